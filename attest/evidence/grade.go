@@ -1,0 +1,125 @@
+// Package evidence is where everything meets: it collects what a ceremony
+// left, packs it, and verifies it, offline, under a policy of pinned keys.
+//
+// Most callers need ParsePolicy and Verify. What Verify reports is graded claim
+// by claim; the same bytes under the same policy and time give the same
+// report, everywhere.
+package evidence
+
+// Grade is how strongly a claim is shown. Grades are ordered.
+type Grade int
+
+// The grades, weakest first.
+const (
+	NotShown Grade = iota
+	// Device: an HSM said so about itself, unauthenticated.
+	Device
+	// Attested: a pinned person or a device's vendor says so.
+	Attested
+	// Proven: it follows from signatures or hashes under pinned keys.
+	Proven
+)
+
+var gradeNames = [...]string{"not shown", "device", "attested", "proven"}
+
+func (g Grade) String() string { return gradeNames[g] }
+
+func parseGrade(s string) (Grade, bool) {
+	for i, n := range gradeNames {
+		if n == s && i > 0 {
+			return Grade(i), true
+		}
+	}
+	return NotShown, false
+}
+
+// The claims, by their fixed names, in the order of reports.
+const (
+	ClaimMode           = "mode"
+	ClaimPlanApproved   = "plan.approved"
+	ClaimGenerated      = "key.generated"
+	ClaimNonexportable  = "key.nonexportable"
+	ClaimPossession     = "key.possession"
+	ClaimKeyAttested    = "key.attested"
+	ClaimFleetChecked   = "fleet.checked"
+	ClaimReleaseSignoff = "signoffs.release"
+	ClaimStatement      = "statement.signed"
+	ClaimCountersigned  = "countersigned"
+	ClaimIncluded       = "log.included"
+	ClaimWitnessed      = "log.witnessed"
+	ClaimRekor          = "rekor.included"
+	ClaimLockdown       = "lockdown"
+	ClaimCloseSignoff   = "signoffs.close"
+	ClaimBound          = "evidence.bound"
+	ClaimLogged         = "evidence.logged"
+)
+
+// claimInfo says which objects can carry a claim, the strongest grade that it
+// can ever have, and whether this version can show it at all.
+type claimInfo struct {
+	name    string
+	best    Grade
+	objects []Type
+	built   bool
+}
+
+var packageOnly = []Type{TypeEvidence}
+
+var claimInfos = []claimInfo{
+	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeStatement}, true},
+	{ClaimPlanApproved, Proven, packageOnly, false},
+	{ClaimGenerated, Device, []Type{TypeEvidence, TypeTranscript}, true},
+	{ClaimNonexportable, Device, []Type{TypeEvidence, TypeTranscript}, true},
+	{ClaimPossession, Proven, []Type{TypeEvidence, TypeTranscript}, true},
+	{ClaimKeyAttested, Attested, packageOnly, false},
+	{ClaimFleetChecked, Attested, []Type{TypeEvidence, TypeTranscript}, true},
+	{ClaimReleaseSignoff, Proven, packageOnly, false},
+	{ClaimStatement, Proven, []Type{TypeEvidence, TypeBundle, TypeStatement}, true},
+	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle}, true},
+	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle}, true},
+	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle}, true},
+	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle}, false},
+	{ClaimLockdown, Attested, packageOnly, false},
+	{ClaimCloseSignoff, Proven, packageOnly, false},
+	{ClaimBound, Proven, packageOnly, false},
+	{ClaimLogged, Proven, packageOnly, false},
+}
+
+// ClaimNames are all claims in the order of reports.
+func ClaimNames() []string {
+	names := make([]string, len(claimInfos))
+	for i, c := range claimInfos {
+		names[i] = c.name
+	}
+	return names
+}
+
+func findClaim(name string) (claimInfo, bool) {
+	for _, c := range claimInfos {
+		if c.name == name {
+			return c, true
+		}
+	}
+	return claimInfo{}, false
+}
+
+// Type is a kind of object that can be verified.
+type Type string
+
+// The kinds of object.
+const (
+	TypeEvidence   Type = "evidence"
+	TypeBundle     Type = "bundle"
+	TypeStatement  Type = "statement"
+	TypeTranscript Type = "transcript"
+)
+
+// carries says whether an object of type t can carry the claim.
+func (c claimInfo) carries(t Type) bool {
+	for _, o := range c.objects {
+		if o == t {
+			return true
+		}
+	}
+	return false
+}

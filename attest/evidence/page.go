@@ -1,0 +1,183 @@
+package evidence
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// pageVersion changes with every change to what Page renders. A page of
+// another version can't be rendered again and is compared with nothing.
+const pageVersion = "fleetctl page v1"
+
+//go:embed page.html
+var pageSource string
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"short": short, "stamp": strict.FormatTime,
+}).Parse(pageSource))
+
+type pageData struct {
+	Version  string
+	Plan     *ceremony.Plan
+	Ceremony string
+	Head     string // of the last record before the close
+	Records  int
+	Keys     []pageKey
+	Check    *ceremony.FleetCheck
+	Signers  []pageSigner
+	Log      string
+	Timeline []pageRecord
+	Files    []pageFile
+}
+
+type pageKey struct{ HSM, Site, Serial, Role, Algorithm, Fingerprint string }
+
+type pageSigner struct {
+	Name, Part string
+	Time       string
+}
+
+type pageRecord struct {
+	N    int
+	Time time.Time
+	Kind ceremony.Kind
+	Text string
+}
+
+type pageFile struct {
+	Path, SHA256 string
+	Size         int
+}
+
+// Page renders the package's page from everything but the close record and
+// the close sign-offs, so that the close record can list it. It is for
+// reading; nobody should trust it further than a verifier compares it.
+func Page(files Files) ([]byte, error) {
+	plan, err := ceremony.ParsePlan(ceremony.PlanFile, files[ceremony.PlanFile])
+	if err != nil {
+		return nil, err
+	}
+	t, err := ceremony.ParseTranscript(ceremony.TranscriptFile, files[ceremony.TranscriptFile], plan.Digest())
+	if err != nil {
+		return nil, err
+	}
+	a := ceremony.NewAccount(plan)
+	d := &pageData{Version: pageVersion, Plan: plan}
+	for _, r := range t.Records {
+		if r.Kind == ceremony.KindClose {
+			break
+		}
+		if err := a.Apply(r); err != nil {
+			return nil, err
+		}
+		d.Timeline = append(d.Timeline, pageRecord{r.N, r.Time, r.Kind, recordText(r)})
+	}
+	if a.Open == nil {
+		return nil, strict.Errorf(ceremony.TranscriptFile, "has no record")
+	}
+	d.Ceremony, d.Records, d.Check, d.Head = a.Open.Ceremony, a.N, a.FleetCheck, fmt.Sprintf("%x", a.Head)
+	if err := d.keys(a); err != nil {
+		return nil, err
+	}
+	if a.LogProof != nil {
+		d.Log = "bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof"
+	}
+	for _, path := range files.Paths() {
+		if path != PageFile && !unlisted(path) {
+			d.Files = append(d.Files, pageFile{path, fmt.Sprintf("%x", bundle.Digest(files[path])), len(files[path])})
+		}
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, d); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func (d *pageData) keys(a *ceremony.Account) error {
+	for _, k := range a.Keys {
+		if k.Outcome == nil {
+			continue
+		}
+		pub, err := keys.ParseSPKI(k.Outcome.PublicKey)
+		if err != nil {
+			return err
+		}
+		h := a.Plan.HSM(k.HSM)
+		d.Keys = append(d.Keys, pageKey{k.HSM, h.Site, h.Serial, k.Role, string(pub.Algorithm()), fmt.Sprintf("%x", pub.Fingerprint())})
+	}
+	for _, p := range a.Plan.ThirdParties {
+		s := pageSigner{Name: p.Name, Part: "third party"}
+		for _, r := range a.Responses {
+			if st, err := bundle.ParseStatement(ceremony.BundleFile, r.Statement); err == nil && r.Key == p.Key {
+				s.Time = strict.FormatTime(st.Time())
+			}
+		}
+		d.Signers = append(d.Signers, s)
+	}
+	c := pageSigner{Name: a.Plan.Countersigner.Name, Part: "operator"}
+	if a.Counter != nil {
+		c.Time = "over that statement"
+	}
+	d.Signers = append(d.Signers, c)
+	return nil
+}
+
+// short groups the first eight bytes of a hex digest.
+func short(hex string) string {
+	var parts []string
+	for i := 0; i+4 <= len(hex) && i < 16; i += 4 {
+		parts = append(parts, hex[i:i+4])
+	}
+	return strings.Join(parts, " ")
+}
+
+// recordText says in a line what a record reports.
+func recordText(r *ceremony.Record) string {
+	switch c := r.Content.(type) {
+	case *ceremony.Open:
+		return fmt.Sprintf("ceremony %s; words %s, chosen by the %s", c.Ceremony, strings.Join(c.Words, " "), c.ChosenBy)
+	case *ceremony.Intake:
+		return fmt.Sprintf("%s: serial %s, %s, firmware %s", c.HSM, c.Serial, c.Model, c.Firmware)
+	case *ceremony.Unlock:
+		return "restricted" // whether it is withheld or not: the page stays the same
+	case *ceremony.Inventory:
+		return fmt.Sprintf("%s: %d objects", c.HSM, len(c.Objects))
+	case *ceremony.Intent:
+		return fmt.Sprintf("%s: %s, %s, CKA_ID %x", c.HSM, c.Role, c.Algorithm, c.ID)
+	case *ceremony.Outcome:
+		return fmt.Sprintf("%s %s", c.Result, c.Mechanism)
+	case *ceremony.Attributes:
+		return fmt.Sprintf("%d attributes read back", len(c.Private)+len(c.Public))
+	case *ceremony.NegativeTest:
+		return fmt.Sprintf("%d attempts to take the key out", len(c.Attempts))
+	case *ceremony.Possession:
+		return "the key answered its nonce"
+	case *ceremony.Found:
+		return fmt.Sprintf("found again by a new process; %d objects", len(c.Objects))
+	case *ceremony.FleetCheck:
+		return fmt.Sprintf("%d HSMs, %d checks", len(c.Rows), len(c.Checks))
+	case *ceremony.Release:
+		return fmt.Sprintf("artifact %x", c.Artifact)
+	case *ceremony.Request:
+		return fmt.Sprintf("request core %x", c.Core)
+	case *ceremony.Response:
+		return "statement received and verified"
+	case *ceremony.Countersignature:
+		return "form " + c.Form
+	case *ceremony.LogProof:
+		return fmt.Sprintf("bundle %x", c.Bundle)
+	case *ceremony.Abort:
+		return c.Reason
+	}
+	return "restricted"
+}

@@ -1,0 +1,120 @@
+package evidence
+
+import (
+	"crypto/sha256"
+	"slices"
+	"time"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+const (
+	policyFormat = "fleetctl policy v1"
+	maxPolicy    = 1 << 20
+)
+
+// Policy is what a verifier pins: whose signatures count, and which claims
+// must be shown how strongly. It never travels inside what it judges.
+type Policy struct {
+	Mode       string
+	Namespaces []string
+	Digest     [32]byte // SHA-256 of the file
+	File       string
+	Demands    []Demand // in the order of reports
+	Log        *auditlog.Policy
+
+	threshold int
+	people    []pinnedPerson
+	parties   []bundle.ThirdParty
+	needed    int
+	operators []bundle.Operator
+	unpinned  []string // names of keys that nobody confirmed from another channel
+}
+
+// Demand is a claim with the least grade it must be shown with.
+type Demand struct {
+	Claim string
+	Least Grade
+}
+
+// policyFile is the YAML file. Pointers are parts that a policy for less than
+// a whole package may leave out.
+type policyFile struct {
+	Format       string           `strict:"format"`
+	Mode         string           `strict:"mode"`
+	Namespaces   []string         `strict:"namespaces,token"`
+	Threshold    int              `strict:"threshold,optional"`
+	People       []pinnedPerson   `strict:"people,optional"`
+	ThirdParties []pinnedParty    `strict:"third_parties"`
+	Needed       int              `strict:"third_parties_needed"`
+	Operators    []pinnedOperator `strict:"operators,optional"`
+	LogPolicy    string           `strict:"log_policy,optional"`
+	LogConfirmed string           `strict:"log_confirmed,optional"`
+	Claims       *strict.Node     `strict:"claims"`
+}
+
+// window is when a key's signatures count: see keys.Window.
+type window struct {
+	NotBefore        time.Time `strict:"not_before,optional"`
+	NotAfter         time.Time `strict:"not_after,optional"`
+	CompromisedAfter time.Time `strict:"compromised_after,optional"`
+}
+
+type pinnedPerson struct {
+	Name      string `strict:"name,token"`
+	Role      string `strict:"role"`
+	Key       string `strict:"key"`
+	Confirmed string `strict:"confirmed,optional"`
+	Window    window `strict:"window,optional"`
+}
+
+type pinnedParty struct {
+	Name      string   `strict:"name,token"`
+	Key       [32]byte `strict:"key,base64"`
+	Confirmed string   `strict:"confirmed,optional"`
+	Window    window   `strict:"window,optional"`
+}
+
+type pinnedOperator struct {
+	Name      string         `strict:"name,token"`
+	Algorithm keys.Algorithm `strict:"algorithm"`
+	Key       []byte         `strict:"key,base64"`
+	Form      string         `strict:"form"`
+	Confirmed string         `strict:"confirmed,optional"`
+	Window    window         `strict:"window,optional"`
+}
+
+// ParsePolicy reads and checks a policy. The error is a strict.Errors with
+// every fault found, each with its line.
+func ParsePolicy(file string, data []byte) (*Policy, error) {
+	f := &policyFile{}
+	root, err := strict.DecodeYAML(file, data, maxPolicy, f)
+	c := &policyChecker{file: file, root: root, f: f, p: &Policy{File: file, Digest: sha256.Sum256(data)}}
+	c.faults.Add(err)
+	if root == nil {
+		return nil, c.faults.Err()
+	}
+	c.check()
+	if err := c.faults.Err(); err != nil {
+		return nil, err
+	}
+	return c.p, nil
+}
+
+// Unpinned names the keys that were taken on first use and never confirmed
+// from another channel.
+func (p *Policy) Unpinned() []string { return p.unpinned }
+
+// Pins says whether the policy knows the namespace.
+func (p *Policy) Pins(namespace string) bool { return slices.Contains(p.Namespaces, namespace) }
+
+// Trust is the policy as the bundle's verifier takes it.
+func (p *Policy) Trust(namespace string) *bundle.Trust {
+	return &bundle.Trust{
+		Mode: p.Mode, Namespace: namespace,
+		ThirdParties: p.parties, Needed: p.needed, Operators: p.operators,
+	}
+}

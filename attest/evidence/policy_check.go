@@ -1,0 +1,219 @@
+package evidence
+
+import (
+	"strings"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+type policyChecker struct {
+	file   string
+	root   *strict.Node
+	f      *policyFile
+	p      *Policy
+	faults strict.Errors
+}
+
+func (c *policyChecker) failf(line int, format string, args ...any) {
+	c.faults = append(c.faults, strict.At(c.file, line, format, args...))
+}
+
+func (c *policyChecker) line(field string) int {
+	if n := c.root.Get(field); n != nil {
+		return n.Line
+	}
+	return c.root.Line
+}
+
+func (c *policyChecker) item(list string, i int) int {
+	if n := c.root.Get(list); n != nil && i < len(n.Items) {
+		return n.Items[i].Line
+	}
+	return c.line(list)
+}
+
+func (c *policyChecker) check() {
+	f := c.f
+	if f.Format != "" && f.Format != policyFormat {
+		c.failf(c.line("format"), "format is %q; this version reads %q", f.Format, policyFormat)
+		return
+	}
+	if f.Mode != "" && f.Mode != ceremony.Production && f.Mode != ceremony.Rehearsal {
+		c.failf(c.line("mode"), "mode is %q; it is production or rehearsal", f.Mode)
+	}
+	c.p.Mode, c.p.Namespaces = f.Mode, f.Namespaces
+	for _, ns := range f.Namespaces {
+		if (f.Mode == ceremony.Rehearsal) != strings.HasPrefix(ns, ceremony.RehearsalPrefix) {
+			c.failf(c.line("namespaces"), "namespace %q: that of a rehearsal, and no other, begins with %q", ns, ceremony.RehearsalPrefix)
+		}
+	}
+	if c.root.Get("namespaces") != nil && len(f.Namespaces) == 0 {
+		c.failf(c.line("namespaces"), "the policy pins no namespace")
+	}
+	c.people()
+	c.parties()
+	c.operators()
+	c.log()
+	c.claims()
+}
+
+func (c *policyChecker) unpinned(kind, name, confirmed string) {
+	if confirmed == "" {
+		c.p.unpinned = append(c.p.unpinned, strings.TrimSpace(kind+" "+name))
+	}
+}
+
+func (c *policyChecker) people() {
+	c.p.threshold, c.p.people = c.f.Threshold, c.f.People
+	owners := map[string]string{}
+	officers := 0
+	for i, p := range c.f.People {
+		at := c.item("people", i)
+		switch p.Role {
+		case ceremony.Officer:
+			officers++
+		case ceremony.Witness, ceremony.Auditor, "":
+		default:
+			c.failf(at, "person %q: role %q is none of officer, witness, auditor", p.Name, p.Role)
+		}
+		c.unpinned("person", p.Name, p.Confirmed)
+		k, err := sshsig.ParsePublicKey(p.Key)
+		if p.Key == "" {
+			continue
+		}
+		if err != nil {
+			c.failf(at, "person %q: key %v", p.Name, err)
+			continue
+		}
+		// Officers, witness and auditor are disjoint: one key, one part.
+		if other, ok := owners[k.Fingerprint()]; ok {
+			c.failf(at, "person %q has the key of %q", p.Name, other)
+		}
+		owners[k.Fingerprint()] = p.Name
+	}
+	if len(c.f.People) == 0 {
+		return
+	}
+	least := 1
+	if c.f.Mode == ceremony.Production {
+		least = 2
+	}
+	if t := c.f.Threshold; t < least || t > officers {
+		c.failf(c.line("threshold"), "threshold %d with %d officers: in a %s policy it is at least %d and at most their number", t, officers, c.f.Mode, least)
+	}
+}
+
+func (c *policyChecker) parties() {
+	for i, p := range c.f.ThirdParties {
+		if err := keys.AdmitEd25519(p.Key[:]); err != nil && p.Key != [32]byte{} {
+			c.failf(c.item("third_parties", i), "third party %q: key %v", p.Name, err)
+		}
+		c.unpinned("third party", p.Name, p.Confirmed)
+		c.p.parties = append(c.p.parties, bundle.ThirdParty{
+			Name: p.Name, Key: p.Key, Window: keys.Window(p.Window),
+		})
+	}
+	c.p.needed = c.f.Needed
+	if n := len(c.f.ThirdParties); c.root.Get("third_parties_needed") != nil && (c.f.Needed < 1 || c.f.Needed > n) {
+		c.failf(c.line("third_parties_needed"), "third_parties_needed is %d; with %d pinned it is from 1 to %d", c.f.Needed, n, n)
+	}
+}
+
+func (c *policyChecker) operators() {
+	for i, o := range c.f.Operators {
+		at := c.item("operators", i)
+		c.unpinned("operator", o.Name, o.Confirmed)
+		if len(o.Key) == 0 {
+			continue
+		}
+		k, err := keys.ParseSPKI(o.Key)
+		switch {
+		case err != nil:
+			c.failf(at, "operator %q: key %v", o.Name, err)
+			continue
+		case k.Algorithm() != o.Algorithm || !k.Algorithm().CanSign():
+			c.failf(at, "operator %q: the key is %s, the policy says %s", o.Name, k.Algorithm(), o.Algorithm)
+		case o.Form != bundle.FormBound && o.Form != bundle.FormSignature:
+			c.failf(at, "operator %q: form %q is neither %q nor %q", o.Name, o.Form, bundle.FormBound, bundle.FormSignature)
+		}
+		c.p.operators = append(c.p.operators, bundle.Operator{
+			Name: o.Name, Key: k, Form: o.Form, Window: keys.Window(o.Window),
+		})
+	}
+	// The bundle's own rules for what may be pinned (one key, one signer) hold
+	// too; without an operator it has no use for the rest.
+	if len(c.faults) == 0 && len(c.p.operators) > 0 {
+		if err := c.p.Trust(c.f.Namespaces[0]).Check(); err != nil {
+			c.failf(c.line("third_parties"), "%v", err)
+		}
+	}
+}
+
+func (c *policyChecker) log() {
+	if c.f.LogPolicy == "" {
+		return
+	}
+	p, err := auditlog.ParsePolicy("log_policy", []byte(c.f.LogPolicy))
+	if err != nil {
+		c.failf(c.line("log_policy"), "%v", err)
+		return
+	}
+	c.p.Log = p
+	c.unpinned("log", "", c.f.LogConfirmed)
+}
+
+// claims reads what is demanded. A demand that nothing pinned could ever meet
+// is a fault of the policy, not of what it will judge.
+func (c *policyChecker) claims() {
+	n := c.f.Claims
+	if n == nil {
+		return
+	}
+	if n.Kind != strict.Object || len(n.Fields) == 0 {
+		c.failf(n.Line, "claims demands nothing: a policy that asks for nothing would pass anything")
+		return
+	}
+	asked := map[string]Grade{}
+	for _, f := range n.Fields {
+		info, ok := findClaim(f.Name)
+		g, known := parseGrade(f.Value.Text)
+		switch {
+		case !ok:
+			c.failf(f.Line, "claim %q is not known; known are %s", f.Name, strings.Join(ClaimNames(), ", "))
+		case f.Value.Kind != strict.String || !known:
+			c.failf(f.Line, "claim %s: the least grade is one of device, attested, proven", f.Name)
+		case g > info.best:
+			c.failf(f.Line, "claim %s can be %s at most, not %s", f.Name, info.best, g)
+		default:
+			asked[f.Name] = g
+			c.pinnedFor(f)
+		}
+	}
+	for _, info := range claimInfos {
+		if g, ok := asked[info.name]; ok {
+			c.p.Demands = append(c.p.Demands, Demand{info.name, g})
+		}
+	}
+}
+
+func (c *policyChecker) pinnedFor(f strict.Field) {
+	switch f.Name {
+	case ClaimCountersigned:
+		if len(c.f.Operators) == 0 {
+			c.failf(f.Line, "claim %s is demanded, but operators pins no key", f.Name)
+		}
+	case ClaimIncluded, ClaimWitnessed, ClaimLogged:
+		if c.f.LogPolicy == "" {
+			c.failf(f.Line, "claim %s is demanded, but log_policy pins no log", f.Name)
+		}
+	case ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff:
+		if len(c.f.People) == 0 {
+			c.failf(f.Line, "claim %s is demanded, but people pins no key", f.Name)
+		}
+	}
+}

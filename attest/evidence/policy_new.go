@@ -1,0 +1,53 @@
+package evidence
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/base64"
+	"strings"
+	"text/template"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+//go:embed policy.tmpl
+var policySource string
+
+var policyTemplate = template.Must(template.New("policy").Funcs(template.FuncMap{
+	"base64": func(b []byte) string { return base64.StdEncoding.EncodeToString(b) },
+	"raw":    func(k [32]byte) string { return base64.StdEncoding.EncodeToString(k[:]) },
+	"indent": func(s string) string {
+		return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
+	},
+}).Parse(policySource))
+
+type policyDraft struct {
+	Plan      *ceremony.Plan
+	Confirmed string
+	Demands   []Demand
+}
+
+// NewPolicy writes a policy that pins a plan's keys. That is trust on first
+// use: until each key is confirmed from another channel (confirmed says how),
+// every report calls the policy unpinned.
+//
+// A rehearsal's policy demands what this version can show. A production
+// policy demands everything, so that nothing passes for proven that isn't.
+func NewPolicy(p *ceremony.Plan, confirmed string) ([]byte, error) {
+	d := &policyDraft{Plan: p, Confirmed: confirmed}
+	for _, c := range claimInfos {
+		switch {
+		case p.Mode == ceremony.Production && c.name != ClaimRekor:
+			d.Demands = append(d.Demands, Demand{c.name, c.best})
+		case p.Mode == ceremony.Rehearsal && c.built && c.name != ClaimWitnessed:
+			g := c.best
+			if c.name == ClaimFleetChecked {
+				g = Device // attested takes sign-offs of people
+			}
+			d.Demands = append(d.Demands, Demand{c.name, g})
+		}
+	}
+	var b bytes.Buffer
+	err := policyTemplate.Execute(&b, d)
+	return b.Bytes(), err
+}

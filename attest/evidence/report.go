@@ -1,0 +1,150 @@
+package evidence
+
+import (
+	"encoding/hex"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Report is the answer to a verification. Verified is the verdict; everything
+// else says why.
+type Report struct {
+	Object    Type
+	File      string
+	Digest    [32]byte // SHA-256 of the file; zero for a folder
+	Files     int
+	Size      int // bytes
+	Mode      string
+	Fleet     string
+	Namespace string
+	Epoch     uint64
+	Identity  string // hex close head of a package
+
+	Policy   *Policy
+	Time     time.Time
+	Claims   []Claim
+	Problems []Problem
+
+	Demanded, Shown int
+	Verified        bool
+}
+
+// Claim is one claim and how it is shown.
+type Claim struct {
+	Name   string
+	Grade  Grade
+	Least  Grade // demanded; NotShown where the policy doesn't ask
+	Detail string
+	Where  string // the file and record that carry it
+	Next   string // what would help, where it falls short
+}
+
+// Short says that less is shown than is demanded.
+func (c Claim) Short() bool { return c.Grade < c.Least }
+
+// Problem is something malformed or wrong, whatever the policy demands.
+type Problem struct {
+	Where string
+	What  string
+	Next  string
+}
+
+// Claim finds a claim by its name.
+func (r *Report) Claim(name string) *Claim {
+	for i := range r.Claims {
+		if r.Claims[i].Name == name {
+			return &r.Claims[i]
+		}
+	}
+	return nil
+}
+
+// conclude derives the verdict: it is never set by hand, and nothing demanded
+// is no success.
+func (r *Report) conclude(demands []Demand) {
+	for _, d := range demands {
+		c := r.Claim(d.Claim)
+		c.Least = d.Least
+		r.Demanded++
+		if !c.Short() {
+			r.Shown++
+		}
+	}
+	r.Verified = len(r.Problems) == 0 && r.Demanded > 0 && r.Shown == r.Demanded
+}
+
+// reportJSON is the report as `--format json` prints it.
+type reportJSON struct {
+	Format    string        `strict:"format"`
+	Object    string        `strict:"object"`
+	File      string        `strict:"file"`
+	SHA256    string        `strict:"sha256,optional"`
+	Files     int           `strict:"files,optional"`
+	Size      int           `strict:"size"`
+	Mode      string        `strict:"mode,optional"`
+	Fleet     string        `strict:"fleet,optional"`
+	Namespace string        `strict:"namespace,optional"`
+	Epoch     uint64        `strict:"epoch,optional"`
+	Identity  string        `strict:"identity,optional"`
+	Policy    policyJSON    `strict:"policy"`
+	Time      time.Time     `strict:"time"`
+	Claims    []claimJSON   `strict:"claims"`
+	Problems  []problemJSON `strict:"problems"`
+	Demanded  int           `strict:"demanded"`
+	Shown     int           `strict:"shown"`
+	Verified  bool          `strict:"verified"`
+}
+
+type policyJSON struct {
+	File     string   `strict:"file"`
+	SHA256   [32]byte `strict:"sha256,hex"`
+	Mode     string   `strict:"mode"`
+	Unpinned []string `strict:"unpinned"`
+}
+
+type claimJSON struct {
+	Name     string `strict:"name"`
+	Grade    string `strict:"grade"`
+	Demanded string `strict:"demanded,optional"`
+	OK       bool   `strict:"ok"`
+	Detail   string `strict:"detail,optional"`
+	Where    string `strict:"where,optional"`
+	Next     string `strict:"next,optional"`
+}
+
+type problemJSON struct {
+	Where string `strict:"where,optional"`
+	What  string `strict:"what"`
+	Next  string `strict:"next,optional"`
+}
+
+// JSON is the report for programs; its fields are described in docs/SPEC.md.
+func (r *Report) JSON() []byte { return strict.EncodeJSON(r.toJSON()) }
+
+func (r *Report) toJSON() *reportJSON {
+	j := &reportJSON{
+		Format: "fleetctl report v1", Object: string(r.Object), File: r.File,
+		Files: r.Files, Size: r.Size, Mode: r.Mode, Fleet: r.Fleet, Namespace: r.Namespace, Epoch: r.Epoch,
+		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified,
+		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned()},
+		Claims: []claimJSON{}, Problems: []problemJSON{},
+	}
+	if r.Digest != [32]byte{} {
+		j.SHA256 = hex.EncodeToString(r.Digest[:])
+	}
+	if j.Policy.Unpinned == nil {
+		j.Policy.Unpinned = []string{}
+	}
+	for _, c := range r.Claims {
+		cj := claimJSON{Name: c.Name, Grade: c.Grade.String(), OK: !c.Short(), Detail: c.Detail, Where: c.Where, Next: c.Next}
+		if c.Least > NotShown {
+			cj.Demanded = c.Least.String()
+		}
+		j.Claims = append(j.Claims, cj)
+	}
+	for _, p := range r.Problems {
+		j.Problems = append(j.Problems, problemJSON(p))
+	}
+	return j
+}

@@ -1,0 +1,203 @@
+package evidence
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Input is what is to be verified: a file's bytes, or a folder's files. Plan
+// and Proof are what lies beside a file that doesn't carry them.
+type Input struct {
+	File   string // its name, for the report
+	Data   []byte
+	Folder Files
+	Plan   []byte // for a transcript
+	Proof  []byte // for a bundle
+}
+
+// Question narrows what is asked.
+type Question struct {
+	Now    time.Time
+	Expect Type     // only claims this type can carry, and only this type will do
+	Only   []string // only these of the policy's demands
+}
+
+// Demands are the policy's demands that a question leaves. It is an error to
+// ask for what the policy doesn't demand, or for nothing at all.
+func (q Question) Demands(p *Policy) ([]Demand, error) {
+	var list []Demand
+	for _, d := range p.Demands {
+		info, _ := findClaim(d.Claim)
+		if q.Expect != "" && !info.carries(q.Expect) {
+			continue
+		}
+		if len(q.Only) > 0 && !slices.Contains(q.Only, d.Claim) {
+			continue
+		}
+		list = append(list, d)
+	}
+	for _, name := range q.Only {
+		if !slices.ContainsFunc(list, func(d Demand) bool { return d.Claim == name }) {
+			return nil, strict.Errorf(p.File, "does not demand the claim %q", name).
+				WithHint("it demands %s", strings.Join(demandNames(p.Demands), ", "))
+		}
+	}
+	if len(list) == 0 {
+		return nil, strict.Errorf(p.File, "demands no claim that a %s can carry", q.Expect).
+			WithHint("a policy for it demands at least one of its claims under claims:")
+	}
+	return list, nil
+}
+
+func demandNames(list []Demand) []string {
+	names := make([]string, len(list))
+	for i, d := range list {
+		names[i] = d.Claim
+	}
+	return names
+}
+
+// Verify judges in by the policy. Whatever is wrong with in is in the report;
+// an error means that the question can't be asked.
+func Verify(in Input, p *Policy, q Question) (*Report, error) {
+	demands, err := q.Demands(p)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{policy: p, now: q.Now, r: &Report{File: in.File, Policy: p, Time: q.Now.UTC().Truncate(time.Second)}}
+	for _, c := range claimInfos {
+		detail := ""
+		if !c.built {
+			detail = "not built yet in this version"
+		}
+		v.r.Claims = append(v.r.Claims, Claim{Name: c.name, Detail: detail})
+	}
+	v.object(in)
+	for i, c := range claimInfos {
+		if !c.carries(v.r.Object) {
+			v.r.Claims[i] = Claim{Name: c.name, Detail: fmt.Sprintf("a %s can't carry it", v.r.Object),
+				Next: "verify the evidence package, or narrow the question with --expect " + string(v.r.Object)}
+		}
+	}
+	if q.Expect != "" && v.r.Object != q.Expect {
+		v.problem(in.File, "", "is a %s, and %s was expected", v.r.Object, q.Expect)
+	}
+	v.r.conclude(demands)
+	return v.r, nil
+}
+
+type verifier struct {
+	policy *Policy
+	now    time.Time
+	r      *Report
+}
+
+// object finds out what it is and hands it to its verifier.
+func (v *verifier) object(in Input) {
+	if in.Folder != nil {
+		v.r.Object, v.r.Files, v.r.Size = TypeEvidence, len(in.Folder), in.Folder.Size()
+		_, sealed := in.Folder[ManifestFile]
+		v.evidence(in.Folder, sealed)
+		return
+	}
+	v.r.Digest, v.r.Size = sha256.Sum256(in.Data), len(in.Data)
+	v.r.Object = Detect(in.Data)
+	switch v.r.Object {
+	case TypeEvidence:
+		files, err := Unpack(in.File, in.Data)
+		if err != nil {
+			v.fault(in.File, err)
+			return
+		}
+		v.r.Files = len(files)
+		v.evidence(files, true)
+	case TypeBundle:
+		v.bundleFile(in)
+	case TypeStatement:
+		v.statement(in)
+	case TypeTranscript:
+		v.transcript(in)
+	default:
+		v.problem(in.File, "", "%v", errNoPackage)
+	}
+}
+
+// Detect finds out what kind of object data is; empty where it is none.
+func Detect(data []byte) Type {
+	if len(data) > 262 && string(data[257:262]) == "ustar" {
+		return TypeEvidence
+	}
+	first, _, lines := bytes.Cut(data, []byte("\n"))
+	if n, err := strict.ParseJSON("", first, maxFile); lines && err == nil && n.Get("prev") != nil {
+		return TypeTranscript
+	}
+	switch format(data) {
+	case bundle.BundleFormat:
+		return TypeBundle
+	case bundle.ResponseFormat:
+		return TypeStatement
+	case "":
+		n, err := strict.ParseJSON("", data, maxFile)
+		if err == nil && n.Get("namespace") != nil && n.Get("signature") != nil {
+			return TypeStatement
+		}
+	}
+	return ""
+}
+
+// format is what a JSON file of ours calls itself; empty for any other.
+func format(data []byte) string {
+	n, err := strict.ParseJSON("", data, maxFile)
+	if err != nil {
+		return ""
+	}
+	if f := n.Get("format"); f != nil {
+		return f.Text
+	}
+	return ""
+}
+
+func (v *verifier) problem(where, next, format string, args ...any) {
+	v.r.Problems = append(v.r.Problems, Problem{Where: where, What: fmt.Sprintf(format, args...), Next: next})
+}
+
+// fault is a problem from an error, taken apart where it lists several.
+func (v *verifier) fault(where string, err error) {
+	var list strict.Errors
+	if errors.As(err, &list) {
+		for _, e := range list {
+			v.fault(where, e)
+		}
+		return
+	}
+	var e *strict.Error
+	if errors.As(err, &e) && e.File != "" {
+		if e.Line > 0 {
+			v.problem(fmt.Sprintf("%s:%d", e.File, e.Line), e.Hint, "%s", e.Msg)
+		} else {
+			v.problem(e.File, e.Hint, "%s", e.Msg)
+		}
+		return
+	}
+	v.problem(where, "", "%v", err)
+}
+
+// show grades a claim.
+func (v *verifier) show(name string, g Grade, where, format string, args ...any) {
+	c := v.r.Claim(name)
+	c.Grade, c.Where, c.Detail = g, where, fmt.Sprintf(format, args...)
+}
+
+// lack says why a claim isn't shown, and what would help.
+func (v *verifier) lack(name, where, next, format string, args ...any) {
+	c := v.r.Claim(name)
+	c.Grade, c.Where, c.Next, c.Detail = NotShown, where, next, fmt.Sprintf(format, args...)
+}

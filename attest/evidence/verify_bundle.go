@@ -1,0 +1,191 @@
+package evidence
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+func (v *verifier) bundleFile(in Input) {
+	b, err := bundle.ParseBundle(in.File, in.Data)
+	if err != nil {
+		v.fault(in.File, err)
+		return
+	}
+	v.bundle(in.File, b, in.Proof)
+}
+
+// bundle grades everything a bundle and its proof show, and says whether a
+// pinned third party signed the artifact in it.
+func (v *verifier) bundle(file string, b *bundle.Bundle, proof []byte) (signed bool) {
+	set := b.KeySet
+	v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = set.Mode, set.Fleet, set.Namespace, set.Epoch
+	if !v.mode(file, set.Mode, set.Namespace) {
+		return false
+	}
+	witnessed := v.proof(file, b.Raw(), proof)
+	if len(v.policy.operators) == 0 {
+		v.lack(ClaimCountersigned, v.policy.File, "", "the policy pins no operator")
+		v.lack(ClaimStatement, v.policy.File, "", "the policy pins no operator, so it can't judge bundles")
+		return false
+	}
+	res, err := b.Verify(v.policy.Trust(set.Namespace), v.now, witnessed)
+	var short *bundle.Short
+	switch {
+	case errors.As(err, &short):
+		res = short.Result
+	case err != nil:
+		v.fault(file, err)
+		return false
+	}
+	return v.signers(file, set, res)
+}
+
+func (v *verifier) signers(file string, set *bundle.KeySet, res *bundle.Result) bool {
+	ignored := ""
+	if n := len(res.Expired); n > 0 {
+		ignored = fmt.Sprintf("; %d outside its key's window", n)
+	}
+	signed := len(res.ThirdParties) >= v.policy.needed
+	if signed {
+		v.show(ClaimStatement, Proven, file, "%s, epoch %d, %s", signerNames(res.ThirdParties), set.Epoch, strict.FormatTime(res.ThirdParties[0].Time))
+		v.show(ClaimMode, Proven, file, "%s, in the artifact that %s signed", set.Mode, signerNames(res.ThirdParties))
+	} else {
+		v.lack(ClaimStatement, file, "a third party that the policy pins has to sign", "%d of %d pinned third parties signed%s", len(res.ThirdParties), v.policy.needed, ignored)
+	}
+	if len(res.Operators) > 0 {
+		v.show(ClaimCountersigned, Proven, file, "%s, %s", signerNames(res.Operators), v.formOf(res.Operators[0].Name))
+	} else {
+		v.lack(ClaimCountersigned, file, "", "no pinned operator countersigned%s", ignored)
+	}
+	return signed
+}
+
+func (v *verifier) formOf(operator string) string {
+	for _, o := range v.policy.operators {
+		if o.Name == operator && o.Form == bundle.FormSignature {
+			return "over that signature"
+		}
+	}
+	return "bound to that statement"
+}
+
+func signerNames(list []bundle.Signer) string {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// mode refuses an object of the other mode or of a namespace that isn't
+// pinned: nothing else in it is then worth a look.
+func (v *verifier) mode(file, mode, namespace string) bool {
+	if mode != v.policy.Mode {
+		v.problem(file, "", "is of a %s, the policy is for %s only", mode, v.policy.Mode)
+		return false
+	}
+	if !v.policy.Pins(namespace) {
+		v.problem(file, "add it under namespaces: if it is one of yours", "is of the namespace %s, which the policy does not pin", namespace)
+		return false
+	}
+	return true
+}
+
+// proof grades what the log shows, and gives the time by which a witness
+// quorum had seen the leaf; zero where none has.
+func (v *verifier) proof(file string, leaf, proof []byte) (witnessed time.Time) {
+	where := file + ".tlog-proof"
+	if v.policy.Log == nil {
+		v.lack(ClaimIncluded, v.policy.File, "pin the log under log_policy:", "the policy pins no log")
+		v.lack(ClaimWitnessed, v.policy.File, "", "the policy pins no log")
+		return
+	}
+	if proof == nil {
+		next := "fleetctl log prove --out " + where
+		v.lack(ClaimIncluded, where, next, "there is no proof beside it")
+		v.lack(ClaimWitnessed, where, next, "there is no proof beside it")
+		return
+	}
+	p, err := auditlog.ParseProof(where, proof)
+	if err != nil {
+		v.fault(where, err)
+		return
+	}
+	in, err := v.policy.Log.Verify(leaf, p)
+	if err != nil {
+		v.fault(where, err)
+		return
+	}
+	v.show(ClaimIncluded, Proven, where, "entry %d of %d, %s", in.Index, in.Size, in.Origin)
+	v.witnesses(where, in)
+	return in.QuorumTime
+}
+
+func (v *verifier) witnesses(where string, in *auditlog.Inclusion) {
+	total := len(in.Witnesses) + len(in.Missing)
+	switch {
+	case in.Quorum:
+		v.show(ClaimWitnessed, Proven, where, "%d of %d witnesses, newest quorum %s", len(in.Witnesses), total, strict.FormatTime(in.NewestQuorumTime))
+	case !in.Demanded:
+		v.lack(ClaimWitnessed, where, "name a quorum of witnesses in log_policy:", "the policy names no quorum of witnesses")
+	default:
+		v.lack(ClaimWitnessed, where, "", "%d of %d witnesses cosigned a checkpoint of size %d, which is no quorum; missing %s",
+			len(in.Witnesses), total, in.Size, strings.Join(in.Missing, ", "))
+	}
+}
+
+// statement verifies a third party's statement alone, as served or as a
+// response to us.
+func (v *verifier) statement(in Input) {
+	s, claimed, err := readStatement(in)
+	if err != nil {
+		v.fault(in.File, err)
+		return
+	}
+	mode := ceremony.Production
+	if strings.HasPrefix(s.Namespace, ceremony.RehearsalPrefix) {
+		mode = ceremony.Rehearsal
+	}
+	v.r.Mode, v.r.Namespace, v.r.Epoch = mode, s.Namespace, s.Epoch
+	if !v.mode(in.File, mode, s.Namespace) {
+		return
+	}
+	// A statement as served doesn't say whose it is, but for a hint that isn't
+	// signed: it is the pinned key's that verifies it.
+	for _, p := range v.policy.parties {
+		if claimed != nil && *claimed != p.Key || s.Verify(p.Key) != nil {
+			continue
+		}
+		if !p.Window.Counts(v.now, time.Time{}) {
+			v.lack(ClaimStatement, in.File, "in a bundle, a witnessed proof can show when it was made", "%s signed it, but its key's window does not cover %s", p.Name, v.r.Time.Format(strict.TimeLayout))
+			return
+		}
+		v.show(ClaimStatement, Proven, in.File, "%s, epoch %d, digest %x…, %s", p.Name, s.Epoch, s.Digest[:4], s.Time().Format("2006-01-02T15:04:05.000Z"))
+		v.show(ClaimMode, Proven, in.File, "%s, by its namespace", mode)
+		return
+	}
+	if claimed != nil {
+		v.problem(in.File, "", "the statement does not verify under its key, or the policy does not pin that key")
+		return
+	}
+	v.problem(in.File, "", "the statement verifies under none of the %d pinned third parties", len(v.policy.parties))
+}
+
+func readStatement(in Input) (*bundle.Statement, *[32]byte, error) {
+	if format(in.Data) == bundle.ResponseFormat {
+		r, err := bundle.ParseResponse(in.File, in.Data)
+		if err != nil {
+			return nil, nil, err
+		}
+		return r.Statement, &r.Key, nil
+	}
+	s, err := bundle.ParseServed(in.File, in.Data)
+	return s, nil, err
+}

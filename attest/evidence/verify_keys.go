@@ -1,0 +1,53 @@
+package evidence
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// keyClaims grades what the transcript says of the keys. That every check was
+// made and passed is what its replay has shown: a record of a failed one lets
+// nothing follow but an abort. signed says that a pinned third party signed
+// the artifact, which names the transcript's head and so makes it theirs.
+func (v *verifier) keyClaims(a *ceremony.Account, signed bool) {
+	if a.FleetCheck == nil || a.Fault != "" {
+		for _, c := range []string{ClaimGenerated, ClaimNonexportable, ClaimPossession, ClaimFleetChecked} {
+			v.lack(c, recordOf(a.N), "", "the ceremony did not get to its fleet check")
+		}
+		return
+	}
+	first, last := a.Keys[0].N, a.Keys[len(a.Keys)-1].N
+	where := fmt.Sprintf("%s, records %d to %d", ceremony.TranscriptFile, first, last)
+	n := len(a.Keys)
+	v.show(ClaimGenerated, Device, where, "%s generated inside by their own word (LOCAL)", keyCount(n))
+	refused, notShown := 0, map[string]bool{}
+	for _, k := range a.Keys {
+		refused += k.Refused()
+		for _, name := range k.NotShown(a.Plan.Role(k.Role)) {
+			notShown[name] = true
+		}
+	}
+	detail := fmt.Sprintf("read back as planned; %d attempts refused", refused)
+	if len(notShown) > 0 {
+		detail += "; not shown: " + strings.Join(slices.Sorted(maps.Keys(notShown)), ", ")
+	}
+	v.show(ClaimNonexportable, Device, where, "%s", detail)
+	if signed {
+		v.show(ClaimPossession, Proven, where, "%d of %d keys answered their nonce", n, n)
+	} else {
+		v.show(ClaimPossession, Device, where, "%d of %d keys answered their nonce; no pinned key signs this transcript", n, n)
+	}
+	v.show(ClaimFleetChecked, Device, recordOf(a.FleetCheckN), "%d HSMs, %d checks each, majority %d; by the HSMs' own word",
+		len(a.FleetCheck.Rows), len(a.FleetCheck.Checks), a.FleetCheck.Majority)
+}
+
+func keyCount(n int) string {
+	if n == 1 {
+		return "1 key"
+	}
+	return fmt.Sprintf("%d keys", n)
+}

@@ -1,0 +1,211 @@
+package evidence
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// evidence verifies a package. sealed demands a manifest: archives have one,
+// a folder still at work has none.
+func (v *verifier) evidence(files Files, sealed bool) {
+	if sealed {
+		if err := files.checkManifest(); err != nil {
+			v.fault(ManifestFile, err)
+		}
+	}
+	for _, path := range files.Paths() {
+		if !known(path) {
+			v.problem(path, "", "is no file of an evidence package: it is unbound")
+		}
+	}
+	signed := false
+	if data, ok := files[ceremony.BundleFile]; !ok {
+		v.problem(ceremony.BundleFile, "", "is missing")
+	} else if b, err := bundle.ParseBundle(ceremony.BundleFile, data); err != nil {
+		v.fault(ceremony.BundleFile, err)
+	} else {
+		signed = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile])
+	}
+	a := v.replay(files[ceremony.PlanFile], files[ceremony.TranscriptFile])
+	if a == nil {
+		return
+	}
+	v.identify(a)
+	v.ended(a)
+	v.agree(files, a)
+	v.bound(files, a)
+	v.keyClaims(a, signed && v.clean())
+	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
+		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)
+	}
+}
+
+func (v *verifier) clean() bool { return len(v.r.Problems) == 0 }
+
+// replay goes through plan and transcript; nil where they can't be followed.
+func (v *verifier) replay(plan, transcript []byte) *ceremony.Account {
+	if plan == nil {
+		v.problem(ceremony.PlanFile, "", "is missing")
+		return nil
+	}
+	if transcript == nil {
+		v.problem(ceremony.TranscriptFile, "", "is missing")
+		return nil
+	}
+	p, err := ceremony.ParsePlan(ceremony.PlanFile, plan)
+	if err != nil {
+		v.fault(ceremony.PlanFile, err)
+		return nil
+	}
+	a, t, err := ceremony.Replay(p, ceremony.TranscriptFile, transcript)
+	if err != nil {
+		v.fault(ceremony.TranscriptFile, err)
+		return nil
+	}
+	if len(t.Torn) > 0 {
+		v.problem(ceremony.TranscriptFile, "", "is cut off after record %d: %d bytes of a record that was never finished", a.N, len(t.Torn))
+	}
+	if a.Open == nil {
+		v.problem(ceremony.TranscriptFile, "", "has no record")
+		return nil
+	}
+	return a
+}
+
+func (v *verifier) identify(a *ceremony.Account) {
+	v.r.Identity = fmt.Sprintf("%x", a.Head)
+	if v.r.Fleet == "" {
+		v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = a.Plan.Mode, a.Plan.Fleet, a.Plan.Namespace, a.Plan.Epoch
+	}
+}
+
+// ended says how the ceremony ended, where it did not end well.
+func (v *verifier) ended(a *ceremony.Account) {
+	switch {
+	case a.Abort != nil:
+		v.problem(recordOf(a.N), "its keys are not to be used; the transcript says what became of them", "the ceremony was aborted: %s", a.Abort.Reason)
+	case a.Fault != "":
+		v.problem(recordOf(a.N), "", "a check failed: %s", a.Fault)
+	case a.Close == nil:
+		s, _ := a.Next()
+		v.problem(recordOf(a.N), "", "the ceremony is not closed: its next step is %q", s.Act)
+	}
+}
+
+func recordOf(n int) string { return fmt.Sprintf("%s, record %d", ceremony.TranscriptFile, n) }
+
+// agree demands that each file is what the transcript gives: artifact and
+// bundle can be made again from it, core and proof are named by their digests.
+func (v *verifier) agree(files Files, a *ceremony.Account) {
+	if set, err := a.Artifact(); err == nil {
+		v.same(files, ceremony.ArtifactFile, sha256.Sum256(set.Raw()))
+	}
+	if a.Request != nil {
+		v.same(files, ceremony.CoreFile, a.Request.Core)
+		v.core(files[ceremony.CoreFile], a)
+	}
+	if a.LogProof != nil {
+		v.same(files, ceremony.BundleFile, a.LogProof.Bundle)
+		v.same(files, ceremony.ProofFile, a.LogProof.Proof)
+	}
+}
+
+func (v *verifier) same(files Files, path string, want [32]byte) {
+	data, ok := files[path]
+	switch {
+	case !ok:
+		v.problem(path, "", "is missing")
+	case sha256.Sum256(data) != want:
+		v.problem(path, "", "is not the one that the transcript tells of")
+	}
+}
+
+// core demands that what the third parties were asked is what was released.
+func (v *verifier) core(data []byte, a *ceremony.Account) {
+	c, err := bundle.ParseCore(ceremony.CoreFile, data)
+	if err != nil {
+		v.fault(ceremony.CoreFile, err)
+		return
+	}
+	if c.KeySet.Digest() != a.Release.Artifact || c.Plan != a.Plan.Digest() ||
+		c.Release.Hash != a.ReleaseHash || c.Release.N != uint64(a.ReleaseN) {
+		v.problem(ceremony.CoreFile, "", "asks for something else than was released")
+	}
+}
+
+// bound demands that the close record lists every file there is, and nothing
+// that isn't there.
+func (v *verifier) bound(files Files, a *ceremony.Account) {
+	if a.Close == nil {
+		return
+	}
+	where := recordOf(a.N)
+	listed, last := map[string]bool{}, ""
+	for _, f := range a.Close.Files {
+		if f.Path <= last {
+			v.problem(where, "", "the close record's files are not sorted and distinct")
+		}
+		last, listed[f.Path] = f.Path, true
+		data, ok := files[f.Path]
+		switch {
+		case !ok:
+			v.problem(f.Path, "", "is missing, and the close record lists it")
+		case sha256.Sum256(data) != f.SHA256:
+			v.problem(f.Path, "", "is not the file that the close record lists")
+		}
+	}
+	for _, path := range files.Paths() {
+		if !listed[path] && !unlisted(path) {
+			v.problem(path, "", "is unbound: the close record does not list it")
+		}
+	}
+	note := v.page(files)
+	// Until people sign the close, its hash is bound to nobody's key: whoever
+	// rewrites the end of the transcript can rewrite the list too.
+	v.lack(ClaimBound, where, "", "%d files are as the close record lists them, but nobody pinned has signed that record%s", len(a.Close.Files), note)
+}
+
+// unlisted are the files that the close record can't list: those that hold or
+// sign it, and the manifest made after it.
+func unlisted(path string) bool {
+	return path == ceremony.TranscriptFile || path == ManifestFile ||
+		len(path) > len(closeSignoffs) && path[:len(closeSignoffs)] == closeSignoffs
+}
+
+// page compares the published page with what the data gives.
+func (v *verifier) page(files Files) (note string) {
+	have, ok := files[PageFile]
+	if !ok {
+		return "" // if the close record lists it, that it is missing is said there
+	}
+	if !bytes.Contains(have, []byte(`content="`+pageVersion+`"`)) {
+		return "; the page is of another version and was compared with nothing"
+	}
+	if want, err := Page(files); err != nil || !bytes.Equal(have, want) {
+		v.problem(PageFile, "", "does not say what the data says")
+	}
+	return ""
+}
+
+// transcript verifies a transcript beside its plan. Nothing that is pinned
+// signs it here, so its claims are no more than the devices' own.
+func (v *verifier) transcript(in Input) {
+	if in.Plan == nil {
+		v.problem(in.File, "put plan.yaml beside it, or name it with --plan", "can't be followed without the plan it begins at")
+		return
+	}
+	a := v.replay(in.Plan, in.Data)
+	if a == nil {
+		return
+	}
+	v.identify(a)
+	if !v.mode(in.File, a.Plan.Mode, a.Plan.Namespace) {
+		return
+	}
+	v.ended(a)
+	v.keyClaims(a, false)
+}

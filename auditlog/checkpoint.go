@@ -1,0 +1,104 @@
+package auditlog
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Checkpoint is a log's signed tree head (C2SP tlog-checkpoint), as read:
+// [Policy.VerifyCheckpoint] says whose word it is.
+type Checkpoint struct {
+	Origin     string   // the log's name
+	Size       uint64   // entries in the tree
+	Root       [32]byte // RFC 6962 root of the tree
+	Signatures []Signature
+
+	file string
+}
+
+// ParseCheckpoint reads a checkpoint. A tree head without signatures, or with
+// extension lines, is none.
+func ParseCheckpoint(file string, data []byte) (*Checkpoint, error) {
+	l, err := newLines(file, data)
+	if err != nil {
+		return nil, err
+	}
+	c := readCheckpoint(l, file)
+	if err := l.Done(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// ParseTreeHead reads the text alone that a log signs: what a [Checkpoint]
+// gives as its Text.
+func ParseTreeHead(file string, data []byte) (*Checkpoint, error) {
+	l, err := newLines(file, data)
+	if err != nil {
+		return nil, err
+	}
+	c := readTreeHead(l, file)
+	if err := l.Done(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func readCheckpoint(l *strict.Lines, file string) *Checkpoint {
+	c := readTreeHead(l, file)
+	if line := l.Next(); line != "" {
+		l.Failf("has %q where the empty line before the signatures was expected: extension lines are refused, no monitor can audit them", clip(line))
+	}
+	c.Signatures = readSignatures(l)
+	return c
+}
+
+func readTreeHead(l *strict.Lines, file string) *Checkpoint {
+	c := &Checkpoint{file: file}
+	if c.Origin = l.Next(); c.Origin == "" {
+		l.Failf("the checkpoint's origin is empty")
+	}
+	c.Size = l.Uint("")
+	c.Root = readHash(l)
+	return c
+}
+
+// readHash takes a line with a SHA-256 digest in base64.
+func readHash(l *strict.Lines) (h [32]byte) {
+	b := l.Base64("")
+	if len(b) != len(h) {
+		l.Failf("the hash has %d bytes, a SHA-256 digest has %d", len(b), len(h))
+		return h
+	}
+	return [32]byte(b)
+}
+
+// Text is the exact text that log and witnesses sign: origin, size and root,
+// a line each.
+func (c *Checkpoint) Text() string {
+	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]))
+}
+
+// Marshal writes the checkpoint. What [ParseCheckpoint] read it gives back
+// byte for byte.
+func (c *Checkpoint) Marshal() []byte {
+	var b strings.Builder
+	b.WriteString(c.Text())
+	b.WriteByte('\n')
+	for _, s := range c.Signatures {
+		b.WriteString(s.String())
+		b.WriteByte('\n')
+	}
+	return []byte(b.String())
+}
+
+func clip(s string) string {
+	const most = 60
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

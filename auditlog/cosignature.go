@@ -1,0 +1,82 @@
+package auditlog
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"filippo.io/mldsa"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+// A cosignature (C2SP tlog-cosignature) is the time in seconds since the Unix
+// epoch, 8 bytes big-endian, and the signature proper.
+const timestampSize = 8
+
+// maxTimestamp is 9999-12-31T23:59:59Z: RFC 3339 can't write a later time.
+const maxTimestamp = 253402300799
+
+// splitCosignature gives the time as number and as time; 0 means that the
+// cosigner states none (allowed for ML-DSA-44).
+func splitCosignature(raw []byte, size int) (stamp uint64, t time.Time, sig []byte, err error) {
+	if len(raw) != timestampSize+size {
+		return 0, t, nil, fmt.Errorf("has %d bytes, a cosignature by such a key has %d", len(raw), timestampSize+size)
+	}
+	stamp = binary.BigEndian.Uint64(raw)
+	if stamp > maxTimestamp {
+		return 0, t, nil, fmt.Errorf("states the time %d, which is after the year 9999", stamp)
+	}
+	if stamp > 0 {
+		t = time.Unix(int64(stamp), 0).UTC()
+	}
+	return stamp, t, raw[timestampSize:], nil
+}
+
+// verifyEd25519Cosignature checks type 0x04. The signature covers the whole
+// text, not the witness's name: a key must not serve two witnesses.
+func verifyEd25519Cosignature(pub []byte) func(*Checkpoint, []byte) (time.Time, error) {
+	return func(c *Checkpoint, raw []byte) (time.Time, error) {
+		stamp, t, sig, err := splitCosignature(raw, 64)
+		if err != nil {
+			return time.Time{}, err
+		}
+		msg := fmt.Sprintf("cosignature/v1\ntime %d\n%s", stamp, c.Text())
+		if err := keys.VerifyEd25519(pub, []byte(msg), sig); err != nil {
+			return time.Time{}, err
+		}
+		return t, nil
+	}
+}
+
+// verifyMLDSACosignature checks type 0x06. The signature covers the witness's
+// name and the subtree [0, size), which is the checkpoint's.
+func verifyMLDSACosignature(pub *mldsa.PublicKey, name string) func(*Checkpoint, []byte) (time.Time, error) {
+	return func(c *Checkpoint, raw []byte) (time.Time, error) {
+		stamp, t, sig, err := splitCosignature(raw, mldsa.MLDSA44SignatureSize)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if len(c.Origin) > 255 {
+			return time.Time{}, fmt.Errorf("covers an origin of at most 255 bytes, this one has %d", len(c.Origin))
+		}
+		if mldsa.Verify(pub, cosignedMessage(name, stamp, c), sig, nil) != nil {
+			return time.Time{}, keys.ErrSignature
+		}
+		return t, nil
+	}
+}
+
+// cosignedMessage is the struct of tlog-cosignature, "ML-DSA-44 signed
+// message", in TLS presentation language (RFC 8446, section 3).
+func cosignedMessage(name string, stamp uint64, c *Checkpoint) []byte {
+	m := []byte("subtree/v1\n\x00")
+	m = append(m, byte(len(name)))
+	m = append(m, name...)
+	m = binary.BigEndian.AppendUint64(m, stamp)
+	m = append(m, byte(len(c.Origin)))
+	m = append(m, c.Origin...)
+	m = binary.BigEndian.AppendUint64(m, 0)
+	m = binary.BigEndian.AppendUint64(m, c.Size)
+	return append(m, c.Root[:]...)
+}

@@ -1,0 +1,58 @@
+//go:build unix
+
+package tiled
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/klog/v2"
+)
+
+// Tessera tells why it failed to publish a checkpoint only to klog, which by
+// default writes to stderr. klogged keeps the last of it for our errors
+// instead. klog is one for the whole process, and so is this: with two logs
+// open, one's error may quote the other's lines.
+var klogged tail
+
+var captureKlog = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(&klogged)) })
+
+// tail is a slog.Handler that keeps the last messages.
+type tail struct {
+	mu   sync.Mutex
+	list []string
+}
+
+const maxTail = 8
+
+func (t *tail) Handle(_ context.Context, r slog.Record) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if slices.Contains(t.list, r.Message) { // said again at every attempt
+		return nil
+	}
+	if len(t.list) == maxTail {
+		t.list = t.list[1:]
+	}
+	t.list = append(t.list, r.Message)
+	return nil
+}
+
+func (t *tail) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (t *tail) WithAttrs([]slog.Attr) slog.Handler               { return t }
+func (t *tail) WithGroup(string) slog.Handler                    { return t }
+
+func (t *tail) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.list, "; ")
+}

@@ -1,0 +1,206 @@
+//go:build unix
+
+package tiled
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// childEnv makes the test binary a process that appends: its value is
+// "<dir> <prefix> <count>".
+const childEnv = "FLEETCTL_TILED_CHILD"
+
+func TestMain(m *testing.M) {
+	if job := os.Getenv(childEnv); job != "" {
+		if err := child(job); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// child appends entries one by one and says each on stdout when it is done.
+func child(job string) error {
+	f := strings.Fields(job)
+	var count int
+	if _, err := fmt.Sscan(f[2], &count); err != nil {
+		return err
+	}
+	for i := range count {
+		l, err := Open(f[0], testSigner(new(testing.B), f[0]), testOptions)
+		if err != nil {
+			return err
+		}
+		leaf := fmt.Sprintf("%s%d:%d", f[1], i, os.Getpid())
+		at, err := l.Append(context.Background(), []byte(leaf))
+		if err != nil {
+			return err
+		}
+		fmt.Println(at[0].Index, leaf)
+	}
+	return nil
+}
+
+func startChild(t *testing.T, dir, prefix string, count int) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d", childEnv, dir, prefix, count))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, &out
+}
+
+// acknowledged checks that the log has every entry a child has said it has.
+func acknowledged(t *testing.T, out *bytes.Buffer, entries [][]byte) int {
+	t.Helper()
+	n := 0
+	for s := bufio.NewScanner(out); s.Scan(); n++ {
+		var index int
+		var leaf string
+		if _, err := fmt.Sscan(s.Text(), &index, &leaf); err != nil {
+			break // killed while it said so
+		}
+		if index >= len(entries) || string(entries[index]) != leaf {
+			t.Errorf("entry %d is not %s", index, leaf)
+		}
+	}
+	return n
+}
+
+func TestProcessesTakeTurns(t *testing.T) {
+	dir, l := newTestLog(t)
+	const each = 8
+	var wg sync.WaitGroup
+	var outs []*bytes.Buffer
+	for _, prefix := range []string{"a", "b", "both"} {
+		for range 1 + len(prefix)/4 { // two of them add the same keys
+			cmd, out := startChild(t, dir, prefix, each)
+			outs = append(outs, out)
+			wg.Go(func() {
+				if err := cmd.Wait(); err != nil {
+					t.Errorf("child %s: %v", prefix, err)
+				}
+			})
+		}
+	}
+	// And goroutines of this process.
+	for i := range each {
+		wg.Go(func() {
+			if _, err := openTestLog(t, dir).Append(context.Background(), fmt.Appendf(nil, "own%d:1", i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	entries := allEntries(t, l.Reader)
+	if want := 4 * each; len(entries) != want {
+		t.Errorf("%d entries, want %d", len(entries), want)
+	}
+	for _, out := range outs[:2] {
+		if n := acknowledged(t, out, entries); n != each {
+			t.Errorf("a child acknowledged %d of %d", n, each)
+		}
+	}
+	keys := map[string]bool{}
+	for _, e := range entries {
+		keys[keyOf(e)] = true
+	}
+	if len(keys) != len(entries) {
+		t.Errorf("%d entries have %d keys", len(entries), len(keys))
+	}
+	assertClean(t, l.Reader)
+	assertNoFork(t, dir, entries)
+}
+
+// TestKilledWhileAppending kills a process 30 times, wherever it happens to
+// be, and goes on with the same keys.
+func TestKilledWhileAppending(t *testing.T) {
+	dir, l := newTestLog(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	var outs []*bytes.Buffer
+	const rounds = 30
+	for i := range rounds {
+		// Every other round has the keys of the one before.
+		cmd, out := startChild(t, dir, fmt.Sprintf("k%d-", i/2), 1000)
+		time.Sleep(time.Duration(5+r.IntN(160)) * time.Millisecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil {
+			t.Fatal("the child ended by itself")
+		}
+		outs = append(outs, out)
+	}
+	mustAppend(t, l, "last:1")
+	entries := allEntries(t, l.Reader)
+	added := 0
+	for _, out := range outs {
+		// A child that finds a key says where it is, and its own bytes.
+		for line := range strings.Lines(out.String()) {
+			var index int
+			var leaf string
+			if _, err := fmt.Sscan(line, &index, &leaf); err != nil {
+				continue
+			}
+			if index >= len(entries) || keyOf(entries[index]) != keyOf([]byte(leaf)) {
+				t.Errorf("entry %d has not the key of %s", index, leaf)
+			}
+			added++
+		}
+	}
+	t.Logf("%d entries, %d acknowledged in %d rounds, %d signatures", len(entries), added, rounds, len(signed(t, dir)))
+	var keys []string
+	for _, e := range entries {
+		keys = append(keys, keyOf(e))
+	}
+	slices.Sort(keys)
+	if n := len(slices.Compact(keys)); n != len(entries) {
+		t.Errorf("%d entries have %d keys", len(entries), n)
+	}
+	assertClean(t, l.Reader)
+	assertNoFork(t, dir, entries)
+}
+
+// BenchmarkAppendProve is what one command does: open, add, prove. The pause
+// is Tessera's: it replaces no checkpoint younger than 100 ms, and commands
+// are further apart.
+func BenchmarkAppendProve(b *testing.B) {
+	for _, pause := range []time.Duration{0, 100 * time.Millisecond} {
+		b.Run(fmt.Sprintf("pause=%v", pause), func(b *testing.B) {
+			dir, _ := newTestLog(b)
+			var took []time.Duration
+			for i := 0; b.Loop(); i++ {
+				time.Sleep(pause)
+				start := time.Now()
+				l := openTestLog(b, dir)
+				at := mustAppend(b, l, fmt.Sprintf("k%d:%s", i, strings.Repeat("x", 20_000)))
+				if _, err := l.Prove(context.Background(), at[0].Index); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms/median")
+		})
+	}
+}

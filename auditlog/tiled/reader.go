@@ -1,0 +1,126 @@
+//go:build unix
+
+package tiled
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/transparency-dev/tessera/api/layout"
+	"github.com/transparency-dev/tessera/client"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Reader reads a log's directory. It needs no key and waits for no lock.
+type Reader struct {
+	dir    string
+	key    *auditlog.Verifier
+	policy *auditlog.Policy // the log's own key, no witnesses
+	tree   *tree
+}
+
+// OpenReader opens a log for reading.
+func OpenReader(dir string) (*Reader, error) {
+	key, err := readConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := auditlog.ParsePolicy(dir, fmt.Appendf(nil, "log %s\nquorum none\n", key))
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{dir, key, policy, newTree(dir, key.Name())}, nil
+}
+
+// VKey is the log's key, as policies take it.
+func (r *Reader) VKey() string { return r.key.String() }
+
+// Checkpoint is the one published, with all its signatures; the log's own is
+// verified.
+func (r *Reader) Checkpoint() (*auditlog.Checkpoint, error) {
+	c, err := r.published()
+	if err == nil && c == nil {
+		return nil, strict.Errorf(r.checkpointPath(), "does not exist").WithHint("Add an entry, or add the last one again: its old place is found and the checkpoint made.")
+	}
+	return c, err
+}
+
+func (r *Reader) checkpointPath() string {
+	return filepath.Join(r.tree.files.Root, layout.CheckpointPath)
+}
+
+// published is Checkpoint, but nil where there is none.
+func (r *Reader) published() (*auditlog.Checkpoint, error) {
+	path := r.checkpointPath()
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := auditlog.ParseCheckpoint(path, data)
+	if err == nil {
+		_, err = r.policy.VerifyCheckpoint(c)
+	}
+	if err != nil {
+		return nil, strict.Errorf(path, "the published checkpoint is damaged: %v", err).
+			WithHint("Remove the file: it is made again when an entry is added, if the guard agrees.")
+	}
+	return c, nil
+}
+
+// Entry gives the bytes of an entry under the published checkpoint, verified.
+func (r *Reader) Entry(ctx context.Context, index uint64) ([]byte, error) {
+	leaf, _, err := r.entry(ctx, index)
+	return leaf, err
+}
+
+// Prove writes the proof (C2SP tlog-proof) that an entry is under the
+// published checkpoint, having verified it.
+func (r *Reader) Prove(ctx context.Context, index uint64) ([]byte, error) {
+	_, p, err := r.entry(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	return p.Marshal(), nil
+}
+
+func (r *Reader) entry(ctx context.Context, index uint64) ([]byte, *auditlog.Proof, error) {
+	c, err := r.Checkpoint()
+	if err != nil {
+		return nil, nil, err
+	}
+	if index >= c.Size {
+		return nil, nil, strict.Errorf(r.dir, "has no entry %d under its checkpoint of %d entries", index, c.Size)
+	}
+	bundle, err := r.tree.bundle(ctx, index/layout.EntryBundleWidth, c.Size)
+	if err != nil {
+		return nil, nil, err
+	}
+	leaf := bundle.Entries[index%layout.EntryBundleWidth]
+	b, err := client.NewProofBuilder(ctx, c.Size, r.tree.files.ReadTile)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := b.InclusionProof(ctx, index)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &auditlog.Proof{Index: index, Checkpoint: c}
+	if p.Hashes, err = arrays(list); err != nil {
+		return nil, nil, err
+	}
+	// A damaged tile or bundle shows here, and not at whoever gets the proof.
+	if _, err := r.policy.Verify(leaf, p); err != nil {
+		return nil, nil, strict.Errorf(r.dir, "entry %d or the tiles above it are damaged: %v", index, err).
+			WithHint("Put back the damaged files from a copy of the directory; never older checkpoint or state files.")
+	}
+	return leaf, p, nil
+}

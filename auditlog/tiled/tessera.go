@@ -1,0 +1,146 @@
+//go:build unix
+
+package tiled
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/transparency-dev/tessera"
+	"github.com/transparency-dev/tessera/storage/posix"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// appendOptions are Tessera's settings for a run that adds n entries and ends.
+// Its own are for servers: a lone entry would wait 10 s.
+func appendOptions(n int, signer *guardedSigner) *tessera.AppendOptions {
+	return tessera.NewAppendOptions().
+		WithCheckpointSigner(signer).
+		// One batch: written as soon as the last of the entries is there.
+		WithBatching(uint(max(n, 1)), 10*time.Millisecond).
+		// The least that Tessera takes. A checkpoint younger than this is
+		// not replaced, so a second run must wait for it.
+		WithCheckpointInterval(100 * time.Millisecond).
+		// A checkpoint is made when the tree has grown, never to look fresh.
+		WithCheckpointRepublishInterval(0).
+		// Tessera's collector would run on when the lock is gone; see collect.
+		WithGarbageCollectionInterval(0)
+}
+
+// integrate adds the entries and waits for a checkpoint that covers them and
+// the entry need. Tessera lives for this call only: then nothing is signed
+// behind our back, and the lock may go to the next process.
+func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]uint64, error) {
+	if c, err := l.published(); err != nil || len(leaves) == 0 && c != nil && c.Size > need {
+		return nil, err
+	}
+	captureKlog()
+	klogged.clear()
+	g := &guardedSigner{Signer: l.signer, path: l.guardPath(), key: l.key, tree: l.tree}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	driver, err := posix.New(run, posix.Config{Path: l.tree.files.Root})
+	if err != nil {
+		return nil, err
+	}
+	appender, shutdown, _, err := tessera.NewAppender(run, driver, appendOptions(len(leaves), g))
+	if err != nil {
+		return nil, l.failed("opening the log", g, err)
+	}
+	at, err := add(run, appender, leaves)
+	if err != nil {
+		l.settle(g)
+		return nil, l.failed("adding to the log", g, err)
+	}
+	for _, n := range at {
+		need = max(need, n)
+	}
+	if err := l.await(ctx, g, need); err != nil {
+		l.settle(g)
+		return nil, l.failed("the entries are logged, but no checkpoint covers them yet", g, err)
+	}
+	if err := l.settle(g); err != nil {
+		return nil, l.failed("closing the log", g, err)
+	}
+	if err := shutdown(run); err != nil {
+		return nil, l.failed("closing the log", g, err)
+	}
+	if err := l.tree.collect(at); err != nil {
+		return nil, l.failed("removing partial tiles", g, err)
+	}
+	return at, nil
+}
+
+// add queues all entries, then waits until they are on disk. It has no
+// deadline, for the same reason that write(2) has none.
+func add(ctx context.Context, a *tessera.Appender, leaves [][]byte) ([]uint64, error) {
+	futures := make([]tessera.IndexFuture, len(leaves))
+	for i, leaf := range leaves {
+		futures[i] = a.Add(ctx, tessera.NewEntry(leaf))
+	}
+	at := make([]uint64, len(leaves))
+	for i, f := range futures {
+		n, err := f()
+		if err != nil {
+			return nil, err
+		}
+		at[i] = n.Index
+	}
+	return at, nil
+}
+
+// await waits until a checkpoint covers entry n, or the guard refused it.
+func (l *Log) await(ctx context.Context, g *guardedSigner, n uint64) error {
+	return poll(ctx, func() (bool, error) {
+		if err := g.refusal(); err != nil {
+			return false, err
+		}
+		c, err := l.published()
+		return c != nil && c.Size > n, err
+	})
+}
+
+// settle ends signing and waits until what was signed last is what is
+// published: then Tessera has nothing under way that it could write after the
+// lock is gone.
+func (l *Log) settle(g *guardedSigner) error {
+	signed := g.close()
+	if signed == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return poll(ctx, func() (bool, error) {
+		c, err := l.published()
+		return c != nil && c.Text() == signed.Text(), err
+	})
+}
+
+func poll(ctx context.Context, done func() (bool, error)) error {
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// failed tells why: the guard's refusal, if there was one, else what Tessera
+// returned and what it only logged.
+func (l *Log) failed(doing string, g *guardedSigner, err error) error {
+	if r := g.refusal(); r != nil {
+		return r
+	}
+	why := err.Error()
+	if more := klogged.String(); more != "" {
+		why = fmt.Sprintf("%v (%s)", err, more)
+	}
+	return strict.Errorf(l.dir, "%s: %s", doing, why).
+		WithHint("Run it again: entries that were added are found and not added twice.")
+}

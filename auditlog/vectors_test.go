@@ -1,0 +1,168 @@
+package auditlog
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write testdata/vectors anew")
+
+// A vector is a header, an empty line, the policy, a line of dashes, and the
+// proof. The header says what must come of it: `expect: quorum`, `expect: no
+// quorum`, or `expect: refused` with what the message must say. Every vector
+// but the good ones has one failure.
+const vectorRule = "----------\n"
+
+type vector struct {
+	name, expect, says, comment string
+	policy                      string
+	change                      func(*Proof)
+	text                        func(string) string
+}
+
+var vectors = []vector{
+	{name: "good", expect: "quorum", comment: "all three witnesses of a 2-of-3 policy"},
+	{name: "good-without-quorum", expect: "no quorum", comment: "quorum none demands nothing and shows nothing",
+		policy: "log " + logKey.vkey() + "\nquorum none\n"},
+	{name: "good-unknown-signature", expect: "quorum", comment: "a line by an unknown key is ignored",
+		change: func(p *Proof) {
+			p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, Signature{Name: "x.example", Raw: []byte("junk")})
+		}},
+	{name: "one-cosignature", expect: "no quorum", comment: "one of the two demanded",
+		change: func(p *Proof) { p.Checkpoint.Signatures = p.Checkpoint.Signatures[:2] }},
+	{name: "cosignature-without-time", expect: "no quorum", comment: "an ML-DSA-44 cosignature with timestamp 0 does not count",
+		change: func(p *Proof) { p.Checkpoint.Signatures = p.Checkpoint.Signatures[:2]; w3.sign(p.Checkpoint, 0) }},
+	{name: "cosignature-spoilt", expect: "refused", says: "does not verify", comment: "though the other two would make the quorum",
+		change: func(p *Proof) { p.Checkpoint.Signatures[1].Raw[20] ^= 1 }},
+	{name: "cosignature-of-other-root", expect: "refused", says: "does not verify",
+		change: func(p *Proof) {
+			other := *p.Checkpoint
+			other.Root[0] ^= 1
+			w2.sign(&other, 3000)
+			p.Checkpoint.Signatures[2] = other.Signatures[4]
+		}},
+	{name: "cosignature-time-changed", expect: "refused", says: "does not verify", change: func(p *Proof) { p.Checkpoint.Signatures[1].Raw[7]++ }},
+	{name: "cosignature-in-year-10000", expect: "refused", says: "after the year 9999",
+		change: func(p *Proof) { w1.sign(p.Checkpoint, maxTimestamp+1); dropSignature(p, 1) }},
+	{name: "cosigned-twice", expect: "refused", says: "signed twice", change: func(p *Proof) { w1.sign(p.Checkpoint, 1001) }},
+	{name: "log-signature-missing", expect: "refused", says: "no log of the policy signed it", change: func(p *Proof) { dropSignature(p, 0) }},
+	{name: "log-signature-spoilt", expect: "refused", says: "does not verify", change: func(p *Proof) { p.Checkpoint.Signatures[0].Raw[63] ^= 0x80 }},
+	{name: "origin-of-other-log", expect: "refused", says: "no log of the policy signed it", comment: "signed by a log of the policy under another log's name",
+		change: func(p *Proof) {
+			p.Checkpoint.Origin, p.Checkpoint.Signatures = "fleet.example/log2", nil
+			logKey.sign(p.Checkpoint, 0)
+		}},
+	{name: "index-wrong", expect: "refused", says: "does not show", change: func(p *Proof) { p.Index = 4 }},
+	{name: "index-is-size", expect: "refused", says: "only 11 entries", change: func(p *Proof) { p.Index = 11 }},
+	{name: "index-leading-zero", expect: "refused", says: "leading zero", text: replace("index 5", "index 05")},
+	{name: "size-2-63", expect: "refused", says: "above 2^53-1", text: replace("\n11\n", "\n9223372036854775808\n")},
+	{name: "hash-missing", expect: "refused", says: "has 3 hashes", change: func(p *Proof) { p.Hashes = p.Hashes[:3] }},
+	{name: "hash-too-many", expect: "refused", says: "has 5 hashes", change: func(p *Proof) { p.Hashes = append(p.Hashes, [32]byte{}) }},
+	{name: "hash-wrong", expect: "refused", says: "does not show", change: func(p *Proof) { p.Hashes[0][0] ^= 1 }},
+	{name: "extra-line", expect: "refused", says: "extra line", text: replace("\nindex", "\nextra Zm9v\nindex")},
+	{name: "extension-line", expect: "refused", says: "extension lines are refused", text: replace("\n\n— fleet", "\nmore\n\n— fleet")},
+	{name: "crlf", expect: "refused", says: "carriage return", text: replace("\n", "\r\n")},
+	{name: "no-final-lf", expect: "refused", says: "no LF at its end", text: func(s string) string { return strings.TrimSuffix(s, "\n") }},
+	{name: "base64-not-canonical", expect: "refused", says: "not canonical base64", text: func(s string) string {
+		i := strings.Index(s, "=\n")
+		return s[:i-1] + string(s[i-1]+1) + s[i:]
+	}},
+	{name: "policy-log-is-witness", expect: "refused", says: "has the same key",
+		policy: "log " + logKey.vkey() + "\nwitness self " + (&testKey{name: "self", typ: Ed25519Cosignature, ed: logKey.ed}).vkey() + "\nquorum self\n"},
+	{name: "policy-small-order-key", expect: "refused", says: "small order",
+		policy: "log " + vkeyOf(testOrigin, Ed25519, make([]byte, 32)) + "\nquorum none\n"},
+}
+
+func replace(old, new string) func(string) string {
+	return func(s string) string { return strings.Replace(s, old, new, 1) }
+}
+
+func (v vector) render(t *testing.T) string {
+	p := goodProof(t)
+	if v.change != nil {
+		v.change(p)
+	}
+	text, policy := string(p.Marshal()), testPolicyText
+	if v.text != nil {
+		text = v.text(text)
+	}
+	if v.policy != "" {
+		policy = v.policy
+	}
+	head := "expect: " + v.expect + "\n"
+	if v.says != "" {
+		head += "says: " + v.says + "\n"
+	}
+	if v.comment != "" {
+		head += "comment: " + v.comment + "\n"
+	}
+	return head + "leaf: " + b64(testLeaf(5)) + "\n\n" + policy + vectorRule + text
+}
+
+// TestVectors holds the files on disk to what they say of themselves, and to
+// the code that wrote them.
+func TestVectors(t *testing.T) {
+	dir := filepath.Join("testdata", "vectors")
+	if *update {
+		for _, v := range vectors {
+			if err := os.WriteFile(filepath.Join(dir, v.name), []byte(v.render(t)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != len(vectors) {
+		t.Errorf("%d files for %d vectors", len(files), len(vectors))
+	}
+	for _, v := range vectors {
+		t.Run(v.name, func(t *testing.T) {
+			data, err := os.ReadFile(filepath.Join(dir, v.name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(data) != v.render(t) {
+				t.Error("is not what the code writes; run go test -update and look at the difference")
+			}
+			runVector(t, data)
+		})
+	}
+}
+
+func runVector(t *testing.T, data []byte) {
+	head, body, _ := bytes.Cut(data, []byte("\n\n"))
+	policyText, proofText, _ := bytes.Cut(body, []byte(vectorRule))
+	fields := map[string]string{}
+	for line := range strings.Lines(string(head)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		fields[name] = value
+	}
+	got, err := func() (string, error) {
+		policy, err := ParsePolicy("policy", policyText)
+		if err != nil {
+			return "refused", err
+		}
+		proof, err := ParseProof("proof", proofText)
+		if err != nil {
+			return "refused", err
+		}
+		in, err := policy.Verify(testLeaf(5), proof)
+		switch {
+		case err != nil:
+			return "refused", err
+		case in.Quorum:
+			return "quorum", nil
+		}
+		return "no quorum", nil
+	}()
+	if got != fields["expect"] || !strings.Contains(fmt.Sprint(err), fields["says"]) {
+		t.Errorf("expect %q saying %q, got %q: %v", fields["expect"], fields["says"], got, err)
+	}
+}

@@ -1,0 +1,165 @@
+package auditlog
+
+import (
+	"time"
+
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Cosigned is a witness's verified cosignature.
+type Cosigned struct {
+	Name string // of the witness, within the policy
+	Time time.Time
+}
+
+// Cosigning is what the witnesses of a policy say about a checkpoint.
+type Cosigning struct {
+	Witnesses []Cosigned // verified, in the policy's order
+	Missing   []string   // witnesses of the policy without a cosignature that states a time
+
+	Demanded bool // the policy names a quorum
+	Quorum   bool // it is met; false where none is demanded
+
+	// QuorumTime is the earliest time by which a quorum had cosigned: the
+	// smallest t such that the cosignatures no later than t make the quorum.
+	// By then the checkpoint, and all that is under it, existed.
+	QuorumTime time.Time
+	// NewestQuorumTime is the greatest t such that the cosignatures no
+	// earlier than t make the quorum: the proof's age counts from it.
+	NewestQuorumTime time.Time
+}
+
+// Inclusion is what a verified proof shows.
+type Inclusion struct {
+	Origin string
+	Index  uint64 // of the leaf, counted from 0
+	Size   uint64 // entries in the checkpoint's tree
+	Root   [32]byte
+	Cosigning
+}
+
+// Verify checks that exactly these bytes are the entry at the proof's index,
+// in a tree that a log of the policy signed. That too few witnesses have
+// cosigned is no error but Quorum false: what that means is the caller's to
+// say. A signature by any key of the policy that doesn't verify is an error,
+// as signed-note advises.
+func (p *Policy) Verify(leaf []byte, pr *Proof) (*Inclusion, error) {
+	if err := pr.check(); err != nil {
+		return nil, err
+	}
+	c := pr.Checkpoint
+	cosigning, err := p.VerifyCheckpoint(c)
+	if err != nil {
+		return nil, err
+	}
+	h := rfc6962.DefaultHasher
+	if proof.VerifyInclusion(h, pr.Index, c.Size, h.HashLeaf(leaf), slicesOf(pr.Hashes), c.Root[:]) != nil {
+		return nil, strict.Errorf(pr.file, "does not show that these %d bytes are entry %d of %s", len(leaf), pr.Index, c.Origin).
+			WithHint("The proof is for other bytes, or for another index. It must be the proof of the very file, byte for byte.")
+	}
+	return &Inclusion{Origin: c.Origin, Index: pr.Index, Size: c.Size, Root: c.Root, Cosigning: *cosigning}, nil
+}
+
+// VerifyCheckpoint checks that a log of the policy, named as the origin says,
+// signed the checkpoint, and says who cosigned it.
+func (p *Policy) VerifyCheckpoint(c *Checkpoint) (*Cosigning, error) {
+	signed, err := p.verifySignatures(c)
+	if err != nil {
+		return nil, err
+	}
+	if !p.logAmong(signed, c.Origin) {
+		return nil, strict.Errorf(c.file, "no log of the policy signed it: its origin is %q", clip(c.Origin)).
+			WithHint("The policy lists %d logs; one of them must have this origin as its key's name.", len(p.logs))
+	}
+	if err := p.control(c, signed); err != nil {
+		return nil, err
+	}
+	return p.cosigning(signed), nil
+}
+
+// verified is a signature line that verified under key.
+type verified struct {
+	key  *Verifier
+	raw  []byte
+	time time.Time
+}
+
+// verifySignatures verifies every line by a key of the policy and ignores all
+// others, which is how keys are rotated and witnesses added.
+func (p *Policy) verifySignatures(c *Checkpoint) ([]verified, error) {
+	var list []verified
+	for _, s := range c.Signatures {
+		key := p.known(func(v *Verifier) bool { return v.name == s.Name && v.hash == s.KeyHash })
+		if key == nil {
+			continue
+		}
+		for _, v := range list {
+			if v.key == key {
+				return nil, strict.At(c.file, s.line, "%s+%08x signed twice", key.name, key.hash)
+			}
+		}
+		t, err := key.verify(c, s.Raw)
+		if err != nil {
+			return nil, strict.At(c.file, s.line, "signature of %s+%08x: %v", key.name, key.hash, err)
+		}
+		list = append(list, verified{key, s.Raw, t})
+	}
+	return list, nil
+}
+
+// logAmong says whether a log with this origin is among those that signed.
+func (p *Policy) logAmong(signed []verified, origin string) bool {
+	for _, l := range p.logs {
+		for _, s := range signed {
+			if s.key == l.Key && l.Key.name == origin {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// impossibleOrigin can be no checkpoint's: an origin is one line.
+const impossibleOrigin = "\n"
+
+// control is a negative control: the checks that just passed must fail where
+// they can't be right, for another origin and for another root. If they do
+// not, they checked nothing, and success would be a lie.
+func (p *Policy) control(c *Checkpoint, signed []verified) error {
+	if p.logAmong(signed, impossibleOrigin) {
+		return strict.Errorf(c.file, "negative control: the policy accepts any origin; this is a bug in fleetctl, please report it")
+	}
+	other := *c
+	other.Root[0] ^= 1
+	for _, s := range signed {
+		if _, err := s.key.verify(&other, s.raw); err == nil {
+			return strict.Errorf(c.file, "negative control: the signature of %s+%08x verifies for another root as well; this is a bug in fleetctl, please report it", s.key.name, s.key.hash)
+		}
+	}
+	return nil
+}
+
+func (p *Policy) cosigning(signed []verified) *Cosigning {
+	c := &Cosigning{Demanded: p.quorum != 0}
+	times := make([]time.Time, len(p.witnesses))
+	for i, w := range p.witnesses {
+		for _, s := range signed {
+			if s.key == w.Key {
+				times[i] = s.time
+			}
+		}
+		// A cosigner may state no time. It can't count: a quorum's times
+		// decide when something existed.
+		if times[i].IsZero() {
+			c.Missing = append(c.Missing, w.Name)
+			continue
+		}
+		c.Witnesses = append(c.Witnesses, Cosigned{w.Name, times[i]})
+	}
+	q := p.evaluate(times)
+	c.Quorum, c.QuorumTime, c.NewestQuorumTime = q.ok, q.first, q.last
+	return c
+}

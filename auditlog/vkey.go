@@ -1,0 +1,162 @@
+package auditlog
+
+import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"filippo.io/mldsa"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// KeyType is a key's signature type (C2SP signed-note, "Signature types").
+type KeyType byte
+
+// The types that are read. 0x04 and 0x06 carry a time.
+const (
+	Ed25519            KeyType = 0x01 // pure Ed25519 over the checkpoint's text
+	ECDSA              KeyType = 0x02 // ECDSA P-256 or P-384 over its SHA-256, DER, either S; as Rekor v1 signs
+	Ed25519Cosignature KeyType = 0x04 // tlog-cosignature with Ed25519
+	MLDSA44Cosignature KeyType = 0x06 // tlog-cosignature with ML-DSA-44
+)
+
+// Verifier is the pinned key of a log or witness.
+type Verifier struct {
+	name   string
+	hash   uint32
+	typ    KeyType
+	key    []byte // as in the vkey, without its type
+	verify func(c *Checkpoint, sig []byte) (time.Time, error)
+}
+
+// ParseVKey reads a verifier key: name, key hash and base64 of type and public
+// key, joined by plus signs (C2SP signed-note, "Verifier keys"). The hash is
+// computed again and the key admitted as internal/keys admits keys.
+func ParseVKey(s string) (*Verifier, error) {
+	v, err := parseVKey(s)
+	if err != nil {
+		return nil, strict.Errorf("", "verifier key %q: %v", clip(s), err)
+	}
+	return v, nil
+}
+
+func parseVKey(s string) (*Verifier, error) {
+	name, rest, ok1 := strings.Cut(s, "+")
+	hash, b64, ok2 := strings.Cut(rest, "+") // base64 may have more of them
+	if !ok1 || !ok2 {
+		return nil, errors.New("is not <name>+<hash>+<base64>")
+	}
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	id, err := strict.ParseHex(hash, 4)
+	if err != nil {
+		return nil, fmt.Errorf("the key hash %w", err)
+	}
+	raw, err := strict.ParseBase64(b64)
+	if err != nil {
+		return nil, fmt.Errorf("the key %w", err)
+	}
+	if len(raw) == 0 {
+		return nil, errors.New("the key is empty")
+	}
+	v := &Verifier{name: name, typ: KeyType(raw[0]), key: raw[1:]}
+	if err := v.admit(); err != nil {
+		return nil, err
+	}
+	v.hash = keyHash(name, v.typ, v.key)
+	if binary.BigEndian.Uint32(id) != v.hash {
+		return nil, fmt.Errorf("the key hash is %s, this name and key have %08x", hash, v.hash)
+	}
+	return v, nil
+}
+
+// admit checks the key and chooses how it verifies: the type comes from the
+// pinned key, never from a signature.
+func (v *Verifier) admit() error {
+	switch v.typ {
+	case Ed25519, Ed25519Cosignature:
+		if err := keys.AdmitEd25519(v.key); err != nil {
+			return fmt.Errorf("the key %w", err)
+		}
+		v.verify = verifyEd25519(v.key)
+		if v.typ == Ed25519Cosignature {
+			v.verify = verifyEd25519Cosignature(v.key)
+		}
+	case ECDSA:
+		pub, err := admitECDSA(v.key)
+		if err != nil {
+			return fmt.Errorf("the key %w", err)
+		}
+		v.verify = verifyECDSA(pub)
+	case MLDSA44Cosignature:
+		pub, err := mldsa.NewPublicKey(mldsa.MLDSA44(), v.key)
+		if err != nil {
+			return fmt.Errorf("has %d bytes of key, ML-DSA-44 has %d", len(v.key), mldsa.MLDSA44PublicKeySize)
+		}
+		v.verify = verifyMLDSACosignature(pub, v.name)
+	default:
+		return fmt.Errorf("has type 0x%02x; read are 0x01, 0x02, 0x04 and 0x06", byte(v.typ))
+	}
+	return nil
+}
+
+func admitECDSA(der []byte) (*ecdsa.PublicKey, error) {
+	if _, err := keys.ParseSPKI(der); err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, err
+	}
+	pub, ok := key.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, errors.New("is no ECDSA key, as type 0x02 says")
+	}
+	return pub, nil
+}
+
+// keyHash is SHA-256(name ‖ LF ‖ type ‖ key)[:4], but for ECDSA it is
+// SHA-256(SPKI)[:4] (signed-note, "Signature types").
+func keyHash(name string, typ KeyType, key []byte) uint32 {
+	msg := append([]byte(name+"\n"), byte(typ))
+	msg = append(msg, key...)
+	if typ == ECDSA {
+		msg = key
+	}
+	h := sha256.Sum256(msg)
+	return binary.BigEndian.Uint32(h[:])
+}
+
+// Name is the key's name: a log's origin, for a log.
+func (v *Verifier) Name() string { return v.name }
+
+// KeyHash is what signature lines name the key by, together with its name.
+func (v *Verifier) KeyHash() uint32 { return v.hash }
+
+// Type is the key's signature type.
+func (v *Verifier) Type() KeyType { return v.typ }
+
+// String gives the vkey that was read.
+func (v *Verifier) String() string {
+	return fmt.Sprintf("%s+%08x+%s", v.name, v.hash, base64.StdEncoding.EncodeToString(append([]byte{byte(v.typ)}, v.key...)))
+}
+
+// Check verifies what follows the key hash in a signature line over c. The
+// time is that of a cosignature, zero for a type that carries none and for a
+// cosigner that states none.
+func (v *Verifier) Check(c *Checkpoint, sig []byte) (time.Time, error) {
+	t, err := v.verify(c, sig)
+	if err != nil {
+		return time.Time{}, strict.Errorf(c.file, "signature of %s+%08x: %v", v.name, v.hash, err)
+	}
+	return t, nil
+}

@@ -1,0 +1,179 @@
+package bundle
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// BundleFormat is the first field of a validation bundle.
+const BundleFormat = "fleetctl validation-bundle v1"
+
+// MaxBundle bounds a bundle's file, in bytes: it is a log's leaf, and logs of
+// tiles hold leaves of at most 2^16-1 bytes (C2SP tlog-tiles).
+const MaxBundle = 1<<16 - 1
+
+// Bundle is a validation bundle: what an HSM hands to a device, and what is
+// logged. One that ParseBundle gave is well-formed and agrees with itself;
+// only Verify says whether anyone signed it. Not to be written to.
+type Bundle struct {
+	KeySet            *KeySet // the artifact
+	Statements        []Signed
+	Countersignatures []Countersignature
+
+	file string
+	raw  []byte
+}
+
+type bundleFile struct {
+	Format            string                 `strict:"format"`
+	Artifact          []byte                 `strict:"artifact,base64"`
+	Statements        []signedFile           `strict:"statements"`
+	Countersignatures []countersignatureFile `strict:"countersignatures"`
+}
+
+type signedFile struct {
+	Key  [32]byte `strict:"key,base64"`
+	JSON []byte   `strict:"json,base64"`
+}
+
+type countersignatureFile struct {
+	Key       []byte `strict:"key,base64"`
+	Form      string `strict:"form"`
+	Signature []byte `strict:"signature,base64"`
+}
+
+// ParseBundle reads a validation bundle of at most MaxBundle bytes and refuses
+// one that is malformed anywhere or contradicts itself, whoever signed that
+// part. It checks no signature. file names it in errors.
+func ParseBundle(file string, data []byte) (*Bundle, error) {
+	var f bundleFile
+	d, err := open(file, data, MaxBundle, BundleFormat, &f)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bundle{file: file}
+	if b.KeySet, err = ParseKeySet(file+" artifact", f.Artifact); err != nil {
+		return nil, err
+	}
+	b.Statements = d.statements(f.Statements, "statements")
+	for i, s := range b.Statements {
+		if err := names(s.Statement, b.KeySet); err != nil {
+			d.failf(d.at("statements", i), "statements[%d] %v", i, err)
+		}
+	}
+	b.Countersignatures = d.countersignatures(f.Countersignatures, len(f.Statements))
+	if err := d.errs.Err(); err != nil {
+		return nil, err
+	}
+	b.raw = bytes.Clone(data)
+	return b, nil
+}
+
+// Raw is the file as it was read: the log's leaf. Not to be written to.
+func (b *Bundle) Raw() []byte { return b.raw }
+
+// Assemble makes a bundle of an artifact's exact bytes, statements in any
+// order and countersignatures, and reads back what it wrote.
+func Assemble(artifact []byte, statements []Signed, countersignatures []Countersignature) (*Bundle, error) {
+	return ParseBundle("", encodeBundle(artifact, statements, countersignatures))
+}
+
+func encodeBundle(artifact []byte, statements []Signed, countersignatures []Countersignature) []byte {
+	f := bundleFile{Format: BundleFormat, Artifact: artifact}
+	for _, s := range sorted(statements) {
+		f.Statements = append(f.Statements, signedFile{s.Key, s.Statement.Raw()})
+	}
+	for _, c := range countersignatures {
+		f.Countersignatures = append(f.Countersignatures, countersignatureFile{c.Key.SPKI(), c.Form, c.Signature})
+	}
+	return strict.EncodeJSON(&f)
+}
+
+// names says whether a statement is about this artifact.
+func names(s *Statement, set *KeySet) error {
+	switch digest := set.Digest(); {
+	case s.Namespace != set.Namespace:
+		return fmt.Errorf("is about namespace %s, the artifact's is %s", s.Namespace, set.Namespace)
+	case s.Epoch != set.Epoch:
+		return fmt.Errorf("is about epoch %d, the artifact is epoch %d", s.Epoch, set.Epoch)
+	case s.Digest != digest:
+		return fmt.Errorf("is about digest %x, the artifact's is %x", s.Digest, digest)
+	}
+	return nil
+}
+
+// statements reads a list of statements with their keys: sorted by raw key,
+// keys distinct and admitted.
+func (d *document) statements(list []signedFile, path string) []Signed {
+	out := make([]Signed, 0, len(list))
+	for i, f := range list {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		node := d.at(path, i, "key")
+		if i > 0 {
+			switch c := bytes.Compare(list[i-1].Key[:], f.Key[:]); {
+			case c == 0:
+				d.failf(node, "%s.key is that of the statement before", at)
+			case c > 0:
+				d.failf(node, "%s.key comes before that of the statement before; they are sorted by raw key", at)
+			}
+		}
+		s, err := parseSigned(d.file+" "+at, f)
+		if err != nil {
+			d.errs.Add(err)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// parseSigned reads a statement that lies beside its key in a file of ours.
+func parseSigned(file string, f signedFile) (Signed, error) {
+	if err := keys.AdmitEd25519(f.Key[:]); err != nil {
+		return Signed{}, strict.Errorf(file, "key %v", err)
+	}
+	s, err := ParseStatement(file+".json", f.JSON)
+	if err != nil {
+		return Signed{}, err
+	}
+	// The hint isn't signed; beside the key it must at least not contradict it.
+	if last := f.Key[31]; s.KeyID != nil && *s.KeyID != last {
+		return Signed{}, strict.Errorf(file, "key_id is %d, but the key's last byte is %d", *s.KeyID, last)
+	}
+	return Signed{Key: f.Key, Statement: s}, nil
+}
+
+func (d *document) countersignatures(list []countersignatureFile, statements int) []Countersignature {
+	out := make([]Countersignature, 0, len(list))
+	seen := map[string]bool{}
+	for i, f := range list {
+		fail := func(field, format string, args ...any) {
+			d.failf(d.at("countersignatures", i, field), "countersignatures[%d].%s %s", i, field, fmt.Sprintf(format, args...))
+		}
+		p, err := keys.ParseSPKI(f.Key)
+		switch {
+		case err != nil:
+			fail("key", "%v", err)
+			continue
+		case !p.Algorithm().CanSign():
+			fail("key", "is of kind %s, which can't sign", p.Algorithm())
+			continue
+		case seen[string(f.Key)]:
+			fail("key", "has countersigned already")
+		}
+		seen[string(f.Key)] = true
+		if f.Form != FormBound && f.Form != FormSignature {
+			fail("form", "is %q; %s and %s are allowed", f.Form, FormBound, FormSignature)
+		} else if f.Form == FormSignature && statements != 1 {
+			fail("form", "is %s, which is over exactly one statement; there are %d", FormSignature, statements)
+		}
+		if most := p.Algorithm().MaxSignature(); len(f.Signature) > most {
+			fail("signature", "has %d bytes; one of %s has at most %d", len(f.Signature), p.Algorithm(), most)
+		}
+		out = append(out, Countersignature{Key: p, Form: f.Form, Signature: f.Signature})
+	}
+	return out
+}

@@ -1,0 +1,145 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// CoreFormat is the first field of a request's core.
+const CoreFormat = "fleetctl request-core v1"
+
+// MaxCore bounds a request's core, in bytes: few enough for QR frames.
+const MaxCore = 1<<16 - 1
+
+// Core is what a third party is asked to sign, and by what it can tell that
+// the request continues what it signed before: request-core.json. Officers
+// approve SHA-256 of its exact bytes.
+type Core struct {
+	KeySet      *KeySet  // the artifact to be signed
+	Predecessor *KeySet  // the epoch before; nil at epoch 1
+	Previous    []Signed // third parties' own statements about the epoch before, verified; sorted by key
+	Plan        [32]byte // SHA-256 of the plan's file
+	Release     Head     // the release record
+
+	raw []byte
+}
+
+// Head is a place in a transcript.
+type Head struct {
+	Hash [32]byte `strict:"head,hex"`
+	N    uint64   `strict:"n"` // of the record, from 1
+}
+
+type coreFile struct {
+	Format      string       `strict:"format"`
+	Artifact    []byte       `strict:"artifact,base64"`
+	Predecessor []byte       `strict:"predecessor,base64,empty"`
+	Previous    []signedFile `strict:"previous_statements"`
+	Plan        [32]byte     `strict:"plan,hex"`
+	Release     Head         `strict:"release"`
+}
+
+// encode takes key sets that were parsed: it writes their exact bytes.
+func (c *Core) encode() []byte {
+	f := coreFile{Format: CoreFormat, Artifact: c.KeySet.Raw(), Plan: c.Plan, Release: c.Release}
+	if c.Predecessor != nil {
+		f.Predecessor = c.Predecessor.Raw()
+	}
+	for _, s := range sorted(c.Previous) {
+		f.Previous = append(f.Previous, signedFile{s.Key, s.Statement.Raw()})
+	}
+	return strict.EncodeJSON(&f)
+}
+
+// NewCore makes a core and reads back what it wrote; the plan is the one that
+// the artifact names. predecessor is nil at epoch 1.
+func NewCore(set, predecessor *KeySet, previous []Signed, release Head) (*Core, error) {
+	c := &Core{KeySet: set, Predecessor: predecessor, Previous: previous, Plan: set.Ceremony.Plan, Release: release}
+	return ParseCore("", c.encode())
+}
+
+// ParseCore reads a request's core of at most MaxCore bytes. It refuses one
+// whose predecessor isn't the artifact's, and previous statements that are not
+// about that predecessor or don't verify under the key beside them. That these
+// are the right third parties' keys is for whoever pins keys to say.
+func ParseCore(file string, data []byte) (*Core, error) {
+	var f coreFile
+	d, err := open(file, data, MaxCore, CoreFormat, &f)
+	if err != nil {
+		return nil, err
+	}
+	c := &Core{Plan: f.Plan, Release: f.Release, raw: bytes.Clone(data)}
+	if c.KeySet, err = ParseKeySet(file+" artifact", f.Artifact); err != nil {
+		return nil, err
+	}
+	if len(f.Predecessor) > 0 {
+		if c.Predecessor, err = ParseKeySet(file+" predecessor", f.Predecessor); err != nil {
+			return nil, err
+		}
+	}
+	if err := follows(c.KeySet, c.Predecessor); err != nil {
+		d.failf(d.at("predecessor"), "predecessor %v", err)
+		return nil, d.errs
+	}
+	if c.Plan != c.KeySet.Ceremony.Plan {
+		d.failf(d.at("plan"), "plan is %x, but the artifact names plan %x", c.Plan, c.KeySet.Ceremony.Plan)
+	}
+	if c.Release.N == 0 {
+		d.failf(d.at("release", "n"), "release.n is 0; records count from 1")
+	}
+	c.Previous = d.statements(f.Previous, "previous_statements")
+	if err := d.errs.Err(); err != nil {
+		return nil, err
+	}
+	for i, s := range c.Previous {
+		if err := c.checkPrevious(s); err != nil {
+			d.failf(d.at("previous_statements", i), "previous_statements[%d] %v", i, err)
+		}
+	}
+	if err := d.errs.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Raw is the core as it was read; Subject is its SHA-256, which officers
+// approve.
+func (c *Core) Raw() []byte { return c.raw }
+
+// Subject: see Raw.
+func (c *Core) Subject() [32]byte { return sha256.Sum256(c.raw) }
+
+// follows says whether set comes directly after pred, which is nil where there
+// is none.
+func follows(set, pred *KeySet) error {
+	switch {
+	case set.Epoch == 1 && pred != nil:
+		return fmt.Errorf("is given, but nothing comes before epoch 1")
+	case set.Epoch == 1:
+		return nil
+	case pred == nil:
+		return fmt.Errorf("is empty, but the artifact is epoch %d", set.Epoch)
+	}
+	switch digest := pred.Digest(); {
+	case !bytes.Equal(digest[:], set.Previous):
+		return fmt.Errorf("has digest %x, but the artifact's previous is %x", digest, set.Previous)
+	case pred.Namespace != set.Namespace:
+		return fmt.Errorf("is of namespace %s, the artifact of %s", pred.Namespace, set.Namespace)
+	case pred.Epoch != set.Epoch-1:
+		return fmt.Errorf("is epoch %d, the artifact is epoch %d; it must be the one directly before", pred.Epoch, set.Epoch)
+	}
+	return nil
+}
+
+func (c *Core) checkPrevious(s Signed) error {
+	if c.Predecessor == nil {
+		return fmt.Errorf("is given, but nothing comes before epoch 1")
+	}
+	if err := names(s.Statement, c.Predecessor); err != nil {
+		return err
+	}
+	return s.Statement.Verify(s.Key)
+}

@@ -1,0 +1,71 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+// Forms of a countersignature: what it is over. Which one counts is pinned; a
+// bundle can't choose.
+const (
+	// FormBound signs CountersignText, which names the epoch, the digest and
+	// every third party's signature.
+	FormBound = "bound"
+	// FormSignature signs the 64 raw bytes of the one third party's signature,
+	// as Meta describes its own countersignature in public.
+	FormSignature = "signature"
+)
+
+// Countersignature is the operator's.
+type Countersignature struct {
+	Key       *keys.Public
+	Form      string
+	Signature []byte // as keys.Public.Verify takes it
+}
+
+// Signed is a statement with the key that is said to have signed it.
+type Signed struct {
+	Key       [32]byte // raw Ed25519 key, admitted
+	Statement *Statement
+}
+
+// CountersignText is what a countersignature of form bound is over: lines
+// that each end with LF, one "signer" line per statement in the bundle's
+// order, whatever order they are given in.
+func CountersignText(set *KeySet, statements []Signed) []byte {
+	digest := set.Digest()
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "fleetctl countersignature v1\n%s\n%s\n%d\n%s\n", set.Mode, set.Namespace, set.Epoch, hex.EncodeToString(digest[:]))
+	for _, s := range sorted(statements) {
+		fmt.Fprintf(&b, "signer %s %s\n", base64.StdEncoding.EncodeToString(s.Key[:]), base64.StdEncoding.EncodeToString(s.Statement.Signature[:]))
+	}
+	return b.Bytes()
+}
+
+// CountersignMessage is what a countersignature of the given form is over, and
+// so what officers release and the operator's HSM signs.
+func CountersignMessage(form string, set *KeySet, statements []Signed) ([]byte, error) {
+	switch {
+	case len(statements) == 0:
+		return nil, fmt.Errorf("there is no statement to countersign")
+	case form == FormBound:
+		return CountersignText(set, statements), nil
+	case form != FormSignature:
+		return nil, fmt.Errorf("the countersignature's form is %q; %s and %s are allowed", form, FormBound, FormSignature)
+	case len(statements) != 1:
+		return nil, fmt.Errorf("a countersignature of form %s is over exactly one statement; there are %d", FormSignature, len(statements))
+	}
+	return bytes.Clone(statements[0].Statement.Signature[:]), nil
+}
+
+// sorted gives the statements in the bundle's order, that of their raw keys.
+func sorted(statements []Signed) []Signed {
+	return slices.SortedStableFunc(slices.Values(statements), func(a, b Signed) int {
+		return bytes.Compare(a.Key[:], b.Key[:])
+	})
+}

@@ -1,0 +1,100 @@
+package bundle
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// clockTolerance is how far a witness's clock may be ahead of the device's. A
+// proof from the future would never grow old.
+const clockTolerance = 5 * time.Minute
+
+// DeviceState is what a device remembers of its fleet. Zero at first contact,
+// afterwards the State of what was accepted last.
+type DeviceState struct {
+	Fleet   string
+	Epoch   uint64   // newest seen
+	Digest  [32]byte // of that epoch's artifact
+	Retired bool     // a retirement of the fleet was seen: nothing of it is taken any more
+}
+
+// Accepted is a bundle that a device may use.
+type Accepted struct {
+	Bundle    *Bundle
+	Signers   *Result
+	Inclusion *auditlog.Inclusion
+	Age       time.Duration // since the newest witness quorum in the proof
+	State     DeviceState   // to be kept for the next check
+
+	// FirstContact says that nothing was remembered, so that nothing shows
+	// this to be the fleet's latest epoch.
+	FirstContact bool
+}
+
+// Check is a device's whole check: the bundle's form and signatures, its place
+// in a pinned log, a quorum of pinned witnesses, at most maxAge old, and that
+// the fleet's epoch doesn't go back. It needs no network. proof is the bundle's
+// .tlog-proof file; on error nothing may be used, and the state stays as it was.
+func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state DeviceState, now time.Time, maxAge time.Duration) (*Accepted, error) {
+	const file = "bundle.json"
+	if log == nil {
+		return nil, fmt.Errorf("%w: no log is pinned", ErrTrust)
+	}
+	b, err := ParseBundle(file, bundle)
+	if err != nil {
+		return nil, err
+	}
+	p, err := auditlog.ParseProof(file+".tlog-proof", proof)
+	if err != nil {
+		return nil, err
+	}
+	in, err := log.Verify(bundle, p)
+	if err != nil {
+		return nil, err
+	}
+	if !in.Quorum {
+		return nil, strict.Errorf(file+".tlog-proof", "lacks a quorum of pinned witnesses: %d cosigned, missing are %q", len(in.Witnesses), in.Missing)
+	}
+	age := now.Sub(in.NewestQuorumTime)
+	if age < -clockTolerance {
+		return nil, strict.Errorf(file+".tlog-proof", "was witnessed at %s, after now, %s", strict.FormatTime(in.NewestQuorumTime), strict.FormatTime(now)).
+			WithHint("Set this device's clock and try again.")
+	}
+	if age > maxAge {
+		return nil, strict.Errorf(file+".tlog-proof", "was last witnessed %s ago, %s is allowed", age.Round(time.Second), maxAge).
+			WithHint("Fetch a newer proof of the same bundle.")
+	}
+	signers, err := b.Verify(trust, now, in.QuorumTime)
+	if err != nil {
+		return nil, err
+	}
+	if err := state.admits(file, b.KeySet); err != nil {
+		return nil, err
+	}
+	return &Accepted{
+		Bundle: b, Signers: signers, Inclusion: in, Age: age,
+		State:        DeviceState{Fleet: b.KeySet.Fleet, Epoch: b.KeySet.Epoch, Digest: b.KeySet.Digest()},
+		FirstContact: state == DeviceState{},
+	}, nil
+}
+
+// admits is the rule against going back, per fleet.
+func (s DeviceState) admits(file string, set *KeySet) error {
+	switch {
+	case s == DeviceState{}:
+		return nil
+	case set.Fleet != s.Fleet:
+		return strict.Errorf(file, "is of fleet %s, this device's is %s", set.Fleet, s.Fleet)
+	case s.Retired:
+		return strict.Errorf(file, "is of fleet %s, which was retired", set.Fleet)
+	case set.Epoch < s.Epoch:
+		return strict.Errorf(file, "is epoch %d of fleet %s; epoch %d was seen already", set.Epoch, set.Fleet, s.Epoch)
+	case set.Epoch == s.Epoch && set.Digest() != s.Digest:
+		return strict.Errorf(file, "is a second artifact for epoch %d of fleet %s: the signers equivocate", set.Epoch, set.Fleet).
+			WithHint("Keep both bundles: together they are the proof.")
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// KeySetFormat is the first field of a fleet key set.
+const KeySetFormat = "fleetctl fleet-keys v1"
+
+// MaxKeySet bounds a fleet key set's file, in bytes: in base64 a larger one
+// would not fit into a bundle of MaxBundle bytes.
+const MaxKeySet = 48 << 10
+
+// KeySet is a fleet's public keys: fleet-keys.json, the artifact whose SHA-256
+// third parties sign.
+type KeySet struct {
+	Format    string      `strict:"format"` // KeySetFormat; Encode sets it
+	Mode      string      `strict:"mode"`   // Production or Rehearsal
+	Fleet     string      `strict:"fleet,token"`
+	Namespace string      `strict:"namespace,token"` // begins with "rehearsal." in a rehearsal and only there
+	Epoch     uint64      `strict:"epoch"`           // from 1
+	Previous  []byte      `strict:"previous,hex,empty"`
+	Created   time.Time   `strict:"created"`
+	Majority  int         `strict:"majority"` // HSMs, more than half
+	Keys      []FleetKey  `strict:"keys"`
+	Ceremony  CeremonyRef `strict:"ceremony"`
+
+	raw []byte
+}
+
+// FleetKey is one HSM's key for one role.
+type FleetKey struct {
+	HSM       string         `strict:"hsm,token"`
+	Role      string         `strict:"role,token"`
+	Algorithm keys.Algorithm `strict:"algorithm"`
+	SPKI      []byte         `strict:"public_key,base64"` // DER SubjectPublicKeyInfo (RFC 5280)
+
+	// Public is SPKI, admitted. ParseKeySet sets it; Encode doesn't look at it.
+	Public *keys.Public
+}
+
+// CeremonyRef says which ceremony made the keys.
+type CeremonyRef struct {
+	ID         string   `strict:"id,token"`
+	Plan       [32]byte `strict:"plan,hex"`       // SHA-256 of the plan's file
+	Transcript [32]byte `strict:"transcript,hex"` // hash of the fleet-check record
+}
+
+// Digest is what third parties sign of an artifact: its file's SHA-256.
+func Digest(artifact []byte) [32]byte { return sha256.Sum256(artifact) }
+
+// ParseKeySet reads a fleet key set and refuses one that contradicts itself;
+// the error lists every fault. file names it in errors.
+func ParseKeySet(file string, data []byte) (*KeySet, error) {
+	s := new(KeySet)
+	d, err := open(file, data, MaxKeySet, KeySetFormat, s)
+	if err != nil {
+		return nil, err
+	}
+	s.checkHeader(d)
+	s.checkFleet(d, s.checkKeys(d))
+	if err := d.errs.Err(); err != nil {
+		return nil, err
+	}
+	s.raw = bytes.Clone(data)
+	return s, nil
+}
+
+// Raw is the file as ParseKeySet read it, not to be written to; of a key set
+// made here, the file that Encode writes.
+func (s *KeySet) Raw() []byte {
+	if s.raw == nil {
+		return s.Encode()
+	}
+	return s.raw
+}
+
+// Digest is the SHA-256 of Raw.
+func (s *KeySet) Digest() [32]byte { return Digest(s.Raw()) }
+
+// Encode writes the key set, keys in the order given. It judges nothing:
+// whoever makes a key set parses what was written.
+func (s *KeySet) Encode() []byte {
+	out := *s
+	out.Format = KeySetFormat
+	return strict.EncodeJSON(&out)
+}
+
+// HSMs are the names of the fleet's HSMs in order of first appearance.
+func (s *KeySet) HSMs() []string {
+	return s.names(func(k FleetKey) string { return k.HSM })
+}
+
+// Roles are the names of the fleet's roles in order of first appearance.
+func (s *KeySet) Roles() []string {
+	return s.names(func(k FleetKey) string { return k.Role })
+}
+
+func (s *KeySet) names(of func(FleetKey) string) []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, k := range s.Keys {
+		if name := of(k); !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (s *KeySet) checkHeader(d *document) {
+	if s.Mode != Production && s.Mode != Rehearsal {
+		d.failf(d.at("mode"), "mode is %q; %s and %s are allowed", s.Mode, Production, Rehearsal)
+	} else if strings.HasPrefix(s.Namespace, RehearsalPrefix) != (s.Mode == Rehearsal) {
+		d.failf(d.at("namespace"), "namespace is %q in mode %s; it begins with %q in a rehearsal and only there", s.Namespace, s.Mode, RehearsalPrefix)
+	}
+	switch {
+	case s.Epoch == 0:
+		d.failf(d.at("epoch"), "epoch is 0; the first is 1")
+	case s.Epoch == 1 && len(s.Previous) > 0:
+		d.failf(d.at("previous"), "previous is given, but nothing comes before epoch 1")
+	case s.Epoch > 1 && len(s.Previous) != sha256.Size:
+		d.failf(d.at("previous"), "previous has %d bytes; the digest of epoch %d's artifact has %d", len(s.Previous), s.Epoch-1, sha256.Size)
+	}
+}
+
+// slot is a place for a key: the file holds one for each HSM and role.
+type slot struct{ hsm, role string }
+
+// checkKeys gives the slots that are filled, by their key's index.
+func (s *KeySet) checkKeys(d *document) map[slot]int {
+	slots := map[slot]int{}
+	points := map[string]int{}
+	for i := range s.Keys {
+		k := &s.Keys[i]
+		if j, twice := slots[slot{k.HSM, k.Role}]; twice {
+			d.failf(d.at("keys", i), "keys[%d] is for hsm %s and role %s, as is keys[%d]", i, k.HSM, k.Role, j)
+		}
+		slots[slot{k.HSM, k.Role}] = i
+		if j, twice := points[string(k.SPKI)]; twice {
+			d.failf(d.at("keys", i, "public_key"), "keys[%d] has the same public key as keys[%d]", i, j)
+		}
+		points[string(k.SPKI)] = i
+
+		if !k.Algorithm.Known() {
+			d.failf(d.at("keys", i, "algorithm"), "keys[%d].algorithm is %q; allowed are %v", i, k.Algorithm, keys.Algorithms)
+			continue
+		}
+		p, err := keys.ParseSPKI(k.SPKI)
+		switch {
+		case err != nil:
+			d.failf(d.at("keys", i, "public_key"), "keys[%d].public_key %v", i, err)
+		case p.Algorithm() != k.Algorithm:
+			d.failf(d.at("keys", i, "algorithm"), "keys[%d].algorithm is %s, but the key is of kind %s", i, k.Algorithm, p.Algorithm())
+		default:
+			k.Public = p
+		}
+	}
+	return slots
+}
+
+// checkFleet looks at the whole: a fleet is like HSMs, of which a majority
+// decides. One that lacks a role could not take part in that role's decisions
+// and would still count towards them.
+func (s *KeySet) checkFleet(d *document, slots map[slot]int) {
+	hsms := s.HSMs()
+	if len(hsms) == 0 {
+		d.failf(d.at("keys"), "keys is empty")
+		return
+	}
+	if n := len(hsms); s.Majority > n || s.Majority < n/2+1 {
+		d.failf(d.at("majority"), "majority is %d; of %d HSMs it is at least %d and at most %d", s.Majority, n, n/2+1, n)
+	}
+	for _, role := range s.Roles() {
+		for _, hsm := range hsms {
+			if _, ok := slots[slot{hsm, role}]; !ok {
+				d.failf(d.at("keys"), "hsm %s has no key for role %s, which other HSMs have", hsm, role)
+			}
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package bundle
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// MaxStatement bounds a statement's JSON, in bytes. As served with the longest
+// namespace one has about 1,100.
+const MaxStatement = 4 << 10
+
+// Statement is what a third party signs about one epoch, as Cloudflare's
+// auditor does (cloudflare/plexi at 0108f7d, plexi_core/src/lib.rs,
+// SignatureResponse). The signature is pure Ed25519 (RFC 8032) over Message;
+// KeyID alone isn't signed.
+type Statement struct {
+	Ciphersuite uint32 // Protobuf or Bincode; the JSON's "version" is an older name for it
+	Namespace   string
+	Timestamp   uint64 // milliseconds since the Unix epoch, by the signer's clock
+	Epoch       uint64
+	Digest      [32]byte // SHA-256 of the artifact
+	Signature   [64]byte
+	KeyID       *uint8 // last byte of the public key: a hint; nil where not given
+
+	raw []byte
+}
+
+// statementFile is the JSON of GET /namespaces/{ns}/audits/{epoch}, members in
+// the order in which plexi's service writes them.
+type statementFile struct {
+	Version     *uint32  `strict:"version,optional"`
+	Ciphersuite *uint32  `strict:"ciphersuite,optional"`
+	Namespace   string   `strict:"namespace,token"`
+	Timestamp   uint64   `strict:"timestamp"`
+	Epoch       uint64   `strict:"epoch"`
+	Digest      [32]byte `strict:"digest,hex"`
+	Signature   [64]byte `strict:"signature,hex"`
+	KeyID       *uint8   `strict:"key_id,optional"`
+	Message     []byte   `strict:"serialized_message,optional,null,hex"`
+}
+
+// NewStatement is a statement yet to be signed; timestamp in milliseconds.
+func NewStatement(ciphersuite uint32, namespace string, timestamp, epoch uint64, digest [32]byte) (*Statement, error) {
+	s := &Statement{Ciphersuite: ciphersuite, Namespace: namespace, Timestamp: timestamp, Epoch: epoch, Digest: digest}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// check says whether every reader of ours would take the statement's fields.
+func (s *Statement) check() error {
+	if s.Ciphersuite != Protobuf && s.Ciphersuite != Bincode {
+		return fmt.Errorf("ciphersuite is %d; known are %d (protobuf) and %d (bincode)", s.Ciphersuite, Protobuf, Bincode)
+	}
+	if err := strict.CheckToken(s.Namespace); err != nil {
+		return fmt.Errorf("namespace %w", err)
+	}
+	if s.Timestamp > strict.MaxInt {
+		return fmt.Errorf("timestamp %d is above 2^53-1", s.Timestamp)
+	}
+	if s.Epoch == 0 || s.Epoch > strict.MaxInt {
+		return fmt.Errorf("epoch %d is not between 1 and 2^53-1", s.Epoch)
+	}
+	return nil
+}
+
+// ParseStatement reads a statement that lies in a file. It checks no
+// signature. file names it in errors.
+func ParseStatement(file string, data []byte) (*Statement, error) {
+	var f statementFile
+	d, err := open(file, data, MaxStatement, "", &f)
+	if err != nil {
+		return nil, err
+	}
+	return f.statement(d, data)
+}
+
+// ParseServed is ParseStatement for the answer of a live service, which may
+// carry fields that we don't know and any white space around it. Encode gives
+// the statement without them, with the same signature.
+func ParseServed(file string, data []byte) (*Statement, error) {
+	n, err := strict.ParseJSON(file, data, MaxStatement)
+	if err != nil {
+		return nil, err
+	}
+	n.Fields = slices.DeleteFunc(n.Fields, func(f strict.Field) bool { return !lookalike(f.Name) })
+	var f statementFile
+	if err := strict.Decode(file, n, &f); err != nil {
+		return nil, err
+	}
+	return f.statement(&document{file: file, root: n}, data)
+}
+
+// lookalike finds our members in any case: a reader that doesn't mind case
+// would take "Epoch" for the epoch, so such a member is not passed over.
+func lookalike(name string) bool {
+	for _, known := range []string{"version", "ciphersuite", "namespace", "timestamp", "epoch", "digest", "signature", "key_id", "serialized_message"} {
+		if strings.EqualFold(name, known) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *statementFile) statement(d *document, data []byte) (*Statement, error) {
+	suite := f.Ciphersuite
+	switch {
+	case f.Version == nil && f.Ciphersuite == nil:
+		d.failf(d.root, "version and ciphersuite are both missing; one is needed")
+		return nil, d.errs
+	case suite == nil:
+		suite = f.Version
+	case f.Version != nil && *f.Version != *suite:
+		d.failf(d.at("version"), "version is %d but ciphersuite is %d; they name the same thing", *f.Version, *suite)
+		return nil, d.errs
+	}
+	s := &Statement{
+		Ciphersuite: *suite, Namespace: f.Namespace, Timestamp: f.Timestamp, Epoch: f.Epoch,
+		Digest: f.Digest, Signature: f.Signature, KeyID: f.KeyID, raw: bytes.Clone(data),
+	}
+	if err := s.check(); err != nil {
+		d.failf(d.root, "%v", err)
+	} else if f.Message != nil && !bytes.Equal(f.Message, s.Message()) {
+		// It isn't signed, and whoever reads it would read another statement.
+		d.failf(d.at("serialized_message"), "serialized_message is not what the other fields give")
+	}
+	if err := d.errs.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Raw is the JSON as it was read, not to be written to; of a statement made
+// here, what Encode writes.
+func (s *Statement) Raw() []byte {
+	if s.raw == nil {
+		return s.Encode(s.Signature)
+	}
+	return s.raw
+}
+
+// Time is Timestamp: the signer's own word.
+func (s *Statement) Time() time.Time { return time.UnixMilli(int64(s.Timestamp)).UTC() }
+
+// Verify checks the statement's signature by a key that was admitted.
+func (s *Statement) Verify(key [32]byte) error {
+	if err := s.check(); err != nil {
+		return err // an unknown ciphersuite has no message to verify
+	}
+	return keys.VerifyEd25519(key[:], s.Message(), s.Signature[:])
+}
+
+// Encode writes the statement with this signature (64 bytes) as plexi's
+// service serves it: one line, no white space.
+func (s *Statement) Encode(signature [64]byte) []byte {
+	return strict.EncodeLine(&statementFile{
+		Version: &s.Ciphersuite, Ciphersuite: &s.Ciphersuite, Namespace: s.Namespace, Timestamp: s.Timestamp, Epoch: s.Epoch,
+		Digest: s.Digest, Signature: signature, KeyID: s.KeyID, Message: s.Message(),
+	})
+}
+
+// Seal takes the signature that the third party's key made over Message,
+// verifies it and gives the statement as served, read back.
+func (s *Statement) Seal(key [32]byte, signature []byte) (*Statement, error) {
+	if err := keys.AdmitEd25519(key[:]); err != nil {
+		return nil, fmt.Errorf("the third party's key %w", err)
+	}
+	if len(signature) != 64 {
+		return nil, fmt.Errorf("the signature has %d bytes, an Ed25519 signature has 64", len(signature))
+	}
+	signed := *s
+	signed.Signature, signed.KeyID = [64]byte(signature), &key[31]
+	if err := signed.Verify(key); err != nil {
+		return nil, err
+	}
+	return ParseStatement("", signed.Encode(signed.Signature))
+}

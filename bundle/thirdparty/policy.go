@@ -1,0 +1,96 @@
+// Package thirdparty is the side of the independent party that signs a
+// fleet's epochs: its own policy, its own record, on its own machine. What a
+// request says is believed as far as its evidence, replayed here, bears it out.
+package thirdparty
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+const (
+	policyFormat = "fleetctl third-party-policy v1"
+	maxPolicy    = 1 << 20
+)
+
+// Policy is what the third party signs at all.
+type Policy struct {
+	Format     string           `strict:"format"`
+	Mode       string           `strict:"mode"`
+	Namespaces []string         `strict:"namespaces,token"`
+	Algorithms []keys.Algorithm `strict:"algorithms"`
+	Roles      []string         `strict:"roles,token"`
+	LeastHSMs  int              `strict:"least_hsms"`
+}
+
+// ParsePolicy reads and checks a third party's policy.
+func ParsePolicy(file string, data []byte) (*Policy, error) {
+	p := &Policy{}
+	root, err := strict.DecodeYAML(file, data, maxPolicy, p)
+	var faults strict.Errors
+	faults.Add(err)
+	if root == nil {
+		return nil, faults.Err()
+	}
+	fail := func(field, format string, args ...any) {
+		if n := root.Get(field); n != nil {
+			faults.Add(strict.At(file, n.Line, format, args...))
+		}
+	}
+	if p.Format != policyFormat {
+		fail("format", "format is %q; this version reads %q", p.Format, policyFormat)
+	}
+	if p.Mode != bundle.Production && p.Mode != bundle.Rehearsal {
+		fail("mode", "mode is %q; it is production or rehearsal", p.Mode)
+	}
+	for _, ns := range p.Namespaces {
+		if (p.Mode == bundle.Rehearsal) != strings.HasPrefix(ns, bundle.RehearsalPrefix) {
+			fail("namespaces", "namespace %q: that of a rehearsal, and no other, begins with %q", ns, bundle.RehearsalPrefix)
+		}
+	}
+	for _, a := range p.Algorithms {
+		if !a.Known() {
+			fail("algorithms", "algorithm %q is not known", a)
+		}
+	}
+	for _, list := range []struct {
+		field string
+		n     int
+	}{{"namespaces", len(p.Namespaces)}, {"algorithms", len(p.Algorithms)}, {"roles", len(p.Roles)}} {
+		if list.n == 0 {
+			fail(list.field, "%s allows nothing", list.field)
+		}
+	}
+	if p.LeastHSMs < 1 {
+		fail("least_hsms", "least_hsms is %d; a fleet has at least 1", p.LeastHSMs)
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// allows says why an artifact is not one that this policy signs.
+func (p *Policy) allows(file string, set *bundle.KeySet) error {
+	switch {
+	case set.Mode != p.Mode:
+		return strict.Errorf(file, "is of a %s, the policy signs for %s only", set.Mode, p.Mode)
+	case !slices.Contains(p.Namespaces, set.Namespace):
+		return strict.Errorf(file, "is of the namespace %s, which the policy does not sign for", set.Namespace)
+	case len(set.HSMs()) < p.LeastHSMs:
+		return strict.Errorf(file, "has %d HSMs, the policy wants at least %d", len(set.HSMs()), p.LeastHSMs)
+	}
+	for _, k := range set.Keys {
+		if !slices.Contains(p.Algorithms, k.Algorithm) {
+			return strict.Errorf(file, "%s %s is a key of %s, which the policy does not allow", k.HSM, k.Role, k.Algorithm)
+		}
+		if !slices.Contains(p.Roles, k.Role) {
+			return strict.Errorf(file, "%s has a key of the role %q, which the policy does not allow", k.HSM, k.Role)
+		}
+	}
+	return nil
+}

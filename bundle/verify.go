@@ -1,0 +1,115 @@
+package bundle
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Result says who signed a bundle.
+type Result struct {
+	ThirdParties []Signer // whose signatures count, in the bundle's order
+	Operators    []Signer // whose countersignatures count
+	Expired      []Signer // valid, but made by a pinned key outside its window: they don't count
+	Ignored      []string // keys that aren't pinned: base64, raw Ed25519 or SPKI; nothing of them was verified
+}
+
+// Signer is a pinned key that signed.
+type Signer struct {
+	Name string    // as pinned
+	Key  string    // base64: raw Ed25519 of a third party, SPKI of an operator
+	Time time.Time // the signer's own word; zero for an operator, who states none
+}
+
+// Short is a bundle in which nothing is wrong but something is missing: it may
+// yet be completed. Every other error of Verify means that it is wrong.
+type Short struct {
+	File          string
+	Needed        int // third parties that must sign
+	Countersigned bool
+	Result        *Result // what there is
+}
+
+func (e *Short) Error() string {
+	var lacks []string
+	if n := len(e.Result.ThirdParties); n < e.Needed {
+		lacks = append(lacks, fmt.Sprintf("%d of %d pinned third parties needed signed", n, e.Needed))
+	}
+	if !e.Countersigned {
+		lacks = append(lacks, "no pinned operator countersigned")
+	}
+	msg := fmt.Sprintf("is short: %s (outside their key's window %d, by keys not pinned %d)",
+		strings.Join(lacks, "; "), len(e.Result.Expired), len(e.Result.Ignored))
+	return strict.Errorf(e.File, "%s", msg).Error()
+}
+
+// Verify checks every signature by a pinned key. One that is invalid, or a
+// pinned operator's in another form than pinned, makes the whole bundle wrong,
+// however many others are good; keys that aren't pinned never count.
+//
+// now is the verifier's time. witnessed is the earliest time by which a quorum
+// of witnesses had seen the bundle, zero where none has: a signature made by
+// then counts although its key expired or was compromised since (keys.Window).
+//
+// The error is *Short where only more signatures are needed, an ErrTrust where
+// what is pinned can't be used, else the bundle is wrong. The result is nil
+// with every error.
+func (b *Bundle) Verify(trust *Trust, now, witnessed time.Time) (*Result, error) {
+	if err := trust.usable(); err != nil {
+		return nil, err
+	}
+	if b.KeySet.Mode != trust.Mode {
+		return nil, strict.Errorf(b.file, "is a %s bundle (fleet %s, namespace %s); a %s one is wanted",
+			b.KeySet.Mode, b.KeySet.Fleet, b.KeySet.Namespace, trust.Mode)
+	}
+	if b.KeySet.Namespace != trust.Namespace {
+		return nil, strict.Errorf(b.file, "is of namespace %s; %s is pinned", b.KeySet.Namespace, trust.Namespace)
+	}
+	res := new(Result)
+	count := func(list *[]Signer, w keys.Window, s Signer) {
+		if !w.Counts(now, witnessed) {
+			list = &res.Expired
+		}
+		*list = append(*list, s)
+	}
+	for i, s := range b.Statements {
+		p := trust.thirdParty(s.Key)
+		if p == nil {
+			res.Ignored = append(res.Ignored, keyText(s.Key[:]))
+			continue
+		}
+		if err := s.Statement.Verify(s.Key); err != nil {
+			return nil, strict.Errorf(b.file, "statements[%d] by third party %s: %v", i, p.Name, err)
+		}
+		count(&res.ThirdParties, p.Window, Signer{Name: p.Name, Key: keyText(s.Key[:]), Time: s.Statement.Time()})
+	}
+	for i, c := range b.Countersignatures {
+		o := trust.operator(c.Key)
+		if o == nil {
+			res.Ignored = append(res.Ignored, keyText(c.Key.SPKI()))
+			continue
+		}
+		if err := b.checkCountersignature(c, o); err != nil {
+			return nil, strict.Errorf(b.file, "countersignatures[%d] by operator %s: %v", i, o.Name, err)
+		}
+		count(&res.Operators, o.Window, Signer{Name: o.Name, Key: keyText(c.Key.SPKI())})
+	}
+	if len(res.ThirdParties) < trust.Needed || len(res.Operators) == 0 {
+		return nil, &Short{File: b.file, Needed: trust.Needed, Countersigned: len(res.Operators) > 0, Result: res}
+	}
+	return res, nil
+}
+
+func (b *Bundle) checkCountersignature(c Countersignature, o *Operator) error {
+	if c.Form != o.Form {
+		return fmt.Errorf("has form %s; %s is pinned", c.Form, o.Form)
+	}
+	msg, err := CountersignMessage(c.Form, b.KeySet, b.Statements)
+	if err != nil {
+		return err
+	}
+	return o.Key.Verify(msg, c.Signature)
+}

@@ -1,0 +1,232 @@
+package ceremony
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Account is what a transcript, read record by record, adds up to. Apply holds
+// every rule about what a record may say and when it may come: the engine
+// can't write, and a verifier can't be shown, a transcript that breaks one.
+//
+// A failed check is itself recorded: it leaves a Fault, after which only the
+// destruction of the key and an abort may follow.
+type Account struct {
+	Plan  *Plan
+	Steps []Step
+
+	Open       *Open
+	Intakes    map[string]*Intake
+	Keys       []*Key // in the order of their intents; destroyed ones leave
+	FleetCheck *FleetCheck
+	Release    *Release
+	Request    *Request
+	Responses  []*Response
+	Counter    *Countersignature
+	LogProof   *LogProof
+	Abort      *Abort
+	Close      *Close
+
+	// FleetCheckHash and ReleaseHash are those records' hashes: the artifact
+	// names the first, people sign the second.
+	FleetCheckHash, ReleaseHash [32]byte
+	FleetCheckTime, ReleaseTime time.Time
+	FleetCheckN, ReleaseN       int
+
+	Head  [32]byte // hash of the last record; the plan's digest before the first
+	N     int      // number of records
+	Time  time.Time
+	Fault string // the check that failed
+
+	step, pos int // where in Steps the next record belongs
+	key       *Key
+	empty     map[string]bool // HSMs whose token held nothing before
+	artifact  *bundle.KeySet
+	bundle    *bundle.Bundle
+	answers   []bundle.Signed // the statements in Responses
+}
+
+// Key is what the transcript says of one key.
+type Key struct {
+	HSM, Role  string
+	N          int // of the intent
+	Intent     *Intent
+	IntentHash [32]byte
+	Outcome    *Outcome
+	Attributes *Attributes
+	Attempts   []Attempt
+	Possession *Possession
+	Found      *Found
+}
+
+// NewAccount is the account before the first record.
+func NewAccount(p *Plan) *Account {
+	return &Account{
+		Plan: p, Steps: p.Steps(), Head: p.Digest(),
+		Intakes: map[string]*Intake{}, empty: map[string]bool{},
+	}
+}
+
+// Replay reads a transcript and applies every record.
+func Replay(plan *Plan, file string, data []byte) (*Account, *Transcript, error) {
+	t, err := ParseTranscript(file, data, plan.Digest())
+	if err != nil {
+		return nil, nil, err
+	}
+	a := NewAccount(plan)
+	for _, r := range t.Records {
+		if err := a.Apply(r); err != nil {
+			return nil, nil, strict.At(file, r.N, "record %d, %q: %v", r.N, r.Kind, err)
+		}
+	}
+	return a, t, nil
+}
+
+// Next is the step the next record belongs to; false after the last.
+func (a *Account) Next() (Step, bool) {
+	if a.step >= len(a.Steps) {
+		return Step{}, false
+	}
+	return a.Steps[a.step], true
+}
+
+// StepNumber counts the steps from 1.
+func (a *Account) StepNumber() int { return a.step + 1 }
+
+// Ended says that no record may follow.
+func (a *Account) Ended() bool { return a.Close != nil || a.Abort != nil }
+
+// Apply takes the next record, or says why it can't be the next.
+func (a *Account) Apply(r *Record) error {
+	switch {
+	case a.Ended():
+		return fmt.Errorf("the ceremony ended with record %d", a.N)
+	case r.N != a.N+1 || r.Prev != a.Head:
+		return fmt.Errorf("it does not follow record %d", a.N)
+	case r.Time.Before(a.Time):
+		return fmt.Errorf("its time %s is before that of record %d, %s", strict.FormatTime(r.Time), a.N, strict.FormatTime(a.Time))
+	}
+	if err := a.order(r); err != nil {
+		return err
+	}
+	if !r.Withheld() {
+		if err := a.take(r); err != nil {
+			return err
+		}
+	}
+	a.Head, a.N, a.Time = r.Hash(), r.N, r.Time
+	a.advance(r)
+	return nil
+}
+
+// order says whether a record of this kind may come now.
+func (a *Account) order(r *Record) error {
+	if r.Kind == KindAbort {
+		if a.Open == nil {
+			return fmt.Errorf("nothing has begun that could be aborted")
+		}
+		return nil
+	}
+	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil && a.key.Outcome != nil {
+		return nil // a key may be given up at any point of its step
+	}
+	if a.Fault != "" {
+		return fmt.Errorf("after a failed check (%s) only destruction and abort may follow", a.Fault)
+	}
+	if a.step >= len(a.Steps) {
+		return fmt.Errorf("every step of the plan is done")
+	}
+	s := a.Steps[a.step]
+	if want := s.Leaves[a.pos]; r.Kind != want {
+		return fmt.Errorf("step %d (%s) wants a record %q here", a.StepNumber(), s.describe(), want)
+	}
+	return nil
+}
+
+func (s Step) describe() string {
+	d := string(s.Act)
+	if s.HSM != "" {
+		d += " " + s.HSM
+	}
+	if s.Role != "" {
+		d += " " + s.Role
+	}
+	return d
+}
+
+// advance moves to where the next record belongs.
+func (a *Account) advance(r *Record) {
+	switch c := r.Content.(type) {
+	case *Abort:
+		return
+	case *Unlock:
+		if c.Result != UnlockOK {
+			return // a wrong PIN may be typed again
+		}
+	case *Outcome:
+		if c.Result != Generated {
+			a.pos, a.key = 0, nil // the step begins anew, with another CKA_ID
+			return
+		}
+	}
+	a.pos++
+	if a.pos == len(a.Steps[a.step].Leaves) {
+		a.step, a.pos, a.key = a.step+1, 0, nil
+	}
+}
+
+// take checks what a record says and keeps it.
+func (a *Account) take(r *Record) error {
+	switch c := r.Content.(type) {
+	case *Open:
+		return a.takeOpen(c)
+	case *Intake:
+		return a.takeIntake(c)
+	case *Unlock:
+		return a.mine(c.HSM)
+	case *Inventory:
+		return a.takeInventory(c)
+	case *Intent:
+		return a.takeIntent(c, r)
+	case *Outcome:
+		return a.takeOutcome(c)
+	case *Attributes:
+		return a.takeAttributes(c)
+	case *NegativeTest:
+		return a.takeNegativeTest(c)
+	case *Possession:
+		return a.takePossession(c)
+	case *Found:
+		return a.takeFound(c)
+	case *FleetCheck:
+		return a.takeFleetCheck(c, r)
+	case *Release:
+		return a.takeRelease(c, r)
+	case *Request:
+		a.Request = c
+	case *Response:
+		return a.takeResponse(c)
+	case *Countersignature:
+		return a.takeCountersignature(c)
+	case *LogProof:
+		return a.takeLogProof(c)
+	case *Abort:
+		a.Abort = c
+	case *Close:
+		a.Close = c
+	default:
+		return fmt.Errorf("no rule takes it")
+	}
+	return nil
+}
+
+// mine checks that a record is about the HSM whose step it is.
+func (a *Account) mine(hsm string) error {
+	if want := a.Steps[a.step].HSM; hsm != want {
+		return fmt.Errorf("it is about hsm %q, the step is about %q", hsm, want)
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package ceremony
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+// UnlockOK is the result of a login that worked.
+const UnlockOK = "ok"
+
+// idSize is the size in bytes of the random CKA_ID that names a key.
+const idSize = 16
+
+func (a *Account) fail(format string, args ...any) {
+	if a.Fault == "" {
+		a.Fault = fmt.Sprintf(format, args...)
+	}
+}
+
+func (a *Account) takeOpen(c *Open) error {
+	p := a.Plan
+	if c.Mode != p.Mode || c.Fleet != p.Fleet || c.Namespace != p.Namespace || c.Epoch != p.Epoch {
+		return fmt.Errorf("mode, fleet, namespace or epoch differ from the plan's")
+	}
+	if len(c.Words) != 3 {
+		return fmt.Errorf("it has %d words, the witness chooses 3", len(c.Words))
+	}
+	if c.ChosenBy != Witness && (c.ChosenBy != byMachine || p.Mode != Rehearsal) {
+		return fmt.Errorf("its words are chosen by %q; in a %s ceremony the witness chooses them", c.ChosenBy, p.Mode)
+	}
+	a.Open = c
+	return nil
+}
+
+func (a *Account) takeIntake(c *Intake) error {
+	if err := a.mine(c.HSM); err != nil {
+		return err
+	}
+	if want := a.Plan.HSM(c.HSM).Serial; c.Serial != want {
+		a.fail("%s reports serial %q, the plan says %q", c.HSM, c.Serial, want)
+	}
+	a.Intakes[c.HSM] = c
+	return nil
+}
+
+func (a *Account) takeInventory(c *Inventory) error {
+	if err := a.mine(c.HSM); err != nil {
+		return err
+	}
+	if len(c.Objects) > 0 {
+		a.fail("the token of %s is not empty: %d objects", c.HSM, len(c.Objects))
+	}
+	a.empty[c.HSM] = len(c.Objects) == 0
+	return nil
+}
+
+func (a *Account) takeIntent(c *Intent, r *Record) error {
+	s := a.Steps[a.step]
+	if err := a.mine(c.HSM); err != nil {
+		return err
+	}
+	role := a.Plan.Role(s.Role)
+	if c.Role != s.Role || c.Algorithm != role.Algorithm {
+		return fmt.Errorf("it is for role %q, %s; the step is for %q, %s", c.Role, c.Algorithm, s.Role, role.Algorithm)
+	}
+	if len(c.ID) != idSize {
+		return fmt.Errorf("its CKA_ID has %d bytes, not %d", len(c.ID), idSize)
+	}
+	for _, k := range a.Keys {
+		if bytes.Equal(k.Intent.ID, c.ID) {
+			return fmt.Errorf("its CKA_ID was used at record %d", k.N)
+		}
+	}
+	want, _ := role.Template()
+	if len(c.Template) != len(want) {
+		return fmt.Errorf("its template is not the plan's")
+	}
+	for i, t := range c.Template {
+		if t.Name != want[i].Name || t.Value != want[i].Value {
+			return fmt.Errorf("its template has %s %t where the plan's has %s %t", t.Name, t.Value, want[i].Name, want[i].Value)
+		}
+	}
+	a.key = &Key{HSM: c.HSM, Role: c.Role, N: r.N, Intent: c, IntentHash: r.Hash()}
+	a.Keys = append(a.Keys, a.key)
+	return nil
+}
+
+// at checks that a record is about the key whose step it is.
+func (a *Account) at(intent int) error {
+	if a.key == nil || a.key.N != intent {
+		return fmt.Errorf("it is about intent %d, which is not the open one", intent)
+	}
+	return nil
+}
+
+func (a *Account) takeOutcome(c *Outcome) error {
+	if err := a.at(c.Intent); err != nil {
+		return err
+	}
+	switch c.Result {
+	case Failed, Destroyed:
+		if c.PublicKey != nil || c.Reason == "" {
+			return fmt.Errorf("a key that is %s has a reason and no public key", c.Result)
+		}
+		a.drop(a.key)
+		return nil
+	case Generated:
+	default:
+		return fmt.Errorf("its result %q is none of generated, failed, destroyed", c.Result)
+	}
+	k, err := keys.ParseSPKI(c.PublicKey)
+	if err != nil {
+		return fmt.Errorf("its public key %v", err)
+	}
+	if k.Algorithm() != a.key.Intent.Algorithm {
+		return fmt.Errorf("its public key is %s, the intent was %s", k.Algorithm(), a.key.Intent.Algorithm)
+	}
+	for _, other := range a.Keys {
+		if other != a.key && bytes.Equal(other.Outcome.PublicKey, c.PublicKey) {
+			a.fail("%s %s has the key of %s %s", a.key.HSM, a.key.Role, other.HSM, other.Role)
+		}
+	}
+	_, optional := a.Plan.Role(a.key.Role).Template()
+	for _, name := range c.Dropped {
+		if !slices.Contains(optional, name) {
+			a.fail("%s %s was generated without %s, which the plan requires", a.key.HSM, a.key.Role, name)
+		}
+	}
+	a.key.Outcome = c
+	return nil
+}
+
+func (a *Account) drop(k *Key) {
+	for i := range a.Keys {
+		if a.Keys[i] == k {
+			a.Keys = append(a.Keys[:i:i], a.Keys[i+1:]...)
+			return
+		}
+	}
+}
+
+func (a *Account) takeAttributes(c *Attributes) error {
+	if err := a.at(c.Intent); err != nil {
+		return err
+	}
+	a.key.Attributes = c
+	if err := judgeAttributes(a.Plan.Role(a.key.Role), c); err != nil {
+		a.fail("%s %s: %v", a.key.HSM, a.key.Role, err)
+	}
+	return nil
+}
+
+func (a *Account) takeNegativeTest(c *NegativeTest) error {
+	if err := a.at(c.Intent); err != nil {
+		return err
+	}
+	a.key.Attempts = c.Attempts
+	if err := judgeAttempts(c.Attempts); err != nil {
+		a.fail("%s %s: %v", a.key.HSM, a.key.Role, err)
+	}
+	return nil
+}
+
+func (a *Account) takePossession(c *Possession) error {
+	if err := a.at(c.Intent); err != nil {
+		return err
+	}
+	a.key.Possession = c
+	pub, err := keys.ParseSPKI(a.key.Outcome.PublicKey)
+	if err != nil {
+		return err
+	}
+	if err := pub.Verify(a.PossessionText(a.key), c.Signature); err != nil {
+		a.fail("%s %s: its proof of possession: %v", a.key.HSM, a.key.Role, err)
+	}
+	return nil
+}
+
+func (a *Account) takeFound(c *Found) error {
+	if err := a.at(c.Intent); err != nil {
+		return err
+	}
+	k := a.key
+	k.Found = c
+	if c.PublicKey != sha256.Sum256(k.Outcome.PublicKey) {
+		a.fail("%s %s: a new process found another public key", k.HSM, k.Role)
+	}
+	if err := a.judgeInventory(k.HSM, c.Objects); err != nil {
+		a.fail("%s %s: %v", k.HSM, k.Role, err)
+	}
+	return nil
+}
+
+// judgeInventory demands exactly the private and public halves of the keys
+// generated in this HSM so far.
+func (a *Account) judgeInventory(hsm string, objects []Object) error {
+	var want []string
+	for _, k := range a.Keys {
+		if k.HSM == hsm {
+			id := fmt.Sprintf("%x", k.Intent.ID)
+			want = append(want, "private "+id, "public "+id)
+		}
+	}
+	for _, o := range objects {
+		name := fmt.Sprintf("%s %x", o.Class, o.ID)
+		i := slices.Index(want, name)
+		if i < 0 {
+			return fmt.Errorf("the token holds the object %s, which this ceremony didn't make", name)
+		}
+		want = slices.Delete(want, i, i+1)
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("a new process does not find the object %s", want[0])
+	}
+	return nil
+}

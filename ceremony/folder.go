@@ -1,0 +1,174 @@
+package ceremony
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// After the run a ceremony's folder goes through these steps, one call each,
+// in the one order that the account allows. Each writes its file first and its
+// record after, so that a step cut off in between can be repeated: the same
+// content may be saved again, other content never.
+
+// Build writes the artifact and records its release.
+func (j *Journal) Build() (*bundle.KeySet, error) {
+	artifact, err := j.account.Artifact()
+	if err != nil {
+		return nil, err
+	}
+	if err := j.account.expects(KindRelease); err != nil {
+		return nil, err
+	}
+	if err := j.save(ArtifactFile, artifact.Raw()); err != nil {
+		return nil, err
+	}
+	_, err = j.Append(&Release{Artifact: artifact.Digest()})
+	return artifact, err
+}
+
+// expects says whether the next record may be of this kind, before anything is
+// written to a file for it.
+func (a *Account) expects(k Kind) error {
+	if a.Ended() {
+		return fmt.Errorf("the ceremony has ended")
+	}
+	s, ok := a.Next()
+	if !ok || s.Leaves[a.pos] != k {
+		return fmt.Errorf("it is not the turn of %q: the next step is %q", k, s.describe())
+	}
+	return nil
+}
+
+// Request writes the core and records it; the request is for the third
+// parties. The predecessor's artifact and the third parties' own statements
+// about it are needed from epoch 2 on.
+func (j *Journal) Request(predecessor []byte, previous []bundle.Signed) (*bundle.Request, error) {
+	a := j.account
+	if err := a.expects(KindRequest); err != nil {
+		return nil, err
+	}
+	artifact, err := a.Artifact()
+	if err != nil {
+		return nil, err
+	}
+	var pred *bundle.KeySet
+	if predecessor != nil {
+		if pred, err = bundle.ParseKeySet("predecessor", predecessor); err != nil {
+			return nil, err
+		}
+	}
+	core, err := bundle.NewCore(artifact, pred, previous, bundle.Head{Hash: a.ReleaseHash, N: uint64(a.ReleaseN)})
+	if err != nil {
+		return nil, err
+	}
+	transcript, err := os.ReadFile(filepath.Join(j.dir, TranscriptFile))
+	if err != nil {
+		return nil, err
+	}
+	request, err := bundle.NewRequest(core, []bundle.File{
+		{Path: PlanFile, Data: a.Plan.Raw()},
+		{Path: TranscriptFile, Data: transcript},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := j.save(CoreFile, core.Raw()); err != nil {
+		return nil, err
+	}
+	_, err = j.Append(&Request{Core: core.Subject()})
+	return request, err
+}
+
+// ImportResponse verifies a third party's answer and records it.
+func (j *Journal) ImportResponse(r *bundle.Response) (*ThirdParty, error) {
+	if _, err := j.account.CheckStatement(r.Key, r.Statement.Raw()); err != nil {
+		return nil, err
+	}
+	_, err := j.Append(&Response{Key: r.Key, Statement: r.Statement.Raw()})
+	return j.account.thirdParty(r.Key), err
+}
+
+// Countersign has the operator's key sign exactly the text that the account
+// gives, verifies it again in software and records it.
+func (j *Journal) Countersign(public *keys.Public, sign func(text []byte) ([]byte, error)) error {
+	a := j.account
+	if err := a.expects(KindCountersignature); err != nil {
+		return err
+	}
+	want := a.Plan.Countersigner
+	if !bytes.Equal(public.SPKI(), want.Key) {
+		return fmt.Errorf("the key given is not the plan's for %s", want.Name)
+	}
+	text, err := a.CountersignText()
+	if err != nil {
+		return err
+	}
+	sig, err := sign(text)
+	if err != nil {
+		return err
+	}
+	_, err = j.Append(&Countersignature{Key: want.Key, Form: want.Form, Signature: sig})
+	return err
+}
+
+// Assemble writes the bundle.
+func (j *Journal) Assemble() (*bundle.Bundle, error) {
+	b, err := j.account.Bundle()
+	if err != nil {
+		return nil, err
+	}
+	return b, j.save(BundleFile, b.Raw())
+}
+
+// ImportProof verifies that a log holds the bundle, keeps the proof and
+// records it.
+func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, error) {
+	a := j.account
+	if err := a.expects(KindLogProof); err != nil {
+		return nil, err
+	}
+	b, err := a.Bundle()
+	if err != nil {
+		return nil, err
+	}
+	policy, err := auditlog.ParsePolicy("log_policy", []byte(a.Plan.LogPolicy))
+	if err != nil {
+		return nil, err
+	}
+	p, err := auditlog.ParseProof(file, proof)
+	if err != nil {
+		return nil, err
+	}
+	in, err := policy.Verify(b.Raw(), p)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.save(BundleFile, b.Raw()); err != nil {
+		return nil, err
+	}
+	if err := j.save(ProofFile, proof); err != nil {
+		return nil, err
+	}
+	_, err = j.Append(&LogProof{Bundle: sha256.Sum256(b.Raw()), Proof: sha256.Sum256(proof)})
+	return in, err
+}
+
+// Finish records the close: files is everything the package will hold but the
+// transcript, the manifest and the close sign-offs.
+func (j *Journal) Finish(files []File) (*Record, error) {
+	if err := j.account.expects(KindClose); err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, strict.Errorf(j.dir, "there is no file to close over")
+	}
+	return j.Append(&Close{Files: files})
+}

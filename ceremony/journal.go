@@ -1,0 +1,185 @@
+package ceremony
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// The files of a ceremony's folder that the engine writes. Only what stands in
+// the folder itself is published; PrivateDir is not.
+const (
+	PlanFile       = "plan.yaml"
+	TranscriptFile = "transcript.jsonl"
+	ArtifactFile   = "fleet-keys.json"
+	CoreFile       = "request-core.json"
+	BundleFile     = "bundle.json"
+	ProofFile      = "bundle.json.tlog-proof"
+	PrivateDir     = "private"
+)
+
+// Journal appends records to the transcript of one ceremony, written ahead: a
+// record is on the disk before the act it announces, and again after it.
+type Journal struct {
+	dir     string
+	file    *os.File
+	unlock  func()
+	account *Account
+	now     func() time.Time
+	random  io.Reader
+	broken  error
+}
+
+// Create begins the folder of a new ceremony.
+func Create(dir string, plan *Plan, now func() time.Time, random io.Reader) (*Journal, error) {
+	if _, err := os.Stat(filepath.Join(dir, TranscriptFile)); err == nil {
+		return nil, strict.Errorf(dir, "a ceremony has begun in this folder").
+			WithHint("a second one needs a folder of its own; see where this one stands with\nfleetctl show %s", dir)
+	}
+	for _, d := range []string{dir, filepath.Join(dir, PrivateDir)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	planPath := filepath.Join(dir, PlanFile)
+	if have, err := os.ReadFile(planPath); err != nil {
+		if err := durable.Create(planPath, plan.Raw(), 0o644); err != nil {
+			unlock()
+			return nil, err
+		}
+	} else if string(have) != string(plan.Raw()) {
+		unlock()
+		return nil, strict.Errorf(planPath, "is another plan than the one to be run")
+	}
+	f, err := os.OpenFile(filepath.Join(dir, TranscriptFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		err = durable.SyncDir(dir)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return &Journal{dir: dir, file: f, unlock: unlock, account: NewAccount(plan), now: now, random: random}, nil
+}
+
+// OpenJournal goes on with a ceremony whose run is over and whose evidence isn't
+// closed yet: its plan and its transcript are replayed first.
+func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, error) {
+	if _, err := os.Stat(filepath.Join(dir, TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run plan.yaml --dir %s", dir)
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	account, err := ReadFolder(dir)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, TranscriptFile), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return &Journal{dir: dir, file: f, unlock: unlock, account: account, now: now, random: random}, nil
+}
+
+func lock(dir string) (func(), error) {
+	unlock, err := durable.Lock(filepath.Join(dir, PrivateDir, "lock"))
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, strict.Errorf(dir, "another fleetctl is at work on this ceremony").WithHint("one process at a time: find it with\nfuser %s", filepath.Join(dir, PrivateDir, "lock"))
+	}
+	return unlock, err
+}
+
+// ReadFolder replays the ceremony in a folder without changing anything.
+func ReadFolder(dir string) (*Account, error) {
+	planPath, path := filepath.Join(dir, PlanFile), filepath.Join(dir, TranscriptFile)
+	raw, err := os.ReadFile(planPath)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := ParsePlan(planPath, raw)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	account, t, err := Replay(plan, path, data)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Torn) > 0 {
+		return nil, strict.At(path, account.N+1, "is cut off after record %d: %d bytes of a record that was never finished", account.N, len(t.Torn)).
+			WithHint("this version can't resume a ceremony that was cut off: run it anew in another folder, on fresh tokens")
+	}
+	return account, nil
+}
+
+// Account is the state of the ceremony.
+func (j *Journal) Account() *Account { return j.account }
+
+// Dir is the ceremony's folder.
+func (j *Journal) Dir() string { return j.dir }
+
+// Close lets others at the ceremony.
+func (j *Journal) Close() error {
+	defer j.unlock()
+	return j.file.Close()
+}
+
+// Append writes a record and returns once it is on the disk. A record that the
+// ceremony's rules don't allow is not written.
+func (j *Journal) Append(content any) (*Record, error) {
+	if j.broken != nil {
+		return nil, fmt.Errorf("the transcript could not be written before: %w", j.broken)
+	}
+	salt := make([]byte, saltSize)
+	if _, err := io.ReadFull(j.random, salt); err != nil {
+		return nil, err
+	}
+	r, err := newRecord(j.account.N+1, j.now(), j.account.Head, salt, content)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.account.Apply(r); err != nil {
+		return nil, fmt.Errorf("record %d, %q, can't come now: %w", r.N, r.Kind, err)
+	}
+	if _, err = j.file.Write(r.Line()); err == nil {
+		err = j.file.Sync()
+	}
+	if err != nil {
+		// What is on the disk is unknown now: nothing more may be done on it.
+		j.broken = err
+		return nil, strict.Errorf(filepath.Join(j.dir, TranscriptFile), "can't be written: %v", err).
+			WithHint("nothing further was done; free the disk, then see\nfleetctl show %s", j.dir)
+	}
+	return r, nil
+}
+
+// save writes a file of the folder that must not be there with other content.
+func (j *Journal) save(name string, data []byte) error {
+	path := filepath.Join(j.dir, name)
+	err := durable.Create(path, data, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		if have, rerr := os.ReadFile(path); rerr == nil && string(have) == string(data) {
+			return nil
+		}
+		return strict.Errorf(path, "is there already, with other content").WithHint("nothing is overwritten: move it away and look where it came from")
+	}
+	return err
+}

@@ -1,0 +1,250 @@
+package ceremony
+
+import (
+	"reflect"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+// Kind names what a record reports.
+type Kind string
+
+// The kinds of record, each with the closed schema of the struct named like it.
+const (
+	KindOpen             Kind = "open"
+	KindIntake           Kind = "intake"
+	KindUnlock           Kind = "unlock"
+	KindInventory        Kind = "inventory"
+	KindIntent           Kind = "intent"
+	KindOutcome          Kind = "outcome"
+	KindAttributes       Kind = "attributes"
+	KindNegativeTest     Kind = "negative-test"
+	KindPossession       Kind = "possession"
+	KindFound            Kind = "found"
+	KindFleetCheck       Kind = "fleet-check"
+	KindRelease          Kind = "release"
+	KindRequest          Kind = "request"
+	KindResponse         Kind = "response"
+	KindCountersignature Kind = "countersignature"
+	KindLogProof         Kind = "log-proof"
+	KindAbort            Kind = "abort"
+	KindClose            Kind = "close"
+)
+
+type kindInfo struct {
+	restricted bool // may be withheld; no claim may rest on it
+	make       func() any
+}
+
+var kinds = map[Kind]kindInfo{
+	KindOpen:             {make: func() any { return new(Open) }},
+	KindIntake:           {make: func() any { return new(Intake) }},
+	KindUnlock:           {make: func() any { return new(Unlock) }, restricted: true},
+	KindInventory:        {make: func() any { return new(Inventory) }},
+	KindIntent:           {make: func() any { return new(Intent) }},
+	KindOutcome:          {make: func() any { return new(Outcome) }},
+	KindAttributes:       {make: func() any { return new(Attributes) }},
+	KindNegativeTest:     {make: func() any { return new(NegativeTest) }},
+	KindPossession:       {make: func() any { return new(Possession) }},
+	KindFound:            {make: func() any { return new(Found) }},
+	KindFleetCheck:       {make: func() any { return new(FleetCheck) }},
+	KindRelease:          {make: func() any { return new(Release) }},
+	KindRequest:          {make: func() any { return new(Request) }},
+	KindResponse:         {make: func() any { return new(Response) }},
+	KindCountersignature: {make: func() any { return new(Countersignature) }},
+	KindLogProof:         {make: func() any { return new(LogProof) }},
+	KindAbort:            {make: func() any { return new(Abort) }},
+	KindClose:            {make: func() any { return new(Close) }},
+}
+
+var kindByType = func() map[reflect.Type]Kind {
+	m := map[reflect.Type]Kind{}
+	for k, info := range kinds {
+		m[reflect.TypeOf(info.make())] = k
+	}
+	return m
+}()
+
+func kindOf(content any) (Kind, bool) {
+	k, ok := kindByType[reflect.TypeOf(content)]
+	return k, ok
+}
+
+// Open begins a ceremony. Its words are chosen by the witness on the spot, so
+// that nothing that follows from this record can have been made beforehand.
+type Open struct {
+	Ceremony  string   `strict:"ceremony,token"`
+	Mode      string   `strict:"mode"`
+	Fleet     string   `strict:"fleet,token"`
+	Namespace string   `strict:"namespace,token"`
+	Epoch     uint64   `strict:"epoch"`
+	Version   string   `strict:"version"`
+	Binary    [32]byte `strict:"binary,hex"`
+	Words     []string `strict:"words,token"`
+	ChosenBy  string   `strict:"chosen_by"` // witness, or machine in a rehearsal
+}
+
+// Intake is what an HSM says of itself before it is unlocked.
+type Intake struct {
+	HSM          string   `strict:"hsm,token"`
+	Serial       string   `strict:"serial"`
+	Manufacturer string   `strict:"manufacturer,empty"`
+	Model        string   `strict:"model,empty"`
+	Hardware     string   `strict:"hardware"`
+	Firmware     string   `strict:"firmware"`
+	Library      string   `strict:"library"`
+	Module       [32]byte `strict:"module,hex"` // SHA-256 of the PKCS#11 library
+}
+
+// Unlock is a login: how the PIN came and what the token answered.
+type Unlock struct {
+	HSM    string `strict:"hsm,token"`
+	Method string `strict:"method"`
+	Result string `strict:"result"` // ok, or the return code
+}
+
+// Inventory is what a token holds before anything is generated: nothing.
+type Inventory struct {
+	HSM     string   `strict:"hsm,token"`
+	Objects []Object `strict:"objects"`
+}
+
+// Object is one object on a token.
+type Object struct {
+	Class string `strict:"class,token"`
+	ID    []byte `strict:"id,hex,empty"`
+}
+
+// Intent comes before a key is generated, and names its CKA_ID for good.
+type Intent struct {
+	HSM       string         `strict:"hsm,token"`
+	Role      string         `strict:"role,token"`
+	Algorithm keys.Algorithm `strict:"algorithm,token"`
+	ID        []byte         `strict:"cka_id,hex"`
+	Label     string         `strict:"label"`
+	Template  []Setting      `strict:"template"`
+}
+
+// Setting is an attribute asked for.
+type Setting struct {
+	Name  string `strict:"name,token"`
+	Value bool   `strict:"value"`
+}
+
+// Outcome is what came of an intent.
+type Outcome struct {
+	Intent    int      `strict:"intent"`
+	Result    string   `strict:"result"`          // generated, failed, destroyed
+	Reason    string   `strict:"reason,optional"` // return code or failed check
+	Mechanism string   `strict:"mechanism,optional"`
+	PublicKey []byte   `strict:"public_key,base64,optional"` // SPKI
+	Dropped   []string `strict:"dropped,token,optional"`
+}
+
+// The results of an Outcome.
+const (
+	Generated = "generated"
+	Failed    = "failed"
+	Destroyed = "destroyed"
+)
+
+// Attributes are those of a key's two halves as read back.
+type Attributes struct {
+	Intent  int       `strict:"intent"`
+	Private []Reading `strict:"private"`
+	Public  []Reading `strict:"public"`
+}
+
+// Reading is one attribute read back, or the return code that came instead.
+type Reading struct {
+	Name  string `strict:"name,token"`
+	Value string `strict:"value,optional"`
+	Code  string `strict:"code,optional"`
+}
+
+// NegativeTest is every try to take the key out.
+type NegativeTest struct {
+	Intent   int       `strict:"intent"`
+	Attempts []Attempt `strict:"attempts"`
+}
+
+// Attempt is one of them.
+type Attempt struct {
+	Name     string `strict:"name,token"`
+	Call     string `strict:"call,token"`
+	Code     string `strict:"code"`
+	Unstaged bool   `strict:"unstaged,optional"`
+}
+
+// Possession is the key's own answer to its nonce.
+type Possession struct {
+	Intent    int    `strict:"intent"`
+	Signature []byte `strict:"signature,base64"`
+}
+
+// Found is the token seen by a new process: the key is there, and nothing else
+// that wasn't there before.
+type Found struct {
+	Intent    int      `strict:"intent"`
+	PublicKey [32]byte `strict:"public_key,hex"` // SHA-256 of the SPKI found
+	Objects   []Object `strict:"objects"`
+}
+
+// FleetCheck is the matrix HSM × check.
+type FleetCheck struct {
+	Checks   []string `strict:"checks,token"`
+	Rows     []Row    `strict:"rows"`
+	Firmware string   `strict:"firmware"`
+	Majority int      `strict:"majority"`
+}
+
+// Row is one HSM's line in the matrix.
+type Row struct {
+	HSM     string   `strict:"hsm,token"`
+	Results []string `strict:"results,token"`
+}
+
+// Release names the artifact that may leave the room.
+type Release struct {
+	Artifact [32]byte `strict:"artifact,hex"`
+}
+
+// Request names what goes to the third parties.
+type Request struct {
+	Core [32]byte `strict:"core,hex"`
+}
+
+// Response is a third party's verified statement.
+type Response struct {
+	Key       [32]byte `strict:"key,base64"`
+	Statement []byte   `strict:"statement,base64"`
+}
+
+// Countersignature is the operator's.
+type Countersignature struct {
+	Key       []byte `strict:"key,base64"`
+	Form      string `strict:"form"`
+	Signature []byte `strict:"signature,base64"`
+}
+
+// LogProof names the bundle and the proof that it is in the log.
+type LogProof struct {
+	Bundle [32]byte `strict:"bundle,hex"`
+	Proof  [32]byte `strict:"proof,hex"`
+}
+
+// Abort ends a ceremony that can't be finished.
+type Abort struct {
+	Reason string `strict:"reason"`
+}
+
+// Close ends a ceremony: its hash is what people sign, and with it every file.
+type Close struct {
+	Files []File `strict:"files"`
+}
+
+// File is one file of the package.
+type File struct {
+	Path   string   `strict:"path"`
+	SHA256 [32]byte `strict:"sha256,hex"`
+}

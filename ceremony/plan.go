@@ -1,0 +1,147 @@
+// Package ceremony runs key ceremonies and replays their transcripts.
+//
+// A ceremony follows a plan. Every act leaves a record on a hash-chained
+// transcript, and one set of rules (Account) says which record may follow
+// which: the engine asks it before it writes, and whoever verifies replays the
+// transcript through the same rules. So a transcript that replays without
+// error is one in which every demanded check was made and passed.
+//
+// The package knows no PKCS#11 and no terminal: tokens come in through the
+// interface Token, and whoever shows progress is an Observer.
+package ceremony
+
+import (
+	"crypto/sha256"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// The two modes. A rehearsal is never production: its namespace, labels,
+// signed texts and artifact say so, and a production policy refuses it.
+const (
+	Production = bundle.Production
+	Rehearsal  = bundle.Rehearsal
+)
+
+// RehearsalPrefix begins the namespace of every rehearsal and of nothing else.
+const RehearsalPrefix = bundle.RehearsalPrefix
+
+const planFormat = "fleetctl plan v1"
+
+// maxPlan is the largest plan in bytes; 100 HSMs with 8 roles take a tenth.
+const maxPlan = 1 << 20
+
+// Plan is what officers approve: public, without site data. The struct's
+// members in their order are the file's.
+type Plan struct {
+	Format        string        `strict:"format"`
+	Mode          string        `strict:"mode"`
+	Rehearses     [32]byte      `strict:"rehearses,hex,optional"`
+	Fleet         string        `strict:"fleet,token"`
+	Namespace     string        `strict:"namespace,token"`
+	Epoch         uint64        `strict:"epoch"`
+	Previous      [32]byte      `strict:"previous,hex,empty"`
+	Majority      int           `strict:"majority"`
+	HSMs          []PlanHSM     `strict:"hsms"`
+	Roles         []Role        `strict:"roles"`
+	Threshold     int           `strict:"threshold"`
+	People        []Person      `strict:"people"`
+	ThirdParties  []ThirdParty  `strict:"third_parties"`
+	Countersigner Countersigner `strict:"countersigner"`
+	LogPolicy     string        `strict:"log_policy"`
+	Lockdown      []string      `strict:"lockdown,optional"`
+
+	raw    []byte
+	digest [32]byte
+}
+
+// PlanHSM is one HSM of the fleet, named by the serial its token reports.
+type PlanHSM struct {
+	Name   string `strict:"name,token"`
+	Site   string `strict:"site,token"`
+	Serial string `strict:"serial,optional,empty"` // demanded by check, which has the better words
+}
+
+// Role is one kind of key that each HSM gets.
+type Role struct {
+	Name       string         `strict:"name,token"`
+	Algorithm  keys.Algorithm `strict:"algorithm"`
+	Attributes *strict.Node   `strict:"attributes,optional"`
+
+	expect []Expect
+}
+
+// Person takes part under a pseudonym.
+type Person struct {
+	Name string `strict:"name,token"`
+	Role string `strict:"role"`
+	Key  string `strict:"key"` // OpenSSH public key
+}
+
+// The roles of people.
+const (
+	Officer = "officer"
+	Witness = "witness"
+	Auditor = "auditor"
+)
+
+// ThirdParty signs the fleet's epochs.
+type ThirdParty struct {
+	Name        string   `strict:"name,token"`
+	Key         [32]byte `strict:"key,base64"`
+	Ciphersuite uint32   `strict:"ciphersuite"`
+}
+
+// Countersigner is the operator's key.
+type Countersigner struct {
+	Name      string         `strict:"name,token"`
+	Algorithm keys.Algorithm `strict:"algorithm"`
+	Key       []byte         `strict:"key,base64"` // SPKI
+	Form      string         `strict:"form"`
+}
+
+// Digest is the SHA-256 of the plan's exact bytes: what officers approve.
+func (p *Plan) Digest() [32]byte { return p.digest }
+
+// Raw is the plan's exact bytes.
+func (p *Plan) Raw() []byte { return p.raw }
+
+// Role finds a role by its name.
+func (p *Plan) Role(name string) *Role {
+	for i := range p.Roles {
+		if p.Roles[i].Name == name {
+			return &p.Roles[i]
+		}
+	}
+	return nil
+}
+
+// HSM finds an HSM by its name.
+func (p *Plan) HSM(name string) *PlanHSM {
+	for i := range p.HSMs {
+		if p.HSMs[i].Name == name {
+			return &p.HSMs[i]
+		}
+	}
+	return nil
+}
+
+// ParsePlan reads and checks a plan. The error is a strict.Errors with every
+// fault found, each with its line.
+func ParsePlan(file string, data []byte) (*Plan, error) {
+	p := &Plan{raw: data, digest: sha256.Sum256(data)}
+	root, err := strict.DecodeYAML(file, data, maxPlan, p)
+	var faults strict.Errors
+	faults.Add(err)
+	if root == nil {
+		return nil, faults.Err()
+	}
+	c := &planChecker{file: file, root: root, plan: p, faults: &faults}
+	c.check()
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}

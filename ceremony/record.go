@@ -1,0 +1,151 @@
+package ceremony
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Record is one line of a transcript. Its hash covers a commitment to the body
+// rather than the body, so that a restricted record can be published without
+// salt and body and still count in the chain.
+type Record struct {
+	N      int       `strict:"n"`
+	Time   time.Time `strict:"time"`
+	Kind   Kind      `strict:"kind,token"`
+	Prev   [32]byte  `strict:"prev,hex"`
+	Commit [32]byte  `strict:"commit,hex"`
+	Salt   []byte    `strict:"salt,base64,optional"`
+	Body   string    `strict:"body,optional"`
+
+	// Content is the decoded body; nil where it is withheld.
+	Content any
+}
+
+const saltSize = 32
+
+// maxLine bounds a record's line in bytes: the largest, a response or a
+// countersignature, has a few kilobytes; a close record lists every file.
+const maxLine = 1 << 20
+
+// Hash is the record's place in the chain: the next record's prev.
+func (r *Record) Hash() [32]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "fleetctl record v1\n%d\n%s\n%s\n%x\n%x\n",
+		r.N, strict.FormatTime(r.Time), r.Kind, r.Prev, r.Commit))
+}
+
+// Withheld says that salt and body were left out.
+func (r *Record) Withheld() bool { return len(r.Salt) == 0 && r.Body == "" }
+
+// Line is the record as it stands in the transcript, LF included.
+func (r *Record) Line() []byte { return append(strict.EncodeLine(*r), '\n') }
+
+func commitment(salt []byte, body string) [32]byte {
+	h := sha256.New()
+	h.Write(salt)
+	h.Write([]byte(body))
+	return [32]byte(h.Sum(nil))
+}
+
+// newRecord makes the record that follows (n, prev).
+func newRecord(n int, at time.Time, prev [32]byte, salt []byte, content any) (*Record, error) {
+	kind, ok := kindOf(content)
+	if !ok {
+		return nil, fmt.Errorf("no record kind has a body of type %T", content)
+	}
+	r := &Record{
+		N: n, Time: at.UTC().Truncate(time.Second), Kind: kind, Prev: prev,
+		Salt: salt, Body: string(strict.EncodeLine(content)), Content: content,
+	}
+	r.Commit = commitment(r.Salt, r.Body)
+	return r, nil
+}
+
+// parseRecord reads a line, without its LF, and the body in it.
+func parseRecord(file string, n int, line []byte) (*Record, error) {
+	r := &Record{}
+	if err := strict.DecodeJSON(file, line, maxLine, r); err != nil {
+		return nil, relocate(err, file, n)
+	}
+	if !bytes.Equal(bytes.TrimSuffix(r.Line(), []byte("\n")), line) {
+		return nil, strict.At(file, n, "record %d is not in its one canonical form", n)
+	}
+	info, ok := kinds[r.Kind]
+	switch {
+	case r.N != n:
+		return nil, strict.At(file, n, "record %d says that it is record %d", n, r.N)
+	case !ok:
+		return nil, strict.At(file, n, "record %d is of the unknown kind %q", n, r.Kind)
+	case r.Withheld() && !info.restricted:
+		return nil, strict.At(file, n, "record %d, %q, is withheld, and only restricted kinds may be", n, r.Kind)
+	case r.Withheld():
+		return r, nil
+	case len(r.Salt) != saltSize:
+		return nil, strict.At(file, n, "record %d has a salt of %d bytes, not %d", n, len(r.Salt), saltSize)
+	case commitment(r.Salt, r.Body) != r.Commit:
+		return nil, strict.At(file, n, "record %d: its body is not the one it committed to", n)
+	}
+	r.Content = info.make()
+	if err := strict.DecodeJSON(file, []byte(r.Body), maxLine, r.Content); err != nil {
+		return nil, relocate(err, file, n)
+	}
+	if string(strict.EncodeLine(r.Content)) != r.Body {
+		return nil, strict.At(file, n, "record %d: its body is not in its one canonical form", n)
+	}
+	return r, nil
+}
+
+// relocate puts a fault inside a record at the record's own line.
+func relocate(err error, file string, n int) error {
+	var faults strict.Errors
+	faults.Add(err)
+	for _, f := range faults {
+		f.File, f.Line = file, n
+		if !strings.HasPrefix(f.Msg, "record ") {
+			f.Msg = fmt.Sprintf("record %d: %s", n, f.Msg)
+		}
+	}
+	return faults.Err()
+}
+
+// Transcript is what a transcript file holds.
+type Transcript struct {
+	Records []*Record
+	// Torn is what stands after the last whole record: a line that a power cut
+	// left half written.
+	Torn []byte
+}
+
+// ParseTranscript reads every whole record and checks the chain from the
+// plan's digest on. It doesn't judge what the records say; Replay does.
+func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, error) {
+	t := &Transcript{}
+	prev := plan
+	for len(data) > 0 {
+		line, rest, whole := bytes.Cut(data, []byte("\n"))
+		if !whole {
+			t.Torn = data
+			break
+		}
+		n := len(t.Records) + 1
+		r, err := parseRecord(file, n, line)
+		if err != nil {
+			return nil, err
+		}
+		if r.Prev != prev {
+			if n == 1 {
+				return nil, strict.At(file, 1, "the transcript does not begin at this plan").
+					WithHint("its first record names plan %x, the plan given is %x", r.Prev, plan)
+			}
+			return nil, strict.At(file, n, "record %d does not follow record %d: the chain is broken", n, n-1)
+		}
+		prev = r.Hash()
+		t.Records = append(t.Records, r)
+		data = rest
+	}
+	return t, nil
+}

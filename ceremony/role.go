@@ -1,0 +1,131 @@
+package ceremony
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+// Expect is what a plan demands of one attribute of a private key.
+type Expect struct {
+	Name     string
+	Want     bool
+	Required bool // else: if the token supports it
+}
+
+// always are the attributes no plan may relax: without any one of them, that
+// the key stays in its HSM isn't even claimed.
+var always = []Expect{
+	{token.Sensitive, true, true},
+	{token.Extractable, false, true},
+	{token.NeverExtractable, true, true},
+	{token.AlwaysSensitive, true, true},
+	{token.Local, true, true},
+}
+
+// readOnly attributes are set by the token and must not stand in a template.
+var readOnly = map[string]bool{token.NeverExtractable: true, token.AlwaysSensitive: true, token.Local: true}
+
+// usual is what holds for attributes that the plan doesn't name. DESTROYABLE
+// is true so that a redo or an abort can destroy a key.
+func usual(alg keys.Algorithm) []Expect {
+	return []Expect{
+		{token.Token, true, true},
+		{token.Private, true, true},
+		{token.Sign, alg.CanSign(), true},
+		{token.Derive, !alg.CanSign(), true},
+		{token.Decrypt, false, true},
+		{token.Unwrap, false, true},
+		{token.Modifiable, false, true},
+		{token.SignRecover, false, false},
+		{token.Copyable, false, false},
+		{token.Destroyable, true, false},
+	}
+}
+
+// Expect is the role's attribute policy, the usual and the plan's own together,
+// in a fixed order.
+func (r *Role) Expect() []Expect { return r.expect }
+
+// Template is what the token is asked for: the settable attributes and those
+// that it may drop because it doesn't know them.
+func (r *Role) Template() (settings []token.Setting, optional []string) {
+	for _, e := range r.expect {
+		if readOnly[e.Name] {
+			continue
+		}
+		settings = append(settings, token.Setting{Name: e.Name, Value: e.Want})
+		if !e.Required {
+			optional = append(optional, e.Name)
+		}
+	}
+	return settings, optional
+}
+
+// readAttributes merges the plan's attributes, such as `COPYABLE: required
+// false`, into the usual ones.
+func (r *Role) readAttributes(file string, faults *strict.Errors) {
+	r.expect = append(append([]Expect(nil), always...), usual(r.Algorithm)...)
+	if r.Attributes == nil {
+		return
+	}
+	if r.Attributes.Kind != strict.Object {
+		faults.Add(strict.At(file, r.Attributes.Line, "role %q: attributes is %s, not a list of NAME: required true", r.Name, r.Attributes.Kind))
+		return
+	}
+	for _, f := range r.Attributes.Fields {
+		e, err := parseExpect(f.Name, f.Value)
+		if err == nil {
+			err = r.merge(e)
+		}
+		if err != nil {
+			faults.Add(strict.At(file, f.Line, "role %q: attribute %s %v", r.Name, f.Name, err))
+		}
+	}
+}
+
+func (r *Role) merge(e Expect) error {
+	for _, a := range always {
+		if a.Name == e.Name && a != e {
+			return fmt.Errorf("must be %q in every plan", a)
+		}
+	}
+	for i := range r.expect {
+		if r.expect[i].Name == e.Name {
+			r.expect[i] = e
+			return nil
+		}
+	}
+	return fmt.Errorf("is not known here; known are %s", strings.Join(r.names(), ", "))
+}
+
+func (r *Role) names() []string {
+	var list []string
+	for _, e := range r.expect {
+		list = append(list, e.Name)
+	}
+	return list
+}
+
+func parseExpect(name string, n *strict.Node) (Expect, error) {
+	e := Expect{Name: name}
+	need, value, _ := strings.Cut(n.Text, " ")
+	switch {
+	case n.Kind != strict.String || need != "required" && need != "if-supported" || value != "true" && value != "false":
+		return e, fmt.Errorf(`must be "required true", "required false", "if-supported true" or "if-supported false"`)
+	default:
+		e.Required, e.Want = need == "required", value == "true"
+		return e, nil
+	}
+}
+
+func (e Expect) String() string {
+	need := "if-supported"
+	if e.Required {
+		need = "required"
+	}
+	return fmt.Sprintf("%s %t", need, e.Want)
+}

@@ -1,0 +1,186 @@
+package ceremony
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+func (r *runner) intake(ctx context.Context, s Step) error {
+	serial := r.Plan.HSM(s.HSM).Serial
+	t, module, err := r.Bench.Open(ctx, r.Site.HSM(s.HSM), serial)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.HSM, err)
+	}
+	r.tokens[s.HSM] = t
+	info, err := t.Info()
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.HSM, err)
+	}
+	return r.record("serial as planned: "+info.Serial, &Intake{
+		HSM: s.HSM, Serial: info.Serial, Manufacturer: info.Manufacturer, Model: info.Model,
+		Hardware: info.Hardware, Firmware: info.Firmware, Library: module.Library, Module: module.Digest,
+	})
+}
+
+func (r *runner) unlockHSM(ctx context.Context, s Step) error {
+	clear(r.pin)
+	pin, method, err := r.Bench.PIN(ctx, r.Site.HSM(s.HSM))
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.HSM, err)
+	}
+	r.pin = pin
+	t := r.tokens[s.HSM]
+	if err := t.Login(pin); err != nil {
+		// One try: to go on trying is how tokens get locked.
+		if _, rerr := r.journal.Append(&Unlock{HSM: s.HSM, Method: method, Result: resultOf(r.Bench, err)}); rerr != nil {
+			return rerr
+		}
+		return fmt.Errorf("%s: %w", s.HSM, err)
+	}
+	if err := r.record("unlocked", &Unlock{HSM: s.HSM, Method: method, Result: UnlockOK}); err != nil {
+		return err
+	}
+	objects, err := t.Objects()
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.HSM, err)
+	}
+	return r.record("the token is empty", &Inventory{HSM: s.HSM, Objects: objectsOf(objects)})
+}
+
+func resultOf(b Bench, err error) string {
+	if code := b.Code(err); code != "" {
+		return code
+	}
+	return "refused"
+}
+
+func objectsOf(list []token.Object) []Object {
+	out := make([]Object, 0, len(list))
+	for _, o := range list {
+		out = append(out, Object{Class: o.Class, ID: o.ID})
+	}
+	return out
+}
+
+// generate makes one key and doubts it in every way the plan demands. If a
+// check fails, the key is destroyed before anything else happens.
+func (r *runner) generate(ctx context.Context, s Step) error {
+	role, t := r.Plan.Role(s.Role), r.tokens[s.HSM]
+	id := make([]byte, idSize)
+	if _, err := io.ReadFull(r.Random, id); err != nil {
+		return err
+	}
+	settings, optional := role.Template()
+	spec := token.KeySpec{
+		Algorithm: string(role.Algorithm), ID: id, Label: r.label(s), Attributes: settings, Optional: optional,
+	}
+	intent := &Intent{HSM: s.HSM, Role: s.Role, Algorithm: role.Algorithm, ID: id, Label: spec.Label}
+	for _, a := range settings {
+		intent.Template = append(intent.Template, Setting(a))
+	}
+	if err := r.record("intent recorded", intent); err != nil {
+		return err
+	}
+	n := r.journal.account.N
+	made, err := t.Generate(spec)
+	if err != nil {
+		_, rerr := r.journal.Append(&Outcome{Intent: n, Result: Failed, Reason: resultOf(r.Bench, err)})
+		if rerr != nil {
+			return rerr
+		}
+		return fmt.Errorf("%s %s: %w", s.HSM, s.Role, err)
+	}
+	err = r.record(fmt.Sprintf("%s key generated in the token, %s", s.Role, role.Algorithm),
+		&Outcome{Intent: n, Result: Generated, Mechanism: made.Mechanism, PublicKey: made.SPKI, Dropped: made.Dropped})
+	if err == nil {
+		err = r.doubt(ctx, s, n, role.Algorithm, id)
+	}
+	if err != nil {
+		return r.destroy(t, n, id, err)
+	}
+	return nil
+}
+
+// label says to whoever looks into the token which key this is; a rehearsal's
+// key says that it is one.
+func (r *runner) label(s Step) string {
+	l := fmt.Sprintf("%s/%d/%s/%s", r.Plan.Fleet, r.Plan.Epoch, s.HSM, s.Role)
+	if r.Plan.Mode == Rehearsal {
+		l = "REHEARSAL/" + l
+	}
+	return l
+}
+
+func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, id []byte) error {
+	t := r.tokens[s.HSM]
+	private, public, err := t.Attributes(id)
+	if err != nil {
+		return fmt.Errorf("%s %s: reading attributes back: %w", s.HSM, s.Role, err)
+	}
+	a := &Attributes{Intent: n, Private: readings(private), Public: readings(public)}
+	if err := r.record(fmt.Sprintf("%d attributes read back as planned", len(r.Plan.Role(s.Role).Expect())), a); err != nil {
+		return err
+	}
+	tries, err := t.Attack(id)
+	if err != nil {
+		return fmt.Errorf("%s %s: trying to take the key out: %w", s.HSM, s.Role, err)
+	}
+	negative := &NegativeTest{Intent: n}
+	for _, try := range tries {
+		negative.Attempts = append(negative.Attempts, Attempt(try))
+	}
+	k := r.journal.account.key
+	if err := r.record(fmt.Sprintf("%d attempts to take the key out, none succeeded", len(tries)), negative); err != nil {
+		return err
+	}
+	sig, err := t.Sign(string(alg), id, r.journal.account.PossessionText(k))
+	if err != nil {
+		return fmt.Errorf("%s %s: proving possession: %w", s.HSM, s.Role, err)
+	}
+	if err := r.record("possession proven and checked in software", &Possession{Intent: n, Signature: sig}); err != nil {
+		return err
+	}
+	spki, objects, err := r.Bench.Probe(ctx, r.Site.HSM(s.HSM), r.Plan.HSM(s.HSM).Serial, string(alg), id, r.pin)
+	if err != nil {
+		return fmt.Errorf("%s %s: looking from a new process: %w", s.HSM, s.Role, err)
+	}
+	return r.record("found again by a new process",
+		&Found{Intent: n, PublicKey: sha256.Sum256(spki), Objects: objectsOf(objects)})
+}
+
+func readings(list []token.Reading) []Reading {
+	out := make([]Reading, 0, len(list))
+	for _, x := range list {
+		out = append(out, Reading(x))
+	}
+	return out
+}
+
+// destroy takes a key that failed a check out of the world, on the record.
+func (r *runner) destroy(t Token, n int, id []byte, cause error) error {
+	if err := t.Destroy(id); err != nil {
+		return fmt.Errorf("%w; and the key could not be destroyed: %v", cause, err)
+	}
+	if _, err := r.journal.Append(&Outcome{Intent: n, Result: Destroyed, Reason: r.reason(cause)}); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w; the key was destroyed", cause)
+}
+
+// reason is what the transcript says of an error. An error's own words may
+// name a library's path or a token's label, which are private: only a failed
+// check, whose words come from the records, and return codes are published.
+func (r *runner) reason(err error) string {
+	if f := r.journal.account.Fault; f != "" {
+		return f
+	}
+	if code := r.Bench.Code(err); code != "" {
+		return code
+	}
+	return "the operation failed; the administrator's terminal says why"
+}

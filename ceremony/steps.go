@@ -1,0 +1,59 @@
+package ceremony
+
+// Act is what happens in a step.
+type Act string
+
+// The acts of a ceremony in the order of its plan.
+const (
+	ActOpen        Act = "open"
+	ActIntake      Act = "intake"
+	ActUnlock      Act = "unlock"
+	ActGenerate    Act = "generate"
+	ActFleetCheck  Act = "fleet check"
+	ActRelease     Act = "release"
+	ActRequest     Act = "request"
+	ActResponse    Act = "response"
+	ActCountersign Act = "countersign"
+	ActLog         Act = "log"
+	ActClose       Act = "close"
+)
+
+// Step is one act and the records it leaves, in this order. The engine walks
+// the steps, and a transcript is judged against the same list.
+type Step struct {
+	Act    Act
+	HSM    string
+	Role   string
+	Leaves []Kind
+}
+
+// generateLeaves are the records of each key: what it was to be, what it
+// became, and everything that was done to doubt it.
+var generateLeaves = []Kind{KindIntent, KindOutcome, KindAttributes, KindNegativeTest, KindPossession, KindFound}
+
+// Steps is the plan's order of acts. All HSMs are taken in before the first
+// key is generated, so that a wrong HSM stops the ceremony while nothing has
+// to be destroyed.
+func (p *Plan) Steps() []Step {
+	steps := []Step{{Act: ActOpen, Leaves: []Kind{KindOpen}}}
+	for _, h := range p.HSMs {
+		steps = append(steps, Step{Act: ActIntake, HSM: h.Name, Leaves: []Kind{KindIntake}})
+	}
+	for _, h := range p.HSMs {
+		steps = append(steps, Step{Act: ActUnlock, HSM: h.Name, Leaves: []Kind{KindUnlock, KindInventory}})
+		for _, r := range p.Roles {
+			steps = append(steps, Step{Act: ActGenerate, HSM: h.Name, Role: r.Name, Leaves: generateLeaves})
+		}
+	}
+	steps = append(steps,
+		Step{Act: ActFleetCheck, Leaves: []Kind{KindFleetCheck}},
+		Step{Act: ActRelease, Leaves: []Kind{KindRelease}},
+		Step{Act: ActRequest, Leaves: []Kind{KindRequest}})
+	for range p.ThirdParties {
+		steps = append(steps, Step{Act: ActResponse, Leaves: []Kind{KindResponse}})
+	}
+	return append(steps,
+		Step{Act: ActCountersign, Leaves: []Kind{KindCountersignature}},
+		Step{Act: ActLog, Leaves: []Kind{KindLogProof}},
+		Step{Act: ActClose, Leaves: []Kind{KindClose}})
+}

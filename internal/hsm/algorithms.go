@@ -1,0 +1,109 @@
+//go:build cgo && unix
+
+package hsm
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/miekg/pkcs11"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+// PKCS#11 3.0, which the library below doesn't know yet.
+const (
+	ckmECEdwardsKeyPairGen    = 0x1055
+	ckmECMontgomeryKeyPairGen = 0x1056
+	ckmEDDSA                  = 0x1057
+	ckmAESKeyWrapKWP          = 0x210B
+	ckkECEdwards              = 0x40
+	ckkECMontgomery           = 0x41
+)
+
+// algorithm is how one kind of key is asked for, recognised and used.
+type algorithm struct {
+	ways     []way
+	curves   [][]byte // every CKA_EC_PARAMS that means this curve
+	sign     uint
+	sigBytes int // what C_Sign gives
+}
+
+// way is one spelling of a request; modules differ in which they take.
+type way struct {
+	mechanism, keyType uint
+	params             []byte // CKA_EC_PARAMS
+}
+
+// CKA_EC_PARAMS: a named curve's OID or, since PKCS#11 3.0, its name.
+var (
+	oidP256       = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
+	oidP384       = []byte{0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22}
+	oidEd25519    = []byte{0x06, 0x03, 0x2b, 0x65, 0x70}
+	oidX25519     = []byte{0x06, 0x03, 0x2b, 0x65, 0x6e}
+	nameEd25519   = append([]byte{0x13, 12}, "edwards25519"...)
+	nameX25519    = append([]byte{0x13, 10}, "curve25519"...)
+	rsaExponent   = []byte{1, 0, 1}
+	rsaBits       = uint(3072)
+	pssParameters = pkcs11.NewPSSParams(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, 32)
+)
+
+var algorithms = map[keys.Algorithm]algorithm{
+	keys.Ed25519: {
+		ways: []way{
+			{ckmECEdwardsKeyPairGen, ckkECEdwards, oidEd25519},
+			{ckmECEdwardsKeyPairGen, ckkECEdwards, nameEd25519},
+		},
+		curves: [][]byte{oidEd25519, nameEd25519},
+		sign:   ckmEDDSA, sigBytes: 64,
+	},
+	keys.P256: {
+		ways:   []way{{pkcs11.CKM_EC_KEY_PAIR_GEN, pkcs11.CKK_EC, oidP256}},
+		curves: [][]byte{oidP256},
+		sign:   pkcs11.CKM_ECDSA, sigBytes: 64,
+	},
+	keys.P384: {
+		ways:   []way{{pkcs11.CKM_EC_KEY_PAIR_GEN, pkcs11.CKK_EC, oidP384}},
+		curves: [][]byte{oidP384},
+		sign:   pkcs11.CKM_ECDSA, sigBytes: 96,
+	},
+	keys.X25519: {
+		ways: []way{
+			{ckmECMontgomeryKeyPairGen, ckkECMontgomery, oidX25519},
+			{ckmECMontgomeryKeyPairGen, ckkECMontgomery, nameX25519},
+			{ckmECEdwardsKeyPairGen, ckkECEdwards, oidX25519}, // SoftHSM
+		},
+		curves: [][]byte{oidX25519, nameX25519},
+	},
+	keys.RSA3072: {
+		ways: []way{{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKK_RSA, nil}},
+		sign: pkcs11.CKM_RSA_PKCS_PSS, sigBytes: 384,
+	},
+}
+
+func known(name string) (keys.Algorithm, algorithm, error) {
+	a, ok := algorithms[keys.Algorithm(name)]
+	if !ok {
+		return "", a, fmt.Errorf("%q is no algorithm of a fleet key; there are %v", name, keys.Algorithms)
+	}
+	return keys.Algorithm(name), a, nil
+}
+
+// hasType says whether keys of this kind carry the CKA_KEY_TYPE.
+func (a algorithm) hasType(keyType uint) bool {
+	for _, w := range a.ways {
+		if w.keyType == keyType {
+			return true
+		}
+	}
+	return false
+}
+
+func (a algorithm) hasCurve(params []byte) bool {
+	for _, c := range a.curves {
+		if bytes.Equal(c, params) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,128 @@
+//go:build cgo && unix
+
+package hsm
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"github.com/miekg/pkcs11"
+
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+// attributeNames are the attributes that this package reads or writes.
+var attributeNames = map[uint]string{
+	pkcs11.CKA_CLASS:               "CLASS",
+	pkcs11.CKA_TOKEN:               token.Token,
+	pkcs11.CKA_PRIVATE:             token.Private,
+	pkcs11.CKA_LABEL:               "LABEL",
+	pkcs11.CKA_VALUE:               "VALUE",
+	pkcs11.CKA_TRUSTED:             "TRUSTED",
+	pkcs11.CKA_KEY_TYPE:            "KEY_TYPE",
+	pkcs11.CKA_ID:                  "ID",
+	pkcs11.CKA_SENSITIVE:           token.Sensitive,
+	pkcs11.CKA_ENCRYPT:             "ENCRYPT",
+	pkcs11.CKA_DECRYPT:             token.Decrypt,
+	pkcs11.CKA_WRAP:                "WRAP",
+	pkcs11.CKA_UNWRAP:              token.Unwrap,
+	pkcs11.CKA_SIGN:                token.Sign,
+	pkcs11.CKA_SIGN_RECOVER:        token.SignRecover,
+	pkcs11.CKA_VERIFY:              "VERIFY",
+	pkcs11.CKA_VERIFY_RECOVER:      "VERIFY_RECOVER",
+	pkcs11.CKA_DERIVE:              token.Derive,
+	pkcs11.CKA_MODULUS:             "MODULUS",
+	pkcs11.CKA_PUBLIC_EXPONENT:     "PUBLIC_EXPONENT",
+	pkcs11.CKA_PRIVATE_EXPONENT:    "PRIVATE_EXPONENT",
+	pkcs11.CKA_PRIME_1:             "PRIME_1",
+	pkcs11.CKA_PRIME_2:             "PRIME_2",
+	pkcs11.CKA_EXPONENT_1:          "EXPONENT_1",
+	pkcs11.CKA_EXPONENT_2:          "EXPONENT_2",
+	pkcs11.CKA_COEFFICIENT:         "COEFFICIENT",
+	pkcs11.CKA_EXTRACTABLE:         token.Extractable,
+	pkcs11.CKA_LOCAL:               token.Local,
+	pkcs11.CKA_NEVER_EXTRACTABLE:   token.NeverExtractable,
+	pkcs11.CKA_ALWAYS_SENSITIVE:    token.AlwaysSensitive,
+	pkcs11.CKA_KEY_GEN_MECHANISM:   "KEY_GEN_MECHANISM",
+	pkcs11.CKA_MODIFIABLE:          token.Modifiable,
+	pkcs11.CKA_COPYABLE:            token.Copyable,
+	pkcs11.CKA_DESTROYABLE:         token.Destroyable,
+	pkcs11.CKA_EC_PARAMS:           "EC_PARAMS",
+	pkcs11.CKA_EC_POINT:            "EC_POINT",
+	pkcs11.CKA_ALWAYS_AUTHENTICATE: "ALWAYS_AUTHENTICATE",
+	pkcs11.CKA_WRAP_WITH_TRUSTED:   "WRAP_WITH_TRUSTED",
+}
+
+// What is read of each half, in this order.
+var (
+	privateReadings = []uint{
+		pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_ID, pkcs11.CKA_LABEL, pkcs11.CKA_KEY_GEN_MECHANISM,
+		pkcs11.CKA_TOKEN, pkcs11.CKA_PRIVATE, pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE,
+		pkcs11.CKA_NEVER_EXTRACTABLE, pkcs11.CKA_ALWAYS_SENSITIVE, pkcs11.CKA_LOCAL,
+		pkcs11.CKA_MODIFIABLE, pkcs11.CKA_COPYABLE, pkcs11.CKA_DESTROYABLE,
+		pkcs11.CKA_SIGN, pkcs11.CKA_SIGN_RECOVER, pkcs11.CKA_DECRYPT, pkcs11.CKA_UNWRAP, pkcs11.CKA_DERIVE,
+		pkcs11.CKA_WRAP_WITH_TRUSTED, pkcs11.CKA_ALWAYS_AUTHENTICATE,
+	}
+	publicReadings = []uint{
+		pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_ID, pkcs11.CKA_LABEL, pkcs11.CKA_KEY_GEN_MECHANISM,
+		pkcs11.CKA_TOKEN, pkcs11.CKA_PRIVATE, pkcs11.CKA_LOCAL, pkcs11.CKA_TRUSTED,
+		pkcs11.CKA_MODIFIABLE, pkcs11.CKA_COPYABLE, pkcs11.CKA_DESTROYABLE,
+		pkcs11.CKA_VERIFY, pkcs11.CKA_VERIFY_RECOVER, pkcs11.CKA_ENCRYPT, pkcs11.CKA_WRAP, pkcs11.CKA_DERIVE,
+		pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT, pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT,
+	}
+)
+
+// Attributes reads both halves of a key pair back, one attribute at a time:
+// its value, or the return code that came instead. Numbers are big-endian hex
+// of eight bytes, bytes are hex.
+func (t *Token) Attributes(id []byte) (private, public []token.Reading, err error) {
+	if err := t.use(); err != nil {
+		return nil, nil, err
+	}
+	defer t.mu.Unlock()
+	if private, err = t.readings(privateHalf, id, privateReadings); err != nil {
+		return nil, nil, t.wrap(err)
+	}
+	if public, err = t.readings(publicHalf, id, publicReadings); err != nil {
+		return nil, nil, t.wrap(err)
+	}
+	return private, public, nil
+}
+
+func (t *Token) readings(half string, id []byte, types []uint) ([]token.Reading, error) {
+	h, err := t.half(half, id)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]token.Reading, len(types))
+	for i, typ := range types {
+		list[i].Name = attributeNames[typ]
+		value, err := t.attribute(t.session, h, typ)
+		if err != nil {
+			list[i].Code = Code(err)
+			continue
+		}
+		list[i].Value = reading(typ, value)
+	}
+	return list, nil
+}
+
+func reading(typ uint, value []byte) string {
+	switch typ {
+	case pkcs11.CKA_ID, pkcs11.CKA_LABEL, pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT, pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT:
+		return hex.EncodeToString(value)
+	case pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_KEY_GEN_MECHANISM:
+		if n, ok := ulong(value); ok {
+			return fmt.Sprintf("%016x", n)
+		}
+		return hex.EncodeToString(value)
+	}
+	// A boolean is one byte, 0 or 1; anything else is shown, not interpreted.
+	switch {
+	case len(value) == 1 && value[0] == 0:
+		return "false"
+	case len(value) == 1 && value[0] == 1:
+		return "true"
+	}
+	return hex.EncodeToString(value)
+}

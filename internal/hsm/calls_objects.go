@@ -1,0 +1,124 @@
+//go:build cgo && unix
+
+package hsm
+
+import "github.com/miekg/pkcs11"
+
+// find gives every object that matches. The search is always ended, because
+// one that is left open blocks the session.
+func (c *calls) find(h pkcs11.SessionHandle, template []*pkcs11.Attribute) (all []pkcs11.ObjectHandle, err error) {
+	err = c.call("C_FindObjectsInit", session(h), "", func() uint { return code(c.lib.ctx.FindObjectsInit(h, template)) })
+	if err != nil {
+		return nil, err
+	}
+	for {
+		var some []pkcs11.ObjectHandle
+		err = c.call("C_FindObjects", session(h), "", func() uint {
+			var e error
+			some, _, e = c.lib.ctx.FindObjects(h, 64)
+			return code(e)
+		})
+		if err != nil || len(some) == 0 {
+			break
+		}
+		all = append(all, some...)
+	}
+	final := c.call("C_FindObjectsFinal", session(h), "", func() uint { return code(c.lib.ctx.FindObjectsFinal(h)) })
+	if err == nil {
+		err = final
+	}
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// attribute reads one attribute: asked for in a batch, one that the token
+// doesn't know would hide the others.
+func (c *calls) attribute(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, typ uint) ([]byte, error) {
+	var value []byte
+	var ok bool
+	err := c.call("C_GetAttributeValue", session(h), attributeName(typ), func() (rv uint) {
+		value, ok, rv = c.lib.own.get(uint(h), uint(o), typ)
+		return rv
+	})
+	if err == nil && !ok {
+		err = &Error{Call: "C_GetAttributeValue", Code: unavailable}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// unavailable stands for a length of CK_UNAVAILABLE_INFORMATION without an
+// error code, which some modules give.
+const unavailable = "CK_UNAVAILABLE_INFORMATION"
+
+func (c *calls) setAttribute(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, a *pkcs11.Attribute) error {
+	return c.call("C_SetAttributeValue", session(h), attributeName(a.Type), func() uint {
+		return code(c.lib.ctx.SetAttributeValue(h, o, []*pkcs11.Attribute{a}))
+	})
+}
+
+func (c *calls) copyObject(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, template []*pkcs11.Attribute) (dup pkcs11.ObjectHandle, err error) {
+	err = c.call("C_CopyObject", session(h), "", func() uint {
+		var e error
+		dup, e = c.lib.ctx.CopyObject(h, o, template)
+		return code(e)
+	})
+	return dup, err
+}
+
+func (c *calls) destroyObject(h pkcs11.SessionHandle, o pkcs11.ObjectHandle) error {
+	return c.call("C_DestroyObject", session(h), "", func() uint { return code(c.lib.ctx.DestroyObject(h, o)) })
+}
+
+func (c *calls) generateKey(h pkcs11.SessionHandle, m uint, template []*pkcs11.Attribute) (key pkcs11.ObjectHandle, err error) {
+	err = c.call("C_GenerateKey", session(h), MechanismName(m), func() uint {
+		var e error
+		key, e = c.lib.ctx.GenerateKey(h, mechanism(m), template)
+		return code(e)
+	})
+	return key, err
+}
+
+func (c *calls) generateKeyPair(h pkcs11.SessionHandle, m uint, public, private []*pkcs11.Attribute) error {
+	return c.call("C_GenerateKeyPair", session(h), MechanismName(m), func() uint {
+		_, _, e := c.lib.ctx.GenerateKeyPair(h, mechanism(m), public, private)
+		return code(e)
+	})
+}
+
+// sign gives as many bytes as the token wrote, at most size.
+func (c *calls) sign(h pkcs11.SessionHandle, m *pkcs11.Mechanism, key pkcs11.ObjectHandle, data []byte, size int) ([]byte, error) {
+	about := MechanismName(m.Mechanism)
+	err := c.call("C_SignInit", session(h), about, func() uint {
+		return code(c.lib.ctx.SignInit(h, []*pkcs11.Mechanism{m}, key))
+	})
+	if err != nil {
+		return nil, err
+	}
+	sig := make([]byte, size)
+	var n uint
+	err = c.call("C_Sign", session(h), about, func() (rv uint) {
+		n, rv = c.lib.own.sign(uint(h), data, sig)
+		return rv
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sig[:min(n, uint(size))], nil
+}
+
+func (c *calls) tryExport(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, typ uint) error {
+	return c.call("C_GetAttributeValue", session(h), attributeName(typ), func() uint {
+		return c.lib.own.tryExport(uint(h), uint(o), typ)
+	})
+}
+
+func (c *calls) tryWrap(h pkcs11.SessionHandle, m uint, withIV bool, wrapping, o pkcs11.ObjectHandle) error {
+	return c.call("C_WrapKey", session(h), MechanismName(m), func() uint {
+		return c.lib.own.tryWrap(uint(h), m, withIV, uint(wrapping), uint(o))
+	})
+}

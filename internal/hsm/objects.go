@@ -1,0 +1,203 @@
+//go:build cgo && unix
+
+package hsm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/pkcs11"
+
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+// Objects are all that can be seen on the token, sorted. It fails if nobody is
+// logged in, rather than show half.
+func (t *Token) Objects() ([]token.Object, error) {
+	if err := t.use(); err != nil {
+		return nil, err
+	}
+	defer t.mu.Unlock()
+	if err := t.needUser(); err != nil {
+		return nil, t.wrap(err)
+	}
+	handles, err := t.find(t.session, nil)
+	if err != nil {
+		return nil, t.wrap(err)
+	}
+	list := make([]token.Object, len(handles))
+	for i, h := range handles {
+		if list[i], err = t.object(h); err != nil {
+			return nil, t.wrap(err)
+		}
+	}
+	slices.SortFunc(list, func(a, b token.Object) int {
+		return strings.Compare(a.Class+"\x00"+string(a.ID)+"\x00"+a.Label, b.Class+"\x00"+string(b.ID)+"\x00"+b.Label)
+	})
+	return list, nil
+}
+
+func (t *Token) object(h pkcs11.ObjectHandle) (o token.Object, err error) {
+	class, err := t.number(h, pkcs11.CKA_CLASS)
+	if err != nil {
+		return o, err
+	}
+	o.Class = className(class)
+	// Data objects have no ID, and some objects no label.
+	if o.ID, err = t.optional(h, pkcs11.CKA_ID); err != nil {
+		return o, err
+	}
+	label, err := t.optional(h, pkcs11.CKA_LABEL)
+	o.Label = cleanText(string(label))
+	return o, err
+}
+
+func className(class uint) string {
+	switch class {
+	case pkcs11.CKO_PRIVATE_KEY:
+		return "private"
+	case pkcs11.CKO_PUBLIC_KEY:
+		return "public"
+	case pkcs11.CKO_SECRET_KEY:
+		return "secret"
+	case pkcs11.CKO_CERTIFICATE:
+		return "certificate"
+	case pkcs11.CKO_DATA:
+		return "data"
+	}
+	return "other"
+}
+
+func (t *Token) optional(h pkcs11.ObjectHandle, typ uint) ([]byte, error) {
+	value, err := t.attribute(t.session, h, typ)
+	switch Code(err) {
+	case "CKR_ATTRIBUTE_TYPE_INVALID", unavailable:
+		return nil, nil
+	}
+	return value, err
+}
+
+// number reads a CK_ULONG.
+func (t *Token) number(h pkcs11.ObjectHandle, typ uint) (uint, error) {
+	value, err := t.attribute(t.session, h, typ)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := ulong(value)
+	if !ok {
+		return 0, fmt.Errorf("%s has %d bytes, a number has %d", attributeName(typ), len(value), strconv.IntSize/8)
+	}
+	return n, nil
+}
+
+func ulong(b []byte) (uint, bool) {
+	switch {
+	case len(b) != strconv.IntSize/8:
+		return 0, false
+	case len(b) == 8:
+		return uint(binary.NativeEndian.Uint64(b)), true
+	}
+	return uint(binary.NativeEndian.Uint32(b)), true
+}
+
+const (
+	privateHalf = "private"
+	publicHalf  = "public"
+)
+
+var classes = map[string]uint{privateHalf: pkcs11.CKO_PRIVATE_KEY, publicHalf: pkcs11.CKO_PUBLIC_KEY}
+
+// halves finds the private or public keys that have exactly this CKA_ID. The
+// ID is read back, since not every module's search is that exact.
+func (t *Token) halves(half string, id []byte) ([]pkcs11.ObjectHandle, error) {
+	if len(id) == 0 { // would match every key, or none, as the module likes
+		return nil, fmt.Errorf("%w: a key is named by its CKA_ID, and this one is empty", ErrNoKey)
+	}
+	found, err := t.find(t.session, []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_CLASS, classes[half]),
+		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
+	})
+	if err != nil {
+		return nil, err
+	}
+	var exact []pkcs11.ObjectHandle
+	for _, h := range found {
+		got, err := t.attribute(t.session, h, pkcs11.CKA_ID)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(got, id) {
+			exact = append(exact, h)
+		}
+	}
+	return exact, nil
+}
+
+// half finds the one private or public key with this CKA_ID.
+func (t *Token) half(half string, id []byte) (pkcs11.ObjectHandle, error) {
+	found, err := t.halves(half, id)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(found) > 1:
+		return 0, keyErr(ErrManyKeys, half, id)
+	case len(found) == 1:
+		return found[0], nil
+	}
+	if err := t.needUser(); err != nil {
+		return 0, keyErr(err, half, id)
+	}
+	return 0, keyErr(ErrNoKey, half, id)
+}
+
+// Destroy deletes the private and the public key with exactly this CKA_ID and
+// looks whether they are gone. Half a pair, such as a crash leaves, is
+// deleted too; of two keys with one ID neither is.
+func (t *Token) Destroy(id []byte) error {
+	if err := t.use(); err != nil {
+		return err
+	}
+	defer t.mu.Unlock()
+	return t.wrap(t.destroy(id))
+}
+
+func (t *Token) destroy(id []byte) error {
+	if err := t.needUser(); err != nil {
+		return err
+	}
+	// The private half first: if only one can be deleted, then that one.
+	var doomed []pkcs11.ObjectHandle
+	for _, half := range []string{privateHalf, publicHalf} {
+		found, err := t.halves(half, id)
+		if err != nil {
+			return err
+		}
+		if len(found) > 1 {
+			return keyErr(ErrManyKeys, half, id)
+		}
+		doomed = append(doomed, found...)
+	}
+	if len(doomed) == 0 {
+		return keyErr(ErrNoKey, "private or public", id)
+	}
+	for _, h := range doomed {
+		if err := t.destroyObject(t.session, h); err != nil {
+			return keyErr(err, "private or public", id)
+		}
+	}
+	for _, half := range []string{privateHalf, publicHalf} {
+		left, err := t.halves(half, id)
+		if err != nil {
+			return err
+		}
+		if len(left) > 0 {
+			return keyErr(errors.New("is still there, though the token said that it was destroyed"), half, id)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,290 @@
+package strict
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Decode fills the struct that v points to from an Object.
+//
+// A struct field takes part by its tag: `strict:"name"`, with options behind
+// commas. Each named field must be there unless it is marked optional; each
+// member must belong to a field. Go types decide how a member is read:
+//
+//	string           a string, not empty unless marked empty;
+//	                 option token: CheckToken
+//	bool             true or false
+//	int, uint64      an integer in ParseUint's range
+//	[32]byte, []byte a string: option hex or base64
+//	time.Time        a string in TimeLayout
+//	struct, *struct  an object (a nil pointer where optional and absent)
+//	[]T              a list of any of these
+//	*Node            anything, as read
+//
+// The option null lets an optional member be null, which reads as absent: some
+// other people's formats write it so.
+func Decode(file string, n *Node, v any) error {
+	d := &decoder{file: file}
+	d.object(n, reflect.ValueOf(v).Elem(), "")
+	slices.SortStableFunc(d.errs, func(a, b *Error) int { return a.Line - b.Line })
+	return d.errs.Err()
+}
+
+// DecodeJSON is ParseJSON and Decode.
+func DecodeJSON(file string, data []byte, limit int, v any) error {
+	n, err := ParseJSON(file, data, limit)
+	if err != nil {
+		return err
+	}
+	return Decode(file, n, v)
+}
+
+// DecodeYAML is ParseYAML and Decode; the tree comes too, for the lines of
+// faults that only a look at the whole finds.
+func DecodeYAML(file string, data []byte, limit int, v any) (*Node, error) {
+	n, err := ParseYAML(file, data, limit)
+	if err != nil {
+		return nil, err
+	}
+	return n, Decode(file, n, v)
+}
+
+type tag struct {
+	name                         string
+	optional, null, empty, token bool
+	encoding                     string // hex, base64
+}
+
+func parseTag(f reflect.StructField) (tag, bool) {
+	s, ok := f.Tag.Lookup("strict")
+	if !ok {
+		return tag{}, false
+	}
+	parts := strings.Split(s, ",")
+	t := tag{name: parts[0]}
+	for _, o := range parts[1:] {
+		switch o {
+		case "optional":
+			t.optional = true
+		case "null":
+			t.null = true
+		case "empty":
+			t.empty = true
+		case "token":
+			t.token = true
+		case "hex", "base64":
+			t.encoding = o
+		default:
+			panic("strict: unknown tag option " + o) // a programmer's slip, found by the first test
+		}
+	}
+	return t, true
+}
+
+type decoder struct {
+	file string
+	errs Errors
+}
+
+func (d *decoder) failf(line int, format string, args ...any) {
+	d.errs = append(d.errs, At(d.file, line, format, args...))
+}
+
+func (d *decoder) object(n *Node, v reflect.Value, path string) {
+	if n.Kind != Object {
+		d.failf(n.Line, "%s is %s, not an object", where(path), n.Kind)
+		return
+	}
+	known := map[string]bool{}
+	for i := range v.NumField() {
+		t, ok := parseTag(v.Type().Field(i))
+		if !ok {
+			continue
+		}
+		known[t.name] = true
+		at := join(path, t.name)
+		m := n.Get(t.name)
+		if m != nil && m.Kind == Null && t.null {
+			m = nil
+		}
+		if m == nil {
+			if !t.optional {
+				d.failf(n.Line, "%s is missing", at)
+			}
+			continue
+		}
+		d.value(m, v.Field(i), t, at)
+	}
+	for _, f := range n.Fields {
+		if !known[f.Name] {
+			d.failf(f.Line, "%s is not a field of this format%s", join(path, shown(f.Name)), didYouMean(f.Name, known))
+		}
+	}
+}
+
+var (
+	timeType = reflect.TypeFor[time.Time]()
+	nodeType = reflect.TypeFor[*Node]()
+)
+
+func (d *decoder) value(n *Node, v reflect.Value, t tag, path string) {
+	switch {
+	case v.Type() == nodeType:
+		v.Set(reflect.ValueOf(n))
+	case v.Type() == timeType:
+		if s, ok := d.str(n, t, path); ok {
+			tm, err := ParseTime(s)
+			d.check(n, path, err)
+			v.Set(reflect.ValueOf(tm))
+		}
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		d.value(n, v.Elem(), t, path)
+	case v.Kind() == reflect.Struct:
+		d.object(n, v, path)
+	case t.encoding != "" && isBytes(v.Type()):
+		d.bytes(n, v, t, path)
+	case v.Kind() == reflect.Slice:
+		if n.Kind != Array {
+			d.failf(n.Line, "%s is %s, not a list", where(path), n.Kind)
+			return
+		}
+		list := reflect.MakeSlice(v.Type(), len(n.Items), len(n.Items))
+		for i, item := range n.Items {
+			d.value(item, list.Index(i), t, fmt.Sprintf("%s[%d]", path, i))
+		}
+		v.Set(list)
+	case v.Kind() == reflect.String:
+		if s, ok := d.str(n, t, path); ok {
+			if t.token {
+				d.check(n, path, CheckToken(s))
+			}
+			v.SetString(s)
+		}
+	case v.Kind() == reflect.Bool:
+		if n.Kind != Bool {
+			d.failf(n.Line, "%s is %s, not true or false", where(path), n.Kind)
+			return
+		}
+		v.SetBool(n.Text == "true")
+	case v.CanInt() || v.CanUint():
+		d.integer(n, v, path)
+	default:
+		panic("strict: cannot read into " + v.Type().String()) // a programmer's slip
+	}
+}
+
+func isBytes(t reflect.Type) bool {
+	return (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && t.Elem().Kind() == reflect.Uint8
+}
+
+func (d *decoder) str(n *Node, t tag, path string) (string, bool) {
+	if n.Kind != String {
+		d.failf(n.Line, "%s is %s, not a string", where(path), n.Kind)
+		return "", false
+	}
+	if n.Text == "" && !t.empty {
+		d.failf(n.Line, "%s is empty", where(path))
+		return "", false
+	}
+	return n.Text, true
+}
+
+func (d *decoder) bytes(n *Node, v reflect.Value, t tag, path string) {
+	s, ok := d.str(n, t, path)
+	if !ok {
+		return
+	}
+	var b []byte
+	var err error
+	switch {
+	case s == "": // allowed by the option empty
+	case t.encoding == "base64":
+		b, err = ParseBase64(s)
+	case v.Kind() == reflect.Array:
+		b, err = ParseHex(s, v.Len())
+	default:
+		b, err = ParseHex(s, len(s)/2)
+	}
+	if err == nil && v.Kind() == reflect.Array && s != "" && len(b) != v.Len() {
+		err = fmt.Errorf("has %d bytes, not %d", len(b), v.Len())
+	}
+	if err == nil && v.Kind() == reflect.Array && t.empty && s != "" && allZero(b) {
+		err = errors.New("is all zeros, which is written as an empty string")
+	}
+	if err != nil {
+		d.check(n, path, err)
+		return
+	}
+	if v.Kind() == reflect.Array {
+		reflect.Copy(v, reflect.ValueOf(b))
+		return
+	}
+	v.SetBytes(b)
+}
+
+func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
+
+func (d *decoder) integer(n *Node, v reflect.Value, path string) {
+	if n.Kind != Number {
+		d.failf(n.Line, "%s is %s, not an integer", where(path), n.Kind)
+		return
+	}
+	u, err := ParseUint(n.Text)
+	if err == nil && v.CanInt() && v.OverflowInt(int64(u)) || err == nil && v.CanUint() && v.OverflowUint(u) {
+		err = fmt.Errorf("%d is too large", u)
+	}
+	if err != nil {
+		d.check(n, path, err)
+		return
+	}
+	if v.CanInt() {
+		v.SetInt(int64(u))
+	} else {
+		v.SetUint(u)
+	}
+}
+
+func (d *decoder) check(n *Node, path string, err error) {
+	if err != nil {
+		d.failf(n.Line, "%s %v", where(path), err)
+	}
+}
+
+func where(path string) string {
+	if path == "" {
+		return "the document"
+	}
+	return path
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// shown keeps a stranger's name from writing control characters, or words of
+// its own, into a message.
+func shown(name string) string {
+	if CheckToken(name) == nil {
+		return clip(name)
+	}
+	return strconv.Quote(clip(name))
+}
+
+func didYouMean(name string, known map[string]bool) string {
+	for k := range known {
+		if strings.EqualFold(k, name) {
+			return fmt.Sprintf("; did you mean %q?", k)
+		}
+	}
+	return ""
+}

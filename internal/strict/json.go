@@ -1,0 +1,279 @@
+package strict
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// ParseJSON reads one JSON value (RFC 8259): UTF-8, no repeated member names,
+// no lone surrogates, nothing after it but white space, at most limit bytes.
+//
+// encoding/json can't serve: it takes repeated members, member names in
+// another case and invalid UTF-8, and forgets where a value stood.
+func ParseJSON(file string, data []byte, limit int) (*Node, error) {
+	if len(data) > limit {
+		return nil, Errorf(file, "has %d bytes, %d are allowed", len(data), limit)
+	}
+	if !utf8.Valid(data) {
+		return nil, Errorf(file, "is not UTF-8")
+	}
+	p := &jsonParser{file: file, data: data}
+	p.space()
+	n := p.value(0)
+	p.space()
+	if p.err == nil && p.pos < len(data) {
+		p.failf("has more after its end")
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return n, nil
+}
+
+type jsonParser struct {
+	file string
+	data []byte
+	pos  int
+	err  error
+
+	// line counts the line breaks up to seen, so that lines cost one pass.
+	line, seen int
+}
+
+func (p *jsonParser) lineNow() int {
+	p.line += bytes.Count(p.data[p.seen:p.pos], []byte("\n"))
+	p.seen = p.pos
+	return p.line + 1
+}
+
+func (p *jsonParser) failf(format string, args ...any) {
+	if p.err == nil {
+		p.err = At(p.file, p.lineNow(), format, args...)
+	}
+}
+
+func (p *jsonParser) peek() byte {
+	if p.err != nil || p.pos >= len(p.data) {
+		return 0
+	}
+	return p.data[p.pos]
+}
+
+func (p *jsonParser) space() {
+	for p.pos < len(p.data) {
+		switch p.data[p.pos] {
+		case ' ', '\t', '\n', '\r':
+			p.pos++
+		default:
+			return
+		}
+	}
+}
+
+func (p *jsonParser) value(depth int) *Node {
+	n := &Node{Line: p.lineNow()}
+	if depth > maxDepth {
+		p.failf("nests more than %d deep", maxDepth)
+		return n
+	}
+	switch c := p.peek(); {
+	case c == '{':
+		n.Kind = Object
+		p.object(n, depth)
+	case c == '[':
+		n.Kind = Array
+		p.array(n, depth)
+	case c == '"':
+		n.Kind, n.Quoted = String, true
+		n.Text = p.str()
+	case c == '-' || c >= '0' && c <= '9':
+		n.Kind = Number
+		n.Text = p.number()
+	case p.word("true"), p.word("false"):
+		n.Kind = Bool
+		n.Text = strconv.FormatBool(c == 't')
+	case p.word("null"):
+		n.Kind = Null
+	case p.pos >= len(p.data):
+		p.failf("ends in the middle of its JSON")
+	default:
+		p.failf("is not JSON at %q", clip(string(p.data[p.pos:])))
+	}
+	return n
+}
+
+func (p *jsonParser) word(w string) bool {
+	if p.err == nil && bytes.HasPrefix(p.data[p.pos:], []byte(w)) {
+		p.pos += len(w)
+		return true
+	}
+	return false
+}
+
+// next takes a comma and says true, or takes the closing byte and says false.
+func (p *jsonParser) next(closing byte) bool {
+	p.space()
+	switch p.peek() {
+	case ',':
+		p.pos++
+		p.space()
+		return true
+	case closing:
+		p.pos++
+	default:
+		p.failf("lacks a comma or %q", closing)
+	}
+	return false
+}
+
+func (p *jsonParser) object(n *Node, depth int) {
+	p.pos++
+	p.space()
+	if p.peek() == '}' {
+		p.pos++
+		return
+	}
+	seen := map[string]bool{}
+	for p.err == nil {
+		if p.peek() != '"' {
+			p.failf("lacks a member name")
+			return
+		}
+		f := Field{Line: p.lineNow(), Name: p.str()}
+		if p.err == nil && seen[f.Name] {
+			p.failf("has %q twice", clip(f.Name))
+		}
+		seen[f.Name] = true
+		p.space()
+		if p.peek() != ':' {
+			p.failf("lacks a colon after %q", clip(f.Name))
+			return
+		}
+		p.pos++
+		p.space()
+		f.Value = p.value(depth + 1)
+		n.Fields = append(n.Fields, f)
+		if !p.next('}') {
+			return
+		}
+	}
+}
+
+func (p *jsonParser) array(n *Node, depth int) {
+	p.pos++
+	p.space()
+	if p.peek() == ']' {
+		p.pos++
+		return
+	}
+	for p.err == nil {
+		n.Items = append(n.Items, p.value(depth+1))
+		if !p.next(']') {
+			return
+		}
+	}
+}
+
+// jsonNumber is RFC 8259's grammar, section 6.
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+// number takes any number that JSON has; which of them it may be is for the
+// field that it belongs to, and none of ours takes a fraction or exponent.
+func (p *jsonParser) number() string {
+	start := p.pos
+	for p.pos < len(p.data) && bytes.IndexByte([]byte("+-.eE0123456789"), p.data[p.pos]) >= 0 {
+		p.pos++
+	}
+	s := string(p.data[start:p.pos])
+	if !jsonNumber.MatchString(s) {
+		p.failf("has %q, which is no JSON number", clip(s))
+	}
+	return s
+}
+
+func (p *jsonParser) str() string {
+	p.pos++
+	start := p.pos
+	var b []byte
+	for p.pos < len(p.data) {
+		switch c := p.data[p.pos]; {
+		case c == '"':
+			b = append(b, p.data[start:p.pos]...)
+			p.pos++
+			return string(b)
+		case c == '\\':
+			b = append(b, p.data[start:p.pos]...)
+			b = p.escape(b)
+			if p.err != nil {
+				return ""
+			}
+			start = p.pos
+		case c < 0x20:
+			p.failf("has a control character in a string")
+			return ""
+		default:
+			p.pos++
+		}
+	}
+	p.failf("ends in the middle of a string")
+	return ""
+}
+
+func (p *jsonParser) escape(b []byte) []byte {
+	p.pos++
+	if p.pos >= len(p.data) {
+		p.failf("ends in the middle of an escape")
+		return b
+	}
+	c := p.data[p.pos]
+	p.pos++
+	switch c {
+	case '"', '\\', '/':
+		return append(b, c)
+	case 'b':
+		return append(b, '\b')
+	case 'f':
+		return append(b, '\f')
+	case 'n':
+		return append(b, '\n')
+	case 'r':
+		return append(b, '\r')
+	case 't':
+		return append(b, '\t')
+	case 'u':
+		r, err := p.hex4()
+		if err == nil && utf16.IsSurrogate(r) {
+			var low rune
+			if !p.word(`\u`) {
+				err = fmt.Errorf("has half a surrogate pair")
+			} else if low, err = p.hex4(); err == nil {
+				if r = utf16.DecodeRune(r, low); r == utf8.RuneError {
+					err = fmt.Errorf("has half a surrogate pair")
+				}
+			}
+		}
+		if err != nil {
+			p.failf("%v", err)
+			return b
+		}
+		return utf8.AppendRune(b, r)
+	}
+	p.failf("has an escape that JSON doesn't know")
+	return b
+}
+
+func (p *jsonParser) hex4() (rune, error) {
+	if p.pos+4 > len(p.data) {
+		return 0, fmt.Errorf("ends in the middle of an escape")
+	}
+	n, err := strconv.ParseUint(string(p.data[p.pos:p.pos+4]), 16, 32)
+	if err != nil {
+		return 0, fmt.Errorf("has an escape that is no hex number")
+	}
+	p.pos += 4
+	return rune(n), nil
+}

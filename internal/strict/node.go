@@ -1,0 +1,64 @@
+package strict
+
+// Kind is what a Node holds.
+type Kind int
+
+// The kinds of value that JSON and our YAML subset share.
+const (
+	Null Kind = iota
+	Bool
+	Number
+	String
+	Array
+	Object
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Null:
+		return "null"
+	case Bool:
+		return "a boolean"
+	case Number:
+		return "a number"
+	case String:
+		return "a string"
+	case Array:
+		return "a list"
+	case Object:
+		return "an object"
+	}
+	return "an unknown kind"
+}
+
+// Node is a value that knows its line, so that a fault found long after
+// reading can still be pinned to where it stands. JSON and YAML are both read
+// into it: one set of rules for fields and scalars serves both.
+type Node struct {
+	Kind   Kind
+	Line   int
+	Text   string // Bool, Number: as written; String: its content
+	Quoted bool   // String in YAML: quotes keep "7" a string and 7 a number
+	Items  []*Node
+	Fields []Field // Object, in the order written
+}
+
+// Field is one member of an Object.
+type Field struct {
+	Name  string
+	Line  int
+	Value *Node
+}
+
+// Get finds a member by its exact name.
+func (n *Node) Get(name string) *Node {
+	for i := range n.Fields {
+		if n.Fields[i].Name == name {
+			return n.Fields[i].Value
+		}
+	}
+	return nil
+}
+
+// maxDepth bounds the reader's recursion; no format of ours nests half as deep.
+const maxDepth = 32

@@ -1,0 +1,104 @@
+package strict
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// MaxInt is the largest integer any of our formats may carry: JSON readers in
+// other languages hold numbers as doubles.
+const MaxInt = 1<<53 - 1
+
+const maxToken = 128
+
+// CheckToken says whether s may be a name, role, namespace or id.
+func CheckToken(s string) error {
+	if s == "" {
+		return fmt.Errorf("is empty")
+	}
+	if len(s) > maxToken {
+		return fmt.Errorf("has %d bytes, %d are allowed", len(s), maxToken)
+	}
+	for i := 0; i < len(s); i++ {
+		if !isTokenByte(s[i]) {
+			return fmt.Errorf("%q has byte %q; allowed are A-Z a-z 0-9 . _ -", s, s[i])
+		}
+	}
+	return nil
+}
+
+func isTokenByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
+}
+
+// ParseUint reads a decimal integer: no sign, no leading zero, at most MaxInt.
+func ParseUint(s string) (uint64, error) {
+	if s == "" || len(s) > 1 && s[0] == '0' {
+		return 0, fmt.Errorf("%q is not a decimal integer without leading zero", clip(s))
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, fmt.Errorf("%q is not a decimal integer", clip(s))
+		}
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n > MaxInt {
+		return 0, fmt.Errorf("%s is above 2^53-1", clip(s))
+	}
+	return n, nil
+}
+
+// ParseHex reads exactly n bytes in lowercase hex.
+func ParseHex(s string, n int) ([]byte, error) {
+	if len(s) != 2*n {
+		return nil, fmt.Errorf("has %d characters, %d bytes in lowercase hex have %d", len(s), n, 2*n)
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return nil, fmt.Errorf("%q is not lowercase hex", c)
+		}
+	}
+	return hex.DecodeString(s)
+}
+
+// ParseHash reads a SHA-256 digest in lowercase hex.
+func ParseHash(s string) (h [32]byte, err error) {
+	b, err := ParseHex(s, len(h))
+	if err != nil {
+		return h, err
+	}
+	return [32]byte(b), nil
+}
+
+// ParseBase64 reads standard, padded base64 and takes only the one spelling
+// that encoding the same bytes gives.
+func ParseBase64(s string) ([]byte, error) {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\n' || s[i] == '\r' { // encoding/base64 skips them
+			return nil, fmt.Errorf("base64 has a line break")
+		}
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return nil, fmt.Errorf("is not canonical base64 (standard alphabet, padded)")
+	}
+	return b, nil
+}
+
+// TimeLayout is RFC 3339 in UTC with whole seconds.
+const TimeLayout = "2006-01-02T15:04:05Z"
+
+// ParseTime reads a time in TimeLayout.
+func ParseTime(s string) (time.Time, error) {
+	t, err := time.Parse(TimeLayout, s)
+	if err != nil || t.Format(TimeLayout) != s {
+		return time.Time{}, fmt.Errorf("%q is not a time like 2026-11-21T10:00:00Z (RFC 3339, UTC, whole seconds)", clip(s))
+	}
+	return t, nil
+}
+
+// FormatTime writes t in TimeLayout.
+func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }

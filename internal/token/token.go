@@ -1,0 +1,118 @@
+// Package token is the vocabulary of a PKCS#11 token: what the ceremony asks
+// one for and what it answers, in plain data. It lets the engine speak of
+// tokens without knowing the library, and the library serve the engine
+// without knowing the ceremony.
+package token
+
+// Info is what a token says of itself (PKCS#11 2.40, CK_TOKEN_INFO). Nothing
+// of it is authenticated.
+type Info struct {
+	Module       string // path of the PKCS#11 library
+	Slot         uint   // not stable across restarts: for messages only
+	Label        string
+	Manufacturer string
+	Model        string
+	Serial       string
+	Hardware     string // "major.minor"
+	Firmware     string // "major.minor"
+
+	Initialized   bool
+	LoginRequired bool
+	ProtectedPIN  bool // the PIN is typed at the device, CKF_PROTECTED_AUTHENTICATION_PATH
+	PINLow        bool // a wrong PIN was tried since the last right one
+	PINFinalTry   bool // the next wrong PIN locks the token
+	PINLocked     bool
+}
+
+// Key algorithms are named as in internal/keys: ed25519, ecdsa-p256,
+// ecdsa-p384, x25519, rsa-3072.
+
+// Attribute names are those of PKCS#11 without their CKA_ prefix.
+const (
+	Sensitive        = "SENSITIVE"
+	Extractable      = "EXTRACTABLE"
+	NeverExtractable = "NEVER_EXTRACTABLE"
+	AlwaysSensitive  = "ALWAYS_SENSITIVE"
+	Local            = "LOCAL"
+	Private          = "PRIVATE"
+	Token            = "TOKEN"
+	Modifiable       = "MODIFIABLE"
+	Copyable         = "COPYABLE"
+	Destroyable      = "DESTROYABLE"
+	Sign             = "SIGN"
+	SignRecover      = "SIGN_RECOVER"
+	Decrypt          = "DECRYPT"
+	Unwrap           = "UNWRAP"
+	Derive           = "DERIVE"
+)
+
+// KeySpec is a key pair to be generated.
+type KeySpec struct {
+	Algorithm string
+	ID        []byte // CKA_ID, fixed before generation and for good
+	Label     string
+	// Attributes of the private key, each given explicitly. Only names in
+	// Optional may be left out when the token doesn't know them.
+	Attributes []Setting
+	Optional   []string
+}
+
+// Setting is a boolean attribute asked for.
+type Setting struct {
+	Name  string
+	Value bool
+}
+
+// Generated is the answer to a KeySpec.
+type Generated struct {
+	SPKI      []byte   // DER SubjectPublicKeyInfo, admitted by internal/keys
+	Mechanism string   // such as CKM_EC_EDWARDS_KEY_PAIR_GEN
+	Dropped   []string // optional attributes that the token didn't know
+}
+
+// Reading is one attribute read back, or the return code that came instead.
+type Reading struct {
+	Name  string
+	Value string // "true", "false", or lowercase hex
+	Code  string // such as CKR_ATTRIBUTE_TYPE_INVALID; empty where Value was read
+}
+
+// Object is one object found on a token.
+type Object struct {
+	Class string // private, public, secret, certificate, data, other
+	ID    []byte
+	Label string
+}
+
+// Attempt is one try to take a private key out of its token.
+type Attempt struct {
+	Name string // what was tried: export, wrap-aes-kw, copy-extractable, …
+	Call string // the PKCS#11 function that decided, such as C_WrapKey
+	Code string // its return code by name; CKR_OK means that the key got out
+	// Unstaged says why the attempt couldn't be made, such as a token that
+	// has no key to wrap with. Code is the one that prevented it.
+	Unstaged bool
+}
+
+// Mechanism is one mechanism a token offers.
+type Mechanism struct {
+	Name     string // CKM_…, or hex where it has no name here
+	MinKey   uint
+	MaxKey   uint
+	Generate bool // CKF_GENERATE_KEY_PAIR or CKF_GENERATE
+	Sign     bool
+	Derive   bool
+	Wrap     bool
+}
+
+// The attempts to take a key out, in the order they are made.
+const (
+	TryExport           = "export"
+	TryWrapKW           = "wrap-aes-kw"
+	TryWrapKWP          = "wrap-aes-kwp"
+	TryWrapCBC          = "wrap-aes-cbc-pad"
+	TryCopyExtractable  = "copy-extractable"
+	TryCopyInsensitive  = "copy-insensitive"
+	TryRelaxExtractable = "relax-extractable"
+	TryRelaxSensitive   = "relax-sensitive"
+)

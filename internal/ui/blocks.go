@@ -1,0 +1,133 @@
+package ui
+
+import "strings"
+
+// Every block ends with a newline, so blocks and empty lines can be joined.
+
+// Header is the line that opens a screen: what it is about and, at its end, a
+// tag such as PRODUCTION. Plain, it is just the words.
+func (p Page) Header(title, tag string) string {
+	title, tag = Clean(title), Clean(tag)
+	if p.plain {
+		return strings.TrimSpace(title+"   "+tag) + "\n"
+	}
+	end := ""
+	if tag != "" {
+		end = " " + p.paint(Name, tag) + " " + p.paint(Where, "──")
+	}
+	rule := max(2, p.lineWidth()-width(title)-width(end)-4)
+	return p.paint(Where, "──") + " " + p.paint(Name, title) + " " +
+		p.paint(Where, strings.Repeat("─", rule)) + end + "\n"
+}
+
+// Footer is the line that closes a screen: where the record stands.
+func (p Page) Footer(text string) string {
+	text = Clean(text)
+	if p.plain {
+		return text + "\n"
+	}
+	rule := max(2, p.lineWidth()-width(text)-4)
+	return p.paint(Where, "── "+text+" "+strings.Repeat("─", rule)) + "\n"
+}
+
+// lineWidth is how far lines reach: short of the edge, since some terminals
+// break a line that fills it.
+func (p Page) lineWidth() int { return p.width - 2 }
+
+// Fields is a block of labels with their values, folded under themselves. A
+// value of several lines has rows without a label.
+func (p Page) Fields(rows [][2]string) string {
+	col := 0
+	for _, r := range rows {
+		col = max(col, width(Clean(r[0])))
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		label, value := Clean(r[0]), Clean(r[1])
+		p.hang(&b, p.paint(Where, label)+spaces(col-width(label)+3), value, Text)
+	}
+	return b.String()
+}
+
+// hang writes a cleaned text after a lead that is already styled; what doesn't
+// fit on the line goes below itself, not below the lead.
+func (p Page) hang(b *strings.Builder, lead, text string, s Style) {
+	indent := width(lead)
+	for i, line := range wrap(text, p.lineWidth()-indent) {
+		if i > 0 {
+			lead = spaces(indent)
+		}
+		b.WriteString(strings.TrimRight(lead+p.paint(s, line), " "))
+		b.WriteByte('\n')
+	}
+}
+
+// ClaimLine is one row of [Page.Claims].
+type ClaimLine struct {
+	Grade  string // proven, attested, device, not shown; empty in a list of faults
+	Name   string
+	Detail string
+	Wrong  bool     // falls short of what is demanded
+	More   []string // where it is, what to do next: below the detail
+}
+
+// gradeStyles gives each grade of a claim its look.
+var gradeStyles = map[string]Style{
+	"proven":    Proven,
+	"attested":  Attested,
+	"device":    Device,
+	"not shown": NotShown,
+	"wrong":     Wrong,
+}
+
+// Claims is the block of claims: how each is known, its name, what was seen.
+func (p Page) Claims(claims []ClaimLine) string {
+	grades, names := 0, 0
+	for _, c := range claims {
+		grades = max(grades, width(Clean(c.Grade)))
+		names = max(names, width(Clean(c.Name)))
+	}
+	gap := 3
+	if grades > 0 {
+		grades, gap = max(grades, len("not shown"))+2, 2 // the same in every report
+	}
+	var b strings.Builder
+	for _, c := range claims {
+		grade, name, detail := Clean(c.Grade), Clean(c.Name), Clean(c.Detail)
+		gradeStyle, nameStyle := gradeStyles[grade], Text
+		if c.Wrong {
+			gradeStyle, nameStyle = Wrong, Wrong
+			if grade != "" { // among others that don't, the words must say so
+				detail = "falls short: " + detail
+			}
+		}
+		lead := "  " + p.paint(gradeStyle, grade) + spaces(grades-width(grade)) +
+			p.paint(nameStyle, name) + spaces(names-width(name)+gap)
+		p.hang(&b, lead, detail, Text)
+		for _, m := range c.More {
+			p.advice(&b, width(lead), Clean(m))
+		}
+	}
+	return b.String()
+}
+
+// advice writes a line of where or of what to do next. One that is a command
+// to type isn't folded: it would no longer be one when it is copied.
+func (p Page) advice(b *strings.Builder, indent int, line string) {
+	if command, ok := strings.CutPrefix(line, "next: "); ok {
+		b.WriteString(spaces(indent) + p.paint(Where, "next: ") + command + "\n")
+		return
+	}
+	p.hang(b, spaces(indent), line, Where)
+}
+
+// Verdict is the answer, and what it rests on: never a bare "OK".
+func (p Page) Verdict(ok bool, text string) string {
+	word, s := "VERIFIED", Proven
+	if !ok {
+		word, s = "NOT VERIFIED", Wrong
+	}
+	var b strings.Builder
+	p.hang(&b, p.paint(s, word)+"   ", Clean(text), Text)
+	return b.String()
+}

@@ -1,0 +1,182 @@
+package ui
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestColourIsDecidedInOrder(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		color string
+		plain bool
+		env   string
+		tty   bool
+		want  bool
+	}{
+		{name: "a terminal", tty: true, want: true},
+		{name: "a pipe"},
+		{name: "auto is the default", color: "auto", tty: true, want: true},
+		{name: "forced on a pipe", env: "CLICOLOR_FORCE=1", want: true},
+		{name: "not forced", env: "CLICOLOR_FORCE=0"},
+		{name: "dumb before forced", env: "TERM=dumb CLICOLOR_FORCE=1", tty: true},
+		{name: "NO_COLOR whatever it says", env: "NO_COLOR=yes CLICOLOR_FORCE=1", tty: true},
+		{name: "NO_COLOR empty is not set", env: "NO_COLOR=", tty: true, want: true},
+		{name: "the flag before NO_COLOR", color: "always", env: "NO_COLOR=1 TERM=dumb", want: true},
+		{name: "the flag before force", color: "never", env: "CLICOLOR_FORCE=1", tty: true},
+		{name: "plain before the flag", color: "always", plain: true, tty: true},
+	} {
+		env := func(name string) string {
+			for _, kv := range strings.Fields(c.env) {
+				if v, ok := strings.CutPrefix(kv, name+"="); ok {
+					return v
+				}
+			}
+			return ""
+		}
+		if got := wantsColor(Options{Color: c.color, Plain: c.plain, Env: env}, c.tty); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+func TestColourThatIsNoChoiceIsRefused(t *testing.T) {
+	if o, err := New(Options{Color: "yes"}); o != nil || err == nil || !strings.Contains(err.Error(), "always or never") {
+		t.Error(o, err)
+	}
+}
+
+func TestWidthIsKeptReadable(t *testing.T) {
+	for asked, want := range map[int]int{0: 80, 20: 60, 60: 60, 100: 100, 500: 120} {
+		if got := testOutput(t, Options{Width: asked}).Width(); got != want {
+			t.Errorf("%d became %d, not %d", asked, got, want)
+		}
+	}
+}
+
+func TestStyle(t *testing.T) {
+	p := testOutput(t, Options{Color: "always"}).Page
+	for s, want := range map[Style]string{
+		Proven: "\x1b[32mx\x1b[m", Wrong: "\x1b[1;31mx\x1b[m", Text: "x", Style(99): "x", Style(-1): "x",
+	} {
+		if got := p.Style(s, "x"); got != want {
+			t.Errorf("%d: %q", s, got)
+		}
+	}
+	if got := p.Style(Name, "\x1b[2J"); got != "\x1b[1m\\x1b[2J\x1b[m" {
+		t.Errorf("%q", got)
+	}
+	if got := p.Style(Name, ""); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"", 5, ""},
+		{"as  it is", 9, "as  it is"},
+		{"one two three", 9, "one two|three"},
+		{"no last word stands here alone", 28, "no last word stands|here alone"},
+		{"0123456789", 4, "0123|4567|89"},
+		{"ab 0123456789 c", 4, "ab|0123|4567|89 c"},
+		{"東京東京", 5, "東京|東京"},
+		{"東京", 1, "東京"},
+	} {
+		if got := strings.Join(wrap(c.text, c.n), "|"); got != c.want {
+			t.Errorf("%q at %d: %q, not %q", c.text, c.n, got, c.want)
+		}
+	}
+}
+
+func FuzzWrap(f *testing.F) {
+	f.Add("ten of ten vendor-signed, 東京 é", 7)
+	f.Fuzz(func(t *testing.T, s string, n int) {
+		s = Clean(s)
+		if n < 2 || n > 200 {
+			return
+		}
+		lines := wrap(s, n)
+		if got := strings.ReplaceAll(strings.Join(lines, ""), " ", ""); got != strings.ReplaceAll(s, " ", "") {
+			t.Errorf("%q became %q", s, lines)
+		}
+		for _, l := range lines {
+			if width(l) > n {
+				t.Errorf("%q is wider than %d", l, n)
+			}
+		}
+	})
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+func TestAResultThatCantBeWrittenIsAnError(t *testing.T) {
+	o := testOutput(t, Options{Stdout: full{}, Stderr: full{}})
+	if err := o.Print("x"); err == nil {
+		t.Error("no error")
+	}
+	o.Say("nobody hears this, and that's fine")
+}
+
+func TestResultAndTalkAreApart(t *testing.T) {
+	var out, talk bytes.Buffer
+	o := testOutput(t, Options{Stdout: &out, Stderr: &talk})
+	if err := o.Print("a", "b\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(o.Stdout(), "{}\n"); err != nil {
+		t.Fatal(err)
+	}
+	o.Say("talk\n")
+	o.Error(errors.New("bad"))
+	if out.String() != "ab\n{}\n" || talk.String() != "talk\nfleetctl: bad\n" {
+		t.Errorf("%q and %q", out.String(), talk.String())
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for got, want := range map[string]string{
+		Short(digest):                "5f2c 91aa 03d7 77e1",
+		Short(digest[:3]):            "5f2c 91",
+		Bytes(1):                     "1 byte",
+		Bytes(999):                   "999 bytes",
+		Bytes(1000):                  "1.0 kB",
+		Bytes(9949):                  "9.9 kB",
+		Bytes(9950):                  "10 kB",
+		Bytes(412345):                "412 kB",
+		Bytes(999499):                "999 kB",
+		Bytes(999500):                "1.0 MB",
+		Bytes(1 << 62):               "4.6 EB",
+		Count(0, "entry", "entries"): "0 entries",
+		Count(1, "entry", "entries"): "1 entry",
+		Number(2026):                 "2026",
+		Number(118400):               "118,400",
+		Number(-1234567):             "-1,234,567",
+		Number(-9223372036854775808): "-9,223,372,036,854,775,808",
+	} {
+		if got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+	if got := Short(nil); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestTableWithNothingInIt(t *testing.T) {
+	p := testOutput(t, Options{}).Page
+	if got := p.Table(nil, nil); got != "" {
+		t.Errorf("%q", got)
+	}
+	if got := p.Table([]string{"a", "b"}, nil); got != "  a   b\n" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,147 @@
+package ui
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// How a prompt can end without an answer. None of them is ever consent.
+var (
+	ErrNoAnswer    = errors.New("no answer was given; that is taken as a refusal")
+	ErrStop        = errors.New("stopped at a prompt")
+	ErrException   = errors.New("an exception was called at a prompt")
+	ErrInterrupted = errors.New("interrupted at a prompt")
+)
+
+const (
+	maxTries  = 5    // wrong answers before silence is better
+	maxAnswer = 4096 // bytes; a terminal's own limit for a line
+	maxPIN    = 255
+)
+
+// Ask puts a question and gives the line that was typed, without the space
+// around it; it may be empty. The answer holds visible characters only, so it
+// can be recorded and shown again. The words stop and exception alone give
+// ErrStop and ErrException at every prompt, Ctrl-C gives ErrInterrupted, and
+// the end of input ErrNoAnswer. Where input is no terminal, answers are read
+// from it line by line.
+func (o *Output) Ask(question string) (string, error) {
+	for range maxTries {
+		line, err := o.hear(question, maxAnswer, true)
+		if err != nil {
+			return "", err
+		}
+		answer := strings.TrimSpace(string(line))
+		if err := command(answer); err != nil {
+			return "", err
+		}
+		if Clean(answer) == answer {
+			return answer, nil
+		}
+		o.Say(o.Talk.Line("That held a key that is no visible character."))
+	}
+	return "", ErrNoAnswer
+}
+
+// Consent gives nil only once the wanted words have been typed, whatever
+// their case. There is no short form of them and no default. Other answers
+// are asked again, a few times.
+func (o *Output) Consent(question, want string) error {
+	if strings.TrimSpace(want) == "" {
+		return ErrNoAnswer // nothing to type is nothing to agree by
+	}
+	o.Say(o.Talk.Line(question))
+	for range maxTries {
+		answer, err := o.Ask(fmt.Sprintf("Type %q to agree, or %q:", want, "stop"))
+		if err != nil {
+			return err
+		}
+		if sameWords(answer, want) {
+			return nil
+		}
+		o.Say(o.Talk.Line(fmt.Sprintf("That was %q.", answer)))
+	}
+	return ErrNoAnswer
+}
+
+// ReadPIN takes a PIN that is typed unseen. The caller overwrites it with
+// clear as soon as it has been used. A PIN is never read from anything but a
+// terminal here; see [PINFromFile] and [PINFromFD].
+func (o *Output) ReadPIN(question string) ([]byte, error) {
+	if !o.Interactive() {
+		return nil, (&strict.Error{Msg: "a PIN is needed and there is no terminal to type it at"}).
+			WithHint("give it in a file that only you can read, or through an open file descriptor;\nPINs are never taken from the command line or the environment")
+	}
+	for range maxTries {
+		pin, err := o.hear(question, maxPIN, false)
+		if err != nil {
+			return nil, err
+		}
+		if err := command(string(pin)); err != nil {
+			return nil, err
+		}
+		switch {
+		case len(pin) == 0:
+			o.Say(o.Talk.Line("Nothing was typed."))
+		case hasControl(pin):
+			clear(pin)
+			o.Say(o.Talk.Line("That held a key that is no character."))
+		default:
+			return pin, nil
+		}
+	}
+	return nil, ErrNoAnswer
+}
+
+// hear asks once and reads one line of at most limit bytes.
+func (o *Output) hear(question string, limit int, echo bool) ([]byte, error) {
+	tty := isTerminal(o.in)
+	if tty && !isTerminal(o.err) {
+		return nil, (&strict.Error{Msg: "a question has to be asked and standard error is no terminal to show it"}).
+			WithHint("let standard error go to the terminal")
+	}
+	restore := func() {}
+	if tty {
+		var err error
+		if restore, err = listen(fileOf(o.in), echo); err != nil {
+			return nil, fmt.Errorf("preparing the terminal: %w", err)
+		}
+	}
+	o.Say(o.Talk.prompt(question))
+	line, err := readLine(o.in, limit)
+	restore()
+	switch {
+	case !tty: // written out, so that a recorded session reads like a typed one
+		o.Say(Clean(string(line)), "\n")
+	case !echo || err != nil: // the key that ended the line wasn't shown
+		o.Say("\n")
+	}
+	return line, err
+}
+
+// prompt is the question and, on a line of its own, the mark to type after;
+// plain, the answer is typed after the question.
+func (p Page) prompt(question string) string {
+	if p.plain {
+		return margin + Clean(question) + " "
+	}
+	return p.Line(question) + margin + p.paint(Where, ">") + " "
+}
+
+// command knows the words that work at every prompt.
+func command(answer string) error {
+	switch {
+	case sameWords(answer, "stop"):
+		return ErrStop
+	case sameWords(answer, "exception"):
+		return ErrException
+	}
+	return nil
+}
+
+func sameWords(a, b string) bool {
+	return strings.EqualFold(strings.Join(strings.Fields(a), " "), strings.Join(strings.Fields(b), " "))
+}

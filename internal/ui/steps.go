@@ -1,0 +1,85 @@
+package ui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// margin is what a ceremony's screens are set in from the edge.
+const margin = "   "
+
+// State is how far a step is.
+type State string
+
+// The states, as a person reads them.
+const (
+	Done   State = "done"
+	Now    State = "now"
+	Noted  State = "noted" // an exception was made of it
+	Failed State = "failed"
+)
+
+var stateStyles = map[State]Style{Done: Proven, Now: Name, Noted: Device, Failed: Wrong}
+
+// Step is one line of what was done, with a note such as the record's number
+// at the right.
+func (p Page) Step(state State, text, note string) string {
+	note = Clean(note)
+	lead := margin + p.paint(stateStyles[state], string(state)) + spaces(8-len(state))
+	right := p.lineWidth() - len(margin) // below the end of the header's tag
+	indent := width(lead)
+	var b strings.Builder
+	room := right - indent
+	if note != "" {
+		room -= width(note) + 2
+	}
+	for i, line := range wrap(Clean(text), room) {
+		if i > 0 {
+			b.WriteString(spaces(indent) + line + "\n")
+			continue
+		}
+		b.WriteString(lead + line)
+		if note != "" {
+			b.WriteString(spaces(right-indent-width(line)-width(note)) + p.paint(Where, note))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Line is a line of a ceremony's screen, folded within its margin.
+func (p Page) Line(text string) string {
+	var b strings.Builder
+	p.hang(&b, margin, Clean(text), Text)
+	return b.String()
+}
+
+// Words is a digest to be read aloud, four words a row unless told otherwise.
+// With numbers each row begins with the number of its first word.
+func (p Page) Words(digest []byte, columns int, numbers bool) string {
+	if columns <= 0 {
+		columns = 4
+	}
+	const pitch = 14 // the longest word has eleven letters
+	list := words.Encode(digest)
+	var b strings.Builder
+	for i := 0; i < len(list); i += columns {
+		row := list[i:min(i+columns, len(list))]
+		b.WriteString(margin)
+		if numbers {
+			b.WriteString(p.paint(Where, fmt.Sprintf("%2d", i+1)) + "  ")
+		} else {
+			b.WriteString(margin)
+		}
+		for j, w := range row {
+			if j < len(row)-1 {
+				w = pad(w, pitch)
+			}
+			b.WriteString(w)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

@@ -1,0 +1,242 @@
+package ui
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pty is a terminal with the test at its keyboard.
+type pty struct {
+	t      *testing.T
+	master *os.File
+	slave  *os.File
+	mu     sync.Mutex
+	screen strings.Builder
+}
+
+func openPTY(t *testing.T) *pty {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals here: ", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	var number int
+	raw, err := master.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(raw.Control(func(fd uintptr) {
+		if err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); err == nil {
+			number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+		}
+	}), err); err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals here: ", err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	p := &pty{t: t, master: master, slave: slave}
+	go func() {
+		buf := make([]byte, 1024)
+		for {
+			n, err := master.Read(buf)
+			p.mu.Lock()
+			p.screen.Write(buf[:n])
+			p.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return p
+}
+
+func (p *pty) output(t *testing.T, color string) *Output {
+	return testOutput(t, Options{Stdin: p.slave, Stderr: p.slave, Stdout: p.slave, Color: color})
+}
+
+func (p *pty) shown() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.ReplaceAll(p.screen.String(), "\r", "")
+}
+
+// wait until the screen shows the text. Where it never does, the terminal is
+// hung up, which ends whatever reads from it.
+func (p *pty) wait(text string) {
+	p.t.Helper()
+	for range 500 {
+		if strings.Contains(p.shown(), text) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	p.t.Errorf("waiting for %q, the screen is %q", text, p.shown())
+	p.master.Close()
+}
+
+// types what a person would, each once the screen asks for it.
+func (p *pty) types(pairs ...string) {
+	for i := 0; i < len(pairs); i += 2 {
+		p.wait(pairs[i])
+		if _, err := p.master.WriteString(pairs[i+1]); err != nil {
+			p.t.Error(err)
+		}
+	}
+}
+
+func (p *pty) mode() unix.Termios {
+	mode, err := unix.IoctlGetTermios(int(p.slave.Fd()), getTermios)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return *mode
+}
+
+func TestAPINIsTypedUnseen(t *testing.T) {
+	for _, c := range []struct {
+		name, typed, want string
+		err               error
+	}{
+		{"a PIN", "canary-1\n", "canary-1", nil},
+		{"Return is Enter", "canary-1\r", "canary-1", nil},
+		{"corrected", "canaryx\x7f-1\n", "canary-1", nil},
+		{"begun again", "canary\x15canary-1\n", "canary-1", nil},
+		{"an arrow key, then right", "canary\x1b[A\ncanary-1\n", "canary-1", nil},
+		{"nothing, then right", "\ncanary-1\n", "canary-1", nil},
+		{"Ctrl-C", "canary\x03", "", ErrInterrupted},
+		{"Ctrl-D", "\x04", "", ErrNoAnswer},
+		{"cut off", "canary\x04\x04", "", ErrNoAnswer},
+		{"stop", "stop\n", "", ErrStop},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := openPTY(t)
+			before := p.mode()
+			go p.types("> ", c.typed)
+			pin, err := p.output(t, "never").ReadPIN("PIN of iad-2:")
+			if string(pin) != c.want || err != c.err {
+				t.Errorf("%q, %v", pin, err)
+			}
+			if p.mode() != before {
+				t.Error("the terminal isn't as it was")
+			}
+			p.wait("PIN of iad-2:")
+			if strings.Contains(p.shown(), "canary") {
+				t.Errorf("the screen shows %q", p.shown())
+			}
+		})
+	}
+}
+
+func TestAPINTooLongIsRefused(t *testing.T) {
+	p := openPTY(t)
+	go p.types("> ", strings.Repeat("7", 300)+"\n")
+	if pin, err := p.output(t, "never").ReadPIN("PIN:"); pin != nil || err == nil || !strings.Contains(err.Error(), "more than 255") {
+		t.Errorf("%q, %v", pin, err)
+	}
+}
+
+func TestAskAndConsentAtATerminal(t *testing.T) {
+	p := openPTY(t)
+	before := p.mode()
+	o := p.output(t, "never")
+	go p.types("words 5 and 19:\n   > ", "Pegasux\x7fs tonic\n",
+		"to agree, or \"stop\":\n   > ", "y\n", "That was \"y\".", "agree\n",
+		"And now?\n   > ", "ag\x03")
+	if got, err := o.Ask("words 5 and 19:"); got != "Pegasus tonic" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := o.Consent("The key set was read out.", "agree"); err != nil {
+		t.Error(err)
+	}
+	if got, err := o.Ask("And now?"); got != "" || err != ErrInterrupted {
+		t.Errorf("%q, %v", got, err)
+	}
+	if p.mode() != before {
+		t.Error("the terminal isn't as it was")
+	}
+	p.wait("ag^C\n")
+}
+
+func TestAQuestionThatCantBeSeenIsntAsked(t *testing.T) {
+	p := openPTY(t)
+	o := testOutput(t, Options{Stdin: p.slave})
+	if o.Interactive() {
+		t.Error("interactive without a screen")
+	}
+	if got, err := o.Ask("Well?"); got != "" || err == nil || !strings.Contains(err.Error(), "no terminal to show it") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if pin, err := o.ReadPIN("PIN?"); pin != nil || err == nil {
+		t.Errorf("%q, %v", pin, err)
+	}
+	if _, err := PINFromFD(int(p.slave.Fd())); err == nil || !strings.Contains(err.Error(), "is a terminal") {
+		t.Error(err)
+	}
+}
+
+func TestWidthAndColourAreTheTerminals(t *testing.T) {
+	p := openPTY(t)
+	for cols, want := range map[uint16]int{0: 80, 40: 60, 100: 100, 300: 120} {
+		if err := unix.IoctlSetWinsize(int(p.slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: cols}); err != nil {
+			t.Fatal(err)
+		}
+		o := p.output(t, "auto")
+		if o.Width() != want || !o.Talk.color || !o.live || !o.Interactive() {
+			t.Errorf("%d columns: %d, %+v", cols, o.Width(), o.Talk)
+		}
+	}
+}
+
+// The test runs itself as the process that asks for a PIN.
+func TestMain(m *testing.M) {
+	if os.Getenv("UI_TEST_ASK") != "" {
+		o, err := New(Options{})
+		if err == nil {
+			_, err = o.ReadPIN("PIN:")
+		}
+		fmt.Println(err)
+		os.Exit(9)
+	}
+	os.Exit(m.Run())
+}
+
+func TestASignalRestoresTheTerminalAndEndsTheProcess(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		p := openPTY(t)
+		before := p.mode()
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "UI_TEST_ASK=1", "TERM=dumb")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = p.slave, p.slave, p.slave
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		p.wait("> ")
+		if during := p.mode(); during.Lflag&unix.ECHO != 0 {
+			t.Error("the PIN would be seen")
+		}
+		if err := cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		err := cmd.Wait()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != s {
+			t.Errorf("%v: ended with %v", s, err)
+		}
+		if p.mode() != before {
+			t.Errorf("%v: the terminal isn't as it was", s)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package ui
+
+import (
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// Terminals on Unix know escape sequences; TERM=dumb has been asked before.
+func speaksANSI(*os.File) bool { return true }
+
+// listen prepares the terminal for one line of input, shown or unseen. The
+// line is edited by the system, as everywhere, but Ctrl-C no longer sends a
+// signal: it ends the line, so that the prompt returns and its caller can ask
+// what was meant, with nothing left reading in the background. The function
+// that is returned restores the terminal as it was.
+//
+// A signal from outside that would end the process meanwhile still does, but
+// not before the terminal shows again what is typed at it.
+func listen(tty *os.File, echo bool) (func(), error) {
+	fd := int(tty.Fd())
+	before, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return nil, err
+	}
+	mode := *before
+	mode.Iflag |= unix.ICRNL
+	mode.Lflag |= unix.ICANON | unix.ECHO
+	mode.Lflag &^= unix.ISIG
+	mode.Cc[unix.VEOL] = ctrlC
+	if !echo {
+		mode.Lflag &^= unix.ECHO | unix.ECHONL
+	}
+	if err := unix.IoctlSetTermios(fd, setTermios, &mode); err != nil {
+		return nil, err
+	}
+	restore := func() { _ = unix.IoctlSetTermios(fd, setTermios, before) }
+
+	got, done := make(chan os.Signal, 1), make(chan struct{})
+	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
+		if !signal.Ignored(s) { // nohup's wish stands
+			signal.Notify(got, s)
+		}
+	}
+	go func() {
+		select {
+		case <-done:
+		case s := <-got:
+			restore()
+			signal.Reset(s)
+			if number, ok := s.(unix.Signal); ok {
+				_ = unix.Kill(unix.Getpid(), number)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(got)
+		close(done)
+		restore()
+	}, nil
+}

@@ -60,7 +60,7 @@ func ParseBundle(file string, data []byte) (*Bundle, error) {
 	}
 	b.Statements = d.statements(f.Statements, "statements")
 	for i, s := range b.Statements {
-		if err := names(s.Statement, b.KeySet); err != nil {
+		if err := isAbout(s.Statement, b.KeySet); err != nil {
 			d.failf(d.at("statements", i), "statements[%d] %v", i, err)
 		}
 	}
@@ -92,8 +92,8 @@ func encodeBundle(artifact []byte, statements []Signed, countersignatures []Coun
 	return strict.EncodeJSON(&f)
 }
 
-// names says whether a statement is about this artifact.
-func names(s *Statement, set *KeySet) error {
+// isAbout says whether a statement is about this artifact.
+func isAbout(s *Statement, set *KeySet) error {
 	switch digest := set.Digest(); {
 	case s.Namespace != set.Namespace:
 		return fmt.Errorf("is about namespace %s, the artifact's is %s", s.Namespace, set.Namespace)

@@ -23,19 +23,19 @@ type Change struct{ Old, New FleetKey }
 
 // Diff compares two key sets. Before the first epoch there is none: old may be
 // nil, and all keys are added.
-func Diff(old, new *KeySet) *Delta {
-	d := &Delta{MajorityAfter: new.Majority}
+func Diff(old, next *KeySet) *Delta {
+	d := &Delta{MajorityAfter: next.Majority}
 	if old == nil {
 		old = &KeySet{}
 	}
 	d.MajorityBefore = old.Majority
-	was, is := index(old), index(new)
+	was, is := index(old), index(next)
 	for _, k := range old.Keys {
 		if !is.place(k) && !is.key(k) {
 			d.Removed = append(d.Removed, k)
 		}
 	}
-	for _, k := range new.Keys {
+	for _, k := range next.Keys {
 		if !was.place(k) && !was.key(k) {
 			d.Added = append(d.Added, k)
 		}

@@ -162,7 +162,7 @@ func TestDeviceTakesExpiredKeysByTheWitnessesTime(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := Check(leaf, logged(leaf, now.Add(-11*time.Hour), now), w.trust, logPolicy(t, both), DeviceState{}, now, 24*time.Hour)
-	wantError(t, err, "is short: 1 of 2")
+	wantError(t, err, "is short: 1 of the 2")
 	if !strings.Contains(err.Error(), "outside their key's window 1") {
 		t.Error(err)
 	}

@@ -70,26 +70,26 @@ func ParseMessage(file string, data []byte) (*Statement, error) {
 		s.Epoch = r.fixed(8)
 		s.setDigest(r, r.fixed(8))
 	} else {
-		r.tag(tagCiphersuite)
+		r.bytes(1) // a field's tag, each time
 		r.varint()
-		r.tag(tagNamespace)
+		r.bytes(1)
 		s.Namespace = string(r.bytes(r.varint()))
-		r.tag(tagTimestamp)
+		r.bytes(1)
 		s.Timestamp = r.varint()
-		r.tag(tagEpoch)
+		r.bytes(1)
 		r.varint()
-		r.tag(tagEpochInner)
+		r.bytes(1)
 		s.Epoch = r.varint()
-		r.tag(tagDigest)
+		r.bytes(1)
 		s.setDigest(r, r.varint())
 	}
 	if r.err == nil {
 		r.err = s.check()
 	}
-	// Lengths, ciphersuite, spare bytes and varints with more bytes than they
-	// need: whatever isn't as Message writes it is found by writing it again.
+	// Tags, lengths, ciphersuite, spare bytes and varints with more bytes than
+	// they need: whatever isn't as Message writes it is found by writing it.
 	if r.err == nil && !bytes.Equal(s.Message(), data) {
-		r.err = errors.New("has fields in another spelling than they are signed in")
+		r.err = errors.New("has other fields than a statement, or in another spelling")
 	}
 	if r.err != nil {
 		return nil, strict.Errorf(file, "is no statement's signed bytes: %v", r.err)
@@ -139,10 +139,4 @@ func (r *wire) varint() uint64 {
 		r.rest = r.rest[n:]
 	}
 	return v
-}
-
-func (r *wire) tag(want byte) {
-	if b := r.bytes(1); r.err == nil && b[0] != want {
-		r.err = errors.New("its fields are not those of a statement in their order")
-	}
 }

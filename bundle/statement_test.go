@@ -135,6 +135,9 @@ func TestSignatureOverNothingIsNoStatement(t *testing.T) {
 	s := &Statement{Ciphersuite: 7, Namespace: "a", Epoch: 1}
 	copy(s.Signature[:], ed25519.Sign(edKey("tp-1"), nil))
 	wantError(t, s.Verify(edRaw("tp-1")), "ciphersuite is 7")
+	if s.Message() != nil {
+		t.Error("it has a message")
+	}
 }
 
 func TestStatementFieldPresence(t *testing.T) {
@@ -204,6 +207,8 @@ func TestServedStatementMayHaveFieldsWeDoNotKnow(t *testing.T) {
 	}
 	_, err = ParseServed("answer", swap(t, s.Raw(), `"epoch"`, `"Epoch":7,"epoch"`))
 	wantError(t, err, `Epoch is not a field of this format; did you mean "epoch"?`)
+	_, err = ParseServed("answer", []byte(`{"epoch":`))
+	wantError(t, err, "ends in the middle")
 	_, err = ParseServed("answer", []byte(`[]`))
 	wantError(t, err, "not an object")
 }
@@ -259,21 +264,23 @@ func TestMessagesAgainstAnotherEncoder(t *testing.T) {
 func TestParseMessageTakesOneSpellingOnly(t *testing.T) {
 	s := must(NewStatement(Protobuf, "ns", 5, 6, [32]byte{7}))
 	good := s.Message()
-	back, err := ParseMessage("m", good)
-	if want := (&Statement{Ciphersuite: 1, Namespace: "ns", Timestamp: 5, Epoch: 6, Digest: [32]byte{7}}); err != nil || !reflect.DeepEqual(back, want) {
-		t.Fatalf("read back %+v, %v", back, err)
+	binc := must(NewStatement(Bincode, "ns", 5, 6, [32]byte{7})).Message()
+	for suite, data := range map[uint32][]byte{Protobuf: good, Bincode: binc} {
+		want := &Statement{Ciphersuite: suite, Namespace: "ns", Timestamp: 5, Epoch: 6, Digest: [32]byte{7}}
+		if back, err := ParseMessage("m", data); err != nil || !reflect.DeepEqual(back, want) {
+			t.Fatalf("read back %+v, %v", back, err)
+		}
 	}
 	long := bytes.Replace(good, []byte{0x18, 5}, []byte{0x18, 0x85, 0}, 1) // 5 in two bytes
 	twice := append(bytes.Clone(good), 0x18, 5)
 	suite2 := bytes.Clone(good)
 	suite2[1] = 2 // says bincode, is protobuf
 	swapped := append(append(bytes.Clone(good[:2]), 0x18, 5), bytes.Replace(good[2:], []byte{0x18, 5}, nil, 1)...)
-	binc := must(NewStatement(Bincode, "ns", 5, 6, [32]byte{7})).Message()
 	binc3 := bytes.Clone(binc)
 	binc3[1] = 1
 	for name, data := range map[string][]byte{
 		"empty": nil, "cut": good[:len(good)-1], "long varint": long, "field twice": twice, "other suite": suite2,
-		"fields swapped": swapped, "endless varint": bytes.Repeat([]byte{0x08, 0xff}, 20),
+		"fields swapped": swapped, "endless varint": append([]byte{0x08}, bytes.Repeat([]byte{0xff}, 20)...),
 		"bincode cut": binc[:20], "bincode suite 258": binc3, "bincode trailing": append(bytes.Clone(binc), 0),
 		"bincode huge length": append(bytes.Clone(binc[:4]), bytes.Repeat([]byte{0xff}, 40)...),
 		"epoch zero":          protoByHand(1, "ns", 5, 0, make([]byte, 32)),

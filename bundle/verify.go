@@ -36,15 +36,17 @@ type Short struct {
 func (e *Short) Error() string {
 	var lacks []string
 	if n := len(e.Result.ThirdParties); n < e.Needed {
-		lacks = append(lacks, fmt.Sprintf("%d of %d pinned third parties needed signed", n, e.Needed))
+		lacks = append(lacks, fmt.Sprintf("%d of the %d pinned third parties needed have signed", n, e.Needed))
 	}
 	if !e.Countersigned {
-		lacks = append(lacks, "no pinned operator countersigned")
+		lacks = append(lacks, "no pinned operator has countersigned")
 	}
 	msg := fmt.Sprintf("is short: %s (outside their key's window %d, by keys not pinned %d)",
 		strings.Join(lacks, "; "), len(e.Result.Expired), len(e.Result.Ignored))
 	return strict.Errorf(e.File, "%s", msg).Error()
 }
+
+const keepHint = "Whoever made this bundle has changed it or signs wrongly: keep the file, and ask for the bundle from another source."
 
 // Verify checks every signature by a pinned key. One that is invalid, or a
 // pinned operator's in another form than pinned, makes the whole bundle wrong,
@@ -63,7 +65,8 @@ func (b *Bundle) Verify(trust *Trust, now, witnessed time.Time) (*Result, error)
 	}
 	if b.KeySet.Mode != trust.Mode {
 		return nil, strict.Errorf(b.file, "is a %s bundle (fleet %s, namespace %s); a %s one is wanted",
-			b.KeySet.Mode, b.KeySet.Fleet, b.KeySet.Namespace, trust.Mode)
+			b.KeySet.Mode, b.KeySet.Fleet, b.KeySet.Namespace, trust.Mode).
+			WithHint("A rehearsal has a policy of its own; neither policy takes what belongs to the other.")
 	}
 	if b.KeySet.Namespace != trust.Namespace {
 		return nil, strict.Errorf(b.file, "is of namespace %s; %s is pinned", b.KeySet.Namespace, trust.Namespace)
@@ -82,7 +85,7 @@ func (b *Bundle) Verify(trust *Trust, now, witnessed time.Time) (*Result, error)
 			continue
 		}
 		if err := s.Statement.Verify(s.Key); err != nil {
-			return nil, strict.Errorf(b.file, "statements[%d] by third party %s: %v", i, p.Name, err)
+			return nil, strict.Errorf(b.file, "statements[%d] by third party %s: %v", i, p.Name, err).WithHint(keepHint)
 		}
 		count(&res.ThirdParties, p.Window, Signer{Name: p.Name, Key: keyText(s.Key[:]), Time: s.Statement.Time()})
 	}
@@ -93,7 +96,7 @@ func (b *Bundle) Verify(trust *Trust, now, witnessed time.Time) (*Result, error)
 			continue
 		}
 		if err := b.checkCountersignature(c, o); err != nil {
-			return nil, strict.Errorf(b.file, "countersignatures[%d] by operator %s: %v", i, o.Name, err)
+			return nil, strict.Errorf(b.file, "countersignatures[%d] by operator %s: %v", i, o.Name, err).WithHint(keepHint)
 		}
 		count(&res.Operators, o.Window, Signer{Name: o.Name, Key: keyText(c.Key.SPKI())})
 	}

@@ -129,3 +129,11 @@ func (e Expect) String() string {
 	}
 	return fmt.Sprintf("%s %t", need, e.Want)
 }
+
+// SigningRole is a role with the usual attributes, for keys that are generated
+// outside of a ceremony: an operator's, a third party's, a log's.
+func SigningRole(alg keys.Algorithm) *Role {
+	r := &Role{Name: "signing", Algorithm: alg}
+	r.readAttributes("", nil)
+	return r
+}

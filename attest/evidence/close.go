@@ -2,8 +2,6 @@ package evidence
 
 import (
 	"crypto/sha256"
-	"errors"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -47,9 +45,9 @@ func closeFiles(files Files) []ceremony.File {
 	return list
 }
 
-// PackFolder makes the archive of a closed ceremony and writes it to out,
-// which must not exist.
-func PackFolder(dir, out string) (Files, *ceremony.Account, error) {
+// PackFolder gives the files of a closed ceremony as they are published, the
+// manifest among them. withhold leaves out what restricted records say.
+func PackFolder(dir string, withhold bool) (Files, *ceremony.Account, error) {
 	a, err := ceremony.ReadFolder(dir)
 	if err != nil {
 		return nil, nil, err
@@ -63,17 +61,12 @@ func PackFolder(dir, out string) (Files, *ceremony.Account, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if withhold {
+		if files[ceremony.TranscriptFile], err = ceremony.Withhold(a.Plan, files[ceremony.TranscriptFile]); err != nil {
+			return nil, nil, err
+		}
+	}
 	delete(files, ManifestFile)
 	files[ManifestFile] = files.Manifest()
-	data, err := Pack(files)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := durable.Create(out, data, 0o644); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return nil, nil, strict.Errorf(out, "exists; nothing is overwritten").WithHint("name another with --out")
-		}
-		return nil, nil, err
-	}
 	return files, a, nil
 }

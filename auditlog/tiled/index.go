@@ -26,6 +26,8 @@ type index struct {
 	first map[string]uint64 // the first entry with a key
 	saved int               // of keys: in the file already
 	dirty bool              // the file has more or other lines than these
+
+	readOnly bool // for a reader: nothing is saved
 }
 
 type indexLine struct {
@@ -133,7 +135,7 @@ func (x *index) find(ctx context.Context, t *tree, key string) (uint64, bool, er
 }
 
 func (x *index) save() error {
-	if x.saved == len(x.keys) && !x.dirty {
+	if x.readOnly || x.saved == len(x.keys) && !x.dirty {
 		return nil
 	}
 	if x.dirty {

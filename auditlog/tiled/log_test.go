@@ -355,6 +355,35 @@ func TestDeadlineBeforeTheCheckpoint(t *testing.T) {
 	assertNoFork(t, dir, allEntries(t, l.Reader))
 }
 
+// TestTesserasReasonIsTold: Tessera only logs why it can't publish.
+func TestTesserasReasonIsTold(t *testing.T) {
+	dir, l := newTestLog(t)
+	mustAppend(t, l, "a:1")
+	lock := filepath.Join(dir, "log/.state/publish.lock")
+	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	l.opts.Timeout = 300 * time.Millisecond
+	_, err := l.Append(context.Background(), []byte("b:1"))
+	wantRefusal(t, err, "publish.lock: is a directory")
+	if n := strings.Count(err.Error(), "is a directory"); n != 1 {
+		t.Errorf("it is told %d times: %v", n, err)
+	}
+}
+
+func TestKeyOfMustBeAFunction(t *testing.T) {
+	dir, l := newTestLog(t)
+	mustAppend(t, l, "a:1")
+	if err := os.Remove(filepath.Join(dir, indexName)); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	l.opts.KeyOf = func([]byte) string { n++; return []string{"a", "a", "b", "a", "b", "a"}[n-1] }
+	if _, err := l.Append(context.Background(), []byte("a:1")); err == nil || !strings.Contains(err.Error(), "changes from one call to the next") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestFullTilesReplacePartialOnes keeps a log of many runs small.
 func TestFullTilesReplacePartialOnes(t *testing.T) {
 	dir, l := newTestLog(t)

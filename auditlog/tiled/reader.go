@@ -82,6 +82,29 @@ func (r *Reader) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	return leaf, err
 }
 
+// Find gives the place of the first entry under the published checkpoint that
+// has the same key as leaf, by the function that [Options] had when it was
+// added. It writes nothing.
+func (r *Reader) Find(ctx context.Context, keyOf func([]byte) string, leaf []byte) (uint64, bool, error) {
+	c, err := r.Checkpoint()
+	if err != nil {
+		return 0, false, err
+	}
+	x, err := openIndex(filepath.Join(r.dir, indexName), keyOf)
+	if err != nil {
+		return 0, false, err
+	}
+	x.readOnly = true
+	if err := x.catchUp(ctx, r.tree, c.Size); err != nil {
+		return 0, false, err
+	}
+	key, err := x.key(leaf)
+	if err != nil {
+		return 0, false, err
+	}
+	return x.find(ctx, r.tree, key)
+}
+
 // Prove writes the proof (C2SP tlog-proof) that an entry is under the
 // published checkpoint, having verified it.
 func (r *Reader) Prove(ctx context.Context, index uint64) ([]byte, error) {

@@ -5,10 +5,13 @@ package tiled
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/auditlog"
 )
 
 // TestDamagedLogSignsNothing does to a log what restores, disks and people do,
@@ -222,6 +225,36 @@ func TestGuardStandsAlone(t *testing.T) {
 	}
 	if len(signed(t, dir)) != before {
 		t.Error("the key was used")
+	}
+}
+
+// TestGuardMovesBeforeTheKeyIsUsed: power may fail right after a signature.
+func TestGuardMovesBeforeTheKeyIsUsed(t *testing.T) {
+	dir, _ := newTestLog(t)
+	var signs int
+	s, err := NewSigner(testOrigin, testPub, func(msg []byte) ([]byte, error) {
+		signs++
+		next, err := auditlog.ParseTreeHead("", msg)
+		if err != nil {
+			return nil, err
+		}
+		l := openTestLog(t, dir)
+		if last, err := readGuard(l.guardPath(), l.key); err != nil || last.Text() != next.Text() {
+			t.Errorf("signing %q while the guard has %+v, %v", next.Text(), last, err)
+		}
+		return ed25519.Sign(testKey, msg), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(dir, s, testOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, "a:1")
+	mustAppend(t, l, "b:1", "c:1")
+	if signs != 3 { // the empty tree, and two more
+		t.Errorf("signed %d times", signs)
 	}
 }
 

@@ -170,3 +170,12 @@ func (l *Ledger) check(file string, core *bundle.Core) (again bool, err error) {
 	return false, strict.Errorf(file, "does not name our last statement, epoch %d", last.Epoch).
 		WithHint("whoever made the request gives it with --previous-statement")
 }
+
+// Statements are everything that was signed, in order.
+func (l *Ledger) Statements() []*bundle.Statement {
+	list := make([]*bundle.Statement, len(l.entries))
+	for i, e := range l.entries {
+		list[i] = e.statement
+	}
+	return list
+}

@@ -4,7 +4,6 @@ package hsm
 
 /*
 #cgo linux LDFLAGS: -ldl
-#cgo freebsd LDFLAGS: -ldl
 
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 package hsm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,7 +103,7 @@ func (t *Token) Mechanisms() ([]token.Mechanism, error) {
 	if err != nil {
 		return nil, t.wrap(err)
 	}
-	slices.SortFunc(all, func(a, b *pkcs11.Mechanism) int { return int(a.Mechanism) - int(b.Mechanism) })
+	slices.SortFunc(all, func(a, b *pkcs11.Mechanism) int { return cmp.Compare(a.Mechanism, b.Mechanism) })
 	list := make([]token.Mechanism, len(all))
 	for i, m := range all {
 		info, err := t.mechanismInfo(t.opened.Slot, m.Mechanism)

@@ -43,6 +43,12 @@ func TestColourIsDecidedInOrder(t *testing.T) {
 	}
 }
 
+func TestPlainIsKnownToWhoeverRenders(t *testing.T) {
+	if o := testOutput(t, Options{Plain: true}); !o.Plain() || !o.Talk.Plain() {
+		t.Error("forgotten")
+	}
+}
+
 func TestColourThatIsNoChoiceIsRefused(t *testing.T) {
 	if o, err := New(Options{Color: "yes"}); o != nil || err == nil || !strings.Contains(err.Error(), "always or never") {
 		t.Error(o, err)

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,10 +35,10 @@ func (o *Output) Ask(question string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		answer := strings.TrimSpace(string(line))
-		if err := command(answer); err != nil {
+		if err := command(line); err != nil {
 			return "", err
 		}
+		answer := strings.TrimSpace(string(line))
 		if Clean(answer) == answer {
 			return answer, nil
 		}
@@ -69,7 +70,8 @@ func (o *Output) Consent(question, want string) error {
 
 // ReadPIN takes a PIN that is typed unseen. The caller overwrites it with
 // clear as soon as it has been used. A PIN is never read from anything but a
-// terminal here; see [PINFromFile] and [PINFromFD].
+// terminal here; see [PINFromFile] and [PINFromFD]. The words that work at
+// every prompt do so here too, so they can't be PINs.
 func (o *Output) ReadPIN(question string) ([]byte, error) {
 	if !o.Interactive() {
 		return nil, (&strict.Error{Msg: "a PIN is needed and there is no terminal to type it at"}).
@@ -80,7 +82,7 @@ func (o *Output) ReadPIN(question string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := command(string(pin)); err != nil {
+		if err := command(pin); err != nil {
 			return nil, err
 		}
 		switch {
@@ -131,17 +133,20 @@ func (p Page) prompt(question string) string {
 	return p.Line(question) + margin + p.paint(Where, ">") + " "
 }
 
-// command knows the words that work at every prompt.
-func command(answer string) error {
+// command knows the words that work at every prompt. It makes no copy of the
+// line, for it may be a PIN.
+func command(line []byte) error {
+	line = bytes.TrimSpace(line)
 	switch {
-	case sameWords(answer, "stop"):
+	case bytes.EqualFold(line, []byte("stop")):
 		return ErrStop
-	case sameWords(answer, "exception"):
+	case bytes.EqualFold(line, []byte("exception")):
 		return ErrException
 	}
 	return nil
 }
 
+// sameWords compares what people type: neither case nor spacing counts.
 func sameWords(a, b string) bool {
 	return strings.EqualFold(strings.Join(strings.Fields(a), " "), strings.Join(strings.Fields(b), " "))
 }

@@ -85,6 +85,32 @@ static ulong_t sign(ulong_t session, unsigned char *data, ulong_t n, unsigned ch
 	return rv;
 }
 
+static ulong_t fail(void) { return 0x32; } // CKR_DEVICE_REMOVED
+
+static ulong_t get_info(void *);
+
+static void arm(void)
+{
+	proxy = real;
+	proxy.fn[2] = get_info;
+	proxy.fn[6] = get_token_info;
+	proxy.fn[22] = destroy;
+	proxy.fn[24] = get_attribute;
+	proxy.fn[43] = sign;
+	proxy.fn[59] = generate_pair;
+	if (number("PROXY_FAIL")) {
+		proxy.fn[number("PROXY_FAIL")] = fail;
+	}
+}
+
+// PROXY_FAIL: the function of this number fails from the next C_GetInfo on.
+static ulong_t get_info(void *info)
+{
+	ulong_t (*f)(void *) = real.fn[2];
+	arm();
+	return f(info);
+}
+
 ulong_t C_GetFunctionList(functions **out)
 {
 	void *module = dlopen(getenv("PROXY_MODULE"), RTLD_NOW | RTLD_LOCAL);
@@ -96,12 +122,8 @@ ulong_t C_GetFunctionList(functions **out)
 	if (get == NULL || get(&list) != 0) {
 		return 5;
 	}
-	real = proxy = *list;
-	proxy.fn[6] = get_token_info;
-	proxy.fn[22] = destroy;
-	proxy.fn[24] = get_attribute;
-	proxy.fn[43] = sign;
-	proxy.fn[59] = generate_pair;
+	real = *list;
+	arm();
 	*out = &proxy;
 	return 0;
 }

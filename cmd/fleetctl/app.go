@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitDone    = 0
+	exitWrong   = 1 // evidence malformed, wrong or short
+	exitUsage   = 2 // usage, missing file, bad policy, bad plan
+	exitPending = 3 // interrupted or pending, can be resumed
+	exitFailed  = 4 // the operation failed: PIN, HSM, disk, network
+	exitChanged = 5 // diff --exit-code found a change
+)
+
+// exitError is an error that knows its exit code.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage marks an error as the caller's to mend: flags, files, plan, policy.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{exitUsage, err}
+}
+
+func usagef(hint, format string, args ...any) error {
+	return usage(strict.Errorf("", format, args...).WithHint("%s", hint))
+}
+
+// wrong marks an error as a fault of what was given to be checked.
+func wrong(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{exitWrong, err}
+}
+
+// errQuiet ends a command whose output has said everything.
+var errQuiet = errors.New("")
+
+func exitCode(err error) int {
+	var e *exitError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &e):
+		return e.code
+	case errors.Is(err, fs.ErrNotExist):
+		return exitUsage
+	case errors.Is(err, context.Canceled), errors.Is(err, ui.ErrStop), errors.Is(err, ui.ErrInterrupted):
+		return exitPending
+	}
+	return exitFailed
+}
+
+// app is one run of the program: its streams, its clock, its flags.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	now            func() time.Time
+	random         io.Reader
+
+	ui     *ui.Output
+	color  string
+	plain  bool
+	format string
+	debug  string
+	trace  *os.File
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
+	return &app{stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now, random: rand.Reader}
+}
+
+func (a *app) run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	hardenProcess()
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	if a.trace != nil {
+		a.trace.Close()
+	}
+	if err != nil && !errors.Is(err, errQuiet) {
+		if a.ui == nil { // the flags themselves were wrong
+			a.ui, _ = ui.New(ui.Options{Stdout: a.stdout, Stderr: a.stderr, Stdin: a.stdin})
+		}
+		a.ui.Error(err)
+	}
+	return exitCode(err)
+}
+
+// setUp decides how to speak, before any command runs.
+func (a *app) setUp() (err error) {
+	a.ui, err = ui.New(ui.Options{Stdout: a.stdout, Stderr: a.stderr, Stdin: a.stdin, Color: a.color, Plain: a.plain})
+	if err != nil {
+		return usage(err)
+	}
+	if a.format != "text" && a.format != "json" {
+		return usagef("", "--format is %q; it is text or json", a.format)
+	}
+	if a.debug != "" {
+		a.trace, err = os.OpenFile(a.debug, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	}
+	return err
+}
+
+// emit is a command's result on standard output: text for people, the same as
+// JSON for programs.
+func (a *app) emit(result any, text ...string) error {
+	if a.format == "json" {
+		return a.ui.Print(string(strict.EncodeJSON(result)))
+	}
+	return a.ui.Print(text...)
+}
+
+// command makes a command with exactly the arguments that its use line names.
+func command(use, short, long, example string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Long: long, Example: example, RunE: run,
+		Args: func(cmd *cobra.Command, got []string) error {
+			if err := args(cmd, got); err != nil {
+				return usagef("usage: "+cmd.UseLine()+"\nsee fleetctl "+cmd.CommandPath()[len("fleetctl "):]+" --help", "%v", err)
+			}
+			return nil
+		}}
+}
+
+// group makes a command that only has commands below it.
+func group(use, short string, children ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("see fleetctl "+use+" --help", "fleetctl %s has no command %q", use, args[0])
+		}
+		return cmd.Help()
+	}
+	c.AddCommand(children...)
+	return c
+}
+
+// required says that flags must be given, in our own words and with our own
+// exit code.
+func required(cmd *cobra.Command, names ...string) error {
+	for _, n := range names {
+		if f := cmd.Flags().Lookup(n); f != nil && f.Value.String() == "" {
+			return usagef("see "+cmd.CommandPath()+" --help", "--%s is missing: %s", n, f.Usage)
+		}
+	}
+	return nil
+}
+
+func readFile(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usage(fmt.Errorf("%w", err))
+	}
+	return data, nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+func (a *app) hsmOptions(initArgs string) hsm.Options {
+	o := hsm.Options{InitArgs: initArgs}
+	if a.trace != nil {
+		o.Trace = a.trace
+	}
+	return o
+}
+
+// bench reaches the tokens that the site file names. It is where the ceremony,
+// which knows no PKCS#11, meets the package that does.
+type bench struct{ a *app }
+
+func (b bench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (ceremony.Token, ceremony.Module, error) {
+	m, err := hsm.Open(site.Module, b.a.hsmOptions(site.InitArgs))
+	if err != nil {
+		return nil, ceremony.Module{}, err
+	}
+	defer m.Close() // its tokens stay usable
+	t, err := m.Token(hsm.Selector{Serial: serial, Label: site.Token})
+	if err != nil {
+		return nil, ceremony.Module{}, err
+	}
+	return t, ceremony.Module{Library: m.Description(), Digest: m.Digest()}, nil
+}
+
+func (b bench) PIN(_ context.Context, site *ceremony.SiteHSM) ([]byte, string, error) {
+	return b.a.pin(site.PIN, site.Name)
+}
+
+func (b bench) Probe(ctx context.Context, site *ceremony.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
+	reply, err := runProbe(ctx, probeRequest{
+		Module: site.Module, InitArgs: site.InitArgs, Serial: serial, Label: site.Token, Algorithm: algorithm, ID: id,
+		Protected: pin == nil,
+	}, pin)
+	if err != nil {
+		return nil, nil, err
+	}
+	if reply.Error != "" {
+		return nil, nil, fmt.Errorf("the new process: %s", reply.Error)
+	}
+	objects := make([]token.Object, 0, len(reply.Objects))
+	for _, o := range reply.Objects {
+		objects = append(objects, token.Object{Class: o.Class, ID: o.ID})
+	}
+	return reply.SPKI, objects, nil
+}
+
+func (b bench) Code(err error) string { return hsm.Code(err) }

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+type stepJSON struct {
+	Dir    string   `strict:"dir"`
+	File   string   `strict:"file"`
+	SHA256 [32]byte `strict:"sha256,hex"`
+	Record int      `strict:"record"`
+	Next   string   `strict:"next,optional"`
+}
+
+// stepped says what a step left behind.
+func (a *app) stepped(j *ceremony.Journal, file string, data []byte, rows ...[2]string) error {
+	out := &stepJSON{Dir: j.Dir(), File: file, SHA256: bundle.Digest(data), Record: j.Account().N}
+	if s, ok := j.Account().Next(); ok && !j.Account().Ended() {
+		out.Next = string(s.Act)
+	}
+	all := [][2]string{{"file", file}, {"sha256", fmt.Sprintf("%x", out.SHA256)}, {"record", fmt.Sprint(out.Record)}}
+	all = append(all, rows...)
+	if cmd := nextCommand(out.Next, j.Dir()); cmd != "" {
+		all = append(all, [2]string{"next", cmd})
+	}
+	return a.emit(out, a.ui.Fields(all))
+}
+
+func (a *app) bundleBuildCmd() *cobra.Command {
+	return command("build DIR", "Build the fleet key set and record its release",
+		`Build writes fleet-keys.json, the artifact whose digest is signed. It follows
+from the transcript up to the fleet check, byte for byte.`,
+		"  fleetctl bundle build ceremony", cobra.ExactArgs(1),
+		func(_ *cobra.Command, args []string) error {
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				set, err := j.Build()
+				if err != nil {
+					return err
+				}
+				a.ui.Say(a.deltaText(nil, set, bundle.Diff(nil, set)), "\n")
+				return a.stepped(j, ceremony.ArtifactFile, set.Raw())
+			})
+		})
+}
+
+func (a *app) bundleRequestCmd() *cobra.Command {
+	var out, predecessor string
+	var previous []string
+	c := command("request DIR", "Write the request to the third parties",
+		`Request writes one file that holds the artifact and the evidence that a third
+party checks before it signs: plan and transcript up to the release. From epoch
+2 on it also names the predecessor and each third party's own last statement.`,
+		`  fleetctl bundle request ceremony --out request.json
+  fleetctl bundle request ceremony --out request.json --predecessor epoch1/bundle.json`,
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "out"); err != nil {
+				return err
+			}
+			pred, last, err := readPredecessor(predecessor, previous)
+			if err != nil {
+				return err
+			}
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				r, err := j.Request(pred, last)
+				if err != nil {
+					return err
+				}
+				if err := writeNew(out, r.Raw()); err != nil {
+					return err
+				}
+				return a.stepped(j, out, r.Raw())
+			})
+		})
+	f := c.Flags()
+	f.StringVar(&out, "out", "", "the request's new `file`")
+	f.StringVar(&predecessor, "predecessor", "", "the `file` of the epoch before: its bundle, or its fleet-keys.json")
+	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's response `file` for the epoch before; not needed with its bundle")
+	return c
+}
+
+// readPredecessor reads the epoch before: a bundle has the statements in it.
+func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, error) {
+	if file == "" {
+		return nil, nil, nil
+	}
+	data, err := readFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	if b, err := bundle.ParseBundle(file, data); err == nil {
+		return b.KeySet.Raw(), b.Statements, nil
+	}
+	var last []bundle.Signed
+	for _, path := range responses {
+		text, err := readFile(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		r, err := bundle.ParseResponse(path, text)
+		if err != nil {
+			return nil, nil, wrong(err)
+		}
+		last = append(last, r.Signed)
+	}
+	return data, last, nil
+}
+
+func (a *app) bundleImportCmd() *cobra.Command {
+	return command("import DIR FILE", "Take in what came back: a third party's response, or a log's proof",
+		`Import verifies the file against the plan's keys and this ceremony's request,
+and only then stores and records it. A file that doesn't verify changes nothing.`,
+		`  fleetctl bundle import ceremony response.json
+  fleetctl bundle import ceremony bundle.json.tlog-proof`,
+		cobra.ExactArgs(2), func(_ *cobra.Command, args []string) error {
+			data, err := readFile(args[1])
+			if err != nil {
+				return err
+			}
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				if bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")) {
+					return a.importProof(j, args[1], data)
+				}
+				r, err := bundle.ParseResponse(args[1], data)
+				if err != nil {
+					return wrong(err)
+				}
+				party, err := j.ImportResponse(r)
+				if err != nil {
+					return wrong(err)
+				}
+				return a.stepped(j, args[1], data, [2]string{"signed by", fmt.Sprintf("%s, epoch %d, %s",
+					party.Name, r.Statement.Epoch, strict.FormatTime(r.Statement.Time()))})
+			})
+		})
+}
+
+func (a *app) importProof(j *ceremony.Journal, file string, proof []byte) error {
+	in, err := j.ImportProof(file, proof)
+	if err != nil {
+		return wrong(err)
+	}
+	return a.stepped(j, ceremony.ProofFile, proof, [2]string{"logged", fmt.Sprintf("entry %d of %d, %s", in.Index, in.Size, in.Origin)})
+}
+
+func (a *app) bundleCountersignCmd() *cobra.Command {
+	var key string
+	c := command("countersign DIR", "Countersign the third parties' statements with the operator's HSM key",
+		`Countersign shows the text, has the operator's key sign exactly that, and
+verifies the signature again in software before it is recorded.`,
+		"  fleetctl bundle countersign ceremony --key 'pkcs11:token=operator;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so'",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "key"); err != nil {
+				return err
+			}
+			if len(key) < 7 || !strings.EqualFold(key[:7], "pkcs11:") {
+				return usagef("give it as pkcs11:token=…;id=…?module-path=…", "the operator's key has to be in an HSM")
+			}
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				text, err := j.Account().CountersignText()
+				if err != nil {
+					return usage(err)
+				}
+				a.showText(text)
+				s, err := a.openKey(key)
+				if err != nil {
+					return err
+				}
+				defer s.close()
+				if err := j.Countersign(s.public, s.sign); err != nil {
+					return err
+				}
+				return a.stepped(j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
+			})
+		})
+	c.Flags().StringVar(&key, "key", "", keyHelp)
+	return c
+}
+
+// showText shows a text that is about to be signed, from the bytes that are.
+func (a *app) showText(text []byte) {
+	a.ui.Say(a.ui.Talk.Line("This text is signed:"))
+	if bytes.IndexByte(text, '\n') < 0 { // form signature: 64 raw bytes
+		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%x", text)), "\n")
+		return
+	}
+	for line := range strings.Lines(string(text)) {
+		a.ui.Say("      ", ui.Clean(strings.TrimSuffix(line, "\n")), "\n")
+	}
+	a.ui.Say("\n")
+}
+
+func (a *app) bundleAssembleCmd() *cobra.Command {
+	return command("assemble DIR", "Assemble the validation bundle",
+		`Assemble writes bundle.json: the key set, the third parties' statements and the
+operator's countersignature. Its exact bytes are the log's leaf.`,
+		"  fleetctl bundle assemble ceremony", cobra.ExactArgs(1),
+		func(_ *cobra.Command, args []string) error {
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				b, err := j.Assemble()
+				if err != nil {
+					return usage(err)
+				}
+				return a.stepped(j, ceremony.BundleFile, b.Raw(),
+					[2]string{"size", fmt.Sprintf("%s bytes of %s", ui.Number(int64(len(b.Raw()))), ui.Number(bundle.MaxBundle))})
+			})
+		})
+}

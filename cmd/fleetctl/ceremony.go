@@ -1,0 +1,213 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+type ceremonyJSON struct {
+	Dir      string   `strict:"dir"`
+	Ceremony string   `strict:"ceremony"`
+	Mode     string   `strict:"mode"`
+	Fleet    string   `strict:"fleet"`
+	Epoch    uint64   `strict:"epoch"`
+	Records  int      `strict:"records"`
+	Head     [32]byte `strict:"head,hex"`
+	Step     int      `strict:"step"`
+	Steps    int      `strict:"steps"`
+	Next     string   `strict:"next,optional"`
+	State    string   `strict:"state"` // running, aborted, closed
+}
+
+func (a *app) ceremonyRunCmd() *cobra.Command {
+	var site, dir, chosen string
+	c := command("run PLAN", "Run the ceremony of a plan: generate and check every key",
+		`Run takes every HSM in, unlocks it, generates its keys inside and checks each:
+attributes read back, attempts to take it out, proof of possession, found again
+by a new process. Every act is on a transcript before and after it happens. A
+check that fails destroys its key and ends the ceremony, on the record.
+
+This version runs rehearsals; a production plan needs officers' approvals,
+which it can't take yet.`,
+		"  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --words 'lamp herring moss'",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "site", "dir"); err != nil {
+				return err
+			}
+			p, err := readPlan(args[0])
+			if err != nil {
+				return err
+			}
+			s, err := readSite(site, p)
+			if err != nil {
+				return err
+			}
+			account, err := a.runCeremony(cmd, p, s, dir, strings.Fields(chosen))
+			if err != nil {
+				return err
+			}
+			return a.ceremonyResult(dir, account)
+		})
+	f := c.Flags()
+	f.StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
+	f.StringVar(&dir, "dir", "", "the ceremony's new `folder`")
+	f.StringVar(&chosen, "words", "", "three `words` that the witness chose just now (default in a rehearsal: drawn by the machine)")
+	return c
+}
+
+func (a *app) runCeremony(cmd *cobra.Command, p *ceremony.Plan, s *ceremony.Site, dir string, chosen []string) (*ceremony.Account, error) {
+	if len(chosen) != 0 && len(chosen) != 3 {
+		return nil, usagef("", "--words has %d words; the witness chooses 3", len(chosen))
+	}
+	if err := p.ReadyToRun(); err != nil {
+		return nil, usage(err)
+	}
+	binary, err := ownDigest()
+	if err != nil {
+		return nil, err
+	}
+	return ceremony.Run(cmd.Context(), ceremony.Config{
+		Dir: dir, Plan: p, Site: s, Bench: bench{a}, Observer: &screen{a: a, plan: p},
+		Now: a.now, Random: a.random, Version: version, Binary: binary, Words: chosen,
+	})
+}
+
+// ownDigest is the SHA-256 of the running program's file.
+func ownDigest() (sum [32]byte, err error) {
+	path, err := os.Executable()
+	if err != nil {
+		return sum, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return [32]byte(h.Sum(nil)), err
+}
+
+// screen shows a running ceremony: append-only, a header before each step.
+type screen struct {
+	a    *app
+	plan *ceremony.Plan
+}
+
+func (s *screen) Step(n, of int, step ceremony.Step) {
+	p := s.a.ui.Talk
+	title := fmt.Sprintf("%s · step %d of %d · %s", s.plan.Fleet, n, of, step.Act)
+	s.a.ui.Say("\n", p.Header(title, strings.ToUpper(s.plan.Mode)))
+	if h := s.plan.HSM(step.HSM); h != nil {
+		text := fmt.Sprintf("%s · site %s · serial %s", h.Name, h.Site, h.Serial)
+		if step.Role != "" {
+			text += " · " + step.Role
+		}
+		s.a.ui.Say(p.Line(text))
+	}
+}
+
+func (s *screen) Done(text string, record int) {
+	s.a.ui.Say(s.a.ui.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", record)))
+}
+
+func (a *app) ceremonyResult(dir string, c *ceremony.Account) error {
+	out := &ceremonyJSON{Dir: dir, Records: c.N, Head: c.Head, Step: c.StepNumber(), Steps: len(c.Steps), State: "running", Mode: c.Plan.Mode, Fleet: c.Plan.Fleet, Epoch: c.Plan.Epoch}
+	if c.Open != nil {
+		out.Ceremony = c.Open.Ceremony
+	}
+	state := ""
+	if s, ok := c.Next(); ok && !c.Ended() {
+		out.Next = string(s.Act)
+		state = fmt.Sprintf("step %d of %d is next: %s", out.Step, out.Steps, out.Next)
+	}
+	switch {
+	case c.Abort != nil:
+		out.State, state = "aborted", "aborted: "+c.Abort.Reason
+	case c.Close != nil:
+		out.State, state = "closed", "closed"
+	}
+	rows := [][2]string{
+		{"ceremony", out.Ceremony + " · " + strings.ToUpper(out.Mode)},
+		{"folder", dir},
+		{"records", fmt.Sprint(out.Records)},
+		{"head", fmt.Sprintf("%x", out.Head)},
+		{"", words.Head(out.Head[:]) + " …"},
+		{"state", state},
+	}
+	if cmd := nextCommand(out.Next, dir); cmd != "" && out.State == "running" {
+		rows = append(rows, [2]string{"next", cmd})
+	}
+	return a.emit(out, a.ui.Fields(rows))
+}
+
+// nextCommand is what to type for a step that is a command of its own.
+func nextCommand(act, dir string) string {
+	switch ceremony.Act(act) {
+	case ceremony.ActRelease:
+		return "fleetctl bundle build " + dir
+	case ceremony.ActRequest:
+		return "fleetctl bundle request " + dir + " --out request.json"
+	case ceremony.ActResponse:
+		return "fleetctl bundle import " + dir + " response.json"
+	case ceremony.ActCountersign:
+		return "fleetctl bundle countersign " + dir + " --key pkcs11:…"
+	case ceremony.ActLog:
+		return "fleetctl log append " + dir + " --log LOG --key KEY"
+	case ceremony.ActClose:
+		return "fleetctl ceremony close " + dir
+	}
+	return ""
+}
+
+func (a *app) ceremonyStatusCmd() *cobra.Command {
+	return command("status DIR", "Where a ceremony stands and what comes next", "",
+		"  fleetctl ceremony status ceremony", cobra.ExactArgs(1),
+		func(_ *cobra.Command, args []string) error {
+			account, err := ceremony.ReadFolder(args[0])
+			if err != nil {
+				return wrong(err)
+			}
+			return a.ceremonyResult(args[0], account)
+		})
+}
+
+func (a *app) ceremonyCloseCmd() *cobra.Command {
+	return command("close DIR", "End a ceremony: record the digest of every file that will be published",
+		`Close renders the package's page and appends the last record, which lists every
+file of the package. Its hash is the evidence's identity.`,
+		"  fleetctl ceremony close ceremony", cobra.ExactArgs(1),
+		func(_ *cobra.Command, args []string) error {
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				if _, err := evidence.Close(j); err != nil {
+					return err
+				}
+				return a.ceremonyResult(args[0], j.Account())
+			})
+		})
+}
+
+// withJournal opens a ceremony's folder for one step. A step that the order of
+// the ceremony forbids is the caller's to mend.
+func (a *app) withJournal(dir string, do func(*ceremony.Journal) error) error {
+	j, err := ceremony.OpenJournal(dir, a.now, a.random)
+	if err != nil {
+		if _, ok := err.(*strict.Error); ok {
+			return usage(err)
+		}
+		return err
+	}
+	defer j.Close()
+	return do(j)
+}

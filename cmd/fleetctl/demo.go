@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+func (a *app) demoCmd() *cobra.Command {
+	var dir, module string
+	var hsms int
+	c := command("demo", "The whole life of a rehearsal fleet, in one directory",
+		`Demo plays every part on one machine, on SoftHSM tokens: it makes the HSMs,
+writes plan, site and policy, runs the ceremony, has the key set signed and
+countersigned, logs the bundle, packs the evidence, and verifies it. Each step
+is the command that is shown: run them yourself in the directory it leaves.`,
+		"  fleetctl demo --dir demo", cobra.NoArgs,
+		func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "dir"); err != nil {
+				return err
+			}
+			if hsms < 1 || hsms > 9 {
+				return usagef("", "--hsms is %d; the demo takes 1 to 9", hsms)
+			}
+			d := &demo{a: a, dir: dir, module: module, hsms: hsms}
+			return d.run()
+		})
+	f := c.Flags()
+	f.StringVar(&dir, "dir", "", "a new `directory` for everything the demo makes")
+	f.StringVar(&module, "module", "", "SoftHSM's library, an absolute `path` (default: where Debian puts it)")
+	f.IntVar(&hsms, "hsms", 5, "how many HSMs the fleet has")
+	return c
+}
+
+type demo struct {
+	a           *app
+	dir, module string
+	hsms        int
+	n           int // of the chapter
+}
+
+const demoNamespace = "rehearsal.example.backup.fleet_keys.v1"
+
+// run is the life of a fleet, a chapter a party.
+func (d *demo) run() error {
+	start := d.a.now()
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.evidence, d.verify} {
+		if err := chapter(); err != nil {
+			return err
+		}
+	}
+	p := d.a.ui.Page
+	return d.a.ui.Print("\n", p.Header("what is left", ""), p.Fields([][2]string{
+		{"directory", d.dir + "   " + fmt.Sprintf("(made in %.1f s)", d.a.now().Sub(start).Seconds())},
+		{"evidence", filepath.Join(d.dir, "evidence.tar")},
+		{"page", filepath.Join(d.dir, "ceremony", "index.html")},
+		{"try", "cd " + d.dir + " && export SOFTHSM2_CONF=$PWD/softhsm2.conf"},
+		{"", "fleetctl show ceremony"},
+		{"", "fleetctl verify evidence.tar --policy policy.yaml --explain key.possession"},
+		{"", "printf X | dd of=evidence.tar bs=1 seek=20000 conv=notrunc   # then verify again"},
+	}))
+}
+
+func (d *demo) chapter(title string) {
+	d.n++
+	d.say("\n", d.a.ui.Header(fmt.Sprintf("%d · %s", d.n, title), "REHEARSAL"))
+}
+
+func (d *demo) say(parts ...string) { d.a.ui.Say(parts...) }
+
+func (d *demo) done(format string, args ...any) {
+	d.say(d.a.ui.Step(ui.Done, fmt.Sprintf(format, args...), ""))
+}
+
+// do runs a command as its user would, and shows it.
+func (d *demo) do(args ...string) ([]byte, error) {
+	d.say(d.a.ui.Style(ui.Where, "   $ fleetctl "+shellLine(args)), "\n")
+	return d.quietly(args...)
+}
+
+// quietly runs a command without showing it; its result is JSON.
+func (d *demo) quietly(args ...string) ([]byte, error) {
+	var out, talk bytes.Buffer
+	sub := newApp(strings.NewReader(""), &out, &talk)
+	sub.now, sub.random = d.a.now, d.a.random
+	if code := sub.run(append(args, "--format", "json", "--plain")); code != exitDone {
+		return nil, &exitError{code, strict.Errorf("", "the demo's command failed: fleetctl %s", shellLine(args)).WithHint("%s", strings.TrimSpace(talk.String()))}
+	}
+	return out.Bytes(), nil
+}
+
+// shellLine writes arguments as a shell takes them.
+func shellLine(args []string) string {
+	quoted := make([]string, len(args))
+	for i, s := range args {
+		if strings.ContainsAny(s, " ;?&%*'\"$") {
+			s = "'" + s + "'"
+		}
+		quoted[i] = s
+	}
+	return strings.Join(quoted, " ")
+}
+
+// get reads a field of a command's JSON result.
+func get(result []byte, field string) string {
+	n, err := strict.ParseJSON("", result, 1<<24)
+	if err != nil || n.Get(field) == nil {
+		return ""
+	}
+	return n.Get(field).Text
+}
+
+func (d *demo) verify() error {
+	d.chapter("a stranger verifies, offline")
+	args := []string{"verify", "evidence.tar", "--policy", "policy.yaml"}
+	d.say(d.a.ui.Style(ui.Where, "   $ fleetctl "+shellLine(args)), "\n\n")
+	began := time.Now()
+	if err := d.a.verify("evidence.tar", verifyOptions{policy: "policy.yaml"}); err != nil {
+		return err
+	}
+	d.say("\n")
+	d.done("verified in %d ms", time.Since(began).Milliseconds())
+	return nil
+}
+
+// enter makes the directory and goes there, so that commands are as short as
+// they are shown.
+func (d *demo) enter() error {
+	if err := os.Mkdir(d.dir, 0o755); err != nil {
+		return exists(err, d.dir)
+	}
+	abs, err := filepath.Abs(d.dir)
+	if err != nil {
+		return err
+	}
+	d.dir = abs
+	return os.Chdir(abs)
+}

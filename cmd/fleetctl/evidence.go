@@ -1,0 +1,63 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+type packJSON struct {
+	File     string   `strict:"file"`
+	SHA256   [32]byte `strict:"sha256,hex"`
+	Identity [32]byte `strict:"identity,hex"`
+	Files    int      `strict:"files"`
+	Size     int      `strict:"size"`
+}
+
+func (a *app) evidencePackCmd() *cobra.Command {
+	var out string
+	var withhold bool
+	c := command("pack DIR", "Pack a closed ceremony into an evidence package",
+		`Pack writes an archive with one form only: the same files give the same bytes.
+What stands in the folder private/ is left out. --withhold leaves out what
+restricted records say; they still count in the chain.`,
+		"  fleetctl evidence pack ceremony --out evidence.tar",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "out"); err != nil {
+				return err
+			}
+			if _, err := ceremony.ReadFolder(args[0]); err != nil {
+				return wrong(err)
+			}
+			files, account, err := evidence.PackFolder(args[0], withhold)
+			if err != nil {
+				if _, ok := err.(*strict.Error); ok {
+					return usage(err)
+				}
+				return err
+			}
+			data, err := evidence.Pack(files)
+			if err != nil {
+				return err
+			}
+			if err := writeNew(out, data); err != nil {
+				return err
+			}
+			r := &packJSON{File: out, SHA256: sha256.Sum256(data), Identity: account.Head, Files: len(files), Size: len(data)}
+			return a.emit(r, a.ui.Fields([][2]string{
+				{"package", fmt.Sprintf("%s   %s, %s", out, ui.Count(int64(r.Files), "file", "files"), ui.Bytes(int64(r.Size)))},
+				{"sha256", fmt.Sprintf("%x", r.SHA256)},
+				{"identity", fmt.Sprintf("%x", r.Identity)},
+				{"next", "fleetctl verify " + out + " --policy POLICY"},
+			}))
+		})
+	c.Flags().StringVar(&out, "out", "", "the archive's new `file`")
+	c.Flags().BoolVar(&withhold, "withhold", false, "leave out the bodies of restricted records")
+	return c
+}

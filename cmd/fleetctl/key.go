@@ -1,0 +1,138 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/crypto/ed25519"
+
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// signer is a private key that stays where it is.
+type signer struct {
+	public *keys.Public
+	sign   func(message []byte) ([]byte, error)
+	close  func()
+}
+
+const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, or the path of a PKCS#8 PEM file that only its owner reads"
+
+// openKey opens the key that a reference names.
+func (a *app) openKey(ref string) (*signer, error) {
+	if len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") {
+		return a.openTokenKey(ref)
+	}
+	return openKeyFile(ref)
+}
+
+func (a *app) openTokenKey(ref string) (*signer, error) {
+	u, err := hsm.ParseURI(ref)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if u.ModulePath == "" || len(u.ID) == 0 {
+		return nil, usagef("such as pkcs11:token=operator;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so", "a key's URI needs module-path and id")
+	}
+	m, err := hsm.Open(u.ModulePath, a.hsmOptions(""))
+	if err != nil {
+		return nil, err
+	}
+	t, err := m.Token(u.Selector())
+	m.Close()
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.login(t, u)
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (a *app) login(t *hsm.Token, u *hsm.URI) (*signer, error) {
+	pin, _, err := a.pin(pinSource(u.PINSource), "token "+u.Token+u.Serial)
+	if err != nil {
+		return nil, err
+	}
+	err = t.Login(pin)
+	clear(pin)
+	if err != nil {
+		return nil, err
+	}
+	// The URI doesn't say of what kind the key is; the token does.
+	for _, alg := range keys.Algorithms {
+		spki, err := t.PublicKey(string(alg), u.ID)
+		if err != nil {
+			continue
+		}
+		public, err := keys.ParseSPKI(spki)
+		if err != nil {
+			return nil, err
+		}
+		return &signer{
+			public: public,
+			sign:   func(msg []byte) ([]byte, error) { return t.Sign(string(alg), u.ID, msg) },
+			close:  func() { t.Close() },
+		}, nil
+	}
+	return nil, strict.Errorf("", "the token has no key of a kind we use under id %x", u.ID)
+}
+
+// openKeyFile reads a PKCS#8 PEM file (RFC 5208, RFC 7468).
+func openKeyFile(path string) (*signer, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, usage(strict.Errorf(path, "is a private key that others can read (mode %04o)", info.Mode().Perm()).WithHint("chmod 600 %s", path))
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(data)
+	block, rest := pem.Decode(data)
+	if block == nil || block.Type != "PRIVATE KEY" || len(strings.TrimSpace(string(rest))) > 0 {
+		return nil, usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("make one with\nopenssl genpkey -algorithm ed25519 -out %s", path))
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, usage(strict.Errorf(path, "is no PKCS#8 private key"))
+	}
+	k, ok := key.(ed25519.PrivateKey)
+	if !ok {
+		return nil, usage(strict.Errorf(path, "is no Ed25519 key; keys of other kinds are taken from HSMs only"))
+	}
+	public, err := keys.FromEd25519(k.Public().(ed25519.PublicKey))
+	if err != nil {
+		return nil, usage(strict.Errorf(path, "%v", err))
+	}
+	return &signer{
+		public: public, close: func() {},
+		sign: func(msg []byte) ([]byte, error) { return ed25519.Sign(k, msg), nil },
+	}, nil
+}
+
+// newKeyFile makes an Ed25519 key in a file that only its owner reads.
+func (a *app) newKeyFile(path string) error {
+	_, key, err := ed25519.GenerateKey(a.random)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	err = durable.Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), fs.FileMode(0o600))
+	clear(der)
+	return exists(err, path)
+}

@@ -1,0 +1,23 @@
+//go:build !cgo || !unix
+
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// A build without cgo is a verifier: it has no code that could sign or write
+// a log.
+func leftOut(use string) *cobra.Command {
+	return command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is left out.", "",
+		cobra.ArbitraryArgs, func(*cobra.Command, []string) error {
+			return strict.Errorf("", "this fleetctl was built as a verifier, without writing logs").
+				WithHint("use a build for Linux or macOS made with CGO_ENABLED=1")
+		})
+}
+
+func (a *app) logInitCmd() *cobra.Command   { return leftOut("init") }
+func (a *app) logAppendCmd() *cobra.Command { return leftOut("append") }
+func (a *app) logProveCmd() *cobra.Command  { return leftOut("prove") }

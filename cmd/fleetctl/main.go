@@ -1,0 +1,14 @@
+// Command fleetctl runs key ceremonies for fleets of HSMs, has the result
+// signed by an independent third party, publishes it, and verifies all of it
+// offline.
+package main
+
+import (
+	"os"
+)
+
+func main() { os.Exit(Main()) }
+
+// Main is the whole program but for its exit, so that tests can run it as one
+// of their commands.
+func Main() int { return newApp(os.Stdin, os.Stdout, os.Stderr).run(os.Args[1:]) }

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+type planNewOptions struct {
+	fromTokens                       bool
+	module, initArgs, prefix, pin    string
+	mode, fleet, namespace, previous string
+	epoch                            uint64
+	hsms, majority, threshold        int
+	roles, people, parties           []string
+	countersigner, form, logPolicy   string
+	site                             string
+	out, siteOut                     string
+}
+
+func (a *app) planNewCmd() *cobra.Command {
+	var o planNewOptions
+	c := command("new", "Write a commented plan, and with --from-tokens its site file",
+		`New writes a plan with a comment on every part. What isn't given is left as a
+comment, and plan check names it. With --from-tokens the HSMs are the tokens
+of a module, in the order of their labels, and a site file says how each is
+reached.`,
+		`  fleetctl plan new --mode rehearsal --fleet backup-2026a \
+      --namespace rehearsal.example.backup.fleet_keys.v1 \
+      --from-tokens --module /usr/lib/softhsm/libsofthsm2.so --label-prefix fleet- \
+      --person officer:olga=olga.pub --person witness:wim=wim.pub \
+      --third-party auditor.example=thirdparty.pub --countersigner operator-1=operator.pub \
+      --log-policy log.policy --out plan.yaml --site-out site.yaml`,
+		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "fleet", "namespace", "out"); err != nil {
+				return err
+			}
+			if o.fromTokens {
+				if err := required(cmd, "module", "site-out"); err != nil {
+					return err
+				}
+			}
+			return a.planNew(o)
+		})
+	f := c.Flags()
+	moduleFlags(c, &o.module, &o.initArgs)
+	f.BoolVar(&o.fromTokens, "from-tokens", false, "take the HSMs from the tokens of --module")
+	f.StringVar(&o.prefix, "label-prefix", "", "only tokens whose label begins with this `text`")
+	f.StringVar(&o.pin, "pin", "terminal", "`source` of the PINs, for the site file; %s stands for the token's label")
+	f.StringVar(&o.site, "site", "lab", "`name` of the HSMs' site")
+	f.StringVar(&o.mode, "mode", ceremony.Production, "production or rehearsal")
+	f.StringVar(&o.fleet, "fleet", "", "`name` of the fleet")
+	f.StringVar(&o.namespace, "namespace", "", "`name` whose epochs the third party signs")
+	f.Uint64Var(&o.epoch, "epoch", 1, "`number` of the epoch")
+	f.StringVar(&o.previous, "previous", "", "the predecessor's fleet-keys.json `file`, from epoch 2 on")
+	f.IntVar(&o.hsms, "hsms", 5, "how many HSMs")
+	f.IntVar(&o.majority, "majority", 0, "how many must agree (default: just more than half)")
+	f.StringArrayVar(&o.roles, "role", nil, "a key role, `name=algorithm` (default: session, ed25519 where every token offers it, else ecdsa-p256)")
+	f.IntVar(&o.threshold, "threshold", 0, "how many officers must agree (default: just more than half)")
+	f.StringArrayVar(&o.people, "person", nil, "`role:name=file` of an OpenSSH public key; role is officer, witness or auditor")
+	f.StringArrayVar(&o.parties, "third-party", nil, "`name=key`: base64 of the raw Ed25519 key, or a file of it or of its SubjectPublicKeyInfo")
+	f.StringVar(&o.countersigner, "countersigner", "", "`name=key`: base64 of the SubjectPublicKeyInfo, or a file of it")
+	f.StringVar(&o.form, "form", bundle.FormBound, "what the countersignature is over: bound or signature")
+	f.StringVar(&o.logPolicy, "log-policy", "", "`file` of logs and witnesses (C2SP tlog-policy)")
+	f.StringVar(&o.out, "out", "", "the plan's new `file`")
+	f.StringVar(&o.siteOut, "site-out", "", "the site's new `file`")
+	return c
+}
+
+type planNewJSON struct {
+	Plan   string   `strict:"plan"`
+	SHA256 [32]byte `strict:"sha256,hex"`
+	Site   string   `strict:"site,optional"`
+	HSMs   int      `strict:"hsms"`
+}
+
+func (a *app) planNew(o planNewOptions) error {
+	d := &ceremony.Draft{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold}
+	var labels []string
+	algorithm := keys.Ed25519
+	if o.fromTokens {
+		var err error
+		if labels, algorithm, err = a.tokensForPlan(o, d); err != nil {
+			return err
+		}
+	}
+	if d.Majority == 0 {
+		d.Majority = max(len(d.HSMs), 1)/2 + 1
+	}
+	if err := o.fill(d, algorithm); err != nil {
+		return err
+	}
+	data, err := d.Write()
+	if err != nil {
+		return err
+	}
+	if err := writeNew(o.out, data); err != nil {
+		return err
+	}
+	if o.siteOut != "" {
+		if err := writeNew(o.siteOut, siteFile(o, d.HSMs, labels)); err != nil {
+			return err
+		}
+	}
+	return a.emit(&planNewJSON{o.out, bundle.Digest(data), o.siteOut, len(d.HSMs)},
+		a.ui.Fields([][2]string{
+			{"plan", o.out}, {"sha256", fmt.Sprintf("%x", bundle.Digest(data))},
+			{"HSMs", fmt.Sprint(len(d.HSMs))}, {"next", "fleetctl plan check " + o.out},
+		}))
+}
+
+// fill reads what flags and files say of people, roles and keys.
+func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
+	if len(o.roles) == 0 {
+		d.Roles = []ceremony.DraftRole{{Name: "session", Algorithm: usual}}
+	}
+	for _, r := range o.roles {
+		name, alg, ok := strings.Cut(r, "=")
+		if !ok {
+			return usagef("", "--role %q is not name=algorithm", r)
+		}
+		d.Roles = append(d.Roles, ceremony.DraftRole{Name: name, Algorithm: keys.Algorithm(alg)})
+	}
+	officers := 0
+	for _, p := range o.people {
+		who, file, ok := strings.Cut(p, "=")
+		role, name, ok2 := strings.Cut(who, ":")
+		if !ok || !ok2 {
+			return usagef("", "--person %q is not role:name=file", p)
+		}
+		line, err := readFile(file)
+		if err != nil {
+			return err
+		}
+		if role == ceremony.Officer {
+			officers++
+		}
+		// The comment at the end of a .pub file names its machine and user.
+		f := strings.Fields(string(line))
+		if len(f) < 2 {
+			return usage(strict.Errorf(file, "is no OpenSSH public key"))
+		}
+		d.People = append(d.People, ceremony.Person{Name: name, Role: role, Key: f[0] + " " + f[1]})
+	}
+	if d.Threshold == 0 {
+		d.Threshold = officers/2 + 1
+	}
+	for _, p := range o.parties {
+		name, der, err := keyFlag("third-party", p)
+		if err != nil {
+			return err
+		}
+		raw, err := rawEd25519(der)
+		if err != nil {
+			return usagef("", "--third-party %s: %v", name, err)
+		}
+		d.ThirdParties = append(d.ThirdParties, ceremony.ThirdParty{Name: name, Key: raw, Ciphersuite: bundle.Protobuf})
+	}
+	if o.countersigner != "" {
+		name, der, err := keyFlag("countersigner", o.countersigner)
+		if err != nil {
+			return err
+		}
+		k, err := keys.ParseSPKI(der)
+		if err != nil {
+			return usagef("", "--countersigner %s: the key %v", name, err)
+		}
+		d.Countersigner = &ceremony.Countersigner{Name: name, Algorithm: k.Algorithm(), Key: der, Form: o.form}
+	}
+	if o.previous != "" {
+		data, err := readFile(o.previous)
+		if err != nil {
+			return err
+		}
+		d.Previous = bundle.Digest(data)
+	}
+	if o.logPolicy != "" {
+		data, err := readFile(o.logPolicy)
+		if err != nil {
+			return err
+		}
+		d.LogPolicy = string(data)
+	}
+	return nil
+}
+
+// keyFlag reads name=KEY, where KEY is base64 or a file of it.
+func keyFlag(flag, s string) (name string, key []byte, err error) {
+	name, text, ok := strings.Cut(s, "=")
+	if !ok {
+		return "", nil, usagef("", "--%s %q is not name=key", flag, s)
+	}
+	if data, err := os.ReadFile(text); err == nil {
+		text = strings.TrimSpace(string(data))
+	}
+	key, err = base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", nil, usagef("", "--%s %s: %q is neither a file nor base64", flag, name, text)
+	}
+	return name, key, nil
+}
+
+// rawEd25519 takes 32 raw bytes, or the SubjectPublicKeyInfo around them.
+func rawEd25519(b []byte) (raw [32]byte, err error) {
+	if len(b) == len(raw) {
+		return [32]byte(b), nil
+	}
+	k, err := keys.ParseSPKI(b)
+	if err != nil {
+		return raw, err
+	}
+	p, ok := k.Ed25519()
+	if !ok {
+		return raw, fmt.Errorf("is %s, a third party signs with Ed25519", k.Algorithm())
+	}
+	return [32]byte(p), nil
+}
+
+func siteFile(o planNewOptions, hsms []ceremony.PlanHSM, labels []string) []byte {
+	var b strings.Builder
+	b.WriteString(`# Where the plan's HSMs are. Private: nothing of it appears in anything that a
+# ceremony produces. pin is the source of the PIN, never the PIN itself:
+# terminal, protected (typed at the device), fd:N, file:/absolute/path.
+format: fleetctl site v1
+hsms:
+`)
+	for i, h := range hsms {
+		pin := strings.ReplaceAll(o.pin, "%s", labels[i])
+		fmt.Fprintf(&b, "  - name: %s\n    module: %s\n    token: %q\n    pin: %s\n", h.Name, o.module, labels[i], pin)
+		if o.initArgs != "" {
+			fmt.Fprintf(&b, "    init_args: %q\n", o.initArgs)
+		}
+	}
+	return []byte(b.String())
+}
+
+type planCheckJSON struct {
+	OK        bool     `strict:"ok"`
+	SHA256    [32]byte `strict:"sha256,hex"`
+	Mode      string   `strict:"mode"`
+	Fleet     string   `strict:"fleet"`
+	Namespace string   `strict:"namespace"`
+	Epoch     uint64   `strict:"epoch"`
+	HSMs      int      `strict:"hsms"`
+	Roles     int      `strict:"roles"`
+	Majority  int      `strict:"majority"`
+	Steps     int      `strict:"steps"`
+	MaxBundle int      `strict:"max_bundle"`
+}
+
+func (a *app) planCheckCmd() *cobra.Command {
+	var site string
+	c := command("check PLAN", "Find every fault of a plan, before any HSM is opened",
+		`Check names every fault with its file and line and what to do, and computes
+the size of the largest validation bundle that the plan can lead to.`,
+		"  fleetctl plan check plan.yaml --site site.yaml",
+		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+			p, err := readPlan(args[0])
+			if err != nil {
+				return err
+			}
+			rows := [][2]string{
+				{"plan", fmt.Sprintf("%s · epoch %d · %s", p.Fleet, p.Epoch, strings.ToUpper(p.Mode))},
+				{"sha256", fmt.Sprintf("%x", p.Digest())},
+				{"namespace", p.Namespace},
+				{"HSMs", fmt.Sprintf("%d, majority %d", len(p.HSMs), p.Majority)},
+				{"keys", fmt.Sprintf("%d, %s", len(p.HSMs)*len(p.Roles), roleList(p))},
+				{"officers", fmt.Sprintf("%d must agree", p.Threshold)},
+				{"steps", fmt.Sprint(len(p.Steps()))},
+				{"bundle", fmt.Sprintf("at most %s bytes, a log entry takes %s", ui.Number(int64(p.MaxBundle())), ui.Number(bundle.MaxBundle))},
+			}
+			if site != "" {
+				if _, err := readSite(site, p); err != nil {
+					return err
+				}
+				rows = append(rows, [2]string{"site", site + " has every HSM"})
+			}
+			return a.emit(&planCheckJSON{
+				OK: true, SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
+				Roles: len(p.Roles), Majority: p.Majority, Steps: len(p.Steps()), MaxBundle: p.MaxBundle(),
+			}, a.ui.Fields(rows))
+		})
+	c.Flags().StringVar(&site, "site", "", "check this site `file` against the plan too")
+	return c
+}
+
+func roleList(p *ceremony.Plan) string {
+	var list []string
+	for _, r := range p.Roles {
+		list = append(list, r.Name+" "+string(r.Algorithm))
+	}
+	return strings.Join(list, ", ")
+}
+
+func readPlan(file string) (*ceremony.Plan, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	p, err := ceremony.ParsePlan(file, data)
+	return p, usage(err)
+}
+
+func readSite(file string, p *ceremony.Plan) (*ceremony.Site, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	s, err := ceremony.ParseSite(file, data, p)
+	return s, usage(err)
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+)
+
+type policyJSON struct {
+	File     string       `strict:"file"`
+	SHA256   [32]byte     `strict:"sha256,hex"`
+	Mode     string       `strict:"mode"`
+	Claims   []demandJSON `strict:"claims"`
+	Unpinned []string     `strict:"unpinned"`
+}
+
+type demandJSON struct {
+	Name  string `strict:"name"`
+	Least string `strict:"least"`
+}
+
+func (a *app) policyNewCmd() *cobra.Command {
+	var plan, confirmed, out string
+	c := command("new", "Write a policy that pins a plan's keys",
+		`New writes a policy that pins the keys of a plan. That is trust on first use:
+compare each key with its owner over another channel, then write how beside
+it, under confirmed:. Until then every report says that the policy is
+UNPINNED. A rehearsal's policy demands the claims that this version can show,
+a production policy demands all of them.`,
+		"  fleetctl policy new --plan plan.yaml --out policy.yaml",
+		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "plan", "out"); err != nil {
+				return err
+			}
+			p, err := readPlan(plan)
+			if err != nil {
+				return err
+			}
+			data, err := evidence.NewPolicy(p, confirmed)
+			if err != nil {
+				return err
+			}
+			policy, err := evidence.ParsePolicy(out, data)
+			if err != nil {
+				return err
+			}
+			if err := writeNew(out, data); err != nil {
+				return err
+			}
+			return a.policyResult(policy)
+		})
+	f := c.Flags()
+	f.StringVar(&plan, "plan", "", "the plan `file` to take the keys from")
+	f.StringVar(&confirmed, "confirmed", "", "how every key was confirmed with its owner; `text` written beside each")
+	f.StringVar(&out, "out", "", "the policy's new `file`")
+	return c
+}
+
+func (a *app) policyCheckCmd() *cobra.Command {
+	return command("check POLICY", "Find every fault of a policy and say what it demands", "",
+		"  fleetctl policy check policy.yaml",
+		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+			data, err := readFile(args[0])
+			if err != nil {
+				return err
+			}
+			p, err := evidence.ParsePolicy(args[0], data)
+			if err != nil {
+				return usage(err)
+			}
+			return a.policyResult(p)
+		})
+}
+
+func (a *app) policyResult(p *evidence.Policy) error {
+	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}}
+	out.Unpinned = append(out.Unpinned, p.Unpinned()...)
+	var claims [][]string
+	for _, d := range p.Demands {
+		out.Claims = append(out.Claims, demandJSON{d.Claim, d.Least.String()})
+		claims = append(claims, []string{d.Claim, d.Least.String()})
+	}
+	rows := [][2]string{
+		{"policy", p.File}, {"sha256", fmt.Sprintf("%x", p.Digest)}, {"mode", strings.ToUpper(p.Mode)},
+		{"namespaces", strings.Join(p.Namespaces, ", ")}, {"keys", pinned(p)},
+	}
+	for i, name := range p.Unpinned() {
+		label := ""
+		if i == 0 {
+			label = "unconfirmed"
+		}
+		rows = append(rows, [2]string{label, name})
+	}
+	return a.emit(&out, a.ui.Fields(rows), "\n", a.ui.Table([]string{"claim demanded", "at least"}, claims))
+}

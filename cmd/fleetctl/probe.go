@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// A probe is this program run anew, to look at a token as any other process
+// would: what it doesn't find was never really there. It gets the request and
+// the PIN over its standard input, which no other process can read, and the
+// PIN apart from the request, so that it never enters a string.
+
+const maxProbe = 1 << 20
+
+type probeRequest struct {
+	Module    string `strict:"module"`
+	InitArgs  string `strict:"init_args,optional"`
+	Serial    string `strict:"serial"`
+	Label     string `strict:"label"`
+	Algorithm string `strict:"algorithm"`
+	ID        []byte `strict:"id,hex"`
+	Protected bool   `strict:"protected"`
+}
+
+type probeReply struct {
+	SPKI    []byte            `strict:"spki,base64,optional"`
+	Objects []ceremony.Object `strict:"objects"`
+	Error   string            `strict:"error,optional"`
+}
+
+func runProbe(ctx context.Context, req probeRequest, pin []byte) (*probeReply, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	line := strict.EncodeLine(req)
+	input := binary.BigEndian.AppendUint32(nil, uint32(len(line)))
+	input = append(append(input, line...), pin...)
+	defer clear(input)
+	cmd := exec.CommandContext(ctx, self, "probe-token")
+	cmd.Stdin = bytes.NewReader(input)
+	var out, talk bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &talk
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("a new process to look at the token: %w: %.200s", err, talk.String())
+	}
+	reply := &probeReply{}
+	return reply, strict.DecodeJSON("the new process", bytes.TrimSpace(out.Bytes()), maxProbe, reply)
+}
+
+func (a *app) probeCmd() *cobra.Command {
+	c := command("probe-token", "Look at a token for another fleetctl", "", "", cobra.NoArgs, func(*cobra.Command, []string) error {
+		reply := &probeReply{Objects: []ceremony.Object{}}
+		if err := a.probe(reply); err != nil {
+			reply.Error = err.Error()
+		}
+		return a.ui.Print(string(strict.EncodeJSON(reply)))
+	})
+	c.Hidden = true
+	return c
+}
+
+func (a *app) probe(reply *probeReply) error {
+	input, err := io.ReadAll(io.LimitReader(a.stdin, maxProbe))
+	if err != nil {
+		return err
+	}
+	defer clear(input)
+	if len(input) < 4 || uint64(binary.BigEndian.Uint32(input)) > uint64(len(input)-4) {
+		return fmt.Errorf("probe-token is for fleetctl itself")
+	}
+	n := 4 + int(binary.BigEndian.Uint32(input))
+	req := &probeRequest{}
+	if err := strict.DecodeJSON("request", input[4:n], maxProbe, req); err != nil {
+		return err
+	}
+	pin := input[n:]
+	if req.Protected {
+		pin = nil
+	}
+	m, err := hsm.Open(req.Module, hsm.Options{InitArgs: req.InitArgs})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	t, err := m.Token(hsm.Selector{Serial: req.Serial, Label: req.Label})
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	if err := t.Login(pin); err != nil {
+		return err
+	}
+	if reply.SPKI, err = t.PublicKey(req.Algorithm, req.ID); err != nil {
+		return err
+	}
+	objects, err := t.Objects()
+	for _, o := range objects {
+		reply.Objects = append(reply.Objects, ceremony.Object{Class: o.Class, ID: o.ID})
+	}
+	return err
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
+
+{{end}}{{if .Runnable}}Usage:
+  {{.UseLine}}
+{{end}}{{if .HasAvailableSubCommands}}
+Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}}  {{.Short}}{{end}}{{end}}
+{{end}}{{if .HasExample}}
+Examples:
+{{.Example}}
+{{end}}{{if .HasAvailableLocalFlags}}
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+{{end}}{{if .HasAvailableInheritedFlags}}
+Flags of every command:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}
+{{end}}`
+
+const rootLong = `fleetctl runs key ceremonies for fleets of HSMs, has the result signed by an
+independent third party, publishes it, and verifies all of it offline.
+
+Exit codes: 0 done or verified; 1 evidence malformed, wrong or short; 2 usage,
+missing file, bad policy, bad plan; 3 interrupted or pending; 4 the operation
+failed (PIN, HSM, disk, network); 5 diff --exit-code found a change.`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "fleetctl", Short: "Key ceremonies for HSM fleets", Long: rootLong,
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setUp() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	f.BoolVar(&a.plain, "plain", false, "words only: no lines, no colour, nothing rewritten")
+	f.StringVar(&a.format, "format", "text", "form of the result on standard output: text or json")
+	f.StringVar(&a.debug, "debug", "", "append a trace of every PKCS#11 call to this `file`, without PINs and values")
+	root.SetHelpTemplate(helpTemplate)
+	root.SetUsageTemplate(helpTemplate)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("see "+c.CommandPath()+" --help", "%v", err)
+	})
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.Args = cobra.ArbitraryArgs
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usagef("see fleetctl --help", "fleetctl has no command %q", args[0])
+		}
+		return cmd.Help()
+	}
+	root.AddCommand(
+		a.verifyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(),
+		group("hsm", "Tokens: list, initialise, check, generate a key", a.hsmListCmd(), a.hsmInitCmd(), a.hsmCheckCmd(), a.hsmKeygenCmd()),
+		group("plan", "Plans: write, check", a.planNewCmd(), a.planCheckCmd()),
+		group("ceremony", "Ceremonies: run, status, close", a.ceremonyRunCmd(), a.ceremonyStatusCmd(), a.ceremonyCloseCmd()),
+		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd()),
+		group("thirdparty", "The third party's side, on its own machine: inspect, sign, ledger", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyLedgerCmd()),
+		group("log", "Transparency log: init, append, prove", a.logInitCmd(), a.logAppendCmd(), a.logProveCmd()),
+		group("evidence", "Evidence package: pack", a.evidencePackCmd()),
+		group("policy", "A verifier's policy: write, check", a.policyNewCmd(), a.policyCheckCmd()),
+		a.versionCmd(), a.probeCmd(),
+	)
+	return root
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+type thirdpartyOptions struct{ policy, ledger, key, out string }
+
+func (o *thirdpartyOptions) flags(c *cobra.Command) {
+	c.Flags().StringVar(&o.policy, "policy", "", "the third party's own policy `file`")
+	c.Flags().StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed")
+	c.Flags().StringVar(&o.key, "key", "", keyHelp)
+}
+
+type inspectJSON struct {
+	Request   string   `strict:"request"`
+	Fleet     string   `strict:"fleet"`
+	Mode      string   `strict:"mode"`
+	Namespace string   `strict:"namespace"`
+	Epoch     uint64   `strict:"epoch"`
+	Digest    [32]byte `strict:"digest,hex"`
+	Keys      int      `strict:"keys"`
+	Again     bool     `strict:"signed_before"`
+	Response  string   `strict:"response,optional"`
+}
+
+func (a *app) thirdpartyInspectCmd() *cobra.Command {
+	var o thirdpartyOptions
+	c := command("inspect REQUEST", "Check a request against one's own policy and ledger, and show it",
+		`Inspect replays the ceremony that is in the request, checks that it gives the
+artifact to be signed, and holds it against policy and ledger. It signs nothing.`,
+		"  fleetctl thirdparty inspect request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			return a.thirdparty(cmd, args[0], o, func(in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer) error {
+				return a.inspected(args[0], in, "")
+			})
+		})
+	o.flags(c)
+	return c
+}
+
+func (a *app) thirdpartySignCmd() *cobra.Command {
+	var o thirdpartyOptions
+	var yes string
+	c := command("sign REQUEST", "Check a request, show it, and sign its epoch",
+		`Sign does what inspect does, asks for consent by the epoch's words, signs the
+statement as Cloudflare's auditor does, and writes it to the ledger before it
+leaves. The same request always gets the same answer. Where there is no
+terminal, --agree SHA256 is the consent: the digest of the artifact.`,
+		"  fleetctl thirdparty sign request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY --out response.json",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "out"); err != nil {
+				return err
+			}
+			return a.thirdparty(cmd, args[0], o, func(in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer) error {
+				return a.thirdpartySign(args[0], o, in, l, s, yes)
+			})
+		})
+	o.flags(c)
+	c.Flags().StringVar(&o.out, "out", "", "the response's new `file`")
+	c.Flags().StringVar(&yes, "agree", "", "`digest` of the artifact that is agreed to, in hex")
+	return c
+}
+
+func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Inspection, *thirdparty.Ledger, *signer) error) error {
+	if err := required(cmd, "policy", "ledger", "key"); err != nil {
+		return err
+	}
+	data, err := readFile(o.policy)
+	if err != nil {
+		return err
+	}
+	policy, err := thirdparty.ParsePolicy(o.policy, data)
+	if err != nil {
+		return usage(err)
+	}
+	if data, err = readFile(file); err != nil {
+		return err
+	}
+	request, err := bundle.ParseRequest(file, data)
+	if err != nil {
+		return wrong(err)
+	}
+	s, err := a.openKey(o.key)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	raw, err := rawEd25519(s.public.SPKI())
+	if err != nil {
+		return usagef("", "--key %v", err)
+	}
+	l, err := thirdparty.OpenLedger(o.ledger, raw)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	in, err := thirdparty.Inspect(file, request, policy, l)
+	if err != nil {
+		return wrong(err)
+	}
+	return do(in, l, s)
+}
+
+func (a *app) inspected(file string, in *thirdparty.Inspection, response string) error {
+	core := in.Request.Core
+	set := core.KeySet
+	digest := set.Digest()
+	out := &inspectJSON{
+		Request: file, Fleet: set.Fleet, Mode: set.Mode, Namespace: set.Namespace, Epoch: set.Epoch,
+		Digest: digest, Keys: len(set.Keys), Again: in.Again, Response: response,
+	}
+	rows := [][2]string{
+		{"request", file}, {"ceremony", set.Ceremony.ID + " · " + strings.ToUpper(set.Mode)},
+		{"namespace", set.Namespace}, {"epoch", fmt.Sprint(set.Epoch)}, {"digest", fmt.Sprintf("%x", digest)},
+		{"checked", fmt.Sprintf("%d records replayed, %d proofs of possession, strict keys, policy, ledger", in.Account.N, len(set.Keys))},
+	}
+	if in.Again {
+		rows = append(rows, [2]string{"ledger", "this request was signed before; it gets the same answer"})
+	}
+	if response != "" {
+		rows = append(rows, [2]string{"response", response})
+	}
+	delta := in.Delta
+	if delta == nil {
+		delta = bundle.Diff(nil, set)
+	}
+	return a.emit(out, a.deltaText(core.Predecessor, set, delta), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows))
+}
+
+func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer, agree string) error {
+	set := in.Request.Core.KeySet
+	digest := set.Digest()
+	switch {
+	case agree != "" && agree != fmt.Sprintf("%x", digest):
+		return wrong(strict.Errorf(file, "its artifact has the digest %x, --agree names another", digest))
+	case agree != "":
+	case !a.ui.Interactive():
+		return usagef("agree to it with --agree DIGEST", "nothing is signed unseen, and there is no terminal to ask at")
+	default:
+		delta := in.Delta
+		if delta == nil {
+			delta = bundle.Diff(nil, set)
+		}
+		a.ui.Say(a.deltaText(in.Request.Core.Predecessor, set, delta), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
+		if err := a.ui.Consent(fmt.Sprintf("Sign epoch %d of %s?", set.Epoch, set.Namespace), fmt.Sprintf("sign epoch %d", set.Epoch)); err != nil {
+			return err
+		}
+	}
+	r, err := thirdparty.Sign(in, l, a.now(), s.sign)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(o.out, r.Raw()); err != nil {
+		return err
+	}
+	return a.inspected(file, in, o.out)
+}
+
+type ledgerJSON struct {
+	Ledger  string           `strict:"ledger"`
+	Entries []ledgerLineJSON `strict:"entries"`
+}
+
+type ledgerLineJSON struct {
+	Namespace string   `strict:"namespace"`
+	Epoch     uint64   `strict:"epoch"`
+	Digest    [32]byte `strict:"digest,hex"`
+	Time      string   `strict:"time"`
+}
+
+func (a *app) thirdpartyLedgerCmd() *cobra.Command {
+	var key string
+	c := command("ledger LEDGER", "Check a ledger from its first entry to its last, and show it",
+		"Ledger checks the hash chain and every signature. It needs the public key only.",
+		"  fleetctl thirdparty ledger ledger.jsonl --public-key thirdparty.pub", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "public-key"); err != nil {
+				return err
+			}
+			_, der, err := keyFlag("public-key", "ledger="+key)
+			if err != nil {
+				return err
+			}
+			raw, err := rawEd25519(der)
+			if err != nil {
+				return usagef("", "--public-key %v", err)
+			}
+			if _, err := readFile(args[0]); err != nil {
+				return err
+			}
+			l, err := thirdparty.OpenLedger(args[0], raw)
+			if err != nil {
+				return wrong(err)
+			}
+			defer l.Close()
+			out := &ledgerJSON{Ledger: args[0], Entries: []ledgerLineJSON{}}
+			var rows [][]string
+			for _, s := range l.Statements() {
+				out.Entries = append(out.Entries, ledgerLineJSON{s.Namespace, s.Epoch, s.Digest, strict.FormatTime(s.Time())})
+				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8])})
+			}
+			return a.emit(out, a.ui.Table([]string{"epoch", "namespace", "signed", "digest"}, rows), "\n",
+				a.ui.Line(fmt.Sprintf("%d entries: the chain is whole, every signature verifies", len(rows))))
+		})
+	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, or a file of it")
+	return c
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/token"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+// tokensForPlan picks the module's tokens, in the order of their labels, and
+// the best algorithm that all of them offer.
+func (a *app) tokensForPlan(o planNewOptions, d *ceremony.Draft) (labels []string, alg keys.Algorithm, err error) {
+	m, err := a.openModule(o.module, o.initArgs)
+	if err != nil {
+		return nil, "", err
+	}
+	defer m.Close()
+	all, err := m.Tokens()
+	if err != nil {
+		return nil, "", err
+	}
+	list := slices.DeleteFunc(all, func(i token.Info) bool {
+		return !i.Initialized || !strings.HasPrefix(i.Label, o.prefix)
+	})
+	slices.SortFunc(list, func(x, y token.Info) int { return strings.Compare(x.Label, y.Label) })
+	if len(list) < o.hsms {
+		return nil, "", usagef("make them with\nfleetctl hsm init --module "+o.module+" --label "+o.prefix+"1",
+			"%d HSMs are planned, and the module has %d initialised tokens with a label %q…", o.hsms, len(list), o.prefix)
+	}
+	list = list[:o.hsms]
+	alg = keys.Ed25519
+	for i, t := range list {
+		d.HSMs = append(d.HSMs, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: o.site, Serial: t.Serial})
+		labels = append(labels, t.Label)
+		missing, err := lacks(m, hsm.Selector{Serial: t.Serial, Label: t.Label}, keys.Ed25519)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(missing) > 0 {
+			alg = keys.P256
+		}
+	}
+	return labels, alg, nil
+}
+
+// needs are the mechanisms that a key of each kind takes; one of each list.
+var needs = map[keys.Algorithm][][]string{
+	keys.Ed25519: {{"CKM_EC_EDWARDS_KEY_PAIR_GEN"}, {"CKM_EDDSA"}},
+	keys.P256:    {{"CKM_EC_KEY_PAIR_GEN"}, {"CKM_ECDSA"}},
+	keys.P384:    {{"CKM_EC_KEY_PAIR_GEN"}, {"CKM_ECDSA"}},
+	keys.RSA3072: {{"CKM_RSA_PKCS_KEY_PAIR_GEN"}, {"CKM_RSA_PKCS_PSS"}},
+}
+
+func lacks(m *hsm.Module, sel hsm.Selector, alg keys.Algorithm) ([]string, error) {
+	t, err := m.Token(sel)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	list, err := t.Mechanisms()
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, any := range needs[alg] {
+		if !slices.ContainsFunc(list, func(x token.Mechanism) bool { return slices.Contains(any, x.Name) }) {
+			missing = append(missing, any[0])
+		}
+	}
+	return missing, nil
+}
+
+type hsmCheckJSON struct {
+	OK   bool           `strict:"ok"`
+	HSMs []hsmStateJSON `strict:"hsms"`
+}
+
+type hsmStateJSON struct {
+	HSM   string   `strict:"hsm"`
+	OK    bool     `strict:"ok"`
+	State string   `strict:"state"`
+	Lacks []string `strict:"lacks"`
+}
+
+func (a *app) hsmCheckCmd() *cobra.Command {
+	var site string
+	c := command("check PLAN", "What a plan needs of its HSMs and they lack",
+		`Check finds each HSM of the plan by its serial and label and says what the
+plan needs that its token can't do. It logs in nowhere and changes nothing.`,
+		"  fleetctl hsm check plan.yaml --site site.yaml",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "site"); err != nil {
+				return err
+			}
+			p, err := readPlan(args[0])
+			if err != nil {
+				return err
+			}
+			s, err := readSite(site, p)
+			if err != nil {
+				return err
+			}
+			return a.hsmCheck(p, s)
+		})
+	c.Flags().StringVar(&site, "site", "", "the site `file`")
+	return c
+}
+
+func (a *app) hsmCheck(p *ceremony.Plan, s *ceremony.Site) error {
+	out := hsmCheckJSON{OK: true}
+	var rows [][]string
+	for _, h := range p.HSMs {
+		st := a.hsmState(p, h, s.HSM(h.Name))
+		out.OK = out.OK && st.OK
+		out.HSMs = append(out.HSMs, st)
+		rows = append(rows, []string{h.Name, h.Site, h.Serial, st.State})
+	}
+	verdict := a.ui.Line(ui.Count(int64(len(p.HSMs)), "HSM", "HSMs") + " ready for this plan")
+	if !out.OK {
+		verdict = a.ui.Line("not every HSM is ready for this plan")
+	}
+	if err := a.emit(&out, a.ui.Table([]string{"HSM", "site", "serial", "state"}, rows), "\n", verdict); err != nil {
+		return err
+	}
+	if !out.OK {
+		return &exitError{exitFailed, errQuiet}
+	}
+	return nil
+}
+
+func (a *app) hsmState(p *ceremony.Plan, h ceremony.PlanHSM, s *ceremony.SiteHSM) hsmStateJSON {
+	st := hsmStateJSON{HSM: h.Name, Lacks: []string{}}
+	fail := func(err error) hsmStateJSON {
+		st.State = err.Error()
+		return st
+	}
+	m, err := a.openModule(s.Module, s.InitArgs)
+	if err != nil {
+		return fail(err)
+	}
+	defer m.Close()
+	sel := hsm.Selector{Serial: h.Serial, Label: s.Token}
+	t, err := m.Token(sel)
+	if err != nil {
+		return fail(err)
+	}
+	info, err := t.Info()
+	t.Close()
+	if err != nil {
+		return fail(err)
+	}
+	for _, r := range p.Roles {
+		missing, err := lacks(m, sel, r.Algorithm)
+		if err != nil {
+			return fail(err)
+		}
+		for _, x := range missing {
+			st.Lacks = append(st.Lacks, r.Name+": "+x)
+		}
+	}
+	st.State = tokenState(info)
+	st.OK = len(st.Lacks) == 0 && !info.PINLocked && info.Initialized
+	if len(st.Lacks) > 0 {
+		st.State = "lacks " + strings.Join(st.Lacks, ", ")
+	}
+	return st
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+type verifyOptions struct {
+	policy, expect, plan, proof, at, explain string
+	only                                     []string
+	quiet                                    bool
+}
+
+func (a *app) verifyCmd() *cobra.Command {
+	var o verifyOptions
+	c := command("verify FILE|DIR|-", "Verify any of our files, offline, under a policy",
+		`Verify finds out what a file is (evidence package, validation bundle, third
+party's statement, transcript) and verifies it, offline, under the keys that
+the policy pins. Each claim is graded: proven, attested, device, not shown. It
+exits 0 only if every claim that the policy demands is shown strongly enough
+and nothing in the file is wrong.`,
+		`  fleetctl verify evidence.tar --policy acme.yaml
+  fleetctl verify bundle.json --policy acme.yaml --expect bundle
+  fleetctl verify - --policy acme.yaml --format json < evidence.tar`,
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if o.policy == "" {
+				return usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
+			}
+			return a.verify(args[0], o)
+		})
+	f := c.Flags()
+	f.StringVar(&o.policy, "policy", "", "`file` of pinned keys and demanded claims")
+	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, statement, transcript")
+	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
+	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
+	f.StringVar(&o.proof, "proof", "", "log proof `file` of a bundle (default: FILE.tlog-proof beside it)")
+	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
+	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
+	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
+	return c
+}
+
+func (a *app) verify(file string, o verifyOptions) error {
+	data, err := readFile(o.policy)
+	if err != nil {
+		return err
+	}
+	policy, err := evidence.ParsePolicy(o.policy, data)
+	if err != nil {
+		return usage(err)
+	}
+	q := evidence.Question{Now: a.now(), Expect: evidence.Type(o.expect), Only: o.only}
+	if o.at != "" {
+		if q.Now, err = strict.ParseTime(o.at); err != nil {
+			return usagef("", "--time %v", err)
+		}
+	}
+	in, err := a.input(file, o)
+	if err != nil {
+		return err
+	}
+	r, err := evidence.Verify(in, policy, q)
+	if err != nil {
+		return usage(err)
+	}
+	switch {
+	case o.quiet:
+	case a.format == "json":
+		err = a.ui.Print(string(r.JSON()))
+	case o.explain != "":
+		err = a.explain(r, o.explain)
+	default:
+		err = a.ui.Print(a.reportText(r, o.at != ""))
+	}
+	if err == nil && !r.Verified {
+		err = wrong(errQuiet)
+	}
+	return err
+}
+
+// input reads what is to be verified and what lies beside it.
+func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error) {
+	in.File = file
+	if file == "-" {
+		in.File = "standard input"
+		in.Data, err = io.ReadAll(a.stdin)
+	} else if info, serr := os.Stat(file); serr != nil {
+		return in, usage(serr)
+	} else if info.IsDir() {
+		in.Folder, err = evidence.ReadFolder(file)
+		if err != nil {
+			return in, wrong(err)
+		}
+		return in, nil
+	} else {
+		in.Data, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return in, err
+	}
+	if o.proof == "" && file != "-" {
+		o.proof = file + ".tlog-proof"
+	} else if o.proof != "" {
+		if in.Proof, err = readFile(o.proof); err != nil {
+			return in, err
+		}
+	}
+	if in.Proof == nil {
+		in.Proof, _ = os.ReadFile(o.proof) // absent is an answer: not shown
+	}
+	if o.plan == "" && file != "-" {
+		in.Plan, _ = os.ReadFile(filepath.Join(filepath.Dir(file), ceremony.PlanFile))
+	} else if o.plan != "" {
+		in.Plan, err = readFile(o.plan)
+	}
+	return in, err
+}
+
+func (a *app) reportText(r *evidence.Report, given bool) string {
+	p := a.ui.Page
+	var b strings.Builder
+	what := string(r.Object)
+	if what == "" {
+		what = "file"
+	}
+	about := r.Fleet
+	if about == "" {
+		about = r.Namespace
+	}
+	head := r.File
+	if about != "" {
+		head = fmt.Sprintf("%s · epoch %d · %s", about, r.Epoch, strings.ToUpper(r.Mode))
+	}
+	size := ui.Bytes(int64(r.Size))
+	if r.Files > 0 {
+		size = ui.Count(int64(r.Files), "file", "files") + ", " + size
+	}
+	clock := " (clock)"
+	if given {
+		clock = " (given)"
+	}
+	b.WriteString(p.Fields([][2]string{
+		{what, head + "   " + size},
+		{"policy", fmt.Sprintf("%s · %s · %s", r.Policy.File, ui.Short(r.Policy.Digest[:]), pinned(r.Policy))},
+		{"time", r.Time.Format(time.RFC3339) + clock},
+	}))
+	b.WriteString("\n")
+	var lines []ui.ClaimLine
+	for _, c := range r.Claims {
+		lines = append(lines, ui.ClaimLine{Grade: c.Grade.String(), Name: c.Name, Detail: c.Detail, Wrong: c.Short()})
+	}
+	b.WriteString(p.Claims(lines))
+	b.WriteString("\n")
+	b.WriteString(a.verdict(r))
+	return b.String()
+}
+
+func pinned(p *evidence.Policy) string {
+	switch n := len(p.Unpinned()); n {
+	case 0:
+		return "every key pinned"
+	case 1:
+		return "UNPINNED: " + p.Unpinned()[0] + " was never confirmed"
+	default:
+		return fmt.Sprintf("UNPINNED: %d keys were never confirmed", n)
+	}
+}
+
+func (a *app) verdict(r *evidence.Report) string {
+	p := a.ui.Page
+	if r.Verified {
+		return p.Verdict(true, fmt.Sprintf("%s demanded, %d shown", ui.Count(int64(r.Demanded), "claim", "claims"), r.Shown))
+	}
+	var why []string
+	if n := len(r.Problems); n > 0 {
+		why = append(why, ui.Count(int64(n), "thing is wrong", "things are wrong"))
+	}
+	if n := r.Demanded - r.Shown; n > 0 {
+		why = append(why, fmt.Sprintf("%d of %s demanded %s short", n, ui.Count(int64(r.Demanded), "claim", "claims"), verb(n, "falls", "fall")))
+	}
+	var b strings.Builder
+	b.WriteString(p.Verdict(false, strings.Join(why, "; ")))
+	var lines []ui.ClaimLine
+	for _, x := range r.Problems {
+		lines = append(lines, ui.ClaimLine{Name: x.Where, Detail: x.What, Wrong: true, More: next(x.Next)})
+	}
+	for _, c := range r.Claims {
+		if c.Short() {
+			l := ui.ClaimLine{Name: c.Name, Detail: fmt.Sprintf("%s: is %s, the policy wants %s", c.Detail, c.Grade, c.Least), Wrong: true}
+			if c.Where != "" {
+				l.More = append(l.More, c.Where)
+			}
+			l.More = append(l.More, next(c.Next)...)
+			lines = append(lines, l)
+		}
+	}
+	b.WriteString("\n")
+	b.WriteString(p.Claims(lines))
+	return b.String()
+}
+
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func next(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{"next: " + s}
+}
+
+func (a *app) explain(r *evidence.Report, name string) error {
+	c := r.Claim(name)
+	if c == nil {
+		return usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "there is no claim %q", name)
+	}
+	rows := [][2]string{{"claim", c.Name}, {"grade", c.Grade.String()}, {"demanded", c.Least.String()}, {"because", c.Detail}}
+	if c.Least == evidence.NotShown {
+		rows[2][1] = "no"
+	}
+	if c.Where != "" {
+		rows = append(rows, [2]string{"where", c.Where})
+	}
+	if c.Next != "" {
+		rows = append(rows, [2]string{"next", c.Next})
+	}
+	for _, p := range r.Problems {
+		rows = append(rows, [2]string{"wrong", p.Where + ": " + p.What})
+	}
+	return a.ui.Print(a.ui.Fields(rows))
+}

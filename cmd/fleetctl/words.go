@@ -1,0 +1,43 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+type wordsJSON struct {
+	What   string   `strict:"what"`
+	Digest string   `strict:"digest"`
+	Words  []string `strict:"words"`
+}
+
+func (a *app) wordsCmd() *cobra.Command {
+	return command("words FILE|HEX", "A digest in words, for reading aloud and for the other screen",
+		`Words writes a SHA-256, of a file or given in hex, as PGP words: two-syllable
+words at even positions, three-syllable words at odd ones, so that a swapped
+or dropped word is heard.`,
+		"  fleetctl words plan.yaml\n  fleetctl words 8c1f02de…", cobra.ExactArgs(1),
+		func(_ *cobra.Command, args []string) error {
+			what := args[0]
+			digest, err := hex.DecodeString(strings.ReplaceAll(what, " ", ""))
+			if _, serr := os.Stat(what); serr == nil {
+				data, err := readFile(what)
+				if err != nil {
+					return err
+				}
+				sum := sha256.Sum256(data)
+				digest = sum[:]
+			} else if err != nil || len(digest) == 0 || len(digest) > 64 {
+				return usagef("", "%q is neither a file nor a digest in hex", what)
+			}
+			return a.emit(&wordsJSON{what, hex.EncodeToString(digest), words.Encode(digest)},
+				a.ui.Fields([][2]string{{what, fmt.Sprintf("%x", digest)}}), "\n", a.ui.Words(digest, 4, true))
+		})
+}

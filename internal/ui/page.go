@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 )
@@ -65,7 +66,7 @@ func (p Page) Width() int { return p.width }
 // Plain says whether only words are wanted.
 func (p Page) Plain() bool { return p.plain }
 
-// Style is what a piece of text means; how that looks is decided here.
+// Style is what a piece of text means; how that styles is decided here.
 type Style int
 
 // The meanings. The first four are the grades of a claim.
@@ -82,15 +83,15 @@ const (
 )
 
 // The colours are the terminal's own sixteen, so that they suit its theme.
-var codes = [...]string{
-	Proven:   "32",
-	Attested: "36",
-	Device:   "33",
-	NotShown: "2",
-	Wrong:    "1;31",
-	Where:    "2",
-	Name:     "1",
-	Heading:  "1",
+var styles = [...]lipgloss.Style{
+	Proven:   lipgloss.NewStyle().Foreground(lipgloss.Green),
+	Attested: lipgloss.NewStyle().Foreground(lipgloss.Cyan),
+	Device:   lipgloss.NewStyle().Foreground(lipgloss.Yellow),
+	NotShown: lipgloss.NewStyle().Faint(true),
+	Wrong:    lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red),
+	Where:    lipgloss.NewStyle().Faint(true),
+	Name:     lipgloss.NewStyle().Bold(true),
+	Heading:  lipgloss.NewStyle().Bold(true),
 }
 
 // Style gives the text its meaning's look.
@@ -98,14 +99,14 @@ func (p Page) Style(s Style, text string) string { return p.paint(s, Clean(text)
 
 // paint is Style for text that has been cleaned.
 func (p Page) paint(s Style, text string) string {
-	if !p.color || text == "" || s <= Text || int(s) >= len(codes) {
+	if !p.color || text == "" || s <= Text || int(s) >= len(styles) {
 		return text
 	}
-	return "\x1b[" + codes[s] + "m" + text + "\x1b[m"
+	return styles[s].Inline(true).Render(text)
 }
 
 // width counts columns, in which a wide character takes two.
-func width(s string) int { return ansi.StringWidth(s) }
+func width(s string) int { return lipgloss.Width(s) }
 
 // pad fills up to n columns.
 func pad(s string, n int) string { return s + spaces(n-width(s)) }

@@ -61,16 +61,20 @@ func (d *demo) run() error {
 		}
 	}
 	p := d.a.ui.Page
-	return d.a.ui.Print("\n", p.Header("what is left", ""), p.Fields([][2]string{
-		{"directory", d.dir + "   " + fmt.Sprintf("(made in %.1f s)", d.a.now().Sub(start).Seconds())},
-		{"evidence", filepath.Join(d.dir, "evidence.tar")},
-		{"page", filepath.Join(d.dir, "ceremony", "index.html")},
-		{"try", "cd " + d.dir + " && export SOFTHSM2_CONF=$PWD/softhsm2.conf"},
-		{"", "fleetctl show ceremony"},
-		{"", "fleetctl verify evidence.tar --policy policy.yaml --explain key.possession"},
-		{"", "printf X | dd of=evidence.tar bs=1 seek=20000 conv=notrunc   # then verify again"},
-	}))
+	lines := p.Fields([][2]string{
+		{"directory", fmt.Sprintf("%s   made in %.1f s", d.dir, d.a.now().Sub(start).Seconds())},
+		{"evidence", "evidence.tar"},
+		{"page", "ceremony/index.html"},
+	})
+	return d.a.ui.Print("\n", p.Header("what is left, and what to try", ""), lines, "\n",
+		commandLine("cd "+d.dir+" && export SOFTHSM2_CONF=$PWD/softhsm2.conf"),
+		commandLine("fleetctl show ceremony"),
+		commandLine("fleetctl verify evidence.tar --policy policy.yaml --explain key.possession"),
+		commandLine("printf X | dd of=evidence.tar bs=1 seek=20000 conv=notrunc   # then verify again"))
 }
+
+// commandLine is a command to copy: whole, whatever the width.
+func commandLine(s string) string { return "   $ " + s + "\n" }
 
 func (d *demo) chapter(title string) {
 	d.n++
@@ -85,8 +89,29 @@ func (d *demo) done(format string, args ...any) {
 
 // do runs a command as its user would, and shows it.
 func (d *demo) do(args ...string) ([]byte, error) {
-	d.say(d.a.ui.Style(ui.Where, "   $ fleetctl "+shellLine(args)), "\n")
+	d.show(args)
 	return d.quietly(args...)
+}
+
+// show prints a command as a shell takes it, folded between its arguments.
+func (d *demo) show(args []string) {
+	const lead, more = "   $ ", "       "
+	room := d.a.ui.Width() - len(more) - 2
+	line := lead + "fleetctl"
+	for i := 0; i < len(args); i++ {
+		word := shellWord(args[i])
+		if strings.HasPrefix(word, "--") && i+1 < len(args) {
+			i++
+			word += " " + shellWord(args[i]) // a flag stays with its value
+		}
+		if strings.TrimSpace(line) != "$ fleetctl" && len(line)+1+len(word) > room {
+			d.say(d.a.ui.Style(ui.Where, line+" \\"), "\n")
+			line = more + word
+			continue
+		}
+		line += " " + word
+	}
+	d.say(d.a.ui.Style(ui.Where, line), "\n")
 }
 
 // quietly runs a command without showing it; its result is JSON.
@@ -95,21 +120,17 @@ func (d *demo) quietly(args ...string) ([]byte, error) {
 	sub := newApp(strings.NewReader(""), &out, &talk)
 	sub.now, sub.random = d.a.now, d.a.random
 	if code := sub.run(append(args, "--format", "json", "--plain")); code != exitDone {
-		return nil, &exitError{code, strict.Errorf("", "the demo's command failed: fleetctl %s", shellLine(args)).WithHint("%s", strings.TrimSpace(talk.String()))}
+		return nil, &exitError{code, strict.Errorf("", "the demo's command failed: fleetctl %s", strings.Join(args, " ")).WithHint("%s", strings.TrimSpace(talk.String()))}
 	}
 	return out.Bytes(), nil
 }
 
-// shellLine writes arguments as a shell takes them.
-func shellLine(args []string) string {
-	quoted := make([]string, len(args))
-	for i, s := range args {
-		if strings.ContainsAny(s, " ;?&%*'\"$") {
-			s = "'" + s + "'"
-		}
-		quoted[i] = s
+// shellWord writes an argument as a shell takes it.
+func shellWord(s string) string {
+	if strings.ContainsAny(s, " ;?&%*'\"$") {
+		return "'" + s + "'"
 	}
-	return strings.Join(quoted, " ")
+	return s
 }
 
 // get reads a field of a command's JSON result.
@@ -124,7 +145,8 @@ func get(result []byte, field string) string {
 func (d *demo) verify() error {
 	d.chapter("a stranger verifies, offline")
 	args := []string{"verify", "evidence.tar", "--policy", "policy.yaml"}
-	d.say(d.a.ui.Style(ui.Where, "   $ fleetctl "+shellLine(args)), "\n\n")
+	d.show(args)
+	d.say("\n")
 	began := time.Now()
 	if err := d.a.verify("evidence.tar", verifyOptions{policy: "policy.yaml"}); err != nil {
 		return err

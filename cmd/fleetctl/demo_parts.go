@@ -2,10 +2,12 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/crypto/ed25519"
 	"golang.org/x/crypto/ssh"
@@ -14,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
 // softHSM is where Debian's packages put SoftHSM's library.
@@ -115,7 +118,8 @@ func (d *demo) plan() error {
 	if err != nil {
 		return err
 	}
-	d.done("log %s", get(r, "vkey"))
+	origin, _, _ := strings.Cut(get(r, "vkey"), "+")
+	d.done("an empty log, %s, and beside it the guard of its key", origin)
 	args := []string{"plan", "new", "--mode", "rehearsal", "--fleet", "backup-demo", "--namespace", demoNamespace,
 		"--from-tokens", "--module", d.module, "--label-prefix", "fleet-", "--hsms", fmt.Sprint(d.hsms),
 		"--pin", "file:" + filepath.Join(d.dir, "pins", "%s")}
@@ -177,7 +181,7 @@ func (d *demo) ceremony() error {
 	if r, err = d.do("bundle", "build", "ceremony"); err != nil {
 		return err
 	}
-	d.done("fleet-keys.json %s", get(r, "sha256"))
+	d.done("fleet-keys.json, SHA-256 %s…", shortHex(get(r, "sha256")))
 	return nil
 }
 
@@ -215,7 +219,7 @@ func (d *demo) countersign() error {
 	d.done("in the operator's HSM, bound to that statement")
 	r, err := d.do("bundle", "assemble", "ceremony")
 	if err == nil {
-		d.done("bundle.json %s", get(r, "sha256"))
+		d.done("bundle.json, SHA-256 %s…", shortHex(get(r, "sha256")))
 	}
 	return err
 }
@@ -236,7 +240,13 @@ func (d *demo) evidence() error {
 	}
 	r, err := d.do("evidence", "pack", "ceremony", "--out", "evidence.tar")
 	if err == nil {
-		d.done("evidence.tar: %s files, %s bytes, identity %s", get(r, "files"), get(r, "size"), get(r, "identity"))
+		d.done("evidence.tar: %s files, identity %s…", get(r, "files"), shortHex(get(r, "identity")))
 	}
 	return err
+}
+
+// shortHex groups the first eight bytes of a digest in hex.
+func shortHex(s string) string {
+	b, _ := hex.DecodeString(s)
+	return ui.Short(b)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -18,8 +19,11 @@ func (v *verifier) evidence(files Files, sealed bool) {
 		}
 	}
 	for _, path := range files.Paths() {
-		if !known(path) {
+		switch {
+		case !known(path):
 			v.problem(path, "", "is no file of an evidence package: it is unbound")
+		case strings.HasPrefix(path, closeSignoffs):
+			v.problem(path, "", "is a close sign-off, which this version can't verify: it is unbound")
 		}
 	}
 	signed := false
@@ -180,7 +184,8 @@ func unlisted(path string) bool {
 func (v *verifier) page(files Files) (note string) {
 	have, ok := files[PageFile]
 	if !ok {
-		return "" // if the close record lists it, that it is missing is said there
+		v.problem(PageFile, "", "is missing")
+		return ""
 	}
 	if !bytes.Contains(have, []byte(`content="`+pageVersion+`"`)) {
 		return "; the page is of another version and was compared with nothing"

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,12 +49,25 @@ func usagef(hint, format string, args ...any) error {
 	return usage(strict.Errorf("", format, args...).WithHint("%s", hint))
 }
 
-// wrong marks an error as a fault of what was given to be checked.
+// wrong marks an error as a fault of what was given to be checked. A file that
+// isn't there was never checked.
 func wrong(err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return usage(missing(err))
 	}
 	return &exitError{exitWrong, err}
+}
+
+// missing names a file that isn't there as every other fault names its file.
+func missing(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) && errors.Is(err, fs.ErrNotExist) {
+		return strict.Errorf(p.Path, "no such file or directory")
+	}
+	return err
 }
 
 // errQuiet ends a command whose output has said everything.
@@ -111,7 +124,7 @@ func (a *app) run(args []string) int {
 		if a.ui == nil { // the flags themselves were wrong
 			a.ui, _ = ui.New(ui.Options{Stdout: a.stdout, Stderr: a.stderr, Stdin: a.stdin})
 		}
-		a.ui.Error(err)
+		a.ui.Error(plainly(err))
 	}
 	return exitCode(err)
 }
@@ -145,7 +158,12 @@ func command(use, short, long, example string, args cobra.PositionalArgs, run fu
 	return &cobra.Command{Use: use, Short: short, Long: long, Example: example, RunE: run,
 		Args: func(cmd *cobra.Command, got []string) error {
 			if err := args(cmd, got); err != nil {
-				return usagef("usage: "+cmd.UseLine()+"\nsee fleetctl "+cmd.CommandPath()[len("fleetctl "):]+" --help", "%v", err)
+				wants := strings.TrimSpace(strings.TrimPrefix(cmd.Use, cmd.Name()))
+				if wants == "" {
+					wants = "no argument"
+				}
+				return usagef("usage: "+cmd.UseLine()+"\nsee "+cmd.CommandPath()+" --help", "%s takes %s, and was given %s",
+					cmd.CommandPath(), wants, ui.Count(int64(len(got)), "argument", "arguments"))
 			}
 			return nil
 		}}
@@ -169,7 +187,7 @@ func group(use, short string, children ...*cobra.Command) *cobra.Command {
 func required(cmd *cobra.Command, names ...string) error {
 	for _, n := range names {
 		if f := cmd.Flags().Lookup(n); f != nil && f.Value.String() == "" {
-			return usagef("see "+cmd.CommandPath()+" --help", "--%s is missing: %s", n, f.Usage)
+			return usagef("see "+cmd.CommandPath()+" --help", "--%s is missing: %s", n, strings.ReplaceAll(f.Usage, "`", ""))
 		}
 	}
 	return nil
@@ -178,7 +196,7 @@ func required(cmd *cobra.Command, names ...string) error {
 func readFile(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, usage(fmt.Errorf("%w", err))
+		return nil, usage(missing(err))
 	}
 	return data, nil
 }

@@ -48,7 +48,7 @@ from the transcript up to the fleet check, byte for byte.`,
 				}
 				a.ui.Say(a.deltaText(nil, set, bundle.Diff(nil, set)), "\n")
 				return a.stepped(j, ceremony.ArtifactFile, set.Raw())
-			})
+			}, ceremony.ActRelease)
 		})
 }
 
@@ -78,7 +78,7 @@ party checks before it signs: plan and transcript up to the release. From epoch
 					return err
 				}
 				return a.stepped(j, out, r.Raw())
-			})
+			}, ceremony.ActRequest)
 		})
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "the request's new `file`")
@@ -139,7 +139,7 @@ and only then stores and records it. A file that doesn't verify changes nothing.
 				}
 				return a.stepped(j, args[1], data, [2]string{"signed by", fmt.Sprintf("%s, epoch %d, %s",
 					party.Name, r.Statement.Epoch, strict.FormatTime(r.Statement.Time()))})
-			})
+			}, ceremony.ActResponse, ceremony.ActLog)
 		})
 }
 
@@ -179,7 +179,7 @@ verifies the signature again in software before it is recorded.`,
 					return err
 				}
 				return a.stepped(j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
-			})
+			}, ceremony.ActCountersign)
 		})
 	c.Flags().StringVar(&key, "key", "", keyHelp)
 	return c

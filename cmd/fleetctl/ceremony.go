@@ -2,9 +2,13 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -194,20 +198,44 @@ file of the package. Its hash is the evidence's identity.`,
 					return err
 				}
 				return a.ceremonyResult(args[0], j.Account())
-			})
+			}, ceremony.ActClose)
 		})
 }
 
-// withJournal opens a ceremony's folder for one step. A step that the order of
-// the ceremony forbids is the caller's to mend.
-func (a *app) withJournal(dir string, do func(*ceremony.Journal) error) error {
+// withJournal opens a ceremony's folder for one of the acts. One that the order
+// of the ceremony forbids is the caller's to mend, and is refused before
+// anything is shown or done.
+func (a *app) withJournal(dir string, do func(*ceremony.Journal) error, acts ...ceremony.Act) error {
+	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
+		return usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", shellWord(dir)))
+	}
 	j, err := ceremony.OpenJournal(dir, a.now, a.random)
 	if err != nil {
-		if _, ok := err.(*strict.Error); ok {
-			return usage(err)
+		var e *strict.Error
+		if errors.As(err, &e) && e.File == dir {
+			return err // another process is at work on it
 		}
-		return err
+		return wrong(err)
 	}
 	defer j.Close()
+	if err := inTurn(j, acts); err != nil {
+		return usage(err)
+	}
 	return do(j)
+}
+
+// inTurn says whether one of the acts is the ceremony's next.
+func inTurn(j *ceremony.Journal, acts []ceremony.Act) error {
+	c := j.Account()
+	step, ok := c.Next()
+	switch {
+	case len(acts) == 0 || !c.Ended() && ok && slices.Contains(acts, step.Act):
+		return nil
+	case c.Abort != nil:
+		return strict.Errorf(j.Dir(), "the ceremony was aborted, and nothing follows on that: %s", c.Abort.Reason)
+	case c.Close != nil:
+		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\nfleetctl evidence pack "+shellWord(j.Dir())+" --out evidence.tar")
+	}
+	return strict.Errorf(j.Dir(), "it is not the turn of %q: the next step is %q", acts[0], step.Act).
+		WithHint("%s", nextCommand(string(step.Act), shellWord(j.Dir())))
 }

@@ -141,7 +141,7 @@ the log already is not added again.`,
 						return err
 					}
 					return a.importProof(j, ceremony.ProofFile, proof)
-				})
+				}, ceremony.ActLog)
 			}
 			leaf, err := readFile(args[0])
 			if err != nil {

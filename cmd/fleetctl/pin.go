@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -35,4 +37,26 @@ func pinSource(s string) string {
 		return "file:" + s
 	}
 	return s
+}
+
+// hinted is an error with what to do next.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Hint() string  { return e.hint }
+func (e *hinted) Unwrap() error { return e.error }
+
+// plainly adds, to what a token answered about a PIN, what that means.
+func plainly(err error) error {
+	switch {
+	case errors.Is(err, hsm.ErrPINIncorrect):
+		return &hinted{err, "the PIN is wrong; it was tried once, since too many tries lock a token"}
+	case errors.Is(err, hsm.ErrPINLocked):
+		return &hinted{err, "the PIN is locked; the token's security officer can set a new one"}
+	case errors.Is(err, hsm.ErrPINLength):
+		return &hinted{err, "the PIN is too short or too long for this token"}
+	}
+	return err
 }

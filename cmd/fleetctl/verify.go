@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,9 @@ and nothing in the file is wrong.`,
 			if o.policy == "" {
 				return usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
 			}
+			if !slices.Contains(objectTypes, evidence.Type(o.expect)) {
+				return usagef("it is evidence, bundle, statement or transcript", "--expect is %q", o.expect)
+			}
 			return a.verify(args[0], o)
 		})
 	f := c.Flags()
@@ -50,6 +54,8 @@ and nothing in the file is wrong.`,
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
 	return c
 }
+
+var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeStatement, evidence.TypeTranscript}
 
 func (a *app) verify(file string, o verifyOptions) error {
 	data, err := readFile(o.policy)
@@ -74,6 +80,9 @@ func (a *app) verify(file string, o verifyOptions) error {
 	if err != nil {
 		return usage(err)
 	}
+	if r.Object == "" && a.format == "text" && !o.quiet {
+		return wrong(strict.Errorf(in.File, "is nothing that can be verified").WithHint("%s", "verify takes evidence packages, bundles, statements and transcripts; what this is says\nfleetctl show "+shellWord(file)))
+	}
 	switch {
 	case o.quiet:
 	case a.format == "json":
@@ -96,7 +105,7 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 		in.File = "standard input"
 		in.Data, err = io.ReadAll(a.stdin)
 	} else if info, serr := os.Stat(file); serr != nil {
-		return in, usage(serr)
+		return in, usage(missing(serr))
 	} else if info.IsDir() {
 		in.Folder, err = evidence.ReadFolder(file)
 		if err != nil {

@@ -1,0 +1,227 @@
+//go:build cgo && unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/durable"
+)
+
+// TestMain makes this binary fleetctl itself where it is called by that name:
+// scripts run the real program, its own new processes included.
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"fleetctl": main}) }
+
+// TestScripts are the stories in testdata/script: a newcomer's life and every
+// error, each with its exit code, its words, and what must not have happened.
+//
+// A script may say "life STAGE": it then stands where a fleet of two HSMs has
+// come to that stage (see stages), with tokens, keys and files of its own.
+func TestScripts(t *testing.T) {
+	needSoftHSM(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setupScript,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip,
+			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "nss" {
+				return nssModule() != "", nil
+			}
+			return false, fmt.Errorf("no condition %q", cond)
+		},
+	})
+}
+
+func modulePath() string {
+	for _, path := range softHSM {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+func nssModule() string {
+	for _, pattern := range []string{"/usr/lib/*/libsoftokn3.so", "/usr/lib/*/nss/libsoftokn3.so", "/usr/lib64/libsoftokn3.so"} {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
+}
+
+// needSoftHSM skips without SoftHSM, except in CI, where a skip would hide that
+// nothing was tested.
+func needSoftHSM(t testing.TB) string {
+	t.Helper()
+	path := modulePath()
+	switch {
+	case path != "":
+	case os.Getenv("CI") == "true":
+		t.Fatal("SoftHSM is not installed (apt-get install softhsm2), and CI must have it")
+	default:
+		t.Skip("SoftHSM is not installed (apt-get install softhsm2): its tokens are these tests' HSMs")
+	}
+	return path
+}
+
+func setupScript(env *testscript.Env) error {
+	if err := writeSoftHSM(env.WorkDir); err != nil {
+		return err
+	}
+	for name, value := range workVars(env.WorkDir) {
+		env.Setenv(name, value)
+	}
+	env.Setenv("NSS", nssModule())
+	env.Setenv("CI", os.Getenv("CI"))
+	return nil
+}
+
+// workVars are the variables that scripts use; what they name is below dir.
+func workVars(dir string) map[string]string {
+	key := func(label string) string {
+		return fmt.Sprintf("pkcs11:token=%s;id=%%01?module-path=%s&pin-source=file:%s/pins/%s", label, modulePath(), dir, label)
+	}
+	return map[string]string{
+		"SOFTHSM2_CONF": filepath.Join(dir, "softhsm2.conf"), "MODULE": modulePath(), "NS": demoNamespace,
+		"OPERATOR": key("operator"), "PARTY": key("thirdparty"), "PIN": "file:" + dir + "/pins/pin", "SO": "file:" + dir + "/pins/so",
+	}
+}
+
+func writeSoftHSM(dir string) error {
+	err := errors.Join(os.MkdirAll(filepath.Join(dir, "tokens"), 0o700), os.MkdirAll(filepath.Join(dir, "pins"), 0o700))
+	return errors.Join(err, os.WriteFile(filepath.Join(dir, "softhsm2.conf"), fmt.Appendf(nil, softHSMConf, dir), 0o600))
+}
+
+// exits CODE COMMAND… runs a command that must end with exactly this code.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG…]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s\nstdout: %s\nstderr: %s", code, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// life STAGE puts a fleet's life, as far as the stage, into the script's
+// directory.
+func cmdLife(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: life STAGE")
+	}
+	ts.Check(copyLife(args[0], ts.Getenv("WORK")))
+}
+
+// json FILE [FIELD VALUE] demands one JSON value, and that of a field.
+func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
+	var v any
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil || d.More() {
+		ts.Fatalf("%s is not one JSON value: %v\n%s", args[0], err, ts.ReadFile(args[0]))
+	}
+	if len(args) < 3 {
+		return
+	}
+	object, _ := v.(map[string]any)
+	if got := fmt.Sprint(object[args[1]]); (got == args[2]) == neg {
+		ts.Fatalf("%s is %q, want %q (negated: %v)", args[1], got, args[2], neg)
+	}
+}
+
+// hold FILE keeps a lock until the script ends, as another process would.
+func cmdHold(ts *testscript.TestScript, _ bool, args []string) {
+	unlock, err := durable.Lock(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(unlock)
+}
+
+// cut FILE N takes N bytes off a file's end.
+func cmdCut(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	data := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(data[:len(data)-n]), 0o600))
+}
+
+// flip FILE TEXT changes the case bit of a byte right after TEXT.
+func cmdFlip(ts *testscript.TestScript, _ bool, args []string) {
+	data := []byte(ts.ReadFile(args[0]))
+	i := bytes.Index(data, []byte(args[1]))
+	if i < 0 || i+len(args[1]) >= len(data) {
+		ts.Fatalf("%s has no %q", args[0], args[1])
+	}
+	data[i+len(args[1])] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
+}
+
+// addfile ARCHIVE PATH adds a file to a package and seals its manifest again.
+func cmdAddFile(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := evidence.Unpack(args[0], []byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	files[args[1]] = []byte("not of this package\n")
+	files[evidence.ManifestFile] = files.Manifest()
+	data, err := evidence.Pack(files)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
+}
+
+// sub FILE OLD NEW replaces text that must be there.
+func cmdSub(ts *testscript.TestScript, _ bool, args []string) {
+	data := ts.ReadFile(args[0])
+	unescape := strings.NewReplacer(`\n`, "\n").Replace
+	if !strings.Contains(data, unescape(args[1])) {
+		ts.Fatalf("%s has no %q", args[0], args[1])
+	}
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(data, unescape(args[1]), unescape(args[2]))), info.Mode()))
+}
+
+// absent TEXT DIR demands that no file below DIR holds the text.
+func cmdAbsent(ts *testscript.TestScript, _ bool, args []string) {
+	found, err := filesWith(ts.MkAbs(args[1]), []byte(args[0]))
+	ts.Check(err)
+	if len(found) > 0 {
+		ts.Fatalf("%q is in %s", args[0], strings.Join(found, ", "))
+	}
+}
+
+// pinfile FILE PIN writes a PIN file that only its owner reads.
+func cmdPINFile(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(args[0])), 0o700))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
+}
+
+// sshkey NAME makes a person's key.
+func cmdSSHKey(ts *testscript.TestScript, _ bool, args []string) {
+	for _, path := range args {
+		ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(path)), 0o700))
+		ts.Check(sshKey(ts.MkAbs(path)))
+	}
+}

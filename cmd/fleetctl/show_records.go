@@ -1,0 +1,137 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+// short is the beginning of some bytes' SHA-256.
+func short(data []byte) string {
+	h := sha256.Sum256(data)
+	return ui.Short(h[:])
+}
+
+// brief is enough of a digest to find it again a few lines further down.
+func brief(h [32]byte) string { return ui.Short(h[:])[:9] + "…" }
+
+// teller says in a line what each record of a transcript says. It remembers
+// which key an intent is about, since the records after it only count back.
+type teller struct{ keys map[int]string }
+
+func (t *teller) key(intent int) string {
+	if name, ok := t.keys[intent]; ok {
+		return name
+	}
+	return fmt.Sprintf("the key of record %d", intent)
+}
+
+func (t *teller) tell(r *ceremony.Record) string {
+	if r.Withheld() {
+		return "withheld"
+	}
+	switch c := r.Content.(type) {
+	case *ceremony.Open:
+		return fmt.Sprintf("%s begins; words %s, chosen by the %s", c.Ceremony, strings.Join(c.Words, " "), c.ChosenBy)
+	case *ceremony.Intake:
+		return fmt.Sprintf("%s is %s, serial %s", c.HSM, strings.TrimSpace(c.Model+" "+c.Firmware), c.Serial)
+	case *ceremony.Unlock:
+		return fmt.Sprintf("%s, PIN by %s: %s", c.HSM, c.Method, c.Result)
+	case *ceremony.Inventory:
+		return fmt.Sprintf("%s holds %s", c.HSM, ui.Count(int64(len(c.Objects)), "object", "objects"))
+	case *ceremony.Intent:
+		t.keys[r.N] = c.HSM + " " + c.Role
+		return fmt.Sprintf("%s: %s, CKA_ID %x…", t.key(r.N), c.Algorithm, c.ID[:min(4, len(c.ID))])
+	case *ceremony.FleetCheck:
+		return fmt.Sprintf("%s, %d checks each, firmware %s, majority %d", ui.Count(int64(len(c.Rows)), "HSM", "HSMs"), len(c.Checks), c.Firmware, c.Majority)
+	case *ceremony.Abort:
+		return "aborted: " + c.Reason
+	case *ceremony.Close:
+		return "closed over " + ui.Count(int64(len(c.Files)), "file", "files")
+	}
+	if text := t.tellKey(r.Content); text != "" {
+		return text
+	}
+	return tellRelease(r.Content)
+}
+
+// tellKey is about one key's records after its intent.
+func (t *teller) tellKey(content any) string {
+	switch c := content.(type) {
+	case *ceremony.Outcome:
+		text := fmt.Sprintf("%s: %s", t.key(c.Intent), c.Result)
+		if c.Reason != "" {
+			text += ", " + c.Reason
+		}
+		if len(c.PublicKey) > 0 {
+			text += " as " + brief(sha256.Sum256(c.PublicKey))
+		}
+		return text
+	case *ceremony.Attributes:
+		unread := 0
+		for _, r := range append(c.Private, c.Public...) {
+			if r.Code != "" {
+				unread++
+			}
+		}
+		return fmt.Sprintf("%s: %d read back, %d unreadable", t.key(c.Intent), len(c.Private)+len(c.Public)-unread, unread)
+	case *ceremony.NegativeTest:
+		return t.key(c.Intent) + ": " + tellAttempts(c.Attempts)
+	case *ceremony.Possession:
+		if len(c.Signature) == 0 {
+			return t.key(c.Intent) + ": possession shown without a signature"
+		}
+		return t.key(c.Intent) + ": answered its nonce"
+	case *ceremony.Found:
+		return fmt.Sprintf("%s: found again, %s", t.key(c.Intent), brief(c.PublicKey))
+	}
+	return ""
+}
+
+func tellAttempts(list []ceremony.Attempt) string {
+	refused, unstaged := 0, 0
+	var succeeded []string
+	for _, a := range list {
+		switch {
+		case a.Unstaged:
+			unstaged++
+		case a.Code == "CKR_OK":
+			succeeded = append(succeeded, a.Name)
+		default:
+			refused++
+		}
+	}
+	text := fmt.Sprintf("%d of %d refused", refused, len(list))
+	if unstaged > 0 {
+		text += fmt.Sprintf(", %d impossible", unstaged)
+	}
+	if len(succeeded) > 0 {
+		text += "; SUCCEEDED: " + strings.Join(succeeded, ", ")
+	}
+	return text
+}
+
+// tellRelease is about the records after the fleet check.
+func tellRelease(content any) string {
+	switch c := content.(type) {
+	case *ceremony.Release:
+		return "artifact " + brief(c.Artifact) + " may leave the room"
+	case *ceremony.Request:
+		return "request " + brief(c.Core) + " goes to third parties"
+	case *ceremony.Response:
+		st, err := bundle.ParseStatement("", c.Statement)
+		if err != nil {
+			return fmt.Sprintf("a statement by key %x… that can't be read", c.Key[:4])
+		}
+		return fmt.Sprintf("key %x… signed epoch %d", c.Key[:4], st.Epoch)
+	case *ceremony.Countersignature:
+		return fmt.Sprintf("form %s, key %s", c.Form, brief(sha256.Sum256(c.Key)))
+	case *ceremony.LogProof:
+		return fmt.Sprintf("bundle %s, proof %s", brief(c.Bundle), brief(c.Proof))
+	}
+	return "a record of a kind that this version has no words for"
+}

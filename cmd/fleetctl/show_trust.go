@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"encoding/pem"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+func explainPolicy(file string, data []byte, s *shown) error {
+	p, err := evidence.ParsePolicy(file, data)
+	if err != nil {
+		return err
+	}
+	s.Mode, s.title = p.Mode, ui.Short(p.Digest[:])
+	s.Next = "fleetctl verify FILE --policy " + shellWord(file)
+	s.fact("namespaces", strings.Join(p.Namespaces, ", "))
+	s.fact("keys", pinned(p))
+	for _, name := range p.Unpinned() {
+		s.fact("unconfirmed", name)
+	}
+	t := s.table("claims demanded", "claim", "at least")
+	for _, d := range p.Demands {
+		t.row(d.Claim, d.Least.String())
+	}
+	root, err := strict.ParseYAML(file, data, 1<<20)
+	if err != nil {
+		return err
+	}
+	pinnedTable(root, s)
+	if log := root.Get("log_policy"); log != nil {
+		return logPolicyTable("log_policy", []byte(log.Text), s)
+	}
+	return nil
+}
+
+// pinnedTable lists every pinned key with how it was confirmed.
+func pinnedTable(root *strict.Node, s *shown) {
+	text := func(n *strict.Node, field, none string) string {
+		if v := n.Get(field); v != nil && v.Text != "" {
+			return v.Text
+		}
+		return none
+	}
+	t := s.table("pinned keys", "who", "as", "key", "confirmed")
+	for _, list := range []struct{ field, as string }{{"people", ""}, {"third_parties", "third party"}, {"operators", "operator"}} {
+		n := root.Get(list.field)
+		if n == nil {
+			continue
+		}
+		for _, item := range n.Items {
+			as := list.as
+			if as == "" {
+				as = text(item, "role", "")
+			}
+			key := text(item, "key", "")
+			t.row(text(item, "name", ""), as, "…"+key[max(0, len(key)-12):], text(item, "confirmed", "NEVER"))
+		}
+	}
+}
+
+func explainPartyPolicy(file string, data []byte, s *shown) error {
+	p, err := thirdparty.ParsePolicy(file, data)
+	if err != nil {
+		return err
+	}
+	s.Mode = p.Mode
+	s.Next = "fleetctl thirdparty inspect REQUEST --policy " + shellWord(file) + " --ledger LEDGER --key KEY"
+	var algorithms []string
+	for _, a := range p.Algorithms {
+		algorithms = append(algorithms, string(a))
+	}
+	s.fact("signs for", strings.Join(p.Namespaces, ", "))
+	s.fact("algorithms", strings.Join(algorithms, ", "))
+	s.fact("roles", strings.Join(p.Roles, ", "))
+	s.fact("HSMs", fmt.Sprintf("at least %d", p.LeastHSMs))
+	return nil
+}
+
+func isLogPolicy(data []byte) bool {
+	for line := range strings.Lines(string(data)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return strings.HasPrefix(line, "log ") || strings.HasPrefix(line, "witness ")
+		}
+	}
+	return false
+}
+
+func explainLogPolicy(file string, data []byte, s *shown) error {
+	s.Next = "fleetctl verify BUNDLE --policy POLICY, with this under log_policy:"
+	return logPolicyTable(file, data, s)
+}
+
+func logPolicyTable(file string, data []byte, s *shown) error {
+	if len(data) == 0 {
+		return nil
+	}
+	p, err := auditlog.ParsePolicy(file, data)
+	if err != nil {
+		return err
+	}
+	t := s.table("logs and witnesses", "as", "name", "vkey")
+	for _, l := range p.Logs() {
+		t.row("log", l.Key.Name(), l.Key.String())
+	}
+	for _, w := range p.Witnesses() {
+		t.row("witness", w.Name, w.Key.String())
+	}
+	return nil
+}
+
+func explainProof(file string, data []byte, s *shown) error {
+	p, err := auditlog.ParseProof(file, data)
+	if err != nil {
+		return err
+	}
+	s.title = p.Checkpoint.Origin
+	s.Next = "fleetctl verify BUNDLE --policy POLICY --proof " + shellWord(file)
+	if of, ok := strings.CutSuffix(file, ".tlog-proof"); ok {
+		s.Next = "fleetctl verify " + shellWord(of) + " --policy POLICY"
+	}
+	s.fact("entry", fmt.Sprintf("%d, counted from 0", p.Index))
+	s.fact("path", ui.Count(int64(len(p.Hashes)), "hash", "hashes")+" from the leaf to the root")
+	checkpointFacts(p.Checkpoint, s)
+	return nil
+}
+
+func isCheckpoint(data []byte) bool {
+	return bytes.Contains(data[:min(len(data), 4096)], []byte("\n\n— "))
+}
+
+func explainCheckpoint(file string, data []byte, s *shown) error {
+	c, err := auditlog.ParseCheckpoint(file, data)
+	if err != nil {
+		return err
+	}
+	s.title = c.Origin
+	s.Next = "fleetctl verify BUNDLE --policy POLICY, with a proof that carries it"
+	checkpointFacts(c, s)
+	return nil
+}
+
+func checkpointFacts(c *auditlog.Checkpoint, s *shown) {
+	s.fact("log", c.Origin)
+	s.fact("size", ui.Count(int64(c.Size), "entry", "entries"))
+	s.fact("root", fmt.Sprintf("%x", c.Root))
+	t := s.table("signature lines", "key hash", "bytes", "name")
+	for _, x := range c.Signatures {
+		t.row(fmt.Sprintf("%08x", x.KeyHash), fmt.Sprint(len(x.Raw)), x.Name)
+	}
+}
+
+// sshsigBlob is what OpenSSH's PROTOCOL.sshsig has after the magic.
+type sshsigBlob struct {
+	Version                                            uint32
+	PublicKey, Namespace, Reserved, HashAlg, Signature string
+}
+
+// sshActs are the namespaces of our signatures (docs/SPEC.md).
+var sshActs = map[string]string{
+	"fleetctl-plan": "approves a plan", "fleetctl-session": "opens, resumes, reconvenes or aborts a session",
+	"fleetctl-exception": "accepts an exception", "fleetctl-request": "lets a request leave the room",
+	"fleetctl-countersign": "releases a countersignature", "fleetctl-signoff": "signs off",
+}
+
+func explainSSHSignature(file string, data []byte, s *shown) error {
+	block, rest := pem.Decode(data)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
+		return strict.Errorf(file, "begins like an SSH signature, but is not one whole armoured signature")
+	}
+	body, ok := bytes.CutPrefix(block.Bytes, []byte("SSHSIG"))
+	var blob sshsigBlob
+	if !ok || ssh.Unmarshal(body, &blob) != nil {
+		return strict.Errorf(file, "is armoured like an SSH signature, but holds no SSHSIG")
+	}
+	k, err := ssh.ParsePublicKey([]byte(blob.PublicKey))
+	if err != nil {
+		return strict.Errorf(file, "its public key can't be read: %v", err)
+	}
+	var sig ssh.Signature
+	if err := ssh.Unmarshal([]byte(blob.Signature), &sig); err != nil {
+		return strict.Errorf(file, "its signature can't be read: %v", err)
+	}
+	act, rehearsal := strings.CutSuffix(blob.Namespace, "-rehearsal")
+	what, known := sshActs[act]
+	switch {
+	case !known:
+		what = "no act of ours"
+	case rehearsal:
+		s.Mode = "rehearsal"
+	default:
+		s.Mode = "production"
+	}
+	s.title = blob.Namespace
+	s.fact("act", what)
+	s.fact("key", k.Type()+" "+ssh.FingerprintSHA256(k)+", by its own word")
+	s.fact("hash", blob.HashAlg)
+	s.fact("signature", sig.Format)
+	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < TEXT", shellWord(blob.Namespace), shellWord(file))
+	return nil
+}
+
+// explainPEM opens nothing: what begins so may be a private key.
+func explainPEM(file string, _ []byte, _ *shown) error {
+	return strict.Errorf(file, "is a PEM file, perhaps a private key: it is not opened").
+		WithHint("openssl pkey -in FILE -pubout gives the public half of one")
+}
+
+func isPublicKey(data []byte) bool {
+	return len(data) < 4096 && (publicKey(data) != nil || openSSHKey(data) != nil)
+}
+
+func publicKey(data []byte) *keys.Public {
+	der, err := strict.ParseBase64(strings.TrimSuffix(string(data), "\n"))
+	if err != nil {
+		return nil
+	}
+	k, err := keys.ParseSPKI(der)
+	if err != nil {
+		return nil
+	}
+	return k
+}
+
+func openSSHKey(data []byte) *sshsig.Key {
+	k, err := sshsig.ParsePublicKey(strings.TrimSuffix(string(data), "\n"))
+	if err != nil {
+		return nil
+	}
+	return k
+}
+
+func explainPublicKey(_ string, data []byte, s *shown) error {
+	s.Next = "confirm it with its owner over another channel, then pin it in a policy"
+	if k := openSSHKey(data); k != nil {
+		s.fact("key", k.Type()+" "+k.Fingerprint())
+		return nil
+	}
+	k := publicKey(data)
+	s.fact("key", string(k.Algorithm()))
+	s.fact("SPKI", hexWords(k.Fingerprint()))
+	if raw, ok := k.Ed25519(); ok {
+		s.fact("raw", fmt.Sprintf("%x", []byte(raw)))
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package testfleet
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ed25519"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+func softEd25519(name string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("testfleet key " + name))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// SoftSigner is a key in memory that follows from its name.
+func SoftSigner(alg keys.Algorithm, name string) Signer {
+	switch alg {
+	case keys.Ed25519:
+		k := softEd25519(name)
+		return signerOf(k.Public(), func(msg []byte) ([]byte, error) { return ed25519.Sign(k, msg), nil })
+	case keys.P256:
+		seed := sha256.Sum256([]byte("testfleet key " + name))
+		k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), seed[:])
+		if err != nil {
+			panic(err)
+		}
+		return signerOf(k.Public(), func(msg []byte) ([]byte, error) { return signP256(k, msg) })
+	}
+	panic("testfleet has no soft keys of " + string(alg))
+}
+
+func signerOf(public any, sign func([]byte) ([]byte, error)) Signer {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		panic(err)
+	}
+	p, err := keys.ParseSPKI(der)
+	if err != nil {
+		panic(err)
+	}
+	return Signer{p, sign}
+}
+
+// signP256 is deterministic (RFC 6979), with low S.
+func signP256(k *ecdsa.PrivateKey, msg []byte) ([]byte, error) {
+	der, err := k.Sign(nil, keys.Digest(keys.P256, msg), crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	var rs struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &rs); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, 64)
+	rs.R.FillBytes(raw[:32])
+	rs.S.FillBytes(raw[32:])
+	return keys.SignatureFromRaw(keys.P256, raw)
+}
+
+// SoftParties are parties whose keys are in memory and follow from the name.
+// The third party's ledger is in dir.
+func SoftParties(name, dir string) *Parties {
+	return &Parties{
+		ThirdParty: SoftSigner(keys.Ed25519, name+" third party"),
+		Operator:   SoftSigner(keys.P256, name+" operator"),
+		Log:        newSoftLog(name),
+		Ledger:     filepath.Join(dir, "ledger.jsonl"),
+	}
+}
+
+const logOrigin = "log.example/fleet"
+
+// decoys are entries that are in every log before the first bundle, so that
+// proofs have hashes in them.
+var decoys = [][]byte{[]byte("one"), []byte("two"), []byte("three"), []byte("four"), []byte("five")}
+
+// softLog is a log in memory, by golang.org/x/mod alone.
+type softLog struct {
+	mu     sync.Mutex
+	vkey   string
+	signer note.Signer
+	size   int64
+	hashes softHashes
+}
+
+type softHashes []tlog.Hash
+
+func (h softHashes) ReadHashes(at []int64) ([]tlog.Hash, error) {
+	list := make([]tlog.Hash, len(at))
+	for i, n := range at {
+		list[i] = h[n]
+	}
+	return list, nil
+}
+
+func newSoftLog(name string) *softLog {
+	key := softEd25519(name + " log")
+	vkey, err := note.NewEd25519VerifierKey(logOrigin, key.Public().(ed25519.PublicKey))
+	if err != nil {
+		panic(err)
+	}
+	hash := strings.Split(vkey, "+")[1]
+	s, err := note.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%s+%s", logOrigin, hash,
+		base64.StdEncoding.EncodeToString(append([]byte{1}, key.Seed()...))))
+	if err != nil {
+		panic(err)
+	}
+	l := &softLog{vkey: vkey, signer: s}
+	for _, d := range decoys {
+		l.add(d)
+	}
+	return l
+}
+
+func (l *softLog) VKey() string { return l.vkey }
+
+func (l *softLog) add(leaf []byte) {
+	stored, err := tlog.StoredHashes(l.size, leaf, l.hashes)
+	if err != nil {
+		panic(err)
+	}
+	l.hashes, l.size = append(l.hashes, stored...), l.size+1
+}
+
+func (l *softLog) Append(leaf []byte) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.add(leaf)
+	index := l.size - 1
+	path, err := tlog.ProveRecord(l.size, index, l.hashes)
+	if err != nil {
+		return nil, err
+	}
+	root, err := tlog.TreeHash(l.size, l.hashes)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", logOrigin, l.size, root)}, l.signer)
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "c2sp.org/tlog-proof@v1\nindex %d\n", index)
+	for _, h := range path {
+		fmt.Fprintf(&b, "%s\n", h)
+	}
+	fmt.Fprintf(&b, "\n%s", signed)
+	return []byte(b.String()), nil
+}

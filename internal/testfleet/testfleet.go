@@ -1,0 +1,366 @@
+// Package testfleet runs whole rehearsals for tests: tokens, keys, plan,
+// ceremony, third party, countersignature, log, evidence, through the library
+// calls that the commands make.
+//
+// [New] runs on tokens in memory: fast, the same bytes for the same options,
+// every private key in the test's hands, and tokens that can be told to
+// misbehave as no real one would. It shows what verifiers and engine do, and
+// nothing about PKCS#11. [SoftHSM] runs on real tokens of SoftHSM, with the
+// embedded log; whoever uses it calls [Main] from TestMain.
+package testfleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ed25519"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+// Options say what fleet; the zero value is 3 HSMs with one Ed25519 key each.
+type Options struct {
+	Name        string // distinguishes fleets: everything that is random follows from it
+	HSMs        int
+	Roles       []ceremony.DraftRole
+	Form        string // of the countersignature
+	Ciphersuite uint32
+	// Parties are another fleet's: the same third party, operator and log.
+	Parties *Parties
+	// After is the fleet of the epoch before.
+	After *Fleet
+	// Tokens lets a test put its hands on the tokens in memory before the run.
+	Tokens func([]*Token)
+	// Start is the first record's time.
+	Start time.Time
+	// To ends the life early.
+	To Stage
+}
+
+// Stage is how far a fleet's life is taken.
+type Stage int
+
+// The stages; the zero value is the whole life.
+const (
+	ToEnd      Stage = iota
+	ToRequest        // asked, not answered
+	ToLogged         // everything but the close
+	ToFleetRun       // the ceremony's run alone
+)
+
+// Signer is a private key of a party.
+type Signer struct {
+	Public *keys.Public
+	Sign   func(message []byte) ([]byte, error)
+}
+
+// Parties sign a fleet's epochs.
+type Parties struct {
+	ThirdParty, Operator Signer
+	Log                  Log
+	Ledger               string // the third party's
+}
+
+// Log takes a leaf and gives its proof.
+type Log interface {
+	VKey() string
+	Append(leaf []byte) (proof []byte, err error)
+}
+
+// Fleet is a fleet and all that its life has left.
+type Fleet struct {
+	Dir     string // of the ceremony
+	Plan    *ceremony.Plan
+	Site    *ceremony.Site
+	Policy  []byte // pins the plan's keys, each confirmed
+	Parties *Parties
+	People  map[string]ed25519.PrivateKey
+	Tokens  []*Token // in memory; nil on SoftHSM
+	Bench   ceremony.Bench
+
+	Request  *bundle.Request
+	Response *bundle.Response
+	Files    evidence.Files // the package's, MANIFEST among them
+	Archive  []byte
+	Account  *ceremony.Account
+
+	clock *clock
+}
+
+// Now is a time after everything in the fleet's life.
+func (f *Fleet) Now() time.Time { return f.clock.at.Add(time.Hour) }
+
+// Transcript is the transcript's bytes.
+func (f *Fleet) Transcript() []byte { return f.Files[ceremony.TranscriptFile] }
+
+// clock goes on by a second with each look: no two records have one time.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time {
+	c.at = c.at.Add(time.Second)
+	return c.at
+}
+
+// random is a stream that follows from a name.
+type random struct {
+	seed string
+	n    uint64
+	left []byte
+}
+
+// Random is a stream of bytes that follows from a name.
+func Random(name string) io.Reader { return &random{seed: name} }
+
+func (r *random) Read(p []byte) (int, error) {
+	for len(r.left) < len(p) {
+		sum := sha256.Sum256(fmt.Appendf(nil, "testfleet %s %d", r.seed, r.n))
+		r.left, r.n = append(r.left, sum[:]...), r.n+1
+	}
+	n := copy(p, r.left)
+	r.left = r.left[n:]
+	return n, nil
+}
+
+// New runs a rehearsal on tokens in memory.
+func New(t testing.TB, o Options) *Fleet {
+	t.Helper()
+	o = o.withDefaults()
+	f := &Fleet{Dir: filepath.Join(t.TempDir(), "ceremony"), Parties: o.Parties, clock: &clock{o.Start}}
+	if f.Parties == nil {
+		f.Parties = SoftParties(o.Name, filepath.Dir(f.Dir))
+	}
+	b := &Bench{}
+	var hsms []ceremony.PlanHSM
+	var sites []ceremony.SiteHSM
+	for i := range o.HSMs {
+		tok := NewToken(fmt.Sprintf("%s-%d", o.Name, i+1))
+		b.Tokens = append(b.Tokens, tok)
+		hsms = append(hsms, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: "lab", Serial: tok.About.Serial})
+		sites = append(sites, ceremony.SiteHSM{Name: hsms[i].Name, Module: "/nowhere/memory.so", Token: tok.About.Label, PIN: "file:/nowhere/pin"})
+	}
+	f.Tokens, f.Bench = b.Tokens, b
+	if o.Tokens != nil {
+		o.Tokens(b.Tokens)
+	}
+	f.must(t, f.prepare(o, hsms, sites))
+	f.must(t, f.live(o, Random(o.Name+" run")))
+	return f
+}
+
+// Prepared is a fleet with plan, site and policy whose ceremony hasn't begun.
+func Prepared(t testing.TB, o Options) *Fleet {
+	t.Helper()
+	o.To = -1
+	return New(t, o)
+}
+
+func (f *Fleet) must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("the test's fleet: %v", err)
+	}
+}
+
+func (o Options) withDefaults() Options {
+	if o.Name == "" {
+		o.Name = "test-fleet"
+	}
+	if o.HSMs == 0 {
+		o.HSMs = 3
+	}
+	if o.Roles == nil {
+		o.Roles = []ceremony.DraftRole{{Name: "session", Algorithm: keys.Ed25519}}
+	}
+	if o.Form == "" {
+		o.Form = bundle.FormBound
+	}
+	if o.Ciphersuite == 0 {
+		o.Ciphersuite = 1
+	}
+	if o.Start.IsZero() {
+		o.Start = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	}
+	if o.After != nil {
+		o.Parties, o.Start = o.After.Parties, o.After.Now()
+	}
+	return o
+}
+
+// Namespace is that of every fleet here.
+const Namespace = "rehearsal.example.backup.fleet_keys.v1"
+
+// prepare writes plan, site and policy.
+func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.SiteHSM) error {
+	third, ok := f.Parties.ThirdParty.Public.Ed25519()
+	if !ok {
+		return fmt.Errorf("a third party's key is Ed25519")
+	}
+	op := f.Parties.Operator.Public
+	d := &ceremony.Draft{
+		Mode: ceremony.Rehearsal, Fleet: "backup-test", Namespace: Namespace, Epoch: 1,
+		Majority: o.HSMs/2 + 1, HSMs: hsms, Roles: o.Roles, Threshold: 2,
+		ThirdParties:  []ceremony.ThirdParty{{Name: "auditor.example", Key: [32]byte(third), Ciphersuite: o.Ciphersuite}},
+		Countersigner: &ceremony.Countersigner{Name: "operator-1", Algorithm: op.Algorithm(), Key: op.SPKI(), Form: o.Form},
+		LogPolicy:     fmt.Sprintf("log %s\nquorum none\n", f.Parties.Log.VKey()),
+	}
+	if o.After != nil {
+		d.Epoch, d.Previous = o.After.Plan.Epoch+1, o.After.Account.Release.Artifact
+	}
+	f.People = map[string]ed25519.PrivateKey{}
+	for _, p := range []ceremony.Person{
+		{Name: "olga", Role: ceremony.Officer}, {Name: "omar", Role: ceremony.Officer}, {Name: "ozan", Role: ceremony.Officer},
+		{Name: "wanda", Role: ceremony.Witness}, {Name: "ada", Role: ceremony.Auditor},
+	} {
+		f.People[p.Name] = softEd25519(o.Name + " " + p.Name)
+		pub, err := ssh.NewPublicKey(f.People[p.Name].Public())
+		if err != nil {
+			return err
+		}
+		line := ssh.MarshalAuthorizedKey(pub)
+		p.Key = string(line[:len(line)-1])
+		d.People = append(d.People, p)
+	}
+	text, err := d.Write()
+	if err != nil {
+		return err
+	}
+	if f.Plan, err = ceremony.ParsePlan(ceremony.PlanFile, text); err != nil {
+		return err
+	}
+	site := "format: fleetctl site v1\nhsms:\n"
+	for _, s := range sites {
+		site += fmt.Sprintf("  - name: %s\n    module: %s\n    token: %q\n    pin: %s\n", s.Name, s.Module, s.Token, s.PIN)
+	}
+	if f.Site, err = ceremony.ParseSite("site.yaml", []byte(site), f.Plan); err != nil {
+		return err
+	}
+	f.Policy, err = evidence.NewPolicy(f.Plan, "made by the test")
+	return err
+}
+
+// Config is what a run of this fleet's ceremony takes.
+func (f *Fleet) Config(dir string, rnd io.Reader) ceremony.Config {
+	return ceremony.Config{
+		Dir: dir, Plan: f.Plan, Site: f.Site, Bench: f.Bench, Observer: quiet{}, Now: f.clock.now, Random: rnd,
+		Version: "test", Binary: sha256.Sum256([]byte("binary")), Words: []string{"aardvark", "adroitness", "zulu"},
+	}
+}
+
+type quiet struct{}
+
+func (quiet) Step(int, int, ceremony.Step) {}
+func (quiet) Done(string, int)             {}
+
+// live is a fleet's life, as the commands lead it.
+func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
+	if o.To < 0 {
+		return nil
+	}
+	if f.Account, err = ceremony.Run(context.Background(), f.Config(f.Dir, rnd)); err != nil || o.To == ToFleetRun {
+		return err
+	}
+	j, err := ceremony.OpenJournal(f.Dir, f.clock.now, rnd)
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	f.Account = j.Account()
+	if err := f.sign(o, j); err != nil || o.To == ToRequest {
+		return err
+	}
+	b, err := j.Assemble()
+	if err != nil {
+		return err
+	}
+	proof, err := f.Parties.Log.Append(b.Raw())
+	if err != nil {
+		return err
+	}
+	if _, err := j.ImportProof("proof", proof); err != nil || o.To == ToLogged {
+		return err
+	}
+	if _, err := evidence.Close(j); err != nil {
+		return err
+	}
+	if f.Files, f.Account, err = evidence.PackFolder(f.Dir, false); err != nil {
+		return err
+	}
+	f.Archive, err = evidence.Pack(f.Files)
+	return err
+}
+
+func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
+	if _, err = j.Build(); err != nil {
+		return err
+	}
+	var predecessor []byte
+	var previous []bundle.Signed
+	if o.After != nil {
+		b, err := o.After.Account.Bundle()
+		if err != nil {
+			return err
+		}
+		predecessor, previous = b.KeySet.Raw(), b.Statements
+	}
+	if f.Request, err = j.Request(predecessor, previous); err != nil || o.To == ToRequest {
+		return err
+	}
+	if f.Response, err = f.Answer(f.Request, f.clock.now()); err != nil {
+		return err
+	}
+	if _, err = j.ImportResponse(f.Response); err != nil {
+		return err
+	}
+	return j.Countersign(f.Parties.Operator.Public, f.Parties.Operator.Sign)
+}
+
+// Answer is what the third party answers to a request, at its time.
+func (f *Fleet) Answer(r *bundle.Request, now time.Time) (*bundle.Response, error) {
+	p, err := thirdparty.ParsePolicy("third-party policy", f.ThirdPartyPolicy())
+	if err != nil {
+		return nil, err
+	}
+	l, err := f.OpenLedger()
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	in, err := thirdparty.Inspect("request", r, p, l)
+	if err != nil {
+		return nil, err
+	}
+	return thirdparty.Sign(in, l, now, f.Parties.ThirdParty.Sign)
+}
+
+// OpenLedger opens the third party's.
+func (f *Fleet) OpenLedger() (*thirdparty.Ledger, error) {
+	raw, _ := f.Parties.ThirdParty.Public.Ed25519()
+	return thirdparty.OpenLedger(f.Parties.Ledger, [32]byte(raw))
+}
+
+// ThirdPartyPolicy lets this fleet pass and little else.
+func (f *Fleet) ThirdPartyPolicy() []byte {
+	return fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\n",
+		Namespace, len(f.Plan.HSMs))
+}
+
+// absent skips for want of something, except in CI, where a skip would hide
+// that nothing was tested.
+func absent(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s, and CI must have it", what)
+	}
+	t.Skip(what)
+}

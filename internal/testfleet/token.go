@@ -1,0 +1,285 @@
+package testfleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+// Coded is a token's refusal with its return code.
+type Coded string
+
+func (c Coded) Error() string { return "the token answered " + string(c) }
+
+// Token is a token in memory. Left alone it does what a good one does; its
+// hooks make it do what no software token can be brought to.
+type Token struct {
+	About   token.Info
+	Calls   []string // every method called, in order
+	Foreign []token.Object
+
+	// Before runs before every method; its error is the method's, and then
+	// nothing is done.
+	Before func(call string) error
+	// After runs once a method has done its work; its error is the method's.
+	After func(call string) error
+	// The answers, changed.
+	OnAttack     func([]token.Attempt) []token.Attempt
+	OnAttributes func(private []token.Reading) []token.Reading
+	OnSign       func(signature []byte) []byte
+	OnGenerate   func(token.Generated) token.Generated
+	OnProbe      func(spki []byte, objects []token.Object) ([]byte, []token.Object)
+
+	name  string
+	in    bool
+	order []string
+	keys  map[string]*softKey
+}
+
+type softKey struct {
+	spec   token.KeySpec
+	signer Signer
+}
+
+// NewToken is an empty token whose serial and keys follow from its name.
+func NewToken(name string) *Token {
+	sum := sha256.Sum256([]byte(name))
+	return &Token{
+		name: name, keys: map[string]*softKey{},
+		About: token.Info{
+			Label: name, Manufacturer: "testfleet", Model: "memory", Serial: fmt.Sprintf("%x", sum[:8]),
+			Hardware: "1.0", Firmware: "1.0", Initialized: true, LoginRequired: true,
+		},
+	}
+}
+
+// Key is the private key under an id; nil where there is none.
+func (t *Token) Key(id []byte) *Signer {
+	if k := t.keys[string(id)]; k != nil {
+		return &k.signer
+	}
+	return nil
+}
+
+// Keys is the number of keys on the token.
+func (t *Token) Keys() int { return len(t.keys) }
+
+func (t *Token) call(name string, work func() error) error {
+	t.Calls = append(t.Calls, name)
+	if t.Before != nil {
+		if err := t.Before(name); err != nil {
+			return err
+		}
+	}
+	if work != nil {
+		if err := work(); err != nil {
+			return err
+		}
+	}
+	if t.After != nil {
+		return t.After(name)
+	}
+	return nil
+}
+
+// Info: see ceremony.Token, as for all that follow.
+func (t *Token) Info() (token.Info, error) { return t.About, t.call("Info", nil) }
+
+// Login takes any PIN.
+func (t *Token) Login([]byte) error {
+	return t.call("Login", func() error { t.in = true; return nil })
+}
+
+// Objects are the halves of its keys, and what is foreign.
+func (t *Token) Objects() (list []token.Object, err error) {
+	err = t.call("Objects", func() error {
+		if !t.in {
+			return Coded("CKR_USER_NOT_LOGGED_IN")
+		}
+		list = t.objects()
+		return nil
+	})
+	return list, err
+}
+
+func (t *Token) objects() []token.Object {
+	var list []token.Object
+	for _, id := range t.order {
+		list = append(list, token.Object{Class: "private", ID: []byte(id)}, token.Object{Class: "public", ID: []byte(id)})
+	}
+	return append(list, t.Foreign...)
+}
+
+// Generate makes a key pair.
+func (t *Token) Generate(s token.KeySpec) (g token.Generated, err error) {
+	err = t.call("Generate", func() error {
+		if !t.in {
+			return Coded("CKR_USER_NOT_LOGGED_IN")
+		}
+		k := &softKey{s, SoftSigner(keys.Algorithm(s.Algorithm), fmt.Sprintf("%s %x", t.name, s.ID))}
+		t.keys[string(s.ID)] = k
+		t.order = append(t.order, string(s.ID))
+		g = token.Generated{SPKI: k.signer.Public.SPKI(), Mechanism: "CKM_EC_EDWARDS_KEY_PAIR_GEN"}
+		if t.OnGenerate != nil {
+			g = t.OnGenerate(g)
+		}
+		return nil
+	})
+	return g, err
+}
+
+func (t *Token) find(id []byte) (*softKey, error) {
+	if k := t.keys[string(id)]; k != nil {
+		return k, nil
+	}
+	return nil, Coded("CKR_KEY_HANDLE_INVALID")
+}
+
+// Attributes are those asked for at generation, and the usual read-only ones.
+func (t *Token) Attributes(id []byte) (private, public []token.Reading, err error) {
+	err = t.call("Attributes", func() error {
+		k, err := t.find(id)
+		if err != nil {
+			return err
+		}
+		private = append(private, token.Reading{Name: "CLASS", Value: "0000000000000003"}, token.Reading{Name: "ID", Value: fmt.Sprintf("%x", id)})
+		for _, s := range k.spec.Attributes {
+			private = append(private, token.Reading{Name: s.Name, Value: fmt.Sprint(s.Value)})
+		}
+		for _, n := range []string{token.NeverExtractable, token.AlwaysSensitive, token.Local} {
+			private = append(private, token.Reading{Name: n, Value: "true"})
+		}
+		public = append(public, token.Reading{Name: "CLASS", Value: "0000000000000002"}, token.Reading{Name: "ID", Value: fmt.Sprintf("%x", id)})
+		if t.OnAttributes != nil {
+			private = t.OnAttributes(private)
+		}
+		return nil
+	})
+	return private, public, err
+}
+
+// Attack is refused throughout.
+func (t *Token) Attack(id []byte) (list []token.Attempt, err error) {
+	err = t.call("Attack", func() error {
+		if _, err := t.find(id); err != nil {
+			return err
+		}
+		list = []token.Attempt{
+			{Name: token.TryExport, Call: "C_GetAttributeValue", Code: "CKR_ATTRIBUTE_SENSITIVE"},
+			{Name: token.TryWrapKW, Call: "C_WrapKey", Code: "CKR_KEY_UNEXTRACTABLE"},
+			{Name: token.TryWrapKWP, Call: "C_WrapKey", Code: "CKR_KEY_UNEXTRACTABLE"},
+			{Name: token.TryWrapCBC, Call: "C_GenerateKey", Code: "CKR_MECHANISM_INVALID", Unstaged: true},
+			{Name: token.TryCopyExtractable, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
+			{Name: token.TryCopyInsensitive, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
+			{Name: token.TryRelaxExtractable, Call: "C_SetAttributeValue", Code: "CKR_ACTION_PROHIBITED"},
+			{Name: token.TryRelaxSensitive, Call: "C_SetAttributeValue", Code: "CKR_ACTION_PROHIBITED"},
+		}
+		if t.OnAttack != nil {
+			list = t.OnAttack(list)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Sign signs as keys.Public verifies.
+func (t *Token) Sign(_ string, id, message []byte) (sig []byte, err error) {
+	err = t.call("Sign", func() error {
+		k, err := t.find(id)
+		if err != nil {
+			return err
+		}
+		if sig, err = k.signer.Sign(message); err == nil && t.OnSign != nil {
+			sig = t.OnSign(sig)
+		}
+		return err
+	})
+	return sig, err
+}
+
+// Destroy takes a key away.
+func (t *Token) Destroy(id []byte) error {
+	return t.call("Destroy", func() error {
+		if _, err := t.find(id); err != nil {
+			return err
+		}
+		delete(t.keys, string(id))
+		t.order = slices.DeleteFunc(t.order, func(x string) bool { return x == string(id) })
+		return nil
+	})
+}
+
+// Close ends nothing: the token stays to be looked at.
+func (t *Token) Close() error { return t.call("Close", nil) }
+
+// Bench is where tokens in memory stand.
+type Bench struct {
+	Tokens []*Token
+	// OnPIN is asked before a PIN is given.
+	OnPIN func(hsm string) error
+}
+
+// Open finds the token.
+func (b *Bench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (ceremony.Token, ceremony.Module, error) {
+	for _, t := range b.Tokens {
+		if t.About.Label == site.Token {
+			if err := t.call("Open", nil); err != nil {
+				return nil, ceremony.Module{}, err
+			}
+			return t, ceremony.Module{Library: "testfleet, in memory", Digest: sha256.Sum256([]byte("library"))}, nil
+		}
+	}
+	return nil, ceremony.Module{}, fmt.Errorf("no token with serial %s", serial)
+}
+
+// PIN gives one that no token here looks at.
+func (b *Bench) PIN(_ context.Context, site *ceremony.SiteHSM) ([]byte, string, error) {
+	if b.OnPIN != nil {
+		if err := b.OnPIN(site.Name); err != nil {
+			return nil, "", err
+		}
+	}
+	return []byte("canary-pin"), "file", nil
+}
+
+// Probe looks at the token in this very process: there is no other that could
+// see into this one's memory.
+func (b *Bench) Probe(_ context.Context, site *ceremony.SiteHSM, _, _ string, id, _ []byte) (spki []byte, objects []token.Object, err error) {
+	for _, t := range b.Tokens {
+		if t.About.Label != site.Token {
+			continue
+		}
+		err = t.call("Probe", func() error {
+			k, err := t.find(id)
+			if err != nil {
+				return err
+			}
+			spki, objects = k.signer.Public.SPKI(), t.objects()
+			if t.OnProbe != nil {
+				spki, objects = t.OnProbe(spki, objects)
+			}
+			return nil
+		})
+	}
+	return spki, objects, err
+}
+
+// Code is the return code in an error.
+func (b *Bench) Code(err error) string {
+	for err != nil {
+		if c, ok := err.(Coded); ok {
+			return string(c)
+		}
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return ""
+		}
+		err = u.Unwrap()
+	}
+	return ""
+}

@@ -27,6 +27,8 @@ type Account struct {
 	Responses  []*Response
 	Counter    *Countersignature
 	LogProof   *LogProof
+	Exceptions []*Exception
+	Adjourned  bool
 	Abort      *Abort
 	Close      *Close
 
@@ -41,8 +43,12 @@ type Account struct {
 	Time  time.Time
 	Fault string // the check that failed
 
+	// Needs are the acts so far that m officers must have approved.
+	Needs []Approval
+
 	step, pos int // where in Steps the next record belongs
 	key       *Key
+	opened    bool            // the first login was made
 	empty     map[string]bool // HSMs whose token held nothing before
 	artifact  *bundle.KeySet
 	bundle    *bundle.Bundle
@@ -117,6 +123,7 @@ func (a *Account) Apply(r *Record) error {
 			return err
 		}
 	}
+	a.need(r)
 	a.Head, a.N, a.Time = r.Hash(), r.N, r.Time
 	a.advance(r)
 	return nil
@@ -130,7 +137,13 @@ func (a *Account) order(r *Record) error {
 		}
 		return nil
 	}
-	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil && a.key.Outcome != nil {
+	if r.Kind == KindUnlock && a.opened {
+		return nil // restricted, so nothing rests on how often it comes
+	}
+	if a.Adjourned && r.Kind != KindReconvene {
+		return fmt.Errorf("the ceremony is adjourned: it has to be reconvened first")
+	}
+	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil {
 		return nil // a key may be given up at any point of its step
 	}
 	if a.Fault != "" {
@@ -139,11 +152,72 @@ func (a *Account) order(r *Record) error {
 	if a.step >= len(a.Steps) {
 		return fmt.Errorf("every step of the plan is done")
 	}
+	if interjects(r.Kind) {
+		return a.interjection(r)
+	}
 	s := a.Steps[a.step]
 	if want := s.Leaves[a.pos]; r.Kind != want {
 		return fmt.Errorf("step %d (%s) wants a record %q here", a.StepNumber(), s.describe(), want)
 	}
 	return nil
+}
+
+// interjects says whether records of a kind may come between and within steps.
+func interjects(k Kind) bool {
+	switch k {
+	case KindException, KindAdjourn, KindReconvene, KindResume:
+		return true
+	}
+	return false
+}
+
+func (a *Account) interjection(r *Record) error {
+	switch {
+	case a.Open == nil:
+		return fmt.Errorf("nothing has begun yet")
+	case r.Kind == KindReconvene && !a.Adjourned:
+		return fmt.Errorf("the ceremony is not adjourned")
+	case r.Kind == KindAdjourn && a.pos > 0:
+		return fmt.Errorf("a step is open: it is adjourned between steps")
+	}
+	return nil
+}
+
+// need notes that a record is an act which m officers must have approved, over
+// the head before it.
+func (a *Account) need(r *Record) {
+	want := Approval{Head: Head{a.Head, a.N}}
+	switch c := r.Content.(type) {
+	case *Resume:
+		want.Act = ApproveResume
+	case *Reconvene:
+		want.Act = ApproveReconvene
+	case *Request:
+		want.Act, want.Subject = ApproveRequest, c.Core
+	case *Countersignature:
+		text, err := a.CountersignText()
+		if err != nil {
+			return // the record would not have been taken
+		}
+		want.Act, want.Subject = ApproveCountersign, textDigest(text)
+	case *Exception:
+		want.Act, want.Subject, want.Head = ApproveException, r.Hash(), Head{r.Hash(), r.N}
+	default:
+		// The first login opens the HSMs. Its record may be withheld, so it is
+		// known by its kind.
+		if r.Kind != KindUnlock || a.opened {
+			return
+		}
+		a.opened = true
+		want.Act = ApproveOpen
+	}
+	a.Needs = append(a.Needs, a.about(want))
+}
+
+// about completes an approval's text with what it is about anyway.
+func (a *Account) about(p Approval) Approval {
+	p.Mode, p.Ceremony, p.Plan = a.Plan.Mode, a.Open.Ceremony, a.Plan.Digest()
+	return p
 }
 
 func (s Step) describe() string {
@@ -159,13 +233,15 @@ func (s Step) describe() string {
 
 // advance moves to where the next record belongs.
 func (a *Account) advance(r *Record) {
+	if interjects(r.Kind) {
+		return
+	}
+	if r.Kind == KindUnlock && a.Steps[a.step].Leaves[a.pos] != KindUnlock {
+		return // a further login, after a wrong PIN or a pause
+	}
 	switch c := r.Content.(type) {
 	case *Abort:
 		return
-	case *Unlock:
-		if c.Result != UnlockOK {
-			return // a wrong PIN may be typed again
-		}
 	case *Outcome:
 		if c.Result != Generated {
 			a.pos, a.key = 0, nil // the step begins anew, with another CKA_ID
@@ -186,7 +262,9 @@ func (a *Account) take(r *Record) error {
 	case *Intake:
 		return a.takeIntake(c)
 	case *Unlock:
-		return a.mine(c.HSM)
+		if a.Plan.HSM(c.HSM) == nil {
+			return fmt.Errorf("hsm %q is not in the plan", c.HSM)
+		}
 	case *Inventory:
 		return a.takeInventory(c)
 	case *Intent:
@@ -213,6 +291,14 @@ func (a *Account) take(r *Record) error {
 		return a.takeCountersignature(c)
 	case *LogProof:
 		return a.takeLogProof(c)
+	case *Exception:
+		return a.takeException(c)
+	case *Adjourn:
+		a.Adjourned = true
+	case *Reconvene:
+		a.Adjourned = false
+	case *Resume:
+		return a.takeResume(c)
 	case *Abort:
 		a.Abort = c
 	case *Close:

@@ -2,10 +2,12 @@ package ceremony
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -50,9 +52,15 @@ func (a *Account) expects(k Kind) error {
 // Request writes the core and records it; the request is for the third
 // parties. The predecessor's artifact and the third parties' own statements
 // about it are needed from epoch 2 on.
-func (j *Journal) Request(predecessor []byte, previous []bundle.Signed) (*bundle.Request, error) {
+//
+// It waits for people twice: the release has to be signed off before anything
+// leaves the room, and m officers have to approve exactly this core.
+func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bundle.Signed, ask Approver) (*bundle.Request, error) {
 	a := j.account
 	if err := a.expects(KindRequest); err != nil {
+		return nil, err
+	}
+	if err := j.released(); err != nil {
 		return nil, err
 	}
 	artifact, err := a.Artifact()
@@ -69,22 +77,48 @@ func (j *Journal) Request(predecessor []byte, previous []bundle.Signed) (*bundle
 	if err != nil {
 		return nil, err
 	}
-	transcript, err := os.ReadFile(filepath.Join(j.dir, TranscriptFile))
-	if err != nil {
-		return nil, err
-	}
-	request, err := bundle.NewRequest(core, []bundle.File{
-		{Path: PlanFile, Data: a.Plan.Raw()},
-		{Path: TranscriptFile, Data: transcript},
-	})
-	if err != nil {
-		return nil, err
-	}
+	// The core is there to be looked at before it is approved.
 	if err := j.save(CoreFile, core.Raw()); err != nil {
+		return nil, err
+	}
+	if err := j.Approved(ctx, a.Wanted(ApproveRequest, core.Subject()), ask); err != nil {
+		return nil, err
+	}
+	files, err := j.requestFiles()
+	if err != nil {
+		return nil, err
+	}
+	request, err := bundle.NewRequest(core, files)
+	if err != nil {
 		return nil, err
 	}
 	_, err = j.Append(&Request{Core: core.Subject()})
 	return request, err
+}
+
+// requestFiles are what a third party checks before it signs: the plan, the
+// transcript up to the release, and everything that people signed so far.
+func (j *Journal) requestFiles() ([]bundle.File, error) {
+	paths := []string{PlanFile, TranscriptFile}
+	for _, dir := range []string{PlanApprovalsDir, ApprovalsDir, ReleaseSignoffDir} {
+		entries, err := os.ReadDir(filepath.Join(j.dir, dir))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			paths = append(paths, dir+"/"+e.Name())
+		}
+	}
+	slices.Sort(paths)
+	var files []bundle.File
+	for _, path := range paths {
+		data, err := os.ReadFile(filepath.Join(j.dir, path))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, bundle.File{Path: path, Data: data})
+	}
+	return files, nil
 }
 
 // ImportResponse verifies a third party's answer and records it.
@@ -97,8 +131,9 @@ func (j *Journal) ImportResponse(r *bundle.Response) (*ThirdParty, error) {
 }
 
 // Countersign has the operator's key sign exactly the text that the account
-// gives, verifies it again in software and records it.
-func (j *Journal) Countersign(public *keys.Public, sign func(text []byte) ([]byte, error)) error {
+// gives, once m officers have approved that text; the signature is verified
+// again in software and recorded.
+func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Public, sign func(text []byte) ([]byte, error)) error {
 	a := j.account
 	if err := a.expects(KindCountersignature); err != nil {
 		return err
@@ -109,6 +144,9 @@ func (j *Journal) Countersign(public *keys.Public, sign func(text []byte) ([]byt
 	}
 	text, err := a.CountersignText()
 	if err != nil {
+		return err
+	}
+	if err := j.Approved(ctx, a.Wanted(ApproveCountersign, textDigest(text)), ask); err != nil {
 		return err
 	}
 	sig, err := sign(text)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -41,7 +42,7 @@ type Journal struct {
 func Create(dir string, plan *Plan, now func() time.Time, random io.Reader) (*Journal, error) {
 	if _, err := os.Stat(filepath.Join(dir, TranscriptFile)); err == nil {
 		return nil, strict.Errorf(dir, "a ceremony has begun in this folder").
-			WithHint("a second one needs a folder of its own; see where this one stands with\nfleetctl show %s", dir)
+			WithHint("a second one needs a folder of its own; see where this one stands with\nfleetctl ceremony status %s", dir)
 	}
 	for _, d := range []string{dir, filepath.Join(dir, PrivateDir)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -106,28 +107,38 @@ func lock(dir string) (func(), error) {
 
 // ReadFolder replays the ceremony in a folder without changing anything.
 func ReadFolder(dir string) (*Account, error) {
-	planPath, path := filepath.Join(dir, PlanFile), filepath.Join(dir, TranscriptFile)
-	raw, err := os.ReadFile(planPath)
-	if err != nil {
-		return nil, err
-	}
-	plan, err := ParsePlan(planPath, raw)
-	if err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	account, t, err := Replay(plan, path, data)
+	account, t, err := replayFolder(dir)
 	if err != nil {
 		return nil, err
 	}
 	if len(t.Torn) > 0 {
-		return nil, strict.At(path, account.N+1, "is cut off after record %d: %d bytes of a record that was never finished", account.N, len(t.Torn)).
-			WithHint("this version can't resume a ceremony that was cut off: run it anew in another folder, on fresh tokens")
+		return nil, strict.At(filepath.Join(dir, TranscriptFile), account.N+1, "is cut off after record %d: %d bytes of a record that was never finished", account.N, len(t.Torn)).
+			WithHint("go on with\nfleetctl ceremony resume %s --site SITE", dir)
 	}
 	return account, nil
+}
+
+// ReadWhole is ReadFolder up to the last whole record, whatever stands after it.
+func ReadWhole(dir string) (*Account, error) {
+	account, _, err := replayFolder(dir)
+	return account, err
+}
+
+func replayFolder(dir string) (*Account, *Transcript, error) {
+	planPath, path := filepath.Join(dir, PlanFile), filepath.Join(dir, TranscriptFile)
+	raw, err := os.ReadFile(planPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := ParsePlan(planPath, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return Replay(plan, path, data)
 }
 
 // Account is the state of the ceremony.
@@ -182,4 +193,23 @@ func (j *Journal) save(name string, data []byte) error {
 		return strict.Errorf(path, "is there already, with other content").WithHint("nothing is overwritten: move it away and look where it came from")
 	}
 	return err
+}
+
+// keepPlanApprovals stores the officers' signatures over the plan.
+func (j *Journal) keepPlanApprovals(list []Signing) error {
+	people, err := NewPeople(j.account.Plan.People, j.account.Plan.Threshold)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		sig, err := sshsig.Parse(s.Name+sigSuffix, s.Signature)
+		if err != nil {
+			return err
+		}
+		plan := j.account.Plan
+		if _, err := Keep(j.dir, PlanApprovalsDir, "", people, SignNamespace(NamespacePlan, plan.Mode), plan.Raw(), sig); err != nil {
+			return err
+		}
+	}
+	return nil
 }

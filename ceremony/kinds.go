@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"reflect"
+	"time"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
@@ -27,6 +28,10 @@ const (
 	KindResponse         Kind = "response"
 	KindCountersignature Kind = "countersignature"
 	KindLogProof         Kind = "log-proof"
+	KindException        Kind = "exception"
+	KindAdjourn          Kind = "adjourn"
+	KindReconvene        Kind = "reconvene"
+	KindResume           Kind = "resume"
 	KindAbort            Kind = "abort"
 	KindClose            Kind = "close"
 )
@@ -53,6 +58,10 @@ var kinds = map[Kind]kindInfo{
 	KindResponse:         {make: func() any { return new(Response) }},
 	KindCountersignature: {make: func() any { return new(Countersignature) }},
 	KindLogProof:         {make: func() any { return new(LogProof) }},
+	KindException:        {make: func() any { return new(Exception) }},
+	KindAdjourn:          {make: func() any { return new(Adjourn) }},
+	KindReconvene:        {make: func() any { return new(Reconvene) }},
+	KindResume:           {make: func() any { return new(Resume) }},
 	KindAbort:            {make: func() any { return new(Abort) }},
 	KindClose:            {make: func() any { return new(Close) }},
 }
@@ -233,9 +242,54 @@ type LogProof struct {
 	Proof  [32]byte `strict:"proof,hex"`
 }
 
-// Abort ends a ceremony that can't be finished.
-type Abort struct {
+// Exception is something that went otherwise than planned and that m officers
+// accept, by number.
+type Exception struct {
+	Number   int    `strict:"number"` // 1, 2, …
+	Expected string `strict:"expected"`
+	Happened string `strict:"happened"`
+	Decided  string `strict:"decided"`
+}
+
+// Adjourn interrupts a ceremony as planned: who holds what, under which seal.
+type Adjourn struct {
 	Reason string `strict:"reason"`
+	Seals  []Seal `strict:"seals"`
+}
+
+// Reconvene goes on after an adjournment, with the seals as they were found.
+type Reconvene struct {
+	Seals []Seal `strict:"seals"`
+}
+
+// Seal is the number on a bag or a box.
+type Seal struct {
+	What   string `strict:"what"`
+	Number string `strict:"number"`
+}
+
+// Resume goes on after an end that nobody planned: a crash, a power cut.
+type Resume struct {
+	Since  time.Time `strict:"since"`             // the last record's time
+	Torn   int       `strict:"torn"`              // bytes of a record that was never finished
+	Kept   [32]byte  `strict:"kept,hex,optional"` // SHA-256 of those bytes, kept aside
+	Intent int       `strict:"intent,optional"`   // the intent that was open
+}
+
+// Abort ends a ceremony that can't be finished, and says what became of every
+// key that it made.
+type Abort struct {
+	Reason string     `strict:"reason"`
+	Keys   []KeyState `strict:"keys"`
+	Torn   int        `strict:"torn,optional"` // bytes of a record that was never finished
+}
+
+// KeyState is what became of a key.
+type KeyState struct {
+	HSM   string `strict:"hsm,token"`
+	Role  string `strict:"role,token"`
+	ID    []byte `strict:"cka_id,hex"`
+	State string `strict:"state"` // destroyed, absent, or why it is still there
 }
 
 // Close ends a ceremony: its hash is what people sign, and with it every file.

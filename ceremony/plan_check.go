@@ -264,7 +264,7 @@ func (c *planChecker) size() {
 // ReadyToRun says whether a ceremony may be run on the plan by this version.
 func (p *Plan) ReadyToRun() error {
 	if p.Mode == Production {
-		return fmt.Errorf("a production ceremony needs the officers' approvals of the plan, which this version can't take yet")
+		return fmt.Errorf("a production ceremony needs challenges that are read aloud, which this version doesn't have yet")
 	}
 	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -46,21 +48,25 @@ type Bench interface {
 
 // Observer is told what happens, when it has happened and is on the disk.
 type Observer interface {
-	Step(number, of int, s Step)
+	Step(plan *Plan, number, of int, s Step)
 	Done(text string, record int)
 }
 
 // Config is what a run needs.
 type Config struct {
 	Dir      string
-	Plan     *Plan
-	Site     *Site
+	Plan     *Plan // nil to resume: the folder has it
+	Site     func(*Plan) (*Site, error)
 	Bench    Bench
 	Observer Observer
+	Approve  Approver
 	Now      func() time.Time
 	Random   io.Reader
 	Version  string
 	Binary   [32]byte // SHA-256 of the running program
+	// PlanApprovals are the officers' signatures over the plan, kept with the
+	// ceremony when it begins.
+	PlanApprovals []Signing
 	// Words are the witness's three. None lets the machine draw them, which
 	// only a rehearsal may.
 	Words []string
@@ -75,48 +81,95 @@ func ceremonyID(p *Plan, at time.Time, random []byte) string {
 	return fmt.Sprintf("%.80s.%d.%s.%x", p.Fleet, p.Epoch, at.UTC().Format("20060102"), random)
 }
 
-// Run takes the ceremony from its first record to the passed fleet check. On a
-// failed check it destroys what failed, records an abort and returns an error.
+// Run takes a ceremony from its first record to the passed fleet check. Before
+// the first HSM is unlocked it can be run again and goes on where it was; after
+// that an interrupted ceremony is resumed. A check that fails destroys every
+// key made so far and ends the ceremony on the record; any other error leaves
+// it where it stands.
 func Run(ctx context.Context, c Config) (*Account, error) {
 	if err := c.Plan.ReadyToRun(); err != nil {
 		return nil, err
 	}
-	j, err := Create(c.Dir, c.Plan, c.Now, c.Random)
+	j, err := c.begin()
 	if err != nil {
 		return nil, err
 	}
 	defer j.Close()
-	r := &runner{Config: c, journal: j, tokens: map[string]Token{}}
-	defer r.closeTokens()
-	if err := r.open(); err != nil {
+	r, err := c.runner(j)
+	if err != nil {
 		return j.account, err
 	}
-	for {
-		s, ok := j.account.Next()
-		if !ok || s.Act == ActRelease {
-			return j.account, nil
-		}
-		if ctx.Err() != nil {
-			return j.account, r.abort(s, errInterrupted)
-		}
-		c.Observer.Step(j.account.StepNumber(), len(j.account.Steps), s)
-		if err := r.do(ctx, s); err != nil {
-			return j.account, r.abort(s, err)
+	defer r.closeTokens()
+	if err := j.planApproved(); err != nil {
+		return j.account, err
+	}
+	if j.account.Open == nil {
+		if err := r.open(); err != nil {
+			return j.account, err
 		}
 	}
+	return j.account, r.goOn(ctx)
+}
+
+// begin makes the folder, or opens one whose ceremony has unlocked nothing yet.
+func (c Config) begin() (*Journal, error) {
+	if _, err := os.Stat(filepath.Join(c.Dir, TranscriptFile)); err != nil {
+		j, err := Create(c.Dir, c.Plan, c.Now, c.Random)
+		if err != nil {
+			return nil, err
+		}
+		return j, j.keepPlanApprovals(c.PlanApprovals)
+	}
+	j, err := OpenJournal(c.Dir, c.Now, c.Random)
+	if err != nil {
+		return nil, err
+	}
+	if j.account.Plan.Digest() != c.Plan.Digest() {
+		j.Close()
+		return nil, strict.Errorf(c.Dir, "is the folder of another plan's ceremony").WithHint("a ceremony has a folder of its own")
+	}
+	if j.account.opened || j.account.Ended() {
+		j.Close()
+		return nil, strict.Errorf(c.Dir, "a ceremony has begun in this folder").
+			WithHint("see where it stands, then go on:\nfleetctl ceremony status %s\nfleetctl ceremony resume %s --site SITE", c.Dir, c.Dir)
+	}
+	return j, j.keepPlanApprovals(c.PlanApprovals)
+}
+
+func (c Config) runner(j *Journal) (*runner, error) {
+	site, err := c.Site(j.account.Plan)
+	if err != nil {
+		return nil, err
+	}
+	return &runner{Config: c, plan: j.account.Plan, site: site, journal: j, tokens: map[string]*openToken{}}, nil
 }
 
 type runner struct {
 	Config
+	plan    *Plan
+	site    *Site
 	journal *Journal
-	tokens  map[string]Token
-	pin     []byte // of the HSM whose turn it is
+	tokens  map[string]*openToken
 }
 
-func (r *runner) closeTokens() {
-	clear(r.pin)
-	for _, t := range r.tokens {
-		t.Close()
+// goOn does step after step until the fleet check is passed.
+func (r *runner) goOn(ctx context.Context) error {
+	a := r.journal.account
+	for {
+		s, ok := a.Next()
+		if !ok || a.FleetCheck != nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted before %s: %w", s.describe(), ctx.Err())
+		}
+		r.Observer.Step(r.plan, a.StepNumber(), len(a.Steps), s)
+		if err := r.do(ctx, s); err != nil {
+			if a.Fault != "" {
+				return r.abort(ctx, s, err)
+			}
+			return err
+		}
 	}
 }
 
@@ -125,7 +178,7 @@ func (r *runner) do(ctx context.Context, s Step) error {
 	case ActIntake:
 		return r.intake(ctx, s)
 	case ActUnlock:
-		return r.unlockHSM(ctx, s)
+		return r.takeStock(ctx, s)
 	case ActGenerate:
 		return r.generate(ctx, s)
 	case ActFleetCheck:
@@ -150,22 +203,17 @@ func (r *runner) record(done string, content any) error {
 	return nil
 }
 
-var errInterrupted = errors.New("interrupted")
-
-// abort ends the ceremony on the transcript, as far as that can be written.
-func (r *runner) abort(s Step, cause error) error {
-	reason := s.describe() + ": " + r.reason(cause)
-	if errors.Is(cause, errInterrupted) {
-		reason = "interrupted before " + s.describe()
-	}
-	if _, err := r.journal.Append(&Abort{Reason: reason}); err != nil {
+// abort ends the ceremony after a failed check.
+func (r *runner) abort(ctx context.Context, s Step, cause error) error {
+	keys := r.destroyAll(ctx)
+	if _, err := r.journal.Append(&Abort{Reason: s.describe() + ": " + r.reason(cause), Keys: keys}); err != nil {
 		return fmt.Errorf("%w (and the abort could not be recorded: %v)", cause, err)
 	}
 	return fmt.Errorf("%w; the ceremony is aborted, record %d says so", cause, r.journal.account.N)
 }
 
 func (r *runner) open() error {
-	p := r.Plan
+	p := r.plan
 	id := make([]byte, ceremonyIDRandom)
 	if _, err := io.ReadFull(r.Random, id); err != nil {
 		return err

@@ -11,38 +11,24 @@ import (
 )
 
 func (r *runner) intake(ctx context.Context, s Step) error {
-	serial := r.Plan.HSM(s.HSM).Serial
-	t, module, err := r.Bench.Open(ctx, r.Site.HSM(s.HSM), serial)
+	t, err := r.token(ctx, s.HSM)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.HSM, err)
+		return err
 	}
-	r.tokens[s.HSM] = t
 	info, err := t.Info()
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.HSM, err)
 	}
 	return r.record("serial as planned: "+info.Serial, &Intake{
 		HSM: s.HSM, Serial: info.Serial, Manufacturer: info.Manufacturer, Model: info.Model,
-		Hardware: info.Hardware, Firmware: info.Firmware, Library: module.Library, Module: module.Digest,
+		Hardware: info.Hardware, Firmware: info.Firmware, Library: t.module.Library, Module: t.module.Digest,
 	})
 }
 
-func (r *runner) unlockHSM(ctx context.Context, s Step) error {
-	clear(r.pin)
-	pin, method, err := r.Bench.PIN(ctx, r.Site.HSM(s.HSM))
+// takeStock unlocks an HSM and records that it holds nothing yet.
+func (r *runner) takeStock(ctx context.Context, s Step) error {
+	t, err := r.unlocked(ctx, s.HSM)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.HSM, err)
-	}
-	r.pin = pin
-	t := r.tokens[s.HSM]
-	if err := t.Login(pin); err != nil {
-		// One try: to go on trying is how tokens get locked.
-		if _, rerr := r.journal.Append(&Unlock{HSM: s.HSM, Method: method, Result: resultOf(r.Bench, err)}); rerr != nil {
-			return rerr
-		}
-		return fmt.Errorf("%s: %w", s.HSM, err)
-	}
-	if err := r.record("unlocked", &Unlock{HSM: s.HSM, Method: method, Result: UnlockOK}); err != nil {
 		return err
 	}
 	objects, err := t.Objects()
@@ -70,7 +56,11 @@ func objectsOf(list []token.Object) []Object {
 // generate makes one key and doubts it in every way the plan demands. If a
 // check fails, the key is destroyed before anything else happens.
 func (r *runner) generate(ctx context.Context, s Step) error {
-	role, t := r.Plan.Role(s.Role), r.tokens[s.HSM]
+	role := r.plan.Role(s.Role)
+	t, err := r.unlocked(ctx, s.HSM)
+	if err != nil {
+		return err
+	}
 	id := make([]byte, idSize)
 	if _, err := io.ReadFull(r.Random, id); err != nil {
 		return err
@@ -89,10 +79,8 @@ func (r *runner) generate(ctx context.Context, s Step) error {
 	n := r.journal.account.N
 	made, err := t.Generate(spec)
 	if err != nil {
-		_, rerr := r.journal.Append(&Outcome{Intent: n, Result: Failed, Reason: resultOf(r.Bench, err)})
-		if rerr != nil {
-			return rerr
-		}
+		// Whether a key came of it is known when the token can be asked: the
+		// intent stays open, and resume reconciles it.
 		return fmt.Errorf("%s %s: %w", s.HSM, s.Role, err)
 	}
 	err = r.record(fmt.Sprintf("%s key generated in the token, %s", s.Role, role.Algorithm),
@@ -100,17 +88,17 @@ func (r *runner) generate(ctx context.Context, s Step) error {
 	if err == nil {
 		err = r.doubt(ctx, s, n, role.Algorithm, id)
 	}
-	if err != nil {
+	if err != nil && r.journal.account.Fault != "" {
 		return r.destroy(t, n, id, err)
 	}
-	return nil
+	return err
 }
 
 // label says to whoever looks into the token which key this is; a rehearsal's
 // key says that it is one.
 func (r *runner) label(s Step) string {
-	l := fmt.Sprintf("%s/%d/%s/%s", r.Plan.Fleet, r.Plan.Epoch, s.HSM, s.Role)
-	if r.Plan.Mode == Rehearsal {
+	l := fmt.Sprintf("%s/%d/%s/%s", r.plan.Fleet, r.plan.Epoch, s.HSM, s.Role)
+	if r.plan.Mode == Rehearsal {
 		l = "REHEARSAL/" + l
 	}
 	return l
@@ -123,7 +111,7 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 		return fmt.Errorf("%s %s: reading attributes back: %w", s.HSM, s.Role, err)
 	}
 	a := &Attributes{Intent: n, Private: readings(private), Public: readings(public)}
-	if err := r.record(fmt.Sprintf("%d attributes read back as planned", len(r.Plan.Role(s.Role).Expect())), a); err != nil {
+	if err := r.record(fmt.Sprintf("%d attributes read back as planned", len(r.plan.Role(s.Role).Expect())), a); err != nil {
 		return err
 	}
 	tries, err := t.Attack(id)
@@ -145,7 +133,7 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 	if err := r.record("possession proven and checked in software", &Possession{Intent: n, Signature: sig}); err != nil {
 		return err
 	}
-	spki, objects, err := r.Bench.Probe(ctx, r.Site.HSM(s.HSM), r.Plan.HSM(s.HSM).Serial, string(alg), id, r.pin)
+	spki, objects, err := r.Bench.Probe(ctx, r.site.HSM(s.HSM), r.plan.HSM(s.HSM).Serial, string(alg), id, t.pin)
 	if err != nil {
 		return fmt.Errorf("%s %s: looking from a new process: %w", s.HSM, s.Role, err)
 	}
@@ -162,7 +150,7 @@ func readings(list []token.Reading) []Reading {
 }
 
 // destroy takes a key that failed a check out of the world, on the record.
-func (r *runner) destroy(t Token, n int, id []byte, cause error) error {
+func (r *runner) destroy(t *openToken, n int, id []byte, cause error) error {
 	if err := t.Destroy(id); err != nil {
 		return fmt.Errorf("%w; and the key could not be destroyed: %v", cause, err)
 	}

@@ -50,10 +50,10 @@ func (f Files) Size() int {
 // may have any number.
 var (
 	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, PageFile, ManifestFile}
-	folders = []string{closeSignoffs}
+	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", closeSignoffs}
 )
 
-const closeSignoffs = "signoffs/close/"
+const closeSignoffs = ceremony.CloseSignoffDir + "/"
 
 func known(path string) bool {
 	if slices.Contains(single, path) {

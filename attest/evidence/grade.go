@@ -67,21 +67,21 @@ var packageOnly = []Type{TypeEvidence}
 
 var claimInfos = []claimInfo{
 	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeStatement}, true},
-	{ClaimPlanApproved, Proven, packageOnly, false},
+	{ClaimPlanApproved, Proven, packageOnly, true},
 	{ClaimGenerated, Device, []Type{TypeEvidence, TypeTranscript}, true},
 	{ClaimNonexportable, Device, []Type{TypeEvidence, TypeTranscript}, true},
 	{ClaimPossession, Proven, []Type{TypeEvidence, TypeTranscript}, true},
 	{ClaimKeyAttested, Attested, packageOnly, false},
 	{ClaimFleetChecked, Attested, []Type{TypeEvidence, TypeTranscript}, true},
-	{ClaimReleaseSignoff, Proven, packageOnly, false},
+	{ClaimReleaseSignoff, Proven, packageOnly, true},
 	{ClaimStatement, Proven, []Type{TypeEvidence, TypeBundle, TypeStatement}, true},
 	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle}, true},
 	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle}, true},
 	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle}, true},
 	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle}, false},
 	{ClaimLockdown, Attested, packageOnly, false},
-	{ClaimCloseSignoff, Proven, packageOnly, false},
-	{ClaimBound, Proven, packageOnly, false},
+	{ClaimCloseSignoff, Proven, packageOnly, true},
+	{ClaimBound, Proven, packageOnly, true},
 	{ClaimLogged, Proven, packageOnly, false},
 }
 

@@ -176,6 +176,14 @@ func recordText(r *ceremony.Record) string {
 		return "form " + c.Form
 	case *ceremony.LogProof:
 		return fmt.Sprintf("bundle %x", c.Bundle)
+	case *ceremony.Exception:
+		return fmt.Sprintf("%d: expected %s; happened %s; decided %s", c.Number, c.Expected, c.Happened, c.Decided)
+	case *ceremony.Adjourn:
+		return fmt.Sprintf("%s; %d seals", c.Reason, len(c.Seals))
+	case *ceremony.Reconvene:
+		return fmt.Sprintf("%d seals", len(c.Seals))
+	case *ceremony.Resume:
+		return fmt.Sprintf("after an interruption since %s", strict.FormatTime(c.Since))
 	case *ceremony.Abort:
 		return c.Reason
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -117,4 +118,19 @@ func (p *Policy) Trust(namespace string) *bundle.Trust {
 		Mode: p.Mode, Namespace: namespace,
 		ThirdParties: p.parties, Needed: p.needed, Operators: p.operators,
 	}
+}
+
+// peopleAt are the pinned people whose keys' windows cover a time; nil where
+// the policy pins nobody.
+func (p *Policy) peopleAt(now time.Time) (*ceremony.People, error) {
+	if len(p.people) == 0 {
+		return nil, nil
+	}
+	var list []ceremony.Person
+	for _, x := range p.people {
+		if keys.Window(x.Window).Counts(now, time.Time{}) {
+			list = append(list, ceremony.Person{Name: x.Name, Role: x.Role, Key: x.Key})
+		}
+	}
+	return ceremony.NewPeople(list, p.threshold)
 }

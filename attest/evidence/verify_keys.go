@@ -41,8 +41,12 @@ func (v *verifier) keyClaims(a *ceremony.Account, signed bool) {
 	} else {
 		v.show(ClaimPossession, Device, where, "%d of %d keys answered their nonce; no pinned key signs this transcript", n, n)
 	}
-	v.show(ClaimFleetChecked, Device, recordOf(a.FleetCheckN), "%d HSMs, %d checks each, majority %d; by the HSMs' own word",
-		len(a.FleetCheck.Rows), len(a.FleetCheck.Checks), a.FleetCheck.Majority)
+	grade, who := Device, "by the HSMs' own word"
+	if signed && v.r.Claim(ClaimReleaseSignoff).Grade == Proven {
+		grade, who = Attested, "signed off with the release"
+	}
+	v.show(ClaimFleetChecked, grade, recordOf(a.FleetCheckN), "%d HSMs, %d checks each, majority %d; %s",
+		len(a.FleetCheck.Rows), len(a.FleetCheck.Checks), a.FleetCheck.Majority, who)
 }
 
 func keyCount(n int) string {

@@ -41,6 +41,7 @@ func (v *verifier) evidence(files Files, sealed bool) {
 	v.identify(a)
 	v.ended(a)
 	v.agree(files, a)
+	v.voices(files, a)
 	v.bound(files, a)
 	v.keyClaims(a, signed && v.clean())
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
@@ -168,9 +169,13 @@ func (v *verifier) bound(files Files, a *ceremony.Account) {
 		}
 	}
 	note := v.page(files)
-	// Until people sign the close, its hash is bound to nobody's key: whoever
-	// rewrites the end of the transcript can rewrite the list too.
-	v.lack(ClaimBound, where, "", "%d files are as the close record lists them, but nobody pinned has signed that record%s", len(a.Close.Files), note)
+	// Without people's signatures on the close, its hash is bound to nobody's
+	// key: whoever rewrites the transcript's end can rewrite the list too.
+	if v.r.Claim(ClaimCloseSignoff).Grade < Proven {
+		v.lack(ClaimBound, where, "", "%d files are as the close record lists them, but the close is not signed off%s", len(a.Close.Files), note)
+		return
+	}
+	v.show(ClaimBound, Proven, where, "%d files, each as the signed close record lists it%s", len(a.Close.Files), note)
 }
 
 // unlisted are the files that the close record can't list: those that hold or

@@ -22,15 +22,14 @@ type Inspection struct {
 // gives this artifact, byte for byte.
 func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection, error) {
 	set := r.Core.KeySet
-	if set.Mode == bundle.Production {
-		return nil, strict.Errorf(file, "is of a production ceremony, whose approvals and release sign-offs this version can't verify yet").
-			WithHint("nothing unverified is signed")
-	}
 	if err := p.allows(file, set); err != nil {
 		return nil, err
 	}
 	account, err := replay(file, r)
 	if err != nil {
+		return nil, err
+	}
+	if err := voices(r, p, account); err != nil {
 		return nil, err
 	}
 	in := &Inspection{Request: r, Account: account}
@@ -86,4 +85,51 @@ func replay(file string, r *bundle.Request) (*ceremony.Account, error) {
 		return nil, strict.Errorf(file, "its artifact is not the one that its transcript gives")
 	}
 	return a, nil
+}
+
+// voices checks what the operator's people signed: the plan, every act, the
+// release, and this very request.
+func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
+	files := map[string][]byte{}
+	for _, f := range r.Files {
+		files[f.Path] = f.Data
+	}
+	m := max(p.Threshold, a.Plan.Threshold)
+	list, err := ceremony.Signings(files, ceremony.PlanApprovalsDir)
+	if err != nil {
+		return err
+	}
+	have, err := p.people.PlanApprovals(a.Plan, list)
+	if err != nil {
+		return err
+	}
+	if len(have) < m {
+		return strict.Errorf(ceremony.PlanApprovalsDir, "%d of %d officers whom the policy pins approved the plan", len(have), m)
+	}
+	if list, err = ceremony.Signings(files, ceremony.ApprovalsDir); err != nil {
+		return err
+	}
+	for _, need := range append(a.Needs, a.Wanted(ceremony.ApproveRequest, r.Core.Subject())) {
+		if have, err = p.people.Approvals(need, list); err != nil {
+			return err
+		}
+		if len(have) < m {
+			return strict.Errorf(ceremony.ApprovalsDir, "%d of %d officers whom the policy pins approved the act %q after record %d", len(have), m, need.Act, need.Head.N)
+		}
+	}
+	want, err := a.WantedSignoff(ceremony.StageRelease)
+	if err != nil {
+		return err
+	}
+	if list, err = ceremony.Signings(files, ceremony.ReleaseSignoffDir); err != nil {
+		return err
+	}
+	said, err := p.people.Signoffs(want, list)
+	if err != nil {
+		return err
+	}
+	if err := said.Passed(m); err != nil {
+		return strict.Errorf(ceremony.ReleaseSignoffDir, "%v", err)
+	}
+	return nil
 }

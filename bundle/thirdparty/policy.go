@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -25,6 +26,13 @@ type Policy struct {
 	Algorithms []keys.Algorithm `strict:"algorithms"`
 	Roles      []string         `strict:"roles,token"`
 	LeastHSMs  int              `strict:"least_hsms"`
+
+	// Threshold officers must have approved whatever is signed; people are the
+	// operator's, pinned here over another channel than the request's.
+	Threshold int               `strict:"threshold"`
+	People    []ceremony.Person `strict:"people"`
+
+	people *ceremony.People
 }
 
 // ParsePolicy reads and checks a third party's policy.
@@ -64,6 +72,16 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 		if list.n == 0 {
 			fail(list.field, "%s allows nothing", list.field)
 		}
+	}
+	if p.people, err = ceremony.NewPeople(p.People, p.Threshold); err != nil {
+		fail("people", "%v", err)
+	}
+	least := 1
+	if p.Mode == bundle.Production {
+		least = 2
+	}
+	if p.Threshold < least {
+		fail("threshold", "threshold is %d; in a %s policy it is at least %d", p.Threshold, p.Mode, least)
 	}
 	if p.LeastHSMs < 1 {
 		fail("least_hsms", "least_hsms is %d; a fleet has at least 1", p.LeastHSMs)

@@ -54,7 +54,7 @@ from the transcript up to the fleet check, byte for byte.`,
 
 func (a *app) bundleRequestCmd() *cobra.Command {
 	var out, predecessor string
-	var previous []string
+	var previous, keys []string
 	c := command("request DIR", "Write the request to the third parties",
 		`Request writes one file that holds the artifact and the evidence that a third
 party checks before it signs: plan and transcript up to the release. From epoch
@@ -70,9 +70,9 @@ party checks before it signs: plan and transcript up to the release. From epoch
 				return err
 			}
 			return a.withJournal(args[0], func(j *ceremony.Journal) error {
-				r, err := j.Request(pred, last)
+				r, err := j.Request(cmd.Context(), pred, last, a.approver(keys))
 				if err != nil {
-					return err
+					return a.pausing(args[0], err)
 				}
 				if err := writeNew(out, r.Raw()); err != nil {
 					return err
@@ -83,6 +83,7 @@ party checks before it signs: plan and transcript up to the release. From epoch
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "the request's new `file`")
 	f.StringVar(&predecessor, "predecessor", "", "the `file` of the epoch before: its bundle, or its fleet-keys.json")
+	signWithFlag(c, &keys)
 	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's response `file` for the epoch before; not needed with its bundle")
 	return c
 }
@@ -153,6 +154,7 @@ func (a *app) importProof(j *ceremony.Journal, file string, proof []byte) error 
 
 func (a *app) bundleCountersignCmd() *cobra.Command {
 	var key string
+	var keys []string
 	c := command("countersign DIR", "Countersign the third parties' statements with the operator's HSM key",
 		`Countersign shows the text, has the operator's key sign exactly that, and
 verifies the signature again in software before it is recorded.`,
@@ -175,13 +177,14 @@ verifies the signature again in software before it is recorded.`,
 					return err
 				}
 				defer s.close()
-				if err := j.Countersign(s.public, s.sign); err != nil {
-					return err
+				if err := j.Countersign(cmd.Context(), a.approver(keys), s.public, s.sign); err != nil {
+					return a.pausing(args[0], err)
 				}
 				return a.stepped(j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
 			}, ceremony.ActCountersign)
 		})
 	c.Flags().StringVar(&key, "key", "", keyHelp)
+	signWithFlag(c, &keys)
 	return c
 }
 

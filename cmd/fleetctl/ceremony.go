@@ -35,16 +35,18 @@ type ceremonyJSON struct {
 }
 
 func (a *app) ceremonyRunCmd() *cobra.Command {
-	var site, dir, chosen string
+	var o runOptions
 	c := command("run PLAN", "Run the ceremony of a plan: generate and check every key",
-		`Run takes every HSM in, unlocks it, generates its keys inside and checks each:
-attributes read back, attempts to take it out, proof of possession, found again
-by a new process. Every act is on a transcript before and after it happens. A
-check that fails destroys its key and ends the ceremony, on the record.
+		`Run takes every HSM in, unlocks it once officers have approved that, generates
+its keys inside and checks each: attributes read back, attempts to take it out,
+proof of possession, found again by a new process. Every act is on a transcript
+before and after it happens. A check that fails destroys every key and ends the
+ceremony, on the record; anything else that fails leaves it to be resumed.
 
-This version runs rehearsals; a production plan needs officers' approvals,
-which it can't take yet.`,
-		"  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --words 'lamp herring moss'",
+This version runs rehearsals; production takes challenges that are read aloud,
+which it doesn't have yet.`,
+		`  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --words 'lamp herring moss'
+  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --sign-with olga --sign-with omar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "site", "dir"); err != nil {
 				return err
@@ -53,38 +55,50 @@ which it can't take yet.`,
 			if err != nil {
 				return err
 			}
-			s, err := readSite(site, p)
-			if err != nil {
+			if _, err := readSite(o.site, p); err != nil {
 				return err
 			}
-			account, err := a.runCeremony(cmd, p, s, dir, strings.Fields(chosen))
-			if err != nil {
-				return err
+			if o.approvals == "" {
+				o.approvals = filepath.Dir(args[0])
 			}
-			return a.ceremonyResult(dir, account)
+			account, err := a.runCeremony(cmd, p, o)
+			if err != nil {
+				return a.pausing(o.dir, err)
+			}
+			return a.ceremonyResult(o.dir, account)
 		})
 	f := c.Flags()
-	f.StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
-	f.StringVar(&dir, "dir", "", "the ceremony's new `folder`")
-	f.StringVar(&chosen, "words", "", "three `words` that the witness chose just now (default in a rehearsal: drawn by the machine)")
+	f.StringVar(&o.site, "site", "", "the site `file`: where the plan's HSMs are")
+	f.StringVar(&o.dir, "dir", "", "the ceremony's `folder`; new, or one that waits for approvals")
+	f.StringVar(&o.words, "words", "", "three `words` that the witness chose just now (default in a rehearsal: drawn by the machine)")
+	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
+	signWithFlag(c, &o.keys)
 	return c
 }
 
-func (a *app) runCeremony(cmd *cobra.Command, p *ceremony.Plan, s *ceremony.Site, dir string, chosen []string) (*ceremony.Account, error) {
+type runOptions struct {
+	site, dir, words, approvals string
+	keys                        []string
+}
+
+func (a *app) runCeremony(cmd *cobra.Command, p *ceremony.Plan, o runOptions) (*ceremony.Account, error) {
+	chosen := strings.Fields(o.words)
 	if len(chosen) != 0 && len(chosen) != 3 {
 		return nil, usagef("", "--words has %d words; the witness chooses 3", len(chosen))
 	}
 	if err := p.ReadyToRun(); err != nil {
 		return nil, usage(err)
 	}
-	binary, err := ownDigest()
-	if err != nil {
+	c := a.config(o.dir, o.site, o.keys)
+	var err error
+	if c.Binary, err = ownDigest(); err != nil {
 		return nil, err
 	}
-	return ceremony.Run(cmd.Context(), ceremony.Config{
-		Dir: dir, Plan: p, Site: s, Bench: bench{a}, Observer: &screen{a: a, plan: p},
-		Now: a.now, Random: a.random, Version: version, Binary: binary, Words: chosen,
-	})
+	if c.PlanApprovals, err = ceremony.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
+		return nil, wrong(err)
+	}
+	c.Plan, c.Words = p, chosen
+	return ceremony.Run(cmd.Context(), c)
 }
 
 // ownDigest is the SHA-256 of the running program's file.
@@ -104,16 +118,13 @@ func ownDigest() (sum [32]byte, err error) {
 }
 
 // screen shows a running ceremony: append-only, a header before each step.
-type screen struct {
-	a    *app
-	plan *ceremony.Plan
-}
+type screen struct{ a *app }
 
-func (s *screen) Step(n, of int, step ceremony.Step) {
+func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	p := s.a.ui.Talk
-	title := fmt.Sprintf("%s · step %d of %d · %s", s.plan.Fleet, n, of, step.Act)
-	s.a.ui.Say("\n", p.Header(title, strings.ToUpper(s.plan.Mode)))
-	if h := s.plan.HSM(step.HSM); h != nil {
+	title := fmt.Sprintf("%s · step %d of %d · %s", plan.Fleet, n, of, step.Act)
+	s.a.ui.Say("\n", p.Header(title, strings.ToUpper(plan.Mode)))
+	if h := plan.HSM(step.HSM); h != nil {
 		text := fmt.Sprintf("%s · site %s · serial %s", h.Name, h.Site, h.Serial)
 		if step.Role != "" {
 			text += " · " + step.Role

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ed25519"
@@ -142,11 +143,39 @@ func (d *demo) plan() error {
 		return err
 	}
 	d.done("every token can do what the plan needs")
+	for _, officer := range demoOfficers {
+		if _, err := d.do("plan", "approve", "plan.yaml", "--key", officer); err != nil {
+			return err
+		}
+	}
+	d.done("2 of 3 officers approved exactly these bytes")
 	_, err = d.do("policy", "new", "--plan", "plan.yaml", "--confirmed", "rehearsal: one person on one machine made every key", "--out", "policy.yaml")
 	if err == nil {
 		d.done("policy.yaml pins every key; a verifier needs nothing else")
 	}
 	return err
+}
+
+// demoOfficers are as many officers as have to agree.
+var demoOfficers = []string{"people/olga", "people/omar"}
+
+// with adds the officers who approve an act as it happens.
+func with(args ...string) []string {
+	for _, officer := range demoOfficers {
+		args = append(args, "--sign-with", officer)
+	}
+	return args
+}
+
+// signOff has everybody say that they agree.
+func (d *demo) signOff(stage string) error {
+	for _, who := range append(slices.Clone(demoOfficers), "people/wanda", "people/ada") {
+		if _, err := d.do("ceremony", "sign", "ceremony", "--signoff", stage, "--verdict", "agree", "--key", who); err != nil {
+			return err
+		}
+	}
+	d.done("2 officers, the witness and the auditor agree to the %s", stage)
+	return nil
 }
 
 // sshKey makes a person's OpenSSH key pair.
@@ -171,7 +200,7 @@ func sshKey(path string) error {
 
 func (d *demo) ceremony() error {
 	d.chapter("the ceremony: keys are born in the HSMs")
-	r, err := d.do("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony")
+	r, err := d.do(with("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony")...)
 	if err != nil {
 		return err
 	}
@@ -182,15 +211,23 @@ func (d *demo) ceremony() error {
 		return err
 	}
 	d.done("fleet-keys.json, SHA-256 %s…", shortHex(get(r, "sha256")))
-	return nil
+	return d.signOff("release")
 }
 
 func (d *demo) thirdParty() error {
 	d.chapter("the third party checks and signs, on its own machine")
-	if _, err := d.do("bundle", "request", "ceremony", "--out", "request.json"); err != nil {
+	if _, err := d.do(with("bundle", "request", "ceremony", "--out", "request.json")...); err != nil {
 		return err
 	}
 	policy := fmt.Sprintf("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session]\nleast_hsms: %d\n", demoNamespace, d.hsms)
+	policy += "threshold: 2\npeople:\n"
+	for _, p := range demoPeople {
+		line, err := os.ReadFile(filepath.Join("people", p.name+".pub"))
+		if err != nil {
+			return err
+		}
+		policy += fmt.Sprintf("  - {name: %s, role: %s, key: %q}\n", p.name, p.role, strings.TrimSpace(string(line)))
+	}
 	if err := durable.Create("thirdparty.yaml", []byte(policy), 0o644); err != nil {
 		return err
 	}
@@ -213,10 +250,10 @@ func (d *demo) thirdParty() error {
 
 func (d *demo) countersign() error {
 	d.chapter("the operator countersigns")
-	if _, err := d.do("bundle", "countersign", "ceremony", "--key", d.keyRef("operator")); err != nil {
+	if _, err := d.do(with("bundle", "countersign", "ceremony", "--key", d.keyRef("operator"))...); err != nil {
 		return err
 	}
-	d.done("in the operator's HSM, bound to that statement")
+	d.done("2 officers approved that text; the operator's HSM signed it, bound to that statement")
 	r, err := d.do("bundle", "assemble", "ceremony")
 	if err == nil {
 		d.done("bundle.json, SHA-256 %s…", shortHex(get(r, "sha256")))
@@ -236,6 +273,9 @@ func (d *demo) log() error {
 func (d *demo) evidence() error {
 	d.chapter("the ceremony is closed, the evidence packed")
 	if _, err := d.do("ceremony", "close", "ceremony"); err != nil {
+		return err
+	}
+	if err := d.signOff("close"); err != nil {
 		return err
 	}
 	r, err := d.do("evidence", "pack", "ceremony", "--out", "evidence.tar")

@@ -57,8 +57,10 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.verifyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(),
 		group("hsm", "Tokens: list, initialise, check, generate a key", a.hsmListCmd(), a.hsmInitCmd(), a.hsmCheckCmd(), a.hsmKeygenCmd()),
-		group("plan", "Plans: write, check", a.planNewCmd(), a.planCheckCmd()),
-		group("ceremony", "Ceremonies: run, status, close", a.ceremonyRunCmd(), a.ceremonyStatusCmd(), a.ceremonyCloseCmd()),
+		group("plan", "Plans: write, check, approve", a.planNewCmd(), a.planCheckCmd(), a.planApproveCmd()),
+		group("ceremony", "Ceremonies: run, sign, resume, adjourn, reconvene, abort, status, close",
+			a.ceremonyRunCmd(), a.ceremonySignCmd(), a.ceremonyResumeCmd(), a.ceremonyAdjournCmd(), a.ceremonyReconveneCmd(),
+			a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyCloseCmd()),
 		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd()),
 		group("thirdparty", "The third party's side, on its own machine: inspect, sign, ledger", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyLedgerCmd()),
 		group("log", "Transparency log: init, append, prove", a.logInitCmd(), a.logAppendCmd(), a.logProveCmd()),

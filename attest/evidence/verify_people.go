@@ -1,0 +1,114 @@
+package evidence
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// voices judges what people signed: who approved the plan and each act, who
+// signed the release and the close off. Only people whom the policy pins
+// count, whatever the plan says; where plan and policy differ on how many must
+// agree, the larger number holds.
+func (v *verifier) voices(files Files, a *ceremony.Account) {
+	people, err := v.policy.peopleAt(v.now)
+	if err != nil {
+		v.fault(v.policy.File, err)
+		return
+	}
+	if people == nil {
+		for _, c := range []string{ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff} {
+			v.lack(c, v.policy.File, "pin them under people:", "the policy pins no people")
+		}
+		return
+	}
+	m := max(people.Threshold(), a.Plan.Threshold)
+	v.approvals(files, a, people, m)
+	v.signoff(files, a, people, m, ceremony.StageRelease, ClaimReleaseSignoff)
+	v.signoff(files, a, people, m, ceremony.StageClose, ClaimCloseSignoff)
+}
+
+// approvals grades plan.approved: m officers approved exactly the plan's
+// bytes, and each act that takes their approval, over the head before it.
+func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.People, m int) {
+	list, err := ceremony.Signings(files, ceremony.PlanApprovalsDir)
+	if err != nil {
+		v.fault(ceremony.PlanApprovalsDir, err)
+		return
+	}
+	officers, err := people.PlanApprovals(a.Plan, list)
+	if err != nil {
+		v.fault(ceremony.PlanApprovalsDir, err)
+		return
+	}
+	where := ceremony.PlanApprovalsDir
+	if len(officers) < m {
+		v.lack(ClaimPlanApproved, where, "", "%d of %d officers whom the policy pins approved the plan", len(officers), m)
+		return
+	}
+	acts, err := ceremony.Signings(files, ceremony.ApprovalsDir)
+	if err != nil {
+		v.fault(ceremony.ApprovalsDir, err)
+		return
+	}
+	for _, need := range a.Needs {
+		have, err := people.Approvals(need, acts)
+		if err != nil {
+			v.fault(ceremony.ApprovalsDir, err)
+			return
+		}
+		if len(have) < m {
+			v.lack(ClaimPlanApproved, ceremony.ApprovalsDir, "", "the plan is approved, but the act %q after record %d by %d of %d officers only", need.Act, need.Head.N, len(have), m)
+			return
+		}
+	}
+	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…, and each of %d acts that take %d officers",
+		strings.Join(officers, ", "), short8(a.Plan.Digest()), len(a.Needs), m)
+}
+
+func short8(d [32]byte) []byte { return d[:4] }
+
+// signoff grades a stage's sign-offs. That a pinned person does not agree is
+// wrong whatever the policy demands.
+func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.People, m int, stage, claim string) {
+	where := ceremony.SignoffDir(stage)
+	want, err := a.WantedSignoff(stage)
+	if err != nil {
+		v.lack(claim, where, "", "%v", err)
+		return
+	}
+	list, err := ceremony.Signings(files, where)
+	if err != nil {
+		v.fault(where, err)
+		return
+	}
+	said, err := people.Signoffs(want, list)
+	if err != nil {
+		v.fault(where, err)
+		return
+	}
+	for _, name := range said.Against {
+		v.problem(where, "", "%s does not agree", name)
+	}
+	if err := said.Passed(m); err != nil {
+		v.lack(claim, where, "", "%v", err)
+		return
+	}
+	verdict := "agree"
+	if said.Exceptions {
+		verdict = "agree, with exceptions"
+	}
+	v.show(claim, Proven, where, "%s, %s, %s: %s",
+		count(said.Officers, "officer"), count(said.Witnesses, "witness"), count(said.Auditors, "auditor"), verdict)
+}
+
+func count(list []string, what string) string {
+	switch {
+	case len(list) == 1:
+		return "1 " + what
+	case strings.HasSuffix(what, "s"):
+		return fmt.Sprintf("%d %ses", len(list), what)
+	}
+	return fmt.Sprintf("%d %ss", len(list), what)
+}

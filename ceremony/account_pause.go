@@ -1,0 +1,52 @@
+package ceremony
+
+import "fmt"
+
+func (a *Account) takeException(c *Exception) error {
+	if want := len(a.Exceptions) + 1; c.Number != want {
+		return fmt.Errorf("it is numbered %d, the next exception is %d", c.Number, want)
+	}
+	a.Exceptions = append(a.Exceptions, c)
+	return nil
+}
+
+func (a *Account) takeResume(c *Resume) error {
+	open := 0
+	if a.key != nil {
+		open = a.key.N
+	}
+	switch {
+	case !c.Since.Equal(a.Time):
+		return fmt.Errorf("it goes on since another time than that of record %d", a.N)
+	case c.Intent != open:
+		return fmt.Errorf("it is about intent %d, the open one is %d", c.Intent, open)
+	}
+	return nil
+}
+
+// OpenIntent is the key whose step was begun and not finished; nil where none.
+func (a *Account) OpenIntent() *Key { return a.key }
+
+// Wanted is the approval that the next act of this kind would need now.
+func (a *Account) Wanted(act string, subject [32]byte) Approval {
+	return a.about(Approval{Act: act, Head: Head{a.Head, a.N}, Subject: subject})
+}
+
+// WantedSignoff is the text that a person signs at a stage, but for role and
+// verdict.
+func (a *Account) WantedSignoff(stage string) (Signoff, error) {
+	s := Signoff{Stage: stage, Mode: a.Plan.Mode, Plan: a.Plan.Digest()}
+	if a.Release == nil {
+		return s, fmt.Errorf("nothing has been released yet")
+	}
+	s.Ceremony, s.Artifact = a.Open.Ceremony, a.Release.Artifact
+	switch {
+	case stage == StageRelease:
+		s.Head = Head{a.ReleaseHash, a.ReleaseN}
+	case a.Close == nil:
+		return s, fmt.Errorf("the ceremony is not closed yet")
+	default:
+		s.Head = Head{a.Head, a.N}
+	}
+	return s, nil
+}

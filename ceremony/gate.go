@@ -1,0 +1,82 @@
+package ceremony
+
+import "context"
+
+// Approver is asked to bring the approvals that an act still lacks: it may let
+// officers sign at the terminal. It stores them with Keep.
+type Approver func(ctx context.Context, dir string, people *People, want Approval, have []string) error
+
+// planApproved demands m officers' approvals of exactly the plan's bytes.
+func (j *Journal) planApproved() error {
+	people, list, err := j.signings(PlanApprovalsDir)
+	if err != nil {
+		return err
+	}
+	have, err := people.PlanApprovals(j.account.Plan, list)
+	if err != nil {
+		return err
+	}
+	if len(have) < people.Threshold() {
+		return &Pending{What: "the plan", Have: have, Want: people.Threshold()}
+	}
+	return nil
+}
+
+// Approved demands m officers' approvals of an act over the present head.
+func (j *Journal) Approved(ctx context.Context, want Approval, ask Approver) error {
+	have, people, err := j.approvals(want)
+	if err != nil {
+		return err
+	}
+	if len(have) < people.Threshold() && ask != nil {
+		if err := ask(ctx, j.dir, people, want, have); err != nil {
+			return err
+		}
+		if have, _, err = j.approvals(want); err != nil {
+			return err
+		}
+	}
+	if len(have) < people.Threshold() {
+		return &Pending{What: want.Act, Have: have, Want: people.Threshold()}
+	}
+	return nil
+}
+
+func (j *Journal) approvals(want Approval) ([]string, *People, error) {
+	people, list, err := j.signings(ApprovalsDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	have, err := people.Approvals(want, list)
+	return have, people, err
+}
+
+func (j *Journal) signings(dir string) (*People, []Signing, error) {
+	people, err := NewPeople(j.account.Plan.People, j.account.Plan.Threshold)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := ReadSignings(j.dir, dir)
+	return people, list, err
+}
+
+// released demands that the release is signed off: by m officers, a witness
+// and an auditor, with nobody against it.
+func (j *Journal) released() error {
+	want, err := j.account.WantedSignoff(StageRelease)
+	if err != nil {
+		return err
+	}
+	people, list, err := j.signings(ReleaseSignoffDir)
+	if err != nil {
+		return err
+	}
+	v, err := people.Signoffs(want, list)
+	if err != nil {
+		return err
+	}
+	if err := v.Passed(people.Threshold()); err != nil {
+		return &Pending{What: StageRelease, Why: err.Error()}
+	}
+	return nil
+}

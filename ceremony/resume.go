@@ -1,0 +1,175 @@
+package ceremony
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Continue goes on with a ceremony that ended without a word: a crash, a power
+// cut, Ctrl-C, a pulled HSM. m officers approve over the last whole record;
+// what was torn is kept aside and told of; an intent that was open is settled
+// with its token before anything else happens.
+func Continue(ctx context.Context, c Config) (*Account, error) {
+	j, torn, err := openTorn(c.Dir, c)
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	a := j.account
+	switch {
+	case a.Ended():
+		return a, strict.Errorf(c.Dir, "the ceremony has ended with record %d", a.N)
+	case a.Open == nil:
+		return a, strict.Errorf(c.Dir, "nothing was recorded yet").WithHint("begin anew: remove %s", filepath.Join(c.Dir, TranscriptFile))
+	case a.Adjourned:
+		return a, strict.Errorf(c.Dir, "the ceremony is adjourned, as planned").WithHint("fleetctl ceremony reconvene %s", c.Dir)
+	}
+	r, err := c.runner(j)
+	if err != nil {
+		return a, err
+	}
+	defer r.closeTokens()
+	if err := j.Approved(ctx, a.Wanted(ApproveResume, [32]byte{}), c.Approve); err != nil {
+		return a, err
+	}
+	if err := j.dropTorn(torn); err != nil {
+		return a, err
+	}
+	resume := &Resume{Since: a.Time, Torn: len(torn)}
+	if len(torn) > 0 {
+		resume.Kept = sha256.Sum256(torn)
+	}
+	if k := a.OpenIntent(); k != nil {
+		resume.Intent = k.N
+	}
+	if err := r.record("resumed", resume); err != nil {
+		return a, err
+	}
+	if err := r.settle(ctx); err != nil {
+		return a, err
+	}
+	return a, r.goOn(ctx)
+}
+
+// openTorn opens a journal whose last line may be torn.
+func openTorn(dir string, c Config) (*Journal, []byte, error) {
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	account, t, err := replayFolder(dir)
+	if err == nil {
+		var f *os.File
+		if f, err = os.OpenFile(filepath.Join(dir, TranscriptFile), os.O_WRONLY|os.O_APPEND, 0); err == nil {
+			return &Journal{dir: dir, file: f, unlock: unlock, account: account, now: c.Now, random: c.Random}, t.Torn, nil
+		}
+	}
+	unlock()
+	return nil, nil, err
+}
+
+// dropTorn keeps a torn line aside and cuts it off: the next record says so.
+func (j *Journal) dropTorn(torn []byte) error {
+	if len(torn) == 0 {
+		return nil
+	}
+	aside := filepath.Join(j.dir, PrivateDir, fmt.Sprintf("torn-after-%d-%x", j.account.N, sha256.Sum256(torn)))
+	if err := keepFile(aside, torn); err != nil {
+		return err
+	}
+	info, err := j.file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := j.file.Truncate(info.Size() - int64(len(torn))); err != nil {
+		return err
+	}
+	if err := j.file.Sync(); err != nil {
+		return err
+	}
+	return durable.SyncDir(j.dir)
+}
+
+// settle brings an open intent to an end: a key that came of it is destroyed,
+// since nobody saw it being checked, and the step begins anew.
+func (r *runner) settle(ctx context.Context) error {
+	k := r.journal.account.OpenIntent()
+	if k == nil {
+		return nil
+	}
+	t, err := r.unlocked(ctx, k.HSM)
+	if err != nil {
+		return err
+	}
+	halves, err := t.holds(k.Intent.ID)
+	if err != nil {
+		return fmt.Errorf("%s: %w", k.HSM, err)
+	}
+	switch {
+	case halves == 0 && k.Outcome == nil:
+		return r.record("no key came of the open intent", &Outcome{Intent: k.N, Result: Failed, Reason: "interrupted: the token has no such key"})
+	case halves == 0:
+		return fmt.Errorf("%s: the key of record %d is gone from its token: it has to be looked at by a person, or aborted", k.HSM, k.N)
+	}
+	if err := t.Destroy(k.Intent.ID); err != nil {
+		return fmt.Errorf("%s: destroying the key of the open intent: %w", k.HSM, err)
+	}
+	return r.record("the key of the open intent was destroyed", &Outcome{Intent: k.N, Result: Destroyed, Reason: "interrupted: its checks were not finished"})
+}
+
+// Stop ends a ceremony by hand: every key made so far is destroyed, and the
+// record says why. What it can't reach it says too.
+func Stop(ctx context.Context, c Config, reason string) (*Account, error) {
+	j, torn, err := openTorn(c.Dir, c)
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	a := j.account
+	if a.Ended() || a.Open == nil {
+		return a, strict.Errorf(c.Dir, "there is nothing to abort: the ceremony has ended or not begun")
+	}
+	if a.Release != nil {
+		return a, strict.Errorf(c.Dir, "the artifact was released with record %d: it can't be called back by an abort", a.ReleaseN).
+			WithHint("the third party voids the epoch, and a new one follows")
+	}
+	r, err := c.runner(j)
+	if err != nil {
+		return a, err
+	}
+	defer r.closeTokens()
+	if err := j.dropTorn(torn); err != nil {
+		return a, err
+	}
+	keys := []KeyState{}
+	if a.opened {
+		keys = r.destroyAll(ctx)
+	}
+	_, err = j.Append(&Abort{Reason: reason, Keys: keys, Torn: len(torn)})
+	return a, err
+}
+
+// Adjourn interrupts a ceremony as planned; Reconvene, which m officers
+// approve, goes on with it.
+func (j *Journal) Adjourn(c *Adjourn) error {
+	_, err := j.Append(c)
+	return err
+}
+
+// Reconvene: see Adjourn.
+func (j *Journal) Reconvene(ctx context.Context, c *Reconvene, ask Approver) error {
+	if !j.account.Adjourned {
+		return strict.Errorf(j.dir, "the ceremony is not adjourned")
+	}
+	if err := j.Approved(ctx, j.account.Wanted(ApproveReconvene, [32]byte{}), ask); err != nil {
+		return err
+	}
+	_, err := j.Append(c)
+	return err
+}

@@ -1,0 +1,131 @@
+package ceremony
+
+import (
+	"context"
+	"fmt"
+)
+
+// openToken is an HSM's token as this process has it open.
+type openToken struct {
+	Token
+	module   Module
+	unlocked bool
+	pin      []byte // kept for the looks from new processes, cleared at the end
+}
+
+func (r *runner) closeTokens() {
+	for _, t := range r.tokens {
+		clear(t.pin)
+		t.Close()
+	}
+}
+
+// token opens an HSM's token. After its intake it must still say what it said
+// then: a token that was swapped in between is another one.
+func (r *runner) token(ctx context.Context, hsm string) (*openToken, error) {
+	if t := r.tokens[hsm]; t != nil {
+		return t, nil
+	}
+	t, module, err := r.Bench.Open(ctx, r.site.HSM(hsm), r.plan.HSM(hsm).Serial)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", hsm, err)
+	}
+	r.tokens[hsm] = &openToken{Token: t, module: module}
+	in := r.journal.account.Intakes[hsm]
+	if in == nil {
+		return r.tokens[hsm], nil
+	}
+	info, err := t.Info()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", hsm, err)
+	case info.Serial != in.Serial || info.Model != in.Model || info.Firmware != in.Firmware:
+		return nil, fmt.Errorf("%s: the token is not the one that was taken in: serial %q, %s, firmware %s", hsm, info.Serial, info.Model, info.Firmware)
+	case module.Digest != in.Module:
+		return nil, fmt.Errorf("%s: its PKCS#11 library is not the one that it was taken in with", hsm)
+	}
+	return r.tokens[hsm], nil
+}
+
+// unlocked logs in to an HSM's token. The first login of a ceremony opens it,
+// which m officers have to have approved.
+func (r *runner) unlocked(ctx context.Context, hsm string) (*openToken, error) {
+	a := r.journal.account
+	if !a.opened {
+		if err := r.journal.Approved(ctx, a.Wanted(ApproveOpen, [32]byte{}), r.Approve); err != nil {
+			return nil, err
+		}
+	}
+	t, err := r.token(ctx, hsm)
+	if err != nil || t.unlocked {
+		return t, err
+	}
+	pin, method, err := r.Bench.PIN(ctx, r.site.HSM(hsm))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", hsm, err)
+	}
+	if err := t.Login(pin); err != nil {
+		clear(pin)
+		// One try: to go on trying by itself is how tokens get locked.
+		if _, rerr := r.journal.Append(&Unlock{HSM: hsm, Method: method, Result: resultOf(r.Bench, err)}); rerr != nil {
+			return nil, rerr
+		}
+		return nil, fmt.Errorf("%s: %w", hsm, err)
+	}
+	t.pin, t.unlocked = pin, true
+	return t, r.record(hsm+" unlocked", &Unlock{HSM: hsm, Method: method, Result: UnlockOK})
+}
+
+// holds counts the objects with an id. One that is no half of a key pair is
+// for a person to look at.
+func (t *openToken) holds(id []byte) (halves int, err error) {
+	objects, err := t.Objects()
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range objects {
+		if string(o.ID) != string(id) {
+			continue
+		}
+		if o.Class != "private" && o.Class != "public" {
+			return 0, fmt.Errorf("the token holds a %s object with the id of a key, %x: a person has to look at it", o.Class, id)
+		}
+		halves++
+	}
+	return halves, nil
+}
+
+// absent is the state of a key that its token doesn't hold.
+const absent = "absent"
+
+// destroyAll destroys every key made so far and says what became of each.
+func (r *runner) destroyAll(ctx context.Context) []KeyState {
+	states := []KeyState{}
+	for _, k := range r.journal.account.Keys {
+		state, err := r.destroyOne(ctx, k)
+		if err != nil {
+			state = "not destroyed: " + r.code(err)
+		}
+		states = append(states, KeyState{HSM: k.HSM, Role: k.Role, ID: k.Intent.ID, State: state})
+	}
+	return states
+}
+
+func (r *runner) destroyOne(ctx context.Context, k *Key) (string, error) {
+	t, err := r.unlocked(ctx, k.HSM)
+	if err != nil {
+		return "", err
+	}
+	halves, err := t.holds(k.Intent.ID)
+	if err != nil || halves == 0 {
+		return absent, err
+	}
+	return Destroyed, t.Destroy(k.Intent.ID)
+}
+
+func (r *runner) code(err error) string {
+	if code := r.Bench.Code(err); code != "" {
+		return code
+	}
+	return "the token could not be reached"
+}

@@ -1,0 +1,147 @@
+package ceremony
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// The folders of what people signed. A signed text lies beside its signature,
+// which has .sig at the end of its name; who signed follows from the key.
+const (
+	PlanApprovalsDir  = "plan-approvals"
+	ApprovalsDir      = "approvals"
+	ReleaseSignoffDir = "signoffs/release"
+	CloseSignoffDir   = "signoffs/close"
+)
+
+// SignoffDir is the folder of a stage's sign-offs.
+func SignoffDir(stage string) string { return "signoffs/" + stage }
+
+const sigSuffix = ".sig"
+
+// Signings takes a folder's signatures, and their texts, out of files by path.
+// Plan approvals have no text of their own: they sign the plan.
+func Signings(files map[string][]byte, dir string) ([]Signing, error) {
+	byName := map[string]*Signing{}
+	var order []string
+	for path, data := range files {
+		name, ok := strings.CutPrefix(path, dir+"/")
+		if !ok {
+			continue
+		}
+		base, isSig := strings.CutSuffix(name, sigSuffix)
+		s := byName[base]
+		if s == nil {
+			s = &Signing{Name: base}
+			byName[base] = s
+			order = append(order, base)
+		}
+		if isSig {
+			s.Signature = data
+		} else {
+			s.Text = data
+		}
+	}
+	slices.Sort(order)
+	var list []Signing
+	for _, base := range order {
+		s := byName[base]
+		if s.Signature == nil {
+			return nil, strict.Errorf(dir+"/"+base, "has no signature beside it")
+		}
+		if s.Text == nil && dir != PlanApprovalsDir {
+			return nil, strict.Errorf(dir+"/"+base+sigSuffix, "signs a text that is not beside it")
+		}
+		list = append(list, *s)
+	}
+	return list, nil
+}
+
+// ReadSignings is Signings of a folder on the disk.
+func ReadSignings(root, dir string) ([]Signing, error) {
+	entries, err := os.ReadDir(filepath.Join(root, dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") {
+			continue // a temporary file that a power cut left
+		}
+		path := filepath.Join(root, dir, e.Name())
+		if files[dir+"/"+e.Name()], err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+	}
+	return Signings(files, dir)
+}
+
+// Keep stores a text that somebody signed with its signature, having verified
+// it: name is the signer's, from the plan, and what says what it is about.
+func Keep(root, dir, what string, people *People, namespace string, text []byte, sig *sshsig.Signature) (name string, err error) {
+	name, _, ok := people.RoleOf(sig.Key())
+	if !ok {
+		return "", strict.Errorf("", "the key %s is nobody's in the plan", sig.Key().Fingerprint())
+	}
+	if err := sig.Verify(namespace, text); err != nil {
+		return "", fmt.Errorf("the signature of %s: %w", name, err)
+	}
+	folder := filepath.Join(root, dir)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", err
+	}
+	base := filepath.Join(folder, name)
+	if what != "" {
+		base = filepath.Join(folder, what+"-"+name)
+	}
+	if dir != PlanApprovalsDir {
+		if err := keepFile(base, text); err != nil {
+			return "", err
+		}
+	}
+	return name, keepFile(base+sigSuffix, sig.Armor())
+}
+
+// keepFile creates a file. The same text signed again has another signature
+// with some kinds of key: the first one is kept.
+func keepFile(path string, data []byte) error {
+	err := durable.Create(path, data, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		if strings.HasSuffix(path, sigSuffix) {
+			return nil
+		}
+		if have, rerr := os.ReadFile(path); rerr == nil && string(have) == string(data) {
+			return nil
+		}
+		return strict.Errorf(path, "is there already, with other content").WithHint("nothing is overwritten: move it away and look where it came from")
+	}
+	return err
+}
+
+// Pending says that an act waits for people's signatures. Nothing is lost: the
+// ceremony goes on where it stands once they are there.
+type Pending struct {
+	What string // an approval's act, or "release", "close", "plan"
+	Have []string
+	Want int
+	Why  string
+}
+
+func (p *Pending) Error() string {
+	if p.Why != "" {
+		return fmt.Sprintf("%s is not signed off: %s", p.What, p.Why)
+	}
+	return fmt.Sprintf("%d of %d officers have approved %s", len(p.Have), p.Want, p.What)
+}

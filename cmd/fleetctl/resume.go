@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+func (a *app) ceremonyResumeCmd() *cobra.Command {
+	var site string
+	var keys []string
+	c := command("resume DIR", "Go on with a ceremony that was interrupted",
+		`Resume replays the transcript, keeps a torn last line aside, and settles an
+intent that was open with its token: a key that came of it is destroyed, and its
+step begins anew. m officers have to approve it, over the last whole record.`,
+		"  fleetctl ceremony sign ceremony --approve resume --key olga\n  fleetctl ceremony resume ceremony --site site.yaml",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "site"); err != nil {
+				return err
+			}
+			account, err := ceremony.Continue(cmd.Context(), a.config(args[0], site, keys))
+			if err != nil {
+				return a.pausing(args[0], err)
+			}
+			return a.ceremonyResult(args[0], account)
+		})
+	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
+	signWithFlag(c, &keys)
+	return c
+}
+
+func signWithFlag(c *cobra.Command, keys *[]string) {
+	c.Flags().StringArrayVar(keys, "sign-with", nil, "in a rehearsal: an officer's OpenSSH `key` to approve with, here and now")
+}
+
+// config is what running, resuming and aborting a ceremony share.
+func (a *app) config(dir, site string, keys []string) ceremony.Config {
+	return ceremony.Config{
+		Dir: dir, Bench: bench{a}, Observer: &screen{a: a}, Approve: a.approver(keys),
+		Now: a.now, Random: a.random, Version: version,
+		Site: func(p *ceremony.Plan) (*ceremony.Site, error) { return readSite(site, p) },
+	}
+}
+
+func (a *app) ceremonyAbortCmd() *cobra.Command {
+	var site, reason string
+	c := command("abort DIR", "End a ceremony by hand: destroy every key it made, and say why",
+		`Abort destroys every key that the ceremony made, as far as the tokens can be
+reached, and appends a last record with the reason and what became of each key.
+What was released to third parties can't be called back so.`,
+		"  fleetctl ceremony abort ceremony --site site.yaml --reason 'seal of hsm-3 was broken'",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "site", "reason"); err != nil {
+				return err
+			}
+			if a.ui.Interactive() {
+				if err := a.ui.Consent("Every key that this ceremony made is destroyed.", "destroy and abort"); err != nil {
+					return err
+				}
+			}
+			account, err := ceremony.Stop(cmd.Context(), a.config(args[0], site, nil), reason)
+			if err != nil {
+				return err
+			}
+			return a.ceremonyResult(args[0], account)
+		})
+	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
+	c.Flags().StringVar(&reason, "reason", "", "why, in `words` that will be published")
+	return c
+}
+
+func (a *app) ceremonyAdjournCmd() *cobra.Command {
+	var reason string
+	var seals []string
+	c := command("adjourn DIR", "Interrupt a ceremony as planned, between two steps",
+		"Adjourn records why and under which seals everything is kept until the ceremony\nis reconvened.",
+		"  fleetctl ceremony adjourn ceremony --reason 'the third party needs two days' --seal 'safe 1=4471 9920'",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "reason"); err != nil {
+				return err
+			}
+			list, err := parseSeals(seals)
+			if err != nil {
+				return err
+			}
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				if err := j.Adjourn(&ceremony.Adjourn{Reason: reason, Seals: list}); err != nil {
+					return usage(err)
+				}
+				return a.ceremonyResult(args[0], j.Account())
+			})
+		})
+	c.Flags().StringVar(&reason, "reason", "", "why, in `words` that will be published")
+	c.Flags().StringArrayVar(&seals, "seal", nil, "`what=number` of a seal")
+	return c
+}
+
+func (a *app) ceremonyReconveneCmd() *cobra.Command {
+	var seals, keys []string
+	c := command("reconvene DIR", "Go on with a ceremony that was adjourned",
+		"Reconvene records the seals as they were found. m officers have to approve it.",
+		"  fleetctl ceremony sign ceremony --approve reconvene --key olga\n  fleetctl ceremony reconvene ceremony --seal 'safe 1=4471 9920'",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			list, err := parseSeals(seals)
+			if err != nil {
+				return err
+			}
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				if err := j.Reconvene(cmd.Context(), &ceremony.Reconvene{Seals: list}, a.approver(keys)); err != nil {
+					return a.pausing(args[0], err)
+				}
+				return a.ceremonyResult(args[0], j.Account())
+			})
+		})
+	c.Flags().StringArrayVar(&seals, "seal", nil, "`what=number` of a seal as it was found")
+	signWithFlag(c, &keys)
+	return c
+}
+
+func parseSeals(list []string) ([]ceremony.Seal, error) {
+	seals := []ceremony.Seal{}
+	for _, s := range list {
+		what, number, ok := strings.Cut(s, "=")
+		if !ok || what == "" || number == "" {
+			return nil, usagef("", "--seal %q is not what=number", s)
+		}
+		seals = append(seals, ceremony.Seal{What: what, Number: number})
+	}
+	return seals, nil
+}
+
+// pausing makes an error of a ceremony that waits, for people or to be
+// resumed, one that says how it goes on.
+func (a *app) pausing(dir string, err error) error {
+	var p *ceremony.Pending
+	if !errors.As(err, &p) {
+		return err
+	}
+	how := fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", dir, p.What)
+	switch p.What {
+	case ceremony.StageRelease, ceremony.StageClose:
+		how = fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict agree --key KEY", dir, p.What)
+	case "the plan":
+		how = "fleetctl plan approve PLAN --key KEY"
+	}
+	return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}
+}

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+const sshKeyHelp = "an OpenSSH `key` to sign with: a private key file, or agent:FILE.pub for the key in ssh-agent with that public half"
+
+// openSSHKey opens a person's key.
+func (a *app) openSSHKey(ref string) (sshsig.Signer, func(), error) {
+	if pub, ok := strings.CutPrefix(ref, "agent:"); ok {
+		line, err := readFile(pub)
+		if err != nil {
+			return nil, nil, err
+		}
+		key, err := sshsig.ParsePublicKey(strings.TrimSpace(string(line)))
+		if err != nil {
+			return nil, nil, usage(strict.Errorf(pub, "%v", err))
+		}
+		agent, err := sshkey.DialAgent(os.Getenv("SSH_AUTH_SOCK"))
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := agent.Signer(key)
+		if err != nil {
+			agent.Close()
+			return nil, nil, err
+		}
+		return s, func() { agent.Close() }, nil
+	}
+	f, err := sshkey.Open(ref, func() ([]byte, error) { return a.ui.ReadPIN("Passphrase of " + ref + ":") })
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	return f, f.Close, nil
+}
+
+// approver lets officers sign at this terminal, with the keys given. In
+// production every officer signs with `ceremony sign`, at a screen that shows
+// what is signed, and is asked.
+func (a *app) approver(keys []string) ceremony.Approver {
+	if len(keys) == 0 {
+		return nil
+	}
+	return func(_ context.Context, dir string, people *ceremony.People, want ceremony.Approval, _ []string) error {
+		if want.Mode != ceremony.Rehearsal {
+			return usagef("each officer approves with\nfleetctl ceremony sign "+dir+" --approve "+want.Act+" --key KEY", "--sign-with is for rehearsals")
+		}
+		want.Role = ceremony.Officer
+		a.showText(want.Text())
+		for _, ref := range keys {
+			if err := a.approve(dir, people, want, ref); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (a *app) approve(dir string, people *ceremony.People, want ceremony.Approval, ref string) error {
+	s, done, err := a.openSSHKey(ref)
+	if err != nil {
+		return err
+	}
+	defer done()
+	sig, err := s.Sign(want.Namespace(), want.Text())
+	if err != nil {
+		return err
+	}
+	name, err := ceremony.Keep(dir, ceremony.ApprovalsDir, approvalName(want), people, want.Namespace(), want.Text(), sig)
+	if err != nil {
+		return err
+	}
+	a.ui.Say(a.ui.Talk.Step(ui.Done, fmt.Sprintf("%s approves %s", name, want.Act), fmt.Sprintf("after record %d", want.Head.N)))
+	return nil
+}
+
+func approvalName(p ceremony.Approval) string { return fmt.Sprintf("%s-%d", p.Act, p.Head.N) }
+
+type signedJSON struct {
+	What   string `strict:"what"`
+	Name   string `strict:"name"`
+	Folder string `strict:"folder"`
+}
+
+func (a *app) signed(what, name, folder string) error {
+	return a.emit(&signedJSON{what, name, folder}, a.ui.Fields([][2]string{{"signed", what}, {"by", name}, {"kept in", folder}}))
+}
+
+func (a *app) planApproveCmd() *cobra.Command {
+	var key, signature, dir string
+	c := command("approve PLAN", "Approve exactly these plan bytes with one's own key",
+		`Approve signs the plan file's bytes (SSHSIG, as ssh-keygen -Y sign does) and keeps
+the signature beside the plan. A ceremony starts once enough officers have.
+Signed elsewhere: ssh-keygen -Y sign -n fleetctl-plan[-rehearsal] plan.yaml, then
+--signature plan.yaml.sig.`,
+		"  fleetctl plan approve plan.yaml --key ~/.ssh/id_ed25519\n  fleetctl plan approve plan.yaml --signature plan.yaml.sig",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			plan, err := readPlan(args[0])
+			if err != nil {
+				return err
+			}
+			people, err := ceremony.NewPeople(plan.People, plan.Threshold)
+			if err != nil {
+				return err
+			}
+			root := filepath.Dir(args[0])
+			if dir != "" {
+				root = dir
+			}
+			digest := plan.Digest()
+			a.ui.Say(a.ui.Talk.Header(fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), strings.ToUpper(plan.Mode)),
+				a.ui.Talk.Line(fmt.Sprintf("%s has SHA-256 %x", args[0], digest)), a.ui.Talk.Words(digest[:], 4, true))
+			v, err := a.openVoice(key, signature)
+			if err != nil {
+				return err
+			}
+			defer v.done()
+			namespace := ceremony.SignNamespace(ceremony.NamespacePlan, plan.Mode)
+			sig, err := a.sign(v, plan.Mode, namespace, plan.Raw(), "approve the plan")
+			if err != nil {
+				return err
+			}
+			name, err := ceremony.Keep(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
+			if err != nil {
+				return wrong(err)
+			}
+			return a.signed("plan", name, filepath.Join(root, ceremony.PlanApprovalsDir))
+		})
+	signFlags(c, &key, &signature)
+	c.Flags().StringVar(&dir, "dir", "", "keep the signature in this `folder`'s plan-approvals (default: the plan's folder)")
+	return c
+}
+
+func signFlags(c *cobra.Command, key, signature *string) {
+	c.Flags().StringVar(key, "key", "", sshKeyHelp)
+	c.Flags().StringVar(signature, "signature", "", "a signature `file` made elsewhere with ssh-keygen -Y sign")
+}
+
+// voice is whoever signs: a key that is at hand, or a signature that was made
+// elsewhere.
+type voice struct {
+	key  *sshsig.Key
+	made *sshsig.Signature
+	by   sshsig.Signer
+	done func()
+}
+
+func (a *app) openVoice(key, signature string) (*voice, error) {
+	if (key == "") == (signature == "") {
+		return nil, usagef("", "give either --key or --signature")
+	}
+	if signature != "" {
+		data, err := readFile(signature)
+		if err != nil {
+			return nil, err
+		}
+		sig, err := sshsig.Parse(signature, data)
+		if err != nil {
+			return nil, wrong(err)
+		}
+		return &voice{key: sig.Key(), made: sig, done: func() {}}, nil
+	}
+	s, done, err := a.openSSHKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return &voice{key: s.Key(), by: s, done: done}, nil
+}
+
+// sign gives the signature over a text that has been shown, once the key's
+// owner has agreed by typing the words of consent.
+func (a *app) sign(v *voice, mode, namespace string, text []byte, consent string) (*sshsig.Signature, error) {
+	if v.made != nil {
+		return v.made, nil
+	}
+	if a.ui.Interactive() {
+		if err := a.ui.Consent("Sign this?", consent); err != nil {
+			return nil, err
+		}
+	} else if mode != ceremony.Rehearsal {
+		return nil, usagef("", "in production nobody signs without being asked, and there is no terminal to ask at")
+	}
+	return v.by.Sign(namespace, text)
+}
+
+type signOptions struct {
+	approve, signoff, verdict, key, signature, text, role string
+	exceptions                                            []int
+}
+
+func (a *app) ceremonySignCmd() *cobra.Command {
+	var o signOptions
+	c := command("sign DIR", "Approve an act, or sign a stage off, with one's own key",
+		`Sign shows the text, made from the ceremony's state, and signs exactly that
+(SSHSIG). --approve open, resume, reconvene, exception, request or countersign
+is for officers; --signoff release or close, with a verdict, is for officers,
+witness and auditor. To sign elsewhere: --text-out FILE --role ROLE writes the
+text, ssh-keygen -Y sign signs it, --signature FILE.sig takes the result in.`,
+		`  fleetctl ceremony sign ceremony --approve open --key olga
+  fleetctl ceremony sign ceremony --signoff release --verdict agree --key wanda
+  fleetctl ceremony sign ceremony --signoff close --verdict agree-with-exceptions --exceptions 2 --key ada`,
+		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+			if (o.approve == "") == (o.signoff == "") {
+				return usagef("", "give either --approve ACT or --signoff STAGE")
+			}
+			account, err := ceremony.ReadWhole(args[0])
+			if err != nil {
+				return wrong(err)
+			}
+			return a.ceremonySign(args[0], account, o)
+		})
+	signFlags(c, &o.key, &o.signature)
+	f := c.Flags()
+	f.StringVar(&o.approve, "approve", "", "the `act`: open, resume, reconvene, exception, request, countersign")
+	f.StringVar(&o.signoff, "signoff", "", "the `stage`: release or close")
+	f.StringVar(&o.verdict, "verdict", "", "agree, agree-with-exceptions or do-not-agree")
+	f.IntSliceVar(&o.exceptions, "exceptions", nil, "the `numbers` of the exceptions agreed to")
+	f.StringVar(&o.text, "text-out", "", "write the text to be signed elsewhere to this new `file`, and sign nothing")
+	f.StringVar(&o.role, "role", "", "whose text: officer, witness or auditor (with --text-out)")
+	return c
+}
+
+// ceremonySign makes the text for the person whose key it is, and signs it.
+func (a *app) ceremonySign(dir string, c *ceremony.Account, o signOptions) error {
+	people, err := ceremony.NewPeople(c.Plan.People, c.Plan.Threshold)
+	if err != nil {
+		return err
+	}
+	if o.text != "" {
+		return a.writeText(dir, c, o)
+	}
+	v, err := a.openVoice(o.key, o.signature)
+	if err != nil {
+		return err
+	}
+	defer v.done()
+	_, role, ok := people.RoleOf(v.key)
+	if !ok {
+		return usagef("", "the key %s is nobody's in the plan", v.key.Fingerprint())
+	}
+	t, err := textToSign(dir, c, o, role)
+	if err != nil {
+		return usage(err)
+	}
+	a.showText(t.text)
+	consent := o.verdict
+	if consent == "" {
+		consent = "approve " + o.approve
+	}
+	sig, err := a.sign(v, c.Plan.Mode, t.namespace, t.text, consent)
+	if err != nil {
+		return err
+	}
+	who, err := ceremony.Keep(dir, t.folder, t.name, people, t.namespace, t.text, sig)
+	if err != nil {
+		return wrong(err)
+	}
+	return a.signed(o.approve+o.signoff, who, filepath.Join(dir, t.folder))
+}
+
+// writeText writes the text for someone who signs elsewhere.
+func (a *app) writeText(dir string, c *ceremony.Account, o signOptions) error {
+	t, err := textToSign(dir, c, o, o.role)
+	if err != nil {
+		return usage(err)
+	}
+	if err := writeNew(o.text, t.text); err != nil {
+		return err
+	}
+	return a.emit(&signedJSON{"nothing", o.text, t.namespace}, a.ui.Fields([][2]string{
+		{"text", o.text}, {"sign it with", "ssh-keygen -Y sign -n " + t.namespace + " -f KEY " + o.text},
+	}))
+}
+
+// toSign is a text with where its signature belongs.
+type toSign struct {
+	text                    []byte
+	namespace, folder, name string
+}
+
+func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*toSign, error) {
+	if o.signoff != "" {
+		s, err := c.WantedSignoff(o.signoff)
+		if err != nil {
+			return nil, err
+		}
+		s.Role, s.Verdict, s.Exceptions = role, o.verdict, o.exceptions
+		// Read back: what a person signs is what a verifier will take.
+		_, err = ceremony.ParseSignoff("the sign-off", s.Text())
+		return &toSign{s.Text(), s.Namespace(), ceremony.SignoffDir(o.signoff), ""}, err
+	}
+	if role != ceremony.Officer {
+		return nil, fmt.Errorf("officers approve acts; a %s signs stages off, with --signoff", role)
+	}
+	subject, err := subjectOf(dir, c, o.approve)
+	if err != nil {
+		return nil, err
+	}
+	p := c.Wanted(o.approve, subject)
+	p.Role = role
+	_, err = ceremony.ParseApproval("the approval", p.Text())
+	return &toSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, approvalName(p)}, err
+}
+
+// subjectOf is what an approval is about, besides the head.
+func subjectOf(dir string, c *ceremony.Account, act string) (subject [32]byte, err error) {
+	switch act {
+	case ceremony.ApproveRequest:
+		data, err := os.ReadFile(filepath.Join(dir, ceremony.CoreFile))
+		if err != nil {
+			return subject, strict.Errorf(dir, "has no request yet").WithHint("write it with\nfleetctl bundle request %s --out request.json", dir)
+		}
+		return bundle.Digest(data), nil
+	case ceremony.ApproveCountersign:
+		text, err := c.CountersignText()
+		return bundle.Digest(text), err
+	case ceremony.ApproveException:
+		return c.Head, nil
+	}
+	return subject, nil
+}

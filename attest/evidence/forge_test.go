@@ -8,36 +8,27 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
-// forgeries change time and salt of every record and link the rest anew. Up to
-// the fleet check that has to be caught, since the artifact names its hash and
-// a third party signs the artifact.
+// forgeries change time, salt, kind and publicity of every record and link the
+// rest anew. Up to the fleet check the artifact binds them, whose digest a
+// third party signs; from there on the heads that people sign.
 func (w *world) forgeries(yield func(mutant) bool) {
 	plan := must(ceremony.ParsePlan(ceremony.PlanFile, w.good.Files[ceremony.PlanFile]))
 	t := must(ceremony.ParseTranscript(ceremony.TranscriptFile, w.good.Transcript(), plan.Digest()))
-	signed := true
 	for _, r := range t.Records {
-		class := func(what string) string {
-			switch {
-			case signed:
-				return ""
-			case r.Kind == ceremony.KindClose:
-				return what + " of the close record"
-			}
-			return fmt.Sprintf("%s of a %s record", what, r.Kind)
-		}
 		later := r.Time.Add(time.Second)
 		if r.N < len(t.Records) && t.Records[r.N].Time.Before(later) {
 			later = r.Time.Add(-time.Second) // records of one second: towards the other side
 		}
-		yield(mutant{file: ceremony.TranscriptFile, how: fmt.Sprintf("record %d, %s, another second", r.N, r.Kind), class: class("time"),
+		yield(mutant{file: ceremony.TranscriptFile, how: fmt.Sprintf("record %d, %s, another second", r.N, r.Kind),
 			files: reseal(w.good.Files, func(x *ceremony.Record) {
 				if x.N == r.N {
 					x.Time = later
 				}
 			})})
-		yield(mutant{file: ceremony.TranscriptFile, how: fmt.Sprintf("record %d, %s, another salt", r.N, r.Kind), class: class("salt"),
+		yield(mutant{file: ceremony.TranscriptFile, how: fmt.Sprintf("record %d, %s, another salt", r.N, r.Kind),
 			files: reseal(w.good.Files, func(x *ceremony.Record) {
 				if x.N == r.N {
 					x.Salt = bytes.Repeat([]byte{7}, 32)
@@ -63,7 +54,6 @@ func (w *world) forgeries(yield func(mutant) bool) {
 					}
 				})})
 		}
-		signed = signed && r.Kind != ceremony.KindFleetCheck
 	}
 }
 
@@ -72,20 +62,20 @@ func (w *world) others(yield func(mutant) bool) {
 	good := w.good.Files
 	page := bytes.Replace(good[evidence.PageFile], []byte("fleetctl page v1"), []byte("fleetctl page v0"), 1)
 	yield(mutant{file: evidence.PageFile, how: "of another version", files: with(good, evidence.PageFile, page)})
-	yield(mutant{file: evidence.PageFile, how: "of another version, closed again", class: "another page version, closed again",
+	yield(mutant{file: evidence.PageFile, how: "of another version, closed again",
 		files: reseal(with(good, evidence.PageFile, []byte("<p>All is well.")), nil, evidence.PageFile)})
 	yield(mutant{file: evidence.PageFile, how: "dropped, closed again", files: reseal(with(good, evidence.PageFile, nil), nil, evidence.PageFile)})
 
 	core := bytes.Replace(good[ceremony.CoreFile], []byte("{"), []byte("{ "), 1)
-	yield(mutant{file: ceremony.CoreFile, how: "white space, recorded anew", class: "white space of the core, recorded anew",
+	yield(mutant{file: ceremony.CoreFile, how: "white space, recorded anew",
 		files: reseal(with(good, ceremony.CoreFile, core), nil, ceremony.CoreFile)})
 
 	proof := must(w.good.Parties.Log.Append(good[ceremony.BundleFile]))
 	yield(mutant{file: ceremony.ProofFile, how: "of the same bundle's second entry", files: with(good, ceremony.ProofFile, proof)})
-	yield(mutant{file: ceremony.ProofFile, how: "of the same bundle's second entry, recorded anew", class: "another valid proof, recorded anew",
+	yield(mutant{file: ceremony.ProofFile, how: "of the same bundle's second entry, recorded anew",
 		files: reseal(with(good, ceremony.ProofFile, proof), nil)})
 	proof = append(bytes.Clone(good[ceremony.ProofFile]), "— nobody AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==\n"...)
-	yield(mutant{file: ceremony.ProofFile, how: "with a stranger's line, recorded anew", class: "a stranger's line in the log's checkpoint",
+	yield(mutant{file: ceremony.ProofFile, how: "with a stranger's line, recorded anew",
 		files: reseal(with(good, ceremony.ProofFile, proof), nil)})
 
 	// The whole of another ceremony under this one's plan, and the other way.
@@ -103,6 +93,58 @@ func (w *world) others(yield func(mutant) bool) {
 		cut := bytes.TrimSuffix(good[ceremony.TranscriptFile], last(good[ceremony.TranscriptFile]))
 		yield(mutant{file: ceremony.TranscriptFile, how: fmt.Sprintf("with %.9q for its close record", end), files: with(good, ceremony.TranscriptFile, append(cut, strings.TrimSpace(end)...))})
 	}
+}
+
+// signoffs change who says what of the close.
+func (w *world) signoffs(yield func(mutant) bool) {
+	good := w.good.Files
+	file := func(name string) string { return ceremony.CloseSignoffDir + "/" + name }
+	signed := func(p *testfleet.Person, verdict string) (text, sig []byte) {
+		s := must(w.good.Account.WantedSignoff(ceremony.StageClose))
+		s.Role, s.Verdict = p.Role, verdict
+		return s.Text(), must(p.Sign(s.Namespace(), s.Text())).Armor()
+	}
+	add := func(f evidence.Files, name string, text, sig []byte) evidence.Files {
+		return with(with(f, file(name), text), file(name+".sig"), sig)
+	}
+	text, sig := good[file("olga")], good[file("olga.sig")]
+	yield(mutant{file: file("*"), how: "twice", files: add(good, "zoe", text, sig), class: "a close sign-off twice"})
+	yield(mutant{file: file("*"), how: "renamed", files: add(add(good, "olga", nil, nil), "zoe", text, sig), class: "a close sign-off under another name"})
+
+	// Nobody's voice counts for another's, or for two, or in another role.
+	stranger := testfleet.NewPerson("a stranger", ceremony.Officer)
+	text, sig = signed(stranger, ceremony.Agree)
+	yield(mutant{file: file("*"), how: "a stranger's", files: add(good, "zoe", text, sig), class: "a stranger's close sign-off added"})
+	for _, name := range testfleet.Signers {
+		yield(mutant{file: file("*"), how: "a stranger's for " + name + "'s", files: add(good, name, text, sig)})
+		yield(mutant{file: file("*"), how: name + "'s left out", files: add(good, name, nil, nil)})
+		t, s := signed(w.good.People[name], ceremony.DoNotAgree)
+		yield(mutant{file: file("*"), how: name + " does not agree", files: add(good, name, t, s)})
+		yield(mutant{file: file("*"), how: name + " doesn't agree either", files: add(good, "zoe", t, s)})
+		for _, other := range testfleet.Signers {
+			if other != name {
+				yield(mutant{file: file("*"), how: other + "'s for " + name + "'s", files: add(good, name, good[file(other)], good[file(other+".sig")])})
+			}
+		}
+		p := *w.good.People[name]
+		for _, p.Role = range []string{ceremony.Officer, ceremony.Witness, ceremony.Auditor, "king"} {
+			if p.Role != w.good.People[name].Role {
+				t, s := signed(&p, ceremony.Agree)
+				yield(mutant{file: file("*"), how: name + " as " + p.Role, files: add(good, name, t, s)})
+			}
+		}
+		yield(mutant{file: file("*"), how: name + "'s of the release", files: add(good, name,
+			good[ceremony.ReleaseSignoffDir+"/"+name], good[ceremony.ReleaseSignoffDir+"/"+name+".sig"])})
+	}
+	text, sig = signed(w.good.People["ozan"], ceremony.Agree)
+	more := add(good, "ozan", text, sig)
+	yield(mutant{file: file("*"), how: "olga's left out, though ozan's is there", files: add(more, "olga", nil, nil), class: "a surplus close sign-off left out"})
+	// The package with a voice against it is refused; without the voice it is this one.
+	text, sig = signed(w.good.People["ozan"], ceremony.DoNotAgree)
+	against := add(good, "ozan", text, sig)
+	yield(mutant{file: file("*"), how: "ozan does not agree", files: against})
+	yield(mutant{file: file("*"), how: "ozan does not agree, which is left out", files: add(add(add(against, "ozan", nil, nil), "olga", nil, nil), "zoe", good[file("olga")], good[file("olga.sig")]),
+		class: "a verdict against the close left out"})
 }
 
 func last(transcript []byte) []byte {

@@ -39,7 +39,7 @@ func newWorld(t testing.TB, make func(testing.TB, testfleet.Options) *testfleet.
 	t.Helper()
 	w := &world{good: make(t, testfleet.Options{Name: "good"})}
 	same := *w.good.Parties
-	same.Ledger = filepath.Join(t.TempDir(), "ledger.jsonl")
+	same.Ledger = filepath.Join(testfleet.TempDir(t), "ledger.jsonl")
 	w.sister = make(t, testfleet.Options{Name: "sister", Parties: &same})
 	w.stranger = make(t, testfleet.Options{Name: "stranger"})
 	w.policy = must(evidence.ParsePolicy("policy.yaml", w.good.Policy))

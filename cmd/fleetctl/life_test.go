@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,8 +39,14 @@ func lifeSteps(dir string) []lifeStep {
 		return []string{"hsm", "keygen", "--module", module, "--token", label, "--id", "01", "--algorithm", alg,
 			"--pin", "file:" + dir + "/pins/" + label, "--out", label + ".pub"}
 	}
+	agree := func(stage string) (steps []lifeStep) {
+		for _, who := range []string{"olga", "omar", "wanda", "ada"} {
+			steps = append(steps, lifeStep{args: []string{"ceremony", "sign", "ceremony", "--signoff", stage, "--verdict", "agree", "--key", "people/" + who}})
+		}
+		return steps
+	}
 	thirdparty := []string{"request.json", "--policy", "thirdparty.yaml", "--ledger", "ledger.jsonl", "--key", v["PARTY"]}
-	return append(steps, []lifeStep{
+	return slices.Concat(steps, []lifeStep{
 		{"", keygen("operator", "ecdsa-p256")},
 		{"", keygen("thirdparty", "ed25519")},
 		{"tokens", []string{"log", "init", "log", "--origin", "log.example/fleet", "--key", "log.pem", "--policy-out", "log.policy"}},
@@ -50,22 +57,37 @@ func lifeSteps(dir string) []lifeStep {
 			"--third-party", "auditor.example=thirdparty.pub", "--countersigner", "operator-1=operator.pub",
 			"--log-policy", "log.policy", "--out", "plan.yaml", "--site-out", "site.yaml"}},
 		{"plan", []string{"policy", "new", "--plan", "plan.yaml", "--confirmed", "by telephone", "--out", "policy.yaml"}},
-		{"run", []string{"ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--words", lifeWords}},
+		{"", []string{"plan", "approve", "plan.yaml", "--key", "people/olga"}},
+		{"approved", []string{"plan", "approve", "plan.yaml", "--key", "people/omar"}},
+		{"run", with("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--words", lifeWords)},
 		{"built", []string{"bundle", "build", "ceremony"}},
-		{"requested", []string{"bundle", "request", "ceremony", "--out", "request.json"}},
+	}, agree("release"), []lifeStep{
+		{"released", []string{"ceremony", "status", "ceremony"}},
+		{"requested", with("bundle", "request", "ceremony", "--out", "request.json")},
 		{"", append([]string{"thirdparty", "inspect"}, thirdparty...)},
 		{"signed", append([]string{"thirdparty", "sign", "--agree", "DIGEST", "--out", "response.json"}, thirdparty...)},
 		{"imported", []string{"bundle", "import", "ceremony", "response.json"}},
-		{"countersigned", []string{"bundle", "countersign", "ceremony", "--key", v["OPERATOR"]}},
+		{"countersigned", with("bundle", "countersign", "ceremony", "--key", v["OPERATOR"])},
 		{"assembled", []string{"bundle", "assemble", "ceremony"}},
 		{"logged", []string{"log", "append", "ceremony", "--log", "log", "--key", "log.pem"}},
 		{"closed", []string{"ceremony", "close", "ceremony"}},
+	}, agree("close"), []lifeStep{
 		{"packed", []string{"evidence", "pack", "ceremony", "--out", "evidence.tar"}},
-	}...)
+	})
 }
 
-func thirdpartyPolicy(hsms int) string {
-	return fmt.Sprintf("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session]\nleast_hsms: %d\n", demoNamespace, hsms)
+// thirdpartyPolicy pins the operator's people below dir.
+func thirdpartyPolicy(dir string, hsms int) (string, error) {
+	text := fmt.Sprintf("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session]\nleast_hsms: %d\nthreshold: 2\npeople:\n", demoNamespace, hsms)
+	for _, p := range demoPeople {
+		line, err := os.ReadFile(filepath.Join(dir, "people", p.name+".pub"))
+		if err != nil {
+			return "", err
+		}
+		f := strings.Fields(string(line))
+		text += fmt.Sprintf("  - name: %s\n    role: %s\n    key: %s %s\n", p.name, p.role, f[0], f[1])
+	}
+	return text, nil
 }
 
 // prepareLife writes what no command makes: PINs, people's keys, the third
@@ -87,7 +109,11 @@ func prepareLife(dir string, pin func(label string) string) error {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "thirdparty.yaml"), []byte(thirdpartyPolicy(2)), 0o600)
+	policy, err := thirdpartyPolicy(dir, 2)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "thirdparty.yaml"), []byte(policy), 0o600)
 }
 
 // live runs a life's commands, each in a process of its own, and says what each
@@ -127,12 +153,15 @@ func digestOf(file string) string {
 	return fmt.Sprintf("%x", sha256Of(data))
 }
 
+var lifeRoot string // removed when all tests are over
+
 // lifeDir is where the snapshots are, by stage, made when first asked for.
 var lifeDir = sync.OnceValues(func() (string, error) {
 	root, err := os.MkdirTemp("", "fleetctl-life-")
 	if err != nil {
 		return "", err
 	}
+	lifeRoot = root
 	dir := filepath.Join(root, "life")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err

@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
 type thirdpartyOptions struct{ policy, ledger, key, out string }
@@ -208,7 +209,7 @@ func (a *app) thirdpartyLedgerCmd() *cobra.Command {
 				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8])})
 			}
 			return a.emit(out, a.ui.Table([]string{"epoch", "namespace", "signed", "digest"}, rows), "\n",
-				a.ui.Line(fmt.Sprintf("%d entries: the chain is whole, every signature verifies", len(rows))))
+				a.ui.Line(ui.Count(int64(len(rows)), "entry", "entries")+": the chain is whole, every signature verifies"))
 		})
 	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, or a file of it")
 	return c

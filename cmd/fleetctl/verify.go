@@ -41,6 +41,9 @@ and nothing in the file is wrong.`,
 			if !slices.Contains(objectTypes, evidence.Type(o.expect)) {
 				return usagef("it is evidence, bundle, statement or transcript", "--expect is %q", o.expect)
 			}
+			if cmd.Flags().Changed("only") && len(o.only) == 0 {
+				return usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
+			}
 			return a.verify(args[0], o)
 		})
 	f := c.Flags()

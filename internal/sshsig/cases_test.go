@@ -46,7 +46,7 @@ func cases(t testing.TB) (list []vector) {
 		add(name+"-other-message", doesNotVerify, "ssh-keygen -Y sign", keygenSign(t, private, plan, []byte("another plan\n")))
 	}
 	add("rsa", "its key is of type ssh-rsa; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384 and the FIDO2 types sk-ssh-ed25519, sk-ecdsa",
-		"ssh-keygen -Y sign", keygenSign(t, keygen(t, t.TempDir(), "key", "-t", "rsa", "-b", "3072"), plan, message))
+		"ssh-keygen -Y sign", keygenSign(t, keygen(t, t.TempDir(), "key", "-t", "rsa", "-b", "2048"), plan, message))
 	add("ecdsa-521", "its key is of type ecdsa-sha2-nistp521; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384 and the FIDO2 types sk-ssh-ed25519, sk-ecdsa",
 		"ssh-keygen -Y sign", keygenSign(t, keygen(t, t.TempDir(), "key", "-t", "ecdsa", "-b", "521"), plan, message))
 	for name, typ := range map[string]string{"sk-ed25519": sktest.Ed25519, "sk-ecdsa": sktest.P256} {
@@ -162,14 +162,14 @@ func numbers(t testing.TB, k *soft) map[string]rsCase {
 	mpint := func(i *big.Int) []byte { return ssh.Marshal(struct{ N *big.Int }{i})[4:] }
 	r, s := mpint(rs.R), mpint(rs.S)
 	zero, neg := []byte{}, new(big.Int).Neg(rs.S)
-	const needless, negative, none = " with a needless leading zero byte", "its inner signature has a negative ", "its inner signature has a "
+	const needless, negative, none = "its inner signature has a needless zero byte before its ", "its inner signature has a negative number as its ", "its inner signature has zero as its "
 	return map[string]rsCase{
 		"other-S":      {"ok", raw(r, mpint(new(big.Int).Sub(n, rs.S)))}, // OpenSSH's own encoding, any S
-		"R-padded":     {none + "R" + needless, raw(append([]byte{0}, r...), s)},
-		"S-padded":     {none + "S" + needless, raw(r, append([]byte{0, 0}, s...))},
-		"R-zero":       {none + "R of zero", raw(zero, s)},
-		"S-zero":       {none + "S of zero", raw(r, zero)},
-		"S-zero-byte":  {none + "S" + needless, raw(r, []byte{0})},
+		"R-padded":     {needless + "R", raw(append([]byte{0}, r...), s)},
+		"S-padded":     {needless + "S", raw(r, append([]byte{0, 0}, s...))},
+		"R-zero":       {none + "R", raw(zero, s)},
+		"S-zero":       {none + "S", raw(r, zero)},
+		"S-zero-byte":  {needless + "S", raw(r, []byte{0})},
 		"R-negative":   {negative + "R", raw([]byte{0x80}, s)},
 		"S-negative":   {negative + "S", raw(r, mpint(neg))},
 		"R-and-n":      {doesNotVerify, raw(mpint(new(big.Int).Add(rs.R, n)), s)},

@@ -95,11 +95,11 @@ func (r *reader) mpint(what string) *big.Int {
 	switch {
 	case r.err != nil:
 	case len(b) == 0:
-		r.failf("has a %s of zero", what)
+		r.failf("has zero as its %s", what)
 	case b[0]&0x80 != 0:
-		r.failf("has a negative %s", what)
+		r.failf("has a negative number as its %s", what)
 	case b[0] == 0 && (len(b) == 1 || b[1]&0x80 == 0):
-		r.failf("has a %s with a needless leading zero byte", what)
+		r.failf("has a needless zero byte before its %s", what)
 	}
 	return new(big.Int).SetBytes(b)
 }

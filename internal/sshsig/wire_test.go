@@ -58,9 +58,9 @@ func TestNumbersHaveOneSpelling(t *testing.T) {
 		}
 	}
 	for want, b := range map[string][]byte{
-		"has a N of zero":                           {},
-		"has a negative N":                          {0x80},
-		"has a N with a needless leading zero byte": {0, 0x7f},
+		"has zero as its N":                     {},
+		"has a negative number as its N":        {0x80},
+		"has a needless zero byte before its N": {0, 0x7f},
 	} {
 		r := &reader{rest: appendString(nil, b)}
 		r.mpint("N")

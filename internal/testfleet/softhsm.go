@@ -65,7 +65,7 @@ func start() {
 	if soft.path == "" {
 		return
 	}
-	if soft.dir, soft.err = os.MkdirTemp("", "testfleet-"); soft.err != nil {
+	if soft.dir, soft.err = os.MkdirTemp(memoryDisk(), "testfleet-"); soft.err != nil {
 		return
 	}
 	conf := filepath.Join(soft.dir, "softhsm2.conf")
@@ -102,7 +102,7 @@ func SoftHSM(t testing.TB, o Options) *Fleet {
 	defer soft.mu.Unlock()
 	soft.fleets++
 	prefix := fmt.Sprintf("f%d-", soft.fleets)
-	f := &Fleet{Dir: filepath.Join(t.TempDir(), "ceremony"), Parties: o.Parties, clock: &clock{time.Now()}}
+	f := &Fleet{Dir: filepath.Join(TempDir(t), "ceremony"), Parties: o.Parties, clock: &clock{time.Now()}}
 	b := &softBench{pins: map[string][]byte{}}
 	f.Bench = b
 	var hsms []ceremony.PlanHSM
@@ -162,7 +162,7 @@ func (b *softBench) key(label string, alg keys.Algorithm) (Signer, error) {
 }
 
 func (b *softBench) parties(t testing.TB, prefix string) (*Parties, error) {
-	dir := t.TempDir()
+	dir := TempDir(t)
 	p := &Parties{Ledger: filepath.Join(dir, "ledger.jsonl")}
 	var err error
 	if p.ThirdParty, err = b.key(prefix+"third-party", keys.Ed25519); err != nil {

@@ -19,9 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ed25519"
-	"golang.org/x/crypto/ssh"
-
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
@@ -85,7 +82,7 @@ type Fleet struct {
 	Site    *ceremony.Site
 	Policy  []byte // pins the plan's keys, each confirmed
 	Parties *Parties
-	People  map[string]ed25519.PrivateKey
+	People  map[string]*Person
 	Tokens  []*Token // in memory; nil on SoftHSM
 	Bench   ceremony.Bench
 
@@ -136,7 +133,7 @@ func (r *random) Read(p []byte) (int, error) {
 func New(t testing.TB, o Options) *Fleet {
 	t.Helper()
 	o = o.withDefaults()
-	f := &Fleet{Dir: filepath.Join(t.TempDir(), "ceremony"), Parties: o.Parties, clock: &clock{o.Start}}
+	f := &Fleet{Dir: filepath.Join(TempDir(t), "ceremony"), Parties: o.Parties, clock: &clock{o.Start}}
 	if f.Parties == nil {
 		f.Parties = SoftParties(o.Name, filepath.Dir(f.Dir))
 	}
@@ -217,18 +214,10 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 	if o.After != nil {
 		d.Epoch, d.Previous = o.After.Plan.Epoch+1, o.After.Account.Release.Artifact
 	}
-	f.People = map[string]ed25519.PrivateKey{}
-	for _, p := range []ceremony.Person{
-		{Name: "olga", Role: ceremony.Officer}, {Name: "omar", Role: ceremony.Officer}, {Name: "ozan", Role: ceremony.Officer},
-		{Name: "wanda", Role: ceremony.Witness}, {Name: "ada", Role: ceremony.Auditor},
-	} {
-		f.People[p.Name] = softEd25519(o.Name + " " + p.Name)
-		pub, err := ssh.NewPublicKey(f.People[p.Name].Public())
-		if err != nil {
-			return err
-		}
-		line := ssh.MarshalAuthorizedKey(pub)
-		p.Key = string(line[:len(line)-1])
+	f.People = map[string]*Person{}
+	for _, p := range everybody {
+		f.People[p.Name] = NewPerson(o.Name+" "+p.Name, p.Role)
+		p.Key = f.People[p.Name].Key().String()
 		d.People = append(d.People, p)
 	}
 	text, err := d.Write()
@@ -252,15 +241,17 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 // Config is what a run of this fleet's ceremony takes.
 func (f *Fleet) Config(dir string, rnd io.Reader) ceremony.Config {
 	return ceremony.Config{
-		Dir: dir, Plan: f.Plan, Site: f.Site, Bench: f.Bench, Observer: quiet{}, Now: f.clock.now, Random: rnd,
+		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*ceremony.Site, error) { return f.Site, nil },
+		Bench: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
 		Version: "test", Binary: sha256.Sum256([]byte("binary")), Words: []string{"aardvark", "adroitness", "zulu"},
+		PlanApprovals: f.planApprovals(),
 	}
 }
 
 type quiet struct{}
 
-func (quiet) Step(int, int, ceremony.Step) {}
-func (quiet) Done(string, int)             {}
+func (quiet) Step(*ceremony.Plan, int, int, ceremony.Step) {}
+func (quiet) Done(string, int)                             {}
 
 // live is a fleet's life, as the commands lead it.
 func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
@@ -293,6 +284,9 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 	if _, err := evidence.Close(j); err != nil {
 		return err
 	}
+	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageClose, ceremony.Agree, Signers...); err != nil {
+		return err
+	}
 	if f.Files, f.Account, err = evidence.PackFolder(f.Dir, false); err != nil {
 		return err
 	}
@@ -313,7 +307,10 @@ func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
 		}
 		predecessor, previous = b.KeySet.Raw(), b.Statements
 	}
-	if f.Request, err = j.Request(predecessor, previous); err != nil || o.To == ToRequest {
+	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, Signers...); err != nil {
+		return err
+	}
+	if f.Request, err = j.Request(context.Background(), predecessor, previous, f.Approve); err != nil || o.To == ToRequest {
 		return err
 	}
 	if f.Response, err = f.Answer(f.Request, f.clock.now()); err != nil {
@@ -322,7 +319,7 @@ func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
 	if _, err = j.ImportResponse(f.Response); err != nil {
 		return err
 	}
-	return j.Countersign(f.Parties.Operator.Public, f.Parties.Operator.Sign)
+	return j.Countersign(context.Background(), f.Approve, f.Parties.Operator.Public, f.Parties.Operator.Sign)
 }
 
 // Answer is what the third party answers to a request, at its time.
@@ -351,8 +348,32 @@ func (f *Fleet) OpenLedger() (*thirdparty.Ledger, error) {
 
 // ThirdPartyPolicy lets this fleet pass and little else.
 func (f *Fleet) ThirdPartyPolicy() []byte {
-	return fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\n",
-		Namespace, len(f.Plan.HSMs))
+	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\nthreshold: %d\npeople:\n",
+		Namespace, len(f.Plan.HSMs), f.Plan.Threshold)
+	for _, p := range f.Plan.People {
+		text = fmt.Appendf(text, "  - {name: %s, role: %s, key: %q}\n", p.Name, p.Role, p.Key)
+	}
+	return text
+}
+
+// memoryDisk is a file system in memory, where there is one: what is tested on
+// fleets is not that fsync works, and on a busy disk it takes most of the time.
+func memoryDisk() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+// TempDir is t.TempDir in memory, where that can be had.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(memoryDisk(), "testfleet-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // absent skips for want of something, except in CI, where a skip would hide

@@ -1,6 +1,7 @@
 package sshkey_test
 
 import (
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"net"
@@ -28,22 +29,34 @@ func device(t testing.TB) *sktest.Device {
 	return d
 }
 
-// withPublic puts another public key into a key file's outside.
-func withPublic(t testing.TB, file, blob []byte) []byte {
+// container is a key file's outside.
+type container struct {
+	Cipher, KDF     string
+	Options         []byte
+	Count           uint32
+	Public, Private []byte
+}
+
+// altered rewrites a key file's outside.
+func altered(t testing.TB, file []byte, change func(*container)) []byte {
 	t.Helper()
 	const magic = "openssh-key-v1\x00"
 	b, _ := pem.Decode(file)
-	var c struct {
-		Cipher, KDF, Options string
-		Count                uint32
-		Public, Private      []byte
-	}
+	var c container
 	if err := ssh.Unmarshal(b.Bytes[len(magic):], &c); err != nil {
 		t.Fatal(err)
 	}
-	c.Public = blob
+	change(&c)
 	b.Bytes = append([]byte(magic), ssh.Marshal(c)...)
 	return pem.EncodeToMemory(b)
+}
+
+func withPublic(t testing.TB, file, blob []byte) []byte {
+	return altered(t, file, func(c *container) { c.Public = blob })
+}
+
+func withRounds(t testing.TB, file []byte, n uint32) []byte {
+	return altered(t, file, func(c *container) { binary.BigEndian.PutUint32(c.Options[len(c.Options)-4:], n) })
 }
 
 // startAgent starts OpenSSH's ssh-agent and gives its socket.

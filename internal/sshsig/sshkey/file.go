@@ -37,7 +37,6 @@ type container struct {
 	Cipher, KDF, KDFOptions string
 	Count                   uint32
 	Public                  []byte
-	Private                 []byte
 	Rest                    []byte `ssh:"rest"`
 }
 
@@ -79,7 +78,7 @@ func parse(path string, data []byte, passphrase func() ([]byte, error)) (*File, 
 	defer clear(block.Bytes)
 	var c container
 	wire, ok := bytes.CutPrefix(block.Bytes, []byte(keyMagic))
-	if !ok || ssh.Unmarshal(wire, &c) != nil || c.Count != 1 || len(c.Rest) > 0 {
+	if !ok || ssh.Unmarshal(wire, &c) != nil || c.Count != 1 {
 		return nil, strict.Errorf(path, "is a damaged OpenSSH private key").WithHint("see what ssh-keygen -y -f %s says", path)
 	}
 	key, err := sshsig.ParseBlob(c.Public)
@@ -102,10 +101,13 @@ func parse(path string, data []byte, passphrase func() ([]byte, error)) (*File, 
 	return file, nil
 }
 
+// decrypt asks for no passphrase that would be of no use.
 func decrypt(path string, data []byte, cipher string, passphrase func() ([]byte, error)) (raw any, err error) {
-	if cipher == "none" {
+	hint := fmt.Sprintf("let ssh-agent have it: ssh-add %s\nor encrypt it in the usual way: ssh-keygen -p -Z aes256-ctr -a 24 -f %s", path, path)
+	switch cipher {
+	case "none":
 		raw, err = ssh.ParseRawPrivateKey(data)
-	} else {
+	case "aes256-ctr", "aes256-cbc":
 		if passphrase == nil {
 			return nil, strict.Errorf(path, "is encrypted, and there is nobody to ask for its passphrase").WithHint("let ssh-agent have it: ssh-add %s", path)
 		}
@@ -119,13 +121,14 @@ func decrypt(path string, data []byte, cipher string, passphrase func() ([]byte,
 			return nil, fmt.Errorf("%s: %w", path, ErrPassphrase)
 		}
 		raw, err = ssh.ParseRawPrivateKeyWithPassphrase(data, secret)
+	default:
+		return nil, strict.Errorf(path, "is encrypted with %q; aes256-ctr and aes256-cbc are read here", cipher).WithHint("%s", hint)
 	}
 	if errors.Is(err, x509.IncorrectPasswordError) {
 		return nil, fmt.Errorf("%s: %w", path, ErrPassphrase)
 	}
 	if err != nil {
-		return nil, strict.Errorf(path, "can't be opened: %v", err).
-			WithHint("let ssh-agent have it: ssh-add %s\nor encrypt it in the usual way: ssh-keygen -p -Z aes256-ctr -a 24 -f %s", path, path)
+		return nil, strict.Errorf(path, "can't be opened: %v", err).WithHint("%s", hint)
 	}
 	return raw, nil
 }

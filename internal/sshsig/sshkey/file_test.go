@@ -98,6 +98,7 @@ func TestSSHKeygenTakesWhatWeSign(t *testing.T) {
 					t.Fatal(err)
 				}
 				checked(t, s, pubOf(t, private))
+				checked(t, s, f.Key())
 			}
 			f.Close()
 			f.Close()
@@ -129,7 +130,7 @@ func TestEd25519SignsTheBytesThatSSHKeygenDoes(t *testing.T) {
 func TestEncryptedKeys(t *testing.T) {
 	for name, args := range types {
 		t.Run(name, func(t *testing.T) {
-			private := keygen(t, secret, args...)
+			private := keygen(t, secret, append(args, "-a", "2")...)
 			var given []byte
 			ask := func(s string) func() ([]byte, error) {
 				return func() ([]byte, error) { given = []byte(s); return given, nil }
@@ -169,10 +170,22 @@ func TestEncryptedKeys(t *testing.T) {
 
 func TestACipherWeCannotReadIsSaid(t *testing.T) {
 	private := keygen(t, secret, "-t", "ed25519", "-Z", "aes256-gcm@openssh.com")
-	f, err := sshkey.Open(private, func() ([]byte, error) { return []byte(secret), nil })
+	f, err := sshkey.Open(private, func() ([]byte, error) { t.Error("asks in vain"); return []byte(secret), nil })
 	var e *strict.Error
 	if f != nil || !errors.As(err, &e) || !strings.Contains(e.Msg, "aes256-gcm@openssh.com") || !strings.Contains(e.Hint, "ssh-add "+private) {
 		t.Fatalf("%v", err)
+	}
+	rounds := keygen(t, secret, "-t", "ed25519")
+	// An hour's worth of rounds, put where the file says how many: nobody waits.
+	b, err := os.ReadFile(rounds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(rounds, withRounds(t, b, 1<<24), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := sshkey.Open(rounds, func() ([]byte, error) { return []byte(secret), nil }); f != nil || !errors.As(err, &e) || !strings.Contains(e.Msg, "rounds") || e.Hint == "" {
+		t.Errorf("%v", err)
 	}
 	// What the hint says helps.
 	if out, err := exec.Command(tool(t, "ssh-keygen"), "-p", "-P", secret, "-N", secret, "-Z", "aes256-ctr", "-a", "24", "-f", private).CombinedOutput(); err != nil {
@@ -250,8 +263,8 @@ func TestFilesThatAreNoKeyOfOurs(t *testing.T) {
 	refused(t, file(bytes.Replace(good, []byte("\nb3Bl"), []byte("\nb3Bm"), 1)), "is a damaged OpenSSH private key")
 	refused(t, keygen(t, "", "-t", "ecdsa", "-b", "256", "-m", "PEM"), none)
 	refused(t, keygen(t, "", "-t", "ecdsa", "-b", "256", "-m", "PKCS8"), none)
-	refused(t, keygen(t, "", "-t", "rsa", "-b", "3072"), "holds a key that is of type ssh-rsa; allowed are")
-	refused(t, keygen(t, secret, "-t", "rsa", "-b", "3072"), "holds a key that is of type ssh-rsa; allowed are") // before asking
+	refused(t, keygen(t, "", "-t", "rsa", "-b", "2048"), "holds a key that is of type ssh-rsa; allowed are")
+	refused(t, keygen(t, secret, "-t", "rsa", "-b", "2048"), "holds a key that is of type ssh-rsa; allowed are") // before asking
 	refused(t, keygen(t, "", "-t", "ecdsa", "-b", "521"), "holds a key that is of type ecdsa-sha2-nistp521")
 	refused(t, file(withPublic(t, good, pubOf(t, other).Blob())), "holds a private key and the public key of another")
 	refused(t, file(withPublic(t, good, device(t).Blob())), "is the handle of a FIDO2 key, which signs through ssh-agent")

@@ -48,11 +48,13 @@ type Account struct {
 
 	step, pos int // where in Steps the next record belongs
 	key       *Key
-	opened    bool            // the first login was made
-	empty     map[string]bool // HSMs whose token held nothing before
-	artifact  *bundle.KeySet
-	bundle    *bundle.Bundle
-	answers   []bundle.Signed // the statements in Responses
+	opened    bool // the first login was made
+	// fleetConfirmed says that the fleet check's words were read aloud.
+	fleetConfirmed bool
+	empty          map[string]bool // HSMs whose token held nothing before
+	artifact       *bundle.KeySet
+	bundle         *bundle.Bundle
+	answers        []bundle.Signed // the statements in Responses
 }
 
 // Key is what the transcript says of one key.
@@ -259,6 +261,10 @@ func (a *Account) take(r *Record) error {
 	switch c := r.Content.(type) {
 	case *Open:
 		return a.takeOpen(c)
+	case *Reading:
+		return a.takeReading(c, r)
+	case *Challenge:
+		return a.takeChallenge(c)
 	case *Intake:
 		return a.takeIntake(c)
 	case *Unlock:

@@ -77,8 +77,8 @@ func (a *Account) takeFleetCheck(c *FleetCheck, r *Record) error {
 // Artifact is the fleet key set. It follows from the plan and the records up
 // to the fleet check alone, so that whoever has those can make it again.
 func (a *Account) Artifact() (*bundle.KeySet, error) {
-	if a.FleetCheck == nil || a.Fault != "" {
-		return nil, fmt.Errorf("the fleet check is not passed")
+	if !a.fleetConfirmed || a.Fault != "" {
+		return nil, fmt.Errorf("the fleet check is not passed and confirmed")
 	}
 	if a.artifact != nil {
 		return a.artifact, nil

@@ -28,7 +28,7 @@ func judgeAttributes(role *Role, c *Attributes) error {
 	return nil
 }
 
-func codeOf(r *Reading) string {
+func codeOf(r *Attribute) string {
 	if r == nil {
 		return "not asked for"
 	}
@@ -36,7 +36,7 @@ func codeOf(r *Reading) string {
 }
 
 // reading finds the one reading of a name.
-func reading(list []Reading, name string) (found *Reading, err error) {
+func reading(list []Attribute, name string) (found *Attribute, err error) {
 	for i := range list {
 		if list[i].Name != name {
 			continue

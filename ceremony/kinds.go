@@ -13,6 +13,8 @@ type Kind string
 // The kinds of record, each with the closed schema of the struct named like it.
 const (
 	KindOpen             Kind = "open"
+	KindReading          Kind = "reading"
+	KindChallenge        Kind = "challenge"
 	KindIntake           Kind = "intake"
 	KindUnlock           Kind = "unlock"
 	KindInventory        Kind = "inventory"
@@ -43,6 +45,8 @@ type kindInfo struct {
 
 var kinds = map[Kind]kindInfo{
 	KindOpen:             {make: func() any { return new(Open) }},
+	KindReading:          {make: func() any { return new(Reading) }},
+	KindChallenge:        {make: func() any { return new(Challenge) }},
 	KindIntake:           {make: func() any { return new(Intake) }},
 	KindUnlock:           {make: func() any { return new(Unlock) }, restricted: true},
 	KindInventory:        {make: func() any { return new(Inventory) }},
@@ -92,6 +96,40 @@ type Open struct {
 	Words     []string `strict:"words,token"`
 	ChosenBy  string   `strict:"chosen_by"` // witness, or machine in a rehearsal
 }
+
+// Reading is what a person read off something in the room and typed.
+type Reading struct {
+	What string `strict:"what"` // clock, seal
+	HSM  string `strict:"hsm,token,optional"`
+	// Value is what was typed; Confirmed says that a second person typed the
+	// same.
+	Value     string `strict:"value"`
+	By        string `strict:"by"`
+	Confirmed string `strict:"confirmed,optional"`
+}
+
+// What can be read in a room.
+const (
+	ReadClock = "clock"
+	ReadSeal  = "seal"
+)
+
+// Challenge is words of a digest that were read aloud from one screen and
+// typed from another, at positions chosen at random on the spot.
+type Challenge struct {
+	What      string   `strict:"what"` // key, fleet
+	Intent    int      `strict:"intent,optional"`
+	Subject   [32]byte `strict:"subject,hex"`
+	Positions []int    `strict:"positions"` // of words, from 1
+	Tries     int      `strict:"tries"`
+	By        string   `strict:"by"`
+}
+
+// What is read aloud.
+const (
+	ChallengeKey   = "key"
+	ChallengeFleet = "fleet"
+)
 
 // Intake is what an HSM says of itself before it is unlocked.
 type Intake struct {
@@ -159,13 +197,13 @@ const (
 
 // Attributes are those of a key's two halves as read back.
 type Attributes struct {
-	Intent  int       `strict:"intent"`
-	Private []Reading `strict:"private"`
-	Public  []Reading `strict:"public"`
+	Intent  int         `strict:"intent"`
+	Private []Attribute `strict:"private"`
+	Public  []Attribute `strict:"public"`
 }
 
-// Reading is one attribute read back, or the return code that came instead.
-type Reading struct {
+// Attribute is one attribute read back, or the return code that came instead.
+type Attribute struct {
 	Name  string `strict:"name,token"`
 	Value string `strict:"value,optional"`
 	Code  string `strict:"code,optional"`

@@ -1,7 +1,6 @@
 package ceremony
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/auditlog"
@@ -259,12 +258,4 @@ func (c *planChecker) size() {
 		c.failf(c.line("hsms"), "fewer HSMs or roles, shorter names, or smaller keys",
 			"the validation bundle could reach %d bytes; a log entry takes %d", n, bundle.MaxBundle)
 	}
-}
-
-// ReadyToRun says whether a ceremony may be run on the plan by this version.
-func (p *Plan) ReadyToRun() error {
-	if p.Mode == Production {
-		return fmt.Errorf("a production ceremony needs challenges that are read aloud, which this version doesn't have yet")
-	}
-	return nil
 }

@@ -3,11 +3,11 @@ package ceremony
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -67,9 +67,30 @@ type Config struct {
 	// PlanApprovals are the officers' signatures over the plan, kept with the
 	// ceremony when it begins.
 	PlanApprovals []Signing
-	// Words are the witness's three. None lets the machine draw them, which
-	// only a rehearsal may.
-	Words []string
+	Room          Room
+}
+
+// Room is the people present, as the engine hears them. What they type wrongly
+// they are asked again; an error means that the ceremony pauses. by is a role,
+// or in a rehearsal the machine that stands in for everybody.
+type Room interface {
+	// Words are three that the witness chooses on the spot.
+	Words(ctx context.Context) (words []string, by string, err error)
+	// Clock is the time on the wall, no more than a few minutes from now's.
+	Clock(ctx context.Context, now func() time.Time) (wall time.Time, by string, err error)
+	// Seal is the number on an HSM's seal, typed by two people.
+	Seal(ctx context.Context, hsm string) (number, by, confirmed string, err error)
+	// Challenge has a digest's words read aloud and those at the positions
+	// typed from another screen.
+	Challenge(ctx context.Context, q Question) (tries int, by string, err error)
+}
+
+// Question is what a Challenge is about.
+type Question struct {
+	What      string // key or fleet
+	Step      Step
+	Subject   [32]byte
+	Positions []int
 }
 
 const byMachine = "machine"
@@ -87,9 +108,6 @@ func ceremonyID(p *Plan, at time.Time, random []byte) string {
 // key made so far and ends the ceremony on the record; any other error leaves
 // it where it stands.
 func Run(ctx context.Context, c Config) (*Account, error) {
-	if err := c.Plan.ReadyToRun(); err != nil {
-		return nil, err
-	}
 	j, err := c.begin()
 	if err != nil {
 		return nil, err
@@ -102,11 +120,6 @@ func Run(ctx context.Context, c Config) (*Account, error) {
 	defer r.closeTokens()
 	if err := j.planApproved(); err != nil {
 		return j.account, err
-	}
-	if j.account.Open == nil {
-		if err := r.open(); err != nil {
-			return j.account, err
-		}
 	}
 	return j.account, r.goOn(ctx)
 }
@@ -157,7 +170,7 @@ func (r *runner) goOn(ctx context.Context) error {
 	a := r.journal.account
 	for {
 		s, ok := a.Next()
-		if !ok || a.FleetCheck != nil {
+		if !ok || s.Act == ActRelease {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -175,6 +188,8 @@ func (r *runner) goOn(ctx context.Context) error {
 
 func (r *runner) do(ctx context.Context, s Step) error {
 	switch s.Act {
+	case ActOpen:
+		return r.open(ctx)
 	case ActIntake:
 		return r.intake(ctx, s)
 	case ActUnlock:
@@ -182,7 +197,7 @@ func (r *runner) do(ctx context.Context, s Step) error {
 	case ActGenerate:
 		return r.generate(ctx, s)
 	case ActFleetCheck:
-		return r.record("fleet check passed: every HSM, every check", r.journal.account.Matrix())
+		return r.fleetCheck(ctx, s)
 	}
 	return fmt.Errorf("the engine has no act %q", s.Act)
 }
@@ -212,27 +227,70 @@ func (r *runner) abort(ctx context.Context, s Step, cause error) error {
 	return fmt.Errorf("%w; the ceremony is aborted, record %d says so", cause, r.journal.account.N)
 }
 
-func (r *runner) open() error {
-	p := r.plan
-	id := make([]byte, ceremonyIDRandom)
-	if _, err := io.ReadFull(r.Random, id); err != nil {
-		return err
-	}
-	chosenBy, chosen := Witness, r.Words
-	if len(chosen) == 0 {
-		if p.Mode != Rehearsal {
-			return fmt.Errorf("the witness has to choose three words")
-		}
-		h := sha256.New()
-		if _, err := io.CopyN(h, r.Random, 32); err != nil {
+func (r *runner) open(ctx context.Context) error {
+	a, p := r.journal.account, r.plan
+	if a.Open == nil {
+		id := make([]byte, ceremonyIDRandom)
+		if _, err := io.ReadFull(r.Random, id); err != nil {
 			return err
 		}
-		sum := hex.EncodeToString(h.Sum(nil))
-		chosenBy, chosen = byMachine, []string{sum[:8], sum[8:16], sum[16:24]}
+		chosen, by, err := r.Room.Words(ctx)
+		if err != nil {
+			return err
+		}
+		err = r.record("opened", &Open{
+			Ceremony: ceremonyID(p, r.Now(), id),
+			Mode:     p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch,
+			Version: r.Version, Binary: r.Binary, Words: chosen, ChosenBy: by,
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return r.record("opened", &Open{
-		Ceremony: ceremonyID(p, r.Now(), id),
-		Mode:     p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch,
-		Version: r.Version, Binary: r.Binary, Words: chosen, ChosenBy: chosenBy,
-	})
+	wall, by, err := r.Room.Clock(ctx, r.Now)
+	if err != nil {
+		return err
+	}
+	return r.record("clock read", &Reading{What: ReadClock, Value: strict.FormatTime(wall), By: by})
+}
+
+func (r *runner) fleetCheck(ctx context.Context, s Step) error {
+	a := r.journal.account
+	if a.FleetCheck == nil {
+		if err := r.record("fleet check passed: every HSM, every check", a.Matrix()); err != nil {
+			return err
+		}
+	}
+	return r.challenge(ctx, s, "the matrix was read aloud and confirmed")
+}
+
+// challenge has words read aloud, at positions that nobody could know before.
+func (r *runner) challenge(ctx context.Context, s Step, done string) error {
+	what, intent, subject := r.journal.account.wantedChallenge()
+	positions, err := r.positions()
+	if err != nil {
+		return err
+	}
+	tries, by, err := r.Room.Challenge(ctx, Question{What: what, Step: s, Subject: subject, Positions: positions})
+	if err != nil {
+		return err
+	}
+	return r.record(done, &Challenge{What: what, Intent: intent, Subject: subject, Positions: positions, Tries: tries, By: by})
+}
+
+// positions draws different positions of words, from 1, in order.
+func (r *runner) positions() ([]int, error) {
+	var list []int
+	for len(list) < challengePositions {
+		var b [1]byte
+		if _, err := io.ReadFull(r.Random, b[:]); err != nil {
+			return nil, err
+		}
+		// 256 is a multiple of 32: no position is likelier than another.
+		if p := int(b[0])%sha256.Size + 1; !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	slices.Sort(list)
+	return list, nil
 }

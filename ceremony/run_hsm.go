@@ -15,14 +15,24 @@ func (r *runner) intake(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	info, err := t.Info()
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.HSM, err)
+	if r.journal.account.Intakes[s.HSM] == nil {
+		info, err := t.Info()
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.HSM, err)
+		}
+		err = r.record("serial as planned: "+info.Serial, &Intake{
+			HSM: s.HSM, Serial: info.Serial, Manufacturer: info.Manufacturer, Model: info.Model,
+			Hardware: info.Hardware, Firmware: info.Firmware, Library: t.module.Library, Module: t.module.Digest,
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return r.record("serial as planned: "+info.Serial, &Intake{
-		HSM: s.HSM, Serial: info.Serial, Manufacturer: info.Manufacturer, Model: info.Model,
-		Hardware: info.Hardware, Firmware: info.Firmware, Library: t.module.Library, Module: t.module.Digest,
-	})
+	number, by, confirmed, err := r.Room.Seal(ctx, s.HSM)
+	if err != nil {
+		return err
+	}
+	return r.record("seal read twice: "+number, &Reading{What: ReadSeal, HSM: s.HSM, Value: number, By: by, Confirmed: confirmed})
 }
 
 // takeStock unlocks an HSM and records that it holds nothing yet.
@@ -137,14 +147,18 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 	if err != nil {
 		return fmt.Errorf("%s %s: looking from a new process: %w", s.HSM, s.Role, err)
 	}
-	return r.record("found again by a new process",
+	err = r.record("found again by a new process",
 		&Found{Intent: n, PublicKey: sha256.Sum256(spki), Objects: objectsOf(objects)})
+	if err != nil {
+		return err
+	}
+	return r.challenge(ctx, s, "read aloud, and typed from the other screen")
 }
 
-func readings(list []token.Reading) []Reading {
-	out := make([]Reading, 0, len(list))
+func readings(list []token.Reading) []Attribute {
+	out := make([]Attribute, 0, len(list))
 	for _, x := range list {
-		out = append(out, Reading(x))
+		out = append(out, Attribute(x))
 	}
 	return out
 }

@@ -29,15 +29,15 @@ type Step struct {
 
 // generateLeaves are the records of each key: what it was to be, what it
 // became, and everything that was done to doubt it.
-var generateLeaves = []Kind{KindIntent, KindOutcome, KindAttributes, KindNegativeTest, KindPossession, KindFound}
+var generateLeaves = []Kind{KindIntent, KindOutcome, KindAttributes, KindNegativeTest, KindPossession, KindFound, KindChallenge}
 
 // Steps is the plan's order of acts. All HSMs are taken in before the first
 // key is generated, so that a wrong HSM stops the ceremony while nothing has
 // to be destroyed.
 func (p *Plan) Steps() []Step {
-	steps := []Step{{Act: ActOpen, Leaves: []Kind{KindOpen}}}
+	steps := []Step{{Act: ActOpen, Leaves: []Kind{KindOpen, KindReading}}}
 	for _, h := range p.HSMs {
-		steps = append(steps, Step{Act: ActIntake, HSM: h.Name, Leaves: []Kind{KindIntake}})
+		steps = append(steps, Step{Act: ActIntake, HSM: h.Name, Leaves: []Kind{KindIntake, KindReading}})
 	}
 	for _, h := range p.HSMs {
 		steps = append(steps, Step{Act: ActUnlock, HSM: h.Name, Leaves: []Kind{KindUnlock, KindInventory}})
@@ -46,7 +46,7 @@ func (p *Plan) Steps() []Step {
 		}
 	}
 	steps = append(steps,
-		Step{Act: ActFleetCheck, Leaves: []Kind{KindFleetCheck}},
+		Step{Act: ActFleetCheck, Leaves: []Kind{KindFleetCheck, KindChallenge}},
 		Step{Act: ActRelease, Leaves: []Kind{KindRelease}},
 		Step{Act: ActRequest, Leaves: []Kind{KindRequest}})
 	for range p.ThirdParties {

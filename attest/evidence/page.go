@@ -146,6 +146,10 @@ func recordText(r *ceremony.Record) string {
 	switch c := r.Content.(type) {
 	case *ceremony.Open:
 		return fmt.Sprintf("ceremony %s; words %s, chosen by the %s", c.Ceremony, strings.Join(c.Words, " "), c.ChosenBy)
+	case *ceremony.Reading:
+		return fmt.Sprintf("%s %s: %s, typed by the %s", c.What, c.HSM, c.Value, c.By)
+	case *ceremony.Challenge:
+		return fmt.Sprintf("words %v of the %s typed by the %s, %d tries", c.Positions, c.What, c.By, c.Tries)
 	case *ceremony.Intake:
 		return fmt.Sprintf("%s: serial %s, %s, firmware %s", c.HSM, c.Serial, c.Model, c.Firmware)
 	case *ceremony.Unlock:

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -133,4 +135,41 @@ func (p *Policy) peopleAt(now time.Time) (*ceremony.People, error) {
 		}
 	}
 	return ceremony.NewPeople(list, p.threshold)
+}
+
+// CheckPlan demands that everyone and everything a plan trusts is pinned: its
+// people in their parts, no smaller number of officers, its third parties, its
+// countersigner.
+func (p *Policy) CheckPlan(plan *ceremony.Plan) error {
+	var faults strict.Errors
+	fail := func(format string, args ...any) { faults.Add(strict.Errorf(p.File, format, args...)) }
+	if plan.Mode != p.Mode || !p.Pins(plan.Namespace) {
+		fail("is for other modes or namespaces than the plan's: %s, %s", plan.Mode, plan.Namespace)
+	}
+	if plan.Threshold < p.threshold {
+		fail("wants %d officers to agree, the plan %d", p.threshold, plan.Threshold)
+	}
+	for _, x := range plan.People {
+		if !slices.ContainsFunc(p.people, func(y pinnedPerson) bool { return sameKey(x.Key, y.Key) && x.Role == y.Role }) {
+			fail("does not pin %s %q of the plan with that key", x.Role, x.Name)
+		}
+	}
+	for _, x := range plan.ThirdParties {
+		if !slices.ContainsFunc(p.parties, func(y bundle.ThirdParty) bool { return x.Key == y.Key }) {
+			fail("does not pin the third party %q of the plan with that key", x.Name)
+		}
+	}
+	if !slices.ContainsFunc(p.operators, func(y bundle.Operator) bool {
+		return bytes.Equal(plan.Countersigner.Key, y.Key.SPKI()) && plan.Countersigner.Form == y.Form
+	}) {
+		fail("does not pin the countersigner %q of the plan with that key and form", plan.Countersigner.Name)
+	}
+	return faults.Err()
+}
+
+// sameKey compares two lines that were admitted already.
+func sameKey(a, b string) bool {
+	x, errX := sshsig.ParsePublicKey(a)
+	y, errY := sshsig.ParsePublicKey(b)
+	return errX == nil && errY == nil && x.Equal(y)
 }

@@ -43,10 +43,9 @@ proof of possession, found again by a new process. Every act is on a transcript
 before and after it happens. A check that fails destroys every key and ends the
 ceremony, on the record; anything else that fails leaves it to be resumed.
 
-This version runs rehearsals; production takes challenges that are read aloud,
-which it doesn't have yet.`,
-		`  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --words 'lamp herring moss'
-  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --sign-with olga --sign-with omar`,
+Production takes a policy that pins the people, and people at a terminal.`,
+		`  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --policy room.yaml
+  fleetctl ceremony run rehearsal.yaml --site site.yaml --dir rehearsal --unattended --sign-with olga --sign-with omar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "site", "dir"); err != nil {
 				return err
@@ -70,35 +69,56 @@ which it doesn't have yet.`,
 	f := c.Flags()
 	f.StringVar(&o.site, "site", "", "the site `file`: where the plan's HSMs are")
 	f.StringVar(&o.dir, "dir", "", "the ceremony's `folder`; new, or one that waits for approvals")
-	f.StringVar(&o.words, "words", "", "three `words` that the witness chose just now (default in a rehearsal: drawn by the machine)")
+	f.StringVar(&o.policy, "policy", "", "`file` that pins the people, third parties and operator; the plan must agree with it")
 	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
 	signWithFlag(c, &o.keys)
+	unattendedFlag(c, &o.unattended)
 	return c
 }
 
 type runOptions struct {
-	site, dir, words, approvals string
-	keys                        []string
+	site, dir, policy, approvals string
+	keys                         []string
+	unattended                   bool
 }
 
 func (a *app) runCeremony(cmd *cobra.Command, p *ceremony.Plan, o runOptions) (*ceremony.Account, error) {
-	chosen := strings.Fields(o.words)
-	if len(chosen) != 0 && len(chosen) != 3 {
-		return nil, usagef("", "--words has %d words; the witness chooses 3", len(chosen))
-	}
-	if err := p.ReadyToRun(); err != nil {
-		return nil, usage(err)
+	if err := a.pinnedPlan(p, o.policy); err != nil {
+		return nil, err
 	}
 	c := a.config(o.dir, o.site, o.keys)
 	var err error
+	if c.Room, err = a.roomFor(p.Mode, o.unattended); err != nil {
+		return nil, err
+	}
 	if c.Binary, err = ownDigest(); err != nil {
 		return nil, err
 	}
 	if c.PlanApprovals, err = ceremony.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
 		return nil, wrong(err)
 	}
-	c.Plan, c.Words = p, chosen
+	c.Plan = p
 	return ceremony.Run(cmd.Context(), c)
+}
+
+// pinnedPlan demands that a policy pins whom the plan names: a plan never
+// authorises itself.
+func (a *app) pinnedPlan(p *ceremony.Plan, file string) error {
+	if file == "" {
+		if p.Mode == ceremony.Production {
+			return usagef("pin the officers in a policy of your own and name it with --policy", "a production plan can't say itself who may approve it")
+		}
+		return nil
+	}
+	data, err := readFile(file)
+	if err != nil {
+		return err
+	}
+	policy, err := evidence.ParsePolicy(file, data)
+	if err != nil {
+		return usage(err)
+	}
+	return usage(policy.CheckPlan(p))
 }
 
 // ownDigest is the SHA-256 of the running program's file.

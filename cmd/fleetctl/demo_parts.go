@@ -200,7 +200,7 @@ func sshKey(path string) error {
 
 func (d *demo) ceremony() error {
 	d.chapter("the ceremony: keys are born in the HSMs")
-	r, err := d.do(with("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony")...)
+	r, err := d.do(with("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--policy", "policy.yaml", "--unattended")...)
 	if err != nil {
 		return err
 	}

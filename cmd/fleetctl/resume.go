@@ -14,6 +14,7 @@ import (
 func (a *app) ceremonyResumeCmd() *cobra.Command {
 	var site string
 	var keys []string
+	var unattended bool
 	c := command("resume DIR", "Go on with a ceremony that was interrupted",
 		`Resume replays the transcript, keeps a torn last line aside, and settles an
 intent that was open with its token: a key that came of it is destroyed, and its
@@ -23,7 +24,15 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 			if err := required(cmd, "site"); err != nil {
 				return err
 			}
-			account, err := ceremony.Continue(cmd.Context(), a.config(args[0], site, keys))
+			before, err := ceremony.ReadWhole(args[0])
+			if err != nil {
+				return wrong(err)
+			}
+			c := a.config(args[0], site, keys)
+			if c.Room, err = a.roomFor(before.Plan.Mode, unattended); err != nil {
+				return err
+			}
+			account, err := ceremony.Continue(cmd.Context(), c)
 			if err != nil {
 				return a.pausing(args[0], err)
 			}
@@ -31,7 +40,12 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 		})
 	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
 	signWithFlag(c, &keys)
+	unattendedFlag(c, &unattended)
 	return c
+}
+
+func unattendedFlag(c *cobra.Command, unattended *bool) {
+	c.Flags().BoolVar(unattended, "unattended", false, "in a rehearsal: the machine answers for the people, and the records say so")
 }
 
 func signWithFlag(c *cobra.Command, keys *[]string) {
@@ -119,6 +133,32 @@ func (a *app) ceremonyReconveneCmd() *cobra.Command {
 		})
 	c.Flags().StringArrayVar(&seals, "seal", nil, "`what=number` of a seal as it was found")
 	signWithFlag(c, &keys)
+	return c
+}
+
+func (a *app) ceremonyExceptionCmd() *cobra.Command {
+	var e ceremony.Exception
+	c := command("exception DIR", "Record that something went otherwise than planned",
+		`Exception records what was expected, what happened and what was decided, under
+the next number. m officers have to accept it: ceremony sign --approve exception.
+It will be published.`,
+		"  fleetctl ceremony exception ceremony --expected 'seal 4471' --happened 'seal 4417' --decided 'a slip of the pen in the plan'",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "expected", "happened", "decided"); err != nil {
+				return err
+			}
+			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				e.Number = len(j.Account().Exceptions) + 1
+				if _, err := j.Append(&e); err != nil {
+					return usage(err)
+				}
+				return a.ceremonyResult(args[0], j.Account())
+			})
+		})
+	f := c.Flags()
+	f.StringVar(&e.Expected, "expected", "", "what was planned, in `words`")
+	f.StringVar(&e.Happened, "happened", "", "what happened, in `words`")
+	f.StringVar(&e.Decided, "decided", "", "what was decided, in `words`")
 	return c
 }
 

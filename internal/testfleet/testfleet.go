@@ -243,7 +243,7 @@ func (f *Fleet) Config(dir string, rnd io.Reader) ceremony.Config {
 	return ceremony.Config{
 		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*ceremony.Site, error) { return f.Site, nil },
 		Bench: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
-		Version: "test", Binary: sha256.Sum256([]byte("binary")), Words: []string{"aardvark", "adroitness", "zulu"},
+		Version: "test", Binary: sha256.Sum256([]byte("binary")), Room: people{},
 		PlanApprovals: f.planApprovals(),
 	}
 }
@@ -384,4 +384,25 @@ func absent(t testing.TB, what string) {
 		t.Fatalf("%s, and CI must have it", what)
 	}
 	t.Skip(what)
+}
+
+// people answers for everybody in the room, as a rehearsal lets a machine do.
+type people struct{}
+
+const machine = "machine"
+
+func (people) Words(context.Context) ([]string, string, error) {
+	return []string{"aardvark", "adroitness", "zulu"}, machine, nil
+}
+
+func (people) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
+	return now().UTC().Truncate(time.Second), machine, nil
+}
+
+func (people) Seal(context.Context, string) (string, string, string, error) {
+	return "4471", machine, machine, nil
+}
+
+func (people) Challenge(context.Context, ceremony.Question) (int, string, error) {
+	return 1, machine, nil
 }

@@ -82,7 +82,7 @@ func exitCode(err error) int {
 		return e.code
 	case errors.Is(err, fs.ErrNotExist):
 		return exitUsage
-	case errors.Is(err, context.Canceled), errors.Is(err, ui.ErrStop), errors.Is(err, ui.ErrInterrupted):
+	case errors.Is(err, context.Canceled), errors.Is(err, ui.ErrStop), errors.Is(err, ui.ErrInterrupted), errors.Is(err, ui.ErrNoAnswer):
 		return exitPending
 	}
 	return exitFailed

@@ -24,8 +24,6 @@ type lifeStep struct {
 	args  []string
 }
 
-const lifeWords = "lamp herring moss"
-
 // lifeSteps are a life's commands in the README's order, for two HSMs.
 func lifeSteps(dir string) []lifeStep {
 	v := workVars(dir)
@@ -59,7 +57,7 @@ func lifeSteps(dir string) []lifeStep {
 		{"plan", []string{"policy", "new", "--plan", "plan.yaml", "--confirmed", "by telephone", "--out", "policy.yaml"}},
 		{"", []string{"plan", "approve", "plan.yaml", "--key", "people/olga"}},
 		{"approved", []string{"plan", "approve", "plan.yaml", "--key", "people/omar"}},
-		{"run", with("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--words", lifeWords)},
+		{"run", with("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--policy", "policy.yaml", "--unattended")},
 		{"built", []string{"bundle", "build", "ceremony"}},
 	}, agree("release"), []lifeStep{
 		{"released", []string{"ceremony", "status", "ceremony"}},

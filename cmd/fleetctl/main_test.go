@@ -144,6 +144,13 @@ func cmdLife(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: life STAGE")
 	}
+	entries, err := os.ReadDir(ts.Getenv("WORK"))
+	ts.Check(err)
+	for _, e := range entries { // nothing of another stage stays
+		if e.Name() != ".tmp" {
+			ts.Check(os.RemoveAll(filepath.Join(ts.Getenv("WORK"), e.Name())))
+		}
+	}
 	ts.Check(copyLife(args[0], ts.Getenv("WORK")))
 }
 

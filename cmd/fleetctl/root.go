@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -46,7 +48,7 @@ func (a *app) root() *cobra.Command {
 		return usagef("see "+c.CommandPath()+" --help", "%v", err)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetHelpCommand(helpCmd(root))
 	root.Args = cobra.ArbitraryArgs
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -69,4 +71,15 @@ func (a *app) root() *cobra.Command {
 		a.versionCmd(), a.probeCmd(),
 	)
 	return root
+}
+
+// helpCmd is for those who type help before they know of --help.
+func helpCmd(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{Use: "help [COMMAND]", Short: "Help about a command", Hidden: true, RunE: func(_ *cobra.Command, args []string) error {
+		c, rest, err := root.Find(args)
+		if err != nil || len(rest) > 0 {
+			return usagef("see fleetctl --help", "fleetctl has no command %q", strings.Join(args, " "))
+		}
+		return c.Help()
+	}}
 }

@@ -66,6 +66,8 @@ var recognised = []struct {
 	{"evidence package", "ustar, in one form only", isArchive, explainArchive},
 	{"log proof", "c2sp.org/tlog-proof@v1", begins("c2sp.org/tlog-proof@"), explainProof},
 	{"SSH signature", "SSHSIG", begins("-----BEGIN SSH SIGNATURE-----"), explainSSHSignature},
+	{"approval", "fleetctl approval v1", begins("fleetctl approval v1\n"), explainApproval},
+	{"sign-off", "fleetctl signoff v1", begins("fleetctl signoff v1\n"), explainSignoff},
 	{"private key", "PEM", begins("-----BEGIN "), explainPEM},
 	{"transcript", "fleetctl record v1", lineWith(`"prev":`, `"commit":`), explainTranscript},
 	{"third party's ledger", "fleetctl third-party-ledger v1", lineWith(`"prev":`, `"core":`), explainLedger},

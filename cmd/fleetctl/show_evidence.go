@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -57,14 +58,22 @@ var purpose = map[string]string{
 	evidence.ManifestFile:   "checksums, for the transport",
 }
 
+var purposeIn = map[string]string{
+	ceremony.PlanApprovalsDir: "approval of the plan", ceremony.ApprovalsDir: "approval of an act",
+	ceremony.ReleaseSignoffDir: "sign-off of the release", ceremony.CloseSignoffDir: "sign-off of the close",
+}
+
 func filesTable(files evidence.Files, s *shown) {
 	t := s.table("files", "bytes", "path", "what it is")
 	for _, path := range files.Paths() {
 		what := purpose[path]
 		if what == "" {
-			what = "no file of a package"
-			if strings.HasPrefix(path, "signoffs/") {
-				what = "a sign-off"
+			what = purposeIn[filepath.ToSlash(filepath.Dir(path))]
+			switch {
+			case what == "":
+				what = "no file of a package"
+			case strings.HasSuffix(path, ".sig"):
+				what += ", the signature"
 			}
 		}
 		t.row(ui.Number(int64(len(files[path]))), path, what)

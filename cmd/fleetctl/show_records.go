@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -49,7 +50,25 @@ func (t *teller) tell(r *ceremony.Record) string {
 	case *ceremony.FleetCheck:
 		return fmt.Sprintf("%s, %d checks each, firmware %s, majority %d", ui.Count(int64(len(c.Rows)), "HSM", "HSMs"), len(c.Checks), c.Firmware, c.Majority)
 	case *ceremony.Abort:
-		return "aborted: " + c.Reason
+		destroyed := 0
+		for _, k := range c.Keys {
+			if k.State == ceremony.Destroyed {
+				destroyed++
+			}
+		}
+		return fmt.Sprintf("aborted, %d of %d keys destroyed: %s", destroyed, len(c.Keys), c.Reason)
+	case *ceremony.Reading:
+		return tellReading(c)
+	case *ceremony.Challenge:
+		return t.tellChallenge(c)
+	case *ceremony.Exception:
+		return fmt.Sprintf("exception %d: %s; decided: %s", c.Number, c.Happened, c.Decided)
+	case *ceremony.Adjourn:
+		return fmt.Sprintf("adjourned under %s: %s", ui.Count(int64(len(c.Seals)), "seal", "seals"), c.Reason)
+	case *ceremony.Reconvene:
+		return "reconvened, " + ui.Count(int64(len(c.Seals)), "seal", "seals") + " found"
+	case *ceremony.Resume:
+		return tellResume(c)
 	case *ceremony.Close:
 		return "closed over " + ui.Count(int64(len(c.Files)), "file", "files")
 	}
@@ -57,6 +76,37 @@ func (t *teller) tell(r *ceremony.Record) string {
 		return text
 	}
 	return tellRelease(r.Content)
+}
+
+func tellReading(c *ceremony.Reading) string {
+	text := c.What
+	if c.HSM != "" {
+		text += " of " + c.HSM
+	}
+	text += fmt.Sprintf(": %s, read by the %s", c.Value, c.By)
+	if c.Confirmed != "" {
+		text += " and the " + c.Confirmed
+	}
+	return text
+}
+
+func (t *teller) tellChallenge(c *ceremony.Challenge) string {
+	what := c.What
+	if c.Intent > 0 {
+		what = t.key(c.Intent)
+	}
+	return fmt.Sprintf("%s: words %v typed by the %s, try %d", what, c.Positions, c.By, c.Tries)
+}
+
+func tellResume(c *ceremony.Resume) string {
+	text := "resumed after an end that nobody planned, last heard of " + strict.FormatTime(c.Since)
+	if c.Torn > 0 {
+		text += fmt.Sprintf("; %d bytes of an unfinished record kept aside", c.Torn)
+	}
+	if c.Intent > 0 {
+		text += fmt.Sprintf("; the intent of record %d was open", c.Intent)
+	}
+	return text
 }
 
 // tellKey is about one key's records after its intent.

@@ -2,15 +2,13 @@ package main
 
 import (
 	"bytes"
-	"encoding/pem"
 	"fmt"
 	"strings"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -84,6 +82,15 @@ func explainPartyPolicy(file string, data []byte, s *shown) error {
 	s.fact("algorithms", strings.Join(algorithms, ", "))
 	s.fact("roles", strings.Join(p.Roles, ", "))
 	s.fact("HSMs", fmt.Sprintf("at least %d", p.LeastHSMs))
+	s.fact("officers", fmt.Sprintf("%d must have approved", p.Threshold))
+	t := s.table("the operator's people, as pinned", "name", "role", "key")
+	for _, x := range p.People {
+		k, err := sshsig.ParsePublicKey(x.Key)
+		if err != nil {
+			return strict.Errorf(file, "person %q: key %v", x.Name, err)
+		}
+		t.row(x.Name, x.Role, k.Type()+" "+k.Fingerprint())
+	}
 	return nil
 }
 
@@ -160,12 +167,6 @@ func checkpointFacts(c *auditlog.Checkpoint, s *shown) {
 	}
 }
 
-// sshsigBlob is what OpenSSH's PROTOCOL.sshsig has after the magic.
-type sshsigBlob struct {
-	Version                                            uint32
-	PublicKey, Namespace, Reserved, HashAlg, Signature string
-}
-
 // sshActs are the namespaces of our signatures (docs/SPEC.md).
 var sshActs = map[string]string{
 	"fleetctl-plan": "approves a plan", "fleetctl-session": "opens, resumes, reconvenes or aborts a session",
@@ -174,24 +175,12 @@ var sshActs = map[string]string{
 }
 
 func explainSSHSignature(file string, data []byte, s *shown) error {
-	block, rest := pem.Decode(data)
-	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
-		return strict.Errorf(file, "begins like an SSH signature, but is not one whole armoured signature")
-	}
-	body, ok := bytes.CutPrefix(block.Bytes, []byte("SSHSIG"))
-	var blob sshsigBlob
-	if !ok || ssh.Unmarshal(body, &blob) != nil {
-		return strict.Errorf(file, "is armoured like an SSH signature, but holds no SSHSIG")
-	}
-	k, err := ssh.ParsePublicKey([]byte(blob.PublicKey))
+	sig, err := sshsig.Parse(file, data)
 	if err != nil {
-		return strict.Errorf(file, "its public key can't be read: %v", err)
+		return err
 	}
-	var sig ssh.Signature
-	if err := ssh.Unmarshal([]byte(blob.Signature), &sig); err != nil {
-		return strict.Errorf(file, "its signature can't be read: %v", err)
-	}
-	act, rehearsal := strings.CutSuffix(blob.Namespace, "-rehearsal")
+	namespace := sig.Namespace()
+	act, rehearsal := strings.CutSuffix(namespace, "-rehearsal")
 	what, known := sshActs[act]
 	switch {
 	case !known:
@@ -201,13 +190,49 @@ func explainSSHSignature(file string, data []byte, s *shown) error {
 	default:
 		s.Mode = "production"
 	}
-	s.title = blob.Namespace
+	s.title = namespace
 	s.fact("act", what)
-	s.fact("key", k.Type()+" "+ssh.FingerprintSHA256(k)+", by its own word")
-	s.fact("hash", blob.HashAlg)
-	s.fact("signature", sig.Format)
-	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < TEXT", shellWord(blob.Namespace), shellWord(file))
+	s.fact("key", sig.Key().Type()+" "+sig.Key().Fingerprint()+", by its own word")
+	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < TEXT", shellWord(namespace), shellWord(file))
 	return nil
+}
+
+func explainApproval(file string, data []byte, s *shown) error {
+	p, err := ceremony.ParseApproval(file, data)
+	if err != nil {
+		return err
+	}
+	s.Mode, s.title = p.Mode, p.Act
+	signedText(s, file, p.Ceremony, p.Plan, p.Head, p.Role, p.Namespace())
+	s.fact("act", p.Act)
+	if p.Subject != [32]byte{} {
+		s.fact("subject", fmt.Sprintf("%x", p.Subject))
+	}
+	return nil
+}
+
+func explainSignoff(file string, data []byte, s *shown) error {
+	p, err := ceremony.ParseSignoff(file, data)
+	if err != nil {
+		return err
+	}
+	s.Mode, s.title = p.Mode, p.Stage
+	signedText(s, file, p.Ceremony, p.Plan, p.Head, p.Role, p.Namespace())
+	s.fact("artifact", fmt.Sprintf("%x", p.Artifact))
+	s.fact("verdict", p.Verdict)
+	if len(p.Exceptions) > 0 {
+		s.fact("exceptions", fmt.Sprint(p.Exceptions))
+	}
+	return nil
+}
+
+// signedText is what every text has that a person signs.
+func signedText(s *shown, file, id string, plan [32]byte, head ceremony.Head, role, namespace string) {
+	s.fact("ceremony", id)
+	s.fact("plan", fmt.Sprintf("%x", plan))
+	s.fact("head", fmt.Sprintf("record %d, %x", head.N, head.Hash))
+	s.fact("role", role)
+	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < %s", namespace, shellWord(file+".sig"), shellWord(file))
 }
 
 // explainPEM opens nothing: what begins so may be a private key.

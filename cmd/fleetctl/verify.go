@@ -170,7 +170,7 @@ func (a *app) reportText(r *evidence.Report, given bool) string {
 	b.WriteString("\n")
 	var lines []ui.ClaimLine
 	for _, c := range r.Claims {
-		lines = append(lines, ui.ClaimLine{Grade: c.Grade.String(), Name: c.Name, Detail: c.Detail, Wrong: c.Short()})
+		lines = append(lines, ui.ClaimLine{Grade: c.Grade.String(), Name: c.Name, Detail: detail(c), Wrong: c.Short()})
 	}
 	b.WriteString(p.Claims(lines))
 	b.WriteString("\n")
@@ -209,7 +209,7 @@ func (a *app) verdict(r *evidence.Report) string {
 	}
 	for _, c := range r.Claims {
 		if c.Short() {
-			l := ui.ClaimLine{Name: c.Name, Detail: fmt.Sprintf("%s: is %s, the policy wants %s", c.Detail, c.Grade, c.Least), Wrong: true}
+			l := ui.ClaimLine{Name: c.Name, Detail: fmt.Sprintf("%s: is %s, the policy wants %s", detail(c), c.Grade, c.Least), Wrong: true}
 			if c.Where != "" {
 				l.More = append(l.More, c.Where)
 			}
@@ -220,6 +220,14 @@ func (a *app) verdict(r *evidence.Report) string {
 	b.WriteString("\n")
 	b.WriteString(p.Claims(lines))
 	return b.String()
+}
+
+// detail is never empty: a claim that nobody got to says so.
+func detail(c evidence.Claim) string {
+	if c.Detail == "" {
+		return "couldn't be judged, since something else is wrong"
+	}
+	return c.Detail
 }
 
 func verb(n int, one, many string) string {

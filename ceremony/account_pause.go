@@ -24,6 +24,10 @@ func (a *Account) takeResume(c *Resume) error {
 	return nil
 }
 
+// Opened says that an HSM was unlocked: from then on an interrupted ceremony
+// takes the officers' approval to go on.
+func (a *Account) Opened() bool { return a.opened }
+
 // OpenIntent is the key whose step was begun and not finished; nil where none.
 func (a *Account) OpenIntent() *Key { return a.key }
 

@@ -15,6 +15,7 @@ import (
 // comment that says what belongs there, and `plan check` names it.
 type Draft struct {
 	Mode, Fleet, Namespace string
+	Rehearses              [32]byte
 	Epoch                  uint64
 	Previous               [32]byte
 	Majority               int
@@ -25,12 +26,38 @@ type Draft struct {
 	ThirdParties           []ThirdParty
 	Countersigner          *Countersigner
 	LogPolicy              string
+	Lockdown               []string
 }
 
-// DraftRole is a role with the usual attributes.
+// DraftRole is a role with the usual attributes, or with those given, such as
+// COPYABLE: required false.
 type DraftRole struct {
-	Name      string
-	Algorithm keys.Algorithm
+	Name       string
+	Algorithm  keys.Algorithm
+	Attributes [][2]string
+}
+
+// Rehearsal is the draft of a plan's rehearsal: the same but for its mode, its
+// namespace, the HSMs' serials and every key that signs from outside, which
+// are to be filled in.
+func (p *Plan) Rehearsal() *Draft {
+	d := &Draft{
+		Mode: Rehearsal, Rehearses: p.digest, Fleet: p.Fleet, Namespace: RehearsalPrefix + p.Namespace,
+		Epoch: 1, Majority: p.Majority, Threshold: p.Threshold, People: p.People, Lockdown: p.Lockdown,
+	}
+	for _, h := range p.HSMs {
+		d.HSMs = append(d.HSMs, PlanHSM{Name: h.Name, Site: h.Site})
+	}
+	for _, r := range p.Roles {
+		role := DraftRole{Name: r.Name, Algorithm: r.Algorithm}
+		if r.Attributes != nil {
+			for _, f := range r.Attributes.Fields {
+				role.Attributes = append(role.Attributes, [2]string{f.Name, f.Value.Text})
+			}
+		}
+		d.Roles = append(d.Roles, role)
+	}
+	return d
 }
 
 //go:embed plan.tmpl

@@ -154,6 +154,18 @@ func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
 	if d.Threshold == 0 {
 		d.Threshold = officers/2 + 1
 	}
+	if o.previous != "" {
+		data, err := readFile(o.previous)
+		if err != nil {
+			return err
+		}
+		d.Previous = bundle.Digest(data)
+	}
+	return o.keys(d)
+}
+
+// keys reads the keys of those who sign from outside, and the log's policy.
+func (o planNewOptions) keys(d *ceremony.Draft) error {
 	for _, p := range o.parties {
 		name, der, err := keyFlag("third-party", p)
 		if err != nil {
@@ -175,13 +187,6 @@ func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
 			return usagef("", "--countersigner %s: the key %v", name, err)
 		}
 		d.Countersigner = &ceremony.Countersigner{Name: name, Algorithm: k.Algorithm(), Key: der, Form: o.form}
-	}
-	if o.previous != "" {
-		data, err := readFile(o.previous)
-		if err != nil {
-			return err
-		}
-		d.Previous = bundle.Digest(data)
 	}
 	if o.logPolicy != "" {
 		data, err := readFile(o.logPolicy)

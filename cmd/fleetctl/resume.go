@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
 func (a *app) ceremonyResumeCmd() *cobra.Command {
@@ -178,15 +179,30 @@ func parseSeals(list []string) ([]ceremony.Seal, error) {
 // resumed, one that says how it goes on.
 func (a *app) pausing(dir string, err error) error {
 	var p *ceremony.Pending
-	if !errors.As(err, &p) {
+	if errors.As(err, &p) {
+		how := fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", dir, p.What)
+		switch p.What {
+		case ceremony.StageRelease, ceremony.StageClose:
+			how = fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict agree --key KEY", dir, p.What)
+		case "the plan":
+			how = "fleetctl plan approve PLAN --key KEY"
+		}
+		return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}
+	}
+	account, rerr := ceremony.ReadWhole(dir)
+	if rerr != nil || account.Open == nil || account.Ended() {
 		return err
 	}
-	how := fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", dir, p.What)
-	switch p.What {
-	case ceremony.StageRelease, ceremony.StageClose:
-		how = fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict agree --key KEY", dir, p.What)
-	case "the plan":
-		how = "fleetctl plan approve PLAN --key KEY"
+	where := strict.Errorf(dir, "%v; the ceremony stands after record %d", err, account.N)
+	exit := exitCode(err)
+	switch {
+	case errors.Is(err, ui.ErrException):
+		exit = exitPending
+		where.WithHint("record it, have it accepted, and go on:\nfleetctl ceremony exception %s --expected … --happened … --decided …\nfleetctl ceremony sign %s --approve exception --key KEY", dir, dir)
+	case !account.Opened():
+		where.WithHint("no HSM was unlocked yet: run the same command again, it goes on here")
+	default:
+		where.WithHint("nothing is lost. Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
 	}
-	return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}
+	return &exitError{exit, where}
 }

@@ -59,7 +59,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.verifyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(),
 		group("hsm", "Tokens: list, initialise, check, generate a key", a.hsmListCmd(), a.hsmInitCmd(), a.hsmCheckCmd(), a.hsmKeygenCmd()),
-		group("plan", "Plans: write, check, approve", a.planNewCmd(), a.planCheckCmd(), a.planApproveCmd()),
+		group("plan", "Plans: write, check, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planApproveCmd(), a.planRehearseCmd()),
 		group("ceremony", "Ceremonies: run, sign, resume, adjourn, reconvene, exception, abort, status, close",
 			a.ceremonyRunCmd(), a.ceremonySignCmd(), a.ceremonyResumeCmd(), a.ceremonyAdjournCmd(), a.ceremonyReconveneCmd(),
 			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyCloseCmd()),

@@ -46,12 +46,15 @@ type Account struct {
 	// Needs are the acts so far that m officers must have approved.
 	Needs []Approval
 
-	step, pos int // where in Steps the next record belongs
-	key       *Key
-	opened    bool // the first login was made
+	step, pos      int // where in Steps the next record belongs
+	key            *Key
+	opened         bool     // the first login was made
+	adjourn        *Adjourn // the last one, and how many exceptions there were then
+	exceptionsThen int
 	// fleetConfirmed says that the fleet check's words were read aloud.
 	fleetConfirmed bool
 	empty          map[string]bool // HSMs whose token held nothing before
+	ids            map[string]int  // CKA_IDs ever used, by their intent
 	artifact       *bundle.KeySet
 	bundle         *bundle.Bundle
 	answers        []bundle.Signed // the statements in Responses
@@ -74,7 +77,7 @@ type Key struct {
 func NewAccount(p *Plan) *Account {
 	return &Account{
 		Plan: p, Steps: p.Steps(), Head: p.Digest(),
-		Intakes: map[string]*Intake{}, empty: map[string]bool{},
+		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{},
 	}
 }
 
@@ -140,9 +143,10 @@ func (a *Account) order(r *Record) error {
 		return nil
 	}
 	if r.Kind == KindUnlock && a.opened {
+		// Also while it is adjourned: an abort has to reach the tokens.
 		return nil // restricted, so nothing rests on how often it comes
 	}
-	if a.Adjourned && r.Kind != KindReconvene {
+	if a.Adjourned && r.Kind != KindReconvene && r.Kind != KindException {
 		return fmt.Errorf("the ceremony is adjourned: it has to be reconvened first")
 	}
 	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil {
@@ -300,9 +304,9 @@ func (a *Account) take(r *Record) error {
 	case *Exception:
 		return a.takeException(c)
 	case *Adjourn:
-		a.Adjourned = true
+		a.Adjourned, a.adjourn, a.exceptionsThen = true, c, len(a.Exceptions)
 	case *Reconvene:
-		a.Adjourned = false
+		return a.takeReconvene(c)
 	case *Resume:
 		return a.takeResume(c)
 	case *Abort:

@@ -70,10 +70,12 @@ func (a *Account) takeIntent(c *Intent, r *Record) error {
 	if len(c.ID) != idSize {
 		return fmt.Errorf("its CKA_ID has %d bytes, not %d", len(c.ID), idSize)
 	}
-	for _, k := range a.Keys {
-		if bytes.Equal(k.Intent.ID, c.ID) {
-			return fmt.Errorf("its CKA_ID was used at record %d", k.N)
-		}
+	if n, used := a.ids[string(c.ID)]; used {
+		return fmt.Errorf("its CKA_ID was used at record %d", n)
+	}
+	a.ids[string(c.ID)] = r.N
+	if want := a.Plan.label(s); c.Label != want {
+		return fmt.Errorf("its label is %q, not %q", c.Label, want)
 	}
 	want, _ := role.Template()
 	if len(c.Template) != len(want) {

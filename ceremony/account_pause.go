@@ -1,12 +1,25 @@
 package ceremony
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 func (a *Account) takeException(c *Exception) error {
 	if want := len(a.Exceptions) + 1; c.Number != want {
 		return fmt.Errorf("it is numbered %d, the next exception is %d", c.Number, want)
 	}
 	a.Exceptions = append(a.Exceptions, c)
+	return nil
+}
+
+// takeReconvene demands the seals as they were: a broken one is an exception,
+// accepted by officers before the ceremony goes on.
+func (a *Account) takeReconvene(c *Reconvene) error {
+	if !slices.Equal(c.Seals, a.adjourn.Seals) && len(a.Exceptions) == a.exceptionsThen {
+		return fmt.Errorf("its seals are not those of the adjournment, and no exception was made of that")
+	}
+	a.Adjourned = false
 	return nil
 }
 
@@ -44,6 +57,9 @@ func (a *Account) WantedSignoff(stage string) (Signoff, error) {
 		return s, fmt.Errorf("nothing has been released yet")
 	}
 	s.Ceremony, s.Artifact = a.Open.Ceremony, a.Release.Artifact
+	for _, e := range a.Exceptions {
+		s.Exceptions = append(s.Exceptions, e.Number) // those that can be agreed to
+	}
 	switch {
 	case stage == StageRelease:
 		s.Head = Head{a.ReleaseHash, a.ReleaseN}

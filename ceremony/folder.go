@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -57,6 +58,9 @@ func (a *Account) expects(k Kind) error {
 // leaves the room, and m officers have to approve exactly this core.
 func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bundle.Signed, ask Approver) (*bundle.Request, error) {
 	a := j.account
+	if a.Request != nil {
+		return j.requestAgain()
+	}
 	if err := a.expects(KindRequest); err != nil {
 		return nil, err
 	}
@@ -92,8 +96,32 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if err != nil {
 		return nil, err
 	}
+	// Kept before it is recorded, so that it can be had again.
+	if err := j.save(requestFile, request.Raw()); err != nil {
+		return nil, err
+	}
 	_, err = j.Append(&Request{Core: core.Subject()})
 	return request, err
+}
+
+const requestFile = PrivateDir + "/request.json"
+
+// requestAgain gives the request that was made: the transcript in it ends
+// before its record, so it can't be made anew.
+func (j *Journal) requestAgain() (*bundle.Request, error) {
+	path := filepath.Join(j.dir, requestFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := bundle.ParseRequest(path, data)
+	if err != nil {
+		return nil, err
+	}
+	if r.Core.Subject() != j.account.Request.Core {
+		return nil, strict.Errorf(path, "is not the request that the transcript tells of")
+	}
+	return r, nil
 }
 
 // requestFiles are what a third party checks before it signs: the plan, the
@@ -126,7 +154,19 @@ func (j *Journal) ImportResponse(r *bundle.Response) (*ThirdParty, error) {
 	if _, err := j.account.CheckStatement(r.Key, r.Statement.Raw()); err != nil {
 		return nil, err
 	}
-	_, err := j.Append(&Response{Key: r.Key, Statement: r.Statement.Raw()})
+	path := filepath.Join(j.dir, CoreFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	core, err := bundle.ParseCore(path, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Check(core, r.Key); err != nil {
+		return nil, err
+	}
+	_, err = j.Append(&Response{Key: r.Key, Statement: r.Statement.Raw()})
 	return j.account.thirdParty(r.Key), err
 }
 
@@ -188,6 +228,10 @@ func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, e
 	in, err := policy.Verify(b.Raw(), p)
 	if err != nil {
 		return nil, err
+	}
+	if in.Demanded && !in.Quorum {
+		return nil, strict.Errorf(file, "the plan's quorum of witnesses has not cosigned yet: missing %s", strings.Join(in.Missing, ", ")).
+			WithHint("the bundle is logged; take the proof again when they have")
 	}
 	if err := j.save(BundleFile, b.Raw()); err != nil {
 		return nil, err

@@ -137,6 +137,11 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 		if fmt.Sprint(got) != fmt.Sprint(mine) {
 			return nil, strict.Errorf(file, "%s signed off something else than this stage of this ceremony", who.Name)
 		}
+		for _, n := range o.Exceptions {
+			if !slices.Contains(want.Exceptions, n) {
+				return nil, strict.Errorf(file, "%s agrees with exception %d, and there is none", who.Name, n)
+			}
+		}
 		if o.Verdict == DoNotAgree {
 			v.Against = append(v.Against, who.Name)
 		}

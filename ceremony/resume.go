@@ -135,8 +135,8 @@ func Stop(ctx context.Context, c Config, reason string) (*Account, error) {
 	if a.Ended() || a.Open == nil {
 		return a, strict.Errorf(c.Dir, "there is nothing to abort: the ceremony has ended or not begun")
 	}
-	if a.Release != nil {
-		return a, strict.Errorf(c.Dir, "the artifact was released with record %d: it can't be called back by an abort", a.ReleaseN).
+	if a.Request != nil {
+		return a, strict.Errorf(c.Dir, "the third parties have been asked: what they signed can't be called back by an abort").
 			WithHint("the third party voids the epoch, and a new one follows")
 	}
 	r, err := c.runner(j)

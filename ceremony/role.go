@@ -26,6 +26,10 @@ var always = []Expect{
 	{token.Local, true, true},
 }
 
+// fixed are the usual attributes that a plan can't change either: a fleet key
+// is a private token object that signs.
+var fixed = map[string]bool{token.Token: true, token.Private: true, token.Sign: true}
+
 // readOnly attributes are set by the token and must not stand in a template.
 var readOnly = map[string]bool{token.NeverExtractable: true, token.AlwaysSensitive: true, token.Local: true}
 
@@ -95,6 +99,9 @@ func (r *Role) merge(e Expect) error {
 	}
 	for i := range r.expect {
 		if r.expect[i].Name == e.Name {
+			if fixed[e.Name] && r.expect[i] != e {
+				return fmt.Errorf("must be %q in every plan", r.expect[i])
+			}
 			r.expect[i] = e
 			return nil
 		}

@@ -77,7 +77,7 @@ func (r *runner) generate(ctx context.Context, s Step) error {
 	}
 	settings, optional := role.Template()
 	spec := token.KeySpec{
-		Algorithm: string(role.Algorithm), ID: id, Label: r.label(s), Attributes: settings, Optional: optional,
+		Algorithm: string(role.Algorithm), ID: id, Label: r.plan.label(s), Attributes: settings, Optional: optional,
 	}
 	intent := &Intent{HSM: s.HSM, Role: s.Role, Algorithm: role.Algorithm, ID: id, Label: spec.Label}
 	for _, a := range settings {
@@ -102,16 +102,6 @@ func (r *runner) generate(ctx context.Context, s Step) error {
 		return r.destroy(t, n, id, err)
 	}
 	return err
-}
-
-// label says to whoever looks into the token which key this is; a rehearsal's
-// key says that it is one.
-func (r *runner) label(s Step) string {
-	l := fmt.Sprintf("%s/%d/%s/%s", r.plan.Fleet, r.plan.Epoch, s.HSM, s.Role)
-	if r.plan.Mode == Rehearsal {
-		l = "REHEARSAL/" + l
-	}
-	return l
 }
 
 func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, id []byte) error {

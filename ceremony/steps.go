@@ -1,5 +1,7 @@
 package ceremony
 
+import "fmt"
+
 // Act is what happens in a step.
 type Act string
 
@@ -56,4 +58,14 @@ func (p *Plan) Steps() []Step {
 		Step{Act: ActCountersign, Leaves: []Kind{KindCountersignature}},
 		Step{Act: ActLog, Leaves: []Kind{KindLogProof}},
 		Step{Act: ActClose, Leaves: []Kind{KindClose}})
+}
+
+// label says to whoever looks into the token which key this is; a rehearsal's
+// key says that it is one.
+func (p *Plan) label(s Step) string {
+	l := fmt.Sprintf("%s/%d/%s/%s", p.Fleet, p.Epoch, s.HSM, s.Role)
+	if p.Mode == Rehearsal {
+		l = "REHEARSAL/" + l
+	}
+	return l
 }

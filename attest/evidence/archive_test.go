@@ -62,8 +62,12 @@ func TestNoChangeOfTheArchiveIsVerified(t *testing.T) {
 	if len(list) != len(w.good.Files) {
 		t.Fatalf("%d headers for %d files", len(list), len(w.good.Files))
 	}
-	for _, at := range list {
+	for n, at := range list {
 		for i := range block {
+			// Every byte of the first and the last header, a sample of the others'.
+			if n > 0 && n < len(list)-1 && rnd.IntN(16) > 0 && !full {
+				continue
+			}
 			for _, x := range []byte{1 << rnd.IntN(8), 0xff, good[at+i]} { // the last makes it zero
 				data := bytes.Clone(good)
 				data[at+i] ^= x
@@ -73,8 +77,8 @@ func TestNoChangeOfTheArchiveIsVerified(t *testing.T) {
 		}
 	}
 	end := list[len(list)-1]
-	for at := range good { // every byte of padding and of the two last blocks
-		if good[at] == 0 && (at > end+block || at%block > 500) {
+	for at := range good { // padding, and the two last blocks
+		if good[at] == 0 && (full || rnd.IntN(4) == 0) && (at > end+block || at%block > 500) {
 			data := bytes.Clone(good)
 			data[at] = 'x'
 			judge("padding", fmt.Sprintf("byte %d", at), data)

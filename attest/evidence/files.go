@@ -26,7 +26,7 @@ const (
 // has checked anything.
 const (
 	maxFile     = 64 << 20
-	maxPackage  = 256 << 20
+	MaxPackage  = 256 << 20
 	maxFiles    = 4096
 	maxManifest = 1 << 20
 )
@@ -109,8 +109,8 @@ func ReadFolder(dir string) (Files, error) {
 		if err != nil {
 			return err
 		}
-		if total += len(data); total > maxPackage || len(files) >= maxFiles {
-			return strict.Errorf(dir, "holds more than %d files or %d MB", maxFiles, maxPackage>>20)
+		if total += len(data); total > MaxPackage || len(files) >= maxFiles {
+			return strict.Errorf(dir, "holds more than %d files or %d MB", maxFiles, MaxPackage>>20)
 		}
 		files[rel] = data
 		return nil

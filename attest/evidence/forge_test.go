@@ -118,7 +118,7 @@ func (w *world) signoffs(yield func(mutant) bool) {
 	for _, name := range testfleet.Signers {
 		yield(mutant{file: file("*"), how: "a stranger's for " + name + "'s", files: add(good, name, text, sig)})
 		yield(mutant{file: file("*"), how: name + "'s left out", files: add(good, name, nil, nil)})
-		t, s := signed(w.good.People[name], ceremony.DoNotAgree)
+		t, s := signed(w.good.Parties.People[name], ceremony.DoNotAgree)
 		yield(mutant{file: file("*"), how: name + " does not agree", files: add(good, name, t, s)})
 		yield(mutant{file: file("*"), how: name + " doesn't agree either", files: add(good, "zoe", t, s)})
 		for _, other := range testfleet.Signers {
@@ -126,9 +126,9 @@ func (w *world) signoffs(yield func(mutant) bool) {
 				yield(mutant{file: file("*"), how: other + "'s for " + name + "'s", files: add(good, name, good[file(other)], good[file(other+".sig")])})
 			}
 		}
-		p := *w.good.People[name]
+		p := *w.good.Parties.People[name]
 		for _, p.Role = range []string{ceremony.Officer, ceremony.Witness, ceremony.Auditor, "king"} {
-			if p.Role != w.good.People[name].Role {
+			if p.Role != w.good.Parties.People[name].Role {
 				t, s := signed(&p, ceremony.Agree)
 				yield(mutant{file: file("*"), how: name + " as " + p.Role, files: add(good, name, t, s)})
 			}
@@ -136,11 +136,11 @@ func (w *world) signoffs(yield func(mutant) bool) {
 		yield(mutant{file: file("*"), how: name + "'s of the release", files: add(good, name,
 			good[ceremony.ReleaseSignoffDir+"/"+name], good[ceremony.ReleaseSignoffDir+"/"+name+".sig"])})
 	}
-	text, sig = signed(w.good.People["ozan"], ceremony.Agree)
+	text, sig = signed(w.good.Parties.People["ozan"], ceremony.Agree)
 	more := add(good, "ozan", text, sig)
 	yield(mutant{file: file("*"), how: "olga's left out, though ozan's is there", files: add(more, "olga", nil, nil), class: "a surplus close sign-off left out"})
 	// The package with a voice against it is refused; without the voice it is this one.
-	text, sig = signed(w.good.People["ozan"], ceremony.DoNotAgree)
+	text, sig = signed(w.good.Parties.People["ozan"], ceremony.DoNotAgree)
 	against := add(good, "ozan", text, sig)
 	yield(mutant{file: file("*"), how: "ozan does not agree", files: against})
 	yield(mutant{file: file("*"), how: "ozan does not agree, which is left out", files: add(add(add(against, "ozan", nil, nil), "olga", nil, nil), "zoe", good[file("olga")], good[file("olga.sig")]),

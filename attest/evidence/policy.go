@@ -122,17 +122,24 @@ func (p *Policy) Trust(namespace string) *bundle.Trust {
 	}
 }
 
-// peopleAt are the pinned people whose keys' windows cover a time; nil where
-// the policy pins nobody.
-func (p *Policy) peopleAt(now time.Time) (*ceremony.People, error) {
-	if len(p.people) == 0 {
-		return nil, nil
-	}
+// peopleAt are the pinned people whose signatures count: their keys' windows
+// cover now, or the time by which witnesses had seen what they signed.
+func (p *Policy) peopleAt(now, witnessed time.Time) (*ceremony.People, error) {
 	var list []ceremony.Person
 	for _, x := range p.people {
-		if keys.Window(x.Window).Counts(now, time.Time{}) {
+		if keys.Window(x.Window).Counts(now, witnessed) {
 			list = append(list, ceremony.Person{Name: x.Name, Role: x.Role, Key: x.Key})
 		}
+	}
+	return ceremony.NewPeople(list, p.threshold)
+}
+
+// everyone are all pinned people: who does not agree is heard, whatever became
+// of their key since.
+func (p *Policy) everyone() (*ceremony.People, error) {
+	var list []ceremony.Person
+	for _, x := range p.people {
+		list = append(list, ceremony.Person{Name: x.Name, Role: x.Role, Key: x.Key})
 	}
 	return ceremony.NewPeople(list, p.threshold)
 }

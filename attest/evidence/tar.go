@@ -38,8 +38,8 @@ func Pack(files Files) ([]byte, error) {
 // packing what was read must give the same bytes. So no byte of an archive is
 // without meaning, and no two readers can see different files in it.
 func Unpack(file string, data []byte) (Files, error) {
-	if len(data) > maxPackage {
-		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), maxPackage)
+	if len(data) > MaxPackage {
+		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), MaxPackage)
 	}
 	files := Files{}
 	r := tar.NewReader(bytes.NewReader(data))

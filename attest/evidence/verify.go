@@ -98,6 +98,10 @@ type verifier struct {
 	policy *Policy
 	now    time.Time
 	r      *Report
+
+	// witnessed is when a quorum of witnesses had seen the bundle, and with it
+	// all that led to it; zero where none has.
+	witnessed time.Time
 }
 
 // object finds out what it is and hands it to its verifier.

@@ -30,6 +30,7 @@ func (v *verifier) bundle(file string, b *bundle.Bundle, proof []byte) (signed b
 		return false
 	}
 	witnessed := v.proof(file, b.Raw(), proof)
+	v.witnessed = witnessed
 	if len(v.policy.operators) == 0 {
 		v.lack(ClaimCountersigned, v.policy.File, "", "the policy pins no operator")
 		v.lack(ClaimStatement, v.policy.File, "", "the policy pins no operator, so it can't judge bundles")
@@ -165,6 +166,10 @@ func (v *verifier) statement(in Input) {
 		}
 		if !p.Window.Counts(v.now, time.Time{}) {
 			v.lack(ClaimStatement, in.File, "in a bundle, a witnessed proof can show when it was made", "%s signed it, but its key's window does not cover %s", p.Name, v.r.Time.Format(strict.TimeLayout))
+			return
+		}
+		if v.policy.needed > 1 {
+			v.lack(ClaimStatement, in.File, "verify the bundle, which has them all", "%s signed it; the policy wants %d third parties, and a statement is one's", p.Name, v.policy.needed)
 			return
 		}
 		v.show(ClaimStatement, Proven, in.File, "%s, epoch %d, digest %x…, %s", p.Name, s.Epoch, s.Digest[:4], s.Time().Format("2006-01-02T15:04:05.000Z"))

@@ -3,6 +3,7 @@ package evidence
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 )
@@ -12,21 +13,28 @@ import (
 // count, whatever the plan says; where plan and policy differ on how many must
 // agree, the larger number holds.
 func (v *verifier) voices(files Files, a *ceremony.Account) {
-	people, err := v.policy.peopleAt(v.now)
-	if err != nil {
-		v.fault(v.policy.File, err)
-		return
-	}
-	if people == nil {
+	if len(v.policy.people) == 0 {
 		for _, c := range []string{ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff} {
 			v.lack(c, v.policy.File, "pin them under people:", "the policy pins no people")
 		}
 		return
 	}
-	m := max(people.Threshold(), a.Plan.Threshold)
-	v.approvals(files, a, people, m)
-	v.signoff(files, a, people, m, ceremony.StageRelease, ClaimReleaseSignoff)
-	v.signoff(files, a, people, m, ceremony.StageClose, ClaimCloseSignoff)
+	// What came before the bundle was logged, its witnesses have seen; the
+	// close came after.
+	before, err := v.policy.peopleAt(v.now, v.witnessed)
+	if err != nil {
+		v.fault(v.policy.File, err)
+		return
+	}
+	after, err := v.policy.peopleAt(v.now, time.Time{})
+	if err != nil {
+		v.fault(v.policy.File, err)
+		return
+	}
+	m := max(v.policy.threshold, a.Plan.Threshold)
+	v.approvals(files, a, before, m)
+	v.signoff(files, a, before, m, ceremony.StageRelease, ClaimReleaseSignoff)
+	v.signoff(files, a, after, m, ceremony.StageClose, ClaimCloseSignoff)
 }
 
 // approvals grades plan.approved: m officers approved exactly the plan's
@@ -88,8 +96,17 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 		v.fault(where, err)
 		return
 	}
-	for _, name := range said.Against {
-		v.problem(where, "", "%s does not agree", name)
+	everyone, err := v.policy.everyone()
+	if err != nil {
+		v.fault(v.policy.File, err)
+		return
+	}
+	if all, err := everyone.Signoffs(want, list); err != nil {
+		v.fault(where, err)
+	} else {
+		for _, name := range all.Against {
+			v.problem(where, "", "%s does not agree", name)
+		}
 	}
 	if err := said.Passed(m); err != nil {
 		v.lack(claim, where, "", "%v", err)

@@ -113,7 +113,7 @@ func TestATranscriptAloneProvesNothing(t *testing.T) {
 
 func TestAQuestionThatAsksForNothingIsAnError(t *testing.T) {
 	w := newWorld(t, testfleet.New)
-	for _, q := range []evidence.Question{{Only: []string{"signoffs.close"}}, {Only: []string{"nonsense"}}, {Expect: "nonsense"},
+	for _, q := range []evidence.Question{{Only: []string{"rekor.included"}}, {Only: []string{"nonsense"}}, {Expect: "nonsense"},
 		{Expect: evidence.TypeTranscript, Only: []string{"countersigned"}}} {
 		q.Now = w.now
 		if r, err := evidence.Verify(evidence.Input{Data: w.good.Archive}, w.policy, q); err == nil || r != nil {
@@ -130,6 +130,7 @@ func TestAFolderIsVerifiedAsItsArchive(t *testing.T) {
 	w := newWorld(t, testfleet.New)
 	dir := t.TempDir()
 	for path, data := range w.good.Files {
+		must(0, os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o700))
 		must(0, os.WriteFile(filepath.Join(dir, path), data, 0o600))
 	}
 	files := must(evidence.ReadFolder(dir))

@@ -77,8 +77,8 @@ func replay(file string, r *bundle.Request) (*ceremony.Account, error) {
 		return nil, strict.Errorf(file, "its transcript: %v", err)
 	case len(t.Torn) > 0:
 		return nil, strict.Errorf(file, "its transcript is cut off after record %d", a.N)
-	case a.Release == nil || a.Head != a.ReleaseHash:
-		return nil, strict.Errorf(file, "its transcript does not end with the release")
+	case a.Release == nil || a.Request != nil || a.Adjourned || a.Ended():
+		return nil, strict.Errorf(file, "its transcript does not stand at the request: released, and nothing asked for yet")
 	case r.Core.Release.Hash != a.ReleaseHash || r.Core.Release.N != uint64(a.ReleaseN):
 		return nil, strict.Errorf(file, "it names another release than its transcript has")
 	case artifact.Digest() != r.Core.KeySet.Digest():

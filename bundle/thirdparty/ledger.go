@@ -26,6 +26,7 @@ type Ledger struct {
 	unlock  func()
 	head    [32]byte
 	entries []entry
+	broken  error
 }
 
 // entry is one line. Its statement carries namespace, epoch, digest and time.

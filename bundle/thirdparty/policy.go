@@ -76,12 +76,25 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	if p.people, err = ceremony.NewPeople(p.People, p.Threshold); err != nil {
 		fail("people", "%v", err)
 	}
-	least := 1
+	least, officers, owners := 1, 0, map[string]string{}
+	for _, x := range p.People {
+		switch x.Role {
+		case ceremony.Officer:
+			officers++
+		case ceremony.Witness, ceremony.Auditor:
+		default:
+			fail("people", "person %q: role %q is none of officer, witness, auditor", x.Name, x.Role)
+		}
+		if other, ok := owners[x.Key]; ok {
+			fail("people", "person %q has the key of %q", x.Name, other)
+		}
+		owners[x.Key] = x.Name
+	}
 	if p.Mode == bundle.Production {
 		least = 2
 	}
-	if p.Threshold < least {
-		fail("threshold", "threshold is %d; in a %s policy it is at least %d", p.Threshold, p.Mode, least)
+	if p.Threshold < least || p.Threshold > officers {
+		fail("threshold", "threshold %d with %d officers: in a %s policy it is at least %d and at most their number", p.Threshold, officers, p.Mode, least)
 	}
 	if p.LeastHSMs < 1 {
 		fail("least_hsms", "least_hsms is %d; a fleet has at least 1", p.LeastHSMs)

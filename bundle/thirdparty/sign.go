@@ -10,6 +10,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
+// clockTolerance is how far our clock may be behind the operator's.
+const clockTolerance = 5 * time.Minute
+
 // Sign answers an inspected request. The signature is in the ledger, on the
 // disk, before it is returned; the same request gets the same answer.
 func Sign(in *Inspection, l *Ledger, now time.Time, sign func(message []byte) ([]byte, error)) (*bundle.Response, error) {
@@ -19,6 +22,11 @@ func Sign(in *Inspection, l *Ledger, now time.Time, sign func(message []byte) ([
 	}
 	if _, err := l.check("request", core); err != nil {
 		return nil, err // another request was signed since the inspection
+	}
+	// The operator takes no statement from before its release, and an epoch is
+	// signed once: with a clock that is behind, it would be used up for nothing.
+	if released := in.Account.ReleaseTime; now.Before(released.Add(-clockTolerance)) {
+		return nil, strict.Errorf("request", "was released at %s, and the clock says %s", strict.FormatTime(released), strict.FormatTime(now)).WithHint("set the clock right")
 	}
 	set := core.KeySet
 	for _, e := range l.entries {
@@ -45,13 +53,25 @@ func Sign(in *Inspection, l *Ledger, now time.Time, sign func(message []byte) ([
 }
 
 func (l *Ledger) append(core *bundle.Core, s *bundle.Statement) error {
+	if l.broken != nil {
+		return strict.Errorf(l.path, "could not be written before: %v", l.broken)
+	}
 	e := entry{N: len(l.entries) + 1, Prev: l.head, Core: core.Subject(), Statement: s.Raw()}
 	line := strict.EncodeLine(e)
+	if err := l.write(append(line, '\n')); err != nil {
+		// What is on the disk is unknown: the ledger has to be read anew.
+		l.broken = err
+		return strict.Errorf(l.path, "can't be written, so nothing was signed: %v", err)
+	}
+	return l.readEntry(e.N, line)
+}
+
+func (l *Ledger) write(line []byte) error {
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
+	_, err = f.Write(line)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -61,8 +81,5 @@ func (l *Ledger) append(core *bundle.Core, s *bundle.Statement) error {
 	if err == nil {
 		err = durable.SyncDir(filepath.Dir(l.path))
 	}
-	if err != nil {
-		return strict.Errorf(l.path, "can't be written, so nothing was signed: %v", err)
-	}
-	return l.readEntry(e.N, line)
+	return err
 }

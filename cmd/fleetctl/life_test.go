@@ -250,10 +250,3 @@ func aLife(t testing.TB, stage string) string {
 	}
 	return dir
 }
-
-// fleetctl runs the program within this process.
-func fleetctl(args ...string) (code int, stdout, stderr string) {
-	var out, talk bytes.Buffer
-	code = newApp(strings.NewReader(""), &out, &talk).run(args)
-	return code, out.String(), talk.String()
-}

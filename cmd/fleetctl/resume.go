@@ -141,8 +141,8 @@ func (a *app) ceremonyExceptionCmd() *cobra.Command {
 	var e ceremony.Exception
 	c := command("exception DIR", "Record that something went otherwise than planned",
 		`Exception records what was expected, what happened and what was decided, under
-the next number. m officers have to accept it: ceremony sign --approve exception.
-It will be published.`,
+the next number. m officers have to accept it, with
+fleetctl ceremony sign --approve exception. It will be published.`,
 		"  fleetctl ceremony exception ceremony --expected 'seal 4471' --happened 'seal 4417' --decided 'a slip of the pen in the plan'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "expected", "happened", "decided"); err != nil {

@@ -60,7 +60,7 @@ func (a *app) root() *cobra.Command {
 		a.verifyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(),
 		group("hsm", "Tokens: list, initialise, check, generate a key", a.hsmListCmd(), a.hsmInitCmd(), a.hsmCheckCmd(), a.hsmKeygenCmd()),
 		group("plan", "Plans: write, check, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planApproveCmd(), a.planRehearseCmd()),
-		group("ceremony", "Ceremonies: run, sign, resume, adjourn, reconvene, exception, abort, status, close",
+		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, status, close",
 			a.ceremonyRunCmd(), a.ceremonySignCmd(), a.ceremonyResumeCmd(), a.ceremonyAdjournCmd(), a.ceremonyReconveneCmd(),
 			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyCloseCmd()),
 		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd()),

@@ -48,13 +48,13 @@ func explainArchive(file string, data []byte, s *shown) error {
 
 // purpose says what each file of a package is there for.
 var purpose = map[string]string{
-	ceremony.PlanFile:       "the plan that the ceremony followed",
+	ceremony.PlanFile:       "the plan that was followed",
 	ceremony.TranscriptFile: "what happened, by record",
 	ceremony.ArtifactFile:   "the fleet's public keys",
-	ceremony.CoreFile:       "what the third parties were asked",
+	ceremony.CoreFile:       "what third parties were asked",
 	ceremony.BundleFile:     "what devices get",
 	ceremony.ProofFile:      "that the bundle is in the log",
-	evidence.PageFile:       "all of it as a page, for reading",
+	evidence.PageFile:       "all of it as a page",
 	evidence.ManifestFile:   "checksums, for the transport",
 }
 
@@ -72,8 +72,8 @@ func filesTable(files evidence.Files, s *shown) {
 			switch {
 			case what == "":
 				what = "no file of a package"
-			case strings.HasSuffix(path, ".sig"):
-				what += ", the signature"
+			case strings.HasSuffix(path, ".sig") && files[strings.TrimSuffix(path, ".sig")] != nil:
+				what = "its signature"
 			}
 		}
 		t.row(ui.Number(int64(len(files[path]))), path, what)

@@ -95,7 +95,15 @@ func (t *teller) tellChallenge(c *ceremony.Challenge) string {
 	if c.Intent > 0 {
 		what = t.key(c.Intent)
 	}
-	return fmt.Sprintf("%s: words %v typed by the %s, try %d", what, c.Positions, c.By, c.Tries)
+	at := make([]string, len(c.Positions))
+	for i, p := range c.Positions {
+		at[i] = fmt.Sprint(p)
+	}
+	text := fmt.Sprintf("%s: words %s by the %s", what, strings.Join(at, ", "), c.By)
+	if c.Tries > 1 {
+		text += fmt.Sprintf(", after %d tries", c.Tries)
+	}
+	return text
 }
 
 func tellResume(c *ceremony.Resume) string {

@@ -103,10 +103,10 @@ func (a *app) signed(what, name, folder string) error {
 func (a *app) planApproveCmd() *cobra.Command {
 	var key, signature, dir string
 	c := command("approve PLAN", "Approve exactly these plan bytes with one's own key",
-		`Approve signs the plan file's bytes (SSHSIG, as ssh-keygen -Y sign does) and keeps
-the signature beside the plan. A ceremony starts once enough officers have.
-Signed elsewhere: ssh-keygen -Y sign -n fleetctl-plan[-rehearsal] plan.yaml, then
---signature plan.yaml.sig.`,
+		`Approve signs the plan file's bytes (SSHSIG, as ssh-keygen -Y sign does) and
+keeps the signature beside the plan. A ceremony starts once enough officers
+have. Signed elsewhere: ssh-keygen -Y sign -n fleetctl-plan[-rehearsal]
+plan.yaml, then --signature plan.yaml.sig.`,
 		"  fleetctl plan approve plan.yaml --key ~/.ssh/id_ed25519\n  fleetctl plan approve plan.yaml --signature plan.yaml.sig",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			plan, err := readPlan(args[0])

@@ -106,7 +106,7 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 	in.File = file
 	if file == "-" {
 		in.File = "standard input"
-		in.Data, err = io.ReadAll(a.stdin)
+		in.Data, err = io.ReadAll(io.LimitReader(a.stdin, evidence.MaxPackage+1))
 	} else if info, serr := os.Stat(file); serr != nil {
 		return in, usage(missing(serr))
 	} else if info.IsDir() {
@@ -115,6 +115,8 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 			return in, wrong(err)
 		}
 		return in, nil
+	} else if info.Size() > evidence.MaxPackage {
+		return in, wrong(strict.Errorf(file, "has %d bytes, %d are allowed", info.Size(), evidence.MaxPackage))
 	} else {
 		in.Data, err = os.ReadFile(file)
 	}

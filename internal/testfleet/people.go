@@ -53,7 +53,7 @@ func (p *Person) Sign(namespace string, message []byte) (*sshsig.Signature, erro
 func (f *Fleet) planApprovals() []ceremony.Signing {
 	var list []ceremony.Signing
 	for _, name := range Signers[:2] {
-		sig, err := f.People[name].Sign(ceremony.SignNamespace(ceremony.NamespacePlan, f.Plan.Mode), f.Plan.Raw())
+		sig, err := f.Parties.People[name].Sign(ceremony.SignNamespace(ceremony.NamespacePlan, f.Plan.Mode), f.Plan.Raw())
 		if err != nil {
 			panic(err)
 		}
@@ -66,7 +66,7 @@ func (f *Fleet) planApprovals() []ceremony.Signing {
 func (f *Fleet) Approve(_ context.Context, dir string, people *ceremony.People, want ceremony.Approval, _ []string) error {
 	want.Role = ceremony.Officer
 	for _, name := range Signers[:2] {
-		sig, err := f.People[name].Sign(want.Namespace(), want.Text())
+		sig, err := f.Parties.People[name].Sign(want.Namespace(), want.Text())
 		if err != nil {
 			return err
 		}
@@ -88,8 +88,8 @@ func (f *Fleet) SignOff(dir string, a *ceremony.Account, stage, verdict string, 
 		if err != nil {
 			return err
 		}
-		want.Role, want.Verdict = f.People[name].Role, verdict
-		sig, err := f.People[name].Sign(want.Namespace(), want.Text())
+		want.Role, want.Verdict = f.Parties.People[name].Role, verdict
+		sig, err := f.Parties.People[name].Sign(want.Namespace(), want.Text())
 		if err != nil {
 			return err
 		}

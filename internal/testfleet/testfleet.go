@@ -33,7 +33,7 @@ type Options struct {
 	Roles       []ceremony.DraftRole
 	Form        string // of the countersignature
 	Ciphersuite uint32
-	// Parties are another fleet's: the same third party, operator and log.
+	// Parties are another fleet's: the same third party, operator, log, people.
 	Parties *Parties
 	// After is the fleet of the epoch before.
 	After *Fleet
@@ -67,6 +67,8 @@ type Parties struct {
 	ThirdParty, Operator Signer
 	Log                  Log
 	Ledger               string // the third party's
+	// People take part in the ceremonies; nil until the first is prepared.
+	People map[string]*Person
 }
 
 // Log takes a leaf and gives its proof.
@@ -82,7 +84,6 @@ type Fleet struct {
 	Site    *ceremony.Site
 	Policy  []byte // pins the plan's keys, each confirmed
 	Parties *Parties
-	People  map[string]*Person
 	Tokens  []*Token // in memory; nil on SoftHSM
 	Bench   ceremony.Bench
 
@@ -214,10 +215,14 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 	if o.After != nil {
 		d.Epoch, d.Previous = o.After.Plan.Epoch+1, o.After.Account.Release.Artifact
 	}
-	f.People = map[string]*Person{}
+	if f.Parties.People == nil {
+		f.Parties.People = map[string]*Person{}
+		for _, p := range everybody {
+			f.Parties.People[p.Name] = NewPerson(o.Name+" "+p.Name, p.Role)
+		}
+	}
 	for _, p := range everybody {
-		f.People[p.Name] = NewPerson(o.Name+" "+p.Name, p.Role)
-		p.Key = f.People[p.Name].Key().String()
+		p.Key = f.Parties.People[p.Name].Key().String()
 		d.People = append(d.People, p)
 	}
 	text, err := d.Write()

@@ -1,0 +1,125 @@
+//go:build cgo && unix
+
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// Digests and times differ from life to life; their places on the screen don't.
+var changing = []struct {
+	re *regexp.Regexp
+	by string
+}{
+	{regexp.MustCompile(`\b[0-9a-f]{4}( [0-9a-f]{4}){3}\b`), "dddd dddd dddd dddd"},
+	{regexp.MustCompile(`\b[0-9a-f]{8}…`), "dddddddd…"},
+	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "2026-11-21T10:00:00Z"},
+	{regexp.MustCompile(`\b[\d.]+ kB\b`), "99 kB"},
+}
+
+func steady(s string) string {
+	for _, c := range changing {
+		s = c.re.ReplaceAllString(s, c.by)
+	}
+	return s
+}
+
+// screen is what a command prints at a width.
+func screenOf(t *testing.T, dir string, o ui.Options, do func(a *app) error) string {
+	t.Helper()
+	t.Chdir(dir)
+	var out, talk bytes.Buffer
+	o.Stdout, o.Stderr, o.Stdin = &out, &talk, strings.NewReader("")
+	a := newApp(o.Stdin, &out, &talk)
+	a.format = "text"
+	var err error
+	a.ui, err = ui.New(o)
+	check(t, err)
+	if err := do(a); err != nil && err.Error() != "" {
+		a.ui.Error(err)
+	}
+	return steady(out.String() + talk.String())
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join(testdataDir, "golden", name)
+	if *update {
+		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		check(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	check(t, err)
+	if got != string(want) {
+		t.Errorf("%s differs; go test -run %s -update writes it anew\n--- got\n%s\n--- want\n%s", name, t.Name(), got, want)
+	}
+}
+
+var testdataDir = func() string {
+	dir, err := filepath.Abs("testdata")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
+// TestScreens holds the screens that people judge by: the report, both
+// outcomes, and show, at two widths, plain and without colour.
+func TestScreens(t *testing.T) {
+	dir := aLife(t, "packed")
+	env := func(vars map[string]string) func(string) string { return func(k string) string { return vars[k] } }
+	at := "2026-11-21T10:00:00Z"
+	screens := map[string]func(a *app) error{
+		"verified": func(a *app) error {
+			return a.verify("evidence.tar", verifyOptions{policy: "policy.yaml", at: at})
+		},
+		"not-verified": func(a *app) error {
+			return a.verify("ceremony/bundle.json", verifyOptions{policy: "policy.yaml", at: at})
+		},
+		"wrong": func(a *app) error {
+			return a.verify("spoiled", verifyOptions{policy: "policy.yaml", at: at})
+		},
+		"explain": func(a *app) error {
+			return a.verify("evidence.tar", verifyOptions{policy: "policy.yaml", at: at, explain: "key.possession"})
+		},
+	}
+	check(t, copyTree(filepath.Join(dir, "ceremony"), filepath.Join(dir, "spoiled")))
+	check(t, os.RemoveAll(filepath.Join(dir, "spoiled", "private")))
+	check(t, os.WriteFile(filepath.Join(dir, "spoiled", "fleet-keys.json"), []byte("{}\n"), 0o600))
+	for name, do := range screens {
+		for _, width := range []int{80, 120} {
+			for look, o := range map[string]ui.Options{
+				"plain":    {Plain: true, Env: env(nil)},
+				"no-color": {Env: env(map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"})},
+			} {
+				o.Width = width
+				got := screenOf(t, dir, o, do)
+				if strings.Contains(got, "\x1b") {
+					t.Errorf("%s at %d, %s: has an escape sequence", name, width, look)
+				}
+				for line := range strings.Lines(got) {
+					if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && !strings.Contains(line, "next: ") {
+						t.Errorf("%s at %d, %s: a line of %d columns: %s", name, width, look, n, line)
+					}
+				}
+				golden(t, fmt.Sprintf("%s-%d-%s.txt", name, width, look), got)
+			}
+		}
+	}
+	colour := screenOf(t, dir, ui.Options{Color: "always", Width: 80, Env: env(nil)}, screens["verified"])
+	bare := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(colour, "")
+	if want := screenOf(t, dir, ui.Options{Width: 80, Env: env(nil)}, screens["verified"]); steady(bare) != want || colour == bare {
+		t.Errorf("colour changes words, or there is none:\n%q\n%q", bare, want)
+	}
+}

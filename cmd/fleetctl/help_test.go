@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// runApp runs the program within this process.
+func runApp(args ...string) (code int, stdout, stderr string) {
+	var out, talk bytes.Buffer
+	code = newApp(strings.NewReader(""), &out, &talk).run(args)
+	return code, out.String(), talk.String()
+}
+
+func everyCommand() []*cobra.Command {
+	var list []*cobra.Command
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		list = append(list, c)
+		for _, child := range c.Commands() {
+			if child.Name() != "completion" { // cobra's own
+				walk(child)
+			}
+		}
+	}
+	root := newApp(nil, nil, nil).root()
+	walk(root)
+	return list
+}
+
+// TestHelpOfEveryCommand: each command explains itself in full, within 80
+// columns but for flags, and its examples are commands that exist, with flags
+// that exist.
+func TestHelpOfEveryCommand(t *testing.T) {
+	commands := everyCommand()
+	if len(commands) < 30 {
+		t.Errorf("only %d commands", len(commands))
+	}
+	for _, c := range commands {
+		name := c.CommandPath()
+		args := append(strings.Fields(name)[1:], "--help")
+		code, out, talk := runApp(args...)
+		if code != exitDone || talk != "" {
+			t.Errorf("%s --help: exit code %d, stderr %q", name, code, talk)
+		}
+		if !strings.Contains(out, c.UseLine()) || c.Short == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s --help lacks its use line, or its short text is %q", name, c.Short)
+		}
+		text, _, _ := strings.Cut(out, "\nExamples:")
+		text, _, _ = strings.Cut(text, "\nFlags")
+		for line := range strings.Lines(text) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 && !strings.Contains(line, "  ") {
+				t.Errorf("%s --help: a line of %d columns: %s", name, n, line)
+			}
+		}
+		if strings.Contains(out, "`") {
+			t.Errorf("%s --help has a stray backquote", name)
+		}
+		if c.Example == "" && c.Runnable() && !c.HasSubCommands() && !c.Hidden && c.Name() != "version" {
+			t.Errorf("%s has no example", name)
+		}
+		for _, fault := range checkExample(c) {
+			t.Errorf("%s: %s", name, fault)
+		}
+	}
+}
+
+var flagIn = regexp.MustCompile(`(?:^|\s)--([a-z-]+)`)
+
+// checkExample follows each example to its command and looks its flags up.
+func checkExample(c *cobra.Command) (faults []string) {
+	for line := range strings.SplitSeq(strings.ReplaceAll(c.Example, "\\\n", " "), "\n") {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
+		line, _, _ = strings.Cut(line, " < ")
+		if line == "" {
+			continue
+		}
+		words := strings.Fields(line)
+		if words[0] != "fleetctl" {
+			faults = append(faults, fmt.Sprintf("example %q isn't of fleetctl", line))
+			continue
+		}
+		found, _, err := c.Root().Find(words[1:])
+		if err != nil || found.HasSubCommands() {
+			faults = append(faults, fmt.Sprintf("example %q names no command", line))
+			continue
+		}
+		for _, m := range flagIn.FindAllStringSubmatch(line, -1) {
+			if found.Flags().Lookup(m[1]) == nil && found.InheritedFlags().Lookup(m[1]) == nil {
+				faults = append(faults, fmt.Sprintf("example %q: there is no flag --%s", line, m[1]))
+			}
+		}
+	}
+	return faults
+}
+
+// TestWhatIsMissingIsSaid: every command refuses to do without what its use
+// line names, with exit code 2 and a way to its help.
+func TestWhatIsMissingIsSaid(t *testing.T) {
+	for _, c := range everyCommand() {
+		if c.HasSubCommands() || strings.TrimPrefix(c.Use, c.Name()) == "" || c.Hidden {
+			continue
+		}
+		code, out, talk := runApp(strings.Fields(c.CommandPath())[1:]...)
+		if code != exitUsage || out != "" || !strings.Contains(talk, "was given 0 arguments") || !strings.Contains(talk, "--help") {
+			t.Errorf("%s: exit code %d\n%s%s", c.CommandPath(), code, out, talk)
+		}
+		for line := range strings.Lines(talk) {
+			if strings.Contains(line, "`") || strings.Contains(line, "arg(s)") {
+				t.Errorf("%s: %s", c.CommandPath(), line)
+			}
+		}
+	}
+}

@@ -26,7 +26,7 @@ func TestEachFaultOfAPlanIsNamedAtItsLine(t *testing.T) {
 	good := string(f.Plan.Raw())
 	p := f.Plan
 	cases := []struct{ old, new, at, want string }{
-		{"plan v1", "plan v9", "format: fleetctl", `format is "fleetctl plan v9"; this version reads "fleetctl plan v1"`},
+		{"plan v1", "plan v9", "format: fleetctl", `format is "fleetctl plan v9", not "fleetctl plan v1"`},
 		{"mode: rehearsal", "mode: both", "mode: both", `mode is "both"; it is production or rehearsal`},
 		{"mode: rehearsal", "mode: production", "namespace:", `that of a rehearsal, and no other, begins with "rehearsal."`},
 		{"namespace: rehearsal.", "namespace: ", "namespace:", `that of a rehearsal, and no other, begins with "rehearsal."`},

@@ -82,6 +82,10 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	}
 	v.object(in)
 	for i, c := range claimInfos {
+		if v.r.Object == "" {
+			v.r.Claims[i] = Claim{Name: c.name, Detail: "nothing that can be verified was given"}
+			continue
+		}
 		if !c.carries(v.r.Object) {
 			v.r.Claims[i] = Claim{Name: c.name, Detail: fmt.Sprintf("a %s can't carry it", v.r.Object),
 				Next: "verify the evidence package, or narrow the question with --expect " + string(v.r.Object)}

@@ -145,6 +145,7 @@ func (v *verifier) bound(files Files, a *ceremony.Account) {
 		return
 	}
 	where := recordOf(a.N)
+	before := len(v.r.Problems)
 	listed, last := map[string]bool{}, ""
 	for _, f := range a.Close.Files {
 		if f.Path <= last {
@@ -165,6 +166,10 @@ func (v *verifier) bound(files Files, a *ceremony.Account) {
 		}
 	}
 	note := v.page(files)
+	if len(v.r.Problems) > before {
+		v.lack(ClaimBound, where, "", "the files are not what the close record lists")
+		return
+	}
 	// Without people's signatures on the close, its hash is bound to nobody's
 	// key: whoever rewrites the transcript's end can rewrite the list too.
 	if v.r.Claim(ClaimCloseSignoff).Grade < Proven {

@@ -143,6 +143,9 @@ func (w *Witness) Cosign(r *auditlog.Request) (auditlog.Signature, error) {
 	return c.Cosign(w.signer.Key, w.o.Now(), w.signer.Sign)
 }
 
+// State is the directory of the records.
+func (w *Witness) State() string { return w.o.State }
+
 // Last is the newest checkpoint that was cosigned, or nil, and its size.
 func (w *Witness) Last(origin string) (*auditlog.Checkpoint, uint64, error) {
 	key := w.log(origin)

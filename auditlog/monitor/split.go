@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/transparency-dev/merkle/compact"
-	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera/api/layout"
 	"github.com/transparency-dev/tessera/client"
 
@@ -48,17 +46,21 @@ func (p *pass) rootAt(earlier, size uint64) (root [32]byte, hashes [][32]byte, e
 		data, _, err := p.src.part(ctx, func(w uint8) string { return layout.TilePath(level, index, w) }, n, maxTile)
 		return data, err
 	}
-	nodes, err := client.FetchRangeNodes(p.ctx, earlier, fetch)
-	if err != nil {
-		return root, nil, err
-	}
-	r, err := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewRange(0, earlier, nodes)
-	if err != nil {
-		return root, nil, err
-	}
-	raw, err := r.GetRootHash(nil)
-	if err != nil {
-		return root, nil, err
+	// The tiles are asked for as the larger tree has them: partial ones of the
+	// earlier size need not be there.
+	e := &edge{size: earlier}
+	for l := 0; earlier>>(l*layout.TileHeight) > 0; l++ {
+		have, all := earlier>>(l*layout.TileHeight), size>>(l*layout.TileHeight)
+		index, k := have/width, have%width
+		row := e.level(l)
+		if k == 0 {
+			continue
+		}
+		list, err := p.src.tile(p.ctx, uint64(l), index, int(min(width, all-index*width)))
+		if err != nil {
+			return root, nil, err
+		}
+		*row = list[:k]
 	}
 	b, err := client.NewProofBuilder(p.ctx, size, fetch)
 	if err != nil {
@@ -74,7 +76,7 @@ func (p *pass) rootAt(earlier, size uint64) (root [32]byte, hashes [][32]byte, e
 		}
 		hashes = append(hashes, [32]byte(h))
 	}
-	return [32]byte(raw), hashes, nil
+	return e.root(), hashes, nil
 }
 
 type alarmJSON struct {

@@ -21,6 +21,7 @@ type Input struct {
 	Folder Files
 	Plan   []byte // for a transcript
 	Proof  []byte // for a bundle
+	Logged []byte // for a package: the proof that its close head is logged
 }
 
 // Question narrows what is asked.
@@ -113,7 +114,7 @@ func (v *verifier) object(in Input) {
 	if in.Folder != nil {
 		v.r.Object, v.r.Files, v.r.Size = TypeEvidence, len(in.Folder), in.Folder.Size()
 		_, sealed := in.Folder[ManifestFile]
-		v.evidence(in.Folder, sealed)
+		v.evidence(in, in.Folder, sealed)
 		return
 	}
 	v.r.Digest, v.r.Size = sha256.Sum256(in.Data), len(in.Data)
@@ -126,7 +127,7 @@ func (v *verifier) object(in Input) {
 			return
 		}
 		v.r.Files = len(files)
-		v.evidence(files, true)
+		v.evidence(in, files, true)
 	case TypeBundle:
 		v.bundleFile(in)
 	case TypeStatement:

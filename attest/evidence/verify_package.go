@@ -11,7 +11,7 @@ import (
 
 // evidence verifies a package. sealed demands a manifest: archives have one,
 // a folder still at work has none.
-func (v *verifier) evidence(files Files, sealed bool) {
+func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	if sealed {
 		if err := files.checkManifest(); err != nil {
 			v.fault(ManifestFile, err)
@@ -39,6 +39,7 @@ func (v *verifier) evidence(files Files, sealed bool) {
 	v.agree(files, a)
 	v.voices(files, a)
 	v.bound(files, a)
+	v.logged(in.File, a, in.Logged)
 	v.keyClaims(a, signed && v.clean())
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
 		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)

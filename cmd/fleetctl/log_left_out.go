@@ -21,3 +21,4 @@ func leftOut(use string) *cobra.Command {
 func (a *app) logInitCmd() *cobra.Command   { return leftOut("init") }
 func (a *app) logAppendCmd() *cobra.Command { return leftOut("append") }
 func (a *app) logProveCmd() *cobra.Command  { return leftOut("prove") }
+func (a *app) logServeCmd() *cobra.Command  { return leftOut("serve") }

@@ -106,3 +106,12 @@ func (e *envelope) body(version int, submitter *keys.Public) []byte {
 		`"signature":{"content":"%s","verifier":{"keyDetails":"PKIX_ECDSA_P256_SHA_256","publicKey":{"rawBytes":"%s"}}}}}}`,
 		b64(message[:]), b64(e.signature), b64(submitter.SPKI()))
 }
+
+// OpenRekorEnvelope gives what an envelope holds, verifying nothing.
+func OpenRekorEnvelope(raw []byte) (payload, signature []byte, err error) {
+	e, err := parseEnvelope(raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the DSSE envelope %w", err)
+	}
+	return e.payload, e.signature, nil
+}

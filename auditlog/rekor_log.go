@@ -133,6 +133,9 @@ func (l *RekorLog) Version() int { return l.version }
 // Origin is the origin that was pinned.
 func (l *RekorLog) Origin() string { return l.origin }
 
+// ID is the SHA-256 that entries name the log's key by.
+func (l *RekorLog) ID() [32]byte { return l.id }
+
 // VKey is the log's key, with its name.
 func (l *RekorLog) VKey() string { return l.key.String() }
 

@@ -13,14 +13,15 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Input is what is to be verified: a file's bytes, or a folder's files. Plan
-// and Proof are what lies beside a file that doesn't carry them.
+// Input is what is to be verified: a file's bytes, or a folder's files. Plan,
+// Proof and Rekor are what lies beside a file that doesn't carry them.
 type Input struct {
 	File   string // its name, for the report
 	Data   []byte
 	Folder Files
 	Plan   []byte // for a transcript
 	Proof  []byte // for a bundle
+	Rekor  []byte // for a bundle
 }
 
 // Question narrows what is asked.

@@ -18,9 +18,9 @@ import (
 )
 
 type verifyOptions struct {
-	policy, expect, plan, proof, at, explain string
-	only                                     []string
-	quiet                                    bool
+	policy, expect, plan, proof, rekor, at, explain string
+	only                                            []string
+	quiet                                           bool
 }
 
 func (a *app) verifyCmd() *cobra.Command {
@@ -52,6 +52,7 @@ and nothing in the file is wrong.`,
 	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
 	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
 	f.StringVar(&o.proof, "proof", "", "log proof `file` of a bundle (default: FILE.tlog-proof beside it)")
+	f.StringVar(&o.rekor, "rekor", "", "Rekor entry `file` of a bundle (default: FILE.rekor.json beside it)")
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
@@ -132,6 +133,13 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 	}
 	if in.Proof == nil {
 		in.Proof, _ = os.ReadFile(o.proof) // absent is an answer: not shown
+	}
+	if o.rekor != "" {
+		if in.Rekor, err = readFile(o.rekor); err != nil {
+			return in, err
+		}
+	} else if file != "-" {
+		in.Rekor, _ = os.ReadFile(file + ".rekor.json")
 	}
 	if o.plan == "" && file != "-" {
 		in.Plan, _ = os.ReadFile(filepath.Join(filepath.Dir(file), ceremony.PlanFile))

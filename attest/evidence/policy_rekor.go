@@ -52,6 +52,11 @@ func (r *RekorPins) keys() []*keys.Public {
 	return list
 }
 
+// Submits says whether a submitter's key is pinned.
+func (r *RekorPins) Submits(k *keys.Public) bool {
+	return slices.ContainsFunc(r.Submitters, func(s Submitter) bool { return s.Key.Fingerprint() == k.Fingerprint() })
+}
+
 // Find gives the log that an entry says it is from, nil if none is pinned.
 func (r *RekorPins) Find(e *auditlog.RekorEntry) *auditlog.RekorLog {
 	i := slices.IndexFunc(r.Logs, func(l *auditlog.RekorLog) bool { return l.Version() == e.Version && l.ID() == e.LogID })

@@ -166,10 +166,11 @@ func TestAnswerThatComesTooLate(t *testing.T) {
 			t.Errorf("the next run: %v", err)
 		}
 		// Interrupted is not late.
-		f.with(first(1, func(a *answered) { cancel() }))
-		ctx, cancel = context.WithCancel(context.Background())
+		interrupted, interrupt := context.WithCancel(context.Background())
+		defer interrupt()
+		f.with(first(1, func(a *answered) { interrupt() }))
 		other := bundleOf(t, 200)
-		if _, err := client.Append(ctx, other, envelopeOf(other), submitter(t)); !isCanceled(err) {
+		if _, err := client.Append(interrupted, other, envelopeOf(other), submitter(t)); !isCanceled(err) {
 			t.Errorf("interrupted: %v", err)
 		}
 	})

@@ -1,7 +1,6 @@
 package rekor
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,9 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -21,93 +18,34 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testrekor"
 )
 
-// The tests run against real servers, which scripts/rekor starts: in CI they
-// must; elsewhere they are left out where nobody has built them, for that takes
-// 9 minutes.
-
-const script = "../../scripts/rekor"
-
-var runDir string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "fleetctl-rekor-test-")
-	if err != nil {
-		panic(err)
-	}
-	runDir = dir
 	code := m.Run()
-	if out, err := exec.Command(script, "down", "--purge", "--dir", runDir).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "scripts/rekor down: %v\n%s", err, out)
+	if err := testrekor.Down(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
-	os.RemoveAll(dir)
 	os.Exit(code)
 }
 
-// server is a real server.
+// server is a real server, with its log pinned.
 type server struct {
 	version          int
 	url, origin, cli string
 	log              *auditlog.RekorLog
 }
 
-type started struct {
-	s   *server
-	err error
-}
-
-var starts = [3]func() started{1: sync.OnceValue(func() started { return start(1) }), 2: sync.OnceValue(func() started { return start(2) })}
-
-func start(version int) started {
-	limit := time.Minute
-	if os.Getenv("CI") == "true" {
-		limit = 25 * time.Minute // that is with building
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, script, "up", fmt.Sprintf("v%d", version), "--dir", runDir)
-	var talk bytes.Buffer
-	cmd.Stderr = &talk
-	out, err := cmd.Output()
-	if err != nil {
-		return started{nil, fmt.Errorf("%w\n%s", err, talk.String())}
-	}
-	env := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		env[strings.TrimPrefix(name, fmt.Sprintf("REKOR_V%d_", version))] = value
-	}
-	key, err := os.ReadFile(env["KEY"])
-	if err != nil {
-		return started{nil, err}
-	}
-	log, err := auditlog.NewRekorLog(version, env["ORIGIN"], string(key))
-	return started{&server{version, env["URL"], env["ORIGIN"], env["REKOR_CLI"], log}, err}
-}
-
-// built says whether starting won't take minutes.
-func built(version int) bool {
-	cache, err := os.UserCacheDir()
-	name := []string{1: "rekor-cli", 2: "posix"}[version]
-	found, _ := filepath.Glob(filepath.Join(cache, "fleetctl/rekor/bin-*", name))
-	return err == nil && len(found) > 0
-}
-
 func realServer(t testing.TB, version int) *server {
 	t.Helper()
-	if os.Getenv("CI") != "true" {
-		if testing.Short() {
-			t.Skip("real Rekor servers are left out of short runs")
-		}
-		if !built(version) {
-			t.Skip("the Rekor servers are not built; scripts/rekor build does it, in about 9 minutes")
-		}
+	s := testrekor.Real(t, version)
+	key, err := os.ReadFile(s.KeyFile)
+	if err != nil {
+		t.Fatal(err)
 	}
-	s := starts[version]()
-	if s.err != nil {
-		t.Fatalf("scripts/rekor up v%d: %v", version, s.err)
+	log, err := auditlog.NewRekorLog(version, s.Origin, string(key))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return s.s
+	return &server{version, s.URL, s.Origin, s.CLI, log}
 }
 
 // eachServer runs a test against the real servers of both versions.
@@ -162,4 +100,31 @@ func submitter(t testing.TB) *keys.Public {
 
 func envelopeOf(bundle []byte) []byte {
 	return auditlog.NewRekorEnvelope(bundle, testrekor.LowS(submitterKey(), auditlog.RekorMessage(bundle)))
+}
+
+// BenchmarkAppend gives medians too: a mean says little of what waits for a
+// checkpoint.
+func BenchmarkAppend(b *testing.B) {
+	for version := 1; version <= 2; version++ {
+		b.Run(fmt.Sprintf("v%d", version), func(b *testing.B) {
+			s := realServer(b, version)
+			c := s.client(b, Options{})
+			var took []time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				bundle := bundleOf(b, 3000)
+				envelope := envelopeOf(bundle)
+				b.StartTimer()
+				start := time.Now()
+				if _, err := c.Append(context.Background(), bundle, envelope, submitter(b)); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2])/1e6, "ms-median")
+			b.ReportMetric(float64(took[0])/1e6, "ms-least")
+			b.ReportMetric(float64(took[len(took)-1])/1e6, "ms-most")
+		})
+	}
 }

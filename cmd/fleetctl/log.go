@@ -115,14 +115,24 @@ func (a *app) logSigner(ref, origin string) (close func(), s *logSigner, err err
 
 func (a *app) logAppendCmd() *cobra.Command {
 	var dir, key, out string
+	var r rekorFlags
 	c := command("append DIR|BUNDLE", "Append a bundle to a log and keep its proof",
 		`Append adds the bundle's exact bytes as an entry, waits until a checkpoint that
 covers it is signed and on the disk, and keeps the proof: in a ceremony's
 folder, recorded on its transcript, or beside the bundle. A bundle that is in
-the log already is not added again.`,
+the log already is not added again.
+
+With --rekor the bundle is logged by a Rekor server instead: signed by the
+submitter's key, verified under the log's pinned key, and kept as
+BUNDLE.rekor.json. In a ceremony's folder that is after the log of the plan
+and before the close.`,
 		`  fleetctl log append ceremony --log log --key log.pem
-  fleetctl log append bundle.json --log log --key log.pem`,
+  fleetctl log append bundle.json --log log --key log.pem
+  fleetctl log append bundle.json --rekor https://rekor.example --rekor-key rekor.pem --submitter-key submitter.pem`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if r.given(cmd) {
+				return a.appendRekor(cmd, args[0], out, &r)
+			}
 			if err := required(cmd, "log", "key"); err != nil {
 				return err
 			}
@@ -162,7 +172,8 @@ the log already is not added again.`,
 	f := c.Flags()
 	f.StringVar(&dir, "log", "", "the log's `directory`")
 	f.StringVar(&key, "key", "", keyHelp)
-	f.StringVar(&out, "out", "", "the proof's new `file` (default: BUNDLE.tlog-proof)")
+	f.StringVar(&out, "out", "", "the proof's new `file` (default: BUNDLE.tlog-proof, BUNDLE.rekor.json)")
+	r.add(f)
 	return c
 }
 

@@ -78,7 +78,7 @@ var claimInfos = []claimInfo{
 	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle}, true},
 	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle}, true},
 	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle}, true},
-	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle}, false},
+	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle}, true},
 	{ClaimLockdown, Attested, packageOnly, false},
 	{ClaimCloseSignoff, Proven, packageOnly, true},
 	{ClaimBound, Proven, packageOnly, true},

@@ -31,6 +31,9 @@ type policyDraft struct {
 // use: until each key is confirmed from another channel (confirmed says how),
 // every report calls the policy unpinned.
 //
+// Rekor is not a plan's to name: whoever uses it pins its log and submitters
+// under rekor: and adds the claim.
+//
 // A rehearsal's policy demands what this version can show with the files of the
 // ceremony's folder and no witnesses. A production
 // policy demands everything, so that nothing passes for proven that isn't.
@@ -38,7 +41,8 @@ func NewPolicy(p *ceremony.Plan, confirmed string) ([]byte, error) {
 	d := &policyDraft{Plan: p, Confirmed: confirmed}
 	for _, c := range claimInfos {
 		switch {
-		case p.Mode == ceremony.Production && c.name != ClaimRekor:
+		case c.name == ClaimRekor:
+		case p.Mode == ceremony.Production:
 			d.Demands = append(d.Demands, Demand{c.name, c.best})
 		case p.Mode == ceremony.Rehearsal && c.built && c.name != ClaimWitnessed && c.name != ClaimLogged:
 			d.Demands = append(d.Demands, Demand{c.name, c.best})

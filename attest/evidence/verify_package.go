@@ -28,7 +28,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	} else if b, err := bundle.ParseBundle(ceremony.BundleFile, data); err != nil {
 		v.fault(ceremony.BundleFile, err)
 	} else {
-		signed = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile])
+		signed = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile], files[RekorFile])
 	}
 	a := v.replay(files[ceremony.PlanFile], files[ceremony.TranscriptFile])
 	if a == nil {

@@ -23,6 +23,7 @@ const logTimeout = 30 * time.Second
 func (a *app) logAppendCmd() *cobra.Command {
 	var key, out string
 	var o witnessOptions
+	var r rekorFlags
 	c := command("append DIR|BUNDLE|EVIDENCE", "Append a bundle or an evidence package's identity to a log and keep its proof",
 		`Append adds the bundle's exact bytes as an entry, waits until a checkpoint that
 covers it is signed and on the disk, has the policy's witnesses cosign that, and
@@ -34,11 +35,21 @@ again.
 Where the policy demands a quorum of witnesses and too few have cosigned, the
 entry is logged, no proof is kept, and the exit code is 3: the same command, run
 later, finishes it. Witnesses without a network take part by file, see
-fleetctl log prove --consistency and fleetctl log cosign.`,
+fleetctl log prove --consistency and fleetctl log cosign.
+
+With --rekor the bundle is logged by a Rekor server instead: signed by the
+submitter's key, verified under the log's pinned key, and kept as
+BUNDLE.rekor.json. In a ceremony's folder that is after the log of the plan
+and before the close. --policy is then a verifier's, that pins both.`,
 		`  fleetctl log append ceremony --log log --key log.pem
   fleetctl log append bundle.json --log log --key log.pem --policy log.policy
-  fleetctl log append evidence.tar --log log --key log.pem --policy log.policy`,
+  fleetctl log append evidence.tar --log log --key log.pem --policy log.policy
+  fleetctl log append bundle.json --rekor https://rekor.example --rekor-key rekor.pem --submitter-key submitter.pem`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if r.given(cmd) {
+				r.policy = o.policy
+				return a.appendRekor(cmd, args[0], out, &r)
+			}
 			if err := required(cmd, "log", "key"); err != nil {
 				return err
 			}
@@ -77,8 +88,9 @@ fleetctl log prove --consistency and fleetctl log cosign.`,
 		})
 	f := c.Flags()
 	o.flags(c)
+	r.add(f)
 	f.StringVar(&key, "key", "", keyHelp)
-	f.StringVar(&out, "out", "", "the proof's new `file` (default: BUNDLE.tlog-proof, evidence.tlog-proof)")
+	f.StringVar(&out, "out", "", "the proof's new `file` (default: BUNDLE.tlog-proof, evidence.tlog-proof, BUNDLE.rekor.json)")
 	return c
 }
 

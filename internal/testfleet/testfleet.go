@@ -41,6 +41,8 @@ type Options struct {
 	Tokens func([]*Token)
 	// Start is the first record's time.
 	Start time.Time
+	// Beside gives more of the package's files, once there is a bundle.
+	Beside func(bundle []byte) map[string][]byte
 	// To ends the life early.
 	To Stage
 }
@@ -285,6 +287,13 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 	}
 	if _, err := j.ImportProof("proof", proof); err != nil || o.To == ToLogged {
 		return err
+	}
+	if o.Beside != nil {
+		for path, data := range o.Beside(b.Raw()) {
+			if err := os.WriteFile(filepath.Join(f.Dir, path), data, 0o644); err != nil {
+				return err
+			}
+		}
 	}
 	if _, err := evidence.Close(j); err != nil {
 		return err

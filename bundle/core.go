@@ -138,7 +138,7 @@ func (c *Core) checkPrevious(s Signed) error {
 	if c.Predecessor == nil {
 		return fmt.Errorf("is given, but nothing comes before epoch 1")
 	}
-	if err := isAbout(s.Statement, c.Predecessor); err != nil {
+	if err := isAbout(s.Statement, c.Predecessor.about()); err != nil {
 		return err
 	}
 	return s.Statement.Verify(s.Key)

@@ -121,7 +121,9 @@ type about struct {
 	retires                bool
 }
 
-func (s *KeySet) about() about { return about{s.Mode, s.Fleet, s.Namespace, s.Epoch, s.Digest(), false} }
+func (s *KeySet) about() about {
+	return about{s.Mode, s.Fleet, s.Namespace, s.Epoch, s.Digest(), false}
+}
 
 func (n *Notice) about() about {
 	return about{n.Mode, n.Fleet, n.Namespace, n.Epoch, n.Digest(), n.Retires()}

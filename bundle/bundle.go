@@ -99,6 +99,14 @@ func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 	return b, nil
 }
 
+// Artifact is the artifact's exact bytes, be it a key set or a notice.
+func (b *Bundle) Artifact() []byte {
+	if b.Notice != nil {
+		return b.Notice.Raw()
+	}
+	return b.KeySet.Raw()
+}
+
 // Raw is the file as it was read: the log's leaf. Not to be written to.
 func (b *Bundle) Raw() []byte { return b.raw }
 

@@ -58,7 +58,7 @@ func (c *collector) judge() (*Report, error) {
 				c.o.Keys[p.b.key].Name, c.differs(&p.a, &p.b), equivocates(&p.a, &p.b))
 			continue
 		}
-		c.fail(Unchanged, p.b.ns, p.b.epoch, []uint64{p.b.ref}, "%s is rewritten: an earlier run saw digest %x at %s, now it is %x at %s",
+		c.fail(Unchanged, p.b.ns, p.b.epoch, []uint64{p.b.ref}, "the statement of %s is rewritten: an earlier run saw digest %x at %s, now it is %x at %s",
 			c.o.Keys[p.b.key].Name, p.a.digest, when(p.a.time), p.b.digest, when(p.b.time))
 	}
 	slices.SortFunc(c.artifacts, func(a, b artifact) int { return compareArtifacts(&a, &b) })
@@ -109,7 +109,9 @@ func (c *collector) whyNot(name string) string {
 		return "there is no record of an earlier run"
 	case name == ArtifactSeen || name == Previous:
 		return "no artifact was given"
-	case name == OperatorCopy || name == Countersign || name == LogInclusion:
+	case name == OperatorCopy:
+		return "no statement was given both as the third party's and as the operator's"
+	case name == Countersign || name == LogInclusion:
 		return "nothing of the operator's was given"
 	}
 	return "there was nothing to check"

@@ -65,10 +65,20 @@ func (p *People) verify(file string, s Signing, namespace string) (v Voice, ok b
 
 // PlanApprovals says which officers approved exactly these plan bytes.
 func (p *People) PlanApprovals(plan *Plan, signatures []Signing) ([]string, error) {
+	signatures = slices.Clone(signatures)
+	for i := range signatures {
+		signatures[i].Name = PlanApprovalsDir + "/" + signatures[i].Name
+	}
+	return p.FileApprovals(plan.Raw(), SignNamespace(NamespacePlan, plan.Mode), signatures)
+}
+
+// FileApprovals says which officers signed exactly these bytes of a file, in
+// an SSHSIG namespace. The signings' texts are not looked at.
+func (p *People) FileApprovals(text []byte, namespace string, signatures []Signing) ([]string, error) {
 	var officers []string
 	for _, s := range signatures {
-		s.Text = plan.Raw()
-		v, ok, err := p.verify("plan-approvals/"+s.Name, s, SignNamespace(NamespacePlan, plan.Mode))
+		s.Text = text
+		v, ok, err := p.verify(s.Name, s, namespace)
 		if err != nil {
 			return nil, err
 		}

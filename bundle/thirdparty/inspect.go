@@ -15,6 +15,8 @@ type Inspection struct {
 	Party   *ceremony.ThirdParty
 	Delta   *bundle.Delta // nil at epoch 1
 	Again   bool          // the ledger has the answer to this very request
+
+	policy *Policy
 }
 
 // Inspect checks a request against the policy, the ledger and the evidence in
@@ -32,7 +34,7 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err := voices(r, p, account); err != nil {
 		return nil, err
 	}
-	in := &Inspection{Request: r, Account: account}
+	in := &Inspection{Request: r, Account: account, policy: p}
 	for i := range account.Plan.ThirdParties {
 		if account.Plan.ThirdParties[i].Key == l.Key() {
 			in.Party = &account.Plan.ThirdParties[i]
@@ -41,7 +43,10 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if in.Party == nil {
 		return nil, strict.Errorf(file, "its plan does not name the ledger's key as a third party")
 	}
-	if in.Again, err = l.check(file, r.Core); err != nil {
+	if err := l.Meet(r.Core.Previous); err != nil {
+		return nil, err
+	}
+	if in.Again, err = l.check(wantCore(file, r.Core)); err != nil {
 		return nil, err
 	}
 	if r.Core.Predecessor != nil {

@@ -97,8 +97,8 @@ func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if b, err := bundle.ParseBundle(file, data); err == nil {
-		return b.KeySet.Raw(), b.Statements, nil
+	if b, err := bundle.ParseAny(file, data); err == nil {
+		return b.Artifact(), b.Statements, nil
 	}
 	var last []bundle.Signed
 	for _, path := range responses {

@@ -30,8 +30,8 @@ import (
 type rekorFlags struct {
 	url, key, origin, tiles, submitter string
 	policy                             string // the command's own --policy: a verifier's, that pins log and submitter
-	version                                    int
-	timeout                                    time.Duration
+	version                            int
+	timeout                            time.Duration
 }
 
 func (r *rekorFlags) add(f *pflag.FlagSet) {

@@ -9,7 +9,6 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
 type thirdpartyOptions struct{ policy, ledger, key, out string }
@@ -71,6 +70,25 @@ terminal, --agree SHA256 is the consent: the digest of the artifact.`,
 }
 
 func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Inspection, *thirdparty.Ledger, *signer) error) error {
+	return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
+		data, err := readFile(file)
+		if err != nil {
+			return err
+		}
+		request, err := bundle.ParseRequest(file, data)
+		if err != nil {
+			return wrong(err)
+		}
+		in, err := thirdparty.Inspect(file, request, p, l)
+		if err != nil {
+			return wrong(err)
+		}
+		return do(in, l, s)
+	})
+}
+
+// atLedger opens what the third party judges by: its policy, key and ledger.
+func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer) error) error {
 	if err := required(cmd, "policy", "ledger", "key"); err != nil {
 		return err
 	}
@@ -81,13 +99,6 @@ func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, d
 	policy, err := thirdparty.ParsePolicy(o.policy, data)
 	if err != nil {
 		return usage(err)
-	}
-	if data, err = readFile(file); err != nil {
-		return err
-	}
-	request, err := bundle.ParseRequest(file, data)
-	if err != nil {
-		return wrong(err)
 	}
 	s, err := a.openKey(o.key)
 	if err != nil {
@@ -103,11 +114,8 @@ func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, d
 		return err
 	}
 	defer l.Close()
-	in, err := thirdparty.Inspect(file, request, policy, l)
-	if err != nil {
-		return wrong(err)
-	}
-	return do(in, l, s)
+	a.tellTorn(l)
+	return do(policy, l, s)
 }
 
 func (a *app) inspected(file string, in *thirdparty.Inspection, response string) error {
@@ -129,31 +137,17 @@ func (a *app) inspected(file string, in *thirdparty.Inspection, response string)
 	if response != "" {
 		rows = append(rows, [2]string{"response", response})
 	}
-	delta := in.Delta
-	if delta == nil {
-		delta = bundle.Diff(nil, set)
-	}
-	return a.emit(out, a.deltaText(core.Predecessor, set, delta), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows))
+	return a.emit(out, a.deltaText(core.Predecessor, set, deltaOf(in)), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows))
 }
 
 func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer, agree string) error {
 	set := in.Request.Core.KeySet
-	digest := set.Digest()
-	switch {
-	case agree != "" && agree != fmt.Sprintf("%x", digest):
-		return wrong(strict.Errorf(file, "its artifact has the digest %x, --agree names another", digest))
-	case agree != "":
-	case !a.ui.Interactive():
-		return usagef("agree to it with --agree DIGEST", "nothing is signed unseen, and there is no terminal to ask at")
-	default:
-		delta := in.Delta
-		if delta == nil {
-			delta = bundle.Diff(nil, set)
-		}
-		a.ui.Say(a.deltaText(in.Request.Core.Predecessor, set, delta), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
-		if err := a.ui.Consent(fmt.Sprintf("Sign epoch %d of %s?", set.Epoch, set.Namespace), fmt.Sprintf("sign epoch %d", set.Epoch)); err != nil {
-			return err
-		}
+	if agree == "" && a.ui.Interactive() {
+		digest := set.Digest()
+		a.ui.Say(a.deltaText(in.Request.Core.Predecessor, set, deltaOf(in)), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
+	}
+	if err := a.agree(file, set.Epoch, set.Namespace, set.Digest(), agree); err != nil {
+		return err
 	}
 	r, err := thirdparty.Sign(in, l, a.now(), s.sign)
 	if err != nil {
@@ -165,52 +159,23 @@ func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.In
 	return a.inspected(file, in, o.out)
 }
 
-type ledgerJSON struct {
-	Ledger  string           `strict:"ledger"`
-	Entries []ledgerLineJSON `strict:"entries"`
+// deltaOf is what changed; where nothing came before, everything.
+func deltaOf(in *thirdparty.Inspection) *bundle.Delta {
+	if in.Delta == nil {
+		return bundle.Diff(nil, in.Request.Core.KeySet)
+	}
+	return in.Delta
 }
 
-type ledgerLineJSON struct {
-	Namespace string   `strict:"namespace"`
-	Epoch     uint64   `strict:"epoch"`
-	Digest    [32]byte `strict:"digest,hex"`
-	Time      string   `strict:"time"`
-}
-
-func (a *app) thirdpartyLedgerCmd() *cobra.Command {
-	var key string
-	c := command("ledger LEDGER", "Check a ledger from its first entry to its last, and show it",
-		"Ledger checks the hash chain and every signature. It needs the public key only.",
-		"  fleetctl thirdparty ledger ledger.jsonl --public-key thirdparty.pub", cobra.ExactArgs(1),
-		func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "public-key"); err != nil {
-				return err
-			}
-			_, der, err := keyFlag("public-key", "ledger="+key)
-			if err != nil {
-				return err
-			}
-			raw, err := rawEd25519(der)
-			if err != nil {
-				return usagef("", "--public-key %v", err)
-			}
-			if _, err := readFile(args[0]); err != nil {
-				return err
-			}
-			l, err := thirdparty.OpenLedger(args[0], raw)
-			if err != nil {
-				return wrong(err)
-			}
-			defer l.Close()
-			out := &ledgerJSON{Ledger: args[0], Entries: []ledgerLineJSON{}}
-			var rows [][]string
-			for _, s := range l.Statements() {
-				out.Entries = append(out.Entries, ledgerLineJSON{s.Namespace, s.Epoch, s.Digest, strict.FormatTime(s.Time())})
-				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8])})
-			}
-			return a.emit(out, a.ui.Table([]string{"epoch", "namespace", "signed", "digest"}, rows), "\n",
-				a.ui.Line(ui.Count(int64(len(rows)), "entry", "entries")+": the chain is whole, every signature verifies"))
-		})
-	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, or a file of it")
-	return c
+// agree is a person's consent to sign what was shown.
+func (a *app) agree(file string, epoch uint64, namespace string, digest [32]byte, given string) error {
+	switch {
+	case given != "" && given != fmt.Sprintf("%x", digest):
+		return wrong(strict.Errorf(file, "its artifact has the digest %x, --agree names another", digest))
+	case given != "":
+		return nil
+	case !a.ui.Interactive():
+		return usagef("agree to it with --agree DIGEST", "nothing is signed unseen, and there is no terminal to ask at")
+	}
+	return a.ui.Consent(fmt.Sprintf("Sign epoch %d of %s?", epoch, namespace), fmt.Sprintf("sign epoch %d", epoch))
 }

@@ -95,19 +95,23 @@ and before the close. --policy is then a verifier's, that pins both.`,
 }
 
 // appendCeremony logs a ceremony's bundle. The plan's log policy decides
-// whether the proof is good enough to be recorded; --policy only says where
-// witnesses are, if the plan doesn't.
+// whether the proof is good enough to be recorded; --policy says where the
+// witnesses are, if the plan doesn't, and may demand more of them.
 func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key string, o witnessOptions) error {
 	b, err := j.Assemble()
 	if err != nil {
 		return usage(err)
 	}
-	policy, err := o.read()
-	if err == nil && policy == nil {
-		policy, err = auditlog.ParsePolicy("log_policy", []byte(j.Account().Plan.LogPolicy))
-	}
+	planned, err := auditlog.ParsePolicy("log_policy", []byte(j.Account().Plan.LogPolicy))
 	if err != nil {
 		return err
+	}
+	policy, err := o.read()
+	if err != nil {
+		return err
+	}
+	if policy == nil {
+		policy = planned
 	}
 	e, err := a.appendLeaf(ctx, key, b.Raw(), o)
 	if err != nil {
@@ -116,6 +120,14 @@ func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key strin
 	proof, err := a.proveWitnessed(ctx, e, policy, o, false)
 	if err != nil {
 		return err
+	}
+	in, err := judgeProof(planned, ceremony.ProofFile, proof, e.leaf)
+	if err != nil {
+		return wrong(err)
+	}
+	if in.Demanded && !in.Quorum {
+		return &exitError{exitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
+			WithHint("the proof is recorded when the plan's log_policy is met")}
 	}
 	return a.importProof(j, ceremony.ProofFile, proof)
 }

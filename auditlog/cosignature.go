@@ -41,8 +41,7 @@ func verifyEd25519Cosignature(pub []byte) func(*Checkpoint, []byte) (time.Time, 
 		if err != nil {
 			return time.Time{}, err
 		}
-		msg := fmt.Sprintf("cosignature/v1\ntime %d\n%s", stamp, c.Text())
-		if err := keys.VerifyEd25519(pub, []byte(msg), sig); err != nil {
+		if err := keys.VerifyEd25519(pub, c.cosignedText(stamp), sig); err != nil {
 			return time.Time{}, err
 		}
 		return t, nil
@@ -79,4 +78,30 @@ func cosignedMessage(name string, stamp uint64, c *Checkpoint) []byte {
 	m = binary.BigEndian.AppendUint64(m, 0)
 	m = binary.BigEndian.AppendUint64(m, c.Size)
 	return append(m, c.Root[:]...)
+}
+
+func (c *Checkpoint) cosignedText(stamp uint64) []byte {
+	return fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", stamp, c.Text())
+}
+
+// Cosign makes a witness's signature line of type 0x04: sign gives the 64
+// bytes of a pure Ed25519 signature by key's private half, which are verified
+// before they are used.
+func (c *Checkpoint) Cosign(key *Verifier, now time.Time, sign func(msg []byte) ([]byte, error)) (Signature, error) {
+	if key.typ != Ed25519Cosignature {
+		return Signature{}, fmt.Errorf("the witness's key has type 0x%02x; signed is with 0x04", byte(key.typ))
+	}
+	if now.Unix() <= 0 || now.Unix() > maxTimestamp {
+		return Signature{}, fmt.Errorf("the time %v can't be stated in a cosignature", now)
+	}
+	stamp := uint64(now.Unix())
+	sig, err := sign(c.cosignedText(stamp))
+	if err != nil {
+		return Signature{}, fmt.Errorf("signing with the key of witness %s: %w", key.name, err)
+	}
+	raw := append(binary.BigEndian.AppendUint64(nil, stamp), sig...)
+	if _, err := key.verify(c, raw); err != nil {
+		return Signature{}, fmt.Errorf("the key of witness %s gave a wrong signature: %w", key.name, err)
+	}
+	return Signature{Name: key.name, KeyHash: key.hash, Raw: raw}, nil
 }

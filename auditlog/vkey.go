@@ -48,6 +48,20 @@ func ParseVKey(s string) (*Verifier, error) {
 	return v, nil
 }
 
+// NewVerifier makes the verifier of a public key under a name.
+func NewVerifier(name string, typ KeyType, key []byte) (*Verifier, error) {
+	v := &Verifier{name: name, typ: typ, key: key}
+	err := checkName(name)
+	if err == nil {
+		err = v.admit()
+	}
+	if err != nil {
+		return nil, strict.Errorf("", "verifier key of %q: %v", clip(name), err)
+	}
+	v.hash = keyHash(name, typ, key)
+	return v, nil
+}
+
 func parseVKey(s string) (*Verifier, error) {
 	name, rest, ok1 := strings.Cut(s, "+")
 	hash, b64, ok2 := strings.Cut(rest, "+") // base64 may have more of them

@@ -36,7 +36,7 @@ func open(file string, data []byte, limit int, format string, v any) (*document,
 		return nil, strict.At(file, 1, "is not one JSON object with at most one line feed after it")
 	}
 	if format != "" {
-		if err := checkFormat(file, n, format); err != nil {
+		if err := strict.Format(file, n, format); err != nil {
 			return nil, err
 		}
 	}
@@ -44,20 +44,6 @@ func open(file string, data []byte, limit int, format string, v any) (*document,
 		return nil, err
 	}
 	return &document{file: file, root: n}, nil
-}
-
-// checkFormat goes before the other fields: of a file of another kind, a list
-// of missing fields would help nobody.
-func checkFormat(file string, n *strict.Node, format string) error {
-	if len(n.Fields) == 0 || n.Fields[0].Name != "format" {
-		return strict.At(file, n.Line, "does not begin with the field \"format\"; expected was %q", format).
-			WithHint("fleetctl show FILE says what a file is")
-	}
-	if f := n.Fields[0].Value; f.Kind != strict.String || f.Text != format {
-		return strict.At(file, f.Line, "format is %q, not %q", f.Text, format).
-			WithHint("fleetctl show FILE says what a file is")
-	}
-	return nil
 }
 
 // at walks to a member (string) or item (int). Decode has made sure that the

@@ -132,7 +132,7 @@ func (p *Plan) HSM(name string) *PlanHSM {
 // fault found, each with its line.
 func ParsePlan(file string, data []byte) (*Plan, error) {
 	p := &Plan{raw: data, digest: sha256.Sum256(data)}
-	root, err := strict.DecodeYAML(file, data, maxPlan, p)
+	root, err := strict.DecodeFormat(file, data, maxPlan, planFormat, p)
 	var faults strict.Errors
 	faults.Add(err)
 	if root == nil {

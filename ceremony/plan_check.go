@@ -44,11 +44,6 @@ func (c *planChecker) failf(line int, hint, format string, args ...any) {
 }
 
 func (c *planChecker) check() {
-	p := c.plan
-	if p.Format != "" && p.Format != planFormat {
-		c.failf(c.line("format"), "", "format is %q; this version reads %q", p.Format, planFormat)
-		return
-	}
 	c.mode()
 	c.epoch()
 	c.hsms()

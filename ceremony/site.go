@@ -44,16 +44,13 @@ func (s *Site) HSM(name string) *SiteHSM {
 // plan is there once, and no other.
 func ParseSite(file string, data []byte, plan *Plan) (*Site, error) {
 	s := &Site{}
-	root, err := strict.DecodeYAML(file, data, maxSite, s)
+	root, err := strict.DecodeFormat(file, data, maxSite, siteFormat, s)
 	var faults strict.Errors
 	faults.Add(err)
 	if root == nil {
 		return nil, faults.Err()
 	}
 	c := &planChecker{file: file, root: root, faults: &faults}
-	if s.Format != "" && s.Format != siteFormat {
-		c.failf(c.line("format"), "", "format is %q; this version reads %q", s.Format, siteFormat)
-	}
 	seen := map[string]bool{}
 	for i, h := range s.HSMs {
 		at := c.line("hsms", i)

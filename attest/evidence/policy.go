@@ -94,7 +94,7 @@ type pinnedOperator struct {
 // every fault found, each with its line.
 func ParsePolicy(file string, data []byte) (*Policy, error) {
 	f := &policyFile{}
-	root, err := strict.DecodeYAML(file, data, maxPolicy, f)
+	root, err := strict.DecodeFormat(file, data, maxPolicy, policyFormat, f)
 	c := &policyChecker{file: file, root: root, f: f, p: &Policy{File: file, Digest: sha256.Sum256(data)}}
 	c.faults.Add(err)
 	if root == nil {

@@ -44,10 +44,6 @@ func (c *policyChecker) has(list string, i int, field string) bool {
 
 func (c *policyChecker) check() {
 	f := c.f
-	if f.Format != "" && f.Format != policyFormat {
-		c.failf(c.line("format"), "format is %q; this version reads %q", f.Format, policyFormat)
-		return
-	}
 	if f.Mode != "" && f.Mode != ceremony.Production && f.Mode != ceremony.Rehearsal {
 		c.failf(c.line("mode"), "mode is %q; it is production or rehearsal", f.Mode)
 	}

@@ -31,7 +31,8 @@ type policyDraft struct {
 // use: until each key is confirmed from another channel (confirmed says how),
 // every report calls the policy unpinned.
 //
-// A rehearsal's policy demands what this version can show. A production
+// A rehearsal's policy demands what this version can show with the files of the
+// ceremony's folder and no witnesses. A production
 // policy demands everything, so that nothing passes for proven that isn't.
 func NewPolicy(p *ceremony.Plan, confirmed string) ([]byte, error) {
 	d := &policyDraft{Plan: p, Confirmed: confirmed}
@@ -39,7 +40,7 @@ func NewPolicy(p *ceremony.Plan, confirmed string) ([]byte, error) {
 		switch {
 		case p.Mode == ceremony.Production && c.name != ClaimRekor:
 			d.Demands = append(d.Demands, Demand{c.name, c.best})
-		case p.Mode == ceremony.Rehearsal && c.built && c.name != ClaimWitnessed:
+		case p.Mode == ceremony.Rehearsal && c.built && c.name != ClaimWitnessed && c.name != ClaimLogged:
 			d.Demands = append(d.Demands, Demand{c.name, c.best})
 		}
 	}

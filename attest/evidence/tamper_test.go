@@ -166,8 +166,8 @@ func TestNoChangeOfAPackageIsVerified(t *testing.T) {
 		budget = 5 * time.Second
 	}
 	c := w.run(t, budget,
-		[]mutants{w.signoffs, w.others, w.forgeries, w.whole, w.mixtures},
-		append([]mutants{w.fields, w.records, w.moved, w.lines}, w.flips()...))
+		[]mutants{w.signoffs, w.others, w.forgeries, w.whole},
+		append([]mutants{w.wholeForged, w.mixtures, w.fields, w.records, w.moved, w.lines}, w.flips()...))
 	c.report(t)
 	for class := range uncaught {
 		if c.passed[class] == 0 {
@@ -212,9 +212,22 @@ func (w *world) whole(yield func(mutant) bool) {
 			"space before":   append([]byte(" "), good[path]...),
 			"CRLF":           bytes.ReplaceAll(good[path], []byte("\n"), []byte("\r\n")),
 		} {
-			w.both(w.plain(path, how, data), yield)
+			yield(w.plain(path, how, data))
 		}
 	}
+}
+
+// wholeForged is whole, done by the forger.
+func (w *world) wholeForged(yield func(mutant) bool) {
+	var list []mutant
+	w.whole(func(m mutant) bool {
+		if m.file != evidence.ManifestFile {
+			m.forge = true
+			list = append(list, m)
+		}
+		return true
+	})
+	shuffled(list, yield)
 }
 
 // moved doubles files under other names, renames them and cuts them off.
@@ -259,7 +272,9 @@ func (w *world) mixtures(yield func(mutant) bool) {
 			if len(taken) == len(paths) {
 				continue
 			}
-			yield(mutant{file: "(mixtures)", how: fmt.Sprintf("the %s's %v", from.name, taken), files: f})
+			if !yield(mutant{file: "(mixtures)", how: fmt.Sprintf("the %s's %v", from.name, taken), files: f}) {
+				return
+			}
 		}
 	}
 }

@@ -21,6 +21,7 @@ type Input struct {
 	Folder Files
 	Plan   []byte // for a transcript
 	Proof  []byte // for a bundle
+	Logged []byte // for a package: the proof that its close head is logged
 }
 
 // Question narrows what is asked.
@@ -82,6 +83,10 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	}
 	v.object(in)
 	for i, c := range claimInfos {
+		if v.r.Object == "" {
+			v.r.Claims[i] = Claim{Name: c.name, Detail: "nothing that can be verified was given"}
+			continue
+		}
 		if !c.carries(v.r.Object) {
 			v.r.Claims[i] = Claim{Name: c.name, Detail: fmt.Sprintf("a %s can't carry it", v.r.Object),
 				Next: "verify the evidence package, or narrow the question with --expect " + string(v.r.Object)}
@@ -109,7 +114,7 @@ func (v *verifier) object(in Input) {
 	if in.Folder != nil {
 		v.r.Object, v.r.Files, v.r.Size = TypeEvidence, len(in.Folder), in.Folder.Size()
 		_, sealed := in.Folder[ManifestFile]
-		v.evidence(in.Folder, sealed)
+		v.evidence(in, in.Folder, sealed)
 		return
 	}
 	v.r.Digest, v.r.Size = sha256.Sum256(in.Data), len(in.Data)
@@ -122,7 +127,7 @@ func (v *verifier) object(in Input) {
 			return
 		}
 		v.r.Files = len(files)
-		v.evidence(files, true)
+		v.evidence(in, files, true)
 	case TypeBundle:
 		v.bundleFile(in)
 	case TypeStatement:

@@ -11,7 +11,7 @@ import (
 
 // evidence verifies a package. sealed demands a manifest: archives have one,
 // a folder still at work has none.
-func (v *verifier) evidence(files Files, sealed bool) {
+func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	if sealed {
 		if err := files.checkManifest(); err != nil {
 			v.fault(ManifestFile, err)
@@ -39,6 +39,7 @@ func (v *verifier) evidence(files Files, sealed bool) {
 	v.agree(files, a)
 	v.voices(files, a)
 	v.bound(files, a)
+	v.logged(in.File, a, in.Logged)
 	v.keyClaims(a, signed && v.clean())
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
 		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)
@@ -145,6 +146,7 @@ func (v *verifier) bound(files Files, a *ceremony.Account) {
 		return
 	}
 	where := recordOf(a.N)
+	before := len(v.r.Problems)
 	listed, last := map[string]bool{}, ""
 	for _, f := range a.Close.Files {
 		if f.Path <= last {
@@ -165,6 +167,10 @@ func (v *verifier) bound(files Files, a *ceremony.Account) {
 		}
 	}
 	note := v.page(files)
+	if len(v.r.Problems) > before {
+		v.lack(ClaimBound, where, "", "the files are not what the close record lists")
+		return
+	}
 	// Without people's signatures on the close, its hash is bound to nobody's
 	// key: whoever rewrites the transcript's end can rewrite the list too.
 	if v.r.Claim(ClaimCloseSignoff).Grade < Proven {

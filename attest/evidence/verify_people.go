@@ -71,8 +71,8 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 			return
 		}
 	}
-	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…, and each of %d acts that take %d officers",
-		strings.Join(officers, ", "), short8(a.Plan.Digest()), len(a.Needs), m)
+	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…; officers approved each act that needs %d (%d so far)",
+		strings.Join(officers, ", "), short8(a.Plan.Digest()), m, len(a.Needs))
 }
 
 func short8(d [32]byte) []byte { return d[:4] }

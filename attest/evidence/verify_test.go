@@ -173,7 +173,7 @@ func TestAPolicysFaultsAreAllNamed(t *testing.T) {
 	zero := "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 	third := strings.Split(strings.Split(string(f.Policy), "auditor.example\n    key: ")[1], "\n")[0]
 	for _, c := range []struct{ old, new, want string }{
-		{"format: fleetctl policy v1", "format: fleetctl policy v9", `format is "fleetctl policy v9"; this version reads`},
+		{"format: fleetctl policy v1", "format: fleetctl policy v9", `format is "fleetctl policy v9", not`},
 		{"mode: rehearsal", "mode: both", `mode is "both"`},
 		{"  - " + testfleet.Namespace, "  - production.v1", `namespace "production.v1"`},
 		{third, zero, "third party \"auditor.example\": key"},

@@ -21,6 +21,10 @@ import (
 // "<dir> <prefix> <count>".
 const childEnv = "FLEETCTL_TILED_CHILD"
 
+// beginEnv makes it say what it is about to append, so that a test can tell
+// whether a kill came in the middle.
+const beginEnv = "FLEETCTL_TILED_BEGIN"
+
 func TestMain(m *testing.M) {
 	if job := os.Getenv(childEnv); job != "" {
 		if err := child(job); err != nil {
@@ -45,6 +49,9 @@ func child(job string) error {
 			return err
 		}
 		leaf := fmt.Sprintf("%s%d:%d", f[1], i, os.Getpid())
+		if os.Getenv(beginEnv) != "" {
+			fmt.Println("begin", leaf)
+		}
 		at, err := l.Append(context.Background(), []byte(leaf))
 		if err != nil {
 			return err
@@ -132,53 +139,97 @@ func TestProcessesTakeTurns(t *testing.T) {
 	assertNoFork(t, dir, entries)
 }
 
-// TestKilledWhileAppending kills a process 30 times, wherever it happens to
-// be, and goes on with the same keys.
+// TestKilledWhileAppending kills a process again and again (200 times with
+// FLEETCTL_FULL=1) in the middle of appending, and goes on with the same keys.
 func TestKilledWhileAppending(t *testing.T) {
+	rounds := 30
+	if os.Getenv("FLEETCTL_FULL") == "1" {
+		rounds = 200
+	}
+	t.Setenv(beginEnv, "1")
 	dir, l := newTestLog(t)
 	r := rand.New(rand.NewPCG(1, 2))
-	var outs []*bytes.Buffer
-	const rounds = 30
+	var lines []string
+	inTheMiddle := 0
 	for i := range rounds {
 		// Every other round has the keys of the one before.
-		cmd, out := startChild(t, dir, fmt.Sprintf("k%d-", i/2), 1000)
-		time.Sleep(time.Duration(5+r.IntN(160)) * time.Millisecond)
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
+		out := killOnce(t, dir, fmt.Sprintf("k%d-", i/2), time.Duration(r.IntN(130))*time.Millisecond)
+		if len(out) > 0 && strings.HasPrefix(out[len(out)-1], "begin ") {
+			inTheMiddle++
 		}
-		if err := cmd.Wait(); err == nil {
-			t.Fatal("the child ended by itself")
-		}
-		outs = append(outs, out)
+		lines = append(lines, out...)
+	}
+	if inTheMiddle < rounds/2 {
+		t.Errorf("only %d of %d kills came in the middle of an append", inTheMiddle, rounds)
 	}
 	mustAppend(t, l, "last:1")
 	entries := allEntries(t, l.Reader)
-	added := 0
-	for _, out := range outs {
+	acknowledged, begun, unacknowledged := 0, map[string]bool{}, 0
+	for _, line := range lines {
 		// A child that finds a key says where it is, and its own bytes.
-		for line := range strings.Lines(out.String()) {
-			var index int
-			var leaf string
-			if _, err := fmt.Sscan(line, &index, &leaf); err != nil {
-				continue
-			}
+		var index int
+		var leaf string
+		if after, ok := strings.CutPrefix(line, "begin "); ok {
+			begun[after] = true
+		} else if _, err := fmt.Sscan(line, &index, &leaf); err == nil {
 			if index >= len(entries) || keyOf(entries[index]) != keyOf([]byte(leaf)) {
 				t.Errorf("entry %d has not the key of %s", index, leaf)
 			}
-			added++
+			delete(begun, leaf)
+			acknowledged++
 		}
 	}
-	t.Logf("%d entries, %d acknowledged in %d rounds, %d signatures", len(entries), added, rounds, len(signed(t, dir)))
 	var keys []string
 	for _, e := range entries {
 		keys = append(keys, keyOf(e))
+		if begun[string(e)] {
+			unacknowledged++
+		}
 	}
+	t.Logf("%d kills, %d in the middle of an append; %d entries, %d acknowledged and none lost, %d logged without the process having learnt it; %d signatures, no fork",
+		rounds, inTheMiddle, len(entries), acknowledged, unacknowledged, len(signed(t, dir)))
 	slices.Sort(keys)
 	if n := len(slices.Compact(keys)); n != len(entries) {
 		t.Errorf("%d entries have %d keys", len(entries), n)
 	}
 	assertClean(t, l.Reader)
 	assertNoFork(t, dir, entries)
+}
+
+// killOnce lets a process append until some time after it has begun, and gives
+// the whole lines that it wrote.
+func killOnce(t *testing.T, dir, prefix string, after time.Duration) (lines []string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d", childEnv, dir, prefix, 1000))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := sync.OnceFunc(func() {
+		time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+	})
+	in := bufio.NewReader(out)
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			break
+		}
+		kill() // it has begun
+		lines = append(lines, strings.TrimSuffix(line, "\n"))
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("the child ended by itself")
+	}
+	return lines
 }
 
 // BenchmarkAppendProve is what one command does: open, add, prove. The pause

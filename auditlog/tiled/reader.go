@@ -120,6 +120,10 @@ func (r *Reader) entry(ctx context.Context, index uint64) ([]byte, *auditlog.Pro
 	if err != nil {
 		return nil, nil, err
 	}
+	return r.entryUnder(ctx, index, c)
+}
+
+func (r *Reader) entryUnder(ctx context.Context, index uint64, c *auditlog.Checkpoint) ([]byte, *auditlog.Proof, error) {
 	if index >= c.Size {
 		return nil, nil, strict.Errorf(r.dir, "has no entry %d under its checkpoint of %d entries", index, c.Size)
 	}

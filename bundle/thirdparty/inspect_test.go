@@ -54,7 +54,7 @@ func TestARequestIsCheckedByItsEvidence(t *testing.T) {
 				}
 			}
 		}},
-		{"no release", "does not end with the release", func(x map[string][]byte) {
+		{"no release", "does not stand at the request", func(x map[string][]byte) {
 			list := lines(x[ceremony.TranscriptFile])
 			x[ceremony.TranscriptFile] = bytes.Join(list[:len(list)-1], nil)
 		}},

@@ -38,7 +38,7 @@ type Policy struct {
 // ParsePolicy reads and checks a third party's policy.
 func ParsePolicy(file string, data []byte) (*Policy, error) {
 	p := &Policy{}
-	root, err := strict.DecodeYAML(file, data, maxPolicy, p)
+	root, err := strict.DecodeFormat(file, data, maxPolicy, policyFormat, p)
 	var faults strict.Errors
 	faults.Add(err)
 	if root == nil {
@@ -48,9 +48,6 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 		if n := root.Get(field); n != nil {
 			faults.Add(strict.At(file, n.Line, format, args...))
 		}
-	}
-	if p.Format != policyFormat {
-		fail("format", "format is %q; this version reads %q", p.Format, policyFormat)
 	}
 	if p.Mode != bundle.Production && p.Mode != bundle.Rehearsal {
 		fail("mode", "mode is %q; it is production or rehearsal", p.Mode)

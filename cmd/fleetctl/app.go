@@ -26,6 +26,7 @@ const (
 	exitPending = 3 // interrupted or pending, can be resumed
 	exitFailed  = 4 // the operation failed: PIN, HSM, disk, network
 	exitChanged = 5 // diff --exit-code found a change
+	exitAlarm   = 6 // the monitor raised an alarm
 )
 
 // exitError is an error that knows its exit code.

@@ -144,13 +144,33 @@ func (w *watcher) stop() (seen []string) {
 	return seen
 }
 
+// descends says whether a process was started by this one, or by one that was.
+func descends(pid int) bool {
+	for range 4 {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return false
+		}
+		// The name, in brackets, may hold anything; state and parent follow it.
+		_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+		parent := 0
+		if _, err := fmt.Sscanf(rest, "%1s %d", new(string), &parent); err != nil || parent <= 1 {
+			return false
+		}
+		if parent == os.Getpid() {
+			return true
+		}
+		pid = parent
+	}
+	return false
+}
+
 // look reads /proc/*/cmdline and environ of processes whose program is ours.
 func (w *watcher) look() {
-	self := os.Getpid()
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		pid := 0
-		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil || pid <= self {
+		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil || !descends(pid) {
 			continue
 		}
 		args, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))

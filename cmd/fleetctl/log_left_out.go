@@ -11,7 +11,7 @@ import (
 // A build without cgo is a verifier: it has no code that could sign or write
 // a log.
 func leftOut(use string) *cobra.Command {
-	return command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is left out.", "",
+	return command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is\nleft out.", "",
 		cobra.ArbitraryArgs, func(*cobra.Command, []string) error {
 			return strict.Errorf("", "this fleetctl was built as a verifier, without writing logs").
 				WithHint("use a build for Linux or macOS made with CGO_ENABLED=1")
@@ -21,3 +21,4 @@ func leftOut(use string) *cobra.Command {
 func (a *app) logInitCmd() *cobra.Command   { return leftOut("init") }
 func (a *app) logAppendCmd() *cobra.Command { return leftOut("append") }
 func (a *app) logProveCmd() *cobra.Command  { return leftOut("prove") }
+func (a *app) logServeCmd() *cobra.Command  { return leftOut("serve") }

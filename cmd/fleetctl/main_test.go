@@ -190,14 +190,22 @@ func cmdCut(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(data[:len(data)-n]), 0o600))
 }
 
-// flip FILE TEXT changes the case bit of a byte right after TEXT.
+// flip FILE TEXT changes the byte right after TEXT; a digit stays one.
 func cmdFlip(ts *testscript.TestScript, _ bool, args []string) {
 	data := []byte(ts.ReadFile(args[0]))
 	i := bytes.Index(data, []byte(args[1]))
 	if i < 0 || i+len(args[1]) >= len(data) {
 		ts.Fatalf("%s has no %q", args[0], args[1])
 	}
-	data[i+len(args[1])] ^= 1
+	at := &data[i+len(args[1])]
+	switch {
+	case *at == '0':
+		*at = '1'
+	case strings.ContainsRune("123456789abcdef", rune(*at)): // stays a digit
+		*at = '0'
+	default:
+		*at ^= 1
+	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
 }
 

@@ -110,13 +110,20 @@ func (e *hinted) Unwrap() error { return e.error }
 
 // plainly adds, to what a token answered about a PIN, what that means.
 func plainly(err error) error {
-	switch {
-	case errors.Is(err, hsm.ErrPINIncorrect):
-		return &hinted{err, "the PIN is wrong; it was tried once, since too many tries lock a token"}
-	case errors.Is(err, hsm.ErrPINLocked):
-		return &hinted{err, "the PIN is locked; the token's security officer can set a new one"}
-	case errors.Is(err, hsm.ErrPINLength):
-		return &hinted{err, "the PIN is too short or too long for this token"}
+	if hint := aboutPIN(err); hint != "" {
+		return &hinted{err, hint}
 	}
 	return err
+}
+
+func aboutPIN(err error) string {
+	switch {
+	case errors.Is(err, hsm.ErrPINIncorrect):
+		return "the PIN is wrong; it was tried once, since too many tries lock a token"
+	case errors.Is(err, hsm.ErrPINLocked):
+		return "the PIN is locked; the token's security officer can set a new one"
+	case errors.Is(err, hsm.ErrPINLength):
+		return "the PIN is too short or too long for this token"
+	}
+	return ""
 }

@@ -202,7 +202,15 @@ func (a *app) pausing(dir string, err error) error {
 	case !account.Opened():
 		where.WithHint("no HSM was unlocked yet: run the same command again, it goes on here")
 	default:
-		where.WithHint("nothing is lost. Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
+		where.WithHint(pinFirst(err)+"nothing is lost. Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
 	}
 	return &exitError{exit, where}
+}
+
+// pinFirst is the line that says what a token's answer about a PIN means.
+func pinFirst(err error) string {
+	if hint := aboutPIN(err); hint != "" {
+		return hint + "\n"
+	}
+	return ""
 }

@@ -30,7 +30,8 @@ independent third party, publishes it, and verifies all of it offline.
 
 Exit codes: 0 done or verified; 1 evidence malformed, wrong or short; 2 usage,
 missing file, bad policy, bad plan; 3 interrupted or pending; 4 the operation
-failed (PIN, HSM, disk, network); 5 diff --exit-code found a change.`
+failed (PIN, HSM, disk, network); 5 diff --exit-code found a change; 6 the monitor
+raised an alarm.`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -67,7 +68,8 @@ func (a *app) root() *cobra.Command {
 			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyCloseCmd()),
 		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd()),
 		group("thirdparty", "The third party's side, on its own machine: inspect, sign, ledger", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyLedgerCmd()),
-		group("log", "Transparency log: init, append, prove", a.logInitCmd(), a.logAppendCmd(), a.logProveCmd()),
+		group("log", "Transparency log: init, append, prove, cosign, witness, audit, monitor, serve",
+			a.logInitCmd(), a.logAppendCmd(), a.logProveCmd(), a.logCosignCmd(), a.logWitnessCmd(), a.logAuditCmd(), a.logMonitorCmd(), a.logServeCmd()),
 		group("evidence", "Evidence package: pack", a.evidencePackCmd()),
 		group("policy", "A verifier's policy: write, check", a.policyNewCmd(), a.policyCheckCmd()),
 		a.versionCmd(), a.probeCmd(),

@@ -18,9 +18,9 @@ import (
 )
 
 type verifyOptions struct {
-	policy, expect, plan, proof, at, explain string
-	only                                     []string
-	quiet                                    bool
+	policy, expect, plan, proof, logged, at, explain string
+	only                                             []string
+	quiet                                            bool
 }
 
 func (a *app) verifyCmd() *cobra.Command {
@@ -38,8 +38,8 @@ and nothing in the file is wrong.`,
 			if o.policy == "" {
 				return usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
 			}
-			if !slices.Contains(objectTypes, evidence.Type(o.expect)) {
-				return usagef("it is evidence, bundle, statement or transcript", "--expect is %q", o.expect)
+			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit {
+				return usagef("it is evidence, bundle, statement, transcript or split-view", "--expect is %q", o.expect)
 			}
 			if cmd.Flags().Changed("only") && len(o.only) == 0 {
 				return usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
@@ -48,10 +48,11 @@ and nothing in the file is wrong.`,
 		})
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "`file` of pinned keys and demanded claims")
-	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, statement, transcript")
+	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, statement, transcript, split-view")
 	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
 	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
 	f.StringVar(&o.proof, "proof", "", "log proof `file` of a bundle (default: FILE.tlog-proof beside it)")
+	f.StringVar(&o.logged, "evidence-proof", "", "log proof `file` of a package's identity (default: evidence.tlog-proof beside evidence.tar)")
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
@@ -69,15 +70,18 @@ func (a *app) verify(file string, o verifyOptions) error {
 	if err != nil {
 		return usage(err)
 	}
+	in, err := a.input(file, o)
+	if err != nil {
+		return err
+	}
+	if isSplitView(in.Data) || o.expect == expectSplit {
+		return a.verifySplit(in.File, in.Data, policy, o)
+	}
 	q := evidence.Question{Now: a.now(), Expect: evidence.Type(o.expect), Only: o.only}
 	if o.at != "" {
 		if q.Now, err = strict.ParseTime(o.at); err != nil {
 			return usagef("", "--time %v", err)
 		}
-	}
-	in, err := a.input(file, o)
-	if err != nil {
-		return err
 	}
 	r, err := evidence.Verify(in, policy, q)
 	if err != nil {
@@ -114,7 +118,10 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 		if err != nil {
 			return in, wrong(err)
 		}
-		return in, nil
+		if o.logged != "" {
+			in.Logged, err = readFile(o.logged)
+		}
+		return in, err
 	} else if info.Size() > evidence.MaxPackage {
 		return in, wrong(strict.Errorf(file, "has %d bytes, %d are allowed", info.Size(), evidence.MaxPackage))
 	} else {
@@ -132,6 +139,13 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 	}
 	if in.Proof == nil {
 		in.Proof, _ = os.ReadFile(o.proof) // absent is an answer: not shown
+	}
+	if o.logged != "" {
+		if in.Logged, err = readFile(o.logged); err != nil {
+			return in, err
+		}
+	} else if file != "-" {
+		in.Logged, _ = os.ReadFile(evidenceProof(file))
 	}
 	if o.plan == "" && file != "-" {
 		in.Plan, _ = os.ReadFile(filepath.Join(filepath.Dir(file), ceremony.PlanFile))

@@ -55,6 +55,19 @@ func DecodeYAML(file string, data []byte, limit int, v any) (*Node, error) {
 	return n, Decode(file, n, v)
 }
 
+// DecodeFormat is DecodeYAML for a file that names its format: the tree is nil
+// where it isn't of that format at all.
+func DecodeFormat(file string, data []byte, limit int, format string, v any) (*Node, error) {
+	n, err := ParseYAML(file, data, limit)
+	if err == nil {
+		err = Format(file, n, format)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return n, Decode(file, n, v)
+}
+
 type tag struct {
 	name                         string
 	optional, null, empty, token bool

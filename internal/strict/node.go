@@ -62,3 +62,18 @@ func (n *Node) Get(name string) *Node {
 
 // maxDepth bounds the reader's recursion; no format of ours nests half as deep.
 const maxDepth = 32
+
+// Format demands that a file begins with the field format and that it is the
+// one wanted. It goes before the other fields: of a file of another kind, a
+// list of missing fields would help nobody.
+func Format(file string, n *Node, format string) error {
+	if len(n.Fields) == 0 || n.Fields[0].Name != "format" {
+		return At(file, n.Line, "does not begin with the field \"format\"; expected was %q", format).
+			WithHint("fleetctl show FILE says what a file is")
+	}
+	if f := n.Fields[0].Value; f.Kind != String || f.Text != format {
+		return At(file, f.Line, "format is %q, not %q", f.Text, format).
+			WithHint("fleetctl show FILE says what a file is")
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package evidence
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Fault is something wrong with an entry of a log, by kind.
+type Fault struct {
+	Kind  string
+	Index uint64
+	Text  string
+}
+
+// The kinds of fault.
+const (
+	FaultUnreadable   = "unreadable"        // neither a bundle nor an evidence leaf
+	FaultNamespace    = "unknown-namespace" // that the policy doesn't pin, or of the other mode
+	FaultFleet        = "unknown-fleet"     // that the caller doesn't know
+	FaultSignatures   = "signatures"        // a bundle that the policy doesn't take
+	FaultWindow       = "window"            // a bundle that the policy takes no more
+	FaultEquivocation = "equivocation"      // one epoch, two digests
+	FaultRepeated     = "repeated"          // an epoch again, long after it was there first
+	FaultGap          = "gap"               // epochs don't rise by one
+	FaultPredecessor  = "predecessor"       // an artifact that doesn't name the one before
+	FaultEndings      = "two-endings"       // one epoch, two close heads
+	FaultNoEvidence   = "no-evidence"       // an epoch whose evidence isn't logged in time
+)
+
+// maxRemembered is how many epochs of a namespace are remembered with their
+// digests: a fleet has one every few years.
+const maxRemembered = 1 << 16
+
+// Entries judges a log's entries by a policy: each alone, and as the successor
+// of those before. Read may be called by several goroutines at once, the other
+// methods by one.
+type Entries struct {
+	// Evidence is how long an epoch may be without evidence; 0: for ever.
+	Evidence time.Duration
+	// Fleets are those known; none means that any will do.
+	Fleets []string
+	Now    func() time.Time
+
+	policy     *Policy
+	namespaces []*followed
+}
+
+// NewEntries judges by a policy.
+func NewEntries(p *Policy, now func() time.Time) *Entries { return &Entries{policy: p, Now: now} }
+
+// Entry is what Read makes of an entry.
+type Entry struct {
+	faults    []Fault
+	known     bool // a bundle or leaf in a namespace that is pinned
+	evidence  bool
+	namespace string
+	epoch     uint64
+	digest    [32]byte // of the artifact, or the close head
+	previous  []byte
+}
+
+// Read judges an entry by itself.
+func (e *Entries) Read(index uint64, leaf []byte) *Entry {
+	x := &Entry{}
+	fault := func(kind, format string, args ...any) *Entry {
+		x.faults = append(x.faults, Fault{kind, index, fmt.Sprintf("entry %d: ", index) + fmt.Sprintf(format, args...)})
+		return x
+	}
+	if bytes.HasPrefix(leaf, []byte(leafHeader)) {
+		l, err := ParseLeaf("", leaf)
+		if err != nil {
+			return fault(FaultUnreadable, "%v", err)
+		}
+		x.evidence, x.namespace, x.epoch, x.digest = true, l.Namespace, l.Epoch, l.Head
+		return e.pinned(x, l.Mode, fault)
+	}
+	b, err := bundle.ParseBundle("", leaf)
+	if err != nil {
+		return fault(FaultUnreadable, "%v", err)
+	}
+	set := b.KeySet
+	x.namespace, x.epoch, x.digest, x.previous = set.Namespace, set.Epoch, set.Digest(), set.Previous
+	if e.pinned(x, set.Mode, fault); !x.known {
+		return x
+	}
+	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, set.Fleet) {
+		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", set.Fleet, set.Namespace, set.Epoch)
+	}
+	_, err = b.Verify(e.policy.Trust(set.Namespace), e.Now(), time.Time{})
+	var short *bundle.Short
+	switch {
+	case errors.As(err, &short) && len(short.Result.Expired) > 0:
+		// That a signature was made inside the window only a proof of its time
+		// shows, and a log as a whole is none.
+		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", set.Namespace, set.Epoch)
+	case err != nil:
+		fault(FaultSignatures, "%s, epoch %d: %v", set.Namespace, set.Epoch, err)
+	}
+	return x
+}
+
+func (e *Entries) pinned(x *Entry, mode string, fault func(string, string, ...any) *Entry) *Entry {
+	if mode != e.policy.Mode || !e.policy.Pins(x.namespace) {
+		return fault(FaultNamespace, "%s %s, epoch %d, which the policy does not pin", mode, x.namespace, x.epoch)
+	}
+	x.known = true
+	return x
+}
+
+// followed is a namespace as its entries tell it.
+type followed struct {
+	Namespace string         `strict:"namespace"`
+	Last      uint64         `strict:"last"` // epoch; 0 before the first
+	Epochs    []epochJSON    `strict:"epochs"`
+	byEpoch   map[uint64]int // of Epochs
+}
+
+type epochJSON struct {
+	Epoch  uint64    `strict:"epoch"`
+	Index  uint64    `strict:"index"`
+	Digest [32]byte  `strict:"digest,hex"`
+	Seen   time.Time `strict:"seen"` // by us
+	Head   []byte    `strict:"head,hex,empty"`
+}
+
+func (e *Entries) namespace(name string) *followed {
+	for _, f := range e.namespaces {
+		if f.Namespace == name {
+			return f
+		}
+	}
+	f := &followed{Namespace: name, byEpoch: map[uint64]int{}}
+	e.namespaces = append(e.namespaces, f)
+	return f
+}
+
+func (f *followed) find(epoch uint64) *epochJSON {
+	if i, ok := f.byEpoch[epoch]; ok {
+		return &f.Epochs[i]
+	}
+	return nil
+}
+
+func (f *followed) add(x epochJSON) {
+	if len(f.Epochs) >= maxRemembered {
+		f.Epochs = slices.Delete(f.Epochs, 0, maxRemembered/2)
+		f.index()
+	}
+	f.byEpoch[x.Epoch] = len(f.Epochs)
+	f.Epochs = append(f.Epochs, x)
+}
+
+func (f *followed) index() {
+	f.byEpoch = make(map[uint64]int, len(f.Epochs))
+	for i, x := range f.Epochs {
+		f.byEpoch[x.Epoch] = i
+	}
+}
+
+// Take judges an entry as the successor of those taken before.
+func (e *Entries) Take(index uint64, x *Entry) []Fault {
+	if !x.known {
+		return x.faults
+	}
+	f := e.namespace(x.namespace)
+	if x.evidence {
+		return append(x.faults, f.ending(index, x)...)
+	}
+	return append(x.faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
+}
+
+func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault) {
+	fault := func(kind, format string, args ...any) {
+		faults = append(faults, Fault{kind, index, fmt.Sprintf("entry %d: ", index) + fmt.Sprintf(format, args...)})
+	}
+	if old := f.find(x.epoch); old != nil {
+		if old.Digest != x.digest {
+			fault(FaultEquivocation, "%s, epoch %d, has digest %x, and %x in entry %d", f.Namespace, x.epoch, x.digest, old.Digest, old.Index)
+		} else {
+			fault(FaultRepeated, "%s, epoch %d, is in entry %d already", f.Namespace, x.epoch, old.Index)
+		}
+		return faults
+	}
+	switch before := f.find(f.Last); {
+	case x.epoch <= f.Last:
+		fault(FaultRepeated, "%s, epoch %d, after epoch %d", f.Namespace, x.epoch, f.Last)
+	case f.Last > 0 && x.epoch != f.Last+1:
+		fault(FaultGap, "%s, epoch %d, follows epoch %d", f.Namespace, x.epoch, f.Last)
+	case before != nil && !bytes.Equal(x.previous, before.Digest[:]):
+		fault(FaultPredecessor, "%s, epoch %d, does not name the artifact of epoch %d, entry %d, as the one before", f.Namespace, x.epoch, f.Last, before.Index)
+	}
+	f.add(epochJSON{x.epoch, index, x.digest, now, nil})
+	f.Last = max(f.Last, x.epoch)
+	return faults
+}
+
+func (f *followed) ending(index uint64, x *Entry) []Fault {
+	old := f.find(x.epoch)
+	switch {
+	case old == nil:
+		return []Fault{{FaultGap, index, fmt.Sprintf("entry %d: evidence of %s, epoch %d, whose bundle is not before it", index, f.Namespace, x.epoch)}}
+	case len(old.Head) == 0:
+		old.Head = slices.Clone(x.digest[:])
+	case !bytes.Equal(old.Head, x.digest[:]):
+		return []Fault{{FaultEndings, index, fmt.Sprintf("entry %d: evidence of %s, epoch %d, ends with %x, and with %x before", index, f.Namespace, x.epoch, x.digest, old.Head)}}
+	}
+	return nil
+}
+
+// Overdue are the epochs that have been without evidence for too long.
+func (e *Entries) Overdue() (faults []Fault) {
+	if e.Evidence == 0 {
+		return nil
+	}
+	for _, f := range e.namespaces {
+		for _, x := range f.Epochs {
+			if len(x.Head) == 0 && e.Now().Sub(x.Seen) > e.Evidence {
+				faults = append(faults, Fault{FaultNoEvidence, x.Index, fmt.Sprintf("entry %d: %s, epoch %d, seen %s, has no evidence logged", x.Index, f.Namespace, x.Epoch, strict.FormatTime(x.Seen))})
+			}
+		}
+	}
+	return faults
+}
+
+type entriesJSON struct {
+	Namespaces []followed `strict:"namespaces"`
+}
+
+// State is all that Take remembers.
+func (e *Entries) State() string {
+	var s entriesJSON
+	for _, f := range e.namespaces {
+		s.Namespaces = append(s.Namespaces, *f)
+	}
+	return string(strict.EncodeLine(&s))
+}
+
+// Restore takes it back.
+func (e *Entries) Restore(state string) error {
+	e.namespaces = nil
+	if strings.TrimSpace(state) == "" {
+		return nil
+	}
+	var s entriesJSON
+	if err := strict.DecodeJSON("entries", []byte(state), maxFile, &s); err != nil {
+		return err
+	}
+	for i := range s.Namespaces {
+		s.Namespaces[i].index()
+		e.namespaces = append(e.namespaces, &s.Namespaces[i])
+	}
+	return nil
+}

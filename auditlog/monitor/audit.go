@@ -1,0 +1,112 @@
+package monitor
+
+import (
+	"context"
+	"time"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// AuditOptions say how to audit.
+type AuditOptions struct {
+	Workers  int    // 0: one a core
+	State    string // file to go on from after an interruption; empty for none
+	Progress func(done, total uint64)
+	Every    time.Duration // between two writings of the state; 0 means 2 s
+}
+
+// Report is what an audit has found. Findings holds the first of them.
+type Report struct {
+	Origin   string
+	Size     uint64
+	Root     [32]byte
+	Resumed  uint64 // entries that an interrupted audit had read
+	Entries  uint64 // read now
+	Tiles    uint64
+	Bytes    uint64 // of entries
+	Took     time.Duration
+	Found    uint64
+	Findings []Finding
+	auditlog.Cosigning
+}
+
+// Audit reads all of a log under its newest checkpoint. An error that is a
+// *[Broken] means that the log isn't what it signed; findings are about what
+// its entries say.
+func Audit(ctx context.Context, src *Source, p *auditlog.Policy, judge Judge, o AuditOptions) (*Report, error) {
+	began := time.Now()
+	c, cosigning, err := src.checkpoint(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Origin: c.Origin, Size: c.Size, Root: c.Root, Cosigning: *cosigning}
+	w := &walk{src: src, judge: judge, edge: &edge{}, workers: o.Workers, progress: o.Progress, take: r.take}
+	if o.State != "" {
+		if err := r.resume(w, o); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.to(ctx, c.Size); err != nil {
+		return nil, err
+	}
+	if w.edge.root() != c.Root {
+		err := broken("checkpoint", "is of another tree than the entries give: of %d entries the root is another", c.Size)
+		if r.Resumed > 0 {
+			err = broken("checkpoint", "does not continue the %d entries that were read before", r.Resumed)
+		}
+		return nil, err
+	}
+	r.take(judge.Overdue())
+	r.Entries, r.Tiles, r.Bytes, r.Took = w.entries, w.tiles, w.bytes, time.Since(began)
+	return r, nil
+}
+
+func (r *Report) take(list []Finding) {
+	r.Found += uint64(len(list))
+	for _, f := range list {
+		if len(r.Findings) < maxFindings {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+}
+
+// resume goes on where an audit was interrupted, and sees to it that this one
+// can be.
+func (r *Report) resume(w *walk, o AuditOptions) error {
+	s, err := readState(o.State, r.Origin)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		if s.Size > r.Size {
+			return strict.Errorf(o.State, "has read %d entries, the log has %d now: it went back", s.Size, r.Size).
+				WithHint("An older copy of the log is served, or it was rolled back; fleetctl log monitor keeps the evidence.")
+		}
+		if err := w.judge.Restore(s.Judge); err != nil {
+			return spoilt(o.State, err.Error())
+		}
+		w.edge, r.Resumed, r.Found = s.edge(), s.Size, s.Found
+		for _, f := range s.Findings {
+			r.Findings = append(r.Findings, Finding(f))
+		}
+	}
+	every := o.Every
+	if every == 0 {
+		every = 2 * time.Second
+	}
+	last := time.Now()
+	w.save = func() error {
+		if time.Since(last) < every && w.edge.size < r.Size {
+			return nil
+		}
+		last = time.Now()
+		s := &state{Log: r.Origin, Judge: w.judge.State(), Found: r.Found}
+		s.setEdge(w.edge)
+		for _, f := range r.Findings {
+			s.Findings = append(s.Findings, findingJSON(f))
+		}
+		return s.write(o.State)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/transparency-dev/tessera/api/layout"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// width is how many entries a bundle, and hashes a tile, have at most (C2SP
+// tlog-tiles).
+const width = layout.TileWidth
+
+// Limits of what is read of a log.
+const (
+	maxTile   = width * 32
+	maxBundle = width * (2 + 1<<16 - 1)
+)
+
+// Source is where a log is read: a directory of C2SP tlog-tiles, or its URL.
+type Source struct {
+	ref  string
+	read func(ctx context.Context, path string, limit int) ([]byte, error)
+}
+
+// Open finds out what ref is. A directory may be one that `fleetctl log init`
+// made, or any that holds the tiles themselves.
+func Open(ref string, client *http.Client) (*Source, error) {
+	if strings.HasPrefix(ref, "http://") || strings.HasPrefix(ref, "https://") {
+		u, err := url.Parse(ref)
+		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return nil, strict.Errorf("", "%q is no URL of a log", ref)
+		}
+		if client == nil {
+			client = &http.Client{Timeout: time.Minute}
+		}
+		return &Source{ref, httpReader(client, strings.TrimRight(ref, "/"))}, nil
+	}
+	dir := ref
+	if _, err := os.Stat(filepath.Join(dir, "log", ".state")); err == nil {
+		dir = filepath.Join(dir, "log")
+	}
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = strict.Errorf(ref, "is neither a log's directory nor its URL")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Source{ref, func(_ context.Context, path string, limit int) ([]byte, error) {
+		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(path)))
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readAll(f, limit)
+	}}, nil
+}
+
+func (s *Source) String() string { return s.ref }
+
+func httpReader(client *http.Client, prefix string) func(context.Context, string, int) ([]byte, error) {
+	return func(ctx context.Context, path string, limit int) ([]byte, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, prefix+"/"+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("User-Agent", "fleetctl")
+		resp, err := client.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		switch resp.StatusCode {
+		case http.StatusOK:
+			return readAll(resp.Body, limit)
+		case http.StatusNotFound, http.StatusGone:
+			return nil, &fs.PathError{Op: "get", Path: prefix + "/" + path, Err: fs.ErrNotExist}
+		}
+		return nil, fmt.Errorf("get %s/%s: %s", prefix, path, resp.Status)
+	}
+}
+
+func readAll(r io.Reader, limit int) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("has more than the %d bytes allowed", limit)
+	}
+	return data, err
+}
+
+// checkpoint reads the newest checkpoint and verifies it.
+func (s *Source) checkpoint(ctx context.Context, p *auditlog.Policy) (*auditlog.Checkpoint, *auditlog.Cosigning, error) {
+	data, err := s.read(ctx, layout.CheckpointPath, auditlog.MaxText)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := auditlog.ParseCheckpoint(s.ref+": checkpoint", data)
+	if err != nil {
+		return nil, nil, err
+	}
+	cosigning, err := p.VerifyCheckpoint(c)
+	return c, cosigning, err
+}
+
+// part reads a tile or bundle that has n parts in a tree. The full one may have
+// taken a partial one's place.
+func (s *Source) part(ctx context.Context, path func(p uint8) string, n, limit int) (data []byte, name string, err error) {
+	name = path(uint8(n % width))
+	data, err = s.read(ctx, name, limit)
+	if errors.Is(err, fs.ErrNotExist) && n < width {
+		name = path(0)
+		data, err = s.read(ctx, name, limit)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = broken(name, "is missing")
+	}
+	return data, name, err
+}
+
+// tile reads the first n hashes of a tile.
+func (s *Source) tile(ctx context.Context, level, index uint64, n int) ([][32]byte, error) {
+	data, name, err := s.part(ctx, func(p uint8) string { return layout.TilePath(level, index, p) }, n, maxTile)
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseTile(name, data)
+	if err == nil && len(list) < n {
+		err = broken(name, "has %d hashes, %d are in the tree", len(list), n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list[:n], nil
+}
+
+// entries reads the first n entries of a bundle.
+func (s *Source) entries(ctx context.Context, index uint64, n int) ([][]byte, error) {
+	data, name, err := s.part(ctx, func(p uint8) string { return layout.EntriesPath(index, p) }, n, maxBundle)
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseEntries(name, data)
+	if err == nil && len(list) < n {
+		err = broken(name, "has %d entries, %d are in the tree", len(list), n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list[:n], nil
+}

@@ -1,0 +1,115 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/transparency-dev/tessera/api/layout"
+	"github.com/transparency-dev/tessera/client"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// split puts two checkpoints together and, where the larger one's tree is
+// served, which root that has at the smaller one's size.
+func (p *pass) split(a, b *auditlog.Checkpoint) (*auditlog.SplitView, error) {
+	if a.Size > b.Size {
+		a, b = b, a
+	}
+	s := &auditlog.SplitView{Smaller: a, Larger: b}
+	if a.Size == b.Size || a.Size == 0 {
+		return s, nil
+	}
+	root, hashes, err := p.rootAt(a.Size, b.Size)
+	if p.ctx.Err() != nil {
+		return nil, p.ctx.Err()
+	}
+	if err != nil {
+		return s, nil // not served: the checkpoints are kept without it
+	}
+	s.Root, s.Hashes = root, hashes
+	return s, nil
+}
+
+// rootAt is the root that the tree served has at an earlier size, with the
+// consistency proof from there. Nothing here is checked: VerifySplit does.
+func (p *pass) rootAt(earlier, size uint64) (root [32]byte, hashes [][32]byte, err error) {
+	fetch := func(ctx context.Context, level, index uint64, partial uint8) ([]byte, error) {
+		n := int(partial)
+		if n == 0 {
+			n = width
+		}
+		data, _, err := p.src.part(ctx, func(w uint8) string { return layout.TilePath(level, index, w) }, n, maxTile)
+		return data, err
+	}
+	// The tiles are asked for as the larger tree has them: partial ones of the
+	// earlier size need not be there.
+	e := &edge{size: earlier}
+	for l := 0; earlier>>(l*layout.TileHeight) > 0; l++ {
+		have, all := earlier>>(l*layout.TileHeight), size>>(l*layout.TileHeight)
+		index, k := have/width, have%width
+		row := e.level(l)
+		if k == 0 {
+			continue
+		}
+		list, err := p.src.tile(p.ctx, uint64(l), index, int(min(width, all-index*width)))
+		if err != nil {
+			return root, nil, err
+		}
+		*row = list[:k]
+	}
+	b, err := client.NewProofBuilder(p.ctx, size, fetch)
+	if err != nil {
+		return root, nil, err
+	}
+	list, err := b.ConsistencyProof(p.ctx, earlier, size)
+	if err != nil {
+		return root, nil, err
+	}
+	for _, h := range list {
+		if len(h) != 32 {
+			return root, nil, errors.New("a tile has a hash that is none")
+		}
+		hashes = append(hashes, [32]byte(h))
+	}
+	return e.root(), hashes, nil
+}
+
+type alarmJSON struct {
+	Format   string    `strict:"format"`
+	Time     time.Time `strict:"time"`
+	Log      string    `strict:"log"`
+	Kind     string    `strict:"kind"`
+	Index    uint64    `strict:"index"`
+	Text     string    `strict:"text"`
+	Evidence string    `strict:"evidence,optional"`
+}
+
+// JSON is the alarm on one line, without LF.
+func (a Alarm) JSON() []byte {
+	return strict.EncodeLine(&alarmJSON{"fleetctl alarm v1", a.Time, a.Log, a.Kind, a.Index, a.Text, a.Evidence})
+}
+
+// raise appends the alarms to the state's file of all of them.
+func (p *pass) raise() error {
+	if len(p.alarms) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(p.o.State, "alarms.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	for _, a := range p.alarms {
+		if _, err = f.Write(append(a.JSON(), '\n')); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}

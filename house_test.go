@@ -1,0 +1,324 @@
+// Package fleetctl_test holds the house to its plan: what may import what, how
+// long a file may be, which parser is fuzzed, what builds without cgo.
+package fleetctl_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/fleetctl/fleetctl"
+
+// pkg is what `go list -json` says of a package.
+type pkg struct {
+	ImportPath string
+	Name       string
+	Standard   bool
+	Imports    []string // of its files that are no tests
+	Deps       []string
+	CgoFiles   []string
+}
+
+// list runs `go list` and gives packages by path.
+func list(t *testing.T, env []string, args ...string) map[string]*pkg {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Name,Standard,Imports,Deps,CgoFiles"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	var talk bytes.Buffer
+	cmd.Stderr = &talk
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v\n%s", args, err, talk.String())
+	}
+	found := map[string]*pkg{}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		p := &pkg{}
+		if err := d.Decode(p); errors.Is(err, io.EOF) {
+			return found
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		found[p.ImportPath] = p
+	}
+}
+
+// arrows say what a package of ours may import of ours. A package that isn't
+// named here has no place in the house yet.
+var arrows = map[string][]string{
+	"cmd/fleetctl":       {"*"},
+	"internal/testfleet": {"*"}, // runs whole fleets for tests; only tests import it
+	"attest/evidence":    {"ceremony", "attest", "bundle", "auditlog", "leaf"},
+	"attest":             {"leaf"},
+	"ceremony":           {"attest", "bundle", "auditlog", "leaf"},
+	"bundle":             {"auditlog", "leaf"},
+	"bundle/thirdparty":  {"ceremony", "bundle", "leaf"},
+	"auditlog":           {"leaf"},
+	"auditlog/tiled":     {"auditlog", "leaf"},
+	"auditlog/rekor":     {"auditlog", "bundle", "leaf"},
+	"auditlog/monitor":   {"auditlog", "leaf"},
+	"internal/strict":    {},
+	"internal/keys":      {"internal/strict"},
+	"internal/token":     {},
+	"internal/words":     {"internal/strict"},
+	"internal/durable":   {},
+	"internal/sshsig":    {"internal/keys", "internal/strict"},
+	"internal/hsm":       {"internal/token", "internal/keys", "internal/strict"},
+	"internal/ui":        {"internal/strict", "internal/words"},
+	// Opens people's key files and talks to ssh-agent: for commands alone.
+	"internal/sshsig/sshkey": {"internal/sshsig", "internal/keys", "internal/strict"},
+	// A device in software, for tests alone.
+	"internal/sshsig/sktest": {"internal/sshsig", "internal/keys", "internal/strict"},
+}
+
+// leaves may be imported by whoever may import leaves.
+var leaves = []string{"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
+
+// doors are imported by commands alone, and by what runs fleets for tests.
+var doors = []string{"internal/hsm", "internal/ui", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/sshsig/sktest"}
+
+// verifiers are the packages with which a stranger verifies.
+var verifiers = []string{"attest/evidence", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog",
+	"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
+
+// arrowFaults are the imports that the house forbids.
+func arrowFaults(all map[string]*pkg) (faults []string) {
+	for name, p := range all {
+		from, ours := strings.CutPrefix(name, module+"/")
+		if !ours || name == module {
+			continue
+		}
+		may, known := arrows[from]
+		if !known {
+			faults = append(faults, fmt.Sprintf("%s: has no place in the house: name it in arrows", from))
+			continue
+		}
+		for _, imp := range p.Imports {
+			to, ours := strings.CutPrefix(imp, module+"/")
+			switch {
+			case !ours:
+			case slices.Contains(may, "*") && to != "internal/testfleet" && to != "internal/sshsig/sktest":
+			case slices.Contains(may, to):
+			case slices.Contains(may, "leaf") && slices.Contains(leaves, to):
+			default:
+				faults = append(faults, fmt.Sprintf("%s imports %s", from, to))
+			}
+			if slices.Contains(doors, to) && from != "cmd/fleetctl" && from != "internal/testfleet" && !strings.HasPrefix(from, to+"/") {
+				faults = append(faults, fmt.Sprintf("%s imports %s, which is for commands alone", from, to))
+			}
+		}
+		if from != "internal/hsm" && (len(p.CgoFiles) > 0 || slices.Contains(p.Imports, "C") || slices.Contains(p.Imports, "github.com/miekg/pkcs11")) {
+			faults = append(faults, from+": cgo and PKCS#11 are for internal/hsm alone")
+		}
+		if p.Name == "utils" || p.Name == "util" || p.Name == "common" || p.Name == "helpers" {
+			faults = append(faults, fmt.Sprintf("%s: a package is named for what it does, not %q", from, p.Name))
+		}
+	}
+	slices.Sort(faults)
+	return slices.Compact(faults)
+}
+
+func TestImportsPointDown(t *testing.T) {
+	// Once as on this system, once without cgo: files of both builds count.
+	for _, env := range [][]string{{"CGO_ENABLED=1"}, {"CGO_ENABLED=0"}, {"CGO_ENABLED=0", "GOOS=windows"}} {
+		for _, f := range arrowFaults(list(t, env, "./...")) {
+			t.Errorf("%v: %s", env, f)
+		}
+	}
+}
+
+func TestTheArrowsCanFail(t *testing.T) {
+	for _, c := range []struct {
+		p    *pkg
+		want string
+	}{
+		{&pkg{ImportPath: module + "/bundle", Imports: []string{module + "/ceremony"}}, "bundle imports ceremony"},
+		{&pkg{ImportPath: module + "/internal/strict", Imports: []string{module + "/internal/keys"}}, "internal/strict imports internal/keys"},
+		{&pkg{ImportPath: module + "/ceremony", Imports: []string{module + "/internal/hsm"}}, "ceremony imports internal/hsm, which is for commands alone"},
+		{&pkg{ImportPath: module + "/cmd/fleetctl", Imports: []string{module + "/internal/testfleet"}}, "cmd/fleetctl imports internal/testfleet"},
+		{&pkg{ImportPath: module + "/auditlog", Imports: []string{"C"}}, "auditlog: cgo and PKCS#11 are for internal/hsm alone"},
+		{&pkg{ImportPath: module + "/ceremony", Imports: []string{"github.com/miekg/pkcs11"}}, "ceremony: cgo and PKCS#11 are for internal/hsm alone"},
+		{&pkg{ImportPath: module + "/misc"}, "misc: has no place in the house: name it in arrows"},
+		{&pkg{ImportPath: module + "/bundle", Name: "utils"}, `bundle: a package is named for what it does, not "utils"`},
+	} {
+		if got := arrowFaults(map[string]*pkg{c.p.ImportPath: c.p}); !slices.Contains(got, c.want) {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
+
+// netThrough are the packages of others by which net comes in, though nothing
+// is ever dialled: crypto/x509 has names and addresses in certificates.
+var netThrough = []string{"crypto/x509"}
+
+// reachFaults are what a verifier must not depend on, and does.
+func reachFaults(name string, deps map[string]*pkg) (faults []string) {
+	for _, p := range deps {
+		for _, imp := range p.Imports {
+			switch {
+			case imp == "net/http" || imp == "os/exec" || imp == "plugin":
+				faults = append(faults, fmt.Sprintf("%s depends on %s, through %s", name, imp, p.ImportPath))
+			case imp == "net" && !slices.Contains(netThrough, p.ImportPath):
+				faults = append(faults, fmt.Sprintf("%s depends on net, through %s", name, p.ImportPath))
+			}
+		}
+		if len(p.CgoFiles) > 0 && !p.Standard {
+			faults = append(faults, fmt.Sprintf("%s depends on cgo, through %s", name, p.ImportPath))
+		}
+	}
+	slices.Sort(faults)
+	return faults
+}
+
+func TestWhatVerifiesReachesNothing(t *testing.T) {
+	known := list(t, nil, "./...")
+	for _, v := range verifiers {
+		if known[module+"/"+v] == nil {
+			continue // not built yet
+		}
+		for _, f := range reachFaults(v, list(t, []string{"CGO_ENABLED=1"}, "-deps", "./"+v)) {
+			t.Error(f)
+		}
+	}
+	// It must be able to fail: the commands do reach what verifiers may not.
+	if got := strings.Join(reachFaults("cmd/fleetctl", list(t, []string{"CGO_ENABLED=1"}, "-deps", "./cmd/fleetctl")), "\n"); !strings.Contains(got, "os/exec") || !strings.Contains(got, "depends on net,") || !strings.Contains(got, "cgo") {
+		t.Errorf("the check finds too little in cmd/fleetctl:\n%s", got)
+	}
+}
+
+// sources are all Go files of ours by folder.
+func sources(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
+			return fs.SkipDir
+		case strings.HasSuffix(p, ".go"):
+			found[path.Dir(filepath.ToSlash(p))] = append(found[path.Dir(filepath.ToSlash(p))], p)
+		}
+		return nil
+	})
+	if err != nil || len(found) < 10 {
+		t.Fatalf("%d folders of Go files: %v", len(found), err)
+	}
+	return found
+}
+
+func TestNoFileIsTooLong(t *testing.T) {
+	const most = 500
+	for _, files := range sources(t) {
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := bytes.Count(data, []byte("\n")); n > most {
+				t.Errorf("%s has %d lines; %d are allowed", f, n, most)
+			}
+		}
+	}
+}
+
+// unfuzzed are the exported parsers of a folder that no fuzz target reaches
+// through the folder's own test code.
+func unfuzzed(t *testing.T, files map[string]string) (list []string) {
+	t.Helper()
+	parsers := map[string]bool{}
+	names := map[string][]string{} // what a top-level declaration of the tests mentions
+	var queue []string
+	for name, text := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if !strings.HasSuffix(name, "_test.go") {
+					if d.Recv == nil && strings.HasPrefix(d.Name.Name, "Parse") {
+						parsers[d.Name.Name] = true
+					}
+					continue
+				}
+				names[d.Name.Name] = mentions(d)
+				if strings.HasPrefix(d.Name.Name, "Fuzz") {
+					queue = append(queue, d.Name.Name)
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					if v, ok := s.(*ast.ValueSpec); ok && strings.HasSuffix(name, "_test.go") {
+						names[v.Names[0].Name] = mentions(v)
+					}
+				}
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for len(queue) > 0 {
+		n := queue[0]
+		queue = queue[1:]
+		if !seen[n] {
+			seen[n] = true
+			queue = append(queue, names[n]...)
+		}
+	}
+	for p := range parsers {
+		if !seen[p] {
+			list = append(list, p)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func mentions(n ast.Node) (list []string) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok {
+			list = append(list, id.Name)
+		}
+		return true
+	})
+	return list
+}
+
+func TestEveryParserIsFuzzed(t *testing.T) {
+	for dir, files := range sources(t) {
+		texts := map[string]string{}
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[f] = string(data)
+		}
+		for _, p := range unfuzzed(t, texts) {
+			t.Errorf("%s.%s is mentioned by no fuzz target of its folder", dir, p)
+		}
+	}
+}
+
+func TestTheFuzzCheckCanFail(t *testing.T) {
+	got := unfuzzed(t, map[string]string{
+		"a.go":      "package a\nfunc ParseA() {}\nfunc ParseB() {}\nfunc ParseC() {}\ntype T int\nfunc (T) ParseD() {}\n",
+		"a_test.go": "package a\nfunc FuzzA() { helper() }\nfunc helper() { ParseA() }\nvar table = ParseB\nfunc TestC() { ParseC() }\n",
+	})
+	if !slices.Equal(got, []string{"ParseB", "ParseC"}) {
+		t.Errorf("got %q", got)
+	}
+}

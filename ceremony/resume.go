@@ -3,6 +3,7 @@ package ceremony
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +15,8 @@ import (
 // Continue goes on with a ceremony that ended without a word: a crash, a power
 // cut, Ctrl-C, a pulled HSM. m officers approve over the last whole record;
 // what was torn is kept aside and told of; an intent that was open is settled
-// with its token before anything else happens.
+// with its token before anything else happens. A ceremony of which a check failed
+// is brought to its end instead.
 func Continue(ctx context.Context, c Config) (*Account, error) {
 	j, torn, err := openTorn(c.Dir, c)
 	if err != nil {
@@ -35,6 +37,14 @@ func Continue(ctx context.Context, c Config) (*Account, error) {
 		return a, err
 	}
 	defer r.closeTokens()
+	if a.Fault != "" {
+		// Nothing is gone on with: what was interrupted is its end.
+		if err := j.dropTorn(torn); err != nil {
+			return a, err
+		}
+		s, _ := a.Next()
+		return a, r.abort(ctx, s, errors.New(a.Fault), len(torn))
+	}
 	if err := j.Approved(ctx, a.Wanted(ApproveResume, [32]byte{}), c.Approve); err != nil {
 		return a, err
 	}
@@ -107,20 +117,18 @@ func (r *runner) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	halves, err := t.holds(k.Intent.ID)
-	if err != nil {
-		return fmt.Errorf("%s: %w", k.HSM, err)
-	}
+	made, err := t.clean(k.Intent.ID)
 	switch {
-	case halves == 0 && k.Outcome == nil:
+	case err != nil:
+		return fmt.Errorf("%s: destroying what came of the open intent: %w", k.HSM, err)
+	case made:
+		return r.record("the key of the open intent was destroyed", &Outcome{Intent: k.N, Result: Destroyed, Reason: "interrupted: its checks were not finished"})
+	case k.Outcome == nil:
 		return r.record("no key came of the open intent", &Outcome{Intent: k.N, Result: Failed, Reason: "interrupted: the token has no such key"})
-	case halves == 0:
-		return fmt.Errorf("%s: the key of record %d is gone from its token: it has to be looked at by a person, or aborted", k.HSM, k.N)
 	}
-	if err := t.Destroy(k.Intent.ID); err != nil {
-		return fmt.Errorf("%s: destroying the key of the open intent: %w", k.HSM, err)
-	}
-	return r.record("the key of the open intent was destroyed", &Outcome{Intent: k.N, Result: Destroyed, Reason: "interrupted: its checks were not finished"})
+	// A resumption that was itself interrupted destroyed it, or the token had
+	// not kept it when the power went: SoftHSM never calls fsync.
+	return r.record("the key of the open intent is gone", &Outcome{Intent: k.N, Result: Destroyed, Reason: "interrupted: its token no longer holds it"})
 }
 
 // Stop ends a ceremony by hand: every key made so far is destroyed, and the

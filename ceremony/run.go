@@ -17,14 +17,27 @@ import (
 // Token is what the engine needs of an HSM's token.
 type Token interface {
 	Info() (token.Info, error)
+	// Login is one try, and none where the next wrong one locks the token:
+	// LoginFinal is one even then.
 	Login(pin []byte) error
+	LoginFinal(pin []byte) error
 	Objects() ([]token.Object, error)
 	Generate(token.KeySpec) (token.Generated, error)
 	Attributes(id []byte) (private, public []token.Reading, err error)
 	Attack(id []byte) ([]token.Attempt, error)
 	Sign(algorithm string, id, message []byte) ([]byte, error)
 	Destroy(id []byte) error
+	// DestroyUnnamed destroys the halves of keys that have no CKA_ID and says
+	// how many there were: what a generation that was cut short can leave.
+	DestroyUnnamed() (int, error)
 	Close() error
+}
+
+// PIN is one as it came. The engine wipes it.
+type PIN struct {
+	Secret []byte // nil where the device asks for it
+	Method string
+	Final  bool // people agreed to a try that locks the token if it is wrong
 }
 
 // Module says which library a token was reached through.
@@ -37,8 +50,10 @@ type Module struct {
 type Bench interface {
 	// Open finds the one token with the plan's serial and the site's label.
 	Open(ctx context.Context, site *SiteHSM, serial string) (Token, Module, error)
-	// PIN gets the PIN; the engine wipes it. It is nil where the device asks.
-	PIN(ctx context.Context, site *SiteHSM) (pin []byte, method string, err error)
+	// PIN gets a PIN for one try. about is what the token said of itself just
+	// now; failed is what it answered to the try before, nil at the first. Where
+	// no person can be asked again, failed comes back as the error.
+	PIN(ctx context.Context, site *SiteHSM, about token.Info, failed error) (PIN, error)
 	// Probe looks at the token from a new process, which knows only where the
 	// token is, the PIN and the key's CKA_ID.
 	Probe(ctx context.Context, site *SiteHSM, serial string, algorithm string, id, pin []byte) (spki []byte, objects []token.Object, err error)
@@ -133,6 +148,9 @@ func (c Config) begin() (*Journal, error) {
 		}
 		return j, j.keepPlanApprovals(c.PlanApprovals)
 	}
+	if err := c.dropFirst(); err != nil {
+		return nil, err
+	}
 	j, err := OpenJournal(c.Dir, c.Now, c.Random)
 	if err != nil {
 		return nil, err
@@ -147,6 +165,20 @@ func (c Config) begin() (*Journal, error) {
 			WithHint("see where it stands, then go on:\nfleetctl ceremony status %s\nfleetctl ceremony resume %s --site SITE", c.Dir, c.Dir)
 	}
 	return j, j.keepPlanApprovals(c.PlanApprovals)
+}
+
+// dropFirst keeps a torn first record aside: nothing was done that it could tell
+// of, so that the ceremony can begin once more in its folder.
+func (c Config) dropFirst() error {
+	j, torn, err := openTorn(c.Dir, c)
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	if j.account.N > 0 {
+		return nil
+	}
+	return j.dropTorn(torn)
 }
 
 func (c Config) runner(j *Journal) (*runner, error) {
@@ -181,7 +213,7 @@ func (r *runner) goOn(ctx context.Context) error {
 			// What can't be recorded isn't done: with a journal that can't be
 			// written, keys would be destroyed and nobody told.
 			if a.Fault != "" && r.journal.broken == nil {
-				return r.abort(ctx, s, err)
+				return r.abort(ctx, s, err, 0)
 			}
 			return err
 		}
@@ -207,11 +239,14 @@ func (r *runner) do(ctx context.Context, s Step) error {
 // record appends, then says so. A check that failed is on the transcript by
 // then, and comes back as the error.
 func (r *runner) record(done string, content any) error {
+	before := r.journal.account.Fault
 	rec, err := r.journal.Append(content)
 	if err != nil {
 		return err
 	}
-	if fault := r.journal.account.Fault; fault != "" {
+	// After a failed check tokens are still unlocked, so that keys can be
+	// destroyed: those records fail nothing.
+	if fault := r.journal.account.Fault; fault != before {
 		return fmt.Errorf("%s", fault)
 	}
 	if done != "" {
@@ -220,10 +255,16 @@ func (r *runner) record(done string, content any) error {
 	return nil
 }
 
-// abort ends the ceremony after a failed check.
-func (r *runner) abort(ctx context.Context, s Step, cause error) error {
+// abort ends the ceremony after a failed check, unless a key is out of reach:
+// as long as it may be destroyed later, the last word isn't said.
+func (r *runner) abort(ctx context.Context, s Step, cause error, torn int) error {
 	keys := r.destroyAll(ctx)
-	if _, err := r.journal.Append(&Abort{Reason: s.describe() + ": " + r.reason(cause), Keys: keys}); err != nil {
+	for _, k := range keys {
+		if k.State != Destroyed && k.State != absent {
+			return fmt.Errorf("%w; the key of %s %s is %s: resume ends the ceremony once its HSM can be reached again, abort at once", cause, k.HSM, k.Role, k.State)
+		}
+	}
+	if _, err := r.journal.Append(&Abort{Reason: s.describe() + ": " + r.reason(cause), Keys: keys, Torn: torn}); err != nil {
 		return fmt.Errorf("%w (and the abort could not be recorded: %v)", cause, err)
 	}
 	return fmt.Errorf("%w; the ceremony is aborted, record %d says so", cause, r.journal.account.N)

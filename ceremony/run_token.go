@@ -60,20 +60,38 @@ func (r *runner) unlocked(ctx context.Context, hsm string) (*openToken, error) {
 	if err != nil || t.unlocked {
 		return t, err
 	}
-	pin, method, err := r.Bench.PIN(ctx, r.site.HSM(hsm))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", hsm, err)
-	}
-	if err := t.Login(pin); err != nil {
-		clear(pin)
-		// One try: to go on trying by itself is how tokens get locked.
-		if _, rerr := r.journal.Append(&Unlock{HSM: hsm, Method: method, Result: resultOf(r.Bench, err)}); rerr != nil {
-			return nil, rerr
+	var failed error
+	for !t.unlocked {
+		if failed, err = r.login(ctx, hsm, t, failed); err != nil {
+			return nil, fmt.Errorf("%s: %w", hsm, err)
 		}
-		return nil, fmt.Errorf("%s: %w", hsm, err)
 	}
-	t.pin, t.unlocked = pin, true
-	return t, r.record(hsm+" unlocked", &Unlock{HSM: hsm, Method: method, Result: UnlockOK})
+	return t, nil
+}
+
+// login makes one try, on the record whether it worked or not. What the token
+// answered to one that failed is for whoever has the PIN: to go on trying by
+// itself is how tokens get locked.
+func (r *runner) login(ctx context.Context, hsm string, t *openToken, before error) (failed, err error) {
+	about, err := t.Info()
+	if err != nil {
+		return nil, err
+	}
+	pin, err := r.Bench.PIN(ctx, r.site.HSM(hsm), about, before)
+	if err != nil {
+		return nil, err
+	}
+	try := t.Login
+	if pin.Final {
+		try = t.LoginFinal
+	}
+	if failed = try(pin.Secret); failed != nil {
+		clear(pin.Secret)
+		_, err = r.journal.Append(&Unlock{HSM: hsm, Method: pin.Method, Result: resultOf(r.Bench, failed)})
+		return failed, err
+	}
+	t.pin, t.unlocked = pin.Secret, true
+	return nil, r.record(hsm+" unlocked", &Unlock{HSM: hsm, Method: pin.Method, Result: UnlockOK})
 }
 
 // holds counts the objects with an id. One that is no half of a key pair is
@@ -116,11 +134,28 @@ func (r *runner) destroyOne(ctx context.Context, k *Key) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	halves, err := t.holds(k.Intent.ID)
-	if err != nil || halves == 0 {
+	made, err := t.clean(k.Intent.ID)
+	if err != nil || !made {
 		return absent, err
 	}
-	return Destroyed, t.Destroy(k.Intent.ID)
+	return Destroyed, nil
+}
+
+// clean destroys all that came of an intent: the key, half a pair, or halves
+// that hadn't got their CKA_ID yet. The token held nothing before the ceremony,
+// so that nothing else can be without one.
+func (t *openToken) clean(id []byte) (made bool, err error) {
+	halves, err := t.holds(id)
+	if err != nil {
+		return false, err
+	}
+	if halves > 0 {
+		if err := t.Destroy(id); err != nil {
+			return false, err
+		}
+	}
+	unnamed, err := t.DestroyUnnamed()
+	return halves > 0 || unnamed > 0, err
 }
 
 func (r *runner) code(err error) string {

@@ -56,7 +56,7 @@ func Signings(files map[string][]byte, dir string) ([]Signing, error) {
 	for _, base := range order {
 		s := byName[base]
 		if s.Signature == nil {
-			return nil, strict.Errorf(dir+"/"+base, "has no signature beside it")
+			return nil, strict.Errorf(dir+"/"+base, "has no signature beside it").WithHint("if nobody was about to sign it, move it into private")
 		}
 		if s.Text == nil && dir != PlanApprovalsDir {
 			return nil, strict.Errorf(dir+"/"+base+sigSuffix, "signs a text that is not beside it")
@@ -66,7 +66,9 @@ func Signings(files map[string][]byte, dir string) ([]Signing, error) {
 	return list, nil
 }
 
-// ReadSignings is Signings of a folder on the disk.
+// ReadSignings is Signings of a folder on the disk. A text without a signature,
+// which a crash between the two files leaves, is nothing yet: its signer signs
+// again.
 func ReadSignings(root, dir string) ([]Signing, error) {
 	entries, err := os.ReadDir(filepath.Join(root, dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -83,6 +85,11 @@ func ReadSignings(root, dir string) ([]Signing, error) {
 		path := filepath.Join(root, dir, e.Name())
 		if files[dir+"/"+e.Name()], err = os.ReadFile(path); err != nil {
 			return nil, err
+		}
+	}
+	for path := range files {
+		if _, signed := files[path+sigSuffix]; !signed && !strings.HasSuffix(path, sigSuffix) {
+			delete(files, path)
 		}
 	}
 	return Signings(files, dir)
@@ -111,7 +118,13 @@ func Keep(root, dir, what string, people *People, namespace string, text []byte,
 			return "", err
 		}
 	}
-	return name, keepFile(base+sigSuffix, sig.Armor())
+	if err := keepFile(base+sigSuffix, sig.Armor()); err != nil {
+		if dir != PlanApprovalsDir {
+			_ = os.Remove(base) // without its signature it is nothing
+		}
+		return "", err
+	}
+	return name, nil
 }
 
 // keepFile creates a file. The same text signed again has another signature

@@ -96,12 +96,13 @@ type app struct {
 	now            func() time.Time
 	random         io.Reader
 
-	ui     *ui.Output
-	color  string
-	plain  bool
-	format string
-	debug  string
-	trace  *os.File
+	ui       *ui.Output
+	color    string
+	plain    bool
+	format   string
+	debug    string
+	trace    *os.File
+	patience time.Duration // with an HSM's call
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {

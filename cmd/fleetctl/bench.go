@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) hsmOptions(initArgs string) hsm.Options {
-	o := hsm.Options{InitArgs: initArgs}
+	o := hsm.Options{InitArgs: initArgs, Deadline: a.patience}
 	if a.trace != nil {
 		o.Trace = a.trace
 	}
@@ -34,14 +34,14 @@ func (b bench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (c
 	return t, ceremony.Module{Library: m.Description(), Digest: m.Digest()}, nil
 }
 
-func (b bench) PIN(_ context.Context, site *ceremony.SiteHSM) ([]byte, string, error) {
-	return b.a.pin(site.PIN, site.Name)
+func (b bench) PIN(_ context.Context, site *ceremony.SiteHSM, about token.Info, failed error) (ceremony.PIN, error) {
+	return b.a.pinFor(site.PIN, site.Name, about, failed)
 }
 
 func (b bench) Probe(ctx context.Context, site *ceremony.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
 	reply, err := runProbe(ctx, probeRequest{
 		Module: site.Module, InitArgs: site.InitArgs, Serial: serial, Label: site.Token, Algorithm: algorithm, ID: id,
-		Protected: pin == nil,
+		Protected: pin == nil, Patience: b.a.patience.String(),
 	}, pin)
 	if err != nil {
 		return nil, nil, err

@@ -196,13 +196,7 @@ func (a *app) keygen(module, initArgs, label, pinFrom string, id []byte, alg key
 		return err
 	}
 	defer t.Close()
-	pin, _, err := a.pin(pinFrom, label)
-	if err != nil {
-		return err
-	}
-	err = t.Login(pin)
-	clear(pin)
-	if err != nil {
+	if err := a.unlock(t, pinFrom, label); err != nil {
 		return err
 	}
 	role := ceremony.SigningRole(alg)

@@ -63,13 +63,7 @@ func (a *app) openTokenKey(ref string) (*signer, error) {
 }
 
 func (a *app) login(t *hsm.Token, u *hsm.URI) (*signer, error) {
-	pin, _, err := a.pin(pinSource(u.PINSource), "token "+u.Token+u.Serial)
-	if err != nil {
-		return nil, err
-	}
-	err = t.Login(pin)
-	clear(pin)
-	if err != nil {
+	if err := a.unlock(t, pinSource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
 		return nil, err
 	}
 	// The URI doesn't say of what kind the key is; the token does.

@@ -28,7 +28,11 @@ func TestMain(m *testing.M) { testscript.Main(cleanUp{m}, map[string]func(){"fle
 type cleanUp struct{ m *testing.M }
 
 func (c cleanUp) Run() int {
-	defer func() { os.RemoveAll(lifeRoot) }()
+	defer func() {
+		for _, dir := range append(rigRoots, lifeRoot) {
+			os.RemoveAll(dir)
+		}
+	}()
 	code := c.m.Run()
 	if err := testrekor.Down(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/token"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -26,6 +28,64 @@ func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
 		pin, err = a.ui.ReadPIN("PIN of " + whose + ":")
 	}
 	return pin, string(s.Kind), err
+}
+
+// pinFor gets a PIN for one try at a token. Where the site says terminal and the
+// device has a keypad, the PIN is typed there and never comes near this
+// computer. A wrong PIN is asked for again only where somebody types it, and the
+// last try before the token locks is made only if somebody agrees to it.
+func (a *app) pinFor(source, whose string, about token.Info, failed error) (p ceremony.PIN, err error) {
+	if about.ProtectedPIN && source == string(ceremony.PINTerminal) {
+		source = string(ceremony.PINProtected)
+	}
+	typed := source == string(ceremony.PINTerminal) || source == string(ceremony.PINProtected)
+	again := errors.Is(failed, hsm.ErrPINIncorrect) || errors.Is(failed, hsm.ErrPINLength)
+	switch {
+	case failed != nil && (!typed || !again || !a.ui.Interactive()):
+		return p, failed
+	case about.PINLocked:
+		return p, fmt.Errorf("%s: %w: its security officer has to set a new one", whose, hsm.ErrPINLocked)
+	case about.PINFinalTry && !a.ui.Interactive():
+		return p, fmt.Errorf("%s: %w, and nobody is here to agree to it: find out what the PIN is, then go on at a terminal", whose, hsm.ErrPINFinalTry)
+	}
+	if failed != nil {
+		a.ui.Say(a.ui.Talk.Line("The token did not take that PIN. Every try counts: take your time."))
+	}
+	if about.PINFinalTry {
+		if err := a.ui.Consent("One try is left: another wrong PIN locks the token of "+whose+".", "use the last try"); err != nil {
+			return p, err
+		}
+		p.Final = true
+	}
+	if source == string(ceremony.PINProtected) {
+		a.ui.Say(a.ui.Talk.Line("Type the PIN of " + whose + " at the device itself, now."))
+	}
+	p.Secret, p.Method, err = a.pin(source, whose)
+	return p, err
+}
+
+// unlock logs in to a token, outside of a ceremony.
+func (a *app) unlock(t *hsm.Token, source, whose string) error {
+	var failed error
+	for {
+		about, err := t.Info()
+		if err != nil {
+			return err
+		}
+		p, err := a.pinFor(source, whose, about, failed)
+		if err != nil {
+			return err
+		}
+		try := t.Login
+		if p.Final {
+			try = t.LoginFinal
+		}
+		failed = try(p.Secret)
+		clear(p.Secret)
+		if failed == nil {
+			return nil
+		}
+	}
 }
 
 // pinSource reads a URI's pin-source, which RFC 7512 lets be a bare path too.

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +33,7 @@ type probeRequest struct {
 	Algorithm string `strict:"algorithm"`
 	ID        []byte `strict:"id,hex"`
 	Protected bool   `strict:"protected"`
+	Patience  string `strict:"patience"`
 }
 
 type probeReply struct {
@@ -72,11 +75,14 @@ func (a *app) probeCmd() *cobra.Command {
 }
 
 func (a *app) probe(reply *probeReply) error {
-	input, err := io.ReadAll(io.LimitReader(a.stdin, maxProbe))
-	if err != nil {
+	// One piece of memory from the start: one that grows leaves copies behind.
+	input := make([]byte, maxProbe)
+	defer clear(input)
+	k, err := io.ReadFull(a.stdin, input)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return err
 	}
-	defer clear(input)
+	input = input[:k]
 	if len(input) < 4 || uint64(binary.BigEndian.Uint32(input)) > uint64(len(input)-4) {
 		return fmt.Errorf("probe-token is for fleetctl itself")
 	}
@@ -89,7 +95,11 @@ func (a *app) probe(reply *probeReply) error {
 	if req.Protected {
 		pin = nil
 	}
-	m, err := hsm.Open(req.Module, hsm.Options{InitArgs: req.InitArgs})
+	patience, err := time.ParseDuration(req.Patience)
+	if err != nil {
+		return err
+	}
+	m, err := hsm.Open(req.Module, hsm.Options{InitArgs: req.InitArgs, Deadline: patience})
 	if err != nil {
 		return err
 	}

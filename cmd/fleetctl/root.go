@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -43,6 +44,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVar(&a.plain, "plain", false, "words only: no lines, no colour, nothing rewritten")
 	f.StringVar(&a.format, "format", "text", "form of the result on standard output: text or json")
 	f.StringVar(&a.debug, "debug", "", "append a trace of every PKCS#11 call to this `file`, without PINs and values")
+	f.DurationVar(&a.patience, "hsm-timeout", 2*time.Minute, "how long a PKCS#11 call may take; making a key ten times that")
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

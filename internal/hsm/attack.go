@@ -5,6 +5,7 @@ package hsm
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/miekg/pkcs11"
 
@@ -19,6 +20,8 @@ import (
 // What does come out is overwritten in C's memory before anyone sees it, and a
 // copy is destroyed at once. An attempt that says nothing about this key,
 // because the token has no such mechanism or no key to wrap with, is Unstaged.
+// One that was cut short because the device or the session failed is an error,
+// unless another succeeded.
 func (t *Token) Attack(id []byte) ([]token.Attempt, error) {
 	if err := t.use(); err != nil {
 		return nil, err
@@ -57,10 +60,20 @@ func (t *Token) Attack(id []byte) ([]token.Attempt, error) {
 		list = append(list, attempt)
 	}
 	// Last, because they would change what the others find.
-	return append(list,
+	list = append(list,
 		t.tryRelax("relax-extractable", h, pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, true)),
 		t.tryRelax("relax-sensitive", h, pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, false)),
-	), nil
+	)
+	// Success beside a failing device is still success, and the key is lost.
+	if slices.ContainsFunc(list, func(a token.Attempt) bool { return rank(a) == succeeded }) {
+		return list, nil
+	}
+	for _, a := range list {
+		if lost(a.Code) {
+			return nil, t.wrap(keyErr(fmt.Errorf("%s: %w", a.Name, &Error{Call: a.Call, Code: a.Code}), privateHalf, id))
+		}
+	}
+	return list, nil
 }
 
 // tryExport asks for the private value. Of an RSA key each secret part gives
@@ -145,7 +158,8 @@ var unstaged = map[string]bool{
 }
 
 // worst picks, of several tries at the same thing, the one that says most
-// against the token: success, else a refusal, else one that couldn't be made.
+// against the token: success, else a device that failed, of which nobody knows
+// what it did, else a refusal, else one that couldn't be made.
 func worst(tries []token.Attempt) token.Attempt {
 	out := tries[0]
 	for _, a := range tries[1:] {
@@ -156,9 +170,13 @@ func worst(tries []token.Attempt) token.Attempt {
 	return out
 }
 
+const succeeded = 3
+
 func rank(a token.Attempt) int {
 	switch {
 	case a.Code == CodeName(pkcs11.CKR_OK):
+		return succeeded
+	case lost(a.Code):
 		return 2
 	case !a.Unstaged:
 		return 1

@@ -73,7 +73,8 @@ var (
 )
 
 // Attributes reads both halves of a key pair back, one attribute at a time:
-// its value, or the return code that came instead. Numbers are big-endian hex
+// its value, or the return code that came instead. A code that says nothing of
+// the attribute, because the device or the session failed, is an error. Numbers are big-endian hex
 // of eight bytes, bytes are hex.
 func (t *Token) Attributes(id []byte) (private, public []token.Reading, err error) {
 	if err := t.use(); err != nil {
@@ -99,6 +100,9 @@ func (t *Token) readings(half string, id []byte, types []uint) ([]token.Reading,
 		list[i].Name = attributeNames[typ]
 		value, err := t.attribute(t.session, h, typ)
 		if err != nil {
+			if lost(Code(err)) {
+				return nil, err
+			}
 			list[i].Code = Code(err)
 			continue
 		}

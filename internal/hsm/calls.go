@@ -3,6 +3,7 @@
 package hsm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,19 +16,68 @@ import (
 // calls are the PKCS#11 functions, each traced and each with an error that
 // names it. Nothing else in this package calls the module.
 type calls struct {
-	lib   *library
-	trace *tracer
+	lib      *library
+	trace    *tracer
+	deadline time.Duration
 }
+
+// patient is how much longer than other calls making a key pair may take: RSA
+// keys take minutes on old devices.
+const patient = 10
 
 // call runs one function. Where on is nothing, it concerns the whole module.
 func (c *calls) call(function string, on subject, about string, f func() uint) error {
-	if c.trace == nil {
-		return failed(function, f())
+	_, err := ask(c, c.deadline, function, on, about, func() (struct{}, uint) { return struct{}{}, f() })
+	return err
+}
+
+// get is call for a function with a result. What f has it keeps to itself
+// until it returns: nobody waits for it longer than the deadline.
+func get[T any](c *calls, function string, on subject, about string, f func() (T, uint)) (T, error) {
+	return ask(c, c.deadline, function, on, about, f)
+}
+
+func ask[T any](c *calls, deadline time.Duration, function string, on subject, about string, f func() (T, uint)) (T, error) {
+	var nothing T
+	if c.lib.hung.Load() {
+		return nothing, fmt.Errorf("%w: it is asked nothing more since a call hung", &Error{Call: function, Code: noAnswer})
 	}
 	start := time.Now()
-	rv := f()
-	c.trace.line(function, on, about, CodeName(rv), time.Since(start))
-	return failed(function, rv)
+	v, rv, in := within(deadline, f)
+	took := time.Since(start)
+	if !in {
+		// C can't be interrupted. The call stays behind in its own thread, and
+		// no other may enter the module.
+		c.lib.hung.Store(true)
+		c.trace.line(function, on, about, noAnswer, took)
+		return nothing, fmt.Errorf("%w within %s", &Error{Call: function, Code: noAnswer}, deadline)
+	}
+	c.trace.line(function, on, about, CodeName(rv), took)
+	return v, failed(function, rv)
+}
+
+func within[T any](deadline time.Duration, f func() (T, uint)) (v T, rv uint, in bool) {
+	if deadline <= 0 {
+		v, rv = f()
+		return v, rv, true
+	}
+	type answer struct {
+		v  T
+		rv uint
+	}
+	done := make(chan answer, 1)
+	go func() {
+		v, rv := f()
+		done <- answer{v, rv}
+	}()
+	timer := time.NewTimer(deadline)
+	defer timer.Stop()
+	select {
+	case a := <-done:
+		return a.v, a.rv, true
+	case <-timer.C:
+		return v, 0, false
+	}
 }
 
 // failed makes the error of a call that returned rv; nil for CKR_OK.
@@ -80,6 +130,9 @@ func newTracer(w io.Writer) *tracer {
 
 // line is called with names and numbers only; that is what keeps secrets out.
 func (t *tracer) line(function string, on subject, about, code string, took time.Duration) {
+	if t == nil {
+		return
+	}
 	where := ""
 	if on.kind != "" {
 		where = fmt.Sprintf(" %s=%d", on.kind, on.number)
@@ -93,94 +146,95 @@ func (t *tracer) line(function string, on subject, about, code string, took time
 	_, _ = fmt.Fprintf(t.w, "%s%s%s %s %dµs\n", function, where, about, code, took.Microseconds())
 }
 
-func (c *calls) info() (info pkcs11.Info, err error) {
-	err = c.call("C_GetInfo", subject{}, "", func() uint {
-		var e error
-		info, e = c.lib.ctx.GetInfo()
-		return code(e)
+func (c *calls) info() (pkcs11.Info, error) {
+	return get(c, "C_GetInfo", subject{}, "", func() (pkcs11.Info, uint) {
+		info, e := c.lib.ctx.GetInfo()
+		return info, code(e)
 	})
-	return info, err
 }
 
-func (c *calls) slots() (list []uint, err error) {
-	err = c.call("C_GetSlotList", subject{}, "", func() uint {
-		var e error
-		list, e = c.lib.ctx.GetSlotList(true)
-		return code(e)
+func (c *calls) slots() ([]uint, error) {
+	return get(c, "C_GetSlotList", subject{}, "", func() ([]uint, uint) {
+		list, e := c.lib.ctx.GetSlotList(true)
+		return list, code(e)
 	})
-	return list, err
 }
 
-func (c *calls) tokenInfo(n uint) (info pkcs11.TokenInfo, err error) {
-	err = c.call("C_GetTokenInfo", slot(n), "", func() uint {
-		var e error
-		info, e = c.lib.ctx.GetTokenInfo(n)
-		return code(e)
+func (c *calls) tokenInfo(n uint) (pkcs11.TokenInfo, error) {
+	return get(c, "C_GetTokenInfo", slot(n), "", func() (pkcs11.TokenInfo, uint) {
+		info, e := c.lib.ctx.GetTokenInfo(n)
+		return info, code(e)
 	})
-	return info, err
 }
 
-func (c *calls) mechanisms(n uint) (list []*pkcs11.Mechanism, err error) {
-	err = c.call("C_GetMechanismList", slot(n), "", func() uint {
-		var e error
-		list, e = c.lib.ctx.GetMechanismList(n)
-		return code(e)
+func (c *calls) mechanisms(n uint) ([]*pkcs11.Mechanism, error) {
+	return get(c, "C_GetMechanismList", slot(n), "", func() ([]*pkcs11.Mechanism, uint) {
+		list, e := c.lib.ctx.GetMechanismList(n)
+		return list, code(e)
 	})
-	return list, err
 }
 
-func (c *calls) mechanismInfo(n, m uint) (info pkcs11.MechanismInfo, err error) {
-	err = c.call("C_GetMechanismInfo", slot(n), MechanismName(m), func() uint {
-		var e error
-		info, e = c.lib.ctx.GetMechanismInfo(n, mechanism(m))
-		return code(e)
+func (c *calls) mechanismInfo(n, m uint) (pkcs11.MechanismInfo, error) {
+	return get(c, "C_GetMechanismInfo", slot(n), MechanismName(m), func() (pkcs11.MechanismInfo, uint) {
+		info, e := c.lib.ctx.GetMechanismInfo(n, mechanism(m))
+		return info, code(e)
 	})
-	return info, err
+}
+
+// A PIN is copied for the call and the copy cleared after it: should the call
+// hang, the caller clears its own, and the module must not read zeros then and
+// waste a try.
+func withPIN(pin []byte, f func(pin []byte) uint) func() uint {
+	return func() uint {
+		own := bytes.Clone(pin)
+		defer clear(own)
+		return f(own)
+	}
 }
 
 func (c *calls) initToken(n uint, pin []byte, label [32]byte) error {
-	return c.call("C_InitToken", slot(n), "", func() uint { return c.lib.own.initToken(n, pin, label) })
+	return c.call("C_InitToken", slot(n), "", withPIN(pin, func(pin []byte) uint { return c.lib.own.initToken(n, pin, label) }))
 }
 
-func (c *calls) openSession(n uint) (h pkcs11.SessionHandle, err error) {
-	err = c.call("C_OpenSession", slot(n), "", func() uint {
-		var e error
-		h, e = c.lib.ctx.OpenSession(n, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
-		return code(e)
+func (c *calls) openSession(n uint) (pkcs11.SessionHandle, error) {
+	return get(c, "C_OpenSession", slot(n), "", func() (pkcs11.SessionHandle, uint) {
+		h, e := c.lib.ctx.OpenSession(n, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+		return h, code(e)
 	})
-	return h, err
 }
 
 func (c *calls) closeSession(h pkcs11.SessionHandle) error {
 	return c.call("C_CloseSession", session(h), "", func() uint { return code(c.lib.ctx.CloseSession(h)) })
 }
 
-func (c *calls) sessionState(h pkcs11.SessionHandle) (state uint, err error) {
-	err = c.call("C_GetSessionInfo", session(h), "", func() uint {
+func (c *calls) sessionState(h pkcs11.SessionHandle) (uint, error) {
+	return get(c, "C_GetSessionInfo", session(h), "", func() (uint, uint) {
 		info, e := c.lib.ctx.GetSessionInfo(h)
-		state = info.State
-		return code(e)
+		return info.State, code(e)
 	})
-	return state, err
 }
 
 func (c *calls) initPIN(h pkcs11.SessionHandle, pin []byte) error {
-	return c.call("C_InitPIN", session(h), "", func() uint { return c.lib.own.initPIN(uint(h), pin) })
+	return c.call("C_InitPIN", session(h), "", withPIN(pin, func(pin []byte) uint { return c.lib.own.initPIN(uint(h), pin) }))
 }
 
 func (c *calls) login(h pkcs11.SessionHandle, user uint, pin []byte) error {
-	return c.call("C_Login", session(h), "", func() uint { return c.lib.own.login(uint(h), user, pin) })
+	deadline := c.deadline
+	if len(pin) == 0 {
+		deadline = 0 // somebody is typing at the device
+	}
+	f := withPIN(pin, func(pin []byte) uint { return c.lib.own.login(uint(h), user, pin) })
+	_, err := ask(c, deadline, "C_Login", session(h), "", func() (struct{}, uint) { return struct{}{}, f() })
+	return err
 }
 
 func (c *calls) logout(h pkcs11.SessionHandle) error {
 	return c.call("C_Logout", session(h), "", func() uint { return code(c.lib.ctx.Logout(h)) })
 }
 
-func (c *calls) random(h pkcs11.SessionHandle, n int) (b []byte, err error) {
-	err = c.call("C_GenerateRandom", session(h), "", func() uint {
-		var e error
-		b, e = c.lib.ctx.GenerateRandom(h, n)
-		return code(e)
+func (c *calls) random(h pkcs11.SessionHandle, n int) ([]byte, error) {
+	return get(c, "C_GenerateRandom", session(h), "", func() ([]byte, uint) {
+		b, e := c.lib.ctx.GenerateRandom(h, n)
+		return b, code(e)
 	})
-	return b, err
 }

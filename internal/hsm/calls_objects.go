@@ -13,10 +13,9 @@ func (c *calls) find(h pkcs11.SessionHandle, template []*pkcs11.Attribute) (all 
 	}
 	for {
 		var some []pkcs11.ObjectHandle
-		err = c.call("C_FindObjects", session(h), "", func() uint {
-			var e error
-			some, _, e = c.lib.ctx.FindObjects(h, 64)
-			return code(e)
+		some, err = get(c, "C_FindObjects", session(h), "", func() ([]pkcs11.ObjectHandle, uint) {
+			some, _, e := c.lib.ctx.FindObjects(h, 64)
+			return some, code(e)
 		})
 		if err != nil || len(some) == 0 {
 			break
@@ -36,19 +35,21 @@ func (c *calls) find(h pkcs11.SessionHandle, template []*pkcs11.Attribute) (all 
 // attribute reads one attribute: asked for in a batch, one that the token
 // doesn't know would hide the others.
 func (c *calls) attribute(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, typ uint) ([]byte, error) {
-	var value []byte
-	var ok bool
-	err := c.call("C_GetAttributeValue", session(h), attributeName(typ), func() (rv uint) {
-		value, ok, rv = c.lib.own.get(uint(h), uint(o), typ)
-		return rv
+	type answer struct {
+		value []byte
+		ok    bool
+	}
+	a, err := get(c, "C_GetAttributeValue", session(h), attributeName(typ), func() (a answer, rv uint) {
+		a.value, a.ok, rv = c.lib.own.get(uint(h), uint(o), typ)
+		return a, rv
 	})
-	if err == nil && !ok {
-		err = &Error{Call: "C_GetAttributeValue", Code: unavailable}
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case !a.ok:
+		return nil, &Error{Call: "C_GetAttributeValue", Code: unavailable}
 	}
-	return value, nil
+	return a.value, nil
 }
 
 // unavailable stands for a length of CK_UNAVAILABLE_INFORMATION without an
@@ -61,33 +62,30 @@ func (c *calls) setAttribute(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, a *p
 	})
 }
 
-func (c *calls) copyObject(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, template []*pkcs11.Attribute) (dup pkcs11.ObjectHandle, err error) {
-	err = c.call("C_CopyObject", session(h), "", func() uint {
-		var e error
-		dup, e = c.lib.ctx.CopyObject(h, o, template)
-		return code(e)
+func (c *calls) copyObject(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+	return get(c, "C_CopyObject", session(h), "", func() (pkcs11.ObjectHandle, uint) {
+		dup, e := c.lib.ctx.CopyObject(h, o, template)
+		return dup, code(e)
 	})
-	return dup, err
 }
 
 func (c *calls) destroyObject(h pkcs11.SessionHandle, o pkcs11.ObjectHandle) error {
 	return c.call("C_DestroyObject", session(h), "", func() uint { return code(c.lib.ctx.DestroyObject(h, o)) })
 }
 
-func (c *calls) generateKey(h pkcs11.SessionHandle, m uint, template []*pkcs11.Attribute) (key pkcs11.ObjectHandle, err error) {
-	err = c.call("C_GenerateKey", session(h), MechanismName(m), func() uint {
-		var e error
-		key, e = c.lib.ctx.GenerateKey(h, mechanism(m), template)
-		return code(e)
+func (c *calls) generateKey(h pkcs11.SessionHandle, m uint, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+	return get(c, "C_GenerateKey", session(h), MechanismName(m), func() (pkcs11.ObjectHandle, uint) {
+		key, e := c.lib.ctx.GenerateKey(h, mechanism(m), template)
+		return key, code(e)
 	})
-	return key, err
 }
 
 func (c *calls) generateKeyPair(h pkcs11.SessionHandle, m uint, public, private []*pkcs11.Attribute) error {
-	return c.call("C_GenerateKeyPair", session(h), MechanismName(m), func() uint {
+	_, err := ask(c, patient*c.deadline, "C_GenerateKeyPair", session(h), MechanismName(m), func() (struct{}, uint) {
 		_, _, e := c.lib.ctx.GenerateKeyPair(h, mechanism(m), public, private)
-		return code(e)
+		return struct{}{}, code(e)
 	})
+	return err
 }
 
 // sign gives as many bytes as the token wrote, at most size.
@@ -99,16 +97,14 @@ func (c *calls) sign(h pkcs11.SessionHandle, m *pkcs11.Mechanism, key pkcs11.Obj
 	if err != nil {
 		return nil, err
 	}
-	sig := make([]byte, size)
-	var n uint
-	err = c.call("C_Sign", session(h), about, func() (rv uint) {
-		n, rv = c.lib.own.sign(uint(h), data, sig)
-		return rv
+	return get(c, "C_Sign", session(h), about, func() ([]byte, uint) {
+		sig := make([]byte, size)
+		n, rv := c.lib.own.sign(uint(h), data, sig)
+		if rv != 0 {
+			return nil, rv
+		}
+		return sig[:min(n, uint(size))], rv
 	})
-	if err != nil {
-		return nil, err
-	}
-	return sig[:min(n, uint(size))], nil
 }
 
 func (c *calls) tryExport(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, typ uint) error {

@@ -34,6 +34,10 @@ var (
 	ErrManyKeys  = errors.New("more than one such key")
 	ErrKeyExists = errors.New("the key exists already")
 
+	// ErrNoAnswer is a module that didn't come back in time. Its call can't be
+	// called off, and what becomes of it isn't known.
+	ErrNoAnswer = errors.New("the PKCS#11 module does not answer")
+
 	ErrClosed = errors.New("is closed")
 	// ErrLeftOut is all that a build without cgo can answer.
 	ErrLeftOut = errors.New("this fleetctl was built without PKCS#11 (CGO_ENABLED=0, or not for a Unix): use a build for Linux or macOS made with CGO_ENABLED=1 and a C compiler")
@@ -46,6 +50,21 @@ var sentinels = map[string]error{
 	"CKR_PIN_EXPIRED":            ErrPINExpired,
 	"CKR_USER_ALREADY_LOGGED_IN": ErrAlreadyLoggedIn,
 	"CKR_USER_NOT_LOGGED_IN":     ErrNotLoggedIn,
+	noAnswer:                     ErrNoAnswer,
+}
+
+// noAnswer stands where a return code would, had one come.
+const noAnswer = "no answer"
+
+// lost says that a code is about the device, the session or this computer, and
+// says nothing about what was asked: the answer may be another one next time.
+func lost(code string) bool {
+	switch code {
+	case "CKR_DEVICE_ERROR", "CKR_DEVICE_REMOVED", "CKR_DEVICE_MEMORY", "CKR_HOST_MEMORY", "CKR_TOKEN_NOT_PRESENT",
+		"CKR_SESSION_CLOSED", "CKR_SESSION_HANDLE_INVALID", "CKR_CRYPTOKI_NOT_INITIALIZED", noAnswer:
+		return true
+	}
+	return false
 }
 
 // Code is the return code's name in err, empty where no call failed.

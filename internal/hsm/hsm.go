@@ -18,7 +18,10 @@
 // all that are open on the same token and Logout logs all of them out.
 package hsm
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // Options for [Open].
 type Options struct {
@@ -29,6 +32,11 @@ type Options struct {
 	// InitArgs goes to C_Initialize as its reserved argument, a string that
 	// NSS wants and other modules don't.
 	InitArgs string
+	// Deadline is how long the module may take over one call; over making a
+	// key pair ten times that, and over a PIN that is typed at the device as
+	// long as it wants. Zero is no bound. A module that goes over it is asked
+	// nothing more in this process: see [ErrNoAnswer].
+	Deadline time.Duration
 }
 
 // Selector says which token is meant. Empty fields don't matter, but Serial

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -30,6 +31,7 @@ type library struct {
 	digest [sha256.Size]byte
 	ctx    *pkcs11.Ctx
 	own    functions
+	hung   atomic.Bool // a call never came back
 
 	// Guarded by libraries.
 	users    int

@@ -27,7 +27,7 @@ type Module struct {
 // The library becomes part of this process: it can read its memory, and if it
 // crashes, so does fleetctl. Therefore a file that others can write is refused.
 func Open(path string, opt Options) (*Module, error) {
-	m := &Module{calls: calls{trace: newTracer(opt.Trace)}}
+	m := &Module{calls: calls{trace: newTracer(opt.Trace), deadline: opt.Deadline}}
 	if err := openLibrary(path, &m.calls, opt.InitArgs); err != nil {
 		return nil, err
 	}

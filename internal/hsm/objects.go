@@ -166,6 +166,37 @@ func (t *Token) Destroy(id []byte) error {
 	return t.wrap(t.destroy(id))
 }
 
+// DestroyUnnamed deletes the private and public keys that have no CKA_ID, and
+// says how many. Tokens that store an object piece by piece leave such ones when
+// the power goes.
+func (t *Token) DestroyUnnamed() (n int, err error) {
+	if err := t.use(); err != nil {
+		return 0, err
+	}
+	defer t.mu.Unlock()
+	if err := t.needUser(); err != nil {
+		return 0, t.wrap(err)
+	}
+	all, err := t.find(t.session, nil)
+	if err != nil {
+		return 0, t.wrap(err)
+	}
+	for _, h := range all {
+		o, err := t.object(h)
+		if err != nil {
+			return n, t.wrap(err)
+		}
+		if classes[o.Class] == 0 || len(o.ID) > 0 {
+			continue
+		}
+		if err := t.destroyObject(t.session, h); err != nil {
+			return n, t.wrap(fmt.Errorf("a %s key without CKA_ID: %w", o.Class, err))
+		}
+		n++
+	}
+	return n, nil
+}
+
 func (t *Token) destroy(id []byte) error {
 	if err := t.needUser(); err != nil {
 		return err

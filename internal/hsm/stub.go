@@ -50,6 +50,9 @@ func (*Token) Close() error { return nil }
 // Mechanisms: see [Token].
 func (*Token) Mechanisms() ([]token.Mechanism, error) { return nil, ErrLeftOut }
 
+// DestroyUnnamed: see [Token].
+func (*Token) DestroyUnnamed() (int, error) { return 0, ErrLeftOut }
+
 // Objects: see [Token].
 func (*Token) Objects() ([]token.Object, error) { return nil, ErrLeftOut }
 

@@ -189,8 +189,8 @@ func (b *softBench) Open(_ context.Context, site *ceremony.SiteHSM, serial strin
 	return t, ceremony.Module{Library: soft.module.Description(), Digest: soft.module.Digest()}, nil
 }
 
-func (b *softBench) PIN(_ context.Context, site *ceremony.SiteHSM) ([]byte, string, error) {
-	return bytes.Clone(b.pins[site.Token]), "file", nil
+func (b *softBench) PIN(_ context.Context, site *ceremony.SiteHSM, _ token.Info, failed error) (ceremony.PIN, error) {
+	return ceremony.PIN{Secret: bytes.Clone(b.pins[site.Token]), Method: "file"}, failed
 }
 
 func (b *softBench) Probe(_ context.Context, site *ceremony.SiteHSM, serial, algorithm string, id, _ []byte) ([]byte, []token.Object, error) {

@@ -95,6 +95,9 @@ func (t *Token) Login([]byte) error {
 	return t.call("Login", func() error { t.in = true; return nil })
 }
 
+// LoginFinal is Login: no token here counts tries.
+func (t *Token) LoginFinal(pin []byte) error { return t.Login(pin) }
+
 // Objects are the halves of its keys, and what is foreign.
 func (t *Token) Objects() (list []token.Object, err error) {
 	err = t.call("Objects", func() error {
@@ -214,6 +217,9 @@ func (t *Token) Destroy(id []byte) error {
 	})
 }
 
+// DestroyUnnamed finds none: no key here is without an id.
+func (t *Token) DestroyUnnamed() (int, error) { return 0, t.call("DestroyUnnamed", nil) }
+
 // Close ends nothing: the token stays to be looked at.
 func (t *Token) Close() error { return t.call("Close", nil) }
 
@@ -238,13 +244,13 @@ func (b *Bench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (
 }
 
 // PIN gives one that no token here looks at.
-func (b *Bench) PIN(_ context.Context, site *ceremony.SiteHSM) ([]byte, string, error) {
+func (b *Bench) PIN(_ context.Context, site *ceremony.SiteHSM, _ token.Info, failed error) (ceremony.PIN, error) {
 	if b.OnPIN != nil {
 		if err := b.OnPIN(site.Name); err != nil {
-			return nil, "", err
+			return ceremony.PIN{}, err
 		}
 	}
-	return []byte("canary-pin"), "file", nil
+	return ceremony.PIN{Secret: []byte("canary-pin"), Method: "file"}, failed
 }
 
 // Probe looks at the token in this very process: there is no other that could

@@ -1,8 +1,12 @@
 // A PKCS#11 module for tests: SoftHSM with the faults of other tokens, each
-// switched on by an environment variable. Built by the tests with cc.
+// switched on by an environment variable, and with faults at any one call of
+// all that the processes of a test make. Built by the tests with cc.
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 typedef unsigned long ulong_t;
 typedef struct { ulong_t type; unsigned char *value; ulong_t len; } attribute;
@@ -111,6 +115,112 @@ static ulong_t get_info(void *info)
 	return f(info);
 }
 
+// Faults at the k-th call. PROXY_CALLS is a file that all processes of a test
+// share: it counts their calls and notes each one's function. PROXY_FAULT says
+// what becomes of call number PROXY_AT:
+//
+//	0x30 …       this code comes back, and nothing was done
+//	late         it is done, and comes back as CKR_DEVICE_ERROR
+//	gone         CKR_DEVICE_REMOVED, here and ever after
+//	hang, stall  it never comes back; undone, done
+//	segv, abort  the process dies; undone, done
+//	raw, extractable, nolocal, unreadable
+//	             from here on the token spells points otherwise, or lies
+enum { NOTED = 1 << 20 };
+static struct { ulong_t count; unsigned char function[NOTED]; } *calls;
+
+static int is(const char *fault)
+{
+	const char *s = getenv("PROXY_FAULT");
+	return s && strcmp(s, fault) == 0;
+}
+
+static void hang(void)
+{
+	// Bounded, lest a test that fails leaves processes behind.
+	for (int i = 0; i < 60; i++) {
+		sleep(1);
+	}
+}
+
+static ulong_t lie(attribute *a, ulong_t rv)
+{
+	if (is("extractable") && a->type == 0x162 && a->value && rv == 0) {
+		*a->value = 1;
+	}
+	if (is("nolocal") && a->type == 0x163) {
+		a->len = (ulong_t) -1;
+		return 0x12;
+	}
+	if (is("unreadable") && a->type == 0x164) {
+		a->len = (ulong_t) -1;
+		return 0;
+	}
+	if (is("raw") && a->type == 0x181 && a->value && rv == 0) {
+		a->len -= 2;
+		memmove(a->value, a->value + 2, a->len);
+	}
+	return rv;
+}
+
+// through makes call number n to a function. None has more than 8 arguments,
+// and those too many harm none.
+static ulong_t through(int n, ulong_t a, ulong_t b, ulong_t c, ulong_t d, ulong_t e, ulong_t f, ulong_t g, ulong_t h)
+{
+	ulong_t (*go)(ulong_t, ulong_t, ulong_t, ulong_t, ulong_t, ulong_t, ulong_t, ulong_t) = proxy.fn[n];
+	ulong_t k = __atomic_add_fetch(&calls->count, 1, __ATOMIC_SEQ_CST);
+	if (k < NOTED) {
+		calls->function[k] = n;
+	}
+	ulong_t at = number("PROXY_AT");
+	if (at == 0 || k < at || (k > at && !is("gone"))) {
+		ulong_t rv = go(a, b, c, d, e, f, g, h);
+		return n == 24 && at && k > at ? lie((attribute *) c, rv) : rv;
+	}
+	const char *fault = getenv("PROXY_FAULT");
+	if (*fault >= '0' && *fault <= '9') {
+		return number("PROXY_FAULT");
+	}
+	if (is("gone")) {
+		return 0x32;
+	}
+	if (is("hang")) {
+		hang();
+	}
+	if (is("segv")) {
+		*(volatile int *) 0 = 0;
+	}
+	ulong_t rv = go(a, b, c, d, e, f, g, h);
+	if (is("stall")) {
+		hang();
+	}
+	if (is("abort")) {
+		abort();
+	}
+	return is("late") ? 0x30 : n == 24 ? lie((attribute *) c, rv) : rv;
+}
+
+#define W(n) static ulong_t w##n(ulong_t a, ulong_t b, ulong_t c, ulong_t d, ulong_t e, ulong_t f, ulong_t g, ulong_t h) { return through(n, a, b, c, d, e, f, g, h); }
+#define TEN(X, t) X(t##0) X(t##1) X(t##2) X(t##3) X(t##4) X(t##5) X(t##6) X(t##7) X(t##8) X(t##9)
+#define ALL(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) TEN(X, 1) TEN(X, 2) TEN(X, 3) TEN(X, 4) TEN(X, 5) X(60) X(61) X(62) X(63) X(64) X(65) X(66) X(67)
+ALL(W)
+
+static functions counted;
+
+static int count(void)
+{
+	int fd = open(getenv("PROXY_CALLS"), O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || ftruncate(fd, sizeof *calls) != 0) {
+		return 0;
+	}
+	calls = mmap(NULL, sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	counted = proxy;
+#define SET(n) counted.fn[n] = w##n;
+	ALL(SET)
+	return calls != MAP_FAILED;
+}
+
 ulong_t C_GetFunctionList(functions **out)
 {
 	void *module = dlopen(getenv("PROXY_MODULE"), RTLD_NOW | RTLD_LOCAL);
@@ -125,5 +235,9 @@ ulong_t C_GetFunctionList(functions **out)
 	real = *list;
 	arm();
 	*out = &proxy;
+	if (getenv("PROXY_CALLS")) {
+		*out = &counted;
+		return count() ? 0 : 5;
+	}
 	return 0;
 }

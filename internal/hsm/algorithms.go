@@ -19,6 +19,8 @@ const (
 	ckmAESKeyWrapKWP          = 0x210B
 	ckkECEdwards              = 0x40
 	ckkECMontgomery           = 0x41
+	ckoProfile                = 0x9
+	ckoValidation             = 0xA // 3.2
 )
 
 // algorithm is how one kind of key is asked for, recognised and used.

@@ -16,7 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Objects are all that can be seen on the token, sorted. It fails if nobody is
+// Objects are all that is stored on the token and can be seen, sorted. It fails if nobody is
 // logged in, rather than show half.
 func (t *Token) Objects() ([]token.Object, error) {
 	if err := t.use(); err != nil {
@@ -30,10 +30,14 @@ func (t *Token) Objects() ([]token.Object, error) {
 	if err != nil {
 		return nil, t.wrap(err)
 	}
-	list := make([]token.Object, len(handles))
-	for i, h := range handles {
-		if list[i], err = t.object(h); err != nil {
+	list := make([]token.Object, 0, len(handles))
+	for _, h := range handles {
+		o, err := t.object(h)
+		if err != nil {
 			return nil, t.wrap(err)
+		}
+		if o.Class != aboutToken {
+			list = append(list, o)
 		}
 	}
 	slices.SortFunc(list, func(a, b token.Object) int {
@@ -57,8 +61,15 @@ func (t *Token) object(h pkcs11.ObjectHandle) (o token.Object, err error) {
 	return o, err
 }
 
+// aboutToken is the class of objects by which a token describes itself.
+const aboutToken = "about the token"
+
 func className(class uint) string {
 	switch class {
+	case pkcs11.CKO_HW_FEATURE, pkcs11.CKO_MECHANISM, ckoProfile, ckoValidation:
+		// Nobody can make or delete these, and they hold no key: kryoptic has
+		// 150 of them on an empty token.
+		return aboutToken
 	case pkcs11.CKO_PRIVATE_KEY:
 		return "private"
 	case pkcs11.CKO_PUBLIC_KEY:

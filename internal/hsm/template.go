@@ -94,10 +94,6 @@ func privateTemplate(w way, spec token.KeySpec, without []string) []*pkcs11.Attr
 }
 
 func publicTemplate(name keys.Algorithm, w way, spec token.KeySpec) []*pkcs11.Attribute {
-	use := uint(pkcs11.CKA_VERIFY)
-	if name == keys.X25519 {
-		use = pkcs11.CKA_DERIVE
-	}
 	template := []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
 		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, w.keyType),
@@ -105,7 +101,13 @@ func publicTemplate(name keys.Algorithm, w way, spec token.KeySpec) []*pkcs11.At
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, spec.Label),
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
 		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
-		pkcs11.NewAttribute(use, true),
+	}
+	// VERIFY is not asked for. Signatures are checked in software, and
+	// tpm2-pkcs11 takes it for the same bit as DECRYPT of the private half,
+	// which is asked to be false; a template that contradicts itself costs it
+	// room in the TPM that it never gets back.
+	if name == keys.X25519 {
+		template = append(template, pkcs11.NewAttribute(pkcs11.CKA_DERIVE, true))
 	}
 	if w.params != nil {
 		return append(template, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, w.params))

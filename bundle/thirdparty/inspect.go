@@ -24,7 +24,7 @@ type Inspection struct {
 // gives this artifact, byte for byte.
 func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection, error) {
 	set := r.Core.KeySet
-	if err := p.allows(file, set); err != nil {
+	if err := p.Allows(file, set); err != nil {
 		return nil, err
 	}
 	account, err := replay(file, r)

@@ -55,6 +55,19 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	return in, nil
 }
 
+// InspectCore checks of a request what its core alone can show: policy and
+// ledger. It is not enough to sign.
+func InspectCore(file string, c *bundle.Core, p *Policy, l *Ledger) error {
+	if err := p.Allows(file, c.KeySet); err != nil {
+		return err
+	}
+	if err := l.Meet(c.Previous); err != nil {
+		return err
+	}
+	_, err := l.check(wantCore(file, c))
+	return err
+}
+
 func replay(file string, r *bundle.Request) (*ceremony.Account, error) {
 	files := map[string][]byte{}
 	for _, f := range r.Files {

@@ -107,8 +107,10 @@ func (c *collector) whyNot(name string) string {
 		return "nothing that an earlier run saw was given again"
 	case name == Unchanged:
 		return "there is no record of an earlier run"
-	case name == ArtifactSeen || name == Previous:
+	case name == ArtifactSeen:
 		return "no artifact was given"
+	case name == Previous:
+		return "no artifact was given together with the epoch before it"
 	case name == OperatorCopy:
 		return "no statement was given both as the third party's and as the operator's"
 	case name == Countersign || name == LogInclusion:

@@ -24,7 +24,7 @@ type Inspection struct {
 // gives this artifact, byte for byte.
 func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection, error) {
 	set := r.Core.KeySet
-	if err := p.allows(file, set); err != nil {
+	if err := p.Allows(file, set); err != nil {
 		return nil, err
 	}
 	account, err := replay(file, r)
@@ -53,6 +53,19 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 		in.Delta = bundle.Diff(r.Core.Predecessor, set)
 	}
 	return in, nil
+}
+
+// InspectCore checks of a request what its core alone can show: policy and
+// ledger. It is not enough to sign.
+func InspectCore(file string, c *bundle.Core, p *Policy, l *Ledger) error {
+	if err := p.Allows(file, c.KeySet); err != nil {
+		return err
+	}
+	if err := l.Meet(c.Previous); err != nil {
+		return err
+	}
+	_, err := l.check(wantCore(file, c))
+	return err
 }
 
 func replay(file string, r *bundle.Request) (*ceremony.Account, error) {

@@ -120,8 +120,8 @@ func (p *Policy) clockBound() time.Duration {
 	return time.Duration(days) * 24 * time.Hour
 }
 
-// allows says why an artifact is not one that this policy signs.
-func (p *Policy) allows(file string, set *bundle.KeySet) error {
+// Allows says why an artifact is not one that this policy signs.
+func (p *Policy) Allows(file string, set *bundle.KeySet) error {
 	switch {
 	case set.Mode != p.Mode:
 		return strict.Errorf(file, "is of a %s, the policy signs for %s only", set.Mode, p.Mode)

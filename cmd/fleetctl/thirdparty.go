@@ -11,7 +11,15 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-type thirdpartyOptions struct{ policy, ledger, key, out string }
+type thirdpartyOptions struct {
+	policy, ledger, key, out string
+	frames                   []string // images of the core's QR frames
+	draw                     string   // folder for the response's
+}
+
+func (o *thirdpartyOptions) framesFlag(c *cobra.Command) {
+	c.Flags().StringArrayVar(&o.frames, "qr", nil, "images of the core's QR frames: a `file` or a folder of them")
+}
 
 func (o *thirdpartyOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.policy, "policy", "", "the third party's own policy `file`")
@@ -33,16 +41,28 @@ type inspectJSON struct {
 
 func (a *app) thirdpartyInspectCmd() *cobra.Command {
 	var o thirdpartyOptions
-	c := command("inspect REQUEST", "Check a request against one's own policy and ledger, and show it",
+	c := command("inspect [REQUEST]", "Check a request against one's own policy and ledger, and show it",
 		`Inspect replays the ceremony that is in the request, checks that it gives the
-artifact to be signed, and holds it against policy and ledger. It signs nothing.`,
-		"  fleetctl thirdparty inspect request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY",
-		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+artifact to be signed, and holds it against policy and ledger. It signs nothing.
+
+With --qr the request's core is also read from images of its QR frames, and has
+to be the one in the file. With the frames alone the core is shown, and what the
+evidence would show is not: for signing the file is needed.`,
+		`  fleetctl thirdparty inspect request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY
+  fleetctl thirdparty inspect request.json --qr photos/ --policy thirdparty.yaml --ledger ledger.jsonl --key KEY`,
+		cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				if len(o.frames) == 0 {
+					return usagef("see fleetctl thirdparty inspect --help", "there is nothing to inspect: name the request's file, or its frames with --qr")
+				}
+				return a.inspectFrames(cmd, o)
+			}
 			return a.thirdparty(cmd, args[0], o, func(in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer) error {
 				return a.inspected(args[0], in, "")
 			})
 		})
 	o.flags(c)
+	o.framesFlag(c)
 	return c
 }
 
@@ -66,6 +86,8 @@ terminal, --agree SHA256 is the consent: the digest of the artifact.`,
 	o.flags(c)
 	c.Flags().StringVar(&o.out, "out", "", "the response's new `file`")
 	c.Flags().StringVar(&yes, "agree", "", "`digest` of the artifact that is agreed to, in hex")
+	o.framesFlag(c)
+	c.Flags().StringVar(&o.draw, "qr-out", "", "also draw the response as QR frames into this new `folder`")
 	return c
 }
 
@@ -78,6 +100,9 @@ func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, d
 		request, err := bundle.ParseRequest(file, data)
 		if err != nil {
 			return wrong(err)
+		}
+		if err := sameCore(file, request, o.frames); err != nil {
+			return err
 		}
 		in, err := thirdparty.Inspect(file, request, p, l)
 		if err != nil {
@@ -155,6 +180,11 @@ func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.In
 	}
 	if err := writeNew(o.out, r.Raw()); err != nil {
 		return err
+	}
+	if o.draw != "" {
+		if _, err := drawFrames(o.draw, "response", r.Raw()); err != nil {
+			return err
+		}
 	}
 	return a.inspected(file, in, o.out)
 }

@@ -40,6 +40,7 @@ func (v *verifier) evidence(files Files, sealed bool) {
 	v.voices(files, a)
 	v.bound(files, a)
 	v.keyClaims(a, signed && v.clean())
+	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
 		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)
 	}

@@ -102,7 +102,8 @@ func scriptOpen(p *Plan, _ Step) Script {
 		},
 		Say: []Part{
 			{Administrator, fmt.Sprintf("This is a %s. It follows plan %s, epoch %d of %s.", p.Mode, p.Fleet, p.Epoch, p.Namespace)},
-			{Auditor, "I have the same plan: (reads the 32 words of the title page aloud)."},
+			{Auditor, "I have the same plan."},
+			{Auditor, "(reads the 32 words of the title page aloud)"},
 		},
 		Confirm: []Part{{Officer, "Each hears the words and follows them on their own title page."}},
 		Blanks:  []string{"Place and date", "Three words of the witness", "Clock on the wall (UTC)", "Head words at the foot of the screen"},

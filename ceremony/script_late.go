@@ -14,7 +14,9 @@ func scriptRelease(p *Plan, _ Step) Script {
 			{Administrator, "Runs fleetctl bundle build DIR. The digest of fleet-keys.json is on the screen."},
 			{Auditor, "Checks on their own laptop what changed since the last epoch: fleetctl bundle diff."},
 			{Administrator, "Reads the exceptions made so far aloud, by number."},
-			{Officer, fmt.Sprintf("%d officers, the witness and the auditor sign: fleetctl ceremony sign DIR --signoff release --verdict VERDICT --key KEY.", p.Threshold)},
+			{Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff release --verdict VERDICT --key KEY.", p.Threshold)},
+			{Witness, "Signs in the same way."},
+			{Auditor, "Signs in the same way."},
 		},
 		Say: []Part{
 			{Administrator, "Who does not agree, say so now."},
@@ -120,7 +122,9 @@ func scriptClose(p *Plan, _ Step) Script {
 		Do: []Part{
 			{Administrator, "Runs fleetctl ceremony close DIR. The last record lists every file's digest."},
 			{Auditor, "Copies the folder to their own laptop and runs fleetctl verify there. The close sign-offs are what it still lacks."},
-			{Officer, fmt.Sprintf("%d officers, the witness and the auditor sign: fleetctl ceremony sign DIR --signoff close --verdict VERDICT --key KEY.", p.Threshold)},
+			{Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff close --verdict VERDICT --key KEY.", p.Threshold)},
+			{Witness, "Signs in the same way."},
+			{Auditor, "Signs in the same way."},
 			{Administrator, "Runs fleetctl ceremony receipt DIR --out receipts, and hands one to each."},
 		},
 		Say: []Part{

@@ -75,12 +75,12 @@ func (e *Ended) Receipt(who ceremony.Person) (*paper.Doc, error) {
 		paper.Heading("Years later"),
 		paper.Para("Keep this sheet apart from the evidence. Whoever shows you evidence of this ceremony with another identity shows you another ending."),
 		paper.Fields{
-			{"identity", "fleetctl verify evidence.tar --policy POLICY --format json: the member identity is the head above"},
-			{"by hand", "tail -n 1 transcript.jsonl, then as docs/SPEC.md section 6 says: sha256sum, jq and printf do"},
+			{"identity", "fleetctl verify evidence.tar --policy POLICY --format json; by hand: docs/SPEC.md, 6"},
 			{"your signature", fmt.Sprintf("ssh-keygen -Y verify -f allowed_signers -I %s -n %s -s signoffs/close/%s.sig < signoffs/close/%s",
 				who.Name, ceremony.SignNamespace(ceremony.NamespaceSignoff, a.Plan.Mode), who.Name, who.Name)},
-			{"allowed_signers", who.Name + " " + key.String()},
+			{"allowed_signers", "one line, as follows:"},
 		},
+		paper.Para(who.Name+" "+key.String()),
 		paper.Blanks{"Handed over by", "Time (UTC)"})
 	return d, nil
 }

@@ -62,7 +62,7 @@ func (a *app) root() *cobra.Command {
 		group("plan", "Plans: write, check, print, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planPrintCmd(), a.planApproveCmd(), a.planRehearseCmd()),
 		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
 			a.ceremonyRunCmd(), a.ceremonySignCmd(), a.ceremonyResumeCmd(), a.ceremonyAdjournCmd(), a.ceremonyReconveneCmd(),
-			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyLockdownCmd(), a.ceremonyCloseCmd(), a.ceremonyReceiptCmd()),
+			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyLockdownCmd(), a.ceremonyCloseCmd(), a.ceremonyReceiptCmd(), a.ceremonyCompareCmd()),
 		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd()),
 		group("thirdparty", "The third party's side, on its own machine: inspect, sign, ledger", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyLedgerCmd()),
 		group("log", "Transparency log: init, append, prove", a.logInitCmd(), a.logAppendCmd(), a.logProveCmd()),

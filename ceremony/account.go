@@ -27,6 +27,7 @@ type Account struct {
 	Responses  []*Response
 	Counter    *Countersignature
 	LogProof   *LogProof
+	Lockdowns  []*Lockdown
 	Exceptions []*Exception
 	Adjourned  bool
 	Abort      *Abort
@@ -303,6 +304,8 @@ func (a *Account) take(r *Record) error {
 		return a.takeCountersignature(c)
 	case *LogProof:
 		return a.takeLogProof(c)
+	case *Lockdown:
+		return a.takeLockdown(c)
 	case *Exception:
 		return a.takeException(c)
 	case *Adjourn:

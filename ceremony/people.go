@@ -121,6 +121,13 @@ type Verdicts struct {
 	Officers, Witnesses, Auditors []string
 	Against                       []string // who does not agree
 	Exceptions                    bool     // somebody agreed with exceptions
+	Said                          []Said   // every verdict that counts, as it was signed
+}
+
+// Said is what one person signed of a stage.
+type Said struct {
+	Voice
+	Verdict string // agree, agree-with-exceptions 2,5, do-not-agree
 }
 
 // Signoffs says who signed a stage off.
@@ -152,6 +159,7 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 				return nil, strict.Errorf(file, "%s agrees with exception %d, and there is none", who.Name, n)
 			}
 		}
+		v.Said = append(v.Said, Said{who, o.verdict()})
 		if o.Verdict == DoNotAgree {
 			v.Against = append(v.Against, who.Name)
 		}

@@ -79,7 +79,7 @@ var claimInfos = []claimInfo{
 	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle}, true},
 	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle}, true},
 	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle}, true},
-	{ClaimLockdown, Attested, packageOnly, false},
+	{ClaimLockdown, Attested, packageOnly, true},
 	{ClaimCloseSignoff, Proven, packageOnly, true},
 	{ClaimBound, Proven, packageOnly, true},
 	{ClaimLogged, Proven, packageOnly, true},

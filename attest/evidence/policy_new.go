@@ -37,11 +37,14 @@ type policyDraft struct {
 // A rehearsal's policy demands what this version can show with the files of the
 // ceremony's folder and no witnesses. A production
 // policy demands everything, so that nothing passes for proven that isn't.
+// Neither demands a lock-down where the plan has none.
 func NewPolicy(p *ceremony.Plan, confirmed string) ([]byte, error) {
 	d := &policyDraft{Plan: p, Confirmed: confirmed}
 	for _, c := range claimInfos {
 		switch {
 		case c.name == ClaimRekor:
+		case c.name == ClaimLockdown && len(p.Lockdown) == 0:
+			// What isn't planned leaves no record that could be demanded.
 		case p.Mode == ceremony.Production:
 			d.Demands = append(d.Demands, Demand{c.name, c.best})
 		case p.Mode == ceremony.Rehearsal && c.built && c.name != ClaimWitnessed && c.name != ClaimLogged:

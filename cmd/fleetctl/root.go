@@ -62,10 +62,10 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.verifyCmd(), a.historyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(),
 		group("hsm", "Tokens: list, initialise, check, generate a key", a.hsmListCmd(), a.hsmInitCmd(), a.hsmCheckCmd(), a.hsmKeygenCmd()),
-		group("plan", "Plans: write, check, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planApproveCmd(), a.planRehearseCmd()),
-		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, status, close",
+		group("plan", "Plans: write, check, print, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planPrintCmd(), a.planApproveCmd(), a.planRehearseCmd()),
+		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
 			a.ceremonyRunCmd(), a.ceremonySignCmd(), a.ceremonyResumeCmd(), a.ceremonyAdjournCmd(), a.ceremonyReconveneCmd(),
-			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyCloseCmd()),
+			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyLockdownCmd(), a.ceremonyCloseCmd(), a.ceremonyReceiptCmd(), a.ceremonyCompareCmd()),
 		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff, retire, void", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd(),
 			a.bundleRetireCmd(), a.bundleVoidCmd(), a.bundleNoticeCmd()),
 		group("thirdparty", "The third party's side, on its own machine: inspect, sign, notice, ledger, serve, queue", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyNoticeCmd(), a.thirdpartyLedgerCmd(),

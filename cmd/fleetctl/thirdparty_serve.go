@@ -49,7 +49,7 @@ looks at them with thirdparty queue and signs with thirdparty sign.`,
 			if err := required(cmd, "policy", "ledger", "public-key"); err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), &o)
+			return a.serveLedger(cmd.Context(), &o)
 		})
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "the third party's own policy `file`: its namespaces are served")
@@ -65,7 +65,7 @@ looks at them with thirdparty queue and signs with thirdparty sign.`,
 	return c
 }
 
-func (a *app) serve(ctx context.Context, o *serveOptions) error {
+func (a *app) serveLedger(ctx context.Context, o *serveOptions) error {
 	data, err := readFile(o.policy)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- a.serve(ctx, &serveOptions{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0"})
+		ended <- a.serveLedger(ctx, &serveOptions{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0"})
 		w.Close()
 	}()
 	buf := make([]byte, 4096)
@@ -64,7 +64,7 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 		{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0", submit: "127.0.0.1:0"},
 		{policy: policy, ledger: policy, key: key, listen: "127.0.0.1:0"},
 	} {
-		if err := a.serve(t.Context(), &bad); err == nil {
+		if err := a.serveLedger(t.Context(), &bad); err == nil {
 			t.Errorf("%+v serves", bad)
 		}
 	}

@@ -47,7 +47,7 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 	if err := strict.DecodeJSON("", buf[:n], 4096, &at); err != nil {
 		t.Fatalf("%v: %s", err, buf[:n])
 	}
-	code, out, talk := fleetctl("history", "--url", at.Listen, "--namespace", testfleet.Namespace, "--save", filepath.Join(dir, "saved.jsonl"),
+	code, out, talk := runApp("history", "--url", at.Listen, "--namespace", testfleet.Namespace, "--save", filepath.Join(dir, "saved.jsonl"),
 		"--key", "auditor="+key, "--operator", filepath.Join(f.Dir, "bundle.json"))
 	if code != exitDone || !strings.Contains(out, "proven     operator-copy  1 checked") {
 		t.Errorf("%d\n%s\n%s", code, out, talk)
@@ -77,11 +77,11 @@ func TestTheQueueIsListedAndRejected(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, name), f.Request.Raw(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, out, _ := fleetctl("thirdparty", "queue", dir, "--format", "json")
+	code, out, _ := runApp("thirdparty", "queue", dir, "--format", "json")
 	if code != exitDone || !strings.Contains(out, `"epoch": 1`) {
 		t.Errorf("%d %s", code, out)
 	}
-	code, out, talk := fleetctl("thirdparty", "queue", dir, "--reject", name)
+	code, out, talk := runApp("thirdparty", "queue", dir, "--reject", name)
 	if code != exitDone || !strings.Contains(out, "nothing waits") {
 		t.Errorf("%d %s %s", code, out, talk)
 	}
@@ -91,7 +91,7 @@ func TestTheQueueIsListedAndRejected(t *testing.T) {
 	if list, err := service.List(dir); err != nil || len(list) != 0 {
 		t.Errorf("%v, %v", list, err)
 	}
-	if code, _, _ := fleetctl("thirdparty", "queue", filepath.Join(dir, "nowhere")); code != exitUsage {
+	if code, _, _ := runApp("thirdparty", "queue", filepath.Join(dir, "nowhere")); code != exitUsage {
 		t.Error(code)
 	}
 }

@@ -67,11 +67,15 @@ type rekorInclusion struct {
 // only: the one that [RekorEntry.Marshal] writes.
 func ParseRekorEntry(file string, data []byte) (*RekorEntry, error) {
 	f := &rekorFile{}
-	if err := strict.DecodeJSON(file, data, maxRekor, f); err != nil {
-		return nil, firstFault(err)
+	root, err := strict.ParseJSON(file, data, maxRekor)
+	if err == nil {
+		err = strict.Format(file, root, rekorFormat)
 	}
-	if f.Format != rekorFormat {
-		return nil, strict.Errorf(file, "format is %q; this version reads %q", clip(f.Format), rekorFormat)
+	if err == nil {
+		err = strict.Decode(file, root, f)
+	}
+	if err != nil {
+		return nil, firstFault(err)
 	}
 	if f.Version != RekorV1 && f.Version != RekorV2 {
 		return nil, strict.Errorf(file, "is of Rekor version %d; known are 1 and 2", f.Version)

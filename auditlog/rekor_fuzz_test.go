@@ -69,3 +69,30 @@ func FuzzRekorCheckpoint(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPublicKey: a key has PEM and base64, and both admit the same.
+func FuzzPublicKey(f *testing.F) {
+	for _, version := range []int{RekorV1, RekorV2} {
+		l := testrekor.New(version, "rekor.test")
+		f.Add(l.PEM())
+		f.Add(b64(l.SPKI()))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		k, err := ParsePublicKey(text)
+		if err != nil {
+			if k != nil {
+				t.Fatal("result beside an error")
+			}
+			return
+		}
+		again, err := ParsePublicKey(b64(k.SPKI()))
+		if err != nil || again.Fingerprint() != k.Fingerprint() {
+			t.Fatalf("%q admits a key that its own base64 does not: %v", text, err)
+		}
+		for _, version := range []int{RekorV1, RekorV2} {
+			if l, err := NewRekorLog(version, "rekor.test", text); err == nil && !l.SameKey(text) {
+				t.Fatalf("%q is pinned as another key", text)
+			}
+		}
+	})
+}

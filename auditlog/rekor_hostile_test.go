@@ -204,7 +204,7 @@ func TestRekorEntryRefused(t *testing.T) {
 		"a hash of 31 bytes":   {0, func(w *rekorWorld, e *testrekor.Entry) { e.Inclusion.Hashes[0] = e.Inclusion.Hashes[0][1:] }, "has 31 bytes"},
 		"as the other version": {0, func(w *rekorWorld, e *testrekor.Entry) { e.Version = 3 - e.Version }, "version"},
 		"as version 3":         {0, func(w *rekorWorld, e *testrekor.Entry) { e.Version = 3 }, "known are 1 and 2"},
-		"of another format":    {0, func(w *rekorWorld, e *testrekor.Entry) { e.Format = "fleetctl rekor-entry v2" }, "this version reads"},
+		"of another format":    {0, func(w *rekorWorld, e *testrekor.Entry) { e.Format = "fleetctl rekor-entry v2" }, "format is"},
 		"an envelope of another type": {0, func(w *rekorWorld, e *testrekor.Entry) {
 			e.Envelope = bytes.Replace(e.Envelope, []byte("fleetctl.bundle"), []byte("fleetctl.bungle"), 1)
 		}, "has the payload type"},

@@ -24,7 +24,7 @@ type signer struct {
 	close  func()
 }
 
-const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, or the path of a PKCS#8 PEM file that only its owner reads"
+const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
 
 // openKey opens the key that a reference names.
 func (a *app) openKey(ref string) (*signer, error) { return a.openKeyOf(ref, keys.Ed25519) }
@@ -34,7 +34,7 @@ func (a *app) openKeyOf(ref string, kind keys.Algorithm) (*signer, error) {
 	if len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") {
 		return a.openTokenKey(ref)
 	}
-	return openKeyFile(ref, kind)
+	return a.openKeyFile(ref, kind)
 }
 
 func (a *app) openTokenKey(ref string) (*signer, error) {
@@ -86,20 +86,40 @@ func (a *app) login(t *hsm.Token, u *hsm.URI) (*signer, error) {
 }
 
 // openKeyFile reads a PKCS#8 PEM file (RFC 5208, RFC 7468) with a key of this
-// kind, Ed25519 or ECDSA P-256.
-func openKeyFile(path string, kind keys.Algorithm) (*signer, error) {
+// kind, Ed25519 or ECDSA P-256, as it is or encrypted by age with a passphrase.
+// Where the passphrase comes from may follow the path, as in a PKCS#11 URI:
+// key.age?pin-source=file:/absolute/path.
+func (a *app) openKeyFile(ref string, kind keys.Algorithm) (*signer, error) {
+	path, source, _ := strings.Cut(ref, "?pin-source=")
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, usage(err)
+		return nil, usage(missing(err))
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, usage(strict.Errorf(path, "is a private key that others can read (mode %04o)", info.Mode().Perm()).WithHint("chmod 600 %s", path))
+	}
+	if info.Size() > maxKeyFile {
+		return nil, usage(strict.Errorf(path, "has %d bytes; a key file has at most %d", info.Size(), maxKeyFile))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(data)
+	if isAge(data) {
+		plain, err := a.decryptKey(path, source, data)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(plain)
+		data = plain
+	} else if source != "" {
+		return nil, usage(strict.Errorf(path, "is not encrypted, so there is no passphrase to be had from %s", source))
+	}
+	return parseKeyFile(path, data, kind)
+}
+
+func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*signer, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != "PRIVATE KEY" || len(strings.TrimSpace(string(rest))) > 0 {
 		return nil, usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("%s", makeKey(kind, path)))

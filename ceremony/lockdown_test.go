@@ -127,7 +127,7 @@ func TestNoLockdownMakesAKeyExtractable(t *testing.T) {
 	if _, err := j.LoginRefused(context.Background(), f.Bench, f.Site.HSM("hsm-1"), ceremony.Witness, ceremony.Auditor); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(f.Tokens[0].Calls[calls:], " "); got != "Open Login Close" {
+	if got := strings.Join(f.Tokens[0].Calls[calls:], " "); got != "Open Info Login Close" {
 		t.Errorf("the token was called %q", got)
 	}
 }

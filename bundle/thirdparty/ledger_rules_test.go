@@ -24,7 +24,7 @@ func policyWith(t testing.TB, f *testfleet.Fleet, more string) *thirdparty.Polic
 	return must(thirdparty.ParsePolicy("policy.yaml", append(f.ThirdPartyPolicy(), more...)))
 }
 
-// ledgerOf opens the fleet's until the test ends.
+// ledger opens the fleet's until the test ends.
 func ledgerOf(t testing.TB, f *testfleet.Fleet) *thirdparty.Ledger {
 	t.Helper()
 	l := must(f.OpenLedger())
@@ -48,7 +48,7 @@ func TestTheClockMayNotGoBackNorJump(t *testing.T) {
 	_, err = thirdparty.Sign(in, l, release.Add(31*24*time.Hour), unsigned)
 	wantError(t, err, "it has jumped by more than 30 days")
 	if _, err := os.Stat(f.Parties.Ledger); !os.IsNotExist(err) {
-		t.Error("the ledgerOf was begun")
+		t.Error("the ledger was begun")
 	}
 	wide := must(thirdparty.Inspect("request.json", f.Request, policyWith(t, f, "clock_bound_days: 60\n"), l))
 	if _, err := thirdparty.Sign(wide, l, release.Add(31*24*time.Hour), f.Parties.ThirdParty.Sign); err != nil {
@@ -63,7 +63,7 @@ func TestALedgerRestoredFromABackupSignsNothing(t *testing.T) {
 	backup := must(os.ReadFile(one.Parties.Ledger))
 	two := testfleet.New(t, testfleet.Options{Name: "two", After: one, To: testfleet.ToLogged})
 	three := testfleet.New(t, testfleet.Options{Name: "three", After: two, To: testfleet.ToRequest})
-	// Whoever restores the ledgerOf as it was after epoch 1 is asked for epoch 3.
+	// Whoever restores the ledger as it was after epoch 1 is asked for epoch 3.
 	if err := os.WriteFile(one.Parties.Ledger, backup, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestALedgerRestoredFromABackupSignsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = three.Answer(three.Request, three.Now())
-	wantError(t, err, "the ledgerOf has no statement of")
+	wantError(t, err, "the ledger has no statement of")
 }
 
 func TestTheSameQuestionGetsTheSameAnswer(t *testing.T) {
@@ -125,7 +125,7 @@ func TestOfManyWhoSignAtOnceOneDoes(t *testing.T) {
 		t.Errorf("%d artifacts were signed for one epoch", len(signed))
 	}
 
-	// The same within one process, over one open ledgerOf.
+	// The same within one process, over one open ledger.
 	g := testfleet.New(t, testfleet.Options{Name: "g", To: testfleet.ToRequest})
 	l := ledgerOf(t, g)
 	in := inspect(t, g, l)
@@ -162,12 +162,12 @@ func TestATornLineIsKeptAndTold(t *testing.T) {
 		os.Remove(l.TornAt)
 	}
 	if _, err := thirdparty.Sign(nil2(t, f), must(thirdparty.ReadLedger(f.Parties.Ledger, [32]byte(raw))), f.Now(), nil); err == nil {
-		t.Error("a ledgerOf that is only read signs")
+		t.Error("a ledger that is only read signs")
 	}
 }
 
 // nil2 is an inspection of the request that was signed already, under another
-// ledgerOf's eyes.
+// ledger's eyes.
 func nil2(t *testing.T, f *testfleet.Fleet) *thirdparty.Inspection {
 	l := must(f.OpenLedger())
 	defer l.Close()
@@ -188,7 +188,7 @@ func TestEveryByteOfALedgerCounts(t *testing.T) {
 		changed[i] ^= 1
 		os.WriteFile(two.Parties.Ledger, changed, 0o600)
 		if _, err := thirdparty.ReadLedger(two.Parties.Ledger, [32]byte(raw)); err == nil {
-			t.Errorf("byte %d changed from %q, and the ledgerOf opens", i, whole[i])
+			t.Errorf("byte %d changed from %q, and the ledger opens", i, whole[i])
 		}
 	}
 	os.WriteFile(two.Parties.Ledger, whole[first+1:], 0o600)
@@ -222,7 +222,7 @@ func TestEquivocationByOthersIsKeptAndStopsTheSigning(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	// So is a statement by our own key that the ledgerOf contradicts.
+	// So is a statement by our own key that the ledger contradicts.
 	raw, _ := f.Parties.ThirdParty.Public.Ed25519()
 	st := must(bundle.NewStatement(bundle.Protobuf, testfleet.Namespace, 1795255200000, 1, sha256.Sum256([]byte("forged"))))
 	forged := bundle.Signed{Key: [32]byte(raw), Statement: must(st.Seal([32]byte(raw), must(f.Parties.ThirdParty.Sign(st.Message()))))}

@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	"auditlog/tiled":     {"auditlog", "leaf"},
 	"auditlog/rekor":     {"auditlog", "bundle", "leaf"},
 	"auditlog/monitor":   {"auditlog", "leaf"},
+	"auditlog/witness":   {"auditlog", "leaf"},
 	"internal/strict":    {},
 	"internal/keys":      {"internal/strict"},
 	"internal/token":     {},

@@ -13,7 +13,7 @@ import (
 func leftOut(use string) *cobra.Command {
 	c := command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is\nleft out.", "",
 		cobra.ArbitraryArgs, func(*cobra.Command, []string) error {
-			return strict.Errorf("", "this fleetctl was built as a verifier, without writing logs").
+			return strict.Errorf("", "this fleetctl is a verifier: writing logs is left out of it").
 				WithHint("use a build for Linux or macOS made with CGO_ENABLED=1")
 		})
 	c.DisableFlagParsing = true // whatever is asked for, the answer is the same

@@ -216,7 +216,6 @@ type passJSON struct {
 	Quorum   bool      `strict:"quorum"`
 	Alarms   int       `strict:"alarms"`
 	Standing int       `strict:"standing"`
-	Error    string    `strict:"error,optional"`
 }
 
 func (a *app) logMonitorCmd() *cobra.Command {

@@ -82,13 +82,16 @@ var arrows = map[string][]string{
 	"internal/sshsig/sshkey": {"internal/sshsig", "internal/keys", "internal/strict"},
 	// A device in software, for tests alone.
 	"internal/sshsig/sktest": {"internal/sshsig", "internal/keys", "internal/strict"},
+	// Rekor logs in memory, and the real ones that scripts/rekor runs: for tests alone.
+	"internal/testrekor":       {},
+	"internal/testrekor/front": {},
 }
 
 // leaves may be imported by whoever may import leaves.
 var leaves = []string{"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // doors are imported by commands alone, and by what runs fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/sshsig/sktest"}
+var doors = []string{"internal/hsm", "internal/ui", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest"}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog",

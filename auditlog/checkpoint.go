@@ -16,7 +16,10 @@ type Checkpoint struct {
 	Root       [32]byte // RFC 6962 root of the tree
 	Signatures []Signature
 
-	file string
+	// extension is the line below the root that Rekor v1 once signed, with its
+	// LF. No other reader of this package lets one in.
+	extension string
+	file      string
 }
 
 // ParseCheckpoint reads a checkpoint. A tree head without signatures, or with
@@ -79,7 +82,7 @@ func readHash(l *strict.Lines) (h [32]byte) {
 // Text is the exact text that log and witnesses sign: origin, size and root,
 // a line each.
 func (c *Checkpoint) Text() string {
-	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]))
+	return fmt.Sprintf("%s\n%d\n%s\n%s", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), c.extension)
 }
 
 // Marshal writes the checkpoint. What [ParseCheckpoint] read it gives back

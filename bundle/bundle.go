@@ -19,12 +19,20 @@ const MaxBundle = 1<<16 - 1
 // logged. One that ParseBundle gave is well-formed and agrees with itself;
 // only Verify says whether anyone signed it. Not to be written to.
 type Bundle struct {
-	KeySet            *KeySet // the artifact
+	KeySet            *KeySet // the artifact; nil where it is a notice
+	Notice            *Notice // the artifact, where ParseAny found one; else nil
 	Statements        []Signed
 	Countersignatures []Countersignature
 
 	file string
 	raw  []byte
+}
+
+func (b *Bundle) about() about {
+	if b.Notice != nil {
+		return b.Notice.about()
+	}
+	return b.KeySet.about()
 }
 
 type bundleFile struct {
@@ -47,20 +55,39 @@ type countersignatureFile struct {
 
 // ParseBundle reads a validation bundle of at most MaxBundle bytes and refuses
 // one that is malformed anywhere or contradicts itself, whoever signed that
-// part. It checks no signature. file names it in errors.
+// part. It checks no signature. file names it in errors. One whose artifact is
+// a retirement or a void brings no keys and is refused: ParseAny reads it.
 func ParseBundle(file string, data []byte) (*Bundle, error) {
+	return parseBundle(file, data, false)
+}
+
+// ParseAny is ParseBundle for callers that know what a retirement or a void
+// means: in the bundle of one, Notice is set and KeySet is nil.
+func ParseAny(file string, data []byte) (*Bundle, error) {
+	return parseBundle(file, data, true)
+}
+
+func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 	var f bundleFile
 	d, err := open(file, data, MaxBundle, BundleFormat, &f)
 	if err != nil {
 		return nil, err
 	}
 	b := &Bundle{file: file}
-	if b.KeySet, err = ParseKeySet(file+" artifact", f.Artifact); err != nil {
+	if format := formatOf(f.Artifact); format == RetirementFormat || format == VoidFormat {
+		if !notices {
+			return nil, strict.Errorf(file, "its artifact is a %q, which brings no keys; a bundle of a fleet's keys is wanted", format)
+		}
+		b.Notice, err = ParseNotice(file+" artifact", f.Artifact)
+	} else {
+		b.KeySet, err = ParseKeySet(file+" artifact", f.Artifact)
+	}
+	if err != nil {
 		return nil, err
 	}
 	b.Statements = d.statements(f.Statements, "statements")
 	for i, s := range b.Statements {
-		if err := isAbout(s.Statement, b.KeySet); err != nil {
+		if err := isAbout(s.Statement, b.about()); err != nil {
 			d.failf(d.at("statements", i), "statements[%d] %v", i, err)
 		}
 	}
@@ -72,13 +99,21 @@ func ParseBundle(file string, data []byte) (*Bundle, error) {
 	return b, nil
 }
 
+// Artifact is the artifact's exact bytes, be it a key set or a notice.
+func (b *Bundle) Artifact() []byte {
+	if b.Notice != nil {
+		return b.Notice.Raw()
+	}
+	return b.KeySet.Raw()
+}
+
 // Raw is the file as it was read: the log's leaf. Not to be written to.
 func (b *Bundle) Raw() []byte { return b.raw }
 
 // Assemble makes a bundle of an artifact's exact bytes, statements in any
 // order and countersignatures, and reads back what it wrote.
 func Assemble(artifact []byte, statements []Signed, countersignatures []Countersignature) (*Bundle, error) {
-	return ParseBundle("", encodeBundle(artifact, statements, countersignatures))
+	return ParseAny("", encodeBundle(artifact, statements, countersignatures))
 }
 
 func encodeBundle(artifact []byte, statements []Signed, countersignatures []Countersignature) []byte {
@@ -93,14 +128,14 @@ func encodeBundle(artifact []byte, statements []Signed, countersignatures []Coun
 }
 
 // isAbout says whether a statement is about this artifact.
-func isAbout(s *Statement, set *KeySet) error {
-	switch digest := set.Digest(); {
-	case s.Namespace != set.Namespace:
-		return fmt.Errorf("is about namespace %s, the artifact's is %s", s.Namespace, set.Namespace)
-	case s.Epoch != set.Epoch:
-		return fmt.Errorf("is about epoch %d, the artifact is epoch %d", s.Epoch, set.Epoch)
-	case s.Digest != digest:
-		return fmt.Errorf("is about digest %x, the artifact's is %x", s.Digest, digest)
+func isAbout(s *Statement, a about) error {
+	switch {
+	case s.Namespace != a.namespace:
+		return fmt.Errorf("is about namespace %s, the artifact's is %s", s.Namespace, a.namespace)
+	case s.Epoch != a.epoch:
+		return fmt.Errorf("is about epoch %d, the artifact is epoch %d", s.Epoch, a.epoch)
+	case s.Digest != a.digest:
+		return fmt.Errorf("is about digest %x, the artifact's is %x", s.Digest, a.digest)
 	}
 	return nil
 }

@@ -19,7 +19,8 @@ const MaxCore = 1<<16 - 1
 // approve SHA-256 of its exact bytes.
 type Core struct {
 	KeySet      *KeySet  // the artifact to be signed
-	Predecessor *KeySet  // the epoch before; nil at epoch 1
+	Predecessor *KeySet  // the epoch before; nil at epoch 1, and after a notice
+	Notice      *Notice  // the epoch before, where it was a void or another fleet's retirement
 	Previous    []Signed // third parties' own statements about the epoch before, verified; sorted by key
 	Plan        [32]byte // SHA-256 of the plan's file
 	Release     Head     // the release record
@@ -47,6 +48,8 @@ func (c *Core) encode() []byte {
 	f := coreFile{Format: CoreFormat, Artifact: c.KeySet.Raw(), Plan: c.Plan, Release: c.Release}
 	if c.Predecessor != nil {
 		f.Predecessor = c.Predecessor.Raw()
+	} else if c.Notice != nil {
+		f.Predecessor = c.Notice.Raw()
 	}
 	for _, s := range sorted(c.Previous) {
 		f.Previous = append(f.Previous, signedFile{s.Key, s.Statement.Raw()})
@@ -58,6 +61,12 @@ func (c *Core) encode() []byte {
 // the artifact names. predecessor is nil at epoch 1.
 func NewCore(set, predecessor *KeySet, previous []Signed, release Head) (*Core, error) {
 	c := &Core{KeySet: set, Predecessor: predecessor, Previous: previous, Plan: set.Ceremony.Plan, Release: release}
+	return ParseCore("", c.encode())
+}
+
+// NewCoreAfter is NewCore for a key set that follows a notice.
+func NewCoreAfter(set *KeySet, notice *Notice, previous []Signed, release Head) (*Core, error) {
+	c := &Core{KeySet: set, Notice: notice, Previous: previous, Plan: set.Ceremony.Plan, Release: release}
 	return ParseCore("", c.encode())
 }
 
@@ -75,12 +84,15 @@ func ParseCore(file string, data []byte) (*Core, error) {
 	if c.KeySet, err = ParseKeySet(file+" artifact", f.Artifact); err != nil {
 		return nil, err
 	}
-	if len(f.Predecessor) > 0 {
-		if c.Predecessor, err = ParseKeySet(file+" predecessor", f.Predecessor); err != nil {
-			return nil, err
-		}
+	if format := formatOf(f.Predecessor); format == VoidFormat || format == RetirementFormat {
+		c.Notice, err = ParseNotice(file+" predecessor", f.Predecessor)
+	} else if len(f.Predecessor) > 0 {
+		c.Predecessor, err = ParseKeySet(file+" predecessor", f.Predecessor)
 	}
-	if err := follows(c.KeySet, c.Predecessor); err != nil {
+	if err != nil {
+		return nil, err
+	}
+	if err := follows(c.KeySet, c.before()); err != nil {
 		d.failf(d.at("predecessor"), "predecessor %v", err)
 		return nil, d.errs
 	}
@@ -114,7 +126,7 @@ func (c *Core) Subject() [32]byte { return sha256.Sum256(c.raw) }
 
 // follows says whether set comes directly after pred, which is nil where there
 // is none.
-func follows(set, pred *KeySet) error {
+func follows(set *KeySet, pred *about) error {
 	switch {
 	case set.Epoch == 1 && pred != nil:
 		return fmt.Errorf("is given, but nothing comes before epoch 1")
@@ -123,22 +135,39 @@ func follows(set, pred *KeySet) error {
 	case pred == nil:
 		return fmt.Errorf("is empty, but the artifact is epoch %d", set.Epoch)
 	}
-	switch digest := pred.Digest(); {
-	case !bytes.Equal(digest[:], set.Previous):
-		return fmt.Errorf("has digest %x, but the artifact's previous is %x", digest, set.Previous)
-	case pred.Namespace != set.Namespace:
-		return fmt.Errorf("is of namespace %s, the artifact of %s", pred.Namespace, set.Namespace)
-	case pred.Epoch != set.Epoch-1:
-		return fmt.Errorf("is epoch %d, the artifact is epoch %d; it must be the one directly before", pred.Epoch, set.Epoch)
+	switch {
+	case !bytes.Equal(pred.digest[:], set.Previous):
+		return fmt.Errorf("has digest %x, but the artifact's previous is %x", pred.digest, set.Previous)
+	case pred.namespace != set.Namespace:
+		return fmt.Errorf("is of namespace %s, the artifact of %s", pred.namespace, set.Namespace)
+	case pred.epoch != set.Epoch-1:
+		return fmt.Errorf("is epoch %d, the artifact is epoch %d; it must be the one directly before", pred.epoch, set.Epoch)
+	case pred.retires && pred.fleet == set.Fleet:
+		return fmt.Errorf("retires the fleet %s, which the artifact brings back", set.Fleet)
 	}
 	return nil
 }
 
+// before is the artifact of the epoch before; nil at epoch 1.
+func (c *Core) before() *about {
+	var a about
+	switch {
+	case c.Predecessor != nil:
+		a = c.Predecessor.about()
+	case c.Notice != nil:
+		a = c.Notice.about()
+	default:
+		return nil
+	}
+	return &a
+}
+
 func (c *Core) checkPrevious(s Signed) error {
-	if c.Predecessor == nil {
+	before := c.before()
+	if before == nil {
 		return fmt.Errorf("is given, but nothing comes before epoch 1")
 	}
-	if err := isAbout(s.Statement, c.Predecessor); err != nil {
+	if err := isAbout(s.Statement, *before); err != nil {
 		return err
 	}
 	return s.Statement.Verify(s.Key)

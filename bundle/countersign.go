@@ -38,9 +38,12 @@ type Signed struct {
 // that each end with LF, one "signer" line per statement in the bundle's
 // order, whatever order they are given in.
 func CountersignText(set *KeySet, statements []Signed) []byte {
-	digest := set.Digest()
+	return countersignText(set.about(), statements)
+}
+
+func countersignText(a about, statements []Signed) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "fleetctl countersignature v1\n%s\n%s\n%d\n%s\n", set.Mode, set.Namespace, set.Epoch, hex.EncodeToString(digest[:]))
+	fmt.Fprintf(&b, "fleetctl countersignature v1\n%s\n%s\n%d\n%s\n", a.mode, a.namespace, a.epoch, hex.EncodeToString(a.digest[:]))
 	for _, s := range sorted(statements) {
 		fmt.Fprintf(&b, "signer %s %s\n", base64.StdEncoding.EncodeToString(s.Key[:]), base64.StdEncoding.EncodeToString(s.Statement.Signature[:]))
 	}
@@ -50,11 +53,20 @@ func CountersignText(set *KeySet, statements []Signed) []byte {
 // CountersignMessage is what a countersignature of the given form is over, and
 // so what officers release and the operator's HSM signs.
 func CountersignMessage(form string, set *KeySet, statements []Signed) ([]byte, error) {
+	return countersignMessage(form, set.about(), statements)
+}
+
+// CountersignNotice is CountersignMessage for a retirement or a void.
+func CountersignNotice(form string, n *Notice, statements []Signed) ([]byte, error) {
+	return countersignMessage(form, n.about(), statements)
+}
+
+func countersignMessage(form string, a about, statements []Signed) ([]byte, error) {
 	switch {
 	case len(statements) == 0:
 		return nil, fmt.Errorf("there is no statement to countersign")
 	case form == FormBound:
-		return CountersignText(set, statements), nil
+		return countersignText(a, statements), nil
 	case form != FormSignature:
 		return nil, fmt.Errorf("the countersignature's form is %q; %s and %s are allowed", form, FormBound, FormSignature)
 	case len(statements) != 1:

@@ -21,7 +21,10 @@ type DeviceState struct {
 	Retired bool     // a retirement of the fleet was seen: nothing of it is taken any more
 }
 
-// Accepted is a bundle that a device may use.
+// Accepted is a bundle that a device may believe. Only where Bundle.KeySet is
+// set does it bring keys: a retirement says from when on those it has are not
+// to be used (Bundle.Notice.Effective), a void that those of the epoch before
+// never came into force.
 type Accepted struct {
 	Bundle    *Bundle
 	Signers   *Result
@@ -43,7 +46,7 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state Devic
 	if log == nil {
 		return nil, fmt.Errorf("%w: no log is pinned", ErrTrust)
 	}
-	b, err := ParseBundle(file, bundle)
+	b, err := ParseAny(file, bundle)
 	if err != nil {
 		return nil, err
 	}
@@ -71,29 +74,33 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state Devic
 	if err != nil {
 		return nil, err
 	}
-	if err := state.admits(file, b.KeySet); err != nil {
+	about := b.about()
+	if err := state.admits(file, about); err != nil {
 		return nil, err
 	}
 	return &Accepted{
 		Bundle: b, Signers: signers, Inclusion: in, Age: age,
-		State:        DeviceState{Fleet: b.KeySet.Fleet, Epoch: b.KeySet.Epoch, Digest: b.KeySet.Digest()},
+		State: DeviceState{
+			Fleet: about.fleet, Epoch: about.epoch, Digest: about.digest,
+			Retired: about.retires,
+		},
 		FirstContact: state == DeviceState{},
 	}, nil
 }
 
 // admits is the rule against going back, per fleet.
-func (s DeviceState) admits(file string, set *KeySet) error {
+func (s DeviceState) admits(file string, a about) error {
 	switch {
 	case s == DeviceState{}:
 		return nil
-	case set.Fleet != s.Fleet:
-		return strict.Errorf(file, "is of fleet %s, this device's is %s", set.Fleet, s.Fleet)
-	case s.Retired:
-		return strict.Errorf(file, "is of fleet %s, which was retired", set.Fleet)
-	case set.Epoch < s.Epoch:
-		return strict.Errorf(file, "is epoch %d of fleet %s; epoch %d was seen already", set.Epoch, set.Fleet, s.Epoch)
-	case set.Epoch == s.Epoch && set.Digest() != s.Digest:
-		return strict.Errorf(file, "is a second artifact for epoch %d of fleet %s: the signers equivocate", set.Epoch, set.Fleet).
+	case a.fleet != s.Fleet:
+		return strict.Errorf(file, "is of fleet %s, this device's is %s", a.fleet, s.Fleet)
+	case s.Retired && !(a.retires && a.epoch == s.Epoch): // the retirement itself may come again
+		return strict.Errorf(file, "is of fleet %s, which was retired", a.fleet)
+	case a.epoch < s.Epoch:
+		return strict.Errorf(file, "is epoch %d of fleet %s; epoch %d was seen already", a.epoch, a.fleet, s.Epoch)
+	case a.epoch == s.Epoch && a.digest != s.Digest:
+		return strict.Errorf(file, "is a second artifact for epoch %d of fleet %s: the signers equivocate", a.epoch, a.fleet).
 			WithHint("Keep both bundles: together they are the proof.")
 	}
 	return nil

@@ -64,7 +64,7 @@ func (r *Response) check(core *Core, key [32]byte) error {
 	if r.Key != key {
 		return fmt.Errorf("has key %s, but %s is pinned", keyText(r.Key[:]), keyText(key[:]))
 	}
-	if err := isAbout(r.Statement, core.KeySet); err != nil {
+	if err := isAbout(r.Statement, core.KeySet.about()); err != nil {
 		return err
 	}
 	for _, before := range core.Previous {

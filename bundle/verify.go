@@ -63,13 +63,14 @@ func (b *Bundle) Verify(trust *Trust, now, witnessed time.Time) (*Result, error)
 	if err := trust.usable(); err != nil {
 		return nil, err
 	}
-	if b.KeySet.Mode != trust.Mode {
+	a := b.about()
+	if a.mode != trust.Mode {
 		return nil, strict.Errorf(b.file, "is a %s bundle (fleet %s, namespace %s); a %s one is wanted",
-			b.KeySet.Mode, b.KeySet.Fleet, b.KeySet.Namespace, trust.Mode).
+			a.mode, a.fleet, a.namespace, trust.Mode).
 			WithHint("A rehearsal has a policy of its own; neither policy takes what belongs to the other.")
 	}
-	if b.KeySet.Namespace != trust.Namespace {
-		return nil, strict.Errorf(b.file, "is of namespace %s; %s is pinned", b.KeySet.Namespace, trust.Namespace)
+	if a.namespace != trust.Namespace {
+		return nil, strict.Errorf(b.file, "is of namespace %s; %s is pinned", a.namespace, trust.Namespace)
 	}
 	res := new(Result)
 	count := func(list *[]Signer, w keys.Window, s Signer) {
@@ -110,7 +111,7 @@ func (b *Bundle) checkCountersignature(c Countersignature, o *Operator) error {
 	if c.Form != o.Form {
 		return fmt.Errorf("has form %s; %s is pinned", c.Form, o.Form)
 	}
-	msg, err := CountersignMessage(c.Form, b.KeySet, b.Statements)
+	msg, err := countersignMessage(c.Form, b.about(), b.Statements)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type Account struct {
 	Responses  []*Response
 	Counter    *Countersignature
 	LogProof   *LogProof
+	Lockdowns  []*Lockdown
 	Exceptions []*Exception
 	Adjourned  bool
 	Abort      *Abort
@@ -115,6 +116,8 @@ func (a *Account) Apply(r *Record) error {
 	switch {
 	case a.Ended():
 		return fmt.Errorf("the ceremony ended with record %d", a.N)
+	case r.Withheld() && !kinds[r.Kind].restricted:
+		return fmt.Errorf("it is withheld, and only restricted kinds may be")
 	case r.N != a.N+1 || r.Prev != a.Head:
 		return fmt.Errorf("it does not follow record %d", a.N)
 	case r.Time.Before(a.Time):
@@ -296,11 +299,13 @@ func (a *Account) take(r *Record) error {
 	case *Request:
 		a.Request = c
 	case *Response:
-		return a.takeResponse(c)
+		return a.takeResponse(c, r)
 	case *Countersignature:
 		return a.takeCountersignature(c)
 	case *LogProof:
 		return a.takeLogProof(c)
+	case *Lockdown:
+		return a.takeLockdown(c)
 	case *Exception:
 		return a.takeException(c)
 	case *Adjourn:

@@ -150,7 +150,7 @@ func (a *Account) takeAttributes(c *Attributes) error {
 		return err
 	}
 	a.key.Attributes = c
-	if err := judgeAttributes(a.Plan.Role(a.key.Role), c); err != nil {
+	if err := judgeAttributes(a.Plan.Role(a.key.Role), a.key.Intent.ID, c); err != nil {
 		a.fail("%s %s: %v", a.key.HSM, a.key.Role, err)
 	}
 	return nil

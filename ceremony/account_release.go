@@ -25,10 +25,13 @@ func (a *Account) takeRelease(c *Release, r *Record) error {
 	return nil
 }
 
-func (a *Account) takeResponse(c *Response) error {
+func (a *Account) takeResponse(c *Response, r *Record) error {
 	s, err := a.CheckStatement(c.Key, c.Statement)
 	if err != nil {
 		return err
+	}
+	if t := s.Statement.Time(); t.After(r.Time.Add(clockTolerance)) {
+		return fmt.Errorf("it was signed at %s, which is yet to come", t.Format(time.RFC3339))
 	}
 	a.Responses, a.answers = append(a.Responses, c), append(a.answers, *s)
 	return nil

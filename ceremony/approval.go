@@ -151,12 +151,16 @@ func (s *Signoff) Namespace() string { return SignNamespace(NamespaceSignoff, s.
 
 // Text is what is signed.
 func (s *Signoff) Text() []byte {
-	verdict := s.Verdict
-	if s.Verdict == AgreeWithExceptions {
-		verdict += " " + strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Exceptions), " ", ","), "[]")
-	}
 	return fmt.Appendf(nil, "%s\nstage %s\n%s\n%s\nplan %x\nhead %x %d\nartifact %x\nrole %s\nverdict %s\n",
-		signoffFormat, s.Stage, s.Mode, s.Ceremony, s.Plan, s.Head.Hash, s.Head.N, s.Artifact, s.Role, verdict)
+		signoffFormat, s.Stage, s.Mode, s.Ceremony, s.Plan, s.Head.Hash, s.Head.N, s.Artifact, s.Role, s.verdict())
+}
+
+// verdict is the verdict with the numbers of the exceptions agreed to.
+func (s *Signoff) verdict() string {
+	if s.Verdict != AgreeWithExceptions {
+		return s.Verdict
+	}
+	return s.Verdict + " " + strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Exceptions), " ", ","), "[]")
 }
 
 // ParseSignoff reads a sign-off's text.

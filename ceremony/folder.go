@@ -71,13 +71,7 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if err != nil {
 		return nil, err
 	}
-	var pred *bundle.KeySet
-	if predecessor != nil {
-		if pred, err = bundle.ParseKeySet("predecessor", predecessor); err != nil {
-			return nil, err
-		}
-	}
-	core, err := bundle.NewCore(artifact, pred, previous, bundle.Head{Hash: a.ReleaseHash, N: uint64(a.ReleaseN)})
+	core, err := newCore(artifact, predecessor, previous, bundle.Head{Hash: a.ReleaseHash, N: uint64(a.ReleaseN)})
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +116,21 @@ func (j *Journal) requestAgain() (*bundle.Request, error) {
 		return nil, strict.Errorf(path, "is not the request that the transcript tells of")
 	}
 	return r, nil
+}
+
+// newCore takes the predecessor's exact bytes: a key set, or a notice.
+func newCore(artifact *bundle.KeySet, predecessor []byte, previous []bundle.Signed, release bundle.Head) (*bundle.Core, error) {
+	if predecessor == nil {
+		return bundle.NewCore(artifact, nil, previous, release)
+	}
+	if n, err := bundle.ParseNotice("predecessor", predecessor); err == nil {
+		return bundle.NewCoreAfter(artifact, n, previous, release)
+	}
+	before, err := bundle.ParseKeySet("predecessor", predecessor)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.NewCore(artifact, before, previous, release)
 }
 
 // requestFiles are what a third party checks before it signs: the plan, the

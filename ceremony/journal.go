@@ -105,17 +105,24 @@ func lock(dir string) (func(), error) {
 	return unlock, err
 }
 
-// ReadFolder replays the ceremony in a folder without changing anything.
-func ReadFolder(dir string) (*Account, error) {
+// ReadRecords is ReadFolder with the records themselves. Like it, it takes no
+// transcript that is cut off.
+func ReadRecords(dir string) (*Account, *Transcript, error) {
 	account, t, err := replayFolder(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(t.Torn) > 0 {
-		return nil, strict.At(filepath.Join(dir, TranscriptFile), account.N+1, "is cut off after record %d: %d bytes of a record that was never finished", account.N, len(t.Torn)).
+		return nil, nil, strict.At(filepath.Join(dir, TranscriptFile), account.N+1, "is cut off after record %d: %d bytes of a record that was never finished", account.N, len(t.Torn)).
 			WithHint("go on with\nfleetctl ceremony resume %s --site SITE", dir)
 	}
-	return account, nil
+	return account, t, nil
+}
+
+// ReadFolder replays the ceremony in a folder without changing anything.
+func ReadFolder(dir string) (*Account, error) {
+	account, _, err := ReadRecords(dir)
+	return account, err
 }
 
 // ReadWhole is ReadFolder up to the last whole record, whatever stands after it.

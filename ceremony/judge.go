@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,10 +12,22 @@ import (
 // judgeAttributes holds a key's attributes against its role's policy. One that
 // is required and can't be read fails; one that is only wanted where supported
 // may be unreadable, but never readable and wrong.
-func judgeAttributes(role *Role, c *Attributes) error {
+func judgeAttributes(role *Role, id []byte, c *Attributes) error {
 	for _, r := range slices.Concat(c.Private, c.Public) {
 		if r.Value != "" && r.Code != "" {
 			return fmt.Errorf("%s has a value and a return code", r.Name)
+		}
+	}
+	for _, half := range []struct {
+		name string
+		list []Attribute
+	}{{"private", c.Private}, {"public", c.Public}} {
+		r, err := reading(half.list, "ID")
+		if err != nil {
+			return err
+		}
+		if r == nil || r.Value != hex.EncodeToString(id) {
+			return fmt.Errorf("the %s half was read back without the CKA_ID of the intent", half.name)
 		}
 	}
 	for _, e := range role.Expect() {

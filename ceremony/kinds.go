@@ -30,6 +30,7 @@ const (
 	KindResponse         Kind = "response"
 	KindCountersignature Kind = "countersignature"
 	KindLogProof         Kind = "log-proof"
+	KindLockdown         Kind = "lockdown"
 	KindException        Kind = "exception"
 	KindAdjourn          Kind = "adjourn"
 	KindReconvene        Kind = "reconvene"
@@ -62,6 +63,7 @@ var kinds = map[Kind]kindInfo{
 	KindResponse:         {make: func() any { return new(Response) }},
 	KindCountersignature: {make: func() any { return new(Countersignature) }},
 	KindLogProof:         {make: func() any { return new(LogProof) }},
+	KindLockdown:         {make: func() any { return new(Lockdown) }},
 	KindException:        {make: func() any { return new(Exception) }},
 	KindAdjourn:          {make: func() any { return new(Adjourn) }},
 	KindReconvene:        {make: func() any { return new(Reconvene) }},
@@ -278,6 +280,17 @@ type Countersignature struct {
 type LogProof struct {
 	Bundle [32]byte `strict:"bundle,hex"`
 	Proof  [32]byte `strict:"proof,hex"`
+}
+
+// Lockdown is one entry of the plan's list done: what was read off media, cards
+// and bags, or the code by which a token refused a login.
+type Lockdown struct {
+	Number    int    `strict:"number"` // of the entry, from 1
+	Text      string `strict:"text"`   // the entry, as planned
+	Reading   string `strict:"reading,optional"`
+	Code      string `strict:"code,optional"`
+	By        string `strict:"by"`
+	Confirmed string `strict:"confirmed"`
 }
 
 // Exception is something that went otherwise than planned and that m officers

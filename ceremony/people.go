@@ -65,10 +65,20 @@ func (p *People) verify(file string, s Signing, namespace string) (v Voice, ok b
 
 // PlanApprovals says which officers approved exactly these plan bytes.
 func (p *People) PlanApprovals(plan *Plan, signatures []Signing) ([]string, error) {
+	signatures = slices.Clone(signatures)
+	for i := range signatures {
+		signatures[i].Name = PlanApprovalsDir + "/" + signatures[i].Name
+	}
+	return p.FileApprovals(plan.Raw(), SignNamespace(NamespacePlan, plan.Mode), signatures)
+}
+
+// FileApprovals says which officers signed exactly these bytes of a file, in
+// an SSHSIG namespace. The signings' texts are not looked at.
+func (p *People) FileApprovals(text []byte, namespace string, signatures []Signing) ([]string, error) {
 	var officers []string
 	for _, s := range signatures {
-		s.Text = plan.Raw()
-		v, ok, err := p.verify("plan-approvals/"+s.Name, s, SignNamespace(NamespacePlan, plan.Mode))
+		s.Text = text
+		v, ok, err := p.verify(s.Name, s, namespace)
 		if err != nil {
 			return nil, err
 		}
@@ -111,6 +121,13 @@ type Verdicts struct {
 	Officers, Witnesses, Auditors []string
 	Against                       []string // who does not agree
 	Exceptions                    bool     // somebody agreed with exceptions
+	Said                          []Said   // every verdict that counts, as it was signed
+}
+
+// Said is what one person signed of a stage.
+type Said struct {
+	Voice
+	Verdict string // agree, agree-with-exceptions 2,5, do-not-agree
 }
 
 // Signoffs says who signed a stage off.
@@ -142,6 +159,7 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 				return nil, strict.Errorf(file, "%s agrees with exception %d, and there is none", who.Name, n)
 			}
 		}
+		v.Said = append(v.Said, Said{who, o.verdict()})
 		if o.Verdict == DoNotAgree {
 			v.Against = append(v.Against, who.Name)
 		}

@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -51,7 +52,9 @@ func (c *planChecker) check() {
 	c.people()
 	c.signers()
 	c.log()
+	c.lockdown()
 	if len(*c.faults) == 0 {
+		c.order()
 		c.size()
 	}
 }
@@ -245,6 +248,40 @@ func (c *planChecker) log() {
 	}
 	if _, err := auditlog.ParsePolicy("log_policy", []byte(c.plan.LogPolicy)); err != nil {
 		c.failf(c.line("log_policy"), "it is a tlog-policy as C2SP has it: lines log, witness, group, quorum", "%v", err)
+	}
+}
+
+// maxLockdown bounds an entry of lockdown: it is read aloud and printed.
+const maxLockdown = 300
+
+func (c *planChecker) lockdown() {
+	for i, text := range c.plan.Lockdown {
+		at := c.line("lockdown", i)
+		switch {
+		case strings.TrimSpace(text) != text || text == "" || strings.ContainsFunc(text, unicode.IsControl):
+			c.failf(at, "say what is to be done, and what is read off", "lockdown entry %d is empty, or has space or control characters around or within it", i+1)
+		case len(text) > maxLockdown:
+			c.failf(at, "make several entries of it", "lockdown entry %d has %d bytes, %d are allowed", i+1, len(text), maxLockdown)
+		}
+		if hsm, ok := loginRefused(text); ok && c.plan.HSM(hsm) == nil {
+			c.failf(at, "it is login-refused HSM, with the name of one of the plan's HSMs", "lockdown entry %d: hsm %q is not in the plan", i+1, hsm)
+		}
+	}
+}
+
+// order goes through the steps as the room would: each must find what it needs
+// done by one before it.
+func (c *planChecker) order() {
+	given := map[string]bool{}
+	for i, s := range c.plan.Steps() {
+		for _, need := range c.plan.needs(s) {
+			if !given[need] {
+				c.failf(c.root.Line, "", "step %d (%s) can't be done: %s, and no step before it sees to that", i+1, s.describe(), "it needs that "+need)
+			}
+		}
+		for _, fact := range c.plan.gives(s) {
+			given[fact] = true
+		}
 	}
 }
 

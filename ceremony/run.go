@@ -210,7 +210,9 @@ func (r *runner) goOn(ctx context.Context) error {
 		}
 		r.Observer.Step(r.plan, a.StepNumber(), len(a.Steps), s)
 		if err := r.do(ctx, s); err != nil {
-			if a.Fault != "" {
+			// What can't be recorded isn't done: with a journal that can't be
+			// written, keys would be destroyed and nobody told.
+			if a.Fault != "" && r.journal.broken == nil {
 				return r.abort(ctx, s, err, 0)
 			}
 			return err

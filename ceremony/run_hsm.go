@@ -98,7 +98,7 @@ func (r *runner) generate(ctx context.Context, s Step) error {
 	if err == nil {
 		err = r.doubt(ctx, s, n, role.Algorithm, id)
 	}
-	if err != nil && r.journal.account.Fault != "" {
+	if err != nil && r.journal.account.Fault != "" && r.journal.broken == nil {
 		return r.destroy(t, n, id, err)
 	}
 	return err

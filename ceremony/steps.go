@@ -17,15 +17,18 @@ const (
 	ActResponse    Act = "response"
 	ActCountersign Act = "countersign"
 	ActLog         Act = "log"
+	ActLockdown    Act = "lock down"
 	ActClose       Act = "close"
 )
 
 // Step is one act and the records it leaves, in this order. The engine walks
-// the steps, and a transcript is judged against the same list.
+// the steps, a transcript is judged against the same list, and the printed
+// script is a rendering of it: see [Plan.Script].
 type Step struct {
 	Act    Act
 	HSM    string
 	Role   string
+	Item   int // which third party's answer, or which entry of lockdown, from 1
 	Leaves []Kind
 }
 
@@ -51,13 +54,17 @@ func (p *Plan) Steps() []Step {
 		Step{Act: ActFleetCheck, Leaves: []Kind{KindFleetCheck, KindChallenge}},
 		Step{Act: ActRelease, Leaves: []Kind{KindRelease}},
 		Step{Act: ActRequest, Leaves: []Kind{KindRequest}})
-	for range p.ThirdParties {
-		steps = append(steps, Step{Act: ActResponse, Leaves: []Kind{KindResponse}})
+	for i := range p.ThirdParties {
+		steps = append(steps, Step{Act: ActResponse, Item: i + 1, Leaves: []Kind{KindResponse}})
 	}
-	return append(steps,
+	steps = append(steps,
 		Step{Act: ActCountersign, Leaves: []Kind{KindCountersignature}},
-		Step{Act: ActLog, Leaves: []Kind{KindLogProof}},
-		Step{Act: ActClose, Leaves: []Kind{KindClose}})
+		Step{Act: ActLog, Leaves: []Kind{KindLogProof}})
+	for i, text := range p.Lockdown {
+		hsm, _ := loginRefused(text)
+		steps = append(steps, Step{Act: ActLockdown, HSM: hsm, Item: i + 1, Leaves: []Kind{KindLockdown}})
+	}
+	return append(steps, Step{Act: ActClose, Leaves: []Kind{KindClose}})
 }
 
 // label says to whoever looks into the token which key this is; a rehearsal's

@@ -20,6 +20,7 @@ has() {
     libc6-dev) [[ -e /usr/include/stdlib.h ]] ;;
     libnss3) compgen -G '/usr/lib/*/libsoftokn3.so' || compgen -G '/usr/lib/*/nss/libsoftokn3.so' || compgen -G '/usr/lib64/libsoftokn3.so' ;;
     openssh-client) command -v ssh-keygen ;;
+    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
     softhsm2) [[ -e /usr/lib/softhsm/libsofthsm2.so ]] ;;
     time) [[ -x /usr/bin/time ]] ;;
     *) command -v "$1" ;;
@@ -30,11 +31,13 @@ has() {
 what() {
   case $1 in
     ca-certificates) echo "Go fetches modules over TLS" ;;
+    curl) echo "asks servers whether they are up" ;;
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;
     libnss3) echo "a second PKCS#11 module for the tests" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;
     openssl) echo "a second opinion on signatures" ;;
+    postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;
     softhsm2) echo "HSMs in software" ;;
     time) echo "measures memory of a process" ;;
     *) echo "" ;;

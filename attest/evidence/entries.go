@@ -258,3 +258,6 @@ func (e *Entries) Restore(state string) error {
 	}
 	return nil
 }
+
+// Faults are those that the entry has by itself.
+func (x *Entry) Faults() []Fault { return slices.Clone(x.faults) }

@@ -20,6 +20,7 @@ import (
 const (
 	ManifestFile = "MANIFEST"
 	PageFile     = "index.html"
+	RekorFile    = ceremony.BundleFile + ".rekor.json" // may be there
 )
 
 // Limits of a package, in bytes and files: what a verifier reads before it
@@ -49,7 +50,7 @@ func (f Files) Size() int {
 // single are the paths that a package may have once; below these folders it
 // may have any number.
 var (
-	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, PageFile, ManifestFile}
+	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, RekorFile, PageFile, ManifestFile}
 	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", closeSignoffs}
 )
 

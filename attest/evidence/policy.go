@@ -28,6 +28,7 @@ type Policy struct {
 	File       string
 	Demands    []Demand // in the order of reports
 	Log        *auditlog.Policy
+	Rekor      *RekorPins // nil where no Rekor log is pinned
 
 	threshold int
 	people    []pinnedPerson
@@ -56,6 +57,7 @@ type policyFile struct {
 	Operators    []pinnedOperator `strict:"operators,optional"`
 	LogPolicy    string           `strict:"log_policy,optional"`
 	LogConfirmed string           `strict:"log_confirmed,optional"`
+	Rekor        *pinnedRekor     `strict:"rekor,optional"`
 	Claims       *strict.Node     `strict:"claims"`
 }
 

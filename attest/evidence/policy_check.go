@@ -60,6 +60,7 @@ func (c *policyChecker) check() {
 	c.parties()
 	c.operators()
 	c.log()
+	c.rekor()
 	c.claims()
 }
 
@@ -212,6 +213,10 @@ func (c *policyChecker) pinnedFor(f strict.Field) {
 	case ClaimIncluded, ClaimWitnessed, ClaimLogged:
 		if c.f.LogPolicy == "" {
 			c.failf(f.Line, "claim %s is demanded, but log_policy pins no log", f.Name)
+		}
+	case ClaimRekor:
+		if c.f.Rekor == nil {
+			c.failf(f.Line, "claim %s is demanded, but rekor pins no log", f.Name)
 		}
 	case ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff:
 		if len(c.f.People) == 0 {

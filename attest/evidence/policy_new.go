@@ -31,14 +31,21 @@ type policyDraft struct {
 // use: until each key is confirmed from another channel (confirmed says how),
 // every report calls the policy unpinned.
 //
+// Rekor is not a plan's to name: whoever uses it pins its log and submitters
+// under rekor: and adds the claim.
+//
 // A rehearsal's policy demands what this version can show with the files of the
 // ceremony's folder and no witnesses. A production
 // policy demands everything, so that nothing passes for proven that isn't.
+// Neither demands a lock-down where the plan has none.
 func NewPolicy(p *ceremony.Plan, confirmed string) ([]byte, error) {
 	d := &policyDraft{Plan: p, Confirmed: confirmed}
 	for _, c := range claimInfos {
 		switch {
-		case p.Mode == ceremony.Production && c.name != ClaimRekor:
+		case c.name == ClaimRekor:
+		case c.name == ClaimLockdown && len(p.Lockdown) == 0:
+			// What isn't planned leaves no record that could be demanded.
+		case p.Mode == ceremony.Production:
 			d.Demands = append(d.Demands, Demand{c.name, c.best})
 		case p.Mode == ceremony.Rehearsal && c.built && c.name != ClaimWitnessed && c.name != ClaimLogged:
 			d.Demands = append(d.Demands, Demand{c.name, c.best})

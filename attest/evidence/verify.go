@@ -13,8 +13,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Input is what is to be verified: a file's bytes, or a folder's files. Plan
-// and Proof are what lies beside a file that doesn't carry them.
+// Input is what is to be verified: a file's bytes, or a folder's files. Plan,
+// Proof and Rekor are what lies beside a file that doesn't carry them.
 type Input struct {
 	File   string // its name, for the report
 	Data   []byte
@@ -22,6 +22,7 @@ type Input struct {
 	Plan   []byte // for a transcript
 	Proof  []byte // for a bundle
 	Logged []byte // for a package: the proof that its close head is logged
+	Rekor  []byte // for a bundle
 }
 
 // Question narrows what is asked.

@@ -18,12 +18,12 @@ func (v *verifier) bundleFile(in Input) {
 		v.fault(in.File, err)
 		return
 	}
-	v.bundle(in.File, b, in.Proof)
+	v.bundle(in.File, b, in.Proof, in.Rekor)
 }
 
-// bundle grades everything a bundle and its proof show, and says whether a
+// bundle grades everything a bundle, its proof and its Rekor entry show, and says whether a
 // pinned third party signed the artifact in it.
-func (v *verifier) bundle(file string, b *bundle.Bundle, proof []byte) (signed bool) {
+func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) (signed bool) {
 	set := b.KeySet
 	v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = set.Mode, set.Fleet, set.Namespace, set.Epoch
 	if !v.mode(file, set.Mode, set.Namespace) {
@@ -31,6 +31,7 @@ func (v *verifier) bundle(file string, b *bundle.Bundle, proof []byte) (signed b
 	}
 	witnessed := v.proof(file, b.Raw(), proof)
 	v.witnessed = witnessed
+	v.rekor(file, b.Raw(), rekor)
 	if len(v.policy.operators) == 0 {
 		v.lack(ClaimCountersigned, v.policy.File, "", "the policy pins no operator")
 		v.lack(ClaimStatement, v.policy.File, "", "the policy pins no operator, so it can't judge bundles")

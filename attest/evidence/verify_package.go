@@ -28,7 +28,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	} else if b, err := bundle.ParseBundle(ceremony.BundleFile, data); err != nil {
 		v.fault(ceremony.BundleFile, err)
 	} else {
-		signed = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile])
+		signed = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile], files[RekorFile])
 	}
 	a := v.replay(files[ceremony.PlanFile], files[ceremony.TranscriptFile])
 	if a == nil {
@@ -41,6 +41,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.bound(files, a)
 	v.logged(in.File, a, in.Logged)
 	v.keyClaims(a, signed && v.clean())
+	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
 		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)
 	}

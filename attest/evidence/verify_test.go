@@ -44,13 +44,17 @@ func narrowed(t *testing.T, policy []byte, old, new string) *evidence.Policy {
 
 func TestWhatIsNotShownIsNeverPassed(t *testing.T) {
 	w := newWorld(t, testfleet.New)
-	for _, name := range []string{"plan.approved", "key.attested", "signoffs.release", "signoffs.close", "rekor.included", "log.witnessed", "lockdown", "evidence.bound", "evidence.logged"} {
+	for _, name := range []string{"plan.approved", "key.attested", "signoffs.release", "signoffs.close", "log.witnessed", "lockdown", "evidence.bound", "evidence.logged"} {
 		r := must(w.verify(w.good.Archive))
 		if c := r.Claim(name); c.Grade != evidence.NotShown {
 			continue // built by now
 		}
-		p := narrowed(t, w.good.Policy, "  mode: proven\n", fmt.Sprintf("  mode: proven\n  %s: attested\n", name))
-		r, err := evidence.Verify(evidence.Input{File: "f", Data: w.good.Archive}, p, evidence.Question{Now: w.now})
+		text := strings.Replace(string(w.good.Policy), "  mode: proven\n", fmt.Sprintf("  mode: proven\n  %s: attested\n", name), 1)
+		p, err := evidence.ParsePolicy("policy.yaml", []byte(text))
+		if err != nil && strings.Contains(err.Error(), "is demanded, but") {
+			continue // what nothing pinned could show can't even be demanded
+		}
+		r, err = evidence.Verify(evidence.Input{File: "f", Data: w.good.Archive}, p, evidence.Question{Now: w.now})
 		if err != nil || r.Verified || !r.Claim(name).Short() || r.Shown != r.Demanded-1 {
 			t.Errorf("%s: %v, verified %v, %d of %d", name, err, r.Verified, r.Shown, r.Demanded)
 		}

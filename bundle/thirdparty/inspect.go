@@ -15,6 +15,8 @@ type Inspection struct {
 	Party   *ceremony.ThirdParty
 	Delta   *bundle.Delta // nil at epoch 1
 	Again   bool          // the ledger has the answer to this very request
+
+	policy *Policy
 }
 
 // Inspect checks a request against the policy, the ledger and the evidence in
@@ -22,7 +24,7 @@ type Inspection struct {
 // gives this artifact, byte for byte.
 func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection, error) {
 	set := r.Core.KeySet
-	if err := p.allows(file, set); err != nil {
+	if err := p.Allows(file, set); err != nil {
 		return nil, err
 	}
 	account, err := replay(file, r)
@@ -32,7 +34,7 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err := voices(r, p, account); err != nil {
 		return nil, err
 	}
-	in := &Inspection{Request: r, Account: account}
+	in := &Inspection{Request: r, Account: account, policy: p}
 	for i := range account.Plan.ThirdParties {
 		if account.Plan.ThirdParties[i].Key == l.Key() {
 			in.Party = &account.Plan.ThirdParties[i]
@@ -41,13 +43,29 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if in.Party == nil {
 		return nil, strict.Errorf(file, "its plan does not name the ledger's key as a third party")
 	}
-	if in.Again, err = l.check(file, r.Core); err != nil {
+	if err := l.Meet(r.Core.Previous); err != nil {
+		return nil, err
+	}
+	if in.Again, err = l.check(wantCore(file, r.Core)); err != nil {
 		return nil, err
 	}
 	if r.Core.Predecessor != nil {
 		in.Delta = bundle.Diff(r.Core.Predecessor, set)
 	}
 	return in, nil
+}
+
+// InspectCore checks of a request what its core alone can show: policy and
+// ledger. It is not enough to sign.
+func InspectCore(file string, c *bundle.Core, p *Policy, l *Ledger) error {
+	if err := p.Allows(file, c.KeySet); err != nil {
+		return err
+	}
+	if err := l.Meet(c.Previous); err != nil {
+		return err
+	}
+	_, err := l.check(wantCore(file, c))
+	return err
 }
 
 func replay(file string, r *bundle.Request) (*ceremony.Account, error) {

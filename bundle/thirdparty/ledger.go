@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"sync"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/durable"
@@ -21,19 +23,27 @@ const maxEntry = 16 << 10
 // promises that no operator can check for itself: an epoch is signed once, a
 // digest never recurs, time never goes back.
 type Ledger struct {
+	// Torn is how many bytes of a last line without its end there were: a
+	// power failure, and a signature that never left. They are kept in TornAt.
+	Torn   int
+	TornAt string
+
 	path    string
 	key     [32]byte
-	unlock  func()
+	unlock  func() // nil of one that is only read
+	mu      sync.Mutex
 	head    [32]byte
 	entries []entry
 	broken  error
+	// lacksEnd says that the last entry is whole but for its line end.
+	lacksEnd bool
 }
 
 // entry is one line. Its statement carries namespace, epoch, digest and time.
 type entry struct {
 	N         int      `strict:"n"`
 	Prev      [32]byte `strict:"prev,hex"`
-	Core      [32]byte `strict:"core,hex"` // SHA-256 of the request's core
+	Core      [32]byte `strict:"core,hex"` // SHA-256 of what was asked: a request's core, or a notice
 	Statement []byte   `strict:"statement,base64"`
 
 	statement *bundle.Statement
@@ -45,53 +55,88 @@ func genesis(key [32]byte) [32]byte {
 }
 
 // OpenLedger reads the ledger of a key, checks it from its first entry to its
-// last, and keeps others from it until Close. A path that doesn't exist is an
-// empty ledger: Sign begins it.
+// last, and keeps others from signing with it until Close. A path that doesn't
+// exist is an empty ledger: Sign begins it.
 func OpenLedger(path string, key [32]byte) (*Ledger, error) {
-	if err := keys.AdmitEd25519(key[:]); err != nil {
-		return nil, strict.Errorf(path, "the ledger's key %v", err)
-	}
 	unlock, err := durable.Lock(path + ".lock")
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{path: path, key: key, unlock: unlock, head: genesis(key)}
-	if err := l.read(); err != nil {
+	l, err := readLedger(path, key)
+	if err == nil {
+		l.unlock = unlock
+		err = l.keepTorn()
+	}
+	if err != nil {
 		unlock()
 		return nil, err
 	}
 	return l, nil
 }
 
-// Close lets others at the ledger.
-func (l *Ledger) Close() { l.unlock() }
+// ReadLedger is OpenLedger for whoever only looks: it takes no lock and changes
+// nothing. Entries are appended whole, so a line without its end is one that is
+// being written, or was cut off.
+func ReadLedger(path string, key [32]byte) (*Ledger, error) { return readLedger(path, key) }
 
-// Key is whose ledger it is.
-func (l *Ledger) Key() [32]byte { return l.key }
-
-func (l *Ledger) read() error {
-	data, err := os.ReadFile(l.path)
+func readLedger(path string, key [32]byte) (*Ledger, error) {
+	if err := keys.AdmitEd25519(key[:]); err != nil {
+		return nil, strict.Errorf(path, "the ledger's key %v", err)
+	}
+	l := &Ledger{path: path, key: key, head: genesis(key)}
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	whole := data[:bytes.LastIndexByte(data, '\n')+1]
+	l.Torn = len(data) - len(whole)
+	n := 0
+	for line := range bytes.Lines(whole) {
+		n++
+		if err := l.readEntry(n, bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+			return nil, err
+		}
+	}
+	// A whole entry that lacks its line end alone is one that was signed: to
+	// drop it would let its epoch be signed again.
+	if l.Torn > 0 && l.readEntry(n+1, data[len(whole):]) == nil {
+		l.Torn, l.lacksEnd = 0, true
+	}
+	return l, nil
+}
+
+// keepTorn takes the line cut off out of the ledger and keeps it beside it.
+func (l *Ledger) keepTorn() error {
+	if l.lacksEnd {
+		return l.write([]byte("\n"))
+	}
+	if l.Torn == 0 {
 		return nil
 	}
+	data, err := os.ReadFile(l.path)
 	if err != nil {
 		return err
 	}
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	for i, line := range lines {
-		if len(line) == 0 {
-			break
-		}
-		if line[len(line)-1] != '\n' {
-			// A line cut off by a power failure: its signature never left.
-			return os.Truncate(l.path, int64(len(data)-len(line)))
-		}
-		if err := l.readEntry(i+1, bytes.TrimSuffix(line, []byte("\n"))); err != nil {
-			return err
-		}
+	whole := len(data) - l.Torn
+	l.TornAt = fmt.Sprintf("%s.torn-%d", l.path, whole)
+	if err := durable.Create(l.TornAt, data[whole:], 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return nil
+	return os.Truncate(l.path, int64(whole))
 }
+
+// Close lets others sign with the ledger.
+func (l *Ledger) Close() {
+	if l.unlock != nil {
+		l.unlock()
+	}
+}
+
+// Key is whose ledger it is.
+func (l *Ledger) Key() [32]byte { return l.key }
 
 func (l *Ledger) readEntry(n int, line []byte) error {
 	var e entry
@@ -118,58 +163,22 @@ func (l *Ledger) readEntry(n int, line []byte) error {
 
 // last is the newest statement of a namespace; nil where there is none.
 func (l *Ledger) last(namespace string) *bundle.Statement {
-	for i := len(l.entries) - 1; i >= 0; i-- {
-		if s := l.entries[i].statement; s.Namespace == namespace {
-			return s
-		}
-	}
-	return nil
-}
-
-// answered is the statement that this very request got; nil where none.
-func (l *Ledger) answered(core *bundle.Core) *bundle.Statement {
-	for _, e := range l.entries {
-		if e.Core == core.Subject() {
+	for _, e := range slices.Backward(l.entries) {
+		if e.statement.Namespace == namespace {
 			return e.statement
 		}
 	}
 	return nil
 }
 
-// check says whether the core may be signed next; again where it was signed
-// already.
-func (l *Ledger) check(file string, core *bundle.Core) (again bool, err error) {
-	if l.answered(core) != nil {
-		return true, nil
-	}
-	set := core.KeySet
+// answered is the statement that this very question got; nil where none.
+func (l *Ledger) answered(subject [32]byte) *bundle.Statement {
 	for _, e := range l.entries {
-		if e.statement.Namespace == set.Namespace && e.statement.Digest == set.Digest() {
-			return false, strict.Errorf(file, "its artifact was signed as epoch %d; a digest never recurs", e.statement.Epoch)
+		if e.Core == subject {
+			return e.statement
 		}
 	}
-	last := l.last(set.Namespace)
-	switch {
-	case last == nil && set.Epoch > 1:
-		return false, strict.Errorf(file, "asks for epoch %d, but the ledger has no statement of %s", set.Epoch, set.Namespace).
-			WithHint("a ledger restored from a backup, or another's? Without the statements before, nothing is signed")
-	case last == nil:
-		return false, nil
-	case set.Epoch <= last.Epoch:
-		return false, strict.Errorf(file, "asks for epoch %d of %s, which the ledger has signed up to epoch %d: one epoch has one digest", set.Epoch, set.Namespace, last.Epoch)
-	case set.Epoch != last.Epoch+1:
-		return false, strict.Errorf(file, "asks for epoch %d of %s; the next one is %d", set.Epoch, set.Namespace, last.Epoch+1)
-	}
-	for _, s := range core.Previous {
-		if s.Key == l.key {
-			if !bytes.Equal(s.Statement.Raw(), last.Raw()) {
-				return false, strict.Errorf(file, "names another last statement of ours than the ledger has")
-			}
-			return false, nil
-		}
-	}
-	return false, strict.Errorf(file, "does not name our last statement, epoch %d", last.Epoch).
-		WithHint("whoever made the request gives it with --previous-statement")
+	return nil
 }
 
 // Statements are everything that was signed, in order.
@@ -179,4 +188,15 @@ func (l *Ledger) Statements() []*bundle.Statement {
 		list[i] = e.statement
 	}
 	return list
+}
+
+// Export is everything that was signed, as served, a line each: what others
+// check with fleetctl history.
+func (l *Ledger) Export() []byte {
+	var b bytes.Buffer
+	for _, e := range l.entries {
+		b.Write(e.statement.Raw())
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
 }

@@ -6,6 +6,7 @@ package thirdparty
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -31,6 +32,10 @@ type Policy struct {
 	// operator's, pinned here over another channel than the request's.
 	Threshold int               `strict:"threshold"`
 	People    []ceremony.Person `strict:"people"`
+
+	// ClockBound is how many days the clock may be ahead of the newest time
+	// known, the ledger's last or the request's release: 30 unless given.
+	ClockBound int `strict:"clock_bound_days,optional"`
 
 	people *ceremony.People
 }
@@ -96,14 +101,27 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	if p.LeastHSMs < 1 {
 		fail("least_hsms", "least_hsms is %d; a fleet has at least 1", p.LeastHSMs)
 	}
+	if p.ClockBound < 0 || p.ClockBound > maxClockBound {
+		fail("clock_bound_days", "clock_bound_days is %d; it is from 1 to %d", p.ClockBound, maxClockBound)
+	}
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// allows says why an artifact is not one that this policy signs.
-func (p *Policy) allows(file string, set *bundle.KeySet) error {
+const maxClockBound = 3660
+
+func (p *Policy) clockBound() time.Duration {
+	days := p.ClockBound
+	if days == 0 {
+		days = 30
+	}
+	return time.Duration(days) * 24 * time.Hour
+}
+
+// Allows says why an artifact is not one that this policy signs.
+func (p *Policy) Allows(file string, set *bundle.KeySet) error {
 	switch {
 	case set.Mode != p.Mode:
 		return strict.Errorf(file, "is of a %s, the policy signs for %s only", set.Mode, p.Mode)

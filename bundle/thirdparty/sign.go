@@ -10,32 +10,30 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// clockTolerance is how far our clock may be behind the operator's.
-const clockTolerance = 5 * time.Minute
-
 // Sign answers an inspected request. The signature is in the ledger, on the
 // disk, before it is returned; the same request gets the same answer.
 func Sign(in *Inspection, l *Ledger, now time.Time, sign func(message []byte) ([]byte, error)) (*bundle.Response, error) {
-	core := in.Request.Core
-	if s := l.answered(core); s != nil {
+	w := wantCore("request", in.Request.Core)
+	w.after = in.Account.ReleaseTime
+	return l.sign(w, in.Party.Ciphersuite, in.policy.clockBound(), now, sign)
+}
+
+func (l *Ledger) sign(w *wanted, suite uint32, bound time.Duration, now time.Time, sign func(message []byte) ([]byte, error)) (*bundle.Response, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unlock == nil {
+		return nil, strict.Errorf(l.path, "was opened for reading only")
+	}
+	if s := l.answered(w.subject); s != nil {
 		return bundle.NewResponse(bundle.Signed{Key: l.key, Statement: s})
 	}
-	if _, err := l.check("request", core); err != nil {
+	if _, err := l.check(w); err != nil {
 		return nil, err // another request was signed since the inspection
 	}
-	// The operator takes no statement from before its release, and an epoch is
-	// signed once: with a clock that is behind, it would be used up for nothing.
-	if released := in.Account.ReleaseTime; now.Before(released.Add(-clockTolerance)) {
-		return nil, strict.Errorf("request", "was released at %s, and the clock says %s", strict.FormatTime(released), strict.FormatTime(now)).WithHint("set the clock right")
+	if err := l.clock(w, now, bound); err != nil {
+		return nil, err
 	}
-	set := core.KeySet
-	for _, e := range l.entries {
-		if now.Before(e.statement.Time()) {
-			return nil, strict.Errorf(l.path, "its last time is %s, and the clock says %s: time never goes back",
-				e.statement.Time().Format(time.RFC3339), now.UTC().Format(time.RFC3339)).WithHint("set the clock right")
-		}
-	}
-	s, err := bundle.NewStatement(in.Party.Ciphersuite, set.Namespace, uint64(now.UnixMilli()), set.Epoch, set.Digest())
+	s, err := bundle.NewStatement(suite, w.namespace, uint64(now.UnixMilli()), w.epoch, w.digest)
 	if err != nil {
 		return nil, err
 	}
@@ -46,17 +44,17 @@ func Sign(in *Inspection, l *Ledger, now time.Time, sign func(message []byte) ([
 	if s, err = s.Seal(l.key, sig); err != nil {
 		return nil, err
 	}
-	if err := l.append(core, s); err != nil {
+	if err := l.append(w.subject, s); err != nil {
 		return nil, err
 	}
 	return bundle.NewResponse(bundle.Signed{Key: l.key, Statement: s})
 }
 
-func (l *Ledger) append(core *bundle.Core, s *bundle.Statement) error {
+func (l *Ledger) append(subject [32]byte, s *bundle.Statement) error {
 	if l.broken != nil {
 		return strict.Errorf(l.path, "could not be written before: %v", l.broken)
 	}
-	e := entry{N: len(l.entries) + 1, Prev: l.head, Core: core.Subject(), Statement: s.Raw()}
+	e := entry{N: len(l.entries) + 1, Prev: l.head, Core: subject, Statement: s.Raw()}
 	line := strict.EncodeLine(e)
 	if err := l.write(append(line, '\n')); err != nil {
 		// What is on the disk is unknown: the ledger has to be read anew.

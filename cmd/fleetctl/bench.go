@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -56,4 +57,11 @@ func (b bench) Probe(ctx context.Context, site *ceremony.SiteHSM, serial, algori
 	return reply.SPKI, objects, nil
 }
 
-func (b bench) Code(err error) string { return hsm.Code(err) }
+// Code takes a token's flag for its code: a PIN that it says is locked isn't
+// tried, and that is the token's refusal too.
+func (b bench) Code(err error) string {
+	if code := hsm.Code(err); code != "" || !errors.Is(err, hsm.ErrPINLocked) {
+		return code
+	}
+	return "CKR_PIN_LOCKED"
+}

@@ -53,12 +53,14 @@ from the transcript up to the fleet check, byte for byte.`,
 }
 
 func (a *app) bundleRequestCmd() *cobra.Command {
-	var out, predecessor string
+	var out, predecessor, frames string
 	var previous, keys []string
 	c := command("request DIR", "Write the request to the third parties",
 		`Request writes one file that holds the artifact and the evidence that a third
 party checks before it signs: plan and transcript up to the release. From epoch
-2 on it also names the predecessor and each third party's own last statement.`,
+2 on it also names the predecessor and each third party's own last statement.
+--qr also draws its core, what officers approve, as QR frames: the third party
+compares them with the file that came another way.`,
 		`  fleetctl bundle request ceremony --out request.json
   fleetctl bundle request ceremony --out request.json --predecessor epoch1/bundle.json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
@@ -77,11 +79,20 @@ party checks before it signs: plan and transcript up to the release. From epoch
 				if err := writeNew(out, r.Raw()); err != nil {
 					return err
 				}
-				return a.stepped(j, out, r.Raw())
+				var rows [][2]string
+				if frames != "" {
+					n, err := drawFrames(frames, "request-core", r.Core.Raw())
+					if err != nil {
+						return err
+					}
+					rows = append(rows, [2]string{"frames", fmt.Sprintf("%d QR frames of its core in %s", n, frames)})
+				}
+				return a.stepped(j, out, r.Raw(), rows...)
 			}, ceremony.ActRequest)
 		})
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "the request's new `file`")
+	f.StringVar(&frames, "qr", "", "also draw its core as QR frames into this new `folder`")
 	f.StringVar(&predecessor, "predecessor", "", "the `file` of the epoch before: its bundle, or its fleet-keys.json")
 	signWithFlag(c, &keys)
 	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's response `file` for the epoch before; not needed with its bundle")
@@ -97,8 +108,8 @@ func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if b, err := bundle.ParseBundle(file, data); err == nil {
-		return b.KeySet.Raw(), b.Statements, nil
+	if b, err := bundle.ParseAny(file, data); err == nil {
+		return b.Artifact(), b.Statements, nil
 	}
 	var last []bundle.Signed
 	for _, path := range responses {
@@ -118,11 +129,13 @@ func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, 
 func (a *app) bundleImportCmd() *cobra.Command {
 	return command("import DIR FILE", "Take in what came back: a third party's response, or a log's proof",
 		`Import verifies the file against the plan's keys and this ceremony's request,
-and only then stores and records it. A file that doesn't verify changes nothing.`,
+and only then stores and records it. A file that doesn't verify changes nothing.
+A response may also be images of its QR frames: a folder of them.`,
 		`  fleetctl bundle import ceremony response.json
+  fleetctl bundle import ceremony photos/
   fleetctl bundle import ceremony bundle.json.tlog-proof`,
 		cobra.ExactArgs(2), func(_ *cobra.Command, args []string) error {
-			data, err := readFile(args[1])
+			data, err := readFileOrFrames(args[1])
 			if err != nil {
 				return err
 			}

@@ -142,8 +142,13 @@ type screen struct{ a *app }
 
 func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	p := s.a.ui.Talk
-	title := fmt.Sprintf("%s · step %d of %d · %s", plan.Fleet, n, of, step.Act)
-	s.a.ui.Say("\n", p.Header(title, strings.ToUpper(plan.Mode)))
+	script := plan.Script(step)
+	where := fmt.Sprintf("step %d of %d · ", n, of)
+	if i := slices.IndexFunc(plan.HSMs, func(h ceremony.PlanHSM) bool { return h.Name == step.HSM }); i >= 0 {
+		where += fmt.Sprintf("HSM %d of %d · ", i+1, len(plan.HSMs))
+	}
+	s.a.ui.Say("\n", p.Header(plan.Fleet, strings.ToUpper(plan.Mode)),
+		p.Line(fmt.Sprintf("%s%s · about %d min", where, step.Act, script.Minutes)))
 	if h := plan.HSM(step.HSM); h != nil {
 		text := fmt.Sprintf("%s · site %s · serial %s", h.Name, h.Site, h.Serial)
 		if step.Role != "" {
@@ -151,7 +156,15 @@ func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 		}
 		s.a.ui.Say(p.Line(text))
 	}
+	s.a.ui.Say("\n")
+	for _, part := range script.Say {
+		if !strings.HasPrefix(part.Text, "(") { // what is read from the screen follows by itself
+			s.a.ui.Say(p.Line(fmt.Sprintf("%s, aloud: \"%s\"", capital(part.Who), part.Text)))
+		}
+	}
 }
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func (s *screen) Done(text string, record int) {
 	s.a.ui.Say(s.a.ui.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", record)))
@@ -200,6 +213,8 @@ func nextCommand(act, dir string) string {
 		return "fleetctl bundle countersign " + dir + " --key pkcs11:…"
 	case ceremony.ActLog:
 		return "fleetctl log append " + dir + " --log LOG --key KEY"
+	case ceremony.ActLockdown:
+		return "fleetctl ceremony lockdown " + dir
 	case ceremony.ActClose:
 		return "fleetctl ceremony close " + dir
 	}

@@ -55,7 +55,7 @@ func (d *demo) run() error {
 	if err := d.prepare(); err != nil {
 		return err
 	}
-	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.evidence, d.verify} {
+	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.lockdown, d.evidence, d.verify} {
 		if err := chapter(); err != nil {
 			return err
 		}

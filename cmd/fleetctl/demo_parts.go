@@ -131,7 +131,7 @@ func (d *demo) plan() error {
 		args = append(args, "--person", fmt.Sprintf("%s:%s=people/%s.pub", p.role, p.name, p.name))
 	}
 	args = append(args, "--third-party", "auditor.example=thirdparty.pub", "--countersigner", "operator-1=operator.pub",
-		"--log-policy", "log.policy", "--out", "plan.yaml", "--site-out", "site.yaml")
+		"--log-policy", "log.policy", "--lockdown", demoLockdown, "--out", "plan.yaml", "--site-out", "site.yaml")
 	if _, err := d.do(args...); err != nil {
 		return err
 	}
@@ -266,6 +266,18 @@ func (d *demo) log() error {
 	_, err := d.do("log", "append", "ceremony", "--log", "log", "--key", "log.pem")
 	if err == nil {
 		d.done("bundle.json.tlog-proof, on the transcript too")
+	}
+	return err
+}
+
+// demoLockdown is the one thing that is done by hand in the demo's plan.
+const demoLockdown = "Put every HSM into a bag, seal it, read off its number"
+
+func (d *demo) lockdown() error {
+	d.chapter("the HSMs are locked down")
+	_, err := d.do("ceremony", "lockdown", "ceremony", "--step", "1", "--reading", "bags 4471 to "+fmt.Sprint(4470+d.hsms))
+	if err == nil {
+		d.done("what was read off the bags is on the record")
 	}
 	return err
 }

@@ -72,8 +72,12 @@ func readKeySet(file string) (*bundle.KeySet, error) {
 }
 
 func diffResult(older, newer *bundle.KeySet, d *bundle.Delta) *diffJSON {
+	return deltaResult(newer.Fleet, older.Epoch, newer.Epoch, d)
+}
+
+func deltaResult(fleet string, from, to uint64, d *bundle.Delta) *diffJSON {
 	out := &diffJSON{
-		Fleet: newer.Fleet, From: older.Epoch, To: newer.Epoch, Changed: !d.Empty(), Keys: []rowJSON{},
+		Fleet: fleet, From: from, To: to, Changed: !d.Empty(), Keys: []rowJSON{},
 		MajorityBefore: d.MajorityBefore, MajorityAfter: d.MajorityAfter,
 	}
 	add := func(change string, k bundle.FleetKey, from string) {

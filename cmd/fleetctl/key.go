@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/pem"
 	"io/fs"
@@ -22,14 +24,17 @@ type signer struct {
 	close  func()
 }
 
-const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, or the path of a PKCS#8 PEM file that only its owner reads"
+const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
 
 // openKey opens the key that a reference names.
-func (a *app) openKey(ref string) (*signer, error) {
+func (a *app) openKey(ref string) (*signer, error) { return a.openKeyOf(ref, keys.Ed25519) }
+
+// openKeyOf opens a key that, where it is a file, is of this kind.
+func (a *app) openKeyOf(ref string, kind keys.Algorithm) (*signer, error) {
 	if len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") {
 		return a.openTokenKey(ref)
 	}
-	return openKeyFile(ref)
+	return a.openKeyFile(ref, kind)
 }
 
 func (a *app) openTokenKey(ref string) (*signer, error) {
@@ -80,40 +85,60 @@ func (a *app) login(t *hsm.Token, u *hsm.URI) (*signer, error) {
 	return nil, strict.Errorf("", "the token has no key of a kind we use under id %x", u.ID)
 }
 
-// openKeyFile reads a PKCS#8 PEM file (RFC 5208, RFC 7468).
-func openKeyFile(path string) (*signer, error) {
+// openKeyFile reads a PKCS#8 PEM file (RFC 5208, RFC 7468) with a key of this
+// kind, Ed25519 or ECDSA P-256, as it is or encrypted by age with a passphrase.
+// Where the passphrase comes from may follow the path, as in a PKCS#11 URI:
+// key.age?pin-source=file:/absolute/path.
+func (a *app) openKeyFile(ref string, kind keys.Algorithm) (*signer, error) {
+	path, source, _ := strings.Cut(ref, "?pin-source=")
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, usage(err)
+		return nil, usage(missing(err))
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, usage(strict.Errorf(path, "is a private key that others can read (mode %04o)", info.Mode().Perm()).WithHint("chmod 600 %s", path))
+	}
+	if info.Size() > maxKeyFile {
+		return nil, usage(strict.Errorf(path, "has %d bytes; a key file has at most %d", info.Size(), maxKeyFile))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(data)
+	if isAge(data) {
+		plain, err := a.decryptKey(path, source, data)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(plain)
+		data = plain
+	} else if source != "" {
+		return nil, usage(strict.Errorf(path, "is not encrypted, so there is no passphrase to be had from %s", source))
+	}
+	return parseKeyFile(path, data, kind)
+}
+
+func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*signer, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != "PRIVATE KEY" || len(strings.TrimSpace(string(rest))) > 0 {
-		return nil, usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("make one with\nopenssl genpkey -algorithm ed25519 -out %s", path))
+		return nil, usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("%s", makeKey(kind, path)))
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return nil, usage(strict.Errorf(path, "is no PKCS#8 private key"))
 	}
-	k, ok := key.(ed25519.PrivateKey)
-	if !ok {
-		return nil, usage(strict.Errorf(path, "is no Ed25519 key; keys of other kinds are taken from HSMs only"))
+	switch k := key.(type) {
+	case ed25519.PrivateKey:
+		if kind == keys.Ed25519 {
+			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return ed25519.Sign(k, msg), nil })
+		}
+	case *ecdsa.PrivateKey:
+		if kind == keys.P256 && k.Curve == elliptic.P256() {
+			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return signP256(k, msg) })
+		}
 	}
-	public, err := keys.FromEd25519(k.Public().(ed25519.PublicKey))
-	if err != nil {
-		return nil, usage(strict.Errorf(path, "%v", err))
-	}
-	return &signer{
-		public: public, close: func() {},
-		sign: func(msg []byte) ([]byte, error) { return ed25519.Sign(k, msg), nil },
-	}, nil
+	return nil, usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", makeKey(kind, path)))
 }
 
 // newKeyFile makes an Ed25519 key in a file that only its owner reads.

@@ -23,6 +23,7 @@ const logTimeout = 30 * time.Second
 func (a *app) logAppendCmd() *cobra.Command {
 	var key, out string
 	var o witnessOptions
+	var r rekorFlags
 	c := command("append DIR|BUNDLE|EVIDENCE", "Append a bundle or an evidence package's identity to a log and keep its proof",
 		`Append adds the bundle's exact bytes as an entry, waits until a checkpoint that
 covers it is signed and on the disk, has the policy's witnesses cosign that, and
@@ -34,11 +35,21 @@ again.
 Where the policy demands a quorum of witnesses and too few have cosigned, the
 entry is logged, no proof is kept, and the exit code is 3: the same command, run
 later, finishes it. Witnesses without a network take part by file, see
-fleetctl log prove --consistency and fleetctl log cosign.`,
+fleetctl log prove --consistency and fleetctl log cosign.
+
+With --rekor the bundle is logged by a Rekor server instead: signed by the
+submitter's key, verified under the log's pinned key, and kept as
+BUNDLE.rekor.json. In a ceremony's folder that is after the log of the plan
+and before the close. --policy is then a verifier's, that pins both.`,
 		`  fleetctl log append ceremony --log log --key log.pem
   fleetctl log append bundle.json --log log --key log.pem --policy log.policy
-  fleetctl log append evidence.tar --log log --key log.pem --policy log.policy`,
+  fleetctl log append evidence.tar --log log --key log.pem --policy log.policy
+  fleetctl log append bundle.json --rekor https://rekor.example --rekor-key rekor.pem --submitter-key submitter.pem`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if r.given(cmd) {
+				r.policy = o.policy
+				return a.appendRekor(cmd, args[0], out, &r)
+			}
 			if err := required(cmd, "log", "key"); err != nil {
 				return err
 			}
@@ -77,25 +88,30 @@ fleetctl log prove --consistency and fleetctl log cosign.`,
 		})
 	f := c.Flags()
 	o.flags(c)
+	r.add(f)
 	f.StringVar(&key, "key", "", keyHelp)
-	f.StringVar(&out, "out", "", "the proof's new `file` (default: BUNDLE.tlog-proof, evidence.tlog-proof)")
+	f.StringVar(&out, "out", "", "the proof's new `file` (default: BUNDLE.tlog-proof, evidence.tlog-proof, BUNDLE.rekor.json)")
 	return c
 }
 
 // appendCeremony logs a ceremony's bundle. The plan's log policy decides
-// whether the proof is good enough to be recorded; --policy only says where
-// witnesses are, if the plan doesn't.
+// whether the proof is good enough to be recorded; --policy says where the
+// witnesses are, if the plan doesn't, and may demand more of them.
 func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key string, o witnessOptions) error {
 	b, err := j.Assemble()
 	if err != nil {
 		return usage(err)
 	}
-	policy, err := o.read()
-	if err == nil && policy == nil {
-		policy, err = auditlog.ParsePolicy("log_policy", []byte(j.Account().Plan.LogPolicy))
-	}
+	planned, err := auditlog.ParsePolicy("log_policy", []byte(j.Account().Plan.LogPolicy))
 	if err != nil {
 		return err
+	}
+	policy, err := o.read()
+	if err != nil {
+		return err
+	}
+	if policy == nil {
+		policy = planned
 	}
 	e, err := a.appendLeaf(ctx, key, b.Raw(), o)
 	if err != nil {
@@ -104,6 +120,14 @@ func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key strin
 	proof, err := a.proveWitnessed(ctx, e, policy, o, false)
 	if err != nil {
 		return err
+	}
+	in, err := judgeProof(planned, ceremony.ProofFile, proof, e.leaf)
+	if err != nil {
+		return wrong(err)
+	}
+	if in.Demanded && !in.Quorum {
+		return &exitError{exitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
+			WithHint("the proof is recorded when the plan's log_policy is met")}
 	}
 	return a.importProof(j, ceremony.ProofFile, proof)
 }

@@ -11,11 +11,13 @@ import (
 // A build without cgo is a verifier: it has no code that could sign or write
 // a log.
 func leftOut(use string) *cobra.Command {
-	return command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is\nleft out.", "",
+	c := command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is\nleft out.", "",
 		cobra.ArbitraryArgs, func(*cobra.Command, []string) error {
 			return strict.Errorf("", "this fleetctl was built as a verifier, without writing logs").
 				WithHint("use a build for Linux or macOS made with CGO_ENABLED=1")
 		})
+	c.DisableFlagParsing = true // whatever is asked for, the answer is the same
+	return c
 }
 
 func (a *app) logInitCmd() *cobra.Command   { return leftOut("init") }

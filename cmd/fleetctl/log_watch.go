@@ -182,7 +182,7 @@ func (a *app) audited(policy *evidence.Policy, r *monitor.Report) error {
 	if r.Found > 0 {
 		why = append(why, ui.Count(int64(r.Found), "thing is wrong", "things are wrong"))
 	}
-	text := "every entry and tile is what the log signed, and as the policy wants it"
+	text := "every tile is as signed, every entry as the policy wants it"
 	for i, w := range why {
 		if text = w; i > 0 {
 			text = why[0] + "; " + w

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/testrekor"
 )
 
 // TestMain makes this binary fleetctl itself where it is called by that name:
@@ -32,7 +33,12 @@ func (c cleanUp) Run() int {
 			os.RemoveAll(dir)
 		}
 	}()
-	return c.m.Run()
+	code := c.m.Run()
+	if err := testrekor.Down(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
 }
 
 // TestScripts are the stories in testdata/script: a newcomer's life and every
@@ -49,9 +55,13 @@ func TestScripts(t *testing.T) {
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip,
-			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "partypolicy": cmdPartyPolicy,
+			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "rekor": cmdRekor, "spki": cmdSPKI, "partypolicy": cmdPartyPolicy,
+			"listening": cmdListening, "down": cmdDown, "logpolicy": cmdLogPolicy,
 		},
 		Condition: func(cond string) (bool, error) {
+			if cond == "rekor" {
+				return testrekor.LeftOut() == "", nil
+			}
 			if cond == "nss" {
 				if nssModule() == "" && os.Getenv("CI") == "true" {
 					return false, errors.New("NSS is not installed (apt-get install libnss3), and CI must have it")

@@ -21,7 +21,7 @@ type planNewOptions struct {
 	mode, fleet, namespace, previous string
 	epoch                            uint64
 	hsms, majority, threshold        int
-	roles, people, parties           []string
+	roles, people, parties, lockdown []string
 	countersigner, form, logPolicy   string
 	site                             string
 	out, siteOut                     string
@@ -71,6 +71,7 @@ reached.`,
 	f.StringVar(&o.countersigner, "countersigner", "", "`name=key`: base64 of the SubjectPublicKeyInfo, or a file of it")
 	f.StringVar(&o.form, "form", bundle.FormBound, "what the countersignature is over: bound or signature")
 	f.StringVar(&o.logPolicy, "log-policy", "", "`file` of logs and witnesses (C2SP tlog-policy)")
+	f.StringArrayVar(&o.lockdown, "lockdown", nil, "what is done once the bundle is logged, in `words`; or login-refused HSM")
 	f.StringVar(&o.out, "out", "", "the plan's new `file`")
 	f.StringVar(&o.siteOut, "site-out", "", "the site's new `file`")
 	return c
@@ -84,7 +85,7 @@ type planNewJSON struct {
 }
 
 func (a *app) planNew(o planNewOptions) error {
-	d := &ceremony.Draft{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold}
+	d := &ceremony.Draft{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold, Lockdown: o.lockdown}
 	var labels []string
 	algorithm := keys.Ed25519
 	if o.fromTokens {

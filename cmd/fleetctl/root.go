@@ -60,14 +60,16 @@ func (a *app) root() *cobra.Command {
 		return cmd.Help()
 	}
 	root.AddCommand(
-		a.verifyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(),
+		a.verifyCmd(), a.historyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(),
 		group("hsm", "Tokens: list, initialise, check, generate a key", a.hsmListCmd(), a.hsmInitCmd(), a.hsmCheckCmd(), a.hsmKeygenCmd()),
-		group("plan", "Plans: write, check, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planApproveCmd(), a.planRehearseCmd()),
-		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, status, close",
+		group("plan", "Plans: write, check, print, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planPrintCmd(), a.planApproveCmd(), a.planRehearseCmd()),
+		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
 			a.ceremonyRunCmd(), a.ceremonySignCmd(), a.ceremonyResumeCmd(), a.ceremonyAdjournCmd(), a.ceremonyReconveneCmd(),
-			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyCloseCmd()),
-		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd()),
-		group("thirdparty", "The third party's side, on its own machine: inspect, sign, ledger", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyLedgerCmd()),
+			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyLockdownCmd(), a.ceremonyCloseCmd(), a.ceremonyReceiptCmd(), a.ceremonyCompareCmd()),
+		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff, retire, void", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd(),
+			a.bundleRetireCmd(), a.bundleVoidCmd(), a.bundleNoticeCmd()),
+		group("thirdparty", "The third party's side, on its own machine: inspect, sign, notice, ledger, serve, queue, keygen", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyNoticeCmd(), a.thirdpartyLedgerCmd(),
+			a.thirdpartyServeCmd(), a.thirdpartyQueueCmd(), a.thirdpartyKeygenCmd()),
 		group("log", "Transparency log: init, append, prove, cosign, witness, audit, monitor, serve",
 			a.logInitCmd(), a.logAppendCmd(), a.logProveCmd(), a.logCosignCmd(), a.logWitnessCmd(), a.logAuditCmd(), a.logMonitorCmd(), a.logServeCmd()),
 		group("evidence", "Evidence package: pack", a.evidencePackCmd()),

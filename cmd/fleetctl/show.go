@@ -65,6 +65,7 @@ var recognised = []struct {
 }{
 	{"evidence package", "ustar, in one form only", isArchive, explainArchive},
 	{"log proof", "c2sp.org/tlog-proof@v1", begins("c2sp.org/tlog-proof@"), explainProof},
+	{"Rekor entry", "fleetctl rekor-entry v1", named, explainRekor},
 	{"SSH signature", "SSHSIG", begins("-----BEGIN SSH SIGNATURE-----"), explainSSHSignature},
 	{"approval", "fleetctl approval v1", begins("fleetctl approval v1\n"), explainApproval},
 	{"sign-off", "fleetctl signoff v1", begins("fleetctl signoff v1\n"), explainSignoff},

@@ -54,6 +54,7 @@ var purpose = map[string]string{
 	ceremony.CoreFile:       "what third parties were asked",
 	ceremony.BundleFile:     "what devices get",
 	ceremony.ProofFile:      "that the bundle is in the log",
+	evidence.RekorFile:      "that the bundle is in a Rekor log",
 	evidence.PageFile:       "all of it as a page",
 	evidence.ManifestFile:   "checksums, for the transport",
 }

@@ -188,6 +188,12 @@ func tellRelease(content any) string {
 		return fmt.Sprintf("key %x… signed epoch %d", c.Key[:4], st.Epoch)
 	case *ceremony.Countersignature:
 		return fmt.Sprintf("form %s, key %s", c.Form, brief(sha256.Sum256(c.Key)))
+	case *ceremony.Lockdown:
+		what := "read off: " + c.Reading
+		if c.Code != "" {
+			what = "refused with " + c.Code
+		}
+		return fmt.Sprintf("lock-down %d, %s: %s, by the %s and the %s", c.Number, c.Text, what, c.By, c.Confirmed)
 	case *ceremony.LogProof:
 		return fmt.Sprintf("bundle %s, proof %s", brief(c.Bundle), brief(c.Proof))
 	}

@@ -51,8 +51,18 @@ func pinnedTable(root *strict.Node, s *shown) {
 		return none
 	}
 	t := s.table("pinned keys", "who", "as", "key", "confirmed")
-	for _, list := range []struct{ field, as string }{{"people", ""}, {"third_parties", "third party"}, {"operators", "operator"}} {
-		n := root.Get(list.field)
+	rekor := root.Get("rekor")
+	if rekor == nil {
+		rekor = &strict.Node{}
+	}
+	for _, list := range []struct {
+		n  *strict.Node
+		as string
+	}{
+		{root.Get("people"), ""}, {root.Get("third_parties"), "third party"}, {root.Get("operators"), "operator"},
+		{rekor.Get("logs"), "Rekor log"}, {rekor.Get("submitters"), "submitter to Rekor"},
+	} {
+		n := list.n
 		if n == nil {
 			continue
 		}
@@ -61,7 +71,7 @@ func pinnedTable(root *strict.Node, s *shown) {
 			if as == "" {
 				as = text(item, "role", "")
 			}
-			key := text(item, "key", "")
+			key := strings.TrimSuffix(strings.TrimSpace(text(item, "key", "")), "\n-----END PUBLIC KEY-----")
 			t.row(text(item, "name", ""), as, "…"+key[max(0, len(key)-12):], text(item, "confirmed", "NEVER"))
 		}
 	}

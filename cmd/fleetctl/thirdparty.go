@@ -9,10 +9,17 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
-type thirdpartyOptions struct{ policy, ledger, key, out string }
+type thirdpartyOptions struct {
+	policy, ledger, key, out string
+	frames                   []string // images of the core's QR frames
+	draw                     string   // folder for the response's
+}
+
+func (o *thirdpartyOptions) framesFlag(c *cobra.Command) {
+	c.Flags().StringArrayVar(&o.frames, "qr", nil, "images of the core's QR frames: a `file` or a folder of them")
+}
 
 func (o *thirdpartyOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.policy, "policy", "", "the third party's own policy `file`")
@@ -34,16 +41,28 @@ type inspectJSON struct {
 
 func (a *app) thirdpartyInspectCmd() *cobra.Command {
 	var o thirdpartyOptions
-	c := command("inspect REQUEST", "Check a request against one's own policy and ledger, and show it",
+	c := command("inspect [REQUEST]", "Check a request against one's own policy and ledger, and show it",
 		`Inspect replays the ceremony that is in the request, checks that it gives the
-artifact to be signed, and holds it against policy and ledger. It signs nothing.`,
-		"  fleetctl thirdparty inspect request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY",
-		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+artifact to be signed, and holds it against policy and ledger. It signs nothing.
+
+With --qr the request's core is also read from images of its QR frames, and has
+to be the one in the file. With the frames alone the core is shown, and what the
+evidence would show is not: for signing the file is needed.`,
+		`  fleetctl thirdparty inspect request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY
+  fleetctl thirdparty inspect request.json --qr photos/ --policy thirdparty.yaml --ledger ledger.jsonl --key KEY`,
+		cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				if len(o.frames) == 0 {
+					return usagef("see fleetctl thirdparty inspect --help", "there is nothing to inspect: name the request's file, or its frames with --qr")
+				}
+				return a.inspectFrames(cmd, o)
+			}
 			return a.thirdparty(cmd, args[0], o, func(in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer) error {
 				return a.inspected(args[0], in, "")
 			})
 		})
 	o.flags(c)
+	o.framesFlag(c)
 	return c
 }
 
@@ -67,10 +86,34 @@ terminal, --agree SHA256 is the consent: the digest of the artifact.`,
 	o.flags(c)
 	c.Flags().StringVar(&o.out, "out", "", "the response's new `file`")
 	c.Flags().StringVar(&yes, "agree", "", "`digest` of the artifact that is agreed to, in hex")
+	o.framesFlag(c)
+	c.Flags().StringVar(&o.draw, "qr-out", "", "also draw the response as QR frames into this new `folder`")
 	return c
 }
 
 func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Inspection, *thirdparty.Ledger, *signer) error) error {
+	return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
+		data, err := readFile(file)
+		if err != nil {
+			return err
+		}
+		request, err := bundle.ParseRequest(file, data)
+		if err != nil {
+			return wrong(err)
+		}
+		if err := sameCore(file, request, o.frames); err != nil {
+			return err
+		}
+		in, err := thirdparty.Inspect(file, request, p, l)
+		if err != nil {
+			return wrong(err)
+		}
+		return do(in, l, s)
+	})
+}
+
+// atLedger opens what the third party judges by: its policy, key and ledger.
+func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer) error) error {
 	if err := required(cmd, "policy", "ledger", "key"); err != nil {
 		return err
 	}
@@ -81,13 +124,6 @@ func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, d
 	policy, err := thirdparty.ParsePolicy(o.policy, data)
 	if err != nil {
 		return usage(err)
-	}
-	if data, err = readFile(file); err != nil {
-		return err
-	}
-	request, err := bundle.ParseRequest(file, data)
-	if err != nil {
-		return wrong(err)
 	}
 	s, err := a.openKey(o.key)
 	if err != nil {
@@ -103,11 +139,8 @@ func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, d
 		return err
 	}
 	defer l.Close()
-	in, err := thirdparty.Inspect(file, request, policy, l)
-	if err != nil {
-		return wrong(err)
-	}
-	return do(in, l, s)
+	a.tellTorn(l)
+	return do(policy, l, s)
 }
 
 func (a *app) inspected(file string, in *thirdparty.Inspection, response string) error {
@@ -129,31 +162,17 @@ func (a *app) inspected(file string, in *thirdparty.Inspection, response string)
 	if response != "" {
 		rows = append(rows, [2]string{"response", response})
 	}
-	delta := in.Delta
-	if delta == nil {
-		delta = bundle.Diff(nil, set)
-	}
-	return a.emit(out, a.deltaText(core.Predecessor, set, delta), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows))
+	return a.emit(out, a.deltaText(core.Predecessor, set, deltaOf(in)), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows))
 }
 
 func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer, agree string) error {
 	set := in.Request.Core.KeySet
-	digest := set.Digest()
-	switch {
-	case agree != "" && agree != fmt.Sprintf("%x", digest):
-		return wrong(strict.Errorf(file, "its artifact has the digest %x, --agree names another", digest))
-	case agree != "":
-	case !a.ui.Interactive():
-		return usagef("agree to it with --agree DIGEST", "nothing is signed unseen, and there is no terminal to ask at")
-	default:
-		delta := in.Delta
-		if delta == nil {
-			delta = bundle.Diff(nil, set)
-		}
-		a.ui.Say(a.deltaText(in.Request.Core.Predecessor, set, delta), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
-		if err := a.ui.Consent(fmt.Sprintf("Sign epoch %d of %s?", set.Epoch, set.Namespace), fmt.Sprintf("sign epoch %d", set.Epoch)); err != nil {
-			return err
-		}
+	if agree == "" && a.ui.Interactive() {
+		digest := set.Digest()
+		a.ui.Say(a.deltaText(in.Request.Core.Predecessor, set, deltaOf(in)), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
+	}
+	if err := a.agree(file, set.Epoch, set.Namespace, set.Digest(), agree); err != nil {
+		return err
 	}
 	r, err := thirdparty.Sign(in, l, a.now(), s.sign)
 	if err != nil {
@@ -162,55 +181,31 @@ func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.In
 	if err := writeNew(o.out, r.Raw()); err != nil {
 		return err
 	}
+	if o.draw != "" {
+		if _, err := drawFrames(o.draw, "response", r.Raw()); err != nil {
+			return err
+		}
+	}
 	return a.inspected(file, in, o.out)
 }
 
-type ledgerJSON struct {
-	Ledger  string           `strict:"ledger"`
-	Entries []ledgerLineJSON `strict:"entries"`
+// deltaOf is what changed; where nothing came before, everything.
+func deltaOf(in *thirdparty.Inspection) *bundle.Delta {
+	if in.Delta == nil {
+		return bundle.Diff(nil, in.Request.Core.KeySet)
+	}
+	return in.Delta
 }
 
-type ledgerLineJSON struct {
-	Namespace string   `strict:"namespace"`
-	Epoch     uint64   `strict:"epoch"`
-	Digest    [32]byte `strict:"digest,hex"`
-	Time      string   `strict:"time"`
-}
-
-func (a *app) thirdpartyLedgerCmd() *cobra.Command {
-	var key string
-	c := command("ledger LEDGER", "Check a ledger from its first entry to its last, and show it",
-		"Ledger checks the hash chain and every signature. It needs the public key only.",
-		"  fleetctl thirdparty ledger ledger.jsonl --public-key thirdparty.pub", cobra.ExactArgs(1),
-		func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "public-key"); err != nil {
-				return err
-			}
-			_, der, err := keyFlag("public-key", "ledger="+key)
-			if err != nil {
-				return err
-			}
-			raw, err := rawEd25519(der)
-			if err != nil {
-				return usagef("", "--public-key %v", err)
-			}
-			if _, err := readFile(args[0]); err != nil {
-				return err
-			}
-			l, err := thirdparty.OpenLedger(args[0], raw)
-			if err != nil {
-				return wrong(err)
-			}
-			defer l.Close()
-			out := &ledgerJSON{Ledger: args[0], Entries: []ledgerLineJSON{}}
-			var rows [][]string
-			for _, s := range l.Statements() {
-				out.Entries = append(out.Entries, ledgerLineJSON{s.Namespace, s.Epoch, s.Digest, strict.FormatTime(s.Time())})
-				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8])})
-			}
-			return a.emit(out, a.ui.Table([]string{"epoch", "namespace", "signed", "digest"}, rows), "\n",
-				a.ui.Line(ui.Count(int64(len(rows)), "entry", "entries")+": the chain is whole, every signature verifies"))
-		})
-	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, or a file of it")
-	return c
+// agree is a person's consent to sign what was shown.
+func (a *app) agree(file string, epoch uint64, namespace string, digest [32]byte, given string) error {
+	switch {
+	case given != "" && given != fmt.Sprintf("%x", digest):
+		return wrong(strict.Errorf(file, "its artifact has the digest %x, --agree names another", digest))
+	case given != "":
+		return nil
+	case !a.ui.Interactive():
+		return usagef("agree to it with --agree DIGEST", "nothing is signed unseen, and there is no terminal to ask at")
+	}
+	return a.ui.Consent(fmt.Sprintf("Sign epoch %d of %s?", epoch, namespace), fmt.Sprintf("sign epoch %d", epoch))
 }

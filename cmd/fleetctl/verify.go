@@ -18,9 +18,9 @@ import (
 )
 
 type verifyOptions struct {
-	policy, expect, plan, proof, logged, at, explain string
-	only                                             []string
-	quiet                                            bool
+	policy, expect, plan, proof, logged, rekor, at, explain string
+	only                                                    []string
+	quiet                                                   bool
 }
 
 func (a *app) verifyCmd() *cobra.Command {
@@ -53,6 +53,7 @@ and nothing in the file is wrong.`,
 	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
 	f.StringVar(&o.proof, "proof", "", "log proof `file` of a bundle (default: FILE.tlog-proof beside it)")
 	f.StringVar(&o.logged, "evidence-proof", "", "log proof `file` of a package's identity (default: evidence.tlog-proof beside evidence.tar)")
+	f.StringVar(&o.rekor, "rekor", "", "Rekor entry `file` of a bundle (default: FILE.rekor.json beside it)")
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
@@ -146,6 +147,13 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 		}
 	} else if file != "-" {
 		in.Logged, _ = os.ReadFile(evidenceProof(file))
+	}
+	if o.rekor != "" {
+		if in.Rekor, err = readFile(o.rekor); err != nil {
+			return in, err
+		}
+	} else if file != "-" {
+		in.Rekor, _ = os.ReadFile(file + ".rekor.json")
 	}
 	if o.plan == "" && file != "-" {
 		in.Plan, _ = os.ReadFile(filepath.Join(filepath.Dir(file), ceremony.PlanFile))

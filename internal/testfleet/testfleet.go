@@ -33,6 +33,8 @@ type Options struct {
 	Roles       []ceremony.DraftRole
 	Form        string // of the countersignature
 	Ciphersuite uint32
+	// Lockdown is what is done once the bundle is logged; the machine does it.
+	Lockdown []string
 	// Parties are another fleet's: the same third party, operator, log, people.
 	Parties *Parties
 	// After is the fleet of the epoch before.
@@ -41,6 +43,8 @@ type Options struct {
 	Tokens func([]*Token)
 	// Start is the first record's time.
 	Start time.Time
+	// Beside gives more of the package's files, once there is a bundle.
+	Beside func(bundle []byte) map[string][]byte
 	// To ends the life early.
 	To Stage
 }
@@ -211,6 +215,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 		ThirdParties:  []ceremony.ThirdParty{{Name: "auditor.example", Key: [32]byte(third), Ciphersuite: o.Ciphersuite}},
 		Countersigner: &ceremony.Countersigner{Name: "operator-1", Algorithm: op.Algorithm(), Key: op.SPKI(), Form: o.Form},
 		LogPolicy:     fmt.Sprintf("log %s\nquorum none\n", f.Parties.Log.VKey()),
+		Lockdown:      o.Lockdown,
 	}
 	if o.After != nil {
 		d.Epoch, d.Previous = o.After.Plan.Epoch+1, o.After.Account.Release.Artifact
@@ -286,6 +291,16 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 	if _, err := j.ImportProof("proof", proof); err != nil || o.To == ToLogged {
 		return err
 	}
+	if o.Beside != nil {
+		for path, data := range o.Beside(b.Raw()) {
+			if err := os.WriteFile(filepath.Join(f.Dir, path), data, 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	if err := f.lockDown(j); err != nil {
+		return err
+	}
 	if _, err := evidence.Close(j); err != nil {
 		return err
 	}
@@ -297,6 +312,19 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 	}
 	f.Archive, err = evidence.Pack(f.Files)
 	return err
+}
+
+// lockDown reads the same off everything; a login that is to be refused is left
+// to tests of that.
+func (f *Fleet) lockDown(j *ceremony.Journal) error {
+	for {
+		if _, _, hsm, ok := j.Account().NextLockdown(); !ok || hsm != "" {
+			return nil
+		}
+		if _, err := j.Lockdown("read off by the test", "machine", "machine"); err != nil {
+			return err
+		}
+	}
 }
 
 func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {

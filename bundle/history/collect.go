@@ -1,0 +1,354 @@
+package history
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// collector reads and verifies on all cores and keeps what judging needs.
+type collector struct {
+	archive Archive
+	o       Options
+
+	mu        sync.Mutex
+	names     []string // of namespaces
+	byName    map[string]uint16
+	table     table
+	base      table // what earlier runs saw
+	baseOrder []uint32
+	artifacts []artifact
+	bundles   []published
+	problems  problems
+	checked   map[string]int64
+	files     int64
+	conflicts []conflict // with the record, found on the way
+	skipped   int64      // of other namespaces
+}
+
+// conflict is two statements for one place.
+type conflict struct{ a, b entry }
+
+func newCollector(a Archive, o Options) *collector {
+	return &collector{archive: a, o: o, byName: map[string]uint16{}, checked: map[string]int64{}}
+}
+
+// batch is as many files as are worth handing to another core.
+type batch struct {
+	items []Item
+	buf   []byte
+}
+
+const (
+	batchItems = 256
+	batchBytes = 1 << 18
+)
+
+func (c *collector) collect(ctx context.Context, workers int) error {
+	work := make(chan *batch, workers)
+	free := sync.Pool{New: func() any { return &batch{} }}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			w := &worker{c: c}
+			for b := range work {
+				w.take(b.items)
+				free.Put(b)
+			}
+		})
+	}
+	b := free.Get().(*batch)
+	b.items, b.buf = b.items[:0], b.buf[:0]
+	send := func() {
+		work <- b
+		b = free.Get().(*batch)
+		b.items, b.buf = b.items[:0], b.buf[:0]
+	}
+	err := c.archive.Each(ctx, func(it Item) error {
+		if len(b.buf)+len(it.Data)+len(it.Proof) > batchBytes && len(b.items) > 0 {
+			send()
+		}
+		// Slices of a buffer that grows stay what they are: the old one lives on
+		// as long as they do.
+		b.buf = append(b.buf, it.Data...)
+		it.Data = b.buf[len(b.buf)-len(it.Data):]
+		if it.Proof != nil {
+			it.Proof = bytes.Clone(it.Proof)
+		}
+		b.items = append(b.items, it)
+		if len(b.items) == batchItems {
+			send()
+			if c.o.Tell != nil {
+				c.mu.Lock()
+				n := c.files
+				c.mu.Unlock()
+				c.o.Tell(n)
+			}
+		}
+		return ctx.Err()
+	})
+	if len(b.items) > 0 {
+		work <- b
+	}
+	close(work)
+	wg.Wait()
+	return err
+}
+
+// worker is one core's part; what it finds goes to the collector a batch at a
+// time, in the order of the files.
+type worker struct {
+	c         *collector
+	file      string
+	ref       uint64
+	entries   []found
+	artifacts []artifact
+	bundles   []published
+	problems  []Problem
+	checked   map[string]int64
+	skipped   int64
+}
+
+// found is an entry whose namespace has no number yet.
+type found struct {
+	entry
+	namespace string
+}
+
+func (w *worker) take(items []Item) {
+	w.entries, w.artifacts, w.bundles, w.problems, w.checked, w.skipped = w.entries[:0], nil, nil, nil, map[string]int64{}, 0
+	for _, it := range items {
+		w.ref, w.file = it.Ref, ""
+		w.item(it)
+	}
+	w.c.merge(w, len(items))
+}
+
+func (w *worker) fail(check, ns string, epoch uint64, format string, args ...any) {
+	w.problems = append(w.problems, Problem{
+		Check: check, Namespace: ns, Epoch: epoch, What: fmt.Sprintf(format, args...), Where: []string{w.c.archive.Name(w.ref)}, ref: w.ref,
+	})
+}
+
+// other says that a namespace isn't the one looked at.
+func (w *worker) other(ns string) bool {
+	if w.c.o.Only == "" || ns == w.c.o.Only {
+		return false
+	}
+	w.skipped++
+	return true
+}
+
+func (w *worker) item(it Item) {
+	w.checked[Readable]++
+	switch format := formatOf(it.Data); {
+	case format == bundle.BundleFormat:
+		w.bundle(it)
+	case format == bundle.KeySetFormat || format == bundle.RetirementFormat || format == bundle.VoidFormat:
+		a, err := readArtifact("artifact", it.Data)
+		if err != nil {
+			w.fail(Readable, "", 0, "the artifact can't be read: %v", err)
+			return
+		}
+		w.artifact(a)
+	case format == "" && looksSigned(it.Data):
+		s, err := bundle.ParseServed("statement", it.Data)
+		if err != nil {
+			w.fail(Readable, "", 0, "the statement can't be read: %v", err)
+			return
+		}
+		if !w.other(s.Namespace) {
+			w.statement(s, it.Operator)
+		}
+	case w.c.o.Meta:
+		// The operator's own formats aren't public: the digest is what there is.
+		w.artifacts = append(w.artifacts, artifact{ref: it.Ref, digest: bundle.Digest(it.Data), opaque: true})
+	default:
+		w.fail(Readable, "", 0, "is neither statement nor artifact nor bundle (format %q)", format)
+	}
+}
+
+// statement verifies a statement of which nobody says whose it is.
+func (w *worker) statement(s *bundle.Statement, operator bool) {
+	w.checked[Signature]++
+	for _, hinted := range []bool{true, false} {
+		for i, k := range w.c.o.Keys {
+			// The hint goes first, and is nothing but the order of trying.
+			if hint := s.KeyID == nil || *s.KeyID == k.Key[31]; hint == hinted && s.Verify(k.Key) == nil {
+				w.entry(s, uint16(i), operator)
+				return
+			}
+		}
+	}
+	w.fail(Signature, s.Namespace, s.Epoch, "no pinned key has signed this statement")
+}
+
+func (w *worker) entry(s *bundle.Statement, key uint16, operator bool) {
+	e := entryOf(s, w.ref, 0, key)
+	e.operator = operator
+	e.late = !w.c.o.Keys[key].Window.Counts(w.c.o.Now, time.Time{})
+	w.entries = append(w.entries, found{e, s.Namespace})
+}
+
+func (w *worker) artifact(a *anArtifact) {
+	if !w.other(a.namespace) {
+		w.artifacts = append(w.artifacts, artifact{
+			epoch: a.epoch, ref: w.ref, digest: a.digest, previous: a.previous, void: a.void, retired: a.retired, fleet: a.fleet, ns: w.c.number(a.namespace),
+		})
+	}
+}
+
+func (w *worker) bundle(it Item) {
+	b, err := bundle.ParseAny("bundle", it.Data)
+	if err != nil {
+		w.fail(Readable, "", 0, "the bundle can't be read: %v", err)
+		return
+	}
+	a := aboutBundle(b)
+	if w.other(a.namespace) {
+		return
+	}
+	p := published{epoch: a.epoch, ref: w.ref, digest: a.digest, ns: w.c.number(a.namespace)}
+	var witnessed time.Time
+	if it.Proof != nil && w.c.o.Log != nil {
+		w.checked[LogInclusion]++
+		if in, err := verifyProof(w.c.o.Log, it); err != nil {
+			w.fail(LogInclusion, a.namespace, a.epoch, "its proof does not show it in the log: %v", err)
+		} else if p.logged = true; in.Quorum {
+			p.witnessed, witnessed = in.QuorumTime.Unix(), in.QuorumTime
+		}
+	}
+	for _, s := range b.Statements {
+		for i, k := range w.c.o.Keys {
+			if k.Key != s.Key {
+				continue
+			}
+			w.checked[Signature]++
+			if err := s.Statement.Verify(s.Key); err != nil {
+				w.fail(Signature, a.namespace, a.epoch, "the statement of %s in the bundle: %v", k.Name, err)
+				continue
+			}
+			w.entry(s.Statement, uint16(i), true)
+			if !witnessed.IsZero() && k.Window.Counts(w.c.o.Now, witnessed) {
+				w.entries[len(w.entries)-1].late = false
+			}
+			p.signers++
+		}
+	}
+	if w.c.o.Trust != nil {
+		w.checked[Countersign]++
+		_, err := b.Verify(w.c.o.Trust(a.namespace), w.c.o.Now, witnessed)
+		if p.counter = err == nil; err != nil {
+			w.fail(Countersign, a.namespace, a.epoch, "%v", err)
+		}
+	}
+	w.artifacts = append(w.artifacts, artifact{
+		epoch: a.epoch, ref: w.ref, digest: a.digest, previous: a.previous, inBundle: true, void: a.void, retired: a.retired, fleet: a.fleet, ns: p.ns,
+	})
+	w.bundles = append(w.bundles, p)
+}
+
+func verifyProof(log *auditlog.Policy, it Item) (*auditlog.Inclusion, error) {
+	p, err := auditlog.ParseProof("proof", it.Proof)
+	if err != nil {
+		return nil, err
+	}
+	return log.Verify(it.Data, p)
+}
+
+// number gives a namespace its number.
+func (c *collector) number(ns string) uint16 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.numberLocked(ns)
+}
+
+func (c *collector) numberLocked(ns string) uint16 {
+	n, ok := c.byName[ns]
+	if !ok {
+		n = uint16(len(c.names))
+		c.names = append(c.names, ns)
+		c.byName[ns] = n
+	}
+	return n
+}
+
+func (c *collector) merge(w *worker, files int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.files += int64(files)
+	c.skipped += w.skipped
+	for name, n := range w.checked {
+		c.checked[name] += n
+	}
+	for _, p := range w.problems {
+		c.problems.add(p)
+	}
+	for i := range w.entries {
+		f := &w.entries[i]
+		if len(c.names) >= maxNames {
+			c.problems.add(Problem{Check: Readable, Namespace: f.namespace, Epoch: f.epoch, What: "there are more namespaces than can be looked at in one run", ref: f.ref})
+			continue
+		}
+		f.ns = c.numberLocked(f.namespace)
+		if !c.known(&f.entry) {
+			c.table.add(f.entry)
+		}
+	}
+	c.artifacts = append(c.artifacts, w.artifacts...)
+	c.bundles = append(c.bundles, w.bundles...)
+}
+
+// known compares with what earlier runs saw: what is the same needs no second
+// place in memory.
+func (c *collector) known(e *entry) bool {
+	if c.base.len() == 0 {
+		return false
+	}
+	places := c.base.find(c.baseOrder, e)
+	if len(places) > 0 {
+		c.checked[Unchanged]++
+		if e.operator {
+			c.checked[OperatorCopy]++
+		}
+	}
+	for _, i := range places {
+		if b := c.base.at(i); b.same(e) {
+			b.seen = true
+			b.operator = b.operator || e.operator
+			b.late = b.late && e.late
+			return true
+		}
+	}
+	if len(places) == 0 {
+		return false
+	}
+	c.conflicts = append(c.conflicts, conflict{*c.base.at(places[0]), *e})
+	return true // the recorded one stands
+}
+
+// looksSigned tells a statement by its fields; the reader judges.
+func looksSigned(data []byte) bool {
+	return bytes.Contains(data, []byte(`"signature"`)) && bytes.Contains(data, []byte(`"namespace"`))
+}
+
+// formatOf is the value of the first field, where that is format.
+func formatOf(data []byte) string {
+	head := bytes.TrimLeft(data[:min(len(data), 256)], " \t\r\n{")
+	rest, ok := bytes.CutPrefix(head, []byte(`"format"`))
+	if !ok {
+		return ""
+	}
+	_, rest, _ = bytes.Cut(rest, []byte(`"`))
+	value, _, _ := bytes.Cut(rest, []byte(`"`))
+	if strict.CheckToken(string(bytes.ReplaceAll(value, []byte(" "), nil))) != nil {
+		return ""
+	}
+	return string(value)
+}

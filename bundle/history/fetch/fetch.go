@@ -1,0 +1,302 @@
+// Package fetch saves a live auditor's answers, politely and so that it can be
+// gone on with: one request at a time, at a bounded rate, waiting as long as
+// the service asks. Nothing is verified here; package history does that to
+// what was saved, as often as one likes.
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/history/saved"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+const (
+	tries    = 5
+	maxWait  = 2 * time.Minute
+	maxSmall = 1 << 16 // bytes of an answer that isn't a statement
+	syncEach = 500     // statements between two fsyncs
+)
+
+// Client asks one auditor about one namespace.
+type Client struct {
+	Base      *url.URL
+	Namespace string
+	Rate      float64 // requests a second, at most
+	Agent     string  // User-Agent
+	HTTP      *http.Client
+
+	Wait func(ctx context.Context, d time.Duration) error // tests don't wait
+	next time.Time
+}
+
+// New checks the address: https, or http to this very machine.
+func New(address, namespace, agent string, rate float64) (*Client, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("%q is no address of an auditor, such as https://plexi.key-transparency.cloudflare.com", address)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return nil, fmt.Errorf("%q is not https; plain http is for this machine only", address)
+	}
+	if err := strict.CheckToken(namespace); err != nil {
+		return nil, fmt.Errorf("the namespace %w", err)
+	}
+	if rate <= 0 || rate > 1000 {
+		return nil, fmt.Errorf("%g requests a second are asked for; it is more than 0 and at most 1000", rate)
+	}
+	c := &Client{Base: u, Namespace: namespace, Rate: rate, Agent: agent, Wait: wait}
+	c.HTTP = &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		// Whoever redirects elsewhere answers for a server that we didn't ask.
+		if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 3 {
+			return errors.New("the auditor sends us to another server")
+		}
+		return nil
+	}}
+	return c, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// errNone is a 404.
+var errNone = errors.New("the auditor has none")
+
+// get asks until there is an answer, none, or too many tries.
+func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, error) {
+	var last error
+	for try := range tries {
+		if err := c.pace(ctx); err != nil {
+			return nil, err
+		}
+		data, again, err := c.once(ctx, path, limit)
+		if err == nil || errors.Is(err, errNone) || ctx.Err() != nil {
+			return data, err
+		}
+		last = err
+		if again < 0 {
+			break
+		}
+		if again == 0 {
+			again = time.Second << try
+		}
+		if err := c.Wait(ctx, min(again, maxWait)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", c.Base.JoinPath(path), last)
+}
+
+// pace keeps to the rate.
+func (c *Client) pace(ctx context.Context) error {
+	now := time.Now()
+	if d := c.next.Sub(now); d > 0 {
+		if err := c.Wait(ctx, d); err != nil {
+			return err
+		}
+		now = c.next
+	}
+	c.next = now.Add(time.Duration(float64(time.Second) / c.Rate))
+	return nil
+}
+
+// once says in again how long to wait before the next try: 0 where that is for
+// us to say, less than 0 where there is no use.
+func (c *Client) once(ctx context.Context, path string, limit int64) (data []byte, again time.Duration, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Base.JoinPath(path).String(), nil)
+	if err != nil {
+		return nil, -1, err
+	}
+	req.Header.Set("User-Agent", c.Agent)
+	req.Header.Set("Accept", "application/json")
+	resp, err := c.HTTP.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer resp.Body.Close()
+	data, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, -1, errNone
+	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500:
+		return nil, retryAfter(resp), fmt.Errorf("answers %s", resp.Status)
+	case resp.StatusCode != http.StatusOK:
+		return nil, -1, fmt.Errorf("answers %s", resp.Status)
+	case err != nil:
+		return nil, 0, err
+	case int64(len(data)) > limit:
+		return nil, -1, fmt.Errorf("answers with more than %d bytes", limit)
+	}
+	return data, 0, nil
+}
+
+func retryAfter(resp *http.Response) time.Duration {
+	s, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if err != nil || s < 1 {
+		return 0
+	}
+	return time.Duration(s) * time.Second
+}
+
+// About is what the auditor says of the namespace. It is believed in nothing:
+// it only says what to ask for.
+type About struct {
+	Root uint64 // the epoch of its anchor; 1 where it names none
+	Last uint64 // the newest epoch; 0 where there is none
+}
+
+// About asks for the namespace.
+func (c *Client) About(ctx context.Context) (*About, error) {
+	data, err := c.get(ctx, "namespaces/"+c.Namespace, maxSmall)
+	if errors.Is(err, errNone) {
+		return nil, fmt.Errorf("%s knows no namespace %s", c.Base, c.Namespace)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n, err := strict.ParseJSON(c.Base.String(), data, maxSmall)
+	if err != nil {
+		return nil, err
+	}
+	a := &About{Root: 1}
+	if root := n.Get("root"); root != nil && root.Kind == strict.String {
+		epoch, _, _ := strings.Cut(root.Text, "/")
+		if a.Root, err = strict.ParseUint(epoch); err != nil {
+			return nil, fmt.Errorf("%s: its root %q %w", c.Base, root.Text, err)
+		}
+	}
+	last := n.Get("last_verified_epoch")
+	if last == nil || last.Kind != strict.Number {
+		if data, err = c.get(ctx, "namespaces/"+c.Namespace+"/last-verified-epoch", maxSmall); errors.Is(err, errNone) {
+			return a, nil
+		} else if err != nil {
+			return nil, err
+		}
+		if n, err = strict.ParseJSON(c.Base.String(), data, maxSmall); err != nil {
+			return nil, err
+		}
+		if last = n.Get("epoch"); last == nil {
+			return nil, fmt.Errorf("%s names no last epoch", c.Base)
+		}
+	}
+	a.Last, err = strict.ParseUint(last.Text)
+	return a, err
+}
+
+// Save appends every statement from the first one that file lacks up to the
+// newest. It can be cut off at any point and called again. from is where a new
+// file begins; 0 is the namespace's anchor.
+func (c *Client) Save(ctx context.Context, file string, from uint64, tell func(done, total int64)) (saves int64, err error) {
+	about, err := c.About(ctx)
+	if err != nil {
+		return 0, err
+	}
+	have, size, err := saved.Last(file, c.Namespace)
+	if err != nil {
+		return 0, err
+	}
+	first := have + 1
+	if have == 0 {
+		if first = from; first == 0 {
+			first = about.Root
+		}
+	}
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		serr := f.Sync()
+		if cerr := f.Close(); serr == nil {
+			serr = cerr
+		}
+		if err == nil {
+			err = serr
+		}
+	}()
+	// A line cut off is fetched again.
+	if err := f.Truncate(size); err != nil {
+		return 0, err
+	}
+	if _, err := f.Seek(size, io.SeekStart); err != nil {
+		return 0, err
+	}
+	for epoch := first; epoch <= about.Last; epoch++ {
+		line, err := c.statement(ctx, epoch)
+		if err != nil {
+			return saves, err
+		}
+		if _, err := f.Write(append(line, '\n')); err != nil {
+			return saves, err
+		}
+		if saves++; saves%syncEach == 0 {
+			if err := f.Sync(); err != nil {
+				return saves, err
+			}
+		}
+		tell(saves, int64(about.Last-first+1))
+	}
+	return saves, nil
+}
+
+// statement asks for one epoch and gives the answer on one line. White space
+// alone may change: the signature is over the fields.
+func (c *Client) statement(ctx context.Context, epoch uint64) ([]byte, error) {
+	path := fmt.Sprintf("namespaces/%s/audits/%d", c.Namespace, epoch)
+	data, err := c.get(ctx, path, bundle.MaxStatement)
+	for try := 0; errors.Is(err, errNone) && try < 2; try++ {
+		// A service under load can answer as if there were a gap.
+		if err := c.Wait(ctx, 5*time.Second<<try); err != nil {
+			return nil, err
+		}
+		data, err = c.get(ctx, path, bundle.MaxStatement)
+	}
+	if errors.Is(err, errNone) {
+		return nil, fmt.Errorf("%s: there is none, although the newest epoch is later: a gap, or it limits our rate; try again later, with a lower --rate", c.Base.JoinPath(path))
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := bundle.ParseServed(path, data)
+	if err != nil {
+		return nil, err
+	}
+	if s.Epoch != epoch || s.Namespace != c.Namespace {
+		return nil, fmt.Errorf("%s: it answers with epoch %d of %s", c.Base.JoinPath(path), s.Epoch, s.Namespace)
+	}
+	data = bytes.TrimSpace(data)
+	if bytes.ContainsAny(data, "\r\n") {
+		var b bytes.Buffer
+		if err := json.Compact(&b, data); err != nil {
+			return nil, err
+		}
+		data = b.Bytes()
+	}
+	return data, nil
+}

@@ -1,0 +1,241 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+var errChanged = errors.New("the archive changed while it was read")
+
+func (c *collector) fail(check string, ns uint16, epoch uint64, refs []uint64, format string, args ...any) {
+	p := Problem{Check: check, Namespace: c.names[ns], Epoch: epoch, What: fmt.Sprintf(format, args...)}
+	for _, r := range refs {
+		p.Where = append(p.Where, c.where(r))
+	}
+	if len(refs) > 0 {
+		p.ref = refs[0]
+	}
+	c.problems.add(p)
+}
+
+func (c *collector) where(ref uint64) string {
+	if ref&recorded != 0 {
+		return "the record of earlier runs"
+	}
+	return c.archive.Name(ref)
+}
+
+// judge looks at the whole.
+func (c *collector) judge() (*Report, error) {
+	r := &Report{Files: c.files, names: c.names, keys: c.o.Keys}
+	for i := range c.base.len() {
+		c.table.add(*c.base.at(uint32(i)))
+	}
+	c.base, c.baseOrder = table{}, nil
+	order := c.table.order()
+	pairs := c.conflicts
+	seen := 0
+	for from := 0; from < len(order); {
+		to := from + 1
+		for to < len(order) && place(c.table.at(order[from]), c.table.at(order[to])) == 0 {
+			to++
+		}
+		pairs = append(pairs, c.onePlace(order[from:to])...)
+		order[seen] = order[from] // the first of a place stands for it
+		seen++
+		from = to
+	}
+	order = order[:seen]
+	r.Statements = int64(seen)
+	for _, p := range c.conflicts {
+		if p.b.operator {
+			c.fail(OperatorCopy, p.b.ns, p.b.epoch, []uint64{p.a.ref, p.b.ref}, "the operator's copy of the statement of %s differs in %s%s",
+				c.o.Keys[p.b.key].Name, c.differs(&p.a, &p.b), equivocates(&p.a, &p.b))
+			continue
+		}
+		c.fail(Unchanged, p.b.ns, p.b.epoch, []uint64{p.b.ref}, "the statement of %s is rewritten: an earlier run saw digest %x at %s, now it is %x at %s",
+			c.o.Keys[p.b.key].Name, p.a.digest, when(p.a.time), p.b.digest, when(p.b.time))
+	}
+	slices.SortFunc(c.artifacts, func(a, b artifact) int { return compareArtifacts(&a, &b) })
+	slices.SortFunc(c.bundles, func(a, b published) int { return compareBundles(&a, &b) })
+	c.uniqueness(order)
+	for from := 0; from < len(order); {
+		to := from
+		for to < len(order) && c.table.at(order[to]).ns == c.table.at(order[from]).ns {
+			to++
+		}
+		ns, err := c.namespace(order[from:to])
+		if err != nil {
+			return nil, err
+		}
+		r.Namespaces = append(r.Namespaces, *ns)
+		from = to
+	}
+	c.unsigned(order)
+	slices.SortFunc(r.Namespaces, func(a, b Namespace) int { return compareText(a.Name, b.Name) })
+	if err := c.pairs(r, pairs); err != nil {
+		return nil, err
+	}
+	c.problems.cut()
+	r.Problems, r.Faults = c.problems.list, c.problems.n
+	for _, name := range checkNames {
+		line := CheckLine{Name: name, Checked: c.checked[name], Bad: c.problems.bad[name]}
+		if line.Checked == 0 && line.Bad == 0 {
+			line.Detail = c.whyNot(name)
+		}
+		r.Checks = append(r.Checks, line)
+	}
+	c.freshEntries(r, order)
+	return r, nil
+}
+
+// whyNot says why a check was made on nothing.
+func (c *collector) whyNot(name string) string {
+	switch {
+	case c.o.Meta && (name == Previous || name == Countersign || name == LogInclusion || name == OperatorCopy):
+		return "the operator's formats are not public"
+	case name == Countersign && c.o.Trust == nil:
+		return "no operator's key is pinned"
+	case name == LogInclusion && c.o.Log == nil:
+		return "no log is pinned"
+	case name == Unchanged && c.o.Seen != nil:
+		return "nothing that an earlier run saw was given again"
+	case name == Unchanged:
+		return "there is no record of an earlier run"
+	case name == ArtifactSeen:
+		return "no artifact was given"
+	case name == Previous:
+		return "no artifact was given together with the epoch before it"
+	case name == OperatorCopy:
+		return "no statement was given both as the third party's and as the operator's"
+	case name == Countersign || name == LogInclusion:
+		return "nothing of the operator's was given"
+	}
+	return "there was nothing to check"
+}
+
+// onePlace compares the statements of one key for one epoch.
+func (c *collector) onePlace(list []uint32) (pairs []conflict) {
+	first := c.table.at(list[0])
+	for _, i := range list[1:] {
+		e := c.table.at(i)
+		if first.operator != e.operator || first.ref&recorded != 0 && e.operator {
+			c.checked[OperatorCopy]++
+		}
+		if first.same(e) {
+			first.late = first.late && e.late // a proof beside one copy is about both
+			continue
+		}
+		pairs = append(pairs, conflict{*first, *e})
+		if !e.operator {
+			c.fail(OneDigest, e.ns, e.epoch, []uint64{first.ref, e.ref}, "%s signed two statements: digest %x at %s and digest %x at %s%s",
+				c.o.Keys[e.key].Name, first.digest, when(first.time), e.digest, when(e.time), equivocates(first, e))
+			continue
+		}
+		c.fail(OperatorCopy, e.ns, e.epoch, []uint64{first.ref, e.ref}, "the operator's copy of the statement of %s differs in %s%s",
+			c.o.Keys[e.key].Name, c.differs(first, e), equivocates(first, e))
+	}
+	return pairs
+}
+
+func equivocates(a, b *entry) string {
+	if a.digest != b.digest {
+		return ": equivocation"
+	}
+	return ""
+}
+
+// differs names the fields, from the statements themselves.
+func (c *collector) differs(a, b *entry) string {
+	x, err := c.loadStatement(a)
+	if err != nil {
+		return "a field that can't be read again: " + err.Error()
+	}
+	y, err := c.loadStatement(b)
+	if err != nil {
+		return "a field that can't be read again: " + err.Error()
+	}
+	var fields []string
+	for _, f := range []struct {
+		name string
+		same bool
+	}{
+		{"ciphersuite", x.Ciphersuite == y.Ciphersuite}, {"timestamp", x.Timestamp == y.Timestamp},
+		{"digest", x.Digest == y.Digest}, {"signature", x.Signature == y.Signature},
+	} {
+		if !f.same {
+			fields = append(fields, f.name)
+		}
+	}
+	return fmt.Sprint(fields)
+}
+
+// uniqueness: within a namespace a digest belongs to one epoch. Prefixes are
+// sorted, eight bytes each: what has no equal there has none at all.
+func (c *collector) uniqueness(order []uint32) {
+	c.checked[Unique] += int64(len(order))
+	prefix := make([]uint64, len(order))
+	head := func(i uint32) uint64 {
+		var v uint64
+		for _, b := range c.table.at(i).digest[:8] {
+			v = v<<8 | uint64(b)
+		}
+		return v
+	}
+	for n, i := range order {
+		prefix[n] = head(i)
+	}
+	slices.Sort(prefix)
+	twice := map[uint64]bool{}
+	for n := 1; n < len(prefix); n++ {
+		if prefix[n] == prefix[n-1] {
+			twice[prefix[n]] = true
+		}
+	}
+	if len(twice) == 0 {
+		return
+	}
+	type digestOf struct {
+		ns     uint16
+		digest [32]byte
+	}
+	first := map[digestOf]*entry{}
+	for _, i := range order {
+		e := c.table.at(i)
+		if !twice[head(i)] {
+			continue
+		}
+		at := digestOf{e.ns, e.digest}
+		if o := first[at]; o == nil {
+			first[at] = e
+		} else if o.epoch != e.epoch {
+			c.fail(Unique, e.ns, e.epoch, []uint64{o.ref, e.ref}, "its digest %x is that of epoch %d too; a digest never recurs", e.digest, o.epoch)
+		}
+	}
+}
+
+func when(ms uint64) string { return strict.FormatTime(time.UnixMilli(int64(ms)).UTC()) }
+
+// pairs loads the evidence.
+func (c *collector) pairs(r *Report, list []conflict) error {
+	slices.SortFunc(list, func(x, y conflict) int { return compare(&x.b, &y.b) })
+	for _, p := range list[:min(len(list), maxPairs)] {
+		var both [2]*bundle.Statement
+		for i, e := range []*entry{&p.a, &p.b} {
+			s, err := c.loadStatement(e)
+			if err != nil {
+				return fmt.Errorf("reading evidence again, %s: %w", c.where(e.ref), err)
+			}
+			both[i] = s
+		}
+		r.Evidence = append(r.Evidence, Pair{
+			Namespace: c.names[p.a.ns], Epoch: p.a.epoch, Key: c.o.Keys[p.a.key].Name, A: both[0].Raw(), B: both[1].Raw(),
+		})
+	}
+	return nil
+}

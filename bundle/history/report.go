@@ -1,0 +1,139 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/fleetctl/fleetctl/bundle"
+)
+
+// The checks, in the order of reports.
+const (
+	Readable     = "readable"
+	Signature    = "signature"
+	Windows      = "window"
+	Contiguous   = "contiguous"
+	Unique       = "unique"
+	TimeOrder    = "time-order"
+	OneDigest    = "one-digest"
+	OperatorCopy = "operator-copy"
+	ArtifactSeen = "artifact"
+	Previous     = "previous"
+	Countersign  = "countersigned"
+	LogInclusion = "log-inclusion"
+	Unchanged    = "unchanged"
+)
+
+var checkNames = []string{Readable, Signature, Windows, Contiguous, Unique, TimeOrder, OneDigest, OperatorCopy, ArtifactSeen, Previous, Countersign, LogInclusion, Unchanged}
+
+// Report is what the history shows.
+type Report struct {
+	Files      int64
+	Statements int64 // of the third parties, each once
+	Checks     []CheckLine
+	Namespaces []Namespace
+	Problems   []Problem // at most maxProblems, by namespace and epoch
+	Faults     int64     // all of them
+	Evidence   []Pair
+
+	fresh []freshEntry // what the record lacks
+	load  func(*entry) (*bundle.Statement, error)
+	names []string
+	keys  []Key
+}
+
+// CheckLine says on how many things a check was made.
+type CheckLine struct {
+	Name         string
+	Checked, Bad int64
+	Detail       string // why it is not shown, where Checked is 0
+}
+
+// Namespace is one namespace's run of epochs.
+type Namespace struct {
+	Name                       string
+	First, Last                uint64
+	Epochs                     int64
+	Artifacts, Bundles, Proofs int64
+	FirstTime, LastTime        uint64
+	Rows                       []Row // the newest epochs, oldest first
+	Retired                    []string
+}
+
+// Row is one epoch.
+type Row struct {
+	Epoch   uint64
+	Time    uint64 // milliseconds, of the first signer
+	Digest  [32]byte
+	Signers []string
+	Bundle  bool
+	Counter bool
+	Logged  bool
+	Kind    string // fleet-keys, void, fleet-retirement; opaque; empty where the artifact wasn't given
+	Fleet   string
+	Delta   *bundle.Delta // nil where either artifact is missing
+	First   bool          // the delta is against nothing: the first epoch
+}
+
+// Problem is one thing that is wrong.
+type Problem struct {
+	Check     string
+	Namespace string
+	Epoch     uint64
+	What      string
+	Where     []string
+
+	ref uint64
+}
+
+// Pair is two statements that can't both be honest, as they were saved.
+type Pair struct {
+	Namespace string
+	Epoch     uint64
+	Key       string
+	A, B      []byte
+}
+
+// Good says that something was checked and nothing was wrong.
+func (r *Report) Good() bool { return r.Faults == 0 && r.Statements > 0 }
+
+const (
+	maxProblems = 1000
+	maxPairs    = 100
+)
+
+// problems keeps the first ones by where they are, so that a report doesn't
+// depend on which core was faster.
+type problems struct {
+	list []Problem
+	n    int64
+	bad  map[string]int64
+}
+
+func (p *problems) add(one Problem) {
+	if p.bad == nil {
+		p.bad = map[string]int64{}
+	}
+	p.n++
+	p.bad[one.Check]++
+	if p.list = append(p.list, one); len(p.list) >= 4*maxProblems {
+		p.cut()
+	}
+}
+
+func (p *problems) cut() {
+	slices.SortFunc(p.list, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Epoch, b.Epoch),
+			cmp.Compare(a.Check, b.Check), cmp.Compare(a.ref, b.ref), cmp.Compare(a.What, b.What))
+	})
+	p.list = p.list[:min(len(p.list), maxProblems)]
+}
+
+func (p Problem) String() string {
+	s := p.What
+	if p.Namespace != "" {
+		s = fmt.Sprintf("%s epoch %d: %s", p.Namespace, p.Epoch, p.What)
+	}
+	return s
+}

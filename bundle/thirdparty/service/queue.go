@@ -1,0 +1,224 @@
+package service
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Queue is a folder of requests that wait for a person: one for each epoch.
+// What lies in it was read and fits the policy, and is checked again by whoever
+// signs it.
+type Queue struct {
+	Dir    string
+	Policy *thirdparty.Policy
+	Log    *slog.Logger
+
+	// Most is how many may wait at once; 100 where it is 0.
+	Most int
+
+	bucket *bucket
+}
+
+// Waiting is a request in the queue.
+type Waiting struct {
+	File      string
+	Namespace string
+	Epoch     uint64
+	Digest    [32]byte // of the artifact
+	Size      int64
+	Time      time.Time
+	Fault     string // why it can't be read any more
+}
+
+const (
+	queued      = ".request.json"
+	defaultMost = 100
+)
+
+// OpenQueue makes the folder if need be.
+func OpenQueue(dir string, p *thirdparty.Policy, log *slog.Logger) (*Queue, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	// A submission costs much more than an answer, and a fleet makes one every
+	// few years.
+	return &Queue{Dir: dir, Policy: p, Log: log, Most: defaultMost, bucket: newBucket(0.2, 10)}, nil
+}
+
+// List is what waits, by namespace and epoch.
+func List(dir string) ([]Waiting, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []Waiting
+	for _, e := range entries {
+		if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), queued) {
+			continue
+		}
+		w := Waiting{File: filepath.Join(dir, e.Name())}
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		w.Size, w.Time = info.Size(), info.ModTime().UTC()
+		data, err := os.ReadFile(w.File)
+		if err != nil {
+			return nil, err
+		}
+		if r, err := bundle.ParseRequest(w.File, data); err != nil {
+			w.Fault = err.Error()
+		} else {
+			set := r.Core.KeySet
+			w.Namespace, w.Epoch, w.Digest = set.Namespace, set.Epoch, set.Digest()
+		}
+		list = append(list, w)
+	}
+	slices.SortFunc(list, func(a, b Waiting) int { return strings.Compare(a.File, b.File) })
+	return list, nil
+}
+
+// errTaken says that another request waits for the same epoch.
+var errTaken = errors.New("another request for this epoch was here first")
+
+// Put stores a request. Of several for one epoch exactly one is stored, be it
+// by several processes; the same one again is no fault. again says so.
+func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
+	r, err := bundle.ParseRequest("request", data)
+	if err != nil {
+		return false, nil, err
+	}
+	if err := q.Policy.Allows("request", r.Core.KeySet); err != nil {
+		return false, nil, err
+	}
+	set := r.Core.KeySet
+	w = &Waiting{Namespace: set.Namespace, Epoch: set.Epoch, Digest: set.Digest(), Size: int64(len(data))}
+	// 16 digits are more than an epoch has, and files come in its order.
+	w.File = filepath.Join(q.Dir, fmt.Sprintf("%s-%016d%s", set.Namespace, set.Epoch, queued))
+	if _, err := os.Stat(w.File); errors.Is(err, fs.ErrNotExist) {
+		if n, err := q.count(); err != nil {
+			return false, nil, err
+		} else if n >= q.Most {
+			return false, nil, errFull
+		}
+	}
+	err = durable.Create(w.File, data, 0o600)
+	if !errors.Is(err, fs.ErrExist) {
+		return false, w, err
+	}
+	first, err := os.ReadFile(w.File)
+	if err != nil {
+		return false, nil, err
+	}
+	if !bytes.Equal(first, data) {
+		return false, nil, errTaken
+	}
+	return true, w, nil
+}
+
+var errFull = errors.New("too many requests wait already")
+
+func (q *Queue) count() (n int, err error) {
+	entries, err := os.ReadDir(q.Dir)
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), queued) {
+			n++
+		}
+	}
+	return n, err
+}
+
+type acceptedJSON struct {
+	Namespace string   `strict:"namespace"`
+	Epoch     uint64   `strict:"epoch"`
+	Digest    [32]byte `strict:"digest,hex"`
+	Request   [32]byte `strict:"request,hex"` // SHA-256 of what was submitted
+	Status    string   `strict:"status"`      // queued, or queued before
+}
+
+// Handler takes submissions: POST /requests, the request's file as the body.
+// It is for a listener with mTLS, and refuses to serve any other.
+func (q *Queue) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /requests", q.submit)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fail(w, http.StatusNotFound, "there is nothing here") })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+			fail(w, http.StatusForbidden, "a client certificate is wanted")
+			return
+		}
+		if d := q.bucket.take(time.Now()); d > 0 {
+			w.Header().Set("Retry-After", fmt.Sprint(int(d/time.Second)+1))
+			fail(w, http.StatusTooManyRequests, "too many submissions")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func (q *Queue) submit(w http.ResponseWriter, r *http.Request) {
+	who := r.TLS.VerifiedChains[0][0].Subject.String()
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bundle.MaxRequest))
+	var huge *http.MaxBytesError
+	switch {
+	case errors.As(err, &huge):
+		fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("a request has at most %d bytes", bundle.MaxRequest))
+		return
+	case err != nil:
+		fail(w, http.StatusBadRequest, "the request was cut off")
+		return
+	}
+	again, x, err := q.Put(data)
+	switch {
+	case errors.Is(err, errTaken):
+		q.Log.Warn("a second request for one epoch", "from", who, "sha256", fmt.Sprintf("%x", sha256.Sum256(data)))
+		fail(w, http.StatusConflict, err.Error())
+	case errors.Is(err, errFull):
+		q.Log.Warn("the queue is full", "from", who)
+		fail(w, http.StatusServiceUnavailable, err.Error())
+	case err != nil && x != nil:
+		q.Log.Error("a request can't be stored", "error", err)
+		fail(w, http.StatusInternalServerError, "the request can't be stored")
+	case err != nil:
+		q.Log.Info("refused", "from", who, "error", err)
+		fail(w, http.StatusBadRequest, err.Error())
+	default:
+		status, code := "queued", http.StatusCreated
+		if again {
+			status, code = "queued before", http.StatusOK
+		}
+		q.Log.Info(status, "from", who, "file", x.File)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		w.Write(strict.EncodeLine(&acceptedJSON{x.Namespace, x.Epoch, x.Digest, sha256.Sum256(data), status}))
+	}
+}
+
+// ServerTLS wants a client certificate of the given authorities.
+func ServerTLS(cert tls.Certificate, clients *x509.CertPool) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients,
+	}
+}

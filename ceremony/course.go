@@ -1,0 +1,139 @@
+package ceremony
+
+import (
+	"slices"
+	"time"
+)
+
+// Course is how a ceremony went, so far as its transcript and signatures tell:
+// what a rehearsal is compared by with what was run.
+type Course struct {
+	Ceremony   string
+	Mode       string
+	Plan       [32]byte
+	Rehearses  [32]byte
+	State      string // running, aborted, closed
+	Took       time.Duration
+	Steps      []StepCourse // those done, in their order
+	Planned    int
+	People     []string // whose signatures count anywhere, by name
+	Exceptions int
+	Resumed    int
+	Adjourned  int
+	WrongPINs  int
+}
+
+// StepCourse is how a step went. Paused is the part of Took between an
+// adjournment, or a crash, and what followed it.
+type StepCourse struct {
+	Title        string
+	Took, Paused time.Duration
+	Tries        int // of its word challenge; 0 where it has none
+	By           string
+}
+
+// ReadCourse reads how the ceremony in a folder went.
+func ReadCourse(dir string) (*Course, error) {
+	a, t, err := ReadRecords(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := courseOf(a.Plan, t)
+	c.People, err = signers(dir, a)
+	return c, err
+}
+
+func courseOf(p *Plan, t *Transcript) *Course {
+	c := &Course{Mode: p.Mode, Plan: p.Digest(), Rehearses: p.Rehearses, State: "running", Planned: len(p.Steps())}
+	a := NewAccount(p)
+	var step StepCourse
+	var began, last time.Time
+	for i, r := range t.Records {
+		if i == 0 {
+			began, last = r.Time, r.Time
+		}
+		now, _ := a.Next()
+		number := a.StepNumber()
+		if a.Apply(r) != nil {
+			return c // it was replayed before: it doesn't come to this
+		}
+		step.Title = now.Title()
+		step.Took += r.Time.Sub(last)
+		c.note(r, &step, r.Time.Sub(last))
+		last = r.Time
+		if a.StepNumber() != number {
+			c.Steps, step = append(c.Steps, step), StepCourse{}
+		}
+	}
+	c.Took = last.Sub(began)
+	if a.Open != nil {
+		c.Ceremony = a.Open.Ceremony
+	}
+	switch {
+	case a.Abort != nil:
+		c.State = "aborted"
+	case a.Close != nil:
+		c.State = "closed"
+	}
+	return c
+}
+
+// note counts what a record tells besides its step.
+func (c *Course) note(r *Record, step *StepCourse, since time.Duration) {
+	switch x := r.Content.(type) {
+	case *Challenge:
+		step.Tries, step.By = x.Tries, x.By
+	case *Exception:
+		c.Exceptions++
+	case *Adjourn:
+		c.Adjourned++
+	case *Reconvene:
+		step.Paused += since
+	case *Resume:
+		c.Resumed++
+		step.Paused += since
+	case *Unlock:
+		if x.Result != UnlockOK {
+			c.WrongPINs++
+		}
+	}
+}
+
+// signers are the people whose signatures count, for the plan, an act or a
+// stage.
+func signers(dir string, a *Account) ([]string, error) {
+	people, err := NewPeople(a.Plan.People, a.Plan.Threshold)
+	if err != nil {
+		return nil, err
+	}
+	list, err := ReadSignings(dir, PlanApprovalsDir)
+	if err != nil {
+		return nil, err
+	}
+	names, err := people.PlanApprovals(a.Plan, list)
+	if err != nil {
+		return nil, err
+	}
+	acts, err := ReadSignings(dir, ApprovalsDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, need := range a.Needs {
+		have, err := people.Approvals(need, acts)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, have...)
+	}
+	for _, stage := range []string{StageRelease, StageClose} {
+		said, err := SaidIn(dir, a, stage)
+		if err != nil {
+			return nil, err
+		}
+		for name := range said {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}

@@ -1,0 +1,173 @@
+package ceremony
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Administrator is who sits at the machine that runs the ceremony. The plan
+// names no such person: nothing that counts is signed or typed by them alone.
+const Administrator = "administrator"
+
+// Script is what the people in the room need to know of a step. Screens, the
+// printed script and the worksheet take their words from here.
+type Script struct {
+	Title   string
+	Minutes int      // an estimate, for people who have rehearsed it once
+	Before  []string // facts that must hold; see needs
+	Do      []Part   // who does what, in order
+	Say     []Part   // what is said aloud
+	Confirm []Part   // who confirms, and how
+	Leaves  []string // what is there afterwards: records, signatures, files
+	Blanks  []string // what is written onto the worksheet by hand
+	Initial []string // the roles that put their initials
+}
+
+// Part is one role's part in a step.
+type Part struct{ Who, Text string }
+
+// everyone puts initials where all have seen it.
+var everyone = []string{Officer, Witness, Auditor, Administrator}
+
+// Script is the script of one of the plan's steps.
+func (p *Plan) Script(s Step) Script {
+	t := scripts[s.Act](p, s)
+	t.Before = p.needs(s)
+	if s.Act == ActOpen {
+		t.Before = []string{fmt.Sprintf("%d officers have approved exactly this plan", p.Threshold)}
+	}
+	var kinds []string
+	for _, k := range s.Leaves {
+		kinds = append(kinds, string(k))
+	}
+	what := "records "
+	if len(kinds) == 1 {
+		what = "record "
+	}
+	t.Leaves = append([]string{what + strings.Join(kinds, ", ")}, t.Leaves...)
+	if t.Initial == nil {
+		t.Initial = []string{Witness, Auditor}
+	}
+	return t
+}
+
+// Minutes is the estimate of the whole ceremony, and of what is before a step.
+func (p *Plan) Minutes() (total int, before []int) {
+	for _, s := range p.Steps() {
+		before = append(before, total)
+		total += p.Script(s).Minutes
+	}
+	return total, before
+}
+
+// Title is the step's name as screens and the printed script have it.
+func (s Step) Title() string {
+	title := string(s.Act)
+	if s.HSM != "" {
+		title += " · " + s.HSM
+	}
+	if s.Role != "" {
+		title += " · " + s.Role
+	}
+	if s.Item > 0 {
+		title += fmt.Sprintf(" · %d", s.Item)
+	}
+	return title
+}
+
+var scripts = map[Act]func(p *Plan, s Step) Script{
+	ActOpen:        scriptOpen,
+	ActIntake:      scriptIntake,
+	ActUnlock:      scriptUnlock,
+	ActGenerate:    scriptGenerate,
+	ActFleetCheck:  scriptFleetCheck,
+	ActRelease:     scriptRelease,
+	ActRequest:     scriptRequest,
+	ActResponse:    scriptResponse,
+	ActCountersign: scriptCountersign,
+	ActLog:         scriptLog,
+	ActLockdown:    scriptLockdown,
+	ActClose:       scriptClose,
+}
+
+func scriptOpen(p *Plan, _ Step) Script {
+	return Script{
+		Title: "Open the ceremony", Minutes: 8, Initial: everyone,
+		Do: []Part{
+			{Administrator, "Calls the roll: each says name and role, and shows the key's fingerprint against the page of people."},
+			{Auditor, "Runs sha256sum on the plan on their own laptop and compares it with the title page, all 64 characters."},
+			{Administrator, "Starts fleetctl ceremony run with this plan, its site file and the policy."},
+			{Witness, "Types three words of their own choosing, just now."},
+			{Witness, "Reads the clock on the wall and types it, in UTC."},
+		},
+		Say: []Part{
+			{Administrator, fmt.Sprintf("This is a %s. It follows plan %s, epoch %d of %s.", p.Mode, p.Fleet, p.Epoch, p.Namespace)},
+			{Auditor, "I have the same plan."},
+			{Auditor, "(reads the 32 words of the title page aloud)"},
+		},
+		Confirm: []Part{{Officer, "Each hears the words and follows them on their own title page."}},
+		Blanks:  []string{"Place and date", "Three words of the witness", "Clock on the wall (UTC)", "Head words at the foot of the screen"},
+	}
+}
+
+func scriptIntake(p *Plan, s Step) Script {
+	h := p.HSM(s.HSM)
+	return Script{
+		Title: "Take in " + s.HSM, Minutes: 3,
+		Do: []Part{
+			{Administrator, fmt.Sprintf("Brings %s (site %s) and connects it. Serial on the plan: %s.", s.HSM, h.Site, h.Serial)},
+			{Witness, "Reads the number on its seal and types it."},
+			{Auditor, "Reads the seal again, from the device, and types it too."},
+		},
+		Say:     []Part{{Witness, "The seal of " + s.HSM + " is whole. Its number is …"}},
+		Confirm: []Part{{Auditor, "The serial on the screen is the plan's; both seal numbers are the same."}},
+		Blanks:  []string{"Seal number", "Model and firmware on the screen"},
+	}
+}
+
+func scriptUnlock(p *Plan, s Step) Script {
+	t := Script{
+		Title: "Unlock " + s.HSM, Minutes: 2, Initial: []string{Officer, Witness},
+		Do: []Part{
+			{Officer, "Enters the PIN unseen, at the device or at the terminal. A wrong PIN is tried once, never again by itself."},
+			{Administrator, "Waits for the inventory: the token must be empty."},
+		},
+		Confirm: []Part{{Witness, "The screen says that the token is empty."}},
+		Blanks:  []string{"Officer who entered the PIN"},
+	}
+	if s.HSM == p.HSMs[0].Name {
+		// The first login opens the ceremony, which takes m signatures.
+		t.Minutes += 4
+		t.Do = append([]Part{{Officer, fmt.Sprintf("%d officers sign the act open: fleetctl ceremony sign DIR --approve open --key KEY.", p.Threshold)}}, t.Do...)
+		t.Say = []Part{{Officer, "I approve that the HSMs are unlocked."}}
+		t.Leaves = []string{fmt.Sprintf("%d officers' signatures on open", p.Threshold)}
+	}
+	return t
+}
+
+func scriptGenerate(p *Plan, s Step) Script {
+	return Script{
+		Title: fmt.Sprintf("Generate the %s key in %s", s.Role, s.HSM), Minutes: 3,
+		Do: []Part{
+			{Administrator, fmt.Sprintf("Watches: %s key made inside, attributes read back, attempts to take it out refused, possession proven, found again.", p.Role(s.Role).Algorithm)},
+			{Auditor, "Types on their own laptop: fleetctl words and the digest on the screen."},
+			{Auditor, "Types the three words that the screen asks for, from their own screen."},
+		},
+		Say:     []Part{{Administrator, "(reads the 32 words of the key aloud)"}},
+		Confirm: []Part{{Auditor, "The words heard are those on my own screen."}},
+		Blanks:  []string{"First and last word of the key", "Tries"},
+	}
+}
+
+func scriptFleetCheck(p *Plan, _ Step) Script {
+	return Script{
+		Title: "Check the fleet", Minutes: 5, Initial: everyone,
+		Do: []Part{
+			{Administrator, fmt.Sprintf("Shows the matrix of %d HSMs. Every cell says pass; one that doesn't ends the ceremony.", len(p.HSMs))},
+			{Auditor, "Types the three words of the matrix that the screen asks for, from their own screen."},
+		},
+		Say:     []Part{{Administrator, "(reads the 32 words of the matrix aloud)"}},
+		Confirm: []Part{{Witness, "Every cell says pass."}, {Auditor, "The words heard are those on my own screen."}},
+		Blanks:  []string{"First and last word of the matrix"},
+	}
+}

@@ -1,0 +1,146 @@
+package ceremony
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The steps after the fleet check: what leaves the room, and how it ends.
+
+func scriptRelease(p *Plan, _ Step) Script {
+	return Script{
+		Title: "Release the key set", Minutes: 12, Initial: everyone,
+		Do: []Part{
+			{Administrator, "Runs fleetctl bundle build DIR. The digest of fleet-keys.json is on the screen."},
+			{Auditor, "Checks on their own laptop what changed since the last epoch: fleetctl bundle diff."},
+			{Administrator, "Reads the exceptions made so far aloud, by number."},
+			{Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff release --verdict VERDICT --key KEY.", p.Threshold)},
+			{Witness, "Signs in the same way."},
+			{Auditor, "Signs in the same way."},
+		},
+		Say: []Part{
+			{Administrator, "Who does not agree, say so now."},
+			{Officer, "I agree. / I agree with exceptions … / I do not agree."},
+		},
+		Confirm: []Part{{Witness, "Everyone who signed was in the room."}, {Auditor, "The digest on the screen is that of my copy."}},
+		Leaves:  []string{"fleet-keys.json", fmt.Sprintf("sign-offs of %d officers, a witness and an auditor; one \"do not agree\" ends here", p.Threshold)},
+		Blanks:  []string{"First and last word of fleet-keys.json", "Exceptions so far, by number"},
+	}
+}
+
+func scriptRequest(p *Plan, _ Step) Script {
+	return Script{
+		Title: "Ask " + p.partyNames(), Minutes: 6, Initial: []string{Officer, Witness},
+		Do: []Part{
+			{Administrator, "Runs fleetctl bundle request DIR --out request.json."},
+			{Officer, fmt.Sprintf("%d officers sign the act request: fleetctl ceremony sign DIR --approve request --key KEY.", p.Threshold)},
+			{Administrator, "Runs the command again and carries request.json out, on a medium of the inventory."},
+		},
+		Say:     []Part{{Officer, "I approve that exactly this request goes out."}},
+		Confirm: []Part{{Witness, "Nothing but request.json is on the medium."}},
+		Leaves:  []string{"request-core.json", fmt.Sprintf("%d officers' signatures on request", p.Threshold)},
+		Blanks:  []string{"Medium and its seal", "First and last word of the request"},
+	}
+}
+
+func scriptResponse(p *Plan, s Step) Script {
+	title := fmt.Sprintf("Take in answer %d of %d", s.Item, len(p.ThirdParties))
+	if len(p.ThirdParties) == 1 {
+		title = "Take in the answer of " + p.ThirdParties[0].Name
+	}
+	return Script{
+		Title: title, Minutes: 20,
+		Do: []Part{
+			{Auditor, "Telephones the third party, who reads the words of the key set aloud before signing."},
+			{Administrator, "Runs fleetctl bundle import DIR response.json. It is verified before it is kept."},
+			{Administrator, "If it takes days: fleetctl ceremony adjourn DIR, and reconvene later, with seals."},
+		},
+		Say:     []Part{{Auditor, "(follows the third party's words on the sheet of the release)"}},
+		Confirm: []Part{{Auditor, "The statement verifies under the key in the plan."}},
+		Leaves:  []string{"the third party's statement"},
+		Blanks:  []string{"Who was on the telephone, when", "Time in the statement"},
+	}
+}
+
+func scriptCountersign(p *Plan, _ Step) Script {
+	return Script{
+		Title: "Countersign with " + p.Countersigner.Name, Minutes: 6, Initial: []string{Officer, Witness, Auditor},
+		Do: []Part{
+			{Officer, fmt.Sprintf("%d officers sign the act countersign: fleetctl ceremony sign DIR --approve countersign --key KEY.", p.Threshold)},
+			{Administrator, "Runs fleetctl bundle countersign DIR --key pkcs11:…, then fleetctl bundle assemble DIR."},
+		},
+		Say:     []Part{{Officer, "I approve exactly the text on the screen."}},
+		Confirm: []Part{{Auditor, "The text on the screen names this epoch and this digest."}},
+		Leaves:  []string{"bundle.json", fmt.Sprintf("%d officers' signatures on countersign", p.Threshold)},
+		Blanks:  []string{"First and last word of bundle.json"},
+	}
+}
+
+func scriptLog(*Plan, Step) Script {
+	return Script{
+		Title: "Log the bundle", Minutes: 4,
+		Do: []Part{
+			{Administrator, "Runs fleetctl log append DIR, or carries bundle.json to the log and its proof back."},
+			{Auditor, "Verifies bundle.json and its proof on their own laptop: fleetctl verify bundle.json --policy POLICY."},
+		},
+		Confirm: []Part{{Auditor, "The proof verifies under the log's key in the plan."}},
+		Leaves:  []string{"bundle.json.tlog-proof"},
+		Blanks:  []string{"Entry of the log"},
+	}
+}
+
+func scriptLockdown(p *Plan, s Step) Script {
+	text := p.Lockdown[s.Item-1]
+	if s.HSM != "" {
+		return Script{
+			Title: "Prove that " + s.HSM + " lets nobody in", Minutes: 3,
+			Do: []Part{
+				{Administrator, fmt.Sprintf("Runs fleetctl ceremony lockdown DIR --site SITE. It tries the old PIN of %s once.", s.HSM)},
+			},
+			Say:     []Part{{Witness, s.HSM + " refuses the login."}},
+			Confirm: []Part{{Witness, "The screen shows the code of the refusal."}, {Auditor, "I saw it too."}},
+			Blanks:  []string{"Code of the refusal"},
+		}
+	}
+	return Script{
+		Title: fmt.Sprintf("Lock down, %d of %d", s.Item, len(p.Lockdown)), Minutes: 10, Initial: everyone,
+		Do: []Part{
+			{Administrator, strings.TrimRight(text, ".") + "."},
+			{Administrator, "Runs fleetctl ceremony lockdown DIR."},
+			{Witness, "Types what is read off: serials, digests, bag numbers."},
+			{Auditor, "Reads it off again and types it too."},
+		},
+		Say:     []Part{{Witness, "It is done. I read …"}},
+		Confirm: []Part{{Auditor, "Both readings are the same."}},
+		Blanks:  []string{"What was read off"},
+	}
+}
+
+func scriptClose(p *Plan, _ Step) Script {
+	return Script{
+		Title: "Close", Minutes: 12, Initial: everyone,
+		Do: []Part{
+			{Administrator, "Runs fleetctl ceremony close DIR. The last record lists every file's digest."},
+			{Auditor, "Copies the folder to their own laptop and runs fleetctl verify there. The close sign-offs are what it still lacks."},
+			{Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff close --verdict VERDICT --key KEY.", p.Threshold)},
+			{Witness, "Signs in the same way."},
+			{Auditor, "Signs in the same way."},
+			{Administrator, "Runs fleetctl ceremony receipt DIR --out receipts, and hands one to each."},
+		},
+		Say: []Part{
+			{Administrator, "(reads the 32 words of the close head aloud)"},
+			{Officer, "I agree. / I agree with exceptions … / I do not agree."},
+		},
+		Confirm: []Part{{Auditor, "The identity on the screen is that of my copy."}},
+		Leaves:  []string{"index.html", fmt.Sprintf("sign-offs of %d officers, a witness and an auditor", p.Threshold), "a receipt for each"},
+		Blanks:  []string{"First and last word of the close head", "Clock on the wall (UTC)"},
+	}
+}
+
+func (p *Plan) partyNames() string {
+	var list []string
+	for _, t := range p.ThirdParties {
+		list = append(list, t.Name)
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"io"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ed25519"
+
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+const (
+	ageHeader = "age-encryption.org/v1\n"
+
+	maxKeyFile = 16 << 10
+
+	// leastPassphrase, in bytes: what is shorter is guessed, however slow scrypt
+	// makes each guess.
+	leastPassphrase = 12
+)
+
+// isAge tells age's files, plain and armored.
+func isAge(data []byte) bool {
+	return bytes.HasPrefix(data, []byte(ageHeader)) || bytes.HasPrefix(data, []byte(armor.Header))
+}
+
+// decryptKey opens a key file that age encrypted with a passphrase.
+func (a *app) decryptKey(path, source string, data []byte) ([]byte, error) {
+	pin, _, err := a.pin(pinSource(source), "the key file "+path)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(pin)
+	id, err := age.NewScryptIdentity(string(pin))
+	if err != nil {
+		return nil, usage(strict.Errorf(path, "its passphrase: %v", err))
+	}
+	var in io.Reader = bytes.NewReader(data)
+	if bytes.HasPrefix(data, []byte(armor.Header)) {
+		in = armor.NewReader(in)
+	}
+	plain, err := age.Decrypt(in, id)
+	var none *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &none):
+		return nil, strict.Errorf(path, "the passphrase does not open it").
+			WithHint("or it is encrypted to a recipient's key instead of a passphrase, which is not taken here")
+	case err != nil:
+		return nil, usage(strict.Errorf(path, "is damaged: %v", err))
+	}
+	key, err := io.ReadAll(io.LimitReader(plain, maxKeyFile))
+	if err != nil {
+		clear(key)
+		return nil, usage(strict.Errorf(path, "is damaged: %v", err))
+	}
+	return key, nil
+}
+
+type keygenFileJSON struct {
+	Key       string `strict:"key"`
+	PublicKey []byte `strict:"public_key,base64"`
+	Out       string `strict:"out,optional"`
+}
+
+func (a *app) thirdpartyKeygenCmd() *cobra.Command {
+	var key, pin, out string
+	c := command("keygen", "Make a signing key in a file that a passphrase encrypts, for small third parties",
+		`Keygen makes an Ed25519 key and writes it encrypted by age (scrypt). An HSM is
+better: fleetctl hsm keygen. The file opens with age -d as well, and one made
+with openssl genpkey -algorithm ed25519 | age -p is as good.`,
+		"  fleetctl thirdparty keygen --key thirdparty.age --out thirdparty.pub", cobra.NoArgs,
+		func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "key"); err != nil {
+				return err
+			}
+			public, err := a.newAgeKey(key, pin)
+			if err != nil {
+				return err
+			}
+			text := base64.StdEncoding.EncodeToString(public.SPKI())
+			if out != "" {
+				if err := writeNew(out, []byte(text+"\n")); err != nil {
+					return err
+				}
+			}
+			return a.emit(&keygenFileJSON{key, public.SPKI(), out}, a.ui.Fields([][2]string{{"key", key}, {"public key", text}}))
+		})
+	f := c.Flags()
+	f.StringVar(&key, "key", "", "the key's new `file`")
+	f.StringVar(&pin, "pin", "terminal", "`source` of the passphrase: terminal, fd:N or file:/path")
+	f.StringVar(&out, "out", "", "write the public key, base64 of its SubjectPublicKeyInfo, to this new `file`")
+	return c
+}
+
+// newAgeKey makes a key and encrypts it before it touches the disk.
+func (a *app) newAgeKey(path, source string) (*keys.Public, error) {
+	pin, _, err := a.pin(pinSource(source), "the new key file (a passphrase)")
+	if err != nil {
+		return nil, err
+	}
+	defer clear(pin)
+	if len(pin) < leastPassphrase {
+		return nil, usagef("several words chosen by chance are long and easy to keep", "the passphrase has %d bytes; it has to have %d at least", len(pin), leastPassphrase)
+	}
+	if source == "" || source == "terminal" {
+		again, _, err := a.pin(pinSource(source), "the new key file, once more")
+		if err != nil {
+			return nil, err
+		}
+		defer clear(again)
+		if !bytes.Equal(pin, again) {
+			return nil, usagef("", "the two passphrases differ")
+		}
+	}
+	pub, priv, err := ed25519.GenerateKey(a.random)
+	if err != nil {
+		return nil, err
+	}
+	public, err := keys.FromEd25519(pub)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	defer clear(der)
+	defer clear(text)
+	to, err := age.NewScryptRecipient(string(pin))
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	w, err := age.Encrypt(&b, to)
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return public, exists(durable.Create(path, []byte(b.String()), 0o600), path)
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/qr"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// drawFrames writes a file's QR frames into a new folder.
+func drawFrames(dir, name string, data []byte) (int, error) {
+	frames, err := qr.Split(data)
+	var large *qr.TooLarge
+	if errors.As(err, &large) {
+		return 0, usage(strict.Errorf(name, "%v", err).WithHint("it has to be carried as a file"))
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return 0, exists(err, dir)
+	}
+	for i, text := range frames {
+		png, err := qr.PNG(text)
+		if err != nil {
+			return 0, err
+		}
+		if err := durable.Create(filepath.Join(dir, fmt.Sprintf("%s-%02d-of-%02d.png", name, i+1, len(frames))), png, 0o644); err != nil {
+			return 0, err
+		}
+	}
+	return len(frames), nil
+}
+
+// readFrames puts a file together from images: files, or folders of them. An
+// image that can't be read is told only if its frame is missing in the end:
+// of several photographs of one frame, one will do.
+func readFrames(paths []string) ([]byte, error) {
+	var c qr.Collector
+	var unread []error
+	for _, root := range paths {
+		files := []string{root}
+		if info, err := os.Stat(root); err != nil {
+			return nil, usage(missing(err))
+		} else if info.IsDir() {
+			if files, err = filepath.Glob(filepath.Join(root, "[^.]*")); err != nil {
+				return nil, err
+			}
+		}
+		for _, file := range files {
+			text, err := readFrame(file)
+			if err != nil {
+				unread = append(unread, err)
+				continue
+			}
+			if err := c.Add(file, text); err != nil {
+				return nil, wrong(err)
+			}
+		}
+	}
+	data, err := c.File()
+	if err != nil {
+		hint := "photograph them, in any order, and give all images"
+		for _, u := range unread {
+			hint += "\n" + u.Error()
+		}
+		return nil, wrong(strict.Errorf("", "%v", err).WithHint("%s", hint))
+	}
+	return data, nil
+}
+
+func readFrame(file string) (string, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", err
+	}
+	if info.IsDir() || info.Size() > qr.MaxImage {
+		return "", strict.Errorf(file, "is a folder, or larger than %d bytes", qr.MaxImage)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	return qr.Read(file, data)
+}
+
+// readFileOrFrames takes a folder, or an image, for QR frames.
+func readFileOrFrames(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, usage(missing(err))
+	}
+	if ext := filepath.Ext(path); info.IsDir() || ext == ".png" || ext == ".jpg" || ext == ".jpeg" {
+		return readFrames([]string{path})
+	}
+	return readFile(path)
+}
+
+// sameCore compares a request's core with the one that came as QR frames, where
+// any did.
+func sameCore(file string, r *bundle.Request, frames []string) error {
+	if len(frames) == 0 {
+		return nil
+	}
+	data, err := readFrames(frames)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(data, r.Core.Raw()) {
+		return wrong(strict.Errorf(file, "its core is not the one in the QR frames").
+			WithHint("one of the two was changed on its way: keep both, and ask the operator"))
+	}
+	return nil
+}
+
+type coreJSON struct {
+	Fleet     string   `strict:"fleet"`
+	Mode      string   `strict:"mode"`
+	Namespace string   `strict:"namespace"`
+	Epoch     uint64   `strict:"epoch"`
+	Digest    [32]byte `strict:"digest,hex"`
+	Core      [32]byte `strict:"core,hex"`
+	NotShown  []string `strict:"not_shown"`
+}
+
+// inspectFrames shows a core that came as QR frames alone. What lies in the
+// request's file isn't here, so it ends as something that can be gone on with.
+func (a *app) inspectFrames(cmd *cobra.Command, o thirdpartyOptions) error {
+	data, err := readFrames(o.frames)
+	if err != nil {
+		return err
+	}
+	core, err := bundle.ParseCore("core", data)
+	if err != nil {
+		return wrong(err)
+	}
+	return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer) error {
+		if err := thirdparty.InspectCore("core", core, p, l); err != nil {
+			return wrong(err)
+		}
+		set := core.KeySet
+		delta := bundle.Diff(core.Predecessor, set)
+		digest := set.Digest()
+		out := &coreJSON{set.Fleet, set.Mode, set.Namespace, set.Epoch, digest, core.Subject(),
+			[]string{"approvals", "transcript", "release sign-offs", "proofs of possession"}}
+		if err := a.emit(out, a.deltaText(core.Predecessor, set, delta), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields([][2]string{
+			{"namespace", set.Namespace}, {"epoch", fmt.Sprint(set.Epoch)}, {"digest", fmt.Sprintf("%x", digest)},
+			{"checked", "policy and ledger"}, {"not shown", "approvals, transcript, release sign-offs, proofs of possession: for them, and for signing, the request's file is needed"},
+		})); err != nil {
+			return err
+		}
+		return &exitError{exitPending, errQuiet}
+	})
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/history"
+	"github.com/fleetctl/fleetctl/bundle/history/fetch"
+	"github.com/fleetctl/fleetctl/bundle/history/saved"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+type historyOptions struct {
+	policy, namespace, record, evidence, profile string
+	url, save                                    string
+	keys, operator                               []string
+	rows                                         int
+	rate                                         float64
+	from                                         uint64
+}
+
+func (a *app) historyCmd() *cobra.Command {
+	var o historyOptions
+	c := command("history [FILE|DIR]…", "Check a namespace's whole past, and what changed from epoch to epoch",
+		`History checks every statement that third parties signed: signatures, epochs
+without gap, no digest twice, time never back; what the operator published
+against it, field by field and digest by digest; logs' proofs that lie beside
+bundles; and with --record what earlier runs saw, so that rewriting is caught.
+
+Files are statements, artifacts and bundles, one a file or (.jsonl) one a line.
+With --url the statements of a live auditor are first saved to --save FILE, from
+where the last run stopped; what was saved can be checked again at any time.`,
+		`  fleetctl history saved/ --policy acme.yaml --operator published/ --record seen
+  fleetctl history --url https://auditor.example --namespace acme.fleet_keys.v1 --save all.jsonl --key auditor=auditor.pub
+  fleetctl history all.jsonl --profile meta --key cloudflare=2bbfbb39997fdb95feee40ef9f8827de0256732be06f64ed6408cc7e97c7f4d4`,
+		cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error { return a.history(cmd, args, &o) })
+	f := c.Flags()
+	f.StringVar(&o.policy, "policy", "", "a verifier's policy `file`: third parties, operators, log")
+	f.StringArrayVar(&o.keys, "key", nil, "a pinned third party, `name=key`: hex, base64, or a file of it")
+	f.StringArrayVar(&o.operator, "operator", nil, "a `file` or folder of what the operator published")
+	f.StringVar(&o.namespace, "namespace", "", "the one `namespace` to look at (default: all, each for itself)")
+	f.StringVar(&o.record, "record", "", "the `file` of what earlier runs saw; made by the first run")
+	f.StringVar(&o.evidence, "evidence", "", "a `folder` for statements that can't both be honest (default: RECORD.evidence)")
+	f.StringVar(&o.profile, "profile", "", "meta: Meta's namespace, whose artifacts have a format that isn't public")
+	f.StringVar(&o.url, "url", "", "a live auditor's `address`, with the API of Cloudflare's")
+	f.StringVar(&o.save, "save", "", "the `file` (.jsonl) that the auditor's answers are added to")
+	f.Float64Var(&o.rate, "rate", 10, "requests a second, at most")
+	f.Uint64Var(&o.from, "from", 0, "the first `epoch` to ask for (default: the namespace's anchor)")
+	f.IntVar(&o.rows, "rows", 20, "how many epochs, the newest, to list")
+	return c
+}
+
+func (a *app) history(cmd *cobra.Command, paths []string, o *historyOptions) error {
+	opts, err := a.historyPins(o)
+	if err != nil {
+		return err
+	}
+	if o.url != "" {
+		if err := a.fetchHistory(cmd, o); err != nil {
+			return err
+		}
+		paths = append(paths, o.save)
+	}
+	if len(paths)+len(o.operator) == 0 {
+		return usagef("see fleetctl history --help", "nothing to check: name files or folders, or --url")
+	}
+	archive, err := saved.Open(paths, o.operator)
+	if err != nil {
+		return usage(missing(err))
+	}
+	// A history is read in one pass of much garbage and little that stays.
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
+	var record *saved.Record
+	if o.record != "" {
+		if record, err = saved.OpenRecord(o.record); err != nil {
+			return wrong(err)
+		}
+		defer record.Close()
+		if record.Torn > 0 {
+			a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("the record's last run was cut off: %s kept in %s", ui.Bytes(record.Torn), record.TornAt)))
+		}
+		opts.Seen = record.Seen
+	}
+	progress := a.ui.Progress("history")
+	opts.Tell = func(done int64) { progress.Set(done, 0) }
+	r, err := history.Check(cmd.Context(), archive, *opts)
+	progress.Stop()
+	if err != nil {
+		return err
+	}
+	return a.historyDone(o, opts, record, r)
+}
+
+// historyDone keeps what was seen, and says it.
+func (a *app) historyDone(o *historyOptions, opts *history.Options, record *saved.Record, r *history.Report) error {
+	dir := o.evidence
+	if dir == "" && o.record != "" {
+		dir = o.record + ".evidence"
+	}
+	var kept []string
+	var err error
+	if dir != "" {
+		if kept, err = saved.KeepEvidence(dir, r.Evidence); err != nil {
+			return err
+		}
+	}
+	if record != nil {
+		if err := record.Extend(r, a.now()); err != nil {
+			return err
+		}
+	}
+	if err := a.emit(historyResult(r, kept), a.historyText(r, opts, kept)); err != nil {
+		return err
+	}
+	if !r.Good() {
+		return wrong(errQuiet)
+	}
+	return nil
+}
+
+// historyPins reads what is pinned.
+func (a *app) historyPins(o *historyOptions) (*history.Options, error) {
+	h := &history.Options{Now: a.now(), Only: o.namespace, Rows: max(0, o.rows)}
+	if o.policy == "" && len(o.keys) == 0 {
+		return nil, usagef("pin third parties with --policy FILE or --key NAME=KEY", "no key is pinned, so no signature could be checked")
+	}
+	if o.policy != "" {
+		data, err := readFile(o.policy)
+		if err != nil {
+			return nil, err
+		}
+		p, err := evidence.ParsePolicy(o.policy, data)
+		if err != nil {
+			return nil, usage(err)
+		}
+		h.Log = p.Log
+		if t := p.Trust(""); len(t.Operators) > 0 {
+			h.Trust = p.Trust
+		}
+		for _, k := range p.Trust("").ThirdParties {
+			h.Keys = append(h.Keys, history.Key{Name: k.Name, Key: k.Key, Window: k.Window})
+		}
+		if len(p.Namespaces) == 1 && h.Only == "" {
+			h.Only = p.Namespaces[0]
+		}
+	}
+	for _, s := range o.keys {
+		k, err := historyKey(s)
+		if err != nil {
+			return nil, err
+		}
+		h.Keys = append(h.Keys, *k)
+	}
+	switch o.profile {
+	case "":
+	case "meta":
+		if h.Only != "" && h.Only != history.MetaNamespace {
+			return nil, usagef("", "the profile meta looks at %s, not at %s", history.MetaNamespace, h.Only)
+		}
+		o.namespace, h.Only, h.Meta = history.MetaNamespace, history.MetaNamespace, true
+	default:
+		return nil, usagef("", "--profile is %q; there is meta", o.profile)
+	}
+	return h, nil
+}
+
+func historyKey(s string) (*history.Key, error) {
+	name, text, ok := strings.Cut(s, "=")
+	if b, err := hex.DecodeString(text); ok && err == nil && len(b) == 32 {
+		if err := keys.AdmitEd25519(b); err != nil {
+			return nil, usagef("", "--key %s: the key %v", name, err)
+		}
+		return &history.Key{Name: name, Key: [32]byte(b)}, nil
+	}
+	name, der, err := keyFlag("key", s)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := rawEd25519(der)
+	if err == nil {
+		err = keys.AdmitEd25519(raw[:])
+	}
+	if err != nil {
+		return nil, usagef("", "--key %s: the key %v", name, err)
+	}
+	return &history.Key{Name: name, Key: raw}, nil
+}
+
+// fetchHistory saves a live auditor's statements, from where the file ends.
+func (a *app) fetchHistory(cmd *cobra.Command, o *historyOptions) error {
+	if err := required(cmd, "save"); err != nil {
+		return err
+	}
+	if o.namespace == "" {
+		return usagef("", "--url needs --namespace")
+	}
+	if !strings.HasSuffix(o.save, ".jsonl") {
+		return usagef("", "--save %s does not end in .jsonl", o.save)
+	}
+	c, err := fetch.New(o.url, o.namespace, "fleetctl/"+version, o.rate)
+	if err != nil {
+		return usagef("", "--url: %v", err)
+	}
+	p := a.ui.Progress("saving " + o.namespace)
+	n, err := c.Save(cmd.Context(), o.save, o.from, p.Set)
+	p.Stop()
+	a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(n, "new statement", "new statements"), o.save)))
+	return err
+}
+
+// changes are a delta by role, in a few words.
+func changes(d *bundle.Delta) string {
+	type count struct{ added, removed, replaced, moved int }
+	by := map[string]*count{}
+	var roles []string
+	at := func(role string) *count {
+		if by[role] == nil {
+			by[role] = &count{}
+			roles = append(roles, role)
+		}
+		return by[role]
+	}
+	for _, k := range d.Added {
+		at(k.Role).added++
+	}
+	for _, k := range d.Removed {
+		at(k.Role).removed++
+	}
+	for _, k := range d.Replaced {
+		at(k.New.Role).replaced++
+	}
+	for _, k := range d.Moved {
+		at(k.New.Role).moved++
+	}
+	var parts []string
+	for _, role := range roles {
+		s := role
+		for _, x := range []struct {
+			mark string
+			n    int
+		}{{"+", by[role].added}, {"-", by[role].removed}, {"±", by[role].replaced}, {"~", by[role].moved}} {
+			if x.n > 0 {
+				s += fmt.Sprintf(" %s%d", x.mark, x.n)
+			}
+		}
+		parts = append(parts, s)
+	}
+	if d.MajorityBefore != d.MajorityAfter && d.MajorityBefore > 0 {
+		parts = append(parts, fmt.Sprintf("majority %d → %d", d.MajorityBefore, d.MajorityAfter))
+	}
+	if len(parts) == 0 {
+		return "no key changed"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func milliseconds(ms uint64) string {
+	return strict.FormatTime((&bundle.Statement{Timestamp: ms}).Time())
+}

@@ -1,0 +1,68 @@
+//go:build cgo && unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// program runs fleetctl as the script would.
+func program(ts *testscript.TestScript, args ...string) *exec.Cmd {
+	cmd := exec.Command("fleetctl", args...)
+	cmd.Dir = ts.Getenv("WORK")
+	cmd.Env = append(os.Environ(), "SOFTHSM2_CONF="+ts.Getenv("SOFTHSM2_CONF"))
+	return cmd
+}
+
+// listening VARIABLE ARG… starts a fleetctl that serves, until the script ends
+// or `kill VARIABLE`, and puts its address into the variable.
+func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
+	cmd := program(ts, append(args[1:], "--format", "json")...)
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	cmd.Stderr = os.Stderr
+	ts.Check(cmd.Start())
+	var said struct {
+		Listen string `json:"listen"`
+	}
+	ts.Check(json.NewDecoder(out).Decode(&said))
+	ts.Setenv(args[0], said.Listen)
+	pid := cmd.Process.Pid
+	ts.Setenv(args[0]+"_PID", fmt.Sprint(pid))
+	ts.Defer(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
+}
+
+// down VARIABLE ends what listens there, as Ctrl-C would.
+func cmdDown(ts *testscript.TestScript, _ bool, args []string) {
+	var pid int
+	_, err := fmt.Sscan(ts.Getenv(args[0]+"_PID"), &pid)
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, syscall.SIGINT))
+}
+
+// logpolicy FILE K NAME[=URL]… writes log.policy with a quorum of K of these
+// witnesses, whose keys are NAME.pem and made if need be.
+func cmdLogPolicy(ts *testscript.TestScript, _ bool, args []string) {
+	line, _, _ := strings.Cut(ts.ReadFile("log.policy"), "\n")
+	text, group := line+"\n", ""
+	for _, arg := range args[2:] {
+		name, url, _ := strings.Cut(arg, "=")
+		out, err := program(ts, "log", "witness", "--witness-key", name+".pem", "--name", "witness.example/"+name, "--format", "json").Output()
+		ts.Check(err)
+		var said struct {
+			VKey string `json:"vkey"`
+		}
+		ts.Check(json.Unmarshal(out, &said))
+		text += strings.TrimSpace(fmt.Sprintf("witness %s %s %s", name, said.VKey, url)) + "\n"
+		group += " " + name
+	}
+	text += fmt.Sprintf("group q %s%s\nquorum q\n", args[1], group)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+type noticeJSON struct {
+	File      string   `strict:"file"`
+	Format    string   `strict:"format"`
+	Fleet     string   `strict:"fleet"`
+	Mode      string   `strict:"mode"`
+	Namespace string   `strict:"namespace"`
+	Epoch     uint64   `strict:"epoch"`
+	Digest    [32]byte `strict:"digest,hex"`
+	Officers  []string `strict:"officers"`
+	Output    string   `strict:"output,optional"`
+}
+
+func (a *app) bundleRetireCmd() *cobra.Command {
+	return a.noticeCmd("retire LAST", "Write the artifact that ends a fleet: its retirement", bundle.RetirementFormat,
+		`Retire writes a fleet-retirement: the artifact of the epoch after LAST, the
+fleet's newest bundle or key set. Devices that saw it take nothing of the fleet
+any more. Officers approve it, third parties sign it (thirdparty notice), the
+operator countersigns it (bundle notice), as an epoch of keys.`,
+		"  fleetctl bundle retire epoch7/bundle.json --effective 2027-03-01T00:00:00Z --reason 'replaced by backup-2027a' --out notice.json")
+}
+
+func (a *app) bundleVoidCmd() *cobra.Command {
+	return a.noticeCmd("void ABANDONED", "Write the artifact that voids an abandoned epoch", bundle.VoidFormat,
+		`Void writes the artifact of the epoch after ABANDONED, a key set that some third
+parties have signed and that never came into force. Those who have not signed
+ABANDONED leave its epoch out and sign the void.`,
+		"  fleetctl bundle void epoch7/fleet-keys.json --reason 'auditor.example is gone' --out notice.json")
+}
+
+func (a *app) noticeCmd(use, short, format, long, example string) *cobra.Command {
+	var out, reason, effective string
+	c := command(use, short, long, example, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+		needed := []string{"out", "reason"}
+		if format == bundle.RetirementFormat {
+			needed = append(needed, "effective")
+		}
+		if err := required(cmd, needed...); err != nil {
+			return err
+		}
+		before, err := readKeySet(args[0])
+		if err != nil {
+			return err
+		}
+		n := &bundle.Notice{
+			Format: format, Mode: before.Mode, Fleet: before.Fleet, Namespace: before.Namespace, Epoch: before.Epoch + 1,
+			Previous: before.Digest(), Created: a.now().UTC().Truncate(time.Second), Reason: reason,
+		}
+		if effective != "" {
+			if n.Effective, err = strict.ParseTime(effective); err != nil {
+				return usagef("", "--effective %v", err)
+			}
+		}
+		if n, err = bundle.ParseNotice(out, n.Encode()); err != nil {
+			return usage(err)
+		}
+		if err := writeNew(out, n.Raw()); err != nil {
+			return err
+		}
+		return a.noticed(out, n, nil, "", "ssh-keygen -Y sign -n "+thirdparty.NoticeNamespace(n)+" -f KEY "+out)
+	})
+	f := c.Flags()
+	f.StringVar(&out, "out", "", "the notice's new `file`")
+	f.StringVar(&reason, "reason", "", "why, in one `line`")
+	if format == bundle.RetirementFormat {
+		f.StringVar(&effective, "effective", "", "from which `time` on the keys are not to be used, such as 2027-03-01T00:00:00Z")
+	}
+	return c
+}
+
+// noticed shows a notice. next is what follows.
+func (a *app) noticed(file string, n *bundle.Notice, officers []string, output, next string) error {
+	digest := n.Digest()
+	out := &noticeJSON{File: file, Format: n.Format, Fleet: n.Fleet, Mode: n.Mode, Namespace: n.Namespace, Epoch: n.Epoch,
+		Digest: digest, Officers: officers, Output: output}
+	return a.emit(out, a.noticeText(file, n, officers, output, next))
+}
+
+func (a *app) noticeText(file string, n *bundle.Notice, officers []string, output, next string) string {
+	digest := n.Digest()
+	rows := [][2]string{{"notice", file}, {"format", n.Format}, {"namespace", n.Namespace}, {"digest", fmt.Sprintf("%x", digest)}, {"reason", n.Reason}}
+	if n.Retires() {
+		rows = append(rows, [2]string{"effective", strict.FormatTime(n.Effective)})
+	} else {
+		rows = append(rows, [2]string{"voids", fmt.Sprintf("epoch %d, artifact %x", n.Epoch-1, n.Previous)})
+	}
+	for _, r := range [][2]string{{"approved by", strings.Join(officers, ", ")}, {"written", output}, {"next", next}} {
+		if r[1] != "" {
+			rows = append(rows, r)
+		}
+	}
+	return a.ui.Header(fmt.Sprintf("%s · epoch %d", n.Fleet, n.Epoch), strings.ToUpper(n.Mode)) + a.ui.Words(digest[:], 4, true) + "\n" + a.ui.Fields(rows)
+}
+
+func readNotice(file string, approvals []string) (*bundle.Notice, []ceremony.Signing, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := bundle.ParseNotice(file, data)
+	if err != nil {
+		return nil, nil, wrong(err)
+	}
+	var list []ceremony.Signing
+	for _, path := range approvals {
+		sig, err := readFile(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, ceremony.Signing{Name: strings.TrimSuffix(path, ".sig"), Signature: sig})
+	}
+	return n, list, nil
+}
+
+const approvalHelp = "an officer's signature `file` over the notice, made with ssh-keygen -Y sign"
+
+func (a *app) thirdpartyNoticeCmd() *cobra.Command {
+	var o thirdpartyOptions
+	var yes string
+	var approvals []string
+	c := command("notice NOTICE", "Check a retirement or a void, show it, and sign its epoch",
+		`Notice does for a retirement or a void what sign does for a request: officers
+whom the policy pins must have approved its exact bytes, and it must follow what
+the ledger has signed.`,
+		"  fleetctl thirdparty notice notice.json --approval olga.sig --approval omar.sig --policy thirdparty.yaml --ledger ledger.jsonl --key KEY --out response.json",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "out"); err != nil {
+				return err
+			}
+			n, list, err := readNotice(args[0], approvals)
+			if err != nil {
+				return err
+			}
+			return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
+				in, err := thirdparty.InspectNotice(args[0], n, list, p, l)
+				if err != nil {
+					return wrong(err)
+				}
+				a.ui.Say(a.noticeText(args[0], n, in.Officers, "", ""))
+				if err := a.agree(args[0], n.Epoch, n.Namespace, n.Digest(), yes); err != nil {
+					return err
+				}
+				r, err := thirdparty.SignNotice(in, l, a.now(), s.sign)
+				if err != nil {
+					return err
+				}
+				if err := writeNew(o.out, r.Raw()); err != nil {
+					return err
+				}
+				return a.noticed(args[0], n, in.Officers, o.out, "")
+			})
+		})
+	c.Aliases = []string{"void", "retire"}
+	o.flags(c)
+	c.Flags().StringVar(&o.out, "out", "", "the response's new `file`")
+	c.Flags().StringVar(&yes, "agree", "", "`digest` of the notice that is agreed to, in hex")
+	c.Flags().StringArrayVar(&approvals, "approval", nil, approvalHelp)
+	return c
+}
+
+func (a *app) bundleNoticeCmd() *cobra.Command {
+	var plan, key, out string
+	var approvals, responses []string
+	c := command("notice NOTICE", "Countersign a signed retirement or void, and assemble its bundle",
+		`Notice verifies the third parties' responses and the officers' approvals under
+the plan of the fleet's last ceremony, has the operator's key countersign, and
+writes the bundle, which is logged as any other.`,
+		"  fleetctl bundle notice notice.json --plan plan.yaml --response response.json --approval olga.sig --approval omar.sig --key KEY --out bundle.json",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "plan", "key", "out"); err != nil {
+				return err
+			}
+			n, list, err := readNotice(args[0], approvals)
+			if err != nil {
+				return err
+			}
+			p, err := readPlan(plan)
+			if err != nil {
+				return err
+			}
+			return a.assembleNotice(args[0], n, list, p, responses, key, out)
+		})
+	f := c.Flags()
+	f.StringVar(&plan, "plan", "", "the plan `file` that names third parties, officers and countersigner")
+	f.StringArrayVar(&responses, "response", nil, "a third party's response `file`")
+	f.StringArrayVar(&approvals, "approval", nil, approvalHelp)
+	f.StringVar(&key, "key", "", keyHelp)
+	f.StringVar(&out, "out", "", "the bundle's new `file`")
+	return c
+}
+
+func (a *app) assembleNotice(file string, n *bundle.Notice, approvals []ceremony.Signing, p *ceremony.Plan, responses []string, key, out string) error {
+	people, err := ceremony.NewPeople(p.People, p.Threshold)
+	if err != nil {
+		return usage(err)
+	}
+	officers, err := people.FileApprovals(n.Raw(), thirdparty.NoticeNamespace(n), approvals)
+	if err != nil {
+		return wrong(err)
+	}
+	if len(officers) < p.Threshold {
+		return wrong(strict.Errorf(file, "%d of %d officers of the plan approved it", len(officers), p.Threshold))
+	}
+	trust := &bundle.Trust{Mode: p.Mode, Namespace: p.Namespace, Needed: len(p.ThirdParties)}
+	for _, t := range p.ThirdParties {
+		trust.ThirdParties = append(trust.ThirdParties, bundle.ThirdParty{Name: t.Name, Key: t.Key})
+	}
+	var signed []bundle.Signed
+	for _, path := range responses {
+		data, err := readFile(path)
+		if err != nil {
+			return err
+		}
+		r, err := bundle.ParseResponse(path, data)
+		if err == nil {
+			// Nothing is countersigned but what was verified.
+			err = r.Statement.Verify(r.Key)
+		}
+		if err != nil {
+			return wrong(err)
+		}
+		signed = append(signed, r.Signed)
+	}
+	text, err := bundle.CountersignNotice(p.Countersigner.Form, n, signed)
+	if err != nil {
+		return wrong(err)
+	}
+	a.ui.Say(a.noticeText(file, n, officers, "", ""))
+	a.showText(text)
+	s, err := a.openKey(key)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	trust.Operators = []bundle.Operator{{Name: p.Countersigner.Name, Key: s.public, Form: p.Countersigner.Form}}
+	if string(s.public.SPKI()) != string(p.Countersigner.Key) {
+		return usagef("", "--key is not the plan's for %s", p.Countersigner.Name)
+	}
+	sig, err := s.sign(text)
+	if err != nil {
+		return err
+	}
+	b, err := bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: s.public, Form: p.Countersigner.Form, Signature: sig}})
+	if err != nil {
+		return wrong(err)
+	}
+	if _, err := b.Verify(trust, a.now(), time.Time{}); err != nil {
+		return wrong(err)
+	}
+	if err := writeNew(out, b.Raw()); err != nil {
+		return err
+	}
+	return a.noticed(file, n, officers, out, "")
+}

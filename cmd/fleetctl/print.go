@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/ceremony/handout"
+	"github.com/fleetctl/fleetctl/internal/paper"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+type printJSON struct {
+	Plan    string   `strict:"plan"`
+	SHA256  [32]byte `strict:"sha256,hex"`
+	Mode    string   `strict:"mode"`
+	Role    string   `strict:"role,optional"`
+	PDF     string   `strict:"pdf,optional"`
+	Text    string   `strict:"text,optional"`
+	Steps   int      `strict:"steps"`
+	Minutes int      `strict:"minutes"`
+}
+
+func (a *app) planPrintCmd() *cobra.Command {
+	var out, text, role string
+	c := command("print PLAN", "Print the script and worksheet of a plan, as PDF and plain text",
+		`Print writes what the people in the room hold in their hands: every step with
+what it needs, who does and says what, blanks to fill in and initials, an
+exception sheet, an "I do not agree" box and the sign-off page. Its title page
+has the plan's digest in hex, in words and as a QR code. With --role it is one
+role's own copy. The same plan gives the same bytes.`,
+		"  fleetctl plan print plan.yaml --out script.pdf --text script.txt\n  fleetctl plan print plan.yaml --role witness --out witness.pdf",
+		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+			if out == "" && text == "" {
+				return usagef("see fleetctl plan print --help", "--out or --text is missing: where the script goes")
+			}
+			p, err := readPlan(args[0])
+			if err != nil {
+				return err
+			}
+			doc, err := handout.Script(p, role)
+			if err != nil {
+				return usage(err)
+			}
+			if err := writeDoc(doc, out, text); err != nil {
+				return err
+			}
+			total, _ := p.Minutes()
+			whose := role
+			if role == "" {
+				whose = "everybody"
+			}
+			return a.emit(&printJSON{args[0], p.Digest(), p.Mode, role, out, text, len(p.Steps()), total}, a.ui.Fields([][2]string{
+				{"script", strings.TrimSpace(out + " " + text)}, {"for", whose + ", " + strings.ToUpper(p.Mode)},
+				{"plan", fmt.Sprintf("%x", p.Digest())},
+				{"steps", fmt.Sprintf("%d, about %s", len(p.Steps()), ui.Count(int64(total), "minute", "minutes"))},
+			}))
+		})
+	f := c.Flags()
+	f.StringVar(&out, "out", "", "the script's new PDF `file`")
+	f.StringVar(&text, "text", "", "the script's new text `file`")
+	f.StringVar(&role, "role", "", "whose copy: officer, witness, auditor or administrator (default: everybody's)")
+	return c
+}
+
+// writeDoc writes a document to new files; an empty name leaves that form out.
+func writeDoc(d *paper.Doc, pdf, text string) error {
+	if pdf != "" {
+		if err := writeNew(pdf, d.PDF()); err != nil {
+			return err
+		}
+	}
+	if text != "" {
+		return writeNew(text, d.Text())
+	}
+	return nil
+}

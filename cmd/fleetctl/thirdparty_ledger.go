@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+type ledgerJSON struct {
+	Ledger  string           `strict:"ledger"`
+	Torn    int              `strict:"torn"`
+	Entries []ledgerLineJSON `strict:"entries"`
+	Export  string           `strict:"export,optional"`
+}
+
+type ledgerLineJSON struct {
+	Namespace string   `strict:"namespace"`
+	Epoch     uint64   `strict:"epoch"`
+	Digest    [32]byte `strict:"digest,hex"`
+	Time      string   `strict:"time"`
+}
+
+func (a *app) thirdpartyLedgerCmd() *cobra.Command {
+	var key, export string
+	c := command("ledger LEDGER", "Check a ledger from its first entry to its last, show it, export it",
+		`Ledger checks the hash chain and every signature. It needs the public key only,
+changes nothing, and may run while another process signs. --export writes the
+statements as served, a line each, which fleetctl history checks.`,
+		`  fleetctl thirdparty ledger ledger.jsonl --public-key thirdparty.pub
+  fleetctl thirdparty ledger ledger.jsonl --public-key thirdparty.pub --export statements.jsonl`, cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "public-key"); err != nil {
+				return err
+			}
+			l, err := readLedger(args[0], key)
+			if err != nil {
+				return err
+			}
+			out := &ledgerJSON{Ledger: args[0], Torn: l.Torn, Entries: []ledgerLineJSON{}, Export: export}
+			var rows [][]string
+			for _, s := range l.Statements() {
+				out.Entries = append(out.Entries, ledgerLineJSON{s.Namespace, s.Epoch, s.Digest, strict.FormatTime(s.Time())})
+				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8])})
+			}
+			text := []string{a.ui.Table([]string{"epoch", "namespace", "signed", "digest"}, rows), "\n",
+				a.ui.Line(fmt.Sprintf("%d entries: the chain is whole, every signature verifies", len(rows)))}
+			if l.Torn > 0 {
+				text = append(text, a.ui.Line(fmt.Sprintf("after them: %s of an entry that is being written, or that a power failure cut off", ui.Bytes(int64(l.Torn)))))
+			}
+			if export != "" {
+				if err := writeNew(export, l.Export()); err != nil {
+					return err
+				}
+				text = append(text, a.ui.Line(fmt.Sprintf("%s exported to %s", ui.Count(int64(len(rows)), "statement", "statements"), export)))
+			}
+			return a.emit(out, text...)
+		})
+	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, or a file of it")
+	c.Flags().StringVar(&export, "export", "", "a new `file` (.jsonl) for the statements")
+	return c
+}
+
+// readLedger opens a ledger to look at, by its public key.
+func readLedger(path, key string) (*thirdparty.Ledger, error) {
+	_, der, err := keyFlag("public-key", "ledger="+key)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := rawEd25519(der)
+	if err != nil {
+		return nil, usagef("", "--public-key %v", err)
+	}
+	if _, err := readFile(path); err != nil {
+		return nil, err
+	}
+	l, err := thirdparty.ReadLedger(path, raw)
+	return l, wrong(err)
+}
+
+// tellTorn says that a power failure was met.
+func (a *app) tellTorn(l *thirdparty.Ledger) {
+	if l.Torn > 0 {
+		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("the ledger's last entry was cut off: its %s are kept in %s; that signature never left",
+			ui.Bytes(int64(l.Torn)), l.TornAt)))
+	}
+}

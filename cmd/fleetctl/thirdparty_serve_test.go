@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// What one third party serves, another's fleetctl saves and checks.
+func TestServeIsWhatHistoryReads(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
+	dir := t.TempDir()
+	policy := filepath.Join(dir, "thirdparty.yaml")
+	if err := os.WriteFile(policy, f.ThirdPartyPolicy(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := f.Parties.ThirdParty.Public.Ed25519()
+	key := base64.StdEncoding.EncodeToString(raw)
+
+	r, w := io.Pipe()
+	a := newApp(strings.NewReader(""), w, io.Discard)
+	a.color, a.format = "auto", "json"
+	if err := a.setUp(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- a.serveLedger(ctx, &serveOptions{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0"})
+		w.Close()
+	}()
+	buf := make([]byte, 4096)
+	n, err := r.Read(buf)
+	if err != nil {
+		t.Fatal(err, <-ended)
+	}
+	var at servingJSON
+	if err := strict.DecodeJSON("", buf[:n], 4096, &at); err != nil {
+		t.Fatalf("%v: %s", err, buf[:n])
+	}
+	code, out, talk := runApp("history", "--url", at.Listen, "--namespace", testfleet.Namespace, "--save", filepath.Join(dir, "saved.jsonl"),
+		"--key", "auditor="+key, "--operator", filepath.Join(f.Dir, "bundle.json"))
+	if code != exitDone || !strings.Contains(out, "proven     operator-copy  1 checked") {
+		t.Errorf("%d\n%s\n%s", code, out, talk)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := http.Get(at.Listen); err == nil {
+		t.Error("it still serves")
+	}
+	for _, bad := range []serveOptions{
+		{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "0.0.0.0:0"},
+		{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0", submit: "127.0.0.1:0"},
+		{policy: policy, ledger: policy, key: key, listen: "127.0.0.1:0"},
+	} {
+		if err := a.serveLedger(t.Context(), &bad); err == nil {
+			t.Errorf("%+v serves", bad)
+		}
+	}
+}
+
+func TestTheQueueIsListedAndRejected(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
+	dir := t.TempDir()
+	name := testfleet.Namespace + "-0000000000000001.request.json"
+	if err := os.WriteFile(filepath.Join(dir, name), f.Request.Raw(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ := runApp("thirdparty", "queue", dir, "--format", "json")
+	if code != exitDone || !strings.Contains(out, `"epoch": 1`) {
+		t.Errorf("%d %s", code, out)
+	}
+	code, out, talk := runApp("thirdparty", "queue", dir, "--reject", name)
+	if code != exitDone || !strings.Contains(out, "nothing waits") {
+		t.Errorf("%d %s %s", code, out, talk)
+	}
+	if kept, err := filepath.Glob(filepath.Join(dir, "rejected", "*"+name)); err != nil || len(kept) != 1 {
+		t.Errorf("%v, %v", kept, err)
+	}
+	if list, err := service.List(dir); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+	if code, _, _ := runApp("thirdparty", "queue", filepath.Join(dir, "nowhere")); code != exitUsage {
+		t.Error(code)
+	}
+}

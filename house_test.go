@@ -71,14 +71,23 @@ var arrows = map[string][]string{
 	"auditlog/rekor":     {"auditlog", "bundle", "leaf"},
 	"auditlog/monitor":   {"auditlog", "leaf"},
 	"auditlog/witness":   {"auditlog", "leaf"},
-	"internal/strict":    {},
-	"internal/keys":      {"internal/strict"},
-	"internal/token":     {},
-	"internal/words":     {"internal/strict"},
-	"internal/durable":   {},
-	"internal/sshsig":    {"internal/keys", "internal/strict"},
-	"internal/hsm":       {"internal/token", "internal/keys", "internal/strict"},
-	"internal/ui":        {"internal/strict", "internal/words"},
+	// The network of third parties and of live auditors, beside the pure code.
+	"bundle/history":            {"bundle", "auditlog", "leaf"},
+	"bundle/history/saved":      {"bundle", "bundle/history", "leaf"},
+	"bundle/history/fetch":      {"bundle", "bundle/history/saved", "leaf"},
+	"bundle/thirdparty/service": {"bundle", "bundle/thirdparty", "leaf"},
+	// What is printed for people: for commands alone.
+	"ceremony/handout": {"ceremony", "internal/paper", "internal/ui", "leaf"}, // ui for its cleaning and counting of text
+	"internal/paper":   {"internal/words"},
+	"internal/qr":      {"internal/strict"},
+	"internal/strict":  {},
+	"internal/keys":    {"internal/strict"},
+	"internal/token":   {},
+	"internal/words":   {"internal/strict"},
+	"internal/durable": {},
+	"internal/sshsig":  {"internal/keys", "internal/strict"},
+	"internal/hsm":     {"internal/token", "internal/keys", "internal/strict"},
+	"internal/ui":      {"internal/strict", "internal/words"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.
 	"internal/sshsig/sshkey": {"internal/sshsig", "internal/keys", "internal/strict"},
 	// A device in software, for tests alone.
@@ -92,11 +101,11 @@ var arrows = map[string][]string{
 var leaves = []string{"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // doors are imported by commands alone, and by what runs fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest"}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog",
-	"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
+	"bundle/history", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.
 func arrowFaults(all map[string]*pkg) (faults []string) {

@@ -300,11 +300,34 @@ func (r *runner) open(ctx context.Context) error {
 func (r *runner) fleetCheck(ctx context.Context, s Step) error {
 	a := r.journal.account
 	if a.FleetCheck == nil {
+		if err := r.lookAgain(ctx); err != nil {
+			return err
+		}
 		if err := r.record("fleet check passed: every HSM, every check", a.Matrix()); err != nil {
 			return err
 		}
 	}
 	return r.challenge(ctx, s, "the matrix was read aloud and confirmed")
+}
+
+// lookAgain demands that every token still holds its keys and nothing else: one
+// that was swapped since for another with its serial, or emptied, would not. It
+// may only be the wrong device in the slot: nothing is destroyed for it.
+func (r *runner) lookAgain(ctx context.Context) error {
+	for _, h := range r.plan.HSMs {
+		t, err := r.unlocked(ctx, h.Name)
+		if err != nil {
+			return err
+		}
+		objects, err := t.Objects()
+		if err != nil {
+			return fmt.Errorf("%s: %w", h.Name, err)
+		}
+		if err := r.journal.account.judgeInventory(h.Name, objectsOf(objects)); err != nil {
+			return fmt.Errorf("%s: the token is not as the ceremony left it: %w: find the one that was checked, or abort", h.Name, err)
+		}
+	}
+	return nil
 }
 
 // challenge has words read aloud, at positions that nobody could know before.

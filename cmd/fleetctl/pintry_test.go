@@ -1,0 +1,178 @@
+//go:build cgo && linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// typed makes the site file say that the PIN of an HSM is typed.
+func typed(t testing.TB, dir, label string) {
+	t.Helper()
+	path := filepath.Join(dir, "site.yaml")
+	data, err := os.ReadFile(path)
+	check(t, err)
+	old := fmt.Sprintf("file:%s/pins/%s", dir, label)
+	if !bytes.Contains(data, []byte(old)) {
+		t.Fatalf("%s has no %s:\n%s", path, old, data)
+	}
+	check(t, os.WriteFile(path, bytes.ReplaceAll(data, []byte(old), []byte("terminal")), 0o600))
+}
+
+// unlocks are the results of the logins on the transcript.
+func unlocks(t testing.TB, dir string) (list []string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "ceremony", "transcript.jsonl"))
+	check(t, err)
+	a, err := ceremony.ReadWhole(filepath.Join(dir, "ceremony"))
+	check(t, err)
+	transcript, err := ceremony.ParseTranscript("transcript", data, a.Plan.Digest())
+	check(t, err)
+	for _, r := range transcript.Records {
+		if u, ok := r.Content.(*ceremony.Unlock); ok {
+			list = append(list, u.HSM+" "+u.Method+" "+u.Result)
+		}
+	}
+	return list
+}
+
+const right, wrongPIN = "pin-of-fleet-1", "canary-wrong-1"
+
+// TestATypedPINIsAskedForAgain: one typo doesn't end a ceremony. Each try was
+// typed, and each is on the record.
+func TestATypedPINIsAskedForAgain(t *testing.T) {
+	r := newRig(t)
+	dir := r.world()
+	typed(t, dir, "fleet-1")
+	k := atTerminal(t, r.start(dir))
+	k.types("PIN of hsm-1", wrongPIN+"\n", "did not take that PIN", "", "PIN of hsm-1", "12\n", "PIN of hsm-1", right+"\n")
+	if code := k.ends(); code != exitDone {
+		t.Fatalf("exit code %d\n%s", code, k.shown())
+	}
+	want := []string{"hsm-1 terminal CKR_PIN_INCORRECT", "hsm-1 terminal refused", "hsm-1 terminal ok", "hsm-2 file ok", "hsm-3 file ok"}
+	if got := unlocks(t, dir); !slices.Equal(got, want) {
+		t.Errorf("the record has %q", got)
+	}
+	if end, err := r.end(dir); end != passed {
+		t.Errorf("%s %v", end, err)
+	}
+	for _, secret := range []string{right, wrongPIN} {
+		if strings.Contains(k.shown(), secret) {
+			t.Error("a PIN is on the screen")
+		}
+		if found, err := filesWith(filepath.Join(dir, "ceremony"), []byte(secret)); err != nil || len(found) > 0 {
+			t.Errorf("a PIN is in %v, %v", found, err)
+		}
+	}
+}
+
+// TestStopAtAPIN leaves the ceremony where it stands.
+func TestStopAtAPIN(t *testing.T) {
+	r := newRig(t)
+	dir := r.world()
+	typed(t, dir, "fleet-1")
+	k := atTerminal(t, r.start(dir))
+	k.types("PIN of hsm-1", wrongPIN+"\n", "PIN of hsm-1", "stop\n")
+	if code := k.ends(); code != exitPending {
+		t.Errorf("exit code %d\n%s", code, k.shown())
+	}
+	k = atTerminal(t, r.start(dir)) // a wrong try has opened it: this resumes
+	k.types("PIN of hsm-1", right+"\n")
+	if code := k.ends(); code != exitDone {
+		t.Fatalf("exit code %d\n%s", code, k.shown())
+	}
+	if end, err := r.end(dir); end != passed {
+		t.Errorf("%s %v", end, err)
+	}
+}
+
+// TestAPINFromAFileIsTriedOnce: nothing goes on trying by itself.
+func TestAPINFromAFileIsTriedOnce(t *testing.T) {
+	r := newRig(t)
+	dir := r.world()
+	path := filepath.Join(dir, "pins", "fleet-1")
+	check(t, os.WriteFile(path, []byte(wrongPIN+"\n"), 0o600))
+	for n := 1; n <= 2; n++ {
+		out, err := r.start(dir).CombinedOutput()
+		if err == nil || !bytes.Contains(out, []byte("CKR_PIN_INCORRECT")) || bytes.Contains(out, []byte(wrongPIN)) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if got := unlocks(t, dir); len(got) != n {
+			t.Errorf("%d runs, %q", n, got)
+		}
+	}
+	check(t, os.WriteFile(path, []byte(right+"\n"), 0o600))
+	if out, err := r.start(dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if end, err := r.end(dir); end != passed {
+		t.Errorf("%s %v", end, err)
+	}
+}
+
+// TestTheTokensFlagsAreReadBeforeEachTry: a locked token is not tried, and the
+// last try is made only by consent.
+func TestTheTokensFlagsAreReadBeforeEachTry(t *testing.T) {
+	const finalTry, locked, keypad = "PROXY_FLAGS=0x20000", "PROXY_FLAGS=0x40000", "PROXY_FLAGS=0x100"
+	r := newRig(t)
+	r.proxy()
+	flagged := func(dir, flag string) *keyboard {
+		cmd := r.start(dir)
+		cmd.Env = append(cmd.Env, flag)
+		return atTerminal(t, cmd)
+	}
+
+	// From a file, with nobody at a terminal, the last try is not made.
+	dir := r.world()
+	cmd := r.start(dir)
+	cmd.Env = append(cmd.Env, finalTry)
+	if out, err := cmd.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("one try is left")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if got := unlocks(t, dir); len(got) != 0 {
+		t.Errorf("tried nonetheless: %q", got)
+	}
+
+	dir = r.world()
+	typed(t, dir, "fleet-1")
+	k := flagged(dir, locked)
+	if code := k.ends(); code != exitFailed || !strings.Contains(k.shown(), "the PIN is locked") || strings.Contains(k.shown(), "PIN of hsm-1") {
+		t.Errorf("locked: exit code %d\n%s", code, k.shown())
+	}
+	// A keypad goes before the terminal. SoftHSM has none, and says so.
+	keyed := r.world()
+	typed(t, keyed, "fleet-1")
+	k = flagged(keyed, keypad)
+	k.types("at the device itself", "")
+	if code := k.ends(); code != exitFailed || strings.Contains(k.shown(), "PIN of hsm-1:") {
+		t.Errorf("keypad: exit code %d\n%s", code, k.shown())
+	}
+	if got := unlocks(t, keyed); !slices.Equal(got, []string{"hsm-1 protected CKR_ARGUMENTS_BAD"}) {
+		t.Errorf("keypad: %q", got)
+	}
+	k = flagged(dir, finalTry)
+	k.types("One try is left", "", "use the last try", "yes\n", "use the last try", "stop\n")
+	if code := k.ends(); code != exitPending {
+		t.Errorf("stop instead of the last try: exit code %d\n%s", code, k.shown())
+	}
+	if got := unlocks(t, dir); len(got) != 0 {
+		t.Errorf("tried nonetheless: %q", got)
+	}
+	k = flagged(dir, finalTry)
+	k.types("use the last try", "use the last try\n", "PIN of hsm-1", right+"\n")
+	k.ends() // the flag stays, so that the look from a new process stops
+	if got := unlocks(t, dir); len(got) == 0 || got[0] != "hsm-1 terminal ok" {
+		t.Errorf("agreed to the last try: %q\n%s", got, k.shown())
+	}
+	if out, err := r.start(dir).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("no terminal to type it at")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -16,6 +16,11 @@ func hexLines(sum [32]byte) []string {
 	return lines
 }
 
+// Short is the beginning of a digest, enough to tell two sheets apart.
+func Short(sum []byte) string {
+	return fmt.Sprintf("%x %x %x %x", sum[0:2], sum[2:4], sum[4:6], sum[6:8])
+}
+
 // qrCode encodes text for bad printers and worse cameras: a quarter of it may
 // be lost. Upper case without punctuation stays in the dense mode.
 func qrCode(text string) *qr.Code {

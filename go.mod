@@ -26,7 +26,6 @@ require (
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
 	k8s.io/klog/v2 v2.140.0
-	rsc.io/qr v0.2.0
 )
 
 require (

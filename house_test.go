@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 	"attest/evidence":    {"ceremony", "attest", "bundle", "auditlog", "leaf"},
 	"attest":             {"leaf"},
 	"ceremony":           {"attest", "bundle", "auditlog", "leaf"},
+	"ceremony/handout":   {"ceremony", "internal/paper", "leaf"},
 	"bundle":             {"auditlog", "leaf"},
 	"bundle/thirdparty":  {"ceremony", "bundle", "leaf"},
 	"auditlog":           {"leaf"},

@@ -9,7 +9,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/paper"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -55,7 +54,7 @@ func (e *Ended) Receipt(who ceremony.Person) (*paper.Doc, error) {
 	plan := a.Plan.Digest()
 	d := &paper.Doc{
 		Title: fmt.Sprintf("Receipt · %s · %s", a.Open.Ceremony, who.Name), Mark: strings.ToUpper(a.Plan.Mode),
-		Foot: fmt.Sprintf("head %s · %s", ui.Short(a.Head[:]), words.Head(a.Head[:])),
+		Foot: fmt.Sprintf("head %s · %s", paper.Short(a.Head[:]), words.Head(a.Head[:])),
 	}
 	d.Add(
 		paper.Cover{Title: "Receipt for " + who.Name, Lines: []string{
@@ -67,7 +66,7 @@ func (e *Ended) Receipt(who ceremony.Person) (*paper.Doc, error) {
 			{"Release", verdict(e.Release, who.Name, a.Release != nil)},
 			{"Close", verdict(e.Close, who.Name, a.Close != nil)},
 			{"From, to", strict.FormatTime(e.Began) + ", " + strict.FormatTime(a.Time)},
-			{"Ended", ui.Clean(end)},
+			{"Ended", end},
 			{"Plan", fmt.Sprintf("%x", plan)},
 			{"Key set", artifact(a)},
 			{"Exceptions", exceptions(a)},
@@ -108,7 +107,7 @@ func exceptions(a *ceremony.Account) string {
 	}
 	var list []string
 	for _, x := range a.Exceptions {
-		list = append(list, fmt.Sprintf("%d: %s; decided: %s", x.Number, ui.Clean(x.Happened), ui.Clean(x.Decided)))
+		list = append(list, fmt.Sprintf("%d: %s; decided: %s", x.Number, x.Happened, x.Decided))
 	}
 	return strings.Join(list, ". ")
 }

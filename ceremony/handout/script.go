@@ -14,7 +14,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/paper"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -30,7 +29,7 @@ func Script(p *ceremony.Plan, role string) (*paper.Doc, error) {
 	d := &paper.Doc{
 		Title: fmt.Sprintf("Ceremony script · %s · epoch %d%s", p.Fleet, p.Epoch, forRole(role)),
 		Mark:  strings.ToUpper(p.Mode),
-		Foot:  fmt.Sprintf("plan %s · %s", ui.Short(sum[:]), words.Head(sum[:])),
+		Foot:  fmt.Sprintf("plan %s · %s", paper.Short(sum[:]), words.Head(sum[:])),
 	}
 	s := &script{plan: p, role: role, doc: d}
 	s.cover()
@@ -96,7 +95,12 @@ func hours(minutes int) string {
 	return fmt.Sprintf("%d h %02d min", minutes/60, minutes%60)
 }
 
-func count(n int, what string) string { return ui.Count(int64(n), what, what+"s") }
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
 
 func (s *script) people() error {
 	p := s.plan
@@ -116,7 +120,7 @@ func (s *script) people() error {
 	}
 	hsms := paper.Table{Head: []string{"HSM", "site", "serial"}, Share: []int{30, 30, 60}, Mono: 3}
 	for _, h := range p.HSMs {
-		hsms.Rows = append(hsms.Rows, []string{h.Name, h.Site, ui.Clean(h.Serial)})
+		hsms.Rows = append(hsms.Rows, []string{h.Name, h.Site, h.Serial})
 	}
 	keys := paper.Table{Head: []string{"who", "as", "key"}, Share: []int{26, 26, 78}, Mono: 3}
 	for _, t := range p.ThirdParties {

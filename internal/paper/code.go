@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"rsc.io/qr"
+	"github.com/makiuchi-d/gozxing/qrcode/decoder"
+	"github.com/makiuchi-d/gozxing/qrcode/encoder"
 )
 
 // hexLines is a digest in four lines of four groups, as it is compared by eye.
@@ -16,14 +17,30 @@ func hexLines(sum [32]byte) []string {
 	return lines
 }
 
+// Short is the beginning of a digest, enough to tell two sheets apart.
+func Short(sum []byte) string {
+	return fmt.Sprintf("%x %x %x %x", sum[0:2], sum[2:4], sum[4:6], sum[6:8])
+}
+
+// code is a QR code's modules, without the quiet zone around them.
+type code struct {
+	size   int
+	matrix *encoder.ByteMatrix
+}
+
+func (c *code) black(x, y int) bool {
+	return x >= 0 && y >= 0 && x < c.size && y < c.size && c.matrix.Get(x, y) == 1
+}
+
 // qrCode encodes text for bad printers and worse cameras: a quarter of it may
-// be lost. Upper case without punctuation stays in the dense mode.
-func qrCode(text string) *qr.Code {
-	c, err := qr.Encode(text, qr.Q)
+// be lost. Upper case without punctuation stays in the dense mode. It is nil
+// for a text too long for any code, and the document then has its words only.
+func qrCode(text string) *code {
+	q, err := encoder.Encoder_encodeWithoutHint(text, decoder.ErrorCorrectionLevel_Q)
 	if err != nil {
-		return nil // no document has a text too long for it; one that had would lack its QR code only
+		return nil
 	}
-	return c
+	return &code{q.GetMatrix().GetWidth(), q.GetMatrix()}
 }
 
 // qrLines draws a code in half blocks, with the quiet zone around it.
@@ -33,15 +50,15 @@ func qrLines(text string) []string {
 		return nil
 	}
 	var lines []string
-	for y := -2; y < c.Size+2; y += 2 {
+	for y := -2; y < c.size+2; y += 2 {
 		var b strings.Builder
-		for x := -2; x < c.Size+2; x++ {
+		for x := -2; x < c.size+2; x++ {
 			switch {
-			case c.Black(x, y) && c.Black(x, y+1):
+			case c.black(x, y) && c.black(x, y+1):
 				b.WriteRune('█')
-			case c.Black(x, y):
+			case c.black(x, y):
 				b.WriteRune('▀')
-			case c.Black(x, y+1):
+			case c.black(x, y+1):
 				b.WriteRune('▄')
 			default:
 				b.WriteRune(' ')

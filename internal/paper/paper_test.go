@@ -105,3 +105,15 @@ func TestFoldLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestHostileTextSteersNoTerminal(t *testing.T) {
+	d := &Doc{Title: "t", Mark: "REHEARSAL"}
+	d.Add(Para("a\x1b[2Jb\u202ec"), Table{Head: []string{"serial"}, Share: []int{1}, Rows: [][]string{{"x\x07\x9by"}}})
+	text := string(d.Text())
+	if strings.ContainsAny(text, "\x1b\x07\u009b\u202e") || !strings.Contains(text, "a?[2Jb?c") {
+		t.Errorf("%q", text)
+	}
+	if len(d.PDF()) == 0 {
+		t.Error("no PDF")
+	}
+}

@@ -157,11 +157,11 @@ func (p *pdf) qr(text string, x, y, edge float64) {
 	if c == nil || p.dry {
 		return
 	}
-	m := edge / float64(c.Size)
-	for row := range c.Size {
-		for col := 0; col < c.Size; {
+	m := edge / float64(c.size)
+	for row := range c.size {
+		for col := 0; col < c.size; {
 			n := 0
-			for col+n < c.Size && c.Black(col+n, row) {
+			for col+n < c.size && c.black(col+n, row) {
 				n++
 			}
 			if n > 0 { // a run as one: no seams between modules

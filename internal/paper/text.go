@@ -3,6 +3,7 @@ package paper
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -29,7 +30,18 @@ type text struct {
 	b   strings.Builder
 }
 
-func (t *text) line(s string) { t.b.WriteString(strings.TrimRight(s, " ") + "\n") }
+func (t *text) line(s string) {
+	t.b.WriteString(strings.TrimRight(strings.Map(visible, s), " ") + "\n")
+}
+
+// visible takes the sting out of what a device or a person may have called
+// itself: text that is shown on a terminal must not steer it.
+func visible(r rune) rune {
+	if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+		return '?'
+	}
+	return r
+}
 
 // head stands at the top of every page: the mode can't be missed on any.
 func (t *text) head() {

@@ -37,6 +37,18 @@ func AdmitEd25519(raw []byte) error {
 	if len(raw) != ed25519.PublicKeySize {
 		return fmt.Errorf("has %d bytes, an Ed25519 key has %d", len(raw), ed25519.PublicKeySize)
 	}
+	key := [32]byte(raw)
+	if admitted.has(key) {
+		return nil
+	}
+	if err := admitPoint(raw); err != nil {
+		return err
+	}
+	admitted.add(key)
+	return nil
+}
+
+func admitPoint(raw []byte) error {
 	p, err := canonicalPoint(raw)
 	if err != nil {
 		return err

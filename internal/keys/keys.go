@@ -100,8 +100,15 @@ func (p *Public) Ed25519() (ed25519.PublicKey, bool) {
 	return k, ok
 }
 
+// ed25519SPKI begins the one DER that an Ed25519 key has (RFC 8410, section 4);
+// the key's 32 bytes follow.
+var ed25519SPKI = []byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00}
+
 // ParseSPKI admits a key from the one DER encoding that it has.
 func ParseSPKI(der []byte) (*Public, error) {
+	if raw, ok := bytes.CutPrefix(der, ed25519SPKI); ok && len(raw) == ed25519.PublicKeySize {
+		return FromEd25519(raw)
+	}
 	key, err := x509.ParsePKIXPublicKey(bytes.Clone(der)) // an Ed25519 key shares its memory
 	if err != nil {
 		return nil, errors.New("is no DER public key (SubjectPublicKeyInfo)")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -137,17 +138,16 @@ func (p *jsonParser) object(n *Node, depth int) {
 		p.pos++
 		return
 	}
-	seen := map[string]bool{}
+	var seen names
 	for p.err == nil {
 		if p.peek() != '"' {
 			p.failf("lacks a member name")
 			return
 		}
 		f := Field{Line: p.lineNow(), Name: p.str()}
-		if p.err == nil && seen[f.Name] {
+		if p.err == nil && seen.has(n.Fields, f.Name) {
 			p.failf("has %q twice", clip(f.Name))
 		}
-		seen[f.Name] = true
 		p.space()
 		if p.peek() != ':' {
 			p.failf("lacks a colon after %q", clip(f.Name))
@@ -161,6 +161,26 @@ func (p *jsonParser) object(n *Node, depth int) {
 			return
 		}
 	}
+}
+
+// names finds repeated member names: by looking at all before it in a small
+// object, which most are, by a map in one that a stranger made large.
+type names map[string]bool
+
+func (seen *names) has(before []Field, name string) bool {
+	const small = 16
+	if len(before) < small {
+		return slices.ContainsFunc(before, func(f Field) bool { return f.Name == name })
+	}
+	if *seen == nil {
+		*seen = names{}
+		for _, f := range before {
+			(*seen)[f.Name] = true
+		}
+	}
+	twice := (*seen)[name]
+	(*seen)[name] = true
+	return twice
 }
 
 func (p *jsonParser) array(n *Node, depth int) {
@@ -181,6 +201,16 @@ func (p *jsonParser) array(n *Node, depth int) {
 // jsonNumber is RFC 8259's grammar, section 6.
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
+// isUint spares nearly every number the regular expression.
+func isUint(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) == 1 || len(s) > 1 && s[0] != '0'
+}
+
 // number takes any number that JSON has; which of them it may be is for the
 // field that it belongs to, and none of ours takes a fraction or exponent.
 func (p *jsonParser) number() string {
@@ -189,7 +219,7 @@ func (p *jsonParser) number() string {
 		p.pos++
 	}
 	s := string(p.data[start:p.pos])
-	if !jsonNumber.MatchString(s) {
+	if !isUint(s) && !jsonNumber.MatchString(s) {
 		p.failf("has %q, which is no JSON number", clip(s))
 	}
 	return s
@@ -200,7 +230,14 @@ func (p *jsonParser) str() string {
 	start := p.pos
 	var b []byte
 	for p.pos < len(p.data) {
+		p.pos += plainBytes(p.data[p.pos:])
+		if p.pos == len(p.data) {
+			break
+		}
 		switch c := p.data[p.pos]; {
+		case c == '"' && b == nil:
+			p.pos++
+			return string(p.data[start : p.pos-1])
 		case c == '"':
 			b = append(b, p.data[start:p.pos]...)
 			p.pos++
@@ -212,15 +249,24 @@ func (p *jsonParser) str() string {
 				return ""
 			}
 			start = p.pos
-		case c < 0x20:
+		default:
 			p.failf("has a control character in a string")
 			return ""
-		default:
-			p.pos++
 		}
 	}
 	p.failf("ends in the middle of a string")
 	return ""
+}
+
+// plainBytes counts the bytes that stand for themselves in a string. Most of our
+// bytes are in long strings: base64 within base64.
+func plainBytes(data []byte) int {
+	for i, c := range data {
+		if c < 0x20 || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(data)
 }
 
 func (p *jsonParser) escape(b []byte) []byte {

@@ -1,0 +1,36 @@
+package keys
+
+import "sync"
+
+// maxAdmitted bounds what is remembered: 128 KiB of keys, more than any fleet
+// and its parties have.
+const maxAdmitted = 1 << 12
+
+// admitted remembers keys that passed. Admission depends on the key's bytes
+// alone and costs more than a signature, so a device that checks a fleet's
+// bundle with each new proof, or a history of one third party's statements,
+// does it once. Refusals aren't remembered: a stranger could fill the memory
+// with them.
+var admitted = keySet{max: maxAdmitted}
+
+type keySet struct {
+	mu   sync.RWMutex
+	max  int
+	keys map[[32]byte]struct{}
+}
+
+func (s *keySet) has(key [32]byte) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.keys[key]
+	return ok
+}
+
+func (s *keySet) add(key [32]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys == nil || len(s.keys) >= s.max {
+		s.keys = map[[32]byte]struct{}{} // begin anew: it will be filled by what is used
+	}
+	s.keys[key] = struct{}{}
+}

@@ -1,0 +1,48 @@
+package keys
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"sync"
+	"testing"
+)
+
+func TestOnlyGoodKeysAreRemembered(t *testing.T) {
+	var bad [32]byte
+	bad[0] = 1 // the identity
+	for range 3 {
+		if err := AdmitEd25519(bad[:]); err == nil {
+			t.Fatal("a key of small order is admitted")
+		}
+	}
+	if admitted.has(bad) {
+		t.Error("a refused key is remembered as admitted")
+	}
+	pub, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if admitted.has([32]byte(pub)) {
+		t.Error("remembered before it was admitted")
+	}
+	if err := AdmitEd25519(pub); err != nil || !admitted.has([32]byte(pub)) {
+		t.Errorf("not remembered: %v", err)
+	}
+}
+
+func TestTheMemoryOfKeysIsBounded(t *testing.T) {
+	s := keySet{max: 8}
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			s.add([32]byte{byte(i)})
+			s.has([32]byte{byte(i)})
+			s.mu.RLock()
+			defer s.mu.RUnlock()
+			if len(s.keys) > 8 {
+				t.Errorf("%d keys", len(s.keys))
+			}
+		})
+	}
+	wg.Wait()
+}

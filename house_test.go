@@ -78,7 +78,6 @@ var arrows = map[string][]string{
 	"bundle/history/fetch":      {"bundle", "bundle/history/saved", "leaf"},
 	"bundle/thirdparty/service": {"bundle", "bundle/thirdparty", "leaf"},
 	// What is printed for people: for commands alone.
-	"ceremony/handout": {"ceremony", "internal/paper", "internal/ui", "leaf"}, // ui for its cleaning and counting of text
 	"internal/paper":   {"internal/words"},
 	"internal/qr":      {"internal/strict"},
 	"internal/strict":  {},

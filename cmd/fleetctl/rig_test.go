@@ -168,14 +168,14 @@ func (r *rig) end(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	objects, err := filepath.Glob(filepath.Join(dir, "tokens", "*", "*.object"))
+	objects, err := objectFiles(dir)
 	if err != nil {
 		return "", err
 	}
 	// Each of the five tokens has an object of its own; operator and third
 	// party have a key pair each.
 	const tokens, others = rigHSMs + 2, 2 * 2
-	keys := len(objects) - tokens - others
+	keys := objects - tokens - others
 	if a.Abort != nil {
 		for _, k := range a.Abort.Keys {
 			if k.State != ceremony.Destroyed && k.State != "absent" {
@@ -194,6 +194,27 @@ func (r *rig) end(dir string) (string, error) {
 		return "", fmt.Errorf("the tokens hold %d objects of keys, not %d", keys, 2*rigHSMs)
 	}
 	return passed, nil
+}
+
+// objectFiles counts the objects that SoftHSM's files hold. A kill can leave a
+// file that SoftHSM had just made and not written yet: it has no attribute,
+// SoftHSM shows nothing for it, and there is no key in it.
+func objectFiles(dir string) (n int, err error) {
+	const unwritten = 64 // bytes; an object with its attributes has hundreds
+	files, err := filepath.Glob(filepath.Join(dir, "tokens", "*", "*.object"))
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			return 0, err
+		}
+		if info.Size() >= unwritten {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // live takes a ceremony that passed its fleet check through the rest of its

@@ -1,0 +1,106 @@
+package thirdparty_test
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// TestRefusedByName is what issue 4 wants a third party to refuse, beside what
+// the ledger's own tests have: equivocation, a ledger restored from a backup and
+// so a gap, a request without approvals, a clock that jumps.
+func TestRefusedByName(t *testing.T) {
+	one := testfleet.New(t, testfleet.Options{Name: "one", To: testfleet.ToLogged})
+	two := testfleet.New(t, testfleet.Options{Name: "two", After: one, To: testfleet.ToLogged})
+	three := testfleet.New(t, testfleet.Options{Name: "three", After: two, To: testfleet.ToRequest})
+	four := testfleet.New(t, testfleet.Options{Name: "rival", After: one, To: testfleet.ToRequest})
+	ask := func(f *testfleet.Fleet, more string, old, new string) error {
+		text := bytes.Replace(append(f.ThirdPartyPolicy(), more...), []byte(old), []byte(new), 1)
+		p, err := thirdparty.ParsePolicy("policy", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := must(f.OpenLedger())
+		defer l.Close()
+		_, err = thirdparty.Inspect("request.json", f.Request, p, l)
+		return err
+	}
+	if err := ask(three, "", "", ""); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		f              *testfleet.Fleet
+		old, new, want string
+	}{
+		"epoch signed already, another artifact": {four, "", "", "one epoch has one digest"},
+		"wrong namespace":                        {three, testfleet.Namespace, "rehearsal.other", "which the policy does not sign for"},
+		"algorithm that isn't allowed":           {three, "algorithms: [ed25519, ecdsa-p256]", "algorithms: [ecdsa-p384]", "which the policy does not allow"},
+		"role that isn't allowed":                {three, "roles: [session, backup]", "roles: [backup]", "which the policy does not allow"},
+		"too few HSMs":                           {three, "least_hsms: 3", "least_hsms: 4", "the policy wants at least 4"},
+		"more approvals wanted":                  {three, "threshold: 2", "threshold: 3", "2 of 3 officers"},
+	} {
+		t.Run(name, func(t *testing.T) { wantError(t, ask(c.f, "", c.old, c.new), c.want) })
+	}
+	t.Run("rehearsal in production", func(t *testing.T) {
+		text := strings.NewReplacer("mode: rehearsal", "mode: production", testfleet.Namespace, "example.backup.fleet_keys.v1").Replace(string(three.ThirdPartyPolicy()))
+		p := must(thirdparty.ParsePolicy("policy", []byte(text)))
+		_, err := thirdparty.Inspect("request.json", three.Request, p, ledger(t, three))
+		wantError(t, err, "is of a rehearsal, the policy signs for production only")
+	})
+	t.Run("time going back", func(t *testing.T) {
+		f := testfleet.New(t, testfleet.Options{Name: "clock one", To: testfleet.ToLogged})
+		next := testfleet.New(t, testfleet.Options{Name: "clock two", After: f, To: testfleet.ToRequest})
+		_, err := next.Answer(next.Request, f.Response.Statement.Time().Add(-time.Second))
+		wantError(t, err, "time never goes back")
+	})
+	t.Run("request by another than the ledger's key", func(t *testing.T) {
+		other := testfleet.SoftSigner(keys.Ed25519, "somebody else")
+		raw, _ := other.Public.Ed25519()
+		l := must(thirdparty.OpenLedger(t.TempDir()+"/ledger", [32]byte(raw)))
+		defer l.Close()
+		_, err := thirdparty.Inspect("request.json", one.Request, policy(t, one, ""), l)
+		wantError(t, err, "does not name the ledger's key")
+	})
+	t.Run("evidence that isn't the artifact's", func(t *testing.T) {
+		r := must(bundle.NewRequest(one.Request.Core, two.Request.Files))
+		_, err := thirdparty.Inspect("request.json", r, policy(t, one, ""), ledger(t, one))
+		wantError(t, err, "its plan.yaml is not the plan that it names")
+	})
+}
+
+func FuzzPolicy(f *testing.F) {
+	f.Add([]byte("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [rehearsal.x]\nalgorithms: [ed25519]\nroles: [a]\nleast_hsms: 1\nthreshold: 1\npeople: []\nclock_bound_days: 3\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := thirdparty.ParsePolicy("p", data)
+		if err == nil && (len(p.Namespaces) == 0 || p.Threshold < 1) {
+			t.Fatal("a policy that allows nothing, or everybody")
+		}
+	})
+}
+
+// FuzzLedger: what is read is what was written by Sign, or nothing.
+func FuzzLedger(f *testing.F) {
+	fl := testfleet.New(f, testfleet.Options{To: testfleet.ToLogged})
+	data := must(os.ReadFile(fl.Parties.Ledger))
+	raw, _ := fl.Parties.ThirdParty.Public.Ed25519()
+	f.Add(data)
+	f.Add(append(bytes.Clone(data), '{'))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := dir + "/ledger"
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := thirdparty.ReadLedger(path, [32]byte(raw))
+		if err == nil && len(l.Statements()) > 0 && !bytes.HasPrefix(text, data) {
+			t.Fatalf("an entry that nobody wrote: %s", text)
+		}
+	})
+}

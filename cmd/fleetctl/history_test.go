@@ -66,7 +66,7 @@ func TestHistoryCatchesAnAuditorThatRewrites(t *testing.T) {
 	}
 	what[2] = "rewritten"
 	code, out, _ = run("two.jsonl")
-	if code != exitWrong || !strings.Contains(out, "epoch 2: the statement of auditor is rewritten: an earlier run saw digest") {
+	if code != exitWrong || !strings.Contains(strings.Join(strings.Fields(out), " "), "epoch 2: the statement of auditor is rewritten: an earlier run saw digest") {
 		t.Fatalf("%d\n%s", code, out)
 	}
 	kept, err := os.ReadDir(filepath.Join(dir, "seen.evidence"))

@@ -116,10 +116,10 @@ func (a *app) logCosignCmd() *cobra.Command {
 	var w witnessFlags
 	var out string
 	c := command("cosign REQUEST|CHECKPOINT|PROOF", "Cosign a log's checkpoint as a witness, by file",
-		`Cosign is a witness's side, on its own machine, which needs no network. It checks
-the log's signature under the key it pins, and that the checkpoint continues the
-last one it has cosigned, makes that its new record, and only then signs. It
-never goes back and never takes another root at the same size.
+		`Cosign is a witness's side, on its own machine, which needs no network. It
+checks the log's signature under the key it pins, and that the checkpoint
+continues the last one it has cosigned, makes that its new record, and only
+then signs. It never goes back and never takes another root at the same size.
 
 A request (fleetctl log prove --consistency SIZE) carries the proof; a bare
 checkpoint, or one in a proof, does only for the first time and for cosigning
@@ -211,10 +211,11 @@ func (a *app) logWitnessCmd() *cobra.Command {
 	var w witnessFlags
 	var listen, cert, key string
 	c := command("witness", "Say a witness's key, or serve as a witness",
-		`Without --listen it says the witness's verifier key, for a policy's witness line; a
-key file that doesn't exist is made. With --listen it serves C2SP tlog-witness,
-with the same record and the same rules as fleetctl log cosign, until it is
-interrupted: POST /add-checkpoint, GET /<hex SHA-256 of origin>/checkpoint.`,
+		`Without --listen it says the witness's verifier key, for a policy's witness
+line; a key file that doesn't exist is made. With --listen it serves C2SP
+tlog-witness, with the same record and the same rules as fleetctl log cosign,
+until it is interrupted: POST /add-checkpoint, GET /<hex SHA-256 of
+origin>/checkpoint.`,
 		`  fleetctl log witness --witness-key w.pem --name witness.example/b
   fleetctl log witness --witness-key w.pem --name witness.example/b --state seen --policy log.policy --listen 127.0.0.1:7380`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {

@@ -16,9 +16,9 @@ type serveJSON struct {
 func (a *app) logServeCmd() *cobra.Command {
 	var listen, cert, key string
 	c := command("serve LOG", "Serve a log's directory over HTTP, to monitors and verifiers",
-		`Serve answers GET for what C2SP tlog-tiles has in a log (checkpoint, tiles, entry
-bundles) and for nothing else: no state, no temporary file, nothing that a
-symbolic link outside of the directory leads to. It needs no key and writes
+		`Serve answers GET for what C2SP tlog-tiles has in a log (checkpoint, tiles,
+entry bundles) and for nothing else: no state, no temporary file, nothing that
+a symbolic link outside of the directory leads to. It needs no key and writes
 nothing; any static file server can do the same.`,
 		"  fleetctl log serve log --listen 127.0.0.1:8080",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {

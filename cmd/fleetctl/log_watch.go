@@ -106,10 +106,10 @@ type findingJSON struct {
 func (a *app) logAuditCmd() *cobra.Command {
 	var o watchOptions
 	c := command("audit LOG|URL", "Read a whole log from nothing: every tile, every entry, every bundle by policy",
-		`Audit takes nothing on trust but the policy's keys. It reads every entry of a log,
-in a directory or over HTTP, computes the whole tree again, compares each tile
-and the root that was signed, and judges each entry: bundles by the policy and
-as successors of each other, evidence leaves by the bundles before them.
+		`Audit takes nothing on trust but the policy's keys. It reads every entry of a
+log, in a directory or over HTTP, computes the whole tree again, compares each
+tile and the root that was signed, and judges each entry: bundles by the policy
+and as successors of each other, evidence leaves by the bundles before them.
 
 With --state an interrupted audit goes on where it was. Exit code 0: the tree is
 what was signed, witnessed as the policy's log_policy demands, and nothing was
@@ -224,14 +224,15 @@ func (a *app) logMonitorCmd() *cobra.Command {
 	var once, unwitnessed bool
 	var onAlarm string
 	c := command("monitor LOG|URL", "Follow a log and raise an alarm when something is wrong",
-		`Monitor looks at a log again and again: that its checkpoint continues the last one
-seen, that every tile is what its entries give, and what every new entry says.
-It writes JSON lines: one for each pass, one for each alarm (kinds: split-view,
-went-back, damaged, checkpoint, unwitnessed, silence; unreadable,
+		`Monitor looks at a log again and again: that its checkpoint continues the last
+one seen, that every tile is what its entries give, and what every new entry
+says. It writes JSON lines: one for each pass, one for each alarm (kinds:
+split-view, went-back, damaged, checkpoint, unwitnessed, silence; unreadable,
 unknown-namespace, unknown-fleet, signatures, window, equivocation, repeated,
-gap, predecessor, two-endings, no-evidence). An alarm is raised once and counted as
-standing while its cause is there. Alarms, what was seen, and both checkpoints
-of a split view stay in --state; fleetctl verify judges such a pair.
+gap, predecessor, two-endings, no-evidence). An alarm is raised once and
+counted as standing while its cause is there. Alarms, what was seen, and both
+checkpoints of a split view stay in --state; fleetctl verify judges such a
+pair.
 
 Exit code 6 if an alarm was raised, 0 if none was. --on-alarm runs a shell
 command for each, with its JSON on standard input.`,

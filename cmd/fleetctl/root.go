@@ -30,8 +30,8 @@ independent third party, publishes it, and verifies all of it offline.
 
 Exit codes: 0 done or verified; 1 evidence malformed, wrong or short; 2 usage,
 missing file, bad policy, bad plan; 3 interrupted or pending; 4 the operation
-failed (PIN, HSM, disk, network); 5 diff --exit-code found a change; 6 the monitor
-raised an alarm.`
+failed (PIN, HSM, disk, network); 5 diff --exit-code found a change; 6 the
+monitor raised an alarm.`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -66,11 +66,11 @@ func (a *app) root() *cobra.Command {
 		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
 			a.ceremonyRunCmd(), a.ceremonySignCmd(), a.ceremonyResumeCmd(), a.ceremonyAdjournCmd(), a.ceremonyReconveneCmd(),
 			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyLockdownCmd(), a.ceremonyCloseCmd(), a.ceremonyReceiptCmd(), a.ceremonyCompareCmd()),
-		group("bundle", "Validation bundle: build, request, import, countersign, assemble, diff, retire, void", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd(),
+		group("bundle", "Validation bundle: from key set to assembled, diff, retire, void", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd(),
 			a.bundleRetireCmd(), a.bundleVoidCmd(), a.bundleNoticeCmd()),
-		group("thirdparty", "The third party's side, on its own machine: inspect, sign, notice, ledger, serve, queue, keygen", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyNoticeCmd(), a.thirdpartyLedgerCmd(),
+		group("thirdparty", "The third party's side, on its own machine: inspect, sign, ledger, serve", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyNoticeCmd(), a.thirdpartyLedgerCmd(),
 			a.thirdpartyServeCmd(), a.thirdpartyQueueCmd(), a.thirdpartyKeygenCmd()),
-		group("log", "Transparency log: init, append, prove, cosign, witness, audit, monitor, serve",
+		group("log", "Transparency log: append, prove, cosign, audit, monitor, serve",
 			a.logInitCmd(), a.logAppendCmd(), a.logProveCmd(), a.logCosignCmd(), a.logWitnessCmd(), a.logAuditCmd(), a.logMonitorCmd(), a.logServeCmd()),
 		group("evidence", "Evidence package: pack", a.evidencePackCmd()),
 		group("policy", "A verifier's policy: write, check", a.policyNewCmd(), a.policyCheckCmd()),

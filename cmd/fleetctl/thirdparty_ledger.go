@@ -47,7 +47,7 @@ statements as served, a line each, which fleetctl history checks.`,
 				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8])})
 			}
 			text := []string{a.ui.Table([]string{"epoch", "namespace", "signed", "digest"}, rows), "\n",
-				a.ui.Line(fmt.Sprintf("%d entries: the chain is whole, every signature verifies", len(rows)))}
+				a.ui.Line(ui.Count(int64(len(rows)), "entry", "entries") + ": the chain is whole, every signature verifies")}
 			if l.Torn > 0 {
 				text = append(text, a.ui.Line(fmt.Sprintf("after them: %s of an entry that is being written, or that a power failure cut off", ui.Bytes(int64(l.Torn)))))
 			}

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -12,7 +14,10 @@ import (
 // a log.
 func leftOut(use string) *cobra.Command {
 	c := command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is\nleft out.", "",
-		cobra.ArbitraryArgs, func(*cobra.Command, []string) error {
+		cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
+			if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+				return cmd.Help()
+			}
 			return strict.Errorf("", "this fleetctl is a verifier: writing logs is left out of it").
 				WithHint("use a build for Linux or macOS made with CGO_ENABLED=1")
 		})

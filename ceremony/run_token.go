@@ -145,16 +145,14 @@ func (r *runner) destroyOne(ctx context.Context, k *Key) (string, error) {
 // that hadn't got their CKA_ID yet. The token held nothing before the ceremony,
 // so that nothing else can be without one.
 func (t *openToken) clean(id []byte) (made bool, err error) {
-	halves, err := t.holds(id)
+	unnamed, err := t.DestroyUnnamed()
 	if err != nil {
 		return false, err
 	}
-	if halves > 0 {
-		if err := t.Destroy(id); err != nil {
-			return false, err
-		}
+	halves, err := t.holds(id)
+	if err == nil && halves > 0 {
+		err = t.Destroy(id)
 	}
-	unnamed, err := t.DestroyUnnamed()
 	return halves > 0 || unnamed > 0, err
 }
 

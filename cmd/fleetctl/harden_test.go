@@ -20,12 +20,8 @@ import (
 // with the PINs of the tokens in its memory, allowed any core it likes.
 func (r faultRig) atSign(dir, fault string) *exec.Cmd {
 	r.t.Helper()
-	trial := r.world()
-	cmd := r.start(trial)
-	cmd.Env = append(cmd.Env, "PROXY_CALLS="+counter(trial))
-	check(r.t, cmd.Run())
-	_, functions := callsIn(trial)
-	cmd = r.start(dir)
+	_, functions := r.trial()
+	cmd := r.start(dir)
 	shell := exec.Command("sh", append([]string{"-c", `ulimit -c unlimited; exec "$@"`, "sh"}, cmd.Args...)...)
 	shell.Dir = dir
 	shell.Env = append(cmd.Env, "GOTRACEBACK=crash", "PROXY_CALLS="+counter(dir),

@@ -16,16 +16,12 @@ import (
 // function, and leaves it to be resumed.
 func (r faultRig) stopAt(dir string, function byte, n int) {
 	r.t.Helper()
-	trial := r.world()
-	cmd := r.start(trial)
-	cmd.Env = append(cmd.Env, "PROXY_CALLS="+counter(trial))
-	check(r.t, cmd.Run())
-	_, functions := callsIn(trial)
+	_, functions := r.trial()
 	at := -1
 	for range n {
 		at += 1 + bytes.IndexByte(functions[at+1:], function)
 	}
-	cmd = r.start(dir)
+	cmd := r.start(dir)
 	cmd.Env = append(cmd.Env, "PROXY_CALLS="+counter(dir), fmt.Sprintf("PROXY_AT=%d", at), "PROXY_FAULT=0x30")
 	if out, err := cmd.CombinedOutput(); err == nil || !bytes.Contains(out, []byte("CKR_DEVICE_ERROR")) {
 		r.t.Fatalf("it was not stopped: %v\n%s", err, out)

@@ -179,7 +179,8 @@ func (t *Token) Destroy(id []byte) error {
 
 // DestroyUnnamed deletes the private and public keys that have no CKA_ID, and
 // says how many. Tokens that store an object piece by piece leave such ones when
-// the power goes.
+// the power goes; and ones of which not even the class can be read, which are
+// deleted too.
 func (t *Token) DestroyUnnamed() (n int, err error) {
 	if err := t.use(); err != nil {
 		return 0, err
@@ -194,10 +195,12 @@ func (t *Token) DestroyUnnamed() (n int, err error) {
 	}
 	for _, h := range all {
 		o, err := t.object(h)
-		if err != nil {
+		switch {
+		case err != nil && !t.unfinished(h):
 			return n, t.wrap(err)
-		}
-		if classes[o.Class] == 0 || len(o.ID) > 0 {
+		case err != nil:
+			o.Class = "half-made"
+		case classes[o.Class] == 0 || len(o.ID) > 0:
 			continue
 		}
 		if err := t.destroyObject(t.session, h); err != nil {
@@ -206,6 +209,18 @@ func (t *Token) DestroyUnnamed() (n int, err error) {
 		n++
 	}
 	return n, nil
+}
+
+// unfinished says that a token finds an object and can't make sense of it:
+// SoftHSM's answer to whatever is asked of one that has a class and nothing
+// more. No single answer decides, since what is unfinished is deleted.
+func (t *Token) unfinished(h pkcs11.ObjectHandle) bool {
+	for _, typ := range []uint{pkcs11.CKA_CLASS, pkcs11.CKA_ID, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_CLASS} {
+		if _, err := t.attribute(t.session, h, typ); Code(err) != "CKR_ATTRIBUTE_VALUE_INVALID" {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *Token) destroy(id []byte) error {

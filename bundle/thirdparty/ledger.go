@@ -34,6 +34,7 @@ type Ledger struct {
 	mu      sync.Mutex
 	head    [32]byte
 	entries []entry
+	old     *Ledger // of the key before this one; nil where there was none
 	broken  error
 	// lacksEnd says that the last entry is whole but for its line end.
 	lacksEnd bool
@@ -161,14 +162,37 @@ func (l *Ledger) readEntry(n int, line []byte) error {
 	return nil
 }
 
-// last is the newest statement of a namespace; nil where there is none.
-func (l *Ledger) last(namespace string) *bundle.Statement {
+// Continues says that this ledger's key takes over from another's: what the old
+// ledger signed binds this one too, and its last statements are the ones that
+// the first requests name. The old ledger stays as it is.
+func (l *Ledger) Continues(old *Ledger) error {
+	if old.key == l.key {
+		return strict.Errorf(old.path, "is a ledger of the same key; a ledger doesn't continue itself")
+	}
+	l.old = old
+	return nil
+}
+
+// bound are the entries that bind what is signed next, the oldest first.
+func (l *Ledger) bound() []entry {
+	if l.old == nil {
+		return l.entries
+	}
+	return slices.Concat(l.old.entries, l.entries)
+}
+
+// last is the newest statement of a namespace, and its key; nil where there is
+// none.
+func (l *Ledger) last(namespace string) (*bundle.Statement, [32]byte) {
 	for _, e := range slices.Backward(l.entries) {
 		if e.statement.Namespace == namespace {
-			return e.statement
+			return e.statement, l.key
 		}
 	}
-	return nil
+	if l.old != nil {
+		return l.old.last(namespace)
+	}
+	return nil, l.key
 }
 
 // answered is the statement that this very question got; nil where none.

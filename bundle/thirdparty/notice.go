@@ -67,7 +67,7 @@ func wantNotice(file string, n *bundle.Notice) *wanted {
 func SignNotice(in *NoticeInspection, l *Ledger, now time.Time, sign func(message []byte) ([]byte, error)) (*bundle.Response, error) {
 	// The newest statement says which layout this namespace's readers know.
 	suite := bundle.Protobuf
-	if last := l.last(in.Notice.Namespace); last != nil {
+	if last, _ := l.last(in.Notice.Namespace); last != nil {
 		suite = last.Ciphersuite
 	}
 	return l.sign(wantNotice(in.file, in.Notice), suite, in.policy.clockBound(), now, sign)

@@ -32,12 +32,12 @@ func (l *Ledger) check(w *wanted) (again bool, err error) {
 	if l.answered(w.subject) != nil {
 		return true, nil
 	}
-	for _, e := range l.entries {
+	for _, e := range l.bound() {
 		if e.statement.Namespace == w.namespace && e.statement.Digest == w.digest {
 			return false, strict.Errorf(w.file, "its artifact was signed as epoch %d; a digest never recurs", e.statement.Epoch)
 		}
 	}
-	last := l.last(w.namespace)
+	last, key := l.last(w.namespace)
 	switch {
 	case last == nil && w.epoch > 1:
 		return false, strict.Errorf(w.file, "asks for epoch %d, but the ledger has no statement of %s", w.epoch, w.namespace).
@@ -56,7 +56,7 @@ func (l *Ledger) check(w *wanted) (again bool, err error) {
 		return false, nil
 	}
 	for _, s := range w.previous {
-		if s.Key == l.key {
+		if s.Key == key {
 			if !bytes.Equal(s.Statement.Raw(), last.Raw()) {
 				return false, strict.Errorf(w.file, "names another last statement of ours than the ledger has").
 					WithHint("a ledger restored from a backup? Or somebody else signs with this key: keep the request")
@@ -76,7 +76,7 @@ const clockTolerance = 5 * time.Minute
 // later than both that the clock must have jumped.
 func (l *Ledger) clock(w *wanted, now time.Time, bound time.Duration) error {
 	newest := w.after
-	for _, e := range l.entries {
+	for _, e := range l.bound() {
 		t := e.statement.Time()
 		if now.Before(t) {
 			return strict.Errorf(l.path, "its last time is %s, and the clock says %s: time never goes back",

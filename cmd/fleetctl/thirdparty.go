@@ -15,6 +15,7 @@ type thirdpartyOptions struct {
 	policy, ledger, key, out string
 	frames                   []string // images of the core's QR frames
 	draw                     string   // folder for the response's
+	afterLedger, afterKey    string   // of the key that this one takes over from
 }
 
 func (o *thirdpartyOptions) framesFlag(c *cobra.Command) {
@@ -25,6 +26,8 @@ func (o *thirdpartyOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.policy, "policy", "", "the third party's own policy `file`")
 	c.Flags().StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed")
 	c.Flags().StringVar(&o.key, "key", "", keyHelp)
+	c.Flags().StringVar(&o.afterLedger, "after-ledger", "", "the ledger `file` of the key that this one takes over from")
+	c.Flags().StringVar(&o.afterKey, "after-key", "", "the public `key` of that ledger: base64, or a file of it")
 }
 
 type inspectJSON struct {
@@ -140,6 +143,18 @@ func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdpa
 	}
 	defer l.Close()
 	a.tellTorn(l)
+	if o.afterLedger != "" || o.afterKey != "" {
+		if err := required(cmd, "after-ledger", "after-key"); err != nil {
+			return err
+		}
+		old, err := readLedger(o.afterLedger, o.afterKey)
+		if err != nil {
+			return err
+		}
+		if err := l.Continues(old); err != nil {
+			return usage(err)
+		}
+	}
 	return do(policy, l, s)
 }
 

@@ -19,9 +19,15 @@ has() {
     ca-certificates) [[ -n ${SSL_CERT_FILE:-} || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
     libc6-dev) [[ -e /usr/include/stdlib.h ]] ;;
     libnss3) compgen -G '/usr/lib/*/libsoftokn3.so' || compgen -G '/usr/lib/*/nss/libsoftokn3.so' || compgen -G '/usr/lib64/libsoftokn3.so' ;;
+    libtpm2-pkcs11-1) compgen -G '/usr/lib/*/libtpm2_pkcs11.so.1' ;;
+    libtpm2-pkcs11-tools) command -v tpm2_ptool ;;
+    libtss2-tcti-swtpm0) compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so.0' ;;
+    opencryptoki) command -v pkcsslotd && compgen -G '/usr/lib/*/opencryptoki/libopencryptoki.so.0' ;;
     openssh-client) command -v ssh-keygen ;;
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
+    procps) command -v pgrep ;;
     softhsm2) [[ -e /usr/lib/softhsm/libsofthsm2.so ]] ;;
+    swtpm-tools) command -v swtpm_setup ;;
     time) [[ -x /usr/bin/time ]] ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
@@ -35,6 +41,9 @@ what() {
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;
     libnss3) echo "a second PKCS#11 module for the tests" ;;
+    libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-swtpm0 | swtpm | swtpm-tools) echo "tokens in a TPM, emulated" ;;
+    opencryptoki) echo "a PKCS#11 module that locks a PIN" ;;
+    procps) echo "asks whether a daemon runs" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;
     openssl) echo "a second opinion on signatures" ;;
     postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;

@@ -202,3 +202,13 @@ func TestALongNameLeavesRoomForWhatIsSaidOfIt(t *testing.T) {
 		}
 	}
 }
+
+func TestAURIIsLeftWhole(t *testing.T) {
+	p := testOutput(t, Options{Width: 80}).Page
+	uri := "pkcs11:token=" + strings.Repeat("x", 200)
+	for _, got := range []string{p.Fields([][2]string{{"key", uri}}), p.Line(uri)} {
+		if lines := strings.Split(got, "\n"); len(lines) != 2 || !strings.HasSuffix(lines[0], uri) {
+			t.Errorf("%q", got)
+		}
+	}
+}

@@ -135,7 +135,7 @@ func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*signer, error
 		}
 	case *ecdsa.PrivateKey:
 		if kind == keys.P256 && k.Curve == elliptic.P256() {
-			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return signP256(k, msg) })
+			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return keys.SignP256(k, msg) })
 		}
 	}
 	return nil, usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", makeKey(kind, path)))

@@ -33,6 +33,8 @@ var (
 	rootM1   = mustRoot(new(field.Element).Negate(fieldOne))
 	montC    = mustRoot(new(field.Element).Negate(new(field.Element).Mult32(fieldOne, 486664))) // √-(A+2)
 	montV4   = new(field.Element).Multiply(rootM1, montC)                                       // √(A+2)
+	// √(√-1·(A²-4)): neither factor is a square, so their product is.
+	montK = mustRoot(new(field.Element).Multiply(rootM1, new(field.Element).Subtract(new(field.Element).Square(montA), new(field.Element).Mult32(fieldOne, 4))))
 )
 
 func mustRoot(x *field.Element) *field.Element {
@@ -48,33 +50,39 @@ func mustRoot(x *field.Element) *field.Element {
 // other zeros in what follows. Nothing is secret, so branches are free to tell.
 func torsionFree(p *edwards25519.Point) bool {
 	x, y, _, _ := p.ExtendedCoordinates()
-	var w, n, s, e, t field.Element
+	var w, n, s, e, r, t field.Element
 	if _, ok := w.SqrtRatio(n.Add(fieldOne, y), t.Subtract(fieldOne, y)); ok != 1 {
 		return false
 	}
 	// s and e are times x, so n is times x²: it spares a division.
-	var sum, cross field.Element
-	sum.Square(&w)
-	sum.Add(&sum, &sum)
-	sum.Add(&sum, montA)
-	sum.Multiply(&sum, t.Square(x))
-	cross.Multiply(&w, x)
-	cross.Multiply(&cross, montC)
-	cross.Add(&cross, &cross)
+	var x2 field.Element
+	x2.Square(x)
+	n.Square(&w)
+	n.Add(&n, &n)
+	n.Add(&n, montA)
+	n.Multiply(&n, &x2)
+	t.Multiply(&w, x)
+	t.Multiply(&t, montC)
+	n.Add(&n, t.Add(&t, &t))
 	e.Set(montC)
-	if _, ok := s.SqrtRatio(n.Add(&sum, &cross), fieldOne); ok != 1 {
+	r.One()
+	if _, ok := s.SqrtRatio(&n, fieldOne); ok != 1 {
+		// It gave √(√-1·n), and n times the other candidate is (A²-4)·x⁴: so the
+		// other's root is s/r with r = √(√-1·n) and s = √(√-1·(A²-4))·x².
 		e.Negate(montC)
-		if _, ok := s.SqrtRatio(n.Subtract(&sum, &cross), fieldOne); ok != 1 {
-			return false // of no point of the curve
-		}
+		r.Set(&s)
+		s.Multiply(montK, &x2)
 	}
-	// u·(s-√(A+2))², times x⁴: a fourth power changes nothing.
+	// u·(s-√(A+2))², times x⁴·r⁴: a fourth power changes nothing.
 	t.Multiply(&w, x)
 	t.Add(&t, &e)
+	t.Multiply(&t, &r)
 	t.Add(&t, &s)
 	t.Multiply(&t, &w)
 	t.Multiply(&t, x)
+	t.Multiply(&t, &r)
 	n.Multiply(montV4, x)
+	n.Multiply(&n, &r)
 	n.Subtract(&s, &n)
 	t.Multiply(&t, n.Square(&n))
 	// (p-1)/4 = 2·(p-5)/8 + 1

@@ -10,8 +10,8 @@ import (
 	"crypto/sha256"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -40,28 +40,25 @@ func BenchmarkAudit(b *testing.B) {
 	check(b, err)
 	src, err := monitor.Open(l.dir, nil)
 	check(b, err)
-	var audit, least, admitted cost
-	var list [3][]float64
+	var list [3]struct{ time, processor []time.Duration }
 	for b.Loop() {
-		audit = spent(func() {
+		audit := spent(func() {
 			e := evidence.NewEntries(policy, func() time.Time { return l.now })
 			r, err := monitor.Audit(context.Background(), src, policy.Log, entryJudge{e}, monitor.AuditOptions{})
 			if err != nil || r.Entries != uint64(n) || r.Found != 0 {
 				b.Fatalf("%+v, %v", r, err)
 			}
 		})
-		least, admitted = floor(b, l.sample, n, 0), floor(b, l.sample, n, bigHSMs)
-		for i, c := range []cost{audit, least, admitted} {
-			list[i] = append(list[i], float64(c.processor.Nanoseconds())/1000/float64(n))
+		for i, c := range []cost{audit, floor(b, l.sample, n, 0), floor(b, l.sample, n, bigHSMs)} {
+			list[i].time, list[i].processor = append(list[i].time, c.time), append(list[i].processor, c.processor)
 		}
 	}
-	b.ReportMetric(float64(n)/audit.time.Seconds(), "entries/s")
-	b.ReportMetric(float64(n)/least.time.Seconds(), "floor/s")
-	b.ReportMetric(float64(n)/admitted.time.Seconds(), "floor+keys/s")
-	for i, unit := range []string{"µs-cpu/entry", "µs-cpu/floor", "µs-cpu/floor+keys"} {
-		slices.Sort(list[i])
-		b.ReportMetric(list[i][len(list[i])/2], unit)
+	for i, name := range []string{"entry", "floor", "floor+keys"} {
+		rate := strings.Replace(name, "entry", "entries", 1) + "/s"
+		b.ReportMetric(float64(n)*1000/median(list[i].time), rate)
+		b.ReportMetric(median(list[i].processor)*1000/float64(n), "µs-cpu/"+name)
 	}
+	b.ReportMetric(float64(l.audit(b).peak)/1024, "MiB-peak")
 	b.ReportMetric(0, "ns/op")
 }
 

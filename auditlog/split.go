@@ -32,7 +32,7 @@ type splitFile struct {
 }
 
 // ParseSplitView reads a split view. Whether it is one only
-// [Policy.VerifySplit] says.
+// [Policy.VerifySplit] says, or [RekorLog.VerifySplit].
 func ParseSplitView(file string, data []byte) (*SplitView, error) {
 	var f splitFile
 	if err := strict.DecodeJSON(file, data, maxSplit, &f); err != nil {
@@ -73,8 +73,15 @@ func (s *SplitView) Marshal() []byte {
 // VerifySplit is nil if the two checkpoints prove that a log of the policy
 // signed two histories.
 func (p *Policy) VerifySplit(s *SplitView) error {
+	return s.verify(func(c *Checkpoint) error {
+		_, err := p.VerifyCheckpoint(c)
+		return err
+	})
+}
+
+func (s *SplitView) verify(signed func(*Checkpoint) error) error {
 	for _, c := range []*Checkpoint{s.Smaller, s.Larger} {
-		if _, err := p.VerifyCheckpoint(c); err != nil {
+		if err := signed(c); err != nil {
 			return err
 		}
 	}

@@ -67,6 +67,7 @@ type Log struct {
 	ec     *ecdsa.PrivateKey
 	ed     ed25519.PrivateKey
 	hashes hashes
+	leaves [][]byte
 	size   int64
 }
 
@@ -137,6 +138,7 @@ func (l *Log) id() []byte {
 // Add puts any leaf into the tree and gives its index.
 func (l *Log) Add(leaf []byte) int64 {
 	l.hashes = append(l.hashes, must(tlog.StoredHashes(l.size, leaf, l.hashes))...)
+	l.leaves = append(l.leaves, leaf)
 	l.size++
 	return l.size - 1
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -16,7 +17,7 @@ import (
 // digests: of which bundle it is only somebody who has the bundle can say.
 type RekorLeaf struct {
 	Version   int
-	Kind      string   // as the leaf calls itself; may be empty
+	Kind      string   // and version, as the leaf calls itself
 	Digest    [32]byte // see [RekorDigest]; zero where the leaf is no bundle's
 	Signature []byte   // the submitter's; nil where the leaf is no bundle's
 	Leaf      [32]byte // SHA-256 of the leaf
@@ -48,7 +49,7 @@ func ReadRekorLeaf(version int, leaf []byte, submitters []*keys.Public) *RekorLe
 	if submitter == nil {
 		return nil
 	}
-	r := &RekorLeaf{Version: version, Kind: body.Kind + " " + body.APIVersion, Leaf: sha256.Sum256(leaf), Submitter: submitter}
+	r := &RekorLeaf{Version: version, Kind: printable(body.Kind + " " + body.APIVersion), Leaf: sha256.Sum256(leaf), Submitter: submitter}
 	r.Digest, r.Signature = signedDigest(version, leaf)
 	return r
 }
@@ -154,4 +155,14 @@ func keyDER(der []byte, list []*keys.Public) *keys.Public {
 		}
 	}
 	return nil
+}
+
+// printable keeps a stranger's words short, and what they are made of plain.
+func printable(s string) string {
+	return clip(strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s))
 }

@@ -158,8 +158,9 @@ func (l *RekorLog) spki() []byte {
 	return der
 }
 
-// named says whether a checkpoint's origin is the pinned log's.
-func (l *RekorLog) named(origin string) bool {
+// Signs says whether a checkpoint's origin is the pinned log's. That it is so
+// only its signature shows.
+func (l *RekorLog) Signs(origin string) bool {
 	if origin == l.origin {
 		return l.version == RekorV2 || strings.Contains(origin, " - ")
 	}

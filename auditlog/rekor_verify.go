@@ -141,7 +141,7 @@ func (l *RekorLog) VerifySplit(s *SplitView) error {
 // VerifyCheckpoint checks that the log signed a checkpoint of its own, once.
 // Lines of other keys, such as witnesses', are passed over.
 func (l *RekorLog) VerifyCheckpoint(c *Checkpoint) (signature []byte, err error) {
-	if !l.named(c.Origin) {
+	if !l.Signs(c.Origin) {
 		return nil, strict.Errorf(c.file, "the checkpoint is of log %q, pinned is %q", clip(c.Origin), l.origin)
 	}
 	for _, s := range c.Signatures {

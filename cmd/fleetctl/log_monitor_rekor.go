@@ -67,8 +67,11 @@ func (j rekorJudge) Take(index uint64, made any) []monitor.Finding {
 func (j rekorJudge) Overdue() []monitor.Finding { return findings(j.Faults()) }
 
 func (a *app) followRekor(cmd *cobra.Command, ref string, o *monitorOptions) (*following, error) {
-	if err := required(cmd, "rekor-version", "bundles"); err != nil {
-		return nil, err
+	if o.version == 0 {
+		return nil, usagef("usage: "+cmd.UseLine(), "--rekor-version is missing")
+	}
+	if len(o.bundles) == 0 {
+		return nil, usagef("Rekor stores digests: name the bundles that they may be of", "--bundles is missing")
 	}
 	if o.evidence != 0 {
 		return nil, usagef("follow that log too, without --rekor-version", "--evidence-within is of the bundle's own log: in Rekor there are bundles only")

@@ -103,6 +103,9 @@ func Submitter(name string) *ecdsa.PrivateKey {
 	return must(ecdsa.ParseRawPrivateKey(elliptic.P256(), seed[:]))
 }
 
+// SPKI is a submitter's public key.
+func SPKI(k *ecdsa.PrivateKey) []byte { return must(x509.MarshalPKIXPublicKey(k.Public())) }
+
 // SPKI is the log's public key.
 func (l *Log) SPKI() []byte {
 	if l.ec != nil {
@@ -162,7 +165,7 @@ func (l *Log) Body(envelope []byte, submitter *ecdsa.PrivateKey) []byte {
 		Signatures []struct{ Sig []byte }
 	}
 	must(0, json.Unmarshal(envelope, &env))
-	spki := must(x509.MarshalPKIXPublicKey(submitter.Public()))
+	spki := SPKI(submitter)
 	type m = map[string]any // encoding/json sorts a map's members, as RFC 8785 does
 	if l.Version == 1 {
 		hash := func(b []byte) m {

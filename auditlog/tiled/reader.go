@@ -46,10 +46,19 @@ func (r *Reader) VKey() string { return r.key.String() }
 func (r *Reader) Checkpoint() (*auditlog.Checkpoint, error) {
 	c, err := r.published()
 	if err == nil && c == nil {
-		return nil, strict.Errorf(r.checkpointPath(), "does not exist").WithHint("Add an entry, or add the last one again: its old place is found and the checkpoint made.")
+		return nil, &noCheckpoint{strict.Errorf(r.checkpointPath(), "does not exist").WithHint("Add an entry, or add the last one again: its old place is found and the checkpoint made.")}
 	}
 	return c, err
 }
+
+// ErrNoCheckpoint is what there is of an empty log: nothing is shown by it yet.
+var ErrNoCheckpoint = errors.New("the log has no checkpoint")
+
+type noCheckpoint struct{ err *strict.Error }
+
+func (e *noCheckpoint) Error() string        { return e.err.Error() }
+func (e *noCheckpoint) Unwrap() error        { return e.err }
+func (e *noCheckpoint) Is(target error) bool { return target == ErrNoCheckpoint }
 
 func (r *Reader) checkpointPath() string {
 	return filepath.Join(r.tree.files.Root, layout.CheckpointPath)

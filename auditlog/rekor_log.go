@@ -41,7 +41,7 @@ func NewRekorLog(version int, origin, key string) (*RekorLog, error) {
 	case sharded && version == RekorV2:
 		return nil, errors.New("the origin has a tree's number, which only version 1 has")
 	case sharded && !decimal(tree):
-		return nil, fmt.Errorf("the origin's tree %q is no number", clip(tree))
+		return nil, fmt.Errorf("the origin's tree %q is no number", strict.Clip(tree))
 	}
 	if err := checkName(name); err != nil {
 		return nil, fmt.Errorf("the origin: %w", err)

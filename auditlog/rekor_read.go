@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -49,7 +48,7 @@ func ReadRekorLeaf(version int, leaf []byte, submitters []*keys.Public) *RekorLe
 	if submitter == nil {
 		return nil
 	}
-	r := &RekorLeaf{Version: version, Kind: printable(body.Kind + " " + body.APIVersion), Leaf: sha256.Sum256(leaf), Submitter: submitter}
+	r := &RekorLeaf{Version: version, Kind: strict.Said(body.Kind + " " + body.APIVersion), Leaf: sha256.Sum256(leaf), Submitter: submitter}
 	r.Digest, r.Signature = signedDigest(version, leaf)
 	return r
 }
@@ -155,14 +154,4 @@ func keyDER(der []byte, list []*keys.Public) *keys.Public {
 		}
 	}
 	return nil
-}
-
-// printable keeps a stranger's words short, and what they are made of plain.
-func printable(s string) string {
-	return clip(strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s))
 }

@@ -74,7 +74,7 @@ func TestOurKeyIsFoundInEveryKindOfEntry(t *testing.T) {
 	} {
 		for _, version := range []int{RekorV1, RekorV2} {
 			r := ReadRekorLeaf(version, fmt.Appendf(nil, `{"apiVersion":"0.0.1","kind":"x\u0007","spec":%s}`, spec), pinned)
-			if r == nil || r.Signature != nil || r.Of(rekorBundle) || r.Kind != "x? 0.0.1" {
+			if r == nil || r.Signature != nil || r.Of(rekorBundle) || r.Kind != "x  0.0.1" {
 				t.Errorf("%s: %+v", name, r)
 			}
 		}

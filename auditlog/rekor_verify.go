@@ -142,7 +142,7 @@ func (l *RekorLog) VerifySplit(s *SplitView) error {
 // Lines of other keys, such as witnesses', are passed over.
 func (l *RekorLog) VerifyCheckpoint(c *Checkpoint) (signature []byte, err error) {
 	if !l.Signs(c.Origin) {
-		return nil, strict.Errorf(c.file, "the checkpoint is of log %q, pinned is %q", clip(c.Origin), l.origin)
+		return nil, strict.Errorf(c.file, "the checkpoint is of log %q, pinned is %q", strict.Clip(c.Origin), l.origin)
 	}
 	for _, s := range c.Signatures {
 		if s.Name != l.key.name || s.KeyHash != l.key.hash {

@@ -39,7 +39,7 @@ func ParseSplitView(file string, data []byte) (*SplitView, error) {
 		return nil, firstOf(file, err)
 	}
 	if f.Format != SplitFormat {
-		return nil, strict.Errorf(file, "format is %q; this version reads %q", clip(f.Format), SplitFormat)
+		return nil, strict.Errorf(file, "format is %q; this version reads %q", strict.Clip(f.Format), SplitFormat)
 	}
 	if len(f.Proof) > maxHashes {
 		return nil, strict.Errorf(file, "has more than %d hashes", maxHashes)
@@ -88,7 +88,7 @@ func (s *SplitView) verify(signed func(*Checkpoint) error) error {
 	a, b := s.Smaller, s.Larger
 	switch {
 	case a.Origin != b.Origin:
-		return strict.Errorf(s.file, "the checkpoints are of two logs, %q and %q", clip(a.Origin), clip(b.Origin))
+		return strict.Errorf(s.file, "the checkpoints are of two logs, %q and %q", strict.Clip(a.Origin), strict.Clip(b.Origin))
 	case a.Size == 0 || a.Size > b.Size:
 		return strict.Errorf(s.file, "the smaller checkpoint has %d entries, the larger one %d", a.Size, b.Size)
 	case a.Size == b.Size && (len(s.Hashes) > 0 || s.Root != [32]byte{}):

@@ -67,6 +67,17 @@ func (r *Reader) checkpointPath() string {
 // published is Checkpoint, but nil where there is none.
 func (r *Reader) published() (*auditlog.Checkpoint, error) {
 	path := r.checkpointPath()
+	c, err := r.kept(path)
+	var refused *strict.Error
+	if errors.As(err, &refused) {
+		return nil, strict.Errorf(path, "the published checkpoint is damaged: %v", err).
+			WithHint("Remove the file: it is made again when an entry is added, if the guard agrees.")
+	}
+	return c, err
+}
+
+// kept reads a checkpoint that this log signed, nil where there is none.
+func (r *Reader) kept(path string) (*auditlog.Checkpoint, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -79,8 +90,7 @@ func (r *Reader) published() (*auditlog.Checkpoint, error) {
 		_, err = r.policy.VerifyCheckpoint(c)
 	}
 	if err != nil {
-		return nil, strict.Errorf(path, "the published checkpoint is damaged: %v", err).
-			WithHint("Remove the file: it is made again when an entry is added, if the guard agrees.")
+		return nil, err
 	}
 	return c, nil
 }

@@ -22,14 +22,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testrekor"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := testrekor.Down(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testrekor.Main(m) }
 
 // reader is a judge that tells the entries of one submitter from all others.
 type reader struct {

@@ -24,6 +24,7 @@ has() {
     libtss2-tcti-swtpm0) compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so.0' ;;
     opencryptoki) command -v pkcsslotd && compgen -G '/usr/lib/*/opencryptoki/libopencryptoki.so.0' ;;
     openssh-client) command -v ssh-keygen ;;
+    poppler-utils) command -v pdftoppm ;;
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
     procps) command -v pgrep ;;
     softhsm2) [[ -e /usr/lib/softhsm/libsofthsm2.so ]] ;;
@@ -46,6 +47,7 @@ what() {
     procps) echo "asks whether a daemon runs" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;
     openssl) echo "a second opinion on signatures" ;;
+    poppler-utils) echo "QR frames on paper are rendered and read back" ;;
     postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;
     softhsm2) echo "HSMs in software" ;;
     time) echo "measures memory of a process" ;;

@@ -197,7 +197,7 @@ func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.In
 		return err
 	}
 	if o.draw != "" {
-		if _, err := drawFrames(o.draw, "response", r.Raw()); err != nil {
+		if _, err := drawFrames(o.draw, "response", set.Mode, o.out, r.Raw()); err != nil {
 			return err
 		}
 	}

@@ -21,8 +21,9 @@ import (
 // logKey names what an entry is about: an epoch's artifact is logged once,
 // however often it is signed again.
 func logKey(leaf []byte) string {
-	if b, err := bundle.ParseBundle("", leaf); err == nil {
-		return fmt.Sprintf("bundle %s %d %x", b.KeySet.Namespace, b.KeySet.Epoch, b.KeySet.Digest())
+	if b, err := bundle.ParseAny("", leaf); err == nil {
+		a := b.About()
+		return fmt.Sprintf("bundle %s %d %x", a.Namespace, a.Epoch, a.Digest)
 	}
 	return fmt.Sprintf("sha256 %x", sha256.Sum256(leaf))
 }

@@ -35,8 +35,10 @@ const (
 	FaultRetired      = "retired"           // an epoch of a fleet after its retirement
 )
 
-// maxRemembered is how many epochs of a namespace are remembered with their
-// digests: a fleet has one every few years.
+// maxRemembered is how many epochs are remembered with their digests, in all
+// namespaces together: a fleet has one every few years. What State gives stays
+// within what Restore takes. An epoch that was forgotten and comes again is
+// below the last one, and so is reported all the same.
 const maxRemembered = 1 << 16
 
 // Entries judges a log's entries by a policy: each alone, and as the successor
@@ -158,11 +160,24 @@ func (f *followed) find(epoch uint64) *epochJSON {
 	return nil
 }
 
-func (f *followed) add(x epochJSON) {
-	if len(f.Epochs) >= maxRemembered {
-		f.Epochs = slices.Delete(f.Epochs, 0, maxRemembered/2)
-		f.index()
+// forget makes room for one more epoch: half of the longest namespace goes, the
+// oldest first.
+func (e *Entries) forget() {
+	total := 0
+	var longest *followed
+	for _, f := range e.namespaces {
+		total += len(f.Epochs)
+		if longest == nil || len(f.Epochs) > len(longest.Epochs) {
+			longest = f
+		}
 	}
+	if total >= maxRemembered {
+		longest.Epochs = slices.Delete(longest.Epochs, 0, (len(longest.Epochs)+1)/2)
+		longest.index()
+	}
+}
+
+func (f *followed) add(x epochJSON) {
 	f.byEpoch[x.Epoch] = len(f.Epochs)
 	f.Epochs = append(f.Epochs, x)
 }
@@ -183,6 +198,7 @@ func (e *Entries) Take(index uint64, x *Entry) []Fault {
 	if x.evidence {
 		return append(x.faults, f.ending(index, x)...)
 	}
+	e.forget()
 	return append(x.faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
 }
 
@@ -213,7 +229,8 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 		fault(FaultPredecessor, "%s, epoch %d, does not name the artifact of epoch %d, entry %d, as the one before", f.Namespace, x.epoch, f.Last, before.Index)
 	}
 	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice != nil})
-	if x.notice != nil && x.notice.Retires() {
+	// One that the policy doesn't take ends nothing.
+	if x.notice != nil && x.notice.Retires() && len(x.faults) == 0 && !slices.Contains(f.Retired, x.fleet) {
 		f.Retired = append(f.Retired, x.fleet)
 	}
 	f.Last = max(f.Last, x.epoch)

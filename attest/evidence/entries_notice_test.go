@@ -29,6 +29,12 @@ func noticed(t *testing.T, f *testfleet.Fleet, format string, epoch uint64, prev
 	return must(bundle.Assemble(n.Raw(), st, c)).Raw()
 }
 
+// unsigned is a bundle without countersignatures.
+func unsigned(b []byte) []byte {
+	x := must(bundle.ParseAny("", b))
+	return must(bundle.Assemble(x.Artifact(), x.Statements, nil)).Raw()
+}
+
 // TestRetirementsAndVoidsInALog: both take an epoch, have no evidence of their
 // own, and after a retirement nothing of its fleet may come.
 func TestRetirementsAndVoidsInALog(t *testing.T) {
@@ -50,6 +56,7 @@ func TestRetirementsAndVoidsInALog(t *testing.T) {
 		"of another":           {[][]byte{first, noticed(t, one, bundle.RetirementFormat, 2, [32]byte{1})}, ";predecessor", 1},
 		"void of what wasn't":  {[][]byte{first, void}, ";", 1},
 		"void of what was":     {[][]byte{first, second, noticed(t, one, bundle.VoidFormat, 3, digest(second))}, ";;", 2},
+		"and it ends nothing":  {[][]byte{first, unsigned(retired), noticed(t, one, bundle.RetirementFormat, 3, digest(retired))}, ";signatures;", 1},
 		"void far away":        {[][]byte{first, noticed(t, one, bundle.VoidFormat, 4, [32]byte{7})}, ";gap", 1},
 		"retirement far away":  {[][]byte{first, noticed(t, one, bundle.RetirementFormat, 3, [32]byte{7})}, ";gap", 1},
 		"evidence of a notice": {[][]byte{first, retired, leafOf(1, 2)}, ";;", 1},

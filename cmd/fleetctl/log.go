@@ -44,6 +44,9 @@ key file that doesn't exist is made.`,
 			if err := required(cmd, "origin", "key"); err != nil {
 				return err
 			}
+			if err := free(policy); err != nil {
+				return err
+			}
 			if err := a.makeKeyFile(key); err != nil {
 				return err
 			}

@@ -118,10 +118,17 @@ found in it; 1: something was.`,
 			if err != nil {
 				return err
 			}
-			p := a.ui.Progress("audit  " + args[0])
+			p, begun := a.ui.Progress("audit  "+args[0]), false
+			progress := func(done, total uint64) {
+				if !begun {
+					p.From(int64(done))
+					begun = true
+				}
+				p.Set(int64(done), int64(total))
+			}
 			r, err := monitor.Audit(cmd.Context(), src, policy.Log, judge(), monitor.AuditOptions{
 				Workers: o.workers, State: o.state,
-				Progress: func(done, total uint64) { p.Set(int64(done), int64(total)) },
+				Progress: progress,
 			})
 			p.Stop()
 			var damage *monitor.Broken

@@ -144,7 +144,7 @@ func explain(file string, data []byte) (*shown, error) {
 		}
 	}
 	if format != "" {
-		return nil, strict.Errorf(file, "calls itself %q, a format that this version doesn't know", format).WithHint("fleetctl version lists the formats it knows")
+		return nil, strict.Errorf(file, "calls itself %.80q, a format that this version doesn't know", format).WithHint("fleetctl version lists the formats it knows")
 	}
 	return nil, strict.Errorf(file, "is no file of ours: nothing in it says what it is").
 		WithHint("a fleetctl file names its format in its first line or field; fleetctl version lists them")

@@ -24,7 +24,11 @@ func CheckToken(s string) error {
 	}
 	for i := 0; i < len(s); i++ {
 		if !isTokenByte(s[i]) {
-			return fmt.Errorf("%q has byte %q; allowed are A-Z a-z 0-9 . _ -", s, s[i])
+			odd := fmt.Sprintf("%q", s[i])
+			if s[i] >= 0x80 { // part of a character, or of none
+				odd = fmt.Sprintf("0x%02x", s[i])
+			}
+			return fmt.Errorf("%q has byte %s; allowed are A-Z a-z 0-9 . _ -", s, odd)
 		}
 	}
 	return nil

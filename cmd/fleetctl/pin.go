@@ -14,9 +14,14 @@ import (
 // pin gets a PIN from its source: nil where the device asks for it. Whoever
 // gets it clears it.
 func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
+	return a.secret(source, "PIN of "+whose)
+}
+
+// secret is pin for whatever is typed unseen: what names it.
+func (a *app) secret(source, what string) (pin []byte, method string, err error) {
 	s, err := ceremony.ParsePINSource(source)
 	if err != nil {
-		return nil, "", usagef("it is terminal, protected, fd:N or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the PIN of %s: %v", whose, err)
+		return nil, "", usagef("it is terminal, protected, fd:N or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
 	}
 	switch s.Kind {
 	case ceremony.PINProtected:
@@ -25,7 +30,7 @@ func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
 	case ceremony.PINFD:
 		pin, err = ui.PINFromFD(s.FD)
 	default:
-		pin, err = a.ui.ReadPIN("PIN of " + whose + ":")
+		pin, err = a.ui.ReadPIN(strings.ToUpper(what[:1]) + what[1:] + ":")
 	}
 	return pin, string(s.Kind), err
 }

@@ -35,8 +35,10 @@ const (
 	FaultNoEvidence   = "no-evidence"       // an epoch whose evidence isn't logged in time
 )
 
-// maxRemembered is how many epochs of a namespace are remembered with their
-// digests: a fleet has one every few years.
+// maxRemembered is how many epochs are remembered with their digests, in all
+// namespaces together: a fleet has one every few years. What State gives stays
+// within what Restore takes. An epoch that was forgotten and comes again is
+// below the last one, and so is reported all the same.
 const maxRemembered = 1 << 16
 
 // Entries judges a log's entries by a policy: each alone, and as the successor
@@ -92,18 +94,18 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 	if e.pinned(x, set.Mode, fault); !x.known {
 		return x
 	}
-	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, set.Fleet) {
-		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", set.Fleet, set.Namespace, set.Epoch)
+	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, x.about.Fleet) {
+		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", x.about.Fleet, x.namespace, x.epoch)
 	}
-	_, err = b.Verify(e.policy.Trust(set.Namespace), e.Now(), time.Time{})
+	_, err = b.Verify(e.policy.Trust(x.namespace), e.Now(), time.Time{})
 	var short *bundle.Short
 	switch {
 	case errors.As(err, &short) && len(short.Result.Expired) > 0:
 		// That a signature was made inside the window only a proof of its time
 		// shows, and a log as a whole is none.
-		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", set.Namespace, set.Epoch)
+		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", x.namespace, x.epoch)
 	case err != nil:
-		fault(FaultSignatures, "%s, epoch %d: %v", set.Namespace, set.Epoch, err)
+		fault(FaultSignatures, "%s, epoch %d: %v", x.namespace, x.epoch, err)
 	}
 	return x
 }
@@ -152,11 +154,24 @@ func (f *followed) find(epoch uint64) *epochJSON {
 	return nil
 }
 
-func (f *followed) add(x epochJSON) {
-	if len(f.Epochs) >= maxRemembered {
-		f.Epochs = slices.Delete(f.Epochs, 0, maxRemembered/2)
-		f.index()
+// forget makes room for one more epoch: half of the longest namespace goes, the
+// oldest first.
+func (e *Entries) forget() {
+	total := 0
+	var longest *followed
+	for _, f := range e.namespaces {
+		total += len(f.Epochs)
+		if longest == nil || len(f.Epochs) > len(longest.Epochs) {
+			longest = f
+		}
 	}
+	if total >= maxRemembered {
+		longest.Epochs = slices.Delete(longest.Epochs, 0, (len(longest.Epochs)+1)/2)
+		longest.index()
+	}
+}
+
+func (f *followed) add(x epochJSON) {
 	f.byEpoch[x.Epoch] = len(f.Epochs)
 	f.Epochs = append(f.Epochs, x)
 }
@@ -177,6 +192,7 @@ func (e *Entries) Take(index uint64, x *Entry) []Fault {
 	if x.evidence {
 		return append(x.faults, f.ending(index, x)...)
 	}
+	e.forget()
 	return append(x.faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
 }
 

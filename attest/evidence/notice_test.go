@@ -61,8 +61,8 @@ func TestABundleOfANoticeIsVerifiedAsThat(t *testing.T) {
 	}{
 		"a retirement":                 {good, proof, evidence.TypeNotice, ""},
 		"a retirement, not asked for":  {good, proof, "", "is a notice, a fleetctl fleet-retirement v1: it brings no keys"},
-		"a retirement for keys":        {good, proof, evidence.TypeBundle, "is a notice, and bundle was expected"},
-		"keys for a notice":            {keys, f.Files[ceremony.ProofFile], evidence.TypeNotice, "is a bundle, and notice was expected"},
+		"a retirement for keys":        {good, proof, evidence.TypeBundle, "is a notice, and a bundle was expected"},
+		"keys for a notice":            {keys, f.Files[ceremony.ProofFile], evidence.TypeNotice, "is a bundle, and a notice was expected"},
 		"not logged":                   {good, nil, evidence.TypeNotice, "there is no proof beside it"},
 		"another's proof":              {good, f.Files[ceremony.ProofFile], evidence.TypeNotice, "tlog-proof"},
 		"void for a retirement's keys": {noticed(f, void, p, o, bundle.FormBound), nil, "", "is a notice, a fleetctl void v1"},

@@ -83,6 +83,9 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 			if err := required(cmd, "key"); err != nil {
 				return err
 			}
+			if err := free(key, out); err != nil {
+				return err
+			}
 			public, err := a.newAgeKey(key, pin)
 			if err != nil {
 				return err
@@ -108,23 +111,13 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 
 // newAgeKey makes a key and encrypts it before it touches the disk.
 func (a *app) newAgeKey(path, source string) (*keys.Public, error) {
-	pin, _, err := a.secret(pinSource(source), "passphrase of the new key file "+path)
+	pin, err := a.newSecret(pinSource(source), "passphrase of the new key file "+path)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(pin)
 	if len(pin) < leastPassphrase {
 		return nil, usagef("several words chosen by chance are long and easy to keep", "the passphrase has %d bytes; it has to have %d at least", len(pin), leastPassphrase)
-	}
-	if source == "" || source == "terminal" {
-		again, _, err := a.secret(pinSource(source), "same passphrase once more")
-		if err != nil {
-			return nil, err
-		}
-		defer clear(again)
-		if !bytes.Equal(pin, again) {
-			return nil, usagef("", "the two passphrases differ")
-		}
 	}
 	pub, priv, err := ed25519.GenerateKey(a.random)
 	if err != nil {

@@ -5,10 +5,7 @@ package main
 import (
 	"cmp"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,12 +44,11 @@ key file that doesn't exist is made.`,
 			if err := required(cmd, "origin", "key"); err != nil {
 				return err
 			}
-			if !strings.HasPrefix(strings.ToLower(key), "pkcs11:") {
-				if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
-					if err := a.newKeyFile(key); err != nil {
-						return err
-					}
-				}
+			if err := free(policy); err != nil {
+				return err
+			}
+			if err := a.makeKeyFile(key); err != nil {
+				return err
 			}
 			s, vkey, err := a.logSigner(key, origin)
 			if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,9 +20,9 @@ func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
 
 // secret is pin for whatever is typed unseen: what names it.
 func (a *app) secret(source, what string) (pin []byte, method string, err error) {
-	s, err := ceremony.ParsePINSource(source)
+	s, err := pinSourceOf(source, what)
 	if err != nil {
-		return nil, "", usagef("it is terminal, protected, fd:N or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
+		return nil, "", err
 	}
 	switch s.Kind {
 	case ceremony.PINProtected:
@@ -33,6 +34,39 @@ func (a *app) secret(source, what string) (pin []byte, method string, err error)
 		pin, err = a.ui.ReadPIN(strings.ToUpper(what[:1]) + what[1:] + ":")
 	}
 	return pin, string(s.Kind), err
+}
+
+// pinSourceOf refuses what is no source without repeating it: it may be a PIN.
+func pinSourceOf(source, what string) (ceremony.PINSource, error) {
+	s, err := ceremony.ParsePINSource(source)
+	if err != nil {
+		return s, usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
+	}
+	return s, nil
+}
+
+// newSecret gets the PIN or passphrase that a token or key file is to have from
+// now on. One that is typed unseen is typed twice: a slip would lock its owner
+// out.
+func (a *app) newSecret(source, what string) ([]byte, error) {
+	for {
+		pin, method, err := a.secret(source, what)
+		if err != nil || method != string(ceremony.PINTerminal) {
+			return pin, err
+		}
+		again, err := a.ui.ReadPIN("The same again:")
+		if err != nil {
+			clear(pin)
+			return nil, err
+		}
+		same := bytes.Equal(pin, again)
+		clear(again)
+		if same {
+			return pin, nil
+		}
+		clear(pin)
+		a.ui.Say(a.ui.Talk.Line("These were two different ones. Once more:"))
+	}
 }
 
 // pinFor gets a PIN for one try at a token. Where the site says terminal and the

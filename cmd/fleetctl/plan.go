@@ -270,7 +270,7 @@ func siteFile(o planNewOptions, hsms []ceremony.PlanHSM, labels []string) ([]byt
 	s := &ceremony.Site{}
 	for i, h := range hsms {
 		pin := strings.ReplaceAll(o.pin, "%s", labels[i])
-		if _, err := pinSourceOf(pin, h.Name); err != nil {
+		if _, err := pinSourceOf(pin, "PIN of "+h.Name); err != nil {
 			return nil, err
 		}
 		s.HSMs = append(s.HSMs, ceremony.SiteHSM{Name: h.Name, Module: o.module, Token: labels[i], PIN: pin, InitArgs: o.initArgs})

@@ -175,7 +175,7 @@ func (a *app) inspected(file string, in *thirdparty.Inspection, response string)
 		rows = append(rows, [2]string{"ledger", "this request was signed before; it gets the same answer"})
 	}
 	if response != "" {
-		rows = append(rows, [2]string{"response", response})
+		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + shellWord(response)})
 	}
 	return a.emit(out, a.deltaText(core.Predecessor, set, deltaOf(in)), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows))
 }

@@ -186,7 +186,7 @@ func TestUnusableTrust(t *testing.T) {
 		"1 third parties must sign of 0":                func(t *Trust) { t.Needed, t.ThirdParties = 1, nil },
 		"no operator's key is pinned":                   func(t *Trust) { t.Operators = nil },
 		"tp-1 and tp-2 have the same key":               func(t *Trust) { t.ThirdParties[1].Key = t.ThirdParties[0].Key },
-		`the name "tp-1" is pinned twice`:               func(t *Trust) { t.ThirdParties[1].Name = "tp-1" },
+		"2 third parties must sign of 1 that are pinned": func(t *Trust) { t.ThirdParties[1].Name = "tp-1" },
 		"operator operator has no key":                  func(t *Trust) { t.Operators[0].Key = nil },
 		"operator operator has no key that can sign":    func(t *Trust) { t.Operators[0].Key = public(keys.X25519, "x") },
 		`is pinned with form ""`:                        func(t *Trust) { t.Operators[0].Form = "" },

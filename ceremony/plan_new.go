@@ -23,6 +23,7 @@ type Draft struct {
 	Roles                  []DraftRole
 	Threshold              int
 	People                 []Person
+	Needed                 int // third parties; 0 for all
 	ThirdParties           []ThirdParty
 	Countersigner          *Countersigner
 	LogPolicy              string

@@ -19,7 +19,8 @@ type Report struct {
 	Fleet     string
 	Namespace string
 	Epoch     uint64
-	Identity  string // hex close head of a package
+	Identity  string   // hex close head of a package
+	Parties   *Parties // nil where nothing was judged that several sign
 
 	Policy   *Policy
 	Time     time.Time
@@ -87,6 +88,7 @@ type reportJSON struct {
 	Namespace string        `strict:"namespace,optional"`
 	Epoch     uint64        `strict:"epoch,optional"`
 	Identity  string        `strict:"identity,optional"`
+	Parties   *partiesJSON  `strict:"third_parties,optional"`
 	Policy    policyJSON    `strict:"policy"`
 	Time      time.Time     `strict:"time"`
 	Claims    []claimJSON   `strict:"claims"`
@@ -94,6 +96,13 @@ type reportJSON struct {
 	Demanded  int           `strict:"demanded"`
 	Shown     int           `strict:"shown"`
 	Verified  bool          `strict:"verified"`
+}
+
+type partiesJSON struct {
+	Needed int      `strict:"needed"`
+	Pinned int      `strict:"pinned"`
+	Signed []Party  `strict:"signed"`
+	Absent []string `strict:"absent"`
 }
 
 type policyJSON struct {
@@ -132,6 +141,9 @@ func (r *Report) toJSON() *reportJSON {
 	}
 	if r.Digest != [32]byte{} {
 		j.SHA256 = hex.EncodeToString(r.Digest[:])
+	}
+	if p := r.Parties; p != nil {
+		j.Parties = &partiesJSON{p.Needed, len(p.Signed) + len(p.Absent), p.Signed, p.Absent}
 	}
 	if j.Policy.Unpinned == nil {
 		j.Policy.Unpinned = []string{}

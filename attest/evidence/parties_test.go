@@ -215,7 +215,7 @@ func TestHostileLateStatementsAreRefusedByName(t *testing.T) {
 		"another epoch":            {resigned(t, f, thirdParty, 2, digest, f.Now()), thirdParty + " signed " + testfleet.Namespace + ", epoch 2; the bundle is"},
 		"a second, another digest": {resigned(t, f, firstParty, 1, [32]byte{1}, f.Now()), "equivocation"},
 		"a second, later":          {resigned(t, f, firstParty, 1, digest, f.Now()), firstParty + " signed epoch 1 twice, at "},
-		"nonsense":                 {[]byte("{}"), "late.json"},
+		"nonsense":                 {[]byte("{"), "late.json"},
 	} {
 		in := evidence.Input{File: "evidence.tar", Data: f.Archive, Statements: []evidence.Input{{File: "late.json", Data: c.data}}}
 		r := judged(t, f, in)

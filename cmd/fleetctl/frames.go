@@ -144,7 +144,8 @@ func (a *app) inspectFrames(cmd *cobra.Command, o thirdpartyOptions) error {
 		return wrong(err)
 	}
 	return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer) error {
-		if err := thirdparty.InspectCore("core", core, p, l); err != nil {
+		gap, err := thirdparty.InspectCore("core", core, p, l)
+		if err != nil {
 			return wrong(err)
 		}
 		set := core.KeySet

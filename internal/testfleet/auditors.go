@@ -49,6 +49,9 @@ func (f *Fleet) answer(j *ceremony.Journal, name string) (*bundle.Response, erro
 	return r, err
 }
 
+// Wait lets time pass in the ceremony's room.
+func (f *Fleet) Wait(d time.Duration) { f.clock.at = f.clock.at.Add(d) }
+
 // Journal goes on with the ceremony, as a command would.
 func (f *Fleet) Journal() (*ceremony.Journal, error) {
 	return ceremony.OpenJournal(f.Dir, f.clock.now, Random(f.Plan.Fleet+" later"))

@@ -68,6 +68,9 @@ func (o *others) name(key [32]byte) (string, bool) {
 
 // NameOf is what the policy calls another third party's key.
 func (p *Policy) NameOf(key [32]byte) string {
+	if p == nil {
+		return ""
+	}
 	name, _ := p.others.name(key)
 	return name
 }

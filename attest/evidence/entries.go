@@ -34,8 +34,10 @@ const (
 	FaultNoEvidence   = "no-evidence"       // an epoch whose evidence isn't logged in time
 )
 
-// maxRemembered is how many epochs of a namespace are remembered with their
-// digests: a fleet has one every few years.
+// maxRemembered is how many epochs are remembered with their digests, in all
+// namespaces together: a fleet has one every few years. What State gives stays
+// within what Restore takes. An epoch that was forgotten and comes again is
+// below the last one, and so is reported all the same.
 const maxRemembered = 1 << 16
 
 // Entries judges a log's entries by a policy: each alone, and as the successor
@@ -148,11 +150,24 @@ func (f *followed) find(epoch uint64) *epochJSON {
 	return nil
 }
 
-func (f *followed) add(x epochJSON) {
-	if len(f.Epochs) >= maxRemembered {
-		f.Epochs = slices.Delete(f.Epochs, 0, maxRemembered/2)
-		f.index()
+// forget makes room for one more epoch: half of the longest namespace goes, the
+// oldest first.
+func (e *Entries) forget() {
+	total := 0
+	var longest *followed
+	for _, f := range e.namespaces {
+		total += len(f.Epochs)
+		if longest == nil || len(f.Epochs) > len(longest.Epochs) {
+			longest = f
+		}
 	}
+	if total >= maxRemembered {
+		longest.Epochs = slices.Delete(longest.Epochs, 0, (len(longest.Epochs)+1)/2)
+		longest.index()
+	}
+}
+
+func (f *followed) add(x epochJSON) {
 	f.byEpoch[x.Epoch] = len(f.Epochs)
 	f.Epochs = append(f.Epochs, x)
 }
@@ -173,6 +188,7 @@ func (e *Entries) Take(index uint64, x *Entry) []Fault {
 	if x.evidence {
 		return append(x.faults, f.ending(index, x)...)
 	}
+	e.forget()
 	return append(x.faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
 }
 

@@ -46,6 +46,9 @@ key file that doesn't exist is made.`,
 			if err := required(cmd, "origin", "key"); err != nil {
 				return err
 			}
+			if err := free(policy); err != nil {
+				return err
+			}
 			if !strings.HasPrefix(strings.ToLower(key), "pkcs11:") {
 				if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
 					if err := a.newKeyFile(key); err != nil {

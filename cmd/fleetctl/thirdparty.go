@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -154,6 +156,9 @@ func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdpa
 		o.guard = thirdparty.GuardPath(o.ledger)
 	}
 	l, err := thirdparty.OpenGuarded(o.ledger, o.guard, raw)
+	if e := (*strict.Error)(nil); errors.As(err, &e) && !errors.Is(err, durable.ErrLocked) {
+		return wrong(err) // a ledger that is damaged, or lacks what was signed
+	}
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ const (
 	FaultRepeated     = "repeated"          // an epoch again, long after it was there first
 	FaultGap          = "gap"               // epochs don't rise by one
 	FaultPredecessor  = "predecessor"       // an artifact that doesn't name the one before
+	FaultRetired      = "retired"           // an artifact of a fleet that was retired before
 	FaultEndings      = "two-endings"       // one epoch, two close heads
 	FaultNoEvidence   = "no-evidence"       // an epoch whose evidence isn't logged in time
 )
@@ -65,7 +66,8 @@ type Entry struct {
 	namespace string
 	epoch     uint64
 	digest    [32]byte // of the artifact, or the close head
-	previous  []byte
+	about     bundle.About
+	notice    bool
 }
 
 // Read judges an entry by itself.
@@ -83,27 +85,27 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 		x.evidence, x.namespace, x.epoch, x.digest = true, l.Namespace, l.Epoch, l.Head
 		return e.pinned(x, l.Mode, fault)
 	}
-	b, err := bundle.ParseBundle("", leaf)
+	b, err := bundle.ParseAny("", leaf)
 	if err != nil {
 		return fault(FaultUnreadable, "%v", err)
 	}
-	set := b.KeySet
-	x.namespace, x.epoch, x.digest, x.previous = set.Namespace, set.Epoch, set.Digest(), set.Previous
+	set := b.About()
+	x.namespace, x.epoch, x.digest, x.about, x.notice = set.Namespace, set.Epoch, set.Digest, set, b.Notice != nil
 	if e.pinned(x, set.Mode, fault); !x.known {
 		return x
 	}
-	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, set.Fleet) {
-		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", set.Fleet, set.Namespace, set.Epoch)
+	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, x.about.Fleet) {
+		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", x.about.Fleet, x.namespace, x.epoch)
 	}
-	_, err = b.Verify(e.policy.Trust(set.Namespace), e.Now(), time.Time{})
+	_, err = b.Verify(e.policy.Trust(x.namespace), e.Now(), time.Time{})
 	var short *bundle.Short
 	switch {
 	case errors.As(err, &short) && len(short.Result.Expired) > 0:
 		// That a signature was made inside the window only a proof of its time
 		// shows, and a log as a whole is none.
-		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", set.Namespace, set.Epoch)
+		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", x.namespace, x.epoch)
 	case err != nil:
-		fault(FaultSignatures, "%s, epoch %d: %v", set.Namespace, set.Epoch, err)
+		fault(FaultSignatures, "%s, epoch %d: %v", x.namespace, x.epoch, err)
 	}
 	return x
 }
@@ -121,6 +123,7 @@ type followed struct {
 	Namespace string         `strict:"namespace"`
 	Last      uint64         `strict:"last"` // epoch; 0 before the first
 	Epochs    []epochJSON    `strict:"epochs"`
+	Retired   []string       `strict:"retired,optional"` // fleets
 	byEpoch   map[uint64]int // of Epochs
 }
 
@@ -130,6 +133,7 @@ type epochJSON struct {
 	Digest [32]byte  `strict:"digest,hex"`
 	Seen   time.Time `strict:"seen"` // by us
 	Head   []byte    `strict:"head,hex,empty"`
+	Notice bool      `strict:"notice,optional"` // a retirement or a void, which no ceremony made
 }
 
 func (e *Entries) namespace(name string) *followed {
@@ -207,12 +211,20 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 	switch before := f.find(f.Last); {
 	case x.epoch <= f.Last:
 		fault(FaultRepeated, "%s, epoch %d, after epoch %d", f.Namespace, x.epoch, f.Last)
+	case f.Last > 0 && x.epoch == f.Last+2 && x.about.Voids:
+		// The epoch between was abandoned: it never had a bundle to be logged.
 	case f.Last > 0 && x.epoch != f.Last+1:
 		fault(FaultGap, "%s, epoch %d, follows epoch %d", f.Namespace, x.epoch, f.Last)
-	case before != nil && !bytes.Equal(x.previous, before.Digest[:]):
+	case before != nil && !bytes.Equal(x.about.Previous, before.Digest[:]):
 		fault(FaultPredecessor, "%s, epoch %d, does not name the artifact of epoch %d, entry %d, as the one before", f.Namespace, x.epoch, f.Last, before.Index)
 	}
-	f.add(epochJSON{x.epoch, index, x.digest, now, nil})
+	switch retired := slices.Contains(f.Retired, x.about.Fleet); {
+	case retired:
+		fault(FaultRetired, "%s, epoch %d, is of the fleet %s, which was retired before", f.Namespace, x.epoch, x.about.Fleet)
+	case x.about.Retires && len(x.faults) == 0: // signed as the policy wants
+		f.Retired = append(f.Retired, x.about.Fleet)
+	}
+	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice})
 	f.Last = max(f.Last, x.epoch)
 	return faults
 }
@@ -237,7 +249,7 @@ func (e *Entries) Overdue() (faults []Fault) {
 	}
 	for _, f := range e.namespaces {
 		for _, x := range f.Epochs {
-			if len(x.Head) == 0 && e.Now().Sub(x.Seen) > e.Evidence {
+			if len(x.Head) == 0 && !x.Notice && e.Now().Sub(x.Seen) > e.Evidence {
 				faults = append(faults, Fault{FaultNoEvidence, x.Index, fmt.Sprintf("entry %d: %s, epoch %d, seen %s, has no evidence logged", x.Index, f.Namespace, x.Epoch, strict.FormatTime(x.Seen))})
 			}
 		}

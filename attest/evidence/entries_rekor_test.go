@@ -9,7 +9,6 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
-	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/testrekor"
 )
@@ -17,14 +16,8 @@ import (
 // TestEntriesOfARekorLog gives a judge sequences of real bundles among other
 // people's entries.
 func TestEntriesOfARekorLog(t *testing.T) {
-	one := testfleet.New(t, testfleet.Options{Name: "one"})
-	two := testfleet.New(t, testfleet.Options{Name: "two", After: one})
-	same := *one.Parties
-	same.Ledger = t.TempDir() + "/ledger.jsonl"
-	other := testfleet.New(t, testfleet.Options{Name: "other", Parties: &same})
-	stranger := testfleet.New(t, testfleet.Options{Name: "stranger"})
-	first, second := one.Files[ceremony.BundleFile], two.Files[ceremony.BundleFile]
-	forked, strange := other.Files[ceremony.BundleFile], stranger.Files[ceremony.BundleFile]
+	f := newLoggedFleets(t)
+	one, two, first, second, forked, strange := f.one, f.two, f.first, f.second, f.forked, f.strange
 	now := two.Now()
 
 	for _, version := range []int{1, 2} {

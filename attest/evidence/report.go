@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -21,6 +22,7 @@ type Report struct {
 	Epoch     uint64
 	Identity  string   // hex close head of a package
 	Parties   *Parties // nil where nothing was judged that several sign
+	Notice    *bundle.Notice
 
 	Policy   *Policy
 	Time     time.Time
@@ -89,6 +91,7 @@ type reportJSON struct {
 	Epoch     uint64        `strict:"epoch,optional"`
 	Identity  string        `strict:"identity,optional"`
 	Parties   *partiesJSON  `strict:"third_parties,optional"`
+	Notice    *noticeJSON   `strict:"notice,optional"`
 	Policy    policyJSON    `strict:"policy"`
 	Time      time.Time     `strict:"time"`
 	Claims    []claimJSON   `strict:"claims"`
@@ -103,6 +106,14 @@ type partiesJSON struct {
 	Pinned int      `strict:"pinned"`
 	Signed []Party  `strict:"signed"`
 	Absent []string `strict:"absent"`
+}
+
+// noticeJSON is what a retirement or a void says.
+type noticeJSON struct {
+	Format    string    `strict:"format"`
+	Previous  [32]byte  `strict:"previous,hex"`
+	Effective time.Time `strict:"effective,optional"`
+	Reason    string    `strict:"reason"`
 }
 
 type policyJSON struct {
@@ -147,6 +158,9 @@ func (r *Report) toJSON() *reportJSON {
 	}
 	if j.Policy.Unpinned == nil {
 		j.Policy.Unpinned = []string{}
+	}
+	if n := r.Notice; n != nil {
+		j.Notice = &noticeJSON{n.Format, n.Previous, n.Effective, n.Reason}
 	}
 	for _, c := range r.Claims {
 		cj := claimJSON{Name: c.Name, Grade: c.Grade.String(), OK: !c.Short(), Detail: c.Detail, Where: c.Where, Next: c.Next}

@@ -12,10 +12,13 @@ import (
 )
 
 func (v *verifier) bundleFile(in Input) {
-	b, err := bundle.ParseBundle(in.File, in.Data)
+	b, err := bundle.ParseAny(in.File, in.Data)
 	if err != nil {
 		v.fault(in.File, err)
 		return
+	}
+	if b.Notice != nil {
+		v.r.Object, v.r.Notice = TypeNotice, b.Notice
 	}
 	if res := v.bundle(in.File, b, in.Proof, in.Rekor); res != nil {
 		v.signers(in.File, b, res, v.late(b, res, v.beside(in.Statements)))
@@ -25,7 +28,7 @@ func (v *verifier) bundleFile(in Input) {
 // bundle grades what a bundle, its proof and its Rekor entry show but for who
 // signed it, which it returns; nil where that can't be judged.
 func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) *bundle.Result {
-	set := b.KeySet
+	set := b.About()
 	v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = set.Mode, set.Fleet, set.Namespace, set.Epoch
 	if !v.mode(file, set.Mode, set.Namespace) {
 		return nil

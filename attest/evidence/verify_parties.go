@@ -81,7 +81,7 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 	for _, s := range b.Statements {
 		taken[s.Key] = s.Statement
 	}
-	set, digest := b.KeySet, b.KeySet.Digest()
+	set := b.About()
 	for _, x := range list {
 		s := x.statement
 		p := v.party(s, x.key)
@@ -94,8 +94,8 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 		case s.Namespace != set.Namespace || s.Epoch != set.Epoch:
 			v.problem(x.where, "", "%s signed %s, epoch %d; the bundle is %s, epoch %d", p.Name, s.Namespace, s.Epoch, set.Namespace, set.Epoch)
 			continue
-		case s.Digest != digest:
-			v.problem(x.where, "keep both: together they are the proof", "%s signed digest %x… for epoch %d, the bundle has %x…: equivocation", p.Name, s.Digest[:8], s.Epoch, digest[:8])
+		case s.Digest != set.Digest:
+			v.problem(x.where, "keep both: together they are the proof", "%s signed digest %x… for epoch %d, the bundle has %x…: equivocation", p.Name, s.Digest[:8], s.Epoch, set.Digest[:8])
 			continue
 		}
 		if before := taken[p.Key]; before != nil {
@@ -127,7 +127,7 @@ func (v *verifier) pins(key [32]byte) bool {
 // signers grades who signed a bundle, and says whether enough pinned third
 // parties signed the artifact in it.
 func (v *verifier) signers(file string, b *bundle.Bundle, res *bundle.Result, late []bundle.Signer) bool {
-	set, needed := b.KeySet, v.policy.needed
+	set, needed := b.About(), v.policy.needed
 	v.r.Parties = &Parties{Needed: needed, Absent: res.Absent}
 	for i, s := range slices.Concat(res.ThirdParties, late) {
 		v.r.Parties.Signed = append(v.r.Parties.Signed, Party{s.Name, s.Time, i >= len(res.ThirdParties)})

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -91,18 +92,17 @@ func (g *generations) raw() []byte {
 }
 
 func (g *generations) key() []byte {
-	p, err := keys.FromEd25519(g.raw())
+	der, err := x509.MarshalPKIXPublicKey(ed25519.PublicKey(g.raw()))
 	if err != nil {
 		panic(err)
 	}
-	return p.SPKI()
+	return der
 }
 
 // next gives the bundles of n epochs.
 func (g *generations) next(tb testing.TB, n int) [][]byte {
 	tb.Helper()
-	artifacts, leaves := make([][]byte, n), make([][]byte, n)
-	first := g.epoch + 1
+	sets, artifacts, leaves := make([]*bundle.KeySet, n), make([][]byte, n), make([][]byte, n)
 	for i := range artifacts {
 		g.epoch++
 		set := &bundle.KeySet{
@@ -113,7 +113,7 @@ func (g *generations) next(tb testing.TB, n int) [][]byte {
 		for h := range bigHSMs {
 			set.Keys = append(set.Keys, bundle.FleetKey{HSM: fmt.Sprintf("hsm-%d", h+1), Role: "session", Algorithm: keys.Ed25519, SPKI: g.key()})
 		}
-		artifacts[i] = set.Encode()
+		sets[i], artifacts[i] = set, set.Encode()
 		digest := bundle.Digest(artifacts[i])
 		g.previous = digest[:]
 	}
@@ -122,7 +122,7 @@ func (g *generations) next(tb testing.TB, n int) [][]byte {
 	for c := range cores {
 		wg.Go(func() {
 			for i := c; i < n; i += cores {
-				leaf, err := g.sign(artifacts[i], first+uint64(i))
+				leaf, err := g.sign(sets[i], artifacts[i])
 				if err != nil {
 					tb.Error(err)
 					return
@@ -142,10 +142,10 @@ func seedOf(what string, epoch uint64) [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte(what), epoch))
 }
 
-// sign makes the bundle of an artifact.
-func (g *generations) sign(artifact []byte, epoch uint64) ([]byte, error) {
+// sign makes the bundle of a key set and its bytes.
+func (g *generations) sign(set *bundle.KeySet, artifact []byte) ([]byte, error) {
 	raw, _ := g.parties.ThirdParty.Public.Ed25519()
-	s, err := bundle.NewStatement(bundle.Protobuf, testfleet.Namespace, 1795255200000+epoch, epoch, bundle.Digest(artifact))
+	s, err := bundle.NewStatement(bundle.Protobuf, testfleet.Namespace, 1795255200000+set.Epoch, set.Epoch, bundle.Digest(artifact))
 	if err != nil {
 		return nil, err
 	}
@@ -155,10 +155,6 @@ func (g *generations) sign(artifact []byte, epoch uint64) ([]byte, error) {
 	}
 	s.Signature = [64]byte(sig)
 	statements := []bundle.Signed{{Key: [32]byte(raw), Statement: s}}
-	set, err := bundle.ParseKeySet("artifact", artifact)
-	if err != nil {
-		return nil, err
-	}
 	counter, err := g.parties.Operator.Sign(bundle.CountersignText(set, statements))
 	if err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ one seen, that every tile is what its entries give, and what every new entry
 says. It writes JSON lines: one for each pass, one for each alarm (kinds:
 split-view, went-back, damaged, checkpoint, unwitnessed, silence, rotated;
 unreadable, unknown-namespace, unknown-fleet, signatures, window, equivocation,
-repeated, gap, predecessor, two-endings, no-evidence, unknown-bundle,
+repeated, gap, predecessor, retired, two-endings, no-evidence, unknown-bundle,
 submitter). An alarm is raised once and counted as standing while its cause is
 there. Alarms, what was seen, and both checkpoints of a split view stay in
 --state; fleetctl verify judges such a pair.

@@ -137,7 +137,7 @@ func readBundles(paths []string) (list [][]byte, err error) {
 		if !must && !bytes.Contains(data[:min(len(data), 200)], []byte(strconv.Quote(bundle.BundleFormat))) {
 			return nil
 		}
-		if _, err := bundle.ParseBundle(path, data); err != nil {
+		if _, err := bundle.ParseAny(path, data); err != nil {
 			return err
 		}
 		list = append(list, data)

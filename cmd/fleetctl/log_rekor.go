@@ -84,7 +84,7 @@ func (a *app) appendRekor(cmd *cobra.Command, target, out string, r *rekorFlags)
 		if err != nil {
 			return err
 		}
-		if _, err := bundle.ParseBundle(target, leaf); err != nil {
+		if _, err := bundle.ParseAny(target, leaf); err != nil {
 			return wrong(err)
 		}
 		if out == "" {

@@ -1,0 +1,65 @@
+package evidence_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// TestRetirementsAndVoidsInALog: both take an epoch, have no evidence of their
+// own, and after a retirement nothing of its fleet may come.
+func TestRetirementsAndVoidsInALog(t *testing.T) {
+	one := testfleet.New(t, testfleet.Options{Name: "one"})
+	two := testfleet.New(t, testfleet.Options{Name: "two", After: one})
+	first, second := one.Files[ceremony.BundleFile], two.Files[ceremony.BundleFile]
+	notice := func(format string, epoch uint64, previous [32]byte) []byte {
+		return noticed(one, noticeOf(one, format, epoch, previous), one.Parties.ThirdParty, one.Parties.Operator, bundle.FormBound)
+	}
+	digest := func(b []byte) [32]byte { return must(bundle.ParseAny("", b)).About().Digest }
+	retired := notice(bundle.RetirementFormat, 2, digest(first))
+	void := notice(bundle.VoidFormat, 3, [32]byte{7})
+	policy := must(evidence.ParsePolicy("policy.yaml", one.Policy))
+	for name, c := range map[string]struct {
+		entries [][]byte
+		want    string
+		overdue int
+	}{
+		"retired":              {[][]byte{first, retired}, ";", 1},
+		"and goes on":          {[][]byte{first, retired, notice(bundle.RetirementFormat, 3, digest(retired))}, ";;retired", 1},
+		"two ends of epoch 1":  {[][]byte{first, retired, second}, ";;equivocation", 1},
+		"of another":           {[][]byte{first, notice(bundle.RetirementFormat, 2, [32]byte{1})}, ";predecessor", 1},
+		"void of what wasn't":  {[][]byte{first, void}, ";", 1},
+		"void of what was":     {[][]byte{first, second, notice(bundle.VoidFormat, 3, digest(second))}, ";;", 2},
+		"void far away":        {[][]byte{first, notice(bundle.VoidFormat, 4, [32]byte{7})}, ";gap", 1},
+		"retirement far away":  {[][]byte{first, notice(bundle.RetirementFormat, 3, [32]byte{7})}, ";gap", 1},
+		"evidence of a notice": {[][]byte{first, retired, leafOf(1, 2)}, ";;", 1},
+	} {
+		now := two.Now()
+		judge := evidence.NewEntries(policy, func() time.Time { return now })
+		judge.Evidence = time.Hour
+		var got []string
+		for i, leaf := range c.entries {
+			again := evidence.NewEntries(policy, func() time.Time { return now }) // has only what was written down
+			if err := again.Restore(judge.State()); err != nil {
+				t.Fatal(err)
+			}
+			again.Evidence = time.Hour
+			judge = again
+			list := kinds(judge.Take(uint64(i), judge.Read(uint64(i), leaf)))
+			got = append(got, strings.Join(list, ","))
+		}
+		if !slices.Equal(got, strings.Split(c.want, ";")) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		now = now.Add(2 * time.Hour)
+		if n := len(judge.Overdue()); n != c.overdue {
+			t.Errorf("%s: %d epochs without evidence, want %d", name, n, c.overdue)
+		}
+	}
+}

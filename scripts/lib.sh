@@ -19,9 +19,12 @@ has() {
     ca-certificates) [[ -n ${SSL_CERT_FILE:-} || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
     libc6-dev) [[ -e /usr/include/stdlib.h ]] ;;
     libnss3) compgen -G '/usr/lib/*/libsoftokn3.so' || compgen -G '/usr/lib/*/nss/libsoftokn3.so' || compgen -G '/usr/lib64/libsoftokn3.so' ;;
+    libclang1) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' ;;
+    libsqlite3-dev) [[ -e /usr/include/sqlite3.h ]] ;;
     libtpm2-pkcs11-1) compgen -G '/usr/lib/*/libtpm2_pkcs11.so.1' ;;
     libtpm2-pkcs11-tools) command -v tpm2_ptool ;;
     libtss2-tcti-swtpm0) compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so.0' ;;
+    libtss2-tcti-tabrmd0) compgen -G '/usr/lib/*/libtss2-tcti-tabrmd.so.0' ;;
     opencryptoki) command -v pkcsslotd && compgen -G '/usr/lib/*/opencryptoki/libopencryptoki.so.0' ;;
     openssh-client) command -v ssh-keygen ;;
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
@@ -40,8 +43,10 @@ what() {
     curl) echo "asks servers whether they are up" ;;
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;
+    libclang1 | libsqlite3-dev | make | perl | pkg-config) echo "builds kryoptic, a software token" ;;
     libnss3) echo "a second PKCS#11 module for the tests" ;;
-    libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-swtpm0 | swtpm | swtpm-tools) echo "tokens in a TPM, emulated" ;;
+    dbus-daemon) echo "a TPM's resource manager is spoken to over it" ;;
+    libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-* | swtpm | swtpm-tools | tpm2-abrmd) echo "tokens in a TPM, emulated" ;;
     opencryptoki) echo "a PKCS#11 module that locks a PIN" ;;
     procps) echo "asks whether a daemon runs" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -173,6 +174,9 @@ func (a *app) inspected(file string, in *thirdparty.Inspection, response string)
 	}
 	if in.Again {
 		rows = append(rows, [2]string{"ledger", "this request was signed before; it gets the same answer"})
+	}
+	if list := in.Account.Tolerated(); len(list) > 0 {
+		rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + ", as the plan and this policy say"})
 	}
 	if response != "" {
 		rows = append(rows, [2]string{"response", response})

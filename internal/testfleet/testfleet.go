@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,9 @@ type Options struct {
 	Start time.Time
 	// Beside gives more of the package's files, once there is a bundle.
 	Beside func(bundle []byte) map[string][]byte
+	// Tolerates is what the plan lets succeed in its first HSM, and the policies
+	// take.
+	Tolerates []string
 	// To ends the life early.
 	To Stage
 }
@@ -209,6 +213,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 		return fmt.Errorf("a third party's key is Ed25519")
 	}
 	op := f.Parties.Operator.Public
+	hsms[0].Tolerates = o.Tolerates
 	d := &ceremony.Draft{
 		Mode: ceremony.Rehearsal, Fleet: "backup-test", Namespace: Namespace, Epoch: 1,
 		Majority: o.HSMs/2 + 1, HSMs: hsms, Roles: o.Roles, Threshold: 2,
@@ -244,7 +249,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 	if f.Site, err = ceremony.ParseSite("site.yaml", []byte(site), f.Plan); err != nil {
 		return err
 	}
-	f.Policy, err = evidence.NewPolicy(f.Plan, "made by the test")
+	f.Policy, err = evidence.NewPolicy(f.Plan, "made by the test", o.Tolerates)
 	return err
 }
 
@@ -381,8 +386,12 @@ func (f *Fleet) OpenLedger() (*thirdparty.Ledger, error) {
 
 // ThirdPartyPolicy lets this fleet pass and little else.
 func (f *Fleet) ThirdPartyPolicy() []byte {
-	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\nthreshold: %d\npeople:\n",
+	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\nthreshold: %d\n",
 		Namespace, len(f.Plan.HSMs), f.Plan.Threshold)
+	if list := f.Plan.HSMs[0].Tolerates; len(list) > 0 {
+		text = fmt.Appendf(text, "tolerates: [%s]\n", strings.Join(list, ", "))
+	}
+	text = append(text, "people:\n"...)
 	for _, p := range f.Plan.People {
 		text = fmt.Appendf(text, "  - {name: %s, role: %s, key: %q}\n", p.Name, p.Role, p.Key)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -35,7 +36,16 @@ func TestWithoutCgoItIsAVerifier(t *testing.T) {
 	archive, policy := filepath.Join(dir, "evidence.tar"), filepath.Join(dir, "policy.yaml")
 	bad := bytes.Clone(f.Archive)
 	bad[len(bad)/2] ^= 1
-	for path, data := range map[string][]byte{archive: f.Archive, policy: f.Policy, filepath.Join(dir, "bad.tar"): bad} {
+	site := &ceremony.Site{}
+	for _, h := range f.Plan.HSMs {
+		site.HSMs = append(site.HSMs, ceremony.SiteHSM{Name: h.Name, Module: "/m.so", Token: h.Name, PIN: "terminal"})
+	}
+	siteText, err := site.Write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, siteFile := filepath.Join(dir, "plan.yaml"), filepath.Join(dir, "site.yaml")
+	for path, data := range map[string][]byte{plan: f.Plan.Raw(), siteFile: siteText, archive: f.Archive, policy: f.Policy, filepath.Join(dir, "bad.tar"): bad} {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -59,6 +69,7 @@ func TestWithoutCgoItIsAVerifier(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"hsm", "list", "--module", "/usr/lib/softhsm/libsofthsm2.so"},
+		{"ceremony", "run", plan, "--site", siteFile, "--dir", "log", "--unattended"},
 		{"log", "init", "log"},
 		{"log", "init", "log", "--origin", "log.example", "--key", "log.pem"},
 	} {

@@ -53,7 +53,7 @@ func ParseTreeHead(file string, data []byte) (*Checkpoint, error) {
 func readCheckpoint(l *strict.Lines, file string) *Checkpoint {
 	c := readTreeHead(l, file)
 	if line := l.Next(); line != "" {
-		l.Failf("has %q where the empty line before the signatures was expected: extension lines are refused, no monitor can audit them", clip(line))
+		l.Failf("has %q where the empty line before the signatures was expected: extension lines are refused, no monitor can audit them", strict.Clip(line))
 	}
 	c.Signatures = readSignatures(l)
 	return c
@@ -96,12 +96,4 @@ func (c *Checkpoint) Marshal() []byte {
 		b.WriteByte('\n')
 	}
 	return []byte(b.String())
-}
-
-func clip(s string) string {
-	const most = 60
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }

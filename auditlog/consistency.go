@@ -15,7 +15,7 @@ import (
 // the log shows different people different entries: keep both.
 func VerifyConsistency(older, newer *Checkpoint, hashes [][32]byte) error {
 	if older.Origin != newer.Origin {
-		return strict.Errorf(newer.file, "is of log %q, the older checkpoint of %q", clip(newer.Origin), clip(older.Origin))
+		return strict.Errorf(newer.file, "is of log %q, the older checkpoint of %q", strict.Clip(newer.Origin), strict.Clip(older.Origin))
 	}
 	if newer.Size < older.Size {
 		return strict.Errorf(newer.file, "has %d entries, fewer than the %d of the older checkpoint", newer.Size, older.Size)

@@ -95,7 +95,7 @@ func (r *policyReader) line(s string) error {
 	case "quorum":
 		return r.setQuorum(f[1:])
 	}
-	return fmt.Errorf("begins with %q; known are log, witness, group and quorum", clip(f[0]))
+	return fmt.Errorf("begins with %q; known are log, witness, group and quorum", strict.Clip(f[0]))
 }
 
 func (r *policyReader) log(f []string) error {
@@ -147,7 +147,7 @@ func (r *policyReader) key(f []string, types ...KeyType) (*Verifier, string, err
 	}
 	u, err := url.Parse(f[1])
 	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil {
-		return nil, "", fmt.Errorf("%q is no absolute URL without user name", clip(f[1]))
+		return nil, "", fmt.Errorf("%q is no absolute URL without user name", strict.Clip(f[1]))
 	}
 	return v, f[1], nil
 }

@@ -52,7 +52,7 @@ func parseEnvelope(raw []byte) (*envelope, error) {
 	}
 	switch {
 	case f.PayloadType != RekorPayloadType:
-		return nil, fmt.Errorf("has the payload type %q, a bundle's is %q", clip(f.PayloadType), RekorPayloadType)
+		return nil, fmt.Errorf("has the payload type %q, a bundle's is %q", strict.Clip(f.PayloadType), RekorPayloadType)
 	case len(f.Signatures) != 1:
 		return nil, fmt.Errorf("has %d signatures, not 1", len(f.Signatures))
 	case !bytes.Equal(strict.EncodeLine(f), raw):

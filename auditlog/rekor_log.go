@@ -41,7 +41,7 @@ func NewRekorLog(version int, origin, key string) (*RekorLog, error) {
 	case sharded && version == RekorV2:
 		return nil, errors.New("the origin has a tree's number, which only version 1 has")
 	case sharded && !decimal(tree):
-		return nil, fmt.Errorf("the origin's tree %q is no number", clip(tree))
+		return nil, fmt.Errorf("the origin's tree %q is no number", strict.Clip(tree))
 	}
 	if err := checkName(name); err != nil {
 		return nil, fmt.Errorf("the origin: %w", err)
@@ -158,8 +158,9 @@ func (l *RekorLog) spki() []byte {
 	return der
 }
 
-// named says whether a checkpoint's origin is the pinned log's.
-func (l *RekorLog) named(origin string) bool {
+// Signs says whether a checkpoint's origin is the pinned log's. That it is so
+// only its signature shows.
+func (l *RekorLog) Signs(origin string) bool {
 	if origin == l.origin {
 		return l.version == RekorV2 || strings.Contains(origin, " - ")
 	}

@@ -99,21 +99,50 @@ func (l *RekorLog) verifyLogged(e *RekorEntry, witnesses *Policy) (*RekorInclusi
 		return nil, err
 	}
 	in := &RekorInclusion{Origin: e.Checkpoint.Origin, Index: e.Index, TreeIndex: e.TreeIndex, Size: e.Checkpoint.Size, Root: e.Checkpoint.Root, Integrated: e.Integrated}
-	if witnesses != nil {
-		signed, err := witnesses.verifySignatures(e.Checkpoint)
-		if err != nil {
-			return nil, err
-		}
-		in.Cosigning = *witnesses.cosigning(signed)
+	cosigning, err := witnesses.cosigners(e.Checkpoint)
+	if err != nil {
+		return nil, err
 	}
+	in.Cosigning = *cosigning
 	return in, nil
+}
+
+// Cosigning is [RekorLog.VerifyCheckpoint], and who of a policy's witnesses
+// cosigned; the policy may be nil.
+func (l *RekorLog) Cosigning(c *Checkpoint, witnesses *Policy) (*Cosigning, error) {
+	if _, err := l.VerifyCheckpoint(c); err != nil {
+		return nil, err
+	}
+	return witnesses.cosigners(c)
+}
+
+// cosigners are those of the policy's witnesses that signed; a policy that is
+// nil has none.
+func (p *Policy) cosigners(c *Checkpoint) (*Cosigning, error) {
+	if p == nil {
+		return &Cosigning{}, nil
+	}
+	signed, err := p.verifySignatures(c)
+	if err != nil {
+		return nil, err
+	}
+	return p.cosigning(signed), nil
+}
+
+// VerifySplit is nil if the two checkpoints prove that the log signed two
+// histories.
+func (l *RekorLog) VerifySplit(s *SplitView) error {
+	return s.verify(func(c *Checkpoint) error {
+		_, err := l.VerifyCheckpoint(c)
+		return err
+	})
 }
 
 // VerifyCheckpoint checks that the log signed a checkpoint of its own, once.
 // Lines of other keys, such as witnesses', are passed over.
 func (l *RekorLog) VerifyCheckpoint(c *Checkpoint) (signature []byte, err error) {
-	if !l.named(c.Origin) {
-		return nil, strict.Errorf(c.file, "the checkpoint is of log %q, pinned is %q", clip(c.Origin), l.origin)
+	if !l.Signs(c.Origin) {
+		return nil, strict.Errorf(c.file, "the checkpoint is of log %q, pinned is %q", strict.Clip(c.Origin), l.origin)
 	}
 	for _, s := range c.Signatures {
 		if s.Name != l.key.name || s.KeyHash != l.key.hash {

@@ -32,14 +32,14 @@ type splitFile struct {
 }
 
 // ParseSplitView reads a split view. Whether it is one only
-// [Policy.VerifySplit] says.
+// [Policy.VerifySplit] says, or [RekorLog.VerifySplit].
 func ParseSplitView(file string, data []byte) (*SplitView, error) {
 	var f splitFile
 	if err := strict.DecodeJSON(file, data, maxSplit, &f); err != nil {
 		return nil, firstOf(file, err)
 	}
 	if f.Format != SplitFormat {
-		return nil, strict.Errorf(file, "format is %q; this version reads %q", clip(f.Format), SplitFormat)
+		return nil, strict.Errorf(file, "format is %q; this version reads %q", strict.Clip(f.Format), SplitFormat)
 	}
 	if len(f.Proof) > maxHashes {
 		return nil, strict.Errorf(file, "has more than %d hashes", maxHashes)
@@ -73,15 +73,22 @@ func (s *SplitView) Marshal() []byte {
 // VerifySplit is nil if the two checkpoints prove that a log of the policy
 // signed two histories.
 func (p *Policy) VerifySplit(s *SplitView) error {
+	return s.verify(func(c *Checkpoint) error {
+		_, err := p.VerifyCheckpoint(c)
+		return err
+	})
+}
+
+func (s *SplitView) verify(signed func(*Checkpoint) error) error {
 	for _, c := range []*Checkpoint{s.Smaller, s.Larger} {
-		if _, err := p.VerifyCheckpoint(c); err != nil {
+		if err := signed(c); err != nil {
 			return err
 		}
 	}
 	a, b := s.Smaller, s.Larger
 	switch {
 	case a.Origin != b.Origin:
-		return strict.Errorf(s.file, "the checkpoints are of two logs, %q and %q", clip(a.Origin), clip(b.Origin))
+		return strict.Errorf(s.file, "the checkpoints are of two logs, %q and %q", strict.Clip(a.Origin), strict.Clip(b.Origin))
 	case a.Size == 0 || a.Size > b.Size:
 		return strict.Errorf(s.file, "the smaller checkpoint has %d entries, the larger one %d", a.Size, b.Size)
 	case a.Size == b.Size && (len(s.Hashes) > 0 || s.Root != [32]byte{}):

@@ -71,7 +71,7 @@ func (p *Policy) VerifyCheckpoint(c *Checkpoint) (*Cosigning, error) {
 		return nil, err
 	}
 	if !p.logAmong(signed, c.Origin) {
-		return nil, strict.Errorf(c.file, "no log of the policy signed it: its origin is %q", clip(c.Origin)).
+		return nil, strict.Errorf(c.file, "no log of the policy signed it: its origin is %q", strict.Clip(c.Origin)).
 			WithHint("The policy lists %d logs; one of them must have this origin as its key's name.", len(p.logs))
 	}
 	if err := p.control(c, signed); err != nil {

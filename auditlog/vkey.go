@@ -43,7 +43,7 @@ type Verifier struct {
 func ParseVKey(s string) (*Verifier, error) {
 	v, err := parseVKey(s)
 	if err != nil {
-		return nil, strict.Errorf("", "verifier key %q: %v", clip(s), err)
+		return nil, strict.Errorf("", "verifier key %q: %v", strict.Clip(s), err)
 	}
 	return v, nil
 }
@@ -56,7 +56,7 @@ func NewVerifier(name string, typ KeyType, key []byte) (*Verifier, error) {
 		err = v.admit()
 	}
 	if err != nil {
-		return nil, strict.Errorf("", "verifier key of %q: %v", clip(name), err)
+		return nil, strict.Errorf("", "verifier key of %q: %v", strict.Clip(name), err)
 	}
 	v.hash = keyHash(name, typ, key)
 	return v, nil

@@ -122,6 +122,7 @@ type Verdicts struct {
 	Against                       []string // who does not agree
 	Exceptions                    bool     // somebody agreed with exceptions
 	Said                          []Said   // every verdict that counts, as it was signed
+	Silent                        []string // of whom there is none
 }
 
 // Said is what one person signed of a stage.
@@ -167,6 +168,11 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 		if !said[who.Name] && o.Verdict != DoNotAgree {
 			said[who.Name] = true
 			v.add(who)
+		}
+	}
+	for _, q := range p.list {
+		if !slices.ContainsFunc(v.Said, func(s Said) bool { return s.Name == q.name }) {
+			v.Silent = append(v.Silent, q.name)
 		}
 	}
 	return v, nil

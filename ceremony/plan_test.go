@@ -3,6 +3,7 @@ package ceremony_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,5 +153,22 @@ func TestPINSources(t *testing.T) {
 		if got, err := ceremony.ParsePINSource(text); err == nil || got != (ceremony.PINSource{}) || text != "" && strings.Contains(err.Error(), text) {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
+	}
+}
+
+// A path or label has any letters: what is written is read back.
+func TestASiteFileIsReadAsItWasWritten(t *testing.T) {
+	f := testfleet.Prepared(t, testfleet.Options{})
+	s := &ceremony.Site{}
+	for i, odd := range []string{`a: b #"c\d`, "tab\tnew\nline", "\u202e\ufeff\u2028\u00a0\x7f\U0001f511"} {
+		s.HSMs = append(s.HSMs, ceremony.SiteHSM{Name: fmt.Sprintf("hsm-%d", i+1), Module: "/" + odd, Token: odd, PIN: "file:/" + odd, InitArgs: odd})
+	}
+	data, err := s.Write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ceremony.ParseSite("site.yaml", data, f.Plan)
+	if err != nil || !slices.Equal(got.HSMs, s.HSMs) {
+		t.Errorf("%v\n%s", err, data)
 	}
 }

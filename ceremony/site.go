@@ -1,9 +1,11 @@
 package ceremony
 
 import (
+	"bytes"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"text/template"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -81,6 +83,30 @@ func ParseSite(file string, data []byte, plan *Plan) (*Site, error) {
 	}
 	return s, nil
 }
+
+// Write is the site file, with what a person has to know who edits it.
+func (s *Site) Write() ([]byte, error) {
+	var b bytes.Buffer
+	err := siteTemplate.Execute(&b, s)
+	return b.Bytes(), err
+}
+
+var siteTemplate = template.Must(template.New("site").Funcs(template.FuncMap{"quote": quoteYAML}).Parse(
+	`# Where the plan's HSMs are. Private: nothing of it appears in anything that a
+# ceremony produces. pin is the source of the PIN, never the PIN itself:
+# terminal, protected (typed at the device), fd:N, file:/absolute/path.
+format: ` + siteFormat + `
+hsms:
+{{- range .HSMs}}
+  - name: {{.Name}}
+    module: {{quote .Module}}
+    token: {{quote .Token}}
+    pin: {{quote .PIN}}
+{{- if .InitArgs}}
+    init_args: {{quote .InitArgs}}
+{{- end}}
+{{- end}}
+`))
 
 // PINKind is a way by which a PIN comes to a token.
 type PINKind string

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,40 @@ func rewritten(t *testing.T, files evidence.Files) map[string][]byte {
 	must(0, g.Close())
 	list["gzip"] = z.Bytes()
 	return list
+}
+
+// sparse is an archive of GNU sparse files: headers alone, each of which claims
+// size zeros.
+func sparse(n, size int) []byte {
+	var b []byte
+	for i := range n {
+		h := make([]byte, block)
+		copy(h, fmt.Sprintf("attestations/%05d", i))
+		copy(h[100:], "0000644\x000000000\x000000000\x0000000000000\x0000000000000\x00")
+		h[156] = tar.TypeGNUSparse
+		copy(h[257:], "ustar  \x00")
+		copy(h[386:], fmt.Sprintf("%011o\x0000000000000\x00", size))
+		copy(h[483:], fmt.Sprintf("%011o\x00", size))
+		b = append(b, checksummed(h, 0)...)
+	}
+	return append(b, make([]byte, 2*block)...)
+}
+
+// Half a megabyte of headers once took two gigabytes of memory.
+func TestASmallArchiveTakesLittleMemory(t *testing.T) {
+	for _, c := range []struct{ n, size int }{{1000, 500_000}, {2, 1 << 20}, {1, 8<<30 - 1}} {
+		data := sparse(c.n, c.size)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		files, err := evidence.Unpack("x.tar", data)
+		runtime.ReadMemStats(&after)
+		if err == nil || files != nil || !strings.Contains(err.Error(), "more than the archive has") {
+			t.Errorf("%d of %d bytes: %v", c.n, c.size, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+			t.Errorf("%d of %d bytes: an archive of %d bytes takes %d of memory", c.n, c.size, len(data), used)
+		}
+	}
 }
 
 func TestUnpackSaysWhatIsWrong(t *testing.T) {

@@ -32,10 +32,13 @@ const (
 	FaultPredecessor  = "predecessor"       // an artifact that doesn't name the one before
 	FaultEndings      = "two-endings"       // one epoch, two close heads
 	FaultNoEvidence   = "no-evidence"       // an epoch whose evidence isn't logged in time
+	FaultRetired      = "retired"           // an epoch of a fleet after its retirement
 )
 
-// maxRemembered is how many epochs of a namespace are remembered with their
-// digests: a fleet has one every few years.
+// maxRemembered is how many epochs are remembered with their digests, in all
+// namespaces together: a fleet has one every few years. What State gives stays
+// within what Restore takes. An epoch that was forgotten and comes again is
+// below the last one, and so is reported all the same.
 const maxRemembered = 1 << 16
 
 // Entries judges a log's entries by a policy: each alone, and as the successor
@@ -64,6 +67,8 @@ type Entry struct {
 	epoch     uint64
 	digest    [32]byte // of the artifact, or the close head
 	previous  []byte
+	fleet     string
+	notice    *bundle.Notice // nil for a key set
 }
 
 // Read judges an entry by itself.
@@ -81,27 +86,32 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 		x.evidence, x.namespace, x.epoch, x.digest = true, l.Namespace, l.Epoch, l.Head
 		return e.pinned(x, l.Mode, fault)
 	}
-	b, err := bundle.ParseBundle("", leaf)
+	b, err := bundle.ParseAny("", leaf)
 	if err != nil {
 		return fault(FaultUnreadable, "%v", err)
 	}
-	set := b.KeySet
-	x.namespace, x.epoch, x.digest, x.previous = set.Namespace, set.Epoch, set.Digest(), set.Previous
-	if e.pinned(x, set.Mode, fault); !x.known {
+	x.namespace, x.epoch, x.digest = b.Names()
+	var mode string
+	if x.notice = b.Notice; x.notice != nil {
+		mode, x.fleet, x.previous = b.Notice.Mode, b.Notice.Fleet, b.Notice.Previous[:]
+	} else {
+		mode, x.fleet, x.previous = b.KeySet.Mode, b.KeySet.Fleet, b.KeySet.Previous
+	}
+	if e.pinned(x, mode, fault); !x.known {
 		return x
 	}
-	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, set.Fleet) {
-		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", set.Fleet, set.Namespace, set.Epoch)
+	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, x.fleet) {
+		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", x.fleet, x.namespace, x.epoch)
 	}
-	_, err = b.Verify(e.policy.Trust(set.Namespace), e.Now(), time.Time{})
+	_, err = b.Verify(e.policy.Trust(x.namespace), e.Now(), time.Time{})
 	var short *bundle.Short
 	switch {
 	case errors.As(err, &short) && len(short.Result.Expired) > 0:
 		// That a signature was made inside the window only a proof of its time
 		// shows, and a log as a whole is none.
-		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", set.Namespace, set.Epoch)
+		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", x.namespace, x.epoch)
 	case err != nil:
-		fault(FaultSignatures, "%s, epoch %d: %v", set.Namespace, set.Epoch, err)
+		fault(FaultSignatures, "%s, epoch %d: %v", x.namespace, x.epoch, err)
 	}
 	return x
 }
@@ -117,7 +127,8 @@ func (e *Entries) pinned(x *Entry, mode string, fault func(string, string, ...an
 // followed is a namespace as its entries tell it.
 type followed struct {
 	Namespace string         `strict:"namespace"`
-	Last      uint64         `strict:"last"` // epoch; 0 before the first
+	Last      uint64         `strict:"last"`             // epoch; 0 before the first
+	Retired   []string       `strict:"retired,optional"` // fleets
 	Epochs    []epochJSON    `strict:"epochs"`
 	byEpoch   map[uint64]int // of Epochs
 }
@@ -128,6 +139,7 @@ type epochJSON struct {
 	Digest [32]byte  `strict:"digest,hex"`
 	Seen   time.Time `strict:"seen"` // by us
 	Head   []byte    `strict:"head,hex,empty"`
+	Notice bool      `strict:"notice,optional"` // a retirement or a void: it has no ceremony, and so no evidence
 }
 
 func (e *Entries) namespace(name string) *followed {
@@ -148,11 +160,24 @@ func (f *followed) find(epoch uint64) *epochJSON {
 	return nil
 }
 
-func (f *followed) add(x epochJSON) {
-	if len(f.Epochs) >= maxRemembered {
-		f.Epochs = slices.Delete(f.Epochs, 0, maxRemembered/2)
-		f.index()
+// forget makes room for one more epoch: half of the longest namespace goes, the
+// oldest first.
+func (e *Entries) forget() {
+	total := 0
+	var longest *followed
+	for _, f := range e.namespaces {
+		total += len(f.Epochs)
+		if longest == nil || len(f.Epochs) > len(longest.Epochs) {
+			longest = f
+		}
 	}
+	if total >= maxRemembered {
+		longest.Epochs = slices.Delete(longest.Epochs, 0, (len(longest.Epochs)+1)/2)
+		longest.index()
+	}
+}
+
+func (f *followed) add(x epochJSON) {
 	f.byEpoch[x.Epoch] = len(f.Epochs)
 	f.Epochs = append(f.Epochs, x)
 }
@@ -173,6 +198,7 @@ func (e *Entries) Take(index uint64, x *Entry) []Fault {
 	if x.evidence {
 		return append(x.faults, f.ending(index, x)...)
 	}
+	e.forget()
 	return append(x.faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
 }
 
@@ -188,7 +214,13 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 		}
 		return faults
 	}
+	if slices.Contains(f.Retired, x.fleet) {
+		fault(FaultRetired, "%s, epoch %d, is of fleet %s, which was retired", f.Namespace, x.epoch, x.fleet)
+	}
+	voids := x.notice != nil && x.notice.Voids()
 	switch before := f.find(f.Last); {
+	case voids && f.Last > 0 && x.epoch == f.Last+2:
+		// The epoch that it voids was signed by some, and never logged.
 	case x.epoch <= f.Last:
 		fault(FaultRepeated, "%s, epoch %d, after epoch %d", f.Namespace, x.epoch, f.Last)
 	case f.Last > 0 && x.epoch != f.Last+1:
@@ -196,7 +228,10 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 	case before != nil && !bytes.Equal(x.previous, before.Digest[:]):
 		fault(FaultPredecessor, "%s, epoch %d, does not name the artifact of epoch %d, entry %d, as the one before", f.Namespace, x.epoch, f.Last, before.Index)
 	}
-	f.add(epochJSON{x.epoch, index, x.digest, now, nil})
+	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice != nil})
+	if x.notice != nil && x.notice.Retires() {
+		f.Retired = append(f.Retired, x.fleet)
+	}
 	f.Last = max(f.Last, x.epoch)
 	return faults
 }
@@ -221,7 +256,7 @@ func (e *Entries) Overdue() (faults []Fault) {
 	}
 	for _, f := range e.namespaces {
 		for _, x := range f.Epochs {
-			if len(x.Head) == 0 && e.Now().Sub(x.Seen) > e.Evidence {
+			if len(x.Head) == 0 && !x.Notice && e.Now().Sub(x.Seen) > e.Evidence {
 				faults = append(faults, Fault{FaultNoEvidence, x.Index, fmt.Sprintf("entry %d: %s, epoch %d, seen %s, has no evidence logged", x.Index, f.Namespace, x.Epoch, strict.FormatTime(x.Seen))})
 			}
 		}

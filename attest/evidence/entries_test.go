@@ -17,6 +17,24 @@ func leafOf(head byte, epoch uint64) []byte {
 	return (&evidence.Leaf{Mode: ceremony.Rehearsal, Namespace: testfleet.Namespace, Epoch: epoch, Head: [32]byte{head}}).Marshal()
 }
 
+// loggedFleets are bundles as logs have them: a fleet's first and second epoch,
+// a first one under the same keys and another under a stranger's.
+type loggedFleets struct {
+	one, two                       *testfleet.Fleet
+	first, second, forked, strange []byte
+}
+
+func newLoggedFleets(t *testing.T) *loggedFleets {
+	t.Helper()
+	one := testfleet.New(t, testfleet.Options{Name: "one"})
+	same := *one.Parties
+	same.Ledger = t.TempDir() + "/ledger.jsonl"
+	bundleOf := func(f *testfleet.Fleet) []byte { return f.Files[ceremony.BundleFile] }
+	two := testfleet.New(t, testfleet.Options{Name: "two", After: one})
+	return &loggedFleets{one, two, bundleOf(one), bundleOf(two),
+		bundleOf(testfleet.New(t, testfleet.Options{Name: "other", Parties: &same})), bundleOf(testfleet.New(t, testfleet.Options{Name: "stranger"}))}
+}
+
 func kinds(faults []evidence.Fault) (list []string) {
 	for _, f := range faults {
 		list = append(list, f.Kind)
@@ -26,14 +44,8 @@ func kinds(faults []evidence.Fault) (list []string) {
 
 // TestEntriesOfALog gives a judge sequences of real bundles and leaves.
 func TestEntriesOfALog(t *testing.T) {
-	one := testfleet.New(t, testfleet.Options{Name: "one"})
-	two := testfleet.New(t, testfleet.Options{Name: "two", After: one})
-	same := *one.Parties
-	same.Ledger = t.TempDir() + "/ledger.jsonl"
-	other := testfleet.New(t, testfleet.Options{Name: "other", Parties: &same})
-	stranger := testfleet.New(t, testfleet.Options{Name: "stranger"})
-	first, second := one.Files[ceremony.BundleFile], two.Files[ceremony.BundleFile]
-	forked, strange := other.Files[ceremony.BundleFile], stranger.Files[ceremony.BundleFile]
+	f := newLoggedFleets(t)
+	one, two, first, second, forked, strange := f.one, f.two, f.first, f.second, f.forked, f.strange
 	policy := must(evidence.ParsePolicy("policy.yaml", one.Policy))
 	foreign := bytes.ReplaceAll(one.Policy, []byte(testfleet.Namespace), []byte("rehearsal.example.other"))
 	head := must(evidence.PackageLeaf("evidence.tar", one.Archive))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
@@ -145,6 +146,33 @@ func (w *world) signoffs(yield func(mutant) bool) {
 	yield(mutant{file: file("*"), how: "ozan does not agree", files: against})
 	yield(mutant{file: file("*"), how: "ozan does not agree, which is left out", files: add(add(add(against, "ozan", nil, nil), "olga", nil, nil), "zoe", good[file("olga")], good[file("olga.sig")]),
 		class: "a verdict against the close left out"})
+}
+
+// A verdict of the close can be left out unnoticed by any signature. The report
+// says of whom of the plan's people it has none.
+func TestWhoGaveNoVerdictIsNamed(t *testing.T) {
+	w := newWorld(t, testfleet.New)
+	s := must(w.good.Account.WantedSignoff(ceremony.StageClose))
+	s.Role, s.Verdict = ceremony.Officer, ceremony.Agree
+	path := ceremony.CloseSignoffDir + "/ozan"
+	all := with(with(w.good.Files, path, s.Text()), path+".sig", must(w.good.Parties.People["ozan"].Sign(s.Namespace(), s.Text())).Armor())
+	olga := ceremony.CloseSignoffDir + "/olga"
+	for _, c := range []struct {
+		files evidence.Files
+		want  string
+	}{
+		{w.good.Files, "2 officers, 1 witness, 1 auditor: agree; no verdict by ozan"},
+		{with(with(all, olga, nil), olga+".sig", nil), "2 officers, 1 witness, 1 auditor: agree; no verdict by olga"},
+		{all, "3 officers, 1 witness, 1 auditor: agree"},
+	} {
+		r := must(w.verify(must(sealed(c.files))))
+		if got := r.Claim(evidence.ClaimCloseSignoff).Detail; !r.Verified || got != c.want {
+			t.Errorf("verified %v: %q, want %q", r.Verified, got, c.want)
+		}
+		if got := r.Claim(evidence.ClaimReleaseSignoff).Detail; got != "2 officers, 1 witness, 1 auditor: agree; no verdict by ozan" {
+			t.Errorf("release: %q", got)
+		}
+	}
 }
 
 func last(transcript []byte) []byte {

@@ -114,6 +114,17 @@ const (
 	TypeTranscript Type = "transcript"
 )
 
+// Noun is the type in a sentence, with its article.
+func (t Type) Noun() string {
+	switch t {
+	case TypeEvidence:
+		return "an evidence package"
+	case "":
+		return "nothing that can be verified"
+	}
+	return "a " + string(t)
+}
+
 // carries says whether an object of type t can carry the claim.
 func (c claimInfo) carries(t Type) bool {
 	for _, o := range c.objects {

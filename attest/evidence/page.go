@@ -66,25 +66,28 @@ func Page(files Files) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := ceremony.ParseTranscript(ceremony.TranscriptFile, files[ceremony.TranscriptFile], plan.Digest())
+	a, t, err := ceremony.Replay(plan, ceremony.TranscriptFile, files[ceremony.TranscriptFile])
 	if err != nil {
 		return nil, err
 	}
-	a := ceremony.NewAccount(plan)
-	d := &pageData{Version: pageVersion, Plan: plan}
-	for _, r := range t.Records {
-		if r.Kind == ceremony.KindClose {
-			break
-		}
-		if err := a.Apply(r); err != nil {
-			return nil, err
-		}
-		d.Timeline = append(d.Timeline, pageRecord{r.N, r.Time, r.Kind, recordText(r)})
-	}
+	return renderPage(files, a, t)
+}
+
+// renderPage is Page for who has followed plan and transcript already. A close
+// record changes nothing in what the account says of the records before it.
+func renderPage(files Files, a *ceremony.Account, t *ceremony.Transcript) ([]byte, error) {
 	if a.Open == nil {
 		return nil, strict.Errorf(ceremony.TranscriptFile, "has no record")
 	}
-	d.Ceremony, d.Records, d.Check, d.Head = a.Open.Ceremony, a.N, a.FleetCheck, fmt.Sprintf("%x", a.Head)
+	d := &pageData{Version: pageVersion, Plan: a.Plan, Ceremony: a.Open.Ceremony, Check: a.FleetCheck, Head: fmt.Sprintf("%x", a.Head)}
+	for _, r := range t.Records {
+		if r.Kind == ceremony.KindClose {
+			d.Head = fmt.Sprintf("%x", r.Prev)
+			break
+		}
+		d.Records = r.N
+		d.Timeline = append(d.Timeline, pageRecord{r.N, r.Time, r.Kind, recordText(r)})
+	}
 	if err := d.keys(a); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ var uncaught = map[string]string{
 	"a close sign-off twice":               files,
 	"a stranger's close sign-off added":    files,
 	"a surplus close sign-off left out":    files,
-	"a verdict against the close left out": files + "; only who was there can miss it",
+	"a verdict against the close left out": files + "; the report names whose verdict it doesn't have",
 }
 
 const files = "close sign-offs are files beside the close record, which they sign: no record can list them, and by the format a file's name says nothing and a stranger's voice is ignored"

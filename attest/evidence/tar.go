@@ -41,7 +41,7 @@ func Unpack(file string, data []byte) (Files, error) {
 	if len(data) > MaxPackage {
 		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), MaxPackage)
 	}
-	files := Files{}
+	files, left := Files{}, int64(len(data))
 	r := tar.NewReader(bytes.NewReader(data))
 	for {
 		h, err := r.Next()
@@ -60,12 +60,17 @@ func Unpack(file string, data []byte) (Files, error) {
 		if len(files) >= maxFiles {
 			return nil, strict.Errorf(file, "holds more than %d files", maxFiles)
 		}
-		// What a header claims can't exceed what is there: the archive is in
-		// memory already.
-		content, err := io.ReadAll(io.LimitReader(r, int64(len(data))))
+		// All files together can't exceed the archive that holds them. Some of
+		// tar's dialects say otherwise: a sparse file is a header and any number
+		// of zeros that aren't there.
+		if h.Size > left {
+			return nil, strict.Errorf(file, "%s: claims %d bytes, more than the archive has", h.Name, h.Size)
+		}
+		content, err := io.ReadAll(r)
 		if err != nil {
 			return nil, strict.Errorf(file, "%s: %v", h.Name, err)
 		}
+		left -= int64(len(content))
 		files[h.Name] = content
 	}
 	again, err := Pack(files)

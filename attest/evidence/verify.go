@@ -53,7 +53,7 @@ func (q Question) Demands(p *Policy) ([]Demand, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, strict.Errorf(p.File, "demands no claim that a %s can carry", q.Expect).
+		return nil, strict.Errorf(p.File, "demands no claim that %s can carry", q.Expect.Noun()).
 			WithHint("a policy for it demands at least one of its claims under claims:")
 	}
 	return list, nil
@@ -89,12 +89,12 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 			continue
 		}
 		if !c.carries(v.r.Object) {
-			v.r.Claims[i] = Claim{Name: c.name, Detail: fmt.Sprintf("a %s can't carry it", v.r.Object),
+			v.r.Claims[i] = Claim{Name: c.name, Detail: v.r.Object.Noun() + " can't carry it",
 				Next: "verify the evidence package, or narrow the question with --expect " + string(v.r.Object)}
 		}
 	}
 	if q.Expect != "" && v.r.Object != q.Expect {
-		v.problem(in.File, "", "is a %s, and %s was expected", v.r.Object, q.Expect)
+		v.problem(in.File, "", "is %s, and %s was expected", v.r.Object.Noun(), q.Expect.Noun())
 	}
 	v.r.conclude(demands)
 	return v.r, nil
@@ -104,6 +104,7 @@ type verifier struct {
 	policy *Policy
 	now    time.Time
 	r      *Report
+	said   map[Problem]bool
 
 	// witnessed is when a quorum of witnesses had seen the bundle, and with it
 	// all that led to it; zero where none has.
@@ -176,7 +177,15 @@ func format(data []byte) string {
 }
 
 func (v *verifier) problem(where, next, format string, args ...any) {
-	v.r.Problems = append(v.r.Problems, Problem{Where: where, What: fmt.Sprintf(format, args...), Next: next})
+	p := Problem{Where: where, What: fmt.Sprintf(format, args...), Next: next}
+	if v.said[p] { // several claims can stumble over one
+		return
+	}
+	if v.said == nil {
+		v.said = map[Problem]bool{}
+	}
+	v.said[p] = true
+	v.r.Problems = append(v.r.Problems, p)
 }
 
 // fault is a problem from an error, taken apart where it lists several.

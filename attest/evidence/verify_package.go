@@ -30,7 +30,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	} else {
 		signed = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile], files[RekorFile])
 	}
-	a := v.replay(files[ceremony.PlanFile], files[ceremony.TranscriptFile])
+	a, t := v.replay(files[ceremony.PlanFile], files[ceremony.TranscriptFile])
 	if a == nil {
 		return
 	}
@@ -38,7 +38,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.ended(a)
 	v.agree(files, a)
 	v.voices(files, a)
-	v.bound(files, a)
+	v.bound(files, a, t)
 	v.logged(in.File, a, in.Logged)
 	v.keyClaims(a, signed && v.clean())
 	v.lockdown(a)
@@ -50,33 +50,33 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 func (v *verifier) clean() bool { return len(v.r.Problems) == 0 }
 
 // replay goes through plan and transcript; nil where they can't be followed.
-func (v *verifier) replay(plan, transcript []byte) *ceremony.Account {
+func (v *verifier) replay(plan, transcript []byte) (*ceremony.Account, *ceremony.Transcript) {
 	if plan == nil {
 		v.problem(ceremony.PlanFile, "", "is missing")
-		return nil
+		return nil, nil
 	}
 	if transcript == nil {
 		v.problem(ceremony.TranscriptFile, "", "is missing")
-		return nil
+		return nil, nil
 	}
 	p, err := ceremony.ParsePlan(ceremony.PlanFile, plan)
 	if err != nil {
 		v.fault(ceremony.PlanFile, err)
-		return nil
+		return nil, nil
 	}
 	a, t, err := ceremony.Replay(p, ceremony.TranscriptFile, transcript)
 	if err != nil {
 		v.fault(ceremony.TranscriptFile, err)
-		return nil
+		return nil, nil
 	}
 	if len(t.Torn) > 0 {
 		v.problem(ceremony.TranscriptFile, "", "is cut off after record %d: %d bytes of a record that was never finished", a.N, len(t.Torn))
 	}
 	if a.Open == nil {
 		v.problem(ceremony.TranscriptFile, "", "has no record")
-		return nil
+		return nil, nil
 	}
-	return a
+	return a, t
 }
 
 func (v *verifier) identify(a *ceremony.Account) {
@@ -142,7 +142,7 @@ func (v *verifier) core(data []byte, a *ceremony.Account) {
 
 // bound demands that the close record lists every file there is, and nothing
 // that isn't there.
-func (v *verifier) bound(files Files, a *ceremony.Account) {
+func (v *verifier) bound(files Files, a *ceremony.Account, t *ceremony.Transcript) {
 	if a.Close == nil {
 		return
 	}
@@ -167,7 +167,7 @@ func (v *verifier) bound(files Files, a *ceremony.Account) {
 			v.problem(path, "", "is unbound: the close record does not list it")
 		}
 	}
-	note := v.page(files)
+	note := v.page(files, a, t)
 	if len(v.r.Problems) > before {
 		v.lack(ClaimBound, where, "", "the files are not what the close record lists")
 		return
@@ -189,7 +189,7 @@ func unlisted(path string) bool {
 }
 
 // page compares the published page with what the data gives.
-func (v *verifier) page(files Files) (note string) {
+func (v *verifier) page(files Files, a *ceremony.Account, t *ceremony.Transcript) (note string) {
 	have, ok := files[PageFile]
 	if !ok {
 		v.problem(PageFile, "", "is missing")
@@ -198,7 +198,7 @@ func (v *verifier) page(files Files) (note string) {
 	if !bytes.Contains(have, []byte(`content="`+pageVersion+`"`)) {
 		return "; the page is of another version and was compared with nothing"
 	}
-	if want, err := Page(files); err != nil || !bytes.Equal(have, want) {
+	if want, err := renderPage(files, a, t); err != nil || !bytes.Equal(have, want) {
 		v.problem(PageFile, "", "does not say what the data says")
 	}
 	return ""
@@ -211,7 +211,7 @@ func (v *verifier) transcript(in Input) {
 		v.problem(in.File, "put plan.yaml beside it, or name it with --plan", "can't be followed without the plan it begins at")
 		return
 	}
-	a := v.replay(in.Plan, in.Data)
+	a, _ := v.replay(in.Plan, in.Data)
 	if a == nil {
 		return
 	}

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +116,14 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 	verdict := "agree"
 	if said.Exceptions {
 		verdict = "agree, with exceptions"
+	}
+	// A verdict can be left out of the close, which nothing lists. That there is
+	// none of somebody is therefore said.
+	silent := slices.DeleteFunc(said.Silent, func(name string) bool {
+		return !slices.ContainsFunc(a.Plan.People, func(p ceremony.Person) bool { return p.Name == name })
+	})
+	if len(silent) > 0 {
+		verdict += "; no verdict by " + strings.Join(silent, ", ")
 	}
 	v.show(claim, Proven, where, "%s, %s, %s: %s",
 		count(said.Officers, "officer"), count(said.Witnesses, "witness"), count(said.Auditors, "auditor"), verdict)

@@ -10,11 +10,14 @@ import (
 
 // AuditOptions say how to audit.
 type AuditOptions struct {
-	Workers  int    // 0: one a core
-	State    string // file to go on from after an interruption; empty for none
-	Progress func(done, total uint64)
-	Every    time.Duration // between two writings of the state; 0 means 2 s
+	Workers  int                      // 0: one a core
+	State    string                   // file to go on from after an interruption; empty for none
+	Progress func(done, total uint64) // first with what an interrupted audit has done
+	Every    time.Duration            // between two writings of the state; 0: as often as costs a twentieth of the time
 }
+
+// leastEvery is the least time between two writings of an audit's state.
+const leastEvery = 100 * time.Millisecond
 
 // Report is what an audit has found. Findings holds the first of them.
 type Report struct {
@@ -46,6 +49,9 @@ func Audit(ctx context.Context, src *Source, p *auditlog.Policy, judge Judge, o 
 		if err := r.resume(w, o); err != nil {
 			return nil, err
 		}
+	}
+	if o.Progress != nil {
+		o.Progress(r.Resumed, r.Size)
 	}
 	if err := w.to(ctx, c.Size); err != nil {
 		return nil, err
@@ -93,14 +99,20 @@ func (r *Report) resume(w *walk, o AuditOptions) error {
 	}
 	every := o.Every
 	if every == 0 {
-		every = 2 * time.Second
+		every = leastEvery
 	}
 	last := time.Now()
 	w.save = func() error {
 		if time.Since(last) < every && w.edge.size < r.Size {
 			return nil
 		}
-		last = time.Now()
+		began := time.Now()
+		defer func() {
+			last = time.Now()
+			if o.Every == 0 { // a judge that remembers much has much to write
+				every = max(leastEvery, 20*last.Sub(began))
+			}
+		}()
 		s := &state{Log: r.Origin, Judge: w.judge.State(), Found: r.Found}
 		s.setEdge(w.edge)
 		for _, f := range r.Findings {

@@ -92,6 +92,7 @@ type counter struct {
 	tb   testing.TB
 	read *atomic.Int64
 	next uint64
+	from uint64 // where the first walk begins
 	late bool
 }
 
@@ -123,7 +124,7 @@ func (c *counter) Overdue() []Finding {
 func (c *counter) State() string { return strconv.FormatUint(c.next, 10) }
 
 func (c *counter) Restore(s string) (err error) {
-	c.next = 0
+	c.next = c.from
 	if s != "" {
 		c.next, err = strconv.ParseUint(s, 10, 64)
 	}

@@ -22,6 +22,7 @@ const (
 	KindCheckpoint  = "checkpoint"  // is none that the policy's log signed
 	KindSilence     = "silence"     // nothing new for too long
 	KindUnwitnessed = "unwitnessed" // the policy's quorum has not cosigned
+	KindRotated     = "rotated"     // the log has begun another tree than the one that is followed
 )
 
 // Options say how a log is followed.
@@ -44,10 +45,11 @@ type Alarm struct {
 
 // Monitor follows one log.
 type Monitor struct {
-	src    *Source
-	policy *auditlog.Policy
-	judge  func() Judge
-	o      Options
+	name  string // the log's, as pinned
+	log   followed
+	from  uint64
+	judge func() Judge
+	o     Options
 }
 
 // Seen is what a pass has found beside alarms.
@@ -63,10 +65,18 @@ type Seen struct {
 // isn't there means that the log is seen for the first time: all of it is read,
 // and that its start is the right one is taken on trust.
 func New(src *Source, p *auditlog.Policy, judge func() Judge, o Options) (*Monitor, error) {
+	logs := p.Logs()
+	if len(logs) != 1 {
+		return nil, strict.Errorf("", "the policy lists %d logs; a monitor follows one", len(logs))
+	}
+	return newMonitor(logs[0].Key.Name(), &tiles{src, p.VerifyCheckpoint, p.VerifySplit}, 0, judge, o)
+}
+
+func newMonitor(name string, log followed, from uint64, judge func() Judge, o Options) (*Monitor, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Monitor{src, p, judge, o}, os.MkdirAll(o.State, 0o755)
+	return &Monitor{name, log, from, judge, o}, os.MkdirAll(o.State, 0o755)
 }
 
 // pass is one look at the log.
@@ -74,7 +84,6 @@ type pass struct {
 	*Monitor
 	ctx    context.Context
 	s      *state // as it will be written
-	origin string
 	alarms []Alarm
 	still  []string // stand after this pass
 	read   bool     // the log was read up to its checkpoint
@@ -90,17 +99,13 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 		return nil, nil, err
 	}
 	defer unlock()
-	logs := m.policy.Logs()
-	if len(logs) != 1 {
-		return nil, nil, strict.Errorf("", "the policy lists %d logs; a monitor follows one", len(logs))
-	}
-	p := &pass{Monitor: m, ctx: ctx, origin: logs[0].Key.Name()}
+	p := &pass{Monitor: m, ctx: ctx}
 	path := filepath.Join(m.o.State, "state.json")
-	if p.s, err = readState(path, p.origin); err != nil {
+	if p.s, err = readState(path, p.name); err != nil {
 		return nil, nil, err
 	}
 	if p.s == nil {
-		p.s = &state{Log: p.origin, Grown: m.o.Now().UTC().Truncate(time.Second)}
+		p.s = &state{Log: p.name, Grown: m.o.Now().UTC().Truncate(time.Second)}
 	}
 	seen, err := p.look()
 	if err != nil && len(p.alarms) == 0 {
@@ -126,8 +131,12 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 // look compares checkpoint and entries with what was seen. An error beside no
 // alarm is the network's or the disk's.
 func (p *pass) look() (*Seen, error) {
-	seen := &Seen{Log: p.origin, Size: p.s.Size}
-	c, cosigning, err := p.src.checkpoint(p.ctx, p.policy)
+	seen := &Seen{Log: p.name, Size: p.s.Size}
+	last, err := p.s.checkpoint("state.json")
+	if err != nil {
+		return seen, err
+	}
+	c, err := p.log.newest(p.ctx, last)
 	var refused *strict.Error
 	if errors.As(err, &refused) {
 		p.alarm(KindCheckpoint, 0, "", "%v", err)
@@ -137,57 +146,59 @@ func (p *pass) look() (*Seen, error) {
 		p.silence() // one that can't be reached for too long is silent
 		return seen, err
 	}
-	seen.Cosigning = *cosigning
-	if p.o.Unwitnessed && !cosigning.Quorum {
-		p.alarm(KindUnwitnessed, 0, "", "%d of %d witnesses cosigned the checkpoint of size %d, which is no quorum", len(cosigning.Witnesses), len(cosigning.Witnesses)+len(cosigning.Missing), c.Size)
+	seen.Cosigning = *c.Cosigning
+	if p.o.Unwitnessed && !c.Quorum {
+		p.alarm(KindUnwitnessed, 0, "", "%d of %d witnesses cosigned the checkpoint of size %d, which is no quorum", len(c.Witnesses), len(c.Witnesses)+len(c.Missing), c.Size)
 	}
-	last, err := p.s.checkpoint("state.json")
+	for _, f := range c.found {
+		p.alarm(f.Kind, f.Index, "", "%s", f.Text)
+	}
+	if last != nil && (c.Size < last.Size || c.Size == last.Size && c.Root != last.Root) {
+		return seen, p.contradiction(last, c.Checkpoint)
+	}
+	start, err := p.grow(last, c.Checkpoint)
 	if err != nil {
 		return seen, err
 	}
-	if last != nil && (c.Size < last.Size || c.Size == last.Size && c.Root != last.Root) {
-		return seen, p.contradiction(last, c)
-	}
-	before := p.s.Size
-	if err := p.grow(last, c); err != nil {
-		return seen, err
-	}
-	seen.Size, seen.Entries = p.s.Size, p.s.Size-before
+	seen.Size, seen.Entries = p.s.Size, p.s.Size-start
 	return seen, nil
 }
 
 // grow reads what is new. The state moves on only if the tree has the root that
 // was signed.
-func (p *pass) grow(last, c *auditlog.Checkpoint) error {
+func (p *pass) grow(last, c *auditlog.Checkpoint) (start uint64, err error) {
+	start = p.s.Size
 	judge := p.judge()
 	if err := judge.Restore(p.s.Judge); err != nil && p.s.Judge != "" {
-		return spoilt("state.json", err.Error())
+		return start, spoilt("state.json", err.Error())
 	}
 	var findings []Finding
-	w := &walk{src: p.src, judge: judge, edge: p.s.edge(), workers: p.o.Workers, progress: p.o.Progress,
-		take: func(list []Finding) { findings = append(findings, list...) }}
-	err := w.to(p.ctx, c.Size)
-	if err == nil && w.edge.root() != c.Root {
+	w := &walk{judge: judge, workers: p.o.Workers, progress: p.o.Progress, take: func(list []Finding) { findings = append(findings, list...) }}
+	from := uint64(0)
+	if last == nil {
+		if from, err = beginning(p.from, c.Size); err != nil {
+			return start, err
+		}
+	}
+	g, err := p.log.grow(p.ctx, p.s, from, c.Size, w)
+	if err == nil && g.root != c.Root {
 		err = broken("checkpoint", "is of another tree than the entries give")
 	}
 	var damage *Broken
 	switch {
 	case errors.As(err, &damage) && last != nil:
-		if cerr := p.contradiction(last, c); cerr != nil {
-			return cerr
-		}
-		return nil
+		return start, p.contradiction(last, c)
 	case errors.As(err, &damage):
 		p.alarm(KindDamaged, 0, "", "%v", err)
-		return nil
+		return start, nil
 	case err != nil:
-		return err
+		return start, err
 	}
-	if w.edge.size > p.s.Size {
+	if start = g.start; g.size > start {
 		p.s.Grown = p.o.Now().UTC().Truncate(time.Second)
 	}
 	p.read = true
-	p.s.setEdge(w.edge)
+	g.keep(p.s)
 	p.s.Checkpoint, p.s.Judge = string(c.Marshal()), judge.State()
 	for _, f := range findings {
 		p.alarm(f.Kind, f.Index, "", "%s", f.Text)
@@ -195,7 +206,7 @@ func (p *pass) grow(last, c *auditlog.Checkpoint) error {
 	for _, f := range judge.Overdue() {
 		p.alarm(f.Kind, f.Index, "", "%s", f.Text)
 	}
-	return nil
+	return start, nil
 }
 
 // contradiction keeps both checkpoints, proves the split if it can be proven
@@ -210,7 +221,7 @@ func (p *pass) contradiction(last, c *auditlog.Checkpoint) error {
 	if err := durable.Create(path, s.Marshal(), 0o644); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	switch why := p.policy.VerifySplit(s); {
+	switch why := p.log.verifySplit(s); {
 	case why == nil:
 		p.alarm(KindSplit, 0, path, "the log signed two histories: of size %d and of size %d, and neither continues the other", s.Smaller.Size, s.Larger.Size)
 	case c.Size < last.Size:
@@ -224,7 +235,7 @@ func (p *pass) contradiction(last, c *auditlog.Checkpoint) error {
 // alarm notes what is wrong. One that stands since an earlier pass is not
 // raised again.
 func (p *pass) alarm(kind string, index uint64, evidence, format string, args ...any) {
-	a := Alarm{Finding{kind, index, fmt.Sprintf(format, args...)}, p.o.Now().UTC().Truncate(time.Second), p.origin, evidence}
+	a := Alarm{Finding{kind, index, fmt.Sprintf(format, args...)}, p.o.Now().UTC().Truncate(time.Second), p.name, evidence}
 	key := fmt.Sprintf("%s %d %s", kind, index, a.Text)
 	if slices.Contains(p.still, key) {
 		return

@@ -38,13 +38,12 @@ type Source struct {
 // Open finds out what ref is. A directory may be one that `fleetctl log init`
 // made, or any that holds the tiles themselves.
 func Open(ref string, client *http.Client) (*Source, error) {
-	if strings.HasPrefix(ref, "http://") || strings.HasPrefix(ref, "https://") {
-		u, err := url.Parse(ref)
-		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return nil, strict.Errorf("", "%q is no URL of a log", ref)
+	if isURL(ref) {
+		if err := checkURL(ref); err != nil {
+			return nil, err
 		}
 		if client == nil {
-			client = &http.Client{Timeout: time.Minute}
+			client = defaultClient()
 		}
 		return &Source{ref, httpReader(client, strings.TrimRight(ref, "/"))}, nil
 	}
@@ -68,6 +67,20 @@ func Open(ref string, client *http.Client) (*Source, error) {
 		return readAll(f, limit)
 	}}, nil
 }
+
+func isURL(ref string) bool {
+	return strings.HasPrefix(ref, "http://") || strings.HasPrefix(ref, "https://")
+}
+
+func checkURL(ref string) error {
+	u, err := url.Parse(ref)
+	if err != nil || !isURL(ref) || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return strict.Errorf("", "%q is no URL of a log", ref)
+	}
+	return nil
+}
+
+func defaultClient() *http.Client { return &http.Client{Timeout: time.Minute} }
 
 func (s *Source) String() string { return s.ref }
 

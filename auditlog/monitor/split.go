@@ -24,7 +24,7 @@ func (p *pass) split(a, b *auditlog.Checkpoint) (*auditlog.SplitView, error) {
 	if a.Size == b.Size || a.Size == 0 {
 		return s, nil
 	}
-	root, hashes, err := p.rootAt(a.Size, b.Size)
+	root, hashes, err := p.log.rootAt(p.ctx, a.Size, b.Size)
 	if p.ctx.Err() != nil {
 		return nil, p.ctx.Err()
 	}
@@ -35,38 +35,24 @@ func (p *pass) split(a, b *auditlog.Checkpoint) (*auditlog.SplitView, error) {
 	return s, nil
 }
 
-// rootAt is the root that the tree served has at an earlier size, with the
-// consistency proof from there. Nothing here is checked: VerifySplit does.
-func (p *pass) rootAt(earlier, size uint64) (root [32]byte, hashes [][32]byte, err error) {
+func (t *tiles) rootAt(ctx context.Context, earlier, size uint64) (root [32]byte, hashes [][32]byte, err error) {
 	fetch := func(ctx context.Context, level, index uint64, partial uint8) ([]byte, error) {
 		n := int(partial)
 		if n == 0 {
 			n = width
 		}
-		data, _, err := p.src.part(ctx, func(w uint8) string { return layout.TilePath(level, index, w) }, n, maxTile)
+		data, _, err := t.src.part(ctx, func(w uint8) string { return layout.TilePath(level, index, w) }, n, maxTile)
 		return data, err
 	}
-	// The tiles are asked for as the larger tree has them: partial ones of the
-	// earlier size need not be there.
-	e := &edge{size: earlier}
-	for l := 0; earlier>>(l*layout.TileHeight) > 0; l++ {
-		have, all := earlier>>(l*layout.TileHeight), size>>(l*layout.TileHeight)
-		index, k := have/width, have%width
-		row := e.level(l)
-		if k == 0 {
-			continue
-		}
-		list, err := p.src.tile(p.ctx, uint64(l), index, int(min(width, all-index*width)))
-		if err != nil {
-			return root, nil, err
-		}
-		*row = list[:k]
-	}
-	b, err := client.NewProofBuilder(p.ctx, size, fetch)
+	e, err := t.edgeAt(ctx, earlier, size)
 	if err != nil {
 		return root, nil, err
 	}
-	list, err := b.ConsistencyProof(p.ctx, earlier, size)
+	b, err := client.NewProofBuilder(ctx, size, fetch)
+	if err != nil {
+		return root, nil, err
+	}
+	list, err := b.ConsistencyProof(ctx, earlier, size)
 	if err != nil {
 		return root, nil, err
 	}
@@ -77,6 +63,27 @@ func (p *pass) rootAt(earlier, size uint64) (root [32]byte, hashes [][32]byte, e
 		hashes = append(hashes, [32]byte(h))
 	}
 	return e.root(), hashes, nil
+}
+
+// edgeAt is the right edge that the tree had at an earlier size. The tiles are
+// asked for as the larger tree has them: partial ones of the earlier size need
+// not be there.
+func (t *tiles) edgeAt(ctx context.Context, earlier, size uint64) (*edge, error) {
+	e := &edge{size: earlier}
+	for l := 0; earlier>>(l*layout.TileHeight) > 0; l++ {
+		have, all := earlier>>(l*layout.TileHeight), size>>(l*layout.TileHeight)
+		index, k := have/width, have%width
+		row := e.level(l)
+		if k == 0 {
+			continue
+		}
+		list, err := t.src.tile(ctx, uint64(l), index, int(min(width, all-index*width)))
+		if err != nil {
+			return nil, err
+		}
+		*row = list[:k]
+	}
+	return e, nil
 }
 
 type alarmJSON struct {

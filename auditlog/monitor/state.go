@@ -3,6 +3,7 @@ package monitor
 import (
 	"errors"
 	"io/fs"
+	"math/bits"
 	"os"
 	"time"
 
@@ -23,7 +24,8 @@ type state struct {
 	Log        string        `strict:"log"` // its origin
 	Size       uint64        `strict:"size"`
 	Levels     []levelJSON   `strict:"levels"`
-	Checkpoint string        `strict:"checkpoint,empty"` // the last one that the walk arrived at; its text with signatures
+	Range      [][32]byte    `strict:"range,optional,base64"` // instead of levels, of a log without tiles: its perfect subtrees
+	Checkpoint string        `strict:"checkpoint,empty"`      // the last one that the walk arrived at; its text with signatures
 	Judge      string        `strict:"judge,empty"`
 	Found      uint64        `strict:"found"`
 	Findings   []findingJSON `strict:"findings"`
@@ -59,7 +61,7 @@ func readState(path, origin string) (*state, error) {
 		return nil, spoilt(path, "its format is "+s.Format)
 	case s.Log != origin:
 		return nil, strict.Errorf(path, "is of the log %s, this is %s", s.Log, origin).WithHint("give each log a state of its own")
-	case !s.edge().valid():
+	case !s.valid():
 		return nil, spoilt(path, "its hashes are not those of a tree of its size")
 	}
 	if s.Checkpoint != "" {
@@ -82,6 +84,14 @@ func (s *state) checkpoint(path string) (*auditlog.Checkpoint, error) {
 	return auditlog.ParseCheckpoint(path, []byte(s.Checkpoint))
 }
 
+// valid says whether the hashes are those of a tree of that size.
+func (s *state) valid() bool {
+	if len(s.Range) > 0 {
+		return len(s.Levels) == 0 && len(s.Range) == bits.OnesCount64(s.Size)
+	}
+	return s.edge().valid()
+}
+
 func (s *state) edge() *edge {
 	e := &edge{}
 	if s == nil {
@@ -95,7 +105,7 @@ func (s *state) edge() *edge {
 }
 
 func (s *state) setEdge(e *edge) {
-	s.Size, s.Levels = e.size, nil
+	s.Size, s.Levels, s.Range = e.size, nil, nil
 	for _, l := range e.clone().levels {
 		s.Levels = append(s.Levels, levelJSON{l})
 	}

@@ -89,7 +89,7 @@ func New(log *auditlog.RekorLog, o Options) (*Client, error) {
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, strict.Errorf("", "%q is no URL of a server: http or https, host, perhaps a path", clip(s))
+		return nil, strict.Errorf("", "%q is no URL of a server: http or https, host, perhaps a path", strict.Said(s))
 	}
 	return u, nil
 }

@@ -86,7 +86,7 @@ func (c *Client) transport(ctx context.Context, err error) *Error {
 		e.Kind = errTorn
 		return e
 	}
-	return c.fail(ErrAnswer, "Is this URL a Rekor server's, and of this version?", "%v", clip(cause(err).Error()))
+	return c.fail(ErrAnswer, "Is this URL a Rekor server's, and of this version?", "%v", strict.Said(cause(err).Error()))
 }
 
 // cause leaves out the request's line, which says what we know already.
@@ -100,7 +100,7 @@ func cause(err error) error {
 
 // status makes an error of ours from an HTTP status and what came with it.
 func (c *Client) status(code int, says string) *Error {
-	says = clip(says)
+	says = strict.Said(says)
 	switch {
 	case code == http.StatusRequestEntityTooLarge, strings.Contains(says, "request body too large"), strings.Contains(says, "larger than max"):
 		return c.fail(ErrTooLarge, "The server's operator sets the limit (rekor-server: --max_request_body_size).", "HTTP %d: %s", code, says)
@@ -112,18 +112,4 @@ func (c *Client) status(code int, says string) *Error {
 		return c.fail(ErrRefused, "Is it of this version (--rekor-version), and does it still take entries?", "HTTP %d: %s", code, says)
 	}
 	return c.fail(ErrRefused, "", "HTTP %d: %s", code, says)
-}
-
-// clip keeps a stranger's words short and on one line.
-func clip(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) > 300 {
-		s = s[:300] + "…"
-	}
-	return strings.ToValidUTF8(strings.TrimSpace(s), "�")
 }

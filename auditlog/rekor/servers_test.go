@@ -18,14 +18,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testrekor"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := testrekor.Down(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testrekor.Main(m) }
 
 // server is a real server, with its log pinned.
 type server struct {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // requestV2 is the one call of version 2: rekor-tiles's CreateEntryRequest as
@@ -119,7 +120,7 @@ func messageOf(answer []byte) string {
 func (c *Client) entryV2(answer []byte) (*auditlog.RekorEntry, error) {
 	var a answerV2
 	if err := json.Unmarshal(answer, &a); err != nil {
-		return nil, c.fail(ErrAnswer, "Is this URL a Rekor server's, and of this version?", "%v", clip(err.Error()))
+		return nil, c.fail(ErrAnswer, "Is this URL a Rekor server's, and of this version?", "%v", strict.Said(err.Error()))
 	}
 	hashes, ok := hashesOf(a.Proof.Hashes)
 	if !ok || len(a.LogID.KeyID) != 32 || len(a.Body) == 0 {

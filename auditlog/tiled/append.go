@@ -137,9 +137,20 @@ func (l *Log) place(ctx context.Context, x *index, leaves [][]byte) ([]Position,
 	return at, nil
 }
 
-// lock waits until no other process adds.
+// lock waits until no other process adds. Who waits holds the place of the next
+// one meanwhile: a process that adds entry after entry would else take the lock
+// again before anybody who waits for it looks.
 func (l *Log) lock(ctx context.Context) (func(), error) {
 	path := filepath.Join(l.opts.Guard, lockName)
+	next, err := l.waitFor(ctx, path+".next")
+	if err != nil {
+		return nil, err
+	}
+	defer next()
+	return l.waitFor(ctx, path)
+}
+
+func (l *Log) waitFor(ctx context.Context, path string) (func(), error) {
 	for {
 		unlock, err := durable.Lock(path)
 		if !errors.Is(err, durable.ErrLocked) {

@@ -4,9 +4,6 @@ package tiled
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/transparency-dev/tessera/client"
@@ -41,19 +38,7 @@ func (r *Reader) Consistency(ctx context.Context, older, newer uint64) ([][32]by
 // Witnessed is the newest checkpoint that was kept as witnessed, or nil. The
 // log's signature on it is verified.
 func (r *Reader) Witnessed() (*auditlog.Checkpoint, error) {
-	path := filepath.Join(r.dir, witnessedName)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c, err := auditlog.ParseCheckpoint(path, data)
-	if err == nil {
-		_, err = r.policy.VerifyCheckpoint(c)
-	}
-	return c, err
+	return r.kept(filepath.Join(r.dir, witnessedName))
 }
 
 // ProveUnder is Prove under a checkpoint of this log that isn't the one

@@ -212,7 +212,7 @@ func assertClean(tb testing.TB, r *Reader) {
 		}
 		return list, nil
 	}
-	captureKlog()
+	captureTalk()
 	if err := fsck.New(testOrigin, v, r.tree.files, hasher, fsck.Opts{N: 1}).Check(context.Background()); err != nil {
 		tb.Errorf("fsck: %v", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"io/fs"
+	"log"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -401,4 +403,24 @@ func TestFullTilesReplacePartialOnes(t *testing.T) {
 	}
 	assertClean(t, l.Reader)
 	allEntries(t, l.Reader)
+}
+
+// TestTesserasTalkStaysOffStderr: what it says to slog is kept, what others say
+// to package log isn't touched.
+func TestTesserasTalkStaysOffStderr(t *testing.T) {
+	var stderr bytes.Buffer
+	out, flags := log.Writer(), log.Flags()
+	log.SetOutput(&stderr)
+	t.Cleanup(func() { log.SetOutput(out) })
+	captureTalk()
+	talked.clear()
+	slog.Warn("Failed to remove temporary file", slog.String("name", "x"), slog.Any("error", errors.New("no space")))
+	if stderr.Len() > 0 || talked.String() != "Failed to remove temporary file name=x error=no space" {
+		t.Errorf("%q on stderr, %q kept", stderr.String(), talked.String())
+	}
+	log.Print("somebody else")
+	if !strings.Contains(stderr.String(), "somebody else") || strings.Contains(talked.String(), "somebody") || log.Flags() != flags {
+		t.Errorf("%q on stderr, %q kept", stderr.String(), talked.String())
+	}
+	talked.clear()
 }

@@ -46,10 +46,19 @@ func (r *Reader) VKey() string { return r.key.String() }
 func (r *Reader) Checkpoint() (*auditlog.Checkpoint, error) {
 	c, err := r.published()
 	if err == nil && c == nil {
-		return nil, strict.Errorf(r.checkpointPath(), "does not exist").WithHint("Add an entry, or add the last one again: its old place is found and the checkpoint made.")
+		return nil, &noCheckpoint{strict.Errorf(r.checkpointPath(), "does not exist").WithHint("Add an entry, or add the last one again: its old place is found and the checkpoint made.")}
 	}
 	return c, err
 }
+
+// ErrNoCheckpoint is what there is of an empty log: nothing is shown by it yet.
+var ErrNoCheckpoint = errors.New("the log has no checkpoint")
+
+type noCheckpoint struct{ err *strict.Error }
+
+func (e *noCheckpoint) Error() string        { return e.err.Error() }
+func (e *noCheckpoint) Unwrap() error        { return e.err }
+func (e *noCheckpoint) Is(target error) bool { return target == ErrNoCheckpoint }
 
 func (r *Reader) checkpointPath() string {
 	return filepath.Join(r.tree.files.Root, layout.CheckpointPath)
@@ -58,6 +67,17 @@ func (r *Reader) checkpointPath() string {
 // published is Checkpoint, but nil where there is none.
 func (r *Reader) published() (*auditlog.Checkpoint, error) {
 	path := r.checkpointPath()
+	c, err := r.kept(path)
+	var refused *strict.Error
+	if errors.As(err, &refused) {
+		return nil, strict.Errorf(path, "the published checkpoint is damaged: %v", err).
+			WithHint("Remove the file: it is made again when an entry is added, if the guard agrees.")
+	}
+	return c, err
+}
+
+// kept reads a checkpoint that this log signed, nil where there is none.
+func (r *Reader) kept(path string) (*auditlog.Checkpoint, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -70,8 +90,7 @@ func (r *Reader) published() (*auditlog.Checkpoint, error) {
 		_, err = r.policy.VerifyCheckpoint(c)
 	}
 	if err != nil {
-		return nil, strict.Errorf(path, "the published checkpoint is damaged: %v", err).
-			WithHint("Remove the file: it is made again when an entry is added, if the guard agrees.")
+		return nil, err
 	}
 	return c, nil
 }

@@ -36,8 +36,8 @@ func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]ui
 	if c, err := l.published(); err != nil || len(leaves) == 0 && c != nil && c.Size > need {
 		return nil, err
 	}
-	captureKlog()
-	klogged.clear()
+	captureTalk()
+	talked.clear()
 	g := &guardedSigner{Signer: l.signer, path: l.guardPath(), key: l.key, tree: l.tree}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -138,7 +138,7 @@ func (l *Log) failed(doing string, g *guardedSigner, err error) error {
 		return r
 	}
 	why := err.Error()
-	if more := klogged.String(); more != "" {
+	if more := talked.String(); more != "" {
 		why = fmt.Sprintf("%v (%s)", err, more)
 	}
 	return strict.Errorf(l.dir, "%s: %s", doing, why).

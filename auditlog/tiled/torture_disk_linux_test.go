@@ -1,8 +1,10 @@
 package tiled
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +25,11 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	// What Tessera says of it belongs into our errors, and not on stderr.
+	var said bytes.Buffer
+	out := log.Writer()
+	log.SetOutput(&said)
+	defer log.SetOutput(out)
 	// The guard is on the same disk; what the key signed is noted elsewhere.
 	dir := filepath.Join(disk, "log")
 	if err := Init(dir, testVKey(t), testOptions); err != nil {
@@ -40,12 +47,15 @@ func TestFullDisk(t *testing.T) {
 	}
 	mustAppend(t, open(), numbered("a", 10)...)
 	filler := filepath.Join(disk, "filler")
-	failed, went, acknowledged := 0, 0, 10
+	failed, went, acknowledged, told := 0, 0, 10, 0
 	for room := int64(0); room < 80<<10; room += 4 << 10 {
 		fill(t, disk, filler, room)
 		_, err := open().Append(context.Background(), []byte(fmt.Sprintf("r%d:%s", room, strings.Repeat("x", 8<<10))))
 		if err != nil {
 			failed++
+			if strings.Contains(err.Error(), "no space left on device") {
+				told++
+			}
 		} else {
 			went, acknowledged = went+1, acknowledged+1
 		}
@@ -62,6 +72,12 @@ func TestFullDisk(t *testing.T) {
 	}
 	if failed == 0 || went == 0 {
 		t.Errorf("%d appends failed, %d went: the disk was never both", failed, went)
+	}
+	if said.Len() > 0 {
+		t.Errorf("on stderr: %s", &said)
+	}
+	if told != failed {
+		t.Errorf("%d of %d errors say that the disk is full", told, failed)
 	}
 	t.Logf("%d appends on a full disk, %d failed; %d entries, %d acknowledged, %d signatures, no fork", failed+went, failed, len(entries), acknowledged+1, len(signed(t, notes)))
 	assertClean(t, l.Reader)

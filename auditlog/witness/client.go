@@ -60,7 +60,7 @@ func (cl *Client) ask(ctx context.Context, w auditlog.Witness, c *auditlog.Check
 		if err != nil {
 			return fail(ErrUnreachable, "%v", err)
 		}
-		words := strings.TrimSpace(clip(string(body)))
+		words := strict.Said(string(body))
 		switch status {
 		case http.StatusOK:
 			return cl.accept(w, c, body)
@@ -134,12 +134,4 @@ func (cl *Client) post(ctx context.Context, prefix string, body []byte) (status 
 		err = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 	}
 	return resp.StatusCode, resp.Header.Get("Content-Type"), answer, err
-}
-
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }

@@ -66,8 +66,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// litewitness runs torchwood's witness for the log.
-func litewitness(t *testing.T, l *testLog, name string) (line string) {
+// litewitness runs torchwood's witness for a log.
+func litewitness(t *testing.T, origin, vkey, name string) (line string) {
 	t.Helper()
 	bin := needPeers(t)
 	dir := t.TempDir()
@@ -106,20 +106,20 @@ func litewitness(t *testing.T, l *testLog, name string) (line string) {
 	addr := free.Addr().String()
 	free.Close()
 	said := start(filepath.Join(bin, "litewitness"), "-db", "w.db", "-name", name, "-key", fingerprint, "-ssh-agent", filepath.Join(dir, "s"), "-listen", addr)
-	vkey := ""
-	for vkey == "" && said.Scan() {
+	own := ""
+	for own == "" && said.Scan() {
 		if _, after, ok := strings.Cut(said.Text(), "vkey="); ok {
-			vkey = strings.Trim(strings.Fields(after)[0], `"`)
+			own = strings.Trim(strings.Fields(after)[0], `"`)
 		}
 	}
 	go func() {
 		for said.Scan() { // its log would else fill the pipe
 		}
 	}()
-	if vkey == "" {
+	if own == "" {
 		t.Fatal("litewitness named no key")
 	}
-	run("sqlite3", "-cmd", ".timeout 5000", "w.db", fmt.Sprintf("INSERT INTO log VALUES('%s',0,'47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='); INSERT INTO key VALUES('%s','%s');", origin, origin, l.vkey))
+	run("sqlite3", "-cmd", ".timeout 5000", "w.db", fmt.Sprintf("INSERT INTO log VALUES('%s',0,'47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='); INSERT INTO key VALUES('%s','%s');", origin, origin, vkey))
 	for range 200 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			c.Close()
@@ -127,14 +127,14 @@ func litewitness(t *testing.T, l *testLog, name string) (line string) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return fmt.Sprintf("witness lite %s http://%s\n", vkey, addr)
+	return fmt.Sprintf("witness lite %s http://%s\n", own, addr)
 }
 
 // TestRealWitness has torchwood's witness and ours cosign together, then shows
 // both a forked log.
 func TestRealWitness(t *testing.T) {
 	l := newLog(t)
-	lite := litewitness(t, l, "witness.example/lite")
+	lite := litewitness(t, origin, l.vkey, "witness.example/lite")
 	_, line, _ := ours(t, l, "witness.example/ours")
 	lines := lite + line
 	p := policy(t, l, lines, "group both all lite witness-example-ours\nquorum both\n")

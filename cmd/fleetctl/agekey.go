@@ -36,7 +36,7 @@ func isAge(data []byte) bool {
 
 // decryptKey opens a key file that age encrypted with a passphrase.
 func (a *app) decryptKey(path, source string, data []byte) ([]byte, error) {
-	pin, _, err := a.pin(pinSource(source), "the key file "+path)
+	pin, err := a.newPIN(pinSource(source), "the key file "+path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +81,9 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 		"  fleetctl thirdparty keygen --key thirdparty.age --out thirdparty.pub", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "key"); err != nil {
+				return err
+			}
+			if err := free(key, out); err != nil {
 				return err
 			}
 			public, err := a.newAgeKey(key, pin)

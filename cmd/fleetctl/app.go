@@ -194,11 +194,3 @@ func required(cmd *cobra.Command, names ...string) error {
 	}
 	return nil
 }
-
-func readFile(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, usage(missing(err))
-	}
-	return data, nil
-}

@@ -54,7 +54,11 @@ Production takes a policy that pins the people, and people at a terminal.`,
 			if err != nil {
 				return err
 			}
-			if _, err := readSite(o.site, p); err != nil {
+			site, err := readSite(o.site, p)
+			if err != nil {
+				return err
+			}
+			if err := modulesThere(site); err != nil {
 				return err
 			}
 			if o.approvals == "" {

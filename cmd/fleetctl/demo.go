@@ -99,10 +99,10 @@ func (d *demo) show(args []string) {
 	room := d.a.ui.Width() - len(more) - 2
 	line := lead + "fleetctl"
 	for i := 0; i < len(args); i++ {
-		word := shellWord(args[i])
+		word := shellQuoted(args[i])
 		if strings.HasPrefix(word, "--") && i+1 < len(args) {
 			i++
-			word += " " + shellWord(args[i]) // a flag stays with its value
+			word += " " + shellQuoted(args[i]) // a flag stays with its value
 		}
 		if strings.TrimSpace(line) != "$ fleetctl" && len(line)+1+len(word) > room {
 			d.say(d.a.ui.Style(ui.Where, line+" \\"), "\n")
@@ -123,14 +123,6 @@ func (d *demo) quietly(args ...string) ([]byte, error) {
 		return nil, &exitError{code, strict.Errorf("", "the demo's command failed: fleetctl %s", strings.Join(args, " ")).WithHint("%s", strings.TrimSpace(talk.String()))}
 	}
 	return out.Bytes(), nil
-}
-
-// shellWord writes an argument as a shell takes it.
-func shellWord(s string) string {
-	if strings.ContainsAny(s, " ;?&%*'\"$") {
-		return "'" + s + "'"
-	}
-	return s
 }
 
 // get reads a field of a command's JSON result.

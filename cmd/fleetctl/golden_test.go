@@ -94,6 +94,9 @@ func TestScreens(t *testing.T) {
 			return a.verify("evidence.tar", verifyOptions{policy: "policy.yaml", at: at, explain: "key.possession"})
 		},
 	}
+	for _, path := range logFiles(t, dir) {
+		screens["show-"+path] = func(a *app) error { return a.show(path) }
+	}
 	check(t, copyTree(filepath.Join(dir, "ceremony"), filepath.Join(dir, "spoiled")))
 	check(t, os.RemoveAll(filepath.Join(dir, "spoiled", "private")))
 	check(t, os.WriteFile(filepath.Join(dir, "spoiled", "fleet-keys.json"), []byte("{}\n"), 0o600))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -121,12 +122,12 @@ everything on it is destroyed.`,
 				return err
 			}
 			defer m.Close()
-			so, _, err := a.pin(soPIN, "the security officer of "+label)
+			so, err := a.newPIN(soPIN, "the security officer of "+label)
 			if err != nil {
 				return err
 			}
 			defer clear(so)
-			user, _, err := a.pin(pin, label)
+			user, err := a.newPIN(pin, label)
 			if err != nil {
 				return err
 			}
@@ -172,6 +173,9 @@ generated in a ceremony.`,
 			}
 			if !alg.CanSign() {
 				return usagef("", "--algorithm is %q; it is ed25519, ecdsa-p256, ecdsa-p384 or rsa-3072", algorithm)
+			}
+			if err := free(out); err != nil {
+				return err // before there is a key that nobody has the public half of
 			}
 			return a.keygen(module, initArgs, label, pin, rawID, alg, out)
 		})
@@ -221,11 +225,11 @@ func (a *app) keygen(module, initArgs, label, pinFrom string, id []byte, alg key
 			rows = append(rows, [2]string{"raw", base64.StdEncoding.EncodeToString(raw)})
 		}
 	}
+	var lost error
 	if out != "" {
-		if err := writeNew(out, []byte(base64.StdEncoding.EncodeToString(made.SPKI)+"\n")); err != nil {
-			return err
+		if lost = writeNew(out, []byte(base64.StdEncoding.EncodeToString(made.SPKI)+"\n")); lost == nil {
+			rows = append(rows, [2]string{"written to", out})
 		}
-		rows = append(rows, [2]string{"written to", out})
 	}
-	return a.emit(&k, a.ui.Fields(rows))
+	return cmp.Or(a.emit(&k, a.ui.Fields(rows)), lost) // the key is there: its public half is said in any case
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io/fs"
 	"os"
 	"strings"
@@ -29,9 +30,12 @@ const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=fi
 // openKey opens the key that a reference names.
 func (a *app) openKey(ref string) (*signer, error) { return a.openKeyOf(ref, keys.Ed25519) }
 
+// isToken says whether a reference names a key in a token.
+func isToken(ref string) bool { return len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") }
+
 // openKeyOf opens a key that, where it is a file, is of this kind.
 func (a *app) openKeyOf(ref string, kind keys.Algorithm) (*signer, error) {
-	if len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") {
+	if isToken(ref) {
 		return a.openTokenKey(ref)
 	}
 	return a.openKeyFile(ref, kind)
@@ -135,10 +139,27 @@ func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*signer, error
 		}
 	case *ecdsa.PrivateKey:
 		if kind == keys.P256 && k.Curve == elliptic.P256() {
-			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return signP256(k, msg) })
+			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return keys.SignP256(k, msg) })
 		}
 	}
 	return nil, usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", makeKey(kind, path)))
+}
+
+// makeKeyFile makes the key file that a reference names, where there is none
+// yet. An encrypted one has a command of its own, which asks for its passphrase
+// twice.
+func (a *app) makeKeyFile(ref string) error {
+	if isToken(ref) {
+		return nil
+	}
+	path, _, encrypted := strings.Cut(ref, "?pin-source=")
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if encrypted {
+		return usage(strict.Errorf(path, "no such file or directory").WithHint("an encrypted key is made with\nfleetctl thirdparty keygen --key %s", path))
+	}
+	return a.newKeyFile(path)
 }
 
 // newKeyFile makes an Ed25519 key in a file that only its owner reads.

@@ -5,10 +5,7 @@ package main
 import (
 	"cmp"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,8 +18,9 @@ import (
 // logKey names what an entry is about: an epoch's artifact is logged once,
 // however often it is signed again.
 func logKey(leaf []byte) string {
-	if b, err := bundle.ParseBundle("", leaf); err == nil {
-		return fmt.Sprintf("bundle %s %d %x", b.KeySet.Namespace, b.KeySet.Epoch, b.KeySet.Digest())
+	if b, err := bundle.ParseAny("", leaf); err == nil {
+		namespace, epoch, digest := b.Names()
+		return fmt.Sprintf("bundle %s %d %x", namespace, epoch, digest)
 	}
 	return fmt.Sprintf("sha256 %x", sha256.Sum256(leaf))
 }
@@ -46,12 +44,11 @@ key file that doesn't exist is made.`,
 			if err := required(cmd, "origin", "key"); err != nil {
 				return err
 			}
-			if !strings.HasPrefix(strings.ToLower(key), "pkcs11:") {
-				if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
-					if err := a.newKeyFile(key); err != nil {
-						return err
-					}
-				}
+			if err := free(policy); err != nil {
+				return err
+			}
+			if err := a.makeKeyFile(key); err != nil {
+				return err
 			}
 			s, vkey, err := a.logSigner(key, origin)
 			if err != nil {

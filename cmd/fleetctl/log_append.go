@@ -139,7 +139,7 @@ func readLeaf(path string) (leaf []byte, proof string, err error) {
 		return nil, "", err
 	}
 	if evidence.Detect(data) != evidence.TypeEvidence {
-		_, err := bundle.ParseBundle(path, data)
+		_, err := bundle.ParseAny(path, data)
 		return data, path + ".tlog-proof", wrong(err)
 	}
 	l, err := evidence.PackageLeaf(path, data)

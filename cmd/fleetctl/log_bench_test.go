@@ -3,141 +3,117 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ed25519"
+
 	"github.com/fleetctl/fleetctl/attest/evidence"
-	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
-	"github.com/fleetctl/fleetctl/auditlog/tiled"
-	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/testfleet"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// BenchmarkAudit audits 20,000 real bundles (FLEETCTL_AUDIT says how many) and
-// does beside it what can't be left out: a hash of each, and its two
-// signatures. The bundles are one, with other white space in each: it costs the
-// same to judge, and is found to be repeated each time.
+// BenchmarkAudit audits 20,000 real bundles (FLEETCTL_AUDIT says how many), each
+// with new keys, and does beside it what can't be left out: a hash of each leaf
+// and its two signatures; and that with the admission of its keys, which no
+// audit has seen before either.
 func BenchmarkAudit(b *testing.B) {
 	n := 20_000
 	if s := os.Getenv("FLEETCTL_AUDIT"); s != "" {
 		n, _ = strconv.Atoi(s)
 	}
-	f := testfleet.New(b, testfleet.Options{Name: "audit"})
-	policy, err := evidence.ParsePolicy("policy.yaml", f.Policy)
-	if err != nil {
-		b.Fatal(err)
-	}
-	src, logPolicy := benchLog(b, f, n)
+	l := newBigLog(b, n)
+	text, err := os.ReadFile(l.policy)
+	check(b, err)
+	policy, err := evidence.ParsePolicy(l.policy, text)
+	check(b, err)
+	src, err := monitor.Open(l.dir, nil)
+	check(b, err)
+	var list [3]struct{ time, processor []time.Duration }
 	for b.Loop() {
-		start := time.Now()
-		e := evidence.NewEntries(policy, f.Now)
-		r, err := monitor.Audit(context.Background(), src, logPolicy, entryJudge{e}, monitor.AuditOptions{})
-		if err != nil || r.Entries != uint64(n) || r.Found != uint64(n-1) {
-			b.Fatalf("%+v, %v", r, err)
+		audit := spent(func() {
+			e := evidence.NewEntries(policy, func() time.Time { return l.now })
+			r, err := monitor.Audit(context.Background(), src, policy.Log, entryJudge{e}, monitor.AuditOptions{})
+			if err != nil || r.Entries != uint64(n) || r.Found != 0 {
+				b.Fatalf("%+v, %v", r, err)
+			}
+		})
+		for i, c := range []cost{audit, floor(b, l.sample, n, 0), floor(b, l.sample, n, bigHSMs)} {
+			list[i].time, list[i].processor = append(list[i].time, c.time), append(list[i].processor, c.processor)
 		}
-		took := time.Since(start)
-		start = time.Now()
-		floor(b, f.Files[ceremony.BundleFile], n)
-		least := time.Since(start)
-		b.ReportMetric(float64(n)/took.Seconds(), "entries/s")
-		b.ReportMetric(float64(n)/least.Seconds(), "floor/s")
-		b.ReportMetric(float64(took)/float64(least), "times-floor")
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		b.ReportMetric(float64(m.Sys)/(1<<20), "MB-sys")
-		b.ReportMetric(0, "ns/op")
 	}
+	for i, name := range []string{"entry", "floor", "floor+keys"} {
+		rate := strings.Replace(name, "entry", "entries", 1) + "/s"
+		b.ReportMetric(float64(n)*1000/median(list[i].time), rate)
+		b.ReportMetric(median(list[i].processor)*1000/float64(n), "µs-cpu/"+name)
+	}
+	b.ReportMetric(float64(l.audit(b).peak)/1024, "MiB-peak")
+	b.ReportMetric(0, "ns/op")
 }
 
-// benchLog is a log of n bundles that differ in white space.
-func benchLog(b *testing.B, f *testfleet.Fleet, n int) (*monitor.Source, *auditlog.Policy) {
-	b.Helper()
-	key := ed25519.NewKeyFromSeed(make([]byte, 32))
-	pub := key.Public().(ed25519.PublicKey)
-	sign := func(msg []byte) ([]byte, error) { return ed25519.Sign(key, msg), nil }
-	vkey, err := tiled.VKey("log.example/bench", pub)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := tiled.NewSigner("log.example/bench", pub, sign)
-	if err != nil {
-		b.Fatal(err)
-	}
-	dir := filepath.Join(b.TempDir(), "log")
-	o := tiled.Options{KeyOf: func([]byte) string { return "" }, Timeout: 10 * time.Minute}
-	if err := tiled.Init(dir, vkey, o); err != nil {
-		b.Fatal(err)
-	}
-	l, err := tiled.Open(dir, s, o)
-	if err != nil {
-		b.Fatal(err)
-	}
-	good := f.Files[ceremony.BundleFile]
-	for from := 0; from < n; from += 20_000 {
-		var leaves [][]byte
-		for i := from; i < min(n, from+20_000); i++ {
-			// Spaces and tabs after the first brace, as a number in base two.
-			pad := strings.NewReplacer("0", " ", "1", "\t").Replace(strconv.FormatInt(int64(i), 2))
-			leaves = append(leaves, bytes.Replace(good, []byte("{"), []byte("{"+pad), 1))
+// cost is what something took, and what of it were this process's processors',
+// which a busy machine changes less.
+type cost struct{ time, processor time.Duration }
+
+func spent(f func()) cost {
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			panic(err)
 		}
-		if _, err := l.Append(context.Background(), leaves...); err != nil {
-			b.Fatal(err)
-		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	src, err := monitor.Open(dir, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	p, err := auditlog.ParsePolicy("policy", []byte("log "+vkey+"\nquorum none\n"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	return src, p
+	start, before := time.Now(), used()
+	f()
+	return cost{time.Since(start), used() - before}
 }
 
 // floor hashes n leaves and verifies as many Ed25519 and ECDSA signatures, on
-// all cores.
-func floor(b *testing.B, leaf []byte, n int) {
+// all cores; beside each it admits so many new keys.
+func floor(b *testing.B, leaf []byte, n, admit int) cost {
 	b.Helper()
 	pub, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
+	check(b, err)
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
+	check(b, err)
 	digest := sha256.Sum256(leaf)
 	sig := ed25519.Sign(key, digest[:])
 	counter, err := ecdsa.SignASN1(rand.Reader, ec, digest[:])
-	if err != nil {
-		b.Fatal(err)
+	check(b, err)
+	g := newGenerations(nil)
+	var fresh [][]byte // more than are remembered
+	for range min(n*admit, 25_000) {
+		fresh = append(fresh, g.raw())
 	}
-	var wg sync.WaitGroup
-	cores := runtime.GOMAXPROCS(0)
-	for c := range cores {
-		wg.Go(func() {
-			for i := c; i < n; i += cores {
-				sum := sha256.Sum256(leaf)
-				if !ed25519.Verify(pub, sum[:], sig) || !ecdsa.VerifyASN1(&ec.PublicKey, sum[:], counter) {
-					panic("a good signature does not verify")
+	return spent(func() {
+		var wg sync.WaitGroup
+		cores := runtime.GOMAXPROCS(0)
+		for c := range cores {
+			wg.Go(func() {
+				for i := c; i < n; i += cores {
+					sum := sha256.Sum256(leaf)
+					if !ed25519.Verify(pub, sum[:], sig) || !ecdsa.VerifyASN1(&ec.PublicKey, sum[:], counter) {
+						panic("a good signature does not verify")
+					}
+					for k := range admit {
+						if keys.AdmitEd25519(fresh[(i*admit+k)%len(fresh)]) != nil {
+							panic("a good key is not admitted")
+						}
+					}
 				}
-			}
-		})
-	}
-	wg.Wait()
+			})
+		}
+		wg.Wait()
+	})
 }

@@ -223,12 +223,8 @@ origin>/checkpoint.`,
 				return err
 			}
 			if listen == "" {
-				if !strings.HasPrefix(strings.ToLower(w.key), "pkcs11:") {
-					if _, err := os.Stat(w.key); errors.Is(err, fs.ErrNotExist) {
-						if err := a.newKeyFile(w.key); err != nil {
-							return err
-						}
-					}
+				if err := a.makeKeyFile(w.key); err != nil {
+					return err
 				}
 				s, done, err := a.witnessSigner(&w)
 				if err != nil {

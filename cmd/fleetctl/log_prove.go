@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -102,7 +103,7 @@ func (a *app) findLeaf(ctx context.Context, file string, leaf []byte, o witnessO
 		return nil, usage(err)
 	}
 	index, found, err := r.Find(ctx, logKey, leaf)
-	if err != nil {
+	if err != nil && !errors.Is(err, tiled.ErrNoCheckpoint) {
 		return nil, err
 	}
 	if !found {
@@ -205,6 +206,9 @@ func (a *app) witnessRequest(cmd *cobra.Command, dir, size, out string) error {
 		return usage(err)
 	}
 	c, err := r.Checkpoint()
+	if errors.Is(err, tiled.ErrNoCheckpoint) {
+		return wrong(err)
+	}
 	if err != nil {
 		return err
 	}

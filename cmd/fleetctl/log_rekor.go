@@ -84,7 +84,7 @@ func (a *app) appendRekor(cmd *cobra.Command, target, out string, r *rekorFlags)
 		if err != nil {
 			return err
 		}
-		if _, err := bundle.ParseBundle(target, leaf); err != nil {
+		if _, err := bundle.ParseAny(target, leaf); err != nil {
 			return wrong(err)
 		}
 		if out == "" {
@@ -224,18 +224,6 @@ func (r *rekorFlags) fromPolicy() (*auditlog.RekorLog, *evidence.Policy, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.Rekor == nil {
-		return nil, nil, strict.Errorf(r.policy, "pins no Rekor log").WithHint("pin log and submitters under rekor:")
-	}
-	var found []*auditlog.RekorLog
-	for _, l := range p.Rekor.Logs {
-		if l.Version() == r.version && (r.origin == "" || l.Origin() == r.origin) {
-			found = append(found, l)
-		}
-	}
-	if len(found) != 1 {
-		return nil, nil, strict.Errorf(r.policy, "pins %d Rekor logs of version %d that fit, not one", len(found), r.version).
-			WithHint("--rekor-version and --rekor-origin say which.")
-	}
-	return found[0], p, nil
+	log, err := pinnedRekorLog(p, r.version, r.origin)
+	return log, p, err
 }

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,10 +118,17 @@ found in it; 1: something was.`,
 			if err != nil {
 				return err
 			}
-			p := a.ui.Progress("audit  " + args[0])
+			p, begun := a.ui.Progress("audit  "+args[0]), false
+			progress := func(done, total uint64) {
+				if !begun {
+					p.From(int64(done))
+					begun = true
+				}
+				p.Set(int64(done), int64(total))
+			}
 			r, err := monitor.Audit(cmd.Context(), src, policy.Log, judge(), monitor.AuditOptions{
 				Workers: o.workers, State: o.state,
-				Progress: func(done, total uint64) { p.Set(int64(done), int64(total)) },
+				Progress: progress,
 			})
 			p.Stop()
 			var damage *monitor.Broken
@@ -205,110 +209,4 @@ func (a *app) audited(policy *evidence.Policy, r *monitor.Report) error {
 		err = wrong(errQuiet)
 	}
 	return err
-}
-
-type passJSON struct {
-	Format   string    `strict:"format"`
-	Time     time.Time `strict:"time"`
-	Log      string    `strict:"log"`
-	Size     uint64    `strict:"size"`
-	New      uint64    `strict:"new"`
-	Quorum   bool      `strict:"quorum"`
-	Alarms   int       `strict:"alarms"`
-	Standing int       `strict:"standing"`
-}
-
-func (a *app) logMonitorCmd() *cobra.Command {
-	var o watchOptions
-	var every, silence time.Duration
-	var once, unwitnessed bool
-	var onAlarm string
-	c := command("monitor LOG|URL", "Follow a log and raise an alarm when something is wrong",
-		`Monitor looks at a log again and again: that its checkpoint continues the last
-one seen, that every tile is what its entries give, and what every new entry
-says. It writes JSON lines: one for each pass, one for each alarm (kinds:
-split-view, went-back, damaged, checkpoint, unwitnessed, silence; unreadable,
-unknown-namespace, unknown-fleet, signatures, window, equivocation, repeated,
-gap, predecessor, two-endings, no-evidence). An alarm is raised once and
-counted as standing while its cause is there. Alarms, what was seen, and both
-checkpoints of a split view stay in --state; fleetctl verify judges such a
-pair.
-
-Exit code 6 if an alarm was raised, 0 if none was. --on-alarm runs a shell
-command for each, with its JSON on standard input.`,
-		`  fleetctl log monitor https://log.acme.example/fleet --policy acme.yaml --state seen
-  fleetctl log monitor log --policy acme.yaml --state seen --once --silence 720h --evidence-within 168h --on-alarm 'mail -s fleet ops'`,
-		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "state"); err != nil {
-				return err
-			}
-			policy, src, judge, err := a.watch(cmd, args[0], &o)
-			if err != nil {
-				return err
-			}
-			m, err := monitor.New(src, policy.Log, judge, monitor.Options{State: o.state, Silence: silence, Unwitnessed: unwitnessed, Workers: o.workers, Now: a.now})
-			if err != nil {
-				return usage(err)
-			}
-			alarms := 0
-			for {
-				n, err := a.pass(cmd.Context(), m, onAlarm)
-				alarms += n
-				switch {
-				case cmd.Context().Err() != nil || once && alarms > 0:
-					return alarmed(alarms)
-				case once:
-					return err
-				case err != nil:
-					a.ui.Error(err)
-				}
-				select {
-				case <-cmd.Context().Done():
-					return alarmed(alarms)
-				case <-time.After(every):
-				}
-			}
-		})
-	o.flags(c)
-	f := c.Flags()
-	f.StringVar(&o.state, "state", "", "`directory` of what was seen; made if need be")
-	f.DurationVar(&every, "every", 5*time.Minute, "`time` between two passes")
-	f.DurationVar(&silence, "silence", 0, "an alarm when the log has not grown for this `time`")
-	f.BoolVar(&unwitnessed, "witnessed", false, "an alarm when the checkpoint lacks the policy's quorum")
-	f.BoolVar(&once, "once", false, "one pass only")
-	f.StringVar(&onAlarm, "on-alarm", "", "shell `command` to run for each alarm")
-	return c
-}
-
-func alarmed(n int) error {
-	if n == 0 {
-		return nil
-	}
-	return &exitError{exitAlarm, errQuiet}
-}
-
-func (a *app) pass(ctx context.Context, m *monitor.Monitor, onAlarm string) (int, error) {
-	seen, alarms, err := m.Pass(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for _, x := range alarms {
-		line := append(x.JSON(), '\n')
-		if err := a.ui.Print(string(line)); err != nil {
-			return len(alarms), err
-		}
-		if onAlarm == "" {
-			continue
-		}
-		// An interrupt ends the passes, not the message about an alarm.
-		run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		c := exec.CommandContext(run, "/bin/sh", "-c", onAlarm)
-		c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(line), a.stderr, a.stderr
-		if err := c.Run(); err != nil {
-			a.ui.Error(strict.Errorf("", "--on-alarm: %v", err))
-		}
-		cancel()
-	}
-	return len(alarms), a.ui.Print(string(strict.EncodeLine(&passJSON{Format: "fleetctl monitor v1", Time: a.now().UTC(), Log: seen.Log, Size: seen.Size,
-		New: seen.Entries, Quorum: seen.Quorum, Alarms: len(alarms), Standing: seen.Standing})) + "\n")
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -11,6 +14,32 @@ import (
 // writeNew writes a result file that must not exist yet.
 func writeNew(path string, data []byte) error {
 	return exists(durable.Create(path, data, 0o644), path)
+}
+
+// writePrivate is writeNew for what nobody else should read.
+func writePrivate(path string, data []byte) error {
+	return exists(durable.Create(path, data, 0o600), path)
+}
+
+// free asks, before anything is done that can't be undone, that results can be
+// written: each to a file of its own that isn't there, in a folder that is.
+func free(paths ...string) error {
+	for i, path := range paths {
+		if path == "" {
+			continue
+		}
+		if slices.Contains(paths[:i], path) {
+			return usagef("", "%s can't be two results at once", path)
+		}
+		if _, err := os.Lstat(path); err == nil {
+			return exists(fs.ErrExist, path)
+		}
+		dir := filepath.Dir(path)
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usage(strict.Errorf(path, "can't be written: there is no folder %s", dir))
+		}
+	}
+	return nil
 }
 
 func exists(err error, path string) error {

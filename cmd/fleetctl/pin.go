@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,9 +15,9 @@ import (
 // pin gets a PIN from its source: nil where the device asks for it. Whoever
 // gets it clears it.
 func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
-	s, err := ceremony.ParsePINSource(source)
+	s, err := pinSourceOf(source, whose)
 	if err != nil {
-		return nil, "", usagef("it is terminal, protected, fd:N or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the PIN of %s: %v", whose, err)
+		return nil, "", err
 	}
 	switch s.Kind {
 	case ceremony.PINProtected:
@@ -28,6 +29,38 @@ func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
 		pin, err = a.ui.ReadPIN("PIN of " + whose + ":")
 	}
 	return pin, string(s.Kind), err
+}
+
+// pinSourceOf refuses what is no source without repeating it: it may be a PIN.
+func pinSourceOf(source, whose string) (ceremony.PINSource, error) {
+	s, err := ceremony.ParsePINSource(source)
+	if err != nil {
+		return s, usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the PIN of %s: %v", whose, err)
+	}
+	return s, nil
+}
+
+// newPIN gets a PIN that a token or key file is to have from now on. One that
+// is typed unseen is typed twice: a slip would lock its owner out.
+func (a *app) newPIN(source, whose string) ([]byte, error) {
+	for {
+		pin, method, err := a.pin(source, whose)
+		if err != nil || method != string(ceremony.PINTerminal) {
+			return pin, err
+		}
+		again, err := a.ui.ReadPIN("The same again:")
+		if err != nil {
+			clear(pin)
+			return nil, err
+		}
+		same := bytes.Equal(pin, again)
+		clear(again)
+		if same {
+			return pin, nil
+		}
+		clear(pin)
+		a.ui.Say(a.ui.Talk.Line("These were two different ones. Once more:"))
+	}
 }
 
 // pinFor gets a PIN for one try at a token. Where the site says terminal and the

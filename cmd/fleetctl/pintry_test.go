@@ -182,3 +182,20 @@ func TestTheTokensFlagsAreReadBeforeEachTry(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// A PIN that nobody has tried yet is typed twice: a slip would lock the token's
+// owner out.
+func TestANewPINIsTypedTwice(t *testing.T) {
+	r := newRig(t)
+	dir := r.world()
+	k := atTerminal(t, r.command(dir, "hsm", "init", "--module", modulePath(), "--label", "fresh"))
+	k.types("PIN of the security officer of fresh:", "officers-1\n", "The same again:", "officers-2\n", "two different ones", "",
+		"PIN of the security officer of fresh:", "officers-1\n", "The same again:", "officers-1\n",
+		"PIN of fresh:", "canary-9\n", "The same again:", "canary-9\n")
+	if code := k.ends(); code != exitDone || strings.Contains(k.shown(), "canary-9") {
+		t.Fatalf("exit code %d\n%s", code, k.shown())
+	}
+	// And that is the PIN it has.
+	check(t, os.WriteFile(filepath.Join(dir, "pins", "fresh"), []byte("canary-9\n"), 0o600))
+	r.run(dir, "hsm", "keygen", "--module", modulePath(), "--token", "fresh", "--id", "01", "--pin", "file:"+filepath.Join(dir, "pins", "fresh"))
+}

@@ -104,19 +104,38 @@ func (a *app) planNew(o planNewOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNew(o.out, data); err != nil {
+	if err := a.writePlan(o, data, d.HSMs, labels); err != nil {
 		return err
-	}
-	if o.siteOut != "" {
-		if err := writeNew(o.siteOut, siteFile(o, d.HSMs, labels)); err != nil {
-			return err
-		}
 	}
 	return a.emit(&planNewJSON{o.out, bundle.Digest(data), o.siteOut, len(d.HSMs)},
 		a.ui.Fields([][2]string{
 			{"plan", o.out}, {"sha256", fmt.Sprintf("%x", bundle.Digest(data))},
 			{"HSMs", fmt.Sprint(len(d.HSMs))}, {"next", "fleetctl plan check " + o.out},
 		}))
+}
+
+// writePlan writes the plan and, where there is one, its site file: both or
+// neither.
+func (a *app) writePlan(o planNewOptions, plan []byte, hsms []ceremony.PlanHSM, labels []string) error {
+	if err := free(o.out, o.siteOut); err != nil {
+		return err
+	}
+	if o.siteOut != "" {
+		site, err := siteFile(o, hsms, labels)
+		if err != nil {
+			return err
+		}
+		if err := writePrivate(o.siteOut, site); err != nil {
+			return err
+		}
+	}
+	if err := writeNew(o.out, plan); err != nil {
+		if o.siteOut != "" {
+			os.Remove(o.siteOut)
+		}
+		return err
+	}
+	return nil
 }
 
 // fill reads what flags and files say of people, roles and keys.
@@ -231,22 +250,18 @@ func rawEd25519(b []byte) (raw [32]byte, err error) {
 	return [32]byte(p), nil
 }
 
-func siteFile(o planNewOptions, hsms []ceremony.PlanHSM, labels []string) []byte {
-	var b strings.Builder
-	b.WriteString(`# Where the plan's HSMs are. Private: nothing of it appears in anything that a
-# ceremony produces. pin is the source of the PIN, never the PIN itself:
-# terminal, protected (typed at the device), fd:N, file:/absolute/path.
-format: fleetctl site v1
-hsms:
-`)
+// siteFile is the site file of these HSMs. A PIN that was given for its source
+// by mistake must not get into it.
+func siteFile(o planNewOptions, hsms []ceremony.PlanHSM, labels []string) ([]byte, error) {
+	s := &ceremony.Site{}
 	for i, h := range hsms {
 		pin := strings.ReplaceAll(o.pin, "%s", labels[i])
-		fmt.Fprintf(&b, "  - name: %s\n    module: %s\n    token: %q\n    pin: %s\n", h.Name, o.module, labels[i], pin)
-		if o.initArgs != "" {
-			fmt.Fprintf(&b, "    init_args: %q\n", o.initArgs)
+		if _, err := pinSourceOf(pin, h.Name); err != nil {
+			return nil, err
 		}
+		s.HSMs = append(s.HSMs, ceremony.SiteHSM{Name: h.Name, Module: o.module, Token: labels[i], PIN: pin, InitArgs: o.initArgs})
 	}
-	return []byte(b.String())
+	return s.Write()
 }
 
 type planCheckJSON struct {

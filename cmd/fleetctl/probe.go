@@ -55,7 +55,11 @@ func runProbe(ctx context.Context, req probeRequest, pin []byte) (*probeReply, e
 	cmd.Stdin = bytes.NewReader(input)
 	var out, talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &talk
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	if ctx.Err() != nil { // it was killed, and not of itself
+		return nil, fmt.Errorf("a new process to look at the token: %w", ctx.Err())
+	}
+	if err != nil {
 		return nil, fmt.Errorf("a new process to look at the token: %w: %.200s", err, talk.String())
 	}
 	reply := &probeReply{}

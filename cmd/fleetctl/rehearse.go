@@ -69,10 +69,7 @@ func (a *app) planRehearse(p *ceremony.Plan, o planNewOptions) error {
 	if _, err := ceremony.ParsePlan(o.out, data); err != nil {
 		return usage(err)
 	}
-	if err := writeNew(o.out, data); err != nil {
-		return err
-	}
-	if err := writeNew(o.siteOut, siteFile(o, d.HSMs, labels)); err != nil {
+	if err := a.writePlan(o, data, d.HSMs, labels); err != nil {
 		return err
 	}
 	return a.emit(&planNewJSON{o.out, bundle.Digest(data), o.siteOut, len(d.HSMs)}, a.ui.Fields([][2]string{

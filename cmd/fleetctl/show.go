@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -66,6 +67,8 @@ var recognised = []struct {
 	{"evidence package", "ustar, in one form only", isArchive, explainArchive},
 	{"log proof", "c2sp.org/tlog-proof@v1", begins("c2sp.org/tlog-proof@"), explainProof},
 	{"Rekor entry", "fleetctl rekor-entry v1", named, explainRekor},
+	{"split view", auditlog.SplitFormat, named, explainSplit},
+	{"request to a witness", "C2SP tlog-witness, add-checkpoint", isRequest, explainWitnessRequest},
 	{"SSH signature", "SSHSIG", begins("-----BEGIN SSH SIGNATURE-----"), explainSSHSignature},
 	{"approval", "fleetctl approval v1", begins("fleetctl approval v1\n"), explainApproval},
 	{"sign-off", "fleetctl signoff v1", begins("fleetctl signoff v1\n"), explainSignoff},
@@ -141,7 +144,7 @@ func explain(file string, data []byte) (*shown, error) {
 		}
 	}
 	if format != "" {
-		return nil, strict.Errorf(file, "calls itself %q, a format that this version doesn't know", format).WithHint("fleetctl version lists the formats it knows")
+		return nil, strict.Errorf(file, "calls itself %.80q, a format that this version doesn't know", format).WithHint("fleetctl version lists the formats it knows")
 	}
 	return nil, strict.Errorf(file, "is no file of ours: nothing in it says what it is").
 		WithHint("a fleetctl file names its format in its first line or field; fleetctl version lists them")
@@ -151,27 +154,30 @@ func (a *app) showCmd() *cobra.Command {
 	return command("show FILE|DIR", "Explain any of our files, verifying nothing",
 		`Show finds out what a file is and says in words what it holds: plans, site
 files, policies, transcripts, key sets, statements, requests, responses,
-bundles, log proofs, checkpoints, ledgers, evidence packages, SSH signatures,
-and the folder of a ceremony. It verifies nothing: a forged file looks the same.`,
+bundles, log proofs, checkpoints, requests to witnesses, split views, Rekor
+entries, ledgers, evidence packages, SSH signatures, and the folder of a
+ceremony. It verifies nothing: a forged file looks the same.`,
 		"  fleetctl show evidence.tar\n  fleetctl show ceremony", cobra.ExactArgs(1),
-		func(_ *cobra.Command, args []string) error {
-			info, err := os.Stat(args[0])
-			if err != nil {
-				return usage(missing(err))
-			}
-			var s *shown
-			if info.IsDir() {
-				s, err = explainFolder(filepath.Clean(args[0]))
-			} else if data, rerr := readFile(args[0]); rerr != nil {
-				return rerr
-			} else {
-				s, err = explain(args[0], data)
-			}
-			if err != nil {
-				return wrong(err)
-			}
-			return a.emit(s, a.shownText(s))
-		})
+		func(_ *cobra.Command, args []string) error { return a.show(args[0]) })
+}
+
+func (a *app) show(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return usage(missing(err))
+	}
+	var s *shown
+	if info.IsDir() {
+		s, err = explainFolder(filepath.Clean(path))
+	} else if data, rerr := readFile(path); rerr != nil {
+		return rerr
+	} else {
+		s, err = explain(path, data)
+	}
+	if err != nil {
+		return wrong(err)
+	}
+	return a.emit(s, a.shownText(s))
 }
 
 func (a *app) shownText(s *shown) string {

@@ -171,10 +171,7 @@ func checkpointFacts(c *auditlog.Checkpoint, s *shown) {
 	s.fact("log", c.Origin)
 	s.fact("size", ui.Count(int64(c.Size), "entry", "entries"))
 	s.fact("root", fmt.Sprintf("%x", c.Root))
-	t := s.table("signature lines", "key hash", "bytes", "name")
-	for _, x := range c.Signatures {
-		t.row(fmt.Sprintf("%08x", x.KeyHash), fmt.Sprint(len(x.Raw)), x.Name)
-	}
+	signatureTable(s.table("signature lines", "key hash", "bytes", "name"), c.Signatures)
 }
 
 // sshActs are the namespaces of our signatures (docs/SPEC.md).

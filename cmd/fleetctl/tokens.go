@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/token"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -48,6 +51,21 @@ func (a *app) tokensForPlan(o planNewOptions, d *ceremony.Draft) (labels []strin
 		}
 	}
 	return labels, alg, nil
+}
+
+// modulesThere asks, before people have been called together, that there is a
+// way to their HSMs. It opens none: that is a step of the ceremony.
+func modulesThere(s *ceremony.Site) error {
+	if hsm.LeftOut {
+		return hsm.ErrLeftOut
+	}
+	for _, h := range s.HSMs {
+		if _, err := os.Stat(h.Module); err != nil {
+			return usage(strict.Errorf(h.Module, "the module of %s isn't there: %v", h.Name, errors.Unwrap(err)).
+				WithHint("install the token's software, or correct the site file"))
+		}
+	}
+	return nil
 }
 
 // needs are the mechanisms that a key of each kind takes; one of each list.

@@ -2,9 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
-	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -106,63 +102,6 @@ func (a *app) verify(file string, o verifyOptions) error {
 	return err
 }
 
-// input reads what is to be verified and what lies beside it.
-func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error) {
-	in.File = file
-	if file == "-" {
-		in.File = "standard input"
-		in.Data, err = io.ReadAll(io.LimitReader(a.stdin, evidence.MaxPackage+1))
-	} else if info, serr := os.Stat(file); serr != nil {
-		return in, usage(missing(serr))
-	} else if info.IsDir() {
-		in.Folder, err = evidence.ReadFolder(file)
-		if err != nil {
-			return in, wrong(err)
-		}
-		if o.logged != "" {
-			in.Logged, err = readFile(o.logged)
-		}
-		return in, err
-	} else if info.Size() > evidence.MaxPackage {
-		return in, wrong(strict.Errorf(file, "has %d bytes, %d are allowed", info.Size(), evidence.MaxPackage))
-	} else {
-		in.Data, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return in, err
-	}
-	if o.proof == "" && file != "-" {
-		o.proof = file + ".tlog-proof"
-	} else if o.proof != "" {
-		if in.Proof, err = readFile(o.proof); err != nil {
-			return in, err
-		}
-	}
-	if in.Proof == nil {
-		in.Proof, _ = os.ReadFile(o.proof) // absent is an answer: not shown
-	}
-	if o.logged != "" {
-		if in.Logged, err = readFile(o.logged); err != nil {
-			return in, err
-		}
-	} else if file != "-" {
-		in.Logged, _ = os.ReadFile(evidenceProof(file))
-	}
-	if o.rekor != "" {
-		if in.Rekor, err = readFile(o.rekor); err != nil {
-			return in, err
-		}
-	} else if file != "-" {
-		in.Rekor, _ = os.ReadFile(file + ".rekor.json")
-	}
-	if o.plan == "" && file != "-" {
-		in.Plan, _ = os.ReadFile(filepath.Join(filepath.Dir(file), ceremony.PlanFile))
-	} else if o.plan != "" {
-		in.Plan, err = readFile(o.plan)
-	}
-	return in, err
-}
-
 func (a *app) reportText(r *evidence.Report, given bool) string {
 	p := a.ui.Page
 	var b strings.Builder
@@ -228,22 +167,48 @@ func (a *app) verdict(r *evidence.Report) string {
 	var b strings.Builder
 	b.WriteString(p.Verdict(false, strings.Join(why, "; ")))
 	var lines []ui.ClaimLine
-	for _, x := range r.Problems {
+	for _, x := range r.Problems[:min(len(r.Problems), maxProblems)] {
 		lines = append(lines, ui.ClaimLine{Name: x.Where, Detail: x.What, Wrong: true, More: next(x.Next)})
 	}
-	for _, c := range r.Claims {
-		if c.Short() {
-			l := ui.ClaimLine{Name: c.Name, Detail: fmt.Sprintf("%s: is %s, the policy wants %s", detail(c), c.Grade, c.Least), Wrong: true}
-			if c.Where != "" {
-				l.More = append(l.More, c.Where)
-			}
-			l.More = append(l.More, next(c.Next)...)
-			lines = append(lines, l)
-		}
+	if more := len(r.Problems) - maxProblems; more > 0 {
+		lines = append(lines, ui.ClaimLine{Name: "and more", Detail: ui.Number(int64(more)) + " others; --format json lists all of them", Wrong: true})
 	}
 	b.WriteString("\n")
-	b.WriteString(p.Claims(lines))
+	b.WriteString(p.Claims(append(lines, shortfalls(r)...)))
 	return b.String()
+}
+
+// maxProblems is how many things that are wrong a person is told of.
+const maxProblems = 30
+
+// shortfalls are the claims that fall short, but for those that nobody could
+// get to: they are named in one line. Advice stands once, below the last claim
+// that it is good for.
+func shortfalls(r *evidence.Report) (lines []ui.ClaimLine) {
+	var short, unjudged []string
+	for _, c := range r.Claims {
+		switch {
+		case !c.Short():
+			continue
+		case c.Detail == "" && len(r.Problems) > 0:
+			unjudged = append(unjudged, c.Name)
+			continue
+		}
+		l := ui.ClaimLine{Name: c.Name, Detail: fmt.Sprintf("%s: is %s, the policy wants %s", detail(c), c.Grade, c.Least), Wrong: true}
+		if c.Where != "" {
+			l.More = append(l.More, c.Where)
+		}
+		if n := len(short); n > 0 && c.Next != "" && short[n-1] == c.Next {
+			before := &lines[n-1]
+			before.More = before.More[:len(before.More)-1]
+		}
+		l.More = append(l.More, next(c.Next)...)
+		lines, short = append(lines, l), append(short, c.Next)
+	}
+	if len(unjudged) > 0 {
+		lines = append(lines, ui.ClaimLine{Name: "unjudged", Detail: strings.Join(unjudged, ", ") + ": since something else is wrong", Wrong: true})
+	}
+	return lines
 }
 
 // detail is never empty: a claim that nobody got to says so.

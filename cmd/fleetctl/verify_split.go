@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
@@ -26,18 +27,39 @@ func isSplitView(data []byte) bool {
 	return bytes.Contains(data[:min(len(data), 200)], []byte(auditlog.SplitFormat))
 }
 
+// judgeSplit asks the logs that the policy pins under this origin. A Rekor log
+// may have the same one as another: its key says which it is.
+func judgeSplit(s *auditlog.SplitView, p *evidence.Policy) error {
+	origin := s.Smaller.Origin
+	err := error(strict.Errorf(p.File, "pins no log with the origin %q", origin))
+	if p.Rekor != nil {
+		for _, l := range p.Rekor.Logs {
+			if !l.Signs(origin) {
+				continue
+			}
+			if err = l.VerifySplit(s); err == nil {
+				return nil
+			}
+		}
+	}
+	if p.Log != nil && slices.ContainsFunc(p.Log.Logs(), func(l auditlog.Log) bool { return l.Key.Name() == origin }) {
+		err = p.Log.VerifySplit(s)
+	}
+	return err
+}
+
 // verifySplit judges two checkpoints that are said to contradict each other.
 // Only a caller who expects one gets exit code 0: it shows none of the claims
 // that a policy demands, so it must never pass for something that does.
 func (a *app) verifySplit(file string, data []byte, p *evidence.Policy, o verifyOptions) error {
-	if p.Log == nil {
-		return usage(strict.Errorf(p.File, "pins no log").WithHint("add its policy under log_policy:"))
+	if p.Log == nil && p.Rekor == nil {
+		return usage(strict.Errorf(p.File, "pins no log").WithHint("add its policy under log_policy:, or a Rekor log under rekor:"))
 	}
 	j := &splitJSON{Format: "fleetctl split-view report v1", File: file}
 	s, err := auditlog.ParseSplitView(file, data)
 	if err == nil {
 		j.Log, j.Smaller, j.Larger = s.Smaller.Origin, s.Smaller.Size, s.Larger.Size
-		err = p.Log.VerifySplit(s)
+		err = judgeSplit(s, p)
 	}
 	if j.Proven = err == nil; !j.Proven {
 		j.Why = err.Error()

@@ -80,9 +80,8 @@ func TestADirectoryWithoutRightsIsLeftAsItIs(t *testing.T) {
 	holds(t, dir)
 }
 
-// FAT refuses chmod, as procfs does: writing must go on. (procfs then refuses
-// fsync, which must not be passed over.)
-func TestAFileSystemWithoutModesIsWrittenTo(t *testing.T) {
+// procfs takes the bytes and refuses fsync: that must not be passed over.
+func TestARefusedSyncIsAnError(t *testing.T) {
 	const path = "/proc/self/comm"
 	old, err := os.ReadFile(path)
 	if err != nil {
@@ -92,10 +91,44 @@ func TestAFileSystemWithoutModesIsWrittenTo(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	if err := f.Chmod(0o600); !errors.Is(err, os.ErrPermission) {
-		t.Skipf("chmod: %v", err)
-	}
-	if err := fill(f, old, 0o600); !errors.Is(err, syscall.EINVAL) {
+	if err := fill(f, old); !errors.Is(err, syscall.EINVAL) {
 		t.Errorf("got %v, want fsync's refusal", err)
+	}
+}
+
+// The umask is the process's: no test beside this one may write meanwhile.
+func TestTheUmaskTakesFromTheMode(t *testing.T) {
+	for _, c := range []struct {
+		umask      int
+		mode, want os.FileMode
+	}{{0, 0o644, 0o644}, {0, 0o600, 0o600}, {0o022, 0o666, 0o644}, {0o027, 0o644, 0o640}, {0o077, 0o644, 0o600}} {
+		dir := t.TempDir()
+		old := syscall.Umask(c.umask)
+		errs := []error{
+			Create(filepath.Join(dir, "c"), []byte("x"), c.mode),
+			createInPlace(filepath.Join(dir, "i"), []byte("x"), c.mode),
+			Replace(filepath.Join(dir, "r"), []byte("x"), c.mode),
+		}
+		syscall.Umask(old)
+		for _, err := range errs {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		for _, f := range []string{"c", "i", "r"} {
+			content(t, filepath.Join(dir, f), "x", c.want)
+		}
+	}
+}
+
+func TestAnErrorNamesTheFileThatWasAskedFor(t *testing.T) {
+	for _, path := range []string{"/nowhere/f", "/proc/f"} {
+		for _, write := range []func(string, []byte, os.FileMode) error{Create, Replace} {
+			err := write(path, []byte("x"), 0o600)
+			var p *os.PathError
+			if !errors.As(err, &p) || p.Path != path {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
 	}
 }

@@ -8,14 +8,15 @@
 package durable
 
 import (
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// Create writes a new file and refuses to touch one that exists.
+// Create writes a new file and refuses to touch one that exists. The mode is
+// the most that is allowed: the umask takes from it, as everywhere.
 func Create(path string, data []byte, mode fs.FileMode) error {
 	tmp, err := writeTemp(path, data, mode)
 	if err != nil {
@@ -41,9 +42,9 @@ func createInPlace(path string, data []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := fill(f, data, mode); err != nil {
+	if err := fill(f, data); err != nil {
 		os.Remove(path)
-		return fmt.Errorf("writing %s: %w", path, err)
+		return err
 	}
 	return SyncDir(filepath.Dir(path))
 }
@@ -62,28 +63,31 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 	return SyncDir(filepath.Dir(path))
 }
 
+// writeTemp fills a new file beside path. An error names path: what the file
+// would have been called on the way there helps nobody.
 func writeTemp(path string, data []byte, mode fs.FileMode) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:10])
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return "", err
+		return "", named(err, path)
 	}
-	if err := fill(f, data, mode); err != nil {
-		os.Remove(f.Name())
-		return "", fmt.Errorf("writing %s: %w", path, err)
+	if err := fill(f, data); err != nil {
+		os.Remove(name)
+		return "", named(err, path)
 	}
-	return f.Name(), nil
+	return name, nil
 }
 
-func fill(f *os.File, data []byte, mode fs.FileMode) error {
-	err := f.Chmod(mode)
-	if errors.Is(err, fs.ErrPermission) {
-		// The file is ours, so it is the file system that knows no modes: FAT on
-		// the sticks. The file was opened with no more than mode allows.
-		err = nil
+func named(err error, path string) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return &fs.PathError{Op: p.Op, Path: path, Err: p.Err}
 	}
-	if err == nil {
-		_, err = f.Write(data)
-	}
+	return err
+}
+
+func fill(f *os.File, data []byte) error {
+	_, err := f.Write(data)
 	if err == nil {
 		err = f.Sync()
 	}

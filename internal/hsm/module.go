@@ -11,6 +11,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
+// LeftOut says that this program can reach no HSM.
+const LeftOut = false
+
 // Module is a PKCS#11 library that is loaded and initialised.
 type Module struct {
 	calls

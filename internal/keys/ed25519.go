@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,21 +14,6 @@ import (
 // fixed signature), and keys with a torsion part, on whose signatures
 // verifiers of other makes disagree. RFC 8032 leaves both open. Keys are
 // therefore checked when they are pinned or admitted, and R at each signature.
-
-var (
-	identity = edwards25519.NewIdentityPoint()
-	// minusOne is L-1, so that minusOne·A + A = L·A, which is the identity
-	// for a point without torsion part and only for such.
-	minusOne = new(edwards25519.Scalar).Negate(scalarOne())
-)
-
-func scalarOne() *edwards25519.Scalar {
-	one, err := new(edwards25519.Scalar).SetCanonicalBytes(append([]byte{1}, make([]byte, 31)...))
-	if err != nil {
-		panic(err) // the constant 1 is canonical
-	}
-	return one
-}
 
 // AdmitEd25519 says whether raw may be pinned or used as a public key: 32
 // bytes, canonical, not of small order, free of torsion.
@@ -49,15 +33,15 @@ func AdmitEd25519(raw []byte) error {
 }
 
 func admitPoint(raw []byte) error {
-	p, err := canonicalPoint(raw)
-	if err != nil {
-		return err
-	}
-	if smallOrder(p) {
+	p, err := new(edwards25519.Point).SetBytes(raw)
+	switch {
+	case err != nil:
+		return errors.New("is no point of Ed25519's curve")
+	case !canonical(raw):
+		return errors.New("is not the canonical encoding of its Ed25519 point")
+	case smallOrder(raw):
 		return errors.New("is an Ed25519 key of small order: anyone can sign for it")
-	}
-	la := new(edwards25519.Point).VarTimeDoubleScalarBaseMult(minusOne, p, edwards25519.NewScalar()) // nothing is secret
-	if la.Add(la, p).Equal(identity) != 1 {
+	case !torsionFree(p):
 		return errors.New("is an Ed25519 key with a torsion part: verifiers disagree about its signatures")
 	}
 	return nil
@@ -100,26 +84,34 @@ func fromHex(s string) [32]byte {
 	return [32]byte(b)
 }
 
+// canonical says whether the bytes are the canonical encoding of their point,
+// if they are one of a point at all. An encoding isn't in two ways only: y isn't
+// below p, or x is 0 and its sign is set; x is 0 for y = 1 and y = -1 alone.
+func canonical(raw []byte) bool {
+	y := [32]byte(raw)
+	y[31] &= 0x7f
+	zero := y == smallOrderY[0] || y == smallOrderY[1]
+	return !aboveP(y[:]) && !(zero && raw[31] != y[31])
+}
+
+// smallOrder says whether a point that is encoded canonically is of small
+// order. That is so exactly if its y is in the table, for x and -x have one
+// order.
+func smallOrder(raw []byte) bool {
+	y := [32]byte(raw)
+	y[31] &= 0x7f
+	for _, small := range smallOrderY {
+		if y == small {
+			return true
+		}
+	}
+	return false
+}
+
 // admitR says whether R is canonical and not of small order, provided that it
 // is a point at all: what is no point can't verify, for crypto/ed25519 compares
 // R's bytes to those of a point that it has computed. So R needn't be decoded.
-//
-// Its order is small exactly if its y is in the table, for x and -x have one
-// order. An encoding isn't canonical in two ways only: y isn't below p, or x is
-// 0 and its sign is set; x is 0 for y = 1 and y = -1 alone, both in the table.
-func admitR(raw []byte) bool {
-	y := [32]byte(raw)
-	y[31] &= 0x7f
-	if aboveP(y[:]) {
-		return false
-	}
-	for _, small := range smallOrderY {
-		if y == small {
-			return false
-		}
-	}
-	return true
-}
+func admitR(raw []byte) bool { return canonical(raw) && !smallOrder(raw) }
 
 // aboveP says whether 32 bytes below 2^255, least first, are p = 2^255-19 or
 // more.
@@ -130,19 +122,4 @@ func aboveP(y []byte) bool {
 		}
 	}
 	return y[31] == 0x7f && y[0] >= 0xed
-}
-
-func canonicalPoint(raw []byte) (*edwards25519.Point, error) {
-	p, err := new(edwards25519.Point).SetBytes(raw)
-	if err != nil {
-		return nil, errors.New("is no point of Ed25519's curve")
-	}
-	if !bytes.Equal(p.Bytes(), raw) {
-		return nil, errors.New("is not the canonical encoding of its Ed25519 point")
-	}
-	return p, nil
-}
-
-func smallOrder(p *edwards25519.Point) bool {
-	return new(edwards25519.Point).MultByCofactor(p).Equal(identity) == 1
 }

@@ -125,7 +125,11 @@ func ParseSPKI(der []byte) (*Public, error) {
 
 // FromEd25519 admits a raw Ed25519 key of 32 bytes.
 func FromEd25519(raw []byte) (*Public, error) {
-	return admit(ed25519.PublicKey(bytes.Clone(raw)))
+	if err := AdmitEd25519(raw); err != nil {
+		return nil, err
+	}
+	spki := append(append(make([]byte, 0, len(ed25519SPKI)+len(raw)), ed25519SPKI...), raw...)
+	return &Public{alg: Ed25519, spki: spki, key: ed25519.PublicKey(spki[len(ed25519SPKI):])}, nil
 }
 
 // FromRSA admits an RSA key from its big-endian modulus and exponent.
@@ -141,10 +145,7 @@ func admit(key any) (*Public, error) {
 	p := &Public{key: key}
 	switch k := key.(type) {
 	case ed25519.PublicKey:
-		if err := AdmitEd25519(k); err != nil {
-			return nil, err
-		}
-		p.alg = Ed25519
+		return FromEd25519(k)
 	case *ecdsa.PublicKey:
 		switch k.Curve {
 		case elliptic.P256():

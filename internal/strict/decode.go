@@ -288,9 +288,9 @@ func join(path, name string) string {
 // its own, into a message.
 func shown(name string) string {
 	if CheckToken(name) == nil {
-		return clip(name)
+		return Clip(name)
 	}
-	return strconv.Quote(clip(name))
+	return strconv.Quote(Clip(name))
 }
 
 func didYouMean(name string, known map[string]bool) string {

@@ -102,7 +102,7 @@ func (p *jsonParser) value(depth int) *Node {
 	case p.pos >= len(p.data):
 		p.failf("ends in the middle of its JSON")
 	default:
-		p.failf("is not JSON at %q", clip(string(p.data[p.pos:])))
+		p.failf("is not JSON at %q", Clip(string(p.data[p.pos:])))
 	}
 	return n
 }
@@ -146,11 +146,11 @@ func (p *jsonParser) object(n *Node, depth int) {
 		}
 		f := Field{Line: p.lineNow(), Name: p.str()}
 		if p.err == nil && seen.has(n.Fields, f.Name) {
-			p.failf("has %q twice", clip(f.Name))
+			p.failf("has %q twice", Clip(f.Name))
 		}
 		p.space()
 		if p.peek() != ':' {
-			p.failf("lacks a colon after %q", clip(f.Name))
+			p.failf("lacks a colon after %q", Clip(f.Name))
 			return
 		}
 		p.pos++
@@ -220,7 +220,7 @@ func (p *jsonParser) number() string {
 	}
 	s := string(p.data[start:p.pos])
 	if !isUint(s) && !jsonNumber.MatchString(s) {
-		p.failf("has %q, which is no JSON number", clip(s))
+		p.failf("has %q, which is no JSON number", Clip(s))
 	}
 	return s
 }

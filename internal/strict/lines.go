@@ -62,7 +62,7 @@ func (l *Lines) Next() string {
 // Literal takes a line that must be exactly want.
 func (l *Lines) Literal(want string) {
 	if got := l.Next(); l.err == nil && got != want {
-		l.Failf("has %q where %q was expected", clip(got), want)
+		l.Failf("has %q where %q was expected", Clip(got), want)
 	}
 }
 
@@ -74,7 +74,7 @@ func (l *Lines) After(prefix string) string {
 	}
 	rest, ok := strings.CutPrefix(got, prefix)
 	if !ok {
-		l.Failf("has %q where a line beginning with %q was expected", clip(got), prefix)
+		l.Failf("has %q where a line beginning with %q was expected", Clip(got), prefix)
 		return ""
 	}
 	return rest
@@ -148,17 +148,4 @@ func (l *Lines) Done() error {
 		l.Failf("has more lines than the format allows")
 	}
 	return l.err
-}
-
-// clip cuts a text for a message, between characters.
-func clip(s string) string {
-	const most = 60
-	if len(s) <= most {
-		return s
-	}
-	n := most
-	for n > most-utf8.UTFMax && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
 }

@@ -24,7 +24,11 @@ func CheckToken(s string) error {
 	}
 	for i := 0; i < len(s); i++ {
 		if !isTokenByte(s[i]) {
-			return fmt.Errorf("%q has byte %q; allowed are A-Z a-z 0-9 . _ -", s, s[i])
+			odd := fmt.Sprintf("%q", s[i])
+			if s[i] >= 0x80 { // part of a character, or of none
+				odd = fmt.Sprintf("0x%02x", s[i])
+			}
+			return fmt.Errorf("%q has byte %s; allowed are A-Z a-z 0-9 . _ -", s, odd)
 		}
 	}
 	return nil
@@ -37,16 +41,16 @@ func isTokenByte(c byte) bool {
 // ParseUint reads a decimal integer: no sign, no leading zero, at most MaxInt.
 func ParseUint(s string) (uint64, error) {
 	if s == "" || len(s) > 1 && s[0] == '0' {
-		return 0, fmt.Errorf("%q is not a decimal integer without leading zero", clip(s))
+		return 0, fmt.Errorf("%q is not a decimal integer without leading zero", Clip(s))
 	}
 	for i := 0; i < len(s); i++ {
 		if s[i] < '0' || s[i] > '9' {
-			return 0, fmt.Errorf("%q is not a decimal integer", clip(s))
+			return 0, fmt.Errorf("%q is not a decimal integer", Clip(s))
 		}
 	}
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || n > MaxInt {
-		return 0, fmt.Errorf("%s is above 2^53-1", clip(s))
+		return 0, fmt.Errorf("%s is above 2^53-1", Clip(s))
 	}
 	return n, nil
 }
@@ -95,7 +99,7 @@ const TimeLayout = "2006-01-02T15:04:05Z"
 func ParseTime(s string) (time.Time, error) {
 	t, err := time.Parse(TimeLayout, s)
 	if err != nil || t.Format(TimeLayout) != s {
-		return time.Time{}, fmt.Errorf("%q is not a time like 2026-11-21T10:00:00Z (RFC 3339, UTC, whole seconds)", clip(s))
+		return time.Time{}, fmt.Errorf("%q is not a time like 2026-11-21T10:00:00Z (RFC 3339, UTC, whole seconds)", Clip(s))
 	}
 	return t, nil
 }

@@ -77,7 +77,7 @@ func TestScalarRefusals(t *testing.T) {
 		{CheckToken, "a b", `"a b" has byte ' '; allowed are A-Z a-z 0-9 . _ -`},
 		{CheckToken, "a/b", `"a/b" has byte '/'; allowed are A-Z a-z 0-9 . _ -`},
 		{CheckToken, "a\x00", `"a\x00" has byte '\x00'; allowed are A-Z a-z 0-9 . _ -`},
-		{CheckToken, "é", `"é" has byte 'Ã'; allowed are A-Z a-z 0-9 . _ -`},
+		{CheckToken, "é", `"é" has byte 0xc3; allowed are A-Z a-z 0-9 . _ -`},
 		{CheckToken, strings.Repeat("a", 129), `has 129 bytes, 128 are allowed`},
 	} {
 		if err := c.parse(c.in); err == nil {

@@ -86,7 +86,7 @@ func yamlError(file string, err error) *Error {
 	msg := err.Error()
 	m := yamlLine.FindStringSubmatch(msg)
 	if m == nil {
-		return Errorf(file, "is not YAML: %s", clip(msg))
+		return Errorf(file, "is not YAML: %s", Clip(msg))
 	}
 	line, _ := strconv.Atoi(m[1])
 	msg = msg[len(m[0]):]
@@ -100,7 +100,7 @@ func yamlError(file string, err error) *Error {
 	case line == 0:
 		line = 1
 	}
-	return At(file, line, "is not YAML: %s", clip(msg))
+	return At(file, line, "is not YAML: %s", Clip(msg))
 }
 
 type yamlReader struct {
@@ -179,7 +179,7 @@ func (r *yamlReader) object(y *yaml.Node, n *Node, depth int) error {
 			return At(file, k.Line, "has a field name that is no plain word")
 		}
 		if seen[k.Value] {
-			return At(file, k.Line, "has %q twice", clip(k.Value))
+			return At(file, k.Line, "has %q twice", Clip(k.Value))
 		}
 		seen[k.Value] = true
 		v, err := r.value(y.Content[i+1], depth+1)

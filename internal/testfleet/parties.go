@@ -1,15 +1,12 @@
 package testfleet
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"fmt"
-	"math/big"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -38,7 +35,7 @@ func SoftSigner(alg keys.Algorithm, name string) Signer {
 		if err != nil {
 			panic(err)
 		}
-		return signerOf(k.Public(), func(msg []byte) ([]byte, error) { return signP256(k, msg) })
+		return signerOf(k.Public(), func(msg []byte) ([]byte, error) { return keys.SignP256(k, msg) })
 	}
 	panic("testfleet has no soft keys of " + string(alg))
 }
@@ -53,22 +50,6 @@ func signerOf(public any, sign func([]byte) ([]byte, error)) Signer {
 		panic(err)
 	}
 	return Signer{p, sign}
-}
-
-// signP256 is deterministic (RFC 6979), with low S.
-func signP256(k *ecdsa.PrivateKey, msg []byte) ([]byte, error) {
-	der, err := k.Sign(nil, keys.Digest(keys.P256, msg), crypto.SHA256)
-	if err != nil {
-		return nil, err
-	}
-	var rs struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(der, &rs); err != nil {
-		return nil, err
-	}
-	raw := make([]byte, 64)
-	rs.R.FillBytes(raw[:32])
-	rs.S.FillBytes(raw[32:])
-	return keys.SignatureFromRaw(keys.P256, raw)
 }
 
 // SoftParties are parties whose keys are in memory and follow from the name.

@@ -69,7 +69,7 @@ func Start(version int) (*Server, error) {
 		real.dir = dir
 	}
 	if real.up[version] == nil {
-		real.up[version] = sync.OnceValues(func() (*Server, error) { return up(version) })
+		real.up[version] = sync.OnceValues(func() (*Server, error) { return up(version, real.dir) })
 	}
 	start := real.up[version]
 	real.Unlock()
@@ -80,6 +80,40 @@ func Start(version int) (*Server, error) {
 	return s, nil
 }
 
+// Witnessed is a server of version 2 for one test alone, with this key
+// (PKCS #8 in PEM), whose checkpoints the witnesses of a policy cosign. stop
+// ends it.
+func Witnessed(t testing.TB, signer []byte, policy string) (s *Server, stop func()) {
+	t.Helper()
+	if why := LeftOut(); why != "" {
+		t.Skip(why)
+	}
+	dir, err := os.MkdirTemp("", "fleetctl-rekor-test-")
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, "v2"), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "v2", "signer.pem"), signer, 0o600)
+	}
+	witnesses := filepath.Join(dir, "witnesses")
+	if err == nil {
+		err = os.WriteFile(witnesses, []byte(policy), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		if err := down(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	if s, err = up(2, dir, "--witnesses", witnesses); err != nil {
+		t.Fatalf("scripts/rekor up v2: %v", err)
+	}
+	return s, stop
+}
+
 // Down ends what [Real] has started and removes what it left.
 func Down() error {
 	real.Lock()
@@ -87,11 +121,25 @@ func Down() error {
 	if real.dir == "" {
 		return nil
 	}
-	out, err := exec.Command(script(), "down", "--purge", "--dir", real.dir).CombinedOutput()
+	return down(real.dir)
+}
+
+func down(dir string) error {
+	out, err := exec.Command(script(), "down", "--purge", "--dir", dir).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("scripts/rekor down: %w\n%s", err, out)
 	}
-	return os.RemoveAll(real.dir)
+	return os.RemoveAll(dir)
+}
+
+// Main is the TestMain of packages whose tests use real servers.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := Down(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // script is found from a test's directory, which is its package's.
@@ -112,14 +160,14 @@ func built(version int) bool {
 	return err == nil && len(found) > 0
 }
 
-func up(version int) (*Server, error) {
+func up(version int, dir string, more ...string) (*Server, error) {
 	limit := 2 * time.Minute
 	if os.Getenv("CI") == "true" {
 		limit = 25 * time.Minute // that is with building
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, script(), "up", fmt.Sprintf("v%d", version), "--dir", real.dir)
+	cmd := exec.CommandContext(ctx, script(), append([]string{"up", fmt.Sprintf("v%d", version), "--dir", dir}, more...)...)
 	var talk bytes.Buffer
 	cmd.Stderr = &talk
 	out, err := cmd.Output()

@@ -67,6 +67,7 @@ type Log struct {
 	ec     *ecdsa.PrivateKey
 	ed     ed25519.PrivateKey
 	hashes hashes
+	leaves [][]byte
 	size   int64
 }
 
@@ -101,6 +102,9 @@ func Submitter(name string) *ecdsa.PrivateKey {
 	seed := sha256.Sum256([]byte("testrekor submitter " + name))
 	return must(ecdsa.ParseRawPrivateKey(elliptic.P256(), seed[:]))
 }
+
+// SPKI is a submitter's public key.
+func SPKI(k *ecdsa.PrivateKey) []byte { return must(x509.MarshalPKIXPublicKey(k.Public())) }
 
 // SPKI is the log's public key.
 func (l *Log) SPKI() []byte {
@@ -137,6 +141,7 @@ func (l *Log) id() []byte {
 // Add puts any leaf into the tree and gives its index.
 func (l *Log) Add(leaf []byte) int64 {
 	l.hashes = append(l.hashes, must(tlog.StoredHashes(l.size, leaf, l.hashes))...)
+	l.leaves = append(l.leaves, leaf)
 	l.size++
 	return l.size - 1
 }
@@ -160,7 +165,7 @@ func (l *Log) Body(envelope []byte, submitter *ecdsa.PrivateKey) []byte {
 		Signatures []struct{ Sig []byte }
 	}
 	must(0, json.Unmarshal(envelope, &env))
-	spki := must(x509.MarshalPKIXPublicKey(submitter.Public()))
+	spki := SPKI(submitter)
 	type m = map[string]any // encoding/json sorts a map's members, as RFC 8785 does
 	if l.Version == 1 {
 		hash := func(b []byte) m {

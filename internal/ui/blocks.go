@@ -37,22 +37,49 @@ func (p Page) lineWidth() int { return p.width - 2 }
 // Fields is a block of labels with their values, folded under themselves. A
 // value of several lines has rows without a label.
 func (p Page) Fields(rows [][2]string) string {
-	col := 0
+	var labels []string
 	for _, r := range rows {
-		col = max(col, width(Clean(r[0])))
+		labels = append(labels, Clean(r[0]))
 	}
+	col := p.column(labels)
 	var b strings.Builder
-	for _, r := range rows {
-		label, value := Clean(r[0]), Clean(r[1])
-		p.hang(&b, p.paint(Where, label)+spaces(col-width(label)+3), value, Text)
+	for i, r := range rows {
+		p.hang(&b, p.lead(&b, "", p.paint(Where, labels[i]), col, 3), Clean(r[1]), Text)
 	}
 	return b.String()
 }
 
+// column is how wide a first column is. What would leave too little room for
+// the second doesn't count: it gets a line of its own, see lead.
+func (p Page) column(cells []string) int {
+	col := 0
+	for _, c := range cells {
+		if w := width(c); w <= p.lineWidth()/2 {
+			col = max(col, w)
+		}
+	}
+	return col
+}
+
+// lead begins a row: what stands before, and the first cell in its column. A
+// cell that the column doesn't hold is written alone, on the line above.
+func (p Page) lead(b *strings.Builder, before, cell string, col, gap int) string {
+	if w := width(cell); w <= col {
+		return before + cell + spaces(col-w+gap)
+	}
+	b.WriteString(before + cell + "\n")
+	return spaces(width(before) + col + gap)
+}
+
 // hang writes a cleaned text after a lead that is already styled; what doesn't
-// fit on the line goes below itself, not below the lead.
+// fit on the line goes below itself, not below the lead. An HSM's URI is left
+// whole: it is there to be copied, and in two pieces it would be none.
 func (p Page) hang(b *strings.Builder, lead, text string, s Style) {
 	indent := width(lead)
+	if strings.HasPrefix(text, "pkcs11:") && !strings.Contains(text, " ") {
+		b.WriteString(lead + p.paint(s, text) + "\n")
+		return
+	}
 	for i, line := range wrap(text, p.lineWidth()-indent) {
 		if i > 0 {
 			lead = spaces(indent)
@@ -82,18 +109,19 @@ var gradeStyles = map[string]Style{
 
 // Claims is the block of claims: how each is known, its name, what was seen.
 func (p Page) Claims(claims []ClaimLine) string {
-	grades, names := 0, 0
+	grades, names := 0, []string(nil)
 	for _, c := range claims {
 		grades = max(grades, width(Clean(c.Grade)))
-		names = max(names, width(Clean(c.Name)))
+		names = append(names, Clean(c.Name))
 	}
+	col := p.column(names)
 	gap := 3
 	if grades > 0 {
 		grades, gap = max(grades, len("not shown"))+2, 2 // the same in every report
 	}
 	var b strings.Builder
-	for _, c := range claims {
-		grade, name, detail := Clean(c.Grade), Clean(c.Name), Clean(c.Detail)
+	for i, c := range claims {
+		grade, detail := Clean(c.Grade), Clean(c.Detail)
 		gradeStyle, nameStyle := gradeStyles[grade], Text
 		if c.Wrong {
 			gradeStyle, nameStyle = Wrong, Wrong
@@ -101,8 +129,8 @@ func (p Page) Claims(claims []ClaimLine) string {
 				detail = "falls short: " + detail
 			}
 		}
-		lead := "  " + p.paint(gradeStyle, grade) + spaces(grades-width(grade)) +
-			p.paint(nameStyle, name) + spaces(names-width(name)+gap)
+		before := "  " + p.paint(gradeStyle, grade) + spaces(grades-width(grade))
+		lead := p.lead(&b, before, p.paint(nameStyle, names[i]), col, gap)
 		p.hang(&b, lead, detail, Text)
 		for _, m := range c.More {
 			p.advice(&b, width(lead), Clean(m))

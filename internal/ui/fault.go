@@ -2,6 +2,7 @@ package ui
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -9,14 +10,22 @@ import (
 
 const program = "fleetctl: "
 
+// maxFaults is how many errors of one file are of use to anybody; a file that
+// somebody else made can have a million.
+const maxFaults = 50
+
 // Fault puts an error into lines: what and where first, then, set in below
 // it, what to do next. Each of several errors has its own.
 func (p Page) Fault(err error) string {
 	if err == nil {
 		return ""
 	}
+	all := faults(err)
+	if more := len(all) - maxFaults; more > 0 {
+		all = append(all[:maxFaults], fault{text: fmt.Sprintf("and %s more", Number(int64(more)))})
+	}
 	var b strings.Builder
-	for _, f := range faults(err) {
+	for _, f := range all {
 		lead := p.paint(Wrong, strings.TrimSpace(program)) + " "
 		for _, line := range lines(f.text) {
 			p.faultLine(&b, lead, line)

@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -48,5 +49,17 @@ func TestErrorsInALogAreNotFolded(t *testing.T) {
 	}
 	if got := testOutput(t, Options{Width: 80}).Fault(long); got == "fleetctl: "+long.Error()+"\n" {
 		t.Error("not folded on a screen")
+	}
+}
+
+// A file that somebody else made may have any number of faults.
+func TestManyErrorsAreCounted(t *testing.T) {
+	var list strict.Errors
+	for n := range 12_345 {
+		list = append(list, strict.At("f", n+1, "bad"))
+	}
+	got := strings.Split(strings.TrimSpace(testOutput(t, Options{}).Fault(list)), "\n")
+	if len(got) != 51 || got[49] != "fleetctl: f:50: bad" || got[50] != "fleetctl: and 12,295 more" {
+		t.Errorf("%d lines, the last %q", len(got), got[len(got)-1])
 	}
 }

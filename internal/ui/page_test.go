@@ -186,3 +186,29 @@ func TestTableWithNothingInIt(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A name that fills the line once left its text a column of three letters.
+func TestALongNameLeavesRoomForWhatIsSaidOfIt(t *testing.T) {
+	p := testOutput(t, Options{Width: 80}).Page
+	long := strings.Repeat("long/", 18)
+	for name, got := range map[string]string{
+		"claims": p.Claims([]ClaimLine{{Name: long, Detail: "is wrong in some way"}, {Name: "short", Detail: "too"}}),
+		"fields": p.Fields([][2]string{{long, "is wrong in some way"}, {"short", "too"}}),
+	} {
+		lines := strings.Split(got, "\n")
+		if len(lines) != 4 || strings.TrimSpace(lines[0]) != long || strings.TrimSpace(lines[1]) != "is wrong in some way" ||
+			strings.Index(lines[1], "is") != strings.Index(lines[2], "too") {
+			t.Errorf("%s:\n%s", name, got)
+		}
+	}
+}
+
+func TestAURIIsLeftWhole(t *testing.T) {
+	p := testOutput(t, Options{Width: 80}).Page
+	uri := "pkcs11:token=" + strings.Repeat("x", 200)
+	for _, got := range []string{p.Fields([][2]string{{"key", uri}}), p.Line(uri)} {
+		if lines := strings.Split(got, "\n"); len(lines) != 2 || !strings.HasSuffix(lines[0], uri) {
+			t.Errorf("%q", got)
+		}
+	}
+}

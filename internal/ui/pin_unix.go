@@ -46,7 +46,7 @@ func judgePIN(f *os.File, path string) error {
 }
 
 // PINFromFD reads a PIN from a file descriptor that the caller's caller left
-// open, and closes it: fleetctl … --pin-fd 3 3<pipe. Once read it is gone.
+// open, and closes it: fleetctl … --pin fd:3 3<pipe. Once read it is gone.
 func PINFromFD(n int) ([]byte, error) {
 	name := fmt.Sprintf("file descriptor %d", n)
 	if n < 0 || n == 1 || n == 2 {

@@ -19,6 +19,7 @@ type Progress struct {
 	now     func() time.Time
 	start   time.Time
 	written time.Time
+	before  int64 // done when it began
 }
 
 // pause is the least time between two rewritings: more often only flickers.
@@ -30,6 +31,10 @@ func (o *Output) Progress(label string) *Progress {
 	return &Progress{out: o, label: Clean(label), now: time.Now, start: time.Now()}
 }
 
+// From says how many were done when it began: what an earlier run did says
+// nothing about this one's pace.
+func (p *Progress) From(done int64) { p.before = done }
+
 // Set says how many of how many are done; a total of 0 is one not known yet.
 func (p *Progress) Set(done, total int64) {
 	if !p.out.live {
@@ -40,7 +45,7 @@ func (p *Progress) Set(done, total int64) {
 		return
 	}
 	p.written = now
-	line := "  " + p.label + "   " + pace(done, total, now.Sub(p.start))
+	line := "  " + p.label + "   " + pace(done, total, p.before, now.Sub(p.start))
 	p.out.rewrite(ansi.Truncate(line, p.out.Talk.width-1, "…"))
 }
 
@@ -48,12 +53,12 @@ func (p *Progress) Set(done, total int64) {
 func (p *Progress) Stop() { p.out.clearLine() }
 
 // pace puts progress into words: how far, how fast, how much longer.
-func pace(done, total int64, since time.Duration) string {
+func pace(done, total, before int64, since time.Duration) string {
 	parts := []string{Number(done)}
 	if total > 0 {
 		parts = []string{Number(done) + " of " + Number(total), fmt.Sprintf("%d %%", int(100*float64(done)/float64(total)))}
 	}
-	rate := float64(done) / since.Seconds()
+	rate := float64(done-before) / since.Seconds()
 	if since < time.Second || rate <= 0 { // a guess from too little misleads
 		return strings.Join(parts, "   ")
 	}

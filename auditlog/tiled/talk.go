@@ -4,6 +4,7 @@ package tiled
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"slices"
 	"strings"
@@ -12,13 +13,22 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Tessera tells why it failed to publish a checkpoint only to klog, which by
-// default writes to stderr. klogged keeps the last of it for our errors
-// instead. klog is one for the whole process, and so is this: with two logs
-// open, one's error may quote the other's lines.
-var klogged tail
+// Tessera tells why it failed to publish a checkpoint only to klog, and that it
+// couldn't remove a file only to slog; both write to stderr by default. talked
+// keeps the last of it for our errors instead. They are one for the whole
+// process, and so is this: with two logs open, one's error may quote the
+// other's lines.
+var talked tail
 
-var captureKlog = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(&klogged)) })
+var captureTalk = sync.OnceFunc(func() {
+	logger := slog.New(&talked)
+	klog.SetSlogLogger(logger)
+	// SetDefault takes package log along, whose lines aren't Tessera's.
+	out, flags := log.Writer(), log.Flags()
+	slog.SetDefault(logger)
+	log.SetOutput(out)
+	log.SetFlags(flags)
+})
 
 // tail is a slog.Handler that keeps the last messages.
 type tail struct {
@@ -31,13 +41,18 @@ const maxTail = 8
 func (t *tail) Handle(_ context.Context, r slog.Record) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if slices.Contains(t.list, r.Message) { // said again at every attempt
+	said := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		said += " " + a.String()
+		return true
+	})
+	if slices.Contains(t.list, said) { // again at every attempt
 		return nil
 	}
 	if len(t.list) == maxTail {
 		t.list = t.list[1:]
 	}
-	t.list = append(t.list, r.Message)
+	t.list = append(t.list, said)
 	return nil
 }
 

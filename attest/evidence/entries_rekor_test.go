@@ -9,7 +9,6 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
-	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/testrekor"
 )

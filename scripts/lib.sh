@@ -19,7 +19,7 @@ has() {
     ca-certificates) [[ -n ${SSL_CERT_FILE:-} || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
     libc6-dev) [[ -e /usr/include/stdlib.h ]] ;;
     libnss3) compgen -G '/usr/lib/*/libsoftokn3.so' || compgen -G '/usr/lib/*/nss/libsoftokn3.so' || compgen -G '/usr/lib64/libsoftokn3.so' ;;
-    libclang1) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' ;;
+    libclang1) compgen -G '/usr/lib/*/libclang-[0-9]*.so*' || compgen -G '/usr/lib/llvm-*/lib/libclang[.-][0-9s]*' ;;
     libsqlite3-dev) [[ -e /usr/include/sqlite3.h ]] ;;
     libtpm2-pkcs11-1) compgen -G '/usr/lib/*/libtpm2_pkcs11.so.1' ;;
     libtpm2-pkcs11-tools) command -v tpm2_ptool ;;

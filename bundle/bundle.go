@@ -107,13 +107,6 @@ func (b *Bundle) Artifact() []byte {
 	return b.KeySet.Raw()
 }
 
-// Names says what the bundle is of: an epoch has one artifact, and is logged
-// once, however often it is signed again.
-func (b *Bundle) Names() (namespace string, epoch uint64, digest [32]byte) {
-	a := b.about()
-	return a.namespace, a.epoch, a.digest
-}
-
 // Raw is the file as it was read: the log's leaf. Not to be written to.
 func (b *Bundle) Raw() []byte { return b.raw }
 

@@ -128,3 +128,24 @@ func (s *KeySet) about() about {
 func (n *Notice) about() about {
 	return about{n.Mode, n.Fleet, n.Namespace, n.Epoch, n.Digest(), n.Retires()}
 }
+
+// About is what an artifact says of itself, whether it brings keys or not.
+type About struct {
+	Mode, Fleet, Namespace string
+	Epoch                  uint64
+	Digest                 [32]byte
+	Previous               []byte // digest of the artifact of the epoch before; empty where there is none
+	Voids, Retires         bool   // see Notice
+}
+
+// About is what the bundle's artifact says of itself.
+func (b *Bundle) About() About {
+	a := b.about()
+	out := About{a.mode, a.fleet, a.namespace, a.epoch, a.digest, nil, false, a.retires}
+	if b.Notice != nil {
+		out.Previous, out.Voids = bytes.Clone(b.Notice.Previous[:]), b.Notice.Voids()
+	} else {
+		out.Previous = bytes.Clone(b.KeySet.Previous)
+	}
+	return out
+}

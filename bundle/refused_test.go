@@ -7,7 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// TestRefusedByName is what issue 4 wants refused, as far as one bundle or one
+// TestRefusedByName holds what has to be refused, as far as one bundle or one
 // device can refuse it. The third party's part is in bundle/thirdparty, a
 // history's in bundle/history.
 func TestRefusedByName(t *testing.T) {

@@ -21,12 +21,15 @@ has() {
     libnss3) compgen -G '/usr/lib/*/libsoftokn3.so' || compgen -G '/usr/lib/*/nss/libsoftokn3.so' || compgen -G '/usr/lib64/libsoftokn3.so' ;;
     libclang1) compgen -G '/usr/lib/*/libclang-[0-9]*.so*' || compgen -G '/usr/lib/llvm-*/lib/libclang[.-][0-9s]*' ;;
     libsqlite3-dev) [[ -e /usr/include/sqlite3.h ]] ;;
+    libssl-dev) [[ -e /usr/include/openssl/ssl.h ]] ;;
     libtpm2-pkcs11-1) compgen -G '/usr/lib/*/libtpm2_pkcs11.so.1' ;;
     libtpm2-pkcs11-tools) command -v tpm2_ptool ;;
     libtss2-tcti-swtpm0) compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so.0' ;;
     libtss2-tcti-tabrmd0) compgen -G '/usr/lib/*/libtss2-tcti-tabrmd.so.0' ;;
     opencryptoki) command -v pkcsslotd && compgen -G '/usr/lib/*/opencryptoki/libopencryptoki.so.0' ;;
     openssh-client) command -v ssh-keygen ;;
+    protobuf-compiler) command -v protoc ;;
+    poppler-utils) command -v pdftoppm ;;
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
     procps) command -v pgrep ;;
     softhsm2) [[ -e /usr/lib/softhsm/libsofthsm2.so ]] ;;
@@ -43,7 +46,9 @@ what() {
     curl) echo "asks servers whether they are up" ;;
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;
-    libclang1 | libsqlite3-dev | make | perl | pkg-config) echo "builds kryoptic, a software token" ;;
+    libclang1 | libsqlite3-dev | make | perl) echo "kryoptic, a software token, is built with it" ;;
+    pkg-config) echo "finds libraries for what cargo builds" ;;
+    libssl-dev | protobuf-compiler) echo "Cloudflare's client is built with it" ;;
     libnss3) echo "a second PKCS#11 module for the tests" ;;
     dbus-daemon) echo "a TPM's resource manager is spoken to over it" ;;
     libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-* | swtpm | swtpm-tools | tpm2-abrmd) echo "tokens in a TPM, emulated" ;;
@@ -51,6 +56,7 @@ what() {
     procps) echo "asks whether a daemon runs" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;
     openssl) echo "a second opinion on signatures" ;;
+    poppler-utils) echo "QR frames on paper are rendered and read back" ;;
     postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;
     softhsm2) echo "HSMs in software" ;;
     time) echo "measures memory of a process" ;;

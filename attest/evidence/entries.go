@@ -30,9 +30,9 @@ const (
 	FaultRepeated     = "repeated"          // an epoch again, long after it was there first
 	FaultGap          = "gap"               // epochs don't rise by one
 	FaultPredecessor  = "predecessor"       // an artifact that doesn't name the one before
+	FaultRetired      = "retired"           // an artifact of a fleet that was retired before
 	FaultEndings      = "two-endings"       // one epoch, two close heads
 	FaultNoEvidence   = "no-evidence"       // an epoch whose evidence isn't logged in time
-	FaultRetired      = "retired"           // an epoch of a fleet after its retirement
 )
 
 // maxRemembered is how many epochs are remembered with their digests, in all
@@ -66,9 +66,8 @@ type Entry struct {
 	namespace string
 	epoch     uint64
 	digest    [32]byte // of the artifact, or the close head
-	previous  []byte
-	fleet     string
-	notice    *bundle.Notice // nil for a key set
+	about     bundle.About
+	notice    bool
 }
 
 // Read judges an entry by itself.
@@ -90,18 +89,13 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 	if err != nil {
 		return fault(FaultUnreadable, "%v", err)
 	}
-	x.namespace, x.epoch, x.digest = b.Names()
-	var mode string
-	if x.notice = b.Notice; x.notice != nil {
-		mode, x.fleet, x.previous = b.Notice.Mode, b.Notice.Fleet, b.Notice.Previous[:]
-	} else {
-		mode, x.fleet, x.previous = b.KeySet.Mode, b.KeySet.Fleet, b.KeySet.Previous
-	}
-	if e.pinned(x, mode, fault); !x.known {
+	set := b.About()
+	x.namespace, x.epoch, x.digest, x.about, x.notice = set.Namespace, set.Epoch, set.Digest, set, b.Notice != nil
+	if e.pinned(x, set.Mode, fault); !x.known {
 		return x
 	}
-	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, x.fleet) {
-		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", x.fleet, x.namespace, x.epoch)
+	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, x.about.Fleet) {
+		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", x.about.Fleet, x.namespace, x.epoch)
 	}
 	_, err = b.Verify(e.policy.Trust(x.namespace), e.Now(), time.Time{})
 	var short *bundle.Short
@@ -127,9 +121,9 @@ func (e *Entries) pinned(x *Entry, mode string, fault func(string, string, ...an
 // followed is a namespace as its entries tell it.
 type followed struct {
 	Namespace string         `strict:"namespace"`
-	Last      uint64         `strict:"last"`             // epoch; 0 before the first
-	Retired   []string       `strict:"retired,optional"` // fleets
+	Last      uint64         `strict:"last"` // epoch; 0 before the first
 	Epochs    []epochJSON    `strict:"epochs"`
+	Retired   []string       `strict:"retired,optional"` // fleets
 	byEpoch   map[uint64]int // of Epochs
 }
 
@@ -139,7 +133,7 @@ type epochJSON struct {
 	Digest [32]byte  `strict:"digest,hex"`
 	Seen   time.Time `strict:"seen"` // by us
 	Head   []byte    `strict:"head,hex,empty"`
-	Notice bool      `strict:"notice,optional"` // a retirement or a void: it has no ceremony, and so no evidence
+	Notice bool      `strict:"notice,optional"` // a retirement or a void, which no ceremony made
 }
 
 func (e *Entries) namespace(name string) *followed {
@@ -214,24 +208,23 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 		}
 		return faults
 	}
-	if slices.Contains(f.Retired, x.fleet) {
-		fault(FaultRetired, "%s, epoch %d, is of fleet %s, which was retired", f.Namespace, x.epoch, x.fleet)
-	}
-	voids := x.notice != nil && x.notice.Voids()
 	switch before := f.find(f.Last); {
-	case voids && f.Last > 0 && x.epoch == f.Last+2:
-		// The epoch that it voids was signed by some, and never logged.
 	case x.epoch <= f.Last:
 		fault(FaultRepeated, "%s, epoch %d, after epoch %d", f.Namespace, x.epoch, f.Last)
+	case f.Last > 0 && x.epoch == f.Last+2 && x.about.Voids:
+		// The epoch between was abandoned: it never had a bundle to be logged.
 	case f.Last > 0 && x.epoch != f.Last+1:
 		fault(FaultGap, "%s, epoch %d, follows epoch %d", f.Namespace, x.epoch, f.Last)
-	case before != nil && !bytes.Equal(x.previous, before.Digest[:]):
+	case before != nil && !bytes.Equal(x.about.Previous, before.Digest[:]):
 		fault(FaultPredecessor, "%s, epoch %d, does not name the artifact of epoch %d, entry %d, as the one before", f.Namespace, x.epoch, f.Last, before.Index)
 	}
-	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice != nil})
-	if x.notice != nil && x.notice.Retires() {
-		f.Retired = append(f.Retired, x.fleet)
+	switch retired := slices.Contains(f.Retired, x.about.Fleet); {
+	case retired:
+		fault(FaultRetired, "%s, epoch %d, is of the fleet %s, which was retired before", f.Namespace, x.epoch, x.about.Fleet)
+	case x.about.Retires && len(x.faults) == 0: // signed as the policy wants
+		f.Retired = append(f.Retired, x.about.Fleet)
 	}
+	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice})
 	f.Last = max(f.Last, x.epoch)
 	return faults
 }

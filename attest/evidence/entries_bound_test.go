@@ -20,7 +20,7 @@ func TestAJudgesMemoryIsBounded(t *testing.T) {
 		x := &Entry{known: true, namespace: space, epoch: epoch, digest: digest(epoch)}
 		if epoch > 1 {
 			d := digest(epoch - 1)
-			x.previous = d[:]
+			x.about.Previous = d[:]
 		}
 		return x
 	}

@@ -66,7 +66,7 @@ type claimInfo struct {
 var packageOnly = []Type{TypeEvidence}
 
 var claimInfos = []claimInfo{
-	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeStatement}, true},
+	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement}, true},
 	{ClaimPlanApproved, Proven, packageOnly, true},
 	{ClaimGenerated, Device, []Type{TypeEvidence, TypeTranscript}, true},
 	{ClaimNonexportable, Device, []Type{TypeEvidence, TypeTranscript}, true},
@@ -74,11 +74,11 @@ var claimInfos = []claimInfo{
 	{ClaimKeyAttested, Attested, packageOnly, false},
 	{ClaimFleetChecked, Attested, []Type{TypeEvidence, TypeTranscript}, true},
 	{ClaimReleaseSignoff, Proven, packageOnly, true},
-	{ClaimStatement, Proven, []Type{TypeEvidence, TypeBundle, TypeStatement}, true},
-	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle}, true},
-	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle}, true},
-	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle}, true},
-	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle}, true},
+	{ClaimStatement, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement}, true},
+	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}, true},
+	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}, true},
+	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}, true},
+	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}, true},
 	{ClaimLockdown, Attested, packageOnly, true},
 	{ClaimCloseSignoff, Proven, packageOnly, true},
 	{ClaimBound, Proven, packageOnly, true},
@@ -109,7 +109,8 @@ type Type string
 // The kinds of object.
 const (
 	TypeEvidence   Type = "evidence"
-	TypeBundle     Type = "bundle"
+	TypeBundle     Type = "bundle" // of a fleet's keys
+	TypeNotice     Type = "notice" // the bundle of a retirement or a void: no keys come with it
 	TypeStatement  Type = "statement"
 	TypeTranscript Type = "transcript"
 )

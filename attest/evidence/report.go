@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -20,6 +21,7 @@ type Report struct {
 	Namespace string
 	Epoch     uint64
 	Identity  string // hex close head of a package
+	Notice    *bundle.Notice
 
 	Policy   *Policy
 	Time     time.Time
@@ -87,6 +89,7 @@ type reportJSON struct {
 	Namespace string        `strict:"namespace,optional"`
 	Epoch     uint64        `strict:"epoch,optional"`
 	Identity  string        `strict:"identity,optional"`
+	Notice    *noticeJSON   `strict:"notice,optional"`
 	Policy    policyJSON    `strict:"policy"`
 	Time      time.Time     `strict:"time"`
 	Claims    []claimJSON   `strict:"claims"`
@@ -94,6 +97,14 @@ type reportJSON struct {
 	Demanded  int           `strict:"demanded"`
 	Shown     int           `strict:"shown"`
 	Verified  bool          `strict:"verified"`
+}
+
+// noticeJSON is what a retirement or a void says.
+type noticeJSON struct {
+	Format    string    `strict:"format"`
+	Previous  [32]byte  `strict:"previous,hex"`
+	Effective time.Time `strict:"effective,optional"`
+	Reason    string    `strict:"reason"`
 }
 
 type policyJSON struct {
@@ -135,6 +146,9 @@ func (r *Report) toJSON() *reportJSON {
 	}
 	if j.Policy.Unpinned == nil {
 		j.Policy.Unpinned = []string{}
+	}
+	if n := r.Notice; n != nil {
+		j.Notice = &noticeJSON{n.Format, n.Previous, n.Effective, n.Reason}
 	}
 	for _, c := range r.Claims {
 		cj := claimJSON{Name: c.Name, Grade: c.Grade.String(), OK: !c.Short(), Detail: c.Detail, Where: c.Where, Next: c.Next}

@@ -93,8 +93,12 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 				Next: "verify the evidence package, or narrow the question with --expect " + string(v.r.Object)}
 		}
 	}
-	if q.Expect != "" && v.r.Object != q.Expect {
+	switch {
+	case q.Expect != "" && v.r.Object != q.Expect:
 		v.problem(in.File, "", "is %s, and %s was expected", v.r.Object.Noun(), q.Expect.Noun())
+	case q.Expect == "" && v.r.Object == TypeNotice:
+		// Who asks for no type takes what comes for a fleet's keys.
+		v.problem(in.File, "--expect notice, if that is what is asked for", "is a notice, a %s: it brings no keys", v.r.Notice.Format)
 	}
 	v.r.conclude(demands)
 	return v.r, nil

@@ -13,10 +13,13 @@ import (
 )
 
 func (v *verifier) bundleFile(in Input) {
-	b, err := bundle.ParseBundle(in.File, in.Data)
+	b, err := bundle.ParseAny(in.File, in.Data)
 	if err != nil {
 		v.fault(in.File, err)
 		return
+	}
+	if b.Notice != nil {
+		v.r.Object, v.r.Notice = TypeNotice, b.Notice
 	}
 	v.bundle(in.File, b, in.Proof, in.Rekor)
 }
@@ -24,7 +27,7 @@ func (v *verifier) bundleFile(in Input) {
 // bundle grades everything a bundle, its proof and its Rekor entry show, and says whether a
 // pinned third party signed the artifact in it.
 func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) (signed bool) {
-	set := b.KeySet
+	set := b.About()
 	v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = set.Mode, set.Fleet, set.Namespace, set.Epoch
 	if !v.mode(file, set.Mode, set.Namespace) {
 		return false
@@ -49,7 +52,7 @@ func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) (s
 	return v.signers(file, set, res)
 }
 
-func (v *verifier) signers(file string, set *bundle.KeySet, res *bundle.Result) bool {
+func (v *verifier) signers(file string, set bundle.About, res *bundle.Result) bool {
 	ignored := ""
 	if n := len(res.Expired); n > 0 {
 		ignored = fmt.Sprintf("; %d outside its key's window", n)

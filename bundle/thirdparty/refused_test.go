@@ -13,7 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// TestRefusedByName is what issue 4 wants a third party to refuse, beside what
+// TestRefusedByName holds what a third party has to refuse, beside what
 // the ledger's own tests have: equivocation, a ledger restored from a backup and
 // so a gap, a request without approvals, a clock that jumps.
 func TestRefusedByName(t *testing.T) {
@@ -59,6 +59,15 @@ func TestRefusedByName(t *testing.T) {
 		next := testfleet.New(t, testfleet.Options{Name: "clock two", After: f, To: testfleet.ToRequest})
 		_, err := next.Answer(next.Request, f.Response.Statement.Time().Add(-time.Second))
 		wantError(t, err, "time never goes back")
+	})
+	t.Run("digest reuse", func(t *testing.T) {
+		// The artifact that the ledger signed as epoch 1, asked for anew: another
+		// request, since it names another release.
+		c := one.Request.Core
+		core := must(bundle.NewCore(c.KeySet, nil, nil, bundle.Head{Hash: [32]byte{1}, N: c.Release.N}))
+		l := must(one.OpenLedger())
+		defer l.Close()
+		wantError(t, thirdparty.InspectCore("request.json", core, policy(one), l), "its artifact was signed as epoch 1; a digest never recurs")
 	})
 	t.Run("request by another than the ledger's key", func(t *testing.T) {
 		other := testfleet.SoftSigner(keys.Ed25519, "somebody else")

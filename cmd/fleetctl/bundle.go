@@ -59,8 +59,9 @@ func (a *app) bundleRequestCmd() *cobra.Command {
 		`Request writes one file that holds the artifact and the evidence that a third
 party checks before it signs: plan and transcript up to the release. From epoch
 2 on it also names the predecessor and each third party's own last statement.
---qr also draws its core, what officers approve, as QR frames: the third party
-compares them with the file that came another way.`,
+--qr also draws its core, what officers approve, as QR frames, images for a
+screen and a PDF for paper: the third party compares them with the file that
+came another way.`,
 		`  fleetctl bundle request ceremony --out request.json
   fleetctl bundle request ceremony --out request.json --predecessor epoch1/bundle.json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
@@ -81,7 +82,7 @@ compares them with the file that came another way.`,
 				}
 				var rows [][2]string
 				if frames != "" {
-					n, err := drawFrames(frames, "request-core", r.Core.Raw())
+					n, err := drawFrames(frames, "request-core", r.Core.KeySet.Mode, out, r.Core.Raw())
 					if err != nil {
 						return err
 					}

@@ -64,7 +64,11 @@ func readKeySet(file string) (*bundle.KeySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b, err := bundle.ParseBundle(file, data); err == nil {
+	if formatOf(data) == bundle.BundleFormat {
+		b, err := bundle.ParseBundle(file, data)
+		if err != nil {
+			return nil, wrong(err)
+		}
 		return b.KeySet, nil
 	}
 	s, err := bundle.ParseKeySet(file, data)

@@ -2,26 +2,32 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/paper"
 	"github.com/fleetctl/fleetctl/internal/qr"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// drawFrames writes a file's QR frames into a new folder.
-func drawFrames(dir, name string, data []byte) (int, error) {
+// drawFrames writes a file's QR frames into a new folder: an image of each, for
+// a screen, and one PDF of all, for paper. file is where the same is as a file,
+// written already.
+func drawFrames(dir, name, mode, file string, data []byte) (int, error) {
 	frames, err := qr.Split(data)
 	var large *qr.TooLarge
 	if errors.As(err, &large) {
-		return 0, usage(strict.Errorf(name, "%v", err).WithHint("it has to be carried as a file"))
+		return 0, usage(strict.Errorf(name, "%v", err).WithHint("it has to be carried as a file: %s is written", file))
 	}
 	if err != nil {
 		return 0, err
@@ -38,7 +44,18 @@ func drawFrames(dir, name string, data []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return len(frames), nil
+	return len(frames), durable.Create(filepath.Join(dir, name+".pdf"), framesDoc(name, mode, sha256.Sum256(data), frames).PDF(), 0o644)
+}
+
+// framesDoc has a frame on each page, and what a person needs who holds one.
+func framesDoc(name, mode string, sum [32]byte, frames []string) *paper.Doc {
+	d := &paper.Doc{Title: "QR frames · " + name, Mark: strings.ToUpper(mode), Foot: fmt.Sprintf("%s · %s", name, paper.Short(sum[:]))}
+	for i, text := range frames {
+		d.Add(paper.Page{}, paper.Heading(fmt.Sprintf("Frame %d of %d", i+1, len(frames))),
+			paper.Para("Photograph every frame, in any order, and hand the images to fleetctl. The SHA-256 below has to be the same on every sheet."),
+			paper.Code{Label: fmt.Sprintf("%x", sum), Text: text})
+	}
+	return d
 }
 
 // readFrames puts a file together from images: files, or folders of them. An
@@ -52,7 +69,7 @@ func readFrames(paths []string) ([]byte, error) {
 		if info, err := os.Stat(root); err != nil {
 			return nil, usage(missing(err))
 		} else if info.IsDir() {
-			if files, err = filepath.Glob(filepath.Join(root, "[^.]*")); err != nil {
+			if files, err = framesIn(root); err != nil {
 				return nil, err
 			}
 		}
@@ -72,10 +89,25 @@ func readFrames(paths []string) ([]byte, error) {
 		hint := "photograph them, in any order, and give all images"
 		for _, u := range unread {
 			hint += "\n" + u.Error()
+			if of := (*strict.Error)(nil); errors.As(u, &of) && of.Hint != "" {
+				hint += ": " + of.Hint
+			}
 		}
 		return nil, wrong(strict.Errorf("", "%v", err).WithHint("%s", hint))
 	}
 	return data, nil
+}
+
+// framesIn are the files of a folder that may be images. The PDF that we draw
+// beside them is none.
+func framesIn(dir string) (files []string, err error) {
+	list, err := os.ReadDir(dir)
+	for _, e := range list {
+		if name := e.Name(); !strings.HasPrefix(name, ".") && !strings.EqualFold(filepath.Ext(name), ".pdf") {
+			files = append(files, filepath.Join(dir, name))
+		}
+	}
+	return files, err
 }
 
 func readFrame(file string) (string, error) {
@@ -90,6 +122,9 @@ func readFrame(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if bytes.HasPrefix(data, []byte("%PDF-")) {
+		return "", strict.Errorf(file, "is a PDF; its pages have to be images").WithHint("pdftoppm -r 150 -png %s page", file)
+	}
 	return qr.Read(file, data)
 }
 
@@ -99,7 +134,7 @@ func readFileOrFrames(path string) ([]byte, error) {
 	if err != nil {
 		return nil, usage(missing(err))
 	}
-	if ext := filepath.Ext(path); info.IsDir() || ext == ".png" || ext == ".jpg" || ext == ".jpeg" {
+	if info.IsDir() || slices.Contains([]string{".png", ".jpg", ".jpeg", ".pdf"}, strings.ToLower(filepath.Ext(path))) {
 		return readFrames([]string{path})
 	}
 	return readFile(path)

@@ -44,7 +44,7 @@ where the last run stopped; what was saved can be checked again at any time.`,
 		cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error { return a.history(cmd, args, &o) })
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "a verifier's policy `file`: third parties, operators, log")
-	f.StringArrayVar(&o.keys, "key", nil, "a pinned third party, `name=key`: hex, base64, or a file of it")
+	f.StringArrayVar(&o.keys, "key", nil, "a pinned third party, `name=key`: hex, base64, a file of it, or an OpenSSH .pub file")
 	f.StringArrayVar(&o.operator, "operator", nil, "a `file` or folder of what the operator published")
 	f.StringVar(&o.namespace, "namespace", "", "the one `namespace` to look at (default: all, each for itself)")
 	f.StringVar(&o.record, "record", "", "the `file` of what earlier runs saw; made by the first run")

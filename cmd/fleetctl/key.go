@@ -25,7 +25,7 @@ type signer struct {
 	close  func()
 }
 
-const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
+const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, agent:FILE.pub for the ssh-ed25519 key in ssh-agent with that public half, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
 
 // openKey opens the key that a reference names.
 func (a *app) openKey(ref string) (*signer, error) { return a.openKeyOf(ref, keys.Ed25519) }
@@ -37,6 +37,9 @@ func isToken(ref string) bool { return len(ref) >= 7 && strings.EqualFold(ref[:7
 func (a *app) openKeyOf(ref string, kind keys.Algorithm) (*signer, error) {
 	if isToken(ref) {
 		return a.openTokenKey(ref)
+	}
+	if pub, ok := strings.CutPrefix(ref, agentRef); ok {
+		return openAgentKey(pub, kind)
 	}
 	return a.openKeyFile(ref, kind)
 }

@@ -19,8 +19,8 @@ import (
 // however often it is signed again.
 func logKey(leaf []byte) string {
 	if b, err := bundle.ParseAny("", leaf); err == nil {
-		namespace, epoch, digest := b.Names()
-		return fmt.Sprintf("bundle %s %d %x", namespace, epoch, digest)
+		a := b.About()
+		return fmt.Sprintf("bundle %s %d %x", a.Namespace, a.Epoch, a.Digest)
 	}
 	return fmt.Sprintf("sha256 %x", sha256.Sum256(leaf))
 }

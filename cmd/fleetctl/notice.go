@@ -92,18 +92,24 @@ func (a *app) noticed(file string, n *bundle.Notice, officers []string, output, 
 
 func (a *app) noticeText(file string, n *bundle.Notice, officers []string, output, next string) string {
 	digest := n.Digest()
-	rows := [][2]string{{"notice", file}, {"format", n.Format}, {"namespace", n.Namespace}, {"digest", fmt.Sprintf("%x", digest)}, {"reason", n.Reason}}
-	if n.Retires() {
-		rows = append(rows, [2]string{"effective", strict.FormatTime(n.Effective)})
-	} else {
-		rows = append(rows, [2]string{"voids", fmt.Sprintf("epoch %d, artifact %x", n.Epoch-1, n.Previous)})
-	}
+	rows := append([][2]string{{"notice", file}, {"namespace", n.Namespace}, {"digest", fmt.Sprintf("%x", digest)}}, noticeFacts(n)...)
 	for _, r := range [][2]string{{"approved by", strings.Join(officers, ", ")}, {"written", output}, {"next", next}} {
 		if r[1] != "" {
 			rows = append(rows, r)
 		}
 	}
 	return a.ui.Header(fmt.Sprintf("%s · epoch %d", n.Fleet, n.Epoch), strings.ToUpper(n.Mode)) + a.ui.Words(digest[:], 4, true) + "\n" + a.ui.Fields(rows)
+}
+
+// noticeFacts are what a notice says, wherever it is shown.
+func noticeFacts(n *bundle.Notice) [][2]string {
+	rows := [][2]string{{"format", n.Format}}
+	if n.Retires() {
+		rows = append(rows, [2]string{"retires", "the fleet " + n.Fleet + ": its keys end on " + strict.FormatTime(n.Effective)})
+	} else {
+		rows = append(rows, [2]string{"voids", fmt.Sprintf("epoch %d, artifact %x", n.Epoch-1, n.Previous)})
+	}
+	return append(rows, [2]string{"reason", n.Reason})
 }
 
 func readNotice(file string, approvals []string) (*bundle.Notice, []ceremony.Signing, error) {

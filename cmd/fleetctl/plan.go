@@ -11,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -218,7 +219,8 @@ func (o planNewOptions) keys(d *ceremony.Draft) error {
 	return nil
 }
 
-// keyFlag reads name=KEY, where KEY is base64 or a file of it.
+// keyFlag reads name=KEY, where KEY is base64, a file of it, or OpenSSH's .pub
+// file of an Ed25519 key.
 func keyFlag(flag, s string) (name string, key []byte, err error) {
 	name, text, ok := strings.Cut(s, "=")
 	if !ok {
@@ -226,6 +228,18 @@ func keyFlag(flag, s string) (name string, key []byte, err error) {
 	}
 	if data, err := os.ReadFile(text); err == nil {
 		text = strings.TrimSpace(string(data))
+	}
+	if strings.HasPrefix(text, "ssh-ed25519 ") {
+		k, err := sshsig.ParsePublicKey(text)
+		if err != nil {
+			return "", nil, usagef("", "--%s %s: %v", flag, name, err)
+		}
+		raw, _ := k.Ed25519()
+		public, err := keys.FromEd25519(raw)
+		if err != nil {
+			return "", nil, usagef("", "--%s %s: %v", flag, name, err)
+		}
+		return name, public.SPKI(), nil
 	}
 	key, err = base64.StdEncoding.DecodeString(text)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -80,6 +81,8 @@ var recognised = []struct {
 	{"verifier's policy", "fleetctl policy v1", named, explainPolicy},
 	{"third party's policy", "fleetctl third-party-policy v1", named, explainPartyPolicy},
 	{"fleet key set", "fleetctl fleet-keys v1", named, explainKeySet},
+	{"retirement of a fleet", bundle.RetirementFormat, named, explainNotice},
+	{"void of an epoch", bundle.VoidFormat, named, explainNotice},
 	{"validation bundle", "fleetctl validation-bundle v1", named, explainBundle},
 	{"request to third parties", "fleetctl request v1", named, explainRequest},
 	{"request's core", "fleetctl request-core v1", named, explainCore},
@@ -153,10 +156,10 @@ func explain(file string, data []byte) (*shown, error) {
 func (a *app) showCmd() *cobra.Command {
 	return command("show FILE|DIR", "Explain any of our files, verifying nothing",
 		`Show finds out what a file is and says in words what it holds: plans, site
-files, policies, transcripts, key sets, statements, requests, responses,
-bundles, log proofs, checkpoints, requests to witnesses, split views, Rekor
-entries, ledgers, evidence packages, SSH signatures, and the folder of a
-ceremony. It verifies nothing: a forged file looks the same.`,
+files, policies, transcripts, key sets, retirements and voids, statements,
+requests, responses, bundles, log proofs, checkpoints, requests to witnesses,
+split views, Rekor entries, ledgers, evidence packages, SSH signatures, and the
+folder of a ceremony. It verifies nothing: a forged file looks the same.`,
 		"  fleetctl show evidence.tar\n  fleetctl show ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error { return a.show(args[0]) })
 }

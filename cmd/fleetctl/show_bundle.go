@@ -23,6 +23,27 @@ func explainKeySet(file string, data []byte, s *shown) error {
 	return nil
 }
 
+func explainNotice(file string, data []byte, s *shown) error {
+	n, err := bundle.ParseNotice(file, data)
+	if err != nil {
+		return err
+	}
+	s.Next = "fleetctl verify BUNDLE --policy POLICY --expect notice"
+	noticeShown(n, s)
+	s.fact("signed is", "the SHA-256 above; in words, "+words.Head(sha256Of(data))+" …")
+	return nil
+}
+
+func noticeShown(n *bundle.Notice, s *shown) {
+	s.Mode, s.title = n.Mode, fmt.Sprintf("%s · epoch %d", n.Fleet, n.Epoch)
+	s.fact("namespace", n.Namespace)
+	s.fact("created", strict.FormatTime(n.Created))
+	s.fact("previous", fmt.Sprintf("%x", n.Previous))
+	for _, f := range noticeFacts(n)[1:] { // its format is above
+		s.fact(f[0], f[1])
+	}
+}
+
 func sha256Of(data []byte) []byte {
 	h := sha256.Sum256(data)
 	return h[:]
@@ -45,12 +66,17 @@ func keySetFacts(set *bundle.KeySet, s *shown) {
 }
 
 func explainBundle(file string, data []byte, s *shown) error {
-	b, err := bundle.ParseBundle(file, data)
+	b, err := bundle.ParseAny(file, data)
 	if err != nil {
 		return err
 	}
-	s.fact("artifact", hexWords(b.KeySet.Digest()))
-	keySetFacts(b.KeySet, s)
+	s.fact("artifact", hexWords(b.About().Digest))
+	if b.Notice != nil {
+		s.Next += " --expect notice"
+		noticeShown(b.Notice, s)
+	} else {
+		keySetFacts(b.KeySet, s)
+	}
 	s.fact("as a leaf", fmt.Sprintf("%s bytes of at most %s", ui.Number(int64(len(data))), ui.Number(bundle.MaxBundle)))
 	t := s.table("statements by third parties", "key", "epoch", "says it signed at", "signature")
 	for _, x := range b.Statements {

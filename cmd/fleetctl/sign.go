@@ -21,16 +21,8 @@ const sshKeyHelp = "an OpenSSH `key` to sign with: a private key file, or agent:
 
 // openSSHKey opens a person's key.
 func (a *app) openSSHKey(ref string) (sshsig.Signer, func(), error) {
-	if pub, ok := strings.CutPrefix(ref, "agent:"); ok {
-		line, err := readFile(pub)
-		if err != nil {
-			return nil, nil, err
-		}
-		key, err := sshsig.ParsePublicKey(strings.TrimSpace(string(line)))
-		if err != nil {
-			return nil, nil, usage(strict.Errorf(pub, "%v", err))
-		}
-		agent, err := sshkey.DialAgent(os.Getenv("SSH_AUTH_SOCK"))
+	if pub, ok := strings.CutPrefix(ref, agentRef); ok {
+		agent, key, err := dialAgent(pub)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -76,6 +68,9 @@ func (a *app) approve(dir string, people *ceremony.People, want ceremony.Approva
 		return err
 	}
 	defer done()
+	if name, role, ok := people.RoleOf(s.Key()); ok && role != want.Role {
+		return usagef("", "%s is the key of %s, %s; officers approve acts", ref, name, role)
+	}
 	sig, err := s.Sign(want.Namespace(), want.Text())
 	if err != nil {
 		return err

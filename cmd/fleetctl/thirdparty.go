@@ -28,7 +28,7 @@ func (o *thirdpartyOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed")
 	c.Flags().StringVar(&o.key, "key", "", keyHelp)
 	c.Flags().StringVar(&o.afterLedger, "after-ledger", "", "the ledger `file` of the key that this one takes over from")
-	c.Flags().StringVar(&o.afterKey, "after-key", "", "the public `key` of that ledger: base64, or a file of it")
+	c.Flags().StringVar(&o.afterKey, "after-key", "", "the public `key` of that ledger: base64, a file of it, or an OpenSSH .pub file")
 }
 
 type inspectJSON struct {
@@ -201,7 +201,7 @@ func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.In
 		return err
 	}
 	if o.draw != "" {
-		if _, err := drawFrames(o.draw, "response", r.Raw()); err != nil {
+		if _, err := drawFrames(o.draw, "response", set.Mode, o.out, r.Raw()); err != nil {
 			return err
 		}
 	}

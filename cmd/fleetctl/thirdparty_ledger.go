@@ -59,7 +59,7 @@ statements as served, a line each, which fleetctl history checks.`,
 			}
 			return a.emit(out, text...)
 		})
-	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, or a file of it")
+	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, a file of it, or an OpenSSH .pub file")
 	c.Flags().StringVar(&export, "export", "", "a new `file` (.jsonl) for the statements")
 	return c
 }

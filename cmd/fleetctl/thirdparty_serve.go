@@ -54,7 +54,7 @@ looks at them with thirdparty queue and signs with thirdparty sign.`,
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "the third party's own policy `file`: its namespaces are served")
 	f.StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed")
-	f.StringVar(&o.key, "public-key", "", "the ledger's `key`: base64, or a file of it")
+	f.StringVar(&o.key, "public-key", "", "the ledger's `key`: base64, a file of it, or an OpenSSH .pub file")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `address` that answers; port 0 takes a free one")
 	f.BoolVar(&o.anywhere, "anywhere", false, "let --listen be reachable from other machines, without TLS")
 	f.StringVar(&o.submit, "submit", "", "the `address` that takes requests, over TLS with client certificates")

@@ -81,6 +81,27 @@ func (c *canvas) rect(x, y, w, h, stroke float64) {
 	c.add("%.3f %.3f %.3f %.3f re %s", x*mm, (pageHeight-y-h)*mm, w*mm, h*mm, op)
 }
 
+// squares draws the black ones of n by n. All of them are one path, a run of
+// them one rectangle: drawn one by one, a renderer that smooths edges leaves
+// seams between them.
+func (c *canvas) squares(x, y, edge float64, n int, black func(x, y int) bool) {
+	m := edge * mm / float64(n)
+	c.add("q %.5f 0 0 %.5f %.3f %.3f cm", m, -m, x*mm, (pageHeight-y)*mm)
+	for row := range n {
+		for col := 0; col < n; {
+			run := 0
+			for col+run < n && black(col+run, row) {
+				run++
+			}
+			if run > 0 {
+				c.add("%d %d %d 1 re", col, row, run)
+			}
+			col += max(run, 1)
+		}
+	}
+	c.add("f Q")
+}
+
 // output is the file.
 func (c *canvas) output() []byte {
 	w := &objects{}

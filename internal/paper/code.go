@@ -32,11 +32,12 @@ func (c *code) black(x, y int) bool {
 	return x >= 0 && y >= 0 && x < c.size && y < c.size && c.matrix.Get(x, y) == 1
 }
 
-// qrCode encodes text for bad printers and worse cameras: a quarter of it may
-// be lost. Upper case without punctuation stays in the dense mode. It is nil
-// for a text too long for any code, and the document then has its words only.
-func qrCode(text string) *code {
-	q, err := encoder.Encoder_encodeWithoutHint(text, decoder.ErrorCorrectionLevel_Q)
+// qrCode encodes text. Level Q is for bad printers and worse cameras: a quarter
+// of it may be lost; of M, for codes that are large anyway, a seventh. Upper
+// case without punctuation stays in the dense mode. It is nil for a text too
+// long for any code, and the document then has its words only.
+func qrCode(text string, level decoder.ErrorCorrectionLevel) *code {
+	q, err := encoder.Encoder_encodeWithoutHint(text, level)
 	if err != nil {
 		return nil
 	}
@@ -45,7 +46,7 @@ func qrCode(text string) *code {
 
 // qrLines draws a code in half blocks, with the quiet zone around it.
 func qrLines(text string) []string {
-	c := qrCode(text)
+	c := qrCode(text, decoder.ErrorCorrectionLevel_Q)
 	if c == nil {
 		return nil
 	}

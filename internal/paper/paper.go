@@ -49,6 +49,11 @@ type (
 		Sum   [32]byte
 		Code  string
 	}
+	// Code is a text for a camera, as large a QR code as the page is wide. In
+	// plain text it is the text itself.
+	Code struct {
+		Label, Text string
+	}
 	// Step is the head of a step.
 	Step struct {
 		Number, Of int

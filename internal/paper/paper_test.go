@@ -13,7 +13,7 @@ func sample(mark string) *Doc {
 	sum := sha256.Sum256([]byte("plan"))
 	d := &Doc{Title: "A title · 1", Mark: mark, Foot: "plan 1234"}
 	d.Add(Cover{"Large", []string{"a line"}}, Digest{"A label", sum, mark + " PLAN SHA256 00FF"},
-		Fields{{"name", "value"}}, Page{}, Page{}, Heading("Section"), Para(strings.Repeat("running text ", 60)),
+		Fields{{"name", "value"}}, Page{}, Page{}, Code{"A code", mark + ":" + strings.Repeat("CODE", 400)}, Heading("Section"), Para(strings.Repeat("running text ", 60)),
 		Table{Head: []string{"a", "b"}, Share: []int{1, 2}, Mono: 2, Rows: [][]string{{"cell", strings.Repeat("wide", 60)}}},
 		Table{Head: []string{"by", "hand"}, Share: []int{1, 1}, Tall: true, Rows: [][]string{{"", ""}}},
 		Choice{"agree"}, Lines{"Because", 3})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/makiuchi-d/gozxing/qrcode/decoder"
+
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -32,6 +34,15 @@ func (p *pdf) draw(b Block) {
 		p.table(b)
 	case Digest:
 		p.digest(b)
+	case Code:
+		p.font(regular, body)
+		p.para(left, inner, lineHeight+0.3, b.Label)
+		if c := qrCode(b.Text, decoder.ErrorCorrectionLevel_M); c != nil {
+			// The quiet zone that ISO/IEC 18004 wants is 4 modules.
+			quiet := 4 * inner / float64(c.size+8)
+			p.qr(c, left+quiet, p.y+quiet, inner-2*quiet)
+			p.y += inner
+		}
 	case Step:
 		p.step(b)
 	case Parts:
@@ -136,7 +147,7 @@ func (p *pdf) digest(b Digest) {
 	p.y += 2
 	p.font(regular, small)
 	p.para(left, inner-edge-8, 4, "QR code: "+b.Code)
-	p.qr(b.Code, pageWidth-right-edge, y, edge)
+	p.qr(qrCode(b.Code, decoder.ErrorCorrectionLevel_Q), pageWidth-right-edge, y, edge)
 	p.y = max(p.y, y+edge) + 4
 	list := words.Encode(b.Sum[:])
 	for i := 0; i < len(list); i += 4 {
@@ -152,23 +163,9 @@ func (p *pdf) digest(b Digest) {
 	p.y += 3
 }
 
-func (p *pdf) qr(text string, x, y, edge float64) {
-	c := qrCode(text)
-	if c == nil || p.dry {
-		return
-	}
-	m := edge / float64(c.size)
-	for row := range c.size {
-		for col := 0; col < c.size; {
-			n := 0
-			for col+n < c.size && c.black(col+n, row) {
-				n++
-			}
-			if n > 0 { // a run as one: no seams between modules
-				p.c.rect(x+float64(col)*m, y+float64(row)*m, float64(n)*m, m, 0)
-			}
-			col += max(n, 1)
-		}
+func (p *pdf) qr(c *code, x, y, edge float64) {
+	if c != nil && !p.dry {
+		p.c.squares(x, y, edge, c.size, c.black)
 	}
 }
 

@@ -71,6 +71,10 @@ func (t *text) block(b Block) {
 		t.table(b)
 	case Digest:
 		t.digest(b)
+	case Code:
+		t.line("")
+		t.hang("  ", b.Label)
+		t.hang("    ", b.Text)
 	case Step:
 		t.line("")
 		t.line(strings.Repeat("-", columns))

@@ -258,3 +258,29 @@ func FuzzImage(f *testing.F) {
 		Read("f", data)
 	})
 }
+
+func TestATurnedImageHasTheSamePixels(t *testing.T) {
+	src := image.NewGray(image.Rect(3, 4, 10, 9)) // 7 × 5, not from 0
+	for i := range src.Pix {
+		src.Pix[i] = uint8(i)
+	}
+	for quarters, size := range []image.Point{{7, 5}, {5, 7}, {7, 5}, {5, 7}} {
+		img := &turned{src, quarters}
+		if img.Bounds() != (image.Rectangle{Max: size}) {
+			t.Errorf("%d: %v", quarters, img.Bounds())
+		}
+		seen := map[color.Color]bool{}
+		for y := range size.Y {
+			for x := range size.X {
+				seen[img.At(x, y)] = true
+			}
+		}
+		if len(seen) != 35 {
+			t.Errorf("%d: %d of 35 pixels", quarters, len(seen))
+		}
+	}
+	// The first of the upper row comes to the upper right by a quarter.
+	if (&turned{src, 1}).At(4, 0) != src.At(3, 4) || (&turned{src, 2}).At(6, 4) != src.At(3, 4) || (&turned{src, 3}).At(0, 6) != src.At(3, 4) {
+		t.Error("it isn't turned clockwise")
+	}
+}

@@ -151,6 +151,15 @@ func (k *Key) admit(point []byte) (err error) {
 // Type is the key's OpenSSH type.
 func (k *Key) Type() string { return k.typ }
 
+// Ed25519 is the raw key of type ssh-ed25519, whose signatures are Ed25519's
+// over the message itself. A FIDO2 key's are over more than that.
+func (k *Key) Ed25519() ([]byte, bool) {
+	if k.kind.curve != nil || k.kind.device {
+		return nil, false
+	}
+	return bytes.Clone(k.ed), true
+}
+
 // Blob is the key's wire encoding.
 func (k *Key) Blob() []byte { return bytes.Clone(k.blob) }
 

@@ -160,6 +160,7 @@ func TestTheRecordIsKeptAcrossRuns(t *testing.T) {
 }
 
 // TestAMillionEpochs measures; it makes them first, and that isn't measured.
+// What others do to a machine's clock time they don't do to processor time.
 func TestAMillionEpochs(t *testing.T) {
 	n := 20_000
 	if os.Getenv("FLEETCTL_FULL") != "" {
@@ -172,13 +173,14 @@ func TestAMillionEpochs(t *testing.T) {
 
 	m, sig := []byte("a message of the length of a statement's, more or less, with its namespace and digest ........"), []byte(nil)
 	sig = ed25519.Sign(key, m)
-	began := time.Now()
-	for range 2000 {
+	const alone = 20_000
+	began, busy := time.Now(), processorTime()
+	for range alone {
 		if !ed25519.Verify(pub[:], m, sig) {
 			t.Fatal("no")
 		}
 	}
-	alone := 2000 / time.Since(began).Seconds()
+	t.Logf("ed25519.Verify alone, on one core: %s", pace(alone, time.Since(began), processorTime()-busy))
 
 	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	debug.FreeOSMemory()
@@ -188,9 +190,9 @@ func TestAMillionEpochs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		began = time.Now()
+		began, busy := time.Now(), processorTime()
 		r := run(t, rec, []string{path}, nil)
-		took := time.Since(began)
+		took, used := time.Since(began), processorTime()-busy
 		if !r.Good() || r.Statements != int64(n) || r.Namespaces[0].Epochs != int64(n) {
 			t.Fatalf("%+v", r.Problems)
 		}
@@ -200,8 +202,8 @@ func TestAMillionEpochs(t *testing.T) {
 		}
 		rec.Close()
 		peak := peakMemory()
-		t.Logf("%d epochs %s: %v, %.0f a second, on one core ed25519.Verify makes %.0f; record %v; peak %d MiB",
-			n, pass, took.Round(time.Millisecond), float64(n)/took.Seconds(), alone, time.Since(began).Round(time.Millisecond), peak>>20)
+		t.Logf("%d epochs %s: %v, %s; record %v; peak %d MiB",
+			n, pass, took.Round(time.Millisecond), pace(n, took, used), time.Since(began).Round(time.Millisecond), peak>>20)
 		if peak > 256<<20 {
 			t.Errorf("took %d MiB, 256 are allowed", peak>>20)
 		}
@@ -255,6 +257,29 @@ func peakMemory() int64 {
 		fmt.Sscan(rest, &kib)
 	}
 	return kib << 10
+}
+
+// processorTime is what this process has had so far, on all cores (proc(5));
+// 0 where that isn't known.
+func processorTime() time.Duration {
+	data, _ := os.ReadFile("/proc/self/stat")
+	_, rest, _ := strings.Cut(string(data), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	var user, system int64
+	fmt.Sscan(f[11], &user)
+	fmt.Sscan(f[12], &system)
+	return time.Duration(user+system) * 10 * time.Millisecond // ticks, a hundred a second
+}
+
+func pace(n int, took, used time.Duration) string {
+	text := fmt.Sprintf("%.0f a second", float64(n)/took.Seconds())
+	if used > 0 {
+		text += fmt.Sprintf(", %.0f a second of processor time", float64(n)/used.Seconds())
+	}
+	return text
 }
 
 // resetPeak starts the count anew; where it can't, what came before counts too.

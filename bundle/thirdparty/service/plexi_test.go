@@ -11,37 +11,22 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
-// plexi finds Cloudflare's own client, version 0.1.2. With FLEETCTL_FULL it is
-// built where it is missing, which takes Rust, protoc and crates.io.
+// plexi finds Cloudflare's own client, version 0.1.2.
 func plexi(t *testing.T) string {
 	t.Helper()
-	if path := os.Getenv("FLEETCTL_PLEXI"); path != "" {
-		return path
-	}
-	if path, err := exec.LookPath("plexi"); err == nil {
-		return path
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skip(err)
-	}
-	root := filepath.Join(cache, "fleetctl", "plexi-0.1.2")
-	path := filepath.Join(root, "bin", "plexi")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	const how = "cargo install plexi --version 0.1.2 --locked; FLEETCTL_PLEXI names it, FLEETCTL_FULL=1 builds it"
-	if os.Getenv("FLEETCTL_FULL") == "" {
-		t.Skip("Cloudflare's client is not here: " + how)
-	}
-	for _, tool := range []string{"cargo", "protoc"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("Cloudflare's client can't be built, %v: %s", err, how)
+	path := os.Getenv("FLEETCTL_PLEXI")
+	if path == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Skip(err)
+		}
+		path = filepath.Join(cache, "fleetctl", "plexi-0.1.2", "bin", "plexi")
+		if _, err := os.Stat(path); err != nil {
+			t.Skip("Cloudflare's client is not here: scripts/plexi builds it, FLEETCTL_PLEXI names another")
 		}
 	}
-	// --locked: with newer dependencies than its own, 0.1.2 doesn't build.
-	if out, err := exec.Command("cargo", "install", "plexi", "--version", "0.1.2", "--locked", "--root", root).CombinedOutput(); err != nil {
-		t.Skipf("Cloudflare's client can't be built (crates.io?): %v\n%s", err, out)
+	if out, err := exec.Command(path, "--version").Output(); err != nil || string(out) != "plexi 0.1.2\n" {
+		t.Fatalf("%s --version: %q, %v", path, out, err)
 	}
 	return path
 }

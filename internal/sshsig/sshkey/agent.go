@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -72,6 +73,40 @@ func (a *Agent) Keys() ([]*sshsig.Key, error) {
 
 // Signer is the agent's key that is the one given.
 func (a *Agent) Signer(key *sshsig.Key) (sshsig.Signer, error) {
+	k, err := a.find(key)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Raw signs messages themselves, as they are, with the agent's key that is the
+// one given. SSH's own signatures by a key of type ssh-ed25519 are plain Ed25519
+// (RFC 8709, section 6); those of every other type are refused.
+func (a *Agent) Raw(key *sshsig.Key) (func(message []byte) ([]byte, error), error) {
+	k, err := a.find(key)
+	if err != nil {
+		return nil, err
+	}
+	pub, ok := key.Ed25519()
+	if !ok {
+		return nil, strict.Errorf("", "the key %s is of type %s; only ssh-ed25519 signs what an auditor signs", key.Fingerprint(), key.Type()).
+			WithHint("ssh-keygen -t ed25519 makes one")
+	}
+	return func(message []byte) ([]byte, error) {
+		sig, err := k.sign(message)
+		if err != nil {
+			return nil, err
+		}
+		// Found out at once, not at the audit.
+		if sig.Format != ssh.KeyAlgoED25519 || len(sig.Rest) > 0 || keys.VerifyEd25519(pub, message, sig.Blob) != nil {
+			return nil, strict.Errorf("", "what ssh-agent gave for %s is no Ed25519 signature of that key over the message", key.Fingerprint())
+		}
+		return sig.Blob, nil
+	}, nil
+}
+
+func (a *Agent) find(key *sshsig.Key) (*agentKey, error) {
 	if key == nil {
 		return nil, errors.New("no key was named to look for in ssh-agent")
 	}
@@ -97,11 +132,19 @@ func (k *agentKey) Key() *sshsig.Key { return k.key }
 
 func (k *agentKey) Sign(namespace string, message []byte) (*sshsig.Signature, error) {
 	return sshsig.SignWith(k.key, namespace, message, func(signed []byte) ([]byte, error) {
-		sig, err := k.client.Sign(&agent.Key{Format: k.key.Type(), Blob: k.key.Blob()}, signed)
+		sig, err := k.sign(signed)
 		if err != nil {
-			return nil, strict.Errorf("", "ssh-agent did not sign with %s: %v", k.key.Fingerprint(), err).
-				WithHint("a FIDO2 key must be plugged in and touched while it blinks; a key may need a yes on the agent's own screen")
+			return nil, err
 		}
 		return ssh.Marshal(sig), nil
 	})
+}
+
+func (k *agentKey) sign(message []byte) (*ssh.Signature, error) {
+	sig, err := k.client.Sign(&agent.Key{Format: k.key.Type(), Blob: k.key.Blob()}, message)
+	if err != nil {
+		return nil, strict.Errorf("", "ssh-agent did not sign with %s: %v", k.key.Fingerprint(), err).
+			WithHint("a FIDO2 key must be plugged in and touched while it blinks; a key may need a yes on the agent's own screen")
+	}
+	return sig, nil
 }

@@ -3,6 +3,7 @@
 package sshkey_test
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
@@ -14,9 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ed25519"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sktest"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -141,6 +144,95 @@ func TestOpenSSHsAgentSigns(t *testing.T) {
 	var e *strict.Error
 	if s != nil || !errors.As(err, &e) || e.Hint == "" {
 		t.Errorf("%v, %v", s, err)
+	}
+}
+
+// What a third party signs is no SSHSIG: the agent signs the statement's bytes.
+func TestOpenSSHsAgentSignsBytesAsTheyAre(t *testing.T) {
+	socket := startAgent(t)
+	a, err := sshkey.DialAgent(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	for name, args := range types {
+		private := keygen(t, "", args...)
+		key := pubOf(t, private)
+		if sign, err := a.Raw(key); err == nil || sign != nil {
+			t.Errorf("%s: is there before it was added", name)
+		}
+		add(t, socket, "-q", private)
+		sign, err := a.Raw(key)
+		pub, plain := key.Ed25519()
+		if plain != (key.Type() == "ssh-ed25519") {
+			t.Fatal(key.Type())
+		}
+		if !plain {
+			if sign != nil || err == nil || !strings.Contains(err.Error(), "only ssh-ed25519 signs what an auditor signs") {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, msg := range [][]byte{nil, {8, 1, 18, 2}, []byte("SSHSIG"), make([]byte, 5000)} {
+			sig, err := sign(msg)
+			if err != nil || !ed25519.Verify(pub, msg, sig) {
+				t.Errorf("%d bytes: %x, %v", len(msg), sig, err)
+			}
+		}
+		add(t, socket, "-q", "-D")
+		if sig, err := sign(message); sig != nil || err == nil || !strings.Contains(err.Error(), "ssh-agent did not sign") {
+			t.Errorf("removed: %v", err)
+		}
+	}
+	// A FIDO2 key signs its counter and flags too, whatever is asked of it.
+	d := device(t)
+	if sign, err := serve(t, &fakeAgent{keys: [][]byte{d.Blob()}, sign: d.SignBytes}).Raw(d.Key()); sign != nil || err == nil {
+		t.Errorf("a device: %v", err)
+	}
+	if sign, err := a.Raw(nil); sign != nil || err == nil {
+		t.Error("no key signs")
+	}
+}
+
+func TestAnAgentThatLiesAboutBytesIsFoundOut(t *testing.T) {
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, other, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := ssh.Marshal(struct{ Type, Key string }{"ssh-ed25519", string(pub)})
+	named, err := sshsig.ParseBlob(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func(format string, blob []byte, more ...byte) ([]byte, error) {
+		return append(ssh.Marshal(ssh.Signature{Format: format, Blob: blob}), more...), nil
+	}
+	for name, c := range map[string]struct {
+		sign func([]byte) ([]byte, error)
+		ok   bool
+	}{
+		"honest":          {func(b []byte) ([]byte, error) { return answer("ssh-ed25519", ed25519.Sign(key, b)) }, true},
+		"another key":     {func(b []byte) ([]byte, error) { return answer("ssh-ed25519", ed25519.Sign(other, b)) }, false},
+		"another text":    {func(b []byte) ([]byte, error) { return answer("ssh-ed25519", ed25519.Sign(key, append(b, 0))) }, false},
+		"another type":    {func(b []byte) ([]byte, error) { return answer("ssh-rsa", ed25519.Sign(key, b)) }, false},
+		"bytes behind it": {func(b []byte) ([]byte, error) { return answer("ssh-ed25519", ed25519.Sign(key, b), 0) }, false},
+		"no signature":    {func([]byte) ([]byte, error) { return answer("ssh-ed25519", nil) }, false},
+		"a refusal":       {func([]byte) ([]byte, error) { return nil, errors.New("no") }, false},
+	} {
+		sign, err := serve(t, &fakeAgent{keys: [][]byte{blob}, sign: c.sign}).Raw(named)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sig, err := sign(message); (err == nil) != c.ok || (sig != nil) != c.ok {
+			t.Errorf("%s: %x, %v", name, sig, err)
+		}
 	}
 }
 

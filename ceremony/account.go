@@ -72,6 +72,7 @@ type Key struct {
 	Outcome    *Outcome
 	Attributes *Attributes
 	Attempts   []Attempt
+	Relaxed    *Relaxed
 	Possession *Possession
 	Found      *Found
 }

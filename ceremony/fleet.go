@@ -44,7 +44,7 @@ func (a *Account) row(h PlanHSM, firmware string) []string {
 		}
 		found++
 		ok[3] = ok[3] && k.Attributes != nil && judgeAttributes(a.Plan.Role(k.Role), k.Intent.ID, k.Attributes) == nil
-		ok[4] = ok[4] && judgeAttempts(k.Attempts) == nil
+		ok[4] = ok[4] && a.judgeRefusals(k) == nil
 		ok[5] = ok[5] && k.Possession != nil
 		ok[6] = ok[6] && k.Found != nil
 	}

@@ -213,10 +213,22 @@ type Attribute struct {
 	Code  string `strict:"code,optional"`
 }
 
-// NegativeTest is every try to take the key out.
+// NegativeTest is every try to take the key out. Where one to make it weaker
+// succeeded and the plan tolerates that, it is over only when the others were
+// made again and the key is back as it was.
 type NegativeTest struct {
 	Intent   int       `strict:"intent"`
 	Attempts []Attempt `strict:"attempts"`
+	Relaxed  *Relaxed  `strict:"relaxed,optional"`
+}
+
+// Relaxed is what was seen of a key as long as it was weaker than planned.
+type Relaxed struct {
+	Names    []string    `strict:"names,token"` // the attempts that succeeded
+	While    []Attribute `strict:"while"`       // of the private half
+	Attempts []Attempt   `strict:"attempts"`    // made again
+	Restored []Attempt   `strict:"restored"`    // setting back what each of names had set
+	After    []Attribute `strict:"after"`       // of the private half
 }
 
 // Attempt is one of them.

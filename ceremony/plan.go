@@ -63,6 +63,8 @@ type PlanHSM struct {
 	Name   string `strict:"name,token"`
 	Site   string `strict:"site,token"`
 	Serial string `strict:"serial,optional,empty"` // demanded by check, which has the better words
+	// Tolerates names attempts that may succeed on this HSM's keys: see [Tolerable].
+	Tolerates []string `strict:"tolerates,token,optional"`
 }
 
 // Role is one kind of key that each HSM gets.

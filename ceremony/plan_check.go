@@ -100,6 +100,9 @@ func (c *planChecker) hsms() {
 		} else {
 			serials[h.Serial] = at
 		}
+		if err := CheckTolerates(h.Tolerates); err != nil {
+			c.failf(at, "", "hsm %q %v", h.Name, err)
+		}
 		if first, ok := names[h.Name]; ok && h.Name != "" {
 			c.failf(at, "", "hsm %q is already at line %d", h.Name, first)
 		} else {

@@ -48,7 +48,7 @@ func (p *Plan) Rehearsal() *Draft {
 		Epoch: 1, Majority: p.Majority, Threshold: p.Threshold, People: p.People, Needed: p.Needed, Lockdown: p.Lockdown,
 	}
 	for _, h := range p.HSMs {
-		d.HSMs = append(d.HSMs, PlanHSM{Name: h.Name, Site: h.Site})
+		d.HSMs = append(d.HSMs, PlanHSM{Name: h.Name, Site: h.Site, Tolerates: h.Tolerates})
 	}
 	for _, r := range p.Roles {
 		role := DraftRole{Name: r.Name, Algorithm: r.Algorithm}
@@ -75,6 +75,7 @@ var planTemplate = template.Must(template.New("plan").Funcs(template.FuncMap{
 		}
 		return fmt.Sprintf("%x", d)
 	},
+	"join": func(list []string) string { return strings.Join(list, ", ") },
 	"indent": func(s string) string {
 		return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
 	},

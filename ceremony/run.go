@@ -25,6 +25,9 @@ type Token interface {
 	Generate(token.KeySpec) (token.Generated, error)
 	Attributes(id []byte) (private, public []token.Reading, err error)
 	Attack(id []byte) ([]token.Attempt, error)
+	// AttackRelaxed attacks once more a key that Attack could make weaker, by the
+	// attempts named, and sets that back.
+	AttackRelaxed(id []byte, names []string) (token.Relaxed, error)
 	Sign(algorithm string, id, message []byte) ([]byte, error)
 	Destroy(id []byte) error
 	// DestroyUnnamed destroys the halves of keys that have no CKA_ID and says

@@ -146,7 +146,7 @@ func scriptUnlock(p *Plan, s Step) Script {
 }
 
 func scriptGenerate(p *Plan, s Step) Script {
-	return Script{
+	t := Script{
 		Title: fmt.Sprintf("Generate the %s key in %s", s.Role, s.HSM), Minutes: 3,
 		Do: []Part{
 			{Administrator, fmt.Sprintf("Watches: %s key made inside, attributes read back, attempts to take it out refused, possession proven, found again.", p.Role(s.Role).Algorithm)},
@@ -157,6 +157,10 @@ func scriptGenerate(p *Plan, s Step) Script {
 		Confirm: []Part{{Auditor, "The words heard are those on my own screen."}},
 		Blanks:  []string{"First and last word of the key", "Tries"},
 	}
+	if list := p.HSM(s.HSM).Tolerates; len(list) > 0 {
+		t.Say = append([]Part{{Administrator, fmt.Sprintf("In %s the plan tolerates %s. If so, the other attempts are made again, none may succeed, and the key is set back.", s.HSM, strings.Join(list, ", "))}}, t.Say...)
+	}
+	return t
 }
 
 func scriptFleetCheck(p *Plan, _ Step) Script {

@@ -19,10 +19,13 @@ has() {
     ca-certificates) [[ -n ${SSL_CERT_FILE:-} || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
     libc6-dev) [[ -e /usr/include/stdlib.h ]] ;;
     libnss3) compgen -G '/usr/lib/*/libsoftokn3.so' || compgen -G '/usr/lib/*/nss/libsoftokn3.so' || compgen -G '/usr/lib64/libsoftokn3.so' ;;
+    libclang1) compgen -G '/usr/lib/*/libclang-[0-9]*.so*' || compgen -G '/usr/lib/llvm-*/lib/libclang[.-][0-9s]*' ;;
+    libsqlite3-dev) [[ -e /usr/include/sqlite3.h ]] ;;
     libssl-dev) [[ -e /usr/include/openssl/ssl.h ]] ;;
     libtpm2-pkcs11-1) compgen -G '/usr/lib/*/libtpm2_pkcs11.so.1' ;;
     libtpm2-pkcs11-tools) command -v tpm2_ptool ;;
     libtss2-tcti-swtpm0) compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so.0' ;;
+    libtss2-tcti-tabrmd0) compgen -G '/usr/lib/*/libtss2-tcti-tabrmd.so.0' ;;
     opencryptoki) command -v pkcsslotd && compgen -G '/usr/lib/*/opencryptoki/libopencryptoki.so.0' ;;
     openssh-client) command -v ssh-keygen ;;
     protobuf-compiler) command -v protoc ;;
@@ -43,9 +46,12 @@ what() {
     curl) echo "asks servers whether they are up" ;;
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;
-    libssl-dev | pkg-config | protobuf-compiler) echo "Cloudflare's client is built with it" ;;
+    libclang1 | libsqlite3-dev | make | perl) echo "kryoptic, a software token, is built with it" ;;
+    pkg-config) echo "finds libraries for what cargo builds" ;;
+    libssl-dev | protobuf-compiler) echo "Cloudflare's client is built with it" ;;
     libnss3) echo "a second PKCS#11 module for the tests" ;;
-    libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-swtpm0 | swtpm | swtpm-tools) echo "tokens in a TPM, emulated" ;;
+    dbus-daemon) echo "a TPM's resource manager is spoken to over it" ;;
+    libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-* | swtpm | swtpm-tools | tpm2-abrmd) echo "tokens in a TPM, emulated" ;;
     opencryptoki) echo "a PKCS#11 module that locks a PIN" ;;
     procps) echo "asks whether a daemon runs" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;

@@ -29,6 +29,9 @@ type Policy struct {
 	Demands    []Demand // in the order of reports
 	Log        *auditlog.Policy
 	Rekor      *RekorPins // nil where no Rekor log is pinned
+	// Tolerates names attempts on a key that may have succeeded, if the plan
+	// tolerates them too: see ceremony.Tolerable.
+	Tolerates []string
 
 	threshold int
 	people    []pinnedPerson
@@ -58,6 +61,7 @@ type policyFile struct {
 	LogPolicy    string           `strict:"log_policy,optional"`
 	LogConfirmed string           `strict:"log_confirmed,optional"`
 	Rekor        *pinnedRekor     `strict:"rekor,optional"`
+	Tolerates    []string         `strict:"tolerates,token,optional"`
 	Claims       *strict.Node     `strict:"claims"`
 }
 
@@ -148,7 +152,7 @@ func (p *Policy) everyone() (*ceremony.People, error) {
 
 // CheckPlan demands that everyone and everything a plan trusts is pinned: its
 // people in their parts, no smaller number of officers, its third parties, its
-// countersigner.
+// countersigner; and that what it tolerates is taken.
 func (p *Policy) CheckPlan(plan *ceremony.Plan) error {
 	var faults strict.Errors
 	fail := func(format string, args ...any) { faults.Add(strict.Errorf(p.File, format, args...)) }
@@ -175,6 +179,9 @@ func (p *Policy) CheckPlan(plan *ceremony.Plan) error {
 		return bytes.Equal(plan.Countersigner.Key, y.Key.SPKI()) && plan.Countersigner.Form == y.Form
 	}) {
 		fail("does not pin the countersigner %q of the plan with that key and form", plan.Countersigner.Name)
+	}
+	if list := ceremony.Beyond(plan.Tolerates(), p.Tolerates); len(list) > 0 {
+		fail("does not take what the plan tolerates: %s", ceremony.TellTolerated(list))
 	}
 	return faults.Err()
 }

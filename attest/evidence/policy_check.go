@@ -47,7 +47,10 @@ func (c *policyChecker) check() {
 	if f.Mode != "" && f.Mode != ceremony.Production && f.Mode != ceremony.Rehearsal {
 		c.failf(c.line("mode"), "mode is %q; it is production or rehearsal", f.Mode)
 	}
-	c.p.Mode, c.p.Namespaces = f.Mode, f.Namespaces
+	c.p.Mode, c.p.Namespaces, c.p.Tolerates = f.Mode, f.Namespaces, f.Tolerates
+	if err := ceremony.CheckTolerates(f.Tolerates); err != nil {
+		c.failf(c.line("tolerates"), "%v", err)
+	}
 	for _, ns := range f.Namespaces {
 		if (f.Mode == ceremony.Rehearsal) != strings.HasPrefix(ns, ceremony.RehearsalPrefix) {
 			c.failf(c.line("namespaces"), "namespace %q: that of a rehearsal, and no other, begins with %q", ns, ceremony.RehearsalPrefix)

@@ -16,6 +16,8 @@ var policySource string
 var policyTemplate = template.Must(template.New("policy").Funcs(template.FuncMap{
 	"base64": func(b []byte) string { return base64.StdEncoding.EncodeToString(b) },
 	"raw":    func(k [32]byte) string { return base64.StdEncoding.EncodeToString(k[:]) },
+	"join":   func(list []string) string { return strings.Join(list, ", ") },
+	"told":   ceremony.TellTolerated,
 	"indent": func(s string) string {
 		return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
 	},
@@ -24,6 +26,7 @@ var policyTemplate = template.Must(template.New("policy").Funcs(template.FuncMap
 type policyDraft struct {
 	Plan      *ceremony.Plan
 	Confirmed string
+	Tolerates []string
 	Demands   []Demand
 }
 
@@ -37,9 +40,11 @@ type policyDraft struct {
 // A rehearsal's policy demands what this version can show with the files of the
 // ceremony's folder and no witnesses. A production
 // policy demands everything, so that nothing passes for proven that isn't.
-// Neither demands a lock-down where the plan has none.
-func NewPolicy(p *ceremony.Plan, confirmed string) ([]byte, error) {
-	d := &policyDraft{Plan: p, Confirmed: confirmed}
+// Neither demands a lock-down where the plan has none. What the plan tolerates of
+// its HSMs is taken only where tolerates says so too: that is the verifier's
+// decision, and the plan's author has an interest in it.
+func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string) ([]byte, error) {
+	d := &policyDraft{Plan: p, Confirmed: confirmed, Tolerates: tolerates}
 	for _, c := range claimInfos {
 		switch {
 		case c.name == ClaimRekor:

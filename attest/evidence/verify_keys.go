@@ -24,18 +24,12 @@ func (v *verifier) keyClaims(a *ceremony.Account, signed bool) {
 	where := fmt.Sprintf("%s, records %d to %d", ceremony.TranscriptFile, first, last)
 	n := len(a.Keys)
 	v.show(ClaimGenerated, Device, where, "%s generated inside by their own word (LOCAL)", keyCount(n))
-	refused, notShown := 0, map[string]bool{}
-	for _, k := range a.Keys {
-		refused += k.Refused()
-		for _, name := range k.NotShown(a.Plan.Role(k.Role)) {
-			notShown[name] = true
-		}
+	untaken := ceremony.Beyond(a.Tolerated(), v.policy.Tolerates)
+	if len(untaken) == 0 {
+		v.show(ClaimNonexportable, Device, where, "%s", v.refusals(a))
+	} else {
+		v.intolerable(ClaimNonexportable, where, untaken)
 	}
-	detail := fmt.Sprintf("read back as planned; %d attempts refused", refused)
-	if len(notShown) > 0 {
-		detail += "; not shown: " + strings.Join(slices.Sorted(maps.Keys(notShown)), ", ")
-	}
-	v.show(ClaimNonexportable, Device, where, "%s", detail)
 	if signed {
 		v.show(ClaimPossession, Proven, where, "%d of %d keys answered their nonce", n, n)
 	} else {
@@ -45,8 +39,39 @@ func (v *verifier) keyClaims(a *ceremony.Account, signed bool) {
 	if signed && v.r.Claim(ClaimReleaseSignoff).Grade == Proven {
 		grade, who = Attested, "signed off with the release"
 	}
+	if len(untaken) > 0 {
+		// Its matrix has such a key pass.
+		v.intolerable(ClaimFleetChecked, recordOf(a.FleetCheckN), untaken)
+		return
+	}
 	v.show(ClaimFleetChecked, grade, recordOf(a.FleetCheckN), "%d HSMs, %d checks each, majority %d; %s",
 		len(a.FleetCheck.Rows), len(a.FleetCheck.Checks), a.FleetCheck.Majority, who)
+}
+
+// refusals says what was tried on the keys and what they read as.
+func (v *verifier) refusals(a *ceremony.Account) string {
+	refused, notShown := 0, map[string]bool{}
+	for _, k := range a.Keys {
+		refused += k.Refused()
+		for _, name := range k.NotShown(a.Plan.Role(k.Role)) {
+			notShown[name] = true
+		}
+	}
+	detail := fmt.Sprintf("read back as planned; %d attempts refused", refused)
+	if list := a.Tolerated(); len(list) > 0 {
+		detail += fmt.Sprintf("; tolerated, as plan and policy say: %s, undone after the others were made again and refused", ceremony.TellTolerated(list))
+	}
+	if len(notShown) > 0 {
+		detail += "; not shown: " + strings.Join(slices.Sorted(maps.Keys(notShown)), ", ")
+	}
+	return detail
+}
+
+// intolerable is a claim that rests on what the plan tolerates and the policy
+// doesn't.
+func (v *verifier) intolerable(claim, where string, list []ceremony.Tolerated) {
+	v.lack(claim, where, "whoever takes such keys says so in the policy, under tolerates",
+		"%s succeeded; the plan tolerates it, the policy does not", ceremony.TellTolerated(list))
 }
 
 func keyCount(n int) string {

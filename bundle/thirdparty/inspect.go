@@ -39,6 +39,10 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err := voices(r, p, account); err != nil {
 		return nil, err
 	}
+	if list := ceremony.Beyond(account.Tolerated(), p.Tolerates); len(list) > 0 {
+		return nil, strict.Errorf(file, "in its ceremony %s succeeded, and the policy does not tolerate it", ceremony.TellTolerated(list)).
+			WithHint("the plan tolerates it; a policy that takes it too says so under tolerates")
+	}
 	in := &Inspection{Request: r, Account: account, policy: p}
 	for i := range account.Plan.ThirdParties {
 		if account.Plan.ThirdParties[i].Key == l.Key() {

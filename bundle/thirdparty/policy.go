@@ -33,6 +33,10 @@ type Policy struct {
 	Threshold int               `strict:"threshold"`
 	People    []ceremony.Person `strict:"people"`
 
+	// Tolerates names attempts on a key that may have succeeded, if the plan
+	// tolerates them too: see ceremony.Tolerable.
+	Tolerates []string `strict:"tolerates,token,optional"`
+
 	// ClockBound is how many days the clock may be ahead of the newest time
 	// known, the ledger's last or the request's release: 30 unless given.
 	ClockBound int `strict:"clock_bound_days,optional"`
@@ -109,6 +113,9 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 		if list.n == 0 {
 			fail(list.field, "%s allows nothing", list.field)
 		}
+	}
+	if err := ceremony.CheckTolerates(p.Tolerates); err != nil {
+		fail("tolerates", "%v", err)
 	}
 	if p.people, err = ceremony.NewPeople(p.People, p.Threshold); err != nil {
 		fail("people", "%v", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // TestRefusedByName holds what a third party has to refuse, beside what
@@ -82,4 +83,26 @@ func TestRefusedByName(t *testing.T) {
 		_, err := thirdparty.Inspect("request.json", r, policy(one), ledger(t, one))
 		wantError(t, err, "its plan.yaml is not the plan that it names")
 	})
+}
+
+// A third party has a say of its own in what a plan tolerates.
+func TestATolerancePassesOnlyUnderAPolicyThatTakesIt(t *testing.T) {
+	f := asked(t, testfleet.Options{Tolerates: []string{token.TryRelaxExtractable, token.TryRelaxSensitive}, Tokens: func(l []*testfleet.Token) {
+		l[0].OnRelaxed = func(*token.Relaxed) {}
+	}})
+	l := ledger(t, f)
+	line := []byte("tolerates: [relax-extractable, relax-sensitive]\n")
+	for list, want := range map[string]string{
+		"":                               "in its ceremony relax-extractable in hsm-1, relax-sensitive in hsm-1 succeeded, and the policy does not tolerate it",
+		"tolerates: [relax-sensitive]\n": "in its ceremony relax-extractable in hsm-1 succeeded",
+	} {
+		p := must(thirdparty.ParsePolicy("policy", bytes.Replace(f.ThirdPartyPolicy(), line, []byte(list), 1)))
+		_, err := thirdparty.Inspect("request.json", f.Request, p, l)
+		wantError(t, err, want)
+	}
+	if _, err := thirdparty.Inspect("request.json", f.Request, policy(f), l); err != nil {
+		t.Error(err)
+	}
+	_, err := thirdparty.ParsePolicy("policy", bytes.Replace(f.ThirdPartyPolicy(), line, []byte("tolerates: [export]\n"), 1))
+	wantError(t, err, `tolerates "export"`)
 }

@@ -134,7 +134,12 @@ func (s *script) people() error {
 	s.doc.Add(paper.Page{},
 		paper.Heading("People"), people,
 		paper.Fields{{"administrator", "sits at the machine; signs nothing, and is named on the day:"}}, paper.Blanks{"Administrator"},
-		paper.Heading("HSMs, and the keys that each generates: "+strings.Join(roles, ", ")), hsms,
+		paper.Heading("HSMs, and the keys that each generates: "+strings.Join(roles, ", ")), hsms)
+	if list := p.Tolerates(); len(list) > 0 {
+		s.doc.Add(paper.Para("The plan tolerates " + ceremony.TellTolerated(list) +
+			". Where that succeeds, the other attempts on the key are made again, none may succeed, and the key is set back."))
+	}
+	s.doc.Add(
 		paper.Heading(whoSigns(p)), keys,
 		paper.Heading("Rules of the room"), paper.Para(rules))
 	return nil

@@ -59,7 +59,7 @@ func TestFaultsAtEveryCall(t *testing.T) {
 		rnd.Shuffle(len(shots), func(i, j int) { shots[i], shots[j] = shots[j], shots[i] })
 		shots = mixed(shots, functions)
 	}
-	tried := 0
+	tried, kinds := 0, map[string]int{}
 	for i, s := range shots {
 		if !full && i >= len(faults) && time.Since(began) > 80*time.Second {
 			break
@@ -70,10 +70,14 @@ func TestFaultsAtEveryCall(t *testing.T) {
 		}
 		r.shoot(s.at, s.fault, second)
 		tried++
+		kinds[s.fault]++
+	}
+	if len(kinds) < len(faults) {
+		t.Errorf("only %d of %d faults were tried: %v", len(kinds), len(faults), kinds)
 	}
 	t.Logf("%d calls a ceremony; %d ceremonies met a fault at one of them: %d went on regardless, %d resumed and passed, %d refused with every key destroyed, %d lost",
 		calls, tried, r.ends["regardless"], r.ends[passed], r.ends[refused], r.ends["lost"])
-	t.Logf("functions hit: %s", r.hits())
+	t.Logf("functions hit: %s; faults: %v; %.0f s", r.hits(), kinds, time.Since(began).Seconds())
 	if r.ends["lost"] > 0 {
 		t.Errorf("%d ceremonies were lost", r.ends["lost"])
 	}
@@ -84,18 +88,24 @@ type shot struct {
 	fault string
 }
 
-// mixed takes one shot for each function after the other: most calls are reads
-// of attributes, and a plain sample would hold little else.
-func mixed(shots []shot, functions []byte) (list []shot) {
-	var groups [256][]shot
+// mixed takes one shot for each function after the other, since most calls are
+// reads of attributes and a plain sample would hold little else; and of these one
+// for each fault after the other, so that the shortest sample has them all.
+func mixed(shots []shot, functions []byte) []shot {
+	byFunction := oneOfEach(shots, 256, func(s shot) int { return int(functions[s.at-1]) })
+	return oneOfEach(byFunction, len(faults), func(s shot) int { return slices.Index(faults, s.fault) })
+}
+
+// oneOfEach takes one of each group after the other.
+func oneOfEach(shots []shot, n int, group func(shot) int) (list []shot) {
+	groups := make([][]shot, n)
 	for _, s := range shots {
-		f := functions[s.at-1]
-		groups[f] = append(groups[f], s)
+		groups[group(s)] = append(groups[group(s)], s)
 	}
 	for len(list) < len(shots) {
-		for f, g := range groups {
+		for i, g := range groups {
 			if len(g) > 0 {
-				list, groups[f] = append(list, g[0]), g[1:]
+				list, groups[i] = append(list, g[0]), g[1:]
 			}
 		}
 	}

@@ -17,6 +17,12 @@ import (
 // typed makes the site file say that the PIN of an HSM is typed.
 func typed(t testing.TB, dir, label string) {
 	t.Helper()
+	pinFrom(t, dir, label, "terminal")
+}
+
+// pinFrom has the site file take an HSM's PIN from another source.
+func pinFrom(t testing.TB, dir, label, source string) {
+	t.Helper()
 	path := filepath.Join(dir, "site.yaml")
 	data, err := os.ReadFile(path)
 	check(t, err)
@@ -24,7 +30,7 @@ func typed(t testing.TB, dir, label string) {
 	if !bytes.Contains(data, []byte(old)) {
 		t.Fatalf("%s has no %s:\n%s", path, old, data)
 	}
-	check(t, os.WriteFile(path, bytes.ReplaceAll(data, []byte(old), []byte("terminal")), 0o600))
+	check(t, os.WriteFile(path, bytes.ReplaceAll(data, []byte(old), []byte(source)), 0o600))
 }
 
 // unlocks are the results of the logins on the transcript.

@@ -281,17 +281,23 @@ func siteFile(o planNewOptions, hsms []ceremony.PlanHSM, labels []string) ([]byt
 }
 
 type planCheckJSON struct {
-	OK        bool     `strict:"ok"`
-	SHA256    [32]byte `strict:"sha256,hex"`
-	Mode      string   `strict:"mode"`
-	Fleet     string   `strict:"fleet"`
-	Namespace string   `strict:"namespace"`
-	Epoch     uint64   `strict:"epoch"`
-	HSMs      int      `strict:"hsms"`
-	Roles     int      `strict:"roles"`
-	Majority  int      `strict:"majority"`
-	Steps     int      `strict:"steps"`
-	MaxBundle int      `strict:"max_bundle"`
+	OK        bool            `strict:"ok"`
+	SHA256    [32]byte        `strict:"sha256,hex"`
+	Mode      string          `strict:"mode"`
+	Fleet     string          `strict:"fleet"`
+	Namespace string          `strict:"namespace"`
+	Epoch     uint64          `strict:"epoch"`
+	HSMs      int             `strict:"hsms"`
+	Roles     int             `strict:"roles"`
+	Majority  int             `strict:"majority"`
+	Steps     int             `strict:"steps"`
+	MaxBundle int             `strict:"max_bundle"`
+	Tolerated []toleratedJSON `strict:"tolerated,optional"`
+}
+
+type toleratedJSON struct {
+	HSM     string `strict:"hsm"`
+	Attempt string `strict:"attempt"`
 }
 
 func (a *app) planCheckCmd() *cobra.Command {
@@ -315,14 +321,21 @@ the size of the largest validation bundle that the plan can lead to.`,
 				{"steps", fmt.Sprint(len(p.Steps()))},
 				{"bundle", fmt.Sprintf("at most %s bytes, a log entry takes %s", ui.Number(int64(p.MaxBundle())), ui.Number(bundle.MaxBundle))},
 			}
+			if list := p.Tolerates(); len(list) > 0 {
+				rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + "; only a policy that tolerates it too takes such a key"})
+			}
 			if site != "" {
 				if _, err := readSite(site, p); err != nil {
 					return err
 				}
 				rows = append(rows, [2]string{"site", site + " has every HSM"})
 			}
+			tolerated := []toleratedJSON(nil)
+			for _, t := range p.Tolerates() {
+				tolerated = append(tolerated, toleratedJSON(t))
+			}
 			return a.emit(&planCheckJSON{
-				OK: true, SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
+				OK: true, Tolerated: tolerated, SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
 				Roles: len(p.Roles), Majority: p.Majority, Steps: len(p.Steps()), MaxBundle: p.MaxBundle(),
 			}, a.ui.Fields(rows))
 		})

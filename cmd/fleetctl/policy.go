@@ -15,6 +15,8 @@ type policyJSON struct {
 	Mode     string       `strict:"mode"`
 	Claims   []demandJSON `strict:"claims"`
 	Unpinned []string     `strict:"unpinned"`
+	// What may have been done to a key with success, for the verdict to stand.
+	Tolerates []string `strict:"tolerates,optional"`
 }
 
 type demandJSON struct {
@@ -24,6 +26,7 @@ type demandJSON struct {
 
 func (a *app) policyNewCmd() *cobra.Command {
 	var plan, confirmed, out string
+	var tolerates []string
 	c := command("new", "Write a policy that pins a plan's keys",
 		`New writes a policy that pins the keys of a plan. That is trust on first use:
 compare each key with its owner over another channel, then write how beside
@@ -39,7 +42,7 @@ a production policy demands all of them.`,
 			if err != nil {
 				return err
 			}
-			data, err := evidence.NewPolicy(p, confirmed)
+			data, err := evidence.NewPolicy(p, confirmed, tolerates)
 			if err != nil {
 				return err
 			}
@@ -55,6 +58,7 @@ a production policy demands all of them.`,
 	f := c.Flags()
 	f.StringVar(&plan, "plan", "", "the plan `file` to take the keys from")
 	f.StringVar(&confirmed, "confirmed", "", "how every key was confirmed with its owner; `text` written beside each")
+	f.StringSliceVar(&tolerates, "tolerates", nil, "an `attempt` on a key that may have succeeded where the plan tolerates it: relax-extractable, relax-sensitive")
 	f.StringVar(&out, "out", "", "the policy's new `file`")
 	return c
 }
@@ -76,7 +80,7 @@ func (a *app) policyCheckCmd() *cobra.Command {
 }
 
 func (a *app) policyResult(p *evidence.Policy) error {
-	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}}
+	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}, Tolerates: p.Tolerates}
 	out.Unpinned = append(out.Unpinned, p.Unpinned()...)
 	var claims [][]string
 	for _, d := range p.Demands {
@@ -86,6 +90,9 @@ func (a *app) policyResult(p *evidence.Policy) error {
 	rows := [][2]string{
 		{"policy", p.File}, {"sha256", fmt.Sprintf("%x", p.Digest)}, {"mode", strings.ToUpper(p.Mode)},
 		{"namespaces", strings.Join(p.Namespaces, ", ")}, {"keys", pinned(p)},
+	}
+	if len(p.Tolerates) > 0 {
+		rows = append(rows, [2]string{"tolerates", strings.Join(p.Tolerates, ", ")})
 	}
 	for i, name := range p.Unpinned() {
 		label := ""

@@ -47,6 +47,9 @@ func explainPlan(file string, data []byte, s *shown) error {
 	for _, h := range p.HSMs {
 		t.row(h.Name, h.Site, h.Serial)
 	}
+	if list := p.Tolerates(); len(list) > 0 {
+		s.fact("tolerated", ceremony.TellTolerated(list)+": may succeed, if every other attempt is then refused and it is set back")
+	}
 	t = s.table("keys that each HSM generates", "role", "algorithm", "demanded of every private key")
 	for _, r := range p.Roles {
 		t.row(r.Name, string(r.Algorithm), attributePolicy(&r))

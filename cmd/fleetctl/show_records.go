@@ -140,7 +140,17 @@ func (t *teller) tellKey(content any) string {
 		}
 		return fmt.Sprintf("%s: %d read back, %d unreadable", t.key(c.Intent), len(c.Private)+len(c.Public)-unread, unread)
 	case *ceremony.NegativeTest:
-		return t.key(c.Intent) + ": " + tellAttempts(c.Attempts)
+		text := t.key(c.Intent) + ": " + tellAttempts(c.Attempts)
+		if c.Relaxed != nil {
+			text += "; then " + tellAttempts(c.Relaxed.Attempts) + "; set back: "
+			for i, back := range c.Relaxed.Restored {
+				if i > 0 {
+					text += ", "
+				}
+				text += back.Code
+			}
+		}
+		return text
 	case *ceremony.Possession:
 		if len(c.Signature) == 0 {
 			return t.key(c.Intent) + ": possession shown without a signature"

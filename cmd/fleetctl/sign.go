@@ -119,6 +119,9 @@ plan.yaml, then --signature plan.yaml.sig.`,
 			digest := plan.Digest()
 			a.ui.Say(a.ui.Talk.Header(fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), strings.ToUpper(plan.Mode)),
 				a.ui.Talk.Line(fmt.Sprintf("%s has SHA-256 %x", args[0], digest)), a.ui.Talk.Words(digest[:], 4, true))
+			if list := plan.Tolerates(); len(list) > 0 {
+				a.ui.Say(a.ui.Talk.Line("It tolerates that an attempt on a key succeeds: " + ceremony.TellTolerated(list)))
+			}
 			v, err := a.openVoice(key, signature)
 			if err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -201,6 +202,9 @@ func (a *app) inspected(file string, p *thirdparty.Policy, in *thirdparty.Inspec
 		rows = append(rows, [2]string{"ledger", "this request was signed before; it gets the same answer"})
 	}
 	rows = append(rows, gapRows(p, in.Gap)...)
+	if list := in.Account.Tolerated(); len(list) > 0 {
+		rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + ", as the plan and this policy say"})
+	}
 	if response != "" {
 		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + shellWord(response)})
 	}

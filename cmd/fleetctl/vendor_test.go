@@ -33,6 +33,13 @@ func absent(t testing.TB, what string) {
 // for them that officers approved.
 func (r *rig) fleet(dir, module string, hsms int, pin, soPIN string, role ...string) {
 	r.t.Helper()
+	r.planned(dir, module, hsms, pin, soPIN, role...)
+	r.approved(dir)
+}
+
+// planned is fleet up to the plan.
+func (r *rig) planned(dir, module string, hsms int, pin, soPIN string, role ...string) {
+	r.t.Helper()
 	so := filepath.Join(dir, "pins", "vendor-so")
 	check(r.t, os.WriteFile(so, []byte(soPIN+"\n"), 0o600))
 	for i := range hsms {
@@ -56,7 +63,23 @@ func (r *rig) fleet(dir, module string, hsms int, pin, soPIN string, role ...str
 		args = append(args, "--person", fmt.Sprintf("%s:%s=people/%s.pub", p.role, p.name, p.name))
 	}
 	r.run(dir, args...)
-	r.run(dir, "policy", "new", "--plan", "plan.yaml", "--confirmed", "a test", "--out", "policy.yaml")
+}
+
+// tolerant has the plan tolerate that a key can be made weaker.
+func tolerant(t testing.TB, dir string) {
+	t.Helper()
+	file := filepath.Join(dir, "plan.yaml")
+	plan, err := os.ReadFile(file)
+	check(t, err)
+	lines := strings.Split(string(plan), "\n")
+	at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "    serial: ") })
+	check(t, os.WriteFile(file, []byte(strings.Join(slices.Insert(lines, at+1, "    tolerates: [relax-extractable, relax-sensitive]"), "\n")), 0o644))
+}
+
+// approved is the rest of fleet: a policy of the plan, and its approvals.
+func (r *rig) approved(dir string, policy ...string) {
+	r.t.Helper()
+	r.run(dir, append([]string{"policy", "new", "--plan", "plan.yaml", "--confirmed", "a test", "--out", "policy.yaml"}, policy...)...)
 	for _, officer := range demoOfficers {
 		r.run(dir, "plan", "approve", "plan.yaml", "--key", officer)
 	}
@@ -82,11 +105,19 @@ func (r *rig) which(dir, module string) []string {
 
 // TestKryoptic runs on the Rust software token, PKCS#11 3.2: Ed25519, points
 // without their OCTET STRING, 150 objects by which an empty token describes
-// itself. Debian has no package of it: FLEETCTL_KRYOPTIC names its library.
+// itself. Debian has no package of it, scripts/kryoptic builds it; another build
+// can be named by FLEETCTL_KRYOPTIC.
 func TestKryoptic(t *testing.T) {
 	module := os.Getenv("FLEETCTL_KRYOPTIC")
 	if module == "" {
-		t.Skip("FLEETCTL_KRYOPTIC does not name kryoptic's library (crates.io, kryoptic 1.5.4)")
+		out, err := exec.Command("../../scripts/kryoptic", "path").Output()
+		module = strings.TrimSpace(string(out))
+		if err != nil {
+			if _, err := exec.LookPath("cargo"); err == nil {
+				absent(t, "kryoptic is not built (scripts/kryoptic build)")
+			}
+			t.Skip("kryoptic is not built, which takes cargo and rustc (https://rustup.rs, then scripts/kryoptic build)")
+		}
 	}
 	r := newRig(t)
 	dir := r.world()
@@ -108,17 +139,18 @@ func TestKryoptic(t *testing.T) {
 	r.live(dir)
 }
 
-// swtpm starts a TPM in software with a token of tpm2-pkcs11.
+// swtpm starts a TPM in software and its resource manager, for a token of
+// tpm2-pkcs11.
 func (r *rig) swtpm(dir string) (module string) {
 	r.t.Helper()
 	list, _ := filepath.Glob("/usr/lib/*/libtpm2_pkcs11.so.1")
-	for _, program := range []string{"swtpm", "swtpm_setup"} {
+	for _, program := range []string{"swtpm", "swtpm_setup", "tpm2-abrmd", "dbus-daemon"} {
 		if _, err := exec.LookPath(program); err != nil {
 			list = nil
 		}
 	}
 	if len(list) == 0 {
-		absent(r.t, "swtpm and tpm2-pkcs11 are not installed (apt-get install swtpm swtpm-tools libtpm2-pkcs11-1 libtss2-tcti-swtpm0)")
+		absent(r.t, "swtpm and tpm2-pkcs11 are not installed (apt-get install swtpm swtpm-tools libtpm2-pkcs11-1 libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 tpm2-abrmd dbus-daemon)")
 	}
 	state := filepath.Join(dir, "tpm")
 	check(r.t, os.MkdirAll(filepath.Join(state, "store"), 0o700))
@@ -126,27 +158,60 @@ func (r *rig) swtpm(dir string) (module string) {
 		r.t.Fatalf("swtpm_setup: %v\n%s", err, out)
 	}
 	port := freePorts(r.t)
-	tpm := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--flags", "not-need-init,startup-clear",
+	r.daemon(nil, "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--flags", "not-need-init,startup-clear",
 		"--server", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port), "--ctrl", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port+1))
-	check(r.t, tpm.Start())
-	r.t.Cleanup(func() {
-		_ = tpm.Process.Kill()
-		_ = tpm.Wait()
+	// The control port tells that it is up, and takes any number of callers.
+	r.await("swtpm", func() error { return connects("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)) })
+	// A TPM has room for a few objects, and a socket for one caller: the look from
+	// a new process takes a resource manager, as Linux has it in /dev/tpmrm0.
+	bus := "DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(state, "bus")
+	r.daemon(nil, "dbus-daemon", "--session", "--nofork", "--nosyslog", "--address=unix:path="+filepath.Join(state, "bus"))
+	r.await("dbus-daemon", func() error { return connects("unix", filepath.Join(state, "bus")) })
+	r.daemon([]string{bus}, "tpm2-abrmd", "--allow-root", "--session", fmt.Sprintf("--tcti=swtpm:host=127.0.0.1,port=%d", port))
+	r.env = append(r.env, bus, "TPM2_PKCS11_TCTI=tabrmd:bus_type=session",
+		"TPM2_PKCS11_STORE="+filepath.Join(state, "store"), "TPM2_PKCS11_LOG_LEVEL=0", "TSS2_LOG=all+none")
+	r.await("tpm2-abrmd", func() error {
+		out, err := r.command(dir, "hsm", "list", "--module", list[0]).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		// The control port tells that it is up, and takes any number of callers.
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
+	return list[0]
+}
+
+// daemon runs a program until the test is over.
+func (r *rig) daemon(env []string, name string, args ...string) {
+	r.t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	check(r.t, cmd.Start())
+	r.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// await waits until a daemon is up.
+func (r *rig) await(name string, up func() error) {
+	r.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := up()
 		if err == nil {
-			c.Close()
-			break
+			return
 		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("swtpm doesn't start: %v", err)
+			r.t.Fatalf("%s doesn't start: %v", name, err)
 		}
 	}
-	r.env = append(r.env, fmt.Sprintf("TPM2_PKCS11_TCTI=swtpm:host=127.0.0.1,port=%d", port),
-		"TPM2_PKCS11_STORE="+filepath.Join(state, "store"), "TPM2_PKCS11_LOG_LEVEL=0", "TSS2_LOG=all+none")
-	return list[0]
+}
+
+func connects(network, address string) error {
+	c, err := net.Dial(network, address)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 // freePorts finds two ports in a row.
@@ -167,23 +232,58 @@ func freePorts(t testing.TB) int {
 	return 0
 }
 
-// TestTPM2PKCS11IsRefused: the TPM keeps its keys, but the module keeps what it
-// says of them in a file, and lets anybody who logs in write there that the key
-// is extractable. That is refused by name, and the record of it verifies.
-func TestTPM2PKCS11IsRefused(t *testing.T) {
+// TestTPM2PKCS11 lives a whole life on a TPM. The chip keeps its keys, but the
+// module keeps what it says of them in a file, and lets anybody who logs in write
+// there that the key is extractable and not sensitive: a plan has to tolerate that by name, and
+// each policy too.
+func TestTPM2PKCS11(t *testing.T) {
 	r := newRig(t)
 	dir := r.world()
 	module := r.swtpm(dir)
-	r.fleet(dir, module, 1, "pin-of-vendor", "12345678")
+	r.planned(dir, module, 1, "pin-of-vendor", "12345678")
+	tolerant(t, dir)
+	r.approved(dir, "--tolerates", "relax-extractable,relax-sensitive")
+	out, err := r.start(dir).CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("relax-extractable, relax-sensitive tolerated, and set")) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// The third party has a say of its own.
+	third, err := os.ReadFile(filepath.Join(dir, "thirdparty.yaml"))
+	check(t, err)
+	third = bytes.Replace(third, []byte("least_hsms: 2"), []byte("least_hsms: 1\ntolerates: [relax-extractable, relax-sensitive]"), 1)
+	check(t, os.WriteFile(filepath.Join(dir, "thirdparty.yaml"), third, 0o644))
+	r.live(dir)
+	out = r.run(dir, "verify", "evidence.tar", "--policy", "policy.yaml")
+	if !bytes.Contains(flat(out), []byte("tolerated, as plan and policy say: relax-extractable in hsm-1, relax-sensitive in hsm-1")) {
+		t.Errorf("the report doesn't say what was tolerated:\n%s", out)
+	}
+	// An auditor who doesn't take it is not overruled by the plan.
+	r.run(dir, "policy", "new", "--plan", "plan.yaml", "--confirmed", "a test", "--out", "strict.yaml")
+	out, err = r.command(dir, "verify", "evidence.tar", "--policy", "strict.yaml").CombinedOutput()
+	if err == nil || !bytes.Contains(flat(out), []byte("relax-extractable in hsm-1, relax-sensitive in hsm-1 succeeded; the plan tolerates it, the policy does not")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+
+}
+
+// TestTPM2PKCS11IsRefused by a plan that tolerates nothing: the key is destroyed,
+// and the record of it verifies.
+func TestTPM2PKCS11IsRefused(t *testing.T) {
+	r := newRig(t)
+	dir := r.world()
+	r.fleet(dir, r.swtpm(dir), 1, "pin-of-vendor", "12345678")
 	out, err := r.start(dir).CombinedOutput()
 	if err == nil || !bytes.Contains(out, []byte("attempt relax-extractable succeeded")) || !bytes.Contains(out, []byte("the key was destroyed")) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	out, err = r.command(dir, "verify", "ceremony", "--policy", "policy.yaml").CombinedOutput()
-	if err == nil || !strings.Contains(strings.Join(strings.Fields(string(out)), " "), "the ceremony was aborted: generate hsm-1 session: hsm-1 session: attempt relax-extractable succeeded") {
+	if err == nil || !bytes.Contains(flat(out), []byte("the ceremony was aborted: generate hsm-1 session: hsm-1 session: attempt relax-extractable succeeded")) {
 		t.Errorf("the record doesn't say why: %v\n%s", err, out)
 	}
 }
+
+// flat is output without its line breaks and indents.
+func flat(out []byte) []byte { return []byte(strings.Join(strings.Fields(string(out)), " ")) }
 
 // TestOpencryptoki has RSA-3072 keys, and a PIN that locks in earnest. Its daemon
 // and its one token belong to the whole machine, so that it takes root.
@@ -220,6 +320,43 @@ func TestOpencryptoki(t *testing.T) {
 		t.Errorf("the record has %q", got)
 	}
 	r.run(dir, "bundle", "build", "ceremony")
+
+	// A PIN from a file descriptor, which is read once and nobody is asked.
+	dir = r.world()
+	r.fleet(dir, list[0], 1, "1234abcd", "87654321", "session=rsa-3072")
+	pinFrom(t, dir, "vendor-1", "fd:3")
+	cmd := r.start(dir)
+	pin, err := os.Open(filepath.Join(dir, "pins", "vendor-1"))
+	check(t, err)
+	cmd.ExtraFiles = []*os.File{pin}
+	out, err := cmd.CombinedOutput()
+	check(t, pin.Close())
+	if err != nil || bytes.Contains(out, []byte("1234abcd")) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := unlocks(t, dir); !slices.Equal(got, []string{"hsm-1 fd ok"}) {
+		t.Errorf("the record has %q", got)
+	}
+	r.run(dir, "bundle", "build", "ceremony")
+
+	// A wrong one is tried once: on a token that locks at the third.
+	dir = r.world()
+	r.fleet(dir, list[0], 1, "1234abcd", "87654321", "session=rsa-3072")
+	pinFrom(t, dir, "vendor-1", "fd:3")
+	wrong := filepath.Join(dir, "pins", "wrong")
+	check(t, os.WriteFile(wrong, []byte("wrong-1\n"), 0o600))
+	cmd = r.start(dir)
+	pin, err = os.Open(wrong)
+	check(t, err)
+	cmd.ExtraFiles = []*os.File{pin}
+	out, err = cmd.CombinedOutput()
+	check(t, pin.Close())
+	if err == nil || !bytes.Contains(out, []byte("CKR_PIN_INCORRECT")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if got := unlocks(t, dir); !slices.Equal(got, []string{"hsm-1 fd CKR_PIN_INCORRECT"}) {
+		t.Errorf("the record has %q", got)
+	}
 
 	// To the end: what is left is an abort that says so, and no wrong try more.
 	dir = r.world()

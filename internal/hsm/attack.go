@@ -38,13 +38,95 @@ func (t *Token) Attack(id []byte) ([]token.Attempt, error) {
 	if err != nil {
 		return nil, t.wrap(keyErr(err, privateHalf, id))
 	}
+	list, err := t.takeOut(h, 0, keyType)
+	if err != nil {
+		return nil, t.wrap(keyErr(err, privateHalf, id))
+	}
+	// Last, because they would change what the others find.
+	for _, x := range relaxations {
+		list = append(list, attempt(x.name, "C_SetAttributeValue", t.setAttribute(t.session, h, pkcs11.NewAttribute(x.attribute, x.weaker))))
+	}
+	if err := decided(list); err != nil {
+		return nil, t.wrap(keyErr(err, privateHalf, id))
+	}
+	return list, nil
+}
+
+// relaxations are the attempts to make a key weaker, in their order.
+var relaxations = []struct {
+	name      string
+	attribute uint
+	weaker    bool
+}{
+	{token.TryRelaxExtractable, pkcs11.CKA_EXTRACTABLE, true},
+	{token.TryRelaxSensitive, pkcs11.CKA_SENSITIVE, false},
+}
+
+// AttackRelaxed is for a key of which [Token.Attack] has just succeeded in the
+// relaxations named. It reads the private half as it is now, makes the attempts
+// to export, to wrap and to copy it again, sets back what was set, and reads the
+// half once more.
+//
+// Where the token makes no key to wrap with, C_WrapKey is called all the same,
+// with the pair's own public half: a token that wraps could be brought a key by
+// other means, one that lacks the function or the mechanism says so.
+func (t *Token) AttackRelaxed(id []byte, names []string) (token.Relaxed, error) {
+	r := token.Relaxed{Names: names}
+	if err := t.use(); err != nil {
+		return r, err
+	}
+	defer t.mu.Unlock()
+	if err := t.needUser(); err != nil {
+		return r, t.wrap(err)
+	}
+	h, err := t.half(privateHalf, id)
+	if err != nil {
+		return r, t.wrap(err)
+	}
+	if err := t.attackRelaxed(h, id, &r); err != nil {
+		return r, t.wrap(keyErr(err, privateHalf, id))
+	}
+	return r, nil
+}
+
+func (t *Token) attackRelaxed(h pkcs11.ObjectHandle, id []byte, r *token.Relaxed) error {
+	public, err := t.half(publicHalf, id)
+	if err != nil {
+		return err
+	}
+	keyType, err := t.number(h, pkcs11.CKA_KEY_TYPE)
+	if err != nil {
+		return err
+	}
+	if r.While, err = t.readings(privateHalf, id, privateReadings); err != nil {
+		return err
+	}
+	if r.Attempts, err = t.takeOut(h, public, keyType); err != nil {
+		return err
+	}
+	for _, x := range relaxations {
+		if slices.Contains(r.Names, x.name) {
+			back := t.setAttribute(t.session, h, pkcs11.NewAttribute(x.attribute, !x.weaker))
+			r.Restored = append(r.Restored, attempt(x.name, "C_SetAttributeValue", back))
+		}
+	}
+	if err := decided(slices.Concat(r.Attempts, r.Restored)); err != nil {
+		return err
+	}
+	r.After, err = t.readings(privateHalf, id, privateReadings)
+	return err
+}
+
+// takeOut makes the attempts that would leave the key as it is. instead wraps
+// where the token can make no key to wrap with, unless it is 0.
+func (t *Token) takeOut(h, instead pkcs11.ObjectHandle, keyType uint) ([]token.Attempt, error) {
 	list := []token.Attempt{
 		t.tryExport(h, keyType),
-		t.tryWrap("wrap-aes-kw", h, false, pkcs11.CKM_AES_KEY_WRAP),
+		t.tryWrap("wrap-aes-kw", h, instead, false, pkcs11.CKM_AES_KEY_WRAP),
 		// Key wrapping with padding has two numbers: RFC 5649's, and an
 		// older one that says only "with padding".
-		t.tryWrap("wrap-aes-kwp", h, false, ckmAESKeyWrapKWP, pkcs11.CKM_AES_KEY_WRAP_PAD),
-		t.tryWrap("wrap-aes-cbc-pad", h, true, pkcs11.CKM_AES_CBC_PAD),
+		t.tryWrap("wrap-aes-kwp", h, instead, false, ckmAESKeyWrapKWP, pkcs11.CKM_AES_KEY_WRAP_PAD),
+		t.tryWrap("wrap-aes-cbc-pad", h, instead, true, pkcs11.CKM_AES_CBC_PAD),
 	}
 	for _, c := range []struct {
 		name      string
@@ -55,25 +137,25 @@ func (t *Token) Attack(id []byte) ([]token.Attempt, error) {
 	} {
 		attempt, err := t.tryCopy(c.name, h, c.attribute)
 		if err != nil {
-			return nil, t.wrap(keyErr(err, privateHalf, id))
+			return nil, err
 		}
 		list = append(list, attempt)
 	}
-	// Last, because they would change what the others find.
-	list = append(list,
-		t.tryRelax("relax-extractable", h, pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, true)),
-		t.tryRelax("relax-sensitive", h, pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, false)),
-	)
-	// Success beside a failing device is still success, and the key is lost.
+	return list, nil
+}
+
+// decided demands that the token answered each attempt. Success beside a failing
+// device is still success, and the key is lost.
+func decided(list []token.Attempt) error {
 	if slices.ContainsFunc(list, func(a token.Attempt) bool { return rank(a) == succeeded }) {
-		return list, nil
+		return nil
 	}
 	for _, a := range list {
 		if lost(a.Code) {
-			return nil, t.wrap(keyErr(fmt.Errorf("%s: %w", a.Name, &Error{Call: a.Call, Code: a.Code}), privateHalf, id))
+			return fmt.Errorf("%s: %w", a.Name, &Error{Call: a.Call, Code: a.Code})
 		}
 	}
-	return list, nil
+	return nil
 }
 
 // tryExport asks for the private value. Of an RSA key each secret part gives
@@ -96,7 +178,7 @@ func (t *Token) tryExport(h pkcs11.ObjectHandle, keyType uint) token.Attempt {
 
 // tryWrap makes an AES key for this one attempt, in the session and gone with
 // it, and wraps with it by each mechanism.
-func (t *Token) tryWrap(name string, h pkcs11.ObjectHandle, withIV bool, mechanisms ...uint) token.Attempt {
+func (t *Token) tryWrap(name string, h, instead pkcs11.ObjectHandle, withIV bool, mechanisms ...uint) token.Attempt {
 	wrapping, err := t.generateKey(t.session, pkcs11.CKM_AES_KEY_GEN, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
 		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_AES),
@@ -107,16 +189,20 @@ func (t *Token) tryWrap(name string, h pkcs11.ObjectHandle, withIV bool, mechani
 		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
 		pkcs11.NewAttribute(pkcs11.CKA_WRAP, true),
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		// Left behind it would die with the session and harm nothing.
+		defer func() { _ = t.destroyObject(t.session, wrapping) }()
+	case instead == 0 || lost(Code(err)):
 		return token.Attempt{Name: name, Call: "C_GenerateKey", Code: Code(err), Unstaged: true}
+	default:
+		wrapping = instead
 	}
 	var tries []token.Attempt
 	for _, m := range mechanisms {
 		err := t.calls.tryWrap(t.session, m, withIV, wrapping, h)
 		tries = append(tries, attempt(name, "C_WrapKey", err))
 	}
-	// Left behind it would die with the session and harm nothing.
-	_ = t.destroyObject(t.session, wrapping)
 	return worst(tries)
 }
 
@@ -130,10 +216,6 @@ func (t *Token) tryCopy(name string, h pkcs11.ObjectHandle, weaker *pkcs11.Attri
 		}
 	}
 	return attempt(name, "C_CopyObject", err), nil
-}
-
-func (t *Token) tryRelax(name string, h pkcs11.ObjectHandle, weaker *pkcs11.Attribute) token.Attempt {
-	return attempt(name, "C_SetAttributeValue", t.setAttribute(t.session, h, weaker))
 }
 
 func attempt(name, call string, err error) token.Attempt {

@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"math/big"
+	"slices"
 	"testing"
 
 	"github.com/miekg/pkcs11"
@@ -106,6 +107,52 @@ func TestAnExtractableKeyIsWrappedOut(t *testing.T) {
 	}
 	if r := readings(t, tok, id); r[token.Extractable] != "true" || r[token.NeverExtractable] != "false" || r[token.AlwaysSensitive] != "true" {
 		t.Errorf("read %v", r)
+	}
+}
+
+// A key that its user can make weaker is attacked as it then is; on SoftHSM that
+// takes one that was so from the start, and it comes out.
+func TestAKeyThatIsWeakNowIsAttackedAgain(t *testing.T) {
+	tok := fresh(t, soft(t, Options{}))
+	names := []string{token.TryRelaxExtractable, token.TryRelaxSensitive}
+	weak, good := newID(t), newID(t)
+	s := with(with(spec("ecdsa-p256", weak), token.Extractable, true), token.Sensitive, false)
+	generate(t, tok, with(s, token.Modifiable, true))
+	generate(t, tok, spec("ecdsa-p256", good))
+	for _, c := range []struct {
+		id                            []byte
+		while, export, restored, kept string
+	}{
+		{weak, "true", "CKR_OK", "CKR_OK", "false"},
+		{good, "false", "CKR_ATTRIBUTE_SENSITIVE", "CKR_ACTION_PROHIBITED", "false"},
+	} {
+		before, err := tok.Objects()
+		check(t, err)
+		r, err := tok.AttackRelaxed(c.id, names)
+		check(t, err)
+		value := func(list []token.Reading, name string) string {
+			return list[slices.IndexFunc(list, func(x token.Reading) bool { return x.Name == name })].Value
+		}
+		if got := value(r.While, token.Extractable); got != c.while {
+			t.Errorf("while it was attacked, EXTRACTABLE read %s", got)
+		}
+		if len(r.Attempts) != 6 || r.Attempts[0].Name != token.TryExport || r.Attempts[0].Code != c.export {
+			t.Errorf("attempts %+v", r.Attempts)
+		}
+		if len(r.Restored) != 2 || r.Restored[0].Name != names[0] || r.Restored[1].Name != names[1] || r.Restored[0].Code != c.restored {
+			t.Errorf("set back: %+v", r.Restored)
+		}
+		if got := value(r.After, token.Extractable); got != c.kept {
+			t.Errorf("set back, EXTRACTABLE reads %s", got)
+		}
+		if got := value(r.After, token.Sensitive); got != "true" {
+			t.Errorf("set back, SENSITIVE reads %s", got)
+		}
+		after, err := tok.Objects()
+		check(t, err)
+		if len(after) != len(before) {
+			t.Errorf("the attack left something: before %v, after %v", before, after)
+		}
 	}
 }
 

@@ -75,6 +75,11 @@ func (*Token) Attributes([]byte) (private, public []token.Reading, err error) {
 // Attack: see [Token].
 func (*Token) Attack([]byte) ([]token.Attempt, error) { return nil, ErrLeftOut }
 
+// AttackRelaxed: see [Token].
+func (*Token) AttackRelaxed([]byte, []string) (token.Relaxed, error) {
+	return token.Relaxed{}, ErrLeftOut
+}
+
 // Sign: see [Token].
 func (*Token) Sign(string, []byte, []byte) ([]byte, error) { return nil, ErrLeftOut }
 

@@ -2,6 +2,7 @@ package testfleet
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -89,8 +90,12 @@ func (f *Fleet) OpenLedger() (*thirdparty.Ledger, error) {
 
 // ThirdPartyPolicy lets this fleet pass and little else.
 func (f *Fleet) ThirdPartyPolicy() []byte {
-	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\nthreshold: %d\npeople:\n",
+	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\nthreshold: %d\n",
 		Namespace, len(f.Plan.HSMs), f.Plan.Threshold)
+	if list := f.Plan.HSMs[0].Tolerates; len(list) > 0 {
+		text = fmt.Appendf(text, "tolerates: [%s]\n", strings.Join(list, ", "))
+	}
+	text = append(text, "people:\n"...)
 	for _, p := range f.Plan.People {
 		text = fmt.Appendf(text, "  - {name: %s, role: %s, key: %q}\n", p.Name, p.Role, p.Key)
 	}

@@ -51,6 +51,9 @@ type Options struct {
 	Start time.Time
 	// Beside gives more of the package's files, once there is a bundle.
 	Beside func(bundle []byte) map[string][]byte
+	// Tolerates is what the plan lets succeed in its first HSM, and the policies
+	// take.
+	Tolerates []string
 	// To ends the life early.
 	To Stage
 }
@@ -219,6 +222,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 		f.Parties.Others = append(f.Parties.Others, Auditor{name, SoftSigner(keys.Ed25519, o.Name+" "+name), filepath.Join(filepath.Dir(f.Parties.Ledger), name+".jsonl")})
 	}
 	op := f.Parties.Operator.Public
+	hsms[0].Tolerates = o.Tolerates
 	d := &ceremony.Draft{
 		Mode: ceremony.Rehearsal, Fleet: "backup-test", Namespace: Namespace, Epoch: 1,
 		Majority: o.HSMs/2 + 1, HSMs: hsms, Roles: o.Roles, Threshold: 2,
@@ -257,7 +261,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 	if f.Site, err = ceremony.ParseSite("site.yaml", []byte(site), f.Plan); err != nil {
 		return err
 	}
-	f.Policy, err = evidence.NewPolicy(f.Plan, "made by the test")
+	f.Policy, err = evidence.NewPolicy(f.Plan, "made by the test", o.Tolerates)
 	return err
 }
 

@@ -33,7 +33,10 @@ type Token struct {
 	OnAttributes func(private []token.Reading) []token.Reading
 	OnSign       func(signature []byte) []byte
 	OnGenerate   func(token.Generated) token.Generated
-	OnProbe      func(spki []byte, objects []token.Object) ([]byte, []token.Object)
+	// OnRelaxed changes what comes of a key that was made weaker; where it is
+	// set, the token lets that be done.
+	OnRelaxed func(*token.Relaxed)
+	OnProbe   func(spki []byte, objects []token.Object) ([]byte, []token.Object)
 
 	name  string
 	in    bool
@@ -143,6 +146,17 @@ func (t *Token) find(id []byte) (*softKey, error) {
 	return nil, Coded("CKR_KEY_HANDLE_INVALID")
 }
 
+func (k *softKey) private(id []byte) []token.Reading {
+	list := []token.Reading{{Name: "CLASS", Value: "0000000000000003"}, {Name: "ID", Value: fmt.Sprintf("%x", id)}}
+	for _, s := range k.spec.Attributes {
+		list = append(list, token.Reading{Name: s.Name, Value: fmt.Sprint(s.Value)})
+	}
+	for _, n := range []string{token.NeverExtractable, token.AlwaysSensitive, token.Local} {
+		list = append(list, token.Reading{Name: n, Value: "true"})
+	}
+	return list
+}
+
 // Attributes are those asked for at generation, and the usual read-only ones.
 func (t *Token) Attributes(id []byte) (private, public []token.Reading, err error) {
 	err = t.call("Attributes", func() error {
@@ -150,13 +164,7 @@ func (t *Token) Attributes(id []byte) (private, public []token.Reading, err erro
 		if err != nil {
 			return err
 		}
-		private = append(private, token.Reading{Name: "CLASS", Value: "0000000000000003"}, token.Reading{Name: "ID", Value: fmt.Sprintf("%x", id)})
-		for _, s := range k.spec.Attributes {
-			private = append(private, token.Reading{Name: s.Name, Value: fmt.Sprint(s.Value)})
-		}
-		for _, n := range []string{token.NeverExtractable, token.AlwaysSensitive, token.Local} {
-			private = append(private, token.Reading{Name: n, Value: "true"})
-		}
+		private = k.private(id)
 		public = append(public, token.Reading{Name: "CLASS", Value: "0000000000000002"}, token.Reading{Name: "ID", Value: fmt.Sprintf("%x", id)})
 		if t.OnAttributes != nil {
 			private = t.OnAttributes(private)
@@ -172,15 +180,12 @@ func (t *Token) Attack(id []byte) (list []token.Attempt, err error) {
 		if _, err := t.find(id); err != nil {
 			return err
 		}
-		list = []token.Attempt{
-			{Name: token.TryExport, Call: "C_GetAttributeValue", Code: "CKR_ATTRIBUTE_SENSITIVE"},
-			{Name: token.TryWrapKW, Call: "C_WrapKey", Code: "CKR_KEY_UNEXTRACTABLE"},
-			{Name: token.TryWrapKWP, Call: "C_WrapKey", Code: "CKR_KEY_UNEXTRACTABLE"},
-			{Name: token.TryWrapCBC, Call: "C_GenerateKey", Code: "CKR_MECHANISM_INVALID", Unstaged: true},
-			{Name: token.TryCopyExtractable, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
-			{Name: token.TryCopyInsensitive, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
+		list = append(takeOut("C_GenerateKey"), []token.Attempt{
 			{Name: token.TryRelaxExtractable, Call: "C_SetAttributeValue", Code: "CKR_ACTION_PROHIBITED"},
 			{Name: token.TryRelaxSensitive, Call: "C_SetAttributeValue", Code: "CKR_ACTION_PROHIBITED"},
+		}...)
+		if t.OnRelaxed != nil {
+			list[6].Code, list[7].Code = "CKR_OK", "CKR_OK"
 		}
 		if t.OnAttack != nil {
 			list = t.OnAttack(list)
@@ -188,6 +193,41 @@ func (t *Token) Attack(id []byte) (list []token.Attempt, err error) {
 		return nil
 	})
 	return list, err
+}
+
+// takeOut are the attempts that leave the key as it is. cbc is the call by which
+// the token says that it lacks one of the mechanisms.
+func takeOut(cbc string) []token.Attempt {
+	return []token.Attempt{
+		{Name: token.TryExport, Call: "C_GetAttributeValue", Code: "CKR_ATTRIBUTE_SENSITIVE"},
+		{Name: token.TryWrapKW, Call: "C_WrapKey", Code: "CKR_KEY_UNEXTRACTABLE"},
+		{Name: token.TryWrapKWP, Call: "C_WrapKey", Code: "CKR_KEY_UNEXTRACTABLE"},
+		{Name: token.TryWrapCBC, Call: cbc, Code: "CKR_MECHANISM_INVALID", Unstaged: true},
+		{Name: token.TryCopyExtractable, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
+		{Name: token.TryCopyInsensitive, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
+	}
+}
+
+// AttackRelaxed is refused throughout, and the key set back.
+func (t *Token) AttackRelaxed(id []byte, names []string) (r token.Relaxed, err error) {
+	err = t.call("AttackRelaxed", func() error {
+		k, err := t.find(id)
+		if err != nil {
+			return err
+		}
+		r = token.Relaxed{Names: names, While: k.private(id), Attempts: takeOut("C_WrapKey"), After: k.private(id)}
+		for i, x := range r.While {
+			if x.Name == token.Extractable || x.Name == token.Sensitive {
+				r.While[i].Value = fmt.Sprint(x.Value != "true")
+			}
+		}
+		for _, name := range names {
+			r.Restored = append(r.Restored, token.Attempt{Name: name, Call: "C_SetAttributeValue", Code: "CKR_OK"})
+		}
+		t.OnRelaxed(&r)
+		return nil
+	})
+	return r, err
 }
 
 // Sign signs as keys.Public verifies.

@@ -94,6 +94,16 @@ type Attempt struct {
 	Unstaged bool
 }
 
+// Relaxed is what became of a key whose token let it be made weaker after it was
+// generated: read and attacked as it then was, set back, and read again.
+type Relaxed struct {
+	Names    []string  // the attempts that succeeded, such as TryRelaxExtractable
+	While    []Reading // of the private half, with what they set
+	Attempts []Attempt // those to export, to wrap and to copy, made again
+	Restored []Attempt // setting back what each of Names had set
+	After    []Reading // of the private half, set back
+}
+
 // Mechanism is one mechanism a token offers.
 type Mechanism struct {
 	Name     string // CKM_…, or hex where it has no name here

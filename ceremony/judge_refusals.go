@@ -1,0 +1,164 @@
+package ceremony
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+// Return codes by which a token may refuse (PKCS#11 2.40, section 5.1). A code
+// that isn't listed, such as CKR_DEVICE_ERROR, is no refusal: who knows what
+// the token did.
+var (
+	refusesRead = []string{
+		"CKR_ATTRIBUTE_SENSITIVE", "CKR_ATTRIBUTE_TYPE_INVALID", "CKR_KEY_UNEXTRACTABLE",
+	}
+	refusesWrap = []string{
+		"CKR_KEY_UNEXTRACTABLE", "CKR_KEY_NOT_WRAPPABLE", "CKR_KEY_FUNCTION_NOT_PERMITTED",
+		"CKR_FUNCTION_NOT_SUPPORTED", "CKR_MECHANISM_INVALID", "CKR_ATTRIBUTE_SENSITIVE",
+		"CKR_ACTION_PROHIBITED",
+	}
+	refusesChange = []string{
+		"CKR_ACTION_PROHIBITED", "CKR_ATTRIBUTE_READ_ONLY", "CKR_TEMPLATE_INCONSISTENT",
+		"CKR_FUNCTION_NOT_SUPPORTED", "CKR_ATTRIBUTE_SENSITIVE", "CKR_KEY_UNEXTRACTABLE",
+		"CKR_KEY_FUNCTION_NOT_PERMITTED",
+	}
+	cantStage = []string{
+		"CKR_MECHANISM_INVALID", "CKR_FUNCTION_NOT_SUPPORTED", "CKR_ATTRIBUTE_TYPE_INVALID",
+		"CKR_TEMPLATE_INCONSISTENT", "CKR_ATTRIBUTE_VALUE_INVALID", "CKR_KEY_SIZE_RANGE",
+		"CKR_SESSION_READ_ONLY", "CKR_KEY_FUNCTION_NOT_PERMITTED", "CKR_MECHANISM_PARAM_INVALID",
+		"CKR_WRAPPING_KEY_HANDLE_INVALID", "CKR_WRAPPING_KEY_SIZE_RANGE", "CKR_WRAPPING_KEY_TYPE_INCONSISTENT",
+	}
+)
+
+type attemptRule struct {
+	name    string
+	refused []string
+	must    bool // has to be staged: every token can
+}
+
+// attempts are the tries that every key must have withstood, in this order.
+var attempts = []attemptRule{
+	{token.TryExport, refusesRead, true},
+	{token.TryWrapKW, refusesWrap, false},
+	{token.TryWrapKWP, refusesWrap, false},
+	{token.TryWrapCBC, refusesWrap, false},
+	{token.TryCopyExtractable, refusesChange, true},
+	{token.TryCopyInsensitive, refusesChange, true},
+	{token.TryRelaxExtractable, refusesChange, true},
+	{token.TryRelaxSensitive, refusesChange, true},
+}
+
+// again is how many of them, from the first, are made once more on a key that
+// was made weaker: the rest are those that made it so.
+const again = 6
+
+const codeOK = "CKR_OK"
+
+// judgeRefusals holds what was tried on a key against what its HSM's plan
+// tolerates.
+func (a *Account) judgeRefusals(k *Key) error {
+	names, err := judgeAttempts(k.Attempts, attempts, a.Plan.HSM(k.HSM).Tolerates)
+	switch {
+	case err != nil || len(names) == 0:
+		return err
+	case k.Relaxed == nil:
+		return fmt.Errorf("attempt %s succeeded, which the plan tolerates, and nothing was tried again after it", names[0])
+	}
+	return judgeRelaxed(a.Plan.Role(k.Role), k.Intent.ID, k.Relaxed)
+}
+
+// judgeRelaxed demands of a key that let itself be made weaker that nothing came
+// of it: all else read as planned, every attempt failed again, and it is back as
+// it was.
+func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
+	if err := judgeReadings(role, r.While, id, r.Names); err != nil {
+		return fmt.Errorf("made weaker: %w", err)
+	}
+	if _, err := judgeAttempts(r.Attempts, attempts[:again], nil); err != nil {
+		return fmt.Errorf("made weaker: %w", err)
+	}
+	for _, t := range r.Attempts {
+		// That there was no key to wrap with is not enough, one could be brought:
+		// the token has to lack the function or the mechanism.
+		if t.Unstaged && (t.Call == "C_GenerateKey" || !slices.Contains(refusesWrap, t.Code)) {
+			return fmt.Errorf("made weaker: attempt %s could not be made (%s: %s); here the token itself has to refuse", t.Name, t.Call, t.Code)
+		}
+	}
+	if len(r.Restored) != len(r.Names) {
+		return fmt.Errorf("made weaker: %d of %d attributes were set back", len(r.Restored), len(r.Names))
+	}
+	for i, t := range r.Restored {
+		if t.Name != r.Names[i] || t.Code != codeOK || t.Unstaged {
+			return fmt.Errorf("made weaker by %s: it was not set back (%s: %s)", r.Names[i], t.Name, t.Code)
+		}
+	}
+	if err := judgeReadings(role, r.After, id, nil); err != nil {
+		return fmt.Errorf("set back: %w", err)
+	}
+	return nil
+}
+
+// succeeded are the attempts that did.
+func succeeded(list []Attempt) (names []string) {
+	for _, t := range list {
+		if t.Code == codeOK && !t.Unstaged {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
+// judgeAttempts demands every try of a list, each refused with a code that means
+// refusal but for what is tolerated. relaxed are those that did succeed.
+func judgeAttempts(list []Attempt, demanded []attemptRule, tolerated []string) (relaxed []string, err error) {
+	if len(list) != len(demanded) {
+		return nil, fmt.Errorf("%d attempts to take the key out, %d are demanded", len(list), len(demanded))
+	}
+	for i, t := range list {
+		want := demanded[i]
+		if t.Name == want.name && t.Code == codeOK && !t.Unstaged && slices.Contains(tolerated, t.Name) {
+			continue
+		}
+		if err := t.judge(i, want); err != nil {
+			return nil, err
+		}
+	}
+	return succeeded(list), nil
+}
+
+func (t Attempt) judge(i int, want attemptRule) error {
+	switch {
+	case t.Name != want.name:
+		return fmt.Errorf("attempt %d is %q, %q is demanded", i+1, t.Name, want.name)
+	case t.Unstaged && t.Code == "CKR_FUNCTION_NOT_SUPPORTED" && want.name != token.TryExport:
+		// A token without the function can't be made to do it.
+	case t.Unstaged && want.must:
+		return fmt.Errorf("attempt %s could not be made (%s), and every token must withstand it", t.Name, t.Code)
+	case t.Unstaged && !slices.Contains(cantStage, t.Code):
+		return fmt.Errorf("attempt %s could not be made: %s", t.Name, t.Code)
+	case t.Unstaged:
+	case t.Code == codeOK:
+		return fmt.Errorf("attempt %s succeeded: the key can leave its HSM", t.Name)
+	case !slices.Contains(want.refused, t.Code):
+		return fmt.Errorf("attempt %s ended with %s, which is no refusal", t.Name, t.Code)
+	}
+	return nil
+}
+
+// Refused counts the attempts that the token refused, leaving out those that
+// it had no means for.
+func (k *Key) Refused() int {
+	n := 0
+	list := k.Attempts
+	if k.Relaxed != nil {
+		list = slices.Concat(list, k.Relaxed.Attempts)
+	}
+	for _, t := range list {
+		if !t.Unstaged && t.Code != codeOK {
+			n++
+		}
+	}
+	return n
+}

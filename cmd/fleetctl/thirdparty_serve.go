@@ -214,6 +214,9 @@ another for the same epoch can be submitted; the file is kept.`,
 // rejectRequest moves a request aside, under a name that nothing has.
 func rejectRequest(dir, file, at string) error {
 	name := filepath.Base(file)
+	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		return usage(strict.Errorf(filepath.Join(dir, name), "does not wait").WithHint("what waits says fleetctl thirdparty queue %s", shellWord(dir)))
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "rejected"), 0o700); err != nil {
 		return err
 	}

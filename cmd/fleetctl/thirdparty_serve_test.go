@@ -88,6 +88,10 @@ func TestTheQueueIsListedAndRejected(t *testing.T) {
 	if kept, err := filepath.Glob(filepath.Join(dir, "rejected", "*"+name)); err != nil || len(kept) != 1 {
 		t.Errorf("%v, %v", kept, err)
 	}
+	code, _, talk = runApp("thirdparty", "queue", dir, "--reject", name)
+	if code != exitUsage || !strings.Contains(talk, name+": does not wait") {
+		t.Errorf("rejected twice: %d %s", code, talk)
+	}
 	if list, err := service.List(dir); err != nil || len(list) != 0 {
 		t.Errorf("%v, %v", list, err)
 	}

@@ -144,6 +144,10 @@ func (c *Client) once(ctx context.Context, path string, limit int64) (data []byt
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
+		var of *url.Error // whose address our own error has
+		if errors.As(err, &of) {
+			err = of.Err
+		}
 		return nil, 0, err
 	}
 	defer resp.Body.Close()

@@ -122,12 +122,12 @@ everything on it is destroyed.`,
 				return err
 			}
 			defer m.Close()
-			so, err := a.newPIN(soPIN, "the security officer of "+label)
+			so, err := a.newSecret(soPIN, "PIN of the security officer of "+label)
 			if err != nil {
 				return err
 			}
 			defer clear(so)
-			user, err := a.newPIN(pin, label)
+			user, err := a.newSecret(pin, "PIN of "+label)
 			if err != nil {
 				return err
 			}

@@ -34,3 +34,21 @@ func percent(s string) string {
 	}
 	return b.String()
 }
+
+// Tally counts what came of the attempts, for those who watch.
+func (c *NegativeTest) Tally() string {
+	refused, impossible := 0, 0
+	for _, a := range c.Attempts {
+		switch {
+		case a.Unstaged:
+			impossible++
+		case a.Code != "CKR_OK":
+			refused++
+		}
+	}
+	text := fmt.Sprintf("%d of %d attempts to take the key out refused", refused, len(c.Attempts))
+	if impossible > 0 {
+		text += fmt.Sprintf(", %d impossible on this token", impossible)
+	}
+	return text
+}

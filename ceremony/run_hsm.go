@@ -123,7 +123,7 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 		negative.Attempts = append(negative.Attempts, Attempt(try))
 	}
 	k := r.journal.account.key
-	if err := r.record(fmt.Sprintf("%d attempts to take the key out, none succeeded", len(tries)), negative); err != nil {
+	if err := r.record(negative.Tally(), negative); err != nil {
 		return err
 	}
 	sig, err := t.Sign(string(alg), id, r.journal.account.PossessionText(k))
@@ -142,7 +142,7 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 	if err != nil {
 		return err
 	}
-	return r.challenge(ctx, s, "read aloud, and typed from the other screen")
+	return r.challenge(ctx, "read aloud, and typed from the other screen")
 }
 
 func readings(list []token.Reading) []Attribute {

@@ -166,7 +166,7 @@ func recordText(r *ceremony.Record) string {
 	case *ceremony.Attributes:
 		return fmt.Sprintf("%d attributes read back", len(c.Private)+len(c.Public))
 	case *ceremony.NegativeTest:
-		return fmt.Sprintf("%d attempts to take the key out", len(c.Attempts))
+		return c.Tally()
 	case *ceremony.Possession:
 		return "the key answered its nonce"
 	case *ceremony.Found:

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -18,11 +19,12 @@ type Trust struct {
 	Mode         string // Production or Rehearsal: the only kind of bundle taken
 	Namespace    string
 	ThirdParties []ThirdParty
-	Needed       int // third parties that must sign, from 1
+	Needed       int // different third parties that must sign, from 1
 	Operators    []Operator
 }
 
-// ThirdParty is a pinned signer of statements.
+// ThirdParty is a key of a pinned signer of statements. Keys with one name are
+// one party's, such as an old key and its successor: they count once.
 type ThirdParty struct {
 	Name   string
 	Key    [32]byte // raw Ed25519 key
@@ -63,30 +65,30 @@ func (t *Trust) usable() error {
 	if err := strict.CheckToken(t.Namespace); err != nil {
 		return fmt.Errorf("%w: the namespace %w", ErrTrust, err)
 	}
-	if t.Needed < 1 || t.Needed > len(t.ThirdParties) {
-		return fmt.Errorf("%w: %d third parties must sign of %d that are pinned", ErrTrust, t.Needed, len(t.ThirdParties))
+	if n := len(t.Parties()); t.Needed < 1 || t.Needed > n {
+		return fmt.Errorf("%w: %d third parties must sign of %d that are pinned", ErrTrust, t.Needed, n)
 	}
 	if len(t.Operators) == 0 {
 		return fmt.Errorf("%w: no operator's key is pinned", ErrTrust)
 	}
 	named, pinned := map[string]bool{}, map[string]string{}
 	once := func(name, key string) error {
-		if named[name] {
-			return fmt.Errorf("%w: the name %q is pinned twice", ErrTrust, name)
-		}
 		if other, twice := pinned[key]; twice {
 			return fmt.Errorf("%w: %s and %s have the same key", ErrTrust, other, name)
 		}
-		named[name], pinned[key] = true, name
+		pinned[key] = name
 		return nil
 	}
 	for _, p := range t.ThirdParties {
+		named[p.Name] = true
 		if err := once(p.Name, string(p.Key[:])); err != nil {
 			return err
 		}
 	}
 	for _, o := range t.Operators {
 		switch {
+		case named[o.Name]:
+			return fmt.Errorf("%w: the name %q is pinned twice", ErrTrust, o.Name)
 		case o.Key == nil || !o.Key.Algorithm().CanSign():
 			return fmt.Errorf("%w: operator %s has no key that can sign", ErrTrust, o.Name)
 		case o.Form != FormBound && o.Form != FormSignature:
@@ -96,11 +98,23 @@ func (t *Trust) usable() error {
 		if raw, ok := o.Key.Ed25519(); ok {
 			key = string(raw) // an operator with a third party's key is the same signer
 		}
+		named[o.Name] = true
 		if err := once(o.Name, key); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Parties are the pinned third parties' names, each once.
+func (t *Trust) Parties() []string {
+	names := make([]string, 0, len(t.ThirdParties))
+	for _, p := range t.ThirdParties {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 func (t *Trust) thirdParty(key [32]byte) *ThirdParty {

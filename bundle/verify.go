@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,9 +12,11 @@ import (
 
 // Result says who signed a bundle.
 type Result struct {
-	ThirdParties []Signer // whose signatures count, in the bundle's order
+	ThirdParties []Signer // whose signatures count, each party once, in the bundle's order
 	Operators    []Signer // whose countersignatures count
 	Expired      []Signer // valid, but made by a pinned key outside its window: they don't count
+	Repeated     []Signer // valid, by a second key of a party that counts already
+	Absent       []string // pinned third parties of which no signature counts
 	Ignored      []string // keys that aren't pinned: base64, raw Ed25519 or SPKI; nothing of them was verified
 }
 
@@ -88,7 +91,11 @@ func (b *Bundle) Verify(trust *Trust, now, witnessed time.Time) (*Result, error)
 		if err := s.Statement.Verify(s.Key); err != nil {
 			return nil, strict.Errorf(b.file, "statements[%d] by third party %s: %v", i, p.Name, err).WithHint(keepHint)
 		}
-		count(&res.ThirdParties, p.Window, Signer{Name: p.Name, Key: keyText(s.Key[:]), Time: s.Statement.Time()})
+		list := &res.ThirdParties
+		if slices.ContainsFunc(res.ThirdParties, func(x Signer) bool { return x.Name == p.Name }) {
+			list = &res.Repeated
+		}
+		count(list, p.Window, Signer{Name: p.Name, Key: keyText(s.Key[:]), Time: s.Statement.Time()})
 	}
 	for i, c := range b.Countersignatures {
 		o := trust.operator(c.Key)
@@ -100,6 +107,11 @@ func (b *Bundle) Verify(trust *Trust, now, witnessed time.Time) (*Result, error)
 			return nil, strict.Errorf(b.file, "countersignatures[%d] by operator %s: %v", i, o.Name, err).WithHint(keepHint)
 		}
 		count(&res.Operators, o.Window, Signer{Name: o.Name, Key: keyText(c.Key.SPKI())})
+	}
+	for _, name := range trust.Parties() {
+		if !slices.ContainsFunc(res.ThirdParties, func(x Signer) bool { return x.Name == name }) {
+			res.Absent = append(res.Absent, name)
+		}
 	}
 	if len(res.ThirdParties) < trust.Needed || len(res.Operators) == 0 {
 		return nil, &Short{File: b.file, Needed: trust.Needed, Countersigned: len(res.Operators) > 0, Result: res}

@@ -25,7 +25,8 @@ type Account struct {
 	FleetCheck *FleetCheck
 	Release    *Release
 	Request    *Request
-	Responses  []*Response
+	Responses  []*Response // all of them, those after the countersignature too
+	Refusals   []*Refusal
 	Counter    *Countersignature
 	LogProof   *LogProof
 	Lockdowns  []*Lockdown
@@ -59,7 +60,8 @@ type Account struct {
 	ids            map[string]int  // CKA_IDs ever used, by their intent
 	artifact       *bundle.KeySet
 	bundle         *bundle.Bundle
-	answers        []bundle.Signed // the statements in Responses
+	answers        []bundle.Signed // the statements in the bundle
+	late           []bundle.Signed // those that came after the countersignature
 }
 
 // Key is what the transcript says of one key.
@@ -172,7 +174,7 @@ func (a *Account) order(r *Record) error {
 	if a.step >= len(a.Steps) {
 		return fmt.Errorf("every step of the plan is done")
 	}
-	if interjects(r.Kind) {
+	if a.interjects(r.Kind) {
 		return a.interjection(r)
 	}
 	s := a.Steps[a.step]
@@ -183,10 +185,12 @@ func (a *Account) order(r *Record) error {
 }
 
 // interjects says whether records of a kind may come between and within steps.
-func interjects(k Kind) bool {
+func (a *Account) interjects(k Kind) bool {
 	switch k {
-	case KindException, KindAdjourn, KindReconvene, KindResume:
+	case KindException, KindAdjourn, KindReconvene, KindResume, KindRefusal:
 		return true
+	case KindResponse: // beyond those that are needed
+		return a.Request != nil && a.Steps[a.step].Leaves[a.pos] != KindResponse
 	}
 	return false
 }
@@ -197,6 +201,8 @@ func (a *Account) interjection(r *Record) error {
 		return fmt.Errorf("nothing has begun yet")
 	case r.Kind == KindReconvene && !a.Adjourned:
 		return fmt.Errorf("the ceremony is not adjourned")
+	case r.Kind == KindRefusal && a.Request == nil:
+		return fmt.Errorf("nothing has been requested yet")
 	case r.Kind == KindAdjourn && a.pos > 0:
 		return fmt.Errorf("a step is open: it is adjourned between steps")
 	}
@@ -253,7 +259,7 @@ func (s Step) describe() string {
 
 // advance moves to where the next record belongs.
 func (a *Account) advance(r *Record) {
-	if interjects(r.Kind) {
+	if a.interjects(r.Kind) {
 		return
 	}
 	if r.Kind == KindUnlock && a.Steps[a.step].Leaves[a.pos] != KindUnlock {
@@ -311,6 +317,8 @@ func (a *Account) take(r *Record) error {
 		a.Request = c
 	case *Response:
 		return a.takeResponse(c, r)
+	case *Refusal:
+		return a.takeRefusal(c)
 	case *Countersignature:
 		return a.takeCountersignature(c)
 	case *LogProof:

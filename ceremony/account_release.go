@@ -25,66 +25,11 @@ func (a *Account) takeRelease(c *Release, r *Record) error {
 	return nil
 }
 
-func (a *Account) takeResponse(c *Response, r *Record) error {
-	s, err := a.CheckStatement(c.Key, c.Statement)
-	if err != nil {
-		return err
-	}
-	if t := s.Statement.Time(); t.After(r.Time.Add(clockTolerance)) {
-		return fmt.Errorf("it was signed at %s, which is yet to come", t.Format(time.RFC3339))
-	}
-	a.Responses, a.answers = append(a.Responses, c), append(a.answers, *s)
-	return nil
-}
-
-// CheckStatement says whether a third party's statement is the one this
-// ceremony asked it for.
-func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed, error) {
-	if a.Release == nil || a.Request == nil {
-		return nil, fmt.Errorf("nothing has been requested yet")
-	}
-	party := a.thirdParty(key)
-	if party == nil {
-		return nil, fmt.Errorf("its key %x is none of the plan's third parties", key[:4])
-	}
-	for _, r := range a.Responses {
-		if r.Key == key {
-			return nil, fmt.Errorf("%s has answered already", party.Name)
-		}
-	}
-	s, err := bundle.ParseStatement("statement of "+party.Name, statement)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case s.Ciphersuite != party.Ciphersuite:
-		return nil, fmt.Errorf("%s signed with ciphersuite %d, the plan says %d", party.Name, s.Ciphersuite, party.Ciphersuite)
-	case s.Namespace != a.Plan.Namespace || s.Epoch != a.Plan.Epoch:
-		return nil, fmt.Errorf("%s signed %s, epoch %d, not %s, epoch %d", party.Name, s.Namespace, s.Epoch, a.Plan.Namespace, a.Plan.Epoch)
-	case s.Digest != a.Release.Artifact:
-		return nil, fmt.Errorf("%s signed another artifact", party.Name)
-	case s.Time().Before(a.ReleaseTime.Add(-clockTolerance)):
-		return nil, fmt.Errorf("%s signed at %s, before the artifact was released", party.Name, s.Time().UTC().Format(time.RFC3339))
-	}
-	if err := s.Verify(key); err != nil {
-		return nil, fmt.Errorf("the statement of %s: %w", party.Name, err)
-	}
-	return &bundle.Signed{Key: key, Statement: s}, nil
-}
-
-func (a *Account) thirdParty(key [32]byte) *ThirdParty {
-	for i := range a.Plan.ThirdParties {
-		if a.Plan.ThirdParties[i].Key == key {
-			return &a.Plan.ThirdParties[i]
-		}
-	}
-	return nil
-}
-
-// CountersignText is what the operator signs, once every third party answered.
+// CountersignText is what the operator signs, once as many third parties have
+// answered as the plan needs; it names all that have.
 func (a *Account) CountersignText() ([]byte, error) {
-	if len(a.Responses) < len(a.Plan.ThirdParties) {
-		return nil, fmt.Errorf("%d of %d third parties have answered", len(a.Responses), len(a.Plan.ThirdParties))
+	if n := a.Plan.Answers(); len(a.answers) < n {
+		return nil, fmt.Errorf("%d of the %d third parties needed have answered", len(a.answers), n)
 	}
 	artifact, err := a.Artifact()
 	if err != nil {

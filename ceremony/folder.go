@@ -166,27 +166,6 @@ func (j *Journal) requestFiles() ([]bundle.File, error) {
 	return files, nil
 }
 
-// ImportResponse verifies a third party's answer and records it.
-func (j *Journal) ImportResponse(r *bundle.Response) (*ThirdParty, error) {
-	if _, err := j.account.CheckStatement(r.Key, r.Statement.Raw()); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(j.dir, CoreFile)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	core, err := bundle.ParseCore(path, data)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.Check(core, r.Key); err != nil {
-		return nil, err
-	}
-	_, err = j.Append(&Response{Key: r.Key, Statement: r.Statement.Raw()})
-	return j.account.thirdParty(r.Key), err
-}
-
 // Countersign has the operator's key sign exactly the text that the account
 // gives, once m officers have approved that text; the signature is verified
 // again in software and recorded.

@@ -93,6 +93,10 @@ func kindOf(content any) ceremony.Kind {
 		return ceremony.KindReconvene
 	case *ceremony.Unlock:
 		return ceremony.KindUnlock
+	case *ceremony.Response:
+		return ceremony.KindResponse
+	case *ceremony.Refusal:
+		return ceremony.KindRefusal
 	}
 	panic("no kind")
 }

@@ -28,6 +28,7 @@ const (
 	KindRelease          Kind = "release"
 	KindRequest          Kind = "request"
 	KindResponse         Kind = "response"
+	KindRefusal          Kind = "refusal"
 	KindCountersignature Kind = "countersignature"
 	KindLogProof         Kind = "log-proof"
 	KindLockdown         Kind = "lockdown"
@@ -61,6 +62,7 @@ var kinds = map[Kind]kindInfo{
 	KindRelease:          {make: func() any { return new(Release) }},
 	KindRequest:          {make: func() any { return new(Request) }},
 	KindResponse:         {make: func() any { return new(Response) }},
+	KindRefusal:          {make: func() any { return new(Refusal) }},
 	KindCountersignature: {make: func() any { return new(Countersignature) }},
 	KindLogProof:         {make: func() any { return new(LogProof) }},
 	KindLockdown:         {make: func() any { return new(Lockdown) }},
@@ -266,10 +268,19 @@ type Request struct {
 	Core [32]byte `strict:"core,hex"`
 }
 
-// Response is a third party's verified statement.
+// Response is a third party's verified statement. One that comes after the
+// countersignature is on the record and not in the bundle.
 type Response struct {
 	Key       [32]byte `strict:"key,base64"`
 	Statement []byte   `strict:"statement,base64"`
+}
+
+// Refusal is an answer that was brought and not taken, as it was: where the
+// statement is a good one of a second artifact, it proves equivocation.
+type Refusal struct {
+	Key       [32]byte `strict:"key,base64"`
+	Statement []byte   `strict:"statement,base64"`
+	Reason    string   `strict:"reason"`
 }
 
 // Countersignature is the operator's.

@@ -48,6 +48,7 @@ type Plan struct {
 	Roles         []Role        `strict:"roles"`
 	Threshold     int           `strict:"threshold"`
 	People        []Person      `strict:"people"`
+	Needed        int           `strict:"third_parties_needed,optional"`
 	ThirdParties  []ThirdParty  `strict:"third_parties"`
 	Countersigner Countersigner `strict:"countersigner"`
 	LogPolicy     string        `strict:"log_policy"`
@@ -107,6 +108,15 @@ func (p *Plan) Digest() [32]byte { return p.digest }
 
 // Raw is the plan's exact bytes.
 func (p *Plan) Raw() []byte { return p.raw }
+
+// Answers is how many third parties must have signed before the operator
+// countersigns: all of them, unless the plan says how many.
+func (p *Plan) Answers() int {
+	if p.Needed > 0 {
+		return p.Needed
+	}
+	return len(p.ThirdParties)
+}
 
 // Role finds a role by its name.
 func (p *Plan) Role(name string) *Role {

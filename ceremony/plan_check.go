@@ -212,6 +212,9 @@ func (c *planChecker) signers() {
 	if c.root.Get("third_parties") != nil && len(c.plan.ThirdParties) == 0 {
 		c.failf(c.line("third_parties"), "", "the plan has no third party")
 	}
+	if n := len(c.plan.ThirdParties); n > 0 && c.root.Get("third_parties_needed") != nil && (c.plan.Needed < 1 || c.plan.Needed > n) {
+		c.failf(c.line("third_parties_needed"), "", "third_parties_needed is %d; with %d third parties it is from 1 to %d", c.plan.Needed, n, n)
+	}
 	cs := c.plan.Countersigner
 	if len(cs.Key) == 0 {
 		return

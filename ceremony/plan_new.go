@@ -24,6 +24,7 @@ type Draft struct {
 	Roles                  []DraftRole
 	Threshold              int
 	People                 []Person
+	Needed                 int // third parties; 0 for all
 	ThirdParties           []ThirdParty
 	Countersigner          *Countersigner
 	LogPolicy              string
@@ -44,7 +45,7 @@ type DraftRole struct {
 func (p *Plan) Rehearsal() *Draft {
 	d := &Draft{
 		Mode: Rehearsal, Rehearses: p.digest, Fleet: p.Fleet, Namespace: RehearsalPrefix + p.Namespace,
-		Epoch: 1, Majority: p.Majority, Threshold: p.Threshold, People: p.People, Lockdown: p.Lockdown,
+		Epoch: 1, Majority: p.Majority, Threshold: p.Threshold, People: p.People, Needed: p.Needed, Lockdown: p.Lockdown,
 	}
 	for _, h := range p.HSMs {
 		d.HSMs = append(d.HSMs, PlanHSM{Name: h.Name, Site: h.Site})

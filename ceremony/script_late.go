@@ -46,7 +46,10 @@ func scriptRequest(p *Plan, _ Step) Script {
 }
 
 func scriptResponse(p *Plan, s Step) Script {
-	title := fmt.Sprintf("Take in answer %d of %d", s.Item, len(p.ThirdParties))
+	title := fmt.Sprintf("Take in answer %d of %d", s.Item, p.Answers())
+	if p.Answers() < len(p.ThirdParties) {
+		title = fmt.Sprintf("Take in answer %d of the %d needed of %d", s.Item, p.Answers(), len(p.ThirdParties))
+	}
 	if len(p.ThirdParties) == 1 {
 		title = "Take in the answer of " + p.ThirdParties[0].Name
 	}

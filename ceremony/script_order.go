@@ -29,7 +29,7 @@ func (p *Plan) needs(s Step) []string {
 		return []string{factAsked}
 	case ActCountersign:
 		var list []string
-		for i := range p.ThirdParties {
+		for i := range p.Answers() {
 			list = append(list, p.factAnswer(i+1))
 		}
 		return list
@@ -106,5 +106,5 @@ func (p *Plan) factAnswer(item int) string {
 	if len(p.ThirdParties) == 1 {
 		return p.ThirdParties[0].Name + " has signed"
 	}
-	return fmt.Sprintf("answer %d of %d is here", item, len(p.ThirdParties))
+	return fmt.Sprintf("answer %d of the %d needed is here", item, p.Answers())
 }

@@ -28,7 +28,7 @@ type Step struct {
 	Act    Act
 	HSM    string
 	Role   string
-	Item   int // which third party's answer, or which entry of lockdown, from 1
+	Item   int // which of the answers needed, or which entry of lockdown, from 1
 	Leaves []Kind
 }
 
@@ -54,7 +54,7 @@ func (p *Plan) Steps() []Step {
 		Step{Act: ActFleetCheck, Leaves: []Kind{KindFleetCheck, KindChallenge}},
 		Step{Act: ActRelease, Leaves: []Kind{KindChallenge, KindRelease}},
 		Step{Act: ActRequest, Leaves: []Kind{KindRequest}})
-	for i := range p.ThirdParties {
+	for i := range p.Answers() {
 		steps = append(steps, Step{Act: ActResponse, Item: i + 1, Leaves: []Kind{KindResponse}})
 	}
 	steps = append(steps,

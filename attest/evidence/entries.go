@@ -39,7 +39,7 @@ const (
 // namespaces together: a fleet has one every few years. What State gives stays
 // within what Restore takes. An epoch that was forgotten and comes again is
 // below the last one, and so is reported all the same.
-const maxRemembered = 1 << 16
+const maxRemembered = 1 << 14
 
 // Entries judges a log's entries by a policy: each alone, and as the successor
 // of those before. Read may be called by several goroutines at once, the other

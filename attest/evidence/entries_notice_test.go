@@ -12,6 +12,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
+// unsigned is a bundle without countersignatures.
+func unsigned(b []byte) []byte {
+	x := must(bundle.ParseAny("", b))
+	return must(bundle.Assemble(x.Artifact(), x.Statements, nil)).Raw()
+}
+
 // TestRetirementsAndVoidsInALog: both take an epoch, have no evidence of their
 // own, and after a retirement nothing of its fleet may come.
 func TestRetirementsAndVoidsInALog(t *testing.T) {
@@ -36,6 +42,7 @@ func TestRetirementsAndVoidsInALog(t *testing.T) {
 		"of another":           {[][]byte{first, notice(bundle.RetirementFormat, 2, [32]byte{1})}, ";predecessor", 1},
 		"void of what wasn't":  {[][]byte{first, void}, ";", 1},
 		"void of what was":     {[][]byte{first, second, notice(bundle.VoidFormat, 3, digest(second))}, ";;", 2},
+		"and it ends nothing":  {[][]byte{first, unsigned(retired), notice(bundle.RetirementFormat, 3, digest(retired))}, ";signatures;", 1},
 		"void far away":        {[][]byte{first, notice(bundle.VoidFormat, 4, [32]byte{7})}, ";gap", 1},
 		"retirement far away":  {[][]byte{first, notice(bundle.RetirementFormat, 3, [32]byte{7})}, ";gap", 1},
 		"evidence of a notice": {[][]byte{first, retired, leafOf(1, 2)}, ";;", 1},

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,6 +126,12 @@ func (d *pageData) keys(a *ceremony.Account) error {
 				s.Time = strict.FormatTime(st.Time())
 			}
 		}
+		switch {
+		case s.Time == "" && a.Counter != nil:
+			s.Time = "absent; enough others signed"
+		case slices.ContainsFunc(a.Late(), func(l bundle.Signed) bool { return l.Key == p.Key }):
+			s.Time += ", after the countersignature"
+		}
 		d.Signers = append(d.Signers, s)
 	}
 	c := pageSigner{Name: a.Plan.Countersigner.Name, Part: "operator"}
@@ -179,6 +186,8 @@ func recordText(r *ceremony.Record) string {
 		return fmt.Sprintf("request core %x", c.Core)
 	case *ceremony.Response:
 		return "statement received and verified"
+	case *ceremony.Refusal:
+		return "an answer was refused: " + c.Reason
 	case *ceremony.Countersignature:
 		return "form " + c.Form
 	case *ceremony.LogProof:

@@ -158,6 +158,9 @@ func (p *Policy) CheckPlan(plan *ceremony.Plan) error {
 	if plan.Threshold < p.threshold {
 		fail("wants %d officers to agree, the plan %d", p.threshold, plan.Threshold)
 	}
+	if plan.Answers() < p.needed {
+		fail("wants %d third parties to sign, the plan %d", p.needed, plan.Answers())
+	}
 	for _, x := range plan.People {
 		if !slices.ContainsFunc(p.people, func(y pinnedPerson) bool { return sameKey(x.Key, y.Key) && x.Role == y.Role }) {
 			fail("does not pin %s %q of the plan with that key", x.Role, x.Name)

@@ -111,18 +111,25 @@ func (c *policyChecker) people() {
 }
 
 func (c *policyChecker) parties() {
+	owners, names := map[[32]byte]string{}, map[string]bool{}
 	for i, p := range c.f.ThirdParties {
 		// A key that is missing is named already; one of 32 zeros is a key.
 		if err := keys.AdmitEd25519(p.Key[:]); err != nil && c.has("third_parties", i, "key") {
 			c.failf(c.item("third_parties", i), "third party %q: key %v", p.Name, err)
 		}
+		// One name may have several keys, which count as one party's; one key has
+		// one name, or its owner would count twice.
+		if other, ok := owners[p.Key]; ok && c.has("third_parties", i, "key") {
+			c.failf(c.item("third_parties", i), "third party %q has the key of %q", p.Name, other)
+		}
+		owners[p.Key], names[p.Name] = p.Name, true
 		c.unpinned("third party", p.Name, p.Confirmed)
 		c.p.parties = append(c.p.parties, bundle.ThirdParty{
 			Name: p.Name, Key: p.Key, Window: keys.Window(p.Window),
 		})
 	}
 	c.p.needed = c.f.Needed
-	if n := len(c.f.ThirdParties); c.root.Get("third_parties_needed") != nil && (c.f.Needed < 1 || c.f.Needed > n) {
+	if n := len(names); c.root.Get("third_parties_needed") != nil && (c.f.Needed < 1 || c.f.Needed > n) {
 		c.failf(c.line("third_parties_needed"), "third_parties_needed is %d; with %d pinned it is from 1 to %d", c.f.Needed, n, n)
 	}
 }

@@ -20,7 +20,8 @@ type Report struct {
 	Fleet     string
 	Namespace string
 	Epoch     uint64
-	Identity  string // hex close head of a package
+	Identity  string   // hex close head of a package
+	Parties   *Parties // nil where nothing was judged that several sign
 	Notice    *bundle.Notice
 
 	Policy   *Policy
@@ -89,6 +90,7 @@ type reportJSON struct {
 	Namespace string        `strict:"namespace,optional"`
 	Epoch     uint64        `strict:"epoch,optional"`
 	Identity  string        `strict:"identity,optional"`
+	Parties   *partiesJSON  `strict:"third_parties,optional"`
 	Notice    *noticeJSON   `strict:"notice,optional"`
 	Policy    policyJSON    `strict:"policy"`
 	Time      time.Time     `strict:"time"`
@@ -97,6 +99,13 @@ type reportJSON struct {
 	Demanded  int           `strict:"demanded"`
 	Shown     int           `strict:"shown"`
 	Verified  bool          `strict:"verified"`
+}
+
+type partiesJSON struct {
+	Needed int      `strict:"needed"`
+	Pinned int      `strict:"pinned"`
+	Signed []Party  `strict:"signed"`
+	Absent []string `strict:"absent"`
 }
 
 // noticeJSON is what a retirement or a void says.
@@ -143,6 +152,9 @@ func (r *Report) toJSON() *reportJSON {
 	}
 	if r.Digest != [32]byte{} {
 		j.SHA256 = hex.EncodeToString(r.Digest[:])
+	}
+	if p := r.Parties; p != nil {
+		j.Parties = &partiesJSON{p.Needed, len(p.Signed) + len(p.Absent), p.Signed, p.Absent}
 	}
 	if j.Policy.Unpinned == nil {
 		j.Policy.Unpinned = []string{}

@@ -23,6 +23,10 @@ type Input struct {
 	Proof  []byte // for a bundle
 	Logged []byte // for a package: the proof that its close head is logged
 	Rekor  []byte // for a bundle
+
+	// Statements came after the countersignature and lie beside a bundle or a
+	// package: as served, or as responses.
+	Statements []Input
 }
 
 // Question narrows what is asked.

@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -21,16 +20,18 @@ func (v *verifier) bundleFile(in Input) {
 	if b.Notice != nil {
 		v.r.Object, v.r.Notice = TypeNotice, b.Notice
 	}
-	v.bundle(in.File, b, in.Proof, in.Rekor)
+	if res := v.bundle(in.File, b, in.Proof, in.Rekor); res != nil {
+		v.signers(in.File, b, res, v.late(b, res, v.beside(in.Statements)))
+	}
 }
 
-// bundle grades everything a bundle, its proof and its Rekor entry show, and says whether a
-// pinned third party signed the artifact in it.
-func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) (signed bool) {
+// bundle grades what a bundle, its proof and its Rekor entry show but for who
+// signed it, which it returns; nil where that can't be judged.
+func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) *bundle.Result {
 	set := b.About()
 	v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = set.Mode, set.Fleet, set.Namespace, set.Epoch
 	if !v.mode(file, set.Mode, set.Namespace) {
-		return false
+		return nil
 	}
 	witnessed := v.proof(file, b.Raw(), proof)
 	v.witnessed = witnessed
@@ -38,7 +39,7 @@ func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) (s
 	if len(v.policy.operators) == 0 {
 		v.lack(ClaimCountersigned, v.policy.File, "", "the policy pins no operator")
 		v.lack(ClaimStatement, v.policy.File, "", "the policy pins no operator, so it can't judge bundles")
-		return false
+		return nil
 	}
 	res, err := b.Verify(v.policy.Trust(set.Namespace), v.now, witnessed)
 	var short *bundle.Short
@@ -47,38 +48,9 @@ func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) (s
 		res = short.Result
 	case err != nil:
 		v.fault(file, err)
-		return false
+		return nil
 	}
-	return v.signers(file, set, res)
-}
-
-func (v *verifier) signers(file string, set bundle.About, res *bundle.Result) bool {
-	ignored := ""
-	if n := len(res.Expired); n > 0 {
-		ignored = fmt.Sprintf("; %d outside its key's window", n)
-	}
-	signed := len(res.ThirdParties) >= v.policy.needed
-	if signed {
-		v.show(ClaimStatement, Proven, file, "%s, epoch %d, %s", signerNames(res.ThirdParties), set.Epoch, strict.FormatTime(res.ThirdParties[0].Time))
-		v.show(ClaimMode, Proven, file, "%s, in the artifact that %s signed", set.Mode, signerNames(res.ThirdParties))
-	} else {
-		v.lack(ClaimStatement, file, "a third party that the policy pins has to sign", "%d of %d pinned third parties signed%s", len(res.ThirdParties), v.policy.needed, ignored)
-	}
-	if len(res.Operators) > 0 {
-		v.show(ClaimCountersigned, Proven, file, "%s, %s", signerNames(res.Operators), v.formOf(res.Operators[0].Name))
-	} else {
-		v.lack(ClaimCountersigned, file, "", "no pinned operator countersigned%s", ignored)
-	}
-	return signed
-}
-
-func (v *verifier) formOf(operator string) string {
-	for _, o := range v.policy.operators {
-		if o.Name == operator && o.Form == bundle.FormSignature {
-			return "over that signature"
-		}
-	}
-	return "bound to that statement"
+	return res
 }
 
 func signerNames(list []bundle.Signer) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -33,15 +34,25 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 		v.aborted(files, a)
 		return
 	}
-	signed := false
+	var b *bundle.Bundle
+	var res *bundle.Result
+	var err error
 	if data, ok := files[ceremony.BundleFile]; !ok {
 		v.problem(ceremony.BundleFile, "", "is missing")
-	} else if b, err := bundle.ParseBundle(ceremony.BundleFile, data); err != nil {
+	} else if b, err = bundle.ParseBundle(ceremony.BundleFile, data); err != nil {
 		v.fault(ceremony.BundleFile, err)
 	} else {
-		signed = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile], files[RekorFile])
+		res = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile], files[RekorFile])
 	}
 	v.r.Problems = append(v.r.Problems, followed...)
+	signed := false
+	if res != nil {
+		late := v.beside(in.Statements)
+		if a != nil {
+			late = slices.Concat(v.recorded(a), late)
+		}
+		signed = v.signers(ceremony.BundleFile, b, res, v.late(b, res, late))
+	}
 	if a == nil {
 		return
 	}

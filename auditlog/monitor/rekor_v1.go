@@ -282,6 +282,9 @@ func unhex(name string, list []string) ([][32]byte, error) {
 }
 
 func (r *rekorV1) rootAt(ctx context.Context, earlier, size uint64) (root [32]byte, proof [][32]byte, err error) {
+	if earlier == 0 || earlier >= size {
+		return root, nil, strict.Errorf("", "there is nothing to prove from %d entries to %d", earlier, size)
+	}
 	hashes, _, err := r.left(ctx, earlier)
 	if err != nil {
 		return root, nil, err

@@ -46,6 +46,7 @@ func (c *collector) namespace(order []uint32) (*Namespace, error) {
 	ns := &Namespace{Name: c.names[first.ns], First: first.epoch, FirstTime: first.time}
 	last := map[uint16]*entry{} // of each key
 	var before *entry           // of the epoch before
+	parties := &runs{byKey: map[uint16]*PartyRun{}}
 	var opaque map[[32]byte]uint64
 	if c.o.Meta {
 		opaque = c.opaque()
@@ -59,6 +60,7 @@ func (c *collector) namespace(order []uint32) (*Namespace, error) {
 		ns.Epochs++
 		for _, i := range order[from:to] {
 			c.inOrder(c.table.at(i), last)
+			c.run(parties, c.table.at(i).key).signed(e.epoch)
 		}
 		if before != nil && e.epoch != before.epoch+1 {
 			c.fail(Contiguous, e.ns, e.epoch, []uint64{before.ref, e.ref}, "the epoch before it is %d: %d are missing", before.epoch, e.epoch-before.epoch-1)
@@ -70,6 +72,10 @@ func (c *collector) namespace(order []uint32) (*Namespace, error) {
 		from = to
 	}
 	ns.Last, ns.LastTime = before.epoch, before.time
+	for _, p := range parties.list {
+		p.absent(ns.Last)
+		ns.Parties = append(ns.Parties, *p)
+	}
 	if err := c.rows(ns, order); err != nil {
 		return nil, err
 	}
@@ -198,7 +204,10 @@ func (c *collector) rows(ns *Namespace, order []uint32) error {
 	for ; from < len(order); from++ {
 		e := c.table.at(order[from])
 		if n := len(ns.Rows); n > 0 && ns.Rows[n-1].Epoch == e.epoch {
-			ns.Rows[n-1].Signers = append(ns.Rows[n-1].Signers, c.o.Keys[e.key].Name)
+			row, name := &ns.Rows[n-1], c.o.Keys[e.key].Name
+			if row.Time = min(row.Time, e.time); !slices.Contains(row.Signers, name) {
+				row.Signers = append(row.Signers, name)
+			}
 			continue
 		}
 		row := Row{Epoch: e.epoch, Time: e.time, Digest: e.digest, Signers: []string{c.o.Keys[e.key].Name}}

@@ -59,6 +59,7 @@ type Namespace struct {
 	FirstTime, LastTime        uint64
 	Rows                       []Row // the newest epochs, oldest first
 	Retired                    []string
+	Parties                    []PartyRun // in the order of their first epoch, then of their keys
 }
 
 // Row is one epoch.

@@ -36,6 +36,9 @@ func FuzzLedger(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(testfleet.TempDir(t), "ledger.jsonl")
 		must(0, os.WriteFile(path, data, 0o600))
+		if seen, err := thirdparty.ReadLedger(path, key); err == nil {
+			must(0, seen.BeginGuard(thirdparty.GuardPath(path)))
+		}
 		l, err := thirdparty.OpenLedger(path, key)
 		left := must(os.ReadFile(path))
 		if err != nil {

@@ -1,11 +1,13 @@
 package thirdparty_test
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -22,6 +24,14 @@ func wantError(t *testing.T, err error, says string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), says) {
 		t.Errorf("got %v, want an error that says %q", err, says)
+	}
+}
+
+func wantHint(t *testing.T, err error, says string) {
+	t.Helper()
+	var e *strict.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Hint, says) {
+		t.Errorf("got %v, want a hint that says %q", err, says)
 	}
 }
 

@@ -15,9 +15,14 @@ type Inspection struct {
 	Party   *ceremony.ThirdParty
 	Delta   *bundle.Delta // nil at epoch 1
 	Again   bool          // the ledger has the answer to this very request
+	Gap     *Gap          // to which a person has to agree; nil where the request follows from the ledger
 
 	policy *Policy
+	agreed *Gap
 }
+
+// AgreeToGap is a person's consent to the gap that Inspect found.
+func (in *Inspection) AgreeToGap() { in.agreed = in.Gap }
 
 // Inspect checks a request against the policy, the ledger and the evidence in
 // it: the plan is the one the artifact names, and the transcript, replayed,
@@ -46,7 +51,7 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err := l.Meet(r.Core.Previous); err != nil {
 		return nil, err
 	}
-	if in.Again, err = l.check(wantCore(file, r.Core)); err != nil {
+	if in.Again, in.Gap, err = l.check(in.wanted(file), p.others); err != nil {
 		return nil, err
 	}
 	if r.Core.Predecessor != nil {
@@ -55,17 +60,25 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	return in, nil
 }
 
+func (in *Inspection) wanted(file string) *wanted {
+	w := wantCore(file, in.Request.Core)
+	for _, p := range in.Account.Plan.ThirdParties {
+		w.parties = append(w.parties, p.Key)
+	}
+	return w
+}
+
 // InspectCore checks of a request what its core alone can show: policy and
-// ledger. It is not enough to sign.
-func InspectCore(file string, c *bundle.Core, p *Policy, l *Ledger) error {
+// ledger, and the gap that it would have. It is not enough to sign.
+func InspectCore(file string, c *bundle.Core, p *Policy, l *Ledger) (*Gap, error) {
 	if err := p.Allows(file, c.KeySet); err != nil {
-		return err
+		return nil, err
 	}
 	if err := l.Meet(c.Previous); err != nil {
-		return err
+		return nil, err
 	}
-	_, err := l.check(wantCore(file, c))
-	return err
+	_, gap, err := l.check(wantCore(file, c), p.others)
+	return gap, err
 }
 
 func replay(file string, r *bundle.Request) (*ceremony.Account, error) {

@@ -16,7 +16,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-const maxEntry = 16 << 10
+// maxEntry bounds a line: a statement, and before a gap those of others.
+const maxEntry = 128 << 10
 
 // Ledger is the third party's own record of everything it signed: one line an
 // entry, hash-chained, on the disk before a signature leaves. From it come the
@@ -34,6 +35,7 @@ type Ledger struct {
 	mu      sync.Mutex
 	head    [32]byte
 	entries []entry
+	guard   *guard  // nil of one that is only read
 	old     *Ledger // of the key before this one; nil where there was none
 	broken  error
 	// lacksEnd says that the last entry is whole but for its line end.
@@ -46,8 +48,10 @@ type entry struct {
 	Prev      [32]byte `strict:"prev,hex"`
 	Core      [32]byte `strict:"core,hex"` // SHA-256 of what was asked: a request's core, or a notice
 	Statement []byte   `strict:"statement,base64"`
+	Gap       *gapFile `strict:"gap,optional"`
 
 	statement *bundle.Statement
+	gap       *Gap
 }
 
 // genesis is what the first entry follows: a ledger belongs to one key.
@@ -58,21 +62,11 @@ func genesis(key [32]byte) [32]byte {
 // OpenLedger reads the ledger of a key, checks it from its first entry to its
 // last, and keeps others from signing with it until Close. A path that doesn't
 // exist is an empty ledger: Sign begins it.
+//
+// Its guard lies beside it. A ledger that lacks what the guard has seen was put
+// back from a copy, and isn't opened.
 func OpenLedger(path string, key [32]byte) (*Ledger, error) {
-	unlock, err := durable.Lock(path + ".lock")
-	if err != nil {
-		return nil, err
-	}
-	l, err := readLedger(path, key)
-	if err == nil {
-		l.unlock = unlock
-		err = l.keepTorn()
-	}
-	if err != nil {
-		unlock()
-		return nil, err
-	}
-	return l, nil
+	return OpenGuarded(path, GuardPath(path), key)
 }
 
 // ReadLedger is OpenLedger for whoever only looks: it takes no lock and changes
@@ -157,6 +151,9 @@ func (l *Ledger) readEntry(n int, line []byte) error {
 	if err := s.Verify(l.key); err != nil {
 		return strict.At(l.path, n, "entry %d: %v", n, err)
 	}
+	if e.gap, err = readGap(l.path, e.Gap, s); err != nil {
+		return strict.At(l.path, n, "entry %d: %v", n, err)
+	}
 	e.statement = s
 	l.entries, l.head = append(l.entries, e), sha256.Sum256(line)
 	return nil
@@ -212,6 +209,17 @@ func (l *Ledger) Statements() []*bundle.Statement {
 		list[i] = e.statement
 	}
 	return list
+}
+
+// Gaps are the gaps before statements, by their place in Statements.
+func (l *Ledger) Gaps() map[int]*Gap {
+	gaps := map[int]*Gap{}
+	for i, e := range l.entries {
+		if e.gap != nil {
+			gaps[i] = e.gap
+		}
+	}
+	return gaps
 }
 
 // Export is everything that was signed, as served, a line each: what others

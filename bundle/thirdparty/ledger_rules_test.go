@@ -58,27 +58,6 @@ func TestTheClockMayNotGoBackNorJump(t *testing.T) {
 	wantError(t, err, "clock_bound_days is 4000")
 }
 
-func TestALedgerRestoredFromABackupSignsNothing(t *testing.T) {
-	one := testfleet.New(t, testfleet.Options{Name: "one", To: testfleet.ToLogged})
-	backup := must(os.ReadFile(one.Parties.Ledger))
-	two := testfleet.New(t, testfleet.Options{Name: "two", After: one, To: testfleet.ToLogged})
-	three := testfleet.New(t, testfleet.Options{Name: "three", After: two, To: testfleet.ToRequest})
-	// Whoever restores the ledger as it was after epoch 1 is asked for epoch 3.
-	if err := os.WriteFile(one.Parties.Ledger, backup, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := three.Answer(three.Request, three.Now())
-	wantError(t, err, "asks for epoch 3 of "+testfleet.Namespace+"; the next one is 2")
-	// An honest operator's request is noticed. A dishonest one could ask for
-	// another epoch 2, which names the statement that the backup has: against
-	// that help the log and fleetctl history alone.
-	if err := os.Remove(one.Parties.Ledger); err != nil {
-		t.Fatal(err)
-	}
-	_, err = three.Answer(three.Request, three.Now())
-	wantError(t, err, "the ledger has no statement of")
-}
-
 func TestTheSameQuestionGetsTheSameAnswer(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
 	first := must(f.Answer(f.Request, f.Now()))

@@ -97,6 +97,7 @@ func TestALedgerIsCutAtAnyByte(t *testing.T) {
 	good := must(os.ReadFile(path))
 	first := bytes.IndexByte(good, '\n') + 1
 	ends := []int{0, first, len(good)}
+	guardAgain(t, one, nil) // one that has seen nothing: any cut is ahead of it
 	for n := range good {
 		must(0, os.WriteFile(path, good[:n], 0o600))
 		l, err := one.OpenLedger()
@@ -139,10 +140,6 @@ func TestNoChangeOfALedgerIsTaken(t *testing.T) {
 		data := bytes.Clone(good)
 		data[i] ^= 1 << (i % 8)
 		if data[i] == '\n' || good[i] == '\n' {
-			continue
-		}
-		// The core's digest of the last entry is bound by nothing after it yet.
-		if at := bytes.LastIndex(good, []byte(`"core":"`)) + len(`"core":"`); i >= at && i < at+64 {
 			continue
 		}
 		refused(fmt.Sprintf("a bit of byte %d", i), data)

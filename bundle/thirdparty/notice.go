@@ -55,12 +55,12 @@ func InspectNotice(file string, n *bundle.Notice, approvals []ceremony.Signing, 
 			WithHint("%s", fmt.Sprintf("each officer signs it with\nssh-keygen -Y sign -n %s -f KEY %s", NoticeNamespace(n), file))
 	}
 	in := &NoticeInspection{Notice: n, Officers: officers, policy: p, file: file}
-	in.Again, err = l.check(wantNotice(file, n))
+	in.Again, _, err = l.check(wantNotice(file, n), p.others)
 	return in, err
 }
 
 func wantNotice(file string, n *bundle.Notice) *wanted {
-	return &wanted{file: file, subject: n.Digest(), namespace: n.Namespace, epoch: n.Epoch, digest: n.Digest(), notice: n, after: n.Created}
+	return &wanted{file: file, subject: n.Digest(), namespace: n.Namespace, epoch: n.Epoch, digest: n.Digest(), before: n.Previous, notice: n, after: n.Created}
 }
 
 // SignNotice answers an inspected notice, as Sign does a request.
@@ -70,5 +70,5 @@ func SignNotice(in *NoticeInspection, l *Ledger, now time.Time, sign func(messag
 	if last, _ := l.last(in.Notice.Namespace); last != nil {
 		suite = last.Ciphersuite
 	}
-	return l.sign(wantNotice(in.file, in.Notice), suite, in.policy.clockBound(), now, sign)
+	return l.sign(wantNotice(in.file, in.Notice), in.policy.others, suite, in.policy.clockBound(), now, sign)
 }

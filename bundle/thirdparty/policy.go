@@ -37,7 +37,42 @@ type Policy struct {
 	// known, the ledger's last or the request's release: 30 unless given.
 	ClockBound int `strict:"clock_bound_days,optional"`
 
+	// Others are third parties of the same namespaces: on the word of
+	// OthersNeeded of them, and a person's, the ledger may have a gap.
+	Others       []Other `strict:"others,optional"`
+	OthersNeeded int     `strict:"others_needed,optional"`
+
 	people *ceremony.People
+	others *others
+}
+
+// Other is another third party's key; keys with one name are one party's.
+type Other struct {
+	Name string   `strict:"name,token"`
+	Key  [32]byte `strict:"key,base64"`
+}
+
+type others struct {
+	list   []Other
+	needed int
+}
+
+func (o *others) name(key [32]byte) (string, bool) {
+	for _, x := range o.list {
+		if x.Key == key {
+			return x.Name, true
+		}
+	}
+	return "", false
+}
+
+// NameOf is what the policy calls another third party's key.
+func (p *Policy) NameOf(key [32]byte) string {
+	if p == nil {
+		return ""
+	}
+	name, _ := p.others.name(key)
+	return name
 }
 
 // ParsePolicy reads and checks a third party's policy.
@@ -104,10 +139,30 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	if p.ClockBound < 0 || p.ClockBound > maxClockBound {
 		fail("clock_bound_days", "clock_bound_days is %d; it is from 1 to %d", p.ClockBound, maxClockBound)
 	}
+	p.otherParties(root, fail)
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+func (p *Policy) otherParties(root *strict.Node, fail func(field, format string, args ...any)) {
+	p.others = &others{p.Others, p.OthersNeeded}
+	owners, names := map[[32]byte]string{}, map[string]bool{}
+	for _, x := range p.Others {
+		if err := keys.AdmitEd25519(x.Key[:]); err != nil {
+			fail("others", "third party %q: key %v", x.Name, err)
+		}
+		if other, ok := owners[x.Key]; ok {
+			fail("others", "third party %q has the key of %q", x.Name, other)
+		}
+		owners[x.Key], names[x.Name] = x.Name, true
+	}
+	if n := len(names); root.Get("others_needed") != nil && (p.OthersNeeded < 1 || p.OthersNeeded > n) {
+		fail("others_needed", "others_needed is %d; with %d others it is from 1 to %d", p.OthersNeeded, n, n)
+	} else if root.Get("others") != nil && root.Get("others_needed") == nil {
+		fail("others", "others_needed is missing: on how many of them does a gap rest?")
+	}
 }
 
 const maxClockBound = 3660

@@ -66,7 +66,8 @@ func TestRefusedByName(t *testing.T) {
 		core := must(bundle.NewCore(c.KeySet, nil, nil, bundle.Head{Hash: [32]byte{1}, N: c.Release.N}))
 		l := must(one.OpenLedger())
 		defer l.Close()
-		wantError(t, thirdparty.InspectCore("request.json", core, policy(one), l), "its artifact was signed as epoch 1; a digest never recurs")
+		_, err := thirdparty.InspectCore("request.json", core, policy(one), l)
+		wantError(t, err, "its artifact was signed as epoch 1; a digest never recurs")
 	})
 	t.Run("request by another than the ledger's key", func(t *testing.T) {
 		other := testfleet.SoftSigner(keys.Ed25519, "somebody else")

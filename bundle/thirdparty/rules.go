@@ -15,57 +15,67 @@ type wanted struct {
 	namespace string
 	epoch     uint64
 	digest    [32]byte
+	before    [32]byte        // digest of the epoch before; zero at epoch 1
 	previous  []bundle.Signed // the statements about the epoch before that it names
+	parties   [][32]byte      // third parties of its plan
 	notice    *bundle.Notice  // nil of a key set
+	agreed    *Gap            // to which a person agreed; nil where to none
 	after     time.Time       // what it asks for existed by then: the release's record
 }
 
 func wantCore(file string, c *bundle.Core) *wanted {
-	return &wanted{
+	w := &wanted{
 		file: file, subject: c.Subject(), namespace: c.KeySet.Namespace, epoch: c.KeySet.Epoch, digest: c.KeySet.Digest(),
 		previous: c.Previous,
 	}
+	copy(w.before[:], c.KeySet.Previous) // none at epoch 1
+	return w
 }
 
 // check says whether it may be signed next; again where it was signed already.
-func (l *Ledger) check(w *wanted) (again bool, err error) {
+// Where it doesn't follow from the ledger but may be signed all the same, it
+// gives the gap to which a person has to agree.
+func (l *Ledger) check(w *wanted, others *others) (again bool, gap *Gap, err error) {
 	if l.answered(w.subject) != nil {
-		return true, nil
+		return true, nil, nil
 	}
 	for _, e := range l.bound() {
 		if e.statement.Namespace == w.namespace && e.statement.Digest == w.digest {
-			return false, strict.Errorf(w.file, "its artifact was signed as epoch %d; a digest never recurs", e.statement.Epoch)
+			return false, nil, strict.Errorf(w.file, "its artifact was signed as epoch %d; a digest never recurs", e.statement.Epoch)
 		}
+	}
+	if err := l.contradicted(w, others); err != nil {
+		return false, nil, err
 	}
 	last, key := l.last(w.namespace)
 	switch {
 	case last == nil && w.epoch > 1:
-		return false, strict.Errorf(w.file, "asks for epoch %d, but the ledger has no statement of %s", w.epoch, w.namespace).
-			WithHint("a ledger restored from a backup, or another's? Without the statements before, nothing is signed")
+		gap, err = l.gap(w, last, others)
+		return false, gap, err
 	case last == nil:
-		return false, nil
+		return false, nil, nil
 	case w.epoch <= last.Epoch:
-		return false, strict.Errorf(w.file, "asks for epoch %d of %s, which the ledger has signed up to epoch %d: one epoch has one digest", w.epoch, w.namespace, last.Epoch)
+		return false, nil, strict.Errorf(w.file, "asks for epoch %d of %s, which the ledger has signed up to epoch %d: one epoch has one digest", w.epoch, w.namespace, last.Epoch)
 	case w.notice != nil && w.notice.Voids() && w.epoch == last.Epoch+2:
-		return false, nil // the epoch that it voids is one that we never signed
+		return false, nil, nil // the epoch that it voids is one that we never signed
 	case w.epoch != last.Epoch+1:
-		return false, strict.Errorf(w.file, "asks for epoch %d of %s; the next one is %d", w.epoch, w.namespace, last.Epoch+1)
-	case w.notice != nil && w.notice.Previous != last.Digest:
-		return false, strict.Errorf(w.file, "follows the artifact %x, but we signed %x as epoch %d", w.notice.Previous, last.Digest, last.Epoch)
+		gap, err = l.gap(w, last, others)
+		return false, gap, err
+	case w.before != last.Digest:
+		return false, nil, strict.Errorf(w.file, "follows the artifact %x, but we signed %x as epoch %d", w.before, last.Digest, last.Epoch)
 	case w.notice != nil:
-		return false, nil
+		return false, nil, nil
 	}
 	for _, s := range w.previous {
 		if s.Key == key {
 			if !bytes.Equal(s.Statement.Raw(), last.Raw()) {
-				return false, strict.Errorf(w.file, "names another last statement of ours than the ledger has").
+				return false, nil, strict.Errorf(w.file, "names another last statement of ours than the ledger has").
 					WithHint("a ledger restored from a backup? Or somebody else signs with this key: keep the request")
 			}
-			return false, nil
+			return false, nil, nil
 		}
 	}
-	return false, strict.Errorf(w.file, "does not name our last statement, epoch %d", last.Epoch).
-		WithHint("whoever made the request gives it with --previous-statement")
+	return false, &Gap{Last: last.Epoch, Epoch: last.Epoch, Digest: last.Digest}, nil
 }
 
 // clockTolerance is how far the operator's clock may be ahead of ours.

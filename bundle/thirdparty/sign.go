@@ -13,25 +13,38 @@ import (
 // Sign answers an inspected request. The signature is in the ledger, on the
 // disk, before it is returned; the same request gets the same answer.
 func Sign(in *Inspection, l *Ledger, now time.Time, sign func(message []byte) ([]byte, error)) (*bundle.Response, error) {
-	w := wantCore("request", in.Request.Core)
-	w.after = in.Account.ReleaseTime
-	return l.sign(w, in.Party.Ciphersuite, in.policy.clockBound(), now, sign)
+	w := in.wanted("request")
+	w.after, w.agreed = in.Account.ReleaseTime, in.agreed
+	return l.sign(w, in.policy.others, in.Party.Ciphersuite, in.policy.clockBound(), now, sign)
 }
 
-func (l *Ledger) sign(w *wanted, suite uint32, bound time.Duration, now time.Time, sign func(message []byte) ([]byte, error)) (*bundle.Response, error) {
+func (l *Ledger) sign(w *wanted, others *others, suite uint32, bound time.Duration, now time.Time, sign func(message []byte) ([]byte, error)) (*bundle.Response, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.unlock == nil {
 		return nil, strict.Errorf(l.path, "was opened for reading only")
 	}
 	if s := l.answered(w.subject); s != nil {
+		if err := l.advance(); err != nil {
+			return nil, err
+		}
 		return bundle.NewResponse(bundle.Signed{Key: l.key, Statement: s})
 	}
-	if _, err := l.check(w); err != nil {
+	_, gap, err := l.check(w, others)
+	if err != nil {
 		return nil, err // another request was signed since the inspection
+	}
+	if gap != nil && !sameGap(gap, w.agreed) {
+		return nil, strict.Errorf(w.file, "is not signed without consent to its gap: %v", gap).
+			WithHint("agree to it with --gap %d, or answer the question at the terminal", gap.Epoch)
 	}
 	if err := l.clock(w, now, bound); err != nil {
 		return nil, err
+	}
+	if len(l.entries) == 0 {
+		if err := l.advance(); err != nil { // from its first entry on a ledger has a guard
+			return nil, err
+		}
 	}
 	s, err := bundle.NewStatement(suite, w.namespace, uint64(now.UnixMilli()), w.epoch, w.digest)
 	if err != nil {
@@ -44,17 +57,24 @@ func (l *Ledger) sign(w *wanted, suite uint32, bound time.Duration, now time.Tim
 	if s, err = s.Seal(l.key, sig); err != nil {
 		return nil, err
 	}
-	if err := l.append(w.subject, s); err != nil {
+	if err := l.append(w.subject, s, gap); err != nil {
+		return nil, err
+	}
+	if err := l.advance(); err != nil {
 		return nil, err
 	}
 	return bundle.NewResponse(bundle.Signed{Key: l.key, Statement: s})
 }
 
-func (l *Ledger) append(subject [32]byte, s *bundle.Statement) error {
+func sameGap(a, b *Gap) bool {
+	return b != nil && a.Last == b.Last && a.Epoch == b.Epoch && a.Digest == b.Digest
+}
+
+func (l *Ledger) append(subject [32]byte, s *bundle.Statement, gap *Gap) error {
 	if l.broken != nil {
 		return strict.Errorf(l.path, "could not be written before: %v", l.broken)
 	}
-	e := entry{N: len(l.entries) + 1, Prev: l.head, Core: subject, Statement: s.Raw()}
+	e := entry{N: len(l.entries) + 1, Prev: l.head, Core: subject, Statement: s.Raw(), Gap: gap.file()}
 	line := strict.EncodeLine(e)
 	if err := l.write(append(line, '\n')); err != nil {
 		// What is on the disk is unknown: the ledger has to be read anew.

@@ -135,9 +135,16 @@ func (s *script) people() error {
 		paper.Heading("People"), people,
 		paper.Fields{{"administrator", "sits at the machine; signs nothing, and is named on the day:"}}, paper.Blanks{"Administrator"},
 		paper.Heading("HSMs, and the keys that each generates: "+strings.Join(roles, ", ")), hsms,
-		paper.Heading("Who signs the result"), keys,
+		paper.Heading(whoSigns(p)), keys,
 		paper.Heading("Rules of the room"), paper.Para(rules))
 	return nil
+}
+
+func whoSigns(p *ceremony.Plan) string {
+	if n := len(p.ThirdParties); n > 1 {
+		return fmt.Sprintf("Who signs the result: %d of %d third parties, then the operator", p.Answers(), n)
+	}
+	return "Who signs the result"
 }
 
 const rules = `Words in quotes are said aloud. One question at a time; nobody is hurried. Witness and auditor may say "stop" at ` +

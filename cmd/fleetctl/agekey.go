@@ -36,7 +36,7 @@ func isAge(data []byte) bool {
 
 // decryptKey opens a key file that age encrypted with a passphrase.
 func (a *app) decryptKey(path, source string, data []byte) ([]byte, error) {
-	pin, err := a.newPIN(pinSource(source), "the key file "+path)
+	pin, _, err := a.secret(pinSource(source), "passphrase of the key file "+path)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,11 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 					return err
 				}
 			}
-			return a.emit(&keygenFileJSON{key, public.SPKI(), out}, a.ui.Fields([][2]string{{"key", key}, {"public key", text}}))
+			rows := [][2]string{{"key", key}, {"public key", text}}
+			if out != "" {
+				rows = append(rows, [2]string{"written to", out}, [2]string{"next", "give it to the operator, and read it out: fleetctl words " + shellWord(out)})
+			}
+			return a.emit(&keygenFileJSON{key, public.SPKI(), out}, a.ui.Fields(rows))
 		})
 	f := c.Flags()
 	f.StringVar(&key, "key", "", "the key's new `file`")
@@ -107,23 +111,13 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 
 // newAgeKey makes a key and encrypts it before it touches the disk.
 func (a *app) newAgeKey(path, source string) (*keys.Public, error) {
-	pin, _, err := a.pin(pinSource(source), "the new key file (a passphrase)")
+	pin, err := a.newSecret(pinSource(source), "passphrase of the new key file "+path)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(pin)
 	if len(pin) < leastPassphrase {
 		return nil, usagef("several words chosen by chance are long and easy to keep", "the passphrase has %d bytes; it has to have %d at least", len(pin), leastPassphrase)
-	}
-	if source == "" || source == "terminal" {
-		again, _, err := a.pin(pinSource(source), "the new key file, once more")
-		if err != nil {
-			return nil, err
-		}
-		defer clear(again)
-		if !bytes.Equal(pin, again) {
-			return nil, usagef("", "the two passphrases differ")
-		}
 	}
 	pub, priv, err := ed25519.GenerateKey(a.random)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -64,12 +65,15 @@ func (a *app) bundleRequestCmd() *cobra.Command {
 	c := command("request DIR", "Write the request to the third parties",
 		`Request writes one file that holds the artifact and the evidence that a third
 party checks before it signs: plan and transcript up to the release. From epoch
-2 on it also names the predecessor and each third party's own last statement.
+2 on it also names the predecessor and each third party's own last statement:
+those in the predecessor's bundle or on its ceremony's record, and with
+--previous-statement that of one who signed after that ceremony was closed.
 --qr also draws its core, what officers approve, as QR frames, images for a
 screen and a PDF for paper: the third party compares them with the file that
 came another way.`,
 		`  fleetctl bundle request ceremony --out request.json
-  fleetctl bundle request ceremony --out request.json --predecessor epoch1/bundle.json`,
+  fleetctl bundle request ceremony --out request.json --predecessor epoch1/bundle.json
+  fleetctl bundle request ceremony --out request.json --predecessor epoch1 --previous-statement late.json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "out"); err != nil {
 				return err
@@ -100,44 +104,23 @@ came another way.`,
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "the request's new `file`")
 	f.StringVar(&frames, "qr", "", "also draw its core as QR frames into this new `folder`")
-	f.StringVar(&predecessor, "predecessor", "", "the `file` of the epoch before: its bundle, or its fleet-keys.json")
+	f.StringVar(&predecessor, "predecessor", "", "the `file` of the epoch before: its bundle, its fleet-keys.json, or its ceremony's folder")
 	signWithFlag(c, &keys)
-	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's response `file` for the epoch before; not needed with its bundle")
+	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's response `file` for the epoch before, where it isn't in what --predecessor names")
 	return c
-}
-
-// readPredecessor reads the epoch before: a bundle has the statements in it.
-func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, error) {
-	if file == "" {
-		return nil, nil, nil
-	}
-	data, err := readFile(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	if b, err := bundle.ParseAny(file, data); err == nil {
-		return b.Artifact(), b.Statements, nil
-	}
-	var last []bundle.Signed
-	for _, path := range responses {
-		text, err := readFile(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		r, err := bundle.ParseResponse(path, text)
-		if err != nil {
-			return nil, nil, wrong(err)
-		}
-		last = append(last, r.Signed)
-	}
-	return data, last, nil
 }
 
 func (a *app) bundleImportCmd() *cobra.Command {
 	return command("import DIR FILE", "Take in what came back: a third party's response, or a log's proof",
 		`Import verifies the file against the plan's keys and this ceremony's request,
-and only then stores and records it. A file that doesn't verify changes nothing.
-A response may also be images of its QR frames: a folder of them.`,
+and only then stores and records it. A response that doesn't verify is recorded
+as refused, with what it says, and nothing is taken from it. Any other file that
+doesn't verify changes nothing.
+
+Responses may come until the ceremony is closed. Those that are needed let the
+operator countersign; one that comes after the countersignature is on the record
+and not in the bundle. A response may also be images of its QR frames: a folder
+of them.`,
 		`  fleetctl bundle import ceremony response.json
   fleetctl bundle import ceremony photos/
   fleetctl bundle import ceremony bundle.json.tlog-proof`,
@@ -146,22 +129,42 @@ A response may also be images of its QR frames: a folder of them.`,
 			if err != nil {
 				return err
 			}
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
-				if bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")) {
-					return a.importProof(j, args[1], data)
-				}
-				r, err := bundle.ParseResponse(args[1], data)
-				if err != nil {
-					return wrong(err)
-				}
-				party, err := j.ImportResponse(r)
-				if err != nil {
-					return wrong(err)
-				}
-				return a.stepped(j, args[1], data, [2]string{"signed by", fmt.Sprintf("%s, epoch %d, %s",
-					party.Name, r.Statement.Epoch, strict.FormatTime(r.Statement.Time()))})
-			}, ceremony.ActResponse, ceremony.ActLog)
+			if bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")) {
+				return a.withJournal(args[0], func(j *ceremony.Journal) error { return a.importProof(j, args[1], data) }, ceremony.ActLog)
+			}
+			return a.withJournal(args[0], func(j *ceremony.Journal) error { return a.importResponse(j, args[1], data) },
+				ceremony.ActResponse, ceremony.ActCountersign, ceremony.ActLog, ceremony.ActLockdown, ceremony.ActClose)
 		})
+}
+
+func (a *app) importResponse(j *ceremony.Journal, file string, data []byte) error {
+	r, err := bundle.ParseResponse(file, data)
+	if err != nil {
+		return wrong(err)
+	}
+	party, err := j.ImportResponse(r)
+	var refused *ceremony.Refused
+	switch {
+	case errors.Is(err, ceremony.ErrAnswered):
+		return usage(strict.Errorf(file, "%v", err))
+	case errors.As(err, &refused):
+		return wrong(strict.Errorf(file, "%v", err).WithHint("keep the file and ask the third party; nothing was taken from it"))
+	case err != nil:
+		return wrong(err)
+	}
+	account := j.Account()
+	rows := [][2]string{{"signed by", fmt.Sprintf("%s, epoch %d, %s", party.Name, r.Statement.Epoch, strict.FormatTime(r.Statement.Time()))}}
+	if n := len(account.Plan.ThirdParties); n > 1 {
+		text := fmt.Sprintf("%d of %d, %d needed", len(account.Responses), n, account.Plan.Answers())
+		if absent := account.Absent(); len(absent) > 0 {
+			text += "; absent " + strings.Join(absent, ", ")
+		}
+		rows = append(rows, [2]string{"answers", text})
+	}
+	if account.Counter != nil {
+		rows = append(rows, [2]string{"late", "on the record, and not in the bundle, which the countersignature fixed"})
+	}
+	return a.stepped(j, file, data, rows...)
 }
 
 func (a *app) importProof(j *ceremony.Journal, file string, proof []byte) error {

@@ -179,7 +179,8 @@ func (a *app) inspectFrames(cmd *cobra.Command, o thirdpartyOptions) error {
 		return wrong(err)
 	}
 	return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer) error {
-		if err := thirdparty.InspectCore("core", core, p, l); err != nil {
+		gap, err := thirdparty.InspectCore("core", core, p, l)
+		if err != nil {
 			return wrong(err)
 		}
 		set := core.KeySet
@@ -187,10 +188,11 @@ func (a *app) inspectFrames(cmd *cobra.Command, o thirdpartyOptions) error {
 		digest := set.Digest()
 		out := &coreJSON{set.Fleet, set.Mode, set.Namespace, set.Epoch, digest, core.Subject(),
 			[]string{"approvals", "transcript", "release sign-offs", "proofs of possession"}}
-		if err := a.emit(out, a.deltaText(core.Predecessor, set, delta), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields([][2]string{
+		rows := append([][2]string{
 			{"namespace", set.Namespace}, {"epoch", fmt.Sprint(set.Epoch)}, {"digest", fmt.Sprintf("%x", digest)},
 			{"checked", "policy and ledger"}, {"not shown", "approvals, transcript, release sign-offs, proofs of possession: for them, and for signing, the request's file is needed"},
-		})); err != nil {
+		}, gapRows(p, gap)...)
+		if err := a.emit(out, a.deltaText(core.Predecessor, set, delta), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows)); err != nil {
 			return err
 		}
 		return &exitError{exitPending, errQuiet}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -210,9 +211,14 @@ func (a *app) fetchHistory(cmd *cobra.Command, o *historyOptions) error {
 		return usagef("", "--url: %v", err)
 	}
 	p := a.ui.Progress("saving " + o.namespace)
+	c.Again = func(err error, in time.Duration) {
+		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("no answer, asking again in %s: %v", in, err)))
+	}
 	n, err := c.Save(cmd.Context(), o.save, o.from, p.Set)
 	p.Stop()
-	a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(n, "new statement", "new statements"), o.save)))
+	if n > 0 || err == nil {
+		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(n, "new statement", "new statements"), o.save)))
+	}
 	return err
 }
 

@@ -36,7 +36,17 @@ type historyNamespaceJSON struct {
 	Bundles   int64            `strict:"bundles"`
 	Proofs    int64            `strict:"proofs"`
 	Retired   []string         `strict:"retired_fleets"`
+	Parties   []historyRunJSON `strict:"third_parties"`
 	Newest    []historyRowJSON `strict:"newest"`
+}
+
+type historyRunJSON struct {
+	Name   string         `strict:"name"`
+	First  uint64         `strict:"first"`
+	Last   uint64         `strict:"last"`
+	Epochs int64          `strict:"epochs"`
+	Missed int64          `strict:"missed"`
+	Absent []history.Span `strict:"absent"`
 }
 
 type historyRowJSON struct {
@@ -65,7 +75,10 @@ func historyResult(r *history.Report, kept []string) *historyJSON {
 		out.Checks = append(out.Checks, historyCheckJSON{c.Name, checkResult(c), c.Checked, c.Bad, c.Detail})
 	}
 	for _, ns := range r.Namespaces {
-		one := historyNamespaceJSON{ns.Name, ns.First, ns.Last, ns.Epochs, ns.Artifacts, ns.Bundles, ns.Proofs, ns.Retired, nil}
+		one := historyNamespaceJSON{ns.Name, ns.First, ns.Last, ns.Epochs, ns.Artifacts, ns.Bundles, ns.Proofs, ns.Retired, nil, nil}
+		for _, p := range ns.Parties {
+			one.Parties = append(one.Parties, historyRunJSON{p.Name, p.First, p.Last, p.Epochs, p.Missed, p.Absent})
+		}
 		for _, row := range ns.Rows {
 			x := historyRowJSON{Epoch: row.Epoch, Time: milliseconds(row.Time), Digest: row.Digest, Signers: row.Signers,
 				Artifact: row.Kind, Fleet: row.Fleet, Countersigned: row.Counter, Logged: row.Logged}
@@ -105,6 +118,11 @@ func (a *app) historyText(r *history.Report, o *history.Options, kept []string) 
 			rows = append(rows, []string{fmt.Sprint(row.Epoch), milliseconds(row.Time), strings.Join(row.Signers, ", "), fmt.Sprintf("%x…", row.Digest[:3]), rowText(row, o)})
 		}
 		b.WriteString(p.Table([]string{"epoch", "signed", "by", "digest", "keys"}, rows, ui.Right))
+		for _, party := range ns.Parties {
+			if text := absences(party, ns); text != "" {
+				b.WriteString(p.Line(text))
+			}
+		}
 		for _, fleet := range ns.Retired {
 			b.WriteString(p.Line("the fleet " + fleet + " is retired"))
 		}
@@ -139,6 +157,33 @@ func (a *app) historyText(r *history.Report, o *history.Options, kept []string) 
 		b.WriteString(p.Line("kept as evidence: " + f))
 	}
 	return b.String()
+}
+
+// absences says what a third party did not sign; empty where it signed all.
+func absences(p history.PartyRun, ns history.Namespace) string {
+	var parts []string
+	if p.First > ns.First {
+		parts = append(parts, fmt.Sprintf("joined at epoch %d", p.First))
+	}
+	var spans []string
+	for _, s := range p.Absent {
+		if s.From == s.To {
+			spans = append(spans, fmt.Sprint(s.From))
+		} else {
+			spans = append(spans, fmt.Sprintf("%d–%d", s.From, s.To))
+		}
+	}
+	const most = 8
+	if len(spans) > most {
+		spans = append(spans[:most], "…")
+	}
+	if len(spans) > 0 {
+		parts = append(parts, fmt.Sprintf("absent in %s of epochs %d–%d: %s", ui.Number(p.Missed), p.First, ns.Last, strings.Join(spans, ", ")))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return p.Name + " " + strings.Join(parts, "; ")
 }
 
 func rowText(row history.Row, o *history.Options) string {

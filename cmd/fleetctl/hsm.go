@@ -124,12 +124,12 @@ everything on it is destroyed.`,
 			defer m.Close()
 			var so []byte
 			if soPIN != "none" {
-				if so, err = a.newPIN(soPIN, "the security officer of "+label); err != nil {
+				if so, err = a.newSecret(soPIN, "PIN of the security officer of "+label); err != nil {
 					return err
 				}
 			}
 			defer clear(so)
-			user, err := a.newPIN(pin, label)
+			user, err := a.newSecret(pin, "PIN of "+label)
 			if err != nil {
 				return err
 			}

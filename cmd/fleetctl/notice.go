@@ -221,7 +221,7 @@ func (a *app) assembleNotice(file string, n *bundle.Notice, approvals []ceremony
 	if len(officers) < p.Threshold {
 		return wrong(strict.Errorf(file, "%d of %d officers of the plan approved it", len(officers), p.Threshold))
 	}
-	trust := &bundle.Trust{Mode: p.Mode, Namespace: p.Namespace, Needed: len(p.ThirdParties)}
+	trust := &bundle.Trust{Mode: p.Mode, Namespace: p.Namespace, Needed: p.Answers()}
 	for _, t := range p.ThirdParties {
 		trust.ThirdParties = append(trust.ThirdParties, bundle.ThirdParty{Name: t.Name, Key: t.Key})
 	}

@@ -15,7 +15,12 @@ import (
 // pin gets a PIN from its source: nil where the device asks for it. Whoever
 // gets it clears it.
 func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
-	s, err := pinSourceOf(source, whose)
+	return a.secret(source, "PIN of "+whose)
+}
+
+// secret is pin for whatever is typed unseen: what names it.
+func (a *app) secret(source, what string) (pin []byte, method string, err error) {
+	s, err := pinSourceOf(source, what)
 	if err != nil {
 		return nil, "", err
 	}
@@ -26,25 +31,26 @@ func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
 	case ceremony.PINFD:
 		pin, err = ui.PINFromFD(s.FD)
 	default:
-		pin, err = a.ui.ReadPIN("PIN of " + whose + ":")
+		pin, err = a.ui.ReadPIN(strings.ToUpper(what[:1]) + what[1:] + ":")
 	}
 	return pin, string(s.Kind), err
 }
 
 // pinSourceOf refuses what is no source without repeating it: it may be a PIN.
-func pinSourceOf(source, whose string) (ceremony.PINSource, error) {
+func pinSourceOf(source, what string) (ceremony.PINSource, error) {
 	s, err := ceremony.ParsePINSource(source)
 	if err != nil {
-		return s, usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the PIN of %s: %v", whose, err)
+		return s, usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
 	}
 	return s, nil
 }
 
-// newPIN gets a PIN that a token or key file is to have from now on. One that
-// is typed unseen is typed twice: a slip would lock its owner out.
-func (a *app) newPIN(source, whose string) ([]byte, error) {
+// newSecret gets the PIN or passphrase that a token or key file is to have from
+// now on. One that is typed unseen is typed twice: a slip would lock its owner
+// out.
+func (a *app) newSecret(source, what string) ([]byte, error) {
 	for {
-		pin, method, err := a.pin(source, whose)
+		pin, method, err := a.secret(source, what)
 		if err != nil || method != string(ceremony.PINTerminal) {
 			return pin, err
 		}

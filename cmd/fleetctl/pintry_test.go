@@ -193,3 +193,20 @@ func TestANewPINIsTypedTwice(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(dir, "pins", "fresh"), []byte("canary-9\n"), 0o600))
 	r.run(dir, "hsm", "keygen", "--module", modulePath(), "--token", "fresh", "--id", "01", "--pin", "file:"+filepath.Join(dir, "pins", "fresh"))
 }
+
+// A key file's passphrase is typed twice when it is chosen, once when it is used.
+func TestAPassphraseIsTypedOnceToOpenAKey(t *testing.T) {
+	r := newRig(t)
+	dir := r.world()
+	const phrase = "correct horse battery"
+	k := atTerminal(t, r.command(dir, "thirdparty", "keygen", "--key", "new.age", "--out", "new.pub"))
+	k.types("Passphrase of the new key file new.age:", phrase+"\n", "The same again:", phrase+"\n")
+	if code := k.ends(); code != exitDone || strings.Contains(k.shown(), phrase) || !strings.Contains(k.shown(), "fleetctl words new.pub") {
+		t.Fatalf("exit code %d\n%s", code, k.shown())
+	}
+	k = atTerminal(t, r.command(dir, "log", "init", "log-of-age", "--origin", "log.example/age", "--key", "new.age"))
+	k.types("Passphrase of the key file new.age:", phrase+"\n")
+	if code := k.ends(); code != exitDone || strings.Contains(k.shown(), "again") {
+		t.Fatalf("exit code %d\n%s", code, k.shown())
+	}
+}

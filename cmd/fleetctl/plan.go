@@ -22,6 +22,7 @@ type planNewOptions struct {
 	mode, fleet, namespace, previous string
 	epoch                            uint64
 	hsms, majority, threshold        int
+	needed                           int // third parties
 	roles, people, parties, lockdown []string
 	countersigner, form, logPolicy   string
 	site                             string
@@ -69,6 +70,7 @@ reached.`,
 	f.IntVar(&o.threshold, "threshold", 0, "how many officers must agree (default: just more than half)")
 	f.StringArrayVar(&o.people, "person", nil, "`role:name=file` of an OpenSSH public key; role is officer, witness or auditor")
 	f.StringArrayVar(&o.parties, "third-party", nil, "`name=key`: base64 of the raw Ed25519 key, or a file of it or of its SubjectPublicKeyInfo")
+	f.IntVar(&o.needed, "third-parties-needed", 0, "how many third parties must have signed before the operator countersigns (default: all)")
 	f.StringVar(&o.countersigner, "countersigner", "", "`name=key`: base64 of the SubjectPublicKeyInfo, or a file of it")
 	f.StringVar(&o.form, "form", bundle.FormBound, "what the countersignature is over: bound or signature")
 	f.StringVar(&o.logPolicy, "log-policy", "", "`file` of logs and witnesses (C2SP tlog-policy)")
@@ -86,7 +88,7 @@ type planNewJSON struct {
 }
 
 func (a *app) planNew(o planNewOptions) error {
-	d := &ceremony.Draft{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold, Lockdown: o.lockdown}
+	d := &ceremony.Draft{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold, Needed: o.needed, Lockdown: o.lockdown}
 	var labels []string
 	algorithm := keys.Ed25519
 	if o.fromTokens {
@@ -270,7 +272,7 @@ func siteFile(o planNewOptions, hsms []ceremony.PlanHSM, labels []string) ([]byt
 	s := &ceremony.Site{}
 	for i, h := range hsms {
 		pin := strings.ReplaceAll(o.pin, "%s", labels[i])
-		if _, err := pinSourceOf(pin, h.Name); err != nil {
+		if _, err := pinSourceOf(pin, "PIN of "+h.Name); err != nil {
 			return nil, err
 		}
 		s.HSMs = append(s.HSMs, ceremony.SiteHSM{Name: h.Name, Module: o.module, Token: labels[i], PIN: pin, InitArgs: o.initArgs})

@@ -175,6 +175,15 @@ type ledgerEntry struct {
 	Prev      [32]byte `strict:"prev,hex"`
 	Core      [32]byte `strict:"core,hex"`
 	Statement []byte   `strict:"statement,base64"`
+	Gap       *struct {
+		Last   uint64   `strict:"last"`
+		Epoch  uint64   `strict:"epoch"`
+		Digest [32]byte `strict:"digest,hex"`
+		Stated []struct {
+			Key       [32]byte `strict:"key,base64"`
+			Statement []byte   `strict:"statement,base64"`
+		} `strict:"stated"`
+	} `strict:"gap,optional"`
 }
 
 func explainLedger(file string, data []byte, s *shown) error {
@@ -189,7 +198,7 @@ func explainLedger(file string, data []byte, s *shown) error {
 		}
 		n++
 		var e ledgerEntry
-		if err := strict.DecodeJSON(file, line, 16<<10, &e); err != nil {
+		if err := strict.DecodeJSON(file, line, 128<<10, &e); err != nil {
 			return strict.At(file, n, "entry %d: %v", n, err)
 		}
 		st, err := bundle.ParseStatement(file, e.Statement)
@@ -197,6 +206,9 @@ func explainLedger(file string, data []byte, s *shown) error {
 			return strict.At(file, n, "entry %d: %v", n, err)
 		}
 		t.row(fmt.Sprint(e.N), fmt.Sprint(st.Epoch), strict.FormatTime(st.Time()), ui.Short(st.Digest[:]), st.Namespace)
+		if g := e.Gap; g != nil {
+			s.fact(fmt.Sprintf("gap before %d", e.N), fmt.Sprintf("signed up to epoch %d; epoch %d by the word of %d others: %x", g.Last, g.Epoch, len(g.Stated), g.Digest))
+		}
 		data = rest
 	}
 	s.fact("entries", fmt.Sprint(n))

@@ -38,6 +38,9 @@ func explainPlan(file string, data []byte, s *shown) error {
 	s.fact("previous", orNone(p.Previous[:]))
 	s.fact("majority", fmt.Sprintf("%d of %d HSMs", p.Majority, len(p.HSMs)))
 	s.fact("officers", fmt.Sprintf("%d must agree", p.Threshold))
+	if n := len(p.ThirdParties); n > 1 {
+		s.fact("third parties", fmt.Sprintf("%d of %d must sign before the operator", p.Answers(), n))
+	}
 	s.fact("bundle", fmt.Sprintf("at most %s bytes", ui.Number(int64(p.MaxBundle()))))
 	s.fact("steps", fmt.Sprint(len(p.Steps())))
 	t := s.table("HSMs", "name", "site", "serial")

@@ -63,6 +63,8 @@ func (t *teller) tell(r *ceremony.Record) string {
 		return t.tellChallenge(c)
 	case *ceremony.Exception:
 		return fmt.Sprintf("exception %d: %s; decided: %s", c.Number, c.Happened, c.Decided)
+	case *ceremony.Refusal:
+		return "answer refused: " + c.Reason
 	case *ceremony.Adjourn:
 		return fmt.Sprintf("adjourned under %s: %s", ui.Count(int64(len(c.Seals)), "seal", "seals"), c.Reason)
 	case *ceremony.Reconvene:

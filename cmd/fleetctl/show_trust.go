@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -93,6 +94,13 @@ func explainPartyPolicy(file string, data []byte, s *shown) error {
 	s.fact("roles", strings.Join(p.Roles, ", "))
 	s.fact("HSMs", fmt.Sprintf("at least %d", p.LeastHSMs))
 	s.fact("officers", fmt.Sprintf("%d must have approved", p.Threshold))
+	if len(p.Others) > 0 {
+		s.fact("a gap rests on", fmt.Sprintf("the word of %d of the other third parties, and consent", p.OthersNeeded))
+		t := s.table("other third parties, as pinned", "name", "key")
+		for _, x := range p.Others {
+			t.row(x.Name, base64.StdEncoding.EncodeToString(x.Key[:]))
+		}
+	}
 	t := s.table("the operator's people, as pinned", "name", "role", "key")
 	for _, x := range p.People {
 		k, err := sshsig.ParsePublicKey(x.Key)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -8,11 +9,14 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 type thirdpartyOptions struct {
 	policy, ledger, key, out string
+	guard                    string
+	gap                      uint64   // to which one agrees: the epoch before
 	frames                   []string // images of the core's QR frames
 	draw                     string   // folder for the response's
 	afterLedger, afterKey    string   // of the key that this one takes over from
@@ -25,6 +29,7 @@ func (o *thirdpartyOptions) framesFlag(c *cobra.Command) {
 func (o *thirdpartyOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.policy, "policy", "", "the third party's own policy `file`")
 	c.Flags().StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed")
+	c.Flags().StringVar(&o.guard, "guard", "", "the ledger's guard `file`, best on another disk (default: LEDGER.guard)")
 	c.Flags().StringVar(&o.key, "key", "", keyHelp)
 	c.Flags().StringVar(&o.afterLedger, "after-ledger", "", "the ledger `file` of the key that this one takes over from")
 	c.Flags().StringVar(&o.afterKey, "after-key", "", "the public `key` of that ledger: base64, a file of it, or an OpenSSH .pub file")
@@ -39,6 +44,7 @@ type inspectJSON struct {
 	Digest    [32]byte `strict:"digest,hex"`
 	Keys      int      `strict:"keys"`
 	Again     bool     `strict:"signed_before"`
+	Gap       *gapJSON `strict:"gap,optional"`
 	Response  string   `strict:"response,optional"`
 }
 
@@ -60,8 +66,8 @@ evidence would show is not: for signing the file is needed.`,
 				}
 				return a.inspectFrames(cmd, o)
 			}
-			return a.thirdparty(cmd, args[0], o, func(in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer) error {
-				return a.inspected(args[0], in, "")
+			return a.thirdparty(cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer) error {
+				return a.inspected(args[0], p, in, "")
 			})
 		})
 	o.flags(c)
@@ -76,25 +82,34 @@ func (a *app) thirdpartySignCmd() *cobra.Command {
 		`Sign does what inspect does, asks for consent by the epoch's words, signs the
 statement as Cloudflare's auditor does, and writes it to the ledger before it
 leaves. The same request always gets the same answer. Where there is no
-terminal, --agree SHA256 is the consent: the digest of the artifact.`,
-		"  fleetctl thirdparty sign request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY --out response.json",
+terminal, --agree SHA256 is the consent: the digest of the artifact.
+
+A request that doesn't follow from the ledger is refused, but for a gap: one
+joins a namespace after its first epoch, passes over epochs that one was absent
+for, or isn't named in a request that was made before one signed late. It needs
+a consent of its own, --gap EPOCH where there is no terminal, and stands in the
+ledger for good. What an absent party can still sign, it signs in order: then
+there is no gap.`,
+		`  fleetctl thirdparty sign request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY --out response.json
+  fleetctl thirdparty sign request.json --policy thirdparty.yaml --ledger ledger.jsonl --guard /media/stick/guard --key KEY --out response.json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "out"); err != nil {
 				return err
 			}
-			return a.thirdparty(cmd, args[0], o, func(in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer) error {
-				return a.thirdpartySign(args[0], o, in, l, s, yes)
+			return a.thirdparty(cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer) error {
+				return a.thirdpartySign(args[0], o, p, in, l, s, yes)
 			})
 		})
 	o.flags(c)
 	c.Flags().StringVar(&o.out, "out", "", "the response's new `file`")
 	c.Flags().StringVar(&yes, "agree", "", "`digest` of the artifact that is agreed to, in hex")
+	c.Flags().Uint64Var(&o.gap, "gap", 0, "the `epoch` before the one asked for, where one agrees to the gap that ends there")
 	o.framesFlag(c)
 	c.Flags().StringVar(&o.draw, "qr-out", "", "also draw the response as QR frames into this new `folder`")
 	return c
 }
 
-func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Inspection, *thirdparty.Ledger, *signer) error) error {
+func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Inspection, *thirdparty.Ledger, *signer) error) error {
 	return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
 		data, err := readFile(file)
 		if err != nil {
@@ -111,7 +126,7 @@ func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, d
 		if err != nil {
 			return wrong(err)
 		}
-		return do(in, l, s)
+		return do(p, in, l, s)
 	})
 }
 
@@ -137,7 +152,13 @@ func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdpa
 	if err != nil {
 		return usagef("", "--key %v", err)
 	}
-	l, err := thirdparty.OpenLedger(o.ledger, raw)
+	if o.guard == "" {
+		o.guard = thirdparty.GuardPath(o.ledger)
+	}
+	l, err := thirdparty.OpenGuarded(o.ledger, o.guard, raw)
+	if e := (*strict.Error)(nil); errors.As(err, &e) && !errors.Is(err, durable.ErrLocked) {
+		return wrong(err) // a ledger that is damaged, or lacks what was signed
+	}
 	if err != nil {
 		return err
 	}
@@ -151,6 +172,11 @@ func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdpa
 		if err != nil {
 			return err
 		}
+		if guard := thirdparty.GuardPath(o.afterLedger); hasFile(guard) {
+			if err := old.CheckGuard(guard); err != nil {
+				return wrong(err)
+			}
+		}
 		if err := l.Continues(old); err != nil {
 			return usage(err)
 		}
@@ -158,13 +184,13 @@ func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdpa
 	return do(policy, l, s)
 }
 
-func (a *app) inspected(file string, in *thirdparty.Inspection, response string) error {
+func (a *app) inspected(file string, p *thirdparty.Policy, in *thirdparty.Inspection, response string) error {
 	core := in.Request.Core
 	set := core.KeySet
 	digest := set.Digest()
 	out := &inspectJSON{
 		Request: file, Fleet: set.Fleet, Mode: set.Mode, Namespace: set.Namespace, Epoch: set.Epoch,
-		Digest: digest, Keys: len(set.Keys), Again: in.Again, Response: response,
+		Digest: digest, Keys: len(set.Keys), Again: in.Again, Gap: gapResult(p, in.Gap), Response: response,
 	}
 	rows := [][2]string{
 		{"request", file}, {"ceremony", set.Ceremony.ID + " · " + strings.ToUpper(set.Mode)},
@@ -174,19 +200,23 @@ func (a *app) inspected(file string, in *thirdparty.Inspection, response string)
 	if in.Again {
 		rows = append(rows, [2]string{"ledger", "this request was signed before; it gets the same answer"})
 	}
+	rows = append(rows, gapRows(p, in.Gap)...)
 	if response != "" {
-		rows = append(rows, [2]string{"response", response})
+		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + shellWord(response)})
 	}
 	return a.emit(out, a.deltaText(core.Predecessor, set, deltaOf(in)), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows))
 }
 
-func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer, agree string) error {
+func (a *app) thirdpartySign(file string, o thirdpartyOptions, p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer, agree string) error {
 	set := in.Request.Core.KeySet
 	if agree == "" && a.ui.Interactive() {
 		digest := set.Digest()
 		a.ui.Say(a.deltaText(in.Request.Core.Predecessor, set, deltaOf(in)), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
 	}
 	if err := a.agree(file, set.Epoch, set.Namespace, set.Digest(), agree); err != nil {
+		return err
+	}
+	if err := a.agreeToGap(file, p, in, o.gap); err != nil {
 		return err
 	}
 	r, err := thirdparty.Sign(in, l, a.now(), s.sign)
@@ -201,7 +231,7 @@ func (a *app) thirdpartySign(file string, o thirdpartyOptions, in *thirdparty.In
 			return err
 		}
 	}
-	return a.inspected(file, in, o.out)
+	return a.inspected(file, p, in, o.out)
 }
 
 // deltaOf is what changed; where nothing came before, everything.

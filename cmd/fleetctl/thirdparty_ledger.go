@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -22,12 +23,14 @@ type ledgerLineJSON struct {
 	Epoch     uint64   `strict:"epoch"`
 	Digest    [32]byte `strict:"digest,hex"`
 	Time      string   `strict:"time"`
+	Gap       *gapJSON `strict:"gap,optional"` // before it
 }
 
 func (a *app) thirdpartyLedgerCmd() *cobra.Command {
-	var key, export string
+	var key, guard, export string
 	c := command("ledger LEDGER", "Check a ledger from its first entry to its last, show it, export it",
-		`Ledger checks the hash chain and every signature. It needs the public key only,
+		`Ledger checks the hash chain and every signature, and that the ledger has all
+that its guard, where it is here, has seen. It needs the public key only,
 changes nothing, and may run while another process signs. --export writes the
 statements as served, a line each, which fleetctl history checks.`,
 		`  fleetctl thirdparty ledger ledger.jsonl --public-key thirdparty.pub
@@ -40,14 +43,38 @@ statements as served, a line each, which fleetctl history checks.`,
 			if err != nil {
 				return err
 			}
+			guarded := guard != ""
+			if guard == "" {
+				guard = thirdparty.GuardPath(args[0])
+				guarded = hasFile(guard) // a copy that is served has none
+			}
+			if guarded {
+				if err := l.CheckGuard(guard); err != nil {
+					return wrong(err)
+				}
+			}
+			gaps, noted := l.Gaps(), false
 			out := &ledgerJSON{Ledger: args[0], Torn: l.Torn, Entries: []ledgerLineJSON{}, Export: export}
 			var rows [][]string
-			for _, s := range l.Statements() {
-				out.Entries = append(out.Entries, ledgerLineJSON{s.Namespace, s.Epoch, s.Digest, strict.FormatTime(s.Time())})
-				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8])})
+			for i, s := range l.Statements() {
+				out.Entries = append(out.Entries, ledgerLineJSON{s.Namespace, s.Epoch, s.Digest, strict.FormatTime(s.Time()), gapResult(nil, gaps[i])})
+				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8]), gapText(gaps[i])})
+				noted = noted || gaps[i] != nil
 			}
-			text := []string{a.ui.Table([]string{"epoch", "namespace", "signed", "digest"}, rows), "\n",
+			head := []string{"epoch", "namespace", "signed", "digest", "gap before it"}
+			if !noted {
+				head = head[:4]
+				for i := range rows {
+					rows[i] = rows[i][:4]
+				}
+			}
+			text := []string{a.ui.Table(head, rows), "\n",
 				a.ui.Line(ui.Count(int64(len(rows)), "entry", "entries") + ": the chain is whole, every signature verifies")}
+			if guarded {
+				text = append(text, a.ui.Line("it has all that its guard "+guard+" has seen"))
+			} else {
+				text = append(text, a.ui.Line("its guard is not here: that these are all that was signed is not shown"))
+			}
 			if l.Torn > 0 {
 				text = append(text, a.ui.Line(fmt.Sprintf("after them: %s of an entry that is being written, or that a power failure cut off", ui.Bytes(int64(l.Torn)))))
 			}
@@ -60,8 +87,14 @@ statements as served, a line each, which fleetctl history checks.`,
 			return a.emit(out, text...)
 		})
 	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, a file of it, or an OpenSSH .pub file")
+	c.Flags().StringVar(&guard, "guard", "", "the ledger's guard `file` (default: LEDGER.guard)")
 	c.Flags().StringVar(&export, "export", "", "a new `file` (.jsonl) for the statements")
 	return c
+}
+
+func hasFile(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // readLedger opens a ledger to look at, by its public key.

@@ -15,7 +15,7 @@ import (
 
 type verifyOptions struct {
 	policy, expect, plan, proof, logged, rekor, at, explain string
-	only                                                    []string
+	only, statements                                        []string
 	quiet                                                   bool
 }
 
@@ -50,6 +50,7 @@ and nothing in the file is wrong.`,
 	f.StringVar(&o.proof, "proof", "", "log proof `file` of a bundle (default: FILE.tlog-proof beside it)")
 	f.StringVar(&o.logged, "evidence-proof", "", "log proof `file` of a package's identity (default: evidence.tlog-proof beside evidence.tar)")
 	f.StringVar(&o.rekor, "rekor", "", "Rekor entry `file` of a bundle (default: FILE.rekor.json beside it)")
+	f.StringArrayVar(&o.statements, "statement", nil, "a late third party's statement `file`, or its response, beside a bundle or a package")
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
@@ -70,6 +71,13 @@ func (a *app) verify(file string, o verifyOptions) error {
 	in, err := a.input(file, o)
 	if err != nil {
 		return err
+	}
+	for _, path := range o.statements {
+		text, err := readFile(path)
+		if err != nil {
+			return err
+		}
+		in.Statements = append(in.Statements, evidence.Input{File: path, Data: text})
 	}
 	if isSplitView(in.Data) || o.expect == expectSplit {
 		return a.verifySplit(in.File, in.Data, policy, o)

@@ -16,12 +16,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
-	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
@@ -33,6 +33,12 @@ type Options struct {
 	Roles       []ceremony.DraftRole
 	Form        string // of the countersignature
 	Ciphersuite uint32
+	// Others is how many third parties there are beside the first one; Needed of
+	// all must sign before the countersignature, all where it is 0.
+	Others, Needed int
+	// Absent are the third parties that don't answer, Late those that answer
+	// after the countersignature, by name.
+	Absent, Late []string
 	// Lockdown is what is done once the bundle is logged; the machine does it.
 	Lockdown []string
 	// Parties are another fleet's: the same third party, operator, log, people.
@@ -69,6 +75,7 @@ type Signer struct {
 // Parties sign a fleet's epochs.
 type Parties struct {
 	ThirdParty, Operator Signer
+	Others               []Auditor // third parties beside the first
 	Log                  Log
 	Ledger               string // the third party's
 	// People take part in the ceremonies; nil until the first is prepared.
@@ -204,18 +211,24 @@ const Namespace = "rehearsal.example.backup.fleet_keys.v1"
 
 // prepare writes plan, site and policy.
 func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.SiteHSM) error {
-	third, ok := f.Parties.ThirdParty.Public.Ed25519()
-	if !ok {
+	if _, ok := f.Parties.ThirdParty.Public.Ed25519(); !ok {
 		return fmt.Errorf("a third party's key is Ed25519")
+	}
+	for n := len(f.Parties.Others) + 2; n <= o.Others+1; n++ {
+		name := fmt.Sprintf("auditor-%d.example", n)
+		f.Parties.Others = append(f.Parties.Others, Auditor{name, SoftSigner(keys.Ed25519, o.Name+" "+name), filepath.Join(filepath.Dir(f.Parties.Ledger), name+".jsonl")})
 	}
 	op := f.Parties.Operator.Public
 	d := &ceremony.Draft{
 		Mode: ceremony.Rehearsal, Fleet: "backup-test", Namespace: Namespace, Epoch: 1,
 		Majority: o.HSMs/2 + 1, HSMs: hsms, Roles: o.Roles, Threshold: 2,
-		ThirdParties:  []ceremony.ThirdParty{{Name: "auditor.example", Key: [32]byte(third), Ciphersuite: o.Ciphersuite}},
+		Needed:        o.Needed,
 		Countersigner: &ceremony.Countersigner{Name: "operator-1", Algorithm: op.Algorithm(), Key: op.SPKI(), Form: o.Form},
 		LogPolicy:     fmt.Sprintf("log %s\nquorum none\n", f.Parties.Log.VKey()),
 		Lockdown:      o.Lockdown,
+	}
+	for _, p := range f.Parties.Auditors() {
+		d.ThirdParties = append(d.ThirdParties, ceremony.ThirdParty{Name: p.Name, Key: p.Key(), Ciphersuite: o.Ciphersuite})
 	}
 	if o.After != nil {
 		d.Epoch, d.Previous = o.After.Plan.Epoch+1, o.After.Account.Release.Artifact
@@ -280,6 +293,11 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 	if err := f.sign(o, j); err != nil || o.To == ToRequest {
 		return err
 	}
+	for _, name := range o.Late {
+		if _, err := f.answer(j, name); err != nil {
+			return err
+		}
+	}
 	b, err := j.Assemble(context.Background(), people{})
 	if err != nil {
 		return err
@@ -298,6 +316,11 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 			}
 		}
 	}
+	return f.End(j)
+}
+
+// End closes what is logged, and packs it.
+func (f *Fleet) End(j *ceremony.Journal) (err error) {
 	if err := f.lockDown(j); err != nil {
 		return err
 	}
@@ -338,7 +361,7 @@ func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
 		if err != nil {
 			return err
 		}
-		predecessor, previous = b.KeySet.Raw(), b.Statements
+		predecessor, previous = b.KeySet.Raw(), o.After.Account.Statements()
 	}
 	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, Signers...); err != nil {
 		return err
@@ -346,47 +369,19 @@ func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
 	if f.Request, err = j.Request(context.Background(), predecessor, previous, f.Approve); err != nil || o.To == ToRequest {
 		return err
 	}
-	if f.Response, err = f.Answer(f.Request, f.clock.now()); err != nil {
-		return err
-	}
-	if _, err = j.ImportResponse(f.Response); err != nil {
-		return err
+	for _, p := range f.Parties.Auditors() {
+		if slices.Contains(o.Absent, p.Name) || slices.Contains(o.Late, p.Name) {
+			continue
+		}
+		r, err := f.answer(j, p.Name)
+		if err != nil {
+			return err
+		}
+		if f.Response == nil {
+			f.Response = r
+		}
 	}
 	return j.Countersign(context.Background(), f.Approve, f.Parties.Operator.Public, f.Parties.Operator.Sign)
-}
-
-// Answer is what the third party answers to a request, at its time.
-func (f *Fleet) Answer(r *bundle.Request, now time.Time) (*bundle.Response, error) {
-	p, err := thirdparty.ParsePolicy("third-party policy", f.ThirdPartyPolicy())
-	if err != nil {
-		return nil, err
-	}
-	l, err := f.OpenLedger()
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	in, err := thirdparty.Inspect("request", r, p, l)
-	if err != nil {
-		return nil, err
-	}
-	return thirdparty.Sign(in, l, now, f.Parties.ThirdParty.Sign)
-}
-
-// OpenLedger opens the third party's.
-func (f *Fleet) OpenLedger() (*thirdparty.Ledger, error) {
-	raw, _ := f.Parties.ThirdParty.Public.Ed25519()
-	return thirdparty.OpenLedger(f.Parties.Ledger, [32]byte(raw))
-}
-
-// ThirdPartyPolicy lets this fleet pass and little else.
-func (f *Fleet) ThirdPartyPolicy() []byte {
-	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\nthreshold: %d\npeople:\n",
-		Namespace, len(f.Plan.HSMs), f.Plan.Threshold)
-	for _, p := range f.Plan.People {
-		text = fmt.Appendf(text, "  - {name: %s, role: %s, key: %q}\n", p.Name, p.Role, p.Key)
-	}
-	return text
 }
 
 // memoryDisk is a file system in memory, where there is one: what is tested on

@@ -39,6 +39,9 @@ type Client struct {
 	Agent     string  // User-Agent
 	HTTP      *http.Client
 
+	// Again, where it is set, is told why a question is asked again, and when.
+	Again func(err error, in time.Duration)
+
 	Wait func(ctx context.Context, d time.Duration) error // tests don't wait
 	next time.Time
 }
@@ -100,13 +103,17 @@ func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, err
 			return data, err
 		}
 		last = err
-		if again < 0 {
+		if again < 0 || try == tries-1 {
 			break
 		}
 		if again == 0 {
 			again = time.Second << try
 		}
-		if err := c.Wait(ctx, min(again, maxWait)); err != nil {
+		again = min(again, maxWait)
+		if c.Again != nil {
+			c.Again(err, again)
+		}
+		if err := c.Wait(ctx, again); err != nil {
 			return nil, err
 		}
 	}

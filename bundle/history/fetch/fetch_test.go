@@ -153,11 +153,22 @@ func TestItWaitsAsLongAsItIsAsked(t *testing.T) {
 		return false
 	}}
 	c, waits := client(t, a)
+	var told []string
+	c.Again = func(err error, in time.Duration) { told = append(told, fmt.Sprint(err, " ", in)) }
 	if n, err := c.Save(t.Context(), filepath.Join(t.TempDir(), "f"), 0, nothing); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
 	if got := fmt.Sprint(*waits); got != "[7s 7s 4s]" {
 		t.Errorf("waited %s", got)
+	}
+	if got := strings.Join(told, "; "); got != "answers 429 Too Many Requests 7s; answers 429 Too Many Requests 7s; answers 502 Bad Gateway 4s" {
+		t.Errorf("told %q", got)
+	}
+	// There is no waiting for a try that isn't made.
+	*waits = nil
+	a.answer = func(w http.ResponseWriter, _ uint64) bool { w.WriteHeader(503); return true }
+	if _, err := c.Save(t.Context(), filepath.Join(t.TempDir(), "f"), 0, nothing); err == nil || len(*waits) != tries-1 {
+		t.Errorf("%v, waited %v", err, *waits)
 	}
 }
 

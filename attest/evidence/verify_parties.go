@@ -1,0 +1,188 @@
+package evidence
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Parties says which of the pinned third parties have signed.
+type Parties struct {
+	Needed int
+	Signed []Party  // in the bundle's order, then those that came late
+	Absent []string // of which nothing that counts was given
+}
+
+// Party is a third party that signed.
+type Party struct {
+	Name string    `strict:"name"`
+	Time time.Time `strict:"time"` // its own word
+	Late bool      `strict:"late"` // beside the bundle: it came after the countersignature
+}
+
+// latecomer is a statement that isn't in the bundle.
+type latecomer struct {
+	where     string
+	statement *bundle.Statement
+	key       *[32]byte // said to be the signer's; nil of a statement as served
+	asked     bool      // given by the caller, who wants to hear of it
+}
+
+// beside are the statements that the caller gave with a bundle or a package.
+func (v *verifier) beside(files []Input) (list []latecomer) {
+	for _, in := range files {
+		s, key, err := readStatement(in)
+		if err != nil {
+			v.fault(in.File, err)
+			continue
+		}
+		list = append(list, latecomer{in.File, s, key, true})
+	}
+	return list
+}
+
+// recorded are the latecomers in a package's transcript, and what it has
+// against a third party.
+func (v *verifier) recorded(a *ceremony.Account) (list []latecomer) {
+	for _, s := range a.Late() {
+		list = append(list, latecomer{ceremony.TranscriptFile, s.Statement, &s.Key, false})
+	}
+	for _, c := range a.Contradictions() {
+		if p := v.party(c.Statement, &c.Key); p != nil {
+			v.problem(ceremony.TranscriptFile, "keep the package: it has the proof, and ask "+p.Name,
+				"%s signed epoch %d with digest %x… at %s, which was refused: one epoch has one statement of each, and this is equivocation",
+				p.Name, c.Statement.Epoch, c.Statement.Digest[:8], strict.FormatTime(c.Statement.Time()))
+		}
+	}
+	return list
+}
+
+// party finds whose statement it is: the pinned key that verifies it.
+func (v *verifier) party(s *bundle.Statement, claimed *[32]byte) *bundle.ThirdParty {
+	for i, p := range v.policy.parties {
+		if (claimed == nil || *claimed == p.Key) && s.Verify(p.Key) == nil {
+			return &v.policy.parties[i]
+		}
+	}
+	return nil
+}
+
+// late judges statements beside the bundle as those in it: one that is wrong
+// under a pinned key, or contradicts the bundle, is wrong whoever else signed.
+// What they say was in no leaf, so their keys' windows have to cover now.
+func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) []bundle.Signer {
+	var signers []bundle.Signer
+	taken := map[[32]byte]*bundle.Statement{}
+	for _, s := range b.Statements {
+		taken[s.Key] = s.Statement
+	}
+	set := b.About()
+	for _, x := range list {
+		s := x.statement
+		p := v.party(s, x.key)
+		switch {
+		case p == nil && (x.asked || v.pins(*x.key)):
+			v.problem(x.where, "", "the statement verifies under none of the %d pinned third parties", len(v.policy.parties))
+			continue
+		case p == nil:
+			continue // a key that isn't pinned never counts
+		case s.Namespace != set.Namespace || s.Epoch != set.Epoch:
+			v.problem(x.where, "", "%s signed %s, epoch %d; the bundle is %s, epoch %d", p.Name, s.Namespace, s.Epoch, set.Namespace, set.Epoch)
+			continue
+		case s.Digest != set.Digest:
+			v.problem(x.where, "keep both: together they are the proof", "%s signed digest %x… for epoch %d, the bundle has %x…: equivocation", p.Name, s.Digest[:8], s.Epoch, set.Digest[:8])
+			continue
+		}
+		if before := taken[p.Key]; before != nil {
+			if s.Timestamp != before.Timestamp || s.Signature != before.Signature {
+				v.problem(x.where, "keep both: together they are the proof", "%s signed epoch %d twice, at %s and at %s: an epoch is signed once",
+					p.Name, s.Epoch, strict.FormatTime(before.Time()), strict.FormatTime(s.Time()))
+			}
+			continue
+		}
+		taken[p.Key] = s
+		one := bundle.Signer{Name: p.Name, Time: s.Time()}
+		switch {
+		case !p.Window.Counts(v.now, time.Time{}):
+			res.Expired = append(res.Expired, one)
+		case !slices.Contains(res.Absent, p.Name):
+			res.Repeated = append(res.Repeated, one)
+		default:
+			signers = append(signers, one)
+			res.Absent = slices.DeleteFunc(res.Absent, func(name string) bool { return name == p.Name })
+		}
+	}
+	return signers
+}
+
+func (v *verifier) pins(key [32]byte) bool {
+	return slices.ContainsFunc(v.policy.parties, func(p bundle.ThirdParty) bool { return p.Key == key })
+}
+
+// signers grades who signed a bundle, and says whether enough pinned third
+// parties signed the artifact in it.
+func (v *verifier) signers(file string, b *bundle.Bundle, res *bundle.Result, late []bundle.Signer) bool {
+	set, needed := b.About(), v.policy.needed
+	v.r.Parties = &Parties{Needed: needed, Absent: res.Absent}
+	for i, s := range slices.Concat(res.ThirdParties, late) {
+		v.r.Parties.Signed = append(v.r.Parties.Signed, Party{s.Name, s.Time, i >= len(res.ThirdParties)})
+	}
+	all := slices.Concat(res.ThirdParties, late)
+	ignored := ""
+	if n := len(res.Expired); n > 0 {
+		ignored = fmt.Sprintf("; %d outside its key's window", n)
+	}
+	signed := len(all) >= needed
+	if signed {
+		v.show(ClaimStatement, Proven, file, "%s, epoch %d, %s%s", v.who(res, late), set.Epoch, strict.FormatTime(all[0].Time), ignored)
+		v.show(ClaimMode, Proven, file, "%s, in the artifact that %s signed", set.Mode, signerNames(all))
+	} else {
+		v.lack(ClaimStatement, file, "a third party that the policy pins has to sign", "%d of %d pinned third parties signed%s%s", len(all), needed, absent(res.Absent), ignored)
+	}
+	if len(res.Operators) > 0 {
+		v.show(ClaimCountersigned, Proven, file, "%s, %s", signerNames(res.Operators), v.formOf(res.Operators[0].Name, len(b.Statements)))
+	} else {
+		v.lack(ClaimCountersigned, file, "", "no pinned operator countersigned%s", ignored)
+	}
+	return signed
+}
+
+// who names the signers; where there can be several, who is absent too.
+func (v *verifier) who(res *bundle.Result, late []bundle.Signer) string {
+	pinned := len(res.ThirdParties) + len(late) + len(res.Absent)
+	if pinned == 1 {
+		return signerNames(res.ThirdParties) + signerNames(late)
+	}
+	var parts []string
+	if len(res.ThirdParties) > 0 {
+		parts = append(parts, signerNames(res.ThirdParties))
+	}
+	if len(late) > 0 {
+		parts = append(parts, "late "+signerNames(late))
+	}
+	return fmt.Sprintf("%d of %d third parties, %d needed: %s%s", pinned-len(res.Absent), pinned, v.policy.needed, strings.Join(parts, ", "), absent(res.Absent))
+}
+
+func absent(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "; absent " + strings.Join(names, ", ")
+}
+
+func (v *verifier) formOf(operator string, statements int) string {
+	for _, o := range v.policy.operators {
+		if o.Name == operator && o.Form == bundle.FormSignature {
+			return "over that signature"
+		}
+	}
+	if statements > 1 {
+		return fmt.Sprintf("bound to those %d statements", statements)
+	}
+	return "bound to that statement"
+}

@@ -1,0 +1,138 @@
+package thirdparty
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+const guardHeader = "fleetctl third-party-guard v1"
+
+// maxGuard bounds a guard's file, in bytes.
+const maxGuard = 1 << 10
+
+// GuardPath is where a ledger's guard is unless it is named: beside it. On
+// another disk it also notices that the whole folder was put back.
+func GuardPath(ledger string) string { return ledger + ".guard" }
+
+// guard is what a ledger had come to when a signature left last. It is written
+// after the ledger and before the signature leaves: so an honest ledger is never
+// behind it, and one that was put back from a copy is.
+type guard struct {
+	path    string
+	there   bool
+	entries uint64
+	head    [32]byte
+}
+
+// OpenGuarded is OpenLedger with the guard in a file of the caller's choice.
+func OpenGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
+	unlock, err := durable.Lock(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	l, err := readLedger(path, key)
+	if err == nil {
+		l.unlock = unlock
+		if l.guard, err = l.readGuard(guardPath); err == nil {
+			err = l.keepTorn()
+		}
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return l, nil
+}
+
+// CheckGuard says whether the ledger has everything that its guard has seen.
+func (l *Ledger) CheckGuard(path string) error {
+	_, err := l.readGuard(path)
+	return err
+}
+
+// BeginGuard makes the guard of a ledger that has none. It believes the ledger:
+// whoever calls it has made sure that nothing was signed after its last entry.
+func (l *Ledger) BeginGuard(path string) error {
+	err := durable.Create(path, l.guardText(), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return strict.Errorf(path, "exists; nothing is overwritten").WithHint("a guard that refuses is right until it is shown that it isn't: keep it, and begin another")
+	}
+	return err
+}
+
+func (l *Ledger) readGuard(path string) (*guard, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if len(l.entries) == 0 {
+			return &guard{path: path}, nil
+		}
+		return nil, strict.Errorf(path, "does not exist, and the ledger %s has %d entries: nothing shows that they are all that was signed", l.path, len(l.entries)).
+			WithHint("put the guard back if it was moved, or name it with --guard. If it is lost, or the ledger came from a copy, compare the ledger\n"+
+				"with what is published; if nothing newer was signed:\nfleetctl thirdparty guard %s --public-key KEY", l.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g, err := parseGuard(path, data, l.key)
+	if err != nil {
+		return nil, err
+	}
+	if have := uint64(len(l.entries)); g.entries > have {
+		return nil, l.behind("has %d of the %d entries that its guard %s has seen", have, g.entries, path)
+	}
+	if l.headAt(g.entries) != g.head {
+		return nil, l.behind("has another entry %d than its guard %s has seen", g.entries, path)
+	}
+	return g, nil
+}
+
+func (l *Ledger) behind(format string, args ...any) error {
+	return strict.Errorf(l.path, format+": it is not the ledger that was signed with last", args...).
+		WithHint("a ledger restored from a backup? Find its newest copy. If there is none, this key never signs again")
+}
+
+// headAt is the chain's hash after so many entries.
+func (l *Ledger) headAt(n uint64) [32]byte {
+	if n == uint64(len(l.entries)) {
+		return l.head
+	}
+	return l.entries[n].Prev
+}
+
+func parseGuard(path string, data []byte, key [32]byte) (*guard, error) {
+	if len(data) > maxGuard {
+		return nil, strict.Errorf(path, "has %d bytes, %d are allowed", len(data), maxGuard)
+	}
+	lines := strict.NewLines(path, data)
+	lines.Literal(guardHeader)
+	if lines.After("key ") != base64.StdEncoding.EncodeToString(key[:]) && lines.Err() == nil {
+		lines.Failf("is the guard of another key's ledger")
+	}
+	g := &guard{path: path, there: true, entries: lines.Uint("entries "), head: lines.Hash("head ")}
+	if err := lines.Done(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func (l *Ledger) guardText() []byte {
+	return fmt.Appendf(nil, "%s\nkey %s\nentries %d\nhead %x\n", guardHeader, base64.StdEncoding.EncodeToString(l.key[:]), len(l.entries), l.head)
+}
+
+// advance takes the guard to the ledger's end, before a signature leaves.
+func (l *Ledger) advance() error {
+	if l.guard.there && l.guard.head == l.head && l.guard.entries == uint64(len(l.entries)) {
+		return nil
+	}
+	if err := durable.Replace(l.guard.path, l.guardText(), 0o600); err != nil {
+		return strict.Errorf(l.guard.path, "can't be written, so no signature leaves: %v", err)
+	}
+	l.guard.there, l.guard.entries, l.guard.head = true, uint64(len(l.entries)), l.head
+	return nil
+}

@@ -1,0 +1,140 @@
+package thirdparty_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// guardAgain replaces a fleet's guard by that of a ledger with these bytes.
+func guardAgain(t *testing.T, f *testfleet.Fleet, ledger []byte) {
+	t.Helper()
+	guard := thirdparty.GuardPath(f.Parties.Ledger)
+	_ = os.Remove(guard)
+	path := filepath.Join(t.TempDir(), "ledger")
+	must(0, os.WriteFile(path, ledger, 0o600))
+	l := must(thirdparty.ReadLedger(path, f.Parties.Auditor(testfleet.FirstAuditor).Key()))
+	must(0, l.BeginGuard(guard))
+}
+
+// What a copy of the ledger can't know, the guard does: even where the request
+// is for exactly the epoch after the copy's last one.
+func TestALedgerRestoredFromABackupSignsNothing(t *testing.T) {
+	one := testfleet.New(t, testfleet.Options{Name: "one", To: testfleet.ToLogged})
+	backup := must(os.ReadFile(one.Parties.Ledger))
+	oldGuard := must(os.ReadFile(thirdparty.GuardPath(one.Parties.Ledger)))
+	two := testfleet.New(t, testfleet.Options{Name: "two", After: one, To: testfleet.ToLogged})
+	three := testfleet.New(t, testfleet.Options{Name: "three", After: two, To: testfleet.ToRequest})
+	rival := testfleet.New(t, testfleet.Options{Name: "rival", After: one, To: testfleet.ToRequest})
+	guard := must(os.ReadFile(thirdparty.GuardPath(one.Parties.Ledger)))
+
+	must(0, os.WriteFile(one.Parties.Ledger, backup, 0o600))
+	for _, f := range []*testfleet.Fleet{rival, three} {
+		_, err := f.Answer(f.Request, f.Now())
+		wantError(t, err, "has 1 of the 2 entries that its guard")
+	}
+	must(0, os.Remove(one.Parties.Ledger))
+	_, err := rival.Answer(rival.Request, rival.Now())
+	wantError(t, err, "has 0 of the 2 entries that its guard")
+	if _, err := os.Stat(one.Parties.Ledger); !os.IsNotExist(err) {
+		t.Error("a ledger was begun")
+	}
+
+	// A ledger of the same length with another end.
+	must(0, os.WriteFile(one.Parties.Ledger, backup, 0o600))
+	must(0, os.WriteFile(thirdparty.GuardPath(one.Parties.Ledger), oldGuard, 0o600))
+	// Here folder and guard were put back together: an honest operator's
+	// request is still noticed, since it names what the ledger lacks.
+	_, err = three.Answer(three.Request, three.Now())
+	wantError(t, err, "asks for epoch 3 of "+testfleet.Namespace+"; the next one is 2")
+	wantHint(t, err, "names a statement by our key about epoch 2, which the ledger lacks")
+	r := must(rival.Answer(rival.Request, rival.Now()))
+	if r.Statement.Epoch != 2 {
+		t.Error("a second epoch 2: that nothing here shows it is what the handbook says")
+	}
+	// With the guard on another disk it would have been.
+	must(0, os.WriteFile(thirdparty.GuardPath(one.Parties.Ledger), guard, 0o600))
+	_, err = three.Answer(three.Request, three.Now())
+	wantError(t, err, "has another entry 2 than its guard")
+}
+
+func TestALedgerWithoutItsGuardIsNotOpened(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
+	path := thirdparty.GuardPath(f.Parties.Ledger)
+	good := must(os.ReadFile(path))
+	must(0, os.Remove(path))
+	_, err := f.OpenLedger()
+	wantError(t, err, "does not exist, and the ledger")
+	key := f.Parties.Auditor(testfleet.FirstAuditor).Key()
+	l := must(thirdparty.ReadLedger(f.Parties.Ledger, key))
+	must(0, l.BeginGuard(path))
+	if again := must(os.ReadFile(path)); !bytes.Equal(again, good) {
+		t.Errorf("%s is another guard than %s", again, good)
+	}
+	wantError(t, l.BeginGuard(path), "nothing is overwritten")
+	ledger(t, f).Close()
+
+	for name, text := range map[string]string{
+		"empty":         "",
+		"another form":  strings.Replace(string(good), "v1", "v2", 1),
+		"another key":   strings.Replace(string(good), "key ", "key A", 1),
+		"no number":     strings.Replace(string(good), "entries 1", "entries one", 1),
+		"huge number":   strings.Replace(string(good), "entries 1", "entries 9007199254740991", 1),
+		"cut off":       string(good[:len(good)-1]),
+		"more after it": string(good) + "x\n",
+		"too long":      string(good) + strings.Repeat("x", 2000),
+	} {
+		must(0, os.WriteFile(path, []byte(text), 0o600))
+		if l, err := f.OpenLedger(); err == nil {
+			l.Close()
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+// A crash after the ledger was written and before the guard was leaves the
+// ledger ahead; the same request then gets the same answer.
+func TestALedgerAheadOfItsGuardGoesOn(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
+	first := must(f.Answer(f.Request, f.Now()))
+	good := must(os.ReadFile(thirdparty.GuardPath(f.Parties.Ledger)))
+	guardAgain(t, f, nil)
+	again := must(f.Answer(f.Request, f.Now()))
+	if !bytes.Equal(first.Raw(), again.Raw()) || !bytes.Equal(good, must(os.ReadFile(thirdparty.GuardPath(f.Parties.Ledger)))) {
+		t.Error("another answer, or the guard was left behind")
+	}
+	// Where the guard can't be written no signature leaves.
+	g := testfleet.New(t, testfleet.Options{Name: "g", To: testfleet.ToRequest})
+	path := thirdparty.GuardPath(g.Parties.Ledger)
+	l := must(g.OpenLedger())
+	defer l.Close()
+	in := must(thirdparty.Inspect("r", g.Request, policy(g), l))
+	must(0, os.MkdirAll(filepath.Join(path, "in the way"), 0o700))
+	r, err := thirdparty.Sign(in, l, g.Now(), g.Parties.ThirdParty.Sign)
+	if wantError(t, err, "can't be written, so no signature leaves"); r != nil {
+		t.Error("one did")
+	}
+}
+
+func FuzzGuard(f *testing.F) {
+	one := testfleet.New(f, testfleet.Options{To: testfleet.ToLogged})
+	key := one.Parties.Auditor(testfleet.FirstAuditor).Key()
+	f.Add(must(os.ReadFile(thirdparty.GuardPath(one.Parties.Ledger))))
+	f.Add([]byte("fleetctl third-party-guard v1\n"))
+	l := must(thirdparty.ReadLedger(one.Parties.Ledger, key))
+	good := string(must(os.ReadFile(thirdparty.GuardPath(one.Parties.Ledger))))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(testfleet.TempDir(t), "guard")
+		must(0, os.WriteFile(path, data, 0o600))
+		// Of all files only the guard itself, and that of the empty ledger, let
+		// this ledger pass.
+		if err := l.CheckGuard(path); err == nil && string(data) != good && !strings.Contains(string(data), "\nentries 0\n") {
+			t.Fatalf("%q guards a ledger of one entry", data)
+		}
+	})
+}

@@ -1,0 +1,98 @@
+package testfleet
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// Auditor is a third party.
+type Auditor struct {
+	Name string
+	Signer
+	Ledger string
+}
+
+// FirstAuditor is the third party of every fleet.
+const FirstAuditor = "auditor.example"
+
+// Auditors are all third parties.
+func (p *Parties) Auditors() []Auditor {
+	return append([]Auditor{{FirstAuditor, p.ThirdParty, p.Ledger}}, p.Others...)
+}
+
+// Auditor finds a third party by its name; it panics where there is none.
+func (p *Parties) Auditor(name string) Auditor {
+	for _, a := range p.Auditors() {
+		if a.Name == name {
+			return a
+		}
+	}
+	panic("testfleet has no third party " + name)
+}
+
+// Key is the raw public key.
+func (a Auditor) Key() [32]byte {
+	raw, _ := a.Public.Ed25519()
+	return [32]byte(raw)
+}
+
+// answer has a third party answer the fleet's request, and takes it in.
+func (f *Fleet) answer(j *ceremony.Journal, name string) (*bundle.Response, error) {
+	r, err := f.AnswerOf(name, f.Request, f.clock.now())
+	if err == nil {
+		_, err = j.ImportResponse(r)
+	}
+	return r, err
+}
+
+// Wait lets time pass in the ceremony's room.
+func (f *Fleet) Wait(d time.Duration) { f.clock.at = f.clock.at.Add(d) }
+
+// Journal goes on with the ceremony, as a command would.
+func (f *Fleet) Journal() (*ceremony.Journal, error) {
+	return ceremony.OpenJournal(f.Dir, f.clock.now, Random(f.Plan.Fleet+" later"))
+}
+
+// Answer is what the first third party answers to a request, at its time.
+func (f *Fleet) Answer(r *bundle.Request, now time.Time) (*bundle.Response, error) {
+	return f.AnswerOf(FirstAuditor, r, now)
+}
+
+// AnswerOf is what a third party answers.
+func (f *Fleet) AnswerOf(name string, r *bundle.Request, now time.Time) (*bundle.Response, error) {
+	p, err := thirdparty.ParsePolicy("third-party policy", f.ThirdPartyPolicy())
+	if err != nil {
+		return nil, err
+	}
+	who := f.Parties.Auditor(name)
+	l, err := thirdparty.OpenLedger(who.Ledger, who.Key())
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	in, err := thirdparty.Inspect("request", r, p, l)
+	if err != nil {
+		return nil, err
+	}
+	return thirdparty.Sign(in, l, now, who.Sign)
+}
+
+// OpenLedger opens the first third party's.
+func (f *Fleet) OpenLedger() (*thirdparty.Ledger, error) {
+	who := f.Parties.Auditor(FirstAuditor)
+	return thirdparty.OpenLedger(who.Ledger, who.Key())
+}
+
+// ThirdPartyPolicy lets this fleet pass and little else.
+func (f *Fleet) ThirdPartyPolicy() []byte {
+	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session, backup]\nleast_hsms: %d\nthreshold: %d\npeople:\n",
+		Namespace, len(f.Plan.HSMs), f.Plan.Threshold)
+	for _, p := range f.Plan.People {
+		text = fmt.Appendf(text, "  - {name: %s, role: %s, key: %q}\n", p.Name, p.Role, p.Key)
+	}
+	return text
+}

@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -108,6 +109,14 @@ func (a *Account) Next() (Step, bool) {
 	return a.Steps[a.step], true
 }
 
+// NextKind is the kind of record that the step waits for; empty after the last.
+func (a *Account) NextKind() Kind {
+	if s, ok := a.Next(); ok && !a.Ended() {
+		return s.Leaves[a.pos]
+	}
+	return ""
+}
+
 // StepNumber counts the steps from 1.
 func (a *Account) StepNumber() int { return a.step + 1 }
 
@@ -140,6 +149,8 @@ func (a *Account) Apply(r *Record) error {
 	return nil
 }
 
+var errAdjourned = errors.New("the ceremony is adjourned: it has to be reconvened first")
+
 // order says whether a record of this kind may come now.
 func (a *Account) order(r *Record) error {
 	if r.Kind == KindAbort {
@@ -153,7 +164,7 @@ func (a *Account) order(r *Record) error {
 		return nil // restricted, so nothing rests on how often it comes
 	}
 	if a.Adjourned && r.Kind != KindReconvene && r.Kind != KindException {
-		return fmt.Errorf("the ceremony is adjourned: it has to be reconvened first")
+		return errAdjourned
 	}
 	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil {
 		return nil // a key may be given up at any point of its step

@@ -49,6 +49,12 @@ func (a *Account) Wanted(act string, subject [32]byte) Approval {
 	return a.about(Approval{Act: act, Head: Head{a.Head, a.N}, Subject: subject})
 }
 
+// AbortApproval is the text by which people sign that the ceremony ended with
+// its abort: over the record itself, since it needs nobody's leave to be made.
+func (a *Account) AbortApproval() Approval {
+	return a.Wanted(ApproveAbort, a.Head)
+}
+
 // WantedSignoff is the text that a person signs at a stage, but for role and
 // verdict.
 func (a *Account) WantedSignoff(stage string) (Signoff, error) {

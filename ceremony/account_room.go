@@ -62,7 +62,10 @@ func (a *Account) takeChallenge(c *Challenge) error {
 	if c.Tries < 1 {
 		return fmt.Errorf("it was not tried")
 	}
-	what, intent, subject := a.wantedChallenge()
+	what, intent, subject, err := a.wantedChallenge()
+	if err != nil {
+		return err
+	}
 	if c.What != what || c.Intent != intent || c.Subject != subject {
 		return fmt.Errorf("it is about something else than the step's %s", what)
 	}
@@ -70,11 +73,25 @@ func (a *Account) takeChallenge(c *Challenge) error {
 	return nil
 }
 
-// wantedChallenge is what the step's words are of: a new key, or the record of
-// the fleet check.
-func (a *Account) wantedChallenge() (what string, intent int, subject [32]byte) {
-	if a.key != nil {
-		return ChallengeKey, a.key.N, sha256.Sum256(a.key.Outcome.PublicKey)
+// wantedChallenge is what the step's words are of.
+func (a *Account) wantedChallenge() (what string, intent int, subject [32]byte, err error) {
+	switch a.Steps[a.step].Act {
+	case ActOpen:
+		return ChallengePlan, 0, a.Plan.Digest(), nil
+	case ActFleetCheck:
+		return ChallengeFleet, 0, a.FleetCheckHash, nil
+	case ActRelease:
+		set, err := a.Artifact()
+		if err != nil {
+			return "", 0, subject, err
+		}
+		return ChallengeKeySet, 0, set.Digest(), nil
+	case ActLog:
+		b, err := a.Bundle()
+		if err != nil {
+			return "", 0, subject, err
+		}
+		return ChallengeBundle, 0, sha256.Sum256(b.Raw()), nil
 	}
-	return ChallengeFleet, 0, a.FleetCheckHash
+	return ChallengeKey, a.key.N, sha256.Sum256(a.key.Outcome.PublicKey), nil
 }

@@ -30,7 +30,7 @@ func TestAllowedTranscriptsAreTaken(t *testing.T) {
 			x.get(ceremony.KindOutcome, 0).content.(*ceremony.Outcome).Dropped = []string{token.Copyable}
 		},
 		"exceptions, adjourned and reconvened": func(x *forger) {
-			n := x.at(ceremony.KindRelease, 0)
+			n := x.at(ceremony.KindChallenge, -2) // the first record of the release
 			x.insert(n, &ceremony.Reconvene{Seals: []ceremony.Seal{{What: "bag", Number: "1"}}})
 			x.insert(n, &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{{What: "bag", Number: "1"}}})
 			x.insert(n, &ceremony.Exception{Number: 2, Expected: "a", Happened: "b", Decided: "c"})

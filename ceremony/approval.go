@@ -26,12 +26,13 @@ const (
 // never serve for another; SignNamespace adds the rehearsal's mark.
 const (
 	NamespacePlan    = "fleetctl-plan"
+	NamespaceSession = "fleetctl-session"
 	NamespaceSignoff = "fleetctl-signoff"
 )
 
 var approvalNamespaces = map[string]string{
-	ApproveOpen: "fleetctl-session", ApproveResume: "fleetctl-session",
-	ApproveReconvene: "fleetctl-session", ApproveAbort: "fleetctl-session",
+	ApproveOpen: NamespaceSession, ApproveResume: NamespaceSession,
+	ApproveReconvene: NamespaceSession, ApproveAbort: NamespaceSession,
 	ApproveException: "fleetctl-exception", ApproveRequest: "fleetctl-request",
 	ApproveCountersign: "fleetctl-countersign",
 }

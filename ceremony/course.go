@@ -125,6 +125,13 @@ func signers(dir string, a *Account) ([]string, error) {
 		}
 		names = append(names, have...)
 	}
+	aborted, err := AbortedBy(dir, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range aborted {
+		names = append(names, v.Name)
+	}
 	for _, stage := range []string{StageRelease, StageClose} {
 		said, err := SaidIn(dir, a, stage)
 		if err != nil {

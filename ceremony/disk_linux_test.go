@@ -119,7 +119,7 @@ func TestABrokenJournalRefusesFurtherUse(t *testing.T) {
 	must(0, os.Remove(filepath.Join(disk, "full")))
 	_, err = j.Append(&ceremony.Exception{Number: 2, Expected: "a", Happened: "b", Decided: "c"})
 	wantError(t, err, "the transcript could not be written before")
-	if _, err := j.Build(); err == nil {
+	if _, err := j.Build(context.Background(), nil); err == nil {
 		t.Error("it was built on")
 	}
 }

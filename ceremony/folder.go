@@ -21,11 +21,17 @@ import (
 // record after, so that a step cut off in between can be repeated: the same
 // content may be saved again, other content never.
 
-// Build writes the artifact and records its release.
-func (j *Journal) Build() (*bundle.KeySet, error) {
+// Build has the artifact's digest read aloud, writes it and records its
+// release.
+func (j *Journal) Build(ctx context.Context, room Room) (*bundle.KeySet, error) {
 	artifact, err := j.account.Artifact()
 	if err != nil {
 		return nil, err
+	}
+	if j.expectsChallenge(ActRelease) {
+		if _, err := j.challenge(ctx, room); err != nil {
+			return nil, err
+		}
 	}
 	if err := j.account.expects(KindRelease); err != nil {
 		return nil, err
@@ -43,8 +49,10 @@ func (a *Account) expects(k Kind) error {
 	if a.Ended() {
 		return fmt.Errorf("the ceremony has ended")
 	}
-	s, ok := a.Next()
-	if !ok || s.Leaves[a.pos] != k {
+	if a.Adjourned {
+		return errAdjourned
+	}
+	if s, _ := a.Next(); a.NextKind() != k {
 		return fmt.Errorf("it is not the turn of %q: the next step is %q", k, s.describe())
 	}
 	return nil
@@ -185,13 +193,20 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 	return err
 }
 
-// Assemble writes the bundle.
-func (j *Journal) Assemble() (*bundle.Bundle, error) {
+// Assemble writes the bundle and has its digest read aloud: what is logged is
+// what was heard.
+func (j *Journal) Assemble(ctx context.Context, room Room) (*bundle.Bundle, error) {
 	b, err := j.account.Bundle()
 	if err != nil {
 		return nil, err
 	}
-	return b, j.save(BundleFile, b.Raw())
+	if err := j.save(BundleFile, b.Raw()); err != nil {
+		return nil, err
+	}
+	if j.expectsChallenge(ActLog) {
+		_, err = j.challenge(ctx, room)
+	}
+	return b, err
 }
 
 // ImportProof verifies that a log holds the bundle, keeps the proof and

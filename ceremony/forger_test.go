@@ -101,6 +101,9 @@ func kindOf(content any) ceremony.Kind {
 	panic("no kind")
 }
 
+// drop leaves a record out.
+func (x *forger) drop(n int) { x.entries = slices.Delete(x.entries, n, n+1) }
+
 // cut leaves out everything from n on.
 func (x *forger) cut(n int) { x.entries = x.entries[:n] }
 
@@ -166,9 +169,24 @@ func (x *forger) derive(a *ceremony.Account, e *entry) {
 			c.Intent, c.Signature = k.N, x.sign(k.Outcome.PublicKey, a.PossessionText(k))
 		}
 	case *ceremony.Challenge:
-		if c.What == ceremony.ChallengeFleet {
+		switch c.What {
+		case ceremony.ChallengePlan:
+			return
+		case ceremony.ChallengeFleet:
 			c.Subject = a.FleetCheckHash
-		} else if k != nil && k.Outcome != nil {
+			return
+		case ceremony.ChallengeKeySet:
+			if set, err := a.Artifact(); err == nil {
+				c.Subject = set.Digest()
+			}
+			return
+		case ceremony.ChallengeBundle:
+			if b, err := a.Bundle(); err == nil {
+				c.Subject = sha256.Sum256(b.Raw())
+			}
+			return
+		}
+		if k != nil && k.Outcome != nil {
 			c.Intent, c.Subject = k.N, sha256.Sum256(k.Outcome.PublicKey)
 		}
 	case *ceremony.FleetCheck:

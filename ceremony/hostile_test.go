@@ -214,9 +214,16 @@ var hostile = []struct {
 		change(x.get(ceremony.KindReading, 1), func(c *ceremony.Reading) { c.By, c.Confirmed = ceremony.Witness, ceremony.Witness })
 	}},
 	{"a seal of another hsm", "the step is about", func(x *forger) { change(x.get(ceremony.KindReading, 1), func(c *ceremony.Reading) { c.HSM = "hsm-2" }) }},
-	{"words of another key", "something else than the step's key", challenge(0, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
-	{"words about another intent", "something else than the step's key", challenge(0, func(c *ceremony.Challenge) { c.Intent++ })},
-	{"words of another fleet check", "something else than the step's fleet", challenge(-1, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words of another key", "something else than the step's key", challenge(1, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words about another intent", "something else than the step's key", challenge(1, func(c *ceremony.Challenge) { c.Intent++ })},
+	{"words of another fleet check", "something else than the step's fleet", challenge(-3, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words of another plan", "something else than the step's plan", challenge(0, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words of another key set", "something else than the step's key-set", challenge(-2, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words of another bundle", "something else than the step's bundle", challenge(-1, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"the key set's words taken for the bundle's", "something else than the step's bundle", challenge(-1, func(c *ceremony.Challenge) { c.What = ceremony.ChallengeKeySet })},
+	{"released without being read", `wants a record "challenge" here`, func(x *forger) { x.drop(x.at(ceremony.KindChallenge, -2)) }},
+	{"logged without being read", `wants a record "challenge" here`, func(x *forger) { x.drop(x.at(ceremony.KindChallenge, -1)) }},
+	{"a plan that nobody read", `wants a record "challenge" here`, func(x *forger) { x.drop(x.at(ceremony.KindChallenge, 0)) }},
 	{"two words read", "its positions are not 3 different ones", challenge(0, func(c *ceremony.Challenge) { c.Positions = c.Positions[:2] })},
 	{"one word thrice", "its positions are not 3 different ones", challenge(0, func(c *ceremony.Challenge) { c.Positions = []int{1, 1, 1} })},
 	{"a word that isn't there", "its positions are not 3 different ones", challenge(0, func(c *ceremony.Challenge) { c.Positions = []int{1, 2, 33} })},
@@ -306,10 +313,10 @@ var hostile = []struct {
 		x.insert(x.at(ceremony.KindRelease, 0), &ceremony.Reconvene{Seals: []ceremony.Seal{}})
 	}},
 	{"going on while adjourned", "has to be reconvened first", func(x *forger) {
-		x.insert(x.at(ceremony.KindRelease, 0), &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{}})
+		x.insert(x.at(ceremony.KindChallenge, -2), &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{}})
 	}},
 	{"reconvened with another seal", "its seals are not those of the adjournment", func(x *forger) {
-		n := x.at(ceremony.KindRelease, 0)
+		n := x.at(ceremony.KindChallenge, -2)
 		x.insert(n, &ceremony.Reconvene{Seals: []ceremony.Seal{{What: "bag", Number: "2"}}})
 		x.insert(n, &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{{What: "bag", Number: "1"}}})
 	}},

@@ -121,7 +121,7 @@ const (
 // Challenge is words of a digest that were read aloud from one screen and
 // typed from another, at positions chosen at random on the spot.
 type Challenge struct {
-	What      string   `strict:"what"` // key, fleet
+	What      string   `strict:"what"` // plan, key, fleet, key-set, bundle
 	Intent    int      `strict:"intent,optional"`
 	Subject   [32]byte `strict:"subject,hex"`
 	Positions []int    `strict:"positions"` // of words, from 1
@@ -129,10 +129,13 @@ type Challenge struct {
 	By        string   `strict:"by"`
 }
 
-// What is read aloud.
+// What is read aloud: digests, all of their words.
 const (
-	ChallengeKey   = "key"
-	ChallengeFleet = "fleet"
+	ChallengePlan   = "plan"
+	ChallengeKey    = "key"
+	ChallengeFleet  = "fleet"
+	ChallengeKeySet = "key-set"
+	ChallengeBundle = "bundle"
 )
 
 // Intake is what an HSM says of itself before it is unlocked.

@@ -3,6 +3,7 @@ package ceremony
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -92,7 +93,19 @@ func (p *People) FileApprovals(text []byte, namespace string, signatures []Signi
 
 // Approvals says which officers approved the act that follows the head.
 func (p *People) Approvals(want Approval, signatures []Signing) ([]string, error) {
+	voices, err := p.Voices(want, signatures)
 	var officers []string
+	for _, v := range voices {
+		if v.Role == Officer {
+			officers = append(officers, v.Name)
+		}
+	}
+	return officers, err
+}
+
+// Voices says who signed an approval's text, each in their own role, by name.
+func (p *People) Voices(want Approval, signatures []Signing) ([]Voice, error) {
+	var voices []Voice
 	for _, s := range signatures {
 		file := "approvals/" + s.Name
 		a, err := ParseApproval(file, s.Text)
@@ -103,17 +116,14 @@ func (p *People) Approvals(want Approval, signatures []Signing) ([]string, error
 		if err != nil {
 			return nil, err
 		}
-		if !ok || v.Role != Officer || a.Role != Officer || slices.Contains(officers, v.Name) {
-			continue
-		}
 		mine := want
-		mine.Role = a.Role
-		if *a == mine {
-			officers = append(officers, v.Name)
+		mine.Role = v.Role
+		if ok && *a == mine && !slices.Contains(voices, v) {
+			voices = append(voices, v)
 		}
 	}
-	slices.Sort(officers)
-	return officers, nil
+	slices.SortFunc(voices, func(x, y Voice) int { return strings.Compare(x.Name, y.Name) })
+	return voices, nil
 }
 
 // Verdicts is what people said of a stage.

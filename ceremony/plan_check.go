@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 
@@ -275,20 +276,27 @@ func (c *planChecker) lockdown() {
 	}
 }
 
-// order goes through the steps as the room would: each must find what it needs
-// done by one before it.
 func (c *planChecker) order() {
+	for _, fault := range c.plan.orderFaults(c.plan.Steps()) {
+		c.failf(c.root.Line, "", "%s", fault)
+	}
+}
+
+// orderFaults goes through steps as the room would: each must find what it
+// needs done by one before it.
+func (p *Plan) orderFaults(steps []Step) (faults []string) {
 	given := map[string]bool{}
-	for i, s := range c.plan.Steps() {
-		for _, need := range c.plan.needs(s) {
+	for i, s := range steps {
+		for _, need := range p.needs(s) {
 			if !given[need] {
-				c.failf(c.root.Line, "", "step %d (%s) can't be done: %s, and no step before it sees to that", i+1, s.describe(), "it needs that "+need)
+				faults = append(faults, fmt.Sprintf("step %d (%s) can't be done: it needs that %s, and no step before it sees to that", i+1, s.describe(), need))
 			}
 		}
-		for _, fact := range c.plan.gives(s) {
+		for _, fact := range p.gives(s) {
 			given[fact] = true
 		}
 	}
+	return faults
 }
 
 func (c *planChecker) size() {

@@ -34,3 +34,29 @@ func percent(s string) string {
 	}
 	return b.String()
 }
+
+// Tally counts what came of the attempts, for those who watch.
+func (c *NegativeTest) Tally() string {
+	text := tally(c.Attempts, "attempts to take the key out")
+	if c.Relaxed != nil {
+		text += fmt.Sprintf("; %s succeeded, %s, then set back", strings.Join(c.Relaxed.Names, ", "), tally(c.Relaxed.Attempts, "made again"))
+	}
+	return text
+}
+
+func tally(list []Attempt, what string) string {
+	refused, impossible := 0, 0
+	for _, a := range list {
+		switch {
+		case a.Unstaged:
+			impossible++
+		case a.Code != "CKR_OK":
+			refused++
+		}
+	}
+	text := fmt.Sprintf("%d of %d %s refused", refused, len(list), what)
+	if impossible > 0 {
+		text += fmt.Sprintf(", %d impossible on this token", impossible)
+	}
+	return text
+}

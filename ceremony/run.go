@@ -2,12 +2,10 @@ package ceremony
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -67,7 +65,7 @@ type Bench interface {
 // Observer is told what happens, when it has happened and is on the disk.
 type Observer interface {
 	Step(plan *Plan, number, of int, s Step)
-	Done(text string, record int)
+	Done(text string, r *Record)
 }
 
 // Config is what a run needs.
@@ -105,7 +103,7 @@ type Room interface {
 
 // Question is what a Challenge is about.
 type Question struct {
-	What      string // key or fleet
+	What      string // of the challenges' names
 	Step      Step
 	Subject   [32]byte
 	Positions []int
@@ -234,7 +232,7 @@ func (r *runner) do(ctx context.Context, s Step) error {
 	case ActGenerate:
 		return r.generate(ctx, s)
 	case ActFleetCheck:
-		return r.fleetCheck(ctx, s)
+		return r.fleetCheck(ctx)
 	}
 	return fmt.Errorf("the engine has no act %q", s.Act)
 }
@@ -253,7 +251,7 @@ func (r *runner) record(done string, content any) error {
 		return fmt.Errorf("%s", fault)
 	}
 	if done != "" {
-		r.Observer.Done(done, rec.N)
+		r.Observer.Done(done, rec)
 	}
 	return nil
 }
@@ -263,7 +261,7 @@ func (r *runner) record(done string, content any) error {
 func (r *runner) abort(ctx context.Context, s Step, cause error, torn int) error {
 	keys := r.destroyAll(ctx)
 	for _, k := range keys {
-		if k.State != Destroyed && k.State != absent {
+		if k.State != Destroyed && k.State != Absent {
 			return fmt.Errorf("%w; the key of %s %s is %s: resume ends the ceremony once its HSM can be reached again, abort at once", cause, k.HSM, k.Role, k.State)
 		}
 	}
@@ -293,14 +291,19 @@ func (r *runner) open(ctx context.Context) error {
 			return err
 		}
 	}
-	wall, by, err := r.Room.Clock(ctx, r.Now)
-	if err != nil {
-		return err
+	if a.pos == 1 {
+		wall, by, err := r.Room.Clock(ctx, r.Now)
+		if err != nil {
+			return err
+		}
+		if err := r.record("clock read", &Reading{What: ReadClock, Value: strict.FormatTime(wall), By: by}); err != nil {
+			return err
+		}
 	}
-	return r.record("clock read", &Reading{What: ReadClock, Value: strict.FormatTime(wall), By: by})
+	return r.challenge(ctx, "the plan's digest was read aloud and confirmed")
 }
 
-func (r *runner) fleetCheck(ctx context.Context, s Step) error {
+func (r *runner) fleetCheck(ctx context.Context) error {
 	a := r.journal.account
 	if a.FleetCheck == nil {
 		if err := r.lookAgain(ctx); err != nil {
@@ -310,7 +313,7 @@ func (r *runner) fleetCheck(ctx context.Context, s Step) error {
 			return err
 		}
 	}
-	return r.challenge(ctx, s, "the matrix was read aloud and confirmed")
+	return r.challenge(ctx, "the matrix was read aloud and confirmed")
 }
 
 // lookAgain demands that every token still holds its keys and nothing else: one
@@ -331,35 +334,4 @@ func (r *runner) lookAgain(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// challenge has words read aloud, at positions that nobody could know before.
-func (r *runner) challenge(ctx context.Context, s Step, done string) error {
-	what, intent, subject := r.journal.account.wantedChallenge()
-	positions, err := r.positions()
-	if err != nil {
-		return err
-	}
-	tries, by, err := r.Room.Challenge(ctx, Question{What: what, Step: s, Subject: subject, Positions: positions})
-	if err != nil {
-		return err
-	}
-	return r.record(done, &Challenge{What: what, Intent: intent, Subject: subject, Positions: positions, Tries: tries, By: by})
-}
-
-// positions draws different positions of words, from 1, in order.
-func (r *runner) positions() ([]int, error) {
-	var list []int
-	for len(list) < challengePositions {
-		var b [1]byte
-		if _, err := io.ReadFull(r.Random, b[:]); err != nil {
-			return nil, err
-		}
-		// 256 is a multiple of 32: no position is likelier than another.
-		if p := int(b[0])%sha256.Size + 1; !slices.Contains(list, p) {
-			list = append(list, p)
-		}
-	}
-	slices.Sort(list)
-	return list, nil
 }

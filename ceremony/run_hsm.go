@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
@@ -120,7 +119,6 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 		return fmt.Errorf("%s %s: trying to take the key out: %w", s.HSM, s.Role, err)
 	}
 	negative := &NegativeTest{Intent: n, Attempts: attemptsOf(tries)}
-	done := fmt.Sprintf("%d attempts to take the key out, none succeeded", len(tries))
 	// On a key that is lost anyway nothing is tried again.
 	if names, err := judgeAttempts(negative.Attempts, attempts, r.plan.HSM(s.HSM).Tolerates); err == nil && len(names) > 0 {
 		x, err := t.AttackRelaxed(id, names)
@@ -130,10 +128,9 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 		negative.Relaxed = &Relaxed{
 			Names: x.Names, While: readings(x.While), Attempts: attemptsOf(x.Attempts), Restored: attemptsOf(x.Restored), After: readings(x.After),
 		}
-		done = fmt.Sprintf("%s tolerated, and set back; %d attempts made again, none succeeded", strings.Join(names, ", "), len(x.Attempts))
 	}
 	k := r.journal.account.key
-	if err := r.record(done, negative); err != nil {
+	if err := r.record(negative.Tally(), negative); err != nil {
 		return err
 	}
 	sig, err := t.Sign(string(alg), id, r.journal.account.PossessionText(k))
@@ -152,7 +149,7 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 	if err != nil {
 		return err
 	}
-	return r.challenge(ctx, s, "read aloud, and typed from the other screen")
+	return r.challenge(ctx, "read aloud, and typed from the other screen")
 }
 
 func readings(list []token.Reading) []Attribute {

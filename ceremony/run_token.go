@@ -113,8 +113,8 @@ func (t *openToken) holds(id []byte) (halves int, err error) {
 	return halves, nil
 }
 
-// absent is the state of a key that its token doesn't hold.
-const absent = "absent"
+// Absent is the state of a key that its token doesn't hold.
+const Absent = "absent"
 
 // destroyAll destroys every key made so far and says what became of each.
 func (r *runner) destroyAll(ctx context.Context) []KeyState {
@@ -136,7 +136,7 @@ func (r *runner) destroyOne(ctx context.Context, k *Key) (string, error) {
 	}
 	made, err := t.clean(k.Intent.ID)
 	if err != nil || !made {
-		return absent, err
+		return Absent, err
 	}
 	return Destroyed, nil
 }

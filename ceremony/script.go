@@ -99,13 +99,14 @@ func scriptOpen(p *Plan, _ Step) Script {
 			{Administrator, "Starts fleetctl ceremony run with this plan, its site file and the policy."},
 			{Witness, "Types three words of their own choosing, just now."},
 			{Witness, "Reads the clock on the wall and types it, in UTC."},
+			{Auditor, "Types on their own laptop: fleetctl words and their own copy of the plan; then the three words that the screen asks for."},
 		},
 		Say: []Part{
-			{Administrator, fmt.Sprintf("This is a %s. It follows plan %s, epoch %d of %s.", p.Mode, p.Fleet, p.Epoch, p.Namespace)},
+			{Administrator, fmt.Sprintf("This is a %s. It follows plan %s, epoch %d of %s.", map[string]string{Rehearsal: "rehearsal", Production: "production ceremony"}[p.Mode], p.Fleet, p.Epoch, p.Namespace)},
 			{Auditor, "I have the same plan."},
-			{Auditor, "(reads the 32 words of the title page aloud)"},
+			{Administrator, "(reads the 32 words of the plan aloud, from the screen)"},
 		},
-		Confirm: []Part{{Officer, "Each hears the words and follows them on their own title page."}},
+		Confirm: []Part{{Officer, "Each hears the words and follows them on their own title page."}, {Auditor, "The program's digest on the screen is that of my own copy of the release."}},
 		Blanks:  []string{"Place and date", "Three words of the witness", "Clock on the wall (UTC)", "Head words at the foot of the screen"},
 	}
 }

@@ -12,6 +12,7 @@ func scriptRelease(p *Plan, _ Step) Script {
 		Title: "Release the key set", Minutes: 12, Initial: everyone,
 		Do: []Part{
 			{Administrator, "Runs fleetctl bundle build DIR. The digest of fleet-keys.json is on the screen."},
+			{Auditor, "Types the three words of it that the screen asks for, from their own screen: fleetctl words and the digest."},
 			{Auditor, "Checks on their own laptop what changed since the last epoch: fleetctl bundle diff."},
 			{Administrator, "Reads the exceptions made so far aloud, by number."},
 			{Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff release --verdict VERDICT --key KEY.", p.Threshold)},
@@ -19,6 +20,7 @@ func scriptRelease(p *Plan, _ Step) Script {
 			{Auditor, "Signs in the same way."},
 		},
 		Say: []Part{
+			{Administrator, "(reads the 32 words of fleet-keys.json aloud)"},
 			{Administrator, "Who does not agree, say so now."},
 			{Officer, "I agree. / I agree with exceptions … / I do not agree."},
 		},
@@ -70,25 +72,28 @@ func scriptCountersign(p *Plan, _ Step) Script {
 		Title: "Countersign with " + p.Countersigner.Name, Minutes: 6, Initial: []string{Officer, Witness, Auditor},
 		Do: []Part{
 			{Officer, fmt.Sprintf("%d officers sign the act countersign: fleetctl ceremony sign DIR --approve countersign --key KEY.", p.Threshold)},
-			{Administrator, "Runs fleetctl bundle countersign DIR --key pkcs11:…, then fleetctl bundle assemble DIR."},
+			{Administrator, "Runs fleetctl bundle countersign DIR --key pkcs11:…."},
 		},
 		Say:     []Part{{Officer, "I approve exactly the text on the screen."}},
 		Confirm: []Part{{Auditor, "The text on the screen names this epoch and this digest."}},
-		Leaves:  []string{"bundle.json", fmt.Sprintf("%d officers' signatures on countersign", p.Threshold)},
-		Blanks:  []string{"First and last word of bundle.json"},
+		Leaves:  []string{fmt.Sprintf("%d officers' signatures on countersign", p.Threshold)},
+		Blanks:  []string{"Time of the countersignature (UTC)"},
 	}
 }
 
 func scriptLog(*Plan, Step) Script {
 	return Script{
-		Title: "Log the bundle", Minutes: 4,
+		Title: "Log the bundle", Minutes: 6,
 		Do: []Part{
+			{Administrator, "Runs fleetctl bundle assemble DIR. The digest of bundle.json is on the screen."},
+			{Auditor, "Types the three words of it that the screen asks for, from their own screen: fleetctl words and the digest."},
 			{Administrator, "Runs fleetctl log append DIR, or carries bundle.json to the log and its proof back."},
 			{Auditor, "Verifies bundle.json and its proof on their own laptop: fleetctl verify bundle.json --policy POLICY."},
 		},
-		Confirm: []Part{{Auditor, "The proof verifies under the log's key in the plan."}},
-		Leaves:  []string{"bundle.json.tlog-proof"},
-		Blanks:  []string{"Entry of the log"},
+		Say:     []Part{{Administrator, "(reads the 32 words of bundle.json aloud)"}},
+		Confirm: []Part{{Auditor, "The words heard are those on my own screen; the proof verifies under the log's key in the plan."}},
+		Leaves:  []string{"bundle.json", "bundle.json.tlog-proof"},
+		Blanks:  []string{"First and last word of bundle.json", "Entry of the log"},
 	}
 }
 

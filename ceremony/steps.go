@@ -40,7 +40,7 @@ var generateLeaves = []Kind{KindIntent, KindOutcome, KindAttributes, KindNegativ
 // key is generated, so that a wrong HSM stops the ceremony while nothing has
 // to be destroyed.
 func (p *Plan) Steps() []Step {
-	steps := []Step{{Act: ActOpen, Leaves: []Kind{KindOpen, KindReading}}}
+	steps := []Step{{Act: ActOpen, Leaves: []Kind{KindOpen, KindReading, KindChallenge}}}
 	for _, h := range p.HSMs {
 		steps = append(steps, Step{Act: ActIntake, HSM: h.Name, Leaves: []Kind{KindIntake, KindReading}})
 	}
@@ -52,14 +52,14 @@ func (p *Plan) Steps() []Step {
 	}
 	steps = append(steps,
 		Step{Act: ActFleetCheck, Leaves: []Kind{KindFleetCheck, KindChallenge}},
-		Step{Act: ActRelease, Leaves: []Kind{KindRelease}},
+		Step{Act: ActRelease, Leaves: []Kind{KindChallenge, KindRelease}},
 		Step{Act: ActRequest, Leaves: []Kind{KindRequest}})
 	for i := range p.Answers() {
 		steps = append(steps, Step{Act: ActResponse, Item: i + 1, Leaves: []Kind{KindResponse}})
 	}
 	steps = append(steps,
 		Step{Act: ActCountersign, Leaves: []Kind{KindCountersignature}},
-		Step{Act: ActLog, Leaves: []Kind{KindLogProof}})
+		Step{Act: ActLog, Leaves: []Kind{KindChallenge, KindLogProof}})
 	for i, text := range p.Lockdown {
 		hsm, _ := loginRefused(text)
 		steps = append(steps, Step{Act: ActLockdown, HSM: hsm, Item: i + 1, Leaves: []Kind{KindLockdown}})

@@ -52,6 +52,7 @@ const (
 	ClaimCloseSignoff   = "signoffs.close"
 	ClaimBound          = "evidence.bound"
 	ClaimLogged         = "evidence.logged"
+	ClaimAbortSigned    = "abort.signed" // of aborted ceremonies alone
 )
 
 // claimInfo says which objects can carry a claim, the strongest grade that it
@@ -66,8 +67,8 @@ type claimInfo struct {
 var packageOnly = []Type{TypeEvidence}
 
 var claimInfos = []claimInfo{
-	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement}, true},
-	{ClaimPlanApproved, Proven, packageOnly, true},
+	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement, TypeAbort}, true},
+	{ClaimPlanApproved, Proven, []Type{TypeEvidence, TypeAbort}, true},
 	{ClaimGenerated, Device, []Type{TypeEvidence, TypeTranscript}, true},
 	{ClaimNonexportable, Device, []Type{TypeEvidence, TypeTranscript}, true},
 	{ClaimPossession, Proven, []Type{TypeEvidence, TypeTranscript}, true},
@@ -83,6 +84,7 @@ var claimInfos = []claimInfo{
 	{ClaimCloseSignoff, Proven, packageOnly, true},
 	{ClaimBound, Proven, packageOnly, true},
 	{ClaimLogged, Proven, packageOnly, true},
+	{ClaimAbortSigned, Proven, []Type{TypeAbort}, true},
 }
 
 // ClaimNames are all claims in the order of reports.
@@ -113,6 +115,8 @@ const (
 	TypeNotice     Type = "notice" // the bundle of a retirement or a void: no keys come with it
 	TypeStatement  Type = "statement"
 	TypeTranscript Type = "transcript"
+	// TypeAbort is the package of a ceremony that was aborted.
+	TypeAbort Type = "abort"
 )
 
 // Noun is the type in a sentence, with its article.
@@ -120,6 +124,8 @@ func (t Type) Noun() string {
 	switch t {
 	case TypeEvidence:
 		return "an evidence package"
+	case TypeAbort:
+		return "an aborted ceremony"
 	case "":
 		return "nothing that can be verified"
 	}

@@ -173,11 +173,7 @@ func recordText(r *ceremony.Record) string {
 	case *ceremony.Attributes:
 		return fmt.Sprintf("%d attributes read back", len(c.Private)+len(c.Public))
 	case *ceremony.NegativeTest:
-		text := fmt.Sprintf("%d attempts to take the key out", len(c.Attempts))
-		if c.Relaxed != nil {
-			text += fmt.Sprintf("; %s succeeded, %d made again, set back", strings.Join(c.Relaxed.Names, ", "), len(c.Relaxed.Attempts))
-		}
-		return text
+		return c.Tally()
 	case *ceremony.Possession:
 		return "the key answered its nonce"
 	case *ceremony.Found:

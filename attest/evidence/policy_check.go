@@ -228,7 +228,7 @@ func (c *policyChecker) pinnedFor(f strict.Field) {
 		if c.f.Rekor == nil {
 			c.failf(f.Line, "claim %s is demanded, but rekor pins no log", f.Name)
 		}
-	case ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff:
+	case ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff, ClaimAbortSigned:
 		if len(c.f.People) == 0 {
 			c.failf(f.Line, "claim %s is demanded, but people pins no key", f.Name)
 		}

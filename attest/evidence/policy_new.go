@@ -48,6 +48,9 @@ func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string) ([]byte, 
 	for _, c := range claimInfos {
 		switch {
 		case c.name == ClaimRekor:
+		case c.name == ClaimAbortSigned:
+			// Whoever is left may be one: a policy may ask for m, which is proven.
+			d.Demands = append(d.Demands, Demand{c.name, Attested})
 		case c.name == ClaimLockdown && len(p.Lockdown) == 0:
 			// What isn't planned leaves no record that could be demanded.
 		case p.Mode == ceremony.Production:

@@ -40,7 +40,12 @@ type Question struct {
 // ask for what the policy doesn't demand, or for nothing at all.
 func (q Question) Demands(p *Policy) ([]Demand, error) {
 	var list []Demand
-	for _, d := range p.Demands {
+	asked := p.Demands
+	if q.Expect == TypeAbort && !slices.ContainsFunc(asked, isAbortSigned) {
+		// An abort that nobody signed answers nothing.
+		asked = append(slices.Clone(asked), Demand{ClaimAbortSigned, Attested})
+	}
+	for _, d := range asked {
 		info, _ := findClaim(d.Claim)
 		if q.Expect != "" && !info.carries(q.Expect) {
 			continue
@@ -53,7 +58,7 @@ func (q Question) Demands(p *Policy) ([]Demand, error) {
 	for _, name := range q.Only {
 		if !slices.ContainsFunc(list, func(d Demand) bool { return d.Claim == name }) {
 			return nil, strict.Errorf(p.File, "does not demand the claim %q", name).
-				WithHint("it demands %s", strings.Join(demandNames(p.Demands), ", "))
+				WithHint("it demands %s", strings.Join(demandNames(asked), ", "))
 		}
 	}
 	if len(list) == 0 {
@@ -62,6 +67,8 @@ func (q Question) Demands(p *Policy) ([]Demand, error) {
 	}
 	return list, nil
 }
+
+func isAbortSigned(d Demand) bool { return d.Claim == ClaimAbortSigned }
 
 func demandNames(list []Demand) []string {
 	names := make([]string, len(list))
@@ -78,7 +85,7 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &verifier{policy: p, now: q.Now, r: &Report{File: in.File, Policy: p, Time: q.Now.UTC().Truncate(time.Second)}}
+	v := &verifier{policy: p, now: q.Now, expect: q.Expect, r: &Report{File: in.File, Policy: p, Time: q.Now.UTC().Truncate(time.Second)}}
 	for _, c := range claimInfos {
 		detail := ""
 		if !c.built {
@@ -87,7 +94,12 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 		v.r.Claims = append(v.r.Claims, Claim{Name: c.name, Detail: detail})
 	}
 	v.object(in)
-	for i, c := range claimInfos {
+	if v.r.Object != TypeAbort && q.Expect != TypeAbort && !slices.Contains(q.Only, ClaimAbortSigned) {
+		// No ceremony is asked for its abort, unless it was aborted.
+		v.r.Claims = slices.DeleteFunc(v.r.Claims, func(c Claim) bool { return c.Name == ClaimAbortSigned })
+		demands = slices.DeleteFunc(demands, isAbortSigned)
+	}
+	for i, c := range claimInfos[:len(v.r.Claims)] {
 		if v.r.Object == "" {
 			v.r.Claims[i] = Claim{Name: c.name, Detail: "nothing that can be verified was given"}
 			continue
@@ -111,6 +123,7 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 type verifier struct {
 	policy *Policy
 	now    time.Time
+	expect Type
 	r      *Report
 	said   map[Problem]bool
 

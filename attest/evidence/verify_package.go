@@ -23,6 +23,17 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 			v.problem(path, "", "is no file of an evidence package: it is unbound")
 		}
 	}
+	// Whether it was aborted decides what it has to hold.
+	before := v.r.Problems
+	v.r.Problems = nil
+	a, t := v.replay(files[ceremony.PlanFile], files[ceremony.TranscriptFile])
+	followed := v.r.Problems
+	v.r.Problems = before
+	if a != nil && a.Abort != nil {
+		v.r.Problems = append(v.r.Problems, followed...)
+		v.aborted(files, a)
+		return
+	}
 	var b *bundle.Bundle
 	var res *bundle.Result
 	var err error
@@ -33,7 +44,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	} else {
 		res = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile], files[RekorFile])
 	}
-	a, t := v.replay(files[ceremony.PlanFile], files[ceremony.TranscriptFile])
+	v.r.Problems = append(v.r.Problems, followed...)
 	signed := false
 	if res != nil {
 		late := v.beside(in.Statements)
@@ -101,7 +112,7 @@ func (v *verifier) identify(a *ceremony.Account) {
 func (v *verifier) ended(a *ceremony.Account) {
 	switch {
 	case a.Abort != nil:
-		v.problem(recordOf(a.N), "its keys are not to be used; the transcript says what became of them", "the ceremony was aborted: %s", a.Abort.Reason)
+		v.problem(recordOf(a.N), "its keys are not to be used; who signed the abort says --expect abort", "the ceremony was aborted: %s", a.Abort.Reason)
 	case a.Fault != "":
 		v.problem(recordOf(a.N), "", "a check failed: %s", a.Fault)
 	case a.Close == nil:

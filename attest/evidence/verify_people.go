@@ -61,19 +61,28 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
+	unaccepted := 0
 	for _, need := range a.Needs {
 		have, err := people.Approvals(need, acts)
 		if err != nil {
 			v.fault(ceremony.ApprovalsDir, err)
 			return
 		}
+		if len(have) < m && a.Abort != nil && need.Act == ceremony.ApproveException {
+			unaccepted++ // that officers don't accept one is what an abort may be for
+			continue
+		}
 		if len(have) < m {
 			v.lack(ClaimPlanApproved, ceremony.ApprovalsDir, "", "the plan is approved, but the act %q after record %d by %d of %d officers only", need.Act, need.Head.N, len(have), m)
 			return
 		}
 	}
-	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…; officers approved each act that needs %d (%d so far)",
-		strings.Join(officers, ", "), short8(a.Plan.Digest()), m, len(a.Needs))
+	note := ""
+	if unaccepted > 0 {
+		note = fmt.Sprintf("; exceptions not accepted: %d", unaccepted)
+	}
+	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…; officers approved each act that needs %d (%d so far)%s",
+		strings.Join(officers, ", "), short8(a.Plan.Digest()), m, len(a.Needs)-unaccepted, note)
 }
 
 func short8(d [32]byte) []byte { return d[:4] }

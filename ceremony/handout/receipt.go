@@ -18,6 +18,7 @@ type Ended struct {
 	Began   time.Time
 	Release map[string]string // verdicts by name
 	Close   map[string]string
+	Abort   map[string]string // "signed", by name
 }
 
 // ReadEnded reads the folder of a ceremony that was closed or aborted.
@@ -35,7 +36,14 @@ func ReadEnded(dir string) (*Ended, error) {
 	if e.Release, err = ceremony.SaidIn(dir, a, ceremony.StageRelease); err != nil {
 		return nil, err
 	}
-	e.Close, err = ceremony.SaidIn(dir, a, ceremony.StageClose)
+	if e.Close, err = ceremony.SaidIn(dir, a, ceremony.StageClose); err != nil {
+		return nil, err
+	}
+	aborted, err := ceremony.AbortedBy(dir, a)
+	e.Abort = map[string]string{}
+	for _, v := range aborted {
+		e.Abort[v.Name] = "signed"
+	}
 	return e, err
 }
 
@@ -48,8 +56,12 @@ func (e *Ended) Receipt(who ceremony.Person) (*paper.Doc, error) {
 		return nil, err
 	}
 	what, end := "CLOSE", "closed"
+	said := [2]string{"Close", verdict(e.Close, who.Name, a.Close != nil)}
+	file, namespace, how := ceremony.SignoffDir(ceremony.StageClose)+"/"+who.Name, ceremony.NamespaceSignoff, "evidence.tar --policy POLICY"
 	if a.Abort != nil {
 		what, end = "ABORT", "aborted: "+a.Abort.Reason
+		said = [2]string{"Abort", verdict(e.Abort, who.Name, true)}
+		file, namespace, how = fmt.Sprintf("%s/%s-%d-%s", ceremony.ApprovalsDir, ceremony.ApproveAbort, a.N, who.Name), ceremony.NamespaceSession, "aborted.tar --policy POLICY --expect abort"
 	}
 	plan := a.Plan.Digest()
 	d := &paper.Doc{
@@ -64,7 +76,7 @@ func (e *Ended) Receipt(who ceremony.Person) (*paper.Doc, error) {
 		paper.Fields{
 			{"You", fmt.Sprintf("%s, %s, %s", who.Name, who.Role, key.Fingerprint())},
 			{"Release", verdict(e.Release, who.Name, a.Release != nil)},
-			{"Close", verdict(e.Close, who.Name, a.Close != nil)},
+			said,
 			{"From, to", strict.FormatTime(e.Began) + ", " + strict.FormatTime(a.Time)},
 			{"Ended", end},
 			{"Plan", fmt.Sprintf("%x", plan)},
@@ -74,9 +86,9 @@ func (e *Ended) Receipt(who ceremony.Person) (*paper.Doc, error) {
 		paper.Heading("Years later"),
 		paper.Para("Keep this sheet apart from the evidence. Whoever shows you evidence of this ceremony with another identity shows you another ending."),
 		paper.Fields{
-			{"identity", "fleetctl verify evidence.tar --policy POLICY --format json; by hand: docs/SPEC.md, 6"},
-			{"your signature", fmt.Sprintf("ssh-keygen -Y verify -f allowed_signers -I %s -n %s -s signoffs/close/%s.sig < signoffs/close/%s",
-				who.Name, ceremony.SignNamespace(ceremony.NamespaceSignoff, a.Plan.Mode), who.Name, who.Name)},
+			{"identity", "fleetctl verify " + how + " --format json; by hand: docs/SPEC.md, 6"},
+			{"your signature", fmt.Sprintf("ssh-keygen -Y verify -f allowed_signers -I %s -n %s -s %s.sig < %s",
+				who.Name, ceremony.SignNamespace(namespace, a.Plan.Mode), file, file)},
 			{"allowed_signers", "one line, as follows:"},
 		},
 		paper.Para(who.Name+" "+key.String()),

@@ -76,7 +76,10 @@ var errQuiet = errors.New("")
 
 func exitCode(err error) int {
 	var e *exitError
+	var unfit *ui.AnswerError
 	switch {
+	case errors.As(err, &unfit):
+		return exitUsage
 	case err == nil:
 		return exitDone
 	case errors.As(err, &e):
@@ -97,6 +100,8 @@ type app struct {
 	random         io.Reader
 
 	ui       *ui.Output
+	header   string // of the step, for each of its questions
+	question string // the last one that was asked in it
 	color    string
 	plain    bool
 	format   string

@@ -30,27 +30,33 @@ func (a *app) stepped(j *ceremony.Journal, file string, data []byte, rows ...[2]
 	}
 	all := [][2]string{{"file", file}, {"sha256", fmt.Sprintf("%x", out.SHA256)}, {"record", fmt.Sprint(out.Record)}}
 	all = append(all, rows...)
-	if cmd := nextCommand(out.Next, j.Dir()); cmd != "" {
+	if cmd := nextCommand(j.Account(), j.Dir()); cmd != "" {
 		all = append(all, [2]string{"next", cmd})
 	}
 	return a.emit(out, a.ui.Fields(all))
 }
 
 func (a *app) bundleBuildCmd() *cobra.Command {
-	return command("build DIR", "Build the fleet key set and record its release",
+	var s standIn
+	c := command("build DIR", "Build the fleet key set and record its release",
 		`Build writes fleet-keys.json, the artifact whose digest is signed. It follows
-from the transcript up to the fleet check, byte for byte.`,
+from the transcript up to the fleet check, byte for byte. Its digest is read
+aloud, and the auditor types words of it from their own screen.`,
 		"  fleetctl bundle build ceremony", cobra.ExactArgs(1),
-		func(_ *cobra.Command, args []string) error {
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
-				set, err := j.Build()
+		func(cmd *cobra.Command, args []string) error {
+			return s.over(a.withJournal(args[0], func(j *ceremony.Journal) error {
+				if set, err := j.Account().Artifact(); err == nil {
+					a.ui.Say(a.deltaText(nil, set, bundle.Diff(nil, set)), "\n")
+				}
+				set, err := j.Build(cmd.Context(), a.readers(j.Account().Plan.Mode, &s))
 				if err != nil {
 					return err
 				}
-				a.ui.Say(a.deltaText(nil, set, bundle.Diff(nil, set)), "\n")
 				return a.stepped(j, ceremony.ArtifactFile, set.Raw())
-			}, ceremony.ActRelease)
+			}, ceremony.ActRelease))
 		})
+	s.answersFlag(c)
+	return c
 }
 
 func (a *app) bundleRequestCmd() *cobra.Command {
@@ -219,18 +225,22 @@ func (a *app) showText(text []byte) {
 }
 
 func (a *app) bundleAssembleCmd() *cobra.Command {
-	return command("assemble DIR", "Assemble the validation bundle",
+	var s standIn
+	c := command("assemble DIR", "Assemble the validation bundle",
 		`Assemble writes bundle.json: the key set, the third parties' statements and the
-operator's countersignature. Its exact bytes are the log's leaf.`,
+operator's countersignature. Its exact bytes are the log's leaf. Its digest is
+read aloud, and the auditor types words of it from their own screen.`,
 		"  fleetctl bundle assemble ceremony", cobra.ExactArgs(1),
-		func(_ *cobra.Command, args []string) error {
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
-				b, err := j.Assemble()
+		func(cmd *cobra.Command, args []string) error {
+			return s.over(a.withJournal(args[0], func(j *ceremony.Journal) error {
+				b, err := j.Assemble(cmd.Context(), a.readers(j.Account().Plan.Mode, &s))
 				if err != nil {
 					return usage(err)
 				}
 				return a.stepped(j, ceremony.BundleFile, b.Raw(),
 					[2]string{"size", fmt.Sprintf("%s bytes of %s", ui.Number(int64(len(b.Raw()))), ui.Number(bundle.MaxBundle))})
-			})
+			}))
 		})
+	s.answersFlag(c)
+	return c
 }

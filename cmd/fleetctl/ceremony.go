@@ -31,7 +31,8 @@ type ceremonyJSON struct {
 	Step     int      `strict:"step"`
 	Steps    int      `strict:"steps"`
 	Next     string   `strict:"next,optional"`
-	State    string   `strict:"state"` // running, aborted, closed
+	State    string   `strict:"state"`              // running, aborted, closed
+	SignedBy []string `strict:"signed_by,optional"` // of an abort
 }
 
 func (a *app) ceremonyRunCmd() *cobra.Command {
@@ -64,11 +65,11 @@ Production takes a policy that pins the people, and people at a terminal.`,
 			if o.approvals == "" {
 				o.approvals = filepath.Dir(args[0])
 			}
-			account, err := a.runCeremony(cmd, p, o)
+			account, err := a.runCeremony(cmd, p, &o)
 			if err != nil {
-				return a.pausing(o.dir, err)
+				return o.over(a.pausing(o.dir, err))
 			}
-			return a.ceremonyResult(o.dir, account)
+			return o.over(a.ceremonyResult(o.dir, account))
 		})
 	f := c.Flags()
 	f.StringVar(&o.site, "site", "", "the site `file`: where the plan's HSMs are")
@@ -76,26 +77,25 @@ Production takes a policy that pins the people, and people at a terminal.`,
 	f.StringVar(&o.policy, "policy", "", "`file` that pins the people, third parties and operator; the plan must agree with it")
 	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
 	signWithFlag(c, &o.keys)
-	unattendedFlag(c, &o.unattended)
+	o.standIn.flags(c)
 	return c
 }
 
 type runOptions struct {
 	site, dir, policy, approvals string
 	keys                         []string
-	unattended                   bool
+	standIn
 }
 
-func (a *app) runCeremony(cmd *cobra.Command, p *ceremony.Plan, o runOptions) (*ceremony.Account, error) {
+func (a *app) runCeremony(cmd *cobra.Command, p *ceremony.Plan, o *runOptions) (*ceremony.Account, error) {
 	if err := a.pinnedPlan(p, o.policy); err != nil {
 		return nil, err
 	}
-	c := a.config(o.dir, o.site, o.keys)
-	var err error
-	if c.Room, err = a.roomFor(p.Mode, o.unattended); err != nil {
+	c, err := a.config(o.dir, o.site, o.keys)
+	if err != nil {
 		return nil, err
 	}
-	if c.Binary, err = ownDigest(); err != nil {
+	if c.Room, err = a.roomFor(p.Mode, &o.standIn); err != nil {
 		return nil, err
 	}
 	if c.PlanApprovals, err = ceremony.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
@@ -142,7 +142,11 @@ func ownDigest() (sum [32]byte, err error) {
 }
 
 // screen shows a running ceremony: append-only, a header before each step.
-type screen struct{ a *app }
+type screen struct {
+	a      *app
+	binary [32]byte // SHA-256 of this program, for the opening
+	last   string   // the last record, in words
+}
 
 func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	p := s.a.ui.Talk
@@ -151,6 +155,11 @@ func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	if i := slices.IndexFunc(plan.HSMs, func(h ceremony.PlanHSM) bool { return h.Name == step.HSM }); i >= 0 {
 		where += fmt.Sprintf("HSM %d of %d · ", i+1, len(plan.HSMs))
 	}
+	if s.last != "" {
+		s.a.ui.Say("\n", p.Footer(s.last))
+	}
+	s.a.header = p.Header(plan.Fleet+" · "+strings.TrimSuffix(where, " · ")+" · "+string(step.Act), strings.ToUpper(plan.Mode))
+	s.a.question = ""
 	s.a.ui.Say("\n", p.Header(plan.Fleet, strings.ToUpper(plan.Mode)),
 		p.Line(fmt.Sprintf("%s%s · about %d min", where, step.Act, script.Minutes)))
 	if h := plan.HSM(step.HSM); h != nil {
@@ -166,12 +175,21 @@ func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 			s.a.ui.Say(p.Line(fmt.Sprintf("%s, aloud: \"%s\"", capital(part.Who), part.Text)))
 		}
 	}
+	if step.Act == ceremony.ActOpen && s.binary != [32]byte{} {
+		s.a.ui.Say("\n", p.Line("This program, SHA-256. Auditor: is it that of your own copy?"), p.Hex(s.binary[:]), "\n")
+	}
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-func (s *screen) Done(text string, record int) {
-	s.a.ui.Say(s.a.ui.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", record)))
+func (s *screen) Done(text string, r *ceremony.Record) {
+	s.a.ui.Say(s.a.ui.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", r.N)))
+	s.last = recordWords(r.N, r.Hash())
+}
+
+// recordWords name the last record as people compare it with their sheets.
+func recordWords(n int, head [32]byte) string {
+	return fmt.Sprintf("record %d · %s", n, words.Head(head[:]))
 }
 
 func (a *app) ceremonyResult(dir string, c *ceremony.Account) error {
@@ -198,15 +216,27 @@ func (a *app) ceremonyResult(dir string, c *ceremony.Account) error {
 		{"", words.Head(out.Head[:]) + " …"},
 		{"state", state},
 	}
-	if cmd := nextCommand(out.Next, dir); cmd != "" && out.State == "running" {
+	signed, more, err := abortedBy(dir, c)
+	if err != nil {
+		return err
+	}
+	out.SignedBy, rows = signed, append(rows, more...)
+	if cmd := nextCommand(c, dir); cmd != "" {
 		rows = append(rows, [2]string{"next", cmd})
 	}
 	return a.emit(out, a.ui.Fields(rows))
 }
 
 // nextCommand is what to type for a step that is a command of its own.
-func nextCommand(act, dir string) string {
-	switch ceremony.Act(act) {
+func nextCommand(c *ceremony.Account, dir string) string {
+	s, _ := c.Next()
+	switch {
+	case c.Ended():
+		return ""
+	case c.Adjourned:
+		return "fleetctl ceremony reconvene " + dir + " --seal WHAT=NUMBER"
+	}
+	switch s.Act {
 	case ceremony.ActRelease:
 		return "fleetctl bundle build " + dir
 	case ceremony.ActRequest:
@@ -216,6 +246,9 @@ func nextCommand(act, dir string) string {
 	case ceremony.ActCountersign:
 		return "fleetctl bundle countersign " + dir + " --key pkcs11:…"
 	case ceremony.ActLog:
+		if c.NextKind() == ceremony.KindChallenge {
+			return "fleetctl bundle assemble " + dir
+		}
 		return "fleetctl log append " + dir + " --log LOG --key KEY"
 	case ceremony.ActLockdown:
 		return "fleetctl ceremony lockdown " + dir
@@ -279,6 +312,8 @@ func inTurn(j *ceremony.Journal, acts []ceremony.Act) error {
 	c := j.Account()
 	step, ok := c.Next()
 	switch {
+	case len(acts) > 0 && c.Adjourned && !c.Ended():
+		return strict.Errorf(j.Dir(), "the ceremony is adjourned: it has to be reconvened first").WithHint("%s", nextCommand(c, shellWord(j.Dir())))
 	case len(acts) == 0 || !c.Ended() && ok && slices.Contains(acts, step.Act):
 		return nil
 	case c.Abort != nil:
@@ -287,5 +322,5 @@ func inTurn(j *ceremony.Journal, acts []ceremony.Act) error {
 		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\nfleetctl evidence pack "+shellWord(j.Dir())+" --out evidence.tar")
 	}
 	return strict.Errorf(j.Dir(), "it is not the turn of %q: the next step is %q", acts[0], step.Act).
-		WithHint("%s", nextCommand(string(step.Act), shellWord(j.Dir())))
+		WithHint("%s", nextCommand(c, shellWord(j.Dir())))
 }

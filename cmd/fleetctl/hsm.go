@@ -122,9 +122,11 @@ everything on it is destroyed.`,
 				return err
 			}
 			defer m.Close()
-			so, err := a.newSecret(soPIN, "PIN of the security officer of "+label)
-			if err != nil {
-				return err
+			var so []byte
+			if soPIN != "none" {
+				if so, err = a.newSecret(soPIN, "PIN of the security officer of "+label); err != nil {
+					return err
+				}
 			}
 			defer clear(so)
 			user, err := a.newSecret(pin, "PIN of "+label)
@@ -143,7 +145,7 @@ everything on it is destroyed.`,
 	f.StringVar(&label, "label", "", "the token's new `label`, at most 32 bytes")
 	f.StringVar(&serial, "serial", "", "`serial` of the token, where several are uninitialised")
 	f.StringVar(&erase, "erase", "", "destroy everything on the initialised token with this `serial`")
-	f.StringVar(&soPIN, "so-pin", "terminal", "`source` of the security officer's PIN: terminal, protected, fd:N or file:/path")
+	f.StringVar(&soPIN, "so-pin", "terminal", "`source` of the security officer's PIN: terminal, protected, fd:N, file:/path, or none where a token has no security officer")
 	f.StringVar(&pin, "pin", "terminal", "`source` of the user's PIN")
 	return c
 }

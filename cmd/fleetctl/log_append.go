@@ -98,7 +98,7 @@ and before the close. --policy is then a verifier's, that pins both.`,
 // whether the proof is good enough to be recorded; --policy says where the
 // witnesses are, if the plan doesn't, and may demand more of them.
 func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key string, o witnessOptions) error {
-	b, err := j.Assemble()
+	b, err := j.Assemble(ctx, a.readers(j.Account().Plan.Mode, &standIn{}))
 	if err != nil {
 		return usage(err)
 	}

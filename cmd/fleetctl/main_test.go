@@ -161,7 +161,7 @@ func cmdLife(ts *testscript.TestScript, _ bool, args []string) {
 	entries, err := os.ReadDir(ts.Getenv("WORK"))
 	ts.Check(err)
 	for _, e := range entries { // nothing of another stage stays
-		if e.Name() != ".tmp" {
+		if e.Name() != ".tmp" && e.Name() != "answers" {
 			ts.Check(os.RemoveAll(filepath.Join(ts.Getenv("WORK"), e.Name())))
 		}
 	}

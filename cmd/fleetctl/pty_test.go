@@ -28,7 +28,7 @@ type keyboard struct {
 }
 
 // atTerminal starts a command at a terminal of its own.
-func atTerminal(t testing.TB, cmd *exec.Cmd) *keyboard {
+func atTerminal(t testing.TB, cmd *exec.Cmd, columns ...int) *keyboard {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -46,6 +46,9 @@ func atTerminal(t testing.TB, cmd *exec.Cmd) *keyboard {
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Skip("no pseudo-terminals here: ", err)
+	}
+	for _, n := range columns {
+		check(t, unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: uint16(n)}))
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

@@ -10,12 +10,13 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func (a *app) ceremonyResumeCmd() *cobra.Command {
 	var site string
 	var keys []string
-	var unattended bool
+	var s standIn
 	c := command("resume DIR", "Go on with a ceremony that was interrupted",
 		`Resume replays the transcript, keeps a torn last line aside, and settles an
 intent that was open with its token: a key that came of it is destroyed, and its
@@ -29,24 +30,23 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 			if err != nil {
 				return wrong(err)
 			}
-			c := a.config(args[0], site, keys)
-			if c.Room, err = a.roomFor(before.Plan.Mode, unattended); err != nil {
+			c, err := a.config(args[0], site, keys)
+			if err != nil {
+				return err
+			}
+			if c.Room, err = a.roomFor(before.Plan.Mode, &s); err != nil {
 				return err
 			}
 			account, err := ceremony.Continue(cmd.Context(), c)
 			if err != nil {
-				return a.pausing(args[0], err)
+				return s.over(a.pausing(args[0], err))
 			}
-			return a.ceremonyResult(args[0], account)
+			return s.over(a.ceremonyResult(args[0], account))
 		})
 	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
 	signWithFlag(c, &keys)
-	unattendedFlag(c, &unattended)
+	s.flags(c)
 	return c
-}
-
-func unattendedFlag(c *cobra.Command, unattended *bool) {
-	c.Flags().BoolVar(unattended, "unattended", false, "in a rehearsal: the machine answers for the people, and the records say so")
 }
 
 func signWithFlag(c *cobra.Command, keys *[]string) {
@@ -54,39 +54,13 @@ func signWithFlag(c *cobra.Command, keys *[]string) {
 }
 
 // config is what running, resuming and aborting a ceremony share.
-func (a *app) config(dir, site string, keys []string) ceremony.Config {
+func (a *app) config(dir, site string, keys []string) (ceremony.Config, error) {
+	binary, err := ownDigest()
 	return ceremony.Config{
-		Dir: dir, Bench: bench{a}, Observer: &screen{a: a}, Approve: a.approver(keys),
-		Now: a.now, Random: a.random, Version: version,
+		Dir: dir, Bench: bench{a}, Observer: &screen{a: a, binary: binary}, Approve: a.approver(keys),
+		Now: a.now, Random: a.random, Version: version, Binary: binary,
 		Site: func(p *ceremony.Plan) (*ceremony.Site, error) { return readSite(site, p) },
-	}
-}
-
-func (a *app) ceremonyAbortCmd() *cobra.Command {
-	var site, reason string
-	c := command("abort DIR", "End a ceremony by hand: destroy every key it made, and say why",
-		`Abort destroys every key that the ceremony made, as far as the tokens can be
-reached, and appends a last record with the reason and what became of each key.
-What was released to third parties can't be called back so.`,
-		"  fleetctl ceremony abort ceremony --site site.yaml --reason 'seal of hsm-3 was broken'",
-		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "site", "reason"); err != nil {
-				return err
-			}
-			if a.ui.Interactive() {
-				if err := a.ui.Consent("Every key that this ceremony made is destroyed.", "destroy and abort"); err != nil {
-					return err
-				}
-			}
-			account, err := ceremony.Stop(cmd.Context(), a.config(args[0], site, nil), reason)
-			if err != nil {
-				return err
-			}
-			return a.ceremonyResult(args[0], account)
-		})
-	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
-	c.Flags().StringVar(&reason, "reason", "", "why, in `words` that will be published")
-	return c
+	}, err
 }
 
 func (a *app) ceremonyAdjournCmd() *cobra.Command {
@@ -126,8 +100,16 @@ func (a *app) ceremonyReconveneCmd() *cobra.Command {
 				return err
 			}
 			return a.withJournal(args[0], func(j *ceremony.Journal) error {
-				if err := j.Reconvene(cmd.Context(), &ceremony.Reconvene{Seals: list}, a.approver(keys)); err != nil {
+				if !j.Account().Adjourned {
+					return usage(strict.Errorf(args[0], "the ceremony is not adjourned"))
+				}
+				var waits *ceremony.Pending
+				err := j.Reconvene(cmd.Context(), &ceremony.Reconvene{Seals: list}, a.approver(keys))
+				switch {
+				case errors.As(err, &waits):
 					return a.pausing(args[0], err)
+				case err != nil:
+					return usage(err)
 				}
 				return a.ceremonyResult(args[0], j.Account())
 			})
@@ -189,20 +171,25 @@ func (a *app) pausing(dir string, err error) error {
 		}
 		return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}
 	}
+	var unfit *ui.AnswerError
+	if exitCode(err) == exitUsage && !errors.As(err, &unfit) {
+		return err // nothing was begun that could pause
+	}
 	account, rerr := ceremony.ReadWhole(dir)
 	if rerr != nil || account.Open == nil || account.Ended() {
 		return err
 	}
-	where := strict.Errorf(dir, "%v; the ceremony stands after record %d", err, account.N)
+	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(err.Error(), dir+": "), account.N)
+	head := "its head: " + words.Head(account.Head[:]) + " …\n"
 	exit := exitCode(err)
 	switch {
 	case errors.Is(err, ui.ErrException):
 		exit = exitPending
-		where.WithHint("record it, have it accepted, and go on:\nfleetctl ceremony exception %s --expected … --happened … --decided …\nfleetctl ceremony sign %s --approve exception --key KEY", dir, dir)
+		where.WithHint(head+"record it, have it accepted, and go on:\nfleetctl ceremony exception %s --expected … --happened … --decided …\nfleetctl ceremony sign %s --approve exception --key KEY", dir, dir)
 	case !account.Opened():
-		where.WithHint("no HSM was unlocked yet: run the same command again, it goes on here")
+		where.WithHint("%s", head+"no HSM was unlocked yet: run the same command again, it goes on here")
 	default:
-		where.WithHint(pinFirst(err)+"nothing is lost. Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
+		where.WithHint(head+pinFirst(err)+"nothing is lost. Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
 	}
 	return &exitError{exit, where}
 }

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -17,27 +20,45 @@ import (
 // are asked again; "stop" at any prompt pauses the ceremony.
 type room struct{ a *app }
 
-func (r room) ask(whom, what string) (string, error) { return r.a.ui.Ask(whom + ", " + what + ":") }
+// ask puts a question to one of the room. A file of answers knows it by its
+// name; screen is what another screen shows, where it holds the answer.
+func (r room) ask(name, screen, whom, what string) (string, error) {
+	if r.a.question != "" && r.a.question != name {
+		r.a.ui.Say("\n", r.a.header)
+	}
+	r.a.question = name
+	r.a.ui.About(name, screen)
+	return r.a.ui.Ask(whom + ", " + what + ":")
+}
+
+// by says who answered: the role that was asked, or the machine that read a
+// file in its place.
+func (r room) by(role string) string {
+	if r.a.ui.Answered() {
+		return byMachine
+	}
+	return role
+}
 
 func (r room) say(text string) { r.a.ui.Say(r.a.ui.Talk.Line(text)) }
 
 func (r room) Words(context.Context) ([]string, string, error) {
 	for {
-		answer, err := r.ask("Witness", "three words of your own choosing, just now")
+		answer, err := r.ask("open words", "", "Witness", "three words of your own choosing, just now")
 		if err != nil {
 			return nil, "", err
 		}
 		list := strings.Fields(answer)
 		if len(list) == 3 && !slices.ContainsFunc(list, func(w string) bool { return strict.CheckToken(w) != nil }) {
-			return list, ceremony.Witness, nil
+			return list, r.by(ceremony.Witness), nil
 		}
-		r.say("That is not three words of letters and digits.")
+		r.say(fmt.Sprintf("That is %s; three are wanted, of letters and digits.", ui.Count(int64(len(list)), "word", "words")))
 	}
 }
 
 func (r room) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
 	for {
-		answer, err := r.ask("Witness", "the time on the wall, in UTC, as 14:05")
+		answer, err := r.ask("open clock", now().UTC().Format("15:04"), "Witness", "the time on the wall, in UTC, as 14:05")
 		if err != nil {
 			return time.Time{}, "", err
 		}
@@ -52,40 +73,71 @@ func (r room) Clock(_ context.Context, now func() time.Time) (time.Time, string,
 			r.say(fmt.Sprintf("This computer's clock says %s. Read the wall again, or stop and set the clock.", at.Format("15:04")))
 			continue
 		}
-		return wall, ceremony.Witness, nil
+		return wall, r.by(ceremony.Witness), nil
 	}
 }
 
 func (r room) Seal(_ context.Context, hsm string) (string, string, string, error) {
 	for {
-		first, err := r.ask("Witness", "the number on the seal of "+hsm)
+		first, err := r.ask("intake "+hsm+" witness", "", "Witness", "the number on the seal of "+hsm)
 		if err != nil {
 			return "", "", "", err
 		}
-		second, err := r.ask("Auditor", "the same number, read again")
+		second, err := r.ask("intake "+hsm+" auditor", "", "Auditor", "the same number, read again")
 		if err != nil {
 			return "", "", "", err
 		}
 		if first == second && first != "" {
-			return first, ceremony.Witness, ceremony.Auditor, nil
+			return first, r.by(ceremony.Witness), r.by(ceremony.Auditor), nil
 		}
 		r.say(fmt.Sprintf("%q and %q are not the same.", first, second))
 	}
 }
 
+// readAloud says what a digest is of, and what the auditor types to have its
+// words on a screen of their own: of the plan they have a copy.
+func readAloud(q ceremony.Question) (what, own string) {
+	own = "fleetctl words, and this digest"
+	switch q.What {
+	case ceremony.ChallengePlan:
+		return "The plan", "fleetctl words " + ceremony.PlanFile + ", your own copy"
+	case ceremony.ChallengeKey:
+		return fmt.Sprintf("The new %s key of %s", q.Step.Role, q.Step.HSM), own
+	case ceremony.ChallengeFleet:
+		return "The fleet check, HSM by HSM", own
+	case ceremony.ChallengeKeySet:
+		return "The key set, " + ceremony.ArtifactFile, own
+	}
+	return "The bundle, " + ceremony.BundleFile, own
+}
+
 func (r room) Challenge(_ context.Context, q ceremony.Question) (int, string, error) {
 	p := r.a.ui.Talk
-	r.a.ui.Say("\n", p.Line(fmt.Sprintf("Auditor, on your own screen: fleetctl words %s", hex.EncodeToString(q.Subject[:]))),
-		"\n", p.Line("Operator, read aloud:"), "\n", p.Words(q.Subject[:], 4, false), "\n")
+	what, own := readAloud(q)
+	r.a.ui.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
+		"\n", p.Line("Auditor, on your own screen: "+own),
+		"\n", p.Line("Administrator, read aloud, all of it:"), "\n", p.Words(q.Subject[:], 4, false))
+	if r.a.question == "" {
+		r.a.ui.Say("\n") // or else a header comes between
+	}
 	list := words.Encode(q.Subject[:])
+	name := "challenge " + q.What
+	if q.What == ceremony.ChallengeKey {
+		name += " " + q.Step.HSM + " " + q.Step.Role
+	}
+	var right []string
+	for _, at := range q.Positions {
+		right = append(right, list[at-1])
+	}
 	for tries := 1; ; tries++ {
-		answer, err := r.ask("Auditor", fmt.Sprintf("from your own screen, words %d, %d and %d", q.Positions[0], q.Positions[1], q.Positions[2]))
+		answer, err := r.ask(name, strings.Join(right, " "), "Auditor",
+			fmt.Sprintf("from your own screen, words %d, %d and %d", q.Positions[0], q.Positions[1], q.Positions[2]))
 		if err != nil {
 			return tries, "", err
 		}
 		wrong := wrongWord(list, q.Positions, strings.Fields(answer))
 		if wrong == "" {
-			return tries, ceremony.Auditor, nil
+			return tries, r.by(ceremony.Auditor), nil
 		}
 		r.say(wrong)
 	}
@@ -129,16 +181,92 @@ func (m machine) Challenge(context.Context, ceremony.Question) (int, string, err
 	return 1, byMachine, nil
 }
 
+// standIn is who answers where nobody sits at the terminal. Both are for
+// rehearsals alone: unattended lets the machine say yes to everything, to try
+// tokens and programs; answers has a file say what people would, slips and all,
+// to try the people's part.
+type standIn struct {
+	unattended bool
+	answers    string
+	file       *ui.Answers
+}
+
+func (s *standIn) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&s.unattended, "unattended", false, "in a rehearsal: the machine answers for the people, and the records say so")
+	s.answersFlag(c)
+}
+
+func (s *standIn) answersFlag(c *cobra.Command) {
+	c.Flags().StringVar(&s.answers, "answers", "", "in a rehearsal: a `file` that answers for the people (docs/SPEC.md, 5.1), and the records say so")
+}
+
+// use has the file answer, if there is one.
+func (s *standIn) use(a *app, mode string) error {
+	switch {
+	case s.answers == "":
+		return nil
+	case mode != ceremony.Rehearsal:
+		return usagef("", "--answers is for rehearsals: in production people answer")
+	case s.unattended:
+		return usagef("", "--answers and --unattended exclude each other: a file answers, or the machine does")
+	}
+	data, err := readFile(s.answers)
+	if err != nil {
+		return err
+	}
+	if s.file, err = ui.ParseAnswers(s.answers, data); err != nil {
+		return usage(err)
+	}
+	a.ui.Answer(s.file)
+	return nil
+}
+
+// over is how a command ends: answers that nobody asked for make a test's
+// passing worthless.
+func (s *standIn) over(err error) error {
+	if s.file == nil || err != nil && exitCode(err) != exitPending {
+		return err
+	}
+	return cmp.Or(s.file.Done(), err)
+}
+
 // roomFor chooses who answers. Only a rehearsal may do without people, and
 // only if that is asked for: the end of input is a refusal.
-func (a *app) roomFor(mode string, unattended bool) (ceremony.Room, error) {
+func (a *app) roomFor(mode string, s *standIn) (ceremony.Room, error) {
+	if err := s.use(a, mode); err != nil {
+		return nil, err
+	}
 	switch {
-	case unattended && mode != ceremony.Rehearsal:
+	case s.unattended && mode != ceremony.Rehearsal:
 		return nil, usagef("", "--unattended is for rehearsals: in production people answer")
-	case unattended:
+	case s.unattended:
 		return machine{a}, nil
 	case !a.ui.Interactive() && mode != ceremony.Rehearsal:
 		return nil, usagef("run it at a terminal", "a production ceremony has people who are asked, and there is no terminal to ask at")
 	}
 	return room{a}, nil
+}
+
+// readers are those who hear the digest of what leaves the room. A rehearsal
+// that is no session at a terminal has nobody to hear it, and its record says
+// that the machine did.
+func (a *app) readers(mode string, s *standIn) ceremony.Room {
+	r, err := a.roomFor(mode, s)
+	switch {
+	case err != nil:
+		return nobody{err: err}
+	case mode == ceremony.Rehearsal && !a.ui.Asks():
+		return machine{a}
+	}
+	return r
+}
+
+// nobody is a room without people: whatever it is asked, it refuses.
+type nobody struct {
+	ceremony.Room
+	err error
+}
+
+func (n nobody) Challenge(context.Context, ceremony.Question) (int, string, error) {
+	return 0, "", n.err
 }

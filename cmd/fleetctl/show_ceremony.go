@@ -211,14 +211,10 @@ func explainFolder(dir string) (*shown, error) {
 }
 
 func nextOf(a *ceremony.Account, dir string) string {
-	step, ok := a.Next()
-	switch {
-	case a.Close != nil:
+	if a.Close != nil {
 		return "fleetctl evidence pack " + dir + " --out evidence.tar"
-	case a.Ended() || !ok:
-		return ""
 	}
-	return nextCommand(string(step.Act), dir)
+	return nextCommand(a, dir)
 }
 
 // accountFacts say where a ceremony stands.

@@ -49,7 +49,7 @@ func (a *app) approver(keys []string) ceremony.Approver {
 	}
 	return func(_ context.Context, dir string, people *ceremony.People, want ceremony.Approval, _ []string) error {
 		if want.Mode != ceremony.Rehearsal {
-			return usagef("each officer approves with\nfleetctl ceremony sign "+dir+" --approve "+want.Act+" --key KEY", "--sign-with is for rehearsals")
+			return signWithRefused(dir, want.Act)
 		}
 		want.Role = ceremony.Officer
 		a.showText(want.Text())
@@ -60,6 +60,10 @@ func (a *app) approver(keys []string) ceremony.Approver {
 		}
 		return nil
 	}
+}
+
+func signWithRefused(dir, act string) error {
+	return usagef("each officer approves with\nfleetctl ceremony sign "+dir+" --approve "+act+" --key KEY", "--sign-with is for rehearsals")
 }
 
 func (a *app) approve(dir string, people *ceremony.People, want ceremony.Approval, ref string) error {
@@ -118,7 +122,7 @@ plan.yaml, then --signature plan.yaml.sig.`,
 			}
 			digest := plan.Digest()
 			a.ui.Say(a.ui.Talk.Header(fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), strings.ToUpper(plan.Mode)),
-				a.ui.Talk.Line(fmt.Sprintf("%s has SHA-256 %x", args[0], digest)), a.ui.Talk.Words(digest[:], 4, true))
+				a.ui.Talk.Line(args[0]+" has SHA-256"), a.ui.Talk.Hex(digest[:]), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
 			if list := plan.Tolerates(); len(list) > 0 {
 				a.ui.Say(a.ui.Talk.Line("It tolerates that an attempt on a key succeeds: " + ceremony.TellTolerated(list)))
 			}
@@ -185,7 +189,8 @@ func (a *app) sign(v *voice, mode, namespace string, text []byte, consent string
 	if v.made != nil {
 		return v.made, nil
 	}
-	if a.ui.Interactive() {
+	if a.ui.Asks() {
+		a.ui.About("sign consent", consent)
 		if err := a.ui.Consent("Sign this?", consent); err != nil {
 			return nil, err
 		}
@@ -198,6 +203,7 @@ func (a *app) sign(v *voice, mode, namespace string, text []byte, consent string
 type signOptions struct {
 	approve, signoff, verdict, key, signature, text, role string
 	exceptions                                            []int
+	standIn
 }
 
 func (a *app) ceremonySignCmd() *cobra.Command {
@@ -205,9 +211,10 @@ func (a *app) ceremonySignCmd() *cobra.Command {
 	c := command("sign DIR", "Approve an act, or sign a stage off, with one's own key",
 		`Sign shows the text, made from the ceremony's state, and signs exactly that
 (SSHSIG). --approve open, resume, reconvene, exception, request or countersign
-is for officers; --signoff release or close, with a verdict, is for officers,
-witness and auditor. To sign elsewhere: --text-out FILE --role ROLE writes the
-text, ssh-keygen -Y sign signs it, --signature FILE.sig takes the result in.`,
+is for officers; --approve abort, over an abort's record, and --signoff release
+or close, with a verdict, are for officers, witness and auditor. To sign
+elsewhere: --text-out FILE --role ROLE writes the text, ssh-keygen -Y sign signs
+it, --signature FILE.sig takes the result in.`,
 		`  fleetctl ceremony sign ceremony --approve open --key olga
   fleetctl ceremony sign ceremony --signoff release --verdict agree --key wanda
   fleetctl ceremony sign ceremony --signoff close --verdict agree-with-exceptions --exceptions 2 --key ada`,
@@ -219,14 +226,18 @@ text, ssh-keygen -Y sign signs it, --signature FILE.sig takes the result in.`,
 			if err != nil {
 				return wrong(err)
 			}
-			return a.ceremonySign(args[0], account, o)
+			if err := o.use(a, account.Plan.Mode); err != nil {
+				return err
+			}
+			return o.over(a.ceremonySign(args[0], account, o))
 		})
 	signFlags(c, &o.key, &o.signature)
 	f := c.Flags()
-	f.StringVar(&o.approve, "approve", "", "the `act`: open, resume, reconvene, exception, request, countersign")
+	f.StringVar(&o.approve, "approve", "", "the `act`: open, resume, reconvene, exception, request, countersign, abort")
 	f.StringVar(&o.signoff, "signoff", "", "the `stage`: release or close")
 	f.StringVar(&o.verdict, "verdict", "", "agree, agree-with-exceptions or do-not-agree")
 	f.IntSliceVar(&o.exceptions, "exceptions", nil, "the `numbers` of the exceptions agreed to")
+	o.answersFlag(c)
 	f.StringVar(&o.text, "text-out", "", "write the text to be signed elsewhere to this new `file`, and sign nothing")
 	f.StringVar(&o.role, "role", "", "whose text: officer, witness or auditor (with --text-out)")
 	return c
@@ -254,6 +265,7 @@ func (a *app) ceremonySign(dir string, c *ceremony.Account, o signOptions) error
 	if err != nil {
 		return usage(err)
 	}
+	a.showAct(c, o.approve)
 	a.showText(t.text)
 	consent := o.verdict
 	if consent == "" {
@@ -301,7 +313,12 @@ func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*t
 		_, err = ceremony.ParseSignoff("the sign-off", s.Text())
 		return &toSign{s.Text(), s.Namespace(), ceremony.SignoffDir(o.signoff), ""}, err
 	}
-	if role != ceremony.Officer {
+	switch aborted := c.Abort != nil; {
+	case aborted && o.approve != ceremony.ApproveAbort:
+		return nil, fmt.Errorf("the ceremony was aborted: only that can be signed, with --approve abort")
+	case !aborted && o.approve == ceremony.ApproveAbort:
+		return nil, strict.Errorf(dir, "is no aborted ceremony").WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+shellWord(dir)+" --site SITE --reason …")
+	case role != ceremony.Officer && o.approve != ceremony.ApproveAbort:
 		return nil, fmt.Errorf("officers approve acts; a %s signs stages off, with --signoff", role)
 	}
 	subject, err := subjectOf(dir, c, o.approve)
@@ -326,8 +343,23 @@ func subjectOf(dir string, c *ceremony.Account, act string) (subject [32]byte, e
 	case ceremony.ApproveCountersign:
 		text, err := c.CountersignText()
 		return bundle.Digest(text), err
-	case ceremony.ApproveException:
-		return c.Head, nil
+	case ceremony.ApproveException, ceremony.ApproveAbort:
+		return c.Head, nil // the record itself
 	}
 	return subject, nil
+}
+
+// showAct says in words what a text is about that names it by its hash alone.
+func (a *app) showAct(c *ceremony.Account, act string) {
+	switch {
+	case act == ceremony.ApproveAbort:
+		a.showAbort(c)
+	case act == ceremony.ApproveException && len(c.Exceptions) > 0:
+		x := c.Exceptions[len(c.Exceptions)-1]
+		a.ui.Say(a.ui.Talk.Fields([][2]string{
+			{"exception", fmt.Sprint(x.Number)}, {"expected", x.Expected}, {"happened", x.Happened}, {"decided", x.Decided},
+		}), "\n")
+	case act != "":
+		a.ui.Say(a.ui.Talk.Line("The head that it follows: " + recordWords(c.N, c.Head)))
+	}
 }

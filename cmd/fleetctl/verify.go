@@ -35,7 +35,7 @@ and nothing in the file is wrong.`,
 				return usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
 			}
 			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit {
-				return usagef("it is evidence, bundle, notice, statement, transcript or split-view", "--expect is %q", o.expect)
+				return usagef("it is evidence, bundle, notice, statement, transcript, abort or split-view", "--expect is %q", o.expect)
 			}
 			if cmd.Flags().Changed("only") && len(o.only) == 0 {
 				return usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
@@ -44,7 +44,7 @@ and nothing in the file is wrong.`,
 		})
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "`file` of pinned keys and demanded claims")
-	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, split-view")
+	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, split-view")
 	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
 	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
 	f.StringVar(&o.proof, "proof", "", "log proof `file` of a bundle (default: FILE.tlog-proof beside it)")
@@ -57,7 +57,7 @@ and nothing in the file is wrong.`,
 	return c
 }
 
-var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeStatement, evidence.TypeTranscript}
+var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeStatement, evidence.TypeTranscript, evidence.TypeAbort}
 
 func (a *app) verify(file string, o verifyOptions) error {
 	data, err := readFile(o.policy)

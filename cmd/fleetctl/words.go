@@ -19,13 +19,13 @@ type wordsJSON struct {
 }
 
 func (a *app) wordsCmd() *cobra.Command {
-	return command("words FILE|HEX", "A digest in words, for reading aloud and for the other screen",
+	return command("words FILE|HEX…", "A digest in words, for reading aloud and for the other screen",
 		`Words writes a SHA-256, of a file or given in hex, as PGP words: two-syllable
-words at even positions, three-syllable words at odd ones, so that a swapped
-or dropped word is heard.`,
-		"  fleetctl words plan.yaml\n  fleetctl words 8c1f02de…", cobra.ExactArgs(1),
+words at odd positions, three-syllable words at even ones, so that a swapped
+or dropped word is heard. The hex may be typed in groups.`,
+		"  fleetctl words plan.yaml\n  fleetctl words 8c1f02de…", cobra.MinimumNArgs(1),
 		func(_ *cobra.Command, args []string) error {
-			what := args[0]
+			what := strings.Join(args, " ")
 			digest, err := hex.DecodeString(strings.ReplaceAll(what, " ", ""))
 			if _, serr := os.Stat(what); serr == nil {
 				data, err := readFile(what)
@@ -37,7 +37,11 @@ or dropped word is heard.`,
 			} else if err != nil || len(digest) == 0 || len(digest) > 64 {
 				return usagef("", "%q is neither a file nor a digest in hex", what)
 			}
+			about := ""
+			if hex.EncodeToString(digest) != strings.ToLower(strings.ReplaceAll(what, " ", "")) {
+				about = a.ui.Fields([][2]string{{what, fmt.Sprintf("%x", digest)}})
+			}
 			return a.emit(&wordsJSON{what, hex.EncodeToString(digest), words.Encode(digest)},
-				a.ui.Fields([][2]string{{what, fmt.Sprintf("%x", digest)}}), "\n", a.ui.Words(digest, 4, true))
+				about, a.ui.Hex(digest), "\n", a.ui.Words(digest, 4, true))
 		})
 }

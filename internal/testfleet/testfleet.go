@@ -278,7 +278,7 @@ func (f *Fleet) Config(dir string, rnd io.Reader) ceremony.Config {
 type quiet struct{}
 
 func (quiet) Step(*ceremony.Plan, int, int, ceremony.Step) {}
-func (quiet) Done(string, int)                             {}
+func (quiet) Done(string, *ceremony.Record)                {}
 
 // live is a fleet's life, as the commands lead it.
 func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
@@ -302,7 +302,7 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 			return err
 		}
 	}
-	b, err := j.Assemble()
+	b, err := j.Assemble(context.Background(), people{})
 	if err != nil {
 		return err
 	}
@@ -355,7 +355,7 @@ func (f *Fleet) lockDown(j *ceremony.Journal) error {
 }
 
 func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
-	if _, err = j.Build(); err != nil {
+	if _, err = j.Build(context.Background(), people{}); err != nil {
 		return err
 	}
 	var predecessor []byte

@@ -11,7 +11,12 @@ import (
 // sixteen hexadecimal digits, enough to tell two files apart. It goes beside a
 // name, never alone.
 func Short(digest []byte) string {
-	s := hex.EncodeToString(digest[:min(8, len(digest))])
+	return Hex(digest[:min(8, len(digest))])
+}
+
+// Hex is a digest whole, in the same groups.
+func Hex(digest []byte) string {
+	s := hex.EncodeToString(digest)
 	var groups []string
 	for len(s) > 4 {
 		groups, s = append(groups, s[:4]), s[4:]

@@ -115,6 +115,11 @@ func (o *Output) hear(question string, limit int, echo bool) ([]byte, error) {
 	o.Say(o.Talk.prompt(question))
 	line, err := readLine(o.in, limit)
 	restore()
+	var unfit *AnswerError
+	if errors.As(err, &unfit) {
+		o.Say("\n")
+		return nil, unfit
+	}
 	switch {
 	case !tty: // written out, so that a recorded session reads like a typed one
 		o.Say(Clean(string(line)), "\n")

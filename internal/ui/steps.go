@@ -56,6 +56,16 @@ func (p Page) Line(text string) string {
 	return b.String()
 }
 
+// Hex is a digest whole, in rows of groups that can be followed by eye.
+func (p Page) Hex(digest []byte) string {
+	const row = 16 // bytes
+	var b strings.Builder
+	for i := 0; i < len(digest); i += row {
+		b.WriteString(margin + margin + Hex(digest[i:min(i+row, len(digest))]) + "\n")
+	}
+	return b.String()
+}
+
 // Words is a digest to be read aloud, four words a row unless told otherwise.
 // With numbers each row begins with the number of its first word.
 func (p Page) Words(digest []byte, columns int, numbers bool) string {

@@ -1,0 +1,194 @@
+package evidence_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// abandoned is a fleet whose ceremony was aborted after its run, with an
+// exception before that which nobody accepted.
+func abandoned(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) {
+	t.Helper()
+	f := testfleet.New(t, testfleet.Options{Name: name, To: testfleet.ToFleetRun})
+	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random(name)))
+	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a seal", Happened: "none", Decided: "to end it"}))
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := f.Config(f.Dir, testfleet.Random(name))
+	c.Now = f.Now
+	a := must(ceremony.Stop(context.Background(), c, "a seal was missing"))
+	return f, a
+}
+
+func signAbort(t *testing.T, f *testfleet.Fleet, want ceremony.Approval, names ...string) {
+	t.Helper()
+	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+	for _, name := range names {
+		p := f.Parties.People[name]
+		want.Role = p.Role
+		sig := must(p.Sign(want.Namespace(), want.Text()))
+		must(ceremony.Keep(f.Dir, ceremony.ApprovalsDir, fmt.Sprintf("abort-%d", want.Head.N), people, want.Namespace(), want.Text(), sig))
+	}
+}
+
+// TestAnAbortIsJudgedByWhoSignedIt: signed by m officers it is proven, by fewer
+// attested, by nobody not shown; and it never passes for a fleet's evidence.
+func TestAnAbortIsJudgedByWhoSignedIt(t *testing.T) {
+	f, a := abandoned(t, "abandoned")
+	officers, witness := testfleet.Signers[:2], testfleet.Signers[2]
+	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
+	strictly := must(evidence.ParsePolicy("policy.yaml", []byte(strings.Replace(string(f.Policy), "abort.signed: attested", "abort.signed: proven", 1))))
+	judge := func(p *evidence.Policy, expect evidence.Type) *evidence.Report {
+		files, _, err := evidence.PackFolder(f.Dir, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive := must(evidence.Pack(files))
+		return must(evidence.Verify(evidence.Input{File: "aborted.tar", Data: archive}, p, evidence.Question{Now: f.Now(), Expect: expect}))
+	}
+	step := func(grade evidence.Grade, detail string, ok, strictOK bool) {
+		t.Helper()
+		r := judge(policy, evidence.TypeAbort)
+		c := r.Claim(evidence.ClaimAbortSigned)
+		if c.Grade != grade || !strings.Contains(c.Detail, detail) || r.Verified != ok || r.Object != evidence.TypeAbort {
+			t.Errorf("%s, verified %t, %s: %s; %+v", r.Object, r.Verified, c.Grade, c.Detail, r.Problems)
+		}
+		if r := judge(strictly, evidence.TypeAbort); r.Verified != strictOK {
+			t.Errorf("where m officers are demanded it is verified: %t", r.Verified)
+		}
+		for _, p := range []*evidence.Policy{policy, strictly} {
+			r := judge(p, "")
+			if r.Verified || len(r.Problems) != 1 || !strings.Contains(r.Problems[0].What, "the ceremony was aborted: a seal was missing") {
+				t.Errorf("not asked for an abort: verified %t, %+v", r.Verified, r.Problems)
+			}
+			if judge(p, evidence.TypeEvidence).Verified {
+				t.Error("it passes for evidence of a fleet")
+			}
+		}
+	}
+	step(evidence.NotShown, "nobody whom the policy pins signed it", false, false)
+	signAbort(t, f, a.AbortApproval(), witness)
+	step(evidence.Attested, "aborted, 3 of 3 keys gone; signed by "+witness+" (witness) (officers: 0 of 2)", true, false)
+	signAbort(t, f, a.AbortApproval(), officers[0])
+	step(evidence.Attested, "(officers: 1 of 2)", true, false)
+	signAbort(t, f, a.AbortApproval(), officers[1])
+	step(evidence.Proven, "(officers: 2 of 2)", true, true)
+	r := judge(policy, evidence.TypeAbort)
+	if c := r.Claim(evidence.ClaimPlanApproved); c.Grade != evidence.Proven || !strings.HasSuffix(c.Detail, "; exceptions not accepted: 1") {
+		t.Errorf("%s: %s", c.Grade, c.Detail)
+	}
+	if c := r.Claim(evidence.ClaimPossession); c.Grade != evidence.NotShown || c.Detail != "an aborted ceremony can't carry it" {
+		t.Errorf("%s: %s", c.Grade, c.Detail)
+	}
+}
+
+// TestOnlyAnAbortIsAskedForItsSignatures: a policy may demand that aborts are
+// signed and still judge every other ceremony.
+func TestOnlyAnAbortIsAskedForItsSignatures(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	p := must(evidence.ParsePolicy("policy.yaml", f.Policy))
+	in := evidence.Input{File: "evidence.tar", Data: f.Archive}
+	if r := must(evidence.Verify(in, p, evidence.Question{Now: f.Now()})); !r.Verified || r.Claim(evidence.ClaimAbortSigned) != nil {
+		t.Errorf("verified %t, %+v", r.Verified, r.Problems)
+	}
+	for _, q := range []evidence.Question{{Expect: evidence.TypeAbort}, {Only: []string{evidence.ClaimAbortSigned}}} {
+		q.Now = f.Now()
+		if r := must(evidence.Verify(in, p, q)); r.Verified || r.Claim(evidence.ClaimAbortSigned).Grade != evidence.NotShown {
+			t.Errorf("a closed ceremony passes for an aborted one: %+v", q)
+		}
+	}
+	// One that says nothing of aborts asks for a signature of one all the same.
+	silent := must(evidence.ParsePolicy("policy.yaml", []byte(strings.Replace(string(f.Policy), "  abort.signed: attested\n", "", 1))))
+	if r := must(evidence.Verify(in, silent, evidence.Question{Now: f.Now(), Expect: evidence.TypeAbort})); r.Verified || r.Claim(evidence.ClaimAbortSigned).Least != evidence.Attested {
+		t.Errorf("nothing of an abort is demanded: %+v", r)
+	}
+	if _, err := evidence.Verify(in, silent, evidence.Question{Now: f.Now(), Only: []string{evidence.ClaimAbortSigned}}); err == nil {
+		t.Error("asked for what the policy doesn't demand")
+	}
+}
+
+// TestHostileAborts: whatever is changed, added or taken from another ceremony,
+// the abort is not proven any more.
+func TestHostileAborts(t *testing.T) {
+	f, a := abandoned(t, "good")
+	signAbort(t, f, a.AbortApproval(), testfleet.Signers[:2]...)
+	other, b := abandoned(t, "other")
+	signAbort(t, other, b.AbortApproval(), testfleet.Signers[:2]...)
+	good, _, err := evidence.PackFolder(f.Dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, _, err := evidence.PackFolder(other.Dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
+	judge := func(files evidence.Files) *evidence.Report {
+		files[evidence.ManifestFile] = files.Manifest()
+		return must(evidence.Verify(evidence.Input{File: "abort", Folder: files}, policy, evidence.Question{Now: f.Now(), Expect: evidence.TypeAbort}))
+	}
+	if r := judge(maps.Clone(good)); !r.Verified {
+		t.Fatalf("the good one: %+v", r.Problems)
+	}
+	sigs := func(files evidence.Files) (paths []string) {
+		for _, path := range files.Paths() {
+			if strings.HasPrefix(path, "approvals/abort-") {
+				paths = append(paths, path)
+			}
+		}
+		return paths
+	}
+	hostile := map[string]func(evidence.Files){
+		"no signature": func(x evidence.Files) {
+			for _, p := range sigs(x) {
+				delete(x, p)
+			}
+		},
+		"another ceremony's signatures": func(x evidence.Files) {
+			for _, p := range sigs(x) {
+				delete(x, p)
+			}
+			for _, p := range sigs(theirs) {
+				x[p] = theirs[p]
+			}
+		},
+		"another ceremony's transcript": func(x evidence.Files) { x[ceremony.TranscriptFile] = theirs[ceremony.TranscriptFile] },
+		"the abort cut off": func(x evidence.Files) {
+			lines := strings.SplitAfter(string(x[ceremony.TranscriptFile]), "\n")
+			x[ceremony.TranscriptFile] = []byte(strings.Join(lines[:len(lines)-2], ""))
+		},
+		"another reason": func(x evidence.Files) {
+			x[ceremony.TranscriptFile] = []byte(strings.Replace(string(x[ceremony.TranscriptFile]), "a seal was missing", "a seal was present", 1))
+		},
+		"a broken signature": func(x evidence.Files) {
+			p := sigs(x)[1]
+			x[p] = []byte(strings.Replace(string(x[p]), "A", "B", 1))
+		},
+		"a text without its signature":   func(x evidence.Files) { delete(x, sigs(x)[1]) },
+		"a page that nothing commits to": func(x evidence.Files) { x[evidence.PageFile] = []byte("<p>all is well</p>\n") },
+		"a bundle":                       func(x evidence.Files) { x[ceremony.BundleFile] = []byte("{}\n") },
+		"close sign-offs":                func(x evidence.Files) { x["signoffs/close/olga"] = []byte("x\n") },
+		"a key set that isn't its own":   func(x evidence.Files) { x[ceremony.ArtifactFile] = []byte("{}\n") },
+		"a request that was never made":  func(x evidence.Files) { x[ceremony.CoreFile] = []byte("{}\n") },
+		"a file of nobody":               func(x evidence.Files) { x["notes.txt"] = []byte("x\n") },
+		"no plan approvals": func(x evidence.Files) {
+			maps.DeleteFunc(x, func(p string, _ []byte) bool { return strings.HasPrefix(p, "plan-approvals/") })
+		},
+	}
+	for name, change := range hostile {
+		x := maps.Clone(good)
+		change(x)
+		if r := judge(x); r.Verified {
+			t.Errorf("%s: verified", name)
+		}
+	}
+	t.Logf("%d hostile aborts", len(hostile))
+}

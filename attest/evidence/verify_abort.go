@@ -1,0 +1,129 @@
+package evidence
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// aborted verifies the package of a ceremony that was aborted. It is evidence
+// of no fleet, which is wrong unless that was the question; asked for as an
+// abort, it is judged by who signed that it ended so.
+func (v *verifier) aborted(files Files, a *ceremony.Account) {
+	v.r.Object = TypeAbort
+	v.identify(a)
+	if v.expect != TypeAbort {
+		v.ended(a)
+	}
+	if !v.mode(ceremony.PlanFile, a.Plan.Mode, a.Plan.Namespace) {
+		return
+	}
+	for _, path := range files.Paths() {
+		if known(path) && !ofAbort(path) {
+			v.problem(path, "", "has no place in the package of an aborted ceremony: nothing that is signed commits to it")
+		}
+	}
+	v.leftBehind(files, a)
+	if len(v.policy.people) == 0 {
+		for _, c := range []string{ClaimPlanApproved, ClaimAbortSigned} {
+			v.lack(c, v.policy.File, "pin them under people:", "the policy pins no people")
+		}
+		return
+	}
+	people, err := v.policy.peopleAt(v.now, time.Time{})
+	if err != nil {
+		v.fault(v.policy.File, err)
+		return
+	}
+	m := max(v.policy.threshold, a.Plan.Threshold)
+	v.approvals(files, a, people, m)
+	if v.r.Claim(ClaimPlanApproved).Grade == Proven {
+		v.show(ClaimMode, Proven, ceremony.PlanFile, "%s, in the plan that officers signed", a.Plan.Mode)
+	} else {
+		v.lack(ClaimMode, ceremony.PlanFile, "", "the plan that names it is not approved")
+	}
+	v.abortSigned(files, a, people, m)
+}
+
+// ofAbort are the paths that the abort's record follows from, or that are
+// signatures themselves.
+func ofAbort(path string) bool {
+	switch path {
+	case ceremony.PlanFile, ceremony.TranscriptFile, ManifestFile, ceremony.ArtifactFile, ceremony.CoreFile:
+		return true
+	}
+	return slices.ContainsFunc([]string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir}, func(dir string) bool {
+		return strings.HasPrefix(path, dir+"/")
+	})
+}
+
+// leftBehind holds what was written before the end against the transcript: the
+// key set, and the request that was never sent.
+func (v *verifier) leftBehind(files Files, a *ceremony.Account) {
+	set, err := a.Artifact()
+	if _, there := files[ceremony.ArtifactFile]; err == nil && (there || a.Release != nil) {
+		v.agree(files, a)
+	} else if there {
+		v.problem(ceremony.ArtifactFile, "", "is a key set of a ceremony that came to none")
+	}
+	core, ok := files[ceremony.CoreFile]
+	switch {
+	case !ok:
+	case set == nil || a.Release == nil:
+		v.problem(ceremony.CoreFile, "", "asks for what was never released")
+	default:
+		v.core(core, a)
+	}
+}
+
+// abortSigned grades who signed that the ceremony ended so: m officers prove
+// it, fewer attest to it, and a record that nobody signed is nobody's word.
+func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremony.People, m int) {
+	where := recordOf(a.N)
+	list, err := ceremony.Signings(files, ceremony.ApprovalsDir)
+	if err != nil {
+		v.fault(ceremony.ApprovalsDir, err)
+		return
+	}
+	signed, err := people.Voices(a.AbortApproval(), list)
+	if err != nil {
+		v.fault(ceremony.ApprovalsDir, err)
+		return
+	}
+	var officers, others []string
+	for _, s := range signed {
+		if s.Role == ceremony.Officer {
+			officers = append(officers, s.Name)
+		} else {
+			others = append(others, s.Name+" ("+s.Role+")")
+		}
+	}
+	by := strings.Join(append(officers, others...), ", ")
+	grade := Attested
+	switch {
+	case len(signed) == 0:
+		v.lack(ClaimAbortSigned, where, "fleetctl ceremony sign DIR --approve abort --key KEY",
+			"nobody whom the policy pins signed it: that it ended so is the record's word alone")
+		return
+	case len(officers) >= m:
+		grade = Proven
+	}
+	v.show(ClaimAbortSigned, grade, where, "%s; signed by %s (officers: %d of %d)", fate(a.Abort), by, len(officers), m)
+}
+
+// fate counts what became of the keys.
+func fate(c *ceremony.Abort) string {
+	gone := 0
+	for _, k := range c.Keys {
+		if k.State == ceremony.Destroyed || k.State == ceremony.Absent {
+			gone++
+		}
+	}
+	if len(c.Keys) == 0 {
+		return "aborted before there was a key"
+	}
+	return fmt.Sprintf("aborted, %d of %d keys gone", gone, len(c.Keys))
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+func (a *app) ceremonyAbortCmd() *cobra.Command {
+	var site, reason string
+	var keys []string
+	var s standIn
+	c := command("abort DIR", "End a ceremony by hand: destroy every key it made, and say why",
+		`Abort destroys every key that the ceremony made, as far as the tokens can be
+reached, and appends a last record with the reason and what became of each key.
+It takes nobody's leave. Then the officers who are there sign exactly that
+record, with ceremony sign --approve abort, so that it can be published: m of
+them prove that it ended so, one attests to it. What was released to third
+parties can't be called back so.`,
+		`  fleetctl ceremony abort ceremony --site site.yaml --reason 'seal of hsm-3 was broken'
+  fleetctl ceremony sign ceremony --approve abort --key olga`,
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := required(cmd, "site", "reason"); err != nil {
+				return err
+			}
+			before, err := ceremony.ReadWhole(args[0])
+			if err != nil {
+				return wrong(err)
+			}
+			if before.Ended() || before.Open == nil {
+				return usage(strict.Errorf(args[0], "there is nothing to abort: the ceremony has ended or not begun"))
+			}
+			if err := s.use(a, before.Plan.Mode); err != nil {
+				return err
+			}
+			if len(keys) > 0 && before.Plan.Mode != ceremony.Rehearsal {
+				return signWithRefused(args[0], ceremony.ApproveAbort)
+			}
+			if a.ui.Asks() {
+				a.ui.About("abort consent", "destroy and abort")
+				if err := a.ui.Consent("Every key that this ceremony made is destroyed.", "destroy and abort"); err != nil {
+					return s.over(err)
+				}
+			}
+			c, err := a.config(args[0], site, nil)
+			if err != nil {
+				return err
+			}
+			account, err := ceremony.Stop(cmd.Context(), c, reason)
+			if err != nil {
+				return s.over(err)
+			}
+			if err := a.signAbort(args[0], account, keys); err != nil {
+				return s.over(err)
+			}
+			return s.over(a.ceremonyResult(args[0], account))
+		})
+	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
+	c.Flags().StringVar(&reason, "reason", "", "why, in `words` that will be published")
+	signWithFlag(c, &keys)
+	s.answersFlag(c)
+	return c
+}
+
+// signAbort lets a rehearsal's officers sign the abort here and now.
+func (a *app) signAbort(dir string, c *ceremony.Account, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	people, err := ceremony.NewPeople(c.Plan.People, c.Plan.Threshold)
+	if err != nil {
+		return err
+	}
+	want := c.AbortApproval()
+	want.Role = ceremony.Officer
+	a.showAbort(c)
+	a.showText(want.Text())
+	for _, ref := range keys {
+		if err := a.approve(dir, people, want, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showAbort says what the record is that an abort's signatures are over.
+func (a *app) showAbort(c *ceremony.Account) {
+	p := a.ui.Talk
+	rows := [][2]string{{"aborted", c.Abort.Reason}, {"record", fmt.Sprintf("%d, %s", c.N, ui.Hex(c.Head[:]))}}
+	for _, k := range c.Abort.Keys {
+		rows = append(rows, [2]string{"key", fmt.Sprintf("%s %s, CKA_ID %x: %s", k.HSM, k.Role, k.ID, k.State)})
+	}
+	if len(c.Abort.Keys) == 0 {
+		rows = append(rows, [2]string{"keys", "none had been made"})
+	}
+	a.ui.Say(p.Fields(rows), "\n")
+}
+
+// abortedBy says who signed an abort, and what more would prove it.
+func abortedBy(dir string, c *ceremony.Account) (names []string, rows [][2]string, err error) {
+	signed, err := ceremony.AbortedBy(dir, c)
+	if err != nil || c.Abort == nil {
+		return nil, nil, err
+	}
+	officers := 0
+	for _, v := range signed {
+		names = append(names, v.Name)
+		if v.Role == ceremony.Officer {
+			officers++
+		}
+	}
+	slices.Sort(names)
+	by := "by nobody: it is the record's word alone"
+	if len(names) > 0 {
+		by = fmt.Sprintf("by %s; officers: %d of %d", strings.Join(names, ", "), officers, c.Plan.Threshold)
+	}
+	rows = [][2]string{{"signed", by}}
+	if officers < c.Plan.Threshold {
+		rows = append(rows, [2]string{"next", "each officer present signs it:"}, [2]string{"", "fleetctl ceremony sign " + dir + " --approve abort --key KEY"})
+	} else {
+		rows = append(rows, [2]string{"next", "fleetctl evidence pack " + dir + " --out aborted.tar"})
+	}
+	return names, rows, nil
+}

@@ -244,7 +244,7 @@ func TestTPM2PKCS11(t *testing.T) {
 	tolerant(t, dir)
 	r.approved(dir, "--tolerates", "relax-extractable,relax-sensitive")
 	out, err := r.start(dir).CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("relax-extractable, relax-sensitive tolerated, and set")) {
+	if err != nil || !bytes.Contains(flat(out), []byte("relax-extractable, relax-sensitive tolerated, and set back")) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	// The third party has a say of its own.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,7 +23,7 @@ func program(ts *testscript.TestScript, args ...string) *exec.Cmd {
 }
 
 // listening VARIABLE ARG… starts a fleetctl that serves, until the script ends
-// or `kill VARIABLE`, and puts its address into the variable.
+// or `down VARIABLE`, and puts its address into the variable.
 func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := program(ts, append(args[1:], "--format", "json")...)
 	out, err := cmd.StdoutPipe()
@@ -34,9 +35,32 @@ func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(json.NewDecoder(out).Decode(&said))
 	ts.Setenv(args[0], said.Listen)
-	pid := cmd.Process.Pid
-	ts.Setenv(args[0]+"_PID", fmt.Sprint(pid))
-	ts.Defer(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
+	ts.Setenv(args[0]+"_PID", fmt.Sprint(cmd.Process.Pid))
+	s := &served{cmd: cmd}
+	listeners.Store(cmd.Process.Pid, s)
+	ts.Defer(func() {
+		listeners.Delete(cmd.Process.Pid)
+		_ = s.end(syscall.SIGTERM)
+	})
+}
+
+// listeners are the scripts' programs that serve, by process.
+var listeners sync.Map
+
+type served struct {
+	cmd  *exec.Cmd
+	once sync.Once
+	err  error
+}
+
+// end returns when the program has ended. Whoever asked it sooner, right after
+// the signal, could still be answered.
+func (s *served) end(sig os.Signal) error {
+	s.once.Do(func() {
+		_ = s.cmd.Process.Signal(sig)
+		s.err = s.cmd.Wait()
+	})
+	return s.err
 }
 
 // down VARIABLE ends what listens there, as Ctrl-C would.
@@ -44,7 +68,11 @@ func cmdDown(ts *testscript.TestScript, _ bool, args []string) {
 	var pid int
 	_, err := fmt.Sscan(ts.Getenv(args[0]+"_PID"), &pid)
 	ts.Check(err)
-	ts.Check(syscall.Kill(pid, syscall.SIGINT))
+	s, ok := listeners.Load(pid)
+	if !ok {
+		ts.Fatalf("nothing that was started listens as %s", args[0])
+	}
+	ts.Check(s.(*served).end(syscall.SIGINT))
 }
 
 // logpolicy FILE K NAME[=URL]… writes log.policy with a quorum of K of these

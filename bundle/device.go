@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -39,7 +40,8 @@ type Accepted struct {
 
 // Check is a device's whole check: the bundle's form and signatures, its place
 // in a pinned log, a quorum of pinned witnesses, at most maxAge old, and that
-// the fleet's epoch doesn't go back. It needs no network. proof is the bundle's
+// the fleet's epoch doesn't go back and continues the one seen before it. It
+// needs no network. proof is the bundle's
 // .tlog-proof file; on error nothing may be used, and the state stays as it was.
 func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state DeviceState, now time.Time, maxAge time.Duration) (*Accepted, error) {
 	const file = "bundle.json"
@@ -75,7 +77,7 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state Devic
 		return nil, err
 	}
 	about := b.about()
-	if err := state.admits(file, about); err != nil {
+	if err := state.admits(file, about, b.previous()); err != nil {
 		return nil, err
 	}
 	return &Accepted{
@@ -88,8 +90,10 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state Devic
 	}, nil
 }
 
-// admits is the rule against going back, per fleet.
-func (s DeviceState) admits(file string, a about) error {
+// admits is the rule against going back, per fleet, and against another past
+// than the one that was seen: the artifact after the one remembered names it.
+// Of one further on, nothing here can tell.
+func (s DeviceState) admits(file string, a about, previous []byte) error {
 	switch {
 	case s == DeviceState{}:
 		return nil
@@ -101,6 +105,9 @@ func (s DeviceState) admits(file string, a about) error {
 		return strict.Errorf(file, "is epoch %d of fleet %s; epoch %d was seen already", a.epoch, a.fleet, s.Epoch)
 	case a.epoch == s.Epoch && a.digest != s.Digest:
 		return strict.Errorf(file, "is a second artifact for epoch %d of fleet %s: the signers equivocate", a.epoch, a.fleet).
+			WithHint("Keep both bundles: together they are the proof.")
+	case a.epoch == s.Epoch+1 && !bytes.Equal(previous, s.Digest[:]):
+		return strict.Errorf(file, "is epoch %d of fleet %s and follows another artifact of epoch %d than the one that was seen: the signers equivocate", a.epoch, a.fleet, s.Epoch).
 			WithHint("Keep both bundles: together they are the proof.")
 	}
 	return nil

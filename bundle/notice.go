@@ -142,10 +142,15 @@ type About struct {
 func (b *Bundle) About() About {
 	a := b.about()
 	out := About{a.mode, a.fleet, a.namespace, a.epoch, a.digest, nil, false, a.retires}
-	if b.Notice != nil {
-		out.Previous, out.Voids = bytes.Clone(b.Notice.Previous[:]), b.Notice.Voids()
-	} else {
-		out.Previous = bytes.Clone(b.KeySet.Previous)
-	}
+	out.Previous, out.Voids = bytes.Clone(b.previous()), b.Notice != nil && b.Notice.Voids()
 	return out
+}
+
+// previous is the digest of the artifact that the bundle's follows; not to be
+// written to.
+func (b *Bundle) previous() []byte {
+	if b.Notice != nil {
+		return b.Notice.Previous[:]
+	}
+	return b.KeySet.Previous
 }

@@ -27,6 +27,59 @@ func noticed(n *Notice) *Bundle {
 	return must(Assemble(n.Raw(), st, []Countersignature{{public(keys.P256, "operator"), FormBound, sign(keys.P256, "operator", msg)}}))
 }
 
+// A device that saw one history of its fleet is shown another, signed by all:
+// a key set, a retirement and a void that follow a second artifact of the epoch
+// it remembers.
+func TestADeviceRefusesAnEpochThatFollowsAnother(t *testing.T) {
+	w := newWorld()
+	log := logPolicy(t, both)
+	check := func(b *Bundle, s DeviceState) (*Accepted, error) {
+		return Check(b.Raw(), logged(b.Raw(), now, now), w.trust, log, s, now, time.Hour)
+	}
+	brought := func(set *KeySet) *Bundle {
+		st := []Signed{signed("tp-1", set), signed("tp-2", set)}
+		return must(Assemble(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}))
+	}
+	seen := must(check(w.bundle, DeviceState{})).State
+	other := parsed(fleet(1, nil, 5, keys.Ed25519, keys.P256))
+	if other.Digest() == seen.Digest {
+		t.Fatal("the other artifact is the same one")
+	}
+	void := func(after *KeySet) *Notice {
+		n := retirement(after)
+		n.Format, n.Effective = VoidFormat, time.Time{}
+		return n
+	}
+	follow := func(after *KeySet) map[string]*Bundle {
+		digest := after.Digest()
+		return map[string]*Bundle{
+			"key set":    brought(parsed(fleet(2, digest[:], 5, keys.Ed25519))),
+			"retirement": noticed(retirement(after)),
+			"void":       noticed(void(after)),
+		}
+	}
+	for name, b := range follow(w.set) {
+		if _, err := check(b, seen); err != nil {
+			t.Errorf("%s that follows what was seen: %v", name, err)
+		}
+	}
+	for name, b := range follow(other) {
+		got, err := check(b, seen)
+		wantError(t, err, "is epoch 2 of fleet backup-2026a and follows another artifact of epoch 1 than the one that was seen: the signers equivocate")
+		if got != nil {
+			t.Errorf("%s: a result came with the error", name)
+		}
+		if _, err := check(b, DeviceState{}); err != nil {
+			t.Errorf("%s at first contact: %v", name, err)
+		}
+	}
+	// Over a gap nothing can be compared.
+	digest := other.Digest()
+	if _, err := check(brought(parsed(fleet(3, digest[:], 5, keys.Ed25519))), seen); err != nil {
+		t.Errorf("an epoch further on: %v", err)
+	}
+}
+
 func TestADeviceHonoursARetirement(t *testing.T) {
 	w := newWorld()
 	log := logPolicy(t, both)

@@ -63,7 +63,7 @@ func (r room) Clock(_ context.Context, now func() time.Time) (time.Time, string,
 			return time.Time{}, "", err
 		}
 		at := now().UTC()
-		wall, err := time.Parse("2006-01-02 15:04", at.Format("2006-01-02 ")+answer)
+		wall, err := nearest(at, answer)
 		if err != nil {
 			r.say(fmt.Sprintf("%q is no time like 14:05.", answer))
 			continue
@@ -75,6 +75,19 @@ func (r room) Clock(_ context.Context, now func() time.Time) (time.Time, string,
 		}
 		return wall, r.by(ceremony.Witness), nil
 	}
+}
+
+// nearest is the time of day, on the day on which it is nearest: around
+// midnight the wall and this computer need not have the same date.
+func nearest(at time.Time, clock string) (time.Time, error) {
+	wall, err := time.Parse("2006-01-02 15:04", at.Format("2006-01-02 ")+clock)
+	switch off := at.Sub(wall); {
+	case off > 12*time.Hour:
+		wall = wall.AddDate(0, 0, 1)
+	case off < -12*time.Hour:
+		wall = wall.AddDate(0, 0, -1)
+	}
+	return wall, err
 }
 
 func (r room) Seal(_ context.Context, hsm string) (string, string, string, error) {

@@ -81,7 +81,7 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	}
 	core, err := newCore(artifact, predecessor, previous, bundle.Head{Hash: a.ReleaseHash, N: uint64(a.ReleaseN)})
 	if err != nil {
-		return nil, err
+		return nil, &Unfit{err}
 	}
 	// The core is there to be looked at before it is approved.
 	if err := j.save(CoreFile, core.Raw()); err != nil {
@@ -105,6 +105,13 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	_, err = j.Append(&Request{Core: core.Subject()})
 	return request, err
 }
+
+// Unfit says that what was given of the epoch before isn't what the artifact
+// follows. Nothing was written.
+type Unfit struct{ Err error }
+
+func (e *Unfit) Error() string { return e.Err.Error() }
+func (e *Unfit) Unwrap() error { return e.Err }
 
 const requestFile = PrivateDir + "/request.json"
 

@@ -78,13 +78,22 @@ came another way.`,
 			if err := required(cmd, "out"); err != nil {
 				return err
 			}
+			if err := free(out, frames); err != nil {
+				return err // before the transcript says that it was made
+			}
 			pred, last, err := readPredecessor(predecessor, previous)
 			if err != nil {
 				return err
 			}
 			return a.withJournal(args[0], func(j *ceremony.Journal) error {
 				r, err := j.Request(cmd.Context(), pred, last, a.approver(keys))
-				if err != nil {
+				var unfit *ceremony.Unfit
+				switch {
+				case errors.As(err, &unfit) && pred == nil:
+					return usage(strict.Errorf(args[0], "%v", err).WithHint("name the epoch before with --predecessor"))
+				case errors.As(err, &unfit):
+					return wrong(strict.Errorf(args[0], "%v", err).WithHint("nothing was written; see --predecessor and --previous-statement"))
+				case err != nil:
 					return a.pausing(args[0], err)
 				}
 				if err := writeNew(out, r.Raw()); err != nil {

@@ -14,7 +14,10 @@ import (
 // and a ceremony's folder have statements in them, responses add those that came
 // another way.
 func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, error) {
-	if file == "" {
+	switch {
+	case file == "" && len(responses) > 0:
+		return nil, nil, usagef("name the epoch that it is about with --predecessor", "--previous-statement needs --predecessor")
+	case file == "":
 		return nil, nil, nil
 	}
 	artifact, last, err := readEpoch(file)

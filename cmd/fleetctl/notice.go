@@ -147,6 +147,9 @@ the ledger has signed.`,
 			if err := required(cmd, "out"); err != nil {
 				return err
 			}
+			if err := free(o.out); err != nil {
+				return err // before the ledger says that it was signed
+			}
 			n, list, err := readNotice(args[0], approvals)
 			if err != nil {
 				return err
@@ -189,6 +192,9 @@ writes the bundle, which is logged as any other.`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "plan", "key", "out"); err != nil {
 				return err
+			}
+			if err := free(out); err != nil {
+				return err // before the operator's key signs
 			}
 			n, list, err := readNotice(args[0], approvals)
 			if err != nil {

@@ -97,6 +97,9 @@ there is no gap.`,
 			if err := required(cmd, "out"); err != nil {
 				return err
 			}
+			if err := free(o.out, o.draw); err != nil {
+				return err // before the ledger says that it was signed
+			}
 			return a.thirdparty(cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer) error {
 				return a.thirdpartySign(args[0], o, p, in, l, s, yes)
 			})

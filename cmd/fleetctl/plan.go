@@ -34,8 +34,8 @@ func (a *app) planNewCmd() *cobra.Command {
 	c := command("new", "Write a commented plan, and with --from-tokens its site file",
 		`New writes a plan with a comment on every part. What isn't given is left as a
 comment, and plan check names it. With --from-tokens the HSMs are the tokens
-of a module, in the order of their labels, and a site file says how each is
-reached.`,
+of a module, in the order of their labels as people count, fleet-2 before
+fleet-10, and a site file says how each is reached.`,
 		`  fleetctl plan new --mode rehearsal --fleet backup-2026a \
       --namespace rehearsal.example.backup.fleet_keys.v1 \
       --from-tokens --module /usr/lib/softhsm/libsofthsm2.so --label-prefix fleet- \

@@ -260,7 +260,7 @@ func TestItStopsWhereItIsTold(t *testing.T) {
 		if err == nil {
 			continue // the last steps: there was nothing left to stop before
 		}
-		wantError(t, err, "interrupted before")
+		wantError(t, err, "stopped before")
 		if a.Abort != nil || a.Fault != "" {
 			t.Errorf("stopped at call %d: %+v", n, a.Abort)
 		}

@@ -207,7 +207,7 @@ func (r *runner) goOn(ctx context.Context) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("interrupted before %s: %w", s.describe(), ctx.Err())
+			return fmt.Errorf("stopped before %s: %w", s.describe(), ctx.Err())
 		}
 		r.Observer.Step(r.plan, a.StepNumber(), len(a.Steps), s)
 		if err := r.do(ctx, s); err != nil {

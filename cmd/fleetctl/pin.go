@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -147,8 +148,21 @@ type hinted struct {
 func (e *hinted) Hint() string  { return e.hint }
 func (e *hinted) Unwrap() error { return e.error }
 
-// plainly adds, to what a token answered about a PIN, what that means.
+// inWords is an error's text, in which an interrupt is called that: the
+// context's own words for it mean nothing to whoever pressed Ctrl-C.
+func inWords(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted")
+	}
+	return err.Error()
+}
+
+// plainly adds, to what a token answered about a PIN, what that means, and to
+// an interrupt how to go on.
 func plainly(err error) error {
+	if text := inWords(err); text != err.Error() {
+		return &hinted{errors.New(text), "run the same command again: what was finished stays"}
+	}
 	if hint := aboutPIN(err); hint != "" {
 		return &hinted{err, hint}
 	}

@@ -179,7 +179,7 @@ func (a *app) pausing(dir string, err error) error {
 	if rerr != nil || account.Open == nil || account.Ended() {
 		return err
 	}
-	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(err.Error(), dir+": "), account.N)
+	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(inWords(err), dir+": "), account.N)
 	head := "its head: " + words.Head(account.Head[:]) + " …\n"
 	exit := exitCode(err)
 	switch {

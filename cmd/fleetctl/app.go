@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -121,9 +122,13 @@ func (a *app) run(args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
-	root.SetOut(a.stdout)
+	help := &noted{Writer: a.stdout}
+	root.SetOut(help)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = help.err
+	}
 	if a.trace != nil {
 		a.trace.Close()
 	}
@@ -134,6 +139,18 @@ func (a *app) run(args []string) int {
 		a.ui.Error(plainly(err))
 	}
 	return exitCode(err)
+}
+
+// noted remembers what kept cobra from writing help: it doesn't ask.
+type noted struct {
+	io.Writer
+	err error
+}
+
+func (w *noted) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.err = cmp.Or(w.err, err)
+	return n, err
 }
 
 // setUp decides how to speak, before any command runs.

@@ -42,7 +42,9 @@ func TestAnInterruptIsCalledThat(t *testing.T) {
 	} {
 		var talk bytes.Buffer
 		o, err := ui.New(ui.Options{Stdout: &talk, Stderr: &talk, Stdin: strings.NewReader(""), Plain: true})
-		check(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if o.Error(plainly(c.err)); talk.String() != c.want {
 			t.Errorf("%v is told as %q", c.err, talk.String())
 		}

@@ -18,7 +18,9 @@ func TestTheWallsClockAroundMidnight(t *testing.T) {
 		{"2026-11-22T18:00:00Z", "06:00", "2026-11-22T06:00:00Z"},
 	} {
 		at, err := time.Parse(time.RFC3339, c[0])
-		check(t, err)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got, err := nearest(at, c[1])
 		if err != nil || got.Format(time.RFC3339) != c[2] {
 			t.Errorf("%s at %s is %v, %v; want %s", c[1], c[0], got, err, c[2])

@@ -157,6 +157,9 @@ func (a *Account) order(r *Record) error {
 		if a.Open == nil {
 			return fmt.Errorf("nothing has begun that could be aborted")
 		}
+		if a.Request != nil {
+			return fmt.Errorf("the third parties have been asked, and what they signed can't be called back by an abort")
+		}
 		return nil
 	}
 	if r.Kind == KindUnlock && a.opened {
@@ -335,7 +338,7 @@ func (a *Account) take(r *Record) error {
 	case *Resume:
 		return a.takeResume(c)
 	case *Abort:
-		a.Abort = c
+		return a.takeAbort(c)
 	case *Close:
 		a.Close = c
 	default:

@@ -54,12 +54,12 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 	if err != nil {
 		return nil, err
 	}
-	if r := a.answered(key); r != nil && bytes.Equal(r.Statement, statement) {
-		return nil, fmt.Errorf("%s: %w", party.Name, ErrAnswered)
-	}
 	// What it says is the party's word only if the party signed it.
 	if err := s.Verify(key); err != nil {
 		return nil, fmt.Errorf("the statement of %s: %w", party.Name, err)
+	}
+	if r := a.answered(key); r != nil && sameWord(r.Statement, s) {
+		return nil, fmt.Errorf("%s: %w", party.Name, ErrAnswered)
 	}
 	switch {
 	case s.Ciphersuite != party.Ciphersuite:
@@ -74,6 +74,14 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 		return nil, fmt.Errorf("%s has answered already, and this is a second statement about the epoch", party.Name)
 	}
 	return &bundle.Signed{Key: key, Statement: s}, nil
+}
+
+// sameWord says that a statement that verified signs the very bytes that the
+// taken one does. Its JSON may differ: members that may be left out are not
+// signed, and whoever carries an answer could make a second one of it.
+func sameWord(taken []byte, s *bundle.Statement) bool {
+	t, err := bundle.ParseStatement("statement", taken)
+	return err == nil && bytes.Equal(t.Message(), s.Message())
 }
 
 func (a *Account) answered(key [32]byte) *Response {
@@ -143,7 +151,7 @@ func (a *Account) Contradictions() []bundle.Signed {
 			continue
 		}
 		taken := a.answered(c.Key)
-		if s.Digest != a.Release.Artifact || taken != nil && !bytes.Equal(taken.Statement, c.Statement) {
+		if s.Digest != a.Release.Artifact || taken != nil && !sameWord(taken.Statement, s) {
 			list = append(list, bundle.Signed{Key: c.Key, Statement: s})
 		}
 	}

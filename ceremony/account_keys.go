@@ -161,6 +161,9 @@ func (a *Account) takeNegativeTest(c *NegativeTest) error {
 	if err := a.at(c.Intent); err != nil {
 		return err
 	}
+	if c.Relaxed != nil && len(c.Relaxed.Names) == 0 {
+		return fmt.Errorf("it tells of a key that was made weaker, and names no attempt that did it")
+	}
 	if c.Relaxed != nil && !slices.Equal(c.Relaxed.Names, succeeded(c.Attempts)) {
 		return fmt.Errorf("it tells of a key after %s, which is not what succeeded", strings.Join(c.Relaxed.Names, ", "))
 	}

@@ -1,8 +1,10 @@
 package ceremony
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 func (a *Account) takeException(c *Exception) error {
@@ -20,6 +22,28 @@ func (a *Account) takeReconvene(c *Reconvene) error {
 		return fmt.Errorf("its seals are not those of the adjournment, and no exception was made of that")
 	}
 	a.Adjourned = false
+	return nil
+}
+
+// notDestroyed is how the state of a key begins that an abort could not destroy.
+const notDestroyed = "not destroyed: "
+
+// takeAbort demands that it says of each key what became of it: people sign that
+// record, and nothing else tells of keys that are left.
+func (a *Account) takeAbort(c *Abort) error {
+	if len(c.Keys) != len(a.Keys) {
+		return fmt.Errorf("it says of %d keys what became of them, and there are %d", len(c.Keys), len(a.Keys))
+	}
+	for i, k := range a.Keys {
+		x := c.Keys[i]
+		if x.HSM != k.HSM || x.Role != k.Role || !bytes.Equal(x.ID, k.Intent.ID) {
+			return fmt.Errorf("it says nothing of the key of %s %s", k.HSM, k.Role)
+		}
+		if why, left := strings.CutPrefix(x.State, notDestroyed); x.State != Destroyed && x.State != Absent && (!left || why == "") {
+			return fmt.Errorf("it calls the key of %s %s %q; it is destroyed, absent, or not destroyed and why", k.HSM, k.Role, x.State)
+		}
+	}
+	a.Abort = c
 	return nil
 }
 

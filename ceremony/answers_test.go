@@ -1,7 +1,9 @@
 package ceremony_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +158,23 @@ func TestABadAnswerIsRecordedAndRefused(t *testing.T) {
 	if _, err := j.ImportResponse(good); !errors.Is(err, ceremony.ErrAnswered) {
 		t.Error(err)
 	}
+	// Whoever carries an answer can leave out what isn't signed. That makes no
+	// second statement of it, and no proof against the party.
+	served := good.Statement.Raw()
+	cut := bytes.Replace(served, fmt.Appendf(nil, `"key_id":%d,`, good.Key[31]), nil, 1)
+	if bytes.Equal(cut, served) {
+		t.Fatalf("%s has no key_id", served)
+	}
+	thinner := must(bundle.NewResponse(bundle.Signed{Key: good.Key, Statement: must(bundle.ParseStatement("", cut))}))
+	records, proofs := a.N, len(a.Contradictions())
+	if _, err := j.ImportResponse(thinner); !errors.Is(err, ceremony.ErrAnswered) || a.N != records {
+		t.Errorf("the same answer in other JSON: %v", err)
+	}
+	// Nor where a record says that it was refused.
+	must(j.Append(&ceremony.Refusal{Key: good.Key, Statement: cut, Reason: "brought again"}))
+	if len(a.Contradictions()) != proofs {
+		t.Error("a statement contradicts itself")
+	}
 	// The ceremony goes on as if nothing had been brought.
 	if _, err := j.ImportResponse(foreign); err != nil {
 		t.Fatal(err)
@@ -163,7 +182,7 @@ func TestABadAnswerIsRecordedAndRefused(t *testing.T) {
 	if s, _ := a.Next(); s.Act != ceremony.ActCountersign {
 		t.Error(s)
 	}
-	if again := must(ceremony.ReadFolder(f.Dir)); again.Head != a.Head || len(again.Refusals) != 9 {
+	if again := must(ceremony.ReadFolder(f.Dir)); again.Head != a.Head || len(again.Refusals) != 10 {
 		t.Error("it is not read back as it was written")
 	}
 }

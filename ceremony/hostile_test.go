@@ -306,7 +306,21 @@ var hostile = []struct {
 		x.insert(len(x.entries), &ceremony.Abort{Reason: "late", Keys: []ceremony.KeyState{}})
 	}},
 	{"a record after an abort", "the ceremony ended with record", func(x *forger) {
+		x.insert(x.at(ceremony.KindIntent, 0), &ceremony.Abort{Reason: "stop", Keys: []ceremony.KeyState{}})
+	}},
+	{"an abort after the request", "the third parties have been asked", func(x *forger) {
+		x.insert(x.at(ceremony.KindResponse, 0), abortOf(x, ceremony.Destroyed))
+	}},
+	{"an abort that is silent of its keys", "it says of 0 keys what became of them", func(x *forger) {
 		x.insert(x.at(ceremony.KindFleetCheck, 0), &ceremony.Abort{Reason: "stop", Keys: []ceremony.KeyState{}})
+	}},
+	{"an abort of other keys", "it says nothing of the key of hsm-1", func(x *forger) {
+		c := abortOf(x, ceremony.Destroyed)
+		c.Keys[0] = c.Keys[1]
+		x.insert(x.at(ceremony.KindFleetCheck, 0), c)
+	}},
+	{"an abort with keys in no state", "not destroyed and why", func(x *forger) {
+		x.insert(x.at(ceremony.KindFleetCheck, 0), abortOf(x, "not destroyed: "))
 	}},
 	{"an abort before the opening", "nothing has begun", func(x *forger) { x.insert(0, &ceremony.Abort{Reason: "stop", Keys: []ceremony.KeyState{}}) }},
 	{"reconvened without adjourning", "is not adjourned", func(x *forger) {
@@ -434,4 +448,13 @@ func TestHostileTranscriptsAreRefused(t *testing.T) {
 		}
 	}
 	t.Logf("%d hostile transcripts", len(hostile))
+}
+
+// abortOf is an abort that says the same of every key there is.
+func abortOf(x *forger, state string) *ceremony.Abort {
+	c := &ceremony.Abort{Reason: "stop"}
+	for _, k := range x.fleet.Account.Keys {
+		c.Keys = append(c.Keys, ceremony.KeyState{HSM: k.HSM, Role: k.Role, ID: k.Intent.ID, State: state})
+	}
+	return c
 }

@@ -54,7 +54,13 @@ var attempts = []attemptRule{
 // was made weaker: the rest are those that made it so.
 const again = 6
 
-const codeOK = "CKR_OK"
+// wraps are the attempts that take a wrapping key.
+var wraps = []string{token.TryWrapKW, token.TryWrapKWP, token.TryWrapCBC}
+
+const (
+	codeOK       = "CKR_OK"
+	notPermitted = "CKR_KEY_FUNCTION_NOT_PERMITTED"
+)
 
 // judgeRefusals holds what was tried on a key against what its HSM's plan
 // tolerates.
@@ -84,6 +90,11 @@ func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
 		// the token has to lack the function or the mechanism.
 		if t.Unstaged && (t.Call == "C_GenerateKey" || !slices.Contains(refusesWrap, t.Code)) {
 			return fmt.Errorf("made weaker: attempt %s could not be made (%s: %s); here the token itself has to refuse", t.Name, t.Call, t.Code)
+		}
+		// Nor that the key that was there may not wrap: the public half may not,
+		// and a token can say so before it looks at what is to be wrapped.
+		if t.Code == notPermitted && slices.Contains(wraps, t.Name) {
+			return fmt.Errorf("made weaker: attempt %s ended with %s, which may be about the wrapping key; here the token itself has to refuse", t.Name, t.Code)
 		}
 	}
 	if len(r.Restored) != len(r.Names) {

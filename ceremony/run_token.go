@@ -122,7 +122,7 @@ func (r *runner) destroyAll(ctx context.Context) []KeyState {
 	for _, k := range r.journal.account.Keys {
 		state, err := r.destroyOne(ctx, k)
 		if err != nil {
-			state = "not destroyed: " + r.code(err)
+			state = notDestroyed + r.code(err)
 		}
 		states = append(states, KeyState{HSM: k.HSM, Role: k.Role, ID: k.Intent.ID, State: state})
 	}

@@ -127,6 +127,7 @@ var hostileRelaxations = []struct {
 	{"the second export ended otherwise", "made weaker: attempt export ended with CKR_DEVICE_ERROR, which is no refusal", again(0, "C_GetAttributeValue", "CKR_DEVICE_ERROR", false)},
 	{"no key to wrap with", "here the token itself has to refuse", again(1, "C_GenerateKey", "CKR_MECHANISM_INVALID", true)},
 	{"no fitting key to wrap with", "here the token itself has to refuse", again(1, "C_WrapKey", "CKR_WRAPPING_KEY_TYPE_INCONSISTENT", true)},
+	{"the key that was there may not wrap", "which may be about the wrapping key", again(2, "C_WrapKey", "CKR_KEY_FUNCTION_NOT_PERMITTED", false)},
 	{"an attempt too few", "made weaker: 5 attempts to take the key out, 6 are demanded", func(c *ceremony.NegativeTest) { c.Relaxed.Attempts = c.Relaxed.Attempts[:5] }},
 	{"one attempt for another", `made weaker: attempt 1 is "wrap-aes-kw"`, func(c *ceremony.NegativeTest) { c.Relaxed.Attempts[0].Name = token.TryWrapKW }},
 	{"the key wasn't weaker", `EXTRACTABLE is "false", though it was set to true`, reads(true, token.Extractable, "false")},
@@ -181,6 +182,13 @@ func TestHostileRelaxationsAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want an error that says %q", c.name, err, c.want)
 		}
 	}
+	// What a token that refused at once can't have: it would count as refusals.
+	y := newForger(t, f)
+	z := y.get(ceremony.KindNegativeTest, 1).content.(*ceremony.NegativeTest)
+	z.Relaxed = &ceremony.Relaxed{Names: []string{}, Attempts: z.Attempts[:6]}
+	if a, err := y.replay(); err == nil || a != nil || !strings.Contains(err.Error(), "names no attempt that did it") {
+		t.Errorf("a key is made weaker by nothing: %v", err)
+	}
 	// The same record in an HSM whose plan tolerates nothing.
 	x := newForger(t, f)
 	own := *x.get(ceremony.KindNegativeTest, 0).content.(*ceremony.NegativeTest)
@@ -188,7 +196,7 @@ func TestHostileRelaxationsAreRefused(t *testing.T) {
 	if a, err := x.replay(); err == nil || a != nil || !strings.Contains(err.Error(), "hsm-2 session: attempt relax-extractable succeeded: the key can leave its HSM") {
 		t.Errorf("another HSM's tolerance counts: %v", err)
 	}
-	t.Logf("%d hostile relaxations", len(hostileRelaxations)+1)
+	t.Logf("%d hostile relaxations", len(hostileRelaxations)+2)
 }
 
 func TestAPlanToleratesNothingElse(t *testing.T) {

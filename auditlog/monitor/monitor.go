@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/auditlog"
@@ -108,6 +109,9 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 		p.s = &state{Log: p.name, Grown: m.o.Now().UTC().Truncate(time.Second)}
 	}
 	seen, err := p.look()
+	if err != nil {
+		p.silence() // one that can't be read for too long is silent, whatever checkpoint it shows
+	}
 	if err != nil && len(p.alarms) == 0 {
 		return nil, nil, err
 	}
@@ -143,7 +147,6 @@ func (p *pass) look() (*Seen, error) {
 		return seen, nil
 	}
 	if err != nil {
-		p.silence() // one that can't be reached for too long is silent
 		return seen, err
 	}
 	seen.Cosigning = *c.Cosigning
@@ -218,10 +221,18 @@ func (p *pass) contradiction(last, c *auditlog.Checkpoint) error {
 	}
 	name := fmt.Sprintf("split-%d-%x-%d-%x.json", s.Smaller.Size, s.Smaller.Root[:4], s.Larger.Size, s.Larger.Root[:4])
 	path := filepath.Join(p.o.State, name)
-	if err := durable.Create(path, s.Marshal(), 0o644); err != nil && !errors.Is(err, os.ErrExist) {
+	why := p.log.verifySplit(s)
+	if why == nil {
+		// In place of what an earlier pass kept, which may lack the proof: that
+		// has to be served, and the checkpoints are the same.
+		err = durable.Replace(path, s.Marshal(), 0o644)
+	} else if err = durable.Create(path, s.Marshal(), 0o644); errors.Is(err, os.ErrExist) {
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
-	switch why := p.log.verifySplit(s); {
+	switch {
 	case why == nil:
 		p.alarm(KindSplit, 0, path, "the log signed two histories: of size %d and of size %d, and neither continues the other", s.Smaller.Size, s.Larger.Size)
 	case c.Size < last.Size:
@@ -232,10 +243,18 @@ func (p *pass) contradiction(last, c *auditlog.Checkpoint) error {
 	return nil
 }
 
+// maxAlarm bounds an alarm's text, in bytes: a server has a say in some, and
+// they are kept.
+const maxAlarm = 2000
+
 // alarm notes what is wrong. One that stands since an earlier pass is not
 // raised again.
 func (p *pass) alarm(kind string, index uint64, evidence, format string, args ...any) {
-	a := Alarm{Finding{kind, index, fmt.Sprintf(format, args...)}, p.o.Now().UTC().Truncate(time.Second), p.name, evidence}
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxAlarm {
+		text = strings.ToValidUTF8(text[:maxAlarm], "") + "…"
+	}
+	a := Alarm{Finding{kind, index, text}, p.o.Now().UTC().Truncate(time.Second), p.name, evidence}
 	key := fmt.Sprintf("%s %d %s", kind, index, a.Text)
 	if slices.Contains(p.still, key) {
 		return

@@ -326,6 +326,8 @@ func TestEveryAnswerOfRekorMatters(t *testing.T) {
 		"proof is long": func(p string, m map[string]any) {
 			proofIn(m)["hashes"] = append(proofIn(m)["hashes"].([]any), strings.Repeat("00", 32))
 		},
+		"no entry":     func(p string, m map[string]any) { _ = entryIn(m)["body"].(string); delete(m, "0123") },
+		"null entry":   func(p string, m map[string]any) { _ = entryIn(m)["body"].(string); m["0123"] = nil },
 		"another hash": func(p string, m map[string]any) { proofIn(m)["hashes"].([]any)[0] = strings.Repeat("00", 32) },
 	}
 	for name, change := range changes {

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -24,6 +25,12 @@ import (
 // maxRekorAnswer is above any entry that a server of version 1 takes: what it
 // stores of other people's artifacts may be long.
 const maxRekorAnswer = 64 << 20
+
+// maxRekorWord is above any answer that is about the log itself.
+const maxRekorWord = 1 << 20
+
+// maxProof bounds a proof's hashes as they are written.
+const maxProof = 8 << 10
 
 // rekorAtOnce is how many entries are asked for at once: they come one by one.
 const rekorAtOnce = 8
@@ -56,13 +63,13 @@ type rekorTree struct {
 	TreeSize       uint64 `json:"treeSize"`
 }
 
-func (r *rekorV1) get(ctx context.Context, path string, v any) error {
-	data, err := httpReader(r.client, r.base)(ctx, path, maxRekorAnswer)
+func (r *rekorV1) get(ctx context.Context, path string, limit int, v any) error {
+	data, err := httpReader(r.client, r.base)(ctx, path, limit)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return strict.Errorf(r.base+"/"+path, "what came is no answer of Rekor version 1: %v", err).WithHint("Is the server of this version, and is this its URL?")
+		return strict.Errorf(r.base+"/"+path, "what came is no answer of Rekor version 1: %s", strict.Said(err.Error())).WithHint("Is the server of this version, and is this its URL?")
 	}
 	return nil
 }
@@ -72,7 +79,7 @@ func (r *rekorV1) get(ctx context.Context, path string, v any) error {
 func (r *rekorV1) newest(ctx context.Context, last *auditlog.Checkpoint) (*head, error) {
 	const path = "api/v1/log"
 	var info rekorInfo
-	if err := r.get(ctx, path, &info); err != nil {
+	if err := r.get(ctx, path, maxRekorWord, &info); err != nil {
 		return nil, err
 	}
 	_, want, _ := strings.Cut(r.log.Origin(), " - ")
@@ -84,6 +91,9 @@ func (r *rekorV1) newest(ctx context.Context, last *auditlog.Checkpoint) (*head,
 	}
 	var text string
 	r.tree, r.before = "", 0
+	if strict.CheckToken(info.TreeID) != nil {
+		return nil, strict.Errorf(r.base+"/"+path, "the server calls its active tree %q", strict.Said(info.TreeID))
+	}
 	for _, t := range append(slices.Clone(info.Inactive), info.rekorTree) {
 		if t.TreeID == want {
 			r.tree, text = t.TreeID, t.SignedTreeHead
@@ -118,19 +128,54 @@ type rekorEntry struct {
 	Body         string
 	Verification struct {
 		InclusionProof struct {
-			Hashes   []string `json:"hashes"`
-			LogIndex uint64   `json:"logIndex"`
-			TreeSize uint64   `json:"treeSize"`
+			Hashes   hexHashes `json:"hashes"`
+			LogIndex uint64    `json:"logIndex"`
+			TreeSize uint64    `json:"treeSize"`
 		} `json:"inclusionProof"`
 	}
+}
+
+// hexHashes are a proof's. A list that no tree has is refused before it takes
+// five times its size in memory.
+type hexHashes []string
+
+func (h *hexHashes) UnmarshalJSON(data []byte) error {
+	if len(data) > maxProof {
+		return fmt.Errorf("a proof has %d bytes", len(data))
+	}
+	return json.Unmarshal(data, (*[]string)(h))
+}
+
+// rekorAnswer is the one entry in an answer by entries' names, of which there
+// could be millions.
+type rekorAnswer struct {
+	entry *rekorEntry // nil where there is none, or more than one
+}
+
+func (a *rekorAnswer) UnmarshalJSON(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') || !d.More() {
+		return err
+	}
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	var e *rekorEntry
+	if err := d.Decode(&e); err != nil {
+		return err
+	}
+	if !d.More() {
+		a.entry = e
+	}
+	return nil
 }
 
 func entryName(index uint64) string { return fmt.Sprintf("entry %d", index) }
 
 // entry asks for one by its place in the tree.
 func (r *rekorV1) entry(ctx context.Context, index uint64) (*rekorEntry, []byte, error) {
-	var answer map[string]*rekorEntry
-	err := r.get(ctx, fmt.Sprintf("api/v1/log/entries?logIndex=%d", r.before+index), &answer)
+	var answer rekorAnswer
+	err := r.get(ctx, fmt.Sprintf("api/v1/log/entries?logIndex=%d", r.before+index), maxRekorAnswer, &answer)
 	var refused *strict.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -139,18 +184,14 @@ func (r *rekorV1) entry(ctx context.Context, index uint64) (*rekorEntry, []byte,
 		return nil, nil, broken(entryName(index), "%v", err)
 	case err != nil:
 		return nil, nil, err
+	case answer.entry == nil:
+		return nil, nil, broken(entryName(index), "did not come as one entry")
 	}
-	for _, e := range answer {
-		if len(answer) != 1 || e == nil {
-			break
-		}
-		body, err := base64.StdEncoding.DecodeString(e.Body)
-		if err != nil || len(body) == 0 {
-			return nil, nil, broken(entryName(index), "has no body in base64")
-		}
-		return e, body, nil
+	body, err := base64.StdEncoding.DecodeString(answer.entry.Body)
+	if err != nil || len(body) == 0 {
+		return nil, nil, broken(entryName(index), "has no body in base64")
 	}
-	return nil, nil, broken(entryName(index), "came as %d entries", len(answer))
+	return answer.entry, body, nil
 }
 
 // made is an entry as it was read.
@@ -298,9 +339,9 @@ func (r *rekorV1) rootAt(ctx context.Context, earlier, size uint64) (root [32]by
 		return root, nil, err
 	}
 	var answer struct {
-		Hashes []string `json:"hashes"`
+		Hashes hexHashes `json:"hashes"`
 	}
-	if err := r.get(ctx, fmt.Sprintf("api/v1/log/proof?firstSize=%d&lastSize=%d&treeID=%s", earlier, size, r.tree), &answer); err != nil {
+	if err := r.get(ctx, fmt.Sprintf("api/v1/log/proof?firstSize=%d&lastSize=%d&treeID=%s", earlier, size, r.tree), maxRekorWord, &answer); err != nil {
 		return root, nil, err
 	}
 	proof, err = unhex("the consistency proof", answer.Hashes)

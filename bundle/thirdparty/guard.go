@@ -31,8 +31,18 @@ type guard struct {
 }
 
 // OpenGuarded is OpenLedger with the guard in a file of the caller's choice.
+//
+// Both are locked: a copy of the ledger under the same guard could sign at the
+// same time. Neither may be a symbolic link. A ledger under two names has two
+// locks; and a guard is replaced as a whole, which would put a file where its
+// link is and leave the one on the other disk behind.
 func OpenGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
-	unlock, err := durable.Lock(path + ".lock")
+	for _, p := range []string{path, guardPath} {
+		if info, err := os.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return nil, strict.Errorf(p, "is a symbolic link; a ledger and its guard have one name").WithHint("name the file itself: the ledger by its path, its guard with --guard")
+		}
+	}
+	unlock, err := lockBoth(path+".lock", guardPath+".lock")
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +58,19 @@ func OpenGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+func lockBoth(ledger, guard string) (unlock func(), err error) {
+	first, err := durable.Lock(ledger)
+	if err != nil {
+		return nil, err
+	}
+	second, err := durable.Lock(guard)
+	if err != nil {
+		first()
+		return nil, err
+	}
+	return func() { second(); first() }, nil
 }
 
 // CheckGuard says whether the ledger has everything that its guard has seen.
@@ -125,8 +148,21 @@ func (l *Ledger) guardText() []byte {
 	return fmt.Appendf(nil, "%s\nkey %s\nentries %d\nhead %x\n", guardHeader, base64.StdEncoding.EncodeToString(l.key[:]), len(l.entries), l.head)
 }
 
+// stands reads the guard once more: one that was moved on meanwhile, by another
+// machine or under another lock, has seen what this ledger lacks.
+func (l *Ledger) stands() error {
+	_, err := l.readGuard(l.guard.path)
+	if e := (*strict.Error)(nil); err != nil && !errors.As(err, &e) {
+		return strict.Errorf(l.guard.path, "can't be read, so no signature leaves: %v", err)
+	}
+	return err
+}
+
 // advance takes the guard to the ledger's end, before a signature leaves.
 func (l *Ledger) advance() error {
+	if err := l.stands(); err != nil {
+		return err
+	}
 	if l.guard.there && l.guard.head == l.head && l.guard.entries == uint64(len(l.entries)) {
 		return nil
 	}

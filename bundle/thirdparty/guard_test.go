@@ -2,12 +2,14 @@ package thirdparty_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -116,8 +118,65 @@ func TestALedgerAheadOfItsGuardGoesOn(t *testing.T) {
 	in := must(thirdparty.Inspect("r", g.Request, policy(g), l))
 	must(0, os.MkdirAll(filepath.Join(path, "in the way"), 0o700))
 	r, err := thirdparty.Sign(in, l, g.Now(), g.Parties.ThirdParty.Sign)
-	if wantError(t, err, "can't be written, so no signature leaves"); r != nil {
+	if wantError(t, err, "so no signature leaves"); r != nil {
 		t.Error("one did")
+	}
+}
+
+// A copy of the ledger under the same guard signs nothing at the same time, and
+// a guard that was moved on behind the ledger's back is noticed before the key
+// is used.
+func TestTwoLedgersDoNotShareAGuard(t *testing.T) {
+	one := testfleet.New(t, testfleet.Options{Name: "one", To: testfleet.ToLogged})
+	two := testfleet.New(t, testfleet.Options{Name: "two", After: one, To: testfleet.ToRequest})
+	guard := thirdparty.GuardPath(one.Parties.Ledger)
+	key := one.Parties.Auditor(testfleet.FirstAuditor).Key()
+	standby := filepath.Join(t.TempDir(), "standby")
+	must(0, os.WriteFile(standby, must(os.ReadFile(one.Parties.Ledger)), 0o600))
+	old := must(os.ReadFile(guard))
+
+	l := must(two.OpenLedger())
+	defer l.Close()
+	if s, err := thirdparty.OpenGuarded(standby, guard, key); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a copy of the ledger under the same guard: %v", err)
+		s.Close()
+	}
+	// Another machine's, which shares the guard's disk and no lock.
+	in := must(thirdparty.Inspect("r", two.Request, policy(two), l))
+	copied := filepath.Join(t.TempDir(), "guard")
+	must(0, os.WriteFile(copied, old, 0o600))
+	s := must(thirdparty.OpenGuarded(standby, copied, key))
+	defer s.Close()
+	if _, err := thirdparty.Sign(in, s, two.Now(), two.Parties.ThirdParty.Sign); err != nil {
+		t.Fatal(err)
+	}
+	must(0, os.WriteFile(guard, must(os.ReadFile(copied)), 0o600))
+	r, err := thirdparty.Sign(in, l, two.Now(), func([]byte) ([]byte, error) {
+		t.Error("the key was used")
+		return nil, errors.New("used")
+	})
+	if wantError(t, err, "has 1 of the 2 entries that its guard"); r != nil {
+		t.Error("a signature left")
+	}
+}
+
+// Through a link a ledger would have two locks, and a guard on another disk would
+// be left behind for a file where its link was.
+func TestALedgerAndItsGuardAreNoLinks(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
+	key := f.Parties.Auditor(testfleet.FirstAuditor).Key()
+	guard := thirdparty.GuardPath(f.Parties.Ledger)
+	dir := t.TempDir()
+	if err := os.Symlink(f.Parties.Ledger, filepath.Join(dir, "ledger")); err != nil {
+		t.Skip(err)
+	}
+	must(0, os.Symlink(guard, filepath.Join(dir, "guard")))
+	must(0, os.Symlink(filepath.Join(dir, "nothing yet"), filepath.Join(dir, "new")))
+	for _, p := range [][2]string{{filepath.Join(dir, "ledger"), guard}, {f.Parties.Ledger, filepath.Join(dir, "guard")}, {filepath.Join(dir, "new"), filepath.Join(dir, "new.guard")}} {
+		l, err := thirdparty.OpenGuarded(p[0], p[1], key)
+		if wantError(t, err, "is a symbolic link"); err == nil {
+			l.Close()
+		}
 	}
 }
 

@@ -41,6 +41,9 @@ func (l *Ledger) sign(w *wanted, others *others, suite uint32, bound time.Durati
 	if err := l.clock(w, now, bound); err != nil {
 		return nil, err
 	}
+	if err := l.stands(); err != nil {
+		return nil, err
+	}
 	if len(l.entries) == 0 {
 		if err := l.advance(); err != nil { // from its first entry on a ledger has a guard
 			return nil, err

@@ -37,6 +37,11 @@ var approvalNamespaces = map[string]string{
 	ApproveCountersign: "fleetctl-countersign",
 }
 
+// Acts are those that are approved, in a ceremony's order.
+func Acts() []string {
+	return []string{ApproveOpen, ApproveResume, ApproveReconvene, ApproveException, ApproveRequest, ApproveCountersign, ApproveAbort}
+}
+
 // SignNamespace is the SSHSIG namespace of an act in a mode.
 func SignNamespace(base, mode string) string {
 	if mode == Rehearsal {
@@ -90,7 +95,7 @@ func ParseApproval(file string, data []byte) (*Approval, error) {
 	l.Literal(approvalFormat)
 	p.Act = l.Token("act ")
 	if _, ok := approvalNamespaces[p.Act]; !ok && l.Err() == nil {
-		l.Failf("act %q is not one of open, resume, reconvene, abort, exception, request, countersign", p.Act)
+		l.Failf("act %q is not one of %s", p.Act, strings.Join(Acts(), ", "))
 	}
 	p.Mode, p.Ceremony = l.Token(""), l.Token("")
 	p.Plan = l.Hash("plan ")

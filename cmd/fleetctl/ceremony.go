@@ -33,6 +33,9 @@ type ceremonyJSON struct {
 	Next     string   `strict:"next,optional"`
 	State    string   `strict:"state"`              // running, aborted, closed
 	SignedBy []string `strict:"signed_by,optional"` // of an abort
+
+	Adjourned bool       `strict:"adjourned,optional"`
+	Waits     []waitJSON `strict:"waits,optional"` // whose signatures are missing
 }
 
 func (a *app) ceremonyRunCmd() *cobra.Command {
@@ -202,6 +205,9 @@ func (a *app) ceremonyResult(dir string, c *ceremony.Account) error {
 		out.Next = string(s.Act)
 		state = fmt.Sprintf("step %d of %d is next: %s", out.Step, out.Steps, out.Next)
 	}
+	if out.Adjourned = c.Adjourned && !c.Ended(); out.Adjourned {
+		state = "adjourned; " + state + " once it is reconvened"
+	}
 	switch {
 	case c.Abort != nil:
 		out.State, state = "aborted", "aborted: "+c.Abort.Reason
@@ -221,6 +227,10 @@ func (a *app) ceremonyResult(dir string, c *ceremony.Account) error {
 		return err
 	}
 	out.SignedBy, rows = signed, append(rows, more...)
+	if out.Waits, more, err = waitsFor(dir, c); err != nil {
+		return err
+	}
+	rows = append(rows, more...)
 	if cmd := nextCommand(c, dir); cmd != "" {
 		rows = append(rows, [2]string{"next", cmd})
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -162,11 +161,8 @@ func parseSeals(list []string) ([]ceremony.Seal, error) {
 func (a *app) pausing(dir string, err error) error {
 	var p *ceremony.Pending
 	if errors.As(err, &p) {
-		how := fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", dir, p.What)
-		switch p.What {
-		case ceremony.StageRelease, ceremony.StageClose:
-			how = fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict agree --key KEY", dir, p.What)
-		case "the plan":
+		how := signCommand(dir, p.What)
+		if p.What == "the plan" {
 			how = "fleetctl plan approve PLAN --key KEY"
 		}
 		return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -236,7 +237,7 @@ it, --signature FILE.sig takes the result in.`,
 	f.StringVar(&o.approve, "approve", "", "the `act`: open, resume, reconvene, exception, request, countersign, abort")
 	f.StringVar(&o.signoff, "signoff", "", "the `stage`: release or close")
 	f.StringVar(&o.verdict, "verdict", "", "agree, agree-with-exceptions or do-not-agree")
-	f.IntSliceVar(&o.exceptions, "exceptions", nil, "the `numbers` of the exceptions agreed to")
+	f.IntSliceVar(&o.exceptions, "exceptions", nil, "the `numbers` of the exceptions agreed to; with --approve exception, the one to accept (default: the first that lacks officers)")
 	o.answersFlag(c)
 	f.StringVar(&o.text, "text-out", "", "write the text to be signed elsewhere to this new `file`, and sign nothing")
 	f.StringVar(&o.role, "role", "", "whose text: officer, witness or auditor (with --text-out)")
@@ -257,15 +258,18 @@ func (a *app) ceremonySign(dir string, c *ceremony.Account, o signOptions) error
 		return err
 	}
 	defer v.done()
-	_, role, ok := people.RoleOf(v.key)
+	who, role, ok := people.RoleOf(v.key)
 	if !ok {
 		return usagef("", "the key %s is nobody's in the plan", v.key.Fingerprint())
+	}
+	if err := o.chooseException(dir, c, who); err != nil {
+		return err
 	}
 	t, err := textToSign(dir, c, o, role)
 	if err != nil {
 		return usage(err)
 	}
-	a.showAct(c, o.approve)
+	a.showAct(c, o)
 	a.showText(t.text)
 	consent := o.verdict
 	if consent == "" {
@@ -275,7 +279,7 @@ func (a *app) ceremonySign(dir string, c *ceremony.Account, o signOptions) error
 	if err != nil {
 		return err
 	}
-	who, err := ceremony.Keep(dir, t.folder, t.name, people, t.namespace, t.text, sig)
+	who, err = ceremony.Keep(dir, t.folder, t.name, people, t.namespace, t.text, sig)
 	if err != nil {
 		return wrong(err)
 	}
@@ -284,6 +288,9 @@ func (a *app) ceremonySign(dir string, c *ceremony.Account, o signOptions) error
 
 // writeText writes the text for someone who signs elsewhere.
 func (a *app) writeText(dir string, c *ceremony.Account, o signOptions) error {
+	if err := o.chooseException(dir, c, ""); err != nil {
+		return err
+	}
 	t, err := textToSign(dir, c, o, o.role)
 	if err != nil {
 		return usage(err)
@@ -314,6 +321,8 @@ func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*t
 		return &toSign{s.Text(), s.Namespace(), ceremony.SignoffDir(o.signoff), ""}, err
 	}
 	switch aborted := c.Abort != nil; {
+	case !slices.Contains(ceremony.Acts(), o.approve):
+		return nil, strict.Errorf("--approve "+o.approve, "is no act that is approved").WithHint("acts: %s", strings.Join(ceremony.Acts(), ", "))
 	case aborted && o.approve != ceremony.ApproveAbort:
 		return nil, fmt.Errorf("the ceremony was aborted: only that can be signed, with --approve abort")
 	case !aborted && o.approve == ceremony.ApproveAbort:
@@ -321,45 +330,104 @@ func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*t
 	case role != ceremony.Officer && o.approve != ceremony.ApproveAbort:
 		return nil, fmt.Errorf("officers approve acts; a %s signs stages off, with --signoff", role)
 	}
-	subject, err := subjectOf(dir, c, o.approve)
+	if err := inDueTime(dir, c, o.approve); err != nil {
+		return nil, err
+	}
+	p, err := approvalOf(dir, c, o)
 	if err != nil {
 		return nil, err
 	}
-	p := c.Wanted(o.approve, subject)
 	p.Role = role
 	_, err = ceremony.ParseApproval("the approval", p.Text())
 	return &toSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, approvalName(p)}, err
 }
 
-// subjectOf is what an approval is about, besides the head.
-func subjectOf(dir string, c *ceremony.Account, act string) (subject [32]byte, err error) {
+// inDueTime refuses the approval of an act whose turn it isn't: it would be over
+// another head than the act's, and count for nothing.
+func inDueTime(dir string, c *ceremony.Account, act string) error {
+	due := c.DueAct()
 	switch act {
+	case due, ceremony.ApproveException, ceremony.ApproveAbort:
+		return nil
+	case ceremony.ApproveResume:
+		if _, err := ceremony.ReadFolder(dir); err != nil || c.Opened() && !c.Adjourned && !c.Ended() {
+			return nil // cut off: it may have to be resumed wherever it stands
+		}
+	}
+	e := strict.Errorf(dir, "it is not the turn of %q, and its approval would count for nothing", act)
+	if due == "" {
+		return e.WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", shellWord(dir))
+	}
+	return e.WithHint("what waits for officers is %q:\n%s", due, signCommand(dir, due))
+}
+
+// approvalOf is an act's approval, but for the role.
+func approvalOf(dir string, c *ceremony.Account, o signOptions) (p ceremony.Approval, err error) {
+	var subject [32]byte
+	switch o.approve {
+	case ceremony.ApproveException:
+		return c.ExceptionApproval(o.exceptions[0])
+	case ceremony.ApproveAbort:
+		return c.AbortApproval(), nil
 	case ceremony.ApproveRequest:
 		data, err := os.ReadFile(filepath.Join(dir, ceremony.CoreFile))
 		if err != nil {
-			return subject, strict.Errorf(dir, "has no request yet").WithHint("write it with\nfleetctl bundle request %s --out request.json", dir)
+			return p, strict.Errorf(dir, "has no request yet").WithHint("write it with\nfleetctl bundle request %s --out request.json", dir)
 		}
-		return bundle.Digest(data), nil
+		subject = bundle.Digest(data)
 	case ceremony.ApproveCountersign:
 		text, err := c.CountersignText()
-		return bundle.Digest(text), err
-	case ceremony.ApproveException, ceremony.ApproveAbort:
-		return c.Head, nil // the record itself
+		if err != nil {
+			return p, err
+		}
+		subject = bundle.Digest(text)
 	}
-	return subject, nil
+	return c.Wanted(o.approve, subject), nil
+}
+
+// chooseException settles which exception is to be accepted: the one asked for
+// with --exceptions, or else the first that lacks officers and that this one
+// hasn't signed.
+func (o *signOptions) chooseException(dir string, c *ceremony.Account, who string) error {
+	if o.approve != ceremony.ApproveException || c.Abort != nil {
+		return nil
+	}
+	if len(o.exceptions) > 1 {
+		return usagef("", "one exception is accepted at a time: name one with --exceptions")
+	}
+	if len(o.exceptions) == 1 {
+		return nil
+	}
+	accepted, err := ceremony.ReadAccepted(dir, c)
+	if err != nil {
+		return wrong(err)
+	}
+	o.exceptions = []int{len(accepted)} // the last, if nobody waits for this signature
+	for i, have := range accepted {
+		if len(have) < c.Plan.Threshold && !slices.Contains(have, who) {
+			o.exceptions = []int{i + 1}
+			break
+		}
+	}
+	return nil
 }
 
 // showAct says in words what a text is about that names it by its hash alone.
-func (a *app) showAct(c *ceremony.Account, act string) {
-	switch {
-	case act == ceremony.ApproveAbort:
+func (a *app) showAct(c *ceremony.Account, o signOptions) {
+	switch o.approve {
+	case "":
+	case ceremony.ApproveAbort:
 		a.showAbort(c)
-	case act == ceremony.ApproveException && len(c.Exceptions) > 0:
-		x := c.Exceptions[len(c.Exceptions)-1]
+	case ceremony.ApproveException:
+		x := c.Exceptions[o.exceptions[0]-1]
+		record := ""
+		if p, err := c.ExceptionApproval(x.Number); err == nil {
+			record = recordWords(p.Head.N, p.Head.Hash)
+		}
 		a.ui.Say(a.ui.Talk.Fields([][2]string{
-			{"exception", fmt.Sprint(x.Number)}, {"expected", x.Expected}, {"happened", x.Happened}, {"decided", x.Decided},
+			{"exception", fmt.Sprint(x.Number)}, {"expected", x.Expected}, {"happened", x.Happened}, {"decided", x.Decided}, {"its record", record},
 		}), "\n")
-	case act != "":
+	default:
 		a.ui.Say(a.ui.Talk.Line("The head that it follows: " + recordWords(c.N, c.Head)))
 	}
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// waitJSON is an act or a stage that too few people have signed.
+type waitJSON struct {
+	For       string   `strict:"for"`                // the act or the stage
+	Exception int      `strict:"exception,optional"` // which one
+	Record    int      `strict:"record,optional"`    // which it is about, or follows
+	SignedBy  []string `strict:"signed_by,optional"`
+	Officers  int      `strict:"officers"` // who have to sign
+	Lacks     string   `strict:"lacks,optional"`
+	Command   string   `strict:"command"`
+}
+
+// signCommand is what each types to sign an act, or a stage.
+func signCommand(dir, what string) string {
+	switch what {
+	case ceremony.StageRelease, ceremony.StageClose:
+		return fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict agree --key KEY", shellWord(dir), what)
+	}
+	return fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", shellWord(dir), what)
+}
+
+// waitsFor says whose signatures a ceremony waits for, and how they are given.
+func waitsFor(dir string, c *ceremony.Account) (list []waitJSON, rows [][2]string, err error) {
+	waits, err := ceremony.ReadWaits(dir, c)
+	if err != nil {
+		return nil, nil, wrong(err)
+	}
+	for _, w := range waits {
+		cmd := signCommand(dir, w.What)
+		list = append(list, waitJSON{For: w.What, Exception: w.Exception, Record: w.Record, SignedBy: w.Have, Officers: w.Want, Lacks: w.Why, Command: cmd})
+		rows = append(rows, [2]string{"waits for", waitText(&w)}, [2]string{"signed with", cmd})
+	}
+	return list, rows, nil
+}
+
+func waitText(w *ceremony.Wait) string {
+	signed := fmt.Sprintf("%d of %d officers signed", len(w.Have), w.Want)
+	switch {
+	case w.Exception > 0:
+		return fmt.Sprintf("exception %d, record %d: %s", w.Exception, w.Record, signed)
+	case w.Why != "":
+		return w.What + ", to be signed off: " + w.Why
+	case w.What == ceremony.ApproveResume:
+		return "resume, unless it is running: " + signed
+	}
+	return w.What + ": " + signed
+}

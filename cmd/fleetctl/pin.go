@@ -90,6 +90,8 @@ func (a *app) pinFor(source, whose string, about token.Info, failed error) (p ce
 	}
 	if failed != nil {
 		err = a.anotherTry(whose, about, failed)
+	} else if typed && len(a.declined) > 0 {
+		err = a.nextToken(whose, about)
 	} else if about.PINFinalTry {
 		err = a.ui.Consent("One try is left: another wrong PIN locks the token of "+whose+".", "use the last try")
 	}
@@ -117,22 +119,52 @@ func (a *app) anotherTry(whose string, about token.Info, failed error) error {
 		left = "It counts wrong PINs, and locks after some"
 	}
 	a.ui.Say(a.ui.Talk.Line(capital(whose) + " did not take that PIN. " + left + "."))
+	err := a.agreedUnseen(want, "enter it once more", failed)
+	if err == failed {
+		if a.declined == nil {
+			a.declined = map[string]error{}
+		}
+		a.declined[whose] = failed
+	}
+	return err
+}
+
+// nextToken stands before the PIN of a token after another one was given up, as
+// an abort does: whoever stopped there need not know that it goes on.
+func (a *app) nextToken(whose string, about token.Info) error {
+	if failed := a.declined[whose]; failed != nil {
+		return failed // another key of the token that was given up
+	}
+	want := "go on"
+	a.ui.Say(a.ui.Talk.Line("A token was given up. The next PIN is that of " + whose + "."))
+	if about.PINFinalTry {
+		want = "use the last try"
+		a.ui.Say(a.ui.Talk.Line("One try is left: a wrong PIN locks it."))
+	}
+	return a.agreedUnseen(want, "enter it", ui.ErrStop)
+}
+
+// agreedUnseen is nil once the wanted words were typed, and declined where they
+// were not.
+func (a *app) agreedUnseen(want, to string, declined error) error {
 	for range triesToAgree {
-		typed, err := a.ui.ReadPIN(fmt.Sprintf("Type %q (unseen) to enter it once more, or %q:", want, "stop"))
+		typed, err := a.ui.ReadPIN(fmt.Sprintf("Type %q (unseen) to %s, or %q:", want, to, "stop"))
 		if errors.Is(err, ui.ErrStop) || errors.Is(err, ui.ErrNoAnswer) {
-			return failed
+			return declined
 		}
 		if err != nil {
 			return err
 		}
-		agreed := bytes.EqualFold(bytes.Join(bytes.Fields(typed), []byte(" ")), []byte(want))
+		words := bytes.Join(bytes.Fields(typed), []byte(" "))
+		agreed := bytes.EqualFold(words, []byte(want))
+		clear(words)
 		clear(typed)
 		if agreed {
 			return nil
 		}
 		a.ui.Say(a.ui.Talk.Line("That was something else. Nothing was sent to the token."))
 	}
-	return failed
+	return declined
 }
 
 const triesToAgree = 5 // to another try at a token: then it is a refusal

@@ -129,6 +129,28 @@ func TestWhatIsTypedAfterAWrongPINIsNoPIN(t *testing.T) {
 	}
 }
 
+// TestAnAbortAsksBeforeTheNextPIN: whoever gives up a token there doesn't
+// expect to be asked for the PIN of another one.
+func TestAnAbortAsksBeforeTheNextPIN(t *testing.T) {
+	r := newRig(t)
+	dir := r.world()
+	if out, err := r.start(dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	typed(t, dir, "fleet-1")
+	typed(t, dir, "fleet-2")
+	before := len(unlocks(t, dir))
+	k := atTerminal(t, r.command(dir, "ceremony", "abort", "ceremony", "--site", "site.yaml", "--reason", "a test"))
+	k.types("destroy and abort", "destroy and abort\n", "PIN of hsm-1:", wrongPIN+"\n", `"try again"`, "stop\n", "that of hsm-2", "", `"go on"`, "ls -l\n", "Nothing was sent", "", `"go on"`, "stop\n")
+	k.ends()
+	if screen := k.shown(); strings.Contains(screen, "PIN of hsm-2:") || strings.Count(screen, "PIN of hsm-1:") != 1 {
+		t.Errorf("a PIN was asked for by itself\n%s", screen)
+	}
+	if got := unlocks(t, dir)[before:]; !slices.Equal(got, []string{"hsm-1 terminal CKR_PIN_INCORRECT", "hsm-3 file ok"}) {
+		t.Errorf("the record has %q", got)
+	}
+}
+
 // TestAPINFromAFileIsTriedOnce: nothing goes on trying by itself.
 func TestAPINFromAFileIsTriedOnce(t *testing.T) {
 	r := newRig(t)

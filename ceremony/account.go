@@ -332,7 +332,7 @@ func (a *Account) take(r *Record) error {
 	case *Exception:
 		return a.takeException(c)
 	case *Adjourn:
-		a.Adjourned, a.adjourn, a.exceptionsThen = true, c, len(a.Exceptions)
+		return a.takeAdjourn(c)
 	case *Reconvene:
 		return a.takeReconvene(c)
 	case *Resume:

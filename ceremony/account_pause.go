@@ -15,9 +15,38 @@ func (a *Account) takeException(c *Exception) error {
 	return nil
 }
 
+func (a *Account) takeAdjourn(c *Adjourn) error {
+	if err := a.sealed(c.Seals); err != nil {
+		return err
+	}
+	a.Adjourned, a.adjourn, a.exceptionsThen = true, c, len(a.Exceptions)
+	return nil
+}
+
+// sealed demands that in production each HSM of the plan is under a seal, by
+// its name: whatever else is sealed may be added.
+func (a *Account) sealed(seals []Seal) error {
+	if a.Plan.Mode != Production {
+		return nil
+	}
+	var bare []string
+	for _, h := range a.Plan.HSMs {
+		if !slices.ContainsFunc(seals, func(s Seal) bool { return s.What == h.Name && strings.TrimSpace(s.Number) != "" }) {
+			bare = append(bare, h.Name)
+		}
+	}
+	if len(bare) > 0 {
+		return fmt.Errorf("it has no seal of %s: in production every HSM is adjourned and reconvened under one", strings.Join(bare, ", "))
+	}
+	return nil
+}
+
 // takeReconvene demands the seals as they were: a broken one is an exception,
 // accepted by officers before the ceremony goes on.
 func (a *Account) takeReconvene(c *Reconvene) error {
+	if err := a.sealed(c.Seals); err != nil {
+		return err
+	}
 	if !slices.Equal(c.Seals, a.adjourn.Seals) && len(a.Exceptions) == a.exceptionsThen {
 		return fmt.Errorf("its seals are not those of the adjournment, and no exception was made of that")
 	}

@@ -175,6 +175,9 @@ func (j *Journal) Reconvene(ctx context.Context, c *Reconvene, ask Approver) err
 	if !j.account.Adjourned {
 		return strict.Errorf(j.dir, "the ceremony is not adjourned")
 	}
+	if err := j.account.sealed(c.Seals); err != nil {
+		return err // before anybody is asked to approve it
+	}
 	if err := j.Approved(ctx, j.account.Wanted(ApproveReconvene, [32]byte{}), ask); err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func scriptUnlock(p *Plan, s Step) Script {
 	t := Script{
 		Title: "Unlock " + s.HSM, Minutes: 2, Initial: []string{Officer, Witness},
 		Do: []Part{
-			{Officer, "Enters the PIN unseen, at the device or at the terminal. A wrong PIN is tried once, never again by itself."},
+			{Officer, "Enters the PIN unseen, at the device or at the terminal. A wrong PIN is tried once; the next try has to be asked for in words."},
 			{Administrator, "Waits for the inventory: the token must be empty."},
 		},
 		Confirm: []Part{{Witness, "The screen says that the token is empty."}},

@@ -155,7 +155,7 @@ func whoSigns(p *ceremony.Plan) string {
 const rules = `Words in quotes are said aloud. One question at a time; nobody is hurried. Witness and auditor may say "stop" at ` +
 	`any time, and type it at any question: the ceremony pauses, nothing is lost. Whatever goes otherwise than it stands here is an ` +
 	`exception: it gets a number, goes onto the exception sheet, and officers accept it or not. After a power cut or a crash nobody ` +
-	`touches an HSM: the ceremony is resumed, on the record. A wrong PIN is tried once. Whoever does not agree says so and ticks the box ` +
+	`touches an HSM: the ceremony is resumed, on the record. A wrong PIN is tried once: the next try is an officer's own decision. Whoever does not agree says so and ticks the box ` +
 	`on the last page: that is an outcome, not a failure.`
 
 // part is the page that says to one role what is theirs.

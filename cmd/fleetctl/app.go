@@ -108,7 +108,8 @@ type app struct {
 	format   string
 	debug    string
 	trace    *os.File
-	patience time.Duration // with an HSM's call
+	patience time.Duration    // with an HSM's call
+	declined map[string]error // by HSM, what it answered when nobody wanted another try
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {

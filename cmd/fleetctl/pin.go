@@ -72,8 +72,8 @@ func (a *app) newSecret(source, what string) ([]byte, error) {
 
 // pinFor gets a PIN for one try at a token. Where the site says terminal and the
 // device has a keypad, the PIN is typed there and never comes near this
-// computer. A wrong PIN is asked for again only where somebody types it, and the
-// last try before the token locks is made only if somebody agrees to it.
+// computer. A wrong PIN is asked for again only where somebody types it and has
+// typed that they want another try; so too the last one before the token locks.
 func (a *app) pinFor(source, whose string, about token.Info, failed error) (p ceremony.PIN, err error) {
 	if about.ProtectedPIN && source == string(ceremony.PINTerminal) {
 		source = string(ceremony.PINProtected)
@@ -89,20 +89,85 @@ func (a *app) pinFor(source, whose string, about token.Info, failed error) (p ce
 		return p, fmt.Errorf("%s: %w, and nobody is here to agree to it: find out what the PIN is, then go on at a terminal", whose, hsm.ErrPINFinalTry)
 	}
 	if failed != nil {
-		a.ui.Say(a.ui.Talk.Line("The token did not take that PIN. Every try counts: take your time."))
+		err = a.anotherTry(whose, about, failed)
+	} else if typed && len(a.declined) > 0 {
+		err = a.nextToken(whose, about)
+	} else if about.PINFinalTry {
+		err = a.ui.Consent("One try is left: another wrong PIN locks the token of "+whose+".", "use the last try")
 	}
-	if about.PINFinalTry {
-		if err := a.ui.Consent("One try is left: another wrong PIN locks the token of "+whose+".", "use the last try"); err != nil {
-			return p, err
-		}
-		p.Final = true
+	if err != nil {
+		return p, err
 	}
+	p.Final = about.PINFinalTry
 	if source == string(ceremony.PINProtected) {
 		a.ui.Say(a.ui.Talk.Line("Type the PIN of " + whose + " at the device itself, now."))
 	}
 	p.Secret, p.Method, err = a.pin(source, whose)
 	return p, err
 }
+
+// anotherTry is nil once somebody has typed that they want one: without it what
+// was typed next, a command perhaps, would go to the token as PINs. Whoever
+// wants none is left with what the token answered. It is typed unseen and never
+// said again, since it may be the PIN out of habit.
+func (a *app) anotherTry(whose string, about token.Info, failed error) error {
+	want, left := "try again", "It says nothing of how many tries are left"
+	switch {
+	case about.PINFinalTry:
+		want, left = "use the last try", "One try is left: another wrong PIN locks the token of "+whose
+	case about.PINLow:
+		left = "It counts wrong PINs, and locks after some"
+	}
+	a.ui.Say(a.ui.Talk.Line(capital(whose) + " did not take that PIN. " + left + "."))
+	err := a.agreedUnseen(want, "enter it once more", failed)
+	if err == failed {
+		if a.declined == nil {
+			a.declined = map[string]error{}
+		}
+		a.declined[whose] = failed
+	}
+	return err
+}
+
+// nextToken stands before the PIN of a token after another one was given up, as
+// an abort does: whoever stopped there need not know that it goes on.
+func (a *app) nextToken(whose string, about token.Info) error {
+	if failed := a.declined[whose]; failed != nil {
+		return failed // another key of the token that was given up
+	}
+	want := "go on"
+	a.ui.Say(a.ui.Talk.Line("A token was given up. The next PIN is that of " + whose + "."))
+	if about.PINFinalTry {
+		want = "use the last try"
+		a.ui.Say(a.ui.Talk.Line("One try is left: a wrong PIN locks it."))
+	}
+	return a.agreedUnseen(want, "enter it", ui.ErrStop)
+}
+
+// agreedUnseen is nil once the wanted words were typed, and declined where they
+// were not.
+func (a *app) agreedUnseen(want, to string, declined error) error {
+	for range triesToAgree {
+		typed, err := a.ui.ReadPIN(fmt.Sprintf("Type %q (unseen) to %s, or %q:", want, to, "stop"))
+		if errors.Is(err, ui.ErrStop) || errors.Is(err, ui.ErrNoAnswer) {
+			return declined
+		}
+		if err != nil {
+			return err
+		}
+		words := bytes.Join(bytes.Fields(typed), []byte(" "))
+		agreed := bytes.EqualFold(words, []byte(want))
+		clear(words)
+		clear(typed)
+		if agreed {
+			return nil
+		}
+		a.ui.Say(a.ui.Talk.Line("That was something else. Nothing was sent to the token."))
+	}
+	return declined
+}
+
+const triesToAgree = 5 // to another try at a token: then it is a refusal
 
 // unlock logs in to a token, outside of a ceremony.
 func (a *app) unlock(t *hsm.Token, source, whose string) error {
@@ -172,7 +237,7 @@ func plainly(err error) error {
 func aboutPIN(err error) string {
 	switch {
 	case errors.Is(err, hsm.ErrPINIncorrect):
-		return "the PIN is wrong; it was tried once, since too many tries lock a token"
+		return "the PIN is wrong; it was not tried again, since too many tries lock a token"
 	case errors.Is(err, hsm.ErrPINLocked):
 		return "the PIN is locked; the token's security officer can set a new one"
 	case errors.Is(err, hsm.ErrPINLength):

@@ -59,7 +59,9 @@ func TestATypedPINIsAskedForAgain(t *testing.T) {
 	dir := r.world()
 	typed(t, dir, "fleet-1")
 	k := atTerminal(t, r.start(dir))
-	k.types("PIN of hsm-1", wrongPIN+"\n", "did not take that PIN", "", "PIN of hsm-1", "12\n", "PIN of hsm-1", right+"\n")
+	k.types("PIN of hsm-1", wrongPIN+"\n", "did not take that PIN", "", `"try again"`, "fleetctl ceremony status ceremony\n", "Nothing was sent", "",
+		`"try again"`, wrongPIN+"\n", "Nothing was sent", "", `"try again"`, "Try  AGAIN\n",
+		"PIN of hsm-1", "12\n", `"try again"`, "try again\n", "PIN of hsm-1", right+"\n")
 	if code := k.ends(); code != exitDone {
 		t.Fatalf("exit code %d\n%s", code, k.shown())
 	}
@@ -86,9 +88,12 @@ func TestStopAtAPIN(t *testing.T) {
 	dir := r.world()
 	typed(t, dir, "fleet-1")
 	k := atTerminal(t, r.start(dir))
-	k.types("PIN of hsm-1", wrongPIN+"\n", "PIN of hsm-1", "stop\n")
-	if code := k.ends(); code != exitPending {
+	k.types("PIN of hsm-1", wrongPIN+"\n", `"try again"`, "stop\n")
+	if code := k.ends(); code != exitFailed || !strings.Contains(k.shown(), "CKR_PIN_INCORRECT") || !strings.Contains(k.shown(), "--approve resume") {
 		t.Errorf("exit code %d\n%s", code, k.shown())
+	}
+	if got := unlocks(t, dir); !slices.Equal(got, []string{"hsm-1 terminal CKR_PIN_INCORRECT"}) {
+		t.Errorf("the record has %q", got)
 	}
 	k = atTerminal(t, r.start(dir)) // a wrong try has opened it: this resumes
 	k.types("PIN of hsm-1", right+"\n")
@@ -97,6 +102,52 @@ func TestStopAtAPIN(t *testing.T) {
 	}
 	if end, err := r.end(dir); end != passed {
 		t.Errorf("%s %v", end, err)
+	}
+}
+
+// TestWhatIsTypedAfterAWrongPINIsNoPIN: whoever goes on typing commands, or
+// closes the terminal, sends none of it to the token.
+func TestWhatIsTypedAfterAWrongPINIsNoPIN(t *testing.T) {
+	r := newRig(t)
+	for _, after := range [][]string{
+		{"ls -l\n", "cd ceremony\n", "cat site.yaml\n", wrongPIN + "\n", "fleetctl status\n"},
+		{"\x04"},
+	} {
+		dir := r.world()
+		typed(t, dir, "fleet-1")
+		k := atTerminal(t, r.start(dir))
+		k.types("PIN of hsm-1:", wrongPIN+"\n")
+		for _, line := range after {
+			k.types(`"try again"`, line)
+		}
+		if code := k.ends(); code != exitFailed || strings.Count(k.shown(), "PIN of hsm-1:") != 1 || strings.Contains(k.shown(), wrongPIN) {
+			t.Errorf("%q: exit code %d\n%s", after, code, k.shown())
+		}
+		if got := unlocks(t, dir); !slices.Equal(got, []string{"hsm-1 terminal CKR_PIN_INCORRECT"}) {
+			t.Errorf("%q: the record has %q", after, got)
+		}
+	}
+}
+
+// TestAnAbortAsksBeforeTheNextPIN: whoever gives up a token there doesn't
+// expect to be asked for the PIN of another one.
+func TestAnAbortAsksBeforeTheNextPIN(t *testing.T) {
+	r := newRig(t)
+	dir := r.world()
+	if out, err := r.start(dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	typed(t, dir, "fleet-1")
+	typed(t, dir, "fleet-2")
+	before := len(unlocks(t, dir))
+	k := atTerminal(t, r.command(dir, "ceremony", "abort", "ceremony", "--site", "site.yaml", "--reason", "a test"))
+	k.types("destroy and abort", "destroy and abort\n", "PIN of hsm-1:", wrongPIN+"\n", `"try again"`, "stop\n", "that of hsm-2", "", `"go on"`, "ls -l\n", "Nothing was sent", "", `"go on"`, "stop\n")
+	k.ends()
+	if screen := k.shown(); strings.Contains(screen, "PIN of hsm-2:") || strings.Count(screen, "PIN of hsm-1:") != 1 {
+		t.Errorf("a PIN was asked for by itself\n%s", screen)
+	}
+	if got := unlocks(t, dir)[before:]; !slices.Equal(got, []string{"hsm-1 terminal CKR_PIN_INCORRECT", "hsm-3 file ok"}) {
+		t.Errorf("the record has %q", got)
 	}
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -83,6 +84,22 @@ func (o officers) sign(what ...string) {
 	}
 }
 
+// unsealed runs what is refused for HSMs without a seal, and records nothing.
+func (o officers) unsealed(hsms string, args ...string) {
+	o.t.Helper()
+	transcript := filepath.Join(o.dir, "ceremony", "transcript.jsonl")
+	before, err := os.ReadFile(transcript)
+	check(o.t, err)
+	cmd := o.command(o.dir, args...)
+	out, _ := cmd.CombinedOutput()
+	if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(out), "it has no seal of "+hsms+": ") {
+		o.t.Errorf("%q: exit code %d\n%s", args, code, out)
+	}
+	if after, err := os.ReadFile(transcript); err != nil || !bytes.Equal(before, after) {
+		o.t.Errorf("%q: something was recorded, %v", args, err)
+	}
+}
+
 // TestAProductionCeremonyAtATerminal is led as its people would lead it, with
 // slips, a stop, an exception and a night in between; it holds what was run
 // against what was rehearsed.
@@ -143,13 +160,16 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 	o.sign("--approve", "exception")
 	o.sign("--approve", "resume")
 	resume := []string{"ceremony", "resume", "ceremony", "--site", "site.yaml"}
-	o.at(exitPending, func(k *keyboard) {
+	interrupted := o.at(exitPending, func(k *keyboard) {
 		k.types("the key of the open intent was destroyed", "")
 		k.confirms()
 		k.types("hsm-2 · site", "")
 		k.auditor()
 		k.say("\x03")
 	}, resume...)
+	if said := strings.Join(strings.Fields(interrupted), " "); !strings.Contains(said, "the key of hsm-2 session that was not confirmed will be destroyed and made anew; nothing else is lost.") {
+		t.Errorf("what resuming costs is not said\n%s", interrupted)
+	}
 	o.sign("--approve", "resume")
 	o.at(exitDone, func(k *keyboard) {
 		for range 3 { // hsm-2 anew, hsm-3, the fleet
@@ -160,9 +180,15 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 
 	// A night.
 	seals := []string{"--seal", "hsm-1=4473", "--seal", "hsm-2=4474", "--seal", "hsm-3=4475"}
-	r.run(dir, append([]string{"ceremony", "adjourn", "ceremony", "--reason", "for the night"}, seals...)...)
+	adjourn := []string{"ceremony", "adjourn", "ceremony", "--reason", "for the night"}
+	reconvene := []string{"ceremony", "reconvene", "ceremony"}
+	o.unsealed("hsm-1, hsm-2, hsm-3", adjourn...)
+	o.unsealed("hsm-2, hsm-3", append(adjourn, "--seal", "hsm-1=4473", "--seal", "safe=1")...)
+	r.run(dir, append(adjourn, seals...)...)
+	o.unsealed("hsm-1, hsm-2, hsm-3", reconvene...)
+	o.unsealed("hsm-3", append(reconvene, seals[:4]...)...)
 	o.sign("--approve", "reconvene")
-	r.run(dir, append([]string{"ceremony", "reconvene", "ceremony"}, seals...)...)
+	r.run(dir, append(reconvene, seals...)...)
 
 	// What leaves the room is read whole; without people nothing does.
 	if out, err := r.command(dir, "bundle", "build", "ceremony").CombinedOutput(); err == nil || !strings.Contains(string(out), "a production ceremony has people who are asked") {

@@ -66,7 +66,7 @@ func (a *app) ceremonyAdjournCmd() *cobra.Command {
 	var reason string
 	var seals []string
 	c := command("adjourn DIR", "Interrupt a ceremony as planned, between two steps",
-		"Adjourn records why and under which seals everything is kept until the ceremony\nis reconvened.",
+		"Adjourn records why and under which seals everything is kept until the ceremony\nis reconvened. In production every HSM of the plan needs one, under its name.",
 		"  fleetctl ceremony adjourn ceremony --reason 'the third party needs two days' --seal 'safe 1=4471 9920'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "reason"); err != nil {
@@ -91,7 +91,7 @@ func (a *app) ceremonyAdjournCmd() *cobra.Command {
 func (a *app) ceremonyReconveneCmd() *cobra.Command {
 	var seals, keys []string
 	c := command("reconvene DIR", "Go on with a ceremony that was adjourned",
-		"Reconvene records the seals as they were found. m officers have to approve it.",
+		"Reconvene records the seals as they were found; in production every HSM of the\nplan needs one. m officers have to approve it.",
 		"  fleetctl ceremony sign ceremony --approve reconvene --key olga\n  fleetctl ceremony reconvene ceremony --seal 'safe 1=4471 9920'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			list, err := parseSeals(seals)
@@ -185,9 +185,19 @@ func (a *app) pausing(dir string, err error) error {
 	case !account.Opened():
 		where.WithHint("%s", head+"no HSM was unlocked yet: run the same command again, it goes on here")
 	default:
-		where.WithHint(head+pinFirst(err)+"nothing is lost. Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
+		where.WithHint(head+pinFirst(err)+lost(account)+"Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
 	}
 	return &exitError{exit, where}
+}
+
+// lost is the line that says what resuming costs: a key that was not confirmed
+// is never gone on with.
+func lost(account *ceremony.Account) string {
+	k := account.OpenIntent()
+	if k == nil {
+		return "nothing is lost. "
+	}
+	return fmt.Sprintf("the key of %s %s that was not confirmed will be destroyed and made anew;\nnothing else is lost. ", k.HSM, k.Role)
 }
 
 // pinFirst is the line that says what a token's answer about a PIN means.

@@ -310,7 +310,7 @@ func TestOpencryptoki(t *testing.T) {
 	r.fleet(dir, list[0], 1, "1234abcd", "87654321", "session=rsa-3072")
 	typed(t, dir, "vendor-1")
 	k := atTerminal(t, r.start(dir))
-	k.types("PIN of hsm-1", "wrong-1\n", "PIN of hsm-1", "wrong-2\n", "One try is left", "",
+	k.types("PIN of hsm-1", "wrong-1\n", "try again", "try again\n", "PIN of hsm-1", "wrong-2\n", "One try is left", "",
 		"use the last try", "use the last try\n", "PIN of hsm-1", "1234abcd\n")
 	if code := k.ends(); code != exitDone {
 		t.Fatalf("exit code %d\n%s", code, k.shown())
@@ -363,7 +363,7 @@ func TestOpencryptoki(t *testing.T) {
 	r.fleet(dir, list[0], 1, "1234abcd", "87654321", "session=rsa-3072")
 	typed(t, dir, "vendor-1")
 	k = atTerminal(t, r.start(dir))
-	k.types("PIN of hsm-1", "wrong-1\n", "PIN of hsm-1", "wrong-2\n", "use the last try", "use the last try\n", "PIN of hsm-1", "wrong-3\n")
+	k.types("PIN of hsm-1", "wrong-1\n", "try again", "try again\n", "PIN of hsm-1", "wrong-2\n", "use the last try", "use the last try\n", "PIN of hsm-1", "wrong-3\n")
 	if code := k.ends(); code != exitFailed || !strings.Contains(k.shown(), "the PIN is locked") {
 		t.Errorf("exit code %d\n%s", code, k.shown())
 	}

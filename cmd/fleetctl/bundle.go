@@ -115,7 +115,8 @@ came another way.`,
 					}
 					rows = append(rows, [2]string{"frames", fmt.Sprintf("%d QR frames of its core in %s", n, frames)})
 				}
-				rows = append(rows, [2]string{"next", "give it to the third party, who runs fleetctl thirdparty sign " + shellWord(out)})
+				rows = append(rows, [2]string{"next", "give it to the third party, who inspects and signs it:"},
+					[2]string{"", "fleetctl thirdparty sign " + shellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
 				return a.stepped(j, out, r.Raw(), rows...)
 			}, ceremony.ActRequest)
 		})

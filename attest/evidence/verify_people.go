@@ -81,7 +81,7 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 	if unaccepted > 0 {
 		note = fmt.Sprintf("; exceptions not accepted: %d", unaccepted)
 	}
-	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…; officers approved each act that needs %d (%d so far)%s",
+	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…; officers approved each act that needs %d, %d in all%s",
 		strings.Join(officers, ", "), short8(a.Plan.Digest()), m, len(a.Needs)-unaccepted, note)
 }
 

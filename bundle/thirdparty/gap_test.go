@@ -259,6 +259,19 @@ func TestOthersOfAPolicy(t *testing.T) {
 		_, err := thirdparty.ParsePolicy("tp.yaml", append(f.ThirdPartyPolicy(), text...))
 		wantError(t, err, want)
 	}
+	// A key of another length is one fault, however many there are: what
+	// couldn't be read has neither an order nor another's owner.
+	spki := "  - {name: a, key: \"MCowBQYDK2VwAyEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\"}\n"
+	_, err := thirdparty.ParsePolicy("tp.yaml", append(f.ThirdPartyPolicy(), "others_needed: 1\nothers:\n"+spki+strings.Replace(spki, "name: a", "name: b", 1)...))
+	wantError(t, err, "has 44 bytes, not 32")
+	for _, follows := range []string{"small order", "has the key of"} {
+		if strings.Contains(err.Error(), follows) {
+			t.Errorf("%q follows from a key that wasn't read: %v", follows, err)
+		}
+	}
+	zero := "others_needed: 1\nothers:\n  - {name: a, key: \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}\n"
+	_, err = thirdparty.ParsePolicy("tp.yaml", append(f.ThirdPartyPolicy(), zero...))
+	wantError(t, err, `third party "a": key`)
 	if p := pinning(t, f, 1, "them="+second); p.NameOf(key) != "them" {
 		t.Error(p.NameOf(key))
 	}

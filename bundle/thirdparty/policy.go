@@ -83,6 +83,7 @@ func (p *Policy) NameOf(key [32]byte) string {
 func ParsePolicy(file string, data []byte) (*Policy, error) {
 	p := &Policy{}
 	root, err := strict.DecodeFormat(file, data, maxPolicy, policyFormat, p)
+	unread := err != nil
 	var faults strict.Errors
 	faults.Add(err)
 	if root == nil {
@@ -146,17 +147,24 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	if p.ClockBound < 0 || p.ClockBound > maxClockBound {
 		fail("clock_bound_days", "clock_bound_days is %d; it is from 1 to %d", p.ClockBound, maxClockBound)
 	}
-	p.otherParties(root, fail)
+	p.otherParties(root, unread, fail)
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *Policy) otherParties(root *strict.Node, fail func(field, format string, args ...any)) {
+// otherParties checks the keys of others. Where something could not be read, a
+// key that is all zeros is one of that: the fault is told, and nothing follows
+// from a key that nobody wrote.
+func (p *Policy) otherParties(root *strict.Node, unread bool, fail func(field, format string, args ...any)) {
 	p.others = &others{p.Others, p.OthersNeeded}
 	owners, names := map[[32]byte]string{}, map[string]bool{}
 	for _, x := range p.Others {
+		if unread && x.Key == ([32]byte{}) {
+			names[x.Name] = true
+			continue
+		}
 		if err := keys.AdmitEd25519(x.Key[:]); err != nil {
 			fail("others", "third party %q: key %v", x.Name, err)
 		}

@@ -69,6 +69,7 @@ func (a *app) decryptKey(path, source string, data []byte) ([]byte, error) {
 type keygenFileJSON struct {
 	Key       string `strict:"key"`
 	PublicKey []byte `strict:"public_key,base64"`
+	Raw       []byte `strict:"raw,base64"`
 	Out       string `strict:"out,optional"`
 }
 
@@ -96,11 +97,12 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 					return err
 				}
 			}
-			rows := [][2]string{{"key", key}, {"public key", text}}
+			raw, _ := public.Ed25519()
+			rows := [][2]string{{"key", key}, {"public key", text}, {"raw", base64.StdEncoding.EncodeToString(raw)}}
 			if out != "" {
 				rows = append(rows, [2]string{"written to", out}, [2]string{"next", "give it to the operator, and read it out: fleetctl words " + shellWord(out)})
 			}
-			return a.emit(&keygenFileJSON{key, public.SPKI(), out}, a.ui.Fields(rows))
+			return a.emit(&keygenFileJSON{key, public.SPKI(), raw, out}, a.ui.Fields(rows))
 		})
 	f := c.Flags()
 	f.StringVar(&key, "key", "", "the key's new `file`")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,8 @@ type stepJSON struct {
 	Next   string   `strict:"next,optional"`
 }
 
-// stepped says what a step left behind.
+// stepped says what a step left behind, and what comes next: the ceremony's next
+// command, unless a row says who is to do something first.
 func (a *app) stepped(j *ceremony.Journal, file string, data []byte, rows ...[2]string) error {
 	out := &stepJSON{Dir: j.Dir(), File: file, SHA256: bundle.Digest(data), Record: j.Account().N}
 	if s, ok := j.Account().Next(); ok && !j.Account().Ended() {
@@ -31,7 +33,11 @@ func (a *app) stepped(j *ceremony.Journal, file string, data []byte, rows ...[2]
 	all := [][2]string{{"file", file}, {"sha256", fmt.Sprintf("%x", out.SHA256)}, {"record", fmt.Sprint(out.Record)}}
 	all = append(all, rows...)
 	if cmd := nextCommand(j.Account(), j.Dir()); cmd != "" {
-		all = append(all, [2]string{"next", cmd})
+		label := "next"
+		if slices.ContainsFunc(rows, func(r [2]string) bool { return r[0] == label }) {
+			label = "then"
+		}
+		all = append(all, [2]string{label, cmd})
 	}
 	return a.emit(out, a.ui.Fields(all))
 }
@@ -52,7 +58,9 @@ aloud, and the auditor types words of it from their own screen.`,
 				if err != nil {
 					return err
 				}
-				return a.stepped(j, ceremony.ArtifactFile, set.Raw())
+				return a.stepped(j, ceremony.ArtifactFile, set.Raw(),
+					[2]string{"next", "officers, witness and auditor sign the release off:"},
+					[2]string{"", "fleetctl ceremony sign " + shellWord(j.Dir()) + " --signoff release --verdict agree --key KEY"})
 			}, ceremony.ActRelease))
 		})
 	s.answersFlag(c)
@@ -107,6 +115,8 @@ came another way.`,
 					}
 					rows = append(rows, [2]string{"frames", fmt.Sprintf("%d QR frames of its core in %s", n, frames)})
 				}
+				rows = append(rows, [2]string{"next", "give it to the third party, who inspects and signs it:"},
+					[2]string{"", "fleetctl thirdparty sign " + shellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
 				return a.stepped(j, out, r.Raw(), rows...)
 			}, ceremony.ActRequest)
 		})
@@ -128,8 +138,10 @@ doesn't verify changes nothing.
 
 Responses may come until the ceremony is closed. Those that are needed let the
 operator countersign; one that comes after the countersignature is on the record
-and not in the bundle. A response may also be images of its QR frames: a folder
-of them.`,
+and not in the bundle. One that comes after the close is published beside the
+evidence instead: fleetctl verify --statement counts it there, and the next
+epoch's request names it with --previous-statement. A response may also be
+images of its QR frames: a folder of them.`,
 		`  fleetctl bundle import ceremony response.json
   fleetctl bundle import ceremony photos/
   fleetctl bundle import ceremony bundle.json.tlog-proof`,

@@ -328,6 +328,9 @@ func inTurn(j *ceremony.Journal, acts []ceremony.Act) error {
 		return nil
 	case c.Abort != nil:
 		return strict.Errorf(j.Dir(), "the ceremony was aborted, and nothing follows on that: %s", c.Abort.Reason)
+	case c.Close != nil && acts[0] == ceremony.ActResponse:
+		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that: a late answer is published beside the evidence").
+			WithHint("%s", "it counts there with\nfleetctl verify evidence.tar --policy POLICY --statement RESPONSE\nand the next epoch's request names it with\nfleetctl bundle request DIR --previous-statement RESPONSE")
 	case c.Close != nil:
 		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\nfleetctl evidence pack "+shellWord(j.Dir())+" --out evidence.tar")
 	}

@@ -330,6 +330,7 @@ the size of the largest validation bundle that the plan can lead to.`,
 				}
 				rows = append(rows, [2]string{"site", site + " has every HSM"})
 			}
+			rows = append(rows, [2]string{"next", "each officer approves it:"}, [2]string{"", "fleetctl plan approve " + shellWord(args[0]) + " --key KEY"})
 			tolerated := []toleratedJSON(nil)
 			for _, t := range p.Tolerates() {
 				tolerated = append(tolerated, toleratedJSON(t))

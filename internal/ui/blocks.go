@@ -72,11 +72,12 @@ func (p Page) lead(b *strings.Builder, before, cell string, col, gap int) string
 }
 
 // hang writes a cleaned text after a lead that is already styled; what doesn't
-// fit on the line goes below itself, not below the lead. An HSM's URI is left
-// whole: it is there to be copied, and in two pieces it would be none.
+// fit on the line goes below itself, not below the lead. A single word, such as
+// a key, a digest or an HSM's URI, is left whole, and so is a command of ours:
+// they are there to be copied, and in two pieces they would be none.
 func (p Page) hang(b *strings.Builder, lead, text string, s Style) {
 	indent := width(lead)
-	if strings.HasPrefix(text, "pkcs11:") && !strings.Contains(text, " ") {
+	if text != "" && (!strings.Contains(text, " ") || strings.HasPrefix(text, "fleetctl ")) {
 		b.WriteString(lead + p.paint(s, text) + "\n")
 		return
 	}

@@ -94,6 +94,9 @@ came another way.`,
 				return err
 			}
 			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				if err := allAccepted(args[0], j.Account()); err != nil {
+					return err
+				}
 				r, err := j.Request(cmd.Context(), pred, last, a.approver(keys))
 				var unfit *ceremony.Unfit
 				switch {

@@ -287,6 +287,9 @@ file of the package. Its hash is the evidence's identity.`,
 		"  fleetctl ceremony close ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error {
 			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+				if err := allAccepted(args[0], j.Account()); err != nil {
+					return err
+				}
 				if _, err := evidence.Close(j); err != nil {
 					return err
 				}

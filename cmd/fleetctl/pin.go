@@ -118,7 +118,7 @@ func (a *app) anotherTry(whose string, about token.Info, failed error) error {
 	case about.PINLow:
 		left = "It counts wrong PINs, and locks after some"
 	}
-	a.ui.Say(a.ui.Talk.Line(capital(whose) + " did not take that PIN. " + left + "."))
+	a.ui.Say(a.ui.Talk.Line("The token of " + whose + " did not take that PIN. " + left + "."))
 	err := a.agreedUnseen(want, "enter it once more", failed)
 	if err == failed {
 		if a.declined == nil {

@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,8 @@ func TestRetirementsAndVoidsInALog(t *testing.T) {
 	digest := func(b []byte) [32]byte { return must(bundle.ParseAny("", b)).About().Digest }
 	retired := notice(bundle.RetirementFormat, 2, digest(first))
 	void := notice(bundle.VoidFormat, 3, [32]byte{7})
+	stranger := testfleet.New(t, testfleet.Options{Name: "stranger"})
+	forged := noticed(one, noticeOf(one, bundle.RetirementFormat, 2, digest(first)), stranger.Parties.ThirdParty, one.Parties.Operator, bundle.FormBound)
 	policy := must(evidence.ParsePolicy("policy.yaml", one.Policy))
 	for name, c := range map[string]struct {
 		entries [][]byte
@@ -43,6 +46,10 @@ func TestRetirementsAndVoidsInALog(t *testing.T) {
 		"void of what wasn't":  {[][]byte{first, void}, ";", 1},
 		"void of what was":     {[][]byte{first, second, notice(bundle.VoidFormat, 3, digest(second))}, ";;", 2},
 		"and it ends nothing":  {[][]byte{first, unsigned(retired), notice(bundle.RetirementFormat, 3, digest(retired))}, ";signatures;", 1},
+		"keys after it":        {[][]byte{first, retired, notice(bundle.VoidFormat, 3, digest(retired))}, ";;retired", 1},
+		"beside an epoch":      {[][]byte{first, second, retired}, ";;equivocation", 2},
+		"forged":               {[][]byte{first, forged}, ";signatures", 1},
+		"forged, ends nobody":  {[][]byte{first, forged, notice(bundle.VoidFormat, 3, digest(forged))}, ";signatures;", 1},
 		"void far away":        {[][]byte{first, notice(bundle.VoidFormat, 4, [32]byte{7})}, ";gap", 1},
 		"retirement far away":  {[][]byte{first, notice(bundle.RetirementFormat, 3, [32]byte{7})}, ";gap", 1},
 		"evidence of a notice": {[][]byte{first, retired, leafOf(1, 2)}, ";;", 1},
@@ -65,8 +72,16 @@ func TestRetirementsAndVoidsInALog(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 		now = now.Add(2 * time.Hour)
-		if n := len(judge.Overdue()); n != c.overdue {
-			t.Errorf("%s: %d epochs without evidence, want %d", name, n, c.overdue)
+		// No ceremony makes a notice, so it owes no evidence: only the epochs of
+		// keys do, which come first in every case.
+		overdue := judge.Overdue()
+		if len(overdue) != c.overdue {
+			t.Errorf("%s: %d epochs without evidence, want %d", name, len(overdue), c.overdue)
+		}
+		for i, f := range overdue {
+			if !strings.Contains(f.Text, fmt.Sprintf("epoch %d,", i+1)) {
+				t.Errorf("%s: %s", name, f.Text)
+			}
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package evidence_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -90,64 +89,5 @@ func TestABundleOfANoticeIsVerifiedAsThat(t *testing.T) {
 		if strings.HasPrefix(c.Name, "key.") && c.Grade != evidence.NotShown {
 			t.Errorf("a notice shows %s", c.Name)
 		}
-	}
-}
-
-// A retirement and a void are epochs of a log as any other, and end or skip one.
-func TestNoticesInALog(t *testing.T) {
-	one := testfleet.New(t, testfleet.Options{Name: "one"})
-	two := testfleet.New(t, testfleet.Options{Name: "two", After: one})
-	stranger := testfleet.New(t, testfleet.Options{Name: "stranger"})
-	policy := must(evidence.ParsePolicy("policy.yaml", one.Policy))
-	p, o := one.Parties.ThirdParty, one.Parties.Operator
-	first, second := one.Files[ceremony.BundleFile], two.Files[ceremony.BundleFile]
-	make := func(format string, epoch uint64, previous [32]byte) []byte {
-		return noticed(one, noticeOf(one, format, epoch, previous), p, o, bundle.FormBound)
-	}
-	digest := one.Account.Release.Artifact
-	end := make(bundle.RetirementFormat, 2, digest)
-	forged := noticed(one, noticeOf(one, bundle.RetirementFormat, 2, digest), stranger.Parties.ThirdParty, o, bundle.FormBound)
-	now := two.Now()
-	for name, c := range map[string]struct {
-		entries [][]byte
-		want    string
-	}{
-		"retired":                  {[][]byte{first, end}, ";"},
-		"keys after it":            {[][]byte{first, end, make(bundle.VoidFormat, 3, must(bundle.ParseAny("", end)).About().Digest)}, ";;retired"},
-		"beside an epoch":          {[][]byte{first, second, end}, ";;equivocation"},
-		"a forged one":             {[][]byte{first, forged}, ";signatures"},
-		"other predecessor":        {[][]byte{first, make(bundle.RetirementFormat, 2, [32]byte{1})}, ";predecessor"},
-		"voided":                   {[][]byte{first, second, make(bundle.VoidFormat, 3, two.Account.Release.Artifact)}, ";;"},
-		"an abandoned epoch":       {[][]byte{first, make(bundle.VoidFormat, 3, [32]byte{9})}, ";"},
-		"two abandoned epochs":     {[][]byte{first, make(bundle.VoidFormat, 4, [32]byte{9})}, ";gap"},
-		"a retirement skips":       {[][]byte{first, make(bundle.RetirementFormat, 3, [32]byte{9})}, ";gap"},
-		"a forged one ends nobody": {[][]byte{first, forged, make(bundle.VoidFormat, 3, must(bundle.ParseAny("", forged)).About().Digest)}, ";signatures;"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			judge := evidence.NewEntries(policy, func() time.Time { return now })
-			judge.Evidence = time.Hour
-			var got []string
-			for i, leaf := range c.entries {
-				again := evidence.NewEntries(policy, func() time.Time { return now })
-				if err := again.Restore(judge.State()); err != nil {
-					t.Fatal(err)
-				}
-				judge = again
-				got = append(got, strings.Join(kinds(judge.Take(uint64(i), judge.Read(uint64(i), leaf))), ","))
-			}
-			if s := strings.Join(got, ";"); s != c.want {
-				t.Errorf("got %q, want %q", s, c.want)
-			}
-		})
-	}
-	// No ceremony makes a notice, so it owes no evidence.
-	judge := evidence.NewEntries(policy, func() time.Time { return now })
-	judge.Evidence = time.Hour
-	for i, leaf := range [][]byte{first, end} {
-		judge.Take(uint64(i), judge.Read(uint64(i), leaf))
-	}
-	now = now.Add(2 * time.Hour)
-	if got := judge.Overdue(); len(got) != 1 || !strings.Contains(got[0].Text, "epoch 1") {
-		t.Errorf("%v", fmt.Sprint(got))
 	}
 }

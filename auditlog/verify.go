@@ -32,6 +32,15 @@ type Cosigning struct {
 	NewestQuorumTime time.Time
 }
 
+// Witnessed is the QuorumTime, nil where no quorum is demanded and met.
+func (c *Cosigning) Witnessed() *time.Time {
+	if !c.Quorum {
+		return nil
+	}
+	t := c.QuorumTime
+	return &t
+}
+
 // Inclusion is what a verified proof shows.
 type Inclusion struct {
 	Origin string

@@ -72,7 +72,7 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state Devic
 		return nil, strict.Errorf(file+".tlog-proof", "was last witnessed %s ago, %s is allowed", age.Round(time.Second), maxAge).
 			WithHint("Fetch a newer proof of the same bundle.")
 	}
-	signers, err := b.Verify(trust, now, in.QuorumTime)
+	signers, err := b.Verify(trust, now, in.Witnessed())
 	if err != nil {
 		return nil, err
 	}

@@ -156,7 +156,7 @@ func TestDeviceRefuses(t *testing.T) {
 func TestDeviceTakesExpiredKeysByTheWitnessesTime(t *testing.T) {
 	w := newWorld()
 	leaf := w.bundle.Raw()
-	w.trust.ThirdParties[0].Window.NotAfter = now.Add(-10 * time.Hour)
+	w.trust.ThirdParties[0].Window.NotAfter = new(now.Add(-10 * time.Hour))
 	one := "group one-of any one two\nquorum one-of\n"
 	if _, err := Check(leaf, logged(leaf, now.Add(-11*time.Hour), now), w.trust, logPolicy(t, one), DeviceState{}, now, time.Hour); err != nil {
 		t.Error(err)

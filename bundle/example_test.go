@@ -49,7 +49,7 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
-		result, err := b.Verify(trust, now, time.Time{})
+		result, err := b.Verify(trust, now, nil)
 		var short *bundle.Short
 		switch {
 		case errors.As(err, &short):

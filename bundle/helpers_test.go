@@ -173,7 +173,7 @@ func (w *world) verify(data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.Verify(w.trust, now, time.Time{})
+	_, err = b.Verify(w.trust, now, nil)
 	return err
 }
 

@@ -29,15 +29,15 @@ const maxReason = 1000
 //   - a void says that the epoch before it, whose artifact some third parties
 //     have signed, was abandoned and never came into force.
 type Notice struct {
-	Format    string    `strict:"format"` // RetirementFormat or VoidFormat
-	Mode      string    `strict:"mode"`
-	Fleet     string    `strict:"fleet,token"`
-	Namespace string    `strict:"namespace,token"`
-	Epoch     uint64    `strict:"epoch"`
-	Previous  [32]byte  `strict:"previous,hex"` // digest of the epoch before; of a void: the abandoned artifact's
-	Created   time.Time `strict:"created"`
-	Effective time.Time `strict:"effective,optional"` // of a retirement, and there required
-	Reason    string    `strict:"reason"`
+	Format    string     `strict:"format"` // RetirementFormat or VoidFormat
+	Mode      string     `strict:"mode"`
+	Fleet     string     `strict:"fleet,token"`
+	Namespace string     `strict:"namespace,token"`
+	Epoch     uint64     `strict:"epoch"`
+	Previous  [32]byte   `strict:"previous,hex"` // digest of the epoch before; of a void: the abandoned artifact's
+	Created   time.Time  `strict:"created"`
+	Effective *time.Time `strict:"effective,optional"` // of a retirement, and there required
+	Reason    string     `strict:"reason"`
 
 	raw []byte
 }
@@ -85,7 +85,7 @@ func ParseNotice(file string, data []byte) (*Notice, error) {
 	if len(n.Reason) > maxReason || strings.ContainsFunc(n.Reason, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		d.failf(d.at("reason"), "reason is longer than %d bytes or has control characters; it is one line", maxReason)
 	}
-	switch effective := !n.Effective.IsZero(); {
+	switch effective := n.Effective != nil; {
 	case n.Retires() && !effective:
 		d.failf(d.root, "effective is missing: a retirement says from when on the fleet's keys are not to be used")
 	case n.Voids() && effective:

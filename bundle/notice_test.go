@@ -11,7 +11,7 @@ import (
 func retirement(after *KeySet) *Notice {
 	return &Notice{
 		Format: RetirementFormat, Mode: after.Mode, Fleet: after.Fleet, Namespace: after.Namespace, Epoch: after.Epoch + 1,
-		Previous: after.Digest(), Created: now, Effective: now.Add(24 * time.Hour), Reason: "the fleet is replaced by backup-2027a",
+		Previous: after.Digest(), Created: now, Effective: new(now.Add(24 * time.Hour)), Reason: "the fleet is replaced by backup-2027a",
 	}
 }
 
@@ -47,7 +47,7 @@ func TestADeviceRefusesAnEpochThatFollowsAnother(t *testing.T) {
 	}
 	void := func(after *KeySet) *Notice {
 		n := retirement(after)
-		n.Format, n.Effective = VoidFormat, time.Time{}
+		n.Format, n.Effective = VoidFormat, nil
 		return n
 	}
 	follow := func(after *KeySet) map[string]*Bundle {
@@ -109,7 +109,7 @@ func TestADeviceHonoursARetirement(t *testing.T) {
 
 	// A void takes an epoch and retires nothing.
 	v := retirement(w.set)
-	v.Format, v.Effective, v.Reason = VoidFormat, time.Time{}, "abandoned: one third party is gone"
+	v.Format, v.Effective, v.Reason = VoidFormat, nil, "abandoned: one third party is gone"
 	void, err := check(noticed(v), first.State)
 	if err != nil || void.State.Retired || void.State.Epoch != 2 {
 		t.Fatalf("%+v, %v", void, err)
@@ -139,8 +139,9 @@ func TestNoticesAreStrict(t *testing.T) {
 		want   string
 	}{
 		"first epoch":       {func(n *Notice) { n.Epoch = 1 }, "notice.json:6: epoch is 1; there has to be an epoch before it"},
-		"no effective":      {func(n *Notice) { n.Effective = time.Time{} }, "effective is missing"},
+		"no effective":      {func(n *Notice) { n.Effective = nil }, "effective is missing"},
 		"void with time":    {func(n *Notice) { n.Format = VoidFormat }, "effective is given, but a void has none"},
+		"void in year 1":    {func(n *Notice) { n.Format, n.Effective = VoidFormat, new(time.Time{}) }, "effective is given, but a void has none"},
 		"mode":              {func(n *Notice) { n.Mode = "test" }, `mode is "test"`},
 		"rehearsal":         {func(n *Notice) { n.Mode = Rehearsal }, "namespace is"},
 		"lines in a reason": {func(n *Notice) { n.Reason = "a\nb" }, "it is one line"},
@@ -164,7 +165,7 @@ func TestNoticesAreStrict(t *testing.T) {
 func FuzzNotice(f *testing.F) {
 	n := retirement(newWorld().set)
 	f.Add(n.Encode())
-	n.Format, n.Effective = VoidFormat, time.Time{}
+	n.Format, n.Effective = VoidFormat, nil
 	f.Add(n.Encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n, err := ParseNotice("n", data)

@@ -81,8 +81,8 @@ func TestWhatDoesNotMakeAnotherParty(t *testing.T) {
 	}{
 		"its own second key":         {func(t *Trust) { t.ThirdParties[1].Name = "tp-1" }, "1 of the 2 pinned third parties needed have signed"},
 		"a key not pinned":           {func(t *Trust) { t.ThirdParties[1].Key = edRaw("tp-9") }, "1 of the 2 pinned third parties needed have signed"},
-		"a key that expired":         {func(t *Trust) { t.ThirdParties[1].Window.NotAfter = now.Add(-48 * time.Hour) }, "outside their key's window 1"},
-		"a key that was compromised": {func(t *Trust) { t.ThirdParties[1].Window.CompromisedAfter = now.Add(-48 * time.Hour) }, "outside their key's window 1"},
+		"a key that expired":         {func(t *Trust) { t.ThirdParties[1].Window.NotAfter = new(now.Add(-48 * time.Hour)) }, "outside their key's window 1"},
+		"a key that was compromised": {func(t *Trust) { t.ThirdParties[1].Window.CompromisedAfter = new(now.Add(-48 * time.Hour)) }, "outside their key's window 1"},
 		"one key under two names":    {func(t *Trust) { t.ThirdParties[2].Key = t.ThirdParties[0].Key }, "tp-1 and tp-3 have the same key"},
 		"the operator's name":        {func(t *Trust) { t.Operators[0].Name = "tp-1" }, `the name "tp-1" is pinned twice`},
 		"three of two names":         {func(t *Trust) { t.ThirdParties[1].Name, t.Needed = "tp-1", 3 }, "3 third parties must sign of 2 that are pinned"},
@@ -95,14 +95,14 @@ func TestWhatDoesNotMakeAnotherParty(t *testing.T) {
 		}
 	}
 	// The witnesses' time counts for each as it does for one.
-	w.trust.ThirdParties[1].Window.CompromisedAfter = now.Add(-time.Hour)
+	w.trust.ThirdParties[1].Window.CompromisedAfter = new(now.Add(-time.Hour))
 	if _, err := w.device(t, both, now.Add(-2*time.Hour)); err != nil {
 		t.Error(err)
 	}
 	// Of a party's two keys the one that counts is enough.
 	x := partiesWorld(3, 2)
 	x.trust.ThirdParties[1].Name = "tp-1"
-	x.trust.ThirdParties[1].Window.NotAfter = now.Add(-48 * time.Hour)
+	x.trust.ThirdParties[1].Window.NotAfter = new(now.Add(-48 * time.Hour))
 	got, err := x.device(t, x.of(0, 1, 2), now)
 	if err != nil || !slices.Equal(names(got.Signers.ThirdParties), []string{"tp-1", "tp-3"}) || len(got.Signers.Expired) != 1 || len(got.Signers.Repeated) != 0 {
 		t.Errorf("%+v %v", got, err)

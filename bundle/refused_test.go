@@ -40,7 +40,7 @@ func TestRefusedByName(t *testing.T) {
 		trust  func(*Trust)
 		want   string
 	}{
-		"key outside its window": {w.bundle.Raw(), func(x *Trust) { x.ThirdParties[0].Window.CompromisedAfter = now.Add(-time.Hour) }, "is short: 1 of the 2"},
+		"key outside its window": {w.bundle.Raw(), func(x *Trust) { x.ThirdParties[0].Window.CompromisedAfter = new(now.Add(-time.Hour)) }, "is short: 1 of the 2"},
 		"wrong namespace":        {whole(foreign), nil, "is of namespace another.fleet_keys.v1; example.backup.fleet_keys.v1 is pinned"},
 		"right signature by the wrong party": {w.assemble([]Signed{relabelled, w.statements[1]}, counter(w.set, relabelled, w.statements[1])), nil,
 			"key_id is"},
@@ -63,7 +63,7 @@ func TestRefusedByName(t *testing.T) {
 			}
 			b, err := ParseBundle("bundle.json", c.bundle)
 			if err == nil {
-				_, err = b.Verify(&trust, now, time.Time{})
+				_, err = b.Verify(&trust, now, nil)
 			}
 			wantError(t, err, c.want)
 		})

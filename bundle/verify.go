@@ -56,14 +56,17 @@ const keepHint = "Whoever made this bundle has changed it or signs wrongly: keep
 // however many others are good; keys that aren't pinned never count.
 //
 // now is the verifier's time. witnessed is the earliest time by which a quorum
-// of witnesses had seen the bundle, zero where none has: a signature made by
+// of witnesses had seen the bundle, nil where none has: a signature made by
 // then counts although its key expired or was compromised since (keys.Window).
 //
 // The error is *Short where only more signatures are needed, an ErrTrust where
 // what is pinned can't be used, else the bundle is wrong. The result is nil
 // with every error.
-func (b *Bundle) Verify(trust *Trust, now, witnessed time.Time) (*Result, error) {
+func (b *Bundle) Verify(trust *Trust, now time.Time, witnessed *time.Time) (*Result, error) {
 	if err := trust.usable(); err != nil {
+		return nil, err
+	}
+	if err := keys.CheckNow(now); err != nil {
 		return nil, err
 	}
 	a := b.about()

@@ -15,7 +15,7 @@ func TestResultSaysWhoSigned(t *testing.T) {
 	w := newWorld()
 	three := append(w.statements, signed("tp-3", w.set))
 	b := must(Assemble(w.set.Raw(), three, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.set, three...)}))
-	got, err := b.Verify(w.trust, now, time.Time{})
+	got, err := b.Verify(w.trust, now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,19 +107,23 @@ func TestWindows(t *testing.T) {
 	w := newWorld()
 	day := func(d int) time.Time { return time.Date(2026, 11, d, 0, 0, 0, 0, time.UTC) }
 	for name, c := range map[string]struct {
-		window         keys.Window
-		now, witnessed time.Time
-		counts         bool
+		window    keys.Window
+		now       time.Time
+		witnessed *time.Time
+		counts    bool
 	}{
-		"open":                              {keys.Window{}, day(22), time.Time{}, true},
-		"inside":                            {keys.Window{NotBefore: day(20), NotAfter: day(23)}, day(22), time.Time{}, true},
-		"too early":                         {keys.Window{NotBefore: day(23)}, day(22), time.Time{}, false},
-		"expired, never witnessed":          {keys.Window{NotAfter: day(21)}, day(22), time.Time{}, false},
-		"expired, witnessed before":         {keys.Window{NotAfter: day(21)}, day(22), day(20), true},
-		"expired, witnessed after":          {keys.Window{NotAfter: day(20)}, day(22), day(21), false},
-		"compromised, its own word is good": {keys.Window{CompromisedAfter: day(22)}, day(25), time.Time{}, false},
-		"compromised, witnessed before":     {keys.Window{CompromisedAfter: day(22)}, day(25), day(21), true},
-		"compromised, witnessed then":       {keys.Window{CompromisedAfter: day(22)}, day(25), day(22), false},
+		"open":                              {keys.Window{}, day(22), nil, true},
+		"inside":                            {keys.Window{NotBefore: new(day(20)), NotAfter: new(day(23))}, day(22), nil, true},
+		"too early":                         {keys.Window{NotBefore: new(day(23))}, day(22), nil, false},
+		"expired, never witnessed":          {keys.Window{NotAfter: new(day(21))}, day(22), nil, false},
+		"expired, witnessed before":         {keys.Window{NotAfter: new(day(21))}, day(22), new(day(20)), true},
+		"expired, witnessed after":          {keys.Window{NotAfter: new(day(20))}, day(22), new(day(21)), false},
+		"compromised, its own word is good": {keys.Window{CompromisedAfter: new(day(22))}, day(25), nil, false},
+		"compromised, witnessed before":     {keys.Window{CompromisedAfter: new(day(22))}, day(25), new(day(21)), true},
+		"compromised, witnessed then":       {keys.Window{CompromisedAfter: new(day(22))}, day(25), new(day(22)), false},
+		"compromised in year 1":             {keys.Window{CompromisedAfter: new(time.Time{})}, day(22), nil, false},
+		"over in year 1, witnessed":         {keys.Window{NotAfter: new(time.Time{})}, day(22), new(day(20)), false},
+		"begun in year 1":                   {keys.Window{NotBefore: new(time.Time{})}, day(22), nil, true},
 	} {
 		for _, who := range []string{"third party", "operator"} {
 			trust := *newWorld().trust
@@ -147,7 +151,7 @@ func TestWindows(t *testing.T) {
 func TestBadSignatureOutsideItsWindowStillRejects(t *testing.T) {
 	w := newWorld()
 	w.trust.Needed = 1
-	w.trust.ThirdParties[1].Window.NotAfter = now.Add(-time.Hour)
+	w.trust.ThirdParties[1].Window.NotAfter = new(now.Add(-time.Hour))
 	bad := *w.statements[1].Statement
 	bad.raw, bad.Signature[40] = nil, bad.Signature[40]^1
 	statements := []Signed{w.statements[0], {w.statements[1].Key, &bad}}
@@ -203,11 +207,14 @@ func TestUnusableTrust(t *testing.T) {
 		if !errors.Is(err, ErrTrust) {
 			t.Errorf("%v is no ErrTrust", err)
 		}
-		if res, err := w.bundle.Verify(&trust, now, now); err == nil || res != nil {
+		if res, err := w.bundle.Verify(&trust, now, &now); err == nil || res != nil {
 			t.Errorf("%s: a bundle verifies under it", want)
 		}
 	}
-	if res, err := w.bundle.Verify(nil, now, now); !errors.Is(err, ErrTrust) || res != nil {
+	if res, err := w.bundle.Verify(w.trust, time.Time{}, &now); !errors.Is(err, keys.ErrNoTime) || res != nil {
+		t.Errorf("without a time: %v", err)
+	}
+	if res, err := w.bundle.Verify(nil, now, &now); !errors.Is(err, ErrTrust) || res != nil {
 		t.Errorf("without trust: %v", err)
 	}
 	if err := w.trust.Check(); err != nil {

@@ -97,7 +97,7 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 	if len(e.Fleets) > 0 && !slices.Contains(e.Fleets, x.about.Fleet) {
 		fault(FaultFleet, "fleet %s in %s, epoch %d, is not among those known", x.about.Fleet, x.namespace, x.epoch)
 	}
-	_, err = b.Verify(e.policy.Trust(x.namespace), e.Now(), time.Time{})
+	_, err = b.Verify(e.policy.Trust(x.namespace), e.Now(), nil)
 	var short *bundle.Short
 	switch {
 	case errors.As(err, &short) && len(short.Result.Expired) > 0:

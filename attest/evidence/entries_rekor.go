@@ -108,7 +108,7 @@ func (e *RekorEntries) Faults() (faults []Fault) {
 			fault(FaultSubmitter, "it has the digest of a bundle that %s could have logged, and is not the entry that the log makes of it", s.Name)
 			continue
 		}
-		if !s.Window.Counts(x.Seen, time.Time{}) {
+		if !s.Window.Counts(x.Seen, nil) {
 			fault(FaultWindow, "%s logged it; the window of that key does not cover %s, when it was first seen here", s.Name, strict.FormatTime(x.Seen))
 		}
 		// The same artifact may be logged by several submitters, and again; it

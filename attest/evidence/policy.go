@@ -67,9 +67,9 @@ type policyFile struct {
 
 // window is when a key's signatures count: see keys.Window.
 type window struct {
-	NotBefore        time.Time `strict:"not_before,optional"`
-	NotAfter         time.Time `strict:"not_after,optional"`
-	CompromisedAfter time.Time `strict:"compromised_after,optional"`
+	NotBefore        *time.Time `strict:"not_before,optional"`
+	NotAfter         *time.Time `strict:"not_after,optional"`
+	CompromisedAfter *time.Time `strict:"compromised_after,optional"`
 }
 
 type pinnedPerson struct {
@@ -130,7 +130,7 @@ func (p *Policy) Trust(namespace string) *bundle.Trust {
 
 // peopleAt are the pinned people whose signatures count: their keys' windows
 // cover now, or the time by which witnesses had seen what they signed.
-func (p *Policy) peopleAt(now, witnessed time.Time) (*ceremony.People, error) {
+func (p *Policy) peopleAt(now time.Time, witnessed *time.Time) (*ceremony.People, error) {
 	var list []ceremony.Person
 	for _, x := range p.people {
 		if keys.Window(x.Window).Counts(now, witnessed) {

@@ -162,7 +162,7 @@ func (v *verifier) rekor(file string, leaf, entry []byte) {
 func (v *verifier) submitted(where string, in *auditlog.RekorInclusion) {
 	i := slices.IndexFunc(v.policy.Rekor.Submitters, func(s Submitter) bool { return s.Key == in.Submitter })
 	s := v.policy.Rekor.Submitters[i]
-	if !s.Window.Counts(v.now, in.QuorumTime) {
+	if !s.Window.Counts(v.now, in.Witnessed()) {
 		v.lack(ClaimRekor, where, "a witness quorum's cosignature on the log's checkpoint can show when it was made",
 			"%s submitted it, but its key's window does not cover %s", s.Name, v.r.Time.Format(strict.TimeLayout))
 		return

@@ -110,10 +110,10 @@ type partiesJSON struct {
 
 // noticeJSON is what a retirement or a void says.
 type noticeJSON struct {
-	Format    string    `strict:"format"`
-	Previous  [32]byte  `strict:"previous,hex"`
-	Effective time.Time `strict:"effective,optional"`
-	Reason    string    `strict:"reason"`
+	Format    string     `strict:"format"`
+	Previous  [32]byte   `strict:"previous,hex"`
+	Effective *time.Time `strict:"effective,optional"`
+	Reason    string     `strict:"reason"`
 }
 
 type policyJSON struct {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -31,7 +32,7 @@ type Input struct {
 
 // Question narrows what is asked.
 type Question struct {
-	Now    time.Time
+	Now    time.Time // the verifier's; it has to be given
 	Expect Type     // only claims this type can carry, and only this type will do
 	Only   []string // only these of the policy's demands
 }
@@ -81,6 +82,9 @@ func demandNames(list []Demand) []string {
 // Verify judges in by the policy. Whatever is wrong with in is in the report;
 // an error means that the question can't be asked.
 func Verify(in Input, p *Policy, q Question) (*Report, error) {
+	if err := keys.CheckNow(q.Now); err != nil {
+		return nil, err
+	}
 	demands, err := q.Demands(p)
 	if err != nil {
 		return nil, err
@@ -128,8 +132,8 @@ type verifier struct {
 	said   map[Problem]bool
 
 	// witnessed is when a quorum of witnesses had seen the bundle, and with it
-	// all that led to it; zero where none has.
-	witnessed time.Time
+	// all that led to it; nil where none has.
+	witnessed *time.Time
 }
 
 // object finds out what it is and hands it to its verifier.

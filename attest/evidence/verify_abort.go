@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 )
@@ -33,7 +32,7 @@ func (v *verifier) aborted(files Files, a *ceremony.Account) {
 		}
 		return
 	}
-	people, err := v.policy.peopleAt(v.now, time.Time{})
+	people, err := v.policy.peopleAt(v.now, nil)
 	if err != nil {
 		v.fault(v.policy.File, err)
 		return

@@ -76,8 +76,8 @@ func (v *verifier) mode(file, mode, namespace string) bool {
 }
 
 // proof grades what the log shows, and gives the time by which a witness
-// quorum had seen the leaf; zero where none has.
-func (v *verifier) proof(file string, leaf, proof []byte) (witnessed time.Time) {
+// quorum had seen the leaf; nil where none has.
+func (v *verifier) proof(file string, leaf, proof []byte) (witnessed *time.Time) {
 	where := file + ".tlog-proof"
 	if v.policy.Log == nil {
 		v.lack(ClaimIncluded, v.policy.File, "pin the log under log_policy:", "the policy pins no log")
@@ -102,7 +102,7 @@ func (v *verifier) proof(file string, leaf, proof []byte) (witnessed time.Time) 
 	}
 	v.show(ClaimIncluded, Proven, where, "entry %d of %d, %s", in.Index, in.Size, in.Origin)
 	v.witnesses(where, in)
-	return in.QuorumTime
+	return in.Witnessed()
 }
 
 func (v *verifier) witnesses(where string, in *auditlog.Inclusion) {
@@ -140,7 +140,7 @@ func (v *verifier) statement(in Input) {
 		if claimed != nil && *claimed != p.Key || s.Verify(p.Key) != nil {
 			continue
 		}
-		if !p.Window.Counts(v.now, time.Time{}) {
+		if !p.Window.Counts(v.now, nil) {
 			v.lack(ClaimStatement, in.File, "in a bundle, a witnessed proof can show when it was made", "%s signed it, but its key's window does not cover %s", p.Name, v.r.Time.Format(strict.TimeLayout))
 			return
 		}

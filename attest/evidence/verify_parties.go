@@ -108,7 +108,7 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 		taken[p.Key] = s
 		one := bundle.Signer{Name: p.Name, Time: s.Time()}
 		switch {
-		case !p.Window.Counts(v.now, time.Time{}):
+		case !p.Window.Counts(v.now, nil):
 			res.Expired = append(res.Expired, one)
 		case !slices.Contains(res.Absent, p.Name):
 			res.Repeated = append(res.Repeated, one)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 )
@@ -27,7 +26,7 @@ func (v *verifier) voices(files Files, a *ceremony.Account) {
 		v.fault(v.policy.File, err)
 		return
 	}
-	after, err := v.policy.peopleAt(v.now, time.Time{})
+	after, err := v.policy.peopleAt(v.now, nil)
 	if err != nil {
 		v.fault(v.policy.File, err)
 		return

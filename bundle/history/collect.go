@@ -192,7 +192,7 @@ func (w *worker) statement(s *bundle.Statement, operator bool) {
 func (w *worker) entry(s *bundle.Statement, key uint16, operator bool) {
 	e := entryOf(s, w.ref, 0, key)
 	e.operator = operator
-	e.late = !w.c.o.Keys[key].Window.Counts(w.c.o.Now, time.Time{})
+	e.late = !w.c.o.Keys[key].Window.Counts(w.c.o.Now, nil)
 	w.entries = append(w.entries, found{e, s.Namespace})
 }
 
@@ -215,13 +215,13 @@ func (w *worker) bundle(it Item) {
 		return
 	}
 	p := published{epoch: a.epoch, ref: w.ref, digest: a.digest, ns: w.c.number(a.namespace)}
-	var witnessed time.Time
+	var witnessed *time.Time
 	if it.Proof != nil && w.c.o.Log != nil {
 		w.checked[LogInclusion]++
 		if in, err := verifyProof(w.c.o.Log, it); err != nil {
 			w.fail(LogInclusion, a.namespace, a.epoch, "its proof does not show it in the log: %v", err)
 		} else if p.logged = true; in.Quorum {
-			p.witnessed, witnessed = in.QuorumTime.Unix(), in.QuorumTime
+			p.witnessed, witnessed = in.QuorumTime.Unix(), in.Witnessed()
 		}
 	}
 	for _, s := range b.Statements {
@@ -235,7 +235,7 @@ func (w *worker) bundle(it Item) {
 				continue
 			}
 			w.entry(s.Statement, uint16(i), true)
-			if !witnessed.IsZero() && k.Window.Counts(w.c.o.Now, witnessed) {
+			if witnessed != nil && k.Window.Counts(w.c.o.Now, witnessed) {
 				w.entries[len(w.entries)-1].late = false
 			}
 			p.signers++

@@ -78,7 +78,7 @@ func TestWhatIsWrongInAHistoryIsNamed(t *testing.T) {
 	}
 	other := sealed("tp", space, 2, at(2), digestOf(99)).Raw()
 	late := options()
-	late.Keys[0].Window.NotAfter = time.UnixMilli(start).UTC()
+	late.Keys[0].Window.NotAfter = new(time.UnixMilli(start).UTC())
 	two := options()
 	two.Keys = append(two.Keys, Key{Name: "tp-2", Key: raw("tp-2")})
 	trusted := options()
@@ -183,7 +183,7 @@ func TestProblemsAreCountedAndBounded(t *testing.T) {
 func TestWindowsAreSavedByARetiredKeysProofOnly(t *testing.T) {
 	f := newFleet(2)
 	o := options()
-	o.Keys[0].Window.CompromisedAfter = time.UnixMilli(start).UTC()
+	o.Keys[0].Window.CompromisedAfter = new(time.UnixMilli(start).UTC())
 	r := check(t, f.archive(), o)
 	if r.Faults != 2 {
 		t.Errorf("%v", r.Problems)

@@ -231,7 +231,7 @@ func notice(f *testfleet.Fleet, format string, epoch uint64, previous [32]byte) 
 	n := &bundle.Notice{Format: format, Mode: bundle.Rehearsal, Fleet: f.Plan.Fleet, Namespace: testfleet.Namespace, Epoch: epoch,
 		Previous: previous, Created: f.Now(), Reason: "a test"}
 	if format == bundle.RetirementFormat {
-		n.Effective = f.Now().Add(time.Hour)
+		n.Effective = new(f.Now().Add(time.Hour))
 	}
 	return must(bundle.ParseNotice("notice.json", n.Encode()))
 }

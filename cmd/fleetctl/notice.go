@@ -61,9 +61,11 @@ func (a *app) noticeCmd(use, short, format, long, example string) *cobra.Command
 			Previous: before.Digest(), Created: a.now().UTC().Truncate(time.Second), Reason: reason,
 		}
 		if effective != "" {
-			if n.Effective, err = strict.ParseTime(effective); err != nil {
+			from, err := strict.ParseTime(effective)
+			if err != nil {
 				return usagef("", "--effective %v", err)
 			}
+			n.Effective = &from
 		}
 		if n, err = bundle.ParseNotice(out, n.Encode()); err != nil {
 			return usage(err)
@@ -105,7 +107,7 @@ func (a *app) noticeText(file string, n *bundle.Notice, officers []string, outpu
 func noticeFacts(n *bundle.Notice) [][2]string {
 	rows := [][2]string{{"format", n.Format}}
 	if n.Retires() {
-		rows = append(rows, [2]string{"retires", "the fleet " + n.Fleet + ": its keys end on " + strict.FormatTime(n.Effective)})
+		rows = append(rows, [2]string{"retires", "the fleet " + n.Fleet + ": its keys end on " + strict.FormatTime(*n.Effective)})
 	} else {
 		rows = append(rows, [2]string{"voids", fmt.Sprintf("epoch %d, artifact %x", n.Epoch-1, n.Previous)})
 	}
@@ -270,7 +272,7 @@ func (a *app) assembleNotice(file string, n *bundle.Notice, approvals []ceremony
 	if err != nil {
 		return wrong(err)
 	}
-	if _, err := b.Verify(trust, a.now(), time.Time{}); err != nil {
+	if _, err := b.Verify(trust, a.now(), nil); err != nil {
 		return wrong(err)
 	}
 	if err := writeNew(out, b.Raw()); err != nil {

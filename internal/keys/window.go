@@ -1,24 +1,41 @@
 package keys
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
-// Window is when a pinned key's signatures count. Zero times are open ends.
+// Window is when a pinned key's signatures count. An end that is nil is open;
+// every time that is given is an end, the year 1 too: no value of a time means
+// that there is none.
 type Window struct {
-	NotBefore        time.Time
-	NotAfter         time.Time
-	CompromisedAfter time.Time
+	NotBefore        *time.Time
+	NotAfter         *time.Time
+	CompromisedAfter *time.Time
 }
 
 // Counts says whether a signature counts. Inside the window it does; outside
 // only if witnessed, the time by which a witness quorum had seen it, lies
 // inside: a signer's own word about its time proves nothing once the key is
-// out of its hands. A zero witnessed means that no quorum has seen it.
-func (w Window) Counts(now, witnessed time.Time) bool {
-	return w.holds(now) || !witnessed.IsZero() && w.holds(witnessed)
+// out of its hands. A nil witnessed means that no quorum has seen it.
+func (w Window) Counts(now time.Time, witnessed *time.Time) bool {
+	return w.holds(now) || witnessed != nil && w.holds(*witnessed)
 }
 
 func (w Window) holds(t time.Time) bool {
-	return (w.NotBefore.IsZero() || !t.Before(w.NotBefore)) &&
-		(w.NotAfter.IsZero() || !t.After(w.NotAfter)) &&
-		(w.CompromisedAfter.IsZero() || t.Before(w.CompromisedAfter))
+	return (w.NotBefore == nil || !t.Before(*w.NotBefore)) &&
+		(w.NotAfter == nil || !t.After(*w.NotAfter)) &&
+		(w.CompromisedAfter == nil || t.Before(*w.CompromisedAfter))
+}
+
+// ErrNoTime is the error of whoever judges without saying when.
+var ErrNoTime = errors.New("no time was given to judge at")
+
+// CheckNow refuses the zero time, which a caller forgot to set: before the
+// end of every window, it would count a signature by any key.
+func CheckNow(now time.Time) error {
+	if now.IsZero() {
+		return ErrNoTime
+	}
+	return nil
 }

@@ -13,7 +13,7 @@ func benchWorld() (*Bundle, *Trust) {
 	w := newWorld()
 	one := w.statements[:1]
 	w.trust.Needed, w.trust.ThirdParties = 1, w.trust.ThirdParties[:1]
-	return must(Assemble(w.set.Raw(), one, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.set, one...)})), w.trust
+	return must(Assemble(w.set.Raw(), one, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.set, one...)}, aRecord)), w.trust
 }
 
 func BenchmarkBundleVerify(b *testing.B) {

@@ -23,6 +23,10 @@ type Bundle struct {
 	Notice            *Notice // the artifact, where ParseAny found one; else nil
 	Statements        []Signed
 	Countersignatures []Countersignature
+	// Transcript is the countersignature's record in the ceremony's transcript:
+	// the log's leaf so commits to every record and signature up to it. Nil in a
+	// notice, which no ceremony makes.
+	Transcript *Head
 
 	file string
 	raw  []byte
@@ -40,6 +44,7 @@ type bundleFile struct {
 	Artifact          []byte                 `strict:"artifact,base64"`
 	Statements        []signedFile           `strict:"statements"`
 	Countersignatures []countersignatureFile `strict:"countersignatures"`
+	Transcript        *Head                  `strict:"transcript,optional"`
 }
 
 type signedFile struct {
@@ -73,7 +78,7 @@ func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bundle{file: file}
+	b := &Bundle{file: file, Transcript: f.Transcript}
 	if format := formatOf(f.Artifact); format == RetirementFormat || format == VoidFormat {
 		if !notices {
 			return nil, strict.Errorf(file, "its artifact is a %q, which brings no keys; a bundle of a fleet's keys is wanted", format)
@@ -92,6 +97,7 @@ func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 		}
 	}
 	b.Countersignatures = d.countersignatures(f.Countersignatures, len(f.Statements))
+	d.transcript(b)
 	if err := d.errs.Err(); err != nil {
 		return nil, err
 	}
@@ -111,13 +117,14 @@ func (b *Bundle) Artifact() []byte {
 func (b *Bundle) Raw() []byte { return b.raw }
 
 // Assemble makes a bundle of an artifact's exact bytes, statements in any
-// order and countersignatures, and reads back what it wrote.
-func Assemble(artifact []byte, statements []Signed, countersignatures []Countersignature) (*Bundle, error) {
-	return ParseAny("", encodeBundle(artifact, statements, countersignatures))
+// order and countersignatures, and reads back what it wrote. transcript is the
+// countersignature's record; nil for a notice.
+func Assemble(artifact []byte, statements []Signed, countersignatures []Countersignature, transcript *Head) (*Bundle, error) {
+	return ParseAny("", encodeBundle(artifact, statements, countersignatures, transcript))
 }
 
-func encodeBundle(artifact []byte, statements []Signed, countersignatures []Countersignature) []byte {
-	f := bundleFile{Format: BundleFormat, Artifact: artifact}
+func encodeBundle(artifact []byte, statements []Signed, countersignatures []Countersignature, transcript *Head) []byte {
+	f := bundleFile{Format: BundleFormat, Artifact: artifact, Transcript: transcript}
 	for _, s := range sorted(statements) {
 		f.Statements = append(f.Statements, signedFile{s.Key, s.Statement.Raw()})
 	}
@@ -138,6 +145,20 @@ func isAbout(s *Statement, a about) error {
 		return fmt.Errorf("is about digest %x, the artifact's is %x", s.Digest, a.digest)
 	}
 	return nil
+}
+
+// transcript demands that a fleet's bundle names the record up to which its log
+// entry dates the ceremony, and that a notice names none.
+func (d *document) transcript(b *Bundle) {
+	n := d.root.Get("transcript")
+	switch {
+	case b.Notice != nil && n != nil:
+		d.failf(n, "transcript stands in the bundle of a %s, which no ceremony makes", b.Notice.Format)
+	case b.Notice == nil && n == nil:
+		d.failf(d.root, "transcript is missing: nothing then dates what people signed before the bundle was logged")
+	case n != nil && (b.Transcript.N == 0 || b.Transcript.Hash == [32]byte{}):
+		d.failf(n, "transcript names no record: records count from 1, and 32 zero bytes are no record's hash")
+	}
 }
 
 // statements reads a list of statements with their keys: sorted by raw key,

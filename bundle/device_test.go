@@ -90,7 +90,7 @@ func TestDeviceAcceptsAndRemembers(t *testing.T) {
 	}
 
 	st := []Signed{signed("tp-1", w.next), signed("tp-2", w.next)}
-	second := encodeBundle(w.next.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.next, st...)})
+	second := encodeBundle(w.next.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.next, st...)}, aRecord)
 	got, err := Check(second, logged(second, now, now), w.trust, log, first.State, now, 24*time.Hour)
 	if err != nil || got.FirstContact || got.State.Epoch != 2 {
 		t.Fatalf("epoch 2 after epoch 1: %+v, %v", got, err)

@@ -122,10 +122,10 @@ func FuzzBundle(f *testing.F) {
 		if err == nil && !bytes.Equal(b.KeySet.Raw(), w.set.Raw()) && !bytes.Contains(data, []byte(b64(b.KeySet.Raw()))) {
 			t.Fatal("verifies for an artifact that isn't in it")
 		}
-		again, err := Assemble(b.KeySet.Raw(), b.Statements, b.Countersignatures)
+		again, err := Assemble(b.KeySet.Raw(), b.Statements, b.Countersignatures, b.Transcript)
 		if err != nil {
 			// Without its free white space it is no larger, but ours may be.
-			if len(encodeBundle(b.KeySet.Raw(), b.Statements, b.Countersignatures)) <= MaxBundle {
+			if len(encodeBundle(b.KeySet.Raw(), b.Statements, b.Countersignatures, b.Transcript)) <= MaxBundle {
 				t.Fatalf("what was written is refused: %v", err)
 			}
 			return

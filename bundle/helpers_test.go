@@ -145,6 +145,9 @@ type world struct {
 	trust      *Trust
 }
 
+// aRecord is the countersignature's record of every ceremony here.
+var aRecord = &Head{Hash: [32]byte(seed("countersignature")), N: 77}
+
 var now = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 
 func newWorld() *world { return newWorldOf(5) }
@@ -153,7 +156,7 @@ func newWorldOf(hsms int) *world {
 	w := &world{set: parsed(fleet(1, nil, hsms, keys.Ed25519))}
 	w.statements = []Signed{signed("tp-1", w.set), signed("tp-2", w.set)}
 	w.counter = []Countersignature{countersigned(keys.P256, "operator", FormBound, w.set, w.statements...)}
-	w.bundle = must(Assemble(w.set.Raw(), w.statements, w.counter))
+	w.bundle = must(Assemble(w.set.Raw(), w.statements, w.counter, aRecord))
 	w.trust = &Trust{
 		Mode: Production, Namespace: w.set.Namespace, Needed: 2,
 		ThirdParties: []ThirdParty{{Name: "tp-1", Key: edRaw("tp-1")}, {Name: "tp-2", Key: edRaw("tp-2")}},
@@ -164,7 +167,7 @@ func newWorldOf(hsms int) *world {
 
 // assemble makes another bundle of the world's artifact.
 func (w *world) assemble(statements []Signed, counter ...Countersignature) []byte {
-	return encodeBundle(w.set.Raw(), statements, counter)
+	return encodeBundle(w.set.Raw(), statements, counter, aRecord)
 }
 
 // verify is parse and verify.

@@ -24,7 +24,7 @@ func noticed(n *Notice) *Bundle {
 		st = append(st, Signed{edRaw(name), must(s.Seal(edRaw(name), sign(keys.Ed25519, name, s.Message())))})
 	}
 	msg := must(CountersignNotice(FormBound, n, st))
-	return must(Assemble(n.Raw(), st, []Countersignature{{public(keys.P256, "operator"), FormBound, sign(keys.P256, "operator", msg)}}))
+	return must(Assemble(n.Raw(), st, []Countersignature{{public(keys.P256, "operator"), FormBound, sign(keys.P256, "operator", msg)}}, nil))
 }
 
 // A device that saw one history of its fleet is shown another, signed by all:
@@ -38,7 +38,7 @@ func TestADeviceRefusesAnEpochThatFollowsAnother(t *testing.T) {
 	}
 	brought := func(set *KeySet) *Bundle {
 		st := []Signed{signed("tp-1", set), signed("tp-2", set)}
-		return must(Assemble(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}))
+		return must(Assemble(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}, aRecord))
 	}
 	seen := must(check(w.bundle, DeviceState{})).State
 	other := parsed(fleet(1, nil, 5, keys.Ed25519, keys.P256))
@@ -103,7 +103,7 @@ func TestADeviceHonoursARetirement(t *testing.T) {
 	next := fleet(3, got.State.Digest[:], 5, keys.Ed25519)
 	set := parsed(next)
 	st := []Signed{signed("tp-1", set), signed("tp-2", set)}
-	later := must(Assemble(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}))
+	later := must(Assemble(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}, aRecord))
 	_, err = check(later, got.State)
 	wantError(t, err, "which was retired")
 
@@ -128,7 +128,7 @@ func TestABundleOfKeysIsNoNotice(t *testing.T) {
 	b := must(ParseAny("bundle.json", end.Raw()))
 	other := *b.Notice
 	other.Reason, other.raw = "another", nil
-	_, err = Assemble(other.Encode(), b.Statements, b.Countersignatures)
+	_, err = Assemble(other.Encode(), b.Statements, b.Countersignatures, nil)
 	wantError(t, err, "is about digest")
 }
 

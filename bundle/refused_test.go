@@ -33,7 +33,7 @@ func TestRefusedByName(t *testing.T) {
 
 	whole := func(set *KeySet) []byte {
 		st := []Signed{signed("tp-1", set), signed("tp-2", set)}
-		return encodeBundle(set.Raw(), st, []Countersignature{counter(set, st...)})
+		return encodeBundle(set.Raw(), st, []Countersignature{counter(set, st...)}, aRecord)
 	}
 	for name, c := range map[string]struct {
 		bundle []byte

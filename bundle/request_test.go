@@ -87,7 +87,7 @@ func TestRequestToBundle(t *testing.T) {
 		}
 		statements = append(statements, r.Signed)
 	}
-	b := must(Assemble(w.core.KeySet.Raw(), statements, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.core.KeySet, statements...)}))
+	b := must(Assemble(w.core.KeySet.Raw(), statements, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.core.KeySet, statements...)}, aRecord))
 	if err := w.verify(b.Raw()); err != nil {
 		t.Error(err)
 	}

@@ -28,7 +28,7 @@ func MaxSize(set *KeySet, thirdParties int, countersigner keys.Algorithm) int {
 	longest := uint8(255)
 	// Of the two ciphersuites, bincode's message is the longer one.
 	s := &Statement{Ciphersuite: Bincode, Namespace: set.Namespace, Timestamp: strict.MaxInt, Epoch: set.Epoch, KeyID: &longest}
-	f := bundleFile{Format: BundleFormat, Artifact: full.Encode()}
+	f := bundleFile{Format: BundleFormat, Artifact: full.Encode(), Transcript: &Head{N: strict.MaxInt}}
 	for range thirdParties {
 		f.Statements = append(f.Statements, signedFile{JSON: s.Encode([64]byte{})})
 	}

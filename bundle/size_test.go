@@ -27,7 +27,7 @@ func biggest(set *KeySet, thirdParties int, countersigner keys.Algorithm) []byte
 	if thirdParties == 1 {
 		form = FormSignature
 	}
-	return must(Assemble(set.Raw(), statements, []Countersignature{countersigned(countersigner, "operator", form, set, statements...)})).Raw()
+	return must(Assemble(set.Raw(), statements, []Countersignature{countersigned(countersigner, "operator", form, set, statements...)}, &Head{aRecord.Hash, strict.MaxInt})).Raw()
 }
 
 func TestMaxSizeIsNeverExceededAndClose(t *testing.T) {

@@ -237,6 +237,9 @@ func bundleVectors(t *testing.T) []vector {
 	raw("countersigner-x25519", "which can't sign", func(f *bundleFile) { f.Countersignatures[0].Key = spki(keys.X25519, "operator") })
 	raw("countersigner-no-key", "countersignatures[0].key is no DER", func(f *bundleFile) { f.Countersignatures[0].Key = []byte("key") })
 	raw("countersignature-too-long", "has 73 bytes", func(f *bundleFile) { f.Countersignatures[0].Signature = make([]byte, 73) })
+	raw("transcript-missing", "transcript is missing", func(f *bundleFile) { f.Transcript = nil })
+	raw("transcript-record-zero", "transcript names no record", func(f *bundleFile) { f.Transcript = &Head{Hash: aRecord.Hash} })
+	raw("transcript-without-a-hash", "transcript names no record", func(f *bundleFile) { f.Transcript = &Head{N: 1} })
 	raw("too-large", "65536 bytes", func(f *bundleFile) {})
 	big := &list[len(list)-1]
 	big.data = swap(t, big.data, "{\n  \"format\"", "{"+strings.Repeat(" ", MaxBundle+1-len(big.data))+"\n  \"format\"")
@@ -252,7 +255,7 @@ func verifyVectors(t *testing.T) []vector {
 	elsewhere.Namespace = "example.elsewhere"
 	whole := func(set *KeySet) []byte {
 		st := []Signed{signed("tp-1", set), signed("tp-2", set)}
-		return encodeBundle(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)})
+		return encodeBundle(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}, aRecord)
 	}
 	forged := func(s Signed) Signed { // signed by somebody else
 		st := *s.Statement

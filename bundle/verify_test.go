@@ -14,7 +14,7 @@ import (
 func TestResultSaysWhoSigned(t *testing.T) {
 	w := newWorld()
 	three := append(w.statements, signed("tp-3", w.set))
-	b := must(Assemble(w.set.Raw(), three, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.set, three...)}))
+	b := must(Assemble(w.set.Raw(), three, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.set, three...)}, aRecord))
 	got, err := b.Verify(w.trust, now, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestResultSaysWhoSigned(t *testing.T) {
 func TestAssembleSortsWhateverTheOrder(t *testing.T) {
 	w := newWorld()
 	turned := []Signed{w.statements[1], w.statements[0]}
-	b, err := Assemble(w.set.Raw(), turned, w.counter)
+	b, err := Assemble(w.set.Raw(), turned, w.counter, aRecord)
 	if err != nil || string(b.Raw()) != string(w.bundle.Raw()) {
 		t.Errorf("another bundle, or none: %v", err)
 	}

@@ -40,6 +40,9 @@ type Account struct {
 	FleetCheckHash, ReleaseHash [32]byte
 	FleetCheckTime, ReleaseTime time.Time
 	FleetCheckN, ReleaseN       int
+	// CounterHead is the countersignature's record, which the bundle names.
+	CounterHead Head
+	CounterTime time.Time
 
 	Head  [32]byte // hash of the last record; the plan's digest before the first
 	N     int      // number of records
@@ -318,13 +321,13 @@ func (a *Account) take(r *Record) error {
 	case *Release:
 		return a.takeRelease(c, r)
 	case *Request:
-		a.Request = c
+		return a.takeRequest(c)
 	case *Response:
 		return a.takeResponse(c, r)
 	case *Refusal:
 		return a.takeRefusal(c)
 	case *Countersignature:
-		return a.takeCountersignature(c)
+		return a.takeCountersignature(c, r)
 	case *LogProof:
 		return a.takeLogProof(c)
 	case *Lockdown:

@@ -38,7 +38,7 @@ func (a *Account) CountersignText() ([]byte, error) {
 	return bundle.CountersignMessage(a.Plan.Countersigner.Form, artifact, a.answers)
 }
 
-func (a *Account) takeCountersignature(c *Countersignature) error {
+func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 	want := a.Plan.Countersigner
 	if !bytes.Equal(c.Key, want.Key) || c.Form != want.Form {
 		return fmt.Errorf("its key or form is not the plan's for %s", want.Name)
@@ -54,7 +54,10 @@ func (a *Account) takeCountersignature(c *Countersignature) error {
 	if err := k.Verify(text, c.Signature); err != nil {
 		return fmt.Errorf("the countersignature of %s: %w", want.Name, err)
 	}
-	a.Counter = c
+	if err := checkSigned(c.Files, a.Request.Files); err != nil {
+		return err
+	}
+	a.Counter, a.CounterHead, a.CounterTime = c, Head{r.Hash(), r.N}, r.Time
 	return nil
 }
 
@@ -77,7 +80,7 @@ func (a *Account) Bundle() (*bundle.Bundle, error) {
 	}
 	a.bundle, err = bundle.Assemble(artifact.Raw(), a.answers, []bundle.Countersignature{
 		{Key: key, Form: a.Counter.Form, Signature: a.Counter.Signature},
-	})
+	}, &bundle.Head{Hash: a.CounterHead.Hash, N: uint64(a.CounterHead.N)})
 	return a.bundle, err
 }
 

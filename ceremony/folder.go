@@ -102,7 +102,7 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if err := j.save(requestFile, request.Raw()); err != nil {
 		return nil, err
 	}
-	_, err = j.Append(&Request{Core: core.Subject()})
+	_, err = j.Append(&Request{Core: core.Subject(), Files: signedOf(files)})
 	return request, err
 }
 
@@ -152,7 +152,7 @@ func newCore(artifact *bundle.KeySet, predecessor []byte, previous []bundle.Sign
 // transcript up to the release, and everything that people signed so far.
 func (j *Journal) requestFiles() ([]bundle.File, error) {
 	paths := []string{PlanFile, TranscriptFile}
-	for _, dir := range []string{PlanApprovalsDir, ApprovalsDir, ReleaseSignoffDir} {
+	for _, dir := range signedDirs {
 		entries, err := os.ReadDir(filepath.Join(j.dir, dir))
 		if err != nil {
 			return nil, err
@@ -196,8 +196,22 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 	if err != nil {
 		return err
 	}
-	_, err = j.Append(&Countersignature{Key: want.Key, Form: want.Form, Signature: sig})
+	files, err := j.requestFiles()
+	if err != nil {
+		return err
+	}
+	_, err = j.Append(&Countersignature{Key: want.Key, Form: want.Form, Signature: sig, Files: signedOf(files)})
 	return err
+}
+
+// signedOf are those of the files that people signed, by path.
+func signedOf(files []bundle.File) (list []File) {
+	for _, f := range files {
+		if isSigned(f.Path) {
+			list = append(list, File{Path: f.Path, SHA256: sha256.Sum256(f.Data)})
+		}
+	}
+	return list
 }
 
 // Assemble writes the bundle and has its digest read aloud: what is logged is

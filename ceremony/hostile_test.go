@@ -298,6 +298,23 @@ var hostile = []struct {
 			c.Signature = must(x.fleet.Parties.Operator.Sign([]byte("x")))
 		})
 	}},
+	{"a request that lists a file of no signature", "is no file of plan-approvals", func(x *forger) {
+		change(x.get(ceremony.KindRequest, 0), func(c *ceremony.Request) {
+			c.Files = append(slices.Clone(c.Files), ceremony.File{Path: "transcript.jsonl"})
+		})
+	}},
+	{"a request that lists a file twice", "are not sorted and distinct", func(x *forger) {
+		change(x.get(ceremony.KindRequest, 0), func(c *ceremony.Request) { c.Files = slices.Insert(slices.Clone(c.Files), 0, c.Files[0]) })
+	}},
+	{"a countersignature that lists no signature of before", "which the request lists, is missing or another file", func(x *forger) {
+		change(x.get(ceremony.KindCountersignature, 0), func(c *ceremony.Countersignature) { c.Files = []ceremony.File{} })
+	}},
+	{"a countersignature that lists another signature than before", "which the request lists, is missing or another file", func(x *forger) {
+		change(x.get(ceremony.KindCountersignature, 0), func(c *ceremony.Countersignature) {
+			c.Files = slices.Clone(c.Files)
+			c.Files[len(c.Files)-1].SHA256[0] ^= 1
+		})
+	}},
 	{"another bundle logged", "it is for another bundle", func(x *forger) {
 		change(x.get(ceremony.KindLogProof, 0), func(c *ceremony.LogProof) { c.Bundle[0] ^= 1 })
 	}},

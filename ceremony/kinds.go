@@ -275,9 +275,11 @@ type Release struct {
 	Artifact [32]byte `strict:"artifact,hex"`
 }
 
-// Request names what goes to the third parties.
+// Request names what goes to the third parties, and every signature of people
+// that led to it.
 type Request struct {
-	Core [32]byte `strict:"core,hex"`
+	Core  [32]byte `strict:"core,hex"`
+	Files []File   `strict:"files"`
 }
 
 // Response is a third party's verified statement. One that comes after the
@@ -295,11 +297,13 @@ type Refusal struct {
 	Reason    string   `strict:"reason"`
 }
 
-// Countersignature is the operator's.
+// Countersignature is the operator's. It lists every signature of people so far:
+// the bundle names this record, so that the bundle's log entry dates them all.
 type Countersignature struct {
 	Key       []byte `strict:"key,base64"`
 	Form      string `strict:"form"`
 	Signature []byte `strict:"signature,base64"`
+	Files     []File `strict:"files"`
 }
 
 // LogProof names the bundle and the proof that it is in the log.

@@ -16,7 +16,7 @@ import (
 // unsigned is a bundle without countersignatures.
 func unsigned(b []byte) []byte {
 	x := must(bundle.ParseAny("", b))
-	return must(bundle.Assemble(x.Artifact(), x.Statements, nil)).Raw()
+	return must(bundle.Assemble(x.Artifact(), x.Statements, nil, x.Transcript)).Raw()
 }
 
 // TestRetirementsAndVoidsInALog: both take an epoch, have no evidence of their

@@ -31,7 +31,7 @@ func noticed(f *testfleet.Fleet, n *bundle.Notice, party, operator testfleet.Sig
 	s := must(bundle.NewStatement(bundle.Protobuf, n.Namespace, uint64(f.Now().UnixMilli()), n.Epoch, n.Digest()))
 	signed := []bundle.Signed{{Key: [32]byte(raw), Statement: must(s.Seal([32]byte(raw), must(party.Sign(s.Message()))))}}
 	text := must(bundle.CountersignNotice(form, n, signed))
-	return must(bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: operator.Public, Form: form, Signature: must(operator.Sign(text))}})).Raw()
+	return must(bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: operator.Public, Form: form, Signature: must(operator.Sign(text))}}, nil)).Raw()
 }
 
 func TestABundleOfANoticeIsVerifiedAsThat(t *testing.T) {
@@ -50,7 +50,7 @@ func TestABundleOfANoticeIsVerifiedAsThat(t *testing.T) {
 	again := noticeOf(f, bundle.RetirementFormat, 2, f.Account.Release.Artifact, func(n *bundle.Notice) { n.Reason = "another" })
 	// The signatures of one notice under another.
 	b := must(bundle.ParseAny("b", good))
-	swapped := must(bundle.Assemble(again.Raw(), must(bundle.ParseAny("b", noticed(f, again, p, o, bundle.FormBound))).Statements, b.Countersignatures)).Raw()
+	swapped := must(bundle.Assemble(again.Raw(), must(bundle.ParseAny("b", noticed(f, again, p, o, bundle.FormBound))).Statements, b.Countersignatures, nil)).Raw()
 	keys := f.Files[ceremony.BundleFile]
 
 	for name, c := range map[string]struct {

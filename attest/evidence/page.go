@@ -183,13 +183,13 @@ func recordText(r *ceremony.Record) string {
 	case *ceremony.Release:
 		return fmt.Sprintf("artifact %x", c.Artifact)
 	case *ceremony.Request:
-		return fmt.Sprintf("request core %x", c.Core)
+		return fmt.Sprintf("request core %x; %d files of signatures so far", c.Core, len(c.Files))
 	case *ceremony.Response:
 		return "statement received and verified"
 	case *ceremony.Refusal:
 		return "an answer was refused: " + c.Reason
 	case *ceremony.Countersignature:
-		return "form " + c.Form
+		return fmt.Sprintf("form %s; %d files of signatures so far", c.Form, len(c.Files))
 	case *ceremony.LogProof:
 		return fmt.Sprintf("bundle %x", c.Bundle)
 	case *ceremony.Exception:

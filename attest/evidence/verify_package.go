@@ -132,6 +132,14 @@ func (v *verifier) agree(files Files, a *ceremony.Account) {
 	if a.Request != nil {
 		v.same(files, ceremony.CoreFile, a.Request.Core)
 		v.core(files[ceremony.CoreFile], a)
+		for _, f := range a.Request.Files {
+			v.same(files, f.Path, f.SHA256)
+		}
+	}
+	if a.Counter != nil {
+		for _, f := range a.Counter.Files {
+			v.same(files, f.Path, f.SHA256)
+		}
 	}
 	if a.LogProof != nil {
 		v.same(files, ceremony.BundleFile, a.LogProof.Bundle)

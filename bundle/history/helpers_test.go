@@ -112,7 +112,7 @@ func newFleet(n int) *fleet {
 		st := sealed("tp", space, uint64(e), start+uint64(e)*3600_000, digest)
 		one := []bundle.Signed{{Key: raw("tp"), Statement: st}}
 		text := must(bundle.CountersignMessage(bundle.FormBound, set, one))
-		b := must(bundle.Assemble(set.Raw(), one, []bundle.Countersignature{{Key: operatorKey, Form: bundle.FormBound, Signature: ed25519.Sign(edKey("operator"), text)}}))
+		b := must(bundle.Assemble(set.Raw(), one, []bundle.Countersignature{{Key: operatorKey, Form: bundle.FormBound, Signature: ed25519.Sign(edKey("operator"), text)}}, &bundle.Head{Hash: digest, N: 1}))
 		f.sets, f.signed, f.bundles = append(f.sets, set), append(f.signed, one[0]), append(f.bundles, b)
 	}
 	return f

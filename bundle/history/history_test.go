@@ -84,7 +84,7 @@ func TestWhatIsWrongInAHistoryIsNamed(t *testing.T) {
 	trusted := options()
 	trusted.Trust = trust
 	strange := newFleet(2)
-	strange.bundles[1] = must(bundle.Assemble(f.sets[1].Raw(), f.bundles[1].Statements, []bundle.Countersignature{{Key: operatorKey, Form: bundle.FormBound, Signature: ed25519.Sign(edKey("operator"), []byte("another text"))}}))
+	strange.bundles[1] = must(bundle.Assemble(f.sets[1].Raw(), f.bundles[1].Statements, []bundle.Countersignature{{Key: operatorKey, Form: bundle.FormBound, Signature: ed25519.Sign(edKey("operator"), []byte("another text"))}}, f.bundles[1].Transcript))
 	for name, c := range map[string]struct {
 		files       memory
 		o           Options

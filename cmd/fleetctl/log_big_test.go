@@ -159,7 +159,7 @@ func (g *generations) sign(set *bundle.KeySet, artifact []byte) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	b, err := bundle.Assemble(artifact, statements, []bundle.Countersignature{{Key: g.parties.Operator.Public, Form: bundle.FormBound, Signature: counter}})
+	b, err := bundle.Assemble(artifact, statements, []bundle.Countersignature{{Key: g.parties.Operator.Public, Form: bundle.FormBound, Signature: counter}}, &bundle.Head{Hash: sha256.Sum256(artifact), N: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -268,7 +268,7 @@ func (a *app) assembleNotice(file string, n *bundle.Notice, approvals []ceremony
 	if err != nil {
 		return err
 	}
-	b, err := bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: s.public, Form: p.Countersigner.Form, Signature: sig}})
+	b, err := bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: s.public, Form: p.Countersigner.Form, Signature: sig}}, nil)
 	if err != nil {
 		return wrong(err)
 	}

@@ -191,7 +191,7 @@ func tellRelease(content any) string {
 	case *ceremony.Release:
 		return "artifact " + brief(c.Artifact) + " may leave the room"
 	case *ceremony.Request:
-		return "request " + brief(c.Core) + " goes to third parties"
+		return fmt.Sprintf("request %s goes to third parties, after %s", brief(c.Core), ui.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
 	case *ceremony.Response:
 		st, err := bundle.ParseStatement("", c.Statement)
 		if err != nil {
@@ -199,7 +199,7 @@ func tellRelease(content any) string {
 		}
 		return fmt.Sprintf("key %x… signed epoch %d", c.Key[:4], st.Epoch)
 	case *ceremony.Countersignature:
-		return fmt.Sprintf("form %s, key %s", c.Form, brief(sha256.Sum256(c.Key)))
+		return fmt.Sprintf("form %s, key %s, after %s", c.Form, brief(sha256.Sum256(c.Key)), ui.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
 	case *ceremony.Lockdown:
 		what := "read off: " + c.Reading
 		if c.Code != "" {

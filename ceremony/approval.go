@@ -217,12 +217,11 @@ func (s *Signoff) readVerdict(l *strict.Lines) {
 	}
 }
 
-// Signing is a text and its armoured SSHSIG signature, as they lie beside each
-// other in a package.
-type Signing struct {
-	Name      string // of the file, without folder; says nothing about who signed
-	Text      []byte
-	Signature []byte
+// about says whether a person in this role speaks of the wanted stage, whatever
+// the verdict.
+func (s *Signoff) about(want *Signoff, role string) bool {
+	return s.Stage == want.Stage && s.Mode == want.Mode && s.Ceremony == want.Ceremony && s.Plan == want.Plan &&
+		s.Head == want.Head && s.Artifact == want.Artifact && s.Role == role
 }
 
 // textDigest names what a countersign approval is about.

@@ -114,16 +114,15 @@ func signers(dir string, a *Account) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	acts, err := ReadSignings(dir, ApprovalsDir)
+	if list, err = ReadSignings(dir, ApprovalsDir); err != nil {
+		return nil, err
+	}
+	acts, err := people.Given(list)
 	if err != nil {
 		return nil, err
 	}
 	for _, need := range a.Needs {
-		have, err := people.Approvals(need, acts)
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, have...)
+		names = append(names, acts.Officers(need)...)
 	}
 	aborted, err := AbortedBy(dir, a)
 	if err != nil {

@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,8 +12,9 @@ import (
 
 // People are those whose signatures count: a plan's, or those a policy pins.
 type People struct {
-	list []pinned
-	m    int // least number of officers
+	list  []pinned
+	byKey map[string]int // of list, by the key's fingerprint
+	m     int            // least number of officers
 }
 
 type pinned struct {
@@ -22,11 +24,14 @@ type pinned struct {
 
 // NewPeople reads the people's keys. m is how many officers must agree.
 func NewPeople(list []Person, m int) (*People, error) {
-	p := &People{m: m}
+	p := &People{m: m, byKey: map[string]int{}}
 	for _, one := range list {
 		k, err := sshsig.ParsePublicKey(one.Key)
 		if err != nil {
 			return nil, fmt.Errorf("person %q: key %w", one.Name, err)
+		}
+		if _, taken := p.byKey[k.Fingerprint()]; !taken {
+			p.byKey[k.Fingerprint()] = len(p.list)
 		}
 		p.list = append(p.list, pinned{one.Name, one.Role, k})
 	}
@@ -38,12 +43,11 @@ func (p *People) Threshold() int { return p.m }
 
 // RoleOf says who has the key; ok is false where nobody has.
 func (p *People) RoleOf(k *sshsig.Key) (name, role string, ok bool) {
-	for _, one := range p.list {
-		if one.key.Fingerprint() == k.Fingerprint() {
-			return one.name, one.role, true
-		}
+	i, ok := p.byKey[k.Fingerprint()]
+	if !ok {
+		return "", "", false
 	}
-	return "", "", false
+	return p.list[i].name, p.list[i].role, true
 }
 
 // Voice is a verified signature of one of the people.
@@ -52,13 +56,10 @@ type Voice struct{ Name, Role string }
 // verify says who signed a text. A signature by a key that isn't one of the
 // people's is nobody's (ok is false) and doesn't count; an invalid one is an
 // error whoever's it is.
-func (p *People) verify(file string, s Signing, namespace string) (v Voice, ok bool, err error) {
-	sig, err := sshsig.Parse(file+".sig", s.Signature)
+func (p *People) verify(file string, s Signing, text []byte, namespace string) (v Voice, ok bool, err error) {
+	sig, err := s.verify(file, text, namespace)
 	if err != nil {
 		return v, false, err
-	}
-	if err := sig.Verify(namespace, s.Text); err != nil {
-		return v, false, strict.Errorf(file+".sig", "%v", err)
 	}
 	v.Name, v.Role, ok = p.RoleOf(sig.Key())
 	return v, ok, nil
@@ -78,52 +79,83 @@ func (p *People) PlanApprovals(plan *Plan, signatures []Signing) ([]string, erro
 func (p *People) FileApprovals(text []byte, namespace string, signatures []Signing) ([]string, error) {
 	var officers []string
 	for _, s := range signatures {
-		s.Text = text
-		v, ok, err := p.verify(s.Name, s, namespace)
+		v, ok, err := p.verify(s.Name, s, text, namespace)
 		if err != nil {
 			return nil, err
 		}
-		if ok && v.Role == Officer && !slices.Contains(officers, v.Name) {
+		if ok && v.Role == Officer {
 			officers = append(officers, v.Name)
 		}
 	}
 	slices.Sort(officers)
-	return officers, nil
+	return slices.Compact(officers), nil
 }
 
-// Approvals says which officers approved the act that follows the head.
-func (p *People) Approvals(want Approval, signatures []Signing) ([]string, error) {
-	voices, err := p.Voices(want, signatures)
-	var officers []string
-	for _, v := range voices {
+// Given is what a folder of approvals says, by the text that was signed.
+type Given struct{ voices map[Approval][]Voice }
+
+// Given reads a folder of approvals: each is parsed and verified once, however
+// many acts are asked for afterwards.
+func (p *People) Given(signatures []Signing) (*Given, error) {
+	acts := &Given{map[Approval][]Voice{}}
+	for _, s := range signatures {
+		file := ApprovalsDir + "/" + s.Name
+		a, err := s.approval(file)
+		if err != nil {
+			return nil, err
+		}
+		v, ok, err := p.verify(file, s, s.Text, a.Namespace())
+		if err != nil {
+			return nil, err
+		}
+		if ok && a.Role == v.Role { // nobody signs in another's role
+			of := *a
+			of.Role = ""
+			acts.voices[of] = append(acts.voices[of], v)
+		}
+	}
+	for of, list := range acts.voices {
+		slices.SortFunc(list, func(x, y Voice) int {
+			return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.Role, y.Role))
+		})
+		acts.voices[of] = slices.Compact(list)
+	}
+	return acts, nil
+}
+
+// Voices says who signed an approval's text, each in their own role, by name.
+func (a *Given) Voices(want Approval) []Voice {
+	want.Role = ""
+	return slices.Clone(a.voices[want])
+}
+
+// Officers says which officers approved an act.
+func (a *Given) Officers(want Approval) (officers []string) {
+	for _, v := range a.Voices(want) {
 		if v.Role == Officer {
 			officers = append(officers, v.Name)
 		}
 	}
-	return officers, err
+	return officers
 }
 
-// Voices says who signed an approval's text, each in their own role, by name.
-func (p *People) Voices(want Approval, signatures []Signing) ([]Voice, error) {
-	var voices []Voice
-	for _, s := range signatures {
-		file := "approvals/" + s.Name
-		a, err := ParseApproval(file, s.Text)
-		if err != nil {
-			return nil, err
-		}
-		v, ok, err := p.verify(file, s, a.Namespace())
-		if err != nil {
-			return nil, err
-		}
-		mine := want
-		mine.Role = v.Role
-		if ok && *a == mine && !slices.Contains(voices, v) {
-			voices = append(voices, v)
-		}
+// Approvals says which officers approved one act. Whoever asks for several
+// reads the folder once, with Given.
+func (p *People) Approvals(want Approval, signatures []Signing) ([]string, error) {
+	acts, err := p.Given(signatures)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(voices, func(x, y Voice) int { return strings.Compare(x.Name, y.Name) })
-	return voices, nil
+	return acts.Officers(want), nil
+}
+
+// Voices says who signed one approval's text: see Approvals.
+func (p *People) Voices(want Approval, signatures []Signing) ([]Voice, error) {
+	acts, err := p.Given(signatures)
+	if err != nil {
+		return nil, err
+	}
+	return acts.Voices(want), nil
 }
 
 // Verdicts is what people said of a stage.
@@ -144,25 +176,21 @@ type Said struct {
 // Signoffs says who signed a stage off.
 func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error) {
 	v := &Verdicts{}
-	said := map[string]bool{}
+	counted, spoke := map[string]bool{}, map[string]bool{}
 	for _, s := range signatures {
-		file := "signoffs/" + want.Stage + "/" + s.Name
-		o, err := ParseSignoff(file, s.Text)
+		file := SignoffDir(want.Stage) + "/" + s.Name
+		o, err := s.signoff(file)
 		if err != nil {
 			return nil, err
 		}
-		who, ok, err := p.verify(file, s, o.Namespace())
+		who, ok, err := p.verify(file, s, s.Text, o.Namespace())
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
 			continue
 		}
-		mine := want
-		mine.Role, mine.Verdict, mine.Exceptions = who.Role, o.Verdict, nil
-		got := *o
-		got.Exceptions = nil
-		if fmt.Sprint(got) != fmt.Sprint(mine) {
+		if !o.about(&want, who.Role) {
 			return nil, strict.Errorf(file, "%s signed off something else than this stage of this ceremony", who.Name)
 		}
 		for _, n := range o.Exceptions {
@@ -170,18 +198,19 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 				return nil, strict.Errorf(file, "%s agrees with exception %d, and there is none", who.Name, n)
 			}
 		}
+		spoke[who.Name] = true
 		v.Said = append(v.Said, Said{who, o.verdict()})
 		if o.Verdict == DoNotAgree {
 			v.Against = append(v.Against, who.Name)
 		}
 		v.Exceptions = v.Exceptions || o.Verdict == AgreeWithExceptions
-		if !said[who.Name] && o.Verdict != DoNotAgree {
-			said[who.Name] = true
+		if !counted[who.Name] && o.Verdict != DoNotAgree {
+			counted[who.Name] = true
 			v.add(who)
 		}
 	}
 	for _, q := range p.list {
-		if !slices.ContainsFunc(v.Said, func(s Said) bool { return s.Name == q.name }) {
+		if !spoke[q.name] {
 			v.Silent = append(v.Silent, q.name)
 		}
 	}

@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,6 +29,70 @@ func SignoffDir(stage string) string { return "signoffs/" + stage }
 
 const sigSuffix = ".sig"
 
+// Signing is a text and its armoured SSHSIG signature, as they lie beside each
+// other in a package.
+type Signing struct {
+	Name      string // of the file, without folder; says nothing about who signed
+	Text      []byte
+	Signature []byte
+
+	read *judged // shared by every copy; nil of one that no folder gave
+}
+
+// judged is what came of reading a signing. Signings gives each of its list
+// one, so that its text is parsed and its signature verified once, whoever's
+// signatures count: a verifier asks for people at several times. A list is for
+// one goroutine.
+type judged struct {
+	approval  *Approval
+	signoff   *Signoff
+	signature *sshsig.Signature // that verified over text in namespace
+	text      [32]byte
+	namespace string
+}
+
+func (s Signing) approval(file string) (*Approval, error) {
+	if s.read != nil && s.read.approval != nil {
+		return s.read.approval, nil
+	}
+	a, err := ParseApproval(file, s.Text)
+	if err == nil && s.read != nil {
+		s.read.approval = a
+	}
+	return a, err
+}
+
+func (s Signing) signoff(file string) (*Signoff, error) {
+	if s.read != nil && s.read.signoff != nil {
+		return s.read.signoff, nil
+	}
+	o, err := ParseSignoff(file, s.Text)
+	if err == nil && s.read != nil {
+		s.read.signoff = o
+	}
+	return o, err
+}
+
+// verify reads the signature and verifies it over a text: the signing's own, or
+// the plan that it approves. A refusal ends the folder and isn't remembered.
+func (s Signing) verify(file string, text []byte, namespace string) (*sshsig.Signature, error) {
+	digest := sha256.Sum256(text)
+	if r := s.read; r != nil && r.signature != nil && r.namespace == namespace && r.text == digest {
+		return r.signature, nil
+	}
+	sig, err := sshsig.Parse(file+sigSuffix, s.Signature)
+	if err != nil {
+		return nil, err
+	}
+	if err := sig.Verify(namespace, text); err != nil {
+		return nil, strict.Errorf(file+sigSuffix, "%v", err)
+	}
+	if s.read != nil {
+		s.read.signature, s.read.text, s.read.namespace = sig, digest, namespace
+	}
+	return sig, nil
+}
+
 // Signings takes a folder's signatures, and their texts, out of files by path.
 // Plan approvals have no text of their own: they sign the plan.
 func Signings(files map[string][]byte, dir string) ([]Signing, error) {
@@ -41,7 +106,7 @@ func Signings(files map[string][]byte, dir string) ([]Signing, error) {
 		base, isSig := strings.CutSuffix(name, sigSuffix)
 		s := byName[base]
 		if s == nil {
-			s = &Signing{Name: base}
+			s = &Signing{Name: base, read: &judged{}}
 			byName[base] = s
 			order = append(order, base)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -33,8 +34,8 @@ type Input struct {
 // Question narrows what is asked.
 type Question struct {
 	Now    time.Time // the verifier's; it has to be given
-	Expect Type     // only claims this type can carry, and only this type will do
-	Only   []string // only these of the policy's demands
+	Expect Type      // only claims this type can carry, and only this type will do
+	Only   []string  // only these of the policy's demands
 }
 
 // Demands are the policy's demands that a question leaves. It is an error to
@@ -130,6 +131,7 @@ type verifier struct {
 	expect Type
 	r      *Report
 	said   map[Problem]bool
+	signed map[string][]ceremony.Signing // by folder
 
 	// witnessed is when a quorum of witnesses had seen the bundle, and with it
 	// all that led to it; nil where none has.

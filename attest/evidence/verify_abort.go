@@ -82,7 +82,7 @@ func (v *verifier) leftBehind(files Files, a *ceremony.Account) {
 // it, fewer attest to it, and a record that nobody signed is nobody's word.
 func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremony.People, m int) {
 	where := recordOf(a.N)
-	list, err := ceremony.Signings(files, ceremony.ApprovalsDir)
+	list, err := v.signings(files, ceremony.ApprovalsDir)
 	if err != nil {
 		v.fault(ceremony.ApprovalsDir, err)
 		return

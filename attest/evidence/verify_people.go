@@ -40,7 +40,7 @@ func (v *verifier) voices(files Files, a *ceremony.Account) {
 // approvals grades plan.approved: m officers approved exactly the plan's
 // bytes, and each act that takes their approval, over the head before it.
 func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.People, m int) {
-	list, err := ceremony.Signings(files, ceremony.PlanApprovalsDir)
+	list, err := v.signings(files, ceremony.PlanApprovalsDir)
 	if err != nil {
 		v.fault(ceremony.PlanApprovalsDir, err)
 		return
@@ -55,18 +55,18 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 		v.lack(ClaimPlanApproved, where, "", "%d of %d officers whom the policy pins approved the plan", len(officers), m)
 		return
 	}
-	acts, err := ceremony.Signings(files, ceremony.ApprovalsDir)
+	if list, err = v.signings(files, ceremony.ApprovalsDir); err != nil {
+		v.fault(ceremony.ApprovalsDir, err)
+		return
+	}
+	acts, err := people.Given(list)
 	if err != nil {
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
 	unaccepted := 0
 	for _, need := range a.Needs {
-		have, err := people.Approvals(need, acts)
-		if err != nil {
-			v.fault(ceremony.ApprovalsDir, err)
-			return
-		}
+		have := acts.Officers(need)
 		if len(have) < m && a.Abort != nil && need.Act == ceremony.ApproveException {
 			unaccepted++ // that officers don't accept one is what an abort may be for
 			continue
@@ -84,6 +84,23 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 		strings.Join(officers, ", "), short8(a.Plan.Digest()), m, len(a.Needs)-unaccepted, note)
 }
 
+// signings are a folder's, the same ones each time they are asked for: what was
+// verified once is not verified again.
+func (v *verifier) signings(files Files, dir string) ([]ceremony.Signing, error) {
+	if list, ok := v.signed[dir]; ok {
+		return list, nil
+	}
+	list, err := ceremony.Signings(files, dir)
+	if err != nil {
+		return nil, err
+	}
+	if v.signed == nil {
+		v.signed = map[string][]ceremony.Signing{}
+	}
+	v.signed[dir] = list
+	return list, nil
+}
+
 func short8(d [32]byte) []byte { return d[:4] }
 
 // signoff grades a stage's sign-offs. That a pinned person does not agree is
@@ -95,7 +112,7 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 		v.lack(claim, where, "", "%v", err)
 		return
 	}
-	list, err := ceremony.Signings(files, where)
+	list, err := v.signings(files, where)
 	if err != nil {
 		v.fault(where, err)
 		return

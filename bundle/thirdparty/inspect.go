@@ -144,11 +144,12 @@ func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
 	if list, err = ceremony.Signings(files, ceremony.ApprovalsDir); err != nil {
 		return err
 	}
+	acts, err := p.people.Given(list)
+	if err != nil {
+		return err
+	}
 	for _, need := range append(a.Needs, a.Wanted(ceremony.ApproveRequest, r.Core.Subject())) {
-		if have, err = p.people.Approvals(need, list); err != nil {
-			return err
-		}
-		if len(have) < m {
+		if have = acts.Officers(need); len(have) < m {
 			return strict.Errorf(ceremony.ApprovalsDir, "%d of %d officers whom the policy pins approved the act %q after record %d", len(have), m, need.Act, need.Head.N)
 		}
 	}

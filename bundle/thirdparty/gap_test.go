@@ -50,7 +50,7 @@ func pinning(t *testing.T, f *testfleet.Fleet, needed int, others ...string) *th
 func ledgerOfThird(t *testing.T, f *testfleet.Fleet) *thirdparty.Ledger {
 	t.Helper()
 	who := f.Parties.Auditor(third)
-	l := must(thirdparty.OpenLedger(who.Ledger, who.Key()))
+	l := must(who.OpenLedger())
 	t.Cleanup(l.Close)
 	return l
 }

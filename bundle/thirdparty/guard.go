@@ -25,7 +25,6 @@ func GuardPath(ledger string) string { return ledger + ".guard" }
 // behind it, and one that was put back from a copy is.
 type guard struct {
 	path    string
-	there   bool
 	entries uint64
 	head    [32]byte
 }
@@ -41,6 +40,10 @@ func OpenGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
 		if info, err := os.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 			return nil, strict.Errorf(p, "is a symbolic link; a ledger and its guard have one name").WithHint("name the file itself: the ledger by its path, its guard with --guard")
 		}
+	}
+	// Before the locks: a mistyped path leaves no lock file behind.
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, absent(path)
 	}
 	unlock, err := lockBoth(path+".lock", guardPath+".lock")
 	if err != nil {
@@ -92,9 +95,6 @@ func (l *Ledger) BeginGuard(path string) error {
 func (l *Ledger) readGuard(path string) (*guard, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if len(l.entries) == 0 {
-			return &guard{path: path}, nil
-		}
 		return nil, strict.Errorf(path, "does not exist, and the ledger %s has %d entries: nothing shows that they are all that was signed", l.path, len(l.entries)).
 			WithHint("put the guard back if it was moved, or name it with --guard. If it is lost, or the ledger came from a copy, compare the ledger\n"+
 				"with what is published; if nothing newer was signed:\nfleetctl thirdparty guard %s --public-key KEY", l.path)
@@ -137,7 +137,7 @@ func parseGuard(path string, data []byte, key [32]byte) (*guard, error) {
 	if lines.After("key ") != base64.StdEncoding.EncodeToString(key[:]) && lines.Err() == nil {
 		lines.Failf("is the guard of another key's ledger")
 	}
-	g := &guard{path: path, there: true, entries: lines.Uint("entries "), head: lines.Hash("head ")}
+	g := &guard{path: path, entries: lines.Uint("entries "), head: lines.Hash("head ")}
 	if err := lines.Done(); err != nil {
 		return nil, err
 	}
@@ -163,12 +163,12 @@ func (l *Ledger) advance() error {
 	if err := l.stands(); err != nil {
 		return err
 	}
-	if l.guard.there && l.guard.head == l.head && l.guard.entries == uint64(len(l.entries)) {
+	if l.guard.head == l.head && l.guard.entries == uint64(len(l.entries)) {
 		return nil
 	}
 	if err := durable.Replace(l.guard.path, l.guardText(), 0o600); err != nil {
 		return strict.Errorf(l.guard.path, "can't be written, so no signature leaves: %v", err)
 	}
-	l.guard.there, l.guard.entries, l.guard.head = true, uint64(len(l.entries)), l.head
+	l.guard.entries, l.guard.head = uint64(len(l.entries)), l.head
 	return nil
 }

@@ -3,6 +3,7 @@ package thirdparty_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -45,6 +46,16 @@ func ledger(t *testing.T, f *testfleet.Fleet) *thirdparty.Ledger {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// begun is a key's new ledger, in a folder of its own.
+func begun(t *testing.T, key [32]byte) *thirdparty.Ledger {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ledger.jsonl")
+	must(0, thirdparty.InitLedger(path, thirdparty.GuardPath(path), key))
+	l := must(thirdparty.OpenLedger(path, key))
 	t.Cleanup(l.Close)
 	return l
 }

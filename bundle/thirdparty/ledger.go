@@ -60,8 +60,8 @@ func genesis(key [32]byte) [32]byte {
 }
 
 // OpenLedger reads the ledger of a key, checks it from its first entry to its
-// last, and keeps others from signing with it until Close. A path that doesn't
-// exist is an empty ledger: Sign begins it.
+// last, and keeps others from signing with it until Close. One that doesn't
+// exist is an error: InitLedger begins it, and nothing else does.
 //
 // Its guard lies beside it. A ledger that lacks what the guard has seen was put
 // back from a copy, and isn't opened.
@@ -81,7 +81,7 @@ func readLedger(path string, key [32]byte) (*Ledger, error) {
 	l := &Ledger{path: path, key: key, head: genesis(key)}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, nil
+		return nil, absent(path)
 	}
 	if err != nil {
 		return nil, err
@@ -101,6 +101,12 @@ func readLedger(path string, key [32]byte) (*Ledger, error) {
 		l.Torn, l.lacksEnd = 0, true
 	}
 	return l, nil
+}
+
+// absent is what a ledger that isn't there is: never an empty one.
+func absent(path string) error {
+	return strict.Errorf(path, "does not exist: there is no such ledger").
+		WithHint("a key has one ledger: name it by its path. Only a key that never signed gets a new one:\nfleetctl thirdparty init %s --public-key KEY", path)
 }
 
 // keepTorn takes the line cut off out of the ledger and keeps it beside it.

@@ -172,6 +172,7 @@ func TestNoSignatureLeavesWithoutItsEntry(t *testing.T) {
 	f := asked(t, testfleet.Options{})
 	l := ledger(t, f)
 	in := must(thirdparty.Inspect("r", f.Request, policy(f), l))
+	must(0, os.Remove(f.Parties.Ledger))
 	must(0, os.Mkdir(f.Parties.Ledger, 0o700)) // in the way
 	for range 2 {
 		r, err := thirdparty.Sign(in, l, f.Now(), f.Parties.ThirdParty.Sign)

@@ -73,9 +73,7 @@ func TestRefusedByName(t *testing.T) {
 	t.Run("request by another than the ledger's key", func(t *testing.T) {
 		other := testfleet.SoftSigner(keys.Ed25519, "somebody else")
 		raw, _ := other.Public.Ed25519()
-		l := must(thirdparty.OpenLedger(t.TempDir()+"/ledger", [32]byte(raw)))
-		defer l.Close()
-		_, err := thirdparty.Inspect("request.json", one.Request, policy(one), l)
+		_, err := thirdparty.Inspect("request.json", one.Request, policy(one), begun(t, [32]byte(raw)))
 		wantError(t, err, "does not name the ledger's key")
 	})
 	t.Run("evidence that isn't the artifact's", func(t *testing.T) {

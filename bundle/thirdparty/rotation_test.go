@@ -49,9 +49,8 @@ func TestANewKeyGoesOnWhereTheOldOneStopped(t *testing.T) {
 	}
 
 	// An old ledger that is older than the request's predecessor is noticed.
-	stale := must(thirdparty.OpenLedger(t.TempDir()+"/stale", l.Key()))
-	t.Cleanup(stale.Close)
-	empty := must(thirdparty.ReadLedger(t.TempDir()+"/none", [32]byte(raw)))
+	stale := begun(t, l.Key())
+	empty := begun(t, [32]byte(raw))
 	if err := stale.Continues(empty); err != nil {
 		t.Fatal(err)
 	}

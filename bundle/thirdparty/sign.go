@@ -44,11 +44,6 @@ func (l *Ledger) sign(w *wanted, others *others, suite uint32, bound time.Durati
 	if err := l.stands(); err != nil {
 		return nil, err
 	}
-	if len(l.entries) == 0 {
-		if err := l.advance(); err != nil { // from its first entry on a ledger has a guard
-			return nil, err
-		}
-	}
 	s, err := bundle.NewStatement(suite, w.namespace, uint64(now.UnixMilli()), w.epoch, w.digest)
 	if err != nil {
 		return nil, err
@@ -88,7 +83,7 @@ func (l *Ledger) append(subject [32]byte, s *bundle.Statement, gap *Gap) error {
 }
 
 func (l *Ledger) write(line []byte) error {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}

@@ -231,6 +231,9 @@ func (d *demo) thirdParty() error {
 	if err := durable.Create("thirdparty.yaml", []byte(policy), 0o644); err != nil {
 		return err
 	}
+	if _, err := d.do("thirdparty", "init", "ledger.jsonl", "--public-key", "thirdparty.pub"); err != nil {
+		return err
+	}
 	common := []string{"request.json", "--policy", "thirdparty.yaml", "--ledger", "ledger.jsonl", "--key", d.keyRef("thirdparty")}
 	r, err := d.do(append([]string{"thirdparty", "inspect"}, common...)...)
 	if err != nil {

@@ -61,6 +61,7 @@ func lifeSteps(dir string) []lifeStep {
 		{"built", []string{"bundle", "build", "ceremony"}},
 	}, agree("release"), []lifeStep{
 		{"released", []string{"ceremony", "status", "ceremony"}},
+		{"", []string{"thirdparty", "init", "ledger.jsonl", "--public-key", "thirdparty.pub"}},
 		{"requested", with("bundle", "request", "ceremony", "--out", "request.json")},
 		{"", append([]string{"thirdparty", "inspect"}, thirdparty...)},
 		{"signed", append([]string{"thirdparty", "sign", "--agree", "DIGEST", "--out", "response.json"}, thirdparty...)},

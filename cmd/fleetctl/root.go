@@ -68,7 +68,7 @@ func (a *app) root() *cobra.Command {
 			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyLockdownCmd(), a.ceremonyCloseCmd(), a.ceremonyReceiptCmd(), a.ceremonyCompareCmd()),
 		group("bundle", "Validation bundle: from key set to assembled, diff, retire, void", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd(),
 			a.bundleRetireCmd(), a.bundleVoidCmd(), a.bundleNoticeCmd()),
-		group("thirdparty", "The third party's side, on its own machine: inspect, sign, ledger, serve", a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyNoticeCmd(), a.thirdpartyLedgerCmd(), a.thirdpartyGuardCmd(),
+		group("thirdparty", "The third party's side, on its own machine: init, inspect, sign, ledger, serve", a.thirdpartyInitCmd(), a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyNoticeCmd(), a.thirdpartyLedgerCmd(), a.thirdpartyGuardCmd(),
 			a.thirdpartyServeCmd(), a.thirdpartyQueueCmd(), a.thirdpartyKeygenCmd()),
 		group("log", "Transparency log: append, prove, cosign, audit, monitor, serve",
 			a.logInitCmd(), a.logAppendCmd(), a.logProveCmd(), a.logCosignCmd(), a.logWitnessCmd(), a.logAuditCmd(), a.logMonitorCmd(), a.logServeCmd()),

@@ -29,7 +29,7 @@ func (o *thirdpartyOptions) framesFlag(c *cobra.Command) {
 
 func (o *thirdpartyOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.policy, "policy", "", "the third party's own policy `file`")
-	c.Flags().StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed")
+	c.Flags().StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed, begun by thirdparty init")
 	c.Flags().StringVar(&o.guard, "guard", "", "the ledger's guard `file`, best on another disk (default: LEDGER.guard)")
 	c.Flags().StringVar(&o.key, "key", "", keyHelp)
 	c.Flags().StringVar(&o.afterLedger, "after-ledger", "", "the ledger `file` of the key that this one takes over from")

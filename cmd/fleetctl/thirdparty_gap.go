@@ -95,10 +95,10 @@ func (a *app) thirdpartyGuardCmd() *cobra.Command {
 	var key, guard, yes string
 	c := command("guard LEDGER", "Begin the guard of a ledger that has none",
 		`A ledger's guard knows how far the ledger had come when a signature left last,
-so that a ledger put back from a copy signs nothing. Signing makes and keeps it.
-Guard makes one where it was lost, or in another place. It believes the ledger:
-first compare its newest epochs with what is published (fleetctl history). If
-anything newer was signed with this key, the key never signs again.
+so that a ledger put back from a copy signs nothing. Init makes it, signing
+keeps it. Guard makes one where it was lost, or in another place. It believes
+the ledger: first compare its newest epochs with what is published (fleetctl
+history). If anything newer was signed with this key, the key never signs again.
 
 Where there is no terminal, --agree N is the consent: the number of entries.`,
 		`  fleetctl thirdparty guard ledger.jsonl --public-key thirdparty.pub

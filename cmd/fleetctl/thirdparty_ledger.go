@@ -99,19 +99,28 @@ func hasFile(path string) bool {
 
 // readLedger opens a ledger to look at, by its public key.
 func readLedger(path, key string) (*thirdparty.Ledger, error) {
-	_, der, err := keyFlag("public-key", "ledger="+key)
+	raw, err := ledgerKey(key)
 	if err != nil {
 		return nil, err
-	}
-	raw, err := rawEd25519(der)
-	if err != nil {
-		return nil, usagef("", "--public-key %v", err)
 	}
 	if _, err := readFile(path); err != nil {
 		return nil, err
 	}
 	l, err := thirdparty.ReadLedger(path, raw)
 	return l, wrong(err)
+}
+
+// ledgerKey reads the public key that a ledger belongs to.
+func ledgerKey(key string) ([32]byte, error) {
+	_, der, err := keyFlag("public-key", "ledger="+key)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	raw, err := rawEd25519(der)
+	if err != nil {
+		return [32]byte{}, usagef("", "--public-key %v", err)
+	}
+	return raw, nil
 }
 
 // tellTorn says that a power failure was met.

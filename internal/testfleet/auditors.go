@@ -1,7 +1,10 @@
 package testfleet
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -70,7 +73,7 @@ func (f *Fleet) AnswerOf(name string, r *bundle.Request, now time.Time) (*bundle
 		return nil, err
 	}
 	who := f.Parties.Auditor(name)
-	l, err := thirdparty.OpenLedger(who.Ledger, who.Key())
+	l, err := who.OpenLedger()
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +87,20 @@ func (f *Fleet) AnswerOf(name string, r *bundle.Request, now time.Time) (*bundle
 
 // OpenLedger opens the first third party's.
 func (f *Fleet) OpenLedger() (*thirdparty.Ledger, error) {
-	who := f.Parties.Auditor(FirstAuditor)
-	return thirdparty.OpenLedger(who.Ledger, who.Key())
+	return f.Parties.Auditor(FirstAuditor).OpenLedger()
+}
+
+// OpenLedger opens a third party's ledger, which is begun where neither it nor
+// its guard is there.
+func (a Auditor) OpenLedger() (*thirdparty.Ledger, error) {
+	_, errLedger := os.Stat(a.Ledger)
+	_, errGuard := os.Stat(thirdparty.GuardPath(a.Ledger))
+	if errors.Is(errLedger, fs.ErrNotExist) && errors.Is(errGuard, fs.ErrNotExist) {
+		if err := thirdparty.InitLedger(a.Ledger, thirdparty.GuardPath(a.Ledger), a.Key()); err != nil {
+			return nil, err
+		}
+	}
+	return thirdparty.OpenLedger(a.Ledger, a.Key())
 }
 
 // ThirdPartyPolicy lets this fleet pass and little else.

@@ -76,14 +76,13 @@ func New(c Config) (*Service, error) {
 func (s *Service) read() (*state, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var now stamp
+	// A ledger that is gone has not become an empty one: clients would take its
+	// epochs for epochs that were never signed.
 	info, err := os.Stat(s.c.Ledger)
-	switch {
-	case err == nil:
-		now = stamp{info.Size(), info.ModTime()}
-	case !errors.Is(err, os.ErrNotExist):
+	if err != nil {
 		return nil, err
 	}
+	now := stamp{info.Size(), info.ModTime()}
 	if s.state != nil && s.stamp == now {
 		return s.state, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -67,6 +68,9 @@ func ask(t testing.TB, url string) (int, string) {
 
 func TestItAnswersAsCloudflaresAuditorDoes(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
+	if err := thirdparty.InitLedger(f.Parties.Ledger, thirdparty.GuardPath(f.Parties.Ledger), keyOf(f)); err != nil {
+		t.Fatal(err)
+	}
 	srv := serve(t, f, Config{Namespaces: []string{"rehearsal.empty"}, NotBefore: time.UnixMilli(1500).UTC()})
 	if code, body := ask(t, srv.URL+"/namespaces/"+ns); code != 200 || !strings.Contains(body, `"root":null,"status":"Initialization"`) {
 		t.Errorf("%d %s", code, body)
@@ -117,6 +121,38 @@ func TestABrokenLedgerIsNotServed(t *testing.T) {
 	}
 	if _, err := New(Config{Ledger: f.Parties.Ledger, Key: keyOf(f)}); err == nil {
 		t.Error("it starts with a broken ledger")
+	}
+}
+
+func TestALedgerThatIsGoneIsAFaultAndNoAbsentEpoch(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
+	var told bytes.Buffer
+	srv := serve(t, f, Config{Log: slog.New(slog.NewTextHandler(&told, nil))})
+	paths := []string{"/info", "/namespaces", "/namespaces/" + ns, "/namespaces/" + ns + "/last-verified-epoch", "/namespaces/" + ns + "/audits/1", "/namespaces/" + ns + "/audits/2"}
+	must(0, os.Rename(f.Parties.Ledger, f.Parties.Ledger+".away"))
+	for _, path := range paths {
+		if code, body := ask(t, srv.URL+path); code != 500 || strings.Contains(body, f.Parties.Ledger) {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+	if said := told.String(); strings.Count(said, "the ledger can't be read") != len(paths) || !strings.Contains(said, f.Parties.Ledger) || !strings.Contains(said, "no such file") {
+		t.Errorf("the log says %q", said)
+	}
+	if _, err := New(Config{Ledger: f.Parties.Ledger, Key: keyOf(f)}); err == nil {
+		t.Error("it starts without a ledger")
+	}
+	must(0, os.Rename(f.Parties.Ledger+".away", f.Parties.Ledger))
+	if code, body := ask(t, srv.URL+"/namespaces/"+ns+"/audits/1"); code != 200 {
+		t.Errorf("with the ledger back: %d %s", code, body)
+	}
+	// An entry cut off was being written: it is looked for again each time, and
+	// then too the ledger can vanish.
+	whole := must(os.ReadFile(f.Parties.Ledger))
+	os.WriteFile(f.Parties.Ledger, whole[:len(whole)-5], 0o600)
+	srv = serve(t, f, Config{})
+	os.Remove(f.Parties.Ledger)
+	if code, body := ask(t, srv.URL+"/namespaces/"+ns+"/audits/1"); code != 500 {
+		t.Errorf("with a torn ledger gone: %d %s", code, body)
 	}
 }
 

@@ -136,10 +136,15 @@ func (f Files) Manifest() []byte {
 	var b bytes.Buffer
 	for _, path := range f.Paths() {
 		if path != ManifestFile {
-			fmt.Fprintf(&b, "%x  %s\n", sha256.Sum256(f[path]), path)
+			sumLine(&b, path, f[path])
 		}
 	}
 	return b.Bytes()
+}
+
+// sumLine writes a file's line as sha256sum does.
+func sumLine(b *bytes.Buffer, path string, data []byte) {
+	fmt.Fprintf(b, "%x  %s\n", sha256.Sum256(data), path)
 }
 
 // checkManifest says what the manifest and the files disagree about.

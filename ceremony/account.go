@@ -52,7 +52,8 @@ type Account struct {
 	// Needs are the acts so far that m officers must have approved.
 	Needs []Approval
 
-	step, pos      int // where in Steps the next record belongs
+	hashes         [][32]byte // of the records, in their order
+	step, pos      int        // where in Steps the next record belongs
 	key            *Key
 	opened         bool     // the first login was made
 	adjourn        *Adjourn // the last one, and how many exceptions there were then
@@ -148,6 +149,7 @@ func (a *Account) Apply(r *Record) error {
 	}
 	a.need(r)
 	a.Head, a.N, a.Time = r.Hash(), r.N, r.Time
+	a.hashes = append(a.hashes, a.Head)
 	a.advance(r)
 	return nil
 }

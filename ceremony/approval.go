@@ -67,6 +67,9 @@ type Approval struct {
 	Role     string
 }
 
+// file is how the name of an approval's file begins; the signer's follows.
+func (p *Approval) file() string { return fmt.Sprintf("%s-%d-", p.Act, p.Head.N) }
+
 const approvalFormat = "fleetctl approval v1"
 
 // maxSigned bounds an approval's or a sign-off's text, in bytes.
@@ -195,6 +198,21 @@ func ParseSignoff(file string, data []byte) (*Signoff, error) {
 	return s, nil
 }
 
+// met says how a sign-off is not one of the stage wanted, whoever signed it: role
+// and verdict are the signer's, the exceptions are among those that can be agreed to.
+func (want *Signoff) met(o *Signoff) error {
+	if o.Stage != want.Stage || o.Mode != want.Mode || o.Ceremony != want.Ceremony || o.Plan != want.Plan ||
+		o.Head != want.Head || o.Artifact != want.Artifact {
+		return fmt.Errorf("signs off something else than this stage of this ceremony")
+	}
+	for _, n := range o.Exceptions {
+		if !slices.Contains(want.Exceptions, n) {
+			return fmt.Errorf("agrees with exception %d, and there is none that this stage could agree to", n)
+		}
+	}
+	return nil
+}
+
 func (s *Signoff) readVerdict(l *strict.Lines) {
 	verdict, list, has := strings.Cut(l.After("verdict "), " ")
 	if l.Err() != nil {
@@ -215,13 +233,6 @@ func (s *Signoff) readVerdict(l *strict.Lines) {
 	default:
 		l.Failf("the verdict is none of agree, agree-with-exceptions N,…, do-not-agree")
 	}
-}
-
-// about says whether a person in this role speaks of the wanted stage, whatever
-// the verdict.
-func (s *Signoff) about(want *Signoff, role string) bool {
-	return s.Stage == want.Stage && s.Mode == want.Mode && s.Ceremony == want.Ceremony && s.Plan == want.Plan &&
-		s.Head == want.Head && s.Artifact == want.Artifact && s.Role == role
 }
 
 // textDigest names what a countersign approval is about.

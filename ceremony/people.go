@@ -190,13 +190,11 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 		if !ok {
 			continue
 		}
-		if !o.about(&want, who.Role) {
-			return nil, strict.Errorf(file, "%s signed off something else than this stage of this ceremony", who.Name)
+		if err := want.met(o); err != nil {
+			return nil, strict.Errorf(file, "%v", err)
 		}
-		for _, n := range o.Exceptions {
-			if !slices.Contains(want.Exceptions, n) {
-				return nil, strict.Errorf(file, "%s agrees with exception %d, and there is none", who.Name, n)
-			}
+		if o.Role != who.Role {
+			return nil, strict.Errorf(file, "%s, %s, signed it as %s", who.Name, who.Role, o.Role)
 		}
 		spoke[who.Name] = true
 		v.Said = append(v.Said, Said{who, o.verdict()})

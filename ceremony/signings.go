@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,37 +97,30 @@ func (s Signing) verify(file string, text []byte, namespace string) (*sshsig.Sig
 // Signings takes a folder's signatures, and their texts, out of files by path.
 // Plan approvals have no text of their own: they sign the plan.
 func Signings(files map[string][]byte, dir string) ([]Signing, error) {
-	byName := map[string]*Signing{}
-	var order []string
-	for path, data := range files {
+	type pair struct{ text, signature bool } // an empty file is there too
+	there := map[string]pair{}
+	for path := range files {
 		name, ok := strings.CutPrefix(path, dir+"/")
 		if !ok {
 			continue
 		}
 		base, isSig := strings.CutSuffix(name, sigSuffix)
-		s := byName[base]
-		if s == nil {
-			s = &Signing{Name: base, read: &judged{}}
-			byName[base] = s
-			order = append(order, base)
-		}
-		if isSig {
-			s.Signature = data
-		} else {
-			s.Text = data
-		}
+		p := there[base]
+		p.text, p.signature = p.text || !isSig, p.signature || isSig
+		there[base] = p
 	}
-	slices.Sort(order)
 	var list []Signing
-	for _, base := range order {
-		s := byName[base]
-		if s.Signature == nil {
-			return nil, strict.Errorf(dir+"/"+base, "has no signature beside it").WithHint("if nobody was about to sign it, move it into private")
+	for _, base := range slices.Sorted(maps.Keys(there)) {
+		p, path := there[base], dir+"/"+base
+		switch {
+		case !p.signature:
+			return nil, strict.Errorf(path, "has no signature beside it").WithHint("if nobody was about to sign it, move it into private")
+		case p.text && dir == PlanApprovalsDir:
+			return nil, strict.Errorf(path, "is a text of its own; in this folder the plan is signed, and nobody would look at it").WithHint("move it away")
+		case !p.text && dir != PlanApprovalsDir:
+			return nil, strict.Errorf(path+sigSuffix, "signs a text that is not beside it")
 		}
-		if s.Text == nil && dir != PlanApprovalsDir {
-			return nil, strict.Errorf(dir+"/"+base+sigSuffix, "signs a text that is not beside it")
-		}
-		list = append(list, *s)
+		list = append(list, Signing{Name: base, Text: files[path], Signature: files[path+sigSuffix], read: &judged{}})
 	}
 	return list, nil
 }

@@ -53,7 +53,6 @@ type Entries struct {
 
 	policy     *Policy
 	namespaces []*followed
-	endings    endings
 }
 
 // NewEntries judges by a policy.
@@ -63,10 +62,10 @@ func NewEntries(p *Policy, now func() time.Time) *Entries { return &Entries{poli
 type Entry struct {
 	faults    []Fault
 	known     bool // a bundle or leaf in a namespace that is pinned
-	leaf      *Leaf
+	evidence  bool
 	namespace string
 	epoch     uint64
-	digest    [32]byte // of the artifact
+	digest    [32]byte // of the artifact, or the close head
 	about     bundle.About
 	notice    bool
 }
@@ -78,12 +77,12 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 		x.faults = append(x.faults, Fault{kind, index, fmt.Sprintf("entry %d: ", index) + fmt.Sprintf(format, args...)})
 		return x
 	}
-	if IsLeaf(leaf) {
+	if bytes.HasPrefix(leaf, []byte(leafHeader)) {
 		l, err := ParseLeaf("", leaf)
 		if err != nil {
 			return fault(FaultUnreadable, "%v", err)
 		}
-		x.leaf, x.namespace, x.epoch = l, l.Namespace, l.Epoch
+		x.evidence, x.namespace, x.epoch, x.digest = true, l.Namespace, l.Epoch, l.Head
 		return e.pinned(x, l.Mode, fault)
 	}
 	b, err := bundle.ParseAny("", leaf)
@@ -132,11 +131,9 @@ type epochJSON struct {
 	Epoch  uint64    `strict:"epoch"`
 	Index  uint64    `strict:"index"`
 	Digest [32]byte  `strict:"digest,hex"`
-	Seen   time.Time `strict:"seen"`            // by us
-	Head   []byte    `strict:"head,hex,empty"`  // of the close
+	Seen   time.Time `strict:"seen"` // by us
+	Head   []byte    `strict:"head,hex,empty"`
 	Notice bool      `strict:"notice,optional"` // a retirement or a void, which no ceremony made
-	// Ceremony is the one that made it; states of older versions don't say it.
-	Ceremony string `strict:"ceremony,token,optional"`
 }
 
 func (e *Entries) namespace(name string) *followed {
@@ -192,12 +189,11 @@ func (e *Entries) Take(index uint64, x *Entry) []Fault {
 		return x.faults
 	}
 	f := e.namespace(x.namespace)
-	if x.leaf != nil {
-		return append(x.faults, e.ending(f, index, x)...)
+	if x.evidence {
+		return append(x.faults, f.ending(index, x)...)
 	}
 	e.forget()
-	faults := append(x.faults, e.released(index, x)...)
-	return append(faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
+	return append(x.faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
 }
 
 func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault) {
@@ -228,9 +224,22 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 	case x.about.Retires && len(x.faults) == 0: // signed as the policy wants
 		f.Retired = append(f.Retired, x.about.Fleet)
 	}
-	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice, x.about.Ceremony})
+	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice})
 	f.Last = max(f.Last, x.epoch)
 	return faults
+}
+
+func (f *followed) ending(index uint64, x *Entry) []Fault {
+	old := f.find(x.epoch)
+	switch {
+	case old == nil:
+		return []Fault{{FaultGap, index, fmt.Sprintf("entry %d: evidence of %s, epoch %d, whose bundle is not before it", index, f.Namespace, x.epoch)}}
+	case len(old.Head) == 0:
+		old.Head = slices.Clone(x.digest[:])
+	case !bytes.Equal(old.Head, x.digest[:]):
+		return []Fault{{FaultEndings, index, fmt.Sprintf("entry %d: evidence of %s, epoch %d, ends with %x, and with %x before", index, f.Namespace, x.epoch, x.digest, old.Head)}}
+	}
+	return nil
 }
 
 // Overdue are the epochs that have been without evidence for too long.
@@ -249,13 +258,12 @@ func (e *Entries) Overdue() (faults []Fault) {
 }
 
 type entriesJSON struct {
-	Namespaces []followed   `strict:"namespaces"`
-	Endings    []endingJSON `strict:"endings,optional"`
+	Namespaces []followed `strict:"namespaces"`
 }
 
 // State is all that Take remembers.
 func (e *Entries) State() string {
-	s := entriesJSON{Endings: e.endings.list}
+	var s entriesJSON
 	for _, f := range e.namespaces {
 		s.Namespaces = append(s.Namespaces, *f)
 	}
@@ -264,7 +272,7 @@ func (e *Entries) State() string {
 
 // Restore takes it back.
 func (e *Entries) Restore(state string) error {
-	e.namespaces, e.endings = nil, endings{}
+	e.namespaces = nil
 	if strings.TrimSpace(state) == "" {
 		return nil
 	}
@@ -276,7 +284,6 @@ func (e *Entries) Restore(state string) error {
 		s.Namespaces[i].index()
 		e.namespaces = append(e.namespaces, &s.Namespaces[i])
 	}
-	e.endings.restore(s.Endings)
 	return nil
 }
 

@@ -136,15 +136,10 @@ func (f Files) Manifest() []byte {
 	var b bytes.Buffer
 	for _, path := range f.Paths() {
 		if path != ManifestFile {
-			sumLine(&b, path, f[path])
+			fmt.Fprintf(&b, "%x  %s\n", sha256.Sum256(f[path]), path)
 		}
 	}
 	return b.Bytes()
-}
-
-// sumLine writes a file's line as sha256sum does.
-func sumLine(b *bytes.Buffer, path string, data []byte) {
-	fmt.Fprintf(b, "%x  %s\n", sha256.Sum256(data), path)
 }
 
 // checkManifest says what the manifest and the files disagree about.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"maps"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -55,7 +56,7 @@ func reseal(files evidence.Files, edit func(*ceremony.Record), keep ...string) e
 			}
 			c.Files = nil
 			for _, path := range f.Paths() {
-				if path != ceremony.TranscriptFile && path != evidence.ManifestFile {
+				if path != ceremony.TranscriptFile && path != evidence.ManifestFile && !strings.HasPrefix(path, ceremony.CloseSignoffDir+"/") {
 					c.Files = append(c.Files, ceremony.File{Path: path, SHA256: sha256.Sum256(f[path])})
 				}
 			}

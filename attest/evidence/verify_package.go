@@ -31,7 +31,8 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.r.Problems = before
 	if a != nil && a.Abort != nil {
 		v.r.Problems = append(v.r.Problems, followed...)
-		v.aborted(in, files, a)
+		v.folders(files, a)
+		v.aborted(files, a)
 		return
 	}
 	var b *bundle.Bundle
@@ -59,9 +60,10 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.identify(a)
 	v.ended(a)
 	v.agree(files, a)
+	v.folders(files, a)
 	v.voices(files, a)
 	v.bound(files, a, t)
-	v.logged(in.File, files, a, in.Logged)
+	v.logged(in.File, a, in.Logged)
 	v.keyClaims(a, signed && v.clean())
 	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
@@ -186,6 +188,8 @@ func (v *verifier) bound(files Files, a *ceremony.Account, t *ceremony.Transcrip
 		last, listed[f.Path] = f.Path, true
 		data, ok := files[f.Path]
 		switch {
+		case unlisted(f.Path):
+			v.problem(where, "", "the close record lists %s, which comes after it", f.Path)
 		case !ok:
 			v.problem(f.Path, "", "is missing, and the close record lists it")
 		case sha256.Sum256(data) != f.SHA256:

@@ -8,6 +8,42 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 )
 
+// folders judges every file in the folders of what people signed, whatever the
+// policy demands and whomever it pins. That one of the people does not agree is a
+// problem too: of those whom the policy pins, in their windows or not, and of the
+// plan's, whom it may not pin.
+func (v *verifier) folders(files Files, a *ceremony.Account) {
+	read := func(dir string) ([]ceremony.Signing, error) { return v.signings(files, dir) }
+	if err := a.CheckSigned(read); err != nil {
+		v.fault(ceremony.ApprovalsDir, err)
+		return
+	}
+	pinned, err := v.policy.everyone()
+	if err != nil {
+		v.fault(v.policy.File, err)
+		return
+	}
+	planned, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	if err != nil {
+		v.fault(ceremony.PlanFile, err)
+		return
+	}
+	for _, stage := range []string{ceremony.StageRelease, ceremony.StageClose} {
+		where := ceremony.SignoffDir(stage)
+		want, err := a.WantedSignoff(stage)
+		if err != nil {
+			continue // then there is no file in its folder
+		}
+		list, err := v.signings(files, where)
+		if err != nil {
+			v.fault(where, err)
+			continue
+		}
+		v.against(pinned, want, list)
+		v.against(planned, want, list)
+	}
+}
+
 // voices judges what people signed: who approved the plan and each act, who
 // signed the release and the close off. Only people whom the policy pins
 // count, whatever the plan says; where plan and policy differ on how many must
@@ -103,8 +139,7 @@ func (v *verifier) signings(files Files, dir string) ([]ceremony.Signing, error)
 
 func short8(d [32]byte) []byte { return d[:4] }
 
-// signoff grades a stage's sign-offs. That a pinned person does not agree is
-// wrong whatever the policy demands.
+// signoff grades a stage's sign-offs.
 func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.People, m int, stage, claim string) {
 	where := ceremony.SignoffDir(stage)
 	want, err := a.WantedSignoff(stage)
@@ -121,18 +156,6 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 	if err != nil {
 		v.fault(where, err)
 		return
-	}
-	everyone, err := v.policy.everyone()
-	if err != nil {
-		v.fault(v.policy.File, err)
-		return
-	}
-	if all, err := everyone.Signoffs(want, list); err != nil {
-		v.fault(where, err)
-	} else {
-		for _, name := range all.Against {
-			v.problem(where, "", "%s does not agree", name)
-		}
 	}
 	if err := said.Passed(m); err != nil {
 		v.lack(claim, where, "", "%v", err)
@@ -152,6 +175,20 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 	}
 	v.show(claim, Proven, where, "%s, %s, %s: %s",
 		count(said.Officers, "officer"), count(said.Witnesses, "witness"), count(said.Auditors, "auditor"), verdict)
+}
+
+// against says who of the people a stage's sign-offs are against, which is wrong
+// whatever the policy demands.
+func (v *verifier) against(people *ceremony.People, want ceremony.Signoff, list []ceremony.Signing) {
+	where := ceremony.SignoffDir(want.Stage)
+	all, err := people.Signoffs(want, list)
+	if err != nil {
+		v.fault(where, err)
+		return
+	}
+	for _, name := range all.Against {
+		v.problem(where, "", "%s does not agree", name)
+	}
 }
 
 func count(list []string, what string) string {

@@ -2,6 +2,7 @@ package thirdparty
 
 import (
 	"crypto/sha256"
+	"path"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -88,6 +89,9 @@ func InspectCore(file string, c *bundle.Core, p *Policy, l *Ledger) (*Gap, error
 func replay(file string, r *bundle.Request) (*ceremony.Account, error) {
 	files := map[string][]byte{}
 	for _, f := range r.Files {
+		if !ofRequest(f.Path) {
+			return nil, strict.Errorf(file, "brings %q, which is no part of a request: nobody would look at it", f.Path)
+		}
 		files[f.Path] = f.Data
 	}
 	for _, path := range []string{ceremony.PlanFile, ceremony.TranscriptFile} {
@@ -122,6 +126,19 @@ func replay(file string, r *bundle.Request) (*ceremony.Account, error) {
 	return a, nil
 }
 
+// ofRequest are the paths of what a request brings: all of it is judged.
+func ofRequest(name string) bool {
+	switch name {
+	case ceremony.PlanFile, ceremony.TranscriptFile:
+		return true
+	}
+	switch path.Dir(name) {
+	case ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir:
+		return true
+	}
+	return false
+}
+
 // voices checks what the operator's people signed: the plan, every act, the
 // release, and this very request.
 func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
@@ -129,22 +146,23 @@ func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
 	for _, f := range r.Files {
 		files[f.Path] = f.Data
 	}
-	m := max(p.Threshold, a.Plan.Threshold)
-	list, err := ceremony.Signings(files, ceremony.PlanApprovalsDir)
-	if err != nil {
+	signed := map[string][]ceremony.Signing{} // each signature is verified once
+	read := func(dir string) (list []ceremony.Signing, err error) {
+		signed[dir], err = ceremony.Signings(files, dir)
+		return signed[dir], err
+	}
+	if err := a.CheckSigned(read); err != nil {
 		return err
 	}
-	have, err := p.people.PlanApprovals(a.Plan, list)
+	m := max(p.Threshold, a.Plan.Threshold)
+	have, err := p.people.PlanApprovals(a.Plan, signed[ceremony.PlanApprovalsDir])
 	if err != nil {
 		return err
 	}
 	if len(have) < m {
 		return strict.Errorf(ceremony.PlanApprovalsDir, "%d of %d officers whom the policy pins approved the plan", len(have), m)
 	}
-	if list, err = ceremony.Signings(files, ceremony.ApprovalsDir); err != nil {
-		return err
-	}
-	acts, err := p.people.Given(list)
+	acts, err := p.people.Given(signed[ceremony.ApprovalsDir])
 	if err != nil {
 		return err
 	}
@@ -157,10 +175,7 @@ func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
 	if err != nil {
 		return err
 	}
-	if list, err = ceremony.Signings(files, ceremony.ReleaseSignoffDir); err != nil {
-		return err
-	}
-	said, err := p.people.Signoffs(want, list)
+	said, err := p.people.Signoffs(want, signed[ceremony.ReleaseSignoffDir])
 	if err != nil {
 		return err
 	}

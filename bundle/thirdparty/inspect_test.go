@@ -78,6 +78,16 @@ func TestARequestIsCheckedByItsEvidence(t *testing.T) {
 		{"no auditor", "no auditor has signed", func(x map[string][]byte) { without(x, "signoffs/release/ada") }},
 		{"a text without signature", "has no signature beside it", func(x map[string][]byte) { delete(x, "signoffs/release/ada.sig") }},
 		{"a signature without text", "signs a text that is not beside it", func(x map[string][]byte) { delete(x, "signoffs/release/ada") }},
+		{"a text beside a signature over the plan", "is a text of its own", func(x map[string][]byte) { x["plan-approvals/olga"] = []byte("x\n") }},
+		{"an approval under the name of another act", "such a file is named open-", func(x map[string][]byte) {
+			for path, data := range x {
+				if base, ok := strings.CutPrefix(path, "approvals/open-"); ok {
+					x["approvals/resume-"+base] = data
+				}
+			}
+		}},
+		{"a file of nothing", "which is no part of a request", func(x map[string][]byte) { x["notes.txt"] = []byte("x\n") }},
+		{"a sign-off of the close", "which is no part of a request", func(x map[string][]byte) { x["signoffs/close/olga"] = []byte("x\n") }},
 		{"signatures exchanged", "signature", func(x map[string][]byte) {
 			x["signoffs/release/ada.sig"] = x["signoffs/release/wanda.sig"]
 		}},

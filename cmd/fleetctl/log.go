@@ -11,20 +11,16 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/bundle"
 )
 
 // logKey names what an entry is about: an epoch's artifact is logged once,
-// however often it is signed again, and how a ceremony ended once.
+// however often it is signed again.
 func logKey(leaf []byte) string {
 	if b, err := bundle.ParseAny("", leaf); err == nil {
 		a := b.About()
 		return fmt.Sprintf("bundle %s %d %x", a.Namespace, a.Epoch, a.Digest)
-	}
-	if l, err := evidence.ParseLeaf("", leaf); err == nil {
-		return "ending " + l.Ceremony
 	}
 	return fmt.Sprintf("sha256 %x", sha256.Sum256(leaf))
 }

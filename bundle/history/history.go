@@ -55,6 +55,18 @@ type Options struct {
 	Rows  int                           // of how many epochs, the newest, the report has a row
 	Tell  func(done int64)              // progress; may be nil; called from one goroutine
 	Seen  *Record                       // what earlier runs saw; nil where there was none
+	Again *Again                        // what a live auditor answers about its past; nil where none was asked
+}
+
+// Again is what a live auditor answered when it was asked once more for epochs
+// that were saved before (package fetch).
+type Again struct {
+	Namespace string
+	Asked     int64    // epochs
+	Rewritten []uint64 // answered with another statement, which was saved beside the first
+	Gone      []uint64 // answered with none
+	Saved     uint64   // the newest epoch that was saved before
+	Newest    uint64   // the newest that the auditor says it has; 0 where it knows no such namespace
 }
 
 // MetaNamespace is where Meta's fleet keys are logged, in public.

@@ -61,6 +61,7 @@ func (c *collector) judge() (*Report, error) {
 		c.fail(Unchanged, p.b.ns, p.b.epoch, []uint64{p.b.ref}, "the statement of %s is rewritten: an earlier run saw digest %x at %s, now it is %x at %s",
 			c.o.Keys[p.b.key].Name, p.a.digest, when(p.a.time), p.b.digest, when(p.b.time))
 	}
+	c.asked(c.o.Again)
 	slices.SortFunc(c.artifacts, func(a, b artifact) int { return compareArtifacts(&a, &b) })
 	slices.SortFunc(c.bundles, func(a, b published) int { return compareBundles(&a, &b) })
 	c.uniqueness(order)
@@ -92,6 +93,26 @@ func (c *collector) judge() (*Report, error) {
 	}
 	c.freshEntries(r, order)
 	return r, nil
+}
+
+// asked takes in what a live auditor says of its past by now.
+func (c *collector) asked(a *Again) {
+	if a == nil {
+		return
+	}
+	c.checked[Unchanged] += a.Asked
+	fail := func(epoch uint64, format string, args ...any) {
+		c.problems.add(Problem{Check: Unchanged, Namespace: a.Namespace, Epoch: epoch, What: fmt.Sprintf(format, args...)})
+	}
+	for _, e := range a.Rewritten {
+		fail(e, "it is rewritten: the auditor answers with another statement than the one that was saved before, and both are kept")
+	}
+	for _, e := range a.Gone {
+		fail(e, "it is gone: a statement was saved before, and the auditor has none any more")
+	}
+	if a.Newest < a.Saved {
+		fail(a.Saved, "the history got shorter: the auditor's newest epoch is %d by now", a.Newest)
+	}
 }
 
 // whyNot says why a check was made on nothing.

@@ -25,6 +25,7 @@ type historyOptions struct {
 	keys, operator                               []string
 	rows                                         int
 	rate                                         float64
+	again                                        bool
 	from                                         uint64
 }
 
@@ -38,7 +39,11 @@ bundles; and with --record what earlier runs saw, so that rewriting is caught.
 
 Files are statements, artifacts and bundles, one a file or (.jsonl) one a line.
 With --url the statements of a live auditor are first saved to --save FILE, from
-where the last run stopped; what was saved can be checked again at any time.`,
+where the last run stopped; what was saved can be checked again at any time. Of
+what the file has already, each run asks again for the newest epochs and for a
+random few, with --again for all of them. An epoch that is answered otherwise,
+or not any more, and a history that got shorter are faults; both answers are
+kept in FILE.`,
 		`  fleetctl history saved/ --policy acme.yaml --operator published/ --record seen
   fleetctl history --url https://auditor.example --namespace acme.fleet_keys.v1 --save all.jsonl --key auditor=auditor.pub
   fleetctl history all.jsonl --profile meta --key cloudflare=2bbfbb39997fdb95feee40ef9f8827de0256732be06f64ed6408cc7e97c7f4d4`,
@@ -53,6 +58,7 @@ where the last run stopped; what was saved can be checked again at any time.`,
 	f.StringVar(&o.profile, "profile", "", "meta: Meta's namespace, whose artifacts have a format that isn't public")
 	f.StringVar(&o.url, "url", "", "a live auditor's `address`, with the API of Cloudflare's")
 	f.StringVar(&o.save, "save", "", "the `file` (.jsonl) that the auditor's answers are added to")
+	f.BoolVar(&o.again, "again", false, "ask again for all that FILE has, not for a part of it only")
 	f.Float64Var(&o.rate, "rate", 10, "requests a second, at most")
 	f.Uint64Var(&o.from, "from", 0, "the first `epoch` to ask for (default: the namespace's anchor)")
 	f.IntVar(&o.rows, "rows", 20, "how many epochs, the newest, to list")
@@ -65,10 +71,13 @@ func (a *app) history(cmd *cobra.Command, paths []string, o *historyOptions) err
 		return err
 	}
 	if o.url != "" {
-		if err := a.fetchHistory(cmd, o); err != nil {
+		if opts.Again, err = a.fetchHistory(cmd, o); err != nil {
 			return err
 		}
 		paths = append(paths, o.save)
+	}
+	if o.again && o.url == "" {
+		return usagef("see fleetctl history --help", "--again asks a live auditor, and no --url is given")
 	}
 	if len(paths)+len(o.operator) == 0 {
 		return usagef("see fleetctl history --help", "nothing to check: name files or folders, or --url")
@@ -195,31 +204,36 @@ func historyKey(s string) (*history.Key, error) {
 	return &history.Key{Name: name, Key: raw}, nil
 }
 
-// fetchHistory saves a live auditor's statements, from where the file ends.
-func (a *app) fetchHistory(cmd *cobra.Command, o *historyOptions) error {
+// fetchHistory saves a live auditor's statements, from where the file ends, and
+// says what became of those that it has.
+func (a *app) fetchHistory(cmd *cobra.Command, o *historyOptions) (*history.Again, error) {
 	if err := required(cmd, "save"); err != nil {
-		return err
+		return nil, err
 	}
 	if o.namespace == "" {
-		return usagef("", "--url needs --namespace")
+		return nil, usagef("", "--url needs --namespace")
 	}
 	if !strings.HasSuffix(o.save, ".jsonl") {
-		return usagef("", "--save %s does not end in .jsonl", o.save)
+		return nil, usagef("", "--save %s does not end in .jsonl", o.save)
 	}
 	c, err := fetch.New(o.url, o.namespace, "fleetctl/"+version, o.rate)
 	if err != nil {
-		return usagef("", "--url: %v", err)
+		return nil, usagef("", "--url: %v", err)
 	}
+	c.Random = a.random
 	p := a.ui.Progress("saving " + o.namespace)
 	c.Again = func(err error, in time.Duration) {
 		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("no answer, asking again in %s: %v", in, err)))
 	}
-	n, err := c.Save(cmd.Context(), o.save, o.from, p.Set)
+	s, err := c.Save(cmd.Context(), o.save, fetch.Options{From: o.from, All: o.again, Tell: p.Set})
 	p.Stop()
-	if n > 0 || err == nil {
-		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(n, "new statement", "new statements"), o.save)))
+	if s.New > 0 || err == nil {
+		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(s.New, "new statement", "new statements"), o.save)))
 	}
-	return err
+	if s.Again != nil && err == nil {
+		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s of those saved before asked for again", ui.Count(s.Again.Asked, "epoch", "epochs"))))
+	}
+	return s.Again, err
 }
 
 // changes are a delta by role, in a few words.

@@ -83,3 +83,42 @@ func TestHistoryCatchesAnAuditorThatRewrites(t *testing.T) {
 		t.Errorf("%d\n%s", code, out)
 	}
 }
+
+// The file of an earlier run is no reason to believe that nothing changed: what
+// it has is asked for again.
+func TestHistoryAsksALiveAuditorForItsPastAgain(t *testing.T) {
+	const ns = "meta.encrypted_backups.fleet_keys.v1"
+	what, last := map[uint64]string{1: "a", 2: "b", 3: "c"}, 3
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var epoch uint64
+		if r.URL.Path == "/namespaces/"+ns {
+			fmt.Fprintf(w, `{"name":%q,"root":null,"last_verified_epoch":%d}`, ns, last)
+			return
+		}
+		fmt.Sscanf(r.URL.Path, "/namespaces/"+ns+"/audits/%d", &epoch)
+		w.Write(historyStatement(t, ns, epoch, what[epoch]))
+	}))
+	defer srv.Close()
+	file := filepath.Join(t.TempDir(), "all.jsonl")
+	run := func(more ...string) (int, string, string) {
+		code, out, talk := runApp(append([]string{"history", "--profile", "meta", "--url", srv.URL, "--rate", "1000", "--save", file, "--key", historyKeyFlag(), "--plain"}, more...)...)
+		return code, strings.Join(strings.Fields(out), " "), talk
+	}
+	if code, out, talk := run(); code != exitDone {
+		t.Fatalf("%d\n%s\n%s", code, out, talk)
+	}
+	if code, out, talk := run(); code != exitDone || !strings.Contains(talk, "3 epochs of those saved before asked for again") || !strings.Contains(out, "unchanged 3 checked") {
+		t.Fatalf("%d\n%s\n%s", code, out, talk)
+	}
+	last = 2
+	if code, out, _ := run(); code != exitWrong || !strings.Contains(out, "epoch 3: the history got shorter: the auditor's newest epoch is 2 by now") {
+		t.Errorf("%d\n%s", code, out)
+	}
+	last, what[2] = 3, "rewritten"
+	if code, out, _ := run("--again"); code != exitWrong || !strings.Contains(out, "epoch 2: it is rewritten") || !strings.Contains(out, "signed two statements") {
+		t.Errorf("%d\n%s", code, out)
+	}
+	if code, _, talk := runApp("history", file, "--again", "--key", historyKeyFlag()); code != exitUsage || !strings.Contains(talk, "--again asks a live auditor") {
+		t.Errorf("%d\n%s", code, talk)
+	}
+}

@@ -5,22 +5,17 @@
 package fetch
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/fleetctl/fleetctl/bundle"
-	"github.com/fleetctl/fleetctl/bundle/history/saved"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -28,15 +23,15 @@ const (
 	tries    = 5
 	maxWait  = 2 * time.Minute
 	maxSmall = 1 << 16 // bytes of an answer that isn't a statement
-	syncEach = 500     // statements between two fsyncs
 )
 
 // Client asks one auditor about one namespace.
 type Client struct {
 	Base      *url.URL
 	Namespace string
-	Rate      float64 // requests a second, at most
-	Agent     string  // User-Agent
+	Rate      float64   // requests a second, at most
+	Agent     string    // User-Agent
+	Random    io.Reader // by which a run chooses what it asks for again
 	HTTP      *http.Client
 
 	// Again, where it is set, is told why a question is asked again, and when.
@@ -168,11 +163,12 @@ func (c *Client) once(ctx context.Context, path string, limit int64) (data []byt
 }
 
 func retryAfter(resp *http.Response) time.Duration {
-	s, err := strconv.Atoi(resp.Header.Get("Retry-After"))
-	if err != nil || s < 1 {
+	s, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	return time.Duration(s) * time.Second
+	// In seconds, before they are nanoseconds: those of a large number overflow.
+	return time.Duration(min(s, uint64(maxWait/time.Second))) * time.Second
 }
 
 // About is what the auditor says of the namespace. It is believed in nothing:
@@ -186,7 +182,7 @@ type About struct {
 func (c *Client) About(ctx context.Context) (*About, error) {
 	data, err := c.get(ctx, "namespaces/"+c.Namespace, maxSmall)
 	if errors.Is(err, errNone) {
-		return nil, fmt.Errorf("%s knows no namespace %s", c.Base, c.Namespace)
+		return nil, fmt.Errorf("%s knows no namespace %s (%w)", c.Base, c.Namespace, errNone)
 	}
 	if err != nil {
 		return nil, err
@@ -218,96 +214,4 @@ func (c *Client) About(ctx context.Context) (*About, error) {
 	}
 	a.Last, err = strict.ParseUint(last.Text)
 	return a, err
-}
-
-// Save appends every statement from the first one that file lacks up to the
-// newest. It can be cut off at any point and called again. from is where a new
-// file begins; 0 is the namespace's anchor.
-func (c *Client) Save(ctx context.Context, file string, from uint64, tell func(done, total int64)) (saves int64, err error) {
-	about, err := c.About(ctx)
-	if err != nil {
-		return 0, err
-	}
-	have, size, err := saved.Last(file, c.Namespace)
-	if err != nil {
-		return 0, err
-	}
-	first := have + 1
-	if have == 0 {
-		if first = from; first == 0 {
-			first = about.Root
-		}
-	}
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		serr := f.Sync()
-		if cerr := f.Close(); serr == nil {
-			serr = cerr
-		}
-		if err == nil {
-			err = serr
-		}
-	}()
-	// A line cut off is fetched again.
-	if err := f.Truncate(size); err != nil {
-		return 0, err
-	}
-	if _, err := f.Seek(size, io.SeekStart); err != nil {
-		return 0, err
-	}
-	for epoch := first; epoch <= about.Last; epoch++ {
-		line, err := c.statement(ctx, epoch)
-		if err != nil {
-			return saves, err
-		}
-		if _, err := f.Write(append(line, '\n')); err != nil {
-			return saves, err
-		}
-		if saves++; saves%syncEach == 0 {
-			if err := f.Sync(); err != nil {
-				return saves, err
-			}
-		}
-		tell(saves, int64(about.Last-first+1))
-	}
-	return saves, nil
-}
-
-// statement asks for one epoch and gives the answer on one line. White space
-// alone may change: the signature is over the fields.
-func (c *Client) statement(ctx context.Context, epoch uint64) ([]byte, error) {
-	path := fmt.Sprintf("namespaces/%s/audits/%d", c.Namespace, epoch)
-	data, err := c.get(ctx, path, bundle.MaxStatement)
-	for try := 0; errors.Is(err, errNone) && try < 2; try++ {
-		// A service under load can answer as if there were a gap.
-		if err := c.Wait(ctx, 5*time.Second<<try); err != nil {
-			return nil, err
-		}
-		data, err = c.get(ctx, path, bundle.MaxStatement)
-	}
-	if errors.Is(err, errNone) {
-		return nil, fmt.Errorf("%s: there is none, although the newest epoch is later: a gap, or it limits our rate; try again later, with a lower --rate", c.Base.JoinPath(path))
-	}
-	if err != nil {
-		return nil, err
-	}
-	s, err := bundle.ParseServed(path, data)
-	if err != nil {
-		return nil, err
-	}
-	if s.Epoch != epoch || s.Namespace != c.Namespace {
-		return nil, fmt.Errorf("%s: it answers with epoch %d of %s", c.Base.JoinPath(path), s.Epoch, s.Namespace)
-	}
-	data = bytes.TrimSpace(data)
-	if bytes.ContainsAny(data, "\r\n") {
-		var b bytes.Buffer
-		if err := json.Compact(&b, data); err != nil {
-			return nil, err
-		}
-		data = b.Bytes()
-	}
-	return data, nil
 }

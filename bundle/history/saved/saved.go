@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/history"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -191,32 +190,4 @@ func (a *Archive) Name(ref uint64) string {
 		return fmt.Sprintf("%s, byte %d", p.name, ref&(1<<offsetBits-1))
 	}
 	return p.name
-}
-
-// Last is the newest epoch of a namespace in a file of lines, 0 where there is
-// none, and how many bytes of whole lines it has.
-func Last(name, namespace string) (epoch uint64, size int64, err error) {
-	data, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, 0, nil
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	err = eachLine(name, func(at uint64, line []byte) error {
-		whole := int64(at)+int64(len(line)) < data.Size() // a line feed follows
-		if !whole {
-			return nil
-		}
-		size = int64(at) + int64(len(line)) + 1
-		s, err := bundle.ParseServed(name, line)
-		if err != nil {
-			return err
-		}
-		if s.Namespace == namespace {
-			epoch = max(epoch, s.Epoch)
-		}
-		return nil
-	})
-	return epoch, size, err
 }

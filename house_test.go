@@ -75,7 +75,7 @@ var arrows = map[string][]string{
 	// The network of third parties and of live auditors, beside the pure code.
 	"bundle/history":            {"bundle", "auditlog", "leaf"},
 	"bundle/history/saved":      {"bundle", "bundle/history", "leaf"},
-	"bundle/history/fetch":      {"bundle", "bundle/history/saved", "leaf"},
+	"bundle/history/fetch":      {"bundle", "bundle/history", "bundle/history/saved", "leaf"},
 	"bundle/thirdparty/service": {"bundle", "bundle/thirdparty", "leaf"},
 	// What is printed for people: for commands alone.
 	"internal/paper":   {"internal/words"},

@@ -13,8 +13,8 @@ import (
 // proof from the future would never grow old.
 const clockTolerance = 5 * time.Minute
 
-// DeviceState is what a device remembers of its fleet. Zero at first contact,
-// afterwards the State of what was accepted last.
+// DeviceState is what a device remembers of its fleet: the State of what was
+// accepted last.
 type DeviceState struct {
 	Fleet   string
 	Epoch   uint64   // newest seen
@@ -41,9 +41,10 @@ type Accepted struct {
 // Check is a device's whole check: the bundle's form and signatures, its place
 // in a pinned log, a quorum of pinned witnesses, at most maxAge old, and that
 // the fleet's epoch doesn't go back and continues the one seen before it. It
-// needs no network. proof is the bundle's
-// .tlog-proof file; on error nothing may be used, and the state stays as it was.
-func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state DeviceState, now time.Time, maxAge time.Duration) (*Accepted, error) {
+// needs no network. proof is the bundle's .tlog-proof file. state is nil at first
+// contact, and only then: one that is empty was lost, and is refused. On error
+// nothing may be used, and the state stays as it was.
+func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *DeviceState, now time.Time, maxAge time.Duration) (*Accepted, error) {
 	const file = "bundle.json"
 	if log == nil {
 		return nil, fmt.Errorf("%w: no log is pinned", ErrTrust)
@@ -86,17 +87,19 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state Devic
 			Fleet: about.fleet, Epoch: about.epoch, Digest: about.digest,
 			Retired: about.retires,
 		},
-		FirstContact: state == DeviceState{},
+		FirstContact: state == nil,
 	}, nil
 }
 
 // admits is the rule against going back, per fleet, and against another past
 // than the one that was seen: the artifact after the one remembered names it.
 // Of one further on, nothing here can tell.
-func (s DeviceState) admits(file string, a about, previous []byte) error {
+func (s *DeviceState) admits(file string, a about, previous []byte) error {
 	switch {
-	case s == DeviceState{}:
+	case s == nil:
 		return nil
+	case s.Fleet == "" || s.Epoch == 0:
+		return fmt.Errorf("%w: what this device remembers of its fleet names no fleet or epoch; at first contact there is no state at all", ErrTrust)
 	case a.fleet != s.Fleet:
 		return strict.Errorf(file, "is of fleet %s, this device's is %s", a.fleet, s.Fleet)
 	case s.Retired && !(a.retires && a.epoch == s.Epoch): // the retirement itself may come again

@@ -18,7 +18,7 @@ func BenchmarkDevice(b *testing.B) {
 	b.Run("Check", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := Check(bundle.Raw(), proof, trust, log, DeviceState{}, now, time.Hour); err != nil {
+			if _, err := Check(bundle.Raw(), proof, trust, log, nil, now, time.Hour); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -52,7 +52,7 @@ func TestADeviceSpendsItsTimeOnSignatures(t *testing.T) {
 			break // on a machine that others use too, quiet turns are rare
 		}
 		began := time.Now()
-		if _, err := Check(bundle.Raw(), proof, trust, log, DeviceState{}, now, time.Hour); err != nil {
+		if _, err := Check(bundle.Raw(), proof, trust, log, nil, now, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		check = min(check, time.Since(began))

@@ -30,14 +30,14 @@ func ExampleCheck() {
 
 	leaf, _ := os.ReadFile("testdata/verify/good.json")
 	proof, _ := os.ReadFile("testdata/device/good.json.tlog-proof")
-	var state bundle.DeviceState // zero at first contact
+	var state *bundle.DeviceState // nil at first contact
 	now := time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)
 	accepted, err := bundle.Check(leaf, proof, trust, log, state, now, 24*time.Hour)
 	if err != nil {
 		fmt.Println("refused:", err) // and go on with what was accepted before
 		return
 	}
-	state = accepted.State // to be kept
+	state = &accepted.State // to be kept
 	fmt.Printf("epoch %d of %s, seen by witnesses %s ago, keys of %v\n", state.Epoch, state.Fleet, accepted.Age, accepted.Bundle.KeySet.HSMs())
 	// Output:
 	// epoch 1 of backup-2026a, seen by witnesses 1h0m0s ago, keys of [hsm-1 hsm-2 hsm-3 hsm-4 hsm-5]

@@ -80,7 +80,7 @@ func TestDeviceAcceptsAndRemembers(t *testing.T) {
 	w := newRequestWorld()
 	log := logPolicy(t, both)
 	proof := logged(w.bundle.Raw(), now.Add(-3*time.Hour), now.Add(-2*time.Hour))
-	first, err := Check(w.bundle.Raw(), proof, w.trust, log, DeviceState{}, now, 24*time.Hour)
+	first, err := Check(w.bundle.Raw(), proof, w.trust, log, nil, now, 24*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,14 +91,14 @@ func TestDeviceAcceptsAndRemembers(t *testing.T) {
 
 	st := []Signed{signed("tp-1", w.next), signed("tp-2", w.next)}
 	second := encodeBundle(w.next.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, w.next, st...)}, aRecord)
-	got, err := Check(second, logged(second, now, now), w.trust, log, first.State, now, 24*time.Hour)
+	got, err := Check(second, logged(second, now, now), w.trust, log, &first.State, now, 24*time.Hour)
 	if err != nil || got.FirstContact || got.State.Epoch != 2 {
 		t.Fatalf("epoch 2 after epoch 1: %+v, %v", got, err)
 	}
-	if _, err := Check(second, logged(second, now, now), w.trust, log, got.State, now, 24*time.Hour); err != nil {
+	if _, err := Check(second, logged(second, now, now), w.trust, log, &got.State, now, 24*time.Hour); err != nil {
 		t.Errorf("the same epoch again: %v", err)
 	}
-	old, err := Check(w.bundle.Raw(), proof, w.trust, log, got.State, now, 24*time.Hour)
+	old, err := Check(w.bundle.Raw(), proof, w.trust, log, &got.State, now, 24*time.Hour)
 	wantError(t, err, "is epoch 1 of fleet backup-2026a; epoch 2 was seen already")
 	if old != nil {
 		t.Error("a result came with the error")
@@ -128,10 +128,12 @@ func TestDeviceRefuses(t *testing.T) {
 		"another fleet":       {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Fleet = "other" }), "is of fleet backup-2026a, this device's is other"},
 		"retired":             {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Retired = true }), "which was retired"},
 		"equivocation":        {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Digest[0]++ }), "is a second artifact for epoch 1"},
+		"state was lost":      {leaf, logged(leaf, hour(0), hour(0)), both, DeviceState{}, "what this device remembers of its fleet names no fleet or epoch"},
+		"epoch was lost":      {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Epoch = 0 }), "names no fleet or epoch"},
 		"older":               {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Epoch = 2 }), "epoch 2 was seen already"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Check(c.bundle, c.proof, w.trust, logPolicy(t, c.quorum), c.state, now, 24*time.Hour)
+			got, err := Check(c.bundle, c.proof, w.trust, logPolicy(t, c.quorum), &c.state, now, 24*time.Hour)
 			wantError(t, err, c.want)
 			if got != nil {
 				t.Error("a result came with the error")
@@ -139,9 +141,9 @@ func TestDeviceRefuses(t *testing.T) {
 		})
 	}
 	for name, err := range map[string]error{
-		"no log": func() error { _, err := Check(leaf, nil, w.trust, nil, seen, now, time.Hour); return err }(),
+		"no log": func() error { _, err := Check(leaf, nil, w.trust, nil, &seen, now, time.Hour); return err }(),
 		"no trust": func() error {
-			_, err := Check(leaf, logged(leaf, now, now), nil, logPolicy(t, both), seen, now, time.Hour)
+			_, err := Check(leaf, logged(leaf, now, now), nil, logPolicy(t, both), &seen, now, time.Hour)
 			return err
 		}(),
 	} {
@@ -158,10 +160,10 @@ func TestDeviceTakesExpiredKeysByTheWitnessesTime(t *testing.T) {
 	leaf := w.bundle.Raw()
 	w.trust.ThirdParties[0].Window.NotAfter = new(now.Add(-10 * time.Hour))
 	one := "group one-of any one two\nquorum one-of\n"
-	if _, err := Check(leaf, logged(leaf, now.Add(-11*time.Hour), now), w.trust, logPolicy(t, one), DeviceState{}, now, time.Hour); err != nil {
+	if _, err := Check(leaf, logged(leaf, now.Add(-11*time.Hour), now), w.trust, logPolicy(t, one), nil, now, time.Hour); err != nil {
 		t.Error(err)
 	}
-	_, err := Check(leaf, logged(leaf, now.Add(-11*time.Hour), now), w.trust, logPolicy(t, both), DeviceState{}, now, 24*time.Hour)
+	_, err := Check(leaf, logged(leaf, now.Add(-11*time.Hour), now), w.trust, logPolicy(t, both), nil, now, 24*time.Hour)
 	wantError(t, err, "is short: 1 of the 2")
 	if !strings.Contains(err.Error(), "outside their key's window 1") {
 		t.Error(err)

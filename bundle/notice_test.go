@@ -33,14 +33,14 @@ func noticed(n *Notice) *Bundle {
 func TestADeviceRefusesAnEpochThatFollowsAnother(t *testing.T) {
 	w := newWorld()
 	log := logPolicy(t, both)
-	check := func(b *Bundle, s DeviceState) (*Accepted, error) {
+	check := func(b *Bundle, s *DeviceState) (*Accepted, error) {
 		return Check(b.Raw(), logged(b.Raw(), now, now), w.trust, log, s, now, time.Hour)
 	}
 	brought := func(set *KeySet) *Bundle {
 		st := []Signed{signed("tp-1", set), signed("tp-2", set)}
 		return must(Assemble(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}, aRecord))
 	}
-	seen := must(check(w.bundle, DeviceState{})).State
+	seen := must(check(w.bundle, nil)).State
 	other := parsed(fleet(1, nil, 5, keys.Ed25519, keys.P256))
 	if other.Digest() == seen.Digest {
 		t.Fatal("the other artifact is the same one")
@@ -59,23 +59,23 @@ func TestADeviceRefusesAnEpochThatFollowsAnother(t *testing.T) {
 		}
 	}
 	for name, b := range follow(w.set) {
-		if _, err := check(b, seen); err != nil {
+		if _, err := check(b, &seen); err != nil {
 			t.Errorf("%s that follows what was seen: %v", name, err)
 		}
 	}
 	for name, b := range follow(other) {
-		got, err := check(b, seen)
+		got, err := check(b, &seen)
 		wantError(t, err, "is epoch 2 of fleet backup-2026a and follows another artifact of epoch 1 than the one that was seen: the signers equivocate")
 		if got != nil {
 			t.Errorf("%s: a result came with the error", name)
 		}
-		if _, err := check(b, DeviceState{}); err != nil {
+		if _, err := check(b, nil); err != nil {
 			t.Errorf("%s at first contact: %v", name, err)
 		}
 	}
 	// Over a gap nothing can be compared.
 	digest := other.Digest()
-	if _, err := check(brought(parsed(fleet(3, digest[:], 5, keys.Ed25519))), seen); err != nil {
+	if _, err := check(brought(parsed(fleet(3, digest[:], 5, keys.Ed25519))), &seen); err != nil {
 		t.Errorf("an epoch further on: %v", err)
 	}
 }
@@ -83,40 +83,40 @@ func TestADeviceRefusesAnEpochThatFollowsAnother(t *testing.T) {
 func TestADeviceHonoursARetirement(t *testing.T) {
 	w := newWorld()
 	log := logPolicy(t, both)
-	check := func(b *Bundle, s DeviceState) (*Accepted, error) {
+	check := func(b *Bundle, s *DeviceState) (*Accepted, error) {
 		return Check(b.Raw(), logged(b.Raw(), now, now), w.trust, log, s, now, time.Hour)
 	}
-	first := must(check(w.bundle, DeviceState{}))
+	first := must(check(w.bundle, nil))
 	end := noticed(retirement(w.set))
-	got, err := check(end, first.State)
+	got, err := check(end, &first.State)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !got.State.Retired || got.State.Epoch != 2 || got.Bundle.KeySet != nil || !got.Bundle.Notice.Effective.Equal(now.Add(24*time.Hour)) {
 		t.Errorf("%+v", got)
 	}
-	if again, err := check(end, got.State); err != nil || again.State != got.State {
+	if again, err := check(end, &got.State); err != nil || again.State != got.State {
 		t.Errorf("the retirement with a newer proof: %v", err)
 	}
-	_, err = check(w.bundle, got.State)
+	_, err = check(w.bundle, &got.State)
 	wantError(t, err, "which was retired")
 	next := fleet(3, got.State.Digest[:], 5, keys.Ed25519)
 	set := parsed(next)
 	st := []Signed{signed("tp-1", set), signed("tp-2", set)}
 	later := must(Assemble(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}, aRecord))
-	_, err = check(later, got.State)
+	_, err = check(later, &got.State)
 	wantError(t, err, "which was retired")
 
 	// A void takes an epoch and retires nothing.
 	v := retirement(w.set)
 	v.Format, v.Effective, v.Reason = VoidFormat, nil, "abandoned: one third party is gone"
-	void, err := check(noticed(v), first.State)
+	void, err := check(noticed(v), &first.State)
 	if err != nil || void.State.Retired || void.State.Epoch != 2 {
 		t.Fatalf("%+v, %v", void, err)
 	}
-	_, err = check(w.bundle, void.State)
+	_, err = check(w.bundle, &void.State)
 	wantError(t, err, "epoch 2 was seen already")
-	_, err = check(end, void.State)
+	_, err = check(end, &void.State)
 	wantError(t, err, "is a second artifact for epoch 2")
 }
 

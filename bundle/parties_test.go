@@ -34,7 +34,7 @@ func (w *world) of(at ...int) []byte {
 
 func (w *world) device(t *testing.T, data []byte, witnessed time.Time) (*Accepted, error) {
 	t.Helper()
-	return Check(data, logged(data, witnessed, witnessed), w.trust, logPolicy(t, both), DeviceState{}, now, 24*time.Hour)
+	return Check(data, logged(data, witnessed, witnessed), w.trust, logPolicy(t, both), nil, now, 24*time.Hour)
 }
 
 func names(list []Signer) (names []string) {

@@ -96,7 +96,7 @@ func TestRefusedByName(t *testing.T) {
 	seen := DeviceState{Fleet: w.set.Fleet, Epoch: 2}
 	for name, s := range map[string]DeviceState{"replayed older epoch": seen, "equivocation": {Fleet: w.set.Fleet, Epoch: 1, Digest: another.Digest()}} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Check(w.bundle.Raw(), logged(w.bundle.Raw(), now, now), w.trust, logPolicy(t, both), s, now, time.Hour)
+			_, err := Check(w.bundle.Raw(), logged(w.bundle.Raw(), now, now), w.trust, logPolicy(t, both), &s, now, time.Hour)
 			wantError(t, err, map[string]string{"replayed older epoch": "epoch 2 was seen already", "equivocation": "the signers equivocate"}[name])
 		})
 	}

@@ -262,6 +262,9 @@ func (c *planChecker) log() {
 const maxLockdown = 300
 
 func (c *planChecker) lockdown() {
+	if c.plan.Lockdown != nil && len(c.plan.Lockdown) == 0 {
+		c.failf(c.line("lockdown"), "leave it out, or list what is done after the log", "lockdown lists nothing")
+	}
 	for i, text := range c.plan.Lockdown {
 		at := c.line("lockdown", i)
 		switch {

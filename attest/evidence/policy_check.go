@@ -59,6 +59,11 @@ func (c *policyChecker) check() {
 	if c.root.Get("namespaces") != nil && len(f.Namespaces) == 0 {
 		c.failf(c.line("namespaces"), "the policy pins no namespace")
 	}
+	for _, field := range []string{"people", "operators"} {
+		if n := c.root.Get(field); n != nil && n.Kind == strict.Array && len(n.Items) == 0 {
+			c.failf(n.Line, "%s pins nobody: leave it out if that is meant, or pin somebody", field)
+		}
+	}
 	c.people()
 	c.parties()
 	c.operators()
@@ -102,6 +107,9 @@ func (c *policyChecker) people() {
 		owners[k.Fingerprint()] = p.Name
 	}
 	if len(c.f.People) == 0 {
+		if c.root.Get("threshold") != nil {
+			c.failf(c.line("threshold"), "threshold %d, but people pins nobody who could agree", c.f.Threshold)
+		}
 		return
 	}
 	least := 1

@@ -61,3 +61,27 @@ func TestAQuestionWithoutATimeIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// An empty list, or a number for nobody, is not read as one that wasn't given.
+func TestAPolicyWritesAbsentInOneWayOnly(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "absent", HSMs: 1})
+	key := strings.Split(strings.Split(string(f.Policy), "auditor.example\n    key: ")[1], "\n")[0]
+	head := "format: fleetctl policy v1\nmode: rehearsal\nnamespaces: [" + testfleet.Namespace + "]\nthird_parties_needed: 1\nthird_parties:\n  - {name: x, key: \"" + key + "\"}\nclaims: {statement.signed: proven}\n"
+	for more, want := range map[string]string{
+		"people: []\n":                        "people pins nobody",
+		"operators: []\n":                     "operators pins nobody",
+		"threshold: 2\n":                      "threshold 2, but people pins nobody",
+		"threshold: 0\n":                      "threshold is zero, which would mean the same as nothing",
+		"tolerates: []\n":                     "tolerates nothing",
+		"people: []\nthreshold: 1\n":          "people pins nobody",
+		"log_policy: \"\"\n":                  "log_policy is empty",
+		"rekor: {logs: [], submitters: []}\n": "rekor pins no log",
+	} {
+		if p, err := evidence.ParsePolicy("policy.yaml", []byte(head+more)); err == nil || p != nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", more, err, want)
+		}
+	}
+	if _, err := evidence.ParsePolicy("policy.yaml", []byte(head)); err != nil {
+		t.Error(err)
+	}
+}

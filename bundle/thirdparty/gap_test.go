@@ -250,6 +250,7 @@ func TestOthersOfAPolicy(t *testing.T) {
 	one := fmt.Sprintf("  - {name: a, key: %q}\n", base64.StdEncoding.EncodeToString(key[:]))
 	for text, want := range map[string]string{
 		"others_needed: 1\n":                      "others_needed is 1; with 0 others",
+		"others: []\nothers_needed: 1\n":          "others lists nobody",
 		"others:\n" + one:                         "others_needed is missing",
 		"others_needed: 2\nothers:\n" + one:       "others_needed is 2; with 1 others it is from 1 to 1",
 		"others_needed: 0\nothers:\n" + one:       "others_needed is 0",

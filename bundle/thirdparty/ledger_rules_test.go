@@ -58,6 +58,17 @@ func TestTheClockMayNotGoBackNorJump(t *testing.T) {
 	wantError(t, err, "clock_bound_days is 4000")
 }
 
+// A request that says it was released in the year 1, at Go's zero time, is as
+// old as it says: the clock is held against it all the same.
+func TestAReleaseInTheYearOneDoesNotSwitchTheClockCheckOff(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
+	l := ledgerOf(t, f)
+	in := inspect(t, f, l)
+	in.Account.ReleaseTime = time.Time{}
+	_, err := thirdparty.Sign(in, l, f.Now(), func([]byte) ([]byte, error) { t.Error("a signature was asked for"); return nil, errors.New("no") })
+	wantError(t, err, "it has jumped by more than 30 days")
+}
+
 func TestTheSameQuestionGetsTheSameAnswer(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
 	first := must(f.Answer(f.Request, f.Now()))

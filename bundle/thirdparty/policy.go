@@ -159,6 +159,9 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 // from a key that nobody wrote.
 func (p *Policy) otherParties(root *strict.Node, unread bool, fail func(field, format string, args ...any)) {
 	p.others = &others{p.Others, p.OthersNeeded}
+	if p.Others != nil && len(p.Others) == 0 {
+		fail("others", "others lists nobody: leave it out, then no gap rests on another's word")
+	}
 	owners, names := map[[32]byte]string{}, map[string]bool{}
 	for _, x := range p.Others {
 		if unread && x.Key == ([32]byte{}) {

@@ -100,7 +100,7 @@ func (l *Ledger) clock(w *wanted, now time.Time, bound time.Duration) error {
 		return strict.Errorf(w.file, "was released at %s, and the clock says %s", strict.FormatTime(w.after), strict.FormatTime(now.UTC())).
 			WithHint("set the clock right; if it is right, the operator's was not")
 	}
-	if now.Sub(newest) > bound && !newest.IsZero() {
+	if now.Sub(newest) > bound {
 		return strict.Errorf(l.path, "the newest time known is %s, and the clock says %s: it has jumped by more than %d days",
 			strict.FormatTime(newest), strict.FormatTime(now.UTC()), int(bound/(24*time.Hour))).
 			WithHint("set the clock right; if it is right, a larger clock_bound_days in the policy lets it pass")

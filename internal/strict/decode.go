@@ -27,6 +27,10 @@ import (
 //	[]T              a list of any of these
 //	*Node            anything, as read
 //
+// An integer, time or [n]byte that is optional and no pointer is absent where it
+// is zero: so one that is given must be another. Where zero says something, a
+// pointer tells it from absent.
+//
 // The option null lets an optional member be null, which reads as absent: some
 // other people's formats write it so.
 func Decode(file string, n *Node, v any) error {
@@ -132,7 +136,11 @@ func (d *decoder) object(n *Node, v reflect.Value, path string) {
 			}
 			continue
 		}
+		before := len(d.errs)
 		d.value(m, v.Field(i), t, at)
+		if t.optional && !t.empty && len(d.errs) == before && zeroMeansAbsent(v.Field(i)) {
+			d.failf(m.Line, "%s is zero, which would mean the same as nothing: give another value, or leave it out", at)
+		}
 	}
 	for _, f := range n.Fields {
 		if !known[f.Name] {
@@ -145,6 +153,16 @@ var (
 	timeType = reflect.TypeFor[time.Time]()
 	nodeType = reflect.TypeFor[*Node]()
 )
+
+// zeroMeansAbsent says whether v holds the zero of a type of which zero and
+// absent can't be told apart. Of text and lists the readers say so themselves,
+// and false is what leaving out a boolean says.
+func zeroMeansAbsent(v reflect.Value) bool {
+	if t, ok := v.Interface().(time.Time); ok {
+		return t.IsZero()
+	}
+	return (v.CanInt() || v.CanUint() || v.Kind() == reflect.Array) && v.IsZero()
+}
 
 func (d *decoder) value(n *Node, v reflect.Value, t tag, path string) {
 	switch {

@@ -62,7 +62,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"an upper-case hash", `{"text":"x","hash":"` + strings.Repeat("A", 64) + `"}`, `f:1: hash 'A' is not lowercase hex`},
 		{"a short hash", `{"text":"x","hash":"ab"}`, `f:1: hash has 2 characters, 32 bytes in lowercase hex have 64`},
 		{"an empty hash where none may be", `{"text":"x","hash":""}`, `f:1: hash is empty`},
-		{"zeros for an empty value", `{"text":"x","hash":"` + zeros + `","prev":"0000"}`, `f:1: prev is all zeros, which is written as an empty string`},
+		{"zeros for an empty value", `{"text":"x","prev":"0000"}`, `f:1: prev is all zeros, which is written as an empty string`},
+		{"zeros for a hash that may be absent", `{"text":"x","hash":"` + zeros + `"}`, `f:1: hash is zero, which would mean the same as nothing: give another value, or leave it out`},
+		{"zeros for a key that may be absent", `{"text":"x","key":"AAA="}`, `f:1: key is zero, which would mean the same as nothing: give another value, or leave it out`},
+		{"the year 1 for a time that may be absent", `{"text":"x","at":"0001-01-01T00:00:00Z"}`, `f:1: at is zero, which would mean the same as nothing: give another value, or leave it out`},
+		{"0 for a number that may be absent", `{"text":"x","n":0}`, `f:1: n is zero, which would mean the same as nothing: give another value, or leave it out`},
 		{"odd hex", `{"text":"x","hex":"abc"}`, `f:1: hex has 3 characters, 1 bytes in lowercase hex have 2`},
 		{"upper-case hex", `{"text":"x","hex":"aB"}`, `f:1: hex 'B' is not lowercase hex`},
 		{"empty hex", `{"text":"x","hex":""}`, `f:1: hex is empty`},
@@ -115,6 +119,25 @@ func TestDecodeReadsEveryKindOfField(t *testing.T) {
 		A string `strict:"a,null"`
 	}
 	wantError(t, DecodeJSON("f", []byte(`{"a":null}`), 100, &w), `f:1: a is missing`)
+}
+
+// Behind a pointer, and where it is required, zero is a value.
+func TestZeroIsAValueWhereItCanBeToldFromAbsent(t *testing.T) {
+	var v struct {
+		At   *time.Time `strict:"at,optional"`
+		N    *uint8     `strict:"n,optional"`
+		Hash *[2]byte   `strict:"hash,hex,optional"`
+		When time.Time  `strict:"when"`
+		M    int        `strict:"m"`
+		Sum  [2]byte    `strict:"sum,hex"`
+	}
+	in := `{"at":"0001-01-01T00:00:00Z","n":0,"hash":"0000","when":"0001-01-01T00:00:00Z","m":0,"sum":"0000"}`
+	if err := DecodeJSON("f", []byte(in), 1<<10, &v); err != nil || v.At == nil || v.N == nil || v.Hash == nil || !v.At.IsZero() {
+		t.Errorf("%v: %+v", err, v)
+	}
+	if out := string(EncodeLine(&v)); out != in {
+		t.Errorf("written as %s", out)
+	}
 }
 
 func TestSlipsInTagsPanic(t *testing.T) {

@@ -79,7 +79,7 @@ func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 		return nil, err
 	}
 	b := &Bundle{file: file, Transcript: f.Transcript}
-	if format := formatOf(f.Artifact); format == RetirementFormat || format == VoidFormat {
+	if format := FormatOf(f.Artifact); format == RetirementFormat || format == VoidFormat {
 		if !notices {
 			return nil, strict.Errorf(file, "its artifact is a %q, which brings no keys; a bundle of a fleet's keys is wanted", format)
 		}

@@ -84,7 +84,7 @@ func ParseCore(file string, data []byte) (*Core, error) {
 	if c.KeySet, err = ParseKeySet(file+" artifact", f.Artifact); err != nil {
 		return nil, err
 	}
-	if format := formatOf(f.Predecessor); format == VoidFormat || format == RetirementFormat {
+	if format := FormatOf(f.Predecessor); format == VoidFormat || format == RetirementFormat {
 		c.Notice, err = ParseNotice(file+" predecessor", f.Predecessor)
 	} else if len(f.Predecessor) > 0 {
 		c.Predecessor, err = ParseKeySet(file+" predecessor", f.Predecessor)

@@ -66,7 +66,7 @@ func (n *Notice) Voids() bool { return n.Format == VoidFormat }
 // ParseNotice reads a retirement or a void. file names it in errors.
 func ParseNotice(file string, data []byte) (*Notice, error) {
 	format := RetirementFormat
-	if formatOf(data) == VoidFormat {
+	if FormatOf(data) == VoidFormat {
 		format = VoidFormat
 	}
 	n := new(Notice)
@@ -98,10 +98,10 @@ func ParseNotice(file string, data []byte) (*Notice, error) {
 	return n, nil
 }
 
-// formatOf is the value of the first field, where that is format. It serves to
+// FormatOf is the value of the first field, where that is format. It serves to
 // choose a reader; the reader judges.
-func formatOf(data []byte) string {
-	rest, ok := bytes.CutPrefix(bytes.TrimLeft(data, " \t\r\n{"), []byte(`"format"`))
+func FormatOf(data []byte) string {
+	rest, ok := bytes.CutPrefix(bytes.TrimLeft(data[:min(len(data), 1024)], " \t\r\n{"), []byte(`"format"`))
 	if !ok {
 		return ""
 	}

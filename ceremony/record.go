@@ -42,7 +42,7 @@ func (r *Record) Hash() [32]byte {
 func (r *Record) Withheld() bool { return len(r.Salt) == 0 && r.Body == "" }
 
 // Line is the record as it stands in the transcript, LF included.
-func (r *Record) Line() []byte { return append(strict.EncodeLine(*r), '\n') }
+func (r *Record) Line() []byte { return append(strict.EncodeLine(r), '\n') }
 
 func commitment(salt []byte, body string) [32]byte {
 	h := sha256.New()
@@ -71,7 +71,7 @@ func parseRecord(file string, n int, line []byte) (*Record, error) {
 	if err := strict.DecodeJSON(file, line, maxLine, r); err != nil {
 		return nil, relocate(err, file, n)
 	}
-	if !bytes.Equal(bytes.TrimSuffix(r.Line(), []byte("\n")), line) {
+	if !bytes.Equal(strict.AppendLine(make([]byte, 0, len(line)+1), r), line) {
 		return nil, strict.At(file, n, "record %d is not in its one canonical form", n)
 	}
 	info, ok := kinds[r.Kind]
@@ -90,10 +90,10 @@ func parseRecord(file string, n int, line []byte) (*Record, error) {
 		return nil, strict.At(file, n, "record %d: its body is not the one it committed to", n)
 	}
 	r.Content = info.make()
-	if err := strict.DecodeJSON(file, []byte(r.Body), maxLine, r.Content); err != nil {
+	if err := strict.DecodeText(file, r.Body, maxLine, r.Content); err != nil {
 		return nil, relocate(err, file, n)
 	}
-	if string(strict.EncodeLine(r.Content)) != r.Body {
+	if string(strict.AppendLine(make([]byte, 0, len(r.Body)+1), r.Content)) != r.Body {
 		return nil, strict.At(file, n, "record %d: its body is not in its one canonical form", n)
 	}
 	return r, nil

@@ -177,7 +177,7 @@ func TestASmallArchiveTakesLittleMemory(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		files, err := evidence.Unpack("x.tar", data)
 		runtime.ReadMemStats(&after)
-		if err == nil || files != nil || !strings.Contains(err.Error(), "more than the archive has") {
+		if err == nil || files != nil || !strings.Contains(err.Error(), "is not in the one form") {
 			t.Errorf("%d of %d bytes: %v", c.n, c.size, err)
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
@@ -216,5 +216,30 @@ func TestUnpackSaysWhatIsWrong(t *testing.T) {
 	got := must(evidence.Unpack("x.tar", good))
 	if len(got) != 2 || string(got["b/c"]) != "two" {
 		t.Errorf("unpacks as %v", got)
+	}
+}
+
+// The writer of archive/tar, told to write as POSIX.1-1988 has it, gives the
+// same bytes: the form is nobody's own.
+func TestAnArchiveIsWhatOtherProgramsWrite(t *testing.T) {
+	files := evidence.Files{"a": {}, strings.Repeat("x", 100): []byte("y"), "b/c": make([]byte, block), "d": make([]byte, 70_000)}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, path := range files.Paths() {
+		must(0, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: path, Mode: 0o644, Size: int64(len(files[path])), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}))
+		must(w.Write(files[path]))
+	}
+	must(0, w.Close())
+	if !bytes.Equal(must(evidence.Pack(files)), b.Bytes()) {
+		t.Error("the archives differ")
+	}
+	got := must(evidence.Unpack("x.tar", b.Bytes()))
+	if len(got) != len(files) || len(got["d"]) != 70_000 || got["a"] == nil {
+		t.Errorf("unpacks as %d files", len(got))
+	}
+	claims := bytes.Clone(b.Bytes())
+	copy(claims[124:], "77777777777")
+	if _, err := evidence.Unpack("x.tar", checksummed(claims, 0)); err == nil || !strings.Contains(err.Error(), "more than the archive has") {
+		t.Errorf("a file of 8 GB in it: %v", err)
 	}
 }

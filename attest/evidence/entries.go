@@ -41,6 +41,9 @@ const (
 // below the last one, and so is reported all the same.
 const maxRemembered = 1 << 14
 
+// maxState bounds what State gives, in bytes.
+const maxState = 16 << 20
+
 // Entries judges a log's entries by a policy: each alone, and as the successor
 // of those before. Read may be called by several goroutines at once, the other
 // methods by one.
@@ -277,7 +280,7 @@ func (e *Entries) Restore(state string) error {
 		return nil
 	}
 	var s entriesJSON
-	if err := strict.DecodeJSON("entries", []byte(state), maxFile, &s); err != nil {
+	if err := strict.DecodeJSON("entries", []byte(state), maxState, &s); err != nil {
 		return err
 	}
 	for i := range s.Namespaces {

@@ -45,8 +45,8 @@ func TestAJudgesMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d epochs are remembered, the bound is %d", total, maxRemembered)
 	}
 	state := e.State()
-	if len(state) > maxFile {
-		t.Fatalf("%d bytes are written down, %d are taken back", len(state), maxFile)
+	if len(state) > maxState {
+		t.Fatalf("%d bytes are written down, %d are taken back", len(state), maxState)
 	}
 	again := NewEntries(&Policy{}, e.Now)
 	if err := again.Restore(state); err != nil {

@@ -144,7 +144,7 @@ func (e *RekorEntries) Restore(state string) error {
 		return nil
 	}
 	var s rekorEntriesJSON
-	if err := strict.DecodeJSON("entries", []byte(state), maxFile, &s); err != nil {
+	if err := strict.DecodeJSON("entries", []byte(state), maxState, &s); err != nil {
 		return err
 	}
 	e.ours, e.more = s.Ours, s.More

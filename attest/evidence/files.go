@@ -3,11 +3,14 @@ package evidence
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,11 +27,10 @@ const (
 )
 
 // Limits of a package, in bytes and files: what a verifier reads before it
-// has checked anything.
+// has checked anything. SPEC 1.3 says what they leave room for.
 const (
-	maxFile     = 64 << 20
-	MaxPackage  = 256 << 20
-	maxFiles    = 4096
+	MaxPackage  = 64 << 20
+	maxFiles    = 8192
 	maxManifest = 1 << 20
 )
 
@@ -84,99 +86,145 @@ func checkPath(path string) error {
 // ReadFolder reads a ceremony's folder or an unpacked package. What stands in
 // the private folder isn't part of it.
 func ReadFolder(dir string) (Files, error) {
-	files, total := Files{}, 0
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		rel = filepath.ToSlash(rel)
-		if d.IsDir() {
-			if rel == ceremony.PrivateDir {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if !d.Type().IsRegular() {
-			return strict.Errorf(path, "is no regular file")
-		}
-		if err := checkPath(rel); err != nil {
-			return strict.Errorf(path, "%v", err)
-		}
-		data, err := readFile(path)
-		if err != nil {
-			return err
-		}
-		if total += len(data); total > MaxPackage || len(files) >= maxFiles {
-			return strict.Errorf(dir, "holds more than %d files or %d MB", maxFiles, MaxPackage>>20)
-		}
-		files[rel] = data
-		return nil
-	})
-	return files, err
+	r := &folderReader{dir: dir, files: Files{}, left: MaxPackage}
+	return r.files, r.walk("")
 }
 
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+// folderReader reads a folder and stops where it has more than a package may:
+// a stranger's can hold any number of names.
+type folderReader struct {
+	dir     string
+	files   Files
+	left    int64 // bytes
+	folders int
+}
+
+func (r *folderReader) tooLarge() error {
+	return strict.Errorf(r.dir, "holds more than %d files or %d MB", maxFiles, MaxPackage>>20)
+}
+
+func (r *folderReader) walk(rel string) error {
+	if r.folders++; r.folders > maxFiles {
+		return r.tooLarge()
+	}
+	f, err := os.Open(filepath.Join(r.dir, rel))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if info.Size() > maxFile {
-		return nil, strict.Errorf(path, "has %d bytes, %d are allowed", info.Size(), maxFile)
+	defer f.Close()
+	entries, err := f.ReadDir(maxFiles + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
-	return os.ReadFile(path)
+	if len(entries) > maxFiles {
+		return r.tooLarge()
+	}
+	slices.SortFunc(entries, func(x, y fs.DirEntry) int { return strings.Compare(x.Name(), y.Name()) })
+	for _, e := range entries {
+		if err := r.entry(path.Join(rel, e.Name()), e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *folderReader) entry(rel string, e fs.DirEntry) error {
+	name := filepath.Join(r.dir, filepath.FromSlash(rel))
+	switch {
+	case e.IsDir() && rel == ceremony.PrivateDir:
+		return nil
+	case e.IsDir():
+		return r.walk(rel)
+	case !e.Type().IsRegular():
+		return strict.Errorf(name, "is no regular file")
+	}
+	if err := checkPath(rel); err != nil {
+		return strict.Errorf(name, "%v", err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > r.left || len(r.files) >= maxFiles {
+		return r.tooLarge()
+	}
+	// One byte more than it has: it may be growing.
+	data := make([]byte, info.Size()+1)
+	n, err := io.ReadFull(f, data)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if n == len(data) {
+		return strict.Errorf(name, "grows while it is read")
+	}
+	r.left -= int64(n)
+	r.files[rel] = data[:n:n]
+	return nil
+}
+
+// sums are the files' digests by path.
+func (f Files) sums() map[string][32]byte {
+	sums := make(map[string][32]byte, len(f))
+	for path, data := range f {
+		sums[path] = sha256.Sum256(data)
+	}
+	return sums
 }
 
 // Manifest lists every file but itself, as sha256sum does. It guards the
 // transport only; the package's identity is the close record's hash.
-func (f Files) Manifest() []byte {
-	var b bytes.Buffer
+func (f Files) Manifest() []byte { return f.manifest(f.sums()) }
+
+func (f Files) manifest(sums map[string][32]byte) []byte {
+	var b []byte
 	for _, path := range f.Paths() {
 		if path != ManifestFile {
-			fmt.Fprintf(&b, "%x  %s\n", sha256.Sum256(f[path]), path)
+			sum := sums[path]
+			b = append(append(append(hex.AppendEncode(b, sum[:]), "  "...), path...), '\n')
 		}
 	}
-	return b.Bytes()
+	return b
 }
 
 // checkManifest says what the manifest and the files disagree about.
-func (f Files) checkManifest() error {
+func (f Files) checkManifest(sums map[string][32]byte) error {
 	have, ok := f[ManifestFile]
 	if !ok {
 		return strict.Errorf(ManifestFile, "is missing")
 	}
-	want := f.Manifest()
-	if bytes.Equal(have, want) {
-		return nil
-	}
 	if len(have) > maxManifest {
 		return strict.Errorf(ManifestFile, "has %d bytes, %d are allowed", len(have), maxManifest)
 	}
-	listed := map[string]string{}
+	if bytes.Equal(have, f.manifest(sums)) {
+		return nil
+	}
+	listed := map[string]bool{}
 	l := strict.NewLines(ManifestFile, have)
 	for l.More() {
-		sum, path, ok := strings.Cut(l.Next(), "  ")
-		_, err := strict.ParseHash(sum)
+		digits, path, ok := strings.Cut(l.Next(), "  ")
+		sum, err := strict.ParseHash(digits)
 		switch {
 		case !ok || err != nil:
 			l.Failf("is no line of sha256sum: digest, two spaces, path")
-		case listed[path] != "":
-			l.Failf("lists %q twice", path)
+		case listed[path]:
+			l.Failf("lists %q twice", strict.Clip(path))
 		case f[path] == nil:
-			l.Failf("lists %q, which is not in the package", path)
-		case sum != fmt.Sprintf("%x", sha256.Sum256(f[path])):
+			l.Failf("lists %q, which is not in the package", strict.Clip(path))
+		case sum != sums[path]:
 			l.Failf("%s has another content than is listed", path)
 		}
-		listed[path] = sum
+		listed[path] = true
 	}
 	if err := l.Done(); err != nil {
 		return err
 	}
 	for _, path := range f.Paths() {
-		if path != ManifestFile && listed[path] == "" {
+		if path != ManifestFile && !listed[path] {
 			return strict.Errorf(ManifestFile, "does not list %q", path)
 		}
 	}

@@ -28,6 +28,7 @@ type Report struct {
 	Time     time.Time
 	Claims   []Claim
 	Problems []Problem
+	Others   int // further problems, which are counted and not listed
 
 	Demanded, Shown int
 	Verified        bool
@@ -96,6 +97,7 @@ type reportJSON struct {
 	Time      time.Time     `strict:"time"`
 	Claims    []claimJSON   `strict:"claims"`
 	Problems  []problemJSON `strict:"problems"`
+	Others    int           `strict:"other_problems,optional"`
 	Demanded  int           `strict:"demanded"`
 	Shown     int           `strict:"shown"`
 	Verified  bool          `strict:"verified"`
@@ -146,7 +148,7 @@ func (r *Report) toJSON() *reportJSON {
 	j := &reportJSON{
 		Format: "fleetctl report v1", Object: string(r.Object), File: r.File,
 		Files: r.Files, Size: r.Size, Mode: r.Mode, Fleet: r.Fleet, Namespace: r.Namespace, Epoch: r.Epoch,
-		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified,
+		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified, Others: r.Others,
 		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned()},
 		Claims: []claimJSON{}, Problems: []problemJSON{},
 	}

@@ -1,82 +1,118 @@
 package evidence
 
 import (
-	"archive/tar"
 	"bytes"
-	"errors"
-	"io"
-	"time"
+	"fmt"
+	"strconv"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Pack writes an uncompressed ustar archive (POSIX.1-1988): files in bytewise
-// order, mode 0644, and zeros for time, owner and device, so that the same
-// files give the same bytes.
+// blockSize is that of POSIX.1-1988's ustar: a header has one block, and
+// contents are filled up with zeros to whole ones.
+const blockSize = 512
+
+var zeros [blockSize]byte
+
+// header is the one header that a file may have: mode 0644, and zeros for time,
+// owner and device, so that the same files give the same bytes.
+func header(path string, size int) (h [blockSize]byte) {
+	copy(h[0:100], path)
+	copy(h[100:], "0000644\x00"+"0000000\x00"+"0000000\x00") // mode, owner, group
+	copy(h[124:], fmt.Appendf(nil, "%011o\x00", size))
+	copy(h[136:], "00000000000\x00"+"        "+"0") // time, sum, type
+	copy(h[257:], "ustar\x0000")
+	copy(h[329:], "0000000\x00"+"0000000\x00") // device
+	sum := 0
+	for _, b := range h {
+		sum += int(b)
+	}
+	copy(h[148:], fmt.Appendf(nil, "%06o\x00 ", sum))
+	return h
+}
+
+// padding is how many zeros follow a content.
+func padding(size int) int { return (blockSize - size%blockSize) % blockSize }
+
+// Pack writes an uncompressed ustar archive: files in bytewise order, and two
+// blocks of zeros at the end.
 func Pack(files Files) ([]byte, error) {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, path := range files.Paths() {
-		h := &tar.Header{
-			Typeflag: tar.TypeReg, Name: path, Mode: 0o644, Size: int64(len(files[path])),
-			ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR,
-		}
-		if err := w.WriteHeader(h); err != nil {
+	paths, total := files.Paths(), 2*blockSize
+	for _, path := range paths {
+		if err := checkPath(path); err != nil {
 			return nil, err
 		}
-		if _, err := w.Write(files[path]); err != nil {
-			return nil, err
-		}
+		total += blockSize + len(files[path]) + padding(len(files[path]))
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
+	b := make([]byte, 0, total)
+	for _, path := range paths {
+		h, data := header(path, len(files[path])), files[path]
+		b = append(append(append(b, h[:]...), data...), zeros[:padding(len(data))]...)
 	}
-	return b.Bytes(), nil
+	return append(append(b, zeros[:]...), zeros[:]...), nil
+}
+
+// errForm is the refusal of an archive that Pack didn't write.
+func errForm(file string) error {
+	return strict.Errorf(file, "is not in the one form of an evidence archive (ustar, sorted, mode 0644, zero times and owners)").
+		WithHint("if it was repacked, unpack it and verify the folder instead")
 }
 
 // Unpack reads an archive that Pack could have written and refuses any other:
-// packing what was read must give the same bytes. So no byte of an archive is
-// without meaning, and no two readers can see different files in it.
+// each header is written again and compared. So no byte of an archive is
+// without meaning, and no two readers can see different files in it. The
+// contents are slices of data.
 func Unpack(file string, data []byte) (Files, error) {
 	if len(data) > MaxPackage {
 		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), MaxPackage)
 	}
-	files, left := Files{}, int64(len(data))
-	r := tar.NewReader(bytes.NewReader(data))
-	for {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
+	files, last := Files{}, ""
+	for rest := data; ; {
+		if len(rest) < blockSize {
+			return nil, strict.Errorf(file, "is no tar archive: it ends in the middle of a header, or without its end")
 		}
+		if bytes.Equal(rest[:blockSize], zeros[:]) {
+			if len(rest) != 2*blockSize || !bytes.Equal(rest[blockSize:], zeros[:]) {
+				return nil, errForm(file)
+			}
+			return files, nil
+		}
+		path, size, err := readHeader(rest[:blockSize])
 		if err != nil {
-			return nil, strict.Errorf(file, "is no tar archive: %v", err)
-		}
-		if err := checkPath(h.Name); err != nil {
 			return nil, strict.Errorf(file, "%v", err)
 		}
-		if _, twice := files[h.Name]; twice {
-			return nil, strict.Errorf(file, "has %q twice", h.Name)
-		}
-		if len(files) >= maxFiles {
+		switch _, twice := files[path]; {
+		case twice:
+			return nil, strict.Errorf(file, "has %q twice", path)
+		case len(files) >= maxFiles:
 			return nil, strict.Errorf(file, "holds more than %d files", maxFiles)
+		case size > len(rest)-blockSize || size+padding(size) > len(rest)-blockSize:
+			return nil, strict.Errorf(file, "%s: claims %d bytes, more than the archive has", path, size)
 		}
-		// All files together can't exceed the archive that holds them. Some of
-		// tar's dialects say otherwise: a sparse file is a header and any number
-		// of zeros that aren't there.
-		if h.Size > left {
-			return nil, strict.Errorf(file, "%s: claims %d bytes, more than the archive has", h.Name, h.Size)
+		end := blockSize + size
+		if h := header(path, size); !bytes.Equal(rest[:blockSize], h[:]) || path <= last ||
+			!bytes.Equal(rest[end:end+padding(size)], zeros[:padding(size)]) {
+			return nil, errForm(file)
 		}
-		content, err := io.ReadAll(r)
-		if err != nil {
-			return nil, strict.Errorf(file, "%s: %v", h.Name, err)
-		}
-		left -= int64(len(content))
-		files[h.Name] = content
+		files[path], last = rest[blockSize:end:end], path
+		rest = rest[end+padding(size):]
 	}
-	again, err := Pack(files)
-	if err != nil || !bytes.Equal(again, data) {
-		return nil, strict.Errorf(file, "is not in the one form of an evidence archive (ustar, sorted, mode 0644, zero times and owners)").
-			WithHint("if it was repacked, unpack it and verify the folder instead")
+}
+
+// readHeader takes path and size out of a header. All else in it follows from
+// them.
+func readHeader(h []byte) (path string, size int, err error) {
+	if string(h[257:262]) != "ustar" {
+		return "", 0, fmt.Errorf("is no tar archive: a header is no ustar header")
 	}
-	return files, nil
+	name, _, _ := bytes.Cut(h[:100], zeros[:1])
+	if err := checkPath(string(name)); err != nil {
+		return "", 0, err
+	}
+	digits, _, _ := bytes.Cut(h[124:136], zeros[:1])
+	n, err := strconv.ParseUint(string(digits), 8, 40)
+	if err != nil {
+		return "", 0, fmt.Errorf("is no tar archive: %s has no size", name)
+	}
+	return string(name), int(n), nil
 }

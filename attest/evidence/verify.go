@@ -132,6 +132,7 @@ type verifier struct {
 	r      *Report
 	said   map[Problem]bool
 	signed map[string][]ceremony.Signing // by folder
+	sums   map[string][32]byte           // of a package's files, by path
 
 	// witnessed is when a quorum of witnesses had seen the bundle, and with it
 	// all that led to it; nil where none has.
@@ -168,32 +169,43 @@ func (v *verifier) object(in Input) {
 	}
 }
 
-// Detect finds out what kind of object data is; empty where it is none.
+// maxFirstLine is more than a transcript's first record has, and than any file
+// that is one JSON value: those are read to tell them apart.
+const maxFirstLine = bundle.MaxBundle
+
+// Detect finds out what kind of object data is; empty where it is none. It
+// reads no more than the formats that it looks for may have.
 func Detect(data []byte) Type {
 	if len(data) > 262 && string(data[257:262]) == "ustar" {
 		return TypeEvidence
 	}
-	first, _, lines := bytes.Cut(data, []byte("\n"))
-	if n, err := strict.ParseJSON("", first, maxFile); lines && err == nil && n.Get("prev") != nil {
-		return TypeTranscript
+	if end := bytes.IndexByte(data[:min(len(data), maxFirstLine)], '\n'); end >= 0 {
+		if n, err := strict.ParseJSON("", data[:end], maxFirstLine); err == nil && n.Get("prev") != nil {
+			return TypeTranscript
+		}
 	}
-	switch format(data) {
+	n, err := strict.ParseJSON("", data, bundle.MaxBundle)
+	format := ""
+	switch {
+	case err == nil && n.Get("format") != nil:
+		format = n.Get("format").Text
+	case err == nil && n.Get("namespace") != nil && n.Get("signature") != nil:
+		return TypeStatement
+	case len(data) > bundle.MaxBundle:
+		format = bundle.FormatOf(data) // so that its own reader says that it is too large
+	}
+	switch format {
 	case bundle.BundleFormat:
 		return TypeBundle
 	case bundle.ResponseFormat:
 		return TypeStatement
-	case "":
-		n, err := strict.ParseJSON("", data, maxFile)
-		if err == nil && n.Get("namespace") != nil && n.Get("signature") != nil {
-			return TypeStatement
-		}
 	}
 	return ""
 }
 
 // format is what a JSON file of ours calls itself; empty for any other.
 func format(data []byte) string {
-	n, err := strict.ParseJSON("", data, maxFile)
+	n, err := strict.ParseJSON("", data, bundle.MaxBundle)
 	if err != nil {
 		return ""
 	}
@@ -203,6 +215,10 @@ func format(data []byte) string {
 	return ""
 }
 
+// maxProblems is how many problems a report holds; the others are counted. One
+// alone is a refusal.
+const maxProblems = 1000
+
 func (v *verifier) problem(where, next, format string, args ...any) {
 	p := Problem{Where: where, What: fmt.Sprintf(format, args...), Next: next}
 	if v.said[p] { // several claims can stumble over one
@@ -210,6 +226,10 @@ func (v *verifier) problem(where, next, format string, args ...any) {
 	}
 	if v.said == nil {
 		v.said = map[Problem]bool{}
+	}
+	if len(v.said) >= maxProblems {
+		v.r.Others++
+		return
 	}
 	v.said[p] = true
 	v.r.Problems = append(v.r.Problems, p)

@@ -13,8 +13,9 @@ import (
 // evidence verifies a package. sealed demands a manifest: archives have one,
 // a folder still at work has none.
 func (v *verifier) evidence(in Input, files Files, sealed bool) {
+	v.sums = files.sums()
 	if sealed {
-		if err := files.checkManifest(); err != nil {
+		if err := files.checkManifest(v.sums); err != nil {
 			v.fault(ManifestFile, err)
 		}
 	}
@@ -150,11 +151,10 @@ func (v *verifier) agree(files Files, a *ceremony.Account) {
 }
 
 func (v *verifier) same(files Files, path string, want [32]byte) {
-	data, ok := files[path]
 	switch {
-	case !ok:
+	case files[path] == nil:
 		v.problem(path, "", "is missing")
-	case sha256.Sum256(data) != want:
+	case v.sums[path] != want:
 		v.problem(path, "", "is not the one that the transcript tells of")
 	}
 }
@@ -186,13 +186,12 @@ func (v *verifier) bound(files Files, a *ceremony.Account, t *ceremony.Transcrip
 			v.problem(where, "", "the close record's files are not sorted and distinct")
 		}
 		last, listed[f.Path] = f.Path, true
-		data, ok := files[f.Path]
 		switch {
 		case unlisted(f.Path):
 			v.problem(where, "", "the close record lists %s, which comes after it", f.Path)
-		case !ok:
+		case files[f.Path] == nil:
 			v.problem(f.Path, "", "is missing, and the close record lists it")
-		case sha256.Sum256(data) != f.SHA256:
+		case v.sums[f.Path] != f.SHA256:
 			v.problem(f.Path, "", "is not the file that the close record lists")
 		}
 	}

@@ -73,7 +73,7 @@ func (a *app) verify(file string, o verifyOptions) error {
 		return err
 	}
 	for _, path := range o.statements {
-		text, err := readFile(path)
+		text, err := readNamed(path, maxBeside)
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (a *app) verdict(r *evidence.Report) string {
 		return p.Verdict(true, fmt.Sprintf("%s demanded, %d shown", ui.Count(int64(r.Demanded), "claim", "claims"), r.Shown))
 	}
 	var why []string
-	if n := len(r.Problems); n > 0 {
+	if n := len(r.Problems) + r.Others; n > 0 {
 		why = append(why, ui.Count(int64(n), "thing is wrong", "things are wrong"))
 	}
 	if n := r.Demanded - r.Shown; n > 0 {
@@ -181,8 +181,12 @@ func (a *app) verdict(r *evidence.Report) string {
 	for _, x := range r.Problems[:min(len(r.Problems), maxProblems)] {
 		lines = append(lines, ui.ClaimLine{Name: x.Where, Detail: x.What, Wrong: true, More: next(x.Next)})
 	}
-	if more := len(r.Problems) - maxProblems; more > 0 {
-		lines = append(lines, ui.ClaimLine{Name: "and more", Detail: ui.Number(int64(more)) + " others; --format json lists all of them", Wrong: true})
+	if more := len(r.Problems) + r.Others - maxProblems; more > 0 {
+		tell := " others; --format json lists all of them"
+		if r.Others > 0 {
+			tell = " others; --format json lists " + ui.Number(int64(len(r.Problems)))
+		}
+		lines = append(lines, ui.ClaimLine{Name: "and more", Detail: ui.Number(int64(more)) + tell, Wrong: true})
 	}
 	b.WriteString("\n")
 	b.WriteString(p.Claims(append(lines, shortfalls(r)...)))

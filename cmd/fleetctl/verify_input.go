@@ -19,7 +19,7 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 	switch info, serr := os.Stat(file); {
 	case file == "-":
 		in.File = "standard input"
-		in.Data, err = readAll(a.stdin, in.File)
+		in.Data, err = readAll(a.stdin, in.File, 0, evidence.MaxPackage)
 	case serr != nil:
 		return in, usage(missing(serr))
 	case info.IsDir():
@@ -50,7 +50,7 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 		case b.given != "" && object != "" && object != b.of:
 			return in, usagef("what it needs of this, an evidence package holds itself", "--%s goes with %s, and %s is %s", b.flag, b.of.Noun(), in.File, object.Noun())
 		case b.given != "":
-			*b.into, err = readFile(b.given)
+			*b.into, err = readNamed(b.given, maxBeside)
 		case object == b.of && in.Folder == nil && file != "-":
 			*b.into, err = readBeside(b.usual)
 		}
@@ -73,39 +73,59 @@ func readBeside(path string) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return nil, strict.Errorf(path, "is no regular file")
 	}
-	return readWhole(path)
+	return readUpTo(path, maxBeside)
 }
 
+// maxBeside is the size of the largest file that lies beside what is verified,
+// in bytes: a plan, a Rekor entry.
+const maxBeside = 1 << 20
+
 // readFile reads a file that the caller named.
-func readFile(path string) ([]byte, error) {
-	data, err := readWhole(path)
+func readFile(path string) ([]byte, error) { return readNamed(path, evidence.MaxPackage) }
+
+func readNamed(path string, limit int) ([]byte, error) {
+	data, err := readUpTo(path, limit)
 	if err != nil {
 		return nil, usage(missing(err))
 	}
 	return data, nil
 }
 
-func readWhole(path string) ([]byte, error) {
+func readWhole(path string) ([]byte, error) { return readUpTo(path, evidence.MaxPackage) }
+
+func readUpTo(path string, limit int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > evidence.MaxPackage {
-		return nil, strict.Errorf(path, "has %d bytes, %d are allowed", info.Size(), evidence.MaxPackage)
+	size := int64(0)
+	if info, err := f.Stat(); err == nil {
+		size = info.Size()
 	}
-	return readAll(f, path)
+	if size > int64(limit) {
+		return nil, strict.Errorf(path, "has %d bytes, %d are allowed", size, limit)
+	}
+	return readAll(f, path, int(size), limit)
 }
 
-// readAll reads no more than the largest of our files may have: a pipe or a
-// device says nothing of its size and may never end.
-func readAll(r io.Reader, name string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, evidence.MaxPackage+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(data) > evidence.MaxPackage:
-		return nil, strict.Errorf(name, "has more than the %d bytes that are allowed", evidence.MaxPackage)
+// readAll reads no more than a file may have: a pipe or a device says nothing of
+// its size and may never end. Where it doesn't (size is 0), the room for the
+// largest is asked for at once, so that nothing has to be copied: the system
+// gives it page by page, as it is filled.
+func readAll(r io.Reader, name string, size, limit int) ([]byte, error) {
+	if size == 0 {
+		size = limit
 	}
-	return data, nil
+	buf := make([]byte, size+1)
+	n, err := io.ReadFull(r, buf)
+	switch {
+	case err == nil && size < limit:
+		return nil, strict.Errorf(name, "grows while it is read")
+	case err == nil:
+		return nil, strict.Errorf(name, "has more than the %d bytes that are allowed", limit)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return buf[:n:n], nil
+	}
+	return nil, err
 }

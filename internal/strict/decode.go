@@ -33,10 +33,15 @@ import (
 //
 // The option null lets an optional member be null, which reads as absent: some
 // other people's formats write it so.
-func Decode(file string, n *Node, v any) error {
-	d := &decoder{file: file}
-	d.object(n, reflect.ValueOf(v).Elem(), "")
+func Decode(file string, n *Node, v any) error { return decode(file, n, v, false) }
+
+func decode(file string, n *Node, v any, shared bool) error {
+	d := &decoder{file: file, shared: shared}
+	d.object(n, reflect.ValueOf(v).Elem(), nil)
 	slices.SortStableFunc(d.errs, func(a, b *Error) int { return a.Line - b.Line })
+	if d.more > 0 {
+		d.errs = append(d.errs, Errorf(file, "has %d faults more", d.more))
+	}
 	return d.errs.Err()
 }
 
@@ -47,6 +52,17 @@ func DecodeJSON(file string, data []byte, limit int, v any) error {
 		return err
 	}
 	return Decode(file, n, v)
+}
+
+// DecodeText is DecodeJSON of a text that is kept as long as what is read from
+// it: strings of v are parts of it, where Decode makes copies that hold nothing
+// else in memory.
+func DecodeText(file, text string, limit int, v any) error {
+	n, err := parseJSON(file, text, limit)
+	if err != nil {
+		return err
+	}
+	return decode(file, n, v, true)
 }
 
 // DecodeYAML is ParseYAML and Decode; the tree comes too, for the lines of
@@ -72,79 +88,77 @@ func DecodeFormat(file string, data []byte, limit int, format string, v any) (*N
 	return n, Decode(file, n, v)
 }
 
-type tag struct {
-	name                         string
-	optional, null, empty, token bool
-	encoding                     string // hex, base64
-}
-
-func parseTag(f reflect.StructField) (tag, bool) {
-	s, ok := f.Tag.Lookup("strict")
-	if !ok {
-		return tag{}, false
-	}
-	parts := strings.Split(s, ",")
-	t := tag{name: parts[0]}
-	for _, o := range parts[1:] {
-		switch o {
-		case "optional":
-			t.optional = true
-		case "null":
-			t.null = true
-		case "empty":
-			t.empty = true
-		case "token":
-			t.token = true
-		case "hex", "base64":
-			t.encoding = o
-		default:
-			panic("strict: unknown tag option " + o) // a programmer's slip, found by the first test
-		}
-	}
-	return t, true
-}
+// maxFaults is how many faults of one file are told; the others are counted. A
+// stranger can put half a million into a file.
+const maxFaults = 100
 
 type decoder struct {
-	file string
-	errs Errors
+	file   string
+	errs   Errors
+	more   int
+	shared bool
 }
 
 func (d *decoder) failf(line int, format string, args ...any) {
+	if len(d.errs) >= maxFaults {
+		d.more++
+		return
+	}
 	d.errs = append(d.errs, At(d.file, line, format, args...))
 }
 
-func (d *decoder) object(n *Node, v reflect.Value, path string) {
+// place is where a value stands. It is told in words only where it is wrong.
+type place struct {
+	in   *place
+	name string // of a member; empty of an item
+	item int
+}
+
+func (p *place) String() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.name == "":
+		return fmt.Sprintf("%s[%d]", p.in, p.item)
+	}
+	return join(p.in.String(), p.name)
+}
+
+func (d *decoder) object(n *Node, v reflect.Value, at *place) {
 	if n.Kind != Object {
-		d.failf(n.Line, "%s is %s, not an object", where(path), n.Kind)
+		d.failf(n.Line, "%s is %s, not an object", where(at), n.Kind)
 		return
 	}
-	known := map[string]bool{}
-	for i := range v.NumField() {
-		t, ok := parseTag(v.Type().Field(i))
-		if !ok {
-			continue
+	members, taken := membersOf(v.Type()), 0
+	here := place{in: at}
+	for i := range members {
+		t := &members[i]
+		m := n.member(t.name, i)
+		if m != nil {
+			taken++
+			if m.Kind == Null && t.null {
+				m = nil
+			}
 		}
-		known[t.name] = true
-		at := join(path, t.name)
-		m := n.Get(t.name)
-		if m != nil && m.Kind == Null && t.null {
-			m = nil
-		}
+		here.name = t.name
 		if m == nil {
 			if !t.optional {
-				d.failf(n.Line, "%s is missing", at)
+				d.failf(n.Line, "%s is missing", &here)
 			}
 			continue
 		}
 		before := len(d.errs)
-		d.value(m, v.Field(i), t, at)
-		if t.optional && !t.empty && len(d.errs) == before && zeroMeansAbsent(v.Field(i)) {
-			d.failf(m.Line, "%s is zero, which would mean the same as nothing: give another value, or leave it out", at)
+		d.value(m, v.Field(t.field), &t.tag, &here)
+		if t.optional && !t.empty && len(d.errs) == before && zeroMeansAbsent(v.Field(t.field)) {
+			d.failf(m.Line, "%s is zero, which would mean the same as nothing: give another value, or leave it out", &here)
 		}
 	}
+	if taken == len(n.Fields) {
+		return
+	}
 	for _, f := range n.Fields {
-		if !known[f.Name] {
-			d.failf(f.Line, "%s is not a field of this format%s", join(path, shown(f.Name)), didYouMean(f.Name, known))
+		if !slices.ContainsFunc(members, func(t member) bool { return t.name == f.Name }) {
+			d.failf(f.Line, "%s is not a field of this format%s", join(at.String(), shown(f.Name)), didYouMean(f.Name, members))
 		}
 	}
 }
@@ -158,54 +172,59 @@ var (
 // absent can't be told apart. Of text and lists the readers say so themselves,
 // and false is what leaving out a boolean says.
 func zeroMeansAbsent(v reflect.Value) bool {
-	if t, ok := v.Interface().(time.Time); ok {
-		return t.IsZero()
+	if v.Type() == timeType {
+		return v.Addr().Interface().(*time.Time).IsZero()
 	}
 	return (v.CanInt() || v.CanUint() || v.Kind() == reflect.Array) && v.IsZero()
 }
 
-func (d *decoder) value(n *Node, v reflect.Value, t tag, path string) {
+func (d *decoder) value(n *Node, v reflect.Value, t *tag, at *place) {
 	switch {
 	case v.Type() == nodeType:
 		v.Set(reflect.ValueOf(n))
 	case v.Type() == timeType:
-		if s, ok := d.str(n, t, path); ok {
+		if s, ok := d.str(n, t, at); ok {
 			tm, err := ParseTime(s)
-			d.check(n, path, err)
+			d.check(n, at, err)
 			v.Set(reflect.ValueOf(tm))
 		}
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		d.value(n, v.Elem(), t, path)
+		d.value(n, v.Elem(), t, at)
 	case v.Kind() == reflect.Struct:
-		d.object(n, v, path)
+		d.object(n, v, at)
 	case t.encoding != "" && isBytes(v.Type()):
-		d.bytes(n, v, t, path)
+		d.bytes(n, v, t, at)
 	case v.Kind() == reflect.Slice:
 		if n.Kind != Array {
-			d.failf(n.Line, "%s is %s, not a list", where(path), n.Kind)
+			d.failf(n.Line, "%s is %s, not a list", where(at), n.Kind)
 			return
 		}
 		list := reflect.MakeSlice(v.Type(), len(n.Items), len(n.Items))
+		here := place{in: at}
 		for i, item := range n.Items {
-			d.value(item, list.Index(i), t, fmt.Sprintf("%s[%d]", path, i))
+			here.item = i
+			d.value(item, list.Index(i), t, &here)
 		}
 		v.Set(list)
 	case v.Kind() == reflect.String:
-		if s, ok := d.str(n, t, path); ok {
+		if s, ok := d.str(n, t, at); ok {
 			if t.token {
-				d.check(n, path, CheckToken(s))
+				d.check(n, at, CheckToken(s))
+			}
+			if !d.shared {
+				s = strings.Clone(s)
 			}
 			v.SetString(s)
 		}
 	case v.Kind() == reflect.Bool:
 		if n.Kind != Bool {
-			d.failf(n.Line, "%s is %s, not true or false", where(path), n.Kind)
+			d.failf(n.Line, "%s is %s, not true or false", where(at), n.Kind)
 			return
 		}
 		v.SetBool(n.Text == "true")
 	case v.CanInt() || v.CanUint():
-		d.integer(n, v, path)
+		d.integer(n, v, at)
 	default:
 		panic("strict: cannot read into " + v.Type().String()) // a programmer's slip
 	}
@@ -215,20 +234,20 @@ func isBytes(t reflect.Type) bool {
 	return (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && t.Elem().Kind() == reflect.Uint8
 }
 
-func (d *decoder) str(n *Node, t tag, path string) (string, bool) {
+func (d *decoder) str(n *Node, t *tag, at *place) (string, bool) {
 	if n.Kind != String {
-		d.failf(n.Line, "%s is %s, not a string", where(path), n.Kind)
+		d.failf(n.Line, "%s is %s, not a string", where(at), n.Kind)
 		return "", false
 	}
 	if n.Text == "" && !t.empty {
-		d.failf(n.Line, "%s is empty", where(path))
+		d.failf(n.Line, "%s is empty", where(at))
 		return "", false
 	}
 	return n.Text, true
 }
 
-func (d *decoder) bytes(n *Node, v reflect.Value, t tag, path string) {
-	s, ok := d.str(n, t, path)
+func (d *decoder) bytes(n *Node, v reflect.Value, t *tag, at *place) {
+	s, ok := d.str(n, t, at)
 	if !ok {
 		return
 	}
@@ -250,11 +269,11 @@ func (d *decoder) bytes(n *Node, v reflect.Value, t tag, path string) {
 		err = errors.New("is all zeros, which is written as an empty string")
 	}
 	if err != nil {
-		d.check(n, path, err)
+		d.check(n, at, err)
 		return
 	}
 	if v.Kind() == reflect.Array {
-		reflect.Copy(v, reflect.ValueOf(b))
+		copy(v.Slice(0, v.Len()).Bytes(), b)
 		return
 	}
 	v.SetBytes(b)
@@ -262,9 +281,9 @@ func (d *decoder) bytes(n *Node, v reflect.Value, t tag, path string) {
 
 func allZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }
 
-func (d *decoder) integer(n *Node, v reflect.Value, path string) {
+func (d *decoder) integer(n *Node, v reflect.Value, at *place) {
 	if n.Kind != Number {
-		d.failf(n.Line, "%s is %s, not an integer", where(path), n.Kind)
+		d.failf(n.Line, "%s is %s, not an integer", where(at), n.Kind)
 		return
 	}
 	u, err := ParseUint(n.Text)
@@ -272,7 +291,7 @@ func (d *decoder) integer(n *Node, v reflect.Value, path string) {
 		err = fmt.Errorf("%d is too large", u)
 	}
 	if err != nil {
-		d.check(n, path, err)
+		d.check(n, at, err)
 		return
 	}
 	if v.CanInt() {
@@ -282,17 +301,17 @@ func (d *decoder) integer(n *Node, v reflect.Value, path string) {
 	}
 }
 
-func (d *decoder) check(n *Node, path string, err error) {
+func (d *decoder) check(n *Node, at *place, err error) {
 	if err != nil {
-		d.failf(n.Line, "%s %v", where(path), err)
+		d.failf(n.Line, "%s %v", where(at), err)
 	}
 }
 
-func where(path string) string {
-	if path == "" {
+func where(at *place) string {
+	if at == nil {
 		return "the document"
 	}
-	return path
+	return at.String()
 }
 
 func join(path, name string) string {
@@ -311,10 +330,10 @@ func shown(name string) string {
 	return strconv.Quote(Clip(name))
 }
 
-func didYouMean(name string, known map[string]bool) string {
-	for k := range known {
-		if strings.EqualFold(k, name) {
-			return fmt.Sprintf("; did you mean %q?", k)
+func didYouMean(name string, known []member) string {
+	for _, k := range known {
+		if strings.EqualFold(k.name, name) {
+			return fmt.Sprintf("; did you mean %q?", k.name)
 		}
 	}
 	return ""

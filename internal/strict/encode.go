@@ -1,124 +1,183 @@
 package strict
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // EncodeJSON writes the struct v by the tags that Decode reads it by, members
 // in the struct's order, two spaces of indent, LF at the end.
-func EncodeJSON(v any) []byte { return encodeJSON(v, "\n") }
+func EncodeJSON(v any) []byte {
+	e := &encoder{lf: true}
+	e.value(addressable(v), &tag{}, 0)
+	return append(e.b, '\n')
+}
 
 // EncodeLine is EncodeJSON on one line, without LF.
-func EncodeLine(v any) []byte { return encodeJSON(v, "") }
+func EncodeLine(v any) []byte { return AppendLine(nil, v) }
 
-func encodeJSON(v any, lf string) []byte {
-	e := &encoder{lf: lf}
-	e.value(reflect.ValueOf(v), tag{}, 0)
-	if lf != "" {
-		e.b.WriteByte('\n')
+// AppendLine appends what EncodeLine gives.
+func AppendLine(b []byte, v any) []byte {
+	e := &encoder{b: b}
+	e.value(addressable(v), &tag{}, 0)
+	return e.b
+}
+
+// addressable is what v is or points to, so that the bytes of its arrays can be
+// read where they are.
+func addressable(v any) reflect.Value {
+	r := reflect.ValueOf(v)
+	if r.Kind() == reflect.Pointer {
+		return r.Elem()
 	}
-	return e.b.Bytes()
+	p := reflect.New(r.Type())
+	p.Elem().Set(r)
+	return p.Elem()
 }
 
 type encoder struct {
-	b  bytes.Buffer
-	lf string
+	b  []byte
+	lf bool // a line for each member and item
 }
 
 func (e *encoder) newline(depth int) {
-	if e.lf == "" {
+	if !e.lf {
 		return
 	}
-	e.b.WriteByte('\n')
+	e.b = append(e.b, '\n')
 	for range depth {
-		e.b.WriteString("  ")
+		e.b = append(e.b, "  "...)
 	}
 }
 
+const hexDigits = "0123456789abcdef"
+
+// str writes a string in its one form (SPEC 1.1).
 func (e *encoder) str(s string) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil { // a string always encodes
-		panic(err)
+	b := append(e.b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			b = append(b, s[start:i]...)
+			switch c {
+			case '"', '\\':
+				b = append(b, '\\', c)
+			case '\b':
+				b = append(b, '\\', 'b')
+			case '\f':
+				b = append(b, '\\', 'f')
+			case '\n':
+				b = append(b, '\\', 'n')
+			case '\r':
+				b = append(b, '\\', 'r')
+			case '\t':
+				b = append(b, '\\', 't')
+			default:
+				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			}
+			i++
+			start = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		escape := ""
+		switch {
+		case r == utf8.RuneError && size == 1:
+			escape = `\ufffd`
+		case r == '\u2028':
+			escape = `\u2028`
+		case r == '\u2029':
+			escape = `\u2029`
+		}
+		if escape != "" {
+			b = append(append(b, s[start:i]...), escape...)
+			start = i + size
+		}
+		i += size
 	}
-	e.b.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	e.b = append(append(b, s[start:]...), '"')
 }
 
-func (e *encoder) value(v reflect.Value, t tag, depth int) {
-	switch {
-	case v.Type() == nodeType:
+func (e *encoder) value(v reflect.Value, t *tag, depth int) {
+	switch typ := v.Type(); {
+	case typ == nodeType:
 		panic("strict: a Node is not written")
-	case v.Type() == timeType:
-		e.str(FormatTime(v.Interface().(time.Time)))
+	case typ == timeType:
+		e.b = append(v.Addr().Interface().(*time.Time).UTC().AppendFormat(append(e.b, '"'), TimeLayout), '"')
 	case v.Kind() == reflect.Pointer:
 		e.value(v.Elem(), t, depth)
 	case v.Kind() == reflect.Struct:
 		e.object(v, depth)
-	case t.encoding != "" && isBytes(v.Type()):
-		b := make([]byte, v.Len())
-		reflect.Copy(reflect.ValueOf(b), v)
-		switch {
-		case t.empty && v.IsZero():
-			e.str("")
-		case t.encoding == "hex":
-			e.str(hex.EncodeToString(b))
-		default:
-			e.str(base64.StdEncoding.EncodeToString(b))
-		}
+	case t.encoding != "" && isBytes(typ):
+		e.bytes(v, t)
 	case v.Kind() == reflect.Slice:
 		e.list(v, t, depth)
 	case v.Kind() == reflect.String:
 		e.str(v.String())
 	case v.Kind() == reflect.Bool:
-		e.b.WriteString(strconv.FormatBool(v.Bool()))
+		e.b = strconv.AppendBool(e.b, v.Bool())
 	case v.CanInt():
-		e.b.WriteString(strconv.FormatInt(v.Int(), 10))
+		e.b = strconv.AppendInt(e.b, v.Int(), 10)
 	case v.CanUint():
-		e.b.WriteString(strconv.FormatUint(v.Uint(), 10))
+		e.b = strconv.AppendUint(e.b, v.Uint(), 10)
 	default:
-		panic(fmt.Sprintf("strict: cannot write %s", v.Type())) // a programmer's slip
+		panic(fmt.Sprintf("strict: cannot write %s", typ)) // a programmer's slip
 	}
 }
 
+func (e *encoder) bytes(v reflect.Value, t *tag) {
+	e.b = append(e.b, '"')
+	if raw := v.Bytes(); !t.empty || !v.IsZero() {
+		if t.encoding == "hex" {
+			e.b = hex.AppendEncode(e.b, raw)
+		} else {
+			e.b = base64.StdEncoding.AppendEncode(e.b, raw)
+		}
+	}
+	e.b = append(e.b, '"')
+}
+
 func (e *encoder) object(v reflect.Value, depth int) {
-	e.b.WriteByte('{')
+	e.b = append(e.b, '{')
 	first := true
-	for i := range v.NumField() {
-		t, ok := parseTag(v.Type().Field(i))
-		if !ok || t.optional && v.Field(i).IsZero() {
+	for _, t := range membersOf(v.Type()) {
+		field := v.Field(t.field)
+		if t.optional && field.IsZero() {
 			continue
 		}
 		if !first {
-			e.b.WriteByte(',')
+			e.b = append(e.b, ',')
 		}
 		first = false
 		e.newline(depth + 1)
 		e.str(t.name)
-		e.b.WriteByte(':')
-		if e.lf != "" {
-			e.b.WriteByte(' ')
+		e.b = append(e.b, ':')
+		if e.lf {
+			e.b = append(e.b, ' ')
 		}
-		e.value(v.Field(i), t, depth+1)
+		e.value(field, &t.tag, depth+1)
 	}
 	if !first {
 		e.newline(depth)
 	}
-	e.b.WriteByte('}')
+	e.b = append(e.b, '}')
 }
 
-func (e *encoder) list(v reflect.Value, t tag, depth int) {
-	e.b.WriteByte('[')
+func (e *encoder) list(v reflect.Value, t *tag, depth int) {
+	e.b = append(e.b, '[')
 	for i := range v.Len() {
 		if i > 0 {
-			e.b.WriteByte(',')
+			e.b = append(e.b, ',')
 		}
 		e.newline(depth + 1)
 		e.value(v.Index(i), t, depth+1)
@@ -126,5 +185,5 @@ func (e *encoder) list(v reflect.Value, t tag, depth int) {
 	if v.Len() > 0 {
 		e.newline(depth)
 	}
-	e.b.WriteByte(']')
+	e.b = append(e.b, ']')
 }

@@ -1,17 +1,18 @@
 package strict
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // ParseJSON reads one JSON value (RFC 8259): UTF-8, no repeated member names,
-// no lone surrogates, nothing after it but white space, at most limit bytes.
+// no lone surrogates, nothing after it but white space, at most limit bytes and
+// the values that maxValues lets so many have.
 //
 // encoding/json can't serve: it takes repeated members, member names in
 // another case and invalid UTF-8, and forgets where a value stood.
@@ -19,14 +20,26 @@ func ParseJSON(file string, data []byte, limit int) (*Node, error) {
 	if len(data) > limit {
 		return nil, Errorf(file, "has %d bytes, %d are allowed", len(data), limit)
 	}
-	if !utf8.Valid(data) {
+	return parseJSON(file, string(data), limit)
+}
+
+// maxValues is how many values a file may hold whose format allows limit bytes.
+// A value takes two bytes and a hundred of memory, so that a tree of nothing
+// but zeros would take fifty times its file; ours have a value in thirty bytes.
+func maxValues(limit int) int { return min(max(256, limit/16), 1<<18) }
+
+func parseJSON(file, text string, limit int) (*Node, error) {
+	if len(text) > limit {
+		return nil, Errorf(file, "has %d bytes, %d are allowed", len(text), limit)
+	}
+	if !utf8.ValidString(text) {
 		return nil, Errorf(file, "is not UTF-8")
 	}
-	p := &jsonParser{file: file, data: data}
+	p := &jsonParser{file: file, data: text, left: maxValues(limit), oneLine: strings.IndexByte(text, '\n') < 0}
 	p.space()
 	n := p.value(0)
 	p.space()
-	if p.err == nil && p.pos < len(data) {
+	if p.err == nil && p.pos < len(text) {
 		p.failf("has more after its end")
 	}
 	if p.err != nil {
@@ -37,17 +50,40 @@ func ParseJSON(file string, data []byte, limit int) (*Node, error) {
 
 type jsonParser struct {
 	file string
-	data []byte
+	data string
 	pos  int
 	err  error
+	left int // values that may yet come
+
+	// Values come out of slabs, and an object's or a list's parts gather on a
+	// stack until it is known how many there are.
+	slab   []Node
+	fields []Field
+	items  []*Node
+	buf    []byte // a string with escapes, as far as it was read
 
 	// line counts the line breaks up to seen, so that lines cost one pass.
+	oneLine    bool
 	line, seen int
 }
 
+func (p *jsonParser) node() *Node {
+	if p.left--; p.left < 0 {
+		p.failf("holds more values than any file of its kind")
+	}
+	if len(p.slab) == 0 {
+		p.slab = make([]Node, min(max(8, (len(p.data)-p.pos)/32), 256))
+	}
+	n := &p.slab[0]
+	p.slab = p.slab[1:]
+	return n
+}
+
 func (p *jsonParser) lineNow() int {
-	p.line += bytes.Count(p.data[p.seen:p.pos], []byte("\n"))
-	p.seen = p.pos
+	if !p.oneLine {
+		p.line += strings.Count(p.data[p.seen:p.pos], "\n")
+		p.seen = p.pos
+	}
 	return p.line + 1
 }
 
@@ -76,7 +112,8 @@ func (p *jsonParser) space() {
 }
 
 func (p *jsonParser) value(depth int) *Node {
-	n := &Node{Line: p.lineNow()}
+	n := p.node()
+	n.Line = p.lineNow()
 	if depth > maxDepth {
 		p.failf("nests more than %d deep", maxDepth)
 		return n
@@ -96,19 +133,22 @@ func (p *jsonParser) value(depth int) *Node {
 		n.Text = p.number()
 	case p.word("true"), p.word("false"):
 		n.Kind = Bool
-		n.Text = strconv.FormatBool(c == 't')
+		n.Text = "false"
+		if c == 't' {
+			n.Text = "true"
+		}
 	case p.word("null"):
 		n.Kind = Null
 	case p.pos >= len(p.data):
 		p.failf("ends in the middle of its JSON")
 	default:
-		p.failf("is not JSON at %q", Clip(string(p.data[p.pos:])))
+		p.failf("is not JSON at %q", Clip(p.data[p.pos:]))
 	}
 	return n
 }
 
 func (p *jsonParser) word(w string) bool {
-	if p.err == nil && bytes.HasPrefix(p.data[p.pos:], []byte(w)) {
+	if p.err == nil && strings.HasPrefix(p.data[p.pos:], w) {
 		p.pos += len(w)
 		return true
 	}
@@ -139,13 +179,14 @@ func (p *jsonParser) object(n *Node, depth int) {
 		return
 	}
 	var seen names
+	base := len(p.fields)
 	for p.err == nil {
 		if p.peek() != '"' {
 			p.failf("lacks a member name")
 			return
 		}
 		f := Field{Line: p.lineNow(), Name: p.str()}
-		if p.err == nil && seen.has(n.Fields, f.Name) {
+		if p.err == nil && seen.has(p.fields[base:], f.Name) {
 			p.failf("has %q twice", Clip(f.Name))
 		}
 		p.space()
@@ -156,8 +197,10 @@ func (p *jsonParser) object(n *Node, depth int) {
 		p.pos++
 		p.space()
 		f.Value = p.value(depth + 1)
-		n.Fields = append(n.Fields, f)
+		p.fields = append(p.fields, f)
 		if !p.next('}') {
+			n.Fields = slices.Clone(p.fields[base:])
+			p.fields = p.fields[:base]
 			return
 		}
 	}
@@ -190,9 +233,12 @@ func (p *jsonParser) array(n *Node, depth int) {
 		p.pos++
 		return
 	}
+	base := len(p.items)
 	for p.err == nil {
-		n.Items = append(n.Items, p.value(depth+1))
+		p.items = append(p.items, p.value(depth+1))
 		if !p.next(']') {
+			n.Items = slices.Clone(p.items[base:])
+			p.items = p.items[:base]
 			return
 		}
 	}
@@ -215,10 +261,10 @@ func isUint(s string) bool {
 // field that it belongs to, and none of ours takes a fraction or exponent.
 func (p *jsonParser) number() string {
 	start := p.pos
-	for p.pos < len(p.data) && bytes.IndexByte([]byte("+-.eE0123456789"), p.data[p.pos]) >= 0 {
+	for p.pos < len(p.data) && strings.IndexByte("+-.eE0123456789", p.data[p.pos]) >= 0 {
 		p.pos++
 	}
-	s := string(p.data[start:p.pos])
+	s := p.data[start:p.pos]
 	if !isUint(s) && !jsonNumber.MatchString(s) {
 		p.failf("has %q, which is no JSON number", Clip(s))
 	}
@@ -227,24 +273,26 @@ func (p *jsonParser) number() string {
 
 func (p *jsonParser) str() string {
 	p.pos++
-	start := p.pos
-	var b []byte
+	start, escaped := p.pos, false
 	for p.pos < len(p.data) {
 		p.pos += plainBytes(p.data[p.pos:])
 		if p.pos == len(p.data) {
 			break
 		}
 		switch c := p.data[p.pos]; {
-		case c == '"' && b == nil:
+		case c == '"' && !escaped:
 			p.pos++
-			return string(p.data[start : p.pos-1])
+			return p.data[start : p.pos-1]
 		case c == '"':
-			b = append(b, p.data[start:p.pos]...)
+			p.buf = append(p.buf, p.data[start:p.pos]...)
 			p.pos++
-			return string(b)
+			return string(p.buf)
 		case c == '\\':
-			b = append(b, p.data[start:p.pos]...)
-			b = p.escape(b)
+			if !escaped {
+				p.buf, escaped = p.buf[:0], true
+			}
+			p.buf = append(p.buf, p.data[start:p.pos]...)
+			p.buf = p.escape(p.buf)
 			if p.err != nil {
 				return ""
 			}
@@ -260,9 +308,9 @@ func (p *jsonParser) str() string {
 
 // plainBytes counts the bytes that stand for themselves in a string. Most of our
 // bytes are in long strings: base64 within base64.
-func plainBytes(data []byte) int {
-	for i, c := range data {
-		if c < 0x20 || c == '"' || c == '\\' {
+func plainBytes(data string) int {
+	for i := range len(data) {
+		if c := data[i]; c < 0x20 || c == '"' || c == '\\' {
 			return i
 		}
 	}
@@ -316,7 +364,7 @@ func (p *jsonParser) hex4() (rune, error) {
 	if p.pos+4 > len(p.data) {
 		return 0, fmt.Errorf("ends in the middle of an escape")
 	}
-	n, err := strconv.ParseUint(string(p.data[p.pos:p.pos+4]), 16, 32)
+	n, err := strconv.ParseUint(p.data[p.pos:p.pos+4], 16, 32)
 	if err != nil {
 		return 0, fmt.Errorf("has an escape that is no hex number")
 	}

@@ -60,6 +60,14 @@ func (n *Node) Get(name string) *Node {
 	return nil
 }
 
+// member is Get of the i-th member of a struct, which mostly stands there.
+func (n *Node) member(name string, i int) *Node {
+	if i < len(n.Fields) && n.Fields[i].Name == name {
+		return n.Fields[i].Value
+	}
+	return n.Get(name)
+}
+
 // maxDepth bounds the reader's recursion; no format of ours nests half as deep.
 const maxDepth = 32
 

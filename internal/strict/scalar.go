@@ -77,6 +77,8 @@ func ParseHash(s string) (h [32]byte, err error) {
 	return [32]byte(b), nil
 }
 
+var canonicalBase64 = base64.StdEncoding.Strict()
+
 // ParseBase64 reads standard, padded base64 and takes only the one spelling
 // that encoding the same bytes gives.
 func ParseBase64(s string) ([]byte, error) {
@@ -85,7 +87,7 @@ func ParseBase64(s string) ([]byte, error) {
 			return nil, fmt.Errorf("base64 has a line break")
 		}
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	b, err := canonicalBase64.DecodeString(s)
 	if err != nil {
 		return nil, fmt.Errorf("is not canonical base64 (standard alphabet, padded)")
 	}
@@ -97,11 +99,31 @@ const TimeLayout = "2006-01-02T15:04:05Z"
 
 // ParseTime reads a time in TimeLayout.
 func ParseTime(s string) (time.Time, error) {
-	t, err := time.Parse(TimeLayout, s)
-	if err != nil || t.Format(TimeLayout) != s {
-		return time.Time{}, fmt.Errorf("%q is not a time like 2026-11-21T10:00:00Z (RFC 3339, UTC, whole seconds)", Clip(s))
+	if t, ok := parseTime(s); ok {
+		return t, nil
 	}
-	return t, nil
+	return time.Time{}, fmt.Errorf("%q is not a time like 2026-11-21T10:00:00Z (RFC 3339, UTC, whole seconds)", Clip(s))
+}
+
+// parseTime does what time.Parse does, for one layout and much faster: each
+// record has a time.
+func parseTime(s string) (t time.Time, ok bool) {
+	if len(s) != len(TimeLayout) || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' {
+		return t, false
+	}
+	var n [6]int
+	for i, at := range [...]struct{ from, to int }{{0, 4}, {5, 7}, {8, 10}, {11, 13}, {14, 16}, {17, 19}} {
+		for _, c := range []byte(s[at.from:at.to]) {
+			if c < '0' || c > '9' {
+				return t, false
+			}
+			n[i] = n[i]*10 + int(c-'0')
+		}
+	}
+	t = time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], 0, time.UTC)
+	year, month, day := t.Date() // a 31st of June would have become another day
+	hour, minute, second := t.Clock()
+	return t, year == n[0] && int(month) == n[1] && day == n[2] && hour == n[3] && minute == n[4] && second == n[5]
 }
 
 // FormatTime writes t in TimeLayout.

@@ -5,6 +5,7 @@ package tiled
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -27,6 +28,7 @@ type Log struct {
 type Position struct {
 	Index     uint64 // counted from 0
 	Duplicate bool   // an entry with the same key was there already; its bytes may differ, see [Reader.Entry]
+	Key       string // of a duplicate: the key that both have
 }
 
 // Open opens a log that [Init] made. The guard must be there; the log is
@@ -40,6 +42,9 @@ func Open(dir string, signer note.Signer, o Options) (*Log, error) {
 		return nil, strict.Errorf(dir, "is the log of key %s+%08x, the signer has %s+%08x", r.key.Name(), r.key.KeyHash(), signer.Name(), signer.KeyHash())
 	}
 	l := &Log{r, signer, o.withDefaults(dir)}
+	if err := l.opts.Keys.check(); err != nil {
+		return nil, err
+	}
 	if _, err := readGuard(l.guardPath(), r.key); err != nil {
 		return nil, err
 	}
@@ -49,8 +54,8 @@ func Open(dir string, signer note.Signer, o Options) (*Log, error) {
 func (l *Log) guardPath() string { return filepath.Join(l.opts.Guard, guardName) }
 
 // Append adds entries in their order and returns when a checkpoint that covers
-// all of them is signed and durable. An entry whose key is in the log, or
-// earlier among these, is not added again.
+// all of them is signed and durable. An entry that shares a key with one in the
+// log, or earlier among these, is not added.
 //
 // After an error some entries may have been added nevertheless, without a
 // checkpoint yet. Append them again: they are found by their keys.
@@ -63,84 +68,70 @@ func (l *Log) Append(ctx context.Context, leaves ...[]byte) ([]Position, error) 
 	if len(leaves) == 0 {
 		return nil, strict.Errorf("", "there is no entry to add")
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
-	defer cancel()
 	unlock, err := l.lock(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
 
-	size, err := l.preflight(ctx)
+	head, err := l.preflight(ctx)
 	if err != nil {
 		return nil, err
 	}
-	x, err := openIndex(filepath.Join(l.dir, indexName), l.opts.KeyOf)
-	if err != nil {
-		return nil, err
-	}
-	if err := x.catchUp(ctx, l.tree, size); err != nil {
-		return nil, err
-	}
-	return l.place(ctx, x, leaves)
+	x := openIndex(l.Reader, l.opts.Guard, l.opts.Keys)
+	defer x.close()
+	x.progress = l.opts.Reading
+	return l.place(ctx, x, head, leaves)
 }
 
 // place finds the entries that are there and adds the others.
-func (l *Log) place(ctx context.Context, x *index, leaves [][]byte) ([]Position, error) {
-	at := make([]Position, len(leaves))
-	var fresh [][]byte
-	var where []int          // the index of at, for each fresh one
-	same := map[string]int{} // the index of at, for each key among them
-	copies := map[int]int{}  // from one index of at to another
-	for i, leaf := range leaves {
-		key, err := x.key(leaf)
-		if err != nil {
-			return nil, err
-		}
-		n, found, err := x.find(ctx, l.tree, key)
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			at[i] = Position{n, true}
-			continue
-		}
-		if j, again := same[key]; again && key != "" {
-			copies[i] = j
-			continue
-		}
-		same[key] = i
-		fresh = append(fresh, leaf)
-		where = append(where, i)
-	}
-	var need uint64
-	for _, p := range at {
-		need = max(need, p.Index)
-	}
-	added, err := l.integrate(ctx, fresh, need)
+func (l *Log) place(ctx context.Context, x *index, head *auditlog.Checkpoint, leaves [][]byte) ([]Position, error) {
+	p, err := newPlacing(l.opts.Keys, leaves)
 	if err != nil {
 		return nil, err
 	}
-	for i, n := range added {
-		at[where[i]] = Position{Index: n}
+	found, err := x.find(ctx, head, p.digests())
+	if err != nil {
+		return nil, err
 	}
-	for i, j := range copies {
-		at[i] = Position{at[j].Index, true}
+	need := p.sort(found)
+	added, err := l.integrate(ctx, p.fresh, need)
+	if err != nil {
+		return nil, err
+	}
+	if len(added) == 0 {
+		return p.positions(nil), nil
 	}
 	state, err := l.tree.state()
 	if err != nil {
 		return nil, err
 	}
-	if err := x.catchUp(ctx, l.tree, state.Size); err != nil {
-		return nil, err
+	if err := l.tree.collect(head.Size, state.Size); err != nil {
+		return nil, l.unfinished("partial tiles can't be removed", err)
 	}
-	return at, nil
+	for i, n := range added {
+		if n != head.Size+uint64(i) || state.Size != head.Size+uint64(len(added)) {
+			return nil, l.unfinished("not in their order", fmt.Errorf("entry %d is the %d. of %d added to %d", n, i+1, len(added), head.Size))
+		}
+	}
+	// What is found to be damaged on the way is made again by the next run.
+	if err := x.add(p.records(added), state); err != nil && !isDamaged(err) {
+		return nil, l.unfinished("the index can't be kept", err)
+	}
+	return p.positions(added), nil
+}
+
+func (l *Log) unfinished(doing string, err error) error {
+	return strict.Errorf(l.dir, "the entries are logged, but %s: %v", doing, err).
+		WithHint("Run it again: entries that were added are found and not added twice.")
 }
 
 // lock waits until no other process adds. Who waits holds the place of the next
 // one meanwhile: a process that adds entry after entry would else take the lock
 // again before anybody who waits for it looks.
 func (l *Log) lock(ctx context.Context) (func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+	defer cancel()
 	path := filepath.Join(l.opts.Guard, lockName)
 	next, err := l.waitFor(ctx, path+".next")
 	if err != nil {
@@ -165,40 +156,40 @@ func (l *Log) waitFor(ctx context.Context, path string) (func(), error) {
 }
 
 // preflight checks the directory against itself, the published checkpoint and
-// the guard, before Tessera may touch it, and gives the tree's size.
-func (l *Log) preflight(ctx context.Context) (uint64, error) {
+// the guard, before Tessera may touch it, and gives the tree.
+func (l *Log) preflight(ctx context.Context) (*auditlog.Checkpoint, error) {
 	last, err := readGuard(l.guardPath(), l.key)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	published, err := l.published()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if published != nil && published.Size > last.Size {
-		return 0, strict.Errorf(l.guardPath(), "is older than the log: it knows of %d entries, the published checkpoint has %d", last.Size, published.Size).
+		return nil, strict.Errorf(l.guardPath(), "is older than the log: it knows of %d entries, the published checkpoint has %d", last.Size, published.Size).
 			WithHint("%s", lostGuard(l.key))
 	}
 	state, err := l.tree.state()
 	if err != nil {
-		return 0, forked(l.guardPath(), last, err)
+		return nil, forked(l.guardPath(), last, err)
 	}
 	if state == nil {
 		if last.Size == 0 {
-			return 0, nil // nothing was ever signed but the empty tree
+			return emptyHead(l.key.Name()), nil // nothing was ever signed but the empty tree
 		}
-		return 0, forked(l.guardPath(), last, errors.New("its state (.state/treeState) is missing, so that it would start anew"))
+		return nil, forked(l.guardPath(), last, errors.New("its state (.state/treeState) is missing, so that it would start anew"))
 	}
 	if err := l.tree.intact(ctx, state); err != nil {
-		return 0, forked(l.guardPath(), last, err)
+		return nil, forked(l.guardPath(), last, err)
 	}
 	for _, older := range []*auditlog.Checkpoint{published, last} {
 		if older == nil {
 			continue
 		}
 		if err := l.tree.continues(ctx, older, state); err != nil {
-			return 0, forked(l.guardPath(), last, err)
+			return nil, forked(l.guardPath(), last, err)
 		}
 	}
-	return state.Size, nil
+	return state, nil
 }

@@ -3,8 +3,6 @@
 package tiled
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,7 +14,6 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/transparency-dev/merkle/rfc6962"
 )
 
 // MaxEntry is the size in bytes of the largest entry (C2SP tlog-tiles: a
@@ -29,27 +26,26 @@ type Options struct {
 	// appended.
 	Guard string
 
-	// KeyOf names what an entry is about, such as namespace, epoch and
-	// digest: of entries with the same key only the first is added. An empty
-	// key is never the same as another. It must be a function of the bytes
-	// alone, since the index is made again by it, and UTF-8. nil means the
-	// bytes' SHA-256.
-	KeyOf func(leaf []byte) string
+	// Keys name what an entry is about. Where neither of its fields is set,
+	// they are [BytesAlone].
+	Keys Keys
 
-	// Timeout is how long Append waits for the lock and then for a signed
-	// checkpoint; 0 means 10 s.
+	// Timeout is how long Append waits for the lock, and then for a signed
+	// checkpoint; 0 means 10 s. Reading the entries again, where the index is
+	// gone or damaged, takes the time that it takes.
 	Timeout time.Duration
+
+	// Reading is told how many entries were read, of how many, where more than
+	// a few had to be read to make the index again. It may be nil.
+	Reading func(done, total uint64)
 }
 
 func (o Options) withDefaults(dir string) Options {
 	if o.Guard == "" {
 		o.Guard = strings.TrimRight(dir, string(filepath.Separator)) + ".guard"
 	}
-	if o.KeyOf == nil {
-		o.KeyOf = func(leaf []byte) string {
-			h := sha256.Sum256(leaf)
-			return hex.EncodeToString(h[:])
-		}
+	if o.Keys.Of == nil && o.Keys.Scheme == "" {
+		o.Keys = BytesAlone
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
@@ -59,7 +55,6 @@ func (o Options) withDefaults(dir string) Options {
 
 const (
 	configName   = "config"
-	indexName    = "index.jsonl"
 	logName      = "log"
 	guardName    = "guard"
 	lockName     = "lock"
@@ -93,8 +88,7 @@ func Init(dir, vkey string, o Options) error {
 			return err
 		}
 	}
-	empty := &auditlog.Checkpoint{Origin: key.Name(), Root: [32]byte(rfc6962.DefaultHasher.EmptyRoot())}
-	if err := durable.Create(filepath.Join(o.Guard, guardName), guardText(key, empty), 0o644); err != nil {
+	if err := durable.Create(filepath.Join(o.Guard, guardName), guardText(key, emptyHead(key.Name())), 0o644); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("%s\nlog %s\n", configHeader, key)

@@ -60,8 +60,6 @@ func (r *Reader) Keep(ctx context.Context, o Options, c *auditlog.Checkpoint, wi
 		return err
 	}
 	l := &Log{Reader: r, opts: o.withDefaults(r.dir)}
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
-	defer cancel()
 	unlock, err := l.lock(ctx)
 	if err != nil {
 		return err

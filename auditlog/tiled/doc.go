@@ -17,9 +17,10 @@
 // # Files
 //
 //	DIR/config          the log's key
-//	DIR/index.jsonl     key of every entry; a cache, made again from the entries
+//	DIR/index/          which entry was the first with a key; a cache, made again from the entries
 //	DIR/log/            Tessera's; may be served as it is (C2SP tlog-tiles)
 //	DIR.guard/guard     the newest tree head the key has signed or may have
+//	DIR.guard/index     what the index consists of, and its digests
 //	DIR.guard/lock      held while an entry is added
 //
 // # The guard
@@ -39,6 +40,15 @@
 // it elsewhere: on another disk, or on the medium that carries the key, which
 // is where it belongs by its meaning. What the guard can't see is directory
 // and guard restored together; that takes witnesses or monitors.
+//
+// # The index
+//
+// An entry that shares a key with one in the log is not added ([Keys]). That
+// takes an answer that is right also where it is "no": if a damaged index said
+// so, an artifact would be logged twice. So what is read of the index is held
+// against digests that lie with the guard and are bound to the tree, and what
+// doesn't have them is made again from the entries, which must give the tree's
+// root. A lookup reads a few pages of 4 KiB, whatever the log's size.
 //
 // # Limits
 //

@@ -65,7 +65,19 @@ func keyOf(leaf []byte) string {
 	return key
 }
 
-var testOptions = Options{KeyOf: keyOf}
+// keysOf is keyOf, and a second key of entries that have "+key" at their end;
+// none of those whose first is empty.
+func keysOf(leaf []byte) (list []string) {
+	if k := keyOf(leaf); k != "" {
+		list = append(list, k)
+	}
+	if _, more, ok := strings.Cut(string(leaf), "+"); ok {
+		list = append(list, more)
+	}
+	return list
+}
+
+var testOptions = Options{Keys: Keys{"test-1", keysOf}}
 
 func newTestLog(tb testing.TB) (string, *Log) {
 	tb.Helper()

@@ -5,163 +5,256 @@ package tiled
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io/fs"
+	"crypto/sha256"
 	"os"
-	"unicode/utf8"
+	"path/filepath"
+	"slices"
 
+	"github.com/transparency-dev/tessera/api"
 	"github.com/transparency-dev/tessera/api/layout"
 
-	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// index knows the key of every entry. Its file has a line for each, in order;
-// it is a cache, so nothing in it is believed that an entry doesn't confirm,
-// and what is torn, damaged or missing is read from the entries again.
+// index knows which entry was the first with a key. It is a few runs, each of
+// the entries after those of the one before and at least twice as long as the
+// one after, so that a lookup reads a few pages of each.
+//
+// It is a cache, made from the entries and made from them again. But that a key
+// isn't in it must be true: else an artifact is logged twice. So the manifest,
+// which has the SHA-256 of each run's top page, lies beside the guard: whoever
+// restores or alters the log's directory can't alter what the index says, only
+// spoil it. What is spoilt, torn or missing is noticed when it is read, thrown
+// away with the runs after it, and read from the entries again, whose root must
+// be the tree's. That a key is there is told only when the entry was looked at.
+// So a power cut may take any part of the index, and nothing of it is synced.
 type index struct {
-	path  string
-	keyOf func([]byte) string
-	keys  []string          // by entry
-	first map[string]uint64 // the first entry with a key
-	saved int               // of keys: in the file already
-	dirty bool              // the file has more or other lines than these
+	dir  string // of the runs
+	kept string // the manifest beside the guard; empty for a reader, who writes nothing
+	tree *tree
+	keys Keys
+	manifest
+	open []*runFile // of the runs; nil for one that wasn't needed yet
 
-	readOnly bool // for a reader: nothing is saved
+	last *api.EntryBundle // the one looked at last, and its number
+	at   uint64
+
+	progress func(done, total uint64) // may be nil
 }
 
-type indexLine struct {
-	Index uint64 `strict:"index"`
-	Key   string `strict:"key,empty"`
+const (
+	indexDir     = "index"
+	manifestName = "manifest"    // in indexDir, for readers; beside the guard it has the directory's name
+	newName      = "new"         // of what is being written
+	oldIndexName = "index.jsonl" // as older versions wrote it; made again as runs
+
+	// maxKey is more than any sensible key needs.
+	maxKey = 512
+
+	// chunk is how many entries' keys are in memory at once.
+	chunk = 1 << 16
+)
+
+// openIndex takes what is there of the index. guard is the guard's directory,
+// empty for a reader.
+func openIndex(r *Reader, guard string, keys Keys) *index {
+	x := &index{dir: filepath.Join(r.dir, indexDir), tree: r.tree, keys: keys, manifest: manifest{log: r.key.String(), scheme: keys.Scheme}}
+	if guard != "" {
+		x.kept = filepath.Join(guard, indexDir)
+	}
+	x.load()
+	return x
 }
 
-// maxIndexLine is more than any sensible key needs.
-const maxIndexLine = 4096
-
-func openIndex(path string, keyOf func([]byte) string) (*index, error) {
-	x := &index{path: path, keyOf: keyOf, first: map[string]uint64{}}
+// load reads the manifest. Whatever is wrong with it, it is taken for none.
+func (x *index) load() {
+	x.drop(0)
+	path := x.kept
+	if path == "" {
+		path = filepath.Join(x.dir, manifestName)
+	}
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return x, nil
-	}
 	if err != nil {
-		return nil, err
+		return
 	}
-	for line := range bytes.Lines(data) {
-		var l indexLine
-		if line[len(line)-1] != '\n' ||
-			strict.DecodeJSON(path, line, maxIndexLine, &l) != nil || l.Index != uint64(len(x.keys)) {
-			x.dirty = true
-			break
+	if m, err := parseManifest(path, data); err == nil && m.log == x.log && m.scheme == x.scheme {
+		x.runs, x.open = m.runs, make([]*runFile, len(m.runs))
+	}
+}
+
+func (x *index) close() { x.drop(0) }
+
+// drop forgets the runs from the i-th on.
+func (x *index) drop(i int) {
+	for _, f := range x.open[i:] {
+		if f != nil {
+			f.close()
 		}
-		x.add(l.Key)
 	}
-	x.saved = len(x.keys)
-	return x, nil
+	x.runs, x.open = x.runs[:i], x.open[:i]
 }
 
-func (x *index) add(key string) {
-	n := uint64(len(x.keys))
-	x.keys = append(x.keys, key)
-	if _, known := x.first[key]; !known && key != "" {
-		x.first[key] = n
+// head is the tree that the runs are of.
+func (x *index) head() *auditlog.Checkpoint {
+	c := emptyHead(x.tree.origin)
+	if n := len(x.runs); n > 0 {
+		c.Size, c.Root = x.runs[n-1].end, x.runs[n-1].root
+	}
+	return c
+}
+
+// bind drops the runs of another tree than this.
+func (x *index) bind(ctx context.Context, tree *auditlog.Checkpoint) {
+	for len(x.runs) > 0 && x.tree.continues(ctx, x.head(), tree) != nil {
+		x.drop(len(x.runs) - 1)
 	}
 }
 
-// reset forgets everything.
-func (x *index) reset() {
-	x.keys, x.saved, x.dirty = nil, 0, true
-	x.first = map[string]uint64{}
+// run opens the i-th run.
+func (x *index) run(i int) (*runFile, error) {
+	if x.open[i] == nil {
+		r := x.runs[i]
+		f, err := openRun(filepath.Join(x.dir, r.name()), r.pages, r.top)
+		if err != nil {
+			return nil, err
+		}
+		x.open[i] = f
+	}
+	return x.open[i], nil
 }
 
-// key is keyOf with its promise checked.
-func (x *index) key(leaf []byte) (string, error) {
-	k := x.keyOf(leaf)
-	if !utf8.ValidString(k) || len(k) > maxIndexLine/8 {
-		return "", strict.Errorf(x.path, "the entry's key is not UTF-8 of at most %d bytes", maxIndexLine/8)
+// keysOf gives the digests of an entry's keys.
+func (x *index) keysOf(leaf []byte) ([][32]byte, error) {
+	list, err := x.keys.of(leaf)
+	digests := make([][32]byte, len(list))
+	for i, k := range list {
+		digests[i] = sha256.Sum256([]byte(k))
 	}
-	return k, nil
+	return digests, err
 }
 
-// catchUp reads the keys of the entries up to size that it doesn't have yet,
-// and saves them.
-func (x *index) catchUp(ctx context.Context, t *tree, size uint64) error {
-	if uint64(len(x.keys)) > size {
-		x.reset() // of another tree
+// find gives the first entry of each key that one has, all of the tree's
+// entries being in the index. It looks at each entry that it gives. What the
+// index says wrongly makes it read the entries again.
+func (x *index) find(ctx context.Context, tree *auditlog.Checkpoint, keys [][32]byte) (map[[32]byte]uint64, error) {
+	keys = slices.Clone(keys)
+	slices.SortFunc(keys, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
+	keys = slices.Compact(keys)
+	var err error
+	for range 3 {
+		if err = x.catchUp(ctx, tree); err == nil {
+			var found map[[32]byte]uint64
+			if found, err = x.look(keys); err == nil {
+				if err = x.confirm(ctx, found); err == nil {
+					return found, nil
+				}
+			}
+		}
+		if !isDamaged(err) {
+			return nil, err
+		}
 	}
-	for n := uint64(len(x.keys)); n < size; n = uint64(len(x.keys)) {
-		b, err := t.bundle(ctx, n/layout.EntryBundleWidth, size)
+	return nil, strict.Errorf(x.dir, "can't be made: %v", err).
+		WithHint("It is made from the log's entries and was found damaged three times in a row. Check the disk.")
+}
+
+// look asks the runs, the oldest first.
+func (x *index) look(keys [][32]byte) (map[[32]byte]uint64, error) {
+	found := map[[32]byte]uint64{}
+	for i := range x.runs {
+		f, err := x.run(i)
+		if err != nil {
+			x.drop(i)
+			return nil, err
+		}
+		for _, k := range keys {
+			if _, known := found[k]; known {
+				continue
+			}
+			n, ok, err := f.find(&k)
+			if err != nil {
+				x.drop(i)
+				return nil, err
+			}
+			if ok {
+				found[k] = n
+			}
+		}
+	}
+	return found, nil
+}
+
+// findWithout looks for one key without making anything: what of the index
+// can't be had, and what is newer, is read from the entries.
+func (x *index) findWithout(ctx context.Context, tree *auditlog.Checkpoint, key [32]byte) (uint64, bool, error) {
+	for reloaded := false; ; {
+		found, err := x.look([][32]byte{key})
+		if err == nil {
+			err = x.confirm(ctx, found)
+		}
+		switch n, ok := found[key]; {
+		case isDamaged(err) && !reloaded: // or replaced by who adds just now
+			reloaded = true
+			x.load()
+		case isDamaged(err): // and dropped
+		case ok || err != nil:
+			return n, ok, err
+		default:
+			return x.scan(ctx, x.head().Size, tree.Size, key)
+		}
+	}
+}
+
+// scan reads entries until one has the key.
+func (x *index) scan(ctx context.Context, from, size uint64, key [32]byte) (uint64, bool, error) {
+	for n := from; n < size; {
+		if err := ctx.Err(); err != nil {
+			return 0, false, err
+		}
+		b := x.read(ctx, n/layout.EntryBundleWidth, n, size)
+		if b.err != nil {
+			return 0, false, b.err
+		}
+		for _, r := range b.records {
+			if r.key == key {
+				return r.entry, true, nil
+			}
+		}
+		n += uint64(len(b.hashes))
+	}
+	return 0, false, nil
+}
+
+// confirm looks at the entries themselves. One without its key makes all of the
+// index damaged: the entries are read again, and if it's them that are damaged
+// they don't have the tree's root.
+func (x *index) confirm(ctx context.Context, found map[[32]byte]uint64) error {
+	for k, n := range found {
+		leaf, err := x.entry(ctx, n)
 		if err != nil {
 			return err
 		}
-		end := min(size-n/layout.EntryBundleWidth*layout.EntryBundleWidth, layout.EntryBundleWidth)
-		for _, leaf := range b.Entries[n%layout.EntryBundleWidth : end] {
-			k, err := x.key(leaf)
-			if err != nil {
-				return err
-			}
-			x.add(k)
-		}
-	}
-	return x.save()
-}
-
-// find gives the first entry with a key, having looked at the entry. What the
-// index says wrongly makes it read everything again.
-func (x *index) find(ctx context.Context, t *tree, key string) (uint64, bool, error) {
-	for range 2 {
-		n, known := x.first[key]
-		if !known {
-			return 0, false, nil
-		}
-		size := uint64(len(x.keys))
-		b, err := t.bundle(ctx, n/layout.EntryBundleWidth, size)
+		keys, err := x.keysOf(leaf)
 		if err != nil {
-			return 0, false, err
+			return err
 		}
-		k, err := x.key(b.Entries[n%layout.EntryBundleWidth])
-		if err != nil {
-			return 0, false, err
-		}
-		if k == key {
-			return n, true, nil
-		}
-		x.reset()
-		if err := x.catchUp(ctx, t, size); err != nil {
-			return 0, false, err
+		if !slices.Contains(keys, k) {
+			x.drop(0)
+			return &damaged{strict.Errorf(x.dir, "entry %d has not the key under which the index has it", n)}
 		}
 	}
-	return 0, false, strict.Errorf(x.path, "the key of an entry changes from one call to the next")
-}
-
-func (x *index) save() error {
-	if x.readOnly || x.saved == len(x.keys) && !x.dirty {
-		return nil
-	}
-	if x.dirty {
-		x.saved = 0
-	}
-	var b bytes.Buffer
-	for i, k := range x.keys[x.saved:] {
-		b.Write(strict.EncodeLine(indexLine{uint64(x.saved + i), k}))
-		b.WriteByte('\n')
-	}
-	if err := x.write(b.Bytes()); err != nil {
-		return err
-	}
-	x.saved, x.dirty = len(x.keys), false
 	return nil
 }
 
-// write appends, without fsync: a line that a power cut takes is made again.
-func (x *index) write(text []byte) error {
-	if x.dirty {
-		return durable.Replace(x.path, text, 0o644)
+func (x *index) entry(ctx context.Context, n uint64) ([]byte, error) {
+	number := n / layout.EntryBundleWidth
+	if size := x.head().Size; x.last == nil || x.at != number {
+		b, err := x.tree.bundle(ctx, number, size)
+		if err != nil {
+			return nil, err
+		}
+		x.last, x.at = b, number
 	}
-	f, err := os.OpenFile(x.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Close())
+	return x.last.Entries[n%layout.EntryBundleWidth], nil
 }

@@ -90,11 +90,11 @@ func TestSameKeyKeepsItsPlace(t *testing.T) {
 	mustAppend(t, l, "a:1", "b:1")
 	// Across runs, within one call, and with other bytes under the key.
 	got := mustAppend(t, openTestLog(t, dir), "b:2", "c:1", "c:2", "a:1", ":x", ":x")
-	want := []Position{{1, true}, {2, false}, {2, true}, {0, true}, {3, false}, {4, false}}
+	want := []Position{{1, true, "b"}, {2, false, ""}, {2, true, "c"}, {0, true, "a"}, {3, false, ""}, {4, false, ""}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got := mustAppend(t, l, "b:3"); got[0] != (Position{1, true}) {
+	if got := mustAppend(t, l, "b:3"); got[0] != (Position{1, true, "b"}) {
 		t.Errorf("got %+v", got)
 	}
 	if got := allEntries(t, l.Reader); len(got) != 5 || string(got[1]) != "b:1" || string(got[2]) != "c:1" {
@@ -109,67 +109,8 @@ func TestWithoutKeyOfTheBytesAreTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := mustAppend(t, l, "a:1", "a:2", "a:1")
-	if want := []Position{{0, false}, {1, false}, {0, true}}; !reflect.DeepEqual(got, want) {
+	if want := []Position{{0, false, ""}, {1, false, ""}, {0, true, BytesAlone.Of([]byte("a:1"))[0]}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
-func TestIndexIsMadeAgain(t *testing.T) {
-	for name, spoil := range map[string]func(path string) error{
-		"lost":             os.Remove,
-		"torn line":        func(p string) error { return os.Truncate(p, 70) },
-		"no LF at the end": func(p string) error { return os.Truncate(p, size(p)-1) },
-		"line missing":     rewrite(func(s string) string { return s[strings.Index(s, "\n")+1:] }),
-		"junk":             rewrite(func(string) string { return "\x00\xff{\n\n" }),
-		"of another log":   rewrite(func(s string) string { return strings.ReplaceAll(s, `"k`, `"x`) }),
-		"keys swapped": rewrite(func(s string) string {
-			return strings.NewReplacer(`"k1"`, `"k2"`, `"k2"`, `"k1"`).Replace(s)
-		}),
-		"longer than the log": rewrite(func(s string) string { return s + `{"index":300,"key":"z"}` + "\n" }),
-		"unknown field":       rewrite(func(s string) string { return strings.Replace(s, `{"index":1,`, `{"index":1,"x":1,`, 1) }),
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir, l := newTestLog(t)
-			mustAppend(t, l, numbered("k", 300)...) // more than one bundle
-			path := filepath.Join(dir, indexName)
-			good, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := spoil(path); err != nil {
-				t.Fatal(err)
-			}
-			at := mustAppend(t, l, "k1: again", "k299: again")
-			if name == "of another log" {
-				// Nothing in it is believed, but nothing in it is found:
-				// an entry may be added twice, which does no harm.
-				return
-			}
-			if want := []Position{{1, true}, {299, true}}; !reflect.DeepEqual(at, want) {
-				t.Errorf("got %+v, want %+v", at, want)
-			}
-			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, good) {
-				t.Errorf("the index is not as it was: %v", err)
-			}
-		})
-	}
-}
-
-func size(path string) int64 {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return fi.Size()
-}
-
-func rewrite(change func(string) string) func(string) error {
-	return func(path string) error {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(path, []byte(change(string(data))), 0o644)
 	}
 }
 
@@ -194,19 +135,6 @@ func TestEntrySizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkProof(t, proof, leaf, testVKey(t))
-}
-
-func TestKeysMustBeText(t *testing.T) {
-	dir, _ := newTestLog(t)
-	l, err := Open(dir, testSigner(t, dir), Options{KeyOf: func(b []byte) string { return string(b) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, bad := range []string{"\xff", strings.Repeat("k", 513)} {
-		if _, err := l.Append(context.Background(), []byte(bad)); err == nil || !strings.Contains(err.Error(), "not UTF-8 of at most 512") {
-			t.Errorf("%q: %v", bad[:1], err)
-		}
-	}
 }
 
 func TestInitRefuses(t *testing.T) {
@@ -348,7 +276,7 @@ func TestDeadlineBeforeTheCheckpoint(t *testing.T) {
 	_, err := l.Append(context.Background(), []byte("b:1"))
 	wantRefusal(t, err, "no checkpoint covers them yet")
 	l.opts.Timeout = 10 * time.Second
-	if at := mustAppend(t, l, "b:1"); at[0] != (Position{1, true}) {
+	if at := mustAppend(t, l, "b:1"); at[0] != (Position{1, true, "b"}) {
 		t.Errorf("got %+v", at[0])
 	}
 	if c, err := l.Checkpoint(); err != nil || c.Size != 2 {
@@ -370,19 +298,6 @@ func TestTesserasReasonIsTold(t *testing.T) {
 	wantRefusal(t, err, "publish.lock: is a directory")
 	if n := strings.Count(err.Error(), "is a directory"); n != 1 {
 		t.Errorf("it is told %d times: %v", n, err)
-	}
-}
-
-func TestKeyOfMustBeAFunction(t *testing.T) {
-	dir, l := newTestLog(t)
-	mustAppend(t, l, "a:1")
-	if err := os.Remove(filepath.Join(dir, indexName)); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	l.opts.KeyOf = func([]byte) string { n++; return []string{"a", "a", "b", "a", "b", "a"}[n-1] }
-	if _, err := l.Append(context.Background(), []byte("a:1")); err == nil || !strings.Contains(err.Error(), "changes from one call to the next") {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -6,10 +6,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -135,6 +138,7 @@ func TestProcessesTakeTurns(t *testing.T) {
 	if len(keys) != len(entries) {
 		t.Errorf("%d entries have %d keys", len(entries), len(keys))
 	}
+	assertIndexIsWhole(t, dir, l)
 	assertClean(t, l.Reader)
 	assertNoFork(t, dir, entries)
 }
@@ -152,7 +156,13 @@ func TestKilledWhileAppending(t *testing.T) {
 	var lines []string
 	inTheMiddle := 0
 	for i := range rounds {
-		// Every other round has the keys of the one before.
+		// Every other round has the keys of the one before, and every fourth
+		// finds no index and is killed while it makes or has made one.
+		if i%4 == 3 {
+			if err := os.Remove(filepath.Join(dir+".guard", indexDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
 		out := killOnce(t, dir, fmt.Sprintf("k%d-", i/2), time.Duration(r.IntN(130))*time.Millisecond)
 		if len(out) > 0 && strings.HasPrefix(out[len(out)-1], "begin ") {
 			inTheMiddle++
@@ -192,6 +202,7 @@ func TestKilledWhileAppending(t *testing.T) {
 	if n := len(slices.Compact(keys)); n != len(entries) {
 		t.Errorf("%d entries have %d keys", len(entries), n)
 	}
+	assertIndexIsWhole(t, dir, l)
 	assertClean(t, l.Reader)
 	assertNoFork(t, dir, entries)
 }

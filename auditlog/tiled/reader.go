@@ -4,6 +4,7 @@ package tiled
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,26 +103,32 @@ func (r *Reader) Entry(ctx context.Context, index uint64) ([]byte, error) {
 }
 
 // Find gives the place of the first entry under the published checkpoint that
-// has the same key as leaf, by the function that [Options] had when it was
-// added. It writes nothing.
-func (r *Reader) Find(ctx context.Context, keyOf func([]byte) string, leaf []byte) (uint64, bool, error) {
+// shares a key with leaf: by the first of leaf's keys that any has. It writes
+// nothing, and knows no guard: what it finds has the key, but where it finds
+// nothing the last word is [Log.Append]'s.
+func (r *Reader) Find(ctx context.Context, keys Keys, leaf []byte) (uint64, bool, error) {
+	list, err := keys.of(leaf)
+	for _, k := range list {
+		if n, found, err := r.FindKey(ctx, keys, k); found || err != nil {
+			return n, found, err
+		}
+	}
+	return 0, false, err
+}
+
+// FindKey is Find of a single key.
+func (r *Reader) FindKey(ctx context.Context, keys Keys, key string) (uint64, bool, error) {
 	c, err := r.Checkpoint()
 	if err != nil {
 		return 0, false, err
 	}
-	x, err := openIndex(filepath.Join(r.dir, indexName), keyOf)
-	if err != nil {
+	if err := keys.check(); err != nil {
 		return 0, false, err
 	}
-	x.readOnly = true
-	if err := x.catchUp(ctx, r.tree, c.Size); err != nil {
-		return 0, false, err
-	}
-	key, err := x.key(leaf)
-	if err != nil {
-		return 0, false, err
-	}
-	return x.find(ctx, r.tree, key)
+	x := openIndex(r, "", keys)
+	defer x.close()
+	n, found, err := x.findWithout(ctx, c, sha256.Sum256([]byte(key)))
+	return n, found && n < c.Size, err
 }
 
 // Prove writes the proof (C2SP tlog-proof) that an entry is under the

@@ -36,6 +36,8 @@ func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]ui
 	if c, err := l.published(); err != nil || len(leaves) == 0 && c != nil && c.Size > need {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+	defer cancel()
 	captureTalk()
 	talked.clear()
 	g := &guardedSigner{Signer: l.signer, path: l.guardPath(), key: l.key, tree: l.tree}
@@ -66,9 +68,6 @@ func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]ui
 	}
 	if err := shutdown(run); err != nil {
 		return nil, l.failed("closing the log", g, err)
-	}
-	if err := l.tree.collect(at); err != nil {
-		return nil, l.failed("removing partial tiles", g, err)
 	}
 	return at, nil
 }

@@ -80,6 +80,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d of %d errors say that the disk is full", told, failed)
 	}
 	t.Logf("%d appends on a full disk, %d failed; %d entries, %d acknowledged, %d signatures, no fork", failed+went, failed, len(entries), acknowledged+1, len(signed(t, notes)))
+	assertIndexIsWhole(t, dir, l)
 	assertClean(t, l.Reader)
 	assertNoFork(t, notes, entries)
 }

@@ -32,12 +32,13 @@ func filesOf(t *testing.T, dir string) (list []string) {
 }
 
 // TestEachFileSpoilt deletes each file of a log, truncates it, and flips bits
-// in it, and appends: no fork is ever signed, and nothing acknowledged is lost
-// once the file is back.
+// in it, and appends, also what is there already: no fork is ever signed, nothing
+// is logged twice, and nothing acknowledged is lost once the file is back.
 func TestEachFileSpoilt(t *testing.T) {
 	newest, l := newTestLog(t)
 	mustAppend(t, l, numbered("a", 260)...)
 	mustAppend(t, l, numbered("b", 41)...)
+	mustAppend(t, l, numbered("c", 7)...)
 	entries := allEntries(t, l.Reader)
 	refused, went := map[string]int{}, map[string]int{}
 	for _, file := range filesOf(t, newest) {
@@ -97,7 +98,10 @@ func tryAppend(t *testing.T, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.Append(context.Background(), []byte("new:1"))
+	at, err := l.Append(context.Background(), byteSlices([]string{"a7: again", "new:1", "b40: again", "c6: again"})...)
+	if err == nil && (!at[0].Duplicate || !at[2].Duplicate || !at[3].Duplicate) {
+		t.Errorf("logged twice: %+v", at)
+	}
 	return err
 }
 

@@ -58,7 +58,7 @@ func TestDamagedLogSignsNothing(t *testing.T) {
 		"rolled back":           {restore("."), "fewer than the 301"},
 		"state rolled back":     {restore(state), "fewer than the 301"},
 		"log rolled back":       {restore("log"), "fewer than the 301"},
-		"index rolled back":     {restore("index.jsonl"), ""},
+		"index rolled back":     {restore("index"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "log")

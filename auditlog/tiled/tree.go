@@ -10,8 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
@@ -91,20 +89,39 @@ func (t *tree) intact(ctx context.Context, head *auditlog.Checkpoint) error {
 		return nil
 	}
 	first := head.Size - width
-	hashes, err := client.FetchLeafHashes(ctx, t.files.ReadTile, first, width, head.Size)
+	_, _, err = t.logged(ctx, first/layout.EntryBundleWidth, head.Size)
+	return err
+}
+
+// logged reads the n-th entry bundle and the hashes of its entries, each of
+// which must be the one of which the tile above has the hash.
+func (t *tree) logged(ctx context.Context, n, size uint64) (entries, hashes [][]byte, err error) {
+	data, err := t.files.ReadTile(ctx, 0, n, layout.PartialTileSize(0, n, size))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	bundle, err := t.bundle(ctx, first/layout.EntryBundleWidth, head.Size)
+	var tile api.HashTile
+	if err := tile.UnmarshalText(data); err != nil {
+		return nil, nil, err
+	}
+	b, err := t.bundle(ctx, n, size)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	for i, want := range hashes {
-		if !bytes.Equal(rfc6962.DefaultHasher.HashLeaf(bundle.Entries[i]), want) {
-			return strict.Errorf(t.files.Root, "entry %d is not the one that was logged", first+uint64(i))
+	first := n * layout.EntryBundleWidth
+	width := min(size-first, layout.EntryBundleWidth)
+	if uint64(len(tile.Nodes)) < width {
+		return nil, nil, strict.Errorf(t.files.Root, "tile %d of level 0 has %d hashes, %d are in the tree", n, len(tile.Nodes), width)
+	}
+	for i, leaf := range b.Entries[:width] {
+		h := rfc6962.DefaultHasher.HashLeaf(leaf)
+		if !bytes.Equal(h, tile.Nodes[i]) {
+			return nil, nil, strict.Errorf(t.files.Root, "entry %d is not the one that was logged", first+uint64(i)).
+				WithHint("Put back the damaged files from a copy of the directory; never older checkpoint or state files.")
 		}
+		hashes = append(hashes, h)
 	}
-	return nil
+	return b.Entries[:width], hashes, nil
 }
 
 func (t *tree) root(ctx context.Context, size uint64) ([]byte, error) {
@@ -137,30 +154,36 @@ func (t *tree) bundle(ctx context.Context, n, size uint64) (*api.EntryBundle, er
 	return &b, nil
 }
 
-// collect removes partial tiles and bundles that a full one has replaced, if
-// one of the entries just added filled a bundle. tlog-tiles allows it: a
-// reader with an older checkpoint takes the full one. A run that was killed
-// leaves its own to the next that fills a bundle.
-func (t *tree) collect(added []uint64) error {
-	filled := slices.ContainsFunc(added, func(n uint64) bool { return n%layout.EntryBundleWidth == layout.EntryBundleWidth-1 })
-	if !filled {
-		return nil
+// collect removes the partial tiles and bundles of those that have become full
+// since the tree had that size. tlog-tiles allows it: a reader with an older
+// checkpoint takes the full one.
+func (t *tree) collect(from, size uint64) error {
+	for level := uint64(0); size>>(level*layout.TileHeight) > 0; level++ {
+		width := (level + 1) * layout.TileHeight // of a full tile, in bits
+		for n := from >> width; n < size>>width; n++ {
+			paths := []string{layout.TilePath(level, n, 0)}
+			if level == 0 {
+				paths = append(paths, layout.EntriesPath(n, 0))
+			}
+			for _, full := range paths {
+				full = filepath.Join(t.files.Root, full)
+				if _, err := os.Stat(full); errors.Is(err, fs.ErrNotExist) {
+					continue
+				} else if err != nil {
+					return err
+				}
+				if err := os.RemoveAll(full + ".p"); err != nil {
+					return err
+				}
+			}
+		}
 	}
-	return filepath.WalkDir(filepath.Join(t.files.Root, "tile"), func(path string, d fs.DirEntry, err error) error {
-		full, partial := strings.CutSuffix(path, ".p")
-		if err != nil || !d.IsDir() || !partial {
-			return err
-		}
-		if _, err := os.Stat(full); errors.Is(err, fs.ErrNotExist) {
-			return fs.SkipDir
-		} else if err != nil {
-			return err
-		}
-		if err := os.RemoveAll(path); err != nil {
-			return err
-		}
-		return fs.SkipDir
-	})
+	return nil
+}
+
+// emptyHead is the tree without entries.
+func emptyHead(origin string) *auditlog.Checkpoint {
+	return &auditlog.Checkpoint{Origin: origin, Root: [32]byte(rfc6962.DefaultHasher.EmptyRoot())}
 }
 
 func arrays(list [][]byte) ([][32]byte, error) {

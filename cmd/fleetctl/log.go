@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -15,15 +14,15 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 )
 
-// logKey names what an entry is about: an epoch's artifact is logged once,
+// logKeys name what an entry is about: an epoch's artifact is logged once,
 // however often it is signed again.
-func logKey(leaf []byte) string {
+var logKeys = tiled.Keys{Scheme: "fleetctl-1", Of: func(leaf []byte) []string {
 	if b, err := bundle.ParseAny("", leaf); err == nil {
 		a := b.About()
-		return fmt.Sprintf("bundle %s %d %x", a.Namespace, a.Epoch, a.Digest)
+		return []string{fmt.Sprintf("bundle %s %d %x", a.Namespace, a.Epoch, a.Digest)}
 	}
-	return fmt.Sprintf("sha256 %x", sha256.Sum256(leaf))
-}
+	return tiled.BytesAlone.Of(leaf)
+}}
 
 const guardHelp = "the guard's `directory` (default: LOG.guard)"
 

@@ -168,11 +168,14 @@ func (a *app) appendLeaf(ctx context.Context, key string, leaf []byte, o witness
 		return nil, err
 	}
 	defer done()
-	l, err := tiled.Open(o.dir, s, o.tiled())
+	options, p := o.tiled(), a.ui.Progress("the log's index is made again")
+	options.Reading = func(done, total uint64) { p.Set(int64(done), int64(total)) }
+	l, err := tiled.Open(o.dir, s, options)
 	if err != nil {
 		return nil, err
 	}
 	at, err := l.Append(ctx, leaf)
+	p.Stop()
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func newBigLog(tb testing.TB, n int) *bigLog {
 
 	s, err := tiled.NewSigner("log.example/big", pub, func(msg []byte) ([]byte, error) { return ed25519.Sign(key, msg), nil })
 	check(tb, err)
-	o := tiled.Options{KeyOf: func([]byte) string { return "" }, Timeout: 10 * time.Minute}
+	o := tiled.Options{Keys: tiled.Keys{Scheme: "none", Of: func([]byte) []string { return nil }}, Timeout: 10 * time.Minute}
 	check(tb, tiled.Init(l.dir, vkey, o))
 	log, err := tiled.Open(l.dir, s, o)
 	check(tb, err)

@@ -102,7 +102,7 @@ func (a *app) findLeaf(ctx context.Context, file string, leaf []byte, o witnessO
 	if err != nil {
 		return nil, usage(err)
 	}
-	index, found, err := r.Find(ctx, logKey, leaf)
+	index, found, err := r.Find(ctx, logKeys, leaf)
 	if err != nil && !errors.Is(err, tiled.ErrNoCheckpoint) {
 		return nil, err
 	}

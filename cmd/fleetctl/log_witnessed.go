@@ -35,7 +35,7 @@ func (o *witnessOptions) flags(c *cobra.Command) {
 }
 
 func (o *witnessOptions) tiled() tiled.Options {
-	return tiled.Options{Guard: o.guard, KeyOf: logKey, Timeout: logTimeout}
+	return tiled.Options{Guard: o.guard, Keys: logKeys, Timeout: logTimeout}
 }
 
 // read reads the policy; nil where none is given.

@@ -1,0 +1,76 @@
+//go:build unix
+
+package tiled
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+const manifestHeader = "fleetctl log index v1"
+
+// manifest says of what runs the index consists and binds each to the tree.
+type manifest struct {
+	log    string // the log's key
+	scheme string // of its entries' keys
+	runs   []run
+}
+
+// run is a file with the keys of the entries from one place in the log to
+// another.
+type run struct {
+	from, end uint64
+	root      [32]byte // of the tree of the first end entries
+	pages     uint64
+	top       [32]byte // SHA-256 of the top page
+}
+
+func (r *run) entries() uint64 { return r.end - r.from }
+func (r *run) name() string    { return fmt.Sprintf("%d-%d-%x", r.from, r.end, r.top[:8]) }
+
+func (m *manifest) marshal() []byte {
+	b := fmt.Appendf(nil, "%s\nlog %s\nkeys %s\n", manifestHeader, m.log, m.scheme)
+	for _, r := range m.runs {
+		b = fmt.Appendf(b, "run %d %s %d %x\n", r.end, base64.StdEncoding.EncodeToString(r.root[:]), r.pages, r.top)
+	}
+	return b
+}
+
+func parseManifest(path string, data []byte) (*manifest, error) {
+	l := strict.NewLines(path, data)
+	l.Literal(manifestHeader)
+	m := &manifest{log: l.After("log "), scheme: l.Token("keys ")}
+	from := uint64(0)
+	for l.More() {
+		f := strings.Split(l.After("run "), " ")
+		if len(f) != 4 {
+			l.Failf("has %d fields after run; there are four", len(f))
+			break
+		}
+		r := run{from: from}
+		var err error
+		r.end, err = strict.ParseUint(f[0])
+		l.Check(err)
+		root, err := strict.ParseBase64(f[1])
+		l.Check(err)
+		r.pages, err = strict.ParseUint(f[2])
+		l.Check(err)
+		r.top, err = strict.ParseHash(f[3])
+		l.Check(err)
+		if l.Err() == nil && (len(root) != 32 || r.end <= from || r.pages == 0) {
+			l.Failf("is no run that follows the %d entries before it", from)
+		}
+		if l.Err() != nil {
+			break
+		}
+		r.root = [32]byte(root)
+		m.runs, from = append(m.runs, r), r.end
+	}
+	if err := l.Done(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}

@@ -136,12 +136,16 @@ type About struct {
 	Digest                 [32]byte
 	Previous               []byte // digest of the artifact of the epoch before; empty where there is none
 	Voids, Retires         bool   // see Notice
+	Ceremony               string // id of the one that made it; empty of a notice
 }
 
 // About is what the bundle's artifact says of itself.
 func (b *Bundle) About() About {
 	a := b.about()
-	out := About{a.mode, a.fleet, a.namespace, a.epoch, a.digest, nil, false, a.retires}
+	out := About{a.mode, a.fleet, a.namespace, a.epoch, a.digest, nil, false, a.retires, ""}
+	if b.KeySet != nil {
+		out.Ceremony = b.KeySet.Ceremony.ID
+	}
 	out.Previous, out.Voids = bytes.Clone(b.previous()), b.Notice != nil && b.Notice.Voids()
 	return out
 }

@@ -56,6 +56,7 @@ type Entries struct {
 
 	policy     *Policy
 	namespaces []*followed
+	endings    endings
 }
 
 // NewEntries judges by a policy.
@@ -65,10 +66,10 @@ func NewEntries(p *Policy, now func() time.Time) *Entries { return &Entries{poli
 type Entry struct {
 	faults    []Fault
 	known     bool // a bundle or leaf in a namespace that is pinned
-	evidence  bool
+	leaf      *Leaf
 	namespace string
 	epoch     uint64
-	digest    [32]byte // of the artifact, or the close head
+	digest    [32]byte // of the artifact
 	about     bundle.About
 	notice    bool
 }
@@ -80,12 +81,12 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 		x.faults = append(x.faults, Fault{kind, index, fmt.Sprintf("entry %d: ", index) + fmt.Sprintf(format, args...)})
 		return x
 	}
-	if bytes.HasPrefix(leaf, []byte(leafHeader)) {
+	if IsLeaf(leaf) {
 		l, err := ParseLeaf("", leaf)
 		if err != nil {
 			return fault(FaultUnreadable, "%v", err)
 		}
-		x.evidence, x.namespace, x.epoch, x.digest = true, l.Namespace, l.Epoch, l.Head
+		x.leaf, x.namespace, x.epoch = l, l.Namespace, l.Epoch
 		return e.pinned(x, l.Mode, fault)
 	}
 	b, err := bundle.ParseAny("", leaf)
@@ -134,9 +135,11 @@ type epochJSON struct {
 	Epoch  uint64    `strict:"epoch"`
 	Index  uint64    `strict:"index"`
 	Digest [32]byte  `strict:"digest,hex"`
-	Seen   time.Time `strict:"seen"` // by us
-	Head   []byte    `strict:"head,hex,empty"`
+	Seen   time.Time `strict:"seen"`            // by us
+	Head   []byte    `strict:"head,hex,empty"`  // of the close
 	Notice bool      `strict:"notice,optional"` // a retirement or a void, which no ceremony made
+	// Ceremony is the one that made it; states of older versions don't say it.
+	Ceremony string `strict:"ceremony,token,optional"`
 }
 
 func (e *Entries) namespace(name string) *followed {
@@ -192,11 +195,12 @@ func (e *Entries) Take(index uint64, x *Entry) []Fault {
 		return x.faults
 	}
 	f := e.namespace(x.namespace)
-	if x.evidence {
-		return append(x.faults, f.ending(index, x)...)
+	if x.leaf != nil {
+		return append(x.faults, e.ending(f, index, x)...)
 	}
 	e.forget()
-	return append(x.faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
+	faults := append(x.faults, e.released(index, x)...)
+	return append(faults, f.epoch(index, x, e.Now().UTC().Truncate(time.Second))...)
 }
 
 func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault) {
@@ -227,22 +231,9 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 	case x.about.Retires && len(x.faults) == 0: // signed as the policy wants
 		f.Retired = append(f.Retired, x.about.Fleet)
 	}
-	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice})
+	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice, x.about.Ceremony})
 	f.Last = max(f.Last, x.epoch)
 	return faults
-}
-
-func (f *followed) ending(index uint64, x *Entry) []Fault {
-	old := f.find(x.epoch)
-	switch {
-	case old == nil:
-		return []Fault{{FaultGap, index, fmt.Sprintf("entry %d: evidence of %s, epoch %d, whose bundle is not before it", index, f.Namespace, x.epoch)}}
-	case len(old.Head) == 0:
-		old.Head = slices.Clone(x.digest[:])
-	case !bytes.Equal(old.Head, x.digest[:]):
-		return []Fault{{FaultEndings, index, fmt.Sprintf("entry %d: evidence of %s, epoch %d, ends with %x, and with %x before", index, f.Namespace, x.epoch, x.digest, old.Head)}}
-	}
-	return nil
 }
 
 // Overdue are the epochs that have been without evidence for too long.
@@ -261,12 +252,13 @@ func (e *Entries) Overdue() (faults []Fault) {
 }
 
 type entriesJSON struct {
-	Namespaces []followed `strict:"namespaces"`
+	Namespaces []followed   `strict:"namespaces"`
+	Endings    []endingJSON `strict:"endings,optional"`
 }
 
 // State is all that Take remembers.
 func (e *Entries) State() string {
-	var s entriesJSON
+	s := entriesJSON{Endings: e.endings.list}
 	for _, f := range e.namespaces {
 		s.Namespaces = append(s.Namespaces, *f)
 	}
@@ -275,7 +267,7 @@ func (e *Entries) State() string {
 
 // Restore takes it back.
 func (e *Entries) Restore(state string) error {
-	e.namespaces = nil
+	e.namespaces, e.endings = nil, endings{}
 	if strings.TrimSpace(state) == "" {
 		return nil
 	}
@@ -287,6 +279,7 @@ func (e *Entries) Restore(state string) error {
 		s.Namespaces[i].index()
 		e.namespaces = append(e.namespaces, &s.Namespaces[i])
 	}
+	e.endings.restore(s.Endings)
 	return nil
 }
 

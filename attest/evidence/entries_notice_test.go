@@ -52,7 +52,7 @@ func TestRetirementsAndVoidsInALog(t *testing.T) {
 		"forged, ends nobody":  {[][]byte{first, forged, notice(bundle.VoidFormat, 3, digest(forged))}, ";signatures;", 1},
 		"void far away":        {[][]byte{first, notice(bundle.VoidFormat, 4, [32]byte{7})}, ";gap", 1},
 		"retirement far away":  {[][]byte{first, notice(bundle.RetirementFormat, 3, [32]byte{7})}, ";gap", 1},
-		"evidence of a notice": {[][]byte{first, retired, leafOf(1, 2)}, ";;", 1},
+		"evidence of a notice": {[][]byte{first, retired, leafOf("x.2", 1, 2)}, ";;two-endings", 1},
 	} {
 		now := two.Now()
 		judge := evidence.NewEntries(policy, func() time.Time { return now })

@@ -2,7 +2,7 @@ package evidence_test
 
 import (
 	"bytes"
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +13,16 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
-func leafOf(head byte, epoch uint64) []byte {
-	return (&evidence.Leaf{Mode: ceremony.Rehearsal, Namespace: testfleet.Namespace, Epoch: epoch, Head: [32]byte{head}}).Marshal()
+// leafOf is that of a closed ceremony, unless it is changed.
+func leafOf(ceremonyID string, head byte, epoch uint64, change ...func(*evidence.Leaf)) []byte {
+	l := &evidence.Leaf{Mode: ceremony.Rehearsal, Namespace: testfleet.Namespace, Epoch: epoch, Ceremony: ceremonyID, Ending: evidence.EndingClosed, Head: [32]byte{head}}
+	for _, c := range change {
+		c(l)
+	}
+	return l.Marshal()
 }
+
+func aborted(l *evidence.Leaf) { l.Ending = evidence.EndingAborted }
 
 // loggedFleets are bundles as logs have them: a fleet's first and second epoch,
 // a first one under the same keys and another under a stranger's.
@@ -49,7 +56,7 @@ func TestEntriesOfALog(t *testing.T) {
 	policy := must(evidence.ParsePolicy("policy.yaml", one.Policy))
 	foreign := bytes.ReplaceAll(one.Policy, []byte(testfleet.Namespace), []byte("rehearsal.example.other"))
 	head := must(evidence.PackageLeaf("evidence.tar", one.Archive))
-	now := two.Now()
+	id, now := one.Account.Open.Ceremony, two.Now()
 
 	for name, c := range map[string]struct {
 		entries [][]byte
@@ -59,13 +66,24 @@ func TestEntriesOfALog(t *testing.T) {
 		"equivocation":        {[][]byte{first, forked}, ";equivocation"},
 		"repeated":            {[][]byte{first, first}, ";repeated"},
 		"back":                {[][]byte{second, first}, ";repeated"},
-		"two endings":         {[][]byte{first, leafOf(1, 1), leafOf(1, 1), leafOf(2, 1)}, ";;;two-endings"},
-		"evidence of nothing": {[][]byte{leafOf(1, 1)}, "gap"},
+		"two heads":           {[][]byte{first, leafOf(id, 1, 1), leafOf(id, 1, 1), leafOf(id, 2, 1)}, ";;;two-endings"},
+		"evidence of nothing": {[][]byte{leafOf(id, 1, 1)}, "gap"},
+		"other signatures":    {[][]byte{first, leafOf(id, 1, 1), leafOf(id, 1, 1, func(l *evidence.Leaf) { l.Signatures[0] = 1 })}, ";;repeated"},
+		"another ceremony":    {[][]byte{first, leafOf("x.1", 1, 1)}, ";two-endings"},
+		"an abort and again":  {[][]byte{leafOf("x.1", 1, 1, aborted), first, head.Marshal(), second}, ";;;"},
+		"aborts of one epoch": {[][]byte{leafOf("x.1", 1, 1, aborted), leafOf("y.1", 2, 1, aborted)}, ";"},
+		"aborted twice":       {[][]byte{leafOf("x.1", 1, 1, aborted), leafOf("x.1", 2, 1, aborted)}, ";two-endings"},
+		"aborted and closed":  {[][]byte{leafOf("x.1", 1, 1, aborted), first, leafOf("x.1", 1, 1)}, ";;two-endings,two-endings"},
+		"released, aborted":   {[][]byte{first, leafOf(id, 1, 1, aborted)}, ";two-endings"},
+		"closed, aborted":     {[][]byte{first, head.Marshal(), leafOf(id, 1, 1, aborted)}, ";;two-endings,two-endings"},
+		"aborted, released":   {[][]byte{leafOf(id, 1, 1, aborted), first}, ";two-endings"},
+		"in another epoch":    {[][]byte{leafOf("x.1", 1, 1, aborted), leafOf("x.1", 2, 7, aborted)}, ";two-endings"},
 		"other predecessor":   {[][]byte{forked, second}, ";predecessor"},
 		"other's signatures":  {[][]byte{strange}, "signatures"},
-		"junk":                {[][]byte{nil, []byte("{}"), []byte("fleetctl evidence v1\n"), bytes.Replace(first, []byte("v1"), []byte("v2"), 1)}, "unreadable;unreadable;unreadable;unreadable"},
-		"spoilt":              {[][]byte{bytes.Replace(first, []byte(`"signature": "`), []byte(`"signature": "A`), 1)}, "unreadable"},
-		"other mode": {[][]byte{(&evidence.Leaf{Mode: ceremony.Production, Namespace: testfleet.Namespace, Epoch: 1}).Marshal()},
+		"junk": {[][]byte{nil, []byte("{}"), []byte("fleetctl evidence v2\n"), []byte("fleetctl evidence v1\nrehearsal\na\n1\n"), bytes.Replace(first, []byte("v1"), []byte("v2"), 1)},
+			"unreadable;unreadable;unreadable;unreadable;unreadable"},
+		"spoilt": {[][]byte{bytes.Replace(first, []byte(`"signature": "`), []byte(`"signature": "A`), 1)}, "unreadable"},
+		"other mode": {[][]byte{leafOf(id, 1, 1, func(l *evidence.Leaf) { l.Mode = ceremony.Production })},
 			"unknown-namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,26 +136,49 @@ func TestEvidenceLogged(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "logged"})
 	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
 	leaf := must(evidence.PackageLeaf("evidence.tar", f.Archive))
-	if fmt.Sprintf("%x", leaf.Head) != fmt.Sprintf("%x", f.Account.Head) || leaf.Epoch != 1 {
+	if leaf.Head != f.Account.Head || leaf.Epoch != 1 || leaf.Ceremony != f.Account.Open.Ceremony || leaf.Ending != evidence.EndingClosed {
 		t.Errorf("%+v", leaf)
 	}
-	good := must(f.Parties.Log.Append(leaf.Marshal()))
-	leaf.Head[0] ^= 1
-	other := must(f.Parties.Log.Append(leaf.Marshal()))
+	entry := func(change func(*evidence.Leaf)) []byte {
+		l := *leaf
+		change(&l)
+		return must(f.Parties.Log.Append(l.Marshal()))
+	}
+	good := entry(func(*evidence.Leaf) {})
 	for name, c := range map[string]struct {
 		proof    []byte
 		grade    evidence.Grade
 		verified bool
 	}{
-		"its proof":      {good, evidence.Proven, true},
-		"none":           {nil, evidence.NotShown, true},
-		"another ending": {other, evidence.NotShown, false},
-		"the bundle's":   {f.Files[ceremony.ProofFile], evidence.NotShown, false},
-		"junk":           {[]byte("junk\n"), evidence.NotShown, false},
+		"its proof":       {good, evidence.Proven, true},
+		"none":            {nil, evidence.NotShown, true},
+		"another head":    {entry(func(l *evidence.Leaf) { l.Head[0] ^= 1 }), evidence.NotShown, false},
+		"an abort":        {entry(aborted), evidence.NotShown, false},
+		"another's":       {entry(func(l *evidence.Leaf) { l.Ceremony += "0" }), evidence.NotShown, false},
+		"other sign-offs": {entry(func(l *evidence.Leaf) { l.Signatures[0] ^= 1 }), evidence.NotShown, false},
+		"the bundle's":    {f.Files[ceremony.ProofFile], evidence.NotShown, false},
+		"junk":            {[]byte("junk\n"), evidence.NotShown, false},
 	} {
 		r := must(evidence.Verify(evidence.Input{File: "evidence.tar", Data: f.Archive, Logged: c.proof}, policy, evidence.Question{Now: f.Now()}))
 		if got := r.Claim(evidence.ClaimLogged); got.Grade != c.grade || r.Verified != c.verified {
 			t.Errorf("%s: %+v, verified %v %+v", name, got, r.Verified, r.Problems)
+		}
+	}
+	// A sign-off that is taken out, or put in, after it was logged.
+	for name, change := range map[string]func(evidence.Files){
+		"taken out": func(x evidence.Files) {
+			delete(x, "signoffs/close/ada")
+			delete(x, "signoffs/close/ada.sig")
+		},
+		"put in":  func(x evidence.Files) { x["signoffs/close/ozan.sig"] = x["signoffs/close/olga.sig"] },
+		"swapped": func(x evidence.Files) { x["signoffs/close/omar.sig"] = x["signoffs/close/olga.sig"] },
+	} {
+		files := maps.Clone(f.Files)
+		change(files)
+		files[evidence.ManifestFile] = files.Manifest()
+		r := must(evidence.Verify(evidence.Input{File: "pkg", Folder: files, Logged: good}, policy, evidence.Question{Now: f.Now()}))
+		if r.Claim(evidence.ClaimLogged).Grade != evidence.NotShown || r.Verified || !strings.Contains(string(r.JSON()), "evidence.tlog-proof") {
+			t.Errorf("%s: %s", name, r.JSON())
 		}
 	}
 	// The policy's quorum counts here as it does for the bundle.
@@ -148,8 +189,9 @@ func TestEvidenceLogged(t *testing.T) {
 }
 
 func FuzzLeaf(f *testing.F) {
-	f.Add(leafOf(1, 7))
-	f.Add([]byte("fleetctl evidence v1\nproduction\na\n1\n"))
+	f.Add(leafOf("a.1", 1, 7))
+	f.Add(leafOf("a.1", 1, 7, aborted))
+	f.Add([]byte("fleetctl evidence v2\nproduction\na\n1\nceremony a\nending open\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := evidence.ParseLeaf("f", data)
 		if err != nil {

@@ -184,11 +184,15 @@ func (f Files) manifest(sums map[string][32]byte) []byte {
 	var b []byte
 	for _, path := range f.Paths() {
 		if path != ManifestFile {
-			sum := sums[path]
-			b = append(append(append(hex.AppendEncode(b, sum[:]), "  "...), path...), '\n')
+			b = sumLine(b, path, sums[path])
 		}
 	}
 	return b
+}
+
+// sumLine adds a file's line as sha256sum writes it.
+func sumLine(b []byte, path string, sum [32]byte) []byte {
+	return append(append(append(hex.AppendEncode(b, sum[:]), "  "...), path...), '\n')
 }
 
 // checkManifest says what the manifest and the files disagree about.

@@ -83,7 +83,7 @@ var claimInfos = []claimInfo{
 	{ClaimLockdown, Attested, packageOnly, true},
 	{ClaimCloseSignoff, Proven, packageOnly, true},
 	{ClaimBound, Proven, packageOnly, true},
-	{ClaimLogged, Proven, packageOnly, true},
+	{ClaimLogged, Proven, []Type{TypeEvidence, TypeAbort}, true},
 	{ClaimAbortSigned, Proven, []Type{TypeAbort}, true},
 }
 

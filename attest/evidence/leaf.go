@@ -1,29 +1,45 @@
 package evidence
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-const leafHeader = "fleetctl evidence v1"
+const leafHeader = "fleetctl evidence v2"
 
-// maxLeaf is more than any leaf has: a namespace has 128 bytes at most.
-const maxLeaf = 512
+// maxLeaf is more than any leaf has: a namespace and a ceremony id have 128
+// bytes each at most.
+const maxLeaf = 1024
 
-// Leaf is a package's identity as it is logged after the close: nobody can be
-// shown another ending, and a copy with records withheld is the same evidence.
+// The ways in which a ceremony can end.
+const (
+	EndingClosed  = "closed"
+	EndingAborted = "aborted"
+)
+
+// Leaf is a package's identity as it is logged when its ceremony has ended:
+// nobody can be shown another ending, and a copy with records withheld is the
+// same evidence. What people signed last stands in no record, so the leaf
+// commits to it.
 type Leaf struct {
 	Mode, Namespace string
 	Epoch           uint64
-	Head            [32]byte // hash of the close record
+	Ceremony        string
+	Ending          string   // EndingClosed or EndingAborted
+	Head            [32]byte // hash of the close record, or of the abort's
+	Signatures      [32]byte // of the files that people signed and no record lists
 }
 
 // Marshal writes the leaf's exact bytes.
 func (l *Leaf) Marshal() []byte {
-	return fmt.Appendf(nil, "%s\n%s\n%s\n%d\n%x\n", leafHeader, l.Mode, l.Namespace, l.Epoch, l.Head)
+	return fmt.Appendf(nil, "%s\n%s\n%s\n%d\nceremony %s\nending %s\nhead %x\nsignatures %x\n",
+		leafHeader, l.Mode, l.Namespace, l.Epoch, l.Ceremony, l.Ending, l.Head, l.Signatures)
 }
 
 // ParseLeaf reads what Marshal wrote and nothing else.
@@ -37,14 +53,23 @@ func ParseLeaf(file string, data []byte) (*Leaf, error) {
 	if l.Mode != ceremony.Production && l.Mode != ceremony.Rehearsal {
 		r.Failf("mode is %q; it is %s or %s", l.Mode, ceremony.Production, ceremony.Rehearsal)
 	}
-	l.Namespace, l.Epoch, l.Head = r.Token(""), r.Uint(""), r.Hash("")
+	l.Namespace, l.Epoch, l.Ceremony = r.Token(""), r.Uint(""), r.Token("ceremony ")
+	if l.Ending = r.Token("ending "); l.Ending != EndingClosed && l.Ending != EndingAborted {
+		r.Failf("ending is %q; it is %s or %s", l.Ending, EndingClosed, EndingAborted)
+	}
+	l.Head, l.Signatures = r.Hash("head "), r.Hash("signatures ")
 	if err := r.Done(); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-// PackageLeaf is the leaf of an archive whose ceremony was closed.
+// IsLeaf says whether a log's entry calls itself an evidence leaf, of this
+// version or another; ParseLeaf judges it.
+func IsLeaf(entry []byte) bool { return bytes.HasPrefix(entry, []byte("fleetctl evidence v")) }
+
+// PackageLeaf is the leaf of an archive whose ceremony has ended and whose end
+// people have signed: what is signed later is in no leaf.
 func PackageLeaf(file string, archive []byte) (*Leaf, error) {
 	files, err := Unpack(file, archive)
 	if err != nil {
@@ -58,26 +83,68 @@ func PackageLeaf(file string, archive []byte) (*Leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.Close == nil {
-		return nil, strict.Errorf(file, "its ceremony is not closed, so that its identity may still change")
+	if !a.Ended() {
+		return nil, strict.Errorf(file, "its ceremony is neither closed nor aborted, so that its identity may still change")
 	}
-	return leafOf(a), nil
+	if err := signedEnd(files, a); err != nil {
+		return nil, err
+	}
+	return leafOf(files, a), nil
 }
 
-func leafOf(a *ceremony.Account) *Leaf {
-	return &Leaf{a.Plan.Mode, a.Plan.Namespace, a.Plan.Epoch, a.Head}
+// signedEnd demands that somebody signed the end.
+func signedEnd(files Files, a *ceremony.Account) error {
+	dir, how := ceremony.CloseSignoffDir, "--signoff close"
+	if a.Abort != nil {
+		dir, how = fmt.Sprintf("%s/abort-%d-", ceremony.ApprovalsDir, a.N), "--approve abort"
+	}
+	for path := range files {
+		if strings.HasPrefix(path, dir) {
+			return nil
+		}
+	}
+	return strict.Errorf(dir, "holds nothing: nobody has signed that the ceremony ended so").
+		WithHint("the log's entry commits to what people signed: they sign first, each with\nfleetctl ceremony sign DIR %s --key KEY\nthen it is packed and logged", how)
 }
 
-// logged grades whether the close head is in the policy's log, as the bundle
-// is: with the same quorum of witnesses, if the policy names one.
-func (v *verifier) logged(file string, a *ceremony.Account, proof []byte) {
+// lastSigned are the folders that a leaf commits to. A close record lists all
+// that came before it; an abort's record lists nothing.
+func lastSigned(a *ceremony.Account) []string {
+	if a.Abort != nil {
+		return []string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir}
+	}
+	return []string{ceremony.CloseSignoffDir}
+}
+
+// leafOf is the leaf of a package whose ceremony has ended.
+func leafOf(files Files, a *ceremony.Account) *Leaf {
+	var list []byte
+	folders := lastSigned(a)
+	for _, path := range files.Paths() {
+		for _, dir := range folders {
+			if strings.HasPrefix(path, dir+"/") {
+				list = sumLine(list, path, sha256.Sum256(files[path]))
+			}
+		}
+	}
+	ending := EndingClosed
+	if a.Abort != nil {
+		ending = EndingAborted
+	}
+	return &Leaf{a.Plan.Mode, a.Plan.Namespace, a.Plan.Epoch, a.Open.Ceremony, ending, a.Head, sha256.Sum256(list)}
+}
+
+// logged grades whether how the ceremony ended, and what people signed of it,
+// is in the policy's log, as the bundle is: with the same quorum of witnesses,
+// if the policy names one.
+func (v *verifier) logged(file string, files Files, a *ceremony.Account, proof []byte) {
 	where := "evidence.tlog-proof"
 	switch {
 	case v.policy.Log == nil:
 		v.lack(ClaimLogged, v.policy.File, "pin the log under log_policy:", "the policy pins no log")
 		return
-	case a.Close == nil:
-		v.lack(ClaimLogged, where, "", "the ceremony is not closed")
+	case !a.Ended():
+		v.lack(ClaimLogged, where, "", "the ceremony has not ended")
 		return
 	case proof == nil:
 		v.lack(ClaimLogged, where, "fleetctl log append "+file+" --log LOG --key KEY", "there is no proof beside it")
@@ -88,16 +155,18 @@ func (v *verifier) logged(file string, a *ceremony.Account, proof []byte) {
 		v.fault(where, err)
 		return
 	}
-	in, err := v.policy.Log.Verify(leafOf(a).Marshal(), p)
+	leaf := leafOf(files, a)
+	in, err := v.policy.Log.Verify(leaf.Marshal(), p)
 	switch {
 	case err != nil:
 		v.fault(where, err)
+		v.lack(ClaimLogged, where, "", "the proof beside it is not that %s is logged as %s with exactly these signatures", leaf.Ceremony, leaf.Ending)
 	case in.Demanded && !in.Quorum:
 		v.lack(ClaimLogged, where, "fleetctl log prove --refresh "+file+" --log LOG --policy POLICY", "entry %d of %d, %s, but %d of %d witnesses cosigned it, which is no quorum",
 			in.Index, in.Size, in.Origin, len(in.Witnesses), len(in.Witnesses)+len(in.Missing))
 	case in.Demanded:
-		v.show(ClaimLogged, Proven, where, "entry %d of %d, %s, by a witness quorum of %s", in.Index, in.Size, in.Origin, strict.FormatTime(in.QuorumTime))
+		v.show(ClaimLogged, Proven, where, "logged as %s: entry %d of %d, %s, by a witness quorum of %s", leaf.Ending, in.Index, in.Size, in.Origin, strict.FormatTime(in.QuorumTime))
 	default:
-		v.show(ClaimLogged, Proven, where, "entry %d of %d, %s; the policy names no quorum of witnesses", in.Index, in.Size, in.Origin)
+		v.show(ClaimLogged, Proven, where, "logged as %s: entry %d of %d, %s; the policy names no quorum of witnesses", leaf.Ending, in.Index, in.Size, in.Origin)
 	}
 }

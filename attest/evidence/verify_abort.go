@@ -11,7 +11,7 @@ import (
 // aborted verifies the package of a ceremony that was aborted. It is evidence
 // of no fleet, which is wrong unless that was the question; asked for as an
 // abort, it is judged by who signed that it ended so.
-func (v *verifier) aborted(files Files, a *ceremony.Account) {
+func (v *verifier) aborted(in Input, files Files, a *ceremony.Account) {
 	v.r.Object = TypeAbort
 	v.identify(a)
 	if v.expect != TypeAbort {
@@ -26,6 +26,7 @@ func (v *verifier) aborted(files Files, a *ceremony.Account) {
 		}
 	}
 	v.leftBehind(files, a)
+	v.logged(in.File, files, a, in.Logged)
 	if len(v.policy.people) == 0 {
 		for _, c := range []string{ClaimPlanApproved, ClaimAbortSigned} {
 			v.lack(c, v.policy.File, "pin them under people:", "the policy pins no people")

@@ -33,7 +33,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	if a != nil && a.Abort != nil {
 		v.r.Problems = append(v.r.Problems, followed...)
 		v.folders(files, a)
-		v.aborted(files, a)
+		v.aborted(in, files, a)
 		return
 	}
 	var b *bundle.Bundle
@@ -64,7 +64,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.folders(files, a)
 	v.voices(files, a)
 	v.bound(files, a, t)
-	v.logged(in.File, a, in.Logged)
+	v.logged(in.File, files, a, in.Logged)
 	v.keyClaims(a, signed && v.clean())
 	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {

@@ -24,13 +24,14 @@ func (a *app) logAppendCmd() *cobra.Command {
 	var key, out string
 	var o witnessOptions
 	var r rekorFlags
-	c := command("append DIR|BUNDLE|EVIDENCE", "Append a bundle or an evidence package's identity to a log and keep its proof",
+	c := command("append DIR|BUNDLE|EVIDENCE", "Append a bundle, or how a ceremony ended, to a log and keep its proof",
 		`Append adds the bundle's exact bytes as an entry, waits until a checkpoint that
 covers it is signed and on the disk, has the policy's witnesses cosign that, and
 keeps the proof: in a ceremony's folder, recorded on its transcript, or beside
-the bundle. Of an evidence package its identity is logged, the close head; the
-proof is evidence.tlog-proof beside it. What is in the log already is not added
-again.
+the bundle. Of an evidence package it is logged how its ceremony ended: closed or
+aborted, with which head, and a digest of what people signed last, so that they
+sign first; the proof is evidence.tlog-proof beside it. What is in the log
+already is not added again, and a second ending of a ceremony is refused.
 
 Where the policy demands a quorum of witnesses and too few have cosigned, the
 entry is logged, no proof is kept, and the exit code is 3: the same command, run
@@ -189,8 +190,24 @@ func entryOf(ctx context.Context, r *tiled.Reader, index uint64, duplicate bool,
 		return nil, err
 	}
 	if string(have) != string(leaf) {
-		return nil, wrong(strict.Errorf("", "entry %d of the log is this epoch's artifact in another bundle, with other signatures", index).
-			WithHint("an artifact is logged once: use the bundle that was logged"))
+		return nil, wrong(otherEntry(index, have, leaf))
 	}
 	return &logged{r, index, duplicate, leaf}, nil
+}
+
+// otherEntry says what an entry is that stands where leaf would be a second
+// one about the same.
+func otherEntry(index uint64, have, leaf []byte) error {
+	old, err := evidence.ParseLeaf("", have)
+	l, err2 := evidence.ParseLeaf("", leaf)
+	if err != nil || err2 != nil {
+		return strict.Errorf("", "entry %d of the log is this epoch's artifact in another bundle, with other signatures", index).
+			WithHint("an artifact is logged once: use the bundle that was logged")
+	}
+	if old.Ending == l.Ending && old.Head == l.Head {
+		return strict.Errorf("", "entry %d of the log is this ending of %s, with other signatures", index, l.Ceremony).
+			WithHint("an ending is logged once: use the package that was logged, which holds what had been signed by then")
+	}
+	return strict.Errorf("", "entry %d of the log says that the ceremony %s ended %s with %x; this package says %s with %x", index, l.Ceremony, old.Ending, old.Head, l.Ending, l.Head).
+		WithHint("a ceremony ends once. Keep both packages: one of them is not what happened")
 }

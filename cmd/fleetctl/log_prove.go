@@ -35,7 +35,7 @@ func (a *app) logProveCmd() *cobra.Command {
 	var refresh bool
 	var o witnessOptions
 	c := command("prove [BUNDLE|EVIDENCE]", "Write the proof that something is in a log, or renew it",
-		`Prove finds a bundle, or an evidence package's identity, in the log and writes a
+		`Prove finds a bundle, or how a package's ceremony ended, in the log and writes a
 proof (C2SP tlog-proof). With --policy the witnesses are asked where the log has
 no checkpoint yet that meets it. It needs no key.
 

@@ -48,7 +48,7 @@ and nothing in the file is wrong.`,
 	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
 	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
 	f.StringVar(&o.proof, "proof", "", "log proof `file` of a bundle (default: FILE.tlog-proof beside it)")
-	f.StringVar(&o.logged, "evidence-proof", "", "log proof `file` of a package's identity (default: evidence.tlog-proof beside evidence.tar)")
+	f.StringVar(&o.logged, "evidence-proof", "", "log proof `file` of how a package's ceremony ended (default: evidence.tlog-proof beside evidence.tar)")
 	f.StringVar(&o.rekor, "rekor", "", "Rekor entry `file` of a bundle (default: FILE.rekor.json beside it)")
 	f.StringArrayVar(&o.statements, "statement", nil, "a late third party's statement `file`, or its response, beside a bundle or a package")
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")

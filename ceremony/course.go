@@ -128,9 +128,7 @@ func signers(dir string, a *Account) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range aborted {
-		names = append(names, v.Name)
-	}
+	names = append(names, aborted.Names()...)
 	for _, stage := range []string{StageRelease, StageClose} {
 		said, err := SaidIn(dir, a, stage)
 		if err != nil {

@@ -229,9 +229,16 @@ func (v *Verdicts) add(who Voice) {
 // Passed says why a stage is not signed off: nil where m officers, a witness
 // and an auditor agree and nobody disagrees.
 func (v *Verdicts) Passed(m int) error {
-	switch {
-	case len(v.Against) > 0:
+	if len(v.Against) > 0 {
 		return fmt.Errorf("%s does not agree", v.Against[0])
+	}
+	return v.Enough(m)
+}
+
+// Enough says why those who agree are too few: nil where they are m officers, a
+// witness and an auditor.
+func (v *Verdicts) Enough(m int) error {
+	switch {
 	case len(v.Officers) < m:
 		return fmt.Errorf("%d of %d officers agree", len(v.Officers), m)
 	case len(v.Witnesses) == 0:

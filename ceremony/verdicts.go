@@ -1,21 +1,51 @@
 package ceremony
 
+import (
+	"fmt"
+	"slices"
+)
+
 // AbortedBy are those of the plan's people who signed that a ceremony ended
-// with its abort.
-func AbortedBy(dir string, a *Account) ([]Voice, error) {
+// with its abort, by part.
+func AbortedBy(dir string, a *Account) (*Verdicts, error) {
 	if a.Abort == nil {
-		return nil, nil
+		return &Verdicts{}, nil
 	}
-	people, err := NewPeople(a.Plan.People, a.Plan.Threshold)
+	people, list, err := readVoices(dir, a, ApprovalsDir)
 	if err != nil {
 		return nil, err
 	}
-	list, err := ReadSignings(dir, ApprovalsDir)
-	if err != nil {
-		return nil, err
-	}
-	return people.Voices(a.AbortApproval(), list)
+	voices, err := people.Voices(a.AbortApproval(), list)
+	return OfAbort(voices), err
 }
+
+// OfAbort are the voices of those who signed an abort, by part.
+func OfAbort(voices []Voice) *Verdicts {
+	v := &Verdicts{}
+	for _, one := range voices {
+		v.add(one)
+	}
+	return v
+}
+
+// Attested says why an abort is not even attested: nil where two people signed
+// it, one of them an officer. Anybody alone, and those who only look on, could
+// cut a ceremony short that went on without them. Proven is an abort that
+// Enough people signed: those who could have released its keys.
+func (v *Verdicts) Attested() error {
+	switch n := len(v.Officers) + len(v.Witnesses) + len(v.Auditors); {
+	case n == 0:
+		return fmt.Errorf("nobody signed it: that it ended so is the record's word alone")
+	case len(v.Officers) == 0:
+		return fmt.Errorf("no officer signed it: who only looks on can't say alone that it ended so")
+	case n < 2:
+		return fmt.Errorf("%s alone signed it, and it takes a second person", v.Officers[0])
+	}
+	return nil
+}
+
+// Names are all who agree, officers first.
+func (v *Verdicts) Names() []string { return slices.Concat(v.Officers, v.Witnesses, v.Auditors) }
 
 // SaidIn is what each of the plan's people signed of a stage in a ceremony's
 // folder, by name. Whoever signed twice is there with the verdict that weighs

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,11 +41,22 @@ func signAbort(t *testing.T, f *testfleet.Fleet, want ceremony.Approval, names .
 	}
 }
 
-// TestAnAbortIsJudgedByWhoSignedIt: signed by m officers it is proven, by fewer
-// attested, by nobody not shown; and it never passes for a fleet's evidence.
+// endLogged is the proof that an aborted ceremony's package is logged as it is; nil
+// where it is not yet to be logged.
+func endLogged(f *testfleet.Fleet, archive []byte) []byte {
+	leaf, err := evidence.PackageLeaf("aborted.tar", archive)
+	if err != nil {
+		return nil
+	}
+	return must(f.Parties.Log.Append(leaf.Marshal()))
+}
+
+// TestAnAbortIsJudgedByWhoSignedIt: signed by m officers, a witness and an
+// auditor it is proven, by two people attested, if one is an officer, else not
+// shown; and it never passes for a fleet's evidence.
 func TestAnAbortIsJudgedByWhoSignedIt(t *testing.T) {
 	f, a := abandoned(t, "abandoned")
-	officers, witness := testfleet.Signers[:2], testfleet.Signers[2]
+	officers, witness, auditor := testfleet.Signers[:2], testfleet.Signers[2], testfleet.Signers[3]
 	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
 	strictly := must(evidence.ParsePolicy("policy.yaml", []byte(strings.Replace(string(f.Policy), "abort.signed: attested", "abort.signed: proven", 1))))
 	judge := func(p *evidence.Policy, expect evidence.Type) *evidence.Report {
@@ -52,7 +65,7 @@ func TestAnAbortIsJudgedByWhoSignedIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		archive := must(evidence.Pack(files))
-		return must(evidence.Verify(evidence.Input{File: "aborted.tar", Data: archive}, p, evidence.Question{Now: f.Now(), Expect: expect}))
+		return must(evidence.Verify(evidence.Input{File: "aborted.tar", Data: archive, Logged: endLogged(f, archive)}, p, evidence.Question{Now: f.Now(), Expect: expect}))
 	}
 	step := func(grade evidence.Grade, detail string, ok, strictOK bool) {
 		t.Helper()
@@ -74,13 +87,15 @@ func TestAnAbortIsJudgedByWhoSignedIt(t *testing.T) {
 			}
 		}
 	}
-	step(evidence.NotShown, "nobody whom the policy pins signed it", false, false)
+	step(evidence.NotShown, "of the people whom the policy pins nobody signed it", false, false)
 	signAbort(t, f, a.AbortApproval(), witness)
-	step(evidence.Attested, "aborted, 3 of 3 keys gone; signed by "+witness+" (witness) (officers: 0 of 2)", true, false)
+	step(evidence.NotShown, "no officer signed it", false, false)
+	signAbort(t, f, a.AbortApproval(), auditor)
+	step(evidence.NotShown, "no officer signed it", false, false)
 	signAbort(t, f, a.AbortApproval(), officers[0])
-	step(evidence.Attested, "(officers: 1 of 2)", true, false)
+	step(evidence.Attested, "aborted, 3 of 3 keys gone; signed by olga, wanda, ada; not proven: 1 of 2 officers agree", true, false)
 	signAbort(t, f, a.AbortApproval(), officers[1])
-	step(evidence.Proven, "(officers: 2 of 2)", true, true)
+	step(evidence.Proven, "signed by olga, omar, wanda, ada", true, true)
 	r := judge(policy, evidence.TypeAbort)
 	if c := r.Claim(evidence.ClaimPlanApproved); c.Grade != evidence.Proven || !strings.HasSuffix(c.Detail, "; exceptions not accepted: 1") {
 		t.Errorf("%s: %s", c.Grade, c.Detail)
@@ -119,7 +134,7 @@ func TestOnlyAnAbortIsAskedForItsSignatures(t *testing.T) {
 // the abort is not proven any more.
 func TestHostileAborts(t *testing.T) {
 	f, a := abandoned(t, "good")
-	signAbort(t, f, a.AbortApproval(), testfleet.Signers[:2]...)
+	signAbort(t, f, a.AbortApproval(), testfleet.Signers...)
 	other, b := abandoned(t, "other")
 	signAbort(t, other, b.AbortApproval(), testfleet.Signers[:2]...)
 	good, _, err := evidence.PackFolder(f.Dir, false)
@@ -131,9 +146,18 @@ func TestHostileAborts(t *testing.T) {
 		t.Fatal(err)
 	}
 	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
+	var logged []byte // if it isn't that of the package itself
 	judge := func(files evidence.Files) *evidence.Report {
 		files[evidence.ManifestFile] = files.Manifest()
-		return must(evidence.Verify(evidence.Input{File: "abort", Folder: files}, policy, evidence.Question{Now: f.Now(), Expect: evidence.TypeAbort}))
+		archive, err := evidence.Pack(files)
+		if err != nil {
+			return &evidence.Report{}
+		}
+		// Whoever made it up has it logged as well: the log knows no better.
+		if logged == nil {
+			logged = endLogged(f, archive)
+		}
+		return must(evidence.Verify(evidence.Input{File: "abort", Folder: files, Logged: logged}, policy, evidence.Question{Now: f.Now(), Expect: evidence.TypeAbort}))
 	}
 	if r := judge(maps.Clone(good)); !r.Verified {
 		t.Fatalf("the good one: %+v", r.Problems)
@@ -175,20 +199,97 @@ func TestHostileAborts(t *testing.T) {
 		"a text without its signature":   func(x evidence.Files) { delete(x, sigs(x)[1]) },
 		"a page that nothing commits to": func(x evidence.Files) { x[evidence.PageFile] = []byte("<p>all is well</p>\n") },
 		"a bundle":                       func(x evidence.Files) { x[ceremony.BundleFile] = []byte("{}\n") },
-		"close sign-offs":                func(x evidence.Files) { x["signoffs/close/olga"] = []byte("x\n") },
-		"a key set that isn't its own":   func(x evidence.Files) { x[ceremony.ArtifactFile] = []byte("{}\n") },
-		"a request that was never made":  func(x evidence.Files) { x[ceremony.CoreFile] = []byte("{}\n") },
-		"a file of nobody":               func(x evidence.Files) { x["notes.txt"] = []byte("x\n") },
+		"another signature, once it was logged": func(x evidence.Files) {
+			logged = endLogged(f, must(evidence.Pack(good)))
+			p := sigs(x)[0]
+			x[p+"-again"], x[p+"-again.sig"] = x[p], x[p+".sig"]
+		},
+		"a signature taken out, once it was logged": func(x evidence.Files) {
+			logged = endLogged(f, must(evidence.Pack(good)))
+			p := sigs(x)[0]
+			delete(x, p)
+			delete(x, p+".sig")
+		},
+		"the proof of another ceremony's abort": func(evidence.Files) { logged = endLogged(other, must(evidence.Pack(theirs))) },
+		"close sign-offs":                       func(x evidence.Files) { x["signoffs/close/olga"] = []byte("x\n") },
+		"a key set that isn't its own":          func(x evidence.Files) { x[ceremony.ArtifactFile] = []byte("{}\n") },
+		"a request that was never made":         func(x evidence.Files) { x[ceremony.CoreFile] = []byte("{}\n") },
+		"a file of nobody":                      func(x evidence.Files) { x["notes.txt"] = []byte("x\n") },
 		"no plan approvals": func(x evidence.Files) {
 			maps.DeleteFunc(x, func(p string, _ []byte) bool { return strings.HasPrefix(p, "plan-approvals/") })
 		},
 	}
 	for name, change := range hostile {
 		x := maps.Clone(good)
+		logged = nil
 		change(x)
 		if r := judge(x); r.Verified {
 			t.Errorf("%s: verified", name)
 		}
 	}
 	t.Logf("%d hostile aborts", len(hostile))
+}
+
+// TestAReleasedCeremonyCutShortIsNoAbort: a package that was released, logged
+// and closed, cut before its request and signed as aborted, whether by the
+// auditor alone or with an officer.
+func TestAReleasedCeremonyCutShortIsNoAbort(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "cut"})
+	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
+	closed := must(f.Parties.Log.Append(must(evidence.PackageLeaf("evidence.tar", f.Archive)).Marshal()))
+	for kind, left := range map[ceremony.Kind]string{ceremony.KindRequest: "released", ceremony.KindRelease: "not released"} {
+		dir := filepath.Join(testfleet.TempDir(t), "cut")
+		records, _, _ := strings.Cut(string(f.Transcript()), `"kind":"`+string(kind)+`"`)
+		for path, data := range f.Files {
+			if path == ceremony.TranscriptFile {
+				data = []byte(records[:strings.LastIndex(records, "\n")+1])
+			}
+			switch filepath.Dir(path) {
+			case "signoffs/close":
+				continue
+			case "signoffs/release":
+				if kind == ceremony.KindRelease {
+					continue
+				}
+			case ".":
+				if path != ceremony.PlanFile && path != ceremony.TranscriptFile {
+					continue
+				}
+			}
+			to := filepath.Join(dir, path)
+			must(0, os.MkdirAll(filepath.Dir(to), 0o700))
+			must(0, os.WriteFile(to, data, 0o600))
+		}
+		must(0, os.MkdirAll(filepath.Join(dir, ceremony.PrivateDir), 0o700))
+		c := f.Config(dir, testfleet.Random("cut "+left))
+		a := must(ceremony.Stop(context.Background(), c, "nothing ever happened"))
+		cut := *f
+		cut.Dir = dir
+		judge := func(logged []byte) *evidence.Report {
+			files, _, err := evidence.PackFolder(dir, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for path := range files { // approvals of what no longer happened
+				if strings.HasPrefix(path, "approvals/request-") || strings.HasPrefix(path, "approvals/countersign-") {
+					delete(files, path)
+				}
+			}
+			files[evidence.ManifestFile] = files.Manifest()
+			return must(evidence.Verify(evidence.Input{File: "aborted.tar", Data: must(evidence.Pack(files)), Logged: logged}, policy,
+				evidence.Question{Now: f.Now(), Expect: evidence.TypeAbort, Only: []string{evidence.ClaimPlanApproved}}))
+		}
+		for _, step := range [][]string{{"ada"}, {"wanda"}, {"olga"}, {"omar"}} {
+			signAbort(t, &cut, a.AbortApproval(), step...)
+			for name, proof := range map[string][]byte{"no proof": nil, "that of the close": closed} {
+				r := judge(proof)
+				if r.Verified || r.Claim(evidence.ClaimLogged).Least != evidence.Proven || r.Claim(evidence.ClaimPlanApproved).Grade != evidence.Proven {
+					t.Errorf("%s, with %s and others' signatures, %s: verified %t\n%s", left, step, name, r.Verified, r.JSON())
+				}
+				if step[0] == "ada" && r.Claim(evidence.ClaimAbortSigned).Grade != evidence.NotShown {
+					t.Errorf("the auditor alone shows that it ended so: %+v", r.Claim(evidence.ClaimAbortSigned))
+				}
+			}
+		}
+	}
 }

@@ -92,18 +92,40 @@ func PackageLeaf(file string, archive []byte) (*Leaf, error) {
 	return leafOf(files, a), nil
 }
 
-// signedEnd demands that somebody signed the end.
+// signedEnd demands that the plan's people have signed the end: a leaf is
+// logged once, and commits to what they have signed by then. A close that
+// somebody does not agree with is an ending too, and logged as it is.
 func signedEnd(files Files, a *ceremony.Account) error {
-	dir, how := ceremony.CloseSignoffDir, "--signoff close"
+	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	if err != nil {
+		return err
+	}
+	dir, how := ceremony.CloseSignoffDir, "--signoff close --verdict VERDICT"
 	if a.Abort != nil {
-		dir, how = fmt.Sprintf("%s/abort-%d-", ceremony.ApprovalsDir, a.N), "--approve abort"
+		dir, how = ceremony.ApprovalsDir, "--approve abort"
 	}
-	for path := range files {
-		if strings.HasPrefix(path, dir) {
-			return nil
+	list, err := ceremony.Signings(files, dir)
+	if err != nil {
+		return err
+	}
+	var short error
+	if a.Abort != nil {
+		voices, err := people.Voices(a.AbortApproval(), list)
+		if err != nil {
+			return err
 		}
+		short = ceremony.OfAbort(voices).Attested()
+	} else if want, err := a.WantedSignoff(ceremony.StageClose); err != nil {
+		return err
+	} else if said, err := people.Signoffs(want, list); err != nil {
+		return err
+	} else if len(said.Against) == 0 {
+		short = said.Enough(a.Plan.Threshold)
 	}
-	return strict.Errorf(dir, "holds nothing: nobody has signed that the ceremony ended so").
+	if short == nil {
+		return nil
+	}
+	return strict.Errorf(dir, "that the ceremony ended so is not signed yet: %v", short).
 		WithHint("the log's entry commits to what people signed: they sign first, each with\nfleetctl ceremony sign DIR %s --key KEY\nthen it is packed and logged", how)
 }
 

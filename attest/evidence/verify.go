@@ -42,17 +42,14 @@ type Question struct {
 // ask for what the policy doesn't demand, or for nothing at all.
 func (q Question) Demands(p *Policy) ([]Demand, error) {
 	var list []Demand
-	asked := p.Demands
-	if q.Expect == TypeAbort && !slices.ContainsFunc(asked, isAbortSigned) {
-		// An abort that nobody signed answers nothing.
-		asked = append(slices.Clone(asked), Demand{ClaimAbortSigned, Attested})
-	}
+	asked := q.implied(p)
 	for _, d := range asked {
 		info, _ := findClaim(d.Claim)
 		if q.Expect != "" && !info.carries(q.Expect) {
 			continue
 		}
-		if len(q.Only) > 0 && !slices.Contains(q.Only, d.Claim) {
+		always := q.Expect == TypeAbort && (d.Claim == ClaimLogged || d.Claim == ClaimAbortSigned)
+		if len(q.Only) > 0 && !slices.Contains(q.Only, d.Claim) && !always {
 			continue
 		}
 		list = append(list, d)
@@ -68,6 +65,23 @@ func (q Question) Demands(p *Policy) ([]Demand, error) {
 			WithHint("a policy for it demands at least one of its claims under claims:")
 	}
 	return list, nil
+}
+
+// implied are the policy's demands with those that an abort is never taken
+// without: an abort that too few signed answers nothing, and one that isn't
+// logged may be of a ceremony that went on, cut off before its release.
+func (q Question) implied(p *Policy) []Demand {
+	list := slices.Clone(p.Demands)
+	if q.Expect != TypeAbort {
+		return list
+	}
+	for _, d := range []Demand{{ClaimLogged, Proven}, {ClaimAbortSigned, Attested}} {
+		asked := slices.ContainsFunc(list, func(x Demand) bool { return x.Claim == d.Claim })
+		if !asked && (d.Claim != ClaimLogged || p.Log != nil) {
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 func isAbortSigned(d Demand) bool { return d.Claim == ClaimAbortSigned }

@@ -79,8 +79,9 @@ func (v *verifier) leftBehind(files Files, a *ceremony.Account) {
 	}
 }
 
-// abortSigned grades who signed that the ceremony ended so: m officers prove
-// it, fewer attest to it, and a record that nobody signed is nobody's word.
+// abortSigned grades who signed that the ceremony ended so: proven by as many
+// as could have released its keys, attested by two people, one of them an
+// officer. A record that fewer signed shows nothing.
 func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremony.People, m int) {
 	where := recordOf(a.N)
 	list, err := v.signings(files, ceremony.ApprovalsDir)
@@ -88,30 +89,21 @@ func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremon
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
-	signed, err := people.Voices(a.AbortApproval(), list)
+	voices, err := people.Voices(a.AbortApproval(), list)
 	if err != nil {
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
-	var officers, others []string
-	for _, s := range signed {
-		if s.Role == ceremony.Officer {
-			officers = append(officers, s.Name)
-		} else {
-			others = append(others, s.Name+" ("+s.Role+")")
-		}
-	}
-	by := strings.Join(append(officers, others...), ", ")
-	grade := Attested
-	switch {
-	case len(signed) == 0:
-		v.lack(ClaimAbortSigned, where, "fleetctl ceremony sign DIR --approve abort --key KEY",
-			"nobody whom the policy pins signed it: that it ended so is the record's word alone")
+	signed := ceremony.OfAbort(voices)
+	if err := signed.Attested(); err != nil {
+		v.lack(ClaimAbortSigned, where, "fleetctl ceremony sign DIR --approve abort --key KEY", "of the people whom the policy pins %v", err)
 		return
-	case len(officers) >= m:
-		grade = Proven
 	}
-	v.show(ClaimAbortSigned, grade, where, "%s; signed by %s (officers: %d of %d)", fate(a.Abort), by, len(officers), m)
+	grade, short := Proven, ""
+	if err := signed.Enough(m); err != nil {
+		grade, short = Attested, fmt.Sprintf("; not proven: %v", err)
+	}
+	v.show(ClaimAbortSigned, grade, where, "%s; signed by %s%s", fate(a.Abort), strings.Join(signed.Names(), ", "), short)
 }
 
 // fate counts what became of the keys.

@@ -40,11 +40,14 @@ func ReadEnded(dir string) (*Ended, error) {
 		return nil, err
 	}
 	aborted, err := ceremony.AbortedBy(dir, a)
-	e.Abort = map[string]string{}
-	for _, v := range aborted {
-		e.Abort[v.Name] = "signed"
+	if err != nil {
+		return nil, err
 	}
-	return e, err
+	e.Abort = map[string]string{}
+	for _, name := range aborted.Names() {
+		e.Abort[name] = "signed"
+	}
+	return e, nil
 }
 
 // Receipt is what one of the people takes home: the head that no other ending

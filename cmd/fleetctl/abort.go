@@ -19,12 +19,16 @@ func (a *app) ceremonyAbortCmd() *cobra.Command {
 	c := command("abort DIR", "End a ceremony by hand: destroy every key it made, and say why",
 		`Abort destroys every key that the ceremony made, as far as the tokens can be
 reached, and appends a last record with the reason and what became of each key.
-It takes nobody's leave. Then the officers who are there sign exactly that
-record, with ceremony sign --approve abort, so that it can be published: m of
-them prove that it ended so, one attests to it. What was released to third
-parties can't be called back so.`,
+It takes nobody's leave. Then whoever is there signs exactly that record, with
+ceremony sign --approve abort: as many officers as the plan wants, a witness and
+an auditor prove that it ended so, two people attest to it, one of them an
+officer. Then it is packed and logged, as a ceremony that was closed is: without
+that nobody takes it for an ending. What was released to third parties can't be
+called back so.`,
 		`  fleetctl ceremony abort ceremony --site site.yaml --reason 'seal of hsm-3 was broken'
-  fleetctl ceremony sign ceremony --approve abort --key olga`,
+  fleetctl ceremony sign ceremony --approve abort --key olga
+  fleetctl evidence pack ceremony --out aborted.tar
+  fleetctl log append aborted.tar --log log --key log.pem`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "site", "reason"); err != nil {
 				return err
@@ -108,23 +112,23 @@ func abortedBy(dir string, c *ceremony.Account) (names []string, rows [][2]strin
 	if err != nil || c.Abort == nil {
 		return nil, nil, err
 	}
-	officers := 0
-	for _, v := range signed {
-		names = append(names, v.Name)
-		if v.Role == ceremony.Officer {
-			officers++
-		}
-	}
+	names = signed.Names()
 	slices.Sort(names)
 	by := "by nobody: it is the record's word alone"
 	if len(names) > 0 {
-		by = fmt.Sprintf("by %s; officers: %d of %d", strings.Join(names, ", "), officers, c.Plan.Threshold)
+		by = "by " + strings.Join(names, ", ")
+	}
+	missing := signed.Enough(c.Plan.Threshold)
+	if missing != nil && len(names) > 0 {
+		by += "; to prove it: " + missing.Error()
 	}
 	rows = [][2]string{{"signed", by}}
-	if officers < c.Plan.Threshold {
-		rows = append(rows, [2]string{"next", "each officer present signs it:"}, [2]string{"", "fleetctl ceremony sign " + dir + " --approve abort --key KEY"})
-	} else {
-		rows = append(rows, [2]string{"next", "fleetctl evidence pack " + dir + " --out aborted.tar"})
+	if missing != nil {
+		rows = append(rows, [2]string{"next", "officers, witness and auditor, whoever is there, sign it:"}, [2]string{"", "fleetctl ceremony sign " + dir + " --approve abort --key KEY"})
+	}
+	if signed.Attested() == nil {
+		rows = append(rows, [2]string{"then", "pack it and log it, once nobody else will sign:"},
+			[2]string{"", "fleetctl evidence pack " + dir + " --out aborted.tar"}, [2]string{"", "fleetctl log append aborted.tar --log LOG --key KEY"})
 	}
 	return names, rows, nil
 }

@@ -23,10 +23,13 @@ type packJSON struct {
 func (a *app) evidencePackCmd() *cobra.Command {
 	var out string
 	var withhold bool
-	c := command("pack DIR", "Pack a closed ceremony into an evidence package",
+	c := command("pack DIR", "Pack a ceremony that has ended into an evidence package",
 		`Pack writes an archive with one form only: the same files give the same bytes.
 What stands in the folder private/ is left out. --withhold leaves out what
-restricted records say; they still count in the chain.`,
+restricted records say; they still count in the chain.
+
+What is left to do is to log it, closed or aborted, with log append: the entry
+commits to what people have signed by then, so they sign before it is packed.`,
 		"  fleetctl evidence pack ceremony --out evidence.tar",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "out"); err != nil {
@@ -49,12 +52,18 @@ restricted records say; they still count in the chain.`,
 			if err := writeNew(out, data); err != nil {
 				return err
 			}
+			expected := ""
+			if account.Abort != nil {
+				expected = " --expect abort"
+			}
 			r := &packJSON{File: out, SHA256: sha256.Sum256(data), Identity: account.Head, Files: len(files), Size: len(data)}
 			return a.emit(r, a.ui.Fields([][2]string{
 				{"package", fmt.Sprintf("%s   %s, %s", out, ui.Count(int64(r.Files), "file", "files"), ui.Bytes(int64(r.Size)))},
 				{"sha256", fmt.Sprintf("%x", r.SHA256)},
 				{"identity", fmt.Sprintf("%x", r.Identity)},
-				{"next", "fleetctl verify " + out + " --policy POLICY"},
+				{"next", "log that it ended so, once everyone has signed, then verify it:"},
+				{"", "fleetctl log append " + out + " --log LOG --key KEY"},
+				{"", "fleetctl verify " + out + " --policy POLICY" + expected},
 			}))
 		})
 	c.Flags().StringVar(&out, "out", "", "the archive's new `file`")

@@ -28,9 +28,9 @@ func (a *app) logAppendCmd() *cobra.Command {
 		`Append adds the bundle's exact bytes as an entry, waits until a checkpoint that
 covers it is signed and on the disk, has the policy's witnesses cosign that, and
 keeps the proof: in a ceremony's folder, recorded on its transcript, or beside
-the bundle. Of an evidence package it is logged how its ceremony ended: closed or
-aborted, with which head, and a digest of what people signed last, so that they
-sign first; the proof is evidence.tlog-proof beside it. What is in the log
+the bundle. Of an evidence package it is logged how its ceremony ended: closed
+or aborted, with which head, and a digest of what people signed last, so that
+they sign first; the proof is evidence.tlog-proof beside it. What is in the log
 already is not added again, and a second ending of a ceremony is refused.
 
 Where the policy demands a quorum of witnesses and too few have cosigned, the

@@ -195,16 +195,36 @@ func entryOf(ctx context.Context, r *tiled.Reader, index uint64, duplicate bool,
 	return &logged{r, index, duplicate, leaf}, nil
 }
 
+// artifactOf is the digest of the artifact that an entry is a bundle of; nil
+// where it is none.
+func artifactOf(entry []byte) *[32]byte {
+	b, err := bundle.ParseAny("", entry)
+	if err != nil {
+		return nil
+	}
+	d := b.About().Digest
+	return &d
+}
+
 // otherEntry says what an entry is that stands where leaf would be a second
 // one about the same.
 func otherEntry(index uint64, have, leaf []byte) error {
-	old, err := evidence.ParseLeaf("", have)
-	l, err2 := evidence.ParseLeaf("", leaf)
-	if err != nil || err2 != nil {
+	old, _ := evidence.ParseLeaf("", have)
+	l, _ := evidence.ParseLeaf("", leaf)
+	switch a := artifactOf(have); {
+	case l != nil && a != nil:
+		return strict.Errorf("", "entry %d of the log is the bundle that the ceremony %s released; this package says that it was aborted", index, l.Ceremony).
+			WithHint("what was released was not aborted. Keep both: one of them is not what happened")
+	case old != nil && l == nil:
+		return strict.Errorf("", "entry %d of the log says that the ceremony %s was aborted; this is a bundle that it released", index, old.Ceremony).
+			WithHint("what was aborted released nothing. Keep both: one of them is not what happened")
+	case l == nil && a != nil && *a != *artifactOf(leaf):
+		return strict.Errorf("", "entry %d of the log is another artifact that the same ceremony released", index).
+			WithHint("a ceremony releases one artifact. Keep both bundles: together they are the proof")
+	case l == nil:
 		return strict.Errorf("", "entry %d of the log is this epoch's artifact in another bundle, with other signatures", index).
 			WithHint("an artifact is logged once: use the bundle that was logged")
-	}
-	if old.Ending == l.Ending && old.Head == l.Head {
+	case old.Ending == l.Ending && old.Head == l.Head:
 		return strict.Errorf("", "entry %d of the log is this ending of %s, with other signatures", index, l.Ceremony).
 			WithHint("an ending is logged once: use the package that was logged, which holds what had been signed by then")
 	}

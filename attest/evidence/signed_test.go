@@ -143,7 +143,11 @@ func TestNoFileOfWhatPeopleSignedIsUnjudged(t *testing.T) {
 		verify := func(x evidence.Files) *evidence.Report {
 			x = closedAgain(c.fleet, x)
 			x[evidence.ManifestFile] = with(x, evidence.ManifestFile, nil).Manifest()
-			return must(evidence.Verify(evidence.Input{File: "f", Folder: x}, c.policy, evidence.Question{Now: c.fleet.Now(), Expect: c.expect}))
+			var logged []byte
+			if archive, err := evidence.Pack(x); err == nil {
+				logged = endLogged(c.fleet, archive)
+			}
+			return must(evidence.Verify(evidence.Input{File: "f", Folder: x, Logged: logged}, c.policy, evidence.Question{Now: c.fleet.Now(), Expect: c.expect}))
 		}
 		twin := maps.Clone(c.files)
 		if r := verify(twin); len(r.Problems) > 0 || !strings.Contains(c.name, "other") && !r.Verified {

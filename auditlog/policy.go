@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -36,6 +37,7 @@ type Policy struct {
 	witnesses []Witness
 	nodes     []node // of witnesses and groups, members before their group
 	quorum    int    // of nodes, counted from 1; 0 means none
+	windows   map[*Verifier]keys.Window
 }
 
 // ParsePolicy reads a policy. Stricter than the specification: it is UTF-8, a

@@ -18,7 +18,8 @@ type Cosigned struct {
 // Cosigning is what the witnesses of a policy say about a checkpoint.
 type Cosigning struct {
 	Witnesses []Cosigned // verified, in the policy's order
-	Missing   []string   // witnesses of the policy without a cosignature that states a time
+	Missing   []string   // witnesses of the policy without a cosignature that counts
+	Uncounted []string   // why cosignatures that verify don't count; see [Policy.VerifyAt]
 
 	Demanded bool // the policy names a quorum
 	Quorum   bool // it is met; false where none is demanded
@@ -48,6 +49,12 @@ type Inclusion struct {
 	Size   uint64 // entries in the checkpoint's tree
 	Root   [32]byte
 	Cosigning
+
+	// LogOutside says why the log's own signature doesn't count; empty where it
+	// does. Only [Policy.VerifyAt] knows.
+	LogOutside string
+
+	logs []*Verifier // keys of logs with this origin that signed the checkpoint
 }
 
 // Verify checks that exactly these bytes are the entry at the proof's index,
@@ -60,33 +67,50 @@ func (p *Policy) Verify(leaf []byte, pr *Proof) (*Inclusion, error) {
 		return nil, err
 	}
 	c := pr.Checkpoint
-	cosigning, err := p.VerifyCheckpoint(c)
+	signed, err := p.verifyCheckpoint(c)
 	if err != nil {
 		return nil, err
 	}
-	h := rfc6962.DefaultHasher
-	if proof.VerifyInclusion(h, pr.Index, c.Size, h.HashLeaf(leaf), slicesOf(pr.Hashes), c.Root[:]) != nil {
+	if !pr.Proves(leaf) {
 		return nil, strict.Errorf(pr.file, "does not show that these %d bytes are entry %d of %s", len(leaf), pr.Index, c.Origin).
 			WithHint("The proof is for other bytes, or for another index. It must be the proof of the very file, byte for byte.")
 	}
-	return &Inclusion{Origin: c.Origin, Index: pr.Index, Size: c.Size, Root: c.Root, Cosigning: *cosigning}, nil
+	return &Inclusion{
+		Origin: c.Origin, Index: pr.Index, Size: c.Size, Root: c.Root,
+		Cosigning: *p.cosigning(signed), logs: p.signers(signed, c.Origin),
+	}, nil
+}
+
+// Proves says whether the proof leads from these bytes to its checkpoint's
+// root. It verifies no signature: see [Policy.Verify].
+func (pr *Proof) Proves(leaf []byte) bool {
+	c, h := pr.Checkpoint, rfc6962.DefaultHasher
+	return pr.check() == nil && proof.VerifyInclusion(h, pr.Index, c.Size, h.HashLeaf(leaf), slicesOf(pr.Hashes), c.Root[:]) == nil
 }
 
 // VerifyCheckpoint checks that a log of the policy, named as the origin says,
 // signed the checkpoint, and says who cosigned it.
 func (p *Policy) VerifyCheckpoint(c *Checkpoint) (*Cosigning, error) {
+	signed, err := p.verifyCheckpoint(c)
+	if err != nil {
+		return nil, err
+	}
+	return p.cosigning(signed), nil
+}
+
+func (p *Policy) verifyCheckpoint(c *Checkpoint) ([]verified, error) {
 	signed, err := p.verifySignatures(c)
 	if err != nil {
 		return nil, err
 	}
-	if !p.logAmong(signed, c.Origin) {
+	if len(p.signers(signed, c.Origin)) == 0 {
 		return nil, strict.Errorf(c.file, "no log of the policy signed it: its origin is %q", strict.Clip(c.Origin)).
 			WithHint("The policy lists %d logs; one of them must have this origin as its key's name.", len(p.logs))
 	}
 	if err := p.control(c, signed); err != nil {
 		return nil, err
 	}
-	return p.cosigning(signed), nil
+	return signed, nil
 }
 
 // verified is a signature line that verified under key.
@@ -119,16 +143,16 @@ func (p *Policy) verifySignatures(c *Checkpoint) ([]verified, error) {
 	return list, nil
 }
 
-// logAmong says whether a log with this origin is among those that signed.
-func (p *Policy) logAmong(signed []verified, origin string) bool {
+// signers are the keys of logs with this origin among those that signed.
+func (p *Policy) signers(signed []verified, origin string) (list []*Verifier) {
 	for _, l := range p.logs {
 		for _, s := range signed {
 			if s.key == l.Key && l.Key.name == origin {
-				return true
+				list = append(list, l.Key)
 			}
 		}
 	}
-	return false
+	return list
 }
 
 // impossibleOrigin can be no checkpoint's: an origin is one line.
@@ -138,7 +162,7 @@ const impossibleOrigin = "\n"
 // they can't be right, for another origin and for another root. If they do
 // not, they checked nothing, and success would be a lie.
 func (p *Policy) control(c *Checkpoint, signed []verified) error {
-	if p.logAmong(signed, impossibleOrigin) {
+	if len(p.signers(signed, impossibleOrigin)) > 0 {
 		return strict.Errorf(c.file, "negative control: the policy accepts any origin; this is a bug in fleetctl, please report it")
 	}
 	other := *c

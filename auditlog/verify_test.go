@@ -27,6 +27,10 @@ func TestVerifySaysWhatTheProofShows(t *testing.T) {
 			NewestQuorumTime: time.Unix(2000, 0).UTC(),
 		},
 	}
+	if len(in.logs) != 1 || in.logs[0].Name() != testOrigin {
+		t.Errorf("signed by the logs %v", in.logs)
+	}
+	in.logs = nil
 	if !reflect.DeepEqual(in, want) {
 		t.Errorf("got  %+v\nwant %+v", in, want)
 	}

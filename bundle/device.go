@@ -3,15 +3,12 @@ package bundle
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
-
-// clockTolerance is how far a witness's clock may be ahead of the device's. A
-// proof from the future would never grow old.
-const clockTolerance = 5 * time.Minute
 
 // DeviceState is what a device remembers of its fleet: the State of what was
 // accepted last.
@@ -57,18 +54,22 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *Devi
 	if err != nil {
 		return nil, err
 	}
-	in, err := log.Verify(bundle, p)
+	in, err := log.VerifyAt(bundle, now, []*auditlog.Proof{p})
 	if err != nil {
 		return nil, err
 	}
+	if in.LogOutside != "" {
+		return nil, strict.Errorf(file+".tlog-proof", "does not count: %s", in.LogOutside)
+	}
 	if !in.Quorum {
-		return nil, strict.Errorf(file+".tlog-proof", "lacks a quorum of pinned witnesses: %d cosigned, missing are %q", len(in.Witnesses), in.Missing)
+		err := strict.Errorf(file+".tlog-proof", "lacks a quorum of pinned witnesses: %d cosigned, missing are %q", len(in.Witnesses), in.Missing)
+		if len(in.Uncounted) > 0 {
+			err = strict.Errorf(file+".tlog-proof", "lacks a quorum of pinned witnesses; not counted: %s", strings.Join(in.Uncounted, "; ")).
+				WithHint("Set this device's clock and try again, if it is wrong.")
+		}
+		return nil, err
 	}
 	age := now.Sub(in.NewestQuorumTime)
-	if age < -clockTolerance {
-		return nil, strict.Errorf(file+".tlog-proof", "was witnessed at %s, after now, %s", strict.FormatTime(in.NewestQuorumTime), strict.FormatTime(now)).
-			WithHint("Set this device's clock and try again.")
-	}
 	if age > maxAge {
 		return nil, strict.Errorf(file+".tlog-proof", "was last witnessed %s ago, %s is allowed", age.Round(time.Second), maxAge).
 			WithHint("Fetch a newer proof of the same bundle.")

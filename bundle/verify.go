@@ -85,6 +85,9 @@ func (b *Bundle) Verify(trust *Trust, now time.Time, witnessed *time.Time) (*Res
 		}
 		*list = append(*list, s)
 	}
+	if err := b.inTime(now, witnessed); err != nil {
+		return nil, err
+	}
 	for i, s := range b.Statements {
 		p := trust.thirdParty(s.Key)
 		if p == nil {
@@ -93,6 +96,9 @@ func (b *Bundle) Verify(trust *Trust, now time.Time, witnessed *time.Time) (*Res
 		}
 		if err := s.Statement.Verify(s.Key); err != nil {
 			return nil, strict.Errorf(b.file, "statements[%d] by third party %s: %v", i, p.Name, err).WithHint(keepHint)
+		}
+		if err := madeBy(s.Statement.Time(), now, witnessed); err != nil {
+			return nil, strict.Errorf(b.file, "statements[%d] by third party %s was signed at %v", i, p.Name, err)
 		}
 		list := &res.ThirdParties
 		if slices.ContainsFunc(res.ThirdParties, func(x Signer) bool { return x.Name == p.Name }) {
@@ -120,6 +126,35 @@ func (b *Bundle) Verify(trust *Trust, now time.Time, witnessed *time.Time) (*Res
 		return nil, &Short{File: b.file, Needed: trust.Needed, Countersigned: len(res.Operators) > 0, Result: res}
 	}
 	return res, nil
+}
+
+// inTime refuses an artifact that says to be younger than what it is in: the
+// log entry that witnesses saw, or the time it is judged at.
+func (b *Bundle) inTime(now time.Time, witnessed *time.Time) error {
+	created := b.created()
+	if err := madeBy(created, now, witnessed); err != nil {
+		return strict.Errorf(b.file, "its artifact was created at %v", err)
+	}
+	return nil
+}
+
+func (b *Bundle) created() time.Time {
+	if b.Notice != nil {
+		return b.Notice.Created
+	}
+	return b.KeySet.Created
+}
+
+// madeBy says what is wrong with a signer's own time: clocks may differ by
+// [keys.ClockTolerance], but nothing is signed after it was seen.
+func madeBy(t, now time.Time, witnessed *time.Time) error {
+	switch {
+	case t.After(now.Add(keys.ClockTolerance)):
+		return fmt.Errorf("%s, which is after %s, the time it is judged at", strict.FormatTime(t), strict.FormatTime(now))
+	case witnessed != nil && t.After(witnessed.Add(keys.ClockTolerance)):
+		return fmt.Errorf("%s, which is after %s, by when witnesses had seen it", strict.FormatTime(t), strict.FormatTime(*witnessed))
+	}
+	return nil
 }
 
 func (b *Bundle) checkCountersignature(c Countersignature, o *Operator) error {

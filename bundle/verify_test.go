@@ -105,7 +105,8 @@ func TestEveryKindOfOperatorKeyAndForm(t *testing.T) {
 
 func TestWindows(t *testing.T) {
 	w := newWorld()
-	day := func(d int) time.Time { return time.Date(2026, 11, d, 0, 0, 0, 0, time.UTC) }
+	// The artifact is of the 21st: nobody saw it before.
+	day := func(d int) time.Time { return time.Date(2026, 11, d+2, 0, 0, 0, 0, time.UTC) }
 	for name, c := range map[string]struct {
 		window    keys.Window
 		now       time.Time
@@ -123,6 +124,8 @@ func TestWindows(t *testing.T) {
 		"compromised, witnessed then":       {keys.Window{CompromisedAfter: new(day(22))}, day(25), new(day(22)), false},
 		"compromised in year 1":             {keys.Window{CompromisedAfter: new(time.Time{})}, day(22), nil, false},
 		"over in year 1, witnessed":         {keys.Window{NotAfter: new(time.Time{})}, day(22), new(day(20)), false},
+		"witnessed before it began":         {keys.Window{NotBefore: new(day(21))}, day(22), new(day(20)), false},
+		"witnessed once it had begun":       {keys.Window{NotBefore: new(day(19))}, day(22), new(day(20)), true},
 		"begun in year 1":                   {keys.Window{NotBefore: new(time.Time{})}, day(22), nil, true},
 	} {
 		for _, who := range []string{"third party", "operator"} {

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 // ErrAnswered is the error of an answer that is on the record already.
@@ -34,7 +35,7 @@ func (a *Account) takeResponse(c *Response, r *Record) error {
 
 // madeBy refuses a statement that is yet to come.
 func madeBy(s *bundle.Statement, now time.Time) error {
-	if t := s.Time(); t.After(now.Add(clockTolerance)) {
+	if t := s.Time(); t.After(now.Add(keys.ClockTolerance)) {
 		return fmt.Errorf("it was signed at %s, which is yet to come", t.Format(time.RFC3339))
 	}
 	return nil
@@ -68,7 +69,7 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 		return nil, fmt.Errorf("%s signed %s, epoch %d, not %s, epoch %d", party.Name, s.Namespace, s.Epoch, a.Plan.Namespace, a.Plan.Epoch)
 	case s.Digest != a.Release.Artifact:
 		return nil, fmt.Errorf("%s signed another artifact", party.Name)
-	case s.Time().Before(a.ReleaseTime.Add(-clockTolerance)):
+	case s.Time().Before(a.ReleaseTime.Add(-keys.ClockTolerance)):
 		return nil, fmt.Errorf("%s signed at %s, before the artifact was released", party.Name, s.Time().UTC().Format(time.RFC3339))
 	case a.answered(key) != nil:
 		return nil, fmt.Errorf("%s has answered already, and this is a second statement about the epoch", party.Name)

@@ -4,14 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
-
-// clockTolerance is how far a third party's clock may be behind the room's.
-const clockTolerance = 5 * time.Minute
 
 func (a *Account) takeRelease(c *Release, r *Record) error {
 	artifact, err := a.Artifact()

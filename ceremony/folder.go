@@ -257,6 +257,10 @@ func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, e
 		return nil, strict.Errorf(file, "the plan's quorum of witnesses has not cosigned yet: missing %s", strings.Join(in.Missing, ", ")).
 			WithHint("the bundle is logged; take the proof again when they have")
 	}
+	if in.Quorum && a.CounterTime.After(in.QuorumTime.Add(keys.ClockTolerance)) {
+		return nil, strict.Errorf(file, "says that witnesses had seen the bundle by %s, and it was countersigned at %s: nobody could verify that", strict.FormatTime(in.QuorumTime), strict.FormatTime(a.CounterTime)).
+			WithHint("the witnesses' clocks or this machine's were wrong: have the checkpoint cosigned anew, and take that proof")
+	}
 	if err := j.save(BundleFile, b.Raw()); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ type People struct {
 	list  []pinned
 	byKey map[string]int // of list, by the key's fingerprint
 	m     int            // least number of officers
+
+	counts func(k *sshsig.Key, file string) bool // nil: all of theirs count
 }
 
 type pinned struct {
@@ -62,7 +64,19 @@ func (p *People) verify(file string, s Signing, text []byte, namespace string) (
 		return v, false, err
 	}
 	v.Name, v.Role, ok = p.RoleOf(sig.Key())
+	if ok && p.counts != nil && !p.counts(sig.Key(), file+sigSuffix) {
+		return Voice{}, false, nil
+	}
 	return v, ok, nil
+}
+
+// Counting are the same people, of whose signatures only those count that
+// counts takes, by the key and the file of the signature. The others are nobody's,
+// as a stranger's are.
+func (p *People) Counting(counts func(k *sshsig.Key, file string) bool) *People {
+	only := *p
+	only.counts = counts
+	return &only
 }
 
 // PlanApprovals says which officers approved exactly these plan bytes.

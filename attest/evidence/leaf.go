@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -172,20 +171,21 @@ func (v *verifier) logged(file string, files Files, a *ceremony.Account, proof [
 		v.lack(ClaimLogged, where, "fleetctl log append "+file+" --log LOG --key KEY", "there is no proof beside it")
 		return
 	}
-	p, err := auditlog.ParseProof(where, proof)
-	if err != nil {
-		v.fault(where, err)
+	leaf := leafOf(files, a)
+	in := v.included(where, leaf.Marshal(), proof)
+	if in == nil {
+		v.lack(ClaimLogged, where, "", "the proof beside it is not that %s is logged as %s with exactly these signatures", leaf.Ceremony, leaf.Ending)
 		return
 	}
-	leaf := leafOf(files, a)
-	in, err := v.policy.Log.Verify(leaf.Marshal(), p)
+	if in.LogOutside == "" {
+		v.closed = in.Witnessed()
+	}
 	switch {
-	case err != nil:
-		v.fault(where, err)
-		v.lack(ClaimLogged, where, "", "the proof beside it is not that %s is logged as %s with exactly these signatures", leaf.Ceremony, leaf.Ending)
+	case in.LogOutside != "":
+		v.lack(ClaimLogged, where, "", "entry %d of %d, %s, but %s", in.Index, in.Size, in.Origin, in.LogOutside)
 	case in.Demanded && !in.Quorum:
-		v.lack(ClaimLogged, where, "fleetctl log prove --refresh "+file+" --log LOG --policy POLICY", "entry %d of %d, %s, but %d of %d witnesses cosigned it, which is no quorum",
-			in.Index, in.Size, in.Origin, len(in.Witnesses), len(in.Witnesses)+len(in.Missing))
+		v.lack(ClaimLogged, where, "fleetctl log prove --refresh "+file+" --log LOG --policy POLICY", "entry %d of %d, %s, but %d of %d witnesses cosigned it, which is no quorum%s",
+			in.Index, in.Size, in.Origin, len(in.Witnesses), len(in.Witnesses)+len(in.Missing), notWeighed(in))
 	case in.Demanded:
 		v.show(ClaimLogged, Proven, where, "logged as %s: entry %d of %d, %s, by a witness quorum of %s", leaf.Ending, in.Index, in.Size, in.Origin, strict.FormatTime(in.QuorumTime))
 	default:

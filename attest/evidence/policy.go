@@ -60,6 +60,7 @@ type policyFile struct {
 	Operators    []pinnedOperator `strict:"operators,optional"`
 	LogPolicy    string           `strict:"log_policy,optional"`
 	LogConfirmed string           `strict:"log_confirmed,optional"`
+	LogWindows   []logWindow      `strict:"log_windows,optional"`
 	Rekor        *pinnedRekor     `strict:"rekor,optional"`
 	Tolerates    []string         `strict:"tolerates,token,optional"`
 	Claims       *strict.Node     `strict:"claims"`
@@ -70,6 +71,12 @@ type window struct {
 	NotBefore        *time.Time `strict:"not_before,optional"`
 	NotAfter         *time.Time `strict:"not_after,optional"`
 	CompromisedAfter *time.Time `strict:"compromised_after,optional"`
+}
+
+// logWindow is the window of one key of log_policy, which has no place for it.
+type logWindow struct {
+	Key    string `strict:"key"` // the vkey of a log or a witness
+	Window window `strict:"window"`
 }
 
 type pinnedPerson struct {
@@ -126,18 +133,6 @@ func (p *Policy) Trust(namespace string) *bundle.Trust {
 		Mode: p.Mode, Namespace: namespace,
 		ThirdParties: p.parties, Needed: p.needed, Operators: p.operators,
 	}
-}
-
-// peopleAt are the pinned people whose signatures count: their keys' windows
-// cover now, or the time by which witnesses had seen what they signed.
-func (p *Policy) peopleAt(now time.Time, witnessed *time.Time) (*ceremony.People, error) {
-	var list []ceremony.Person
-	for _, x := range p.people {
-		if keys.Window(x.Window).Counts(now, witnessed) {
-			list = append(list, ceremony.Person{Name: x.Name, Role: x.Role, Key: x.Key})
-		}
-	}
-	return ceremony.NewPeople(list, p.threshold)
 }
 
 // everyone are all pinned people: who does not agree is heard, whatever became

@@ -177,12 +177,20 @@ func (c *policyChecker) operators() {
 
 func (c *policyChecker) log() {
 	if c.f.LogPolicy == "" {
+		if len(c.f.LogWindows) > 0 {
+			c.failf(c.line("log_windows"), "log_windows gives keys a window, and log_policy pins none")
+		}
 		return
 	}
 	p, err := auditlog.ParsePolicy("log_policy", []byte(c.f.LogPolicy))
 	if err != nil {
 		c.failf(c.line("log_policy"), "%v", err)
 		return
+	}
+	for i, w := range c.f.LogWindows {
+		if err := p.SetWindow(w.Key, keys.Window(w.Window)); err != nil {
+			c.failf(c.root.Get("log_windows").Items[i].Line, "log_windows: %.60q %v", w.Key, err)
+		}
 	}
 	c.p.Log = p
 	c.unpinned("log", "", c.f.LogConfirmed)

@@ -156,6 +156,7 @@ func (v *verifier) rekor(file string, leaf, entry []byte) {
 		v.fault(where, err)
 		return
 	}
+	in.Cosigning = *v.policy.Log.CountAt(&in.Cosigning, v.now)
 	v.submitted(where, in)
 }
 

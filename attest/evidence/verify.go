@@ -24,6 +24,9 @@ type Input struct {
 	Plan   []byte // for a transcript
 	Proof  []byte // for a bundle
 	Logged []byte // for a package: the proof that its close head is logged
+	// Proofs are further proofs of a bundle, or of a package's bundle or identity,
+	// and checkpoints that continue theirs (C2SP tlog-witness requests).
+	Proofs []Input
 	Rekor  []byte // for a bundle
 
 	// Statements came after the countersignature and lie beside a bundle or a
@@ -112,7 +115,9 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 		}
 		v.r.Claims = append(v.r.Claims, Claim{Name: c.name, Detail: detail})
 	}
+	v.proofs = in.Proofs
 	v.object(in)
+	v.unspent()
 	if v.r.Object != TypeAbort && q.Expect != TypeAbort && !slices.Contains(q.Only, ClaimAbortSigned) {
 		// No ceremony is asked for its abort, unless it was aborted.
 		v.r.Claims = slices.DeleteFunc(v.r.Claims, func(c Claim) bool { return c.Name == ClaimAbortSigned })
@@ -151,6 +156,13 @@ type verifier struct {
 	// witnessed is when a quorum of witnesses had seen the bundle, and with it
 	// all that led to it; nil where none has.
 	witnessed *time.Time
+	// closed is when a quorum had seen the package's identity; nil where none
+	// has, or where it isn't logged.
+	closed *time.Time
+	// ignored are pinned people's signatures that don't count.
+	ignored []uncounted
+	proofs  []Input
+	spent   map[int]bool // of the further proofs given: what each proves was found
 }
 
 // object finds out what it is and hands it to its verifier.

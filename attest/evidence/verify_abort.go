@@ -27,13 +27,14 @@ func (v *verifier) aborted(in Input, files Files, a *ceremony.Account) {
 	}
 	v.leftBehind(files, a)
 	v.logged(in.File, files, a, in.Logged)
+	v.times(a)
 	if len(v.policy.people) == 0 {
 		for _, c := range []string{ClaimPlanApproved, ClaimAbortSigned} {
 			v.lack(c, v.policy.File, "pin them under people:", "the policy pins no people")
 		}
 		return
 	}
-	people, err := v.policy.peopleAt(v.now, nil)
+	people, err := v.counting(a)
 	if err != nil {
 		v.fault(v.policy.File, err)
 		return
@@ -96,7 +97,7 @@ func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremon
 	}
 	signed := ceremony.OfAbort(voices)
 	if err := signed.Attested(); err != nil {
-		v.lack(ClaimAbortSigned, where, "fleetctl ceremony sign DIR --approve abort --key KEY", "of the people whom the policy pins %v", err)
+		v.lack(ClaimAbortSigned, where, "fleetctl ceremony sign DIR --approve abort --key KEY", "of the people whom the policy pins %v%s", err, v.notCounted(ceremony.ApprovalsDir))
 		return
 	}
 	grade, short := Proven, ""

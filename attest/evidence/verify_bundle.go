@@ -90,14 +90,13 @@ func (v *verifier) proof(file string, leaf, proof []byte) (witnessed *time.Time)
 		v.lack(ClaimWitnessed, where, next, "there is no proof beside it")
 		return
 	}
-	p, err := auditlog.ParseProof(where, proof)
-	if err != nil {
-		v.fault(where, err)
+	in := v.included(where, leaf, proof)
+	switch {
+	case in == nil:
 		return
-	}
-	in, err := v.policy.Log.Verify(leaf, p)
-	if err != nil {
-		v.fault(where, err)
+	case in.LogOutside != "":
+		v.lack(ClaimIncluded, where, "", "entry %d of %d, %s, but %s", in.Index, in.Size, in.Origin, in.LogOutside)
+		v.lack(ClaimWitnessed, where, "", "%s", in.LogOutside)
 		return
 	}
 	v.show(ClaimIncluded, Proven, where, "entry %d of %d, %s", in.Index, in.Size, in.Origin)
@@ -109,13 +108,21 @@ func (v *verifier) witnesses(where string, in *auditlog.Inclusion) {
 	total := len(in.Witnesses) + len(in.Missing)
 	switch {
 	case in.Quorum:
-		v.show(ClaimWitnessed, Proven, where, "%d of %d witnesses, newest quorum %s", len(in.Witnesses), total, strict.FormatTime(in.NewestQuorumTime))
+		v.show(ClaimWitnessed, Proven, where, "%d of %d witnesses, newest quorum %s%s", len(in.Witnesses), total, strict.FormatTime(in.NewestQuorumTime), notWeighed(in))
 	case !in.Demanded:
 		v.lack(ClaimWitnessed, where, "name a quorum of witnesses in log_policy:", "the policy names no quorum of witnesses")
 	default:
-		v.lack(ClaimWitnessed, where, "", "%d of %d witnesses cosigned a checkpoint of size %d, which is no quorum; missing %s",
-			len(in.Witnesses), total, in.Size, strings.Join(in.Missing, ", "))
+		v.lack(ClaimWitnessed, where, "", "%d of %d witnesses cosigned a checkpoint of size %d, which is no quorum; missing %s%s",
+			len(in.Witnesses), total, in.Size, strings.Join(in.Missing, ", "), notWeighed(in))
 	}
+}
+
+// notWeighed says which cosignatures verify and don't count.
+func notWeighed(in *auditlog.Inclusion) string {
+	if len(in.Uncounted) == 0 {
+		return ""
+	}
+	return "; not counted: " + strings.Join(in.Uncounted, "; ")
 }
 
 // statement verifies a third party's statement alone, as served or as a
@@ -139,6 +146,9 @@ func (v *verifier) statement(in Input) {
 	for _, p := range v.policy.parties {
 		if claimed != nil && *claimed != p.Key || s.Verify(p.Key) != nil {
 			continue
+		}
+		if v.notAfter(in.File, "the statement says to be signed", s.Time(), v.now, "the time it is judged at"); !v.clean() {
+			return
 		}
 		if !p.Window.Counts(v.now, nil) {
 			v.lack(ClaimStatement, in.File, "in a bundle, a witnessed proof can show when it was made", "%s signed it, but its key's window does not cover %s", p.Name, v.r.Time.Format(strict.TimeLayout))

@@ -36,6 +36,9 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 		v.aborted(in, files, a)
 		return
 	}
+	if a != nil {
+		v.logged(in.File, files, a, in.Logged)
+	}
 	var b *bundle.Bundle
 	var res *bundle.Result
 	var err error
@@ -62,9 +65,9 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.ended(a)
 	v.agree(files, a)
 	v.folders(files, a)
+	v.times(a)
 	v.voices(files, a)
 	v.bound(files, a, t)
-	v.logged(in.File, files, a, in.Logged)
 	v.keyClaims(a, signed && v.clean())
 	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
@@ -253,5 +256,6 @@ func (v *verifier) transcript(in Input) {
 		return
 	}
 	v.ended(a)
+	v.times(a)
 	v.keyClaims(a, false)
 }

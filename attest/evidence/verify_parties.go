@@ -29,8 +29,9 @@ type Party struct {
 type latecomer struct {
 	where     string
 	statement *bundle.Statement
-	key       *[32]byte // said to be the signer's; nil of a statement as served
-	asked     bool      // given by the caller, who wants to hear of it
+	key       *[32]byte  // said to be the signer's; nil of a statement as served
+	asked     bool       // given by the caller, who wants to hear of it
+	seen      *time.Time // by when witnesses had it; nil where it is in no leaf
 }
 
 // beside are the statements that the caller gave with a bundle or a package.
@@ -41,7 +42,7 @@ func (v *verifier) beside(files []Input) (list []latecomer) {
 			v.fault(in.File, err)
 			continue
 		}
-		list = append(list, latecomer{in.File, s, key, true})
+		list = append(list, latecomer{in.File, s, key, true, nil})
 	}
 	return list
 }
@@ -50,7 +51,7 @@ func (v *verifier) beside(files []Input) (list []latecomer) {
 // against a third party.
 func (v *verifier) recorded(a *ceremony.Account) (list []latecomer) {
 	for _, s := range a.Late() {
-		list = append(list, latecomer{ceremony.TranscriptFile, s.Statement, &s.Key, false})
+		list = append(list, latecomer{ceremony.TranscriptFile, s.Statement, &s.Key, false, v.closed})
 	}
 	for _, c := range a.Contradictions() {
 		if p := v.party(c.Statement, &c.Key); p != nil {
@@ -74,7 +75,8 @@ func (v *verifier) party(s *bundle.Statement, claimed *[32]byte) *bundle.ThirdPa
 
 // late judges statements beside the bundle as those in it: one that is wrong
 // under a pinned key, or contradicts the bundle, is wrong whoever else signed.
-// What they say was in no leaf, so their keys' windows have to cover now.
+// What lies beside is in no leaf, so its key's window has to cover now; what is
+// on the record is in the evidence's.
 func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) []bundle.Signer {
 	var signers []bundle.Signer
 	taken := map[[32]byte]*bundle.Statement{}
@@ -105,10 +107,14 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 			}
 			continue
 		}
+		v.notAfter(x.where, p.Name+" says to have signed", s.Time(), v.now, "the time it is judged at")
+		if x.seen != nil {
+			v.notAfter(x.where, p.Name+" says to have signed", s.Time(), *x.seen, "the time by which witnesses had seen it")
+		}
 		taken[p.Key] = s
 		one := bundle.Signer{Name: p.Name, Time: s.Time()}
 		switch {
-		case !p.Window.Counts(v.now, nil):
+		case !p.Window.Counts(v.now, x.seen):
 			res.Expired = append(res.Expired, one)
 		case !slices.Contains(res.Absent, p.Name):
 			res.Repeated = append(res.Repeated, one)

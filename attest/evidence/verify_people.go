@@ -55,22 +55,15 @@ func (v *verifier) voices(files Files, a *ceremony.Account) {
 		}
 		return
 	}
-	// What came before the bundle was logged, its witnesses have seen; the
-	// close came after.
-	before, err := v.policy.peopleAt(v.now, v.witnessed)
-	if err != nil {
-		v.fault(v.policy.File, err)
-		return
-	}
-	after, err := v.policy.peopleAt(v.now, nil)
+	people, err := v.counting(a)
 	if err != nil {
 		v.fault(v.policy.File, err)
 		return
 	}
 	m := max(v.policy.threshold, a.Plan.Threshold)
-	v.approvals(files, a, before, m)
-	v.signoff(files, a, before, m, ceremony.StageRelease, ClaimReleaseSignoff)
-	v.signoff(files, a, after, m, ceremony.StageClose, ClaimCloseSignoff)
+	v.approvals(files, a, people, m)
+	v.signoff(files, a, people, m, ceremony.StageRelease, ClaimReleaseSignoff)
+	v.signoff(files, a, people, m, ceremony.StageClose, ClaimCloseSignoff)
 }
 
 // approvals grades plan.approved: m officers approved exactly the plan's
@@ -88,7 +81,7 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 	}
 	where := ceremony.PlanApprovalsDir
 	if len(officers) < m {
-		v.lack(ClaimPlanApproved, where, "", "%d of %d officers whom the policy pins approved the plan", len(officers), m)
+		v.lack(ClaimPlanApproved, where, "", "%d of %d officers whom the policy pins approved the plan%s", len(officers), m, v.notCounted(where))
 		return
 	}
 	if list, err = v.signings(files, ceremony.ApprovalsDir); err != nil {
@@ -108,7 +101,7 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 			continue
 		}
 		if len(have) < m {
-			v.lack(ClaimPlanApproved, ceremony.ApprovalsDir, "", "the plan is approved, but the act %q after record %d by %d of %d officers only", need.Act, need.Head.N, len(have), m)
+			v.lack(ClaimPlanApproved, ceremony.ApprovalsDir, "", "the plan is approved, but the act %q after record %d by %d of %d officers only%s", need.Act, need.Head.N, len(have), m, v.notCounted(ceremony.ApprovalsDir))
 			return
 		}
 	}
@@ -116,8 +109,8 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 	if unaccepted > 0 {
 		note = fmt.Sprintf("; exceptions not accepted: %d", unaccepted)
 	}
-	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…; officers approved each act that needs %d, %d in all%s",
-		strings.Join(officers, ", "), short8(a.Plan.Digest()), m, len(a.Needs)-unaccepted, note)
+	v.show(ClaimPlanApproved, Proven, where, "%s signed plan %x…%s; officers approved each act that needs %d, %d in all%s",
+		strings.Join(officers, ", "), short8(a.Plan.Digest()), v.atTheLatest(), m, len(a.Needs)-unaccepted, note)
 }
 
 // signings are a folder's, the same ones each time they are asked for: what was
@@ -158,7 +151,7 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 		return
 	}
 	if err := said.Passed(m); err != nil {
-		v.lack(claim, where, "", "%v", err)
+		v.lack(claim, where, "", "%v%s", err, v.notCounted(where))
 		return
 	}
 	verdict := "agree"

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -78,9 +79,6 @@ func (l *Ledger) check(w *wanted, others *others) (again bool, gap *Gap, err err
 	return false, &Gap{Last: last.Epoch, Epoch: last.Epoch, Digest: last.Digest}, nil
 }
 
-// clockTolerance is how far the operator's clock may be ahead of ours.
-const clockTolerance = 5 * time.Minute
-
 // clock refuses a time that would be a lie, or that would keep the ledger from
 // ever signing again: one before anything signed or asked for, and one so much
 // later than both that the clock must have jumped.
@@ -96,7 +94,7 @@ func (l *Ledger) clock(w *wanted, now time.Time, bound time.Duration) error {
 			newest = t
 		}
 	}
-	if now.Before(w.after.Add(-clockTolerance)) {
+	if now.Before(w.after.Add(-keys.ClockTolerance)) {
 		return strict.Errorf(w.file, "was released at %s, and the clock says %s", strict.FormatTime(w.after), strict.FormatTime(now.UTC())).
 			WithHint("set the clock right; if it is right, the operator's was not")
 	}

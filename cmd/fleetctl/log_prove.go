@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -39,8 +37,9 @@ func (a *app) logProveCmd() *cobra.Command {
 proof (C2SP tlog-proof). With --policy the witnesses are asked where the log has
 no checkpoint yet that meets it. It needs no key.
 
---refresh renews a proof file: witnesses cosign again, and the file is replaced
-if the new proof verifies and its quorum is newer than the old one's.
+--refresh writes a newer proof beside the older ones, FILE.tlog-proof-2 and so
+on: witnesses cosign again, and it is written if it verifies and its quorum is
+newer. The older ones stay: the oldest says since when the entry was there.
 
 --consistency SIZE writes what a witness without a network needs: the newest
 checkpoint with the proof that it continues the tree of that size, which is the
@@ -75,10 +74,7 @@ fleetctl log cosign, whose answer is taken by --cosigned.`,
 				return err
 			}
 			if refresh {
-				if out == "" {
-					out = beside
-				}
-				return a.refresh(cmd, e, policy, out, o)
+				return a.refresh(cmd, e, policy, beside, out, o)
 			}
 			if err := required(cmd, "out"); err != nil {
 				return err
@@ -91,8 +87,8 @@ fleetctl log cosign, whose answer is taken by --cosigned.`,
 		})
 	f := c.Flags()
 	o.flags(c)
-	f.StringVar(&out, "out", "", "the proof's new `file`; with --refresh the one to renew (default: the one beside)")
-	f.BoolVar(&refresh, "refresh", false, "renew a proof with newer cosignatures")
+	f.StringVar(&out, "out", "", "the proof's new `file` (with --refresh by default the next number beside)")
+	f.BoolVar(&refresh, "refresh", false, "write a newer proof beside the older ones, with newer cosignatures")
 	f.StringVar(&consistency, "consistency", "", "write a witness's request from the tree of this `size` on")
 	return c
 }
@@ -138,22 +134,42 @@ func (a *app) proved(e *logged, proof []byte, out string, write func(string, []b
 	return a.emit(r, a.ui.Fields(append(rows, [2]string{"proof", out})))
 }
 
-// refresh replaces a proof by one whose witness quorum is newer.
-func (a *app) refresh(cmd *cobra.Command, e *logged, p *auditlog.Policy, path string, o witnessOptions) error {
+// refresh writes a proof whose witness quorum is newer than that of every proof
+// beside. It replaces none: the oldest one dates the entry.
+func (a *app) refresh(cmd *cobra.Command, e *logged, p *auditlog.Policy, beside, out string, o witnessOptions) error {
 	if p == nil {
 		return usagef("it says which witnesses to ask", "--refresh needs --policy")
 	}
-	if _, err := os.Lstat(filepath.Join(filepath.Dir(path), ceremony.TranscriptFile)); err == nil {
-		return usage(strict.Errorf(path, "belongs to a ceremony, whose transcript has its digest").
-			WithHint("it stays as it is; renew a copy: cp %s fresh.tlog-proof, then --out fresh.tlog-proof", path))
+	var old *auditlog.Inclusion
+	path, next := "", ""
+	for n := 1; next == ""; n++ {
+		name := proofNumber(beside, n)
+		text, err := readBeside(name)
+		switch {
+		case err != nil:
+			return err
+		case text == nil && n == 1:
+			return usage(strict.Errorf(beside, "is not there: there is no proof to be renewed").WithHint("write the first one with --out %s, without --refresh", beside))
+		case text == nil:
+			next = name
+			continue
+		case n == maxProofs:
+			return usage(strict.Errorf(name, "is the last of the %d proofs that are looked for beside a file", maxProofs).WithHint("write it elsewhere with --out"))
+		}
+		in, err := judgeProof(p, name, text, e.leaf)
+		if err != nil {
+			return wrong(err)
+		}
+		if old == nil || !in.NewestQuorumTime.Before(old.NewestQuorumTime) {
+			old, path = in, name
+		}
 	}
-	text, err := readFile(path)
-	if err != nil {
-		return err
+	if out == "" {
+		out = next
 	}
-	old, err := judgeProof(p, path, text, e.leaf)
-	if err != nil {
-		return wrong(err)
+	if _, err := os.Lstat(filepath.Join(filepath.Dir(out), ceremony.TranscriptFile)); err == nil {
+		return usage(strict.Errorf(out, "would lie in a ceremony's folder, whose transcript knows nothing of it").
+			WithHint("write it elsewhere: --out fresh.tlog-proof"))
 	}
 	fresh, err := a.proveWitnessed(cmd.Context(), e, p, o, true)
 	if err != nil {
@@ -164,10 +180,10 @@ func (a *app) refresh(cmd *cobra.Command, e *logged, p *auditlog.Policy, path st
 		return err
 	}
 	if in.Size < old.Size || !in.Quorum || !in.NewestQuorumTime.After(old.NewestQuorumTime) {
-		return &exitError{exitPending, strict.Errorf(path, "is kept: the new proof's quorum (%s, size %d) is not newer than its own (%s, size %d)",
+		return &exitError{exitPending, strict.Errorf(path, "is the newest: the new proof's quorum (%s, size %d) is not newer than its own (%s, size %d)",
 			quorumTime(in), in.Size, quorumTime(old), old.Size).WithHint("run it again later")}
 	}
-	return a.proved(e, fresh, path, func(path string, data []byte) error { return durable.Replace(path, data, fs.FileMode(0o644)) })
+	return a.proved(e, fresh, out, writeNew)
 }
 
 func judgeProof(policy *auditlog.Policy, file string, text, leaf []byte) (*auditlog.Inclusion, error) {

@@ -14,9 +14,9 @@ import (
 )
 
 type verifyOptions struct {
-	policy, expect, plan, proof, logged, rekor, at, explain string
-	only, statements                                        []string
-	quiet                                                   bool
+	policy, expect, plan, logged, rekor, at, explain string
+	only, statements, proofs                         []string
+	quiet                                            bool
 }
 
 func (a *app) verifyCmd() *cobra.Command {
@@ -47,7 +47,7 @@ and nothing in the file is wrong.`,
 	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, split-view")
 	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
 	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
-	f.StringVar(&o.proof, "proof", "", "log proof `file` of a bundle (default: FILE.tlog-proof beside it)")
+	f.StringArrayVar(&o.proofs, "proof", nil, "log proof `file` of a bundle (default: FILE.tlog-proof beside it, and FILE.tlog-proof-2 and so on); a further proof, of a package's bundle or end too, or a witness's request that continues a proof's checkpoint")
 	f.StringVar(&o.logged, "evidence-proof", "", "log proof `file` of how a package's ceremony ended (default: evidence.tlog-proof beside evidence.tar)")
 	f.StringVar(&o.rekor, "rekor", "", "Rekor entry `file` of a bundle (default: FILE.rekor.json beside it)")
 	f.StringArrayVar(&o.statements, "statement", nil, "a late third party's statement `file`, or its response, beside a bundle or a package")

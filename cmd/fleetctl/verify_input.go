@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -41,7 +42,6 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 		of                 evidence.Type
 		into               *[]byte
 	}{
-		{"proof", o.proof, file + ".tlog-proof", evidence.TypeBundle, &in.Proof},
 		{"rekor", o.rekor, file + ".rekor.json", evidence.TypeBundle, &in.Rekor},
 		{"evidence-proof", o.logged, evidenceProof(file), evidence.TypeEvidence, &in.Logged},
 		{"plan", o.plan, filepath.Join(filepath.Dir(file), ceremony.PlanFile), evidence.TypeTranscript, &in.Plan},
@@ -58,7 +58,68 @@ func (a *app) input(file string, o verifyOptions) (in evidence.Input, err error)
 			return in, err
 		}
 	}
-	return in, nil
+	return in, a.proofs(&in, file, object, o.proofs)
+}
+
+// proofs reads the log proofs that were named, or that lie beside: an entry may
+// have several, and the earliest dates it.
+func (a *app) proofs(in *evidence.Input, file string, object evidence.Type, named []string) error {
+	base := file + ".tlog-proof"
+	if object == evidence.TypeEvidence {
+		base = evidenceProof(file)
+	} else if object != evidence.TypeBundle && object != "" && len(named) > 0 {
+		return usagef("", "--proof goes with a bundle or a package, and %s is %s", in.File, object.Noun())
+	}
+	first := &in.Proof
+	switch {
+	case object == evidence.TypeEvidence:
+		first = &in.Logged
+	case object != evidence.TypeBundle:
+		return nil
+	case len(named) > 0:
+		data, err := readFile(named[0])
+		if err != nil {
+			return err
+		}
+		*first, named = data, named[1:]
+		base = ""
+	}
+	if in.Folder == nil && file != "-" && base != "" {
+		for n := 1; n <= maxProofs; n++ {
+			path := proofNumber(base, n)
+			data, err := readBeside(path)
+			switch {
+			case err != nil:
+				return err
+			case data == nil:
+				n = maxProofs
+			case *first == nil:
+				*first = data
+			case n > 1:
+				in.Proofs = append(in.Proofs, evidence.Input{File: path, Data: data})
+			}
+		}
+	}
+	for _, path := range named {
+		data, err := readFile(path)
+		if err != nil {
+			return err
+		}
+		in.Proofs = append(in.Proofs, evidence.Input{File: path, Data: data})
+	}
+	return nil
+}
+
+// maxProofs bounds the proofs that are looked for beside a file.
+const maxProofs = 32
+
+// proofNumber names the proofs of one file: log prove --refresh writes a new one
+// beside the older ones.
+func proofNumber(base string, n int) string {
+	if n == 1 {
+		return base
+	}
+	return fmt.Sprintf("%s-%d", base, n)
 }
 
 // readBeside reads a file that need not be there: its absence is an answer. One

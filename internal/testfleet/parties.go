@@ -121,16 +121,23 @@ func (l *softLog) Append(leaf []byte) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.add(leaf)
-	index := l.size - 1
-	path, err := tlog.ProveRecord(l.size, index, l.hashes)
+	return l.prove(l.size-1, l.size)
+}
+
+func (l *softLog) checkpoint(size int64, more ...note.Signer) ([]byte, error) {
+	root, err := tlog.TreeHash(size, l.hashes)
 	if err != nil {
 		return nil, err
 	}
-	root, err := tlog.TreeHash(l.size, l.hashes)
+	return note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", logOrigin, size, root)}, append([]note.Signer{l.signer}, more...)...)
+}
+
+func (l *softLog) prove(index, size int64, more ...note.Signer) ([]byte, error) {
+	path, err := tlog.ProveRecord(size, index, l.hashes)
 	if err != nil {
 		return nil, err
 	}
-	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", logOrigin, l.size, root)}, l.signer)
+	signed, err := l.checkpoint(size, more...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ type Options struct {
 	// Absent are the third parties that don't answer, Late those that answer
 	// after the countersignature, by name.
 	Absent, Late []string
+	// Witnesses is how many witnesses the log has, all of them needed; they cosign
+	// by the fleet's clock, unless the test sets theirs: see Parties.Log.
+	Witnesses int
 	// Lockdown is what is done once the bundle is logged; the machine does it.
 	Lockdown []string
 	// Parties are another fleet's: the same third party, operator, log, people.
@@ -152,6 +156,13 @@ func New(t testing.TB, o Options) *Fleet {
 	if f.Parties == nil {
 		f.Parties = SoftParties(o.Name, filepath.Dir(f.Dir))
 	}
+	if o.Witnesses > 0 {
+		w := &Witnesses{softLog: f.Parties.Log.(*softLog), At: func(int) time.Time { return f.clock.at }}
+		for i := range o.Witnesses {
+			w.all = append(w.all, newCosigner(fmt.Sprintf("w%d.%s", i+1, strings.ReplaceAll(o.Name, " ", "-"))))
+		}
+		f.Parties.Log = w
+	}
 	b := &Bench{}
 	var hsms []ceremony.PlanHSM
 	var sites []ceremony.SiteHSM
@@ -228,7 +239,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 		Majority: o.HSMs/2 + 1, HSMs: hsms, Roles: o.Roles, Threshold: 2,
 		Needed:        o.Needed,
 		Countersigner: &ceremony.Countersigner{Name: "operator-1", Algorithm: op.Algorithm(), Key: op.SPKI(), Form: o.Form},
-		LogPolicy:     fmt.Sprintf("log %s\nquorum none\n", f.Parties.Log.VKey()),
+		LogPolicy:     logPolicy(f.Parties.Log),
 		Lockdown:      o.Lockdown,
 	}
 	for _, p := range f.Parties.Auditors() {
@@ -275,10 +286,20 @@ func (f *Fleet) Config(dir string, rnd io.Reader) ceremony.Config {
 	}
 }
 
+func logPolicy(l Log) string {
+	if w, ok := l.(*Witnesses); ok {
+		return w.policy()
+	}
+	return fmt.Sprintf("log %s\nquorum none\n", l.VKey())
+}
+
 type quiet struct{}
 
 func (quiet) Step(*ceremony.Plan, int, int, ceremony.Step) {}
 func (quiet) Done(string, *ceremony.Record)                {}
+
+// Live takes a fleet that was prepared through its whole life.
+func (f *Fleet) Live() error { return f.live(Options{}, Random("lived")) }
 
 // live is a fleet's life, as the commands lead it.
 func (f *Fleet) live(o Options, rnd io.Reader) (err error) {

@@ -1,0 +1,122 @@
+package testfleet
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ed25519"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// cosigner is a witness in memory: it cosigns (C2SP tlog-cosignature, type
+// 0x04) whatever it is given, at whatever time it is told.
+type cosigner struct {
+	name string
+	key  ed25519.PrivateKey
+	at   time.Time
+}
+
+func newCosigner(name string) *cosigner { return &cosigner{name: name, key: softEd25519(name)} }
+
+func (c *cosigner) public() []byte {
+	return append([]byte{4}, c.key.Public().(ed25519.PublicKey)...)
+}
+
+func (c *cosigner) vkey() string {
+	return fmt.Sprintf("%s+%08x+%s", c.name, c.KeyHash(), base64.StdEncoding.EncodeToString(c.public()))
+}
+
+func (c *cosigner) Name() string { return c.name }
+
+func (c *cosigner) KeyHash() uint32 {
+	sum := sha256.Sum256(append([]byte(c.name+"\n"), c.public()...))
+	return binary.BigEndian.Uint32(sum[:])
+}
+
+func (c *cosigner) Sign(text []byte) ([]byte, error) {
+	stamp := binary.BigEndian.AppendUint64(nil, uint64(c.at.Unix()))
+	return append(stamp, ed25519.Sign(c.key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", c.at.Unix(), text))...), nil
+}
+
+// Witnesses is a log in memory with witnesses whose clocks and consent are the
+// test's.
+type Witnesses struct {
+	*softLog
+	all []*cosigner
+	// At is the time at which they cosign, by number; the zero time: they don't.
+	At func(witness int) time.Time
+}
+
+// VKeys are the witnesses' keys, as a log policy names them.
+func (w *Witnesses) VKeys() []string {
+	var list []string
+	for _, c := range w.all {
+		list = append(list, c.vkey())
+	}
+	return list
+}
+
+// policy is the log policy that needs all of them.
+func (w *Witnesses) policy() string {
+	var b, names strings.Builder
+	fmt.Fprintf(&b, "log %s\n", w.vkey)
+	for i, c := range w.all {
+		fmt.Fprintf(&b, "witness w%d %s\n", i+1, c.vkey())
+		fmt.Fprintf(&names, " w%d", i+1)
+	}
+	return b.String() + "group both all" + names.String() + "\nquorum both\n"
+}
+
+func (w *Witnesses) cosign() []note.Signer {
+	var list []note.Signer
+	for i, c := range w.all {
+		if c.at = w.At(i); !c.at.IsZero() {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// Append logs a leaf and has the checkpoint cosigned.
+func (w *Witnesses) Append(leaf []byte) ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.add(leaf)
+	return w.prove(w.size-1, w.size, w.cosign()...)
+}
+
+// Prove is a proof of an entry in the tree of a size, cosigned now.
+func (w *Witnesses) Prove(index, size int64) ([]byte, error) {
+	return w.prove(index, size, w.cosign()...)
+}
+
+// Size is the number of entries.
+func (w *Witnesses) Size() int64 { return w.size }
+
+// Continue is a witness's request from the tree of an older size to this one's,
+// its checkpoint cosigned now.
+func (w *Witnesses) Continue(old int64) ([]byte, error) {
+	path, err := tlog.ProveTree(w.size, old, w.hashes)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := w.checkpoint(w.size, w.cosign()...)
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "old %d\n", old)
+	for _, h := range path {
+		fmt.Fprintf(&b, "%s\n", h)
+	}
+	fmt.Fprintf(&b, "\n%s", checkpoint)
+	return []byte(b.String()), nil
+}
+
+// Last is the time of the newest record or signature in the fleet's life.
+func (f *Fleet) Last() time.Time { return f.clock.at }

@@ -137,6 +137,9 @@ func (a *Account) takeRefusal(c *Refusal) error {
 	if r := a.answered(c.Key); r != nil && bytes.Equal(r.Statement, c.Statement) {
 		return fmt.Errorf("it refuses what was taken before")
 	}
+	if len(a.Refusals) >= maxRefusals {
+		return fmt.Errorf("a ceremony has at most %d refused answers", maxRefusals)
+	}
 	a.Refusals = append(a.Refusals, c)
 	return nil
 }

@@ -71,6 +71,9 @@ func (a *Account) takeIntent(c *Intent, r *Record) error {
 	if len(c.ID) != idSize {
 		return fmt.Errorf("its CKA_ID has %d bytes, not %d", len(c.ID), idSize)
 	}
+	if len(a.ids) >= maxIntents {
+		return fmt.Errorf("it is the intent of key %d, a ceremony has at most %d", len(a.ids)+1, maxIntents)
+	}
 	if n, used := a.ids[string(c.ID)]; used {
 		return fmt.Errorf("its CKA_ID was used at record %d", n)
 	}

@@ -11,6 +11,9 @@ func (a *Account) takeException(c *Exception) error {
 	if want := len(a.Exceptions) + 1; c.Number != want {
 		return fmt.Errorf("it is numbered %d, the next exception is %d", c.Number, want)
 	}
+	if c.Number > maxExceptions {
+		return fmt.Errorf("a ceremony has at most %d exceptions", maxExceptions)
+	}
 	a.Exceptions = append(a.Exceptions, c)
 	return nil
 }

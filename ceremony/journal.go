@@ -174,10 +174,17 @@ func (j *Journal) Append(content any) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	line := r.Line()
+	if info, err := j.file.Stat(); err != nil {
+		return nil, err
+	} else if len(line) > maxLine || info.Size()+int64(len(line)) > maxTranscript {
+		return nil, strict.Errorf(filepath.Join(j.dir, TranscriptFile), "record %d would have %d bytes after %d; a line has at most %d, a transcript %d",
+			r.N, len(line), info.Size(), maxLine, maxTranscript)
+	}
 	if err := j.account.Apply(r); err != nil {
 		return nil, fmt.Errorf("record %d, %q, can't come now: %w", r.N, r.Kind, err)
 	}
-	if _, err = j.file.Write(r.Line()); err == nil {
+	if _, err = j.file.Write(line); err == nil {
 		err = j.file.Sync()
 	}
 	if err != nil {

@@ -30,8 +30,8 @@ const RehearsalPrefix = bundle.RehearsalPrefix
 
 const planFormat = "fleetctl plan v1"
 
-// maxPlan is the largest plan in bytes; 100 HSMs with 8 roles take a tenth.
-const maxPlan = 1 << 20
+// maxPlan is the largest plan in bytes; 100 HSMs with 8 roles take a fifth.
+const maxPlan = strict.MaxYAML
 
 // Plan is what officers approve: public, without site data. The struct's
 // members in their order are the file's.

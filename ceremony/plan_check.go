@@ -121,6 +121,9 @@ func (c *planChecker) hsms() {
 }
 
 func (c *planChecker) roles() {
+	if n := len(c.plan.HSMs) * len(c.plan.Roles); n > maxKeys {
+		c.failf(c.line("hsms"), "fewer HSMs or roles", "the plan has %d keys, and no validation bundle holds more than %d", n, maxKeys)
+	}
 	names := map[string]bool{}
 	for i := range c.plan.Roles {
 		r := &c.plan.Roles[i]

@@ -123,6 +123,9 @@ type Transcript struct {
 // ParseTranscript reads every whole record and checks the chain from the
 // plan's digest on. It doesn't judge what the records say; Replay does.
 func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, error) {
+	if len(data) > maxTranscript {
+		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), maxTranscript)
+	}
 	t := &Transcript{}
 	prev := plan
 	for len(data) > 0 {
@@ -132,6 +135,9 @@ func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, erro
 			break
 		}
 		n := len(t.Records) + 1
+		if n > maxRecords {
+			return nil, strict.At(file, n, "has more than %d records", maxRecords)
+		}
 		r, err := parseRecord(file, n, line)
 		if err != nil {
 			return nil, err

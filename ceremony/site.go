@@ -12,7 +12,7 @@ import (
 
 const (
 	siteFormat = "fleetctl site v1"
-	maxSite    = 1 << 20
+	maxSite    = strict.MaxYAML
 )
 
 // Site says where the plan's HSMs are. It is private: nothing of it appears in

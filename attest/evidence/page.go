@@ -3,8 +3,10 @@ package evidence
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -71,14 +73,33 @@ func Page(files Files) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return renderPage(files, a, t)
+	var b bytes.Buffer
+	if err := renderPage(&b, files, files.sums(), a, t); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// samePage compares a page with what would be rendered, as far as they agree: a
+// stranger's transcript may give one that is many times as large.
+type samePage struct{ left []byte }
+
+var errOtherPage = errors.New("the page differs")
+
+func (s *samePage) Write(p []byte) (int, error) {
+	rest, same := bytes.CutPrefix(s.left, p)
+	if !same {
+		return 0, errOtherPage
+	}
+	s.left = rest
+	return len(p), nil
 }
 
 // renderPage is Page for who has followed plan and transcript already. A close
 // record changes nothing in what the account says of the records before it.
-func renderPage(files Files, a *ceremony.Account, t *ceremony.Transcript) ([]byte, error) {
+func renderPage(w io.Writer, files Files, sums map[string][32]byte, a *ceremony.Account, t *ceremony.Transcript) error {
 	if a.Open == nil {
-		return nil, strict.Errorf(ceremony.TranscriptFile, "has no record")
+		return strict.Errorf(ceremony.TranscriptFile, "has no record")
 	}
 	d := &pageData{Version: pageVersion, Plan: a.Plan, Ceremony: a.Open.Ceremony, Check: a.FleetCheck, Head: fmt.Sprintf("%x", a.Head)}
 	for _, r := range t.Records {
@@ -90,21 +111,17 @@ func renderPage(files Files, a *ceremony.Account, t *ceremony.Transcript) ([]byt
 		d.Timeline = append(d.Timeline, pageRecord{r.N, r.Time, r.Kind, recordText(r)})
 	}
 	if err := d.keys(a); err != nil {
-		return nil, err
+		return err
 	}
 	if a.LogProof != nil {
 		d.Log = "bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof"
 	}
 	for _, path := range files.Paths() {
 		if path != PageFile && !unlisted(path) {
-			d.Files = append(d.Files, pageFile{path, fmt.Sprintf("%x", bundle.Digest(files[path])), len(files[path])})
+			d.Files = append(d.Files, pageFile{path, fmt.Sprintf("%x", sums[path]), len(files[path])})
 		}
 	}
-	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, d); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	return pageTemplate.Execute(w, d)
 }
 
 func (d *pageData) keys(a *ceremony.Account) error {

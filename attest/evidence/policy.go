@@ -16,7 +16,7 @@ import (
 
 const (
 	policyFormat = "fleetctl policy v1"
-	maxPolicy    = 1 << 20
+	maxPolicy    = strict.MaxYAML
 )
 
 // Policy is what a verifier pins: whose signatures count, and which claims

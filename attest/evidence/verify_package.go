@@ -24,6 +24,10 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 			v.problem(path, "", "is no file of an evidence package: it is unbound")
 		}
 	}
+	if err := ceremony.CheckSignings(files); err != nil {
+		v.fault(in.File, err)
+		return
+	}
 	// Whether it was aborted decides what it has to hold.
 	before := v.r.Problems
 	v.r.Problems = nil
@@ -234,7 +238,8 @@ func (v *verifier) page(files Files, a *ceremony.Account, t *ceremony.Transcript
 	if !bytes.Contains(have, []byte(`content="`+pageVersion+`"`)) {
 		return "; the page is of another version and was compared with nothing"
 	}
-	if want, err := renderPage(files, a, t); err != nil || !bytes.Equal(have, want) {
+	rest := &samePage{have}
+	if err := renderPage(rest, files, v.sums, a, t); err != nil || len(rest.left) > 0 {
 		v.problem(PageFile, "", "does not say what the data says")
 	}
 	return ""

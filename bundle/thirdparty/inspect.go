@@ -154,6 +154,9 @@ func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
 	if err := a.CheckSigned(read); err != nil {
 		return err
 	}
+	if err := ceremony.CheckSignings(files); err != nil {
+		return err
+	}
 	m := max(p.Threshold, a.Plan.Threshold)
 	have, err := p.people.PlanApprovals(a.Plan, signed[ceremony.PlanApprovalsDir])
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 const (
 	policyFormat = "fleetctl third-party-policy v1"
-	maxPolicy    = 1 << 20
+	maxPolicy    = strict.MaxYAML
 )
 
 // Policy is what the third party signs at all.

@@ -95,7 +95,7 @@ func attributePolicy(r *ceremony.Role) string {
 // nobody's business who looks over a shoulder.
 func explainSite(file string, data []byte, s *shown) error {
 	var site ceremony.Site
-	if _, err := strict.DecodeYAML(file, data, 1<<20, &site); err != nil {
+	if _, err := strict.DecodeYAML(file, data, strict.MaxYAML, &site); err != nil {
 		return err
 	}
 	s.Next = "fleetctl plan check PLAN --site " + shellWord(file)

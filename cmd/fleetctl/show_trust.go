@@ -32,7 +32,7 @@ func explainPolicy(file string, data []byte, s *shown) error {
 	for _, d := range p.Demands {
 		t.row(d.Claim, d.Least.String())
 	}
-	root, err := strict.ParseYAML(file, data, 1<<20)
+	root, err := strict.ParseYAML(file, data, strict.MaxYAML)
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,18 @@ func dearmor(armored []byte) ([]byte, error) {
 	return blob, nil
 }
 
+// Slow says whether the key of an armoured signature is on P-384, for which
+// there is no fast code: verifying takes several times as long as with any other
+// key. Of what is no signature it says nothing.
+func Slow(armored []byte) bool {
+	const at = len(magic) + 4 + 4 + 4 // magic, version, lengths of the key and of its type
+	body, ok := bytes.CutPrefix(armored, []byte(begin))
+	line, _, _ := bytes.Cut(body[:min(len(body), width+1)], []byte("\n"))
+	blob := make([]byte, base64.StdEncoding.DecodedLen(len(line)))
+	n, err := base64.StdEncoding.Decode(blob, line)
+	return ok && err == nil && n > at && bytes.HasPrefix(blob[at:n], []byte("ecdsa-sha2-nistp384"))
+}
+
 func armor(blob []byte) []byte {
 	text := base64.StdEncoding.EncodeToString(blob)
 	out := []byte(begin)

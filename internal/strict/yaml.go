@@ -13,6 +13,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// Limits of a YAML file. What people write by hand has a fiftieth of it; a tree
+// takes a hundred times the memory of its file.
+const (
+	MaxYAML    = 512 << 10 // bytes
+	maxEntries = 1024      // of one list or mapping
+)
+
 // ParseYAML reads one YAML document of the plainest kind: no anchors, aliases,
 // tags, merge keys, directives or second document, no character that ends a
 // line for some readers only or hides text, at most limit bytes. A plan is read by
@@ -130,6 +137,8 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 	switch {
 	case depth > maxDepth:
 		return nil, At(file, y.Line, "nests more than %d deep", maxDepth)
+	case y.Kind == yaml.SequenceNode && len(y.Content) > maxEntries, y.Kind == yaml.MappingNode && len(y.Content) > 2*maxEntries:
+		return nil, At(file, y.Line, "has more than %d entries in one list or mapping", maxEntries)
 	case y.Kind == yaml.AliasNode || y.Anchor != "":
 		return nil, At(file, y.Line, "has an anchor or alias; write the value out")
 	case r.tagged(y):

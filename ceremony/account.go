@@ -58,6 +58,8 @@ type Account struct {
 	opened         bool     // the first login was made
 	adjourn        *Adjourn // the last one, and how many exceptions there were then
 	exceptionsThen int
+	// exceptionsAsked is how many exceptions there were at the request.
+	exceptionsAsked int
 	// fleetConfirmed says that the fleet check's words were read aloud.
 	fleetConfirmed bool
 	empty          map[string]bool // HSMs whose token held nothing before
@@ -293,9 +295,12 @@ func (a *Account) advance(r *Record) {
 
 // take checks what a record says and keeps it.
 func (a *Account) take(r *Record) error {
+	if err := form(r.Content); err != nil {
+		return err
+	}
 	switch c := r.Content.(type) {
 	case *Open:
-		return a.takeOpen(c)
+		return a.takeOpen(c, r)
 	case *Reading:
 		return a.takeReading(c, r)
 	case *Challenge:
@@ -303,9 +308,7 @@ func (a *Account) take(r *Record) error {
 	case *Intake:
 		return a.takeIntake(c)
 	case *Unlock:
-		if a.Plan.HSM(c.HSM) == nil {
-			return fmt.Errorf("hsm %q is not in the plan", c.HSM)
-		}
+		// Its body may be withheld: nothing that it says may decide anything.
 	case *Inventory:
 		return a.takeInventory(c)
 	case *Intent:

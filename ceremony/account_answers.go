@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -122,17 +120,11 @@ func (a *Account) Late() []bundle.Signed { return slices.Clone(a.late) }
 // request names.
 func (a *Account) Statements() []bundle.Signed { return slices.Concat(a.answers, a.late) }
 
-// maxReason bounds a refusal's reason, in bytes.
-const maxReason = 500
-
 // takeRefusal keeps an answer that was not taken. Nothing follows from it but
 // what its statement proves by itself.
 func (a *Account) takeRefusal(c *Refusal) error {
 	if _, err := bundle.ParseStatement("statement", c.Statement); err != nil {
 		return err
-	}
-	if strings.TrimSpace(c.Reason) == "" || len(c.Reason) > maxReason || strings.ContainsFunc(c.Reason, unicode.IsControl) {
-		return fmt.Errorf("its reason is blank, longer than %d bytes, or no single line", maxReason)
 	}
 	if r := a.answered(c.Key); r != nil && bytes.Equal(r.Statement, c.Statement) {
 		return fmt.Errorf("it refuses what was taken before")

@@ -13,6 +13,9 @@ import (
 // UnlockOK is the result of a login that worked.
 const UnlockOK = "ok"
 
+// unlockRefused is that of one that failed without a return code.
+const unlockRefused = "refused"
+
 // idSize is the size in bytes of the random CKA_ID that names a key.
 const idSize = 16
 
@@ -22,13 +25,16 @@ func (a *Account) fail(format string, args ...any) {
 	}
 }
 
-func (a *Account) takeOpen(c *Open) error {
+func (a *Account) takeOpen(c *Open, r *Record) error {
 	p := a.Plan
 	if c.Mode != p.Mode || c.Fleet != p.Fleet || c.Namespace != p.Namespace || c.Epoch != p.Epoch {
 		return fmt.Errorf("mode, fleet, namespace or epoch differ from the plan's")
 	}
 	if len(c.Words) != 3 {
 		return fmt.Errorf("it has %d words, the witness chooses 3", len(c.Words))
+	}
+	if err := checkCeremonyID(p, c.Ceremony, r.Time); err != nil {
+		return err
 	}
 	if c.ChosenBy != Witness && (c.ChosenBy != byMachine || p.Mode != Rehearsal) {
 		return fmt.Errorf("its words are chosen by %q; in a %s ceremony the witness chooses them", c.ChosenBy, p.Mode)
@@ -107,16 +113,9 @@ func (a *Account) takeOutcome(c *Outcome) error {
 	if err := a.at(c.Intent); err != nil {
 		return err
 	}
-	switch c.Result {
-	case Failed, Destroyed:
-		if c.PublicKey != nil || c.Reason == "" {
-			return fmt.Errorf("a key that is %s has a reason and no public key", c.Result)
-		}
+	if c.Result != Generated {
 		a.drop(a.key)
 		return nil
-	case Generated:
-	default:
-		return fmt.Errorf("its result %q is none of generated, failed, destroyed", c.Result)
 	}
 	k, err := keys.ParseSPKI(c.PublicKey)
 	if err != nil {

@@ -119,7 +119,13 @@ func (a *Account) WantedSignoff(stage string) (Signoff, error) {
 		return s, fmt.Errorf("nothing has been released yet")
 	}
 	s.Ceremony, s.Artifact = a.Open.Ceremony, a.Release.Artifact
-	for _, e := range a.Exceptions {
+	exceptions := a.Exceptions
+	if stage == StageRelease && a.Request != nil {
+		// The release was signed off before the request: what came after it
+		// nobody could agree to.
+		exceptions = exceptions[:a.exceptionsAsked]
+	}
+	for _, e := range exceptions {
 		s.Exceptions = append(s.Exceptions, e.Number) // those that can be agreed to
 	}
 	switch {

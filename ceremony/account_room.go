@@ -28,6 +28,9 @@ func (a *Account) takeReading(c *Reading, r *Record) error {
 	s := a.Steps[a.step]
 	switch {
 	case s.Act == ActOpen && c.What == ReadClock && c.HSM == "":
+		if c.Confirmed != "" {
+			return fmt.Errorf("a clock is read by one person, and it is confirmed by %q", c.Confirmed)
+		}
 		wall, err := strict.ParseTime(c.Value)
 		if err != nil {
 			return err

@@ -250,8 +250,8 @@ func TestForgedAnswersAreNoTranscript(t *testing.T) {
 		}, "nothing has been requested yet"},
 		"refused what was taken": {func(x *forger) { x.insert(whole-1, refusal(x, 0, "why not")) }, "it refuses what was taken before"},
 		"refused without reason": {func(x *forger) { x.insert(x.at(ceremony.KindResponse, 2), refusal(x, 2, " ")) }, "its reason is blank"},
-		"refused in two lines":   {func(x *forger) { x.insert(x.at(ceremony.KindResponse, 2), refusal(x, 2, "a\nb")) }, "no single line"},
-		"refused at length":      {func(x *forger) { x.insert(x.at(ceremony.KindResponse, 2), refusal(x, 2, strings.Repeat("a", 501))) }, "longer than 500 bytes"},
+		"refused in two lines":   {func(x *forger) { x.insert(x.at(ceremony.KindResponse, 2), refusal(x, 2, "a\nb")) }, "its reason has the character U+000A"},
+		"refused at length":      {func(x *forger) { x.insert(x.at(ceremony.KindResponse, 2), refusal(x, 2, strings.Repeat("a", 501))) }, "its reason has 501 bytes, 500 are allowed"},
 		"refused nothing": {func(x *forger) {
 			r := refusal(x, 2, "why not")
 			r.Statement = []byte("{}")

@@ -113,7 +113,8 @@ func TestABrokenJournalRefusesFurtherUse(t *testing.T) {
 	j := must(ceremony.OpenJournal(dir, f.Now, testfleet.Random("x")))
 	defer j.Close()
 	fill()
-	long := &ceremony.Exception{Number: 1, Expected: string(bytes.Repeat([]byte("x"), 8192)), Happened: "b", Decided: "c"}
+	words := string(bytes.Repeat([]byte("x"), 4096))
+	long := &ceremony.Exception{Number: 1, Expected: words, Happened: words, Decided: words}
 	_, err := j.Append(long)
 	wantError(t, err, "can't be written")
 	must(0, os.Remove(filepath.Join(disk, "full")))

@@ -2,3 +2,32 @@ package ceremony
 
 // OrderFaults lets a test hand in steps that no plan yields.
 var OrderFaults = (*Plan).orderFaults
+
+// What tests hold against docs/SPEC.md.
+var (
+	Always, Fixed, ReadOnly, Usual = always, fixed, readOnly, usual
+	CantStage, HalfReadings        = cantStage, halfReadings
+)
+
+// Rule is what SPEC's table says of an attempt.
+type Rule struct {
+	Name, Call string
+	Refused    []string
+}
+
+// Rules are those of all attempts, in their order.
+func Rules() (list []Rule) {
+	for _, r := range attempts {
+		list = append(list, Rule{r.name, r.call, r.refused})
+	}
+	return list
+}
+
+// EmptyRecords are a body of each kind.
+func EmptyRecords() map[Kind]any {
+	list := map[Kind]any{}
+	for k, info := range kinds {
+		list[k] = info.make()
+	}
+	return list
+}

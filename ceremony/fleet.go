@@ -24,17 +24,17 @@ func (a *Account) Matrix() *FleetCheck {
 		f.Firmware = first.Model + " " + first.Firmware
 	}
 	for _, h := range a.Plan.HSMs {
-		f.Rows = append(f.Rows, Row{HSM: h.Name, Results: a.row(h, f.Firmware)})
+		f.Rows = append(f.Rows, Row{HSM: h.Name, Results: a.row(h, first)})
 	}
 	return f
 }
 
-func (a *Account) row(h PlanHSM, firmware string) []string {
+func (a *Account) row(h PlanHSM, first *Intake) []string {
 	in := a.Intakes[h.Name]
 	ok := make([]bool, len(fleetChecks))
 	if in != nil {
 		ok[0] = in.Serial == h.Serial
-		ok[2] = in.Model+" "+in.Firmware == firmware
+		ok[2] = first != nil && in.Model == first.Model && in.Firmware == first.Firmware
 	}
 	found := 0
 	ok[3], ok[4], ok[5], ok[6] = true, true, true, true

@@ -116,7 +116,6 @@ var hostile = []struct {
 	{"an inventory of another hsm", "the step is about", func(x *forger) {
 		change(x.get(ceremony.KindInventory, 0), func(c *ceremony.Inventory) { c.HSM = "hsm-2" })
 	}},
-	{"an unlock of nobody's hsm", "is not in the plan", func(x *forger) { change(x.get(ceremony.KindUnlock, 0), func(c *ceremony.Unlock) { c.HSM = "hsm-9" }) }},
 	{"other firmware in one", `hsm-2 fails the check "firmware"`, func(x *forger) {
 		change(x.get(ceremony.KindIntake, 1), func(c *ceremony.Intake) { c.Firmware = "0.9" })
 	}},
@@ -190,14 +189,16 @@ var hostile = []struct {
 	{"the wrong refusal for a wrapping", "which is no refusal", attempt(1, "CKR_ARGUMENTS_BAD", false)},
 	{"an attempt that every token must withstand", "could not be made (CKR_MECHANISM_INVALID), and every token must withstand it", attempt(0, "CKR_MECHANISM_INVALID", true)},
 	{"a relaxation that wasn't tried", "and every token must withstand it", attempt(6, "CKR_MECHANISM_INVALID", true)},
-	{"unstaged for no reason", "could not be made: CKR_GENERAL_ERROR", attempt(1, "CKR_GENERAL_ERROR", true)},
-	{"unstaged, though it worked", "could not be made: CKR_OK", attempt(1, "CKR_OK", true)},
+	{"unstaged for no reason", "could not be made: C_WrapKey: CKR_GENERAL_ERROR", attempt(1, "CKR_GENERAL_ERROR", true)},
+	{"unstaged, though it worked", "could not be made: C_WrapKey: CKR_OK", attempt(1, "CKR_OK", true)},
 	{"an attempt too few", "7 attempts to take the key out, 8 are demanded", func(x *forger) {
 		change(x.get(ceremony.KindNegativeTest, 0), func(c *ceremony.NegativeTest) { c.Attempts = c.Attempts[:7] })
 		x.get(ceremony.KindNegativeTest, 0).fixed = false
 	}},
 	{"one attempt for another", `attempt 1 is "wrap-aes-kw", "export" is demanded`, func(x *forger) {
-		change(x.get(ceremony.KindNegativeTest, 0), func(c *ceremony.NegativeTest) { c.Attempts[0].Name = token.TryWrapKW })
+		change(x.get(ceremony.KindNegativeTest, 0), func(c *ceremony.NegativeTest) {
+			c.Attempts[0].Name, c.Attempts[0].Call = token.TryWrapKW, token.CallWrap
+		})
 		x.get(ceremony.KindNegativeTest, 0).fixed = false
 	}},
 	// Readings and challenges.

@@ -181,7 +181,11 @@ func (j *Journal) Append(content any) (*Record, error) {
 		return nil, strict.Errorf(filepath.Join(j.dir, TranscriptFile), "record %d would have %d bytes after %d; a line has at most %d, a transcript %d",
 			r.N, len(line), info.Size(), maxLine, maxTranscript)
 	}
-	if err := j.account.Apply(r); err != nil {
+	err = j.account.written(content)
+	if err == nil {
+		err = j.account.Apply(r)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("record %d, %q, can't come now: %w", r.N, r.Kind, err)
 	}
 	if _, err = j.file.Write(line); err == nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 // judgeAttributes holds a key's attributes against its role's policy. One that
@@ -14,40 +16,49 @@ func judgeAttributes(role *Role, id []byte, c *Attributes) error {
 	if err := judgeReadings(role, c.Private, id, nil); err != nil {
 		return err
 	}
-	return readable("public", c.Public, id)
+	return readable("public", c.Public, role.Algorithm, id)
 }
 
-// readable demands that each reading is one thing, and that they are of the
-// intent's key.
-func readable(half string, list []Attribute, id []byte) error {
-	for _, r := range list {
-		if r.Value != "" && r.Code != "" {
-			return fmt.Errorf("%s has a value and a return code", r.Name)
+// readable demands that nothing was read twice, and that what was read is the half
+// of the intent's key.
+func readable(half string, list []Attribute, alg keys.Algorithm, id []byte) error {
+	for i, r := range list {
+		if slices.ContainsFunc(list[:i], func(o Attribute) bool { return o.Name == r.Name }) {
+			return fmt.Errorf("%s was read twice", r.Name)
 		}
 	}
-	r, err := reading(list, "ID")
-	if err != nil {
-		return err
-	}
-	if r == nil || r.Value != hex.EncodeToString(id) {
+	if r := reading(list, "ID"); r == nil || r.Value != hex.EncodeToString(id) {
 		return fmt.Errorf("the %s half was read back without the CKA_ID of the intent", half)
+	}
+	for _, e := range [][2]string{{"CLASS", halfClass[half]}, {"KEY_TYPE", keyTypes[alg]}} {
+		if r := reading(list, e[0]); r != nil && r.Code == "" && r.Value != e[1] {
+			return fmt.Errorf("the %s half has %s %q, that of such a key is %q", half, e[0], r.Value, e[1])
+		}
 	}
 	return nil
 }
 
+// CKO_PRIVATE_KEY and CKO_PUBLIC_KEY, and the CKK_ of each algorithm, as a CK_ULONG
+// is recorded.
+var (
+	halfClass = map[string]string{"private": "0000000000000003", "public": "0000000000000002"}
+	keyTypes  = map[keys.Algorithm]string{
+		keys.Ed25519: "0000000000000040", keys.X25519: "0000000000000041", keys.P256: "0000000000000003",
+		keys.P384: "0000000000000003", keys.RSA3072: "0000000000000000",
+	}
+)
+
 // judgeReadings holds the private half's attributes against a role's policy.
 // What the attempts named in relaxed have set must read as the contrary.
 func judgeReadings(role *Role, list []Attribute, id []byte, relaxed []string) error {
-	if err := readable("private", list, id); err != nil {
+	if err := readable("private", list, role.Algorithm, id); err != nil {
 		return err
 	}
 	for _, e := range role.Expect() {
 		set := slices.ContainsFunc(relaxed, func(name string) bool { return relaxes[name] == e.Name })
 		want := e.Want != set
-		r, err := reading(list, e.Name)
+		r := reading(list, e.Name)
 		switch {
-		case err != nil:
-			return err
 		case r == nil || r.Code != "":
 			if e.Required {
 				return fmt.Errorf("%s can't be read (%s), and the plan requires it", e.Name, codeOf(r))
@@ -68,25 +79,21 @@ func codeOf(r *Attribute) string {
 	return r.Code
 }
 
-// reading finds the one reading of a name.
-func reading(list []Attribute, name string) (found *Attribute, err error) {
+// reading finds the reading of a name.
+func reading(list []Attribute, name string) *Attribute {
 	for i := range list {
-		if list[i].Name != name {
-			continue
+		if list[i].Name == name {
+			return &list[i]
 		}
-		if found != nil {
-			return nil, fmt.Errorf("%s was read twice", name)
-		}
-		found = &list[i]
 	}
-	return found, nil
+	return nil
 }
 
 // NotShown are the attributes wanted where supported that couldn't be read.
 func (k *Key) NotShown(role *Role) []string {
 	var list []string
 	for _, e := range role.Expect() {
-		if r, _ := reading(k.Attributes.Private, e.Name); !e.Required && (r == nil || r.Code != "") {
+		if r := reading(k.Attributes.Private, e.Name); !e.Required && (r == nil || r.Code != "") {
 			list = append(list, e.Name)
 		}
 	}

@@ -33,7 +33,7 @@ func TestLockdownIsTakenAsPlanned(t *testing.T) {
 		{"another number", ceremony.Lockdown{Number: 2, Text: shred, Reading: "x", By: "witness", Confirmed: "auditor"}, "not entry 1"},
 		{"another text", ceremony.Lockdown{Number: 1, Text: shred, Reading: "x", By: "witness", Confirmed: "auditor"}, "not entry 1"},
 		{"no reading", ceremony.Lockdown{Number: 1, Text: bag, By: "witness", Confirmed: "auditor"}, "has a reading"},
-		{"blank reading", ceremony.Lockdown{Number: 1, Text: bag, Reading: " ", By: "witness", Confirmed: "auditor"}, "has a reading"},
+		{"blank reading", ceremony.Lockdown{Number: 1, Text: bag, Reading: " ", By: "witness", Confirmed: "auditor"}, "its reading is blank"},
 		{"a code", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", Code: "CKR_PIN_LOCKED", By: "witness", Confirmed: "auditor"}, "no return code"},
 		{"one person", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "witness", Confirmed: "witness"}, "somebody else"},
 		{"nobody", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "witness"}, `typed by ""`},

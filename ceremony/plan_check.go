@@ -3,7 +3,6 @@ package ceremony
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -70,7 +69,7 @@ func (c *planChecker) mode() {
 		c.failf(c.line("namespace"), "a rehearsal can then never use up a real epoch",
 			"namespace %q: that of a rehearsal, and no other, begins with %q", p.Namespace, RehearsalPrefix)
 	}
-	if p.Mode == Production && p.Rehearses != [32]byte{} {
+	if p.Mode == Production && c.root.Get("rehearses") != nil { // whatever it says
 		c.failf(c.line("rehearses"), "", "a production plan rehearses nothing")
 	}
 }
@@ -96,6 +95,8 @@ func (c *planChecker) hsms() {
 			c.failf(at, "every HSM is named by the serial its token reports; list them with\nfleetctl hsm list --module MODULE", "hsm %q has no serial", h.Name)
 		} else if len(h.Serial) > 64 {
 			c.failf(at, "", "hsm %q has a serial of %d bytes; a token's has 16 at most, 64 are allowed", h.Name, len(h.Serial))
+		} else if err := strict.CheckText(h.Serial, 64); err != nil {
+			c.failf(at, "write it as the token reports it", "hsm %q has a serial that %v", h.Name, err)
 		} else if first, ok := serials[h.Serial]; ok {
 			c.failf(at, "", "hsm %q has the serial of line %d", h.Name, first)
 		} else {
@@ -271,10 +272,10 @@ func (c *planChecker) lockdown() {
 	for i, text := range c.plan.Lockdown {
 		at := c.line("lockdown", i)
 		switch {
-		case strings.TrimSpace(text) != text || text == "" || strings.ContainsFunc(text, unicode.IsControl):
-			c.failf(at, "say what is to be done, and what is read off", "lockdown entry %d is empty, or has space or control characters around or within it", i+1)
 		case len(text) > maxLockdown:
 			c.failf(at, "make several entries of it", "lockdown entry %d has %d bytes, %d are allowed", i+1, len(text), maxLockdown)
+		case strings.TrimSpace(text) != text || strict.CheckText(text, maxLockdown) != nil:
+			c.failf(at, "say what is to be done, and what is read off", "lockdown entry %d is empty, or has space or control characters around or within it", i+1)
 		}
 		if hsm, ok := loginRefused(text); ok && c.plan.HSM(hsm) == nil {
 			c.failf(at, "it is login-refused HSM, with the name of one of the plan's HSMs", "lockdown entry %d: hsm %q is not in the plan", i+1, hsm)

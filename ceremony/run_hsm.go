@@ -52,7 +52,7 @@ func resultOf(b Bench, err error) string {
 	if code := b.Code(err); code != "" {
 		return code
 	}
-	return "refused"
+	return unlockRefused
 }
 
 func objectsOf(list []token.Object) []Object {

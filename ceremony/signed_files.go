@@ -18,7 +18,7 @@ func (a *Account) takeRequest(c *Request) error {
 	if err := checkSigned(c.Files, nil); err != nil {
 		return err
 	}
-	a.Request = c
+	a.Request, a.exceptionsAsked = c, len(a.Exceptions)
 	return nil
 }
 

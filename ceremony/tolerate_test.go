@@ -129,7 +129,9 @@ var hostileRelaxations = []struct {
 	{"no fitting key to wrap with", "here the token itself has to refuse", again(1, "C_WrapKey", "CKR_WRAPPING_KEY_TYPE_INCONSISTENT", true)},
 	{"the key that was there may not wrap", "which may be about the wrapping key", again(2, "C_WrapKey", "CKR_KEY_FUNCTION_NOT_PERMITTED", false)},
 	{"an attempt too few", "made weaker: 5 attempts to take the key out, 6 are demanded", func(c *ceremony.NegativeTest) { c.Relaxed.Attempts = c.Relaxed.Attempts[:5] }},
-	{"one attempt for another", `made weaker: attempt 1 is "wrap-aes-kw"`, func(c *ceremony.NegativeTest) { c.Relaxed.Attempts[0].Name = token.TryWrapKW }},
+	{"one attempt for another", `made weaker: attempt 1 is "wrap-aes-kw"`, func(c *ceremony.NegativeTest) {
+		c.Relaxed.Attempts[0].Name, c.Relaxed.Attempts[0].Call = token.TryWrapKW, token.CallWrap
+	}},
 	{"the key wasn't weaker", `EXTRACTABLE is "false", though it was set to true`, reads(true, token.Extractable, "false")},
 	{"the key was still sensitive", `SENSITIVE is "true", though it was set to false`, reads(true, token.Sensitive, "true")},
 	{"it had been extractable", `made weaker: NEVER_EXTRACTABLE is "false"`, reads(true, token.NeverExtractable, "false")},

@@ -44,7 +44,7 @@ func (t *Token) Attack(id []byte) ([]token.Attempt, error) {
 	}
 	// Last, because they would change what the others find.
 	for _, x := range relaxations {
-		list = append(list, attempt(x.name, "C_SetAttributeValue", t.setAttribute(t.session, h, pkcs11.NewAttribute(x.attribute, x.weaker))))
+		list = append(list, attempt(x.name, token.CallSet, t.setAttribute(t.session, h, pkcs11.NewAttribute(x.attribute, x.weaker))))
 	}
 	if err := decided(list); err != nil {
 		return nil, t.wrap(keyErr(err, privateHalf, id))
@@ -107,7 +107,7 @@ func (t *Token) attackRelaxed(h pkcs11.ObjectHandle, id []byte, r *token.Relaxed
 	for _, x := range relaxations {
 		if slices.Contains(r.Names, x.name) {
 			back := t.setAttribute(t.session, h, pkcs11.NewAttribute(x.attribute, !x.weaker))
-			r.Restored = append(r.Restored, attempt(x.name, "C_SetAttributeValue", back))
+			r.Restored = append(r.Restored, attempt(x.name, token.CallSet, back))
 		}
 	}
 	if err := decided(slices.Concat(r.Attempts, r.Restored)); err != nil {
@@ -171,7 +171,7 @@ func (t *Token) tryExport(h pkcs11.ObjectHandle, keyType uint) token.Attempt {
 	var tries []token.Attempt
 	for _, typ := range secret {
 		err := t.calls.tryExport(t.session, h, typ)
-		tries = append(tries, attempt("export", "C_GetAttributeValue", err))
+		tries = append(tries, attempt("export", token.CallGet, err))
 	}
 	return worst(tries)
 }
@@ -194,14 +194,14 @@ func (t *Token) tryWrap(name string, h, instead pkcs11.ObjectHandle, withIV bool
 		// Left behind it would die with the session and harm nothing.
 		defer func() { _ = t.destroyObject(t.session, wrapping) }()
 	case instead == 0 || lost(Code(err)):
-		return token.Attempt{Name: name, Call: "C_GenerateKey", Code: Code(err), Unstaged: true}
+		return token.Attempt{Name: name, Call: token.CallGenerate, Code: Code(err), Unstaged: true}
 	default:
 		wrapping = instead
 	}
 	var tries []token.Attempt
 	for _, m := range mechanisms {
 		err := t.calls.tryWrap(t.session, m, withIV, wrapping, h)
-		tries = append(tries, attempt(name, "C_WrapKey", err))
+		tries = append(tries, attempt(name, token.CallWrap, err))
 	}
 	return worst(tries)
 }
@@ -215,28 +215,18 @@ func (t *Token) tryCopy(name string, h pkcs11.ObjectHandle, weaker *pkcs11.Attri
 			return token.Attempt{}, fmt.Errorf("%s gave a copy that can't be destroyed; close the session: %w", name, err)
 		}
 	}
-	return attempt(name, "C_CopyObject", err), nil
+	return attempt(name, token.CallCopy, err), nil
 }
 
 func attempt(name, call string, err error) token.Attempt {
 	if err == nil {
-		return token.Attempt{Name: name, Call: call, Code: CodeName(pkcs11.CKR_OK)}
+		return token.Attempt{Name: name, Call: call, Code: token.CodeName(pkcs11.CKR_OK)}
 	}
 	var e *Error
 	if errors.As(err, &e) {
 		call = e.Call
 	}
-	return token.Attempt{Name: name, Call: call, Code: Code(err), Unstaged: unstaged[Code(err)]}
-}
-
-// unstaged are the answers that are about the means and not about the key.
-var unstaged = map[string]bool{
-	"CKR_FUNCTION_NOT_SUPPORTED":         true,
-	"CKR_MECHANISM_INVALID":              true,
-	"CKR_MECHANISM_PARAM_INVALID":        true,
-	"CKR_WRAPPING_KEY_HANDLE_INVALID":    true,
-	"CKR_WRAPPING_KEY_SIZE_RANGE":        true,
-	"CKR_WRAPPING_KEY_TYPE_INCONSISTENT": true,
+	return token.Attempt{Name: name, Call: call, Code: Code(err), Unstaged: call == token.CallWrap && slices.Contains(token.UnstagedWrap, Code(err))}
 }
 
 // worst picks, of several tries at the same thing, the one that says most
@@ -256,7 +246,7 @@ const succeeded = 3
 
 func rank(a token.Attempt) int {
 	switch {
-	case a.Code == CodeName(pkcs11.CKR_OK):
+	case a.Code == token.CodeName(pkcs11.CKR_OK):
 		return succeeded
 	case lost(a.Code):
 		return 2

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // calls are the PKCS#11 functions, each traced and each with an error that
@@ -52,7 +54,7 @@ func ask[T any](c *calls, deadline time.Duration, function string, on subject, a
 		c.trace.line(function, on, about, noAnswer, took)
 		return nothing, fmt.Errorf("%w within %s", &Error{Call: function, Code: noAnswer}, deadline)
 	}
-	c.trace.line(function, on, about, CodeName(rv), took)
+	c.trace.line(function, on, about, token.CodeName(uint64(rv)), took)
 	return v, failed(function, rv)
 }
 
@@ -85,7 +87,7 @@ func failed(call string, rv uint) error {
 	if rv == 0 {
 		return nil
 	}
-	return &Error{Call: call, Code: CodeName(rv)}
+	return &Error{Call: call, Code: token.CodeName(uint64(rv))}
 }
 
 // keyErr says which key an error is about.

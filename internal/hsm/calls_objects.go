@@ -2,7 +2,11 @@
 
 package hsm
 
-import "github.com/miekg/pkcs11"
+import (
+	"github.com/miekg/pkcs11"
+
+	"github.com/fleetctl/fleetctl/internal/token"
+)
 
 // find gives every object that matches. The search is always ended, because
 // one that is left open blocks the session.
@@ -47,14 +51,10 @@ func (c *calls) attribute(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, typ uin
 	case err != nil:
 		return nil, err
 	case !a.ok:
-		return nil, &Error{Call: "C_GetAttributeValue", Code: unavailable}
+		return nil, &Error{Call: "C_GetAttributeValue", Code: token.Unavailable}
 	}
 	return a.value, nil
 }
-
-// unavailable stands for a length of CK_UNAVAILABLE_INFORMATION without an
-// error code, which some modules give.
-const unavailable = "CK_UNAVAILABLE_INFORMATION"
 
 func (c *calls) setAttribute(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, a *pkcs11.Attribute) error {
 	return c.call("C_SetAttributeValue", session(h), attributeName(a.Type), func() uint {

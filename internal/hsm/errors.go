@@ -1,6 +1,10 @@
 package hsm
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/fleetctl/fleetctl/internal/token"
+)
 
 // Error is a PKCS#11 call that failed.
 type Error struct {
@@ -53,8 +57,7 @@ var sentinels = map[string]error{
 	noAnswer:                     ErrNoAnswer,
 }
 
-// noAnswer stands where a return code would, had one come.
-const noAnswer = "no answer"
+const noAnswer = token.NoAnswer
 
 // lost says that a code is about the device, the session or this computer, and
 // says nothing about what was asked: the answer may be another one next time.

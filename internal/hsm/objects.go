@@ -87,7 +87,7 @@ func className(class uint) string {
 func (t *Token) optional(h pkcs11.ObjectHandle, typ uint) ([]byte, error) {
 	value, err := t.attribute(t.session, h, typ)
 	switch Code(err) {
-	case "CKR_ATTRIBUTE_TYPE_INVALID", unavailable:
+	case "CKR_ATTRIBUTE_TYPE_INVALID", token.Unavailable:
 		return nil, nil
 	}
 	return value, err

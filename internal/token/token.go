@@ -126,3 +126,27 @@ const (
 	TryRelaxExtractable = "relax-extractable"
 	TryRelaxSensitive   = "relax-sensitive"
 )
+
+// The PKCS#11 functions that decide attempts.
+const (
+	CallGet      = "C_GetAttributeValue"
+	CallWrap     = "C_WrapKey"
+	CallGenerate = "C_GenerateKey" // of a key to wrap with
+	CallCopy     = "C_CopyObject"
+	CallSet      = "C_SetAttributeValue"
+)
+
+// UnstagedWrap are the answers to a wrapping that are about the means to wrap and
+// not about the key. No other attempt takes means that a token may lack: that it
+// has no function to copy or to change is a refusal.
+var UnstagedWrap = []string{
+	"CKR_FUNCTION_NOT_SUPPORTED", "CKR_MECHANISM_INVALID", "CKR_MECHANISM_PARAM_INVALID",
+	"CKR_WRAPPING_KEY_HANDLE_INVALID", "CKR_WRAPPING_KEY_SIZE_RANGE", "CKR_WRAPPING_KEY_TYPE_INCONSISTENT",
+}
+
+// UnstagedGenerate are the answers to making a key to wrap with that say that the
+// token makes none. Any other, such as a failing device, says nothing.
+var UnstagedGenerate = []string{
+	"CKR_MECHANISM_INVALID", "CKR_FUNCTION_NOT_SUPPORTED", "CKR_ATTRIBUTE_TYPE_INVALID", "CKR_TEMPLATE_INCONSISTENT",
+	"CKR_ATTRIBUTE_VALUE_INVALID", "CKR_KEY_SIZE_RANGE", "CKR_SESSION_READ_ONLY", "CKR_KEY_FUNCTION_NOT_PERMITTED",
+}

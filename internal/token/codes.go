@@ -1,22 +1,65 @@
-package hsm
+package token
 
-import "fmt"
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+)
 
 // CodeName names a return code. The table is PKCS#11 3.2's: the library below
-// has only those of 2.40, and of these not all.
-func CodeName(rv uint) string {
+// has only those of 2.40, and of these not all. A code without a name keeps its
+// number, and says whether it is a vendor's.
+func CodeName(rv uint64) string {
 	if name, ok := codeNames[rv]; ok {
 		return name
 	}
 	if rv >= vendorDefined {
-		return fmt.Sprintf("CKR_VENDOR_DEFINED+0x%X", rv-vendorDefined)
+		return fmt.Sprintf("CKR_VENDOR_DEFINED_0x%08X", rv)
 	}
-	return fmt.Sprintf("0x%X", rv)
+	return fmt.Sprintf("CKR_UNKNOWN_0x%08X", rv)
 }
 
 const vendorDefined = 0x80000000
 
-var codeNames = map[uint]string{
+// NoAnswer stands where a return code would, had one come.
+const NoAnswer = "no answer"
+
+// Unavailable stands for a length of CK_UNAVAILABLE_INFORMATION without an
+// error code, which some modules give.
+const Unavailable = "CK_UNAVAILABLE_INFORMATION"
+
+var (
+	codeKnown = func() map[string]bool {
+		known := map[string]bool{NoAnswer: true, Unavailable: true}
+		for _, name := range codeNames {
+			known[name] = true
+		}
+		return known
+	}()
+	// The number in 8 digits, as a CK_RV has on most machines, or up to 16.
+	codeNumber = regexp.MustCompile(`^CKR_(?:VENDOR_DEFINED|UNKNOWN)_0x([0-9A-F]{8,16})$`)
+)
+
+// CheckCode says whether s is what CodeName gives for some number, or what stands
+// where there is no return code.
+func CheckCode(s string) error {
+	if codeKnown[s] {
+		return nil
+	}
+	m := codeNumber.FindStringSubmatch(s)
+	if m != nil {
+		// One that has a name is written by it: CKR_UNKNOWN_0x00000000 is no OK.
+		if rv, err := strconv.ParseUint(m[1], 16, 64); err == nil && codeNames[rv] == "" && CodeName(rv) == s {
+			return nil
+		}
+	}
+	return fmt.Errorf("%.80q is no return code: those of PKCS#11 by name, others as CKR_VENDOR_DEFINED_0x80000001 or CKR_UNKNOWN_0x00007777", s)
+}
+
+// CodeNames are all codes that have a name, by number.
+func CodeNames() map[uint64]string { return codeNames }
+
+var codeNames = map[uint64]string{
 	0x0:   "CKR_OK",
 	0x1:   "CKR_CANCEL",
 	0x2:   "CKR_HOST_MEMORY",

@@ -1,0 +1,297 @@
+package ceremony
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+// What may stand in a field is closed here: every string of a record is a token,
+// a digest, one of a list, of a fixed form, or a text that people or a device
+// gave, which is one visible line.
+
+// Limits of texts, in bytes.
+const (
+	maxToldText  = 255  // what a token or a library calls itself
+	maxSpoken    = 4096 // what people say
+	maxRefusal   = 500
+	maxMechanism = 128
+)
+
+// form says what is wrong with a record's fields, taken by themselves.
+func form(content any) error {
+	switch c := content.(type) {
+	case *Open:
+		return text("version", c.Version, maxToldText)
+	case *Reading:
+		return text("value", c.Value, maxToldText)
+	case *Intake:
+		return c.form()
+	case *Inventory:
+		return classes(c.Objects)
+	case *Found:
+		return classes(c.Objects)
+	case *Outcome:
+		return c.form()
+	case *Attributes:
+		if err := readingForms("private", c.Private); err != nil {
+			return err
+		}
+		return readingForms("public", c.Public)
+	case *NegativeTest:
+		return c.form()
+	case *Refusal:
+		return text("reason", c.Reason, maxRefusal)
+	case *Lockdown:
+		if c.Reading != "" {
+			return text("reading", c.Reading, maxSpoken)
+		}
+	case *Exception:
+		for _, f := range [][2]string{{"expected", c.Expected}, {"happened", c.Happened}, {"decided", c.Decided}} {
+			if err := text(f[0], f[1], maxSpoken); err != nil {
+				return err
+			}
+		}
+	case *Adjourn:
+		if err := text("reason", c.Reason, maxSpoken); err != nil {
+			return err
+		}
+		return sealForms(c.Seals)
+	case *Reconvene:
+		return sealForms(c.Seals)
+	case *Resume:
+		if (c.Torn > 0) != (c.Kept != [32]byte{}) {
+			return fmt.Errorf("what was torn and its digest stand together: %d bytes", c.Torn)
+		}
+	case *Abort:
+		return c.form()
+	}
+	return nil
+}
+
+func text(name, s string, most int) error {
+	if err := strict.CheckText(s, most); err != nil {
+		return fmt.Errorf("its %s %v", name, err)
+	}
+	return nil
+}
+
+// version is a CK_VERSION: major and minor, a byte each.
+var version = regexp.MustCompile(`^(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$`)
+
+func checkVersion(name, s string) error {
+	if m := version.FindStringSubmatch(s); m != nil {
+		_, major := strconv.ParseUint(m[1], 10, 8)
+		_, minor := strconv.ParseUint(m[2], 10, 8)
+		if major == nil && minor == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("its %s %q is not major.minor, a number from 0 to 255 each", name, strict.Clip(s))
+}
+
+func (c *Intake) form() error {
+	for _, f := range []struct {
+		name, value string
+		empty       bool
+	}{{"serial", c.Serial, false}, {"manufacturer", c.Manufacturer, true}, {"model", c.Model, true}, {"library", c.Library, false}} {
+		if f.value == "" && f.empty {
+			continue
+		}
+		if err := text(f.name, f.value, maxToldText); err != nil {
+			return err
+		}
+	}
+	if err := checkVersion("hardware", c.Hardware); err != nil {
+		return err
+	}
+	return checkVersion("firmware", c.Firmware)
+}
+
+// objectClasses are what an object can be.
+var objectClasses = []string{"private", "public", "secret", "certificate", "data", "other"}
+
+func classes(list []Object) error {
+	for _, o := range list {
+		if !slices.Contains(objectClasses, o.Class) {
+			return fmt.Errorf("it has an object of class %q, which is none of %s", o.Class, strings.Join(objectClasses, ", "))
+		}
+	}
+	return nil
+}
+
+// mechanism is a name of PKCS#11, or the number of one that has none here.
+var mechanism = regexp.MustCompile(`^(CKM_[A-Z0-9_]+|0x(0|[1-9A-F][0-9A-F]{0,15}))$`)
+
+func (c *Outcome) form() error {
+	switch c.Result {
+	case Failed, Destroyed:
+		switch {
+		case c.PublicKey != nil || c.Reason == "":
+			return fmt.Errorf("a key that is %s has a reason and no public key", c.Result)
+		case c.Mechanism != "" || len(c.Dropped) > 0:
+			return fmt.Errorf("of a key that is %s neither mechanism nor dropped attributes are told", c.Result)
+		}
+		return text("reason", c.Reason, maxSpoken)
+	case Generated:
+	default:
+		return fmt.Errorf("its result %q is none of generated, failed, destroyed", strict.Clip(c.Result))
+	}
+	switch {
+	case c.Reason != "":
+		return fmt.Errorf("a key that is generated has no reason")
+	case c.Mechanism != "" && (len(c.Mechanism) > maxMechanism || !mechanism.MatchString(c.Mechanism)):
+		return fmt.Errorf("its mechanism %q is neither CKM_ and a name nor a number in hex", strict.Clip(c.Mechanism))
+	}
+	for i, name := range c.Dropped {
+		if slices.Contains(c.Dropped[:i], name) {
+			return fmt.Errorf("it tells twice that %s was dropped", name)
+		}
+	}
+	return nil
+}
+
+// What may be read of a half: the attributes that are judged, and those that are
+// recorded for people to compare.
+var (
+	halfReadings = map[string][]string{
+		"private": {"CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM", token.Token, token.Private, token.Sensitive, token.Extractable,
+			token.NeverExtractable, token.AlwaysSensitive, token.Local, token.Modifiable, token.Copyable, token.Destroyable,
+			token.Sign, token.SignRecover, token.Decrypt, token.Unwrap, token.Derive, "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE"},
+		"public": {"CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM", token.Token, token.Private, token.Local, "TRUSTED",
+			token.Modifiable, token.Copyable, token.Destroyable, "VERIFY", "VERIFY_RECOVER", "ENCRYPT", "WRAP", token.Derive,
+			"EC_PARAMS", "EC_POINT", "MODULUS", "PUBLIC_EXPONENT"},
+	}
+	value = regexp.MustCompile(`^(true|false|([0-9a-f]{2})*)$`)
+)
+
+// readingForms demands known names, and of each a value or a return code. One that
+// has neither was read as no bytes at all.
+func readingForms(half string, list []Attribute) error {
+	for _, r := range list {
+		switch {
+		case !slices.Contains(halfReadings[half], r.Name):
+			return fmt.Errorf("%s is no attribute that is read of the %s half", r.Name, half)
+		case r.Value != "" && r.Code != "":
+			return fmt.Errorf("%s has a value and a return code", r.Name)
+		case !value.MatchString(r.Value):
+			return fmt.Errorf("%s has the value %q, which is neither true, false nor bytes in lowercase hex", r.Name, strict.Clip(r.Value))
+		case r.Code == codeOK:
+			return fmt.Errorf("%s has the return code %s and no value", r.Name, codeOK)
+		case r.Code == "":
+			continue
+		}
+		if err := token.CheckCode(r.Code); err != nil {
+			return fmt.Errorf("%s: %v", r.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c *NegativeTest) form() error {
+	if err := attemptForms(c.Attempts); err != nil || c.Relaxed == nil {
+		return err
+	}
+	for _, list := range [][]Attempt{c.Relaxed.Attempts, c.Relaxed.Restored} {
+		if err := attemptForms(list); err != nil {
+			return fmt.Errorf("made weaker: %w", err)
+		}
+	}
+	for _, list := range [][]Attribute{c.Relaxed.While, c.Relaxed.After} {
+		if err := readingForms("private", list); err != nil {
+			return fmt.Errorf("made weaker: %w", err)
+		}
+	}
+	return nil
+}
+
+// attemptForms demands of each attempt the function that decides it, and of each
+// code that there is one.
+func attemptForms(list []Attempt) error {
+	for _, t := range list {
+		i := slices.IndexFunc(attempts, func(r attemptRule) bool { return r.name == t.Name })
+		if i < 0 {
+			return fmt.Errorf("attempt %q is not known", t.Name)
+		}
+		call := attempts[i].call
+		if t.Call != call && (t.Call != token.CallGenerate || call != token.CallWrap || !t.Unstaged) {
+			return fmt.Errorf("attempt %s was decided by %s, it is decided by %s", t.Name, t.Call, call)
+		}
+		if err := token.CheckCode(t.Code); err != nil || t.Code == token.Unavailable {
+			return fmt.Errorf("attempt %s: %q is no return code of a call", t.Name, strict.Clip(t.Code))
+		}
+	}
+	return nil
+}
+
+// sealForms demands of each seal what it is on and its number, and nothing under
+// two seals.
+func sealForms(list []Seal) error {
+	for i, s := range list {
+		if err := text("seal's what", s.What, maxToldText); err != nil {
+			return err
+		}
+		if err := text("seal of "+s.What, s.Number, maxToldText); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(list[:i], func(o Seal) bool { return o.What == s.What }) {
+			return fmt.Errorf("it has two seals of %s", s.What)
+		}
+	}
+	return nil
+}
+
+func (c *Abort) form() error {
+	for _, k := range c.Keys {
+		if err := text("state of the key of "+k.HSM+" "+k.Role, k.State, maxSpoken); err != nil {
+			return err
+		}
+	}
+	return text("reason", c.Reason, maxSpoken)
+}
+
+// checkCeremonyID demands the id that this plan and this time give, but for what is
+// random in it. The clock is looked at twice, and may pass midnight in between.
+func checkCeremonyID(p *Plan, id string, at time.Time) error {
+	head := fmt.Sprintf("%.80s.%d.", p.Fleet, p.Epoch)
+	rest, ok := strings.CutPrefix(id, head)
+	day, random, has := strings.Cut(rest, ".")
+	if _, err := strict.ParseHex(random, ceremonyIDRandom); !ok || !has || err != nil {
+		return fmt.Errorf("its id %q is not %sYYYYMMDD and 8 hex digits", strict.Clip(id), head)
+	}
+	date, err := time.Parse("20060102", day)
+	if err != nil || date.Format("20060102") != day {
+		return fmt.Errorf("its id %q has %q for a date", strict.Clip(id), day)
+	}
+	if off := at.UTC().Truncate(24 * time.Hour).Sub(date).Abs(); off > 24*time.Hour {
+		return fmt.Errorf("its id is of %s, the record of %s", day, strict.FormatTime(at))
+	}
+	return nil
+}
+
+// unlockMethods are the kinds of PIN source.
+var unlockMethods = []string{"terminal", "protected", "fd", "file"}
+
+// written is what only a writer can demand: a record that may be published without
+// its body must be judged alike with it and without it.
+func (a *Account) written(content any) error {
+	c, ok := content.(*Unlock)
+	if !ok {
+		return nil
+	}
+	switch {
+	case a.Plan.HSM(c.HSM) == nil:
+		return fmt.Errorf("hsm %q is not in the plan", c.HSM)
+	case !slices.Contains(unlockMethods, c.Method):
+		return fmt.Errorf("method %q is none of %s", c.Method, strings.Join(unlockMethods, ", "))
+	case c.Result != UnlockOK && c.Result != unlockRefused && token.CheckCode(c.Result) != nil:
+		return fmt.Errorf("result %q is neither ok, refused nor a return code", strict.Clip(c.Result))
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -84,7 +85,13 @@ func (l *Ledger) CheckGuard(path string) error {
 
 // BeginGuard makes the guard of a ledger that has none. It believes the ledger:
 // whoever calls it has made sure that nothing was signed after its last entry.
+// To believe an empty ledger is to begin it: that takes what InitLedger wants.
 func (l *Ledger) BeginGuard(path string) error {
+	if len(l.entries) == 0 {
+		if err := noneOf(l.key, l.path, filepath.Dir(l.path), filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
 	err := durable.Create(path, l.guardText(), 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return strict.Errorf(path, "exists; nothing is overwritten").WithHint("a guard that refuses is right until it is shown that it isn't: keep it, and begin another")

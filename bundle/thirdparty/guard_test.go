@@ -16,12 +16,12 @@ import (
 // guardAgain replaces a fleet's guard by that of a ledger with these bytes.
 func guardAgain(t *testing.T, f *testfleet.Fleet, ledger []byte) {
 	t.Helper()
-	guard := thirdparty.GuardPath(f.Parties.Ledger)
-	_ = os.Remove(guard)
-	path := filepath.Join(t.TempDir(), "ledger")
+	dir := t.TempDir()
+	path, guard := filepath.Join(dir, "ledger"), filepath.Join(dir, "guard")
 	must(0, os.WriteFile(path, ledger, 0o600))
 	l := must(thirdparty.ReadLedger(path, f.Parties.Auditor(testfleet.FirstAuditor).Key()))
 	must(0, l.BeginGuard(guard))
+	must(0, os.WriteFile(thirdparty.GuardPath(f.Parties.Ledger), must(os.ReadFile(guard)), 0o600))
 }
 
 // What a copy of the ledger can't know, the guard does: even where the request

@@ -35,10 +35,8 @@ func InitLedger(path, guardPath string, key [32]byte, look ...string) error {
 			return err
 		}
 	}
-	for _, dir := range append([]string{filepath.Dir(path), filepath.Dir(guardPath)}, look...) {
-		if err := noneOf(key, dir); err != nil {
-			return err
-		}
+	if err := noneOf(key, path, append([]string{filepath.Dir(path), filepath.Dir(guardPath)}, look...)...); err != nil {
+		return err
 	}
 	// The ledger comes first: one without a guard is opened by nothing, and its
 	// guard can be begun later; a guard alone would be in the way of both.
@@ -52,13 +50,23 @@ func InitLedger(path, guardPath string, key [32]byte, look ...string) error {
 	return nil
 }
 
-// noneOf refuses a folder in which there is a ledger or a guard of the key,
-// whatever it is called.
-func noneOf(key [32]byte, dir string) error {
+// noneOf refuses folders in which there is a ledger or a guard of the key,
+// whatever it is called; but for the one file that is being begun.
+func noneOf(key [32]byte, but string, dirs ...string) error {
+	for _, dir := range dirs {
+		if err := noneIn(key, but, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func noneIn(key [32]byte, but, dir string) error {
 	list, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
+	itself, _ := os.Lstat(but) // nil where it isn't there yet
 	ledger := fmt.Appendf(nil, `{"n":1,"prev":"%x"`, genesis(key))
 	guard := fmt.Appendf(nil, "%s\nkey %s\n", guardHeader, base64.StdEncoding.EncodeToString(key[:]))
 	for _, e := range list {
@@ -66,6 +74,9 @@ func noneOf(key [32]byte, dir string) error {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
+		if info, err := e.Info(); err == nil && itself != nil && os.SameFile(info, itself) {
+			continue
+		}
 		begins, err := beginning(path, max(len(ledger), len(guard)))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

@@ -96,6 +96,24 @@ func TestALedgerBesideTheNewOneIsFound(t *testing.T) {
 	wantHint(t, err, "sign with the ledger that the key has")
 }
 
+// An empty file gets no guard where the key has a ledger: that would begin a
+// second one.
+func TestAGuardIsNotBegunForASecondLedger(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
+	key := f.Parties.Auditor(testfleet.FirstAuditor).Key()
+	path := f.Parties.Ledger + ".new"
+	must(0, os.WriteFile(path, nil, 0o600))
+	l := must(thirdparty.ReadLedger(path, key))
+	wantError(t, l.BeginGuard(thirdparty.GuardPath(path)), "of this very key; a key has one ledger")
+	wantError(t, l.BeginGuard(filepath.Join(t.TempDir(), "guard")), "of this very key; a key has one ledger")
+
+	// Alone it is a ledger whose beginning was interrupted before its guard.
+	alone := filepath.Join(t.TempDir(), "ledger.jsonl")
+	must(0, os.WriteFile(alone, nil, 0o600))
+	must(0, must(thirdparty.ReadLedger(alone, key)).BeginGuard(thirdparty.GuardPath(alone)))
+	must(thirdparty.OpenLedger(alone, key)).Close()
+}
+
 // Where the guard can't be written there is no ledger either.
 func TestALedgerIsNotBegunWithoutItsGuard(t *testing.T) {
 	raw, _ := testfleet.SoftSigner(keys.Ed25519, "a third party").Public.Ed25519()

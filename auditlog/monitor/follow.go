@@ -93,13 +93,10 @@ func (t *tiles) verifySplit(s *auditlog.SplitView) error { return t.split(s) }
 func NewRekor(ref string, client *http.Client, log *auditlog.RekorLog, witnesses *auditlog.Policy, from uint64, judge func() Judge, o Options) (*Monitor, error) {
 	verify := func(c *auditlog.Checkpoint) (*auditlog.Cosigning, error) { return log.Cosigning(c, witnesses) }
 	if log.Version() == auditlog.RekorV1 {
-		if client == nil {
-			client = defaultClient()
-		}
 		if err := checkURL(ref); err != nil {
 			return nil, err
 		}
-		return newMonitor(log.Origin(), &rekorV1{base: strings.TrimRight(ref, "/"), client: client, log: log, verify: verify}, from, judge, o)
+		return newMonitor(log.Origin(), &rekorV1{base: strings.TrimRight(ref, "/"), client: sameServer(client), log: log, verify: verify}, from, judge, o)
 	}
 	if isURL(ref) {
 		ref = strings.TrimSuffix(strings.TrimRight(ref, "/"), "/api/v2") + "/api/v2"

@@ -86,6 +86,12 @@ func (l *testLog) source(tb testing.TB) *Source {
 	return s
 }
 
+// isFirst says whether a pass with this state is to be the first.
+func isFirst(state string) bool {
+	_, err := os.Lstat(filepath.Join(state, "state.json"))
+	return err != nil
+}
+
 // counter is a judge that finds fault with entries that say "bad", and checks
 // that it is told of each entry once and in order.
 type counter struct {

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/auditlog"
@@ -28,20 +27,16 @@ const (
 
 // Options say how a log is followed.
 type Options struct {
-	State       string        // directory of what was seen, and of the evidence
+	State string // directory of what was seen, and of the evidence
+	// First begins a state where there is none. It must be said: a state that
+	// was lost looks the same as one that never was, and a monitor that starts
+	// over takes the log's start on trust and notices no rewriting.
+	First       bool
 	Silence     time.Duration // an alarm when the log hasn't grown for so long; 0: never
 	Unwitnessed bool          // an alarm when the checkpoint has no quorum
 	Workers     int
 	Now         func() time.Time
 	Progress    func(done, total uint64)
-}
-
-// Alarm is what a monitor is there for.
-type Alarm struct {
-	Finding
-	Time     time.Time
-	Log      string
-	Evidence string // file that proves it, where one does
 }
 
 // Monitor follows one log.
@@ -62,9 +57,9 @@ type Seen struct {
 	auditlog.Cosigning
 }
 
-// New makes a monitor. judge makes a Judge that has seen nothing. A state that
-// isn't there means that the log is seen for the first time: all of it is read,
-// and that its start is the right one is taken on trust.
+// New makes a monitor. judge makes a Judge that has seen nothing. The first
+// pass, which Options.First allows, reads all of the log and takes on trust
+// that its start is the right one.
 func New(src *Source, p *auditlog.Policy, judge func() Judge, o Options) (*Monitor, error) {
 	logs := p.Logs()
 	if len(logs) != 1 {
@@ -77,7 +72,27 @@ func newMonitor(name string, log followed, from uint64, judge func() Judge, o Op
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Monitor{name, log, from, judge, o}, os.MkdirAll(o.State, 0o755)
+	m := &Monitor{name, log, from, judge, o}
+	switch _, err := os.Lstat(m.statePath()); {
+	case err == nil && o.First:
+		return nil, strict.Errorf(m.statePath(), "is there: the log was followed before").
+			WithHint("--first is said once; without it the monitor goes on from what it has seen. Another log wants a --state of its own.")
+	case err == nil:
+		return m, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case !o.First:
+		return nil, m.unknown()
+	}
+	return m, os.MkdirAll(o.State, 0o755)
+}
+
+func (m *Monitor) statePath() string { return filepath.Join(m.o.State, "state.json") }
+
+func (m *Monitor) unknown() error {
+	return strict.Errorf(m.statePath(), "does not exist: what was seen of this log isn't known").
+		WithHint("If the log was followed before, put the file back from a copy, or name its directory with --state.\n" +
+			"Only a log that was never followed is begun, with --first: then its start is taken on trust.")
 }
 
 // pass is one look at the log.
@@ -86,8 +101,11 @@ type pass struct {
 	ctx    context.Context
 	s      *state // as it will be written
 	alarms []Alarm
-	still  []string // stand after this pass
-	read   bool     // the log was read up to its checkpoint
+	read   bool // the log was read up to its checkpoint
+
+	stood    map[string]bool // what stood before this pass
+	still    []string        // what stands after it
+	standing map[string]bool // the same
 }
 
 // Pass looks at the log once: the checkpoint, every new entry, what is overdue.
@@ -100,13 +118,19 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 		return nil, nil, err
 	}
 	defer unlock()
-	p := &pass{Monitor: m, ctx: ctx}
-	path := filepath.Join(m.o.State, "state.json")
+	p := &pass{Monitor: m, ctx: ctx, stood: map[string]bool{}, standing: map[string]bool{}}
+	path := m.statePath()
 	if p.s, err = readState(path, p.name); err != nil {
 		return nil, nil, err
 	}
+	if p.s == nil && !m.o.First {
+		return nil, nil, m.unknown() // it vanished since the monitor was made
+	}
 	if p.s == nil {
 		p.s = &state{Log: p.name, Grown: m.o.Now().UTC().Truncate(time.Second)}
+	}
+	for _, key := range p.s.Standing {
+		p.stood[key] = true
 	}
 	seen, err := p.look()
 	if err != nil {
@@ -119,9 +143,7 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 	if !p.read {
 		// What wasn't looked at again still stands.
 		for _, key := range p.s.Standing {
-			if !slices.Contains(p.still, key) {
-				p.still = append(p.still, key)
-			}
+			p.stands(key)
 		}
 	}
 	if err := p.raise(); err != nil {
@@ -129,7 +151,11 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 	}
 	seen.Standing = len(p.still)
 	p.s.Standing = p.still
-	return seen, p.alarms, p.s.write(path)
+	if err := p.s.write(path); err != nil {
+		return seen, p.alarms, err
+	}
+	m.o.First = false
+	return seen, p.alarms, nil
 }
 
 // look compares checkpoint and entries with what was seen. An error beside no
@@ -142,7 +168,8 @@ func (p *pass) look() (*Seen, error) {
 	}
 	c, err := p.log.newest(p.ctx, last)
 	var refused *strict.Error
-	if errors.As(err, &refused) {
+	var damage *Broken
+	if errors.As(err, &refused) || errors.As(err, &damage) {
 		p.alarm(KindCheckpoint, 0, "", "%v", err)
 		return seen, nil
 	}
@@ -157,7 +184,7 @@ func (p *pass) look() (*Seen, error) {
 		p.alarm(f.Kind, f.Index, "", "%s", f.Text)
 	}
 	if last != nil && (c.Size < last.Size || c.Size == last.Size && c.Root != last.Root) {
-		return seen, p.contradiction(last, c.Checkpoint)
+		return seen, p.contradiction(last, c.Checkpoint, nil)
 	}
 	start, err := p.grow(last, c.Checkpoint)
 	if err != nil {
@@ -175,14 +202,20 @@ func (p *pass) grow(last, c *auditlog.Checkpoint) (start uint64, err error) {
 	if err := judge.Restore(p.s.Judge); err != nil && p.s.Judge != "" {
 		return start, spoilt("state.json", err.Error())
 	}
-	var findings []Finding
-	w := &walk{judge: judge, workers: p.o.Workers, progress: p.o.Progress, take: func(list []Finding) { findings = append(findings, list...) }}
+	var found tally
+	w := &walk{judge: judge, workers: p.o.Workers, progress: p.o.Progress, take: found.add}
 	from := uint64(0)
 	if last == nil {
 		if from, err = beginning(p.from, c.Size); err != nil {
 			return start, err
 		}
 	}
+	h, err := p.hold(last == nil, from)
+	if err != nil {
+		return start, err
+	}
+	defer h.close()
+	w.hold = h.put
 	g, err := p.log.grow(p.ctx, p.s, from, c.Size, w)
 	if err == nil && g.root != c.Root {
 		err = broken("checkpoint", "is of another tree than the entries give")
@@ -190,7 +223,7 @@ func (p *pass) grow(last, c *auditlog.Checkpoint) (start uint64, err error) {
 	var damage *Broken
 	switch {
 	case errors.As(err, &damage) && last != nil:
-		return start, p.contradiction(last, c)
+		return start, p.contradiction(last, c, err)
 	case errors.As(err, &damage):
 		p.alarm(KindDamaged, 0, "", "%v", err)
 		return start, nil
@@ -203,18 +236,17 @@ func (p *pass) grow(last, c *auditlog.Checkpoint) (start uint64, err error) {
 	p.read = true
 	g.keep(p.s)
 	p.s.Checkpoint, p.s.Judge = string(c.Marshal()), judge.State()
-	for _, f := range findings {
-		p.alarm(f.Kind, f.Index, "", "%s", f.Text)
-	}
-	for _, f := range judge.Overdue() {
-		p.alarm(f.Kind, f.Index, "", "%s", f.Text)
-	}
-	return start, nil
+	var overdue tally
+	overdue.add(judge.Overdue())
+	p.tell(&found)
+	p.tell(&overdue)
+	return start, h.sync()
 }
 
 // contradiction keeps both checkpoints, proves the split if it can be proven
-// from what is served, and says what was found.
-func (p *pass) contradiction(last, c *auditlog.Checkpoint) error {
+// from what is served or was seen, and says what was found. damage is what was
+// met on the way from one to the other; nil where none was tried.
+func (p *pass) contradiction(last, c *auditlog.Checkpoint, damage error) error {
 	s, err := p.split(last, c)
 	if err != nil {
 		return err
@@ -238,36 +270,7 @@ func (p *pass) contradiction(last, c *auditlog.Checkpoint) error {
 	case c.Size < last.Size:
 		p.alarm(KindBack, 0, path, "the checkpoint shown has %d entries, one of %d was seen before", c.Size, last.Size)
 	default:
-		p.alarm(KindDamaged, 0, path, "what is served does not lead from the tree of %d entries seen before to the checkpoint of size %d", last.Size, c.Size)
+		p.alarm(KindDamaged, 0, path, "what is served does not lead from the tree of %d entries seen before to the checkpoint of size %d: %v", last.Size, c.Size, damage)
 	}
 	return nil
-}
-
-// maxAlarm bounds an alarm's text, in bytes: a server has a say in some, and
-// they are kept.
-const maxAlarm = 2000
-
-// alarm notes what is wrong. One that stands since an earlier pass is not
-// raised again.
-func (p *pass) alarm(kind string, index uint64, evidence, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if len(text) > maxAlarm {
-		text = strings.ToValidUTF8(text[:maxAlarm], "") + "…"
-	}
-	a := Alarm{Finding{kind, index, text}, p.o.Now().UTC().Truncate(time.Second), p.name, evidence}
-	key := fmt.Sprintf("%s %d %s", kind, index, a.Text)
-	if slices.Contains(p.still, key) {
-		return
-	}
-	p.still = append(p.still, key)
-	if !slices.Contains(p.s.Standing, key) {
-		p.alarms = append(p.alarms, a)
-	}
-}
-
-// silence alarms once for each silence.
-func (p *pass) silence() {
-	if p.o.Silence > 0 && p.o.Now().Sub(p.s.Grown) > p.o.Silence {
-		p.alarm(KindSilence, 0, "", "the log has not grown since %s", strict.FormatTime(p.s.Grown))
-	}
 }

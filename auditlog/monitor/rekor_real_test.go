@@ -71,7 +71,7 @@ func TestMonitorFollowsRealRekor(t *testing.T) {
 				r := &reader{counter: *newCounter(t), version: version, keys: []*keys.Public{ours.public}, found: &found}
 				r.from = from
 				return r
-			}, Options{State: state})
+			}, Options{State: state, First: isFirst(state)})
 			check(t, err)
 			seen, alarms, err := m.Pass(context.Background())
 			check(t, err)

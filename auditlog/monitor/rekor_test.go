@@ -62,7 +62,7 @@ func watchRekor(tb testing.TB, l *testrekor.Log, url string) *rekorWatcher {
 func (w *rekorWatcher) pass() (*Seen, []Alarm, error) {
 	w.tb.Helper()
 	o := w.o
-	o.State = w.state
+	o.State, o.First = w.state, isFirst(w.state)
 	m, err := NewRekor(w.url, nil, w.log, nil, w.from, func() Judge {
 		c := newCounter(w.tb)
 		c.read, c.from = &w.read, w.from
@@ -148,6 +148,9 @@ func TestMonitorBeginsLaterInRekor(t *testing.T) {
 		// A tree whose start was another than the log now signs.
 		w.from = 700
 		w.quiet(1003, 303)
+		if _, err := os.Stat(filepath.Join(w.state, "hashes")); err == nil {
+			t.Error("hashes are held of a log whose start was not read")
+		}
 		other := testrekor.New(version, "rekor.test")
 		grow(other, "odd", 1)
 		grow(other, "old", 1010)
@@ -209,6 +212,12 @@ func TestForkOfRekorIsProven(t *testing.T) {
 				srv.show(l)
 				grow(l, "on", 2)
 				w.quiet(uint64(l.Size()), 2)
+				// Whichever is smaller, and serves nothing of the other.
+				srv.show(fork)
+				reverse := watchRekor(t, l, srv.url)
+				reverse.quiet(uint64(fork.Size()), uint64(fork.Size()))
+				srv.show(l)
+				reverse.alarm(KindSplit)
 			})
 		}
 	})

@@ -232,6 +232,11 @@ func (r *rekorV1) grow(ctx context.Context, s *state, from, size uint64, w *walk
 			if err := tree.Append(m.hash, nil); err != nil {
 				return nil, err
 			}
+			if w.hold != nil {
+				if err := w.hold(next+uint64(i), [][32]byte{[32]byte(m.hash)}); err != nil {
+					return nil, err
+				}
+			}
 			w.take(w.judge.Take(next+uint64(i), m.made))
 		}
 		if next += uint64(len(list)); w.progress != nil {

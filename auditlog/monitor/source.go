@@ -42,10 +42,7 @@ func Open(ref string, client *http.Client) (*Source, error) {
 		if err := checkURL(ref); err != nil {
 			return nil, err
 		}
-		if client == nil {
-			client = defaultClient()
-		}
-		return &Source{ref, httpReader(client, strings.TrimRight(ref, "/"))}, nil
+		return &Source{ref, httpReader(sameServer(client), strings.TrimRight(ref, "/"))}, nil
 	}
 	dir := ref
 	if _, err := os.Stat(filepath.Join(dir, "log", ".state")); err == nil {
@@ -64,7 +61,7 @@ func Open(ref string, client *http.Client) (*Source, error) {
 			return nil, err
 		}
 		defer f.Close()
-		return readAll(f, limit)
+		return readAll(path, f, limit)
 	}}, nil
 }
 
@@ -80,7 +77,28 @@ func checkURL(ref string) error {
 	return nil
 }
 
-func defaultClient() *http.Client { return &http.Client{Timeout: time.Minute} }
+// maxRedirects is how often a server may send us on, to another place of its
+// own.
+const maxRedirects = 3
+
+// sameServer is a client that is not sent elsewhere: whoever answers for a log
+// is who was asked.
+func sameServer(client *http.Client) *http.Client {
+	c := http.Client{Timeout: time.Minute}
+	if client != nil {
+		c = *client
+	}
+	c.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		if first := via[0].URL; r.URL.Host != first.Host || r.URL.Scheme != first.Scheme {
+			return fmt.Errorf("the log's server sends us to another one, %s://%s", strict.Said(r.URL.Scheme), strict.Said(r.URL.Host))
+		}
+		if len(via) > maxRedirects {
+			return fmt.Errorf("the log's server sends us on more than %d times", maxRedirects)
+		}
+		return nil
+	}
+	return &c
+}
 
 func (s *Source) String() string { return s.ref }
 
@@ -98,7 +116,7 @@ func httpReader(client *http.Client, prefix string) func(context.Context, string
 		defer resp.Body.Close()
 		switch resp.StatusCode {
 		case http.StatusOK:
-			return readAll(resp.Body, limit)
+			return readAll(path, resp.Body, limit)
 		case http.StatusNotFound, http.StatusGone:
 			return nil, &fs.PathError{Op: "get", Path: prefix + "/" + path, Err: fs.ErrNotExist}
 		}
@@ -106,10 +124,12 @@ func httpReader(client *http.Client, prefix string) func(context.Context, string
 	}
 }
 
-func readAll(r io.Reader, limit int) ([]byte, error) {
+// readAll reads one of a log's files. One that is larger than any such file is
+// no fault of the network's: the log serves what it can't have signed.
+func readAll(name string, r io.Reader, limit int) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err == nil && len(data) > limit {
-		err = fmt.Errorf("has more than the %d bytes allowed", limit)
+		return nil, broken(name, "has more than the %d bytes that are allowed", limit)
 	}
 	return data, err
 }

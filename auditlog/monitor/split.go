@@ -3,15 +3,11 @@ package monitor
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/transparency-dev/tessera/api/layout"
 	"github.com/transparency-dev/tessera/client"
 
 	"github.com/fleetctl/fleetctl/auditlog"
-	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // split puts two checkpoints together and, where the larger one's tree is
@@ -22,6 +18,11 @@ func (p *pass) split(a, b *auditlog.Checkpoint) (*auditlog.SplitView, error) {
 	}
 	s := &auditlog.SplitView{Smaller: a, Larger: b}
 	if a.Size == b.Size || a.Size == 0 {
+		return s, nil
+	}
+	// What the log shows now can be the smaller tree, which has nothing of the
+	// larger one; that one was walked over before.
+	if p.proveHeld(s) {
 		return s, nil
 	}
 	root, hashes, err := p.log.rootAt(p.ctx, a.Size, b.Size)
@@ -84,39 +85,4 @@ func (t *tiles) edgeAt(ctx context.Context, earlier, size uint64) (*edge, error)
 		*row = list[:k]
 	}
 	return e, nil
-}
-
-type alarmJSON struct {
-	Format   string    `strict:"format"`
-	Time     time.Time `strict:"time"`
-	Log      string    `strict:"log"`
-	Kind     string    `strict:"kind"`
-	Index    uint64    `strict:"index"`
-	Text     string    `strict:"text"`
-	Evidence string    `strict:"evidence,optional"`
-}
-
-// JSON is the alarm on one line, without LF.
-func (a Alarm) JSON() []byte {
-	return strict.EncodeLine(&alarmJSON{"fleetctl alarm v1", a.Time, a.Log, a.Kind, a.Index, a.Text, a.Evidence})
-}
-
-// raise appends the alarms to the state's file of all of them.
-func (p *pass) raise() error {
-	if len(p.alarms) == 0 {
-		return nil
-	}
-	f, err := os.OpenFile(filepath.Join(p.o.State, "alarms.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return err
-	}
-	for _, a := range p.alarms {
-		if _, err = f.Write(append(a.JSON(), '\n')); err != nil {
-			break
-		}
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }

@@ -40,7 +40,8 @@ type walk struct {
 
 	workers  int
 	progress func(done, total uint64)
-	save     func() error // between bundles; may be nil
+	save     func() error                             // between bundles; may be nil
+	hold     func(at uint64, hashes [][32]byte) error // is given the leaves' hashes in their order; may be nil
 
 	entries, tiles, bytes uint64 // read in this walk
 }
@@ -122,6 +123,11 @@ func (w *walk) next(ctx context.Context, b *bundle, size uint64) error {
 	from := w.edge.size
 	if err := w.edge.add(ctx, w.src, b.leaves, &w.tiles); err != nil {
 		return err
+	}
+	if w.hold != nil {
+		if err := w.hold(from, b.leaves[from-b.first:]); err != nil {
+			return err
+		}
 	}
 	w.tiles, w.bytes = w.tiles+1, w.bytes+b.bytes
 	for i, made := range b.made {

@@ -57,7 +57,7 @@ func TestRekorIsCosignedByARealWitness(t *testing.T) {
 		check(t, err)
 		bundles, files = append(bundles, bundle), append(files, r.Entry.Marshal())
 	}
-	m, err := monitor.NewRekor(server.URL, nil, log, pinned, 0, func() monitor.Judge { return nobody{} }, monitor.Options{State: t.TempDir(), Unwitnessed: true})
+	m, err := monitor.NewRekor(server.URL, nil, log, pinned, 0, func() monitor.Judge { return nobody{} }, monitor.Options{State: t.TempDir(), First: true, Unwitnessed: true})
 	check(t, err)
 	if seen, alarms, err := m.Pass(context.Background()); err != nil || len(alarms) > 0 || seen.Entries != 3 || !seen.Quorum {
 		t.Errorf("a monitor sees %+v, %v, %v", seen, alarms, err)

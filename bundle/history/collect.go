@@ -28,15 +28,16 @@ type collector struct {
 	problems  problems
 	checked   map[string]int64
 	files     int64
-	conflicts []conflict // with the record, found on the way
-	skipped   int64      // of other namespaces
+	conflicts []conflict      // with the record, found on the way
+	live      map[uint16]bool // keys whose statements a live auditor answers with
+	skipped   int64           // of other namespaces
 }
 
 // conflict is two statements for one place.
 type conflict struct{ a, b entry }
 
 func newCollector(a Archive, o Options) *collector {
-	return &collector{archive: a, o: o, byName: map[string]uint16{}, checked: map[string]int64{}}
+	return &collector{archive: a, o: o, byName: map[string]uint16{}, live: map[uint16]bool{}, checked: map[string]int64{}}
 }
 
 // batch is as many files as are worth handing to another core.
@@ -107,6 +108,7 @@ type worker struct {
 	c         *collector
 	file      string
 	ref       uint64
+	live      bool
 	entries   []found
 	artifacts []artifact
 	bundles   []published
@@ -119,12 +121,13 @@ type worker struct {
 type found struct {
 	entry
 	namespace string
+	live      bool
 }
 
 func (w *worker) take(items []Item) {
 	w.entries, w.artifacts, w.bundles, w.problems, w.checked, w.skipped = w.entries[:0], nil, nil, nil, map[string]int64{}, 0
 	for _, it := range items {
-		w.ref, w.file = it.Ref, ""
+		w.ref, w.file, w.live = it.Ref, "", it.Live
 		w.item(it)
 	}
 	w.c.merge(w, len(items))
@@ -193,7 +196,7 @@ func (w *worker) entry(s *bundle.Statement, key uint16, operator bool) {
 	e := entryOf(s, w.ref, 0, key)
 	e.operator = operator
 	e.late = !w.c.o.Keys[key].Window.Counts(w.c.o.Now, nil)
-	w.entries = append(w.entries, found{e, s.Namespace})
+	w.entries = append(w.entries, found{e, s.Namespace, w.live})
 }
 
 func (w *worker) artifact(a *anArtifact) {
@@ -297,6 +300,9 @@ func (c *collector) merge(w *worker, files int) {
 			continue
 		}
 		f.ns = c.numberLocked(f.namespace)
+		if f.live {
+			c.live[f.key] = true
+		}
 		if !c.known(&f.entry) {
 			c.table.add(f.entry)
 		}

@@ -23,6 +23,7 @@ import (
 type Item struct {
 	Ref      uint64 // by which the archive finds it again; below 2^63
 	Operator bool   // the operator published it, not the third party
+	Live     bool   // a live auditor answers with it: see Again
 	Data     []byte // not to be kept after the call
 	Proof    []byte // of a bundle: the .tlog-proof beside it; nil where there is none
 }
@@ -65,7 +66,7 @@ type Again struct {
 	Asked     int64    // epochs
 	Rewritten []uint64 // answered with another statement, which was saved beside the first
 	Gone      []uint64 // answered with none
-	Saved     uint64   // the newest epoch that was saved before
+	Saved     uint64   // the newest epoch that was saved before; 0 where there was none
 	Newest    uint64   // the newest that the auditor says it has; 0 where it knows no such namespace
 }
 

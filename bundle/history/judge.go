@@ -110,9 +110,22 @@ func (c *collector) asked(a *Again) {
 	for _, e := range a.Gone {
 		fail(e, "it is gone: a statement was saved before, and the auditor has none any more")
 	}
-	if a.Newest < a.Saved {
-		fail(a.Saved, "the history got shorter: the auditor's newest epoch is %d by now", a.Newest)
+	if before := max(a.Saved, c.recordedOf(a.Namespace)); a.Newest < before {
+		fail(before, "the history got shorter: the auditor's newest epoch is %d by now", a.Newest)
 	}
+}
+
+// recordedOf is the newest epoch that earlier runs saw signed by the auditor:
+// by whose keys its answers are signed, or by any that is pinned where it has
+// no answer at all.
+func (c *collector) recordedOf(namespace string) (newest uint64) {
+	for i := range c.table.len() {
+		e := c.table.at(uint32(i))
+		if e.ref&recorded != 0 && c.names[e.ns] == namespace && (c.live[e.key] || len(c.live) == 0) {
+			newest = max(newest, e.epoch)
+		}
+	}
+	return newest
 }
 
 // whyNot says why a check was made on nothing.

@@ -86,6 +86,9 @@ func (a *app) history(cmd *cobra.Command, paths []string, o *historyOptions) err
 	if err != nil {
 		return usage(missing(err))
 	}
+	if o.url != "" {
+		archive.Live(o.save)
+	}
 	// A history is read in one pass of much garbage and little that stays.
 	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	var record *saved.Record
@@ -230,7 +233,7 @@ func (a *app) fetchHistory(cmd *cobra.Command, o *historyOptions) (*history.Agai
 	if s.New > 0 || err == nil {
 		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(s.New, "new statement", "new statements"), o.save)))
 	}
-	if s.Again != nil && err == nil {
+	if err == nil && s.Again.Saved > 0 {
 		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s of those saved before asked for again", ui.Count(s.Again.Asked, "epoch", "epochs"))))
 	}
 	return s.Again, err

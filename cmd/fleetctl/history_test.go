@@ -114,6 +114,19 @@ func TestHistoryAsksALiveAuditorForItsPastAgain(t *testing.T) {
 	if code, out, _ := run(); code != exitWrong || !strings.Contains(out, "epoch 3: the history got shorter: the auditor's newest epoch is 2 by now") {
 		t.Errorf("%d\n%s", code, out)
 	}
+	// With the file of before lost, what the record saw is no shorter.
+	lost, record := file, filepath.Join(filepath.Dir(file), "seen")
+	last = 3
+	if code, out, _ := run("--record", record); code != exitDone {
+		t.Fatalf("%d\n%s", code, out)
+	}
+	for last = range 3 {
+		file = fmt.Sprint(lost, last, ".jsonl")
+		if code, out, _ := run("--record", record); code != exitWrong || !strings.Contains(out, fmt.Sprintf("epoch 3: the history got shorter: the auditor's newest epoch is %d by now", last)) {
+			t.Errorf("%d\n%s", code, out)
+		}
+	}
+	file = lost
 	last, what[2] = 3, "rewritten"
 	if code, out, _ := run("--again"); code != exitWrong || !strings.Contains(out, "epoch 2: it is rewritten") || !strings.Contains(out, "signed two statements") {
 		t.Errorf("%d\n%s", code, out)

@@ -36,6 +36,7 @@ type monitorOptions struct {
 	rekorWatch
 	every, silence    time.Duration
 	once, unwitnessed bool
+	first             bool
 	onAlarm           string
 }
 
@@ -59,6 +60,11 @@ submitter). An alarm is raised once and counted as standing while its cause is
 there. Alarms, what was seen, and both checkpoints of a split view stay in
 --state; fleetctl verify judges such a pair.
 
+The first pass, with --first, takes the log's start on trust. Without --first a
+state that isn't there is an error: it was lost, or its path is mistyped.
+
+Of one kind a pass raises 20 alarms; all others are one, with their count.
+
 With --rekor-version it follows a Rekor log that the policy pins: entries with
 a pinned submitter's key are judged, all others are other people's. Rekor has
 digests only, so --bundles says which bundles are known; an entry of another
@@ -66,9 +72,9 @@ raises unknown-bundle until it is known.
 
 Exit code 6 if an alarm was raised, 0 if none was. --on-alarm runs a shell
 command for each, with its JSON on standard input.`,
-		`  fleetctl log monitor https://log.acme.example/fleet --policy acme.yaml --state seen
+		`  fleetctl log monitor https://log.acme.example/fleet --policy acme.yaml --state seen --first
   fleetctl log monitor log --policy acme.yaml --state seen --once --silence 720h --evidence-within 168h --on-alarm 'mail -s fleet ops'
-  fleetctl log monitor https://rekor.example --rekor-version 1 --bundles bundles --policy acme.yaml --state seen-rekor`,
+  fleetctl log monitor https://rekor.example --rekor-version 1 --bundles bundles --policy acme.yaml --state seen-rekor --first`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "policy", "state"); err != nil {
 				return err
@@ -86,7 +92,8 @@ command for each, with its JSON on standard input.`,
 	o.watchOptions.flags(c)
 	o.rekorWatch.flags(c)
 	f := c.Flags()
-	f.StringVar(&o.state, "state", "", "`directory` of what was seen; made if need be")
+	f.StringVar(&o.state, "state", "", "`directory` of what was seen; made with --first")
+	f.BoolVar(&o.first, "first", false, "this log was never followed with this state; said once")
 	f.DurationVar(&o.every, "every", 5*time.Minute, "`time` between two passes")
 	f.DurationVar(&o.silence, "silence", 0, "an alarm when the log has not grown for this `time`")
 	f.BoolVar(&o.unwitnessed, "witnessed", false, "an alarm when the checkpoint lacks the policy's quorum")
@@ -96,7 +103,7 @@ command for each, with its JSON on standard input.`,
 }
 
 func (o *monitorOptions) options(a *app) monitor.Options {
-	return monitor.Options{State: o.state, Silence: o.silence, Unwitnessed: o.unwitnessed, Workers: o.workers, Now: a.now}
+	return monitor.Options{State: o.state, First: o.first, Silence: o.silence, Unwitnessed: o.unwitnessed, Workers: o.workers, Now: a.now}
 }
 
 func (a *app) followLog(cmd *cobra.Command, ref string, o *monitorOptions) (*following, error) {

@@ -41,11 +41,11 @@ func TestSplitOfARekorLogIsJudged(t *testing.T) {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { shown.Load().Handler().ServeHTTP(w, r) }))
 		defer srv.Close()
 		state := filepath.Join(dir, "seen")
-		watch := func() (int, string) {
-			code, out, _ := runApp("log", "monitor", srv.URL, "--rekor-version", fmt.Sprint(version), "--policy", policy, "--bundles", bundle, "--state", state, "--once")
+		watch := func(more ...string) (int, string) {
+			code, out, _ := runApp(append([]string{"log", "monitor", srv.URL, "--rekor-version", fmt.Sprint(version), "--policy", policy, "--bundles", bundle, "--state", state, "--once"}, more...)...)
 			return code, out
 		}
-		if code, out := watch(); code != exitDone || !strings.Contains(out, `"new":4,"ours":{"entries":1,"bundles":1}`) {
+		if code, out := watch("--first"); code != exitDone || !strings.Contains(out, `"new":4,"ours":{"entries":1,"bundles":1}`) {
 			t.Fatalf("v%d: exit code %d: %s", version, code, out)
 		}
 		shown.Store(fork)

@@ -27,7 +27,7 @@ type Options struct {
 // Saved is what a run did.
 type Saved struct {
 	New   int64          // statements that it added
-	Again *history.Again // what became of those that were saved before, for history's report; nil where there were none
+	Again *history.Again // what became of those that were saved before, for history's report
 }
 
 // Save asks again for a part of what the file has, and appends every statement
@@ -73,8 +73,8 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 	if _, err := f.Seek(x.Size, io.SeekStart); err != nil {
 		return s, err
 	}
+	s.Again = &history.Again{Namespace: c.Namespace, Saved: have, Newest: about.Last}
 	if have > 0 {
-		s.Again = &history.Again{Namespace: c.Namespace, Saved: have, Newest: about.Last}
 		if err := c.again(ctx, f, x, o, s.Again); err != nil {
 			return s, err
 		}

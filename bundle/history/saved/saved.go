@@ -39,6 +39,7 @@ type path struct {
 	name     string
 	operator bool
 	lines    bool
+	live     bool
 }
 
 // Open takes files and folders, those of the third party and those that the
@@ -77,9 +78,16 @@ func (a *Archive) add(root string, operator bool) error {
 		case len(a.paths) == maxPaths:
 			return strict.Errorf(root, "has more than %d files", maxPaths).WithHint("put statements into one file, a line each: cat *.json > all.jsonl")
 		}
-		a.paths = append(a.paths, path{name, operator, strings.HasSuffix(name, linesSuffix)})
+		a.paths = append(a.paths, path{name: name, operator: operator, lines: strings.HasSuffix(name, linesSuffix)})
 		return nil
 	})
+}
+
+// Live says that a live auditor's answers are in this file.
+func (a *Archive) Live(file string) {
+	for i := range a.paths {
+		a.paths[i].live = a.paths[i].live || a.paths[i].name == file && !a.paths[i].operator
+	}
 }
 
 // Each: see history.Archive.
@@ -98,14 +106,14 @@ func (a *Archive) Each(ctx context.Context, f func(history.Item) error) error {
 func (a *Archive) each(ref uint64, p path, f func(history.Item) error) error {
 	if p.lines {
 		return eachLine(p.name, func(at uint64, line []byte) error {
-			return f(history.Item{Ref: ref | at, Operator: p.operator, Data: line})
+			return f(history.Item{Ref: ref | at, Operator: p.operator, Live: p.live, Data: line})
 		})
 	}
 	data, err := readSmall(p.name)
 	if err != nil {
 		return err
 	}
-	it := history.Item{Ref: ref, Operator: p.operator, Data: data}
+	it := history.Item{Ref: ref, Operator: p.operator, Live: p.live, Data: data}
 	if it.Proof, err = readSmall(p.name + proofSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

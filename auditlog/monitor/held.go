@@ -1,0 +1,149 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/transparency-dev/tessera/api/layout"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+)
+
+// maxHeld bounds how many leaf hashes are held: 512 MiB of them.
+const maxHeld = 1 << 24
+
+// held is a file of the hashes of all leaves that were walked over, 32 bytes
+// each, in the log's order. A log that went back no longer serves the tree that
+// it showed before; from the hashes it can still be proven that the two
+// contradict each other.
+//
+// The file is believed in nothing: what is proven from it has to lead to the
+// root that the log signed. One that was lost costs the proof and no alarm.
+type held struct{ f *os.File }
+
+// hold opens the file for a pass: of a log that is read from its start, and
+// that was held without a gap so far. Otherwise nothing is held, and nil is
+// good for that.
+func (p *pass) hold(first bool, from uint64) (*held, error) {
+	flag := os.O_RDWR
+	if first {
+		if from > 0 {
+			return nil, nil
+		}
+		flag |= os.O_CREATE | os.O_TRUNC
+	}
+	f, err := os.OpenFile(p.heldPath(), flag, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil || uint64(info.Size()) < 32*min(p.s.Size, maxHeld) {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &held{f}, nil
+}
+
+func (p *pass) heldPath() string { return filepath.Join(p.o.State, "hashes") }
+
+// put keeps the hashes of the leaves from one on.
+func (h *held) put(at uint64, hashes [][32]byte) error {
+	if h == nil || at >= maxHeld {
+		return nil
+	}
+	hashes = hashes[:min(uint64(len(hashes)), maxHeld-at)]
+	data := make([]byte, 0, 32*len(hashes))
+	for _, x := range hashes {
+		data = append(data, x[:]...)
+	}
+	_, err := h.f.WriteAt(data, int64(32*at))
+	return err
+}
+
+func (h *held) sync() error {
+	if h == nil {
+		return nil
+	}
+	return h.f.Sync()
+}
+
+func (h *held) close() {
+	if h != nil {
+		h.f.Close()
+	}
+}
+
+// row gives hashes of one level of tiles.
+func (h *held) row(level, at, n uint64) ([][32]byte, error) {
+	list := make([][32]byte, n)
+	if level == 0 {
+		data := make([]byte, 32*n)
+		if _, err := h.f.ReadAt(data, int64(32*at)); err != nil {
+			return nil, err
+		}
+		for i := range list {
+			list[i] = [32]byte(data[32*i:])
+		}
+		return list, nil
+	}
+	for i := range list {
+		below, err := h.row(level-1, (at+uint64(i))*width, width)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = tileRoot(below)
+	}
+	return list, nil
+}
+
+// read serves the tiles that follow from the hashes.
+func (h *held) read(_ context.Context, path string, _ int) ([]byte, error) {
+	level, index, _ := strings.Cut(strings.TrimPrefix(path, "tile/"), "/")
+	l, i, p, err := layout.ParseTileLevelIndexPartial(level, index)
+	if err != nil {
+		return nil, err
+	}
+	n := uint64(p)
+	if n == 0 {
+		n = width
+	}
+	if l > 2 || i >= maxHeld/width { // of a tree that is larger than what is held
+		return nil, fs.ErrNotExist
+	}
+	list, err := h.row(l, i*width, n)
+	var data []byte
+	for _, x := range list {
+		data = append(data, x[:]...)
+	}
+	return data, err
+}
+
+// proveHeld fills in the proof where the larger tree is the one that was walked
+// over, and says whether it proves the split.
+func (p *pass) proveHeld(s *auditlog.SplitView) bool {
+	if s.Larger.Size != p.s.Size {
+		return false
+	}
+	f, err := os.Open(p.heldPath())
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	t := &tiles{src: &Source{ref: "the hashes held", read: (&held{f}).read}}
+	root, hashes, err := t.rootAt(p.ctx, s.Smaller.Size, s.Larger.Size)
+	if err != nil {
+		return false
+	}
+	proven := &auditlog.SplitView{Smaller: s.Smaller, Larger: s.Larger, Root: root, Hashes: hashes}
+	if p.log.verifySplit(proven) != nil {
+		return false
+	}
+	*s = *proven
+	return true
+}

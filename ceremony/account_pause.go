@@ -14,6 +14,9 @@ func (a *Account) takeException(c *Exception) error {
 	if c.Number > maxExceptions {
 		return fmt.Errorf("a ceremony has at most %d exceptions", maxExceptions)
 	}
+	if err := a.takeAbsent(c); err != nil {
+		return err
+	}
 	a.Exceptions = append(a.Exceptions, c)
 	return nil
 }

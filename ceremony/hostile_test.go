@@ -341,6 +341,10 @@ var hostile = []struct {
 		x.insert(x.at(ceremony.KindFleetCheck, 0), abortOf(x, "not destroyed: "))
 	}},
 	{"an abort before the opening", "nothing has begun", func(x *forger) { x.insert(0, &ceremony.Abort{Reason: "stop", Keys: []ceremony.KeyState{}}) }},
+	{"an exception that names a stranger as absent", "whom the plan does not name", absent("nobody")},
+	{"an exception that names an officer as absent", "who is an officer", absent("olga")},
+	{"an exception that names one twice as absent", "it says twice that wanda is absent", absent("wanda", "wanda")},
+	{"an exception that names nobody as absent", "the list is left out", absent()},
 	{"reconvened without adjourning", "is not adjourned", func(x *forger) {
 		x.insert(x.at(ceremony.KindRelease, 0), &ceremony.Reconvene{Seals: []ceremony.Seal{}})
 	}},
@@ -475,4 +479,11 @@ func abortOf(x *forger, state string) *ceremony.Abort {
 		c.Keys = append(c.Keys, ceremony.KeyState{HSM: k.HSM, Role: k.Role, ID: k.Intent.ID, State: state})
 	}
 	return c
+}
+
+// absent puts in an exception that names these people.
+func absent(names ...string) func(x *forger) {
+	return func(x *forger) {
+		x.insert(x.at(ceremony.KindRelease, 0), &ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c", Absent: append([]string{}, names...)})
+	}
 }

@@ -330,6 +330,9 @@ type Exception struct {
 	Expected string `strict:"expected"`
 	Happened string `strict:"happened"`
 	Decided  string `strict:"decided"`
+	// Absent are the plan's witnesses and auditors who give no verdict on the
+	// stage that comes next.
+	Absent []string `strict:"absent,token,optional"`
 }
 
 // Adjourn interrupts a ceremony as planned: who holds what, under which seal.

@@ -16,8 +16,8 @@ func scriptRelease(p *Plan, _ Step) Script {
 			{Auditor, "Checks on their own laptop what changed since the last epoch: fleetctl bundle diff."},
 			{Administrator, "Reads the exceptions made so far aloud, by number."},
 			{Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff release --verdict VERDICT --key KEY.", p.Threshold)},
-			{Witness, "Signs in the same way."},
-			{Auditor, "Signs in the same way."},
+			{Witness, "Signs in the same way, each of them."},
+			{Auditor, "Signs in the same way, each of them. Who isn't there is named in an exception before: fleetctl ceremony exception DIR --absent NAME."},
 		},
 		Say: []Part{
 			{Administrator, "(reads the 32 words of fleet-keys.json aloud)"},
@@ -128,12 +128,14 @@ func scriptClose(p *Plan, _ Step) Script {
 	return Script{
 		Title: "Close", Minutes: 12, Initial: everyone,
 		Do: []Part{
+			{Auditor, "Asks whether every witness and auditor will sign. Who won't be there is named first: fleetctl ceremony exception DIR --absent NAME."},
 			{Administrator, "Runs fleetctl ceremony close DIR. The last record lists every file's digest."},
 			{Auditor, "Copies the folder to their own laptop and runs fleetctl verify there. The close sign-offs are what it still lacks."},
 			{Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff close --verdict VERDICT --key KEY.", p.Threshold)},
-			{Witness, "Signs in the same way."},
-			{Auditor, "Signs in the same way."},
+			{Witness, "Signs in the same way, each of them."},
+			{Auditor, "Signs in the same way, each of them."},
 			{Administrator, "Runs fleetctl ceremony receipt DIR --out receipts, and hands one to each."},
+			{Administrator, "When everyone has signed: fleetctl evidence pack DIR --out evidence.tar, and fleetctl log append evidence.tar."},
 		},
 		Say: []Part{
 			{Administrator, "(reads the 32 words of the close head aloud)"},

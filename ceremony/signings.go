@@ -209,6 +209,8 @@ type Pending struct {
 	Have []string
 	Want int
 	Why  string
+	// Unheard are witnesses and auditors whose verdict is missing.
+	Unheard []string
 }
 
 func (p *Pending) Error() string {

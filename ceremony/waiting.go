@@ -124,11 +124,23 @@ func stageWait(dir string, a *Account, stage string) (*Wait, error) {
 	if err != nil {
 		return nil, err
 	}
-	why := v.Passed(a.Plan.Threshold)
+	approvals, err := ReadSignings(dir, ApprovalsDir)
+	if err != nil {
+		return nil, err
+	}
+	acts, err := people.Given(approvals)
+	if err != nil {
+		return nil, err
+	}
+	why := a.SignedOff(stage, v, list, acts, a.Plan.Threshold)
 	if why == nil {
 		return nil, nil
 	}
 	w := &Wait{Pending: Pending{What: stage, Why: why.Error(), Want: a.Plan.Threshold}}
+	var unheard *UnheardError
+	if errors.As(why, &unheard) {
+		w.Unheard = unheard.Names
+	}
 	for _, s := range v.Said {
 		w.Have = append(w.Have, s.Name)
 	}

@@ -114,18 +114,35 @@ func signedEnd(files Files, a *ceremony.Account) error {
 			return err
 		}
 		short = ceremony.OfAbort(voices).Attested()
-	} else if want, err := a.WantedSignoff(ceremony.StageClose); err != nil {
+	} else if short, err = closedBy(files, a, people, list); err != nil {
 		return err
-	} else if said, err := people.Signoffs(want, list); err != nil {
-		return err
-	} else if len(said.Against) == 0 {
-		short = said.Enough(a.Plan.Threshold)
 	}
 	if short == nil {
 		return nil
 	}
 	return strict.Errorf(dir, "that the ceremony ended so is not signed yet: %v", short).
 		WithHint("the log's entry commits to what people signed: they sign first, each with\nfleetctl ceremony sign DIR %s --key KEY\nthen it is packed and logged", how)
+}
+
+// closedBy says why the close is not signed off, unless somebody is against it.
+func closedBy(files Files, a *ceremony.Account, people *ceremony.People, list []ceremony.Signing) (short, err error) {
+	want, err := a.WantedSignoff(ceremony.StageClose)
+	if err != nil {
+		return nil, err
+	}
+	said, err := people.Signoffs(want, list)
+	if err != nil || len(said.Against) > 0 {
+		return nil, err
+	}
+	approvals, err := ceremony.Signings(files, ceremony.ApprovalsDir)
+	if err != nil {
+		return nil, err
+	}
+	acts, err := people.Given(approvals)
+	if err != nil {
+		return nil, err
+	}
+	return a.SignedOff(ceremony.StageClose, said, list, acts, a.Plan.Threshold), nil
 }
 
 // lastSigned are the folders that a leaf commits to. A close record lists all

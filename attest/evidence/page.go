@@ -210,7 +210,7 @@ func recordText(r *ceremony.Record) string {
 	case *ceremony.LogProof:
 		return fmt.Sprintf("bundle %x", c.Bundle)
 	case *ceremony.Exception:
-		return fmt.Sprintf("%d: expected %s; happened %s; decided %s", c.Number, c.Expected, c.Happened, c.Decided)
+		return fmt.Sprintf("%d: expected %s; happened %s; decided %s%s", c.Number, c.Expected, c.Happened, c.Decided, c.AbsentText())
 	case *ceremony.Adjourn:
 		return fmt.Sprintf("%s; %d seals", c.Reason, len(c.Seals))
 	case *ceremony.Reconvene:

@@ -150,7 +150,17 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 		v.fault(where, err)
 		return
 	}
-	if err := said.Passed(m); err != nil {
+	approvals, err := v.signings(files, ceremony.ApprovalsDir)
+	if err != nil {
+		v.fault(ceremony.ApprovalsDir, err)
+		return
+	}
+	acts, err := people.Given(approvals)
+	if err != nil {
+		v.fault(ceremony.ApprovalsDir, err)
+		return
+	}
+	if err := a.SignedOff(stage, said, list, acts, m); err != nil {
 		v.lack(claim, where, "", "%v%s", err, v.notCounted(where))
 		return
 	}
@@ -158,8 +168,8 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 	if said.Exceptions {
 		verdict = "agree, with exceptions"
 	}
-	// A verdict can be left out of the close, which nothing lists. That there is
-	// none of somebody is therefore said.
+	// Enough officers are enough, and who looked on and is not heard stands in an
+	// exception. That there is no verdict of somebody is said all the same.
 	silent := slices.DeleteFunc(said.Silent, func(name string) bool {
 		return !slices.ContainsFunc(a.Plan.People, func(p ceremony.Person) bool { return p.Name == name })
 	})

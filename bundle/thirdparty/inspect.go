@@ -182,7 +182,7 @@ func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
 	if err != nil {
 		return err
 	}
-	if err := said.Passed(m); err != nil {
+	if err := a.SignedOff(ceremony.StageRelease, said, signed[ceremony.ReleaseSignoffDir], acts, m); err != nil {
 		return strict.Errorf(ceremony.ReleaseSignoffDir, "%v", err)
 	}
 	return nil

@@ -29,6 +29,29 @@ func changed(r *bundle.Request, edit func(files map[string][]byte)) *bundle.Requ
 	return must(bundle.NewRequest(r.Core, list))
 }
 
+// TestARequestHasEveryOnlookersVerdict: or an exception that officers accepted
+// says who gives none, whether the third party's policy pins them or not.
+func TestARequestHasEveryOnlookersVerdict(t *testing.T) {
+	onlookers := []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}
+	f := asked(t, testfleet.Options{Onlookers: onlookers})
+	away := asked(t, testfleet.Options{Name: "away", Onlookers: onlookers, Away: []string{"wim"}})
+	text, _, named := strings.Cut(string(f.ThirdPartyPolicy()), "  - {name: wim,") // who is the last
+	if !named {
+		t.Fatal("the policy does not name wim")
+	}
+	unaware := must(thirdparty.ParsePolicy("policy", []byte(text)))
+	l := ledger(t, f)
+	for _, p := range []*thirdparty.Policy{policy(f), unaware} {
+		must(thirdparty.Inspect("request.json", f.Request, p, l))
+		_, err := thirdparty.Inspect("request.json", changed(f.Request, func(x map[string][]byte) { without(x, "signoffs/release/wim") }), p, l)
+		wantError(t, err, "no verdict by wim, and no exception that officers accepted names them as absent")
+	}
+	l = ledger(t, away)
+	must(thirdparty.Inspect("request.json", away.Request, policy(away), l))
+	_, err := thirdparty.Inspect("request.json", changed(away.Request, func(x map[string][]byte) { without(x, "approvals/exception-") }), policy(away), l)
+	wantError(t, err, `approved the act "exception"`)
+}
+
 func TestARequestIsCheckedByItsEvidence(t *testing.T) {
 	f, other := asked(t, testfleet.Options{}), asked(t, testfleet.Options{Name: "other"})
 	p, l := policy(f), ledger(t, f)

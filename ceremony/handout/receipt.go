@@ -122,7 +122,7 @@ func exceptions(a *ceremony.Account) string {
 	}
 	var list []string
 	for _, x := range a.Exceptions {
-		list = append(list, fmt.Sprintf("%d: %s; decided: %s", x.Number, x.Happened, x.Decided))
+		list = append(list, fmt.Sprintf("%d: %s; decided: %s%s", x.Number, x.Happened, x.Decided, x.AbsentText()))
 	}
 	return strings.Join(list, ". ")
 }

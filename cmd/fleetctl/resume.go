@@ -124,7 +124,12 @@ func (a *app) ceremonyExceptionCmd() *cobra.Command {
 	c := command("exception DIR", "Record that something went otherwise than planned",
 		`Exception records what was expected, what happened and what was decided, under
 the next number. m officers have to accept it, with
-fleetctl ceremony sign --approve exception. It will be published.`,
+fleetctl ceremony sign --approve exception. It will be published.
+
+Every witness and auditor of the plan gives a verdict on the release, and on the
+close. Of who doesn't, --absent says so: recorded before the request for the
+release, and after it and before the close for the close. At least one of each
+has to be there.`,
 		"  fleetctl ceremony exception ceremony --expected 'seal 4471' --happened 'seal 4417' --decided 'a slip of the pen in the plan'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "expected", "happened", "decided"); err != nil {
@@ -142,6 +147,7 @@ fleetctl ceremony sign --approve exception. It will be published.`,
 	f.StringVar(&e.Expected, "expected", "", "what was planned, in `words`")
 	f.StringVar(&e.Happened, "happened", "", "what happened, in `words`")
 	f.StringVar(&e.Decided, "decided", "", "what was decided, in `words`")
+	f.StringArrayVar(&e.Absent, "absent", nil, "the `name` of a witness or auditor who gives no verdict on the stage that comes next; may be repeated")
 	return c
 }
 
@@ -165,6 +171,9 @@ func (a *app) pausing(dir string, err error) error {
 		how := signCommand(dir, p.What)
 		if p.What == "the plan" {
 			how = "fleetctl plan approve PLAN --key KEY"
+		}
+		if len(p.Unheard) > 0 {
+			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + shellWord(dir) + " --absent NAME --expected … --happened … --decided …"
 		}
 		return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}
 	}

@@ -62,7 +62,7 @@ func (t *teller) tell(r *ceremony.Record) string {
 	case *ceremony.Challenge:
 		return t.tellChallenge(c)
 	case *ceremony.Exception:
-		return fmt.Sprintf("exception %d: %s; decided: %s", c.Number, c.Happened, c.Decided)
+		return fmt.Sprintf("exception %d: %s; decided: %s%s", c.Number, c.Happened, c.Decided, c.AbsentText())
 	case *ceremony.Refusal:
 		return "answer refused: " + c.Reason
 	case *ceremony.Adjourn:

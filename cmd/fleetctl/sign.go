@@ -424,9 +424,11 @@ func (a *app) showAct(c *ceremony.Account, o signOptions) {
 		if p, err := c.ExceptionApproval(x.Number); err == nil {
 			record = recordWords(p.Head.N, p.Head.Hash)
 		}
-		a.ui.Say(a.ui.Talk.Fields([][2]string{
-			{"exception", fmt.Sprint(x.Number)}, {"expected", x.Expected}, {"happened", x.Happened}, {"decided", x.Decided}, {"its record", record},
-		}), "\n")
+		rows := [][2]string{{"exception", fmt.Sprint(x.Number)}, {"expected", x.Expected}, {"happened", x.Happened}, {"decided", x.Decided}}
+		if len(x.Absent) > 0 {
+			rows = append(rows, [2]string{"absent", strings.Join(x.Absent, ", ") + ": they give no verdict"})
+		}
+		a.ui.Say(a.ui.Talk.Fields(append(rows, [2]string{"its record", record})), "\n")
 	default:
 		a.ui.Say(a.ui.Talk.Line("The head that it follows: " + recordWords(c.N, c.Head)))
 	}

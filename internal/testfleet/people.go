@@ -3,6 +3,7 @@ package testfleet
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/ed25519"
 	"golang.org/x/crypto/ssh"
@@ -60,6 +61,43 @@ func (f *Fleet) planApprovals() []ceremony.Signing {
 		list = append(list, ceremony.Signing{Name: name, Signature: sig.Armor()})
 	}
 	return list
+}
+
+// signers are those who sign a stage off.
+func (f *Fleet) signers() []string {
+	list := slices.Clone(Signers)
+	for _, p := range f.o.Onlookers {
+		if !slices.Contains(f.o.Away, p.Name) {
+			list = append(list, p.Name)
+		}
+	}
+	return list
+}
+
+// excuse records of those who are away that they give no verdict, and has it
+// accepted.
+func (f *Fleet) excuse(j *ceremony.Journal) error {
+	if len(f.o.Away) == 0 {
+		return nil
+	}
+	return f.Except(j, &ceremony.Exception{Expected: "everyone", Happened: "not everyone came", Decided: "to go on", Absent: f.o.Away})
+}
+
+// Except records an exception and has two officers accept it.
+func (f *Fleet) Except(j *ceremony.Journal, x *ceremony.Exception) error {
+	x.Number = len(j.Account().Exceptions) + 1
+	if _, err := j.Append(x); err != nil {
+		return err
+	}
+	want, err := j.Account().ExceptionApproval(x.Number)
+	if err != nil {
+		return err
+	}
+	people, err := ceremony.NewPeople(f.Plan.People, f.Plan.Threshold)
+	if err != nil {
+		return err
+	}
+	return f.Approve(context.Background(), f.Dir, people, want, nil)
 }
 
 // Approve has two officers approve whatever is asked for.

@@ -102,7 +102,7 @@ func SoftHSM(t testing.TB, o Options) *Fleet {
 	defer soft.mu.Unlock()
 	soft.fleets++
 	prefix := fmt.Sprintf("f%d-", soft.fleets)
-	f := &Fleet{Dir: filepath.Join(TempDir(t), "ceremony"), Parties: o.Parties, clock: &clock{time.Now()}}
+	f := &Fleet{Dir: filepath.Join(TempDir(t), "ceremony"), Parties: o.Parties, clock: &clock{time.Now()}, o: o}
 	b := &softBench{pins: map[string][]byte{}}
 	f.Bench = b
 	var hsms []ceremony.PlanHSM

@@ -43,6 +43,10 @@ type Options struct {
 	// Witnesses is how many witnesses the log has, all of them needed; they cosign
 	// by the fleet's clock, unless the test sets theirs: see Parties.Log.
 	Witnesses int
+	// Onlookers are witnesses and auditors beside wanda and ada, who sign what those
+	// sign, but for the Away, who sign nothing and of whom exceptions say so.
+	Onlookers []ceremony.Person
+	Away      []string
 	// Lockdown is what is done once the bundle is logged; the machine does it.
 	Lockdown []string
 	// Parties are another fleet's: the same third party, operator, log, people.
@@ -112,6 +116,7 @@ type Fleet struct {
 	Account  *ceremony.Account
 
 	clock *clock
+	o     Options
 }
 
 // Now is a time after everything in the fleet's life.
@@ -152,7 +157,7 @@ func (r *random) Read(p []byte) (int, error) {
 func New(t testing.TB, o Options) *Fleet {
 	t.Helper()
 	o = o.withDefaults()
-	f := &Fleet{Dir: filepath.Join(TempDir(t), "ceremony"), Parties: o.Parties, clock: &clock{o.Start}}
+	f := &Fleet{Dir: filepath.Join(TempDir(t), "ceremony"), Parties: o.Parties, clock: &clock{o.Start}, o: o}
 	if f.Parties == nil {
 		f.Parties = SoftParties(o.Name, filepath.Dir(f.Dir))
 	}
@@ -250,11 +255,11 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 	}
 	if f.Parties.People == nil {
 		f.Parties.People = map[string]*Person{}
-		for _, p := range everybody {
+	}
+	for _, p := range slices.Concat(everybody, o.Onlookers) {
+		if f.Parties.People[p.Name] == nil {
 			f.Parties.People[p.Name] = NewPerson(o.Name+" "+p.Name, p.Role)
 		}
-	}
-	for _, p := range everybody {
 		p.Key = f.Parties.People[p.Name].Key().String()
 		d.People = append(d.People, p)
 	}
@@ -349,10 +354,13 @@ func (f *Fleet) End(j *ceremony.Journal) (err error) {
 	if err := f.lockDown(j); err != nil {
 		return err
 	}
+	if err := f.excuse(j); err != nil {
+		return err
+	}
 	if _, err := evidence.Close(j); err != nil {
 		return err
 	}
-	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageClose, ceremony.Agree, Signers...); err != nil {
+	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageClose, ceremony.Agree, f.signers()...); err != nil {
 		return err
 	}
 	if f.Files, f.Account, err = evidence.PackFolder(f.Dir, false); err != nil {
@@ -388,7 +396,10 @@ func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
 		}
 		predecessor, previous = b.KeySet.Raw(), o.After.Account.Statements()
 	}
-	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, Signers...); err != nil {
+	if err := f.excuse(j); err != nil {
+		return err
+	}
+	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, f.signers()...); err != nil {
 		return err
 	}
 	if f.Request, err = j.Request(context.Background(), predecessor, previous, f.Approve); err != nil || o.To == ToRequest {

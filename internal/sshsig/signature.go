@@ -94,7 +94,7 @@ func dearmor(armored []byte) ([]byte, error) {
 func Slow(armored []byte) bool {
 	const at = len(magic) + 4 + 4 + 4 // magic, version, lengths of the key and of its type
 	body, ok := bytes.CutPrefix(armored, []byte(begin))
-	line, _, _ := bytes.Cut(body[:min(len(body), width+1)], []byte("\n"))
+	line, _, _ := bytes.Cut(body[:min(len(body), width-width%4)], []byte("\n")) // base64 in whole groups
 	blob := make([]byte, base64.StdEncoding.DecodedLen(len(line)))
 	n, err := base64.StdEncoding.Decode(blob, line)
 	return ok && err == nil && n > at && bytes.HasPrefix(blob[at:n], []byte("ecdsa-sha2-nistp384"))

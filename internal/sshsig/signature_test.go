@@ -196,3 +196,21 @@ func TestSignWithGivesNothingThatDoesNotVerify(t *testing.T) {
 		}
 	}
 }
+
+// Which signatures are slow to verify can be told before any is read.
+func TestSlowKeysAreToldWithoutReadingTheirSignatures(t *testing.T) {
+	for name, k := range map[string]*soft{
+		"ssh-ed25519": softEd25519(t), "P-256": softECDSA(t, elliptic.P256(), ssh.KeyAlgoECDSA256), "P-384": softECDSA(t, elliptic.P384(), ssh.KeyAlgoECDSA384),
+	} {
+		armored := k.seal(t, nil).armor()
+		if _, err := sshsig.Parse("x", armored); err != nil {
+			t.Fatal(err)
+		}
+		if got := sshsig.Slow(armored); got != (name == "P-384") {
+			t.Errorf("%s: slow is %v", name, got)
+		}
+	}
+	if sshsig.Slow(nil) || sshsig.Slow([]byte("-----BEGIN SSH SIGNATURE-----\n")) {
+		t.Error("no signature is slow")
+	}
+}

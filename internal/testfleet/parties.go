@@ -1,12 +1,16 @@
 package testfleet
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"fmt"
+	"math/big"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -36,8 +40,28 @@ func SoftSigner(alg keys.Algorithm, name string) Signer {
 			panic(err)
 		}
 		return signerOf(k.Public(), func(msg []byte) ([]byte, error) { return keys.SignP256(k, msg) })
+	case keys.P384:
+		seed := sha512.Sum384([]byte("testfleet key " + name))
+		k, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), seed[:])
+		if err != nil {
+			panic(err)
+		}
+		return signerOf(k.Public(), func(msg []byte) ([]byte, error) { return signP384(k, msg) })
 	}
 	panic("testfleet has no soft keys of " + string(alg))
+}
+
+// signP384 signs as [keys.SignP256] does.
+func signP384(k *ecdsa.PrivateKey, msg []byte) ([]byte, error) {
+	der, err := k.Sign(nil, keys.Digest(keys.P384, msg), crypto.SHA384)
+	if err != nil {
+		return nil, err
+	}
+	var rs struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &rs); err != nil {
+		return nil, err
+	}
+	return keys.SignatureFromRaw(keys.P384, append(rs.R.FillBytes(make([]byte, 48)), rs.S.FillBytes(make([]byte, 48))...))
 }
 
 func signerOf(public any, sign func([]byte) ([]byte, error)) Signer {

@@ -12,10 +12,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
-	"errors"
 	"math/big"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -178,24 +175,6 @@ func (w *world) verify(data []byte) error {
 	}
 	_, err = b.Verify(w.trust, now, nil)
 	return err
-}
-
-// shared finds a file that lies beside the repository: vectors that no one
-// here made. Without them a test is skipped, saying so; in CI it fails.
-func shared(t testing.TB, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("FLEETCTL_VECTORS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "vectors") // beside the module's root
-	}
-	data, err := os.ReadFile(filepath.Join(dir, name))
-	if errors.Is(err, os.ErrNotExist) && os.Getenv("CI") != "true" {
-		t.Skipf("no vectors: set FLEETCTL_VECTORS to the folder that has %s", name)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 // wantError says that err mentions text.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ type plexiVector struct {
 
 func plexiVectors(t *testing.T) []plexiVector {
 	var list []plexiVector
-	if err := json.Unmarshal(shared(t, "plexi-statements.json"), &list); err != nil {
+	if err := json.Unmarshal(must(os.ReadFile("testdata/plexi/statements.json")), &list); err != nil {
 		t.Fatal(err)
 	}
 	if len(list) < 5 {

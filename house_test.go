@@ -92,6 +92,8 @@ var arrows = map[string][]string{
 	"internal/sshsig/sshkey": {"internal/sshsig", "internal/keys", "internal/strict"},
 	// A device in software, for tests alone.
 	"internal/sshsig/sktest": {"internal/sshsig", "internal/keys", "internal/strict"},
+	// How tests wait, and nothing else does: for tests alone.
+	"internal/await": {},
 	// Rekor logs in memory, and the real ones that scripts/rekor runs: for tests alone.
 	"internal/testrekor":       {},
 	"internal/testrekor/front": {},
@@ -101,7 +103,7 @@ var arrows = map[string][]string{
 var leaves = []string{"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // doors are imported by commands alone, and by what runs fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await"}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog",

@@ -91,7 +91,7 @@ func (w *world) others(yield func(mutant) bool) {
 		if end != "" {
 			yield(mutant{file: ceremony.TranscriptFile, how: fmt.Sprintf("with %.9q after its end", end), files: with(good, ceremony.TranscriptFile, data)})
 		}
-		cut := bytes.TrimSuffix(good[ceremony.TranscriptFile], last(good[ceremony.TranscriptFile]))
+		cut := bytes.Clone(bytes.TrimSuffix(good[ceremony.TranscriptFile], last(good[ceremony.TranscriptFile])))
 		yield(mutant{file: ceremony.TranscriptFile, how: fmt.Sprintf("with %.9q for its close record", end), files: with(good, ceremony.TranscriptFile, append(cut, strings.TrimSpace(end)...))})
 	}
 }

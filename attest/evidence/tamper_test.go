@@ -90,6 +90,7 @@ func (c *tally) judge(w *world, m mutant) {
 // and then, as long as there is time, of the sample; in full runs everything.
 func (w *world) run(t *testing.T, budget time.Duration, structural []mutants, sample []mutants) *tally {
 	t.Helper()
+	untouched := w.untouched()
 	c := &tally{count: map[string]int{}, passed: map[string]int{}}
 	work := make(chan mutant, 64)
 	var wg sync.WaitGroup
@@ -108,6 +109,9 @@ func (w *world) run(t *testing.T, budget time.Duration, structural []mutants, sa
 	for _, g := range structural {
 		g(func(m mutant) bool {
 			// Without full a sample of these too, but all that are named.
+			if !untouched() {
+				t.Fatalf("%s, %s: making this changed the packages that all changes are made of", m.file, m.how)
+			}
 			if n++; full || m.class != "" || n%every == 0 {
 				work <- m
 			}
@@ -129,6 +133,28 @@ func (w *world) run(t *testing.T, budget time.Duration, structural []mutants, sa
 	close(work)
 	wg.Wait()
 	return c
+}
+
+// untouched says whether the files that all changes are made of are as they were
+// now. They are shared with whoever packs and judges the changes meanwhile.
+func (w *world) untouched() func() bool {
+	all := []evidence.Files{w.good.Files, w.sister.Files, w.stranger.Files}
+	var was []evidence.Files
+	for _, files := range all {
+		c := evidence.Files{}
+		for path, data := range files {
+			c[path] = bytes.Clone(data)
+		}
+		was = append(was, c)
+	}
+	return func() bool {
+		for i, files := range all {
+			if !maps.EqualFunc(files, was[i], bytes.Equal) {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 type mutants func(yield func(mutant) bool)

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // pty is a terminal with the test at its keyboard.
@@ -77,11 +79,8 @@ func (p *pty) shown() string {
 // hung up, which ends whatever reads from it.
 func (p *pty) wait(text string) {
 	p.t.Helper()
-	for range 500 {
-		if strings.Contains(p.shown(), text) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if await.Happens(func() bool { return strings.Contains(p.shown(), text) }) {
+		return
 	}
 	p.t.Errorf("waiting for %q, the screen is %q", text, p.shown())
 	p.master.Close()
@@ -213,24 +212,41 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// asking starts the process that asks for a PIN, and waits until it does.
+func asking(t *testing.T, p *pty) *await.Process {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "UI_TEST_ASK=1", "TERM=dumb")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.slave, p.slave, p.slave
+	asks := await.Start(t, cmd)
+	if !asks.Until(func() bool { return strings.HasSuffix(p.shown(), "> ") }) {
+		t.Fatalf("it asks for nothing; the screen is %q", p.shown())
+	}
+	if during := p.mode(); during.Lflag&unix.ECHO != 0 {
+		t.Error("the PIN would be seen")
+	}
+	return asks
+}
+
 func TestASignalRestoresTheTerminalAndEndsTheProcess(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	// Where the test itself was started to ignore a signal, by nohup or in a
+	// script's background, its children would too; but they don't inherit what
+	// is caught.
+	all := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, all...)
+	defer signal.Stop(caught)
+	for _, s := range all {
 		p := openPTY(t)
 		before := p.mode()
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "UI_TEST_ASK=1", "TERM=dumb")
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = p.slave, p.slave, p.slave
-		if err := cmd.Start(); err != nil {
+		asks := asking(t, p)
+		if err := asks.Process.Signal(s); err != nil {
 			t.Fatal(err)
 		}
-		p.wait("> ")
-		if during := p.mode(); during.Lflag&unix.ECHO != 0 {
-			t.Error("the PIN would be seen")
+		ended, err := asks.Ends()
+		if !ended {
+			t.Errorf("%v: it goes on", s)
 		}
-		if err := cmd.Process.Signal(s); err != nil {
-			t.Fatal(err)
-		}
-		err := cmd.Wait()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != s {
 			t.Errorf("%v: ended with %v", s, err)
@@ -239,4 +255,21 @@ func TestASignalRestoresTheTerminalAndEndsTheProcess(t *testing.T) {
 			t.Errorf("%v: the terminal isn't as it was", s)
 		}
 	}
+}
+
+func TestAnIgnoredSignalStaysIgnored(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP) // as nohup does
+	defer signal.Reset(syscall.SIGHUP)
+	p := openPTY(t)
+	asks := asking(t, p)
+	if err := asks.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.master.WriteString("canary-1\n"); err != nil {
+		t.Fatal(err)
+	}
+	if ended, _ := asks.Ends(); !ended || asks.ProcessState.ExitCode() != 9 {
+		t.Errorf("ended: %v, %v; the screen is %q", ended, asks.ProcessState, p.shown())
+	}
+	p.wait("<nil>") // what reading the PIN gave
 }

@@ -13,12 +13,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ed25519"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sktest"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
@@ -73,19 +73,20 @@ func startAgent(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "s")
-	cmd := exec.Command(tool(t, "ssh-agent"), "-D", "-a", socket)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	agent := await.Start(t, exec.Command(tool(t, "ssh-agent"), "-D", "-a", socket))
+	// Its socket is there before it listens.
+	if !agent.Until(func() bool { return dials(socket) }) {
+		t.Fatalf("ssh-agent does not listen; ended: %v", agent.Ended())
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for range 500 {
-		if _, err := os.Stat(socket); err == nil {
-			return socket
-		}
-		time.Sleep(10 * time.Millisecond)
+	return socket
+}
+
+func dials(socket string) bool {
+	a, err := sshkey.DialAgent(socket)
+	if err == nil {
+		a.Close()
 	}
-	t.Fatal("ssh-agent made no socket")
-	return ""
+	return err == nil
 }
 
 func add(t *testing.T, socket string, args ...string) {

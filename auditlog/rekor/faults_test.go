@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // faulty stands before a real server and spoils what goes through it.
@@ -151,13 +150,13 @@ func TestAnswerThatComesTooLate(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *server) {
 		f := newFaulty(t, s)
 		release := make(chan struct{})
-		f.with(first(1, func(a *answered) { a.ask(); <-release }))
+		// The time is up once the log has the entry and the answer is on its way.
+		late := overdue{context.Background(), make(chan struct{})}
+		f.with(first(1, func(a *answered) { a.ask(); close(late.done); <-release }))
 		bundle := bundleOf(t, 200)
 		envelope := envelopeOf(bundle)
 		client := s.client(t, Options{URL: f.url})
-		ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
-		defer cancel()
-		_, err := client.Append(ctx, bundle, envelope, submitter(t))
+		_, err := client.Append(late, bundle, envelope, submitter(t))
 		close(release)
 		wantKind(t, err, ErrTimeout)
 		wantHint(t, err, "Run the same command again")
@@ -174,6 +173,23 @@ func TestAnswerThatComesTooLate(t *testing.T) {
 			t.Errorf("interrupted: %v", err)
 		}
 	})
+}
+
+// overdue is a context whose deadline passes when its channel is closed.
+type overdue struct {
+	context.Context
+	done chan struct{}
+}
+
+func (o overdue) Done() <-chan struct{} { return o.done }
+
+func (o overdue) Err() error {
+	select {
+	case <-o.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 func isCanceled(err error) bool {

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -77,7 +78,7 @@ func keysOf(leaf []byte) (list []string) {
 	return list
 }
 
-var testOptions = Options{Keys: Keys{"test-1", keysOf}}
+var testOptions = Options{Keys: Keys{"test-1", keysOf}, Timeout: await.Longest}
 
 func newTestLog(tb testing.TB) (string, *Log) {
 	tb.Helper()

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log"
 	"log/slog"
@@ -20,6 +22,7 @@ import (
 	fnote "github.com/transparency-dev/formats/note"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // checkProof verifies a proof as somebody would who has only the policy.
@@ -263,7 +266,7 @@ func TestAppendWaitsForTheLockOnlySoLong(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	unlock()
-	l.opts.Timeout = 10 * time.Second
+	l.opts.Timeout = await.Longest
 	mustAppend(t, l, "a:1")
 }
 
@@ -271,16 +274,10 @@ func TestAppendWaitsForTheLockOnlySoLong(t *testing.T) {
 // younger than 100 ms is not replaced, so the second Append must wait.
 func TestDeadlineBeforeTheCheckpoint(t *testing.T) {
 	dir, l := newTestLog(t)
-	mustAppend(t, l, "a:1")
-	l.opts.Timeout = 30 * time.Millisecond
-	_, err := l.Append(context.Background(), []byte("b:1"))
-	wantRefusal(t, err, "no checkpoint covers them yet")
-	l.opts.Timeout = 10 * time.Second
-	if at := mustAppend(t, l, "b:1"); at[0] != (Position{1, true, "b"}) {
-		t.Errorf("got %+v", at[0])
-	}
-	if c, err := l.Checkpoint(); err != nil || c.Size != 2 {
-		t.Errorf("got %+v, %v", c, err)
+	late, _ := tooLate(t, l, "no checkpoint covers them yet", func() { mustAppend(t, l, "a"+rand.Text()+":1") })
+	at := mustAppend(t, l, late)
+	if c, err := l.Checkpoint(); err != nil || at[0] != (Position{c.Size - 1, true, keyOf([]byte(late))}) {
+		t.Errorf("got %+v of %+v, %v", at[0], c, err)
 	}
 	assertNoFork(t, dir, allEntries(t, l.Reader))
 }
@@ -293,12 +290,31 @@ func TestTesserasReasonIsTold(t *testing.T) {
 	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	l.opts.Timeout = 300 * time.Millisecond
-	_, err := l.Append(context.Background(), []byte("b:1"))
-	wantRefusal(t, err, "publish.lock: is a directory")
+	_, err := tooLate(t, l, "publish.lock: is a directory", func() {})
 	if n := strings.Count(err.Error(), "is a directory"); n != 1 {
 		t.Errorf("it is told %d times: %v", n, err)
 	}
+}
+
+// tooLate appends entries that have little time each, until one fails with these
+// words, and gives it. How far an append comes in its time is the machine's
+// business: one that comes too far, or not far enough, shows nothing.
+func tooLate(t *testing.T, l *Log, words string, before func()) (leaf string, err error) {
+	t.Helper()
+	defer func() { l.opts.Timeout = await.Longest }()
+	for i := range 200 {
+		l.opts.Timeout = await.Longest
+		before()
+		l.opts.Timeout = 30 * time.Millisecond << (i % 8)
+		leaf = fmt.Sprintf("late%d:1", i)
+		_, err = l.Append(context.Background(), []byte(leaf))
+		if err != nil && strings.Contains(err.Error(), words) {
+			wantRefusal(t, err, words)
+			return leaf, err
+		}
+	}
+	t.Fatalf("no append ever failed with %q", words)
+	return "", nil
 }
 
 // TestFullTilesReplacePartialOnes keeps a log of many runs small.

@@ -14,10 +14,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 var peersDir string // to be removed when all tests are over
@@ -93,18 +93,10 @@ func litewitness(t *testing.T, origin, vkey, name string) (line string) {
 	}
 	run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key")
 	start("ssh-agent", "-D", "-a", filepath.Join(dir, "s"))
-	for range 200 {
-		if _, err := os.Stat(filepath.Join(dir, "s")); err == nil {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	await.Until(t, "ssh-agent answers", func() bool { return dials("unix", filepath.Join(dir, "s")) })
 	run("ssh-add", "-q", "key")
 	fingerprint := strings.Fields(run("ssh-keygen", "-lf", "key.pub"))[1]
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	addr := free.Addr().String()
-	free.Close()
+	addr := fmt.Sprintf("127.0.0.1:%d", await.Ports(t, 1))
 	said := start(filepath.Join(bin, "litewitness"), "-db", "w.db", "-name", name, "-key", fingerprint, "-ssh-agent", filepath.Join(dir, "s"), "-listen", addr)
 	own := ""
 	for own == "" && said.Scan() {
@@ -119,15 +111,17 @@ func litewitness(t *testing.T, origin, vkey, name string) (line string) {
 	if own == "" {
 		t.Fatal("litewitness named no key")
 	}
-	run("sqlite3", "-cmd", ".timeout 5000", "w.db", fmt.Sprintf("INSERT INTO log VALUES('%s',0,'47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='); INSERT INTO key VALUES('%s','%s');", origin, origin, vkey))
-	for range 200 {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			c.Close()
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	run("sqlite3", "-cmd", ".timeout 300000", "w.db", fmt.Sprintf("INSERT INTO log VALUES('%s',0,'47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='); INSERT INTO key VALUES('%s','%s');", origin, origin, vkey))
+	await.Until(t, "litewitness answers", func() bool { return dials("tcp", addr) })
 	return fmt.Sprintf("witness lite %s http://%s\n", own, addr)
+}
+
+func dials(network, address string) bool {
+	c, err := net.Dial(network, address)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
 }
 
 // TestRealWitness has torchwood's witness and ours cosign together, then shows

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -16,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // TestNoPINGetsOut lives a whole life with a PIN of its own for every token,
@@ -198,28 +199,22 @@ func TestTheWatcherSees(t *testing.T) {
 	t.Parallel()
 	for _, place := range []string{"argv", "environment"} {
 		pin := rand.Text()[:16]
-		ctx, cancel := context.WithCancel(t.Context())
-		cmd := exec.CommandContext(ctx, "sleep", "30")
+		cmd := exec.Command("cat") // until its input ends
 		cmd.Args[0] = "fleetctl"
 		if place == "argv" {
-			cmd = exec.CommandContext(ctx, "sh", "-c", "sleep 30; : fleetctl "+pin)
+			cmd = exec.Command("sh", "-c", "read line; : fleetctl "+pin)
 		} else {
 			cmd.Env = append(os.Environ(), "PIN="+pin)
 		}
-		check(t, cmd.Start())
+		_, err := cmd.StdinPipe()
+		check(t, err)
+		child := await.Start(t, cmd)
 		w := watchProcesses([][]byte{[]byte(pin)})
-		deadline := time.Now().Add(5 * time.Second)
-		for time.Now().Before(deadline) {
-			time.Sleep(20 * time.Millisecond)
-			if w.looks() {
-				break
-			}
-		}
+		await.Happens(w.looks)
 		if seen := w.stop(); len(seen) == 0 {
 			t.Errorf("a PIN in the %s of a child went unseen", place)
 		}
-		cancel()
-		_ = cmd.Wait()
+		child.Kill()
 	}
 }
 

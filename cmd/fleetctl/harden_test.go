@@ -11,9 +11,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // atSign gives a command that meets a fault at the first C_Sign of a ceremony,
@@ -27,6 +28,17 @@ func (r faultRig) atSign(dir, fault string) *exec.Cmd {
 	shell.Env = append(cmd.Env, "GOTRACEBACK=crash", "PROXY_CALLS="+counter(dir),
 		fmt.Sprintf("PROXY_AT=%d", bytes.IndexByte(functions, 43)), "PROXY_FAULT="+fault)
 	return shell
+}
+
+// hangsAtSign starts a ceremony whose module hangs at the first C_Sign, and
+// waits until it does.
+func (r faultRig) hangsAtSign(dir string) *await.Process {
+	r.t.Helper()
+	p := await.Start(r.t, r.atSign(dir, "hang"))
+	if !p.Until(func() bool { _, functions := callsIn(dir); return bytes.IndexByte(functions, 43) >= 0 }) {
+		r.t.Fatalf("it never came to its first signature; ended: %v", p.Ended())
+	}
+	return p
 }
 
 // TestNoCoreIsLeft: a module that crashes takes the process with it, and no PIN
@@ -73,19 +85,7 @@ func TestTheProcessIsHardened(t *testing.T) {
 	r := faultRig{newRig(t), map[string]int{}}
 	r.proxy()
 	dir := r.world()
-	cmd := r.atSign(dir, "hang")
-	check(t, cmd.Start())
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	deadline := time.Now().Add(30 * time.Second)
-	for functions := []byte(nil); bytes.IndexByte(functions, 43) < 0; _, functions = callsIn(dir) {
-		if time.Now().After(deadline) {
-			t.Fatal("it never came to its first signature")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	cmd := r.hangsAtSign(dir)
 	look := func(name string) []byte {
 		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", cmd.Process.Pid, name))
 		if err != nil && os.Geteuid() == 0 {

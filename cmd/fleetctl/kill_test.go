@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // TestAKilledCeremonyIsResumed kills a ceremony of three HSMs right after each
@@ -75,23 +77,15 @@ func (k killRig) killAfter(cmd *exec.Cmd, dir string, n int) {
 	k.t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	check(k.t, cmd.Start())
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	deadline := time.After(30 * time.Second)
-	for lines(dir) < n {
-		select {
-		case err := <-done:
-			if err != nil {
-				k.t.Fatalf("ended before it could be killed: %v\n%s", err, out.String())
-			}
-			return // it was done before there were n records
-		case <-deadline:
-			k.t.Fatalf("no record %d within 30 s\n%s", n, out.String())
-		default:
-			time.Sleep(200 * time.Microsecond)
-		}
+	p := await.Start(k.t, cmd)
+	for !p.Ended() && lines(dir) < n {
+		time.Sleep(200 * time.Microsecond) // records are that close together
 	}
-	_ = cmd.Process.Kill()
-	<-done
+	if p.Ended() {
+		if err := p.Wait(); err != nil {
+			k.t.Fatalf("ended before it could be killed: %v\n%s", err, out.String())
+		}
+		return // it was done before there were n records
+	}
+	p.Kill()
 }

@@ -11,17 +11,18 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // keyboard is a terminal at which the test sits and a program runs.
 type keyboard struct {
 	t      testing.TB
 	master *os.File
-	cmd    *exec.Cmd
-	done   chan error
+	cmd    *await.Process
+	over   chan struct{} // closed once nobody can write on the screen any more
 	mu     sync.Mutex
 	screen strings.Builder
 	read   int // how much of the screen was waited for
@@ -52,8 +53,7 @@ func atTerminal(t testing.TB, cmd *exec.Cmd, columns ...int) *keyboard {
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	k := &keyboard{t: t, master: master, cmd: cmd, done: make(chan error, 1)}
-	check(t, cmd.Start())
+	k := &keyboard{t: t, master: master, cmd: await.Start(t, cmd), over: make(chan struct{})}
 	slave.Close()
 	go func() {
 		buf := make([]byte, 4096)
@@ -63,7 +63,7 @@ func atTerminal(t testing.TB, cmd *exec.Cmd, columns ...int) *keyboard {
 			k.screen.Write(buf[:n])
 			k.mu.Unlock()
 			if err != nil {
-				k.done <- cmd.Wait()
+				close(k.over)
 				return
 			}
 		}
@@ -82,19 +82,16 @@ func (k *keyboard) shown() string {
 func (k *keyboard) types(pairs ...string) {
 	k.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
-		deadline := time.Now().Add(30 * time.Second)
-		for {
-			screen := k.shown()
-			if at := strings.Index(screen[k.read:], pairs[i]); at >= 0 {
-				k.read += at + len(pairs[i])
-				break
-			}
-			if time.Now().After(deadline) {
-				_ = k.cmd.Process.Kill()
-				k.t.Fatalf("waiting for %q, the screen shows\n%s", pairs[i], screen)
-			}
-			time.Sleep(5 * time.Millisecond)
+		at := -1
+		await.Happens(func() bool {
+			over := k.isOver()
+			at = strings.Index(k.shown()[k.read:], pairs[i])
+			return at >= 0 || over
+		})
+		if at < 0 {
+			k.t.Fatalf("waiting for %q, the screen shows\n%s", pairs[i], k.shown())
 		}
+		k.read += at + len(pairs[i])
 		_, err := k.master.WriteString(pairs[i+1])
 		check(k.t, err)
 	}
@@ -103,17 +100,17 @@ func (k *keyboard) types(pairs ...string) {
 // ends gives the exit code.
 func (k *keyboard) ends() int {
 	k.t.Helper()
-	select {
-	case err := <-k.done:
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return exit.ExitCode()
-		}
-		check(k.t, err)
-		return 0
-	case <-time.After(60 * time.Second):
-		_ = k.cmd.Process.Kill()
+	if ended, _ := k.cmd.Ends(); !ended || !await.Happens(k.isOver) {
 		k.t.Fatalf("it doesn't end; the screen shows\n%s", k.shown())
-		return -1
+	}
+	return k.cmd.ProcessState.ExitCode()
+}
+
+func (k *keyboard) isOver() bool {
+	select {
+	case <-k.over:
+		return true
+	default:
+		return false
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // stopAt runs a ceremony that is stopped by a device error at the n-th call of a
@@ -161,21 +160,12 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 	r := faultRig{newRig(t), map[string]int{}}
 	r.proxy()
 	dir := r.world()
-	first := r.atSign(dir, "hang")
-	check(t, first.Start())
-	deadline := time.Now().Add(30 * time.Second)
-	for functions := []byte(nil); bytes.IndexByte(functions, 43) < 0; _, functions = callsIn(dir) {
-		if time.Now().After(deadline) {
-			t.Fatal("the first never came to its signature")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	first := r.hangsAtSign(dir)
 	before := lines(dir)
 	r.refuses(dir, "another fleetctl is at work on this ceremony")
 	if lines(dir) != before {
 		t.Error("the second wrote on the transcript")
 	}
-	check(t, first.Process.Kill())
-	_ = first.Wait()
+	first.Kill()
 	r.passes(dir)
 }

@@ -12,8 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -157,52 +158,38 @@ func (r *rig) swtpm(dir string) (module string) {
 	if out, err := exec.Command("swtpm_setup", "--tpm2", "--tpmstate", state, "--overwrite", "--ecc").CombinedOutput(); err != nil {
 		r.t.Fatalf("swtpm_setup: %v\n%s", err, out)
 	}
-	port := freePorts(r.t)
-	r.daemon(nil, "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--flags", "not-need-init,startup-clear",
-		"--server", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port), "--ctrl", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port+1))
+	port := await.Ports(r.t, 2)
 	// The control port tells that it is up, and takes any number of callers.
-	r.await("swtpm", func() error { return connects("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)) })
+	r.daemon(func() error { return connects("tcp", fmt.Sprintf("127.0.0.1:%d", port+1)) }, nil, "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--flags", "not-need-init,startup-clear",
+		"--server", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port), "--ctrl", fmt.Sprintf("type=tcp,port=%d,bindaddr=127.0.0.1", port+1))
 	// A TPM has room for a few objects, and a socket for one caller: the look from
 	// a new process takes a resource manager, as Linux has it in /dev/tpmrm0.
 	bus := "DBUS_SESSION_BUS_ADDRESS=unix:path=" + filepath.Join(state, "bus")
-	r.daemon(nil, "dbus-daemon", "--session", "--nofork", "--nosyslog", "--address=unix:path="+filepath.Join(state, "bus"))
-	r.await("dbus-daemon", func() error { return connects("unix", filepath.Join(state, "bus")) })
-	r.daemon([]string{bus}, "tpm2-abrmd", "--allow-root", "--session", fmt.Sprintf("--tcti=swtpm:host=127.0.0.1,port=%d", port))
+	r.daemon(func() error { return connects("unix", filepath.Join(state, "bus")) }, nil,
+		"dbus-daemon", "--session", "--nofork", "--nosyslog", "--address=unix:path="+filepath.Join(state, "bus"))
 	r.env = append(r.env, bus, "TPM2_PKCS11_TCTI=tabrmd:bus_type=session",
 		"TPM2_PKCS11_STORE="+filepath.Join(state, "store"), "TPM2_PKCS11_LOG_LEVEL=0", "TSS2_LOG=all+none")
-	r.await("tpm2-abrmd", func() error {
+	r.daemon(func() error {
 		out, err := r.command(dir, "hsm", "list", "--module", list[0]).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
 		return nil
-	})
+	}, []string{bus}, "tpm2-abrmd", "--allow-root", "--session", fmt.Sprintf("--tcti=swtpm:host=127.0.0.1,port=%d", port))
 	return list[0]
 }
 
-// daemon runs a program until the test is over.
-func (r *rig) daemon(env []string, name string, args ...string) {
+// daemon runs a program until the test is over, and returns when it is up.
+func (r *rig) daemon(up func() error, env []string, name string, args ...string) {
 	r.t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
-	check(r.t, cmd.Start())
-	r.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-}
-
-// await waits until a daemon is up.
-func (r *rig) await(name string, up func() error) {
-	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		err := up()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			r.t.Fatalf("%s doesn't start: %v", name, err)
-		}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	p, err := await.Start(r.t, cmd), error(nil)
+	if !p.Until(func() bool { err = up(); return err == nil }) {
+		p.Kill()
+		r.t.Fatalf("%s doesn't start: %v\n%s", name, err, said.String())
 	}
 }
 
@@ -212,24 +199,6 @@ func connects(network, address string) error {
 		return err
 	}
 	return c.Close()
-}
-
-// freePorts finds two ports in a row.
-func freePorts(t testing.TB) int {
-	t.Helper()
-	for range 100 {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
-		check(t, err)
-		port := a.Addr().(*net.TCPAddr).Port
-		b, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		a.Close()
-		if err == nil {
-			b.Close()
-			return port
-		}
-	}
-	t.Fatal("no two ports in a row are free")
-	return 0
 }
 
 // TestTPM2PKCS11 lives a whole life on a TPM. The chip keeps its keys, but the
@@ -285,6 +254,33 @@ func TestTPM2PKCS11IsRefused(t *testing.T) {
 // flat is output without its line breaks and indents.
 func flat(out []byte) []byte { return []byte(strings.Join(strings.Fields(string(out)), " ")) }
 
+// pkcsslotd has opencryptoki's daemon run until the test is over. Who else on
+// this machine wants the token meanwhile waits.
+func (r *rig) pkcsslotd(daemon, dir, module string) {
+	r.t.Helper()
+	for _, path := range []string{"/run/lock/opencryptoki/swtok", "/var/lib/opencryptoki/swtok/TOK_OBJ"} {
+		check(r.t, os.MkdirAll(path, 0o770))
+	}
+	var unlock func()
+	await.Until(r.t, "no other test uses opencryptoki's token", func() bool {
+		var err error
+		unlock, err = durable.Lock("/run/lock/opencryptoki/fleetctl-test")
+		return err == nil
+	})
+	r.t.Cleanup(unlock)
+	running := func() bool { return exec.Command("pgrep", "-x", "pkcsslotd").Run() == nil }
+	if !running() {
+		check(r.t, exec.Command(daemon).Run())
+		r.t.Cleanup(func() {
+			_ = exec.Command("sh", "-c", "kill $(cat /run/pkcsslotd.pid /var/run/pkcsslotd.pid 2>/dev/null | head -n 1)").Run()
+			await.Until(r.t, "opencryptoki's daemon ends", func() bool { return !running() })
+		})
+	}
+	await.Until(r.t, "opencryptoki's daemon answers", func() bool {
+		return r.command(dir, "hsm", "list", "--module", module).Run() == nil
+	})
+}
+
 // TestOpencryptoki has RSA-3072 keys, and a PIN that locks in earnest. Its daemon
 // and its one token belong to the whole machine, so that it takes root.
 func TestOpencryptoki(t *testing.T) {
@@ -298,15 +294,7 @@ func TestOpencryptoki(t *testing.T) {
 	}
 	r := newRig(t)
 	dir := r.world()
-	for _, path := range []string{"/run/lock/opencryptoki/swtok", "/var/lib/opencryptoki/swtok/TOK_OBJ"} {
-		check(t, os.MkdirAll(path, 0o770))
-	}
-	if exec.Command("pgrep", "-x", "pkcsslotd").Run() != nil {
-		check(t, exec.Command(daemon).Run())
-		t.Cleanup(func() {
-			_ = exec.Command("sh", "-c", "kill $(cat /run/pkcsslotd.pid /var/run/pkcsslotd.pid 2>/dev/null | head -n 1)").Run()
-		})
-	}
+	r.pkcsslotd(daemon, dir, list[0])
 	r.fleet(dir, list[0], 1, "1234abcd", "87654321", "session=rsa-3072")
 	typed(t, dir, "vendor-1")
 	k := atTerminal(t, r.start(dir))

@@ -13,7 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 const helper = "FLEETCTL_TEST_LOCK" // in the helper process: the file to lock
@@ -96,13 +97,10 @@ func TestALockHoldsAcrossProcessesUntilTheyAreKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	deadline := time.Now().Add(5 * time.Second)
-	for unlock, err = Lock(path); err != nil && time.Now().Before(deadline); unlock, err = Lock(path) {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if err != nil {
-		t.Fatalf("after kill -9: %v", err)
-	}
+	await.Until(t, "the lock of a process that was killed is free", func() bool {
+		unlock, err = Lock(path)
+		return err == nil
+	})
 	unlock()
 }
 

@@ -26,6 +26,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -158,7 +159,7 @@ func TestALedgerThatIsGoneIsAFaultAndNoAbsentEpoch(t *testing.T) {
 
 func TestTheRateIsLimited(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
-	srv := serve(t, f, Config{Rate: 0.01, Burst: 3})
+	srv := serve(t, f, Config{Rate: 0.0001, Burst: 3})
 	for range 3 {
 		if code, _ := ask(t, srv.URL+"/info"); code != 200 {
 			t.Fatal(code)
@@ -188,7 +189,7 @@ func TestSlowClientsTakeNoMoreThanTheirShare(t *testing.T) {
 		defer c.Close()
 		fmt.Fprint(c, "GET /info HTTP/1.1\r\nHost:")
 	}
-	c := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	c := &http.Client{Timeout: await.Longest, Transport: &http.Transport{DisableKeepAlives: true}}
 	for range 5 {
 		resp, err := c.Get("http://" + inner.Addr().String() + "/info")
 		if err != nil {
@@ -199,7 +200,7 @@ func TestSlowClientsTakeNoMoreThanTheirShare(t *testing.T) {
 	// One whose headers never end is cut off.
 	slow := must(net.Dial("tcp", inner.Addr().String()))
 	defer slow.Close()
-	slow.SetReadDeadline(time.Now().Add(20 * time.Second))
+	slow.SetReadDeadline(time.Now().Add(await.Longest))
 	fmt.Fprint(slow, "GET /info HTTP/1.1\r\n")
 	if _, err := bufio.NewReader(slow).ReadString('\n'); err == io.EOF {
 		return // closed without an answer
@@ -231,7 +232,7 @@ func mtls(t *testing.T, q *Queue) (url string, good, bad *http.Client) {
 	inner := must(net.Listen("tcp", "127.0.0.1:0"))
 	go Serve(t.Context(), tls.NewListener(inner, ServerTLS(leaf(ca, caKey, "server"), pool)), q.Handler())
 	client := func(c tls.Certificate) *http.Client {
-		return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{c}}}}
+		return &http.Client{Timeout: await.Longest, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{c}}}}
 	}
 	return "https://" + inner.Addr().String(), client(leaf(ca, caKey, "operator")), client(leaf(other, otherKey, "stranger"))
 }

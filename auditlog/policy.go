@@ -70,6 +70,9 @@ func (p *Policy) Logs() []Log { return slices.Clone(p.logs) }
 // the quorum counts them.
 func (p *Policy) Witnesses() []Witness { return slices.Clone(p.witnesses) }
 
+// DemandsQuorum says that some of the witnesses have to have cosigned.
+func (p *Policy) DemandsQuorum() bool { return p.quorum != 0 }
+
 type policyReader struct {
 	*Policy
 	byName map[string]int // of nodes

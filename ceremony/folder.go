@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,6 +73,9 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if err := a.expects(KindRequest); err != nil {
 		return nil, err
 	}
+	if err := j.accepted(); err != nil {
+		return nil, err
+	}
 	if err := j.released(); err != nil {
 		return nil, err
 	}
@@ -98,8 +102,9 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if err != nil {
 		return nil, err
 	}
-	// Kept before it is recorded, so that it can be had again.
-	if err := j.save(requestFile, request.Raw()); err != nil {
+	// Kept before it is recorded, so that it can be had again. One that a run
+	// left which was cut off before the record was given to nobody.
+	if err := Temp(j.dir).Replace(filepath.Join(j.dir, requestFile), request.Raw(), 0o644); err != nil {
 		return nil, err
 	}
 	_, err = j.Append(&Request{Core: core.Subject(), Files: signedOf(files)})
@@ -150,27 +155,24 @@ func newCore(artifact *bundle.KeySet, predecessor []byte, previous []bundle.Sign
 
 // requestFiles are what a third party checks before it signs: the plan, the
 // transcript up to the release, and everything that people signed so far.
-func (j *Journal) requestFiles() ([]bundle.File, error) {
-	paths := []string{PlanFile, TranscriptFile}
-	for _, dir := range signedDirs {
-		entries, err := os.ReadDir(filepath.Join(j.dir, dir))
-		if err != nil {
+func (j *Journal) requestFiles() (list []bundle.File, err error) {
+	var files map[string][]byte
+	err = Still(j.dir, func() error {
+		files, err = publishedSignatures(j.dir)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range []string{PlanFile, TranscriptFile} {
+		if files[path], err = os.ReadFile(filepath.Join(j.dir, path)); err != nil {
 			return nil, err
 		}
-		for _, e := range entries {
-			paths = append(paths, dir+"/"+e.Name())
-		}
 	}
-	slices.Sort(paths)
-	var files []bundle.File
-	for _, path := range paths {
-		data, err := os.ReadFile(filepath.Join(j.dir, path))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, bundle.File{Path: path, Data: data})
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		list = append(list, bundle.File{Path: path, Data: files[path]})
 	}
-	return files, nil
+	return list, nil
 }
 
 // Countersign has the operator's key sign exactly the text that the account
@@ -192,11 +194,11 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 	if err := j.Approved(ctx, a.Wanted(ApproveCountersign, textDigest(text)), ask); err != nil {
 		return err
 	}
-	sig, err := sign(text)
+	files, err := j.requestFiles()
 	if err != nil {
 		return err
 	}
-	files, err := j.requestFiles()
+	sig, err := sign(text)
 	if err != nil {
 		return err
 	}
@@ -272,13 +274,27 @@ func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, e
 }
 
 // Finish records the close: files is everything the package will hold but the
-// transcript, the manifest and the close sign-offs.
-func (j *Journal) Finish(files []File) (*Record, error) {
+// transcript, the manifest and the close sign-offs. judge is shown the record
+// before it is written, and refuses one that would make no evidence.
+func (j *Journal) Finish(files []File, judge func(*Record) error) (*Record, error) {
 	if err := j.account.expects(KindClose); err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
 		return nil, strict.Errorf(j.dir, "there is no file to close over")
 	}
-	return j.Append(&Close{Files: files})
+	if err := j.accepted(); err != nil {
+		return nil, err
+	}
+	r, err := j.next(&Close{Files: files})
+	if err != nil {
+		return nil, err
+	}
+	if err := judge(r); err != nil {
+		return nil, err
+	}
+	if err := j.write(r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }

@@ -60,6 +60,17 @@ func (j *Journal) signings(dir string) (*People, []Signing, error) {
 	return people, list, err
 }
 
+// accepted demands that m officers accepted every exception: with one that they
+// didn't the evidence would never verify, after the request a ceremony can't be
+// aborted, and after the close nothing can be added.
+func (j *Journal) accepted() error {
+	waits, err := exceptionWaits(j.dir, j.account)
+	if err != nil || len(waits) == 0 {
+		return err
+	}
+	return &waits[0]
+}
+
 // released demands that the release is signed off: by m officers, a witness
 // and an auditor, with nobody against it, and that everyone else who looks on
 // was heard or is named as absent.

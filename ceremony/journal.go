@@ -55,7 +55,7 @@ func Create(dir string, plan *Plan, now func() time.Time, random io.Reader) (*Jo
 	}
 	planPath := filepath.Join(dir, PlanFile)
 	if have, err := os.ReadFile(planPath); err != nil {
-		if err := durable.Create(planPath, plan.Raw(), 0o644); err != nil {
+		if err := Temp(dir).Create(planPath, plan.Raw(), 0o644); err != nil {
 			unlock()
 			return nil, err
 		}
@@ -102,7 +102,18 @@ func lock(dir string) (func(), error) {
 	if errors.Is(err, durable.ErrLocked) {
 		return nil, strict.Errorf(dir, "another fleetctl is at work on this ceremony").WithHint("one process at a time: find it with\nfuser %s", filepath.Join(dir, PrivateDir, "lock"))
 	}
-	return unlock, err
+	if err != nil {
+		return nil, err
+	}
+	// What an interruption left is out of the way before anything else happens.
+	if err = Temp(dir).Sweep(); err == nil {
+		err = Still(dir, func() error { return nil })
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
 }
 
 // ReadRecords is ReadFolder with the records themselves. Like it, it takes no
@@ -163,6 +174,18 @@ func (j *Journal) Close() error {
 // Append writes a record and returns once it is on the disk. A record that the
 // ceremony's rules don't allow is not written.
 func (j *Journal) Append(content any) (*Record, error) {
+	r, err := j.next(content)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.write(r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// next makes the record that would come next, and writes nothing.
+func (j *Journal) next(content any) (*Record, error) {
 	if j.broken != nil {
 		return nil, fmt.Errorf("the transcript could not be written before: %w", j.broken)
 	}
@@ -170,23 +193,23 @@ func (j *Journal) Append(content any) (*Record, error) {
 	if _, err := io.ReadFull(j.random, salt); err != nil {
 		return nil, err
 	}
-	r, err := newRecord(j.account.N+1, j.now(), j.account.Head, salt, content)
-	if err != nil {
-		return nil, err
-	}
+	return newRecord(j.account.N+1, j.now(), j.account.Head, salt, content)
+}
+
+func (j *Journal) write(r *Record) error {
 	line := r.Line()
 	if info, err := j.file.Stat(); err != nil {
-		return nil, err
+		return err
 	} else if len(line) > maxLine || info.Size()+int64(len(line)) > maxTranscript {
-		return nil, strict.Errorf(filepath.Join(j.dir, TranscriptFile), "record %d would have %d bytes after %d; a line has at most %d, a transcript %d",
+		return strict.Errorf(filepath.Join(j.dir, TranscriptFile), "record %d would have %d bytes after %d; a line has at most %d, a transcript %d",
 			r.N, len(line), info.Size(), maxLine, maxTranscript)
 	}
-	err = j.account.written(content)
+	err := j.account.written(r.Content)
 	if err == nil {
 		err = j.account.Apply(r)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("record %d, %q, can't come now: %w", r.N, r.Kind, err)
+		return fmt.Errorf("record %d, %q, can't come now: %w", r.N, r.Kind, err)
 	}
 	if _, err = j.file.Write(line); err == nil {
 		err = j.file.Sync()
@@ -194,16 +217,16 @@ func (j *Journal) Append(content any) (*Record, error) {
 	if err != nil {
 		// What is on the disk is unknown now: nothing more may be done on it.
 		j.broken = err
-		return nil, strict.Errorf(filepath.Join(j.dir, TranscriptFile), "can't be written: %v", err).
+		return strict.Errorf(filepath.Join(j.dir, TranscriptFile), "can't be written: %v", err).Because(err).
 			WithHint("nothing further was done; free the disk, then see\nfleetctl show %s", j.dir)
 	}
-	return r, nil
+	return nil
 }
 
 // save writes a file of the folder that must not be there with other content.
 func (j *Journal) save(name string, data []byte) error {
 	path := filepath.Join(j.dir, name)
-	err := durable.Create(path, data, 0o644)
+	err := Temp(j.dir).Create(path, data, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		if have, rerr := os.ReadFile(path); rerr == nil && string(have) == string(data) {
 			return nil
@@ -220,13 +243,15 @@ func (j *Journal) keepPlanApprovals(list []Signing) error {
 		return err
 	}
 	for _, s := range list {
-		sig, err := sshsig.Parse(s.Name+sigSuffix, s.Signature)
+		file := PlanApprovalsDir + "/" + s.Name + sigSuffix
+		sig, err := sshsig.Parse(file, s.Signature)
 		if err != nil {
 			return err
 		}
 		plan := j.account.Plan
 		if _, err := Keep(j.dir, PlanApprovalsDir, "", people, SignNamespace(NamespacePlan, plan.Mode), plan.Raw(), sig); err != nil {
-			return err
+			return strict.Errorf(file, "approves no such plan: %v", err).
+				WithHint("if the plan changed since, its officer approves it anew:\nfleetctl plan approve PLAN --key KEY\nif it is nobody's approval, move the file away")
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ func TestLockdownIsTakenAsPlanned(t *testing.T) {
 			t.Errorf("%s: got %v, want an error that says %q", c.name, err, c.want)
 		}
 	}
-	if _, err := j.Finish([]ceremony.File{{Path: "plan.yaml"}}); err == nil {
+	if _, err := j.Finish([]ceremony.File{{Path: "plan.yaml"}}, nil); err == nil {
 		t.Error("it can be closed before it is locked down")
 	}
 	for i := range 2 {

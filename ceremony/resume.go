@@ -90,7 +90,8 @@ func (j *Journal) dropTorn(torn []byte) error {
 		return nil
 	}
 	aside := filepath.Join(j.dir, PrivateDir, fmt.Sprintf("torn-after-%d-%x", j.account.N, sha256.Sum256(torn)))
-	if err := keepFile(aside, torn); err != nil {
+	// The name has its digest: the same may be there from an earlier try.
+	if err := Temp(j.dir).Replace(aside, torn, 0o600); err != nil {
 		return err
 	}
 	info, err := j.file.Stat()

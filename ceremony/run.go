@@ -147,7 +147,7 @@ func (c Config) begin() (*Journal, error) {
 		if err != nil {
 			return nil, err
 		}
-		return j, j.keepPlanApprovals(c.PlanApprovals)
+		return c.approved(j)
 	}
 	if err := c.dropFirst(); err != nil {
 		return nil, err
@@ -165,7 +165,16 @@ func (c Config) begin() (*Journal, error) {
 		return nil, strict.Errorf(c.Dir, "a ceremony has begun in this folder").
 			WithHint("see where it stands, then go on:\nfleetctl ceremony status %s\nfleetctl ceremony resume %s --site SITE", c.Dir, c.Dir)
 	}
-	return j, j.keepPlanApprovals(c.PlanApprovals)
+	return c.approved(j)
+}
+
+// approved keeps the officers' approvals of the plan with the ceremony.
+func (c Config) approved(j *Journal) (*Journal, error) {
+	if err := j.keepPlanApprovals(c.PlanApprovals); err != nil {
+		j.Close()
+		return nil, err
+	}
+	return j, nil
 }
 
 // dropFirst keeps a torn first record aside: nothing was done that it could tell

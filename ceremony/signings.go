@@ -2,16 +2,11 @@ package ceremony
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -123,83 +118,6 @@ func Signings(files map[string][]byte, dir string) ([]Signing, error) {
 		list = append(list, Signing{Name: base, Text: files[path], Signature: files[path+sigSuffix], read: &judged{}})
 	}
 	return list, nil
-}
-
-// ReadSignings is Signings of a folder on the disk. A text without a signature,
-// which a crash between the two files leaves, is nothing yet: its signer signs
-// again.
-func ReadSignings(root, dir string) ([]Signing, error) {
-	entries, err := os.ReadDir(filepath.Join(root, dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{}
-	for _, e := range entries {
-		if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") {
-			continue // a temporary file that a power cut left
-		}
-		path := filepath.Join(root, dir, e.Name())
-		if files[dir+"/"+e.Name()], err = os.ReadFile(path); err != nil {
-			return nil, err
-		}
-	}
-	for path := range files {
-		if _, signed := files[path+sigSuffix]; !signed && !strings.HasSuffix(path, sigSuffix) {
-			delete(files, path)
-		}
-	}
-	return Signings(files, dir)
-}
-
-// Keep stores a text that somebody signed with its signature, having verified
-// it: name is the signer's, from the plan, and what says what it is about.
-func Keep(root, dir, what string, people *People, namespace string, text []byte, sig *sshsig.Signature) (name string, err error) {
-	name, _, ok := people.RoleOf(sig.Key())
-	if !ok {
-		return "", strict.Errorf("", "the key %s is nobody's in the plan", sig.Key().Fingerprint())
-	}
-	if err := sig.Verify(namespace, text); err != nil {
-		return "", fmt.Errorf("the signature of %s: %w", name, err)
-	}
-	folder := filepath.Join(root, dir)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return "", err
-	}
-	base := filepath.Join(folder, name)
-	if what != "" {
-		base = filepath.Join(folder, what+"-"+name)
-	}
-	if dir != PlanApprovalsDir {
-		if err := keepFile(base, text); err != nil {
-			return "", err
-		}
-	}
-	if err := keepFile(base+sigSuffix, sig.Armor()); err != nil {
-		if dir != PlanApprovalsDir {
-			_ = os.Remove(base) // without its signature it is nothing
-		}
-		return "", err
-	}
-	return name, nil
-}
-
-// keepFile creates a file. The same text signed again has another signature
-// with some kinds of key: the first one is kept.
-func keepFile(path string, data []byte) error {
-	err := durable.Create(path, data, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		if strings.HasSuffix(path, sigSuffix) {
-			return nil
-		}
-		if have, rerr := os.ReadFile(path); rerr == nil && string(have) == string(data) {
-			return nil
-		}
-		return strict.Errorf(path, "is there already, with other content").WithHint("nothing is overwritten: move it away and look where it came from")
-	}
-	return err
 }
 
 // Pending says that an act waits for people's signatures. Nothing is lost: the

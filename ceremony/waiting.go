@@ -18,6 +18,16 @@ type Wait struct {
 	Record    int // which the act is about, or follows; 0 for a stage
 }
 
+func (w *Wait) Error() string {
+	if w.Exception == 0 {
+		return w.Pending.Error()
+	}
+	return fmt.Sprintf("exception %d, record %d: %d of %d officers signed", w.Exception, w.Record, len(w.Have), w.Want)
+}
+
+// Unwrap lets whoever asks see that it waits.
+func (w *Wait) Unwrap() error { return &w.Pending }
+
 // ExceptionApproval is the text by which officers accept an exception: over its
 // own record, whatever was recorded since.
 func (a *Account) ExceptionApproval(number int) (Approval, error) {
@@ -67,15 +77,9 @@ func ReadWaits(dir string, a *Account) ([]Wait, error) {
 	if a.Open == nil || a.Abort != nil {
 		return nil, nil
 	}
-	var waits []Wait
-	accepted, err := ReadAccepted(dir, a)
+	waits, err := exceptionWaits(dir, a)
 	if err != nil {
 		return nil, err
-	}
-	for i, have := range accepted {
-		if want, err := a.ExceptionApproval(i + 1); err == nil && len(have) < a.Plan.Threshold {
-			waits = append(waits, Wait{Pending{What: ApproveException, Have: have, Want: a.Plan.Threshold}, i + 1, want.Head.N})
-		}
 	}
 	stage := ""
 	switch {
@@ -92,6 +96,23 @@ func ReadWaits(dir string, a *Account) ([]Wait, error) {
 	}
 	w, err := actWait(dir, a)
 	return appendWait(waits, w), err
+}
+
+// exceptionWaits are the exceptions that too few officers accepted.
+func exceptionWaits(dir string, a *Account) (waits []Wait, err error) {
+	if len(a.Exceptions) == 0 {
+		return nil, nil
+	}
+	accepted, err := ReadAccepted(dir, a)
+	if err != nil {
+		return nil, err
+	}
+	for i, have := range accepted {
+		if want, err := a.ExceptionApproval(i + 1); err == nil && len(have) < a.Plan.Threshold {
+			waits = append(waits, Wait{Pending{What: ApproveException, Have: have, Want: a.Plan.Threshold}, i + 1, want.Head.N})
+		}
+	}
+	return waits, nil
 }
 
 func appendWait(list []Wait, w *Wait) []Wait {

@@ -2,6 +2,7 @@ package ceremony_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,4 +83,23 @@ func TestAFinishedCeremonyWaitsForNobody(t *testing.T) {
 	if waits := must(ceremony.ReadWaits(f.Dir, a)); len(waits) != 0 || a.DueAct() != "" {
 		t.Errorf("%+v, %q is due", waits, a.DueAct())
 	}
+}
+
+// TestAnExceptionHasToBeAcceptedBeforeTheRequest, for whoever calls the library.
+func TestAnExceptionHasToBeAcceptedBeforeTheRequest(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToFleetRun})
+	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("exception")))
+	defer j.Close()
+	must(j.Build(context.Background(), machineRoom{}))
+	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"}))
+	must(0, f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, testfleet.Signers...))
+	before := j.Account().N
+	_, err := j.Request(context.Background(), nil, nil, f.Approve)
+	var waits *ceremony.Wait
+	if !errors.As(err, &waits) || waits.Exception != 1 || j.Account().N != before {
+		t.Fatalf("requested with it: %v", err)
+	}
+	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+	must(0, f.Approve(context.Background(), f.Dir, people, must(j.Account().ExceptionApproval(1)), nil))
+	must(j.Request(context.Background(), nil, nil, f.Approve))
 }

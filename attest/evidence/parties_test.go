@@ -247,12 +247,22 @@ func TestASecondAnswerInTheRecordIsEquivocation(t *testing.T) {
 	if len(j.Account().Contradictions()) != 1 {
 		t.Error("it proves nothing")
 	}
+	says := firstParty + " signed epoch 1 with digest 0700000000000000…"
+	if err := f.End(j); err == nil || !strings.Contains(err.Error(), says) {
+		t.Fatalf("it is closed as if nothing were wrong: %v", err)
+	}
+	f.Anyway = func(wrong error) error {
+		if !strings.Contains(wrong.Error(), says) {
+			t.Errorf("people are asked about %v", wrong)
+		}
+		return nil
+	}
 	if err := f.End(j); err != nil {
 		t.Fatal(err)
 	}
 	j.Close()
 	got := judged(t, f, evidence.Input{File: "evidence.tar", Data: f.Archive})
-	if got.Verified || len(got.Problems) != 1 || !strings.Contains(got.Problems[0].What, firstParty+" signed epoch 1 with digest 0700000000000000…") {
+	if got.Verified || len(got.Problems) != 1 || !strings.Contains(got.Problems[0].What, says) {
 		t.Errorf("%+v", got.Problems)
 	}
 }

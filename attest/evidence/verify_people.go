@@ -49,6 +49,7 @@ func (v *verifier) folders(files Files, a *ceremony.Account) {
 // count, whatever the plan says; where plan and policy differ on how many must
 // agree, the larger number holds.
 func (v *verifier) voices(files Files, a *ceremony.Account) {
+	v.accepted(files, a)
 	if len(v.policy.people) == 0 {
 		for _, c := range []string{ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff} {
 			v.lack(c, v.policy.File, "pin them under people:", "the policy pins no people")
@@ -128,6 +129,39 @@ func (v *verifier) signings(files Files, dir string) ([]ceremony.Signing, error)
 	}
 	v.signed[dir] = list
 	return list, nil
+}
+
+// accepted demands that the plan's own officers accepted every exception: without
+// that no request and no close may be written, whomever a policy pins.
+func (v *verifier) accepted(files Files, a *ceremony.Account) {
+	if len(a.Exceptions) == 0 {
+		return
+	}
+	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	if err != nil {
+		v.fault(ceremony.PlanFile, err)
+		return
+	}
+	list, err := v.signings(files, ceremony.ApprovalsDir)
+	if err != nil {
+		v.fault(ceremony.ApprovalsDir, err)
+		return
+	}
+	for i := range a.Exceptions {
+		want, err := a.ExceptionApproval(i + 1)
+		if err != nil {
+			v.fault(ceremony.TranscriptFile, err)
+			return
+		}
+		have, err := people.Approvals(want, list)
+		if err != nil {
+			v.fault(ceremony.ApprovalsDir, err)
+			return
+		}
+		if len(have) < a.Plan.Threshold {
+			v.problem(recordOf(want.Head.N), "", "exception %d is accepted by %d of the %d officers that the plan demands", i+1, len(have), a.Plan.Threshold)
+		}
+	}
 }
 
 func short8(d [32]byte) []byte { return d[:4] }

@@ -159,15 +159,15 @@ func TestCloseRefusesWhatIsNotPublished(t *testing.T) {
 	must(0, os.WriteFile(filepath.Join(f.Dir, "site.yaml"), []byte("secret"), 0o600))
 	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("close")))
 	defer j.Close()
-	if _, err := evidence.Close(j); err == nil || !strings.Contains(err.Error(), "is no file of an evidence package") {
+	if _, err := evidence.Close(j, nil); err == nil || !strings.Contains(err.Error(), "is no file of an evidence package") {
 		t.Errorf("got %v", err)
 	}
 	if _, _, err := evidence.PackFolder(f.Dir, false); err == nil || !strings.Contains(err.Error(), "the ceremony is not closed") {
 		t.Errorf("packed before its close: %v", err)
 	}
 	must(0, os.Remove(filepath.Join(f.Dir, "site.yaml")))
-	must(evidence.Close(j))
-	if _, err := evidence.Close(j); err == nil {
+	must(evidence.Close(j, nil))
+	if _, err := evidence.Close(j, nil); err == nil {
 		t.Error("closed twice")
 	}
 }

@@ -118,6 +118,9 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 		return nil, nil, err
 	}
 	defer unlock()
+	if err := durable.Temp(m.o.State).Sweep(); err != nil {
+		return nil, nil, err
+	}
 	p := &pass{Monitor: m, ctx: ctx, stood: map[string]bool{}, standing: map[string]bool{}}
 	path := m.statePath()
 	if p.s, err = readState(path, p.name); err != nil {

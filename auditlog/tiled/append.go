@@ -138,7 +138,18 @@ func (l *Log) lock(ctx context.Context) (func(), error) {
 		return nil, err
 	}
 	defer next()
-	return l.waitFor(ctx, path)
+	unlock, err := l.waitFor(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	// What a process that was killed has left; nobody else writes here now.
+	for _, folder := range []string{l.dir, l.opts.Guard} {
+		if err := durable.Temp(folder).Sweep(); err != nil {
+			unlock()
+			return nil, err
+		}
+	}
+	return unlock, nil
 }
 
 func (l *Log) waitFor(ctx context.Context, path string) (func(), error) {

@@ -71,7 +71,8 @@ func (r *Reader) Keep(ctx context.Context, o Options, c *auditlog.Checkpoint, wi
 	}
 	if now.Text() == c.Text() {
 		// The log's own line stays as it was published.
-		if err := durable.Replace(r.checkpointPath(), now.With(c.Signatures...).Marshal(), 0o644); err != nil {
+		// Its folder is served: a temporary file stands in the one above.
+		if err := durable.Temp(r.dir).Replace(r.checkpointPath(), now.With(c.Signatures...).Marshal(), 0o644); err != nil {
 			return err
 		}
 	}

@@ -69,6 +69,9 @@ func Open(s *Signer, o Options) (*Witness, error) {
 		return nil, err
 	}
 	defer unlock()
+	if err := durable.Temp(o.State).Sweep(); err != nil {
+		return nil, err
+	}
 	for _, key := range o.Logs {
 		path := w.recordPath(key.Name())
 		if _, err := os.Lstat(path); o.First && errors.Is(err, fs.ErrNotExist) {

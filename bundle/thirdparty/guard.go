@@ -53,6 +53,9 @@ func OpenGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
 	l, err := readLedger(path, key)
 	if err == nil {
 		l.unlock = unlock
+		err = errors.Join(durable.Temp(filepath.Dir(path)).Sweep(), durable.Temp(filepath.Dir(guardPath)).Sweep())
+	}
+	if err == nil {
 		if l.guard, err = l.readGuard(guardPath); err == nil {
 			err = l.keepTorn()
 		}
@@ -160,7 +163,7 @@ func (l *Ledger) guardText() []byte {
 func (l *Ledger) stands() error {
 	_, err := l.readGuard(l.guard.path)
 	if e := (*strict.Error)(nil); err != nil && !errors.As(err, &e) {
-		return strict.Errorf(l.guard.path, "can't be read, so no signature leaves: %v", err)
+		return strict.Errorf(l.guard.path, "can't be read, so no signature leaves: %v", err).Because(err)
 	}
 	return err
 }
@@ -174,7 +177,7 @@ func (l *Ledger) advance() error {
 		return nil
 	}
 	if err := durable.Replace(l.guard.path, l.guardText(), 0o600); err != nil {
-		return strict.Errorf(l.guard.path, "can't be written, so no signature leaves: %v", err)
+		return strict.Errorf(l.guard.path, "can't be written, so no signature leaves: %v", err).Because(err)
 	}
 	l.guard.entries, l.guard.head = uint64(len(l.entries)), l.head
 	return nil

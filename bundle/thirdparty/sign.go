@@ -77,7 +77,7 @@ func (l *Ledger) append(subject [32]byte, s *bundle.Statement, gap *Gap) error {
 	if err := l.write(append(line, '\n')); err != nil {
 		// What is on the disk is unknown: the ledger has to be read anew.
 		l.broken = err
-		return strict.Errorf(l.path, "can't be written, so nothing was signed: %v", err)
+		return strict.Errorf(l.path, "can't be written, so nothing was signed: %v", err).Because(err)
 	}
 	return l.readEntry(e.N, line)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -83,6 +84,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case err == nil:
 		return exitDone
+	case durable.DiskFault(err):
+		return exitFailed // whatever else was to blame: nobody has to look at what they gave
 	case errors.As(err, &e):
 		return e.code
 	case errors.Is(err, fs.ErrNotExist):
@@ -117,7 +120,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 }
 
 func (a *app) run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
 	hardenProcess()
 	root := a.root()
@@ -140,6 +143,18 @@ func (a *app) run(args []string) int {
 		a.ui.Error(plainly(err))
 	}
 	return exitCode(err)
+}
+
+// interrupts are the signals at which a command stops where nothing is half
+// done: Ctrl-C, the system's wish, and the end of the terminal. One that whoever
+// started the program had ignored, as nohup does, stays ignored.
+func interrupts() (list []os.Signal) {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // noted remembers what kept cobra from writing help: it doesn't ask.

@@ -76,6 +76,7 @@ party checks before it signs: plan and transcript up to the release. From epoch
 2 on it also names the predecessor and each third party's own last statement:
 those in the predecessor's bundle or on its ceremony's record, and with
 --previous-statement that of one who signed after that ceremony was closed.
+Once it is on the record the same command gives the same files again.
 --qr also draws its core, what officers approve, as QR frames, images for a
 screen and a PDF for paper: the third party compares them with the file that
 came another way.`,
@@ -86,16 +87,19 @@ came another way.`,
 			if err := required(cmd, "out"); err != nil {
 				return err
 			}
-			if err := free(out, frames); err != nil {
-				return err // before the transcript says that it was made
-			}
 			pred, last, err := readPredecessor(predecessor, previous)
 			if err != nil {
 				return err
 			}
 			return a.withJournal(args[0], func(j *ceremony.Journal) error {
-				if err := allAccepted(args[0], j.Account()); err != nil {
-					return err
+				again := j.Account().Request != nil
+				if !again {
+					if err := inTurn(j, []ceremony.Act{ceremony.ActRequest}); err != nil {
+						return usage(err)
+					}
+					if err := free(out, frames); err != nil {
+						return err // before the transcript says that it was made
+					}
 				}
 				r, err := j.Request(cmd.Context(), pred, last, a.approver(keys))
 				var unfit *ceremony.Unfit
@@ -107,21 +111,8 @@ came another way.`,
 				case err != nil:
 					return a.pausing(args[0], err)
 				}
-				if err := writeNew(out, r.Raw()); err != nil {
-					return err
-				}
-				var rows [][2]string
-				if frames != "" {
-					n, err := drawFrames(frames, "request-core", r.Core.KeySet.Mode, out, r.Core.Raw())
-					if err != nil {
-						return err
-					}
-					rows = append(rows, [2]string{"frames", fmt.Sprintf("%d QR frames of its core in %s", n, frames)})
-				}
-				rows = append(rows, [2]string{"next", "give it to the third party, who inspects and signs it:"},
-					[2]string{"", "fleetctl thirdparty sign " + shellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
-				return a.stepped(j, out, r.Raw(), rows...)
-			}, ceremony.ActRequest)
+				return a.requested(j, r, out, frames, again)
+			})
 		})
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "the request's new `file`")
@@ -130,6 +121,30 @@ came another way.`,
 	signWithFlag(c, &keys)
 	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's response `file` for the epoch before, where it isn't in what --predecessor names")
 	return c
+}
+
+// requested writes the request that is on the record. Asked for once more, it is
+// the same: what a run that was cut off has written of it stays.
+func (a *app) requested(j *ceremony.Journal, r *bundle.Request, out, frames string, again bool) error {
+	write := writeNew
+	var rows [][2]string
+	if again {
+		write = writeSame
+		rows = append(rows, [2]string{"again", "it is on the record already: this is the same request"})
+	}
+	if err := write(out, r.Raw()); err != nil {
+		return err
+	}
+	if frames != "" {
+		n, err := drawFrames(frames, "request-core", r.Core.KeySet.Mode, out, r.Core.Raw(), again)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, [2]string{"frames", fmt.Sprintf("%d QR frames of its core in %s", n, frames)})
+	}
+	rows = append(rows, [2]string{"next", "give it to the third party, who inspects and signs it:"},
+		[2]string{"", "fleetctl thirdparty sign " + shellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
+	return a.stepped(j, out, r.Raw(), rows...)
 }
 
 func (a *app) bundleImportCmd() *cobra.Command {

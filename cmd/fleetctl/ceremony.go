@@ -281,21 +281,50 @@ func (a *app) ceremonyStatusCmd() *cobra.Command {
 }
 
 func (a *app) ceremonyCloseCmd() *cobra.Command {
-	return command("close DIR", "End a ceremony: record the digest of every file that will be published",
+	var unverified bool
+	c := command("close DIR", "End a ceremony: record the digest of every file that will be published",
 		`Close renders the package's page and appends the last record, which lists every
-file of the package. Its hash is the evidence's identity.`,
+file of the package. Its hash is the evidence's identity.
+
+First the package that this makes is verified as a stranger would verify it.
+What would not verify is named, and nothing is recorded: now it can still be
+mended. What is on the record can't be, a third party's second statement for
+one; with --unverified such a ceremony is closed as it is, and published.`,
 		"  fleetctl ceremony close ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error {
 			return a.withJournal(args[0], func(j *ceremony.Journal) error {
-				if err := allAccepted(args[0], j.Account()); err != nil {
-					return err
+				var anyway func(error) error
+				if unverified {
+					anyway = func(err error) error { return a.closeUnverified(j.Account().Plan.Mode, err) }
 				}
-				if _, err := evidence.Close(j); err != nil {
+				_, err := evidence.Close(j, anyway)
+				var waits *ceremony.Pending
+				var unfit strict.Errors
+				switch {
+				case errors.As(err, &waits):
+					return a.pausing(args[0], err)
+				case errors.As(err, &unfit):
+					return wrong(err)
+				case err != nil:
 					return err
 				}
 				return a.ceremonyResult(args[0], j.Account())
 			}, ceremony.ActClose)
 		})
+	c.Flags().BoolVar(&unverified, "unverified", false, "close it although its evidence will not verify")
+	return c
+}
+
+// closeUnverified shows what is wrong, and asks whether it is to stay so.
+func (a *app) closeUnverified(mode string, wrong error) error {
+	a.ui.Error(wrong)
+	if a.ui.Asks() {
+		return a.ui.Consent("Nobody will be able to verify this evidence.", "close unverified")
+	}
+	if mode != ceremony.Rehearsal {
+		return usagef("", "in production nobody closes such a ceremony without being asked, and there is no terminal to ask at")
+	}
+	return nil
 }
 
 // withJournal opens a ceremony's folder for one of the acts. One that the order

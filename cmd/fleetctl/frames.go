@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
-	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/paper"
 	"github.com/fleetctl/fleetctl/internal/qr"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -22,8 +22,8 @@ import (
 
 // drawFrames writes a file's QR frames into a new folder: an image of each, for
 // a screen, and one PDF of all, for paper. file is where the same is as a file,
-// written already.
-func drawFrames(dir, name, mode, file string, data []byte) (int, error) {
+// written already. again goes on with a folder that has some of them.
+func drawFrames(dir, name, mode, file string, data []byte, again bool) (int, error) {
 	frames, err := qr.Split(data)
 	var large *qr.TooLarge
 	if errors.As(err, &large) {
@@ -32,7 +32,7 @@ func drawFrames(dir, name, mode, file string, data []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil && !(again && errors.Is(err, fs.ErrExist)) {
 		return 0, exists(err, dir)
 	}
 	for i, text := range frames {
@@ -40,11 +40,11 @@ func drawFrames(dir, name, mode, file string, data []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := durable.Create(filepath.Join(dir, fmt.Sprintf("%s-%02d-of-%02d.png", name, i+1, len(frames))), png, 0o644); err != nil {
+		if err := writeSame(filepath.Join(dir, fmt.Sprintf("%s-%02d-of-%02d.png", name, i+1, len(frames))), png); err != nil {
 			return 0, err
 		}
 	}
-	return len(frames), durable.Create(filepath.Join(dir, name+".pdf"), framesDoc(name, mode, sha256.Sum256(data), frames).PDF(), 0o644)
+	return len(frames), writeSame(filepath.Join(dir, name+".pdf"), framesDoc(name, mode, sha256.Sum256(data), frames).PDF())
 }
 
 // framesDoc has a frame on each page, and what a person needs who holds one.

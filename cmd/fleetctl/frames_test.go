@@ -51,7 +51,7 @@ func printed(t *testing.T, pdf, dir string, more ...string) []string {
 func drawn(t *testing.T, data []byte, paper bool) []string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "frames")
-	n, err := drawFrames(dir, "request-core", "rehearsal", "request.json", data)
+	n, err := drawFrames(dir, "request-core", "rehearsal", "request.json", data, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestFramesComeBackFromScreenAndPaper(t *testing.T) {
 func TestTheLargestFramesAreReadFromPaper(t *testing.T) {
 	data := carried(qr.MaxFile)
 	dir := filepath.Join(t.TempDir(), "frames")
-	if n, err := drawFrames(dir, "request-core", "production", "request.json", data); n != qr.MaxFrames || err != nil {
+	if n, err := drawFrames(dir, "request-core", "production", "request.json", data, false); n != qr.MaxFrames || err != nil {
 		t.Fatal(n, err)
 	}
 	pdf := filepath.Join(dir, "request-core.pdf")
@@ -146,7 +146,7 @@ func TestTheLargestFramesAreReadFromPaper(t *testing.T) {
 
 func TestWhatIsTooLargeForFramesGoesAsAFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "frames")
-	_, err := drawFrames(dir, "request-core", "production", "out/request.json", carried(qr.MaxFile+1))
+	_, err := drawFrames(dir, "request-core", "production", "out/request.json", carried(qr.MaxFile+1), false)
 	if err == nil || !strings.Contains(err.Error(), "40961 bytes are 41 QR frames, 40 are allowed") {
 		t.Fatal(err)
 	}

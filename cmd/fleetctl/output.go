@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -14,6 +15,17 @@ import (
 // writeNew writes a result file that must not exist yet.
 func writeNew(path string, data []byte) error {
 	return exists(durable.Create(path, data, 0o644), path)
+}
+
+// writeSame is writeNew for a file that may be there with the same content.
+func writeSame(path string, data []byte) error {
+	err := durable.Create(path, data, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		if have, rerr := os.ReadFile(path); rerr == nil && bytes.Equal(have, data) {
+			return nil
+		}
+	}
+	return exists(err, path)
 }
 
 // writePrivate is writeNew for what nobody else should read.

@@ -175,6 +175,10 @@ func (a *app) pausing(dir string, err error) error {
 		if len(p.Unheard) > 0 {
 			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + shellWord(dir) + " --absent NAME --expected … --happened … --decided …"
 		}
+		var w *ceremony.Wait
+		if errors.As(err, &w) && w.Exception > 0 {
+			return &exitError{exitPending, strict.Errorf(dir, "%v", w).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how)}
+		}
 		return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}
 	}
 	var unfit *ui.AnswerError

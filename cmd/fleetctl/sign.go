@@ -80,11 +80,11 @@ func (a *app) approve(dir string, people *ceremony.People, want ceremony.Approva
 	if err != nil {
 		return err
 	}
-	name, err := ceremony.Keep(dir, ceremony.ApprovalsDir, approvalName(want), people, want.Namespace(), want.Text(), sig)
+	kept, err := ceremony.Keep(dir, ceremony.ApprovalsDir, approvalName(want), people, want.Namespace(), want.Text(), sig)
 	if err != nil {
 		return err
 	}
-	a.ui.Say(a.ui.Talk.Step(ui.Done, fmt.Sprintf("%s approves %s", name, want.Act), fmt.Sprintf("after record %d", want.Head.N)))
+	a.ui.Say(a.ui.Talk.Step(ui.Done, fmt.Sprintf("%s approves %s", kept.Name, want.Act), fmt.Sprintf("after record %d", want.Head.N)))
 	return nil
 }
 
@@ -94,10 +94,20 @@ type signedJSON struct {
 	What   string `strict:"what"`
 	Name   string `strict:"name"`
 	Folder string `strict:"folder"`
+	// Again says that the same was signed before, and that signature stays.
+	Again    bool   `strict:"again,optional"`
+	Replaces string `strict:"replaces,optional"` // where the earlier word is now
 }
 
-func (a *app) signed(what, name, folder string) error {
-	return a.emit(&signedJSON{what, name, folder}, a.ui.Fields([][2]string{{"signed", what}, {"by", name}, {"kept in", folder}}))
+func (a *app) signed(what string, k *ceremony.Kept, folder string) error {
+	rows := [][2]string{{"signed", what}, {"by", k.Name}, {"kept in", folder}}
+	switch {
+	case k.Again:
+		rows = append(rows, [2]string{"again", "the same was signed before: that signature stays"})
+	case k.Aside != "":
+		rows = append(rows, [2]string{"replaces", "what was signed before, which is now " + k.Aside})
+	}
+	return a.emit(&signedJSON{What: what, Name: k.Name, Folder: folder, Again: k.Again, Replaces: k.Aside}, a.ui.Fields(rows))
 }
 
 func (a *app) planApproveCmd() *cobra.Command {
@@ -137,11 +147,11 @@ plan.yaml, then --signature plan.yaml.sig.`,
 			if err != nil {
 				return err
 			}
-			name, err := ceremony.Keep(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
+			kept, err := ceremony.Keep(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
 			if err != nil {
 				return wrong(err)
 			}
-			return a.signed("plan", name, filepath.Join(root, ceremony.PlanApprovalsDir))
+			return a.signed("plan", kept, filepath.Join(root, ceremony.PlanApprovalsDir))
 		})
 	signFlags(c, &key, &signature)
 	c.Flags().StringVar(&dir, "dir", "", "keep the signature in this `folder`'s plan-approvals (default: the plan's folder)")
@@ -279,11 +289,11 @@ func (a *app) ceremonySign(dir string, c *ceremony.Account, o signOptions) error
 	if err != nil {
 		return err
 	}
-	who, err = ceremony.Keep(dir, t.folder, t.name, people, t.namespace, t.text, sig)
+	kept, err := ceremony.Keep(dir, t.folder, t.name, people, t.namespace, t.text, sig)
 	if err != nil {
 		return wrong(err)
 	}
-	return a.signed(o.approve+o.signoff, who, filepath.Join(dir, t.folder))
+	return a.signed(o.approve+o.signoff, kept, filepath.Join(dir, t.folder))
 }
 
 // writeText writes the text for someone who signs elsewhere.
@@ -298,7 +308,7 @@ func (a *app) writeText(dir string, c *ceremony.Account, o signOptions) error {
 	if err := writeNew(o.text, t.text); err != nil {
 		return err
 	}
-	return a.emit(&signedJSON{"nothing", o.text, t.namespace}, a.ui.Fields([][2]string{
+	return a.emit(&signedJSON{What: "nothing", Name: o.text, Folder: t.namespace}, a.ui.Fields([][2]string{
 		{"text", o.text}, {"sign it with", "ssh-keygen -Y sign -n " + t.namespace + " -f KEY " + o.text},
 	}))
 }

@@ -235,7 +235,7 @@ func (a *app) thirdpartySign(file string, o thirdpartyOptions, p *thirdparty.Pol
 		return err
 	}
 	if o.draw != "" {
-		if _, err := drawFrames(o.draw, "response", set.Mode, o.out, r.Raw()); err != nil {
+		if _, err := drawFrames(o.draw, "response", set.Mode, o.out, r.Raw(), false); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // waitJSON is an act or a stage that too few people have signed.
@@ -45,28 +44,11 @@ func waitText(w *ceremony.Wait) string {
 	signed := fmt.Sprintf("%d of %d officers signed", len(w.Have), w.Want)
 	switch {
 	case w.Exception > 0:
-		return fmt.Sprintf("exception %d, record %d: %s", w.Exception, w.Record, signed)
+		return w.Error()
 	case w.Why != "":
 		return w.What + ", to be signed off: " + w.Why
 	case w.What == ceremony.ApproveResume:
 		return "resume, unless it is running: " + signed
 	}
 	return w.What + ": " + signed
-}
-
-// allAccepted stands before the request and the close: with an exception that
-// too few officers accepted the evidence is never verified, after the request a
-// ceremony can't be aborted, and after the close nothing can be added.
-func allAccepted(dir string, c *ceremony.Account) error {
-	waits, err := ceremony.ReadWaits(dir, c)
-	if err != nil {
-		return wrong(err)
-	}
-	for _, w := range waits {
-		if w.Exception > 0 {
-			return &exitError{exitPending, strict.Errorf(dir, "%s", waitText(&w)).
-				WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", signCommand(dir, w.What))}
-		}
-	}
-	return nil
 }

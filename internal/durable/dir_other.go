@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // SyncDir does nothing where directories can't be synced.
@@ -27,4 +28,15 @@ func Lock(path string) (unlock func(), err error) {
 	}
 	f.Close()
 	return func() { os.Remove(path) }, nil
+}
+
+// Hold is Lock, but waits for whoever has it, a few seconds at most.
+func Hold(path string) (unlock func(), err error) {
+	for range 200 {
+		if unlock, err = Lock(path); !errors.Is(err, ErrLocked) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return unlock, err
 }

@@ -32,6 +32,9 @@ func TestAFullDiskLeavesNoPartOfAFile(t *testing.T) {
 	if err := Create(filepath.Join(dir, "f"), big, 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("Create: %v", err)
 	}
+	if err := Temp("").createNamed(filepath.Join(dir, "f"), big, 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("createNamed: %v", err)
+	}
 	if err := createInPlace(filepath.Join(dir, "f"), big, 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("createInPlace: %v", err)
 	}
@@ -106,6 +109,7 @@ func TestTheUmaskTakesFromTheMode(t *testing.T) {
 		old := syscall.Umask(c.umask)
 		errs := []error{
 			Create(filepath.Join(dir, "c"), []byte("x"), c.mode),
+			Temp("").createNamed(filepath.Join(dir, "n"), []byte("x"), c.mode),
 			createInPlace(filepath.Join(dir, "i"), []byte("x"), c.mode),
 			Replace(filepath.Join(dir, "r"), []byte("x"), c.mode),
 		}
@@ -115,7 +119,7 @@ func TestTheUmaskTakesFromTheMode(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for _, f := range []string{"c", "i", "r"} {
+		for _, f := range []string{"c", "i", "n", "r"} {
 			content(t, filepath.Join(dir, f), "x", c.want)
 		}
 	}

@@ -1,10 +1,14 @@
 // Package durable writes files so that they are there after a power cut, or
 // were never there at all.
 //
-// What makes a write durable here: the data is written to a temporary file in
-// the same directory, fsync(2) on it, then link(2) or rename(2) to its name,
-// then fsync on the directory. What remains open: a disk that confirms a flush
-// it didn't make.
+// What makes a write durable here: the data is written to a temporary file,
+// fsync(2) on it, then link(2) or rename(2) to its name, then fsync on the
+// directory. What remains open: a disk that confirms a flush it didn't make.
+//
+// A process that is killed in between leaves its temporary file. So that such a
+// file is never taken for one that somebody published, it has no name at all
+// where the system has files without names, and otherwise stands in a folder
+// for temporary files; see [Temp].
 package durable
 
 import (
@@ -13,26 +17,53 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
+
+// Temp is the folder for temporary files of somebody who writes: nothing in it
+// is published, and it is on the file system of what is written. It is made
+// where it is needed. The empty Temp is the folder of the file that is written,
+// for single results that a person asked for.
+type Temp string
+
+// Create is [Temp.Create] of the empty Temp.
+func Create(path string, data []byte, mode fs.FileMode) error {
+	return Temp("").Create(path, data, mode)
+}
+
+// Replace is [Temp.Replace] of the empty Temp.
+func Replace(path string, data []byte, mode fs.FileMode) error {
+	return Temp("").Replace(path, data, mode)
+}
 
 // Create writes a new file and refuses to touch one that exists. The mode is
 // the most that is allowed: the umask takes from it, as everywhere.
-func Create(path string, data []byte, mode fs.FileMode) error {
-	tmp, err := writeTemp(path, data, mode)
+func (t Temp) Create(path string, data []byte, mode fs.FileMode) error {
+	done, err := createUnnamed(path, data, mode)
+	if !done {
+		err = t.createNamed(path, data, mode)
+	}
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp)
-	// link fails where the name is taken, which rename would not.
-	err = os.Link(tmp, path)
+	return SyncDir(filepath.Dir(path))
+}
+
+// createNamed is Create with a temporary file that has a name.
+func (t Temp) createNamed(path string, data []byte, mode fs.FileMode) error {
+	err := t.place(path, data, mode, os.Link)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-	case err != nil:
+		return existed(path)
+	case errors.Is(err, errNotPlaced):
 		// The sticks that cross an air gap have file systems without links.
 		return createInPlace(path, data, mode)
 	}
-	return SyncDir(filepath.Dir(path))
+	return err
+}
+
+func existed(path string) error {
+	return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 }
 
 // createInPlace is Create without a link: a power cut can leave it half
@@ -46,27 +77,57 @@ func createInPlace(path string, data []byte, mode fs.FileMode) error {
 		os.Remove(path)
 		return err
 	}
-	return SyncDir(filepath.Dir(path))
+	return nil
 }
 
 // Replace writes a file in one step: readers and a power cut leave either the
 // old content or the new.
-func Replace(path string, data []byte, mode fs.FileMode) error {
-	tmp, err := writeTemp(path, data, mode)
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		os.Remove(tmp)
+func (t Temp) Replace(path string, data []byte, mode fs.FileMode) error {
+	if err := t.place(path, data, mode, os.Rename); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
 }
 
-// writeTemp fills a new file beside path. An error names path: what the file
-// would have been called on the way there helps nobody.
-func writeTemp(path string, data []byte, mode fs.FileMode) (string, error) {
-	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:10])
+var errNotPlaced = errors.New("the temporary file could not be linked")
+
+// place fills a temporary file and gives it its name. Somebody else's sweep may
+// take it away in between: then it is written once more.
+func (t Temp) place(path string, data []byte, mode fs.FileMode, give func(from, to string) error) error {
+	for tries := 1; ; tries++ {
+		tmp, err := t.write(path, data, mode)
+		if err != nil {
+			return err
+		}
+		err = give(tmp, path) // link fails where the name is taken, which rename would not
+		if _, gone := os.Lstat(tmp); err != nil && errors.Is(gone, fs.ErrNotExist) && tries < 100 {
+			continue
+		}
+		os.Remove(tmp)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return &placeError{err}
+		}
+		return err
+	}
+}
+
+// placeError is an error of the step that gives a file its name.
+type placeError struct{ err error }
+
+func (e *placeError) Error() string        { return e.err.Error() }
+func (e *placeError) Unwrap() error        { return e.err }
+func (e *placeError) Is(target error) bool { return target == errNotPlaced }
+
+// write fills a new temporary file. An error names path: what the file would
+// have been called on the way there helps nobody.
+func (t Temp) write(path string, data []byte, mode fs.FileMode) (string, error) {
+	folder := string(t)
+	if folder == "" {
+		folder = filepath.Dir(path)
+	} else if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", named(err, path)
+	}
+	name := filepath.Join(folder, tempPrefix+rand.Text())
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return "", named(err, path)
@@ -76,6 +137,37 @@ func writeTemp(path string, data []byte, mode fs.FileMode) (string, error) {
 		return "", named(err, path)
 	}
 	return name, nil
+}
+
+// tempPrefix begins the name of every temporary file; rand.Text follows.
+const tempPrefix = ".fleetctl-"
+
+// IsTemp says that a file of this name is a temporary one, and nothing that
+// anybody may read.
+func IsTemp(name string) bool {
+	random, ok := strings.CutPrefix(name, tempPrefix)
+	return ok && len(random) == 26 && strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+// Sweep removes what writers that were killed have left in the folder. One that
+// is at work meanwhile writes its file once more.
+func (t Temp) Sweep() error {
+	list, err := os.ReadDir(string(t))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if !e.Type().IsRegular() || !IsTemp(e.Name()) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(string(t), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func named(err error, path string) error {

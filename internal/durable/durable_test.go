@@ -56,7 +56,7 @@ func TestCreateWritesContentAndModeAndNothingElse(t *testing.T) {
 }
 
 func TestCreateRefusesWhatExistsAndLeavesItAlone(t *testing.T) {
-	for name, create := range map[string]func(string, []byte, fs.FileMode) error{"Create": Create, "createInPlace": createInPlace} {
+	for name, create := range map[string]func(string, []byte, fs.FileMode) error{"Create": Create, "createNamed": Temp("").createNamed, "createInPlace": createInPlace} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "f")
@@ -84,10 +84,11 @@ func TestCreateRefusesWhatExistsAndLeavesItAlone(t *testing.T) {
 func TestOfManyWhoCreateOneWins(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
+	create := []func(string, []byte, fs.FileMode) error{Create, Temp("").createNamed, Temp(filepath.Join(t.TempDir(), "temp")).createNamed}
 	errs := make([]error, 16)
 	var wg sync.WaitGroup
 	for i := range errs {
-		wg.Go(func() { errs[i] = Create(path, bytes.Repeat([]byte{byte('a' + i)}, 1000), 0o600) })
+		wg.Go(func() { errs[i] = create[i%len(create)](path, bytes.Repeat([]byte{byte('a' + i)}, 1000), 0o600) })
 	}
 	wg.Wait()
 	won := -1
@@ -108,7 +109,7 @@ func TestOfManyWhoCreateOneWins(t *testing.T) {
 
 func TestFailuresLeaveNothingBehind(t *testing.T) {
 	dir := t.TempDir()
-	for name, write := range map[string]func(string, []byte, fs.FileMode) error{"Create": Create, "Replace": Replace} {
+	for name, write := range map[string]func(string, []byte, fs.FileMode) error{"Create": Create, "createNamed": Temp("").createNamed, "Replace": Replace} {
 		if err := write(filepath.Join(dir, "missing", "f"), []byte("x"), 0o600); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s in a missing directory: %v", name, err)
 		}

@@ -19,7 +19,19 @@ type Error struct {
 	Line int    // counted from 1; 0 where no line is to blame
 	Msg  string
 	Hint string // what to do next; may be empty, may have several lines
+
+	cause error
 }
+
+// Because keeps the error that this one tells of, for whoever asks what kind it
+// is; its words are in Msg.
+func (e *Error) Because(cause error) *Error {
+	e.cause = cause
+	return e
+}
+
+// Unwrap is the cause, where there is one.
+func (e *Error) Unwrap() error { return e.cause }
 
 // Error gives the first line only; Hint is for whoever shows it to a person.
 func (e *Error) Error() string {

@@ -33,7 +33,11 @@ func OpenRecord(path string) (*Record, error) {
 		return nil, err
 	}
 	r := &Record{path: path, unlock: unlock}
-	if err := r.open(); err != nil {
+	err = durable.Temp(filepath.Dir(path)).Sweep()
+	if err == nil {
+		err = r.open()
+	}
+	if err != nil {
 		r.Close()
 		return nil, err
 	}

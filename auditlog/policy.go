@@ -1,7 +1,6 @@
 package auditlog
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/url"
@@ -61,6 +60,22 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 			WithHint("Add `quorum <name>` as the last line, or `quorum none` to demand no witnesses.")
 	}
 	return r.Policy, nil
+}
+
+// Enter puts the logs and witnesses into a roster of all who have keys. The
+// error is a *keys.Shared.
+func (p *Policy) Enter(r *keys.Roster) error {
+	for _, l := range p.logs {
+		if err := r.Add(keys.Holder{Part: keys.PartLog, Name: l.Key.name}, l.Key.point); err != nil {
+			return err
+		}
+	}
+	for _, w := range p.witnesses {
+		if err := r.Add(keys.Holder{Part: keys.PartWitness, Name: w.Name}, w.Key.point); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Logs are the trusted logs, in the policy's order.
@@ -143,7 +158,7 @@ func (r *policyReader) key(f []string, types ...KeyType) (*Verifier, string, err
 		return nil, "", fmt.Errorf("the key has type 0x%02x; a log's has 0x01, 0x02 or 0x06, a witness's 0x04 or 0x06", byte(v.typ))
 	}
 	if other := r.known(func(o *Verifier) bool {
-		return bytes.Equal(o.key, v.key) || o.name == v.name && o.hash == v.hash
+		return o.point == v.point || o.name == v.name && o.hash == v.hash
 	}); other != nil {
 		return nil, "", fmt.Errorf("has the same key as %s+%08x above", other.name, other.hash)
 	}

@@ -139,6 +139,9 @@ func (l *RekorLog) ID() [32]byte { return l.id }
 // VKey is the log's key, with its name.
 func (l *RekorLog) VKey() string { return l.key.String() }
 
+// Point is the point of the log's key.
+func (l *RekorLog) Point() keys.Point { return l.key.point }
+
 // SameKey says whether a public key (SubjectPublicKeyInfo in PEM or base64) is
 // the pinned one.
 func (l *RekorLog) SameKey(key string) bool {

@@ -34,6 +34,7 @@ type Verifier struct {
 	hash   uint32
 	typ    KeyType
 	key    []byte // as in the vkey, without its type
+	point  keys.Point
 	verify func(c *Checkpoint, sig []byte) (time.Time, error)
 }
 
@@ -101,6 +102,7 @@ func (v *Verifier) admit() error {
 		if err := keys.AdmitEd25519(v.key); err != nil {
 			return fmt.Errorf("the key %w", err)
 		}
+		v.point = keys.Ed25519Point([32]byte(v.key))
 		v.verify = verifyEd25519(v.key)
 		if v.typ == Ed25519Cosignature {
 			v.verify = verifyEd25519Cosignature(v.key)
@@ -110,12 +112,18 @@ func (v *Verifier) admit() error {
 		if err != nil {
 			return fmt.Errorf("the key %w", err)
 		}
+		admitted, err := keys.FromECDSA(pub)
+		if err != nil {
+			return fmt.Errorf("the key %w", err)
+		}
+		v.point = admitted.Point()
 		v.verify = verifyECDSA(pub)
 	case MLDSA44Cosignature:
 		pub, err := mldsa.NewPublicKey(mldsa.MLDSA44(), v.key)
 		if err != nil {
 			return fmt.Errorf("has %d bytes of key, ML-DSA-44 has %d", len(v.key), mldsa.MLDSA44PublicKeySize)
 		}
+		v.point = keys.MLDSA44Point(v.key)
 		v.verify = verifyMLDSACosignature(pub, v.name)
 	default:
 		return fmt.Errorf("has type 0x%02x; read are 0x01, 0x02, 0x04 and 0x06", byte(v.typ))
@@ -158,6 +166,9 @@ func (v *Verifier) KeyHash() uint32 { return v.hash }
 
 // Type is the key's signature type.
 func (v *Verifier) Type() KeyType { return v.typ }
+
+// Point is the key's, whatever the vkey's name and type.
+func (v *Verifier) Point() keys.Point { return v.point }
 
 // String gives the vkey that was read.
 func (v *Verifier) String() string {

@@ -74,7 +74,7 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *Devi
 		return nil, strict.Errorf(file+".tlog-proof", "was last witnessed %s ago, %s is allowed", age.Round(time.Second), maxAge).
 			WithHint("Fetch a newer proof of the same bundle.")
 	}
-	signers, err := b.Verify(trust, now, in.Witnessed())
+	signers, err := b.verify(trust, log, now, in.Witnessed())
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,20 @@ func ParseKeySet(file string, data []byte) (*KeySet, error) {
 	return s, nil
 }
 
+// Voices finds keys of the fleet that somebody has a part with: whoever holds
+// such a key can answer for an HSM, and an HSM for them.
+func (s *KeySet) Voices(roster *keys.Roster) (faults []string) {
+	for _, k := range s.Keys {
+		h := keys.Holder{Part: keys.PartFleet, Name: k.HSM + "/" + k.Role}
+		for _, other := range roster.Holders(k.Public.Point()) {
+			if !roster.Allows(h, other) {
+				faults = append(faults, (&keys.Shared{Holder: h, Other: other}).Error())
+			}
+		}
+	}
+	return faults
+}
+
 // Raw is the file as ParseKeySet read it, not to be written to; of a key set
 // made here, the file that Encode writes.
 func (s *KeySet) Raw() []byte {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -21,6 +22,10 @@ type Trust struct {
 	ThirdParties []ThirdParty
 	Needed       int // different third parties that must sign, from 1
 	Operators    []Operator
+
+	// Shares are holders who may have one key, in pairs of different parts; by
+	// default nobody may. A third party and an operator may never.
+	Shares []keys.Shared
 }
 
 // ThirdParty is a key of a pinned signer of statements. Keys with one name are
@@ -42,7 +47,7 @@ type Operator struct {
 // Check says whether the trust can be used; the error is an ErrTrust. Verify
 // checks it again, all but the admission of keys.
 func (t *Trust) Check() error {
-	if err := t.usable(); err != nil {
+	if _, err := t.usable(nil); err != nil {
 		return err
 	}
 	for _, p := range t.ThirdParties {
@@ -55,56 +60,72 @@ func (t *Trust) Check() error {
 
 // usable refuses what would let a bundle pass with less than it seems: a
 // demand for nothing, or one key that counts as two signers.
-func (t *Trust) usable() error {
+func (t *Trust) usable(log *auditlog.Policy) (*keys.Roster, error) {
 	if t == nil {
-		return fmt.Errorf("%w: nothing is pinned", ErrTrust)
+		return nil, fmt.Errorf("%w: nothing is pinned", ErrTrust)
 	}
 	if t.Mode != Production && t.Mode != Rehearsal {
-		return fmt.Errorf("%w: the mode is %q; %s and %s are allowed", ErrTrust, t.Mode, Production, Rehearsal)
+		return nil, fmt.Errorf("%w: the mode is %q; %s and %s are allowed", ErrTrust, t.Mode, Production, Rehearsal)
 	}
 	if err := strict.CheckToken(t.Namespace); err != nil {
-		return fmt.Errorf("%w: the namespace %w", ErrTrust, err)
+		return nil, fmt.Errorf("%w: the namespace %w", ErrTrust, err)
 	}
 	if n := len(t.Parties()); t.Needed < 1 || t.Needed > n {
-		return fmt.Errorf("%w: %d third parties must sign of %d that are pinned", ErrTrust, t.Needed, n)
+		return nil, fmt.Errorf("%w: %d third parties must sign of %d that are pinned", ErrTrust, t.Needed, n)
 	}
 	if len(t.Operators) == 0 {
-		return fmt.Errorf("%w: no operator's key is pinned", ErrTrust)
+		return nil, fmt.Errorf("%w: no operator's key is pinned", ErrTrust)
 	}
-	named, pinned := map[string]bool{}, map[string]string{}
-	once := func(name, key string) error {
-		if other, twice := pinned[key]; twice {
-			return fmt.Errorf("%w: %s and %s have the same key", ErrTrust, other, name)
-		}
-		pinned[key] = name
-		return nil
-	}
+	named := map[string]bool{}
 	for _, p := range t.ThirdParties {
 		named[p.Name] = true
-		if err := once(p.Name, string(p.Key[:])); err != nil {
-			return err
-		}
 	}
 	for _, o := range t.Operators {
 		switch {
 		case named[o.Name]:
-			return fmt.Errorf("%w: the name %q is pinned twice", ErrTrust, o.Name)
+			return nil, fmt.Errorf("%w: the name %q is pinned twice", ErrTrust, o.Name)
 		case o.Key == nil || !o.Key.Algorithm().CanSign():
-			return fmt.Errorf("%w: operator %s has no key that can sign", ErrTrust, o.Name)
+			return nil, fmt.Errorf("%w: operator %s has no key that can sign", ErrTrust, o.Name)
 		case o.Form != FormBound && o.Form != FormSignature:
-			return fmt.Errorf("%w: operator %s is pinned with form %q; %s and %s are allowed", ErrTrust, o.Name, o.Form, FormBound, FormSignature)
-		}
-		key := string(o.Key.SPKI())
-		if raw, ok := o.Key.Ed25519(); ok {
-			key = string(raw) // an operator with a third party's key is the same signer
+			return nil, fmt.Errorf("%w: operator %s is pinned with form %q; %s and %s are allowed", ErrTrust, o.Name, o.Form, FormBound, FormSignature)
 		}
 		named[o.Name] = true
-		if err := once(o.Name, key); err != nil {
-			return err
+	}
+	return t.roster(log)
+}
+
+// roster is whose each pinned key is, those of a log policy among them, where
+// there is one. An operator with a third party's key would be the same signer.
+func (t *Trust) roster(log *auditlog.Policy) (*keys.Roster, error) {
+	r := new(keys.Roster)
+	for _, s := range t.Shares {
+		if s.Holder.Part == s.Other.Part || signs(s.Holder) && signs(s.Other) {
+			return nil, fmt.Errorf("%w: %s and %s may never have one key", ErrTrust, s.Holder, s.Other)
+		}
+		r.Allow(s.Holder, s.Other)
+	}
+	var err error
+	add := func(part, name string, key keys.Point) {
+		if err == nil {
+			err = r.Add(keys.Holder{Part: part, Name: name}, key)
 		}
 	}
-	return nil
+	for _, p := range t.ThirdParties {
+		add(keys.PartThirdParty, p.Name, keys.Ed25519Point(p.Key))
+	}
+	for _, o := range t.Operators {
+		add(keys.PartOperator, o.Name, o.Key.Point())
+	}
+	if err == nil && log != nil {
+		err = log.Enter(r)
+	}
+	if shared := new(keys.Shared); errors.As(err, &shared) {
+		return nil, fmt.Errorf("%w: %s and %s have the same key", ErrTrust, shared.Other.Name, shared.Holder.Name)
+	}
+	return r, err
 }
+
+func signs(h keys.Holder) bool { return h.Part == keys.PartThirdParty || h.Part == keys.PartOperator }
 
 // Parties are the pinned third parties' names, each once.
 func (t *Trust) Parties() []string {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -63,7 +64,13 @@ const keepHint = "Whoever made this bundle has changed it or signs wrongly: keep
 // what is pinned can't be used, else the bundle is wrong. The result is nil
 // with every error.
 func (b *Bundle) Verify(trust *Trust, now time.Time, witnessed *time.Time) (*Result, error) {
-	if err := trust.usable(); err != nil {
+	return b.verify(trust, nil, now, witnessed)
+}
+
+// verify is Verify, with a log whose keys and witnesses' are nobody else's.
+func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witnessed *time.Time) (*Result, error) {
+	roster, err := trust.usable(log)
+	if err != nil {
 		return nil, err
 	}
 	if err := keys.CheckNow(now); err != nil {
@@ -74,6 +81,11 @@ func (b *Bundle) Verify(trust *Trust, now time.Time, witnessed *time.Time) (*Res
 		return nil, strict.Errorf(b.file, "is a %s bundle (fleet %s, namespace %s); a %s one is wanted",
 			a.mode, a.fleet, a.namespace, trust.Mode).
 			WithHint("A rehearsal has a policy of its own; neither policy takes what belongs to the other.")
+	}
+	if b.KeySet != nil {
+		if faults := b.KeySet.Voices(roster); len(faults) > 0 {
+			return nil, strict.Errorf(b.file, "%s: whoever holds such a key can answer for an HSM", strings.Join(faults, "; ")).WithHint(keepHint)
+		}
 	}
 	if a.namespace != trust.Namespace {
 		return nil, strict.Errorf(b.file, "is of namespace %s; %s is pinned", a.namespace, trust.Namespace)

@@ -54,7 +54,7 @@ func TestPlansOfSeveralThirdParties(t *testing.T) {
 		{"third_parties_needed: 2", "third_parties_needed: 0", "third_parties_needed is 0; with 3 third parties it is from 1 to 3"},
 		{"third_parties_needed: 2", "third_parties_needed: 4", "third_parties_needed is 4; with 3 third parties it is from 1 to 3"},
 		{"third_parties_needed: 2", "third_parties_needed: two", "third_parties_needed"},
-		{"name: " + party2, "name: " + party1, `third party "` + party1 + `", or its key, is there twice`},
+		{"name: " + party2, "name: " + party1, `third party "` + party1 + `" is there twice`},
 	} {
 		_, err := ceremony.ParsePlan("plan.yaml", []byte(strings.Replace(text, c.old, c.new, 1)))
 		wantError(t, err, c.want)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -24,17 +25,26 @@ type pinned struct {
 	key        *sshsig.Key
 }
 
-// NewPeople reads the people's keys. m is how many officers must agree.
+// NewPeople reads the people's keys. m is how many officers must agree. One name
+// may have several keys, whose voice counts once; one key under two names, be it
+// once as FIDO2's and once not, would be one person's voice for two.
 func NewPeople(list []Person, m int) (*People, error) {
 	p := &People{m: m, byKey: map[string]int{}}
+	var roster keys.Roster
+	roles := map[string]string{}
 	for _, one := range list {
 		k, err := sshsig.ParsePublicKey(one.Key)
 		if err != nil {
 			return nil, fmt.Errorf("person %q: key %w", one.Name, err)
 		}
-		if _, taken := p.byKey[k.Fingerprint()]; !taken {
-			p.byKey[k.Fingerprint()] = len(p.list)
+		if err := roster.Add(keys.Holder{Part: keys.PartPerson, Name: one.Name}, k.Points()...); err != nil {
+			return nil, err
 		}
+		if role, ok := roles[one.Name]; ok && role != one.Role {
+			return nil, fmt.Errorf("person %q is %s and %s: one person, one part", one.Name, role, one.Role)
+		}
+		roles[one.Name] = one.Role
+		p.byKey[k.Fingerprint()] = len(p.list)
 		p.list = append(p.list, pinned{one.Name, one.Role, k})
 	}
 	return p, nil

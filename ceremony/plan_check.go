@@ -17,6 +17,14 @@ type planChecker struct {
 	root   *strict.Node
 	plan   *Plan
 	faults *strict.Errors
+	roster keys.Roster // whose each key is: one key has one part, and one name
+}
+
+// enter finds a key that somebody else in the plan has.
+func (c *planChecker) enter(line int, part, name string, points ...keys.Point) {
+	if err := c.roster.Add(keys.Holder{Part: part, Name: name}, points...); err != nil {
+		c.failf(line, "one key, one person, one part: otherwise one could act for two", "%v", err)
+	}
 }
 
 // line finds where a value stands: names walk into objects, numbers into lists.
@@ -157,7 +165,7 @@ func algorithmList() string {
 
 func (c *planChecker) people() {
 	count := map[string]int{}
-	names, owners := map[string]bool{}, map[string]string{}
+	names := map[string]bool{}
 	for i, p := range c.plan.People {
 		at := c.line("people", i)
 		if names[p.Name] && p.Name != "" {
@@ -179,10 +187,7 @@ func (c *planChecker) people() {
 			c.failf(at, "take the line from the person's own .pub file", "person %q: key %v", p.Name, err)
 			continue
 		}
-		if other, ok := owners[k.Fingerprint()]; ok {
-			c.failf(at, "one person, one key: otherwise one could agree for two", "person %q has the key of %q", p.Name, other)
-		}
-		owners[k.Fingerprint()] = p.Name
+		c.enter(at, keys.PartPerson, p.Name, k.Points()...)
 	}
 	if c.root.Get("people") == nil {
 		return
@@ -202,15 +207,17 @@ func (c *planChecker) people() {
 }
 
 func (c *planChecker) signers() {
-	names, used := map[string]bool{}, map[[32]byte]bool{}
+	names := map[string]bool{}
 	for i, t := range c.plan.ThirdParties {
 		at := c.line("third_parties", i)
-		if names[t.Name] || used[t.Key] {
-			c.failf(at, "", "third party %q, or its key, is there twice", t.Name)
+		if names[t.Name] {
+			c.failf(at, "", "third party %q is there twice", t.Name)
 		}
-		names[t.Name], used[t.Key] = true, true
+		names[t.Name] = true
 		if err := keys.AdmitEd25519(t.Key[:]); err != nil {
 			c.failf(at, "", "third party %q: key %v", t.Name, err)
+		} else {
+			c.enter(at, keys.PartThirdParty, t.Name, keys.Ed25519Point(t.Key))
 		}
 		if t.Ciphersuite != 1 && t.Ciphersuite != 2 {
 			c.failf(at, "", "third party %q: ciphersuite %d is neither 1 (protobuf) nor 2 (bincode)", t.Name, t.Ciphersuite)
@@ -233,8 +240,8 @@ func (c *planChecker) signers() {
 	case k.Algorithm() != cs.Algorithm || !cs.Algorithm.CanSign():
 		c.failf(c.line("countersigner", "algorithm"), "", "countersigner %q: the key is %s, the plan says %s", cs.Name, k.Algorithm(), cs.Algorithm)
 	}
-	if raw, ok := ed25519Of(k); ok && used[raw] {
-		c.failf(c.line("countersigner", "key"), "neither may be able to act as the other", "countersigner %q has a third party's key", cs.Name)
+	if err == nil {
+		c.enter(c.line("countersigner", "key"), keys.PartOperator, cs.Name, k.Point())
 	}
 	if cs.Form != bundle.FormBound && cs.Form != bundle.FormSignature {
 		c.failf(c.line("countersigner", "form"), "", "countersigner %q: form %q is neither %q nor %q", cs.Name, cs.Form, bundle.FormBound, bundle.FormSignature)
@@ -244,21 +251,17 @@ func (c *planChecker) signers() {
 	}
 }
 
-func ed25519Of(k *keys.Public) (raw [32]byte, ok bool) {
-	if k == nil {
-		return raw, false
-	}
-	b, ok := k.Ed25519()
-	copy(raw[:], b)
-	return raw, ok
-}
-
 func (c *planChecker) log() {
 	if c.plan.LogPolicy == "" {
 		return
 	}
-	if _, err := auditlog.ParsePolicy("log_policy", []byte(c.plan.LogPolicy)); err != nil {
+	p, err := auditlog.ParsePolicy("log_policy", []byte(c.plan.LogPolicy))
+	if err != nil {
 		c.failf(c.line("log_policy"), "it is a tlog-policy as C2SP has it: lines log, witness, group, quorum", "%v", err)
+		return
+	}
+	if err := p.Enter(&c.roster); err != nil {
+		c.failf(c.line("log_policy"), "one key, one person, one part: otherwise one could act for two", "%v", err)
 	}
 }
 

@@ -33,6 +33,7 @@ type Policy struct {
 	// tolerates them too: see ceremony.Tolerable.
 	Tolerates []string
 
+	roster    keys.Roster // whose each key is
 	threshold int
 	people    []pinnedPerson
 	parties   []bundle.ThirdParty

@@ -80,7 +80,7 @@ func (c *policyChecker) unpinned(kind, name, confirmed string) {
 
 func (c *policyChecker) people() {
 	c.p.threshold, c.p.people = c.f.Threshold, c.f.People
-	owners := map[string]string{}
+	roles := map[string]string{}
 	officers := 0
 	for i, p := range c.f.People {
 		at := c.item("people", i)
@@ -100,11 +100,12 @@ func (c *policyChecker) people() {
 			c.failf(at, "person %q: key %v", p.Name, err)
 			continue
 		}
-		// Officers, witness and auditor are disjoint: one key, one part.
-		if other, ok := owners[k.Fingerprint()]; ok {
-			c.failf(at, "person %q has the key of %q", p.Name, other)
+		// Officers, witness and auditor are disjoint: one person, one part.
+		if role, ok := roles[p.Name]; ok && role != p.Role {
+			c.failf(at, "person %q is pinned as %s and as %s", p.Name, role, p.Role)
 		}
-		owners[k.Fingerprint()] = p.Name
+		roles[p.Name] = p.Role
+		c.enter(at, keys.PartPerson, p.Name, k.Points()...)
 	}
 	if len(c.f.People) == 0 {
 		if c.root.Get("threshold") != nil {
@@ -122,18 +123,18 @@ func (c *policyChecker) people() {
 }
 
 func (c *policyChecker) parties() {
-	owners, names := map[[32]byte]string{}, map[string]bool{}
+	names := map[string]bool{}
 	for i, p := range c.f.ThirdParties {
-		// A key that is missing is named already; one of 32 zeros is a key.
-		if err := keys.AdmitEd25519(p.Key[:]); err != nil && c.has("third_parties", i, "key") {
-			c.failf(c.item("third_parties", i), "third party %q: key %v", p.Name, err)
-		}
 		// One name may have several keys, which count as one party's; one key has
 		// one name, or its owner would count twice.
-		if other, ok := owners[p.Key]; ok && c.has("third_parties", i, "key") {
-			c.failf(c.item("third_parties", i), "third party %q has the key of %q", p.Name, other)
+		names[p.Name] = true
+		if at := c.item("third_parties", i); !c.has("third_parties", i, "key") {
+			// That it is missing is said already.
+		} else if err := keys.AdmitEd25519(p.Key[:]); err != nil {
+			c.failf(at, "third party %q: key %v", p.Name, err)
+		} else {
+			c.enter(at, keys.PartThirdParty, p.Name, keys.Ed25519Point(p.Key))
 		}
-		owners[p.Key], names[p.Name] = p.Name, true
 		c.unpinned("third party", p.Name, p.Confirmed)
 		c.p.parties = append(c.p.parties, bundle.ThirdParty{
 			Name: p.Name, Key: p.Key, Window: keys.Window(p.Window),
@@ -162,6 +163,7 @@ func (c *policyChecker) operators() {
 		case o.Form != bundle.FormBound && o.Form != bundle.FormSignature:
 			c.failf(at, "operator %q: form %q is neither %q nor %q", o.Name, o.Form, bundle.FormBound, bundle.FormSignature)
 		}
+		c.enter(at, keys.PartOperator, o.Name, k.Point())
 		c.p.operators = append(c.p.operators, bundle.Operator{
 			Name: o.Name, Key: k, Form: o.Form, Window: keys.Window(o.Window),
 		})
@@ -193,6 +195,9 @@ func (c *policyChecker) log() {
 		}
 	}
 	c.p.Log = p
+	if err := p.Enter(&c.p.roster); err != nil {
+		c.failf(c.line("log_policy"), "%v%s", err, oneKey)
+	}
 	c.unpinned("log", "", c.f.LogConfirmed)
 }
 

@@ -98,6 +98,7 @@ func (c *policyChecker) rekor() {
 		if slices.ContainsFunc(c.p.Rekor.Logs, func(o *auditlog.RekorLog) bool { return o.ID() == log.ID() && o.Version() == log.Version() }) {
 			c.failf(at("logs", i), "Rekor log %q has the key of another", l.Name)
 		}
+		c.enter(at("logs", i), keys.PartLog, l.Name, log.Point())
 		c.p.Rekor.Logs = append(c.p.Rekor.Logs, log)
 	}
 	for i, s := range f.Submitters {
@@ -115,6 +116,7 @@ func (c *policyChecker) rekor() {
 		case slices.ContainsFunc(c.p.Rekor.Submitters, func(o Submitter) bool { return o.Key.Fingerprint() == k.Fingerprint() }):
 			c.failf(at("submitters", i), "submitter %q has the key of another", s.Name)
 		}
+		c.enter(at("submitters", i), keys.PartSubmitter, s.Name, k.Point())
 		c.p.Rekor.Submitters = append(c.p.Rekor.Submitters, Submitter{s.Name, k, keys.Window(s.Window)})
 	}
 }

@@ -20,6 +20,7 @@ func (v *verifier) bundleFile(in Input) {
 	if b.Notice != nil {
 		v.r.Object, v.r.Notice = TypeNotice, b.Notice
 	}
+	v.fleetVoices(in.File, b.KeySet, nil)
 	if res := v.bundle(in.File, b, in.Proof, in.Rekor); res != nil {
 		v.signers(in.File, b, res, v.late(b, res, v.beside(in.Statements)))
 	}

@@ -37,6 +37,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	if a != nil && a.Abort != nil {
 		v.r.Problems = append(v.r.Problems, followed...)
 		v.folders(files, a)
+		v.planVoices(a.Plan)
 		v.aborted(in, files, a)
 		return
 	}
@@ -67,6 +68,10 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	}
 	v.identify(a)
 	v.ended(a)
+	v.planVoices(a.Plan)
+	if b != nil {
+		v.fleetVoices(ceremony.BundleFile, b.KeySet, a.Plan)
+	}
 	v.agree(files, a)
 	v.folders(files, a)
 	v.times(a)

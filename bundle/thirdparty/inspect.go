@@ -3,6 +3,7 @@ package thirdparty
 import (
 	"crypto/sha256"
 	"path"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -40,6 +41,9 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err := voices(r, p, account); err != nil {
 		return nil, err
 	}
+	if err := p.oneVoice(file, account.Plan, set); err != nil {
+		return nil, err
+	}
 	if list := ceremony.Beyond(account.Tolerated(), p.Tolerates); len(list) > 0 {
 		return nil, strict.Errorf(file, "in its ceremony %s succeeded, and the policy does not tolerate it", ceremony.TellTolerated(list)).
 			WithHint("the plan tolerates it; a policy that takes it too says so under tolerates")
@@ -71,6 +75,20 @@ func (in *Inspection) wanted(file string) *wanted {
 		w.parties = append(w.parties, p.Key)
 	}
 	return w
+}
+
+// oneVoice refuses a plan that, with the policy, would give one person two
+// voices, and a fleet of which somebody has a key.
+func (p *Policy) oneVoice(file string, plan *ceremony.Plan, set *bundle.KeySet) error {
+	faults := plan.OneVoice(&p.roster)
+	all := p.roster.Clone()
+	if err := plan.Enter(all); err != nil {
+		return strict.Errorf(file, "its plan: %v", err)
+	}
+	if faults = append(faults, set.Voices(all)...); len(faults) > 0 {
+		return strict.Errorf(file, "%s", strings.Join(faults, "; ")).WithHint("one key is one person's, and has one part: ask the operator")
+	}
+	return nil
 }
 
 // InspectCore checks of a request what its core alone can show: policy and

@@ -11,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -48,6 +49,7 @@ type Policy struct {
 
 	people *ceremony.People
 	others *others
+	roster keys.Roster // whose each key is
 }
 
 // Other is another third party's key; keys with one name are one party's.
@@ -121,7 +123,7 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	if p.people, err = ceremony.NewPeople(p.People, p.Threshold); err != nil {
 		fail("people", "%v", err)
 	}
-	least, officers, owners := 1, 0, map[string]string{}
+	least, officers := 1, 0
 	for _, x := range p.People {
 		switch x.Role {
 		case ceremony.Officer:
@@ -130,10 +132,10 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 		default:
 			fail("people", "person %q: role %q is none of officer, witness, auditor", x.Name, x.Role)
 		}
-		if other, ok := owners[x.Key]; ok {
-			fail("people", "person %q has the key of %q", x.Name, other)
+		if k, err := sshsig.ParsePublicKey(x.Key); err == nil { // else NewPeople said so
+			// NewPeople said of a key that two people have.
+			_ = p.roster.Add(keys.Holder{Part: keys.PartPerson, Name: x.Name}, k.Points()...)
 		}
-		owners[x.Key] = x.Name
 	}
 	if p.Mode == bundle.Production {
 		least = 2
@@ -162,19 +164,18 @@ func (p *Policy) otherParties(root *strict.Node, unread bool, fail func(field, f
 	if p.Others != nil && len(p.Others) == 0 {
 		fail("others", "others lists nobody: leave it out, then no gap rests on another's word")
 	}
-	owners, names := map[[32]byte]string{}, map[string]bool{}
+	names := map[string]bool{}
 	for _, x := range p.Others {
 		if unread && x.Key == ([32]byte{}) {
 			names[x.Name] = true
 			continue
 		}
+		names[x.Name] = true
 		if err := keys.AdmitEd25519(x.Key[:]); err != nil {
 			fail("others", "third party %q: key %v", x.Name, err)
+		} else if err := p.roster.Add(keys.Holder{Part: keys.PartThirdParty, Name: x.Name}, keys.Ed25519Point(x.Key)); err != nil {
+			fail("others", "%v", err)
 		}
-		if other, ok := owners[x.Key]; ok {
-			fail("others", "third party %q has the key of %q", x.Name, other)
-		}
-		owners[x.Key], names[x.Name] = x.Name, true
 	}
 	if n := len(names); root.Get("others_needed") != nil && (p.OthersNeeded < 1 || p.OthersNeeded > n) {
 		fail("others_needed", "others_needed is %d; with %d others it is from 1 to %d", p.OthersNeeded, n, n)

@@ -141,6 +141,9 @@ func FromRSA(n, e []byte) (*Public, error) {
 	return admit(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exp.Int64())})
 }
 
+// FromECDSA admits an ECDSA key.
+func FromECDSA(key *ecdsa.PublicKey) (*Public, error) { return admit(key) }
+
 func admit(key any) (*Public, error) {
 	p := &Public{key: key}
 	switch k := key.(type) {

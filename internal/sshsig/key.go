@@ -49,6 +49,8 @@ type Key struct {
 	ed   []byte           // an Ed25519 key's 32 bytes
 	ec   *ecdsa.PublicKey // an ECDSA key
 	app  string           // a FIDO2 key's application
+
+	point keys.Point
 }
 
 // maxInput bounds lines and files: the largest key is about 600 bytes, the
@@ -139,14 +141,25 @@ func ParseBlob(blob []byte) (*Key, error) {
 func (k *Key) admit(point []byte) (err error) {
 	if k.kind.curve == nil {
 		k.ed = point
-		return keys.AdmitEd25519(point)
+		if err = keys.AdmitEd25519(point); err == nil {
+			k.point = keys.Ed25519Point([32]byte(point))
+		}
+		return err
 	}
 	// Uncompressed alone: a point has no second encoding then.
 	if k.ec, err = ecdsa.ParseUncompressedPublicKey(k.kind.curve, point); err != nil {
 		return errors.New("is no uncompressed point of its curve")
 	}
-	return nil
+	p, err := keys.FromECDSA(k.ec)
+	if err == nil {
+		k.point = p.Point()
+	}
+	return err
 }
+
+// Points are what the key signs with, whatever its type: an ssh-ed25519 and an
+// sk-ssh-ed25519 key of one point are one key in one hand.
+func (k *Key) Points() []keys.Point { return []keys.Point{k.point} }
 
 // Type is the key's OpenSSH type.
 func (k *Key) Type() string { return k.typ }

@@ -68,6 +68,9 @@ func (f *Fleet) Answer(r *bundle.Request, now time.Time) (*bundle.Response, erro
 
 // AnswerOf is what a third party answers.
 func (f *Fleet) AnswerOf(name string, r *bundle.Request, now time.Time) (*bundle.Response, error) {
+	if f.o.Unwary {
+		return f.signUnseen(f.Parties.Auditor(name), r, now)
+	}
 	p, err := thirdparty.ParsePolicy("third-party policy", f.ThirdPartyPolicy())
 	if err != nil {
 		return nil, err
@@ -83,6 +86,23 @@ func (f *Fleet) AnswerOf(name string, r *bundle.Request, now time.Time) (*bundle
 		return nil, err
 	}
 	return thirdparty.Sign(in, l, now, who.Sign)
+}
+
+// signUnseen is a third party that signs whatever it is sent.
+func (f *Fleet) signUnseen(who Auditor, r *bundle.Request, now time.Time) (*bundle.Response, error) {
+	set := r.Core.KeySet
+	s, err := bundle.NewStatement(f.Plan.ThirdParties[0].Ciphersuite, set.Namespace, uint64(now.UnixMilli()), set.Epoch, set.Digest())
+	if err != nil {
+		return nil, err
+	}
+	sig, err := who.Sign(s.Message())
+	if err != nil {
+		return nil, err
+	}
+	if s, err = s.Seal(who.Key(), sig); err != nil {
+		return nil, err
+	}
+	return bundle.NewResponse(bundle.Signed{Key: who.Key(), Statement: s})
 }
 
 // OpenLedger opens the first third party's.

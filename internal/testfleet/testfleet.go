@@ -62,6 +62,8 @@ type Options struct {
 	// Tolerates is what the plan lets succeed in its first HSM, and the policies
 	// take.
 	Tolerates []string
+	// Unwary third parties sign what they are sent, without a look.
+	Unwary bool
 	// To ends the life early.
 	To Stage
 }

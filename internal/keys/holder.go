@@ -1,0 +1,104 @@
+package keys
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Point is what makes a key the key that it is: the point of its curve, RSA's
+// modulus, ML-DSA's public key, in whatever form it was written. An OpenSSH key,
+// a FIDO2 key, a SubjectPublicKeyInfo, a PEM and a vkey of one point have one
+// private half, so one person, and one voice.
+type Point string
+
+// Point is the key's.
+func (p *Public) Point() Point { return Point(p.spki) } // its one DER encoding
+
+// Ed25519Point is the point of a raw Ed25519 key, which is not admitted here.
+func Ed25519Point(raw [32]byte) Point { return Point(ed25519SPKI) + Point(raw[:]) }
+
+// MLDSA44Point is the point of a raw ML-DSA-44 key (FIPS 204), which is not
+// admitted here.
+func MLDSA44Point(raw []byte) Point { return "ml-dsa-44 " + Point(raw) }
+
+// The parts that a key can have.
+const (
+	PartPerson     = "person"
+	PartThirdParty = "third party"
+	PartOperator   = "operator"
+	PartLog        = "log" // a Rekor log too
+	PartWitness    = "witness"
+	PartSubmitter  = "submitter"
+	PartFleet      = "fleet key"
+)
+
+// Holder is who has a key, and in which part.
+type Holder struct{ Part, Name string }
+
+func (h Holder) String() string { return h.Part + " " + h.Name }
+
+// Shared says that two have one key, which then has one voice and not two.
+type Shared struct{ Holder, Other Holder }
+
+func (e *Shared) Error() string {
+	if e.Holder.Part == e.Other.Part {
+		return fmt.Sprintf("%s %q has the key of %q", e.Holder.Part, e.Holder.Name, e.Other.Name)
+	}
+	return fmt.Sprintf("%s %q has the key of %s %q", e.Holder.Part, e.Holder.Name, e.Other.Part, e.Other.Name)
+}
+
+// Roster knows whose each key is. Its zero value knows none.
+type Roster struct {
+	holders map[Point][]Holder
+	allowed map[Shared]bool
+}
+
+// Allow lets two holders of different parts share a key.
+func (r *Roster) Allow(a, b Holder) {
+	if r.allowed == nil {
+		r.allowed = map[Shared]bool{}
+	}
+	r.allowed[Shared{a, b}], r.allowed[Shared{b, a}] = true, true
+}
+
+// Add enters a key, or several that one holder signs with together. The error is
+// a *Shared where one of them is there already, be it the same holder's.
+func (r *Roster) Add(h Holder, points ...Point) error {
+	if r.holders == nil {
+		r.holders = map[Point][]Holder{}
+	}
+	for _, p := range points {
+		for _, other := range r.holders[p] {
+			if !r.allowed[Shared{h, other}] {
+				return &Shared{h, other}
+			}
+		}
+	}
+	for _, p := range points {
+		r.holders[p] = append(slices.Clip(r.holders[p]), h)
+	}
+	return nil
+}
+
+// Allows says whether two holders may share a key.
+func (r *Roster) Allows(a, b Holder) bool { return r.allowed[Shared{a, b}] }
+
+// Holders are whose a key is: more than one where that is allowed.
+func (r *Roster) Holders(p Point) []Holder { return slices.Clone(r.holders[p]) }
+
+// Keys are a holder's.
+func (r *Roster) Keys(h Holder) (list []Point) {
+	for p, holders := range r.holders {
+		if slices.Contains(holders, h) {
+			list = append(list, p)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Clone is a roster that goes its own way.
+func (r *Roster) Clone() *Roster {
+	return &Roster{maps.Clone(r.holders), maps.Clone(r.allowed)}
+}

@@ -73,10 +73,7 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if err := a.expects(KindRequest); err != nil {
 		return nil, err
 	}
-	if err := j.accepted(); err != nil {
-		return nil, err
-	}
-	if err := j.released(); err != nil {
+	if err := j.mayLeave(); err != nil {
 		return nil, err
 	}
 	artifact, err := a.Artifact()

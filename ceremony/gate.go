@@ -1,6 +1,10 @@
 package ceremony
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"fmt"
+)
 
 // Approver is asked to bring the approvals that an act still lacks: it may let
 // officers sign at the terminal. It stores them with Keep.
@@ -69,6 +73,16 @@ func (j *Journal) accepted() error {
 		return err
 	}
 	return &waits[0]
+}
+
+// mayLeave demands what has to be signed before anything leaves the room, and
+// says of all of it what is missing.
+func (j *Journal) mayLeave() error {
+	accepted, released := j.accepted(), j.released()
+	if accepted != nil && released != nil {
+		return fmt.Errorf("%w; %w", accepted, released)
+	}
+	return cmp.Or(accepted, released)
 }
 
 // released demands that the release is signed off: by m officers, a witness

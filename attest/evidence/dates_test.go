@@ -167,6 +167,7 @@ func TestTimeMakesSense(t *testing.T) {
 		f := testfleet.New(t, testfleet.Options{Name: "backdated " + name, Witnesses: 2, To: -1})
 		w := f.Parties.Log.(*testfleet.Witnesses)
 		w.At = func(int) time.Time { return at }
+		f.Anyway = func(error) error { return nil } // the room would see it, too
 		old := lived(t, f)
 		if r := old.judge(old.pinned(), d.closed.AddDate(1, 0, 0)); r.Verified || !strings.Contains(fmt.Sprint(r.Problems), "by when witnesses had seen it") {
 			t.Errorf("%s: verified is %t: %+v", name, r.Verified, r.Problems)

@@ -177,7 +177,7 @@ func (a *app) pausing(dir string, err error) error {
 		}
 		var w *ceremony.Wait
 		if errors.As(err, &w) && w.Exception > 0 {
-			return &exitError{exitPending, strict.Errorf(dir, "%v", w).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how)}
+			return &exitError{exitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how)}
 		}
 		return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}
 	}

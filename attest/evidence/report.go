@@ -23,6 +23,8 @@ type Report struct {
 	Identity  string   // hex close head of a package
 	Parties   *Parties // nil where nothing was judged that several sign
 	Notice    *bundle.Notice
+	Besides   []Beside   // given beside it and verified
+	Standing  []Standing // what those show of its keys
 
 	Policy   *Policy
 	Time     time.Time
@@ -93,6 +95,8 @@ type reportJSON struct {
 	Identity  string        `strict:"identity,optional"`
 	Parties   *partiesJSON  `strict:"third_parties,optional"`
 	Notice    *noticeJSON   `strict:"notice,optional"`
+	Besides   []Beside      `strict:"beside,optional"`
+	Standing  []Standing    `strict:"standing,optional"`
 	Policy    policyJSON    `strict:"policy"`
 	Time      time.Time     `strict:"time"`
 	Claims    []claimJSON   `strict:"claims"`
@@ -150,7 +154,7 @@ func (r *Report) toJSON() *reportJSON {
 		Files: r.Files, Size: r.Size, Mode: r.Mode, Fleet: r.Fleet, Namespace: r.Namespace, Epoch: r.Epoch,
 		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified, Others: r.Others,
 		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned()},
-		Claims: []claimJSON{}, Problems: []problemJSON{},
+		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing,
 	}
 	if r.Digest != [32]byte{} {
 		j.SHA256 = hex.EncodeToString(r.Digest[:])

@@ -32,6 +32,10 @@ type Input struct {
 	// Statements came after the countersignature and lie beside a bundle or a
 	// package: as served, or as responses.
 	Statements []Input
+
+	// Beside are packages, bundles and notices, each with what lies beside it,
+	// that may say something about this one: another ending, a later epoch.
+	Beside []Input
 }
 
 // Question narrows what is asked.
@@ -39,6 +43,9 @@ type Question struct {
 	Now    time.Time // the verifier's; it has to be given
 	Expect Type      // only claims this type can carry, and only this type will do
 	Only   []string  // only these of the policy's demands
+	// Current wants a bundle or a package whose keys are neither retired nor void
+	// nor superseded, as far as what is given beside it shows.
+	Current bool
 }
 
 // Demands are the policy's demands that a question leaves. It is an error to
@@ -103,21 +110,22 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	if err := keys.CheckNow(q.Now); err != nil {
 		return nil, err
 	}
+	if q.Current && q.Expect == "" {
+		// Its own type's claims are asked for: stand says what has no keys.
+		if q.Expect = TypeEvidence; in.Folder == nil && Detect(in.Data) == TypeBundle {
+			q.Expect = TypeBundle
+		}
+	}
 	demands, err := q.Demands(p)
 	if err != nil {
 		return nil, err
 	}
-	v := &verifier{policy: p, now: q.Now, expect: q.Expect, r: &Report{File: in.File, Policy: p, Time: q.Now.UTC().Truncate(time.Second)}}
-	for _, c := range claimInfos {
-		detail := ""
-		if !c.built {
-			detail = "not built yet in this version"
-		}
-		v.r.Claims = append(v.r.Claims, Claim{Name: c.name, Detail: detail})
-	}
-	v.proofs = in.Proofs
+	v := newVerifier(in, p, q.Now, q.Expect)
 	v.object(in)
 	v.unspent()
+	v.told.file, v.told.object = in.File, v.r.Object
+	v.besides(in.Beside, &v.told)
+	v.stand(q)
 	if v.r.Object != TypeAbort && q.Expect != TypeAbort && !slices.Contains(q.Only, ClaimAbortSigned) {
 		// No ceremony is asked for its abort, unless it was aborted.
 		v.r.Claims = slices.DeleteFunc(v.r.Claims, func(c Claim) bool { return c.Name == ClaimAbortSigned })
@@ -144,11 +152,25 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	return v.r, nil
 }
 
+func newVerifier(in Input, p *Policy, now time.Time, expect Type) *verifier {
+	v := &verifier{policy: p, now: now, expect: expect, proofs: in.Proofs,
+		r: &Report{File: in.File, Policy: p, Time: now.UTC().Truncate(time.Second)}}
+	for _, c := range claimInfos {
+		detail := ""
+		if !c.built {
+			detail = "not built yet in this version"
+		}
+		v.r.Claims = append(v.r.Claims, Claim{Name: c.name, Detail: detail})
+	}
+	return v
+}
+
 type verifier struct {
 	policy *Policy
 	now    time.Time
 	expect Type
 	r      *Report
+	told   told // what the object says, once it was read
 	said   map[Problem]bool
 	signed map[string][]ceremony.Signing // by folder
 	sums   map[string][32]byte           // of a package's files, by path

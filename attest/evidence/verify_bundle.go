@@ -29,6 +29,7 @@ func (v *verifier) bundleFile(in Input) {
 // bundle grades what a bundle, its proof and its Rekor entry show but for who
 // signed it, which it returns; nil where that can't be judged.
 func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) *bundle.Result {
+	v.tells(b, nil)
 	set := b.About()
 	v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = set.Mode, set.Fleet, set.Namespace, set.Epoch
 	if !v.mode(file, set.Mode, set.Namespace) {

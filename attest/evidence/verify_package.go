@@ -117,6 +117,7 @@ func (v *verifier) replay(plan, transcript []byte) (*ceremony.Account, *ceremony
 }
 
 func (v *verifier) identify(a *ceremony.Account) {
+	v.tells(nil, a)
 	v.r.Identity = fmt.Sprintf("%x", a.Head)
 	if v.r.Fleet == "" {
 		v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = a.Plan.Mode, a.Plan.Fleet, a.Plan.Namespace, a.Plan.Epoch

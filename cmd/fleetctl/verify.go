@@ -15,7 +15,7 @@ import (
 
 type verifyOptions struct {
 	policy, expect, plan, logged, rekor, at, explain string
-	only, statements, proofs                         []string
+	only, statements, proofs, beside                 []string
 	quiet                                            bool
 }
 
@@ -26,16 +26,26 @@ func (a *app) verifyCmd() *cobra.Command {
 party's statement, transcript) and verifies it, offline, under the keys that
 the policy pins. Each claim is graded: proven, attested, device, not shown. It
 exits 0 only if every claim that the policy demands is shown strongly enough
-and nothing in the file is wrong.`,
+and nothing in the file is wrong.
+
+What else you have of the same namespace, --beside has considered: packages,
+bundles, notices, each verified for itself, under the same policy. A second
+ending of a ceremony or a second artifact of an epoch is wrong; a bundle whose
+epoch is retired or void is not verified; of a package, which is history, the
+first line says it. --expect current wants neither, nor a later epoch.`,
 		`  fleetctl verify evidence.tar --policy acme.yaml
   fleetctl verify bundle.json --policy acme.yaml --expect bundle
+  fleetctl verify bundle.json --policy acme.yaml --expect current --beside end.json
   fleetctl verify - --policy acme.yaml --format json < evidence.tar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if o.policy == "" {
 				return usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
 			}
-			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit {
-				return usagef("it is evidence, bundle, notice, statement, transcript, abort or split-view", "--expect is %q", o.expect)
+			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit && o.expect != expectCurrent {
+				return usagef("it is evidence, bundle, notice, statement, transcript, abort, current or split-view", "--expect is %q", o.expect)
+			}
+			if o.expect == expectCurrent && len(o.beside) == 0 {
+				return usagef("give the newest bundle or notice there is with --beside", "--expect current: nothing is given that could show whether it is")
 			}
 			if cmd.Flags().Changed("only") && len(o.only) == 0 {
 				return usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
@@ -44,7 +54,8 @@ and nothing in the file is wrong.`,
 		})
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "`file` of pinned keys and demanded claims")
-	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, split-view")
+	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, split-view; or current: a bundle or a package of which nothing beside it shows that its keys are retired, void or superseded")
+	f.StringArrayVar(&o.beside, "beside", nil, "a `file` or folder to be considered too: a package, bundle or notice of the same namespace, with its proofs beside it; may be repeated")
 	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
 	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
 	f.StringArrayVar(&o.proofs, "proof", nil, "log proof `file` of a bundle (default: FILE.tlog-proof beside it, and FILE.tlog-proof-2 and so on); a further proof, of a package's bundle or end too, or a witness's request that continues a proof's checkpoint")
@@ -56,6 +67,10 @@ and nothing in the file is wrong.`,
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
 	return c
 }
+
+// expectCurrent is what --expect says to take a bundle or a package only if its
+// keys are current.
+const expectCurrent = "current"
 
 var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeStatement, evidence.TypeTranscript, evidence.TypeAbort}
 
@@ -79,10 +94,23 @@ func (a *app) verify(file string, o verifyOptions) error {
 		}
 		in.Statements = append(in.Statements, evidence.Input{File: path, Data: text})
 	}
+	for _, path := range o.beside {
+		if path == "-" {
+			return usagef("", "--beside takes no standard input")
+		}
+		other, err := a.input(path, verifyOptions{})
+		if err != nil {
+			return err
+		}
+		in.Beside = append(in.Beside, other)
+	}
 	if isSplitView(in.Data) || o.expect == expectSplit {
 		return a.verifySplit(in.File, in.Data, policy, o)
 	}
 	q := evidence.Question{Now: a.now(), Expect: evidence.Type(o.expect), Only: o.only}
+	if o.expect == expectCurrent {
+		q.Expect, q.Current = "", true
+	}
 	if o.at != "" {
 		if q.Now, err = strict.ParseTime(o.at); err != nil {
 			return usagef("", "--time %v", err)
@@ -133,9 +161,20 @@ func (a *app) reportText(r *evidence.Report, given bool) string {
 	if given {
 		clock = " (given)"
 	}
-	rows := [][2]string{{what, head + "   " + size}}
+	var rows [][2]string
+	for _, s := range r.Standing {
+		is := s.What // still to come
+		if s.InForce {
+			is = strings.ToUpper(is)
+		}
+		rows = append(rows, [2]string{is, s.Text() + " (" + s.By + ")"})
+	}
+	rows = append(rows, [2]string{what, head + "   " + size})
 	if r.Notice != nil {
 		rows = append(rows, noticeFacts(r.Notice)...)
+	}
+	if n := len(r.Besides); n > 0 {
+		rows = append(rows, [2]string{"beside", ui.Count(int64(n), "object", "objects") + ", verified for themselves"})
 	}
 	b.WriteString(p.Fields(append(rows, [][2]string{
 		{"policy", fmt.Sprintf("%s · %s · %s", r.Policy.File, ui.Short(r.Policy.Digest[:]), pinned(r.Policy))},

@@ -1,0 +1,256 @@
+package evidence
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// maxBesides is how many objects may be given beside another: an epoch comes
+// every few years.
+const maxBesides = 64
+
+// Beside is an object that was given beside the one in question, and that was
+// verified for itself: what it says was considered.
+type Beside struct {
+	File      string `strict:"file"`
+	Object    Type   `strict:"object"`
+	Namespace string `strict:"namespace"`
+	Epoch     uint64 `strict:"epoch"`
+}
+
+// Standing is what became of an epoch, as another object shows it.
+type Standing struct {
+	What      string     `strict:"what"` // StandingRetired, StandingVoid, StandingSuperseded
+	By        string     `strict:"by"`   // the file that shows it
+	Epoch     uint64     `strict:"epoch"`
+	Effective *time.Time `strict:"effective,optional"` // of a retirement: from then on
+	Reason    string     `strict:"reason,optional"`
+	InForce   bool       `strict:"in_force"` // not so of a retirement that is still to come
+}
+
+// What can have become of an epoch.
+const (
+	StandingRetired    = "retired"    // its fleet has ended
+	StandingVoid       = "void"       // it never came into force
+	StandingSuperseded = "superseded" // a later epoch brings the keys
+)
+
+// told is what an object that was verified says.
+type told struct {
+	file   string
+	object Type
+	about  bundle.About // of an aborted ceremony, which has no artifact, the rest
+	notice *bundle.Notice
+	ending string // of a package
+	head   [32]byte
+}
+
+// tells keeps what the object says, for what is given beside it.
+func (v *verifier) tells(b *bundle.Bundle, a *ceremony.Account) {
+	if b != nil {
+		v.told.about, v.told.notice = b.About(), b.Notice
+	}
+	if a == nil || !a.Ended() {
+		return
+	}
+	v.told.ending, v.told.head = EndingClosed, a.Head
+	if a.Abort != nil {
+		v.told.ending = EndingAborted
+		v.told.about = bundle.About{Mode: a.Plan.Mode, Fleet: a.Plan.Fleet, Namespace: a.Plan.Namespace, Epoch: a.Plan.Epoch, Ceremony: a.Open.Ceremony}
+	}
+}
+
+// besides verifies what was given beside the object, each under the same
+// policy, and holds all of it against each other. Whoever gives something wants
+// it considered: what can't be is a problem.
+func (v *verifier) besides(list []Input, mine *told) {
+	if len(list) > maxBesides {
+		v.problem(list[maxBesides].File, "", "is one of %d objects given beside this one, and at most %d are taken", len(list), maxBesides)
+		return
+	}
+	if len(list) > 0 && mine.about.Namespace == "" {
+		v.problem(v.r.File, "", "is %s: nothing that was given beside it can be held against it", v.r.Object.Noun())
+		return
+	}
+	all := []*told{mine}
+	for _, in := range list {
+		other := v.besideOne(in)
+		if other == nil {
+			continue
+		}
+		v.r.Besides = append(v.r.Besides, Beside{other.file, other.object, other.about.Namespace, other.about.Epoch})
+		if related := other.about.Namespace == mine.about.Namespace || other.ceremony() && other.about.Ceremony == mine.about.Ceremony; !related {
+			v.problem(in.File, "", "is of %s, and says nothing about %s", other.about.Namespace, mine.about.Namespace)
+			continue
+		}
+		all = append(all, other)
+	}
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			for _, pair := range [][2]*told{{a, b}, {b, a}} {
+				if why := contradicts(pair[0], pair[1]); why != "" {
+					v.problem(b.file, "keep both: one of them is not what happened", "%s", why)
+					break
+				}
+			}
+		}
+	}
+	v.r.Standing = standing(mine, all[1:], v.now)
+}
+
+// besideOne verifies one of them; nil where it can't be taken.
+func (v *verifier) besideOne(in Input) *told {
+	w := newVerifier(in, v.policy, v.now, TypeAbort) // of an abort it is asked what it shows as that
+	w.object(in)
+	w.unspent()
+	switch w.r.Object {
+	case TypeEvidence, TypeAbort, TypeBundle, TypeNotice:
+	default:
+		v.problem(in.File, "", "is %s; beside an object stand packages, bundles and notices", w.r.Object.Noun())
+		return nil
+	}
+	w.r.conclude(besideDemands(v.policy, w.r.Object))
+	if !w.r.Verified {
+		where, why := w.r.firstFault()
+		v.problem(in.File, "what was given is considered, so it has to be verified itself: see\nfleetctl verify "+in.File+" --policy POLICY --expect "+string(w.r.Object),
+			"was given beside this, and is not verified: %s: %s", where, why)
+		return nil
+	}
+	w.told.file, w.told.object = in.File, w.r.Object
+	return &w.told
+}
+
+// besideDemands are the policy's for such an object, and whose word it is,
+// whether the policy asks for that or not.
+func besideDemands(p *Policy, t Type) []Demand {
+	q := Question{Expect: t}
+	list := slices.DeleteFunc(q.implied(p), func(d Demand) bool {
+		info, _ := findClaim(d.Claim)
+		return !info.carries(t)
+	})
+	if t == TypeAbort {
+		return list
+	}
+	for _, name := range []string{ClaimStatement, ClaimCountersigned} {
+		list = slices.DeleteFunc(list, func(d Demand) bool { return d.Claim == name })
+		list = append(list, Demand{name, Proven})
+	}
+	return list
+}
+
+// firstFault is where and why the report says no.
+func (r *Report) firstFault() (where, why string) {
+	if len(r.Problems) > 0 {
+		return r.Problems[0].Where, r.Problems[0].What
+	}
+	for _, c := range r.Claims {
+		if c.Short() {
+			return c.Name, c.Detail
+		}
+	}
+	return r.File, "nothing of it was demanded"
+}
+
+func (t *told) ceremony() bool { return t.about.Ceremony != "" }
+func (t *told) aborted() bool  { return t.ending == EndingAborted }
+
+// brings says that keys come with it.
+func (t *told) brings() bool { return !t.aborted() && t.notice == nil }
+
+// contradicts says what of b can't be true where a is; b does not come before a.
+func contradicts(a, b *told) string {
+	if a.ceremony() && a.about.Ceremony == b.about.Ceremony {
+		switch {
+		case a.ending != "" && b.ending != "" && (a.ending != b.ending || a.head != b.head):
+			return fmt.Sprintf("says that the ceremony %s ended %s with %x…; %s says that it ended %s with %x…: a ceremony ends once",
+				b.about.Ceremony, b.ending, b.head[:8], a.file, a.ending, a.head[:8])
+		case a.aborted() != b.aborted():
+			return fmt.Sprintf("is of the ceremony %s, as %s is: one says that it was aborted, the other is what it released", b.about.Ceremony, a.file)
+		}
+	}
+	if a.about.Namespace != b.about.Namespace || a.aborted() || b.aborted() {
+		return ""
+	}
+	switch {
+	case a.about.Epoch == b.about.Epoch && a.about.Digest != b.about.Digest:
+		return fmt.Sprintf("has digest %x… for epoch %d, %s has %x…: one epoch, two artifacts, which is equivocation", b.about.Digest[:8], b.about.Epoch, a.file, a.about.Digest[:8])
+	case a.about.Epoch+1 == b.about.Epoch && !bytes.Equal(b.about.Previous, a.about.Digest[:]):
+		return fmt.Sprintf("is epoch %d and names another artifact of epoch %d than %s has", b.about.Epoch, a.about.Epoch, a.file)
+	case a.about.Retires && a.about.Fleet == b.about.Fleet && b.about.Epoch > a.about.Epoch:
+		return fmt.Sprintf("is epoch %d of the fleet %s, which %s retired with epoch %d: nothing of it may follow", b.about.Epoch, b.about.Fleet, a.file, a.about.Epoch)
+	}
+	return ""
+}
+
+// standing is what the others show of an epoch's keys.
+func standing(mine *told, others []*told, now time.Time) (list []Standing) {
+	if !mine.brings() {
+		return nil
+	}
+	voids := func(x, epoch *told) bool {
+		return x.about.Voids && x.about.Epoch == epoch.about.Epoch+1 && bytes.Equal(x.about.Previous, epoch.about.Digest[:])
+	}
+	for _, o := range others {
+		if o.about.Namespace != mine.about.Namespace {
+			continue
+		}
+		s := Standing{By: o.file, Epoch: o.about.Epoch, InForce: true}
+		if o.notice != nil {
+			s.Reason = o.notice.Reason
+		}
+		switch {
+		case o.about.Retires && o.about.Fleet == mine.about.Fleet && o.about.Epoch > mine.about.Epoch:
+			s.What, s.Effective = StandingRetired, o.notice.Effective
+			s.InForce = !now.Before(*s.Effective)
+		case voids(o, mine):
+			s.What = StandingVoid
+		case o.brings() && o.about.Epoch > mine.about.Epoch && !slices.ContainsFunc(others, func(x *told) bool { return voids(x, o) }):
+			s.What = StandingSuperseded
+		default:
+			continue
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// stand draws what follows from the standing: keys that ended, or never came
+// into force, are not handed out by their bundle; a package is history, and true
+// whatever became of its keys. Asked for what is current, neither passes.
+func (v *verifier) stand(q Question) {
+	if q.Current {
+		switch {
+		case v.r.Object != TypeBundle && v.r.Object != TypeEvidence:
+			v.problem(v.r.File, "", "is %s, and a bundle or a package whose keys are current was expected", v.r.Object.Noun())
+			return
+		case len(v.r.Besides) == 0:
+			v.problem(v.r.File, "give the newest bundle or notice there is with --beside", "nothing was given beside it that could show whether it is current")
+		}
+	}
+	for _, s := range v.r.Standing {
+		if s.InForce && (q.Current || v.r.Object == TypeBundle && s.What != StandingSuperseded) {
+			v.problem(s.By, "its keys are not to be used", "shows that epoch %d is %s %s", v.r.Epoch, s.What, s.Text())
+		}
+	}
+}
+
+// Text says since when, and by what, in words that follow What.
+func (s Standing) Text() string {
+	text := fmt.Sprintf("by epoch %d", s.Epoch)
+	switch {
+	case s.What == StandingRetired && s.InForce:
+		text = fmt.Sprintf("since %s, by epoch %d", strict.FormatTime(*s.Effective), s.Epoch)
+	case s.What == StandingRetired:
+		text = fmt.Sprintf("from %s on, by epoch %d", strict.FormatTime(*s.Effective), s.Epoch)
+	}
+	if s.Reason != "" {
+		text += ": " + s.Reason
+	}
+	return text
+}

@@ -14,7 +14,7 @@ import (
 const (
 	maxTranscript = 16 << 20 // bytes
 	maxRecords    = 8192
-	maxIntents    = 768  // of keys that stand and of those that were given up
+	maxIntents    = 768 // of keys that stand and of those that were given up
 	maxExceptions = 1024
 	maxRefusals   = 256
 	maxKeys       = 512 // HSMs times roles; fewer fit into a bundle

@@ -3,7 +3,9 @@ package ceremony
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,8 +36,13 @@ const maxLine = 1 << 20
 
 // Hash is the record's place in the chain: the next record's prev.
 func (r *Record) Hash() [32]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "fleetctl record v1\n%d\n%s\n%s\n%x\n%x\n",
-		r.N, strict.FormatTime(r.Time), r.Kind, r.Prev, r.Commit))
+	b := make([]byte, 0, 256)
+	b = append(b, "fleetctl record v1\n"...)
+	b = append(strconv.AppendInt(b, int64(r.N), 10), '\n')
+	b = append(r.Time.UTC().AppendFormat(b, strict.TimeLayout), '\n')
+	b = append(append(b, r.Kind...), '\n')
+	b = append(hex.AppendEncode(b, r.Prev[:]), '\n')
+	return sha256.Sum256(append(hex.AppendEncode(b, r.Commit[:]), '\n'))
 }
 
 // Withheld says that salt and body were left out.
@@ -45,10 +52,7 @@ func (r *Record) Withheld() bool { return len(r.Salt) == 0 && r.Body == "" }
 func (r *Record) Line() []byte { return append(strict.EncodeLine(r), '\n') }
 
 func commitment(salt []byte, body string) [32]byte {
-	h := sha256.New()
-	h.Write(salt)
-	h.Write([]byte(body))
-	return [32]byte(h.Sum(nil))
+	return sha256.Sum256(append(append(make([]byte, 0, len(salt)+len(body)), salt...), body...))
 }
 
 // newRecord makes the record that follows (n, prev).
@@ -68,11 +72,14 @@ func newRecord(n int, at time.Time, prev [32]byte, salt []byte, content any) (*R
 // parseRecord reads a line, without its LF, and the body in it.
 func parseRecord(file string, n int, line []byte) (*Record, error) {
 	r := &Record{}
-	if err := strict.DecodeJSON(file, line, maxLine, r); err != nil {
-		return nil, relocate(err, file, n)
-	}
-	if !bytes.Equal(strict.AppendLine(make([]byte, 0, len(line)+1), r), line) {
-		return nil, strict.At(file, n, "record %d is not in its one canonical form", n)
+	if !strict.DecodeCanonical(string(line), maxLine, r) {
+		*r = Record{} // and once more, for what is wrong
+		if err := strict.DecodeJSON(file, line, maxLine, r); err != nil {
+			return nil, relocate(err, file, n)
+		}
+		if !bytes.Equal(strict.EncodeLine(r), line) {
+			return nil, strict.At(file, n, "record %d is not in its one canonical form", n)
+		}
 	}
 	info, ok := kinds[r.Kind]
 	switch {
@@ -90,10 +97,14 @@ func parseRecord(file string, n int, line []byte) (*Record, error) {
 		return nil, strict.At(file, n, "record %d: its body is not the one it committed to", n)
 	}
 	r.Content = info.make()
+	if strict.DecodeCanonical(r.Body, maxLine, r.Content) {
+		return r, nil
+	}
+	r.Content = info.make()
 	if err := strict.DecodeText(file, r.Body, maxLine, r.Content); err != nil {
 		return nil, relocate(err, file, n)
 	}
-	if string(strict.AppendLine(make([]byte, 0, len(r.Body)+1), r.Content)) != r.Body {
+	if string(strict.EncodeLine(r.Content)) != r.Body {
 		return nil, strict.At(file, n, "record %d: its body is not in its one canonical form", n)
 	}
 	return r, nil

@@ -277,3 +277,27 @@ func FuzzScalars(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCanonical holds the quick reader of canonical lines to the careful one:
+// it takes exactly what is decoded and encoded again to the same bytes, and
+// reads the same.
+func FuzzCanonical(f *testing.F) {
+	for _, v := range []every{full(), least()} {
+		f.Add(EncodeLine(&v))
+		for _, change := range [][2]string{{`"yes":true`, `"yes":false`}, {`"int":`, `"int":0`}, {`é`, `\u00e9`}, {`\u0000`, `\u000a`}, {`\u2028`, "\u2028"}, {`[]`, `[ ]`}, {`,"`, `, "`}, {`"list"`, `"lists"`}} {
+			f.Add([]byte(strings.Replace(string(EncodeLine(&v)), change[0], change[1], 1)))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var quick, careful every
+		taken := DecodeCanonical(string(data), fuzzLimit, &quick)
+		err := DecodeText("f", string(data), fuzzLimit, &careful)
+		want := err == nil && bytes.Equal(EncodeLine(&careful), data)
+		if taken != want {
+			t.Fatalf("taken %v, want %v (%v): %s", taken, want, err, data)
+		}
+		if taken && !reflect.DeepEqual(quick, careful) {
+			t.Fatalf("read differently: %s\n%+v\n%+v", data, quick, careful)
+		}
+	})
+}

@@ -41,7 +41,8 @@ func parseTag(f reflect.StructField) (tag, bool) {
 // member is a field of a struct that takes part.
 type member struct {
 	tag
-	field int // of the struct
+	field int    // of the struct
+	key   string // the name as it stands in one line of JSON, with its colon
 }
 
 // known has the members of each struct that was read or written: []member by
@@ -55,7 +56,7 @@ func membersOf(typ reflect.Type) []member {
 	var list []member
 	for i := range typ.NumField() {
 		if t, ok := parseTag(typ.Field(i)); ok {
-			list = append(list, member{t, i})
+			list = append(list, member{t, i, `"` + t.name + `":`})
 		}
 	}
 	known.Store(typ, list)

@@ -1,0 +1,268 @@
+package strict
+
+import (
+	"encoding/hex"
+	"reflect"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// DecodeCanonical reads into the struct that v points to a text in the one form
+// that EncodeLine writes, and says whether it is: what it takes, DecodeText
+// takes with the same result, and EncodeLine gives back byte for byte. It builds
+// no tree and writes nothing again, and it says nothing of why a text is not
+// taken: for that, DecodeText is asked.
+//
+// Strings of v are parts of the text.
+func DecodeCanonical(text string, limit int, v any) bool {
+	if len(text) > limit || !utf8.ValidString(text) {
+		return false
+	}
+	c := &canonical{rest: text, left: maxValues(limit)}
+	return c.object(reflect.ValueOf(v).Elem()) && c.rest == ""
+}
+
+type canonical struct {
+	rest string
+	left int    // values that may yet come
+	buf  []byte // a string with escapes
+}
+
+// take takes a text that must come next.
+func (c *canonical) take(want string) bool {
+	rest, ok := strings.CutPrefix(c.rest, want)
+	c.rest = rest
+	return ok
+}
+
+func (c *canonical) object(v reflect.Value) bool {
+	if c.left--; c.left < 0 || !c.take("{") {
+		return false
+	}
+	first := true
+	for _, t := range membersOf(v.Type()) {
+		rest := c.rest
+		if !first {
+			if rest != "" && rest[0] == ',' {
+				rest = rest[1:]
+			} else {
+				rest = ""
+			}
+		}
+		rest, there := strings.CutPrefix(rest, t.key)
+		if !there {
+			if !t.optional {
+				return false
+			}
+			continue
+		}
+		c.rest, first = rest, false
+		field := v.Field(t.field)
+		if !c.value(field, &t.tag) || t.optional && field.IsZero() {
+			return false
+		}
+	}
+	return c.take("}")
+}
+
+func (c *canonical) value(v reflect.Value, t *tag) bool {
+	switch typ := v.Type(); {
+	case typ == timeType:
+		s, ok := c.str()
+		at, valid := parseTime(s)
+		*v.Addr().Interface().(*time.Time) = at
+		return ok && valid
+	case typ == nodeType:
+		return false
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(typ.Elem()))
+		return c.value(v.Elem(), t)
+	case v.Kind() == reflect.Struct:
+		return c.object(v)
+	case t.encoding != "" && isBytes(typ):
+		return c.bytes(v, t)
+	case v.Kind() == reflect.Slice:
+		return c.list(v, t)
+	case v.Kind() == reflect.String:
+		s, ok := c.str()
+		if !ok || s == "" && !t.empty || t.token && CheckToken(s) != nil {
+			return false
+		}
+		v.SetString(s)
+		return true
+	case v.Kind() == reflect.Bool:
+		c.left--
+		yes := c.take("true")
+		v.SetBool(yes)
+		return c.left >= 0 && (yes || c.take("false"))
+	case v.CanInt() || v.CanUint():
+		return c.integer(v)
+	}
+	return false
+}
+
+func (c *canonical) list(v reflect.Value, t *tag) bool {
+	if c.left--; c.left < 0 || !c.take("[") {
+		return false
+	}
+	// How many there are can't be told before they are read: the next power of
+	// two is made room for, as append does.
+	list := reflect.MakeSlice(v.Type(), 0, 0)
+	for n := 0; !c.take("]"); n++ {
+		if n > 0 && !c.take(",") {
+			return false
+		}
+		if n == list.Cap() {
+			wider := reflect.MakeSlice(v.Type(), n, max(4, 2*n))
+			reflect.Copy(wider, list)
+			list = wider
+		}
+		list = list.Slice(0, n+1)
+		if !c.value(list.Index(n), t) {
+			return false
+		}
+	}
+	v.Set(list)
+	return true
+}
+
+func (c *canonical) integer(v reflect.Value) bool {
+	c.left--
+	end := 0
+	for end < len(c.rest) && c.rest[end] >= '0' && c.rest[end] <= '9' {
+		end++
+	}
+	u, err := ParseUint(c.rest[:end])
+	if c.left < 0 || err != nil {
+		return false
+	}
+	c.rest = c.rest[end:]
+	if v.CanInt() {
+		v.SetInt(int64(u))
+		return !v.OverflowInt(int64(u))
+	}
+	v.SetUint(u)
+	return !v.OverflowUint(u)
+}
+
+func (c *canonical) bytes(v reflect.Value, t *tag) bool {
+	s, ok := c.str()
+	switch {
+	case !ok || s == "" && !t.empty:
+		return false
+	case s == "":
+		v.SetZero()
+		return true
+	}
+	array := v.Kind() == reflect.Array
+	if t.encoding == "base64" {
+		b, err := ParseBase64(s)
+		if err != nil || array && len(b) != v.Len() {
+			return false
+		}
+		if !array {
+			v.SetBytes(b)
+			return true
+		}
+		copy(v.Bytes(), b)
+		return !t.empty || !v.IsZero()
+	}
+	if len(s)%2 != 0 || array && len(s) != 2*v.Len() {
+		return false
+	}
+	for i := range len(s) {
+		if x := s[i]; (x < '0' || x > '9') && (x < 'a' || x > 'f') {
+			return false
+		}
+	}
+	if !array {
+		v.SetBytes(make([]byte, len(s)/2))
+	}
+	if _, err := hex.Decode(v.Bytes(), []byte(s)); err != nil {
+		return false
+	}
+	return !array || !t.empty || !v.IsZero()
+}
+
+// str takes a string, with no other escapes than those that its one form has.
+func (c *canonical) str() (string, bool) {
+	if c.left--; c.left < 0 || !c.take(`"`) {
+		return "", false
+	}
+	text, escaped, from := c.rest, false, 0
+	for i := 0; i < len(text); {
+		switch x := text[i]; {
+		case x == '"':
+			c.rest = text[i+1:]
+			if !escaped {
+				return text[:i], true
+			}
+			c.buf = append(c.buf, text[from:i]...)
+			return string(c.buf), true
+		case x < 0x20:
+			return "", false
+		case x == 0xe2 && (strings.HasPrefix(text[i:], "\u2028") || strings.HasPrefix(text[i:], "\u2029")):
+			return "", false // they have an escape
+		case x != '\\':
+			i++
+		default:
+			if !escaped {
+				c.buf, escaped = c.buf[:0], true
+			}
+			c.buf = append(c.buf, text[from:i]...)
+			n := c.escape(text[i+1:])
+			if n == 0 {
+				return "", false
+			}
+			i += 1 + n
+			from = i
+		}
+	}
+	return "", false
+}
+
+// escape appends what an escape stands for, and gives its length behind the
+// backslash; 0 where a string's one form has none such.
+func (c *canonical) escape(s string) int {
+	if s == "" {
+		return 0
+	}
+	switch s[0] {
+	case '"', '\\':
+		c.buf = append(c.buf, s[0])
+		return 1
+	case 'b':
+		c.buf = append(c.buf, '\b')
+		return 1
+	case 'f':
+		c.buf = append(c.buf, '\f')
+		return 1
+	case 'n':
+		c.buf = append(c.buf, '\n')
+		return 1
+	case 'r':
+		c.buf = append(c.buf, '\r')
+		return 1
+	case 't':
+		c.buf = append(c.buf, '\t')
+		return 1
+	}
+	switch {
+	case strings.HasPrefix(s, "u2028"):
+		c.buf = append(c.buf, "\u2028"...)
+		return 5
+	case strings.HasPrefix(s, "u2029"):
+		c.buf = append(c.buf, "\u2029"...)
+		return 5
+	case len(s) >= 5 && strings.HasPrefix(s, "u00") && (s[3] == '0' || s[3] == '1'):
+		low := strings.IndexByte(hexDigits, s[4])
+		b := int(s[3]-'0')<<4 | low
+		if low < 0 || strings.IndexByte("\b\f\n\r\t", byte(b)) >= 0 {
+			return 0
+		}
+		c.buf = append(c.buf, byte(b))
+		return 5
+	}
+	return 0
+}

@@ -13,7 +13,7 @@ import (
 // as is a witnessed fleet as a vector, a year later, under its policy with edits.
 func (d *dated) as(edits ...string) made {
 	text := string(d.Policy) + "  log.witnessed: proven\n  evidence.logged: proven\n"
-	return made{d.Archive, []byte(strings.NewReplacer(edits...).Replace(text)), d.proof, d.closed.AddDate(1, 0, 0)}
+	return made{archive: d.Archive, policy: []byte(strings.NewReplacer(edits...).Replace(text)), logged: d.proof, now: d.closed.AddDate(1, 0, 0)}
 }
 
 // plainly is a fleet's package with other files, under its own policy.
@@ -23,7 +23,7 @@ func plainly(t *testing.T, f *testfleet.Fleet, change func(evidence.Files)) made
 	if change != nil {
 		change(files)
 	}
-	return made{must(sealed(files)), f.Policy, nil, f.Now()}
+	return made{archive: must(sealed(files)), policy: f.Policy, now: f.Now()}
 }
 
 // resealed is a fleet's package with one kind of record changed, and everything
@@ -39,7 +39,7 @@ func resealed(f *testfleet.Fleet, kind ceremony.Kind, old, new string) made {
 	if !done {
 		panic("no record has " + old)
 	}
-	return made{must(sealed(files)), f.Policy, nil, f.Now()}
+	return made{archive: must(sealed(files)), policy: f.Policy, now: f.Now()}
 }
 
 var vectors = []vector{
@@ -108,7 +108,7 @@ var vectors = []vector{
 			t.Fatal(err)
 		}
 		files["signoffs/release/evil"] = []byte("x\n")
-		return made{must(sealed(files)), f.Policy, nil, f.Now()}
+		return made{archive: must(sealed(files)), policy: f.Policy, now: f.Now()}
 	}},
 	{"unstaged-copy", "a copy that the token is said to have no means for, where section 9 wants it refused", "copy-extractable", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector unstaged"}), ceremony.KindNegativeTest,

@@ -33,6 +33,7 @@ type made struct {
 	archive, policy []byte
 	logged          []byte // that its end is logged; nil where it isn't
 	now             time.Time
+	beside          *evidence.Input // what is given beside it; nil where nothing is
 }
 
 func (v *vector) question(m made) evidence.Question {
@@ -77,6 +78,7 @@ func TestHostileVectors(t *testing.T) {
 		if m.logged != nil {
 			want[v.name+".tlog-proof"] = m.logged
 		}
+		writeBeside(v.name, m, want)
 	}
 	want["EXPECT"] = expect.Bytes()
 	for name, data := range want {
@@ -109,8 +111,9 @@ func TestVectorsAreJudgedAsExpected(t *testing.T) {
 		path := filepath.Join(vectorDir, f[0])
 		in := evidence.Input{File: f[0] + ".tar", Data: must(os.ReadFile(path + ".tar"))}
 		in.Logged, _ = os.ReadFile(path + ".tlog-proof")
+		in.Beside = readBesides(t, f[0])
 		q := evidence.Question{Now: must(strict.ParseTime(f[1]))}
-		if f[2] != "-" {
+		if q.Current = f[2] == string(expectCurrent); f[2] != "-" && !q.Current {
 			q.Expect = evidence.Type(f[2])
 		}
 		r := must(evidence.Verify(in, must(evidence.ParsePolicy(f[0]+".yaml", must(os.ReadFile(path+".yaml")))), q))

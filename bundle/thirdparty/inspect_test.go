@@ -145,11 +145,14 @@ func TestThePolicyBoundsWhatIsSigned(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{"least_hsms: 3", "least_hsms: 4", "has 3 HSMs, the policy wants at least 4"},
 		{"[session, backup]", "[backup]", `a key of the role "session", which the policy does not allow`},
-		{"[ed25519, ecdsa-p256]", "[ecdsa-p256]", "is a key of ed25519, which the policy does not allow"},
+		{"[ed25519, ecdsa-p256, ecdsa-p384]", "[ecdsa-p256]", "is a key of ed25519, which the policy does not allow"},
 		{testfleet.Namespace, "rehearsal.other.v1", "which the policy does not sign for"},
 		{"mode: rehearsal\nnamespaces: [rehearsal.", "mode: production\nnamespaces: [", "is of a rehearsal, the policy signs for production only"},
 	} {
 		text := strings.Replace(string(f.ThirdPartyPolicy()), c.old, c.new, 1)
+		if text == string(f.ThirdPartyPolicy()) {
+			t.Fatalf("the policy has no %q", c.old)
+		}
 		_, err := thirdparty.Inspect("request.json", f.Request, must(thirdparty.ParsePolicy("tp.yaml", []byte(text))), l)
 		wantError(t, err, c.want)
 	}

@@ -23,6 +23,9 @@ func TestRefusedByName(t *testing.T) {
 	four := testfleet.New(t, testfleet.Options{Name: "rival", After: one, To: testfleet.ToRequest})
 	ask := func(f *testfleet.Fleet, more string, old, new string) error {
 		text := bytes.Replace(append(f.ThirdPartyPolicy(), more...), []byte(old), []byte(new), 1)
+		if !bytes.Contains(f.ThirdPartyPolicy(), []byte(old)) {
+			t.Fatalf("the policy has no %q", old)
+		}
 		p, err := thirdparty.ParsePolicy("policy", text)
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +44,7 @@ func TestRefusedByName(t *testing.T) {
 	}{
 		"epoch signed already, another artifact": {four, "", "", "one epoch has one digest"},
 		"wrong namespace":                        {three, testfleet.Namespace, "rehearsal.other", "which the policy does not sign for"},
-		"algorithm that isn't allowed":           {three, "algorithms: [ed25519, ecdsa-p256]", "algorithms: [ecdsa-p384]", "which the policy does not allow"},
+		"algorithm that isn't allowed":           {three, "algorithms: [ed25519, ecdsa-p256, ecdsa-p384]", "algorithms: [ecdsa-p384]", "which the policy does not allow"},
 		"role that isn't allowed":                {three, "roles: [session, backup]", "roles: [backup]", "which the policy does not allow"},
 		"too few HSMs":                           {three, "least_hsms: 3", "least_hsms: 4", "the policy wants at least 4"},
 		"more approvals wanted":                  {three, "threshold: 2", "threshold: 3", "2 of 3 officers"},

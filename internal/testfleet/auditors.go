@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -113,14 +114,25 @@ func (f *Fleet) OpenLedger() (*thirdparty.Ledger, error) {
 // OpenLedger opens a third party's ledger, which is begun where neither it nor
 // its guard is there.
 func (a Auditor) OpenLedger() (*thirdparty.Ledger, error) {
+	if err := a.begin(); err != nil {
+		return nil, err
+	}
+	return thirdparty.OpenLedger(a.Ledger, a.Key())
+}
+
+// beginning is held while a ledger is begun: of many who open it at once, one
+// begins it.
+var beginning sync.Mutex
+
+func (a Auditor) begin() error {
+	beginning.Lock()
+	defer beginning.Unlock()
 	_, errLedger := os.Stat(a.Ledger)
 	_, errGuard := os.Stat(thirdparty.GuardPath(a.Ledger))
 	if errors.Is(errLedger, fs.ErrNotExist) && errors.Is(errGuard, fs.ErrNotExist) {
-		if err := thirdparty.InitLedger(a.Ledger, thirdparty.GuardPath(a.Ledger), a.Key()); err != nil {
-			return nil, err
-		}
+		return thirdparty.InitLedger(a.Ledger, thirdparty.GuardPath(a.Ledger), a.Key())
 	}
-	return thirdparty.OpenLedger(a.Ledger, a.Key())
+	return nil
 }
 
 // ThirdPartyPolicy lets this fleet pass and little else.

@@ -115,8 +115,8 @@ func (v *verifier) besideOne(in Input) *told {
 		v.problem(in.File, "", "is %s; beside an object stand packages, bundles and notices", w.r.Object.Noun())
 		return nil
 	}
-	w.r.conclude(besideDemands(v.policy, w.r.Object))
-	if !w.r.Verified {
+	w.r.conclude(besideDemands(v.policy, w.r.Object), false)
+	if !w.r.Met() { // whether keys may be unpinned, this one's verdict says
 		where, why := w.r.firstFault()
 		v.problem(in.File, "what was given is considered, so it has to be verified itself: see\nfleetctl verify "+in.File+" --policy POLICY --expect "+string(w.r.Object),
 			"was given beside this, and is not verified: %s: %s", where, why)

@@ -73,7 +73,7 @@ func (c *policyChecker) check() {
 }
 
 func (c *policyChecker) unpinned(kind, name, confirmed string) {
-	if confirmed == "" {
+	if strings.TrimSpace(confirmed) == "" {
 		c.p.unpinned = append(c.p.unpinned, strings.TrimSpace(kind+" "+name))
 	}
 }

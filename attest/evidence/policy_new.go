@@ -32,7 +32,7 @@ type policyDraft struct {
 
 // NewPolicy writes a policy that pins a plan's keys. That is trust on first
 // use: until each key is confirmed from another channel (confirmed says how),
-// every report calls the policy unpinned.
+// nothing is verified under it, but by who says that first use will do.
 //
 // Rekor is not a plan's to name: whoever uses it pins its log and submitters
 // under rekor: and adds the claim.

@@ -33,6 +33,7 @@ type Report struct {
 	Others   int // further problems, which are counted and not listed
 
 	Demanded, Shown int
+	FirstUse        bool // the question takes keys that were never confirmed
 	Verified        bool
 }
 
@@ -66,9 +67,10 @@ func (r *Report) Claim(name string) *Claim {
 	return nil
 }
 
-// conclude derives the verdict: it is never set by hand, and nothing demanded
-// is no success.
-func (r *Report) conclude(demands []Demand) {
+// conclude derives the verdict: it is never set by hand, nothing demanded is no
+// success, and neither are keys that are nobody's for sure.
+func (r *Report) conclude(demands []Demand, firstUse bool) {
+	r.FirstUse = firstUse
 	for _, d := range demands {
 		c := r.Claim(d.Claim)
 		c.Least = d.Least
@@ -77,7 +79,13 @@ func (r *Report) conclude(demands []Demand) {
 			r.Shown++
 		}
 	}
-	r.Verified = len(r.Problems) == 0 && r.Demanded > 0 && r.Shown == r.Demanded
+	r.Verified = r.Met() && (firstUse || len(r.Policy.Unpinned()) == 0)
+}
+
+// Met says that nothing is wrong and every demand is met, whoever's the policy's
+// keys are. That is a verdict only where Verified says so too.
+func (r *Report) Met() bool {
+	return len(r.Problems) == 0 && r.Demanded > 0 && r.Shown == r.Demanded
 }
 
 // reportJSON is the report as `--format json` prints it.
@@ -127,6 +135,7 @@ type policyJSON struct {
 	SHA256   [32]byte `strict:"sha256,hex"`
 	Mode     string   `strict:"mode"`
 	Unpinned []string `strict:"unpinned"`
+	FirstUse bool     `strict:"trust_on_first_use"`
 }
 
 type claimJSON struct {
@@ -153,7 +162,7 @@ func (r *Report) toJSON() *reportJSON {
 		Format: "fleetctl report v1", Object: string(r.Object), File: r.File,
 		Files: r.Files, Size: r.Size, Mode: r.Mode, Fleet: r.Fleet, Namespace: r.Namespace, Epoch: r.Epoch,
 		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified, Others: r.Others,
-		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned()},
+		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned(), FirstUse: r.FirstUse},
 		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing,
 	}
 	if r.Digest != [32]byte{} {

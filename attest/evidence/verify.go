@@ -46,6 +46,11 @@ type Question struct {
 	// Current wants a bundle or a package whose keys are neither retired nor void
 	// nor superseded, as far as what is given beside it shows.
 	Current bool
+
+	// TrustOnFirstUse takes keys that nobody compared with their owners. Without
+	// it a policy that has any says nothing: it may have been made from the very
+	// file that it judges.
+	TrustOnFirstUse bool
 }
 
 // Demands are the policy's demands that a question leaves. It is an error to
@@ -148,7 +153,7 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 		// Who asks for no type takes what comes for a fleet's keys.
 		v.problem(in.File, "--expect notice, if that is what is asked for", "is a notice, a %s: it brings no keys", v.r.Notice.Format)
 	}
-	v.r.conclude(demands)
+	v.r.conclude(demands, q.TrustOnFirstUse)
 	return v.r, nil
 }
 

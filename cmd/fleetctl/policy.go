@@ -30,9 +30,10 @@ func (a *app) policyNewCmd() *cobra.Command {
 	c := command("new", "Write a policy that pins a plan's keys",
 		`New writes a policy that pins the keys of a plan. That is trust on first use:
 compare each key with its owner over another channel, then write how beside
-it, under confirmed:. Until then every report says that the policy is
-UNPINNED. A rehearsal's policy demands the claims that this version can show,
-a production policy demands all of them.`,
+it, under confirmed:. Until then nothing is verified under it, but with
+--trust-on-first-use, and every report says that it is UNPINNED. A
+rehearsal's policy demands the claims that this version can show, a
+production policy demands all of them.`,
 		"  fleetctl policy new --plan plan.yaml --out policy.yaml",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "plan", "out"); err != nil {

@@ -16,7 +16,7 @@ import (
 type verifyOptions struct {
 	policy, expect, plan, logged, rekor, at, explain string
 	only, statements, proofs, beside                 []string
-	quiet                                            bool
+	quiet, firstUse                                  bool
 }
 
 func (a *app) verifyCmd() *cobra.Command {
@@ -25,8 +25,10 @@ func (a *app) verifyCmd() *cobra.Command {
 		`Verify finds out what a file is (evidence package, validation bundle, third
 party's statement, transcript) and verifies it, offline, under the keys that
 the policy pins. Each claim is graded: proven, attested, device, not shown. It
-exits 0 only if every claim that the policy demands is shown strongly enough
-and nothing in the file is wrong.
+exits 0 only if every claim that the policy demands is shown strongly enough,
+nothing in the file is wrong, and each key of the policy says under confirmed:
+how it was compared with its owner. A policy made from the very file that it
+judges would pass anything: --trust-on-first-use takes it all the same.
 
 What else you have of the same namespace, --beside has considered: packages,
 bundles, notices, each verified for itself, under the same policy. A second
@@ -64,6 +66,7 @@ first line says it. --expect current wants neither, nor a later epoch.`,
 	f.StringArrayVar(&o.statements, "statement", nil, "a late third party's statement `file`, or its response, beside a bundle or a package")
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
+	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "take keys that nobody compared with their owners, those without confirmed: in the policy")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
 	return c
 }
@@ -107,7 +110,7 @@ func (a *app) verify(file string, o verifyOptions) error {
 	if isSplitView(in.Data) || o.expect == expectSplit {
 		return a.verifySplit(in.File, in.Data, policy, o)
 	}
-	q := evidence.Question{Now: a.now(), Expect: evidence.Type(o.expect), Only: o.only}
+	q := evidence.Question{Now: a.now(), Expect: evidence.Type(o.expect), Only: o.only, TrustOnFirstUse: o.firstUse}
 	if o.expect == expectCurrent {
 		q.Expect, q.Current = "", true
 	}
@@ -202,12 +205,33 @@ func pinned(p *evidence.Policy) string {
 	}
 }
 
+// unpinned is the verdict line's word about keys that were never confirmed; empty
+// where there are none.
+func unpinned(p *evidence.Policy) string {
+	names := p.Unpinned()
+	if len(names) < 2 {
+		return strings.TrimPrefix(pinned(p), "every key pinned")
+	}
+	return fmt.Sprintf("UNPINNED: %d keys were never confirmed (%s)", len(names), strings.Join(names, ", "))
+}
+
+// confirmHint is what to do about them.
+const confirmHint = "compare each key with its owner over another channel, and write how under confirmed:; or take them as they are with --trust-on-first-use"
+
 func (a *app) verdict(r *evidence.Report) string {
 	p := a.ui.Page
+	unpinned := unpinned(r.Policy)
 	if r.Verified {
-		return p.Verdict(true, fmt.Sprintf("%s demanded, %d shown", ui.Count(int64(r.Demanded), "claim", "claims"), r.Shown))
+		text := fmt.Sprintf("%s demanded, %d shown", ui.Count(int64(r.Demanded), "claim", "claims"), r.Shown)
+		if unpinned != "" {
+			text = "on first use only: " + text + "; " + unpinned
+		}
+		return p.Verdict(true, text)
 	}
 	var why []string
+	if unpinned != "" {
+		why = append(why, unpinned)
+	}
 	if n := len(r.Problems) + r.Others; n > 0 {
 		why = append(why, ui.Count(int64(n), "thing is wrong", "things are wrong"))
 	}
@@ -217,6 +241,9 @@ func (a *app) verdict(r *evidence.Report) string {
 	var b strings.Builder
 	b.WriteString(p.Verdict(false, strings.Join(why, "; ")))
 	var lines []ui.ClaimLine
+	if unpinned != "" && !r.FirstUse {
+		lines = append(lines, ui.ClaimLine{Name: r.Policy.File, Detail: "whose keys these are, nobody has confirmed", Wrong: true, More: next(confirmHint)})
+	}
 	for _, x := range r.Problems[:min(len(r.Problems), maxProblems)] {
 		lines = append(lines, ui.ClaimLine{Name: x.Where, Detail: x.What, Wrong: true, More: next(x.Next)})
 	}
@@ -304,6 +331,9 @@ func (a *app) explain(r *evidence.Report, name string) error {
 	}
 	for _, p := range r.Problems {
 		rows = append(rows, [2]string{"wrong", p.Where + ": " + p.What})
+	}
+	if keys := unpinned(r.Policy); keys != "" {
+		rows = append(rows, [2]string{"keys", keys})
 	}
 	return a.ui.Print(a.ui.Fields(rows))
 }

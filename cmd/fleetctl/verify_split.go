@@ -61,6 +61,9 @@ func (a *app) verifySplit(file string, data []byte, p *evidence.Policy, o verify
 		j.Log, j.Smaller, j.Larger = s.Smaller.Origin, s.Smaller.Size, s.Larger.Size
 		err = judgeSplit(s, p)
 	}
+	if keys := unpinned(p); err == nil && keys != "" && !o.firstUse {
+		err = strict.Errorf(p.File, "%s", keys).WithHint("%s", confirmHint)
+	}
 	if j.Proven = err == nil; !j.Proven {
 		j.Why = err.Error()
 	}

@@ -137,6 +137,9 @@ func (c *collector) published(ns *Namespace, e, before *entry, opaque map[[32]by
 				c.fail(Previous, e.ns, e.epoch, []uint64{a.ref, before.ref}, "the artifact follows digest %x, but epoch %d has %x", a.previous, before.epoch, before.digest)
 			}
 		}
+		if a.void && !slices.Contains(ns.Void, e.epoch-1) {
+			ns.Void = append(ns.Void, e.epoch-1)
+		}
 		if a.retired && !slices.Contains(ns.Retired, a.fleet) {
 			ns.Retired = append(ns.Retired, a.fleet)
 		} else if !a.retired && slices.Contains(ns.Retired, a.fleet) {

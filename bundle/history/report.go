@@ -57,8 +57,9 @@ type Namespace struct {
 	Epochs                     int64
 	Artifacts, Bundles, Proofs int64
 	FirstTime, LastTime        uint64
-	Rows                       []Row // the newest epochs, oldest first
-	Retired                    []string
+	Rows                       []Row      // the newest epochs, oldest first
+	Retired                    []string   // fleets
+	Void                       []uint64   // epochs that never came into force
 	Parties                    []PartyRun // in the order of their first epoch, then of their keys
 }
 

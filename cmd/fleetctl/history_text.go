@@ -36,6 +36,7 @@ type historyNamespaceJSON struct {
 	Bundles   int64            `strict:"bundles"`
 	Proofs    int64            `strict:"proofs"`
 	Retired   []string         `strict:"retired_fleets"`
+	Void      []uint64         `strict:"void_epochs"`
 	Parties   []historyRunJSON `strict:"third_parties"`
 	Newest    []historyRowJSON `strict:"newest"`
 }
@@ -75,7 +76,7 @@ func historyResult(r *history.Report, kept []string) *historyJSON {
 		out.Checks = append(out.Checks, historyCheckJSON{c.Name, checkResult(c), c.Checked, c.Bad, c.Detail})
 	}
 	for _, ns := range r.Namespaces {
-		one := historyNamespaceJSON{ns.Name, ns.First, ns.Last, ns.Epochs, ns.Artifacts, ns.Bundles, ns.Proofs, ns.Retired, nil, nil}
+		one := historyNamespaceJSON{ns.Name, ns.First, ns.Last, ns.Epochs, ns.Artifacts, ns.Bundles, ns.Proofs, ns.Retired, ns.Void, nil, nil}
 		for _, p := range ns.Parties {
 			one.Parties = append(one.Parties, historyRunJSON{p.Name, p.First, p.Last, p.Epochs, p.Missed, p.Absent})
 		}
@@ -125,6 +126,9 @@ func (a *app) historyText(r *history.Report, o *history.Options, kept []string) 
 		}
 		for _, fleet := range ns.Retired {
 			b.WriteString(p.Line("the fleet " + fleet + " is retired"))
+		}
+		for _, epoch := range ns.Void {
+			b.WriteString(p.Line(fmt.Sprintf("epoch %d is void: it never came into force", epoch)))
 		}
 		b.WriteString("\n")
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -74,18 +75,18 @@ func (l *Log) Append(ctx context.Context, leaves ...[]byte) ([]Position, error) 
 	}
 	defer unlock()
 
-	head, err := l.preflight(ctx)
+	head, published, err := l.preflight(ctx)
 	if err != nil {
 		return nil, err
 	}
 	x := openIndex(l.Reader, l.opts.Guard, l.opts.Keys)
 	defer x.close()
 	x.progress = l.opts.Reading
-	return l.place(ctx, x, head, leaves)
+	return l.place(ctx, x, head, published, leaves)
 }
 
 // place finds the entries that are there and adds the others.
-func (l *Log) place(ctx context.Context, x *index, head *auditlog.Checkpoint, leaves [][]byte) ([]Position, error) {
+func (l *Log) place(ctx context.Context, x *index, head *auditlog.Checkpoint, published uint64, leaves [][]byte) ([]Position, error) {
 	p, err := newPlacing(l.opts.Keys, leaves)
 	if err != nil {
 		return nil, err
@@ -95,30 +96,53 @@ func (l *Log) place(ctx context.Context, x *index, head *auditlog.Checkpoint, le
 		return nil, err
 	}
 	need := p.sort(found)
-	added, err := l.integrate(ctx, p.fresh, need)
+	if len(p.fresh) == 0 && need < published {
+		return p.positions(nil), nil
+	}
+	added, err := l.addIndexed(ctx, x, head, p, need)
 	if err != nil {
 		return nil, err
 	}
-	if len(added) == 0 {
-		return p.positions(nil), nil
+	return p.positions(added), nil
+}
+
+// addIndexed adds the fresh ones to the log and, when it has them, to the index.
+// It writes their keys meanwhile: where they will be is known.
+func (l *Log) addIndexed(ctx context.Context, x *index, head *auditlog.Checkpoint, p *placing, need uint64) ([]uint64, error) {
+	end := head.Size + uint64(len(p.fresh))
+	var next *prepared
+	var failed error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if len(p.fresh) > 0 {
+			next, failed = x.prepare(p.records(head.Size), end)
+		}
+	})
+	added, err := l.integrate(ctx, p.fresh, need)
+	wg.Wait()
+	if err != nil || len(added) == 0 {
+		return added, err
 	}
 	state, err := l.tree.state()
 	if err != nil {
 		return nil, err
 	}
-	if err := l.tree.collect(head.Size, state.Size); err != nil {
-		return nil, l.unfinished("partial tiles can't be removed", err)
-	}
 	for i, n := range added {
-		if n != head.Size+uint64(i) || state.Size != head.Size+uint64(len(added)) {
-			return nil, l.unfinished("not in their order", fmt.Errorf("entry %d is the %d. of %d added to %d", n, i+1, len(added), head.Size))
+		if n != head.Size+uint64(i) || state.Size != end {
+			return nil, l.unfinished("not in their order", fmt.Errorf("the one at place %d of those added to %d is entry %d", i, head.Size, n))
 		}
 	}
-	// What is found to be damaged on the way is made again by the next run.
-	if err := x.add(p.records(added), state); err != nil && !isDamaged(err) {
-		return nil, l.unfinished("the index can't be kept", err)
+	if err := l.tree.collect(head.Size, end); err != nil {
+		return nil, l.unfinished("partial tiles can't be removed", err)
 	}
-	return p.positions(added), nil
+	if failed == nil {
+		failed = x.take(next, state)
+	}
+	// What was found to be damaged on the way is made again by the next run.
+	if failed != nil && !isDamaged(failed) {
+		return nil, l.unfinished("the index can't be kept", failed)
+	}
+	return added, nil
 }
 
 func (l *Log) unfinished(doing string, err error) error {
@@ -167,40 +191,43 @@ func (l *Log) waitFor(ctx context.Context, path string) (func(), error) {
 }
 
 // preflight checks the directory against itself, the published checkpoint and
-// the guard, before Tessera may touch it, and gives the tree.
-func (l *Log) preflight(ctx context.Context) (*auditlog.Checkpoint, error) {
-	last, err := readGuard(l.guardPath(), l.key)
+// the guard, before Tessera may touch it, and gives the tree, and how many of its
+// entries are published.
+func (l *Log) preflight(ctx context.Context) (tree *auditlog.Checkpoint, published uint64, err error) {
+	file, err := readGuard(l.guardPath(), l.key)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	published, err := l.published()
+	last := file.head
+	shown, err := l.published()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if published != nil && published.Size > last.Size {
-		return nil, strict.Errorf(l.guardPath(), "is older than the log: it knows of %d entries, the published checkpoint has %d", last.Size, published.Size).
+	if shown == nil {
+		shown = emptyHead(l.key.Name())
+	}
+	if shown.Size > last.Size {
+		return nil, 0, strict.Errorf(l.guardPath(), "is older than the log: it knows of %d entries, the published checkpoint has %d", last.Size, shown.Size).
 			WithHint("%s", lostGuard(l.key))
 	}
 	state, err := l.tree.state()
 	if err != nil {
-		return nil, forked(l.guardPath(), last, err)
+		return nil, 0, forked(l.guardPath(), last, err)
 	}
 	if state == nil {
-		if last.Size == 0 {
-			return emptyHead(l.key.Name()), nil // nothing was ever signed but the empty tree
+		if last.Size == 0 { // nothing was ever signed but the empty tree
+			empty := emptyHead(l.key.Name())
+			return empty, 0, file.mend(l.guardPath(), l.key, empty)
 		}
-		return nil, forked(l.guardPath(), last, errors.New("its state (.state/treeState) is missing, so that it would start anew"))
+		return nil, 0, forked(l.guardPath(), last, errors.New("its state (.state/treeState) is missing, so that it would start anew"))
 	}
 	if err := l.tree.intact(ctx, state); err != nil {
-		return nil, forked(l.guardPath(), last, err)
+		return nil, 0, forked(l.guardPath(), last, err)
 	}
-	for _, older := range []*auditlog.Checkpoint{published, last} {
-		if older == nil {
-			continue
-		}
+	for _, older := range []*auditlog.Checkpoint{shown, last} {
 		if err := l.tree.continues(ctx, older, state); err != nil {
-			return nil, forked(l.guardPath(), last, err)
+			return nil, 0, forked(l.guardPath(), last, err)
 		}
 	}
-	return state, nil
+	return state, shown.Size, file.mend(l.guardPath(), l.key, state)
 }

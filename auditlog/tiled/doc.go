@@ -20,7 +20,7 @@
 //	DIR/index/          which entry was the first with a key; a cache, made again from the entries
 //	DIR/log/            Tessera's; may be served as it is (C2SP tlog-tiles)
 //	DIR.guard/guard     the newest tree head the key has signed or may have
-//	DIR.guard/index     what the index consists of, and its digests
+//	DIR.guard/index-…   what the index consists of, and its digests
 //	DIR.guard/lock      held while an entry is added
 //
 // # The guard

@@ -3,6 +3,7 @@
 package tiled
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -18,16 +19,33 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-const guardHeader = "fleetctl log guard v1"
+const (
+	guardHeader = "fleetctl log guard v1"
+
+	// maxGuard is where the guard is written anew with its last tree head alone.
+	maxGuard = 32 << 10
+)
 
 func guardText(key *auditlog.Verifier, head *auditlog.Checkpoint) []byte {
-	return fmt.Appendf(nil, "%s\nlog %s\nsize %d\nroot %s\n",
-		guardHeader, key, head.Size, base64.StdEncoding.EncodeToString(head.Root[:]))
+	return fmt.Appendf(nil, "%s\nlog %s\n%s", guardHeader, key, guardRecord(head))
 }
 
-// readGuard gives the newest tree head that the key has signed or may have.
-// A missing file is a refusal: without it nothing is known.
-func readGuard(path string, key *auditlog.Verifier) (*auditlog.Checkpoint, error) {
+func guardRecord(head *auditlog.Checkpoint) []byte {
+	return fmt.Appendf(nil, "size %d\nroot %s\n", head.Size, base64.StdEncoding.EncodeToString(head.Root[:]))
+}
+
+// guard is what the guard's file says. Each tree head is added at its end: that
+// is one flush of the disk where replacing the file takes two, and entries wait
+// for it.
+type guard struct {
+	head  *auditlog.Checkpoint // the last one: the newest that the key has signed or may have
+	bytes int                  // of the file
+	torn  []byte               // the beginning of another one: a power cut came before it was written, so before it was signed
+}
+
+// readGuard reads a guard. A missing file is a refusal: without it nothing is
+// known.
+func readGuard(path string, key *auditlog.Verifier) (*guard, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(path, "does not exist: nothing is known of what the log's key has signed").WithHint("%s", lostGuard(key))
@@ -35,21 +53,67 @@ func readGuard(path string, key *auditlog.Verifier) (*auditlog.Checkpoint, error
 	if err != nil {
 		return nil, err
 	}
+	g := &guard{bytes: len(data)}
+	data, g.torn = wholeRecords(data)
 	l := strict.NewLines(path, data)
 	l.Literal(guardHeader)
 	if l.After("log ") != key.String() {
 		l.Failf("is the guard of another log")
 	}
-	head := &auditlog.Checkpoint{Origin: key.Name(), Size: l.Uint("size ")}
-	root := l.Base64("root ")
-	if len(root) != len(head.Root) {
-		l.Failf("the root has %d bytes, a SHA-256 digest has %d", len(root), len(head.Root))
+	for first := true; first || l.More(); first = false {
+		head := &auditlog.Checkpoint{Origin: key.Name(), Size: l.Uint("size ")}
+		root := l.Base64("root ")
+		switch {
+		case len(root) != len(head.Root):
+			l.Failf("the root has %d bytes, a SHA-256 digest has %d", len(root), len(head.Root))
+		case g.head != nil && head.Size <= g.head.Size:
+			l.Failf("size %d follows size %d", head.Size, g.head.Size)
+		default:
+			head.Root = [32]byte(root)
+		}
+		g.head = head
 	}
 	if err := l.Done(); err != nil {
 		return nil, err
 	}
-	copy(head.Root[:], root)
-	return head, nil
+	return g, nil
+}
+
+// wholeRecords parts a guard's text behind its last whole record: the lines of
+// the header are two, those of a record too. What has no whole record is left as
+// it is, to be refused.
+func wholeRecords(data []byte) (whole, torn []byte) {
+	lines := bytes.Count(data, []byte("\n"))
+	if lines < 4 {
+		return data, nil
+	}
+	end := 0
+	for range lines - lines%2 {
+		end += bytes.IndexByte(data[end:], '\n') + 1
+	}
+	return data[:end], data[end:]
+}
+
+// add makes a tree head the newest one, durably.
+func (g *guard) add(path string, key *auditlog.Verifier, head *auditlog.Checkpoint) error {
+	record := guardRecord(head)
+	if g.bytes+len(record) > maxGuard {
+		return durable.Replace(path, guardText(key, head), 0o644)
+	}
+	return durable.Append(path, record)
+}
+
+// mend finishes a record that was begun. A power cut leaves one when the tree
+// that it is of was on the disk already: so it must be the beginning of the
+// log's own tree head, and that must be newer. Anything else is damage.
+func (g *guard) mend(path string, key *auditlog.Verifier, tree *auditlog.Checkpoint) error {
+	if len(g.torn) == 0 {
+		return nil
+	}
+	if tree.Size <= g.head.Size || !bytes.HasPrefix(guardRecord(tree), g.torn) {
+		return strict.Errorf(path, "ends in the middle of a tree head that is not the log's").WithHint("%s", lostGuard(key))
+	}
+	return durable.Replace(path, guardText(key, tree), 0o644)
 }
 
 // lostGuard says what to do where the guard is gone or older than the log.
@@ -71,6 +135,7 @@ type guardedSigner struct {
 	closed  bool
 	refused error                // the first refusal, which Tessera only logs
 	signed  *auditlog.Checkpoint // the last one signed here
+	news    chan struct{}        // has room for one: something was signed or refused
 }
 
 // Sign is called by Tessera, from a goroutine of its own.
@@ -84,7 +149,29 @@ func (g *guardedSigner) Sign(msg []byte) ([]byte, error) {
 	if err != nil && g.refused == nil {
 		g.refused = err
 	}
+	select {
+	case g.news <- struct{}{}:
+	default:
+	}
 	return sig, err
+}
+
+// covering waits until a tree head with entry n is signed, and gives the newest
+// one; or until one was refused.
+func (g *guardedSigner) covering(ctx context.Context, n uint64) (*auditlog.Checkpoint, error) {
+	for {
+		g.mu.Lock()
+		signed, err := g.signed, g.refused
+		g.mu.Unlock()
+		if err != nil || signed != nil && signed.Size > n {
+			return signed, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-g.news:
+		}
+	}
 }
 
 func (g *guardedSigner) sign(msg []byte) ([]byte, error) {
@@ -92,17 +179,21 @@ func (g *guardedSigner) sign(msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	last, err := readGuard(g.path, g.key)
+	file, err := readGuard(g.path, g.key)
 	if err != nil {
 		return nil, err
 	}
+	if len(file.torn) > 0 {
+		return nil, strict.Errorf(g.path, "ends in the middle of a tree head").WithHint("Run it again: the head is compared with the log's.")
+	}
+	last := file.head
 	if err := g.tree.continues(context.Background(), last, next); err != nil {
 		return nil, forked(g.path, last, err)
 	}
 	if next.Size != last.Size {
 		// Before the signature: a crash in between leaves a guard that is
 		// ahead of what was signed, which refuses nothing honest.
-		if err := durable.Replace(g.path, guardText(g.key, next), 0o644); err != nil {
+		if err := file.add(g.path, g.key, next); err != nil {
 			return nil, err
 		}
 	}

@@ -4,11 +4,13 @@ package tiled
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/transparency-dev/tessera/api"
 	"github.com/transparency-dev/tessera/api/layout"
@@ -23,19 +25,21 @@ import (
 //
 // It is a cache, made from the entries and made from them again. But that a key
 // isn't in it must be true: else an artifact is logged twice. So the manifest,
-// which has the SHA-256 of each run's top page, lies beside the guard: whoever
+// which has the SHA-256 of each run's top page, lies with the guard: whoever
 // restores or alters the log's directory can't alter what the index says, only
-// spoil it. What is spoilt, torn or missing is noticed when it is read, thrown
+// spoil it. (Readers, who may have no guard, take the runs as they lie there.) What is spoilt, torn or missing is noticed when it is read, thrown
 // away with the runs after it, and read from the entries again, whose root must
 // be the tree's. That a key is there is told only when the entry was looked at.
-// So a power cut may take any part of the index, and nothing of it is synced.
+// So a power cut may take any part of the index, and nothing of it is synced;
+// nor is a file replaced, for which some file systems sync it.
 type index struct {
-	dir  string // of the runs
-	kept string // the manifest beside the guard; empty for a reader, who writes nothing
-	tree *tree
-	keys Keys
+	dir   string // of the runs
+	guard string // the guard's directory; empty for a reader, who writes nothing
+	tree  *tree
+	keys  Keys
 	manifest
-	open []*runFile // of the runs; nil for one that wasn't needed yet
+	manifests []string   // names of the files there are of them
+	open      []*runFile // of the runs; nil for one that wasn't needed yet
 
 	last *api.EntryBundle // the one looked at last, and its number
 	at   uint64
@@ -44,9 +48,9 @@ type index struct {
 }
 
 const (
-	indexDir     = "index"
-	manifestName = "manifest"    // in indexDir, for readers; beside the guard it has the directory's name
-	newName      = "new"         // of what is being written
+	indexDir     = "index"       // in it a directory for the scheme of keys
+	manifestName = "index-"      // and the tree's size, in the guard's directory
+	newName      = "new"         // of a run that is being written
 	oldIndexName = "index.jsonl" // as older versions wrote it; made again as runs
 
 	// maxKey is more than any sensible key needs.
@@ -59,28 +63,39 @@ const (
 // openIndex takes what is there of the index. guard is the guard's directory,
 // empty for a reader.
 func openIndex(r *Reader, guard string, keys Keys) *index {
-	x := &index{dir: filepath.Join(r.dir, indexDir), tree: r.tree, keys: keys, manifest: manifest{log: r.key.String(), scheme: keys.Scheme}}
-	if guard != "" {
-		x.kept = filepath.Join(guard, indexDir)
+	x := &index{
+		dir: filepath.Join(r.dir, indexDir, keys.Scheme), guard: guard, tree: r.tree, keys: keys,
+		manifest: manifest{log: r.key.String(), scheme: keys.Scheme},
 	}
 	x.load()
 	return x
 }
 
-// load reads the manifest. Whatever is wrong with it, it is taken for none.
+// load finds out of what runs the index consists.
 func (x *index) load() {
 	x.drop(0)
-	path := x.kept
-	if path == "" {
-		path = filepath.Join(x.dir, manifestName)
+	if x.guard == "" {
+		x.runs = runsIn(x.dir)
+	} else {
+		x.runs = x.committed()
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return
+	x.open = make([]*runFile, len(x.runs))
+}
+
+// committed are the runs of the newest manifest that is one.
+func (x *index) committed() []run {
+	x.manifests = manifestsIn(x.guard)
+	for _, name := range x.manifests {
+		path := filepath.Join(x.guard, name)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if m, err := parseManifest(path, data); err == nil && m.log == x.log && m.scheme == x.scheme {
+			return m.runs
+		}
 	}
-	if m, err := parseManifest(path, data); err == nil && m.log == x.log && m.scheme == x.scheme {
-		x.runs, x.open = m.runs, make([]*runFile, len(m.runs))
-	}
+	return nil
 }
 
 func (x *index) close() { x.drop(0) }
@@ -159,27 +174,36 @@ func (x *index) find(ctx context.Context, tree *auditlog.Checkpoint, keys [][32]
 		WithHint("It is made from the log's entries and was found damaged three times in a row. Check the disk.")
 }
 
-// look asks the runs, the oldest first.
+// look asks the runs, the oldest first, on all cores where there is much to ask.
 func (x *index) look(keys [][32]byte) (map[[32]byte]uint64, error) {
 	found := map[[32]byte]uint64{}
+	var mu sync.Mutex
 	for i := range x.runs {
 		f, err := x.run(i)
 		if err != nil {
 			x.drop(i)
 			return nil, err
 		}
-		for _, k := range keys {
-			if _, known := found[k]; known {
-				continue
+		parallel(len(keys), func(from, to int) {
+			mine := f.again()
+			for _, k := range keys[from:to] {
+				n, ok, ferr := mine.find(&k)
+				if ferr != nil || ok {
+					mu.Lock()
+					if _, known := found[k]; ok && !known {
+						found[k] = n
+					}
+					err = cmp.Or(err, ferr)
+					mu.Unlock()
+				}
+				if ferr != nil {
+					return
+				}
 			}
-			n, ok, err := f.find(&k)
-			if err != nil {
-				x.drop(i)
-				return nil, err
-			}
-			if ok {
-				found[k] = n
-			}
+		})
+		if err != nil {
+			x.drop(i)
+			return nil, err
 		}
 	}
 	return found, nil

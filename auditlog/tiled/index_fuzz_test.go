@@ -13,6 +13,17 @@ import (
 	"testing"
 )
 
+func FuzzRunName(f *testing.F) {
+	r := run{from: 3, end: 300, top: [32]byte{0xab}}
+	f.Add(r.name())
+	f.Add("0-01-ab")
+	f.Fuzz(func(t *testing.T, name string) {
+		if r, err := parseRunName(name); err == nil && r.name() != name {
+			t.Errorf("%q is written as %q", name, r.name())
+		}
+	})
+}
+
 func FuzzManifest(f *testing.F) {
 	m := &manifest{log: "log.example+01234567+AQID", scheme: "fleetctl-1"}
 	f.Add(m.marshal())

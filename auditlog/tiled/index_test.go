@@ -15,23 +15,18 @@ import (
 	"testing"
 )
 
-// indexFiles are the paths of a log's runs and manifests.
-func indexFiles(tb testing.TB, dir string) (runs, manifests []string) {
+// indexFiles are the paths of a log's runs, and of its manifest.
+func indexFiles(tb testing.TB, dir string) (runs []string, manifest string) {
 	tb.Helper()
-	list, err := os.ReadDir(filepath.Join(dir, indexDir))
+	runs, err := filepath.Glob(filepath.Join(dir, indexDir, "*", "*"))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	manifests = []string{filepath.Join(dir+".guard", indexDir)}
-	for _, f := range list {
-		path := filepath.Join(dir, indexDir, f.Name())
-		if f.Name() == manifestName {
-			manifests = append(manifests, path)
-		} else {
-			runs = append(runs, path)
-		}
+	list := manifestsIn(dir + ".guard")
+	if len(list) != 1 {
+		tb.Fatalf("there are the manifests %v", list)
 	}
-	return runs, manifests
+	return runs, filepath.Join(dir+".guard", list[0])
 }
 
 // newIndexedLog is a log of 301 entries with several runs.
@@ -100,12 +95,8 @@ func assertIndexIsWhole(tb testing.TB, dir string, l *Log) {
 	if len(want) > 0 {
 		tb.Errorf("%d keys are not in the index", len(want))
 	}
-	runs, manifests := indexFiles(tb, dir)
-	if len(runs) != len(x.runs) {
+	if runs, _ := indexFiles(tb, dir); len(runs) != len(x.runs) {
 		tb.Errorf("there are the files %v of %d runs", runs, len(x.runs))
-	}
-	if a, b := mustRead(tb, manifests[0]), mustRead(tb, manifests[1]); !bytes.Equal(a, b) {
-		tb.Errorf("the manifests differ: %s, %s", a, b)
 	}
 }
 
@@ -125,9 +116,9 @@ func TestAnAlteredIndexLogsNothingTwice(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good")
 	copyPath(t, dir, good)
 	copyPath(t, dir+".guard", good+".guard")
-	runs, manifests := indexFiles(t, dir)
+	runs, manifest := indexFiles(t, dir)
 	tried := 0
-	for _, path := range append(runs, manifests...) {
+	for _, path := range append(runs, manifest) {
 		data := mustRead(t, path)
 		step := max(1, len(data)/41) | 1
 		for i := 0; i < len(data); i += step {
@@ -151,7 +142,7 @@ func TestAnAlteredIndexLogsNothingTwice(t *testing.T) {
 				t.Fatalf("%s, byte %d: the log has %d entries", path, i, c.Size)
 			}
 			replaceDir(t, filepath.Join(good, indexDir), filepath.Join(dir, indexDir))
-			copyPath(t, filepath.Join(good+".guard", indexDir), filepath.Join(dir+".guard", indexDir))
+			replaceDir(t, good+".guard", dir+".guard")
 		}
 	}
 	t.Logf("%d alterations, none logged anything twice", tried)
@@ -171,14 +162,17 @@ func TestIndexIsMadeAgain(t *testing.T) {
 		}
 	}
 	manifest := func(change func(path string) error) func(string) error {
-		return func(dir string) error { return change(filepath.Join(dir+".guard", indexDir)) }
+		return func(dir string) error {
+			_, path := indexFiles(t, dir)
+			return change(path)
+		}
 	}
 	lines := func(change func([]string) []string) func(string) error {
 		return manifest(rewrite(func(s string) string { return strings.Join(change(strings.SplitAfter(s, "\n")), "") }))
 	}
 	for name, spoil := range map[string]func(dir string) error{
 		"all lost": func(dir string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(dir, indexDir)), os.Remove(filepath.Join(dir+".guard", indexDir)))
+			return errors.Join(os.RemoveAll(filepath.Join(dir, indexDir)), removeManifests(dir))
 		},
 		"the directory lost":       func(dir string) error { return os.RemoveAll(filepath.Join(dir, indexDir)) },
 		"the manifest lost":        manifest(os.Remove),
@@ -244,7 +238,7 @@ func TestAnIndexThatIsWholeButFalseIsNotTaken(t *testing.T) {
 		return keysOf(leaf)
 	}}
 	x := openIndex(l.Reader, forged+".guard", blind)
-	x.dir = filepath.Join(forged, indexDir)
+	x.dir = filepath.Join(forged, indexDir, x.scheme)
 	x.drop(0)
 	head, err := l.tree.state()
 	if err != nil {
@@ -269,7 +263,7 @@ func TestAnIndexThatIsWholeButFalseIsNotTaken(t *testing.T) {
 func TestAnIndexOfTheOldKindIsMadeAgain(t *testing.T) {
 	dir, l := newIndexedLog(t)
 	old := filepath.Join(dir, oldIndexName)
-	err := errors.Join(os.RemoveAll(filepath.Join(dir, indexDir)), os.Remove(filepath.Join(dir+".guard", indexDir)),
+	err := errors.Join(os.RemoveAll(filepath.Join(dir, indexDir)), removeManifests(dir),
 		os.WriteFile(old, []byte(`{"index":0,"key":"one that was altered"}`+"\n"), 0o644))
 	if err != nil {
 		t.Fatal(err)
@@ -302,7 +296,7 @@ func TestKeysMustBeText(t *testing.T) {
 func TestKeysMustBeAFunction(t *testing.T) {
 	dir, l := newTestLog(t)
 	mustAppend(t, l, "a:1")
-	if err := os.Remove(filepath.Join(dir+".guard", indexDir)); err != nil {
+	if err := removeManifests(dir); err != nil {
 		t.Fatal(err)
 	}
 	n := 0 // of the new entry; then of the old one when it is read, and when it is looked at
@@ -359,11 +353,11 @@ func TestAReaderFindsWithoutTheIndex(t *testing.T) {
 	for name, spoil := range map[string]func(string) error{
 		"whole":   func(string) error { return nil },
 		"lost":    os.RemoveAll,
-		"no runs": func(p string) error { return errors.Join(os.RemoveAll(p+"/0-260"), removeRuns(p)) },
-		"behind": func(p string) error {
-			return rewrite(func(s string) string { return s[:strings.Index(s, "run 290")] })(p + "/manifest")
-		},
-		"junk": func(p string) error { return os.WriteFile(p+"/manifest", []byte("junk"), 0o644) },
+		"no runs": func(p string) error { return removeRuns(p, "*") },
+		"behind":  func(p string) error { return removeRuns(p, "290-*") },
+		"a gap":   func(p string) error { return removeRuns(p, "260-*") },
+		"torn":    func(p string) error { return os.Truncate(mustGlob(t, p+"/*/0-260*")[0], 7000) },
+		"junk":    func(p string) error { return os.WriteFile(mustGlob(t, p+"/*/0-260*")[0], []byte("junk"), 0o644) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, l := newIndexedLog(t)
@@ -384,10 +378,26 @@ func TestAReaderFindsWithoutTheIndex(t *testing.T) {
 	}
 }
 
-func removeRuns(dir string) error {
-	list, err := filepath.Glob(filepath.Join(dir, "[0-9]*"))
+func mustGlob(tb testing.TB, pattern string) []string {
+	tb.Helper()
+	list, err := filepath.Glob(pattern)
+	if err != nil || len(list) == 0 {
+		tb.Fatalf("%s: %v, %v", pattern, list, err)
+	}
+	return list
+}
+
+func removeRuns(dir, pattern string) error {
+	list, err := filepath.Glob(filepath.Join(dir, "*", pattern))
 	for _, p := range list {
 		err = errors.Join(err, os.Remove(p))
+	}
+	return err
+}
+
+func removeManifests(dir string) (err error) {
+	for _, name := range manifestsIn(dir + ".guard") {
+		err = errors.Join(err, os.Remove(filepath.Join(dir+".guard", name)))
 	}
 	return err
 }

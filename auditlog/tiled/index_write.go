@@ -4,8 +4,9 @@ package tiled
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,88 +14,143 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 )
 
-// add takes the keys of the entries from the index's end to the tree's. The
-// newest runs are merged with them as long as one isn't twice as long as what
-// comes after it.
+// add takes the keys of the entries from the index's end to the tree's.
 func (x *index) add(records []record, tree *auditlog.Checkpoint) error {
-	r := run{from: x.head().Size, end: tree.Size, root: tree.Root}
-	keep := len(x.runs)
-	for keep > 0 && x.runs[keep-1].entries() < 2*(r.end-r.from) {
-		keep--
-		r.from = x.runs[keep].from
+	n, err := x.prepare(records, tree.Size)
+	if err != nil {
+		return err
+	}
+	return x.take(n, tree)
+}
+
+// prepared is a run that is written and not yet part of the index.
+type prepared struct {
+	run
+	keep int // so many runs stay before it
+}
+
+// prepare writes the keys of the entries from the index's end on. The newest
+// runs are merged with them as long as one isn't twice as long as what comes
+// after it.
+func (x *index) prepare(records []record, end uint64) (*prepared, error) {
+	n := &prepared{run{from: x.head().Size, end: end}, len(x.runs)}
+	for n.keep > 0 && x.runs[n.keep-1].entries() < 2*n.entries() {
+		n.keep--
+		n.from = x.runs[n.keep].from
 	}
 	var files []*runFile
-	for i := keep; i < len(x.runs); i++ {
+	for i := n.keep; i < len(x.runs); i++ {
 		f, err := x.run(i)
 		if err != nil {
 			x.drop(i)
-			return err
+			return nil, err
 		}
 		files = append(files, f)
 	}
 	slices.SortFunc(records, compareRecords)
-	if err := x.write(&r, files, records); err != nil {
-		if isDamaged(err) {
-			x.drop(keep)
-		}
-		return err
+	err := x.write(&n.run, files, records)
+	if isDamaged(err) {
+		x.drop(n.keep)
 	}
-	x.drop(keep)
-	x.runs, x.open = append(x.runs, r), append(x.open, nil)
+	return n, err
+}
+
+// take makes a run part of the index, which then is of that tree.
+func (x *index) take(n *prepared, tree *auditlog.Checkpoint) error {
+	n.root = tree.Root
+	x.drop(n.keep)
+	x.runs, x.open = append(x.runs, n.run), append(x.open, nil)
 	return x.commit()
 }
 
+// write makes a run's file. A short one, as most are, needs no other name while
+// it is being written.
 func (x *index) write(r *run, files []*runFile, records []record) error {
+	var text bytes.Buffer
+	var w io.Writer = &text
+	path := filepath.Join(x.dir, newName)
+	long := r.entries() > 1024
 	if err := os.MkdirAll(x.dir, 0o755); err != nil {
 		return err
 	}
-	path := filepath.Join(x.dir, newName)
-	f, err := os.Create(path)
-	if err != nil {
-		return err
+	var file *os.File
+	if long {
+		var err error
+		if file, err = os.Create(path); err != nil {
+			return err
+		}
+		w = file
 	}
-	b := bufio.NewWriterSize(f, 16*pageSize)
-	w := &runWriter{w: b}
-	err = merge(files, records, w.add)
+	b := bufio.NewWriterSize(w, 16*pageSize)
+	rw := &runWriter{w: b}
+	err := merge(files, records, rw.add)
 	if err == nil {
-		r.pages, r.top, err = w.finish()
+		r.pages, r.top, err = rw.finish()
 	}
 	if err == nil {
 		err = b.Flush()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	name := filepath.Join(x.dir, r.name())
+	if !long {
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(name, text.Bytes(), 0o644)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	return os.Rename(path, filepath.Join(x.dir, r.name()))
+	return os.Rename(path, name)
 }
 
 // commit makes the runs the index. Before it the old one stands: its files are
 // removed after.
 func (x *index) commit() error {
-	text := x.marshal()
-	for _, path := range []string{x.kept, filepath.Join(x.dir, manifestName)} {
-		if err := os.WriteFile(path+"."+newName, text, 0o644); err != nil {
-			return err
-		}
-		if err := os.Rename(path+"."+newName, path); err != nil {
-			return err
+	m := x.manifest
+	name := m.name()
+	if err := os.WriteFile(filepath.Join(x.guard, name), m.marshal(), 0o644); err != nil {
+		return err
+	}
+	var old []string
+	for _, other := range x.manifests {
+		if other != name {
+			old = append(old, filepath.Join(x.guard, other))
 		}
 	}
-	names := []string{manifestName}
-	for _, r := range x.runs {
-		names = append(names, r.name())
-	}
+	x.manifests = []string{name}
 	list, err := os.ReadDir(x.dir)
 	if err != nil {
 		return err
 	}
 	for _, f := range list {
-		if !slices.Contains(names, f.Name()) {
-			err = errors.Join(err, os.Remove(filepath.Join(x.dir, f.Name())))
+		if !slices.ContainsFunc(x.runs, func(r run) bool { return r.name() == f.Name() }) {
+			old = append(old, filepath.Join(x.dir, f.Name()))
 		}
 	}
-	if old := os.Remove(filepath.Join(filepath.Dir(x.dir), oldIndexName)); !errors.Is(old, fs.ErrNotExist) {
-		err = errors.Join(err, old)
+	if x.runs[0].from == 0 && len(x.runs) == 1 { // made from nothing, or merged into one
+		more, err := x.otherSchemes()
+		if err != nil {
+			return err
+		}
+		old = append(old, more...)
 	}
-	return err
+	for _, path := range old {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// otherSchemes are the indices of other keys, and that of older versions.
+func (x *index) otherSchemes() ([]string, error) {
+	dir := filepath.Dir(x.dir)
+	old := []string{filepath.Join(filepath.Dir(dir), oldIndexName)}
+	list, err := os.ReadDir(dir)
+	for _, f := range list {
+		if f.Name() != x.scheme {
+			old = append(old, filepath.Join(dir, f.Name()))
+		}
+	}
+	return old, err
 }

@@ -3,8 +3,12 @@
 package tiled
 
 import (
+	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -29,7 +33,12 @@ type run struct {
 }
 
 func (r *run) entries() uint64 { return r.end - r.from }
-func (r *run) name() string    { return fmt.Sprintf("%d-%d-%x", r.from, r.end, r.top[:8]) }
+func (r *run) name() string    { return fmt.Sprintf("%d-%d-%x", r.from, r.end, r.top) }
+
+// name is the manifest's file's: one for each size, so that none is replaced.
+func (m *manifest) name() string {
+	return fmt.Sprintf("%s%d", manifestName, m.runs[len(m.runs)-1].end)
+}
 
 func (m *manifest) marshal() []byte {
 	b := fmt.Appendf(nil, "%s\nlog %s\nkeys %s\n", manifestHeader, m.log, m.scheme)
@@ -73,4 +82,63 @@ func parseManifest(path string, data []byte) (*manifest, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// manifestsIn are the names of a directory's manifests, the newest first.
+func manifestsIn(dir string) (names []string) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	size := func(name string) uint64 {
+		n, err := strict.ParseUint(strings.TrimPrefix(name, manifestName))
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	for _, f := range list {
+		if strings.HasPrefix(f.Name(), manifestName) {
+			names = append(names, f.Name())
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(size(b), size(a)) })
+	return names
+}
+
+// runsIn takes the runs that lie in a directory, as their names say.
+func runsIn(dir string) (runs []run) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	longest := map[uint64]run{} // by where it begins
+	for _, f := range list {
+		r, err := parseRunName(f.Name())
+		info, ierr := f.Info()
+		if err == nil && ierr == nil && r.end > longest[r.from].end {
+			r.pages = uint64(info.Size()+pageSize-1) / pageSize
+			longest[r.from] = *r
+		}
+	}
+	for from := uint64(0); longest[from].pages > 0; from = runs[len(runs)-1].end {
+		runs = append(runs, longest[from])
+	}
+	return runs
+}
+
+func parseRunName(name string) (*run, error) {
+	f := strings.Split(name, "-")
+	if len(f) != 3 {
+		return nil, strict.Errorf(name, "is no run's name")
+	}
+	r := &run{}
+	var errs [3]error
+	r.from, errs[0] = strict.ParseUint(f[0])
+	r.end, errs[1] = strict.ParseUint(f[1])
+	r.top, errs[2] = strict.ParseHash(f[2])
+	if err := errors.Join(errs[:]...); err != nil || r.end <= r.from {
+		return nil, strict.Errorf(name, "is no run's name")
+	}
+	return r, nil
 }

@@ -2,7 +2,12 @@
 
 package tiled
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"errors"
+	"runtime"
+	"sync"
+)
 
 // placing says of entries that are to be added which of them are there already.
 type placing struct {
@@ -26,19 +31,30 @@ type twin struct {
 }
 
 func newPlacing(k Keys, leaves [][]byte) (*placing, error) {
-	p := &placing{leaves: leaves, at: make([]Position, len(leaves)), copies: map[int]twin{}}
-	for _, leaf := range leaves {
-		list, err := k.of(leaf)
-		if err != nil {
-			return nil, err
+	p := &placing{leaves: leaves, keys: make([][]key, len(leaves)), at: make([]Position, len(leaves)), copies: map[int]twin{}}
+	errs := make([]error, len(leaves))
+	parallel(len(leaves), func(from, to int) {
+		for i := from; i < to; i++ {
+			var list []string
+			if list, errs[i] = k.of(leaves[i]); errs[i] != nil {
+				return
+			}
+			for _, s := range list {
+				p.keys[i] = append(p.keys[i], key{s, sha256.Sum256([]byte(s))})
+			}
 		}
-		own := make([]key, len(list))
-		for i, s := range list {
-			own[i] = key{s, sha256.Sum256([]byte(s))}
-		}
-		p.keys = append(p.keys, own)
+	})
+	return p, errors.Join(errs...)
+}
+
+// parallel does parts of n things on all cores; a few, on one.
+func parallel(n int, do func(from, to int)) {
+	parts := max(1, min(runtime.GOMAXPROCS(0), n/128))
+	var wg sync.WaitGroup
+	for i := range parts {
+		wg.Go(func() { do(i*n/parts, (i+1)*n/parts) })
 	}
-	return p, nil
+	wg.Wait()
 }
 
 // digests are those of all keys.
@@ -93,11 +109,11 @@ func (p *placing) positions(added []uint64) []Position {
 	return p.at
 }
 
-// records are the keys of the fresh ones.
-func (p *placing) records(added []uint64) (list []record) {
-	for i, n := range added {
-		for _, k := range p.keys[p.where[i]] {
-			list = append(list, record{k.digest, n})
+// records are the keys of the fresh ones, the first of which is that entry.
+func (p *placing) records(first uint64) (list []record) {
+	for i, w := range p.where {
+		for _, k := range p.keys[w] {
+			list = append(list, record{k.digest, first + uint64(i)})
 		}
 	}
 	return list

@@ -6,13 +6,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -161,7 +158,7 @@ func TestKilledWhileAppending(t *testing.T) {
 		// Every other round has the keys of the one before, and every fourth
 		// finds no index and is killed while it makes or has made one.
 		if i%4 == 3 {
-			if err := os.Remove(filepath.Join(dir+".guard", indexDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := removeManifests(dir); err != nil {
 				t.Fatal(err)
 			}
 		}

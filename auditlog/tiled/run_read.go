@@ -54,6 +54,11 @@ func newRunFile(name string, file io.ReaderAt, pages uint64, top [32]byte) (*run
 	return r, r.push(pages-1, top[:])
 }
 
+// again is the same run for another goroutine.
+func (r *runFile) again() *runFile {
+	return &runFile{r.name, r.file, []step{{r.stack[0].page, -1}}, [][]byte{nil}}
+}
+
 func (r *runFile) close() {
 	if f, ok := r.file.(io.Closer); ok {
 		f.Close()

@@ -3,13 +3,18 @@
 package tiled
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/storage/posix"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -18,8 +23,9 @@ import (
 func appendOptions(n int, signer *guardedSigner) *tessera.AppendOptions {
 	return tessera.NewAppendOptions().
 		WithCheckpointSigner(signer).
-		// One batch: written as soon as the last of the entries is there.
-		WithBatching(uint(max(n, 1)), 10*time.Millisecond).
+		// One batch: written as soon as the last of the entries is there, which
+		// takes them as long as it takes to hand them over.
+		WithBatching(uint(max(n, 1)), time.Second).
 		// The least that Tessera takes. A checkpoint younger than this is
 		// not replaced, so a second run must wait for it.
 		WithCheckpointInterval(100 * time.Millisecond).
@@ -33,14 +39,11 @@ func appendOptions(n int, signer *guardedSigner) *tessera.AppendOptions {
 // the entry need. Tessera lives for this call only: then nothing is signed
 // behind our back, and the lock may go to the next process.
 func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]uint64, error) {
-	if c, err := l.published(); err != nil || len(leaves) == 0 && c != nil && c.Size > need {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
 	captureTalk()
 	talked.clear()
-	g := &guardedSigner{Signer: l.signer, path: l.guardPath(), key: l.key, tree: l.tree}
+	g := l.guardedSigner()
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	driver, err := posix.New(run, posix.Config{Path: l.tree.files.Root})
@@ -75,9 +78,15 @@ func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]ui
 // add queues all entries, then waits until they are on disk. It has no
 // deadline, for the same reason that write(2) has none.
 func add(ctx context.Context, a *tessera.Appender, leaves [][]byte) ([]uint64, error) {
+	entries := make([]*tessera.Entry, len(leaves))
+	parallel(len(leaves), func(from, to int) { // which hashes them
+		for i := from; i < to; i++ {
+			entries[i] = tessera.NewEntry(leaves[i])
+		}
+	})
 	futures := make([]tessera.IndexFuture, len(leaves))
-	for i, leaf := range leaves {
-		futures[i] = a.Add(ctx, tessera.NewEntry(leaf))
+	for i, e := range entries {
+		futures[i] = a.Add(ctx, e)
 	}
 	at := make([]uint64, len(leaves))
 	for i, f := range futures {
@@ -92,13 +101,28 @@ func add(ctx context.Context, a *tessera.Appender, leaves [][]byte) ([]uint64, e
 
 // await waits until a checkpoint covers entry n, or the guard refused it.
 func (l *Log) await(ctx context.Context, g *guardedSigner, n uint64) error {
-	return poll(ctx, func() (bool, error) {
-		if err := g.refusal(); err != nil {
-			return false, err
+	signed, err := g.covering(ctx, n)
+	if err != nil {
+		return err
+	}
+	return l.appears(ctx, signed)
+}
+
+// appears waits until a checkpoint that was signed here is the one published.
+// Its signature was verified when it was made.
+func (l *Log) appears(ctx context.Context, signed *auditlog.Checkpoint) error {
+	text := []byte(signed.Text() + "\n")
+	for {
+		data, err := os.ReadFile(l.checkpointPath())
+		if err != nil && !errors.Is(err, fs.ErrNotExist) || bytes.HasPrefix(data, text) {
+			return err
 		}
-		c, err := l.published()
-		return c != nil && c.Size > n, err
-	})
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Microsecond):
+		}
+	}
 }
 
 // settle ends signing and waits until what was signed last is what is
@@ -111,23 +135,11 @@ func (l *Log) settle(g *guardedSigner) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return poll(ctx, func() (bool, error) {
-		c, err := l.published()
-		return c != nil && c.Text() == signed.Text(), err
-	})
+	return l.appears(ctx, signed)
 }
 
-func poll(ctx context.Context, done func() (bool, error)) error {
-	for {
-		if ok, err := done(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
+func (l *Log) guardedSigner() *guardedSigner {
+	return &guardedSigner{Signer: l.signer, path: l.guardPath(), key: l.key, tree: l.tree, news: make(chan struct{}, 1)}
 }
 
 // failed tells why: the guard's refusal, if there was one, else what Tessera

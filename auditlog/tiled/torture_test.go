@@ -143,17 +143,21 @@ func TestGuardDamage(t *testing.T) {
 		damage func(t *testing.T, guard string)
 		says   string
 	}{
-		"missing":         {func(t *testing.T, g string) { remove("guard")(t, g, "") }, "guard: does not exist"},
-		"all missing":     {func(t *testing.T, g string) { remove("")(t, g, "") }, "guard: does not exist"},
-		"empty":           {editGuard("", ""), "guard:1: "},
-		"truncated":       {editGuard("=\n", ""), "has no LF at its end"},
+		"missing":     {func(t *testing.T, g string) { remove("guard")(t, g, "") }, "guard: does not exist"},
+		"all missing": {func(t *testing.T, g string) { remove("")(t, g, "") }, "guard: does not exist"},
+		"empty":       {editGuard("", ""), "guard:1: "},
+		"truncated":   {editGuard("=\n", ""), "is older than the log"},
+		"one record": {func(t *testing.T, g string) {
+			edit(t, g+"/guard", func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:bytes.LastIndex(b, []byte("size"))-1], '\n')] })
+		}, "has no LF at its end"},
 		"other version":   {editGuard("guard v1", "guard v2"), "guard:1: "},
 		"of another log":  {editGuard("log fleet", "log other"), "guard:2: is the guard of another log"},
-		"root of 31":      {editGuard("root ", "root AAAA\n"), "guard:4: the root has 3 bytes"},
-		"root flipped":    {editGuard("root ", "root A"), "guard:4: "},
+		"root of 31":      {editGuard("root ", "root AAAA\n"), "guard:6: the root has 3 bytes"},
+		"root flipped":    {editGuard("root ", "root A"), "guard:6: "},
 		"older":           {editGuard("size 3", "size 2"), "is older than the log"},
+		"size twice":      {editGuard("size 3", "size 0"), "guard:6: size 0 follows size 0"},
 		"newer":           {editGuard("size 3", "size 4"), "fewer than the 4"},
-		"size not number": {editGuard("size 3", "size three"), "guard:3: "},
+		"size not number": {editGuard("size 3", "size three"), "guard:5: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, l := newTestLog(t)
@@ -180,7 +184,10 @@ func editGuard(old, new string) func(*testing.T, string) {
 			if old == "" {
 				return nil
 			}
-			return bytes.Replace(b, []byte(old), []byte(new), 1)
+			if i := bytes.LastIndex(b, []byte(old)); i >= 0 { // in the newest tree head, where it has it
+				return append(append(b[:i:i], new...), b[i+len(old):]...)
+			}
+			return b
 		})
 	}
 }
@@ -190,9 +197,7 @@ func editGuard(old, new string) func(*testing.T, string) {
 func TestGuardStandsAlone(t *testing.T) {
 	dir, l := newTestLog(t)
 	mustAppend(t, l, "a:1", "b:1")
-	newGuard := func() *guardedSigner {
-		return &guardedSigner{Signer: l.signer, path: l.guardPath(), key: l.key, tree: l.tree}
-	}
+	newGuard := l.guardedSigner
 	head, err := l.tree.state()
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +244,7 @@ func TestGuardMovesBeforeTheKeyIsUsed(t *testing.T) {
 			return nil, err
 		}
 		l := openTestLog(t, dir)
-		if last, err := readGuard(l.guardPath(), l.key); err != nil || last.Text() != next.Text() {
+		if last, err := readGuard(l.guardPath(), l.key); err != nil || last.head.Text() != next.Text() {
 			t.Errorf("signing %q while the guard has %+v, %v", next.Text(), last, err)
 		}
 		return ed25519.Sign(testKey, msg), nil

@@ -129,7 +129,7 @@ func benchLog(b *testing.B) (*tiled.Log, func(*testing.B, [][]byte)) {
 		defer stop()
 		driver, err := posix.New(ctx, posix.Config{Path: bare})
 		check(b, err)
-		o := tessera.NewAppendOptions().WithCheckpointSigner(signer).WithBatching(uint(len(leaves)), 10*time.Millisecond).
+		o := tessera.NewAppendOptions().WithCheckpointSigner(signer).WithBatching(uint(len(leaves)), time.Second).
 			WithCheckpointInterval(100 * time.Millisecond).WithCheckpointRepublishInterval(0).WithGarbageCollectionInterval(0)
 		a, shutdown, reader, err := tessera.NewAppender(ctx, driver, o)
 		check(b, err)

@@ -89,6 +89,17 @@ func (t Temp) Replace(path string, data []byte, mode fs.FileMode) error {
 	return SyncDir(filepath.Dir(path))
 }
 
+// Append adds to the end of a file that is there. Unlike Replace it is not done
+// in one step: a power cut can leave a part of data at the end, and the next to
+// read the file must know that by its content.
+func Append(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	return fill(f, data)
+}
+
 var errNotPlaced = errors.New("the temporary file could not be linked")
 
 // place fills a temporary file and gives it its name. Somebody else's sweep may

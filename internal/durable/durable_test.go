@@ -189,3 +189,17 @@ func TestSyncDirTellsOfAMissingDirectory(t *testing.T) {
 		t.Skip("directories can't be synced here")
 	}
 }
+
+func TestAppendAddsToWhatIsThereAndMakesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := Append(path, []byte("x")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("to a file that isn't there: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(Append(path, []byte("b")), Append(path, []byte("c"))); err != nil {
+		t.Fatal(err)
+	}
+	content(t, path, "abc", 0o600)
+}

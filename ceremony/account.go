@@ -52,8 +52,9 @@ type Account struct {
 	// Needs are the acts so far that m officers must have approved.
 	Needs []Approval
 
-	hashes         [][32]byte // of the records, in their order
-	step, pos      int        // where in Steps the next record belongs
+	hashes         [][32]byte  // of the records, in their order
+	times          []time.Time // of every record
+	step, pos      int         // where in Steps the next record belongs
 	key            *Key
 	opened         bool     // the first login was made
 	adjourn        *Adjourn // the last one, and how many exceptions there were then
@@ -140,8 +141,9 @@ func (a *Account) Apply(r *Record) error {
 		return fmt.Errorf("a ceremony has at most %d records", maxRecords)
 	case r.N != a.N+1 || r.Prev != a.Head:
 		return fmt.Errorf("it does not follow record %d", a.N)
-	case r.Time.Before(a.Time):
-		return fmt.Errorf("its time %s is before that of record %d, %s", strict.FormatTime(r.Time), a.N, strict.FormatTime(a.Time))
+	}
+	if err := a.inTime(r); err != nil {
+		return err
 	}
 	if err := a.order(r); err != nil {
 		return err
@@ -152,6 +154,7 @@ func (a *Account) Apply(r *Record) error {
 		}
 	}
 	a.need(r)
+	a.passed(r)
 	a.Head, a.N, a.Time = r.Hash(), r.N, r.Time
 	a.hashes = append(a.hashes, a.Head)
 	a.advance(r)
@@ -180,6 +183,9 @@ func (a *Account) order(r *Record) error {
 	}
 	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil {
 		return nil // a key may be given up at any point of its step
+	}
+	if clockOf(r.Content) != nil && a.Open != nil {
+		return nil // whatever comes next needs the right time
 	}
 	if a.Fault != "" {
 		return fmt.Errorf("after a failed check (%s) only destruction and abort may follow", a.Fault)

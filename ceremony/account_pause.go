@@ -17,6 +17,9 @@ func (a *Account) takeException(c *Exception) error {
 	if err := a.takeAbsent(c); err != nil {
 		return err
 	}
+	if c.Torn != 0 && c.Clock == nil {
+		return fmt.Errorf("it tells of a torn line: that is for a resume, an abort, or an exception about the clock")
+	}
 	a.Exceptions = append(a.Exceptions, c)
 	return nil
 }

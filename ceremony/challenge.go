@@ -16,6 +16,9 @@ func (j *Journal) challenge(ctx context.Context, room Room) (*Record, error) {
 	if err := j.account.expects(KindChallenge); err != nil {
 		return nil, err
 	}
+	if err := j.clockStands(&Challenge{}); err != nil {
+		return nil, err
+	}
 	what, intent, subject, err := j.account.wantedChallenge()
 	if err != nil {
 		return nil, err

@@ -191,6 +191,9 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 	if err := j.Approved(ctx, a.Wanted(ApproveCountersign, textDigest(text)), ask); err != nil {
 		return err
 	}
+	if err := j.clockStands(&Countersignature{}); err != nil {
+		return err
+	}
 	files, err := j.requestFiles()
 	if err != nil {
 		return err

@@ -316,6 +316,13 @@ var hostile = []struct {
 			c.Files[len(c.Files)-1].SHA256[0] ^= 1
 		})
 	}},
+	{"an exception about the clock of another time", "which is not the time of record", func(x *forger) {
+		x.insert(len(x.entries)-1, &ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c",
+			Clock: &ceremony.Clock{Since: time.Unix(1, 0).UTC(), Wall: time.Unix(1, 0).UTC()}})
+	}},
+	{"an exception with a torn line and nothing of the clock", "it tells of a torn line", func(x *forger) {
+		x.insert(len(x.entries)-1, &ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c", Torn: 3})
+	}},
 	{"another bundle logged", "it is for another bundle", func(x *forger) {
 		change(x.get(ceremony.KindLogProof, 0), func(c *ceremony.LogProof) { c.Bundle[0] ^= 1 })
 	}},

@@ -35,7 +35,20 @@ type Journal struct {
 	account *Account
 	now     func() time.Time
 	random  io.Reader
+	watch   *watch
 	broken  error
+}
+
+// watched begins to watch the clock for a journal that is open.
+func watched(j *Journal) (*Journal, error) {
+	w, err := openWatch(j.dir, readSteady)
+	if err != nil {
+		j.Close()
+		return nil, err
+	}
+	w.begin(j.dir, j.now())
+	j.watch = w
+	return j, nil
 }
 
 // Create begins the folder of a new ceremony.
@@ -71,7 +84,7 @@ func Create(dir string, plan *Plan, now func() time.Time, random io.Reader) (*Jo
 		unlock()
 		return nil, err
 	}
-	return &Journal{dir: dir, file: f, unlock: unlock, account: NewAccount(plan), now: now, random: random}, nil
+	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: NewAccount(plan), now: now, random: random})
 }
 
 // OpenJournal goes on with a ceremony whose run is over and whose evidence isn't
@@ -94,7 +107,7 @@ func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, 
 		unlock()
 		return nil, err
 	}
-	return &Journal{dir: dir, file: f, unlock: unlock, account: account, now: now, random: random}, nil
+	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: account, now: now, random: random})
 }
 
 func lock(dir string) (func(), error) {
@@ -193,7 +206,11 @@ func (j *Journal) next(content any) (*Record, error) {
 	if _, err := io.ReadFull(j.random, salt); err != nil {
 		return nil, err
 	}
-	return newRecord(j.account.N+1, j.now(), j.account.Head, salt, content)
+	at, err := j.stamp(content)
+	if err != nil {
+		return nil, err
+	}
+	return newRecord(j.account.N+1, at, j.account.Head, salt, content)
 }
 
 func (j *Journal) write(r *Record) error {
@@ -219,6 +236,9 @@ func (j *Journal) write(r *Record) error {
 		j.broken = err
 		return strict.Errorf(filepath.Join(j.dir, TranscriptFile), "can't be written: %v", err).Because(err).
 			WithHint("nothing further was done; free the disk, then see\nfleetctl show %s", j.dir)
+	}
+	if clockOf(r.Content) != nil {
+		j.watch.look(j.dir, j.now())
 	}
 	return nil
 }

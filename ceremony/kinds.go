@@ -333,6 +333,8 @@ type Exception struct {
 	// Absent are the plan's witnesses and auditors who give no verdict on the
 	// stage that comes next.
 	Absent []string `strict:"absent,token,optional"`
+	Clock  *Clock   `strict:"clock,optional"`
+	Torn   int      `strict:"torn,optional"` // bytes of a record that was never finished
 }
 
 // Adjourn interrupts a ceremony as planned: who holds what, under which seal.

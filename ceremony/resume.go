@@ -45,6 +45,9 @@ func Continue(ctx context.Context, c Config) (*Account, error) {
 		s, _ := a.Next()
 		return a, r.abort(ctx, s, errors.New(a.Fault), len(torn))
 	}
+	if err := j.clockStands(&Resume{}); err != nil {
+		return a, err
+	}
 	if err := j.Approved(ctx, a.Wanted(ApproveResume, [32]byte{}), c.Approve); err != nil {
 		return a, err
 	}
@@ -77,7 +80,8 @@ func openTorn(dir string, c Config) (*Journal, []byte, error) {
 	if err == nil {
 		var f *os.File
 		if f, err = os.OpenFile(filepath.Join(dir, TranscriptFile), os.O_WRONLY|os.O_APPEND, 0); err == nil {
-			return &Journal{dir: dir, file: f, unlock: unlock, account: account, now: c.Now, random: c.Random}, t.Torn, nil
+			j, err := watched(&Journal{dir: dir, file: f, unlock: unlock, account: account, now: c.Now, random: c.Random})
+			return j, t.Torn, err
 		}
 	}
 	unlock()
@@ -153,14 +157,27 @@ func Stop(ctx context.Context, c Config, reason string) (*Account, error) {
 		return a, err
 	}
 	defer r.closeTokens()
+	end := &Abort{Reason: reason, Keys: []KeyState{}, Torn: len(torn)}
+	if c.Wall != nil {
+		if err := j.explainClock(Exception{
+			// Logins are recorded before the end is.
+			Expected: "a clock that nobody sets", Happened: "this computer's clock was set", Decided: "to abort, for the reason that the abort gives",
+		}, *c.Wall, torn); err != nil {
+			return a, err
+		}
+		torn, end.Torn = nil, 0 // told of there
+	}
+	if err := j.clockStands(end); err != nil {
+		return a, err
+	}
 	if err := j.dropTorn(torn); err != nil {
 		return a, err
 	}
-	keys := []KeyState{}
+
 	if a.opened {
-		keys = r.destroyAll(ctx)
+		end.Keys = r.destroyAll(ctx)
 	}
-	_, err = j.Append(&Abort{Reason: reason, Keys: keys, Torn: len(torn)})
+	_, err = j.Append(end)
 	return a, err
 }
 

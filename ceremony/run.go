@@ -84,6 +84,9 @@ type Config struct {
 	// ceremony when it begins.
 	PlanApprovals []Signing
 	Room          Room
+	// Wall is what people read off another clock, for an abort after this
+	// computer's was set; else nil.
+	Wall *time.Time
 }
 
 // Room is the people present, as the engine hears them. What they type wrongly
@@ -259,6 +262,9 @@ func (r *runner) record(done string, content any) error {
 	if fault := r.journal.account.Fault; fault != before {
 		return fmt.Errorf("%s", fault)
 	}
+	if slept := r.journal.watch.slept(r.Now()); slept > 0 {
+		done += fmt.Sprintf("; before that this computer slept for %s", slept.Round(time.Second))
+	}
 	if done != "" {
 		r.Observer.Done(done, rec)
 	}
@@ -268,6 +274,9 @@ func (r *runner) record(done string, content any) error {
 // abort ends the ceremony after a failed check, unless a key is out of reach:
 // as long as it may be destroyed later, the last word isn't said.
 func (r *runner) abort(ctx context.Context, s Step, cause error, torn int) error {
+	if err := r.journal.clockStands(&Abort{}); err != nil {
+		return fmt.Errorf("%w; nothing was destroyed, since %w", cause, err)
+	}
 	keys := r.destroyAll(ctx)
 	for _, k := range keys {
 		if k.State != Destroyed && k.State != Absent {

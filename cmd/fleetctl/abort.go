@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) ceremonyAbortCmd() *cobra.Command {
-	var site, reason string
+	var site, reason, clock string
 	var keys []string
 	var s standIn
 	c := command("abort DIR", "End a ceremony by hand: destroy every key it made, and say why",
@@ -56,6 +56,9 @@ called back so.`,
 			if err != nil {
 				return err
 			}
+			if c.Wall, err = readWall(clock); err != nil {
+				return err
+			}
 			account, err := ceremony.Stop(cmd.Context(), c, reason)
 			if err != nil {
 				return s.over(err)
@@ -67,6 +70,7 @@ called back so.`,
 		})
 	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
 	c.Flags().StringVar(&reason, "reason", "", "why, in `words` that will be published")
+	clockFlag(c, &clock)
 	signWithFlag(c, &keys)
 	s.answersFlag(c)
 	return c

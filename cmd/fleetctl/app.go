@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -79,6 +80,7 @@ var errQuiet = errors.New("")
 func exitCode(err error) int {
 	var e *exitError
 	var unfit *ui.AnswerError
+	var clock *ceremony.ClockFault
 	switch {
 	case errors.As(err, &unfit):
 		return exitUsage
@@ -86,6 +88,8 @@ func exitCode(err error) int {
 		return exitDone
 	case durable.DiskFault(err):
 		return exitFailed // whatever else was to blame: nobody has to look at what they gave
+	case errors.As(err, &clock):
+		return exitPending // for people to look at another clock
 	case errors.As(err, &e):
 		return e.code
 	case errors.Is(err, fs.ErrNotExist):

@@ -331,8 +331,8 @@ func (a *app) closeUnverified(mode string, wrong error) error {
 // of the ceremony forbids is the caller's to mend, and is refused before
 // anything is shown or done.
 func (a *app) withJournal(dir string, do func(*ceremony.Journal) error, acts ...ceremony.Act) error {
-	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
-		return usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", shellWord(dir)))
+	if err := ceremonyThere(dir); err != nil {
+		return err
 	}
 	j, err := ceremony.OpenJournal(dir, a.now, a.random)
 	if err != nil {
@@ -347,6 +347,13 @@ func (a *app) withJournal(dir string, do func(*ceremony.Journal) error, acts ...
 		return usage(err)
 	}
 	return do(j)
+}
+
+func ceremonyThere(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
+		return usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", shellWord(dir)))
+	}
+	return nil
 }
 
 // inTurn says whether one of the acts is the ceremony's next.

@@ -1,0 +1,147 @@
+package ceremony
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// clockSlack is how far a clock may be set, by whoever keeps it right, without
+// anybody being asked.
+const clockSlack = time.Minute
+
+// longSilence is how much later than the last record a clock may be that nothing
+// else can be compared with.
+const longSilence = 30 * 24 * time.Hour
+
+// Clock stands in an exception before which this computer's clock was set: what
+// people read off another clock, and the time of the record before. Only such a
+// record may be dated before the one before it.
+type Clock struct {
+	Since time.Time `strict:"since"`
+	Wall  time.Time `strict:"wall"`
+}
+
+// clockOf is what a record says of the clock; nil where it says nothing.
+func clockOf(content any) *Clock {
+	if e, ok := content.(*Exception); ok {
+		return e.Clock
+	}
+	return nil
+}
+
+// inTime says whether a record may have its time.
+func (a *Account) inTime(r *Record) error {
+	c := clockOf(r.Content)
+	switch {
+	case c == nil && r.Time.Before(a.Time):
+		return fmt.Errorf("its time %s is before that of record %d, %s", strict.FormatTime(r.Time), a.N, strict.FormatTime(a.Time))
+	case c == nil:
+		return nil
+	case !c.Since.Equal(a.Time):
+		return fmt.Errorf("it says that the clock was set since %s, which is not the time of record %d", strict.FormatTime(c.Since), a.N)
+	case r.Time.Sub(c.Wall).Abs() > maxClockOff:
+		return fmt.Errorf("the wall clock says %s, this computer's %s", strict.FormatTime(c.Wall), strict.FormatTime(r.Time))
+	}
+	return nil
+}
+
+// passed notes a record's time. Where it is earlier than the one before, the
+// clock had been ahead: what was recorded meanwhile happened before now, and after
+// the last record that the clock can have been right at.
+func (a *Account) passed(r *Record) {
+	if r.Time.Before(a.Time) {
+		sure := time.Time{}
+		for _, t := range a.times {
+			if t.After(r.Time) {
+				break
+			}
+			sure = t
+		}
+		for _, t := range []*time.Time{&a.ReleaseTime, &a.CounterTime} {
+			if t.After(r.Time) {
+				*t = sure
+			}
+		}
+		// The key set tells when the fleet was checked, unless its digest was read
+		// aloud already.
+		s, _ := a.Next()
+		if a.FleetCheckTime.After(r.Time) && (s.Act == ActFleetCheck || s.Act == ActRelease && a.pos == 0) {
+			a.FleetCheckTime, a.artifact = r.Time, nil
+		}
+	}
+	a.times = append(a.times, r.Time)
+}
+
+// ClockFault says that this computer's clock can't be right, or couldn't before.
+// Nothing was recorded, and nothing is until people have looked at another clock.
+type ClockFault struct{ err *strict.Error }
+
+func (e *ClockFault) Error() string { return e.err.Error() }
+func (e *ClockFault) Unwrap() error { return e.err }
+
+// stamp is the time for a record: the clock's, unless it was set.
+func (j *Journal) stamp(content any) (time.Time, error) {
+	now := j.now()
+	at, last := now.UTC().Truncate(time.Second), j.account.Time
+	if clockOf(content) != nil || j.account.N == 0 {
+		return at, nil // people have looked, or look first
+	}
+	switch ahead := j.watch.ahead(now); {
+	case at.Before(last) && last.Sub(at) <= clockSlack:
+		return last, nil // it went back a little
+	case at.Before(last):
+		return at, j.clockFault("this computer's clock says %s, which is before that of record %d, %s", strict.FormatTime(at), j.account.N, strict.FormatTime(last))
+	case ahead.Abs() > j.watch.slack(now):
+		return at, j.clockFault("this computer's clock was set by %s since fleetctl last looked at it: it says %s", ahead.Round(time.Second), strict.FormatTime(at))
+	case !j.watch.known && at.Sub(last) > longSilence:
+		return at, j.clockFault("this computer's clock says %s, %d days after record %d", strict.FormatTime(at), int(at.Sub(last).Hours()/24), j.account.N)
+	}
+	return at, nil
+}
+
+func (j *Journal) clockFault(format string, args ...any) error {
+	return &ClockFault{strict.Errorf(j.dir, format, args...).WithHint(
+		"look at another clock. If this one is wrong, set it right, and run the command again. If it is right now, say so on the record:\n"+
+			"fleetctl ceremony exception %[1]s --clock 'YYYY-MM-DD HH:MM' --expected … --happened … --decided …\n"+
+			"or end the ceremony:\nfleetctl ceremony abort %[1]s --clock 'YYYY-MM-DD HH:MM' --site SITE --reason …", j.dir)}
+}
+
+// clockStands says whether a record could have its time now: before people are
+// asked for anything, or a key is used or destroyed.
+func (j *Journal) clockStands(content any) error {
+	at, err := j.stamp(content)
+	if err != nil {
+		return err
+	}
+	return j.account.inTime(&Record{Time: at, Content: content})
+}
+
+// Except records that this computer's clock was set, with what people read off
+// another one just now: an exception that may come where a line is torn, since
+// nothing else could.
+func Except(dir string, now func() time.Time, random io.Reader, e Exception, wall time.Time) (*Account, error) {
+	j, torn, err := openTorn(dir, Config{Now: now, Random: random})
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	if err := j.explainClock(e, wall, torn); err != nil {
+		return nil, err
+	}
+	return j.account, nil
+}
+
+func (j *Journal) explainClock(e Exception, wall time.Time, torn []byte) error {
+	e.Number, e.Torn, e.Clock = len(j.account.Exceptions)+1, len(torn), &Clock{Since: j.account.Time, Wall: wall}
+	if err := j.clockStands(&e); err != nil {
+		return err
+	}
+	if err := j.dropTorn(torn); err != nil {
+		return err
+	}
+	_, err := j.Append(&e)
+	return err
+}

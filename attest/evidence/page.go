@@ -9,11 +9,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -24,9 +22,7 @@ const pageVersion = "fleetctl page v1"
 //go:embed page.html
 var pageSource string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"short": short, "stamp": strict.FormatTime,
-}).Parse(pageSource))
+var pageTemplate = template.Must(template.New("page").Parse(pageSource))
 
 type pageData struct {
 	Version  string
@@ -34,31 +30,16 @@ type pageData struct {
 	Ceremony string
 	Head     string // of the last record before the close
 	Records  int
-	Keys     []pageKey
 	Check    *ceremony.FleetCheck
 	Signers  []pageSigner
 	Log      string
-	Timeline []pageRecord
-	Files    []pageFile
-}
 
-type pageKey struct{ HSM, Site, Serial, Role, Algorithm, Fingerprint string }
+	rows // of keys, checks, records and files
+}
 
 type pageSigner struct {
 	Name, Part string
 	Time       string
-}
-
-type pageRecord struct {
-	N    int
-	Time time.Time
-	Kind ceremony.Kind
-	Text string
-}
-
-type pageFile struct {
-	Path, SHA256 string
-	Size         int
 }
 
 // Page renders the package's page from everything but the close record and
@@ -101,45 +82,27 @@ func renderPage(w io.Writer, files Files, sums map[string][32]byte, a *ceremony.
 	if a.Open == nil {
 		return strict.Errorf(ceremony.TranscriptFile, "has no record")
 	}
-	d := &pageData{Version: pageVersion, Plan: a.Plan, Ceremony: a.Open.Ceremony, Check: a.FleetCheck, Head: fmt.Sprintf("%x", a.Head)}
-	for _, r := range t.Records {
-		if r.Kind == ceremony.KindClose {
-			d.Head = fmt.Sprintf("%x", r.Prev)
-			break
-		}
-		d.Records = r.N
-		d.Timeline = append(d.Timeline, pageRecord{r.N, r.Time, r.Kind, recordText(r)})
+	d := &pageData{Version: pageVersion, Plan: a.Plan, Ceremony: a.Open.Ceremony, Check: a.FleetCheck, Head: fmt.Sprintf("%x", a.Head),
+		rows: rows{to: w, account: a, records: t.Records, files: files, sums: sums}}
+	if last := len(t.Records) - 1; t.Records[last].Kind == ceremony.KindClose {
+		d.Head, d.records = fmt.Sprintf("%x", t.Records[last].Prev), t.Records[:last]
 	}
-	if err := d.keys(a); err != nil {
-		return err
-	}
+	d.Records = len(d.records)
+	d.signers(a)
 	if a.LogProof != nil {
 		d.Log = "bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof"
-	}
-	for _, path := range files.Paths() {
-		if path != PageFile && !unlisted(path) {
-			d.Files = append(d.Files, pageFile{path, fmt.Sprintf("%x", sums[path]), len(files[path])})
-		}
 	}
 	return pageTemplate.Execute(w, d)
 }
 
-func (d *pageData) keys(a *ceremony.Account) error {
-	for _, k := range a.Keys {
-		if k.Outcome == nil {
-			continue
-		}
-		pub, err := keys.ParseSPKI(k.Outcome.PublicKey)
-		if err != nil {
-			return err
-		}
-		h := a.Plan.HSM(k.HSM)
-		d.Keys = append(d.Keys, pageKey{k.HSM, h.Site, h.Serial, k.Role, string(pub.Algorithm()), fmt.Sprintf("%x", pub.Fingerprint())})
-	}
+func (d *pageData) signers(a *ceremony.Account) {
 	for _, p := range a.Plan.ThirdParties {
 		s := pageSigner{Name: p.Name, Part: "third party"}
 		for _, r := range a.Responses {
-			if st, err := bundle.ParseStatement(ceremony.BundleFile, r.Statement); err == nil && r.Key == p.Key {
+			if r.Key != p.Key {
+				continue
+			}
+			if st, err := bundle.ParseStatement(ceremony.BundleFile, r.Statement); err == nil {
 				s.Time = strict.FormatTime(st.Time())
 			}
 		}
@@ -156,16 +119,6 @@ func (d *pageData) keys(a *ceremony.Account) error {
 		c.Time = "over that statement"
 	}
 	d.Signers = append(d.Signers, c)
-	return nil
-}
-
-// short groups the first eight bytes of a hex digest.
-func short(hex string) string {
-	var parts []string
-	for i := 0; i+4 <= len(hex) && i < 16; i += 4 {
-		parts = append(parts, hex[i:i+4])
-	}
-	return strings.Join(parts, " ")
 }
 
 // recordText says in a line what a record reports.

@@ -1,7 +1,6 @@
 package strict
 
 import (
-	"encoding/hex"
 	"reflect"
 	"strings"
 	"time"
@@ -106,9 +105,14 @@ func (c *canonical) list(v reflect.Value, t *tag) bool {
 	if c.left--; c.left < 0 || !c.take("[") {
 		return false
 	}
-	// How many there are can't be told before they are read: the next power of
-	// two is made room for, as append does.
-	list := reflect.MakeSlice(v.Type(), 0, 0)
+	// Room for as many as there seem to be: how many there are is known when they
+	// are read.
+	mark := ","
+	if v.Type().Elem().Kind() == reflect.Struct {
+		mark = "{"
+	}
+	room := strings.Count(c.rest[:max(0, strings.IndexByte(c.rest, ']'))], mark) + 1
+	list := reflect.MakeSlice(v.Type(), 0, min(room, c.left+1))
 	for n := 0; !c.take("]"); n++ {
 		if n > 0 && !c.take(",") {
 			return false
@@ -171,19 +175,43 @@ func (c *canonical) bytes(v reflect.Value, t *tag) bool {
 	if len(s)%2 != 0 || array && len(s) != 2*v.Len() {
 		return false
 	}
-	for i := range len(s) {
-		if x := s[i]; (x < '0' || x > '9') && (x < 'a' || x > 'f') {
-			return false
-		}
-	}
 	if !array {
 		v.SetBytes(make([]byte, len(s)/2))
 	}
-	if _, err := hex.Decode(v.Bytes(), []byte(s)); err != nil {
-		return false
-	}
-	return !array || !t.empty || !v.IsZero()
+	return unhex(v.Bytes(), s) && (!array || !t.empty || !v.IsZero())
 }
+
+// unhex reads lowercase hex into b, which has room for exactly as much.
+func unhex(b []byte, s string) bool {
+	for i := range b {
+		high, low := nibble[s[2*i]], nibble[s[2*i+1]]
+		if high|low > 15 {
+			return false
+		}
+		b[i] = high<<4 | low
+	}
+	return true
+}
+
+// nibble is what a lowercase hex digit stands for, 255 for any other byte.
+var nibble = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
+	}
+	for i := range hexDigits {
+		t[hexDigits[i]] = byte(i)
+	}
+	return t
+}()
+
+// selves are the bytes that stand for themselves in a string and need no second
+// look.
+var selves = func() (t [256]bool) {
+	for i := 0x20; i < 256; i++ {
+		t[i] = i != '"' && i != '\\' && i != 0xe2 // which begins U+2028
+	}
+	return t
+}()
 
 // str takes a string, with no other escapes than those that its one form has.
 func (c *canonical) str() (string, bool) {
@@ -192,6 +220,10 @@ func (c *canonical) str() (string, bool) {
 	}
 	text, escaped, from := c.rest, false, 0
 	for i := 0; i < len(text); {
+		if selves[text[i]] {
+			i++
+			continue
+		}
 		switch x := text[i]; {
 		case x == '"':
 			c.rest = text[i+1:]

@@ -1,0 +1,142 @@
+package evidence
+
+import (
+	"encoding/hex"
+	"html/template"
+	"io"
+	"strconv"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// rows writes the page's long tables to where the template writes the rest, row
+// by row. A template takes twenty times as long for a row, and a page has one for
+// each record; in one piece they could be larger than a verifier's memory.
+//
+// Its methods are called where their tables stand, and give the template
+// nothing more to write.
+type rows struct {
+	to      io.Writer
+	account *ceremony.Account
+	records []*ceremony.Record // but for the close
+	files   Files
+	sums    map[string][32]byte
+	b       []byte
+}
+
+const done template.HTML = ""
+
+// text appends a text as html/template does: what means something in HTML is
+// escaped.
+func (r *rows) text(s string) {
+	from := 0
+	for i := range len(s) {
+		escape := ""
+		switch s[i] {
+		case 0:
+			escape = "\uFFFD"
+		case '"':
+			escape = "&#34;"
+		case '&':
+			escape = "&amp;"
+		case '\'':
+			escape = "&#39;"
+		case '+':
+			escape = "&#43;"
+		case '<':
+			escape = "&lt;"
+		case '>':
+			escape = "&gt;"
+		default:
+			continue
+		}
+		r.b = append(append(r.b, s[from:i]...), escape...)
+		from = i + 1
+	}
+	r.b = append(r.b, s[from:]...)
+}
+
+// row writes markup and texts in turn, markup first.
+func (r *rows) row(parts ...string) error {
+	r.b = r.b[:0]
+	for i, s := range parts {
+		if i%2 == 0 {
+			r.b = append(r.b, s...)
+		} else {
+			r.text(s)
+		}
+	}
+	_, err := r.to.Write(r.b)
+	return err
+}
+
+// KeyRows writes a row for each key.
+func (r *rows) KeyRows() (template.HTML, error) {
+	for _, k := range r.account.Keys {
+		if k.Outcome == nil {
+			continue
+		}
+		pub, err := keys.ParseSPKI(k.Outcome.PublicKey)
+		if err != nil {
+			return done, err
+		}
+		sum, h := pub.Fingerprint(), r.account.Plan.HSM(k.HSM)
+		digits := hex.EncodeToString(sum[:])
+		err = r.row("<tr><td>", k.HSM, "</td><td>", h.Site, `</td><td class="mono">`, h.Serial, "</td><td>", k.Role,
+			"</td><td>", string(pub.Algorithm()), `</td><td class="mono" title="`, digits, `">`, short(digits), "</td></tr>\n")
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// short groups the first eight bytes of a hex digest.
+func short(digits string) string {
+	return digits[:4] + " " + digits[4:8] + " " + digits[8:12] + " " + digits[12:16]
+}
+
+// CheckRows writes a row for each HSM of the fleet check.
+func (r *rows) CheckRows() (template.HTML, error) {
+	for _, row := range r.account.FleetCheck.Rows {
+		parts := []string{"<tr><td>", row.HSM, "</td>"}
+		for _, result := range row.Results {
+			parts = append(parts[:len(parts)-1], parts[len(parts)-1]+`<td class="`, result, `">`, result, "</td>")
+		}
+		parts[len(parts)-1] += "</tr>\n"
+		if err := r.row(parts...); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// RecordRows writes a row for each record.
+func (r *rows) RecordRows() (template.HTML, error) {
+	for _, x := range r.records {
+		err := r.row(`<tr><td class="num">`, strconv.Itoa(x.N), `</td><td class="mono">`, strict.FormatTime(x.Time), "</td><td>", string(x.Kind),
+			`</td><td class="wide">`, recordText(x), "</td></tr>\n")
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// FileRows writes a row for each file that the close record can list, but for
+// the page.
+func (r *rows) FileRows() (template.HTML, error) {
+	for _, path := range r.files.Paths() {
+		if path == PageFile || unlisted(path) {
+			continue
+		}
+		sum := r.sums[path]
+		err := r.row("<tr><td>", path, `</td><td class="num">`, strconv.Itoa(len(r.files[path])), `</td><td class="mono wide">`, hex.EncodeToString(sum[:]), "</td></tr>\n")
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}

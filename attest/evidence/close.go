@@ -106,7 +106,7 @@ func planPolicy(plan *ceremony.Plan) (*Policy, error) {
 func ofClose(claim string, plan *ceremony.Plan) bool {
 	info, _ := findClaim(claim)
 	switch claim {
-	case ClaimLockdown, ClaimCloseSignoff, ClaimBound, ClaimLogged, ClaimAbortSigned, ClaimRekor:
+	case ClaimLockdown, ClaimCloseSignoff, ClaimBound, ClaimPage, ClaimLogged, ClaimAbortSigned, ClaimRekor:
 		return false
 	case ClaimWitnessed:
 		p, err := auditlog.ParsePolicy("log_policy", []byte(plan.LogPolicy))

@@ -51,6 +51,7 @@ const (
 	ClaimLockdown       = "lockdown"
 	ClaimCloseSignoff   = "signoffs.close"
 	ClaimBound          = "evidence.bound"
+	ClaimPage           = "page"
 	ClaimLogged         = "evidence.logged"
 	ClaimAbortSigned    = "abort.signed" // of aborted ceremonies alone
 )
@@ -83,6 +84,7 @@ var claimInfos = []claimInfo{
 	{ClaimLockdown, Attested, packageOnly, true},
 	{ClaimCloseSignoff, Proven, packageOnly, true},
 	{ClaimBound, Proven, packageOnly, true},
+	{ClaimPage, Proven, packageOnly, true},
 	{ClaimLogged, Proven, []Type{TypeEvidence, TypeAbort}, true},
 	{ClaimAbortSigned, Proven, []Type{TypeAbort}, true},
 }

@@ -213,18 +213,25 @@ func (v *verifier) bound(files Files, a *ceremony.Account, t *ceremony.Transcrip
 			v.problem(path, "", "is unbound: the close record does not list it")
 		}
 	}
-	note := v.page(files, a, t)
+	again := v.page(files, a, t)
 	if len(v.r.Problems) > before {
 		v.lack(ClaimBound, where, "", "the files are not what the close record lists")
+		v.lack(ClaimPage, PageFile, "", "the files are not what the close record lists")
 		return
 	}
 	// Without people's signatures on the close, its hash is bound to nobody's
 	// key: whoever rewrites the transcript's end can rewrite the list too.
 	if v.r.Claim(ClaimCloseSignoff).Grade < Proven {
-		v.lack(ClaimBound, where, "", "%d files are as the close record lists them, but the close is not signed off%s", len(a.Close.Files), note)
+		v.lack(ClaimBound, where, "", "%d files are as the close record lists them, but the close is not signed off", len(a.Close.Files))
+		if again {
+			v.lack(ClaimPage, PageFile, "", "it says what the data says, but the close is not signed off")
+		}
 		return
 	}
-	v.show(ClaimBound, Proven, where, "%d files, each as the signed close record lists it%s", len(a.Close.Files), note)
+	v.show(ClaimBound, Proven, where, "%d files, each as the signed close record lists it", len(a.Close.Files))
+	if again {
+		v.show(ClaimPage, Proven, PageFile, "rendered again from the data, and the same")
+	}
 }
 
 // unlisted are the files that the close record can't list: those that hold or
@@ -234,21 +241,33 @@ func unlisted(path string) bool {
 		len(path) > len(closeSignoffs) && path[:len(closeSignoffs)] == closeSignoffs
 }
 
-// page compares the published page with what the data gives.
-func (v *verifier) page(files Files, a *ceremony.Account, t *ceremony.Transcript) (note string) {
+// page compares the published page with what the data gives. One of another
+// version can't be compared: it is not shown, whatever else is, and may do nothing.
+func (v *verifier) page(files Files, a *ceremony.Account, t *ceremony.Transcript) (again bool) {
 	have, ok := files[PageFile]
 	if !ok {
 		v.problem(PageFile, "", "is missing")
-		return ""
+		return false
 	}
-	if !bytes.Contains(have, []byte(`content="`+pageVersion+`"`)) {
-		return "; the page is of another version and was compared with nothing"
+	if bytes.Contains(have, []byte(`content="`+pageVersion+`"`)) {
+		rest := &samePage{have}
+		if err := renderPage(rest, files, v.sums, a, t); err != nil || len(rest.left) > 0 {
+			v.problem(PageFile, "", "does not say what the data says")
+			return false
+		}
+		return true
 	}
-	rest := &samePage{have}
-	if err := renderPage(rest, files, v.sums, a, t); err != nil || len(rest.left) > 0 {
-		v.problem(PageFile, "", "does not say what the data says")
+	version, err := passive(have)
+	if err != nil {
+		v.problem(PageFile, "do not open it", "is of another version than %s, and more than text that could be read: it %v", pageVersion, err)
+		return false
 	}
-	return ""
+	named := "it names no version"
+	if version != "" {
+		named = fmt.Sprintf("its version is %q", version)
+	}
+	v.lack(ClaimPage, PageFile, "read what this report says, and not the page", "%s, this verifier knows %s: it was compared with nothing and may say anything", named, pageVersion)
+	return false
 }
 
 // transcript verifies a transcript beside its plan. Nothing that is pinned

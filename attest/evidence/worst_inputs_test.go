@@ -102,6 +102,9 @@ func worstArchives(f *testfleet.Fleet) []worst {
 		{name: "a page of letters to escape", data: func() []byte {
 			return as(evidence.PageFile, append([]byte(`content="fleetctl page v1"`), fill(room, "<>&")...))
 		}},
+		{name: "a page of another version, of as many elements as may be", data: func() []byte {
+			return as(evidence.PageFile, append([]byte("<!doctype html>"), fill(4<<20-15, "<b>")...))
+		}},
 		{name: "a manifest of empty lines", data: func() []byte { return as(evidence.ManifestFile, fill(1<<20, "\n")) }},
 		{name: "a folder's manifest of lines", folder: func() evidence.Files {
 			return with(f.Files, evidence.ManifestFile, fill(1<<20, strings.Repeat("0", 64)+"  a\n"))
@@ -135,8 +138,7 @@ func worstTranscripts(t *testing.T, f *testfleet.Fleet) []worst {
 			worst{name: name + ", alone", data: func() []byte { return transcript()[ceremony.TranscriptFile] }, plan: f.Plan.Raw, want: evidence.TypeTranscript})
 	}
 	add("as many keys as may be begun", func(m *maker) { m.keys(768) })
-	add("as many exceptions, as long as may be", func(m *maker) { m.until(ceremony.KindClose); m.exceptions(1024, 16<<10-512) })
-	add("exceptions of a line's length", func(m *maker) { m.until(ceremony.KindClose); m.exceptions(15, 1<<20-1024) })
+	add("as many exceptions, as long as may be", func(m *maker) { m.until(ceremony.KindClose); m.exceptions(1024, 4096) })
 	add("as many refusals as may be", func(m *maker) {
 		m.until(ceremony.KindClose)
 		signed := f.Response
@@ -154,7 +156,7 @@ func worstTranscripts(t *testing.T, f *testfleet.Fleet) []worst {
 	})
 	add("readings without end", func(m *maker) {
 		m.until(ceremony.KindInventory)
-		m.put(ceremony.KindInventory, &ceremony.Inventory{HSM: "hsm-1", Objects: slices.Repeat([]ceremony.Object{{Class: "a"}}, 20_000)})
+		m.put(ceremony.KindInventory, &ceremony.Inventory{HSM: "hsm-1", Objects: slices.Repeat([]ceremony.Object{{Class: "data"}}, 20_000)})
 	})
 	add("a close record of as many files as it holds", func(m *maker) {
 		m.until(ceremony.KindClose)
@@ -167,7 +169,7 @@ func worstTranscripts(t *testing.T, f *testfleet.Fleet) []worst {
 	list = append(list, worst{name: "a page as long as its transcript can make it", want: evidence.TypeEvidence, data: func() []byte {
 		m := newMaker(t, f)
 		m.until(ceremony.KindClose)
-		m.exceptions(700, 15<<10)
+		m.exceptions(1024, 4096)
 		files := m.files()
 		files[evidence.PageFile] = must(evidence.Page(files))
 		m.put(ceremony.KindClose, &ceremony.Close{Files: []ceremony.File{{Path: "a"}}})

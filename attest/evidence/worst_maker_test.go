@@ -66,11 +66,11 @@ func (m *maker) files() evidence.Files {
 	return with(m.fleet.Files, ceremony.TranscriptFile, bytes.Clone(m.out.Bytes()))
 }
 
-// exceptions puts n of them, each with so much text.
+// exceptions puts n of them, each three times with so much text.
 func (m *maker) exceptions(n, text int) {
-	long := strings.Repeat("<", max(1, text))
+	long := strings.Repeat("<", text)
 	for i := range n {
-		m.put(ceremony.KindException, &ceremony.Exception{Number: i + 1, Expected: "a", Happened: long, Decided: "c"})
+		m.put(ceremony.KindException, &ceremony.Exception{Number: i + 1, Expected: long, Happened: long, Decided: long})
 	}
 }
 

@@ -1,0 +1,55 @@
+package evidence_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// TestAPageIsShownOnlyWhereItIsRenderedAgain: one of another version may lie, and is
+// named as not shown; one that could act or lead elsewhere is a fault of the
+// package. Everybody signed the close that lists it.
+func TestAPageIsShownOnlyWhereItIsRenderedAgain(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	demanding := must(evidence.ParsePolicy("p", f.Policy))
+	lenient := must(evidence.ParsePolicy("p", []byte(strings.Replace(string(f.Policy), "  page: proven\n", "", 1))))
+	judge := func(page string, p *evidence.Policy) *evidence.Report {
+		x := maps.Clone(f.Files)
+		x[evidence.PageFile] = []byte(page)
+		x = closedAgain(f, x, evidence.PageFile)
+		return must(evidence.Verify(evidence.Input{File: "f", Data: must(sealed(x))}, p, evidence.Question{Now: f.Now()}))
+	}
+	good := string(f.Files[evidence.PageFile])
+	for _, c := range []struct {
+		name, page, detail, problem string
+		ok, demanded                bool
+	}{
+		{name: "its own", page: good, detail: "rendered again from the data, and the same", ok: true, demanded: true},
+		{name: "of a later version", page: strings.Replace(good, "page v1", "page v2", 1), detail: `its version is "fleetctl page v2", this verifier knows fleetctl page v1: it was compared with nothing and may say anything`, ok: true},
+		{name: "that lies", page: "<!doctype html><p>All is well.</p>", detail: "it names no version", ok: true},
+		{name: "of a later version, with a script", page: strings.Replace(strings.Replace(good, "page v1", "page v2", 1), "<h2>", "<script>x</script><h2>", 1), problem: `has the element "script"`},
+		{name: "of a later version, with a handler", page: strings.Replace(strings.Replace(good, "page v1", "page v2", 1), "<h2>", `<h2 onclick="x">`, 1), problem: "has an attribute at"},
+		{name: "of a later version, that leads elsewhere", page: strings.Replace(strings.Replace(good, "page v1", "page v2", 1), "<h2>", `<a href="https://x.example/">keys</a><h2>`, 1), problem: `has the element "a"`},
+		{name: "of this version, with a script", page: strings.Replace(good, "<h2>", "<script>x</script><h2>", 1), problem: "does not say what the data says"},
+		{name: "of no kind", page: "hello", problem: "does not begin with <!doctype html>"},
+	} {
+		for _, p := range []*evidence.Policy{demanding, lenient} {
+			r := judge(c.page, p)
+			want := c.ok && (c.demanded || p == lenient)
+			said := c.problem == "" && len(r.Problems) == 0
+			for _, x := range r.Problems {
+				said = said || c.problem != "" && x.Where == evidence.PageFile && strings.Contains(x.What, c.problem)
+			}
+			page := r.Claim(evidence.ClaimPage)
+			if r.Verified != want || !said || !strings.Contains(page.Detail, c.detail) || (page.Grade == evidence.Proven) != c.demanded {
+				t.Errorf("a page %s: verified %t, want %t; %s: %s; %+v", c.name, r.Verified, want, page.Grade, page.Detail, r.Problems)
+			}
+			if bound := r.Claim(evidence.ClaimBound).Grade == evidence.Proven; bound != c.ok {
+				t.Errorf("a page %s: evidence.bound is proven: %t", c.name, bound)
+			}
+		}
+	}
+}

@@ -105,7 +105,7 @@ func (p *Policy) backed(list []*Inclusion, later []*Request, now time.Time) ([]b
 // weigh leaves out what doesn't count now. backed says that a quorum of keys
 // that count now stands behind the checkpoint, so that older ones do too.
 func (p *Policy) weigh(c *Cosigning, now time.Time, backed bool) *Cosigning {
-	out := &Cosigning{Demanded: c.Demanded, Missing: slices.Clone(c.Missing)}
+	out := &Cosigning{Demanded: c.Demanded, Missing: slices.Clone(c.Missing), Uncounted: slices.Clone(c.Uncounted)}
 	live, all := make([]time.Time, len(p.witnesses)), make([]time.Time, len(p.witnesses))
 	var old []Cosigned
 	for i, w := range p.witnesses {

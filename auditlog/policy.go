@@ -31,12 +31,13 @@ type Witness struct {
 // Policy says which logs are trusted and which witnesses must have cosigned
 // (C2SP tlog-policy).
 type Policy struct {
-	file      string
-	logs      []Log
-	witnesses []Witness
-	nodes     []node // of witnesses and groups, members before their group
-	quorum    int    // of nodes, counted from 1; 0 means none
-	windows   map[*Verifier]keys.Window
+	file       string
+	logs       []Log
+	witnesses  []Witness
+	nodes      []node // of witnesses and groups, members before their group
+	quorum     int    // of nodes, counted from 1; 0 means none
+	windows    map[*Verifier]keys.Window
+	discounted map[string]string // witnesses whose cosignatures count for no quorum, and why
 }
 
 // ParsePolicy reads a policy. Stricter than the specification: it is UTF-8, a

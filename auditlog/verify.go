@@ -184,6 +184,12 @@ func (p *Policy) cosigning(signed []verified) *Cosigning {
 				times[i] = s.time
 			}
 		}
+		if why, ok := p.discounted[w.Name]; ok {
+			if !times[i].IsZero() {
+				c.Uncounted = append(c.Uncounted, w.Name+": "+why)
+			}
+			times[i] = time.Time{}
+		}
 		// A cosigner may state no time. It can't count: a quorum's times
 		// decide when something existed.
 		if times[i].IsZero() {

@@ -34,7 +34,7 @@ func newDated(t testing.TB, name string, between func(*testfleet.Fleet, *ceremon
 	d.logged, d.before = d.Last(), d.witnesses.Size()
 	j := must(d.Journal())
 	defer j.Close()
-	d.Wait(30 * 24 * time.Hour)
+	d.Wait(29 * 24 * time.Hour)
 	if between != nil {
 		between(d.Fleet, j)
 	}

@@ -34,6 +34,8 @@ type Policy struct {
 	Tolerates []string
 
 	roster    keys.Roster // whose each key is
+	shares    []keys.Shared
+	allows    []string
 	threshold int
 	people    []pinnedPerson
 	parties   []bundle.ThirdParty
@@ -62,8 +64,11 @@ type policyFile struct {
 	LogPolicy    string           `strict:"log_policy,optional"`
 	LogConfirmed string           `strict:"log_confirmed,optional"`
 	LogWindows   []logWindow      `strict:"log_windows,optional"`
+	LogOrg       string           `strict:"log_org,token,optional"`
+	WitnessOrgs  []witnessOrg     `strict:"witness_orgs,optional"`
 	Rekor        *pinnedRekor     `strict:"rekor,optional"`
 	Tolerates    []string         `strict:"tolerates,token,optional"`
+	Allows       []allowance      `strict:"allows,optional"`
 	Claims       *strict.Node     `strict:"claims"`
 }
 
@@ -84,6 +89,7 @@ type pinnedPerson struct {
 	Name      string `strict:"name,token"`
 	Role      string `strict:"role"`
 	Key       string `strict:"key"`
+	Org       string `strict:"org,token,optional"`
 	Confirmed string `strict:"confirmed,optional"`
 	Window    window `strict:"window,optional"`
 }
@@ -91,6 +97,7 @@ type pinnedPerson struct {
 type pinnedParty struct {
 	Name      string   `strict:"name,token"`
 	Key       [32]byte `strict:"key,base64"`
+	Org       string   `strict:"org,token,optional"`
 	Confirmed string   `strict:"confirmed,optional"`
 	Window    window   `strict:"window,optional"`
 }
@@ -100,6 +107,7 @@ type pinnedOperator struct {
 	Algorithm keys.Algorithm `strict:"algorithm"`
 	Key       []byte         `strict:"key,base64"`
 	Form      string         `strict:"form"`
+	Org       string         `strict:"org,token,optional"`
 	Confirmed string         `strict:"confirmed,optional"`
 	Window    window         `strict:"window,optional"`
 }
@@ -132,7 +140,7 @@ func (p *Policy) Pins(namespace string) bool { return slices.Contains(p.Namespac
 func (p *Policy) Trust(namespace string) *bundle.Trust {
 	return &bundle.Trust{
 		Mode: p.Mode, Namespace: namespace,
-		ThirdParties: p.parties, Needed: p.needed, Operators: p.operators,
+		ThirdParties: p.parties, Needed: p.needed, Operators: p.operators, Shares: p.shares,
 	}
 }
 

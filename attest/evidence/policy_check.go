@@ -64,11 +64,13 @@ func (c *policyChecker) check() {
 			c.failf(n.Line, "%s pins nobody: leave it out if that is meant, or pin somebody", field)
 		}
 	}
+	c.allows()
 	c.people()
 	c.parties()
 	c.operators()
 	c.log()
 	c.rekor()
+	c.orgs()
 	c.claims()
 }
 

@@ -20,12 +20,14 @@ type pinnedRekorLog struct {
 	Version   int    `strict:"version"`
 	Origin    string `strict:"origin"`
 	Key       string `strict:"key"`
+	Org       string `strict:"org,token,optional"`
 	Confirmed string `strict:"confirmed,optional"`
 }
 
 type pinnedSubmitter struct {
 	Name      string `strict:"name,token"`
 	Key       string `strict:"key"`
+	Org       string `strict:"org,token,optional"`
 	Confirmed string `strict:"confirmed,optional"`
 	Window    window `strict:"window,optional"`
 }

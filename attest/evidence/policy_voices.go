@@ -1,13 +1,77 @@
 package evidence
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 // oneKey ends a fault about a key that two have.
-const oneKey = ": one key is one person's, and has one part"
+const oneKey = ": one key is one person's, and has one part; a policy that takes it says so under allows:"
+
+// allowance is one exception that a policy makes, by exactly what it is: a key
+// that two holders have, or an organisation that two are of.
+type allowance struct {
+	OneKey []string `strict:"one_key,optional"`
+	OneOrg []string `strict:"one_org,optional"`
+}
+
+// witnessOrg says whose a witness of log_policy is, which has no place for it.
+type witnessOrg struct {
+	Name string `strict:"name,token"`
+	Org  string `strict:"org,token"`
+}
+
+// Allows are the exceptions that the policy makes, as reports say them.
+func (p *Policy) Allows() []string { return append([]string{}, p.allows...) }
+
+var parts = []string{keys.PartPerson, keys.PartThirdParty, keys.PartOperator, keys.PartLog, keys.PartWitness, keys.PartSubmitter, keys.PartFleet}
+
+// parseHolder reads a part and a name, such as "third party auditor.example".
+func parseHolder(s string) (h keys.Holder, ok bool) {
+	for _, part := range parts {
+		if name, found := strings.CutPrefix(s, part+" "); found && name != "" {
+			return keys.Holder{Part: part, Name: name}, true
+		}
+	}
+	return h, false
+}
+
+// allows reads the exceptions, before the keys that they are about.
+func (c *policyChecker) allows() {
+	if c.f.Allows != nil && len(c.f.Allows) == 0 {
+		c.failf(c.line("allows"), "allows names nothing: leave it out")
+	}
+	for i, a := range c.f.Allows {
+		at, kind, pair := c.item("allows", i), "one key", a.OneKey
+		if a.OneOrg != nil {
+			kind, pair = "one org", a.OneOrg
+		}
+		if (a.OneKey == nil) == (a.OneOrg == nil) || len(pair) != 2 {
+			c.failf(at, "allows: each is one_key: [A, B] or one_org: [A, B], of a part and a name each, such as third party auditor.example")
+			continue
+		}
+		x, okX := parseHolder(pair[0])
+		y, okY := parseHolder(pair[1])
+		switch {
+		case !okX || !okY:
+			c.failf(at, "allows: %q and %q have to begin with one of %s, and name somebody", pair[0], pair[1], strings.Join(parts, ", "))
+		case kind == "one key" && (x.Part == y.Part || bound(x) && bound(y)):
+			c.failf(at, "allows: %s and %s may never have one key: it would be one voice where two are counted", x, y)
+		case kind == "one key":
+			c.p.roster.Allow(x, y)
+			c.p.shares = append(c.p.shares, keys.Shared{Holder: x, Other: y})
+		}
+		c.p.allows = append(c.p.allows, fmt.Sprintf("%s of %s and %s", kind, x, y))
+	}
+}
+
+// bound are the two whose signatures make a bundle.
+func bound(h keys.Holder) bool { return h.Part == keys.PartThirdParty || h.Part == keys.PartOperator }
 
 // enter puts a key into the policy's roster. A log's key may be pinned twice,
 // once for log_policy and once for Rekor: it is one log.
@@ -19,5 +83,116 @@ func (c *policyChecker) enter(line int, part, name string, points ...keys.Point)
 	}
 	if err != nil {
 		c.failf(line, "%v%s", err, oneKey)
+	}
+}
+
+// member is somebody of an organisation; without an org of its own it is one by
+// its name.
+type member struct {
+	keys.Holder
+	org  string
+	line int
+}
+
+// orgs holds those against each other whose word is worth something because they
+// are strangers: third parties to one another and to the operators, and the
+// witnesses to both. A witness that isn't counts for no quorum.
+func (c *policyChecker) orgs() {
+	var signers, witnesses []member
+	add := func(list *[]member, part, name, org string, line int) {
+		if org == "" {
+			org = name
+		}
+		*list = append(*list, member{keys.Holder{Part: part, Name: name}, org, line})
+	}
+	first := map[string]string{}
+	for i, p := range c.f.ThirdParties {
+		if org, ok := first[p.Name]; ok && org != p.Org {
+			c.failf(c.item("third_parties", i), "third party %s is of %s and of %s", p.Name, cmp.Or(p.Org, p.Name), cmp.Or(org, p.Name))
+		}
+		first[p.Name] = p.Org
+		add(&signers, keys.PartThirdParty, p.Name, p.Org, c.item("third_parties", i))
+	}
+	for i, o := range c.f.Operators {
+		add(&signers, keys.PartOperator, o.Name, o.Org, c.item("operators", i))
+	}
+	if c.p.Log == nil && (c.f.WitnessOrgs != nil || c.f.LogOrg != "") {
+		c.failf(c.line("witness_orgs"), "witness_orgs and log_org are about log_policy, which pins no log")
+		return
+	}
+	orgs := map[string]string{}
+	for i, w := range c.f.WitnessOrgs {
+		if orgs[w.Name] != "" {
+			c.failf(c.item("witness_orgs", i), "witness_orgs names %q twice", w.Name)
+		}
+		orgs[w.Name] = w.Org
+	}
+	if c.p.Log != nil {
+		for _, w := range c.p.Log.Witnesses() {
+			add(&witnesses, keys.PartWitness, w.Name, orgs[w.Name], c.line("log_policy"))
+			delete(orgs, w.Name)
+		}
+	}
+	for name := range orgs {
+		c.failf(c.line("witness_orgs"), "witness_orgs names %q, and log_policy has no such witness", name)
+	}
+	used := map[int]bool{}
+	for i, x := range signers {
+		for _, y := range signers[:i] {
+			if x.org == y.org && x.Holder != y.Holder && (x.Part == keys.PartThirdParty || y.Part == keys.PartThirdParty) && !c.allowed(x, y, used) {
+				c.failf(x.line, "%s and %s are both of %s: one's signature adds nothing to the other's; a policy that takes it says so under allows:, one_org: [%s, %s]", y, x, x.org, y, x)
+			}
+		}
+	}
+	c.strangers(signers, witnesses, used)
+	for i, a := range c.f.Allows {
+		if a.OneOrg != nil && !used[i] && len(c.faults) == 0 {
+			c.failf(c.item("allows", i), "allows: %s are of one org in nothing that this policy pins; take it out", strings.Join(a.OneOrg, " and "))
+		}
+	}
+	c.unusedKeys()
+}
+
+// strangers discounts witnesses that are of a third party's or an operator's
+// org, and refuses a quorum that can't be met without them.
+func (c *policyChecker) strangers(signers, witnesses []member, used map[int]bool) {
+	var own []string
+	for _, w := range witnesses {
+		for _, s := range signers {
+			if w.org != s.org || c.allowed(w, s, used) {
+				continue
+			}
+			if err := c.p.Log.Discount(w.Name, fmt.Sprintf("it is of %s, as %s is", w.org, s)); err != nil {
+				c.failf(w.line, "%v", err)
+			}
+			own = append(own, fmt.Sprintf("%s (%s's)", w.Name, s))
+		}
+	}
+	if len(own) > 0 && c.p.Log.Demanded() && !c.p.Log.Reachable() {
+		c.failf(c.line("log_policy"), "the quorum can't be met by strangers: without %s it is out of reach; name other witnesses, or say under allows: which of them count, one_org: [witness NAME, third party NAME]", strings.Join(own, ", "))
+	}
+}
+
+// allowed says whether two may be of one org, and marks the allowance.
+func (c *policyChecker) allowed(x, y member, used map[int]bool) bool {
+	for i, a := range c.f.Allows {
+		if len(a.OneOrg) == 2 && slices.Contains(a.OneOrg, x.String()) && slices.Contains(a.OneOrg, y.String()) {
+			used[i] = true
+			return true
+		}
+	}
+	return false
+}
+
+// unusedKeys refuses to allow a key to two who don't share one: whoever reads
+// the policy would think that they do. Of fleets' keys only a fleet can tell.
+func (c *policyChecker) unusedKeys() {
+	for _, s := range c.p.shares {
+		if s.Holder.Part == keys.PartFleet || s.Other.Part == keys.PartFleet || len(c.faults) > 0 {
+			continue
+		}
+		if !slices.ContainsFunc(c.p.roster.Keys(s.Holder), func(p keys.Point) bool { return slices.Contains(c.p.roster.Holders(p), s.Other) }) {
+			c.failf(c.line("allows"), "allows: %s and %s have no key in common; take it out", s.Holder, s.Other)
+		}
 	}
 }

@@ -136,6 +136,7 @@ type policyJSON struct {
 	Mode     string   `strict:"mode"`
 	Unpinned []string `strict:"unpinned"`
 	FirstUse bool     `strict:"trust_on_first_use"`
+	Allows   []string `strict:"allows"`
 }
 
 type claimJSON struct {
@@ -162,7 +163,7 @@ func (r *Report) toJSON() *reportJSON {
 		Format: "fleetctl report v1", Object: string(r.Object), File: r.File,
 		Files: r.Files, Size: r.Size, Mode: r.Mode, Fleet: r.Fleet, Namespace: r.Namespace, Epoch: r.Epoch,
 		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified, Others: r.Others,
-		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned(), FirstUse: r.FirstUse},
+		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned(), FirstUse: r.FirstUse, Allows: r.Policy.Allows()},
 		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing,
 	}
 	if r.Digest != [32]byte{} {

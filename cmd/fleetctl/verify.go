@@ -173,6 +173,9 @@ func (a *app) reportText(r *evidence.Report, given bool) string {
 		rows = append(rows, [2]string{is, s.Text() + " (" + s.By + ")"})
 	}
 	rows = append(rows, [2]string{what, head + "   " + size})
+	for _, a := range r.Policy.Allows() {
+		rows = append(rows, [2]string{"allowed", a})
+	}
 	if r.Notice != nil {
 		rows = append(rows, noticeFacts(r.Notice)...)
 	}

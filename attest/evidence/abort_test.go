@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,6 +125,19 @@ func TestOnlyAnAbortIsAskedForItsSignatures(t *testing.T) {
 	silent := must(evidence.ParsePolicy("policy.yaml", []byte(strings.Replace(string(f.Policy), "  abort.signed: attested\n", "", 1))))
 	if r := must(evidence.Verify(in, silent, evidence.Question{Now: f.Now(), Expect: evidence.TypeAbort})); r.Verified || r.Claim(evidence.ClaimAbortSigned).Least != evidence.Attested {
 		t.Errorf("nothing of an abort is demanded: %+v", r)
+	}
+	// That it is logged is asked for where there is a log to ask.
+	for log, want := range map[bool]bool{true: true, false: false} {
+		text := string(f.Policy)
+		if !log {
+			head, rest, _ := strings.Cut(text, "\nlog_policy:")
+			_, rest, _ = strings.Cut(rest, "\nclaims:")
+			text = head + "\nclaims:" + strings.Replace(rest, "\n  log.included: proven", "", 1)
+		}
+		demands := must(evidence.Question{Expect: evidence.TypeAbort}.Demands(must(evidence.ParsePolicy("policy.yaml", []byte(text)))))
+		if got := slices.Contains(demands, evidence.Demand{Claim: evidence.ClaimLogged, Least: evidence.Proven}); got != want {
+			t.Errorf("a policy with a log %t: evidence.logged is demanded %t: %+v", log, got, demands)
+		}
 	}
 	if _, err := evidence.Verify(in, silent, evidence.Question{Now: f.Now(), Only: []string{evidence.ClaimAbortSigned}}); err == nil {
 		t.Error("asked for what the policy doesn't demand")

@@ -130,9 +130,6 @@ func abortedBy(dir string, c *ceremony.Account) (names []string, rows [][2]strin
 	if missing != nil {
 		rows = append(rows, [2]string{"next", "officers, witness and auditor, whoever is there, sign it:"}, [2]string{"", "fleetctl ceremony sign " + dir + " --approve abort --key KEY"})
 	}
-	if signed.Attested() == nil {
-		rows = append(rows, [2]string{"then", "pack it and log it, once nobody else will sign:"},
-			[2]string{"", "fleetctl evidence pack " + dir + " --out aborted.tar"}, [2]string{"", "fleetctl log append aborted.tar --log LOG --key KEY"})
-	}
-	return names, rows, nil
+	return names, append(rows, [2]string{"then", "pack it and log it, once nobody else will sign:"},
+		[2]string{"", "fleetctl evidence pack " + dir + " --out aborted.tar"}, [2]string{"", "fleetctl log append aborted.tar --log LOG --key KEY"}), nil
 }

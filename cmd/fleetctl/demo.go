@@ -10,6 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -27,8 +30,8 @@ is the command that is shown: run them yourself in the directory it leaves.`,
 			if err := required(cmd, "dir"); err != nil {
 				return err
 			}
-			if hsms < 1 || hsms > 9 {
-				return usagef("", "--hsms is %d; the demo takes 1 to 9", hsms)
+			if most := demoHSMs(); hsms < 1 || hsms > most {
+				return usagef("", "--hsms is %d; the demo takes 1 to %d: a bundle of more keys has more than the %s bytes that a log's entry takes", hsms, most, ui.Number(bundle.MaxBundle))
 			}
 			d := &demo{a: a, dir: dir, module: module, hsms: hsms}
 			return d.run()
@@ -36,8 +39,25 @@ is the command that is shown: run them yourself in the directory it leaves.`,
 	f := c.Flags()
 	f.StringVar(&dir, "dir", "", "a new `directory` for everything the demo makes")
 	f.StringVar(&module, "module", "", "SoftHSM's library, an absolute `path` (default: where Debian puts it)")
-	f.IntVar(&hsms, "hsms", 5, "how many HSMs the fleet has")
+	f.IntVar(&hsms, "hsms", 5, "how many HSMs the fleet has, up to what a bundle holds")
 	return c
+}
+
+// demoHSMs is the largest fleet whose bundle can be logged.
+func demoHSMs() int {
+	p := &ceremony.Plan{
+		Mode: ceremony.Rehearsal, Fleet: demoFleet, Namespace: demoNamespace, Epoch: 1,
+		Roles:         []ceremony.Role{{Name: "session", Algorithm: keys.Ed25519}},
+		ThirdParties:  []ceremony.ThirdParty{{Name: "auditor.example"}},
+		Countersigner: ceremony.Countersigner{Name: "operator-1", Algorithm: keys.P256},
+	}
+	for {
+		n := len(p.HSMs) + 1
+		p.HSMs = append(p.HSMs, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", n), Site: "lab", Serial: strings.Repeat("0", 16)})
+		if p.Majority = n/2 + 1; p.MaxBundle() > bundle.MaxBundle {
+			return n - 1
+		}
+	}
 }
 
 type demo struct {
@@ -46,6 +66,8 @@ type demo struct {
 	hsms        int
 	n           int // of the chapter
 }
+
+const demoFleet = "backup-demo"
 
 const demoNamespace = "rehearsal.example.backup.fleet_keys.v1"
 

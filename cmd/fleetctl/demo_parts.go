@@ -74,6 +74,11 @@ func (d *demo) tokens() error {
 		labels = append(labels, fmt.Sprintf("fleet-%d", i+1))
 	}
 	labels = append(labels, "operator", "thirdparty")
+	// Open all the while: SoftHSM reads every token that there is each time it is
+	// initialised, and would do so for each one that is made.
+	if m, err := hsm.Open(d.module, hsm.Options{}); err == nil {
+		defer m.Close()
+	}
 	so, err := d.pinFile("security-officer")
 	if err != nil {
 		return err
@@ -121,7 +126,7 @@ func (d *demo) plan() error {
 	}
 	origin, _, _ := strings.Cut(get(r, "vkey"), "+")
 	d.done("an empty log, %s, and beside it the guard of its key", origin)
-	args := []string{"plan", "new", "--mode", "rehearsal", "--fleet", "backup-demo", "--namespace", demoNamespace,
+	args := []string{"plan", "new", "--mode", "rehearsal", "--fleet", demoFleet, "--namespace", demoNamespace,
 		"--from-tokens", "--module", d.module, "--label-prefix", "fleet-", "--hsms", fmt.Sprint(d.hsms),
 		"--pin", "file:" + filepath.Join(d.dir, "pins", "%s")}
 	for _, p := range demoPeople {

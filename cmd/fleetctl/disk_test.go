@@ -4,8 +4,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,6 +81,9 @@ func TestAFullDisk(t *testing.T) {
 			if !bytes.Contains(out, []byte("no space left")) {
 				t.Errorf("%d pages: the disk is full and nobody says so:\n%s", free, out)
 			}
+			if code := exitOf(err); code != exitFailed {
+				t.Errorf("%d pages: the disk is full, and the exit code is %d:\n%s", free, code, out)
+			}
 			if out, err := r.start(dir).CombinedOutput(); err != nil {
 				t.Errorf("%d pages, then room: %v\n%s", free, err, out)
 			}
@@ -111,6 +116,15 @@ func TestAFullDisk(t *testing.T) {
 	t.Logf("a ceremony's folder takes %d pages; run with %d smaller amounts of room, %d ran full and went on once there was room", need, len(tries), stopped)
 }
 
+// exitOf is the exit code that a command ended with.
+func exitOf(err error) int {
+	var e *exec.ExitError
+	if errors.As(err, &e) {
+		return e.ExitCode()
+	}
+	return -1
+}
+
 // fullLife runs every command after the run first without any room, then with.
 func (r *rig) fullLife(d *disk, dir string) {
 	r.t.Helper()
@@ -132,6 +146,9 @@ func (r *rig) fullLife(d *disk, dir string) {
 		failed++
 		if !bytes.Contains(out, []byte("no space left")) {
 			r.t.Errorf("fleetctl %s: the disk is full and nobody says so:\n%s", strings.Join(step.args, " "), out)
+		}
+		if code := exitOf(err); code != exitFailed {
+			r.t.Errorf("fleetctl %s: the disk is full, and the exit code is %d:\n%s", strings.Join(step.args, " "), code, out)
 		}
 		r.run(dir, step.args...)
 	}

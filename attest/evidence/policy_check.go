@@ -198,7 +198,7 @@ func (c *policyChecker) log() {
 	}
 	c.p.Log = p
 	if err := p.Enter(&c.p.roster); err != nil {
-		c.failf(c.line("log_policy"), "%v%s", err, oneKey)
+		c.failf(c.line("log_policy"), "%s", oneKey(err))
 	}
 	c.unpinned("log", "", c.f.LogConfirmed)
 }

@@ -10,8 +10,14 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// oneKey ends a fault about a key that two have.
-const oneKey = ": one key is one person's, and has one part; a policy that takes it says so under allows:"
+// oneKey is a fault about a key that two have.
+func oneKey(err error) string {
+	var e *keys.Shared
+	if errors.As(err, &e) && e.Holder.Part != e.Other.Part && !(bound(e.Holder) && bound(e.Other)) {
+		return fmt.Sprintf("%v: one key is one person's, and has one part; a policy that takes it all the same says under allows: one_key: [%s, %s]", err, e.Other, e.Holder)
+	}
+	return fmt.Sprintf("%v: one key is one person's, and one voice", err)
+}
 
 // allowance is one exception that a policy makes, by exactly what it is: a key
 // that two holders have, or an organisation that two are of.
@@ -82,7 +88,7 @@ func (c *policyChecker) enter(line int, part, name string, points ...keys.Point)
 		return
 	}
 	if err != nil {
-		c.failf(line, "%v%s", err, oneKey)
+		c.failf(line, "%s", oneKey(err))
 	}
 }
 

@@ -15,6 +15,7 @@ type policyJSON struct {
 	Mode     string       `strict:"mode"`
 	Claims   []demandJSON `strict:"claims"`
 	Unpinned []string     `strict:"unpinned"`
+	Allows   []string     `strict:"allows"`
 	// What may have been done to a key with success, for the verdict to stand.
 	Tolerates []string `strict:"tolerates,optional"`
 }
@@ -81,7 +82,7 @@ func (a *app) policyCheckCmd() *cobra.Command {
 }
 
 func (a *app) policyResult(p *evidence.Policy) error {
-	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}, Tolerates: p.Tolerates}
+	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}, Tolerates: p.Tolerates, Allows: p.Allows()}
 	out.Unpinned = append(out.Unpinned, p.Unpinned()...)
 	var claims [][]string
 	for _, d := range p.Demands {
@@ -94,6 +95,9 @@ func (a *app) policyResult(p *evidence.Policy) error {
 	}
 	if len(p.Tolerates) > 0 {
 		rows = append(rows, [2]string{"tolerates", strings.Join(p.Tolerates, ", ")})
+	}
+	for _, allowed := range p.Allows() {
+		rows = append(rows, [2]string{"allowed", allowed})
 	}
 	for i, name := range p.Unpinned() {
 		label := ""

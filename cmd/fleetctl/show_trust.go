@@ -28,6 +28,9 @@ func explainPolicy(file string, data []byte, s *shown) error {
 	for _, name := range p.Unpinned() {
 		s.fact("unconfirmed", name)
 	}
+	for _, allowed := range p.Allows() {
+		s.fact("allowed", allowed)
+	}
 	t := s.table("claims demanded", "claim", "at least")
 	for _, d := range p.Demands {
 		t.row(d.Claim, d.Least.String())

@@ -64,6 +64,7 @@ type Account struct {
 	// fleetConfirmed says that the fleet check's words were read aloud.
 	fleetConfirmed bool
 	empty          map[string]bool // HSMs whose token held nothing before
+	exceptional    map[int]bool    // the records that are exceptions
 	ids            map[string]int  // CKA_IDs ever used, by their intent
 	artifact       *bundle.KeySet
 	bundle         *bundle.Bundle
@@ -89,7 +90,7 @@ type Key struct {
 func NewAccount(p *Plan) *Account {
 	return &Account{
 		Plan: p, Steps: p.Steps(), Head: p.Digest(),
-		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{},
+		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{}, exceptional: map[int]bool{},
 	}
 }
 
@@ -155,7 +156,7 @@ func (a *Account) Apply(r *Record) error {
 	}
 	a.need(r)
 	a.passed(r)
-	a.Head, a.N, a.Time = r.Hash(), r.N, r.Time
+	a.Head, a.N, a.Time = r.place(), r.N, r.Time
 	a.hashes = append(a.hashes, a.Head)
 	a.advance(r)
 	return nil
@@ -246,7 +247,8 @@ func (a *Account) need(r *Record) {
 		}
 		want.Act, want.Subject = ApproveCountersign, textDigest(text)
 	case *Exception:
-		want.Act, want.Subject, want.Head = ApproveException, r.Hash(), Head{r.Hash(), r.N}
+		a.exceptional[r.N] = true
+		want.Act, want.Subject, want.Head = ApproveException, r.place(), Head{r.place(), r.N}
 	default:
 		// The first login opens the HSMs. Its record may be withheld, so it is
 		// known by its kind.

@@ -96,7 +96,7 @@ func (a *Account) takeIntent(c *Intent, r *Record) error {
 			return fmt.Errorf("its template has %s %t where the plan's has %s %t", t.Name, t.Value, want[i].Name, want[i].Value)
 		}
 	}
-	a.key = &Key{HSM: c.HSM, Role: c.Role, N: r.N, Intent: c, IntentHash: r.Hash()}
+	a.key = &Key{HSM: c.HSM, Role: c.Role, N: r.N, Intent: c, IntentHash: r.place()}
 	a.Keys = append(a.Keys, a.key)
 	return nil
 }

@@ -17,7 +17,7 @@ func (a *Account) takeRelease(c *Release, r *Record) error {
 	if c.Artifact != artifact.Digest() {
 		return fmt.Errorf("it releases another artifact than the records before it give")
 	}
-	a.Release, a.ReleaseHash, a.ReleaseTime, a.ReleaseN = c, r.Hash(), r.Time, r.N
+	a.Release, a.ReleaseHash, a.ReleaseTime, a.ReleaseN = c, r.place(), r.Time, r.N
 	return nil
 }
 
@@ -53,7 +53,7 @@ func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 	if err := checkSigned(c.Files, a.Request.Files); err != nil {
 		return err
 	}
-	a.Counter, a.CounterHead, a.CounterTime = c, Head{r.Hash(), r.N}, r.Time
+	a.Counter, a.CounterHead, a.CounterTime = c, Head{r.place(), r.N}, r.Time
 	return nil
 }
 

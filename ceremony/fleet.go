@@ -70,7 +70,7 @@ func (a *Account) takeFleetCheck(c *FleetCheck, r *Record) error {
 			}
 		}
 	}
-	a.FleetCheck, a.FleetCheckHash, a.FleetCheckTime, a.FleetCheckN = c, r.Hash(), r.Time, r.N
+	a.FleetCheck, a.FleetCheckHash, a.FleetCheckTime, a.FleetCheckN = c, r.place(), r.Time, r.N
 	return nil
 }
 

@@ -26,6 +26,10 @@ type Record struct {
 
 	// Content is the decoded body; nil where it is withheld.
 	Content any
+
+	// sum is the record's hash where it was read from a transcript and is not
+	// changed any more.
+	sum *[32]byte
 }
 
 const saltSize = 32
@@ -43,6 +47,14 @@ func (r *Record) Hash() [32]byte {
 	b = append(append(b, r.Kind...), '\n')
 	b = append(hex.AppendEncode(b, r.Prev[:]), '\n')
 	return sha256.Sum256(append(hex.AppendEncode(b, r.Commit[:]), '\n'))
+}
+
+// place is Hash, for who follows a transcript.
+func (r *Record) place() [32]byte {
+	if r.sum != nil {
+		return *r.sum
+	}
+	return r.Hash()
 }
 
 // Withheld says that salt and body were left out.
@@ -160,7 +172,8 @@ func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, erro
 			}
 			return nil, strict.At(file, n, "record %d does not follow record %d: the chain is broken", n, n-1)
 		}
-		prev = r.Hash()
+		sum := r.Hash()
+		prev, r.sum = sum, &sum
 		t.Records = append(t.Records, r)
 		data = rest
 	}

@@ -82,7 +82,7 @@ func (a *Account) checkAct(p *Approval) string {
 			return "approves " + p.Act + " of nothing"
 		}
 	case ApproveException:
-		if p.Subject != p.Head.Hash || !slices.ContainsFunc(a.Needs, func(n Approval) bool { return n.Act == p.Act && n.Head == p.Head }) {
+		if p.Subject != p.Head.Hash || !a.exceptional[p.Head.N] {
 			return "accepts what is no exception on the record"
 		}
 	case ApproveAbort:

@@ -51,7 +51,7 @@ func TestEachFaultOfAPlanIsNamedAtItsLine(t *testing.T) {
 		{"algorithm: ed25519", "algorithm: ed25519\n    attributes: {SENSITIVE: if-supported true}", "attributes: {", `attribute SENSITIVE must be "required true" in every plan`},
 		{"algorithm: ed25519", "algorithm: ed25519\n    attributes: {COLOUR: required true}", "attributes: {", "attribute COLOUR is not known here"},
 		{"algorithm: ed25519", "algorithm: ed25519\n    attributes: {COPYABLE: maybe}", "attributes: {", `attribute COPYABLE must be "required true"`},
-		{"algorithm: ed25519", "algorithm: ed25519\n    attributes: yes", "attributes: yes", "attributes is a string, not a list"},
+		{"algorithm: ed25519", "algorithm: ed25519\n    attributes: some", "attributes: some", "attributes is a string, not a list"},
 		{"threshold: 2", "threshold: 0", "threshold: 0", "threshold 0 with 3 officers"},
 		{"threshold: 2", "threshold: 4", "threshold: 4", "threshold 4 with 3 officers: in a rehearsal plan it is at least 1 and at most their number"},
 		{"role: witness", "role: king", "name: wanda", `person "wanda": role "king" is none of officer, witness, auditor`},

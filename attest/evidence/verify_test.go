@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -204,5 +205,41 @@ func TestAPolicysFaultsAreAllNamed(t *testing.T) {
 		if p, err := evidence.ParsePolicy("policy.yaml", []byte(text)); err == nil || p != nil {
 			t.Errorf("the key %s is pinned", key)
 		}
+	}
+}
+
+// TestWhatAFileIsIsFoundInIt: in the order that the SPEC gives, before section 17.3,
+// whatever the file is called.
+func TestWhatAFileIsIsFoundInIt(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	statement := f.Response.Statement.Raw()
+	record, _, _ := strings.Cut(string(f.Transcript()), "\n")
+	for _, c := range []struct {
+		name, data string
+		want       evidence.Type
+	}{
+		{"an archive", string(f.Archive), evidence.TypeEvidence},
+		{"an archive's magic in JSON", `{"format":"` + bundle.BundleFormat + `","x":"` + strings.Repeat("x", 257-len(`{"format":"`+bundle.BundleFormat+`","x":"`)) + `ustar"}`, evidence.TypeEvidence},
+		{"a transcript", string(f.Transcript()), evidence.TypeTranscript},
+		{"its first record", record + "\n", evidence.TypeTranscript},
+		{"a record without LF", record, ""},
+		{"a prev before all else", `{"prev":"","format":"` + bundle.BundleFormat + `"}` + "\n", evidence.TypeTranscript},
+		{"a prev on a later line", "{\n\"prev\":\"\",\"format\":\"" + bundle.BundleFormat + "\"}\n", evidence.TypeBundle},
+		{"a bundle", string(f.Files[ceremony.BundleFile]), evidence.TypeBundle},
+		{"a response", string(f.Response.Raw()), evidence.TypeStatement},
+		{"a statement as served", string(statement), evidence.TypeStatement},
+		{"a statement with a format", strings.Replace(string(statement), "{", `{"format":"x",`, 1), ""},
+		{"a key set", string(f.Files[ceremony.ArtifactFile]), ""},
+		{"a plan", string(f.Plan.Raw()), ""},
+		{"a list", "[]\n", ""},
+		{"nothing", "", ""},
+	} {
+		if got := evidence.Detect([]byte(c.data)); got != c.want {
+			t.Errorf("%s is taken for %q, want %q", c.name, got, c.want)
+		}
+	}
+	r := must(evidence.Verify(evidence.Input{File: "evidence.tar", Data: []byte("{}")}, must(evidence.ParsePolicy("p", f.Policy)), evidence.Question{Now: f.Now()}))
+	if r.Verified || len(r.Problems) == 0 || r.Shown > 0 {
+		t.Errorf("nothing is called evidence: %+v", r)
 	}
 }

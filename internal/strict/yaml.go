@@ -166,8 +166,8 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 	n.Quoted = y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	n.Kind = String
 	if !n.Quoted {
-		// YAML 1.1's yes, no, on stay strings and 0x10, 1e3 numbers: a field that
-		// wants a boolean or an integer takes only the spelling of its own.
+		// 0x10 and 1e3 are numbers: a field that wants an integer takes only the
+		// spelling of its own.
 		switch {
 		case y.Value == "" || y.Value == "null" || y.Value == "~":
 			n.Kind = Null
@@ -175,9 +175,29 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 			n.Kind = Bool
 		case y.Tag == "!!int" || y.Tag == "!!float":
 			n.Kind = Number
+		case elsewhere(y.Value):
+			return nil, At(file, y.Line, "has %q, which readers of YAML 1.1 take for something else", Clip(y.Value)).WithHint("put it in quotes")
 		}
 	}
 	return n, nil
+}
+
+// What YAML 1.1 makes of a plain scalar that is a string here: a boolean, nothing,
+// a number to the base of 60, a day.
+var (
+	yaml11Word = regexp.MustCompile(`^(y|Y|yes|Yes|YES|n|N|no|No|NO|True|TRUE|False|FALSE|on|On|ON|off|Off|OFF|Null|NULL|=)$`)
+	yaml11Base = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
+	yaml11Day  = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$`)
+)
+
+// elsewhere says that YAML 1.1 reads a plain scalar otherwise. A time in our own
+// spelling it reads as that very time.
+func elsewhere(s string) bool {
+	if yaml11Day.MatchString(s) {
+		_, err := ParseTime(s)
+		return err != nil
+	}
+	return yaml11Word.MatchString(s) || yaml11Base.MatchString(s)
 }
 
 func (r *yamlReader) object(y *yaml.Node, n *Node, depth int) error {

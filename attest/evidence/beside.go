@@ -74,6 +74,13 @@ func (v *verifier) besides(list []Input, mine *told) {
 		v.problem(list[maxBesides].File, "", "is one of %d objects given beside this one, and at most %d are taken", len(list), maxBesides)
 		return
 	}
+	total := 0
+	for _, in := range list {
+		if total += len(in.Data) + in.Folder.Size(); total > MaxPackage {
+			v.problem(in.File, "", "and what was given before it beside this have more than %d bytes together", MaxPackage)
+			return
+		}
+	}
 	if len(list) > 0 && mine.about.Namespace == "" {
 		v.problem(v.r.File, "", "is %s: nothing that was given beside it can be held against it", v.r.Object.Noun())
 		return
@@ -172,6 +179,9 @@ func contradicts(a, b *told) string {
 				b.about.Ceremony, b.ending, b.head[:8], a.file, a.ending, a.head[:8])
 		case a.aborted() != b.aborted():
 			return fmt.Sprintf("is of the ceremony %s, as %s is: one says that it was aborted, the other is what it released", b.about.Ceremony, a.file)
+		case !a.aborted() && a.about.Digest != b.about.Digest:
+			return fmt.Sprintf("has digest %x…, %s has %x…, and both say that the ceremony %s released it: one ceremony, two artifacts, which is equivocation",
+				b.about.Digest[:8], a.file, a.about.Digest[:8], b.about.Ceremony)
 		}
 	}
 	if a.about.Namespace != b.about.Namespace || a.aborted() || b.aborted() {

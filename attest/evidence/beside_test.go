@@ -106,6 +106,8 @@ func besideCases(t *testing.T) (*evidence.Policy, time.Time, []besideCase) {
 		{"beside a statement", evidence.Input{File: "s.json", Data: must(bundle.ParseAny("b", b1.Data)).Statements[0].Statement.Raw()}, list(b1), none, "nothing that was given beside it can be held against it", ""},
 		{"too many", p1, list(make([]evidence.Input, 65)...), none, "at most 64 are taken", ""},
 
+		{"too much", p1, list(b2, evidence.Input{File: "large", Data: make([]byte, evidence.MaxPackage)}), none, "have more than 67108864 bytes together", ""},
+
 		{"closed, and an abort beside it", p1, list(cut), none, "a ceremony ends once", ""},
 		{"the abort, and the close beside it", cut, list(p1), abort, "a ceremony ends once", ""},
 		{"the abort, and the bundle beside it", cut, list(b1), abort, "one says that it was aborted, the other is what it released", ""},

@@ -156,6 +156,21 @@ func (r *rig) fullLife(d *disk, dir string) {
 	r.t.Logf("%d of the %d commands after the run need room in the folder; each did its work once there was some", failed, len(steps)-at-1)
 }
 
+// TestAFullDiskOfEverybody runs the whole life on one disk that is full at each
+// command: ledger, log and results are on it too. Whatever fails for that fails as
+// the disk's fault.
+func TestAFullDiskOfEverybody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs whole ceremonies")
+	}
+	r := newRig(t)
+	dir := r.world()
+	if out, err := r.start(dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	r.fullLife(mountDisk(t, dir, 8<<20), dir)
+}
+
 // TestATokenWithoutRoom fills the disk on which SoftHSM keeps its tokens.
 func TestATokenWithoutRoom(t *testing.T) {
 	if testing.Short() {

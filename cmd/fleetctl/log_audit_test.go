@@ -33,6 +33,7 @@ func TestAWholeLogIsAudited(t *testing.T) {
 	if testing.Short() {
 		t.Skip("20,000 bundles")
 	}
+	released(t)
 	n := 20_000
 	if os.Getenv("FLEETCTL_FULL") == "1" {
 		n = 1_000_000
@@ -80,9 +81,7 @@ func TestAWholeLogIsAudited(t *testing.T) {
 
 func (l *bigLog) command(t testing.TB, more ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	binary, err := theProgram()
-	check(t, err)
-	cmd := exec.Command(binary, append([]string{"log", "audit", l.dir, "--policy", l.policy, "--format", "json"}, more...)...)
+	cmd := exec.Command(released(t), append([]string{"log", "audit", l.dir, "--policy", l.policy, "--format", "json"}, more...)...)
 	out := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd, out

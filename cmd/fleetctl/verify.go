@@ -97,15 +97,8 @@ func (a *app) verify(file string, o verifyOptions) error {
 		}
 		in.Statements = append(in.Statements, evidence.Input{File: path, Data: text})
 	}
-	for _, path := range o.beside {
-		if path == "-" {
-			return usagef("", "--beside takes no standard input")
-		}
-		other, err := a.input(path, verifyOptions{})
-		if err != nil {
-			return err
-		}
-		in.Beside = append(in.Beside, other)
+	if err := a.besides(&in, o.beside); err != nil {
+		return err
 	}
 	if isSplitView(in.Data) || o.expect == expectSplit {
 		return a.verifySplit(in.File, in.Data, policy, o)
@@ -139,6 +132,25 @@ func (a *app) verify(file string, o verifyOptions) error {
 		err = wrong(errQuiet)
 	}
 	return err
+}
+
+// besides reads what is given beside in, and no more of it than is judged.
+func (a *app) besides(in *evidence.Input, paths []string) error {
+	total := 0
+	for _, path := range paths {
+		if path == "-" {
+			return usagef("", "--beside takes no standard input")
+		}
+		other, err := a.input(path, verifyOptions{})
+		if err != nil {
+			return err
+		}
+		if total += len(other.Data) + other.Folder.Size(); total > evidence.MaxPackage {
+			return wrong(strict.Errorf(path, "and what was given before it with --beside have more than %d bytes together", evidence.MaxPackage))
+		}
+		in.Beside = append(in.Beside, other)
+	}
+	return nil
 }
 
 func (a *app) reportText(r *evidence.Report, given bool) string {

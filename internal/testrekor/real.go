@@ -161,7 +161,7 @@ func built(version int) bool {
 }
 
 func up(version int, dir string, more ...string) (*Server, error) {
-	limit := 2 * time.Minute
+	limit := 10 * time.Minute
 	if os.Getenv("CI") == "true" {
 		limit = 25 * time.Minute // that is with building
 	}

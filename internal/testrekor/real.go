@@ -52,7 +52,7 @@ func LeftOut() string {
 	case testing.Short():
 		return "real Rekor servers are left out of short runs"
 	case !built(1) || !built(2):
-		return "the Rekor servers are not built: scripts/rekor build does it, in about 9 minutes"
+		return "the Rekor servers are not built: scripts/rekor build does it, in a few minutes"
 	}
 	return ""
 }

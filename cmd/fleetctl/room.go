@@ -57,6 +57,9 @@ func (r room) Words(context.Context) ([]string, string, error) {
 }
 
 func (r room) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
+	// Hours and minutes are typed; a clock that is off by days or years shows
+	// here, and nowhere later.
+	r.say("This computer says that today is " + now().UTC().Format(time.DateOnly) + ". If it isn't, stop and set the clock.")
 	for {
 		answer, err := r.ask("open clock", now().UTC().Format("15:04"), "Witness", "the time on the wall, in UTC, as 14:05")
 		if err != nil {

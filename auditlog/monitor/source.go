@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,11 @@ func Open(ref string, client *http.Client) (*Source, error) {
 			return nil, err
 		}
 		defer f.Close()
-		return readAll(path, f, limit)
+		info, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		return readAll(path, f, info.Size(), limit)
 	}}, nil
 }
 
@@ -116,7 +121,7 @@ func httpReader(client *http.Client, prefix string) func(context.Context, string
 		defer resp.Body.Close()
 		switch resp.StatusCode {
 		case http.StatusOK:
-			return readAll(path, resp.Body, limit)
+			return readAll(path, resp.Body, 0, limit)
 		case http.StatusNotFound, http.StatusGone:
 			return nil, &fs.PathError{Op: "get", Path: prefix + "/" + path, Err: fs.ErrNotExist}
 		}
@@ -124,14 +129,16 @@ func httpReader(client *http.Client, prefix string) func(context.Context, string
 	}
 }
 
-// readAll reads one of a log's files. One that is larger than any such file is
-// no fault of the network's: the log serves what it can't have signed.
-func readAll(name string, r io.Reader, limit int) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err == nil && len(data) > limit {
+// readAll reads one of a log's files, of about so many bytes if that is known.
+// One that is larger than any such file is no fault of the network's: the log
+// serves what it can't have signed.
+func readAll(name string, r io.Reader, about int64, limit int) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, 0, min(about, int64(limit))+bytes.MinRead))
+	_, err := b.ReadFrom(io.LimitReader(r, int64(limit)+1))
+	if err == nil && b.Len() > limit {
 		return nil, broken(name, "has more than the %d bytes that are allowed", limit)
 	}
-	return data, err
+	return b.Bytes(), err
 }
 
 // checkpoint reads the newest checkpoint and verifies it.

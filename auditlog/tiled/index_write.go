@@ -66,41 +66,38 @@ func (x *index) take(n *prepared, tree *auditlog.Checkpoint) error {
 // write makes a run's file. A short one, as most are, needs no other name while
 // it is being written.
 func (x *index) write(r *run, files []*runFile, records []record) error {
-	var text bytes.Buffer
-	var w io.Writer = &text
-	path := filepath.Join(x.dir, newName)
-	long := r.entries() > 1024
 	if err := os.MkdirAll(x.dir, 0o755); err != nil {
 		return err
 	}
-	var file *os.File
-	if long {
-		var err error
-		if file, err = os.Create(path); err != nil {
+	if r.entries() <= 1024 {
+		var text bytes.Buffer
+		if err := merged(r, &text, files, records); err != nil {
 			return err
 		}
-		w = file
+		return os.WriteFile(filepath.Join(x.dir, r.name()), text.Bytes(), 0o644)
 	}
-	b := bufio.NewWriterSize(w, 16*pageSize)
-	rw := &runWriter{w: b}
-	err := merge(files, records, rw.add)
-	if err == nil {
-		r.pages, r.top, err = rw.finish()
-	}
-	if err == nil {
-		err = b.Flush()
-	}
-	name := filepath.Join(x.dir, r.name())
-	if !long {
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(name, text.Bytes(), 0o644)
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	path := filepath.Join(x.dir, newName)
+	f, err := os.Create(path)
+	if err != nil {
 		return err
 	}
-	return os.Rename(path, name)
+	b := bufio.NewWriterSize(f, 16*pageSize)
+	if err = merged(r, b, files, records); err == nil {
+		err = b.Flush()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path, filepath.Join(x.dir, r.name()))
+}
+
+func merged(r *run, w io.Writer, files []*runFile, records []record) (err error) {
+	rw := &runWriter{w: w}
+	if err := merge(files, records, rw.add); err != nil {
+		return err
+	}
+	r.pages, r.top, err = rw.finish()
+	return err
 }
 
 // commit makes the runs the index. Before it the old one stands: its files are

@@ -4,7 +4,7 @@ package tiled
 
 import (
 	"crypto/sha256"
-	"fmt"
+	"encoding/hex"
 	"unicode/utf8"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -29,7 +29,8 @@ type Keys struct {
 
 // BytesAlone makes entries the same that have the same bytes.
 var BytesAlone = Keys{"sha256", func(leaf []byte) []string {
-	return []string{fmt.Sprintf("sha256 %x", sha256.Sum256(leaf))}
+	sum := sha256.Sum256(leaf)
+	return []string{"sha256 " + hex.EncodeToString(sum[:])}
 }}
 
 func (k Keys) check() error {

@@ -103,7 +103,9 @@ func (w *runWriter) add(r record) error {
 		return nil
 	}
 	w.last, w.some = r.key, true
-	return w.put(0, r.key[:], binary.BigEndian.AppendUint64(nil, r.entry))
+	var entry [8]byte
+	binary.BigEndian.PutUint64(entry[:], r.entry)
+	return w.put(0, r.key[:], entry[:])
 }
 
 func (w *runWriter) put(height int, key, rest []byte) error {

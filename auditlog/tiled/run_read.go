@@ -188,17 +188,23 @@ func merge(runs []*runFile, fresh []record, take func(record) error) error {
 			return err
 		}
 	}
-	for {
-		list = slices.DeleteFunc(list, func(s *source) bool { return s.done })
-		if len(list) == 0 {
-			return nil
+	list = slices.DeleteFunc(list, func(s *source) bool { return s.done })
+	for len(list) > 0 {
+		least := list[0]
+		for _, s := range list[1:] {
+			if compareRecords(s.record, least.record) < 0 {
+				least = s
+			}
 		}
-		least := slices.MinFunc(list, func(a, b *source) int { return compareRecords(a.record, b.record) })
 		if err := take(least.record); err != nil {
 			return err
 		}
 		if err := least.advance(); err != nil {
 			return err
 		}
+		if least.done {
+			list = slices.DeleteFunc(list, func(s *source) bool { return s.done })
+		}
 	}
+	return nil
 }

@@ -112,7 +112,7 @@ func (l *Log) await(ctx context.Context, g *guardedSigner, n uint64) error {
 // Its signature was verified when it was made.
 func (l *Log) appears(ctx context.Context, signed *auditlog.Checkpoint) error {
 	text := []byte(signed.Text() + "\n")
-	for {
+	for wait := 200 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
 		data, err := os.ReadFile(l.checkpointPath())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) || bytes.HasPrefix(data, text) {
 			return err
@@ -120,7 +120,7 @@ func (l *Log) appears(ctx context.Context, signed *auditlog.Checkpoint) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(200 * time.Microsecond):
+		case <-time.After(wait):
 		}
 	}
 }

@@ -34,3 +34,31 @@ func (s *keySet) add(key [32]byte) {
 	}
 	s.keys[key] = struct{}{}
 }
+
+// maxParsed bounds what is remembered of other keys: they are operators' and
+// submitters', a few in a log of a million bundles.
+const maxParsed = 1 << 8
+
+// parsed remembers keys by their encoding, which is at most MaxSPKI long. Like
+// admitted it holds no refusals.
+var parsed = publicSet{}
+
+type publicSet struct {
+	mu   sync.RWMutex
+	keys map[string]*Public
+}
+
+func (s *publicSet) get(spki []byte) *Public {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.keys[string(spki)]
+}
+
+func (s *publicSet) add(p *Public) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys == nil || len(s.keys) >= maxParsed {
+		s.keys = map[string]*Public{}
+	}
+	s.keys[string(p.spki)] = p
+}

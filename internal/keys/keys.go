@@ -109,6 +109,9 @@ func ParseSPKI(der []byte) (*Public, error) {
 	if raw, ok := bytes.CutPrefix(der, ed25519SPKI); ok && len(raw) == ed25519.PublicKeySize {
 		return FromEd25519(raw)
 	}
+	if p := parsed.get(der); p != nil {
+		return p, nil
+	}
 	key, err := x509.ParsePKIXPublicKey(bytes.Clone(der)) // an Ed25519 key shares its memory
 	if err != nil {
 		return nil, errors.New("is no DER public key (SubjectPublicKeyInfo)")
@@ -120,6 +123,7 @@ func ParseSPKI(der []byte) (*Public, error) {
 	if !bytes.Equal(p.spki, der) {
 		return nil, errors.New("is not the canonical DER of its key")
 	}
+	parsed.add(p)
 	return p, nil
 }
 

@@ -72,7 +72,11 @@ func (p *jsonParser) node() *Node {
 		p.failf("holds more values than any file of its kind")
 	}
 	if len(p.slab) == 0 {
-		p.slab = make([]Node, min(max(8, (len(p.data)-p.pos)/32), 256))
+		// As many as may come: a value stands before each comma, and one at each
+		// end of a list or object. Most of ours have few, and long ones.
+		rest := p.data[p.pos:min(len(p.data), p.pos+1<<14)]
+		few := 1 + strings.Count(rest, ",") + strings.Count(rest, "{") + strings.Count(rest, "[")
+		p.slab = make([]Node, min(few, 256))
 	}
 	n := &p.slab[0]
 	p.slab = p.slab[1:]
@@ -306,10 +310,24 @@ func (p *jsonParser) str() string {
 	return ""
 }
 
+const ones = 0x0101010101010101
+
 // plainBytes counts the bytes that stand for themselves in a string. Most of our
 // bytes are in long strings: base64 within base64.
 func plainBytes(data string) int {
-	for i := range len(data) {
+	start := 0
+	for ; start+8 <= len(data); start += 8 {
+		// A byte of odd is not zero where one of the eight is below 0x20, a quote
+		// or a backslash, or may be.
+		s := data[start : start+8]
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, backslash := x^'"'*ones, x^'\\'*ones
+		if odd := (x - 0x20*ones) | (quote - ones) | (backslash - ones); odd&^x&(0x80*ones) != 0 {
+			break
+		}
+	}
+	for i := start; i < len(data); i++ {
 		if c := data[i]; c < 0x20 || c == '"' || c == '\\' {
 			return i
 		}

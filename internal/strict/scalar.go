@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -82,10 +83,8 @@ var canonicalBase64 = base64.StdEncoding.Strict()
 // ParseBase64 reads standard, padded base64 and takes only the one spelling
 // that encoding the same bytes gives.
 func ParseBase64(s string) ([]byte, error) {
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\n' || s[i] == '\r' { // encoding/base64 skips them
-			return nil, fmt.Errorf("base64 has a line break")
-		}
+	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 { // encoding/base64 skips them
+		return nil, fmt.Errorf("base64 has a line break")
 	}
 	b, err := canonicalBase64.DecodeString(s)
 	if err != nil {

@@ -110,6 +110,10 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", x.namespace, x.epoch)
 	case err != nil:
 		fault(FaultSignatures, "%s, epoch %d: %v", x.namespace, x.epoch, err)
+	case b.KeySet != nil:
+		for _, shared := range b.KeySet.Voices(&e.policy.roster) { // people's and witnesses' too
+			fault(FaultSignatures, "%s, epoch %d: %s", x.namespace, x.epoch, shared)
+		}
 	}
 	return x
 }

@@ -25,7 +25,8 @@ type historyOptions struct {
 	keys, operator                               []string
 	rows                                         int
 	rate                                         float64
-	again                                        bool
+	again, firstUse                              bool
+	unpinned                                     string // what is to be said of the policy's keys
 	from                                         uint64
 }
 
@@ -59,6 +60,7 @@ kept in FILE.`,
 	f.StringVar(&o.url, "url", "", "a live auditor's `address`, with the API of Cloudflare's")
 	f.StringVar(&o.save, "save", "", "the `file` (.jsonl) that the auditor's answers are added to")
 	f.BoolVar(&o.again, "again", false, "ask again for all that FILE has, not for a part of it only")
+	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "take keys of the policy that nobody compared with their owners, those without confirmed:")
 	f.Float64Var(&o.rate, "rate", 10, "requests a second, at most")
 	f.Uint64Var(&o.from, "from", 0, "the first `epoch` to ask for (default: the namespace's anchor)")
 	f.IntVar(&o.rows, "rows", 20, "how many epochs, the newest, to list")
@@ -130,10 +132,13 @@ func (a *app) historyDone(o *historyOptions, opts *history.Options, record *save
 			return err
 		}
 	}
-	if err := a.emit(historyResult(r, kept), a.historyText(r, opts, kept)); err != nil {
+	result := historyResult(r, kept)
+	result.Unpinned = o.unpinned
+	result.Good = r.Good() && (o.unpinned == "" || o.firstUse)
+	if err := a.emit(result, a.historyText(r, opts, kept, result)); err != nil {
 		return err
 	}
-	if !r.Good() {
+	if !result.Good {
 		return wrong(errQuiet)
 	}
 	return nil
@@ -154,6 +159,7 @@ func (a *app) historyPins(o *historyOptions) (*history.Options, error) {
 		if err != nil {
 			return nil, usage(err)
 		}
+		o.unpinned = unpinned(p)
 		h.Log = p.Log
 		if t := p.Trust(""); len(t.Operators) > 0 {
 			h.Trust = p.Trust

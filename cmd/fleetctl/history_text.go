@@ -10,6 +10,7 @@ import (
 
 type historyJSON struct {
 	Good       bool                   `strict:"good"`
+	Unpinned   string                 `strict:"unpinned,optional"` // keys that nobody confirmed
 	Files      int64                  `strict:"files"`
 	Statements int64                  `strict:"statements"`
 	Faults     int64                  `strict:"faults"`
@@ -109,7 +110,7 @@ func checkResult(c history.CheckLine) string {
 // maxTold is how many faults a screen takes; JSON has them all.
 const maxTold = 20
 
-func (a *app) historyText(r *history.Report, o *history.Options, kept []string) string {
+func (a *app) historyText(r *history.Report, o *history.Options, kept []string, result *historyJSON) string {
 	p := a.ui.Page
 	var b strings.Builder
 	for _, ns := range r.Namespaces {
@@ -145,8 +146,15 @@ func (a *app) historyText(r *history.Report, o *history.Options, kept []string) 
 	}
 	b.WriteString(p.Claims(lines) + "\n")
 	what := fmt.Sprintf("%s in %s", ui.Count(r.Statements, "statement", "statements"), ui.Count(r.Files, "file", "files"))
-	if r.Good() {
-		return b.String() + p.Verdict(true, what+", nothing is wrong")
+	note := ""
+	if result.Unpinned != "" {
+		note = "; " + result.Unpinned
+	}
+	switch {
+	case result.Good:
+		return b.String() + p.Verdict(true, what+", nothing is wrong"+note)
+	case r.Good():
+		return b.String() + p.Verdict(false, what+note) + p.Line(confirmHint)
 	}
 	b.WriteString(p.Verdict(false, fmt.Sprintf("%s; %s", what, ui.Count(r.Faults, "thing is wrong", "things are wrong"))) + "\n")
 	lines = nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,7 @@ type watchOptions struct {
 	fleets        []string
 	evidence      time.Duration
 	workers       int
+	firstUse      bool
 }
 
 func (o *watchOptions) flags(c *cobra.Command) {
@@ -92,6 +94,7 @@ type auditJSON struct {
 	Quorum    bool          `strict:"quorum"`
 	Found     uint64        `strict:"found"`
 	Findings  []findingJSON `strict:"findings"`
+	Unpinned  []string      `strict:"unpinned"`
 	Verified  bool          `strict:"verified"`
 }
 
@@ -116,7 +119,7 @@ and as successors of each other, evidence leaves by the bundles before them.
 
 With --state an interrupted audit goes on where it was. Exit code 0: the tree is
 what was signed, witnessed as the policy's log_policy demands, and nothing was
-found in it; 1: something was.`,
+found in it, by keys that the policy says were confirmed; 1 otherwise.`,
 		`  fleetctl log audit log --policy acme.yaml
   fleetctl log audit https://log.acme.example/fleet --policy acme.yaml --state audit.json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
@@ -148,16 +151,18 @@ found in it; 1: something was.`,
 			if err != nil {
 				return missing(err)
 			}
-			return a.audited(policy, r)
+			return a.audited(policy, r, o.firstUse)
 		})
 	o.flags(c)
 	c.Flags().StringVar(&o.state, "state", "", "`file` to go on from, written while it works")
+	c.Flags().BoolVar(&o.firstUse, "trust-on-first-use", false, "take keys that nobody compared with their owners, those without confirmed: in the policy")
 	return c
 }
 
-func (a *app) audited(policy *evidence.Policy, r *monitor.Report) error {
+func (a *app) audited(policy *evidence.Policy, r *monitor.Report, firstUse bool) error {
 	j := &auditJSON{Format: "fleetctl audit v1", Log: r.Origin, Size: r.Size, Root: r.Root, Resumed: r.Resumed, Entries: r.Entries, Tiles: r.Tiles, Bytes: r.Bytes,
-		Missing: r.Missing, Quorum: r.Quorum, Found: r.Found, Verified: r.Found == 0 && r.Size > 0 && (r.Quorum || !r.Demanded)}
+		Missing: r.Missing, Quorum: r.Quorum, Found: r.Found, Verified: r.Found == 0 && r.Size > 0 && (r.Quorum || !r.Demanded), Unpinned: policy.Unpinned()}
+	j.Verified = j.Verified && (firstUse || len(j.Unpinned) == 0)
 	for _, w := range r.Witnesses {
 		j.Witnesses = append(j.Witnesses, witnessSeen{w.Name, w.Time})
 	}
@@ -193,10 +198,13 @@ func (a *app) audited(policy *evidence.Policy, r *monitor.Report) error {
 		why = append(why, ui.Count(int64(r.Found), "thing is wrong", "things are wrong"))
 	}
 	text := "every tile is as signed, every entry as the policy wants it"
-	for i, w := range why {
-		if text = w; i > 0 {
-			text = why[0] + "; " + w
-		}
+	if keys := unpinned(policy); keys != "" && firstUse {
+		text = "on first use only: " + text + "; " + keys
+	} else if keys != "" {
+		why = append(why, keys)
+	}
+	if len(why) > 0 {
+		text = strings.Join(why, "; ")
 	}
 	var lines []ui.ClaimLine
 	for i, f := range r.Findings {

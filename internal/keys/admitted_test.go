@@ -46,3 +46,32 @@ func TestTheMemoryOfKeysIsBounded(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestAParsedKeyIsRememberedByItsEncodingAlone(t *testing.T) {
+	_, p := ecdsaKey(t, P256)
+	first, err := ParseSPKI(p.SPKI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ParseSPKI(p.SPKI())
+	if err != nil || again != first {
+		t.Errorf("parsed twice: %v", err)
+	}
+	other := append([]byte(nil), p.SPKI()...)
+	other[len(other)-1] ^= 1 // no point of the curve
+	for range 2 {
+		if _, err := ParseSPKI(other); err == nil {
+			t.Fatal("a key that is none is taken")
+		}
+	}
+	if parsed.get(other) != nil {
+		t.Error("a refused key is remembered")
+	}
+	s := publicSet{}
+	for i := range 2 * maxParsed {
+		s.add(&Public{spki: []byte{byte(i), byte(i >> 8)}})
+	}
+	if len(s.keys) > maxParsed {
+		t.Errorf("%d keys are remembered", len(s.keys))
+	}
+}

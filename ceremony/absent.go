@@ -78,12 +78,16 @@ func (a *Account) SignedOff(stage string, said *Verdicts, signoffs []Signing, ac
 	if err != nil {
 		return err
 	}
-	planned, err := people.Signoffs(want, signoffs)
+	all, err := people.Signoffs(want, signoffs)
 	if err != nil {
 		return err
 	}
-	if len(planned.Against) > 0 {
-		return fmt.Errorf("%s does not agree", planned.Against[0])
+	planned, err := people.InTime(a).Signoffs(want, signoffs)
+	if err != nil {
+		return err
+	}
+	if len(all.Against) > 0 {
+		return fmt.Errorf("%s does not agree", all.Against[0])
 	}
 	excused := a.excused(stage, acts, m)
 	var unheard []string

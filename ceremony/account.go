@@ -61,6 +61,10 @@ type Account struct {
 	exceptionsThen int
 	// exceptionsAsked is how many exceptions there were at the request.
 	exceptionsAsked int
+	requestN        int
+	// asked and counted are the files that the records of request and
+	// countersignature list.
+	asked, counted map[string]bool
 	// fleetConfirmed says that the fleet check's words were read aloud.
 	fleetConfirmed bool
 	empty          map[string]bool // HSMs whose token held nothing before
@@ -336,7 +340,7 @@ func (a *Account) take(r *Record) error {
 	case *Release:
 		return a.takeRelease(c, r)
 	case *Request:
-		return a.takeRequest(c)
+		return a.takeRequest(c, r)
 	case *Response:
 		return a.takeResponse(c, r)
 	case *Refusal:

@@ -53,7 +53,7 @@ func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 	if err := checkSigned(c.Files, a.Request.Files); err != nil {
 		return err
 	}
-	a.Counter, a.CounterHead, a.CounterTime = c, Head{r.place(), r.N}, r.Time
+	a.Counter, a.CounterHead, a.CounterTime, a.counted = c, Head{r.place(), r.N}, r.Time, pathsOf(c.Files)
 	return nil
 }
 

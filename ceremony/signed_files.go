@@ -3,8 +3,10 @@ package ceremony
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -14,12 +16,20 @@ import (
 // says.
 var signedDirs = []string{PlanApprovalsDir, ApprovalsDir, ReleaseSignoffDir}
 
-func (a *Account) takeRequest(c *Request) error {
+func (a *Account) takeRequest(c *Request, r *Record) error {
 	if err := checkSigned(c.Files, nil); err != nil {
 		return err
 	}
-	a.Request, a.exceptionsAsked = c, len(a.Exceptions)
+	a.Request, a.requestN, a.exceptionsAsked, a.asked = c, r.N, len(a.Exceptions), pathsOf(c.Files)
 	return nil
+}
+
+func pathsOf(list []File) map[string]bool {
+	paths := make(map[string]bool, len(list))
+	for _, f := range list {
+		paths[f.Path] = true
+	}
+	return paths
 }
 
 // checkSigned demands that a record's list is sorted, distinct, of those
@@ -60,4 +70,48 @@ func (a *Account) Dated() map[string][32]byte {
 		}
 	}
 	return dated
+}
+
+// Afterwards says which record lacks a file of people's signatures that was to be
+// there before it, by the signature's path: "request" for all that leads to the
+// request, "countersignature" for what came between the two. Empty where the
+// file was there in time, or need not have been. An act that was done first and
+// approved later was done without approval.
+func (a *Account) Afterwards(path string) Kind {
+	dir, name := "", ""
+	for _, d := range signedDirs {
+		if rest, ok := strings.CutPrefix(path, d+"/"); ok {
+			dir, name = d, rest
+		}
+	}
+	before := 0 // the record after which an act of this signature was done
+	if dir == ApprovalsDir {
+		_, rest, _ := strings.Cut(name, "-")
+		number, _, _ := strings.Cut(rest, "-")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			n = 0 // of no shape that counts: CheckSigned refuses it
+		}
+		before = n
+	}
+	switch {
+	case dir == "":
+		return ""
+	case a.Request != nil && before < a.requestN && !a.asked[path]:
+		return KindRequest
+	case a.Counter != nil && strings.HasPrefix(name, ApproveException+"-"):
+		return "" // one of an exception made since the request is due at the close
+	case a.Counter != nil && before < a.CounterHead.N && !a.counted[path]:
+		return KindCountersignature
+	}
+	return ""
+}
+
+// InTime are the same people, of whose signatures only those count that were there
+// before what they approve: see Afterwards.
+func (p *People) InTime(a *Account) *People {
+	counts := p.counts
+	return p.Counting(func(k *sshsig.Key, file string) bool {
+		return a.Afterwards(file) == "" && (counts == nil || counts(k, file))
+	})
 }

@@ -46,6 +46,10 @@ func (v *verifier) counting(a *ceremony.Account) (*ceremony.People, error) {
 	}
 	listed := a.Dated()
 	return everyone.Counting(func(k *sshsig.Key, file string) bool {
+		if by := a.Afterwards(file); by != "" {
+			v.uncount(file, fmt.Sprintf("the %s's record does not list it, and what leads to that is signed before", by))
+			return false
+		}
 		seen := v.seenBy(file, listed)
 		if windows[k.Fingerprint()].Counts(v.now, seen) {
 			return true

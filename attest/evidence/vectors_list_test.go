@@ -101,6 +101,10 @@ var vectors = []vector{
 		m.policy = nobodyPinned(m.policy)
 		return m
 	}},
+	{"approved-afterwards", "an officer who was not there signs plan, acts and release once the bundle is logged, and is one of the two whom the policy pins", "the request's record does not list it", "", func(t *testing.T) made {
+		f, policy := signedAfterwards(t, absentOfficer{plan: true, acts: true, release: true}, "vector afterwards")
+		return made{archive: f.Archive, policy: policy, now: f.Now()}
+	}},
 	{"stranger-in-an-abort", "a text that nobody signed among the release sign-offs of an aborted ceremony", "has no signature beside it", evidence.TypeAbort, func(t *testing.T) made {
 		f, _ := released(t, "vector abort")
 		files, _, err := evidence.PackFolder(f.Dir, false)

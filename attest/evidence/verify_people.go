@@ -147,7 +147,7 @@ func (v *verifier) accepted(files Files, a *ceremony.Account) {
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
-	given, err := people.Given(list)
+	given, err := people.InTime(a).Given(list)
 	if err != nil {
 		v.fault(ceremony.ApprovalsDir, err)
 		return

@@ -162,6 +162,22 @@ func (c *Core) before() *about {
 	return &a
 }
 
+// Fresh says whether the artifact's keys are all new. That one is there which the
+// epoch before has, an artifact may say; that it was generated in this epoch's
+// ceremony is then false, whatever its records say.
+func (c *Core) Fresh() error {
+	if c.Predecessor == nil {
+		return nil
+	}
+	before := index(c.Predecessor)
+	for _, k := range c.KeySet.Keys {
+		if before.key(k) {
+			return fmt.Errorf("the key of hsm %s, role %s, is one of epoch %d: it was not generated in this ceremony", k.HSM, k.Role, c.Predecessor.Epoch)
+		}
+	}
+	return nil
+}
+
 func (c *Core) checkPrevious(s Signed) error {
 	before := c.before()
 	if before == nil {

@@ -70,6 +70,7 @@ type Account struct {
 	empty          map[string]bool // HSMs whose token held nothing before
 	exceptional    map[int]bool    // the records that are exceptions
 	ids            map[string]int  // CKA_IDs ever used, by their intent
+	made           map[string]*Key // public keys ever generated, destroyed ones too
 	artifact       *bundle.KeySet
 	bundle         *bundle.Bundle
 	answers        []bundle.Signed // the statements in the bundle
@@ -94,7 +95,7 @@ type Key struct {
 func NewAccount(p *Plan) *Account {
 	return &Account{
 		Plan: p, Steps: p.Steps(), Head: p.Digest(),
-		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{}, exceptional: map[int]bool{},
+		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{}, exceptional: map[int]bool{}, made: map[string]*Key{},
 	}
 }
 

@@ -1,7 +1,6 @@
 package ceremony
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -124,10 +123,11 @@ func (a *Account) takeOutcome(c *Outcome) error {
 	if k.Algorithm() != a.key.Intent.Algorithm {
 		return fmt.Errorf("its public key is %s, the intent was %s", k.Algorithm(), a.key.Intent.Algorithm)
 	}
-	for _, other := range a.Keys {
-		if other != a.key && bytes.Equal(other.Outcome.PublicKey, c.PublicKey) {
-			a.fail("%s %s has the key of %s %s", a.key.HSM, a.key.Role, other.HSM, other.Role)
-		}
+	// A key that was destroyed since is no new one either: it came from somewhere.
+	if other := a.made[string(c.PublicKey)]; other != nil {
+		a.fail("%s %s has the key of %s %s, record %d", a.key.HSM, a.key.Role, other.HSM, other.Role, other.N)
+	} else {
+		a.made[string(c.PublicKey)] = a.key
 	}
 	_, optional := a.Plan.Role(a.key.Role).Template()
 	for _, name := range c.Dropped {
@@ -153,7 +153,7 @@ func (a *Account) takeAttributes(c *Attributes) error {
 		return err
 	}
 	a.key.Attributes = c
-	if err := judgeAttributes(a.Plan.Role(a.key.Role), a.key.Intent.ID, c); err != nil {
+	if err := judgeAttributes(a.Plan.Role(a.key.Role), a.key); err != nil {
 		a.fail("%s %s: %v", a.key.HSM, a.key.Role, err)
 	}
 	return nil

@@ -43,7 +43,7 @@ func (a *Account) row(h PlanHSM, first *Intake) []string {
 			continue
 		}
 		found++
-		ok[3] = ok[3] && k.Attributes != nil && judgeAttributes(a.Plan.Role(k.Role), k.Intent.ID, k.Attributes) == nil
+		ok[3] = ok[3] && k.Attributes != nil && judgeAttributes(a.Plan.Role(k.Role), k) == nil
 		ok[4] = ok[4] && a.judgeRefusals(k) == nil
 		ok[5] = ok[5] && k.Possession != nil
 		ok[6] = ok[6] && k.Found != nil

@@ -147,7 +147,11 @@ func newCore(artifact *bundle.KeySet, predecessor []byte, previous []bundle.Sign
 	if err != nil {
 		return nil, err
 	}
-	return bundle.NewCore(artifact, before, previous, release)
+	core, err := bundle.NewCore(artifact, before, previous, release)
+	if err == nil {
+		err = core.Fresh()
+	}
+	return core, err
 }
 
 // requestFiles are what a third party checks before it signs: the plan, the

@@ -81,6 +81,8 @@ func kindOf(content any) ceremony.Kind {
 	switch content.(type) {
 	case *ceremony.Abort:
 		return ceremony.KindAbort
+	case *ceremony.Intent:
+		return ceremony.KindIntent
 	case *ceremony.Outcome:
 		return ceremony.KindOutcome
 	case *ceremony.Exception:

@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -12,11 +13,45 @@ import (
 // judgeAttributes holds a key's attributes against its role's policy. One that
 // is required and can't be read fails; one that is only wanted where supported
 // may be unreadable, but never readable and wrong.
-func judgeAttributes(role *Role, id []byte, c *Attributes) error {
-	if err := judgeReadings(role, c.Private, id, nil); err != nil {
+func judgeAttributes(role *Role, k *Key) error {
+	if err := judgeReadings(role, k.Attributes.Private, k.Intent.ID, nil); err != nil {
 		return err
 	}
-	return readable("public", c.Public, role.Algorithm, id)
+	if err := readable("public", k.Attributes.Public, role.Algorithm, k.Intent.ID); err != nil {
+		return err
+	}
+	return k.readAs(k.Attributes.Public)
+}
+
+// readAs demands that what was read of the public half, where it was, is the key
+// that was generated: else another object was looked at, and maybe attacked.
+func (k *Key) readAs(list []Attribute) error {
+	value := func(name string) []byte {
+		r := reading(list, name)
+		if r == nil || r.Code != "" {
+			return nil
+		}
+		b, err := hex.DecodeString(r.Value)
+		if err != nil {
+			return []byte{} // no key's
+		}
+		return b
+	}
+	point, n, e := value("EC_POINT"), value("MODULUS"), value("PUBLIC_EXPONENT")
+	var read *keys.Public
+	var err error
+	switch rsa := k.Intent.Algorithm == keys.RSA3072; {
+	case point != nil && !rsa:
+		read, err = keys.FromPoint(k.Intent.Algorithm, point)
+	case n != nil && e != nil && rsa:
+		read, err = keys.FromRSA(n, e)
+	default:
+		return nil
+	}
+	if err != nil || !bytes.Equal(read.SPKI(), k.Outcome.PublicKey) {
+		return fmt.Errorf("the public half was read back as another key than was generated")
+	}
+	return nil
 }
 
 // readable demands that nothing was read twice, and that what was read is the half

@@ -47,6 +47,7 @@ type told struct {
 	object Type
 	about  bundle.About // of an aborted ceremony, which has no artifact, the rest
 	notice *bundle.Notice
+	keys   []bundle.FleetKey
 	ending string // of a package
 	head   [32]byte
 }
@@ -55,6 +56,9 @@ type told struct {
 func (v *verifier) tells(b *bundle.Bundle, a *ceremony.Account) {
 	if b != nil {
 		v.told.about, v.told.notice = b.About(), b.Notice
+		if b.KeySet != nil {
+			v.told.keys = b.KeySet.Keys
+		}
 	}
 	if a == nil || !a.Ended() {
 		return
@@ -170,6 +174,19 @@ func (t *told) aborted() bool  { return t.ending == EndingAborted }
 // brings says that keys come with it.
 func (t *told) brings() bool { return !t.aborted() && t.notice == nil }
 
+// shares is a key of b's that t has too; nil where there is none.
+func (t *told) shares(b *told) *bundle.FleetKey {
+	mine := map[string]bool{}
+	for _, k := range t.keys {
+		mine[string(k.SPKI)] = true
+	}
+	i := slices.IndexFunc(b.keys, func(k bundle.FleetKey) bool { return mine[string(k.SPKI)] })
+	if i < 0 {
+		return nil
+	}
+	return &b.keys[i]
+}
+
 // contradicts says what of b can't be true where a is; b does not come before a.
 func contradicts(a, b *told) string {
 	if a.ceremony() && a.about.Ceremony == b.about.Ceremony {
@@ -186,6 +203,9 @@ func contradicts(a, b *told) string {
 	}
 	if a.about.Namespace != b.about.Namespace || a.aborted() || b.aborted() {
 		return ""
+	}
+	if k := a.shares(b); k != nil && a.about.Ceremony != b.about.Ceremony {
+		return fmt.Sprintf("has at hsm %s, role %s, a key that %s has too: each says that it was generated in its own ceremony", k.HSM, k.Role, a.file)
 	}
 	switch {
 	case a.about.Epoch == b.about.Epoch && a.about.Digest != b.about.Digest:

@@ -105,6 +105,14 @@ var vectors = []vector{
 		f, policy := signedAfterwards(t, absentOfficer{plan: true, acts: true, release: true}, "vector afterwards")
 		return made{archive: f.Archive, policy: policy, now: f.Now()}
 	}},
+	{"keys-of-the-epoch-before", "epoch 2, whose ceremony records the keys of epoch 1 as generated in it; whoever has them had them answer its nonces", "is one of epoch 1: it was not generated in this ceremony", "", func(t *testing.T) made {
+		_, two, _ := oldKeys(t, "vector old keys")
+		return made{archive: two.Archive, policy: two.Policy, now: two.Now()}
+	}},
+	{"attributes-of-another-key", "attributes in which the public half has another point than the key that was generated", "read back as another key than was generated", "", func(t *testing.T) made {
+		return resealed(testfleet.New(t, testfleet.Options{Name: "vector another point"}), ceremony.KindAttributes,
+			`"public":[`, `"public":[{"name":"EC_POINT","value":"0420`+strings.Repeat("07", 32)+`"},`)
+	}},
 	{"stranger-in-an-abort", "a text that nobody signed among the release sign-offs of an aborted ceremony", "has no signature beside it", evidence.TypeAbort, func(t *testing.T) made {
 		f, _ := released(t, "vector abort")
 		files, _, err := evidence.PackFolder(f.Dir, false)

@@ -183,6 +183,9 @@ func (v *verifier) core(data []byte, a *ceremony.Account) {
 		c.Release.Hash != a.ReleaseHash || c.Release.N != uint64(a.ReleaseN) {
 		v.problem(ceremony.CoreFile, "", "asks for something else than was released")
 	}
+	if err := c.Fresh(); err != nil {
+		v.problem(ceremony.CoreFile, "", "%v", err)
+	}
 }
 
 // bound demands that the close record lists every file there is, and nothing

@@ -38,6 +38,9 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err != nil {
 		return nil, err
 	}
+	if err := r.Core.Fresh(); err != nil {
+		return nil, strict.Errorf(file, "%v", err)
+	}
 	if err := voices(r, p, account); err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func openLog(tb testing.TB, dir string) *testLog {
 	tb.Helper()
 	s, err := tiled.NewSigner(origin, logKey.Public().(ed25519.PublicKey), func(msg []byte) ([]byte, error) { return ed25519.Sign(logKey, msg), nil })
 	check(tb, err)
-	l, err := tiled.Open(dir, s, tiled.Options{Timeout: time.Minute})
+	l, err := tiled.Open(dir, s, tiled.Options{Timeout: time.Hour})
 	check(tb, err)
 	return &testLog{dir, l}
 }

@@ -121,6 +121,7 @@ type watcher struct {
 	looked, environments int
 	seen                 map[string]bool
 	stopped              atomic.Bool
+	rounds               atomic.Int64
 	done                 chan struct{}
 }
 
@@ -130,6 +131,7 @@ func watchProcesses(needles [][]byte) *watcher {
 		defer close(w.done)
 		for !w.stopped.Load() {
 			w.look()
+			w.rounds.Add(1)
 			time.Sleep(time.Millisecond)
 		}
 	}()
@@ -211,6 +213,9 @@ func TestTheWatcherSees(t *testing.T) {
 		child := await.Start(t, cmd)
 		w := watchProcesses([][]byte{[]byte(pin)})
 		await.Happens(w.looks)
+		// The look that is under way may have begun before there was anything.
+		now := w.rounds.Load()
+		await.Happens(func() bool { return w.rounds.Load() >= now+2 })
 		if seen := w.stop(); len(seen) == 0 {
 			t.Errorf("a PIN in the %s of a child went unseen", place)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -193,6 +194,12 @@ func (v *verifier) logged(file string, files Files, a *ceremony.Account, proof [
 	if in == nil {
 		v.lack(ClaimLogged, where, "", "the proof beside it is not that %s is logged as %s with exactly these signatures", leaf.Ceremony, leaf.Ending)
 		return
+	}
+	// The end commits to the record of the bundle's proof: when that was made, this
+	// entry can't have been there.
+	if before, err := auditlog.ParseProof(ceremony.ProofFile, files[ceremony.ProofFile]); err == nil && before.Checkpoint.Origin == in.Origin && in.Index < before.Checkpoint.Size {
+		v.problem(where, "keep both proofs: together they show that the log was written anew", "the end is entry %d of %s, and commits to a proof of a tree of %d entries: it can't be among them",
+			in.Index, in.Origin, before.Checkpoint.Size)
 	}
 	if in.LogOutside == "" {
 		v.closed = in.Witnessed()

@@ -23,6 +23,12 @@ func (v *verifier) included(where string, leaf, proof []byte) *auditlog.Inclusio
 		v.fault(where, err)
 		return nil
 	}
+	for _, p := range proofs {
+		v.oneTree(where, p.Checkpoint)
+	}
+	for _, r := range later {
+		v.oneTree(where, r.Checkpoint)
+	}
 	return in
 }
 
@@ -84,4 +90,18 @@ func (v *verifier) unspent() {
 			v.problem(in.File, "leave it out, or give it with what it belongs to", "proves nothing of what is verified here, and continues the checkpoint of no proof of it")
 		}
 	}
+}
+
+// oneTree demands that all checkpoints of a log that are given here can be of one
+// tree: of one size there is one root. Two of them, each signed by the log, prove
+// that it shows one tree to some and another to others.
+func (v *verifier) oneTree(where string, c *auditlog.Checkpoint) {
+	for _, other := range v.trees {
+		if other.Origin == c.Origin && other.Size == c.Size && other.Root != c.Root {
+			v.problem(where, "keep both: together they are the proof", "%s signed two trees of %d entries, %x… and %x…: the log equivocates",
+				c.Origin, c.Size, other.Root[:8], c.Root[:8])
+			return
+		}
+	}
+	v.trees = append(v.trees, c)
 }

@@ -113,6 +113,12 @@ var vectors = []vector{
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector another point"}), ceremony.KindAttributes,
 			`"public":[`, `"public":[{"name":"EC_POINT","value":"0420`+strings.Repeat("07", 32)+`"},`)
 	}},
+	{"two-trees-of-one-log", "the bundle in one tree of the log, the end in another of the same size", "signed two trees of", "", func(t *testing.T) made {
+		f, other := forkedLog(t, "vector forked")
+		m := plainly(t, f, nil)
+		m.logged = must(other.Append(must(evidence.PackageLeaf("e", f.Archive)).Marshal()))
+		return m
+	}},
 	{"stranger-in-an-abort", "a text that nobody signed among the release sign-offs of an aborted ceremony", "has no signature beside it", evidence.TypeAbort, func(t *testing.T) made {
 		f, _ := released(t, "vector abort")
 		files, _, err := evidence.PackFolder(f.Dir, false)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -189,6 +190,7 @@ type verifier struct {
 	// ignored are pinned people's signatures that don't count.
 	ignored []uncounted
 	proofs  []Input
+	trees   []*auditlog.Checkpoint
 	spent   map[int]bool // of the further proofs given: what each proves was found
 }
 

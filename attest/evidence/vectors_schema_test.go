@@ -16,7 +16,7 @@ func init() { vectors = append(vectors, schemaVectors...) }
 // schemaVectors have in a field, a folder or a page what nobody would judge by its
 // content.
 var schemaVectors = []vector{
-	{"against-an-aborted-release", "an officer's do-not-agree among the release sign-offs of an aborted ceremony", "ozan does not agree", evidence.TypeAbort, func(t *testing.T) made {
+	{"against-an-aborted-release", "nothing: an officer did not agree to the release, and the ceremony was aborted", "", evidence.TypeAbort, func(t *testing.T) made {
 		return spoken(t, "vector against", func(f *testfleet.Fleet, a *ceremony.Account) error {
 			return f.SignOff(f.Dir, a, ceremony.StageRelease, ceremony.DoNotAgree, "ozan")
 		}, nil)
@@ -93,7 +93,9 @@ func spoken(t *testing.T, name string, say func(*testfleet.Fleet, *ceremony.Acco
 	if add != nil {
 		add(files)
 	}
-	return made{archive: must(sealed(files)), policy: f.Policy, now: f.Now()}
+	m := made{archive: must(sealed(files)), policy: f.Policy, now: f.Now()}
+	m.logged = endLogged(f, m.archive)
+	return m
 }
 
 // paged is a package whose page everybody signed.

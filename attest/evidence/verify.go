@@ -187,6 +187,7 @@ type verifier struct {
 	// closed is when a quorum had seen the package's identity; nil where none
 	// has, or where it isn't logged.
 	closed *time.Time
+	opposed []string // people who did not agree to the release of an aborted ceremony
 	// ignored are pinned people's signatures that don't count.
 	ignored []uncounted
 	proofs  []Input

@@ -104,6 +104,9 @@ func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremon
 	if err := signed.Enough(m); err != nil {
 		grade, short = Attested, fmt.Sprintf("; not proven: %v", err)
 	}
+	if len(v.opposed) > 0 {
+		short += "; against the release: " + strings.Join(v.opposed, ", ")
+	}
 	v.show(ClaimAbortSigned, grade, where, "%s; signed by %s%s", fate(a.Abort), strings.Join(signed.Names(), ", "), short)
 }
 

@@ -39,8 +39,8 @@ func (v *verifier) folders(files Files, a *ceremony.Account) {
 			v.fault(where, err)
 			continue
 		}
-		v.against(pinned, want, list)
-		v.against(planned, want, list)
+		v.against(pinned, a, want, list)
+		v.against(planned, a, want, list)
 	}
 }
 
@@ -216,8 +216,9 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 }
 
 // against says who of the people a stage's sign-offs are against, which is wrong
-// whatever the policy demands.
-func (v *verifier) against(people *ceremony.People, want ceremony.Signoff, list []ceremony.Signing) {
+// whatever the policy demands. It is what an abort may be for: there they are
+// named.
+func (v *verifier) against(people *ceremony.People, a *ceremony.Account, want ceremony.Signoff, list []ceremony.Signing) {
 	where := ceremony.SignoffDir(want.Stage)
 	all, err := people.Signoffs(want, list)
 	if err != nil {
@@ -225,7 +226,12 @@ func (v *verifier) against(people *ceremony.People, want ceremony.Signoff, list 
 		return
 	}
 	for _, name := range all.Against {
-		v.problem(where, "", "%s does not agree", name)
+		switch {
+		case a.Abort == nil:
+			v.problem(where, "", "%s does not agree", name)
+		case !slices.Contains(v.opposed, name):
+			v.opposed = append(v.opposed, name)
+		}
 	}
 }
 

@@ -50,3 +50,10 @@ func TestAnInterruptIsCalledThat(t *testing.T) {
 		}
 	}
 }
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -70,13 +70,6 @@ func TestNoPINGetsOut(t *testing.T) {
 	}
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // spellings are the ways a PIN could be written. Of base64 all three
 // alignments count, without the characters that depend on what is around.
 func spellings(pin string) map[string][]byte {

@@ -76,7 +76,7 @@ func rekorPolicy(t *testing.T, dir string, log *testrekor.Log) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "policy.yaml"))
 	check(t, err)
-	block := fmt.Sprintf("\nrekor:\n  logs:\n    - {name: one, version: %d, origin: %s, key: %s}\n  submitters:\n    - {name: ops, key: %s}\nclaims:\n",
+	block := fmt.Sprintf("\nrekor:\n  logs:\n    - {name: one, version: %d, origin: %s, key: %s, confirmed: by the test}\n  submitters:\n    - {name: ops, key: %s, confirmed: by the test}\nclaims:\n",
 		log.Version, log.Host, base64.StdEncoding.EncodeToString(log.SPKI()), base64.StdEncoding.EncodeToString(testrekor.SPKI(testrekor.Submitter("ops"))))
 	path := filepath.Join(dir, log.Host+".yaml")
 	check(t, os.WriteFile(path, []byte(strings.Replace(string(text), "\nclaims:\n", block, 1)), 0o600))

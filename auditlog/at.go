@@ -207,6 +207,14 @@ func better(a, b *Inclusion) *Inclusion {
 	return &out
 }
 
+// SignedBy says whether a log of this policy is among those that signed the
+// checkpoint.
+func (in *Inclusion) SignedBy(p *Policy) bool {
+	return slices.ContainsFunc(in.logs, func(key *Verifier) bool {
+		return slices.ContainsFunc(p.logs, func(l Log) bool { return l.Key.String() == key.String() })
+	})
+}
+
 // CountAt is what of a verified cosigning counts at a time, by the windows of
 // the policy's keys: see [Policy.VerifyAt]. The policy may be nil.
 func (p *Policy) CountAt(c *Cosigning, now time.Time) *Cosigning {

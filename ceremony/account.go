@@ -43,6 +43,9 @@ type Account struct {
 	// CounterHead is the countersignature's record, which the bundle names.
 	CounterHead Head
 	CounterTime time.Time
+	// LogProofTime is when the proof was recorded: its cosignatures were there.
+	LogProofTime time.Time
+	LogProofN    int
 
 	Head  [32]byte // hash of the last record; the plan's digest before the first
 	N     int      // number of records
@@ -349,7 +352,7 @@ func (a *Account) take(r *Record) error {
 	case *Countersignature:
 		return a.takeCountersignature(c, r)
 	case *LogProof:
-		return a.takeLogProof(c)
+		return a.takeLogProof(c, r)
 	case *Lockdown:
 		return a.takeLockdown(c)
 	case *Exception:

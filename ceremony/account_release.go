@@ -80,7 +80,7 @@ func (a *Account) Bundle() (*bundle.Bundle, error) {
 	return a.bundle, err
 }
 
-func (a *Account) takeLogProof(c *LogProof) error {
+func (a *Account) takeLogProof(c *LogProof, r *Record) error {
 	b, err := a.Bundle()
 	if err != nil {
 		return err
@@ -88,6 +88,6 @@ func (a *Account) takeLogProof(c *LogProof) error {
 	if c.Bundle != sha256.Sum256(b.Raw()) {
 		return fmt.Errorf("it is for another bundle than the records before it give")
 	}
-	a.LogProof = c
+	a.LogProof, a.LogProofN, a.LogProofTime = c, r.N, r.Time
 	return nil
 }

@@ -263,6 +263,13 @@ func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, e
 		return nil, strict.Errorf(file, "the plan's quorum of witnesses has not cosigned yet: missing %s", strings.Join(in.Missing, ", ")).
 			WithHint("the bundle is logged; take the proof again when they have")
 	}
+	now := j.now()
+	for _, w := range in.Witnesses {
+		if w.Time.After(now.Add(keys.ClockTolerance)) {
+			return nil, strict.Errorf(file, "has a cosignature of %s at %s, which is yet to come by this computer's clock, %s: nobody could verify that", w.Name, strict.FormatTime(w.Time), strict.FormatTime(now)).
+				WithHint("set right the clock that is wrong, this computer's or the witness's, and take the proof again")
+		}
+	}
 	if in.Quorum && a.CounterTime.After(in.QuorumTime.Add(keys.ClockTolerance)) {
 		return nil, strict.Errorf(file, "says that witnesses had seen the bundle by %s, and it was countersigned at %s: nobody could verify that", strict.FormatTime(in.QuorumTime), strict.FormatTime(a.CounterTime)).
 			WithHint("the witnesses' clocks or this machine's were wrong: have the checkpoint cosigned anew, and take that proof")

@@ -110,6 +110,9 @@ func (v *verifier) times(a *ceremony.Account) {
 	if a.Counter != nil && v.witnessed != nil {
 		v.notAfter(recordOf(a.CounterHead.N), "was recorded", a.CounterTime, *v.witnessed, "the time by which witnesses had seen the bundle that came of it")
 	}
+	if a.LogProof != nil && v.newest != nil {
+		v.notAfter(recordOf(a.LogProofN), "has a proof that was cosigned", *v.newest, a.LogProofTime, "the time of the record")
+	}
 	if a.Ended() && v.closed != nil {
 		v.notAfter(recordOf(a.N), "was recorded", a.Time, *v.closed, "the time by which witnesses had seen that the ceremony had ended with it")
 	}

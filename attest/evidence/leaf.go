@@ -201,6 +201,11 @@ func (v *verifier) logged(file string, files Files, a *ceremony.Account, proof [
 		v.problem(where, "keep both proofs: together they show that the log was written anew", "the end is entry %d of %s, and commits to a proof of a tree of %d entries: it can't be among them",
 			in.Index, in.Origin, before.Checkpoint.Size)
 	}
+	// Another log of the policy's may not know of the ceremony's other ending.
+	if plans, err := auditlog.ParsePolicy("log_policy", []byte(a.Plan.LogPolicy)); err != nil || !in.SignedBy(plans) {
+		v.lack(ClaimLogged, where, "fleetctl log append "+file+" --log LOG --key KEY", "entry %d of %d, %s, which is no log of the plan's", in.Index, in.Size, in.Origin)
+		return
+	}
 	if in.LogOutside == "" {
 		v.closed = in.Witnessed()
 	}

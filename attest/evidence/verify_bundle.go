@@ -103,7 +103,31 @@ func (v *verifier) proof(file string, leaf, proof []byte) (witnessed *time.Time)
 	}
 	v.show(ClaimIncluded, Proven, where, "entry %d of %d, %s", in.Index, in.Size, in.Origin)
 	v.witnesses(where, in)
+	v.newest = v.newestIn(where, proof, in)
 	return in.Witnessed()
+}
+
+// newestIn is the time of the newest cosignature in the one proof that a package
+// holds, whatever others were given beside.
+func (v *verifier) newestIn(where string, proof []byte, in *auditlog.Inclusion) (newest *time.Time) {
+	witnesses := in.Witnesses
+	if len(v.proofs) > 0 {
+		p, err := auditlog.ParseProof(where, proof)
+		if err != nil {
+			return nil // it was parsed before
+		}
+		c, err := v.policy.Log.VerifyCheckpoint(p.Checkpoint)
+		if err != nil {
+			return nil
+		}
+		witnesses = c.Witnesses
+	}
+	for _, w := range witnesses {
+		if newest == nil || w.Time.After(*newest) {
+			newest = &w.Time
+		}
+	}
+	return newest
 }
 
 func (v *verifier) witnesses(where string, in *auditlog.Inclusion) {

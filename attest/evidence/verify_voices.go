@@ -33,4 +33,12 @@ func (v *verifier) planVoices(plan *ceremony.Plan) {
 	for _, fault := range plan.OneVoice(&v.policy.roster) {
 		v.problem(ceremony.PlanFile, oneKeyNext, "%s", fault)
 	}
+	for _, x := range plan.People {
+		for _, y := range v.policy.people {
+			if x.Role != y.Role && sameKey(x.Key, y.Key) {
+				v.problem(ceremony.PlanFile, "a person has one part, in the plan and in the policy",
+					"%s is %s in the plan, and the policy pins that key as %s's, %s: what they signed would count in a part that they did not have", x.Name, x.Role, y.Name, y.Role)
+			}
+		}
+	}
 }

@@ -89,7 +89,7 @@ func (m *maker) keys(n int) {
 	attributes := string(strict.EncodeLine(first[ceremony.KindAttributes]))
 	attack := *first[ceremony.KindNegativeTest].(*ceremony.NegativeTest)
 	found := *first[ceremony.KindFound].(*ceremony.Found)
-	old, key := hex.EncodeToString(intent.ID), m.fleet.Tokens[0].Key(intent.ID)
+	old := hex.EncodeToString(intent.ID)
 	for i := range n {
 		id := sha256.Sum256(fmt.Append(nil, "key", i))
 		one := intent
@@ -97,6 +97,8 @@ func (m *maker) keys(n int) {
 		number := m.put(ceremony.KindIntent, &one).N
 		made, tried, again := outcome, attack, found
 		made.Intent, tried.Intent, again.Intent = number, number, number
+		key := testfleet.SoftSigner(intent.Algorithm, fmt.Sprint("a key given up ", i)) // each is a new one
+		made.PublicKey, again.PublicKey = key.Public.SPKI(), sha256.Sum256(key.Public.SPKI())
 		m.put(ceremony.KindOutcome, &made)
 		read := &ceremony.Attributes{}
 		must(0, strict.DecodeJSON("", []byte(strings.ReplaceAll(attributes, old, hex.EncodeToString(one.ID))), 1<<20, read))

@@ -27,8 +27,7 @@ that nobody takes it for an ending. What was released to third parties can't be
 called back so.`,
 		`  fleetctl ceremony abort ceremony --site site.yaml --reason 'seal of hsm-3 was broken'
   fleetctl ceremony sign ceremony --approve abort --key olga
-  fleetctl evidence pack ceremony --out aborted.tar
-  fleetctl log append aborted.tar --log log --key log.pem`,
+  fleetctl evidence pack ceremony --out aborted.tar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "site", "reason"); err != nil {
 				return err

@@ -82,7 +82,7 @@ func SoftParties(name, dir string) *Parties {
 	return &Parties{
 		ThirdParty: SoftSigner(keys.Ed25519, name+" third party"),
 		Operator:   SoftSigner(keys.P256, name+" operator"),
-		Log:        newSoftLog(name),
+		Log:        newSoftLog(logOrigin, name),
 		Ledger:     filepath.Join(dir, "ledger.jsonl"),
 	}
 }
@@ -96,6 +96,7 @@ var decoys = [][]byte{[]byte("one"), []byte("two"), []byte("three"), []byte("fou
 // softLog is a log in memory, by golang.org/x/mod alone.
 type softLog struct {
 	mu     sync.Mutex
+	origin string
 	vkey   string
 	signer note.Signer
 	size   int64
@@ -112,19 +113,22 @@ func (h softHashes) ReadHashes(at []int64) ([]tlog.Hash, error) {
 	return list, nil
 }
 
-func newSoftLog(name string) *softLog {
+// SoftLog is a log in memory with an origin and a key of its own.
+func SoftLog(origin, name string) Log { return newSoftLog(origin, name) }
+
+func newSoftLog(origin, name string) *softLog {
 	key := softEd25519(name + " log")
-	vkey, err := note.NewEd25519VerifierKey(logOrigin, key.Public().(ed25519.PublicKey))
+	vkey, err := note.NewEd25519VerifierKey(origin, key.Public().(ed25519.PublicKey))
 	if err != nil {
 		panic(err)
 	}
 	hash := strings.Split(vkey, "+")[1]
-	s, err := note.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%s+%s", logOrigin, hash,
+	s, err := note.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%s+%s", origin, hash,
 		base64.StdEncoding.EncodeToString(append([]byte{1}, key.Seed()...))))
 	if err != nil {
 		panic(err)
 	}
-	l := &softLog{vkey: vkey, signer: s}
+	l := &softLog{origin: origin, vkey: vkey, signer: s}
 	for _, d := range decoys {
 		l.add(d)
 	}
@@ -153,7 +157,7 @@ func (l *softLog) checkpoint(size int64, more ...note.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", logOrigin, size, root)}, append([]note.Signer{l.signer}, more...)...)
+	return note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", l.origin, size, root)}, append([]note.Signer{l.signer}, more...)...)
 }
 
 func (l *softLog) prove(index, size int64, more ...note.Signer) ([]byte, error) {

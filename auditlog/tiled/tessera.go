@@ -56,17 +56,17 @@ func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]ui
 	}
 	at, err := add(run, appender, leaves)
 	if err != nil {
-		l.settle(g)
+		l.settleSoon(g)
 		return nil, l.failed("adding to the log", g, err)
 	}
 	for _, n := range at {
 		need = max(need, n)
 	}
 	if err := l.await(ctx, g, need); err != nil {
-		l.settle(g)
+		l.settleSoon(g)
 		return nil, l.failed("the entries are logged, but no checkpoint covers them yet", g, err)
 	}
-	if err := l.settle(g); err != nil {
+	if err := l.settle(ctx, g); err != nil {
 		return nil, l.failed("closing the log", g, err)
 	}
 	if err := shutdown(run); err != nil {
@@ -128,14 +128,20 @@ func (l *Log) appears(ctx context.Context, signed *auditlog.Checkpoint) error {
 // settle ends signing and waits until what was signed last is what is
 // published: then Tessera has nothing under way that it could write after the
 // lock is gone.
-func (l *Log) settle(g *guardedSigner) error {
+func (l *Log) settle(ctx context.Context, g *guardedSigner) error {
 	signed := g.close()
 	if signed == nil {
 		return nil
 	}
+	return l.appears(ctx, signed)
+}
+
+// settleSoon is settle where something failed already: it may be that nothing
+// will be published, and nobody waits long for that.
+func (l *Log) settleSoon(g *guardedSigner) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return l.appears(ctx, signed)
+	_ = l.settle(ctx, g)
 }
 
 func (l *Log) guardedSigner() *guardedSigner {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/await"
@@ -255,7 +256,9 @@ func TestTPM2PKCS11IsRefused(t *testing.T) {
 func flat(out []byte) []byte { return []byte(strings.Join(strings.Fields(string(out)), " ")) }
 
 // pkcsslotd has opencryptoki's daemon run until the test is over. Who else on
-// this machine wants the token meanwhile waits.
+// this machine wants the token meanwhile waits. The daemon is a child of the
+// test, in the foreground: a daemon of its own becomes a child of process 1, and
+// where that doesn't wait for its children, one that ended is listed for ever.
 func (r *rig) pkcsslotd(daemon, dir, module string) {
 	r.t.Helper()
 	for _, path := range []string{"/run/lock/opencryptoki/swtok", "/var/lib/opencryptoki/swtok/TOK_OBJ"} {
@@ -268,17 +271,24 @@ func (r *rig) pkcsslotd(daemon, dir, module string) {
 		return err == nil
 	})
 	r.t.Cleanup(unlock)
-	running := func() bool { return exec.Command("pgrep", "-x", "pkcsslotd").Run() == nil }
-	if !running() {
-		check(r.t, exec.Command(daemon).Run())
-		r.t.Cleanup(func() {
-			_ = exec.Command("sh", "-c", "kill $(cat /run/pkcsslotd.pid /var/run/pkcsslotd.pid 2>/dev/null | head -n 1)").Run()
-			await.Until(r.t, "opencryptoki's daemon ends", func() bool { return !running() })
-		})
+	answers := func() bool { return r.command(dir, "hsm", "list", "--module", module).Run() == nil }
+	if answers() {
+		return // the machine has one of its own
 	}
-	await.Until(r.t, "opencryptoki's daemon answers", func() bool {
-		return r.command(dir, "hsm", "list", "--module", module).Run() == nil
+	cmd := exec.Command(daemon, "-f")
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	p := await.Start(r.t, cmd)
+	r.t.Cleanup(func() {
+		check(r.t, cmd.Process.Signal(syscall.SIGTERM)) // it removes what it shares
+		if ok, _ := p.Ends(); !ok {
+			r.t.Error("opencryptoki's daemon doesn't end when it is told to")
+		}
 	})
+	if !p.Until(answers) {
+		p.Kill()
+		r.t.Fatalf("opencryptoki's daemon doesn't answer:\n%s", said.String())
+	}
 }
 
 // TestOpencryptoki has RSA-3072 keys, and a PIN that locks in earnest. Its daemon

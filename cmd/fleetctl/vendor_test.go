@@ -257,8 +257,8 @@ func flat(out []byte) []byte { return []byte(strings.Join(strings.Fields(string(
 
 // pkcsslotd has opencryptoki's daemon run until the test is over. Who else on
 // this machine wants the token meanwhile waits. The daemon is a child of the
-// test, in the foreground: a daemon of its own becomes a child of process 1, and
-// where that doesn't wait for its children, one that ended is listed for ever.
+// test, in the foreground, so that the test knows which process to end, and when
+// it has ended.
 func (r *rig) pkcsslotd(daemon, dir, module string) {
 	r.t.Helper()
 	for _, path := range []string{"/run/lock/opencryptoki/swtok", "/var/lib/opencryptoki/swtok/TOK_OBJ"} {

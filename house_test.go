@@ -61,17 +61,20 @@ func list(t *testing.T, env []string, args ...string) map[string]*pkg {
 var arrows = map[string][]string{
 	"cmd/fleetctl":       {"*"},
 	"internal/testfleet": {"*"}, // runs whole fleets for tests; only tests import it
-	"attest/evidence":    {"ceremony", "attest", "bundle", "auditlog", "leaf"},
-	"attest":             {"leaf"},
-	"ceremony":           {"attest", "bundle", "auditlog", "leaf"},
-	"ceremony/handout":   {"ceremony", "internal/paper", "leaf"},
-	"bundle":             {"auditlog", "leaf"},
-	"bundle/thirdparty":  {"ceremony", "bundle", "leaf"},
-	"auditlog":           {"leaf"},
-	"auditlog/tiled":     {"auditlog", "leaf"},
-	"auditlog/rekor":     {"auditlog", "bundle", "leaf"},
-	"auditlog/monitor":   {"auditlog", "leaf"},
-	"auditlog/witness":   {"auditlog", "leaf"},
+	"attest/evidence":    {"attest/evidence/page", "ceremony", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
+	// What a log's entries mean, judged by a verifier's policy; the page for people.
+	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
+	"attest/evidence/page":    {"ceremony", "bundle", "leaf"},
+	"attest":                  {"leaf"},
+	"ceremony":                {"attest", "bundle", "auditlog", "leaf"},
+	"ceremony/handout":        {"ceremony", "internal/paper", "leaf"},
+	"bundle":                  {"auditlog", "leaf"},
+	"bundle/thirdparty":       {"ceremony", "bundle", "leaf"},
+	"auditlog":                {"leaf"},
+	"auditlog/tiled":          {"auditlog", "leaf"},
+	"auditlog/rekor":          {"auditlog", "bundle", "leaf"},
+	"auditlog/monitor":        {"auditlog", "leaf"},
+	"auditlog/witness":        {"auditlog", "leaf"},
 	// The network of third parties and of live auditors, beside the pure code.
 	"bundle/history":            {"bundle", "auditlog", "leaf"},
 	"bundle/history/saved":      {"bundle", "bundle/history", "leaf"},
@@ -85,6 +88,7 @@ var arrows = map[string][]string{
 	"internal/token":   {},
 	"internal/words":   {"internal/strict"},
 	"internal/durable": {},
+	"internal/ustar":   {"internal/strict"},
 	"internal/sshsig":  {"internal/keys", "internal/strict"},
 	"internal/hsm":     {"internal/token", "internal/keys", "internal/strict"},
 	"internal/ui":      {"internal/strict", "internal/words"},
@@ -106,8 +110,8 @@ var leaves = []string{"internal/strict", "internal/keys", "internal/token", "int
 var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await"}
 
 // verifiers are the packages with which a stranger verifies.
-var verifiers = []string{"attest/evidence", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog",
-	"bundle/history", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
+var verifiers = []string{"attest/evidence", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog",
+	"bundle/history", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.
 func arrowFaults(all map[string]*pkg) (faults []string) {

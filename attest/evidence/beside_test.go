@@ -39,7 +39,7 @@ func besideCases(t *testing.T) (*evidence.Policy, time.Time, []besideCase) {
 		return evidence.Input{File: name, Data: f.Archive}
 	}
 	notice := func(name, format string, epoch uint64, previous [32]byte, effective time.Time, party testfleet.Signer) evidence.Input {
-		data := noticed(one, noticeOf(one, format, epoch, previous, func(n *bundle.Notice) {
+		data := one.Noticed(one.NoticeOf(format, epoch, previous, func(n *bundle.Notice) {
 			if n.Effective != nil {
 				n.Effective = &effective
 			}

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/attest/evidence/page"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -60,6 +62,21 @@ func closeNow(j *ceremony.Journal, anyway func(wrong error) error) (*ceremony.Re
 		// A page from a close that was cut off before its record is rendered anew.
 		return ceremony.Temp(j.Dir()).Replace(filepath.Join(j.Dir(), PageFile), files[PageFile], 0o644)
 	})
+}
+
+// Page renders the page of a package that has none yet.
+func Page(files Files) ([]byte, error) {
+	plan, err := ceremony.ParsePlan(ceremony.PlanFile, files[ceremony.PlanFile])
+	if err != nil {
+		return nil, err
+	}
+	a, t, err := ceremony.Replay(plan, ceremony.TranscriptFile, files[ceremony.TranscriptFile])
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = page.Render(&b, page.Content{Account: a, Transcript: t, Listed: pageFiles(files, files.sums())})
+	return b.Bytes(), err
 }
 
 // judgeClose verifies the package that a close record would make, under a policy

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ustar"
 )
 
 // The files that only the package has.
@@ -70,17 +70,15 @@ func known(path string) bool {
 	return false
 }
 
-// checkPath refuses paths that could mean something else when unpacked.
-func checkPath(path string) error {
-	if path == "" || len(path) > 100 {
-		return fmt.Errorf("path %q has %d bytes; 1 to 100 are allowed", path, len(path))
-	}
-	for part := range strings.SplitSeq(path, "/") {
-		if err := strict.CheckToken(part); err != nil || part == "." || part == ".." {
-			return fmt.Errorf("path %q is not one of plain names", path)
-		}
-	}
-	return nil
+// Pack writes the files' archive. The same files give the same bytes.
+func Pack(files Files) ([]byte, error) { return ustar.Pack(files) }
+
+// Unpack reads an archive that Pack could have written and refuses any other: no
+// byte of it is without meaning, and no two readers can see different files in it.
+// The contents are slices of data.
+func Unpack(file string, data []byte) (Files, error) {
+	files, err := ustar.Unpack(file, data, ustar.Limits{Bytes: MaxPackage, Files: maxFiles})
+	return files, err
 }
 
 // ReadFolder reads a ceremony's folder or an unpacked package. What stands in
@@ -138,7 +136,7 @@ func (r *folderReader) entry(rel string, e fs.DirEntry) error {
 	case !e.Type().IsRegular():
 		return strict.Errorf(name, "is no regular file")
 	}
-	if err := checkPath(rel); err != nil {
+	if err := ustar.CheckPath(rel); err != nil {
 		return strict.Errorf(name, "%v", err)
 	}
 	f, err := os.Open(name)

@@ -3,7 +3,6 @@ package evidence_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -11,46 +10,23 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
-// noticeOf is a notice of a fleet, right unless it is changed.
-func noticeOf(f *testfleet.Fleet, format string, epoch uint64, previous [32]byte, change ...func(*bundle.Notice)) *bundle.Notice {
-	n := &bundle.Notice{Format: format, Mode: bundle.Rehearsal, Fleet: f.Plan.Fleet, Namespace: testfleet.Namespace, Epoch: epoch,
-		Previous: previous, Created: f.Now(), Reason: "a test"}
-	if format == bundle.RetirementFormat {
-		n.Effective = new(f.Now().Add(time.Hour))
-	}
-	for _, c := range change {
-		c(n)
-	}
-	return must(bundle.ParseNotice("notice.json", n.Encode()))
-}
-
-// noticed is its bundle, signed by a third party and countersigned by an
-// operator, in the form given.
-func noticed(f *testfleet.Fleet, n *bundle.Notice, party, operator testfleet.Signer, form string) []byte {
-	raw, _ := party.Public.Ed25519()
-	s := must(bundle.NewStatement(bundle.Protobuf, n.Namespace, uint64(f.Now().UnixMilli()), n.Epoch, n.Digest()))
-	signed := []bundle.Signed{{Key: [32]byte(raw), Statement: must(s.Seal([32]byte(raw), must(party.Sign(s.Message()))))}}
-	text := must(bundle.CountersignNotice(form, n, signed))
-	return must(bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: operator.Public, Form: form, Signature: must(operator.Sign(text))}}, nil)).Raw()
-}
-
 func TestABundleOfANoticeIsVerifiedAsThat(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "noticed"})
 	other := testfleet.New(t, testfleet.Options{Name: "another"})
 	p, o := f.Parties.ThirdParty, f.Parties.Operator
 	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
-	end := noticeOf(f, bundle.RetirementFormat, 2, f.Account.Release.Artifact)
-	void := noticeOf(f, bundle.VoidFormat, 2, f.Account.Release.Artifact)
-	good := noticed(f, end, p, o, bundle.FormBound)
+	end := f.NoticeOf(bundle.RetirementFormat, 2, f.Account.Release.Artifact)
+	void := f.NoticeOf(bundle.VoidFormat, 2, f.Account.Release.Artifact)
+	good := f.Noticed(end, p, o, bundle.FormBound)
 	proof := must(f.Parties.Log.Append(good))
-	abroad := noticeOf(f, bundle.RetirementFormat, 2, [32]byte{1}, func(n *bundle.Notice) { n.Namespace = "rehearsal.example.other" })
-	real := noticeOf(f, bundle.RetirementFormat, 2, [32]byte{1}, func(n *bundle.Notice) {
+	abroad := f.NoticeOf(bundle.RetirementFormat, 2, [32]byte{1}, func(n *bundle.Notice) { n.Namespace = "rehearsal.example.other" })
+	real := f.NoticeOf(bundle.RetirementFormat, 2, [32]byte{1}, func(n *bundle.Notice) {
 		n.Mode, n.Namespace = bundle.Production, strings.TrimPrefix(n.Namespace, bundle.RehearsalPrefix)
 	})
-	again := noticeOf(f, bundle.RetirementFormat, 2, f.Account.Release.Artifact, func(n *bundle.Notice) { n.Reason = "another" })
+	again := f.NoticeOf(bundle.RetirementFormat, 2, f.Account.Release.Artifact, func(n *bundle.Notice) { n.Reason = "another" })
 	// The signatures of one notice under another.
 	b := must(bundle.ParseAny("b", good))
-	swapped := must(bundle.Assemble(again.Raw(), must(bundle.ParseAny("b", noticed(f, again, p, o, bundle.FormBound))).Statements, b.Countersignatures, nil)).Raw()
+	swapped := must(bundle.Assemble(again.Raw(), must(bundle.ParseAny("b", f.Noticed(again, p, o, bundle.FormBound))).Statements, b.Countersignatures, nil)).Raw()
 	keys := f.Files[ceremony.BundleFile]
 
 	for name, c := range map[string]struct {
@@ -64,12 +40,12 @@ func TestABundleOfANoticeIsVerifiedAsThat(t *testing.T) {
 		"keys for a notice":            {keys, f.Files[ceremony.ProofFile], evidence.TypeNotice, "is a bundle, and a notice was expected"},
 		"not logged":                   {good, nil, evidence.TypeNotice, "there is no proof beside it"},
 		"another's proof":              {good, f.Files[ceremony.ProofFile], evidence.TypeNotice, "tlog-proof"},
-		"void for a retirement's keys": {noticed(f, void, p, o, bundle.FormBound), nil, "", "is a notice, a fleetctl void v1"},
-		"another third party":          {noticed(f, end, other.Parties.ThirdParty, o, bundle.FormBound), nil, evidence.TypeNotice, "0 of 1 pinned third parties signed"},
-		"another operator":             {noticed(f, end, p, other.Parties.Operator, bundle.FormBound), nil, evidence.TypeNotice, "no pinned operator countersigned"},
-		"another form":                 {noticed(f, end, p, o, bundle.FormSignature), nil, evidence.TypeNotice, "form"},
-		"another namespace":            {noticed(f, abroad, p, o, bundle.FormBound), nil, evidence.TypeNotice, "which the policy does not pin"},
-		"production":                   {noticed(f, real, p, o, bundle.FormBound), nil, evidence.TypeNotice, "the policy is for rehearsal only"},
+		"void for a retirement's keys": {f.Noticed(void, p, o, bundle.FormBound), nil, "", "is a notice, a fleetctl void v1"},
+		"another third party":          {f.Noticed(end, other.Parties.ThirdParty, o, bundle.FormBound), nil, evidence.TypeNotice, "0 of 1 pinned third parties signed"},
+		"another operator":             {f.Noticed(end, p, other.Parties.Operator, bundle.FormBound), nil, evidence.TypeNotice, "no pinned operator countersigned"},
+		"another form":                 {f.Noticed(end, p, o, bundle.FormSignature), nil, evidence.TypeNotice, "form"},
+		"another namespace":            {f.Noticed(abroad, p, o, bundle.FormBound), nil, evidence.TypeNotice, "which the policy does not pin"},
+		"production":                   {f.Noticed(real, p, o, bundle.FormBound), nil, evidence.TypeNotice, "the policy is for rehearsal only"},
 		"another notice's signature":   {swapped, nil, evidence.TypeNotice, "countersignature"},
 		"cut off":                      {good[:len(good)-3], proof, evidence.TypeNotice, "nothing that can be verified was given"},
 	} {

@@ -144,6 +144,9 @@ func (p *Policy) Trust(namespace string) *bundle.Trust {
 	}
 }
 
+// Voices are the keys of a set that somebody has whom the policy names.
+func (p *Policy) Voices(set *bundle.KeySet) []string { return set.Voices(&p.roster) }
+
 // everyone are all pinned people: who does not agree is heard, whatever became
 // of their key since.
 func (p *Policy) everyone() (*ceremony.People, error) {

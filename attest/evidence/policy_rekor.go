@@ -45,8 +45,8 @@ type Submitter struct {
 	Window keys.Window
 }
 
-// keys are the submitters' alone.
-func (r *RekorPins) keys() []*keys.Public {
+// Keys are the submitters' alone.
+func (r *RekorPins) Keys() []*keys.Public {
 	list := make([]*keys.Public, len(r.Submitters))
 	for i, s := range r.Submitters {
 		list[i] = s.Key
@@ -155,7 +155,7 @@ func (v *verifier) rekor(file string, leaf, entry []byte) {
 			"is of a Rekor log of version %d with id %x…, none of the %d that the policy pins", e.Version, e.LogID[:8], len(pins.Logs))
 		return
 	}
-	in, err := log.Verify(leaf, e, pins.keys(), v.policy.Log)
+	in, err := log.Verify(leaf, e, pins.Keys(), v.policy.Log)
 	if err != nil {
 		v.fault(where, err)
 		return

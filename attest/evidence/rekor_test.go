@@ -2,7 +2,6 @@ package evidence_test
 
 import (
 	"bytes"
-	"crypto/x509"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -23,26 +22,14 @@ type rekorFleet struct {
 	policy []byte
 }
 
-func submitterKey(name string) string {
-	return base64.StdEncoding.EncodeToString(must(x509.MarshalPKIXPublicKey(testrekor.Submitter(name).Public())))
-}
-
 func newRekorFleet(t testing.TB, version int) *rekorFleet {
 	t.Helper()
 	r := &rekorFleet{log: testrekor.New(version, "rekor.test")}
 	r.Fleet = testfleet.New(t, testfleet.Options{Name: "rekor", Beside: func(bundle []byte) map[string][]byte {
 		return map[string][]byte{evidence.RekorFile: r.log.Append(bundle, testrekor.Submitter("ops")).File()}
 	}})
-	r.policy = r.pins(version, r.log, "ops", "")
+	r.policy = testrekor.Pins(r.Policy, r.log, "ops", "")
 	return r
-}
-
-// pins is the fleet's policy with a Rekor log and a submitter.
-func (r *rekorFleet) pins(version int, log *testrekor.Log, submitter, more string) []byte {
-	block := "rekor:\n  logs:\n    - name: rekor-1\n      version: " + string(rune('0'+version)) + "\n      origin: " + log.Host +
-		"\n      confirmed: by telephone\n      key: |\n        " + strings.ReplaceAll(strings.TrimSpace(log.PEM()), "\n", "\n        ") +
-		"\n  submitters:\n    - name: ops\n      confirmed: by telephone\n      key: " + submitterKey(submitter) + "\n" + more
-	return bytes.Replace(r.Policy, []byte("\nclaims:\n"), []byte("\n"+block+"\nclaims:\n  rekor.included: proven\n"), 1)
 }
 
 func (r *rekorFleet) verify(t testing.TB, policy []byte, in evidence.Input, at time.Time) *evidence.Report {
@@ -119,7 +106,7 @@ func TestRekorSubmittersWindow(t *testing.T) {
 		"not_after: 2026-01-01T00:00:00Z":         evidence.NotShown, // the log's own word about the time isn't a witness's
 		"compromised_after: 2026-11-21T10:30:00Z": evidence.NotShown,
 	} {
-		rep := r.verify(t, r.pins(1, r.log, "ops", "      window: {"+window+"}\n"), r.beside(r.Files[evidence.RekorFile]), r.Now().AddDate(0, 1, 0))
+		rep := r.verify(t, testrekor.Pins(r.Policy, r.log, "ops", "      window: {"+window+"}\n"), r.beside(r.Files[evidence.RekorFile]), r.Now().AddDate(0, 1, 0))
 		c := rep.Claim(evidence.ClaimRekor)
 		if c.Grade != grade || len(rep.Problems) > 0 || grade == evidence.NotShown && !strings.Contains(c.Detail, "window does not cover") {
 			t.Errorf("%s: %+v %+v", window, c, rep.Problems)
@@ -140,9 +127,9 @@ func TestRekorPinsAreChecked(t *testing.T) {
 		"version 2":            {"      origin: rekor.test", "      origin: rekor.test - x", "is no number"},
 		"no version":           {"      version: 1\n", "", "version is missing"},
 		"no origin":            {"      origin: rekor.test\n", "", "origin is missing"},
-		"another kind of key":  {submitterKey("ops"), base64.StdEncoding.EncodeToString(testrekor.New(2, "x").SPKI()), "takes ecdsa-p256"},
-		"no key":               {submitterKey("ops"), "abcd", "is no DER public key"},
-		"P-384":                {submitterKey("ops"), p384, "takes ecdsa-p256"},
+		"another kind of key":  {testrekor.SubmitterKey("ops"), base64.StdEncoding.EncodeToString(testrekor.New(2, "x").SPKI()), "takes ecdsa-p256"},
+		"no key":               {testrekor.SubmitterKey("ops"), "abcd", "is no DER public key"},
+		"P-384":                {testrekor.SubmitterKey("ops"), p384, "takes ecdsa-p256"},
 		"a log twice":          {log, log + strings.Replace(log, "rekor-1", "rekor-2", 1), "has the key of another"},
 		"a submitter twice":    {submitter, submitter + "\n" + strings.Replace(submitter, "ops", "ops-2", 1), "has the key of another"},
 		"an unknown field":     {"  submitters:\n", "  sumbitters: []\n  submitters:\n", "is not a field"},

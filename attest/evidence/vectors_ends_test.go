@@ -78,7 +78,7 @@ func abandonedFor(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Accoun
 func retiredFleet(t *testing.T, name string) made {
 	f := testfleet.New(t, testfleet.Options{Name: name})
 	now := f.Now().Add(2 * time.Hour)
-	end := noticed(f, noticeOf(f, bundle.RetirementFormat, 2, f.Account.Release.Artifact), f.Parties.ThirdParty, f.Parties.Operator, bundle.FormBound)
+	end := f.Noticed(f.NoticeOf(bundle.RetirementFormat, 2, f.Account.Release.Artifact), f.Parties.ThirdParty, f.Parties.Operator, bundle.FormBound)
 	return made{archive: f.Archive, policy: f.Policy, now: now, beside: &evidence.Input{Data: end, Proof: must(f.Parties.Log.Append(end))}}
 }
 

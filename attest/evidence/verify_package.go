@@ -1,11 +1,11 @@
 package evidence
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
 
+	"github.com/fleetctl/fleetctl/attest/evidence/page"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 )
@@ -216,7 +216,7 @@ func (v *verifier) bound(files Files, a *ceremony.Account, t *ceremony.Transcrip
 			v.problem(path, "", "is unbound: the close record does not list it")
 		}
 	}
-	again := v.page(files, a, t)
+	again := v.samePage(files, a, t)
 	if len(v.r.Problems) > before {
 		v.lack(ClaimBound, where, "", "the files are not what the close record lists")
 		v.lack(ClaimPage, PageFile, "", "the files are not what the close record lists")
@@ -244,32 +244,41 @@ func unlisted(path string) bool {
 		len(path) > len(closeSignoffs) && path[:len(closeSignoffs)] == closeSignoffs
 }
 
-// page compares the published page with what the data gives. One of another
+// pageFiles are the files that the close record can list, but for the page.
+func pageFiles(files Files, sums map[string][32]byte) (list []page.File) {
+	for _, path := range files.Paths() {
+		if path != PageFile && !unlisted(path) {
+			list = append(list, page.File{Path: path, Size: len(files[path]), Sum: sums[path]})
+		}
+	}
+	return list
+}
+
+// samePage compares the published page with what the data gives. One of another
 // version can't be compared: it is not shown, whatever else is, and may do nothing.
-func (v *verifier) page(files Files, a *ceremony.Account, t *ceremony.Transcript) (again bool) {
+func (v *verifier) samePage(files Files, a *ceremony.Account, t *ceremony.Transcript) (again bool) {
 	have, ok := files[PageFile]
 	if !ok {
 		v.problem(PageFile, "", "is missing")
 		return false
 	}
-	if bytes.Contains(have, []byte(`content="`+pageVersion+`"`)) {
-		rest := &samePage{have}
-		if err := renderPage(rest, files, v.sums, a, t); err != nil || len(rest.left) > 0 {
+	if page.IsCurrent(have) {
+		if !page.Same(have, page.Content{Account: a, Transcript: t, Listed: pageFiles(files, v.sums)}) {
 			v.problem(PageFile, "", "does not say what the data says")
 			return false
 		}
 		return true
 	}
-	version, err := passive(have)
+	version, err := page.Passive(have)
 	if err != nil {
-		v.problem(PageFile, "do not open it", "is of another version than %s, and more than text that could be read: it %v", pageVersion, err)
+		v.problem(PageFile, "do not open it", "is of another version than %s, and more than text that could be read: it %v", page.Version, err)
 		return false
 	}
 	named := "it names no version"
 	if version != "" {
 		named = fmt.Sprintf("its version is %q", version)
 	}
-	v.lack(ClaimPage, PageFile, "read what this report says, and not the page", "%s, this verifier knows %s: it was compared with nothing and may say anything", named, pageVersion)
+	v.lack(ClaimPage, PageFile, "read what this report says, and not the page", "%s, this verifier knows %s: it was compared with nothing and may say anything", named, page.Version)
 	return false
 }
 

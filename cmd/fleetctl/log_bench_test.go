@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/ed25519"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
@@ -47,7 +48,7 @@ func BenchmarkAudit(b *testing.B) {
 	var ratio []float64
 	for b.Loop() {
 		audit := spent(func() {
-			e := evidence.NewEntries(policy, func() time.Time { return l.now })
+			e := entries.New(policy, func() time.Time { return l.now })
 			r, err := monitor.Audit(context.Background(), src, policy.Log, entryJudge{e}, monitor.AuditOptions{})
 			if err != nil || r.Entries != uint64(n) || r.Found != 0 {
 				b.Fatalf("%+v, %v", r, err)

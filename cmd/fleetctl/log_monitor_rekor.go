@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -55,13 +56,13 @@ func (r *rekorWatch) given(cmd *cobra.Command) bool {
 	return slices.ContainsFunc([]string{"rekor-version", "rekor-origin", "bundles", "from"}, cmd.Flags().Changed)
 }
 
-// rekorJudge lets package monitor ask package evidence what entries of a Rekor
+// rekorJudge lets package monitor ask package entries what entries of a Rekor
 // log mean.
-type rekorJudge struct{ *evidence.RekorEntries }
+type rekorJudge struct{ *entries.Rekor }
 
-func (j rekorJudge) Read(_ uint64, leaf []byte) any { return j.RekorEntries.Read(leaf) }
+func (j rekorJudge) Read(_ uint64, leaf []byte) any { return j.Rekor.Read(leaf) }
 func (j rekorJudge) Take(index uint64, made any) []monitor.Finding {
-	j.RekorEntries.Take(index, made.(*auditlog.RekorLeaf))
+	j.Rekor.Take(index, made.(*auditlog.RekorLeaf))
 	return nil // said by Overdue, of all of them: a bundle may become known
 }
 func (j rekorJudge) Overdue() []monitor.Finding { return findings(j.Faults()) }
@@ -104,9 +105,9 @@ func (a *app) followRekor(cmd *cobra.Command, ref string, o *monitorOptions) (*f
 	if err != nil {
 		return nil, usage(err)
 	}
-	var last *evidence.RekorEntries
+	var last *entries.Rekor
 	judge := func() monitor.Judge {
-		last = evidence.NewRekorEntries(policy, log, known, a.now)
+		last = entries.NewRekor(policy, log, known, a.now)
 		last.Fleets = o.fleets
 		return rekorJudge{last}
 	}

@@ -10,21 +10,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
-// entryJudge lets package monitor ask package evidence what entries mean.
-type entryJudge struct{ *evidence.Entries }
+// entryJudge lets package monitor ask package entries what entries mean.
+type entryJudge struct{ *entries.Judge }
 
-func (j entryJudge) Read(index uint64, leaf []byte) any { return j.Entries.Read(index, leaf) }
+func (j entryJudge) Read(index uint64, leaf []byte) any { return j.Judge.Read(index, leaf) }
 func (j entryJudge) Take(index uint64, made any) []monitor.Finding {
-	return findings(j.Entries.Take(index, made.(*evidence.Entry)))
+	return findings(j.Judge.Take(index, made.(*entries.Entry)))
 }
-func (j entryJudge) Overdue() []monitor.Finding { return findings(j.Entries.Overdue()) }
+func (j entryJudge) Overdue() []monitor.Finding { return findings(j.Judge.Overdue()) }
 
-func findings(faults []evidence.Fault) (list []monitor.Finding) {
+func findings(faults []entries.Fault) (list []monitor.Finding) {
 	for _, f := range faults {
 		list = append(list, monitor.Finding(f))
 	}
@@ -73,7 +74,7 @@ func (a *app) watch(cmd *cobra.Command, ref string, o *watchOptions) (*evidence.
 		return nil, nil, nil, usage(missing(err))
 	}
 	judge := func() monitor.Judge {
-		e := evidence.NewEntries(policy, a.now)
+		e := entries.New(policy, a.now)
 		e.Evidence, e.Fleets = o.evidence, o.fleets
 		return entryJudge{e}
 	}

@@ -1,4 +1,6 @@
-package evidence
+// Package entries says what the entries of a log mean: bundles and evidence
+// leaves, each judged by a verifier's policy and as the successor of those before.
+package entries
 
 import (
 	"bytes"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -44,29 +47,29 @@ const maxRemembered = 1 << 14
 // maxState bounds what State gives, in bytes.
 const maxState = 16 << 20
 
-// Entries judges a log's entries by a policy: each alone, and as the successor
+// Judge judges a log's entries by a policy: each alone, and as the successor
 // of those before. Read may be called by several goroutines at once, the other
 // methods by one.
-type Entries struct {
+type Judge struct {
 	// Evidence is how long an epoch may be without evidence; 0: for ever.
 	Evidence time.Duration
 	// Fleets are those known; none means that any will do.
 	Fleets []string
 	Now    func() time.Time
 
-	policy     *Policy
+	policy     *evidence.Policy
 	namespaces []*followed
 	endings    endings
 }
 
-// NewEntries judges by a policy.
-func NewEntries(p *Policy, now func() time.Time) *Entries { return &Entries{policy: p, Now: now} }
+// New judges by a policy.
+func New(p *evidence.Policy, now func() time.Time) *Judge { return &Judge{policy: p, Now: now} }
 
 // Entry is what Read makes of an entry.
 type Entry struct {
 	faults    []Fault
 	known     bool // a bundle or leaf in a namespace that is pinned
-	leaf      *Leaf
+	leaf      *evidence.Leaf
 	namespace string
 	epoch     uint64
 	digest    [32]byte // of the artifact
@@ -75,14 +78,14 @@ type Entry struct {
 }
 
 // Read judges an entry by itself.
-func (e *Entries) Read(index uint64, leaf []byte) *Entry {
+func (e *Judge) Read(index uint64, leaf []byte) *Entry {
 	x := &Entry{}
 	fault := func(kind, format string, args ...any) *Entry {
 		x.faults = append(x.faults, Fault{kind, index, fmt.Sprintf("entry %d: ", index) + fmt.Sprintf(format, args...)})
 		return x
 	}
-	if IsLeaf(leaf) {
-		l, err := ParseLeaf("", leaf)
+	if evidence.IsLeaf(leaf) {
+		l, err := evidence.ParseLeaf("", leaf)
 		if err != nil {
 			return fault(FaultUnreadable, "%v", err)
 		}
@@ -111,14 +114,14 @@ func (e *Entries) Read(index uint64, leaf []byte) *Entry {
 	case err != nil:
 		fault(FaultSignatures, "%s, epoch %d: %v", x.namespace, x.epoch, err)
 	case b.KeySet != nil:
-		for _, shared := range b.KeySet.Voices(&e.policy.roster) { // people's and witnesses' too
+		for _, shared := range e.policy.Voices(b.KeySet) { // people's and witnesses' too
 			fault(FaultSignatures, "%s, epoch %d: %s", x.namespace, x.epoch, shared)
 		}
 	}
 	return x
 }
 
-func (e *Entries) pinned(x *Entry, mode string, fault func(string, string, ...any) *Entry) *Entry {
+func (e *Judge) pinned(x *Entry, mode string, fault func(string, string, ...any) *Entry) *Entry {
 	if mode != e.policy.Mode || !e.policy.Pins(x.namespace) {
 		return fault(FaultNamespace, "%s %s, epoch %d, which the policy does not pin", mode, x.namespace, x.epoch)
 	}
@@ -146,7 +149,7 @@ type epochJSON struct {
 	Ceremony string `strict:"ceremony,token,optional"`
 }
 
-func (e *Entries) namespace(name string) *followed {
+func (e *Judge) namespace(name string) *followed {
 	for _, f := range e.namespaces {
 		if f.Namespace == name {
 			return f
@@ -166,7 +169,7 @@ func (f *followed) find(epoch uint64) *epochJSON {
 
 // forget makes room for one more epoch: half of the longest namespace goes, the
 // oldest first.
-func (e *Entries) forget() {
+func (e *Judge) forget() {
 	total := 0
 	var longest *followed
 	for _, f := range e.namespaces {
@@ -194,7 +197,7 @@ func (f *followed) index() {
 }
 
 // Take judges an entry as the successor of those taken before.
-func (e *Entries) Take(index uint64, x *Entry) []Fault {
+func (e *Judge) Take(index uint64, x *Entry) []Fault {
 	if !x.known {
 		return x.faults
 	}
@@ -241,7 +244,7 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 }
 
 // Overdue are the epochs that have been without evidence for too long.
-func (e *Entries) Overdue() (faults []Fault) {
+func (e *Judge) Overdue() (faults []Fault) {
 	if e.Evidence == 0 {
 		return nil
 	}
@@ -255,14 +258,14 @@ func (e *Entries) Overdue() (faults []Fault) {
 	return faults
 }
 
-type entriesJSON struct {
+type judgeJSON struct {
 	Namespaces []followed   `strict:"namespaces"`
 	Endings    []endingJSON `strict:"endings,optional"`
 }
 
 // State is all that Take remembers.
-func (e *Entries) State() string {
-	s := entriesJSON{Endings: e.endings.list}
+func (e *Judge) State() string {
+	s := judgeJSON{Endings: e.endings.list}
 	for _, f := range e.namespaces {
 		s.Namespaces = append(s.Namespaces, *f)
 	}
@@ -270,12 +273,12 @@ func (e *Entries) State() string {
 }
 
 // Restore takes it back.
-func (e *Entries) Restore(state string) error {
+func (e *Judge) Restore(state string) error {
 	e.namespaces, e.endings = nil, endings{}
 	if strings.TrimSpace(state) == "" {
 		return nil
 	}
-	var s entriesJSON
+	var s judgeJSON
 	if err := strict.DecodeJSON("entries", []byte(state), maxState, &s); err != nil {
 		return err
 	}

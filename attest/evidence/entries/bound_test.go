@@ -1,9 +1,11 @@
-package evidence
+package entries
 
 import (
 	"encoding/binary"
 	"testing"
 	"time"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
 )
 
 // TestAJudgesMemoryIsBounded takes more epochs of several namespaces than are
@@ -11,7 +13,7 @@ import (
 // forgotten is still none that may come again.
 func TestAJudgesMemoryIsBounded(t *testing.T) {
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-	e := NewEntries(&Policy{}, func() time.Time { return now })
+	e := New(&evidence.Policy{}, func() time.Time { return now })
 	digest := func(epoch uint64) (d [32]byte) {
 		binary.BigEndian.PutUint64(d[:], epoch)
 		return d
@@ -48,11 +50,11 @@ func TestAJudgesMemoryIsBounded(t *testing.T) {
 	if len(state) > maxState {
 		t.Fatalf("%d bytes are written down, %d are taken back", len(state), maxState)
 	}
-	again := NewEntries(&Policy{}, e.Now)
+	again := New(&evidence.Policy{}, e.Now)
 	if err := again.Restore(state); err != nil {
 		t.Fatal(err)
 	}
-	for _, judge := range []*Entries{e, again} {
+	for _, judge := range []*Judge{e, again} {
 		if faults := judge.Take(index, entry("one", 1)); len(faults) != 1 || faults[0].Kind != FaultRepeated {
 			t.Errorf("an epoch that was forgotten, again: %v", faults)
 		}

@@ -1,9 +1,14 @@
-package evidence
+// Package ustar writes and reads tar archives of one form (POSIX.1-1988, ustar):
+// the same files give the same bytes, and no other bytes are read.
+package ustar
 
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -34,12 +39,15 @@ func header(path string, size int) (h [blockSize]byte) {
 // padding is how many zeros follow a content.
 func padding(size int) int { return (blockSize - size%blockSize) % blockSize }
 
+// Limits are what Unpack takes.
+type Limits struct{ Bytes, Files int }
+
 // Pack writes an uncompressed ustar archive: files in bytewise order, and two
 // blocks of zeros at the end.
-func Pack(files Files) ([]byte, error) {
-	paths, total := files.Paths(), 2*blockSize
+func Pack(files map[string][]byte) ([]byte, error) {
+	paths, total := slices.Sorted(maps.Keys(files)), 2*blockSize
 	for _, path := range paths {
-		if err := checkPath(path); err != nil {
+		if err := CheckPath(path); err != nil {
 			return nil, err
 		}
 		total += blockSize + len(files[path]) + padding(len(files[path]))
@@ -52,6 +60,19 @@ func Pack(files Files) ([]byte, error) {
 	return append(append(b, zeros[:]...), zeros[:]...), nil
 }
 
+// CheckPath refuses paths that could mean something else when unpacked.
+func CheckPath(path string) error {
+	if path == "" || len(path) > 100 {
+		return fmt.Errorf("path %q has %d bytes; 1 to 100 are allowed", path, len(path))
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if err := strict.CheckToken(part); err != nil || part == "." || part == ".." {
+			return fmt.Errorf("path %q is not one of plain names", path)
+		}
+	}
+	return nil
+}
+
 // errForm is the refusal of an archive that Pack didn't write.
 func errForm(file string) error {
 	return strict.Errorf(file, "is not in the one form of an evidence archive (ustar, sorted, mode 0644, zero times and owners)").
@@ -62,11 +83,11 @@ func errForm(file string) error {
 // each header is written again and compared. So no byte of an archive is
 // without meaning, and no two readers can see different files in it. The
 // contents are slices of data.
-func Unpack(file string, data []byte) (Files, error) {
-	if len(data) > MaxPackage {
-		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), MaxPackage)
+func Unpack(file string, data []byte, most Limits) (map[string][]byte, error) {
+	if len(data) > most.Bytes {
+		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), most.Bytes)
 	}
-	files, last := Files{}, ""
+	files, last := map[string][]byte{}, ""
 	for rest := data; ; {
 		if len(rest) < blockSize {
 			return nil, strict.Errorf(file, "is no tar archive: it ends in the middle of a header, or without its end")
@@ -84,8 +105,8 @@ func Unpack(file string, data []byte) (Files, error) {
 		switch _, twice := files[path]; {
 		case twice:
 			return nil, strict.Errorf(file, "has %q twice", path)
-		case len(files) >= maxFiles:
-			return nil, strict.Errorf(file, "holds more than %d files", maxFiles)
+		case len(files) >= most.Files:
+			return nil, strict.Errorf(file, "holds more than %d files", most.Files)
 		case size > len(rest)-blockSize || size+padding(size) > len(rest)-blockSize:
 			return nil, strict.Errorf(file, "%s: claims %d bytes, more than the archive has", path, size)
 		}
@@ -106,7 +127,7 @@ func readHeader(h []byte) (path string, size int, err error) {
 		return "", 0, fmt.Errorf("is no tar archive: a header is no ustar header")
 	}
 	name, _, _ := bytes.Cut(h[:100], zeros[:1])
-	if err := checkPath(string(name)); err != nil {
+	if err := CheckPath(string(name)); err != nil {
 		return "", 0, err
 	}
 	digits, _, _ := bytes.Cut(h[124:136], zeros[:1])

@@ -1,4 +1,4 @@
-package evidence
+package page
 
 import (
 	"fmt"
@@ -33,14 +33,14 @@ func set(words string) map[string]bool {
 	return m
 }
 
-// maxStrangePage bounds a page that is read by this grammar, in bytes.
-const maxStrangePage = 4 << 20
+// maxStrange bounds a page that is read by this grammar, in bytes.
+const maxStrange = 4 << 20
 
-// passive says what in a page may act or lead elsewhere, or isn't known here.
+// Passive says what in a page may act or lead elsewhere, or isn't known here.
 // generator is the version that the page names; empty where it names none.
-func passive(page []byte) (generator string, err error) {
-	if len(page) > maxStrangePage {
-		return "", fmt.Errorf("has %d bytes, %d are allowed", len(page), maxStrangePage)
+func Passive(page []byte) (generator string, err error) {
+	if len(page) > maxStrange {
+		return "", fmt.Errorf("has %d bytes, %d are allowed", len(page), maxStrange)
 	}
 	if !utf8.Valid(page) {
 		return "", fmt.Errorf("is not UTF-8")

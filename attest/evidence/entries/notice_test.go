@@ -1,4 +1,4 @@
-package evidence_test
+package entries_test
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
@@ -26,13 +27,13 @@ func TestRetirementsAndVoidsInALog(t *testing.T) {
 	two := testfleet.New(t, testfleet.Options{Name: "two", After: one})
 	first, second := one.Files[ceremony.BundleFile], two.Files[ceremony.BundleFile]
 	notice := func(format string, epoch uint64, previous [32]byte) []byte {
-		return noticed(one, noticeOf(one, format, epoch, previous), one.Parties.ThirdParty, one.Parties.Operator, bundle.FormBound)
+		return one.Noticed(one.NoticeOf(format, epoch, previous), one.Parties.ThirdParty, one.Parties.Operator, bundle.FormBound)
 	}
 	digest := func(b []byte) [32]byte { return must(bundle.ParseAny("", b)).About().Digest }
 	retired := notice(bundle.RetirementFormat, 2, digest(first))
 	void := notice(bundle.VoidFormat, 3, [32]byte{7})
 	stranger := testfleet.New(t, testfleet.Options{Name: "stranger"})
-	forged := noticed(one, noticeOf(one, bundle.RetirementFormat, 2, digest(first)), stranger.Parties.ThirdParty, one.Parties.Operator, bundle.FormBound)
+	forged := one.Noticed(one.NoticeOf(bundle.RetirementFormat, 2, digest(first)), stranger.Parties.ThirdParty, one.Parties.Operator, bundle.FormBound)
 	policy := must(evidence.ParsePolicy("policy.yaml", one.Policy))
 	for name, c := range map[string]struct {
 		entries [][]byte
@@ -55,11 +56,11 @@ func TestRetirementsAndVoidsInALog(t *testing.T) {
 		"evidence of a notice": {[][]byte{first, retired, leafOf("x.2", 1, 2)}, ";;two-endings", 1},
 	} {
 		now := two.Now()
-		judge := evidence.NewEntries(policy, func() time.Time { return now })
+		judge := entries.New(policy, func() time.Time { return now })
 		judge.Evidence = time.Hour
 		var got []string
 		for i, leaf := range c.entries {
-			again := evidence.NewEntries(policy, func() time.Time { return now }) // has only what was written down
+			again := entries.New(policy, func() time.Time { return now }) // has only what was written down
 			if err := again.Restore(judge.State()); err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package evidence
+package page
 
 import (
 	"bytes"
@@ -38,7 +38,7 @@ func TestAPageThatOnlyShowsTextIsPassive(t *testing.T) {
 		"<!DOCTYPE HTML>\n<P CLASS=\"a\">1 &lt; 2, javascript:</P>": "",
 		"<!doctype html><style>p { color: rgb(1 2 3) } @media (min-width: 1em) { p { margin: calc(1px + 2px) } }</style>": "",
 	} {
-		if got, err := passive([]byte(page)); err != nil || got != want {
+		if got, err := Passive([]byte(page)); err != nil || got != want {
 			t.Errorf("%.60q: version %q, %v", page, got, err)
 		}
 	}
@@ -114,12 +114,12 @@ var active = map[string]string{
 
 func TestAnActivePageIsRefused(t *testing.T) {
 	for name, body := range active {
-		if _, err := passive([]byte("<!doctype html>" + body)); err == nil {
+		if _, err := Passive([]byte("<!doctype html>" + body)); err == nil {
 			t.Errorf("%s passes: %s", name, body)
 		}
 	}
 	for _, page := range []string{"", "x", "<p>x</p>", "<!doctype html public>", "<html><!doctype html>", "\n<!doctype html>"} {
-		if _, err := passive([]byte(page)); err == nil {
+		if _, err := Passive([]byte(page)); err == nil {
 			t.Errorf("%q passes", page)
 		}
 	}
@@ -129,14 +129,14 @@ func TestAnActivePageIsRefused(t *testing.T) {
 // TestAStrangePageIsReadInTime: the most elements that its bytes can hold.
 func TestAStrangePageIsReadInTime(t *testing.T) {
 	for _, part := range []string{"<b>", `<p class="" id="">`, "<style></style>", "a"} {
-		page := append([]byte("<!doctype html>"), bytes.Repeat([]byte(part), (maxStrangePage-16)/len(part))...)
+		page := append([]byte("<!doctype html>"), bytes.Repeat([]byte(part), (maxStrange-16)/len(part))...)
 		start := time.Now()
-		if _, err := passive(page); err != nil {
+		if _, err := Passive(page); err != nil {
 			t.Errorf("%q: %v", part, err)
 		}
 		t.Logf("%d bytes of %q: %s", len(page), part, time.Since(start).Round(time.Millisecond))
 	}
-	if _, err := passive(make([]byte, maxStrangePage+1)); err == nil {
+	if _, err := Passive(make([]byte, maxStrange+1)); err == nil {
 		t.Error("a larger one is read")
 	}
 }
@@ -148,7 +148,7 @@ func FuzzPassive(f *testing.F) {
 	}
 	begin := regexp.MustCompile(`^</?([A-Za-z][A-Za-z0-9]*)[ \n\t>]`)
 	f.Fuzz(func(t *testing.T, page []byte) {
-		if _, err := passive(page); err != nil {
+		if _, err := Passive(page); err != nil {
 			return
 		}
 		// Every < that there is begins an element that is known, whatever a

@@ -1,4 +1,4 @@
-package evidence
+package page
 
 import (
 	"encoding/hex"
@@ -21,8 +21,7 @@ type rows struct {
 	to      io.Writer
 	account *ceremony.Account
 	records []*ceremony.Record // but for the close
-	files   Files
-	sums    map[string][32]byte
+	listed  []File
 	b       []byte
 }
 
@@ -128,12 +127,8 @@ func (r *rows) RecordRows() (template.HTML, error) {
 // FileRows writes a row for each file that the close record can list, but for
 // the page.
 func (r *rows) FileRows() (template.HTML, error) {
-	for _, path := range r.files.Paths() {
-		if path == PageFile || unlisted(path) {
-			continue
-		}
-		sum := r.sums[path]
-		err := r.row("<tr><td>", path, `</td><td class="num">`, strconv.Itoa(len(r.files[path])), `</td><td class="mono wide">`, hex.EncodeToString(sum[:]), "</td></tr>\n")
+	for _, f := range r.listed {
+		err := r.row("<tr><td>", f.Path, `</td><td class="num">`, strconv.Itoa(f.Size), `</td><td class="mono wide">`, hex.EncodeToString(f.Sum[:]), "</td></tr>\n")
 		if err != nil {
 			return done, err
 		}

@@ -1,9 +1,11 @@
-package evidence
+package entries
 
 import (
 	"bytes"
 	"fmt"
 	"slices"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
 )
 
 // endingJSON is how a ceremony ended, as the first entry about it says.
@@ -29,7 +31,7 @@ func (s *endings) find(ceremony string) *endingJSON {
 	return nil
 }
 
-// add makes room as Entries.forget does: half of them go, the oldest first.
+// add makes room as Judge.forget does: half of them go, the oldest first.
 func (s *endings) add(x endingJSON) {
 	if len(s.list) >= maxRemembered {
 		s.restore(slices.Delete(s.list, 0, (len(s.list)+1)/2))
@@ -51,7 +53,7 @@ func (s *endings) restore(list []endingJSON) {
 // ending judges an evidence leaf as the successor of what came before it. A
 // ceremony ends once: with one head, and with the signatures that its first
 // leaf commits to.
-func (e *Entries) ending(f *followed, index uint64, x *Entry) (faults []Fault) {
+func (e *Judge) ending(f *followed, index uint64, x *Entry) (faults []Fault) {
 	l := x.leaf
 	fault := func(kind, format string, args ...any) {
 		faults = append(faults, Fault{kind, index, fmt.Sprintf("entry %d: evidence of %s, epoch %d, ceremony %s, ", index, l.Namespace, l.Epoch, l.Ceremony) + fmt.Sprintf(format, args...)})
@@ -67,7 +69,7 @@ func (e *Entries) ending(f *followed, index uint64, x *Entry) (faults []Fault) {
 	epoch := f.find(l.Epoch)
 	made := epoch != nil && !epoch.Notice && (epoch.Ceremony == "" || epoch.Ceremony == l.Ceremony)
 	switch {
-	case l.Ending == EndingAborted:
+	case l.Ending == evidence.EndingAborted:
 		if epoch != nil && epoch.Ceremony == l.Ceremony {
 			fault(FaultEndings, "says that it was aborted; the bundle that it released is in entry %d", epoch.Index)
 		}
@@ -84,8 +86,8 @@ func (e *Entries) ending(f *followed, index uint64, x *Entry) (faults []Fault) {
 }
 
 // released says what is wrong with a bundle of a ceremony that was aborted.
-func (e *Entries) released(index uint64, x *Entry) []Fault {
-	if old := e.endings.find(x.about.Ceremony); old != nil && old.Ending == EndingAborted && !x.notice {
+func (e *Judge) released(index uint64, x *Entry) []Fault {
+	if old := e.endings.find(x.about.Ceremony); old != nil && old.Ending == evidence.EndingAborted && !x.notice {
 		return []Fault{{FaultEndings, index, fmt.Sprintf("entry %d: is the bundle of the ceremony %s, which was aborted by entry %d", index, x.about.Ceremony, old.Index)}}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package evidence
+package entries
 
 import (
 	"encoding/base64"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -21,17 +22,17 @@ const (
 // one every few years, and each that comes after is a fault in itself.
 const maxOurs = 1 << 14
 
-// RekorEntries judges a Rekor log's entries: those with a pinned submitter's
+// Rekor judges a Rekor log's entries: those with a pinned submitter's
 // key in them. All others are other people's, and no fault.
 //
 // Rekor stores digests. So the bundles have to be known: an entry of one that
 // isn't is a fault, until it is. Which entries are ours is remembered, and all
 // of them are judged again each time, with the bundles that are known then.
-type RekorEntries struct {
-	Fleets []string // as of [Entries]
+type Rekor struct {
+	Fleets []string // as of [Judge]
 	Now    func() time.Time
 
-	policy  *Policy
+	policy  *evidence.Policy
 	version int
 	bundles map[[32]byte][]byte // by what the log stores of them
 	ours    []ourJSON
@@ -49,10 +50,10 @@ type ourJSON struct {
 	Seen      time.Time `strict:"seen"`
 }
 
-// NewRekorEntries judges the entries of a log that the policy pins, by the
+// NewRekor judges the entries of a log that the policy pins, by the
 // bundles that are known.
-func NewRekorEntries(p *Policy, log *auditlog.RekorLog, bundles [][]byte, now func() time.Time) *RekorEntries {
-	e := &RekorEntries{Now: now, policy: p, version: log.Version(), bundles: map[[32]byte][]byte{}}
+func NewRekor(p *evidence.Policy, log *auditlog.RekorLog, bundles [][]byte, now func() time.Time) *Rekor {
+	e := &Rekor{Now: now, policy: p, version: log.Version(), bundles: map[[32]byte][]byte{}}
 	for _, b := range bundles {
 		e.bundles[auditlog.RekorDigest(e.version, b)] = b
 	}
@@ -60,13 +61,13 @@ func NewRekorEntries(p *Policy, log *auditlog.RekorLog, bundles [][]byte, now fu
 }
 
 // Read gives nil for an entry that is nobody's of ours.
-func (e *RekorEntries) Read(leaf []byte) *auditlog.RekorLeaf {
-	return auditlog.ReadRekorLeaf(e.version, leaf, e.policy.Rekor.keys())
+func (e *Rekor) Read(leaf []byte) *auditlog.RekorLeaf {
+	return auditlog.ReadRekorLeaf(e.version, leaf, e.policy.Rekor.Keys())
 }
 
-// Take remembers an entry of ours; what is wrong with it [RekorEntries.Faults]
+// Take remembers an entry of ours; what is wrong with it [Rekor.Faults]
 // says.
-func (e *RekorEntries) Take(index uint64, x *auditlog.RekorLeaf) {
+func (e *Rekor) Take(index uint64, x *auditlog.RekorLeaf) {
 	switch {
 	case x == nil:
 	case len(e.ours) == maxOurs:
@@ -77,18 +78,18 @@ func (e *RekorEntries) Take(index uint64, x *auditlog.RekorLeaf) {
 }
 
 // Ours is how many entries are by pinned submitters.
-func (e *RekorEntries) Ours() uint64 { return uint64(len(e.ours)) + e.more }
+func (e *Rekor) Ours() uint64 { return uint64(len(e.ours)) + e.more }
 
 // Faults judges all entries that were taken, in the log's order.
-func (e *RekorEntries) Faults() (faults []Fault) {
-	judge := NewEntries(e.policy, e.Now)
+func (e *Rekor) Faults() (faults []Fault) {
+	judge := New(e.policy, e.Now)
 	judge.Fleets = e.Fleets
 	seen := map[string]bool{}
 	for _, x := range e.ours {
 		fault := func(kind, format string, args ...any) {
 			faults = append(faults, Fault{kind, x.Index, fmt.Sprintf("entry %d: ", x.Index) + fmt.Sprintf(format, args...)})
 		}
-		i := slices.IndexFunc(e.policy.Rekor.Submitters, func(s Submitter) bool {
+		i := slices.IndexFunc(e.policy.Rekor.Submitters, func(s evidence.Submitter) bool {
 			return base64.StdEncoding.EncodeToString(s.Key.SPKI()) == x.Submitter
 		})
 		if i < 0 {
@@ -127,23 +128,23 @@ func (e *RekorEntries) Faults() (faults []Fault) {
 	return faults
 }
 
-type rekorEntriesJSON struct {
+type rekorJSON struct {
 	Ours []ourJSON `strict:"ours"`
 	More uint64    `strict:"more"`
 }
 
 // State is all that Take remembers.
-func (e *RekorEntries) State() string {
-	return string(strict.EncodeLine(&rekorEntriesJSON{e.ours, e.more}))
+func (e *Rekor) State() string {
+	return string(strict.EncodeLine(&rekorJSON{e.ours, e.more}))
 }
 
 // Restore takes it back.
-func (e *RekorEntries) Restore(state string) error {
+func (e *Rekor) Restore(state string) error {
 	e.ours, e.more = nil, 0
 	if strings.TrimSpace(state) == "" {
 		return nil
 	}
-	var s rekorEntriesJSON
+	var s rekorJSON
 	if err := strict.DecodeJSON("entries", []byte(state), maxState, &s); err != nil {
 		return err
 	}

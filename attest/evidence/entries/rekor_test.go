@@ -1,4 +1,4 @@
-package evidence_test
+package entries_test
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/testrekor"
@@ -22,10 +23,9 @@ func TestEntriesOfARekorLog(t *testing.T) {
 
 	for _, version := range []int{1, 2} {
 		log := testrekor.New(version, "rekor.test")
-		pins := &rekorFleet{Fleet: one, log: log}
-		policy := must(evidence.ParsePolicy("policy.yaml", pins.pins(version, log, "ops", "")))
-		over := must(evidence.ParsePolicy("policy.yaml", pins.pins(version, log, "ops", "      window: {not_after: 2020-01-01T00:00:00Z}\n")))
-		foreign := must(evidence.ParsePolicy("policy.yaml", bytes.ReplaceAll(pins.pins(version, log, "ops", ""), []byte(testfleet.Namespace), []byte("rehearsal.example.other"))))
+		policy := must(evidence.ParsePolicy("policy.yaml", testrekor.Pins(one.Policy, log, "ops", "")))
+		over := must(evidence.ParsePolicy("policy.yaml", testrekor.Pins(one.Policy, log, "ops", "      window: {not_after: 2020-01-01T00:00:00Z}\n")))
+		foreign := must(evidence.ParsePolicy("policy.yaml", bytes.ReplaceAll(testrekor.Pins(one.Policy, log, "ops", ""), []byte(testfleet.Namespace), []byte("rehearsal.example.other"))))
 		by := func(name string) func([]byte) []byte {
 			return func(b []byte) []byte {
 				k := testrekor.Submitter(name)
@@ -55,8 +55,8 @@ func TestEntriesOfARekorLog(t *testing.T) {
 			"predecessor isn't logged": {policy, [][]byte{ops(forked), ops(second)}, [][]byte{forked, second}, "predecessor"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				newJudge := func(known [][]byte) *evidence.RekorEntries {
-					return evidence.NewRekorEntries(c.policy, mustLog(t, log), known, func() time.Time { return now })
+				newJudge := func(known [][]byte) *entries.Rekor {
+					return entries.NewRekor(c.policy, mustLog(t, log), known, func() time.Time { return now })
 				}
 				judge := newJudge(c.known)
 				ours := uint64(0)
@@ -84,11 +84,11 @@ func TestEntriesOfARekorLog(t *testing.T) {
 			})
 		}
 		// A bundle that becomes known is judged then.
-		judge := evidence.NewRekorEntries(policy, mustLog(t, log), [][]byte{first}, func() time.Time { return now })
+		judge := entries.NewRekor(policy, mustLog(t, log), [][]byte{first}, func() time.Time { return now })
 		for i, b := range [][]byte{first, second} {
 			judge.Take(uint64(i), judge.Read(ops(b)))
 		}
-		later := evidence.NewRekorEntries(policy, mustLog(t, log), [][]byte{first, second}, func() time.Time { return now })
+		later := entries.NewRekor(policy, mustLog(t, log), [][]byte{first, second}, func() time.Time { return now })
 		if err := later.Restore(judge.State()); err != nil || len(judge.Faults()) != 1 || len(later.Faults()) != 0 {
 			t.Errorf("%v %v %v", err, judge.Faults(), later.Faults())
 		}
@@ -109,10 +109,9 @@ func mustLog(t *testing.T, l *testrekor.Log) *auditlog.RekorLog {
 func TestEntriesOfAStolenSubmitterAreBounded(t *testing.T) {
 	one := testfleet.New(t, testfleet.Options{Name: "one"})
 	log := testrekor.New(1, "rekor.test")
-	pins := &rekorFleet{Fleet: one, log: log}
-	policy := must(evidence.ParsePolicy("policy.yaml", pins.pins(1, log, "ops", "")))
+	policy := must(evidence.ParsePolicy("policy.yaml", testrekor.Pins(one.Policy, log, "ops", "")))
 	k := testrekor.Submitter("ops")
-	judge := evidence.NewRekorEntries(policy, mustLog(t, log), nil, one.Now)
+	judge := entries.NewRekor(policy, mustLog(t, log), nil, one.Now)
 	x := judge.Read(log.Body(testrekor.Envelope([]byte("{}"), k), k))
 	for i := range 20_000 {
 		judge.Take(uint64(i), x)

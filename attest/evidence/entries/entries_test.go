@@ -1,14 +1,14 @@
-package evidence_test
+package entries_test
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -42,7 +42,7 @@ func newLoggedFleets(t *testing.T) *loggedFleets {
 		bundleOf(testfleet.New(t, testfleet.Options{Name: "other", Parties: &same})), bundleOf(testfleet.New(t, testfleet.Options{Name: "stranger"}))}
 }
 
-func kinds(faults []evidence.Fault) (list []string) {
+func kinds(faults []entries.Fault) (list []string) {
 	for _, f := range faults {
 		list = append(list, f.Kind)
 	}
@@ -87,11 +87,11 @@ func TestEntriesOfALog(t *testing.T) {
 			"unknown-namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			judge := evidence.NewEntries(policy, func() time.Time { return now })
+			judge := entries.New(policy, func() time.Time { return now })
 			var got []string
 			for i, leaf := range c.entries {
 				// Each is taken by a judge that has only what was written down.
-				again := evidence.NewEntries(policy, func() time.Time { return now })
+				again := entries.New(policy, func() time.Time { return now })
 				if err := again.Restore(judge.State()); err != nil {
 					t.Fatal(err)
 				}
@@ -104,13 +104,13 @@ func TestEntriesOfALog(t *testing.T) {
 		})
 	}
 
-	judge := evidence.NewEntries(must(evidence.ParsePolicy("policy.yaml", foreign)), func() time.Time { return now })
-	if got := kinds(judge.Read(0, first).Faults()); !slices.Equal(got, []string{evidence.FaultNamespace}) {
+	judge := entries.New(must(evidence.ParsePolicy("policy.yaml", foreign)), func() time.Time { return now })
+	if got := kinds(judge.Read(0, first).Faults()); !slices.Equal(got, []string{entries.FaultNamespace}) {
 		t.Errorf("another namespace: %v", got)
 	}
-	judge = evidence.NewEntries(policy, func() time.Time { return now })
+	judge = entries.New(policy, func() time.Time { return now })
 	judge.Fleets, judge.Evidence = []string{"no-such-fleet"}, time.Hour
-	if got := kinds(judge.Take(0, judge.Read(0, first))); !slices.Equal(got, []string{evidence.FaultFleet}) {
+	if got := kinds(judge.Take(0, judge.Read(0, first))); !slices.Equal(got, []string{entries.FaultFleet}) {
 		t.Errorf("an unknown fleet: %v", got)
 	}
 	if got := judge.Overdue(); len(got) > 0 {
@@ -118,7 +118,7 @@ func TestEntriesOfALog(t *testing.T) {
 	}
 	now = now.Add(61 * time.Minute)
 	for range 2 {
-		if got := kinds(judge.Overdue()); !slices.Equal(got, []string{evidence.FaultNoEvidence}) {
+		if got := kinds(judge.Overdue()); !slices.Equal(got, []string{entries.FaultNoEvidence}) {
 			t.Errorf("after an hour: %v", got)
 		}
 	}
@@ -130,78 +130,9 @@ func TestEntriesOfALog(t *testing.T) {
 		t.Error("a spoilt state is taken")
 	}
 }
-
-// TestEvidenceLogged grades a package by the proof of its identity.
-func TestEvidenceLogged(t *testing.T) {
-	f := testfleet.New(t, testfleet.Options{Name: "logged"})
-	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
-	leaf := must(evidence.PackageLeaf("evidence.tar", f.Archive))
-	if leaf.Head != f.Account.Head || leaf.Epoch != 1 || leaf.Ceremony != f.Account.Open.Ceremony || leaf.Ending != evidence.EndingClosed {
-		t.Errorf("%+v", leaf)
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
 	}
-	entry := func(change func(*evidence.Leaf)) []byte {
-		l := *leaf
-		change(&l)
-		return must(f.Parties.Log.Append(l.Marshal()))
-	}
-	good := entry(func(*evidence.Leaf) {})
-	for name, c := range map[string]struct {
-		proof    []byte
-		grade    evidence.Grade
-		verified bool
-	}{
-		"its proof":       {good, evidence.Proven, true},
-		"none":            {nil, evidence.NotShown, true},
-		"another head":    {entry(func(l *evidence.Leaf) { l.Head[0] ^= 1 }), evidence.NotShown, false},
-		"an abort":        {entry(aborted), evidence.NotShown, false},
-		"another's":       {entry(func(l *evidence.Leaf) { l.Ceremony += "0" }), evidence.NotShown, false},
-		"other sign-offs": {entry(func(l *evidence.Leaf) { l.Signatures[0] ^= 1 }), evidence.NotShown, false},
-		"the bundle's":    {f.Files[ceremony.ProofFile], evidence.NotShown, false},
-		"junk":            {[]byte("junk\n"), evidence.NotShown, false},
-	} {
-		r := must(evidence.Verify(evidence.Input{File: "evidence.tar", Data: f.Archive, Logged: c.proof}, policy, evidence.Question{Now: f.Now()}))
-		if got := r.Claim(evidence.ClaimLogged); got.Grade != c.grade || r.Verified != c.verified {
-			t.Errorf("%s: %+v, verified %v %+v", name, got, r.Verified, r.Problems)
-		}
-	}
-	// A sign-off that is taken out, or put in, after it was logged.
-	for name, change := range map[string]func(evidence.Files){
-		"taken out": func(x evidence.Files) {
-			delete(x, "signoffs/close/ada")
-			delete(x, "signoffs/close/ada.sig")
-		},
-		"put in":  func(x evidence.Files) { x["signoffs/close/ozan.sig"] = x["signoffs/close/olga.sig"] },
-		"swapped": func(x evidence.Files) { x["signoffs/close/omar.sig"] = x["signoffs/close/olga.sig"] },
-	} {
-		files := maps.Clone(f.Files)
-		change(files)
-		files[evidence.ManifestFile] = files.Manifest()
-		r := must(evidence.Verify(evidence.Input{File: "pkg", Folder: files, Logged: good}, policy, evidence.Question{Now: f.Now()}))
-		if r.Claim(evidence.ClaimLogged).Grade != evidence.NotShown || r.Verified || !strings.Contains(string(r.JSON()), "evidence.tlog-proof") {
-			t.Errorf("%s: %s", name, r.JSON())
-		}
-	}
-	// The policy's quorum counts here as it does for the bundle.
-	wanting := bytes.Replace(f.Policy, []byte("  quorum none"), []byte("  witness w witness.example/w+1c5b5f3f+BAAA\n  quorum w"), 1)
-	if _, err := evidence.ParsePolicy("policy.yaml", wanting); err == nil {
-		t.Error("a spoilt witness key is taken")
-	}
-}
-
-func FuzzLeaf(f *testing.F) {
-	f.Add(leafOf("a.1", 1, 7))
-	f.Add(leafOf("a.1", 1, 7, aborted))
-	f.Add([]byte("fleetctl evidence v2\nproduction\na\n1\nceremony a\nending open\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		l, err := evidence.ParseLeaf("f", data)
-		if err != nil {
-			if l != nil {
-				t.Fatal("result beside an error")
-			}
-			return
-		}
-		if !bytes.Equal(l.Marshal(), data) {
-			t.Fatalf("%q comes back as %q", data, l.Marshal())
-		}
-	})
+	return v
 }

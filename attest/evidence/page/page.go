@@ -1,4 +1,6 @@
-package evidence
+// Package page is a package's page for people: rendered from the data, compared
+// with what is rendered again, and read as mere text where its version is another.
+package page
 
 import (
 	"bytes"
@@ -15,9 +17,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// pageVersion changes with every change to what Page renders. A page of
-// another version can't be rendered again and is compared with nothing.
-const pageVersion = "fleetctl page v1"
+// Version changes with every change to what Render writes. A page of another
+// version can't be rendered again and is compared with nothing.
+const Version = "fleetctl page v1"
 
 //go:embed page.html
 var pageSource string
@@ -42,27 +44,53 @@ type pageSigner struct {
 	Time       string
 }
 
-// Page renders the package's page from everything but the close record and
-// the close sign-offs, so that the close record can list it. It is for
-// reading; nobody should trust it further than a verifier compares it.
-func Page(files Files) ([]byte, error) {
-	plan, err := ceremony.ParsePlan(ceremony.PlanFile, files[ceremony.PlanFile])
-	if err != nil {
-		return nil, err
-	}
-	a, t, err := ceremony.Replay(plan, ceremony.TranscriptFile, files[ceremony.TranscriptFile])
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if err := renderPage(&b, files, files.sums(), a, t); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+// Content is what a page shows: a ceremony as its plan and transcript tell it, and
+// the files that its close record can list, but for the page itself.
+type Content struct {
+	Account    *ceremony.Account
+	Transcript *ceremony.Transcript
+	Listed     []File
 }
 
-// samePage compares a page with what would be rendered, as far as they agree: a
-// stranger's transcript may give one that is many times as large.
+// File is one that the close record can list.
+type File struct {
+	Path string
+	Size int
+	Sum  [32]byte
+}
+
+// Render writes the page from everything but the close record and the close
+// sign-offs, so that the close record can list it. It is for reading; nobody
+// should trust it further than a verifier compares it. A close record changes
+// nothing in what the account says of the records before it.
+func Render(w io.Writer, c Content) error {
+	a := c.Account
+	if a.Open == nil {
+		return strict.Errorf(ceremony.TranscriptFile, "has no record")
+	}
+	d := &pageData{Version: Version, Plan: a.Plan, Ceremony: a.Open.Ceremony, Check: a.FleetCheck, Head: fmt.Sprintf("%x", a.Head),
+		rows: rows{to: w, account: a, records: c.Transcript.Records, listed: c.Listed}}
+	if last := len(d.records) - 1; d.records[last].Kind == ceremony.KindClose {
+		d.Head, d.records = fmt.Sprintf("%x", d.records[last].Prev), d.records[:last]
+	}
+	d.Records = len(d.records)
+	d.signers(a)
+	if a.LogProof != nil {
+		d.Log = "bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof"
+	}
+	return pageTemplate.Execute(w, d)
+}
+
+// IsCurrent says whether a page calls itself one of this version.
+func IsCurrent(page []byte) bool { return bytes.Contains(page, []byte(`content="`+Version+`"`)) }
+
+// Same says whether a page is what would be rendered. It is compared as far as
+// they agree: a stranger's transcript may give one that is many times as large.
+func Same(page []byte, c Content) bool {
+	rest := &samePage{page}
+	return Render(rest, c) == nil && len(rest.left) == 0
+}
+
 type samePage struct{ left []byte }
 
 var errOtherPage = errors.New("the page differs")
@@ -74,25 +102,6 @@ func (s *samePage) Write(p []byte) (int, error) {
 	}
 	s.left = rest
 	return len(p), nil
-}
-
-// renderPage is Page for who has followed plan and transcript already. A close
-// record changes nothing in what the account says of the records before it.
-func renderPage(w io.Writer, files Files, sums map[string][32]byte, a *ceremony.Account, t *ceremony.Transcript) error {
-	if a.Open == nil {
-		return strict.Errorf(ceremony.TranscriptFile, "has no record")
-	}
-	d := &pageData{Version: pageVersion, Plan: a.Plan, Ceremony: a.Open.Ceremony, Check: a.FleetCheck, Head: fmt.Sprintf("%x", a.Head),
-		rows: rows{to: w, account: a, records: t.Records, files: files, sums: sums}}
-	if last := len(t.Records) - 1; t.Records[last].Kind == ceremony.KindClose {
-		d.Head, d.records = fmt.Sprintf("%x", t.Records[last].Prev), t.Records[:last]
-	}
-	d.Records = len(d.records)
-	d.signers(a)
-	if a.LogProof != nil {
-		d.Log = "bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof"
-	}
-	return pageTemplate.Execute(w, d)
 }
 
 func (d *pageData) signers(a *ceremony.Account) {

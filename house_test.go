@@ -75,6 +75,7 @@ var arrows = map[string][]string{
 	"auditlog/rekor":          {"auditlog", "bundle", "leaf"},
 	"auditlog/monitor":        {"auditlog", "leaf"},
 	"auditlog/witness":        {"auditlog", "leaf"},
+	"auditlog/publish":        {"attest/evidence", "auditlog", "auditlog/tiled", "auditlog/witness", "bundle", "leaf"},
 	// The network of third parties and of live auditors, beside the pure code.
 	"bundle/history":            {"bundle", "auditlog", "leaf"},
 	"bundle/history/saved":      {"bundle", "bundle/history", "leaf"},
@@ -107,7 +108,10 @@ var arrows = map[string][]string{
 var leaves = []string{"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // doors are imported by commands alone, and by what runs fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await"}
+
+// inner are the doors that a package behind a door may open.
+var inner = map[string][]string{"auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog",
@@ -135,7 +139,7 @@ func arrowFaults(all map[string]*pkg) (faults []string) {
 			default:
 				faults = append(faults, fmt.Sprintf("%s imports %s", from, to))
 			}
-			if slices.Contains(doors, to) && from != "cmd/fleetctl" && from != "internal/testfleet" && !strings.HasPrefix(from, to+"/") {
+			if slices.Contains(doors, to) && !slices.Contains(inner[from], to) && from != "cmd/fleetctl" && from != "internal/testfleet" && !strings.HasPrefix(from, to+"/") {
 				faults = append(faults, fmt.Sprintf("%s imports %s, which is for commands alone", from, to))
 			}
 		}

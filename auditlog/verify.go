@@ -42,6 +42,10 @@ func (c *Cosigning) Witnessed() *time.Time {
 	return &t
 }
 
+// Enough says whether as many witnesses have cosigned as the policy demands,
+// which may be none.
+func (c *Cosigning) Enough() bool { return c.Quorum || !c.Demanded }
+
 // Inclusion is what a verified proof shows.
 type Inclusion struct {
 	Origin string

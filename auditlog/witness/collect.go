@@ -69,11 +69,14 @@ func (cl *Client) Collect(ctx context.Context, p *auditlog.Policy, c *auditlog.C
 	return c, list
 }
 
-// Alarming is the first answer that says that this log has two histories, or
-// went back; nil where none does.
+// Alarming says whether the answer is that this log has two histories, or went
+// back.
+func (a Answer) Alarming() bool { return errors.Is(a.Err, ErrAhead) || errors.Is(a.Err, ErrFork) }
+
+// Alarming is the error of the first answer that is alarming; nil where none is.
 func Alarming(list []Answer) error {
 	for _, a := range list {
-		if errors.Is(a.Err, ErrAhead) || errors.Is(a.Err, ErrFork) {
+		if a.Alarming() {
 			return a.Err
 		}
 	}

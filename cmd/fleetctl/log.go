@@ -10,32 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
-	"github.com/fleetctl/fleetctl/bundle"
 )
-
-// logKeys name what an entry is about: an epoch's artifact is logged once,
-// however often it is signed again, a ceremony ends once, and one that was
-// aborted has released nothing.
-var logKeys = tiled.Keys{Scheme: "fleetctl-2", Of: func(leaf []byte) []string {
-	if b, err := bundle.ParseAny("", leaf); err == nil {
-		a := b.About()
-		keys := []string{fmt.Sprintf("bundle %s %d %x", a.Namespace, a.Epoch, a.Digest)}
-		if a.Ceremony != "" {
-			keys = append(keys, "released "+a.Ceremony)
-		}
-		return keys
-	}
-	if l, err := evidence.ParseLeaf("", leaf); err == nil {
-		keys := []string{"ending " + l.Ceremony}
-		if l.Ending == evidence.EndingAborted {
-			keys = append(keys, "released "+l.Ceremony)
-		}
-		return keys
-	}
-	return tiled.BytesAlone.Of(leaf)
-}}
 
 const guardHelp = "the guard's `directory` (default: LOG.guard)"
 
@@ -67,7 +44,7 @@ key file that doesn't exist is made.`,
 				return err
 			}
 			defer s()
-			if err := tiled.Init(args[0], vkey.vkey, tiled.Options{Guard: guard}); err != nil {
+			if err := publish.Init(args[0], vkey.vkey, publish.Options{Guard: guard}); err != nil {
 				return err
 			}
 			text := fmt.Sprintf("log %s\nquorum none\n", vkey.vkey)

@@ -12,8 +12,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
-	"github.com/fleetctl/fleetctl/auditlog/tiled"
-	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -81,11 +80,11 @@ and before the close. --policy is then a verifier's, that pins both.`,
 			if err != nil {
 				return err
 			}
-			text, err := a.proveWitnessed(cmd.Context(), e, policy, o, false)
+			text, err := a.prove(cmd.Context(), e, policy, o)
 			if err != nil {
 				return err
 			}
-			return a.proved(e, text, out, writeNew)
+			return a.proved(e, text, out)
 		})
 	f := c.Flags()
 	o.flags(c)
@@ -118,15 +117,15 @@ func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key strin
 	if err != nil {
 		return err
 	}
-	proof, err := a.proveWitnessed(ctx, e, policy, o, false)
+	proof, err := a.prove(ctx, e, policy, o)
 	if err != nil {
 		return err
 	}
-	in, err := judgeProof(planned, ceremony.ProofFile, proof, e.leaf)
+	in, err := e.Check(planned, ceremony.ProofFile, proof)
 	if err != nil {
 		return wrong(err)
 	}
-	if in.Demanded && !in.Quorum {
+	if !in.Enough() {
 		return &exitError{exitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
 			WithHint("the proof is recorded when the plan's log_policy is met")}
 	}
@@ -139,95 +138,29 @@ func readLeaf(path string) (leaf []byte, proof string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if evidence.Detect(data) != evidence.TypeEvidence {
-		_, err := bundle.ParseAny(path, data)
-		return data, path + ".tlog-proof", wrong(err)
-	}
-	l, err := evidence.PackageLeaf(path, data)
-	if err != nil {
+	if leaf, err = publish.Leaf(path, data); err != nil {
 		return nil, "", wrong(err)
 	}
-	return l.Marshal(), evidenceProof(path), nil
+	proof = path + ".tlog-proof"
+	if evidence.Detect(data) == evidence.TypeEvidence {
+		proof = evidenceProof(path)
+	}
+	return leaf, proof, nil
 }
 
-// logged is an entry of a log, whose bytes are exactly leaf.
-type logged struct {
-	r         *tiled.Reader
-	index     uint64
-	duplicate bool
-	leaf      []byte
-}
-
-func (a *app) appendLeaf(ctx context.Context, key string, leaf []byte, o witnessOptions) (*logged, error) {
-	r, err := tiled.OpenReader(o.dir)
+func (a *app) appendLeaf(ctx context.Context, key string, leaf []byte, o witnessOptions) (*publish.Entry, error) {
+	options, p := o.options(), a.ui.Progress("the log's index is made again")
+	options.Reading = func(done, total uint64) { p.Set(int64(done), int64(total)) }
+	l, err := publish.Open(o.dir, options)
 	if err != nil {
 		return nil, usage(err)
 	}
-	origin, _, _ := strings.Cut(r.VKey(), "+")
-	done, s, err := a.logSigner(key, origin)
+	done, s, err := a.logSigner(key, l.Origin())
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	options, p := o.tiled(), a.ui.Progress("the log's index is made again")
-	options.Reading = func(done, total uint64) { p.Set(int64(done), int64(total)) }
-	l, err := tiled.Open(o.dir, s, options)
-	if err != nil {
-		return nil, err
-	}
-	at, err := l.Append(ctx, leaf)
+	e, err := l.Append(ctx, s, leaf)
 	p.Stop()
-	if err != nil {
-		return nil, err
-	}
-	return entryOf(ctx, l.Reader, at[0].Index, at[0].Duplicate, leaf)
-}
-
-// entryOf demands that an entry is exactly leaf.
-func entryOf(ctx context.Context, r *tiled.Reader, index uint64, duplicate bool, leaf []byte) (*logged, error) {
-	have, err := r.Entry(ctx, index)
-	if err != nil {
-		return nil, err
-	}
-	if string(have) != string(leaf) {
-		return nil, wrong(otherEntry(index, have, leaf))
-	}
-	return &logged{r, index, duplicate, leaf}, nil
-}
-
-// artifactOf is the digest of the artifact that an entry is a bundle of; nil
-// where it is none.
-func artifactOf(entry []byte) *[32]byte {
-	b, err := bundle.ParseAny("", entry)
-	if err != nil {
-		return nil
-	}
-	d := b.About().Digest
-	return &d
-}
-
-// otherEntry says what an entry is that stands where leaf would be a second
-// one about the same.
-func otherEntry(index uint64, have, leaf []byte) error {
-	old, _ := evidence.ParseLeaf("", have)
-	l, _ := evidence.ParseLeaf("", leaf)
-	switch a := artifactOf(have); {
-	case l != nil && a != nil:
-		return strict.Errorf("", "entry %d of the log is the bundle that the ceremony %s released; this package says that it was aborted", index, l.Ceremony).
-			WithHint("what was released was not aborted. Keep both: one of them is not what happened")
-	case old != nil && l == nil:
-		return strict.Errorf("", "entry %d of the log says that the ceremony %s was aborted; this is a bundle that it released", index, old.Ceremony).
-			WithHint("what was aborted released nothing. Keep both: one of them is not what happened")
-	case l == nil && a != nil && *a != *artifactOf(leaf):
-		return strict.Errorf("", "entry %d of the log is another artifact that the same ceremony released", index).
-			WithHint("a ceremony releases one artifact. Keep both bundles: together they are the proof")
-	case l == nil:
-		return strict.Errorf("", "entry %d of the log is this epoch's artifact in another bundle, with other signatures", index).
-			WithHint("an artifact is logged once: use the bundle that was logged")
-	case old.Ending == l.Ending && old.Head == l.Head:
-		return strict.Errorf("", "entry %d of the log is this ending of %s, with other signatures", index, l.Ceremony).
-			WithHint("an ending is logged once: use the package that was logged, which holds what had been signed by then")
-	}
-	return strict.Errorf("", "entry %d of the log says that the ceremony %s ended %s with %x; this package says %s with %x", index, l.Ceremony, old.Ending, old.Head, l.Ending, l.Head).
-		WithHint("a ceremony ends once. Keep both packages: one of them is not what happened")
+	return e, a.logFault(err)
 }

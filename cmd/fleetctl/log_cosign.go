@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -142,7 +141,7 @@ the same size again. The answer is the checkpoint with the cosignature, for
 				return err
 			}
 			defer done()
-			req, err := readRequest(wit, args[0], data)
+			req, err := wit.Request(args[0], data)
 			if err != nil {
 				return wrong(err)
 			}
@@ -170,35 +169,6 @@ the same size again. The answer is the checkpoint with the cosignature, for
 	w.flags(c)
 	c.Flags().StringVar(&out, "out", "", "the cosigned checkpoint's new `file`")
 	return c
-}
-
-// readRequest takes a request, or makes one of a checkpoint that needs none.
-func readRequest(w *witness.Witness, file string, data []byte) (*auditlog.Request, error) {
-	var c *auditlog.Checkpoint
-	switch {
-	case bytes.HasPrefix(data, []byte("old ")):
-		return auditlog.ParseRequest(file, data)
-	case bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")):
-		p, err := auditlog.ParseProof(file, data)
-		if err != nil {
-			return nil, err
-		}
-		c = p.Checkpoint
-	default:
-		var err error
-		if c, err = auditlog.ParseCheckpoint(file, data); err != nil {
-			return nil, err
-		}
-	}
-	_, last, err := w.Last(c.Origin)
-	if err != nil {
-		return nil, err
-	}
-	if last > 0 && last < c.Size {
-		return nil, strict.Errorf(file, "has %d entries, this witness has cosigned %d: it needs a proof that the one continues the other", c.Size, last).
-			WithHint("ask the log for\nfleetctl log prove --consistency %d --log LOG --out FILE", last)
-	}
-	return &auditlog.Request{Old: min(last, c.Size), Checkpoint: c}, nil
 }
 
 type witnessKeyJSON struct {

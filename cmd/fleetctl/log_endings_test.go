@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -38,28 +39,38 @@ func TestASecondEndingIsRefusedByOurLogAndReportedOfAny(t *testing.T) {
 	}
 	leaves := [][]byte{ending("a.1", 1), ending("b.1", 2), ending("a.1", 3), ending("a.1", 1)}
 	for name, c := range map[string]struct {
-		keys  tiled.Keys
+		add   func(dir string) (added int)
 		added int
 		audit int // exit codes
 		watch int
 	}{
-		"ours":      {logKeys, 2, exitDone, exitDone},
-		"another's": {tiled.BytesAlone, 3, exitWrong, exitAlarm},
+		"ours": {func(dir string) (added int) {
+			check(t, publish.Init(dir, vkey, publish.Options{}))
+			log, err := publish.Open(dir, publish.Options{})
+			check(t, err)
+			for _, leaf := range leaves {
+				if e, err := log.Append(t.Context(), s, leaf); err == nil && !e.Duplicate {
+					added++
+				}
+			}
+			return added
+		}, 2, exitDone, exitDone},
+		"another's": {func(dir string) (added int) {
+			check(t, tiled.Init(dir, vkey, tiled.Options{}))
+			log, err := tiled.Open(dir, s, tiled.Options{})
+			check(t, err)
+			at, err := log.Append(t.Context(), leaves...)
+			check(t, err)
+			for _, p := range at {
+				if !p.Duplicate {
+					added++
+				}
+			}
+			return added
+		}, 3, exitWrong, exitAlarm},
 	} {
 		dir := filepath.Join(home, strings.TrimSuffix(name, "'s"))
-		o := tiled.Options{Keys: c.keys}
-		check(t, tiled.Init(dir, vkey, o))
-		log, err := tiled.Open(dir, s, o)
-		check(t, err)
-		at, err := log.Append(t.Context(), leaves...)
-		check(t, err)
-		added := 0
-		for _, p := range at {
-			if !p.Duplicate {
-				added++
-			}
-		}
-		if added != c.added {
+		if added := c.add(dir); added != c.added {
 			t.Errorf("%s: %d of %d entries are added, want %d", name, added, len(leaves), c.added)
 		}
 		code, out, errOut := runApp("log", "audit", dir, "--policy", policy)

@@ -4,16 +4,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/auditlog"
-	"github.com/fleetctl/fleetctl/auditlog/tiled"
+	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -79,11 +77,11 @@ fleetctl log cosign, whose answer is taken by --cosigned.`,
 			if err := required(cmd, "out"); err != nil {
 				return err
 			}
-			text, err := a.proveWitnessed(cmd.Context(), e, policy, o, false)
+			text, err := a.prove(cmd.Context(), e, policy, o)
 			if err != nil {
 				return err
 			}
-			return a.proved(e, text, out, writeNew)
+			return a.proved(e, text, out)
 		})
 	f := c.Flags()
 	o.flags(c)
@@ -93,31 +91,28 @@ fleetctl log cosign, whose answer is taken by --cosigned.`,
 	return c
 }
 
-func (a *app) findLeaf(ctx context.Context, file string, leaf []byte, o witnessOptions) (*logged, error) {
-	r, err := tiled.OpenReader(o.dir)
+func (a *app) findLeaf(ctx context.Context, file string, leaf []byte, o witnessOptions) (*publish.Entry, error) {
+	l, err := publish.Open(o.dir, o.options())
 	if err != nil {
 		return nil, usage(err)
 	}
-	index, found, err := r.Find(ctx, logKeys, leaf)
-	if err != nil && !errors.Is(err, tiled.ErrNoCheckpoint) {
-		return nil, err
-	}
-	if !found {
+	e, err := l.Find(ctx, leaf)
+	if err == nil && e == nil {
 		return nil, wrong(strict.Errorf(file, "is not in the log %s", o.dir).WithHint("add it with\nfleetctl log append %s --log %s --key KEY", file, o.dir))
 	}
-	return entryOf(ctx, r, index, true, leaf)
+	return e, a.logFault(err)
 }
 
 // proved reports a proof and writes it.
-func (a *app) proved(e *logged, proof []byte, out string, write func(string, []byte) error) error {
+func (a *app) proved(e *publish.Entry, proof []byte, out string) error {
 	p, err := auditlog.ParseProof(out, proof)
 	if err != nil {
 		return err
 	}
-	if err := write(out, proof); err != nil {
+	if err := writeNew(out, proof); err != nil {
 		return err
 	}
-	r := &proofJSON{Log: p.Checkpoint.Origin, VKey: e.r.VKey(), Index: e.index, Size: p.Checkpoint.Size, Duplicate: e.duplicate, Witnesses: []witnessJSON{}, Proof: out}
+	r := &proofJSON{Log: p.Checkpoint.Origin, VKey: e.VKey(), Index: e.Index, Size: p.Checkpoint.Size, Duplicate: e.Duplicate, Witnesses: []witnessJSON{}, Proof: out}
 	for _, s := range p.Checkpoint.Signatures {
 		if s.Name != p.Checkpoint.Origin {
 			r.Witnesses = append(r.Witnesses, witnessJSON{Name: s.Name})
@@ -136,12 +131,11 @@ func (a *app) proved(e *logged, proof []byte, out string, write func(string, []b
 
 // refresh writes a proof whose witness quorum is newer than that of every proof
 // beside. It replaces none: the oldest one dates the entry.
-func (a *app) refresh(cmd *cobra.Command, e *logged, p *auditlog.Policy, beside, out string, o witnessOptions) error {
+func (a *app) refresh(cmd *cobra.Command, e *publish.Entry, p *auditlog.Policy, beside, out string, o witnessOptions) error {
 	if p == nil {
 		return usagef("it says which witnesses to ask", "--refresh needs --policy")
 	}
-	var old *auditlog.Inclusion
-	path, next := "", ""
+	r, next := e.Renew(p), ""
 	for n := 1; next == ""; n++ {
 		name := proofNumber(beside, n)
 		text, err := readBeside(name)
@@ -156,12 +150,8 @@ func (a *app) refresh(cmd *cobra.Command, e *logged, p *auditlog.Policy, beside,
 		case n == maxProofs:
 			return usage(strict.Errorf(name, "is the last of the %d proofs that are looked for beside a file", maxProofs).WithHint("write it elsewhere with --out"))
 		}
-		in, err := judgeProof(p, name, text, e.leaf)
-		if err != nil {
+		if err := r.Known(name, text); err != nil {
 			return wrong(err)
-		}
-		if old == nil || !in.NewestQuorumTime.Before(old.NewestQuorumTime) {
-			old, path = in, name
 		}
 	}
 	if out == "" {
@@ -171,34 +161,15 @@ func (a *app) refresh(cmd *cobra.Command, e *logged, p *auditlog.Policy, beside,
 		return usage(strict.Errorf(out, "would lie in a ceremony's folder, whose transcript knows nothing of it").
 			WithHint("write it elsewhere: --out fresh.tlog-proof"))
 	}
-	fresh, err := a.proveWitnessed(cmd.Context(), e, p, o, true)
+	w, err := a.witnessing(e, p, o)
 	if err != nil {
 		return err
 	}
-	in, err := judgeProof(p, "the new proof", fresh, e.leaf)
+	fresh, err := r.Prove(cmd.Context(), w)
 	if err != nil {
-		return err
+		return a.logFault(err)
 	}
-	if in.Size < old.Size || !in.Quorum || !in.NewestQuorumTime.After(old.NewestQuorumTime) {
-		return &exitError{exitPending, strict.Errorf(path, "is the newest: the new proof's quorum (%s, size %d) is not newer than its own (%s, size %d)",
-			quorumTime(in), in.Size, quorumTime(old), old.Size).WithHint("run it again later")}
-	}
-	return a.proved(e, fresh, out, writeNew)
-}
-
-func judgeProof(policy *auditlog.Policy, file string, text, leaf []byte) (*auditlog.Inclusion, error) {
-	p, err := auditlog.ParseProof(file, text)
-	if err != nil {
-		return nil, err
-	}
-	return policy.Verify(leaf, p)
-}
-
-func quorumTime(in *auditlog.Inclusion) string {
-	if !in.Quorum {
-		return "none"
-	}
-	return in.NewestQuorumTime.Format(time.RFC3339)
+	return a.proved(e, fresh, out)
 }
 
 type requestJSON struct {
@@ -217,25 +188,15 @@ func (a *app) witnessRequest(cmd *cobra.Command, dir, size, out string) error {
 	if err != nil {
 		return usagef("it is the size of the tree that the witness has cosigned last, 0 for none", "--consistency %v", err)
 	}
-	r, err := tiled.OpenReader(dir)
+	l, err := publish.Open(dir, publish.Options{})
 	if err != nil {
 		return usage(err)
 	}
-	c, err := r.Checkpoint()
-	if errors.Is(err, tiled.ErrNoCheckpoint) {
-		return wrong(err)
-	}
+	req, err := l.Request(cmd.Context(), old)
 	if err != nil {
-		return err
+		return a.logFault(err)
 	}
-	if old > c.Size {
-		return wrong(strict.Errorf(dir, "has %d entries under its checkpoint, fewer than the %d that are said to be cosigned", c.Size, old).
-			WithHint("If a witness has cosigned so many, this directory is older than the log: stop, and find the newest copy."))
-	}
-	req := &auditlog.Request{Old: old, Checkpoint: c}
-	if req.Hashes, err = r.Consistency(cmd.Context(), old, c.Size); err != nil {
-		return err
-	}
+	c := req.Checkpoint
 	if err := writeNew(out, req.Marshal()); err != nil {
 		return err
 	}

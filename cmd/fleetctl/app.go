@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/durable"
@@ -74,6 +75,9 @@ func missing(err error) error {
 	return err
 }
 
+// exit is an error with an exit code of its own.
+func exit(code int, err error) error { return &exitError{code, err} }
+
 // errQuiet ends a command whose output has said everything.
 var errQuiet = errors.New("")
 
@@ -107,6 +111,7 @@ type app struct {
 	now            func() time.Time
 	random         io.Reader
 
+	screen   ui.Options // what isn't taken from streams and flags: the width
 	ui       *ui.Output
 	header   string // of the step, for each of its questions
 	question string // the last one that was asked in it
@@ -123,11 +128,11 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 	return &app{stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now, random: rand.Reader}
 }
 
-func (a *app) run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
+// run runs one command of root: its error is shown, its exit code returned.
+func (a *app) run(ctx context.Context, root *cobra.Command, args []string) int {
+	ctx, stop := signal.NotifyContext(ctx, interrupts()...)
 	defer stop()
 	hardenProcess()
-	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	help := &noted{Writer: a.stdout}
@@ -175,7 +180,9 @@ func (w *noted) Write(p []byte) (int, error) {
 
 // setUp decides how to speak, before any command runs.
 func (a *app) setUp() (err error) {
-	a.ui, err = ui.New(ui.Options{Stdout: a.stdout, Stderr: a.stderr, Stdin: a.stdin, Color: a.color, Plain: a.plain})
+	o := a.screen
+	o.Stdout, o.Stderr, o.Stdin, o.Color, o.Plain = a.stdout, a.stderr, a.stdin, a.color, a.plain
+	a.ui, err = ui.New(o)
 	if err != nil {
 		return usage(err)
 	}
@@ -186,6 +193,15 @@ func (a *app) setUp() (err error) {
 		a.trace, err = os.OpenFile(a.debug, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	}
 	return err
+}
+
+// flags are those of every command.
+func (a *app) flags(f *pflag.FlagSet) {
+	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	f.BoolVar(&a.plain, "plain", false, "words only: no lines, no colour, nothing rewritten")
+	f.StringVar(&a.format, "format", "text", "form of the result on standard output: text or json")
+	f.StringVar(&a.debug, "debug", "", "append a trace of every PKCS#11 call to this `file`, without PINs and values")
+	f.DurationVar(&a.patience, "hsm-timeout", 2*time.Minute, "how long a PKCS#11 call may take; making a key ten times that")
 }
 
 // emit is a command's result on standard output: text for people, the same as

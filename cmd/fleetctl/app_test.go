@@ -20,7 +20,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 func TestHelpThatCantBeWrittenIsAFailure(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"help", "verify"}, {"verify", "--help"}, {"plan"}, {}, {"version"}} {
 		var talk bytes.Buffer
-		code := newApp(strings.NewReader(""), fullDisk{}, &talk).run(args)
+		code := run(t.Context(), strings.NewReader(""), fullDisk{}, &talk, args)
 		if code != exitFailed || !strings.Contains(talk.String(), syscall.ENOSPC.Error()) {
 			t.Errorf("%q: exit code %d, %q", args, code, talk.String())
 		}

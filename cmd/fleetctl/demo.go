@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +19,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
-func (a *app) demoCmd() *cobra.Command {
+// runner runs the whole program, as its users do.
+type runner func(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int
+
+func (a *app) demoCmd(run runner) *cobra.Command {
 	var dir, module string
 	var hsms int
 	c := command("demo", "The whole life of a rehearsal fleet, in one directory",
@@ -33,7 +38,7 @@ is the command that is shown: run them yourself in the directory it leaves.`,
 			if most := demoHSMs(); hsms < 1 || hsms > most {
 				return usagef("", "--hsms is %d; the demo takes 1 to %d: a bundle of more keys has more than the %s bytes that a log's entry takes", hsms, most, ui.Number(bundle.MaxBundle))
 			}
-			d := &demo{a: a, dir: dir, module: module, hsms: hsms}
+			d := &demo{a: a, program: run, dir: dir, module: module, hsms: hsms}
 			return d.run()
 		})
 	f := c.Flags()
@@ -62,6 +67,7 @@ func demoHSMs() int {
 
 type demo struct {
 	a           *app
+	program     runner
 	dir, module string
 	hsms        int
 	n           int // of the chapter
@@ -145,10 +151,8 @@ func (d *demo) show(args []string) {
 // quietly runs a command without showing it; its result is JSON.
 func (d *demo) quietly(args ...string) ([]byte, error) {
 	var out, talk bytes.Buffer
-	sub := newApp(strings.NewReader(""), &out, &talk)
-	sub.now, sub.random = d.a.now, d.a.random
-	if code := sub.run(append(args, "--format", "json", "--plain")); code != exitDone {
-		return nil, &exitError{code, strict.Errorf("", "the demo's command failed: fleetctl %s", strings.Join(args, " ")).WithHint("%s", strings.TrimSpace(talk.String()))}
+	if code := d.program(context.Background(), strings.NewReader(""), &out, &talk, append(args, "--format", "json", "--plain")); code != exitDone {
+		return nil, exit(code, strict.Errorf("", "the demo's command failed: fleetctl %s", strings.Join(args, " ")).WithHint("%s", strings.TrimSpace(talk.String())))
 	}
 	return out.Bytes(), nil
 }
@@ -168,8 +172,9 @@ func (d *demo) verify() error {
 	d.show(args)
 	d.say("\n")
 	began := time.Now()
-	if err := d.a.verify("evidence.tar", verifyOptions{policy: "policy.yaml"}); err != nil {
-		return err
+	args = append(args, "--format", d.a.format, "--color", d.a.color, fmt.Sprintf("--plain=%t", d.a.plain))
+	if code := d.program(context.Background(), strings.NewReader(""), d.a.stdout, d.a.stderr, args); code != exitDone {
+		return exit(code, errQuiet)
 	}
 	d.say("\n")
 	d.done("verified in %d ms", time.Since(began).Milliseconds())

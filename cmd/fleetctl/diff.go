@@ -50,7 +50,7 @@ func (a *app) bundleDiffCmd() *cobra.Command {
 				return err
 			}
 			if code && !d.Empty() {
-				return &exitError{exitChanged, errQuiet}
+				return exit(exitChanged, errQuiet)
 			}
 			return nil
 		})

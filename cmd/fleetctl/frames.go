@@ -195,6 +195,6 @@ func (a *app) inspectFrames(cmd *cobra.Command, o thirdpartyOptions) error {
 		if err := a.emit(out, a.deltaText(core.Predecessor, set, delta), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows)); err != nil {
 			return err
 		}
-		return &exitError{exitPending, errQuiet}
+		return exit(exitPending, errQuiet)
 	})
 }

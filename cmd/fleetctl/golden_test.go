@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -35,20 +36,15 @@ func steady(s string) string {
 	return s
 }
 
-// screen is what a command prints at a width.
-func screenOf(t *testing.T, dir string, o ui.Options, do func(a *app) error) string {
+// screenOf is what a command prints at a width.
+func screenOf(t *testing.T, dir string, o ui.Options, args ...string) string {
 	t.Helper()
 	t.Chdir(dir)
 	var out, talk bytes.Buffer
-	o.Stdout, o.Stderr, o.Stdin = &out, &talk, strings.NewReader("")
-	a := newApp(o.Stdin, &out, &talk)
-	a.format = "text"
-	var err error
-	a.ui, err = ui.New(o)
-	check(t, err)
-	if err := do(a); err != nil && err.Error() != "" {
-		a.ui.Error(err)
-	}
+	a := newApp(strings.NewReader(""), &out, &talk)
+	a.screen = o
+	args = append(args, fmt.Sprintf("--plain=%t", o.Plain), "--color", cmp.Or(o.Color, "auto"))
+	a.run(t.Context(), a.root(), args)
 	return steady(out.String() + talk.String())
 }
 
@@ -80,34 +76,26 @@ func TestScreens(t *testing.T) {
 	dir := aLife(t, "packed")
 	env := func(vars map[string]string) func(string) string { return func(k string) string { return vars[k] } }
 	at := "2040-01-01T00:00:00Z" // after the life, which is of today
-	screens := map[string]func(a *app) error{
-		"verified": func(a *app) error {
-			return a.verify("evidence.tar", verifyOptions{policy: "policy.yaml", at: at})
-		},
-		"not-verified": func(a *app) error {
-			return a.verify("ceremony/bundle.json", verifyOptions{policy: "policy.yaml", at: at})
-		},
-		"wrong": func(a *app) error {
-			return a.verify("spoiled", verifyOptions{policy: "policy.yaml", at: at})
-		},
-		"explain": func(a *app) error {
-			return a.verify("evidence.tar", verifyOptions{policy: "policy.yaml", at: at, explain: "key.possession"})
-		},
+	screens := map[string][]string{
+		"verified":     {"verify", "evidence.tar", "--policy", "policy.yaml", "--time", at},
+		"not-verified": {"verify", "ceremony/bundle.json", "--policy", "policy.yaml", "--time", at},
+		"wrong":        {"verify", "spoiled", "--policy", "policy.yaml", "--time", at},
+		"explain":      {"verify", "evidence.tar", "--policy", "policy.yaml", "--time", at, "--explain", "key.possession"},
 	}
 	for _, path := range logFiles(t, dir) {
-		screens["show-"+path] = func(a *app) error { return a.show(path) }
+		screens["show-"+path] = []string{"show", path}
 	}
 	check(t, copyTree(filepath.Join(dir, "ceremony"), filepath.Join(dir, "spoiled")))
 	check(t, os.RemoveAll(filepath.Join(dir, "spoiled", "private")))
 	check(t, os.WriteFile(filepath.Join(dir, "spoiled", "fleet-keys.json"), []byte("{}\n"), 0o600))
-	for name, do := range screens {
+	for name, args := range screens {
 		for _, width := range []int{80, 120} {
 			for look, o := range map[string]ui.Options{
 				"plain":    {Plain: true, Env: env(nil)},
 				"no-color": {Env: env(map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"})},
 			} {
 				o.Width = width
-				got := screenOf(t, dir, o, do)
+				got := screenOf(t, dir, o, args...)
 				if strings.Contains(got, "\x1b") {
 					t.Errorf("%s at %d, %s: has an escape sequence", name, width, look)
 				}
@@ -120,9 +108,9 @@ func TestScreens(t *testing.T) {
 			}
 		}
 	}
-	colour := screenOf(t, dir, ui.Options{Color: "always", Width: 80, Env: env(nil)}, screens["verified"])
+	colour := screenOf(t, dir, ui.Options{Color: "always", Width: 80, Env: env(nil)}, screens["verified"]...)
 	bare := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(colour, "")
-	if want := screenOf(t, dir, ui.Options{Width: 80, Env: env(nil)}, screens["verified"]); steady(bare) != want || colour == bare {
+	if want := screenOf(t, dir, ui.Options{Width: 80, Env: env(nil)}, screens["verified"]...); steady(bare) != want || colour == bare {
 		t.Errorf("colour changes words, or there is none:\n%q\n%q", bare, want)
 	}
 }

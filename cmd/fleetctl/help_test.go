@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -13,7 +14,7 @@ import (
 // runApp runs the program within this process.
 func runApp(args ...string) (code int, stdout, stderr string) {
 	var out, talk bytes.Buffer
-	code = newApp(strings.NewReader(""), &out, &talk).run(args)
+	code = run(context.Background(), strings.NewReader(""), &out, &talk, args)
 	return code, out.String(), talk.String()
 }
 

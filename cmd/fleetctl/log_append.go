@@ -126,8 +126,8 @@ func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key strin
 		return wrong(err)
 	}
 	if !in.Enough() {
-		return &exitError{exitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
-			WithHint("the proof is recorded when the plan's log_policy is met")}
+		return exit(exitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
+			WithHint("the proof is recorded when the plan's log_policy is met"))
 	}
 	return a.importProof(j, ceremony.ProofFile, proof)
 }

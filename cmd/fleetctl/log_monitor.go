@@ -79,11 +79,11 @@ command for each, with its JSON on standard input.`,
 			if err := required(cmd, "policy", "state"); err != nil {
 				return err
 			}
-			follow := a.followLog
+			follow := (*app).followLog
 			if o.given(cmd) {
-				follow = a.followRekor
+				follow = (*app).followRekor
 			}
-			m, err := follow(cmd, args[0], &o)
+			m, err := follow(a, cmd, args[0], &o)
 			if err != nil {
 				return err
 			}
@@ -143,7 +143,7 @@ func alarmed(n int) error {
 	if n == 0 {
 		return nil
 	}
-	return &exitError{exitAlarm, errQuiet}
+	return exit(exitAlarm, errQuiet)
 }
 
 func (a *app) pass(ctx context.Context, m *following, onAlarm string) (int, error) {

@@ -102,7 +102,7 @@ func (a *app) logFault(err error) error {
 	case errors.As(err, &refused):
 		return wrong(err)
 	case errors.As(err, &old):
-		return &exitError{exitPending, err}
+		return exit(exitPending, err)
 	case errors.As(err, &short):
 		return a.notWitnessed(short)
 	}
@@ -134,7 +134,7 @@ func (a *app) notWitnessed(s *publish.Short) error {
 		code = exitPending
 		why = append(why, "run the same command again when they are back: it finishes what is missing")
 	}
-	return &exitError{code, strict.Errorf("", "%v", s).WithHint("%s", strings.Join(why, "\n"))}
+	return exit(code, strict.Errorf("", "%v", s).WithHint("%s", strings.Join(why, "\n")))
 }
 
 func adviceOf(err error) string {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"os"
 )
 
@@ -11,4 +12,4 @@ func main() { os.Exit(Main()) }
 
 // Main is the whole program but for its exit, so that tests can run it as one
 // of their commands.
-func Main() int { return newApp(os.Stdin, os.Stdout, os.Stderr).run(os.Args[1:]) }
+func Main() int { return run(context.Background(), os.Stdin, os.Stdout, os.Stderr, os.Args[1:]) }

@@ -215,9 +215,9 @@ func (a *app) pausing(dir string, err error) error {
 		}
 		var w *ceremony.Wait
 		if errors.As(err, &w) && w.Exception > 0 {
-			return &exitError{exitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how)}
+			return exit(exitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how))
 		}
-		return &exitError{exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how)}
+		return exit(exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how))
 	}
 	var clock *ceremony.ClockFault
 	if errors.As(err, &clock) {
@@ -233,17 +233,17 @@ func (a *app) pausing(dir string, err error) error {
 	}
 	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(inWords(err), dir+": "), account.N)
 	head := "its head: " + words.Head(account.Head[:]) + " …\n"
-	exit := exitCode(err)
+	code := exitCode(err)
 	switch {
 	case errors.Is(err, ui.ErrException):
-		exit = exitPending
+		code = exitPending
 		where.WithHint(head+"record it, have it accepted, and go on:\nfleetctl ceremony exception %s --expected … --happened … --decided …\nfleetctl ceremony sign %s --approve exception --key KEY", dir, dir)
 	case !account.Opened():
 		where.WithHint("%s", head+"no HSM was unlocked yet: run the same command again, it goes on here")
 	default:
 		where.WithHint(head+pinFirst(err)+lost(account)+"Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
 	}
-	return &exitError{exit, where}
+	return exit(code, where)
 }
 
 // lost is the line that says what resuming costs: a key that was not confirmed

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"context"
+	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -33,18 +34,19 @@ missing file, bad policy, bad plan; 3 interrupted or pending; 4 the operation
 failed (PIN, HSM, disk, network); 5 diff --exit-code found a change; 6 the
 monitor raised an alarm.`
 
+// run is the whole program but for its process: a demo and tests run it too.
+func run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int {
+	a := newApp(stdin, stdout, stderr)
+	return a.run(ctx, a.root(), args)
+}
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "fleetctl", Short: "Key ceremonies for HSM fleets", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setUp() },
 	}
-	f := root.PersistentFlags()
-	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
-	f.BoolVar(&a.plain, "plain", false, "words only: no lines, no colour, nothing rewritten")
-	f.StringVar(&a.format, "format", "text", "form of the result on standard output: text or json")
-	f.StringVar(&a.debug, "debug", "", "append a trace of every PKCS#11 call to this `file`, without PINs and values")
-	f.DurationVar(&a.patience, "hsm-timeout", 2*time.Minute, "how long a PKCS#11 call may take; making a key ten times that")
+	a.flags(root.PersistentFlags())
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -60,7 +62,7 @@ func (a *app) root() *cobra.Command {
 		return cmd.Help()
 	}
 	root.AddCommand(
-		a.verifyCmd(), a.historyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(),
+		a.verifyCmd(), a.historyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(run),
 		group("hsm", "Tokens: list, initialise, check, generate a key", a.hsmListCmd(), a.hsmInitCmd(), a.hsmCheckCmd(), a.hsmKeygenCmd()),
 		group("plan", "Plans: write, check, print, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planPrintCmd(), a.planApproveCmd(), a.planRehearseCmd()),
 		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",

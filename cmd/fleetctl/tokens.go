@@ -172,7 +172,7 @@ func (a *app) hsmCheck(p *ceremony.Plan, s *ceremony.Site) error {
 		return err
 	}
 	if !out.OK {
-		return &exitError{exitFailed, errQuiet}
+		return exit(exitFailed, errQuiet)
 	}
 	return nil
 }

@@ -8,15 +8,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
-func (a *app) ceremonyAbortCmd() *cobra.Command {
+func ceremonyAbortCmd(a *cli.App) *cobra.Command {
 	var site, reason, clock string
 	var keys []string
 	var s standIn
-	c := command("abort DIR", "End a ceremony by hand: destroy every key it made, and say why",
+	c := cli.Command("abort DIR", "End a ceremony by hand: destroy every key it made, and say why",
 		`Abort destroys every key that the ceremony made, as far as the tokens can be
 reached, and appends a last record with the reason and what became of each key.
 It takes nobody's leave. Then whoever is there signs exactly that record, with
@@ -29,15 +30,15 @@ called back so.`,
   fleetctl ceremony sign ceremony --approve abort --key olga
   fleetctl evidence pack ceremony --out aborted.tar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "site", "reason"); err != nil {
+			if err := cli.Required(cmd, "site", "reason"); err != nil {
 				return err
 			}
 			before, err := ceremony.ReadWhole(args[0])
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
 			if before.Ended() || before.Open == nil {
-				return usage(strict.Errorf(args[0], "there is nothing to abort: the ceremony has ended or not begun"))
+				return cli.Usage(strict.Errorf(args[0], "there is nothing to abort: the ceremony has ended or not begun"))
 			}
 			if err := s.use(a, before.Plan.Mode); err != nil {
 				return err
@@ -45,13 +46,13 @@ called back so.`,
 			if len(keys) > 0 && before.Plan.Mode != ceremony.Rehearsal {
 				return signWithRefused(args[0], ceremony.ApproveAbort)
 			}
-			if a.ui.Asks() {
-				a.ui.About("abort consent", "destroy and abort")
-				if err := a.ui.Consent("Every key that this ceremony made is destroyed.", "destroy and abort"); err != nil {
+			if a.UI.Asks() {
+				a.UI.About("abort consent", "destroy and abort")
+				if err := a.UI.Consent("Every key that this ceremony made is destroyed.", "destroy and abort"); err != nil {
 					return s.over(err)
 				}
 			}
-			c, err := a.config(args[0], site, nil)
+			c, err := config(a, args[0], site, nil)
 			if err != nil {
 				return err
 			}
@@ -62,10 +63,10 @@ called back so.`,
 			if err != nil {
 				return s.over(err)
 			}
-			if err := a.signAbort(args[0], account, keys); err != nil {
+			if err := signAbort(a, args[0], account, keys); err != nil {
 				return s.over(err)
 			}
-			return s.over(a.ceremonyResult(args[0], account))
+			return s.over(ceremonyResult(a, args[0], account))
 		})
 	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
 	c.Flags().StringVar(&reason, "reason", "", "why, in `words` that will be published")
@@ -76,7 +77,7 @@ called back so.`,
 }
 
 // signAbort lets a rehearsal's officers sign the abort here and now.
-func (a *app) signAbort(dir string, c *ceremony.Account, keys []string) error {
+func signAbort(a *cli.App, dir string, c *ceremony.Account, keys []string) error {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -86,10 +87,10 @@ func (a *app) signAbort(dir string, c *ceremony.Account, keys []string) error {
 	}
 	want := c.AbortApproval()
 	want.Role = ceremony.Officer
-	a.showAbort(c)
-	a.showText(want.Text())
+	showAbort(a, c)
+	a.ShowText(want.Text())
 	for _, ref := range keys {
-		if err := a.approve(dir, people, want, ref); err != nil {
+		if err := approve(a, dir, people, want, ref); err != nil {
 			return err
 		}
 	}
@@ -97,8 +98,8 @@ func (a *app) signAbort(dir string, c *ceremony.Account, keys []string) error {
 }
 
 // showAbort says what the record is that an abort's signatures are over.
-func (a *app) showAbort(c *ceremony.Account) {
-	p := a.ui.Talk
+func showAbort(a *cli.App, c *ceremony.Account) {
+	p := a.UI.Talk
 	rows := [][2]string{{"aborted", c.Abort.Reason}, {"record", fmt.Sprintf("%d, %s", c.N, ui.Hex(c.Head[:]))}}
 	for _, k := range c.Abort.Keys {
 		rows = append(rows, [2]string{"key", fmt.Sprintf("%s %s, CKA_ID %x: %s", k.HSM, k.Role, k.ID, k.State)})
@@ -106,7 +107,7 @@ func (a *app) showAbort(c *ceremony.Account) {
 	if len(c.Abort.Keys) == 0 {
 		rows = append(rows, [2]string{"keys", "none had been made"})
 	}
-	a.ui.Say(p.Fields(rows), "\n")
+	a.UI.Say(p.Fields(rows), "\n")
 }
 
 // abortedBy says who signed an abort, and what more would prove it.

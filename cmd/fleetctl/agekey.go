@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ed25519"
 
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -35,15 +36,15 @@ func isAge(data []byte) bool {
 }
 
 // decryptKey opens a key file that age encrypted with a passphrase.
-func (a *app) decryptKey(path, source string, data []byte) ([]byte, error) {
-	pin, _, err := a.secret(pinSource(source), "passphrase of the key file "+path)
+func decryptKey(a *cli.App, path, source string, data []byte) ([]byte, error) {
+	pin, _, err := secret(a, pinSource(source), "passphrase of the key file "+path)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(pin)
 	id, err := age.NewScryptIdentity(string(pin))
 	if err != nil {
-		return nil, usage(strict.Errorf(path, "its passphrase: %v", err))
+		return nil, cli.Usage(strict.Errorf(path, "its passphrase: %v", err))
 	}
 	var in io.Reader = bytes.NewReader(data)
 	if bytes.HasPrefix(data, []byte(armor.Header)) {
@@ -56,12 +57,12 @@ func (a *app) decryptKey(path, source string, data []byte) ([]byte, error) {
 		return nil, strict.Errorf(path, "the passphrase does not open it").
 			WithHint("or it is encrypted to a recipient's key instead of a passphrase, which is not taken here")
 	case err != nil:
-		return nil, usage(strict.Errorf(path, "is damaged: %v", err))
+		return nil, cli.Usage(strict.Errorf(path, "is damaged: %v", err))
 	}
 	key, err := io.ReadAll(io.LimitReader(plain, maxKeyFile))
 	if err != nil {
 		clear(key)
-		return nil, usage(strict.Errorf(path, "is damaged: %v", err))
+		return nil, cli.Usage(strict.Errorf(path, "is damaged: %v", err))
 	}
 	return key, nil
 }
@@ -73,36 +74,36 @@ type keygenFileJSON struct {
 	Out       string `strict:"out,optional"`
 }
 
-func (a *app) thirdpartyKeygenCmd() *cobra.Command {
+func thirdpartyKeygenCmd(a *cli.App) *cobra.Command {
 	var key, pin, out string
-	c := command("keygen", "Make a signing key in a file that a passphrase encrypts, for small third parties",
+	c := cli.Command("keygen", "Make a signing key in a file that a passphrase encrypts, for small third parties",
 		`Keygen makes an Ed25519 key and writes it encrypted by age (scrypt). An HSM is
 better: fleetctl hsm keygen. The file opens with age -d as well, and one made
 with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 		"  fleetctl thirdparty keygen --key thirdparty.age --out thirdparty.pub", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "key"); err != nil {
+			if err := cli.Required(cmd, "key"); err != nil {
 				return err
 			}
-			if err := free(key, out); err != nil {
+			if err := cli.Free(key, out); err != nil {
 				return err
 			}
-			public, err := a.newAgeKey(key, pin)
+			public, err := newAgeKey(a, key, pin)
 			if err != nil {
 				return err
 			}
 			text := base64.StdEncoding.EncodeToString(public.SPKI())
 			if out != "" {
-				if err := writeNew(out, []byte(text+"\n")); err != nil {
+				if err := cli.WriteNew(out, []byte(text+"\n")); err != nil {
 					return err
 				}
 			}
 			raw, _ := public.Ed25519()
 			rows := [][2]string{{"key", key}, {"public key", text}, {"raw", base64.StdEncoding.EncodeToString(raw)}}
 			if out != "" {
-				rows = append(rows, [2]string{"written to", out}, [2]string{"next", "give it to the operator, and read it out: fleetctl words " + shellWord(out)})
+				rows = append(rows, [2]string{"written to", out}, [2]string{"next", "give it to the operator, and read it out: fleetctl words " + cli.ShellWord(out)})
 			}
-			return a.emit(&keygenFileJSON{key, public.SPKI(), raw, out}, a.ui.Fields(rows))
+			return a.Emit(&keygenFileJSON{key, public.SPKI(), raw, out}, a.UI.Fields(rows))
 		})
 	f := c.Flags()
 	f.StringVar(&key, "key", "", "the key's new `file`")
@@ -112,16 +113,16 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 }
 
 // newAgeKey makes a key and encrypts it before it touches the disk.
-func (a *app) newAgeKey(path, source string) (*keys.Public, error) {
-	pin, err := a.newSecret(pinSource(source), "passphrase of the new key file "+path)
+func newAgeKey(a *cli.App, path, source string) (*keys.Public, error) {
+	pin, err := newSecret(a, pinSource(source), "passphrase of the new key file "+path)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(pin)
 	if len(pin) < leastPassphrase {
-		return nil, usagef("several words chosen by chance are long and easy to keep", "the passphrase has %d bytes; it has to have %d at least", len(pin), leastPassphrase)
+		return nil, cli.Usagef("several words chosen by chance are long and easy to keep", "the passphrase has %d bytes; it has to have %d at least", len(pin), leastPassphrase)
 	}
-	pub, priv, err := ed25519.GenerateKey(a.random)
+	pub, priv, err := ed25519.GenerateKey(a.Random)
 	if err != nil {
 		return nil, err
 	}
@@ -151,5 +152,5 @@ func (a *app) newAgeKey(path, source string) (*keys.Public, error) {
 	if err != nil {
 		return nil, err
 	}
-	return public, exists(durable.Create(path, []byte(b.String()), 0o600), path)
+	return public, cli.Exists(durable.Create(path, []byte(b.String()), 0o600), path)
 }

@@ -11,6 +11,8 @@ import (
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
@@ -24,13 +26,13 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 	}
 	pin, other, short := file("pin", "correct horse battery\n"), file("other", "wrong horse battery\n"), file("short", "short\n")
 	key, pub := filepath.Join(dir, "key.age"), filepath.Join(dir, "key.pub")
-	if code, _, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+short); code != exitUsage || !strings.Contains(talk, "it has to have 12 at least") {
+	if code, _, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+short); code != cli.ExitUsage || !strings.Contains(talk, "it has to have 12 at least") {
 		t.Errorf("%d %s", code, talk)
 	}
-	if code, out, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+pin, "--out", pub); code != exitDone {
+	if code, out, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+pin, "--out", pub); code != cli.ExitDone {
 		t.Fatalf("%d %s %s", code, out, talk)
 	}
-	if code, _, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+pin); code != exitUsage || !strings.Contains(talk, "nothing is overwritten") {
+	if code, _, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+pin); code != cli.ExitUsage || !strings.Contains(talk, "nothing is overwritten") {
 		t.Errorf("%d %s", code, talk)
 	}
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
@@ -41,12 +43,12 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 		t.Fatalf("%s %v", data, err)
 	}
 
-	a := newApp(strings.NewReader(""), io.Discard, io.Discard)
-	a.color, a.format = "never", "text"
-	if err := a.setUp(); err != nil {
+	a := cli.New(strings.NewReader(""), io.Discard, io.Discard)
+	a.Color, a.Format = "never", "text"
+	if err := a.SetUp(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := a.openKey(key + "?pin-source=file:" + pin)
+	s, err := openKey(a, key+"?pin-source=file:"+pin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,12 +65,12 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 		"no key in it":       {file("text.age", encrypted(t, "correct horse battery", "hello", true)) + "?pin-source=file:" + pin, "is no PKCS#8 PEM private key"},
 		"source for nothing": {file("plain.pem", "x") + "?pin-source=file:" + pin, "is not encrypted"},
 	} {
-		if _, err := a.openKey(c.ref); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := openKey(a, c.ref); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	os.Chmod(key, 0o640)
-	if _, err := a.openKey(key + "?pin-source=file:" + pin); err == nil || !strings.Contains(err.Error(), "others can read") {
+	if _, err := openKey(a, key+"?pin-source=file:"+pin); err == nil || !strings.Contains(err.Error(), "others can read") {
 		t.Error(err)
 	}
 }
@@ -112,8 +114,8 @@ func TestAKeyMadeByOpenSSLAndAgeIsAsGood(t *testing.T) {
 	os.WriteFile(pin, []byte("correct horse battery"), 0o600)
 	for _, armored := range []bool{false, true} {
 		os.WriteFile(key, []byte(encrypted(t, "correct horse battery", string(pem), armored)), 0o600)
-		a := newApp(strings.NewReader(""), io.Discard, io.Discard)
-		if _, err := a.openKey(key + "?pin-source=" + pin); err != nil {
+		a := cli.New(strings.NewReader(""), io.Discard, io.Discard)
+		if _, err := openKey(a, key+"?pin-source="+pin); err != nil {
 			t.Errorf("armored %v: %v", armored, err)
 		}
 	}

@@ -6,24 +6,25 @@ import (
 	"fmt"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-func (a *app) hsmOptions(initArgs string) hsm.Options {
-	o := hsm.Options{InitArgs: initArgs, Deadline: a.patience}
-	if a.trace != nil {
-		o.Trace = a.trace
+func hsmOptions(a *cli.App, initArgs string) hsm.Options {
+	o := hsm.Options{InitArgs: initArgs, Deadline: a.Patience}
+	if a.Trace != nil {
+		o.Trace = a.Trace
 	}
 	return o
 }
 
 // bench reaches the tokens that the site file names. It is where the ceremony,
 // which knows no PKCS#11, meets the package that does.
-type bench struct{ a *app }
+type bench struct{ a *cli.App }
 
 func (b bench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (ceremony.Token, ceremony.Module, error) {
-	m, err := hsm.Open(site.Module, b.a.hsmOptions(site.InitArgs))
+	m, err := hsm.Open(site.Module, hsmOptions(b.a, site.InitArgs))
 	if err != nil {
 		return nil, ceremony.Module{}, err
 	}
@@ -36,13 +37,13 @@ func (b bench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (c
 }
 
 func (b bench) PIN(_ context.Context, site *ceremony.SiteHSM, about token.Info, failed error) (ceremony.PIN, error) {
-	return b.a.pinFor(site.PIN, site.Name, about, failed)
+	return pinFor(b.a, site.PIN, site.Name, about, failed)
 }
 
 func (b bench) Probe(ctx context.Context, site *ceremony.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
 	reply, err := runProbe(ctx, probeRequest{
 		Module: site.Module, InitArgs: site.InitArgs, Serial: serial, Label: site.Token, Algorithm: algorithm, ID: id,
-		Protected: pin == nil, Patience: b.a.patience.String(),
+		Protected: pin == nil, Patience: b.a.Patience.String(),
 	}, pin)
 	if err != nil {
 		return nil, nil, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -25,7 +26,7 @@ type stepJSON struct {
 
 // stepped says what a step left behind, and what comes next: the ceremony's next
 // command, unless a row says who is to do something first.
-func (a *app) stepped(j *ceremony.Journal, file string, data []byte, rows ...[2]string) error {
+func stepped(a *cli.App, j *ceremony.Journal, file string, data []byte, rows ...[2]string) error {
 	out := &stepJSON{Dir: j.Dir(), File: file, SHA256: bundle.Digest(data), Record: j.Account().N}
 	if s, ok := j.Account().Next(); ok && !j.Account().Ended() {
 		out.Next = string(s.Act)
@@ -39,38 +40,38 @@ func (a *app) stepped(j *ceremony.Journal, file string, data []byte, rows ...[2]
 		}
 		all = append(all, [2]string{label, cmd})
 	}
-	return a.emit(out, a.ui.Fields(all))
+	return a.Emit(out, a.UI.Fields(all))
 }
 
-func (a *app) bundleBuildCmd() *cobra.Command {
+func bundleBuildCmd(a *cli.App) *cobra.Command {
 	var s standIn
-	c := command("build DIR", "Build the fleet key set and record its release",
+	c := cli.Command("build DIR", "Build the fleet key set and record its release",
 		`Build writes fleet-keys.json, the artifact whose digest is signed. It follows
 from the transcript up to the fleet check, byte for byte. Its digest is read
 aloud, and the auditor types words of it from their own screen.`,
 		"  fleetctl bundle build ceremony", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return s.over(a.withJournal(args[0], func(j *ceremony.Journal) error {
+			return s.over(withJournal(a, args[0], func(j *ceremony.Journal) error {
 				if set, err := j.Account().Artifact(); err == nil {
-					a.ui.Say(a.deltaText(nil, set, bundle.Diff(nil, set)), "\n")
+					a.UI.Say(deltaText(a, nil, set, bundle.Diff(nil, set)), "\n")
 				}
-				set, err := j.Build(cmd.Context(), a.readers(j.Account().Plan.Mode, &s))
+				set, err := j.Build(cmd.Context(), readers(a, j.Account().Plan.Mode, &s))
 				if err != nil {
 					return err
 				}
-				return a.stepped(j, ceremony.ArtifactFile, set.Raw(),
+				return stepped(a, j, ceremony.ArtifactFile, set.Raw(),
 					[2]string{"next", "officers, witness and auditor sign the release off:"},
-					[2]string{"", "fleetctl ceremony sign " + shellWord(j.Dir()) + " --signoff release --verdict agree --key KEY"})
+					[2]string{"", "fleetctl ceremony sign " + cli.ShellWord(j.Dir()) + " --signoff release --verdict agree --key KEY"})
 			}, ceremony.ActRelease))
 		})
 	s.answersFlag(c)
 	return c
 }
 
-func (a *app) bundleRequestCmd() *cobra.Command {
+func bundleRequestCmd(a *cli.App) *cobra.Command {
 	var out, predecessor, frames string
 	var previous, keys []string
-	c := command("request DIR", "Write the request to the third parties",
+	c := cli.Command("request DIR", "Write the request to the third parties",
 		`Request writes one file that holds the artifact and the evidence that a third
 party checks before it signs: plan and transcript up to the release. From epoch
 2 on it also names the predecessor and each third party's own last statement:
@@ -84,34 +85,34 @@ came another way.`,
   fleetctl bundle request ceremony --out request.json --predecessor epoch1/bundle.json
   fleetctl bundle request ceremony --out request.json --predecessor epoch1 --previous-statement late.json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "out"); err != nil {
+			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
 			pred, last, err := readPredecessor(predecessor, previous)
 			if err != nil {
 				return err
 			}
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *ceremony.Journal) error {
 				again := j.Account().Request != nil
 				if !again {
 					if err := inTurn(j, []ceremony.Act{ceremony.ActRequest}); err != nil {
-						return usage(err)
+						return cli.Usage(err)
 					}
-					if err := free(out, frames); err != nil {
+					if err := cli.Free(out, frames); err != nil {
 						return err // before the transcript says that it was made
 					}
 				}
-				r, err := j.Request(cmd.Context(), pred, last, a.approver(keys))
+				r, err := j.Request(cmd.Context(), pred, last, approver(a, keys))
 				var unfit *ceremony.Unfit
 				switch {
 				case errors.As(err, &unfit) && pred == nil:
-					return usage(strict.Errorf(args[0], "%v", err).WithHint("name the epoch before with --predecessor"))
+					return cli.Usage(strict.Errorf(args[0], "%v", err).WithHint("name the epoch before with --predecessor"))
 				case errors.As(err, &unfit):
-					return wrong(strict.Errorf(args[0], "%v", err).WithHint("nothing was written; see --predecessor and --previous-statement"))
+					return cli.Wrong(strict.Errorf(args[0], "%v", err).WithHint("nothing was written; see --predecessor and --previous-statement"))
 				case err != nil:
-					return a.pausing(args[0], err)
+					return pausing(args[0], err)
 				}
-				return a.requested(j, r, out, frames, again)
+				return requested(a, j, r, out, frames, again)
 			})
 		})
 	f := c.Flags()
@@ -125,30 +126,30 @@ came another way.`,
 
 // requested writes the request that is on the record. Asked for once more, it is
 // the same: what a run that was cut off has written of it stays.
-func (a *app) requested(j *ceremony.Journal, r *bundle.Request, out, frames string, again bool) error {
-	write := writeNew
+func requested(a *cli.App, j *ceremony.Journal, r *bundle.Request, out, frames string, again bool) error {
+	write := cli.WriteNew
 	var rows [][2]string
 	if again {
-		write = writeSame
+		write = cli.WriteSame
 		rows = append(rows, [2]string{"again", "it is on the record already: this is the same request"})
 	}
 	if err := write(out, r.Raw()); err != nil {
 		return err
 	}
 	if frames != "" {
-		n, err := drawFrames(frames, "request-core", r.Core.KeySet.Mode, out, r.Core.Raw(), again)
+		n, err := cli.DrawFrames(frames, "request-core", r.Core.KeySet.Mode, out, r.Core.Raw(), again)
 		if err != nil {
 			return err
 		}
 		rows = append(rows, [2]string{"frames", fmt.Sprintf("%d QR frames of its core in %s", n, frames)})
 	}
 	rows = append(rows, [2]string{"next", "give it to the third party, who inspects and signs it:"},
-		[2]string{"", "fleetctl thirdparty sign " + shellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
-	return a.stepped(j, out, r.Raw(), rows...)
+		[2]string{"", "fleetctl thirdparty sign " + cli.ShellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
+	return stepped(a, j, out, r.Raw(), rows...)
 }
 
-func (a *app) bundleImportCmd() *cobra.Command {
-	return command("import DIR FILE", "Take in what came back: a third party's response, or a log's proof",
+func bundleImportCmd(a *cli.App) *cobra.Command {
+	return cli.Command("import DIR FILE", "Take in what came back: a third party's response, or a log's proof",
 		`Import verifies the file against the plan's keys and this ceremony's request,
 and only then stores and records it. A response that doesn't verify is recorded
 as refused, with what it says, and nothing is taken from it. Any other file that
@@ -164,32 +165,32 @@ images of its QR frames: a folder of them.`,
   fleetctl bundle import ceremony photos/
   fleetctl bundle import ceremony bundle.json.tlog-proof`,
 		cobra.ExactArgs(2), func(_ *cobra.Command, args []string) error {
-			data, err := readFileOrFrames(args[1])
+			data, err := cli.ReadFileOrFrames(args[1])
 			if err != nil {
 				return err
 			}
 			if bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")) {
-				return a.withJournal(args[0], func(j *ceremony.Journal) error { return a.importProof(j, args[1], data) }, ceremony.ActLog)
+				return withJournal(a, args[0], func(j *ceremony.Journal) error { return importProof(a, j, args[1], data) }, ceremony.ActLog)
 			}
-			return a.withJournal(args[0], func(j *ceremony.Journal) error { return a.importResponse(j, args[1], data) },
+			return withJournal(a, args[0], func(j *ceremony.Journal) error { return importResponse(a, j, args[1], data) },
 				ceremony.ActResponse, ceremony.ActCountersign, ceremony.ActLog, ceremony.ActLockdown, ceremony.ActClose)
 		})
 }
 
-func (a *app) importResponse(j *ceremony.Journal, file string, data []byte) error {
+func importResponse(a *cli.App, j *ceremony.Journal, file string, data []byte) error {
 	r, err := bundle.ParseResponse(file, data)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
 	party, err := j.ImportResponse(r)
 	var refused *ceremony.Refused
 	switch {
 	case errors.Is(err, ceremony.ErrAnswered):
-		return usage(strict.Errorf(file, "%v", err))
+		return cli.Usage(strict.Errorf(file, "%v", err))
 	case errors.As(err, &refused):
-		return wrong(strict.Errorf(file, "%v", err).WithHint("keep the file and ask the third party; nothing was taken from it"))
+		return cli.Wrong(strict.Errorf(file, "%v", err).WithHint("keep the file and ask the third party; nothing was taken from it"))
 	case err != nil:
-		return wrong(err)
+		return cli.Wrong(err)
 	}
 	account := j.Account()
 	rows := [][2]string{{"signed by", fmt.Sprintf("%s, epoch %d, %s", party.Name, r.Statement.Epoch, strict.FormatTime(r.Statement.Time()))}}
@@ -203,46 +204,46 @@ func (a *app) importResponse(j *ceremony.Journal, file string, data []byte) erro
 	if account.Counter != nil {
 		rows = append(rows, [2]string{"late", "on the record, and not in the bundle, which the countersignature fixed"})
 	}
-	return a.stepped(j, file, data, rows...)
+	return stepped(a, j, file, data, rows...)
 }
 
-func (a *app) importProof(j *ceremony.Journal, file string, proof []byte) error {
+func importProof(a *cli.App, j *ceremony.Journal, file string, proof []byte) error {
 	in, err := j.ImportProof(file, proof)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
-	return a.stepped(j, ceremony.ProofFile, proof, [2]string{"logged", fmt.Sprintf("entry %d of %d, %s", in.Index, in.Size, in.Origin)})
+	return stepped(a, j, ceremony.ProofFile, proof, [2]string{"logged", fmt.Sprintf("entry %d of %d, %s", in.Index, in.Size, in.Origin)})
 }
 
-func (a *app) bundleCountersignCmd() *cobra.Command {
+func bundleCountersignCmd(a *cli.App) *cobra.Command {
 	var key string
 	var keys []string
-	c := command("countersign DIR", "Countersign the third parties' statements with the operator's HSM key",
+	c := cli.Command("countersign DIR", "Countersign the third parties' statements with the operator's HSM key",
 		`Countersign shows the text, has the operator's key sign exactly that, and
 verifies the signature again in software before it is recorded.`,
 		"  fleetctl bundle countersign ceremony --key 'pkcs11:token=operator;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "key"); err != nil {
+			if err := cli.Required(cmd, "key"); err != nil {
 				return err
 			}
 			if len(key) < 7 || !strings.EqualFold(key[:7], "pkcs11:") {
-				return usagef("give it as pkcs11:token=…;id=…?module-path=…", "the operator's key has to be in an HSM")
+				return cli.Usagef("give it as pkcs11:token=…;id=…?module-path=…", "the operator's key has to be in an HSM")
 			}
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *ceremony.Journal) error {
 				text, err := j.Account().CountersignText()
 				if err != nil {
-					return usage(err)
+					return cli.Usage(err)
 				}
-				a.showText(text)
-				s, err := a.openKey(key)
+				a.ShowText(text)
+				s, err := openKey(a, key)
 				if err != nil {
 					return err
 				}
 				defer s.close()
-				if err := j.Countersign(cmd.Context(), a.approver(keys), s.public, s.sign); err != nil {
-					return a.pausing(args[0], err)
+				if err := j.Countersign(cmd.Context(), approver(a, keys), s.public, s.sign); err != nil {
+					return pausing(args[0], err)
 				}
-				return a.stepped(j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
+				return stepped(a, j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
 			}, ceremony.ActCountersign)
 		})
 	c.Flags().StringVar(&key, "key", "", keyHelp)
@@ -250,33 +251,20 @@ verifies the signature again in software before it is recorded.`,
 	return c
 }
 
-// showText shows a text that is about to be signed, from the bytes that are.
-func (a *app) showText(text []byte) {
-	a.ui.Say(a.ui.Talk.Line("This text is signed:"))
-	if bytes.IndexByte(text, '\n') < 0 { // form signature: 64 raw bytes
-		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%x", text)), "\n")
-		return
-	}
-	for line := range strings.Lines(string(text)) {
-		a.ui.Say("      ", ui.Clean(strings.TrimSuffix(line, "\n")), "\n")
-	}
-	a.ui.Say("\n")
-}
-
-func (a *app) bundleAssembleCmd() *cobra.Command {
+func bundleAssembleCmd(a *cli.App) *cobra.Command {
 	var s standIn
-	c := command("assemble DIR", "Assemble the validation bundle",
+	c := cli.Command("assemble DIR", "Assemble the validation bundle",
 		`Assemble writes bundle.json: the key set, the third parties' statements and the
 operator's countersignature. Its exact bytes are the log's leaf. Its digest is
 read aloud, and the auditor types words of it from their own screen.`,
 		"  fleetctl bundle assemble ceremony", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return s.over(a.withJournal(args[0], func(j *ceremony.Journal) error {
-				b, err := j.Assemble(cmd.Context(), a.readers(j.Account().Plan.Mode, &s))
+			return s.over(withJournal(a, args[0], func(j *ceremony.Journal) error {
+				b, err := j.Assemble(cmd.Context(), readers(a, j.Account().Plan.Mode, &s))
 				if err != nil {
-					return usage(err)
+					return cli.Usage(err)
 				}
-				return a.stepped(j, ceremony.BundleFile, b.Raw(),
+				return stepped(a, j, ceremony.BundleFile, b.Raw(),
 					[2]string{"size", fmt.Sprintf("%s bytes of %s", ui.Number(int64(len(b.Raw()))), ui.Number(bundle.MaxBundle))})
 			}))
 		})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -38,9 +39,9 @@ type ceremonyJSON struct {
 	Waits     []waitJSON `strict:"waits,optional"` // whose signatures are missing
 }
 
-func (a *app) ceremonyRunCmd() *cobra.Command {
+func ceremonyRunCmd(a *cli.App) *cobra.Command {
 	var o runOptions
-	c := command("run PLAN", "Run the ceremony of a plan: generate and check every key",
+	c := cli.Command("run PLAN", "Run the ceremony of a plan: generate and check every key",
 		`Run takes every HSM in, unlocks it once officers have approved that, generates
 its keys inside and checks each: attributes read back, attempts to take it out,
 proof of possession, found again by a new process. Every act is on a transcript
@@ -51,14 +52,14 @@ Production takes a policy that pins the people, and people at a terminal.`,
 		`  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --policy room.yaml
   fleetctl ceremony run rehearsal.yaml --site site.yaml --dir rehearsal --unattended --sign-with olga --sign-with omar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "site", "dir"); err != nil {
+			if err := cli.Required(cmd, "site", "dir"); err != nil {
 				return err
 			}
-			p, err := readPlan(args[0])
+			p, err := cli.ReadPlan(args[0])
 			if err != nil {
 				return err
 			}
-			site, err := readSite(o.site, p)
+			site, err := cli.ReadSite(o.site, p)
 			if err != nil {
 				return err
 			}
@@ -68,11 +69,11 @@ Production takes a policy that pins the people, and people at a terminal.`,
 			if o.approvals == "" {
 				o.approvals = filepath.Dir(args[0])
 			}
-			account, err := a.runCeremony(cmd, p, &o)
+			account, err := runCeremony(a, cmd, p, &o)
 			if err != nil {
-				return o.over(a.pausing(o.dir, err))
+				return o.over(pausing(o.dir, err))
 			}
-			return o.over(a.ceremonyResult(o.dir, account))
+			return o.over(ceremonyResult(a, o.dir, account))
 		})
 	f := c.Flags()
 	f.StringVar(&o.site, "site", "", "the site `file`: where the plan's HSMs are")
@@ -90,19 +91,19 @@ type runOptions struct {
 	standIn
 }
 
-func (a *app) runCeremony(cmd *cobra.Command, p *ceremony.Plan, o *runOptions) (*ceremony.Account, error) {
-	if err := a.pinnedPlan(p, o.policy); err != nil {
+func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions) (*ceremony.Account, error) {
+	if err := pinnedPlan(p, o.policy); err != nil {
 		return nil, err
 	}
-	c, err := a.config(o.dir, o.site, o.keys)
+	c, err := config(a, o.dir, o.site, o.keys)
 	if err != nil {
 		return nil, err
 	}
-	if c.Room, err = a.roomFor(p.Mode, &o.standIn); err != nil {
+	if c.Room, err = roomFor(a, p.Mode, &o.standIn); err != nil {
 		return nil, err
 	}
 	if c.PlanApprovals, err = ceremony.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
-		return nil, wrong(err)
+		return nil, cli.Wrong(err)
 	}
 	c.Plan = p
 	return ceremony.Run(cmd.Context(), c)
@@ -110,22 +111,22 @@ func (a *app) runCeremony(cmd *cobra.Command, p *ceremony.Plan, o *runOptions) (
 
 // pinnedPlan demands that a policy pins whom the plan names: a plan never
 // authorises itself.
-func (a *app) pinnedPlan(p *ceremony.Plan, file string) error {
+func pinnedPlan(p *ceremony.Plan, file string) error {
 	if file == "" {
 		if p.Mode == ceremony.Production {
-			return usagef("pin the officers in a policy of your own and name it with --policy", "a production plan can't say itself who may approve it")
+			return cli.Usagef("pin the officers in a policy of your own and name it with --policy", "a production plan can't say itself who may approve it")
 		}
 		return nil
 	}
-	data, err := readFile(file)
+	data, err := cli.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	policy, err := evidence.ParsePolicy(file, data)
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	return usage(policy.CheckPlan(p))
+	return cli.Usage(policy.CheckPlan(p))
 }
 
 // ownDigest is the SHA-256 of the running program's file.
@@ -146,47 +147,47 @@ func ownDigest() (sum [32]byte, err error) {
 
 // screen shows a running ceremony: append-only, a header before each step.
 type screen struct {
-	a      *app
+	a      *cli.App
 	binary [32]byte // SHA-256 of this program, for the opening
 	last   string   // the last record, in words
 }
 
 func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
-	p := s.a.ui.Talk
+	p := s.a.UI.Talk
 	script := plan.Script(step)
 	where := fmt.Sprintf("step %d of %d · ", n, of)
 	if i := slices.IndexFunc(plan.HSMs, func(h ceremony.PlanHSM) bool { return h.Name == step.HSM }); i >= 0 {
 		where += fmt.Sprintf("HSM %d of %d · ", i+1, len(plan.HSMs))
 	}
 	if s.last != "" {
-		s.a.ui.Say("\n", p.Footer(s.last))
+		s.a.UI.Say("\n", p.Footer(s.last))
 	}
-	s.a.header = p.Header(plan.Fleet+" · "+strings.TrimSuffix(where, " · ")+" · "+string(step.Act), strings.ToUpper(plan.Mode))
-	s.a.question = ""
-	s.a.ui.Say("\n", p.Header(plan.Fleet, strings.ToUpper(plan.Mode)),
+	s.a.Header = p.Header(plan.Fleet+" · "+strings.TrimSuffix(where, " · ")+" · "+string(step.Act), strings.ToUpper(plan.Mode))
+	s.a.Question = ""
+	s.a.UI.Say("\n", p.Header(plan.Fleet, strings.ToUpper(plan.Mode)),
 		p.Line(fmt.Sprintf("%s%s · about %d min", where, step.Act, script.Minutes)))
 	if h := plan.HSM(step.HSM); h != nil {
 		text := fmt.Sprintf("%s · site %s · serial %s", h.Name, h.Site, h.Serial)
 		if step.Role != "" {
 			text += " · " + step.Role
 		}
-		s.a.ui.Say(p.Line(text))
+		s.a.UI.Say(p.Line(text))
 	}
-	s.a.ui.Say("\n")
+	s.a.UI.Say("\n")
 	for _, part := range script.Say {
 		if !strings.HasPrefix(part.Text, "(") { // what is read from the screen follows by itself
-			s.a.ui.Say(p.Line(fmt.Sprintf("%s, aloud: \"%s\"", capital(part.Who), part.Text)))
+			s.a.UI.Say(p.Line(fmt.Sprintf("%s, aloud: \"%s\"", capital(part.Who), part.Text)))
 		}
 	}
 	if step.Act == ceremony.ActOpen && s.binary != [32]byte{} {
-		s.a.ui.Say("\n", p.Line("This program, SHA-256. Auditor: is it that of your own copy?"), p.Hex(s.binary[:]), "\n")
+		s.a.UI.Say("\n", p.Line("This program, SHA-256. Auditor: is it that of your own copy?"), p.Hex(s.binary[:]), "\n")
 	}
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func (s *screen) Done(text string, r *ceremony.Record) {
-	s.a.ui.Say(s.a.ui.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", r.N)))
+	s.a.UI.Say(s.a.UI.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", r.N)))
 	s.last = recordWords(r.N, r.Hash())
 }
 
@@ -195,7 +196,7 @@ func recordWords(n int, head [32]byte) string {
 	return fmt.Sprintf("record %d · %s", n, words.Head(head[:]))
 }
 
-func (a *app) ceremonyResult(dir string, c *ceremony.Account) error {
+func ceremonyResult(a *cli.App, dir string, c *ceremony.Account) error {
 	out := &ceremonyJSON{Dir: dir, Records: c.N, Head: c.Head, Step: c.StepNumber(), Steps: len(c.Steps), State: "running", Mode: c.Plan.Mode, Fleet: c.Plan.Fleet, Epoch: c.Plan.Epoch}
 	if c.Open != nil {
 		out.Ceremony = c.Open.Ceremony
@@ -234,7 +235,7 @@ func (a *app) ceremonyResult(dir string, c *ceremony.Account) error {
 	if cmd := nextCommand(c, dir); cmd != "" {
 		rows = append(rows, [2]string{"next", cmd})
 	}
-	return a.emit(out, a.ui.Fields(rows))
+	return a.Emit(out, a.UI.Fields(rows))
 }
 
 // nextCommand is what to type for a step that is a command of its own.
@@ -268,21 +269,21 @@ func nextCommand(c *ceremony.Account, dir string) string {
 	return ""
 }
 
-func (a *app) ceremonyStatusCmd() *cobra.Command {
-	return command("status DIR", "Where a ceremony stands and what comes next", "",
+func ceremonyStatusCmd(a *cli.App) *cobra.Command {
+	return cli.Command("status DIR", "Where a ceremony stands and what comes next", "",
 		"  fleetctl ceremony status ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error {
 			account, err := ceremony.ReadFolder(args[0])
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
-			return a.ceremonyResult(args[0], account)
+			return ceremonyResult(a, args[0], account)
 		})
 }
 
-func (a *app) ceremonyCloseCmd() *cobra.Command {
+func ceremonyCloseCmd(a *cli.App) *cobra.Command {
 	var unverified bool
-	c := command("close DIR", "End a ceremony: record the digest of every file that will be published",
+	c := cli.Command("close DIR", "End a ceremony: record the digest of every file that will be published",
 		`Close renders the package's page and appends the last record, which lists every
 file of the package. Its hash is the evidence's identity.
 
@@ -292,23 +293,23 @@ mended. What is on the record can't be, a third party's second statement for
 one; with --unverified such a ceremony is closed as it is, and published.`,
 		"  fleetctl ceremony close ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error {
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *ceremony.Journal) error {
 				var anyway func(error) error
 				if unverified {
-					anyway = func(err error) error { return a.closeUnverified(j.Account().Plan.Mode, err) }
+					anyway = func(err error) error { return closeUnverified(a, j.Account().Plan.Mode, err) }
 				}
 				_, err := evidence.Close(j, anyway)
 				var waits *ceremony.Pending
 				var unfit strict.Errors
 				switch {
 				case errors.As(err, &waits):
-					return a.pausing(args[0], err)
+					return pausing(args[0], err)
 				case errors.As(err, &unfit):
-					return wrong(err)
+					return cli.Wrong(err)
 				case err != nil:
 					return err
 				}
-				return a.ceremonyResult(args[0], j.Account())
+				return ceremonyResult(a, args[0], j.Account())
 			}, ceremony.ActClose)
 		})
 	c.Flags().BoolVar(&unverified, "unverified", false, "close it although its evidence will not verify")
@@ -316,13 +317,13 @@ one; with --unverified such a ceremony is closed as it is, and published.`,
 }
 
 // closeUnverified shows what is wrong, and asks whether it is to stay so.
-func (a *app) closeUnverified(mode string, wrong error) error {
-	a.ui.Error(wrong)
-	if a.ui.Asks() {
-		return a.ui.Consent("Nobody will be able to verify this evidence.", "close unverified")
+func closeUnverified(a *cli.App, mode string, wrong error) error {
+	a.UI.Error(wrong)
+	if a.UI.Asks() {
+		return a.UI.Consent("Nobody will be able to verify this evidence.", "close unverified")
 	}
 	if mode != ceremony.Rehearsal {
-		return usagef("", "in production nobody closes such a ceremony without being asked, and there is no terminal to ask at")
+		return cli.Usagef("", "in production nobody closes such a ceremony without being asked, and there is no terminal to ask at")
 	}
 	return nil
 }
@@ -330,28 +331,28 @@ func (a *app) closeUnverified(mode string, wrong error) error {
 // withJournal opens a ceremony's folder for one of the acts. One that the order
 // of the ceremony forbids is the caller's to mend, and is refused before
 // anything is shown or done.
-func (a *app) withJournal(dir string, do func(*ceremony.Journal) error, acts ...ceremony.Act) error {
+func withJournal(a *cli.App, dir string, do func(*ceremony.Journal) error, acts ...ceremony.Act) error {
 	if err := ceremonyThere(dir); err != nil {
 		return err
 	}
-	j, err := ceremony.OpenJournal(dir, a.now, a.random)
+	j, err := ceremony.OpenJournal(dir, a.Now, a.Random)
 	if err != nil {
 		var e *strict.Error
 		if errors.As(err, &e) && e.File == dir {
 			return err // another process is at work on it
 		}
-		return wrong(err)
+		return cli.Wrong(err)
 	}
 	defer j.Close()
 	if err := inTurn(j, acts); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	return do(j)
 }
 
 func ceremonyThere(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
-		return usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", shellWord(dir)))
+		return cli.Usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", cli.ShellWord(dir)))
 	}
 	return nil
 }
@@ -362,7 +363,7 @@ func inTurn(j *ceremony.Journal, acts []ceremony.Act) error {
 	step, ok := c.Next()
 	switch {
 	case len(acts) > 0 && c.Adjourned && !c.Ended():
-		return strict.Errorf(j.Dir(), "the ceremony is adjourned: it has to be reconvened first").WithHint("%s", nextCommand(c, shellWord(j.Dir())))
+		return strict.Errorf(j.Dir(), "the ceremony is adjourned: it has to be reconvened first").WithHint("%s", nextCommand(c, cli.ShellWord(j.Dir())))
 	case len(acts) == 0 || !c.Ended() && ok && slices.Contains(acts, step.Act):
 		return nil
 	case c.Abort != nil:
@@ -371,8 +372,8 @@ func inTurn(j *ceremony.Journal, acts []ceremony.Act) error {
 		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that: a late answer is published beside the evidence").
 			WithHint("%s", "it counts there with\nfleetctl verify evidence.tar --policy POLICY --statement RESPONSE\nand the next epoch's request names it with\nfleetctl bundle request DIR --previous-statement RESPONSE")
 	case c.Close != nil:
-		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\nfleetctl evidence pack "+shellWord(j.Dir())+" --out evidence.tar")
+		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\nfleetctl evidence pack "+cli.ShellWord(j.Dir())+" --out evidence.tar")
 	}
 	return strict.Errorf(j.Dir(), "it is not the turn of %q: the next step is %q", acts[0], step.Act).
-		WithHint("%s", nextCommand(c, shellWord(j.Dir())))
+		WithHint("%s", nextCommand(c, cli.ShellWord(j.Dir())))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -48,8 +49,8 @@ type compareJSON struct {
 	Missing   []string          `strict:"people_not_rehearsed"`
 }
 
-func (a *app) ceremonyCompareCmd() *cobra.Command {
-	return command("compare REHEARSAL_DIR DIR", "Hold what was rehearsed against what was run",
+func ceremonyCompareCmd(a *cli.App) *cobra.Command {
+	return cli.Command("compare REHEARSAL_DIR DIR", "Hold what was rehearsed against what was run",
 		`Compare goes through two ceremonies' folders, step by step: which steps were
 done, how long each took, how often words had to be typed, who signed, and what
 went otherwise than planned. It says whether the first was a rehearsal of the
@@ -58,17 +59,17 @@ second's very plan. It judges nothing; verify does.`,
 		func(_ *cobra.Command, args []string) error {
 			rehearsal, err := ceremony.ReadCourse(args[0])
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
 			run, err := ceremony.ReadCourse(args[1])
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
-			return a.compare(args, rehearsal, run)
+			return compare(a, args, rehearsal, run)
 		})
 }
 
-func (a *app) compare(dirs []string, rehearsal, run *ceremony.Course) error {
+func compare(a *cli.App, dirs []string, rehearsal, run *ceremony.Course) error {
 	out := &compareJSON{
 		Of:        rehearsal.Mode == ceremony.Rehearsal && rehearsal.Rehearses == run.Plan,
 		Rehearsal: courseOf(dirs[0], rehearsal), Run: courseOf(dirs[1], run),
@@ -104,10 +105,10 @@ func (a *app) compare(dirs []string, rehearsal, run *ceremony.Course) error {
 	for _, s := range out.Steps {
 		steps = append(steps, []string{s.Step, took(s.Rehearsed, s.RehearsalSeconds, s.RehearsalTries), took(s.Run, s.Seconds, s.Tries)})
 	}
-	return a.emit(out,
-		a.ui.Fields([][2]string{{"plan", of}, {"people", missing}}), "\n",
-		a.ui.Table([]string{"", dirs[0], dirs[1]}, rows), "\n",
-		a.ui.Table([]string{"step", dirs[0], dirs[1]}, steps))
+	return a.Emit(out,
+		a.UI.Fields([][2]string{{"plan", of}, {"people", missing}}), "\n",
+		a.UI.Table([]string{"", dirs[0], dirs[1]}, rows), "\n",
+		a.UI.Table([]string{"step", dirs[0], dirs[1]}, steps))
 }
 
 func courseOf(dir string, c *ceremony.Course) courseJSON {

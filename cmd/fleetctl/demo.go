@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -22,21 +23,21 @@ import (
 // runner runs the whole program, as its users do.
 type runner func(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int
 
-func (a *app) demoCmd(run runner) *cobra.Command {
+func demoCmd(a *cli.App, run runner) *cobra.Command {
 	var dir, module string
 	var hsms int
-	c := command("demo", "The whole life of a rehearsal fleet, in one directory",
+	c := cli.Command("demo", "The whole life of a rehearsal fleet, in one directory",
 		`Demo plays every part on one machine, on SoftHSM tokens: it makes the HSMs,
 writes plan, site and policy, runs the ceremony, has the key set signed and
 countersigned, logs the bundle, packs the evidence, and verifies it. Each step
 is the command that is shown: run them yourself in the directory it leaves.`,
 		"  fleetctl demo --dir demo", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "dir"); err != nil {
+			if err := cli.Required(cmd, "dir"); err != nil {
 				return err
 			}
 			if most := demoHSMs(); hsms < 1 || hsms > most {
-				return usagef("", "--hsms is %d; the demo takes 1 to %d: a bundle of more keys has more than the %s bytes that a log's entry takes", hsms, most, ui.Number(bundle.MaxBundle))
+				return cli.Usagef("", "--hsms is %d; the demo takes 1 to %d: a bundle of more keys has more than the %s bytes that a log's entry takes", hsms, most, ui.Number(bundle.MaxBundle))
 			}
 			d := &demo{a: a, program: run, dir: dir, module: module, hsms: hsms}
 			return d.run()
@@ -66,7 +67,7 @@ func demoHSMs() int {
 }
 
 type demo struct {
-	a           *app
+	a           *cli.App
 	program     runner
 	dir, module string
 	hsms        int
@@ -79,7 +80,7 @@ const demoNamespace = "rehearsal.example.backup.fleet_keys.v1"
 
 // run is the life of a fleet, a chapter a party.
 func (d *demo) run() error {
-	start := d.a.now()
+	start := d.a.Now()
 	if err := d.prepare(); err != nil {
 		return err
 	}
@@ -88,23 +89,23 @@ func (d *demo) run() error {
 			return err
 		}
 	}
-	p := d.a.ui.Page
+	p := d.a.UI.Page
 	lines := p.Fields([][2]string{
-		{"directory", fmt.Sprintf("%s   made in %.1f s", d.dir, d.a.now().Sub(start).Seconds())},
+		{"directory", fmt.Sprintf("%s   made in %.1f s", d.dir, d.a.Now().Sub(start).Seconds())},
 		{"evidence", "evidence.tar"},
 		{"page", "ceremony/index.html"},
 	})
 	text := []string{"\n", p.Header("what is left, and what to try", ""), lines, "\n",
-		commandLine("cd " + shellWord(d.dir) + " && export SOFTHSM2_CONF=$PWD/softhsm2.conf"),
+		commandLine("cd " + cli.ShellWord(d.dir) + " && export SOFTHSM2_CONF=$PWD/softhsm2.conf"),
 		commandLine("fleetctl show ceremony"),
 		commandLine("fleetctl verify evidence.tar --policy policy.yaml --explain key.possession"),
 		commandLine("printf X | dd of=evidence.tar bs=1 seek=20000 conv=notrunc   # then verify again"),
 	}
-	if d.a.format == "json" { // the verifier's report is the result, and all of it
+	if d.a.Format == "json" { // the verifier's report is the result, and all of it
 		d.say(text...)
 		return nil
 	}
-	return d.a.ui.Print(text...)
+	return d.a.UI.Print(text...)
 }
 
 // commandLine is a command to copy: whole, whatever the width.
@@ -112,13 +113,13 @@ func commandLine(s string) string { return "   $ " + s + "\n" }
 
 func (d *demo) chapter(title string) {
 	d.n++
-	d.say("\n", d.a.ui.Header(fmt.Sprintf("%d · %s", d.n, title), "REHEARSAL"))
+	d.say("\n", d.a.UI.Header(fmt.Sprintf("%d · %s", d.n, title), "REHEARSAL"))
 }
 
-func (d *demo) say(parts ...string) { d.a.ui.Say(parts...) }
+func (d *demo) say(parts ...string) { d.a.UI.Say(parts...) }
 
 func (d *demo) done(format string, args ...any) {
-	d.say(d.a.ui.Step(ui.Done, fmt.Sprintf(format, args...), ""))
+	d.say(d.a.UI.Step(ui.Done, fmt.Sprintf(format, args...), ""))
 }
 
 // do runs a command as its user would, and shows it.
@@ -130,29 +131,29 @@ func (d *demo) do(args ...string) ([]byte, error) {
 // show prints a command as a shell takes it, folded between its arguments.
 func (d *demo) show(args []string) {
 	const lead, more = "   $ ", "       "
-	room := d.a.ui.Width() - len(more) - 2
+	room := d.a.UI.Width() - len(more) - 2
 	line := lead + "fleetctl"
 	for i := 0; i < len(args); i++ {
-		word := shellQuoted(args[i])
+		word := cli.ShellQuoted(args[i])
 		if strings.HasPrefix(word, "--") && i+1 < len(args) {
 			i++
-			word += " " + shellQuoted(args[i]) // a flag stays with its value
+			word += " " + cli.ShellQuoted(args[i]) // a flag stays with its value
 		}
 		if strings.TrimSpace(line) != "$ fleetctl" && len(line)+1+len(word) > room {
-			d.say(d.a.ui.Style(ui.Where, line+" \\"), "\n")
+			d.say(d.a.UI.Style(ui.Where, line+" \\"), "\n")
 			line = more + word
 			continue
 		}
 		line += " " + word
 	}
-	d.say(d.a.ui.Style(ui.Where, line), "\n")
+	d.say(d.a.UI.Style(ui.Where, line), "\n")
 }
 
 // quietly runs a command without showing it; its result is JSON.
 func (d *demo) quietly(args ...string) ([]byte, error) {
 	var out, talk bytes.Buffer
-	if code := d.program(context.Background(), strings.NewReader(""), &out, &talk, append(args, "--format", "json", "--plain")); code != exitDone {
-		return nil, exit(code, strict.Errorf("", "the demo's command failed: fleetctl %s", strings.Join(args, " ")).WithHint("%s", strings.TrimSpace(talk.String())))
+	if code := d.program(context.Background(), strings.NewReader(""), &out, &talk, append(args, "--format", "json", "--plain")); code != cli.ExitDone {
+		return nil, cli.Exit(code, strict.Errorf("", "the demo's command failed: fleetctl %s", strings.Join(args, " ")).WithHint("%s", strings.TrimSpace(talk.String())))
 	}
 	return out.Bytes(), nil
 }
@@ -172,9 +173,9 @@ func (d *demo) verify() error {
 	d.show(args)
 	d.say("\n")
 	began := time.Now()
-	args = append(args, "--format", d.a.format, "--color", d.a.color, fmt.Sprintf("--plain=%t", d.a.plain))
-	if code := d.program(context.Background(), strings.NewReader(""), d.a.stdout, d.a.stderr, args); code != exitDone {
-		return exit(code, errQuiet)
+	args = append(args, "--format", d.a.Format, "--color", d.a.Color, fmt.Sprintf("--plain=%t", d.a.Plain))
+	if code := d.program(context.Background(), strings.NewReader(""), d.a.Stdout, d.a.Stderr, args); code != cli.ExitDone {
+		return cli.Exit(code, cli.ErrQuiet)
 	}
 	d.say("\n")
 	d.done("verified in %d ms", time.Since(began).Milliseconds())
@@ -185,7 +186,7 @@ func (d *demo) verify() error {
 // they are shown.
 func (d *demo) enter() error {
 	if err := os.Mkdir(d.dir, 0o755); err != nil {
-		return exists(err, d.dir)
+		return cli.Exists(err, d.dir)
 	}
 	abs, err := filepath.Abs(d.dir)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -39,7 +40,7 @@ func (d *demo) prepare() error {
 		}
 	}
 	if d.module == "" {
-		return usage(strict.Errorf("", "SoftHSM is not installed, and the demo's HSMs are its tokens").WithHint("apt-get install softhsm2, or name its library with --module"))
+		return cli.Usage(strict.Errorf("", "SoftHSM is not installed, and the demo's HSMs are its tokens").WithHint("apt-get install softhsm2, or name its library with --module"))
 	}
 	// Whether this build has PKCS#11 at all is said before anything is made.
 	if m, err := hsm.Open(d.module, hsm.Options{}); err == nil {

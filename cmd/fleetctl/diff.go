@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -31,9 +32,9 @@ type rowJSON struct {
 	From      string   `strict:"from,optional"` // where a moved key was
 }
 
-func (a *app) bundleDiffCmd() *cobra.Command {
+func bundleDiffCmd(a *cli.App) *cobra.Command {
 	var code bool
-	c := command("diff OLD NEW", "What changed from one key set to the next",
+	c := cli.Command("diff OLD NEW", "What changed from one key set to the next",
 		"Diff compares two key sets, or the key sets in two bundles, key by key.",
 		"  fleetctl bundle diff epoch6/fleet-keys.json epoch7/bundle.json --exit-code",
 		cobra.ExactArgs(2), func(_ *cobra.Command, args []string) error {
@@ -46,11 +47,11 @@ func (a *app) bundleDiffCmd() *cobra.Command {
 				return err
 			}
 			d := bundle.Diff(older, newer)
-			if err := a.emit(diffResult(older, newer, d), a.deltaText(older, newer, d)); err != nil {
+			if err := a.Emit(diffResult(older, newer, d), deltaText(a, older, newer, d)); err != nil {
 				return err
 			}
 			if code && !d.Empty() {
-				return exit(exitChanged, errQuiet)
+				return cli.Exit(cli.ExitChanged, cli.ErrQuiet)
 			}
 			return nil
 		})
@@ -60,19 +61,19 @@ func (a *app) bundleDiffCmd() *cobra.Command {
 
 // readKeySet reads an artifact, or the one in a bundle.
 func readKeySet(file string) (*bundle.KeySet, error) {
-	data, err := readFile(file)
+	data, err := cli.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	if formatOf(data) == bundle.BundleFormat {
 		b, err := bundle.ParseBundle(file, data)
 		if err != nil {
-			return nil, wrong(err)
+			return nil, cli.Wrong(err)
 		}
 		return b.KeySet, nil
 	}
 	s, err := bundle.ParseKeySet(file, data)
-	return s, wrong(err)
+	return s, cli.Wrong(err)
 }
 
 func diffResult(older, newer *bundle.KeySet, d *bundle.Delta) *diffJSON {
@@ -104,7 +105,7 @@ func deltaResult(fleet string, from, to uint64, d *bundle.Delta) *diffJSON {
 
 // deltaText is the change as a third party or an officer is asked to agree to
 // it. older is nil at a namespace's first epoch.
-func (a *app) deltaText(older, newer *bundle.KeySet, d *bundle.Delta) string {
+func deltaText(a *cli.App, older, newer *bundle.KeySet, d *bundle.Delta) string {
 	from := "first epoch"
 	if older != nil {
 		from = fmt.Sprintf("epoch %d → %d", older.Epoch, newer.Epoch)
@@ -128,16 +129,16 @@ func (a *app) deltaText(older, newer *bundle.KeySet, d *bundle.Delta) string {
 		row("~", c.New, fmt.Sprintf(" (was %s %s)", c.Old.HSM, c.Old.Role))
 	}
 	var b strings.Builder
-	b.WriteString(a.ui.Header(newer.Fleet+" · "+from, strings.ToUpper(newer.Mode)))
+	b.WriteString(a.UI.Header(newer.Fleet+" · "+from, strings.ToUpper(newer.Mode)))
 	if len(rows) > 0 {
-		b.WriteString(a.ui.Table([]string{"", "role", "HSM", "algorithm", "SHA-256", "words"}, rows))
+		b.WriteString(a.UI.Table([]string{"", "role", "HSM", "algorithm", "SHA-256", "words"}, rows))
 	} else {
-		b.WriteString(a.ui.Line("no key changed"))
+		b.WriteString(a.UI.Line("no key changed"))
 	}
 	majority := fmt.Sprintf("majority %d of %d", d.MajorityAfter, len(newer.HSMs()))
 	if older != nil && d.MajorityBefore != d.MajorityAfter {
 		majority = fmt.Sprintf("majority %d of %d → %d of %d", d.MajorityBefore, len(older.HSMs()), d.MajorityAfter, len(newer.HSMs()))
 	}
-	b.WriteString(a.ui.Line(majority))
+	b.WriteString(a.UI.Line(majority))
 	return b.String()
 }

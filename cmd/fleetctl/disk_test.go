@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 const page = 4096
@@ -81,7 +83,7 @@ func TestAFullDisk(t *testing.T) {
 			if !bytes.Contains(out, []byte("no space left")) {
 				t.Errorf("%d pages: the disk is full and nobody says so:\n%s", free, out)
 			}
-			if code := exitOf(err); code != exitFailed {
+			if code := exitOf(err); code != cli.ExitFailed {
 				t.Errorf("%d pages: the disk is full, and the exit code is %d:\n%s", free, code, out)
 			}
 			if out, err := r.start(dir).CombinedOutput(); err != nil {
@@ -147,7 +149,7 @@ func (r *rig) fullLife(d *disk, dir string) {
 		if !bytes.Contains(out, []byte("no space left")) {
 			r.t.Errorf("fleetctl %s: the disk is full and nobody says so:\n%s", strings.Join(step.args, " "), out)
 		}
-		if code := exitOf(err); code != exitFailed {
+		if code := exitOf(err); code != cli.ExitFailed {
 			r.t.Errorf("fleetctl %s: the disk is full, and the exit code is %d:\n%s", strings.Join(step.args, " "), code, out)
 		}
 		r.run(dir, step.args...)

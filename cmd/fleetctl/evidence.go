@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -20,10 +21,10 @@ type packJSON struct {
 	Size     int      `strict:"size"`
 }
 
-func (a *app) evidencePackCmd() *cobra.Command {
+func evidencePackCmd(a *cli.App) *cobra.Command {
 	var out string
 	var withhold bool
-	c := command("pack DIR", "Pack a ceremony that has ended into an evidence package",
+	c := cli.Command("pack DIR", "Pack a ceremony that has ended into an evidence package",
 		`Pack writes an archive with one form only: the same files give the same bytes.
 What stands in the folder private/ is left out. --withhold leaves out what
 restricted records say; they still count in the chain.
@@ -32,16 +33,16 @@ What is left to do is to log it, closed or aborted, with log append: the entry
 commits to what people have signed by then, so they sign before it is packed.`,
 		"  fleetctl evidence pack ceremony --out evidence.tar",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "out"); err != nil {
+			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
 			if _, err := ceremony.ReadFolder(args[0]); err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
 			files, account, err := evidence.PackFolder(args[0], withhold)
 			if err != nil {
 				if _, ok := err.(*strict.Error); ok {
-					return usage(err)
+					return cli.Usage(err)
 				}
 				return err
 			}
@@ -49,7 +50,7 @@ commits to what people have signed by then, so they sign before it is packed.`,
 			if err != nil {
 				return err
 			}
-			if err := writeNew(out, data); err != nil {
+			if err := cli.WriteNew(out, data); err != nil {
 				return err
 			}
 			expected := ""
@@ -57,7 +58,7 @@ commits to what people have signed by then, so they sign before it is packed.`,
 				expected = " --expect abort"
 			}
 			r := &packJSON{File: out, SHA256: sha256.Sum256(data), Identity: account.Head, Files: len(files), Size: len(data)}
-			return a.emit(r, a.ui.Fields([][2]string{
+			return a.Emit(r, a.UI.Fields([][2]string{
 				{"package", fmt.Sprintf("%s   %s, %s", out, ui.Count(int64(r.Files), "file", "files"), ui.Bytes(int64(r.Size)))},
 				{"sha256", fmt.Sprintf("%x", r.SHA256)},
 				{"identity", fmt.Sprintf("%x", r.Identity)},

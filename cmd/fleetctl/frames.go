@@ -2,143 +2,15 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
-	"github.com/fleetctl/fleetctl/internal/paper"
-	"github.com/fleetctl/fleetctl/internal/qr"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
-
-// drawFrames writes a file's QR frames into a new folder: an image of each, for
-// a screen, and one PDF of all, for paper. file is where the same is as a file,
-// written already. again goes on with a folder that has some of them.
-func drawFrames(dir, name, mode, file string, data []byte, again bool) (int, error) {
-	frames, err := qr.Split(data)
-	var large *qr.TooLarge
-	if errors.As(err, &large) {
-		return 0, usage(strict.Errorf(name, "%v", err).WithHint("it has to be carried as a file: %s is written", file))
-	}
-	if err != nil {
-		return 0, err
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !(again && errors.Is(err, fs.ErrExist)) {
-		return 0, exists(err, dir)
-	}
-	for i, text := range frames {
-		png, err := qr.PNG(text)
-		if err != nil {
-			return 0, err
-		}
-		if err := writeSame(filepath.Join(dir, fmt.Sprintf("%s-%02d-of-%02d.png", name, i+1, len(frames))), png); err != nil {
-			return 0, err
-		}
-	}
-	return len(frames), writeSame(filepath.Join(dir, name+".pdf"), framesDoc(name, mode, sha256.Sum256(data), frames).PDF())
-}
-
-// framesDoc has a frame on each page, and what a person needs who holds one.
-func framesDoc(name, mode string, sum [32]byte, frames []string) *paper.Doc {
-	d := &paper.Doc{Title: "QR frames · " + name, Mark: strings.ToUpper(mode), Foot: fmt.Sprintf("%s · %s", name, paper.Short(sum[:]))}
-	for i, text := range frames {
-		d.Add(paper.Page{}, paper.Heading(fmt.Sprintf("Frame %d of %d", i+1, len(frames))),
-			paper.Para("Photograph every frame, in any order, and hand the images to fleetctl. The SHA-256 below has to be the same on every sheet."),
-			paper.Code{Label: fmt.Sprintf("%x", sum), Text: text})
-	}
-	return d
-}
-
-// readFrames puts a file together from images: files, or folders of them. An
-// image that can't be read is told only if its frame is missing in the end:
-// of several photographs of one frame, one will do.
-func readFrames(paths []string) ([]byte, error) {
-	var c qr.Collector
-	var unread []error
-	for _, root := range paths {
-		files := []string{root}
-		if info, err := os.Stat(root); err != nil {
-			return nil, usage(missing(err))
-		} else if info.IsDir() {
-			if files, err = framesIn(root); err != nil {
-				return nil, err
-			}
-		}
-		for _, file := range files {
-			text, err := readFrame(file)
-			if err != nil {
-				unread = append(unread, err)
-				continue
-			}
-			if err := c.Add(file, text); err != nil {
-				return nil, wrong(err)
-			}
-		}
-	}
-	data, err := c.File()
-	if err != nil {
-		hint := "photograph them, in any order, and give all images"
-		for _, u := range unread {
-			hint += "\n" + u.Error()
-			if of := (*strict.Error)(nil); errors.As(u, &of) && of.Hint != "" {
-				hint += ": " + of.Hint
-			}
-		}
-		return nil, wrong(strict.Errorf("", "%v", err).WithHint("%s", hint))
-	}
-	return data, nil
-}
-
-// framesIn are the files of a folder that may be images. The PDF that we draw
-// beside them is none.
-func framesIn(dir string) (files []string, err error) {
-	list, err := os.ReadDir(dir)
-	for _, e := range list {
-		if name := e.Name(); !strings.HasPrefix(name, ".") && !strings.EqualFold(filepath.Ext(name), ".pdf") {
-			files = append(files, filepath.Join(dir, name))
-		}
-	}
-	return files, err
-}
-
-func readFrame(file string) (string, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return "", err
-	}
-	if info.IsDir() || info.Size() > qr.MaxImage {
-		return "", strict.Errorf(file, "is a folder, or larger than %d bytes", qr.MaxImage)
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	if bytes.HasPrefix(data, []byte("%PDF-")) {
-		return "", strict.Errorf(file, "is a PDF; its pages have to be images").WithHint("pdftoppm -r 150 -png %s page", file)
-	}
-	return qr.Read(file, data)
-}
-
-// readFileOrFrames takes a folder, or an image, for QR frames.
-func readFileOrFrames(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, usage(missing(err))
-	}
-	if info.IsDir() || slices.Contains([]string{".png", ".jpg", ".jpeg", ".pdf"}, strings.ToLower(filepath.Ext(path))) {
-		return readFrames([]string{path})
-	}
-	return readFile(path)
-}
 
 // sameCore compares a request's core with the one that came as QR frames, where
 // any did.
@@ -146,12 +18,12 @@ func sameCore(file string, r *bundle.Request, frames []string) error {
 	if len(frames) == 0 {
 		return nil
 	}
-	data, err := readFrames(frames)
+	data, err := cli.ReadFrames(frames)
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(data, r.Core.Raw()) {
-		return wrong(strict.Errorf(file, "its core is not the one in the QR frames").
+		return cli.Wrong(strict.Errorf(file, "its core is not the one in the QR frames").
 			WithHint("one of the two was changed on its way: keep both, and ask the operator"))
 	}
 	return nil
@@ -169,19 +41,19 @@ type coreJSON struct {
 
 // inspectFrames shows a core that came as QR frames alone. What lies in the
 // request's file isn't here, so it ends as something that can be gone on with.
-func (a *app) inspectFrames(cmd *cobra.Command, o thirdpartyOptions) error {
-	data, err := readFrames(o.frames)
+func inspectFrames(a *cli.App, cmd *cobra.Command, o thirdpartyOptions) error {
+	data, err := cli.ReadFrames(o.frames)
 	if err != nil {
 		return err
 	}
 	core, err := bundle.ParseCore("core", data)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
-	return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer) error {
+	return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer) error {
 		gap, err := thirdparty.InspectCore("core", core, p, l)
 		if err != nil {
-			return wrong(err)
+			return cli.Wrong(err)
 		}
 		set := core.KeySet
 		delta := bundle.Diff(core.Predecessor, set)
@@ -192,9 +64,9 @@ func (a *app) inspectFrames(cmd *cobra.Command, o thirdpartyOptions) error {
 			{"namespace", set.Namespace}, {"epoch", fmt.Sprint(set.Epoch)}, {"digest", fmt.Sprintf("%x", digest)},
 			{"checked", "policy and ledger"}, {"not shown", "approvals, transcript, release sign-offs, proofs of possession: for them, and for signing, the request's file is needed"},
 		}, gapRows(p, gap)...)
-		if err := a.emit(out, a.deltaText(core.Predecessor, set, delta), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows)); err != nil {
+		if err := a.Emit(out, deltaText(a, core.Predecessor, set, delta), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows)); err != nil {
 			return err
 		}
-		return exit(exitPending, errQuiet)
+		return cli.Exit(cli.ExitPending, cli.ErrQuiet)
 	})
 }

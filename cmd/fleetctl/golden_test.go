@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -41,10 +42,10 @@ func screenOf(t *testing.T, dir string, o ui.Options, args ...string) string {
 	t.Helper()
 	t.Chdir(dir)
 	var out, talk bytes.Buffer
-	a := newApp(strings.NewReader(""), &out, &talk)
-	a.screen = o
+	a := cli.New(strings.NewReader(""), &out, &talk)
+	a.Screen = o
 	args = append(args, fmt.Sprintf("--plain=%t", o.Plain), "--color", cmp.Or(o.Color, "auto"))
-	a.run(t.Context(), a.root(), args)
+	a.Run(t.Context(), root(a), args)
 	return steady(out.String() + talk.String())
 }
 

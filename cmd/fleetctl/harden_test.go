@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // atSign gives a command that meets a fault at the first C_Sign of a ceremony,
@@ -103,7 +104,7 @@ func TestTheProcessIsHardened(t *testing.T) {
 	}
 
 	// Of oneself the flag can be asked.
-	if code, _, _ := runApp("version"); code != exitDone {
+	if code, _, _ := runApp("version"); code != cli.ExitDone {
 		t.Fatal(code)
 	}
 	dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // runApp runs the program within this process.
@@ -29,7 +31,7 @@ func everyCommand() []*cobra.Command {
 			}
 		}
 	}
-	root := newApp(nil, nil, nil).root()
+	root := root(cli.New(nil, nil, nil))
 	walk(root)
 	return list
 }
@@ -46,7 +48,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		name := c.CommandPath()
 		args := append(strings.Fields(name)[1:], "--help")
 		code, out, talk := runApp(args...)
-		if code != exitDone || talk != "" {
+		if code != cli.ExitDone || talk != "" {
 			t.Errorf("%s --help: exit code %d, stderr %q", name, code, talk)
 		}
 		if !strings.Contains(out, c.UseLine()) || c.Short == "" || strings.HasSuffix(c.Short, ".") {
@@ -111,7 +113,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		// Where a flag can stand for the argument, it is the flag that is named.
 		said := strings.Contains(talk, "was given 0 arguments") && strings.Contains(talk, "--help") ||
 			strings.Contains(c.Use, "[") && strings.Contains(talk, "--")
-		if code != exitUsage || out != "" || !said {
+		if code != cli.ExitUsage || out != "" || !said {
 			t.Errorf("%s: exit code %d\n%s%s", c.CommandPath(), code, out, talk)
 		}
 		for line := range strings.Lines(talk) {

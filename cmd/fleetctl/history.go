@@ -14,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/history"
 	"github.com/fleetctl/fleetctl/bundle/history/fetch"
 	"github.com/fleetctl/fleetctl/bundle/history/saved"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -30,9 +31,9 @@ type historyOptions struct {
 	from                                         uint64
 }
 
-func (a *app) historyCmd() *cobra.Command {
+func historyCmd(a *cli.App) *cobra.Command {
 	var o historyOptions
-	c := command("history [FILE|DIR]…", "Check a namespace's whole past, and what changed from epoch to epoch",
+	c := cli.Command("history [FILE|DIR]…", "Check a namespace's whole past, and what changed from epoch to epoch",
 		`History checks every statement that third parties signed: signatures, epochs
 without gap, no digest twice, time never back; what the operator published
 against it, field by field and digest by digest; logs' proofs that lie beside
@@ -48,7 +49,7 @@ kept in FILE.`,
 		`  fleetctl history saved/ --policy acme.yaml --operator published/ --record seen
   fleetctl history --url https://auditor.example --namespace acme.fleet_keys.v1 --save all.jsonl --key auditor=auditor.pub
   fleetctl history all.jsonl --profile meta --key cloudflare=2bbfbb39997fdb95feee40ef9f8827de0256732be06f64ed6408cc7e97c7f4d4`,
-		cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error { return a.history(cmd, args, &o) })
+		cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error { return checkHistory(a, cmd, args, &o) })
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "a verifier's policy `file`: third parties, operators, log")
 	f.StringArrayVar(&o.keys, "key", nil, "a pinned third party, `name=key`: hex, base64, a file of it, or an OpenSSH .pub file")
@@ -67,26 +68,26 @@ kept in FILE.`,
 	return c
 }
 
-func (a *app) history(cmd *cobra.Command, paths []string, o *historyOptions) error {
-	opts, err := a.historyPins(o)
+func checkHistory(a *cli.App, cmd *cobra.Command, paths []string, o *historyOptions) error {
+	opts, err := historyPins(a, o)
 	if err != nil {
 		return err
 	}
 	if o.url != "" {
-		if opts.Again, err = a.fetchHistory(cmd, o); err != nil {
+		if opts.Again, err = fetchHistory(a, cmd, o); err != nil {
 			return err
 		}
 		paths = append(paths, o.save)
 	}
 	if o.again && o.url == "" {
-		return usagef("see fleetctl history --help", "--again asks a live auditor, and no --url is given")
+		return cli.Usagef("see fleetctl history --help", "--again asks a live auditor, and no --url is given")
 	}
 	if len(paths)+len(o.operator) == 0 {
-		return usagef("see fleetctl history --help", "nothing to check: name files or folders, or --url")
+		return cli.Usagef("see fleetctl history --help", "nothing to check: name files or folders, or --url")
 	}
 	archive, err := saved.Open(paths, o.operator)
 	if err != nil {
-		return usage(missing(err))
+		return cli.Usage(cli.Missing(err))
 	}
 	if o.url != "" {
 		archive.Live(o.save)
@@ -96,26 +97,26 @@ func (a *app) history(cmd *cobra.Command, paths []string, o *historyOptions) err
 	var record *saved.Record
 	if o.record != "" {
 		if record, err = saved.OpenRecord(o.record); err != nil {
-			return wrong(err)
+			return cli.Wrong(err)
 		}
 		defer record.Close()
 		if record.Torn > 0 {
-			a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("the record's last run was cut off: %s kept in %s", ui.Bytes(record.Torn), record.TornAt)))
+			a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("the record's last run was cut off: %s kept in %s", ui.Bytes(record.Torn), record.TornAt)))
 		}
 		opts.Seen = record.Seen
 	}
-	progress := a.ui.Progress("history")
+	progress := a.UI.Progress("history")
 	opts.Tell = func(done int64) { progress.Set(done, 0) }
 	r, err := history.Check(cmd.Context(), archive, *opts)
 	progress.Stop()
 	if err != nil {
 		return err
 	}
-	return a.historyDone(o, opts, record, r)
+	return historyDone(a, o, opts, record, r)
 }
 
 // historyDone keeps what was seen, and says it.
-func (a *app) historyDone(o *historyOptions, opts *history.Options, record *saved.Record, r *history.Report) error {
+func historyDone(a *cli.App, o *historyOptions, opts *history.Options, record *saved.Record, r *history.Report) error {
 	dir := o.evidence
 	if dir == "" && o.record != "" {
 		dir = o.record + ".evidence"
@@ -128,36 +129,36 @@ func (a *app) historyDone(o *historyOptions, opts *history.Options, record *save
 		}
 	}
 	if record != nil {
-		if err := record.Extend(r, a.now()); err != nil {
+		if err := record.Extend(r, a.Now()); err != nil {
 			return err
 		}
 	}
 	result := historyResult(r, kept)
 	result.Unpinned = o.unpinned
 	result.Good = r.Good() && (o.unpinned == "" || o.firstUse)
-	if err := a.emit(result, a.historyText(r, opts, kept, result)); err != nil {
+	if err := a.Emit(result, historyText(a, r, opts, kept, result)); err != nil {
 		return err
 	}
 	if !result.Good {
-		return wrong(errQuiet)
+		return cli.Wrong(cli.ErrQuiet)
 	}
 	return nil
 }
 
 // historyPins reads what is pinned.
-func (a *app) historyPins(o *historyOptions) (*history.Options, error) {
-	h := &history.Options{Now: a.now(), Only: o.namespace, Rows: max(0, o.rows)}
+func historyPins(a *cli.App, o *historyOptions) (*history.Options, error) {
+	h := &history.Options{Now: a.Now(), Only: o.namespace, Rows: max(0, o.rows)}
 	if o.policy == "" && len(o.keys) == 0 {
-		return nil, usagef("pin third parties with --policy FILE or --key NAME=KEY", "no key is pinned, so no signature could be checked")
+		return nil, cli.Usagef("pin third parties with --policy FILE or --key NAME=KEY", "no key is pinned, so no signature could be checked")
 	}
 	if o.policy != "" {
-		data, err := readFile(o.policy)
+		data, err := cli.ReadFile(o.policy)
 		if err != nil {
 			return nil, err
 		}
 		p, err := evidence.ParsePolicy(o.policy, data)
 		if err != nil {
-			return nil, usage(err)
+			return nil, cli.Usage(err)
 		}
 		o.unpinned = unpinned(p)
 		h.Log = p.Log
@@ -182,11 +183,11 @@ func (a *app) historyPins(o *historyOptions) (*history.Options, error) {
 	case "":
 	case "meta":
 		if h.Only != "" && h.Only != history.MetaNamespace {
-			return nil, usagef("", "the profile meta looks at %s, not at %s", history.MetaNamespace, h.Only)
+			return nil, cli.Usagef("", "the profile meta looks at %s, not at %s", history.MetaNamespace, h.Only)
 		}
 		o.namespace, h.Only, h.Meta = history.MetaNamespace, history.MetaNamespace, true
 	default:
-		return nil, usagef("", "--profile is %q; there is meta", o.profile)
+		return nil, cli.Usagef("", "--profile is %q; there is meta", o.profile)
 	}
 	return h, nil
 }
@@ -195,7 +196,7 @@ func historyKey(s string) (*history.Key, error) {
 	name, text, ok := strings.Cut(s, "=")
 	if b, err := hex.DecodeString(text); ok && err == nil && len(b) == 32 {
 		if err := keys.AdmitEd25519(b); err != nil {
-			return nil, usagef("", "--key %s: the key %v", name, err)
+			return nil, cli.Usagef("", "--key %s: the key %v", name, err)
 		}
 		return &history.Key{Name: name, Key: [32]byte(b)}, nil
 	}
@@ -208,39 +209,39 @@ func historyKey(s string) (*history.Key, error) {
 		err = keys.AdmitEd25519(raw[:])
 	}
 	if err != nil {
-		return nil, usagef("", "--key %s: the key %v", name, err)
+		return nil, cli.Usagef("", "--key %s: the key %v", name, err)
 	}
 	return &history.Key{Name: name, Key: raw}, nil
 }
 
 // fetchHistory saves a live auditor's statements, from where the file ends, and
 // says what became of those that it has.
-func (a *app) fetchHistory(cmd *cobra.Command, o *historyOptions) (*history.Again, error) {
-	if err := required(cmd, "save"); err != nil {
+func fetchHistory(a *cli.App, cmd *cobra.Command, o *historyOptions) (*history.Again, error) {
+	if err := cli.Required(cmd, "save"); err != nil {
 		return nil, err
 	}
 	if o.namespace == "" {
-		return nil, usagef("", "--url needs --namespace")
+		return nil, cli.Usagef("", "--url needs --namespace")
 	}
 	if !strings.HasSuffix(o.save, ".jsonl") {
-		return nil, usagef("", "--save %s does not end in .jsonl", o.save)
+		return nil, cli.Usagef("", "--save %s does not end in .jsonl", o.save)
 	}
-	c, err := fetch.New(o.url, o.namespace, "fleetctl/"+version, o.rate)
+	c, err := fetch.New(o.url, o.namespace, "fleetctl/"+cli.Version, o.rate)
 	if err != nil {
-		return nil, usagef("", "--url: %v", err)
+		return nil, cli.Usagef("", "--url: %v", err)
 	}
-	c.Random = a.random
-	p := a.ui.Progress("saving " + o.namespace)
+	c.Random = a.Random
+	p := a.UI.Progress("saving " + o.namespace)
 	c.Again = func(err error, in time.Duration) {
-		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("no answer, asking again in %s: %v", in, err)))
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("no answer, asking again in %s: %v", in, err)))
 	}
 	s, err := c.Save(cmd.Context(), o.save, fetch.Options{From: o.from, All: o.again, Tell: p.Set})
 	p.Stop()
 	if s.New > 0 || err == nil {
-		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(s.New, "new statement", "new statements"), o.save)))
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(s.New, "new statement", "new statements"), o.save)))
 	}
 	if err == nil && s.Again.Saved > 0 {
-		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("%s of those saved before asked for again", ui.Count(s.Again.Asked, "epoch", "epochs"))))
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("%s of those saved before asked for again", ui.Count(s.Again.Asked, "epoch", "epochs"))))
 	}
 	return s.Again, err
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 var historySigner = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32))
@@ -56,17 +57,17 @@ func TestHistoryCatchesAnAuditorThatRewrites(t *testing.T) {
 			"--key", historyKeyFlag(), "--record", filepath.Join(dir, "seen"), "--plain")
 	}
 	code, out, talk := run("one.jsonl")
-	if code != exitDone || !strings.Contains(talk, "3 new statements saved") || !strings.Contains(out, "VERIFIED") ||
+	if code != cli.ExitDone || !strings.Contains(talk, "3 new statements saved") || !strings.Contains(out, "VERIFIED") ||
 		!strings.Contains(out, "the operator's formats are not public") {
 		t.Fatalf("%d\n%s\n%s", code, out, talk)
 	}
 	last, what[4] = 4, "d"
-	if code, out, talk = run("one.jsonl"); code != exitDone || !strings.Contains(talk, "1 new statement saved") {
+	if code, out, talk = run("one.jsonl"); code != cli.ExitDone || !strings.Contains(talk, "1 new statement saved") {
 		t.Fatalf("%d\n%s\n%s", code, out, talk)
 	}
 	what[2] = "rewritten"
 	code, out, _ = run("two.jsonl")
-	if code != exitWrong || !strings.Contains(strings.Join(strings.Fields(out), " "), "epoch 2: the statement of auditor is rewritten: an earlier run saw digest") {
+	if code != cli.ExitWrong || !strings.Contains(strings.Join(strings.Fields(out), " "), "epoch 2: the statement of auditor is rewritten: an earlier run saw digest") {
 		t.Fatalf("%d\n%s", code, out)
 	}
 	kept, err := os.ReadDir(filepath.Join(dir, "seen.evidence"))
@@ -75,11 +76,11 @@ func TestHistoryCatchesAnAuditorThatRewrites(t *testing.T) {
 	}
 	for _, k := range kept {
 		code, _, _ := runApp("history", filepath.Join(dir, "seen.evidence", k.Name()), "--key", historyKeyFlag())
-		if code != exitDone {
+		if code != cli.ExitDone {
 			t.Errorf("%s is not verified alone: %d", k.Name(), code)
 		}
 	}
-	if code, out, _ = runApp("history", filepath.Join(dir, "seen.evidence"), "--key", historyKeyFlag()); code != exitWrong || !strings.Contains(out, "equivocation") {
+	if code, out, _ = runApp("history", filepath.Join(dir, "seen.evidence"), "--key", historyKeyFlag()); code != cli.ExitWrong || !strings.Contains(out, "equivocation") {
 		t.Errorf("%d\n%s", code, out)
 	}
 }
@@ -104,34 +105,34 @@ func TestHistoryAsksALiveAuditorForItsPastAgain(t *testing.T) {
 		code, out, talk := runApp(append([]string{"history", "--profile", "meta", "--url", srv.URL, "--rate", "1000", "--save", file, "--key", historyKeyFlag(), "--plain"}, more...)...)
 		return code, strings.Join(strings.Fields(out), " "), talk
 	}
-	if code, out, talk := run(); code != exitDone {
+	if code, out, talk := run(); code != cli.ExitDone {
 		t.Fatalf("%d\n%s\n%s", code, out, talk)
 	}
-	if code, out, talk := run(); code != exitDone || !strings.Contains(talk, "3 epochs of those saved before asked for again") || !strings.Contains(out, "unchanged 3 checked") {
+	if code, out, talk := run(); code != cli.ExitDone || !strings.Contains(talk, "3 epochs of those saved before asked for again") || !strings.Contains(out, "unchanged 3 checked") {
 		t.Fatalf("%d\n%s\n%s", code, out, talk)
 	}
 	last = 2
-	if code, out, _ := run(); code != exitWrong || !strings.Contains(out, "epoch 3: the history got shorter: the auditor's newest epoch is 2 by now") {
+	if code, out, _ := run(); code != cli.ExitWrong || !strings.Contains(out, "epoch 3: the history got shorter: the auditor's newest epoch is 2 by now") {
 		t.Errorf("%d\n%s", code, out)
 	}
 	// With the file of before lost, what the record saw is no shorter.
 	lost, record := file, filepath.Join(filepath.Dir(file), "seen")
 	last = 3
-	if code, out, _ := run("--record", record); code != exitDone {
+	if code, out, _ := run("--record", record); code != cli.ExitDone {
 		t.Fatalf("%d\n%s", code, out)
 	}
 	for last = range 3 {
 		file = fmt.Sprint(lost, last, ".jsonl")
-		if code, out, _ := run("--record", record); code != exitWrong || !strings.Contains(out, fmt.Sprintf("epoch 3: the history got shorter: the auditor's newest epoch is %d by now", last)) {
+		if code, out, _ := run("--record", record); code != cli.ExitWrong || !strings.Contains(out, fmt.Sprintf("epoch 3: the history got shorter: the auditor's newest epoch is %d by now", last)) {
 			t.Errorf("%d\n%s", code, out)
 		}
 	}
 	file = lost
 	last, what[2] = 3, "rewritten"
-	if code, out, _ := run("--again"); code != exitWrong || !strings.Contains(out, "epoch 2: it is rewritten") || !strings.Contains(out, "signed two statements") {
+	if code, out, _ := run("--again"); code != cli.ExitWrong || !strings.Contains(out, "epoch 2: it is rewritten") || !strings.Contains(out, "signed two statements") {
 		t.Errorf("%d\n%s", code, out)
 	}
-	if code, _, talk := runApp("history", file, "--again", "--key", historyKeyFlag()); code != exitUsage || !strings.Contains(talk, "--again asks a live auditor") {
+	if code, _, talk := runApp("history", file, "--again", "--key", historyKeyFlag()); code != cli.ExitUsage || !strings.Contains(talk, "--again asks a live auditor") {
 		t.Errorf("%d\n%s", code, talk)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle/history"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -110,8 +111,8 @@ func checkResult(c history.CheckLine) string {
 // maxTold is how many faults a screen takes; JSON has them all.
 const maxTold = 20
 
-func (a *app) historyText(r *history.Report, o *history.Options, kept []string, result *historyJSON) string {
-	p := a.ui.Page
+func historyText(a *cli.App, r *history.Report, o *history.Options, kept []string, result *historyJSON) string {
+	p := a.UI.Page
 	var b strings.Builder
 	for _, ns := range r.Namespaces {
 		b.WriteString(p.Header(ns.Name, fmt.Sprintf("epochs %s–%s", ui.Number(int64(ns.First)), ui.Number(int64(ns.Last)))))

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
@@ -32,16 +33,16 @@ type tokensJSON struct {
 	Tokens []tokenJSON `strict:"tokens"`
 }
 
-func (a *app) hsmListCmd() *cobra.Command {
+func hsmListCmd(a *cli.App) *cobra.Command {
 	var module, initArgs string
-	c := command("list", "List the tokens of a PKCS#11 module",
+	c := cli.Command("list", "List the tokens of a PKCS#11 module",
 		"List shows each token's serial, by which plans name it, and its RFC 7512 URI.",
 		"  fleetctl hsm list --module /usr/lib/softhsm/libsofthsm2.so",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "module"); err != nil {
+			if err := cli.Required(cmd, "module"); err != nil {
 				return err
 			}
-			m, err := a.openModule(module, initArgs)
+			m, err := openModule(a, module, initArgs)
 			if err != nil {
 				return err
 			}
@@ -50,7 +51,7 @@ func (a *app) hsmListCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.listTokens(m, module, list)
+			return listTokens(a, m, module, list)
 		})
 	moduleFlags(c, &module, &initArgs)
 	return c
@@ -61,11 +62,11 @@ func moduleFlags(c *cobra.Command, module, initArgs *string) {
 	c.Flags().StringVar(initArgs, "init-args", "", "`string` for C_Initialize, which NSS wants")
 }
 
-func (a *app) openModule(path, initArgs string) (*hsm.Module, error) {
-	return hsm.Open(path, a.hsmOptions(initArgs))
+func openModule(a *cli.App, path, initArgs string) (*hsm.Module, error) {
+	return hsm.Open(path, hsmOptions(a, initArgs))
 }
 
-func (a *app) listTokens(m *hsm.Module, module string, list []token.Info) error {
+func listTokens(a *cli.App, m *hsm.Module, module string, list []token.Info) error {
 	out := tokensJSON{Module: module, SHA256: m.Digest(), Tokens: []tokenJSON{}}
 	var rows [][]string
 	var uris strings.Builder
@@ -77,13 +78,13 @@ func (a *app) listTokens(m *hsm.Module, module string, list []token.Info) error 
 		out.Tokens = append(out.Tokens, t)
 		rows = append(rows, []string{i.Label, i.Serial, i.Model, i.Firmware, t.State})
 		if i.Initialized {
-			uris.WriteString(a.ui.Line(t.URI))
+			uris.WriteString(a.UI.Line(t.URI))
 		}
 	}
 	digest := out.SHA256
-	return a.emit(&out,
-		a.ui.Fields([][2]string{{"module", module}, {"", m.Description()}, {"sha256", fmt.Sprintf("%x", digest)}}), "\n",
-		a.ui.Table([]string{"label", "serial", "model", "firmware", "state"}, rows), "\n", uris.String())
+	return a.Emit(&out,
+		a.UI.Fields([][2]string{{"module", module}, {"", m.Description()}, {"sha256", fmt.Sprintf("%x", digest)}}), "\n",
+		a.UI.Table([]string{"label", "serial", "model", "firmware", "state"}, rows), "\n", uris.String())
 }
 
 func tokenURI(module string, i token.Info) string {
@@ -105,31 +106,31 @@ func tokenState(i token.Info) string {
 	return "ready"
 }
 
-func (a *app) hsmInitCmd() *cobra.Command {
+func hsmInitCmd(a *cli.App) *cobra.Command {
 	var module, initArgs, label, erase, serial, pin, soPIN string
-	c := command("init", "Initialise a token: label, security officer's PIN, user's PIN",
+	c := cli.Command("init", "Initialise a token: label, security officer's PIN, user's PIN",
 		`Init gives an uninitialised token a label and its PINs. A token that is
 initialised already is left alone unless --erase names its serial: then
 everything on it is destroyed.`,
 		`  fleetctl hsm init --module /usr/lib/softhsm/libsofthsm2.so --label fleet-1
   fleetctl hsm init --module … --label fleet-1 --erase 0123456789abcdef`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "module", "label"); err != nil {
+			if err := cli.Required(cmd, "module", "label"); err != nil {
 				return err
 			}
-			m, err := a.openModule(module, initArgs)
+			m, err := openModule(a, module, initArgs)
 			if err != nil {
 				return err
 			}
 			defer m.Close()
 			var so []byte
 			if soPIN != "none" {
-				if so, err = a.newSecret(soPIN, "PIN of the security officer of "+label); err != nil {
+				if so, err = newSecret(a, soPIN, "PIN of the security officer of "+label); err != nil {
 					return err
 				}
 			}
 			defer clear(so)
-			user, err := a.newSecret(pin, "PIN of "+label)
+			user, err := newSecret(a, pin, "PIN of "+label)
 			if err != nil {
 				return err
 			}
@@ -138,7 +139,7 @@ everything on it is destroyed.`,
 			if err != nil {
 				return err
 			}
-			return a.listTokens(m, module, []token.Info{info})
+			return listTokens(a, m, module, []token.Info{info})
 		})
 	moduleFlags(c, &module, &initArgs)
 	f := c.Flags()
@@ -157,29 +158,29 @@ type keyJSON struct {
 	Raw       []byte         `strict:"raw,base64,optional"`
 }
 
-func (a *app) hsmKeygenCmd() *cobra.Command {
+func hsmKeygenCmd(a *cli.App) *cobra.Command {
 	var module, initArgs, label, id, pin, algorithm, out string
-	c := command("keygen", "Generate a signing key in a token: a countersigner's, a third party's, a log's",
+	c := cli.Command("keygen", "Generate a signing key in a token: a countersigner's, a third party's, a log's",
 		`Keygen generates a key pair inside a token, never extractable, and prints the
 URI by which other commands name it. Fleet keys are not made so: those are
 generated in a ceremony.`,
 		"  fleetctl hsm keygen --module /usr/lib/softhsm/libsofthsm2.so --token operator --id 01 --algorithm ecdsa-p256",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "module", "token", "id"); err != nil {
+			if err := cli.Required(cmd, "module", "token", "id"); err != nil {
 				return err
 			}
 			alg := keys.Algorithm(algorithm)
 			rawID, err := hex.DecodeString(id)
 			if err != nil || len(rawID) == 0 || len(rawID) > 32 {
-				return usagef("", "--id is %q; it is 1 to 32 bytes in hex", id)
+				return cli.Usagef("", "--id is %q; it is 1 to 32 bytes in hex", id)
 			}
 			if !alg.CanSign() {
-				return usagef("", "--algorithm is %q; it is ed25519, ecdsa-p256, ecdsa-p384 or rsa-3072", algorithm)
+				return cli.Usagef("", "--algorithm is %q; it is ed25519, ecdsa-p256, ecdsa-p384 or rsa-3072", algorithm)
 			}
-			if err := free(out); err != nil {
+			if err := cli.Free(out); err != nil {
 				return err // before there is a key that nobody has the public half of
 			}
-			return a.keygen(module, initArgs, label, pin, rawID, alg, out)
+			return keygen(a, module, initArgs, label, pin, rawID, alg, out)
 		})
 	moduleFlags(c, &module, &initArgs)
 	f := c.Flags()
@@ -191,8 +192,8 @@ generated in a ceremony.`,
 	return c
 }
 
-func (a *app) keygen(module, initArgs, label, pinFrom string, id []byte, alg keys.Algorithm, out string) error {
-	m, err := a.openModule(module, initArgs)
+func keygen(a *cli.App, module, initArgs, label, pinFrom string, id []byte, alg keys.Algorithm, out string) error {
+	m, err := openModule(a, module, initArgs)
 	if err != nil {
 		return err
 	}
@@ -202,7 +203,7 @@ func (a *app) keygen(module, initArgs, label, pinFrom string, id []byte, alg key
 		return err
 	}
 	defer t.Close()
-	if err := a.unlock(t, pinFrom, label); err != nil {
+	if err := unlock(a, t, pinFrom, label); err != nil {
 		return err
 	}
 	role := ceremony.SigningRole(alg)
@@ -229,9 +230,9 @@ func (a *app) keygen(module, initArgs, label, pinFrom string, id []byte, alg key
 	}
 	var lost error
 	if out != "" {
-		if lost = writeNew(out, []byte(base64.StdEncoding.EncodeToString(made.SPKI)+"\n")); lost == nil {
+		if lost = cli.WriteNew(out, []byte(base64.StdEncoding.EncodeToString(made.SPKI)+"\n")); lost == nil {
 			rows = append(rows, [2]string{"written to", out})
 		}
 	}
-	return cmp.Or(a.emit(&k, a.ui.Fields(rows)), lost) // the key is there: its public half is said in any case
+	return cmp.Or(a.Emit(&k, a.UI.Fields(rows)), lost) // the key is there: its public half is said in any case
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // TestAnInterruptWhileAnotherProcessLooksIsAnInterrupt: the process that looks
@@ -28,10 +29,10 @@ func TestAnInterruptWhileAnotherProcessLooksIsAnInterrupt(t *testing.T) {
 		_ = p.Process.Signal(syscall.SIGINT)
 		_ = p.Wait()
 		code := p.ProcessState.ExitCode()
-		if !seen || code == exitDone {
+		if !seen || code == cli.ExitDone {
 			continue
 		}
-		if code != exitPending || !strings.Contains(talk.String(), "interrupted; the ceremony stands after record") || strings.Contains(talk.String(), "context canceled") || !strings.Contains(talk.String(), "fleetctl ceremony resume") {
+		if code != cli.ExitPending || !strings.Contains(talk.String(), "interrupted; the ceremony stands after record") || strings.Contains(talk.String(), "context canceled") || !strings.Contains(talk.String(), "fleetctl ceremony resume") {
 			t.Errorf("exit code %d\n%s", code, talk.String())
 		}
 		return

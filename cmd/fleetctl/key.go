@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/ed25519"
 
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -28,31 +29,31 @@ type signer struct {
 const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, agent:FILE.pub for the ssh-ed25519 key in ssh-agent with that public half, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
 
 // openKey opens the key that a reference names.
-func (a *app) openKey(ref string) (*signer, error) { return a.openKeyOf(ref, keys.Ed25519) }
+func openKey(a *cli.App, ref string) (*signer, error) { return openKeyOf(a, ref, keys.Ed25519) }
 
 // isToken says whether a reference names a key in a token.
 func isToken(ref string) bool { return len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") }
 
 // openKeyOf opens a key that, where it is a file, is of this kind.
-func (a *app) openKeyOf(ref string, kind keys.Algorithm) (*signer, error) {
+func openKeyOf(a *cli.App, ref string, kind keys.Algorithm) (*signer, error) {
 	if isToken(ref) {
-		return a.openTokenKey(ref)
+		return openTokenKey(a, ref)
 	}
 	if pub, ok := strings.CutPrefix(ref, agentRef); ok {
 		return openAgentKey(pub, kind)
 	}
-	return a.openKeyFile(ref, kind)
+	return openKeyFile(a, ref, kind)
 }
 
-func (a *app) openTokenKey(ref string) (*signer, error) {
+func openTokenKey(a *cli.App, ref string) (*signer, error) {
 	u, err := hsm.ParseURI(ref)
 	if err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	if u.ModulePath == "" || len(u.ID) == 0 {
-		return nil, usagef("such as pkcs11:token=operator;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so", "a key's URI needs module-path and id")
+		return nil, cli.Usagef("such as pkcs11:token=operator;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so", "a key's URI needs module-path and id")
 	}
-	m, err := hsm.Open(u.ModulePath, a.hsmOptions(""))
+	m, err := hsm.Open(u.ModulePath, hsmOptions(a, ""))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (a *app) openTokenKey(ref string) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.login(t, u)
+	s, err := login(a, t, u)
 	if err != nil {
 		t.Close()
 		return nil, err
@@ -69,8 +70,8 @@ func (a *app) openTokenKey(ref string) (*signer, error) {
 	return s, nil
 }
 
-func (a *app) login(t *hsm.Token, u *hsm.URI) (*signer, error) {
-	if err := a.unlock(t, pinSource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
+func login(a *cli.App, t *hsm.Token, u *hsm.URI) (*signer, error) {
+	if err := unlock(a, t, pinSource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
 		return nil, err
 	}
 	// The URI doesn't say of what kind the key is; the token does.
@@ -96,17 +97,17 @@ func (a *app) login(t *hsm.Token, u *hsm.URI) (*signer, error) {
 // kind, Ed25519 or ECDSA P-256, as it is or encrypted by age with a passphrase.
 // Where the passphrase comes from may follow the path, as in a PKCS#11 URI:
 // key.age?pin-source=file:/absolute/path.
-func (a *app) openKeyFile(ref string, kind keys.Algorithm) (*signer, error) {
+func openKeyFile(a *cli.App, ref string, kind keys.Algorithm) (*signer, error) {
 	path, source, _ := strings.Cut(ref, "?pin-source=")
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, usage(missing(err))
+		return nil, cli.Usage(cli.Missing(err))
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, usage(strict.Errorf(path, "is a private key that others can read (mode %04o)", info.Mode().Perm()).WithHint("chmod 600 %s", path))
+		return nil, cli.Usage(strict.Errorf(path, "is a private key that others can read (mode %04o)", info.Mode().Perm()).WithHint("chmod 600 %s", path))
 	}
 	if info.Size() > maxKeyFile {
-		return nil, usage(strict.Errorf(path, "has %d bytes; a key file has at most %d", info.Size(), maxKeyFile))
+		return nil, cli.Usage(strict.Errorf(path, "has %d bytes; a key file has at most %d", info.Size(), maxKeyFile))
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -114,14 +115,14 @@ func (a *app) openKeyFile(ref string, kind keys.Algorithm) (*signer, error) {
 	}
 	defer clear(data)
 	if isAge(data) {
-		plain, err := a.decryptKey(path, source, data)
+		plain, err := decryptKey(a, path, source, data)
 		if err != nil {
 			return nil, err
 		}
 		defer clear(plain)
 		data = plain
 	} else if source != "" {
-		return nil, usage(strict.Errorf(path, "is not encrypted, so there is no passphrase to be had from %s", source))
+		return nil, cli.Usage(strict.Errorf(path, "is not encrypted, so there is no passphrase to be had from %s", source))
 	}
 	return parseKeyFile(path, data, kind)
 }
@@ -129,11 +130,11 @@ func (a *app) openKeyFile(ref string, kind keys.Algorithm) (*signer, error) {
 func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*signer, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != "PRIVATE KEY" || len(strings.TrimSpace(string(rest))) > 0 {
-		return nil, usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("%s", makeKey(kind, path)))
+		return nil, cli.Usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("%s", makeKey(kind, path)))
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, usage(strict.Errorf(path, "is no PKCS#8 private key"))
+		return nil, cli.Usage(strict.Errorf(path, "is no PKCS#8 private key"))
 	}
 	switch k := key.(type) {
 	case ed25519.PrivateKey:
@@ -145,13 +146,13 @@ func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*signer, error
 			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return keys.SignP256(k, msg) })
 		}
 	}
-	return nil, usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", makeKey(kind, path)))
+	return nil, cli.Usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", makeKey(kind, path)))
 }
 
 // makeKeyFile makes the key file that a reference names, where there is none
 // yet. An encrypted one has a command of its own, which asks for its passphrase
 // twice.
-func (a *app) makeKeyFile(ref string) error {
+func makeKeyFile(a *cli.App, ref string) error {
 	if isToken(ref) {
 		return nil
 	}
@@ -160,14 +161,14 @@ func (a *app) makeKeyFile(ref string) error {
 		return err
 	}
 	if encrypted {
-		return usage(strict.Errorf(path, "no such file or directory").WithHint("an encrypted key is made with\nfleetctl thirdparty keygen --key %s", path))
+		return cli.Usage(strict.Errorf(path, "no such file or directory").WithHint("an encrypted key is made with\nfleetctl thirdparty keygen --key %s", path))
 	}
-	return a.newKeyFile(path)
+	return newKeyFile(a, path)
 }
 
 // newKeyFile makes an Ed25519 key in a file that only its owner reads.
-func (a *app) newKeyFile(path string) error {
-	_, key, err := ed25519.GenerateKey(a.random)
+func newKeyFile(a *cli.App, path string) error {
+	_, key, err := ed25519.GenerateKey(a.Random)
 	if err != nil {
 		return err
 	}
@@ -177,5 +178,5 @@ func (a *app) newKeyFile(path string) error {
 	}
 	err = durable.Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), fs.FileMode(0o600))
 	clear(der)
-	return exists(err, path)
+	return cli.Exists(err, path)
 }

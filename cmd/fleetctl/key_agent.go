@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
@@ -15,13 +16,13 @@ const agentRef = "agent:"
 
 // dialAgent reaches ssh-agent, and reads which of its keys is meant.
 func dialAgent(pub string) (*sshkey.Agent, *sshsig.Key, error) {
-	line, err := readFile(pub)
+	line, err := cli.ReadFile(pub)
 	if err != nil {
 		return nil, nil, err
 	}
 	key, err := sshsig.ParsePublicKey(strings.TrimSpace(string(line)))
 	if err != nil {
-		return nil, nil, usage(strict.Errorf(pub, "%v", err))
+		return nil, nil, cli.Usage(strict.Errorf(pub, "%v", err))
 	}
 	agent, err := sshkey.DialAgent(os.Getenv("SSH_AUTH_SOCK"))
 	return agent, key, err
@@ -40,13 +41,13 @@ func openAgentKey(pub string, kind keys.Algorithm) (*signer, error) {
 	}
 	if err != nil {
 		agent.Close()
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	raw, _ := key.Ed25519() // or Raw would have refused it
 	public, err := keys.FromEd25519(raw)
 	if err != nil {
 		agent.Close()
-		return nil, usage(strict.Errorf(pub, "%v", err))
+		return nil, cli.Usage(strict.Errorf(pub, "%v", err))
 	}
 	return &signer{public: public, sign: sign, close: func() { agent.Close() }}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -12,11 +13,11 @@ import (
 func fileSigner(path string, public crypto.PublicKey, sign func([]byte) ([]byte, error)) (*signer, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
-		return nil, usage(strict.Errorf(path, "%v", err))
+		return nil, cli.Usage(strict.Errorf(path, "%v", err))
 	}
 	admitted, err := keys.ParseSPKI(der)
 	if err != nil {
-		return nil, usage(strict.Errorf(path, "%v", err))
+		return nil, cli.Usage(strict.Errorf(path, "%v", err))
 	}
 	return &signer{public: admitted, sign: sign, close: func() {}}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -17,9 +18,9 @@ type lockdownOptions struct {
 	standIn
 }
 
-func (a *app) ceremonyLockdownCmd() *cobra.Command {
+func ceremonyLockdownCmd(a *cli.App) *cobra.Command {
 	var o lockdownOptions
-	c := command("lockdown DIR", "Lock down as planned: type what was read off, prove that login is refused",
+	c := cli.Command("lockdown DIR", "Lock down as planned: type what was read off, prove that login is refused",
 		`Lockdown goes through the plan's lockdown list, between log and close. What is
 done by hand leaves a record of what was read off it (digests of media, serials
 of cards, numbers of bags), typed by the witness and again by the auditor. An
@@ -32,11 +33,11 @@ both confirm what is shown.`,
   fleetctl ceremony lockdown ceremony --step 2 --reading 'cards 4471, 4472 shredded; photo SHA-256 8c1f02de'
   fleetctl ceremony lockdown ceremony --site site.yaml --pin file:/run/pins/old`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			return o.over(a.withJournal(args[0], func(j *ceremony.Journal) error {
-				if err := a.lockdown(cmd, j, &o); err != nil {
+			return o.over(withJournal(a, args[0], func(j *ceremony.Journal) error {
+				if err := lockdown(a, cmd, j, &o); err != nil {
 					return err
 				}
-				return a.ceremonyResult(args[0], j.Account())
+				return ceremonyResult(a, args[0], j.Account())
 			}, ceremony.ActLockdown))
 		})
 	f := c.Flags()
@@ -49,9 +50,9 @@ both confirm what is shown.`,
 }
 
 // lockdown goes through the entries that are left; with a reading, through one.
-func (a *app) lockdown(cmd *cobra.Command, j *ceremony.Journal, o *lockdownOptions) error {
+func lockdown(a *cli.App, cmd *cobra.Command, j *ceremony.Journal, o *lockdownOptions) error {
 	c := j.Account()
-	if err := a.lockdownRoom(c, o); err != nil {
+	if err := lockdownRoom(a, c, o); err != nil {
 		return err
 	}
 	for {
@@ -61,13 +62,13 @@ func (a *app) lockdown(cmd *cobra.Command, j *ceremony.Journal, o *lockdownOptio
 		}
 		step, _ := c.Next()
 		(&screen{a: a}).Step(c.Plan, c.StepNumber(), len(c.Steps), step)
-		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("Lock-down %d of %d: %s", item, len(c.Plan.Lockdown), text)))
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("Lock-down %d of %d: %s", item, len(c.Plan.Lockdown), text)))
 		var r *ceremony.Record
 		var err error
 		if hsm != "" {
-			r, err = a.loginRefused(cmd, j, item, hsm, o)
+			r, err = loginRefused(a, cmd, j, item, hsm, o)
 		} else {
-			r, err = a.readOff(j, item, o)
+			r, err = readOff(a, j, item, o)
 		}
 		if err != nil {
 			return err
@@ -84,32 +85,32 @@ func (a *app) lockdown(cmd *cobra.Command, j *ceremony.Journal, o *lockdownOptio
 }
 
 // lockdownRoom says whether somebody may be asked, before anything is done.
-func (a *app) lockdownRoom(c *ceremony.Account, o *lockdownOptions) error {
-	if _, err := a.roomFor(c.Plan.Mode, &o.standIn); err != nil {
+func lockdownRoom(a *cli.App, c *ceremony.Account, o *lockdownOptions) error {
+	if _, err := roomFor(a, c.Plan.Mode, &o.standIn); err != nil {
 		return err
 	}
 	item, text, hsm, _ := c.NextLockdown()
 	switch {
 	case o.reading == "" && o.step == 0:
 	case o.reading == "" || o.step == 0:
-		return usagef("", "--step and --reading go together: which entry, and what was read off")
+		return cli.Usagef("", "--step and --reading go together: which entry, and what was read off")
 	case o.step != item:
-		return usagef("", "--step is %d, and it is the turn of entry %d: %s", o.step, item, text)
+		return cli.Usagef("", "--step is %d, and it is the turn of entry %d: %s", o.step, item, text)
 	case hsm != "":
-		return usagef("leave --step and --reading out", "entry %d has nothing to be read off: fleetctl tries a login itself", item)
+		return cli.Usagef("leave --step and --reading out", "entry %d has nothing to be read off: fleetctl tries a login itself", item)
 	case ui.Clean(o.reading) != o.reading || strings.TrimSpace(o.reading) != o.reading:
-		return usagef("", "--reading has characters that can't be seen, or space around it")
+		return cli.Usagef("", "--reading has characters that can't be seen, or space around it")
 	}
 	return nil
 }
 
 // readOff has two people read something off.
-func (a *app) readOff(j *ceremony.Journal, item int, o *lockdownOptions) (*ceremony.Record, error) {
+func readOff(a *cli.App, j *ceremony.Journal, item int, o *lockdownOptions) (*ceremony.Record, error) {
 	r := room{a}
 	switch {
-	case o.reading != "" && a.ui.Asks():
-		a.ui.Say(a.ui.Talk.Line("Read off: " + o.reading))
-		if err := a.bothConfirm(item, fmt.Sprintf("confirm %d", item)); err != nil {
+	case o.reading != "" && a.UI.Asks():
+		a.UI.Say(a.UI.Talk.Line("Read off: " + o.reading))
+		if err := bothConfirm(a, item, fmt.Sprintf("confirm %d", item)); err != nil {
 			return nil, err
 		}
 		return j.Lockdown(o.reading, r.by(ceremony.Witness), r.by(ceremony.Auditor))
@@ -136,10 +137,10 @@ func (a *app) readOff(j *ceremony.Journal, item int, o *lockdownOptions) (*cerem
 
 // bothConfirm has witness and auditor type words of consent, one after the
 // other.
-func (a *app) bothConfirm(item int, want string) error {
+func bothConfirm(a *cli.App, item int, want string) error {
 	for _, who := range []string{ceremony.Witness, ceremony.Auditor} {
-		a.ui.About(fmt.Sprintf("lockdown %d %s", item, who), want)
-		if err := a.ui.Consent(capital(who)+", this is what I see.", want); err != nil {
+		a.UI.About(fmt.Sprintf("lockdown %d %s", item, who), want)
+		if err := a.UI.Consent(capital(who)+", this is what I see.", want); err != nil {
 			return err
 		}
 	}
@@ -147,11 +148,11 @@ func (a *app) bothConfirm(item int, want string) error {
 }
 
 // loginRefused tries the old PIN once, watched by two.
-func (a *app) loginRefused(cmd *cobra.Command, j *ceremony.Journal, item int, hsm string, o *lockdownOptions) (*ceremony.Record, error) {
+func loginRefused(a *cli.App, cmd *cobra.Command, j *ceremony.Journal, item int, hsm string, o *lockdownOptions) (*ceremony.Record, error) {
 	if o.site == "" {
-		return nil, usage(strict.Errorf("", "--site is missing: where %s is reached", hsm))
+		return nil, cli.Usage(strict.Errorf("", "--site is missing: where %s is reached", hsm))
 	}
-	site, err := readSite(o.site, j.Account().Plan)
+	site, err := cli.ReadSite(o.site, j.Account().Plan)
 	if err != nil {
 		return nil, err
 	}
@@ -161,8 +162,8 @@ func (a *app) loginRefused(cmd *cobra.Command, j *ceremony.Journal, item int, hs
 	}
 	by, confirmed := byMachine, byMachine
 	if !o.unattended {
-		a.ui.Say(a.ui.Talk.Line("The old PIN is tried once, now. The token must refuse it."))
-		if err := a.bothConfirm(item, "try once"); err != nil {
+		a.UI.Say(a.UI.Talk.Line("The old PIN is tried once, now. The token must refuse it."))
+		if err := bothConfirm(a, item, "try once"); err != nil {
 			return nil, err
 		}
 		by, confirmed = room{a}.by(ceremony.Witness), room{a}.by(ceremony.Auditor)

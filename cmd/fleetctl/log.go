@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 const guardHelp = "the guard's `directory` (default: LOG.guard)"
@@ -21,25 +22,25 @@ type logJSON struct {
 	VKey string `strict:"vkey"`
 }
 
-func (a *app) logInitCmd() *cobra.Command {
+func logInitCmd(a *cli.App) *cobra.Command {
 	var origin, key, policy, guard string
-	c := command("init LOG", "Make a transparency log in a new directory",
+	c := cli.Command("init LOG", "Make a transparency log in a new directory",
 		`Init makes an empty log (C2SP tlog-tiles) and, beside it, its guard: the last
 checkpoint that the log's key signed, against which everything is checked
 before it signs again. Keep the guard on other media than the log's backups. A
 key file that doesn't exist is made.`,
 		"  fleetctl log init log --origin log.acme.example/fleet --key log.pem --policy-out log.policy",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "origin", "key"); err != nil {
+			if err := cli.Required(cmd, "origin", "key"); err != nil {
 				return err
 			}
-			if err := free(policy); err != nil {
+			if err := cli.Free(policy); err != nil {
 				return err
 			}
-			if err := a.makeKeyFile(key); err != nil {
+			if err := makeKeyFile(a, key); err != nil {
 				return err
 			}
-			s, vkey, err := a.logSigner(key, origin)
+			s, vkey, err := openLogSigner(a, key, origin)
 			if err != nil {
 				return err
 			}
@@ -49,11 +50,11 @@ key file that doesn't exist is made.`,
 			}
 			text := fmt.Sprintf("log %s\nquorum none\n", vkey.vkey)
 			if policy != "" {
-				if err := writeNew(policy, []byte(text)); err != nil {
+				if err := cli.WriteNew(policy, []byte(text)); err != nil {
 					return err
 				}
 			}
-			return a.emit(&logJSON{Log: args[0], VKey: vkey.vkey}, a.ui.Fields([][2]string{
+			return a.Emit(&logJSON{Log: args[0], VKey: vkey.vkey}, a.UI.Fields([][2]string{
 				{"log", args[0]}, {"guard", cmp.Or(guard, strings.TrimRight(args[0], "/")+".guard")}, {"vkey", vkey.vkey}, {"policy", policy},
 			}))
 		})
@@ -70,15 +71,15 @@ type logSigner struct {
 	vkey string
 }
 
-func (a *app) logSigner(ref, origin string) (close func(), s *logSigner, err error) {
-	k, err := a.openKey(ref)
+func openLogSigner(a *cli.App, ref, origin string) (close func(), s *logSigner, err error) {
+	k, err := openKey(a, ref)
 	if err != nil {
 		return nil, nil, err
 	}
 	pub, ok := k.public.Ed25519()
 	if !ok {
 		k.close()
-		return nil, nil, usagef("", "the log's key is %s; a log signs with ed25519", k.public.Algorithm())
+		return nil, nil, cli.Usagef("", "the log's key is %s; a log signs with ed25519", k.public.Algorithm())
 	}
 	vkey, err := tiled.VKey(origin, pub)
 	if err == nil {

@@ -14,16 +14,17 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 const logTimeout = 30 * time.Second
 
-func (a *app) logAppendCmd() *cobra.Command {
+func logAppendCmd(a *cli.App) *cobra.Command {
 	var key, out string
 	var o witnessOptions
 	var r rekorFlags
-	c := command("append DIR|BUNDLE|EVIDENCE", "Append a bundle, or how a ceremony ended, to a log and keep its proof",
+	c := cli.Command("append DIR|BUNDLE|EVIDENCE", "Append a bundle, or how a ceremony ended, to a log and keep its proof",
 		`Append adds the bundle's exact bytes as an entry, waits until a checkpoint that
 covers it is signed and on the disk, has the policy's witnesses cosign that, and
 keeps the proof: in a ceremony's folder, recorded on its transcript, or beside
@@ -48,18 +49,18 @@ and before the close. --policy is then a verifier's, that pins both.`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if r.given(cmd) {
 				r.policy = o.policy
-				return a.appendRekor(cmd, args[0], out, &r)
+				return appendRekor(a, cmd, args[0], out, &r)
 			}
-			if err := required(cmd, "log", "key"); err != nil {
+			if err := cli.Required(cmd, "log", "key"); err != nil {
 				return err
 			}
 			info, err := os.Stat(args[0])
 			if err != nil {
-				return usage(missing(err))
+				return cli.Usage(cli.Missing(err))
 			}
 			if info.IsDir() {
-				return a.withJournal(args[0], func(j *ceremony.Journal) error {
-					return a.appendCeremony(cmd.Context(), j, key, o)
+				return withJournal(a, args[0], func(j *ceremony.Journal) error {
+					return appendCeremony(a, cmd.Context(), j, key, o)
 				}, ceremony.ActLog)
 			}
 			leaf, proof, err := readLeaf(args[0])
@@ -70,21 +71,21 @@ and before the close. --policy is then a verifier's, that pins both.`,
 				out = proof
 			}
 			if _, err := os.Lstat(out); err == nil {
-				return exists(os.ErrExist, out)
+				return cli.Exists(os.ErrExist, out)
 			}
 			policy, err := o.read()
 			if err != nil {
 				return err
 			}
-			e, err := a.appendLeaf(cmd.Context(), key, leaf, o)
+			e, err := appendLeaf(a, cmd.Context(), key, leaf, o)
 			if err != nil {
 				return err
 			}
-			text, err := a.prove(cmd.Context(), e, policy, o)
+			text, err := prove(a, cmd.Context(), e, policy, o)
 			if err != nil {
 				return err
 			}
-			return a.proved(e, text, out)
+			return proved(a, e, text, out)
 		})
 	f := c.Flags()
 	o.flags(c)
@@ -97,10 +98,10 @@ and before the close. --policy is then a verifier's, that pins both.`,
 // appendCeremony logs a ceremony's bundle. The plan's log policy decides
 // whether the proof is good enough to be recorded; --policy says where the
 // witnesses are, if the plan doesn't, and may demand more of them.
-func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key string, o witnessOptions) error {
-	b, err := j.Assemble(ctx, a.readers(j.Account().Plan.Mode, &standIn{}))
+func appendCeremony(a *cli.App, ctx context.Context, j *ceremony.Journal, key string, o witnessOptions) error {
+	b, err := j.Assemble(ctx, readers(a, j.Account().Plan.Mode, &standIn{}))
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	planned, err := auditlog.ParsePolicy("log_policy", []byte(j.Account().Plan.LogPolicy))
 	if err != nil {
@@ -113,33 +114,33 @@ func (a *app) appendCeremony(ctx context.Context, j *ceremony.Journal, key strin
 	if policy == nil {
 		policy = planned
 	}
-	e, err := a.appendLeaf(ctx, key, b.Raw(), o)
+	e, err := appendLeaf(a, ctx, key, b.Raw(), o)
 	if err != nil {
 		return err
 	}
-	proof, err := a.prove(ctx, e, policy, o)
+	proof, err := prove(a, ctx, e, policy, o)
 	if err != nil {
 		return err
 	}
 	in, err := e.Check(planned, ceremony.ProofFile, proof)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
 	if !in.Enough() {
-		return exit(exitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
+		return cli.Exit(cli.ExitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
 			WithHint("the proof is recorded when the plan's log_policy is met"))
 	}
-	return a.importProof(j, ceremony.ProofFile, proof)
+	return importProof(a, j, ceremony.ProofFile, proof)
 }
 
 // readLeaf reads what is logged of a file, and says where its proof belongs.
 func readLeaf(path string) (leaf []byte, proof string, err error) {
-	data, err := readFile(path)
+	data, err := cli.ReadFile(path)
 	if err != nil {
 		return nil, "", err
 	}
 	if leaf, err = publish.Leaf(path, data); err != nil {
-		return nil, "", wrong(err)
+		return nil, "", cli.Wrong(err)
 	}
 	proof = path + ".tlog-proof"
 	if evidence.Detect(data) == evidence.TypeEvidence {
@@ -148,19 +149,19 @@ func readLeaf(path string) (leaf []byte, proof string, err error) {
 	return leaf, proof, nil
 }
 
-func (a *app) appendLeaf(ctx context.Context, key string, leaf []byte, o witnessOptions) (*publish.Entry, error) {
-	options, p := o.options(), a.ui.Progress("the log's index is made again")
+func appendLeaf(a *cli.App, ctx context.Context, key string, leaf []byte, o witnessOptions) (*publish.Entry, error) {
+	options, p := o.options(), a.UI.Progress("the log's index is made again")
 	options.Reading = func(done, total uint64) { p.Set(int64(done), int64(total)) }
 	l, err := publish.Open(o.dir, options)
 	if err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
-	done, s, err := a.logSigner(key, l.Origin())
+	done, s, err := openLogSigner(a, key, l.Origin())
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	e, err := l.Append(ctx, s, leaf)
 	p.Stop()
-	return e, a.logFault(err)
+	return e, logFault(a, err)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -23,12 +24,12 @@ import (
 func evidenceProof(archive string) string { return strings.TrimSuffix(archive, ".tar") + ".tlog-proof" }
 
 func readLogPolicy(path string) (*auditlog.Policy, error) {
-	data, err := readFile(path)
+	data, err := cli.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	p, err := auditlog.ParsePolicy(path, data)
-	return p, usage(err)
+	return p, cli.Usage(err)
 }
 
 // witnessFlags say who the witness is and what it watches.
@@ -48,33 +49,33 @@ func (w *witnessFlags) flags(c *cobra.Command) {
 	f.BoolVar(&w.first, "first", false, "this witness has never cosigned anything of these logs")
 }
 
-func (a *app) witnessSigner(w *witnessFlags) (*witness.Signer, func(), error) {
-	k, err := a.openKey(w.key)
+func witnessSigner(a *cli.App, w *witnessFlags) (*witness.Signer, func(), error) {
+	k, err := openKey(a, w.key)
 	if err != nil {
 		return nil, nil, err
 	}
 	pub, ok := k.public.Ed25519()
 	if !ok {
 		k.close()
-		return nil, nil, usagef("", "the witness's key is %s; a witness cosigns with ed25519", k.public.Algorithm())
+		return nil, nil, cli.Usagef("", "the witness's key is %s; a witness cosigns with ed25519", k.public.Algorithm())
 	}
 	s, err := witness.NewSigner(w.name, pub, k.sign)
 	if err != nil {
 		k.close()
-		return nil, nil, usage(err)
+		return nil, nil, cli.Usage(err)
 	}
 	return s, k.close, nil
 }
 
-func (a *app) openWitness(cmd *cobra.Command, w *witnessFlags) (*witness.Witness, *witness.Signer, func(), error) {
-	if err := required(cmd, "witness-key", "name", "state"); err != nil {
+func openWitness(a *cli.App, cmd *cobra.Command, w *witnessFlags) (*witness.Witness, *witness.Signer, func(), error) {
+	if err := cli.Required(cmd, "witness-key", "name", "state"); err != nil {
 		return nil, nil, nil, err
 	}
 	var logs []*auditlog.Verifier
 	for _, s := range w.logKeys {
 		v, err := auditlog.ParseVKey(s)
 		if err != nil {
-			return nil, nil, nil, usage(err)
+			return nil, nil, nil, cli.Usage(err)
 		}
 		logs = append(logs, v)
 	}
@@ -88,16 +89,16 @@ func (a *app) openWitness(cmd *cobra.Command, w *witnessFlags) (*witness.Witness
 		}
 	}
 	if len(logs) == 0 {
-		return nil, nil, nil, usagef("pin the log's key with --log-key VKEY or --policy FILE", "the witness is told no log's key")
+		return nil, nil, nil, cli.Usagef("pin the log's key with --log-key VKEY or --policy FILE", "the witness is told no log's key")
 	}
-	s, done, err := a.witnessSigner(w)
+	s, done, err := witnessSigner(a, w)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	out, err := witness.Open(s, witness.Options{State: w.state, Logs: logs, First: w.first, Now: a.now})
+	out, err := witness.Open(s, witness.Options{State: w.state, Logs: logs, First: w.first, Now: a.Now})
 	if err != nil {
 		done()
-		return nil, nil, nil, usage(err)
+		return nil, nil, nil, cli.Usage(err)
 	}
 	return out, s, done, nil
 }
@@ -111,10 +112,10 @@ type cosignJSON struct {
 	Cosigned string    `strict:"cosigned"`
 }
 
-func (a *app) logCosignCmd() *cobra.Command {
+func logCosignCmd(a *cli.App) *cobra.Command {
 	var w witnessFlags
 	var out string
-	c := command("cosign REQUEST|CHECKPOINT|PROOF", "Cosign a log's checkpoint as a witness, by file",
+	c := cli.Command("cosign REQUEST|CHECKPOINT|PROOF", "Cosign a log's checkpoint as a witness, by file",
 		`Cosign is a witness's side, on its own machine, which needs no network. It
 checks the log's signature under the key it pins, and that the checkpoint
 continues the last one it has cosigned, makes that its new record, and only
@@ -126,29 +127,29 @@ the same size again. The answer is the checkpoint with the cosignature, for
 --cosigned of fleetctl log append and log prove.`,
 		"  fleetctl log cosign to-witness-b --witness-key w.pem --name witness.example/b --state seen --log-key VKEY --out cosigned-by-b",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "out"); err != nil {
+			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
-			data, err := readFile(args[0])
+			data, err := cli.ReadFile(args[0])
 			if err != nil {
 				return err
 			}
 			if _, err := os.Lstat(out); err == nil {
-				return exists(fs.ErrExist, out)
+				return cli.Exists(fs.ErrExist, out)
 			}
-			wit, s, done, err := a.openWitness(cmd, &w)
+			wit, s, done, err := openWitness(a, cmd, &w)
 			if err != nil {
 				return err
 			}
 			defer done()
 			req, err := wit.Request(args[0], data)
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
 			sig, err := wit.Cosign(req)
 			var no *witness.Refusal
 			if errors.As(err, &no) {
-				return wrong(no.Err)
+				return cli.Wrong(no.Err)
 			}
 			if err != nil {
 				return err
@@ -158,10 +159,10 @@ the same size again. The answer is the checkpoint with the cosignature, for
 			if err != nil {
 				return err
 			}
-			if err := writeNew(out, cosigned.Marshal()); err != nil {
+			if err := cli.WriteNew(out, cosigned.Marshal()); err != nil {
 				return err
 			}
-			return a.emit(&cosignJSON{w.name, s.Key.String(), cosigned.Origin, cosigned.Size, t, out}, a.ui.Fields([][2]string{
+			return a.Emit(&cosignJSON{w.name, s.Key.String(), cosigned.Origin, cosigned.Size, t, out}, a.UI.Fields([][2]string{
 				{"witness", s.Key.String()}, {"log", cosigned.Origin}, {"size", fmt.Sprint(cosigned.Size)},
 				{"time", strict.FormatTime(t)}, {"cosigned", out},
 			}))
@@ -177,10 +178,10 @@ type witnessKeyJSON struct {
 	Listen  string `strict:"listen,optional"`
 }
 
-func (a *app) logWitnessCmd() *cobra.Command {
+func logWitnessCmd(a *cli.App) *cobra.Command {
 	var w witnessFlags
 	var listen, cert, key string
-	c := command("witness", "Say a witness's key, or serve as a witness",
+	c := cli.Command("witness", "Say a witness's key, or serve as a witness",
 		`Without --listen it says the witness's verifier key, for a policy's witness
 line; a key file that doesn't exist is made. With --listen it serves C2SP
 tlog-witness, with the same record and the same rules as fleetctl log cosign,
@@ -189,27 +190,27 @@ origin>/checkpoint.`,
 		`  fleetctl log witness --witness-key w.pem --name witness.example/b
   fleetctl log witness --witness-key w.pem --name witness.example/b --state seen --policy log.policy --listen 127.0.0.1:7380`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "witness-key", "name"); err != nil {
+			if err := cli.Required(cmd, "witness-key", "name"); err != nil {
 				return err
 			}
 			if listen == "" {
-				if err := a.makeKeyFile(w.key); err != nil {
+				if err := makeKeyFile(a, w.key); err != nil {
 					return err
 				}
-				s, done, err := a.witnessSigner(&w)
+				s, done, err := witnessSigner(a, &w)
 				if err != nil {
 					return err
 				}
 				defer done()
-				return a.emit(&witnessKeyJSON{Witness: w.name, VKey: s.Key.String()}, a.ui.Fields([][2]string{{"witness", w.name}, {"vkey", s.Key.String()}}))
+				return a.Emit(&witnessKeyJSON{Witness: w.name, VKey: s.Key.String()}, a.UI.Fields([][2]string{{"witness", w.name}, {"vkey", s.Key.String()}}))
 			}
-			wit, s, done, err := a.openWitness(cmd, &w)
+			wit, s, done, err := openWitness(a, cmd, &w)
 			if err != nil {
 				return err
 			}
 			defer done()
-			return a.serve(cmd.Context(), listen, cert, key, wit.Handler(a.ui.Error), func(address string) error {
-				return a.emit(&witnessKeyJSON{w.name, s.Key.String(), address}, a.ui.Fields([][2]string{{"witness", s.Key.String()}, {"listening", address}}))
+			return serve(cmd.Context(), listen, cert, key, wit.Handler(a.UI.Error), func(address string) error {
+				return a.Emit(&witnessKeyJSON{w.name, s.Key.String(), address}, a.UI.Fields([][2]string{{"witness", s.Key.String()}, {"listening", address}}))
 			})
 		})
 	w.flags(c)
@@ -225,13 +226,13 @@ func serveFlags(c *cobra.Command, cert, key *string) {
 }
 
 // serve answers until it is interrupted, and then ends what it has begun.
-func (a *app) serve(ctx context.Context, listen, cert, key string, h http.Handler, ready func(address string) error) error {
+func serve(ctx context.Context, listen, cert, key string, h http.Handler, ready func(address string) error) error {
 	if (cert == "") != (key == "") {
-		return usagef("", "--tls-cert and --tls-key belong together")
+		return cli.Usagef("", "--tls-cert and --tls-key belong together")
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
-		return usage(strict.Errorf("", "--listen %s: %v", listen, err))
+		return cli.Usage(strict.Errorf("", "--listen %s: %v", listen, err))
 	}
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	scheme := "http://"

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -54,7 +55,7 @@ func TestASecondEndingIsRefusedByOurLogAndReportedOfAny(t *testing.T) {
 				}
 			}
 			return added
-		}, 2, exitDone, exitDone},
+		}, 2, cli.ExitDone, cli.ExitDone},
 		"another's": {func(dir string) (added int) {
 			check(t, tiled.Init(dir, vkey, tiled.Options{}))
 			log, err := tiled.Open(dir, s, tiled.Options{})
@@ -67,18 +68,18 @@ func TestASecondEndingIsRefusedByOurLogAndReportedOfAny(t *testing.T) {
 				}
 			}
 			return added
-		}, 3, exitWrong, exitAlarm},
+		}, 3, cli.ExitWrong, cli.ExitAlarm},
 	} {
 		dir := filepath.Join(home, strings.TrimSuffix(name, "'s"))
 		if added := c.add(dir); added != c.added {
 			t.Errorf("%s: %d of %d entries are added, want %d", name, added, len(leaves), c.added)
 		}
 		code, out, errOut := runApp("log", "audit", dir, "--policy", policy)
-		if code != c.audit || strings.Contains(out, "two-endings") != (code != exitDone) {
+		if code != c.audit || strings.Contains(out, "two-endings") != (code != cli.ExitDone) {
 			t.Errorf("%s: audit gives %d: %s%s", name, code, out, errOut)
 		}
 		code, out, errOut = runApp("log", "monitor", dir, "--policy", policy, "--state", dir+".seen", "--once", "--first")
-		if code != c.watch || strings.Contains(out, `"kind":"two-endings"`) != (code != exitDone) {
+		if code != c.watch || strings.Contains(out, `"kind":"two-endings"`) != (code != cli.ExitDone) {
 			t.Errorf("%s: monitor gives %d: %s%s", name, code, out, errOut)
 		}
 	}

@@ -7,13 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // A build without cgo is a verifier: it has no code that could sign or write
 // a log.
 func leftOut(use string) *cobra.Command {
-	c := command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is\nleft out.", "",
+	c := cli.Command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix): writing logs is\nleft out.", "",
 		cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
 			if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
 				return cmd.Help()
@@ -25,7 +26,10 @@ func leftOut(use string) *cobra.Command {
 	return c
 }
 
-func (a *app) logInitCmd() *cobra.Command   { return leftOut("init") }
-func (a *app) logAppendCmd() *cobra.Command { return leftOut("append") }
-func (a *app) logProveCmd() *cobra.Command  { return leftOut("prove") }
-func (a *app) logServeCmd() *cobra.Command  { return leftOut("serve") }
+func logInitCmd(a *cli.App) *cobra.Command { return leftOut("init") }
+
+func logAppendCmd(a *cli.App) *cobra.Command { return leftOut("append") }
+
+func logProveCmd(a *cli.App) *cobra.Command { return leftOut("prove") }
+
+func logServeCmd(a *cli.App) *cobra.Command { return leftOut("serve") }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -47,9 +48,9 @@ type following struct {
 	ours  func() *oursJSON
 }
 
-func (a *app) logMonitorCmd() *cobra.Command {
+func logMonitorCmd(a *cli.App) *cobra.Command {
 	var o monitorOptions
-	c := command("monitor LOG|URL", "Follow a log and raise an alarm when something is wrong",
+	c := cli.Command("monitor LOG|URL", "Follow a log and raise an alarm when something is wrong",
 		`Monitor looks at a log again and again: that its checkpoint continues the last
 one seen, that every tile is what its entries give, and what every new entry
 says. It writes JSON lines: one for each pass, one for each alarm (kinds:
@@ -76,18 +77,18 @@ command for each, with its JSON on standard input.`,
   fleetctl log monitor log --policy acme.yaml --state seen --once --silence 720h --evidence-within 168h --on-alarm 'mail -s fleet ops'
   fleetctl log monitor https://rekor.example --rekor-version 1 --bundles bundles --policy acme.yaml --state seen-rekor --first`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "policy", "state"); err != nil {
+			if err := cli.Required(cmd, "policy", "state"); err != nil {
 				return err
 			}
-			follow := (*app).followLog
+			follow := followLog
 			if o.given(cmd) {
-				follow = (*app).followRekor
+				follow = followRekor
 			}
 			m, err := follow(a, cmd, args[0], &o)
 			if err != nil {
 				return err
 			}
-			return a.passes(cmd.Context(), m, &o)
+			return passes(a, cmd.Context(), m, &o)
 		})
 	o.watchOptions.flags(c)
 	o.rekorWatch.flags(c)
@@ -102,26 +103,26 @@ command for each, with its JSON on standard input.`,
 	return c
 }
 
-func (o *monitorOptions) options(a *app) monitor.Options {
-	return monitor.Options{State: o.state, First: o.first, Silence: o.silence, Unwitnessed: o.unwitnessed, Workers: o.workers, Now: a.now}
+func (o *monitorOptions) options(a *cli.App) monitor.Options {
+	return monitor.Options{State: o.state, First: o.first, Silence: o.silence, Unwitnessed: o.unwitnessed, Workers: o.workers, Now: a.Now}
 }
 
-func (a *app) followLog(cmd *cobra.Command, ref string, o *monitorOptions) (*following, error) {
-	policy, src, judge, err := a.watch(cmd, ref, &o.watchOptions)
+func followLog(a *cli.App, cmd *cobra.Command, ref string, o *monitorOptions) (*following, error) {
+	policy, src, judge, err := watch(a, cmd, ref, &o.watchOptions)
 	if err != nil {
 		return nil, err
 	}
 	m, err := monitor.New(src, policy.Log, judge, o.options(a))
 	if err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	return &following{m, func() error { return nil }, func() *oursJSON { return nil }}, nil
 }
 
-func (a *app) passes(ctx context.Context, m *following, o *monitorOptions) error {
+func passes(a *cli.App, ctx context.Context, m *following, o *monitorOptions) error {
 	alarms := 0
 	for {
-		n, err := a.pass(ctx, m, o.onAlarm)
+		n, err := pass(a, ctx, m, o.onAlarm)
 		alarms += n
 		switch {
 		case ctx.Err() != nil || o.once && alarms > 0:
@@ -129,7 +130,7 @@ func (a *app) passes(ctx context.Context, m *following, o *monitorOptions) error
 		case o.once:
 			return err
 		case err != nil:
-			a.ui.Error(err)
+			a.UI.Error(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -143,10 +144,10 @@ func alarmed(n int) error {
 	if n == 0 {
 		return nil
 	}
-	return exit(exitAlarm, errQuiet)
+	return cli.Exit(cli.ExitAlarm, cli.ErrQuiet)
 }
 
-func (a *app) pass(ctx context.Context, m *following, onAlarm string) (int, error) {
+func pass(a *cli.App, ctx context.Context, m *following, onAlarm string) (int, error) {
 	if err := m.ready(); err != nil {
 		return 0, err
 	}
@@ -156,7 +157,7 @@ func (a *app) pass(ctx context.Context, m *following, onAlarm string) (int, erro
 	}
 	for _, x := range alarms {
 		line := append(x.JSON(), '\n')
-		if err := a.ui.Print(string(line)); err != nil {
+		if err := a.UI.Print(string(line)); err != nil {
 			return len(alarms), err
 		}
 		if onAlarm == "" {
@@ -165,12 +166,12 @@ func (a *app) pass(ctx context.Context, m *following, onAlarm string) (int, erro
 		// An interrupt ends the passes, not the message about an alarm.
 		run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		c := exec.CommandContext(run, "/bin/sh", "-c", onAlarm)
-		c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(line), a.stderr, a.stderr
+		c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(line), a.Stderr, a.Stderr
 		if err := c.Run(); err != nil {
-			a.ui.Error(strict.Errorf("", "--on-alarm: %v", err))
+			a.UI.Error(strict.Errorf("", "--on-alarm: %v", err))
 		}
 		cancel()
 	}
-	return len(alarms), a.ui.Print(string(strict.EncodeLine(&passJSON{Format: "fleetctl monitor v1", Time: a.now().UTC(), Log: seen.Log, Size: seen.Size,
+	return len(alarms), a.UI.Print(string(strict.EncodeLine(&passJSON{Format: "fleetctl monitor v1", Time: a.Now().UTC(), Log: seen.Log, Size: seen.Size,
 		New: seen.Entries, Ours: m.ours(), Quorum: seen.Quorum, Alarms: len(alarms), Standing: seen.Standing})) + "\n")
 }

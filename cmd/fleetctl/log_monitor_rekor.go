@@ -15,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -61,59 +62,61 @@ func (r *rekorWatch) given(cmd *cobra.Command) bool {
 type rekorJudge struct{ *entries.Rekor }
 
 func (j rekorJudge) Read(_ uint64, leaf []byte) any { return j.Rekor.Read(leaf) }
+
 func (j rekorJudge) Take(index uint64, made any) []monitor.Finding {
 	j.Rekor.Take(index, made.(*auditlog.RekorLeaf))
 	return nil // said by Overdue, of all of them: a bundle may become known
 }
+
 func (j rekorJudge) Overdue() []monitor.Finding { return findings(j.Faults()) }
 
-func (a *app) followRekor(cmd *cobra.Command, ref string, o *monitorOptions) (*following, error) {
+func followRekor(a *cli.App, cmd *cobra.Command, ref string, o *monitorOptions) (*following, error) {
 	if o.version == 0 {
-		return nil, usagef("usage: "+cmd.UseLine(), "--rekor-version is missing")
+		return nil, cli.Usagef("usage: "+cmd.UseLine(), "--rekor-version is missing")
 	}
 	if len(o.bundles) == 0 {
-		return nil, usagef("Rekor stores digests: name the bundles that they may be of", "--bundles is missing")
+		return nil, cli.Usagef("Rekor stores digests: name the bundles that they may be of", "--bundles is missing")
 	}
 	if o.evidence != 0 {
-		return nil, usagef("follow that log too, without --rekor-version", "--evidence-within is of the bundle's own log: in Rekor there are bundles only")
+		return nil, cli.Usagef("follow that log too, without --rekor-version", "--evidence-within is of the bundle's own log: in Rekor there are bundles only")
 	}
 	from, err := strict.ParseUint(o.from)
 	if o.from == "end" {
 		from, err = monitor.FromEnd, nil
 	}
 	if err != nil {
-		return nil, usagef("it is the number of an entry, or end", "--from %v", err)
+		return nil, cli.Usagef("it is the number of an entry, or end", "--from %v", err)
 	}
-	data, err := readFile(o.policy)
+	data, err := cli.ReadFile(o.policy)
 	if err != nil {
 		return nil, err
 	}
 	policy, err := evidence.ParsePolicy(o.policy, data)
 	if err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	log, err := pinnedRekorLog(policy, o.version, o.origin)
 	if err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	// Zero bundles known would make each entry of ours an alarm, and none
 	// pinned each entry somebody else's.
 	if len(policy.Rekor.Submitters) == 0 {
-		return nil, usage(strict.Errorf(policy.File, "pins no submitter: every entry would be somebody else's").WithHint("pin it under rekor: submitters:"))
+		return nil, cli.Usage(strict.Errorf(policy.File, "pins no submitter: every entry would be somebody else's").WithHint("pin it under rekor: submitters:"))
 	}
 	known, err := readBundles(o.bundles)
 	if err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	var last *entries.Rekor
 	judge := func() monitor.Judge {
-		last = entries.NewRekor(policy, log, known, a.now)
+		last = entries.NewRekor(policy, log, known, a.Now)
 		last.Fleets = o.fleets
 		return rekorJudge{last}
 	}
 	m, err := monitor.NewRekor(ref, nil, log, policy.Log, from, judge, o.options(a))
 	if err != nil {
-		return nil, usage(missing(err))
+		return nil, cli.Usage(cli.Missing(err))
 	}
 	return &following{m, func() (err error) {
 		last = nil
@@ -133,7 +136,7 @@ func readBundles(paths []string) (list [][]byte, err error) {
 	take := func(path string, must bool) error {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return missing(err)
+			return cli.Missing(err)
 		}
 		if !must && !bytes.Contains(data[:min(len(data), 200)], []byte(strconv.Quote(bundle.BundleFormat))) {
 			return nil

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/testrekor"
 )
 
@@ -45,27 +46,27 @@ func TestSplitOfARekorLogIsJudged(t *testing.T) {
 			code, out, _ := runApp(append([]string{"log", "monitor", srv.URL, "--rekor-version", fmt.Sprint(version), "--policy", policy, "--bundles", bundle, "--state", state, "--once"}, more...)...)
 			return code, out
 		}
-		if code, out := watch("--first"); code != exitDone || !strings.Contains(out, `"new":4,"ours":{"entries":1,"bundles":1}`) {
+		if code, out := watch("--first"); code != cli.ExitDone || !strings.Contains(out, `"new":4,"ours":{"entries":1,"bundles":1}`) {
 			t.Fatalf("v%d: exit code %d: %s", version, code, out)
 		}
 		shown.Store(fork)
 		code, out := watch()
 		line, _, _ := strings.Cut(out, "\n")
 		var alarm struct{ Kind, Evidence string }
-		if err := json.Unmarshal([]byte(line), &alarm); err != nil || code != exitAlarm || alarm.Kind != "split-view" {
+		if err := json.Unmarshal([]byte(line), &alarm); err != nil || code != cli.ExitAlarm || alarm.Kind != "split-view" {
 			t.Fatalf("v%d: exit code %d: %s", version, code, out)
 		}
-		if code, out, _ := runApp("verify", alarm.Evidence, "--policy", policy, "--expect", "split-view"); code != exitDone || !strings.Contains(out, "SPLIT VIEW PROVEN") {
+		if code, out, _ := runApp("verify", alarm.Evidence, "--policy", policy, "--expect", "split-view"); code != cli.ExitDone || !strings.Contains(out, "SPLIT VIEW PROVEN") {
 			t.Errorf("v%d: exit code %d: %s", version, code, out)
 		}
-		if code, out, _ := runApp("verify", alarm.Evidence, "--policy", policy); code != exitWrong || !strings.Contains(out, "SPLIT VIEW PROVEN") {
+		if code, out, _ := runApp("verify", alarm.Evidence, "--policy", policy); code != cli.ExitWrong || !strings.Contains(out, "SPLIT VIEW PROVEN") {
 			t.Errorf("v%d: it passes for evidence: exit code %d: %s", version, code, out)
 		}
 		other := rekorPolicy(t, dir, testrekor.New(version, "rekor.other"))
-		if code, out, _ := runApp("verify", alarm.Evidence, "--policy", other, "--expect", "split-view"); code != exitWrong || !strings.Contains(out, "NOT PROVEN") || !strings.Contains(out, "pins no log with the origin") {
+		if code, out, _ := runApp("verify", alarm.Evidence, "--policy", other, "--expect", "split-view"); code != cli.ExitWrong || !strings.Contains(out, "NOT PROVEN") || !strings.Contains(out, "pins no log with the origin") {
 			t.Errorf("v%d: by another's policy: exit code %d: %s", version, code, out)
 		}
-		if code, out, _ := runApp("show", alarm.Evidence); code != exitDone || !strings.Contains(out, "split view") {
+		if code, out, _ := runApp("show", alarm.Evidence); code != cli.ExitDone || !strings.Contains(out, "split view") {
 			t.Errorf("v%d: exit code %d: %s", version, code, out)
 		}
 	}

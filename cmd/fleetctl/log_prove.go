@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -26,11 +27,11 @@ type proofJSON struct {
 	Proof     string        `strict:"proof,optional"`
 }
 
-func (a *app) logProveCmd() *cobra.Command {
+func logProveCmd(a *cli.App) *cobra.Command {
 	var out, consistency string
 	var refresh bool
 	var o witnessOptions
-	c := command("prove [BUNDLE|EVIDENCE]", "Write the proof that something is in a log, or renew it",
+	c := cli.Command("prove [BUNDLE|EVIDENCE]", "Write the proof that something is in a log, or renew it",
 		`Prove finds a bundle, or how a package's ceremony ended, in the log and writes a
 proof (C2SP tlog-proof). With --policy the witnesses are asked where the log has
 no checkpoint yet that meets it. It needs no key.
@@ -47,17 +48,17 @@ fleetctl log cosign, whose answer is taken by --cosigned.`,
   fleetctl log prove --refresh bundle.json --log log --policy log.policy
   fleetctl log prove --consistency 41 --log log --out to-witness-b`,
 		cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "log"); err != nil {
+			if err := cli.Required(cmd, "log"); err != nil {
 				return err
 			}
 			if consistency != "" {
 				if len(args) > 0 || refresh {
-					return usagef("", "--consistency is about the whole log, not about a file in it")
+					return cli.Usagef("", "--consistency is about the whole log, not about a file in it")
 				}
-				return a.witnessRequest(cmd, o.dir, consistency, out)
+				return witnessRequest(a, cmd, o.dir, consistency, out)
 			}
 			if len(args) == 0 {
-				return usagef("usage: "+cmd.UseLine(), "what is to be proven is missing: a bundle or an evidence package")
+				return cli.Usagef("usage: "+cmd.UseLine(), "what is to be proven is missing: a bundle or an evidence package")
 			}
 			leaf, beside, err := readLeaf(args[0])
 			if err != nil {
@@ -67,21 +68,21 @@ fleetctl log cosign, whose answer is taken by --cosigned.`,
 			if err != nil {
 				return err
 			}
-			e, err := a.findLeaf(cmd.Context(), args[0], leaf, o)
+			e, err := findLeaf(a, cmd.Context(), args[0], leaf, o)
 			if err != nil {
 				return err
 			}
 			if refresh {
-				return a.refresh(cmd, e, policy, beside, out, o)
+				return refreshProof(a, cmd, e, policy, beside, out, o)
 			}
-			if err := required(cmd, "out"); err != nil {
+			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
-			text, err := a.prove(cmd.Context(), e, policy, o)
+			text, err := prove(a, cmd.Context(), e, policy, o)
 			if err != nil {
 				return err
 			}
-			return a.proved(e, text, out)
+			return proved(a, e, text, out)
 		})
 	f := c.Flags()
 	o.flags(c)
@@ -91,25 +92,25 @@ fleetctl log cosign, whose answer is taken by --cosigned.`,
 	return c
 }
 
-func (a *app) findLeaf(ctx context.Context, file string, leaf []byte, o witnessOptions) (*publish.Entry, error) {
+func findLeaf(a *cli.App, ctx context.Context, file string, leaf []byte, o witnessOptions) (*publish.Entry, error) {
 	l, err := publish.Open(o.dir, o.options())
 	if err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	e, err := l.Find(ctx, leaf)
 	if err == nil && e == nil {
-		return nil, wrong(strict.Errorf(file, "is not in the log %s", o.dir).WithHint("add it with\nfleetctl log append %s --log %s --key KEY", file, o.dir))
+		return nil, cli.Wrong(strict.Errorf(file, "is not in the log %s", o.dir).WithHint("add it with\nfleetctl log append %s --log %s --key KEY", file, o.dir))
 	}
-	return e, a.logFault(err)
+	return e, logFault(a, err)
 }
 
 // proved reports a proof and writes it.
-func (a *app) proved(e *publish.Entry, proof []byte, out string) error {
+func proved(a *cli.App, e *publish.Entry, proof []byte, out string) error {
 	p, err := auditlog.ParseProof(out, proof)
 	if err != nil {
 		return err
 	}
-	if err := writeNew(out, proof); err != nil {
+	if err := cli.WriteNew(out, proof); err != nil {
 		return err
 	}
 	r := &proofJSON{Log: p.Checkpoint.Origin, VKey: e.VKey(), Index: e.Index, Size: p.Checkpoint.Size, Duplicate: e.Duplicate, Witnesses: []witnessJSON{}, Proof: out}
@@ -126,50 +127,50 @@ func (a *app) proved(e *publish.Entry, proof []byte, out string) error {
 	for _, w := range r.Witnesses {
 		rows = append(rows, [2]string{"cosigned", w.Name})
 	}
-	return a.emit(r, a.ui.Fields(append(rows, [2]string{"proof", out})))
+	return a.Emit(r, a.UI.Fields(append(rows, [2]string{"proof", out})))
 }
 
-// refresh writes a proof whose witness quorum is newer than that of every proof
+// refreshProof writes a proof whose witness quorum is newer than that of every proof
 // beside. It replaces none: the oldest one dates the entry.
-func (a *app) refresh(cmd *cobra.Command, e *publish.Entry, p *auditlog.Policy, beside, out string, o witnessOptions) error {
+func refreshProof(a *cli.App, cmd *cobra.Command, e *publish.Entry, p *auditlog.Policy, beside, out string, o witnessOptions) error {
 	if p == nil {
-		return usagef("it says which witnesses to ask", "--refresh needs --policy")
+		return cli.Usagef("it says which witnesses to ask", "--refresh needs --policy")
 	}
 	r, next := e.Renew(p), ""
 	for n := 1; next == ""; n++ {
 		name := proofNumber(beside, n)
-		text, err := readBeside(name)
+		text, err := cli.ReadBeside(name)
 		switch {
 		case err != nil:
 			return err
 		case text == nil && n == 1:
-			return usage(strict.Errorf(beside, "is not there: there is no proof to be renewed").WithHint("write the first one with --out %s, without --refresh", beside))
+			return cli.Usage(strict.Errorf(beside, "is not there: there is no proof to be renewed").WithHint("write the first one with --out %s, without --refresh", beside))
 		case text == nil:
 			next = name
 			continue
 		case n == maxProofs:
-			return usage(strict.Errorf(name, "is the last of the %d proofs that are looked for beside a file", maxProofs).WithHint("write it elsewhere with --out"))
+			return cli.Usage(strict.Errorf(name, "is the last of the %d proofs that are looked for beside a file", maxProofs).WithHint("write it elsewhere with --out"))
 		}
 		if err := r.Known(name, text); err != nil {
-			return wrong(err)
+			return cli.Wrong(err)
 		}
 	}
 	if out == "" {
 		out = next
 	}
 	if _, err := os.Lstat(filepath.Join(filepath.Dir(out), ceremony.TranscriptFile)); err == nil {
-		return usage(strict.Errorf(out, "would lie in a ceremony's folder, whose transcript knows nothing of it").
+		return cli.Usage(strict.Errorf(out, "would lie in a ceremony's folder, whose transcript knows nothing of it").
 			WithHint("write it elsewhere: --out fresh.tlog-proof"))
 	}
-	w, err := a.witnessing(e, p, o)
+	w, err := witnessing(a, e, p, o)
 	if err != nil {
 		return err
 	}
 	fresh, err := r.Prove(cmd.Context(), w)
 	if err != nil {
-		return a.logFault(err)
+		return logFault(a, err)
 	}
-	return a.proved(e, fresh, out)
+	return proved(a, e, fresh, out)
 }
 
 type requestJSON struct {
@@ -180,27 +181,27 @@ type requestJSON struct {
 }
 
 // witnessRequest writes an add-checkpoint request (C2SP tlog-witness).
-func (a *app) witnessRequest(cmd *cobra.Command, dir, size, out string) error {
-	if err := required(cmd, "out"); err != nil {
+func witnessRequest(a *cli.App, cmd *cobra.Command, dir, size, out string) error {
+	if err := cli.Required(cmd, "out"); err != nil {
 		return err
 	}
 	old, err := strict.ParseUint(size)
 	if err != nil {
-		return usagef("it is the size of the tree that the witness has cosigned last, 0 for none", "--consistency %v", err)
+		return cli.Usagef("it is the size of the tree that the witness has cosigned last, 0 for none", "--consistency %v", err)
 	}
 	l, err := publish.Open(dir, publish.Options{})
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	req, err := l.Request(cmd.Context(), old)
 	if err != nil {
-		return a.logFault(err)
+		return logFault(a, err)
 	}
 	c := req.Checkpoint
-	if err := writeNew(out, req.Marshal()); err != nil {
+	if err := cli.WriteNew(out, req.Marshal()); err != nil {
 		return err
 	}
-	return a.emit(&requestJSON{c.Origin, old, c.Size, out}, a.ui.Fields([][2]string{
+	return a.Emit(&requestJSON{c.Origin, old, c.Size, out}, a.UI.Fields([][2]string{
 		{"log", c.Origin}, {"from", fmt.Sprintf("%d entries to %d", old, c.Size)}, {"request", out},
 		{"next", "fleetctl log cosign " + out + " --witness-key KEY --name NAME --state DIR --log-key VKEY --out FILE"},
 	}))

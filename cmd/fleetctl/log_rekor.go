@@ -21,6 +21,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/rekor"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -66,77 +67,77 @@ type rekorJSON struct {
 	Entry     string `strict:"entry"`
 }
 
-func (a *app) appendRekor(cmd *cobra.Command, target, out string, r *rekorFlags) error {
-	if err := required(cmd, "rekor", "submitter-key"); err != nil {
+func appendRekor(a *cli.App, cmd *cobra.Command, target, out string, r *rekorFlags) error {
+	if err := cli.Required(cmd, "rekor", "submitter-key"); err != nil {
 		return err
 	}
 	for _, name := range []string{"log", "key"} {
 		if cmd.Flags().Changed(name) {
-			return usagef("run it once for each log", "--%s is for a log in a directory, --rekor for a server's", name)
+			return cli.Usagef("run it once for each log", "--%s is for a log in a directory, --rekor for a server's", name)
 		}
 	}
 	info, err := os.Stat(target)
 	if err != nil {
-		return usage(missing(err))
+		return cli.Usage(cli.Missing(err))
 	}
 	if !info.IsDir() {
-		leaf, err := readFile(target)
+		leaf, err := cli.ReadFile(target)
 		if err != nil {
 			return err
 		}
 		if _, err := bundle.ParseAny(target, leaf); err != nil {
-			return wrong(err)
+			return cli.Wrong(err)
 		}
 		if out == "" {
 			out = target + ".rekor.json"
 		}
-		return a.rekorAppend(cmd.Context(), leaf, out, out+".pending", r)
+		return rekorAppend(a, cmd.Context(), leaf, out, out+".pending", r)
 	}
 	if out != "" {
-		return usagef("", "--out is for a bundle's file; a ceremony keeps the entry as %s", evidence.RekorFile)
+		return cli.Usagef("", "--out is for a bundle's file; a ceremony keeps the entry as %s", evidence.RekorFile)
 	}
-	return a.withJournal(target, func(j *ceremony.Journal) error {
+	return withJournal(a, target, func(j *ceremony.Journal) error {
 		if j.Account().Close != nil {
-			return usage(strict.Errorf(target, "the ceremony is closed, and its close record lists every file there may be"))
+			return cli.Usage(strict.Errorf(target, "the ceremony is closed, and its close record lists every file there may be"))
 		}
 		if j.Account().LogProof == nil {
-			return usage(strict.Errorf(target, "the bundle is not in the log of the plan yet").WithHint("fleetctl log append %s --log LOG --key KEY", shellWord(target)))
+			return cli.Usage(strict.Errorf(target, "the bundle is not in the log of the plan yet").WithHint("fleetctl log append %s --log LOG --key KEY", cli.ShellWord(target)))
 		}
 		b, err := j.Account().Bundle()
 		if err != nil {
-			return wrong(err)
+			return cli.Wrong(err)
 		}
-		return a.rekorAppend(cmd.Context(), b.Raw(), filepath.Join(target, evidence.RekorFile), filepath.Join(target, ceremony.PrivateDir, evidence.RekorFile+".pending"), r)
+		return rekorAppend(a, cmd.Context(), b.Raw(), filepath.Join(target, evidence.RekorFile), filepath.Join(target, ceremony.PrivateDir, evidence.RekorFile+".pending"), r)
 	})
 }
 
 // rekorAppend logs a bundle. The envelope is on the disk before it is sent: a
 // run that finishes what another began sends the very same, which the log
 // knows, and not one with another signature, which it would take for new.
-func (a *app) rekorAppend(ctx context.Context, leaf []byte, out, pending string, r *rekorFlags) error {
+func rekorAppend(a *cli.App, ctx context.Context, leaf []byte, out, pending string, r *rekorFlags) error {
 	if _, err := os.Lstat(out); err == nil {
-		return exists(fs.ErrExist, out)
+		return cli.Exists(fs.ErrExist, out)
 	}
 	log, policy, err := r.log()
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	client, err := rekor.New(log, rekor.Options{URL: r.url, TilesURL: r.tiles, Timeout: r.timeout})
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	s, err := a.openKeyOf(r.submitter, keys.P256)
+	s, err := openKeyOf(a, r.submitter, keys.P256)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	if s.public.Algorithm() != keys.P256 {
-		return usagef(makeKey(keys.P256, "submitter.pem"), "the submitter's key is %s; Rekor of both versions takes %s", s.public.Algorithm(), keys.P256)
+		return cli.Usagef(makeKey(keys.P256, "submitter.pem"), "the submitter's key is %s; Rekor of both versions takes %s", s.public.Algorithm(), keys.P256)
 	}
 	if policy != nil && !policy.Rekor.Submits(s.public) {
-		return usagef("pin it under rekor: submitters:", "the policy pins another submitter's key than %s", shellWord(r.submitter))
+		return cli.Usagef("pin it under rekor: submitters:", "the policy pins another submitter's key than %s", cli.ShellWord(r.submitter))
 	}
-	envelope, err := a.envelope(leaf, pending, s)
+	envelope, err := envelope(leaf, pending, s)
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (a *app) rekorAppend(ctx context.Context, leaf []byte, out, pending string,
 	if err != nil {
 		return err
 	}
-	if err := writeNew(out, result.Entry.Marshal()); err != nil {
+	if err := cli.WriteNew(out, result.Entry.Marshal()); err != nil {
 		return err
 	}
 	if err := os.Remove(pending); err != nil {
@@ -155,16 +156,16 @@ func (a *app) rekorAppend(ctx context.Context, leaf []byte, out, pending string,
 	if result.Existed {
 		entry += ", there before"
 	}
-	return a.emit(&rekorJSON{Log: in.Origin, Version: log.Version(), VKey: log.VKey(), Index: in.Index, Size: in.Size, Duplicate: result.Existed, Submitter: s.public.SPKI(), Entry: out},
-		a.ui.Fields([][2]string{{"log", fmt.Sprintf("%s, Rekor v%d", in.Origin, log.Version())}, {"vkey", log.VKey()}, {"entry", entry}, {"kept as", out}}))
+	return a.Emit(&rekorJSON{Log: in.Origin, Version: log.Version(), VKey: log.VKey(), Index: in.Index, Size: in.Size, Duplicate: result.Existed, Submitter: s.public.SPKI(), Entry: out},
+		a.UI.Fields([][2]string{{"log", fmt.Sprintf("%s, Rekor v%d", in.Origin, log.Version())}, {"vkey", log.VKey()}, {"entry", entry}, {"kept as", out}}))
 }
 
 // envelope takes up the one that a run before this left, or makes it.
-func (a *app) envelope(leaf []byte, pending string, s *signer) ([]byte, error) {
+func envelope(leaf []byte, pending string, s *signer) ([]byte, error) {
 	left, err := os.ReadFile(pending)
 	if err == nil {
 		if err := auditlog.CheckRekorEnvelope(left, leaf, s.public); err != nil {
-			return nil, usage(strict.Errorf(pending, "was left by a run that did not finish, and is not of this bundle and key: %v", err).
+			return nil, cli.Usage(strict.Errorf(pending, "was left by a run that did not finish, and is not of this bundle and key: %v", err).
 				WithHint("If that run is not to be finished, remove it. What it sent may be in the log all the same."))
 		}
 		return left, nil
@@ -181,7 +182,7 @@ func (a *app) envelope(leaf []byte, pending string, s *signer) ([]byte, error) {
 	if err := auditlog.CheckRekorEnvelope(envelope, leaf, s.public); err != nil {
 		return nil, err
 	}
-	return envelope, exists(durable.Create(pending, envelope, 0o600), pending)
+	return envelope, cli.Exists(durable.Create(pending, envelope, 0o600), pending)
 }
 
 // log is the pinned one.
@@ -199,7 +200,7 @@ func (r *rekorFlags) log() (*auditlog.RekorLog, *evidence.Policy, error) {
 	if data, err := os.ReadFile(r.key); err == nil {
 		key = string(data)
 	} else if _, verr := auditlog.ParseVKey(r.key); verr != nil {
-		return nil, nil, missing(err)
+		return nil, nil, cli.Missing(err)
 	}
 	origin := r.origin
 	if v, err := auditlog.ParseVKey(strings.TrimSpace(key)); err == nil && origin == "" {
@@ -218,7 +219,7 @@ func (r *rekorFlags) log() (*auditlog.RekorLog, *evidence.Policy, error) {
 func (r *rekorFlags) fromPolicy() (*auditlog.RekorLog, *evidence.Policy, error) {
 	data, err := os.ReadFile(r.policy)
 	if err != nil {
-		return nil, nil, missing(err)
+		return nil, nil, cli.Missing(err)
 	}
 	p, err := evidence.ParsePolicy(r.policy, data)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -20,9 +21,11 @@ import (
 type entryJudge struct{ *entries.Judge }
 
 func (j entryJudge) Read(index uint64, leaf []byte) any { return j.Judge.Read(index, leaf) }
+
 func (j entryJudge) Take(index uint64, made any) []monitor.Finding {
 	return findings(j.Judge.Take(index, made.(*entries.Entry)))
 }
+
 func (j entryJudge) Overdue() []monitor.Finding { return findings(j.Judge.Overdue()) }
 
 func findings(faults []entries.Fault) (list []monitor.Finding) {
@@ -53,12 +56,12 @@ func (o *watchOptions) flags(c *cobra.Command) {
 // what stays is little. It costs some 20 MiB and saves a twelfth of the time.
 const gcPercent = 300
 
-func (a *app) watch(cmd *cobra.Command, ref string, o *watchOptions) (*evidence.Policy, *monitor.Source, func() monitor.Judge, error) {
-	if err := required(cmd, "policy"); err != nil {
+func watch(a *cli.App, cmd *cobra.Command, ref string, o *watchOptions) (*evidence.Policy, *monitor.Source, func() monitor.Judge, error) {
+	if err := cli.Required(cmd, "policy"); err != nil {
 		return nil, nil, nil, err
 	}
 	debug.SetGCPercent(gcPercent)
-	data, err := readFile(o.policy)
+	data, err := cli.ReadFile(o.policy)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -67,14 +70,14 @@ func (a *app) watch(cmd *cobra.Command, ref string, o *watchOptions) (*evidence.
 		err = strict.Errorf(o.policy, "pins no log").WithHint("add its policy under log_policy:")
 	}
 	if err != nil {
-		return nil, nil, nil, usage(err)
+		return nil, nil, nil, cli.Usage(err)
 	}
 	src, err := monitor.Open(ref, nil)
 	if err != nil {
-		return nil, nil, nil, usage(missing(err))
+		return nil, nil, nil, cli.Usage(cli.Missing(err))
 	}
 	judge := func() monitor.Judge {
-		e := entries.New(policy, a.now)
+		e := entries.New(policy, a.Now)
 		e.Evidence, e.Fleets = o.evidence, o.fleets
 		return entryJudge{e}
 	}
@@ -110,9 +113,9 @@ type findingJSON struct {
 	Text  string `strict:"text"`
 }
 
-func (a *app) logAuditCmd() *cobra.Command {
+func logAuditCmd(a *cli.App) *cobra.Command {
 	var o watchOptions
-	c := command("audit LOG|URL", "Read a whole log from nothing: every tile, every entry, every bundle by policy",
+	c := cli.Command("audit LOG|URL", "Read a whole log from nothing: every tile, every entry, every bundle by policy",
 		`Audit takes nothing on trust but the policy's keys. It reads every entry of a
 log, in a directory or over HTTP, computes the whole tree again, compares each
 tile and the root that was signed, and judges each entry: bundles by the policy
@@ -124,11 +127,11 @@ found in it, by keys that the policy says were confirmed; 1 otherwise.`,
 		`  fleetctl log audit log --policy acme.yaml
   fleetctl log audit https://log.acme.example/fleet --policy acme.yaml --state audit.json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			policy, src, judge, err := a.watch(cmd, args[0], &o)
+			policy, src, judge, err := watch(a, cmd, args[0], &o)
 			if err != nil {
 				return err
 			}
-			p, begun := a.ui.Progress("audit  "+args[0]), false
+			p, begun := a.UI.Progress("audit  "+args[0]), false
 			progress := func(done, total uint64) {
 				if !begun {
 					p.From(int64(done))
@@ -143,16 +146,16 @@ found in it, by keys that the policy says were confirmed; 1 otherwise.`,
 			p.Stop()
 			var damage *monitor.Broken
 			if errors.As(err, &damage) {
-				return wrong(strict.Errorf(args[0], "%v", err).WithHint("What is served is not what the log signed. Keep it, with the checkpoint, and ask the log's operator."))
+				return cli.Wrong(strict.Errorf(args[0], "%v", err).WithHint("What is served is not what the log signed. Keep it, with the checkpoint, and ask the log's operator."))
 			}
 			var refused *strict.Error
 			if errors.As(err, &refused) {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
 			if err != nil {
-				return missing(err)
+				return cli.Missing(err)
 			}
-			return a.audited(policy, r, o.firstUse)
+			return auditResult(a, policy, r, o.firstUse)
 		})
 	o.flags(c)
 	c.Flags().StringVar(&o.state, "state", "", "`file` to go on from, written while it works")
@@ -160,7 +163,7 @@ found in it, by keys that the policy says were confirmed; 1 otherwise.`,
 	return c
 }
 
-func (a *app) audited(policy *evidence.Policy, r *monitor.Report, firstUse bool) error {
+func auditResult(a *cli.App, policy *evidence.Policy, r *monitor.Report, firstUse bool) error {
 	j := &auditJSON{Format: "fleetctl audit v1", Log: r.Origin, Size: r.Size, Root: r.Root, Resumed: r.Resumed, Entries: r.Entries, Tiles: r.Tiles, Bytes: r.Bytes,
 		Missing: r.Missing, Quorum: r.Quorum, Found: r.Found, Verified: r.Found == 0 && r.Size > 0 && (r.Quorum || !r.Demanded), Unpinned: policy.Unpinned()}
 	j.Verified = j.Verified && (firstUse || len(j.Unpinned) == 0)
@@ -215,13 +218,13 @@ func (a *app) audited(policy *evidence.Policy, r *monitor.Report, firstUse bool)
 		}
 		lines = append(lines, ui.ClaimLine{Name: f.Kind, Detail: f.Text, Wrong: true})
 	}
-	out := a.ui.Fields(rows) + "\n" + a.ui.Verdict(j.Verified, text)
+	out := a.UI.Fields(rows) + "\n" + a.UI.Verdict(j.Verified, text)
 	if len(lines) > 0 {
-		out += "\n" + a.ui.Claims(lines)
+		out += "\n" + a.UI.Claims(lines)
 	}
-	err := a.emit(j, out)
+	err := a.Emit(j, out)
 	if err == nil && !j.Verified {
-		err = wrong(errQuiet)
+		err = cli.Wrong(cli.ErrQuiet)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -40,7 +41,7 @@ func (o *witnessOptions) options() publish.Options {
 func (o *witnessOptions) read() (*auditlog.Policy, error) {
 	if o.policy == "" {
 		if len(o.cosigned) > 0 {
-			return nil, usagef("cosignatures count by the keys that it pins", "--cosigned needs --policy")
+			return nil, cli.Usagef("cosignatures count by the keys that it pins", "--cosigned needs --policy")
 		}
 		return nil, nil
 	}
@@ -49,32 +50,32 @@ func (o *witnessOptions) read() (*auditlog.Policy, error) {
 
 // witnessing has what a proof of the entry needs of witnesses: whom to ask, and
 // what came of them by file.
-func (a *app) witnessing(e *publish.Entry, p *auditlog.Policy, o witnessOptions) (publish.Witnessing, error) {
+func witnessing(a *cli.App, e *publish.Entry, p *auditlog.Policy, o witnessOptions) (publish.Witnessing, error) {
 	w := publish.Witnessing{Policy: p, Client: witness.Client{Timeout: o.timeout}}
 	w.Alarm = func(x witness.Answer) {
-		a.ui.Error(strict.Errorf("", "%v", x.Err).WithHint("%s", adviceOf(x.Err)))
+		a.UI.Error(strict.Errorf("", "%v", x.Err).WithHint("%s", adviceOf(x.Err)))
 	}
 	for _, file := range o.cosigned {
-		data, err := readFile(file)
+		data, err := cli.ReadFile(file)
 		if err != nil {
 			return w, err
 		}
 		c, err := e.Cosigned(p, file, data)
 		if err != nil {
-			return w, wrong(err)
+			return w, cli.Wrong(err)
 		}
 		w.Cosigned = append(w.Cosigned, c)
 	}
 	return w, nil
 }
 
-func (a *app) prove(ctx context.Context, e *publish.Entry, p *auditlog.Policy, o witnessOptions) ([]byte, error) {
-	w, err := a.witnessing(e, p, o)
+func prove(a *cli.App, ctx context.Context, e *publish.Entry, p *auditlog.Policy, o witnessOptions) ([]byte, error) {
+	w, err := witnessing(a, e, p, o)
 	if err != nil {
 		return nil, err
 	}
 	proof, err := e.Prove(ctx, w)
-	return proof, a.logFault(err)
+	return proof, logFault(a, err)
 }
 
 type witnessJSON struct {
@@ -94,23 +95,23 @@ type pendingJSON struct {
 
 // logFault gives what came of a log its exit code, and shows which witnesses
 // are missing.
-func (a *app) logFault(err error) error {
+func logFault(a *cli.App, err error) error {
 	var refused *publish.Refusal
 	var old *publish.NotNewer
 	var short *publish.Short
 	switch {
 	case errors.As(err, &refused):
-		return wrong(err)
+		return cli.Wrong(err)
 	case errors.As(err, &old):
-		return exit(exitPending, err)
+		return cli.Exit(cli.ExitPending, err)
 	case errors.As(err, &short):
-		return a.notWitnessed(short)
+		return notWitnessed(a, short)
 	}
 	return err
 }
 
 // notWitnessed says which witnesses are missing, why, and what to do.
-func (a *app) notWitnessed(s *publish.Short) error {
+func notWitnessed(a *cli.App, s *publish.Short) error {
 	j := &pendingJSON{Log: s.Origin, Index: s.Index, Size: s.Size, Pending: true}
 	for _, c := range s.Cosigned {
 		j.Witnesses = append(j.Witnesses, witnessJSON{Name: c.Name, Time: c.Time})
@@ -124,17 +125,17 @@ func (a *app) notWitnessed(s *publish.Short) error {
 		}
 		j.Witnesses = append(j.Witnesses, w)
 	}
-	if a.format == "json" {
-		if err := a.emit(j); err != nil {
+	if a.Format == "json" {
+		if err := a.Emit(j); err != nil {
 			return err
 		}
 	}
-	code := exitFailed
+	code := cli.ExitFailed
 	if s.Fork == nil {
-		code = exitPending
+		code = cli.ExitPending
 		why = append(why, "run the same command again when they are back: it finishes what is missing")
 	}
-	return exit(code, strict.Errorf("", "%v", s).WithHint("%s", strings.Join(why, "\n")))
+	return cli.Exit(code, strict.Errorf("", "%v", s).WithHint("%s", strings.Join(why, "\n")))
 }
 
 func adviceOf(err error) string {

@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -25,8 +26,8 @@ type noticeJSON struct {
 	Output    string   `strict:"output,optional"`
 }
 
-func (a *app) bundleRetireCmd() *cobra.Command {
-	return a.noticeCmd("retire LAST", "Write the artifact that ends a fleet: its retirement", bundle.RetirementFormat,
+func bundleRetireCmd(a *cli.App) *cobra.Command {
+	return noticeCmd(a, "retire LAST", "Write the artifact that ends a fleet: its retirement", bundle.RetirementFormat,
 		`Retire writes a fleet-retirement: the artifact of the epoch after LAST, the
 fleet's newest bundle or key set. Devices that saw it take nothing of the fleet
 any more. Officers approve it, third parties sign it (thirdparty notice), the
@@ -34,22 +35,22 @@ operator countersigns it (bundle notice), as an epoch of keys.`,
 		"  fleetctl bundle retire epoch7/bundle.json --effective 2027-03-01T00:00:00Z --reason 'replaced by backup-2027a' --out notice.json")
 }
 
-func (a *app) bundleVoidCmd() *cobra.Command {
-	return a.noticeCmd("void ABANDONED", "Write the artifact that voids an abandoned epoch", bundle.VoidFormat,
+func bundleVoidCmd(a *cli.App) *cobra.Command {
+	return noticeCmd(a, "void ABANDONED", "Write the artifact that voids an abandoned epoch", bundle.VoidFormat,
 		`Void writes the artifact of the epoch after ABANDONED, a key set that some third
 parties have signed and that never came into force. Those who have not signed
 ABANDONED leave its epoch out and sign the void.`,
 		"  fleetctl bundle void epoch7/fleet-keys.json --reason 'auditor.example is gone' --out notice.json")
 }
 
-func (a *app) noticeCmd(use, short, format, long, example string) *cobra.Command {
+func noticeCmd(a *cli.App, use, short, format, long, example string) *cobra.Command {
 	var out, reason, effective string
-	c := command(use, short, long, example, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+	c := cli.Command(use, short, long, example, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 		needed := []string{"out", "reason"}
 		if format == bundle.RetirementFormat {
 			needed = append(needed, "effective")
 		}
-		if err := required(cmd, needed...); err != nil {
+		if err := cli.Required(cmd, needed...); err != nil {
 			return err
 		}
 		before, err := readKeySet(args[0])
@@ -58,22 +59,22 @@ func (a *app) noticeCmd(use, short, format, long, example string) *cobra.Command
 		}
 		n := &bundle.Notice{
 			Format: format, Mode: before.Mode, Fleet: before.Fleet, Namespace: before.Namespace, Epoch: before.Epoch + 1,
-			Previous: before.Digest(), Created: a.now().UTC().Truncate(time.Second), Reason: reason,
+			Previous: before.Digest(), Created: a.Now().UTC().Truncate(time.Second), Reason: reason,
 		}
 		if effective != "" {
 			from, err := strict.ParseTime(effective)
 			if err != nil {
-				return usagef("", "--effective %v", err)
+				return cli.Usagef("", "--effective %v", err)
 			}
 			n.Effective = &from
 		}
 		if n, err = bundle.ParseNotice(out, n.Encode()); err != nil {
-			return usage(err)
+			return cli.Usage(err)
 		}
-		if err := writeNew(out, n.Raw()); err != nil {
+		if err := cli.WriteNew(out, n.Raw()); err != nil {
 			return err
 		}
-		return a.noticed(out, n, nil, "", "ssh-keygen -Y sign -n "+thirdparty.NoticeNamespace(n)+" -f KEY "+out)
+		return noticed(a, out, n, nil, "", "ssh-keygen -Y sign -n "+thirdparty.NoticeNamespace(n)+" -f KEY "+out)
 	})
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "the notice's new `file`")
@@ -85,14 +86,14 @@ func (a *app) noticeCmd(use, short, format, long, example string) *cobra.Command
 }
 
 // noticed shows a notice. next is what follows.
-func (a *app) noticed(file string, n *bundle.Notice, officers []string, output, next string) error {
+func noticed(a *cli.App, file string, n *bundle.Notice, officers []string, output, next string) error {
 	digest := n.Digest()
 	out := &noticeJSON{File: file, Format: n.Format, Fleet: n.Fleet, Mode: n.Mode, Namespace: n.Namespace, Epoch: n.Epoch,
 		Digest: digest, Officers: officers, Output: output}
-	return a.emit(out, a.noticeText(file, n, officers, output, next))
+	return a.Emit(out, noticeText(a, file, n, officers, output, next))
 }
 
-func (a *app) noticeText(file string, n *bundle.Notice, officers []string, output, next string) string {
+func noticeText(a *cli.App, file string, n *bundle.Notice, officers []string, output, next string) string {
 	digest := n.Digest()
 	rows := append([][2]string{{"notice", file}, {"namespace", n.Namespace}, {"digest", fmt.Sprintf("%x", digest)}}, noticeFacts(n)...)
 	for _, r := range [][2]string{{"approved by", strings.Join(officers, ", ")}, {"written", output}, {"next", next}} {
@@ -100,7 +101,7 @@ func (a *app) noticeText(file string, n *bundle.Notice, officers []string, outpu
 			rows = append(rows, r)
 		}
 	}
-	return a.ui.Header(fmt.Sprintf("%s · epoch %d", n.Fleet, n.Epoch), strings.ToUpper(n.Mode)) + a.ui.Words(digest[:], 4, true) + "\n" + a.ui.Fields(rows)
+	return a.UI.Header(fmt.Sprintf("%s · epoch %d", n.Fleet, n.Epoch), strings.ToUpper(n.Mode)) + a.UI.Words(digest[:], 4, true) + "\n" + a.UI.Fields(rows)
 }
 
 // noticeFacts are what a notice says, wherever it is shown.
@@ -115,17 +116,17 @@ func noticeFacts(n *bundle.Notice) [][2]string {
 }
 
 func readNotice(file string, approvals []string) (*bundle.Notice, []ceremony.Signing, error) {
-	data, err := readFile(file)
+	data, err := cli.ReadFile(file)
 	if err != nil {
 		return nil, nil, err
 	}
 	n, err := bundle.ParseNotice(file, data)
 	if err != nil {
-		return nil, nil, wrong(err)
+		return nil, nil, cli.Wrong(err)
 	}
 	var list []ceremony.Signing
 	for _, path := range approvals {
-		sig, err := readFile(path)
+		sig, err := cli.ReadFile(path)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -136,43 +137,43 @@ func readNotice(file string, approvals []string) (*bundle.Notice, []ceremony.Sig
 
 const approvalHelp = "an officer's signature `file` over the notice, made with ssh-keygen -Y sign"
 
-func (a *app) thirdpartyNoticeCmd() *cobra.Command {
+func thirdpartyNoticeCmd(a *cli.App) *cobra.Command {
 	var o thirdpartyOptions
 	var yes string
 	var approvals []string
-	c := command("notice NOTICE", "Check a retirement or a void, show it, and sign its epoch",
+	c := cli.Command("notice NOTICE", "Check a retirement or a void, show it, and sign its epoch",
 		`Notice does for a retirement or a void what sign does for a request: officers
 whom the policy pins must have approved its exact bytes, and it must follow what
 the ledger has signed.`,
 		"  fleetctl thirdparty notice notice.json --approval olga.sig --approval omar.sig --policy thirdparty.yaml --ledger ledger.jsonl --key KEY --out response.json",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "out"); err != nil {
+			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
-			if err := free(o.out); err != nil {
+			if err := cli.Free(o.out); err != nil {
 				return err // before the ledger says that it was signed
 			}
 			n, list, err := readNotice(args[0], approvals)
 			if err != nil {
 				return err
 			}
-			return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
+			return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
 				in, err := thirdparty.InspectNotice(args[0], n, list, p, l)
 				if err != nil {
-					return wrong(err)
+					return cli.Wrong(err)
 				}
-				a.ui.Say(a.noticeText(args[0], n, in.Officers, "", ""))
-				if err := a.agree(args[0], n.Epoch, n.Namespace, n.Digest(), yes); err != nil {
+				a.UI.Say(noticeText(a, args[0], n, in.Officers, "", ""))
+				if err := agreeTo(a, args[0], n.Epoch, n.Namespace, n.Digest(), yes); err != nil {
 					return err
 				}
-				r, err := thirdparty.SignNotice(in, l, a.now(), s.sign)
+				r, err := thirdparty.SignNotice(in, l, a.Now(), s.sign)
 				if err != nil {
 					return err
 				}
-				if err := writeNew(o.out, r.Raw()); err != nil {
+				if err := cli.WriteNew(o.out, r.Raw()); err != nil {
 					return err
 				}
-				return a.noticed(args[0], n, in.Officers, o.out, "")
+				return noticed(a, args[0], n, in.Officers, o.out, "")
 			})
 		})
 	c.Aliases = []string{"void", "retire"}
@@ -183,30 +184,30 @@ the ledger has signed.`,
 	return c
 }
 
-func (a *app) bundleNoticeCmd() *cobra.Command {
+func bundleNoticeCmd(a *cli.App) *cobra.Command {
 	var plan, key, out string
 	var approvals, responses []string
-	c := command("notice NOTICE", "Countersign a signed retirement or void, and assemble its bundle",
+	c := cli.Command("notice NOTICE", "Countersign a signed retirement or void, and assemble its bundle",
 		`Notice verifies the third parties' responses and the officers' approvals under
 the plan of the fleet's last ceremony, has the operator's key countersign, and
 writes the bundle, which is logged as any other.`,
 		"  fleetctl bundle notice notice.json --plan plan.yaml --response response.json --approval olga.sig --approval omar.sig --key KEY --out bundle.json",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "plan", "key", "out"); err != nil {
+			if err := cli.Required(cmd, "plan", "key", "out"); err != nil {
 				return err
 			}
-			if err := free(out); err != nil {
+			if err := cli.Free(out); err != nil {
 				return err // before the operator's key signs
 			}
 			n, list, err := readNotice(args[0], approvals)
 			if err != nil {
 				return err
 			}
-			p, err := readPlan(plan)
+			p, err := cli.ReadPlan(plan)
 			if err != nil {
 				return err
 			}
-			return a.assembleNotice(args[0], n, list, p, responses, key, out)
+			return assembleNotice(a, args[0], n, list, p, responses, key, out)
 		})
 	f := c.Flags()
 	f.StringVar(&plan, "plan", "", "the plan `file` that names third parties, officers and countersigner")
@@ -217,17 +218,17 @@ writes the bundle, which is logged as any other.`,
 	return c
 }
 
-func (a *app) assembleNotice(file string, n *bundle.Notice, approvals []ceremony.Signing, p *ceremony.Plan, responses []string, key, out string) error {
+func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []ceremony.Signing, p *ceremony.Plan, responses []string, key, out string) error {
 	people, err := ceremony.NewPeople(p.People, p.Threshold)
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	officers, err := people.FileApprovals(n.Raw(), thirdparty.NoticeNamespace(n), approvals)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
 	if len(officers) < p.Threshold {
-		return wrong(strict.Errorf(file, "%d of %d officers of the plan approved it", len(officers), p.Threshold))
+		return cli.Wrong(strict.Errorf(file, "%d of %d officers of the plan approved it", len(officers), p.Threshold))
 	}
 	trust := &bundle.Trust{Mode: p.Mode, Namespace: p.Namespace, Needed: p.Answers()}
 	for _, t := range p.ThirdParties {
@@ -235,7 +236,7 @@ func (a *app) assembleNotice(file string, n *bundle.Notice, approvals []ceremony
 	}
 	var signed []bundle.Signed
 	for _, path := range responses {
-		data, err := readFile(path)
+		data, err := cli.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -245,24 +246,24 @@ func (a *app) assembleNotice(file string, n *bundle.Notice, approvals []ceremony
 			err = r.Statement.Verify(r.Key)
 		}
 		if err != nil {
-			return wrong(err)
+			return cli.Wrong(err)
 		}
 		signed = append(signed, r.Signed)
 	}
 	text, err := bundle.CountersignNotice(p.Countersigner.Form, n, signed)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
-	a.ui.Say(a.noticeText(file, n, officers, "", ""))
-	a.showText(text)
-	s, err := a.openKey(key)
+	a.UI.Say(noticeText(a, file, n, officers, "", ""))
+	a.ShowText(text)
+	s, err := openKey(a, key)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	trust.Operators = []bundle.Operator{{Name: p.Countersigner.Name, Key: s.public, Form: p.Countersigner.Form}}
 	if string(s.public.SPKI()) != string(p.Countersigner.Key) {
-		return usagef("", "--key is not the plan's for %s", p.Countersigner.Name)
+		return cli.Usagef("", "--key is not the plan's for %s", p.Countersigner.Name)
 	}
 	sig, err := s.sign(text)
 	if err != nil {
@@ -270,13 +271,13 @@ func (a *app) assembleNotice(file string, n *bundle.Notice, approvals []ceremony
 	}
 	b, err := bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: s.public, Form: p.Countersigner.Form, Signature: sig}}, nil)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
-	if _, err := b.Verify(trust, a.now(), nil); err != nil {
-		return wrong(err)
+	if _, err := b.Verify(trust, a.Now(), nil); err != nil {
+		return cli.Wrong(err)
 	}
-	if err := writeNew(out, b.Raw()); err != nil {
+	if err := cli.WriteNew(out, b.Raw()); err != nil {
 		return err
 	}
-	return a.noticed(file, n, officers, out, "")
+	return noticed(a, file, n, officers, out, "")
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/token"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -15,12 +15,12 @@ import (
 
 // pin gets a PIN from its source: nil where the device asks for it. Whoever
 // gets it clears it.
-func (a *app) pin(source, whose string) (pin []byte, method string, err error) {
-	return a.secret(source, "PIN of "+whose)
+func pin(a *cli.App, source, whose string) (pin []byte, method string, err error) {
+	return secret(a, source, "PIN of "+whose)
 }
 
 // secret is pin for whatever is typed unseen: what names it.
-func (a *app) secret(source, what string) (pin []byte, method string, err error) {
+func secret(a *cli.App, source, what string) (pin []byte, method string, err error) {
 	s, err := pinSourceOf(source, what)
 	if err != nil {
 		return nil, "", err
@@ -32,7 +32,7 @@ func (a *app) secret(source, what string) (pin []byte, method string, err error)
 	case ceremony.PINFD:
 		pin, err = ui.PINFromFD(s.FD)
 	default:
-		pin, err = a.ui.ReadPIN(strings.ToUpper(what[:1]) + what[1:] + ":")
+		pin, err = a.UI.ReadPIN(strings.ToUpper(what[:1]) + what[1:] + ":")
 	}
 	return pin, string(s.Kind), err
 }
@@ -41,7 +41,7 @@ func (a *app) secret(source, what string) (pin []byte, method string, err error)
 func pinSourceOf(source, what string) (ceremony.PINSource, error) {
 	s, err := ceremony.ParsePINSource(source)
 	if err != nil {
-		return s, usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
+		return s, cli.Usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
 	}
 	return s, nil
 }
@@ -49,13 +49,13 @@ func pinSourceOf(source, what string) (ceremony.PINSource, error) {
 // newSecret gets the PIN or passphrase that a token or key file is to have from
 // now on. One that is typed unseen is typed twice: a slip would lock its owner
 // out.
-func (a *app) newSecret(source, what string) ([]byte, error) {
+func newSecret(a *cli.App, source, what string) ([]byte, error) {
 	for {
-		pin, method, err := a.secret(source, what)
+		pin, method, err := secret(a, source, what)
 		if err != nil || method != string(ceremony.PINTerminal) {
 			return pin, err
 		}
-		again, err := a.ui.ReadPIN("The same again:")
+		again, err := a.UI.ReadPIN("The same again:")
 		if err != nil {
 			clear(pin)
 			return nil, err
@@ -66,7 +66,7 @@ func (a *app) newSecret(source, what string) ([]byte, error) {
 			return pin, nil
 		}
 		clear(pin)
-		a.ui.Say(a.ui.Talk.Line("These were two different ones. Once more:"))
+		a.UI.Say(a.UI.Talk.Line("These were two different ones. Once more:"))
 	}
 }
 
@@ -74,35 +74,35 @@ func (a *app) newSecret(source, what string) ([]byte, error) {
 // device has a keypad, the PIN is typed there and never comes near this
 // computer. A wrong PIN is asked for again only where somebody types it and has
 // typed that they want another try; so too the last one before the token locks.
-func (a *app) pinFor(source, whose string, about token.Info, failed error) (p ceremony.PIN, err error) {
+func pinFor(a *cli.App, source, whose string, about token.Info, failed error) (p ceremony.PIN, err error) {
 	if about.ProtectedPIN && source == string(ceremony.PINTerminal) {
 		source = string(ceremony.PINProtected)
 	}
 	typed := source == string(ceremony.PINTerminal) || source == string(ceremony.PINProtected)
 	again := errors.Is(failed, hsm.ErrPINIncorrect) || errors.Is(failed, hsm.ErrPINLength)
 	switch {
-	case failed != nil && (!typed || !again || !a.ui.Interactive()):
+	case failed != nil && (!typed || !again || !a.UI.Interactive()):
 		return p, failed
 	case about.PINLocked:
 		return p, fmt.Errorf("%s: %w: its security officer has to set a new one", whose, hsm.ErrPINLocked)
-	case about.PINFinalTry && !a.ui.Interactive():
+	case about.PINFinalTry && !a.UI.Interactive():
 		return p, fmt.Errorf("%s: %w, and nobody is here to agree to it: find out what the PIN is, then go on at a terminal", whose, hsm.ErrPINFinalTry)
 	}
 	if failed != nil {
-		err = a.anotherTry(whose, about, failed)
-	} else if typed && len(a.declined) > 0 {
-		err = a.nextToken(whose, about)
+		err = anotherTry(a, whose, about, failed)
+	} else if typed && len(a.Declined) > 0 {
+		err = nextToken(a, whose, about)
 	} else if about.PINFinalTry {
-		err = a.ui.Consent("One try is left: another wrong PIN locks the token of "+whose+".", "use the last try")
+		err = a.UI.Consent("One try is left: another wrong PIN locks the token of "+whose+".", "use the last try")
 	}
 	if err != nil {
 		return p, err
 	}
 	p.Final = about.PINFinalTry
 	if source == string(ceremony.PINProtected) {
-		a.ui.Say(a.ui.Talk.Line("Type the PIN of " + whose + " at the device itself, now."))
+		a.UI.Say(a.UI.Talk.Line("Type the PIN of " + whose + " at the device itself, now."))
 	}
-	p.Secret, p.Method, err = a.pin(source, whose)
+	p.Secret, p.Method, err = pin(a, source, whose)
 	return p, err
 }
 
@@ -110,7 +110,7 @@ func (a *app) pinFor(source, whose string, about token.Info, failed error) (p ce
 // was typed next, a command perhaps, would go to the token as PINs. Whoever
 // wants none is left with what the token answered. It is typed unseen and never
 // said again, since it may be the PIN out of habit.
-func (a *app) anotherTry(whose string, about token.Info, failed error) error {
+func anotherTry(a *cli.App, whose string, about token.Info, failed error) error {
 	want, left := "try again", "It says nothing of how many tries are left"
 	switch {
 	case about.PINFinalTry:
@@ -118,37 +118,37 @@ func (a *app) anotherTry(whose string, about token.Info, failed error) error {
 	case about.PINLow:
 		left = "It counts wrong PINs, and locks after some"
 	}
-	a.ui.Say(a.ui.Talk.Line("The token of " + whose + " did not take that PIN. " + left + "."))
-	err := a.agreedUnseen(want, "enter it once more", failed)
+	a.UI.Say(a.UI.Talk.Line("The token of " + whose + " did not take that PIN. " + left + "."))
+	err := agreedUnseen(a, want, "enter it once more", failed)
 	if err == failed {
-		if a.declined == nil {
-			a.declined = map[string]error{}
+		if a.Declined == nil {
+			a.Declined = map[string]error{}
 		}
-		a.declined[whose] = failed
+		a.Declined[whose] = failed
 	}
 	return err
 }
 
 // nextToken stands before the PIN of a token after another one was given up, as
 // an abort does: whoever stopped there need not know that it goes on.
-func (a *app) nextToken(whose string, about token.Info) error {
-	if failed := a.declined[whose]; failed != nil {
+func nextToken(a *cli.App, whose string, about token.Info) error {
+	if failed := a.Declined[whose]; failed != nil {
 		return failed // another key of the token that was given up
 	}
 	want := "go on"
-	a.ui.Say(a.ui.Talk.Line("A token was given up. The next PIN is that of " + whose + "."))
+	a.UI.Say(a.UI.Talk.Line("A token was given up. The next PIN is that of " + whose + "."))
 	if about.PINFinalTry {
 		want = "use the last try"
-		a.ui.Say(a.ui.Talk.Line("One try is left: a wrong PIN locks it."))
+		a.UI.Say(a.UI.Talk.Line("One try is left: a wrong PIN locks it."))
 	}
-	return a.agreedUnseen(want, "enter it", ui.ErrStop)
+	return agreedUnseen(a, want, "enter it", ui.ErrStop)
 }
 
 // agreedUnseen is nil once the wanted words were typed, and declined where they
 // were not.
-func (a *app) agreedUnseen(want, to string, declined error) error {
+func agreedUnseen(a *cli.App, want, to string, declined error) error {
 	for range triesToAgree {
-		typed, err := a.ui.ReadPIN(fmt.Sprintf("Type %q (unseen) to %s, or %q:", want, to, "stop"))
+		typed, err := a.UI.ReadPIN(fmt.Sprintf("Type %q (unseen) to %s, or %q:", want, to, "stop"))
 		if errors.Is(err, ui.ErrStop) || errors.Is(err, ui.ErrNoAnswer) {
 			return declined
 		}
@@ -162,7 +162,7 @@ func (a *app) agreedUnseen(want, to string, declined error) error {
 		if agreed {
 			return nil
 		}
-		a.ui.Say(a.ui.Talk.Line("That was something else. Nothing was sent to the token."))
+		a.UI.Say(a.UI.Talk.Line("That was something else. Nothing was sent to the token."))
 	}
 	return declined
 }
@@ -170,14 +170,14 @@ func (a *app) agreedUnseen(want, to string, declined error) error {
 const triesToAgree = 5 // to another try at a token: then it is a refusal
 
 // unlock logs in to a token, outside of a ceremony.
-func (a *app) unlock(t *hsm.Token, source, whose string) error {
+func unlock(a *cli.App, t *hsm.Token, source, whose string) error {
 	var failed error
 	for {
 		about, err := t.Info()
 		if err != nil {
 			return err
 		}
-		p, err := a.pinFor(source, whose, about, failed)
+		p, err := pinFor(a, source, whose, about, failed)
 		if err != nil {
 			return err
 		}
@@ -202,46 +202,4 @@ func pinSource(s string) string {
 		return "file:" + s
 	}
 	return s
-}
-
-// hinted is an error with what to do next.
-type hinted struct {
-	error
-	hint string
-}
-
-func (e *hinted) Hint() string  { return e.hint }
-func (e *hinted) Unwrap() error { return e.error }
-
-// inWords is an error's text, in which an interrupt is called that: the
-// context's own words for it mean nothing to whoever pressed Ctrl-C.
-func inWords(err error) string {
-	if errors.Is(err, context.Canceled) {
-		return strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted")
-	}
-	return err.Error()
-}
-
-// plainly adds, to what a token answered about a PIN, what that means, and to
-// an interrupt how to go on.
-func plainly(err error) error {
-	if text := inWords(err); text != err.Error() {
-		return &hinted{errors.New(text), "run the same command again: what was finished stays"}
-	}
-	if hint := aboutPIN(err); hint != "" {
-		return &hinted{err, hint}
-	}
-	return err
-}
-
-func aboutPIN(err error) string {
-	switch {
-	case errors.Is(err, hsm.ErrPINIncorrect):
-		return "the PIN is wrong; it was not tried again, since too many tries lock a token"
-	case errors.Is(err, hsm.ErrPINLocked):
-		return "the PIN is locked; the token's security officer can set a new one"
-	case errors.Is(err, hsm.ErrPINLength):
-		return "the PIN is too short or too long for this token"
-	}
-	return ""
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // typed makes the site file say that the PIN of an HSM is typed.
@@ -62,7 +63,7 @@ func TestATypedPINIsAskedForAgain(t *testing.T) {
 	k.types("PIN of hsm-1", wrongPIN+"\n", "did not take that PIN", "", `"try again"`, "fleetctl ceremony status ceremony\n", "Nothing was sent", "",
 		`"try again"`, wrongPIN+"\n", "Nothing was sent", "", `"try again"`, "Try  AGAIN\n",
 		"PIN of hsm-1", "12\n", `"try again"`, "try again\n", "PIN of hsm-1", right+"\n")
-	if code := k.ends(); code != exitDone {
+	if code := k.ends(); code != cli.ExitDone {
 		t.Fatalf("exit code %d\n%s", code, k.shown())
 	}
 	want := []string{"hsm-1 terminal CKR_PIN_INCORRECT", "hsm-1 terminal refused", "hsm-1 terminal ok", "hsm-2 file ok", "hsm-3 file ok"}
@@ -89,7 +90,7 @@ func TestStopAtAPIN(t *testing.T) {
 	typed(t, dir, "fleet-1")
 	k := atTerminal(t, r.start(dir))
 	k.types("PIN of hsm-1", wrongPIN+"\n", `"try again"`, "stop\n")
-	if code := k.ends(); code != exitFailed || !strings.Contains(k.shown(), "CKR_PIN_INCORRECT") || !strings.Contains(k.shown(), "--approve resume") {
+	if code := k.ends(); code != cli.ExitFailed || !strings.Contains(k.shown(), "CKR_PIN_INCORRECT") || !strings.Contains(k.shown(), "--approve resume") {
 		t.Errorf("exit code %d\n%s", code, k.shown())
 	}
 	if got := unlocks(t, dir); !slices.Equal(got, []string{"hsm-1 terminal CKR_PIN_INCORRECT"}) {
@@ -97,7 +98,7 @@ func TestStopAtAPIN(t *testing.T) {
 	}
 	k = atTerminal(t, r.start(dir)) // a wrong try has opened it: this resumes
 	k.types("PIN of hsm-1", right+"\n")
-	if code := k.ends(); code != exitDone {
+	if code := k.ends(); code != cli.ExitDone {
 		t.Fatalf("exit code %d\n%s", code, k.shown())
 	}
 	if end, err := r.end(dir); end != passed {
@@ -120,7 +121,7 @@ func TestWhatIsTypedAfterAWrongPINIsNoPIN(t *testing.T) {
 		for _, line := range after {
 			k.types(`"try again"`, line)
 		}
-		if code := k.ends(); code != exitFailed || strings.Count(k.shown(), "PIN of hsm-1:") != 1 || strings.Contains(k.shown(), wrongPIN) {
+		if code := k.ends(); code != cli.ExitFailed || strings.Count(k.shown(), "PIN of hsm-1:") != 1 || strings.Contains(k.shown(), wrongPIN) {
 			t.Errorf("%q: exit code %d\n%s", after, code, k.shown())
 		}
 		if got := unlocks(t, dir); !slices.Equal(got, []string{"hsm-1 terminal CKR_PIN_INCORRECT"}) {
@@ -201,7 +202,7 @@ func TestTheTokensFlagsAreReadBeforeEachTry(t *testing.T) {
 	dir = r.world()
 	typed(t, dir, "fleet-1")
 	k := flagged(dir, locked)
-	if code := k.ends(); code != exitFailed || !strings.Contains(k.shown(), "the PIN is locked") || strings.Contains(k.shown(), "PIN of hsm-1") {
+	if code := k.ends(); code != cli.ExitFailed || !strings.Contains(k.shown(), "the PIN is locked") || strings.Contains(k.shown(), "PIN of hsm-1") {
 		t.Errorf("locked: exit code %d\n%s", code, k.shown())
 	}
 	// A keypad goes before the terminal. SoftHSM has none, and says so.
@@ -209,7 +210,7 @@ func TestTheTokensFlagsAreReadBeforeEachTry(t *testing.T) {
 	typed(t, keyed, "fleet-1")
 	k = flagged(keyed, keypad)
 	k.types("at the device itself", "")
-	if code := k.ends(); code != exitFailed || strings.Contains(k.shown(), "PIN of hsm-1:") {
+	if code := k.ends(); code != cli.ExitFailed || strings.Contains(k.shown(), "PIN of hsm-1:") {
 		t.Errorf("keypad: exit code %d\n%s", code, k.shown())
 	}
 	if got := unlocks(t, keyed); !slices.Equal(got, []string{"hsm-1 protected CKR_ARGUMENTS_BAD"}) {
@@ -217,7 +218,7 @@ func TestTheTokensFlagsAreReadBeforeEachTry(t *testing.T) {
 	}
 	k = flagged(dir, finalTry)
 	k.types("One try is left", "", "use the last try", "yes\n", "use the last try", "stop\n")
-	if code := k.ends(); code != exitPending {
+	if code := k.ends(); code != cli.ExitPending {
 		t.Errorf("stop instead of the last try: exit code %d\n%s", code, k.shown())
 	}
 	if got := unlocks(t, dir); len(got) != 0 {
@@ -243,7 +244,7 @@ func TestANewPINIsTypedTwice(t *testing.T) {
 	k.types("PIN of the security officer of fresh:", "officers-1\n", "The same again:", "officers-2\n", "two different ones", "",
 		"PIN of the security officer of fresh:", "officers-1\n", "The same again:", "officers-1\n",
 		"PIN of fresh:", "canary-9\n", "The same again:", "canary-9\n")
-	if code := k.ends(); code != exitDone || strings.Contains(k.shown(), "canary-9") {
+	if code := k.ends(); code != cli.ExitDone || strings.Contains(k.shown(), "canary-9") {
 		t.Fatalf("exit code %d\n%s", code, k.shown())
 	}
 	// And that is the PIN it has.
@@ -258,12 +259,12 @@ func TestAPassphraseIsTypedOnceToOpenAKey(t *testing.T) {
 	const phrase = "correct horse battery"
 	k := atTerminal(t, r.command(dir, "thirdparty", "keygen", "--key", "new.age", "--out", "new.pub"))
 	k.types("Passphrase of the new key file new.age:", phrase+"\n", "The same again:", phrase+"\n")
-	if code := k.ends(); code != exitDone || strings.Contains(k.shown(), phrase) || !strings.Contains(k.shown(), "fleetctl words new.pub") {
+	if code := k.ends(); code != cli.ExitDone || strings.Contains(k.shown(), phrase) || !strings.Contains(k.shown(), "fleetctl words new.pub") {
 		t.Fatalf("exit code %d\n%s", code, k.shown())
 	}
 	k = atTerminal(t, r.command(dir, "log", "init", "log-of-age", "--origin", "log.example/age", "--key", "new.age"))
 	k.types("Passphrase of the key file new.age:", phrase+"\n")
-	if code := k.ends(); code != exitDone || strings.Contains(k.shown(), "again") {
+	if code := k.ends(); code != cli.ExitDone || strings.Contains(k.shown(), "again") {
 		t.Fatalf("exit code %d\n%s", code, k.shown())
 	}
 }

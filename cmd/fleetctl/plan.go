@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -29,9 +30,9 @@ type planNewOptions struct {
 	out, siteOut                     string
 }
 
-func (a *app) planNewCmd() *cobra.Command {
+func planNewCmd(a *cli.App) *cobra.Command {
 	var o planNewOptions
-	c := command("new", "Write a commented plan, and with --from-tokens its site file",
+	c := cli.Command("new", "Write a commented plan, and with --from-tokens its site file",
 		`New writes a plan with a comment on every part. What isn't given is left as a
 comment, and plan check names it. With --from-tokens the HSMs are the tokens
 of a module, in the order of their labels as people count, fleet-2 before
@@ -43,15 +44,15 @@ fleet-10, and a site file says how each is reached.`,
       --third-party auditor.example=thirdparty.pub --countersigner operator-1=operator.pub \
       --log-policy log.policy --out plan.yaml --site-out site.yaml`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "fleet", "namespace", "out"); err != nil {
+			if err := cli.Required(cmd, "fleet", "namespace", "out"); err != nil {
 				return err
 			}
 			if o.fromTokens {
-				if err := required(cmd, "module", "site-out"); err != nil {
+				if err := cli.Required(cmd, "module", "site-out"); err != nil {
 					return err
 				}
 			}
-			return a.planNew(o)
+			return planNew(a, o)
 		})
 	f := c.Flags()
 	moduleFlags(c, &o.module, &o.initArgs)
@@ -87,13 +88,13 @@ type planNewJSON struct {
 	HSMs   int      `strict:"hsms"`
 }
 
-func (a *app) planNew(o planNewOptions) error {
+func planNew(a *cli.App, o planNewOptions) error {
 	d := &ceremony.Draft{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold, Needed: o.needed, Lockdown: o.lockdown}
 	var labels []string
 	algorithm := keys.Ed25519
 	if o.fromTokens {
 		var err error
-		if labels, algorithm, err = a.tokensForPlan(o, d); err != nil {
+		if labels, algorithm, err = tokensForPlan(a, o, d); err != nil {
 			return err
 		}
 	}
@@ -107,11 +108,11 @@ func (a *app) planNew(o planNewOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := a.writePlan(o, data, d.HSMs, labels); err != nil {
+	if err := writePlan(o, data, d.HSMs, labels); err != nil {
 		return err
 	}
-	return a.emit(&planNewJSON{o.out, bundle.Digest(data), o.siteOut, len(d.HSMs)},
-		a.ui.Fields([][2]string{
+	return a.Emit(&planNewJSON{o.out, bundle.Digest(data), o.siteOut, len(d.HSMs)},
+		a.UI.Fields([][2]string{
 			{"plan", o.out}, {"sha256", fmt.Sprintf("%x", bundle.Digest(data))},
 			{"HSMs", fmt.Sprint(len(d.HSMs))}, {"next", "fleetctl plan check " + o.out},
 		}))
@@ -119,8 +120,8 @@ func (a *app) planNew(o planNewOptions) error {
 
 // writePlan writes the plan and, where there is one, its site file: both or
 // neither.
-func (a *app) writePlan(o planNewOptions, plan []byte, hsms []ceremony.PlanHSM, labels []string) error {
-	if err := free(o.out, o.siteOut); err != nil {
+func writePlan(o planNewOptions, plan []byte, hsms []ceremony.PlanHSM, labels []string) error {
+	if err := cli.Free(o.out, o.siteOut); err != nil {
 		return err
 	}
 	if o.siteOut != "" {
@@ -128,11 +129,11 @@ func (a *app) writePlan(o planNewOptions, plan []byte, hsms []ceremony.PlanHSM, 
 		if err != nil {
 			return err
 		}
-		if err := writePrivate(o.siteOut, site); err != nil {
+		if err := cli.WritePrivate(o.siteOut, site); err != nil {
 			return err
 		}
 	}
-	if err := writeNew(o.out, plan); err != nil {
+	if err := cli.WriteNew(o.out, plan); err != nil {
 		if o.siteOut != "" {
 			os.Remove(o.siteOut)
 		}
@@ -149,7 +150,7 @@ func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
 	for _, r := range o.roles {
 		name, alg, ok := strings.Cut(r, "=")
 		if !ok {
-			return usagef("", "--role %q is not name=algorithm", r)
+			return cli.Usagef("", "--role %q is not name=algorithm", r)
 		}
 		d.Roles = append(d.Roles, ceremony.DraftRole{Name: name, Algorithm: keys.Algorithm(alg)})
 	}
@@ -158,9 +159,9 @@ func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
 		who, file, ok := strings.Cut(p, "=")
 		role, name, ok2 := strings.Cut(who, ":")
 		if !ok || !ok2 {
-			return usagef("", "--person %q is not role:name=file", p)
+			return cli.Usagef("", "--person %q is not role:name=file", p)
 		}
-		line, err := readFile(file)
+		line, err := cli.ReadFile(file)
 		if err != nil {
 			return err
 		}
@@ -170,7 +171,7 @@ func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
 		// The comment at the end of a .pub file names its machine and user.
 		f := strings.Fields(string(line))
 		if len(f) < 2 {
-			return usage(strict.Errorf(file, "is no OpenSSH public key"))
+			return cli.Usage(strict.Errorf(file, "is no OpenSSH public key"))
 		}
 		d.People = append(d.People, ceremony.Person{Name: name, Role: role, Key: f[0] + " " + f[1]})
 	}
@@ -178,7 +179,7 @@ func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
 		d.Threshold = officers/2 + 1
 	}
 	if o.previous != "" {
-		data, err := readFile(o.previous)
+		data, err := cli.ReadFile(o.previous)
 		if err != nil {
 			return err
 		}
@@ -196,7 +197,7 @@ func (o planNewOptions) keys(d *ceremony.Draft) error {
 		}
 		raw, err := rawEd25519(der)
 		if err != nil {
-			return usagef("", "--third-party %s: %v", name, err)
+			return cli.Usagef("", "--third-party %s: %v", name, err)
 		}
 		d.ThirdParties = append(d.ThirdParties, ceremony.ThirdParty{Name: name, Key: raw, Ciphersuite: bundle.Protobuf})
 	}
@@ -207,12 +208,12 @@ func (o planNewOptions) keys(d *ceremony.Draft) error {
 		}
 		k, err := keys.ParseSPKI(der)
 		if err != nil {
-			return usagef("", "--countersigner %s: the key %v", name, err)
+			return cli.Usagef("", "--countersigner %s: the key %v", name, err)
 		}
 		d.Countersigner = &ceremony.Countersigner{Name: name, Algorithm: k.Algorithm(), Key: der, Form: o.form}
 	}
 	if o.logPolicy != "" {
-		data, err := readFile(o.logPolicy)
+		data, err := cli.ReadFile(o.logPolicy)
 		if err != nil {
 			return err
 		}
@@ -226,7 +227,7 @@ func (o planNewOptions) keys(d *ceremony.Draft) error {
 func keyFlag(flag, s string) (name string, key []byte, err error) {
 	name, text, ok := strings.Cut(s, "=")
 	if !ok {
-		return "", nil, usagef("", "--%s %q is not name=key", flag, s)
+		return "", nil, cli.Usagef("", "--%s %q is not name=key", flag, s)
 	}
 	if data, err := os.ReadFile(text); err == nil {
 		text = strings.TrimSpace(string(data))
@@ -234,18 +235,18 @@ func keyFlag(flag, s string) (name string, key []byte, err error) {
 	if strings.HasPrefix(text, "ssh-ed25519 ") {
 		k, err := sshsig.ParsePublicKey(text)
 		if err != nil {
-			return "", nil, usagef("", "--%s %s: %v", flag, name, err)
+			return "", nil, cli.Usagef("", "--%s %s: %v", flag, name, err)
 		}
 		raw, _ := k.Ed25519()
 		public, err := keys.FromEd25519(raw)
 		if err != nil {
-			return "", nil, usagef("", "--%s %s: %v", flag, name, err)
+			return "", nil, cli.Usagef("", "--%s %s: %v", flag, name, err)
 		}
 		return name, public.SPKI(), nil
 	}
 	key, err = base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return "", nil, usagef("", "--%s %s: %q is neither a file nor base64", flag, name, text)
+		return "", nil, cli.Usagef("", "--%s %s: %q is neither a file nor base64", flag, name, text)
 	}
 	return name, key, nil
 }
@@ -300,14 +301,14 @@ type toleratedJSON struct {
 	Attempt string `strict:"attempt"`
 }
 
-func (a *app) planCheckCmd() *cobra.Command {
+func planCheckCmd(a *cli.App) *cobra.Command {
 	var site string
-	c := command("check PLAN", "Find every fault of a plan, before any HSM is opened",
+	c := cli.Command("check PLAN", "Find every fault of a plan, before any HSM is opened",
 		`Check names every fault with its file and line and what to do, and computes
 the size of the largest validation bundle that the plan can lead to.`,
 		"  fleetctl plan check plan.yaml --site site.yaml",
 		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
-			p, err := readPlan(args[0])
+			p, err := cli.ReadPlan(args[0])
 			if err != nil {
 				return err
 			}
@@ -325,20 +326,20 @@ the size of the largest validation bundle that the plan can lead to.`,
 				rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + "; only a policy that tolerates it too takes such a key"})
 			}
 			if site != "" {
-				if _, err := readSite(site, p); err != nil {
+				if _, err := cli.ReadSite(site, p); err != nil {
 					return err
 				}
 				rows = append(rows, [2]string{"site", site + " has every HSM"})
 			}
-			rows = append(rows, [2]string{"next", "each officer approves it:"}, [2]string{"", "fleetctl plan approve " + shellWord(args[0]) + " --key KEY"})
+			rows = append(rows, [2]string{"next", "each officer approves it:"}, [2]string{"", "fleetctl plan approve " + cli.ShellWord(args[0]) + " --key KEY"})
 			tolerated := []toleratedJSON(nil)
 			for _, t := range p.Tolerates() {
 				tolerated = append(tolerated, toleratedJSON(t))
 			}
-			return a.emit(&planCheckJSON{
+			return a.Emit(&planCheckJSON{
 				OK: true, Tolerated: tolerated, SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
 				Roles: len(p.Roles), Majority: p.Majority, Steps: len(p.Steps()), MaxBundle: p.MaxBundle(),
-			}, a.ui.Fields(rows))
+			}, a.UI.Fields(rows))
 		})
 	c.Flags().StringVar(&site, "site", "", "check this site `file` against the plan too")
 	return c
@@ -350,22 +351,4 @@ func roleList(p *ceremony.Plan) string {
 		list = append(list, r.Name+" "+string(r.Algorithm))
 	}
 	return strings.Join(list, ", ")
-}
-
-func readPlan(file string) (*ceremony.Plan, error) {
-	data, err := readFile(file)
-	if err != nil {
-		return nil, err
-	}
-	p, err := ceremony.ParsePlan(file, data)
-	return p, usage(err)
-}
-
-func readSite(file string, p *ceremony.Plan) (*ceremony.Site, error) {
-	data, err := readFile(file)
-	if err != nil {
-		return nil, err
-	}
-	s, err := ceremony.ParseSite(file, data, p)
-	return s, usage(err)
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 type plexiVector struct {
@@ -98,7 +100,7 @@ func TestStatementsOfCloudflareVerify(t *testing.T) {
 			}
 			for _, message := range []bool{true, false} {
 				write(file, v.served(message))
-				if out := verify(exitDone); !strings.Contains(out, "VERIFIED   1 claim demanded, 1 shown") || strings.Contains(out, "NOT VERIFIED") {
+				if out := verify(cli.ExitDone); !strings.Contains(out, "VERIFIED   1 claim demanded, 1 shown") || strings.Contains(out, "NOT VERIFIED") {
 					t.Fatalf("%s", out)
 				}
 			}
@@ -112,7 +114,7 @@ func TestStatementsOfCloudflareVerify(t *testing.T) {
 				bad := v
 				change(&bad)
 				write(file, bad.served(false))
-				if out := verify(exitWrong); !strings.Contains(out, "NOT VERIFIED") {
+				if out := verify(cli.ExitWrong); !strings.Contains(out, "NOT VERIFIED") {
 					t.Errorf("%s changed: %s", what, out)
 				}
 			}
@@ -123,7 +125,7 @@ func TestStatementsOfCloudflareVerify(t *testing.T) {
 			}
 			write(file, v.served(false))
 			write(policy, bad.policy(t))
-			verify(exitWrong)
+			verify(cli.ExitWrong)
 		})
 	}
 }

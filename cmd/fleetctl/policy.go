@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 type policyJSON struct {
@@ -25,10 +26,10 @@ type demandJSON struct {
 	Least string `strict:"least"`
 }
 
-func (a *app) policyNewCmd() *cobra.Command {
+func policyNewCmd(a *cli.App) *cobra.Command {
 	var plan, confirmed, out string
 	var tolerates []string
-	c := command("new", "Write a policy that pins a plan's keys",
+	c := cli.Command("new", "Write a policy that pins a plan's keys",
 		`New writes a policy that pins the keys of a plan. That is trust on first use:
 compare each key with its owner over another channel, then write how beside
 it, under confirmed:. Until then nothing is verified under it, but with
@@ -37,10 +38,10 @@ rehearsal's policy demands the claims that this version can show, a
 production policy demands all of them.`,
 		"  fleetctl policy new --plan plan.yaml --out policy.yaml",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "plan", "out"); err != nil {
+			if err := cli.Required(cmd, "plan", "out"); err != nil {
 				return err
 			}
-			p, err := readPlan(plan)
+			p, err := cli.ReadPlan(plan)
 			if err != nil {
 				return err
 			}
@@ -52,10 +53,10 @@ production policy demands all of them.`,
 			if err != nil {
 				return err
 			}
-			if err := writeNew(out, data); err != nil {
+			if err := cli.WriteNew(out, data); err != nil {
 				return err
 			}
-			return a.policyResult(policy)
+			return policyResult(a, policy)
 		})
 	f := c.Flags()
 	f.StringVar(&plan, "plan", "", "the plan `file` to take the keys from")
@@ -65,23 +66,23 @@ production policy demands all of them.`,
 	return c
 }
 
-func (a *app) policyCheckCmd() *cobra.Command {
-	return command("check POLICY", "Find every fault of a policy and say what it demands", "",
+func policyCheckCmd(a *cli.App) *cobra.Command {
+	return cli.Command("check POLICY", "Find every fault of a policy and say what it demands", "",
 		"  fleetctl policy check policy.yaml",
 		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
-			data, err := readFile(args[0])
+			data, err := cli.ReadFile(args[0])
 			if err != nil {
 				return err
 			}
 			p, err := evidence.ParsePolicy(args[0], data)
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
-			return a.policyResult(p)
+			return policyResult(a, p)
 		})
 }
 
-func (a *app) policyResult(p *evidence.Policy) error {
+func policyResult(a *cli.App, p *evidence.Policy) error {
 	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}, Tolerates: p.Tolerates, Allows: p.Allows()}
 	out.Unpinned = append(out.Unpinned, p.Unpinned()...)
 	var claims [][]string
@@ -106,5 +107,5 @@ func (a *app) policyResult(p *evidence.Policy) error {
 		}
 		rows = append(rows, [2]string{label, name})
 	}
-	return a.emit(&out, a.ui.Fields(rows), "\n", a.ui.Table([]string{"claim demanded", "at least"}, claims))
+	return a.Emit(&out, a.UI.Fields(rows), "\n", a.UI.Table([]string{"claim demanded", "at least"}, claims))
 }

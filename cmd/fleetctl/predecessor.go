@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -16,7 +17,7 @@ import (
 func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, error) {
 	switch {
 	case file == "" && len(responses) > 0:
-		return nil, nil, usagef("name the epoch that it is about with --predecessor", "--previous-statement needs --predecessor")
+		return nil, nil, cli.Usagef("name the epoch that it is about with --predecessor", "--previous-statement needs --predecessor")
 	case file == "":
 		return nil, nil, nil
 	}
@@ -25,20 +26,20 @@ func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, 
 		return nil, nil, err
 	}
 	for _, path := range responses {
-		text, err := readFile(path)
+		text, err := cli.ReadFile(path)
 		if err != nil {
 			return nil, nil, err
 		}
 		r, err := bundle.ParseResponse(path, text)
 		if err != nil {
-			return nil, nil, wrong(err)
+			return nil, nil, cli.Wrong(err)
 		}
 		at := slices.IndexFunc(last, func(s bundle.Signed) bool { return s.Key == r.Key })
 		switch {
 		case at < 0:
 			last = append(last, r.Signed)
 		case !bytes.Equal(last[at].Statement.Raw(), r.Statement.Raw()):
-			return nil, nil, wrong(strict.Errorf(path, "is another statement than %s has of the same key", file).
+			return nil, nil, cli.Wrong(strict.Errorf(path, "is another statement than %s has of the same key", file).
 				WithHint("keep both: an epoch is signed once by each"))
 		}
 	}
@@ -49,15 +50,15 @@ func readEpoch(file string) ([]byte, []bundle.Signed, error) {
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		account, err := ceremony.ReadFolder(file)
 		if err != nil {
-			return nil, nil, wrong(err)
+			return nil, nil, cli.Wrong(err)
 		}
 		set, err := account.Artifact()
 		if err != nil {
-			return nil, nil, wrong(strict.Errorf(file, "%v", err))
+			return nil, nil, cli.Wrong(strict.Errorf(file, "%v", err))
 		}
 		return set.Raw(), account.Statements(), nil
 	}
-	data, err := readFile(file)
+	data, err := cli.ReadFile(file)
 	if err != nil {
 		return nil, nil, err
 	}

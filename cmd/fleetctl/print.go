@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony/handout"
-	"github.com/fleetctl/fleetctl/internal/paper"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -22,9 +22,9 @@ type printJSON struct {
 	Minutes int      `strict:"minutes"`
 }
 
-func (a *app) planPrintCmd() *cobra.Command {
+func planPrintCmd(a *cli.App) *cobra.Command {
 	var out, text, role string
-	c := command("print PLAN", "Print the script and worksheet of a plan, as PDF and plain text",
+	c := cli.Command("print PLAN", "Print the script and worksheet of a plan, as PDF and plain text",
 		`Print writes what the people in the room hold in their hands: every step with
 what it needs, who does and says what, blanks to fill in and initials, an
 exception sheet, an "I do not agree" box and the sign-off page. Its title page
@@ -33,17 +33,17 @@ role's own copy. The same plan gives the same bytes.`,
 		"  fleetctl plan print plan.yaml --out script.pdf --text script.txt\n  fleetctl plan print plan.yaml --role witness --out witness.pdf",
 		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
 			if out == "" && text == "" {
-				return usagef("see fleetctl plan print --help", "--out or --text is missing: where the script goes")
+				return cli.Usagef("see fleetctl plan print --help", "--out or --text is missing: where the script goes")
 			}
-			p, err := readPlan(args[0])
+			p, err := cli.ReadPlan(args[0])
 			if err != nil {
 				return err
 			}
 			doc, err := handout.Script(p, role)
 			if err != nil {
-				return usage(err)
+				return cli.Usage(err)
 			}
-			if err := writeDoc(doc, out, text); err != nil {
+			if err := cli.WriteDoc(doc, out, text); err != nil {
 				return err
 			}
 			total, _ := p.Minutes()
@@ -51,7 +51,7 @@ role's own copy. The same plan gives the same bytes.`,
 			if role == "" {
 				whose = "everybody"
 			}
-			return a.emit(&printJSON{args[0], p.Digest(), p.Mode, role, out, text, len(p.Steps()), total}, a.ui.Fields([][2]string{
+			return a.Emit(&printJSON{args[0], p.Digest(), p.Mode, role, out, text, len(p.Steps()), total}, a.UI.Fields([][2]string{
 				{"script", strings.TrimSpace(out + " " + text)}, {"for", whose + ", " + strings.ToUpper(p.Mode)},
 				{"plan", fmt.Sprintf("%x", p.Digest())},
 				{"steps", fmt.Sprintf("%d, about %s", len(p.Steps()), ui.Count(int64(total), "minute", "minutes"))},
@@ -62,17 +62,4 @@ role's own copy. The same plan gives the same bytes.`,
 	f.StringVar(&text, "text", "", "the script's new text `file`")
 	f.StringVar(&role, "role", "", "whose copy: officer, witness, auditor or administrator (default: everybody's)")
 	return c
-}
-
-// writeDoc writes a document to new files; an empty name leaves that form out.
-func writeDoc(d *paper.Doc, pdf, text string) error {
-	if pdf != "" {
-		if err := writeNew(pdf, d.PDF()); err != nil {
-			return err
-		}
-	}
-	if text != "" {
-		return writeNew(text, d.Text())
-	}
-	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -66,23 +67,23 @@ func runProbe(ctx context.Context, req probeRequest, pin []byte) (*probeReply, e
 	return reply, strict.DecodeJSON("the new process", bytes.TrimSpace(out.Bytes()), maxProbe, reply)
 }
 
-func (a *app) probeCmd() *cobra.Command {
-	c := command("probe-token", "Look at a token for another fleetctl", "", "", cobra.NoArgs, func(*cobra.Command, []string) error {
+func probeCmd(a *cli.App) *cobra.Command {
+	c := cli.Command("probe-token", "Look at a token for another fleetctl", "", "", cobra.NoArgs, func(*cobra.Command, []string) error {
 		reply := &probeReply{Objects: []ceremony.Object{}}
-		if err := a.probe(reply); err != nil {
+		if err := probe(a, reply); err != nil {
 			reply.Error = err.Error()
 		}
-		return a.ui.Print(string(strict.EncodeJSON(reply)))
+		return a.UI.Print(string(strict.EncodeJSON(reply)))
 	})
 	c.Hidden = true
 	return c
 }
 
-func (a *app) probe(reply *probeReply) error {
+func probe(a *cli.App, reply *probeReply) error {
 	// One piece of memory from the start: one that grows leaves copies behind.
 	input := make([]byte, maxProbe)
 	defer clear(input)
-	k, err := io.ReadFull(a.stdin, input)
+	k, err := io.ReadFull(a.Stdin, input)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // production is a world whose plan is real, with the rehearsal that was derived
@@ -78,7 +80,7 @@ func (o officers) sign(what ...string) {
 		names = append(names, "wanda", "ada")
 	}
 	for _, name := range names {
-		o.at(exitDone, func(k *keyboard) {
+		o.at(cli.ExitDone, func(k *keyboard) {
 			k.types("to agree, or", "yes\n", `That was "yes".`, "", "to agree, or", strings.ToUpper(consent)+"\n")
 		}, append([]string{"ceremony", "sign", "ceremony", "--key", "people/" + name}, what...)...)
 	}
@@ -92,7 +94,7 @@ func (o officers) unsealed(hsms string, args ...string) {
 	check(o.t, err)
 	cmd := o.command(o.dir, args...)
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(out), "it has no seal of "+hsms+": ") {
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitUsage || !strings.Contains(string(out), "it has no seal of "+hsms+": ") {
 		o.t.Errorf("%q: exit code %d\n%s", args, code, out)
 	}
 	if after, err := os.ReadFile(transcript); err != nil || !bytes.Equal(before, after) {
@@ -141,17 +143,17 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, who := range []string{"olga", "omar"} {
-		o.at(exitDone, func(k *keyboard) { k.types("to agree, or", "y\n", "to agree, or", "approve the plan\n") }, "plan", "approve", "plan.yaml", "--key", "people/"+who)
+		o.at(cli.ExitDone, func(k *keyboard) { k.types("to agree, or", "y\n", "to agree, or", "approve the plan\n") }, "plan", "approve", "plan.yaml", "--key", "people/"+who)
 	}
 	run := []string{"ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--policy", "policy.yaml"}
-	if screen := o.at(exitPending, slips, run...); !strings.Contains(screen, "PRODUCTION") || strings.Contains(screen, "REHEARSAL") {
+	if screen := o.at(cli.ExitPending, slips, run...); !strings.Contains(screen, "PRODUCTION") || strings.Contains(screen, "REHEARSAL") {
 		t.Errorf("which it is can't be told\n%s", screen)
 	}
-	o.at(exitPending, func(k *keyboard) {
+	o.at(cli.ExitPending, func(k *keyboard) {
 		k.types("seal of hsm-2", "4472\n", "read again", "4472\n", "seal of hsm-3", "4473\n", "read again", "4473\n", "0 of 2 officers have approved open", "")
 	}, run...)
 	o.sign("--approve", "open")
-	o.at(exitPending, func(k *keyboard) {
+	o.at(cli.ExitPending, func(k *keyboard) {
 		k.auditor()
 		k.say("one two")
 		k.types("That is not 3 words.", "", "from your own screen", "exception\n")
@@ -160,7 +162,7 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 	o.sign("--approve", "exception")
 	o.sign("--approve", "resume")
 	resume := []string{"ceremony", "resume", "ceremony", "--site", "site.yaml"}
-	interrupted := o.at(exitPending, func(k *keyboard) {
+	interrupted := o.at(cli.ExitPending, func(k *keyboard) {
 		k.types("the key of the open intent was destroyed", "")
 		k.confirms()
 		k.types("hsm-2 · site", "")
@@ -171,7 +173,7 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 		t.Errorf("what resuming costs is not said\n%s", interrupted)
 	}
 	o.sign("--approve", "resume")
-	o.at(exitDone, func(k *keyboard) {
+	o.at(cli.ExitDone, func(k *keyboard) {
 		for range 3 { // hsm-2 anew, hsm-3, the fleet
 			k.confirms()
 			k.types("record ", "")
@@ -194,7 +196,7 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 	if out, err := r.command(dir, "bundle", "build", "ceremony").CombinedOutput(); err == nil || !strings.Contains(string(out), "a production ceremony has people who are asked") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	o.at(exitDone, func(k *keyboard) { k.auditor(); k.say("stop it now"); k.types("is not", ""); k.confirms() }, "bundle", "build", "ceremony")
+	o.at(cli.ExitDone, func(k *keyboard) { k.auditor(); k.say("stop it now"); k.types("is not", ""); k.confirms() }, "bundle", "build", "ceremony")
 	o.sign("--signoff", "release", "--verdict", "agree")
 
 	out := r.run(dir, "ceremony", "compare", "drill", "ceremony", "--format", "json")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony/handout"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -19,31 +20,31 @@ type receiptJSON struct {
 	Files    []string `strict:"files"`
 }
 
-func (a *app) ceremonyReceiptCmd() *cobra.Command {
+func ceremonyReceiptCmd(a *cli.App) *cobra.Command {
 	var out string
-	c := command("receipt DIR", "Print a receipt for each participant: the last head, their verdict",
+	c := cli.Command("receipt DIR", "Print a receipt for each participant: the last head, their verdict",
 		`Receipt writes, for each of the plan's people, a sheet as PDF and plain text:
 the transcript's last head in hex, in words and as a QR code, what they signed,
 and how to hold published evidence against it years later. A ceremony that was
 aborted has receipts too. The same folder gives the same bytes.`,
 		"  fleetctl ceremony receipt ceremony --out receipts", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "out"); err != nil {
+			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
 			e, err := handout.ReadEnded(args[0])
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
-			return a.receipts(e, out)
+			return receipts(a, e, out)
 		})
 	c.Flags().StringVar(&out, "out", "", "the receipts' new `folder`")
 	return c
 }
 
-func (a *app) receipts(e *handout.Ended, out string) error {
+func receipts(a *cli.App, e *handout.Ended, out string) error {
 	if err := os.Mkdir(out, 0o755); err != nil {
-		return exists(err, out)
+		return cli.Exists(err, out)
 	}
 	c := e.Account
 	r := &receiptJSON{Ceremony: c.Open.Ceremony, Mode: c.Plan.Mode, Head: c.Head}
@@ -53,12 +54,12 @@ func (a *app) receipts(e *handout.Ended, out string) error {
 			return err
 		}
 		base := filepath.Join(out, "receipt-"+p.Name)
-		if err := writeDoc(doc, base+".pdf", base+".txt"); err != nil {
+		if err := cli.WriteDoc(doc, base+".pdf", base+".txt"); err != nil {
 			return err
 		}
 		r.Files = append(r.Files, base+".pdf", base+".txt")
 	}
-	return a.emit(r, a.ui.Fields([][2]string{
+	return a.Emit(r, a.UI.Fields([][2]string{
 		{"ceremony", r.Ceremony + " · " + strings.ToUpper(r.Mode)}, {"head", fmt.Sprintf("%x", r.Head)},
 		{"", words.Head(r.Head[:]) + " …"}, {"receipts", fmt.Sprintf("%d, PDF and text, in %s", len(c.Plan.People), out)},
 	}))

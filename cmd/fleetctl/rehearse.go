@@ -7,11 +7,12 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
-func (a *app) planRehearseCmd() *cobra.Command {
+func planRehearseCmd(a *cli.App) *cobra.Command {
 	var o planNewOptions
-	c := command("rehearse PLAN", "Derive the rehearsal of a production plan",
+	c := cli.Command("rehearse PLAN", "Derive the rehearsal of a production plan",
 		`Rehearse writes the plan of a rehearsal: the same fleet, people, roles and
 steps, on the tokens of a module in place of the HSMs. Its namespace begins with
 "rehearsal.", it names the plan it rehearses, and the third party's, operator's
@@ -20,14 +21,14 @@ and log's keys are its own, so that nothing which comes of it can pass for real.
       --third-party auditor.example=rehearsal-party.pub --countersigner operator-1=rehearsal-operator.pub \
       --log-policy rehearsal-log.policy --out rehearsal.yaml --site-out rehearsal-site.yaml`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "module", "out", "site-out", "countersigner", "log-policy"); err != nil {
+			if err := cli.Required(cmd, "module", "out", "site-out", "countersigner", "log-policy"); err != nil {
 				return err
 			}
-			p, err := readPlan(args[0])
+			p, err := cli.ReadPlan(args[0])
 			if err != nil {
 				return err
 			}
-			return a.planRehearse(p, o)
+			return planRehearse(a, p, o)
 		})
 	f := c.Flags()
 	moduleFlags(c, &o.module, &o.initArgs)
@@ -41,14 +42,14 @@ and log's keys are its own, so that nothing which comes of it can pass for real.
 	return c
 }
 
-func (a *app) planRehearse(p *ceremony.Plan, o planNewOptions) error {
+func planRehearse(a *cli.App, p *ceremony.Plan, o planNewOptions) error {
 	if p.Mode != ceremony.Production {
-		return usagef("", "the plan is a %s itself; production plans are rehearsed", p.Mode)
+		return cli.Usagef("", "the plan is a %s itself; production plans are rehearsed", p.Mode)
 	}
 	d := p.Rehearsal()
 	found := &ceremony.Draft{}
 	o.hsms = len(p.HSMs)
-	labels, _, err := a.tokensForPlan(o, found)
+	labels, _, err := tokensForPlan(a, o, found)
 	if err != nil {
 		return err
 	}
@@ -67,12 +68,12 @@ func (a *app) planRehearse(p *ceremony.Plan, o planNewOptions) error {
 		return err
 	}
 	if _, err := ceremony.ParsePlan(o.out, data); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	if err := a.writePlan(o, data, d.HSMs, labels); err != nil {
+	if err := writePlan(o, data, d.HSMs, labels); err != nil {
 		return err
 	}
-	return a.emit(&planNewJSON{o.out, bundle.Digest(data), o.siteOut, len(d.HSMs)}, a.ui.Fields([][2]string{
+	return a.Emit(&planNewJSON{o.out, bundle.Digest(data), o.siteOut, len(d.HSMs)}, a.UI.Fields([][2]string{
 		{"rehearsal", o.out}, {"sha256", fmt.Sprintf("%x", bundle.Digest(data))},
 		{"of the plan", fmt.Sprintf("%x", p.Digest())}, {"next", "fleetctl plan approve " + o.out + " --key KEY"},
 	}))
@@ -84,15 +85,15 @@ func ownKeys(p *ceremony.Plan, d *ceremony.Draft) error {
 	for _, t := range d.ThirdParties {
 		for _, real := range p.ThirdParties {
 			if t.Key == real.Key {
-				return usagef("make a key for rehearsals", "third party %q: the rehearsal has the production key", t.Name)
+				return cli.Usagef("make a key for rehearsals", "third party %q: the rehearsal has the production key", t.Name)
 			}
 		}
 	}
 	if string(d.Countersigner.Key) == string(p.Countersigner.Key) {
-		return usagef("make a key for rehearsals", "countersigner %q: the rehearsal has the production key", d.Countersigner.Name)
+		return cli.Usagef("make a key for rehearsals", "countersigner %q: the rehearsal has the production key", d.Countersigner.Name)
 	}
 	if d.LogPolicy == p.LogPolicy {
-		return usagef("make a log for rehearsals", "the rehearsal has the production log")
+		return cli.Usagef("make a log for rehearsals", "the rehearsal has the production log")
 	}
 	return nil
 }

@@ -9,40 +9,41 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-func (a *app) ceremonyResumeCmd() *cobra.Command {
+func ceremonyResumeCmd(a *cli.App) *cobra.Command {
 	var site string
 	var keys []string
 	var s standIn
-	c := command("resume DIR", "Go on with a ceremony that was interrupted",
+	c := cli.Command("resume DIR", "Go on with a ceremony that was interrupted",
 		`Resume replays the transcript, keeps a torn last line aside, and settles an
 intent that was open with its token: a key that came of it is destroyed, and its
 step begins anew. m officers have to approve it, over the last whole record.`,
 		"  fleetctl ceremony sign ceremony --approve resume --key olga\n  fleetctl ceremony resume ceremony --site site.yaml",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "site"); err != nil {
+			if err := cli.Required(cmd, "site"); err != nil {
 				return err
 			}
 			before, err := ceremony.ReadWhole(args[0])
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
-			c, err := a.config(args[0], site, keys)
+			c, err := config(a, args[0], site, keys)
 			if err != nil {
 				return err
 			}
-			if c.Room, err = a.roomFor(before.Plan.Mode, &s); err != nil {
+			if c.Room, err = roomFor(a, before.Plan.Mode, &s); err != nil {
 				return err
 			}
 			account, err := ceremony.Continue(cmd.Context(), c)
 			if err != nil {
-				return s.over(a.pausing(args[0], err))
+				return s.over(pausing(args[0], err))
 			}
-			return s.over(a.ceremonyResult(args[0], account))
+			return s.over(ceremonyResult(a, args[0], account))
 		})
 	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
 	signWithFlag(c, &keys)
@@ -55,34 +56,34 @@ func signWithFlag(c *cobra.Command, keys *[]string) {
 }
 
 // config is what running, resuming and aborting a ceremony share.
-func (a *app) config(dir, site string, keys []string) (ceremony.Config, error) {
+func config(a *cli.App, dir, site string, keys []string) (ceremony.Config, error) {
 	binary, err := ownDigest()
 	return ceremony.Config{
-		Dir: dir, Bench: bench{a}, Observer: &screen{a: a, binary: binary}, Approve: a.approver(keys),
-		Now: a.now, Random: a.random, Version: version, Binary: binary,
-		Site: func(p *ceremony.Plan) (*ceremony.Site, error) { return readSite(site, p) },
+		Dir: dir, Bench: bench{a}, Observer: &screen{a: a, binary: binary}, Approve: approver(a, keys),
+		Now: a.Now, Random: a.Random, Version: cli.Version, Binary: binary,
+		Site: func(p *ceremony.Plan) (*ceremony.Site, error) { return cli.ReadSite(site, p) },
 	}, err
 }
 
-func (a *app) ceremonyAdjournCmd() *cobra.Command {
+func ceremonyAdjournCmd(a *cli.App) *cobra.Command {
 	var reason string
 	var seals []string
-	c := command("adjourn DIR", "Interrupt a ceremony as planned, between two steps",
+	c := cli.Command("adjourn DIR", "Interrupt a ceremony as planned, between two steps",
 		"Adjourn records why and under which seals everything is kept until the ceremony\nis reconvened. In production every HSM of the plan needs one, under its name.",
 		"  fleetctl ceremony adjourn ceremony --reason 'the third party needs two days' --seal 'safe 1=4471 9920'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "reason"); err != nil {
+			if err := cli.Required(cmd, "reason"); err != nil {
 				return err
 			}
 			list, err := parseSeals(seals)
 			if err != nil {
 				return err
 			}
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *ceremony.Journal) error {
 				if err := j.Adjourn(&ceremony.Adjourn{Reason: reason, Seals: list}); err != nil {
-					return usage(err)
+					return cli.Usage(err)
 				}
-				return a.ceremonyResult(args[0], j.Account())
+				return ceremonyResult(a, args[0], j.Account())
 			})
 		})
 	c.Flags().StringVar(&reason, "reason", "", "why, in `words` that will be published")
@@ -90,9 +91,9 @@ func (a *app) ceremonyAdjournCmd() *cobra.Command {
 	return c
 }
 
-func (a *app) ceremonyReconveneCmd() *cobra.Command {
+func ceremonyReconveneCmd(a *cli.App) *cobra.Command {
 	var seals, keys []string
-	c := command("reconvene DIR", "Go on with a ceremony that was adjourned",
+	c := cli.Command("reconvene DIR", "Go on with a ceremony that was adjourned",
 		"Reconvene records the seals as they were found; in production every HSM of the\nplan needs one. m officers have to approve it.",
 		"  fleetctl ceremony sign ceremony --approve reconvene --key olga\n  fleetctl ceremony reconvene ceremony --seal 'safe 1=4471 9920'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
@@ -100,19 +101,19 @@ func (a *app) ceremonyReconveneCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *ceremony.Journal) error {
 				if !j.Account().Adjourned {
-					return usage(strict.Errorf(args[0], "the ceremony is not adjourned"))
+					return cli.Usage(strict.Errorf(args[0], "the ceremony is not adjourned"))
 				}
 				var waits *ceremony.Pending
-				err := j.Reconvene(cmd.Context(), &ceremony.Reconvene{Seals: list}, a.approver(keys))
+				err := j.Reconvene(cmd.Context(), &ceremony.Reconvene{Seals: list}, approver(a, keys))
 				switch {
 				case errors.As(err, &waits):
-					return a.pausing(args[0], err)
+					return pausing(args[0], err)
 				case err != nil:
-					return usage(err)
+					return cli.Usage(err)
 				}
-				return a.ceremonyResult(args[0], j.Account())
+				return ceremonyResult(a, args[0], j.Account())
 			})
 		})
 	c.Flags().StringArrayVar(&seals, "seal", nil, "`what=number` of a seal as it was found")
@@ -120,10 +121,10 @@ func (a *app) ceremonyReconveneCmd() *cobra.Command {
 	return c
 }
 
-func (a *app) ceremonyExceptionCmd() *cobra.Command {
+func ceremonyExceptionCmd(a *cli.App) *cobra.Command {
 	var e ceremony.Exception
 	var clock string
-	c := command("exception DIR", "Record that something went otherwise than planned",
+	c := cli.Command("exception DIR", "Record that something went otherwise than planned",
 		`Exception records what was expected, what happened and what was decided, under
 the next number. m officers have to accept it, with
 fleetctl ceremony sign --approve exception. It will be published.
@@ -137,7 +138,7 @@ Where this computer's clock was set, nothing is recorded until people say with
 --clock what another clock shows: then it goes on from there.`,
 		"  fleetctl ceremony exception ceremony --expected 'seal 4471' --happened 'seal 4417' --decided 'a slip of the pen in the plan'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "expected", "happened", "decided"); err != nil {
+			if err := cli.Required(cmd, "expected", "happened", "decided"); err != nil {
 				return err
 			}
 			wall, err := readWall(clock)
@@ -148,18 +149,18 @@ Where this computer's clock was set, nothing is recorded until people say with
 				if err := ceremonyThere(args[0]); err != nil {
 					return err
 				}
-				account, err := ceremony.Except(args[0], a.now, a.random, e, *wall)
+				account, err := ceremony.Except(args[0], a.Now, a.Random, e, *wall)
 				if err != nil {
-					return usage(err)
+					return cli.Usage(err)
 				}
-				return a.ceremonyResult(args[0], account)
+				return ceremonyResult(a, args[0], account)
 			}
-			return a.withJournal(args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *ceremony.Journal) error {
 				e.Number = len(j.Account().Exceptions) + 1
 				if _, err := j.Append(&e); err != nil {
-					return usage(err)
+					return cli.Usage(err)
 				}
-				return a.ceremonyResult(args[0], j.Account())
+				return ceremonyResult(a, args[0], j.Account())
 			})
 		})
 	f := c.Flags()
@@ -186,7 +187,7 @@ func readWall(text string) (*time.Time, error) {
 			return &t, nil
 		}
 	}
-	return nil, usagef("", "--clock %q is no time like 2026-11-21 14:05, in UTC", text)
+	return nil, cli.Usagef("", "--clock %q is no time like 2026-11-21 14:05, in UTC", text)
 }
 
 func parseSeals(list []string) ([]ceremony.Seal, error) {
@@ -194,7 +195,7 @@ func parseSeals(list []string) ([]ceremony.Seal, error) {
 	for _, s := range list {
 		what, number, ok := strings.Cut(s, "=")
 		if !ok || what == "" || number == "" {
-			return nil, usagef("", "--seal %q is not what=number", s)
+			return nil, cli.Usagef("", "--seal %q is not what=number", s)
 		}
 		seals = append(seals, ceremony.Seal{What: what, Number: number})
 	}
@@ -203,7 +204,7 @@ func parseSeals(list []string) ([]ceremony.Seal, error) {
 
 // pausing makes an error of a ceremony that waits, for people or to be
 // resumed, one that says how it goes on.
-func (a *app) pausing(dir string, err error) error {
+func pausing(dir string, err error) error {
 	var p *ceremony.Pending
 	if errors.As(err, &p) {
 		how := signCommand(dir, p.What)
@@ -211,39 +212,39 @@ func (a *app) pausing(dir string, err error) error {
 			how = "fleetctl plan approve PLAN --key KEY"
 		}
 		if len(p.Unheard) > 0 {
-			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + shellWord(dir) + " --absent NAME --expected … --happened … --decided …"
+			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + cli.ShellWord(dir) + " --absent NAME --expected … --happened … --decided …"
 		}
 		var w *ceremony.Wait
 		if errors.As(err, &w) && w.Exception > 0 {
-			return exit(exitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how))
+			return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how))
 		}
-		return exit(exitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how))
+		return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how))
 	}
 	var clock *ceremony.ClockFault
 	if errors.As(err, &clock) {
 		return err // it says how to go on
 	}
 	var unfit *ui.AnswerError
-	if exitCode(err) == exitUsage && !errors.As(err, &unfit) {
+	if cli.ExitCode(err) == cli.ExitUsage && !errors.As(err, &unfit) {
 		return err // nothing was begun that could pause
 	}
 	account, rerr := ceremony.ReadWhole(dir)
 	if rerr != nil || account.Open == nil || account.Ended() {
 		return err
 	}
-	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(inWords(err), dir+": "), account.N)
+	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(cli.InWords(err), dir+": "), account.N)
 	head := "its head: " + words.Head(account.Head[:]) + " …\n"
-	code := exitCode(err)
+	code := cli.ExitCode(err)
 	switch {
 	case errors.Is(err, ui.ErrException):
-		code = exitPending
+		code = cli.ExitPending
 		where.WithHint(head+"record it, have it accepted, and go on:\nfleetctl ceremony exception %s --expected … --happened … --decided …\nfleetctl ceremony sign %s --approve exception --key KEY", dir, dir)
 	case !account.Opened():
 		where.WithHint("%s", head+"no HSM was unlocked yet: run the same command again, it goes on here")
 	default:
 		where.WithHint(head+pinFirst(err)+lost(account)+"Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
 	}
-	return exit(code, where)
+	return cli.Exit(code, where)
 }
 
 // lost is the line that says what resuming costs: a key that was not confirmed
@@ -258,7 +259,7 @@ func lost(account *ceremony.Account) string {
 
 // pinFirst is the line that says what a token's answer about a PIN means.
 func pinFirst(err error) string {
-	if hint := aboutPIN(err); hint != "" {
+	if hint := cli.AboutPIN(err); hint != "" {
 		return hint + "\n"
 	}
 	return ""

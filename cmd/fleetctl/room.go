@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -18,29 +19,29 @@ import (
 
 // room asks the people at this terminal, one thing at a time. Wrong answers
 // are asked again; "stop" at any prompt pauses the ceremony.
-type room struct{ a *app }
+type room struct{ a *cli.App }
 
 // ask puts a question to one of the room. A file of answers knows it by its
 // name; screen is what another screen shows, where it holds the answer.
 func (r room) ask(name, screen, whom, what string) (string, error) {
-	if r.a.question != "" && r.a.question != name {
-		r.a.ui.Say("\n", r.a.header)
+	if r.a.Question != "" && r.a.Question != name {
+		r.a.UI.Say("\n", r.a.Header)
 	}
-	r.a.question = name
-	r.a.ui.About(name, screen)
-	return r.a.ui.Ask(whom + ", " + what + ":")
+	r.a.Question = name
+	r.a.UI.About(name, screen)
+	return r.a.UI.Ask(whom + ", " + what + ":")
 }
 
 // by says who answered: the role that was asked, or the machine that read a
 // file in its place.
 func (r room) by(role string) string {
-	if r.a.ui.Answered() {
+	if r.a.UI.Answered() {
 		return byMachine
 	}
 	return role
 }
 
-func (r room) say(text string) { r.a.ui.Say(r.a.ui.Talk.Line(text)) }
+func (r room) say(text string) { r.a.UI.Say(r.a.UI.Talk.Line(text)) }
 
 func (r room) Words(context.Context) ([]string, string, error) {
 	for {
@@ -128,13 +129,13 @@ func readAloud(q ceremony.Question) (what, own string) {
 }
 
 func (r room) Challenge(_ context.Context, q ceremony.Question) (int, string, error) {
-	p := r.a.ui.Talk
+	p := r.a.UI.Talk
 	what, own := readAloud(q)
-	r.a.ui.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
+	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
 		"\n", p.Line("Auditor, on your own screen: "+own),
 		"\n", p.Line("Administrator, read aloud, all of it:"), "\n", p.Words(q.Subject[:], 4, false))
-	if r.a.question == "" {
-		r.a.ui.Say("\n") // or else a header comes between
+	if r.a.Question == "" {
+		r.a.UI.Say("\n") // or else a header comes between
 	}
 	list := words.Encode(q.Subject[:])
 	name := "challenge " + q.What
@@ -173,13 +174,13 @@ func wrongWord(list []string, positions []int, typed []string) string {
 }
 
 // machine stands in for the people of a rehearsal, and every record says so.
-type machine struct{ a *app }
+type machine struct{ a *cli.App }
 
 const byMachine = "machine"
 
 func (m machine) Words(context.Context) ([]string, string, error) {
 	b := make([]byte, 3)
-	if _, err := m.a.random.Read(b); err != nil {
+	if _, err := m.a.Random.Read(b); err != nil {
 		return nil, "", err
 	}
 	return words.Encode(b), byMachine, nil
@@ -217,30 +218,30 @@ func (s *standIn) answersFlag(c *cobra.Command) {
 }
 
 // use has the file answer, if there is one.
-func (s *standIn) use(a *app, mode string) error {
+func (s *standIn) use(a *cli.App, mode string) error {
 	switch {
 	case s.answers == "":
 		return nil
 	case mode != ceremony.Rehearsal:
-		return usagef("", "--answers is for rehearsals: in production people answer")
+		return cli.Usagef("", "--answers is for rehearsals: in production people answer")
 	case s.unattended:
-		return usagef("", "--answers and --unattended exclude each other: a file answers, or the machine does")
+		return cli.Usagef("", "--answers and --unattended exclude each other: a file answers, or the machine does")
 	}
-	data, err := readFile(s.answers)
+	data, err := cli.ReadFile(s.answers)
 	if err != nil {
 		return err
 	}
 	if s.file, err = ui.ParseAnswers(s.answers, data); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	a.ui.Answer(s.file)
+	a.UI.Answer(s.file)
 	return nil
 }
 
 // over is how a command ends: answers that nobody asked for make a test's
 // passing worthless.
 func (s *standIn) over(err error) error {
-	if s.file == nil || err != nil && exitCode(err) != exitPending {
+	if s.file == nil || err != nil && cli.ExitCode(err) != cli.ExitPending {
 		return err
 	}
 	return cmp.Or(s.file.Done(), err)
@@ -248,17 +249,17 @@ func (s *standIn) over(err error) error {
 
 // roomFor chooses who answers. Only a rehearsal may do without people, and
 // only if that is asked for: the end of input is a refusal.
-func (a *app) roomFor(mode string, s *standIn) (ceremony.Room, error) {
+func roomFor(a *cli.App, mode string, s *standIn) (ceremony.Room, error) {
 	if err := s.use(a, mode); err != nil {
 		return nil, err
 	}
 	switch {
 	case s.unattended && mode != ceremony.Rehearsal:
-		return nil, usagef("", "--unattended is for rehearsals: in production people answer")
+		return nil, cli.Usagef("", "--unattended is for rehearsals: in production people answer")
 	case s.unattended:
 		return machine{a}, nil
-	case !a.ui.Interactive() && mode != ceremony.Rehearsal:
-		return nil, usagef("run it at a terminal", "a production ceremony has people who are asked, and there is no terminal to ask at")
+	case !a.UI.Interactive() && mode != ceremony.Rehearsal:
+		return nil, cli.Usagef("run it at a terminal", "a production ceremony has people who are asked, and there is no terminal to ask at")
 	}
 	return room{a}, nil
 }
@@ -266,12 +267,12 @@ func (a *app) roomFor(mode string, s *standIn) (ceremony.Room, error) {
 // readers are those who hear the digest of what leaves the room. A rehearsal
 // that is no session at a terminal has nobody to hear it, and its record says
 // that the machine did.
-func (a *app) readers(mode string, s *standIn) ceremony.Room {
-	r, err := a.roomFor(mode, s)
+func readers(a *cli.App, mode string, s *standIn) ceremony.Room {
+	r, err := roomFor(a, mode, s)
 	switch {
 	case err != nil:
 		return nobody{err: err}
-	case mode == ceremony.Rehearsal && !a.ui.Asks():
+	case mode == ceremony.Rehearsal && !a.UI.Asks():
 		return machine{a}
 	}
 	return r

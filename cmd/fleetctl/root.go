@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
@@ -36,47 +38,47 @@ monitor raised an alarm.`
 
 // run is the whole program but for its process: a demo and tests run it too.
 func run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int {
-	a := newApp(stdin, stdout, stderr)
-	return a.run(ctx, a.root(), args)
+	a := cli.New(stdin, stdout, stderr)
+	return a.Run(ctx, root(a), args)
 }
 
-func (a *app) root() *cobra.Command {
+func root(a *cli.App) *cobra.Command {
 	root := &cobra.Command{
 		Use: "fleetctl", Short: "Key ceremonies for HSM fleets", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.setUp() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.SetUp() },
 	}
-	a.flags(root.PersistentFlags())
+	a.Flags(root.PersistentFlags())
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("see "+c.CommandPath()+" --help", "%v", err)
+		return cli.Usagef("see "+c.CommandPath()+" --help", "%v", err)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetHelpCommand(helpCmd(root))
 	root.Args = cobra.ArbitraryArgs
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usagef("see fleetctl --help", "fleetctl has no command %q", args[0])
+			return cli.Usagef("see fleetctl --help", "fleetctl has no command %q", args[0])
 		}
 		return cmd.Help()
 	}
 	root.AddCommand(
-		a.verifyCmd(), a.historyCmd(), a.showCmd(), a.wordsCmd(), a.demoCmd(run),
-		group("hsm", "Tokens: list, initialise, check, generate a key", a.hsmListCmd(), a.hsmInitCmd(), a.hsmCheckCmd(), a.hsmKeygenCmd()),
-		group("plan", "Plans: write, check, print, approve, rehearse", a.planNewCmd(), a.planCheckCmd(), a.planPrintCmd(), a.planApproveCmd(), a.planRehearseCmd()),
-		group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
-			a.ceremonyRunCmd(), a.ceremonySignCmd(), a.ceremonyResumeCmd(), a.ceremonyAdjournCmd(), a.ceremonyReconveneCmd(),
-			a.ceremonyExceptionCmd(), a.ceremonyAbortCmd(), a.ceremonyStatusCmd(), a.ceremonyLockdownCmd(), a.ceremonyCloseCmd(), a.ceremonyReceiptCmd(), a.ceremonyCompareCmd()),
-		group("bundle", "Validation bundle: from key set to assembled, diff, retire, void", a.bundleBuildCmd(), a.bundleRequestCmd(), a.bundleImportCmd(), a.bundleCountersignCmd(), a.bundleAssembleCmd(), a.bundleDiffCmd(),
-			a.bundleRetireCmd(), a.bundleVoidCmd(), a.bundleNoticeCmd()),
-		group("thirdparty", "The third party's side, on its own machine: init, inspect, sign, ledger, serve", a.thirdpartyInitCmd(), a.thirdpartyInspectCmd(), a.thirdpartySignCmd(), a.thirdpartyNoticeCmd(), a.thirdpartyLedgerCmd(), a.thirdpartyGuardCmd(),
-			a.thirdpartyServeCmd(), a.thirdpartyQueueCmd(), a.thirdpartyKeygenCmd()),
-		group("log", "Transparency log: append, prove, cosign, audit, monitor, serve",
-			a.logInitCmd(), a.logAppendCmd(), a.logProveCmd(), a.logCosignCmd(), a.logWitnessCmd(), a.logAuditCmd(), a.logMonitorCmd(), a.logServeCmd()),
-		group("evidence", "Evidence package: pack", a.evidencePackCmd()),
-		group("policy", "A verifier's policy: write, check", a.policyNewCmd(), a.policyCheckCmd()),
-		a.versionCmd(), a.probeCmd(),
+		verifyCmd(a), historyCmd(a), showCmd(a), wordsCmd(a), demoCmd(a, run),
+		cli.Group("hsm", "Tokens: list, initialise, check, generate a key", hsmListCmd(a), hsmInitCmd(a), hsmCheckCmd(a), hsmKeygenCmd(a)),
+		cli.Group("plan", "Plans: write, check, print, approve, rehearse", planNewCmd(a), planCheckCmd(a), planPrintCmd(a), planApproveCmd(a), planRehearseCmd(a)),
+		cli.Group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
+			ceremonyRunCmd(a), ceremonySignCmd(a), ceremonyResumeCmd(a), ceremonyAdjournCmd(a), ceremonyReconveneCmd(a),
+			ceremonyExceptionCmd(a), ceremonyAbortCmd(a), ceremonyStatusCmd(a), ceremonyLockdownCmd(a), ceremonyCloseCmd(a), ceremonyReceiptCmd(a), ceremonyCompareCmd(a)),
+		cli.Group("bundle", "Validation bundle: from key set to assembled, diff, retire, void", bundleBuildCmd(a), bundleRequestCmd(a), bundleImportCmd(a), bundleCountersignCmd(a), bundleAssembleCmd(a), bundleDiffCmd(a),
+			bundleRetireCmd(a), bundleVoidCmd(a), bundleNoticeCmd(a)),
+		cli.Group("thirdparty", "The third party's side, on its own machine: init, inspect, sign, ledger, serve", thirdpartyInitCmd(a), thirdpartyInspectCmd(a), thirdpartySignCmd(a), thirdpartyNoticeCmd(a), thirdpartyLedgerCmd(a), thirdpartyGuardCmd(a),
+			thirdpartyServeCmd(a), thirdpartyQueueCmd(a), thirdpartyKeygenCmd(a)),
+		cli.Group("log", "Transparency log: append, prove, cosign, audit, monitor, serve",
+			logInitCmd(a), logAppendCmd(a), logProveCmd(a), logCosignCmd(a), logWitnessCmd(a), logAuditCmd(a), logMonitorCmd(a), logServeCmd(a)),
+		cli.Group("evidence", "Evidence package: pack", evidencePackCmd(a)),
+		cli.Group("policy", "A verifier's policy: write, check", policyNewCmd(a), policyCheckCmd(a)),
+		versionCmd(a), probeCmd(a),
 	)
 	return root
 }
@@ -86,7 +88,7 @@ func helpCmd(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{Use: "help [COMMAND]", Short: "Help about a command", Hidden: true, RunE: func(_ *cobra.Command, args []string) error {
 		c, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {
-			return usagef("see fleetctl --help", "fleetctl has no command %q", strings.Join(args, " "))
+			return cli.Usagef("see fleetctl --help", "fleetctl has no command %q", strings.Join(args, " "))
 		}
 		return c.Help()
 	}}

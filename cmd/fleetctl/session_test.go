@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -103,7 +104,7 @@ func slips(k *keyboard) {
 func slipped(k *keyboard) string {
 	k.t.Helper()
 	slips(k)
-	if code := k.ends(); code != exitPending {
+	if code := k.ends(); code != cli.ExitPending {
 		k.t.Fatalf("exit code %d\n%s", code, k.shown())
 	}
 	return k.shown()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -141,7 +142,7 @@ func explain(file string, data []byte) (*shown, error) {
 		if r.is(data) || format != "" && r.format == format {
 			s := &shown{
 				Kind: r.kind, Format: r.format, File: file, Size: len(data), SHA256: hex.EncodeToString(sum[:]),
-				Facts: []fact{}, Tables: []factTable{}, Next: "fleetctl verify " + shellWord(file) + " --policy POLICY",
+				Facts: []fact{}, Tables: []factTable{}, Next: "fleetctl verify " + cli.ShellWord(file) + " --policy POLICY",
 			}
 			return s, r.explain(file, data, s)
 		}
@@ -153,43 +154,43 @@ func explain(file string, data []byte) (*shown, error) {
 		WithHint("a fleetctl file names its format in its first line or field; fleetctl version lists them")
 }
 
-func (a *app) showCmd() *cobra.Command {
-	return command("show FILE|DIR", "Explain any of our files, verifying nothing",
+func showCmd(a *cli.App) *cobra.Command {
+	return cli.Command("show FILE|DIR", "Explain any of our files, verifying nothing",
 		`Show finds out what a file is and says in words what it holds: plans, site
 files, policies, transcripts, key sets, retirements and voids, statements,
 requests, responses, bundles, log proofs, checkpoints, requests to witnesses,
 split views, Rekor entries, ledgers, evidence packages, SSH signatures, and the
 folder of a ceremony. It verifies nothing: a forged file looks the same.`,
 		"  fleetctl show evidence.tar\n  fleetctl show ceremony", cobra.ExactArgs(1),
-		func(_ *cobra.Command, args []string) error { return a.show(args[0]) })
+		func(_ *cobra.Command, args []string) error { return show(a, args[0]) })
 }
 
-func (a *app) show(path string) error {
+func show(a *cli.App, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return usage(missing(err))
+		return cli.Usage(cli.Missing(err))
 	}
 	var s *shown
 	if info.IsDir() {
 		s, err = explainFolder(filepath.Clean(path))
-	} else if data, rerr := readFile(path); rerr != nil {
+	} else if data, rerr := cli.ReadFile(path); rerr != nil {
 		return rerr
 	} else {
 		s, err = explain(path, data)
 	}
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
-	return a.emit(s, a.shownText(s))
+	return a.Emit(s, shownText(a, s))
 }
 
-func (a *app) shownText(s *shown) string {
+func shownText(a *cli.App, s *shown) string {
 	var b strings.Builder
 	title := s.Kind
 	if s.title != "" {
 		title += " · " + s.title
 	}
-	b.WriteString(a.ui.Header(title, strings.ToUpper(s.Mode)))
+	b.WriteString(a.UI.Header(title, strings.ToUpper(s.Mode)))
 	rows := [][2]string{{"file", s.File + "   " + ui.Bytes(int64(s.Size))}, {"format", s.Format}}
 	if s.SHA256 != "" {
 		rows = append(rows, [2]string{"sha256", s.SHA256})
@@ -197,11 +198,11 @@ func (a *app) shownText(s *shown) string {
 	for _, f := range s.Facts {
 		rows = append(rows, [2]string{f.Name, f.Value})
 	}
-	b.WriteString(a.ui.Fields(rows))
+	b.WriteString(a.UI.Fields(rows))
 	for _, t := range s.Tables {
-		b.WriteString("\n" + a.ui.Style(ui.Heading, t.Name) + "\n")
-		b.WriteString(a.ui.Table(t.Columns, t.Rows))
+		b.WriteString("\n" + a.UI.Style(ui.Heading, t.Name) + "\n")
+		b.WriteString(a.UI.Table(t.Columns, t.Rows))
 	}
-	b.WriteString("\n" + a.ui.Style(ui.Where, "nothing here was verified; next: "+s.Next) + "\n")
+	b.WriteString("\n" + a.UI.Style(ui.Where, "nothing here was verified; next: "+s.Next) + "\n")
 	return b.String()
 }

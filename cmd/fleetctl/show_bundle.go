@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -157,7 +158,7 @@ func explainRequest(file string, data []byte, s *shown) error {
 	if err != nil {
 		return err
 	}
-	s.Next = "fleetctl thirdparty inspect " + shellWord(file) + " --policy THIRDPARTY --ledger LEDGER --key KEY"
+	s.Next = "fleetctl thirdparty inspect " + cli.ShellWord(file) + " --policy THIRDPARTY --ledger LEDGER --key KEY"
 	subject := r.Core.Subject()
 	s.fact("core", fmt.Sprintf("%x", subject))
 	coreFacts(r.Core, s)
@@ -187,7 +188,7 @@ type ledgerEntry struct {
 }
 
 func explainLedger(file string, data []byte, s *shown) error {
-	s.Next = "fleetctl thirdparty ledger " + shellWord(file) + " --public-key KEY"
+	s.Next = "fleetctl thirdparty ledger " + cli.ShellWord(file) + " --public-key KEY"
 	t := s.table("entries", "n", "epoch", "signed at", "digest", "namespace")
 	n := 0
 	for len(data) > 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -87,7 +88,7 @@ var checksum = regexp.MustCompile(`^[0-9a-f]{64}  \S`)
 func isChecksums(data []byte) bool { return checksum.Match(data) }
 
 func explainChecksums(file string, data []byte, s *shown) error {
-	s.Next = "sha256sum -c " + shellWord(file)
+	s.Next = "sha256sum -c " + cli.ShellWord(file)
 	t := s.table("files", "SHA-256", "path")
 	l := strict.NewLines(file, data)
 	for l.More() {
@@ -124,7 +125,7 @@ func explainReport(file string, data []byte, s *shown) error {
 	s.fact("policy", text(n.Get("policy"), "file")+", sha256 "+text(n.Get("policy"), "sha256"))
 	s.fact("time", text(n, "time"))
 	s.fact("says", "verified: "+text(n, "verified")+"; whoever wants to know verifies again")
-	s.Next = "fleetctl verify " + shellWord(text(n, "file")) + " --policy POLICY"
+	s.Next = "fleetctl verify " + cli.ShellWord(text(n, "file")) + " --policy POLICY"
 	t := s.table("claims", "claim", "grade", "demanded", "why")
 	if claims := n.Get("claims"); claims != nil {
 		for _, c := range claims.Items {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -16,9 +17,9 @@ func explainRekor(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.title = e.Checkpoint.Origin
-	s.Next = "fleetctl verify BUNDLE --policy POLICY --rekor " + shellWord(file)
+	s.Next = "fleetctl verify BUNDLE --policy POLICY --rekor " + cli.ShellWord(file)
 	if of, ok := strings.CutSuffix(file, ".rekor.json"); ok {
-		s.Next = "fleetctl verify " + shellWord(of) + " --policy POLICY"
+		s.Next = "fleetctl verify " + cli.ShellWord(of) + " --policy POLICY"
 	}
 	payload, _, err := auditlog.OpenRekorEnvelope(e.Envelope)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // everyFile are the files of a whole life, by path; no keys, tokens or PINs.
@@ -71,14 +73,14 @@ func TestShowNeverVerifiesNorBreaks(t *testing.T) {
 				check(t, os.WriteFile(file, bad, 0o600))
 				code, out, talk := runApp("show", file)
 				switch {
-				case code == exitDone && strings.Contains(out, "\nnothing here was verified; next: ") && talk == "":
+				case code == cli.ExitDone && strings.Contains(out, "\nnothing here was verified; next: ") && talk == "":
 					shown++
-				case code == exitWrong && out == "" && strings.Contains(talk, filepath.Base(path)):
+				case code == cli.ExitWrong && out == "" && strings.Contains(talk, filepath.Base(path)):
 					faults++
 				default:
 					t.Errorf("%s spoiled at %d/12: exit code %d\n%s\n%s", path, i, code, out, talk)
 				}
-				if code, out, _ := runApp("show", file, "--format", "json"); code == exitDone && !json.Valid([]byte(out)) {
+				if code, out, _ := runApp("show", file, "--format", "json"); code == cli.ExitDone && !json.Valid([]byte(out)) {
 					t.Errorf("%s spoiled at %d/12: not JSON: %s", path, i, out)
 				}
 			}
@@ -115,10 +117,10 @@ func FuzzShow(f *testing.F) {
 			t.Error("neither an explanation nor an error")
 		}
 		if err == nil {
-			a := newApp(strings.NewReader(""), nil, nil)
-			a.format = "text"
-			check(t, a.setUp())
-			if !strings.Contains(a.shownText(s), "nothing here was verified") {
+			a := cli.New(strings.NewReader(""), nil, nil)
+			a.Format = "text"
+			check(t, a.SetUp())
+			if !strings.Contains(shownText(a, s), "nothing here was verified") {
 				t.Error("show doesn't say that it verified nothing")
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -22,7 +23,7 @@ func explainPolicy(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.Mode, s.title = p.Mode, ui.Short(p.Digest[:])
-	s.Next = "fleetctl verify FILE --policy " + shellWord(file)
+	s.Next = "fleetctl verify FILE --policy " + cli.ShellWord(file)
 	s.fact("namespaces", strings.Join(p.Namespaces, ", "))
 	s.fact("keys", pinned(p))
 	for _, name := range p.Unpinned() {
@@ -87,7 +88,7 @@ func explainPartyPolicy(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.Mode = p.Mode
-	s.Next = "fleetctl thirdparty inspect REQUEST --policy " + shellWord(file) + " --ledger LEDGER --key KEY"
+	s.Next = "fleetctl thirdparty inspect REQUEST --policy " + cli.ShellWord(file) + " --ledger LEDGER --key KEY"
 	var algorithms []string
 	for _, a := range p.Algorithms {
 		algorithms = append(algorithms, string(a))
@@ -153,9 +154,9 @@ func explainProof(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.title = p.Checkpoint.Origin
-	s.Next = "fleetctl verify BUNDLE --policy POLICY --proof " + shellWord(file)
+	s.Next = "fleetctl verify BUNDLE --policy POLICY --proof " + cli.ShellWord(file)
 	if of, ok := strings.CutSuffix(file, ".tlog-proof"); ok {
-		s.Next = "fleetctl verify " + shellWord(of) + " --policy POLICY"
+		s.Next = "fleetctl verify " + cli.ShellWord(of) + " --policy POLICY"
 	}
 	s.fact("entry", fmt.Sprintf("%d, counted from 0", p.Index))
 	s.fact("path", ui.Count(int64(len(p.Hashes)), "hash", "hashes")+" from the leaf to the root")
@@ -211,7 +212,7 @@ func explainSSHSignature(file string, data []byte, s *shown) error {
 	s.title = namespace
 	s.fact("act", what)
 	s.fact("key", sig.Key().Type()+" "+sig.Key().Fingerprint()+", by its own word")
-	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < TEXT", shellWord(namespace), shellWord(file))
+	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < TEXT", cli.ShellWord(namespace), cli.ShellWord(file))
 	return nil
 }
 
@@ -250,7 +251,7 @@ func signedText(s *shown, file, id string, plan [32]byte, head ceremony.Head, ro
 	s.fact("plan", fmt.Sprintf("%x", plan))
 	s.fact("head", fmt.Sprintf("record %d, %x", head.N, head.Hash))
 	s.fact("role", role)
-	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < %s", namespace, shellWord(file+".sig"), shellWord(file))
+	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < %s", namespace, cli.ShellWord(file+".sig"), cli.ShellWord(file))
 }
 
 // explainPEM opens nothing: what begins so may be a private key.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -20,7 +21,7 @@ func explainWitnessRequest(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.title = r.Checkpoint.Origin
-	s.Next = "fleetctl log cosign " + shellWord(file) + " --witness-key KEY --name NAME --state DIR --log-key VKEY --out FILE"
+	s.Next = "fleetctl log cosign " + cli.ShellWord(file) + " --witness-key KEY --name NAME --state DIR --log-key VKEY --out FILE"
 	s.fact("asks for", "a witness's cosignature on the checkpoint below")
 	since := "this witness has cosigned nothing of this log yet"
 	if r.Old > 0 {
@@ -38,7 +39,7 @@ func explainSplit(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.title = v.Smaller.Origin
-	s.Next = "fleetctl verify " + shellWord(file) + " --policy POLICY --expect " + expectSplit
+	s.Next = "fleetctl verify " + cli.ShellWord(file) + " --policy POLICY --expect " + expectSplit
 	s.fact("says", "that one log signed two trees, neither of which continues the other")
 	s.fact("log", v.Smaller.Origin)
 	if v.Larger.Origin != v.Smaller.Origin {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -20,8 +21,8 @@ import (
 
 const sshKeyHelp = "an OpenSSH `key` to sign with: a private key file, or agent:FILE.pub for the key in ssh-agent with that public half"
 
-// openSSHKey opens a person's key.
-func (a *app) openSSHKey(ref string) (sshsig.Signer, func(), error) {
+// openPersonKey opens a person's key.
+func openPersonKey(a *cli.App, ref string) (sshsig.Signer, func(), error) {
 	if pub, ok := strings.CutPrefix(ref, agentRef); ok {
 		agent, key, err := dialAgent(pub)
 		if err != nil {
@@ -34,9 +35,9 @@ func (a *app) openSSHKey(ref string) (sshsig.Signer, func(), error) {
 		}
 		return s, func() { agent.Close() }, nil
 	}
-	f, err := sshkey.Open(ref, func() ([]byte, error) { return a.ui.ReadPIN("Passphrase of " + ref + ":") })
+	f, err := sshkey.Open(ref, func() ([]byte, error) { return a.UI.ReadPIN("Passphrase of " + ref + ":") })
 	if err != nil {
-		return nil, nil, usage(err)
+		return nil, nil, cli.Usage(err)
 	}
 	return f, f.Close, nil
 }
@@ -44,7 +45,7 @@ func (a *app) openSSHKey(ref string) (sshsig.Signer, func(), error) {
 // approver lets officers sign at this terminal, with the keys given. In
 // production every officer signs with `ceremony sign`, at a screen that shows
 // what is signed, and is asked.
-func (a *app) approver(keys []string) ceremony.Approver {
+func approver(a *cli.App, keys []string) ceremony.Approver {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -53,9 +54,9 @@ func (a *app) approver(keys []string) ceremony.Approver {
 			return signWithRefused(dir, want.Act)
 		}
 		want.Role = ceremony.Officer
-		a.showText(want.Text())
+		a.ShowText(want.Text())
 		for _, ref := range keys {
-			if err := a.approve(dir, people, want, ref); err != nil {
+			if err := approve(a, dir, people, want, ref); err != nil {
 				return err
 			}
 		}
@@ -64,17 +65,17 @@ func (a *app) approver(keys []string) ceremony.Approver {
 }
 
 func signWithRefused(dir, act string) error {
-	return usagef("each officer approves with\nfleetctl ceremony sign "+dir+" --approve "+act+" --key KEY", "--sign-with is for rehearsals")
+	return cli.Usagef("each officer approves with\nfleetctl ceremony sign "+dir+" --approve "+act+" --key KEY", "--sign-with is for rehearsals")
 }
 
-func (a *app) approve(dir string, people *ceremony.People, want ceremony.Approval, ref string) error {
-	s, done, err := a.openSSHKey(ref)
+func approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Approval, ref string) error {
+	s, done, err := openPersonKey(a, ref)
 	if err != nil {
 		return err
 	}
 	defer done()
 	if name, role, ok := people.RoleOf(s.Key()); ok && role != want.Role {
-		return usagef("", "%s is the key of %s, %s; officers approve acts", ref, name, role)
+		return cli.Usagef("", "%s is the key of %s, %s; officers approve acts", ref, name, role)
 	}
 	sig, err := s.Sign(want.Namespace(), want.Text())
 	if err != nil {
@@ -84,7 +85,7 @@ func (a *app) approve(dir string, people *ceremony.People, want ceremony.Approva
 	if err != nil {
 		return err
 	}
-	a.ui.Say(a.ui.Talk.Step(ui.Done, fmt.Sprintf("%s approves %s", kept.Name, want.Act), fmt.Sprintf("after record %d", want.Head.N)))
+	a.UI.Say(a.UI.Talk.Step(ui.Done, fmt.Sprintf("%s approves %s", kept.Name, want.Act), fmt.Sprintf("after record %d", want.Head.N)))
 	return nil
 }
 
@@ -99,7 +100,7 @@ type signedJSON struct {
 	Replaces string `strict:"replaces,optional"` // where the earlier word is now
 }
 
-func (a *app) signed(what string, k *ceremony.Kept, folder string) error {
+func signed(a *cli.App, what string, k *ceremony.Kept, folder string) error {
 	rows := [][2]string{{"signed", what}, {"by", k.Name}, {"kept in", folder}}
 	switch {
 	case k.Again:
@@ -107,19 +108,19 @@ func (a *app) signed(what string, k *ceremony.Kept, folder string) error {
 	case k.Aside != "":
 		rows = append(rows, [2]string{"replaces", "what was signed before, which is now " + k.Aside})
 	}
-	return a.emit(&signedJSON{What: what, Name: k.Name, Folder: folder, Again: k.Again, Replaces: k.Aside}, a.ui.Fields(rows))
+	return a.Emit(&signedJSON{What: what, Name: k.Name, Folder: folder, Again: k.Again, Replaces: k.Aside}, a.UI.Fields(rows))
 }
 
-func (a *app) planApproveCmd() *cobra.Command {
+func planApproveCmd(a *cli.App) *cobra.Command {
 	var key, signature, dir string
-	c := command("approve PLAN", "Approve exactly these plan bytes with one's own key",
+	c := cli.Command("approve PLAN", "Approve exactly these plan bytes with one's own key",
 		`Approve signs the plan file's bytes (SSHSIG, as ssh-keygen -Y sign does) and
 keeps the signature beside the plan. A ceremony starts once enough officers
 have. Signed elsewhere: ssh-keygen -Y sign -n fleetctl-plan[-rehearsal]
 plan.yaml, then --signature plan.yaml.sig.`,
 		"  fleetctl plan approve plan.yaml --key ~/.ssh/id_ed25519\n  fleetctl plan approve plan.yaml --signature plan.yaml.sig",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			plan, err := readPlan(args[0])
+			plan, err := cli.ReadPlan(args[0])
 			if err != nil {
 				return err
 			}
@@ -132,26 +133,26 @@ plan.yaml, then --signature plan.yaml.sig.`,
 				root = dir
 			}
 			digest := plan.Digest()
-			a.ui.Say(a.ui.Talk.Header(fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), strings.ToUpper(plan.Mode)),
-				a.ui.Talk.Line(args[0]+" has SHA-256"), a.ui.Talk.Hex(digest[:]), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
+			a.UI.Say(a.UI.Talk.Header(fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), strings.ToUpper(plan.Mode)),
+				a.UI.Talk.Line(args[0]+" has SHA-256"), a.UI.Talk.Hex(digest[:]), "\n", a.UI.Talk.Words(digest[:], 4, true), "\n")
 			if list := plan.Tolerates(); len(list) > 0 {
-				a.ui.Say(a.ui.Talk.Line("It tolerates that an attempt on a key succeeds: " + ceremony.TellTolerated(list)))
+				a.UI.Say(a.UI.Talk.Line("It tolerates that an attempt on a key succeeds: " + ceremony.TellTolerated(list)))
 			}
-			v, err := a.openVoice(key, signature)
+			v, err := openVoice(a, key, signature)
 			if err != nil {
 				return err
 			}
 			defer v.done()
 			namespace := ceremony.SignNamespace(ceremony.NamespacePlan, plan.Mode)
-			sig, err := a.sign(v, plan.Mode, namespace, plan.Raw(), "approve the plan")
+			sig, err := sign(a, v, plan.Mode, namespace, plan.Raw(), "approve the plan")
 			if err != nil {
 				return err
 			}
 			kept, err := ceremony.Keep(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
-			return a.signed("plan", kept, filepath.Join(root, ceremony.PlanApprovalsDir))
+			return signed(a, "plan", kept, filepath.Join(root, ceremony.PlanApprovalsDir))
 		})
 	signFlags(c, &key, &signature)
 	c.Flags().StringVar(&dir, "dir", "", "keep the signature in this `folder`'s plan-approvals (default: the plan's folder)")
@@ -172,22 +173,22 @@ type voice struct {
 	done func()
 }
 
-func (a *app) openVoice(key, signature string) (*voice, error) {
+func openVoice(a *cli.App, key, signature string) (*voice, error) {
 	if (key == "") == (signature == "") {
-		return nil, usagef("", "give either --key or --signature")
+		return nil, cli.Usagef("", "give either --key or --signature")
 	}
 	if signature != "" {
-		data, err := readFile(signature)
+		data, err := cli.ReadFile(signature)
 		if err != nil {
 			return nil, err
 		}
 		sig, err := sshsig.Parse(signature, data)
 		if err != nil {
-			return nil, wrong(err)
+			return nil, cli.Wrong(err)
 		}
 		return &voice{key: sig.Key(), made: sig, done: func() {}}, nil
 	}
-	s, done, err := a.openSSHKey(key)
+	s, done, err := openPersonKey(a, key)
 	if err != nil {
 		return nil, err
 	}
@@ -196,17 +197,17 @@ func (a *app) openVoice(key, signature string) (*voice, error) {
 
 // sign gives the signature over a text that has been shown, once the key's
 // owner has agreed by typing the words of consent.
-func (a *app) sign(v *voice, mode, namespace string, text []byte, consent string) (*sshsig.Signature, error) {
+func sign(a *cli.App, v *voice, mode, namespace string, text []byte, consent string) (*sshsig.Signature, error) {
 	if v.made != nil {
 		return v.made, nil
 	}
-	if a.ui.Asks() {
-		a.ui.About("sign consent", consent)
-		if err := a.ui.Consent("Sign this?", consent); err != nil {
+	if a.UI.Asks() {
+		a.UI.About("sign consent", consent)
+		if err := a.UI.Consent("Sign this?", consent); err != nil {
 			return nil, err
 		}
 	} else if mode != ceremony.Rehearsal {
-		return nil, usagef("", "in production nobody signs without being asked, and there is no terminal to ask at")
+		return nil, cli.Usagef("", "in production nobody signs without being asked, and there is no terminal to ask at")
 	}
 	return v.by.Sign(namespace, text)
 }
@@ -217,9 +218,9 @@ type signOptions struct {
 	standIn
 }
 
-func (a *app) ceremonySignCmd() *cobra.Command {
+func ceremonySignCmd(a *cli.App) *cobra.Command {
 	var o signOptions
-	c := command("sign DIR", "Approve an act, or sign a stage off, with one's own key",
+	c := cli.Command("sign DIR", "Approve an act, or sign a stage off, with one's own key",
 		`Sign shows the text, made from the ceremony's state, and signs exactly that
 (SSHSIG). --approve open, resume, reconvene, exception, request or countersign
 is for officers; --approve abort, over an abort's record, and --signoff release
@@ -231,16 +232,16 @@ it, --signature FILE.sig takes the result in.`,
   fleetctl ceremony sign ceremony --signoff close --verdict agree-with-exceptions --exceptions 2 --key ada`,
 		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
 			if (o.approve == "") == (o.signoff == "") {
-				return usagef("", "give either --approve ACT or --signoff STAGE")
+				return cli.Usagef("", "give either --approve ACT or --signoff STAGE")
 			}
 			account, err := ceremony.ReadWhole(args[0])
 			if err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
 			if err := o.use(a, account.Plan.Mode); err != nil {
 				return err
 			}
-			return o.over(a.ceremonySign(args[0], account, o))
+			return o.over(ceremonySign(a, args[0], account, o))
 		})
 	signFlags(c, &o.key, &o.signature)
 	f := c.Flags()
@@ -255,60 +256,60 @@ it, --signature FILE.sig takes the result in.`,
 }
 
 // ceremonySign makes the text for the person whose key it is, and signs it.
-func (a *app) ceremonySign(dir string, c *ceremony.Account, o signOptions) error {
+func ceremonySign(a *cli.App, dir string, c *ceremony.Account, o signOptions) error {
 	people, err := ceremony.NewPeople(c.Plan.People, c.Plan.Threshold)
 	if err != nil {
 		return err
 	}
 	if o.text != "" {
-		return a.writeText(dir, c, o)
+		return writeText(a, dir, c, o)
 	}
-	v, err := a.openVoice(o.key, o.signature)
+	v, err := openVoice(a, o.key, o.signature)
 	if err != nil {
 		return err
 	}
 	defer v.done()
 	who, role, ok := people.RoleOf(v.key)
 	if !ok {
-		return usagef("", "the key %s is nobody's in the plan", v.key.Fingerprint())
+		return cli.Usagef("", "the key %s is nobody's in the plan", v.key.Fingerprint())
 	}
 	if err := o.chooseException(dir, c, who); err != nil {
 		return err
 	}
 	t, err := textToSign(dir, c, o, role)
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	a.showAct(c, o)
-	a.showText(t.text)
+	showAct(a, c, o)
+	a.ShowText(t.text)
 	consent := o.verdict
 	if consent == "" {
 		consent = "approve " + o.approve
 	}
-	sig, err := a.sign(v, c.Plan.Mode, t.namespace, t.text, consent)
+	sig, err := sign(a, v, c.Plan.Mode, t.namespace, t.text, consent)
 	if err != nil {
 		return err
 	}
 	kept, err := ceremony.Keep(dir, t.folder, t.name, people, t.namespace, t.text, sig)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
-	return a.signed(o.approve+o.signoff, kept, filepath.Join(dir, t.folder))
+	return signed(a, o.approve+o.signoff, kept, filepath.Join(dir, t.folder))
 }
 
 // writeText writes the text for someone who signs elsewhere.
-func (a *app) writeText(dir string, c *ceremony.Account, o signOptions) error {
+func writeText(a *cli.App, dir string, c *ceremony.Account, o signOptions) error {
 	if err := o.chooseException(dir, c, ""); err != nil {
 		return err
 	}
 	t, err := textToSign(dir, c, o, o.role)
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	if err := writeNew(o.text, t.text); err != nil {
+	if err := cli.WriteNew(o.text, t.text); err != nil {
 		return err
 	}
-	return a.emit(&signedJSON{What: "nothing", Name: o.text, Folder: t.namespace}, a.ui.Fields([][2]string{
+	return a.Emit(&signedJSON{What: "nothing", Name: o.text, Folder: t.namespace}, a.UI.Fields([][2]string{
 		{"text", o.text}, {"sign it with", "ssh-keygen -Y sign -n " + t.namespace + " -f KEY " + o.text},
 	}))
 }
@@ -336,7 +337,7 @@ func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*t
 	case aborted && o.approve != ceremony.ApproveAbort:
 		return nil, fmt.Errorf("the ceremony was aborted: only that can be signed, with --approve abort")
 	case !aborted && o.approve == ceremony.ApproveAbort:
-		return nil, strict.Errorf(dir, "is no aborted ceremony").WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+shellWord(dir)+" --site SITE --reason …")
+		return nil, strict.Errorf(dir, "is no aborted ceremony").WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+cli.ShellWord(dir)+" --site SITE --reason …")
 	case role != ceremony.Officer && o.approve != ceremony.ApproveAbort:
 		return nil, fmt.Errorf("officers approve acts; a %s signs stages off, with --signoff", role)
 	}
@@ -366,7 +367,7 @@ func inDueTime(dir string, c *ceremony.Account, act string) error {
 	}
 	e := strict.Errorf(dir, "it is not the turn of %q, and its approval would count for nothing", act)
 	if due == "" {
-		return e.WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", shellWord(dir))
+		return e.WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", cli.ShellWord(dir))
 	}
 	return e.WithHint("what waits for officers is %q:\n%s", due, signCommand(dir, due))
 }
@@ -403,14 +404,14 @@ func (o *signOptions) chooseException(dir string, c *ceremony.Account, who strin
 		return nil
 	}
 	if len(o.exceptions) > 1 {
-		return usagef("", "one exception is accepted at a time: name one with --exceptions")
+		return cli.Usagef("", "one exception is accepted at a time: name one with --exceptions")
 	}
 	if len(o.exceptions) == 1 {
 		return nil
 	}
 	accepted, err := ceremony.ReadAccepted(dir, c)
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
 	o.exceptions = []int{len(accepted)} // the last, if nobody waits for this signature
 	for i, have := range accepted {
@@ -423,11 +424,11 @@ func (o *signOptions) chooseException(dir string, c *ceremony.Account, who strin
 }
 
 // showAct says in words what a text is about that names it by its hash alone.
-func (a *app) showAct(c *ceremony.Account, o signOptions) {
+func showAct(a *cli.App, c *ceremony.Account, o signOptions) {
 	switch o.approve {
 	case "":
 	case ceremony.ApproveAbort:
-		a.showAbort(c)
+		showAbort(a, c)
 	case ceremony.ApproveException:
 		x := c.Exceptions[o.exceptions[0]-1]
 		record := ""
@@ -438,8 +439,8 @@ func (a *app) showAct(c *ceremony.Account, o signOptions) {
 		if len(x.Absent) > 0 {
 			rows = append(rows, [2]string{"absent", strings.Join(x.Absent, ", ") + ": they give no verdict"})
 		}
-		a.ui.Say(a.ui.Talk.Fields(append(rows, [2]string{"its record", record})), "\n")
+		a.UI.Say(a.UI.Talk.Fields(append(rows, [2]string{"its record", record})), "\n")
 	default:
-		a.ui.Say(a.ui.Talk.Line("The head that it follows: " + recordWords(c.N, c.Head)))
+		a.UI.Say(a.UI.Talk.Line("The head that it follows: " + recordWords(c.N, c.Head)))
 	}
 }

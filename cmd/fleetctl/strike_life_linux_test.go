@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // TestALifeInterruptedAtEveryWriteIsVerified leads ceremonies through their life
@@ -121,7 +123,7 @@ func (s *struck) live(sig syscall.Signal, at []int) (calls []int) {
 		said, _ := os.ReadFile(filepath.Join(dir, "said"))
 		fmt.Fprintf(&told, "--- fleetctl %s: %v before call %d, ended %d\n%s\n", strings.Join(args, " "), sig, n, end, said)
 		if n == 0 || made < n {
-			if end.ExitStatus() != exitDone {
+			if end.ExitStatus() != cli.ExitDone {
 				s.t.Fatalf("nothing disturbed it:\n%s", told.String())
 			}
 			continue

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // stopAt runs a ceremony that is stopped by a device error at the n-th call of a
@@ -98,7 +100,7 @@ func TestATokenIsSwapped(t *testing.T) {
 
 func (r *rig) serial(dir, hsm string) string {
 	r.t.Helper()
-	plan, err := readPlan(filepath.Join(dir, "plan.yaml"))
+	plan, err := cli.ReadPlan(filepath.Join(dir, "plan.yaml"))
 	check(r.t, err)
 	return plan.HSM(hsm).Serial
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -49,9 +50,9 @@ type inspectJSON struct {
 	Response  string   `strict:"response,optional"`
 }
 
-func (a *app) thirdpartyInspectCmd() *cobra.Command {
+func thirdpartyInspectCmd(a *cli.App) *cobra.Command {
 	var o thirdpartyOptions
-	c := command("inspect [REQUEST]", "Check a request against one's own policy and ledger, and show it",
+	c := cli.Command("inspect [REQUEST]", "Check a request against one's own policy and ledger, and show it",
 		`Inspect replays the ceremony that is in the request, checks that it gives the
 artifact to be signed, and holds it against policy and ledger. It signs nothing.
 
@@ -63,12 +64,12 @@ evidence would show is not: for signing the file is needed.`,
 		cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				if len(o.frames) == 0 {
-					return usagef("see fleetctl thirdparty inspect --help", "there is nothing to inspect: name the request's file, or its frames with --qr")
+					return cli.Usagef("see fleetctl thirdparty inspect --help", "there is nothing to inspect: name the request's file, or its frames with --qr")
 				}
-				return a.inspectFrames(cmd, o)
+				return inspectFrames(a, cmd, o)
 			}
-			return a.thirdparty(cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer) error {
-				return a.inspected(args[0], p, in, "")
+			return withRequest(a, cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer) error {
+				return inspected(a, args[0], p, in, "")
 			})
 		})
 	o.flags(c)
@@ -76,10 +77,10 @@ evidence would show is not: for signing the file is needed.`,
 	return c
 }
 
-func (a *app) thirdpartySignCmd() *cobra.Command {
+func thirdpartySignCmd(a *cli.App) *cobra.Command {
 	var o thirdpartyOptions
 	var yes string
-	c := command("sign REQUEST", "Check a request, show it, and sign its epoch",
+	c := cli.Command("sign REQUEST", "Check a request, show it, and sign its epoch",
 		`Sign does what inspect does, shows the artifact's digest in words, asks for
 consent, typed: "sign epoch 1". It signs the statement as Cloudflare's auditor
 does, and writes it to the ledger before it leaves. The same request always gets
@@ -95,14 +96,14 @@ there is no gap.`,
 		`  fleetctl thirdparty sign request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY --out response.json
   fleetctl thirdparty sign request.json --policy thirdparty.yaml --ledger ledger.jsonl --guard /media/stick/guard --key KEY --out response.json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "out"); err != nil {
+			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
-			if err := free(o.out, o.draw); err != nil {
+			if err := cli.Free(o.out, o.draw); err != nil {
 				return err // before the ledger says that it was signed
 			}
-			return a.thirdparty(cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer) error {
-				return a.thirdpartySign(args[0], o, p, in, l, s, yes)
+			return withRequest(a, cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer) error {
+				return thirdpartySign(a, args[0], o, p, in, l, s, yes)
 			})
 		})
 	o.flags(c)
@@ -114,63 +115,63 @@ there is no gap.`,
 	return c
 }
 
-func (a *app) thirdparty(cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Inspection, *thirdparty.Ledger, *signer) error) error {
-	return a.atLedger(cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
-		data, err := readFile(file)
+func withRequest(a *cli.App, cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Inspection, *thirdparty.Ledger, *signer) error) error {
+	return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
+		data, err := cli.ReadFile(file)
 		if err != nil {
 			return err
 		}
 		request, err := bundle.ParseRequest(file, data)
 		if err != nil {
-			return wrong(err)
+			return cli.Wrong(err)
 		}
 		if err := sameCore(file, request, o.frames); err != nil {
 			return err
 		}
 		in, err := thirdparty.Inspect(file, request, p, l)
 		if err != nil {
-			return wrong(err)
+			return cli.Wrong(err)
 		}
 		return do(p, in, l, s)
 	})
 }
 
 // atLedger opens what the third party judges by: its policy, key and ledger.
-func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer) error) error {
-	if err := required(cmd, "policy", "ledger", "key"); err != nil {
+func atLedger(a *cli.App, cmd *cobra.Command, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer) error) error {
+	if err := cli.Required(cmd, "policy", "ledger", "key"); err != nil {
 		return err
 	}
-	data, err := readFile(o.policy)
+	data, err := cli.ReadFile(o.policy)
 	if err != nil {
 		return err
 	}
 	policy, err := thirdparty.ParsePolicy(o.policy, data)
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	s, err := a.openKey(o.key)
+	s, err := openKey(a, o.key)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	raw, err := rawEd25519(s.public.SPKI())
 	if err != nil {
-		return usagef("", "--key %v", err)
+		return cli.Usagef("", "--key %v", err)
 	}
 	if o.guard == "" {
 		o.guard = thirdparty.GuardPath(o.ledger)
 	}
 	l, err := thirdparty.OpenGuarded(o.ledger, o.guard, raw)
 	if e := (*strict.Error)(nil); errors.As(err, &e) && !errors.Is(err, durable.ErrLocked) {
-		return wrong(err) // a ledger that is damaged, or lacks what was signed
+		return cli.Wrong(err) // a ledger that is damaged, or lacks what was signed
 	}
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	a.tellTorn(l)
+	tellTorn(a, l)
 	if o.afterLedger != "" || o.afterKey != "" {
-		if err := required(cmd, "after-ledger", "after-key"); err != nil {
+		if err := cli.Required(cmd, "after-ledger", "after-key"); err != nil {
 			return err
 		}
 		old, err := readLedger(o.afterLedger, o.afterKey)
@@ -179,17 +180,17 @@ func (a *app) atLedger(cmd *cobra.Command, o thirdpartyOptions, do func(*thirdpa
 		}
 		if guard := thirdparty.GuardPath(o.afterLedger); hasFile(guard) {
 			if err := old.CheckGuard(guard); err != nil {
-				return wrong(err)
+				return cli.Wrong(err)
 			}
 		}
 		if err := l.Continues(old); err != nil {
-			return usage(err)
+			return cli.Usage(err)
 		}
 	}
 	return do(policy, l, s)
 }
 
-func (a *app) inspected(file string, p *thirdparty.Policy, in *thirdparty.Inspection, response string) error {
+func inspected(a *cli.App, file string, p *thirdparty.Policy, in *thirdparty.Inspection, response string) error {
 	core := in.Request.Core
 	set := core.KeySet
 	digest := set.Digest()
@@ -210,36 +211,36 @@ func (a *app) inspected(file string, p *thirdparty.Policy, in *thirdparty.Inspec
 		rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + ", as the plan and this policy say"})
 	}
 	if response != "" {
-		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + shellWord(response)})
+		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + cli.ShellWord(response)})
 	}
-	return a.emit(out, a.deltaText(core.Predecessor, set, deltaOf(in)), "\n", a.ui.Words(digest[:], 4, true), "\n", a.ui.Fields(rows))
+	return a.Emit(out, deltaText(a, core.Predecessor, set, deltaOf(in)), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
 }
 
-func (a *app) thirdpartySign(file string, o thirdpartyOptions, p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer, agree string) error {
+func thirdpartySign(a *cli.App, file string, o thirdpartyOptions, p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer, agree string) error {
 	set := in.Request.Core.KeySet
-	if agree == "" && a.ui.Interactive() {
+	if agree == "" && a.UI.Interactive() {
 		digest := set.Digest()
-		a.ui.Say(a.deltaText(in.Request.Core.Predecessor, set, deltaOf(in)), "\n", a.ui.Talk.Words(digest[:], 4, true), "\n")
+		a.UI.Say(deltaText(a, in.Request.Core.Predecessor, set, deltaOf(in)), "\n", a.UI.Talk.Words(digest[:], 4, true), "\n")
 	}
-	if err := a.agree(file, set.Epoch, set.Namespace, set.Digest(), agree); err != nil {
+	if err := agreeTo(a, file, set.Epoch, set.Namespace, set.Digest(), agree); err != nil {
 		return err
 	}
-	if err := a.agreeToGap(file, p, in, o.gap); err != nil {
+	if err := agreeToGap(a, file, p, in, o.gap); err != nil {
 		return err
 	}
-	r, err := thirdparty.Sign(in, l, a.now(), s.sign)
+	r, err := thirdparty.Sign(in, l, a.Now(), s.sign)
 	if err != nil {
 		return err
 	}
-	if err := writeNew(o.out, r.Raw()); err != nil {
+	if err := cli.WriteNew(o.out, r.Raw()); err != nil {
 		return err
 	}
 	if o.draw != "" {
-		if _, err := drawFrames(o.draw, "response", set.Mode, o.out, r.Raw(), false); err != nil {
+		if _, err := cli.DrawFrames(o.draw, "response", set.Mode, o.out, r.Raw(), false); err != nil {
 			return err
 		}
 	}
-	return a.inspected(file, p, in, o.out)
+	return inspected(a, file, p, in, o.out)
 }
 
 // deltaOf is what changed; where nothing came before, everything.
@@ -250,15 +251,15 @@ func deltaOf(in *thirdparty.Inspection) *bundle.Delta {
 	return in.Delta
 }
 
-// agree is a person's consent to sign what was shown.
-func (a *app) agree(file string, epoch uint64, namespace string, digest [32]byte, given string) error {
+// agreeTo is a person's consent to sign what was shown.
+func agreeTo(a *cli.App, file string, epoch uint64, namespace string, digest [32]byte, given string) error {
 	switch {
 	case given != "" && given != fmt.Sprintf("%x", digest):
-		return wrong(strict.Errorf(file, "its artifact has the digest %x, --agree names another", digest))
+		return cli.Wrong(strict.Errorf(file, "its artifact has the digest %x, --agree names another", digest))
 	case given != "":
 		return nil
-	case !a.ui.Interactive():
-		return usagef("agree to it with --agree DIGEST", "nothing is signed unseen, and there is no terminal to ask at")
+	case !a.UI.Interactive():
+		return cli.Usagef("agree to it with --agree DIGEST", "nothing is signed unseen, and there is no terminal to ask at")
 	}
-	return a.ui.Consent(fmt.Sprintf("Sign epoch %d of %s?", epoch, namespace), fmt.Sprintf("sign epoch %d", epoch))
+	return a.UI.Consent(fmt.Sprintf("Sign epoch %d of %s?", epoch, namespace), fmt.Sprintf("sign epoch %d", epoch))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -53,20 +54,20 @@ func stated(name string, s bundle.Signed) string {
 }
 
 // agreeToGap is a person's consent to sign what the ledger alone can't bear out.
-func (a *app) agreeToGap(file string, p *thirdparty.Policy, in *thirdparty.Inspection, given uint64) error {
+func agreeToGap(a *cli.App, file string, p *thirdparty.Policy, in *thirdparty.Inspection, given uint64) error {
 	g := in.Gap
 	switch {
 	case g == nil && given == 0:
 		return nil
 	case g == nil:
-		return usage(strict.Errorf(file, "has no gap to agree to: it follows from the ledger").WithHint("leave --gap out"))
+		return cli.Usage(strict.Errorf(file, "has no gap to agree to: it follows from the ledger").WithHint("leave --gap out"))
 	case given != 0 && given != g.Epoch:
-		return wrong(strict.Errorf(file, "its gap ends at epoch %d, --gap names epoch %d", g.Epoch, given))
-	case given == 0 && !a.ui.Interactive():
-		return usagef(fmt.Sprintf("agree to it with --gap %d", g.Epoch), "there is a gap, and no terminal to ask at: %v", g)
+		return cli.Wrong(strict.Errorf(file, "its gap ends at epoch %d, --gap names epoch %d", g.Epoch, given))
+	case given == 0 && !a.UI.Interactive():
+		return cli.Usagef(fmt.Sprintf("agree to it with --gap %d", g.Epoch), "there is a gap, and no terminal to ask at: %v", g)
 	case given == 0:
-		a.ui.Say("\n", a.ui.Talk.Fields(gapRows(p, g)))
-		if err := a.ui.Consent("Is that so, and is it to stand in the ledger for good?", gapConsent(g)); err != nil {
+		a.UI.Say("\n", a.UI.Talk.Fields(gapRows(p, g)))
+		if err := a.UI.Consent("Is that so, and is it to stand in the ledger for good?", gapConsent(g)); err != nil {
 			return err
 		}
 	}
@@ -91,9 +92,9 @@ type guardJSON struct {
 	Newest  []ledgerLineJSON `strict:"newest"`
 }
 
-func (a *app) thirdpartyGuardCmd() *cobra.Command {
+func thirdpartyGuardCmd(a *cli.App) *cobra.Command {
 	var key, guard, yes string
-	c := command("guard LEDGER", "Begin the guard of a ledger that has none",
+	c := cli.Command("guard LEDGER", "Begin the guard of a ledger that has none",
 		`A ledger's guard knows how far the ledger had come when a signature left last,
 so that a ledger put back from a copy signs nothing. Init makes it, signing
 keeps it. Guard makes one where it was lost, or in another place. It believes
@@ -104,7 +105,7 @@ Where there is no terminal, --agree N is the consent: the number of entries.`,
 		`  fleetctl thirdparty guard ledger.jsonl --public-key thirdparty.pub
   fleetctl thirdparty guard ledger.jsonl --public-key thirdparty.pub --guard /media/stick/guard`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "public-key"); err != nil {
+			if err := cli.Required(cmd, "public-key"); err != nil {
 				return err
 			}
 			l, err := readLedger(args[0], key)
@@ -114,7 +115,7 @@ Where there is no terminal, --agree N is the consent: the number of entries.`,
 			if guard == "" {
 				guard = thirdparty.GuardPath(args[0])
 			}
-			return a.beginGuard(args[0], guard, l, yes)
+			return beginGuard(a, args[0], guard, l, yes)
 		})
 	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, or a file of it")
 	c.Flags().StringVar(&guard, "guard", "", "the guard's new `file` (default: LEDGER.guard)")
@@ -122,7 +123,7 @@ Where there is no terminal, --agree N is the consent: the number of entries.`,
 	return c
 }
 
-func (a *app) beginGuard(file, guard string, l *thirdparty.Ledger, agree string) error {
+func beginGuard(a *cli.App, file, guard string, l *thirdparty.Ledger, agree string) error {
 	statements := l.Statements()
 	out := &guardJSON{Guard: guard, Ledger: file, Entries: len(statements), Newest: []ledgerLineJSON{}}
 	newest := map[string]int{}
@@ -143,19 +144,19 @@ func (a *app) beginGuard(file, guard string, l *thirdparty.Ledger, agree string)
 	number := fmt.Sprint(len(statements))
 	switch {
 	case agree != "" && agree != number:
-		return wrong(strict.Errorf(file, "has %s entries, --agree names %s", number, agree))
-	case agree == "" && !a.ui.Interactive():
-		return usagef("compare it with what is published, then agree with --agree "+number, "a guard believes the ledger, and there is no terminal to ask at")
+		return cli.Wrong(strict.Errorf(file, "has %s entries, --agree names %s", number, agree))
+	case agree == "" && !a.UI.Interactive():
+		return cli.Usagef("compare it with what is published, then agree with --agree "+number, "a guard believes the ledger, and there is no terminal to ask at")
 	case agree == "":
-		a.ui.Say(a.ui.Talk.Table(table, rows, ui.Right), "\n")
-		if err := a.ui.Consent("Was nothing signed with this key after these?", number+" entries are all"); err != nil {
+		a.UI.Say(a.UI.Talk.Table(table, rows, ui.Right), "\n")
+		if err := a.UI.Consent("Was nothing signed with this key after these?", number+" entries are all"); err != nil {
 			return err
 		}
 	}
 	if err := l.BeginGuard(guard); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	return a.emit(out, a.ui.Table(table, rows, ui.Right), "\n", a.ui.Fields([][2]string{{"guard", guard}, {"entries", number}}))
+	return a.Emit(out, a.UI.Table(table, rows, ui.Right), "\n", a.UI.Fields([][2]string{{"guard", guard}, {"entries", number}}))
 }
 
 // gapText is what a ledger's table says of an entry that didn't follow.

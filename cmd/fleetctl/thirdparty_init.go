@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -18,9 +19,9 @@ type thirdpartyInitJSON struct {
 	Key    [32]byte `strict:"key,base64"`
 }
 
-func (a *app) thirdpartyInitCmd() *cobra.Command {
+func thirdpartyInitCmd(a *cli.App) *cobra.Command {
 	var key, guard string
-	c := command("init LEDGER", "Begin the ledger of a new key, and its guard",
+	c := cli.Command("init LEDGER", "Begin the ledger of a new key, and its guard",
 		`Init begins the ledger of a key that never signed: an empty file, and the guard
 that ties it to the key. A key has one ledger for its whole life. Whoever begins
 a second one lets it sign an epoch twice, which is why signing begins none: a
@@ -33,7 +34,7 @@ lost.`,
 		`  fleetctl thirdparty init ledger.jsonl --public-key thirdparty.pub
   fleetctl thirdparty init ledger.jsonl --public-key thirdparty.pub --guard /media/stick/guard`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "public-key"); err != nil {
+			if err := cli.Required(cmd, "public-key"); err != nil {
 				return err
 			}
 			raw, err := ledgerKey(key)
@@ -49,19 +50,19 @@ lost.`,
 			}
 			err = thirdparty.InitLedger(args[0], guard, raw, look...)
 			if e := (*strict.Error)(nil); errors.As(err, &e) {
-				return usage(err)
+				return cli.Usage(err)
 			}
 			if errors.Is(err, fs.ErrNotExist) {
-				return usage(missing(err))
+				return cli.Usage(cli.Missing(err))
 			}
 			if err != nil {
 				return err // a full disk, missing rights
 			}
-			next := "fleetctl thirdparty inspect REQUEST --policy POLICY --ledger " + shellWord(args[0])
+			next := "fleetctl thirdparty inspect REQUEST --policy POLICY --ledger " + cli.ShellWord(args[0])
 			if guard != thirdparty.GuardPath(args[0]) {
-				next += " --guard " + shellWord(guard)
+				next += " --guard " + cli.ShellWord(guard)
 			}
-			return a.emit(&thirdpartyInitJSON{args[0], guard, raw}, a.ui.Fields([][2]string{
+			return a.Emit(&thirdpartyInitJSON{args[0], guard, raw}, a.UI.Fields([][2]string{
 				{"ledger", args[0]}, {"guard", guard}, {"key", base64.StdEncoding.EncodeToString(raw[:])},
 				{"keep", "both, for as long as the key is used: it signs with this ledger and with no other"},
 				{"next", next + " --key KEY"},

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -26,9 +27,9 @@ type ledgerLineJSON struct {
 	Gap       *gapJSON `strict:"gap,optional"` // before it
 }
 
-func (a *app) thirdpartyLedgerCmd() *cobra.Command {
+func thirdpartyLedgerCmd(a *cli.App) *cobra.Command {
 	var key, guard, export string
-	c := command("ledger LEDGER", "Check a ledger from its first entry to its last, show it, export it",
+	c := cli.Command("ledger LEDGER", "Check a ledger from its first entry to its last, show it, export it",
 		`Ledger checks the hash chain and every signature, and that the ledger has all
 that its guard, where it is here, has seen. It needs the public key only,
 changes nothing, and may run while another process signs. --export writes the
@@ -36,7 +37,7 @@ statements as served, a line each, which fleetctl history checks.`,
 		`  fleetctl thirdparty ledger ledger.jsonl --public-key thirdparty.pub
   fleetctl thirdparty ledger ledger.jsonl --public-key thirdparty.pub --export statements.jsonl`, cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "public-key"); err != nil {
+			if err := cli.Required(cmd, "public-key"); err != nil {
 				return err
 			}
 			l, err := readLedger(args[0], key)
@@ -50,7 +51,7 @@ statements as served, a line each, which fleetctl history checks.`,
 			}
 			if guarded {
 				if err := l.CheckGuard(guard); err != nil {
-					return wrong(err)
+					return cli.Wrong(err)
 				}
 			}
 			gaps, noted := l.Gaps(), false
@@ -68,23 +69,23 @@ statements as served, a line each, which fleetctl history checks.`,
 					rows[i] = rows[i][:4]
 				}
 			}
-			text := []string{a.ui.Table(head, rows), "\n",
-				a.ui.Line(ui.Count(int64(len(rows)), "entry", "entries") + ": the chain is whole, every signature verifies")}
+			text := []string{a.UI.Table(head, rows), "\n",
+				a.UI.Line(ui.Count(int64(len(rows)), "entry", "entries") + ": the chain is whole, every signature verifies")}
 			if guarded {
-				text = append(text, a.ui.Line("it has all that its guard "+guard+" has seen"))
+				text = append(text, a.UI.Line("it has all that its guard "+guard+" has seen"))
 			} else {
-				text = append(text, a.ui.Line("its guard is not here: that these are all that was signed is not shown"))
+				text = append(text, a.UI.Line("its guard is not here: that these are all that was signed is not shown"))
 			}
 			if l.Torn > 0 {
-				text = append(text, a.ui.Line(fmt.Sprintf("after them: %s of an entry that is being written, or that a power failure cut off", ui.Bytes(int64(l.Torn)))))
+				text = append(text, a.UI.Line(fmt.Sprintf("after them: %s of an entry that is being written, or that a power failure cut off", ui.Bytes(int64(l.Torn)))))
 			}
 			if export != "" {
-				if err := writeNew(export, l.Export()); err != nil {
+				if err := cli.WriteNew(export, l.Export()); err != nil {
 					return err
 				}
-				text = append(text, a.ui.Line(fmt.Sprintf("%s exported to %s", ui.Count(int64(len(rows)), "statement", "statements"), export)))
+				text = append(text, a.UI.Line(fmt.Sprintf("%s exported to %s", ui.Count(int64(len(rows)), "statement", "statements"), export)))
 			}
-			return a.emit(out, text...)
+			return a.Emit(out, text...)
 		})
 	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, a file of it, or an OpenSSH .pub file")
 	c.Flags().StringVar(&guard, "guard", "", "the ledger's guard `file` (default: LEDGER.guard)")
@@ -103,11 +104,11 @@ func readLedger(path, key string) (*thirdparty.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := readFile(path); err != nil {
+	if _, err := cli.ReadFile(path); err != nil {
 		return nil, err
 	}
 	l, err := thirdparty.ReadLedger(path, raw)
-	return l, wrong(err)
+	return l, cli.Wrong(err)
 }
 
 // ledgerKey reads the public key that a ledger belongs to.
@@ -118,15 +119,15 @@ func ledgerKey(key string) ([32]byte, error) {
 	}
 	raw, err := rawEd25519(der)
 	if err != nil {
-		return [32]byte{}, usagef("", "--public-key %v", err)
+		return [32]byte{}, cli.Usagef("", "--public-key %v", err)
 	}
 	return raw, nil
 }
 
 // tellTorn says that a power failure was met.
-func (a *app) tellTorn(l *thirdparty.Ledger) {
+func tellTorn(a *cli.App, l *thirdparty.Ledger) {
 	if l.Torn > 0 {
-		a.ui.Say(a.ui.Talk.Line(fmt.Sprintf("the ledger's last entry was cut off: its %s are kept in %s; that signature never left",
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("the ledger's last entry was cut off: its %s are kept in %s; that signature never left",
 			ui.Bytes(int64(l.Torn)), l.TornAt)))
 	}
 }

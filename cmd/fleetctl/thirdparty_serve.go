@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -33,9 +34,9 @@ type servingJSON struct {
 	Queue  string `strict:"queue,optional"`
 }
 
-func (a *app) thirdpartyServeCmd() *cobra.Command {
+func thirdpartyServeCmd(a *cli.App) *cobra.Command {
 	var o serveOptions
-	c := command("serve", "Let others read the ledger, with the API of Cloudflare's auditor",
+	c := cli.Command("serve", "Let others read the ledger, with the API of Cloudflare's auditor",
 		`Serve answers as Cloudflare's auditor does (info, namespaces, audits), from the
 ledger as it grows, until it is interrupted. It has no key and can't sign. It
 listens on this machine only; put a TLS proxy before it, or say --anywhere.
@@ -46,10 +47,10 @@ looks at them with thirdparty queue and signs with thirdparty sign.`,
 		`  fleetctl thirdparty serve --policy thirdparty.yaml --ledger ledger.jsonl --public-key thirdparty.pub
   fleetctl thirdparty serve --policy thirdparty.yaml --ledger ledger.jsonl --public-key thirdparty.pub --submit 0.0.0.0:8443 --queue queue --cert server.pem --cert-key server.key --clients operator-ca.pem`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "policy", "ledger", "public-key"); err != nil {
+			if err := cli.Required(cmd, "policy", "ledger", "public-key"); err != nil {
 				return err
 			}
-			return a.serveLedger(cmd.Context(), &o)
+			return serveLedger(a, cmd.Context(), &o)
 		})
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "the third party's own policy `file`: its namespaces are served")
@@ -65,14 +66,14 @@ looks at them with thirdparty queue and signs with thirdparty sign.`,
 	return c
 }
 
-func (a *app) serveLedger(ctx context.Context, o *serveOptions) error {
-	data, err := readFile(o.policy)
+func serveLedger(a *cli.App, ctx context.Context, o *serveOptions) error {
+	data, err := cli.ReadFile(o.policy)
 	if err != nil {
 		return err
 	}
 	policy, err := thirdparty.ParsePolicy(o.policy, data)
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	_, der, err := keyFlag("public-key", "ledger="+o.key)
 	if err != nil {
@@ -80,15 +81,15 @@ func (a *app) serveLedger(ctx context.Context, o *serveOptions) error {
 	}
 	key, err := rawEd25519(der)
 	if err != nil {
-		return usagef("", "--public-key %v", err)
+		return cli.Usagef("", "--public-key %v", err)
 	}
-	logger := slog.New(slog.NewTextHandler(a.stderr, nil))
+	logger := slog.New(slog.NewTextHandler(a.Stderr, nil))
 	s, err := service.New(service.Config{Ledger: o.ledger, Key: key, Namespaces: policy.Namespaces, Log: logger})
 	if err != nil {
-		return wrong(err)
+		return cli.Wrong(err)
 	}
 	if !o.anywhere && !loopbackAddress(o.listen) {
-		return usagef("a proxy with TLS can stand before it; --anywhere lets it be reached as it is", "--listen %s is reachable from other machines", o.listen)
+		return cli.Usagef("a proxy with TLS can stand before it; --anywhere lets it be reached as it is", "--listen %s is reachable from other machines", o.listen)
 	}
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
@@ -107,7 +108,7 @@ func (a *app) serveLedger(ctx context.Context, o *serveOptions) error {
 		rows = append(rows, [2]string{"takes requests at", out.Submit + "/requests"}, [2]string{"queue", o.queue})
 		parts = append(parts, func() error { return service.Serve(ctx, in, q.Handler()) })
 	}
-	if err := a.emit(out, a.ui.Fields(rows)); err != nil {
+	if err := a.Emit(out, a.UI.Fields(rows)); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -128,20 +129,20 @@ func (a *app) serveLedger(ctx context.Context, o *serveOptions) error {
 func submissions(o *serveOptions, policy *thirdparty.Policy, logger *slog.Logger) (*service.Queue, net.Listener, error) {
 	for _, f := range [][2]string{{"queue", o.queue}, {"cert", o.cert}, {"cert-key", o.certKey}, {"clients", o.clients}} {
 		if f[1] == "" {
-			return nil, nil, usagef("see fleetctl thirdparty serve --help", "--submit needs --%s: requests are taken from known clients only", f[0])
+			return nil, nil, cli.Usagef("see fleetctl thirdparty serve --help", "--submit needs --%s: requests are taken from known clients only", f[0])
 		}
 	}
 	cert, err := tls.LoadX509KeyPair(o.cert, o.certKey)
 	if err != nil {
-		return nil, nil, usage(strict.Errorf(o.cert, "%v", err))
+		return nil, nil, cli.Usage(strict.Errorf(o.cert, "%v", err))
 	}
-	pem, err := readFile(o.clients)
+	pem, err := cli.ReadFile(o.clients)
 	if err != nil {
 		return nil, nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, nil, usage(strict.Errorf(o.clients, "has no certificate in it"))
+		return nil, nil, cli.Usage(strict.Errorf(o.clients, "has no certificate in it"))
 	}
 	q, err := service.OpenQueue(o.queue, policy, logger)
 	if err != nil {
@@ -175,22 +176,22 @@ type waitingJSON struct {
 	Fault     string   `strict:"fault,optional"`
 }
 
-func (a *app) thirdpartyQueueCmd() *cobra.Command {
+func thirdpartyQueueCmd(a *cli.App) *cobra.Command {
 	var reject string
-	c := command("queue DIR", "List the requests that wait for a person",
+	c := cli.Command("queue DIR", "List the requests that wait for a person",
 		`Queue lists what was submitted. Each is inspected and signed by its file:
 thirdparty inspect FILE, thirdparty sign FILE. --reject takes one out, so that
 another for the same epoch can be submitted; the file is kept.`,
 		"  fleetctl thirdparty queue queue\n  fleetctl thirdparty queue queue --reject example.fleet_keys.v1-0000000000000002.request.json",
 		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
 			if reject != "" {
-				if err := rejectRequest(args[0], reject, a.now().UTC().Format("20060102T150405Z")); err != nil {
+				if err := rejectRequest(args[0], reject, a.Now().UTC().Format("20060102T150405Z")); err != nil {
 					return err
 				}
 			}
 			list, err := service.List(args[0])
 			if err != nil {
-				return usage(missing(err))
+				return cli.Usage(cli.Missing(err))
 			}
 			out := &queueJSON{Queue: args[0], Waiting: []waitingJSON{}}
 			var rows [][]string
@@ -203,9 +204,9 @@ another for the same epoch can be submitted; the file is kept.`,
 				rows = append(rows, []string{fmt.Sprint(w.Epoch), strict.FormatTime(w.Time), ui.Bytes(w.Size), what})
 			}
 			if len(rows) == 0 {
-				return a.emit(out, a.ui.Line("nothing waits"))
+				return a.Emit(out, a.UI.Line("nothing waits"))
 			}
-			return a.emit(out, a.ui.Table([]string{"epoch", "submitted", "size", "file"}, rows))
+			return a.Emit(out, a.UI.Table([]string{"epoch", "submitted", "size", "file"}, rows))
 		})
 	c.Flags().StringVar(&reject, "reject", "", "take this `file` out of the queue")
 	return c
@@ -215,14 +216,14 @@ another for the same epoch can be submitted; the file is kept.`,
 func rejectRequest(dir, file, at string) error {
 	name := filepath.Base(file)
 	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-		return usage(strict.Errorf(filepath.Join(dir, name), "does not wait").WithHint("what waits says fleetctl thirdparty queue %s", shellWord(dir)))
+		return cli.Usage(strict.Errorf(filepath.Join(dir, name), "does not wait").WithHint("what waits says fleetctl thirdparty queue %s", cli.ShellWord(dir)))
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "rejected"), 0o700); err != nil {
 		return err
 	}
 	to := filepath.Join(dir, "rejected", at+"-"+name)
 	if _, err := os.Stat(to); err == nil {
-		return usagef("try again in a second", "%s exists", to)
+		return cli.Usagef("try again in a second", "%s exists", to)
 	}
-	return usage(missing(os.Rename(filepath.Join(dir, name), to)))
+	return cli.Usage(cli.Missing(os.Rename(filepath.Join(dir, name), to)))
 }

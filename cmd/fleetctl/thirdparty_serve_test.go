@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -27,15 +28,15 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString(raw)
 
 	r, w := io.Pipe()
-	a := newApp(strings.NewReader(""), w, io.Discard)
-	a.color, a.format = "auto", "json"
-	if err := a.setUp(); err != nil {
+	a := cli.New(strings.NewReader(""), w, io.Discard)
+	a.Color, a.Format = "auto", "json"
+	if err := a.SetUp(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- a.serveLedger(ctx, &serveOptions{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0"})
+		ended <- serveLedger(a, ctx, &serveOptions{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0"})
 		w.Close()
 	}()
 	buf := make([]byte, 4096)
@@ -49,7 +50,7 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 	}
 	code, out, talk := runApp("history", "--url", at.Listen, "--namespace", testfleet.Namespace, "--save", filepath.Join(dir, "saved.jsonl"),
 		"--key", "auditor="+key, "--operator", filepath.Join(f.Dir, "bundle.json"))
-	if code != exitDone || !strings.Contains(out, "proven     operator-copy  1 checked") {
+	if code != cli.ExitDone || !strings.Contains(out, "proven     operator-copy  1 checked") {
 		t.Errorf("%d\n%s\n%s", code, out, talk)
 	}
 	cancel()
@@ -64,7 +65,7 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 		{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0", submit: "127.0.0.1:0"},
 		{policy: policy, ledger: policy, key: key, listen: "127.0.0.1:0"},
 	} {
-		if err := a.serveLedger(t.Context(), &bad); err == nil {
+		if err := serveLedger(a, t.Context(), &bad); err == nil {
 			t.Errorf("%+v serves", bad)
 		}
 	}
@@ -78,24 +79,24 @@ func TestTheQueueIsListedAndRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, _ := runApp("thirdparty", "queue", dir, "--format", "json")
-	if code != exitDone || !strings.Contains(out, `"epoch": 1`) {
+	if code != cli.ExitDone || !strings.Contains(out, `"epoch": 1`) {
 		t.Errorf("%d %s", code, out)
 	}
 	code, out, talk := runApp("thirdparty", "queue", dir, "--reject", name)
-	if code != exitDone || !strings.Contains(out, "nothing waits") {
+	if code != cli.ExitDone || !strings.Contains(out, "nothing waits") {
 		t.Errorf("%d %s %s", code, out, talk)
 	}
 	if kept, err := filepath.Glob(filepath.Join(dir, "rejected", "*"+name)); err != nil || len(kept) != 1 {
 		t.Errorf("%v, %v", kept, err)
 	}
 	code, _, talk = runApp("thirdparty", "queue", dir, "--reject", name)
-	if code != exitUsage || !strings.Contains(talk, name+": does not wait") {
+	if code != cli.ExitUsage || !strings.Contains(talk, name+": does not wait") {
 		t.Errorf("rejected twice: %d %s", code, talk)
 	}
 	if list, err := service.List(dir); err != nil || len(list) != 0 {
 		t.Errorf("%v, %v", list, err)
 	}
-	if code, _, _ := runApp("thirdparty", "queue", filepath.Join(dir, "nowhere")); code != exitUsage {
+	if code, _, _ := runApp("thirdparty", "queue", filepath.Join(dir, "nowhere")); code != cli.ExitUsage {
 		t.Error(code)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -20,8 +21,8 @@ import (
 
 // tokensForPlan picks the module's tokens, in the order of their labels, and
 // the best algorithm that all of them offer.
-func (a *app) tokensForPlan(o planNewOptions, d *ceremony.Draft) (labels []string, alg keys.Algorithm, err error) {
-	m, err := a.openModule(o.module, o.initArgs)
+func tokensForPlan(a *cli.App, o planNewOptions, d *ceremony.Draft) (labels []string, alg keys.Algorithm, err error) {
+	m, err := openModule(a, o.module, o.initArgs)
 	if err != nil {
 		return nil, "", err
 	}
@@ -35,7 +36,7 @@ func (a *app) tokensForPlan(o planNewOptions, d *ceremony.Draft) (labels []strin
 	})
 	slices.SortFunc(list, func(x, y token.Info) int { return naturally(x.Label, y.Label) })
 	if len(list) < o.hsms {
-		return nil, "", usagef("make them with\nfleetctl hsm init --module "+o.module+" --label "+o.prefix+"1",
+		return nil, "", cli.Usagef("make them with\nfleetctl hsm init --module "+o.module+" --label "+o.prefix+"1",
 			"%d HSMs are planned, and the module has %d initialised tokens with a label %q…", o.hsms, len(list), o.prefix)
 	}
 	list = list[:o.hsms]
@@ -85,7 +86,7 @@ func modulesThere(s *ceremony.Site) error {
 	}
 	for _, h := range s.HSMs {
 		if _, err := os.Stat(h.Module); err != nil {
-			return usage(strict.Errorf(h.Module, "the module of %s isn't there: %v", h.Name, errors.Unwrap(err)).
+			return cli.Usage(strict.Errorf(h.Module, "the module of %s isn't there: %v", h.Name, errors.Unwrap(err)).
 				WithHint("install the token's software, or correct the site file"))
 		}
 	}
@@ -131,59 +132,59 @@ type hsmStateJSON struct {
 	Lacks []string `strict:"lacks"`
 }
 
-func (a *app) hsmCheckCmd() *cobra.Command {
+func hsmCheckCmd(a *cli.App) *cobra.Command {
 	var site string
-	c := command("check PLAN", "What a plan needs of its HSMs and they lack",
+	c := cli.Command("check PLAN", "What a plan needs of its HSMs and they lack",
 		`Check finds each HSM of the plan by its serial and label and says what the
 plan needs that its token can't do. It logs in nowhere and changes nothing.`,
 		"  fleetctl hsm check plan.yaml --site site.yaml",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "site"); err != nil {
+			if err := cli.Required(cmd, "site"); err != nil {
 				return err
 			}
-			p, err := readPlan(args[0])
+			p, err := cli.ReadPlan(args[0])
 			if err != nil {
 				return err
 			}
-			s, err := readSite(site, p)
+			s, err := cli.ReadSite(site, p)
 			if err != nil {
 				return err
 			}
-			return a.hsmCheck(p, s)
+			return hsmCheck(a, p, s)
 		})
 	c.Flags().StringVar(&site, "site", "", "the site `file`")
 	return c
 }
 
-func (a *app) hsmCheck(p *ceremony.Plan, s *ceremony.Site) error {
+func hsmCheck(a *cli.App, p *ceremony.Plan, s *ceremony.Site) error {
 	out := hsmCheckJSON{OK: true}
 	var rows [][]string
 	for _, h := range p.HSMs {
-		st := a.hsmState(p, h, s.HSM(h.Name))
+		st := hsmState(a, p, h, s.HSM(h.Name))
 		out.OK = out.OK && st.OK
 		out.HSMs = append(out.HSMs, st)
 		rows = append(rows, []string{h.Name, h.Site, h.Serial, st.State})
 	}
-	verdict := a.ui.Line(ui.Count(int64(len(p.HSMs)), "HSM", "HSMs") + " ready for this plan")
+	verdict := a.UI.Line(ui.Count(int64(len(p.HSMs)), "HSM", "HSMs") + " ready for this plan")
 	if !out.OK {
-		verdict = a.ui.Line("not every HSM is ready for this plan")
+		verdict = a.UI.Line("not every HSM is ready for this plan")
 	}
-	if err := a.emit(&out, a.ui.Table([]string{"HSM", "site", "serial", "state"}, rows), "\n", verdict); err != nil {
+	if err := a.Emit(&out, a.UI.Table([]string{"HSM", "site", "serial", "state"}, rows), "\n", verdict); err != nil {
 		return err
 	}
 	if !out.OK {
-		return exit(exitFailed, errQuiet)
+		return cli.Exit(cli.ExitFailed, cli.ErrQuiet)
 	}
 	return nil
 }
 
-func (a *app) hsmState(p *ceremony.Plan, h ceremony.PlanHSM, s *ceremony.SiteHSM) hsmStateJSON {
+func hsmState(a *cli.App, p *ceremony.Plan, h ceremony.PlanHSM, s *ceremony.SiteHSM) hsmStateJSON {
 	st := hsmStateJSON{HSM: h.Name, Lacks: []string{}}
 	fail := func(err error) hsmStateJSON {
 		st.State = err.Error()
 		return st
 	}
-	m, err := a.openModule(s.Module, s.InitArgs)
+	m, err := openModule(a, s.Module, s.InitArgs)
 	if err != nil {
 		return fail(err)
 	}

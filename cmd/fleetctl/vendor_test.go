@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -310,7 +311,7 @@ func TestOpencryptoki(t *testing.T) {
 	k := atTerminal(t, r.start(dir))
 	k.types("PIN of hsm-1", "wrong-1\n", "try again", "try again\n", "PIN of hsm-1", "wrong-2\n", "One try is left", "",
 		"use the last try", "use the last try\n", "PIN of hsm-1", "1234abcd\n")
-	if code := k.ends(); code != exitDone {
+	if code := k.ends(); code != cli.ExitDone {
 		t.Fatalf("exit code %d\n%s", code, k.shown())
 	}
 	want := []string{"hsm-1 terminal CKR_PIN_INCORRECT", "hsm-1 terminal CKR_PIN_INCORRECT", "hsm-1 terminal ok"}
@@ -362,14 +363,14 @@ func TestOpencryptoki(t *testing.T) {
 	typed(t, dir, "vendor-1")
 	k = atTerminal(t, r.start(dir))
 	k.types("PIN of hsm-1", "wrong-1\n", "try again", "try again\n", "PIN of hsm-1", "wrong-2\n", "use the last try", "use the last try\n", "PIN of hsm-1", "wrong-3\n")
-	if code := k.ends(); code != exitFailed || !strings.Contains(k.shown(), "the PIN is locked") {
+	if code := k.ends(); code != cli.ExitFailed || !strings.Contains(k.shown(), "the PIN is locked") {
 		t.Errorf("exit code %d\n%s", code, k.shown())
 	}
 	if got := unlocks(t, dir); len(got) != 3 {
 		t.Errorf("%d tries are on the record: %q", len(got), got)
 	}
 	k = atTerminal(t, r.start(dir))
-	if code := k.ends(); code != exitFailed || strings.Contains(k.shown(), "PIN of hsm-1:") {
+	if code := k.ends(); code != cli.ExitFailed || strings.Contains(k.shown(), "PIN of hsm-1:") {
 		t.Errorf("a locked token is tried: exit code %d\n%s", code, k.shown())
 	}
 	r.run(dir, "ceremony", "abort", "ceremony", "--site", "site.yaml", "--reason", "the PIN of hsm-1 is locked")

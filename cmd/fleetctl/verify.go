@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -19,9 +20,9 @@ type verifyOptions struct {
 	quiet, firstUse                                  bool
 }
 
-func (a *app) verifyCmd() *cobra.Command {
+func verifyCmd(a *cli.App) *cobra.Command {
 	var o verifyOptions
-	c := command("verify FILE|DIR|-", "Verify any of our files, offline, under a policy",
+	c := cli.Command("verify FILE|DIR|-", "Verify any of our files, offline, under a policy",
 		`Verify finds out what a file is (evidence package, validation bundle, third
 party's statement, transcript) and verifies it, offline, under the keys that
 the policy pins. Each claim is graded: proven, attested, device, not shown. It
@@ -41,18 +42,18 @@ first line says it. --expect current wants neither, nor a later epoch.`,
   fleetctl verify - --policy acme.yaml --format json < evidence.tar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if o.policy == "" {
-				return usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
+				return cli.Usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
 			}
 			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit && o.expect != expectCurrent {
-				return usagef("it is evidence, bundle, notice, statement, transcript, abort, current or split-view", "--expect is %q", o.expect)
+				return cli.Usagef("it is evidence, bundle, notice, statement, transcript, abort, current or split-view", "--expect is %q", o.expect)
 			}
 			if o.expect == expectCurrent && len(o.beside) == 0 {
-				return usagef("give the newest bundle or notice there is with --beside", "--expect current: nothing is given that could show whether it is")
+				return cli.Usagef("give the newest bundle or notice there is with --beside", "--expect current: nothing is given that could show whether it is")
 			}
 			if cmd.Flags().Changed("only") && len(o.only) == 0 {
-				return usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
+				return cli.Usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
 			}
-			return a.verify(args[0], o)
+			return verify(a, args[0], o)
 		})
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "`file` of pinned keys and demanded claims")
@@ -77,84 +78,84 @@ const expectCurrent = "current"
 
 var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeStatement, evidence.TypeTranscript, evidence.TypeAbort}
 
-func (a *app) verify(file string, o verifyOptions) error {
-	data, err := readFile(o.policy)
+func verify(a *cli.App, file string, o verifyOptions) error {
+	data, err := cli.ReadFile(o.policy)
 	if err != nil {
 		return err
 	}
 	policy, err := evidence.ParsePolicy(o.policy, data)
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	in, err := a.input(file, o)
+	in, err := input(a, file, o)
 	if err != nil {
 		return err
 	}
 	for _, path := range o.statements {
-		text, err := readNamed(path, maxBeside)
+		text, err := cli.ReadNamed(path, cli.MaxBeside)
 		if err != nil {
 			return err
 		}
 		in.Statements = append(in.Statements, evidence.Input{File: path, Data: text})
 	}
-	if err := a.besides(&in, o.beside); err != nil {
+	if err := besides(a, &in, o.beside); err != nil {
 		return err
 	}
 	if isSplitView(in.Data) || o.expect == expectSplit {
-		return a.verifySplit(in.File, in.Data, policy, o)
+		return verifySplit(a, in.File, in.Data, policy, o)
 	}
-	q := evidence.Question{Now: a.now(), Expect: evidence.Type(o.expect), Only: o.only, TrustOnFirstUse: o.firstUse}
+	q := evidence.Question{Now: a.Now(), Expect: evidence.Type(o.expect), Only: o.only, TrustOnFirstUse: o.firstUse}
 	if o.expect == expectCurrent {
 		q.Expect, q.Current = "", true
 	}
 	if o.at != "" {
 		if q.Now, err = strict.ParseTime(o.at); err != nil {
-			return usagef("", "--time %v", err)
+			return cli.Usagef("", "--time %v", err)
 		}
 	}
 	r, err := evidence.Verify(in, policy, q)
 	if err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
-	if r.Object == "" && a.format == "text" && !o.quiet {
-		return wrong(strict.Errorf(in.File, "is nothing that can be verified").WithHint("%s", "verify takes evidence packages, bundles, statements and transcripts; what this is says\nfleetctl show "+shellWord(file)))
+	if r.Object == "" && a.Format == "text" && !o.quiet {
+		return cli.Wrong(strict.Errorf(in.File, "is nothing that can be verified").WithHint("%s", "verify takes evidence packages, bundles, statements and transcripts; what this is says\nfleetctl show "+cli.ShellWord(file)))
 	}
 	switch {
 	case o.quiet:
-	case a.format == "json":
-		err = a.ui.Print(string(r.JSON()))
+	case a.Format == "json":
+		err = a.UI.Print(string(r.JSON()))
 	case o.explain != "":
-		err = a.explain(r, o.explain)
+		err = explainClaim(a, r, o.explain)
 	default:
-		err = a.ui.Print(a.reportText(r, o.at != ""))
+		err = a.UI.Print(reportText(a, r, o.at != ""))
 	}
 	if err == nil && !r.Verified {
-		err = wrong(errQuiet)
+		err = cli.Wrong(cli.ErrQuiet)
 	}
 	return err
 }
 
 // besides reads what is given beside in, and no more of it than is judged.
-func (a *app) besides(in *evidence.Input, paths []string) error {
+func besides(a *cli.App, in *evidence.Input, paths []string) error {
 	total := 0
 	for _, path := range paths {
 		if path == "-" {
-			return usagef("", "--beside takes no standard input")
+			return cli.Usagef("", "--beside takes no standard input")
 		}
-		other, err := a.input(path, verifyOptions{})
+		other, err := input(a, path, verifyOptions{})
 		if err != nil {
 			return err
 		}
 		if total += len(other.Data) + other.Folder.Size(); total > evidence.MaxPackage {
-			return wrong(strict.Errorf(path, "and what was given before it with --beside have more than %d bytes together", evidence.MaxPackage))
+			return cli.Wrong(strict.Errorf(path, "and what was given before it with --beside have more than %d bytes together", evidence.MaxPackage))
 		}
 		in.Beside = append(in.Beside, other)
 	}
 	return nil
 }
 
-func (a *app) reportText(r *evidence.Report, given bool) string {
-	p := a.ui.Page
+func reportText(a *cli.App, r *evidence.Report, given bool) string {
+	p := a.UI.Page
 	var b strings.Builder
 	what := string(r.Object)
 	if what == "" {
@@ -205,7 +206,7 @@ func (a *app) reportText(r *evidence.Report, given bool) string {
 	}
 	b.WriteString(p.Claims(lines))
 	b.WriteString("\n")
-	b.WriteString(a.verdict(r))
+	b.WriteString(verdict(a, r))
 	return b.String()
 }
 
@@ -233,8 +234,8 @@ func unpinned(p *evidence.Policy) string {
 // confirmHint is what to do about them.
 const confirmHint = "compare each key with its owner over another channel, and write how under confirmed:; or take them as they are with --trust-on-first-use"
 
-func (a *app) verdict(r *evidence.Report) string {
-	p := a.ui.Page
+func verdict(a *cli.App, r *evidence.Report) string {
+	p := a.UI.Page
 	unpinned := unpinned(r.Policy)
 	if r.Verified {
 		text := fmt.Sprintf("%s demanded, %d shown", ui.Count(int64(r.Demanded), "claim", "claims"), r.Shown)
@@ -329,10 +330,10 @@ func next(s string) []string {
 	return []string{"next: " + s}
 }
 
-func (a *app) explain(r *evidence.Report, name string) error {
+func explainClaim(a *cli.App, r *evidence.Report, name string) error {
 	c := r.Claim(name)
 	if c == nil {
-		return usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "there is no claim %q", name)
+		return cli.Usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "there is no claim %q", name)
 	}
 	rows := [][2]string{{"claim", c.Name}, {"grade", c.Grade.String()}, {"demanded", c.Least.String()}, {"because", c.Detail}}
 	if c.Least == evidence.NotShown {
@@ -350,5 +351,5 @@ func (a *app) explain(r *evidence.Report, name string) error {
 	if keys := unpinned(r.Policy); keys != "" {
 		rows = append(rows, [2]string{"keys", keys})
 	}
-	return a.ui.Print(a.ui.Fields(rows))
+	return a.UI.Print(a.UI.Fields(rows))
 }

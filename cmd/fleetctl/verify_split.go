@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -51,9 +52,9 @@ func judgeSplit(s *auditlog.SplitView, p *evidence.Policy) error {
 // verifySplit judges two checkpoints that are said to contradict each other.
 // Only a caller who expects one gets exit code 0: it shows none of the claims
 // that a policy demands, so it must never pass for something that does.
-func (a *app) verifySplit(file string, data []byte, p *evidence.Policy, o verifyOptions) error {
+func verifySplit(a *cli.App, file string, data []byte, p *evidence.Policy, o verifyOptions) error {
 	if p.Log == nil && p.Rekor == nil {
-		return usage(strict.Errorf(p.File, "pins no log").WithHint("add its policy under log_policy:, or a Rekor log under rekor:"))
+		return cli.Usage(strict.Errorf(p.File, "pins no log").WithHint("add its policy under log_policy:, or a Rekor log under rekor:"))
 	}
 	j := &splitJSON{Format: "fleetctl split-view report v1", File: file}
 	s, err := auditlog.ParseSplitView(file, data)
@@ -69,18 +70,18 @@ func (a *app) verifySplit(file string, data []byte, p *evidence.Policy, o verify
 	}
 	text := "NOT PROVEN   " + j.Why + "\n"
 	if j.Proven {
-		text = a.ui.Fields([][2]string{
+		text = a.UI.Fields([][2]string{
 			{"log", j.Log}, {"smaller", fmt.Sprintf("%d entries, root %x", s.Smaller.Size, s.Smaller.Root)},
 			{"larger", fmt.Sprintf("%d entries, root %x", s.Larger.Size, s.Larger.Root)},
 		}) + "\nSPLIT VIEW PROVEN   the log's key signed two histories; nothing in either may be relied on\n"
 	}
 	if !o.quiet {
-		if err := a.emit(j, text); err != nil {
+		if err := a.Emit(j, text); err != nil {
 			return err
 		}
 	}
 	if !j.Proven || o.expect != expectSplit {
-		return wrong(errQuiet)
+		return cli.Wrong(cli.ErrQuiet)
 	}
 	return nil
 }

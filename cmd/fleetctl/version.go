@@ -6,10 +6,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-)
 
-// version is the release; a build from a checkout carries its commit too.
-const version = "0.1.0-dev"
+	"github.com/fleetctl/fleetctl/internal/cli"
+)
 
 type versionJSON struct {
 	Version string   `strict:"version"`
@@ -32,10 +31,10 @@ var formats = []string{
 // commit is set by the build script, since a build may not see the checkout.
 var commit = ""
 
-func (a *app) versionCmd() *cobra.Command {
-	return command("version", "Version, commit, formats and build tags", "", "", cobra.NoArgs,
+func versionCmd(a *cli.App) *cobra.Command {
+	return cli.Command("version", "Version, commit, formats and build tags", "", "", cobra.NoArgs,
 		func(*cobra.Command, []string) error {
-			v := &versionJSON{Version: version, Commit: commit, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Formats: formats}
+			v := &versionJSON{Version: cli.Version, Commit: commit, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Formats: formats}
 			cgo := "PKCS#11 left out (CGO_ENABLED=0)"
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, s := range info.Settings {
@@ -65,6 +64,6 @@ func (a *app) versionCmd() *cobra.Command {
 				}
 				rows = append(rows, [2]string{label, f})
 			}
-			return a.emit(v, a.ui.Fields(rows))
+			return a.Emit(v, a.UI.Fields(rows))
 		})
 }

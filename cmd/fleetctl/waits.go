@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
 // waitJSON is an act or a stage that too few people have signed.
@@ -21,16 +22,16 @@ type waitJSON struct {
 func signCommand(dir, what string) string {
 	switch what {
 	case ceremony.StageRelease, ceremony.StageClose:
-		return fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict agree --key KEY", shellWord(dir), what)
+		return fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict agree --key KEY", cli.ShellWord(dir), what)
 	}
-	return fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", shellWord(dir), what)
+	return fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", cli.ShellWord(dir), what)
 }
 
 // waitsFor says whose signatures a ceremony waits for, and how they are given.
 func waitsFor(dir string, c *ceremony.Account) (list []waitJSON, rows [][2]string, err error) {
 	waits, err := ceremony.ReadWaits(dir, c)
 	if err != nil {
-		return nil, nil, wrong(err)
+		return nil, nil, cli.Wrong(err)
 	}
 	for _, w := range waits {
 		cmd := signCommand(dir, w.What)

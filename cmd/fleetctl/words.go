@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -18,8 +19,8 @@ type wordsJSON struct {
 	Words  []string `strict:"words"`
 }
 
-func (a *app) wordsCmd() *cobra.Command {
-	return command("words FILE|HEX…", "A digest in words, for reading aloud and for the other screen",
+func wordsCmd(a *cli.App) *cobra.Command {
+	return cli.Command("words FILE|HEX…", "A digest in words, for reading aloud and for the other screen",
 		`Words writes a SHA-256, of a file or given in hex, as PGP words: two-syllable
 words at odd positions, three-syllable words at even ones, so that a swapped
 or dropped word is heard. The hex may be typed in groups.`,
@@ -28,20 +29,20 @@ or dropped word is heard. The hex may be typed in groups.`,
 			what := strings.Join(args, " ")
 			digest, err := hex.DecodeString(strings.ReplaceAll(what, " ", ""))
 			if _, serr := os.Stat(what); serr == nil {
-				data, err := readFile(what)
+				data, err := cli.ReadFile(what)
 				if err != nil {
 					return err
 				}
 				sum := sha256.Sum256(data)
 				digest = sum[:]
 			} else if err != nil || len(digest) == 0 || len(digest) > 64 {
-				return usagef("", "%q is neither a file nor a digest in hex", what)
+				return cli.Usagef("", "%q is neither a file nor a digest in hex", what)
 			}
 			about := ""
 			if hex.EncodeToString(digest) != strings.ToLower(strings.ReplaceAll(what, " ", "")) {
-				about = a.ui.Fields([][2]string{{what, fmt.Sprintf("%x", digest)}})
+				about = a.UI.Fields([][2]string{{what, fmt.Sprintf("%x", digest)}})
 			}
-			return a.emit(&wordsJSON{what, hex.EncodeToString(digest), words.Encode(digest)},
-				about, a.ui.Hex(digest), "\n", a.ui.Words(digest, 4, true))
+			return a.Emit(&wordsJSON{what, hex.EncodeToString(digest), words.Encode(digest)},
+				about, a.UI.Hex(digest), "\n", a.UI.Words(digest, 4, true))
 		})
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"os/exec"
@@ -27,7 +27,7 @@ func TestShellWord(t *testing.T) {
 		"-":               "-",
 		"pkcs11:id=%01;a": "'pkcs11:id=%01;a'",
 	} {
-		if got := shellWord(word); got != want {
+		if got := ShellWord(word); got != want {
 			t.Errorf("%q: %s, want %s", word, got, want)
 		}
 	}
@@ -46,7 +46,7 @@ func FuzzShellWord(f *testing.F) {
 		if strings.Contains(s, "\x00") {
 			t.Skip("no argument has a NUL")
 		}
-		word := shellWord(s)
+		word := ShellWord(s)
 		out, err := exec.Command(bash, "--norc", "-c", "printf %s "+word).Output()
 		if err != nil || strings.TrimPrefix(string(out), "./") != strings.TrimPrefix(s, "./") {
 			t.Errorf("%q is written %s and read %q: %v", s, word, out, err)

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -7,16 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// shellWord writes a file's name as a shell takes it. What it writes is shown
+// ShellWord writes a file's name as a shell takes it. What it writes is shown
 // to be copied, and the name may be a stranger's: one that stands in his file.
-func shellWord(s string) string {
+func ShellWord(s string) string {
 	if len(s) > 1 && s[0] == '-' {
 		s = "./" + s // a file, not a flag
 	}
-	return shellQuoted(s)
+	return ShellQuoted(s)
 }
 
-func shellQuoted(s string) string {
+func ShellQuoted(s string) string {
 	plain := s != ""
 	for _, r := range s {
 		switch {

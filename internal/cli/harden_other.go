@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package cli
 
 // hardenProcess has nothing to do where cores are not written by default.
 func hardenProcess() {}

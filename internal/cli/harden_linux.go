@@ -1,6 +1,8 @@
-package main
+package cli
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+)
 
 // hardenProcess keeps PINs out of core files and other processes' reach: no
 // core is written, and only root may attach a debugger. A system that refuses

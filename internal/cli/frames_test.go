@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func printed(t *testing.T, pdf, dir string, more ...string) []string {
 func drawn(t *testing.T, data []byte, paper bool) []string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "frames")
-	n, err := drawFrames(dir, "request-core", "rehearsal", "request.json", data, false)
+	n, err := DrawFrames(dir, "request-core", "rehearsal", "request.json", data, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestFramesComeBackFromScreenAndPaper(t *testing.T) {
 				{"damaged, and photographed again", []string{f[0], f[1], blot(t, f[2], 0.6), f[3], f[4], f[2]}, ""},
 				{"of another file", []string{f[0], f[1], f[2], f[3], other[0]}, "is a frame of another file than the ones before"},
 			} {
-				got, err := readFrames(c.images)
+				got, err := ReadFrames(c.images)
 				switch {
 				case c.want == "" && (err != nil || !bytes.Equal(got, data)):
 					t.Errorf("%s: %v", c.name, err)
@@ -127,7 +127,7 @@ func TestFramesComeBackFromScreenAndPaper(t *testing.T) {
 func TestTheLargestFramesAreReadFromPaper(t *testing.T) {
 	data := carried(qr.MaxFile)
 	dir := filepath.Join(t.TempDir(), "frames")
-	if n, err := drawFrames(dir, "request-core", "production", "request.json", data, false); n != qr.MaxFrames || err != nil {
+	if n, err := DrawFrames(dir, "request-core", "production", "request.json", data, false); n != qr.MaxFrames || err != nil {
 		t.Fatal(n, err)
 	}
 	pdf := filepath.Join(dir, "request-core.pdf")
@@ -146,11 +146,11 @@ func TestTheLargestFramesAreReadFromPaper(t *testing.T) {
 
 func TestWhatIsTooLargeForFramesGoesAsAFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "frames")
-	_, err := drawFrames(dir, "request-core", "production", "out/request.json", carried(qr.MaxFile+1), false)
+	_, err := DrawFrames(dir, "request-core", "production", "out/request.json", carried(qr.MaxFile+1), false)
 	if err == nil || !strings.Contains(err.Error(), "40961 bytes are 41 QR frames, 40 are allowed") {
 		t.Fatal(err)
 	}
-	if code := exitCode(err); code != exitUsage {
+	if code := ExitCode(err); code != ExitUsage {
 		t.Errorf("exit code %d", code)
 	}
 	if hint := hintOf(err); hint != "it has to be carried as a file: out/request.json is written" {
@@ -191,12 +191,12 @@ func TestAPDFIsSentBackToBeRendered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{photo, dir} {
-		if got, err := readFileOrFrames(path); err != nil || !bytes.Equal(got, carried(900)) {
+		if got, err := ReadFileOrFrames(path); err != nil || !bytes.Equal(got, carried(900)) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
 	pdf := filepath.Join(filepath.Dir(f[0]), "request-core.pdf")
-	_, err = readFileOrFrames(pdf)
+	_, err = ReadFileOrFrames(pdf)
 	if err == nil || !strings.Contains(hintOf(err), "is a PDF; its pages have to be images: pdftoppm -r 150 -png "+pdf+" page") {
 		t.Errorf("%v\n%s", err, hintOf(err))
 	}

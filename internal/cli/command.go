@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+// Command makes a command with exactly the arguments that its use line names.
+func Command(use, short, long, example string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Long: long, Example: example, RunE: run,
+		Args: func(cmd *cobra.Command, got []string) error {
+			if err := args(cmd, got); err != nil {
+				wants := strings.TrimSpace(strings.TrimPrefix(cmd.Use, cmd.Name()))
+				if wants == "" {
+					wants = "no argument"
+				}
+				return Usagef("usage: "+cmd.UseLine()+"\nsee "+cmd.CommandPath()+" --help", "%s takes %s, and was given %s",
+					cmd.CommandPath(), wants, ui.Count(int64(len(got)), "argument", "arguments"))
+			}
+			return nil
+		}}
+}
+
+// Group makes a command that only has commands below it.
+func Group(use, short string, children ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return Usagef("see fleetctl "+use+" --help", "fleetctl %s has no command %q", use, args[0])
+		}
+		return cmd.Help()
+	}
+	c.AddCommand(children...)
+	return c
+}
+
+// Required says that flags must be given, in our own words and with our own
+// exit code.
+func Required(cmd *cobra.Command, names ...string) error {
+	for _, n := range names {
+		if f := cmd.Flags().Lookup(n); f != nil && f.Value.String() == "" {
+			return Usagef("see "+cmd.CommandPath()+" --help", "--%s is missing: %s", n, strings.ReplaceAll(f.Usage, "`", ""))
+		}
+	}
+	return nil
+}

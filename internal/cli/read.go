@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+func ReadPlan(file string) (*ceremony.Plan, error) {
+	data, err := ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	p, err := ceremony.ParsePlan(file, data)
+	return p, Usage(err)
+}
+
+func ReadSite(file string, p *ceremony.Plan) (*ceremony.Site, error) {
+	data, err := ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	s, err := ceremony.ParseSite(file, data, p)
+	return s, Usage(err)
+}
+
+// ReadBeside reads a file that need not be there: its absence is an answer. One
+// that is there and can't be read is none.
+func ReadBeside(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, strict.Errorf(path, "is no regular file")
+	}
+	return readUpTo(path, MaxBeside)
+}
+
+// MaxBeside is the size of the largest file that lies beside what is verified,
+// in bytes: a plan, a Rekor entry.
+const MaxBeside = 1 << 20
+
+// ReadFile reads a file that the caller named.
+func ReadFile(path string) ([]byte, error) { return ReadNamed(path, evidence.MaxPackage) }
+
+func ReadNamed(path string, limit int) ([]byte, error) {
+	data, err := readUpTo(path, limit)
+	if err != nil {
+		return nil, Usage(Missing(err))
+	}
+	return data, nil
+}
+
+func ReadWhole(path string) ([]byte, error) { return readUpTo(path, evidence.MaxPackage) }
+
+func readUpTo(path string, limit int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size := int64(0)
+	if info, err := f.Stat(); err == nil {
+		size = info.Size()
+	}
+	if size > int64(limit) {
+		return nil, strict.Errorf(path, "has %d bytes, %d are allowed", size, limit)
+	}
+	return ReadAll(f, path, int(size), limit)
+}
+
+// ReadAll reads no more than a file may have: a pipe or a device says nothing of
+// its size and may never end. Where it doesn't (size is 0), the room for the
+// largest is asked for at once, so that nothing has to be copied: the system
+// gives it page by page, as it is filled.
+func ReadAll(r io.Reader, name string, size, limit int) ([]byte, error) {
+	if size == 0 {
+		size = limit
+	}
+	buf := make([]byte, size+1)
+	n, err := io.ReadFull(r, buf)
+	switch {
+	case err == nil && size < limit:
+		return nil, strict.Errorf(name, "grows while it is read")
+	case err == nil:
+		return nil, strict.Errorf(name, "has more than the %d bytes that are allowed", limit)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return buf[:n:n], nil
+	}
+	return nil, err
+}

@@ -74,8 +74,9 @@ var arrows = map[string][]string{
 	"bundle/thirdparty":       {"ceremony", "bundle", "leaf"},
 	"auditlog":                {"leaf"},
 	"auditlog/tiled":          {"auditlog", "leaf"},
-	"auditlog/rekor":          {"auditlog", "bundle", "leaf"},
-	"auditlog/monitor":        {"auditlog", "leaf"},
+	"auditlog/rekor":          {"auditlog", "auditlog/tile", "bundle", "leaf"},
+	"auditlog/tile":           {},
+	"auditlog/monitor":        {"auditlog", "auditlog/tile", "leaf"},
 	"auditlog/witness":        {"auditlog", "leaf"},
 	"auditlog/publish":        {"attest/evidence", "auditlog", "auditlog/tiled", "auditlog/witness", "bundle", "leaf"},
 	// The network of third parties and of live auditors, beside the pure code.
@@ -126,7 +127,7 @@ var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/
 var inner = map[string][]string{"auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
-var verifiers = []string{"attest/evidence", "attest/formats", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog",
+var verifiers = []string{"attest/evidence", "attest/formats", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
 	"bundle/history", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.

@@ -5,7 +5,8 @@ import (
 	"math/bits"
 
 	"github.com/transparency-dev/merkle/rfc6962"
-	"github.com/transparency-dev/tessera/api/layout"
+
+	"github.com/fleetctl/fleetctl/auditlog/tile"
 )
 
 // edge is the right edge of a tree: at each level of tiles the hashes of the
@@ -14,22 +15,6 @@ import (
 type edge struct {
 	size   uint64
 	levels [][][32]byte // level 0 has the hashes of leaves
-}
-
-func hashChildren(l, r [32]byte) [32]byte {
-	return [32]byte(rfc6962.DefaultHasher.HashChildren(l[:], r[:]))
-}
-
-// tileRoot is the root over a full tile.
-func tileRoot(list [][32]byte) [32]byte {
-	row := append([][32]byte(nil), list...)
-	for len(row) > 1 {
-		for i := range len(row) / 2 {
-			row[i] = hashChildren(row[2*i], row[2*i+1])
-		}
-		row = row[:len(row)/2]
-	}
-	return row[0]
 }
 
 // root is the RFC 6962 root of the whole tree: its perfect subtrees, largest
@@ -45,9 +30,9 @@ func (e *edge) root() [32]byte {
 	var stack []subtree
 	for l := len(e.levels) - 1; l >= 0; l-- {
 		for _, h := range e.levels[l] {
-			s := subtree{l * layout.TileHeight, h}
+			s := subtree{l * tile.Height, h}
 			for len(stack) > 0 && stack[len(stack)-1].height == s.height {
-				s = subtree{s.height + 1, hashChildren(stack[len(stack)-1].hash, s.hash)}
+				s = subtree{s.height + 1, tile.Parent(stack[len(stack)-1].hash, s.hash)}
 				stack = stack[:len(stack)-1]
 			}
 			stack = append(stack, s)
@@ -55,14 +40,14 @@ func (e *edge) root() [32]byte {
 	}
 	r := stack[len(stack)-1].hash
 	for i := len(stack) - 2; i >= 0; i-- {
-		r = hashChildren(stack[i].hash, r)
+		r = tile.Parent(stack[i].hash, r)
 	}
 	return r
 }
 
 // valid says whether the levels are those of a tree of that size.
 func (e *edge) valid() bool {
-	if len(e.levels) > (bits.Len64(e.size)+layout.TileHeight-1)/layout.TileHeight {
+	if len(e.levels) > (bits.Len64(e.size)+tile.Height-1)/tile.Height {
 		return false
 	}
 	for l := range 8 {
@@ -70,7 +55,7 @@ func (e *edge) valid() bool {
 		if l < len(e.levels) {
 			have = len(e.levels[l])
 		}
-		if uint64(have) != e.size>>(l*layout.TileHeight)%width {
+		if uint64(have) != e.size>>(l*tile.Height)%width {
 			return false
 		}
 	}
@@ -98,7 +83,7 @@ func (e *edge) add(ctx context.Context, s *Source, leaves [][32]byte, tiles *uin
 	row := e.level(0)
 	for i, h := range *row {
 		if i >= len(leaves) || leaves[i] != h {
-			return broken(layout.EntriesPath(e.size/width, 0), "entry %d is another than when it was read before", e.size-uint64(len(*row))+uint64(i))
+			return broken(tile.EntriesPath(e.size/width, width), "entry %d is another than when it was read before", e.size-uint64(len(*row))+uint64(i))
 		}
 	}
 	e.size += uint64(len(leaves) - len(*row))
@@ -106,13 +91,13 @@ func (e *edge) add(ctx context.Context, s *Source, leaves [][32]byte, tiles *uin
 	for l := 0; len(*e.level(l)) == width; l++ {
 		full := e.levels[l]
 		if l > 0 { // the reader of the bundle has compared level 0
-			if err := compare(ctx, s, uint64(l), e.size>>((l+1)*layout.TileHeight)-1, full); err != nil {
+			if err := compare(ctx, s, uint64(l), e.size>>((l+1)*tile.Height)-1, full); err != nil {
 				return err
 			}
 			*tiles++
 		}
 		up := e.level(l + 1)
-		*up = append(*up, tileRoot(full))
+		*up = append(*up, tile.Root(full))
 		e.levels[l] = e.levels[l][:0]
 	}
 	return nil
@@ -126,7 +111,7 @@ func compare(ctx context.Context, s *Source, level, index uint64, want [][32]byt
 	}
 	for i := range want {
 		if have[i] != want[i] {
-			return broken(layout.TilePath(level, index, uint8(len(want)%width)), "hash %d is not the one that the entries below it give", i)
+			return broken(tile.Path(level, index, len(want)), "hash %d is not the one that the entries below it give", i)
 		}
 	}
 	return nil
@@ -138,7 +123,7 @@ func (e *edge) edges(ctx context.Context, s *Source, tiles *uint64) error {
 		if len(e.levels[l]) == 0 {
 			continue
 		}
-		if err := compare(ctx, s, uint64(l), e.size>>((l+1)*layout.TileHeight), e.levels[l]); err != nil {
+		if err := compare(ctx, s, uint64(l), e.size>>((l+1)*tile.Height), e.levels[l]); err != nil {
 			return err
 		}
 		*tiles++

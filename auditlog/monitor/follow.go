@@ -6,9 +6,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/transparency-dev/tessera/api/layout"
-
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/auditlog/tile"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -53,7 +52,7 @@ type tiles struct {
 }
 
 func (t *tiles) newest(ctx context.Context, _ *auditlog.Checkpoint) (*head, error) {
-	data, err := t.src.read(ctx, layout.CheckpointPath, auditlog.MaxText)
+	data, err := t.src.read(ctx, tile.Checkpoint, auditlog.MaxText)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +71,7 @@ func (t *tiles) grow(ctx context.Context, s *state, from, size uint64, w *walk) 
 	w.src, w.edge = t.src, s.edge()
 	if s.Checkpoint == "" && from > 0 {
 		var err error
-		if w.edge, err = t.edgeAt(ctx, from, size); err != nil {
+		if w.edge, err = edgeAt(ctx, t.src.tile, from, size); err != nil {
 			return nil, err
 		}
 	}
@@ -82,6 +81,10 @@ func (t *tiles) grow(ctx context.Context, s *state, from, size uint64, w *walk) 
 	}
 	g.size, g.root, g.keep = w.edge.size, w.edge.root(), func(s *state) { s.setEdge(w.edge) }
 	return g, nil
+}
+
+func (t *tiles) rootAt(ctx context.Context, earlier, size uint64) ([32]byte, [][32]byte, error) {
+	return rootAt(ctx, t.src.tile, earlier, size)
 }
 
 func (t *tiles) verifySplit(s *auditlog.SplitView) error { return t.split(s) }

@@ -6,11 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"github.com/transparency-dev/tessera/api/layout"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/auditlog/tile"
 )
 
 // maxHeld bounds how many leaf hashes are held: 512 MiB of them.
@@ -97,31 +95,17 @@ func (h *held) row(level, at, n uint64) ([][32]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		list[i] = tileRoot(below)
+		list[i] = tile.Root(below)
 	}
 	return list, nil
 }
 
-// read serves the tiles that follow from the hashes.
-func (h *held) read(_ context.Context, path string, _ int) ([]byte, error) {
-	level, index, _ := strings.Cut(strings.TrimPrefix(path, "tile/"), "/")
-	l, i, p, err := layout.ParseTileLevelIndexPartial(level, index)
-	if err != nil {
-		return nil, err
-	}
-	n := uint64(p)
-	if n == 0 {
-		n = width
-	}
-	if l > 2 || i >= maxHeld/width { // of a tree that is larger than what is held
+// tile gives the tile that follows from the hashes.
+func (h *held) tile(_ context.Context, level, index uint64, n int) ([][32]byte, error) {
+	if level > 2 || index >= maxHeld/width { // of a tree that is larger than what is held
 		return nil, fs.ErrNotExist
 	}
-	list, err := h.row(l, i*width, n)
-	var data []byte
-	for _, x := range list {
-		data = append(data, x[:]...)
-	}
-	return data, err
+	return h.row(level, index*width, uint64(n))
 }
 
 // proveHeld fills in the proof where the larger tree is the one that was walked
@@ -135,8 +119,7 @@ func (p *pass) proveHeld(s *auditlog.SplitView) bool {
 		return false
 	}
 	defer f.Close()
-	t := &tiles{src: &Source{ref: "the hashes held", read: (&held{f}).read}}
-	root, hashes, err := t.rootAt(p.ctx, s.Smaller.Size, s.Larger.Size)
+	root, hashes, err := rootAt(p.ctx, (&held{f}).tile, s.Smaller.Size, s.Larger.Size)
 	if err != nil {
 		return false
 	}

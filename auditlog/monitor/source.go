@@ -14,15 +14,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/transparency-dev/tessera/api/layout"
-
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/auditlog/tile"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // width is how many entries a bundle, and hashes a tile, have at most (C2SP
 // tlog-tiles).
-const width = layout.TileWidth
+const width = tile.Width
 
 // Limits of what is read of a log.
 const (
@@ -143,7 +142,7 @@ func readAll(name string, r io.Reader, about int64, limit int) ([]byte, error) {
 
 // checkpoint reads the newest checkpoint and verifies it.
 func (s *Source) checkpoint(ctx context.Context, p *auditlog.Policy) (*auditlog.Checkpoint, *auditlog.Cosigning, error) {
-	data, err := s.read(ctx, layout.CheckpointPath, auditlog.MaxText)
+	data, err := s.read(ctx, tile.Checkpoint, auditlog.MaxText)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,11 +156,11 @@ func (s *Source) checkpoint(ctx context.Context, p *auditlog.Policy) (*auditlog.
 
 // part reads a tile or bundle that has n parts in a tree. The full one may have
 // taken a partial one's place.
-func (s *Source) part(ctx context.Context, path func(p uint8) string, n, limit int) (data []byte, name string, err error) {
-	name = path(uint8(n % width))
+func (s *Source) part(ctx context.Context, path func(n int) string, n, limit int) (data []byte, name string, err error) {
+	name = path(n)
 	data, err = s.read(ctx, name, limit)
 	if errors.Is(err, fs.ErrNotExist) && n < width {
-		name = path(0)
+		name = path(width)
 		data, err = s.read(ctx, name, limit)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -172,7 +171,7 @@ func (s *Source) part(ctx context.Context, path func(p uint8) string, n, limit i
 
 // tile reads the first n hashes of a tile.
 func (s *Source) tile(ctx context.Context, level, index uint64, n int) ([][32]byte, error) {
-	data, name, err := s.part(ctx, func(p uint8) string { return layout.TilePath(level, index, p) }, n, maxTile)
+	data, name, err := s.part(ctx, func(n int) string { return tile.Path(level, index, n) }, n, maxTile)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +187,7 @@ func (s *Source) tile(ctx context.Context, level, index uint64, n int) ([][32]by
 
 // entries reads the first n entries of a bundle.
 func (s *Source) entries(ctx context.Context, index uint64, n int) ([][]byte, error) {
-	data, name, err := s.part(ctx, func(p uint8) string { return layout.EntriesPath(index, p) }, n, maxBundle)
+	data, name, err := s.part(ctx, func(n int) string { return tile.EntriesPath(index, n) }, n, maxBundle)
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,9 @@ package monitor
 
 import (
 	"context"
-	"errors"
-
-	"github.com/transparency-dev/tessera/api/layout"
-	"github.com/transparency-dev/tessera/client"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/auditlog/tile"
 )
 
 // split puts two checkpoints together and, where the larger one's tree is
@@ -36,32 +33,16 @@ func (p *pass) split(a, b *auditlog.Checkpoint) (*auditlog.SplitView, error) {
 	return s, nil
 }
 
-func (t *tiles) rootAt(ctx context.Context, earlier, size uint64) (root [32]byte, hashes [][32]byte, err error) {
-	fetch := func(ctx context.Context, level, index uint64, partial uint8) ([]byte, error) {
-		n := int(partial)
-		if n == 0 {
-			n = width
-		}
-		data, _, err := t.src.part(ctx, func(w uint8) string { return layout.TilePath(level, index, w) }, n, maxTile)
-		return data, err
-	}
-	e, err := t.edgeAt(ctx, earlier, size)
+// rootAt is the root that a tree of that size had at an earlier one, with the
+// consistency proof from there.
+func rootAt(ctx context.Context, read tile.Reader, earlier, size uint64) (root [32]byte, hashes [][32]byte, err error) {
+	e, err := edgeAt(ctx, read, earlier, size)
 	if err != nil {
 		return root, nil, err
 	}
-	b, err := client.NewProofBuilder(ctx, size, fetch)
+	hashes, err = tile.Consistency(ctx, read, earlier, size)
 	if err != nil {
 		return root, nil, err
-	}
-	list, err := b.ConsistencyProof(ctx, earlier, size)
-	if err != nil {
-		return root, nil, err
-	}
-	for _, h := range list {
-		if len(h) != 32 {
-			return root, nil, errors.New("a tile has a hash that is none")
-		}
-		hashes = append(hashes, [32]byte(h))
 	}
 	return e.root(), hashes, nil
 }
@@ -69,16 +50,16 @@ func (t *tiles) rootAt(ctx context.Context, earlier, size uint64) (root [32]byte
 // edgeAt is the right edge that the tree had at an earlier size. The tiles are
 // asked for as the larger tree has them: partial ones of the earlier size need
 // not be there.
-func (t *tiles) edgeAt(ctx context.Context, earlier, size uint64) (*edge, error) {
+func edgeAt(ctx context.Context, read tile.Reader, earlier, size uint64) (*edge, error) {
 	e := &edge{size: earlier}
-	for l := 0; earlier>>(l*layout.TileHeight) > 0; l++ {
-		have, all := earlier>>(l*layout.TileHeight), size>>(l*layout.TileHeight)
+	for l := uint64(0); earlier>>(l*tile.Height) > 0; l++ {
+		have := earlier >> (l * tile.Height)
 		index, k := have/width, have%width
-		row := e.level(l)
+		row := e.level(int(l))
 		if k == 0 {
 			continue
 		}
-		list, err := t.src.tile(ctx, uint64(l), index, int(min(width, all-index*width)))
+		list, err := read(ctx, l, index, tile.Hashes(l, index, size))
 		if err != nil {
 			return nil, err
 		}

@@ -5,15 +5,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strconv"
 	"time"
 
-	"github.com/transparency-dev/tessera/client"
-
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/auditlog/tile"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -149,13 +150,9 @@ func (c *Client) existingV2(ctx context.Context, header string, answer, body []b
 	if err != nil {
 		return nil, c.fail(ErrAnswer, "", "it has the entry already, and doesn't say where")
 	}
-	tiles, err := client.NewHTTPFetcher(c.tiles.JoinPath("/"), c.http)
-	if err != nil {
-		return nil, err
-	}
 	const hint = "The entry is in the log already, and its proof is made from the log's tiles: --rekor-tiles names where they are served, if not below the server's URL at /api/v2/."
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		raw, err := tiles.ReadCheckpoint(ctx)
+		raw, err := c.served(ctx, tile.Checkpoint)
 		if err != nil {
 			return nil, c.tilesFailed(ctx, err, hint)
 		}
@@ -167,7 +164,7 @@ func (c *Client) existingV2(ctx context.Context, header string, answer, body []b
 			return nil, c.fail(ErrKeyChanged, changedHint, "%v", err)
 		}
 		if checkpoint.Size > index {
-			return c.proveV2(ctx, tiles, checkpoint, index, body, hint)
+			return c.proveV2(ctx, checkpoint, index, body, hint)
 		}
 		// The last checkpoint published doesn't cover it yet.
 		if err := c.sleep(ctx, wait); err != nil {
@@ -176,20 +173,61 @@ func (c *Client) existingV2(ctx context.Context, header string, answer, body []b
 	}
 }
 
-func (c *Client) proveV2(ctx context.Context, tiles *client.HTTPFetcher, checkpoint *auditlog.Checkpoint, index uint64, body []byte, hint string) (*auditlog.RekorEntry, error) {
-	builder, err := client.NewProofBuilder(ctx, checkpoint.Size, tiles.ReadTile)
+func (c *Client) proveV2(ctx context.Context, checkpoint *auditlog.Checkpoint, index uint64, body []byte, hint string) (*auditlog.RekorEntry, error) {
+	hashes, err := tile.Inclusion(ctx, c.tile, index, checkpoint.Size)
 	if err != nil {
 		return nil, c.tilesFailed(ctx, err, hint)
-	}
-	path, err := builder.InclusionProof(ctx, index)
-	if err != nil {
-		return nil, c.tilesFailed(ctx, err, hint)
-	}
-	hashes, ok := hashesOf(path)
-	if !ok {
-		return nil, c.fail(ErrAnswer, "", "a hash that is no SHA-256")
 	}
 	return &auditlog.RekorEntry{Body: body, LogID: c.log.ID(), Index: index, TreeIndex: index, Hashes: hashes, Checkpoint: checkpoint}, nil
+}
+
+// errNotServed is a file of the log's that is not there.
+var errNotServed = errors.New("is not served")
+
+// served reads one of the files of the log.
+func (c *Client) served(ctx context.Context, name string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.tiles.JoinPath(name).String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.http.Do(req)
+	var status *statusError
+	if errors.As(err, &status) && status.code == http.StatusNotFound {
+		return nil, fmt.Errorf("%s: %w", name, errNotServed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	switch res.StatusCode {
+	case http.StatusOK:
+		return io.ReadAll(res.Body)
+	case http.StatusNotFound:
+		return nil, fmt.Errorf("%s: %w", name, errNotServed)
+	}
+	return nil, fmt.Errorf("%s: HTTP %d", name, res.StatusCode)
+}
+
+// tile reads the first n hashes of a tile. The full one may have taken a partial
+// one's place.
+func (c *Client) tile(ctx context.Context, level, index uint64, n int) ([][32]byte, error) {
+	name := tile.Path(level, index, n)
+	data, err := c.served(ctx, name)
+	if errors.Is(err, errNotServed) && n < tile.Width {
+		name = tile.Path(level, index, tile.Width)
+		data, err = c.served(ctx, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(data)%32 != 0 || len(data) < n*32 {
+		return nil, fmt.Errorf("%s: has %d bytes, %d hashes are in the tree", name, len(data), n)
+	}
+	row := make([][32]byte, n)
+	for i := range row {
+		row[i] = [32]byte(data[32*i:])
+	}
+	return row, nil
 }
 
 // tilesFailed keeps the name of what went wrong, and says what the tiles were

@@ -67,18 +67,23 @@ var arrows = map[string][]string{
 	"attest/evidence/page":    {"ceremony", "bundle", "leaf"},
 	"attest":                  {"leaf"},
 	"attest/attesttest":       {"attest", "leaf"}, // makes hostile attestations: for tests alone
-	"attest/formats":          {"attest"},
-	"ceremony":                {"attest", "bundle", "auditlog", "leaf"},
-	"ceremony/handout":        {"ceremony", "internal/paper", "leaf"},
-	"bundle":                  {"auditlog", "leaf"},
-	"bundle/thirdparty":       {"ceremony", "bundle", "leaf"},
-	"auditlog":                {"leaf"},
-	"auditlog/tiled":          {"auditlog", "leaf"},
-	"auditlog/rekor":          {"auditlog", "auditlog/tile", "bundle", "leaf"},
-	"auditlog/tile":           {},
-	"auditlog/monitor":        {"auditlog", "auditlog/tile", "leaf"},
-	"auditlog/witness":        {"auditlog", "leaf"},
-	"auditlog/publish":        {"attest/evidence", "auditlog", "auditlog/tiled", "auditlog/witness", "bundle", "leaf"},
+	"attest/formats":          {"attest", "attest/yubihsm", "attest/yubikey"},
+	// A vendor's format each.
+	"attest/devicecert":          {},
+	"attest/devicecert/certtest": {}, // makes such certificates: for tests alone
+	"attest/yubihsm":             {"attest", "attest/devicecert"},
+	"attest/yubikey":             {"attest", "attest/devicecert"},
+	"ceremony":                   {"attest", "bundle", "auditlog", "leaf"},
+	"ceremony/handout":           {"ceremony", "internal/paper", "leaf"},
+	"bundle":                     {"auditlog", "leaf"},
+	"bundle/thirdparty":          {"ceremony", "bundle", "leaf"},
+	"auditlog":                   {"leaf"},
+	"auditlog/tiled":             {"auditlog", "leaf"},
+	"auditlog/rekor":             {"auditlog", "auditlog/tile", "bundle", "leaf"},
+	"auditlog/tile":              {},
+	"auditlog/monitor":           {"auditlog", "auditlog/tile", "leaf"},
+	"auditlog/witness":           {"auditlog", "leaf"},
+	"auditlog/publish":           {"attest/evidence", "auditlog", "auditlog/tiled", "auditlog/witness", "bundle", "leaf"},
 	// The network of third parties and of live auditors, beside the pure code.
 	"bundle/history":            {"bundle", "auditlog", "leaf"},
 	"bundle/history/saved":      {"bundle", "bundle/history", "leaf"},
@@ -121,13 +126,13 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/cli", "attest/attesttest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/cli", "attest/attesttest", "attest/devicecert/certtest"}
 
 // inner are the doors that a package behind a door may open.
 var inner = map[string][]string{"auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
-var verifiers = []string{"attest/evidence", "attest/formats", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
+var verifiers = []string{"attest/evidence", "attest/formats", "attest/devicecert", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
 	"bundle/history", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.

@@ -1,10 +1,17 @@
 // Package formats knows every vendor's verifier that there is.
 package formats
 
-import "github.com/fleetctl/fleetctl/attest"
+import (
+	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/yubihsm"
+	"github.com/fleetctl/fleetctl/attest/yubikey"
+)
 
 // verifiers are all of them, one a line.
-var verifiers = []attest.Verifier{}
+var verifiers = []attest.Verifier{
+	yubihsm.Verifier{},
+	yubikey.Verifier{},
+}
 
 // All finds the verifier of every format.
 func All() *attest.Registry {

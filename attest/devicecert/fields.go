@@ -1,0 +1,190 @@
+// Package devicecert reads what vendors write into the certificates with which
+// their devices attest a key: extensions of the vendor's own, each once, each of
+// its exact form, and none left out unseen.
+//
+// It reads form alone. What a field means, and which certificate may stand where,
+// is for the vendors' packages.
+package devicecert
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Fields are a certificate's extensions of one vendor's arc, by their last number.
+type Fields struct {
+	arc   string
+	byNum map[int][]byte
+	read  map[int]bool
+	other []string
+}
+
+// standard are the extensions of RFC 5280 that say nothing about a device.
+// crypto/x509 reads them; whoever depends on one looks at the certificate.
+var standard = []string{
+	"2.5.29.14", // subject key identifier
+	"2.5.29.15", // key usage
+	"2.5.29.19", // basic constraints
+	"2.5.29.35", // authority key identifier
+}
+
+// Read gives the certificate's extensions below arc. What stands outside it, and
+// is none of the standard ones that every verifier knows, is counted as not
+// understood. An extension that stands twice is refused by crypto/x509, when the
+// certificate is parsed.
+func Read(c *x509.Certificate, arc asn1.ObjectIdentifier) *Fields {
+	f := &Fields{arc: arc.String(), byNum: map[int][]byte{}, read: map[int]bool{}}
+	for _, e := range c.Extensions {
+		id := e.Id.String()
+		switch {
+		case len(e.Id) == len(arc)+1 && slices.Equal(e.Id[:len(arc)], arc):
+			f.byNum[e.Id[len(arc)]] = e.Value
+		case slices.Contains(standard, id):
+		default:
+			f.other = append(f.other, id)
+		}
+	}
+	return f
+}
+
+// Has says whether the certificate has the field.
+func (f *Fields) Has(num int) bool { _, ok := f.byNum[num]; return ok }
+
+// Raw gives a field's bytes, which the vendor didn't put into DER.
+func (f *Fields) Raw(num int, name string) ([]byte, error) {
+	v, ok := f.byNum[num]
+	if !ok {
+		return nil, fmt.Errorf("the certificate lacks the %s (extension %s.%d)", name, f.arc, num)
+	}
+	f.read[num] = true
+	return v, nil
+}
+
+// Unknown lists the extensions that nobody asked for: what they say wasn't understood.
+func (f *Fields) Unknown() []string {
+	list := slices.Clone(f.other)
+	for num := range f.byNum {
+		if !f.read[num] {
+			list = append(list, f.arc+"."+strconv.Itoa(num))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (f *Fields) der(num int, name string, tag int) ([]byte, error) {
+	v, err := f.Raw(num, name)
+	if err != nil {
+		return nil, err
+	}
+	var raw asn1.RawValue
+	rest, err := asn1.Unmarshal(v, &raw)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the %s (extension %s.%d) can't be read: %w", name, f.arc, num, err)
+	case len(rest) > 0:
+		return nil, fmt.Errorf("the %s (extension %s.%d) has %d bytes behind its value", name, f.arc, num, len(rest))
+	case raw.Class != asn1.ClassUniversal || raw.Tag != tag || raw.IsCompound:
+		return nil, fmt.Errorf("the %s (extension %s.%d) is of the wrong type", name, f.arc, num)
+	}
+	return raw.Bytes, nil
+}
+
+// Uint reads an INTEGER that is at least 0 and at most most. More leading zeros
+// than DER allows are read, as a device that always writes four bytes leaves them:
+// the number is the same.
+func (f *Fields) Uint(num int, name string, most uint64) (uint64, error) {
+	b, err := f.der(num, name, asn1.TagInteger)
+	if err != nil {
+		return 0, err
+	}
+	n := new(big.Int).SetBytes(b)
+	switch {
+	case len(b) == 0 || len(b) > 9:
+		return 0, fmt.Errorf("the %s (extension %s.%d) is a number of %d bytes", name, f.arc, num, len(b))
+	case b[0]&0x80 != 0:
+		return 0, fmt.Errorf("the %s (extension %s.%d) is negative", name, f.arc, num)
+	case !n.IsUint64() || n.Uint64() > most:
+		return 0, fmt.Errorf("the %s (extension %s.%d) is %s: at most %d is possible", name, f.arc, num, n, most)
+	}
+	return n.Uint64(), nil
+}
+
+// Bits reads a BIT STRING of exactly size bytes without unused bits, the first
+// byte the most significant.
+func (f *Fields) Bits(num int, name string, size int) (uint64, error) {
+	b, err := f.der(num, name, asn1.TagBitString)
+	if err != nil {
+		return 0, err
+	}
+	if len(b) != size+1 || b[0] != 0 {
+		return 0, fmt.Errorf("the %s (extension %s.%d) isn't a string of %d whole bytes", name, f.arc, num, size)
+	}
+	return new(big.Int).SetBytes(b[1:]).Uint64(), nil
+}
+
+// Octets reads an OCTET STRING of exactly size bytes.
+func (f *Fields) Octets(num int, name string, size int) ([]byte, error) {
+	b, err := f.der(num, name, asn1.TagOctetString)
+	if err != nil {
+		return nil, err
+	}
+	return b, f.length(num, name, b, size)
+}
+
+// Plain reads a field of exactly size bytes that isn't DER.
+func (f *Fields) Plain(num int, name string, size int) ([]byte, error) {
+	b, err := f.Raw(num, name)
+	if err != nil {
+		return nil, err
+	}
+	return b, f.length(num, name, b, size)
+}
+
+func (f *Fields) length(num int, name string, b []byte, size int) error {
+	if len(b) != size {
+		return fmt.Errorf("the %s (extension %s.%d) has %d bytes, and must have %d", name, f.arc, num, len(b), size)
+	}
+	return nil
+}
+
+// Text reads a UTF8String, which may be empty.
+func (f *Fields) Text(num int, name string, most int) (string, error) {
+	b, err := f.der(num, name, asn1.TagUTF8String)
+	if err != nil {
+		return "", err
+	}
+	if len(b) > most || !utf8.Valid(b) || bytes.ContainsFunc(b, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+		return "", fmt.Errorf("the %s (extension %s.%d) is no text of at most %d bytes", name, f.arc, num, most)
+	}
+	return string(b), nil
+}
+
+// ErrNoName says that a name has no common name, or several.
+var ErrNoName = errors.New("the certificate's name has not exactly one common name")
+
+// CommonName is the one common name of a certificate's subject: crypto/x509
+// takes the last of several, and a name with two says two things.
+func CommonName(c *x509.Certificate) (string, error) {
+	found := ""
+	for _, n := range c.Subject.Names {
+		if n.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) {
+			s, ok := n.Value.(string)
+			if !ok || found != "" || s == "" {
+				return "", ErrNoName
+			}
+			found = s
+		}
+	}
+	if found == "" {
+		return "", ErrNoName
+	}
+	return found, nil
+}

@@ -1,0 +1,195 @@
+package securosys
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/attesttest"
+)
+
+// maker has the keys of a device of the tests' own.
+type maker struct {
+	root, device, leaf, other *rsa.PrivateKey
+	made, second              *ecdsa.PrivateKey
+}
+
+var keys = sync.OnceValue(func() *maker {
+	t := &testing.T{}
+	return &maker{attesttest.RSA(t, 2048), attesttest.RSA(t, 2048), attesttest.RSA(t, 2048), attesttest.RSA(t, 2048), attesttest.P256(t), attesttest.P256(t)}
+})
+
+// recipe makes evidence; what it says is signed by whom it says.
+type recipe struct {
+	*maker
+	key        *ecdsa.PrivateKey
+	creation   string
+	values     map[string]string // of elements and attributes
+	text       func(xml string) string
+	named      string
+	rootKey    *rsa.PrivateKey
+	signs      *rsa.PrivateKey // the statement
+	signsLeaf  *rsa.PrivateKey // the attestation key's certificate
+	alterLeaf  func(*x509.Certificate)
+	order      []int
+	pss        bool
+	afterwards func(e *attest.Evidence)
+}
+
+func good() *recipe {
+	m := keys()
+	return &recipe{maker: m, key: m.made, creation: "generated", named: "PRIMUS HSM KEY (SN: 4711)", rootKey: m.root, signs: m.leaf, signsLeaf: m.device,
+		alterLeaf: func(*x509.Certificate) {}, values: map[string]string{}, order: []int{0, 1, 2}}
+}
+
+func (r *recipe) xml(t testing.TB) string {
+	value := func(name, otherwise string) string {
+		if v, ok := r.values[name]; ok {
+			return v
+		}
+		return otherwise
+	}
+	var b strings.Builder
+	b.WriteString(declaration + "\n<private_key creation=\"" + r.creation + "\">\n")
+	for _, f := range [][2]string{{"label", "key-1"}, {"create_time", "2026-11-21T09:00:00Z"}, {"attest_time", "2026-11-21T09:30:00Z"}, {"key_use_count", "0"},
+		{"algorithm", "EC"}, {"algorithm_oid", "1.2.840.10045.2.1"}, {"public_key", base64.StdEncoding.EncodeToString(attesttest.SPKI(t, r.key.Public()))}} {
+		if v := value(f[0], f[1]); v != "-" {
+			b.WriteString("\t<" + f[0] + ">" + v + "</" + f[0] + ">\n")
+		}
+	}
+	b.WriteString("\t<attributes>\n")
+	for _, name := range known {
+		yes := slices.Contains([]string{"sign", "sensitive", "always_sensitive", "never_extractable", "destroyable", "unique"}, name)
+		if v := value(name, map[bool]string{true: "true", false: "false"}[yes]); v != "-" {
+			b.WriteString("\t\t<" + name + ">" + v + "</" + name + ">\n")
+		}
+	}
+	b.WriteString("\t</attributes>\n</private_key>\n")
+	if r.text != nil {
+		return r.text(b.String())
+	}
+	return b.String()
+}
+
+func (r *recipe) build(t testing.TB) *attest.Evidence {
+	root := attesttest.Issue(t, "PRIMUS_HSM_ROOTKEY", nil, r.rootKey)
+	device := attesttest.Issue(t, r.named, root, r.device)
+	leaf := attesttest.Issue(t, "attestation-key", device, r.leaf, attesttest.Leaf, r.alterLeaf)
+	if r.signsLeaf != r.device {
+		// crypto/x509 signs for no parent whose key is another: the same name, of another.
+		leaf = attesttest.Issue(t, "attestation-key", attesttest.Issue(t, r.named, nil, r.signsLeaf), r.leaf, attesttest.Leaf)
+	}
+	certs := []*x509.Certificate{leaf.Certificate, device.Certificate, root.Certificate}
+	var chain []byte
+	for _, i := range r.order {
+		chain = append(chain, certs[i].Raw...)
+	}
+	xml := []byte(r.xml(t))
+	e := evidence(xml, sign(t, r.signs, r.pss, xml), chain)
+	if r.afterwards != nil {
+		r.afterwards(e)
+	}
+	return e
+}
+
+func replace(old, new string) func(*recipe) {
+	return func(r *recipe) { r.text = func(xml string) string { return strings.Replace(xml, old, new, 1) } }
+}
+
+func set(name, value string) func(*recipe) { return func(r *recipe) { r.values[name] = value } }
+
+var hostile = []struct {
+	name, class string
+	edit        func(r *recipe)
+	want        string
+}{
+	{"another key", "substituted key", func(r *recipe) { r.key = r.second }, "spki: the evidence is of another key"},
+	{"another device", "wrong identity", func(r *recipe) { r.named = "PRIMUS HSM KEY (SN: 4712)" }, "identity: the evidence is of device 4712"},
+	{"a certificate that names no device", "wrong identity", func(r *recipe) { r.named = "PRIMUS HSM KEY (SN: 4711) (SN: 4712)" }, "names no device"},
+	{"a root of the same name", "look-alike root", func(r *recipe) { r.rootKey = r.other }, "bears the name of the pinned"},
+	{"the device before its attestation key", "reordered chain", func(r *recipe) { r.order = []int{1, 0, 2} }, "out of order or another's"},
+	{"a chain of the attestation key alone", "reordered chain", func(r *recipe) { r.order = []int{0} }, "the device's are needed"},
+	{"another key's signature", "bad signature", func(r *recipe) { r.signs = r.other }, "signature over the statement does not verify"},
+	{"another device's attestation key", "bad signature", func(r *recipe) { r.signsLeaf = r.other }, "chain: certificate 0 (CN=attestation-key) under"},
+	{"an imported key", "origin imported", func(r *recipe) { r.creation = "imported" }, "local: false, and true is demanded"},
+	{"an unwrapped key", "origin re-imported", func(r *recipe) { r.creation = "unwrapped" }, "local: false, and true is demanded"},
+	{"a key that may leave", "exportable", func(r *recipe) { r.values["extractable"], r.values["never_extractable"] = "true", "false" }, "extractable: true, and false is demanded"},
+	{"a key that could leave once", "exportable", set("never_extractable", "false"), "never-extractable: false, and true is demanded"},
+	{"a key that is extractable and never was", "exportable", set("extractable", "true"), "contradicts itself"},
+	{"a key that may be read", "exportable", func(r *recipe) { r.values["sensitive"], r.values["always_sensitive"] = "false", "false" }, "sensitive: false, and true is demanded"},
+	{"no word on leaving", "missing field", set("extractable", "-"), "extractable: not shown"},
+	{"no public key", "missing field", set("public_key", "-"), "<public_key> is missing"},
+	{"no origin", "missing field", replace(` creation="generated"`, ""), "it has creation alone"},
+	{"two public keys", "repeated field", replace("\t<attributes>", "\t<public_key>AA==</public_key>\n\t<attributes>"), "<public_key> stands there twice"},
+	{"two answers", "repeated field", replace("<extractable>false</extractable>", "<extractable>false</extractable><extractable>true</extractable>"), "attribute <extractable> stands there twice"},
+	{"two origins", "repeated field", replace(`creation="generated"`, `creation="generated" creation="imported"`), "stands twice"},
+	{"two groups of attributes", "repeated field", replace("</attributes>", "</attributes><attributes><sign>true</sign></attributes>"), "<attributes> stands there twice"},
+	{"a comment inside a value", "xml ambiguity", replace("<extractable>false", "<extractable>false<!-- -->"), "a comment in <extractable>"},
+	{"a comment between elements", "xml ambiguity", replace("\t<attributes>", "<!-- a --><attributes>"), "a comment, which isn't read"},
+	{"an entity", "xml ambiguity", replace("key-1", "key&#45;1"), "an entity in <label>"},
+	{"a document type with entities", "xml ambiguity", replace("<private_key ", "<!DOCTYPE x [<!ENTITY a \"b\">]>\n<private_key "), "a document type or an entity's declaration"},
+	{"a CDATA section", "xml ambiguity", replace("key-1", "<![CDATA[key-1]]>"), "a CDATA section in <label>"},
+	{"a processing instruction", "xml ambiguity", replace("\t<attributes>", "<?x y?><attributes>"), "a processing instruction"},
+	{"a namespace", "xml ambiguity", replace("<attributes>", `<attributes xmlns="urn:x">`), "has a namespace"},
+	{"a prefixed element", "xml ambiguity", replace("<extractable>false</extractable>", "<x:extractable>false</x:extractable>"), "has a namespace"},
+	{"an empty element", "xml ambiguity", replace("<extractable>false</extractable>", "<extractable/>"), "an empty element"},
+	{"an attribute beside a value", "xml ambiguity", replace("<label>", `<label lang="en">`), "<label> has attributes"},
+	{"text beside the attributes", "xml ambiguity", replace("\t<attributes>", "\t<attributes>x"), "holds text beside elements"},
+	{"a value with a space", "xml ambiguity", set("extractable", " false"), "neither true nor false"},
+	{"bytes behind the statement", "trailing bytes", replace("</private_key>\n", "</private_key>\n<private_key creation=\"generated\"></private_key>"), "follows the end of the statement"},
+	{"bytes behind the chain", "trailing bytes", func(r *recipe) {
+		r.afterwards = func(e *attest.Evidence) { e.Parts[2].Data = append(e.Parts[2].Data, 0) }
+	}, "chain: not 1 to 8 certificates"},
+	{"elements inside elements", "length bomb", replace("key-1", strings.Repeat("<a>", 500)+strings.Repeat("</a>", 500)), "more than 8 inside each other"},
+	{"elements beside elements", "length bomb", replace("\t<attributes>", strings.Repeat("<a></a>", 500)+"<attributes>"), "more than 128 elements"},
+	{"a statement of a megabyte", "length bomb", set("label", strings.Repeat("a", 200<<10)), "at most 32768 are read"},
+	{"an attribute that nobody knows", "not understood", replace("</attributes>", "<exportable_by_vendor>true</exportable_by_vendor></attributes>"), "understood: xml: attributes/exportable_by_vendor"},
+	{"another kind of object", "wrong object", func(r *recipe) {
+		r.text = func(xml string) string { return strings.ReplaceAll(xml, "private_key", "secret_key") }
+	}, "its root is <secret_key>"},
+	{"a statement made before its key", "contradiction", set("attest_time", "2026-11-21T08:00:00Z"), "is before <create_time>"},
+	{"another algorithm than the key's", "contradiction", set("algorithm", "RSA"), "is a key for EC"},
+	{"a leaf that is an authority", "wrong object", func(r *recipe) {
+		r.alterLeaf = func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign }
+	}, "not an attestation key's"},
+}
+
+func judged(t *testing.T, r *recipe) string {
+	t.Helper()
+	// The pinned root is the good one's, whatever the recipe's own.
+	pinned := attesttest.Issue(t, "PRIMUS_HSM_ROOTKEY", nil, keys().root)
+	c, err := attest.Check(Verifier{}, attest.Input{Evidence: r.build(t), Anchors: attesttest.Pin(t, Format, pinned.Certificate), At: attesttest.At})
+	if err != nil {
+		return err.Error()
+	}
+	d := attest.Kept(attest.Anchored, attesttest.SPKI(t, keys().made.Public()), "4711")
+	d.Vendors = []string{"Securosys"}
+	var list []string
+	for _, p := range attest.Judge(c, d) {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, "\n")
+}
+
+func TestHostileVariantsAreRefusedForTheirOwnReason(t *testing.T) {
+	for _, pss := range []bool{false, true} {
+		r := good()
+		r.pss = pss
+		if got := judged(t, r); got != "" {
+			t.Fatalf("the good twin is refused: %s", got)
+		}
+	}
+	for _, v := range hostile {
+		r := good()
+		v.edit(r)
+		if got := judged(t, r); !strings.Contains(got, v.want) {
+			t.Errorf("%s: got %q, want %q", v.name, got, v.want)
+		}
+	}
+}

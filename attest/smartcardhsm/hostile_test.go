@@ -1,0 +1,135 @@
+package smartcardhsm
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/attest"
+)
+
+// hostile are variants of good evidence. Each is signed by the keys that its
+// certificates name, unless a wrong signature is the point.
+var hostile = []struct {
+	name, class string
+	edit        func(r *recipe)
+	want        string // of the error, or of the problem that the judgement names
+}{
+	{"another key's request", "substituted key", func(r *recipe) { r.made = newSigner(curves[1], "other") }, "spki: the evidence is of another key"},
+	{"a key that did not sign its own request", "substituted key", func(r *recipe) { r.signsInner = newSigner(curves[1], "other") }, "the new key's signature over its request does not verify"},
+	{"another device", "wrong identity", func(r *recipe) { r.names[0] = "TESTHSM000200000" }, "identity: the evidence is of device TESTHSM0002"},
+	{"a request for another device", "wrong identity", func(r *recipe) { r.requestFor = "TESTHSM000200000" }, "names device TESTHSM000200000"},
+	{"a root of the same name", "look-alike root", func(r *recipe) { r.root = newSigner(brainpoolP256r1, "look-alike") }, "bears the name of the pinned"},
+	{"a root's key on a curve of its own generator", "look-alike root", func(r *recipe) {
+		r.rootKey = bytes.Replace(r.root.object(true), r.root.curve.gx.Bytes(), r.root.x.Bytes(), 1)
+	}, "domain parameters are those of no curve"},
+	{"the issuer before the device", "reordered chain", func(r *recipe) { r.order = [3]int{1, 0, 2} }, "the chain is out of order"},
+	{"a device that issues devices", "reordered chain", func(r *recipe) { r.roles[1] = 0x00 }, "or a device signed it"},
+	{"another device's signature around the request", "bad signature", func(r *recipe) { r.signsOuter = newSigner(brainpoolP256r1, "other") }, "device's signature over the request does not verify"},
+	{"a certificate that its issuer did not sign", "bad signature", func(r *recipe) { r.signsDevice = newSigner(brainpoolP256r1, "other") }, "certificate 0 (TESTHSM000100000): the signature does not verify"},
+	{"a request that no device signed around, as for an imported key", "origin imported", func(r *recipe) {
+		r.after = func(request, chain []byte) ([]byte, []byte) {
+			f, _, _ := next(request)
+			inner, _, _ := next(f.value)
+			return inner.whole, chain
+		}
+	}, "starts with 7F21, not with 67"},
+	{"good evidence where the key must not be able to leave", "exportable", nil, "extractable: not shown, and false is demanded"},
+	{"no name for the key", "missing field", func(r *recipe) { r.fields = func(f [][]byte) [][]byte { return f[:3] } }, "data object 5F20 is missing"},
+	{"no role", "missing field", func(r *recipe) {
+		r.body = func(f [][]byte) [][]byte { return slices.Delete(f, 4, 5) }
+	}, "has 5F25 where 7F4C belongs"},
+	{"two keys", "repeated field", func(r *recipe) {
+		r.fields = func(f [][]byte) [][]byte { return slices.Insert(f, 3, newSigner(curves[1], "second").object(true)) }
+	}, "data object 7F49 stands there twice"},
+	{"bytes behind the request", "trailing bytes", func(r *recipe) {
+		r.after = func(request, chain []byte) ([]byte, []byte) { return append(request, 0), chain }
+	}, "request: 1 bytes follow its end"},
+	{"bytes behind the chain", "trailing bytes", func(r *recipe) {
+		r.after = func(request, chain []byte) ([]byte, []byte) { return request, append(chain, 0x30, 0) }
+	}, "certificate 4: starts with 30"},
+	{"a length that reaches beyond the file", "length bomb", func(r *recipe) {
+		r.fields = func(f [][]byte) [][]byte { return append(f[:3:3], []byte{0x5f, 0x20, 0x82, 0xff, 0xff}) }
+	}, "says 65535 bytes, 0 are there"},
+	{"a length of four octets", "length bomb", func(r *recipe) {
+		r.fields = func(f [][]byte) [][]byte { return append(f[:3:3], []byte{0x5f, 0x20, 0x84, 0xff, 0xff, 0xff, 0xff}) }
+	}, "certificates need at most 2"},
+	{"a length written longer than needed", "length bomb", func(r *recipe) {
+		r.fields = func(f [][]byte) [][]byte {
+			return append(f[:3:3], append([]byte{0x5f, 0x20, 0x81, 0x08}, "TESTHSM1"...))
+		}
+	}, "isn't written in the shortest way"},
+	{"a point beside its curve", "malformed key", func(r *recipe) {
+		k := r.made.object(true)
+		k[len(k)-4] ^= 1
+		r.key = k
+	}, "its point is none of P-256's"},
+	{"a certificate that has ended", "expired", func(r *recipe) { r.until = [6]byte{2, 6, 0, 8, 0, 1} }, "not at 2026-09-24"},
+	{"a certificate's extension that nobody understands", "not understood", func(r *recipe) {
+		r.body = func(f [][]byte) [][]byte { return append(f, tlv(tagExtensions, tlv(0x73, tlv(6, []byte{1, 2, 3})))) }
+	}, "understood: certificate of TESTHSM000100000"},
+}
+
+// judged gives the error of the check, or the problems that the judgement names.
+func judged(t *testing.T, r *recipe, d attest.Demand) string {
+	t.Helper()
+	request, chain := r.build()
+	in := attest.Input{Evidence: evidence(request, chain), Anchors: pin(t, "TESTSRCA00001", &good().root.key), At: ceremony}
+	c, err := attest.Check(Verifier{}, in)
+	if err != nil {
+		return err.Error()
+	}
+	var list []string
+	for _, p := range attest.Judge(c, d) {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, "\n")
+}
+
+// demand is what this format can meet.
+func demand(t *testing.T) attest.Demand {
+	t.Helper()
+	spki, err := good().made.spki()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "TESTHSM0001", Local: true, Vendors: []string{"CardContact"}}
+}
+
+func TestHostileVariantsAreRefusedForTheirOwnReason(t *testing.T) {
+	if got := judged(t, good(), demand(t)); got != "" {
+		t.Fatalf("the good twin is refused: %s", got)
+	}
+	for _, v := range hostile {
+		r, d := good(), demand(t)
+		if v.edit != nil {
+			v.edit(r)
+		} else {
+			d = attest.Kept(d.Least, d.SPKI, d.Identity)
+		}
+		if got := judged(t, r, d); !strings.Contains(got, v.want) {
+			t.Errorf("%s: got %q, want %q", v.name, got, v.want)
+		}
+	}
+}
+
+func FuzzEvidence(f *testing.F) {
+	request, chain := good().build()
+	f.Add(request, chain)
+	f.Add(file(f, "testdata/ce04-rsa2048.bin"), file(f, "testdata/ef2f02.bin"))
+	f.Add(file(f, "testdata/ce01-secp256k1.bin"), root)
+	anchors := cardContact(f)
+	f.Fuzz(func(t *testing.T, request, chain []byte) {
+		if r, err := ParseRequest(request); (r == nil) == (err == nil) {
+			t.Errorf("a request and an error, or neither: %v, %v", r, err)
+		}
+		if list, err := ParseCertificates(chain); err != nil && list != nil {
+			t.Errorf("certificates beside the error %v", err)
+		}
+		c, err := attest.Check(Verifier{}, attest.Input{Evidence: evidence(request, chain), Anchors: anchors, At: ceremony})
+		if err == nil && c.Level == attest.Anchored && !bytes.Contains(file(t, "testdata/ef2f02.bin"), chain) {
+			t.Errorf("another chain than the real one stands under the real root: %x", chain)
+		}
+	})
+}

@@ -3,12 +3,18 @@ package formats
 
 import (
 	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/pkixevidence"
+	"github.com/fleetctl/fleetctl/attest/securosys"
+	"github.com/fleetctl/fleetctl/attest/smartcardhsm"
 	"github.com/fleetctl/fleetctl/attest/yubihsm"
 	"github.com/fleetctl/fleetctl/attest/yubikey"
 )
 
 // verifiers are all of them, one a line.
 var verifiers = []attest.Verifier{
+	pkixevidence.Verifier{},
+	securosys.Verifier{},
+	smartcardhsm.Verifier{},
 	yubihsm.Verifier{},
 	yubikey.Verifier{},
 }

@@ -105,91 +105,96 @@ func replace(old, new string) func(*recipe) {
 func set(name, value string) func(*recipe) { return func(r *recipe) { r.values[name] = value } }
 
 var hostile = []struct {
-	name, class string
-	edit        func(r *recipe)
-	want        string
+	name, kind string
+	edit       func(r *recipe)
+	want       string
 }{
-	{"another key", "substituted key", func(r *recipe) { r.key = r.second }, "spki: the evidence is of another key"},
-	{"another device", "wrong identity", func(r *recipe) { r.named = "PRIMUS HSM KEY (SN: 4712)" }, "identity: the evidence is of device 4712"},
-	{"a certificate that names no device", "wrong identity", func(r *recipe) { r.named = "PRIMUS HSM KEY (SN: 4711) (SN: 4712)" }, "names no device"},
-	{"a root of the same name", "look-alike root", func(r *recipe) { r.rootKey = r.other }, "bears the name of the pinned"},
-	{"the device before its attestation key", "reordered chain", func(r *recipe) { r.order = []int{1, 0, 2} }, "out of order or another's"},
-	{"a chain of the attestation key alone", "reordered chain", func(r *recipe) { r.order = []int{0} }, "the device's are needed"},
-	{"another key's signature", "bad signature", func(r *recipe) { r.signs = r.other }, "signature over the statement does not verify"},
-	{"another device's attestation key", "bad signature", func(r *recipe) { r.signsLeaf = r.other }, "chain: certificate 0 (CN=attestation-key) under"},
-	{"an imported key", "origin imported", func(r *recipe) { r.creation = "imported" }, "local: false, and true is demanded"},
-	{"an unwrapped key", "origin re-imported", func(r *recipe) { r.creation = "unwrapped" }, "local: false, and true is demanded"},
-	{"a key that may leave", "exportable", func(r *recipe) { r.values["extractable"], r.values["never_extractable"] = "true", "false" }, "extractable: true, and false is demanded"},
-	{"a key that could leave once", "exportable", set("never_extractable", "false"), "never-extractable: false, and true is demanded"},
-	{"a key that is extractable and never was", "exportable", set("extractable", "true"), "contradicts itself"},
-	{"a key that may be read", "exportable", func(r *recipe) { r.values["sensitive"], r.values["always_sensitive"] = "false", "false" }, "sensitive: false, and true is demanded"},
-	{"no word on leaving", "missing field", set("extractable", "-"), "extractable: not shown"},
-	{"no public key", "missing field", set("public_key", "-"), "<public_key> is missing"},
-	{"no origin", "missing field", replace(` creation="generated"`, ""), "it has creation alone"},
-	{"two public keys", "repeated field", replace("\t<attributes>", "\t<public_key>AA==</public_key>\n\t<attributes>"), "<public_key> stands there twice"},
-	{"two answers", "repeated field", replace("<extractable>false</extractable>", "<extractable>false</extractable><extractable>true</extractable>"), "attribute <extractable> stands there twice"},
-	{"two origins", "repeated field", replace(`creation="generated"`, `creation="generated" creation="imported"`), "stands twice"},
-	{"two groups of attributes", "repeated field", replace("</attributes>", "</attributes><attributes><sign>true</sign></attributes>"), "<attributes> stands there twice"},
-	{"a comment inside a value", "xml ambiguity", replace("<extractable>false", "<extractable>false<!-- -->"), "a comment in <extractable>"},
-	{"a comment between elements", "xml ambiguity", replace("\t<attributes>", "<!-- a --><attributes>"), "a comment, which isn't read"},
-	{"an entity", "xml ambiguity", replace("key-1", "key&#45;1"), "an entity in <label>"},
-	{"a document type with entities", "xml ambiguity", replace("<private_key ", "<!DOCTYPE x [<!ENTITY a \"b\">]>\n<private_key "), "a document type or an entity's declaration"},
-	{"a CDATA section", "xml ambiguity", replace("key-1", "<![CDATA[key-1]]>"), "a CDATA section in <label>"},
-	{"a processing instruction", "xml ambiguity", replace("\t<attributes>", "<?x y?><attributes>"), "a processing instruction"},
-	{"a namespace", "xml ambiguity", replace("<attributes>", `<attributes xmlns="urn:x">`), "has a namespace"},
-	{"a prefixed element", "xml ambiguity", replace("<extractable>false</extractable>", "<x:extractable>false</x:extractable>"), "has a namespace"},
-	{"an empty element", "xml ambiguity", replace("<extractable>false</extractable>", "<extractable/>"), "an empty element"},
-	{"an attribute beside a value", "xml ambiguity", replace("<label>", `<label lang="en">`), "<label> has attributes"},
-	{"text beside the attributes", "xml ambiguity", replace("\t<attributes>", "\t<attributes>x"), "holds text beside elements"},
-	{"a value with a space", "xml ambiguity", set("extractable", " false"), "neither true nor false"},
-	{"bytes behind the statement", "trailing bytes", replace("</private_key>\n", "</private_key>\n<private_key creation=\"generated\"></private_key>"), "follows the end of the statement"},
-	{"bytes behind the chain", "trailing bytes", func(r *recipe) {
+	{"another key", attesttest.SubstitutedKey, func(r *recipe) { r.key = r.second }, "spki: the evidence is of another key"},
+	{"another device", attesttest.WrongIdentity, func(r *recipe) { r.named = "PRIMUS HSM KEY (SN: 4712)" }, "identity: the evidence is of device 4712"},
+	{"a certificate that names no device", attesttest.WrongIdentity, func(r *recipe) { r.named = "PRIMUS HSM KEY (SN: 4711) (SN: 4712)" }, "names no device"},
+	{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.rootKey = r.other }, "bears the name of the pinned"},
+	{"the device before its attestation key", attesttest.ReorderedChain, func(r *recipe) { r.order = []int{1, 0, 2} }, "out of order or another's"},
+	{"a chain of the attestation key alone", attesttest.ReorderedChain, func(r *recipe) { r.order = []int{0} }, "the device's are needed"},
+	{"another key's signature", attesttest.BadSignature, func(r *recipe) { r.signs = r.other }, "signature over the statement does not verify"},
+	{"another device's attestation key", attesttest.BadSignature, func(r *recipe) { r.signsLeaf = r.other }, "chain: certificate 0 (CN=attestation-key) under"},
+	{"an imported key", attesttest.Imported, func(r *recipe) { r.creation = "imported" }, "local: false, and true is demanded"},
+	{"an unwrapped key", attesttest.Imported, func(r *recipe) { r.creation = "unwrapped" }, "local: false, and true is demanded"},
+	{"a key that may leave", attesttest.Exportable, func(r *recipe) { r.values["extractable"], r.values["never_extractable"] = "true", "false" }, "extractable: true, and false is demanded; never-extractable: false"},
+	{"a key that could leave once", attesttest.Exportable, set("never_extractable", "false"), "never-extractable: false, and true is demanded"},
+	{"a key that is extractable and never was", attesttest.Exportable, set("extractable", "true"), "contradicts itself"},
+	{"a key that may be read", attesttest.Exportable, func(r *recipe) { r.values["sensitive"], r.values["always_sensitive"] = "false", "false" }, "sensitive: false, and true is demanded"},
+	{"no word on leaving", attesttest.MissingField, set("extractable", "-"), "extractable: not shown"},
+	{"no public key", attesttest.MissingField, set("public_key", "-"), "<public_key> is missing"},
+	{"no origin", attesttest.MissingField, replace(` creation="generated"`, ""), "it has creation alone"},
+	{"two public keys", attesttest.RepeatedField, replace("\t<attributes>", "\t<public_key>AA==</public_key>\n\t<attributes>"), "<public_key> stands there twice"},
+	{"two answers", attesttest.RepeatedField, replace("<extractable>false</extractable>", "<extractable>false</extractable><extractable>true</extractable>"), "attribute <extractable> stands there twice"},
+	{"two origins", attesttest.RepeatedField, replace(`creation="generated"`, `creation="generated" creation="imported"`), "stands twice"},
+	{"two groups of attributes", attesttest.RepeatedField, replace("</attributes>", "</attributes><attributes><sign>true</sign></attributes>"), "<attributes> stands there twice"},
+	{"a comment inside a value", attesttest.Other, replace("<extractable>false", "<extractable>false<!-- -->"), "a comment in <extractable>"},
+	{"a comment between elements", attesttest.Other, replace("\t<attributes>", "<!-- a --><attributes>"), "a comment, which isn't read"},
+	{"an entity", attesttest.Other, replace("key-1", "key&#45;1"), "an entity in <label>"},
+	{"a document type with entities", attesttest.Other, replace("<private_key ", "<!DOCTYPE x [<!ENTITY a \"b\">]>\n<private_key "), "a document type or an entity's declaration"},
+	{"a CDATA section", attesttest.Other, replace("key-1", "<![CDATA[key-1]]>"), "a CDATA section in <label>"},
+	{"a processing instruction", attesttest.Other, replace("\t<attributes>", "<?x y?><attributes>"), "a processing instruction"},
+	{"a namespace", attesttest.Other, replace("<attributes>", `<attributes xmlns="urn:x">`), "has a namespace"},
+	{"a prefixed element", attesttest.Other, replace("<extractable>false</extractable>", "<x:extractable>false</x:extractable>"), "has a namespace"},
+	{"an empty element", attesttest.Other, replace("<extractable>false</extractable>", "<extractable/>"), "an empty element"},
+	{"an attribute beside a value", attesttest.Other, replace("<label>", `<label lang="en">`), "<label> has attributes"},
+	{"text beside the attributes", attesttest.Other, replace("\t<attributes>", "\t<attributes>x"), "holds text beside elements"},
+	{"a value with a space", attesttest.Other, set("extractable", " false"), "neither true nor false"},
+	{"bytes behind the statement", attesttest.TrailingBytes, replace("</private_key>\n", "</private_key>\n<private_key creation=\"generated\"></private_key>"), "follows the end of the statement"},
+	{"bytes behind the chain", attesttest.TrailingBytes, func(r *recipe) {
 		r.afterwards = func(e *attest.Evidence) { e.Parts[2].Data = append(e.Parts[2].Data, 0) }
 	}, "chain: not 1 to 8 certificates"},
-	{"elements inside elements", "length bomb", replace("key-1", strings.Repeat("<a>", 500)+strings.Repeat("</a>", 500)), "more than 8 inside each other"},
-	{"elements beside elements", "length bomb", replace("\t<attributes>", strings.Repeat("<a></a>", 500)+"<attributes>"), "more than 128 elements"},
-	{"a statement of a megabyte", "length bomb", set("label", strings.Repeat("a", 200<<10)), "at most 32768 are read"},
-	{"an attribute that nobody knows", "not understood", replace("</attributes>", "<exportable_by_vendor>true</exportable_by_vendor></attributes>"), "understood: xml: attributes/exportable_by_vendor"},
-	{"another kind of object", "wrong object", func(r *recipe) {
+	{"elements inside elements", attesttest.LengthBomb, replace("key-1", strings.Repeat("<a>", 500)+strings.Repeat("</a>", 500)), "more than 8 inside each other"},
+	{"elements beside elements", attesttest.LengthBomb, replace("\t<attributes>", strings.Repeat("<a></a>", 500)+"<attributes>"), "more than 128 elements"},
+	{"a statement of a megabyte", attesttest.LengthBomb, set("label", strings.Repeat("a", 200<<10)), "at most 32768 are read"},
+	{"an attribute that nobody knows", attesttest.Other, replace("</attributes>", "<exportable_by_vendor>true</exportable_by_vendor></attributes>"), "understood: xml: attributes/exportable_by_vendor"},
+	{"another kind of object", attesttest.Other, func(r *recipe) {
 		r.text = func(xml string) string { return strings.ReplaceAll(xml, "private_key", "secret_key") }
 	}, "its root is <secret_key>"},
-	{"a statement made before its key", "contradiction", set("attest_time", "2026-11-21T08:00:00Z"), "is before <create_time>"},
-	{"another algorithm than the key's", "contradiction", set("algorithm", "RSA"), "is a key for EC"},
-	{"a leaf that is an authority", "wrong object", func(r *recipe) {
+	{"a statement made before its key", attesttest.Other, set("attest_time", "2026-11-21T08:00:00Z"), "is before <create_time>"},
+	{"another algorithm than the key's", attesttest.Other, set("algorithm", "RSA"), "is a key for EC"},
+	{"a leaf that is an authority", attesttest.Other, func(r *recipe) {
 		r.alterLeaf = func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign }
 	}, "not an attestation key's"},
 }
 
-func judged(t *testing.T, r *recipe) string {
+func (r *recipe) input(t *testing.T) attest.Input {
 	t.Helper()
 	// The pinned root is the good one's, whatever the recipe's own.
 	pinned := attesttest.Issue(t, "PRIMUS_HSM_ROOTKEY", nil, keys().root)
-	c, err := attest.Check(Verifier{}, attest.Input{Evidence: r.build(t), Anchors: attesttest.Pin(t, Format, pinned.Certificate), At: attesttest.At})
-	if err != nil {
-		return err.Error()
-	}
-	d := attest.Kept(attest.Anchored, attesttest.SPKI(t, keys().made.Public()), "4711")
-	d.Vendors = []string{"Securosys"}
-	var list []string
-	for _, p := range attest.Judge(c, d) {
-		list = append(list, p.String())
-	}
-	return strings.Join(list, "\n")
+	return attest.Input{Evidence: r.build(t), Anchors: attesttest.Pin(t, Format, pinned.Certificate), At: attesttest.At}
 }
 
-func TestHostileVariantsAreRefusedForTheirOwnReason(t *testing.T) {
-	for _, pss := range []bool{false, true} {
-		r := good()
-		r.pss = pss
-		if got := judged(t, r); got != "" {
-			t.Fatalf("the good twin is refused: %s", got)
-		}
+func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
+	s := attesttest.Suite{Verifier: Verifier{}, Device: "Securosys Primus", Without: map[string]string{
+		attesttest.GzipBomb: "nothing in the format is compressed",
+		attesttest.Stale:    "the format has no room for a nonce",
+	}}
+	sample, anchors := realSample(t)
+	csr, err := x509.ParseCertificateRequest(pemBytes(t, sample.CSR))
+	if err != nil {
+		t.Fatal(err)
 	}
+	s.Samples = []attesttest.Sample{{Name: "Primus HSM 18386101, RSA-4096", Level: attest.Anchored, Case: attesttest.Case{
+		Input:  attest.Input{Evidence: sample.evidence(), Anchors: anchors, At: attesttest.At},
+		Demand: attest.Kept(attest.Anchored, csr.RawSubjectPublicKeyInfo, "18386101"),
+	}}}
+	twin := attesttest.Case{Input: good().input(t), Demand: attest.Kept(attest.Anchored, attesttest.SPKI(t, keys().made.Public()), "4711")}
+	twin.Demand.Vendors = []string{"Securosys"}
 	for _, v := range hostile {
 		r := good()
 		v.edit(r)
-		if got := judged(t, r); !strings.Contains(got, v.want) {
-			t.Errorf("%s: got %q, want %q", v.name, got, v.want)
-		}
+		s.Hostile = append(s.Hostile, attesttest.Hostile{Kind: v.kind, Name: v.name, Want: v.want, Twin: twin, Case: attesttest.Case{Input: r.input(t), Demand: twin.Demand}})
+	}
+	attesttest.Run(t, s)
+}
+
+func TestASignatureWithPSSVerifies(t *testing.T) {
+	r := good()
+	r.pss = true
+	if c, err := attest.Check(Verifier{}, r.input(t)); err != nil || c.Level != attest.Anchored {
+		t.Errorf("got %+v, %v", c, err)
 	}
 }

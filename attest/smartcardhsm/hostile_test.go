@@ -7,84 +7,69 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/attesttest"
 )
 
 // hostile are variants of good evidence. Each is signed by the keys that its
 // certificates name, unless a wrong signature is the point.
 var hostile = []struct {
-	name, class string
-	edit        func(r *recipe)
-	want        string // of the error, or of the problem that the judgement names
+	name, kind string
+	edit       func(r *recipe)
+	want       string // of the error, or of the problem that the judgement names
 }{
-	{"another key's request", "substituted key", func(r *recipe) { r.made = newSigner(curves[1], "other") }, "spki: the evidence is of another key"},
-	{"a key that did not sign its own request", "substituted key", func(r *recipe) { r.signsInner = newSigner(curves[1], "other") }, "the new key's signature over its request does not verify"},
-	{"another device", "wrong identity", func(r *recipe) { r.names[0] = "TESTHSM000200000" }, "identity: the evidence is of device TESTHSM0002"},
-	{"a request for another device", "wrong identity", func(r *recipe) { r.requestFor = "TESTHSM000200000" }, "names device TESTHSM000200000"},
-	{"a root of the same name", "look-alike root", func(r *recipe) { r.root = newSigner(brainpoolP256r1, "look-alike") }, "bears the name of the pinned"},
-	{"a root's key on a curve of its own generator", "look-alike root", func(r *recipe) {
+	{"another key's request", attesttest.SubstitutedKey, func(r *recipe) { r.made = newSigner(curves[1], "other") }, "spki: the evidence is of another key"},
+	{"a key that did not sign its own request", attesttest.SubstitutedKey, func(r *recipe) { r.signsInner = newSigner(curves[1], "other") }, "the new key's signature over its request does not verify"},
+	{"another device", attesttest.WrongIdentity, func(r *recipe) { r.names[0] = "TESTHSM000200000" }, "identity: the evidence is of device TESTHSM0002"},
+	{"a request for another device", attesttest.WrongIdentity, func(r *recipe) { r.requestFor = "TESTHSM000200000" }, "names device TESTHSM000200000"},
+	{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.root = newSigner(brainpoolP256r1, "look-alike") }, "bears the name of the pinned"},
+	{"a root's key on a curve of its own generator", attesttest.LookAlikeRoot, func(r *recipe) {
 		r.rootKey = bytes.Replace(r.root.object(true), r.root.curve.gx.Bytes(), r.root.x.Bytes(), 1)
 	}, "domain parameters are those of no curve"},
-	{"the issuer before the device", "reordered chain", func(r *recipe) { r.order = [3]int{1, 0, 2} }, "the chain is out of order"},
-	{"a device that issues devices", "reordered chain", func(r *recipe) { r.roles[1] = 0x00 }, "or a device signed it"},
-	{"another device's signature around the request", "bad signature", func(r *recipe) { r.signsOuter = newSigner(brainpoolP256r1, "other") }, "device's signature over the request does not verify"},
-	{"a certificate that its issuer did not sign", "bad signature", func(r *recipe) { r.signsDevice = newSigner(brainpoolP256r1, "other") }, "certificate 0 (TESTHSM000100000): the signature does not verify"},
-	{"a request that no device signed around, as for an imported key", "origin imported", func(r *recipe) {
+	{"the issuer before the device", attesttest.ReorderedChain, func(r *recipe) { r.order = [3]int{1, 0, 2} }, "the chain is out of order"},
+	{"a device that issues devices", attesttest.ReorderedChain, func(r *recipe) { r.roles[1] = 0x00 }, "or a device signed it"},
+	{"another device's signature around the request", attesttest.BadSignature, func(r *recipe) { r.signsOuter = newSigner(brainpoolP256r1, "other") }, "device's signature over the request does not verify"},
+	{"a certificate that its issuer did not sign", attesttest.BadSignature, func(r *recipe) { r.signsDevice = newSigner(brainpoolP256r1, "other") }, "certificate 0 (TESTHSM000100000): the signature does not verify"},
+	{"a request that no device signed around, as for an imported key", attesttest.Imported, func(r *recipe) {
 		r.after = func(request, chain []byte) ([]byte, []byte) {
 			f, _, _ := next(request)
 			inner, _, _ := next(f.value)
 			return inner.whole, chain
 		}
 	}, "starts with 7F21, not with 67"},
-	{"good evidence where the key must not be able to leave", "exportable", nil, "extractable: not shown, and false is demanded"},
-	{"no name for the key", "missing field", func(r *recipe) { r.fields = func(f [][]byte) [][]byte { return f[:3] } }, "data object 5F20 is missing"},
-	{"no role", "missing field", func(r *recipe) {
+	{"good evidence where the key must not be able to leave", attesttest.Exportable, nil, "extractable: not shown; sensitive: not shown; never-extractable: not shown"},
+	{"no name for the key", attesttest.MissingField, func(r *recipe) { r.fields = func(f [][]byte) [][]byte { return f[:3] } }, "data object 5F20 is missing"},
+	{"no role", attesttest.MissingField, func(r *recipe) {
 		r.body = func(f [][]byte) [][]byte { return slices.Delete(f, 4, 5) }
 	}, "has 5F25 where 7F4C belongs"},
-	{"two keys", "repeated field", func(r *recipe) {
+	{"two keys", attesttest.RepeatedField, func(r *recipe) {
 		r.fields = func(f [][]byte) [][]byte { return slices.Insert(f, 3, newSigner(curves[1], "second").object(true)) }
 	}, "data object 7F49 stands there twice"},
-	{"bytes behind the request", "trailing bytes", func(r *recipe) {
+	{"bytes behind the request", attesttest.TrailingBytes, func(r *recipe) {
 		r.after = func(request, chain []byte) ([]byte, []byte) { return append(request, 0), chain }
 	}, "request: 1 bytes follow its end"},
-	{"bytes behind the chain", "trailing bytes", func(r *recipe) {
+	{"bytes behind the chain", attesttest.TrailingBytes, func(r *recipe) {
 		r.after = func(request, chain []byte) ([]byte, []byte) { return request, append(chain, 0x30, 0) }
 	}, "certificate 4: starts with 30"},
-	{"a length that reaches beyond the file", "length bomb", func(r *recipe) {
+	{"a length that reaches beyond the file", attesttest.LengthBomb, func(r *recipe) {
 		r.fields = func(f [][]byte) [][]byte { return append(f[:3:3], []byte{0x5f, 0x20, 0x82, 0xff, 0xff}) }
 	}, "says 65535 bytes, 0 are there"},
-	{"a length of four octets", "length bomb", func(r *recipe) {
+	{"a length of four octets", attesttest.LengthBomb, func(r *recipe) {
 		r.fields = func(f [][]byte) [][]byte { return append(f[:3:3], []byte{0x5f, 0x20, 0x84, 0xff, 0xff, 0xff, 0xff}) }
 	}, "certificates need at most 2"},
-	{"a length written longer than needed", "length bomb", func(r *recipe) {
+	{"a length written longer than needed", attesttest.LengthBomb, func(r *recipe) {
 		r.fields = func(f [][]byte) [][]byte {
 			return append(f[:3:3], append([]byte{0x5f, 0x20, 0x81, 0x08}, "TESTHSM1"...))
 		}
 	}, "isn't written in the shortest way"},
-	{"a point beside its curve", "malformed key", func(r *recipe) {
+	{"a point beside its curve", attesttest.Other, func(r *recipe) {
 		k := r.made.object(true)
 		k[len(k)-4] ^= 1
 		r.key = k
 	}, "its point is none of P-256's"},
-	{"a certificate that has ended", "expired", func(r *recipe) { r.until = [6]byte{2, 6, 0, 8, 0, 1} }, "not at 2026-09-24"},
-	{"a certificate's extension that nobody understands", "not understood", func(r *recipe) {
+	{"a certificate that has ended", attesttest.Other, func(r *recipe) { r.until = [6]byte{2, 6, 0, 8, 0, 1} }, "not at 2026-09-24"},
+	{"a certificate's extension that nobody understands", attesttest.Other, func(r *recipe) {
 		r.body = func(f [][]byte) [][]byte { return append(f, tlv(tagExtensions, tlv(0x73, tlv(6, []byte{1, 2, 3})))) }
 	}, "understood: certificate of TESTHSM000100000"},
-}
-
-// judged gives the error of the check, or the problems that the judgement names.
-func judged(t *testing.T, r *recipe, d attest.Demand) string {
-	t.Helper()
-	request, chain := r.build()
-	in := attest.Input{Evidence: evidence(request, chain), Anchors: pin(t, "TESTSRCA00001", &good().root.key), At: ceremony}
-	c, err := attest.Check(Verifier{}, in)
-	if err != nil {
-		return err.Error()
-	}
-	var list []string
-	for _, p := range attest.Judge(c, d) {
-		list = append(list, p.String())
-	}
-	return strings.Join(list, "\n")
 }
 
 // demand is what this format can meet.
@@ -97,22 +82,44 @@ func demand(t *testing.T) attest.Demand {
 	return attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "TESTHSM0001", Local: true, Vendors: []string{"CardContact"}}
 }
 
-func TestHostileVariantsAreRefusedForTheirOwnReason(t *testing.T) {
-	if got := judged(t, good(), demand(t)); got != "" {
-		t.Fatalf("the good twin is refused: %s", got)
+func (r *recipe) input(t *testing.T) attest.Input {
+	t.Helper()
+	request, chain := r.build()
+	return attest.Input{Evidence: evidence(request, chain), Anchors: pin(t, "TESTSRCA00001", &good().root.key), At: ceremony}
+}
+
+func suite(t *testing.T) attesttest.Suite {
+	s := attesttest.Suite{Verifier: Verifier{}, Device: "SmartCard-HSM, Nitrokey HSM 2", Without: map[string]string{
+		attesttest.GzipBomb: "nothing in the format is compressed",
+		attesttest.Stale:    "the format has no room for a nonce",
+	}}
+	chain := file(t, "testdata/ef2f02.bin")
+	for name, f := range map[string]string{"P-256": "ce03-p256", "RSA-2048": "ce04-rsa2048", "secp256k1": "ce01-secp256k1"} {
+		request := file(t, "testdata/"+f+".bin")
+		r, err := ParseRequest(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Samples = append(s.Samples, attesttest.Sample{Name: "Nitrokey HSM 2, firmware 4.1, " + name, Level: attest.Anchored, Case: attesttest.Case{
+			Input:  attest.Input{Evidence: evidence(request, chain), Anchors: cardContact(t), At: ceremony},
+			Demand: attest.Demand{Least: attest.Anchored, SPKI: r.spki, Identity: "DENK0404144", Local: true, Understood: true},
+		}})
 	}
+	slices.SortFunc(s.Samples, func(a, b attesttest.Sample) int { return strings.Compare(a.Name, b.Name) })
+	twin := attesttest.Case{Input: good().input(t), Demand: demand(t)}
 	for _, v := range hostile {
-		r, d := good(), demand(t)
+		r, d := good(), twin.Demand
 		if v.edit != nil {
 			v.edit(r)
 		} else {
 			d = attest.Kept(d.Least, d.SPKI, d.Identity)
 		}
-		if got := judged(t, r, d); !strings.Contains(got, v.want) {
-			t.Errorf("%s: got %q, want %q", v.name, got, v.want)
-		}
+		s.Hostile = append(s.Hostile, attesttest.Hostile{Kind: v.kind, Name: v.name, Want: v.want, Twin: twin, Case: attesttest.Case{Input: r.input(t), Demand: d}})
 	}
+	return s
 }
+
+func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) { attesttest.Run(t, suite(t)) }
 
 func FuzzEvidence(f *testing.F) {
 	request, chain := good().build()

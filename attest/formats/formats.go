@@ -3,6 +3,7 @@ package formats
 
 import (
 	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/marvell"
 	"github.com/fleetctl/fleetctl/attest/pkixevidence"
 	"github.com/fleetctl/fleetctl/attest/securosys"
 	"github.com/fleetctl/fleetctl/attest/smartcardhsm"
@@ -15,6 +16,7 @@ var verifiers = []attest.Verifier{
 	pkixevidence.Verifier{},
 	securosys.Verifier{},
 	smartcardhsm.Verifier{},
+	marvell.Verifier{},
 	yubihsm.Verifier{},
 	yubikey.Verifier{},
 }

@@ -19,7 +19,7 @@ func TestNothingIsAskedForUntilEveryOnlookerIsHeard(t *testing.T) {
 	c := f.Config(f.Dir, testfleet.Random("heard"))
 	j := must(ceremony.OpenJournal(f.Dir, c.Now, c.Random))
 	defer j.Close()
-	must(j.Build(t.Context(), c.Room))
+	must(j.Build(t.Context(), c.Participants))
 	a := j.Account()
 	if err := f.SignOff(f.Dir, a, ceremony.StageRelease, ceremony.Agree, testfleet.Signers...); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestNothingIsAskedForUntilEveryOnlookerIsHeard(t *testing.T) {
 		if want == "" && err != nil || want != "" && (!errors.As(err, &p) || !strings.Contains(err.Error(), want) || a.N != n) {
 			t.Fatalf("want %q: %v, %d records after %d", want, err, a.N, n)
 		}
-		list := must(ceremony.ReadWaits(f.Dir, a))
+		list := must(ceremony.ReadMissing(f.Dir, a))
 		for _, w := range list {
 			if want != "" && w.What == ceremony.StageRelease && !strings.Contains(w.Why, want) {
 				t.Errorf("status says %q, want %q", w.Why, want)
@@ -66,7 +66,7 @@ func TestAnExceptionOfTheReleaseExcusesNobodyFromTheClose(t *testing.T) {
 		list := must(ceremony.ReadSignings(f.Dir, ceremony.SignoffDir(stage)))
 		said := must(people.Signoffs(must(f.Account.WantedSignoff(stage)), list))
 		approvals := must(ceremony.ReadSignings(f.Dir, ceremony.ApprovalsDir))
-		if err := f.Account.SignedOff(stage, said, list, must(people.Given(approvals)), 2); err != nil {
+		if err := f.Account.SignedOff(stage, said, list, must(people.ReadApprovals(approvals)), 2); err != nil {
 			t.Errorf("%s: %v", stage, err)
 		}
 		// Without the officers' signatures on the stage's own exception.
@@ -80,7 +80,7 @@ func TestAnExceptionOfTheReleaseExcusesNobodyFromTheClose(t *testing.T) {
 		if len(left) != len(approvals)-2 {
 			t.Fatalf("%d of %d approvals are left", len(left), len(approvals))
 		}
-		if err := f.Account.SignedOff(stage, said, list, must(people.Given(left)), 2); err == nil || !strings.Contains(err.Error(), "no verdict by wim") {
+		if err := f.Account.SignedOff(stage, said, list, must(people.ReadApprovals(left)), 2); err == nil || !strings.Contains(err.Error(), "no verdict by wim") {
 			t.Errorf("%s, not excused: %v", stage, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -151,7 +152,7 @@ func (a *Account) Apply(r *Record) error {
 	case r.N != a.N+1 || r.Prev != a.Head:
 		return fmt.Errorf("it does not follow record %d", a.N)
 	}
-	if err := a.inTime(r); err != nil {
+	if err := a.CheckTime(r); err != nil {
 		return err
 	}
 	if err := a.order(r); err != nil {
@@ -193,7 +194,7 @@ func (a *Account) order(r *Record) error {
 	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil {
 		return nil // a key may be given up at any point of its step
 	}
-	if clockOf(r.Content) != nil && a.Open != nil {
+	if ClockOf(r.Content) != nil && a.Open != nil {
 		return nil // whatever comes next needs the right time
 	}
 	if a.Fault != "" {
@@ -207,7 +208,7 @@ func (a *Account) order(r *Record) error {
 	}
 	s := a.Steps[a.step]
 	if want := s.Leaves[a.pos]; r.Kind != want {
-		return fmt.Errorf("step %d (%s) wants a record %q here", a.StepNumber(), s.describe(), want)
+		return fmt.Errorf("step %d (%s) wants a record %q here", a.StepNumber(), s.String(), want)
 	}
 	return nil
 }
@@ -253,7 +254,7 @@ func (a *Account) need(r *Record) {
 		if err != nil {
 			return // the record would not have been taken
 		}
-		want.Act, want.Subject = ApproveCountersign, textDigest(text)
+		want.Act, want.Subject = ApproveCountersign, sha256.Sum256(text)
 	case *Exception:
 		a.exceptional[r.N] = true
 		want.Act, want.Subject, want.Head = ApproveException, r.place(), Head{r.place(), r.N}
@@ -275,7 +276,7 @@ func (a *Account) about(p Approval) Approval {
 	return p
 }
 
-func (s Step) describe() string {
+func (s Step) String() string {
 	d := string(s.Act)
 	if s.HSM != "" {
 		d += " " + s.HSM

@@ -19,7 +19,7 @@ func (a *Account) takeResponse(c *Response, r *Record) error {
 	if err != nil {
 		return err
 	}
-	if err := madeBy(s.Statement, r.Time); err != nil {
+	if err := CheckStatementTime(s.Statement, r.Time); err != nil {
 		return err
 	}
 	a.Responses = append(a.Responses, c)
@@ -31,8 +31,8 @@ func (a *Account) takeResponse(c *Response, r *Record) error {
 	return nil
 }
 
-// madeBy refuses a statement that is yet to come.
-func madeBy(s *bundle.Statement, now time.Time) error {
+// CheckStatementTime refuses a statement that is yet to come.
+func CheckStatementTime(s *bundle.Statement, now time.Time) error {
 	if t := s.Time(); t.After(now.Add(keys.ClockTolerance)) {
 		return fmt.Errorf("it was signed at %s, which is yet to come", t.Format(time.RFC3339))
 	}
@@ -45,7 +45,7 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 	if a.Release == nil || a.Request == nil {
 		return nil, fmt.Errorf("nothing has been requested yet")
 	}
-	party := a.thirdParty(key)
+	party := a.ThirdParty(key)
 	if party == nil {
 		return nil, fmt.Errorf("its key %x is none of the plan's third parties", key[:4])
 	}
@@ -92,7 +92,7 @@ func (a *Account) answered(key [32]byte) *Response {
 	return nil
 }
 
-func (a *Account) thirdParty(key [32]byte) *ThirdParty {
+func (a *Account) ThirdParty(key [32]byte) *ThirdParty {
 	for i := range a.Plan.ThirdParties {
 		if a.Plan.ThirdParties[i].Key == key {
 			return &a.Plan.ThirdParties[i]
@@ -143,7 +143,7 @@ func (a *Account) Contradictions() []bundle.Signed {
 	var list []bundle.Signed
 	for _, c := range a.Refusals {
 		s, err := bundle.ParseStatement("statement", c.Statement)
-		if err != nil || a.thirdParty(c.Key) == nil || s.Namespace != a.Plan.Namespace || s.Epoch != a.Plan.Epoch || s.Verify(c.Key) != nil {
+		if err != nil || a.ThirdParty(c.Key) == nil || s.Namespace != a.Plan.Namespace || s.Epoch != a.Plan.Epoch || s.Verify(c.Key) != nil {
 			continue
 		}
 		taken := a.answered(c.Key)

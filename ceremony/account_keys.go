@@ -12,11 +12,11 @@ import (
 // UnlockOK is the result of a login that worked.
 const UnlockOK = "ok"
 
-// unlockRefused is that of one that failed without a return code.
-const unlockRefused = "refused"
+// UnlockRefused is that of one that failed without a return code.
+const UnlockRefused = "refused"
 
-// idSize is the size in bytes of the random CKA_ID that names a key.
-const idSize = 16
+// KeyIDSize is the size in bytes of the random CKA_ID that names a key.
+const KeyIDSize = 16
 
 func (a *Account) fail(format string, args ...any) {
 	if a.Fault == "" {
@@ -35,7 +35,7 @@ func (a *Account) takeOpen(c *Open, r *Record) error {
 	if err := checkCeremonyID(p, c.Ceremony, r.Time); err != nil {
 		return err
 	}
-	if c.ChosenBy != Witness && (c.ChosenBy != byMachine || p.Mode != Rehearsal) {
+	if c.ChosenBy != Witness && (c.ChosenBy != Machine || p.Mode != Rehearsal) {
 		return fmt.Errorf("its words are chosen by %q; in a %s ceremony the witness chooses them", c.ChosenBy, p.Mode)
 	}
 	a.Open = c
@@ -73,8 +73,8 @@ func (a *Account) takeIntent(c *Intent, r *Record) error {
 	if c.Role != s.Role || c.Algorithm != role.Algorithm {
 		return fmt.Errorf("it is for role %q, %s; the step is for %q, %s", c.Role, c.Algorithm, s.Role, role.Algorithm)
 	}
-	if len(c.ID) != idSize {
-		return fmt.Errorf("its CKA_ID has %d bytes, not %d", len(c.ID), idSize)
+	if len(c.ID) != KeyIDSize {
+		return fmt.Errorf("its CKA_ID has %d bytes, not %d", len(c.ID), KeyIDSize)
 	}
 	if len(a.ids) >= maxIntents {
 		return fmt.Errorf("it is the intent of key %d, a ceremony has at most %d", len(a.ids)+1, maxIntents)
@@ -83,7 +83,7 @@ func (a *Account) takeIntent(c *Intent, r *Record) error {
 		return fmt.Errorf("its CKA_ID was used at record %d", n)
 	}
 	a.ids[string(c.ID)] = r.N
-	if want := a.Plan.label(s); c.Label != want {
+	if want := a.Plan.Label(s); c.Label != want {
 		return fmt.Errorf("its label is %q, not %q", c.Label, want)
 	}
 	want, _ := role.Template()
@@ -200,15 +200,15 @@ func (a *Account) takeFound(c *Found) error {
 	if c.PublicKey != sha256.Sum256(k.Outcome.PublicKey) {
 		a.fail("%s %s: a new process found another public key", k.HSM, k.Role)
 	}
-	if err := a.judgeInventory(k.HSM, c.Objects); err != nil {
+	if err := a.JudgeInventory(k.HSM, c.Objects); err != nil {
 		a.fail("%s %s: %v", k.HSM, k.Role, err)
 	}
 	return nil
 }
 
-// judgeInventory demands exactly the private and public halves of the keys
+// JudgeInventory demands exactly the private and public halves of the keys
 // generated in this HSM so far.
-func (a *Account) judgeInventory(hsm string, objects []Object) error {
+func (a *Account) JudgeInventory(hsm string, objects []Object) error {
 	var want []string
 	for _, k := range a.Keys {
 		if k.HSM == hsm {

@@ -25,16 +25,16 @@ func (a *Account) takeException(c *Exception) error {
 }
 
 func (a *Account) takeAdjourn(c *Adjourn) error {
-	if err := a.sealed(c.Seals); err != nil {
+	if err := a.CheckSeals(c.Seals); err != nil {
 		return err
 	}
 	a.Adjourned, a.adjourn, a.exceptionsThen = true, c, len(a.Exceptions)
 	return nil
 }
 
-// sealed demands that in production each HSM of the plan is under a seal, by
+// CheckSeals demands that in production each HSM of the plan is under a seal, by
 // its name: whatever else is sealed may be added.
-func (a *Account) sealed(seals []Seal) error {
+func (a *Account) CheckSeals(seals []Seal) error {
 	if a.Plan.Mode != Production {
 		return nil
 	}
@@ -51,9 +51,9 @@ func (a *Account) sealed(seals []Seal) error {
 }
 
 // takeReconvene demands the seals as they were: a broken one is an exception,
-// accepted by officers before the ceremony goes on.
+// exceptionsAccepted by officers before the ceremony goes on.
 func (a *Account) takeReconvene(c *Reconvene) error {
-	if err := a.sealed(c.Seals); err != nil {
+	if err := a.CheckSeals(c.Seals); err != nil {
 		return err
 	}
 	if !slices.Equal(c.Seals, a.adjourn.Seals) && len(a.Exceptions) == a.exceptionsThen {
@@ -63,8 +63,11 @@ func (a *Account) takeReconvene(c *Reconvene) error {
 	return nil
 }
 
-// notDestroyed is how the state of a key begins that an abort could not destroy.
-const notDestroyed = "not destroyed: "
+// Absent is the state of a key that its token doesn't hold.
+const Absent = "absent"
+
+// NotDestroyed is how the state of a key begins that an abort could not destroy.
+const NotDestroyed = "not destroyed: "
 
 // takeAbort demands that it says of each key what became of it: people sign that
 // record, and nothing else tells of keys that are left.
@@ -77,7 +80,7 @@ func (a *Account) takeAbort(c *Abort) error {
 		if x.HSM != k.HSM || x.Role != k.Role || !bytes.Equal(x.ID, k.Intent.ID) {
 			return fmt.Errorf("it says nothing of the key of %s %s", k.HSM, k.Role)
 		}
-		if why, left := strings.CutPrefix(x.State, notDestroyed); x.State != Destroyed && x.State != Absent && (!left || why == "") {
+		if why, left := strings.CutPrefix(x.State, NotDestroyed); x.State != Destroyed && x.State != Absent && (!left || why == "") {
 			return fmt.Errorf("it calls the key of %s %s %q; it is destroyed, absent, or not destroyed and why", k.HSM, k.Role, x.State)
 		}
 	}
@@ -143,4 +146,62 @@ func (a *Account) WantedSignoff(stage string) (Signoff, error) {
 		s.Head = Head{a.Head, a.N}
 	}
 	return s, nil
+}
+
+// Expects says whether the next record may be of this kind, before anything is
+// CheckWritten to a file for it.
+func (a *Account) Expects(k Kind) error {
+	if a.Ended() {
+		return fmt.Errorf("the ceremony has ended")
+	}
+	if a.Adjourned {
+		return errAdjourned
+	}
+	if s, _ := a.Next(); a.NextKind() != k {
+		return fmt.Errorf("it is not the turn of %q: the next step is %q", k, s.String())
+	}
+	return nil
+}
+
+// ExceptionApproval is the text by which officers accept an exception: over its
+// own record, whatever was recorded since.
+func (a *Account) ExceptionApproval(number int) (Approval, error) {
+	n := 0
+	for _, need := range a.Needs {
+		if need.Act != ApproveException {
+			continue
+		}
+		if n++; n == number {
+			return need, nil
+		}
+	}
+	switch n {
+	case 0:
+		return Approval{}, fmt.Errorf("no exception is on the record")
+	case 1:
+		return Approval{}, fmt.Errorf("there is no exception %d: there is one, number 1", number)
+	}
+	return Approval{}, fmt.Errorf("there is no exception %d: they are numbered 1 to %d", number, n)
+}
+
+// DueAct is the act that officers have to approve before the ceremony goes on
+// from its last record; empty where it takes none. Of a run that stands, it is
+// to resume it.
+func (a *Account) DueAct() string {
+	s, ok := a.Next()
+	switch kind := a.NextKind(); {
+	case !ok || a.Open == nil || a.Ended() || a.Fault != "":
+		return ""
+	case a.Adjourned:
+		return ApproveReconvene
+	case kind == KindUnlock && !a.opened:
+		return ApproveOpen
+	case kind == KindRequest:
+		return ApproveRequest
+	case kind == KindCountersignature:
+		return ApproveCountersign
+	case s.Act == ActUnlock || s.Act == ActGenerate || s.Act == ActFleetCheck:
+		return ApproveResume
+	}
+	return ""
 }

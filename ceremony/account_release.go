@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"reflect"
+	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -90,4 +92,116 @@ func (a *Account) takeLogProof(c *LogProof, r *Record) error {
 	}
 	a.LogProof, a.LogProofN, a.LogProofTime = c, r.N, r.Time
 	return nil
+}
+
+// The columns of the fleet matrix.
+var fleetChecks = []string{"serial", "empty", "firmware", "attributes", "refusals", "possession", "found"}
+
+const (
+	passed = "pass"
+	failed = "fail"
+)
+
+// Matrix is the fleet check as the records so far give it.
+func (a *Account) Matrix() *FleetCheck {
+	f := &FleetCheck{Checks: fleetChecks, Majority: a.Plan.Majority}
+	first := a.Intakes[a.Plan.HSMs[0].Name]
+	if first != nil {
+		f.Firmware = first.Model + " " + first.Firmware
+	}
+	for _, h := range a.Plan.HSMs {
+		f.Rows = append(f.Rows, Row{HSM: h.Name, Results: a.row(h, first)})
+	}
+	return f
+}
+
+func (a *Account) row(h PlanHSM, first *Intake) []string {
+	in := a.Intakes[h.Name]
+	ok := make([]bool, len(fleetChecks))
+	if in != nil {
+		ok[0] = in.Serial == h.Serial
+		ok[2] = first != nil && in.Model == first.Model && in.Firmware == first.Firmware
+	}
+	found := 0
+	ok[3], ok[4], ok[5], ok[6] = true, true, true, true
+	for _, k := range a.Keys {
+		if k.HSM != h.Name {
+			continue
+		}
+		found++
+		ok[3] = ok[3] && k.Attributes != nil && judgeAttributes(a.Plan.Role(k.Role), k) == nil
+		ok[4] = ok[4] && a.judgeRefusals(k) == nil
+		ok[5] = ok[5] && k.Possession != nil
+		ok[6] = ok[6] && k.Found != nil
+	}
+	ok[1] = a.empty[h.Name]
+	results := make([]string, len(ok))
+	for i := range ok {
+		results[i] = failed
+		if ok[i] && found == len(a.Plan.Roles) {
+			results[i] = passed
+		}
+	}
+	return results
+}
+
+func (a *Account) takeFleetCheck(c *FleetCheck, r *Record) error {
+	if !reflect.DeepEqual(c, a.Matrix()) {
+		return fmt.Errorf("its matrix is not what the records before it give")
+	}
+	for _, row := range c.Rows {
+		for i, result := range row.Results {
+			if result != passed {
+				a.fail("%s fails the check %q", row.HSM, c.Checks[i])
+			}
+		}
+	}
+	a.FleetCheck, a.FleetCheckHash, a.FleetCheckTime, a.FleetCheckN = c, r.place(), r.Time, r.N
+	return nil
+}
+
+// Artifact is the fleet key set. It follows from the plan and the records up
+// to the fleet check alone, so that whoever has those can make it again.
+func (a *Account) Artifact() (*bundle.KeySet, error) {
+	if !a.fleetConfirmed || a.Fault != "" {
+		return nil, fmt.Errorf("the fleet check is not passed and confirmed")
+	}
+	if a.artifact != nil {
+		return a.artifact, nil
+	}
+	p := a.Plan
+	s := p.keySet()
+	s.Created = a.FleetCheckTime
+	s.Ceremony = bundle.CeremonyRef{ID: a.Open.Ceremony, Plan: p.Digest(), Transcript: a.FleetCheckHash}
+	for _, k := range a.Keys {
+		s.Keys = append(s.Keys, bundle.FleetKey{
+			HSM: k.HSM, Role: k.Role, Algorithm: k.Intent.Algorithm, SPKI: k.Outcome.PublicKey,
+		})
+	}
+	set, err := bundle.ParseKeySet(ArtifactFile, s.Encode())
+	a.artifact = set
+	return set, err
+}
+
+// keySet is the part of the artifact that the plan decides.
+func (p *Plan) keySet() *bundle.KeySet {
+	s := &bundle.KeySet{
+		Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, Majority: p.Majority,
+	}
+	if p.Epoch > 1 {
+		s.Previous = p.Previous[:]
+	}
+	return s
+}
+
+// MaxBundle is the size in bytes of the largest bundle this plan can lead to.
+func (p *Plan) MaxBundle() int {
+	s := p.keySet()
+	s.Ceremony.ID = CeremonyID(p, time.Unix(0, 0), make([]byte, CeremonyIDRandom))
+	for _, h := range p.HSMs {
+		for _, r := range p.Roles {
+			s.Keys = append(s.Keys, bundle.FleetKey{HSM: h.Name, Role: r.Name, Algorithm: r.Algorithm})
+		}
+	}
+	return bundle.MaxSize(s, len(p.ThirdParties), p.Countersigner.Algorithm)
 }

@@ -40,14 +40,14 @@ func (j *Journal) ImportResponse(r *bundle.Response) (*ThirdParty, error) {
 		return nil, j.refuse(r, err)
 	}
 	_, err = j.Append(&Response{Key: r.Key, Statement: r.Statement.Raw()})
-	return a.thirdParty(r.Key), err
+	return a.ThirdParty(r.Key), err
 }
 
 func (j *Journal) judge(r *bundle.Response, core *bundle.Core) error {
 	if _, err := j.account.CheckStatement(r.Key, r.Statement.Raw()); err != nil {
 		return err
 	}
-	if err := madeBy(r.Statement, j.now()); err != nil {
+	if err := CheckStatementTime(r.Statement, j.now()); err != nil {
 		return err
 	}
 	return r.Check(core, r.Key)

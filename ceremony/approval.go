@@ -2,7 +2,6 @@ package ceremony
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -234,6 +233,3 @@ func (s *Signoff) readVerdict(l *strict.Lines) {
 		l.Failf("the verdict is none of agree, agree-with-exceptions N,…, do-not-agree")
 	}
 }
-
-// textDigest names what a countersign approval is about.
-func textDigest(text []byte) [32]byte { return sha256.Sum256(text) }

@@ -9,17 +9,17 @@ import (
 
 // challenge has the words of the step's digest read aloud, and those at
 // positions that nobody could know before typed from another screen.
-func (j *Journal) challenge(ctx context.Context, room Room) (*Record, error) {
+func (j *Journal) challenge(ctx context.Context, room Participants) (*Record, error) {
 	if j.broken != nil {
 		return nil, j.broken // nobody is asked for what can't be recorded
 	}
-	if err := j.account.expects(KindChallenge); err != nil {
+	if err := j.account.Expects(KindChallenge); err != nil {
 		return nil, err
 	}
 	if err := j.clockStands(&Challenge{}); err != nil {
 		return nil, err
 	}
-	what, intent, subject, err := j.account.wantedChallenge()
+	what, intent, subject, err := j.account.WantedChallenge()
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +43,11 @@ func (j *Journal) expectsChallenge(act Act) bool {
 }
 
 func (r *runner) challenge(ctx context.Context, done string) error {
-	rec, err := r.journal.challenge(ctx, r.Room)
+	rec, err := r.journal.challenge(ctx, r.Participants)
 	if err != nil {
 		return err
 	}
-	if c, ok := rec.Content.(*Challenge); ok && c.By == byMachine {
+	if c, ok := rec.Content.(*Challenge); ok && c.By == Machine {
 		done = "the machine answered; nobody read it aloud"
 	}
 	r.Observer.Done(done, rec)
@@ -57,7 +57,7 @@ func (r *runner) challenge(ctx context.Context, done string) error {
 // drawPositions draws different positions of words, from 1, in order.
 func drawPositions(random io.Reader) ([]int, error) {
 	var list []int
-	for len(list) < challengePositions {
+	for len(list) < ChallengePositions {
 		var b [1]byte
 		if _, err := io.ReadFull(random, b[:]); err != nil {
 			return nil, err

@@ -1,7 +1,6 @@
 package ceremony
 
 import (
-	"fmt"
 	"io"
 	"time"
 
@@ -16,65 +15,6 @@ const clockSlack = time.Minute
 // else can be compared with.
 const longSilence = 30 * 24 * time.Hour
 
-// Clock stands in an exception before which this computer's clock was set: what
-// people read off another clock, and the time of the record before. Only such a
-// record may be dated before the one before it.
-type Clock struct {
-	Since time.Time `strict:"since"`
-	Wall  time.Time `strict:"wall"`
-}
-
-// clockOf is what a record says of the clock; nil where it says nothing.
-func clockOf(content any) *Clock {
-	if e, ok := content.(*Exception); ok {
-		return e.Clock
-	}
-	return nil
-}
-
-// inTime says whether a record may have its time.
-func (a *Account) inTime(r *Record) error {
-	c := clockOf(r.Content)
-	switch {
-	case c == nil && r.Time.Before(a.Time):
-		return fmt.Errorf("its time %s is before that of record %d, %s", strict.FormatTime(r.Time), a.N, strict.FormatTime(a.Time))
-	case c == nil:
-		return nil
-	case !c.Since.Equal(a.Time):
-		return fmt.Errorf("it says that the clock was set since %s, which is not the time of record %d", strict.FormatTime(c.Since), a.N)
-	case r.Time.Sub(c.Wall).Abs() > maxClockOff:
-		return fmt.Errorf("the wall clock says %s, this computer's %s", strict.FormatTime(c.Wall), strict.FormatTime(r.Time))
-	}
-	return nil
-}
-
-// passed notes a record's time. Where it is earlier than the one before, the
-// clock had been ahead: what was recorded meanwhile happened before now, and after
-// the last record that the clock can have been right at.
-func (a *Account) passed(r *Record) {
-	if r.Time.Before(a.Time) {
-		sure := time.Time{}
-		for _, t := range a.times {
-			if t.After(r.Time) {
-				break
-			}
-			sure = t
-		}
-		for _, t := range []*time.Time{&a.ReleaseTime, &a.CounterTime} {
-			if t.After(r.Time) {
-				*t = sure
-			}
-		}
-		// The key set tells when the fleet was checked, unless its digest was read
-		// aloud already.
-		s, _ := a.Next()
-		if a.FleetCheckTime.After(r.Time) && (s.Act == ActFleetCheck || s.Act == ActRelease && a.pos == 0) {
-			a.FleetCheckTime, a.artifact = r.Time, nil
-		}
-	}
-	a.times = append(a.times, r.Time)
-}
-
 // ClockFault says that this computer's clock can't be right, or couldn't before.
 // Nothing was recorded, and nothing is until people have looked at another clock.
 type ClockFault struct{ err *strict.Error }
@@ -86,7 +26,7 @@ func (e *ClockFault) Unwrap() error { return e.err }
 func (j *Journal) stamp(content any) (time.Time, error) {
 	now := j.now()
 	at, last := now.UTC().Truncate(time.Second), j.account.Time
-	if clockOf(content) != nil || j.account.N == 0 {
+	if ClockOf(content) != nil || j.account.N == 0 {
 		return at, nil // people have looked, or look first
 	}
 	switch ahead := j.watch.ahead(now); {
@@ -116,7 +56,7 @@ func (j *Journal) clockStands(content any) error {
 	if err != nil {
 		return err
 	}
-	return j.account.inTime(&Record{Time: at, Content: content})
+	return j.account.CheckTime(&Record{Time: at, Content: content})
 }
 
 // Except records that this computer's clock was set, with what people read off

@@ -96,7 +96,7 @@ func TestAClockThatIsYearsAheadIsNoticed(t *testing.T) {
 	n := f.Account.N
 	j := must(later(f, years))
 	var clock *ceremony.ClockFault
-	if _, err := j.Build(context.Background(), machineRoom{}); !errors.As(err, &clock) {
+	if _, err := j.Build(context.Background(), testfleet.Machine{}); !errors.As(err, &clock) {
 		t.Errorf("built ten years later: %v", err)
 	}
 	must(0, j.Close())
@@ -111,7 +111,7 @@ func TestAClockThatIsYearsAheadIsNoticed(t *testing.T) {
 	}
 	j = must(later(f, 0))
 	defer j.Close()
-	must(j.Build(context.Background(), machineRoom{}))
+	must(j.Build(context.Background(), testfleet.Machine{}))
 }
 
 // A month of waiting is no jump if people say so.
@@ -128,7 +128,7 @@ func TestPeopleSayThatTheClockIsRight(t *testing.T) {
 	}
 	j := must(later(f, years))
 	defer j.Close()
-	must(j.Build(context.Background(), machineRoom{}))
+	must(j.Build(context.Background(), testfleet.Machine{}))
 }
 
 // Records were written while the clock was years ahead, and it is right again:
@@ -165,12 +165,12 @@ func TestAClockThatWasAheadIsNoDeadEnd(t *testing.T) {
 	f, now := ahead(testfleet.ToFleetRun)
 	c := at(f, now)
 	j := must(ceremony.OpenJournal(f.Dir, c.Now, c.Random))
-	_, err := j.Build(context.Background(), machineRoom{})
+	_, err := j.Build(context.Background(), testfleet.Machine{})
 	wantError(t, err, "is before that of record")
 	must(0, j.Close())
 	a := explain(f, now)
 	j = must(ceremony.OpenJournal(f.Dir, c.Now, c.Random))
-	set := must(j.Build(context.Background(), machineRoom{}))
+	set := must(j.Build(context.Background(), testfleet.Machine{}))
 	if set.Created.After(now.Add(time.Minute)) {
 		t.Errorf("the key set says that it was made at %s", set.Created)
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestACourseTellsHowItWent(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Lockdown: []string{"Bag the HSMs"}})
-	c, err := ceremony.ReadCourse(f.Dir)
+	c, err := ceremony.ReadSummary(f.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestACourseCountsWhatWentOtherwise(t *testing.T) {
 	if _, err := ceremony.Continue(context.Background(), config); err != nil {
 		t.Fatal(err)
 	}
-	c, err := ceremony.ReadCourse(f.Dir)
+	c, err := ceremony.ReadSummary(f.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

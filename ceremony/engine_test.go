@@ -22,7 +22,7 @@ import (
 func run(t *testing.T, f *testfleet.Fleet, ctx context.Context) (*ceremony.Account, error) {
 	t.Helper()
 	_, err := ceremony.Run(ctx, f.Config(f.Dir, testfleet.Random("run")))
-	a, rerr := ceremony.ReadWhole(f.Dir)
+	a, rerr := ceremony.ReadToLastRecord(f.Dir)
 	if rerr != nil {
 		t.Fatalf("what the run left can't be replayed: %v", rerr)
 	}

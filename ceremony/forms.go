@@ -269,13 +269,22 @@ func (c *Abort) form() error {
 	return text("reason", c.Reason, maxSpoken)
 }
 
+// CeremonyIDRandom is the random part of a ceremony's id, in bytes.
+const CeremonyIDRandom = 4
+
+// CeremonyID names a ceremony: its fleet, its epoch, the day on which it began, and
+// random bytes.
+func CeremonyID(p *Plan, at time.Time, random []byte) string {
+	return fmt.Sprintf("%.80s.%d.%s.%x", p.Fleet, p.Epoch, at.UTC().Format("20060102"), random)
+}
+
 // checkCeremonyID demands the id that this plan and this time give, but for what is
 // random in it. The clock is looked at twice, and may pass midnight in between.
 func checkCeremonyID(p *Plan, id string, at time.Time) error {
 	head := fmt.Sprintf("%.80s.%d.", p.Fleet, p.Epoch)
 	rest, ok := strings.CutPrefix(id, head)
 	day, random, has := strings.Cut(rest, ".")
-	if _, err := strict.ParseHex(random, ceremonyIDRandom); !ok || !has || err != nil {
+	if _, err := strict.ParseHex(random, CeremonyIDRandom); !ok || !has || err != nil {
 		return fmt.Errorf("its id %q is not %sYYYYMMDD and 8 hex digits", strict.Clip(id), head)
 	}
 	date, err := time.Parse("20060102", day)
@@ -291,9 +300,9 @@ func checkCeremonyID(p *Plan, id string, at time.Time) error {
 // unlockMethods are the kinds of PIN source.
 var unlockMethods = []string{"terminal", "protected", "fd", "file"}
 
-// written is what only a writer can demand: a record that may be published without
+// CheckWritten is what only a writer can demand: a record that may be published without
 // its body must be judged alike with it and without it.
-func (a *Account) written(content any) error {
+func (a *Account) CheckWritten(content any) error {
 	c, ok := content.(*Unlock)
 	if !ok {
 		return nil
@@ -303,7 +312,7 @@ func (a *Account) written(content any) error {
 		return fmt.Errorf("hsm %q is not in the plan", c.HSM)
 	case !slices.Contains(unlockMethods, c.Method):
 		return fmt.Errorf("method %q is none of %s", c.Method, strings.Join(unlockMethods, ", "))
-	case c.Result != UnlockOK && c.Result != unlockRefused && token.CheckCode(c.Result) != nil:
+	case c.Result != UnlockOK && c.Result != UnlockRefused && token.CheckCode(c.Result) != nil:
 		return fmt.Errorf("result %q is neither ok, refused nor a return code", strict.Clip(c.Result))
 	}
 	return nil

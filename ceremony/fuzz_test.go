@@ -33,24 +33,6 @@ func FuzzParsePlan(f *testing.F) {
 	})
 }
 
-func FuzzParseSite(f *testing.F) {
-	plan := testfleet.Prepared(f, testfleet.Options{HSMs: 1}).Plan
-	f.Add([]byte("format: fleetctl site v1\nhsms:\n  - name: hsm-1\n    module: /m.so\n    token: t\n    pin: fd:3\n"))
-	f.Add([]byte("terminal"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := ceremony.ParseSite("f", data, plan)
-		if (s == nil) == (err == nil) {
-			t.Fatalf("site %v with error %v", s, err)
-		}
-		if err == nil && (len(s.HSMs) != 1 || s.HSM("hsm-1") == nil) {
-			t.Fatalf("%+v isn't the plan's site", s)
-		}
-		if p, err := ceremony.ParsePINSource(string(data)); err != nil && p != (ceremony.PINSource{}) {
-			t.Fatal("a source came with the error")
-		}
-	})
-}
-
 // Whatever replays is written in its one form, and is the good transcript or
 // the beginning of it: nothing else has the right signatures.
 func FuzzReplay(f *testing.F) {

@@ -14,18 +14,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// The files of a ceremony's folder that the engine writes. Only what stands in
-// the folder itself is published; PrivateDir is not.
-const (
-	PlanFile       = "plan.yaml"
-	TranscriptFile = "transcript.jsonl"
-	ArtifactFile   = "fleet-keys.json"
-	CoreFile       = "request-core.json"
-	BundleFile     = "bundle.json"
-	ProofFile      = "bundle.json.tlog-proof"
-	PrivateDir     = "private"
-)
-
 // Journal appends records to the transcript of one ceremony, written ahead: a
 // record is on the disk before the act it announces, and again after it.
 type Journal struct {
@@ -35,13 +23,13 @@ type Journal struct {
 	account *Account
 	now     func() time.Time
 	random  io.Reader
-	watch   *watch
+	watch   *clockWatch
 	broken  error
 }
 
 // watched begins to watch the clock for a journal that is open.
 func watched(j *Journal) (*Journal, error) {
-	w, err := openWatch(j.dir, readSteady)
+	w, err := openClockWatch(j.dir, readUptime)
 	if err != nil {
 		j.Close()
 		return nil, err
@@ -120,56 +108,13 @@ func lock(dir string) (func(), error) {
 	}
 	// What an interruption left is out of the way before anything else happens.
 	if err = Temp(dir).Sweep(); err == nil {
-		err = Still(dir, func() error { return nil })
+		err = HoldSigners(dir, func() error { return nil })
 	}
 	if err != nil {
 		unlock()
 		return nil, err
 	}
 	return unlock, nil
-}
-
-// ReadRecords is ReadFolder with the records themselves. Like it, it takes no
-// transcript that is cut off.
-func ReadRecords(dir string) (*Account, *Transcript, error) {
-	account, t, err := replayFolder(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(t.Torn) > 0 {
-		return nil, nil, strict.At(filepath.Join(dir, TranscriptFile), account.N+1, "is cut off after record %d: %d bytes of a record that was never finished", account.N, len(t.Torn)).
-			WithHint("go on with\nfleetctl ceremony resume %s --site SITE", dir)
-	}
-	return account, t, nil
-}
-
-// ReadFolder replays the ceremony in a folder without changing anything.
-func ReadFolder(dir string) (*Account, error) {
-	account, _, err := ReadRecords(dir)
-	return account, err
-}
-
-// ReadWhole is ReadFolder up to the last whole record, whatever stands after it.
-func ReadWhole(dir string) (*Account, error) {
-	account, _, err := replayFolder(dir)
-	return account, err
-}
-
-func replayFolder(dir string) (*Account, *Transcript, error) {
-	planPath, path := filepath.Join(dir, PlanFile), filepath.Join(dir, TranscriptFile)
-	raw, err := os.ReadFile(planPath)
-	if err != nil {
-		return nil, nil, err
-	}
-	plan, err := ParsePlan(planPath, raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	return Replay(plan, path, data)
 }
 
 // Account is the state of the ceremony.
@@ -202,26 +147,22 @@ func (j *Journal) next(content any) (*Record, error) {
 	if j.broken != nil {
 		return nil, fmt.Errorf("the transcript could not be written before: %w", j.broken)
 	}
-	salt := make([]byte, saltSize)
-	if _, err := io.ReadFull(j.random, salt); err != nil {
-		return nil, err
-	}
 	at, err := j.stamp(content)
 	if err != nil {
 		return nil, err
 	}
-	return newRecord(j.account.N+1, at, j.account.Head, salt, content)
+	return j.account.NewRecord(at, j.random, content)
 }
 
 func (j *Journal) write(r *Record) error {
 	line := r.Line()
 	if info, err := j.file.Stat(); err != nil {
 		return err
-	} else if len(line) > maxLine || info.Size()+int64(len(line)) > maxTranscript {
+	} else if len(line) > MaxLine || info.Size()+int64(len(line)) > MaxTranscript {
 		return strict.Errorf(filepath.Join(j.dir, TranscriptFile), "record %d would have %d bytes after %d; a line has at most %d, a transcript %d",
-			r.N, len(line), info.Size(), maxLine, maxTranscript)
+			r.N, len(line), info.Size(), MaxLine, MaxTranscript)
 	}
-	err := j.account.written(r.Content)
+	err := j.account.CheckWritten(r.Content)
 	if err == nil {
 		err = j.account.Apply(r)
 	}
@@ -237,7 +178,7 @@ func (j *Journal) write(r *Record) error {
 		return strict.Errorf(filepath.Join(j.dir, TranscriptFile), "can't be written: %v", err).Because(err).
 			WithHint("nothing further was done; free the disk, then see\nfleetctl show %s", j.dir)
 	}
-	if clockOf(r.Content) != nil {
+	if ClockOf(r.Content) != nil {
 		j.watch.look(j.dir, j.now())
 	}
 	return nil
@@ -263,13 +204,13 @@ func (j *Journal) keepPlanApprovals(list []Signing) error {
 		return err
 	}
 	for _, s := range list {
-		file := PlanApprovalsDir + "/" + s.Name + sigSuffix
+		file := PlanApprovalsDir + "/" + s.Name + SigSuffix
 		sig, err := sshsig.Parse(file, s.Signature)
 		if err != nil {
 			return err
 		}
 		plan := j.account.Plan
-		if _, err := Keep(j.dir, PlanApprovalsDir, "", people, SignNamespace(NamespacePlan, plan.Mode), plan.Raw(), sig); err != nil {
+		if _, err := StoreSignature(j.dir, PlanApprovalsDir, "", people, SignNamespace(NamespacePlan, plan.Mode), plan.Raw(), sig); err != nil {
 			return strict.Errorf(file, "approves no such plan: %v", err).
 				WithHint("if the plan changed since, its officer approves it anew:\nfleetctl plan approve PLAN --key KEY\nif it is nobody's approval, move the file away")
 		}

@@ -47,7 +47,7 @@ func TestATranscriptIsCutAtAnyByte(t *testing.T) {
 		if wantError(t, err, "is cut off after record"); a != nil {
 			t.Error("an account came with the error")
 		}
-		if a, err := ceremony.ReadWhole(f.Dir); err != nil || a.N != whole {
+		if a, err := ceremony.ReadToLastRecord(f.Dir); err != nil || a.N != whole {
 			t.Errorf("cut to %d bytes: %v", n, err)
 		}
 		if _, err := ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("x")); err == nil {

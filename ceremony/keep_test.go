@@ -14,11 +14,11 @@ import (
 )
 
 // approve has a person of the fleet approve plan bytes in a folder.
-func approvePlan(f *testfleet.Fleet, root, name string, plan *ceremony.Plan) (*ceremony.Kept, error) {
+func approvePlan(f *testfleet.Fleet, root, name string, plan *ceremony.Plan) (*ceremony.Stored, error) {
 	people := must(ceremony.NewPeople(plan.People, plan.Threshold))
 	namespace := ceremony.SignNamespace(ceremony.NamespacePlan, plan.Mode)
 	sig := must(f.Parties.People[name].Sign(namespace, plan.Raw()))
-	return ceremony.Keep(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
+	return ceremony.StoreSignature(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
 }
 
 func TestAReapprovalOfAChangedPlanReplacesTheEarlierOne(t *testing.T) {
@@ -63,7 +63,7 @@ func TestOnlyOfficersApprovePlanAndActs(t *testing.T) {
 			want := f.Account.Wanted(ceremony.ApproveResume, [32]byte{})
 			want.Role = role
 			sig := must(f.Parties.People[name].Sign(want.Namespace(), want.Text()))
-			_, err := ceremony.Keep(f.Dir, ceremony.ApprovalsDir, "resume", people, want.Namespace(), want.Text(), sig)
+			_, err := ceremony.StoreSignature(f.Dir, ceremony.ApprovalsDir, "resume", people, want.Namespace(), want.Text(), sig)
 			if err == nil {
 				t.Errorf("%s approves an act as %s", name, role)
 			}
@@ -80,11 +80,11 @@ func TestDoNotAgreeIsTakenUntilSomethingFollows(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToFleetRun})
 	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("second thoughts")))
 	defer j.Close()
-	must(j.Build(context.Background(), machineRoom{}))
+	must(j.Build(context.Background(), testfleet.Machine{}))
 	a := j.Account()
 	must(0, f.SignOff(f.Dir, a, ceremony.StageRelease, ceremony.Agree, testfleet.Signers...))
 	must(0, f.SignOff(f.Dir, a, ceremony.StageRelease, ceremony.DoNotAgree, "ada"))
-	if said := must(ceremony.SaidIn(f.Dir, a, ceremony.StageRelease)); said["ada"] != ceremony.DoNotAgree {
+	if said := must(ceremony.ReadVerdicts(f.Dir, a, ceremony.StageRelease)); said["ada"] != ceremony.DoNotAgree {
 		t.Errorf("ada says %q", said["ada"])
 	}
 	aside := must(filepath.Glob(filepath.Join(f.Dir, ceremony.PrivateDir, "set-aside", "signoffs-release-ada*")))
@@ -100,7 +100,7 @@ func TestDoNotAgreeIsTakenUntilSomethingFollows(t *testing.T) {
 	must(j.Request(context.Background(), nil, nil, f.Approve))
 	err = f.SignOff(f.Dir, a, ceremony.StageRelease, ceremony.DoNotAgree, "ada")
 	wantError(t, err, "the third parties were asked with it")
-	if said := must(ceremony.SaidIn(f.Dir, a, ceremony.StageRelease)); said["ada"] != ceremony.Agree {
+	if said := must(ceremony.ReadVerdicts(f.Dir, a, ceremony.StageRelease)); said["ada"] != ceremony.Agree {
 		t.Errorf("after the request ada says %q", said["ada"])
 	}
 }

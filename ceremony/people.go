@@ -62,20 +62,20 @@ func (p *People) RoleOf(k *sshsig.Key) (name, role string, ok bool) {
 	return p.list[i].name, p.list[i].role, true
 }
 
-// Voice is a verified signature of one of the people.
-type Voice struct{ Name, Role string }
+// Signer is a verified signature of one of the people.
+type Signer struct{ Name, Role string }
 
 // verify says who signed a text. A signature by a key that isn't one of the
 // people's is nobody's (ok is false) and doesn't count; an invalid one is an
 // error whoever's it is.
-func (p *People) verify(file string, s Signing, text []byte, namespace string) (v Voice, ok bool, err error) {
+func (p *People) verify(file string, s Signing, text []byte, namespace string) (v Signer, ok bool, err error) {
 	sig, err := s.verify(file, text, namespace)
 	if err != nil {
 		return v, false, err
 	}
 	v.Name, v.Role, ok = p.RoleOf(sig.Key())
-	if ok && p.counts != nil && !p.counts(sig.Key(), file+sigSuffix) {
-		return Voice{}, false, nil
+	if ok && p.counts != nil && !p.counts(sig.Key(), file+SigSuffix) {
+		return Signer{}, false, nil
 	}
 	return v, ok, nil
 }
@@ -115,13 +115,13 @@ func (p *People) FileApprovals(text []byte, namespace string, signatures []Signi
 	return slices.Compact(officers), nil
 }
 
-// Given is what a folder of approvals says, by the text that was signed.
-type Given struct{ voices map[Approval][]Voice }
+// GivenApprovals is what a folder of approvals says, by the text that was signed.
+type GivenApprovals struct{ signers map[Approval][]Signer }
 
-// Given reads a folder of approvals: each is parsed and verified once, however
+// GivenApprovals reads a folder of approvals: each is parsed and verified once, however
 // many acts are asked for afterwards.
-func (p *People) Given(signatures []Signing) (*Given, error) {
-	acts := &Given{map[Approval][]Voice{}}
+func (p *People) ReadApprovals(signatures []Signing) (*GivenApprovals, error) {
+	acts := &GivenApprovals{map[Approval][]Signer{}}
 	for _, s := range signatures {
 		file := ApprovalsDir + "/" + s.Name
 		a, err := s.approval(file)
@@ -135,27 +135,27 @@ func (p *People) Given(signatures []Signing) (*Given, error) {
 		if ok && a.Role == v.Role { // nobody signs in another's role
 			of := *a
 			of.Role = ""
-			acts.voices[of] = append(acts.voices[of], v)
+			acts.signers[of] = append(acts.signers[of], v)
 		}
 	}
-	for of, list := range acts.voices {
-		slices.SortFunc(list, func(x, y Voice) int {
+	for of, list := range acts.signers {
+		slices.SortFunc(list, func(x, y Signer) int {
 			return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.Role, y.Role))
 		})
-		acts.voices[of] = slices.Compact(list)
+		acts.signers[of] = slices.Compact(list)
 	}
 	return acts, nil
 }
 
-// Voices says who signed an approval's text, each in their own role, by name.
-func (a *Given) Voices(want Approval) []Voice {
+// Signers says who signed an approval's text, each in their own role, by name.
+func (a *GivenApprovals) Signers(want Approval) []Signer {
 	want.Role = ""
-	return slices.Clone(a.voices[want])
+	return slices.Clone(a.signers[want])
 }
 
 // Officers says which officers approved an act.
-func (a *Given) Officers(want Approval) (officers []string) {
-	for _, v := range a.Voices(want) {
+func (a *GivenApprovals) Officers(want Approval) (officers []string) {
+	for _, v := range a.Signers(want) {
 		if v.Role == Officer {
 			officers = append(officers, v.Name)
 		}
@@ -166,35 +166,20 @@ func (a *Given) Officers(want Approval) (officers []string) {
 // Approvals says which officers approved one act. Whoever asks for several
 // reads the folder once, with Given.
 func (p *People) Approvals(want Approval, signatures []Signing) ([]string, error) {
-	acts, err := p.Given(signatures)
+	acts, err := p.ReadApprovals(signatures)
 	if err != nil {
 		return nil, err
 	}
 	return acts.Officers(want), nil
 }
 
-// Voices says who signed one approval's text: see Approvals.
-func (p *People) Voices(want Approval, signatures []Signing) ([]Voice, error) {
-	acts, err := p.Given(signatures)
+// Signers says who signed one approval's text: see Approvals.
+func (p *People) Signers(want Approval, signatures []Signing) ([]Signer, error) {
+	acts, err := p.ReadApprovals(signatures)
 	if err != nil {
 		return nil, err
 	}
-	return acts.Voices(want), nil
-}
-
-// Verdicts is what people said of a stage.
-type Verdicts struct {
-	Officers, Witnesses, Auditors []string
-	Against                       []string // who does not agree
-	Exceptions                    bool     // somebody agreed with exceptions
-	Said                          []Said   // every verdict that counts, as it was signed
-	Silent                        []string // of whom there is none
-}
-
-// Said is what one person signed of a stage.
-type Said struct {
-	Voice
-	Verdict string // agree, agree-with-exceptions 2,5, do-not-agree
+	return acts.Signers(want), nil
 }
 
 // Signoffs says who signed a stage off.
@@ -237,38 +222,4 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 		}
 	}
 	return v, nil
-}
-
-func (v *Verdicts) add(who Voice) {
-	switch who.Role {
-	case Officer:
-		v.Officers = append(v.Officers, who.Name)
-	case Witness:
-		v.Witnesses = append(v.Witnesses, who.Name)
-	case Auditor:
-		v.Auditors = append(v.Auditors, who.Name)
-	}
-}
-
-// Passed says why a stage is not signed off: nil where m officers, a witness
-// and an auditor agree and nobody disagrees.
-func (v *Verdicts) Passed(m int) error {
-	if len(v.Against) > 0 {
-		return fmt.Errorf("%s does not agree", v.Against[0])
-	}
-	return v.Enough(m)
-}
-
-// Enough says why those who agree are too few: nil where they are m officers, a
-// witness and an auditor.
-func (v *Verdicts) Enough(m int) error {
-	switch {
-	case len(v.Officers) < m:
-		return fmt.Errorf("%d of %d officers agree", len(v.Officers), m)
-	case len(v.Witnesses) == 0:
-		return fmt.Errorf("no witness has signed")
-	case len(v.Auditors) == 0:
-		return fmt.Errorf("no auditor has signed")
-	}
-	return nil
 }

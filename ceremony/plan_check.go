@@ -27,27 +27,6 @@ func (c *planChecker) enter(line int, part, name string, points ...keys.Point) {
 	}
 }
 
-// line finds where a value stands: names walk into objects, numbers into lists.
-func (c *planChecker) line(path ...any) int {
-	n, line := c.root, c.root.Line
-	for _, p := range path {
-		var next *strict.Node
-		switch p := p.(type) {
-		case string:
-			next = n.Get(p)
-		case int:
-			if p < len(n.Items) {
-				next = n.Items[p]
-			}
-		}
-		if next == nil {
-			return line
-		}
-		n, line = next, next.Line
-	}
-	return line
-}
-
 func (c *planChecker) failf(line int, hint, format string, args ...any) {
 	*c.faults = append(*c.faults, strict.At(c.file, line, format, args...).WithHint("%s", hint))
 }
@@ -70,35 +49,35 @@ func (c *planChecker) check() {
 func (c *planChecker) mode() {
 	p := c.plan
 	if p.Mode != "" && p.Mode != Production && p.Mode != Rehearsal {
-		c.failf(c.line("mode"), "", "mode is %q; it is production or rehearsal", p.Mode)
+		c.failf(c.root.LineOf("mode"), "", "mode is %q; it is production or rehearsal", p.Mode)
 		return
 	}
 	if p.Namespace != "" && (p.Mode == Rehearsal) != strings.HasPrefix(p.Namespace, RehearsalPrefix) {
-		c.failf(c.line("namespace"), "a rehearsal can then never use up a real epoch",
+		c.failf(c.root.LineOf("namespace"), "a rehearsal can then never use up a real epoch",
 			"namespace %q: that of a rehearsal, and no other, begins with %q", p.Namespace, RehearsalPrefix)
 	}
 	if p.Mode == Production && c.root.Get("rehearses") != nil { // whatever it says
-		c.failf(c.line("rehearses"), "", "a production plan rehearses nothing")
+		c.failf(c.root.LineOf("rehearses"), "", "a production plan rehearses nothing")
 	}
 }
 
 func (c *planChecker) epoch() {
 	p := c.plan
 	if c.root.Get("epoch") != nil && p.Epoch == 0 {
-		c.failf(c.line("epoch"), "", "epoch is 0; a namespace's first is 1")
+		c.failf(c.root.LineOf("epoch"), "", "epoch is 0; a namespace's first is 1")
 	}
 	if p.Epoch > 1 && p.Previous == [32]byte{} {
-		c.failf(c.line("previous"), "it is the SHA-256 of the predecessor's fleet-keys.json", "epoch %d needs the digest of epoch %d's artifact", p.Epoch, p.Epoch-1)
+		c.failf(c.root.LineOf("previous"), "it is the SHA-256 of the predecessor's fleet-keys.json", "epoch %d needs the digest of epoch %d's artifact", p.Epoch, p.Epoch-1)
 	}
 	if p.Epoch == 1 && p.Previous != [32]byte{} {
-		c.failf(c.line("previous"), "", "epoch 1 has no predecessor, so previous is \"\"")
+		c.failf(c.root.LineOf("previous"), "", "epoch 1 has no predecessor, so previous is \"\"")
 	}
 }
 
 func (c *planChecker) hsms() {
 	names, serials := map[string]int{}, map[string]int{}
 	for i, h := range c.plan.HSMs {
-		at := c.line("hsms", i)
+		at := c.root.LineOf("hsms", i)
 		if h.Serial == "" {
 			c.failf(at, "every HSM is named by the serial its token reports; list them with\nfleetctl hsm list --module MODULE", "hsm %q has no serial", h.Name)
 		} else if len(h.Serial) > 64 {
@@ -121,22 +100,22 @@ func (c *planChecker) hsms() {
 	}
 	n := len(c.plan.HSMs)
 	if c.root.Get("hsms") != nil && n == 0 {
-		c.failf(c.line("hsms"), "", "the plan has no HSM")
+		c.failf(c.root.LineOf("hsms"), "", "the plan has no HSM")
 		return
 	}
 	if m := c.plan.Majority; n > 0 && (m <= n/2 || m > n) {
-		c.failf(c.line("majority"), "", "majority %d of %d HSMs: it is at least %d and at most %d", m, n, n/2+1, n)
+		c.failf(c.root.LineOf("majority"), "", "majority %d of %d HSMs: it is at least %d and at most %d", m, n, n/2+1, n)
 	}
 }
 
 func (c *planChecker) roles() {
 	if n := len(c.plan.HSMs) * len(c.plan.Roles); n > maxKeys {
-		c.failf(c.line("hsms"), "fewer HSMs or roles", "the plan has %d keys, and no validation bundle holds more than %d", n, maxKeys)
+		c.failf(c.root.LineOf("hsms"), "fewer HSMs or roles", "the plan has %d keys, and no validation bundle holds more than %d", n, maxKeys)
 	}
 	names := map[string]bool{}
 	for i := range c.plan.Roles {
 		r := &c.plan.Roles[i]
-		at := c.line("roles", i)
+		at := c.root.LineOf("roles", i)
 		if names[r.Name] && r.Name != "" {
 			c.failf(at, "", "role %q is there twice", r.Name)
 		}
@@ -151,7 +130,7 @@ func (c *planChecker) roles() {
 		r.readAttributes(c.file, c.faults)
 	}
 	if c.root.Get("roles") != nil && len(c.plan.Roles) == 0 {
-		c.failf(c.line("roles"), "", "the plan has no key role")
+		c.failf(c.root.LineOf("roles"), "", "the plan has no key role")
 	}
 }
 
@@ -167,7 +146,7 @@ func (c *planChecker) people() {
 	count := map[string]int{}
 	names := map[string]bool{}
 	for i, p := range c.plan.People {
-		at := c.line("people", i)
+		at := c.root.LineOf("people", i)
 		if names[p.Name] && p.Name != "" {
 			c.failf(at, "", "person %q is there twice", p.Name)
 		}
@@ -197,11 +176,11 @@ func (c *planChecker) people() {
 		least = 2
 	}
 	if t := c.plan.Threshold; t < least || t > count[Officer] {
-		c.failf(c.line("threshold"), "", "threshold %d with %d officers: in a %s plan it is at least %d and at most their number", t, count[Officer], c.plan.Mode, least)
+		c.failf(c.root.LineOf("threshold"), "", "threshold %d with %d officers: in a %s plan it is at least %d and at most their number", t, count[Officer], c.plan.Mode, least)
 	}
 	for _, role := range []string{Witness, Auditor} {
 		if count[role] == 0 {
-			c.failf(c.line("people"), "", "the plan has no %s", role)
+			c.failf(c.root.LineOf("people"), "", "the plan has no %s", role)
 		}
 	}
 }
@@ -209,7 +188,7 @@ func (c *planChecker) people() {
 func (c *planChecker) signers() {
 	names := map[string]bool{}
 	for i, t := range c.plan.ThirdParties {
-		at := c.line("third_parties", i)
+		at := c.root.LineOf("third_parties", i)
 		if names[t.Name] {
 			c.failf(at, "", "third party %q is there twice", t.Name)
 		}
@@ -224,10 +203,10 @@ func (c *planChecker) signers() {
 		}
 	}
 	if c.root.Get("third_parties") != nil && len(c.plan.ThirdParties) == 0 {
-		c.failf(c.line("third_parties"), "", "the plan has no third party")
+		c.failf(c.root.LineOf("third_parties"), "", "the plan has no third party")
 	}
 	if n := len(c.plan.ThirdParties); n > 0 && c.root.Get("third_parties_needed") != nil && (c.plan.Needed < 1 || c.plan.Needed > n) {
-		c.failf(c.line("third_parties_needed"), "", "third_parties_needed is %d; with %d third parties it is from 1 to %d", c.plan.Needed, n, n)
+		c.failf(c.root.LineOf("third_parties_needed"), "", "third_parties_needed is %d; with %d third parties it is from 1 to %d", c.plan.Needed, n, n)
 	}
 	cs := c.plan.Countersigner
 	if len(cs.Key) == 0 {
@@ -236,18 +215,18 @@ func (c *planChecker) signers() {
 	k, err := keys.ParseSPKI(cs.Key)
 	switch {
 	case err != nil:
-		c.failf(c.line("countersigner", "key"), "", "countersigner %q: key %v", cs.Name, err)
+		c.failf(c.root.LineOf("countersigner", "key"), "", "countersigner %q: key %v", cs.Name, err)
 	case k.Algorithm() != cs.Algorithm || !cs.Algorithm.CanSign():
-		c.failf(c.line("countersigner", "algorithm"), "", "countersigner %q: the key is %s, the plan says %s", cs.Name, k.Algorithm(), cs.Algorithm)
+		c.failf(c.root.LineOf("countersigner", "algorithm"), "", "countersigner %q: the key is %s, the plan says %s", cs.Name, k.Algorithm(), cs.Algorithm)
 	}
 	if err == nil {
-		c.enter(c.line("countersigner", "key"), keys.PartOperator, cs.Name, k.Point())
+		c.enter(c.root.LineOf("countersigner", "key"), keys.PartOperator, cs.Name, k.Point())
 	}
 	if cs.Form != bundle.FormBound && cs.Form != bundle.FormSignature {
-		c.failf(c.line("countersigner", "form"), "", "countersigner %q: form %q is neither %q nor %q", cs.Name, cs.Form, bundle.FormBound, bundle.FormSignature)
+		c.failf(c.root.LineOf("countersigner", "form"), "", "countersigner %q: form %q is neither %q nor %q", cs.Name, cs.Form, bundle.FormBound, bundle.FormSignature)
 	}
 	if cs.Form == bundle.FormSignature && len(c.plan.ThirdParties) > 1 {
-		c.failf(c.line("countersigner", "form"), "use form bound", "form signature covers one statement, the plan has %d third parties", len(c.plan.ThirdParties))
+		c.failf(c.root.LineOf("countersigner", "form"), "use form bound", "form signature covers one statement, the plan has %d third parties", len(c.plan.ThirdParties))
 	}
 }
 
@@ -257,11 +236,11 @@ func (c *planChecker) log() {
 	}
 	p, err := auditlog.ParsePolicy("log_policy", []byte(c.plan.LogPolicy))
 	if err != nil {
-		c.failf(c.line("log_policy"), "it is a tlog-policy as C2SP has it: lines log, witness, group, quorum", "%v", err)
+		c.failf(c.root.LineOf("log_policy"), "it is a tlog-policy as C2SP has it: lines log, witness, group, quorum", "%v", err)
 		return
 	}
 	if err := p.Enter(&c.roster); err != nil {
-		c.failf(c.line("log_policy"), "one key, one person, one part: otherwise one could act for two", "%v", err)
+		c.failf(c.root.LineOf("log_policy"), "one key, one person, one part: otherwise one could act for two", "%v", err)
 	}
 }
 
@@ -270,10 +249,10 @@ const maxLockdown = 300
 
 func (c *planChecker) lockdown() {
 	if c.plan.Lockdown != nil && len(c.plan.Lockdown) == 0 {
-		c.failf(c.line("lockdown"), "leave it out, or list what is done after the log", "lockdown lists nothing")
+		c.failf(c.root.LineOf("lockdown"), "leave it out, or list what is done after the log", "lockdown lists nothing")
 	}
 	for i, text := range c.plan.Lockdown {
-		at := c.line("lockdown", i)
+		at := c.root.LineOf("lockdown", i)
 		switch {
 		case len(text) > maxLockdown:
 			c.failf(at, "make several entries of it", "lockdown entry %d has %d bytes, %d are allowed", i+1, len(text), maxLockdown)
@@ -293,13 +272,13 @@ func (c *planChecker) order() {
 }
 
 // orderFaults goes through steps as the room would: each must find what it
-// needs done by one before it.
+// Needs done by one before it.
 func (p *Plan) orderFaults(steps []Step) (faults []string) {
 	given := map[string]bool{}
 	for i, s := range steps {
-		for _, need := range p.needs(s) {
+		for _, need := range p.Needs(s) {
 			if !given[need] {
-				faults = append(faults, fmt.Sprintf("step %d (%s) can't be done: it needs that %s, and no step before it sees to that", i+1, s.describe(), need))
+				faults = append(faults, fmt.Sprintf("step %d (%s) can't be done: it needs that %s, and no step before it sees to that", i+1, s.String(), need))
 			}
 		}
 		for _, fact := range p.gives(s) {
@@ -311,7 +290,7 @@ func (p *Plan) orderFaults(steps []Step) (faults []string) {
 
 func (c *planChecker) size() {
 	if n := c.plan.MaxBundle(); n > bundle.MaxBundle {
-		c.failf(c.line("hsms"), "fewer HSMs or roles, shorter names, or smaller keys",
+		c.failf(c.root.LineOf("hsms"), "fewer HSMs or roles, shorter names, or smaller keys",
 			"the validation bundle could reach %d bytes; a log entry takes %d", n, bundle.MaxBundle)
 	}
 }

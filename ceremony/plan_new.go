@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
-	"unicode"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // Draft is what a new plan is written from. What is empty is written as a
@@ -39,12 +39,12 @@ type DraftRole struct {
 	Attributes [][2]string
 }
 
-// Rehearsal is the draft of a plan's rehearsal: the same but for its mode, its
+// DraftRehearsal is the draft of a plan's rehearsal: the same but for its mode, its
 // namespace, the HSMs' serials and every key that signs from outside, which
 // are to be filled in.
-func (p *Plan) Rehearsal() *Draft {
+func DraftRehearsal(p *Plan) *Draft {
 	d := &Draft{
-		Mode: Rehearsal, Rehearses: p.digest, Fleet: p.Fleet, Namespace: RehearsalPrefix + p.Namespace,
+		Mode: Rehearsal, Rehearses: p.Digest(), Fleet: p.Fleet, Namespace: RehearsalPrefix + p.Namespace,
 		Epoch: 1, Majority: p.Majority, Threshold: p.Threshold, People: p.People, Needed: p.Needed, Lockdown: p.Lockdown,
 	}
 	for _, h := range p.HSMs {
@@ -66,7 +66,7 @@ func (p *Plan) Rehearsal() *Draft {
 var planSource string
 
 var planTemplate = template.Must(template.New("plan").Funcs(template.FuncMap{
-	"quote":  quoteYAML,
+	"quote":  strict.QuoteYAML,
 	"base64": func(b []byte) string { return base64.StdEncoding.EncodeToString(b) },
 	"raw":    func(k [32]byte) string { return base64.StdEncoding.EncodeToString(k[:]) },
 	"digest": func(d [32]byte) string {
@@ -80,25 +80,6 @@ var planTemplate = template.Must(template.New("plan").Funcs(template.FuncMap{
 		return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
 	},
 }).Parse(planSource))
-
-// quoteYAML writes a double-quoted scalar (YAML 1.2, 7.3.1) of any string.
-func quoteYAML(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case !unicode.IsPrint(r): // readers refuse some of these as they are
-			fmt.Fprintf(&b, `\U%08x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
-}
 
 // Write is the plan file: commented, in the order of the format.
 func (d *Draft) Write() ([]byte, error) {

@@ -3,7 +3,6 @@ package ceremony_test
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -115,65 +114,5 @@ func TestAPlanThatCantFitIsRefused(t *testing.T) {
 	wantError(t, err, "the validation bundle could reach")
 	if f.Plan.MaxBundle() < len(testfleet.New(t, testfleet.Options{}).Files[ceremony.BundleFile]) {
 		t.Error("a real bundle is larger than the largest possible")
-	}
-}
-
-func TestASiteFilesFaultsAreNamed(t *testing.T) {
-	f := testfleet.Prepared(t, testfleet.Options{})
-	good := "format: fleetctl site v1\nhsms:\n"
-	for i := 1; i <= 3; i++ {
-		good += fmt.Sprintf("  - name: hsm-%d\n    module: /usr/lib/m%d.so\n    token: t%d\n    pin: file:/pin\n", i, i, i)
-	}
-	if s, err := ceremony.ParseSite("site.yaml", []byte(good), f.Plan); err != nil || s.HSM("hsm-2").Token != "t2" || s.HSM("hsm-9") != nil {
-		t.Fatalf("%v", err)
-	}
-	for _, c := range []struct{ old, new, want string }{
-		{"site v1", "site v2", `site.yaml:1: format is "fleetctl site v2"`},
-		{"hsm-2", "hsm-9", `site.yaml:7: hsm "hsm-9" is not in the plan`},
-		{"hsm-2", "hsm-9", `hsm "hsm-2" of the plan is missing`},
-		{"hsm-2", "hsm-1", `site.yaml:7: hsm "hsm-1" is there twice`},
-		{"module: /usr/lib/m2", "module: m2", `site.yaml:7: hsm "hsm-2": module "m2.so" is not an absolute path`},
-		{"/m2.so\n    token: t2\n    pin: file:/pin", "/m2.so\n    token: t2\n    pin: 123456", "pin is a number, not a string"},
-		{"/m2.so\n    token: t2\n    pin: file:/pin", "/m2.so\n    token: t2\n    pin: \"123456\"", "is no source of a PIN"},
-		{"token: t2", "tokn: t2", "tokn"},
-		{"    token: t2\n", "", "token"},
-	} {
-		s, err := ceremony.ParseSite("site.yaml", []byte(strings.Replace(good, c.old, c.new, 1)), f.Plan)
-		if wantError(t, err, c.want); s != nil || strings.Contains(fmt.Sprint(err), "123456") {
-			t.Errorf("%q: a site came with the error, or what may be a PIN is repeated", c.new)
-		}
-	}
-}
-
-func TestPINSources(t *testing.T) {
-	for text, want := range map[string]ceremony.PINSource{
-		"terminal": {Kind: ceremony.PINTerminal}, "protected": {Kind: ceremony.PINProtected},
-		"file:/a/b": {Kind: ceremony.PINFile, Path: "/a/b"}, "fd:3": {Kind: ceremony.PINFD, FD: 3},
-	} {
-		if got, err := ceremony.ParsePINSource(text); err != nil || got != want {
-			t.Errorf("%q: %+v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "1234", "pin:1234", "file:pin", "file:", "fd:2", "fd:-1", "fd:", "fd:70000", "terminal:", "protected:x", "env:PIN", "FILE:/a"} {
-		if got, err := ceremony.ParsePINSource(text); err == nil || got != (ceremony.PINSource{}) || text != "" && strings.Contains(err.Error(), text) {
-			t.Errorf("%q: %+v, %v", text, got, err)
-		}
-	}
-}
-
-// A path or label has any letters: what is written is read back.
-func TestASiteFileIsReadAsItWasWritten(t *testing.T) {
-	f := testfleet.Prepared(t, testfleet.Options{})
-	s := &ceremony.Site{}
-	for i, odd := range []string{`a: b #"c\d`, "tab\tnew\nline", "\u202e\ufeff\u2028\u00a0\x7f\U0001f511"} {
-		s.HSMs = append(s.HSMs, ceremony.SiteHSM{Name: fmt.Sprintf("hsm-%d", i+1), Module: "/" + odd, Token: odd, PIN: "file:/" + odd, InitArgs: odd})
-	}
-	data, err := s.Write()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := ceremony.ParseSite("site.yaml", data, f.Plan)
-	if err != nil || !slices.Equal(got.HSMs, s.HSMs) {
-		t.Errorf("%v\n%s", err, data)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -32,11 +33,23 @@ type Record struct {
 	sum *[32]byte
 }
 
+// The files of a ceremony's folder. Only what stands in the folder itself is
+// published; PrivateDir is not.
+const (
+	PlanFile       = "plan.yaml"
+	TranscriptFile = "transcript.jsonl"
+	ArtifactFile   = "fleet-keys.json"
+	CoreFile       = "request-core.json"
+	BundleFile     = "bundle.json"
+	ProofFile      = "bundle.json.tlog-proof"
+	PrivateDir     = "private"
+)
+
 const saltSize = 32
 
-// maxLine bounds a record's line in bytes: the largest, a response or a
+// MaxLine bounds a record's line in bytes: the largest, a response or a
 // countersignature, has a few kilobytes; a close record lists every file.
-const maxLine = 1 << 20
+const MaxLine = 1 << 20
 
 // Hash is the record's place in the chain: the next record's prev.
 func (r *Record) Hash() [32]byte {
@@ -67,14 +80,19 @@ func commitment(salt []byte, body string) [32]byte {
 	return sha256.Sum256(append(append(make([]byte, 0, len(salt)+len(body)), salt...), body...))
 }
 
-// newRecord makes the record that follows (n, prev).
-func newRecord(n int, at time.Time, prev [32]byte, salt []byte, content any) (*Record, error) {
+// NewRecord makes the record that would come next, with salt from random. Whether
+// it may is for Apply to say.
+func (a *Account) NewRecord(at time.Time, random io.Reader, content any) (*Record, error) {
 	kind, ok := kindOf(content)
 	if !ok {
 		return nil, fmt.Errorf("no record kind has a body of type %T", content)
 	}
+	salt := make([]byte, saltSize)
+	if _, err := io.ReadFull(random, salt); err != nil {
+		return nil, err
+	}
 	r := &Record{
-		N: n, Time: at.UTC().Truncate(time.Second), Kind: kind, Prev: prev,
+		N: a.N + 1, Time: at.UTC().Truncate(time.Second), Kind: kind, Prev: a.Head,
 		Salt: salt, Body: string(strict.EncodeLine(content)), Content: content,
 	}
 	r.Commit = commitment(r.Salt, r.Body)
@@ -84,9 +102,9 @@ func newRecord(n int, at time.Time, prev [32]byte, salt []byte, content any) (*R
 // parseRecord reads a line, without its LF, and the body in it.
 func parseRecord(file string, n int, line []byte) (*Record, error) {
 	r := &Record{}
-	if !strict.DecodeCanonical(string(line), maxLine, r) {
+	if !strict.DecodeCanonical(string(line), MaxLine, r) {
 		*r = Record{} // and once more, for what is wrong
-		if err := strict.DecodeJSON(file, line, maxLine, r); err != nil {
+		if err := strict.DecodeJSON(file, line, MaxLine, r); err != nil {
 			return nil, relocate(err, file, n)
 		}
 		if !bytes.Equal(strict.EncodeLine(r), line) {
@@ -109,11 +127,11 @@ func parseRecord(file string, n int, line []byte) (*Record, error) {
 		return nil, strict.At(file, n, "record %d: its body is not the one it committed to", n)
 	}
 	r.Content = info.make()
-	if strict.DecodeCanonical(r.Body, maxLine, r.Content) {
+	if strict.DecodeCanonical(r.Body, MaxLine, r.Content) {
 		return r, nil
 	}
 	r.Content = info.make()
-	if err := strict.DecodeText(file, r.Body, maxLine, r.Content); err != nil {
+	if err := strict.DecodeText(file, r.Body, MaxLine, r.Content); err != nil {
 		return nil, relocate(err, file, n)
 	}
 	if string(strict.EncodeLine(r.Content)) != r.Body {
@@ -146,8 +164,8 @@ type Transcript struct {
 // ParseTranscript reads every whole record and checks the chain from the
 // plan's digest on. It doesn't judge what the records say; Replay does.
 func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, error) {
-	if len(data) > maxTranscript {
-		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), maxTranscript)
+	if len(data) > MaxTranscript {
+		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), MaxTranscript)
 	}
 	t := &Transcript{}
 	prev := plan
@@ -196,3 +214,17 @@ func Withhold(p *Plan, data []byte) ([]byte, error) {
 	}
 	return b.Bytes(), nil
 }
+
+// What one ceremony may leave. A verifier meets these limits before it spends
+// its time: a stranger's package has nothing in it that costs more than they
+// allow. A fleet of as many HSMs as a bundle holds, with 50 people and 200
+// exceptions, comes to a half of each at most.
+const (
+	MaxTranscript = 16 << 20 // bytes
+	maxRecords    = 8192
+	maxIntents    = 768 // of keys that stand and of those that were given up
+	maxExceptions = 1024
+	maxRefusals   = 256
+	maxKeys       = 512 // HSMs times roles; fewer fit into a bundle
+	maxSignings   = 4096
+)

@@ -64,10 +64,10 @@ func Continue(ctx context.Context, c Config) (*Account, error) {
 	if err := r.record("resumed", resume); err != nil {
 		return a, err
 	}
-	if err := r.settle(ctx); err != nil {
+	if err := r.settleIntent(ctx); err != nil {
 		return a, err
 	}
-	return a, r.goOn(ctx)
+	return a, r.runSteps(ctx)
 }
 
 // openTorn opens a journal whose last line may be torn.
@@ -76,7 +76,7 @@ func openTorn(dir string, c Config) (*Journal, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	account, t, err := replayFolder(dir)
+	account, t, err := ReadTorn(dir)
 	if err == nil {
 		var f *os.File
 		if f, err = os.OpenFile(filepath.Join(dir, TranscriptFile), os.O_WRONLY|os.O_APPEND, 0); err == nil {
@@ -111,9 +111,9 @@ func (j *Journal) dropTorn(torn []byte) error {
 	return durable.SyncDir(j.dir)
 }
 
-// settle brings an open intent to an end: a key that came of it is destroyed,
+// settleIntent brings an open intent to an end: a key that came of it is destroyed,
 // since nobody saw it being checked, and the step begins anew.
-func (r *runner) settle(ctx context.Context) error {
+func (r *runner) settleIntent(ctx context.Context) error {
 	k := r.journal.account.OpenIntent()
 	if k == nil {
 		return nil
@@ -174,7 +174,7 @@ func Stop(ctx context.Context, c Config, reason string) (*Account, error) {
 		return a, err
 	}
 
-	if a.opened {
+	if a.Opened() {
 		end.Keys = r.destroyAll(ctx)
 	}
 	_, err = j.Append(end)
@@ -193,7 +193,7 @@ func (j *Journal) Reconvene(ctx context.Context, c *Reconvene, ask Approver) err
 	if !j.account.Adjourned {
 		return strict.Errorf(j.dir, "the ceremony is not adjourned")
 	}
-	if err := j.account.sealed(c.Seals); err != nil {
+	if err := j.account.CheckSeals(c.Seals); err != nil {
 		return err // before anybody is asked to approve it
 	}
 	if err := j.Approved(ctx, j.account.Wanted(ApproveReconvene, [32]byte{}), ask); err != nil {

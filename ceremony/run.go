@@ -9,117 +9,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/token"
 )
-
-// Token is what the engine needs of an HSM's token.
-type Token interface {
-	Info() (token.Info, error)
-	// Login is one try, and none where the next wrong one locks the token:
-	// LoginFinal is one even then.
-	Login(pin []byte) error
-	LoginFinal(pin []byte) error
-	Objects() ([]token.Object, error)
-	Generate(token.KeySpec) (token.Generated, error)
-	Attributes(id []byte) (private, public []token.Reading, err error)
-	Attack(id []byte) ([]token.Attempt, error)
-	// AttackRelaxed attacks once more a key that Attack could make weaker, by the
-	// attempts named, and sets that back.
-	AttackRelaxed(id []byte, names []string) (token.Relaxed, error)
-	Sign(algorithm string, id, message []byte) ([]byte, error)
-	Destroy(id []byte) error
-	// DestroyUnnamed destroys the halves of keys that have no CKA_ID and says
-	// how many there were: what a generation that was cut short can leave.
-	DestroyUnnamed() (int, error)
-	Close() error
-}
-
-// PIN is one as it came. The engine wipes it.
-type PIN struct {
-	Secret []byte // nil where the device asks for it
-	Method string
-	Final  bool // people agreed to a try that locks the token if it is wrong
-}
-
-// Module says which library a token was reached through.
-type Module struct {
-	Library string
-	Digest  [32]byte
-}
-
-// Bench is where the HSMs stand: it reaches their tokens and their PINs.
-type Bench interface {
-	// Open finds the one token with the plan's serial and the site's label.
-	Open(ctx context.Context, site *SiteHSM, serial string) (Token, Module, error)
-	// PIN gets a PIN for one try. about is what the token said of itself just
-	// now; failed is what it answered to the try before, nil at the first. Where
-	// no person can be asked again, failed comes back as the error.
-	PIN(ctx context.Context, site *SiteHSM, about token.Info, failed error) (PIN, error)
-	// Probe looks at the token from a new process, which knows only where the
-	// token is, the PIN and the key's CKA_ID.
-	Probe(ctx context.Context, site *SiteHSM, serial string, algorithm string, id, pin []byte) (spki []byte, objects []token.Object, err error)
-	// Code is the token's return code in an error, empty where it has none.
-	Code(error) string
-}
-
-// Observer is told what happens, when it has happened and is on the disk.
-type Observer interface {
-	Step(plan *Plan, number, of int, s Step)
-	Done(text string, r *Record)
-}
-
-// Config is what a run needs.
-type Config struct {
-	Dir      string
-	Plan     *Plan // nil to resume: the folder has it
-	Site     func(*Plan) (*Site, error)
-	Bench    Bench
-	Observer Observer
-	Approve  Approver
-	Now      func() time.Time
-	Random   io.Reader
-	Version  string
-	Binary   [32]byte // SHA-256 of the running program
-	// PlanApprovals are the officers' signatures over the plan, kept with the
-	// ceremony when it begins.
-	PlanApprovals []Signing
-	Room          Room
-	// Wall is what people read off another clock, for an abort after this
-	// computer's was set; else nil.
-	Wall *time.Time
-}
-
-// Room is the people present, as the engine hears them. What they type wrongly
-// they are asked again; an error means that the ceremony pauses. by is a role,
-// or in a rehearsal the machine that stands in for everybody.
-type Room interface {
-	// Words are three that the witness chooses on the spot.
-	Words(ctx context.Context) (words []string, by string, err error)
-	// Clock is the time on the wall, no more than a few minutes from now's.
-	Clock(ctx context.Context, now func() time.Time) (wall time.Time, by string, err error)
-	// Seal is the number on an HSM's seal, typed by two people.
-	Seal(ctx context.Context, hsm string) (number, by, confirmed string, err error)
-	// Challenge has a digest's words read aloud and those at the positions
-	// typed from another screen.
-	Challenge(ctx context.Context, q Question) (tries int, by string, err error)
-}
-
-// Question is what a Challenge is about.
-type Question struct {
-	What      string // of the challenges' names
-	Step      Step
-	Subject   [32]byte
-	Positions []int
-}
-
-const byMachine = "machine"
-
-// ceremonyIDRandom is the random part of a ceremony's id, in bytes.
-const ceremonyIDRandom = 4
-
-func ceremonyID(p *Plan, at time.Time, random []byte) string {
-	return fmt.Sprintf("%.80s.%d.%s.%x", p.Fleet, p.Epoch, at.UTC().Format("20060102"), random)
-}
 
 // Run takes a ceremony from its first record to the passed fleet check. Before
 // the first HSM is unlocked it can be run again and goes on where it was; after
@@ -140,7 +30,7 @@ func Run(ctx context.Context, c Config) (*Account, error) {
 	if err := j.planApproved(); err != nil {
 		return j.account, err
 	}
-	return j.account, r.goOn(ctx)
+	return j.account, r.runSteps(ctx)
 }
 
 // begin makes the folder, or opens one whose ceremony has unlocked nothing yet.
@@ -163,7 +53,7 @@ func (c Config) begin() (*Journal, error) {
 		j.Close()
 		return nil, strict.Errorf(c.Dir, "is the folder of another plan's ceremony").WithHint("a ceremony has a folder of its own")
 	}
-	if j.account.opened || j.account.Ended() {
+	if j.account.Opened() || j.account.Ended() {
 		j.Close()
 		return nil, strict.Errorf(c.Dir, "a ceremony has begun in this folder").
 			WithHint("see where it stands, then go on:\nfleetctl ceremony status %s\nfleetctl ceremony resume %s --site SITE", c.Dir, c.Dir)
@@ -199,7 +89,7 @@ func (c Config) runner(j *Journal) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &runner{Config: c, plan: j.account.Plan, site: site, journal: j, tokens: map[string]*openToken{}}, nil
+	return &runner{Config: c, plan: j.account.Plan, site: site, journal: j, reached: map[string]*openToken{}}, nil
 }
 
 type runner struct {
@@ -207,11 +97,11 @@ type runner struct {
 	plan    *Plan
 	site    *Site
 	journal *Journal
-	tokens  map[string]*openToken
+	reached map[string]*openToken
 }
 
-// goOn does step after step until the fleet check is passed.
-func (r *runner) goOn(ctx context.Context) error {
+// runSteps does step after step until the fleet check is passed.
+func (r *runner) runSteps(ctx context.Context) error {
 	a := r.journal.account
 	for {
 		s, ok := a.Next()
@@ -219,7 +109,7 @@ func (r *runner) goOn(ctx context.Context) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("stopped before %s: %w", s.describe(), ctx.Err())
+			return fmt.Errorf("stopped before %s: %w", s.String(), ctx.Err())
 		}
 		r.Observer.Step(r.plan, a.StepNumber(), len(a.Steps), s)
 		if err := r.do(ctx, s); err != nil {
@@ -240,7 +130,7 @@ func (r *runner) do(ctx context.Context, s Step) error {
 	case ActIntake:
 		return r.intake(ctx, s)
 	case ActUnlock:
-		return r.takeStock(ctx, s)
+		return r.recordInventory(ctx, s)
 	case ActGenerate:
 		return r.generate(ctx, s)
 	case ActFleetCheck:
@@ -283,7 +173,7 @@ func (r *runner) abort(ctx context.Context, s Step, cause error, torn int) error
 			return fmt.Errorf("%w; the key of %s %s is %s: resume ends the ceremony once its HSM can be reached again, abort at once", cause, k.HSM, k.Role, k.State)
 		}
 	}
-	if _, err := r.journal.Append(&Abort{Reason: s.describe() + ": " + r.reason(cause), Keys: keys, Torn: torn}); err != nil {
+	if _, err := r.journal.Append(&Abort{Reason: s.String() + ": " + r.reason(cause), Keys: keys, Torn: torn}); err != nil {
 		return fmt.Errorf("%w (and the abort could not be recorded: %v)", cause, err)
 	}
 	return fmt.Errorf("%w; the ceremony is aborted, record %d says so", cause, r.journal.account.N)
@@ -292,16 +182,16 @@ func (r *runner) abort(ctx context.Context, s Step, cause error, torn int) error
 func (r *runner) open(ctx context.Context) error {
 	a, p := r.journal.account, r.plan
 	if a.Open == nil {
-		id := make([]byte, ceremonyIDRandom)
-		if _, err := io.ReadFull(r.Random, id); err != nil {
+		random := make([]byte, CeremonyIDRandom)
+		if _, err := io.ReadFull(r.Random, random); err != nil {
 			return err
 		}
-		chosen, by, err := r.Room.Words(ctx)
+		chosen, by, err := r.Participants.Words(ctx)
 		if err != nil {
 			return err
 		}
 		err = r.record("opened", &Open{
-			Ceremony: ceremonyID(p, r.Now(), id),
+			Ceremony: CeremonyID(p, r.Now(), random),
 			Mode:     p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch,
 			Version: r.Version, Binary: r.Binary, Words: chosen, ChosenBy: by,
 		})
@@ -309,8 +199,8 @@ func (r *runner) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if a.pos == 1 {
-		wall, by, err := r.Room.Clock(ctx, r.Now)
+	if a.NextKind() == KindReading {
+		wall, by, err := r.Participants.Clock(ctx, r.Now)
 		if err != nil {
 			return err
 		}
@@ -324,7 +214,7 @@ func (r *runner) open(ctx context.Context) error {
 func (r *runner) fleetCheck(ctx context.Context) error {
 	a := r.journal.account
 	if a.FleetCheck == nil {
-		if err := r.lookAgain(ctx); err != nil {
+		if err := r.checkInventories(ctx); err != nil {
 			return err
 		}
 		if err := r.record("fleet check passed: every HSM, every check", a.Matrix()); err != nil {
@@ -334,10 +224,10 @@ func (r *runner) fleetCheck(ctx context.Context) error {
 	return r.challenge(ctx, "the matrix was read aloud and confirmed")
 }
 
-// lookAgain demands that every token still holds its keys and nothing else: one
+// checkInventories demands that every token still holds its keys and nothing else: one
 // that was swapped since for another with its serial, or emptied, would not. It
 // may only be the wrong device in the slot: nothing is destroyed for it.
-func (r *runner) lookAgain(ctx context.Context) error {
+func (r *runner) checkInventories(ctx context.Context) error {
 	for _, h := range r.plan.HSMs {
 		t, err := r.unlocked(ctx, h.Name)
 		if err != nil {
@@ -347,7 +237,7 @@ func (r *runner) lookAgain(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", h.Name, err)
 		}
-		if err := r.journal.account.judgeInventory(h.Name, objectsOf(objects)); err != nil {
+		if err := r.journal.account.JudgeInventory(h.Name, objectsOf(objects)); err != nil {
 			return fmt.Errorf("%s: the token is not as the ceremony left it: %w: find the one that was checked, or abort", h.Name, err)
 		}
 	}

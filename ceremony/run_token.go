@@ -14,7 +14,7 @@ type openToken struct {
 }
 
 func (r *runner) closeTokens() {
-	for _, t := range r.tokens {
+	for _, t := range r.reached {
 		clear(t.pin)
 		t.Close()
 	}
@@ -23,17 +23,17 @@ func (r *runner) closeTokens() {
 // token opens an HSM's token. After its intake it must still say what it said
 // then: a token that was swapped in between is another one.
 func (r *runner) token(ctx context.Context, hsm string) (*openToken, error) {
-	if t := r.tokens[hsm]; t != nil {
+	if t := r.reached[hsm]; t != nil {
 		return t, nil
 	}
-	t, module, err := r.Bench.Open(ctx, r.site.HSM(hsm), r.plan.HSM(hsm).Serial)
+	t, module, err := r.Tokens.Open(ctx, r.site.HSM(hsm), r.plan.HSM(hsm).Serial)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", hsm, err)
 	}
-	r.tokens[hsm] = &openToken{Token: t, module: module}
+	r.reached[hsm] = &openToken{Token: t, module: module}
 	in := r.journal.account.Intakes[hsm]
 	if in == nil {
-		return r.tokens[hsm], nil
+		return r.reached[hsm], nil
 	}
 	info, err := t.Info()
 	switch {
@@ -44,14 +44,14 @@ func (r *runner) token(ctx context.Context, hsm string) (*openToken, error) {
 	case module.Digest != in.Module:
 		return nil, fmt.Errorf("%s: its PKCS#11 library is not the one that it was taken in with", hsm)
 	}
-	return r.tokens[hsm], nil
+	return r.reached[hsm], nil
 }
 
 // unlocked logs in to an HSM's token. The first login of a ceremony opens it,
 // which m officers have to have approved.
 func (r *runner) unlocked(ctx context.Context, hsm string) (*openToken, error) {
 	a := r.journal.account
-	if !a.opened {
+	if !a.Opened() {
 		if err := r.journal.Approved(ctx, a.Wanted(ApproveOpen, [32]byte{}), r.Approve); err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func (r *runner) login(ctx context.Context, hsm string, t *openToken, before err
 	if err != nil {
 		return nil, err
 	}
-	pin, err := r.Bench.PIN(ctx, r.site.HSM(hsm), about, before)
+	pin, err := r.Tokens.PIN(ctx, r.site.HSM(hsm), about, before)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (r *runner) login(ctx context.Context, hsm string, t *openToken, before err
 	}
 	if failed = try(pin.Secret); failed != nil {
 		clear(pin.Secret)
-		_, err = r.journal.Append(&Unlock{HSM: hsm, Method: pin.Method, Result: resultOf(r.Bench, failed)})
+		_, err = r.journal.Append(&Unlock{HSM: hsm, Method: pin.Method, Result: resultOf(r.Tokens, failed)})
 		return failed, err
 	}
 	t.pin, t.unlocked = pin.Secret, true
@@ -113,16 +113,13 @@ func (t *openToken) holds(id []byte) (halves int, err error) {
 	return halves, nil
 }
 
-// Absent is the state of a key that its token doesn't hold.
-const Absent = "absent"
-
 // destroyAll destroys every key made so far and says what became of each.
 func (r *runner) destroyAll(ctx context.Context) []KeyState {
 	states := []KeyState{}
 	for _, k := range r.journal.account.Keys {
 		state, err := r.destroyOne(ctx, k)
 		if err != nil {
-			state = notDestroyed + r.code(err)
+			state = NotDestroyed + r.code(err)
 		}
 		states = append(states, KeyState{HSM: k.HSM, Role: k.Role, ID: k.Intent.ID, State: state})
 	}
@@ -157,7 +154,7 @@ func (t *openToken) clean(id []byte) (made bool, err error) {
 }
 
 func (r *runner) code(err error) string {
-	if code := r.Bench.Code(err); code != "" {
+	if code := r.Tokens.Code(err); code != "" {
 		return code
 	}
 	return "the token could not be reached"

@@ -9,9 +9,9 @@ import (
 // names no such person: nothing that counts is signed or typed by them alone.
 const Administrator = "administrator"
 
-// Script is what the people in the room need to know of a step. Screens, the
+// Instructions are what the people in the room need to know of a step. Screens, the
 // printed script and the worksheet take their words from here.
-type Script struct {
+type Instructions struct {
 	Title   string
 	Minutes int      // an estimate, for people who have rehearsed it once
 	Before  []string // facts that must hold; see needs
@@ -29,10 +29,10 @@ type Part struct{ Who, Text string }
 // everyone puts initials where all have seen it.
 var everyone = []string{Officer, Witness, Auditor, Administrator}
 
-// Script is the script of one of the plan's steps.
-func (p *Plan) Script(s Step) Script {
+// InstructionsFor are those for one of the plan's steps.
+func InstructionsFor(p *Plan, s Step) Instructions {
 	t := scripts[s.Act](p, s)
-	t.Before = p.needs(s)
+	t.Before = p.Needs(s)
 	if s.Act == ActOpen {
 		t.Before = []string{fmt.Sprintf("%d officers have approved exactly this plan", p.Threshold)}
 	}
@@ -52,30 +52,15 @@ func (p *Plan) Script(s Step) Script {
 }
 
 // Minutes is the estimate of the whole ceremony, and of what is before a step.
-func (p *Plan) Minutes() (total int, before []int) {
+func Minutes(p *Plan) (total int, before []int) {
 	for _, s := range p.Steps() {
 		before = append(before, total)
-		total += p.Script(s).Minutes
+		total += InstructionsFor(p, s).Minutes
 	}
 	return total, before
 }
 
-// Title is the step's name as screens and the printed script have it.
-func (s Step) Title() string {
-	title := string(s.Act)
-	if s.HSM != "" {
-		title += " · " + s.HSM
-	}
-	if s.Role != "" {
-		title += " · " + s.Role
-	}
-	if s.Item > 0 {
-		title += fmt.Sprintf(" · %d", s.Item)
-	}
-	return title
-}
-
-var scripts = map[Act]func(p *Plan, s Step) Script{
+var scripts = map[Act]func(p *Plan, s Step) Instructions{
 	ActOpen:        scriptOpen,
 	ActIntake:      scriptIntake,
 	ActUnlock:      scriptUnlock,
@@ -90,8 +75,8 @@ var scripts = map[Act]func(p *Plan, s Step) Script{
 	ActClose:       scriptClose,
 }
 
-func scriptOpen(p *Plan, _ Step) Script {
-	return Script{
+func scriptOpen(p *Plan, _ Step) Instructions {
+	return Instructions{
 		Title: "Open the ceremony", Minutes: 8, Initial: everyone,
 		Do: []Part{
 			{Administrator, "Calls the roll: each says name and role, and shows the key's fingerprint against the page of people."},
@@ -111,9 +96,9 @@ func scriptOpen(p *Plan, _ Step) Script {
 	}
 }
 
-func scriptIntake(p *Plan, s Step) Script {
+func scriptIntake(p *Plan, s Step) Instructions {
 	h := p.HSM(s.HSM)
-	return Script{
+	return Instructions{
 		Title: "Take in " + s.HSM, Minutes: 3,
 		Do: []Part{
 			{Administrator, fmt.Sprintf("Brings %s (site %s) and connects it. Serial on the plan: %s.", s.HSM, h.Site, h.Serial)},
@@ -126,8 +111,8 @@ func scriptIntake(p *Plan, s Step) Script {
 	}
 }
 
-func scriptUnlock(p *Plan, s Step) Script {
-	t := Script{
+func scriptUnlock(p *Plan, s Step) Instructions {
+	t := Instructions{
 		Title: "Unlock " + s.HSM, Minutes: 2, Initial: []string{Officer, Witness},
 		Do: []Part{
 			{Officer, "Enters the PIN unseen, at the device or at the terminal. A wrong PIN is tried once; the next try has to be asked for in words."},
@@ -146,8 +131,8 @@ func scriptUnlock(p *Plan, s Step) Script {
 	return t
 }
 
-func scriptGenerate(p *Plan, s Step) Script {
-	t := Script{
+func scriptGenerate(p *Plan, s Step) Instructions {
+	t := Instructions{
 		Title: fmt.Sprintf("Generate the %s key in %s", s.Role, s.HSM), Minutes: 3,
 		Do: []Part{
 			{Administrator, fmt.Sprintf("Watches: %s key made inside, attributes read back, attempts to take it out refused, possession proven, found again.", p.Role(s.Role).Algorithm)},
@@ -164,8 +149,8 @@ func scriptGenerate(p *Plan, s Step) Script {
 	return t
 }
 
-func scriptFleetCheck(p *Plan, _ Step) Script {
-	return Script{
+func scriptFleetCheck(p *Plan, _ Step) Instructions {
+	return Instructions{
 		Title: "Check the fleet", Minutes: 5, Initial: everyone,
 		Do: []Part{
 			{Administrator, fmt.Sprintf("Shows the matrix of %d HSMs. Every cell says pass; one that doesn't ends the ceremony.", len(p.HSMs))},

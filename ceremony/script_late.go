@@ -7,8 +7,8 @@ import (
 
 // The steps after the fleet check: what leaves the room, and how it ends.
 
-func scriptRelease(p *Plan, _ Step) Script {
-	return Script{
+func scriptRelease(p *Plan, _ Step) Instructions {
+	return Instructions{
 		Title: "Release the key set", Minutes: 12, Initial: everyone,
 		Do: []Part{
 			{Administrator, "Runs fleetctl bundle build DIR. The digest of fleet-keys.json is on the screen."},
@@ -30,9 +30,9 @@ func scriptRelease(p *Plan, _ Step) Script {
 	}
 }
 
-func scriptRequest(p *Plan, _ Step) Script {
-	return Script{
-		Title: "Ask " + p.partyNames(), Minutes: 6, Initial: []string{Officer, Witness},
+func scriptRequest(p *Plan, _ Step) Instructions {
+	return Instructions{
+		Title: "Ask " + partyNames(p), Minutes: 6, Initial: []string{Officer, Witness},
 		Do: []Part{
 			{Administrator, "Runs fleetctl bundle request DIR --out request.json."},
 			{Officer, fmt.Sprintf("%d officers sign the act request: fleetctl ceremony sign DIR --approve request --key KEY.", p.Threshold)},
@@ -45,7 +45,7 @@ func scriptRequest(p *Plan, _ Step) Script {
 	}
 }
 
-func scriptResponse(p *Plan, s Step) Script {
+func scriptResponse(p *Plan, s Step) Instructions {
 	title := fmt.Sprintf("Take in answer %d of %d", s.Item, p.Answers())
 	if p.Answers() < len(p.ThirdParties) {
 		title = fmt.Sprintf("Take in answer %d of the %d needed of %d", s.Item, p.Answers(), len(p.ThirdParties))
@@ -53,7 +53,7 @@ func scriptResponse(p *Plan, s Step) Script {
 	if len(p.ThirdParties) == 1 {
 		title = "Take in the answer of " + p.ThirdParties[0].Name
 	}
-	return Script{
+	return Instructions{
 		Title: title, Minutes: 20,
 		Do: []Part{
 			{Auditor, "Telephones the third party, who reads the words of the key set aloud before signing."},
@@ -67,8 +67,8 @@ func scriptResponse(p *Plan, s Step) Script {
 	}
 }
 
-func scriptCountersign(p *Plan, _ Step) Script {
-	return Script{
+func scriptCountersign(p *Plan, _ Step) Instructions {
+	return Instructions{
 		Title: "Countersign with " + p.Countersigner.Name, Minutes: 6, Initial: []string{Officer, Witness, Auditor},
 		Do: []Part{
 			{Officer, fmt.Sprintf("%d officers sign the act countersign: fleetctl ceremony sign DIR --approve countersign --key KEY.", p.Threshold)},
@@ -81,8 +81,8 @@ func scriptCountersign(p *Plan, _ Step) Script {
 	}
 }
 
-func scriptLog(*Plan, Step) Script {
-	return Script{
+func scriptLog(*Plan, Step) Instructions {
+	return Instructions{
 		Title: "Log the bundle", Minutes: 6,
 		Do: []Part{
 			{Administrator, "Runs fleetctl bundle assemble DIR. The digest of bundle.json is on the screen."},
@@ -97,10 +97,10 @@ func scriptLog(*Plan, Step) Script {
 	}
 }
 
-func scriptLockdown(p *Plan, s Step) Script {
+func scriptLockdown(p *Plan, s Step) Instructions {
 	text := p.Lockdown[s.Item-1]
 	if s.HSM != "" {
-		return Script{
+		return Instructions{
 			Title: "Prove that " + s.HSM + " lets nobody in", Minutes: 3,
 			Do: []Part{
 				{Administrator, fmt.Sprintf("Runs fleetctl ceremony lockdown DIR --site SITE. It tries the old PIN of %s once.", s.HSM)},
@@ -110,7 +110,7 @@ func scriptLockdown(p *Plan, s Step) Script {
 			Blanks:  []string{"Code of the refusal"},
 		}
 	}
-	return Script{
+	return Instructions{
 		Title: fmt.Sprintf("Lock down, %d of %d", s.Item, len(p.Lockdown)), Minutes: 10, Initial: everyone,
 		Do: []Part{
 			{Administrator, strings.TrimRight(text, ".") + "."},
@@ -124,8 +124,8 @@ func scriptLockdown(p *Plan, s Step) Script {
 	}
 }
 
-func scriptClose(p *Plan, _ Step) Script {
-	return Script{
+func scriptClose(p *Plan, _ Step) Instructions {
+	return Instructions{
 		Title: "Close", Minutes: 12, Initial: everyone,
 		Do: []Part{
 			{Auditor, "Asks whether every witness and auditor will sign. Who won't be there is named first: fleetctl ceremony exception DIR --absent NAME."},
@@ -147,7 +147,7 @@ func scriptClose(p *Plan, _ Step) Script {
 	}
 }
 
-func (p *Plan) partyNames() string {
+func partyNames(p *Plan) string {
 	var list []string
 	for _, t := range p.ThirdParties {
 		list = append(list, t.Name)

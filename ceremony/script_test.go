@@ -42,9 +42,9 @@ func TestTheScriptIsWhatHappens(t *testing.T) {
 	var planned []string
 	for _, s := range f.Plan.Steps() {
 		planned = append(planned, s.Title())
-		script := f.Plan.Script(s)
+		text := ceremony.InstructionsFor(f.Plan, s)
 		for _, k := range s.Leaves {
-			if !strings.Contains(script.Leaves[0], string(k)) {
+			if !strings.Contains(text.Leaves[0], string(k)) {
 				t.Errorf("%s: the script doesn't say that it leaves a record %q", s.Title(), k)
 			}
 		}
@@ -57,10 +57,10 @@ func TestTheScriptIsWhatHappens(t *testing.T) {
 func TestEveryStepHasItsScript(t *testing.T) {
 	f := testfleet.Prepared(t, testfleet.Options{Lockdown: []string{"Bag the HSMs", "login-refused hsm-1"}})
 	steps := f.Plan.Steps()
-	total, before := f.Plan.Minutes()
+	total, before := ceremony.Minutes(f.Plan)
 	sum := 0
 	for i, s := range steps {
-		p := f.Plan.Script(s)
+		p := ceremony.InstructionsFor(f.Plan, s)
 		if p.Title == "" || p.Minutes < 1 || len(p.Before) == 0 || len(p.Do) == 0 || len(p.Confirm) == 0 || len(p.Leaves) == 0 || len(p.Blanks) == 0 || len(p.Initial) == 0 {
 			t.Errorf("step %d, %s: the script leaves something open: %+v", i+1, s.Title(), p)
 		}

@@ -63,14 +63,14 @@ func TestApprovalsAreFoundByTheirText(t *testing.T) {
 	say("2", officer, first, ceremony.Officer) // twice is once
 	say("3", auditor, first, ceremony.Auditor)
 	say("4", auditor, second, ceremony.Officer) // in a role that is another's
-	given := must(people.Given(must(ceremony.Signings(files, ceremony.ApprovalsDir))))
+	given := must(people.ReadApprovals(must(ceremony.Signings(files, ceremony.ApprovalsDir))))
 	if got := given.Officers(first); !slices.Equal(got, []string{"x"}) {
 		t.Errorf("the first act is approved by %v", got)
 	}
-	if got := given.Voices(first); len(got) != 2 {
+	if got := given.Signers(first); len(got) != 2 {
 		t.Errorf("the first act is signed by %v", got)
 	}
-	if got := given.Voices(second); len(got) != 0 {
+	if got := given.Signers(second); len(got) != 0 {
 		t.Errorf("the second act is signed by %v", got)
 	}
 }

@@ -52,30 +52,32 @@ func ParseSite(file string, data []byte, plan *Plan) (*Site, error) {
 	if root == nil {
 		return nil, faults.Err()
 	}
-	c := &planChecker{file: file, root: root, faults: &faults}
+	failf := func(line int, hint, format string, args ...any) {
+		faults.Add(strict.At(file, line, format, args...).WithHint("%s", hint))
+	}
 	seen := map[string]bool{}
 	for i, h := range s.HSMs {
-		at := c.line("hsms", i)
+		at := root.LineOf("hsms", i)
 		switch {
 		case h.Name == "":
 		case seen[h.Name]:
-			c.failf(at, "", "hsm %q is there twice", h.Name)
+			failf(at, "", "hsm %q is there twice", h.Name)
 		case plan.HSM(h.Name) == nil:
-			c.failf(at, "", "hsm %q is not in the plan", h.Name)
+			failf(at, "", "hsm %q is not in the plan", h.Name)
 		}
 		seen[h.Name] = true
 		if h.Module != "" && !filepath.IsAbs(h.Module) {
-			c.failf(at, "a library found by a search path can be swapped", "hsm %q: module %q is not an absolute path", h.Name, h.Module)
+			failf(at, "a library found by a search path can be swapped", "hsm %q: module %q is not an absolute path", h.Name, h.Module)
 		}
 		if h.PIN != "" {
 			if _, err := ParsePINSource(h.PIN); err != nil {
-				c.failf(at, "terminal, protected, fd:N or file:/absolute/path", "hsm %q: pin %v", h.Name, err)
+				failf(at, "terminal, protected, fd:N or file:/absolute/path", "hsm %q: pin %v", h.Name, err)
 			}
 		}
 	}
 	for _, h := range plan.HSMs {
 		if !seen[h.Name] {
-			c.failf(c.line("hsms"), "add it with module, token and pin", "hsm %q of the plan is missing", h.Name)
+			failf(root.LineOf("hsms"), "add it with module, token and pin", "hsm %q of the plan is missing", h.Name)
 		}
 	}
 	if err := faults.Err(); err != nil {
@@ -91,7 +93,7 @@ func (s *Site) Write() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-var siteTemplate = template.Must(template.New("site").Funcs(template.FuncMap{"quote": quoteYAML}).Parse(
+var siteTemplate = template.Must(template.New("site").Funcs(template.FuncMap{"quote": strict.QuoteYAML}).Parse(
 	`# Where the plan's HSMs are. Private: nothing of it appears in anything that a
 # ceremony produces. pin is the source of the PIN, never the PIN itself:
 # terminal, protected (typed at the device), fd:N, file:/absolute/path.

@@ -11,13 +11,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
-// machineRoom answers a word challenge, as a rehearsal lets a machine do.
-type machineRoom struct{ ceremony.Room }
-
-func (machineRoom) Challenge(context.Context, ceremony.Question) (int, string, error) {
-	return 1, "machine", nil
-}
-
 // What a kill between two writes leaves is out of the way before a request or a
 // close lists anything, whoever opens the ceremony next.
 func TestWhatAnInterruptionLeavesIsNeitherListedNorSigned(t *testing.T) {
@@ -55,7 +48,7 @@ func TestWhatAnInterruptionLeavesIsNeitherListedNorSigned(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(f.Dir, left[len(left)-1])); err == nil {
 		t.Error("the temporary file was not swept")
 	}
-	must(j.Build(context.Background(), machineRoom{}))
+	must(j.Build(context.Background(), testfleet.Machine{}))
 	must(0, f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, testfleet.Signers...))
 	// Once more while the ceremony is open: a signer was killed beside it.
 	must(0, os.Remove(filepath.Join(f.Dir, "signoffs/release/wanda.sig")))

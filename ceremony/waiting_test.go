@@ -19,7 +19,7 @@ func TestAnApprovalOfOneExceptionIsNoneOfAnother(t *testing.T) {
 	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("two-exceptions")))
 	defer j.Close()
 	a := j.Account()
-	if waits := must(ceremony.ReadWaits(f.Dir, a)); len(waits) != 0 || a.DueAct() != "" {
+	if waits := must(ceremony.ReadMissing(f.Dir, a)); len(waits) != 0 || a.DueAct() != "" {
 		t.Fatalf("before any it waits for %+v, and %q is due", waits, a.DueAct())
 	}
 	if _, err := a.ExceptionApproval(1); err == nil || err.Error() != "no exception is on the record" {
@@ -54,14 +54,14 @@ func TestAnApprovalOfOneExceptionIsNoneOfAnother(t *testing.T) {
 		want.Role = ceremony.Officer
 		for _, name := range testfleet.Signers[:2] {
 			sig := must(f.Parties.People[name].Sign(want.Namespace(), want.Text()))
-			must(ceremony.Keep(f.Dir, ceremony.ApprovalsDir, fmt.Sprintf("exception-%d-as-%d", last, i), people, want.Namespace(), want.Text(), sig))
+			must(ceremony.StoreSignature(f.Dir, ceremony.ApprovalsDir, fmt.Sprintf("exception-%d-as-%d", last, i), people, want.Namespace(), want.Text(), sig))
 		}
 	}
-	accepted := must(ceremony.ReadAccepted(f.Dir, a))
+	accepted := must(ceremony.ReadAcceptances(f.Dir, a))
 	if officers := slices.Sorted(slices.Values(testfleet.Signers[:2])); len(accepted) != 2 || !slices.Equal(accepted[0], officers) || len(accepted[1]) != 0 {
 		t.Errorf("accepted: %v", accepted)
 	}
-	waits := must(ceremony.ReadWaits(f.Dir, a))
+	waits := must(ceremony.ReadMissing(f.Dir, a))
 	if len(waits) != 2 || waits[0].Exception != 2 || waits[0].Record != last || len(waits[0].Have) != 0 || waits[0].Want != f.Plan.Threshold ||
 		waits[1].What != ceremony.ApproveReconvene || waits[1].Record != a.N {
 		t.Errorf("it waits for %+v", waits)
@@ -71,7 +71,7 @@ func TestAnApprovalOfOneExceptionIsNoneOfAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if waits := must(ceremony.ReadWaits(f.Dir, a)); len(waits) != 0 {
+	if waits := must(ceremony.ReadMissing(f.Dir, a)); len(waits) != 0 {
 		t.Errorf("all is signed, and it waits for %+v", waits)
 	}
 }
@@ -80,7 +80,7 @@ func TestAnApprovalOfOneExceptionIsNoneOfAnother(t *testing.T) {
 func TestAFinishedCeremonyWaitsForNobody(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{})
 	a := must(ceremony.ReadFolder(f.Dir))
-	if waits := must(ceremony.ReadWaits(f.Dir, a)); len(waits) != 0 || a.DueAct() != "" {
+	if waits := must(ceremony.ReadMissing(f.Dir, a)); len(waits) != 0 || a.DueAct() != "" {
 		t.Errorf("%+v, %q is due", waits, a.DueAct())
 	}
 }
@@ -90,12 +90,12 @@ func TestAnExceptionHasToBeAcceptedBeforeTheRequest(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToFleetRun})
 	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("exception")))
 	defer j.Close()
-	must(j.Build(context.Background(), machineRoom{}))
+	must(j.Build(context.Background(), testfleet.Machine{}))
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"}))
 	must(0, f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, testfleet.Signers...))
 	before := j.Account().N
 	_, err := j.Request(context.Background(), nil, nil, f.Approve)
-	var waits *ceremony.Wait
+	var waits *ceremony.Missing
 	if !errors.As(err, &waits) || waits.Exception != 1 || j.Account().N != before {
 		t.Fatalf("requested with it: %v", err)
 	}

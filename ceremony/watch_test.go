@@ -24,9 +24,9 @@ func TestTheWatchTellsASetClockFromSleep(t *testing.T) {
 		{"another start", time.Hour, 87600 * time.Hour, "two", 0, clockSlack, false},
 	} {
 		dir := t.TempDir()
-		s := steady{"one", 1000 * time.Second}
-		read := func() steady { return s }
-		first, err := openWatch(dir, read)
+		s := uptime{"one", 1000 * time.Second}
+		read := func() uptime { return s }
+		first, err := openClockWatch(dir, read)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,12 +34,12 @@ func TestTheWatchTellsASetClockFromSleep(t *testing.T) {
 		if first.known {
 			t.Errorf("%s: the first command knows something", c.name)
 		}
-		s = steady{c.boot, 1000*time.Second + c.elapsed}
-		second, err := openWatch(dir, read)
+		s = uptime{c.boot, 1000*time.Second + c.elapsed}
+		second, err := openClockWatch(dir, read)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ahead, slack, known := second.ahead(now), second.slack(now), second.sure(now)
+		ahead, slack, known := second.ahead(now), second.slack(now), second.comparable(now)
 		if (ahead-c.ahead).Abs() > 2*time.Second || (slack-c.slack).Abs() > time.Second || known != c.known {
 			t.Errorf("%s: ahead %s, slack %s, known %t", c.name, ahead, slack, known)
 		}
@@ -48,8 +48,8 @@ func TestTheWatchTellsASetClockFromSleep(t *testing.T) {
 
 func TestTheWatchTellsOfSleepOnce(t *testing.T) {
 	now := time.Now()
-	s := steady{"one", time.Hour}
-	w, err := openWatch(t.TempDir(), func() steady { return s })
+	s := uptime{"one", time.Hour}
+	w, err := openClockWatch(t.TempDir(), func() uptime { return s })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func signAbort(t *testing.T, f *testfleet.Fleet, want ceremony.Approval, names .
 		p := f.Parties.People[name]
 		want.Role = p.Role
 		sig := must(p.Sign(want.Namespace(), want.Text()))
-		must(ceremony.Keep(f.Dir, ceremony.ApprovalsDir, fmt.Sprintf("abort-%d", want.Head.N), people, want.Namespace(), want.Text(), sig))
+		must(ceremony.StoreSignature(f.Dir, ceremony.ApprovalsDir, fmt.Sprintf("abort-%d", want.Head.N), people, want.Namespace(), want.Text(), sig))
 	}
 }
 

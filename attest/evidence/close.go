@@ -16,6 +16,14 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
+// Journal is what closing needs of the engine, which writes the record: a verifier
+// that carries this package doesn't carry the engine.
+type Journal interface {
+	Dir() string
+	Account() *ceremony.Account
+	Finish(files []ceremony.File, judge func(*ceremony.Record) error) (*ceremony.Record, error)
+}
+
 // Close renders the page and records the digest of every file that will be
 // published. The record's hash, the close head, is the package's identity.
 //
@@ -27,15 +35,15 @@ import (
 // statement for one, and has to be published all the same. anyway is shown what
 // is wrong and says, by nil, that people want it closed so; without it nothing
 // is.
-func Close(j *ceremony.Journal, anyway func(wrong error) error) (r *ceremony.Record, err error) {
-	err = ceremony.Still(j.Dir(), func() error {
+func Close(j Journal, anyway func(wrong error) error) (r *ceremony.Record, err error) {
+	err = ceremony.HoldSigners(j.Dir(), func() error {
 		r, err = closeNow(j, anyway)
 		return err
 	})
 	return r, err
 }
 
-func closeNow(j *ceremony.Journal, anyway func(wrong error) error) (*ceremony.Record, error) {
+func closeNow(j Journal, anyway func(wrong error) error) (*ceremony.Record, error) {
 	files, err := ReadFolder(j.Dir())
 	if err != nil {
 		return nil, err
@@ -177,7 +185,7 @@ func PackFolder(dir string, withhold bool) (files Files, a *ceremony.Account, er
 		return nil, nil, strict.Errorf(dir, "the ceremony is not closed: its next step is %q", s.Act).
 			WithHint("when all is done, close it with\nfleetctl ceremony close %s", dir)
 	}
-	err = ceremony.Still(dir, func() error {
+	err = ceremony.HoldSigners(dir, func() error {
 		files, err = ReadFolder(dir)
 		return err
 	})

@@ -122,7 +122,7 @@ func TestAnExceptionHasToBeAcceptedBeforeTheClose(t *testing.T) {
 	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("exception")))
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"}))
 	must(0, j.Close())
-	var waits *ceremony.Wait
+	var waits *ceremony.Missing
 	if err := closes(t, f); !errors.As(err, &waits) || waits.Exception != 1 {
 		t.Fatalf("closed with it: %v", err)
 	}

@@ -110,11 +110,11 @@ func signedEnd(files Files, a *ceremony.Account) error {
 	}
 	var short error
 	if a.Abort != nil {
-		voices, err := people.Voices(a.AbortApproval(), list)
+		voices, err := people.Signers(a.AbortApproval(), list)
 		if err != nil {
 			return err
 		}
-		short = ceremony.OfAbort(voices).Attested()
+		short = ceremony.AbortVerdicts(voices).Attested()
 	} else if short, err = closedBy(files, a, people, list); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func closedBy(files Files, a *ceremony.Account, people *ceremony.People, list []
 	if err != nil {
 		return nil, err
 	}
-	acts, err := people.Given(approvals)
+	acts, err := people.ReadApprovals(approvals)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func oldKeys(t testing.TB, name string) (one, two *testfleet.Fleet, refused [2]e
 	one = testfleet.New(t, testfleet.Options{Name: name})
 	// The tokens' keys follow from the fleet's name: these are the same.
 	two = testfleet.New(t, testfleet.Options{Name: name, After: one, To: testfleet.ToFleetRun, Unwary: true})
-	ctx, room := t.Context(), two.Config(two.Dir, nil).Room
+	ctx, room := t.Context(), two.Config(two.Dir, nil).Participants
 	do := func(err error) {
 		t.Helper()
 		if err != nil {

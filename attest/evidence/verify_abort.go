@@ -90,12 +90,12 @@ func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremon
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
-	voices, err := people.Voices(a.AbortApproval(), list)
+	voices, err := people.Signers(a.AbortApproval(), list)
 	if err != nil {
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
-	signed := ceremony.OfAbort(voices)
+	signed := ceremony.AbortVerdicts(voices)
 	if err := signed.Attested(); err != nil {
 		v.lack(ClaimAbortSigned, where, "fleetctl ceremony sign DIR --approve abort --key KEY", "of the people whom the policy pins %v%s", err, v.notCounted(ceremony.ApprovalsDir))
 		return

@@ -218,7 +218,7 @@ func (v *verifier) fleetVoices(file string, set *bundle.KeySet, plan *ceremony.P
 // planVoices refuses a plan that calls people otherwise than the policy, so that
 // one of them would have two voices, or one key two parts.
 func (v *verifier) planVoices(plan *ceremony.Plan) {
-	for _, fault := range plan.OneVoice(&v.policy.roster) {
+	for _, fault := range plan.KeyConflicts(&v.policy.roster) {
 		v.problem(ceremony.PlanFile, oneKeyNext, "%s", fault)
 	}
 	for _, x := range plan.People {

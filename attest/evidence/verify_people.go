@@ -89,7 +89,7 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
-	acts, err := people.Given(list)
+	acts, err := people.ReadApprovals(list)
 	if err != nil {
 		v.fault(ceremony.ApprovalsDir, err)
 		return
@@ -147,7 +147,7 @@ func (v *verifier) accepted(files Files, a *ceremony.Account) {
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
-	given, err := people.InTime(a).Given(list)
+	given, err := people.InTime(a).ReadApprovals(list)
 	if err != nil {
 		v.fault(ceremony.ApprovalsDir, err)
 		return
@@ -190,7 +190,7 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
-	acts, err := people.Given(approvals)
+	acts, err := people.ReadApprovals(approvals)
 	if err != nil {
 		v.fault(ceremony.ApprovalsDir, err)
 		return

@@ -83,7 +83,7 @@ func (in *Inspection) wanted(file string) *wanted {
 // oneVoice refuses a plan that, with the policy, would give one person two
 // voices, and a fleet of which somebody has a key.
 func (p *Policy) oneVoice(file string, plan *ceremony.Plan, set *bundle.KeySet) error {
-	faults := plan.OneVoice(&p.roster)
+	faults := plan.KeyConflicts(&p.roster)
 	all := p.roster.Clone()
 	if err := plan.Enter(all); err != nil {
 		return strict.Errorf(file, "its plan: %v", err)
@@ -186,7 +186,7 @@ func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
 	if len(have) < m {
 		return strict.Errorf(ceremony.PlanApprovalsDir, "%d of %d officers whom the policy pins approved the plan", len(have), m)
 	}
-	acts, err := p.people.Given(signed[ceremony.ApprovalsDir])
+	acts, err := p.people.ReadApprovals(signed[ceremony.ApprovalsDir])
 	if err != nil {
 		return err
 	}

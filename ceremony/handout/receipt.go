@@ -33,13 +33,13 @@ func ReadEnded(dir string) (*Ended, error) {
 			WithHint("a receipt names the last record, which everything before follows from")
 	}
 	e := &Ended{Account: a, Began: t.Records[0].Time}
-	if e.Release, err = ceremony.SaidIn(dir, a, ceremony.StageRelease); err != nil {
+	if e.Release, err = ceremony.ReadVerdicts(dir, a, ceremony.StageRelease); err != nil {
 		return nil, err
 	}
-	if e.Close, err = ceremony.SaidIn(dir, a, ceremony.StageClose); err != nil {
+	if e.Close, err = ceremony.ReadVerdicts(dir, a, ceremony.StageClose); err != nil {
 		return nil, err
 	}
-	aborted, err := ceremony.AbortedBy(dir, a)
+	aborted, err := ceremony.ReadAbortVerdicts(dir, a)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func Script(p *ceremony.Plan, role string) (*paper.Doc, error) {
 		Mark:  strings.ToUpper(p.Mode),
 		Foot:  fmt.Sprintf("plan %s · %s", paper.Short(sum[:]), words.Head(sum[:])),
 	}
-	s := &script{plan: p, role: role, doc: d}
+	s := &printed{plan: p, role: role, doc: d}
 	s.cover()
 	if err := s.people(); err != nil {
 		return nil, err
@@ -49,15 +49,15 @@ func forRole(role string) string {
 	return " · " + role
 }
 
-type script struct {
+type printed struct {
 	plan *ceremony.Plan
 	role string
 	doc  *paper.Doc
 }
 
-func (s *script) cover() {
+func (s *printed) cover() {
 	p := s.plan
-	total, _ := p.Minutes()
+	total, _ := ceremony.Minutes(p)
 	copyOf := "For everybody in the room"
 	if s.role != "" {
 		copyOf = "The copy of: " + s.role
@@ -102,7 +102,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func (s *script) people() error {
+func (s *printed) people() error {
 	p := s.plan
 	people := paper.Table{Head: []string{"name", "role", "key", "first words of the key"}, Share: []int{18, 13, 68, 41}, Mono: 3}
 	for _, x := range p.People {
@@ -159,14 +159,14 @@ const rules = `Words in quotes are said aloud. One question at a time; nobody is
 	`on the last page: that is an outcome, not a failure.`
 
 // part is the page that says to one role what is theirs.
-func (s *script) part() {
+func (s *printed) part() {
 	if s.role == "" {
 		return
 	}
 	var rows [][]string
-	_, before := s.plan.Minutes()
+	_, before := ceremony.Minutes(s.plan)
 	for i, step := range s.plan.Steps() {
-		t := s.plan.Script(step)
+		t := ceremony.InstructionsFor(s.plan, step)
 		var mine []string
 		for _, part := range slices.Concat(t.Do, t.Say, t.Confirm) {
 			if part.Who == s.role {

@@ -62,7 +62,7 @@ func TestThePrintedStepsAreTheTranscripts(t *testing.T) {
 	var happened []string
 	for _, r := range tr.Records {
 		s, _ := a.Next()
-		step := fmt.Sprintf("%d %s", a.StepNumber(), f.Plan.Script(s).Title)
+		step := fmt.Sprintf("%d %s", a.StepNumber(), ceremony.InstructionsFor(f.Plan, s).Title)
 		if len(happened) == 0 || happened[len(happened)-1] != step {
 			happened = append(happened, step)
 		}

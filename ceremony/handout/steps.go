@@ -10,12 +10,12 @@ import (
 )
 
 // steps are the plan's, one after the other, each with its worksheet.
-func (s *script) steps() {
+func (s *printed) steps() {
 	steps := s.plan.Steps()
-	_, before := s.plan.Minutes()
+	_, before := ceremony.Minutes(s.plan)
 	s.doc.Add(paper.Page{}, paper.Heading("Steps"))
 	for i, step := range steps {
-		t := s.plan.Script(step)
+		t := ceremony.InstructionsFor(s.plan, step)
 		s.doc.Add(paper.Keep{
 			paper.Step{Number: i + 1, Of: len(steps), Title: t.Title, Time: fmt.Sprintf("%s · about %d min", clock(before[i]), t.Minutes)},
 			paper.Parts{Label: "before", Rows: []paper.Part{{Text: facts(t.Before)}}},
@@ -37,7 +37,7 @@ func facts(list []string) string {
 	return strings.Join(list, "; ")
 }
 
-func (s *script) parts(list []ceremony.Part) []paper.Part {
+func (s *printed) parts(list []ceremony.Part) []paper.Part {
 	var out []paper.Part
 	for _, p := range list {
 		out = append(out, paper.Part{Who: p.Who, Text: p.Text, Mine: p.Who == s.role})
@@ -46,7 +46,7 @@ func (s *script) parts(list []ceremony.Part) []paper.Part {
 }
 
 // initials are each role's on everybody's copy, one's own on one's own.
-func (s *script) initials(roles []string) paper.Block {
+func (s *printed) initials(roles []string) paper.Block {
 	if s.role == "" {
 		return paper.Initials(roles)
 	}
@@ -62,7 +62,7 @@ const exceptionSheets = 4
 
 // sheets are the pages that are filled in when something happens, and signed
 // at the end.
-func (s *script) sheets() {
+func (s *printed) sheets() {
 	s.doc.Add(paper.Page{}, paper.Heading("Exceptions"),
 		paper.Para("One for each thing that went otherwise than the script says. Record it with fleetctl ceremony exception; officers accept it with fleetctl ceremony sign --approve exception."))
 	for n := range exceptionSheets {

@@ -33,7 +33,7 @@ called back so.`,
 			if err := cli.Required(cmd, "site", "reason"); err != nil {
 				return err
 			}
-			before, err := ceremony.ReadWhole(args[0])
+			before, err := ceremony.ReadToLastRecord(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -112,7 +112,7 @@ func showAbort(a *cli.App, c *ceremony.Account) {
 
 // abortedBy says who signed an abort, and what more would prove it.
 func abortedBy(dir string, c *ceremony.Account) (names []string, rows [][2]string, err error) {
-	signed, err := ceremony.AbortedBy(dir, c)
+	signed, err := ceremony.ReadAbortVerdicts(dir, c)
 	if err != nil || c.Abort == nil {
 		return nil, nil, err
 	}

@@ -99,7 +99,7 @@ func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions
 	if err != nil {
 		return nil, err
 	}
-	if c.Room, err = roomFor(a, p.Mode, &o.standIn); err != nil {
+	if c.Participants, err = roomFor(a, p.Mode, &o.standIn); err != nil {
 		return nil, err
 	}
 	if c.PlanApprovals, err = ceremony.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
@@ -154,7 +154,7 @@ type screen struct {
 
 func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	p := s.a.UI.Talk
-	script := plan.Script(step)
+	says := ceremony.InstructionsFor(plan, step)
 	where := fmt.Sprintf("step %d of %d · ", n, of)
 	if i := slices.IndexFunc(plan.HSMs, func(h ceremony.PlanHSM) bool { return h.Name == step.HSM }); i >= 0 {
 		where += fmt.Sprintf("HSM %d of %d · ", i+1, len(plan.HSMs))
@@ -165,7 +165,7 @@ func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	s.a.Header = p.Header(plan.Fleet+" · "+strings.TrimSuffix(where, " · ")+" · "+string(step.Act), strings.ToUpper(plan.Mode))
 	s.a.Question = ""
 	s.a.UI.Say("\n", p.Header(plan.Fleet, strings.ToUpper(plan.Mode)),
-		p.Line(fmt.Sprintf("%s%s · about %d min", where, step.Act, script.Minutes)))
+		p.Line(fmt.Sprintf("%s%s · about %d min", where, step.Act, says.Minutes)))
 	if h := plan.HSM(step.HSM); h != nil {
 		text := fmt.Sprintf("%s · site %s · serial %s", h.Name, h.Site, h.Serial)
 		if step.Role != "" {
@@ -174,7 +174,7 @@ func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 		s.a.UI.Say(p.Line(text))
 	}
 	s.a.UI.Say("\n")
-	for _, part := range script.Say {
+	for _, part := range says.Say {
 		if !strings.HasPrefix(part.Text, "(") { // what is read from the screen follows by itself
 			s.a.UI.Say(p.Line(fmt.Sprintf("%s, aloud: \"%s\"", capital(part.Who), part.Text)))
 		}

@@ -39,7 +39,7 @@ func unlocks(t testing.TB, dir string) (list []string) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "ceremony", "transcript.jsonl"))
 	check(t, err)
-	a, err := ceremony.ReadWhole(filepath.Join(dir, "ceremony"))
+	a, err := ceremony.ReadToLastRecord(filepath.Join(dir, "ceremony"))
 	check(t, err)
 	transcript, err := ceremony.ParseTranscript("transcript", data, a.Plan.Digest())
 	check(t, err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/handout"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -46,7 +47,7 @@ role's own copy. The same plan gives the same bytes.`,
 			if err := cli.WriteDoc(doc, out, text); err != nil {
 				return err
 			}
-			total, _ := p.Minutes()
+			total, _ := ceremony.Minutes(p)
 			whose := role
 			if role == "" {
 				whose = "everybody"

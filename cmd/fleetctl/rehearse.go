@@ -46,7 +46,7 @@ func planRehearse(a *cli.App, p *ceremony.Plan, o planNewOptions) error {
 	if p.Mode != ceremony.Production {
 		return cli.Usagef("", "the plan is a %s itself; production plans are rehearsed", p.Mode)
 	}
-	d := p.Rehearsal()
+	d := ceremony.DraftRehearsal(p)
 	found := &ceremony.Draft{}
 	o.hsms = len(p.HSMs)
 	labels, _, err := tokensForPlan(a, o, found)

@@ -28,7 +28,7 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 			if err := cli.Required(cmd, "site"); err != nil {
 				return err
 			}
-			before, err := ceremony.ReadWhole(args[0])
+			before, err := ceremony.ReadToLastRecord(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -36,7 +36,7 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 			if err != nil {
 				return err
 			}
-			if c.Room, err = roomFor(a, before.Plan.Mode, &s); err != nil {
+			if c.Participants, err = roomFor(a, before.Plan.Mode, &s); err != nil {
 				return err
 			}
 			account, err := ceremony.Continue(cmd.Context(), c)
@@ -59,7 +59,7 @@ func signWithFlag(c *cobra.Command, keys *[]string) {
 func config(a *cli.App, dir, site string, keys []string) (ceremony.Config, error) {
 	binary, err := ownDigest()
 	return ceremony.Config{
-		Dir: dir, Bench: bench{a}, Observer: &screen{a: a, binary: binary}, Approve: approver(a, keys),
+		Dir: dir, Tokens: bench{a}, Observer: &screen{a: a, binary: binary}, Approve: approver(a, keys),
 		Now: a.Now, Random: a.Random, Version: cli.Version, Binary: binary,
 		Site: func(p *ceremony.Plan) (*ceremony.Site, error) { return cli.ReadSite(site, p) },
 	}, err
@@ -214,7 +214,7 @@ func pausing(dir string, err error) error {
 		if len(p.Unheard) > 0 {
 			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + cli.ShellWord(dir) + " --absent NAME --expected … --happened … --decided …"
 		}
-		var w *ceremony.Wait
+		var w *ceremony.Missing
 		if errors.As(err, &w) && w.Exception > 0 {
 			return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how))
 		}
@@ -228,7 +228,7 @@ func pausing(dir string, err error) error {
 	if cli.ExitCode(err) == cli.ExitUsage && !errors.As(err, &unfit) {
 		return err // nothing was begun that could pause
 	}
-	account, rerr := ceremony.ReadWhole(dir)
+	account, rerr := ceremony.ReadToLastRecord(dir)
 	if rerr != nil || account.Open == nil || account.Ended() {
 		return err
 	}

@@ -153,9 +153,9 @@ func (r *rig) run(dir string, args ...string) []byte {
 // start is the ceremony's command as its hints say: run until an HSM was
 // unlocked, resume from then on.
 func (r *rig) start(dir string) *exec.Cmd {
-	folder := filepath.Join(dir, "ceremony")
-	if a, err := ceremony.ReadWhole(folder); err == nil && a.Open != nil {
-		_, torn := ceremony.ReadFolder(folder)
+	ceremonyDir := filepath.Join(dir, "ceremony")
+	if a, err := ceremony.ReadToLastRecord(ceremonyDir); err == nil && a.Open != nil {
+		_, torn := ceremony.ReadFolder(ceremonyDir)
 		if a.Opened() || torn != nil {
 			return r.command(dir, with("ceremony", "resume", "ceremony", "--site", "site.yaml", "--unattended")...)
 		}

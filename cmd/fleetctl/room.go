@@ -249,7 +249,7 @@ func (s *standIn) over(err error) error {
 
 // roomFor chooses who answers. Only a rehearsal may do without people, and
 // only if that is asked for: the end of input is a refusal.
-func roomFor(a *cli.App, mode string, s *standIn) (ceremony.Room, error) {
+func roomFor(a *cli.App, mode string, s *standIn) (ceremony.Participants, error) {
 	if err := s.use(a, mode); err != nil {
 		return nil, err
 	}
@@ -267,7 +267,7 @@ func roomFor(a *cli.App, mode string, s *standIn) (ceremony.Room, error) {
 // readers are those who hear the digest of what leaves the room. A rehearsal
 // that is no session at a terminal has nobody to hear it, and its record says
 // that the machine did.
-func readers(a *cli.App, mode string, s *standIn) ceremony.Room {
+func readers(a *cli.App, mode string, s *standIn) ceremony.Participants {
 	r, err := roomFor(a, mode, s)
 	switch {
 	case err != nil:
@@ -280,7 +280,7 @@ func readers(a *cli.App, mode string, s *standIn) ceremony.Room {
 
 // nobody is a room without people: whatever it is asked, it refuses.
 type nobody struct {
-	ceremony.Room
+	ceremony.Participants
 	err error
 }
 

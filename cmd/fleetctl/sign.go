@@ -81,7 +81,7 @@ func approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Appr
 	if err != nil {
 		return err
 	}
-	kept, err := ceremony.Keep(dir, ceremony.ApprovalsDir, approvalName(want), people, want.Namespace(), want.Text(), sig)
+	kept, err := ceremony.StoreSignature(dir, ceremony.ApprovalsDir, approvalName(want), people, want.Namespace(), want.Text(), sig)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ type signedJSON struct {
 	Replaces string `strict:"replaces,optional"` // where the earlier word is now
 }
 
-func signed(a *cli.App, what string, k *ceremony.Kept, folder string) error {
+func signed(a *cli.App, what string, k *ceremony.Stored, folder string) error {
 	rows := [][2]string{{"signed", what}, {"by", k.Name}, {"kept in", folder}}
 	switch {
 	case k.Again:
@@ -148,7 +148,7 @@ plan.yaml, then --signature plan.yaml.sig.`,
 			if err != nil {
 				return err
 			}
-			kept, err := ceremony.Keep(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
+			kept, err := ceremony.StoreSignature(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -234,7 +234,7 @@ it, --signature FILE.sig takes the result in.`,
 			if (o.approve == "") == (o.signoff == "") {
 				return cli.Usagef("", "give either --approve ACT or --signoff STAGE")
 			}
-			account, err := ceremony.ReadWhole(args[0])
+			account, err := ceremony.ReadToLastRecord(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -290,7 +290,7 @@ func ceremonySign(a *cli.App, dir string, c *ceremony.Account, o signOptions) er
 	if err != nil {
 		return err
 	}
-	kept, err := ceremony.Keep(dir, t.folder, t.name, people, t.namespace, t.text, sig)
+	kept, err := ceremony.StoreSignature(dir, t.folder, t.name, people, t.namespace, t.text, sig)
 	if err != nil {
 		return cli.Wrong(err)
 	}
@@ -409,7 +409,7 @@ func (o *signOptions) chooseException(dir string, c *ceremony.Account, who strin
 	if len(o.exceptions) == 1 {
 		return nil
 	}
-	accepted, err := ceremony.ReadAccepted(dir, c)
+	accepted, err := ceremony.ReadAcceptances(dir, c)
 	if err != nil {
 		return cli.Wrong(err)
 	}

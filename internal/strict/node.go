@@ -60,6 +60,28 @@ func (n *Node) Get(name string) *Node {
 	return nil
 }
 
+// LineOf is where a value stands: names walk into objects, numbers into lists. Of one
+// that isn't there it is the line of the last that is.
+func (n *Node) LineOf(path ...any) int {
+	line := n.Line
+	for _, p := range path {
+		var next *Node
+		switch p := p.(type) {
+		case string:
+			next = n.Get(p)
+		case int:
+			if p < len(n.Items) {
+				next = n.Items[p]
+			}
+		}
+		if next == nil {
+			return line
+		}
+		n, line = next, next.Line
+	}
+	return line
+}
+
 // member is Get of the i-th member of a struct, which mostly stands there.
 func (n *Node) member(name string, i int) *Node {
 	if i < len(n.Fields) && n.Fields[i].Name == name {

@@ -3,6 +3,7 @@ package strict
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"strconv"
@@ -218,4 +219,23 @@ func (r *yamlReader) object(y *yaml.Node, n *Node, depth int) error {
 		n.Fields = append(n.Fields, Field{Name: k.Value, Line: k.Line, Value: v})
 	}
 	return nil
+}
+
+// QuoteYAML writes a double-quoted scalar (YAML 1.2, 7.3.1) of any string.
+func QuoteYAML(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case !unicode.IsPrint(r): // readers refuse some of these as they are
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }

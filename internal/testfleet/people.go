@@ -108,7 +108,7 @@ func (f *Fleet) Approve(_ context.Context, dir string, people *ceremony.People, 
 		if err != nil {
 			return err
 		}
-		if _, err := ceremony.Keep(dir, ceremony.ApprovalsDir, fmt.Sprintf("%s-%d", want.Act, want.Head.N), people, want.Namespace(), want.Text(), sig); err != nil {
+		if _, err := ceremony.StoreSignature(dir, ceremony.ApprovalsDir, fmt.Sprintf("%s-%d", want.Act, want.Head.N), people, want.Namespace(), want.Text(), sig); err != nil {
 			return err
 		}
 	}
@@ -131,7 +131,7 @@ func (f *Fleet) SignOff(dir string, a *ceremony.Account, stage, verdict string, 
 		if err != nil {
 			return err
 		}
-		if _, err := ceremony.Keep(dir, ceremony.SignoffDir(stage), "", people, want.Namespace(), want.Text(), sig); err != nil {
+		if _, err := ceremony.StoreSignature(dir, ceremony.SignoffDir(stage), "", people, want.Namespace(), want.Text(), sig); err != nil {
 			return err
 		}
 	}

@@ -110,7 +110,7 @@ type Fleet struct {
 	Policy  []byte // pins the plan's keys, each confirmed
 	Parties *Parties
 	Tokens  []*Token // in memory; nil on SoftHSM
-	Bench   ceremony.Bench
+	Bench   ceremony.Tokens
 
 	Request  *bundle.Request
 	Response *bundle.Response
@@ -294,8 +294,8 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 func (f *Fleet) Config(dir string, rnd io.Reader) ceremony.Config {
 	return ceremony.Config{
 		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*ceremony.Site, error) { return f.Site, nil },
-		Bench: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
-		Version: "test", Binary: sha256.Sum256([]byte("binary")), Room: people{},
+		Tokens: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
+		Version: "test", Binary: sha256.Sum256([]byte("binary")), Participants: Machine{},
 		PlanApprovals: f.planApprovals(),
 	}
 }
@@ -337,7 +337,7 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 			return err
 		}
 	}
-	b, err := j.Assemble(context.Background(), people{})
+	b, err := j.Assemble(context.Background(), Machine{})
 	if err != nil {
 		return err
 	}
@@ -393,7 +393,7 @@ func (f *Fleet) lockDown(j *ceremony.Journal) error {
 }
 
 func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
-	if _, err = j.Build(context.Background(), people{}); err != nil {
+	if _, err = j.Build(context.Background(), Machine{}); err != nil {
 		return err
 	}
 	var predecessor []byte
@@ -459,23 +459,23 @@ func absent(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// people answers for everybody in the room, as a rehearsal lets a machine do.
-type people struct{}
+// Machine answers for everybody in the room, as a rehearsal lets a machine do.
+type Machine struct{}
 
 const machine = "machine"
 
-func (people) Words(context.Context) ([]string, string, error) {
+func (Machine) Words(context.Context) ([]string, string, error) {
 	return []string{"aardvark", "adroitness", "zulu"}, machine, nil
 }
 
-func (people) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
+func (Machine) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
 	return now().UTC().Truncate(time.Second), machine, nil
 }
 
-func (people) Seal(context.Context, string) (string, string, string, error) {
+func (Machine) Seal(context.Context, string) (string, string, string, error) {
 	return "4471", machine, machine, nil
 }
 
-func (people) Challenge(context.Context, ceremony.Question) (int, string, error) {
+func (Machine) Challenge(context.Context, ceremony.Question) (int, string, error) {
 	return 1, machine, nil
 }

@@ -11,33 +11,33 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// steady is a clock that nobody sets and that goes on while the computer sleeps,
+// uptime is a clock that nobody sets and that goes on while the computer sleeps,
 // counted from its start; boot names that start. It is empty where there is none.
-type steady struct {
+type uptime struct {
 	boot string
 	at   time.Duration
 }
 
-// watch compares the clock with a steady one. What they said when fleetctl last
+// clockWatch compares the clock with a steady one. What they said when fleetctl last
 // looked is in the private folder, so that one command notices what happened
 // since another: it is never evidence of anything.
-type watch struct {
-	read func() steady
+type clockWatch struct {
+	read func() uptime
 	path string
-	then steady
+	then uptime
 	wall time.Time // at then; zero where nothing is known
 	// known says that the clock was compared with the steady one since the last
 	// record, or with another clock by people.
 	known bool
-	here  steady // when this process last told how long the computer slept
+	here  uptime // when this process last told how long the computer slept
 	mono  time.Time
 }
 
 const watchFormat = "fleetctl clock v1"
 
-// openWatch reads what an earlier command left.
-func openWatch(dir string, read func() steady) (*watch, error) {
-	w := &watch{read: read, path: filepath.Join(dir, PrivateDir, "clock")}
+// openClockWatch reads what an earlier command left.
+func openClockWatch(dir string, read func() uptime) (*clockWatch, error) {
+	w := &clockWatch{read: read, path: filepath.Join(dir, PrivateDir, "clock")}
 	data, err := os.ReadFile(w.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return w, nil
@@ -59,18 +59,18 @@ func openWatch(dir string, read func() steady) (*watch, error) {
 	return w, nil
 }
 
-// ours says that a time is of this computer's clock: it has a second reading that
+// hasMonotonic says that a time is of this computer's clock: it has a second reading that
 // nobody sets, which a test's own time lacks.
-func ours(now time.Time) bool { return now != now.Round(0) }
+func hasMonotonic(now time.Time) bool { return now != now.Round(0) }
 
-// sure says that the steady clock can be compared with what it said then.
-func (w *watch) sure(now time.Time) bool {
-	return !w.wall.IsZero() && ours(now) && w.then.boot != "" && w.read().boot == w.then.boot
+// comparable says that the steady clock can be compared with what it said then.
+func (w *clockWatch) comparable(now time.Time) bool {
+	return !w.wall.IsZero() && hasMonotonic(now) && w.then.boot != "" && w.read().boot == w.then.boot
 }
 
 // ahead is how much further the clock went on than the steady one.
-func (w *watch) ahead(now time.Time) time.Duration {
-	if !w.sure(now) {
+func (w *clockWatch) ahead(now time.Time) time.Duration {
+	if !w.comparable(now) {
 		return 0
 	}
 	return now.Round(0).Sub(w.wall) - (w.read().at - w.then.at)
@@ -78,16 +78,16 @@ func (w *watch) ahead(now time.Time) time.Duration {
 
 // slack is what a clock may be corrected by meanwhile: a little at once, and a
 // little more every day.
-func (w *watch) slack(now time.Time) time.Duration {
-	if !w.sure(now) {
+func (w *clockWatch) slack(now time.Time) time.Duration {
+	if !w.comparable(now) {
 		return clockSlack
 	}
 	return clockSlack + (w.read().at-w.then.at)/1000
 }
 
 // begin is how a command begins to watch.
-func (w *watch) begin(root string, now time.Time) {
-	w.known = w.sure(now)
+func (w *clockWatch) begin(root string, now time.Time) {
+	w.known = w.comparable(now)
 	if w.here, w.mono = w.read(), now; !w.known {
 		w.look(root, now)
 		w.known = false
@@ -96,9 +96,9 @@ func (w *watch) begin(root string, now time.Time) {
 
 // look notes what both clocks say now, for this command and the next. Where that
 // can't be written the next one notices less, and nothing is stopped.
-func (w *watch) look(root string, now time.Time) {
+func (w *clockWatch) look(root string, now time.Time) {
 	w.known = true
-	if !ours(now) {
+	if !hasMonotonic(now) {
 		return
 	}
 	if w.then, w.wall = w.read(), now.Round(0).UTC().Truncate(time.Second); w.then.boot == "" {
@@ -109,8 +109,8 @@ func (w *watch) look(root string, now time.Time) {
 }
 
 // slept is how long the computer slept since it was last told.
-func (w *watch) slept(now time.Time) time.Duration {
-	if !ours(now) || w.here.boot == "" {
+func (w *clockWatch) slept(now time.Time) time.Duration {
+	if !hasMonotonic(now) || w.here.boot == "" {
 		return 0
 	}
 	s := w.read()

@@ -40,12 +40,12 @@ func readSigned(root, dir string) (files map[string][]byte, stray []string, err 
 	files = map[string][]byte{}
 	for _, e := range entries {
 		name := e.Name()
-		text, isSig := strings.CutSuffix(name, sigSuffix)
+		text, isSig := strings.CutSuffix(name, SigSuffix)
 		path := filepath.Join(root, dir, name)
 		switch {
 		case !e.Type().IsRegular():
 			return nil, nil, strict.Errorf(path, "is no regular file").WithHint("only texts and their signatures stand here: move it away")
-		case strings.HasPrefix(name, "."), !isSig && dir == PlanApprovalsDir, !isSig && !there[name+sigSuffix]:
+		case strings.HasPrefix(name, "."), !isSig && dir == PlanApprovalsDir, !isSig && !there[name+SigSuffix]:
 			stray = append(stray, name)
 			continue
 		case isSig && dir != PlanApprovalsDir && !there[text]:
@@ -98,10 +98,10 @@ func holdSigners(root string) (unlock func(), err error) {
 	return durable.Hold(filepath.Join(private, "signing.lock"))
 }
 
-// Still calls read while nobody stores a signature in the ceremony's folder, and
+// HoldSigners calls read while nobody stores a signature in the ceremony's folder, and
 // after all that is stray was set aside. Whatever lists the folder's files reads
 // them so: what one of them lists, the others have to find.
-func Still(root string, read func() error) error {
+func HoldSigners(root string, read func() error) error {
 	unlock, err := holdSigners(root)
 	if err != nil {
 		return err
@@ -167,11 +167,11 @@ func setAside(root, path string) (string, error) {
 	return to, durable.SyncDir(filepath.Dir(from))
 }
 
-// publishedSignatures are the files that people signed before the bundle is
+// ReadPublishedSignatures are the files that people signed before the bundle is
 // made, by path: what a request carries, and what records list.
-func publishedSignatures(root string) (map[string][]byte, error) {
+func ReadPublishedSignatures(root string) (map[string][]byte, error) {
 	all := map[string][]byte{}
-	for _, dir := range signedDirs {
+	for _, dir := range SignedDirs {
 		files, stray, err := readSigned(root, dir)
 		if err != nil {
 			return nil, err

@@ -24,7 +24,7 @@ import (
 
 // Build has the artifact's digest read aloud, writes it and records its
 // release.
-func (j *Journal) Build(ctx context.Context, room Room) (*bundle.KeySet, error) {
+func (j *Journal) Build(ctx context.Context, room Participants) (*bundle.KeySet, error) {
 	artifact, err := j.account.Artifact()
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (j *Journal) Build(ctx context.Context, room Room) (*bundle.KeySet, error) 
 			return nil, err
 		}
 	}
-	if err := j.account.expects(KindRelease); err != nil {
+	if err := j.account.Expects(KindRelease); err != nil {
 		return nil, err
 	}
 	if err := j.save(ArtifactFile, artifact.Raw()); err != nil {
@@ -42,21 +42,6 @@ func (j *Journal) Build(ctx context.Context, room Room) (*bundle.KeySet, error) 
 	}
 	_, err = j.Append(&Release{Artifact: artifact.Digest()})
 	return artifact, err
-}
-
-// expects says whether the next record may be of this kind, before anything is
-// written to a file for it.
-func (a *Account) expects(k Kind) error {
-	if a.Ended() {
-		return fmt.Errorf("the ceremony has ended")
-	}
-	if a.Adjourned {
-		return errAdjourned
-	}
-	if s, _ := a.Next(); a.NextKind() != k {
-		return fmt.Errorf("it is not the turn of %q: the next step is %q", k, s.describe())
-	}
-	return nil
 }
 
 // Request writes the core and records it; the request is for the third
@@ -70,10 +55,10 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if a.Request != nil {
 		return j.requestAgain()
 	}
-	if err := a.expects(KindRequest); err != nil {
+	if err := a.Expects(KindRequest); err != nil {
 		return nil, err
 	}
-	if err := j.mayLeave(); err != nil {
+	if err := j.mayRequest(); err != nil {
 		return nil, err
 	}
 	artifact, err := a.Artifact()
@@ -158,8 +143,8 @@ func newCore(artifact *bundle.KeySet, predecessor []byte, previous []bundle.Sign
 // transcript up to the release, and everything that people signed so far.
 func (j *Journal) requestFiles() (list []bundle.File, err error) {
 	var files map[string][]byte
-	err = Still(j.dir, func() error {
-		files, err = publishedSignatures(j.dir)
+	err = HoldSigners(j.dir, func() error {
+		files, err = ReadPublishedSignatures(j.dir)
 		return err
 	})
 	if err != nil {
@@ -181,7 +166,7 @@ func (j *Journal) requestFiles() (list []bundle.File, err error) {
 // again in software and recorded.
 func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Public, sign func(text []byte) ([]byte, error)) error {
 	a := j.account
-	if err := a.expects(KindCountersignature); err != nil {
+	if err := a.Expects(KindCountersignature); err != nil {
 		return err
 	}
 	want := a.Plan.Countersigner
@@ -192,7 +177,7 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 	if err != nil {
 		return err
 	}
-	if err := j.Approved(ctx, a.Wanted(ApproveCountersign, textDigest(text)), ask); err != nil {
+	if err := j.Approved(ctx, a.Wanted(ApproveCountersign, sha256.Sum256(text)), ask); err != nil {
 		return err
 	}
 	if err := j.clockStands(&Countersignature{}); err != nil {
@@ -213,7 +198,7 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 // signedOf are those of the files that people signed, by path.
 func signedOf(files []bundle.File) (list []File) {
 	for _, f := range files {
-		if isSigned(f.Path) {
+		if IsSigned(f.Path) {
 			list = append(list, File{Path: f.Path, SHA256: sha256.Sum256(f.Data)})
 		}
 	}
@@ -222,7 +207,7 @@ func signedOf(files []bundle.File) (list []File) {
 
 // Assemble writes the bundle and has its digest read aloud: what is logged is
 // what was heard.
-func (j *Journal) Assemble(ctx context.Context, room Room) (*bundle.Bundle, error) {
+func (j *Journal) Assemble(ctx context.Context, room Participants) (*bundle.Bundle, error) {
 	b, err := j.account.Bundle()
 	if err != nil {
 		return nil, err
@@ -240,7 +225,7 @@ func (j *Journal) Assemble(ctx context.Context, room Room) (*bundle.Bundle, erro
 // records it.
 func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, error) {
 	a := j.account
-	if err := a.expects(KindLogProof); err != nil {
+	if err := a.Expects(KindLogProof); err != nil {
 		return nil, err
 	}
 	b, err := a.Bundle()
@@ -288,13 +273,13 @@ func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, e
 // transcript, the manifest and the close sign-offs. judge is shown the record
 // before it is written, and refuses one that would make no evidence.
 func (j *Journal) Finish(files []File, judge func(*Record) error) (*Record, error) {
-	if err := j.account.expects(KindClose); err != nil {
+	if err := j.account.Expects(KindClose); err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
 		return nil, strict.Errorf(j.dir, "there is no file to close over")
 	}
-	if err := j.accepted(); err != nil {
+	if err := j.exceptionsAccepted(); err != nil {
 		return nil, err
 	}
 	r, err := j.next(&Close{Files: files})

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func readSteady() steady {
+func readUptime() uptime {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return steady{}
+		return uptime{}
 	}
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		return steady{}
+		return uptime{}
 	}
-	return steady{strings.TrimSpace(string(boot)), time.Duration(t.Nano())}
+	return uptime{strings.TrimSpace(string(boot)), time.Duration(t.Nano())}
 }

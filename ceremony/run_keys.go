@@ -28,15 +28,15 @@ func (r *runner) intake(ctx context.Context, s Step) error {
 			return err
 		}
 	}
-	number, by, confirmed, err := r.Room.Seal(ctx, s.HSM)
+	number, by, confirmed, err := r.Participants.Seal(ctx, s.HSM)
 	if err != nil {
 		return err
 	}
 	return r.record("seal read twice: "+number, &Reading{What: ReadSeal, HSM: s.HSM, Value: number, By: by, Confirmed: confirmed})
 }
 
-// takeStock unlocks an HSM and records that it holds nothing yet.
-func (r *runner) takeStock(ctx context.Context, s Step) error {
+// recordInventory unlocks an HSM and records that it holds nothing yet.
+func (r *runner) recordInventory(ctx context.Context, s Step) error {
 	t, err := r.unlocked(ctx, s.HSM)
 	if err != nil {
 		return err
@@ -48,11 +48,11 @@ func (r *runner) takeStock(ctx context.Context, s Step) error {
 	return r.record("the token is empty", &Inventory{HSM: s.HSM, Objects: objectsOf(objects)})
 }
 
-func resultOf(b Bench, err error) string {
+func resultOf(b Tokens, err error) string {
 	if code := b.Code(err); code != "" {
 		return code
 	}
-	return unlockRefused
+	return UnlockRefused
 }
 
 func objectsOf(list []token.Object) []Object {
@@ -71,13 +71,13 @@ func (r *runner) generate(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	id := make([]byte, idSize)
+	id := make([]byte, KeyIDSize)
 	if _, err := io.ReadFull(r.Random, id); err != nil {
 		return err
 	}
 	settings, optional := role.Template()
 	spec := token.KeySpec{
-		Algorithm: string(role.Algorithm), ID: id, Label: r.plan.label(s), Attributes: settings, Optional: optional,
+		Algorithm: string(role.Algorithm), ID: id, Label: r.plan.Label(s), Attributes: settings, Optional: optional,
 	}
 	intent := &Intent{HSM: s.HSM, Role: s.Role, Algorithm: role.Algorithm, ID: id, Label: spec.Label}
 	for _, a := range settings {
@@ -96,7 +96,7 @@ func (r *runner) generate(ctx context.Context, s Step) error {
 	err = r.record(fmt.Sprintf("%s key generated in the token, %s", s.Role, role.Algorithm),
 		&Outcome{Intent: n, Result: Generated, Mechanism: made.Mechanism, PublicKey: made.SPKI, Dropped: made.Dropped})
 	if err == nil {
-		err = r.doubt(ctx, s, n, role.Algorithm, id)
+		err = r.checkKey(ctx, s, n, role.Algorithm, id)
 	}
 	if err != nil && r.journal.account.Fault != "" && r.journal.broken == nil {
 		return r.destroy(t, n, id, err)
@@ -104,8 +104,8 @@ func (r *runner) generate(ctx context.Context, s Step) error {
 	return err
 }
 
-func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, id []byte) error {
-	t := r.tokens[s.HSM]
+func (r *runner) checkKey(ctx context.Context, s Step, n int, alg keys.Algorithm, id []byte) error {
+	t := r.reached[s.HSM]
 	private, public, err := t.Attributes(id)
 	if err != nil {
 		return fmt.Errorf("%s %s: reading attributes back: %w", s.HSM, s.Role, err)
@@ -120,7 +120,7 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 	}
 	negative := &NegativeTest{Intent: n, Attempts: attemptsOf(tries)}
 	// On a key that is lost anyway nothing is tried again.
-	if names, err := judgeAttempts(negative.Attempts, attempts, r.plan.HSM(s.HSM).Tolerates); err == nil && len(names) > 0 {
+	if names, err := r.plan.Weakened(s.HSM, negative.Attempts); err == nil && len(names) > 0 {
 		x, err := t.AttackRelaxed(id, names)
 		if err != nil {
 			return fmt.Errorf("%s %s: trying to take the key out as it is now: %w", s.HSM, s.Role, err)
@@ -129,7 +129,7 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 			Names: x.Names, While: readings(x.While), Attempts: attemptsOf(x.Attempts), Restored: attemptsOf(x.Restored), After: readings(x.After),
 		}
 	}
-	k := r.journal.account.key
+	k := r.journal.account.OpenIntent()
 	if err := r.record(negative.Tally(), negative); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (r *runner) doubt(ctx context.Context, s Step, n int, alg keys.Algorithm, i
 	if err := r.record("possession proven and checked in software", &Possession{Intent: n, Signature: sig}); err != nil {
 		return err
 	}
-	spki, objects, err := r.Bench.Probe(ctx, r.site.HSM(s.HSM), r.plan.HSM(s.HSM).Serial, string(alg), id, t.pin)
+	spki, objects, err := r.Tokens.Probe(ctx, r.site.HSM(s.HSM), r.plan.HSM(s.HSM).Serial, string(alg), id, t.pin)
 	if err != nil {
 		return fmt.Errorf("%s %s: looking from a new process: %w", s.HSM, s.Role, err)
 	}
@@ -186,7 +186,7 @@ func (r *runner) reason(err error) string {
 	if f := r.journal.account.Fault; f != "" {
 		return f
 	}
-	if code := r.Bench.Code(err); code != "" {
+	if code := r.Tokens.Code(err); code != "" {
 		return code
 	}
 	return "the operation failed; the administrator's terminal says why"

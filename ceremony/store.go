@@ -7,23 +7,22 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Kept says what became of a signature that somebody brought.
-type Kept struct {
+// Stored says what became of a signature that somebody brought.
+type Stored struct {
 	Name  string // the signer's, from the plan
 	Again bool   // this very text was signed before: the first signature stays
 	Aside string // where the earlier signature is now, which this one replaces
 }
 
-// Keep stores a text that somebody signed with its signature, having verified
+// StoreSignature stores a text that somebody signed with its signature, having verified
 // it: what says what it is about. A person's later word replaces the earlier
 // one, which is kept in the private folder, unless something followed from that.
-func Keep(root, dir, what string, people *People, namespace string, text []byte, sig *sshsig.Signature) (*Kept, error) {
+func StoreSignature(root, dir, what string, people *People, namespace string, text []byte, sig *sshsig.Signature) (*Stored, error) {
 	name, role, ok := people.RoleOf(sig.Key())
 	if !ok {
 		return nil, strict.Errorf("", "the key %s is nobody's in the plan", sig.Key().Fingerprint())
@@ -32,12 +31,12 @@ func Keep(root, dir, what string, people *People, namespace string, text []byte,
 	if what != "" {
 		base = what + "-" + name
 	}
-	k := &keeper{root: root, dir: dir, base: base, namespace: namespace, text: text, sig: sig, kept: &Kept{Name: name}}
-	if err := mayKeep(dir, name, role, text); err != nil {
+	k := &storing{root: root, dir: dir, base: base, namespace: namespace, text: text, sig: sig, kept: &Stored{Name: name}}
+	if err := mayStore(dir, name, role, text); err != nil {
 		return nil, err
 	}
 	if err := sig.Verify(namespace, text); err != nil {
-		return nil, strict.Errorf(k.path()+sigSuffix, "is no signature of %s over this text: %v", name, err)
+		return nil, strict.Errorf(k.path()+SigSuffix, "is no signature of %s over this text: %v", name, err)
 	}
 	if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 		return nil, err
@@ -49,12 +48,12 @@ func Keep(root, dir, what string, people *People, namespace string, text []byte,
 		}
 		defer unlock()
 	}
-	return k.kept, k.keep()
+	return k.kept, k.store()
 }
 
-// mayKeep says whether it is a person's to sign this: a signature that counts
+// mayStore says whether it is a person's to sign this: a signature that counts
 // for nothing must not look as if it did.
-func mayKeep(dir, name, role string, text []byte) error {
+func mayStore(dir, name, role string, text []byte) error {
 	said := Officer // what the text says that its signer is
 	switch dir {
 	case PlanApprovalsDir:
@@ -87,20 +86,20 @@ func mayKeep(dir, name, role string, text []byte) error {
 	return nil
 }
 
-// keeper stores one signature.
-type keeper struct {
+// storing stores one signature.
+type storing struct {
 	root, dir, base string // the file's name, without .sig
 	namespace       string
 	text            []byte
 	sig             *sshsig.Signature
-	kept            *Kept
+	kept            *Stored
 }
 
-func (k *keeper) path() string { return filepath.Join(k.root, k.dir, k.base) }
+func (k *storing) path() string { return filepath.Join(k.root, k.dir, k.base) }
 
-func (k *keeper) keep() error {
+func (k *storing) store() error {
 	text, terr := os.ReadFile(k.path())
-	armor, serr := os.ReadFile(k.path() + sigSuffix)
+	armor, serr := os.ReadFile(k.path() + SigSuffix)
 	for _, err := range []error{terr, serr} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -131,7 +130,7 @@ func (k *keeper) keep() error {
 			return err
 		}
 	}
-	err := write.Create(k.path()+sigSuffix, k.sig.Armor(), 0o644)
+	err := write.Create(k.path()+SigSuffix, k.sig.Armor(), 0o644)
 	if err != nil && k.dir != PlanApprovalsDir {
 		_ = os.Remove(k.path()) // without its signature it is nothing
 	}
@@ -139,15 +138,15 @@ func (k *keeper) keep() error {
 }
 
 // covers says that an armoured signature is the signer's own over this text.
-func (k *keeper) covers(armor []byte) bool {
-	have, err := sshsig.Parse(k.base+sigSuffix, armor)
+func (k *storing) covers(armor []byte) bool {
+	have, err := sshsig.Parse(k.base+SigSuffix, armor)
 	return err == nil && have.Key().Fingerprint() == k.sig.Key().Fingerprint() && have.Verify(k.namespace, k.text) == nil
 }
 
 // replaceable says whether a person may still say something else than before:
 // not once a record lists the file.
-func (k *keeper) replaceable() error {
-	a, err := ReadWhole(k.root)
+func (k *storing) replaceable() error {
+	a, err := ReadToLastRecord(k.root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // beside a plan whose ceremony hasn't begun
 	}
@@ -155,28 +154,19 @@ func (k *keeper) replaceable() error {
 		return err
 	}
 	path := k.dir + "/" + k.base
-	if a.Request == nil || !a.lists(path) && !a.lists(path+sigSuffix) {
+	if a.Request == nil || !a.Lists(path) && !a.Lists(path+SigSuffix) {
 		return nil
 	}
 	return strict.Errorf(k.path(), "stands: the third parties were asked with it, and the transcript lists it").
 		WithHint("what is wrong is said by an exception, or by not agreeing to the close:\nfleetctl ceremony sign %s --signoff close --verdict %s --key KEY", k.root, DoNotAgree)
 }
 
-// lists says that a record lists the file of people's signatures.
-func (a *Account) lists(path string) bool {
-	files := a.Request.Files
-	if a.Counter != nil {
-		files = a.Counter.Files
-	}
-	return slices.ContainsFunc(files, func(f File) bool { return f.Path == path })
-}
-
 // setAside takes the earlier signature away first: a text without one is
 // nothing, so that an interruption leaves no agreement standing that its signer
 // took back.
-func (k *keeper) setAside(sig, text bool) (err error) {
+func (k *storing) setAside(sig, text bool) (err error) {
 	if sig {
-		if k.kept.Aside, err = setAside(k.root, k.dir+"/"+k.base+sigSuffix); err != nil {
+		if k.kept.Aside, err = setAside(k.root, k.dir+"/"+k.base+SigSuffix); err != nil {
 			return err
 		}
 	}

@@ -64,32 +64,32 @@ func (j *Journal) signings(dir string) (*People, []Signing, error) {
 	return people, list, err
 }
 
-// accepted demands that m officers accepted every exception: with one that they
+// exceptionsAccepted demands that m officers accepted every exception: with one that they
 // didn't the evidence would never verify, after the request a ceremony can't be
 // aborted, and after the close nothing can be added.
-func (j *Journal) accepted() error {
-	waits, err := exceptionWaits(j.dir, j.account)
+func (j *Journal) exceptionsAccepted() error {
+	waits, err := MissingAcceptances(j.dir, j.account)
 	if err != nil || len(waits) == 0 {
 		return err
 	}
 	return &waits[0]
 }
 
-// mayLeave demands what has to be signed before anything leaves the room, and
+// mayRequest demands what has to be signed before anything leaves the room, and
 // says of all of it what is missing.
-func (j *Journal) mayLeave() error {
-	accepted, released := j.accepted(), j.released()
+func (j *Journal) mayRequest() error {
+	accepted, released := j.exceptionsAccepted(), j.releaseSignedOff()
 	if accepted != nil && released != nil {
 		return fmt.Errorf("%w; %w", accepted, released)
 	}
 	return cmp.Or(accepted, released)
 }
 
-// released demands that the release is signed off: by m officers, a witness
+// releaseSignedOff demands that the release is signed off: by m officers, a witness
 // and an auditor, with nobody against it, and that everyone else who looks on
 // was heard or is named as absent.
-func (j *Journal) released() error {
-	w, err := stageWait(j.dir, j.account, StageRelease)
+func (j *Journal) releaseSignedOff() error {
+	w, err := MissingSignoff(j.dir, j.account, StageRelease)
 	if err != nil || w == nil {
 		return err
 	}

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Course is how a ceremony went, so far as its transcript and signatures tell:
+// Summary is how a ceremony went, so far as its transcript and signatures tell:
 // what a rehearsal is compared by with what was run.
-type Course struct {
+type Summary struct {
 	Ceremony   string
 	Mode       string
 	Plan       [32]byte
 	Rehearses  [32]byte
 	State      string // running, aborted, closed
 	Took       time.Duration
-	Steps      []StepCourse // those done, in their order
+	Steps      []StepSummary // those done, in their order
 	Planned    int
 	People     []string // whose signatures count anywhere, by name
 	Exceptions int
@@ -23,30 +23,30 @@ type Course struct {
 	WrongPINs  int
 }
 
-// StepCourse is how a step went. Paused is the part of Took between an
+// StepSummary is how a step went. Paused is the part of Took between an
 // adjournment, or a crash, and what followed it.
-type StepCourse struct {
+type StepSummary struct {
 	Title        string
 	Took, Paused time.Duration
 	Tries        int // of its word challenge; 0 where it has none
 	By           string
 }
 
-// ReadCourse reads how the ceremony in a folder went.
-func ReadCourse(dir string) (*Course, error) {
+// ReadSummary reads how the ceremony in a folder went.
+func ReadSummary(dir string) (*Summary, error) {
 	a, t, err := ReadRecords(dir)
 	if err != nil {
 		return nil, err
 	}
-	c := courseOf(a.Plan, t)
+	c := summaryOf(a.Plan, t)
 	c.People, err = signers(dir, a)
 	return c, err
 }
 
-func courseOf(p *Plan, t *Transcript) *Course {
-	c := &Course{Mode: p.Mode, Plan: p.Digest(), Rehearses: p.Rehearses, State: "running", Planned: len(p.Steps())}
+func summaryOf(p *Plan, t *Transcript) *Summary {
+	c := &Summary{Mode: p.Mode, Plan: p.Digest(), Rehearses: p.Rehearses, State: "running", Planned: len(p.Steps())}
 	a := NewAccount(p)
-	var step StepCourse
+	var step StepSummary
 	var began, last time.Time
 	for i, r := range t.Records {
 		if i == 0 {
@@ -62,7 +62,7 @@ func courseOf(p *Plan, t *Transcript) *Course {
 		c.note(r, &step, r.Time.Sub(last))
 		last = r.Time
 		if a.StepNumber() != number {
-			c.Steps, step = append(c.Steps, step), StepCourse{}
+			c.Steps, step = append(c.Steps, step), StepSummary{}
 		}
 	}
 	c.Took = last.Sub(began)
@@ -79,7 +79,7 @@ func courseOf(p *Plan, t *Transcript) *Course {
 }
 
 // note counts what a record tells besides its step.
-func (c *Course) note(r *Record, step *StepCourse, since time.Duration) {
+func (c *Summary) note(r *Record, step *StepSummary, since time.Duration) {
 	switch x := r.Content.(type) {
 	case *Challenge:
 		step.Tries, step.By = x.Tries, x.By
@@ -117,20 +117,20 @@ func signers(dir string, a *Account) ([]string, error) {
 	if list, err = ReadSignings(dir, ApprovalsDir); err != nil {
 		return nil, err
 	}
-	acts, err := people.Given(list)
+	acts, err := people.ReadApprovals(list)
 	if err != nil {
 		return nil, err
 	}
 	for _, need := range a.Needs {
 		names = append(names, acts.Officers(need)...)
 	}
-	aborted, err := AbortedBy(dir, a)
+	aborted, err := ReadAbortVerdicts(dir, a)
 	if err != nil {
 		return nil, err
 	}
 	names = append(names, aborted.Names()...)
 	for _, stage := range []string{StageRelease, StageClose} {
-		said, err := SaidIn(dir, a, stage)
+		said, err := ReadVerdicts(dir, a, stage)
 		if err != nil {
 			return nil, err
 		}

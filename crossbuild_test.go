@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -30,9 +30,9 @@ func TestWithoutCgoItIsAVerifier(t *testing.T) {
 	archive, policy := filepath.Join(dir, "evidence.tar"), filepath.Join(dir, "policy.yaml")
 	bad := bytes.Clone(f.Archive)
 	bad[len(bad)/2] ^= 1
-	site := &ceremony.Site{}
+	site := &engine.Site{}
 	for _, h := range f.Plan.HSMs {
-		site.HSMs = append(site.HSMs, ceremony.SiteHSM{Name: h.Name, Module: "/m.so", Token: h.Name, PIN: "terminal"})
+		site.HSMs = append(site.HSMs, engine.SiteHSM{Name: h.Name, Module: "/m.so", Token: h.Name, PIN: "terminal"})
 	}
 	siteText, err := site.Write()
 	if err != nil {

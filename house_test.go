@@ -61,7 +61,7 @@ func list(t *testing.T, env []string, args ...string) map[string]*pkg {
 var arrows = map[string][]string{
 	"cmd/fleetctl":       {"*"},
 	"internal/testfleet": {"*"}, // runs whole fleets for tests; only tests import it
-	"attest/evidence":    {"attest/evidence/page", "ceremony", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
+	"attest/evidence":    {"attest/evidence/page", "ceremony", "ceremony/folder", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
 	"attest/evidence/page":    {"ceremony", "bundle", "leaf"},
@@ -78,16 +78,20 @@ var arrows = map[string][]string{
 	"attest/yubihsm":             {"attest", "attest/devicecert"},
 	"attest/yubikey":             {"attest", "attest/devicecert"},
 	"ceremony":                   {"attest", "bundle", "auditlog", "leaf"},
-	"ceremony/handout":           {"ceremony", "internal/paper", "leaf"},
-	"bundle":                     {"auditlog", "leaf"},
-	"bundle/thirdparty":          {"ceremony", "bundle", "leaf"},
-	"auditlog":                   {"leaf"},
-	"auditlog/tiled":             {"auditlog", "leaf"},
-	"auditlog/rekor":             {"auditlog", "auditlog/tile", "bundle", "leaf"},
-	"auditlog/tile":              {},
-	"auditlog/monitor":           {"auditlog", "auditlog/tile", "leaf"},
-	"auditlog/witness":           {"auditlog", "leaf"},
-	"auditlog/publish":           {"attest/evidence", "auditlog", "auditlog/tiled", "auditlog/witness", "bundle", "leaf"},
+	// What writes a ceremony and what prints it stand beside its rules.
+	"ceremony/draft":    {"ceremony", "leaf"},
+	"ceremony/folder":   {"ceremony", "bundle", "leaf"},
+	"ceremony/engine":   {"ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
+	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
+	"bundle":            {"auditlog", "leaf"},
+	"bundle/thirdparty": {"ceremony", "bundle", "leaf"},
+	"auditlog":          {"leaf"},
+	"auditlog/tiled":    {"auditlog", "leaf"},
+	"auditlog/rekor":    {"auditlog", "auditlog/tile", "bundle", "leaf"},
+	"auditlog/tile":     {},
+	"auditlog/monitor":  {"auditlog", "auditlog/tile", "leaf"},
+	"auditlog/witness":  {"auditlog", "leaf"},
+	"auditlog/publish":  {"attest/evidence", "auditlog", "auditlog/tiled", "auditlog/witness", "bundle", "leaf"},
 	// The network of third parties and of live auditors, beside the pure code.
 	"bundle/history":            {"bundle", "auditlog", "leaf"},
 	"bundle/history/saved":      {"bundle", "bundle/history", "leaf"},
@@ -106,7 +110,7 @@ var arrows = map[string][]string{
 	"internal/hsm":     {"internal/token", "internal/keys", "internal/strict"},
 	"internal/ui":      {"internal/strict", "internal/words"},
 	// What commands share: for commands alone.
-	"internal/cli": {"attest/evidence", "ceremony", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
+	"internal/cli": {"attest/evidence", "ceremony", "ceremony/engine", "ceremony/folder", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.
 	"internal/sshsig/sshkey": {"internal/sshsig", "internal/keys", "internal/strict"},
 	// A device in software, for tests alone.
@@ -130,14 +134,14 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/handout", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/cli", "attest/attesttest", "attest/devicecert/certtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/cli", "attest/attesttest", "attest/devicecert/certtest"}
 
 // inner are the doors that a package behind a door may open.
 var inner = map[string][]string{"auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest/formats", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
-	"bundle/history", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
+	"ceremony/draft", "ceremony/folder", "bundle/history", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.
 func arrowFaults(all map[string]*pkg) (faults []string) {
@@ -272,6 +276,82 @@ func sources(t *testing.T) map[string][]string {
 		t.Fatalf("%d folders of Go files: %v", len(found), err)
 	}
 	return found
+}
+
+// fileless are the packages that read and write no file: they are handed bytes.
+var fileless = []string{"attest", "auditlog", "bundle", "bundle/history", "ceremony", "ceremony/draft", "internal/keys", "internal/sshsig", "internal/strict", "internal/token"}
+
+func TestRulesTouchNoFile(t *testing.T) {
+	all := list(t, nil, "./...")
+	touches := func(name string) (faults []string) {
+		p := all[module+"/"+name]
+		if p == nil {
+			return []string{name + " is no package"}
+		}
+		for _, imp := range p.Imports {
+			if imp == "os" || imp == "syscall" || imp == module+"/internal/durable" {
+				faults = append(faults, name+" imports "+imp)
+			}
+		}
+		return faults
+	}
+	for _, name := range fileless {
+		for _, f := range touches(name) {
+			t.Error(f)
+		}
+	}
+	if len(touches("ceremony/folder")) == 0 {
+		t.Error("what reads a ceremony's folder touches no file: the check finds nothing")
+	}
+}
+
+// mostFiles is how many files a package may have, tests not counted: more are more
+// than one package.
+const mostFiles = 20
+
+// aboveToday are the packages that still have more. One that has been split is
+// taken off the list, and can't grow back.
+var aboveToday = []string{"cmd/fleetctl", "internal/hsm"}
+
+// crowded are the packages with too many files, and those that are listed as such
+// and aren't.
+func crowded(files map[string][]string, listed []string) (faults []string) {
+	for dir, all := range files {
+		n := 0
+		for _, f := range all {
+			if !strings.HasSuffix(f, "_test.go") {
+				n++
+			}
+		}
+		switch known := slices.Contains(listed, dir); {
+		case n > mostFiles && !known:
+			faults = append(faults, fmt.Sprintf("%s has %d files besides tests; %d are allowed: it is more than one package", dir, n, mostFiles))
+		case n <= mostFiles && known:
+			faults = append(faults, fmt.Sprintf("%s has %d files: take it off the list aboveToday", dir, n))
+		}
+	}
+	for _, dir := range listed {
+		if files[dir] == nil {
+			faults = append(faults, dir+" is no package: take it off the list aboveToday")
+		}
+	}
+	slices.Sort(faults)
+	return faults
+}
+
+func TestNoPackageHasTooManyFiles(t *testing.T) {
+	for _, f := range crowded(sources(t), aboveToday) {
+		t.Error(f)
+	}
+	many := make([]string, mostFiles+1)
+	for i := range many {
+		many[i] = fmt.Sprintf("a/%d.go", i)
+	}
+	got := crowded(map[string][]string{"a": many, "b": append(slices.Clone(many[1:]), "b/x_test.go"), "c": many}, []string{"b", "c", "d"})
+	want := []string{"a has 21 files besides tests; 20 are allowed: it is more than one package", "b has 20 files: take it off the list aboveToday", "d is no package: take it off the list aboveToday"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestNoFileIsTooLong(t *testing.T) {

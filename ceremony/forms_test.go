@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -235,7 +236,7 @@ func TestAnUnlockReplaysAlikeWithAndWithoutItsBody(t *testing.T) {
 		}
 	}
 	dir := testfleet.New(t, testfleet.Options{To: testfleet.ToFleetRun}).Dir
-	j := must(ceremony.OpenJournal(dir, time.Now, testfleet.Random("x")))
+	j := must(engine.OpenJournal(dir, time.Now, testfleet.Random("x")))
 	defer j.Close()
 	before := j.Account().N
 	for want, c := range map[string]*ceremony.Unlock{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/token"
@@ -19,7 +20,7 @@ import (
 // other within an HSM too.
 func base(t testing.TB) *testfleet.Fleet {
 	t.Helper()
-	return testfleet.New(t, testfleet.Options{HSMs: 2, Roles: []ceremony.DraftRole{{Name: "session", Algorithm: "ed25519"}, {Name: "backup", Algorithm: "ecdsa-p256"}}})
+	return testfleet.New(t, testfleet.Options{HSMs: 2, Roles: []draft.Role{{Name: "session", Algorithm: "ed25519"}, {Name: "backup", Algorithm: "ecdsa-p256"}}})
 }
 
 func TestTheForgerWritesTheSameTranscript(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -15,7 +16,7 @@ import (
 // what two people could do at two ends of a table.
 func TestAnImpossibleOrderDoesNotCheck(t *testing.T) {
 	f := testfleet.Prepared(t, testfleet.Options{
-		HSMs: 2, Roles: []ceremony.DraftRole{{Name: "session", Algorithm: keys.Ed25519}, {Name: "backup", Algorithm: keys.P256}},
+		HSMs: 2, Roles: []draft.Role{{Name: "session", Algorithm: keys.Ed25519}, {Name: "backup", Algorithm: keys.P256}},
 		Lockdown: []string{"Bag the HSMs", "login-refused hsm-1"},
 	})
 	steps := f.Plan.Steps()

@@ -1,4 +1,4 @@
-// Package ceremony runs key ceremonies and replays their transcripts.
+// Package ceremony has the rules of key ceremonies and replays their transcripts.
 //
 // A ceremony follows a plan. Every act leaves a record on a hash-chained
 // transcript, and one set of rules (Account) says which record may follow
@@ -6,8 +6,9 @@
 // transcript through the same rules. So a transcript that replays without
 // error is one in which every demanded check was made and passed.
 //
-// The package knows no PKCS#11 and no terminal: tokens come in through the
-// interface Token, and whoever shows progress is an Observer.
+// The package is rules alone: it reads no file, opens no token and asks nobody. The
+// engine that runs a ceremony is in ceremony/engine, what reads and keeps a
+// ceremony's folder in ceremony/folder, what people do and say in ceremony/script.
 package ceremony
 
 import (

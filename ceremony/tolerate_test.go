@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -168,7 +169,7 @@ func TestAPlanToleratesNothingElse(t *testing.T) {
 		wantError(t, err, "plan.yaml:")
 	}
 	// A rehearsal has the same people see the same.
-	if h := ceremony.DraftRehearsal(f.Plan).HSMs[0]; !slices.Equal(h.Tolerates, both) {
+	if h := draft.Rehearsal(f.Plan).HSMs[0]; !slices.Equal(h.Tolerates, both) {
 		t.Errorf("the rehearsal tolerates %v", h.Tolerates)
 	}
 }

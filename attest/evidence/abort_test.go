@@ -12,6 +12,8 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -20,14 +22,14 @@ import (
 func abandoned(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) {
 	t.Helper()
 	f := testfleet.New(t, testfleet.Options{Name: name, To: testfleet.ToFleetRun})
-	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random(name)))
+	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random(name)))
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a seal", Happened: "none", Decided: "to end it"}))
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	c := f.Config(f.Dir, testfleet.Random(name))
 	c.Now = f.Now
-	a := must(ceremony.Stop(context.Background(), c, "a seal was missing"))
+	a := must(engine.Abort(context.Background(), c, "a seal was missing"))
 	return f, a
 }
 
@@ -38,7 +40,7 @@ func signAbort(t *testing.T, f *testfleet.Fleet, want ceremony.Approval, names .
 		p := f.Parties.People[name]
 		want.Role = p.Role
 		sig := must(p.Sign(want.Namespace(), want.Text()))
-		must(ceremony.StoreSignature(f.Dir, ceremony.ApprovalsDir, fmt.Sprintf("abort-%d", want.Head.N), people, want.Namespace(), want.Text(), sig))
+		must(folder.StoreSignature(f.Dir, ceremony.ApprovalsDir, fmt.Sprintf("abort-%d", want.Head.N), people, want.Namespace(), want.Text(), sig))
 	}
 }
 
@@ -281,7 +283,7 @@ func cutShort(t *testing.T, f *testfleet.Fleet, kind ceremony.Kind) (*testfleet.
 	must(0, os.MkdirAll(filepath.Join(dir, ceremony.PrivateDir), 0o700))
 	cut := *f
 	cut.Dir = dir
-	return &cut, must(ceremony.Stop(context.Background(), f.Config(dir, testfleet.Random("cut")), "nothing ever happened"))
+	return &cut, must(engine.Abort(context.Background(), f.Config(dir, testfleet.Random("cut")), "nothing ever happened"))
 }
 
 // packed is a ceremony's folder as it is published.

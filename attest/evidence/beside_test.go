@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -66,7 +67,7 @@ func besideCases(t *testing.T) (*evidence.Policy, time.Time, []besideCase) {
 	cut := aborted(cutFleet, cutAccount, "cut.tar")
 	given := testfleet.New(t, testfleet.Options{Name: "given-up", Parties: &same, To: testfleet.ToFleetRun})
 	c := given.Config(given.Dir, testfleet.Random("given-up"))
-	up := aborted(given, must(ceremony.Stop(t.Context(), c, "a seal was missing")), "given-up.tar")
+	up := aborted(given, must(engine.Abort(t.Context(), c, "a seal was missing")), "given-up.tar")
 
 	b1, b2, p1, p2 := file("one.json", one), file("two.json", two), pkg("one.tar", one), pkg("two.tar", two)
 	list := func(x ...evidence.Input) []evidence.Input { return x }

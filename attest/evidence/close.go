@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence/page"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -36,7 +37,7 @@ type Journal interface {
 // is wrong and says, by nil, that people want it closed so; without it nothing
 // is.
 func Close(j Journal, anyway func(wrong error) error) (r *ceremony.Record, err error) {
-	err = ceremony.HoldSigners(j.Dir(), func() error {
+	err = folder.HoldSigners(j.Dir(), func() error {
 		r, err = closeNow(j, anyway)
 		return err
 	})
@@ -68,7 +69,7 @@ func closeNow(j Journal, anyway func(wrong error) error) (*ceremony.Record, erro
 			return err
 		}
 		// A page from a close that was cut off before its record is rendered anew.
-		return ceremony.Temp(j.Dir()).Replace(filepath.Join(j.Dir(), PageFile), files[PageFile], 0o644)
+		return folder.Temp(j.Dir()).Replace(filepath.Join(j.Dir(), PageFile), files[PageFile], 0o644)
 	})
 }
 
@@ -177,7 +178,7 @@ func closeFiles(files Files) []ceremony.File {
 // PackFolder gives the files of a closed ceremony as they are published, the
 // manifest among them. withhold leaves out what restricted records say.
 func PackFolder(dir string, withhold bool) (files Files, a *ceremony.Account, err error) {
-	if a, err = ceremony.ReadFolder(dir); err != nil {
+	if a, err = folder.Read(dir); err != nil {
 		return nil, nil, err
 	}
 	if !a.Ended() {
@@ -185,7 +186,7 @@ func PackFolder(dir string, withhold bool) (files Files, a *ceremony.Account, er
 		return nil, nil, strict.Errorf(dir, "the ceremony is not closed: its next step is %q", s.Act).
 			WithHint("when all is done, close it with\nfleetctl ceremony close %s", dir)
 	}
-	err = ceremony.HoldSigners(dir, func() error {
+	err = folder.HoldSigners(dir, func() error {
 		files, err = ReadFolder(dir)
 		return err
 	})

@@ -9,20 +9,22 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
 // closes tries to close a fleet's ceremony, as a command would.
 func closes(t *testing.T, f *testfleet.Fleet) error {
 	t.Helper()
-	j, err := ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("close"))
+	j, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("close"))
 	if err != nil {
 		return err
 	}
 	defer j.Close()
 	before := j.Account().N
 	_, err = evidence.Close(j, nil)
-	if err != nil && must(ceremony.ReadFolder(f.Dir)).N != before {
+	if err != nil && must(folder.Read(f.Dir)).N != before {
 		t.Errorf("refused with %v, and recorded all the same", err)
 	}
 	return err
@@ -31,7 +33,7 @@ func closes(t *testing.T, f *testfleet.Fleet) error {
 // verifies signs the close off, packs it, and has a stranger verify it.
 func verifies(t *testing.T, f *testfleet.Fleet) {
 	t.Helper()
-	a := must(ceremony.ReadFolder(f.Dir))
+	a := must(folder.Read(f.Dir))
 	must(0, f.SignOff(f.Dir, a, ceremony.StageClose, ceremony.Agree, testfleet.Signers...))
 	files, _, err := evidence.PackFolder(f.Dir, false)
 	if err != nil {
@@ -119,15 +121,15 @@ func TestACeremonyWhoseFolderIsALinkIsClosed(t *testing.T) {
 // exception that they didn't accept; and a verifier finds one that was.
 func TestAnExceptionHasToBeAcceptedBeforeTheClose(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToLogged})
-	j := must(ceremony.OpenJournal(f.Dir, f.Now, testfleet.Random("exception")))
+	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("exception")))
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"}))
 	must(0, j.Close())
-	var waits *ceremony.Missing
+	var waits *folder.Missing
 	if err := closes(t, f); !errors.As(err, &waits) || waits.Exception != 1 {
 		t.Fatalf("closed with it: %v", err)
 	}
 	accept := func() {
-		a := must(ceremony.ReadFolder(f.Dir))
+		a := must(folder.Read(f.Dir))
 		people := must(ceremony.NewPeople(a.Plan.People, a.Plan.Threshold))
 		must(0, f.Approve(t.Context(), f.Dir, people, must(a.ExceptionApproval(1)), nil))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -27,7 +28,7 @@ type dated struct {
 
 // newDated lives to the end, a month after the bundle was logged. between acts
 // in that month.
-func newDated(t testing.TB, name string, between func(*testfleet.Fleet, *ceremony.Journal)) *dated {
+func newDated(t testing.TB, name string, between func(*testfleet.Fleet, *engine.Journal)) *dated {
 	t.Helper()
 	d := &dated{Fleet: testfleet.New(t, testfleet.Options{Name: name, Witnesses: 2, To: testfleet.ToLogged})}
 	d.witnesses = d.Parties.Log.(*testfleet.Witnesses)
@@ -73,7 +74,7 @@ func until(what string, t time.Time) string {
 func both(a, b []string) []string { return append(a, b...) }
 
 // exception is put on the record and accepted by the two officers who sign.
-func exception(f *testfleet.Fleet, j *ceremony.Journal) {
+func exception(f *testfleet.Fleet, j *engine.Journal) {
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"}))
 	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
 	if err := f.Approve(context.Background(), f.Dir, people, must(j.Account().ExceptionApproval(1)), nil); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -102,7 +103,7 @@ func released(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) {
 	t.Helper()
 	f := testfleet.New(t, testfleet.Options{Name: name, To: testfleet.ToFleetRun})
 	c := f.Config(f.Dir, testfleet.Random(name))
-	j := must(ceremony.OpenJournal(f.Dir, f.Now, c.Random))
+	j := must(engine.OpenJournal(f.Dir, f.Now, c.Random))
 	must(j.Build(context.Background(), c.Participants))
 	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, testfleet.Signers...); err != nil {
 		t.Fatal(err)
@@ -111,7 +112,7 @@ func released(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) {
 		t.Fatal(err)
 	}
 	c.Now = f.Now
-	a := must(ceremony.Stop(context.Background(), c, "fire"))
+	a := must(engine.Abort(context.Background(), c, "fire"))
 	signAbort(t, f, a.AbortApproval(), testfleet.Signers[:2]...)
 	return f, a
 }

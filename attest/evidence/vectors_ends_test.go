@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -71,7 +72,7 @@ func endedBy(t *testing.T, f *testfleet.Fleet, a *ceremony.Account, logged bool,
 // abandonedFor is a ceremony that was aborted before its request.
 func abandonedFor(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) {
 	f := testfleet.New(t, testfleet.Options{Name: name, To: testfleet.ToFleetRun})
-	return f, must(ceremony.Stop(t.Context(), f.Config(f.Dir, testfleet.Random(name)), "a seal was missing"))
+	return f, must(engine.Abort(t.Context(), f.Config(f.Dir, testfleet.Random(name)), "a seal was missing"))
 }
 
 // retiredFleet is a fleet's package, and the notice of its end beside it.

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -24,7 +25,7 @@ func fill(size int, text string) []byte { return bytes.Repeat([]byte(text), size
 
 // worstInputs are all of them.
 func worstInputs(t *testing.T) []worst {
-	f := testfleet.New(t, testfleet.Options{HSMs: 1, Roles: []ceremony.DraftRole{{Name: "session", Algorithm: keys.P384}}})
+	f := testfleet.New(t, testfleet.Options{HSMs: 1, Roles: []draft.Role{{Name: "session", Algorithm: keys.P384}}})
 	list := slices.Concat(worstBytes(f), worstArchives(f), worstTranscripts(t, f), worstSignings(t, f), worstPolicies(f))
 	for i := range list {
 		if list[i].policy == nil {

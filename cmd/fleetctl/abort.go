@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -33,7 +35,7 @@ called back so.`,
 			if err := cli.Required(cmd, "site", "reason"); err != nil {
 				return err
 			}
-			before, err := ceremony.ReadToLastRecord(args[0])
+			before, err := folder.ReadToLastRecord(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -59,7 +61,7 @@ called back so.`,
 			if c.Wall, err = readWall(clock); err != nil {
 				return err
 			}
-			account, err := ceremony.Stop(cmd.Context(), c, reason)
+			account, err := engine.Abort(cmd.Context(), c, reason)
 			if err != nil {
 				return s.over(err)
 			}
@@ -112,7 +114,7 @@ func showAbort(a *cli.App, c *ceremony.Account) {
 
 // abortedBy says who signed an abort, and what more would prove it.
 func abortedBy(dir string, c *ceremony.Account) (names []string, rows [][2]string, err error) {
-	signed, err := ceremony.ReadAbortVerdicts(dir, c)
+	signed, err := folder.ReadAbortVerdicts(dir, c)
 	if err != nil || c.Abort == nil {
 		return nil, nil, err
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/token"
@@ -23,24 +23,24 @@ func hsmOptions(a *cli.App, initArgs string) hsm.Options {
 // which knows no PKCS#11, meets the package that does.
 type bench struct{ a *cli.App }
 
-func (b bench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (ceremony.Token, ceremony.Module, error) {
+func (b bench) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
 	m, err := hsm.Open(site.Module, hsmOptions(b.a, site.InitArgs))
 	if err != nil {
-		return nil, ceremony.Module{}, err
+		return nil, engine.Module{}, err
 	}
 	defer m.Close() // its tokens stay usable
 	t, err := m.Token(hsm.Selector{Serial: serial, Label: site.Token})
 	if err != nil {
-		return nil, ceremony.Module{}, err
+		return nil, engine.Module{}, err
 	}
-	return t, ceremony.Module{Library: m.Description(), Digest: m.Digest()}, nil
+	return t, engine.Module{Library: m.Description(), Digest: m.Digest()}, nil
 }
 
-func (b bench) PIN(_ context.Context, site *ceremony.SiteHSM, about token.Info, failed error) (ceremony.PIN, error) {
+func (b bench) PIN(_ context.Context, site *engine.SiteHSM, about token.Info, failed error) (engine.PIN, error) {
 	return pinFor(b.a, site.PIN, site.Name, about, failed)
 }
 
-func (b bench) Probe(ctx context.Context, site *ceremony.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
+func (b bench) Probe(ctx context.Context, site *engine.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
 	reply, err := runProbe(ctx, probeRequest{
 		Module: site.Module, InitArgs: site.InitArgs, Serial: serial, Label: site.Token, Algorithm: algorithm, ID: id,
 		Protected: pin == nil, Patience: b.a.Patience.String(),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -26,7 +27,7 @@ type stepJSON struct {
 
 // stepped says what a step left behind, and what comes next: the ceremony's next
 // command, unless a row says who is to do something first.
-func stepped(a *cli.App, j *ceremony.Journal, file string, data []byte, rows ...[2]string) error {
+func stepped(a *cli.App, j *engine.Journal, file string, data []byte, rows ...[2]string) error {
 	out := &stepJSON{Dir: j.Dir(), File: file, SHA256: bundle.Digest(data), Record: j.Account().N}
 	if s, ok := j.Account().Next(); ok && !j.Account().Ended() {
 		out.Next = string(s.Act)
@@ -51,7 +52,7 @@ from the transcript up to the fleet check, byte for byte. Its digest is read
 aloud, and the auditor types words of it from their own screen.`,
 		"  fleetctl bundle build ceremony", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return s.over(withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return s.over(withJournal(a, args[0], func(j *engine.Journal) error {
 				if set, err := j.Account().Artifact(); err == nil {
 					a.UI.Say(deltaText(a, nil, set, bundle.Diff(nil, set)), "\n")
 				}
@@ -92,7 +93,7 @@ came another way.`,
 			if err != nil {
 				return err
 			}
-			return withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *engine.Journal) error {
 				again := j.Account().Request != nil
 				if !again {
 					if err := inTurn(j, []ceremony.Act{ceremony.ActRequest}); err != nil {
@@ -103,7 +104,7 @@ came another way.`,
 					}
 				}
 				r, err := j.Request(cmd.Context(), pred, last, approver(a, keys))
-				var unfit *ceremony.Unfit
+				var unfit *engine.Unfit
 				switch {
 				case errors.As(err, &unfit) && pred == nil:
 					return cli.Usage(strict.Errorf(args[0], "%v", err).WithHint("name the epoch before with --predecessor"))
@@ -126,7 +127,7 @@ came another way.`,
 
 // requested writes the request that is on the record. Asked for once more, it is
 // the same: what a run that was cut off has written of it stays.
-func requested(a *cli.App, j *ceremony.Journal, r *bundle.Request, out, frames string, again bool) error {
+func requested(a *cli.App, j *engine.Journal, r *bundle.Request, out, frames string, again bool) error {
 	write := cli.WriteNew
 	var rows [][2]string
 	if again {
@@ -170,20 +171,20 @@ images of its QR frames: a folder of them.`,
 				return err
 			}
 			if bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")) {
-				return withJournal(a, args[0], func(j *ceremony.Journal) error { return importProof(a, j, args[1], data) }, ceremony.ActLog)
+				return withJournal(a, args[0], func(j *engine.Journal) error { return importProof(a, j, args[1], data) }, ceremony.ActLog)
 			}
-			return withJournal(a, args[0], func(j *ceremony.Journal) error { return importResponse(a, j, args[1], data) },
+			return withJournal(a, args[0], func(j *engine.Journal) error { return importResponse(a, j, args[1], data) },
 				ceremony.ActResponse, ceremony.ActCountersign, ceremony.ActLog, ceremony.ActLockdown, ceremony.ActClose)
 		})
 }
 
-func importResponse(a *cli.App, j *ceremony.Journal, file string, data []byte) error {
+func importResponse(a *cli.App, j *engine.Journal, file string, data []byte) error {
 	r, err := bundle.ParseResponse(file, data)
 	if err != nil {
 		return cli.Wrong(err)
 	}
 	party, err := j.ImportResponse(r)
-	var refused *ceremony.Refused
+	var refused *engine.Refused
 	switch {
 	case errors.Is(err, ceremony.ErrAnswered):
 		return cli.Usage(strict.Errorf(file, "%v", err))
@@ -207,7 +208,7 @@ func importResponse(a *cli.App, j *ceremony.Journal, file string, data []byte) e
 	return stepped(a, j, file, data, rows...)
 }
 
-func importProof(a *cli.App, j *ceremony.Journal, file string, proof []byte) error {
+func importProof(a *cli.App, j *engine.Journal, file string, proof []byte) error {
 	in, err := j.ImportProof(file, proof)
 	if err != nil {
 		return cli.Wrong(err)
@@ -229,7 +230,7 @@ verifies the signature again in software before it is recorded.`,
 			if len(key) < 7 || !strings.EqualFold(key[:7], "pkcs11:") {
 				return cli.Usagef("give it as pkcs11:token=…;id=…?module-path=…", "the operator's key has to be in an HSM")
 			}
-			return withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *engine.Journal) error {
 				text, err := j.Account().CountersignText()
 				if err != nil {
 					return cli.Usage(err)
@@ -259,7 +260,7 @@ operator's countersignature. Its exact bytes are the log's leaf. Its digest is
 read aloud, and the auditor types words of it from their own screen.`,
 		"  fleetctl bundle assemble ceremony", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return s.over(withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return s.over(withJournal(a, args[0], func(j *engine.Journal) error {
 				b, err := j.Assemble(cmd.Context(), readers(a, j.Account().Plan.Mode, &s))
 				if err != nil {
 					return cli.Usage(err)

@@ -15,6 +15,9 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -102,11 +105,11 @@ func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions
 	if c.Participants, err = roomFor(a, p.Mode, &o.standIn); err != nil {
 		return nil, err
 	}
-	if c.PlanApprovals, err = ceremony.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
+	if c.PlanApprovals, err = folder.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
 		return nil, cli.Wrong(err)
 	}
 	c.Plan = p
-	return ceremony.Run(cmd.Context(), c)
+	return engine.Run(cmd.Context(), c)
 }
 
 // pinnedPlan demands that a policy pins whom the plan names: a plan never
@@ -154,7 +157,7 @@ type screen struct {
 
 func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	p := s.a.UI.Talk
-	says := ceremony.InstructionsFor(plan, step)
+	says := script.InstructionsFor(plan, step)
 	where := fmt.Sprintf("step %d of %d · ", n, of)
 	if i := slices.IndexFunc(plan.HSMs, func(h ceremony.PlanHSM) bool { return h.Name == step.HSM }); i >= 0 {
 		where += fmt.Sprintf("HSM %d of %d · ", i+1, len(plan.HSMs))
@@ -273,7 +276,7 @@ func ceremonyStatusCmd(a *cli.App) *cobra.Command {
 	return cli.Command("status DIR", "Where a ceremony stands and what comes next", "",
 		"  fleetctl ceremony status ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error {
-			account, err := ceremony.ReadFolder(args[0])
+			account, err := folder.Read(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -293,13 +296,13 @@ mended. What is on the record can't be, a third party's second statement for
 one; with --unverified such a ceremony is closed as it is, and published.`,
 		"  fleetctl ceremony close ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error {
-			return withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *engine.Journal) error {
 				var anyway func(error) error
 				if unverified {
 					anyway = func(err error) error { return closeUnverified(a, j.Account().Plan.Mode, err) }
 				}
 				_, err := evidence.Close(j, anyway)
-				var waits *ceremony.Pending
+				var waits *folder.Pending
 				var unfit strict.Errors
 				switch {
 				case errors.As(err, &waits):
@@ -331,11 +334,11 @@ func closeUnverified(a *cli.App, mode string, wrong error) error {
 // withJournal opens a ceremony's folder for one of the acts. One that the order
 // of the ceremony forbids is the caller's to mend, and is refused before
 // anything is shown or done.
-func withJournal(a *cli.App, dir string, do func(*ceremony.Journal) error, acts ...ceremony.Act) error {
+func withJournal(a *cli.App, dir string, do func(*engine.Journal) error, acts ...ceremony.Act) error {
 	if err := ceremonyThere(dir); err != nil {
 		return err
 	}
-	j, err := ceremony.OpenJournal(dir, a.Now, a.Random)
+	j, err := engine.OpenJournal(dir, a.Now, a.Random)
 	if err != nil {
 		var e *strict.Error
 		if errors.As(err, &e) && e.File == dir {
@@ -358,7 +361,7 @@ func ceremonyThere(dir string) error {
 }
 
 // inTurn says whether one of the acts is the ceremony's next.
-func inTurn(j *ceremony.Journal, acts []ceremony.Act) error {
+func inTurn(j *engine.Journal, acts []ceremony.Act) error {
 	c := j.Account()
 	step, ok := c.Next()
 	switch {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -57,11 +58,11 @@ went otherwise than planned. It says whether the first was a rehearsal of the
 second's very plan. It judges nothing; verify does.`,
 		"  fleetctl ceremony compare rehearsal ceremony", cobra.ExactArgs(2),
 		func(_ *cobra.Command, args []string) error {
-			rehearsal, err := ceremony.ReadSummary(args[0])
+			rehearsal, err := folder.ReadSummary(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
-			run, err := ceremony.ReadSummary(args[1])
+			run, err := folder.ReadSummary(args[1])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -69,7 +70,7 @@ second's very plan. It judges nothing; verify does.`,
 		})
 }
 
-func compare(a *cli.App, dirs []string, rehearsal, run *ceremony.Summary) error {
+func compare(a *cli.App, dirs []string, rehearsal, run *folder.Summary) error {
 	out := &compareJSON{
 		Of:        rehearsal.Mode == ceremony.Rehearsal && rehearsal.Rehearses == run.Plan,
 		Rehearsal: courseOf(dirs[0], rehearsal), Run: courseOf(dirs[1], run),
@@ -111,7 +112,7 @@ func compare(a *cli.App, dirs []string, rehearsal, run *ceremony.Summary) error 
 		a.UI.Table([]string{"step", dirs[0], dirs[1]}, steps))
 }
 
-func courseOf(dir string, c *ceremony.Summary) courseJSON {
+func courseOf(dir string, c *folder.Summary) courseJSON {
 	j := courseJSON{Dir: dir, Ceremony: c.Ceremony, Mode: c.Mode, Plan: c.Plan, State: c.State, Seconds: seconds(c.Took), Done: len(c.Steps), Planned: c.Planned,
 		People: c.People, Exceptions: c.Exceptions, Resumed: c.Resumed, Adjourned: c.Adjourned, WrongPINs: c.WrongPINs}
 	for _, s := range c.Steps {
@@ -125,12 +126,12 @@ func courseOf(dir string, c *ceremony.Summary) courseJSON {
 
 // compareSteps puts the two side by side, in the second's order; what only the
 // first has comes after.
-func compareSteps(rehearsal, run *ceremony.Summary) []compareStepJSON {
+func compareSteps(rehearsal, run *folder.Summary) []compareStepJSON {
 	list := []compareStepJSON{}
-	find := func(c *ceremony.Summary, title string) (ceremony.StepSummary, bool) {
-		i := slices.IndexFunc(c.Steps, func(s ceremony.StepSummary) bool { return s.Title == title })
+	find := func(c *folder.Summary, title string) (folder.StepSummary, bool) {
+		i := slices.IndexFunc(c.Steps, func(s folder.StepSummary) bool { return s.Title == title })
 		if i < 0 {
-			return ceremony.StepSummary{}, false
+			return folder.StepSummary{}, false
 		}
 		return c.Steps[i], true
 	}

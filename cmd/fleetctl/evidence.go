@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -36,7 +36,7 @@ commits to what people have signed by then, so they sign before it is packed.`,
 			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
-			if _, err := ceremony.ReadFolder(args[0]); err != nil {
+			if _, err := folder.Read(args[0]); err != nil {
 				return cli.Wrong(err)
 			}
 			files, account, err := evidence.PackFolder(args[0], withhold)

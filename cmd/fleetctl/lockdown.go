@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -33,7 +34,7 @@ both confirm what is shown.`,
   fleetctl ceremony lockdown ceremony --step 2 --reading 'cards 4471, 4472 shredded; photo SHA-256 8c1f02de'
   fleetctl ceremony lockdown ceremony --site site.yaml --pin file:/run/pins/old`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			return o.over(withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return o.over(withJournal(a, args[0], func(j *engine.Journal) error {
 				if err := lockdown(a, cmd, j, &o); err != nil {
 					return err
 				}
@@ -50,7 +51,7 @@ both confirm what is shown.`,
 }
 
 // lockdown goes through the entries that are left; with a reading, through one.
-func lockdown(a *cli.App, cmd *cobra.Command, j *ceremony.Journal, o *lockdownOptions) error {
+func lockdown(a *cli.App, cmd *cobra.Command, j *engine.Journal, o *lockdownOptions) error {
 	c := j.Account()
 	if err := lockdownRoom(a, c, o); err != nil {
 		return err
@@ -105,7 +106,7 @@ func lockdownRoom(a *cli.App, c *ceremony.Account, o *lockdownOptions) error {
 }
 
 // readOff has two people read something off.
-func readOff(a *cli.App, j *ceremony.Journal, item int, o *lockdownOptions) (*ceremony.Record, error) {
+func readOff(a *cli.App, j *engine.Journal, item int, o *lockdownOptions) (*ceremony.Record, error) {
 	r := room{a}
 	switch {
 	case o.reading != "" && a.UI.Asks():
@@ -148,7 +149,7 @@ func bothConfirm(a *cli.App, item int, want string) error {
 }
 
 // loginRefused tries the old PIN once, watched by two.
-func loginRefused(a *cli.App, cmd *cobra.Command, j *ceremony.Journal, item int, hsm string, o *lockdownOptions) (*ceremony.Record, error) {
+func loginRefused(a *cli.App, cmd *cobra.Command, j *engine.Journal, item int, hsm string, o *lockdownOptions) (*ceremony.Record, error) {
 	if o.site == "" {
 		return nil, cli.Usage(strict.Errorf("", "--site is missing: where %s is reached", hsm))
 	}

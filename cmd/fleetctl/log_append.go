@@ -14,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -59,7 +60,7 @@ and before the close. --policy is then a verifier's, that pins both.`,
 				return cli.Usage(cli.Missing(err))
 			}
 			if info.IsDir() {
-				return withJournal(a, args[0], func(j *ceremony.Journal) error {
+				return withJournal(a, args[0], func(j *engine.Journal) error {
 					return appendCeremony(a, cmd.Context(), j, key, o)
 				}, ceremony.ActLog)
 			}
@@ -98,7 +99,7 @@ and before the close. --policy is then a verifier's, that pins both.`,
 // appendCeremony logs a ceremony's bundle. The plan's log policy decides
 // whether the proof is good enough to be recorded; --policy says where the
 // witnesses are, if the plan doesn't, and may demand more of them.
-func appendCeremony(a *cli.App, ctx context.Context, j *ceremony.Journal, key string, o witnessOptions) error {
+func appendCeremony(a *cli.App, ctx context.Context, j *engine.Journal, key string, o witnessOptions) error {
 	b, err := j.Assemble(ctx, readers(a, j.Account().Plan.Mode, &standIn{}))
 	if err != nil {
 		return cli.Usage(err)

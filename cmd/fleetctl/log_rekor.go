@@ -21,6 +21,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/rekor"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -96,7 +97,7 @@ func appendRekor(a *cli.App, cmd *cobra.Command, target, out string, r *rekorFla
 	if out != "" {
 		return cli.Usagef("", "--out is for a bundle's file; a ceremony keeps the entry as %s", evidence.RekorFile)
 	}
-	return withJournal(a, target, func(j *ceremony.Journal) error {
+	return withJournal(a, target, func(j *engine.Journal) error {
 		if j.Account().Close != nil {
 			return cli.Usage(strict.Errorf(target, "the ceremony is closed, and its close record lists every file there may be"))
 		}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/token"
@@ -26,10 +26,10 @@ func secret(a *cli.App, source, what string) (pin []byte, method string, err err
 		return nil, "", err
 	}
 	switch s.Kind {
-	case ceremony.PINProtected:
-	case ceremony.PINFile:
+	case engine.PINProtected:
+	case engine.PINFile:
 		pin, err = ui.PINFromFile(s.Path)
-	case ceremony.PINFD:
+	case engine.PINFD:
 		pin, err = ui.PINFromFD(s.FD)
 	default:
 		pin, err = a.UI.ReadPIN(strings.ToUpper(what[:1]) + what[1:] + ":")
@@ -38,8 +38,8 @@ func secret(a *cli.App, source, what string) (pin []byte, method string, err err
 }
 
 // pinSourceOf refuses what is no source without repeating it: it may be a PIN.
-func pinSourceOf(source, what string) (ceremony.PINSource, error) {
-	s, err := ceremony.ParsePINSource(source)
+func pinSourceOf(source, what string) (engine.PINSource, error) {
+	s, err := engine.ParsePINSource(source)
 	if err != nil {
 		return s, cli.Usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
 	}
@@ -52,7 +52,7 @@ func pinSourceOf(source, what string) (ceremony.PINSource, error) {
 func newSecret(a *cli.App, source, what string) ([]byte, error) {
 	for {
 		pin, method, err := secret(a, source, what)
-		if err != nil || method != string(ceremony.PINTerminal) {
+		if err != nil || method != string(engine.PINTerminal) {
 			return pin, err
 		}
 		again, err := a.UI.ReadPIN("The same again:")
@@ -74,11 +74,11 @@ func newSecret(a *cli.App, source, what string) ([]byte, error) {
 // device has a keypad, the PIN is typed there and never comes near this
 // computer. A wrong PIN is asked for again only where somebody types it and has
 // typed that they want another try; so too the last one before the token locks.
-func pinFor(a *cli.App, source, whose string, about token.Info, failed error) (p ceremony.PIN, err error) {
-	if about.ProtectedPIN && source == string(ceremony.PINTerminal) {
-		source = string(ceremony.PINProtected)
+func pinFor(a *cli.App, source, whose string, about token.Info, failed error) (p engine.PIN, err error) {
+	if about.ProtectedPIN && source == string(engine.PINTerminal) {
+		source = string(engine.PINProtected)
 	}
-	typed := source == string(ceremony.PINTerminal) || source == string(ceremony.PINProtected)
+	typed := source == string(engine.PINTerminal) || source == string(engine.PINProtected)
 	again := errors.Is(failed, hsm.ErrPINIncorrect) || errors.Is(failed, hsm.ErrPINLength)
 	switch {
 	case failed != nil && (!typed || !again || !a.UI.Interactive()):
@@ -99,7 +99,7 @@ func pinFor(a *cli.App, source, whose string, about token.Info, failed error) (p
 		return p, err
 	}
 	p.Final = about.PINFinalTry
-	if source == string(ceremony.PINProtected) {
+	if source == string(engine.PINProtected) {
 		a.UI.Say(a.UI.Talk.Line("Type the PIN of " + whose + " at the device itself, now."))
 	}
 	p.Secret, p.Method, err = pin(a, source, whose)
@@ -197,7 +197,7 @@ func unlock(a *cli.App, t *hsm.Token, source, whose string) error {
 func pinSource(s string) string {
 	switch {
 	case s == "":
-		return string(ceremony.PINTerminal)
+		return string(engine.PINTerminal)
 	case strings.HasPrefix(s, "/"):
 		return "file:" + s
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
@@ -39,7 +40,7 @@ func unlocks(t testing.TB, dir string) (list []string) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "ceremony", "transcript.jsonl"))
 	check(t, err)
-	a, err := ceremony.ReadToLastRecord(filepath.Join(dir, "ceremony"))
+	a, err := folder.ReadToLastRecord(filepath.Join(dir, "ceremony"))
 	check(t, err)
 	transcript, err := ceremony.ParseTranscript("transcript", data, a.Plan.Digest())
 	check(t, err)

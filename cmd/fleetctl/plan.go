@@ -10,6 +10,8 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
@@ -89,7 +91,7 @@ type planNewJSON struct {
 }
 
 func planNew(a *cli.App, o planNewOptions) error {
-	d := &ceremony.Draft{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold, Needed: o.needed, Lockdown: o.lockdown}
+	d := &draft.Plan{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold, Needed: o.needed, Lockdown: o.lockdown}
 	var labels []string
 	algorithm := keys.Ed25519
 	if o.fromTokens {
@@ -143,16 +145,16 @@ func writePlan(o planNewOptions, plan []byte, hsms []ceremony.PlanHSM, labels []
 }
 
 // fill reads what flags and files say of people, roles and keys.
-func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
+func (o planNewOptions) fill(d *draft.Plan, usual keys.Algorithm) error {
 	if len(o.roles) == 0 {
-		d.Roles = []ceremony.DraftRole{{Name: "session", Algorithm: usual}}
+		d.Roles = []draft.Role{{Name: "session", Algorithm: usual}}
 	}
 	for _, r := range o.roles {
 		name, alg, ok := strings.Cut(r, "=")
 		if !ok {
 			return cli.Usagef("", "--role %q is not name=algorithm", r)
 		}
-		d.Roles = append(d.Roles, ceremony.DraftRole{Name: name, Algorithm: keys.Algorithm(alg)})
+		d.Roles = append(d.Roles, draft.Role{Name: name, Algorithm: keys.Algorithm(alg)})
 	}
 	officers := 0
 	for _, p := range o.people {
@@ -189,7 +191,7 @@ func (o planNewOptions) fill(d *ceremony.Draft, usual keys.Algorithm) error {
 }
 
 // keys reads the keys of those who sign from outside, and the log's policy.
-func (o planNewOptions) keys(d *ceremony.Draft) error {
+func (o planNewOptions) keys(d *draft.Plan) error {
 	for _, p := range o.parties {
 		name, der, err := keyFlag("third-party", p)
 		if err != nil {
@@ -270,13 +272,13 @@ func rawEd25519(b []byte) (raw [32]byte, err error) {
 // siteFile is the site file of these HSMs. A PIN that was given for its source
 // by mistake must not get into it.
 func siteFile(o planNewOptions, hsms []ceremony.PlanHSM, labels []string) ([]byte, error) {
-	s := &ceremony.Site{}
+	s := &engine.Site{}
 	for i, h := range hsms {
 		pin := strings.ReplaceAll(o.pin, "%s", labels[i])
 		if _, err := pinSourceOf(pin, "PIN of "+h.Name); err != nil {
 			return nil, err
 		}
-		s.HSMs = append(s.HSMs, ceremony.SiteHSM{Name: h.Name, Module: o.module, Token: labels[i], PIN: pin, InitArgs: o.initArgs})
+		s.HSMs = append(s.HSMs, engine.SiteHSM{Name: h.Name, Module: o.module, Token: labels[i], PIN: pin, InitArgs: o.initArgs})
 	}
 	return s.Write()
 }

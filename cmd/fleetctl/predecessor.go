@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/fleetctl/fleetctl/bundle"
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -48,7 +48,7 @@ func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, 
 
 func readEpoch(file string) ([]byte, []bundle.Signed, error) {
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		account, err := ceremony.ReadFolder(file)
+		account, err := folder.Read(file)
 		if err != nil {
 			return nil, nil, cli.Wrong(err)
 		}

@@ -6,8 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/ceremony/handout"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -40,14 +39,14 @@ role's own copy. The same plan gives the same bytes.`,
 			if err != nil {
 				return err
 			}
-			doc, err := handout.Script(p, role)
+			doc, err := script.Print(p, role)
 			if err != nil {
 				return cli.Usage(err)
 			}
 			if err := cli.WriteDoc(doc, out, text); err != nil {
 				return err
 			}
-			total, _ := ceremony.Minutes(p)
+			total, _ := script.Minutes(p)
 			whose := role
 			if role == "" {
 				whose = "everybody"

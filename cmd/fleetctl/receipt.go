@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleetctl/fleetctl/ceremony/handout"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -32,7 +32,7 @@ aborted has receipts too. The same folder gives the same bytes.`,
 			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
-			e, err := handout.ReadEnded(args[0])
+			e, err := script.ReadEnded(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -42,7 +42,7 @@ aborted has receipts too. The same folder gives the same bytes.`,
 	return c
 }
 
-func receipts(a *cli.App, e *handout.Ended, out string) error {
+func receipts(a *cli.App, e *script.Ended, out string) error {
 	if err := os.Mkdir(out, 0o755); err != nil {
 		return cli.Exists(err, out)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
@@ -46,8 +47,8 @@ func planRehearse(a *cli.App, p *ceremony.Plan, o planNewOptions) error {
 	if p.Mode != ceremony.Production {
 		return cli.Usagef("", "the plan is a %s itself; production plans are rehearsed", p.Mode)
 	}
-	d := ceremony.DraftRehearsal(p)
-	found := &ceremony.Draft{}
+	d := draft.Rehearsal(p)
+	found := &draft.Plan{}
 	o.hsms = len(p.HSMs)
 	labels, _, err := tokensForPlan(a, o, found)
 	if err != nil {
@@ -81,7 +82,7 @@ func planRehearse(a *cli.App, p *ceremony.Plan, o planNewOptions) error {
 
 // ownKeys refuses the real third party's or operator's key: a rehearsal must
 // not be able to make anything that they signed.
-func ownKeys(p *ceremony.Plan, d *ceremony.Draft) error {
+func ownKeys(p *ceremony.Plan, d *draft.Plan) error {
 	for _, t := range d.ThirdParties {
 		for _, real := range p.ThirdParties {
 			if t.Key == real.Key {

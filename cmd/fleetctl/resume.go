@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -28,7 +30,7 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 			if err := cli.Required(cmd, "site"); err != nil {
 				return err
 			}
-			before, err := ceremony.ReadToLastRecord(args[0])
+			before, err := folder.ReadToLastRecord(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -39,7 +41,7 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 			if c.Participants, err = roomFor(a, before.Plan.Mode, &s); err != nil {
 				return err
 			}
-			account, err := ceremony.Continue(cmd.Context(), c)
+			account, err := engine.Resume(cmd.Context(), c)
 			if err != nil {
 				return s.over(pausing(args[0], err))
 			}
@@ -56,12 +58,12 @@ func signWithFlag(c *cobra.Command, keys *[]string) {
 }
 
 // config is what running, resuming and aborting a ceremony share.
-func config(a *cli.App, dir, site string, keys []string) (ceremony.Config, error) {
+func config(a *cli.App, dir, site string, keys []string) (engine.Config, error) {
 	binary, err := ownDigest()
-	return ceremony.Config{
+	return engine.Config{
 		Dir: dir, Tokens: bench{a}, Observer: &screen{a: a, binary: binary}, Approve: approver(a, keys),
 		Now: a.Now, Random: a.Random, Version: cli.Version, Binary: binary,
-		Site: func(p *ceremony.Plan) (*ceremony.Site, error) { return cli.ReadSite(site, p) },
+		Site: func(p *ceremony.Plan) (*engine.Site, error) { return cli.ReadSite(site, p) },
 	}, err
 }
 
@@ -79,7 +81,7 @@ func ceremonyAdjournCmd(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *engine.Journal) error {
 				if err := j.Adjourn(&ceremony.Adjourn{Reason: reason, Seals: list}); err != nil {
 					return cli.Usage(err)
 				}
@@ -101,11 +103,11 @@ func ceremonyReconveneCmd(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *engine.Journal) error {
 				if !j.Account().Adjourned {
 					return cli.Usage(strict.Errorf(args[0], "the ceremony is not adjourned"))
 				}
-				var waits *ceremony.Pending
+				var waits *folder.Pending
 				err := j.Reconvene(cmd.Context(), &ceremony.Reconvene{Seals: list}, approver(a, keys))
 				switch {
 				case errors.As(err, &waits):
@@ -149,13 +151,13 @@ Where this computer's clock was set, nothing is recorded until people say with
 				if err := ceremonyThere(args[0]); err != nil {
 					return err
 				}
-				account, err := ceremony.Except(args[0], a.Now, a.Random, e, *wall)
+				account, err := engine.ExplainClock(args[0], a.Now, a.Random, e, *wall)
 				if err != nil {
 					return cli.Usage(err)
 				}
 				return ceremonyResult(a, args[0], account)
 			}
-			return withJournal(a, args[0], func(j *ceremony.Journal) error {
+			return withJournal(a, args[0], func(j *engine.Journal) error {
 				e.Number = len(j.Account().Exceptions) + 1
 				if _, err := j.Append(&e); err != nil {
 					return cli.Usage(err)
@@ -205,7 +207,7 @@ func parseSeals(list []string) ([]ceremony.Seal, error) {
 // pausing makes an error of a ceremony that waits, for people or to be
 // resumed, one that says how it goes on.
 func pausing(dir string, err error) error {
-	var p *ceremony.Pending
+	var p *folder.Pending
 	if errors.As(err, &p) {
 		how := signCommand(dir, p.What)
 		if p.What == "the plan" {
@@ -214,13 +216,13 @@ func pausing(dir string, err error) error {
 		if len(p.Unheard) > 0 {
 			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + cli.ShellWord(dir) + " --absent NAME --expected … --happened … --decided …"
 		}
-		var w *ceremony.Missing
+		var w *folder.Missing
 		if errors.As(err, &w) && w.Exception > 0 {
 			return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how))
 		}
 		return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how))
 	}
-	var clock *ceremony.ClockFault
+	var clock *engine.ClockFault
 	if errors.As(err, &clock) {
 		return err // it says how to go on
 	}
@@ -228,7 +230,7 @@ func pausing(dir string, err error) error {
 	if cli.ExitCode(err) == cli.ExitUsage && !errors.As(err, &unfit) {
 		return err // nothing was begun that could pause
 	}
-	account, rerr := ceremony.ReadToLastRecord(dir)
+	account, rerr := folder.ReadToLastRecord(dir)
 	if rerr != nil || account.Open == nil || account.Ended() {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 )
 
 // rig runs whole ceremonies of three HSMs with the real program, each in a
@@ -154,8 +155,8 @@ func (r *rig) run(dir string, args ...string) []byte {
 // unlocked, resume from then on.
 func (r *rig) start(dir string) *exec.Cmd {
 	ceremonyDir := filepath.Join(dir, "ceremony")
-	if a, err := ceremony.ReadToLastRecord(ceremonyDir); err == nil && a.Open != nil {
-		_, torn := ceremony.ReadFolder(ceremonyDir)
+	if a, err := folder.ReadToLastRecord(ceremonyDir); err == nil && a.Open != nil {
+		_, torn := folder.Read(ceremonyDir)
 		if a.Opened() || torn != nil {
 			return r.command(dir, with("ceremony", "resume", "ceremony", "--site", "site.yaml", "--unattended")...)
 		}
@@ -177,7 +178,7 @@ const (
 // end demands that a ceremony ended in one of the two ways, and that the tokens
 // hold exactly the keys that the transcript tells of: none was orphaned.
 func (r *rig) end(dir string) (string, error) {
-	a, err := ceremony.ReadFolder(filepath.Join(dir, "ceremony"))
+	a, err := folder.Read(filepath.Join(dir, "ceremony"))
 	if err != nil {
 		return "", err
 	}

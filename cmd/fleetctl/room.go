@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -113,7 +114,7 @@ func (r room) Seal(_ context.Context, hsm string) (string, string, string, error
 
 // readAloud says what a digest is of, and what the auditor types to have its
 // words on a screen of their own: of the plan they have a copy.
-func readAloud(q ceremony.Question) (what, own string) {
+func readAloud(q engine.Question) (what, own string) {
 	own = "fleetctl words, and this digest"
 	switch q.What {
 	case ceremony.ChallengePlan:
@@ -128,7 +129,7 @@ func readAloud(q ceremony.Question) (what, own string) {
 	return "The bundle, " + ceremony.BundleFile, own
 }
 
-func (r room) Challenge(_ context.Context, q ceremony.Question) (int, string, error) {
+func (r room) Challenge(_ context.Context, q engine.Question) (int, string, error) {
 	p := r.a.UI.Talk
 	what, own := readAloud(q)
 	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
@@ -194,7 +195,7 @@ func (m machine) Seal(_ context.Context, hsm string) (string, string, string, er
 	return "none, " + hsm + " is a token of a rehearsal", byMachine, byMachine, nil
 }
 
-func (m machine) Challenge(context.Context, ceremony.Question) (int, string, error) {
+func (m machine) Challenge(context.Context, engine.Question) (int, string, error) {
 	return 1, byMachine, nil
 }
 
@@ -249,7 +250,7 @@ func (s *standIn) over(err error) error {
 
 // roomFor chooses who answers. Only a rehearsal may do without people, and
 // only if that is asked for: the end of input is a refusal.
-func roomFor(a *cli.App, mode string, s *standIn) (ceremony.Participants, error) {
+func roomFor(a *cli.App, mode string, s *standIn) (engine.Participants, error) {
 	if err := s.use(a, mode); err != nil {
 		return nil, err
 	}
@@ -267,7 +268,7 @@ func roomFor(a *cli.App, mode string, s *standIn) (ceremony.Participants, error)
 // readers are those who hear the digest of what leaves the room. A rehearsal
 // that is no session at a terminal has nobody to hear it, and its record says
 // that the machine did.
-func readers(a *cli.App, mode string, s *standIn) ceremony.Participants {
+func readers(a *cli.App, mode string, s *standIn) engine.Participants {
 	r, err := roomFor(a, mode, s)
 	switch {
 	case err != nil:
@@ -280,10 +281,10 @@ func readers(a *cli.App, mode string, s *standIn) ceremony.Participants {
 
 // nobody is a room without people: whatever it is asked, it refuses.
 type nobody struct {
-	ceremony.Participants
+	engine.Participants
 	err error
 }
 
-func (n nobody) Challenge(context.Context, ceremony.Question) (int, string, error) {
+func (n nobody) Challenge(context.Context, engine.Question) (int, string, error) {
 	return 0, "", n.err
 }

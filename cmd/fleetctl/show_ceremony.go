@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -95,7 +96,7 @@ func attributePolicy(r *ceremony.Role) string {
 // explainSite shows names only: where the HSMs are and how their PINs come is
 // nobody's business who looks over a shoulder.
 func explainSite(file string, data []byte, s *shown) error {
-	var site ceremony.Site
+	var site engine.Site
 	if _, err := strict.DecodeYAML(file, data, strict.MaxYAML, &site); err != nil {
 		return err
 	}

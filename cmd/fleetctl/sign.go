@@ -12,6 +12,8 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
@@ -45,7 +47,7 @@ func openPersonKey(a *cli.App, ref string) (sshsig.Signer, func(), error) {
 // approver lets officers sign at this terminal, with the keys given. In
 // production every officer signs with `ceremony sign`, at a screen that shows
 // what is signed, and is asked.
-func approver(a *cli.App, keys []string) ceremony.Approver {
+func approver(a *cli.App, keys []string) engine.Approver {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -81,7 +83,7 @@ func approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Appr
 	if err != nil {
 		return err
 	}
-	kept, err := ceremony.StoreSignature(dir, ceremony.ApprovalsDir, approvalName(want), people, want.Namespace(), want.Text(), sig)
+	kept, err := folder.StoreSignature(dir, ceremony.ApprovalsDir, approvalName(want), people, want.Namespace(), want.Text(), sig)
 	if err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ type signedJSON struct {
 	Replaces string `strict:"replaces,optional"` // where the earlier word is now
 }
 
-func signed(a *cli.App, what string, k *ceremony.Stored, folder string) error {
+func signed(a *cli.App, what string, k *folder.Stored, folder string) error {
 	rows := [][2]string{{"signed", what}, {"by", k.Name}, {"kept in", folder}}
 	switch {
 	case k.Again:
@@ -148,7 +150,7 @@ plan.yaml, then --signature plan.yaml.sig.`,
 			if err != nil {
 				return err
 			}
-			kept, err := ceremony.StoreSignature(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
+			kept, err := folder.StoreSignature(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -234,7 +236,7 @@ it, --signature FILE.sig takes the result in.`,
 			if (o.approve == "") == (o.signoff == "") {
 				return cli.Usagef("", "give either --approve ACT or --signoff STAGE")
 			}
-			account, err := ceremony.ReadToLastRecord(args[0])
+			account, err := folder.ReadToLastRecord(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
@@ -290,7 +292,7 @@ func ceremonySign(a *cli.App, dir string, c *ceremony.Account, o signOptions) er
 	if err != nil {
 		return err
 	}
-	kept, err := ceremony.StoreSignature(dir, t.folder, t.name, people, t.namespace, t.text, sig)
+	kept, err := folder.StoreSignature(dir, t.folder, t.name, people, t.namespace, t.text, sig)
 	if err != nil {
 		return cli.Wrong(err)
 	}
@@ -361,7 +363,7 @@ func inDueTime(dir string, c *ceremony.Account, act string) error {
 	case due, ceremony.ApproveException, ceremony.ApproveAbort:
 		return nil
 	case ceremony.ApproveResume:
-		if _, err := ceremony.ReadFolder(dir); err != nil || c.Opened() && !c.Adjourned && !c.Ended() {
+		if _, err := folder.Read(dir); err != nil || c.Opened() && !c.Adjourned && !c.Ended() {
 			return nil // cut off: it may have to be resumed wherever it stands
 		}
 	}
@@ -409,7 +411,7 @@ func (o *signOptions) chooseException(dir string, c *ceremony.Account, who strin
 	if len(o.exceptions) == 1 {
 		return nil
 	}
-	accepted, err := ceremony.ReadAcceptances(dir, c)
+	accepted, err := folder.ReadAcceptances(dir, c)
 	if err != nil {
 		return cli.Wrong(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -21,7 +23,7 @@ import (
 
 // tokensForPlan picks the module's tokens, in the order of their labels, and
 // the best algorithm that all of them offer.
-func tokensForPlan(a *cli.App, o planNewOptions, d *ceremony.Draft) (labels []string, alg keys.Algorithm, err error) {
+func tokensForPlan(a *cli.App, o planNewOptions, d *draft.Plan) (labels []string, alg keys.Algorithm, err error) {
 	m, err := openModule(a, o.module, o.initArgs)
 	if err != nil {
 		return nil, "", err
@@ -80,7 +82,7 @@ func naturally(x, y string) int {
 
 // modulesThere asks, before people have been called together, that there is a
 // way to their HSMs. It opens none: that is a step of the ceremony.
-func modulesThere(s *ceremony.Site) error {
+func modulesThere(s *engine.Site) error {
 	if hsm.LeftOut {
 		return hsm.ErrLeftOut
 	}
@@ -156,7 +158,7 @@ plan needs that its token can't do. It logs in nowhere and changes nothing.`,
 	return c
 }
 
-func hsmCheck(a *cli.App, p *ceremony.Plan, s *ceremony.Site) error {
+func hsmCheck(a *cli.App, p *ceremony.Plan, s *engine.Site) error {
 	out := hsmCheckJSON{OK: true}
 	var rows [][]string
 	for _, h := range p.HSMs {
@@ -178,7 +180,7 @@ func hsmCheck(a *cli.App, p *ceremony.Plan, s *ceremony.Site) error {
 	return nil
 }
 
-func hsmState(a *cli.App, p *ceremony.Plan, h ceremony.PlanHSM, s *ceremony.SiteHSM) hsmStateJSON {
+func hsmState(a *cli.App, p *ceremony.Plan, h ceremony.PlanHSM, s *engine.SiteHSM) hsmStateJSON {
 	st := hsmStateJSON{HSM: h.Name, Lacks: []string{}}
 	fail := func(err error) hsmStateJSON {
 		st.State = err.Error()

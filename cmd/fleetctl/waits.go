@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
@@ -29,7 +30,7 @@ func signCommand(dir, what string) string {
 
 // waitsFor says whose signatures a ceremony waits for, and how they are given.
 func waitsFor(dir string, c *ceremony.Account) (list []waitJSON, rows [][2]string, err error) {
-	waits, err := ceremony.ReadMissing(dir, c)
+	waits, err := folder.ReadMissing(dir, c)
 	if err != nil {
 		return nil, nil, cli.Wrong(err)
 	}
@@ -41,7 +42,7 @@ func waitsFor(dir string, c *ceremony.Account) (list []waitJSON, rows [][2]strin
 	return list, rows, nil
 }
 
-func waitText(w *ceremony.Missing) string {
+func waitText(w *folder.Missing) string {
 	signed := fmt.Sprintf("%d of %d officers signed", len(w.Have), w.Want)
 	switch {
 	case w.Exception > 0:

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -76,7 +76,7 @@ var ErrQuiet = errors.New("")
 func ExitCode(err error) int {
 	var e *exitError
 	var unfit *ui.AnswerError
-	var clock *ceremony.ClockFault
+	var clock *engine.ClockFault
 	switch {
 	case errors.As(err, &unfit):
 		return ExitUsage

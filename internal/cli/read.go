@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -20,12 +21,12 @@ func ReadPlan(file string) (*ceremony.Plan, error) {
 	return p, Usage(err)
 }
 
-func ReadSite(file string, p *ceremony.Plan) (*ceremony.Site, error) {
+func ReadSite(file string, p *ceremony.Plan) (*engine.Site, error) {
 	data, err := ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	s, err := ceremony.ParseSite(file, data, p)
+	s, err := engine.ParseSite(file, data, p)
 	return s, Usage(err)
 }
 

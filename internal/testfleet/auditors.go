@@ -11,7 +11,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 )
 
 // Auditor is a third party.
@@ -46,7 +46,7 @@ func (a Auditor) Key() [32]byte {
 }
 
 // answer has a third party answer the fleet's request, and takes it in.
-func (f *Fleet) answer(j *ceremony.Journal, name string) (*bundle.Response, error) {
+func (f *Fleet) answer(j *engine.Journal, name string) (*bundle.Response, error) {
 	r, err := f.AnswerOf(name, f.Request, f.clock.now())
 	if err == nil {
 		_, err = j.ImportResponse(r)
@@ -58,8 +58,8 @@ func (f *Fleet) answer(j *ceremony.Journal, name string) (*bundle.Response, erro
 func (f *Fleet) Wait(d time.Duration) { f.clock.at = f.clock.at.Add(d) }
 
 // Journal goes on with the ceremony, as a command would.
-func (f *Fleet) Journal() (*ceremony.Journal, error) {
-	return ceremony.OpenJournal(f.Dir, f.clock.now, Random(f.Plan.Fleet+" later"))
+func (f *Fleet) Journal() (*engine.Journal, error) {
+	return engine.OpenJournal(f.Dir, f.clock.now, Random(f.Plan.Fleet+" later"))
 }
 
 // Answer is what the first third party answers to a request, at its time.

@@ -9,6 +9,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 )
 
@@ -76,7 +78,7 @@ func (f *Fleet) signers() []string {
 
 // excuse records of those who are away that they give no verdict, and has it
 // accepted.
-func (f *Fleet) excuse(j *ceremony.Journal) error {
+func (f *Fleet) excuse(j *engine.Journal) error {
 	if len(f.o.Away) == 0 {
 		return nil
 	}
@@ -84,7 +86,7 @@ func (f *Fleet) excuse(j *ceremony.Journal) error {
 }
 
 // Except records an exception and has two officers accept it.
-func (f *Fleet) Except(j *ceremony.Journal, x *ceremony.Exception) error {
+func (f *Fleet) Except(j *engine.Journal, x *ceremony.Exception) error {
 	x.Number = len(j.Account().Exceptions) + 1
 	if _, err := j.Append(x); err != nil {
 		return err
@@ -108,7 +110,7 @@ func (f *Fleet) Approve(_ context.Context, dir string, people *ceremony.People, 
 		if err != nil {
 			return err
 		}
-		if _, err := ceremony.StoreSignature(dir, ceremony.ApprovalsDir, fmt.Sprintf("%s-%d", want.Act, want.Head.N), people, want.Namespace(), want.Text(), sig); err != nil {
+		if _, err := folder.StoreSignature(dir, ceremony.ApprovalsDir, fmt.Sprintf("%s-%d", want.Act, want.Head.N), people, want.Namespace(), want.Text(), sig); err != nil {
 			return err
 		}
 	}
@@ -131,7 +133,7 @@ func (f *Fleet) SignOff(dir string, a *ceremony.Account, stage, verdict string, 
 		if err != nil {
 			return err
 		}
-		if _, err := ceremony.StoreSignature(dir, ceremony.SignoffDir(stage), "", people, want.Namespace(), want.Text(), sig); err != nil {
+		if _, err := folder.StoreSignature(dir, ceremony.SignoffDir(stage), "", people, want.Namespace(), want.Text(), sig); err != nil {
 			return err
 		}
 	}

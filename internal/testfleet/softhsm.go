@@ -17,6 +17,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
@@ -108,12 +109,12 @@ func SoftHSM(t testing.TB, o Options) *Fleet {
 	b := &softBench{pins: map[string][]byte{}}
 	f.Bench = b
 	var hsms []ceremony.PlanHSM
-	var sites []ceremony.SiteHSM
+	var sites []engine.SiteHSM
 	for i := range o.HSMs {
 		info, err := b.token(fmt.Sprintf("%s%d", prefix, i+1))
 		f.must(t, err)
 		hsms = append(hsms, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: "lab", Serial: info.Serial})
-		sites = append(sites, ceremony.SiteHSM{Name: hsms[i].Name, Module: soft.path, Token: info.Label, PIN: "file:/nowhere/pin"})
+		sites = append(sites, engine.SiteHSM{Name: hsms[i].Name, Module: soft.path, Token: info.Label, PIN: "file:/nowhere/pin"})
 	}
 	if f.Parties == nil {
 		var err error
@@ -183,19 +184,19 @@ func (b *softBench) parties(t testing.TB, prefix string) (*Parties, error) {
 
 // Open, PIN, Probe and Code are what cmd/fleetctl's bench does, but that the
 // probe is another session and not another process.
-func (b *softBench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (ceremony.Token, ceremony.Module, error) {
+func (b *softBench) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
 	t, err := soft.module.Token(hsm.Selector{Serial: serial, Label: site.Token})
 	if err != nil {
-		return nil, ceremony.Module{}, err
+		return nil, engine.Module{}, err
 	}
-	return t, ceremony.Module{Library: soft.module.Description(), Digest: soft.module.Digest()}, nil
+	return t, engine.Module{Library: soft.module.Description(), Digest: soft.module.Digest()}, nil
 }
 
-func (b *softBench) PIN(_ context.Context, site *ceremony.SiteHSM, _ token.Info, failed error) (ceremony.PIN, error) {
-	return ceremony.PIN{Secret: bytes.Clone(b.pins[site.Token]), Method: "file"}, failed
+func (b *softBench) PIN(_ context.Context, site *engine.SiteHSM, _ token.Info, failed error) (engine.PIN, error) {
+	return engine.PIN{Secret: bytes.Clone(b.pins[site.Token]), Method: "file"}, failed
 }
 
-func (b *softBench) Probe(_ context.Context, site *ceremony.SiteHSM, serial, algorithm string, id, _ []byte) ([]byte, []token.Object, error) {
+func (b *softBench) Probe(_ context.Context, site *engine.SiteHSM, serial, algorithm string, id, _ []byte) ([]byte, []token.Object, error) {
 	t, err := soft.module.Token(hsm.Selector{Serial: serial, Label: site.Token})
 	if err != nil {
 		return nil, nil, err

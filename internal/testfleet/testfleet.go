@@ -24,6 +24,8 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
@@ -31,7 +33,7 @@ import (
 type Options struct {
 	Name        string // distinguishes fleets: everything that is random follows from it
 	HSMs        int
-	Roles       []ceremony.DraftRole
+	Roles       []draft.Role
 	Form        string // of the countersignature
 	Ciphersuite uint32
 	// Others is how many third parties there are beside the first one; Needed of
@@ -106,11 +108,11 @@ type Log interface {
 type Fleet struct {
 	Dir     string // of the ceremony
 	Plan    *ceremony.Plan
-	Site    *ceremony.Site
+	Site    *engine.Site
 	Policy  []byte // pins the plan's keys, each confirmed
 	Parties *Parties
 	Tokens  []*Token // in memory; nil on SoftHSM
-	Bench   ceremony.Tokens
+	Bench   engine.Tokens
 
 	Request  *bundle.Request
 	Response *bundle.Response
@@ -179,12 +181,12 @@ func New(t testing.TB, o Options) *Fleet {
 	}
 	b := &Bench{}
 	var hsms []ceremony.PlanHSM
-	var sites []ceremony.SiteHSM
+	var sites []engine.SiteHSM
 	for i := range o.HSMs {
 		tok := NewToken(fmt.Sprintf("%s-%d", o.Name, i+1))
 		b.Tokens = append(b.Tokens, tok)
 		hsms = append(hsms, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: "lab", Serial: tok.About.Serial})
-		sites = append(sites, ceremony.SiteHSM{Name: hsms[i].Name, Module: "/nowhere/memory.so", Token: tok.About.Label, PIN: "file:/nowhere/pin"})
+		sites = append(sites, engine.SiteHSM{Name: hsms[i].Name, Module: "/nowhere/memory.so", Token: tok.About.Label, PIN: "file:/nowhere/pin"})
 	}
 	f.Tokens, f.Bench = b.Tokens, b
 	if o.Tokens != nil {
@@ -217,7 +219,7 @@ func (o Options) withDefaults() Options {
 		o.HSMs = 3
 	}
 	if o.Roles == nil {
-		o.Roles = []ceremony.DraftRole{{Name: "session", Algorithm: keys.Ed25519}}
+		o.Roles = []draft.Role{{Name: "session", Algorithm: keys.Ed25519}}
 	}
 	if o.Form == "" {
 		o.Form = bundle.FormBound
@@ -238,7 +240,7 @@ func (o Options) withDefaults() Options {
 const Namespace = "rehearsal.example.backup.fleet_keys.v1"
 
 // prepare writes plan, site and policy.
-func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.SiteHSM) error {
+func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteHSM) error {
 	if _, ok := f.Parties.ThirdParty.Public.Ed25519(); !ok {
 		return fmt.Errorf("a third party's key is Ed25519")
 	}
@@ -248,7 +250,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 	}
 	op := f.Parties.Operator.Public
 	hsms[0].Tolerates = o.Tolerates
-	d := &ceremony.Draft{
+	d := &draft.Plan{
 		Mode: ceremony.Rehearsal, Fleet: "backup-test", Namespace: Namespace, Epoch: 1,
 		Majority: o.HSMs/2 + 1, HSMs: hsms, Roles: o.Roles, Threshold: 2,
 		Needed:        o.Needed,
@@ -283,7 +285,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 	for _, s := range sites {
 		site += fmt.Sprintf("  - name: %s\n    module: %s\n    token: %q\n    pin: %s\n", s.Name, s.Module, s.Token, s.PIN)
 	}
-	if f.Site, err = ceremony.ParseSite("site.yaml", []byte(site), f.Plan); err != nil {
+	if f.Site, err = engine.ParseSite("site.yaml", []byte(site), f.Plan); err != nil {
 		return err
 	}
 	f.Policy, err = evidence.NewPolicy(f.Plan, "made by the test", o.Tolerates)
@@ -291,9 +293,9 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []ceremony.Sit
 }
 
 // Config is what a run of this fleet's ceremony takes.
-func (f *Fleet) Config(dir string, rnd io.Reader) ceremony.Config {
-	return ceremony.Config{
-		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*ceremony.Site, error) { return f.Site, nil },
+func (f *Fleet) Config(dir string, rnd io.Reader) engine.Config {
+	return engine.Config{
+		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*engine.Site, error) { return f.Site, nil },
 		Tokens: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
 		Version: "test", Binary: sha256.Sum256([]byte("binary")), Participants: Machine{},
 		PlanApprovals: f.planApprovals(),
@@ -320,10 +322,10 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 	if o.To < 0 {
 		return nil
 	}
-	if f.Account, err = ceremony.Run(context.Background(), f.Config(f.Dir, rnd)); err != nil || o.To == ToFleetRun {
+	if f.Account, err = engine.Run(context.Background(), f.Config(f.Dir, rnd)); err != nil || o.To == ToFleetRun {
 		return err
 	}
-	j, err := ceremony.OpenJournal(f.Dir, f.clock.now, rnd)
+	j, err := engine.OpenJournal(f.Dir, f.clock.now, rnd)
 	if err != nil {
 		return err
 	}
@@ -359,7 +361,7 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 }
 
 // End closes what is logged, and packs it.
-func (f *Fleet) End(j *ceremony.Journal) (err error) {
+func (f *Fleet) End(j *engine.Journal) (err error) {
 	if err := f.lockDown(j); err != nil {
 		return err
 	}
@@ -381,7 +383,7 @@ func (f *Fleet) End(j *ceremony.Journal) (err error) {
 
 // lockDown reads the same off everything; a login that is to be refused is left
 // to tests of that.
-func (f *Fleet) lockDown(j *ceremony.Journal) error {
+func (f *Fleet) lockDown(j *engine.Journal) error {
 	for {
 		if _, _, hsm, ok := j.Account().NextLockdown(); !ok || hsm != "" {
 			return nil
@@ -392,7 +394,7 @@ func (f *Fleet) lockDown(j *ceremony.Journal) error {
 	}
 }
 
-func (f *Fleet) sign(o Options, j *ceremony.Journal) (err error) {
+func (f *Fleet) sign(o Options, j *engine.Journal) (err error) {
 	if _, err = j.Build(context.Background(), Machine{}); err != nil {
 		return err
 	}
@@ -476,6 +478,6 @@ func (Machine) Seal(context.Context, string) (string, string, string, error) {
 	return "4471", machine, machine, nil
 }
 
-func (Machine) Challenge(context.Context, ceremony.Question) (int, string, error) {
+func (Machine) Challenge(context.Context, engine.Question) (int, string, error) {
 	return 1, machine, nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -36,7 +36,7 @@ func TestAFleetInMemoryIsVerifiedAndAlwaysTheSame(t *testing.T) {
 		t.Error("two runs with the same options differ")
 	}
 	verified(t, testfleet.New(t, testfleet.Options{Name: "other", HSMs: 1, Form: "signature", Ciphersuite: 2,
-		Roles: []ceremony.DraftRole{{Name: "session", Algorithm: keys.Ed25519}, {Name: "backup", Algorithm: keys.P256}}}))
+		Roles: []draft.Role{{Name: "session", Algorithm: keys.Ed25519}, {Name: "backup", Algorithm: keys.P256}}}))
 	verified(t, testfleet.New(t, testfleet.Options{Name: "next", After: a}))
 }
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -271,31 +271,31 @@ type Bench struct {
 }
 
 // Open finds the token.
-func (b *Bench) Open(_ context.Context, site *ceremony.SiteHSM, serial string) (ceremony.Token, ceremony.Module, error) {
+func (b *Bench) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
 	for _, t := range b.Tokens {
 		if t.About.Label == site.Token {
 			if err := t.call("Open", nil); err != nil {
-				return nil, ceremony.Module{}, err
+				return nil, engine.Module{}, err
 			}
-			return t, ceremony.Module{Library: "testfleet, in memory", Digest: sha256.Sum256([]byte("library"))}, nil
+			return t, engine.Module{Library: "testfleet, in memory", Digest: sha256.Sum256([]byte("library"))}, nil
 		}
 	}
-	return nil, ceremony.Module{}, fmt.Errorf("no token with serial %s", serial)
+	return nil, engine.Module{}, fmt.Errorf("no token with serial %s", serial)
 }
 
 // PIN gives one that no token here looks at.
-func (b *Bench) PIN(_ context.Context, site *ceremony.SiteHSM, _ token.Info, failed error) (ceremony.PIN, error) {
+func (b *Bench) PIN(_ context.Context, site *engine.SiteHSM, _ token.Info, failed error) (engine.PIN, error) {
 	if b.OnPIN != nil {
 		if err := b.OnPIN(site.Name); err != nil {
-			return ceremony.PIN{}, err
+			return engine.PIN{}, err
 		}
 	}
-	return ceremony.PIN{Secret: []byte("canary-pin"), Method: "file"}, failed
+	return engine.PIN{Secret: []byte("canary-pin"), Method: "file"}, failed
 }
 
 // Probe looks at the token in this very process: there is no other that could
 // see into this one's memory.
-func (b *Bench) Probe(_ context.Context, site *ceremony.SiteHSM, _, _ string, id, _ []byte) (spki []byte, objects []token.Object, err error) {
+func (b *Bench) Probe(_ context.Context, site *engine.SiteHSM, _, _ string, id, _ []byte) (spki []byte, objects []token.Object, err error) {
 	for _, t := range b.Tokens {
 		if t.About.Label != site.Token {
 			continue

@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
+)
+
+// Approver is asked to bring the approvals that an act still lacks: it may let
+// officers sign at the terminal. It stores them with Keep.
+type Approver func(ctx context.Context, dir string, people *ceremony.People, want ceremony.Approval, have []string) error
+
+// planApproved demands m officers' approvals of exactly the plan's bytes.
+func (j *Journal) planApproved() error {
+	people, list, err := j.signings(ceremony.PlanApprovalsDir)
+	if err != nil {
+		return err
+	}
+	have, err := people.PlanApprovals(j.account.Plan, list)
+	if err != nil {
+		return err
+	}
+	if len(have) < people.Threshold() {
+		return &folder.Pending{What: "the plan", Have: have, Want: people.Threshold()}
+	}
+	return nil
+}
+
+// Approved demands m officers' approvals of an act over the present head.
+func (j *Journal) Approved(ctx context.Context, want ceremony.Approval, ask Approver) error {
+	have, people, err := j.approvals(want)
+	if err != nil {
+		return err
+	}
+	if len(have) < people.Threshold() && ask != nil {
+		if err := ask(ctx, j.dir, people, want, have); err != nil {
+			return err
+		}
+		if have, _, err = j.approvals(want); err != nil {
+			return err
+		}
+	}
+	if len(have) < people.Threshold() {
+		return &folder.Pending{What: want.Act, Have: have, Want: people.Threshold()}
+	}
+	return nil
+}
+
+func (j *Journal) approvals(want ceremony.Approval) ([]string, *ceremony.People, error) {
+	people, list, err := j.signings(ceremony.ApprovalsDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	have, err := people.Approvals(want, list)
+	return have, people, err
+}
+
+func (j *Journal) signings(dir string) (*ceremony.People, []ceremony.Signing, error) {
+	people, err := ceremony.NewPeople(j.account.Plan.People, j.account.Plan.Threshold)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := folder.ReadSignings(j.dir, dir)
+	return people, list, err
+}
+
+// exceptionsAccepted demands that m officers accepted every exception: with one that they
+// didn't the evidence would never verify, after the request a ceremony can't be
+// aborted, and after the close nothing can be added.
+func (j *Journal) exceptionsAccepted() error {
+	waits, err := folder.MissingAcceptances(j.dir, j.account)
+	if err != nil || len(waits) == 0 {
+		return err
+	}
+	return &waits[0]
+}
+
+// mayRequest demands what has to be signed before anything leaves the room, and
+// says of all of it what is missing.
+func (j *Journal) mayRequest() error {
+	accepted, released := j.exceptionsAccepted(), j.releaseSignedOff()
+	if accepted != nil && released != nil {
+		return fmt.Errorf("%w; %w", accepted, released)
+	}
+	return cmp.Or(accepted, released)
+}
+
+// releaseSignedOff demands that the release is signed off: by m officers, a witness
+// and an auditor, with nobody against it, and that everyone else who looks on
+// was heard or is named as absent.
+func (j *Journal) releaseSignedOff() error {
+	w, err := folder.MissingSignoff(j.dir, j.account, ceremony.StageRelease)
+	if err != nil || w == nil {
+		return err
+	}
+	return &w.Pending
+}

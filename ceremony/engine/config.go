@@ -1,0 +1,116 @@
+// Package engine runs key ceremonies: it opens tokens, gets PINs, asks the people
+// present, and writes records ahead of what they announce. Which record may follow
+// which is for package ceremony to say; the engine asks it before it writes.
+//
+// It knows no PKCS#11 and no terminal: tokens come in through the interface Token,
+// people through Participants, and whoever shows progress is an Observer.
+package engine
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+// Token is what the engine needs of an HSM's token.
+type Token interface {
+	Info() (token.Info, error)
+	// Login is one try, and none where the next wrong one locks the token:
+	// LoginFinal is one even then.
+	Login(pin []byte) error
+	LoginFinal(pin []byte) error
+	Objects() ([]token.Object, error)
+	Generate(token.KeySpec) (token.Generated, error)
+	Attributes(id []byte) (private, public []token.Reading, err error)
+	Attack(id []byte) ([]token.Attempt, error)
+	// AttackRelaxed attacks once more a key that Attack could make weaker, by the
+	// attempts named, and sets that back.
+	AttackRelaxed(id []byte, names []string) (token.Relaxed, error)
+	Sign(algorithm string, id, message []byte) ([]byte, error)
+	Destroy(id []byte) error
+	// DestroyUnnamed destroys the halves of keys that have no CKA_ID and says
+	// how many there were: what a generation that was cut short can leave.
+	DestroyUnnamed() (int, error)
+	Close() error
+}
+
+// PIN is one as it came. The engine wipes it.
+type PIN struct {
+	Secret []byte // nil where the device asks for it
+	Method string
+	Final  bool // people agreed to a try that locks the token if it is wrong
+}
+
+// Module says which library a token was reached through.
+type Module struct {
+	Library string
+	Digest  [32]byte
+}
+
+// Tokens is where the HSMs stand: it reaches their tokens and their PINs.
+type Tokens interface {
+	// Open finds the one token with the plan's serial and the site's label.
+	Open(ctx context.Context, site *SiteHSM, serial string) (Token, Module, error)
+	// PIN gets a PIN for one try. about is what the token said of itself just
+	// now; failed is what it answered to the try before, nil at the first. Where
+	// no person can be asked again, failed comes back as the error.
+	PIN(ctx context.Context, site *SiteHSM, about token.Info, failed error) (PIN, error)
+	// Probe looks at the token from a new process, which knows only where the
+	// token is, the PIN and the key's CKA_ID.
+	Probe(ctx context.Context, site *SiteHSM, serial string, algorithm string, id, pin []byte) (spki []byte, objects []token.Object, err error)
+	// Code is the token's return code in an error, empty where it has none.
+	Code(error) string
+}
+
+// Observer is told what happens, when it has happened and is on the disk.
+type Observer interface {
+	Step(plan *ceremony.Plan, number, of int, s ceremony.Step)
+	Done(text string, r *ceremony.Record)
+}
+
+// Config is what a run needs.
+type Config struct {
+	Dir      string
+	Plan     *ceremony.Plan // nil to resume: the folder has it
+	Site     func(*ceremony.Plan) (*Site, error)
+	Tokens   Tokens
+	Observer Observer
+	Approve  Approver
+	Now      func() time.Time
+	Random   io.Reader
+	Version  string
+	Binary   [32]byte // SHA-256 of the running program
+	// PlanApprovals are the officers' signatures over the plan, kept with the
+	// ceremony when it begins.
+	PlanApprovals []ceremony.Signing
+	Participants  Participants
+	// Wall is what people read off another clock, for an abort after this
+	// computer's was set; else nil.
+	Wall *time.Time
+}
+
+// Participants is the people present, as the engine hears them. What they type wrongly
+// they are asked again; an error means that the ceremony pauses. by is a role,
+// or in a rehearsal the machine that stands in for everybody.
+type Participants interface {
+	// Words are three that the witness chooses on the spot.
+	Words(ctx context.Context) (words []string, by string, err error)
+	// Clock is the time on the wall, no more than a few minutes from now's.
+	Clock(ctx context.Context, now func() time.Time) (wall time.Time, by string, err error)
+	// Seal is the number on an HSM's seal, typed by two people.
+	Seal(ctx context.Context, hsm string) (number, by, confirmed string, err error)
+	// Challenge has a digest's words read aloud and those at the positions
+	// typed from another screen.
+	Challenge(ctx context.Context, q Question) (tries int, by string, err error)
+}
+
+// Question is what a Challenge is about.
+type Question struct {
+	What      string // of the challenges' names
+	Step      ceremony.Step
+	Subject   [32]byte
+	Positions []int
+}

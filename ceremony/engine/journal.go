@@ -1,0 +1,221 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Journal appends records to the transcript of one ceremony, written ahead: a
+// record is on the disk before the act it announces, and again after it.
+type Journal struct {
+	dir     string
+	file    *os.File
+	unlock  func()
+	account *ceremony.Account
+	now     func() time.Time
+	random  io.Reader
+	watch   *clockWatch
+	broken  error
+}
+
+// watched begins to watch the clock for a journal that is open.
+func watched(j *Journal) (*Journal, error) {
+	w, err := openClockWatch(j.dir, readUptime)
+	if err != nil {
+		j.Close()
+		return nil, err
+	}
+	w.begin(j.dir, j.now())
+	j.watch = w
+	return j, nil
+}
+
+// Create begins the folder of a new ceremony.
+func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Reader) (*Journal, error) {
+	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); err == nil {
+		return nil, strict.Errorf(dir, "a ceremony has begun in this folder").
+			WithHint("a second one needs a folder of its own; see where this one stands with\nfleetctl ceremony status %s", dir)
+	}
+	for _, d := range []string{dir, filepath.Join(dir, ceremony.PrivateDir)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	planPath := filepath.Join(dir, ceremony.PlanFile)
+	if have, err := os.ReadFile(planPath); err != nil {
+		if err := folder.Temp(dir).Create(planPath, plan.Raw(), 0o644); err != nil {
+			unlock()
+			return nil, err
+		}
+	} else if string(have) != string(plan.Raw()) {
+		unlock()
+		return nil, strict.Errorf(planPath, "is another plan than the one to be run")
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		err = durable.SyncDir(dir)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: ceremony.NewAccount(plan), now: now, random: random})
+}
+
+// OpenJournal goes on with a ceremony whose run is over and whose evidence isn't
+// closed yet: its plan and its transcript are replayed first.
+func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, error) {
+	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run plan.yaml --dir %s", dir)
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	account, err := folder.Read(dir)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: account, now: now, random: random})
+}
+
+func lock(dir string) (func(), error) {
+	unlock, err := durable.Lock(filepath.Join(dir, ceremony.PrivateDir, "lock"))
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, strict.Errorf(dir, "another fleetctl is at work on this ceremony").WithHint("one process at a time: find it with\nfuser %s", filepath.Join(dir, ceremony.PrivateDir, "lock"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	// What an interruption left is out of the way before anything else happens.
+	if err = folder.Temp(dir).Sweep(); err == nil {
+		err = folder.HoldSigners(dir, func() error { return nil })
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// Account is the state of the ceremony.
+func (j *Journal) Account() *ceremony.Account { return j.account }
+
+// Dir is the ceremony's folder.
+func (j *Journal) Dir() string { return j.dir }
+
+// Close lets others at the ceremony.
+func (j *Journal) Close() error {
+	defer j.unlock()
+	return j.file.Close()
+}
+
+// Append writes a record and returns once it is on the disk. A record that the
+// ceremony's rules don't allow is not written.
+func (j *Journal) Append(content any) (*ceremony.Record, error) {
+	r, err := j.next(content)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.write(r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// next makes the record that would come next, and writes nothing.
+func (j *Journal) next(content any) (*ceremony.Record, error) {
+	if j.broken != nil {
+		return nil, fmt.Errorf("the transcript could not be written before: %w", j.broken)
+	}
+	at, err := j.stamp(content)
+	if err != nil {
+		return nil, err
+	}
+	return j.account.NewRecord(at, j.random, content)
+}
+
+func (j *Journal) write(r *ceremony.Record) error {
+	line := r.Line()
+	if info, err := j.file.Stat(); err != nil {
+		return err
+	} else if len(line) > ceremony.MaxLine || info.Size()+int64(len(line)) > ceremony.MaxTranscript {
+		return strict.Errorf(filepath.Join(j.dir, ceremony.TranscriptFile), "record %d would have %d bytes after %d; a line has at most %d, a transcript %d",
+			r.N, len(line), info.Size(), ceremony.MaxLine, ceremony.MaxTranscript)
+	}
+	err := j.account.CheckWritten(r.Content)
+	if err == nil {
+		err = j.account.Apply(r)
+	}
+	if err != nil {
+		return fmt.Errorf("record %d, %q, can't come now: %w", r.N, r.Kind, err)
+	}
+	if _, err = j.file.Write(line); err == nil {
+		err = j.file.Sync()
+	}
+	if err != nil {
+		// What is on the disk is unknown now: nothing more may be done on it.
+		j.broken = err
+		return strict.Errorf(filepath.Join(j.dir, ceremony.TranscriptFile), "can't be written: %v", err).Because(err).
+			WithHint("nothing further was done; free the disk, then see\nfleetctl show %s", j.dir)
+	}
+	if ceremony.ClockOf(r.Content) != nil {
+		j.watch.look(j.dir, j.now())
+	}
+	return nil
+}
+
+// save writes a file of the folder that must not be there with other content.
+func (j *Journal) save(name string, data []byte) error {
+	path := filepath.Join(j.dir, name)
+	err := folder.Temp(j.dir).Create(path, data, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		if have, rerr := os.ReadFile(path); rerr == nil && string(have) == string(data) {
+			return nil
+		}
+		return strict.Errorf(path, "is there already, with other content").WithHint("nothing is overwritten: move it away and look where it came from")
+	}
+	return err
+}
+
+// keepPlanApprovals stores the officers' signatures over the plan.
+func (j *Journal) keepPlanApprovals(list []ceremony.Signing) error {
+	people, err := ceremony.NewPeople(j.account.Plan.People, j.account.Plan.Threshold)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		file := ceremony.PlanApprovalsDir + "/" + s.Name + ceremony.SigSuffix
+		sig, err := sshsig.Parse(file, s.Signature)
+		if err != nil {
+			return err
+		}
+		plan := j.account.Plan
+		if _, err := folder.StoreSignature(j.dir, ceremony.PlanApprovalsDir, "", people, ceremony.SignNamespace(ceremony.NamespacePlan, plan.Mode), plan.Raw(), sig); err != nil {
+			return strict.Errorf(file, "approves no such plan: %v", err).
+				WithHint("if the plan changed since, its officer approves it anew:\nfleetctl plan approve PLAN --key KEY\nif it is nobody's approval, move the file away")
+		}
+	}
+	return nil
+}

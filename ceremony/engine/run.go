@@ -1,0 +1,246 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Run takes a ceremony from its first record to the passed fleet check. Before
+// the first HSM is unlocked it can be run again and goes on where it was; after
+// that an interrupted ceremony is resumed. A check that fails destroys every
+// key made so far and ends the ceremony on the record; any other error leaves
+// it where it stands.
+func Run(ctx context.Context, c Config) (*ceremony.Account, error) {
+	j, err := c.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	r, err := c.runner(j)
+	if err != nil {
+		return j.account, err
+	}
+	defer r.closeTokens()
+	if err := j.planApproved(); err != nil {
+		return j.account, err
+	}
+	return j.account, r.runSteps(ctx)
+}
+
+// begin makes the folder, or opens one whose ceremony has unlocked nothing yet.
+func (c Config) begin() (*Journal, error) {
+	if _, err := os.Stat(filepath.Join(c.Dir, ceremony.TranscriptFile)); err != nil {
+		j, err := Create(c.Dir, c.Plan, c.Now, c.Random)
+		if err != nil {
+			return nil, err
+		}
+		return c.approved(j)
+	}
+	if err := c.dropFirst(); err != nil {
+		return nil, err
+	}
+	j, err := OpenJournal(c.Dir, c.Now, c.Random)
+	if err != nil {
+		return nil, err
+	}
+	if j.account.Plan.Digest() != c.Plan.Digest() {
+		j.Close()
+		return nil, strict.Errorf(c.Dir, "is the folder of another plan's ceremony").WithHint("a ceremony has a folder of its own")
+	}
+	if j.account.Opened() || j.account.Ended() {
+		j.Close()
+		return nil, strict.Errorf(c.Dir, "a ceremony has begun in this folder").
+			WithHint("see where it stands, then go on:\nfleetctl ceremony status %s\nfleetctl ceremony resume %s --site SITE", c.Dir, c.Dir)
+	}
+	return c.approved(j)
+}
+
+// approved keeps the officers' approvals of the plan with the ceremony.
+func (c Config) approved(j *Journal) (*Journal, error) {
+	if err := j.keepPlanApprovals(c.PlanApprovals); err != nil {
+		j.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+// dropFirst keeps a torn first record aside: nothing was done that it could tell
+// of, so that the ceremony can begin once more in its folder.
+func (c Config) dropFirst() error {
+	j, torn, err := openTorn(c.Dir, c)
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	if j.account.N > 0 {
+		return nil
+	}
+	return j.dropTorn(torn)
+}
+
+func (c Config) runner(j *Journal) (*runner, error) {
+	site, err := c.Site(j.account.Plan)
+	if err != nil {
+		return nil, err
+	}
+	return &runner{Config: c, plan: j.account.Plan, site: site, journal: j, reached: map[string]*openToken{}}, nil
+}
+
+type runner struct {
+	Config
+	plan    *ceremony.Plan
+	site    *Site
+	journal *Journal
+	reached map[string]*openToken
+}
+
+// runSteps does step after step until the fleet check is passed.
+func (r *runner) runSteps(ctx context.Context) error {
+	a := r.journal.account
+	for {
+		s, ok := a.Next()
+		if !ok || s.Act == ceremony.ActRelease {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped before %s: %w", s.String(), ctx.Err())
+		}
+		r.Observer.Step(r.plan, a.StepNumber(), len(a.Steps), s)
+		if err := r.do(ctx, s); err != nil {
+			// What can't be recorded isn't done: with a journal that can't be
+			// written, keys would be destroyed and nobody told.
+			if a.Fault != "" && r.journal.broken == nil {
+				return r.abort(ctx, s, err, 0)
+			}
+			return err
+		}
+	}
+}
+
+func (r *runner) do(ctx context.Context, s ceremony.Step) error {
+	switch s.Act {
+	case ceremony.ActOpen:
+		return r.open(ctx)
+	case ceremony.ActIntake:
+		return r.intake(ctx, s)
+	case ceremony.ActUnlock:
+		return r.recordInventory(ctx, s)
+	case ceremony.ActGenerate:
+		return r.generate(ctx, s)
+	case ceremony.ActFleetCheck:
+		return r.fleetCheck(ctx)
+	}
+	return fmt.Errorf("the engine has no act %q", s.Act)
+}
+
+// record appends, then says so. A check that failed is on the transcript by
+// then, and comes back as the error.
+func (r *runner) record(done string, content any) error {
+	before := r.journal.account.Fault
+	rec, err := r.journal.Append(content)
+	if err != nil {
+		return err
+	}
+	// After a failed check tokens are still unlocked, so that keys can be
+	// destroyed: those records fail nothing.
+	if fault := r.journal.account.Fault; fault != before {
+		return fmt.Errorf("%s", fault)
+	}
+	if slept := r.journal.watch.slept(r.Now()); slept > 0 {
+		done += fmt.Sprintf("; before that this computer slept for %s", slept.Round(time.Second))
+	}
+	if done != "" {
+		r.Observer.Done(done, rec)
+	}
+	return nil
+}
+
+// abort ends the ceremony after a failed check, unless a key is out of reach:
+// as long as it may be destroyed later, the last word isn't said.
+func (r *runner) abort(ctx context.Context, s ceremony.Step, cause error, torn int) error {
+	if err := r.journal.clockStands(&ceremony.Abort{}); err != nil {
+		return fmt.Errorf("%w; nothing was destroyed, since %w", cause, err)
+	}
+	keys := r.destroyAll(ctx)
+	for _, k := range keys {
+		if k.State != ceremony.Destroyed && k.State != ceremony.Absent {
+			return fmt.Errorf("%w; the key of %s %s is %s: resume ends the ceremony once its HSM can be reached again, abort at once", cause, k.HSM, k.Role, k.State)
+		}
+	}
+	if _, err := r.journal.Append(&ceremony.Abort{Reason: s.String() + ": " + r.reason(cause), Keys: keys, Torn: torn}); err != nil {
+		return fmt.Errorf("%w (and the abort could not be recorded: %v)", cause, err)
+	}
+	return fmt.Errorf("%w; the ceremony is aborted, record %d says so", cause, r.journal.account.N)
+}
+
+func (r *runner) open(ctx context.Context) error {
+	a, p := r.journal.account, r.plan
+	if a.Open == nil {
+		random := make([]byte, ceremony.CeremonyIDRandom)
+		if _, err := io.ReadFull(r.Random, random); err != nil {
+			return err
+		}
+		chosen, by, err := r.Participants.Words(ctx)
+		if err != nil {
+			return err
+		}
+		err = r.record("opened", &ceremony.Open{
+			Ceremony: ceremony.CeremonyID(p, r.Now(), random),
+			Mode:     p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch,
+			Version: r.Version, Binary: r.Binary, Words: chosen, ChosenBy: by,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if a.NextKind() == ceremony.KindReading {
+		wall, by, err := r.Participants.Clock(ctx, r.Now)
+		if err != nil {
+			return err
+		}
+		if err := r.record("clock read", &ceremony.Reading{What: ceremony.ReadClock, Value: strict.FormatTime(wall), By: by}); err != nil {
+			return err
+		}
+	}
+	return r.challenge(ctx, "the plan's digest was read aloud and confirmed")
+}
+
+func (r *runner) fleetCheck(ctx context.Context) error {
+	a := r.journal.account
+	if a.FleetCheck == nil {
+		if err := r.checkInventories(ctx); err != nil {
+			return err
+		}
+		if err := r.record("fleet check passed: every HSM, every check", a.Matrix()); err != nil {
+			return err
+		}
+	}
+	return r.challenge(ctx, "the matrix was read aloud and confirmed")
+}
+
+// checkInventories demands that every token still holds its keys and nothing else: one
+// that was swapped since for another with its serial, or emptied, would not. It
+// may only be the wrong device in the slot: nothing is destroyed for it.
+func (r *runner) checkInventories(ctx context.Context) error {
+	for _, h := range r.plan.HSMs {
+		t, err := r.unlocked(ctx, h.Name)
+		if err != nil {
+			return err
+		}
+		objects, err := t.Objects()
+		if err != nil {
+			return fmt.Errorf("%s: %w", h.Name, err)
+		}
+		if err := r.journal.account.JudgeInventory(h.Name, objectsOf(objects)); err != nil {
+			return fmt.Errorf("%s: the token is not as the ceremony left it: %w: find the one that was checked, or abort", h.Name, err)
+		}
+	}
+	return nil
+}

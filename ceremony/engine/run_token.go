@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// openToken is an HSM's token as this process has it open.
+type openToken struct {
+	Token
+	module   Module
+	unlocked bool
+	pin      []byte // kept for the looks from new processes, cleared at the end
+}
+
+func (r *runner) closeTokens() {
+	for _, t := range r.reached {
+		clear(t.pin)
+		t.Close()
+	}
+}
+
+// token opens an HSM's token. After its intake it must still say what it said
+// then: a token that was swapped in between is another one.
+func (r *runner) token(ctx context.Context, hsm string) (*openToken, error) {
+	if t := r.reached[hsm]; t != nil {
+		return t, nil
+	}
+	t, module, err := r.Tokens.Open(ctx, r.site.HSM(hsm), r.plan.HSM(hsm).Serial)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", hsm, err)
+	}
+	r.reached[hsm] = &openToken{Token: t, module: module}
+	in := r.journal.account.Intakes[hsm]
+	if in == nil {
+		return r.reached[hsm], nil
+	}
+	info, err := t.Info()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", hsm, err)
+	case info.Serial != in.Serial || info.Model != in.Model || info.Firmware != in.Firmware:
+		return nil, fmt.Errorf("%s: the token is not the one that was taken in: serial %q, %s, firmware %s", hsm, info.Serial, info.Model, info.Firmware)
+	case module.Digest != in.Module:
+		return nil, fmt.Errorf("%s: its PKCS#11 library is not the one that it was taken in with", hsm)
+	}
+	return r.reached[hsm], nil
+}
+
+// unlocked logs in to an HSM's token. The first login of a ceremony opens it,
+// which m officers have to have approved.
+func (r *runner) unlocked(ctx context.Context, hsm string) (*openToken, error) {
+	a := r.journal.account
+	if !a.Opened() {
+		if err := r.journal.Approved(ctx, a.Wanted(ceremony.ApproveOpen, [32]byte{}), r.Approve); err != nil {
+			return nil, err
+		}
+	}
+	t, err := r.token(ctx, hsm)
+	if err != nil || t.unlocked {
+		return t, err
+	}
+	var failed error
+	for !t.unlocked {
+		if failed, err = r.login(ctx, hsm, t, failed); err != nil {
+			return nil, fmt.Errorf("%s: %w", hsm, err)
+		}
+	}
+	return t, nil
+}
+
+// login makes one try, on the record whether it worked or not. What the token
+// answered to one that failed is for whoever has the PIN: to go on trying by
+// itself is how tokens get locked.
+func (r *runner) login(ctx context.Context, hsm string, t *openToken, before error) (failed, err error) {
+	about, err := t.Info()
+	if err != nil {
+		return nil, err
+	}
+	pin, err := r.Tokens.PIN(ctx, r.site.HSM(hsm), about, before)
+	if err != nil {
+		return nil, err
+	}
+	try := t.Login
+	if pin.Final {
+		try = t.LoginFinal
+	}
+	if failed = try(pin.Secret); failed != nil {
+		clear(pin.Secret)
+		_, err = r.journal.Append(&ceremony.Unlock{HSM: hsm, Method: pin.Method, Result: resultOf(r.Tokens, failed)})
+		return failed, err
+	}
+	t.pin, t.unlocked = pin.Secret, true
+	return nil, r.record(hsm+" unlocked", &ceremony.Unlock{HSM: hsm, Method: pin.Method, Result: ceremony.UnlockOK})
+}
+
+// holds counts the objects with an id. One that is no half of a key pair is
+// for a person to look at.
+func (t *openToken) holds(id []byte) (halves int, err error) {
+	objects, err := t.Objects()
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range objects {
+		if string(o.ID) != string(id) {
+			continue
+		}
+		if o.Class != "private" && o.Class != "public" {
+			return 0, fmt.Errorf("the token holds a %s object with the id of a key, %x: a person has to look at it", o.Class, id)
+		}
+		halves++
+	}
+	return halves, nil
+}
+
+// destroyAll destroys every key made so far and says what became of each.
+func (r *runner) destroyAll(ctx context.Context) []ceremony.KeyState {
+	states := []ceremony.KeyState{}
+	for _, k := range r.journal.account.Keys {
+		state, err := r.destroyOne(ctx, k)
+		if err != nil {
+			state = ceremony.NotDestroyed + r.code(err)
+		}
+		states = append(states, ceremony.KeyState{HSM: k.HSM, Role: k.Role, ID: k.Intent.ID, State: state})
+	}
+	return states
+}
+
+func (r *runner) destroyOne(ctx context.Context, k *ceremony.Key) (string, error) {
+	t, err := r.unlocked(ctx, k.HSM)
+	if err != nil {
+		return "", err
+	}
+	made, err := t.clean(k.Intent.ID)
+	if err != nil || !made {
+		return ceremony.Absent, err
+	}
+	return ceremony.Destroyed, nil
+}
+
+// clean destroys all that came of an intent: the key, half a pair, or halves
+// that hadn't got their CKA_ID yet. The token held nothing before the ceremony,
+// so that nothing else can be without one.
+func (t *openToken) clean(id []byte) (made bool, err error) {
+	unnamed, err := t.DestroyUnnamed()
+	if err != nil {
+		return false, err
+	}
+	halves, err := t.holds(id)
+	if err == nil && halves > 0 {
+		err = t.Destroy(id)
+	}
+	return halves > 0 || unnamed > 0, err
+}
+
+func (r *runner) code(err error) string {
+	if code := r.Tokens.Code(err); code != "" {
+		return code
+	}
+	return "the token could not be reached"
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"bytes"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+const (
+	siteFormat = "fleetctl site v1"
+	maxSite    = strict.MaxYAML
+)
+
+// Site says where the plan's HSMs are. It is private: nothing of it appears in
+// anything a ceremony produces.
+type Site struct {
+	Format string    `strict:"format"`
+	HSMs   []SiteHSM `strict:"hsms"`
+}
+
+// SiteHSM is how one HSM of the plan is reached; the plan's serial says
+// whether it is the right one.
+type SiteHSM struct {
+	Name     string `strict:"name,token"`
+	Module   string `strict:"module"`
+	Token    string `strict:"token"` // label
+	PIN      string `strict:"pin"`   // see ParsePINSource
+	InitArgs string `strict:"init_args,optional"`
+}
+
+// HSM finds an HSM by its name.
+func (s *Site) HSM(name string) *SiteHSM {
+	for i := range s.HSMs {
+		if s.HSMs[i].Name == name {
+			return &s.HSMs[i]
+		}
+	}
+	return nil
+}
+
+// ParseSite reads a site file and checks it against the plan: each HSM of the
+// plan is there once, and no other.
+func ParseSite(file string, data []byte, plan *ceremony.Plan) (*Site, error) {
+	s := &Site{}
+	root, err := strict.DecodeFormat(file, data, maxSite, siteFormat, s)
+	var faults strict.Errors
+	faults.Add(err)
+	if root == nil {
+		return nil, faults.Err()
+	}
+	failf := func(line int, hint, format string, args ...any) {
+		faults.Add(strict.At(file, line, format, args...).WithHint("%s", hint))
+	}
+	seen := map[string]bool{}
+	for i, h := range s.HSMs {
+		at := root.LineOf("hsms", i)
+		switch {
+		case h.Name == "":
+		case seen[h.Name]:
+			failf(at, "", "hsm %q is there twice", h.Name)
+		case plan.HSM(h.Name) == nil:
+			failf(at, "", "hsm %q is not in the plan", h.Name)
+		}
+		seen[h.Name] = true
+		if h.Module != "" && !filepath.IsAbs(h.Module) {
+			failf(at, "a library found by a search path can be swapped", "hsm %q: module %q is not an absolute path", h.Name, h.Module)
+		}
+		if h.PIN != "" {
+			if _, err := ParsePINSource(h.PIN); err != nil {
+				failf(at, "terminal, protected, fd:N or file:/absolute/path", "hsm %q: pin %v", h.Name, err)
+			}
+		}
+	}
+	for _, h := range plan.HSMs {
+		if !seen[h.Name] {
+			failf(root.LineOf("hsms"), "add it with module, token and pin", "hsm %q of the plan is missing", h.Name)
+		}
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Write is the site file, with what a person has to know who edits it.
+func (s *Site) Write() ([]byte, error) {
+	var b bytes.Buffer
+	err := siteTemplate.Execute(&b, s)
+	return b.Bytes(), err
+}
+
+var siteTemplate = template.Must(template.New("site").Funcs(template.FuncMap{"quote": strict.QuoteYAML}).Parse(
+	`# Where the plan's HSMs are. Private: nothing of it appears in anything that a
+# ceremony produces. pin is the source of the PIN, never the PIN itself:
+# terminal, protected (typed at the device), fd:N, file:/absolute/path.
+format: ` + siteFormat + `
+hsms:
+{{- range .HSMs}}
+  - name: {{.Name}}
+    module: {{quote .Module}}
+    token: {{quote .Token}}
+    pin: {{quote .PIN}}
+{{- if .InitArgs}}
+    init_args: {{quote .InitArgs}}
+{{- end}}
+{{- end}}
+`))
+
+// PINKind is a way by which a PIN comes to a token.
+type PINKind string
+
+// PINs are never in an argument or the environment, which other processes read.
+const (
+	PINTerminal  PINKind = "terminal"  // typed without echo
+	PINProtected PINKind = "protected" // typed at the device
+	PINFile      PINKind = "file"      // a file that only its owner reads
+	PINFD        PINKind = "fd"        // an open file descriptor
+)
+
+// PINSource is a parsed source.
+type PINSource struct {
+	Kind PINKind
+	Path string
+	FD   int
+}
+
+// ParsePINSource reads terminal, protected, fd:N or file:/absolute/path.
+func ParsePINSource(s string) (PINSource, error) {
+	kind, arg, has := strings.Cut(s, ":")
+	switch k := PINKind(kind); {
+	case (k == PINTerminal || k == PINProtected) && !has:
+		return PINSource{Kind: k}, nil
+	case k == PINFile && filepath.IsAbs(arg):
+		return PINSource{Kind: k, Path: arg}, nil
+	case k == PINFD:
+		if n, err := strconv.ParseUint(arg, 10, 16); err == nil && n > 2 {
+			return PINSource{Kind: k, FD: int(n)}, nil
+		}
+	}
+	// What stands here may be a PIN by mistake: it is not repeated.
+	return PINSource{}, errPINSource
+}
+
+var errPINSource = strict.Errorf("", "is no source of a PIN")

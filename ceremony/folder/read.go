@@ -1,0 +1,56 @@
+// Package folder reads a ceremony's folder, and keeps in it what people signed. It
+// opens no token and no transcript for writing: a verifier may carry it.
+package folder
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// ReadRecords is Read with the records themselves. Like it, it takes no
+// transcript that is cut off.
+func ReadRecords(dir string) (*ceremony.Account, *ceremony.Transcript, error) {
+	account, t, err := ReadTorn(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(t.Torn) > 0 {
+		return nil, nil, strict.At(filepath.Join(dir, ceremony.TranscriptFile), account.N+1, "is cut off after record %d: %d bytes of a record that was never finished", account.N, len(t.Torn)).
+			WithHint("go on with\nfleetctl ceremony resume %s --site SITE", dir)
+	}
+	return account, t, nil
+}
+
+// Read replays the ceremony in a folder without changing anything.
+func Read(dir string) (*ceremony.Account, error) {
+	account, _, err := ReadRecords(dir)
+	return account, err
+}
+
+// ReadToLastRecord is Read up to the last whole record, whatever stands after it.
+func ReadToLastRecord(dir string) (*ceremony.Account, error) {
+	account, _, err := ReadTorn(dir)
+	return account, err
+}
+
+// ReadTorn is ReadRecords of a transcript whose last line may be torn: it was never
+// finished, and stands in Torn.
+func ReadTorn(dir string) (*ceremony.Account, *ceremony.Transcript, error) {
+	planPath, path := filepath.Join(dir, ceremony.PlanFile), filepath.Join(dir, ceremony.TranscriptFile)
+	raw, err := os.ReadFile(planPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := ceremony.ParsePlan(planPath, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ceremony.Replay(plan, path, data)
+}

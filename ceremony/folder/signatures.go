@@ -1,0 +1,191 @@
+package folder
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// What stands in a ceremony's folder is published, so that an interruption must
+// leave nothing in it that nobody meant to publish. Temporary files are written
+// in the private folder. A text whose signer was interrupted before the
+// signature is nothing yet: it is set aside before anything is listed, and its
+// signer signs again.
+
+// Temp is where a ceremony's temporary files are.
+func Temp(root string) durable.Temp {
+	return durable.Temp(filepath.Join(root, ceremony.PrivateDir, "temp"))
+}
+
+// signatureFolders are the folders of what people signed.
+var signatureFolders = []string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir, ceremony.CloseSignoffDir}
+
+// readSigned reads a folder of signatures. stray are the names of what is none:
+// texts that nobody signed, and hidden files.
+func readSigned(root, dir string) (files map[string][]byte, stray []string, err error) {
+	entries, err := signedEntries(root, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	there := map[string]bool{}
+	for _, e := range entries {
+		there[e.Name()] = true
+	}
+	files = map[string][]byte{}
+	for _, e := range entries {
+		name := e.Name()
+		text, isSig := strings.CutSuffix(name, ceremony.SigSuffix)
+		path := filepath.Join(root, dir, name)
+		switch {
+		case !e.Type().IsRegular():
+			return nil, nil, strict.Errorf(path, "is no regular file").WithHint("only texts and their signatures stand here: move it away")
+		case strings.HasPrefix(name, "."), !isSig && dir == ceremony.PlanApprovalsDir, !isSig && !there[name+ceremony.SigSuffix]:
+			stray = append(stray, name)
+			continue
+		case isSig && dir != ceremony.PlanApprovalsDir && !there[text]:
+			return nil, nil, strict.Errorf(path, "signs a text that is not beside it").
+				WithHint("put the text %s beside it, or, if nobody has it, move this file into %s", text, filepath.Join(root, ceremony.PrivateDir))
+		}
+		if files[dir+"/"+name], err = os.ReadFile(path); err != nil {
+			return nil, nil, err
+		}
+	}
+	return files, stray, nil
+}
+
+// signedEntries lists such a folder, which need not be there. A link would lead
+// to files that don't stand in the ceremony's folder.
+func signedEntries(root, dir string) ([]fs.DirEntry, error) {
+	path := root
+	for part := range strings.SplitSeq(dir, "/") {
+		path = filepath.Join(path, part)
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			return nil, strict.Errorf(path, "is no folder").WithHint("what is published stands in the ceremony's folder itself: put the folder there in its place")
+		}
+	}
+	return os.ReadDir(path)
+}
+
+// ReadSignings is Signings of a folder on the disk, without what is stray.
+func ReadSignings(root, dir string) ([]ceremony.Signing, error) {
+	files, _, err := readSigned(root, dir)
+	if err != nil {
+		return nil, err
+	}
+	return ceremony.Signings(files, dir)
+}
+
+// holdSigners keeps everybody else from storing a signature: a text and its
+// signature are two files.
+func holdSigners(root string) (unlock func(), err error) {
+	private := filepath.Join(root, ceremony.PrivateDir)
+	if err := os.MkdirAll(private, 0o700); err != nil {
+		return nil, err
+	}
+	return durable.Hold(filepath.Join(private, "signing.lock"))
+}
+
+// HoldSigners calls read while nobody stores a signature in the ceremony's folder, and
+// after all that is stray was set aside. Whatever lists the folder's files reads
+// them so: what one of them lists, the others have to find.
+func HoldSigners(root string, read func() error) error {
+	unlock, err := holdSigners(root)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := tidy(root); err != nil {
+		return err
+	}
+	return read()
+}
+
+// tidy sets aside what is stray, with the signers held.
+func tidy(root string) error {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch path := filepath.Join(root, e.Name()); {
+		case !e.IsDir() && !e.Type().IsRegular():
+			return strict.Errorf(path, "is no regular file").
+				WithHint("everything in the folder is published, and stands there itself: put the file in its place, or move this away")
+		case strings.HasPrefix(e.Name(), ".") && e.Type().IsRegular():
+			if _, err := setAside(root, e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	for _, dir := range signatureFolders {
+		_, stray, err := readSigned(root, dir)
+		if err != nil {
+			return err
+		}
+		for _, name := range stray {
+			if _, err := setAside(root, dir+"/"+name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// setAside moves a file of the folder into the private one, and says where it
+// is now. Nothing is thrown away.
+func setAside(root, path string) (string, error) {
+	from := filepath.Join(root, path)
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	folder := filepath.Join(root, ceremony.PrivateDir, "set-aside")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	to := filepath.Join(folder, fmt.Sprintf("%s-%x", strings.ReplaceAll(path, "/", "-"), sum[:4]))
+	if err := Temp(root).Replace(to, data, 0o600); err != nil { // the same before: the name has its digest
+		return "", err
+	}
+	if err := os.Remove(from); err != nil {
+		return "", err
+	}
+	return to, durable.SyncDir(filepath.Dir(from))
+}
+
+// ReadPublishedSignatures are the files that people signed before the bundle is
+// made, by path: what a request carries, and what records list.
+func ReadPublishedSignatures(root string) (map[string][]byte, error) {
+	all := map[string][]byte{}
+	for _, dir := range ceremony.SignedDirs {
+		files, stray, err := readSigned(root, dir)
+		if err != nil {
+			return nil, err
+		}
+		if len(stray) > 0 {
+			slices.Sort(stray)
+			return nil, strict.Errorf(filepath.Join(root, dir, stray[0]), "is no signature, and no text with one beside it")
+		}
+		for path, data := range files {
+			all[path] = data
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,178 @@
+package folder
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Stored says what became of a signature that somebody brought.
+type Stored struct {
+	Name  string // the signer's, from the plan
+	Again bool   // this very text was signed before: the first signature stays
+	Aside string // where the earlier signature is now, which this one replaces
+}
+
+// StoreSignature stores a text that somebody signed with its signature, having verified
+// it: what says what it is about. A person's later word replaces the earlier
+// one, which is kept in the private folder, unless something followed from that.
+func StoreSignature(root, dir, what string, people *ceremony.People, namespace string, text []byte, sig *sshsig.Signature) (*Stored, error) {
+	name, role, ok := people.RoleOf(sig.Key())
+	if !ok {
+		return nil, strict.Errorf("", "the key %s is nobody's in the plan", sig.Key().Fingerprint())
+	}
+	base := name
+	if what != "" {
+		base = what + "-" + name
+	}
+	k := &storing{root: root, dir: dir, base: base, namespace: namespace, text: text, sig: sig, kept: &Stored{Name: name}}
+	if err := mayStore(dir, name, role, text); err != nil {
+		return nil, err
+	}
+	if err := sig.Verify(namespace, text); err != nil {
+		return nil, strict.Errorf(k.path()+ceremony.SigSuffix, "is no signature of %s over this text: %v", name, err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+		return nil, err
+	}
+	if dir != ceremony.PlanApprovalsDir {
+		unlock, err := holdSigners(root)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
+	return k.kept, k.store()
+}
+
+// mayStore says whether it is a person's to sign this: a signature that counts
+// for nothing must not look as if it did.
+func mayStore(dir, name, role string, text []byte) error {
+	said := ceremony.Officer // what the text says that its signer is
+	switch dir {
+	case ceremony.PlanApprovalsDir:
+		if role != ceremony.Officer {
+			return strict.Errorf("", "%s is a %s: officers approve the plan", name, role)
+		}
+		return nil
+	case ceremony.ApprovalsDir:
+		p, err := ceremony.ParseApproval(dir, text)
+		if err != nil {
+			return err
+		}
+		if said = p.Role; said != ceremony.Officer && p.Act != ceremony.ApproveAbort {
+			return strict.Errorf("", "%s is a %s: officers approve acts", name, role)
+		}
+	case ceremony.ReleaseSignoffDir, ceremony.CloseSignoffDir:
+		o, err := ceremony.ParseSignoff(dir, text)
+		if err != nil {
+			return err
+		}
+		if said = o.Role; ceremony.SignoffDir(o.Stage) != dir {
+			return strict.Errorf("", "the text signs off the %s and has no place in %s", o.Stage, dir)
+		}
+	default:
+		return fmt.Errorf("nothing that people sign is kept in %q", dir)
+	}
+	if said != role {
+		return strict.Errorf("", "the text says that its signer is %q; %s is %q", said, name, role)
+	}
+	return nil
+}
+
+// storing stores one signature.
+type storing struct {
+	root, dir, base string // the file's name, without .sig
+	namespace       string
+	text            []byte
+	sig             *sshsig.Signature
+	kept            *Stored
+}
+
+func (k *storing) path() string { return filepath.Join(k.root, k.dir, k.base) }
+
+func (k *storing) store() error {
+	text, terr := os.ReadFile(k.path())
+	armor, serr := os.ReadFile(k.path() + ceremony.SigSuffix)
+	for _, err := range []error{terr, serr} {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	same := k.dir == ceremony.PlanApprovalsDir || terr == nil && bytes.Equal(text, k.text)
+	// The same text signed again has another signature with some kinds of key:
+	// the first one is kept.
+	if serr == nil && same && k.covers(armor) {
+		k.kept.Again = true
+		return nil
+	}
+	if serr == nil || terr == nil && !same {
+		if err := k.replaceable(); err != nil {
+			return err
+		}
+		if err := k.setAside(serr == nil, terr == nil && !same); err != nil {
+			return err
+		}
+	}
+	write := Temp(k.root)
+	if k.dir == ceremony.PlanApprovalsDir {
+		if _, err := os.Stat(filepath.Join(k.root, ceremony.PrivateDir)); err != nil {
+			write = "" // beside a plan there is no private folder
+		}
+	} else if terr != nil || !same {
+		if err := write.Create(k.path(), k.text, 0o644); err != nil {
+			return err
+		}
+	}
+	err := write.Create(k.path()+ceremony.SigSuffix, k.sig.Armor(), 0o644)
+	if err != nil && k.dir != ceremony.PlanApprovalsDir {
+		_ = os.Remove(k.path()) // without its signature it is nothing
+	}
+	return err
+}
+
+// covers says that an armoured signature is the signer's own over this text.
+func (k *storing) covers(armor []byte) bool {
+	have, err := sshsig.Parse(k.base+ceremony.SigSuffix, armor)
+	return err == nil && have.Key().Fingerprint() == k.sig.Key().Fingerprint() && have.Verify(k.namespace, k.text) == nil
+}
+
+// replaceable says whether a person may still say something else than before:
+// not once a record lists the file.
+func (k *storing) replaceable() error {
+	a, err := ReadToLastRecord(k.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // beside a plan whose ceremony hasn't begun
+	}
+	if err != nil {
+		return err
+	}
+	path := k.dir + "/" + k.base
+	if a.Request == nil || !a.Lists(path) && !a.Lists(path+ceremony.SigSuffix) {
+		return nil
+	}
+	return strict.Errorf(k.path(), "stands: the third parties were asked with it, and the transcript lists it").
+		WithHint("what is wrong is said by an exception, or by not agreeing to the close:\nfleetctl ceremony sign %s --signoff close --verdict %s --key KEY", k.root, ceremony.DoNotAgree)
+}
+
+// setAside takes the earlier signature away first: a text without one is
+// nothing, so that an interruption leaves no agreement standing that its signer
+// took back.
+func (k *storing) setAside(sig, text bool) (err error) {
+	if sig {
+		if k.kept.Aside, err = setAside(k.root, k.dir+"/"+k.base+ceremony.SigSuffix); err != nil {
+			return err
+		}
+	}
+	if text {
+		_, err = setAside(k.root, k.dir+"/"+k.base)
+	}
+	return err
+}

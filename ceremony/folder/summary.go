@@ -1,0 +1,145 @@
+package folder
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// Summary is how a ceremony went, so far as its transcript and signatures tell:
+// what a rehearsal is compared by with what was run.
+type Summary struct {
+	Ceremony   string
+	Mode       string
+	Plan       [32]byte
+	Rehearses  [32]byte
+	State      string // running, aborted, closed
+	Took       time.Duration
+	Steps      []StepSummary // those done, in their order
+	Planned    int
+	People     []string // whose signatures count anywhere, by name
+	Exceptions int
+	Resumed    int
+	Adjourned  int
+	WrongPINs  int
+}
+
+// StepSummary is how a step went. Paused is the part of Took between an
+// adjournment, or a crash, and what followed it.
+type StepSummary struct {
+	Title        string
+	Took, Paused time.Duration
+	Tries        int // of its word challenge; 0 where it has none
+	By           string
+}
+
+// ReadSummary reads how the ceremony in a folder went.
+func ReadSummary(dir string) (*Summary, error) {
+	a, t, err := ReadRecords(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := summaryOf(a.Plan, t)
+	c.People, err = signers(dir, a)
+	return c, err
+}
+
+func summaryOf(p *ceremony.Plan, t *ceremony.Transcript) *Summary {
+	c := &Summary{Mode: p.Mode, Plan: p.Digest(), Rehearses: p.Rehearses, State: "running", Planned: len(p.Steps())}
+	a := ceremony.NewAccount(p)
+	var step StepSummary
+	var began, last time.Time
+	for i, r := range t.Records {
+		if i == 0 {
+			began, last = r.Time, r.Time
+		}
+		now, _ := a.Next()
+		number := a.StepNumber()
+		if a.Apply(r) != nil {
+			return c // it was replayed before: it doesn't come to this
+		}
+		step.Title = now.Title()
+		step.Took += r.Time.Sub(last)
+		c.note(r, &step, r.Time.Sub(last))
+		last = r.Time
+		if a.StepNumber() != number {
+			c.Steps, step = append(c.Steps, step), StepSummary{}
+		}
+	}
+	c.Took = last.Sub(began)
+	if a.Open != nil {
+		c.Ceremony = a.Open.Ceremony
+	}
+	switch {
+	case a.Abort != nil:
+		c.State = "aborted"
+	case a.Close != nil:
+		c.State = "closed"
+	}
+	return c
+}
+
+// note counts what a record tells besides its step.
+func (c *Summary) note(r *ceremony.Record, step *StepSummary, since time.Duration) {
+	switch x := r.Content.(type) {
+	case *ceremony.Challenge:
+		step.Tries, step.By = x.Tries, x.By
+	case *ceremony.Exception:
+		c.Exceptions++
+	case *ceremony.Adjourn:
+		c.Adjourned++
+	case *ceremony.Reconvene:
+		step.Paused += since
+	case *ceremony.Resume:
+		c.Resumed++
+		step.Paused += since
+	case *ceremony.Unlock:
+		if x.Result != ceremony.UnlockOK {
+			c.WrongPINs++
+		}
+	}
+}
+
+// signers are the people whose signatures count, for the plan, an act or a
+// stage.
+func signers(dir string, a *ceremony.Account) ([]string, error) {
+	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	if err != nil {
+		return nil, err
+	}
+	list, err := ReadSignings(dir, ceremony.PlanApprovalsDir)
+	if err != nil {
+		return nil, err
+	}
+	names, err := people.PlanApprovals(a.Plan, list)
+	if err != nil {
+		return nil, err
+	}
+	if list, err = ReadSignings(dir, ceremony.ApprovalsDir); err != nil {
+		return nil, err
+	}
+	acts, err := people.ReadApprovals(list)
+	if err != nil {
+		return nil, err
+	}
+	for _, need := range a.Needs {
+		names = append(names, acts.Officers(need)...)
+	}
+	aborted, err := ReadAbortVerdicts(dir, a)
+	if err != nil {
+		return nil, err
+	}
+	names = append(names, aborted.Names()...)
+	for _, stage := range []string{ceremony.StageRelease, ceremony.StageClose} {
+		said, err := ReadVerdicts(dir, a, stage)
+		if err != nil {
+			return nil, err
+		}
+		for name := range said {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}

@@ -1,0 +1,46 @@
+package folder
+
+import "github.com/fleetctl/fleetctl/ceremony"
+
+// ReadAbortVerdicts are those of the plan's people who signed that a ceremony ended
+// with its abort, by part.
+func ReadAbortVerdicts(dir string, a *ceremony.Account) (*ceremony.Verdicts, error) {
+	if a.Abort == nil {
+		return &ceremony.Verdicts{}, nil
+	}
+	people, list, err := readSignings(dir, a, ceremony.ApprovalsDir)
+	if err != nil {
+		return nil, err
+	}
+	voices, err := people.Signers(a.AbortApproval(), list)
+	return ceremony.AbortVerdicts(voices), err
+}
+
+// ReadVerdicts is what each of the plan's people signed of a stage in a ceremony's
+// folder, by name. Whoever signed twice is there with the verdict that weighs
+// more: "do not agree" before any other.
+func ReadVerdicts(dir string, a *ceremony.Account, stage string) (map[string]string, error) {
+	want, err := a.WantedSignoff(stage)
+	if err != nil {
+		return nil, nil // the ceremony didn't come to it
+	}
+	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	if err != nil {
+		return nil, err
+	}
+	list, err := ReadSignings(dir, ceremony.SignoffDir(stage))
+	if err != nil {
+		return nil, err
+	}
+	v, err := people.Signoffs(want, list)
+	if err != nil {
+		return nil, err
+	}
+	said := map[string]string{}
+	for _, s := range v.Said {
+		if said[s.Name] != ceremony.DoNotAgree {
+			said[s.Name] = s.Verdict
+		}
+	}
+	return said, nil
+}

@@ -1,0 +1,165 @@
+package script
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// Administrator is who sits at the machine that runs the ceremony. The plan
+// names no such person: nothing that counts is signed or typed by them alone.
+const Administrator = "administrator"
+
+// Instructions are what the people in the room need to know of a step. Screens, the
+// printed script and the worksheet take their words from here.
+type Instructions struct {
+	Title   string
+	Minutes int      // an estimate, for people who have rehearsed it once
+	Before  []string // facts that must hold; see needs
+	Do      []Part   // who does what, in order
+	Say     []Part   // what is said aloud
+	Confirm []Part   // who confirms, and how
+	Leaves  []string // what is there afterwards: records, signatures, files
+	Blanks  []string // what is written onto the worksheet by hand
+	Initial []string // the roles that put their initials
+}
+
+// Part is one role's part in a step.
+type Part struct{ Who, Text string }
+
+// everyone puts initials where all have seen it.
+var everyone = []string{ceremony.Officer, ceremony.Witness, ceremony.Auditor, Administrator}
+
+// InstructionsFor are those for one of the plan's steps.
+func InstructionsFor(p *ceremony.Plan, s ceremony.Step) Instructions {
+	t := scripts[s.Act](p, s)
+	t.Before = p.Needs(s)
+	if s.Act == ceremony.ActOpen {
+		t.Before = []string{fmt.Sprintf("%d officers have approved exactly this plan", p.Threshold)}
+	}
+	var kinds []string
+	for _, k := range s.Leaves {
+		kinds = append(kinds, string(k))
+	}
+	what := "records "
+	if len(kinds) == 1 {
+		what = "record "
+	}
+	t.Leaves = append([]string{what + strings.Join(kinds, ", ")}, t.Leaves...)
+	if t.Initial == nil {
+		t.Initial = []string{ceremony.Witness, ceremony.Auditor}
+	}
+	return t
+}
+
+// Minutes is the estimate of the whole ceremony, and of what is before a step.
+func Minutes(p *ceremony.Plan) (total int, before []int) {
+	for _, s := range p.Steps() {
+		before = append(before, total)
+		total += InstructionsFor(p, s).Minutes
+	}
+	return total, before
+}
+
+var scripts = map[ceremony.Act]func(p *ceremony.Plan, s ceremony.Step) Instructions{
+	ceremony.ActOpen:        scriptOpen,
+	ceremony.ActIntake:      scriptIntake,
+	ceremony.ActUnlock:      scriptUnlock,
+	ceremony.ActGenerate:    scriptGenerate,
+	ceremony.ActFleetCheck:  scriptFleetCheck,
+	ceremony.ActRelease:     scriptRelease,
+	ceremony.ActRequest:     scriptRequest,
+	ceremony.ActResponse:    scriptResponse,
+	ceremony.ActCountersign: scriptCountersign,
+	ceremony.ActLog:         scriptLog,
+	ceremony.ActLockdown:    scriptLockdown,
+	ceremony.ActClose:       scriptClose,
+}
+
+func scriptOpen(p *ceremony.Plan, _ ceremony.Step) Instructions {
+	return Instructions{
+		Title: "Open the ceremony", Minutes: 8, Initial: everyone,
+		Do: []Part{
+			{Administrator, "Calls the roll: each says name and role, and shows the key's fingerprint against the page of people."},
+			{ceremony.Auditor, "Runs sha256sum on the plan on their own laptop and compares it with the title page, all 64 characters."},
+			{Administrator, "Starts fleetctl ceremony run with this plan, its site file and the policy."},
+			{ceremony.Witness, "Types three words of their own choosing, just now."},
+			{ceremony.Witness, "Reads the clock on the wall and types it, in UTC."},
+			{ceremony.Auditor, "Types on their own laptop: fleetctl words and their own copy of the plan; then the three words that the screen asks for."},
+		},
+		Say: []Part{
+			{Administrator, fmt.Sprintf("This is a %s. It follows plan %s, epoch %d of %s.", map[string]string{ceremony.Rehearsal: "rehearsal", ceremony.Production: "production ceremony"}[p.Mode], p.Fleet, p.Epoch, p.Namespace)},
+			{ceremony.Auditor, "I have the same plan."},
+			{Administrator, "(reads the 32 words of the plan aloud, from the screen)"},
+		},
+		Confirm: []Part{{ceremony.Officer, "Each hears the words and follows them on their own title page."}, {ceremony.Auditor, "The program's digest on the screen is that of my own copy of the release."}},
+		Blanks:  []string{"Place and date", "Three words of the witness", "Clock on the wall (UTC)", "Head words at the foot of the screen"},
+	}
+}
+
+func scriptIntake(p *ceremony.Plan, s ceremony.Step) Instructions {
+	h := p.HSM(s.HSM)
+	return Instructions{
+		Title: "Take in " + s.HSM, Minutes: 3,
+		Do: []Part{
+			{Administrator, fmt.Sprintf("Brings %s (site %s) and connects it. Serial on the plan: %s.", s.HSM, h.Site, h.Serial)},
+			{ceremony.Witness, "Reads the number on its seal and types it."},
+			{ceremony.Auditor, "Reads the seal again, from the device, and types it too."},
+		},
+		Say:     []Part{{ceremony.Witness, "The seal of " + s.HSM + " is whole. Its number is …"}},
+		Confirm: []Part{{ceremony.Auditor, "The serial on the screen is the plan's; both seal numbers are the same."}},
+		Blanks:  []string{"Seal number", "Model and firmware on the screen"},
+	}
+}
+
+func scriptUnlock(p *ceremony.Plan, s ceremony.Step) Instructions {
+	t := Instructions{
+		Title: "Unlock " + s.HSM, Minutes: 2, Initial: []string{ceremony.Officer, ceremony.Witness},
+		Do: []Part{
+			{ceremony.Officer, "Enters the PIN unseen, at the device or at the terminal. A wrong PIN is tried once; the next try has to be asked for in words."},
+			{Administrator, "Waits for the inventory: the token must be empty."},
+		},
+		Confirm: []Part{{ceremony.Witness, "The screen says that the token is empty."}},
+		Blanks:  []string{"Officer who entered the PIN"},
+	}
+	if s.HSM == p.HSMs[0].Name {
+		// The first login opens the ceremony, which takes m signatures.
+		t.Minutes += 4
+		t.Do = append([]Part{{ceremony.Officer, fmt.Sprintf("%d officers sign the act open: fleetctl ceremony sign DIR --approve open --key KEY.", p.Threshold)}}, t.Do...)
+		t.Say = []Part{{ceremony.Officer, "I approve that the HSMs are unlocked."}}
+		t.Leaves = []string{fmt.Sprintf("%d officers' signatures on open", p.Threshold)}
+	}
+	return t
+}
+
+func scriptGenerate(p *ceremony.Plan, s ceremony.Step) Instructions {
+	t := Instructions{
+		Title: fmt.Sprintf("Generate the %s key in %s", s.Role, s.HSM), Minutes: 3,
+		Do: []Part{
+			{Administrator, fmt.Sprintf("Watches: %s key made inside, attributes read back, attempts to take it out refused, possession proven, found again.", p.Role(s.Role).Algorithm)},
+			{ceremony.Auditor, "Types on their own laptop: fleetctl words and the digest on the screen."},
+			{ceremony.Auditor, "Types the three words that the screen asks for, from their own screen."},
+		},
+		Say:     []Part{{Administrator, "(reads the 32 words of the key aloud)"}},
+		Confirm: []Part{{ceremony.Auditor, "The words heard are those on my own screen."}},
+		Blanks:  []string{"First and last word of the key", "Tries"},
+	}
+	if list := p.HSM(s.HSM).Tolerates; len(list) > 0 {
+		t.Say = append([]Part{{Administrator, fmt.Sprintf("In %s the plan tolerates %s. If so, the other attempts are made again, none may succeed, and the key is set back.", s.HSM, strings.Join(list, ", "))}}, t.Say...)
+	}
+	return t
+}
+
+func scriptFleetCheck(p *ceremony.Plan, _ ceremony.Step) Instructions {
+	return Instructions{
+		Title: "Check the fleet", Minutes: 5, Initial: everyone,
+		Do: []Part{
+			{Administrator, fmt.Sprintf("Shows the matrix of %d HSMs. Every cell says pass; one that doesn't ends the ceremony.", len(p.HSMs))},
+			{ceremony.Auditor, "Types the three words of the matrix that the screen asks for, from their own screen."},
+		},
+		Say:     []Part{{Administrator, "(reads the 32 words of the matrix aloud)"}},
+		Confirm: []Part{{ceremony.Witness, "Every cell says pass."}, {ceremony.Auditor, "The words heard are those on my own screen."}},
+		Blanks:  []string{"First and last word of the matrix"},
+	}
+}

@@ -1,0 +1,77 @@
+package script_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
+	"github.com/fleetctl/fleetctl/ceremony/script"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// walk replays a transcript and gives the steps that its records went through.
+func walk(t *testing.T, f *testfleet.Fleet) []string {
+	t.Helper()
+	tr, err := ceremony.ParseTranscript("transcript", f.Transcript(), f.Plan.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := ceremony.NewAccount(f.Plan)
+	var steps []string
+	last := 0
+	for _, r := range tr.Records {
+		if n := a.StepNumber(); n != last {
+			s, _ := a.Next()
+			steps, last = append(steps, s.Title()), n
+		}
+		if err := a.Apply(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return steps
+}
+
+// TestTheScriptIsWhatHappens: the plan's scripted steps are those of a real
+// transcript, in its order, and each step's script names the records it left.
+func TestTheScriptIsWhatHappens(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{
+		HSMs: 2, Roles: []draft.Role{{Name: "session", Algorithm: keys.Ed25519}, {Name: "backup", Algorithm: keys.P256}},
+		Lockdown: []string{"Bag the HSMs", "Shred the cards"},
+	})
+	var planned []string
+	for _, s := range f.Plan.Steps() {
+		planned = append(planned, s.Title())
+		text := script.InstructionsFor(f.Plan, s)
+		for _, k := range s.Leaves {
+			if !strings.Contains(text.Leaves[0], string(k)) {
+				t.Errorf("%s: the script doesn't say that it leaves a record %q", s.Title(), k)
+			}
+		}
+	}
+	if happened := walk(t, f); !slices.Equal(planned, happened) {
+		t.Errorf("planned  %q\nhappened %q", planned, happened)
+	}
+}
+
+func TestEveryStepHasItsScript(t *testing.T) {
+	f := testfleet.Prepared(t, testfleet.Options{Lockdown: []string{"Bag the HSMs", "login-refused hsm-1"}})
+	steps := f.Plan.Steps()
+	total, before := script.Minutes(f.Plan)
+	sum := 0
+	for i, s := range steps {
+		p := script.InstructionsFor(f.Plan, s)
+		if p.Title == "" || p.Minutes < 1 || len(p.Before) == 0 || len(p.Do) == 0 || len(p.Confirm) == 0 || len(p.Leaves) == 0 || len(p.Blanks) == 0 || len(p.Initial) == 0 {
+			t.Errorf("step %d, %s: the script leaves something open: %+v", i+1, s.Title(), p)
+		}
+		if before[i] != sum {
+			t.Errorf("step %d begins after %d minutes, not %d", i+1, before[i], sum)
+		}
+		sum += p.Minutes
+	}
+	if total != sum {
+		t.Errorf("the whole takes %d minutes, its steps %d", total, sum)
+	}
+}

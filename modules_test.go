@@ -149,6 +149,18 @@ func TestEveryModuleIsNamedWithItsReason(t *testing.T) {
 	}
 }
 
+// TestNothingOfOursIsATemplate: text/template finds methods by their names, for
+// which every method of every type is linked: a seventh of the program.
+func TestNothingOfOursIsATemplate(t *testing.T) {
+	for _, env := range []string{"CGO_ENABLED=0", "CGO_ENABLED=1"} {
+		for name, p := range list(t, []string{env}, "./...") {
+			if slices.Contains(p.Imports, "text/template") || slices.Contains(p.Imports, "html/template") {
+				t.Errorf("%s imports a template package", name)
+			}
+		}
+	}
+}
+
 func TestTheListOfModulesCanFail(t *testing.T) {
 	const text = "# Dependencies\n\n| module | for | why not our own | imported by | verifier | library | licence |\n|---|---|---|---|---|---|---|\n" +
 		"| `a.example/one` | x | y | z | yes | yes | MIT |\n| `a.example/two` | x | y | z | yes | no | MIT |\n| `a.example/three` | x |  | z | no | no | MIT |\n\n" +

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -83,10 +84,10 @@ func text(name, s string, most int) error {
 }
 
 // version is a CK_VERSION: major and minor, a byte each.
-var version = regexp.MustCompile(`^(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$`)
+var version = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$`) })
 
 func checkVersion(name, s string) error {
-	if m := version.FindStringSubmatch(s); m != nil {
+	if m := version().FindStringSubmatch(s); m != nil {
 		_, major := strconv.ParseUint(m[1], 10, 8)
 		_, minor := strconv.ParseUint(m[2], 10, 8)
 		if major == nil && minor == nil {
@@ -127,7 +128,7 @@ func classes(list []Object) error {
 }
 
 // mechanism is a name of PKCS#11, or the number of one that has none here.
-var mechanism = regexp.MustCompile(`^(CKM_[A-Z0-9_]+|0x(0|[1-9A-F][0-9A-F]{0,15}))$`)
+var mechanism = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(CKM_[A-Z0-9_]+|0x(0|[1-9A-F][0-9A-F]{0,15}))$`) })
 
 func (c *Outcome) form() error {
 	switch c.Result {
@@ -146,7 +147,7 @@ func (c *Outcome) form() error {
 	switch {
 	case c.Reason != "":
 		return fmt.Errorf("a key that is generated has no reason")
-	case c.Mechanism != "" && (len(c.Mechanism) > maxMechanism || !mechanism.MatchString(c.Mechanism)):
+	case c.Mechanism != "" && (len(c.Mechanism) > maxMechanism || !mechanism().MatchString(c.Mechanism)):
 		return fmt.Errorf("its mechanism %q is neither CKM_ and a name nor a number in hex", strict.Clip(c.Mechanism))
 	}
 	for i, name := range c.Dropped {

@@ -1,11 +1,10 @@
 package evidence
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/base64"
+	"fmt"
 	"strings"
-	"text/template"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 )
@@ -13,21 +12,11 @@ import (
 //go:embed policy.tmpl
 var policySource string
 
-var policyTemplate = template.Must(template.New("policy").Funcs(template.FuncMap{
-	"base64": func(b []byte) string { return base64.StdEncoding.EncodeToString(b) },
-	"raw":    func(k [32]byte) string { return base64.StdEncoding.EncodeToString(k[:]) },
-	"join":   func(list []string) string { return strings.Join(list, ", ") },
-	"told":   ceremony.TellTolerated,
-	"indent": func(s string) string {
-		return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
-	},
-}).Parse(policySource))
-
 type policyDraft struct {
-	Plan      *ceremony.Plan
-	Confirmed string
-	Tolerates []string
-	Demands   []Demand
+	plan      *ceremony.Plan
+	confirmed string
+	tolerates []string
+	demands   []Demand
 }
 
 // NewPolicy writes a policy that pins a plan's keys. That is trust on first
@@ -44,22 +33,91 @@ type policyDraft struct {
 // its HSMs is taken only where tolerates says so too: that is the verifier's
 // decision, and the plan's author has an interest in it.
 func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string) ([]byte, error) {
-	d := &policyDraft{Plan: p, Confirmed: confirmed, Tolerates: tolerates}
+	d := &policyDraft{plan: p, confirmed: confirmed, tolerates: tolerates}
 	for _, c := range claimInfos {
 		switch {
 		case c.name == ClaimRekor:
 		case c.name == ClaimAbortSigned:
 			// Whoever is left may be one: a policy may ask for m, which is proven.
-			d.Demands = append(d.Demands, Demand{c.name, Attested})
+			d.demands = append(d.demands, Demand{c.name, Attested})
 		case c.name == ClaimLockdown && len(p.Lockdown) == 0:
 			// What isn't planned leaves no record that could be demanded.
 		case p.Mode == ceremony.Production:
-			d.Demands = append(d.Demands, Demand{c.name, c.best})
+			d.demands = append(d.demands, Demand{c.name, c.best})
 		case p.Mode == ceremony.Rehearsal && c.built && c.name != ClaimWitnessed && c.name != ClaimLogged:
-			d.Demands = append(d.Demands, Demand{c.name, c.best})
+			d.demands = append(d.demands, Demand{c.name, c.best})
 		}
 	}
-	var b bytes.Buffer
-	err := policyTemplate.Execute(&b, d)
-	return b.Bytes(), err
+	return d.write(), nil
+}
+
+func (d *policyDraft) write() []byte {
+	p := d.plan
+	return []byte(strings.NewReplacer(
+		"{{mode}}", p.Mode, "{{namespace}}", p.Namespace, "{{threshold}}", fmt.Sprint(p.Threshold), "{{people}}", d.people(),
+		"{{needed}}", fmt.Sprint(p.Answers()), "{{third_parties}}", d.thirdParties(), "{{operators}}", d.operators(),
+		"{{log_policy}}", d.logPolicy(), "{{tolerates}}", d.tolerated(), "{{claims}}", d.claims(),
+	).Replace(policySource))
+}
+
+// pin is what says how a key was confirmed, under its own name.
+func (d *policyDraft) pin(name string) string {
+	if d.confirmed == "" {
+		return ""
+	}
+	return fmt.Sprintf("\n%s: %q", name, d.confirmed)
+}
+
+func (d *policyDraft) people() string {
+	var b strings.Builder
+	for _, p := range d.plan.People {
+		fmt.Fprintf(&b, "\n  - name: %s\n    role: %s\n    key: %s%s", p.Name, p.Role, p.Key, d.pin("    confirmed"))
+	}
+	return b.String()
+}
+
+func (d *policyDraft) thirdParties() string {
+	var b strings.Builder
+	for _, p := range d.plan.ThirdParties {
+		fmt.Fprintf(&b, "\n  - name: %s\n    key: %s%s", p.Name, base64.StdEncoding.EncodeToString(p.Key[:]), d.pin("    confirmed"))
+	}
+	return b.String()
+}
+
+func (d *policyDraft) operators() string {
+	c := d.plan.Countersigner
+	return fmt.Sprintf("\n  - name: %s\n    algorithm: %s\n    key: %s\n    form: %s%s",
+		c.Name, c.Algorithm, base64.StdEncoding.EncodeToString(c.Key), c.Form, d.pin("    confirmed"))
+}
+
+func (d *policyDraft) logPolicy() string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(d.plan.LogPolicy, "\n"), "\n", "\n  ") + d.pin("log_confirmed")
+}
+
+func (d *policyDraft) tolerated() string {
+	plan := d.plan.Tolerates()
+	if len(plan) == 0 && len(d.tolerates) == 0 {
+		return ""
+	}
+	text := `
+
+# Attempts on a key that may have succeeded. relax-extractable, relax-sensitive:
+# the module let CKA_EXTRACTABLE or CKA_SENSITIVE be changed, every attempt to get
+# the key out failed all the same, and it was set back. Take it only of a module
+# that you know to keep keys by other means than these attributes.`
+	if len(plan) > 0 {
+		text += "\n# The plan tolerates " + ceremony.TellTolerated(plan) + "."
+	}
+	if len(d.tolerates) > 0 {
+		return text + "\ntolerates: [" + strings.Join(d.tolerates, ", ") + "]"
+	}
+	return text + "\n# tolerates: [relax-extractable, relax-sensitive]"
+}
+
+func (d *policyDraft) claims() string {
+	var b strings.Builder
+	for _, c := range d.demands {
+		fmt.Fprintf(&b, "\n  %s: %s", c.Claim, c.Least)
+	}
+	return b.String()
 }

@@ -2,12 +2,10 @@
 package draft
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/base64"
 	"fmt"
 	"strings"
-	"text/template"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -67,25 +65,114 @@ func Rehearsal(p *ceremony.Plan) *Plan {
 //go:embed plan.tmpl
 var planSource string
 
-var planTemplate = template.Must(template.New("plan").Funcs(template.FuncMap{
-	"quote":  strict.QuoteYAML,
-	"base64": func(b []byte) string { return base64.StdEncoding.EncodeToString(b) },
-	"raw":    func(k [32]byte) string { return base64.StdEncoding.EncodeToString(k[:]) },
-	"digest": func(d [32]byte) string {
-		if d == [32]byte{} {
-			return `""`
-		}
-		return fmt.Sprintf("%x", d)
-	},
-	"join": func(list []string) string { return strings.Join(list, ", ") },
-	"indent": func(s string) string {
-		return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
-	},
-}).Parse(planSource))
-
 // Write is the plan file: commented, in the order of the format.
 func (d *Plan) Write() ([]byte, error) {
-	var b bytes.Buffer
-	err := planTemplate.Execute(&b, d)
-	return b.Bytes(), err
+	return []byte(strings.NewReplacer(
+		"{{mode}}", d.Mode, "{{rehearses}}", d.rehearses(), "{{fleet}}", d.Fleet, "{{namespace}}", d.Namespace,
+		"{{epoch}}", fmt.Sprint(d.Epoch), "{{previous}}", digestOrNone(d.Previous), "{{majority}}", fmt.Sprint(d.Majority), "{{hsms}}", d.hsms(),
+		"{{roles}}", d.roles(), "{{threshold}}", fmt.Sprint(d.Threshold), "{{people}}", d.people(), "{{needed}}", d.needed(),
+		"{{third_parties}}", d.thirdParties(), "{{countersigner}}", d.countersigner(), "{{log_policy}}", d.logPolicy(), "{{lockdown}}", d.lockdown(),
+	).Replace(planSource)), nil
+}
+
+func digestOrNone(d [32]byte) string {
+	if d == [32]byte{} {
+		return `""`
+	}
+	return fmt.Sprintf("%x", d)
+}
+
+func (d *Plan) rehearses() string {
+	if d.Rehearses == [32]byte{} {
+		return ""
+	}
+	return fmt.Sprintf("\n# The SHA-256 of the production plan that this one rehearses.\nrehearses: %x", d.Rehearses)
+}
+
+func (d *Plan) hsms() string {
+	if len(d.HSMs) == 0 {
+		return "\n  # - name: hsm-1\n  #   site: iad\n  #   serial: \"0123456789abcdef\""
+	}
+	var b strings.Builder
+	for _, h := range d.HSMs {
+		fmt.Fprintf(&b, "\n  - name: %s\n    site: %s\n    serial: %s", h.Name, h.Site, strict.QuoteYAML(h.Serial))
+		if len(h.Tolerates) > 0 {
+			fmt.Fprintf(&b, "\n    tolerates: [%s]", strings.Join(h.Tolerates, ", "))
+		}
+	}
+	return b.String()
+}
+
+func (d *Plan) roles() string {
+	var b strings.Builder
+	for _, r := range d.Roles {
+		fmt.Fprintf(&b, "\n  - name: %s\n    algorithm: %s", r.Name, r.Algorithm)
+		if len(r.Attributes) > 0 {
+			b.WriteString("\n    attributes:")
+		}
+		for _, a := range r.Attributes {
+			fmt.Fprintf(&b, "\n      %s: %s", a[0], a[1])
+		}
+	}
+	return b.String()
+}
+
+func (d *Plan) people() string {
+	if len(d.People) == 0 {
+		return "\n  # - name: officer-1\n  #   role: officer\n  #   key: ssh-ed25519 AAAA…"
+	}
+	var b strings.Builder
+	for _, p := range d.People {
+		fmt.Fprintf(&b, "\n  - name: %s\n    role: %s\n    key: %s", p.Name, p.Role, p.Key)
+	}
+	return b.String()
+}
+
+func (d *Plan) needed() string {
+	if d.Needed == 0 {
+		return "# third_parties_needed: 2"
+	}
+	return fmt.Sprintf("third_parties_needed: %d", d.Needed)
+}
+
+func (d *Plan) thirdParties() string {
+	if len(d.ThirdParties) == 0 {
+		return "\n  # - name: auditor.example\n  #   key: <base64 of 32 bytes>\n  #   ciphersuite: 1"
+	}
+	var b strings.Builder
+	for _, p := range d.ThirdParties {
+		fmt.Fprintf(&b, "\n  - name: %s\n    key: %s\n    ciphersuite: %d", p.Name, base64.StdEncoding.EncodeToString(p.Key[:]), p.Ciphersuite)
+	}
+	return b.String()
+}
+
+func (d *Plan) countersigner() string {
+	c := d.Countersigner
+	if c == nil {
+		return "# countersigner:\n#   name: operator-1\n#   algorithm: ecdsa-p256\n#   key: <base64>\n#   form: bound"
+	}
+	return fmt.Sprintf("countersigner:\n  name: %s\n  algorithm: %s\n  key: %s\n  form: %s", c.Name, c.Algorithm, base64.StdEncoding.EncodeToString(c.Key), c.Form)
+}
+
+func (d *Plan) logPolicy() string {
+	if d.LogPolicy == "" {
+		return "# log_policy: |\n#   log example.com/fleet+1234abcd+…\n#   quorum none"
+	}
+	return "log_policy: |\n  " + strings.ReplaceAll(strings.TrimRight(d.LogPolicy, "\n"), "\n", "\n  ")
+}
+
+func (d *Plan) lockdown() string {
+	if len(d.Lockdown) == 0 {
+		return `# lockdown:
+#   - "Back hsm-1 up by the vendor's procedure; read off each medium's label and SHA-256"
+#   - "Destroy the administrators' cards: serial of each, how, photo's SHA-256"
+#   - "Put each HSM into a bag; read off its number"
+#   - "login-refused hsm-1"`
+	}
+	var b strings.Builder
+	b.WriteString("lockdown:")
+	for _, item := range d.Lockdown {
+		fmt.Fprintf(&b, "\n  - %s", strict.QuoteYAML(item))
+	}
+	return b.String()
 }

@@ -1,11 +1,10 @@
 package engine
 
 import (
-	"bytes"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"text/template"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -89,27 +88,21 @@ func ParseSite(file string, data []byte, plan *ceremony.Plan) (*Site, error) {
 
 // Write is the site file, with what a person has to know who edits it.
 func (s *Site) Write() ([]byte, error) {
-	var b bytes.Buffer
-	err := siteTemplate.Execute(&b, s)
-	return b.Bytes(), err
-}
-
-var siteTemplate = template.Must(template.New("site").Funcs(template.FuncMap{"quote": strict.QuoteYAML}).Parse(
-	`# Where the plan's HSMs are. Private: nothing of it appears in anything that a
+	var b strings.Builder
+	b.WriteString(`# Where the plan's HSMs are. Private: nothing of it appears in anything that a
 # ceremony produces. pin is the source of the PIN, never the PIN itself:
 # terminal, protected (typed at the device), fd:N, file:/absolute/path.
 format: ` + siteFormat + `
 hsms:
-{{- range .HSMs}}
-  - name: {{.Name}}
-    module: {{quote .Module}}
-    token: {{quote .Token}}
-    pin: {{quote .PIN}}
-{{- if .InitArgs}}
-    init_args: {{quote .InitArgs}}
-{{- end}}
-{{- end}}
-`))
+`)
+	for _, h := range s.HSMs {
+		fmt.Fprintf(&b, "  - name: %s\n    module: %s\n    token: %s\n    pin: %s\n", h.Name, strict.QuoteYAML(h.Module), strict.QuoteYAML(h.Token), strict.QuoteYAML(h.PIN))
+		if h.InitArgs != "" {
+			fmt.Fprintf(&b, "    init_args: %s\n", strict.QuoteYAML(h.InitArgs))
+		}
+	}
+	return []byte(b.String()), nil
+}
 
 // PINKind is a way by which a PIN comes to a token.
 type PINKind string

@@ -1,32 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
-
-const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
-
-{{end}}{{if .Runnable}}Usage:
-  {{.UseLine}}
-{{end}}{{if .HasAvailableSubCommands}}
-Commands:{{range .Commands}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}}  {{.Short}}{{end}}{{end}}
-{{end}}{{if .HasExample}}
-Examples:
-{{.Example}}
-{{end}}{{if .HasAvailableLocalFlags}}
-Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
-{{end}}{{if .HasAvailableInheritedFlags}}
-Flags of every command:
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}
-{{end}}`
 
 const rootLong = `fleetctl runs key ceremonies for fleets of HSMs, has the result signed by an
 independent third party, publishes it, and verifies all of it offline.
@@ -49,8 +34,11 @@ func root(a *cli.App) *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.SetUp() },
 	}
 	a.Flags(root.PersistentFlags())
-	root.SetHelpTemplate(helpTemplate)
-	root.SetUsageTemplate(helpTemplate)
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { fmt.Fprint(c.OutOrStdout(), helpText(c)) })
+	root.SetUsageFunc(func(c *cobra.Command) error {
+		_, err := fmt.Fprint(c.OutOrStderr(), helpText(c))
+		return err
+	})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return cli.Usagef("see "+c.CommandPath()+" --help", "%v", err)
 	})
@@ -81,6 +69,29 @@ func root(a *cli.App) *cobra.Command {
 		versionCmd(a), probeCmd(a),
 	)
 	return root
+}
+
+// helpText is what --help says of a command. It is no template: those would have
+// every method of every type linked into the program.
+func helpText(c *cobra.Command) string {
+	var b strings.Builder
+	part := func(show bool, format string, args ...any) {
+		if show {
+			fmt.Fprintf(&b, format, args...)
+		}
+	}
+	about := strings.TrimRightFunc(cmp.Or(c.Long, c.Short), unicode.IsSpace)
+	part(about != "", "%s\n\n", about)
+	part(c.Runnable(), "Usage:\n  %s\n", c.UseLine())
+	part(c.HasAvailableSubCommands(), "\nCommands:")
+	for _, child := range c.Commands() {
+		part(child.IsAvailableCommand(), "\n  %-*s  %s", child.NamePadding(), child.Name(), child.Short)
+	}
+	part(c.HasAvailableSubCommands(), "\n")
+	part(c.HasExample(), "\nExamples:\n%s\n", c.Example)
+	part(c.HasAvailableLocalFlags(), "\nFlags:\n%s\n", strings.TrimRightFunc(c.LocalFlags().FlagUsages(), unicode.IsSpace))
+	part(c.HasAvailableInheritedFlags(), "\nFlags of every command:\n%s\n", strings.TrimRightFunc(c.InheritedFlags().FlagUsages(), unicode.IsSpace))
+	return b.String()
 }
 
 // helpCmd is for those who type help before they know of --help.

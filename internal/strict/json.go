@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -249,7 +250,7 @@ func (p *jsonParser) array(n *Node, depth int) {
 }
 
 // jsonNumber is RFC 8259's grammar, section 6.
-var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+var jsonNumber = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`) })
 
 // isUint spares nearly every number the regular expression.
 func isUint(s string) bool {
@@ -269,7 +270,7 @@ func (p *jsonParser) number() string {
 		p.pos++
 	}
 	s := p.data[start:p.pos]
-	if !isUint(s) && !jsonNumber.MatchString(s) {
+	if !isUint(s) && !jsonNumber().MatchString(s) {
 		p.failf("has %q, which is no JSON number", Clip(s))
 	}
 	return s

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -85,14 +86,16 @@ func plainText(file string, data []byte) error {
 }
 
 var (
-	yamlLine    = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-	yamlParser  = regexp.MustCompile(`^did not find expected (<|node content|'-'|key|',')`)
-	yamlNowhere = regexp.MustCompile(`^(unknown anchor|exceeded max depth)`)
+	yamlLine   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^yaml: (?:line (\d+): )?`) })
+	yamlParser = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^did not find expected (<|node content|'-'|key|',')`)
+	})
+	yamlNowhere = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(unknown anchor|exceeded max depth)`) })
 )
 
 func yamlError(file string, err error) *Error {
 	msg := err.Error()
-	m := yamlLine.FindStringSubmatch(msg)
+	m := yamlLine().FindStringSubmatch(msg)
 	if m == nil {
 		return Errorf(file, "is not YAML: %s", Clip(msg))
 	}
@@ -101,9 +104,9 @@ func yamlError(file string, err error) *Error {
 	// The library counts from 0 in faults of its parser, from 1 in those of its
 	// scanner, and leaves the first line out.
 	switch {
-	case yamlNowhere.MatchString(msg):
+	case yamlNowhere().MatchString(msg):
 		line = 0
-	case yamlParser.MatchString(msg):
+	case yamlParser().MatchString(msg):
 		line++
 	case line == 0:
 		line = 1
@@ -186,19 +189,21 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 // What YAML 1.1 makes of a plain scalar that is a string here: a boolean, nothing,
 // a number to the base of 60, a day.
 var (
-	yaml11Word = regexp.MustCompile(`^(y|Y|yes|Yes|YES|n|N|no|No|NO|True|TRUE|False|FALSE|on|On|ON|off|Off|OFF|Null|NULL|=)$`)
-	yaml11Base = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
-	yaml11Day  = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$`)
+	yaml11Word = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(y|Y|yes|Yes|YES|n|N|no|No|NO|True|TRUE|False|FALSE|on|On|ON|off|Off|OFF|Null|NULL|=)$`)
+	})
+	yaml11Base = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`) })
+	yaml11Day  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$`) })
 )
 
 // elsewhere says that YAML 1.1 reads a plain scalar otherwise. A time in our own
 // spelling it reads as that very time.
 func elsewhere(s string) bool {
-	if yaml11Day.MatchString(s) {
+	if yaml11Day().MatchString(s) {
 		_, err := ParseTime(s)
 		return err != nil
 	}
-	return yaml11Word.MatchString(s) || yaml11Base.MatchString(s)
+	return yaml11Word().MatchString(s) || yaml11Base().MatchString(s)
 }
 
 func (r *yamlReader) object(y *yaml.Node, n *Node, depth int) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 )
 
 // CodeName names a return code. The table is PKCS#11 3.2's: the library below
@@ -29,24 +30,26 @@ const NoAnswer = "no answer"
 const Unavailable = "CK_UNAVAILABLE_INFORMATION"
 
 var (
-	codeKnown = func() map[string]bool {
+	codeKnown = sync.OnceValue(func() map[string]bool {
 		known := map[string]bool{NoAnswer: true, Unavailable: true}
 		for _, name := range codeNames {
 			known[name] = true
 		}
 		return known
-	}()
+	})
 	// The number in 8 digits, as a CK_RV has on most machines, or up to 16.
-	codeNumber = regexp.MustCompile(`^CKR_(?:VENDOR_DEFINED|UNKNOWN)_0x([0-9A-F]{8,16})$`)
+	codeNumber = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^CKR_(?:VENDOR_DEFINED|UNKNOWN)_0x([0-9A-F]{8,16})$`)
+	})
 )
 
 // CheckCode says whether s is what CodeName gives for some number, or what stands
 // where there is no return code.
 func CheckCode(s string) error {
-	if codeKnown[s] {
+	if codeKnown()[s] {
 		return nil
 	}
-	m := codeNumber.FindStringSubmatch(s)
+	m := codeNumber().FindStringSubmatch(s)
 	if m != nil {
 		// One that has a name is written by it: CKR_UNKNOWN_0x00000000 is no OK.
 		if rv, err := strconv.ParseUint(m[1], 16, 64); err == nil && codeNames[rv] == "" && CodeName(rv) == s {

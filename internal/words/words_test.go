@@ -1,7 +1,6 @@
 package words
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -29,12 +28,6 @@ func TestKnownAnswers(t *testing.T) {
 		if got := strings.Join(Encode(data), " "); got != k.words {
 			t.Errorf("Encode(%s) = %s\nwant %s", k.hex, got, k.words)
 		}
-		for _, typed := range []string{k.words, strings.ToLower(k.words), strings.ToUpper(k.words)} {
-			got, err := Decode(strings.Fields(typed))
-			if err != nil || !bytes.Equal(got, data) {
-				t.Errorf("Decode(%s) = %x, %v", typed, got, err)
-			}
-		}
 	}
 }
 
@@ -43,8 +36,12 @@ func TestTheListsAreWholeDistinctAndInAlphabeticalOrder(t *testing.T) {
 	if len(even) != 256 || len(odd) != 256 {
 		t.Fatalf("%d even and %d odd words", len(even), len(odd))
 	}
-	if len(index) != 512 {
-		t.Errorf("only %d words are distinct", len(index))
+	distinct := map[string]bool{}
+	for _, w := range slices.Concat(even, odd) {
+		distinct[strings.ToLower(w)] = true
+	}
+	if len(distinct) != 512 {
+		t.Errorf("only %d words are distinct", len(distinct))
 	}
 	for _, l := range [][]string{even, odd} {
 		lower := make([]string, len(l))
@@ -72,36 +69,6 @@ func TestTheListsAreEveryoneElses(t *testing.T) {
 	}
 }
 
-func TestDecodeSaysWhichWordIsWrong(t *testing.T) {
-	for _, c := range []struct{ typed, want string }{
-		{"adult bifocal", `word 2 "bifocal" is not in the list; did you mean "bifocals"?`},
-		{"adult bifocals durmbeat", `word 3 "durmbeat" is not in the list; did you mean "drumbeat"?`},
-		{"Pegasis", `word 1 "Pegasis" is not in the list; did you mean "Pegasus"?`},
-		{"adult bifocals microscope", `word 3 "microscope" has three syllables and belongs at an even place; is a word missing, doubled or swapped before it?`},
-		{"adult drumbeat", `word 2 "drumbeat" has two syllables and belongs at an odd place; is a word missing, doubled or swapped before it?`},
-		{"xylophone", `word 1 "xylophone" is not in the list`},
-		{"cat", `word 1 "cat" is not in the list`},
-		{strings.Repeat("é", 40), `word 1 "` + strings.Repeat("é", 13) + `…" is not in the list`},
-		{"\x1b[2Jadult", `word 1 "\x1b[2Jadult" is not in the list`},
-	} {
-		got, err := Decode(strings.Fields(c.typed))
-		if got != nil || err == nil || err.Error() != c.want {
-			t.Errorf("Decode(%q) = %x, %v\nwant %s", c.typed, got, err, c.want)
-		}
-	}
-}
-
-func TestEveryWordIsFoundAgainAfterOneSlip(t *testing.T) {
-	for i, l := range [][]string{even, odd} {
-		for _, w := range l {
-			slip := w + "x"
-			if got := suggestion(slip, i); got != `; did you mean "`+w+`"?` {
-				t.Errorf("%s: %s", slip, got)
-			}
-		}
-	}
-}
-
 func TestHead(t *testing.T) {
 	if got := Head([]byte{0x2a, 0xab, 0xe4, 0x50, 1}); got != "brickyard Pegasus tonic embezzle" {
 		t.Error(got)
@@ -109,36 +76,4 @@ func TestHead(t *testing.T) {
 	if got := Head([]byte{0x2a}); got != "brickyard" {
 		t.Error(got)
 	}
-}
-
-func FuzzRoundTrip(f *testing.F) {
-	f.Add([]byte(nil))
-	f.Add([]byte("fleetctl"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := Decode(Encode(data))
-		if err != nil || !bytes.Equal(got, data) {
-			t.Errorf("%x became %x, %v", data, got, err)
-		}
-	})
-}
-
-// Whatever decodes is, but for the case of its letters, what encodes to it.
-func FuzzDecode(f *testing.F) {
-	f.Add("adult bifocals drumbeat microscope")
-	f.Add("adult Bifocals K")
-	f.Fuzz(func(t *testing.T, typed string) {
-		words := strings.Fields(typed)
-		data, err := Decode(words)
-		if err != nil {
-			if data != nil {
-				t.Error("bytes beside an error")
-			}
-			return
-		}
-		for i, w := range Encode(data) {
-			if !strings.EqualFold(w, words[i]) {
-				t.Errorf("%q was taken for %q", words[i], w)
-			}
-		}
-	})
 }

@@ -4,12 +4,13 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -24,17 +25,11 @@ const Version = "fleetctl page v1"
 //go:embed page.html
 var pageSource string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageSource))
-
 type pageData struct {
-	Version  string
-	Plan     *ceremony.Plan
-	Ceremony string
-	Head     string // of the last record before the close
-	Records  int
-	Check    *ceremony.FleetCheck
-	Signers  []pageSigner
-	Log      string
+	plan     *ceremony.Plan
+	ceremony string
+	head     string // of the last record before the close
+	signers  []pageSigner
 
 	rows // of keys, checks, records and files
 }
@@ -68,17 +63,58 @@ func Render(w io.Writer, c Content) error {
 	if a.Open == nil {
 		return strict.Errorf(ceremony.TranscriptFile, "has no record")
 	}
-	d := &pageData{Version: Version, Plan: a.Plan, Ceremony: a.Open.Ceremony, Check: a.FleetCheck, Head: fmt.Sprintf("%x", a.Head),
+	d := &pageData{plan: a.Plan, ceremony: a.Open.Ceremony, head: fmt.Sprintf("%x", a.Head),
 		rows: rows{to: w, account: a, records: c.Transcript.Records, listed: c.Listed}}
 	if last := len(d.records) - 1; d.records[last].Kind == ceremony.KindClose {
-		d.Head, d.records = fmt.Sprintf("%x", d.records[last].Prev), d.records[:last]
+		d.head, d.records = fmt.Sprintf("%x", d.records[last].Prev), d.records[:last]
 	}
-	d.Records = len(d.records)
-	d.signers(a)
-	if a.LogProof != nil {
-		d.Log = "bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof"
+	d.signed(a)
+	return d.fill(pageSource)
+}
+
+// fill writes the page's source with the parts where their names stand, in two
+// braces.
+func (d *pageData) fill(source string) error {
+	for {
+		markup, rest, more := strings.Cut(source, "{{")
+		if err := d.row(markup); err != nil || !more {
+			return err
+		}
+		name, after, _ := strings.Cut(rest, "}}")
+		if err := d.part(name); err != nil {
+			return err
+		}
+		source = after
 	}
-	return pageTemplate.Execute(w, d)
+}
+
+// part writes the part of that name.
+func (d *pageData) part(name string) error {
+	switch name {
+	case "keys":
+		return d.keyRows()
+	case "fleet check":
+		return d.fleetCheck()
+	case "signers":
+		return d.signerRows()
+	case "records":
+		return d.recordRows()
+	case "files":
+		return d.fileRows()
+	case "logged":
+		if d.account.LogProof == nil {
+			return nil
+		}
+		return d.row("<p>bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof.</p>")
+	}
+	text, known := map[string]string{
+		"version": Version, "fleet": d.plan.Fleet, "epoch": strconv.FormatUint(d.plan.Epoch, 10), "mode": d.plan.Mode, "namespace": d.plan.Namespace,
+		"ceremony": d.ceremony, "plan": fmt.Sprintf("%x", d.plan.Digest()), "count": strconv.Itoa(len(d.records)), "head": d.head,
+	}[name]
+	if !known {
+		return fmt.Errorf("the page has no part %q", name)
+	}
+	return d.row("", text)
 }
 
 // IsCurrent says whether a page calls itself one of this version.
@@ -104,7 +140,7 @@ func (s *samePage) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (d *pageData) signers(a *ceremony.Account) {
+func (d *pageData) signed(a *ceremony.Account) {
 	for _, p := range a.Plan.ThirdParties {
 		s := pageSigner{Name: p.Name, Part: "third party"}
 		for _, r := range a.Responses {
@@ -121,13 +157,22 @@ func (d *pageData) signers(a *ceremony.Account) {
 		case slices.ContainsFunc(a.Late(), func(l bundle.Signed) bool { return l.Key == p.Key }):
 			s.Time += ", after the countersignature"
 		}
-		d.Signers = append(d.Signers, s)
+		d.signers = append(d.signers, s)
 	}
 	c := pageSigner{Name: a.Plan.Countersigner.Name, Part: "operator"}
 	if a.Counter != nil {
 		c.Time = "over that statement"
 	}
-	d.Signers = append(d.Signers, c)
+	d.signers = append(d.signers, c)
+}
+
+func (d *pageData) signerRows() error {
+	for _, s := range d.signers {
+		if err := d.row("<tr><td>", s.Name, "</td><td>", s.Part, "</td><td>", cmp.Or(s.Time, "not yet"), "</td></tr>\n"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recordText says in a line what a record reports.

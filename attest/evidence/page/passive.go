@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -222,8 +223,8 @@ func (p *pageReader) inside(name string) error {
 }
 
 var (
-	styleAt   = regexp.MustCompile(`@([A-Za-z-]*)`)
-	styleCall = regexp.MustCompile(`([A-Za-z_-][A-Za-z0-9_-]*)\(`)
+	styleAt   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`@([A-Za-z-]*)`) })
+	styleCall = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([A-Za-z_-][A-Za-z0-9_-]*)\(`) })
 	// What calculates a colour or a length. url, src, image-set, attr and whatever
 	// comes yet are not among them.
 	styleCalls = set(`var calc min max clamp minmax repeat rgb rgba hsl hsla not and or`)
@@ -234,12 +235,12 @@ func passiveStyle(css string) error {
 	if strings.ContainsAny(css, `\`) {
 		return fmt.Errorf("has a style with an escape in it")
 	}
-	for _, m := range styleAt.FindAllStringSubmatch(css, -1) {
+	for _, m := range styleAt().FindAllStringSubmatch(css, -1) {
 		if m[1] != "media" {
 			return fmt.Errorf("has a style with the rule @%.20s", m[1])
 		}
 	}
-	for _, m := range styleCall.FindAllStringSubmatch(css, -1) {
+	for _, m := range styleCall().FindAllStringSubmatch(css, -1) {
 		if !styleCalls[strings.ToLower(m[1])] {
 			return fmt.Errorf("has a style that calls %.20s()", m[1])
 		}

@@ -2,7 +2,6 @@ package page
 
 import (
 	"encoding/hex"
-	"html/template"
 	"io"
 	"strconv"
 
@@ -11,12 +10,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// rows writes the page's long tables to where the template writes the rest, row
-// by row. A template takes twenty times as long for a row, and a page has one for
-// each record; in one piece they could be larger than a verifier's memory.
-//
-// Its methods are called where their tables stand, and give the template
-// nothing more to write.
+// rows writes the page's tables row by row: a page has one for each record, and in
+// one piece they could be larger than a verifier's memory.
 type rows struct {
 	to      io.Writer
 	account *ceremony.Account
@@ -25,10 +20,8 @@ type rows struct {
 	b       []byte
 }
 
-const done template.HTML = ""
-
-// text appends a text as html/template does: what means something in HTML is
-// escaped.
+// text appends a text: what means something in HTML, between tags or in a quoted
+// attribute, is escaped.
 func (r *rows) text(s string) {
 	from := 0
 	for i := range len(s) {
@@ -71,25 +64,25 @@ func (r *rows) row(parts ...string) error {
 	return err
 }
 
-// KeyRows writes a row for each key.
-func (r *rows) KeyRows() (template.HTML, error) {
+// keyRows writes a row for each key.
+func (r *rows) keyRows() error {
 	for _, k := range r.account.Keys {
 		if k.Outcome == nil {
 			continue
 		}
 		pub, err := keys.ParseSPKI(k.Outcome.PublicKey)
 		if err != nil {
-			return done, err
+			return err
 		}
 		sum, h := pub.Fingerprint(), r.account.Plan.HSM(k.HSM)
 		digits := hex.EncodeToString(sum[:])
 		err = r.row("<tr><td>", k.HSM, "</td><td>", h.Site, `</td><td class="mono">`, h.Serial, "</td><td>", k.Role,
 			"</td><td>", string(pub.Algorithm()), `</td><td class="mono" title="`, digits, `">`, short(digits), "</td></tr>\n")
 		if err != nil {
-			return done, err
+			return err
 		}
 	}
-	return done, nil
+	return nil
 }
 
 // short groups the first eight bytes of a hex digest.
@@ -97,41 +90,54 @@ func short(digits string) string {
 	return digits[:4] + " " + digits[4:8] + " " + digits[8:12] + " " + digits[12:16]
 }
 
-// CheckRows writes a row for each HSM of the fleet check.
-func (r *rows) CheckRows() (template.HTML, error) {
-	for _, row := range r.account.FleetCheck.Rows {
+// fleetCheck writes what the HSMs agreed about, if they were asked.
+func (r *rows) fleetCheck() error {
+	c := r.account.FleetCheck
+	if c == nil {
+		return nil
+	}
+	parts := []string{"<h2>Fleet check</h2>\n<div class=\"scroll\"><table>\n<tr><th>HSM</th>"}
+	for _, name := range c.Checks {
+		parts = append(parts[:len(parts)-1], parts[len(parts)-1]+"<th>", name, "</th>")
+	}
+	parts[len(parts)-1] += "</tr>\n"
+	if err := r.row(parts...); err != nil {
+		return err
+	}
+	for _, row := range c.Rows {
 		parts := []string{"<tr><td>", row.HSM, "</td>"}
 		for _, result := range row.Results {
 			parts = append(parts[:len(parts)-1], parts[len(parts)-1]+`<td class="`, result, `">`, result, "</td>")
 		}
 		parts[len(parts)-1] += "</tr>\n"
 		if err := r.row(parts...); err != nil {
-			return done, err
+			return err
 		}
 	}
-	return done, nil
+	return r.row("</table></div>\n<p>Majority ", strconv.Itoa(c.Majority), " of ", strconv.Itoa(len(c.Rows)),
+		". These are the HSMs' own words about themselves, as read and tried in the ceremony.</p>\n")
 }
 
-// RecordRows writes a row for each record.
-func (r *rows) RecordRows() (template.HTML, error) {
+// recordRows writes a row for each record.
+func (r *rows) recordRows() error {
 	for _, x := range r.records {
 		err := r.row(`<tr><td class="num">`, strconv.Itoa(x.N), `</td><td class="mono">`, strict.FormatTime(x.Time), "</td><td>", string(x.Kind),
 			`</td><td class="wide">`, recordText(x), "</td></tr>\n")
 		if err != nil {
-			return done, err
+			return err
 		}
 	}
-	return done, nil
+	return nil
 }
 
-// FileRows writes a row for each file that the close record can list, but for
+// fileRows writes a row for each file that the close record can list, but for
 // the page.
-func (r *rows) FileRows() (template.HTML, error) {
+func (r *rows) fileRows() error {
 	for _, f := range r.listed {
 		err := r.row("<tr><td>", f.Path, `</td><td class="num">`, strconv.Itoa(f.Size), `</td><td class="mono wide">`, hex.EncodeToString(f.Sum[:]), "</td></tr>\n")
 		if err != nil {
-			return done, err
+			return err
 		}
 	}
-	return done, nil
+	return nil
 }

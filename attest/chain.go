@@ -23,11 +23,15 @@ const MaxChain = 8
 // The faults of vendors' certificates that a format may take by name. Each one
 // met is reported in Claims.Quirks.
 const (
-	QuirkSHA1               = "sha1-signature"               // a certificate signed over SHA-1
+	QuirkSHA1               = "sha1-signature"               // something signed over SHA-1
 	QuirkShortRSA           = "rsa-below-2048"               // a certificate's RSA key of 1,024 to 2,047 bits
 	QuirkNoBasicConstraints = "ca-without-basic-constraints" // an issuer that doesn't say that it is one
 	QuirkNoCertSign         = "ca-without-cert-sign"         // an issuer whose key usage lacks keyCertSign
 )
+
+// Weak are the quirks that weaken what is shown: a demand has to tolerate them
+// by name (Demand.Tolerates).
+var Weak = []string{QuirkSHA1, QuirkShortRSA}
 
 // Chain is the certificates above a piece of evidence.
 type Chain struct {

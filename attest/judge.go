@@ -30,6 +30,9 @@ type Demand struct {
 	FIPSBoot      bool
 	LeastFIPS     uint64
 
+	// Tolerates names weak quirks (Weak) that may have been met.
+	Tolerates []string
+
 	// Understood refuses evidence of which anything was not understood. What
 	// matters (Unknown.Matters) is refused in any case.
 	Understood bool
@@ -73,6 +76,11 @@ func Judge(c *Claims, d Demand) (list []Problem) {
 	j.answer(d.FIPSBoot, "fipsboot", c.Platform.FIPSBoot, True)
 	if have := c.Platform.FIPSLevel; have < d.LeastFIPS {
 		j.problem("fipslevel", "%s, and %d is demanded", shownNumber(have), d.LeastFIPS)
+	}
+	for _, q := range c.Quirks {
+		if slices.Contains(Weak, q) && !slices.Contains(d.Tolerates, q) {
+			j.problem("quirk", "%s, which is not tolerated", q)
+		}
 	}
 	j.understood(d.Understood)
 	return list

@@ -68,6 +68,7 @@ func TestEachDemandThatIsNotShownFailsByName(t *testing.T) {
 		{`swversion: "5.7b" is no version`, func(c *attest.Claims) { c.Platform.Firmware = "5.7b" }},
 		{"fipsboot: false, and true is demanded", func(c *attest.Claims) { c.Platform.FIPSBoot = attest.False }},
 		{"fipslevel: 2, and 3 is demanded", func(c *attest.Claims) { c.Platform.FIPSLevel = 2 }},
+		{"quirk: sha1-signature, which is not tolerated", func(c *attest.Claims) { c.Quirks = []string{attest.QuirkNoCertSign, attest.QuirkSHA1} }},
 		{"understood: part p: a was not understood", func(c *attest.Claims) { c.Unknown = []attest.Unknown{{Where: "part p", What: "a"}} }},
 	} {
 		c, d := everything()
@@ -89,6 +90,18 @@ func TestWhatWasNotUnderstoodFailsWhereItMatters(t *testing.T) {
 	c.Unknown = append(c.Unknown, attest.Unknown{Where: "acl", What: "rule 9", Matters: true})
 	if got := attest.Judge(c, d); len(got) != 1 || got[0].String() != "understood: acl: rule 9 was not understood" {
 		t.Errorf("an access rule: %v", got)
+	}
+}
+
+func TestAWeakQuirkPassesWhereItIsToleratedByName(t *testing.T) {
+	c, d := everything()
+	c.Quirks = []string{attest.QuirkSHA1, attest.QuirkShortRSA}
+	if got := attest.Judge(c, d); len(got) != 2 {
+		t.Errorf("none tolerated: %v", got)
+	}
+	d.Tolerates = []string{attest.QuirkShortRSA}
+	if got := attest.Judge(c, d); len(got) != 1 || got[0].String() != "quirk: sha1-signature, which is not tolerated" {
+		t.Errorf("one tolerated: %v", got)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/pkixevidence"
 	"github.com/fleetctl/fleetctl/attest/securosys"
 	"github.com/fleetctl/fleetctl/attest/smartcardhsm"
+	"github.com/fleetctl/fleetctl/attest/tpm"
 	"github.com/fleetctl/fleetctl/attest/yubihsm"
 	"github.com/fleetctl/fleetctl/attest/yubikey"
 )
@@ -19,6 +20,7 @@ var verifiers = []attest.Verifier{
 	marvell.Verifier{},
 	yubihsm.Verifier{},
 	yubikey.Verifier{},
+	tpm.Verifier{},
 }
 
 // All finds the verifier of every format.

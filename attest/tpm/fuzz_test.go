@@ -1,0 +1,79 @@
+package tpm_test
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"github.com/fleetctl/fleetctl/attest"
+	at "github.com/fleetctl/fleetctl/attest/attesttest"
+	"github.com/fleetctl/fleetctl/attest/tpm"
+)
+
+// FuzzParts changes one part at a time: what is accepted shows what the good
+// evidence shows, and nothing panics.
+func FuzzParts(f *testing.F) {
+	d := newDevice(f)
+	key := at.P256(f)
+	good := d.attested(key.Public(), keyAttrs)
+	want, err := attest.Check(tpm.Verifier{}, good.Input)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, p := range good.Input.Evidence.Parts {
+		f.Add(i, p.Data)
+	}
+	f.Fuzz(func(t *testing.T, part int, data []byte) {
+		parts := tpm.Verifier{}.Parts()
+		name := parts[uint(part)%uint(len(parts))].Name
+		c := with(good, name, data)
+		claims, err := attest.Check(tpm.Verifier{}, c.Input)
+		if err != nil || len(attest.Judge(claims, c.Demand)) > 0 {
+			return
+		}
+		claims.Evidence = want.Evidence
+		// A chain may have its root beside it, which changes nothing.
+		if !reflect.DeepEqual(claims, want) {
+			t.Errorf("%s is taken as %x and shows %+v", name, data, claims)
+		}
+	})
+}
+
+// FuzzAgainstGoTPM signs whatever comes as a statement about whatever comes as a
+// public area: what is taken, go-tpm reads the same way and writes again.
+func FuzzAgainstGoTPM(f *testing.F) {
+	d := newDevice(f)
+	key := area(f, at.P256(f).Public(), keyAttrs)
+	f.Add(d.statement(key), key)
+	rsa := area(f, at.RSA(f, 2048).Public(), keyAttrs)
+	f.Add(d.statement(rsa), rsa)
+	f.Add([]byte(nil), key)
+	f.Add([]byte(nil), rsa)
+	f.Fuzz(func(t *testing.T, statement, key []byte) {
+		if len(statement) == 0 {
+			statement = d.statement(key)
+		}
+		in := attest.Input{Evidence: d.evidence(key, statement), At: at.At}
+		claims, err := attest.Check(tpm.Verifier{}, in)
+		if err != nil {
+			return
+		}
+		a, err := tpm2.Unmarshal[tpm2.TPMSAttest](statement)
+		if err != nil || !bytes.Equal(tpm2.Marshal(a), statement) || !bytes.Equal(a.ExtraData.Buffer, claims.Nonce) {
+			t.Errorf("go-tpm reads another statement: %v %+v", err, a)
+		}
+		if len(key) > 2 && int(key[0])<<8+int(key[1]) == len(key)-2 {
+			key = key[2:]
+		}
+		p, err := tpm2.Unmarshal[tpm2.TPMTPublic](key)
+		if err != nil || !bytes.Equal(tpm2.Marshal(p), key) {
+			t.Fatalf("go-tpm reads another public area: %v %+v", err, p)
+		}
+		o := p.ObjectAttributes
+		if k := claims.Key; attest.Of(o.SensitiveDataOrigin) != k.Local || attest.Of(!o.FixedTPM || !o.FixedParent) != k.Extractable || attest.Of(o.SignEncrypt) != k.Purpose.Sign {
+			t.Errorf("go-tpm reads the attributes %+v, and the claims are %+v", o, k)
+		}
+	})
+}

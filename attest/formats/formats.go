@@ -3,6 +3,7 @@ package formats
 
 import (
 	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/luna"
 	"github.com/fleetctl/fleetctl/attest/marvell"
 	"github.com/fleetctl/fleetctl/attest/pkixevidence"
 	"github.com/fleetctl/fleetctl/attest/securosys"
@@ -17,6 +18,7 @@ var verifiers = []attest.Verifier{
 	pkixevidence.Verifier{},
 	securosys.Verifier{},
 	smartcardhsm.Verifier{},
+	luna.Verifier{},
 	marvell.Verifier{},
 	yubihsm.Verifier{},
 	yubikey.Verifier{},

@@ -67,7 +67,8 @@ var arrows = map[string][]string{
 	"attest/evidence/page":    {"ceremony", "bundle", "leaf"},
 	"attest":                  {"leaf"},
 	"attest/attesttest":       {"attest", "leaf"}, // makes hostile attestations: for tests alone
-	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey"},
+	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey"},
+	"attest/nshield":          {"attest", "leaf"},
 	"attest/pkixevidence":     {"attest", "leaf"},
 	"attest/tpm":              {"attest", "leaf"},
 	"attest/securosys":        {"attest", "leaf"},
@@ -142,7 +143,7 @@ var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/
 var inner = map[string][]string{"auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
-var verifiers = []string{"attest/evidence", "attest/formats", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
+var verifiers = []string{"attest/evidence", "attest/formats", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
 	"ceremony/draft", "ceremony/folder", "bundle/history", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.

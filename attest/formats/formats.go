@@ -5,6 +5,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/luna"
 	"github.com/fleetctl/fleetctl/attest/marvell"
+	"github.com/fleetctl/fleetctl/attest/nshield"
 	"github.com/fleetctl/fleetctl/attest/pkixevidence"
 	"github.com/fleetctl/fleetctl/attest/securosys"
 	"github.com/fleetctl/fleetctl/attest/smartcardhsm"
@@ -15,14 +16,15 @@ import (
 
 // verifiers are all of them, one a line.
 var verifiers = []attest.Verifier{
+	luna.Verifier{},
+	marvell.Verifier{},
+	nshield.Verifier{},
 	pkixevidence.Verifier{},
 	securosys.Verifier{},
 	smartcardhsm.Verifier{},
-	luna.Verifier{},
-	marvell.Verifier{},
+	tpm.Verifier{},
 	yubihsm.Verifier{},
 	yubikey.Verifier{},
-	tpm.Verifier{},
 }
 
 // All finds the verifier of every format.

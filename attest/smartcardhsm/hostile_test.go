@@ -101,7 +101,7 @@ func suite(t *testing.T) attesttest.Suite {
 			t.Fatal(err)
 		}
 		s.Samples = append(s.Samples, attesttest.Sample{Name: "Nitrokey HSM 2, firmware 4.1, " + name, Level: attest.Anchored, Case: attesttest.Case{
-			Input:  attest.Input{Evidence: evidence(request, chain), Anchors: cardContact(t), At: ceremony},
+			Input:  attest.Input{Evidence: evidence(request, chain), Anchors: shipped(t), At: ceremony},
 			Demand: attest.Demand{Least: attest.Anchored, SPKI: r.spki, Identity: "DENK0404144", Local: true, Understood: true},
 		}})
 	}
@@ -126,7 +126,7 @@ func FuzzEvidence(f *testing.F) {
 	f.Add(request, chain)
 	f.Add(file(f, "testdata/ce04-rsa2048.bin"), file(f, "testdata/ef2f02.bin"))
 	f.Add(file(f, "testdata/ce01-secp256k1.bin"), root)
-	anchors := cardContact(f)
+	anchors := shipped(f)
 	f.Fuzz(func(t *testing.T, request, chain []byte) {
 		if r, err := ParseRequest(request); (r == nil) == (err == nil) {
 			t.Errorf("a request and an error, or neither: %v, %v", r, err)

@@ -26,18 +26,14 @@ func evidence(request, chain []byte) *attest.Evidence {
 	return &attest.Evidence{Format: Format, Parts: []attest.Part{{Name: PartRequest, Data: request}, {Name: PartChain, Data: chain}}}
 }
 
-// cardContact pins the root that the real samples stand under.
-func cardContact(t testing.TB) *attest.Anchors {
+// shipped are the anchors that come with the program.
+func shipped(t testing.TB) *attest.Anchors {
 	t.Helper()
-	certs, err := ParseCertificates(root)
+	a, err := attest.ParseAnchors("anchors.yaml", attest.Shipped())
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := parseKey(certs[0].key, nil, "root")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pin(t, "DESRCACC100001", k)
+	return a
 }
 
 func pin(t testing.TB, name string, k *key) *attest.Anchors {
@@ -58,7 +54,7 @@ var ceremony = time.Date(2026, 9, 24, 12, 0, 0, 0, time.UTC)
 func TestARealNitrokeysRequestsVerify(t *testing.T) {
 	chain := file(t, "testdata/ef2f02.bin")
 	for name, spki := range map[string]string{"ce01-secp256k1": "", "ce03-p256": "spki-ce03", "ce04-rsa2048": "spki-ce04"} {
-		in := attest.Input{Evidence: evidence(file(t, "testdata/"+name+".bin"), chain), Anchors: cardContact(t), At: ceremony}
+		in := attest.Input{Evidence: evidence(file(t, "testdata/"+name+".bin"), chain), Anchors: shipped(t), At: ceremony}
 		c, err := attest.Check(Verifier{}, in)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)

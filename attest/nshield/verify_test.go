@@ -1,0 +1,221 @@
+package nshield
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"encoding/base64"
+	"encoding/hex"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/attesttest"
+)
+
+func sample(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile("testdata/key_pkcs11_test2.partial.att")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// shipped are the anchors that come with the program.
+func shipped(t testing.TB) *attest.Anchors {
+	t.Helper()
+	a, err := attest.ParseAnchors("anchors.yaml", attest.Shipped())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestEntrustsExampleVerifiesAndSaysWhatItDoesNotShow(t *testing.T) {
+	in := attest.Input{Evidence: evidence(sample(t)), Anchors: shipped(t), At: attesttest.At}
+	c, err := attest.Check(Verifier{}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Platform.Identity != "8938-1075-88BB" || c.Key.Local != attest.True || c.Key.Sensitive != attest.True || !slices.Equal(c.Quirks, []string{QuirkFieldUpgrade}) || len(c.Unknown) != 0 {
+		t.Errorf("got %+v", c)
+	}
+	// The example has no world binding, and its key is written down under a module key.
+	if c.Key.Extractable != attest.NotShown || !slices.Contains(c.Details, attest.Detail{Name: "world binding", Value: "not given"}) {
+		t.Errorf("got %+v", c)
+	}
+	in.Anchors = nil
+	if c, err := attest.Check(Verifier{}, in); err != nil || c.Level != attest.VendorSigned || !strings.Contains(c.NoAnchor, "KWARN-1 is not pinned") {
+		t.Errorf("without an anchor: %+v, %v", c, err)
+	}
+}
+
+func TestTheKeyHashIsNCores(t *testing.T) {
+	// Of the documented example: the public key and the hash that its module signed.
+	b, err := parseBundle(sample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := (&reader{in: b.data["pubkeydata"]}).publicKey().hash()
+	if got := hex.EncodeToString(h[:]); err != nil || got != "523bbe0a73105e86757d83c75785e3dd76699da0" {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+func encode(b []byte) string { return base64.URLEncoding.EncodeToString(b) }
+
+func groups(list ...[]byte) func(*recipe) { return func(r *recipe) { r.groups = list } }
+
+// certified puts a group under a key's certificate.
+func certified(group []byte, by []byte) []byte {
+	g := bytes.Clone(group)
+	g[0] |= groupCertifier
+	return append(g, by...)
+}
+
+var kept = "extractable: true, and false is demanded; never-extractable: false, and true is demanded"
+
+func hostile(t *testing.T, m *module) []variant {
+	nso := hashOf(t, m.knso)
+	return []variant{
+		{"another key", attesttest.SubstitutedKey, func(r *recipe) { r.key, r.hka = m.other, m.other }, "spki: the evidence is of another key"},
+		{"a public key that was not certified", attesttest.SubstitutedKey, func(r *recipe) { r.key = m.other }, "it is of a key with the hash"},
+		{"another module", attesttest.WrongIdentity, func(r *recipe) { r.esn, r.stateESN = "9999-2222-3333", "9999-2222-3333" }, "identity: the evidence is of device 9999-2222-3333"},
+		{"another module's state", attesttest.WrongIdentity, func(r *recipe) { r.stateESN = "9999-2222-3333" }, "it is module 9999-2222-3333's"},
+		{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.signsFirst = m.other521 }, "warrant: certificate 1 (Delegation): the signature does not verify"},
+		{"the module before the delegation", attesttest.ReorderedChain, func(r *recipe) { r.swap, r.signsLast, r.signsFirst = true, m.root, m.delegate }, "the chain is out of order"},
+		{"a module that delegates", attesttest.ReorderedChain, func(r *recipe) { r.kinds = [2]string{"ModuleInformation", "ModuleInformation"} }, "it is no delegation"},
+		{"another key's signature over the module's state", attesttest.BadSignature, func(r *recipe) { r.signsState = m.other521 }, "module state certificate: the signature does not verify"},
+		{"another key's signature over the key", attesttest.BadSignature, func(r *recipe) { r.signsKey = m.other }, "key generation certificate: the signature does not verify"},
+		{"a world that its officer did not sign", attesttest.BadSignature, func(r *recipe) { r.signsWorld = m.other }, "world binding: the signature does not verify"},
+		{"another officer's world", attesttest.BadSignature, func(r *recipe) {
+			r.members = func(x map[string]string) { x["knsopub"] = encode(public(m.other)) }
+		}, "knsopub is not the key of the module's security officer"},
+		{"a warrant that the root's delegate did not sign", attesttest.BadSignature, func(r *recipe) { r.signsLast = m.other521 }, "warrant: certificate 2 (ModuleInformation): the signature does not verify"},
+		{"a state certificate where a generation certificate belongs, as for an imported key", attesttest.Imported, func(r *recipe) {
+			r.members = func(x map[string]string) { x["kcmsg"], x["kcsig"] = x["modstatemsg"], x["modstatesig"] }
+			r.kml = m.klf2
+		}, "it is of type 4"},
+		{"a key that may be read", attesttest.Exportable, groups(permissions(0x1004)), "sensitive: false; extractable: true; never-extractable: false"},
+		{"a list that may be widened", attesttest.Exportable, groups(permissions(0x1040)), "sensitive: false; extractable: true; never-extractable: false"},
+		{"a key in an archive", attesttest.Exportable, groups(words(0, 0, 1, actArchive, 0, 0)), kept},
+		{"a key that the Administrator Card Set recovers", attesttest.Exportable, groups(certified(working(blobKmOnly|blobKm, hkm), nso)), kept},
+		{"a key for other keys", attesttest.Exportable, groups(permissions(0x1400)), "the ACL allows UseAsBlobKey"},
+		{"a blob under the module key that everybody knows", attesttest.Exportable, groups(working(blobKmOnly|blobKm, wellKnown[:])), "everybody knows"},
+		{"a blob under another world's module key", attesttest.Exportable, groups(working(blobKmOnly|blobKm, hkmc)), "which is not the world's"},
+		{"a blob under any module key", attesttest.Exportable, groups(working(blobKmOnly, nil)), "under any module key"},
+		{"a blob under nothing", attesttest.Exportable, groups(working(blobKm, hkm)), "under neither a module key nor a token"},
+		{"a blob under a token alone", attesttest.Exportable, groups(working(blobKm|blobKt|blobToken|blobNullKm, hkm)), "a token without a module key"},
+		{"a derivation that isn't known", attesttest.Exportable, groups(words(0, 0, 1, actDerive, 0, 0, 12, 0)), "derivation by mechanism 12"},
+		{"no world binding", attesttest.MissingField, func(r *recipe) {
+			r.members = func(x map[string]string) { delete(x, "CertKMaKMCbKNSO") }
+		}, "extractable: not shown; never-extractable: not shown"},
+		{"no warrant", attesttest.MissingField, func(r *recipe) {
+			r.members = func(x map[string]string) { delete(x, "warrant") }
+		}, "warrant is missing"},
+		{"a state without module keys", attesttest.MissingField, func(r *recipe) {
+			r.attributes = func(a [][]byte) [][]byte { return a[:3] }
+		}, "attribute 6 is missing"},
+		{"two serial numbers in the state", attesttest.RepeatedField, func(r *recipe) {
+			r.attributes = func(a [][]byte) [][]byte { return append(a, a[0]) }
+		}, "attribute 2 stands there twice"},
+		{"two warrants", attesttest.RepeatedField, func(r *recipe) {
+			r.text = func(s string) string { return strings.Replace(s, "{", `{"warrant":"kA==",`, 1) }
+		}, "warrant"},
+		{"bytes behind the generation certificate", attesttest.TrailingBytes, func(r *recipe) { r.behind["kcmsg"] = []byte{0} }, "key generation certificate: 1 bytes follow its end"},
+		{"bytes behind the state certificate", attesttest.TrailingBytes, func(r *recipe) { r.behind["modstatemsg"] = []byte{0} }, "module state certificate: 1 bytes follow its end"},
+		{"bytes behind the warrant", attesttest.TrailingBytes, func(r *recipe) { r.behind["warrant"] = []byte{0} }, "warrant: 1 bytes follow its end"},
+		{"bytes behind the public key", attesttest.TrailingBytes, func(r *recipe) { r.behind["pubkeydata"] = []byte{0, 0, 0, 0} }, "pubkeydata: 4 bytes follow its end"},
+		{"bytes behind a signature", attesttest.TrailingBytes, func(r *recipe) { r.behind["kcsig"] = []byte{0} }, "key generation certificate: 1 bytes follow its end"},
+		{"four thousand million permission groups", attesttest.LengthBomb, func(r *recipe) {
+			r.groups = [][]byte{words(0, 0, 0xffffffff)}
+		}, "4294967295 actions"},
+		{"lists inside lists", attesttest.LengthBomb, func(r *recipe) {
+			r.members = func(x map[string]string) { x["warrant"] = encode(bytes.Repeat([]byte{0x91}, 20<<9)) }
+		}, "more than 8 inside each other"},
+		{"lists beside lists", attesttest.LengthBomb, func(r *recipe) {
+			r.members = func(x map[string]string) { x["warrant"] = encode(bytes.Repeat([]byte{0x9f}, 20<<9)) }
+		}, "inside each other"},
+		{"an action that isn't known", attesttest.Other, groups(words(0, 0, 1, 77, 0)), "an action of the kind 77, which isn't understood"},
+		{"a group's flag that isn't known", attesttest.Other, groups(words(0x10, 0, 1, actOp, 0x1000)), "flags 10, which aren't understood"},
+		{"an operation that isn't known", attesttest.Other, groups(permissions(0x11000)), "operations 10000, which aren't understood"},
+		{"a use limit that isn't known", attesttest.Other, groups(words(0, 1, 9, 0, 1, actOp, 0x1000)), "use limit of the kind 9"},
+		{"an attribute of the module that isn't known", attesttest.Other, func(r *recipe) {
+			r.attributes = func(a [][]byte) [][]byte { return append(a, words(99, 0)) }
+		}, "attribute 99, which isn't understood"},
+		{"a key of another kind than the one generated", attesttest.Other, func(r *recipe) { r.genKind = 40 }, "a key of the kind 40 was generated"},
+		{"a member of the bundle that nobody knows", attesttest.Other, func(r *recipe) {
+			r.members = func(x map[string]string) { x["exportable"] = "AA==" }
+		}, "understood: bundle: exportable"},
+		{"a state with another key for warrants", attesttest.Other, func(r *recipe) {
+			r.attributes = func(a [][]byte) [][]byte {
+				return append(a, append(append(append(words(attrKLF2), make([]byte, 20)...), public(m.other521)...), words(mechECDSA)...))
+			}
+		}, "its KLF2 is not the warrant's"},
+	}
+}
+
+type variant struct {
+	name, kind string
+	edit       func(*recipe)
+	want       string
+}
+
+func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
+	s := attesttest.Suite{Verifier: Verifier{}, Device: "Entrust nShield", Without: map[string]string{
+		attesttest.GzipBomb: "nothing in the format is compressed",
+		attesttest.Stale:    "the format has no room for a nonce",
+	}}
+	b, err := parseBundle(sample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := (&reader{in: b.data["pubkeydata"]}).publicKey().spki()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Samples = []attesttest.Sample{{Name: "Entrust's documented example, softcard, P-256, without its world binding", Level: attest.Anchored, Case: attesttest.Case{
+		Input:  attest.Input{Evidence: evidence(sample(t)), Anchors: shipped(t), At: attesttest.At},
+		Demand: attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "8938-1075-88BB", Local: true, Sensitive: true, Understood: true},
+	}}}
+	m := newModule(t)
+	demand := attest.Kept(attest.Anchored, attesttest.SPKI(t, m.made.Public().(*ecdsa.PublicKey)), "1111-2222-3333")
+	demand.Understood = true
+	build := func(r *recipe) attesttest.Case {
+		return attesttest.Case{Input: attest.Input{Evidence: r.build(t), Anchors: m.anchors(t), At: attesttest.At}, Demand: demand}
+	}
+	for _, v := range hostile(t, m) {
+		one := *m // an edit may change the module's keys
+		r := good(&one)
+		v.edit(r)
+		s.Hostile = append(s.Hostile, attesttest.Hostile{Kind: v.kind, Name: v.name, Want: v.want, Case: build(r), Twin: build(good(m))})
+	}
+	attesttest.Run(t, s)
+}
+
+func FuzzBundle(f *testing.F) {
+	f.Add(sample(f))
+	anchors := shipped(f)
+	f.Add(good(newModule(f)).build(f).Parts[0].Data)
+	want, err := attest.Check(Verifier{}, attest.Input{Evidence: evidence(sample(f)), Anchors: anchors, At: attesttest.At})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := attest.Check(Verifier{}, attest.Input{Evidence: evidence(b), Anchors: anchors, At: attesttest.At})
+		if err == nil && (c.Platform.Identity != want.Platform.Identity || !bytes.Equal(c.Key.SPKI, want.Key.SPKI)) {
+			t.Errorf("another module or key than the example's stands under Entrust's root: %+v", c)
+		}
+	})
+}
+
+func BenchmarkCheck(b *testing.B) {
+	in := attest.Input{Evidence: evidence(sample(b)), Anchors: shipped(b), At: attesttest.At}
+	for b.Loop() {
+		if _, err := attest.Check(Verifier{}, in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -75,6 +75,7 @@ type Account struct {
 	exceptional    map[int]bool    // the records that are exceptions
 	ids            map[string]int  // CKA_IDs ever used, by their intent
 	made           map[string]*Key // public keys ever generated, destroyed ones too
+	people         *People         // the plan's, once they were asked for
 	artifact       *bundle.KeySet
 	bundle         *bundle.Bundle
 	answers        []bundle.Signed // the statements in the bundle

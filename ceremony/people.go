@@ -50,6 +50,19 @@ func NewPeople(list []Person, m int) (*People, error) {
 	return p, nil
 }
 
+// PeopleOf are a plan's people, with as many officers as it demands.
+func PeopleOf(p *Plan) (*People, error) { return NewPeople(p.People, p.Threshold) }
+
+// People are those of the ceremony's plan.
+func (a *Account) People() (*People, error) {
+	if a.people != nil {
+		return a.people, nil
+	}
+	people, err := PeopleOf(a.Plan)
+	a.people = people
+	return people, err
+}
+
 // Threshold is how many officers must agree.
 func (p *People) Threshold() int { return p.m }
 

@@ -74,7 +74,7 @@ func (a *Account) SignedOff(stage string, said *Verdicts, signoffs []Signing, ac
 	if err != nil {
 		return err
 	}
-	people, err := NewPeople(a.Plan.People, a.Plan.Threshold)
+	people, err := a.People()
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func abandoned(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) 
 
 func signAbort(t *testing.T, f *testfleet.Fleet, want ceremony.Approval, names ...string) {
 	t.Helper()
-	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+	people := must(ceremony.PeopleOf(f.Plan))
 	for _, name := range names {
 		p := f.Parties.People[name]
 		want.Role = p.Role

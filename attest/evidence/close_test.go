@@ -130,7 +130,7 @@ func TestAnExceptionHasToBeAcceptedBeforeTheClose(t *testing.T) {
 	}
 	accept := func() {
 		a := must(folder.Read(f.Dir))
-		people := must(ceremony.NewPeople(a.Plan.People, a.Plan.Threshold))
+		people := must(a.People())
 		must(0, f.Approve(t.Context(), f.Dir, people, must(a.ExceptionApproval(1)), nil))
 	}
 	accept()

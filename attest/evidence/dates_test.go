@@ -76,7 +76,7 @@ func both(a, b []string) []string { return append(a, b...) }
 // exception is put on the record and accepted by the two officers who sign.
 func exception(f *testfleet.Fleet, j *engine.Journal) {
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"}))
-	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+	people := must(ceremony.PeopleOf(f.Plan))
 	if err := f.Approve(context.Background(), f.Dir, people, must(j.Account().ExceptionApproval(1)), nil); err != nil {
 		panic(err)
 	}

@@ -96,7 +96,7 @@ func PackageLeaf(file string, archive []byte) (*Leaf, error) {
 // logged once, and commits to what they have signed by then. A close that
 // somebody does not agree with is an ending too, and logged as it is.
 func signedEnd(files Files, a *ceremony.Account) error {
-	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	people, err := a.People()
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (v *verifier) folders(files Files, a *ceremony.Account) {
 		v.fault(v.policy.File, err)
 		return
 	}
-	planned, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	planned, err := a.People()
 	if err != nil {
 		v.fault(ceremony.PlanFile, err)
 		return
@@ -137,7 +137,7 @@ func (v *verifier) accepted(files Files, a *ceremony.Account) {
 	if len(a.Exceptions) == 0 {
 		return
 	}
-	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	people, err := a.People()
 	if err != nil {
 		v.fault(ceremony.PlanFile, err)
 		return

@@ -49,7 +49,7 @@ func TestNothingIsAskedForUntilEveryOnlookerIsHeard(t *testing.T) {
 	// Named in an exception that nobody accepted yet.
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "wim", Happened: "he is ill", Decided: "to go on", Absent: []string{"wim"}}))
 	waits("no verdict by wim, and no exception that officers accepted names them as absent")
-	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+	people := must(ceremony.PeopleOf(f.Plan))
 	if err := f.Approve(t.Context(), f.Dir, people, must(a.ExceptionApproval(1)), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestAnExceptionOfTheReleaseExcusesNobodyFromTheClose(t *testing.T) {
 		t.Fatalf("%d exceptions", n)
 	}
 	for i, stage := range []string{ceremony.StageRelease, ceremony.StageClose} {
-		people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+		people := must(ceremony.PeopleOf(f.Plan))
 		list := must(folder.ReadSignings(f.Dir, ceremony.SignoffDir(stage)))
 		said := must(people.Signoffs(must(f.Account.WantedSignoff(stage)), list))
 		approvals := must(folder.ReadSignings(f.Dir, ceremony.ApprovalsDir))

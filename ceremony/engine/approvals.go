@@ -59,7 +59,7 @@ func (j *Journal) approvals(want ceremony.Approval) ([]string, *ceremony.People,
 }
 
 func (j *Journal) signings(dir string) (*ceremony.People, []ceremony.Signing, error) {
-	people, err := ceremony.NewPeople(j.account.Plan.People, j.account.Plan.Threshold)
+	people, err := j.account.People()
 	if err != nil {
 		return nil, nil, err
 	}

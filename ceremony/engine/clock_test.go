@@ -154,7 +154,7 @@ func TestAClockThatWasAheadIsNoDeadEnd(t *testing.T) {
 	explain := func(f *testfleet.Fleet, now time.Time) *ceremony.Account {
 		e := ceremony.Exception{Expected: "this year", Happened: "the clock was ten years ahead", Decided: "set right"}
 		a := must(engine.ExplainClock(f.Dir, func() time.Time { return now }, testfleet.Random("e"), e, now))
-		people := must(ceremony.NewPeople(a.Plan.People, a.Plan.Threshold))
+		people := must(a.People())
 		must(0, f.Approve(context.Background(), f.Dir, people, must(a.ExceptionApproval(1)), nil))
 		return a
 	}

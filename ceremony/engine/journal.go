@@ -201,7 +201,7 @@ func (j *Journal) save(name string, data []byte) error {
 
 // keepPlanApprovals stores the officers' signatures over the plan.
 func (j *Journal) keepPlanApprovals(list []ceremony.Signing) error {
-	people, err := ceremony.NewPeople(j.account.Plan.People, j.account.Plan.Threshold)
+	people, err := j.account.People()
 	if err != nil {
 		return err
 	}

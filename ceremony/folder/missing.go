@@ -104,7 +104,7 @@ func appendMissing(list []Missing, w *Missing) []Missing {
 }
 
 func readSignings(dir string, a *ceremony.Account, folder string) (*ceremony.People, []ceremony.Signing, error) {
-	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	people, err := a.People()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -46,7 +46,7 @@ func TestAnApprovalOfOneExceptionIsNoneOfAnother(t *testing.T) {
 		}
 	}
 
-	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+	people := must(ceremony.PeopleOf(f.Plan))
 	mixed, late, bare, other := second, second, second, second
 	mixed.Head = first.Head                         // numbers one exception, names the other
 	late.Head = ceremony.Head{Hash: a.Head, N: a.N} // the adjournment's head
@@ -101,7 +101,7 @@ func TestAnExceptionHasToBeAcceptedBeforeTheRequest(t *testing.T) {
 	if !errors.As(err, &waits) || waits.Exception != 1 || j.Account().N != before {
 		t.Fatalf("requested with it: %v", err)
 	}
-	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+	people := must(ceremony.PeopleOf(f.Plan))
 	must(0, f.Approve(context.Background(), f.Dir, people, must(j.Account().ExceptionApproval(1)), nil))
 	must(j.Request(context.Background(), nil, nil, f.Approve))
 }

@@ -17,7 +17,7 @@ import (
 
 // approve has a person of the fleet approve plan bytes in a folder.
 func approvePlan(f *testfleet.Fleet, root, name string, plan *ceremony.Plan) (*folder.Stored, error) {
-	people := must(ceremony.NewPeople(plan.People, plan.Threshold))
+	people := must(ceremony.PeopleOf(plan))
 	namespace := ceremony.SignNamespace(ceremony.NamespacePlan, plan.Mode)
 	sig := must(f.Parties.People[name].Sign(namespace, plan.Raw()))
 	return folder.StoreSignature(root, ceremony.PlanApprovalsDir, "", people, namespace, plan.Raw(), sig)
@@ -57,7 +57,7 @@ func TestAReapprovalOfAChangedPlanReplacesTheEarlierOne(t *testing.T) {
 
 func TestOnlyOfficersApprovePlanAndActs(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToFleetRun})
-	people := must(ceremony.NewPeople(f.Plan.People, f.Plan.Threshold))
+	people := must(ceremony.PeopleOf(f.Plan))
 	for _, name := range []string{"wanda", "ada"} {
 		_, err := approvePlan(f, f.Dir, name, f.Plan)
 		wantError(t, err, "officers approve the plan")

@@ -104,7 +104,7 @@ func (c *Summary) note(r *ceremony.Record, step *StepSummary, since time.Duratio
 // signers are the people whose signatures count, for the plan, an act or a
 // stage.
 func signers(dir string, a *ceremony.Account) ([]string, error) {
-	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	people, err := a.People()
 	if err != nil {
 		return nil, err
 	}

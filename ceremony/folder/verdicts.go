@@ -24,7 +24,7 @@ func ReadVerdicts(dir string, a *ceremony.Account, stage string) (map[string]str
 	if err != nil {
 		return nil, nil // the ceremony didn't come to it
 	}
-	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	people, err := a.People()
 	if err != nil {
 		return nil, err
 	}

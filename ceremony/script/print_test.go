@@ -27,7 +27,7 @@ func golden(t *testing.T, file string, got []byte) {
 		}
 	}
 	if want, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s differs (%v); go test ./ceremony/handout -update writes it anew", file, err)
+		t.Errorf("%s differs (%v); go test ./ceremony/script -update writes it anew", file, err)
 	}
 }
 

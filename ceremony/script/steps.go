@@ -126,7 +126,7 @@ func scriptUnlock(p *ceremony.Plan, s ceremony.Step) Instructions {
 	if s.HSM == p.HSMs[0].Name {
 		// The first login opens the ceremony, which takes m signatures.
 		t.Minutes += 4
-		t.Do = append([]Part{{ceremony.Officer, fmt.Sprintf("%d officers sign the act open: fleetctl ceremony sign DIR --approve open --key KEY.", p.Threshold)}}, t.Do...)
+		t.Do = append([]Part{{ceremony.Officer, fmt.Sprintf("%d officers sign the act open: %s.", p.Threshold, Sign(onPaper, ceremony.ApproveOpen))}}, t.Do...)
 		t.Say = []Part{{ceremony.Officer, "I approve that the HSMs are unlocked."}}
 		t.Leaves = []string{fmt.Sprintf("%d officers' signatures on open", p.Threshold)}
 	}

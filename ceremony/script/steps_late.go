@@ -9,17 +9,17 @@ import (
 
 // The steps after the fleet check: what leaves the room, and how it ends.
 
-func scriptRelease(p *ceremony.Plan, _ ceremony.Step) Instructions {
+func scriptRelease(p *ceremony.Plan, s ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Release the key set", Minutes: 12, Initial: everyone,
 		Do: []Part{
-			{Administrator, "Runs fleetctl bundle build DIR. The digest of fleet-keys.json is on the screen."},
+			{Administrator, "Runs " + stepCommand(s, ceremony.KindRelease, onPaper) + ". The digest of fleet-keys.json is on the screen."},
 			{ceremony.Auditor, "Types the three words of it that the screen asks for, from their own screen: fleetctl words and the digest."},
 			{ceremony.Auditor, "Checks on their own laptop what changed since the last epoch: fleetctl bundle diff."},
 			{Administrator, "Reads the exceptions made so far aloud, by number."},
-			{ceremony.Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff release --verdict VERDICT --key KEY.", p.Threshold)},
+			{ceremony.Officer, fmt.Sprintf("%d officers sign: %s.", p.Threshold, signOff(onPaper, ceremony.StageRelease, "VERDICT"))},
 			{ceremony.Witness, "Signs in the same way, each of them."},
-			{ceremony.Auditor, "Signs in the same way, each of them. Who isn't there is named in an exception before: fleetctl ceremony exception DIR --absent NAME."},
+			{ceremony.Auditor, "Signs in the same way, each of them. Who isn't there is named in an exception before: " + nameAbsent(onPaper) + "."},
 		},
 		Say: []Part{
 			{Administrator, "(reads the 32 words of fleet-keys.json aloud)"},
@@ -32,12 +32,12 @@ func scriptRelease(p *ceremony.Plan, _ ceremony.Step) Instructions {
 	}
 }
 
-func scriptRequest(p *ceremony.Plan, _ ceremony.Step) Instructions {
+func scriptRequest(p *ceremony.Plan, s ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Ask " + partyNames(p), Minutes: 6, Initial: []string{ceremony.Officer, ceremony.Witness},
 		Do: []Part{
-			{Administrator, "Runs fleetctl bundle request DIR --out request.json."},
-			{ceremony.Officer, fmt.Sprintf("%d officers sign the act request: fleetctl ceremony sign DIR --approve request --key KEY.", p.Threshold)},
+			{Administrator, "Runs " + stepCommand(s, ceremony.KindRequest, onPaper) + "."},
+			{ceremony.Officer, fmt.Sprintf("%d officers sign the act request: %s.", p.Threshold, Sign(onPaper, ceremony.ApproveRequest))},
 			{Administrator, "Runs the command again and carries request.json out, on a medium of the inventory."},
 		},
 		Say:     []Part{{ceremony.Officer, "I approve that exactly this request goes out."}},
@@ -59,7 +59,7 @@ func scriptResponse(p *ceremony.Plan, s ceremony.Step) Instructions {
 		Title: title, Minutes: 20,
 		Do: []Part{
 			{ceremony.Auditor, "Telephones the third party, who reads the words of the key set aloud before signing."},
-			{Administrator, "Runs fleetctl bundle import DIR response.json. It is verified before it is kept."},
+			{Administrator, "Runs " + stepCommand(s, ceremony.KindResponse, onPaper) + ". It is verified before it is kept."},
 			{Administrator, "If it takes days: fleetctl ceremony adjourn DIR, and reconvene later, with seals."},
 		},
 		Say:     []Part{{ceremony.Auditor, "(follows the third party's words on the sheet of the release)"}},
@@ -69,12 +69,12 @@ func scriptResponse(p *ceremony.Plan, s ceremony.Step) Instructions {
 	}
 }
 
-func scriptCountersign(p *ceremony.Plan, _ ceremony.Step) Instructions {
+func scriptCountersign(p *ceremony.Plan, s ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Countersign with " + p.Countersigner.Name, Minutes: 6, Initial: []string{ceremony.Officer, ceremony.Witness, ceremony.Auditor},
 		Do: []Part{
-			{ceremony.Officer, fmt.Sprintf("%d officers sign the act countersign: fleetctl ceremony sign DIR --approve countersign --key KEY.", p.Threshold)},
-			{Administrator, "Runs fleetctl bundle countersign DIR --key pkcs11:…."},
+			{ceremony.Officer, fmt.Sprintf("%d officers sign the act countersign: %s.", p.Threshold, Sign(onPaper, ceremony.ApproveCountersign))},
+			{Administrator, "Runs " + stepCommand(s, ceremony.KindCountersignature, onPaper) + "."},
 		},
 		Say:     []Part{{ceremony.Officer, "I approve exactly the text on the screen."}},
 		Confirm: []Part{{ceremony.Auditor, "The text on the screen names this epoch and this digest."}},
@@ -83,13 +83,13 @@ func scriptCountersign(p *ceremony.Plan, _ ceremony.Step) Instructions {
 	}
 }
 
-func scriptLog(*ceremony.Plan, ceremony.Step) Instructions {
+func scriptLog(_ *ceremony.Plan, s ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Log the bundle", Minutes: 6,
 		Do: []Part{
-			{Administrator, "Runs fleetctl bundle assemble DIR. The digest of bundle.json is on the screen."},
+			{Administrator, "Runs " + stepCommand(s, ceremony.KindChallenge, onPaper) + ". The digest of bundle.json is on the screen."},
 			{ceremony.Auditor, "Types the three words of it that the screen asks for, from their own screen: fleetctl words and the digest."},
-			{Administrator, "Runs fleetctl log append DIR, or carries bundle.json to the log and its proof back."},
+			{Administrator, "Runs " + stepCommand(s, ceremony.KindLogProof, onPaper) + ", or carries bundle.json to the log and its proof back."},
 			{ceremony.Auditor, "Verifies bundle.json and its proof on their own laptop: fleetctl verify bundle.json --policy POLICY."},
 		},
 		Say:     []Part{{Administrator, "(reads the 32 words of bundle.json aloud)"}},
@@ -105,7 +105,7 @@ func scriptLockdown(p *ceremony.Plan, s ceremony.Step) Instructions {
 		return Instructions{
 			Title: "Prove that " + s.HSM + " lets nobody in", Minutes: 3,
 			Do: []Part{
-				{Administrator, fmt.Sprintf("Runs fleetctl ceremony lockdown DIR --site SITE. It tries the old PIN of %s once.", s.HSM)},
+				{Administrator, fmt.Sprintf("Runs %s. It tries the old PIN of %s once.", stepCommand(s, ceremony.KindLockdown, onPaper), s.HSM)},
 			},
 			Say:     []Part{{ceremony.Witness, s.HSM + " refuses the login."}},
 			Confirm: []Part{{ceremony.Witness, "The screen shows the code of the refusal."}, {ceremony.Auditor, "I saw it too."}},
@@ -116,7 +116,7 @@ func scriptLockdown(p *ceremony.Plan, s ceremony.Step) Instructions {
 		Title: fmt.Sprintf("Lock down, %d of %d", s.Item, len(p.Lockdown)), Minutes: 10, Initial: everyone,
 		Do: []Part{
 			{Administrator, strings.TrimRight(text, ".") + "."},
-			{Administrator, "Runs fleetctl ceremony lockdown DIR."},
+			{Administrator, "Runs " + stepCommand(s, ceremony.KindLockdown, onPaper) + "."},
 			{ceremony.Witness, "Types what is read off: serials, digests, bag numbers."},
 			{ceremony.Auditor, "Reads it off again and types it too."},
 		},
@@ -126,18 +126,18 @@ func scriptLockdown(p *ceremony.Plan, s ceremony.Step) Instructions {
 	}
 }
 
-func scriptClose(p *ceremony.Plan, _ ceremony.Step) Instructions {
+func scriptClose(p *ceremony.Plan, s ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Close", Minutes: 12, Initial: everyone,
 		Do: []Part{
-			{ceremony.Auditor, "Asks whether every witness and auditor will sign. Who won't be there is named first: fleetctl ceremony exception DIR --absent NAME."},
-			{Administrator, "Runs fleetctl ceremony close DIR. The last record lists every file's digest."},
+			{ceremony.Auditor, "Asks whether every witness and auditor will sign. Who won't be there is named first: " + nameAbsent(onPaper) + "."},
+			{Administrator, "Runs " + stepCommand(s, ceremony.KindClose, onPaper) + ". The last record lists every file's digest."},
 			{ceremony.Auditor, "Copies the folder to their own laptop and runs fleetctl verify there. The close sign-offs are what it still lacks."},
-			{ceremony.Officer, fmt.Sprintf("%d officers sign: fleetctl ceremony sign DIR --signoff close --verdict VERDICT --key KEY.", p.Threshold)},
+			{ceremony.Officer, fmt.Sprintf("%d officers sign: %s.", p.Threshold, signOff(onPaper, ceremony.StageClose, "VERDICT"))},
 			{ceremony.Witness, "Signs in the same way, each of them."},
 			{ceremony.Auditor, "Signs in the same way, each of them."},
 			{Administrator, "Runs fleetctl ceremony receipt DIR --out receipts, and hands one to each."},
-			{Administrator, "When everyone has signed: fleetctl evidence pack DIR --out evidence.tar, and fleetctl log append evidence.tar."},
+			{Administrator, "When everyone has signed: " + Pack(onPaper) + ", and fleetctl log append evidence.tar."},
 		},
 		Say: []Part{
 			{Administrator, "(reads the 32 words of the close head aloud)"},

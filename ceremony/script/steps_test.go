@@ -56,6 +56,36 @@ func TestTheScriptIsWhatHappens(t *testing.T) {
 	}
 }
 
+// What the screen says comes next, people find in the printed script.
+func TestTheScreenAndTheScriptNameTheSameCommands(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{HSMs: 1, Lockdown: []string{"Bag the HSM"}})
+	tr, err := ceremony.ParseTranscript("transcript", f.Transcript(), f.Plan.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := ceremony.NewAccount(f.Plan)
+	commands := map[string]bool{}
+	for _, r := range tr.Records {
+		s, _ := a.Next()
+		if next := script.Next(a, "DIR"); next != "" {
+			commands[next] = true
+			var does []string
+			for _, part := range script.InstructionsFor(f.Plan, s).Do {
+				does = append(does, part.Text)
+			}
+			if text := strings.Join(does, "\n"); !strings.Contains(text, strings.TrimSuffix(next, " --log LOG --key KEY")) {
+				t.Errorf("%s: %q is not in the script:\n%s", s.Title(), next, text)
+			}
+		}
+		if err := a.Apply(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if next := script.Next(a, "DIR"); next != "" || len(commands) != 8 {
+		t.Errorf("after the close comes %q; before it came %d commands: %v", next, len(commands), commands)
+	}
+}
+
 func TestEveryStepHasItsScript(t *testing.T) {
 	f := testfleet.Prepared(t, testfleet.Options{Lockdown: []string{"Bag the HSMs", "login-refused hsm-1"}})
 	steps := f.Plan.Steps()

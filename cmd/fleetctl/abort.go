@@ -83,7 +83,7 @@ func signAbort(a *cli.App, dir string, c *ceremony.Account, keys []string) error
 	if len(keys) == 0 {
 		return nil
 	}
-	people, err := ceremony.NewPeople(c.Plan.People, c.Plan.Threshold)
+	people, err := c.People()
 	if err != nil {
 		return err
 	}

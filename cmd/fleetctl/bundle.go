@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -34,7 +35,7 @@ func stepped(a *cli.App, j *engine.Journal, file string, data []byte, rows ...[2
 	}
 	all := [][2]string{{"file", file}, {"sha256", fmt.Sprintf("%x", out.SHA256)}, {"record", fmt.Sprint(out.Record)}}
 	all = append(all, rows...)
-	if cmd := nextCommand(j.Account(), j.Dir()); cmd != "" {
+	if cmd := script.Next(j.Account(), j.Dir()); cmd != "" {
 		label := "next"
 		if slices.ContainsFunc(rows, func(r [2]string) bool { return r[0] == label }) {
 			label = "then"

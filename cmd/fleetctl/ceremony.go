@@ -235,41 +235,10 @@ func ceremonyResult(a *cli.App, dir string, c *ceremony.Account) error {
 		return err
 	}
 	rows = append(rows, more...)
-	if cmd := nextCommand(c, dir); cmd != "" {
+	if cmd := script.Next(c, dir); cmd != "" {
 		rows = append(rows, [2]string{"next", cmd})
 	}
 	return a.Emit(out, a.UI.Fields(rows))
-}
-
-// nextCommand is what to type for a step that is a command of its own.
-func nextCommand(c *ceremony.Account, dir string) string {
-	s, _ := c.Next()
-	switch {
-	case c.Ended():
-		return ""
-	case c.Adjourned:
-		return "fleetctl ceremony reconvene " + dir + " --seal WHAT=NUMBER"
-	}
-	switch s.Act {
-	case ceremony.ActRelease:
-		return "fleetctl bundle build " + dir
-	case ceremony.ActRequest:
-		return "fleetctl bundle request " + dir + " --out request.json"
-	case ceremony.ActResponse:
-		return "fleetctl bundle import " + dir + " response.json"
-	case ceremony.ActCountersign:
-		return "fleetctl bundle countersign " + dir + " --key pkcs11:…"
-	case ceremony.ActLog:
-		if c.NextKind() == ceremony.KindChallenge {
-			return "fleetctl bundle assemble " + dir
-		}
-		return "fleetctl log append " + dir + " --log LOG --key KEY"
-	case ceremony.ActLockdown:
-		return "fleetctl ceremony lockdown " + dir
-	case ceremony.ActClose:
-		return "fleetctl ceremony close " + dir
-	}
-	return ""
 }
 
 func ceremonyStatusCmd(a *cli.App) *cobra.Command {
@@ -366,7 +335,7 @@ func inTurn(j *engine.Journal, acts []ceremony.Act) error {
 	step, ok := c.Next()
 	switch {
 	case len(acts) > 0 && c.Adjourned && !c.Ended():
-		return strict.Errorf(j.Dir(), "the ceremony is adjourned: it has to be reconvened first").WithHint("%s", nextCommand(c, cli.ShellWord(j.Dir())))
+		return strict.Errorf(j.Dir(), "the ceremony is adjourned: it has to be reconvened first").WithHint("%s", script.Next(c, cli.ShellWord(j.Dir())))
 	case len(acts) == 0 || !c.Ended() && ok && slices.Contains(acts, step.Act):
 		return nil
 	case c.Abort != nil:
@@ -375,8 +344,8 @@ func inTurn(j *engine.Journal, acts []ceremony.Act) error {
 		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that: a late answer is published beside the evidence").
 			WithHint("%s", "it counts there with\nfleetctl verify evidence.tar --policy POLICY --statement RESPONSE\nand the next epoch's request names it with\nfleetctl bundle request DIR --previous-statement RESPONSE")
 	case c.Close != nil:
-		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\nfleetctl evidence pack "+cli.ShellWord(j.Dir())+" --out evidence.tar")
+		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\n"+script.Pack(cli.ShellWord(j.Dir())))
 	}
 	return strict.Errorf(j.Dir(), "it is not the turn of %q: the next step is %q", acts[0], step.Act).
-		WithHint("%s", nextCommand(c, cli.ShellWord(j.Dir())))
+		WithHint("%s", script.Next(c, cli.ShellWord(j.Dir())))
 }

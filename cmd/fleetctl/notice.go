@@ -219,7 +219,7 @@ writes the bundle, which is logged as any other.`,
 }
 
 func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []ceremony.Signing, p *ceremony.Plan, responses []string, key, out string) error {
-	people, err := ceremony.NewPeople(p.People, p.Threshold)
+	people, err := ceremony.PeopleOf(p)
 	if err != nil {
 		return cli.Usage(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -209,7 +210,7 @@ func parseSeals(list []string) ([]ceremony.Seal, error) {
 func pausing(dir string, err error) error {
 	var p *folder.Pending
 	if errors.As(err, &p) {
-		how := signCommand(dir, p.What)
+		how := script.Sign(cli.ShellWord(dir), p.What)
 		if p.What == "the plan" {
 			how = "fleetctl plan approve PLAN --key KEY"
 		}

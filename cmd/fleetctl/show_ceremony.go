@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -214,9 +215,9 @@ func explainFolder(dir string) (*shown, error) {
 
 func nextOf(a *ceremony.Account, dir string) string {
 	if a.Close != nil {
-		return "fleetctl evidence pack " + dir + " --out evidence.tar"
+		return script.Pack(dir)
 	}
-	return nextCommand(a, dir)
+	return script.Next(a, dir)
 }
 
 // accountFacts say where a ceremony stands.

@@ -14,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
@@ -126,7 +127,7 @@ plan.yaml, then --signature plan.yaml.sig.`,
 			if err != nil {
 				return err
 			}
-			people, err := ceremony.NewPeople(plan.People, plan.Threshold)
+			people, err := ceremony.PeopleOf(plan)
 			if err != nil {
 				return err
 			}
@@ -259,7 +260,7 @@ it, --signature FILE.sig takes the result in.`,
 
 // ceremonySign makes the text for the person whose key it is, and signs it.
 func ceremonySign(a *cli.App, dir string, c *ceremony.Account, o signOptions) error {
-	people, err := ceremony.NewPeople(c.Plan.People, c.Plan.Threshold)
+	people, err := c.People()
 	if err != nil {
 		return err
 	}
@@ -371,7 +372,7 @@ func inDueTime(dir string, c *ceremony.Account, act string) error {
 	if due == "" {
 		return e.WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", cli.ShellWord(dir))
 	}
-	return e.WithHint("what waits for officers is %q:\n%s", due, signCommand(dir, due))
+	return e.WithHint("what waits for officers is %q:\n%s", due, script.Sign(cli.ShellWord(dir), due))
 }
 
 // approvalOf is an act's approval, but for the role.

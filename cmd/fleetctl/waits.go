@@ -5,6 +5,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
@@ -19,15 +20,6 @@ type waitJSON struct {
 	Command   string   `strict:"command"`
 }
 
-// signCommand is what each types to sign an act, or a stage.
-func signCommand(dir, what string) string {
-	switch what {
-	case ceremony.StageRelease, ceremony.StageClose:
-		return fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict agree --key KEY", cli.ShellWord(dir), what)
-	}
-	return fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", cli.ShellWord(dir), what)
-}
-
 // waitsFor says whose signatures a ceremony waits for, and how they are given.
 func waitsFor(dir string, c *ceremony.Account) (list []waitJSON, rows [][2]string, err error) {
 	waits, err := folder.ReadMissing(dir, c)
@@ -35,7 +27,7 @@ func waitsFor(dir string, c *ceremony.Account) (list []waitJSON, rows [][2]strin
 		return nil, nil, cli.Wrong(err)
 	}
 	for _, w := range waits {
-		cmd := signCommand(dir, w.What)
+		cmd := script.Sign(cli.ShellWord(dir), w.What)
 		list = append(list, waitJSON{For: w.What, Exception: w.Exception, Record: w.Record, SignedBy: w.Have, Officers: w.Want, Lacks: w.Why, Command: cmd})
 		rows = append(rows, [2]string{"waits for", waitText(&w)}, [2]string{"signed with", cmd})
 	}

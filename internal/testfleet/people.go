@@ -95,7 +95,7 @@ func (f *Fleet) Except(j *engine.Journal, x *ceremony.Exception) error {
 	if err != nil {
 		return err
 	}
-	people, err := ceremony.NewPeople(f.Plan.People, f.Plan.Threshold)
+	people, err := ceremony.PeopleOf(f.Plan)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (f *Fleet) Approve(_ context.Context, dir string, people *ceremony.People, 
 
 // SignOff has people say what they think of a stage.
 func (f *Fleet) SignOff(dir string, a *ceremony.Account, stage, verdict string, names ...string) error {
-	people, err := ceremony.NewPeople(a.Plan.People, a.Plan.Threshold)
+	people, err := a.People()
 	if err != nil {
 		return err
 	}

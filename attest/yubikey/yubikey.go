@@ -13,7 +13,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -68,7 +67,11 @@ type Key struct {
 	Unknown    []string // extensions that aren't known
 }
 
-var slotName = regexp.MustCompile(`^YubiKey PIV Attestation ([0-9a-f]{2})$`)
+// slot is what a card names an attestation for: the slot, in two hexadecimal digits.
+func slot(name string) (string, bool) {
+	s, ok := strings.CutPrefix(name, "YubiKey PIV Attestation ")
+	return s, ok && len(s) == 2 && strings.Trim(s, "0123456789abcdef") == ""
+}
 
 // ParseKey reads an attestation certificate's extensions and its slot. All of them
 // must be there; cards of before firmware 5 that don't write the form factor are
@@ -91,17 +94,17 @@ func ParseKey(c *x509.Certificate) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := slotName.FindStringSubmatch(name)
+	in, named := slot(name)
 	switch {
-	case m == nil:
+	case !named:
 		return nil, errors.New(`the certificate isn't named "YubiKey PIV Attestation" and a slot, as cards name what they attest`)
-	case m[1] == "f9":
+	case in == "f9":
 		return nil, errors.New("it is the attestation of slot f9, the card's own attestation key")
 	case k.Serial == 0:
 		return nil, errors.New("the serial number is 0, which says nothing")
 	}
 	k.Firmware = fmt.Sprintf("%d.%d.%d", firmware[0], firmware[1], firmware[2])
-	k.PIN, k.Touch, k.FormFactor, k.Slot, k.Unknown = policy[0], policy[1], form[0], m[1], f.Unknown()
+	k.PIN, k.Touch, k.FormFactor, k.Slot, k.Unknown = policy[0], policy[1], form[0], in, f.Unknown()
 	return k, nil
 }
 

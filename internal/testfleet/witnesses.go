@@ -1,10 +1,12 @@
 package testfleet
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,3 +122,26 @@ func (w *Witnesses) Continue(old int64) ([]byte, error) {
 
 // Last is the time of the newest record or signature in the fleet's life.
 func (f *Fleet) Last() time.Time { return f.clock.at }
+
+// Copy is a log of its own with the first entries of this one, and with the same
+// keys: what is added to it isn't in the other.
+func (w *Witnesses) Copy(size int64) *Witnesses {
+	l := w.softLog
+	c := &Witnesses{At: w.At, softLog: &softLog{origin: l.origin, vkey: l.vkey, signer: l.signer, size: size,
+		hashes: slices.Clone(l.hashes[:tlog.StoredHashCount(size)])}}
+	for _, x := range w.all {
+		c.all = append(c.all, &cosigner{name: x.name, key: x.key})
+	}
+	return c
+}
+
+// Sign signs a checkpoint's text: as the log, if log says so, and as those
+// witnesses that cosign now. It gives the signatures' lines.
+func (w *Witnesses) Sign(text string, log bool) ([]byte, error) {
+	signers := w.cosign()
+	if log {
+		signers = append([]note.Signer{w.signer}, signers...)
+	}
+	signed, err := note.Sign(&note.Note{Text: text}, signers...)
+	return bytes.TrimPrefix(signed, []byte(text+"\n")), err
+}

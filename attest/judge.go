@@ -30,6 +30,9 @@ type Demand struct {
 	FIPSBoot      bool
 	LeastFIPS     uint64
 
+	// Confirmed refuses an anchor that nobody compared with its origin.
+	Confirmed bool
+
 	// Tolerates names weak quirks (Weak) that may have been met.
 	Tolerates []string
 
@@ -76,6 +79,9 @@ func Judge(c *Claims, d Demand) (list []Problem) {
 	j.answer(d.FIPSBoot, "fipsboot", c.Platform.FIPSBoot, True)
 	if have := c.Platform.FIPSLevel; have < d.LeastFIPS {
 		j.problem("fipslevel", "%s, and %d is demanded", shownNumber(have), d.LeastFIPS)
+	}
+	if d.Confirmed && c.Anchor != nil && c.Anchor.Confirmed == "" {
+		j.problem("anchor", "nobody confirmed %q: %s", strict.Clip(c.Anchor.Name), strict.Said(c.Anchor.Check))
 	}
 	for _, q := range c.Quirks {
 		if slices.Contains(Weak, q) && !slices.Contains(d.Tolerates, q) {

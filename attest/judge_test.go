@@ -12,7 +12,7 @@ import (
 func everything() (*attest.Claims, attest.Demand) {
 	spki := []byte("spki")
 	c := &attest.Claims{
-		Level: attest.Fresh, Anchor: &attest.Anchor{},
+		Level: attest.Fresh, Anchor: &attest.Anchor{Name: "a", Check: "look it up", Confirmed: "by olga"},
 		Key: attest.Key{
 			SPKI: spki, Extractable: attest.False, Sensitive: attest.True, NeverExtractable: attest.True, Local: attest.True,
 			Purpose: attest.Purpose{Sign: attest.True, Decrypt: attest.False, Wrap: attest.False, Unwrap: attest.False, Derive: attest.False},
@@ -20,7 +20,7 @@ func everything() (*attest.Claims, attest.Demand) {
 		Platform: attest.Platform{Vendor: "v", Model: "m", Identity: "id", Firmware: "5.7.4", FIPSBoot: attest.True, FIPSLevel: 3},
 	}
 	d := attest.Kept(attest.Fresh, spki, "id")
-	d.Sign, d.SignOnly, d.Vendors, d.Models, d.LeastFirmware, d.FIPSBoot, d.LeastFIPS, d.Understood = true, true, []string{"w", "v"}, []string{"m"}, "5.7", true, 3, true
+	d.Sign, d.SignOnly, d.Vendors, d.Models, d.LeastFirmware, d.FIPSBoot, d.LeastFIPS, d.Understood, d.Confirmed = true, true, []string{"w", "v"}, []string{"m"}, "5.7", true, 3, true, true
 	return c, d
 }
 
@@ -68,6 +68,7 @@ func TestEachDemandThatIsNotShownFailsByName(t *testing.T) {
 		{`swversion: "5.7b" is no version`, func(c *attest.Claims) { c.Platform.Firmware = "5.7b" }},
 		{"fipsboot: false, and true is demanded", func(c *attest.Claims) { c.Platform.FIPSBoot = attest.False }},
 		{"fipslevel: 2, and 3 is demanded", func(c *attest.Claims) { c.Platform.FIPSLevel = 2 }},
+		{`anchor: nobody confirmed "a": look it up`, func(c *attest.Claims) { c.Anchor = &attest.Anchor{Name: "a", Check: "look it up"} }},
 		{"quirk: sha1-signature, which is not tolerated", func(c *attest.Claims) { c.Quirks = []string{attest.QuirkNoCertSign, attest.QuirkSHA1} }},
 		{"understood: part p: a was not understood", func(c *attest.Claims) { c.Unknown = []attest.Unknown{{Where: "part p", What: "a"}} }},
 	} {

@@ -169,6 +169,16 @@ func (r *Registry) Check(in Input) (*Claims, error) {
 	return Check(v, in)
 }
 
+// CheckParts says whether evidence has the parts of its format, within their
+// bounds; of what is in them it says nothing.
+func (r *Registry) CheckParts(e *Evidence) error {
+	v, err := r.Find(e.Format)
+	if err != nil {
+		return err
+	}
+	return checkParts(v.Parts(), e)
+}
+
 // Nonce is what a ceremony challenges a device with: the SHA-256 of four lines
 // that name what it is about (SPEC section 23.3). Fresh then says that the token
 // held the key after these were known, not that it made the key then.

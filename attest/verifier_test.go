@@ -115,6 +115,14 @@ func TestARegistryHasOneVerifierForAFormat(t *testing.T) {
 	if _, err := r.Check(attest.Input{Evidence: &attest.Evidence{Format: "h"}, At: at.At}); !errors.Is(err, attest.ErrFormat) {
 		t.Errorf("a format that nobody reads: %v", err)
 	}
+	if err := r.CheckParts(evidence("a", "1")); err != nil {
+		t.Errorf("parts as they should be: %v", err)
+	}
+	for _, e := range []*attest.Evidence{evidence("b", "1"), {Format: "h"}} {
+		if err := r.CheckParts(e); err == nil {
+			t.Errorf("%+v was taken", e)
+		}
+	}
 	if _, err := r.Check(attest.Input{At: at.At}); err == nil {
 		t.Error("no evidence was taken")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/attestation"
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
@@ -65,6 +66,7 @@ func root(a *cli.App) *cobra.Command {
 		cli.Group("log", "Transparency log: append, prove, cosign, audit, monitor, serve",
 			logInitCmd(a), logAppendCmd(a), logProveCmd(a), logCosignCmd(a), logWitnessCmd(a), logAuditCmd(a), logMonitorCmd(a), logServeCmd(a)),
 		cli.Group("evidence", "Evidence package: pack", evidencePackCmd(a)),
+		attestation.Group(a),
 		cli.Group("policy", "A verifier's policy: write, check", policyNewCmd(a), policyCheckCmd(a)),
 		versionCmd(a), probeCmd(a),
 	)

@@ -25,7 +25,8 @@ var formats = []string{
 	"fleetctl record v1", "fleetctl fleet-keys v1", "fleetctl countersignature v1", "fleetctl validation-bundle v1",
 	"fleetctl request-core v1", "fleetctl request v1", "fleetctl response v1", "fleetctl third-party-ledger v1",
 	"fleetctl fleet-retirement v1", "fleetctl void v1", "fleetctl history-record v1",
-	"fleetctl rekor-entry v1", "fleetctl report v1", "c2sp.org/tlog-proof@v1",
+	"fleetctl rekor-entry v1", "fleetctl report v1", "fleetctl attestation v1", "fleetctl anchors v1", "fleetctl attestation-report v1",
+	"c2sp.org/tlog-proof@v1",
 }
 
 // commit is set by the build script, since a build may not see the checkout.

@@ -111,7 +111,8 @@ var arrows = map[string][]string{
 	"internal/durable": {},
 	"internal/ustar":   {"internal/strict"},
 	"internal/sshsig":  {"internal/keys", "internal/strict"},
-	"internal/hsm":     {"internal/token", "internal/keys", "internal/strict"},
+	"internal/hsm":     {"internal/hsm/uri", "internal/token", "internal/keys", "internal/strict"},
+	"internal/hsm/uri": {"internal/token", "internal/strict"},
 	"internal/ui":      {"internal/strict", "internal/words"},
 	// What commands share: for commands alone.
 	"internal/cli": {"attest/evidence", "ceremony", "ceremony/engine", "ceremony/folder", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
@@ -315,7 +316,7 @@ const mostFiles = 20
 
 // aboveToday are the packages that still have more. One that has been split is
 // taken off the list, and can't grow back.
-var aboveToday = []string{"cmd/fleetctl", "internal/hsm"}
+var aboveToday = []string{"cmd/fleetctl"}
 
 // crowded are the packages with too many files, and those that are listed as such
 // and aren't.

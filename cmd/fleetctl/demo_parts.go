@@ -17,6 +17,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/hsm/uri"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -111,7 +112,7 @@ func (d *demo) tokens() error {
 
 // keyRef names a key that keygen made.
 func (d *demo) keyRef(label string) string {
-	u := hsm.URI{Token: label, ID: []byte{1}, ModulePath: d.module, PINSource: "file:" + filepath.Join(d.dir, "pins", label)}
+	u := uri.URI{Token: label, ID: []byte{1}, ModulePath: d.module, PINSource: "file:" + filepath.Join(d.dir, "pins", label)}
 	return u.String()
 }
 

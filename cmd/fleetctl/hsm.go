@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/hsm/uri"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -88,7 +89,7 @@ func listTokens(a *cli.App, m *hsm.Module, module string, list []token.Info) err
 }
 
 func tokenURI(module string, i token.Info) string {
-	u := hsm.URI{Token: i.Label, Serial: i.Serial, Model: i.Model, Manufacturer: i.Manufacturer, ModulePath: module}
+	u := uri.URI{Token: i.Label, Serial: i.Serial, Model: i.Model, Manufacturer: i.Manufacturer, ModulePath: module}
 	return u.String()
 }
 
@@ -216,7 +217,7 @@ func keygen(a *cli.App, module, initArgs, label, pinFrom string, id []byte, alg 
 	if err != nil {
 		return err
 	}
-	u := hsm.URI{Token: info.Label, Serial: info.Serial, ID: id, Type: "private", ModulePath: module}
+	u := uri.URI{Token: info.Label, Serial: info.Serial, ID: id, Type: "private", ModulePath: module}
 	if strings.HasPrefix(pinFrom, "file:") {
 		u.PINSource = pinFrom
 	}

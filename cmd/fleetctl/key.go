@@ -15,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/hsm/uri"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -46,7 +47,7 @@ func openKeyOf(a *cli.App, ref string, kind keys.Algorithm) (*signer, error) {
 }
 
 func openTokenKey(a *cli.App, ref string) (*signer, error) {
-	u, err := hsm.ParseURI(ref)
+	u, err := uri.Parse(ref)
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
@@ -57,7 +58,7 @@ func openTokenKey(a *cli.App, ref string) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := m.Token(u.Selector())
+	t, err := m.Token(hsm.Select(u))
 	m.Close()
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func openTokenKey(a *cli.App, ref string) (*signer, error) {
 	return s, nil
 }
 
-func login(a *cli.App, t *hsm.Token, u *hsm.URI) (*signer, error) {
+func login(a *cli.App, t *hsm.Token, u *uri.URI) (*signer, error) {
 	if err := unlock(a, t, pinSource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
 		return nil, err
 	}

@@ -74,10 +74,3 @@ func BenchmarkAttack(b *testing.B) {
 		check(b, err)
 	}
 }
-
-func BenchmarkURI(b *testing.B) {
-	for b.Loop() {
-		_, err := ParseURI("pkcs11:token=fleet-1;serial=1a2b3c4d5e6f7788;manufacturer=SoftHSM%20project?module-path=/usr/lib/softhsm/libsofthsm2.so")
-		check(b, err)
-	}
-}

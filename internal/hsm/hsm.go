@@ -21,6 +21,9 @@ package hsm
 import (
 	"io"
 	"time"
+
+	"github.com/fleetctl/fleetctl/internal/hsm/uri"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // Options for [Open].
@@ -46,14 +49,12 @@ type Selector struct {
 	Label        string
 	Manufacturer string
 	Model        string
-	Library      Library // what the module must say of itself
+	Library      token.Library // what the module must say of itself
 }
 
-// Library is what a URI may say of the module; empty fields don't matter.
-type Library struct {
-	Manufacturer string
-	Description  string
-	Version      string // "major.minor"
+// Select is the part of a URI that names a token.
+func Select(u *uri.URI) Selector {
+	return Selector{Serial: u.Serial, Label: u.Token, Manufacturer: u.Manufacturer, Model: u.Model, Library: u.Library}
 }
 
 // Init says which token to initialise, and how.

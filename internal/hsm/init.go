@@ -23,7 +23,7 @@ func (m *Module) InitToken(in Init) (token.Info, error) {
 	if in.Label == "" {
 		return token.Info{}, errors.New("a token needs a label")
 	}
-	if err := checkField(in.Label, 32); err != nil {
+	if err := token.CheckField(in.Label, 32); err != nil {
 		return token.Info{}, fmt.Errorf("label: %w", err)
 	}
 	done, err := m.open()

@@ -17,7 +17,7 @@ const LeftOut = false
 // Module is a PKCS#11 library that is loaded and initialised.
 type Module struct {
 	calls
-	about Library
+	about token.Library
 	text  string // Description
 
 	mu     sync.RWMutex // held for writing by Close alone
@@ -39,7 +39,7 @@ func Open(path string, opt Options) (*Module, error) {
 		_ = m.release() // the first error says more
 		return nil, fmt.Errorf("%s: %w", m.lib.path, err)
 	}
-	m.about = Library{
+	m.about = token.Library{
 		Manufacturer: cleanText(info.ManufacturerID),
 		Description:  cleanText(info.LibraryDescription),
 		Version:      version(info.LibraryVersion.Major, info.LibraryVersion.Minor),
@@ -104,7 +104,7 @@ func (m *Module) Token(sel Selector) (*Token, error) {
 		return nil, err
 	}
 	defer done()
-	if err := sel.Library.check(m.about); err != nil {
+	if err := checkLibrary(sel.Library, m.about); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.lib.path, err)
 	}
 	views, err := m.views()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 func TestModulesThatAreRefused(t *testing.T) {
@@ -145,7 +146,7 @@ func TestOneTokenOrNone(t *testing.T) {
 	}
 	for _, sel := range []Selector{
 		{}, {Manufacturer: info.Manufacturer}, {Serial: "0000"}, {Label: info.Label, Serial: "0000"},
-		{Label: info.Label, Model: "other"}, {Label: info.Label[:len(info.Label)-1]}, {Label: info.Label, Library: Library{Version: "9.9"}},
+		{Label: info.Label, Model: "other"}, {Label: info.Label[:len(info.Label)-1]}, {Label: info.Label, Library: token.Library{Version: "9.9"}},
 	} {
 		_, err := m.Token(sel)
 		wants(t, err, ErrNoToken)

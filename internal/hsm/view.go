@@ -105,7 +105,7 @@ func (s Selector) String() string {
 	return strings.Join(parts, ", ")
 }
 
-func (want Library) check(got Library) error {
+func checkLibrary(want, got token.Library) error {
 	for _, p := range []struct{ name, want, got string }{
 		{"manufacturer", want.Manufacturer, got.Manufacturer},
 		{"description", want.Description, got.Description},

@@ -1,9 +1,11 @@
-package hsm
+// Package uri reads and writes PKCS#11 URIs (RFC 7512).
+package uri
 
 import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // URI is a PKCS#11 URI (RFC 7512), read strictly: it names a token, perhaps an
@@ -13,7 +15,7 @@ type URI struct {
 	Manufacturer string
 	Serial       string
 	Model        string
-	Library      Library
+	Library      token.Library
 	Object       string // CKA_LABEL
 	Type         string // public, private, cert, secret-key, data
 	ID           []byte // CKA_ID
@@ -22,20 +24,15 @@ type URI struct {
 	PINSource  string
 }
 
-// Selector is the part of the URI that names a token.
-func (u *URI) Selector() Selector {
-	return Selector{Serial: u.Serial, Label: u.Token, Manufacturer: u.Manufacturer, Model: u.Model, Library: u.Library}
-}
-
 const (
 	scheme    = "pkcs11:"
 	maxURI    = 4096
 	seeRefuse = "see RFC 7512; accepted are token, manufacturer, serial, model, library-manufacturer, library-description, library-version, object, type and id, and after a question mark module-path and pin-source"
 )
 
-// ParseURI reads a URI. Whatever it can't keep to the letter it refuses:
+// Parse reads a URI. Whatever it can't keep to the letter it refuses:
 // attributes it doesn't know would narrow the choice if it did.
-func ParseURI(s string) (*URI, error) {
+func Parse(s string) (*URI, error) {
 	if len(s) > maxURI {
 		return nil, uriErr("has %d bytes, %d are allowed", len(s), maxURI)
 	}
@@ -151,7 +148,7 @@ func (u *URI) queryAttribute(name string, value []byte) error {
 }
 
 // String is the canonical spelling: fixed order, the least escaping that RFC
-// 7512 allows, an id in escapes throughout. ParseURI reads it back unchanged.
+// 7512 allows, an id in escapes throughout. Parse reads it back unchanged.
 func (u *URI) String() string {
 	var path, query []string
 	add := func(list *[]string, name, value, chars string) {

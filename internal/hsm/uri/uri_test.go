@@ -1,4 +1,4 @@
-package hsm
+package uri
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 func TestURIsThatAreRead(t *testing.T) {
@@ -31,10 +32,10 @@ func TestURIsThatAreRead(t *testing.T) {
 		{
 			"pkcs11:library-version=2.6;library-manufacturer=SoftHSM;library-description=d",
 			"pkcs11:library-manufacturer=SoftHSM;library-description=d;library-version=2.6",
-			URI{Library: Library{Manufacturer: "SoftHSM", Description: "d", Version: "2.6"}},
+			URI{Library: token.Library{Manufacturer: "SoftHSM", Description: "d", Version: "2.6"}},
 		},
 	} {
-		u, err := ParseURI(c.in)
+		u, err := Parse(c.in)
 		if err != nil {
 			t.Errorf("%s: %v", c.in, err)
 			continue
@@ -45,10 +46,6 @@ func TestURIsThatAreRead(t *testing.T) {
 		if u.String() != c.out {
 			t.Errorf("%s: writes %s", c.in, u.String())
 		}
-	}
-	u, err := ParseURI("pkcs11:serial=7;token=a;model=m;manufacturer=f;library-version=3")
-	if want := (Selector{Serial: "7", Label: "a", Model: "m", Manufacturer: "f", Library: Library{Version: "3"}}); err != nil || u.Selector() != want {
-		t.Errorf("selects %+v, %v", u.Selector(), err)
 	}
 }
 
@@ -74,7 +71,7 @@ func TestURIsThatAreRefused(t *testing.T) {
 		{"pkcs11:type=key", `type "key" is not one of`},
 		{"pkcs11:library-version=2.6.1", "not like 2.6"}, {"pkcs11:library-version=2.", "not like"}, {"pkcs11:library-version=02", "not like"}, {"pkcs11:library-version=a", "not like"},
 	} {
-		u, err := ParseURI(c.in)
+		u, err := Parse(c.in)
 		var refusal *strict.Error
 		if u != nil || !errors.As(err, &refusal) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.in, err, c.want)
@@ -84,7 +81,7 @@ func TestURIsThatAreRefused(t *testing.T) {
 
 func TestAPINInAURIIsNotRepeated(t *testing.T) {
 	for _, in := range []string{"pkcs11:?pin-value=canary1234", "pkcs11:token=a?pin-value=canary1234&x=y", "pkcs11:?pin-value:canary1234", "pkcs11:canary1234"} {
-		_, err := ParseURI(in)
+		_, err := Parse(in)
 		var refusal *strict.Error
 		if !errors.As(err, &refusal) || strings.Contains(refusal.Msg+refusal.Hint, "canary") || strings.Contains(in, "=canary") && !strings.Contains(refusal.Hint, "pin-source") {
 			t.Errorf("got %v", err)
@@ -100,7 +97,7 @@ func FuzzURI(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		u, err := ParseURI(s)
+		u, err := Parse(s)
 		if err != nil {
 			if u != nil {
 				t.Fatal("a result beside an error")
@@ -108,9 +105,17 @@ func FuzzURI(f *testing.F) {
 			return
 		}
 		canonical := u.String()
-		again, err := ParseURI(canonical)
+		again, err := Parse(canonical)
 		if err != nil || !reflect.DeepEqual(u, again) || again.String() != canonical {
 			t.Fatalf("%q became %q: %v", s, canonical, err)
 		}
 	})
+}
+
+func BenchmarkURI(b *testing.B) {
+	for b.Loop() {
+		if _, err := Parse("pkcs11:token=fleet-1;serial=1a2b3c4d5e6f7788;manufacturer=SoftHSM%20project?module-path=/usr/lib/softhsm/libsofthsm2.so"); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

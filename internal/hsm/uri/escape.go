@@ -1,10 +1,10 @@
-package hsm
+package uri
 
 import (
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // What RFC 7512 lets stand unescaped in a value, beside letters and digits.
@@ -70,7 +70,7 @@ func unhex(c byte) byte {
 
 // setText stores text that may be shown to a person.
 func setText(field *string, name, text string) error {
-	if err := checkText(text); err != nil {
+	if err := token.CheckText(text); err != nil {
 		return uriErr("%s: %v", name, err)
 	}
 	*field = text
@@ -79,35 +79,11 @@ func setText(field *string, name, text string) error {
 
 // setField stores text that a token holds in a field of so many bytes.
 func setField(field *string, name, text string, most int) error {
-	if err := checkField(text, most); err != nil {
+	if err := token.CheckField(text, most); err != nil {
 		return uriErr("%s: %v", name, err)
 	}
 	*field = text
 	return nil
-}
-
-func checkText(text string) error {
-	if !utf8.ValidString(text) {
-		return fmt.Errorf("%q is not UTF-8", text)
-	}
-	for _, r := range text {
-		if !unicode.IsPrint(r) {
-			return fmt.Errorf("%q has the character %U, which can't be printed", text, r)
-		}
-	}
-	return nil
-}
-
-// checkField says whether text fits one of CK_TOKEN_INFO's fields, which are
-// padded with spaces.
-func checkField(text string, most int) error {
-	if len(text) > most {
-		return fmt.Errorf("%q has %d bytes, a token holds %d", text, len(text), most)
-	}
-	if strings.HasSuffix(text, " ") {
-		return fmt.Errorf("%q ends with a space, which a token would lose", text)
-	}
-	return checkText(text)
 }
 
 // isVersion says whether s is major or major.minor, each of at most three digits.

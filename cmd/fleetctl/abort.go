@@ -12,7 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func ceremonyAbortCmd(a *cli.App) *cobra.Command {
@@ -102,7 +102,7 @@ func signAbort(a *cli.App, dir string, c *ceremony.Account, keys []string) error
 // showAbort says what the record is that an abort's signatures are over.
 func showAbort(a *cli.App, c *ceremony.Account) {
 	p := a.UI.Talk
-	rows := [][2]string{{"aborted", c.Abort.Reason}, {"record", fmt.Sprintf("%d, %s", c.N, ui.Hex(c.Head[:]))}}
+	rows := [][2]string{{"aborted", c.Abort.Reason}, {"record", fmt.Sprintf("%d, %s", c.N, words.Hex(c.Head[:]))}}
 	for _, k := range c.Abort.Keys {
 		rows = append(rows, [2]string{"key", fmt.Sprintf("%s %s, CKA_ID %x: %s", k.HSM, k.Role, k.ID, k.State)})
 	}

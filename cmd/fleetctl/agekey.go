@@ -18,6 +18,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 const (
@@ -101,7 +102,7 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 			raw, _ := public.Ed25519()
 			rows := [][2]string{{"key", key}, {"public key", text}, {"raw", base64.StdEncoding.EncodeToString(raw)}}
 			if out != "" {
-				rows = append(rows, [2]string{"written to", out}, [2]string{"next", "give it to the operator, and read it out: fleetctl words " + cli.ShellWord(out)})
+				rows = append(rows, [2]string{"written to", out}, [2]string{"next", "give it to the operator, and read it out: fleetctl words " + words.ShellWord(out)})
 			}
 			return a.Emit(&keygenFileJSON{key, public.SPKI(), raw, out}, a.UI.Fields(rows))
 		})

@@ -15,7 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type stepJSON struct {
@@ -63,7 +63,7 @@ aloud, and the auditor types words of it from their own screen.`,
 				}
 				return stepped(a, j, ceremony.ArtifactFile, set.Raw(),
 					[2]string{"next", "officers, witness and auditor sign the release off:"},
-					[2]string{"", "fleetctl ceremony sign " + cli.ShellWord(j.Dir()) + " --signoff release --verdict agree --key KEY"})
+					[2]string{"", "fleetctl ceremony sign " + words.ShellWord(j.Dir()) + " --signoff release --verdict agree --key KEY"})
 			}, ceremony.ActRelease))
 		})
 	s.answersFlag(c)
@@ -146,7 +146,7 @@ func requested(a *cli.App, j *engine.Journal, r *bundle.Request, out, frames str
 		rows = append(rows, [2]string{"frames", fmt.Sprintf("%d QR frames of its core in %s", n, frames)})
 	}
 	rows = append(rows, [2]string{"next", "give it to the third party, who inspects and signs it:"},
-		[2]string{"", "fleetctl thirdparty sign " + cli.ShellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
+		[2]string{"", "fleetctl thirdparty sign " + words.ShellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
 	return stepped(a, j, out, r.Raw(), rows...)
 }
 
@@ -267,7 +267,7 @@ read aloud, and the auditor types words of it from their own screen.`,
 					return cli.Usage(err)
 				}
 				return stepped(a, j, ceremony.BundleFile, b.Raw(),
-					[2]string{"size", fmt.Sprintf("%s bytes of %s", ui.Number(int64(len(b.Raw()))), ui.Number(bundle.MaxBundle))})
+					[2]string{"size", fmt.Sprintf("%s bytes of %s", words.Number(int64(len(b.Raw()))), words.Number(bundle.MaxBundle))})
 			}))
 		})
 	s.answersFlag(c)

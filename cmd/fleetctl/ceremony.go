@@ -324,7 +324,7 @@ func withJournal(a *cli.App, dir string, do func(*engine.Journal) error, acts ..
 
 func ceremonyThere(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
-		return cli.Usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", cli.ShellWord(dir)))
+		return cli.Usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", words.ShellWord(dir)))
 	}
 	return nil
 }
@@ -335,7 +335,7 @@ func inTurn(j *engine.Journal, acts []ceremony.Act) error {
 	step, ok := c.Next()
 	switch {
 	case len(acts) > 0 && c.Adjourned && !c.Ended():
-		return strict.Errorf(j.Dir(), "the ceremony is adjourned: it has to be reconvened first").WithHint("%s", script.Next(c, cli.ShellWord(j.Dir())))
+		return strict.Errorf(j.Dir(), "the ceremony is adjourned: it has to be reconvened first").WithHint("%s", script.Next(c, words.ShellWord(j.Dir())))
 	case len(acts) == 0 || !c.Ended() && ok && slices.Contains(acts, step.Act):
 		return nil
 	case c.Abort != nil:
@@ -344,8 +344,8 @@ func inTurn(j *engine.Journal, acts []ceremony.Act) error {
 		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that: a late answer is published beside the evidence").
 			WithHint("%s", "it counts there with\nfleetctl verify evidence.tar --policy POLICY --statement RESPONSE\nand the next epoch's request names it with\nfleetctl bundle request DIR --previous-statement RESPONSE")
 	case c.Close != nil:
-		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\n"+script.Pack(cli.ShellWord(j.Dir())))
+		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\n"+script.Pack(words.ShellWord(j.Dir())))
 	}
 	return strict.Errorf(j.Dir(), "it is not the turn of %q: the next step is %q", acts[0], step.Act).
-		WithHint("%s", script.Next(c, cli.ShellWord(j.Dir())))
+		WithHint("%s", script.Next(c, words.ShellWord(j.Dir())))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type courseJSON struct {
@@ -162,7 +162,7 @@ func took(done bool, s, tries int) string {
 	}
 	text := minutes(s)
 	if tries > 1 {
-		text += ", " + ui.Count(int64(tries), "try", "tries")
+		text += ", " + words.Count(int64(tries), "try", "tries")
 	}
 	return text
 }

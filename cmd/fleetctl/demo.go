@@ -18,6 +18,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // runner runs the whole program, as its users do.
@@ -37,7 +38,7 @@ is the command that is shown: run them yourself in the directory it leaves.`,
 				return err
 			}
 			if most := demoHSMs(); hsms < 1 || hsms > most {
-				return cli.Usagef("", "--hsms is %d; the demo takes 1 to %d: a bundle of more keys has more than the %s bytes that a log's entry takes", hsms, most, ui.Number(bundle.MaxBundle))
+				return cli.Usagef("", "--hsms is %d; the demo takes 1 to %d: a bundle of more keys has more than the %s bytes that a log's entry takes", hsms, most, words.Number(bundle.MaxBundle))
 			}
 			d := &demo{a: a, program: run, dir: dir, module: module, hsms: hsms}
 			return d.run()
@@ -96,7 +97,7 @@ func (d *demo) run() error {
 		{"page", "ceremony/index.html"},
 	})
 	text := []string{"\n", p.Header("what is left, and what to try", ""), lines, "\n",
-		commandLine("cd " + cli.ShellWord(d.dir) + " && export SOFTHSM2_CONF=$PWD/softhsm2.conf"),
+		commandLine("cd " + words.ShellWord(d.dir) + " && export SOFTHSM2_CONF=$PWD/softhsm2.conf"),
 		commandLine("fleetctl show ceremony"),
 		commandLine("fleetctl verify evidence.tar --policy policy.yaml --explain key.possession"),
 		commandLine("printf X | dd of=evidence.tar bs=1 seek=20000 conv=notrunc   # then verify again"),
@@ -134,10 +135,10 @@ func (d *demo) show(args []string) {
 	room := d.a.UI.Width() - len(more) - 2
 	line := lead + "fleetctl"
 	for i := 0; i < len(args); i++ {
-		word := cli.ShellQuoted(args[i])
+		word := words.ShellQuoted(args[i])
 		if strings.HasPrefix(word, "--") && i+1 < len(args) {
 			i++
-			word += " " + cli.ShellQuoted(args[i]) // a flag stays with its value
+			word += " " + words.ShellQuoted(args[i]) // a flag stays with its value
 		}
 		if strings.TrimSpace(line) != "$ fleetctl" && len(line)+1+len(word) > room {
 			d.say(d.a.UI.Style(ui.Where, line+" \\"), "\n")

@@ -19,7 +19,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/hsm/uri"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // softHSM is where Debian's packages put SoftHSM's library.
@@ -310,5 +310,5 @@ func (d *demo) evidence() error {
 // shortHex groups the first eight bytes of a digest in hex.
 func shortHex(s string) string {
 	b, _ := hex.DecodeString(s)
-	return ui.Short(b)
+	return words.Short(b)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/cli"
-	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -113,7 +112,7 @@ func deltaText(a *cli.App, older, newer *bundle.KeySet, d *bundle.Delta) string 
 	var rows [][]string
 	row := func(mark string, k bundle.FleetKey, note string) {
 		h := sha256.Sum256(k.SPKI)
-		rows = append(rows, []string{mark, k.Role, k.HSM, string(k.Algorithm), ui.Short(h[:]), words.Head(h[:]) + note})
+		rows = append(rows, []string{mark, k.Role, k.HSM, string(k.Algorithm), words.Short(h[:]), words.Head(h[:]) + note})
 	}
 	for _, k := range d.Added {
 		row("+", k, "")

@@ -10,7 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type packJSON struct {
@@ -59,7 +59,7 @@ commits to what people have signed by then, so they sign before it is packed.`,
 			}
 			r := &packJSON{File: out, SHA256: sha256.Sum256(data), Identity: account.Head, Files: len(files), Size: len(data)}
 			return a.Emit(r, a.UI.Fields([][2]string{
-				{"package", fmt.Sprintf("%s   %s, %s", out, ui.Count(int64(r.Files), "file", "files"), ui.Bytes(int64(r.Size)))},
+				{"package", fmt.Sprintf("%s   %s, %s", out, words.Count(int64(r.Files), "file", "files"), words.Size(int64(r.Size)))},
 				{"sha256", fmt.Sprintf("%x", r.SHA256)},
 				{"identity", fmt.Sprintf("%x", r.Identity)},
 				{"next", "log that it ended so, once everyone has signed, then verify it:"},

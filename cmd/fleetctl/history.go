@@ -17,7 +17,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type historyOptions struct {
@@ -101,7 +101,7 @@ func checkHistory(a *cli.App, cmd *cobra.Command, paths []string, o *historyOpti
 		}
 		defer record.Close()
 		if record.Torn > 0 {
-			a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("the record's last run was cut off: %s kept in %s", ui.Bytes(record.Torn), record.TornAt)))
+			a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("the record's last run was cut off: %s kept in %s", words.Size(record.Torn), record.TornAt)))
 		}
 		opts.Seen = record.Seen
 	}
@@ -238,10 +238,10 @@ func fetchHistory(a *cli.App, cmd *cobra.Command, o *historyOptions) (*history.A
 	s, err := c.Save(cmd.Context(), o.save, fetch.Options{From: o.from, All: o.again, Tell: p.Set})
 	p.Stop()
 	if s.New > 0 || err == nil {
-		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("%s saved to %s", ui.Count(s.New, "new statement", "new statements"), o.save)))
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("%s saved to %s", words.Count(s.New, "new statement", "new statements"), o.save)))
 	}
 	if err == nil && s.Again.Saved > 0 {
-		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("%s of those saved before asked for again", ui.Count(s.Again.Asked, "epoch", "epochs"))))
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("%s of those saved before asked for again", words.Count(s.Again.Asked, "epoch", "epochs"))))
 	}
 	return s.Again, err
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/history"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type historyJSON struct {
@@ -115,7 +116,7 @@ func historyText(a *cli.App, r *history.Report, o *history.Options, kept []strin
 	p := a.UI.Page
 	var b strings.Builder
 	for _, ns := range r.Namespaces {
-		b.WriteString(p.Header(ns.Name, fmt.Sprintf("epochs %s–%s", ui.Number(int64(ns.First)), ui.Number(int64(ns.Last)))))
+		b.WriteString(p.Header(ns.Name, fmt.Sprintf("epochs %s–%s", words.Number(int64(ns.First)), words.Number(int64(ns.Last)))))
 		var rows [][]string
 		for _, row := range ns.Rows {
 			rows = append(rows, []string{fmt.Sprint(row.Epoch), milliseconds(row.Time), strings.Join(row.Signers, ", "), fmt.Sprintf("%x…", row.Digest[:3]), rowText(row, o)})
@@ -136,17 +137,17 @@ func historyText(a *cli.App, r *history.Report, o *history.Options, kept []strin
 	}
 	var lines []ui.ClaimLine
 	for _, c := range r.Checks {
-		l := ui.ClaimLine{Grade: "proven", Name: c.Name, Detail: ui.Number(c.Checked) + " checked"}
+		l := ui.ClaimLine{Grade: "proven", Name: c.Name, Detail: words.Number(c.Checked) + " checked"}
 		switch checkResult(c) {
 		case "wrong":
-			l.Grade, l.Detail = "wrong", fmt.Sprintf("%s of %s", ui.Number(c.Bad), ui.Number(max(c.Checked, c.Bad)))
+			l.Grade, l.Detail = "wrong", fmt.Sprintf("%s of %s", words.Number(c.Bad), words.Number(max(c.Checked, c.Bad)))
 		case "not shown":
 			l.Grade, l.Detail = "not shown", c.Detail
 		}
 		lines = append(lines, l)
 	}
 	b.WriteString(p.Claims(lines) + "\n")
-	what := fmt.Sprintf("%s in %s", ui.Count(r.Statements, "statement", "statements"), ui.Count(r.Files, "file", "files"))
+	what := fmt.Sprintf("%s in %s", words.Count(r.Statements, "statement", "statements"), words.Count(r.Files, "file", "files"))
 	note := ""
 	if result.Unpinned != "" {
 		note = "; " + result.Unpinned
@@ -157,14 +158,14 @@ func historyText(a *cli.App, r *history.Report, o *history.Options, kept []strin
 	case r.Good():
 		return b.String() + p.Verdict(false, what+note) + p.Line(confirmHint)
 	}
-	b.WriteString(p.Verdict(false, fmt.Sprintf("%s; %s", what, ui.Count(r.Faults, "thing is wrong", "things are wrong"))) + "\n")
+	b.WriteString(p.Verdict(false, fmt.Sprintf("%s; %s", what, words.Count(r.Faults, "thing is wrong", "things are wrong"))) + "\n")
 	lines = nil
 	for _, one := range r.Problems[:min(len(r.Problems), maxTold)] {
 		lines = append(lines, ui.ClaimLine{Name: one.Check, Detail: one.String(), Wrong: true, More: one.Where})
 	}
 	b.WriteString(p.Claims(lines))
 	if r.Faults > maxTold {
-		b.WriteString(p.Line(fmt.Sprintf("and %s more; --format json lists up to 1,000", ui.Number(r.Faults-maxTold))))
+		b.WriteString(p.Line(fmt.Sprintf("and %s more; --format json lists up to 1,000", words.Number(r.Faults-maxTold))))
 	}
 	for _, f := range kept {
 		b.WriteString(p.Line("kept as evidence: " + f))
@@ -191,7 +192,7 @@ func absences(p history.PartyRun, ns history.Namespace) string {
 		spans = append(spans[:most], "…")
 	}
 	if len(spans) > 0 {
-		parts = append(parts, fmt.Sprintf("absent in %s of epochs %d–%d: %s", ui.Number(p.Missed), p.First, ns.Last, strings.Join(spans, ", ")))
+		parts = append(parts, fmt.Sprintf("absent in %s of epochs %d–%d: %s", words.Number(p.Missed), p.First, ns.Last, strings.Join(spans, ", ")))
 	}
 	if len(parts) == 0 {
 		return ""

@@ -10,7 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type lockdownOptions struct {
@@ -99,7 +99,7 @@ func lockdownRoom(a *cli.App, c *ceremony.Account, o *lockdownOptions) error {
 		return cli.Usagef("", "--step is %d, and it is the turn of entry %d: %s", o.step, item, text)
 	case hsm != "":
 		return cli.Usagef("leave --step and --reading out", "entry %d has nothing to be read off: fleetctl tries a login itself", item)
-	case ui.Clean(o.reading) != o.reading || strings.TrimSpace(o.reading) != o.reading:
+	case words.Clean(o.reading) != o.reading || strings.TrimSpace(o.reading) != o.reading:
 		return cli.Usagef("", "--reading has characters that can't be seen, or space around it")
 	}
 	return nil

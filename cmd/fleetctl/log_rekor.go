@@ -26,6 +26,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // rekorFlags say which Rekor server, and whose log it has to be.
@@ -102,7 +103,7 @@ func appendRekor(a *cli.App, cmd *cobra.Command, target, out string, r *rekorFla
 			return cli.Usage(strict.Errorf(target, "the ceremony is closed, and its close record lists every file there may be"))
 		}
 		if j.Account().LogProof == nil {
-			return cli.Usage(strict.Errorf(target, "the bundle is not in the log of the plan yet").WithHint("fleetctl log append %s --log LOG --key KEY", cli.ShellWord(target)))
+			return cli.Usage(strict.Errorf(target, "the bundle is not in the log of the plan yet").WithHint("fleetctl log append %s --log LOG --key KEY", words.ShellWord(target)))
 		}
 		b, err := j.Account().Bundle()
 		if err != nil {
@@ -136,7 +137,7 @@ func rekorAppend(a *cli.App, ctx context.Context, leaf []byte, out, pending stri
 		return cli.Usagef(makeKey(keys.P256, "submitter.pem"), "the submitter's key is %s; Rekor of both versions takes %s", s.public.Algorithm(), keys.P256)
 	}
 	if policy != nil && !policy.Rekor.Submits(s.public) {
-		return cli.Usagef("pin it under rekor: submitters:", "the policy pins another submitter's key than %s", cli.ShellWord(r.submitter))
+		return cli.Usagef("pin it under rekor: submitters:", "the policy pins another submitter's key than %s", words.ShellWord(r.submitter))
 	}
 	envelope, err := envelope(leaf, pending, s)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // entryJudge lets package monitor ask package entries what entries mean.
@@ -175,13 +176,13 @@ func auditResult(a *cli.App, policy *evidence.Policy, r *monitor.Report, firstUs
 	}
 	rows := [][2]string{
 		{"log", r.Origin},
-		{"policy", fmt.Sprintf("%s · %s · %s", policy.File, ui.Short(policy.Digest[:]), pinned(policy))},
-		{"entries", fmt.Sprintf("%s of %s, %s, in %s", ui.Number(int64(r.Entries)), ui.Number(int64(r.Size)), ui.Bytes(int64(r.Bytes)), r.Took.Round(time.Millisecond))},
-		{"tiles", ui.Number(int64(r.Tiles)) + " computed again"},
+		{"policy", fmt.Sprintf("%s · %s · %s", policy.File, words.Short(policy.Digest[:]), pinned(policy))},
+		{"entries", fmt.Sprintf("%s of %s, %s, in %s", words.Number(int64(r.Entries)), words.Number(int64(r.Size)), words.Size(int64(r.Bytes)), r.Took.Round(time.Millisecond))},
+		{"tiles", words.Number(int64(r.Tiles)) + " computed again"},
 		{"root", fmt.Sprintf("%x", r.Root)},
 	}
 	if r.Resumed > 0 {
-		rows = append(rows, [2]string{"resumed", "after " + ui.Number(int64(r.Resumed)) + " entries"})
+		rows = append(rows, [2]string{"resumed", "after " + words.Number(int64(r.Resumed)) + " entries"})
 	}
 	switch {
 	case r.Quorum:
@@ -199,7 +200,7 @@ func auditResult(a *cli.App, policy *evidence.Policy, r *monitor.Report, firstUs
 		why = append(why, "its checkpoint is not witnessed")
 	}
 	if r.Found > 0 {
-		why = append(why, ui.Count(int64(r.Found), "thing is wrong", "things are wrong"))
+		why = append(why, words.Count(int64(r.Found), "thing is wrong", "things are wrong"))
 	}
 	text := "every tile is as signed, every entry as the policy wants it"
 	if keys := unpinned(policy); keys != "" && firstUse {

@@ -16,7 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type planNewOptions struct {
@@ -322,7 +322,7 @@ the size of the largest validation bundle that the plan can lead to.`,
 				{"keys", fmt.Sprintf("%d, %s", len(p.HSMs)*len(p.Roles), roleList(p))},
 				{"officers", fmt.Sprintf("%d must agree", p.Threshold)},
 				{"steps", fmt.Sprint(len(p.Steps()))},
-				{"bundle", fmt.Sprintf("at most %s bytes, a log entry takes %s", ui.Number(int64(p.MaxBundle())), ui.Number(bundle.MaxBundle))},
+				{"bundle", fmt.Sprintf("at most %s bytes, a log entry takes %s", words.Number(int64(p.MaxBundle())), words.Number(bundle.MaxBundle))},
 			}
 			if list := p.Tolerates(); len(list) > 0 {
 				rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + "; only a policy that tolerates it too takes such a key"})
@@ -333,7 +333,7 @@ the size of the largest validation bundle that the plan can lead to.`,
 				}
 				rows = append(rows, [2]string{"site", site + " has every HSM"})
 			}
-			rows = append(rows, [2]string{"next", "each officer approves it:"}, [2]string{"", "fleetctl plan approve " + cli.ShellWord(args[0]) + " --key KEY"})
+			rows = append(rows, [2]string{"next", "each officer approves it:"}, [2]string{"", "fleetctl plan approve " + words.ShellWord(args[0]) + " --key KEY"})
 			tolerated := []toleratedJSON(nil)
 			for _, t := range p.Tolerates() {
 				tolerated = append(tolerated, toleratedJSON(t))

@@ -8,7 +8,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type printJSON struct {
@@ -54,7 +54,7 @@ role's own copy. The same plan gives the same bytes.`,
 			return a.Emit(&printJSON{args[0], p.Digest(), p.Mode, role, out, text, len(p.Steps()), total}, a.UI.Fields([][2]string{
 				{"script", strings.TrimSpace(out + " " + text)}, {"for", whose + ", " + strings.ToUpper(p.Mode)},
 				{"plan", fmt.Sprintf("%x", p.Digest())},
-				{"steps", fmt.Sprintf("%d, about %s", len(p.Steps()), ui.Count(int64(total), "minute", "minutes"))},
+				{"steps", fmt.Sprintf("%d, about %s", len(p.Steps()), words.Count(int64(total), "minute", "minutes"))},
 			}))
 		})
 	f := c.Flags()

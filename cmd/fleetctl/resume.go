@@ -210,12 +210,12 @@ func parseSeals(list []string) ([]ceremony.Seal, error) {
 func pausing(dir string, err error) error {
 	var p *folder.Pending
 	if errors.As(err, &p) {
-		how := script.Sign(cli.ShellWord(dir), p.What)
+		how := script.Sign(words.ShellWord(dir), p.What)
 		if p.What == "the plan" {
 			how = "fleetctl plan approve PLAN --key KEY"
 		}
 		if len(p.Unheard) > 0 {
-			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + cli.ShellWord(dir) + " --absent NAME --expected … --happened … --decided …"
+			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + words.ShellWord(dir) + " --absent NAME --expected … --happened … --decided …"
 		}
 		var w *folder.Missing
 		if errors.As(err, &w) && w.Exception > 0 {

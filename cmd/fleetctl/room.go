@@ -54,7 +54,7 @@ func (r room) Words(context.Context) ([]string, string, error) {
 		if len(list) == 3 && !slices.ContainsFunc(list, func(w string) bool { return strict.CheckToken(w) != nil }) {
 			return list, r.by(ceremony.Witness), nil
 		}
-		r.say(fmt.Sprintf("That is %s; three are wanted, of letters and digits.", ui.Count(int64(len(list)), "word", "words")))
+		r.say(fmt.Sprintf("That is %s; three are wanted, of letters and digits.", words.Count(int64(len(list)), "word", "words")))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // shown is what a file says, in words: made by the explainer of its format,
@@ -142,7 +143,7 @@ func explain(file string, data []byte) (*shown, error) {
 		if r.is(data) || format != "" && r.format == format {
 			s := &shown{
 				Kind: r.kind, Format: r.format, File: file, Size: len(data), SHA256: hex.EncodeToString(sum[:]),
-				Facts: []fact{}, Tables: []factTable{}, Next: "fleetctl verify " + cli.ShellWord(file) + " --policy POLICY",
+				Facts: []fact{}, Tables: []factTable{}, Next: "fleetctl verify " + words.ShellWord(file) + " --policy POLICY",
 			}
 			return s, r.explain(file, data, s)
 		}
@@ -191,7 +192,7 @@ func shownText(a *cli.App, s *shown) string {
 		title += " · " + s.title
 	}
 	b.WriteString(a.UI.Header(title, strings.ToUpper(s.Mode)))
-	rows := [][2]string{{"file", s.File + "   " + ui.Bytes(int64(s.Size))}, {"format", s.Format}}
+	rows := [][2]string{{"file", s.File + "   " + words.Size(int64(s.Size))}, {"format", s.Format}}
 	if s.SHA256 != "" {
 		rows = append(rows, [2]string{"sha256", s.SHA256})
 	}

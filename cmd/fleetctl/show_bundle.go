@@ -7,9 +7,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
-	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -62,7 +60,7 @@ func keySetFacts(set *bundle.KeySet, s *shown) {
 	t := s.table("keys", "HSM", "role", "algorithm", "SHA-256", "words")
 	for _, k := range set.Keys {
 		h := sha256Of(k.SPKI)
-		t.row(k.HSM, k.Role, string(k.Algorithm), ui.Short(h), words.Head(h)+" …")
+		t.row(k.HSM, k.Role, string(k.Algorithm), words.Short(h), words.Head(h)+" …")
 	}
 }
 
@@ -78,7 +76,7 @@ func explainBundle(file string, data []byte, s *shown) error {
 	} else {
 		keySetFacts(b.KeySet, s)
 	}
-	s.fact("as a leaf", fmt.Sprintf("%s bytes of at most %s", ui.Number(int64(len(data))), ui.Number(bundle.MaxBundle)))
+	s.fact("as a leaf", fmt.Sprintf("%s bytes of at most %s", words.Number(int64(len(data))), words.Number(bundle.MaxBundle)))
 	t := s.table("statements by third parties", "key", "epoch", "says it signed at", "signature")
 	for _, x := range b.Statements {
 		t.row(fmt.Sprintf("%x", x.Key[:8])+"…", fmt.Sprint(x.Statement.Epoch), strict.FormatTime(x.Statement.Time()), fmt.Sprintf("%x…", x.Statement.Signature[:8]))
@@ -158,13 +156,13 @@ func explainRequest(file string, data []byte, s *shown) error {
 	if err != nil {
 		return err
 	}
-	s.Next = "fleetctl thirdparty inspect " + cli.ShellWord(file) + " --policy THIRDPARTY --ledger LEDGER --key KEY"
+	s.Next = "fleetctl thirdparty inspect " + words.ShellWord(file) + " --policy THIRDPARTY --ledger LEDGER --key KEY"
 	subject := r.Core.Subject()
 	s.fact("core", fmt.Sprintf("%x", subject))
 	coreFacts(r.Core, s)
 	t := s.table("evidence in it", "bytes", "SHA-256", "path")
 	for _, f := range r.Files {
-		t.row(ui.Number(int64(len(f.Data))), short(f.Data), f.Path)
+		t.row(words.Number(int64(len(f.Data))), short(f.Data), f.Path)
 	}
 	return nil
 }
@@ -188,7 +186,7 @@ type ledgerEntry struct {
 }
 
 func explainLedger(file string, data []byte, s *shown) error {
-	s.Next = "fleetctl thirdparty ledger " + cli.ShellWord(file) + " --public-key KEY"
+	s.Next = "fleetctl thirdparty ledger " + words.ShellWord(file) + " --public-key KEY"
 	t := s.table("entries", "n", "epoch", "signed at", "digest", "namespace")
 	n := 0
 	for len(data) > 0 {
@@ -206,7 +204,7 @@ func explainLedger(file string, data []byte, s *shown) error {
 		if err != nil {
 			return strict.At(file, n, "entry %d: %v", n, err)
 		}
-		t.row(fmt.Sprint(e.N), fmt.Sprint(st.Epoch), strict.FormatTime(st.Time()), ui.Short(st.Digest[:]), st.Namespace)
+		t.row(fmt.Sprint(e.N), fmt.Sprint(st.Epoch), strict.FormatTime(st.Time()), words.Short(st.Digest[:]), st.Namespace)
 		if g := e.Gap; g != nil {
 			s.fact(fmt.Sprintf("gap before %d", e.N), fmt.Sprintf("signed up to epoch %d; epoch %d by the word of %d others: %x", g.Last, g.Epoch, len(g.Stated), g.Digest))
 		}

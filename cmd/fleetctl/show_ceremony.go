@@ -13,10 +13,8 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/script"
-	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -36,7 +34,7 @@ func explainPlan(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.Mode, s.title = p.Mode, fmt.Sprintf("%s · epoch %d", p.Fleet, p.Epoch)
-	s.Next = "fleetctl plan check " + cli.ShellWord(file)
+	s.Next = "fleetctl plan check " + words.ShellWord(file)
 	s.fact("namespace", p.Namespace)
 	s.fact("previous", orNone(p.Previous[:]))
 	s.fact("majority", fmt.Sprintf("%d of %d HSMs", p.Majority, len(p.HSMs)))
@@ -44,7 +42,7 @@ func explainPlan(file string, data []byte, s *shown) error {
 	if n := len(p.ThirdParties); n > 1 {
 		s.fact("third parties", fmt.Sprintf("%d of %d must sign before the operator", p.Answers(), n))
 	}
-	s.fact("bundle", fmt.Sprintf("at most %s bytes", ui.Number(int64(p.MaxBundle()))))
+	s.fact("bundle", fmt.Sprintf("at most %s bytes", words.Number(int64(p.MaxBundle()))))
 	s.fact("steps", fmt.Sprint(len(p.Steps())))
 	t := s.table("HSMs", "name", "site", "serial")
 	for _, h := range p.HSMs {
@@ -101,7 +99,7 @@ func explainSite(file string, data []byte, s *shown) error {
 	if _, err := strict.DecodeYAML(file, data, strict.MaxYAML, &site); err != nil {
 		return err
 	}
-	s.Next = "fleetctl plan check PLAN --site " + cli.ShellWord(file)
+	s.Next = "fleetctl plan check PLAN --site " + words.ShellWord(file)
 	s.fact("private", "it says where HSMs are and where PINs come from: keep it out of every package, mail and repository")
 	s.fact("left out", "modules, token labels and PIN sources are not shown; names only")
 	t := s.table("HSMs", "name")
@@ -112,7 +110,7 @@ func explainSite(file string, data []byte, s *shown) error {
 }
 
 func explainTranscript(file string, data []byte, s *shown) error {
-	s.Next = "fleetctl verify " + cli.ShellWord(file) + " --policy POLICY --plan PLAN"
+	s.Next = "fleetctl verify " + words.ShellWord(file) + " --policy POLICY --plan PLAN"
 	t, err := transcriptAlone(file, data)
 	if err != nil {
 		return err
@@ -172,7 +170,7 @@ func explainFolder(dir string) (*shown, error) {
 	planFile, transcript := filepath.Join(dir, ceremony.PlanFile), filepath.Join(dir, ceremony.TranscriptFile)
 	data, err := os.ReadFile(transcript)
 	if _, lerr := os.Stat(filepath.Join(dir, "log", "checkpoint")); lerr == nil && err != nil {
-		return nil, strict.Errorf(dir, "is a log's directory").WithHint("what it holds is in its checkpoint:\nfleetctl show %s", cli.ShellWord(filepath.Join(dir, "log", "checkpoint")))
+		return nil, strict.Errorf(dir, "is a log's directory").WithHint("what it holds is in its checkpoint:\nfleetctl show %s", words.ShellWord(filepath.Join(dir, "log", "checkpoint")))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(dir, "is no ceremony's folder: it has no %s", ceremony.TranscriptFile).
@@ -200,7 +198,7 @@ func explainFolder(dir string) (*shown, error) {
 	s := &shown{
 		Kind: "ceremony's folder", Format: "plan.yaml, transcript.jsonl and what follows from them", File: dir, Size: files.Size(),
 		Mode: plan.Mode, title: fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), Facts: []fact{}, Tables: []factTable{},
-		Next: "fleetctl verify " + cli.ShellWord(dir) + " --policy POLICY",
+		Next: "fleetctl verify " + words.ShellWord(dir) + " --policy POLICY",
 	}
 	accountFacts(account, t, s)
 	if cmd := nextOf(account, dir); cmd != "" && len(t.Torn) == 0 {

@@ -9,9 +9,8 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func isArchive(data []byte) bool { return evidence.Detect(data) == evidence.TypeEvidence }
@@ -40,8 +39,8 @@ func explainArchive(file string, data []byte, s *shown) error {
 	accountFacts(account, t, s)
 	if b, err := bundle.ParseBundle("", files[ceremony.BundleFile]); err == nil {
 		s.fact("artifact", fmt.Sprintf("%x", b.KeySet.Digest()))
-		s.fact("signed by", fmt.Sprintf("%s, %s", ui.Count(int64(len(b.Statements)), "third party", "third parties"),
-			ui.Count(int64(len(b.Countersignatures)), "countersignature", "countersignatures")))
+		s.fact("signed by", fmt.Sprintf("%s, %s", words.Count(int64(len(b.Statements)), "third party", "third parties"),
+			words.Count(int64(len(b.Countersignatures)), "countersignature", "countersignatures")))
 	}
 	filesTable(files, s)
 	return nil
@@ -78,7 +77,7 @@ func filesTable(files evidence.Files, s *shown) {
 				what = "its signature"
 			}
 		}
-		t.row(ui.Number(int64(len(files[path]))), path, what)
+		t.row(words.Number(int64(len(files[path]))), path, what)
 	}
 	s.fact("files", fmt.Sprintf("%d", len(files)))
 }
@@ -88,7 +87,7 @@ var checksum = regexp.MustCompile(`^[0-9a-f]{64}  \S`)
 func isChecksums(data []byte) bool { return checksum.Match(data) }
 
 func explainChecksums(file string, data []byte, s *shown) error {
-	s.Next = "sha256sum -c " + cli.ShellWord(file)
+	s.Next = "sha256sum -c " + words.ShellWord(file)
 	t := s.table("files", "SHA-256", "path")
 	l := strict.NewLines(file, data)
 	for l.More() {
@@ -98,7 +97,7 @@ func explainChecksums(file string, data []byte, s *shown) error {
 			l.Failf("is no line of sha256sum: digest, two spaces, path")
 			break
 		}
-		t.row(ui.Short(h[:]), path)
+		t.row(words.Short(h[:]), path)
 	}
 	s.fact("files", fmt.Sprint(len(t.Rows)))
 	return l.Done()
@@ -125,7 +124,7 @@ func explainReport(file string, data []byte, s *shown) error {
 	s.fact("policy", text(n.Get("policy"), "file")+", sha256 "+text(n.Get("policy"), "sha256"))
 	s.fact("time", text(n, "time"))
 	s.fact("says", "verified: "+text(n, "verified")+"; whoever wants to know verifies again")
-	s.Next = "fleetctl verify " + cli.ShellWord(text(n, "file")) + " --policy POLICY"
+	s.Next = "fleetctl verify " + words.ShellWord(text(n, "file")) + " --policy POLICY"
 	t := s.table("claims", "claim", "grade", "demanded", "why")
 	if claims := n.Get("claims"); claims != nil {
 		for _, c := range claims.Items {

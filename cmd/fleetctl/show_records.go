@@ -8,17 +8,17 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // short is the beginning of some bytes' SHA-256.
 func short(data []byte) string {
 	h := sha256.Sum256(data)
-	return ui.Short(h[:])
+	return words.Short(h[:])
 }
 
 // brief is enough of a digest to find it again a few lines further down.
-func brief(h [32]byte) string { return ui.Short(h[:])[:9] + "…" }
+func brief(h [32]byte) string { return words.Short(h[:])[:9] + "…" }
 
 // teller says in a line what each record of a transcript says. It remembers
 // which key an intent is about, since the records after it only count back.
@@ -43,12 +43,12 @@ func (t *teller) tell(r *ceremony.Record) string {
 	case *ceremony.Unlock:
 		return fmt.Sprintf("%s, PIN by %s: %s", c.HSM, c.Method, c.Result)
 	case *ceremony.Inventory:
-		return fmt.Sprintf("%s holds %s", c.HSM, ui.Count(int64(len(c.Objects)), "object", "objects"))
+		return fmt.Sprintf("%s holds %s", c.HSM, words.Count(int64(len(c.Objects)), "object", "objects"))
 	case *ceremony.Intent:
 		t.keys[r.N] = c.HSM + " " + c.Role
 		return fmt.Sprintf("%s: %s, CKA_ID %x…", t.key(r.N), c.Algorithm, c.ID[:min(4, len(c.ID))])
 	case *ceremony.FleetCheck:
-		return fmt.Sprintf("%s, %d checks each, firmware %s, majority %d", ui.Count(int64(len(c.Rows)), "HSM", "HSMs"), len(c.Checks), c.Firmware, c.Majority)
+		return fmt.Sprintf("%s, %d checks each, firmware %s, majority %d", words.Count(int64(len(c.Rows)), "HSM", "HSMs"), len(c.Checks), c.Firmware, c.Majority)
 	case *ceremony.Abort:
 		destroyed := 0
 		for _, k := range c.Keys {
@@ -66,13 +66,13 @@ func (t *teller) tell(r *ceremony.Record) string {
 	case *ceremony.Refusal:
 		return "answer refused: " + c.Reason
 	case *ceremony.Adjourn:
-		return fmt.Sprintf("adjourned under %s: %s", ui.Count(int64(len(c.Seals)), "seal", "seals"), c.Reason)
+		return fmt.Sprintf("adjourned under %s: %s", words.Count(int64(len(c.Seals)), "seal", "seals"), c.Reason)
 	case *ceremony.Reconvene:
-		return "reconvened, " + ui.Count(int64(len(c.Seals)), "seal", "seals") + " found"
+		return "reconvened, " + words.Count(int64(len(c.Seals)), "seal", "seals") + " found"
 	case *ceremony.Resume:
 		return tellResume(c)
 	case *ceremony.Close:
-		return "closed over " + ui.Count(int64(len(c.Files)), "file", "files")
+		return "closed over " + words.Count(int64(len(c.Files)), "file", "files")
 	}
 	if text := t.tellKey(r.Content); text != "" {
 		return text
@@ -191,7 +191,7 @@ func tellRelease(content any) string {
 	case *ceremony.Release:
 		return "artifact " + brief(c.Artifact) + " may leave the room"
 	case *ceremony.Request:
-		return fmt.Sprintf("request %s goes to third parties, after %s", brief(c.Core), ui.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
+		return fmt.Sprintf("request %s goes to third parties, after %s", brief(c.Core), words.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
 	case *ceremony.Response:
 		st, err := bundle.ParseStatement("", c.Statement)
 		if err != nil {
@@ -199,7 +199,7 @@ func tellRelease(content any) string {
 		}
 		return fmt.Sprintf("key %x… signed epoch %d", c.Key[:4], st.Epoch)
 	case *ceremony.Countersignature:
-		return fmt.Sprintf("form %s, key %s, after %s", c.Form, brief(sha256.Sum256(c.Key)), ui.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
+		return fmt.Sprintf("form %s, key %s, after %s", c.Form, brief(sha256.Sum256(c.Key)), words.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
 	case *ceremony.Lockdown:
 		what := "read off: " + c.Reading
 		if c.Code != "" {

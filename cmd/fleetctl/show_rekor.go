@@ -6,9 +6,8 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/auditlog"
-	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func explainRekor(file string, data []byte, s *shown) error {
@@ -17,16 +16,16 @@ func explainRekor(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.title = e.Checkpoint.Origin
-	s.Next = "fleetctl verify BUNDLE --policy POLICY --rekor " + cli.ShellWord(file)
+	s.Next = "fleetctl verify BUNDLE --policy POLICY --rekor " + words.ShellWord(file)
 	if of, ok := strings.CutSuffix(file, ".rekor.json"); ok {
-		s.Next = "fleetctl verify " + cli.ShellWord(of) + " --policy POLICY"
+		s.Next = "fleetctl verify " + words.ShellWord(of) + " --policy POLICY"
 	}
 	payload, _, err := auditlog.OpenRekorEnvelope(e.Envelope)
 	if err != nil {
 		return strict.Errorf(file, "%v", err)
 	}
 	s.fact("version", fmt.Sprintf("Rekor v%d", e.Version))
-	s.fact("bundle", fmt.Sprintf("%s bytes, sha256 %x", ui.Number(int64(len(payload))), sha256Of(payload)))
+	s.fact("bundle", fmt.Sprintf("%s bytes, sha256 %x", words.Number(int64(len(payload))), sha256Of(payload)))
 	s.fact("kind", kindOf(e.Body))
 	s.fact("log id", fmt.Sprintf("%x", e.LogID))
 	s.fact("entry", fmt.Sprintf("%d, counted from 0", e.Index))
@@ -36,7 +35,7 @@ func explainRekor(file string, data []byte, s *shown) error {
 	if !e.Integrated.IsZero() {
 		s.fact("integrated", strict.FormatTime(e.Integrated)+", by the log's own clock")
 	}
-	s.fact("path", ui.Count(int64(len(e.Hashes)), "hash", "hashes")+" from the leaf to the root")
+	s.fact("path", words.Count(int64(len(e.Hashes)), "hash", "hashes")+" from the leaf to the root")
 	checkpointFacts(e.Checkpoint, s)
 	return nil
 }
@@ -47,5 +46,5 @@ func kindOf(body []byte) string {
 	if json.Unmarshal(body, &b) != nil || b.Kind == "" {
 		return "not said"
 	}
-	return ui.Clean(b.Kind + " " + b.APIVersion)
+	return words.Clean(b.Kind + " " + b.APIVersion)
 }

@@ -10,11 +10,10 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func explainPolicy(file string, data []byte, s *shown) error {
@@ -22,8 +21,8 @@ func explainPolicy(file string, data []byte, s *shown) error {
 	if err != nil {
 		return err
 	}
-	s.Mode, s.title = p.Mode, ui.Short(p.Digest[:])
-	s.Next = "fleetctl verify FILE --policy " + cli.ShellWord(file)
+	s.Mode, s.title = p.Mode, words.Short(p.Digest[:])
+	s.Next = "fleetctl verify FILE --policy " + words.ShellWord(file)
 	s.fact("namespaces", strings.Join(p.Namespaces, ", "))
 	s.fact("keys", pinned(p))
 	for _, name := range p.Unpinned() {
@@ -88,7 +87,7 @@ func explainPartyPolicy(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.Mode = p.Mode
-	s.Next = "fleetctl thirdparty inspect REQUEST --policy " + cli.ShellWord(file) + " --ledger LEDGER --key KEY"
+	s.Next = "fleetctl thirdparty inspect REQUEST --policy " + words.ShellWord(file) + " --ledger LEDGER --key KEY"
 	var algorithms []string
 	for _, a := range p.Algorithms {
 		algorithms = append(algorithms, string(a))
@@ -154,12 +153,12 @@ func explainProof(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.title = p.Checkpoint.Origin
-	s.Next = "fleetctl verify BUNDLE --policy POLICY --proof " + cli.ShellWord(file)
+	s.Next = "fleetctl verify BUNDLE --policy POLICY --proof " + words.ShellWord(file)
 	if of, ok := strings.CutSuffix(file, ".tlog-proof"); ok {
-		s.Next = "fleetctl verify " + cli.ShellWord(of) + " --policy POLICY"
+		s.Next = "fleetctl verify " + words.ShellWord(of) + " --policy POLICY"
 	}
 	s.fact("entry", fmt.Sprintf("%d, counted from 0", p.Index))
-	s.fact("path", ui.Count(int64(len(p.Hashes)), "hash", "hashes")+" from the leaf to the root")
+	s.fact("path", words.Count(int64(len(p.Hashes)), "hash", "hashes")+" from the leaf to the root")
 	checkpointFacts(p.Checkpoint, s)
 	return nil
 }
@@ -181,7 +180,7 @@ func explainCheckpoint(file string, data []byte, s *shown) error {
 
 func checkpointFacts(c *auditlog.Checkpoint, s *shown) {
 	s.fact("log", c.Origin)
-	s.fact("size", ui.Count(int64(c.Size), "entry", "entries"))
+	s.fact("size", words.Count(int64(c.Size), "entry", "entries"))
 	s.fact("root", fmt.Sprintf("%x", c.Root))
 	signatureTable(s.table("signature lines", "key hash", "bytes", "name"), c.Signatures)
 }
@@ -212,7 +211,7 @@ func explainSSHSignature(file string, data []byte, s *shown) error {
 	s.title = namespace
 	s.fact("act", what)
 	s.fact("key", sig.Key().Type()+" "+sig.Key().Fingerprint()+", by its own word")
-	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < TEXT", cli.ShellWord(namespace), cli.ShellWord(file))
+	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < TEXT", words.ShellWord(namespace), words.ShellWord(file))
 	return nil
 }
 
@@ -251,7 +250,7 @@ func signedText(s *shown, file, id string, plan [32]byte, head ceremony.Head, ro
 	s.fact("plan", fmt.Sprintf("%x", plan))
 	s.fact("head", fmt.Sprintf("record %d, %x", head.N, head.Hash))
 	s.fact("role", role)
-	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < %s", namespace, cli.ShellWord(file+".sig"), cli.ShellWord(file))
+	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < %s", namespace, words.ShellWord(file+".sig"), words.ShellWord(file))
 }
 
 // explainPEM opens nothing: what begins so may be a private key.

@@ -20,6 +20,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 const sshKeyHelp = "an OpenSSH `key` to sign with: a private key file, or agent:FILE.pub for the key in ssh-agent with that public half"
@@ -340,7 +341,7 @@ func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*t
 	case aborted && o.approve != ceremony.ApproveAbort:
 		return nil, fmt.Errorf("the ceremony was aborted: only that can be signed, with --approve abort")
 	case !aborted && o.approve == ceremony.ApproveAbort:
-		return nil, strict.Errorf(dir, "is no aborted ceremony").WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+cli.ShellWord(dir)+" --site SITE --reason …")
+		return nil, strict.Errorf(dir, "is no aborted ceremony").WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+words.ShellWord(dir)+" --site SITE --reason …")
 	case role != ceremony.Officer && o.approve != ceremony.ApproveAbort:
 		return nil, fmt.Errorf("officers approve acts; a %s signs stages off, with --signoff", role)
 	}
@@ -370,9 +371,9 @@ func inDueTime(dir string, c *ceremony.Account, act string) error {
 	}
 	e := strict.Errorf(dir, "it is not the turn of %q, and its approval would count for nothing", act)
 	if due == "" {
-		return e.WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", cli.ShellWord(dir))
+		return e.WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", words.ShellWord(dir))
 	}
-	return e.WithHint("what waits for officers is %q:\n%s", due, script.Sign(cli.ShellWord(dir), due))
+	return e.WithHint("what waits for officers is %q:\n%s", due, script.Sign(words.ShellWord(dir), due))
 }
 
 // approvalOf is an act's approval, but for the role.

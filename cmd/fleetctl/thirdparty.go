@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type thirdpartyOptions struct {
@@ -211,7 +212,7 @@ func inspected(a *cli.App, file string, p *thirdparty.Policy, in *thirdparty.Ins
 		rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + ", as the plan and this policy say"})
 	}
 	if response != "" {
-		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + cli.ShellWord(response)})
+		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + words.ShellWord(response)})
 	}
 	return a.Emit(out, deltaText(a, core.Predecessor, set, deltaOf(in)), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
 }

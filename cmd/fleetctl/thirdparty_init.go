@@ -11,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type thirdpartyInitJSON struct {
@@ -58,9 +59,9 @@ lost.`,
 			if err != nil {
 				return err // a full disk, missing rights
 			}
-			next := "fleetctl thirdparty inspect REQUEST --policy POLICY --ledger " + cli.ShellWord(args[0])
+			next := "fleetctl thirdparty inspect REQUEST --policy POLICY --ledger " + words.ShellWord(args[0])
 			if guard != thirdparty.GuardPath(args[0]) {
-				next += " --guard " + cli.ShellWord(guard)
+				next += " --guard " + words.ShellWord(guard)
 			}
 			return a.Emit(&thirdpartyInitJSON{args[0], guard, raw}, a.UI.Fields([][2]string{
 				{"ledger", args[0]}, {"guard", guard}, {"key", base64.StdEncoding.EncodeToString(raw[:])},

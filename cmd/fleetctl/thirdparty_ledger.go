@@ -9,7 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type ledgerJSON struct {
@@ -70,20 +70,20 @@ statements as served, a line each, which fleetctl history checks.`,
 				}
 			}
 			text := []string{a.UI.Table(head, rows), "\n",
-				a.UI.Line(ui.Count(int64(len(rows)), "entry", "entries") + ": the chain is whole, every signature verifies")}
+				a.UI.Line(words.Count(int64(len(rows)), "entry", "entries") + ": the chain is whole, every signature verifies")}
 			if guarded {
 				text = append(text, a.UI.Line("it has all that its guard "+guard+" has seen"))
 			} else {
 				text = append(text, a.UI.Line("its guard is not here: that these are all that was signed is not shown"))
 			}
 			if l.Torn > 0 {
-				text = append(text, a.UI.Line(fmt.Sprintf("after them: %s of an entry that is being written, or that a power failure cut off", ui.Bytes(int64(l.Torn)))))
+				text = append(text, a.UI.Line(fmt.Sprintf("after them: %s of an entry that is being written, or that a power failure cut off", words.Size(int64(l.Torn)))))
 			}
 			if export != "" {
 				if err := cli.WriteNew(export, l.Export()); err != nil {
 					return err
 				}
-				text = append(text, a.UI.Line(fmt.Sprintf("%s exported to %s", ui.Count(int64(len(rows)), "statement", "statements"), export)))
+				text = append(text, a.UI.Line(fmt.Sprintf("%s exported to %s", words.Count(int64(len(rows)), "statement", "statements"), export)))
 			}
 			return a.Emit(out, text...)
 		})
@@ -128,6 +128,6 @@ func ledgerKey(key string) ([32]byte, error) {
 func tellTorn(a *cli.App, l *thirdparty.Ledger) {
 	if l.Torn > 0 {
 		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("the ledger's last entry was cut off: its %s are kept in %s; that signature never left",
-			ui.Bytes(int64(l.Torn)), l.TornAt)))
+			words.Size(int64(l.Torn)), l.TornAt)))
 	}
 }

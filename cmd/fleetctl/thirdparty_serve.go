@@ -16,7 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // maxOpen is how many connections each listener holds at once.
@@ -201,7 +201,7 @@ another for the same epoch can be submitted; the file is kept.`,
 				if w.Fault != "" {
 					what += ": " + w.Fault
 				}
-				rows = append(rows, []string{fmt.Sprint(w.Epoch), strict.FormatTime(w.Time), ui.Bytes(w.Size), what})
+				rows = append(rows, []string{fmt.Sprint(w.Epoch), strict.FormatTime(w.Time), words.Size(w.Size), what})
 			}
 			if len(rows) == 0 {
 				return a.Emit(out, a.UI.Line("nothing waits"))
@@ -216,7 +216,7 @@ another for the same epoch can be submitted; the file is kept.`,
 func rejectRequest(dir, file, at string) error {
 	name := filepath.Base(file)
 	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-		return cli.Usage(strict.Errorf(filepath.Join(dir, name), "does not wait").WithHint("what waits says fleetctl thirdparty queue %s", cli.ShellWord(dir)))
+		return cli.Usage(strict.Errorf(filepath.Join(dir, name), "does not wait").WithHint("what waits says fleetctl thirdparty queue %s", words.ShellWord(dir)))
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "rejected"), 0o700); err != nil {
 		return err

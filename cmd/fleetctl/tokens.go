@@ -18,7 +18,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/token"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // tokensForPlan picks the module's tokens, in the order of their labels, and
@@ -167,7 +167,7 @@ func hsmCheck(a *cli.App, p *ceremony.Plan, s *engine.Site) error {
 		out.HSMs = append(out.HSMs, st)
 		rows = append(rows, []string{h.Name, h.Site, h.Serial, st.State})
 	}
-	verdict := a.UI.Line(ui.Count(int64(len(p.HSMs)), "HSM", "HSMs") + " ready for this plan")
+	verdict := a.UI.Line(words.Count(int64(len(p.HSMs)), "HSM", "HSMs") + " ready for this plan")
 	if !out.OK {
 		verdict = a.UI.Line("not every HSM is ready for this plan")
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type verifyOptions struct {
@@ -118,7 +119,7 @@ func verify(a *cli.App, file string, o verifyOptions) error {
 		return cli.Usage(err)
 	}
 	if r.Object == "" && a.Format == "text" && !o.quiet {
-		return cli.Wrong(strict.Errorf(in.File, "is nothing that can be verified").WithHint("%s", "verify takes evidence packages, bundles, statements and transcripts; what this is says\nfleetctl show "+cli.ShellWord(file)))
+		return cli.Wrong(strict.Errorf(in.File, "is nothing that can be verified").WithHint("%s", "verify takes evidence packages, bundles, statements and transcripts; what this is says\nfleetctl show "+words.ShellWord(file)))
 	}
 	switch {
 	case o.quiet:
@@ -169,9 +170,9 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 	if about != "" {
 		head = fmt.Sprintf("%s · epoch %d · %s", about, r.Epoch, strings.ToUpper(r.Mode))
 	}
-	size := ui.Bytes(int64(r.Size))
+	size := words.Size(int64(r.Size))
 	if r.Files > 0 {
-		size = ui.Count(int64(r.Files), "file", "files") + ", " + size
+		size = words.Count(int64(r.Files), "file", "files") + ", " + size
 	}
 	clock := " (clock)"
 	if given {
@@ -193,10 +194,10 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 		rows = append(rows, noticeFacts(r.Notice)...)
 	}
 	if n := len(r.Besides); n > 0 {
-		rows = append(rows, [2]string{"beside", ui.Count(int64(n), "object", "objects") + ", verified for themselves"})
+		rows = append(rows, [2]string{"beside", words.Count(int64(n), "object", "objects") + ", verified for themselves"})
 	}
 	b.WriteString(p.Fields(append(rows, [][2]string{
-		{"policy", fmt.Sprintf("%s · %s · %s", r.Policy.File, ui.Short(r.Policy.Digest[:]), pinned(r.Policy))},
+		{"policy", fmt.Sprintf("%s · %s · %s", r.Policy.File, words.Short(r.Policy.Digest[:]), pinned(r.Policy))},
 		{"time", r.Time.Format(time.RFC3339) + clock},
 	}...)))
 	b.WriteString("\n")
@@ -238,7 +239,7 @@ func verdict(a *cli.App, r *evidence.Report) string {
 	p := a.UI.Page
 	unpinned := unpinned(r.Policy)
 	if r.Verified {
-		text := fmt.Sprintf("%s demanded, %d shown", ui.Count(int64(r.Demanded), "claim", "claims"), r.Shown)
+		text := fmt.Sprintf("%s demanded, %d shown", words.Count(int64(r.Demanded), "claim", "claims"), r.Shown)
 		if unpinned != "" {
 			text = "on first use only: " + text + "; " + unpinned
 		}
@@ -249,10 +250,10 @@ func verdict(a *cli.App, r *evidence.Report) string {
 		why = append(why, unpinned)
 	}
 	if n := len(r.Problems) + r.Others; n > 0 {
-		why = append(why, ui.Count(int64(n), "thing is wrong", "things are wrong"))
+		why = append(why, words.Count(int64(n), "thing is wrong", "things are wrong"))
 	}
 	if n := r.Demanded - r.Shown; n > 0 {
-		why = append(why, fmt.Sprintf("%d of %s demanded %s short", n, ui.Count(int64(r.Demanded), "claim", "claims"), verb(n, "falls", "fall")))
+		why = append(why, fmt.Sprintf("%d of %s demanded %s short", n, words.Count(int64(r.Demanded), "claim", "claims"), verb(n, "falls", "fall")))
 	}
 	var b strings.Builder
 	b.WriteString(p.Verdict(false, strings.Join(why, "; ")))
@@ -266,9 +267,9 @@ func verdict(a *cli.App, r *evidence.Report) string {
 	if more := len(r.Problems) + r.Others - maxProblems; more > 0 {
 		tell := " others; --format json lists all of them"
 		if r.Others > 0 {
-			tell = " others; --format json lists " + ui.Number(int64(len(r.Problems)))
+			tell = " others; --format json lists " + words.Number(int64(len(r.Problems)))
 		}
-		lines = append(lines, ui.ClaimLine{Name: "and more", Detail: ui.Number(int64(more)) + tell, Wrong: true})
+		lines = append(lines, ui.ClaimLine{Name: "and more", Detail: words.Number(int64(more)) + tell, Wrong: true})
 	}
 	b.WriteString("\n")
 	b.WriteString(p.Claims(append(lines, shortfalls(r)...)))

@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // waitJSON is an act or a stage that too few people have signed.
@@ -27,7 +28,7 @@ func waitsFor(dir string, c *ceremony.Account) (list []waitJSON, rows [][2]strin
 		return nil, nil, cli.Wrong(err)
 	}
 	for _, w := range waits {
-		cmd := script.Sign(cli.ShellWord(dir), w.What)
+		cmd := script.Sign(words.ShellWord(dir), w.What)
 		list = append(list, waitJSON{For: w.What, Exception: w.Exception, Record: w.Record, SignedBy: w.Have, Officers: w.Want, Lacks: w.Why, Command: cmd})
 		rows = append(rows, [2]string{"waits for", waitText(&w)}, [2]string{"signed with", cmd})
 	}

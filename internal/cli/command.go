@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // Command makes a command with exactly the arguments that its use line names.
@@ -18,7 +18,7 @@ func Command(use, short, long, example string, args cobra.PositionalArgs, run fu
 					wants = "no argument"
 				}
 				return Usagef("usage: "+cmd.UseLine()+"\nsee "+cmd.CommandPath()+" --help", "%s takes %s, and was given %s",
-					cmd.CommandPath(), wants, ui.Count(int64(len(got)), "argument", "arguments"))
+					cmd.CommandPath(), wants, words.Count(int64(len(got)), "argument", "arguments"))
 			}
 			return nil
 		}}

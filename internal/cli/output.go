@@ -13,7 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/paper"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // ShowText shows a text that is about to be signed, from the bytes that are.
@@ -24,7 +24,7 @@ func (a *App) ShowText(text []byte) {
 		return
 	}
 	for line := range strings.Lines(string(text)) {
-		a.UI.Say("      ", ui.Clean(strings.TrimSuffix(line, "\n")), "\n")
+		a.UI.Say("      ", words.Clean(strings.TrimSuffix(line, "\n")), "\n")
 	}
 	a.UI.Say("\n")
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 const answersFormat = "fleetctl answers v1"
@@ -61,7 +62,7 @@ func ParseAnswers(file string, data []byte) (*Answers, error) {
 			l.Failf("%q is no line such as \"open clock: from-screen\"", line)
 		case answer != "" && !spaced:
 			l.Failf("has no space after the colon")
-		case strings.TrimSpace(answer) != answer || Clean(line) != line || len(answer) > maxAnswer:
+		case strings.TrimSpace(answer) != answer || words.Clean(line) != line || len(answer) > maxAnswer:
 			l.Failf("has space at its end, characters that can't be seen, or more than %d bytes", maxAnswer)
 		default:
 			for part := range strings.SplitSeq(prompt, " ") {

@@ -1,13 +1,17 @@
 package ui
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/words"
+)
 
 // Every block ends with a newline, so blocks and empty lines can be joined.
 
 // Header is the line that opens a screen: what it is about and, at its end, a
 // tag such as PRODUCTION. Plain, it is just the words.
 func (p Page) Header(title, tag string) string {
-	title, tag = Clean(title), Clean(tag)
+	title, tag = words.Clean(title), words.Clean(tag)
 	if p.plain {
 		return strings.TrimSpace(title+"   "+tag) + "\n"
 	}
@@ -22,7 +26,7 @@ func (p Page) Header(title, tag string) string {
 
 // Footer is the line that closes a screen: where the record stands.
 func (p Page) Footer(text string) string {
-	text = Clean(text)
+	text = words.Clean(text)
 	if p.plain {
 		return text + "\n"
 	}
@@ -39,12 +43,12 @@ func (p Page) lineWidth() int { return p.width - 2 }
 func (p Page) Fields(rows [][2]string) string {
 	var labels []string
 	for _, r := range rows {
-		labels = append(labels, Clean(r[0]))
+		labels = append(labels, words.Clean(r[0]))
 	}
 	col := p.column(labels)
 	var b strings.Builder
 	for i, r := range rows {
-		p.hang(&b, p.lead(&b, "", p.paint(Where, labels[i]), col, 3), Clean(r[1]), Text)
+		p.hang(&b, p.lead(&b, "", p.paint(Where, labels[i]), col, 3), words.Clean(r[1]), Text)
 	}
 	return b.String()
 }
@@ -112,8 +116,8 @@ var gradeStyles = map[string]Style{
 func (p Page) Claims(claims []ClaimLine) string {
 	grades, names := 0, []string(nil)
 	for _, c := range claims {
-		grades = max(grades, width(Clean(c.Grade)))
-		names = append(names, Clean(c.Name))
+		grades = max(grades, width(words.Clean(c.Grade)))
+		names = append(names, words.Clean(c.Name))
 	}
 	col := p.column(names)
 	gap := 3
@@ -122,7 +126,7 @@ func (p Page) Claims(claims []ClaimLine) string {
 	}
 	var b strings.Builder
 	for i, c := range claims {
-		grade, detail := Clean(c.Grade), Clean(c.Detail)
+		grade, detail := words.Clean(c.Grade), words.Clean(c.Detail)
 		gradeStyle, nameStyle := gradeStyles[grade], Text
 		if c.Wrong {
 			gradeStyle, nameStyle = Wrong, Wrong
@@ -134,7 +138,7 @@ func (p Page) Claims(claims []ClaimLine) string {
 		lead := p.lead(&b, before, p.paint(nameStyle, names[i]), col, gap)
 		p.hang(&b, lead, detail, Text)
 		for _, m := range c.More {
-			p.advice(&b, width(lead), Clean(m))
+			p.advice(&b, width(lead), words.Clean(m))
 		}
 	}
 	return b.String()
@@ -157,6 +161,6 @@ func (p Page) Verdict(ok bool, text string) string {
 		word, s = "NOT VERIFIED", Wrong
 	}
 	var b strings.Builder
-	p.hang(&b, p.paint(s, word)+"   ", Clean(text), Text)
+	p.hang(&b, p.paint(s, word)+"   ", words.Clean(text), Text)
 	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 const program = "fleetctl: "
@@ -22,7 +23,7 @@ func (p Page) Fault(err error) string {
 	}
 	all := faults(err)
 	if more := len(all) - maxFaults; more > 0 {
-		all = append(all[:maxFaults], fault{text: fmt.Sprintf("and %s more", Number(int64(more)))})
+		all = append(all[:maxFaults], fault{text: fmt.Sprintf("and %s more", words.Number(int64(more)))})
 	}
 	var b strings.Builder
 	for _, f := range all {
@@ -41,7 +42,7 @@ func (p Page) Fault(err error) string {
 // faultLine folds a line only where somebody reads it: in a log, one error is
 // one line. Commands to copy are left whole.
 func (p Page) faultLine(b *strings.Builder, lead, line string) {
-	line = Clean(strings.ReplaceAll(line, "\t", "  "))
+	line = words.Clean(strings.ReplaceAll(line, "\t", "  "))
 	if !p.folded || strings.HasPrefix(line, "fleetctl ") || strings.HasPrefix(line, "next: ") {
 		b.WriteString(lead + line + "\n")
 		return

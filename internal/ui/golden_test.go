@@ -14,6 +14,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -46,8 +47,8 @@ var digest = bytes.Repeat([]byte{0x5f, 0x2c, 0x91, 0xaa, 0x03, 0xd7, 0x77, 0xe1}
 func screens(p Page) string {
 	return strings.Join([]string{
 		p.Fields([][2]string{
-			{"evidence", "backup-2026a · epoch 7 · PRODUCTION · " + Count(61, "file", "files") + ", " + Bytes(412345)},
-			{"policy", "acme.yaml · " + Short(digest) + " · every key pinned"},
+			{"evidence", "backup-2026a · epoch 7 · PRODUCTION · " + words.Count(61, "file", "files") + ", " + words.Size(412345)},
+			{"policy", "acme.yaml · " + words.Short(digest) + " · every key pinned"},
 			{"time", "2026-11-21T10:00:00Z (clock)"},
 			{"", "a long note without a label, which goes on below itself and keeps its distance from the edge of the screen"},
 		}),

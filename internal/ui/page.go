@@ -6,6 +6,8 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
+
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // Page renders for one stream: its width, whether it has colour, whether it
@@ -94,7 +96,7 @@ var styles = [...]ansi.Style{
 }
 
 // Style gives the text its meaning's look.
-func (p Page) Style(s Style, text string) string { return p.paint(s, Clean(text)) }
+func (p Page) Style(s Style, text string) string { return p.paint(s, words.Clean(text)) }
 
 // paint is Style for text that has been cleaned.
 func (p Page) paint(s Style, text string) string {

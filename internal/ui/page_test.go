@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func TestColourIsDecidedInOrder(t *testing.T) {
@@ -104,7 +106,7 @@ func TestWrap(t *testing.T) {
 func FuzzWrap(f *testing.F) {
 	f.Add("ten of ten vendor-signed, 東京 é", 7)
 	f.Fuzz(func(t *testing.T, s string, n int) {
-		s = Clean(s)
+		s = words.Clean(s)
 		if n < 2 || n > 200 {
 			return
 		}
@@ -145,35 +147,6 @@ func TestResultAndTalkAreApart(t *testing.T) {
 	o.Error(errors.New("bad"))
 	if out.String() != "ab\n{}\n" || talk.String() != "talk\nfleetctl: bad\n" {
 		t.Errorf("%q and %q", out.String(), talk.String())
-	}
-}
-
-func TestNumbers(t *testing.T) {
-	for got, want := range map[string]string{
-		Short(digest):                "5f2c 91aa 03d7 77e1",
-		Short(digest[:3]):            "5f2c 91",
-		Bytes(1):                     "1 byte",
-		Bytes(999):                   "999 bytes",
-		Bytes(1000):                  "1.0 kB",
-		Bytes(9949):                  "9.9 kB",
-		Bytes(9950):                  "10 kB",
-		Bytes(412345):                "412 kB",
-		Bytes(999499):                "999 kB",
-		Bytes(999500):                "1.0 MB",
-		Bytes(1 << 62):               "4.6 EB",
-		Count(0, "entry", "entries"): "0 entries",
-		Count(1, "entry", "entries"): "1 entry",
-		Number(2026):                 "2026",
-		Number(118400):               "118,400",
-		Number(-1234567):             "-1,234,567",
-		Number(-9223372036854775808): "-9,223,372,036,854,775,808",
-	} {
-		if got != want {
-			t.Errorf("%q, not %q", got, want)
-		}
-	}
-	if got := Short(nil); got != "" {
-		t.Errorf("%q", got)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // Progress is one line on standard error, rewritten while something long
@@ -28,7 +30,7 @@ const pause = 100 * time.Millisecond
 // Progress begins. The label says what is being done to what. Call Stop when
 // it's over; Print, Say and the prompts clear the line by themselves.
 func (o *Output) Progress(label string) *Progress {
-	return &Progress{out: o, label: Clean(label), now: time.Now, start: time.Now()}
+	return &Progress{out: o, label: words.Clean(label), now: time.Now, start: time.Now()}
 }
 
 // From says how many were done when it began: what an earlier run did says
@@ -54,9 +56,9 @@ func (p *Progress) Stop() { p.out.clearLine() }
 
 // pace puts progress into words: how far, how fast, how much longer.
 func pace(done, total, before int64, since time.Duration) string {
-	parts := []string{Number(done)}
+	parts := []string{words.Number(done)}
 	if total > 0 {
-		parts = []string{Number(done) + " of " + Number(total), fmt.Sprintf("%d %%", int(100*float64(done)/float64(total)))}
+		parts = []string{words.Number(done) + " of " + words.Number(total), fmt.Sprintf("%d %%", int(100*float64(done)/float64(total)))}
 	}
 	rate := float64(done-before) / since.Seconds()
 	if since < time.Second || rate <= 0 { // a guess from too little misleads

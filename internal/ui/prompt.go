@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // How a prompt can end without an answer. None of them is ever consent.
@@ -39,7 +40,7 @@ func (o *Output) Ask(question string) (string, error) {
 			return "", err
 		}
 		answer := strings.TrimSpace(string(line))
-		if Clean(answer) == answer {
+		if words.Clean(answer) == answer {
 			return answer, nil
 		}
 		o.Say(o.Talk.Line("That held a key that is no visible character."))
@@ -122,7 +123,7 @@ func (o *Output) hear(question string, limit int, echo bool) ([]byte, error) {
 	}
 	switch {
 	case !tty: // written out, so that a recorded session reads like a typed one
-		o.Say(Clean(string(line)), "\n")
+		o.Say(words.Clean(string(line)), "\n")
 	case !echo || err != nil: // the key that ended the line wasn't shown
 		o.Say("\n")
 	}
@@ -133,7 +134,7 @@ func (o *Output) hear(question string, limit int, echo bool) ([]byte, error) {
 // plain, the answer is typed after the question.
 func (p Page) prompt(question string) string {
 	if p.plain {
-		return margin + Clean(question) + " "
+		return margin + words.Clean(question) + " "
 	}
 	return p.Line(question) + margin + p.paint(Where, ">") + " "
 }

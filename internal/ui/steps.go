@@ -26,7 +26,7 @@ var stateStyles = map[State]Style{Done: Proven, Now: Name, Noted: Device, Failed
 // Step is one line of what was done, with a note such as the record's number
 // at the right.
 func (p Page) Step(state State, text, note string) string {
-	note = Clean(note)
+	note = words.Clean(note)
 	lead := margin + p.paint(stateStyles[state], string(state)) + spaces(8-len(state))
 	right := p.lineWidth() - len(margin) // below the end of the header's tag
 	indent := width(lead)
@@ -35,7 +35,7 @@ func (p Page) Step(state State, text, note string) string {
 	if note != "" {
 		room -= width(note) + 2
 	}
-	for i, line := range wrap(Clean(text), room) {
+	for i, line := range wrap(words.Clean(text), room) {
 		if i > 0 {
 			b.WriteString(spaces(indent) + line + "\n")
 			continue
@@ -52,7 +52,7 @@ func (p Page) Step(state State, text, note string) string {
 // Line is a line of a ceremony's screen, folded within its margin.
 func (p Page) Line(text string) string {
 	var b strings.Builder
-	p.hang(&b, margin, Clean(text), Text)
+	p.hang(&b, margin, words.Clean(text), Text)
 	return b.String()
 }
 
@@ -61,7 +61,7 @@ func (p Page) Hex(digest []byte) string {
 	const row = 16 // bytes
 	var b strings.Builder
 	for i := 0; i < len(digest); i += row {
-		b.WriteString(margin + margin + Hex(digest[i:min(i+row, len(digest))]) + "\n")
+		b.WriteString(margin + margin + words.Hex(digest[i:min(i+row, len(digest))]) + "\n")
 	}
 	return b.String()
 }

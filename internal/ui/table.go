@@ -1,6 +1,10 @@
 package ui
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/words"
+)
 
 // Align says to which side a column's cells are set.
 type Align int
@@ -78,7 +82,7 @@ func cleanCells(headers []string, rows [][]string) [][]string {
 	for _, row := range append([][]string{headers}, rows...) {
 		clean := make([]string, len(headers))
 		for i := range min(len(row), len(headers)) {
-			clean[i] = Clean(row[i])
+			clean[i] = words.Clean(row[i])
 		}
 		cells = append(cells, clean)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type resultJSON struct {
@@ -113,7 +113,7 @@ func screen(a *cli.App, in attest.Input, c *attest.Claims, problems []attest.Pro
 			anchor += " (UNCONFIRMED)"
 		}
 	}
-	rows := [][2]string{{"attestation", c.Format + "   " + ui.Short(c.Evidence[:])}, {"level", c.Level.String()}, {"anchor", anchor}, {"time", strict.FormatTime(in.At)}}
+	rows := [][2]string{{"attestation", c.Format + "   " + words.Short(c.Evidence[:])}, {"level", c.Level.String()}, {"anchor", anchor}, {"time", strict.FormatTime(in.At)}}
 	if !c.Until.IsZero() {
 		rows = append(rows, [2]string{"valid until", strict.FormatTime(c.Until)})
 	}
@@ -152,7 +152,7 @@ func screen(a *cli.App, in attest.Input, c *attest.Claims, problems []attest.Pro
 	for _, x := range problems {
 		missing = append(missing, []string{x.Name, x.What})
 	}
-	return text + p.Table([]string{"not met", "why"}, missing) + "\n" + p.Verdict(false, ui.Count(int64(len(problems)), "demand is", "demands are")+" not met")
+	return text + p.Table([]string{"not met", "why"}, missing) + "\n" + p.Verdict(false, words.Count(int64(len(problems)), "demand is", "demands are")+" not met")
 }
 
 func or(s string) string {

@@ -1,4 +1,4 @@
-package ui
+package words
 
 import (
 	"strings"
@@ -53,24 +53,6 @@ func FuzzClean(f *testing.F) {
 		}
 		if Clean(got) != got {
 			t.Errorf("%q isn't clean the second time", got)
-		}
-	})
-}
-
-// FuzzScreens puts the same text wherever text can be put.
-func FuzzScreens(f *testing.F) {
-	f.Add("ok", 80)
-	f.Add("\x1b[2J\r\n\u202e東京\xff", 61)
-	f.Fuzz(func(t *testing.T, s string, cols int) {
-		p := testOutput(t, Options{Width: cols, Color: "never"}).Page
-		all := p.Header(s, s) + p.Footer(s) + p.Fields([][2]string{{s, s}}) + p.Line(s) +
-			p.Claims([]ClaimLine{{Grade: s, Name: s, Detail: s, More: []string{s}}}) +
-			p.Verdict(true, s) + p.Step(Done, s, s) + p.prompt(s) + p.Style(Proven, s) +
-			p.Table([]string{s, s}, [][]string{{s, s, s}, {s}})
-		for line := range strings.Lines(all) {
-			if !harmless(strings.TrimSuffix(line, "\n")) {
-				t.Errorf("%q", line)
-			}
 		}
 	})
 }

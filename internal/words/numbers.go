@@ -1,4 +1,4 @@
-package ui
+package words
 
 import (
 	"encoding/hex"
@@ -24,8 +24,8 @@ func Hex(digest []byte) string {
 	return strings.Join(append(groups, s), " ")
 }
 
-// Bytes is a size in decimal units, as disks and networks are sold: 412 kB.
-func Bytes(n int64) string {
+// Size is a number of bytes in decimal units, as disks and networks are sold: 412 kB.
+func Size(n int64) string {
 	if n < 1000 {
 		return Count(n, "byte", "bytes")
 	}

@@ -3,7 +3,9 @@ package evidence
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/auditlog"
@@ -199,3 +201,28 @@ func sameKey(a, b string) bool {
 	y, errY := sshsig.ParsePublicKey(b)
 	return errX == nil && errY == nil && x.Equal(y)
 }
+
+// TellPinned says, for a line about a policy, whether its keys were confirmed.
+func (p *Policy) TellPinned() string {
+	switch n := len(p.Unpinned()); n {
+	case 0:
+		return "every key pinned"
+	case 1:
+		return "UNPINNED: " + p.Unpinned()[0] + " was never confirmed"
+	default:
+		return fmt.Sprintf("UNPINNED: %d keys were never confirmed", n)
+	}
+}
+
+// TellUnpinned is the verdict line's word about keys that were never confirmed;
+// empty where there are none.
+func (p *Policy) TellUnpinned() string {
+	names := p.Unpinned()
+	if len(names) < 2 {
+		return strings.TrimPrefix(p.TellPinned(), "every key pinned")
+	}
+	return fmt.Sprintf("UNPINNED: %d keys were never confirmed (%s)", len(names), strings.Join(names, ", "))
+}
+
+// ConfirmHint is what to do about them.
+const ConfirmHint = "compare each key with its owner over another channel, and write how under confirmed:; or take them as they are with --trust-on-first-use"

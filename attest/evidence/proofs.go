@@ -2,6 +2,8 @@ package evidence
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 )
@@ -104,4 +106,19 @@ func (v *verifier) oneTree(where string, c *auditlog.Checkpoint) {
 		}
 	}
 	v.trees = append(v.trees, c)
+}
+
+// ProofBeside is where the log proof of a package's identity lies.
+func ProofBeside(archive string) string { return strings.TrimSuffix(archive, ".tar") + ".tlog-proof" }
+
+// MaxProofs bounds the proofs that are looked for beside a file.
+const MaxProofs = 32
+
+// ProofNumber names the proofs of one file: log prove --refresh writes a new one
+// beside the older ones.
+func ProofNumber(base string, n int) string {
+	if n == 1 {
+		return base
+	}
+	return fmt.Sprintf("%s-%d", base, n)
 }

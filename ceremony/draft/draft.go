@@ -62,6 +62,28 @@ func Rehearsal(p *ceremony.Plan) *Plan {
 	return d
 }
 
+// CheckRehearsal refuses a draft of p's rehearsal that has the real third
+// party's or operator's key, or the real log: a rehearsal must not be able to
+// make anything that they signed.
+func (d *Plan) CheckRehearsal(p *ceremony.Plan) error {
+	for _, t := range d.ThirdParties {
+		for _, real := range p.ThirdParties {
+			if t.Key == real.Key {
+				return strict.Errorf("", "third party %q: the rehearsal has the production key", t.Name).WithHint("make a key for rehearsals")
+			}
+		}
+	}
+	switch {
+	case d.Countersigner == nil:
+		return strict.Errorf("", "the rehearsal has no countersigner").WithHint("make a key for rehearsals")
+	case string(d.Countersigner.Key) == string(p.Countersigner.Key):
+		return strict.Errorf("", "countersigner %q: the rehearsal has the production key", d.Countersigner.Name).WithHint("make a key for rehearsals")
+	case d.LogPolicy == p.LogPolicy:
+		return strict.Errorf("", "the rehearsal has the production log").WithHint("make a log for rehearsals")
+	}
+	return nil
+}
+
 //go:embed plan.tmpl
 var planSource string
 

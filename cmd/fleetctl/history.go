@@ -160,7 +160,7 @@ func historyPins(a *cli.App, o *historyOptions) (*history.Options, error) {
 		if err != nil {
 			return nil, cli.Usage(err)
 		}
-		o.unpinned = unpinned(p)
+		o.unpinned = p.TellUnpinned()
 		h.Log = p.Log
 		if t := p.Trust(""); len(t.Operators) > 0 {
 			h.Trust = p.Trust

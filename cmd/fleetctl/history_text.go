@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle/history"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -156,7 +157,7 @@ func historyText(a *cli.App, r *history.Report, o *history.Options, kept []strin
 	case result.Good:
 		return b.String() + p.Verdict(true, what+", nothing is wrong"+note)
 	case r.Good():
-		return b.String() + p.Verdict(false, what+note) + p.Line(confirmHint)
+		return b.String() + p.Verdict(false, what+note) + p.Line(evidence.ConfirmHint)
 	}
 	b.WriteString(p.Verdict(false, fmt.Sprintf("%s; %s", what, words.Count(r.Faults, "thing is wrong", "things are wrong"))) + "\n")
 	lines = nil

@@ -145,7 +145,7 @@ func readLeaf(path string) (leaf []byte, proof string, err error) {
 	}
 	proof = path + ".tlog-proof"
 	if evidence.Detect(data) == evidence.TypeEvidence {
-		proof = evidenceProof(path)
+		proof = evidence.ProofBeside(path)
 	}
 	return leaf, proof, nil
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,9 +18,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
-
-// evidenceProof is where the proof of a package's identity lies.
-func evidenceProof(archive string) string { return strings.TrimSuffix(archive, ".tar") + ".tlog-proof" }
 
 func readLogPolicy(path string) (*auditlog.Policy, error) {
 	data, err := cli.ReadFile(path)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -138,7 +139,7 @@ func refreshProof(a *cli.App, cmd *cobra.Command, e *publish.Entry, p *auditlog.
 	}
 	r, next := e.Renew(p), ""
 	for n := 1; next == ""; n++ {
-		name := proofNumber(beside, n)
+		name := evidence.ProofNumber(beside, n)
 		text, err := cli.ReadBeside(name)
 		switch {
 		case err != nil:
@@ -148,8 +149,8 @@ func refreshProof(a *cli.App, cmd *cobra.Command, e *publish.Entry, p *auditlog.
 		case text == nil:
 			next = name
 			continue
-		case n == maxProofs:
-			return cli.Usage(strict.Errorf(name, "is the last of the %d proofs that are looked for beside a file", maxProofs).WithHint("write it elsewhere with --out"))
+		case n == evidence.MaxProofs:
+			return cli.Usage(strict.Errorf(name, "is the last of the %d proofs that are looked for beside a file", evidence.MaxProofs).WithHint("write it elsewhere with --out"))
 		}
 		if err := r.Known(name, text); err != nil {
 			return cli.Wrong(err)

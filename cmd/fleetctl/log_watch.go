@@ -176,7 +176,7 @@ func auditResult(a *cli.App, policy *evidence.Policy, r *monitor.Report, firstUs
 	}
 	rows := [][2]string{
 		{"log", r.Origin},
-		{"policy", fmt.Sprintf("%s · %s · %s", policy.File, words.Short(policy.Digest[:]), pinned(policy))},
+		{"policy", fmt.Sprintf("%s · %s · %s", policy.File, words.Short(policy.Digest[:]), policy.TellPinned())},
 		{"entries", fmt.Sprintf("%s of %s, %s, in %s", words.Number(int64(r.Entries)), words.Number(int64(r.Size)), words.Size(int64(r.Bytes)), r.Took.Round(time.Millisecond))},
 		{"tiles", words.Number(int64(r.Tiles)) + " computed again"},
 		{"root", fmt.Sprintf("%x", r.Root)},
@@ -203,7 +203,7 @@ func auditResult(a *cli.App, policy *evidence.Policy, r *monitor.Report, firstUs
 		why = append(why, words.Count(int64(r.Found), "thing is wrong", "things are wrong"))
 	}
 	text := "every tile is as signed, every entry as the policy wants it"
-	if keys := unpinned(policy); keys != "" && firstUse {
+	if keys := policy.TellUnpinned(); keys != "" && firstUse {
 		text = "on first use only: " + text + "; " + keys
 	} else if keys != "" {
 		why = append(why, keys)

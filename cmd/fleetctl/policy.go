@@ -92,7 +92,7 @@ func policyResult(a *cli.App, p *evidence.Policy) error {
 	}
 	rows := [][2]string{
 		{"policy", p.File}, {"sha256", fmt.Sprintf("%x", p.Digest)}, {"mode", strings.ToUpper(p.Mode)},
-		{"namespaces", strings.Join(p.Namespaces, ", ")}, {"keys", pinned(p)},
+		{"namespaces", strings.Join(p.Namespaces, ", ")}, {"keys", p.TellPinned()},
 	}
 	if len(p.Tolerates) > 0 {
 		rows = append(rows, [2]string{"tolerates", strings.Join(p.Tolerates, ", ")})

@@ -61,8 +61,8 @@ func planRehearse(a *cli.App, p *ceremony.Plan, o planNewOptions) error {
 	if err := o.keys(d); err != nil {
 		return err
 	}
-	if err := ownKeys(p, d); err != nil {
-		return err
+	if err := d.CheckRehearsal(p); err != nil {
+		return cli.Usage(err)
 	}
 	data, err := d.Write()
 	if err != nil {
@@ -78,23 +78,4 @@ func planRehearse(a *cli.App, p *ceremony.Plan, o planNewOptions) error {
 		{"rehearsal", o.out}, {"sha256", fmt.Sprintf("%x", bundle.Digest(data))},
 		{"of the plan", fmt.Sprintf("%x", p.Digest())}, {"next", "fleetctl plan approve " + o.out + " --key KEY"},
 	}))
-}
-
-// ownKeys refuses the real third party's or operator's key: a rehearsal must
-// not be able to make anything that they signed.
-func ownKeys(p *ceremony.Plan, d *draft.Plan) error {
-	for _, t := range d.ThirdParties {
-		for _, real := range p.ThirdParties {
-			if t.Key == real.Key {
-				return cli.Usagef("make a key for rehearsals", "third party %q: the rehearsal has the production key", t.Name)
-			}
-		}
-	}
-	if string(d.Countersigner.Key) == string(p.Countersigner.Key) {
-		return cli.Usagef("make a key for rehearsals", "countersigner %q: the rehearsal has the production key", d.Countersigner.Name)
-	}
-	if d.LogPolicy == p.LogPolicy {
-		return cli.Usagef("make a log for rehearsals", "the rehearsal has the production log")
-	}
-	return nil
 }

@@ -54,20 +54,15 @@ func root(a *cli.App) *cobra.Command {
 	}
 	root.AddCommand(
 		verifyCmd(a), historyCmd(a), showCmd(a), wordsCmd(a), demoCmd(a, run),
-		cli.Group("hsm", "Tokens: list, initialise, check, generate a key", hsmListCmd(a), hsmInitCmd(a), hsmCheckCmd(a), hsmKeygenCmd(a)),
-		cli.Group("plan", "Plans: write, check, print, approve, rehearse", planNewCmd(a), planCheckCmd(a), planPrintCmd(a), planApproveCmd(a), planRehearseCmd(a)),
-		cli.Group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
-			ceremonyRunCmd(a), ceremonySignCmd(a), ceremonyResumeCmd(a), ceremonyAdjournCmd(a), ceremonyReconveneCmd(a),
-			ceremonyExceptionCmd(a), ceremonyAbortCmd(a), ceremonyStatusCmd(a), ceremonyLockdownCmd(a), ceremonyCloseCmd(a), ceremonyReceiptCmd(a), ceremonyCompareCmd(a)),
-		cli.Group("bundle", "Validation bundle: from key set to assembled, diff, retire, void", bundleBuildCmd(a), bundleRequestCmd(a), bundleImportCmd(a), bundleCountersignCmd(a), bundleAssembleCmd(a), bundleDiffCmd(a),
-			bundleRetireCmd(a), bundleVoidCmd(a), bundleNoticeCmd(a)),
-		cli.Group("thirdparty", "The third party's side, on its own machine: init, inspect, sign, ledger, serve", thirdpartyInitCmd(a), thirdpartyInspectCmd(a), thirdpartySignCmd(a), thirdpartyNoticeCmd(a), thirdpartyLedgerCmd(a), thirdpartyGuardCmd(a),
-			thirdpartyServeCmd(a), thirdpartyQueueCmd(a), thirdpartyKeygenCmd(a)),
-		cli.Group("log", "Transparency log: append, prove, cosign, audit, monitor, serve",
-			logInitCmd(a), logAppendCmd(a), logProveCmd(a), logCosignCmd(a), logWitnessCmd(a), logAuditCmd(a), logMonitorCmd(a), logServeCmd(a)),
-		cli.Group("evidence", "Evidence package: pack", evidencePackCmd(a)),
+		hsmCommands(a),
+		planCommands(a),
+		ceremonyCommands(a),
+		bundleCommands(a),
+		thirdpartyCommands(a),
+		logCommands(a),
+		evidenceCommands(a),
 		attestation.Group(a),
-		cli.Group("policy", "A verifier's policy: write, check", policyNewCmd(a), policyCheckCmd(a)),
+		policyCommands(a),
 		versionCmd(a), probeCmd(a),
 	)
 	return root
@@ -105,4 +100,41 @@ func helpCmd(root *cobra.Command) *cobra.Command {
 		}
 		return c.Help()
 	}}
+}
+
+func hsmCommands(a *cli.App) *cobra.Command {
+	return cli.Group("hsm", "Tokens: list, initialise, check, generate a key", hsmListCmd(a), hsmInitCmd(a), hsmCheckCmd(a), hsmKeygenCmd(a))
+}
+
+func planCommands(a *cli.App) *cobra.Command {
+	return cli.Group("plan", "Plans: write, check, print, approve, rehearse", planNewCmd(a), planCheckCmd(a), planPrintCmd(a), planApproveCmd(a), planRehearseCmd(a))
+}
+
+func ceremonyCommands(a *cli.App) *cobra.Command {
+	return cli.Group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
+		ceremonyRunCmd(a), ceremonySignCmd(a), ceremonyResumeCmd(a), ceremonyAdjournCmd(a), ceremonyReconveneCmd(a),
+		ceremonyExceptionCmd(a), ceremonyAbortCmd(a), ceremonyStatusCmd(a), ceremonyLockdownCmd(a), ceremonyCloseCmd(a), ceremonyReceiptCmd(a), ceremonyCompareCmd(a))
+}
+
+func bundleCommands(a *cli.App) *cobra.Command {
+	return cli.Group("bundle", "Validation bundle: from key set to assembled, diff, retire, void", bundleBuildCmd(a), bundleRequestCmd(a), bundleImportCmd(a), bundleCountersignCmd(a), bundleAssembleCmd(a), bundleDiffCmd(a),
+		bundleRetireCmd(a), bundleVoidCmd(a), bundleNoticeCmd(a))
+}
+
+func thirdpartyCommands(a *cli.App) *cobra.Command {
+	return cli.Group("thirdparty", "The third party's side, on its own machine: init, inspect, sign, ledger, serve", thirdpartyInitCmd(a), thirdpartyInspectCmd(a), thirdpartySignCmd(a), thirdpartyNoticeCmd(a), thirdpartyLedgerCmd(a), thirdpartyGuardCmd(a),
+		thirdpartyServeCmd(a), thirdpartyQueueCmd(a), thirdpartyKeygenCmd(a))
+}
+
+func logCommands(a *cli.App) *cobra.Command {
+	return cli.Group("log", "Transparency log: append, prove, cosign, audit, monitor, serve",
+		logInitCmd(a), logAppendCmd(a), logProveCmd(a), logCosignCmd(a), logWitnessCmd(a), logAuditCmd(a), logMonitorCmd(a), logServeCmd(a))
+}
+
+func evidenceCommands(a *cli.App) *cobra.Command {
+	return cli.Group("evidence", "Evidence package: pack", evidencePackCmd(a))
+}
+
+func policyCommands(a *cli.App) *cobra.Command {
+	return cli.Group("policy", "A verifier's policy: write, check", policyNewCmd(a), policyCheckCmd(a))
 }

@@ -24,7 +24,7 @@ func explainPolicy(file string, data []byte, s *shown) error {
 	s.Mode, s.title = p.Mode, words.Short(p.Digest[:])
 	s.Next = "fleetctl verify FILE --policy " + words.ShellWord(file)
 	s.fact("namespaces", strings.Join(p.Namespaces, ", "))
-	s.fact("keys", pinned(p))
+	s.fact("keys", p.TellPinned())
 	for _, name := range p.Unpinned() {
 		s.fact("unconfirmed", name)
 	}

@@ -46,7 +46,7 @@ func tokensForPlan(a *cli.App, o planNewOptions, d *draft.Plan) (labels []string
 	for i, t := range list {
 		d.HSMs = append(d.HSMs, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: o.site, Serial: t.Serial})
 		labels = append(labels, t.Label)
-		missing, err := lacks(m, hsm.Selector{Serial: t.Serial, Label: t.Label}, keys.Ed25519)
+		missing, err := m.Lacks(hsm.Selector{Serial: t.Serial, Label: t.Label}, keys.Ed25519)
 		if err != nil {
 			return nil, "", err
 		}
@@ -93,33 +93,6 @@ func modulesThere(s *engine.Site) error {
 		}
 	}
 	return nil
-}
-
-// needs are the mechanisms that a key of each kind takes; one of each list.
-var needs = map[keys.Algorithm][][]string{
-	keys.Ed25519: {{"CKM_EC_EDWARDS_KEY_PAIR_GEN"}, {"CKM_EDDSA"}},
-	keys.P256:    {{"CKM_EC_KEY_PAIR_GEN"}, {"CKM_ECDSA"}},
-	keys.P384:    {{"CKM_EC_KEY_PAIR_GEN"}, {"CKM_ECDSA"}},
-	keys.RSA3072: {{"CKM_RSA_PKCS_KEY_PAIR_GEN"}, {"CKM_RSA_PKCS_PSS"}},
-}
-
-func lacks(m *hsm.Module, sel hsm.Selector, alg keys.Algorithm) ([]string, error) {
-	t, err := m.Token(sel)
-	if err != nil {
-		return nil, err
-	}
-	defer t.Close()
-	list, err := t.Mechanisms()
-	if err != nil {
-		return nil, err
-	}
-	var missing []string
-	for _, any := range needs[alg] {
-		if !slices.ContainsFunc(list, func(x token.Mechanism) bool { return slices.Contains(any, x.Name) }) {
-			missing = append(missing, any[0])
-		}
-	}
-	return missing, nil
 }
 
 type hsmCheckJSON struct {
@@ -202,7 +175,7 @@ func hsmState(a *cli.App, p *ceremony.Plan, h ceremony.PlanHSM, s *engine.SiteHS
 		return fail(err)
 	}
 	for _, r := range p.Roles {
-		missing, err := lacks(m, sel, r.Algorithm)
+		missing, err := m.Lacks(sel, r.Algorithm)
 		if err != nil {
 			return fail(err)
 		}

@@ -197,7 +197,7 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 		rows = append(rows, [2]string{"beside", words.Count(int64(n), "object", "objects") + ", verified for themselves"})
 	}
 	b.WriteString(p.Fields(append(rows, [][2]string{
-		{"policy", fmt.Sprintf("%s · %s · %s", r.Policy.File, words.Short(r.Policy.Digest[:]), pinned(r.Policy))},
+		{"policy", fmt.Sprintf("%s · %s · %s", r.Policy.File, words.Short(r.Policy.Digest[:]), r.Policy.TellPinned())},
 		{"time", r.Time.Format(time.RFC3339) + clock},
 	}...)))
 	b.WriteString("\n")
@@ -211,33 +211,9 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 	return b.String()
 }
 
-func pinned(p *evidence.Policy) string {
-	switch n := len(p.Unpinned()); n {
-	case 0:
-		return "every key pinned"
-	case 1:
-		return "UNPINNED: " + p.Unpinned()[0] + " was never confirmed"
-	default:
-		return fmt.Sprintf("UNPINNED: %d keys were never confirmed", n)
-	}
-}
-
-// unpinned is the verdict line's word about keys that were never confirmed; empty
-// where there are none.
-func unpinned(p *evidence.Policy) string {
-	names := p.Unpinned()
-	if len(names) < 2 {
-		return strings.TrimPrefix(pinned(p), "every key pinned")
-	}
-	return fmt.Sprintf("UNPINNED: %d keys were never confirmed (%s)", len(names), strings.Join(names, ", "))
-}
-
-// confirmHint is what to do about them.
-const confirmHint = "compare each key with its owner over another channel, and write how under confirmed:; or take them as they are with --trust-on-first-use"
-
 func verdict(a *cli.App, r *evidence.Report) string {
 	p := a.UI.Page
-	unpinned := unpinned(r.Policy)
+	unpinned := r.Policy.TellUnpinned()
 	if r.Verified {
 		text := fmt.Sprintf("%s demanded, %d shown", words.Count(int64(r.Demanded), "claim", "claims"), r.Shown)
 		if unpinned != "" {
@@ -259,7 +235,7 @@ func verdict(a *cli.App, r *evidence.Report) string {
 	b.WriteString(p.Verdict(false, strings.Join(why, "; ")))
 	var lines []ui.ClaimLine
 	if unpinned != "" && !r.FirstUse {
-		lines = append(lines, ui.ClaimLine{Name: r.Policy.File, Detail: "whose keys these are, nobody has confirmed", Wrong: true, More: next(confirmHint)})
+		lines = append(lines, ui.ClaimLine{Name: r.Policy.File, Detail: "whose keys these are, nobody has confirmed", Wrong: true, More: next(evidence.ConfirmHint)})
 	}
 	for _, x := range r.Problems[:min(len(r.Problems), maxProblems)] {
 		lines = append(lines, ui.ClaimLine{Name: x.Where, Detail: x.What, Wrong: true, More: next(x.Next)})
@@ -349,7 +325,7 @@ func explainClaim(a *cli.App, r *evidence.Report, name string) error {
 	for _, p := range r.Problems {
 		rows = append(rows, [2]string{"wrong", p.Where + ": " + p.What})
 	}
-	if keys := unpinned(r.Policy); keys != "" {
+	if keys := r.Policy.TellUnpinned(); keys != "" {
 		rows = append(rows, [2]string{"keys", keys})
 	}
 	return a.UI.Print(a.UI.Fields(rows))

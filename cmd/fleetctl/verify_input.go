@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -42,7 +41,7 @@ func input(a *cli.App, file string, o verifyOptions) (in evidence.Input, err err
 		into               *[]byte
 	}{
 		{"rekor", o.rekor, file + ".rekor.json", evidence.TypeBundle, &in.Rekor},
-		{"evidence-proof", o.logged, evidenceProof(file), evidence.TypeEvidence, &in.Logged},
+		{"evidence-proof", o.logged, evidence.ProofBeside(file), evidence.TypeEvidence, &in.Logged},
 		{"plan", o.plan, filepath.Join(filepath.Dir(file), ceremony.PlanFile), evidence.TypeTranscript, &in.Plan},
 	} {
 		switch {
@@ -65,7 +64,7 @@ func input(a *cli.App, file string, o verifyOptions) (in evidence.Input, err err
 func proofs(in *evidence.Input, file string, object evidence.Type, named []string) error {
 	base := file + ".tlog-proof"
 	if object == evidence.TypeEvidence {
-		base = evidenceProof(file)
+		base = evidence.ProofBeside(file)
 	} else if object != evidence.TypeBundle && object != "" && len(named) > 0 {
 		return cli.Usagef("", "--proof goes with a bundle or a package, and %s is %s", in.File, object.Noun())
 	}
@@ -84,14 +83,14 @@ func proofs(in *evidence.Input, file string, object evidence.Type, named []strin
 		base = ""
 	}
 	if in.Folder == nil && file != "-" && base != "" {
-		for n := 1; n <= maxProofs; n++ {
-			path := proofNumber(base, n)
+		for n := 1; n <= evidence.MaxProofs; n++ {
+			path := evidence.ProofNumber(base, n)
 			data, err := cli.ReadBeside(path)
 			switch {
 			case err != nil:
 				return err
 			case data == nil:
-				n = maxProofs
+				n = evidence.MaxProofs
 			case *first == nil:
 				*first = data
 			case n > 1:
@@ -107,16 +106,4 @@ func proofs(in *evidence.Input, file string, object evidence.Type, named []strin
 		in.Proofs = append(in.Proofs, evidence.Input{File: path, Data: data})
 	}
 	return nil
-}
-
-// maxProofs bounds the proofs that are looked for beside a file.
-const maxProofs = 32
-
-// proofNumber names the proofs of one file: log prove --refresh writes a new one
-// beside the older ones.
-func proofNumber(base string, n int) string {
-	if n == 1 {
-		return base
-	}
-	return fmt.Sprintf("%s-%d", base, n)
 }

@@ -62,8 +62,8 @@ func verifySplit(a *cli.App, file string, data []byte, p *evidence.Policy, o ver
 		j.Log, j.Smaller, j.Larger = s.Smaller.Origin, s.Smaller.Size, s.Larger.Size
 		err = judgeSplit(s, p)
 	}
-	if keys := unpinned(p); err == nil && keys != "" && !o.firstUse {
-		err = strict.Errorf(p.File, "%s", keys).WithHint("%s", confirmHint)
+	if keys := p.TellUnpinned(); err == nil && keys != "" && !o.firstUse {
+		err = strict.Errorf(p.File, "%s", keys).WithHint("%s", evidence.ConfirmHint)
 	}
 	if j.Proven = err == nil; !j.Proven {
 		j.Why = err.Error()

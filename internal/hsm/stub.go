@@ -2,7 +2,10 @@
 
 package hsm
 
-import "github.com/fleetctl/fleetctl/internal/token"
+import (
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/token"
+)
 
 // LeftOut says that this program can reach no HSM.
 const LeftOut = true
@@ -27,6 +30,9 @@ func (*Module) Tokens() ([]token.Info, error) { return nil, ErrLeftOut }
 
 // Token fails: see [ErrLeftOut].
 func (*Module) Token(Selector) (*Token, error) { return nil, ErrLeftOut }
+
+// Lacks fails: see [ErrLeftOut].
+func (*Module) Lacks(Selector, keys.Algorithm) ([]string, error) { return nil, ErrLeftOut }
 
 // InitToken fails: see [ErrLeftOut].
 func (*Module) InitToken(Init) (token.Info, error) { return token.Info{}, ErrLeftOut }

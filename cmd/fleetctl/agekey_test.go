@@ -25,15 +25,21 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 		return path
 	}
 	pin, other, short := file("pin", "correct horse battery\n"), file("other", "wrong horse battery\n"), file("short", "short\n")
-	key, pub := filepath.Join(dir, "key.age"), filepath.Join(dir, "key.pub")
-	if code, _, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+short); code != cli.ExitUsage || !strings.Contains(talk, "it has to have 12 at least") {
-		t.Errorf("%d %s", code, talk)
+	key := filepath.Join(dir, "key.age")
+	a := cli.New(strings.NewReader(""), io.Discard, io.Discard)
+	a.Color, a.Format = "never", "text"
+	if err := a.SetUp(); err != nil {
+		t.Fatal(err)
 	}
-	if code, out, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+pin, "--out", pub); code != cli.ExitDone {
-		t.Fatalf("%d %s %s", code, out, talk)
+	if _, err := newAgeKey(a, key, "file:"+short); err == nil || !strings.Contains(err.Error(), "it has to have 12 at least") {
+		t.Error(err)
 	}
-	if code, _, talk := runApp("thirdparty", "keygen", "--key", key, "--pin", "file:"+pin); code != cli.ExitUsage || !strings.Contains(talk, "nothing is overwritten") {
-		t.Errorf("%d %s", code, talk)
+	made, err := newAgeKey(a, key, "file:"+pin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newAgeKey(a, key, "file:"+pin); err == nil || !strings.Contains(err.Error(), "nothing is overwritten") && !strings.Contains(err.Error(), "exists") {
+		t.Error(err)
 	}
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
@@ -43,17 +49,12 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 		t.Fatalf("%s %v", data, err)
 	}
 
-	a := cli.New(strings.NewReader(""), io.Discard, io.Discard)
-	a.Color, a.Format = "never", "text"
-	if err := a.SetUp(); err != nil {
-		t.Fatal(err)
-	}
 	s, err := openKey(a, key+"?pin-source=file:"+pin)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sig, err := s.sign([]byte("message"))
-	if err != nil || s.public.Verify([]byte("message"), sig) != nil {
+	if err != nil || made.Verify([]byte("message"), sig) != nil {
 		t.Error(err)
 	}
 	for name, c := range map[string]struct{ ref, want string }{

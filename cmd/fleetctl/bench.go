@@ -23,6 +23,9 @@ func hsmOptions(a *cli.App, initArgs string) hsm.Options {
 // which knows no PKCS#11, meets the package that does.
 type bench struct{ a *cli.App }
 
+// newBench reaches them with the flags and the terminal of a run.
+func newBench(a *cli.App) bench { return bench{a} }
+
 func (b bench) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
 	m, err := hsm.Open(site.Module, hsmOptions(b.a, site.InitArgs))
 	if err != nil {

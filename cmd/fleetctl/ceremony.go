@@ -155,6 +155,9 @@ type screen struct {
 	last   string   // the last record, in words
 }
 
+// newScreen shows a part of a ceremony that opens nothing.
+func newScreen(a *cli.App) *screen { return &screen{a: a} }
+
 func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	p := s.a.UI.Talk
 	says := script.InstructionsFor(plan, step)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"os"
@@ -149,7 +150,7 @@ func digestOf(file string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%x", sha256Of(data))
+	return fmt.Sprintf("%x", sha256.Sum256(data))
 }
 
 var lifeRoot string // removed when all tests are over

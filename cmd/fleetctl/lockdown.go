@@ -52,7 +52,7 @@ both confirm what is shown.`,
 
 // lockdown goes through the entries that are left; with a reading, through one.
 func lockdown(a *cli.App, cmd *cobra.Command, j *engine.Journal, o *lockdownOptions) error {
-	c := j.Account()
+	c, screen := j.Account(), newScreen(a)
 	if err := lockdownRoom(a, c, o); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func lockdown(a *cli.App, cmd *cobra.Command, j *engine.Journal, o *lockdownOpti
 			return nil
 		}
 		step, _ := c.Next()
-		(&screen{a: a}).Step(c.Plan, c.StepNumber(), len(c.Steps), step)
+		screen.Step(c.Plan, c.StepNumber(), len(c.Steps), step)
 		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("Lock-down %d of %d: %s", item, len(c.Plan.Lockdown), text)))
 		var r *ceremony.Record
 		var err error
@@ -78,7 +78,7 @@ func lockdown(a *cli.App, cmd *cobra.Command, j *engine.Journal, o *lockdownOpti
 		if l, ok := r.Content.(*ceremony.Lockdown); ok && l.Code != "" {
 			done = hsm + " refuses the login: " + l.Code
 		}
-		(&screen{a: a}).Done(done, r)
+		screen.Done(done, r)
 		if o.reading != "" {
 			return nil
 		}
@@ -107,7 +107,7 @@ func lockdownRoom(a *cli.App, c *ceremony.Account, o *lockdownOptions) error {
 
 // readOff has two people read something off.
 func readOff(a *cli.App, j *engine.Journal, item int, o *lockdownOptions) (*ceremony.Record, error) {
-	r := room{a}
+	r := newRoom(a)
 	switch {
 	case o.reading != "" && a.UI.Asks():
 		a.UI.Say(a.UI.Talk.Line("Read off: " + o.reading))
@@ -167,7 +167,7 @@ func loginRefused(a *cli.App, cmd *cobra.Command, j *engine.Journal, item int, h
 		if err := bothConfirm(a, item, "try once"); err != nil {
 			return nil, err
 		}
-		by, confirmed = room{a}.by(ceremony.Witness), room{a}.by(ceremony.Auditor)
+		by, confirmed = newRoom(a).by(ceremony.Witness), newRoom(a).by(ceremony.Auditor)
 	}
-	return j.LoginRefused(cmd.Context(), bench{a}, &at, by, confirmed)
+	return j.LoginRefused(cmd.Context(), newBench(a), &at, by, confirmed)
 }

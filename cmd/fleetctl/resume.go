@@ -62,7 +62,7 @@ func signWithFlag(c *cobra.Command, keys *[]string) {
 func config(a *cli.App, dir, site string, keys []string) (engine.Config, error) {
 	binary, err := ownDigest()
 	return engine.Config{
-		Dir: dir, Tokens: bench{a}, Observer: &screen{a: a, binary: binary}, Approve: approver(a, keys),
+		Dir: dir, Tokens: newBench(a), Observer: &screen{a: a, binary: binary}, Approve: approver(a, keys),
 		Now: a.Now, Random: a.Random, Version: cli.Version, Binary: binary,
 		Site: func(p *ceremony.Plan) (*engine.Site, error) { return cli.ReadSite(site, p) },
 	}, err

@@ -22,6 +22,9 @@ import (
 // are asked again; "stop" at any prompt pauses the ceremony.
 type room struct{ a *cli.App }
 
+// newRoom has the people at this terminal asked.
+func newRoom(a *cli.App) room { return room{a} }
+
 // ask puts a question to one of the room. A file of answers knows it by its
 // name; screen is what another screen shows, where it holds the answer.
 func (r room) ask(name, screen, whom, what string) (string, error) {
@@ -262,7 +265,7 @@ func roomFor(a *cli.App, mode string, s *standIn) (engine.Participants, error) {
 	case !a.UI.Interactive() && mode != ceremony.Rehearsal:
 		return nil, cli.Usagef("run it at a terminal", "a production ceremony has people who are asked, and there is no terminal to ask at")
 	}
-	return room{a}, nil
+	return newRoom(a), nil
 }
 
 // readers are those who hear the digest of what leaves the room. A rehearsal

@@ -38,7 +38,7 @@ func explainSplit(file string, data []byte, s *shown) error {
 		return err
 	}
 	s.title = v.Smaller.Origin
-	s.Next = "fleetctl verify " + words.ShellWord(file) + " --policy POLICY --expect " + expectSplit
+	s.Next = "fleetctl verify " + words.ShellWord(file) + " --policy POLICY --expect split-view"
 	s.fact("says", "that one log signed two trees, neither of which continues the other")
 	s.fact("log", v.Smaller.Origin)
 	if v.Larger.Origin != v.Smaller.Origin {

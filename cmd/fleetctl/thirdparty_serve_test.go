@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
 	"github.com/fleetctl/fleetctl/internal/cli"
-	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -28,15 +28,13 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 	key := base64.StdEncoding.EncodeToString(raw)
 
 	r, w := io.Pipe()
-	a := cli.New(strings.NewReader(""), w, io.Discard)
-	a.Color, a.Format = "auto", "json"
-	if err := a.SetUp(); err != nil {
-		t.Fatal(err)
+	serve := func(ledger, listen string, more ...string) []string {
+		return append([]string{"thirdparty", "serve", "--policy", policy, "--ledger", ledger, "--public-key", key, "--listen", listen, "--format", "json"}, more...)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
+	ended := make(chan int, 1)
 	go func() {
-		ended <- serveLedger(a, ctx, &serveOptions{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0"})
+		ended <- run(ctx, strings.NewReader(""), w, io.Discard, serve(f.Parties.Ledger, "127.0.0.1:0"))
 		w.Close()
 	}()
 	buf := make([]byte, 4096)
@@ -44,8 +42,8 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err, <-ended)
 	}
-	var at servingJSON
-	if err := strict.DecodeJSON("", buf[:n], 4096, &at); err != nil {
+	var at struct{ Listen string }
+	if err := json.Unmarshal(buf[:n], &at); err != nil {
 		t.Fatalf("%v: %s", err, buf[:n])
 	}
 	code, out, talk := runApp("history", "--url", at.Listen, "--namespace", testfleet.Namespace, "--save", filepath.Join(dir, "saved.jsonl"),
@@ -54,19 +52,19 @@ func TestServeIsWhatHistoryReads(t *testing.T) {
 		t.Errorf("%d\n%s\n%s", code, out, talk)
 	}
 	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+	if code := <-ended; code != cli.ExitDone {
+		t.Errorf("it ended with %d", code)
 	}
 	if _, err := http.Get(at.Listen); err == nil {
 		t.Error("it still serves")
 	}
-	for _, bad := range []serveOptions{
-		{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "0.0.0.0:0"},
-		{policy: policy, ledger: f.Parties.Ledger, key: key, listen: "127.0.0.1:0", submit: "127.0.0.1:0"},
-		{policy: policy, ledger: policy, key: key, listen: "127.0.0.1:0"},
+	for want, bad := range map[string][]string{
+		"reachable from other machines": serve(f.Parties.Ledger, "0.0.0.0:0"),
+		"--submit needs --queue":        serve(f.Parties.Ledger, "127.0.0.1:0", "--submit", "127.0.0.1:0"),
+		"thirdparty.yaml":               serve(policy, "127.0.0.1:0"),
 	} {
-		if err := serveLedger(a, t.Context(), &bad); err == nil {
-			t.Errorf("%+v serves", bad)
+		if code, out, talk := runApp(bad...); code == cli.ExitDone || out != "" || !strings.Contains(talk, want) {
+			t.Errorf("%q: %d\n%s\n%s", bad, code, out, talk)
 		}
 	}
 }

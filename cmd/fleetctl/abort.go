@@ -11,6 +11,8 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -18,7 +20,7 @@ import (
 func ceremonyAbortCmd(a *cli.App) *cobra.Command {
 	var site, reason, clock string
 	var keys []string
-	var s standIn
+	var s session.StandIn
 	c := cli.Command("abort DIR", "End a ceremony by hand: destroy every key it made, and say why",
 		`Abort destroys every key that the ceremony made, as far as the tokens can be
 reached, and appends a last record with the reason and what became of each key.
@@ -42,19 +44,19 @@ called back so.`,
 			if before.Ended() || before.Open == nil {
 				return cli.Usage(strict.Errorf(args[0], "there is nothing to abort: the ceremony has ended or not begun"))
 			}
-			if err := s.use(a, before.Plan.Mode); err != nil {
+			if err := s.Use(a, before.Plan.Mode); err != nil {
 				return err
 			}
 			if len(keys) > 0 && before.Plan.Mode != ceremony.Rehearsal {
-				return signWithRefused(args[0], ceremony.ApproveAbort)
+				return signer.SignWithRefused(args[0], ceremony.ApproveAbort)
 			}
 			if a.UI.Asks() {
 				a.UI.About("abort consent", "destroy and abort")
 				if err := a.UI.Consent("Every key that this ceremony made is destroyed.", "destroy and abort"); err != nil {
-					return s.over(err)
+					return s.Over(err)
 				}
 			}
-			c, err := config(a, args[0], site, nil)
+			c, err := session.Config(a, args[0], site, nil)
 			if err != nil {
 				return err
 			}
@@ -63,18 +65,18 @@ called back so.`,
 			}
 			account, err := engine.Abort(cmd.Context(), c, reason)
 			if err != nil {
-				return s.over(err)
+				return s.Over(err)
 			}
 			if err := signAbort(a, args[0], account, keys); err != nil {
-				return s.over(err)
+				return s.Over(err)
 			}
-			return s.over(ceremonyResult(a, args[0], account))
+			return s.Over(ceremonyResult(a, args[0], account))
 		})
 	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
 	c.Flags().StringVar(&reason, "reason", "", "why, in `words` that will be published")
 	clockFlag(c, &clock)
-	signWithFlag(c, &keys)
-	s.answersFlag(c)
+	session.SignWithFlag(c, &keys)
+	s.AnswersFlag(c)
 	return c
 }
 
@@ -92,7 +94,7 @@ func signAbort(a *cli.App, dir string, c *ceremony.Account, keys []string) error
 	showAbort(a, c)
 	a.ShowText(want.Text())
 	for _, ref := range keys {
-		if err := approve(a, dir, people, want, ref); err != nil {
+		if err := signer.Approve(a, dir, people, want, ref); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,61 +11,35 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
-	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-type stepJSON struct {
-	Dir    string   `strict:"dir"`
-	File   string   `strict:"file"`
-	SHA256 [32]byte `strict:"sha256,hex"`
-	Record int      `strict:"record"`
-	Next   string   `strict:"next,optional"`
-}
-
-// stepped says what a step left behind, and what comes next: the ceremony's next
-// command, unless a row says who is to do something first.
-func stepped(a *cli.App, j *engine.Journal, file string, data []byte, rows ...[2]string) error {
-	out := &stepJSON{Dir: j.Dir(), File: file, SHA256: bundle.Digest(data), Record: j.Account().N}
-	if s, ok := j.Account().Next(); ok && !j.Account().Ended() {
-		out.Next = string(s.Act)
-	}
-	all := [][2]string{{"file", file}, {"sha256", fmt.Sprintf("%x", out.SHA256)}, {"record", fmt.Sprint(out.Record)}}
-	all = append(all, rows...)
-	if cmd := script.Next(j.Account(), j.Dir()); cmd != "" {
-		label := "next"
-		if slices.ContainsFunc(rows, func(r [2]string) bool { return r[0] == label }) {
-			label = "then"
-		}
-		all = append(all, [2]string{label, cmd})
-	}
-	return a.Emit(out, a.UI.Fields(all))
-}
-
 func bundleBuildCmd(a *cli.App) *cobra.Command {
-	var s standIn
+	var s session.StandIn
 	c := cli.Command("build DIR", "Build the fleet key set and record its release",
 		`Build writes fleet-keys.json, the artifact whose digest is signed. It follows
 from the transcript up to the fleet check, byte for byte. Its digest is read
 aloud, and the auditor types words of it from their own screen.`,
 		"  fleetctl bundle build ceremony", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return s.over(withJournal(a, args[0], func(j *engine.Journal) error {
+			return s.Over(session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				if set, err := j.Account().Artifact(); err == nil {
-					a.UI.Say(deltaText(a, nil, set, bundle.Diff(nil, set)), "\n")
+					a.UI.Say(cli.DeltaText(a, nil, set, bundle.Diff(nil, set)), "\n")
 				}
-				set, err := j.Build(cmd.Context(), readers(a, j.Account().Plan.Mode, &s))
+				set, err := j.Build(cmd.Context(), session.Listeners(a, j.Account().Plan.Mode, &s))
 				if err != nil {
 					return err
 				}
-				return stepped(a, j, ceremony.ArtifactFile, set.Raw(),
+				return session.TellStep(a, j, ceremony.ArtifactFile, set.Raw(),
 					[2]string{"next", "officers, witness and auditor sign the release off:"},
 					[2]string{"", "fleetctl ceremony sign " + words.ShellWord(j.Dir()) + " --signoff release --verdict agree --key KEY"})
 			}, ceremony.ActRelease))
 		})
-	s.answersFlag(c)
+	s.AnswersFlag(c)
 	return c
 }
 
@@ -94,17 +67,17 @@ came another way.`,
 			if err != nil {
 				return err
 			}
-			return withJournal(a, args[0], func(j *engine.Journal) error {
+			return session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				again := j.Account().Request != nil
 				if !again {
-					if err := inTurn(j, []ceremony.Act{ceremony.ActRequest}); err != nil {
+					if err := session.InTurn(j, []ceremony.Act{ceremony.ActRequest}); err != nil {
 						return cli.Usage(err)
 					}
 					if err := cli.Free(out, frames); err != nil {
 						return err // before the transcript says that it was made
 					}
 				}
-				r, err := j.Request(cmd.Context(), pred, last, approver(a, keys))
+				r, err := j.Request(cmd.Context(), pred, last, signer.Approver(a, keys))
 				var unfit *engine.Unfit
 				switch {
 				case errors.As(err, &unfit) && pred == nil:
@@ -112,7 +85,7 @@ came another way.`,
 				case errors.As(err, &unfit):
 					return cli.Wrong(strict.Errorf(args[0], "%v", err).WithHint("nothing was written; see --predecessor and --previous-statement"))
 				case err != nil:
-					return pausing(args[0], err)
+					return session.Pausing(args[0], err)
 				}
 				return requested(a, j, r, out, frames, again)
 			})
@@ -121,7 +94,7 @@ came another way.`,
 	f.StringVar(&out, "out", "", "the request's new `file`")
 	f.StringVar(&frames, "qr", "", "also draw its core as QR frames into this new `folder`")
 	f.StringVar(&predecessor, "predecessor", "", "the `file` of the epoch before: its bundle, its fleet-keys.json, or its ceremony's folder")
-	signWithFlag(c, &keys)
+	session.SignWithFlag(c, &keys)
 	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's response `file` for the epoch before, where it isn't in what --predecessor names")
 	return c
 }
@@ -147,7 +120,7 @@ func requested(a *cli.App, j *engine.Journal, r *bundle.Request, out, frames str
 	}
 	rows = append(rows, [2]string{"next", "give it to the third party, who inspects and signs it:"},
 		[2]string{"", "fleetctl thirdparty sign " + words.ShellWord(out) + " --policy POLICY --ledger LEDGER --key KEY --out response.json"})
-	return stepped(a, j, out, r.Raw(), rows...)
+	return session.TellStep(a, j, out, r.Raw(), rows...)
 }
 
 func bundleImportCmd(a *cli.App) *cobra.Command {
@@ -172,9 +145,9 @@ images of its QR frames: a folder of them.`,
 				return err
 			}
 			if bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")) {
-				return withJournal(a, args[0], func(j *engine.Journal) error { return importProof(a, j, args[1], data) }, ceremony.ActLog)
+				return session.WithFolder(a, args[0], func(j *engine.Journal) error { return session.ImportProof(a, j, args[1], data) }, ceremony.ActLog)
 			}
-			return withJournal(a, args[0], func(j *engine.Journal) error { return importResponse(a, j, args[1], data) },
+			return session.WithFolder(a, args[0], func(j *engine.Journal) error { return importResponse(a, j, args[1], data) },
 				ceremony.ActResponse, ceremony.ActCountersign, ceremony.ActLog, ceremony.ActLockdown, ceremony.ActClose)
 		})
 }
@@ -206,15 +179,7 @@ func importResponse(a *cli.App, j *engine.Journal, file string, data []byte) err
 	if account.Counter != nil {
 		rows = append(rows, [2]string{"late", "on the record, and not in the bundle, which the countersignature fixed"})
 	}
-	return stepped(a, j, file, data, rows...)
-}
-
-func importProof(a *cli.App, j *engine.Journal, file string, proof []byte) error {
-	in, err := j.ImportProof(file, proof)
-	if err != nil {
-		return cli.Wrong(err)
-	}
-	return stepped(a, j, ceremony.ProofFile, proof, [2]string{"logged", fmt.Sprintf("entry %d of %d, %s", in.Index, in.Size, in.Origin)})
+	return session.TellStep(a, j, file, data, rows...)
 }
 
 func bundleCountersignCmd(a *cli.App) *cobra.Command {
@@ -231,45 +196,45 @@ verifies the signature again in software before it is recorded.`,
 			if len(key) < 7 || !strings.EqualFold(key[:7], "pkcs11:") {
 				return cli.Usagef("give it as pkcs11:token=…;id=…?module-path=…", "the operator's key has to be in an HSM")
 			}
-			return withJournal(a, args[0], func(j *engine.Journal) error {
+			return session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				text, err := j.Account().CountersignText()
 				if err != nil {
 					return cli.Usage(err)
 				}
 				a.ShowText(text)
-				s, err := openKey(a, key)
+				s, err := signer.Open(a, key)
 				if err != nil {
 					return err
 				}
-				defer s.close()
-				if err := j.Countersign(cmd.Context(), approver(a, keys), s.public, s.sign); err != nil {
-					return pausing(args[0], err)
+				defer s.Close()
+				if err := j.Countersign(cmd.Context(), signer.Approver(a, keys), s.Public, s.Sign); err != nil {
+					return session.Pausing(args[0], err)
 				}
-				return stepped(a, j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
+				return session.TellStep(a, j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
 			}, ceremony.ActCountersign)
 		})
-	c.Flags().StringVar(&key, "key", "", keyHelp)
-	signWithFlag(c, &keys)
+	c.Flags().StringVar(&key, "key", "", signer.Help)
+	session.SignWithFlag(c, &keys)
 	return c
 }
 
 func bundleAssembleCmd(a *cli.App) *cobra.Command {
-	var s standIn
+	var s session.StandIn
 	c := cli.Command("assemble DIR", "Assemble the validation bundle",
 		`Assemble writes bundle.json: the key set, the third parties' statements and the
 operator's countersignature. Its exact bytes are the log's leaf. Its digest is
 read aloud, and the auditor types words of it from their own screen.`,
 		"  fleetctl bundle assemble ceremony", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return s.over(withJournal(a, args[0], func(j *engine.Journal) error {
-				b, err := j.Assemble(cmd.Context(), readers(a, j.Account().Plan.Mode, &s))
+			return s.Over(session.WithFolder(a, args[0], func(j *engine.Journal) error {
+				b, err := j.Assemble(cmd.Context(), session.Listeners(a, j.Account().Plan.Mode, &s))
 				if err != nil {
 					return cli.Usage(err)
 				}
-				return stepped(a, j, ceremony.BundleFile, b.Raw(),
+				return session.TellStep(a, j, ceremony.BundleFile, b.Raw(),
 					[2]string{"size", fmt.Sprintf("%s bytes of %s", words.Number(int64(len(b.Raw()))), words.Number(bundle.MaxBundle))})
 			}))
 		})
-	s.answersFlag(c)
+	s.AnswersFlag(c)
 	return c
 }

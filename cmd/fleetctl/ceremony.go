@@ -1,14 +1,9 @@
 package main
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,8 +14,8 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -74,35 +69,35 @@ Production takes a policy that pins the people, and people at a terminal.`,
 			}
 			account, err := runCeremony(a, cmd, p, &o)
 			if err != nil {
-				return o.over(pausing(o.dir, err))
+				return o.Over(session.Pausing(o.dir, err))
 			}
-			return o.over(ceremonyResult(a, o.dir, account))
+			return o.Over(ceremonyResult(a, o.dir, account))
 		})
 	f := c.Flags()
 	f.StringVar(&o.site, "site", "", "the site `file`: where the plan's HSMs are")
 	f.StringVar(&o.dir, "dir", "", "the ceremony's `folder`; new, or one that waits for approvals")
 	f.StringVar(&o.policy, "policy", "", "`file` that pins the people, third parties and operator; the plan must agree with it")
 	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
-	signWithFlag(c, &o.keys)
-	o.standIn.flags(c)
+	session.SignWithFlag(c, &o.keys)
+	o.StandIn.Flags(c)
 	return c
 }
 
 type runOptions struct {
 	site, dir, policy, approvals string
 	keys                         []string
-	standIn
+	session.StandIn
 }
 
 func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions) (*ceremony.Account, error) {
 	if err := pinnedPlan(p, o.policy); err != nil {
 		return nil, err
 	}
-	c, err := config(a, o.dir, o.site, o.keys)
+	c, err := session.Config(a, o.dir, o.site, o.keys)
 	if err != nil {
 		return nil, err
 	}
-	if c.Participants, err = roomFor(a, p.Mode, &o.standIn); err != nil {
+	if c.Participants, err = session.People(a, p.Mode, &o.StandIn); err != nil {
 		return nil, err
 	}
 	if c.PlanApprovals, err = folder.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
@@ -130,76 +125,6 @@ func pinnedPlan(p *ceremony.Plan, file string) error {
 		return cli.Usage(err)
 	}
 	return cli.Usage(policy.CheckPlan(p))
-}
-
-// ownDigest is the SHA-256 of the running program's file.
-func ownDigest() (sum [32]byte, err error) {
-	path, err := os.Executable()
-	if err != nil {
-		return sum, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return sum, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return [32]byte(h.Sum(nil)), err
-}
-
-// screen shows a running ceremony: append-only, a header before each step.
-type screen struct {
-	a      *cli.App
-	binary [32]byte // SHA-256 of this program, for the opening
-	last   string   // the last record, in words
-}
-
-// newScreen shows a part of a ceremony that opens nothing.
-func newScreen(a *cli.App) *screen { return &screen{a: a} }
-
-func (s *screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
-	p := s.a.UI.Talk
-	says := script.InstructionsFor(plan, step)
-	where := fmt.Sprintf("step %d of %d · ", n, of)
-	if i := slices.IndexFunc(plan.HSMs, func(h ceremony.PlanHSM) bool { return h.Name == step.HSM }); i >= 0 {
-		where += fmt.Sprintf("HSM %d of %d · ", i+1, len(plan.HSMs))
-	}
-	if s.last != "" {
-		s.a.UI.Say("\n", p.Footer(s.last))
-	}
-	s.a.Header = p.Header(plan.Fleet+" · "+strings.TrimSuffix(where, " · ")+" · "+string(step.Act), strings.ToUpper(plan.Mode))
-	s.a.Question = ""
-	s.a.UI.Say("\n", p.Header(plan.Fleet, strings.ToUpper(plan.Mode)),
-		p.Line(fmt.Sprintf("%s%s · about %d min", where, step.Act, says.Minutes)))
-	if h := plan.HSM(step.HSM); h != nil {
-		text := fmt.Sprintf("%s · site %s · serial %s", h.Name, h.Site, h.Serial)
-		if step.Role != "" {
-			text += " · " + step.Role
-		}
-		s.a.UI.Say(p.Line(text))
-	}
-	s.a.UI.Say("\n")
-	for _, part := range says.Say {
-		if !strings.HasPrefix(part.Text, "(") { // what is read from the screen follows by itself
-			s.a.UI.Say(p.Line(fmt.Sprintf("%s, aloud: \"%s\"", capital(part.Who), part.Text)))
-		}
-	}
-	if step.Act == ceremony.ActOpen && s.binary != [32]byte{} {
-		s.a.UI.Say("\n", p.Line("This program, SHA-256. Auditor: is it that of your own copy?"), p.Hex(s.binary[:]), "\n")
-	}
-}
-
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-func (s *screen) Done(text string, r *ceremony.Record) {
-	s.a.UI.Say(s.a.UI.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", r.N)))
-	s.last = recordWords(r.N, r.Hash())
-}
-
-// recordWords name the last record as people compare it with their sheets.
-func recordWords(n int, head [32]byte) string {
-	return fmt.Sprintf("record %d · %s", n, words.Head(head[:]))
 }
 
 func ceremonyResult(a *cli.App, dir string, c *ceremony.Account) error {
@@ -268,7 +193,7 @@ mended. What is on the record can't be, a third party's second statement for
 one; with --unverified such a ceremony is closed as it is, and published.`,
 		"  fleetctl ceremony close ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error {
-			return withJournal(a, args[0], func(j *engine.Journal) error {
+			return session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				var anyway func(error) error
 				if unverified {
 					anyway = func(err error) error { return closeUnverified(a, j.Account().Plan.Mode, err) }
@@ -278,7 +203,7 @@ one; with --unverified such a ceremony is closed as it is, and published.`,
 				var unfit strict.Errors
 				switch {
 				case errors.As(err, &waits):
-					return pausing(args[0], err)
+					return session.Pausing(args[0], err)
 				case errors.As(err, &unfit):
 					return cli.Wrong(err)
 				case err != nil:
@@ -301,54 +226,4 @@ func closeUnverified(a *cli.App, mode string, wrong error) error {
 		return cli.Usagef("", "in production nobody closes such a ceremony without being asked, and there is no terminal to ask at")
 	}
 	return nil
-}
-
-// withJournal opens a ceremony's folder for one of the acts. One that the order
-// of the ceremony forbids is the caller's to mend, and is refused before
-// anything is shown or done.
-func withJournal(a *cli.App, dir string, do func(*engine.Journal) error, acts ...ceremony.Act) error {
-	if err := ceremonyThere(dir); err != nil {
-		return err
-	}
-	j, err := engine.OpenJournal(dir, a.Now, a.Random)
-	if err != nil {
-		var e *strict.Error
-		if errors.As(err, &e) && e.File == dir {
-			return err // another process is at work on it
-		}
-		return cli.Wrong(err)
-	}
-	defer j.Close()
-	if err := inTurn(j, acts); err != nil {
-		return cli.Usage(err)
-	}
-	return do(j)
-}
-
-func ceremonyThere(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
-		return cli.Usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", words.ShellWord(dir)))
-	}
-	return nil
-}
-
-// inTurn says whether one of the acts is the ceremony's next.
-func inTurn(j *engine.Journal, acts []ceremony.Act) error {
-	c := j.Account()
-	step, ok := c.Next()
-	switch {
-	case len(acts) > 0 && c.Adjourned && !c.Ended():
-		return strict.Errorf(j.Dir(), "the ceremony is adjourned: it has to be reconvened first").WithHint("%s", script.Next(c, words.ShellWord(j.Dir())))
-	case len(acts) == 0 || !c.Ended() && ok && slices.Contains(acts, step.Act):
-		return nil
-	case c.Abort != nil:
-		return strict.Errorf(j.Dir(), "the ceremony was aborted, and nothing follows on that: %s", c.Abort.Reason)
-	case c.Close != nil && acts[0] == ceremony.ActResponse:
-		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that: a late answer is published beside the evidence").
-			WithHint("%s", "it counts there with\nfleetctl verify evidence.tar --policy POLICY --statement RESPONSE\nand the next epoch's request names it with\nfleetctl bundle request DIR --previous-statement RESPONSE")
-	case c.Close != nil:
-		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\n"+script.Pack(words.ShellWord(j.Dir())))
-	}
-	return strict.Errorf(j.Dir(), "it is not the turn of %q: the next step is %q", acts[0], step.Act).
-		WithHint("%s", script.Next(c, words.ShellWord(j.Dir())))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -117,7 +118,7 @@ func courseOf(dir string, c *folder.Summary) courseJSON {
 		People: c.People, Exceptions: c.Exceptions, Resumed: c.Resumed, Adjourned: c.Adjourned, WrongPINs: c.WrongPINs}
 	for _, s := range c.Steps {
 		j.Tries += s.Tries
-		if s.By == byMachine {
+		if s.By == session.ByMachine {
 			j.Machine++
 		}
 	}

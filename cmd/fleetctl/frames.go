@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -50,7 +51,7 @@ func inspectFrames(a *cli.App, cmd *cobra.Command, o thirdpartyOptions) error {
 	if err != nil {
 		return cli.Wrong(err)
 	}
-	return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer) error {
+	return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer.Key) error {
 		gap, err := thirdparty.InspectCore("core", core, p, l)
 		if err != nil {
 			return cli.Wrong(err)
@@ -64,7 +65,7 @@ func inspectFrames(a *cli.App, cmd *cobra.Command, o thirdpartyOptions) error {
 			{"namespace", set.Namespace}, {"epoch", fmt.Sprint(set.Epoch)}, {"digest", fmt.Sprintf("%x", digest)},
 			{"checked", "policy and ledger"}, {"not shown", "approvals, transcript, release sign-offs, proofs of possession: for them, and for signing, the request's file is needed"},
 		}, gapRows(p, gap)...)
-		if err := a.Emit(out, deltaText(a, core.Predecessor, set, delta), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows)); err != nil {
+		if err := a.Emit(out, cli.DeltaText(a, core.Predecessor, set, delta), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows)); err != nil {
 			return err
 		}
 		return cli.Exit(cli.ExitPending, cli.ErrQuiet)

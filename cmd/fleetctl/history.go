@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/history/saved"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -200,11 +201,11 @@ func historyKey(s string) (*history.Key, error) {
 		}
 		return &history.Key{Name: name, Key: [32]byte(b)}, nil
 	}
-	name, der, err := keyFlag("key", s)
+	name, der, err := signer.KeyFlag("key", s)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := rawEd25519(der)
+	raw, err := signer.RawEd25519(der)
 	if err == nil {
 		err = keys.AdmitEd25519(raw[:])
 	}

@@ -55,15 +55,15 @@ type historyRunJSON struct {
 }
 
 type historyRowJSON struct {
-	Epoch         uint64    `strict:"epoch"`
-	Time          string    `strict:"time"`
-	Digest        [32]byte  `strict:"digest,hex"`
-	Signers       []string  `strict:"signers"`
-	Artifact      string    `strict:"artifact,optional"`
-	Fleet         string    `strict:"fleet,optional"`
-	Countersigned bool      `strict:"countersigned"`
-	Logged        bool      `strict:"logged"`
-	Delta         *diffJSON `strict:"delta,optional"`
+	Epoch         uint64        `strict:"epoch"`
+	Time          string        `strict:"time"`
+	Digest        [32]byte      `strict:"digest,hex"`
+	Signers       []string      `strict:"signers"`
+	Artifact      string        `strict:"artifact,optional"`
+	Fleet         string        `strict:"fleet,optional"`
+	Countersigned bool          `strict:"countersigned"`
+	Logged        bool          `strict:"logged"`
+	Delta         *cli.DiffJSON `strict:"delta,optional"`
 }
 
 type historyProblemJSON struct {
@@ -88,7 +88,7 @@ func historyResult(r *history.Report, kept []string) *historyJSON {
 			x := historyRowJSON{Epoch: row.Epoch, Time: milliseconds(row.Time), Digest: row.Digest, Signers: row.Signers,
 				Artifact: row.Kind, Fleet: row.Fleet, Countersigned: row.Counter, Logged: row.Logged}
 			if d := row.Delta; d != nil {
-				x.Delta = deltaResult(row.Fleet, row.Epoch-1, row.Epoch, d)
+				x.Delta = cli.DeltaResult(row.Fleet, row.Epoch-1, row.Epoch, d)
 			}
 			one.Newest = append(one.Newest, x)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/hsm/uri"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -43,7 +44,7 @@ func hsmListCmd(a *cli.App) *cobra.Command {
 			if err := cli.Required(cmd, "module"); err != nil {
 				return err
 			}
-			m, err := openModule(a, module, initArgs)
+			m, err := signer.OpenModule(a, module, initArgs)
 			if err != nil {
 				return err
 			}
@@ -54,17 +55,8 @@ func hsmListCmd(a *cli.App) *cobra.Command {
 			}
 			return listTokens(a, m, module, list)
 		})
-	moduleFlags(c, &module, &initArgs)
+	signer.ModuleFlags(c, &module, &initArgs)
 	return c
-}
-
-func moduleFlags(c *cobra.Command, module, initArgs *string) {
-	c.Flags().StringVar(module, "module", "", "the PKCS#11 library, an absolute `path`")
-	c.Flags().StringVar(initArgs, "init-args", "", "`string` for C_Initialize, which NSS wants")
-}
-
-func openModule(a *cli.App, path, initArgs string) (*hsm.Module, error) {
-	return hsm.Open(path, hsmOptions(a, initArgs))
 }
 
 func listTokens(a *cli.App, m *hsm.Module, module string, list []token.Info) error {
@@ -119,19 +111,19 @@ everything on it is destroyed.`,
 			if err := cli.Required(cmd, "module", "label"); err != nil {
 				return err
 			}
-			m, err := openModule(a, module, initArgs)
+			m, err := signer.OpenModule(a, module, initArgs)
 			if err != nil {
 				return err
 			}
 			defer m.Close()
 			var so []byte
 			if soPIN != "none" {
-				if so, err = newSecret(a, soPIN, "PIN of the security officer of "+label); err != nil {
+				if so, err = signer.NewSecret(a, soPIN, "PIN of the security officer of "+label); err != nil {
 					return err
 				}
 			}
 			defer clear(so)
-			user, err := newSecret(a, pin, "PIN of "+label)
+			user, err := signer.NewSecret(a, pin, "PIN of "+label)
 			if err != nil {
 				return err
 			}
@@ -142,7 +134,7 @@ everything on it is destroyed.`,
 			}
 			return listTokens(a, m, module, []token.Info{info})
 		})
-	moduleFlags(c, &module, &initArgs)
+	signer.ModuleFlags(c, &module, &initArgs)
 	f := c.Flags()
 	f.StringVar(&label, "label", "", "the token's new `label`, at most 32 bytes")
 	f.StringVar(&serial, "serial", "", "`serial` of the token, where several are uninitialised")
@@ -183,7 +175,7 @@ generated in a ceremony.`,
 			}
 			return keygen(a, module, initArgs, label, pin, rawID, alg, out)
 		})
-	moduleFlags(c, &module, &initArgs)
+	signer.ModuleFlags(c, &module, &initArgs)
 	f := c.Flags()
 	f.StringVar(&label, "token", "", "`label` of the token")
 	f.StringVar(&id, "id", "", "CKA_ID of the key, in `hex`")
@@ -194,7 +186,7 @@ generated in a ceremony.`,
 }
 
 func keygen(a *cli.App, module, initArgs, label, pinFrom string, id []byte, alg keys.Algorithm, out string) error {
-	m, err := openModule(a, module, initArgs)
+	m, err := signer.OpenModule(a, module, initArgs)
 	if err != nil {
 		return err
 	}
@@ -204,7 +196,7 @@ func keygen(a *cli.App, module, initArgs, label, pinFrom string, id []byte, alg 
 		return err
 	}
 	defer t.Close()
-	if err := unlock(a, t, pinFrom, label); err != nil {
+	if err := signer.Unlock(a, t, pinFrom, label); err != nil {
 		return err
 	}
 	role := ceremony.SigningRole(alg)

@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -16,7 +17,7 @@ import (
 type lockdownOptions struct {
 	site, pin, reading string
 	step               int
-	standIn
+	session.StandIn
 }
 
 func ceremonyLockdownCmd(a *cli.App) *cobra.Command {
@@ -34,7 +35,7 @@ both confirm what is shown.`,
   fleetctl ceremony lockdown ceremony --step 2 --reading 'cards 4471, 4472 shredded; photo SHA-256 8c1f02de'
   fleetctl ceremony lockdown ceremony --site site.yaml --pin file:/run/pins/old`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
-			return o.over(withJournal(a, args[0], func(j *engine.Journal) error {
+			return o.Over(session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				if err := lockdown(a, cmd, j, &o); err != nil {
 					return err
 				}
@@ -46,13 +47,13 @@ both confirm what is shown.`,
 	f.StringVar(&o.pin, "pin", "", "`source` of the old PIN: terminal, protected, fd:N or file:/path (default: the site's)")
 	f.IntVar(&o.step, "step", 0, "`number` of the entry that --reading is about")
 	f.StringVar(&o.reading, "reading", "", "what was read off, in `words` that will be published")
-	o.standIn.flags(c)
+	o.StandIn.Flags(c)
 	return c
 }
 
 // lockdown goes through the entries that are left; with a reading, through one.
 func lockdown(a *cli.App, cmd *cobra.Command, j *engine.Journal, o *lockdownOptions) error {
-	c, screen := j.Account(), newScreen(a)
+	c, screen := j.Account(), session.NewScreen(a)
 	if err := lockdownRoom(a, c, o); err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func lockdown(a *cli.App, cmd *cobra.Command, j *engine.Journal, o *lockdownOpti
 
 // lockdownRoom says whether somebody may be asked, before anything is done.
 func lockdownRoom(a *cli.App, c *ceremony.Account, o *lockdownOptions) error {
-	if _, err := roomFor(a, c.Plan.Mode, &o.standIn); err != nil {
+	if _, err := session.People(a, c.Plan.Mode, &o.StandIn); err != nil {
 		return err
 	}
 	item, text, hsm, _ := c.NextLockdown()
@@ -107,32 +108,32 @@ func lockdownRoom(a *cli.App, c *ceremony.Account, o *lockdownOptions) error {
 
 // readOff has two people read something off.
 func readOff(a *cli.App, j *engine.Journal, item int, o *lockdownOptions) (*ceremony.Record, error) {
-	r := newRoom(a)
+	r := session.NewAtTerminal(a)
 	switch {
 	case o.reading != "" && a.UI.Asks():
 		a.UI.Say(a.UI.Talk.Line("Read off: " + o.reading))
 		if err := bothConfirm(a, item, fmt.Sprintf("confirm %d", item)); err != nil {
 			return nil, err
 		}
-		return j.Lockdown(o.reading, r.by(ceremony.Witness), r.by(ceremony.Auditor))
+		return j.Lockdown(o.reading, r.By(ceremony.Witness), r.By(ceremony.Auditor))
 	case o.reading != "":
-		return j.Lockdown(o.reading, byMachine, byMachine)
-	case o.unattended:
-		return j.Lockdown("nothing, the machine stands in for people in a rehearsal", byMachine, byMachine)
+		return j.Lockdown(o.reading, session.ByMachine, session.ByMachine)
+	case o.Unattended:
+		return j.Lockdown("nothing, the machine stands in for people in a rehearsal", session.ByMachine, session.ByMachine)
 	}
 	for {
-		first, err := r.ask(fmt.Sprintf("lockdown %d witness", item), "", "Witness", "what you read off")
+		first, err := r.Ask(fmt.Sprintf("lockdown %d witness", item), "", "Witness", "what you read off")
 		if err != nil {
 			return nil, err
 		}
-		second, err := r.ask(fmt.Sprintf("lockdown %d auditor", item), "", "Auditor", "the same, read again")
+		second, err := r.Ask(fmt.Sprintf("lockdown %d auditor", item), "", "Auditor", "the same, read again")
 		if err != nil {
 			return nil, err
 		}
 		if first != "" && strings.Join(strings.Fields(first), " ") == strings.Join(strings.Fields(second), " ") {
-			return j.Lockdown(first, r.by(ceremony.Witness), r.by(ceremony.Auditor))
+			return j.Lockdown(first, r.By(ceremony.Witness), r.By(ceremony.Auditor))
 		}
-		r.say(fmt.Sprintf("%q and %q are not the same.", first, second))
+		r.Say(fmt.Sprintf("%q and %q are not the same.", first, second))
 	}
 }
 
@@ -141,7 +142,7 @@ func readOff(a *cli.App, j *engine.Journal, item int, o *lockdownOptions) (*cere
 func bothConfirm(a *cli.App, item int, want string) error {
 	for _, who := range []string{ceremony.Witness, ceremony.Auditor} {
 		a.UI.About(fmt.Sprintf("lockdown %d %s", item, who), want)
-		if err := a.UI.Consent(capital(who)+", this is what I see.", want); err != nil {
+		if err := a.UI.Consent(session.Capital(who)+", this is what I see.", want); err != nil {
 			return err
 		}
 	}
@@ -161,13 +162,13 @@ func loginRefused(a *cli.App, cmd *cobra.Command, j *engine.Journal, item int, h
 	if o.pin != "" {
 		at.PIN = o.pin
 	}
-	by, confirmed := byMachine, byMachine
-	if !o.unattended {
+	by, confirmed := session.ByMachine, session.ByMachine
+	if !o.Unattended {
 		a.UI.Say(a.UI.Talk.Line("The old PIN is tried once, now. The token must refuse it."))
 		if err := bothConfirm(a, item, "try once"); err != nil {
 			return nil, err
 		}
-		by, confirmed = newRoom(a).by(ceremony.Witness), newRoom(a).by(ceremony.Auditor)
+		by, confirmed = session.NewAtTerminal(a).By(ceremony.Witness), session.NewAtTerminal(a).By(ceremony.Auditor)
 	}
-	return j.LoginRefused(cmd.Context(), newBench(a), &at, by, confirmed)
+	return j.LoginRefused(cmd.Context(), session.NewTokens(a), &at, by, confirmed)
 }

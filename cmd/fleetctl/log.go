@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
 )
 
 const guardHelp = "the guard's `directory` (default: LOG.guard)"
@@ -37,7 +38,7 @@ key file that doesn't exist is made.`,
 			if err := cli.Free(policy); err != nil {
 				return err
 			}
-			if err := makeKeyFile(a, key); err != nil {
+			if err := signer.MakeFile(a, key); err != nil {
 				return err
 			}
 			s, vkey, err := openLogSigner(a, key, origin)
@@ -60,7 +61,7 @@ key file that doesn't exist is made.`,
 		})
 	f := c.Flags()
 	f.StringVar(&origin, "origin", "", "the log's `name`, such as log.acme.example/fleet")
-	f.StringVar(&key, "key", "", keyHelp)
+	f.StringVar(&key, "key", "", signer.Help)
 	f.StringVar(&guard, "guard", "", guardHelp)
 	f.StringVar(&policy, "policy-out", "", "write the log's policy, without witnesses, to this new `file`")
 	return c
@@ -72,24 +73,24 @@ type logSigner struct {
 }
 
 func openLogSigner(a *cli.App, ref, origin string) (close func(), s *logSigner, err error) {
-	k, err := openKey(a, ref)
+	k, err := signer.Open(a, ref)
 	if err != nil {
 		return nil, nil, err
 	}
-	pub, ok := k.public.Ed25519()
+	pub, ok := k.Public.Ed25519()
 	if !ok {
-		k.close()
-		return nil, nil, cli.Usagef("", "the log's key is %s; a log signs with ed25519", k.public.Algorithm())
+		k.Close()
+		return nil, nil, cli.Usagef("", "the log's key is %s; a log signs with ed25519", k.Public.Algorithm())
 	}
 	vkey, err := tiled.VKey(origin, pub)
 	if err == nil {
 		var n note.Signer
-		n, err = tiled.NewSigner(origin, pub, k.sign)
+		n, err = tiled.NewSigner(origin, pub, k.Sign)
 		s = &logSigner{n, vkey}
 	}
 	if err != nil {
-		k.close()
+		k.Close()
 		return nil, nil, err
 	}
-	return k.close, s, nil
+	return k.Close, s, nil
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -60,7 +62,7 @@ and before the close. --policy is then a verifier's, that pins both.`,
 				return cli.Usage(cli.Missing(err))
 			}
 			if info.IsDir() {
-				return withJournal(a, args[0], func(j *engine.Journal) error {
+				return session.WithFolder(a, args[0], func(j *engine.Journal) error {
 					return appendCeremony(a, cmd.Context(), j, key, o)
 				}, ceremony.ActLog)
 			}
@@ -91,7 +93,7 @@ and before the close. --policy is then a verifier's, that pins both.`,
 	f := c.Flags()
 	o.flags(c)
 	r.add(f)
-	f.StringVar(&key, "key", "", keyHelp)
+	f.StringVar(&key, "key", "", signer.Help)
 	f.StringVar(&out, "out", "", "the proof's new `file` (default: BUNDLE.tlog-proof, evidence.tlog-proof, BUNDLE.rekor.json)")
 	return c
 }
@@ -100,7 +102,7 @@ and before the close. --policy is then a verifier's, that pins both.`,
 // whether the proof is good enough to be recorded; --policy says where the
 // witnesses are, if the plan doesn't, and may demand more of them.
 func appendCeremony(a *cli.App, ctx context.Context, j *engine.Journal, key string, o witnessOptions) error {
-	b, err := j.Assemble(ctx, readers(a, j.Account().Plan.Mode, &standIn{}))
+	b, err := j.Assemble(ctx, session.Listeners(a, j.Account().Plan.Mode, &session.StandIn{}))
 	if err != nil {
 		return cli.Usage(err)
 	}
@@ -131,7 +133,7 @@ func appendCeremony(a *cli.App, ctx context.Context, j *engine.Journal, key stri
 		return cli.Exit(cli.ExitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
 			WithHint("the proof is recorded when the plan's log_policy is met"))
 	}
-	return importProof(a, j, ceremony.ProofFile, proof)
+	return session.ImportProof(a, j, ceremony.ProofFile, proof)
 }
 
 // readLeaf reads what is logged of a file, and says where its proof belongs.

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -37,7 +38,7 @@ type witnessFlags struct {
 
 func (w *witnessFlags) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&w.key, "witness-key", "", keyHelp)
+	f.StringVar(&w.key, "witness-key", "", signer.Help)
 	f.StringVar(&w.name, "name", "", "the witness's `name`, such as witness.example/w1")
 	f.StringVar(&w.state, "state", "", "`directory` of what this witness has cosigned; keep it with the key")
 	f.StringVar(&w.policy, "policy", "", "log policy `file` whose logs are watched")
@@ -46,21 +47,21 @@ func (w *witnessFlags) flags(c *cobra.Command) {
 }
 
 func witnessSigner(a *cli.App, w *witnessFlags) (*witness.Signer, func(), error) {
-	k, err := openKey(a, w.key)
+	k, err := signer.Open(a, w.key)
 	if err != nil {
 		return nil, nil, err
 	}
-	pub, ok := k.public.Ed25519()
+	pub, ok := k.Public.Ed25519()
 	if !ok {
-		k.close()
-		return nil, nil, cli.Usagef("", "the witness's key is %s; a witness cosigns with ed25519", k.public.Algorithm())
+		k.Close()
+		return nil, nil, cli.Usagef("", "the witness's key is %s; a witness cosigns with ed25519", k.Public.Algorithm())
 	}
-	s, err := witness.NewSigner(w.name, pub, k.sign)
+	s, err := witness.NewSigner(w.name, pub, k.Sign)
 	if err != nil {
-		k.close()
+		k.Close()
 		return nil, nil, cli.Usage(err)
 	}
-	return s, k.close, nil
+	return s, k.Close, nil
 }
 
 func openWitness(a *cli.App, cmd *cobra.Command, w *witnessFlags) (*witness.Witness, *witness.Signer, func(), error) {
@@ -190,7 +191,7 @@ origin>/checkpoint.`,
 				return err
 			}
 			if listen == "" {
-				if err := makeKeyFile(a, w.key); err != nil {
+				if err := signer.MakeFile(a, w.key); err != nil {
 					return err
 				}
 				s, done, err := witnessSigner(a, &w)

@@ -25,6 +25,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -43,7 +45,7 @@ func (r *rekorFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.key, "rekor-key", "", "the Rekor log's public key, pinned: a vkey, or a `file` with one, with PEM or with base64")
 	f.StringVar(&r.origin, "rekor-origin", "", "the `name` that the Rekor log's checkpoints are signed as (default: the URL's host, or the vkey's name)")
 	f.StringVar(&r.tiles, "rekor-tiles", "", "`URL` of a version 2 log's checkpoint and tiles (default: below the server's)")
-	f.StringVar(&r.submitter, "submitter-key", "", "the submitter's ECDSA P-256 "+keyHelp)
+	f.StringVar(&r.submitter, "submitter-key", "", "the submitter's ECDSA P-256 "+signer.Help)
 	f.DurationVar(&r.timeout, "timeout", rekor.DefaultTimeout, "how long the Rekor server may take in all, at least "+rekor.LeastTimeout.String())
 }
 
@@ -98,7 +100,7 @@ func appendRekor(a *cli.App, cmd *cobra.Command, target, out string, r *rekorFla
 	if out != "" {
 		return cli.Usagef("", "--out is for a bundle's file; a ceremony keeps the entry as %s", evidence.RekorFile)
 	}
-	return withJournal(a, target, func(j *engine.Journal) error {
+	return session.WithFolder(a, target, func(j *engine.Journal) error {
 		if j.Account().Close != nil {
 			return cli.Usage(strict.Errorf(target, "the ceremony is closed, and its close record lists every file there may be"))
 		}
@@ -128,22 +130,22 @@ func rekorAppend(a *cli.App, ctx context.Context, leaf []byte, out, pending stri
 	if err != nil {
 		return cli.Usage(err)
 	}
-	s, err := openKeyOf(a, r.submitter, keys.P256)
+	s, err := signer.OpenOf(a, r.submitter, keys.P256)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	if s.public.Algorithm() != keys.P256 {
-		return cli.Usagef(makeKey(keys.P256, "submitter.pem"), "the submitter's key is %s; Rekor of both versions takes %s", s.public.Algorithm(), keys.P256)
+	defer s.Close()
+	if s.Public.Algorithm() != keys.P256 {
+		return cli.Usagef(signer.HowToMake(keys.P256, "submitter.pem"), "the submitter's key is %s; Rekor of both versions takes %s", s.Public.Algorithm(), keys.P256)
 	}
-	if policy != nil && !policy.Rekor.Submits(s.public) {
+	if policy != nil && !policy.Rekor.Submits(s.Public) {
 		return cli.Usagef("pin it under rekor: submitters:", "the policy pins another submitter's key than %s", words.ShellWord(r.submitter))
 	}
 	envelope, err := envelope(leaf, pending, s)
 	if err != nil {
 		return err
 	}
-	result, err := client.Append(ctx, leaf, envelope, s.public)
+	result, err := client.Append(ctx, leaf, envelope, s.Public)
 	if err != nil {
 		return err
 	}
@@ -158,15 +160,15 @@ func rekorAppend(a *cli.App, ctx context.Context, leaf []byte, out, pending stri
 	if result.Existed {
 		entry += ", there before"
 	}
-	return a.Emit(&rekorJSON{Log: in.Origin, Version: log.Version(), VKey: log.VKey(), Index: in.Index, Size: in.Size, Duplicate: result.Existed, Submitter: s.public.SPKI(), Entry: out},
+	return a.Emit(&rekorJSON{Log: in.Origin, Version: log.Version(), VKey: log.VKey(), Index: in.Index, Size: in.Size, Duplicate: result.Existed, Submitter: s.Public.SPKI(), Entry: out},
 		a.UI.Fields([][2]string{{"log", fmt.Sprintf("%s, Rekor v%d", in.Origin, log.Version())}, {"vkey", log.VKey()}, {"entry", entry}, {"kept as", out}}))
 }
 
 // envelope takes up the one that a run before this left, or makes it.
-func envelope(leaf []byte, pending string, s *signer) ([]byte, error) {
+func envelope(leaf []byte, pending string, s *signer.Key) ([]byte, error) {
 	left, err := os.ReadFile(pending)
 	if err == nil {
-		if err := auditlog.CheckRekorEnvelope(left, leaf, s.public); err != nil {
+		if err := auditlog.CheckRekorEnvelope(left, leaf, s.Public); err != nil {
 			return nil, cli.Usage(strict.Errorf(pending, "was left by a run that did not finish, and is not of this bundle and key: %v", err).
 				WithHint("If that run is not to be finished, remove it. What it sent may be in the log all the same."))
 		}
@@ -175,13 +177,13 @@ func envelope(leaf []byte, pending string, s *signer) ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	signature, err := s.sign(auditlog.RekorMessage(leaf))
+	signature, err := s.Sign(auditlog.RekorMessage(leaf))
 	if err != nil {
 		return nil, err
 	}
 	envelope := auditlog.NewRekorEnvelope(leaf, signature)
 	// A token may sign with another key than it shows.
-	if err := auditlog.CheckRekorEnvelope(envelope, leaf, s.public); err != nil {
+	if err := auditlog.CheckRekorEnvelope(envelope, leaf, s.Public); err != nil {
 		return nil, err
 	}
 	return envelope, cli.Exists(durable.Create(pending, envelope, 0o600), pending)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,20 +9,9 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
-
-type noticeJSON struct {
-	File      string   `strict:"file"`
-	Format    string   `strict:"format"`
-	Fleet     string   `strict:"fleet"`
-	Mode      string   `strict:"mode"`
-	Namespace string   `strict:"namespace"`
-	Epoch     uint64   `strict:"epoch"`
-	Digest    [32]byte `strict:"digest,hex"`
-	Officers  []string `strict:"officers"`
-	Output    string   `strict:"output,optional"`
-}
 
 func bundleRetireCmd(a *cli.App) *cobra.Command {
 	return noticeCmd(a, "retire LAST", "Write the artifact that ends a fleet: its retirement", bundle.RetirementFormat,
@@ -74,7 +61,7 @@ func noticeCmd(a *cli.App, use, short, format, long, example string) *cobra.Comm
 		if err := cli.WriteNew(out, n.Raw()); err != nil {
 			return err
 		}
-		return noticed(a, out, n, nil, "", "ssh-keygen -Y sign -n "+thirdparty.NoticeNamespace(n)+" -f KEY "+out)
+		return cli.Noticed(a, out, n, nil, "", "ssh-keygen -Y sign -n "+thirdparty.NoticeNamespace(n)+" -f KEY "+out)
 	})
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "the notice's new `file`")
@@ -84,58 +71,6 @@ func noticeCmd(a *cli.App, use, short, format, long, example string) *cobra.Comm
 	}
 	return c
 }
-
-// noticed shows a notice. next is what follows.
-func noticed(a *cli.App, file string, n *bundle.Notice, officers []string, output, next string) error {
-	digest := n.Digest()
-	out := &noticeJSON{File: file, Format: n.Format, Fleet: n.Fleet, Mode: n.Mode, Namespace: n.Namespace, Epoch: n.Epoch,
-		Digest: digest, Officers: officers, Output: output}
-	return a.Emit(out, noticeText(a, file, n, officers, output, next))
-}
-
-func noticeText(a *cli.App, file string, n *bundle.Notice, officers []string, output, next string) string {
-	digest := n.Digest()
-	rows := append([][2]string{{"notice", file}, {"namespace", n.Namespace}, {"digest", fmt.Sprintf("%x", digest)}}, noticeFacts(n)...)
-	for _, r := range [][2]string{{"approved by", strings.Join(officers, ", ")}, {"written", output}, {"next", next}} {
-		if r[1] != "" {
-			rows = append(rows, r)
-		}
-	}
-	return a.UI.Header(fmt.Sprintf("%s · epoch %d", n.Fleet, n.Epoch), strings.ToUpper(n.Mode)) + a.UI.Words(digest[:], 4, true) + "\n" + a.UI.Fields(rows)
-}
-
-// noticeFacts are what a notice says, wherever it is shown.
-func noticeFacts(n *bundle.Notice) [][2]string {
-	rows := [][2]string{{"format", n.Format}}
-	if n.Retires() {
-		rows = append(rows, [2]string{"retires", "the fleet " + n.Fleet + ": its keys end on " + strict.FormatTime(*n.Effective)})
-	} else {
-		rows = append(rows, [2]string{"voids", fmt.Sprintf("epoch %d, artifact %x", n.Epoch-1, n.Previous)})
-	}
-	return append(rows, [2]string{"reason", n.Reason})
-}
-
-func readNotice(file string, approvals []string) (*bundle.Notice, []ceremony.Signing, error) {
-	data, err := cli.ReadFile(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	n, err := bundle.ParseNotice(file, data)
-	if err != nil {
-		return nil, nil, cli.Wrong(err)
-	}
-	var list []ceremony.Signing
-	for _, path := range approvals {
-		sig, err := cli.ReadFile(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		list = append(list, ceremony.Signing{Name: strings.TrimSuffix(path, ".sig"), Signature: sig})
-	}
-	return n, list, nil
-}
-
-const approvalHelp = "an officer's signature `file` over the notice, made with ssh-keygen -Y sign"
 
 func thirdpartyNoticeCmd(a *cli.App) *cobra.Command {
 	var o thirdpartyOptions
@@ -153,34 +88,34 @@ the ledger has signed.`,
 			if err := cli.Free(o.out); err != nil {
 				return err // before the ledger says that it was signed
 			}
-			n, list, err := readNotice(args[0], approvals)
+			n, list, err := cli.ReadNotice(args[0], approvals)
 			if err != nil {
 				return err
 			}
-			return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
+			return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer.Key) error {
 				in, err := thirdparty.InspectNotice(args[0], n, list, p, l)
 				if err != nil {
 					return cli.Wrong(err)
 				}
-				a.UI.Say(noticeText(a, args[0], n, in.Officers, "", ""))
+				a.UI.Say(cli.NoticeText(a, args[0], n, in.Officers, "", ""))
 				if err := agreeTo(a, args[0], n.Epoch, n.Namespace, n.Digest(), yes); err != nil {
 					return err
 				}
-				r, err := thirdparty.SignNotice(in, l, a.Now(), s.sign)
+				r, err := thirdparty.SignNotice(in, l, a.Now(), s.Sign)
 				if err != nil {
 					return err
 				}
 				if err := cli.WriteNew(o.out, r.Raw()); err != nil {
 					return err
 				}
-				return noticed(a, args[0], n, in.Officers, o.out, "")
+				return cli.Noticed(a, args[0], n, in.Officers, o.out, "")
 			})
 		})
 	c.Aliases = []string{"void", "retire"}
 	o.flags(c)
 	c.Flags().StringVar(&o.out, "out", "", "the response's new `file`")
 	c.Flags().StringVar(&yes, "agree", "", "`digest` of the notice that is agreed to, in hex")
-	c.Flags().StringArrayVar(&approvals, "approval", nil, approvalHelp)
+	c.Flags().StringArrayVar(&approvals, "approval", nil, cli.ApprovalHelp)
 	return c
 }
 
@@ -199,7 +134,7 @@ writes the bundle, which is logged as any other.`,
 			if err := cli.Free(out); err != nil {
 				return err // before the operator's key signs
 			}
-			n, list, err := readNotice(args[0], approvals)
+			n, list, err := cli.ReadNotice(args[0], approvals)
 			if err != nil {
 				return err
 			}
@@ -212,8 +147,8 @@ writes the bundle, which is logged as any other.`,
 	f := c.Flags()
 	f.StringVar(&plan, "plan", "", "the plan `file` that names third parties, officers and countersigner")
 	f.StringArrayVar(&responses, "response", nil, "a third party's response `file`")
-	f.StringArrayVar(&approvals, "approval", nil, approvalHelp)
-	f.StringVar(&key, "key", "", keyHelp)
+	f.StringArrayVar(&approvals, "approval", nil, cli.ApprovalHelp)
+	f.StringVar(&key, "key", "", signer.Help)
 	f.StringVar(&out, "out", "", "the bundle's new `file`")
 	return c
 }
@@ -254,22 +189,22 @@ func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []cerem
 	if err != nil {
 		return cli.Wrong(err)
 	}
-	a.UI.Say(noticeText(a, file, n, officers, "", ""))
+	a.UI.Say(cli.NoticeText(a, file, n, officers, "", ""))
 	a.ShowText(text)
-	s, err := openKey(a, key)
+	s, err := signer.Open(a, key)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	trust.Operators = []bundle.Operator{{Name: p.Countersigner.Name, Key: s.public, Form: p.Countersigner.Form}}
-	if string(s.public.SPKI()) != string(p.Countersigner.Key) {
+	defer s.Close()
+	trust.Operators = []bundle.Operator{{Name: p.Countersigner.Name, Key: s.Public, Form: p.Countersigner.Form}}
+	if string(s.Public.SPKI()) != string(p.Countersigner.Key) {
 		return cli.Usagef("", "--key is not the plan's for %s", p.Countersigner.Name)
 	}
-	sig, err := s.sign(text)
+	sig, err := s.Sign(text)
 	if err != nil {
 		return err
 	}
-	b, err := bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: s.public, Form: p.Countersigner.Form, Signature: sig}}, nil)
+	b, err := bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: s.Public, Form: p.Countersigner.Form, Signature: sig}}, nil)
 	if err != nil {
 		return cli.Wrong(err)
 	}
@@ -279,5 +214,5 @@ func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []cerem
 	if err := cli.WriteNew(out, b.Raw()); err != nil {
 		return err
 	}
-	return noticed(a, file, n, officers, out, "")
+	return cli.Noticed(a, file, n, officers, out, "")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"fmt"
 	"os"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
-	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -57,7 +56,7 @@ fleet-10, and a site file says how each is reached.`,
 			return planNew(a, o)
 		})
 	f := c.Flags()
-	moduleFlags(c, &o.module, &o.initArgs)
+	signer.ModuleFlags(c, &o.module, &o.initArgs)
 	f.BoolVar(&o.fromTokens, "from-tokens", false, "take the HSMs from the tokens of --module")
 	f.StringVar(&o.prefix, "label-prefix", "", "only tokens whose label begins with this `text`")
 	f.StringVar(&o.pin, "pin", "terminal", "`source` of the PINs, for the site file; %s stands for the token's label")
@@ -193,18 +192,18 @@ func (o planNewOptions) fill(d *draft.Plan, usual keys.Algorithm) error {
 // keys reads the keys of those who sign from outside, and the log's policy.
 func (o planNewOptions) keys(d *draft.Plan) error {
 	for _, p := range o.parties {
-		name, der, err := keyFlag("third-party", p)
+		name, der, err := signer.KeyFlag("third-party", p)
 		if err != nil {
 			return err
 		}
-		raw, err := rawEd25519(der)
+		raw, err := signer.RawEd25519(der)
 		if err != nil {
 			return cli.Usagef("", "--third-party %s: %v", name, err)
 		}
 		d.ThirdParties = append(d.ThirdParties, ceremony.ThirdParty{Name: name, Key: raw, Ciphersuite: bundle.Protobuf})
 	}
 	if o.countersigner != "" {
-		name, der, err := keyFlag("countersigner", o.countersigner)
+		name, der, err := signer.KeyFlag("countersigner", o.countersigner)
 		if err != nil {
 			return err
 		}
@@ -224,58 +223,13 @@ func (o planNewOptions) keys(d *draft.Plan) error {
 	return nil
 }
 
-// keyFlag reads name=KEY, where KEY is base64, a file of it, or OpenSSH's .pub
-// file of an Ed25519 key.
-func keyFlag(flag, s string) (name string, key []byte, err error) {
-	name, text, ok := strings.Cut(s, "=")
-	if !ok {
-		return "", nil, cli.Usagef("", "--%s %q is not name=key", flag, s)
-	}
-	if data, err := os.ReadFile(text); err == nil {
-		text = strings.TrimSpace(string(data))
-	}
-	if strings.HasPrefix(text, "ssh-ed25519 ") {
-		k, err := sshsig.ParsePublicKey(text)
-		if err != nil {
-			return "", nil, cli.Usagef("", "--%s %s: %v", flag, name, err)
-		}
-		raw, _ := k.Ed25519()
-		public, err := keys.FromEd25519(raw)
-		if err != nil {
-			return "", nil, cli.Usagef("", "--%s %s: %v", flag, name, err)
-		}
-		return name, public.SPKI(), nil
-	}
-	key, err = base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return "", nil, cli.Usagef("", "--%s %s: %q is neither a file nor base64", flag, name, text)
-	}
-	return name, key, nil
-}
-
-// rawEd25519 takes 32 raw bytes, or the SubjectPublicKeyInfo around them.
-func rawEd25519(b []byte) (raw [32]byte, err error) {
-	if len(b) == len(raw) {
-		return [32]byte(b), nil
-	}
-	k, err := keys.ParseSPKI(b)
-	if err != nil {
-		return raw, err
-	}
-	p, ok := k.Ed25519()
-	if !ok {
-		return raw, fmt.Errorf("is %s, a third party signs with Ed25519", k.Algorithm())
-	}
-	return [32]byte(p), nil
-}
-
 // siteFile is the site file of these HSMs. A PIN that was given for its source
 // by mistake must not get into it.
 func siteFile(o planNewOptions, hsms []ceremony.PlanHSM, labels []string) ([]byte, error) {
 	s := &engine.Site{}
 	for i, h := range hsms {
 		pin := strings.ReplaceAll(o.pin, "%s", labels[i])
-		if _, err := pinSourceOf(pin, "PIN of "+h.Name); err != nil {
+		if _, err := signer.PINSource(pin, "PIN of "+h.Name); err != nil {
 			return nil, err
 		}
 		s.HSMs = append(s.HSMs, engine.SiteHSM{Name: h.Name, Module: o.module, Token: labels[i], PIN: pin, InitArgs: o.initArgs})

@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
 )
 
 func planRehearseCmd(a *cli.App) *cobra.Command {
@@ -32,7 +33,7 @@ and log's keys are its own, so that nothing which comes of it can pass for real.
 			return planRehearse(a, p, o)
 		})
 	f := c.Flags()
-	moduleFlags(c, &o.module, &o.initArgs)
+	signer.ModuleFlags(c, &o.module, &o.initArgs)
 	f.StringVar(&o.prefix, "label-prefix", "", "only tokens whose label begins with this `text`")
 	f.StringVar(&o.pin, "pin", "terminal", "`source` of the PINs, for the site file; %s stands for the token's label")
 	f.StringArrayVar(&o.parties, "third-party", nil, "`name=key` of the rehearsal's own third party")

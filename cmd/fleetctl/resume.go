@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -11,17 +10,16 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
-	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
-	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func ceremonyResumeCmd(a *cli.App) *cobra.Command {
 	var site string
 	var keys []string
-	var s standIn
+	var s session.StandIn
 	c := cli.Command("resume DIR", "Go on with a ceremony that was interrupted",
 		`Resume replays the transcript, keeps a torn last line aside, and settles an
 intent that was open with its token: a key that came of it is destroyed, and its
@@ -35,37 +33,23 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 			if err != nil {
 				return cli.Wrong(err)
 			}
-			c, err := config(a, args[0], site, keys)
+			c, err := session.Config(a, args[0], site, keys)
 			if err != nil {
 				return err
 			}
-			if c.Participants, err = roomFor(a, before.Plan.Mode, &s); err != nil {
+			if c.Participants, err = session.People(a, before.Plan.Mode, &s); err != nil {
 				return err
 			}
 			account, err := engine.Resume(cmd.Context(), c)
 			if err != nil {
-				return s.over(pausing(args[0], err))
+				return s.Over(session.Pausing(args[0], err))
 			}
-			return s.over(ceremonyResult(a, args[0], account))
+			return s.Over(ceremonyResult(a, args[0], account))
 		})
 	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
-	signWithFlag(c, &keys)
-	s.flags(c)
+	session.SignWithFlag(c, &keys)
+	s.Flags(c)
 	return c
-}
-
-func signWithFlag(c *cobra.Command, keys *[]string) {
-	c.Flags().StringArrayVar(keys, "sign-with", nil, "in a rehearsal: an officer's OpenSSH `key` to approve with, here and now")
-}
-
-// config is what running, resuming and aborting a ceremony share.
-func config(a *cli.App, dir, site string, keys []string) (engine.Config, error) {
-	binary, err := ownDigest()
-	return engine.Config{
-		Dir: dir, Tokens: newBench(a), Observer: &screen{a: a, binary: binary}, Approve: approver(a, keys),
-		Now: a.Now, Random: a.Random, Version: cli.Version, Binary: binary,
-		Site: func(p *ceremony.Plan) (*engine.Site, error) { return cli.ReadSite(site, p) },
-	}, err
 }
 
 func ceremonyAdjournCmd(a *cli.App) *cobra.Command {
@@ -82,7 +66,7 @@ func ceremonyAdjournCmd(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withJournal(a, args[0], func(j *engine.Journal) error {
+			return session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				if err := j.Adjourn(&ceremony.Adjourn{Reason: reason, Seals: list}); err != nil {
 					return cli.Usage(err)
 				}
@@ -104,15 +88,15 @@ func ceremonyReconveneCmd(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withJournal(a, args[0], func(j *engine.Journal) error {
+			return session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				if !j.Account().Adjourned {
 					return cli.Usage(strict.Errorf(args[0], "the ceremony is not adjourned"))
 				}
 				var waits *folder.Pending
-				err := j.Reconvene(cmd.Context(), &ceremony.Reconvene{Seals: list}, approver(a, keys))
+				err := j.Reconvene(cmd.Context(), &ceremony.Reconvene{Seals: list}, signer.Approver(a, keys))
 				switch {
 				case errors.As(err, &waits):
-					return pausing(args[0], err)
+					return session.Pausing(args[0], err)
 				case err != nil:
 					return cli.Usage(err)
 				}
@@ -120,7 +104,7 @@ func ceremonyReconveneCmd(a *cli.App) *cobra.Command {
 			})
 		})
 	c.Flags().StringArrayVar(&seals, "seal", nil, "`what=number` of a seal as it was found")
-	signWithFlag(c, &keys)
+	session.SignWithFlag(c, &keys)
 	return c
 }
 
@@ -149,7 +133,7 @@ Where this computer's clock was set, nothing is recorded until people say with
 				return err
 			}
 			if wall != nil {
-				if err := ceremonyThere(args[0]); err != nil {
+				if err := session.CeremonyThere(args[0]); err != nil {
 					return err
 				}
 				account, err := engine.ExplainClock(args[0], a.Now, a.Random, e, *wall)
@@ -158,7 +142,7 @@ Where this computer's clock was set, nothing is recorded until people say with
 				}
 				return ceremonyResult(a, args[0], account)
 			}
-			return withJournal(a, args[0], func(j *engine.Journal) error {
+			return session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				e.Number = len(j.Account().Exceptions) + 1
 				if _, err := j.Append(&e); err != nil {
 					return cli.Usage(err)
@@ -203,67 +187,4 @@ func parseSeals(list []string) ([]ceremony.Seal, error) {
 		seals = append(seals, ceremony.Seal{What: what, Number: number})
 	}
 	return seals, nil
-}
-
-// pausing makes an error of a ceremony that waits, for people or to be
-// resumed, one that says how it goes on.
-func pausing(dir string, err error) error {
-	var p *folder.Pending
-	if errors.As(err, &p) {
-		how := script.Sign(words.ShellWord(dir), p.What)
-		if p.What == "the plan" {
-			how = "fleetctl plan approve PLAN --key KEY"
-		}
-		if len(p.Unheard) > 0 {
-			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + words.ShellWord(dir) + " --absent NAME --expected … --happened … --decided …"
-		}
-		var w *folder.Missing
-		if errors.As(err, &w) && w.Exception > 0 {
-			return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how))
-		}
-		return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how))
-	}
-	var clock *engine.ClockFault
-	if errors.As(err, &clock) {
-		return err // it says how to go on
-	}
-	var unfit *ui.AnswerError
-	if cli.ExitCode(err) == cli.ExitUsage && !errors.As(err, &unfit) {
-		return err // nothing was begun that could pause
-	}
-	account, rerr := folder.ReadToLastRecord(dir)
-	if rerr != nil || account.Open == nil || account.Ended() {
-		return err
-	}
-	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(cli.InWords(err), dir+": "), account.N)
-	head := "its head: " + words.Head(account.Head[:]) + " …\n"
-	code := cli.ExitCode(err)
-	switch {
-	case errors.Is(err, ui.ErrException):
-		code = cli.ExitPending
-		where.WithHint(head+"record it, have it accepted, and go on:\nfleetctl ceremony exception %s --expected … --happened … --decided …\nfleetctl ceremony sign %s --approve exception --key KEY", dir, dir)
-	case !account.Opened():
-		where.WithHint("%s", head+"no HSM was unlocked yet: run the same command again, it goes on here")
-	default:
-		where.WithHint(head+pinFirst(err)+lost(account)+"Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
-	}
-	return cli.Exit(code, where)
-}
-
-// lost is the line that says what resuming costs: a key that was not confirmed
-// is never gone on with.
-func lost(account *ceremony.Account) string {
-	k := account.OpenIntent()
-	if k == nil {
-		return "nothing is lost. "
-	}
-	return fmt.Sprintf("the key of %s %s that was not confirmed will be destroyed and made anew;\nnothing else is lost. ", k.HSM, k.Role)
-}
-
-// pinFirst is the line that says what a token's answer about a PIN means.
-func pinFirst(err error) string {
-	if hint := cli.AboutPIN(err); hint != "" {
-		return hint + "\n"
-	}
-	return ""
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/attestation"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
 )
 
 const rootLong = `fleetctl runs key ceremonies for fleets of HSMs, has the result signed by an
@@ -63,7 +64,7 @@ func root(a *cli.App) *cobra.Command {
 		evidenceCommands(a),
 		attestation.Group(a),
 		policyCommands(a),
-		versionCmd(a), probeCmd(a),
+		versionCmd(a), session.ProbeCommand(a),
 	)
 	return root
 }

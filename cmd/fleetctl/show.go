@@ -13,52 +13,15 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// shown is what a file says, in words: made by the explainer of its format,
-// rendered here as text or as JSON.
-type shown struct {
-	Kind   string      `strict:"kind"`
-	Format string      `strict:"format"` // as the file names itself, or the specification's name
-	File   string      `strict:"file"`
-	Size   int         `strict:"size"`
-	SHA256 string      `strict:"sha256,optional"` // not of a folder
-	Mode   string      `strict:"mode,optional"`
-	Facts  []fact      `strict:"facts"`
-	Tables []factTable `strict:"tables"`
-	Next   string      `strict:"next"`
-	// Verified is always false: whoever reads only this field reads the truth.
-	Verified bool `strict:"verified"`
-
-	title string
-}
-
-type fact struct {
-	Name  string `strict:"name"`
-	Value string `strict:"value"`
-}
-
-type factTable struct {
-	Name    string     `strict:"name"`
-	Columns []string   `strict:"columns"`
-	Rows    [][]string `strict:"rows"`
-}
-
-func (s *shown) fact(name, value string) { s.Facts = append(s.Facts, fact{name, value}) }
-
-func (s *shown) table(name string, columns ...string) *factTable {
-	s.Tables = append(s.Tables, factTable{Name: name, Columns: columns, Rows: [][]string{}})
-	return &s.Tables[len(s.Tables)-1]
-}
-
-func (t *factTable) row(cells ...string) { t.Rows = append(t.Rows, cells) }
-
 // explainer says what a file holds. Its error names what is malformed, and
 // where.
-type explainer func(file string, data []byte, s *shown) error
+type explainer func(file string, data []byte, s *explain.Shown) error
 
 // recognised are all the formats that show knows, each with how it is told
 // from the others. The order matters: the first that fits is taken.
@@ -68,32 +31,32 @@ var recognised = []struct {
 	explain      explainer
 }{
 	{"evidence package", "ustar, in one form only", isArchive, explainArchive},
-	{"log proof", "c2sp.org/tlog-proof@v1", begins("c2sp.org/tlog-proof@"), explainProof},
-	{"Rekor entry", "fleetctl rekor-entry v1", named, explainRekor},
-	{"split view", auditlog.SplitFormat, named, explainSplit},
-	{"request to a witness", "C2SP tlog-witness, add-checkpoint", isRequest, explainWitnessRequest},
-	{"SSH signature", "SSHSIG", begins("-----BEGIN SSH SIGNATURE-----"), explainSSHSignature},
-	{"approval", "fleetctl approval v1", begins("fleetctl approval v1\n"), explainApproval},
-	{"sign-off", "fleetctl signoff v1", begins("fleetctl signoff v1\n"), explainSignoff},
-	{"private key", "PEM", begins("-----BEGIN "), explainPEM},
-	{"transcript", "fleetctl record v1", lineWith(`"prev":`, `"commit":`), explainTranscript},
-	{"third party's ledger", "fleetctl third-party-ledger v1", lineWith(`"prev":`, `"core":`), explainLedger},
-	{"plan", "fleetctl plan v1", named, explainPlan},
+	{"log proof", "c2sp.org/tlog-proof@v1", begins("c2sp.org/tlog-proof@"), explain.Proof},
+	{"Rekor entry", "fleetctl rekor-entry v1", named, explain.Rekor},
+	{"split view", auditlog.SplitFormat, named, explain.Split},
+	{"request to a witness", "C2SP tlog-witness, add-checkpoint", explain.IsWitnessRequest, explain.WitnessRequest},
+	{"SSH signature", "SSHSIG", begins("-----BEGIN SSH SIGNATURE-----"), explain.SSHSignature},
+	{"approval", "fleetctl approval v1", begins("fleetctl approval v1\n"), explain.Approval},
+	{"sign-off", "fleetctl signoff v1", begins("fleetctl signoff v1\n"), explain.Signoff},
+	{"private key", "PEM", begins("-----BEGIN "), explain.PEM},
+	{"transcript", "fleetctl record v1", lineWith(`"prev":`, `"commit":`), explain.Transcript},
+	{"third party's ledger", "fleetctl third-party-ledger v1", lineWith(`"prev":`, `"core":`), explain.Ledger},
+	{"plan", "fleetctl plan v1", named, explain.Plan},
 	{"site file", "fleetctl site v1", named, explainSite},
 	{"verifier's policy", "fleetctl policy v1", named, explainPolicy},
-	{"third party's policy", "fleetctl third-party-policy v1", named, explainPartyPolicy},
-	{"fleet key set", "fleetctl fleet-keys v1", named, explainKeySet},
-	{"retirement of a fleet", bundle.RetirementFormat, named, explainNotice},
-	{"void of an epoch", bundle.VoidFormat, named, explainNotice},
-	{"validation bundle", "fleetctl validation-bundle v1", named, explainBundle},
-	{"request to third parties", "fleetctl request v1", named, explainRequest},
-	{"request's core", "fleetctl request-core v1", named, explainCore},
-	{"third party's response", "fleetctl response v1", named, explainResponse},
+	{"third party's policy", "fleetctl third-party-policy v1", named, explain.PartyPolicy},
+	{"fleet key set", "fleetctl fleet-keys v1", named, explain.KeySet},
+	{"retirement of a fleet", bundle.RetirementFormat, named, explain.Notice},
+	{"void of an epoch", bundle.VoidFormat, named, explain.Notice},
+	{"validation bundle", "fleetctl validation-bundle v1", named, explain.Bundle},
+	{"request to third parties", "fleetctl request v1", named, explain.Request},
+	{"request's core", "fleetctl request-core v1", named, explain.Core},
+	{"third party's response", "fleetctl response v1", named, explain.Response},
 	{"verification report", "fleetctl report v1", named, explainReport},
-	{"third party's statement", "as Cloudflare's auditor serves it", lineWith(`"namespace"`, `"signature"`, `"digest"`), explainStatement},
-	{"log policy", "C2SP tlog-policy", isLogPolicy, explainLogPolicy},
-	{"checkpoint", "C2SP tlog-checkpoint", isCheckpoint, explainCheckpoint},
-	{"public key", "SubjectPublicKeyInfo or OpenSSH", isPublicKey, explainPublicKey},
+	{"third party's statement", "as Cloudflare's auditor serves it", lineWith(`"namespace"`, `"signature"`, `"digest"`), explain.Statement},
+	{"log policy", "C2SP tlog-policy", explain.IsLogPolicy, explain.LogPolicy},
+	{"checkpoint", "C2SP tlog-checkpoint", explain.IsCheckpoint, explain.Checkpoint},
+	{"public key", "SubjectPublicKeyInfo or OpenSSH", explain.IsPublicKey, explain.PublicKey},
 	{"checksums", "sha256sum", isChecksums, explainChecksums},
 }
 
@@ -123,27 +86,13 @@ func lineWith(fields ...string) func([]byte) bool {
 	}
 }
 
-// formatOf is what a file calls itself: the value of its field format. It is
-// found in a malformed file too, so that the fault can be named by the format's
-// own reader.
-func formatOf(data []byte) string {
-	for line := range strings.Lines(string(data[:min(len(data), 64<<10)])) {
-		name, value, ok := strings.Cut(strings.TrimLeft(line, "{ \t"), ":")
-		if ok && strings.Trim(name, `"`) == "format" {
-			value, _, _ = strings.Cut(strings.TrimSpace(value), ",")
-			return strings.Trim(value, `"' `)
-		}
-	}
-	return ""
-}
-
-func explain(file string, data []byte) (*shown, error) {
-	sum, format := sha256.Sum256(data), formatOf(data)
+func explainFile(file string, data []byte) (*explain.Shown, error) {
+	sum, format := sha256.Sum256(data), explain.FormatOf(data)
 	for _, r := range recognised {
 		if r.is(data) || format != "" && r.format == format {
-			s := &shown{
+			s := &explain.Shown{
 				Kind: r.kind, Format: r.format, File: file, Size: len(data), SHA256: hex.EncodeToString(sum[:]),
-				Facts: []fact{}, Tables: []factTable{}, Next: "fleetctl verify " + words.ShellWord(file) + " --policy POLICY",
+				Facts: []explain.Fact{}, Tables: []explain.Table{}, Next: "fleetctl verify " + words.ShellWord(file) + " --policy POLICY",
 			}
 			return s, r.explain(file, data, s)
 		}
@@ -171,13 +120,13 @@ func show(a *cli.App, path string) error {
 	if err != nil {
 		return cli.Usage(cli.Missing(err))
 	}
-	var s *shown
+	var s *explain.Shown
 	if info.IsDir() {
 		s, err = explainFolder(filepath.Clean(path))
 	} else if data, rerr := cli.ReadFile(path); rerr != nil {
 		return rerr
 	} else {
-		s, err = explain(path, data)
+		s, err = explainFile(path, data)
 	}
 	if err != nil {
 		return cli.Wrong(err)
@@ -185,11 +134,11 @@ func show(a *cli.App, path string) error {
 	return a.Emit(s, shownText(a, s))
 }
 
-func shownText(a *cli.App, s *shown) string {
+func shownText(a *cli.App, s *explain.Shown) string {
 	var b strings.Builder
 	title := s.Kind
-	if s.title != "" {
-		title += " · " + s.title
+	if s.Title != "" {
+		title += " · " + s.Title
 	}
 	b.WriteString(a.UI.Header(title, strings.ToUpper(s.Mode)))
 	rows := [][2]string{{"file", s.File + "   " + words.Size(int64(s.Size))}, {"format", s.Format}}

@@ -9,13 +9,14 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func isArchive(data []byte) bool { return evidence.Detect(data) == evidence.TypeEvidence }
 
-func explainArchive(file string, data []byte, s *shown) error {
+func explainArchive(file string, data []byte, s *explain.Shown) error {
 	files, err := evidence.Unpack(file, data)
 	if err != nil {
 		return err
@@ -32,14 +33,14 @@ func explainArchive(file string, data []byte, s *shown) error {
 	if err != nil {
 		return err
 	}
-	s.Mode, s.title = plan.Mode, fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch)
+	s.Mode, s.Title = plan.Mode, fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch)
 	if account.Close != nil {
-		s.fact("identity", fmt.Sprintf("%x, the close record's hash", account.Head))
+		s.Fact("identity", fmt.Sprintf("%x, the close record's hash", account.Head))
 	}
-	accountFacts(account, t, s)
+	explain.AccountFacts(account, t, s)
 	if b, err := bundle.ParseBundle("", files[ceremony.BundleFile]); err == nil {
-		s.fact("artifact", fmt.Sprintf("%x", b.KeySet.Digest()))
-		s.fact("signed by", fmt.Sprintf("%s, %s", words.Count(int64(len(b.Statements)), "third party", "third parties"),
+		s.Fact("artifact", fmt.Sprintf("%x", b.KeySet.Digest()))
+		s.Fact("signed by", fmt.Sprintf("%s, %s", words.Count(int64(len(b.Statements)), "third party", "third parties"),
 			words.Count(int64(len(b.Countersignatures)), "countersignature", "countersignatures")))
 	}
 	filesTable(files, s)
@@ -64,8 +65,8 @@ var purposeIn = map[string]string{
 	ceremony.ReleaseSignoffDir: "sign-off of the release", ceremony.CloseSignoffDir: "sign-off of the close",
 }
 
-func filesTable(files evidence.Files, s *shown) {
-	t := s.table("files", "bytes", "path", "what it is")
+func filesTable(files evidence.Files, s *explain.Shown) {
+	t := s.Table("files", "bytes", "path", "what it is")
 	for _, path := range files.Paths() {
 		what := purpose[path]
 		if what == "" {
@@ -77,18 +78,18 @@ func filesTable(files evidence.Files, s *shown) {
 				what = "its signature"
 			}
 		}
-		t.row(words.Number(int64(len(files[path]))), path, what)
+		t.Row(words.Number(int64(len(files[path]))), path, what)
 	}
-	s.fact("files", fmt.Sprintf("%d", len(files)))
+	s.Fact("files", fmt.Sprintf("%d", len(files)))
 }
 
 var checksum = regexp.MustCompile(`^[0-9a-f]{64}  \S`)
 
 func isChecksums(data []byte) bool { return checksum.Match(data) }
 
-func explainChecksums(file string, data []byte, s *shown) error {
+func explainChecksums(file string, data []byte, s *explain.Shown) error {
 	s.Next = "sha256sum -c " + words.ShellWord(file)
-	t := s.table("files", "SHA-256", "path")
+	t := s.Table("files", "SHA-256", "path")
 	l := strict.NewLines(file, data)
 	for l.More() {
 		sum, path, _ := strings.Cut(l.Next(), "  ")
@@ -97,15 +98,15 @@ func explainChecksums(file string, data []byte, s *shown) error {
 			l.Failf("is no line of sha256sum: digest, two spaces, path")
 			break
 		}
-		t.row(words.Short(h[:]), path)
+		t.Row(words.Short(h[:]), path)
 	}
-	s.fact("files", fmt.Sprint(len(t.Rows)))
+	s.Fact("files", fmt.Sprint(len(t.Rows)))
 	return l.Done()
 }
 
 // explainReport is for what verify --format json wrote. A report is somebody's
 // word about a verdict, not the verdict.
-func explainReport(file string, data []byte, s *shown) error {
+func explainReport(file string, data []byte, s *explain.Shown) error {
 	n, err := strict.ParseJSON(file, data, 16<<20)
 	if err != nil {
 		return err
@@ -116,23 +117,23 @@ func explainReport(file string, data []byte, s *shown) error {
 		}
 		return "not said"
 	}
-	s.title = text(n, "file")
+	s.Title = text(n, "file")
 	if m := n.Get("mode"); m != nil {
 		s.Mode = m.Text
 	}
-	s.fact("about", text(n, "object")+" "+text(n, "file")+", sha256 "+text(n, "sha256"))
-	s.fact("policy", text(n.Get("policy"), "file")+", sha256 "+text(n.Get("policy"), "sha256"))
-	s.fact("time", text(n, "time"))
-	s.fact("says", "verified: "+text(n, "verified")+"; whoever wants to know verifies again")
+	s.Fact("about", text(n, "object")+" "+text(n, "file")+", sha256 "+text(n, "sha256"))
+	s.Fact("policy", text(n.Get("policy"), "file")+", sha256 "+text(n.Get("policy"), "sha256"))
+	s.Fact("time", text(n, "time"))
+	s.Fact("says", "verified: "+text(n, "verified")+"; whoever wants to know verifies again")
 	s.Next = "fleetctl verify " + words.ShellWord(text(n, "file")) + " --policy POLICY"
-	t := s.table("claims", "claim", "grade", "demanded", "why")
+	t := s.Table("claims", "claim", "grade", "demanded", "why")
 	if claims := n.Get("claims"); claims != nil {
 		for _, c := range claims.Items {
 			demanded := "no"
 			if d := c.Get("demanded"); d != nil {
 				demanded = d.Text
 			}
-			t.row(text(c, "name"), text(c, "grade"), demanded, text(c, "detail"))
+			t.Row(text(c, "name"), text(c, "grade"), demanded, text(c, "detail"))
 		}
 	}
 	return nil

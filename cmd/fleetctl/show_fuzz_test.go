@@ -33,7 +33,7 @@ func FuzzShow(f *testing.F) {
 	}
 	f.Add([]byte("format: fleetctl plan v1\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := explain("file", data)
+		s, err := explainFile("file", data)
 		if (s == nil) && err == nil {
 			t.Error("neither an explanation nor an error")
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,108 +11,14 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
-	"github.com/fleetctl/fleetctl/internal/sshsig"
-	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
-
-const sshKeyHelp = "an OpenSSH `key` to sign with: a private key file, or agent:FILE.pub for the key in ssh-agent with that public half"
-
-// openPersonKey opens a person's key.
-func openPersonKey(a *cli.App, ref string) (sshsig.Signer, func(), error) {
-	if pub, ok := strings.CutPrefix(ref, agentRef); ok {
-		agent, key, err := dialAgent(pub)
-		if err != nil {
-			return nil, nil, err
-		}
-		s, err := agent.Signer(key)
-		if err != nil {
-			agent.Close()
-			return nil, nil, err
-		}
-		return s, func() { agent.Close() }, nil
-	}
-	f, err := sshkey.Open(ref, func() ([]byte, error) { return a.UI.ReadPIN("Passphrase of " + ref + ":") })
-	if err != nil {
-		return nil, nil, cli.Usage(err)
-	}
-	return f, f.Close, nil
-}
-
-// approver lets officers sign at this terminal, with the keys given. In
-// production every officer signs with `ceremony sign`, at a screen that shows
-// what is signed, and is asked.
-func approver(a *cli.App, keys []string) engine.Approver {
-	if len(keys) == 0 {
-		return nil
-	}
-	return func(_ context.Context, dir string, people *ceremony.People, want ceremony.Approval, _ []string) error {
-		if want.Mode != ceremony.Rehearsal {
-			return signWithRefused(dir, want.Act)
-		}
-		want.Role = ceremony.Officer
-		a.ShowText(want.Text())
-		for _, ref := range keys {
-			if err := approve(a, dir, people, want, ref); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
-func signWithRefused(dir, act string) error {
-	return cli.Usagef("each officer approves with\nfleetctl ceremony sign "+dir+" --approve "+act+" --key KEY", "--sign-with is for rehearsals")
-}
-
-func approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Approval, ref string) error {
-	s, done, err := openPersonKey(a, ref)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if name, role, ok := people.RoleOf(s.Key()); ok && role != want.Role {
-		return cli.Usagef("", "%s is the key of %s, %s; officers approve acts", ref, name, role)
-	}
-	sig, err := s.Sign(want.Namespace(), want.Text())
-	if err != nil {
-		return err
-	}
-	kept, err := folder.StoreSignature(dir, ceremony.ApprovalsDir, approvalName(want), people, want.Namespace(), want.Text(), sig)
-	if err != nil {
-		return err
-	}
-	a.UI.Say(a.UI.Talk.Step(ui.Done, fmt.Sprintf("%s approves %s", kept.Name, want.Act), fmt.Sprintf("after record %d", want.Head.N)))
-	return nil
-}
-
-func approvalName(p ceremony.Approval) string { return fmt.Sprintf("%s-%d", p.Act, p.Head.N) }
-
-type signedJSON struct {
-	What   string `strict:"what"`
-	Name   string `strict:"name"`
-	Folder string `strict:"folder"`
-	// Again says that the same was signed before, and that signature stays.
-	Again    bool   `strict:"again,optional"`
-	Replaces string `strict:"replaces,optional"` // where the earlier word is now
-}
-
-func signed(a *cli.App, what string, k *folder.Stored, folder string) error {
-	rows := [][2]string{{"signed", what}, {"by", k.Name}, {"kept in", folder}}
-	switch {
-	case k.Again:
-		rows = append(rows, [2]string{"again", "the same was signed before: that signature stays"})
-	case k.Aside != "":
-		rows = append(rows, [2]string{"replaces", "what was signed before, which is now " + k.Aside})
-	}
-	return a.Emit(&signedJSON{What: what, Name: k.Name, Folder: folder, Again: k.Again, Replaces: k.Aside}, a.UI.Fields(rows))
-}
 
 func planApproveCmd(a *cli.App) *cobra.Command {
 	var key, signature, dir string
@@ -142,13 +47,13 @@ plan.yaml, then --signature plan.yaml.sig.`,
 			if list := plan.Tolerates(); len(list) > 0 {
 				a.UI.Say(a.UI.Talk.Line("It tolerates that an attempt on a key succeeds: " + ceremony.TellTolerated(list)))
 			}
-			v, err := openVoice(a, key, signature)
+			v, err := signer.OpenSignatory(a, key, signature)
 			if err != nil {
 				return err
 			}
-			defer v.done()
+			defer v.Done()
 			namespace := ceremony.SignNamespace(ceremony.NamespacePlan, plan.Mode)
-			sig, err := sign(a, v, plan.Mode, namespace, plan.Raw(), "approve the plan")
+			sig, err := signer.AskAndSign(a, v, plan.Mode, namespace, plan.Raw(), "approve the plan")
 			if err != nil {
 				return err
 			}
@@ -156,70 +61,17 @@ plan.yaml, then --signature plan.yaml.sig.`,
 			if err != nil {
 				return cli.Wrong(err)
 			}
-			return signed(a, "plan", kept, filepath.Join(root, ceremony.PlanApprovalsDir))
+			return signer.TellSigned(a, "plan", kept, filepath.Join(root, ceremony.PlanApprovalsDir))
 		})
-	signFlags(c, &key, &signature)
+	signer.SignatoryFlags(c, &key, &signature)
 	c.Flags().StringVar(&dir, "dir", "", "keep the signature in this `folder`'s plan-approvals (default: the plan's folder)")
 	return c
-}
-
-func signFlags(c *cobra.Command, key, signature *string) {
-	c.Flags().StringVar(key, "key", "", sshKeyHelp)
-	c.Flags().StringVar(signature, "signature", "", "a signature `file` made elsewhere with ssh-keygen -Y sign")
-}
-
-// voice is whoever signs: a key that is at hand, or a signature that was made
-// elsewhere.
-type voice struct {
-	key  *sshsig.Key
-	made *sshsig.Signature
-	by   sshsig.Signer
-	done func()
-}
-
-func openVoice(a *cli.App, key, signature string) (*voice, error) {
-	if (key == "") == (signature == "") {
-		return nil, cli.Usagef("", "give either --key or --signature")
-	}
-	if signature != "" {
-		data, err := cli.ReadFile(signature)
-		if err != nil {
-			return nil, err
-		}
-		sig, err := sshsig.Parse(signature, data)
-		if err != nil {
-			return nil, cli.Wrong(err)
-		}
-		return &voice{key: sig.Key(), made: sig, done: func() {}}, nil
-	}
-	s, done, err := openPersonKey(a, key)
-	if err != nil {
-		return nil, err
-	}
-	return &voice{key: s.Key(), by: s, done: done}, nil
-}
-
-// sign gives the signature over a text that has been shown, once the key's
-// owner has agreed by typing the words of consent.
-func sign(a *cli.App, v *voice, mode, namespace string, text []byte, consent string) (*sshsig.Signature, error) {
-	if v.made != nil {
-		return v.made, nil
-	}
-	if a.UI.Asks() {
-		a.UI.About("sign consent", consent)
-		if err := a.UI.Consent("Sign this?", consent); err != nil {
-			return nil, err
-		}
-	} else if mode != ceremony.Rehearsal {
-		return nil, cli.Usagef("", "in production nobody signs without being asked, and there is no terminal to ask at")
-	}
-	return v.by.Sign(namespace, text)
 }
 
 type signOptions struct {
 	approve, signoff, verdict, key, signature, text, role string
 	exceptions                                            []int
-	standIn
+	session.StandIn
 }
 
 func ceremonySignCmd(a *cli.App) *cobra.Command {
@@ -242,18 +94,18 @@ it, --signature FILE.sig takes the result in.`,
 			if err != nil {
 				return cli.Wrong(err)
 			}
-			if err := o.use(a, account.Plan.Mode); err != nil {
+			if err := o.Use(a, account.Plan.Mode); err != nil {
 				return err
 			}
-			return o.over(ceremonySign(a, args[0], account, o))
+			return o.Over(ceremonySign(a, args[0], account, o))
 		})
-	signFlags(c, &o.key, &o.signature)
+	signer.SignatoryFlags(c, &o.key, &o.signature)
 	f := c.Flags()
 	f.StringVar(&o.approve, "approve", "", "the `act`: open, resume, reconvene, exception, request, countersign, abort")
 	f.StringVar(&o.signoff, "signoff", "", "the `stage`: release or close")
 	f.StringVar(&o.verdict, "verdict", "", "agree, agree-with-exceptions or do-not-agree")
 	f.IntSliceVar(&o.exceptions, "exceptions", nil, "the `numbers` of the exceptions agreed to; with --approve exception, the one to accept (default: the first that lacks officers)")
-	o.answersFlag(c)
+	o.AnswersFlag(c)
 	f.StringVar(&o.text, "text-out", "", "write the text to be signed elsewhere to this new `file`, and sign nothing")
 	f.StringVar(&o.role, "role", "", "whose text: officer, witness or auditor (with --text-out)")
 	return c
@@ -268,14 +120,14 @@ func ceremonySign(a *cli.App, dir string, c *ceremony.Account, o signOptions) er
 	if o.text != "" {
 		return writeText(a, dir, c, o)
 	}
-	v, err := openVoice(a, o.key, o.signature)
+	v, err := signer.OpenSignatory(a, o.key, o.signature)
 	if err != nil {
 		return err
 	}
-	defer v.done()
-	who, role, ok := people.RoleOf(v.key)
+	defer v.Done()
+	who, role, ok := people.RoleOf(v.Key)
 	if !ok {
-		return cli.Usagef("", "the key %s is nobody's in the plan", v.key.Fingerprint())
+		return cli.Usagef("", "the key %s is nobody's in the plan", v.Key.Fingerprint())
 	}
 	if err := o.chooseException(dir, c, who); err != nil {
 		return err
@@ -290,7 +142,7 @@ func ceremonySign(a *cli.App, dir string, c *ceremony.Account, o signOptions) er
 	if consent == "" {
 		consent = "approve " + o.approve
 	}
-	sig, err := sign(a, v, c.Plan.Mode, t.namespace, t.text, consent)
+	sig, err := signer.AskAndSign(a, v, c.Plan.Mode, t.namespace, t.text, consent)
 	if err != nil {
 		return err
 	}
@@ -298,7 +150,7 @@ func ceremonySign(a *cli.App, dir string, c *ceremony.Account, o signOptions) er
 	if err != nil {
 		return cli.Wrong(err)
 	}
-	return signed(a, o.approve+o.signoff, kept, filepath.Join(dir, t.folder))
+	return signer.TellSigned(a, o.approve+o.signoff, kept, filepath.Join(dir, t.folder))
 }
 
 // writeText writes the text for someone who signs elsewhere.
@@ -313,7 +165,7 @@ func writeText(a *cli.App, dir string, c *ceremony.Account, o signOptions) error
 	if err := cli.WriteNew(o.text, t.text); err != nil {
 		return err
 	}
-	return a.Emit(&signedJSON{What: "nothing", Name: o.text, Folder: t.namespace}, a.UI.Fields([][2]string{
+	return a.Emit(&signer.SignedJSON{What: "nothing", Name: o.text, Folder: t.namespace}, a.UI.Fields([][2]string{
 		{"text", o.text}, {"sign it with", "ssh-keygen -Y sign -n " + t.namespace + " -f KEY " + o.text},
 	}))
 }
@@ -354,7 +206,7 @@ func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*t
 	}
 	p.Role = role
 	_, err = ceremony.ParseApproval("the approval", p.Text())
-	return &toSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, approvalName(p)}, err
+	return &toSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, signer.ApprovalName(p)}, err
 }
 
 // inDueTime refuses the approval of an act whose turn it isn't: it would be over
@@ -437,7 +289,7 @@ func showAct(a *cli.App, c *ceremony.Account, o signOptions) {
 		x := c.Exceptions[o.exceptions[0]-1]
 		record := ""
 		if p, err := c.ExceptionApproval(x.Number); err == nil {
-			record = recordWords(p.Head.N, p.Head.Hash)
+			record = session.RecordWords(p.Head.N, p.Head.Hash)
 		}
 		rows := [][2]string{{"exception", fmt.Sprint(x.Number)}, {"expected", x.Expected}, {"happened", x.Happened}, {"decided", x.Decided}}
 		if len(x.Absent) > 0 {
@@ -445,6 +297,6 @@ func showAct(a *cli.App, c *ceremony.Account, o signOptions) {
 		}
 		a.UI.Say(a.UI.Talk.Fields(append(rows, [2]string{"its record", record})), "\n")
 	default:
-		a.UI.Say(a.UI.Talk.Line("The head that it follows: " + recordWords(c.N, c.Head)))
+		a.UI.Say(a.UI.Talk.Line("The head that it follows: " + session.RecordWords(c.N, c.Head)))
 	}
 }

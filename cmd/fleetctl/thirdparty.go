@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -33,7 +34,7 @@ func (o *thirdpartyOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.policy, "policy", "", "the third party's own policy `file`")
 	c.Flags().StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed, begun by thirdparty init")
 	c.Flags().StringVar(&o.guard, "guard", "", "the ledger's guard `file`, best on another disk (default: LEDGER.guard)")
-	c.Flags().StringVar(&o.key, "key", "", keyHelp)
+	c.Flags().StringVar(&o.key, "key", "", signer.Help)
 	c.Flags().StringVar(&o.afterLedger, "after-ledger", "", "the ledger `file` of the key that this one takes over from")
 	c.Flags().StringVar(&o.afterKey, "after-key", "", "the public `key` of that ledger: base64, a file of it, or an OpenSSH .pub file")
 }
@@ -69,7 +70,7 @@ evidence would show is not: for signing the file is needed.`,
 				}
 				return inspectFrames(a, cmd, o)
 			}
-			return withRequest(a, cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer) error {
+			return withRequest(a, cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer.Key) error {
 				return inspected(a, args[0], p, in, "")
 			})
 		})
@@ -103,7 +104,7 @@ there is no gap.`,
 			if err := cli.Free(o.out, o.draw); err != nil {
 				return err // before the ledger says that it was signed
 			}
-			return withRequest(a, cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer) error {
+			return withRequest(a, cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer.Key) error {
 				return thirdpartySign(a, args[0], o, p, in, l, s, yes)
 			})
 		})
@@ -116,8 +117,8 @@ there is no gap.`,
 	return c
 }
 
-func withRequest(a *cli.App, cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Inspection, *thirdparty.Ledger, *signer) error) error {
-	return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer) error {
+func withRequest(a *cli.App, cmd *cobra.Command, file string, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Inspection, *thirdparty.Ledger, *signer.Key) error) error {
+	return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer.Key) error {
 		data, err := cli.ReadFile(file)
 		if err != nil {
 			return err
@@ -138,7 +139,7 @@ func withRequest(a *cli.App, cmd *cobra.Command, file string, o thirdpartyOption
 }
 
 // atLedger opens what the third party judges by: its policy, key and ledger.
-func atLedger(a *cli.App, cmd *cobra.Command, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer) error) error {
+func atLedger(a *cli.App, cmd *cobra.Command, o thirdpartyOptions, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer.Key) error) error {
 	if err := cli.Required(cmd, "policy", "ledger", "key"); err != nil {
 		return err
 	}
@@ -150,12 +151,12 @@ func atLedger(a *cli.App, cmd *cobra.Command, o thirdpartyOptions, do func(*thir
 	if err != nil {
 		return cli.Usage(err)
 	}
-	s, err := openKey(a, o.key)
+	s, err := signer.Open(a, o.key)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	raw, err := rawEd25519(s.public.SPKI())
+	defer s.Close()
+	raw, err := signer.RawEd25519(s.Public.SPKI())
 	if err != nil {
 		return cli.Usagef("", "--key %v", err)
 	}
@@ -214,14 +215,14 @@ func inspected(a *cli.App, file string, p *thirdparty.Policy, in *thirdparty.Ins
 	if response != "" {
 		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + words.ShellWord(response)})
 	}
-	return a.Emit(out, deltaText(a, core.Predecessor, set, deltaOf(in)), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
+	return a.Emit(out, cli.DeltaText(a, core.Predecessor, set, deltaOf(in)), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
 }
 
-func thirdpartySign(a *cli.App, file string, o thirdpartyOptions, p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer, agree string) error {
+func thirdpartySign(a *cli.App, file string, o thirdpartyOptions, p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, s *signer.Key, agree string) error {
 	set := in.Request.Core.KeySet
 	if agree == "" && a.UI.Interactive() {
 		digest := set.Digest()
-		a.UI.Say(deltaText(a, in.Request.Core.Predecessor, set, deltaOf(in)), "\n", a.UI.Talk.Words(digest[:], 4, true), "\n")
+		a.UI.Say(cli.DeltaText(a, in.Request.Core.Predecessor, set, deltaOf(in)), "\n", a.UI.Talk.Words(digest[:], 4, true), "\n")
 	}
 	if err := agreeTo(a, file, set.Epoch, set.Namespace, set.Digest(), agree); err != nil {
 		return err
@@ -229,7 +230,7 @@ func thirdpartySign(a *cli.App, file string, o thirdpartyOptions, p *thirdparty.
 	if err := agreeToGap(a, file, p, in, o.gap); err != nil {
 		return err
 	}
-	r, err := thirdparty.Sign(in, l, a.Now(), s.sign)
+	r, err := thirdparty.Sign(in, l, a.Now(), s.Sign)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -113,11 +114,11 @@ func readLedger(path, key string) (*thirdparty.Ledger, error) {
 
 // ledgerKey reads the public key that a ledger belongs to.
 func ledgerKey(key string) ([32]byte, error) {
-	_, der, err := keyFlag("public-key", "ledger="+key)
+	_, der, err := signer.KeyFlag("public-key", "ledger="+key)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	raw, err := rawEd25519(der)
+	raw, err := signer.RawEd25519(der)
 	if err != nil {
 		return [32]byte{}, cli.Usagef("", "--public-key %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -75,11 +76,11 @@ func serveLedger(a *cli.App, ctx context.Context, o *serveOptions) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	_, der, err := keyFlag("public-key", "ledger="+o.key)
+	_, der, err := signer.KeyFlag("public-key", "ledger="+o.key)
 	if err != nil {
 		return err
 	}
-	key, err := rawEd25519(der)
+	key, err := signer.RawEd25519(der)
 	if err != nil {
 		return cli.Usagef("", "--public-key %v", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/token"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -24,7 +25,7 @@ import (
 // tokensForPlan picks the module's tokens, in the order of their labels, and
 // the best algorithm that all of them offer.
 func tokensForPlan(a *cli.App, o planNewOptions, d *draft.Plan) (labels []string, alg keys.Algorithm, err error) {
-	m, err := openModule(a, o.module, o.initArgs)
+	m, err := signer.OpenModule(a, o.module, o.initArgs)
 	if err != nil {
 		return nil, "", err
 	}
@@ -159,7 +160,7 @@ func hsmState(a *cli.App, p *ceremony.Plan, h ceremony.PlanHSM, s *engine.SiteHS
 		st.State = err.Error()
 		return st
 	}
-	m, err := openModule(a, s.Module, s.InitArgs)
+	m, err := signer.OpenModule(a, s.Module, s.InitArgs)
 	if err != nil {
 		return fail(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -191,7 +192,7 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 		rows = append(rows, [2]string{"allowed", a})
 	}
 	if r.Notice != nil {
-		rows = append(rows, noticeFacts(r.Notice)...)
+		rows = append(rows, explain.NoticeFacts(r.Notice)...)
 	}
 	if n := len(r.Besides); n > 0 {
 		rows = append(rows, [2]string{"beside", words.Count(int64(n), "object", "objects") + ", verified for themselves"})

@@ -1,4 +1,4 @@
-package main
+package signer
 
 import (
 	"bytes"
@@ -31,14 +31,14 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 	if err := a.SetUp(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newAgeKey(a, key, "file:"+short); err == nil || !strings.Contains(err.Error(), "it has to have 12 at least") {
+	if _, err := NewAgeKey(a, key, "file:"+short); err == nil || !strings.Contains(err.Error(), "it has to have 12 at least") {
 		t.Error(err)
 	}
-	made, err := newAgeKey(a, key, "file:"+pin)
+	made, err := NewAgeKey(a, key, "file:"+pin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newAgeKey(a, key, "file:"+pin); err == nil || !strings.Contains(err.Error(), "nothing is overwritten") && !strings.Contains(err.Error(), "exists") {
+	if _, err := NewAgeKey(a, key, "file:"+pin); err == nil || !strings.Contains(err.Error(), "nothing is overwritten") && !strings.Contains(err.Error(), "exists") {
 		t.Error(err)
 	}
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
@@ -49,11 +49,11 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 		t.Fatalf("%s %v", data, err)
 	}
 
-	s, err := openKey(a, key+"?pin-source=file:"+pin)
+	s, err := Open(a, key+"?pin-source=file:"+pin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig, err := s.sign([]byte("message"))
+	sig, err := s.Sign([]byte("message"))
 	if err != nil || made.Verify([]byte("message"), sig) != nil {
 		t.Error(err)
 	}
@@ -66,12 +66,12 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 		"no key in it":       {file("text.age", encrypted(t, "correct horse battery", "hello", true)) + "?pin-source=file:" + pin, "is no PKCS#8 PEM private key"},
 		"source for nothing": {file("plain.pem", "x") + "?pin-source=file:" + pin, "is not encrypted"},
 	} {
-		if _, err := openKey(a, c.ref); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Open(a, c.ref); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	os.Chmod(key, 0o640)
-	if _, err := openKey(a, key+"?pin-source=file:"+pin); err == nil || !strings.Contains(err.Error(), "others can read") {
+	if _, err := Open(a, key+"?pin-source=file:"+pin); err == nil || !strings.Contains(err.Error(), "others can read") {
 		t.Error(err)
 	}
 }
@@ -116,7 +116,7 @@ func TestAKeyMadeByOpenSSLAndAgeIsAsGood(t *testing.T) {
 	for _, armored := range []bool{false, true} {
 		os.WriteFile(key, []byte(encrypted(t, "correct horse battery", string(pem), armored)), 0o600)
 		a := cli.New(strings.NewReader(""), io.Discard, io.Discard)
-		if _, err := openKey(a, key+"?pin-source="+pin); err != nil {
+		if _, err := Open(a, key+"?pin-source="+pin); err != nil {
 			t.Errorf("armored %v: %v", armored, err)
 		}
 	}

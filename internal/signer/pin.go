@@ -1,4 +1,4 @@
-package main
+package signer
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ func pin(a *cli.App, source, whose string) (pin []byte, method string, err error
 
 // secret is pin for whatever is typed unseen: what names it.
 func secret(a *cli.App, source, what string) (pin []byte, method string, err error) {
-	s, err := pinSourceOf(source, what)
+	s, err := PINSource(source, what)
 	if err != nil {
 		return nil, "", err
 	}
@@ -37,8 +37,8 @@ func secret(a *cli.App, source, what string) (pin []byte, method string, err err
 	return pin, string(s.Kind), err
 }
 
-// pinSourceOf refuses what is no source without repeating it: it may be a PIN.
-func pinSourceOf(source, what string) (engine.PINSource, error) {
+// PINSource refuses what is no source without repeating it: it may be a PIN.
+func PINSource(source, what string) (engine.PINSource, error) {
 	s, err := engine.ParsePINSource(source)
 	if err != nil {
 		return s, cli.Usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
@@ -46,10 +46,10 @@ func pinSourceOf(source, what string) (engine.PINSource, error) {
 	return s, nil
 }
 
-// newSecret gets the PIN or passphrase that a token or key file is to have from
+// NewSecret gets the PIN or passphrase that a token or key file is to have from
 // now on. One that is typed unseen is typed twice: a slip would lock its owner
 // out.
-func newSecret(a *cli.App, source, what string) ([]byte, error) {
+func NewSecret(a *cli.App, source, what string) ([]byte, error) {
 	for {
 		pin, method, err := secret(a, source, what)
 		if err != nil || method != string(engine.PINTerminal) {
@@ -70,11 +70,11 @@ func newSecret(a *cli.App, source, what string) ([]byte, error) {
 	}
 }
 
-// pinFor gets a PIN for one try at a token. Where the site says terminal and the
+// PINFor gets a PIN for one try at a token. Where the site says terminal and the
 // device has a keypad, the PIN is typed there and never comes near this
 // computer. A wrong PIN is asked for again only where somebody types it and has
 // typed that they want another try; so too the last one before the token locks.
-func pinFor(a *cli.App, source, whose string, about token.Info, failed error) (p engine.PIN, err error) {
+func PINFor(a *cli.App, source, whose string, about token.Info, failed error) (p engine.PIN, err error) {
 	if about.ProtectedPIN && source == string(engine.PINTerminal) {
 		source = string(engine.PINProtected)
 	}
@@ -169,15 +169,15 @@ func agreedUnseen(a *cli.App, want, to string, declined error) error {
 
 const triesToAgree = 5 // to another try at a token: then it is a refusal
 
-// unlock logs in to a token, outside of a ceremony.
-func unlock(a *cli.App, t *hsm.Token, source, whose string) error {
+// Unlock logs in to a token, outside of a ceremony.
+func Unlock(a *cli.App, t *hsm.Token, source, whose string) error {
 	var failed error
 	for {
 		about, err := t.Info()
 		if err != nil {
 			return err
 		}
-		p, err := pinFor(a, source, whose, about, failed)
+		p, err := PINFor(a, source, whose, about, failed)
 		if err != nil {
 			return err
 		}
@@ -193,8 +193,8 @@ func unlock(a *cli.App, t *hsm.Token, source, whose string) error {
 	}
 }
 
-// pinSource reads a URI's pin-source, which RFC 7512 lets be a bare path too.
-func pinSource(s string) string {
+// URISource reads a URI's pin-source, which RFC 7512 lets be a bare path too.
+func URISource(s string) string {
 	switch {
 	case s == "":
 		return string(engine.PINTerminal)

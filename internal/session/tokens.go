@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"context"
@@ -8,26 +8,19 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-func hsmOptions(a *cli.App, initArgs string) hsm.Options {
-	o := hsm.Options{InitArgs: initArgs, Deadline: a.Patience}
-	if a.Trace != nil {
-		o.Trace = a.Trace
-	}
-	return o
-}
-
-// bench reaches the tokens that the site file names. It is where the ceremony,
+// Tokens reaches the tokens that the site file names. It is where the ceremony,
 // which knows no PKCS#11, meets the package that does.
-type bench struct{ a *cli.App }
+type Tokens struct{ a *cli.App }
 
-// newBench reaches them with the flags and the terminal of a run.
-func newBench(a *cli.App) bench { return bench{a} }
+// NewTokens reaches them with the flags and the terminal of a run.
+func NewTokens(a *cli.App) Tokens { return Tokens{a} }
 
-func (b bench) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
-	m, err := hsm.Open(site.Module, hsmOptions(b.a, site.InitArgs))
+func (b Tokens) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
+	m, err := hsm.Open(site.Module, signer.Options(b.a, site.InitArgs))
 	if err != nil {
 		return nil, engine.Module{}, err
 	}
@@ -39,11 +32,11 @@ func (b bench) Open(_ context.Context, site *engine.SiteHSM, serial string) (eng
 	return t, engine.Module{Library: m.Description(), Digest: m.Digest()}, nil
 }
 
-func (b bench) PIN(_ context.Context, site *engine.SiteHSM, about token.Info, failed error) (engine.PIN, error) {
-	return pinFor(b.a, site.PIN, site.Name, about, failed)
+func (b Tokens) PIN(_ context.Context, site *engine.SiteHSM, about token.Info, failed error) (engine.PIN, error) {
+	return signer.PINFor(b.a, site.PIN, site.Name, about, failed)
 }
 
-func (b bench) Probe(ctx context.Context, site *engine.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
+func (b Tokens) Probe(ctx context.Context, site *engine.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
 	reply, err := runProbe(ctx, probeRequest{
 		Module: site.Module, InitArgs: site.InitArgs, Serial: serial, Label: site.Token, Algorithm: algorithm, ID: id,
 		Protected: pin == nil, Patience: b.a.Patience.String(),
@@ -63,7 +56,7 @@ func (b bench) Probe(ctx context.Context, site *engine.SiteHSM, serial, algorith
 
 // Code takes a token's flag for its code: a PIN that it says is locked isn't
 // tried, and that is the token's refusal too.
-func (b bench) Code(err error) string {
+func (b Tokens) Code(err error) string {
 	if code := hsm.Code(err); code != "" || !errors.Is(err, hsm.ErrPINLocked) {
 		return code
 	}

@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"bytes"
@@ -67,7 +67,7 @@ func runProbe(ctx context.Context, req probeRequest, pin []byte) (*probeReply, e
 	return reply, strict.DecodeJSON("the new process", bytes.TrimSpace(out.Bytes()), maxProbe, reply)
 }
 
-func probeCmd(a *cli.App) *cobra.Command {
+func ProbeCommand(a *cli.App) *cobra.Command {
 	c := cli.Command("probe-token", "Look at a token for another fleetctl", "", "", cobra.NoArgs, func(*cobra.Command, []string) error {
 		reply := &probeReply{Objects: []ceremony.Object{}}
 		if err := probe(a, reply); err != nil {

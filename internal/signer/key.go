@@ -1,6 +1,9 @@
-package main
+// Package signer has people's and parties' keys: in files, in ssh-agent, in tokens,
+// encrypted by age; and how PINs and passphrases are entered.
+package signer
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
@@ -20,23 +23,23 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// signer is a private key that stays where it is.
-type signer struct {
-	public *keys.Public
-	sign   func(message []byte) ([]byte, error)
-	close  func()
+// Key is a private key that stays where it is.
+type Key struct {
+	Public *keys.Public
+	Sign   func(message []byte) ([]byte, error)
+	Close  func()
 }
 
-const keyHelp = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, agent:FILE.pub for the ssh-ed25519 key in ssh-agent with that public half, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
+const Help = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, agent:FILE.pub for the ssh-ed25519 key in ssh-agent with that public half, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
 
-// openKey opens the key that a reference names.
-func openKey(a *cli.App, ref string) (*signer, error) { return openKeyOf(a, ref, keys.Ed25519) }
+// Open opens the key that a reference names.
+func Open(a *cli.App, ref string) (*Key, error) { return OpenOf(a, ref, keys.Ed25519) }
 
 // isToken says whether a reference names a key in a token.
 func isToken(ref string) bool { return len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") }
 
-// openKeyOf opens a key that, where it is a file, is of this kind.
-func openKeyOf(a *cli.App, ref string, kind keys.Algorithm) (*signer, error) {
+// OpenOf opens a key that, where it is a file, is of this kind.
+func OpenOf(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
 	if isToken(ref) {
 		return openTokenKey(a, ref)
 	}
@@ -46,7 +49,7 @@ func openKeyOf(a *cli.App, ref string, kind keys.Algorithm) (*signer, error) {
 	return openKeyFile(a, ref, kind)
 }
 
-func openTokenKey(a *cli.App, ref string) (*signer, error) {
+func openTokenKey(a *cli.App, ref string) (*Key, error) {
 	u, err := uri.Parse(ref)
 	if err != nil {
 		return nil, cli.Usage(err)
@@ -54,7 +57,7 @@ func openTokenKey(a *cli.App, ref string) (*signer, error) {
 	if u.ModulePath == "" || len(u.ID) == 0 {
 		return nil, cli.Usagef("such as pkcs11:token=operator;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so", "a key's URI needs module-path and id")
 	}
-	m, err := hsm.Open(u.ModulePath, hsmOptions(a, ""))
+	m, err := hsm.Open(u.ModulePath, Options(a, ""))
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +74,8 @@ func openTokenKey(a *cli.App, ref string) (*signer, error) {
 	return s, nil
 }
 
-func login(a *cli.App, t *hsm.Token, u *uri.URI) (*signer, error) {
-	if err := unlock(a, t, pinSource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
+func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
+	if err := Unlock(a, t, URISource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
 		return nil, err
 	}
 	// The URI doesn't say of what kind the key is; the token does.
@@ -85,10 +88,10 @@ func login(a *cli.App, t *hsm.Token, u *uri.URI) (*signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &signer{
-			public: public,
-			sign:   func(msg []byte) ([]byte, error) { return t.Sign(string(alg), u.ID, msg) },
-			close:  func() { t.Close() },
+		return &Key{
+			Public: public,
+			Sign:   func(msg []byte) ([]byte, error) { return t.Sign(string(alg), u.ID, msg) },
+			Close:  func() { t.Close() },
 		}, nil
 	}
 	return nil, strict.Errorf("", "the token has no key of a kind we use under id %x", u.ID)
@@ -98,7 +101,7 @@ func login(a *cli.App, t *hsm.Token, u *uri.URI) (*signer, error) {
 // kind, Ed25519 or ECDSA P-256, as it is or encrypted by age with a passphrase.
 // Where the passphrase comes from may follow the path, as in a PKCS#11 URI:
 // key.age?pin-source=file:/absolute/path.
-func openKeyFile(a *cli.App, ref string, kind keys.Algorithm) (*signer, error) {
+func openKeyFile(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
 	path, source, _ := strings.Cut(ref, "?pin-source=")
 	info, err := os.Stat(path)
 	if err != nil {
@@ -128,10 +131,10 @@ func openKeyFile(a *cli.App, ref string, kind keys.Algorithm) (*signer, error) {
 	return parseKeyFile(path, data, kind)
 }
 
-func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*signer, error) {
+func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*Key, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != "PRIVATE KEY" || len(strings.TrimSpace(string(rest))) > 0 {
-		return nil, cli.Usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("%s", makeKey(kind, path)))
+		return nil, cli.Usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("%s", HowToMake(kind, path)))
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -147,13 +150,13 @@ func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*signer, error
 			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return keys.SignP256(k, msg) })
 		}
 	}
-	return nil, cli.Usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", makeKey(kind, path)))
+	return nil, cli.Usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", HowToMake(kind, path)))
 }
 
-// makeKeyFile makes the key file that a reference names, where there is none
+// MakeFile makes the key file that a reference names, where there is none
 // yet. An encrypted one has a command of its own, which asks for its passphrase
 // twice.
-func makeKeyFile(a *cli.App, ref string) error {
+func MakeFile(a *cli.App, ref string) error {
 	if isToken(ref) {
 		return nil
 	}
@@ -180,4 +183,25 @@ func newKeyFile(a *cli.App, path string) error {
 	err = durable.Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), fs.FileMode(0o600))
 	clear(der)
 	return cli.Exists(err, path)
+}
+
+// fileSigner admits the public half as every other key is admitted.
+func fileSigner(path string, public crypto.PublicKey, sign func([]byte) ([]byte, error)) (*Key, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return nil, cli.Usage(strict.Errorf(path, "%v", err))
+	}
+	admitted, err := keys.ParseSPKI(der)
+	if err != nil {
+		return nil, cli.Usage(strict.Errorf(path, "%v", err))
+	}
+	return &Key{Public: admitted, Sign: sign, Close: func() {}}, nil
+}
+
+// HowToMake is how to make a key file of a kind.
+func HowToMake(kind keys.Algorithm, path string) string {
+	if kind == keys.P256 {
+		return "make one with\nopenssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out " + path
+	}
+	return "make one with\nopenssl genpkey -algorithm ed25519 -out " + path
 }

@@ -1,4 +1,4 @@
-package main
+package signer
 
 import (
 	"os"
@@ -30,7 +30,7 @@ func dialAgent(pub string) (*sshkey.Agent, *sshsig.Key, error) {
 
 // openAgentKey opens an agent's key that signs bytes as they are, which only
 // Ed25519 keys do in the form that is wanted here.
-func openAgentKey(pub string, kind keys.Algorithm) (*signer, error) {
+func openAgentKey(pub string, kind keys.Algorithm) (*Key, error) {
 	agent, key, err := dialAgent(pub)
 	if err != nil {
 		return nil, err
@@ -49,5 +49,5 @@ func openAgentKey(pub string, kind keys.Algorithm) (*signer, error) {
 		agent.Close()
 		return nil, cli.Usage(strict.Errorf(pub, "%v", err))
 	}
-	return &signer{public: public, sign: sign, close: func() { agent.Close() }}, nil
+	return &Key{Public: public, Sign: sign, Close: func() { agent.Close() }}, nil
 }

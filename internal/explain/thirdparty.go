@@ -1,0 +1,95 @@
+package explain
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// ledgerEntry is a line of a third party's ledger; package thirdparty keeps
+// its own reader, which locks the file and wants the key.
+type ledgerEntry struct {
+	N         int      `strict:"n"`
+	Prev      [32]byte `strict:"prev,hex"`
+	Core      [32]byte `strict:"core,hex"`
+	Statement []byte   `strict:"statement,base64"`
+	Gap       *struct {
+		Last   uint64   `strict:"last"`
+		Epoch  uint64   `strict:"epoch"`
+		Digest [32]byte `strict:"digest,hex"`
+		Stated []struct {
+			Key       [32]byte `strict:"key,base64"`
+			Statement []byte   `strict:"statement,base64"`
+		} `strict:"stated"`
+	} `strict:"gap,optional"`
+}
+
+func Ledger(file string, data []byte, s *Shown) error {
+	s.Next = "fleetctl thirdparty ledger " + words.ShellWord(file) + " --public-key KEY"
+	t := s.Table("entries", "n", "epoch", "signed at", "digest", "namespace")
+	n := 0
+	for len(data) > 0 {
+		line, rest, whole := bytes.Cut(data, []byte("\n"))
+		if !whole {
+			s.Fact("cut off", fmt.Sprintf("%d bytes after entry %d are of an entry that was never finished", len(line), n))
+			break
+		}
+		n++
+		var e ledgerEntry
+		if err := strict.DecodeJSON(file, line, 128<<10, &e); err != nil {
+			return strict.At(file, n, "entry %d: %v", n, err)
+		}
+		st, err := bundle.ParseStatement(file, e.Statement)
+		if err != nil {
+			return strict.At(file, n, "entry %d: %v", n, err)
+		}
+		t.Row(fmt.Sprint(e.N), fmt.Sprint(st.Epoch), strict.FormatTime(st.Time()), words.Short(st.Digest[:]), st.Namespace)
+		if g := e.Gap; g != nil {
+			s.Fact(fmt.Sprintf("gap before %d", e.N), fmt.Sprintf("signed up to epoch %d; epoch %d by the word of %d others: %x", g.Last, g.Epoch, len(g.Stated), g.Digest))
+		}
+		data = rest
+	}
+	s.Fact("entries", fmt.Sprint(n))
+	return nil
+}
+
+func PartyPolicy(file string, data []byte, s *Shown) error {
+	p, err := thirdparty.ParsePolicy(file, data)
+	if err != nil {
+		return err
+	}
+	s.Mode = p.Mode
+	s.Next = "fleetctl thirdparty inspect REQUEST --policy " + words.ShellWord(file) + " --ledger LEDGER --key KEY"
+	var algorithms []string
+	for _, a := range p.Algorithms {
+		algorithms = append(algorithms, string(a))
+	}
+	s.Fact("signs for", strings.Join(p.Namespaces, ", "))
+	s.Fact("algorithms", strings.Join(algorithms, ", "))
+	s.Fact("roles", strings.Join(p.Roles, ", "))
+	s.Fact("HSMs", fmt.Sprintf("at least %d", p.LeastHSMs))
+	s.Fact("officers", fmt.Sprintf("%d must have approved", p.Threshold))
+	if len(p.Others) > 0 {
+		s.Fact("a gap rests on", fmt.Sprintf("the word of %d of the other third parties, and consent", p.OthersNeeded))
+		t := s.Table("other third parties, as pinned", "name", "key")
+		for _, x := range p.Others {
+			t.Row(x.Name, base64.StdEncoding.EncodeToString(x.Key[:]))
+		}
+	}
+	t := s.Table("the operator's people, as pinned", "name", "role", "key")
+	for _, x := range p.People {
+		k, err := sshsig.ParsePublicKey(x.Key)
+		if err != nil {
+			return strict.Errorf(file, "person %q: key %v", x.Name, err)
+		}
+		t.Row(x.Name, x.Role, k.Type()+" "+k.Fingerprint())
+	}
+	return nil
+}

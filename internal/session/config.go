@@ -1,0 +1,44 @@
+package session
+
+import (
+	"crypto/sha256"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
+)
+
+// ownDigest is the SHA-256 of the running program's file.
+func ownDigest() (sum [32]byte, err error) {
+	path, err := os.Executable()
+	if err != nil {
+		return sum, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return [32]byte(h.Sum(nil)), err
+}
+
+func SignWithFlag(c *cobra.Command, keys *[]string) {
+	c.Flags().StringArrayVar(keys, "sign-with", nil, "in a rehearsal: an officer's OpenSSH `key` to approve with, here and now")
+}
+
+// Config is what running, resuming and aborting a ceremony share.
+func Config(a *cli.App, dir, site string, keys []string) (engine.Config, error) {
+	binary, err := ownDigest()
+	return engine.Config{
+		Dir: dir, Tokens: NewTokens(a), Observer: &Screen{a: a, binary: binary}, Approve: signer.Approver(a, keys),
+		Now: a.Now, Random: a.Random, Version: cli.Version, Binary: binary,
+		Site: func(p *ceremony.Plan) (*engine.Site, error) { return cli.ReadSite(site, p) },
+	}, err
+}

@@ -1,0 +1,79 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/script"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// Pausing makes an error of a ceremony that waits, for people or to be
+// resumed, one that says how it goes on.
+func Pausing(dir string, err error) error {
+	var p *folder.Pending
+	if errors.As(err, &p) {
+		how := script.Sign(words.ShellWord(dir), p.What)
+		if p.What == "the plan" {
+			how = "fleetctl plan approve PLAN --key KEY"
+		}
+		if len(p.Unheard) > 0 {
+			how += "\nor, of who gives none, officers accept\nfleetctl ceremony exception " + words.ShellWord(dir) + " --absent NAME --expected … --happened … --decided …"
+		}
+		var w *folder.Missing
+		if errors.As(err, &w) && w.Exception > 0 {
+			return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", err).WithHint("without that the evidence will not verify; each signs with\n%s\nthen run this command again", how))
+		}
+		return cli.Exit(cli.ExitPending, strict.Errorf(dir, "%v", p).WithHint("each signs with\n%s\nthen run this command again", how))
+	}
+	var clock *engine.ClockFault
+	if errors.As(err, &clock) {
+		return err // it says how to go on
+	}
+	var unfit *ui.AnswerError
+	if cli.ExitCode(err) == cli.ExitUsage && !errors.As(err, &unfit) {
+		return err // nothing was begun that could pause
+	}
+	account, rerr := folder.ReadToLastRecord(dir)
+	if rerr != nil || account.Open == nil || account.Ended() {
+		return err
+	}
+	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(cli.InWords(err), dir+": "), account.N)
+	head := "its head: " + words.Head(account.Head[:]) + " …\n"
+	code := cli.ExitCode(err)
+	switch {
+	case errors.Is(err, ui.ErrException):
+		code = cli.ExitPending
+		where.WithHint(head+"record it, have it accepted, and go on:\nfleetctl ceremony exception %s --expected … --happened … --decided …\nfleetctl ceremony sign %s --approve exception --key KEY", dir, dir)
+	case !account.Opened():
+		where.WithHint("%s", head+"no HSM was unlocked yet: run the same command again, it goes on here")
+	default:
+		where.WithHint(head+pinFirst(err)+lost(account)+"Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
+	}
+	return cli.Exit(code, where)
+}
+
+// lost is the line that says what resuming costs: a key that was not confirmed
+// is never gone on with.
+func lost(account *ceremony.Account) string {
+	k := account.OpenIntent()
+	if k == nil {
+		return "nothing is lost. "
+	}
+	return fmt.Sprintf("the key of %s %s that was not confirmed will be destroyed and made anew;\nnothing else is lost. ", k.HSM, k.Role)
+}
+
+// pinFirst is the line that says what a token's answer about a PIN means.
+func pinFirst(err error) string {
+	if hint := cli.AboutPIN(err); hint != "" {
+		return hint + "\n"
+	}
+	return ""
+}

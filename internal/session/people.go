@@ -1,0 +1,199 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// AtTerminal asks the people at this terminal, one thing at a time. Wrong answers
+// are asked again; "stop" at any prompt pauses the ceremony.
+type AtTerminal struct{ a *cli.App }
+
+// NewAtTerminal has the people at this terminal asked.
+func NewAtTerminal(a *cli.App) AtTerminal { return AtTerminal{a} }
+
+// Ask puts a question to one of the room. A file of answers knows it by its
+// name; screen is what another screen shows, where it holds the answer.
+func (r AtTerminal) Ask(name, screen, whom, what string) (string, error) {
+	if r.a.Question != "" && r.a.Question != name {
+		r.a.UI.Say("\n", r.a.Header)
+	}
+	r.a.Question = name
+	r.a.UI.About(name, screen)
+	return r.a.UI.Ask(whom + ", " + what + ":")
+}
+
+// By says who answered: the role that was asked, or the machine that read a
+// file in its place.
+func (r AtTerminal) By(role string) string {
+	if r.a.UI.Answered() {
+		return ByMachine
+	}
+	return role
+}
+
+func (r AtTerminal) Say(text string) { r.a.UI.Say(r.a.UI.Talk.Line(text)) }
+
+func (r AtTerminal) Words(context.Context) ([]string, string, error) {
+	for {
+		answer, err := r.Ask("open words", "", "Witness", "three words of your own choosing, just now")
+		if err != nil {
+			return nil, "", err
+		}
+		list := strings.Fields(answer)
+		if len(list) == 3 && !slices.ContainsFunc(list, func(w string) bool { return strict.CheckToken(w) != nil }) {
+			return list, r.By(ceremony.Witness), nil
+		}
+		r.Say(fmt.Sprintf("That is %s; three are wanted, of letters and digits.", words.Count(int64(len(list)), "word", "words")))
+	}
+}
+
+func (r AtTerminal) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
+	// Hours and minutes are typed; a clock that is off by days or years shows
+	// here, and nowhere later.
+	r.Say("This computer says that today is " + now().UTC().Format(time.DateOnly) + ". If it isn't, stop and set the clock.")
+	for {
+		answer, err := r.Ask("open clock", now().UTC().Format("15:04"), "Witness", "the time on the wall, in UTC, as 14:05")
+		if err != nil {
+			return time.Time{}, "", err
+		}
+		at := now().UTC()
+		wall, err := nearest(at, answer)
+		if err != nil {
+			r.Say(fmt.Sprintf("%q is no time like 14:05.", answer))
+			continue
+		}
+		// A minute that has begun is nearer than one that is over.
+		if off := at.Sub(wall).Abs(); off > 2*time.Minute {
+			r.Say(fmt.Sprintf("This computer's clock says %s. Read the wall again, or stop and set the clock.", at.Format("15:04")))
+			continue
+		}
+		return wall, r.By(ceremony.Witness), nil
+	}
+}
+
+// nearest is the time of day, on the day on which it is nearest: around
+// midnight the wall and this computer need not have the same date.
+func nearest(at time.Time, clock string) (time.Time, error) {
+	wall, err := time.Parse("2006-01-02 15:04", at.Format("2006-01-02 ")+clock)
+	switch off := at.Sub(wall); {
+	case off > 12*time.Hour:
+		wall = wall.AddDate(0, 0, 1)
+	case off < -12*time.Hour:
+		wall = wall.AddDate(0, 0, -1)
+	}
+	return wall, err
+}
+
+func (r AtTerminal) Seal(_ context.Context, hsm string) (string, string, string, error) {
+	for {
+		first, err := r.Ask("intake "+hsm+" witness", "", "Witness", "the number on the seal of "+hsm)
+		if err != nil {
+			return "", "", "", err
+		}
+		second, err := r.Ask("intake "+hsm+" auditor", "", "Auditor", "the same number, read again")
+		if err != nil {
+			return "", "", "", err
+		}
+		if first == second && first != "" {
+			return first, r.By(ceremony.Witness), r.By(ceremony.Auditor), nil
+		}
+		r.Say(fmt.Sprintf("%q and %q are not the same.", first, second))
+	}
+}
+
+// readAloud says what a digest is of, and what the auditor types to have its
+// words on a screen of their own: of the plan they have a copy.
+func readAloud(q engine.Question) (what, own string) {
+	own = "fleetctl words, and this digest"
+	switch q.What {
+	case ceremony.ChallengePlan:
+		return "The plan", "fleetctl words " + ceremony.PlanFile + ", your own copy"
+	case ceremony.ChallengeKey:
+		return fmt.Sprintf("The new %s key of %s", q.Step.Role, q.Step.HSM), own
+	case ceremony.ChallengeFleet:
+		return "The fleet check, HSM by HSM", own
+	case ceremony.ChallengeKeySet:
+		return "The key set, " + ceremony.ArtifactFile, own
+	}
+	return "The bundle, " + ceremony.BundleFile, own
+}
+
+func (r AtTerminal) Challenge(_ context.Context, q engine.Question) (int, string, error) {
+	p := r.a.UI.Talk
+	what, own := readAloud(q)
+	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
+		"\n", p.Line("Auditor, on your own screen: "+own),
+		"\n", p.Line("Administrator, read aloud, all of it:"), "\n", p.Words(q.Subject[:], 4, false))
+	if r.a.Question == "" {
+		r.a.UI.Say("\n") // or else a header comes between
+	}
+	list := words.Encode(q.Subject[:])
+	name := "challenge " + q.What
+	if q.What == ceremony.ChallengeKey {
+		name += " " + q.Step.HSM + " " + q.Step.Role
+	}
+	var right []string
+	for _, at := range q.Positions {
+		right = append(right, list[at-1])
+	}
+	for tries := 1; ; tries++ {
+		answer, err := r.Ask(name, strings.Join(right, " "), "Auditor",
+			fmt.Sprintf("from your own screen, words %d, %d and %d", q.Positions[0], q.Positions[1], q.Positions[2]))
+		if err != nil {
+			return tries, "", err
+		}
+		wrong := wrongWord(list, q.Positions, strings.Fields(answer))
+		if wrong == "" {
+			return tries, r.By(ceremony.Auditor), nil
+		}
+		r.Say(wrong)
+	}
+}
+
+// wrongWord says which word is not the one at its position.
+func wrongWord(list []string, positions []int, typed []string) string {
+	if len(typed) != len(positions) {
+		return fmt.Sprintf("That is not %d words.", len(positions))
+	}
+	for i, p := range positions {
+		if !strings.EqualFold(typed[i], list[p-1]) {
+			return fmt.Sprintf("Word %d is not %q.", p, typed[i])
+		}
+	}
+	return ""
+}
+
+// unattendedPeople stands in for the people of a rehearsal, and every record says so.
+type unattendedPeople struct{ a *cli.App }
+
+const ByMachine = "machine"
+
+func (m unattendedPeople) Words(context.Context) ([]string, string, error) {
+	b := make([]byte, 3)
+	if _, err := m.a.Random.Read(b); err != nil {
+		return nil, "", err
+	}
+	return words.Encode(b), ByMachine, nil
+}
+
+func (m unattendedPeople) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
+	return now().UTC().Truncate(time.Second), ByMachine, nil
+}
+
+func (m unattendedPeople) Seal(_ context.Context, hsm string) (string, string, string, error) {
+	return "none, " + hsm + " is a token of a rehearsal", ByMachine, ByMachine, nil
+}
+
+func (m unattendedPeople) Challenge(context.Context, engine.Question) (int, string, error) {
+	return 1, ByMachine, nil
+}

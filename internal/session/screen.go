@@ -1,0 +1,67 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/script"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// Screen shows a running ceremony: append-only, a header before each step.
+type Screen struct {
+	a      *cli.App
+	binary [32]byte // SHA-256 of this program, for the opening
+	last   string   // the last record, in words
+}
+
+// NewScreen shows a part of a ceremony that opens nothing.
+func NewScreen(a *cli.App) *Screen { return &Screen{a: a} }
+
+func (s *Screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
+	p := s.a.UI.Talk
+	says := script.InstructionsFor(plan, step)
+	where := fmt.Sprintf("step %d of %d · ", n, of)
+	if i := slices.IndexFunc(plan.HSMs, func(h ceremony.PlanHSM) bool { return h.Name == step.HSM }); i >= 0 {
+		where += fmt.Sprintf("HSM %d of %d · ", i+1, len(plan.HSMs))
+	}
+	if s.last != "" {
+		s.a.UI.Say("\n", p.Footer(s.last))
+	}
+	s.a.Header = p.Header(plan.Fleet+" · "+strings.TrimSuffix(where, " · ")+" · "+string(step.Act), strings.ToUpper(plan.Mode))
+	s.a.Question = ""
+	s.a.UI.Say("\n", p.Header(plan.Fleet, strings.ToUpper(plan.Mode)),
+		p.Line(fmt.Sprintf("%s%s · about %d min", where, step.Act, says.Minutes)))
+	if h := plan.HSM(step.HSM); h != nil {
+		text := fmt.Sprintf("%s · site %s · serial %s", h.Name, h.Site, h.Serial)
+		if step.Role != "" {
+			text += " · " + step.Role
+		}
+		s.a.UI.Say(p.Line(text))
+	}
+	s.a.UI.Say("\n")
+	for _, part := range says.Say {
+		if !strings.HasPrefix(part.Text, "(") { // what is read from the screen follows by itself
+			s.a.UI.Say(p.Line(fmt.Sprintf("%s, aloud: \"%s\"", Capital(part.Who), part.Text)))
+		}
+	}
+	if step.Act == ceremony.ActOpen && s.binary != [32]byte{} {
+		s.a.UI.Say("\n", p.Line("This program, SHA-256. Auditor: is it that of your own copy?"), p.Hex(s.binary[:]), "\n")
+	}
+}
+
+func Capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+func (s *Screen) Done(text string, r *ceremony.Record) {
+	s.a.UI.Say(s.a.UI.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", r.N)))
+	s.last = RecordWords(r.N, r.Hash())
+}
+
+// RecordWords name the last record as people compare it with their sheets.
+func RecordWords(n int, head [32]byte) string {
+	return fmt.Sprintf("record %d · %s", n, words.Head(head[:]))
+}

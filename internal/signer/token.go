@@ -1,0 +1,25 @@
+package signer
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/hsm"
+)
+
+func Options(a *cli.App, initArgs string) hsm.Options {
+	o := hsm.Options{InitArgs: initArgs, Deadline: a.Patience}
+	if a.Trace != nil {
+		o.Trace = a.Trace
+	}
+	return o
+}
+
+func ModuleFlags(c *cobra.Command, module, initArgs *string) {
+	c.Flags().StringVar(module, "module", "", "the PKCS#11 library, an absolute `path`")
+	c.Flags().StringVar(initArgs, "init-args", "", "`string` for C_Initialize, which NSS wants")
+}
+
+func OpenModule(a *cli.App, path, initArgs string) (*hsm.Module, error) {
+	return hsm.Open(path, Options(a, initArgs))
+}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/term"
 
@@ -84,15 +85,15 @@ const (
 )
 
 // The colours are the terminal's own sixteen, so that they suit its theme.
-var styles = [...]ansi.Style{
-	Proven:   ansi.NewStyle().ForegroundColor(ansi.Green),
-	Attested: ansi.NewStyle().ForegroundColor(ansi.Cyan),
-	Device:   ansi.NewStyle().ForegroundColor(ansi.Yellow),
-	NotShown: ansi.NewStyle().Faint(),
-	Wrong:    ansi.NewStyle().Bold().ForegroundColor(ansi.Red),
-	Where:    ansi.NewStyle().Faint(),
-	Name:     ansi.NewStyle().Bold(),
-	Heading:  ansi.NewStyle().Bold(),
+var styles = [...]lipgloss.Style{
+	Proven:   lipgloss.NewStyle().Foreground(lipgloss.Green),
+	Attested: lipgloss.NewStyle().Foreground(lipgloss.Cyan),
+	Device:   lipgloss.NewStyle().Foreground(lipgloss.Yellow),
+	NotShown: lipgloss.NewStyle().Faint(true),
+	Wrong:    lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red),
+	Where:    lipgloss.NewStyle().Faint(true),
+	Name:     lipgloss.NewStyle().Bold(true),
+	Heading:  lipgloss.NewStyle().Bold(true),
 }
 
 // Style gives the text its meaning's look.
@@ -103,11 +104,11 @@ func (p Page) paint(s Style, text string) string {
 	if !p.color || text == "" || s <= Text || int(s) >= len(styles) {
 		return text
 	}
-	return styles[s].Styled(text)
+	return styles[s].Inline(true).Render(text)
 }
 
 // width counts columns, in which a wide character takes two.
-func width(s string) int { return ansi.StringWidth(s) }
+func width(s string) int { return lipgloss.Width(s) }
 
 // pad fills up to n columns.
 func pad(s string, n int) string { return s + spaces(n-width(s)) }

@@ -119,7 +119,7 @@ build() {
   if commit=$(git -c safe.directory='*' -C "$root" rev-parse HEAD 2>/dev/null); then
     [[ -z $(git -c safe.directory='*' -C "$root" status --porcelain 2>/dev/null) ]] || commit+=" (modified)"
   fi
-  (cd "$root" && CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags "-X 'main.commit=$commit'" -o "$fleetctl" ./cmd/fleetctl)
+  (cd "$root" && CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags "-X 'github.com/fleetctl/fleetctl/cmd/fleetctl/version.commit=$commit'" -o "$fleetctl" ./cmd/fleetctl)
 }
 
 # seconds since a time that EPOCHREALTIME gave.

@@ -49,7 +49,7 @@ func BenchmarkAudit(b *testing.B) {
 	for b.Loop() {
 		audit := spent(func() {
 			e := entries.New(policy, func() time.Time { return l.now })
-			r, err := monitor.Audit(context.Background(), src, policy.Log, entryJudge{e}, monitor.AuditOptions{})
+			r, err := monitor.Audit(context.Background(), src, policy.Log, entryJudge{Judge: e}, monitor.AuditOptions{})
 			if err != nil || r.Entries != uint64(n) || r.Found != 0 {
 				b.Fatalf("%+v, %v", r, err)
 			}

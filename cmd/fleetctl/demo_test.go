@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 )
 
 // The demo takes as many HSMs as a plan does, and refuses one more before it has
@@ -21,8 +22,8 @@ func TestTheDemoTakesAsManyHSMsAsABundleHolds(t *testing.T) {
 	check(t, err)
 	p, err := ceremony.ParsePlan("plan.yaml", data)
 	check(t, err)
-	p.Fleet, p.HSMs = demoFleet, nil
-	most := demoHSMs()
+	p.Fleet, p.HSMs = demo.Fleet, nil
+	most := demo.MostHSMs()
 	for n := range most + 1 {
 		if p.MaxBundle() > bundle.MaxBundle {
 			t.Fatalf("a bundle of %d HSMs is too large, and the demo takes %d", n, most)

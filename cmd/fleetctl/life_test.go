@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 )
 
 // A life is made once, by the commands themselves; every test that needs one
@@ -49,7 +51,7 @@ func lifeSteps(dir string) []lifeStep {
 		{"", keygen("operator", "ecdsa-p256")},
 		{"", keygen("thirdparty", "ed25519")},
 		{"tokens", []string{"log", "init", "log", "--origin", "log.example/fleet", "--key", "log.pem", "--policy-out", "log.policy"}},
-		{"", []string{"plan", "new", "--mode", "rehearsal", "--fleet", "backup", "--namespace", demoNamespace,
+		{"", []string{"plan", "new", "--mode", "rehearsal", "--fleet", "backup", "--namespace", demo.Namespace,
 			"--from-tokens", "--module", module, "--label-prefix", "fleet-", "--hsms", "2", "--pin", "file:" + dir + "/pins/%s",
 			"--person", "officer:olga=people/olga.pub", "--person", "officer:omar=people/omar.pub", "--person", "officer:ozan=people/ozan.pub",
 			"--person", "witness:wanda=people/wanda.pub", "--person", "auditor:ada=people/ada.pub",
@@ -58,16 +60,16 @@ func lifeSteps(dir string) []lifeStep {
 		{"plan", []string{"policy", "new", "--plan", "plan.yaml", "--confirmed", "by telephone", "--out", "policy.yaml"}},
 		{"", []string{"plan", "approve", "plan.yaml", "--key", "people/olga"}},
 		{"approved", []string{"plan", "approve", "plan.yaml", "--key", "people/omar"}},
-		{"run", with("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--policy", "policy.yaml", "--unattended")},
+		{"run", demo.SignedWith("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--policy", "policy.yaml", "--unattended")},
 		{"built", []string{"bundle", "build", "ceremony"}},
 	}, agree("release"), []lifeStep{
 		{"released", []string{"ceremony", "status", "ceremony"}},
 		{"", []string{"thirdparty", "init", "ledger.jsonl", "--public-key", "thirdparty.pub"}},
-		{"requested", with("bundle", "request", "ceremony", "--out", "request.json")},
+		{"requested", demo.SignedWith("bundle", "request", "ceremony", "--out", "request.json")},
 		{"", append([]string{"thirdparty", "inspect"}, thirdparty...)},
 		{"signed", append([]string{"thirdparty", "sign", "--agree", "DIGEST", "--out", "response.json"}, thirdparty...)},
 		{"imported", []string{"bundle", "import", "ceremony", "response.json"}},
-		{"countersigned", with("bundle", "countersign", "ceremony", "--key", v["OPERATOR"])},
+		{"countersigned", demo.SignedWith("bundle", "countersign", "ceremony", "--key", v["OPERATOR"])},
 		{"assembled", []string{"bundle", "assemble", "ceremony"}},
 		{"logged", []string{"log", "append", "ceremony", "--log", "log", "--key", "log.pem"}},
 		{"closed", []string{"ceremony", "close", "ceremony"}},
@@ -78,14 +80,14 @@ func lifeSteps(dir string) []lifeStep {
 
 // thirdpartyPolicy pins the operator's people below dir.
 func thirdpartyPolicy(dir string, hsms int) (string, error) {
-	text := fmt.Sprintf("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session]\nleast_hsms: %d\nthreshold: 2\npeople:\n", demoNamespace, hsms)
-	for _, p := range demoPeople {
-		line, err := os.ReadFile(filepath.Join(dir, "people", p.name+".pub"))
+	text := fmt.Sprintf("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session]\nleast_hsms: %d\nthreshold: 2\npeople:\n", demo.Namespace, hsms)
+	for _, p := range demo.People {
+		line, err := os.ReadFile(filepath.Join(dir, "people", p.Name+".pub"))
 		if err != nil {
 			return "", err
 		}
 		f := strings.Fields(string(line))
-		text += fmt.Sprintf("  - name: %s\n    role: %s\n    key: %s %s\n", p.name, p.role, f[0], f[1])
+		text += fmt.Sprintf("  - name: %s\n    role: %s\n    key: %s %s\n", p.Name, p.Role, f[0], f[1])
 	}
 	return text, nil
 }
@@ -104,8 +106,8 @@ func prepareLife(dir string, pin func(label string) string) error {
 	if err := os.Mkdir(filepath.Join(dir, "people"), 0o700); err != nil {
 		return err
 	}
-	for _, p := range demoPeople {
-		if err := sshKey(filepath.Join(dir, "people", p.name)); err != nil {
+	for _, p := range demo.People {
+		if err := demo.SSHKey(filepath.Join(dir, "people", p.Name)); err != nil {
 			return err
 		}
 	}

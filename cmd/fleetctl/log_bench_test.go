@@ -24,6 +24,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/log"
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
@@ -43,13 +44,13 @@ func BenchmarkAudit(b *testing.B) {
 	check(b, err)
 	src, err := monitor.Open(l.dir, nil)
 	check(b, err)
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent)) // as the command does
+	defer debug.SetGCPercent(debug.SetGCPercent(log.GCPercent)) // as the command does
 	var list [3]struct{ time, processor []time.Duration }
 	var ratio []float64
 	for b.Loop() {
 		audit := spent(func() {
 			e := entries.New(policy, func() time.Time { return l.now })
-			r, err := monitor.Audit(context.Background(), src, policy.Log, entryJudge{Judge: e}, monitor.AuditOptions{})
+			r, err := monitor.Audit(context.Background(), src, policy.Log, log.EntryJudge{Judge: e}, monitor.AuditOptions{})
 			if err != nil || r.Entries != uint64(n) || r.Found != 0 {
 				b.Fatalf("%+v, %v", r, err)
 			}

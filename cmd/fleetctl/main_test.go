@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/testrekor"
 )
@@ -74,7 +75,7 @@ func TestScripts(t *testing.T) {
 }
 
 func modulePath() string {
-	for _, path := range softHSM {
+	for _, path := range demo.SoftHSM {
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}
@@ -124,14 +125,14 @@ func workVars(dir string) map[string]string {
 		return fmt.Sprintf("pkcs11:token=%s;id=%%01?module-path=%s&pin-source=file:%s/pins/%s", label, modulePath(), dir, label)
 	}
 	return map[string]string{
-		"SOFTHSM2_CONF": filepath.Join(dir, "softhsm2.conf"), "MODULE": modulePath(), "NS": demoNamespace,
+		"SOFTHSM2_CONF": filepath.Join(dir, "softhsm2.conf"), "MODULE": modulePath(), "NS": demo.Namespace,
 		"OPERATOR": key("operator"), "PARTY": key("thirdparty"), "PIN": "file:" + dir + "/pins/pin", "SO": "file:" + dir + "/pins/so",
 	}
 }
 
 func writeSoftHSM(dir string) error {
 	err := errors.Join(os.MkdirAll(filepath.Join(dir, "tokens"), 0o700), os.MkdirAll(filepath.Join(dir, "pins"), 0o700))
-	return errors.Join(err, os.WriteFile(filepath.Join(dir, "softhsm2.conf"), fmt.Appendf(nil, softHSMConf, dir), 0o600))
+	return errors.Join(err, os.WriteFile(filepath.Join(dir, "softhsm2.conf"), fmt.Appendf(nil, demo.SoftHSMConf, dir), 0o600))
 }
 
 // exits CODE COMMAND… runs a command that must end with exactly this code.
@@ -261,7 +262,7 @@ func cmdPINFile(ts *testscript.TestScript, _ bool, args []string) {
 func cmdSSHKey(ts *testscript.TestScript, _ bool, args []string) {
 	for _, path := range args {
 		ts.Check(os.MkdirAll(filepath.Dir(ts.MkAbs(path)), 0o700))
-		ts.Check(sshKey(ts.MkAbs(path)))
+		ts.Check(demo.SSHKey(ts.MkAbs(path)))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 )
 
 // rig runs whole ceremonies of three HSMs with the real program, each in a
@@ -158,10 +159,10 @@ func (r *rig) start(dir string) *exec.Cmd {
 	if a, err := folder.ReadToLastRecord(ceremonyDir); err == nil && a.Open != nil {
 		_, torn := folder.Read(ceremonyDir)
 		if a.Opened() || torn != nil {
-			return r.command(dir, with("ceremony", "resume", "ceremony", "--site", "site.yaml", "--unattended")...)
+			return r.command(dir, demo.SignedWith("ceremony", "resume", "ceremony", "--site", "site.yaml", "--unattended")...)
 		}
 	}
-	return r.command(dir, with("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--unattended")...)
+	return r.command(dir, demo.SignedWith("ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--unattended")...)
 }
 
 func lines(dir string) int {

@@ -11,6 +11,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/attestation"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/evidence"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/history"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/hsm"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/log"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/plan"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/policy"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/show"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/thirdparty"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/version"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/words"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/session"
 )
@@ -54,17 +67,17 @@ func root(a *cli.App) *cobra.Command {
 		return cmd.Help()
 	}
 	root.AddCommand(
-		verifyCmd(a), historyCmd(a), showCmd(a), wordsCmd(a), demoCmd(a, run),
-		hsmCommands(a),
-		planCommands(a),
-		ceremonyCommands(a),
-		bundleCommands(a),
-		thirdpartyCommands(a),
-		logCommands(a),
-		evidenceCommands(a),
+		evidence.Verify(a), history.Command(a), show.Command(a), words.Command(a), demo.Command(a, run),
+		hsm.Group(a),
+		plan.Group(a),
+		ceremony.Group(a),
+		bundle.Group(a),
+		thirdparty.Group(a),
+		log.Group(a),
+		evidence.Group(a),
 		attestation.Group(a),
-		policyCommands(a),
-		versionCmd(a), session.ProbeCommand(a),
+		policy.Group(a),
+		version.Command(a), session.ProbeCommand(a),
 	)
 	return root
 }
@@ -101,41 +114,4 @@ func helpCmd(root *cobra.Command) *cobra.Command {
 		}
 		return c.Help()
 	}}
-}
-
-func hsmCommands(a *cli.App) *cobra.Command {
-	return cli.Group("hsm", "Tokens: list, initialise, check, generate a key", hsmListCmd(a), hsmInitCmd(a), hsmCheckCmd(a), hsmKeygenCmd(a))
-}
-
-func planCommands(a *cli.App) *cobra.Command {
-	return cli.Group("plan", "Plans: write, check, print, approve, rehearse", planNewCmd(a), planCheckCmd(a), planPrintCmd(a), planApproveCmd(a), planRehearseCmd(a))
-}
-
-func ceremonyCommands(a *cli.App) *cobra.Command {
-	return cli.Group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
-		ceremonyRunCmd(a), ceremonySignCmd(a), ceremonyResumeCmd(a), ceremonyAdjournCmd(a), ceremonyReconveneCmd(a),
-		ceremonyExceptionCmd(a), ceremonyAbortCmd(a), ceremonyStatusCmd(a), ceremonyLockdownCmd(a), ceremonyCloseCmd(a), ceremonyReceiptCmd(a), ceremonyCompareCmd(a))
-}
-
-func bundleCommands(a *cli.App) *cobra.Command {
-	return cli.Group("bundle", "Validation bundle: from key set to assembled, diff, retire, void", bundleBuildCmd(a), bundleRequestCmd(a), bundleImportCmd(a), bundleCountersignCmd(a), bundleAssembleCmd(a), bundleDiffCmd(a),
-		bundleRetireCmd(a), bundleVoidCmd(a), bundleNoticeCmd(a))
-}
-
-func thirdpartyCommands(a *cli.App) *cobra.Command {
-	return cli.Group("thirdparty", "The third party's side, on its own machine: init, inspect, sign, ledger, serve", thirdpartyInitCmd(a), thirdpartyInspectCmd(a), thirdpartySignCmd(a), thirdpartyNoticeCmd(a), thirdpartyLedgerCmd(a), thirdpartyGuardCmd(a),
-		thirdpartyServeCmd(a), thirdpartyQueueCmd(a), thirdpartyKeygenCmd(a))
-}
-
-func logCommands(a *cli.App) *cobra.Command {
-	return cli.Group("log", "Transparency log: append, prove, cosign, audit, monitor, serve",
-		logInitCmd(a), logAppendCmd(a), logProveCmd(a), logCosignCmd(a), logWitnessCmd(a), logAuditCmd(a), logMonitorCmd(a), logServeCmd(a))
-}
-
-func evidenceCommands(a *cli.App) *cobra.Command {
-	return cli.Group("evidence", "Evidence package: pack", evidencePackCmd(a))
-}
-
-func policyCommands(a *cli.App) *cobra.Command {
-	return cli.Group("policy", "A verifier's policy: write, check", policyNewCmd(a), policyCheckCmd(a))
 }

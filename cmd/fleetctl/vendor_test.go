@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
@@ -55,15 +56,15 @@ func (r *rig) planned(dir, module string, hsms int, pin, soPIN string, role ...s
 	for _, gone := range []string{"plan.yaml", "site.yaml", "policy.yaml", "plan-approvals"} {
 		check(r.t, os.RemoveAll(filepath.Join(dir, gone)))
 	}
-	args := []string{"plan", "new", "--mode", "rehearsal", "--fleet", "backup", "--namespace", demoNamespace,
+	args := []string{"plan", "new", "--mode", "rehearsal", "--fleet", "backup", "--namespace", demo.Namespace,
 		"--from-tokens", "--module", module, "--label-prefix", "vendor-", "--hsms", fmt.Sprint(hsms), "--pin", "file:" + dir + "/pins/%s",
 		"--third-party", "auditor.example=thirdparty.pub", "--countersigner", "operator-1=operator.pub",
 		"--log-policy", "log.policy", "--out", "plan.yaml", "--site-out", "site.yaml"}
 	for _, name := range role {
 		args = append(args, "--role", name)
 	}
-	for _, p := range demoPeople {
-		args = append(args, "--person", fmt.Sprintf("%s:%s=people/%s.pub", p.role, p.name, p.name))
+	for _, p := range demo.People {
+		args = append(args, "--person", fmt.Sprintf("%s:%s=people/%s.pub", p.Role, p.Name, p.Name))
 	}
 	r.run(dir, args...)
 }
@@ -83,7 +84,7 @@ func tolerant(t testing.TB, dir string) {
 func (r *rig) approved(dir string, policy ...string) {
 	r.t.Helper()
 	r.run(dir, append([]string{"policy", "new", "--plan", "plan.yaml", "--confirmed", "a test", "--out", "policy.yaml"}, policy...)...)
-	for _, officer := range demoOfficers {
+	for _, officer := range demo.Officers {
 		r.run(dir, "plan", "approve", "plan.yaml", "--key", officer)
 	}
 }

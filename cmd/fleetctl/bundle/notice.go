@@ -1,0 +1,171 @@
+package bundle
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+func retireCmd(a *cli.App) *cobra.Command {
+	return writeNoticeCmd(a, "retire LAST", "Write the artifact that ends a fleet: its retirement", bundle.RetirementFormat,
+		`Retire writes a fleet-retirement: the artifact of the epoch after LAST, the
+fleet's newest bundle or key set. Devices that saw it take nothing of the fleet
+any more. Officers approve it, third parties sign it (thirdparty notice), the
+operator countersigns it (bundle notice), as an epoch of keys.`,
+		"  fleetctl bundle retire epoch7/bundle.json --effective 2027-03-01T00:00:00Z --reason 'replaced by backup-2027a' --out notice.json")
+}
+
+func voidCmd(a *cli.App) *cobra.Command {
+	return writeNoticeCmd(a, "void ABANDONED", "Write the artifact that voids an abandoned epoch", bundle.VoidFormat,
+		`Void writes the artifact of the epoch after ABANDONED, a key set that some third
+parties have signed and that never came into force. Those who have not signed
+ABANDONED leave its epoch out and sign the void.`,
+		"  fleetctl bundle void epoch7/fleet-keys.json --reason 'auditor.example is gone' --out notice.json")
+}
+
+func writeNoticeCmd(a *cli.App, use, short, format, long, example string) *cobra.Command {
+	var out, reason, effective string
+	c := cli.Command(use, short, long, example, cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+		needed := []string{"out", "reason"}
+		if format == bundle.RetirementFormat {
+			needed = append(needed, "effective")
+		}
+		if err := cli.Required(cmd, needed...); err != nil {
+			return err
+		}
+		before, err := readKeySet(args[0])
+		if err != nil {
+			return err
+		}
+		n := &bundle.Notice{
+			Format: format, Mode: before.Mode, Fleet: before.Fleet, Namespace: before.Namespace, Epoch: before.Epoch + 1,
+			Previous: before.Digest(), Created: a.Now().UTC().Truncate(time.Second), Reason: reason,
+		}
+		if effective != "" {
+			from, err := strict.ParseTime(effective)
+			if err != nil {
+				return cli.Usagef("", "--effective %v", err)
+			}
+			n.Effective = &from
+		}
+		if n, err = bundle.ParseNotice(out, n.Encode()); err != nil {
+			return cli.Usage(err)
+		}
+		if err := cli.WriteNew(out, n.Raw()); err != nil {
+			return err
+		}
+		return cli.Noticed(a, out, n, nil, "", "ssh-keygen -Y sign -n "+thirdparty.NoticeNamespace(n)+" -f KEY "+out)
+	})
+	f := c.Flags()
+	f.StringVar(&out, "out", "", "the notice's new `file`")
+	f.StringVar(&reason, "reason", "", "why, in one `line`")
+	if format == bundle.RetirementFormat {
+		f.StringVar(&effective, "effective", "", "from which `time` on the keys are not to be used, such as 2027-03-01T00:00:00Z")
+	}
+	return c
+}
+
+func noticeCmd(a *cli.App) *cobra.Command {
+	var plan, key, out string
+	var approvals, responses []string
+	c := cli.Command("notice NOTICE", "Countersign a signed retirement or void, and assemble its bundle",
+		`Notice verifies the third parties' responses and the officers' approvals under
+the plan of the fleet's last ceremony, has the operator's key countersign, and
+writes the bundle, which is logged as any other.`,
+		"  fleetctl bundle notice notice.json --plan plan.yaml --response response.json --approval olga.sig --approval omar.sig --key KEY --out bundle.json",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := cli.Required(cmd, "plan", "key", "out"); err != nil {
+				return err
+			}
+			if err := cli.Free(out); err != nil {
+				return err // before the operator's key signs
+			}
+			n, list, err := cli.ReadNotice(args[0], approvals)
+			if err != nil {
+				return err
+			}
+			p, err := cli.ReadPlan(plan)
+			if err != nil {
+				return err
+			}
+			return assembleNotice(a, args[0], n, list, p, responses, key, out)
+		})
+	f := c.Flags()
+	f.StringVar(&plan, "plan", "", "the plan `file` that names third parties, officers and countersigner")
+	f.StringArrayVar(&responses, "response", nil, "a third party's response `file`")
+	f.StringArrayVar(&approvals, "approval", nil, cli.ApprovalHelp)
+	f.StringVar(&key, "key", "", signer.Help)
+	f.StringVar(&out, "out", "", "the bundle's new `file`")
+	return c
+}
+
+func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []ceremony.Signing, p *ceremony.Plan, responses []string, key, out string) error {
+	people, err := ceremony.PeopleOf(p)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	officers, err := people.FileApprovals(n.Raw(), thirdparty.NoticeNamespace(n), approvals)
+	if err != nil {
+		return cli.Wrong(err)
+	}
+	if len(officers) < p.Threshold {
+		return cli.Wrong(strict.Errorf(file, "%d of %d officers of the plan approved it", len(officers), p.Threshold))
+	}
+	trust := &bundle.Trust{Mode: p.Mode, Namespace: p.Namespace, Needed: p.Answers()}
+	for _, t := range p.ThirdParties {
+		trust.ThirdParties = append(trust.ThirdParties, bundle.ThirdParty{Name: t.Name, Key: t.Key})
+	}
+	var signed []bundle.Signed
+	for _, path := range responses {
+		data, err := cli.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		r, err := bundle.ParseResponse(path, data)
+		if err == nil {
+			// Nothing is countersigned but what was verified.
+			err = r.Statement.Verify(r.Key)
+		}
+		if err != nil {
+			return cli.Wrong(err)
+		}
+		signed = append(signed, r.Signed)
+	}
+	text, err := bundle.CountersignNotice(p.Countersigner.Form, n, signed)
+	if err != nil {
+		return cli.Wrong(err)
+	}
+	a.UI.Say(cli.NoticeText(a, file, n, officers, "", ""))
+	a.ShowText(text)
+	s, err := signer.Open(a, key)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	trust.Operators = []bundle.Operator{{Name: p.Countersigner.Name, Key: s.Public, Form: p.Countersigner.Form}}
+	if string(s.Public.SPKI()) != string(p.Countersigner.Key) {
+		return cli.Usagef("", "--key is not the plan's for %s", p.Countersigner.Name)
+	}
+	sig, err := s.Sign(text)
+	if err != nil {
+		return err
+	}
+	b, err := bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: s.Public, Form: p.Countersigner.Form, Signature: sig}}, nil)
+	if err != nil {
+		return cli.Wrong(err)
+	}
+	if _, err := b.Verify(trust, a.Now(), nil); err != nil {
+		return cli.Wrong(err)
+	}
+	if err := cli.WriteNew(out, b.Raw()); err != nil {
+		return err
+	}
+	return cli.Noticed(a, file, n, officers, out, "")
+}

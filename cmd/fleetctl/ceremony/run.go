@@ -1,0 +1,123 @@
+package ceremony
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+func runCmd(a *cli.App) *cobra.Command {
+	var o runOptions
+	c := cli.Command("run PLAN", "Run the ceremony of a plan: generate and check every key",
+		`Run takes every HSM in, unlocks it once officers have approved that, generates
+its keys inside and checks each: attributes read back, attempts to take it out,
+proof of possession, found again by a new process. Every act is on a transcript
+before and after it happens. A check that fails destroys every key and ends the
+ceremony, on the record; anything else that fails leaves it to be resumed.
+
+Production takes a policy that pins the people, and people at a terminal.`,
+		`  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --policy room.yaml
+  fleetctl ceremony run rehearsal.yaml --site site.yaml --dir rehearsal --unattended --sign-with olga --sign-with omar`,
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := cli.Required(cmd, "site", "dir"); err != nil {
+				return err
+			}
+			p, err := cli.ReadPlan(args[0])
+			if err != nil {
+				return err
+			}
+			site, err := cli.ReadSite(o.site, p)
+			if err != nil {
+				return err
+			}
+			if err := modulesThere(site); err != nil {
+				return err
+			}
+			if o.approvals == "" {
+				o.approvals = filepath.Dir(args[0])
+			}
+			account, err := runCeremony(a, cmd, p, &o)
+			if err != nil {
+				return o.Over(session.Pausing(o.dir, err))
+			}
+			return o.Over(tellStatus(a, o.dir, account))
+		})
+	f := c.Flags()
+	f.StringVar(&o.site, "site", "", "the site `file`: where the plan's HSMs are")
+	f.StringVar(&o.dir, "dir", "", "the ceremony's `folder`; new, or one that waits for approvals")
+	f.StringVar(&o.policy, "policy", "", "`file` that pins the people, third parties and operator; the plan must agree with it")
+	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
+	session.SignWithFlag(c, &o.keys)
+	o.StandIn.Flags(c)
+	return c
+}
+
+type runOptions struct {
+	site, dir, policy, approvals string
+	keys                         []string
+	session.StandIn
+}
+
+func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions) (*ceremony.Account, error) {
+	if err := pinnedPlan(p, o.policy); err != nil {
+		return nil, err
+	}
+	c, err := session.Config(a, o.dir, o.site, o.keys)
+	if err != nil {
+		return nil, err
+	}
+	if c.Participants, err = session.People(a, p.Mode, &o.StandIn); err != nil {
+		return nil, err
+	}
+	if c.PlanApprovals, err = folder.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
+		return nil, cli.Wrong(err)
+	}
+	c.Plan = p
+	return engine.Run(cmd.Context(), c)
+}
+
+// pinnedPlan demands that a policy pins whom the plan names: a plan never
+// authorises itself.
+func pinnedPlan(p *ceremony.Plan, file string) error {
+	if file == "" {
+		if p.Mode == ceremony.Production {
+			return cli.Usagef("pin the officers in a policy of your own and name it with --policy", "a production plan can't say itself who may approve it")
+		}
+		return nil
+	}
+	data, err := cli.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	policy, err := evidence.ParsePolicy(file, data)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	return cli.Usage(policy.CheckPlan(p))
+}
+
+// modulesThere asks, before people have been called together, that there is a
+// way to their HSMs. It opens none: that is a step of the ceremony.
+func modulesThere(s *engine.Site) error {
+	if hsm.LeftOut {
+		return hsm.ErrLeftOut
+	}
+	for _, h := range s.HSMs {
+		if _, err := os.Stat(h.Module); err != nil {
+			return cli.Usage(strict.Errorf(h.Module, "the module of %s isn't there: %v", h.Name, errors.Unwrap(err)).
+				WithHint("install the token's software, or correct the site file"))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package ceremony
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/script"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+type signOptions struct {
+	approve, signoff, verdict, key, signature, text, role string
+	exceptions                                            []int
+	session.StandIn
+}
+
+func signCmd(a *cli.App) *cobra.Command {
+	var o signOptions
+	c := cli.Command("sign DIR", "Approve an act, or sign a stage off, with one's own key",
+		`Sign shows the text, made from the ceremony's state, and signs exactly that
+(SSHSIG). --approve open, resume, reconvene, exception, request or countersign
+is for officers; --approve abort, over an abort's record, and --signoff release
+or close, with a verdict, are for officers, witness and auditor. To sign
+elsewhere: --text-out FILE --role ROLE writes the text, ssh-keygen -Y sign signs
+it, --signature FILE.sig takes the result in.`,
+		`  fleetctl ceremony sign ceremony --approve open --key olga
+  fleetctl ceremony sign ceremony --signoff release --verdict agree --key wanda
+  fleetctl ceremony sign ceremony --signoff close --verdict agree-with-exceptions --exceptions 2 --key ada`,
+		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+			if (o.approve == "") == (o.signoff == "") {
+				return cli.Usagef("", "give either --approve ACT or --signoff STAGE")
+			}
+			account, err := folder.ReadToLastRecord(args[0])
+			if err != nil {
+				return cli.Wrong(err)
+			}
+			if err := o.Use(a, account.Plan.Mode); err != nil {
+				return err
+			}
+			return o.Over(signWithKey(a, args[0], account, o))
+		})
+	signer.SignatoryFlags(c, &o.key, &o.signature)
+	f := c.Flags()
+	f.StringVar(&o.approve, "approve", "", "the `act`: open, resume, reconvene, exception, request, countersign, abort")
+	f.StringVar(&o.signoff, "signoff", "", "the `stage`: release or close")
+	f.StringVar(&o.verdict, "verdict", "", "agree, agree-with-exceptions or do-not-agree")
+	f.IntSliceVar(&o.exceptions, "exceptions", nil, "the `numbers` of the exceptions agreed to; with --approve exception, the one to accept (default: the first that lacks officers)")
+	o.AnswersFlag(c)
+	f.StringVar(&o.text, "text-out", "", "write the text to be signed elsewhere to this new `file`, and sign nothing")
+	f.StringVar(&o.role, "role", "", "whose text: officer, witness or auditor (with --text-out)")
+	return c
+}
+
+// signWithKey makes the text for the person whose key it is, and signs it.
+func signWithKey(a *cli.App, dir string, c *ceremony.Account, o signOptions) error {
+	people, err := c.People()
+	if err != nil {
+		return err
+	}
+	if o.text != "" {
+		return writeText(a, dir, c, o)
+	}
+	v, err := signer.OpenSignatory(a, o.key, o.signature)
+	if err != nil {
+		return err
+	}
+	defer v.Done()
+	who, role, ok := people.RoleOf(v.Key)
+	if !ok {
+		return cli.Usagef("", "the key %s is nobody's in the plan", v.Key.Fingerprint())
+	}
+	if err := o.chooseException(dir, c, who); err != nil {
+		return err
+	}
+	t, err := textToSign(dir, c, o, role)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	showAct(a, c, o)
+	a.ShowText(t.text)
+	consent := o.verdict
+	if consent == "" {
+		consent = "approve " + o.approve
+	}
+	sig, err := signer.AskAndSign(a, v, c.Plan.Mode, t.namespace, t.text, consent)
+	if err != nil {
+		return err
+	}
+	kept, err := folder.StoreSignature(dir, t.folder, t.name, people, t.namespace, t.text, sig)
+	if err != nil {
+		return cli.Wrong(err)
+	}
+	return signer.TellSigned(a, o.approve+o.signoff, kept, filepath.Join(dir, t.folder))
+}
+
+// writeText writes the text for someone who signs elsewhere.
+func writeText(a *cli.App, dir string, c *ceremony.Account, o signOptions) error {
+	if err := o.chooseException(dir, c, ""); err != nil {
+		return err
+	}
+	t, err := textToSign(dir, c, o, o.role)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	if err := cli.WriteNew(o.text, t.text); err != nil {
+		return err
+	}
+	return a.Emit(&signer.SignedJSON{What: "nothing", Name: o.text, Folder: t.namespace}, a.UI.Fields([][2]string{
+		{"text", o.text}, {"sign it with", "ssh-keygen -Y sign -n " + t.namespace + " -f KEY " + o.text},
+	}))
+}
+
+// toSign is a text with where its signature belongs.
+type toSign struct {
+	text                    []byte
+	namespace, folder, name string
+}
+
+func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*toSign, error) {
+	if o.signoff != "" {
+		s, err := c.WantedSignoff(o.signoff)
+		if err != nil {
+			return nil, err
+		}
+		s.Role, s.Verdict, s.Exceptions = role, o.verdict, o.exceptions
+		// Read back: what a person signs is what a verifier will take.
+		_, err = ceremony.ParseSignoff("the sign-off", s.Text())
+		return &toSign{s.Text(), s.Namespace(), ceremony.SignoffDir(o.signoff), ""}, err
+	}
+	switch aborted := c.Abort != nil; {
+	case !slices.Contains(ceremony.Acts(), o.approve):
+		return nil, strict.Errorf("--approve "+o.approve, "is no act that is approved").WithHint("acts: %s", strings.Join(ceremony.Acts(), ", "))
+	case aborted && o.approve != ceremony.ApproveAbort:
+		return nil, fmt.Errorf("the ceremony was aborted: only that can be signed, with --approve abort")
+	case !aborted && o.approve == ceremony.ApproveAbort:
+		return nil, strict.Errorf(dir, "is no aborted ceremony").WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+words.ShellWord(dir)+" --site SITE --reason …")
+	case role != ceremony.Officer && o.approve != ceremony.ApproveAbort:
+		return nil, fmt.Errorf("officers approve acts; a %s signs stages off, with --signoff", role)
+	}
+	if err := inDueTime(dir, c, o.approve); err != nil {
+		return nil, err
+	}
+	p, err := approvalOf(dir, c, o)
+	if err != nil {
+		return nil, err
+	}
+	p.Role = role
+	_, err = ceremony.ParseApproval("the approval", p.Text())
+	return &toSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, signer.ApprovalName(p)}, err
+}
+
+// inDueTime refuses the approval of an act whose turn it isn't: it would be over
+// another head than the act's, and count for nothing.
+func inDueTime(dir string, c *ceremony.Account, act string) error {
+	due := c.DueAct()
+	switch act {
+	case due, ceremony.ApproveException, ceremony.ApproveAbort:
+		return nil
+	case ceremony.ApproveResume:
+		if _, err := folder.Read(dir); err != nil || c.Opened() && !c.Adjourned && !c.Ended() {
+			return nil // cut off: it may have to be resumed wherever it stands
+		}
+	}
+	e := strict.Errorf(dir, "it is not the turn of %q, and its approval would count for nothing", act)
+	if due == "" {
+		return e.WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", words.ShellWord(dir))
+	}
+	return e.WithHint("what waits for officers is %q:\n%s", due, script.Sign(words.ShellWord(dir), due))
+}
+
+// approvalOf is an act's approval, but for the role.
+func approvalOf(dir string, c *ceremony.Account, o signOptions) (p ceremony.Approval, err error) {
+	var subject [32]byte
+	switch o.approve {
+	case ceremony.ApproveException:
+		return c.ExceptionApproval(o.exceptions[0])
+	case ceremony.ApproveAbort:
+		return c.AbortApproval(), nil
+	case ceremony.ApproveRequest:
+		data, err := os.ReadFile(filepath.Join(dir, ceremony.CoreFile))
+		if err != nil {
+			return p, strict.Errorf(dir, "has no request yet").WithHint("write it with\nfleetctl bundle request %s --out request.json", dir)
+		}
+		subject = bundle.Digest(data)
+	case ceremony.ApproveCountersign:
+		text, err := c.CountersignText()
+		if err != nil {
+			return p, err
+		}
+		subject = bundle.Digest(text)
+	}
+	return c.Wanted(o.approve, subject), nil
+}
+
+// chooseException settles which exception is to be accepted: the one asked for
+// with --exceptions, or else the first that lacks officers and that this one
+// hasn't signed.
+func (o *signOptions) chooseException(dir string, c *ceremony.Account, who string) error {
+	if o.approve != ceremony.ApproveException || c.Abort != nil {
+		return nil
+	}
+	if len(o.exceptions) > 1 {
+		return cli.Usagef("", "one exception is accepted at a time: name one with --exceptions")
+	}
+	if len(o.exceptions) == 1 {
+		return nil
+	}
+	accepted, err := folder.ReadAcceptances(dir, c)
+	if err != nil {
+		return cli.Wrong(err)
+	}
+	o.exceptions = []int{len(accepted)} // the last, if nobody waits for this signature
+	for i, have := range accepted {
+		if len(have) < c.Plan.Threshold && !slices.Contains(have, who) {
+			o.exceptions = []int{i + 1}
+			break
+		}
+	}
+	return nil
+}
+
+// showAct says in words what a text is about that names it by its hash alone.
+func showAct(a *cli.App, c *ceremony.Account, o signOptions) {
+	switch o.approve {
+	case "":
+	case ceremony.ApproveAbort:
+		showAbort(a, c)
+	case ceremony.ApproveException:
+		x := c.Exceptions[o.exceptions[0]-1]
+		record := ""
+		if p, err := c.ExceptionApproval(x.Number); err == nil {
+			record = session.RecordWords(p.Head.N, p.Head.Hash)
+		}
+		rows := [][2]string{{"exception", fmt.Sprint(x.Number)}, {"expected", x.Expected}, {"happened", x.Happened}, {"decided", x.Decided}}
+		if len(x.Absent) > 0 {
+			rows = append(rows, [2]string{"absent", strings.Join(x.Absent, ", ") + ": they give no verdict"})
+		}
+		a.UI.Say(a.UI.Talk.Fields(append(rows, [2]string{"its record", record})), "\n")
+	default:
+		a.UI.Say(a.UI.Talk.Line("The head that it follows: " + session.RecordWords(c.N, c.Head)))
+	}
+}

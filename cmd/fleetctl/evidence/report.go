@@ -1,0 +1,189 @@
+package evidence
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/explain"
+	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+func reportText(a *cli.App, r *evidence.Report, given bool) string {
+	p := a.UI.Page
+	var b strings.Builder
+	what := string(r.Object)
+	if what == "" {
+		what = "file"
+	}
+	about := r.Fleet
+	if about == "" {
+		about = r.Namespace
+	}
+	head := r.File
+	if about != "" {
+		head = fmt.Sprintf("%s · epoch %d · %s", about, r.Epoch, strings.ToUpper(r.Mode))
+	}
+	size := words.Size(int64(r.Size))
+	if r.Files > 0 {
+		size = words.Count(int64(r.Files), "file", "files") + ", " + size
+	}
+	clock := " (clock)"
+	if given {
+		clock = " (given)"
+	}
+	var rows [][2]string
+	for _, s := range r.Standing {
+		is := s.What // still to come
+		if s.InForce {
+			is = strings.ToUpper(is)
+		}
+		rows = append(rows, [2]string{is, s.Text() + " (" + s.By + ")"})
+	}
+	rows = append(rows, [2]string{what, head + "   " + size})
+	for _, a := range r.Policy.Allows() {
+		rows = append(rows, [2]string{"allowed", a})
+	}
+	if r.Notice != nil {
+		rows = append(rows, explain.NoticeFacts(r.Notice)...)
+	}
+	if n := len(r.Besides); n > 0 {
+		rows = append(rows, [2]string{"beside", words.Count(int64(n), "object", "objects") + ", verified for themselves"})
+	}
+	b.WriteString(p.Fields(append(rows, [][2]string{
+		{"policy", fmt.Sprintf("%s · %s · %s", r.Policy.File, words.Short(r.Policy.Digest[:]), r.Policy.TellPinned())},
+		{"time", r.Time.Format(time.RFC3339) + clock},
+	}...)))
+	b.WriteString("\n")
+	var lines []ui.ClaimLine
+	for _, c := range r.Claims {
+		lines = append(lines, ui.ClaimLine{Grade: c.Grade.String(), Name: c.Name, Detail: detail(c), Wrong: c.Short()})
+	}
+	b.WriteString(p.Claims(lines))
+	b.WriteString("\n")
+	b.WriteString(verdict(a, r))
+	return b.String()
+}
+
+func verdict(a *cli.App, r *evidence.Report) string {
+	p := a.UI.Page
+	unpinned := r.Policy.TellUnpinned()
+	if r.Verified {
+		text := fmt.Sprintf("%s demanded, %d shown", words.Count(int64(r.Demanded), "claim", "claims"), r.Shown)
+		if unpinned != "" {
+			text = "on first use only: " + text + "; " + unpinned
+		}
+		return p.Verdict(true, text)
+	}
+	var why []string
+	if unpinned != "" {
+		why = append(why, unpinned)
+	}
+	if n := len(r.Problems) + r.Others; n > 0 {
+		why = append(why, words.Count(int64(n), "thing is wrong", "things are wrong"))
+	}
+	if n := r.Demanded - r.Shown; n > 0 {
+		why = append(why, fmt.Sprintf("%d of %s demanded %s short", n, words.Count(int64(r.Demanded), "claim", "claims"), verb(n, "falls", "fall")))
+	}
+	var b strings.Builder
+	b.WriteString(p.Verdict(false, strings.Join(why, "; ")))
+	var lines []ui.ClaimLine
+	if unpinned != "" && !r.FirstUse {
+		lines = append(lines, ui.ClaimLine{Name: r.Policy.File, Detail: "whose keys these are, nobody has confirmed", Wrong: true, More: next(evidence.ConfirmHint)})
+	}
+	for _, x := range r.Problems[:min(len(r.Problems), maxProblems)] {
+		lines = append(lines, ui.ClaimLine{Name: x.Where, Detail: x.What, Wrong: true, More: next(x.Next)})
+	}
+	if more := len(r.Problems) + r.Others - maxProblems; more > 0 {
+		tell := " others; --format json lists all of them"
+		if r.Others > 0 {
+			tell = " others; --format json lists " + words.Number(int64(len(r.Problems)))
+		}
+		lines = append(lines, ui.ClaimLine{Name: "and more", Detail: words.Number(int64(more)) + tell, Wrong: true})
+	}
+	b.WriteString("\n")
+	b.WriteString(p.Claims(append(lines, shortfalls(r)...)))
+	return b.String()
+}
+
+// maxProblems is how many things that are wrong a person is told of.
+const maxProblems = 30
+
+// shortfalls are the claims that fall short, but for those that nobody could
+// get to: they are named in one line. Advice stands once, below the last claim
+// that it is good for.
+func shortfalls(r *evidence.Report) (lines []ui.ClaimLine) {
+	var short, unjudged []string
+	for _, c := range r.Claims {
+		switch {
+		case !c.Short():
+			continue
+		case c.Detail == "" && len(r.Problems) > 0:
+			unjudged = append(unjudged, c.Name)
+			continue
+		}
+		l := ui.ClaimLine{Name: c.Name, Detail: fmt.Sprintf("%s: is %s, the policy wants %s", detail(c), c.Grade, c.Least), Wrong: true}
+		if c.Where != "" {
+			l.More = append(l.More, c.Where)
+		}
+		if n := len(short); n > 0 && c.Next != "" && short[n-1] == c.Next {
+			before := &lines[n-1]
+			before.More = before.More[:len(before.More)-1]
+		}
+		l.More = append(l.More, next(c.Next)...)
+		lines, short = append(lines, l), append(short, c.Next)
+	}
+	if len(unjudged) > 0 {
+		lines = append(lines, ui.ClaimLine{Name: "unjudged", Detail: strings.Join(unjudged, ", ") + ": since something else is wrong", Wrong: true})
+	}
+	return lines
+}
+
+// detail is never empty: a claim that nobody got to says so.
+func detail(c evidence.Claim) string {
+	if c.Detail == "" {
+		return "couldn't be judged, since something else is wrong"
+	}
+	return c.Detail
+}
+
+func verb(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func next(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{"next: " + s}
+}
+
+func explainClaim(a *cli.App, r *evidence.Report, name string) error {
+	c := r.Claim(name)
+	if c == nil {
+		return cli.Usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "there is no claim %q", name)
+	}
+	rows := [][2]string{{"claim", c.Name}, {"grade", c.Grade.String()}, {"demanded", c.Least.String()}, {"because", c.Detail}}
+	if c.Least == evidence.NotShown {
+		rows[2][1] = "no"
+	}
+	if c.Where != "" {
+		rows = append(rows, [2]string{"where", c.Where})
+	}
+	if c.Next != "" {
+		rows = append(rows, [2]string{"next", c.Next})
+	}
+	for _, p := range r.Problems {
+		rows = append(rows, [2]string{"wrong", p.Where + ": " + p.What})
+	}
+	if keys := r.Policy.TellUnpinned(); keys != "" {
+		rows = append(rows, [2]string{"keys", keys})
+	}
+	return a.UI.Print(a.UI.Fields(rows))
+}

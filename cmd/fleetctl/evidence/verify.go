@@ -1,0 +1,153 @@
+package evidence
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+type verifyOptions struct {
+	policy, expect, plan, logged, rekor, at, explain string
+	only, statements, proofs, beside                 []string
+	quiet, firstUse                                  bool
+}
+
+func Verify(a *cli.App) *cobra.Command {
+	var o verifyOptions
+	c := cli.Command("verify FILE|DIR|-", "Verify any of our files, offline, under a policy",
+		`Verify finds out what a file is (evidence package, validation bundle, third
+party's statement, transcript) and verifies it, offline, under the keys that
+the policy pins. Each claim is graded: proven, attested, device, not shown. It
+exits 0 only if every claim that the policy demands is shown strongly enough,
+nothing in the file is wrong, and each key of the policy says under confirmed:
+how it was compared with its owner. A policy made from the very file that it
+judges would pass anything: --trust-on-first-use takes it all the same.
+
+What else you have of the same namespace, --beside has considered: packages,
+bundles, notices, each verified for itself, under the same policy. A second
+ending of a ceremony or a second artifact of an epoch is wrong; a bundle whose
+epoch is retired or void is not verified; of a package, which is history, the
+first line says it. --expect current wants neither, nor a later epoch.`,
+		`  fleetctl verify evidence.tar --policy acme.yaml
+  fleetctl verify bundle.json --policy acme.yaml --expect bundle
+  fleetctl verify bundle.json --policy acme.yaml --expect current --beside end.json
+  fleetctl verify - --policy acme.yaml --format json < evidence.tar`,
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if o.policy == "" {
+				return cli.Usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
+			}
+			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit && o.expect != expectCurrent {
+				return cli.Usagef("it is evidence, bundle, notice, statement, transcript, abort, current or split-view", "--expect is %q", o.expect)
+			}
+			if o.expect == expectCurrent && len(o.beside) == 0 {
+				return cli.Usagef("give the newest bundle or notice there is with --beside", "--expect current: nothing is given that could show whether it is")
+			}
+			if cmd.Flags().Changed("only") && len(o.only) == 0 {
+				return cli.Usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
+			}
+			return verify(a, args[0], o)
+		})
+	f := c.Flags()
+	f.StringVar(&o.policy, "policy", "", "`file` of pinned keys and demanded claims")
+	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, split-view; or current: a bundle or a package of which nothing beside it shows that its keys are retired, void or superseded")
+	f.StringArrayVar(&o.beside, "beside", nil, "a `file` or folder to be considered too: a package, bundle or notice of the same namespace, with its proofs beside it; may be repeated")
+	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
+	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
+	f.StringArrayVar(&o.proofs, "proof", nil, "log proof `file` of a bundle (default: FILE.tlog-proof beside it, and FILE.tlog-proof-2 and so on); a further proof, of a package's bundle or end too, or a witness's request that continues a proof's checkpoint")
+	f.StringVar(&o.logged, "evidence-proof", "", "log proof `file` of how a package's ceremony ended (default: evidence.tlog-proof beside evidence.tar)")
+	f.StringVar(&o.rekor, "rekor", "", "Rekor entry `file` of a bundle (default: FILE.rekor.json beside it)")
+	f.StringArrayVar(&o.statements, "statement", nil, "a late third party's statement `file`, or its response, beside a bundle or a package")
+	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
+	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
+	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "take keys that nobody compared with their owners, those without confirmed: in the policy")
+	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
+	return c
+}
+
+// expectCurrent is what --expect says to take a bundle or a package only if its
+// keys are current.
+const expectCurrent = "current"
+
+var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeStatement, evidence.TypeTranscript, evidence.TypeAbort}
+
+func verify(a *cli.App, file string, o verifyOptions) error {
+	data, err := cli.ReadFile(o.policy)
+	if err != nil {
+		return err
+	}
+	policy, err := evidence.ParsePolicy(o.policy, data)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	in, err := input(a, file, o)
+	if err != nil {
+		return err
+	}
+	for _, path := range o.statements {
+		text, err := cli.ReadNamed(path, cli.MaxBeside)
+		if err != nil {
+			return err
+		}
+		in.Statements = append(in.Statements, evidence.Input{File: path, Data: text})
+	}
+	if err := besides(a, &in, o.beside); err != nil {
+		return err
+	}
+	if isSplitView(in.Data) || o.expect == expectSplit {
+		return verifySplit(a, in.File, in.Data, policy, o)
+	}
+	q := evidence.Question{Now: a.Now(), Expect: evidence.Type(o.expect), Only: o.only, TrustOnFirstUse: o.firstUse}
+	if o.expect == expectCurrent {
+		q.Expect, q.Current = "", true
+	}
+	if o.at != "" {
+		if q.Now, err = strict.ParseTime(o.at); err != nil {
+			return cli.Usagef("", "--time %v", err)
+		}
+	}
+	r, err := evidence.Verify(in, policy, q)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	if r.Object == "" && a.Format == "text" && !o.quiet {
+		return cli.Wrong(strict.Errorf(in.File, "is nothing that can be verified").WithHint("%s", "verify takes evidence packages, bundles, statements and transcripts; what this is says\nfleetctl show "+words.ShellWord(file)))
+	}
+	switch {
+	case o.quiet:
+	case a.Format == "json":
+		err = a.UI.Print(string(r.JSON()))
+	case o.explain != "":
+		err = explainClaim(a, r, o.explain)
+	default:
+		err = a.UI.Print(reportText(a, r, o.at != ""))
+	}
+	if err == nil && !r.Verified {
+		err = cli.Wrong(cli.ErrQuiet)
+	}
+	return err
+}
+
+// besides reads what is given beside in, and no more of it than is judged.
+func besides(a *cli.App, in *evidence.Input, paths []string) error {
+	total := 0
+	for _, path := range paths {
+		if path == "-" {
+			return cli.Usagef("", "--beside takes no standard input")
+		}
+		other, err := input(a, path, verifyOptions{})
+		if err != nil {
+			return err
+		}
+		if total += len(other.Data) + other.Folder.Size(); total > evidence.MaxPackage {
+			return cli.Wrong(strict.Errorf(path, "and what was given before it with --beside have more than %d bytes together", evidence.MaxPackage))
+		}
+		in.Beside = append(in.Beside, other)
+	}
+	return nil
+}

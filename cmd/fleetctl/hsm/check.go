@@ -1,0 +1,110 @@
+package hsm
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/signer"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+type checkJSON struct {
+	OK   bool        `strict:"ok"`
+	HSMs []stateJSON `strict:"hsms"`
+}
+
+type stateJSON struct {
+	HSM   string   `strict:"hsm"`
+	OK    bool     `strict:"ok"`
+	State string   `strict:"state"`
+	Lacks []string `strict:"lacks"`
+}
+
+func checkCmd(a *cli.App) *cobra.Command {
+	var site string
+	c := cli.Command("check PLAN", "What a plan needs of its HSMs and they lack",
+		`Check finds each HSM of the plan by its serial and label and says what the
+plan needs that its token can't do. It logs in nowhere and changes nothing.`,
+		"  fleetctl hsm check plan.yaml --site site.yaml",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			if err := cli.Required(cmd, "site"); err != nil {
+				return err
+			}
+			p, err := cli.ReadPlan(args[0])
+			if err != nil {
+				return err
+			}
+			s, err := cli.ReadSite(site, p)
+			if err != nil {
+				return err
+			}
+			return check(a, p, s)
+		})
+	c.Flags().StringVar(&site, "site", "", "the site `file`")
+	return c
+}
+
+func check(a *cli.App, p *ceremony.Plan, s *engine.Site) error {
+	out := checkJSON{OK: true}
+	var rows [][]string
+	for _, h := range p.HSMs {
+		st := stateOf(a, p, h, s.HSM(h.Name))
+		out.OK = out.OK && st.OK
+		out.HSMs = append(out.HSMs, st)
+		rows = append(rows, []string{h.Name, h.Site, h.Serial, st.State})
+	}
+	verdict := a.UI.Line(words.Count(int64(len(p.HSMs)), "HSM", "HSMs") + " ready for this plan")
+	if !out.OK {
+		verdict = a.UI.Line("not every HSM is ready for this plan")
+	}
+	if err := a.Emit(&out, a.UI.Table([]string{"HSM", "site", "serial", "state"}, rows), "\n", verdict); err != nil {
+		return err
+	}
+	if !out.OK {
+		return cli.Exit(cli.ExitFailed, cli.ErrQuiet)
+	}
+	return nil
+}
+
+func stateOf(a *cli.App, p *ceremony.Plan, h ceremony.PlanHSM, s *engine.SiteHSM) stateJSON {
+	st := stateJSON{HSM: h.Name, Lacks: []string{}}
+	fail := func(err error) stateJSON {
+		st.State = err.Error()
+		return st
+	}
+	m, err := signer.OpenModule(a, s.Module, s.InitArgs)
+	if err != nil {
+		return fail(err)
+	}
+	defer m.Close()
+	sel := hsm.Selector{Serial: h.Serial, Label: s.Token}
+	t, err := m.Token(sel)
+	if err != nil {
+		return fail(err)
+	}
+	info, err := t.Info()
+	t.Close()
+	if err != nil {
+		return fail(err)
+	}
+	for _, r := range p.Roles {
+		missing, err := m.Lacks(sel, r.Algorithm)
+		if err != nil {
+			return fail(err)
+		}
+		for _, x := range missing {
+			st.Lacks = append(st.Lacks, r.Name+": "+x)
+		}
+	}
+	st.State = tokenState(info)
+	st.OK = len(st.Lacks) == 0 && !info.PINLocked && info.Initialized
+	if len(st.Lacks) > 0 {
+		st.State = "lacks " + strings.Join(st.Lacks, ", ")
+	}
+	return st
+}

@@ -1,0 +1,85 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+type checkJSON struct {
+	OK        bool            `strict:"ok"`
+	SHA256    [32]byte        `strict:"sha256,hex"`
+	Mode      string          `strict:"mode"`
+	Fleet     string          `strict:"fleet"`
+	Namespace string          `strict:"namespace"`
+	Epoch     uint64          `strict:"epoch"`
+	HSMs      int             `strict:"hsms"`
+	Roles     int             `strict:"roles"`
+	Majority  int             `strict:"majority"`
+	Steps     int             `strict:"steps"`
+	MaxBundle int             `strict:"max_bundle"`
+	Tolerated []toleratedJSON `strict:"tolerated,optional"`
+}
+
+type toleratedJSON struct {
+	HSM     string `strict:"hsm"`
+	Attempt string `strict:"attempt"`
+}
+
+func checkCmd(a *cli.App) *cobra.Command {
+	var site string
+	c := cli.Command("check PLAN", "Find every fault of a plan, before any HSM is opened",
+		`Check names every fault with its file and line and what to do, and computes
+the size of the largest validation bundle that the plan can lead to.`,
+		"  fleetctl plan check plan.yaml --site site.yaml",
+		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+			p, err := cli.ReadPlan(args[0])
+			if err != nil {
+				return err
+			}
+			rows := [][2]string{
+				{"plan", fmt.Sprintf("%s · epoch %d · %s", p.Fleet, p.Epoch, strings.ToUpper(p.Mode))},
+				{"sha256", fmt.Sprintf("%x", p.Digest())},
+				{"namespace", p.Namespace},
+				{"HSMs", fmt.Sprintf("%d, majority %d", len(p.HSMs), p.Majority)},
+				{"keys", fmt.Sprintf("%d, %s", len(p.HSMs)*len(p.Roles), roleList(p))},
+				{"officers", fmt.Sprintf("%d must agree", p.Threshold)},
+				{"steps", fmt.Sprint(len(p.Steps()))},
+				{"bundle", fmt.Sprintf("at most %s bytes, a log entry takes %s", words.Number(int64(p.MaxBundle())), words.Number(bundle.MaxBundle))},
+			}
+			if list := p.Tolerates(); len(list) > 0 {
+				rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + "; only a policy that tolerates it too takes such a key"})
+			}
+			if site != "" {
+				if _, err := cli.ReadSite(site, p); err != nil {
+					return err
+				}
+				rows = append(rows, [2]string{"site", site + " has every HSM"})
+			}
+			rows = append(rows, [2]string{"next", "each officer approves it:"}, [2]string{"", "fleetctl plan approve " + words.ShellWord(args[0]) + " --key KEY"})
+			tolerated := []toleratedJSON(nil)
+			for _, t := range p.Tolerates() {
+				tolerated = append(tolerated, toleratedJSON(t))
+			}
+			return a.Emit(&checkJSON{
+				OK: true, Tolerated: tolerated, SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
+				Roles: len(p.Roles), Majority: p.Majority, Steps: len(p.Steps()), MaxBundle: p.MaxBundle(),
+			}, a.UI.Fields(rows))
+		})
+	c.Flags().StringVar(&site, "site", "", "check this site `file` against the plan too")
+	return c
+}
+
+func roleList(p *ceremony.Plan) string {
+	var list []string
+	for _, r := range p.Roles {
+		list = append(list, r.Name+" "+string(r.Algorithm))
+	}
+	return strings.Join(list, ", ")
+}

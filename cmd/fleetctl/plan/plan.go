@@ -1,0 +1,12 @@
+// Package plan has the commands of fleetctl plan.
+package plan
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
+)
+
+func Group(a *cli.App) *cobra.Command {
+	return cli.Group("plan", "Plans: write, check, print, approve, rehearse", newCmd(a), checkCmd(a), printCmd(a), approveCmd(a), rehearseCmd(a))
+}

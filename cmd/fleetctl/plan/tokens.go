@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/signer"
+	"github.com/fleetctl/fleetctl/internal/token"
+)
+
+// tokensForPlan picks the module's tokens, in the order of their labels, and
+// the best algorithm that all of them offer.
+func tokensForPlan(a *cli.App, o newOptions, d *draft.Plan) (labels []string, alg keys.Algorithm, err error) {
+	m, err := signer.OpenModule(a, o.module, o.initArgs)
+	if err != nil {
+		return nil, "", err
+	}
+	defer m.Close()
+	all, err := m.Tokens()
+	if err != nil {
+		return nil, "", err
+	}
+	list := slices.DeleteFunc(all, func(i token.Info) bool {
+		return !i.Initialized || !strings.HasPrefix(i.Label, o.prefix)
+	})
+	slices.SortFunc(list, func(x, y token.Info) int { return naturally(x.Label, y.Label) })
+	if len(list) < o.hsms {
+		return nil, "", cli.Usagef("make them with\nfleetctl hsm init --module "+o.module+" --label "+o.prefix+"1",
+			"%d HSMs are planned, and the module has %d initialised tokens with a label %q…", o.hsms, len(list), o.prefix)
+	}
+	list = list[:o.hsms]
+	alg = keys.Ed25519
+	for i, t := range list {
+		d.HSMs = append(d.HSMs, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: o.site, Serial: t.Serial})
+		labels = append(labels, t.Label)
+		missing, err := m.Lacks(hsm.Selector{Serial: t.Serial, Label: t.Label}, keys.Ed25519)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(missing) > 0 {
+			alg = keys.P256
+		}
+	}
+	return labels, alg, nil
+}
+
+// naturally compares labels as people count them: fleet-2 before fleet-10.
+// Labels that differ only in leading zeros have the order of their bytes.
+func naturally(x, y string) int {
+	run := func(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
+	a, b := x, y
+	for a != "" && b != "" {
+		n, m := run(a), run(b)
+		if n == 0 || m == 0 {
+			if a[0] != b[0] {
+				return cmp.Compare(a[0], b[0])
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
+		v, w := strings.TrimLeft(a[:n], "0"), strings.TrimLeft(b[:m], "0")
+		if c := cmp.Or(cmp.Compare(len(v), len(w)), strings.Compare(v, w)); c != 0 {
+			return c
+		}
+		a, b = a[n:], b[m:]
+	}
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(x, y))
+}

@@ -1,0 +1,95 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/cli"
+)
+
+type policyJSON struct {
+	File     string       `strict:"file"`
+	SHA256   [32]byte     `strict:"sha256,hex"`
+	Mode     string       `strict:"mode"`
+	Claims   []demandJSON `strict:"claims"`
+	Unpinned []string     `strict:"unpinned"`
+	Allows   []string     `strict:"allows"`
+	// What may have been done to a key with success, for the verdict to stand.
+	Tolerates []string `strict:"tolerates,optional"`
+}
+
+type demandJSON struct {
+	Name  string `strict:"name"`
+	Least string `strict:"least"`
+}
+
+func newCmd(a *cli.App) *cobra.Command {
+	var plan, confirmed, out string
+	var tolerates []string
+	c := cli.Command("new", "Write a policy that pins a plan's keys",
+		`New writes a policy that pins the keys of a plan. That is trust on first use:
+compare each key with its owner over another channel, then write how beside
+it, under confirmed:. Until then nothing is verified under it, but with
+--trust-on-first-use, and every report says that it is UNPINNED. A
+rehearsal's policy demands the claims that this version can show, a
+production policy demands all of them.`,
+		"  fleetctl policy new --plan plan.yaml --out policy.yaml",
+		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+			if err := cli.Required(cmd, "plan", "out"); err != nil {
+				return err
+			}
+			p, err := cli.ReadPlan(plan)
+			if err != nil {
+				return err
+			}
+			data, err := evidence.NewPolicy(p, confirmed, tolerates)
+			if err != nil {
+				return err
+			}
+			policy, err := evidence.ParsePolicy(out, data)
+			if err != nil {
+				return err
+			}
+			if err := cli.WriteNew(out, data); err != nil {
+				return err
+			}
+			return policyResult(a, policy)
+		})
+	f := c.Flags()
+	f.StringVar(&plan, "plan", "", "the plan `file` to take the keys from")
+	f.StringVar(&confirmed, "confirmed", "", "how every key was confirmed with its owner; `text` written beside each")
+	f.StringSliceVar(&tolerates, "tolerates", nil, "an `attempt` on a key that may have succeeded where the plan tolerates it: relax-extractable, relax-sensitive")
+	f.StringVar(&out, "out", "", "the policy's new `file`")
+	return c
+}
+
+func policyResult(a *cli.App, p *evidence.Policy) error {
+	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}, Tolerates: p.Tolerates, Allows: p.Allows()}
+	out.Unpinned = append(out.Unpinned, p.Unpinned()...)
+	var claims [][]string
+	for _, d := range p.Demands {
+		out.Claims = append(out.Claims, demandJSON{d.Claim, d.Least.String()})
+		claims = append(claims, []string{d.Claim, d.Least.String()})
+	}
+	rows := [][2]string{
+		{"policy", p.File}, {"sha256", fmt.Sprintf("%x", p.Digest)}, {"mode", strings.ToUpper(p.Mode)},
+		{"namespaces", strings.Join(p.Namespaces, ", ")}, {"keys", p.TellPinned()},
+	}
+	if len(p.Tolerates) > 0 {
+		rows = append(rows, [2]string{"tolerates", strings.Join(p.Tolerates, ", ")})
+	}
+	for _, allowed := range p.Allows() {
+		rows = append(rows, [2]string{"allowed", allowed})
+	}
+	for i, name := range p.Unpinned() {
+		label := ""
+		if i == 0 {
+			label = "unconfirmed"
+		}
+		rows = append(rows, [2]string{label, name})
+	}
+	return a.Emit(&out, a.UI.Fields(rows), "\n", a.UI.Table([]string{"claim demanded", "at least"}, claims))
+}

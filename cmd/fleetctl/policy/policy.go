@@ -1,0 +1,12 @@
+// Package policy has the commands of fleetctl policy.
+package policy
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
+)
+
+func Group(a *cli.App) *cobra.Command {
+	return cli.Group("policy", "A verifier's policy: write, check", newCmd(a), checkCmd(a))
+}

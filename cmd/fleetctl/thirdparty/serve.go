@@ -1,0 +1,159 @@
+package thirdparty
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/signer"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// maxOpen is how many connections each listener holds at once.
+const maxOpen = 64
+
+type serveOptions struct {
+	policy, ledger, key, listen           string
+	submit, queue, cert, certKey, clients string
+	anywhere                              bool
+}
+
+type servingJSON struct {
+	Listen string `strict:"listen"`
+	Submit string `strict:"submit,optional"`
+	Queue  string `strict:"queue,optional"`
+}
+
+func serveCmd(a *cli.App) *cobra.Command {
+	var o serveOptions
+	c := cli.Command("serve", "Let others read the ledger, with the API of Cloudflare's auditor",
+		`Serve answers as Cloudflare's auditor does (info, namespaces, audits), from the
+ledger as it grows, until it is interrupted. It has no key and can't sign. It
+listens on this machine only; put a TLS proxy before it, or say --anywhere.
+
+With --submit it also takes requests, over TLS from clients whose certificate
+--clients vouches for, into the folder --queue, one for each epoch. A person
+looks at them with thirdparty queue and signs with thirdparty sign.`,
+		`  fleetctl thirdparty serve --policy thirdparty.yaml --ledger ledger.jsonl --public-key thirdparty.pub
+  fleetctl thirdparty serve --policy thirdparty.yaml --ledger ledger.jsonl --public-key thirdparty.pub --submit 0.0.0.0:8443 --queue queue --cert server.pem --cert-key server.key --clients operator-ca.pem`,
+		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+			if err := cli.Required(cmd, "policy", "ledger", "public-key"); err != nil {
+				return err
+			}
+			return serveLedger(a, cmd.Context(), &o)
+		})
+	f := c.Flags()
+	f.StringVar(&o.policy, "policy", "", "the third party's own policy `file`: its namespaces are served")
+	f.StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed")
+	f.StringVar(&o.key, "public-key", "", "the ledger's `key`: base64, a file of it, or an OpenSSH .pub file")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `address` that answers; port 0 takes a free one")
+	f.BoolVar(&o.anywhere, "anywhere", false, "let --listen be reachable from other machines, without TLS")
+	f.StringVar(&o.submit, "submit", "", "the `address` that takes requests, over TLS with client certificates")
+	f.StringVar(&o.queue, "queue", "", "the `folder` of requests that wait")
+	f.StringVar(&o.cert, "cert", "", "the server's certificate `file` (PEM), its chain after it")
+	f.StringVar(&o.certKey, "cert-key", "", "the certificate's private key `file` (PEM)")
+	f.StringVar(&o.clients, "clients", "", "the `file` (PEM) of authorities that vouch for clients")
+	return c
+}
+
+func serveLedger(a *cli.App, ctx context.Context, o *serveOptions) error {
+	data, err := cli.ReadFile(o.policy)
+	if err != nil {
+		return err
+	}
+	policy, err := thirdparty.ParsePolicy(o.policy, data)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	_, der, err := signer.KeyFlag("public-key", "ledger="+o.key)
+	if err != nil {
+		return err
+	}
+	key, err := signer.RawEd25519(der)
+	if err != nil {
+		return cli.Usagef("", "--public-key %v", err)
+	}
+	logger := slog.New(slog.NewTextHandler(a.Stderr, nil))
+	s, err := service.New(service.Config{Ledger: o.ledger, Key: key, Namespaces: policy.Namespaces, Log: logger})
+	if err != nil {
+		return cli.Wrong(err)
+	}
+	if !o.anywhere && !loopbackAddress(o.listen) {
+		return cli.Usagef("a proxy with TLS can stand before it; --anywhere lets it be reached as it is", "--listen %s is reachable from other machines", o.listen)
+	}
+	l, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return err
+	}
+	out := &servingJSON{Listen: "http://" + l.Addr().String()}
+	rows := [][2]string{{"answers at", out.Listen}}
+	parts := []func() error{func() error { return service.Serve(ctx, service.Limit(l, maxOpen), s.Handler()) }}
+	if o.submit != "" {
+		q, in, err := submissions(o, policy, logger)
+		if err != nil {
+			l.Close()
+			return err
+		}
+		out.Submit, out.Queue = "https://"+in.Addr().String(), o.queue
+		rows = append(rows, [2]string{"takes requests at", out.Submit + "/requests"}, [2]string{"queue", o.queue})
+		parts = append(parts, func() error { return service.Serve(ctx, in, q.Handler()) })
+	}
+	if err := a.Emit(out, a.UI.Fields(rows)); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, len(parts))
+	for _, part := range parts {
+		go func() { done <- part(); stop() }()
+	}
+	for range parts {
+		if perr := <-done; err == nil {
+			err = perr
+		}
+	}
+	return err
+}
+
+// submissions opens the queue and the listener that fills it.
+func submissions(o *serveOptions, policy *thirdparty.Policy, logger *slog.Logger) (*service.Queue, net.Listener, error) {
+	for _, f := range [][2]string{{"queue", o.queue}, {"cert", o.cert}, {"cert-key", o.certKey}, {"clients", o.clients}} {
+		if f[1] == "" {
+			return nil, nil, cli.Usagef("see fleetctl thirdparty serve --help", "--submit needs --%s: requests are taken from known clients only", f[0])
+		}
+	}
+	cert, err := tls.LoadX509KeyPair(o.cert, o.certKey)
+	if err != nil {
+		return nil, nil, cli.Usage(strict.Errorf(o.cert, "%v", err))
+	}
+	pem, err := cli.ReadFile(o.clients)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, nil, cli.Usage(strict.Errorf(o.clients, "has no certificate in it"))
+	}
+	q, err := service.OpenQueue(o.queue, policy, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := net.Listen("tcp", o.submit)
+	if err != nil {
+		return nil, nil, err
+	}
+	return q, tls.NewListener(service.Limit(l, maxOpen), service.ServerTLS(cert, pool)), nil
+}
+
+func loopbackAddress(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}

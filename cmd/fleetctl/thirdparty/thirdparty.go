@@ -1,0 +1,13 @@
+// Package thirdparty has the commands of fleetctl thirdparty.
+package thirdparty
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
+)
+
+func Group(a *cli.App) *cobra.Command {
+	return cli.Group("thirdparty", "The third party's side, on its own machine: init, inspect, sign, ledger, serve", initCmd(a), inspectCmd(a), signCmd(a), noticeCmd(a), ledgerCmd(a), guardCmd(a),
+		serveCmd(a), queueCmd(a), keygenCmd(a))
+}

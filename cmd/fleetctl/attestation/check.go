@@ -59,7 +59,7 @@ func (o *options) run(a *cli.App, args []string) error {
 		return cli.Wrong(fmt.Errorf("%s: %w", strings.Join(args, " "), err))
 	}
 	problems := attest.Judge(claims, demand)
-	if err := a.Emit(result(in, claims, problems), screen(a, in, claims, problems)); err != nil {
+	if err := a.Emit(result(a, in, claims, problems), screen(a, in, claims, problems)); err != nil {
 		return err
 	}
 	if len(problems) > 0 {

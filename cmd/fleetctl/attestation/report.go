@@ -23,6 +23,7 @@ type resultJSON struct {
 	Platform platformJSON  `strict:"platform"`
 	Nonce    string        `strict:"nonce,optional"`
 	Until    string        `strict:"until,optional"`
+	Ended    bool          `strict:"ended"` // by the clock, whatever the time judged at
 	Unknown  []unknownJSON `strict:"unknown"`
 	Quirks   []string      `strict:"quirks"`
 	Details  []nameJSON    `strict:"details"`
@@ -66,7 +67,7 @@ type nameJSON struct {
 	Text string `strict:"text"`
 }
 
-func result(in attest.Input, c *attest.Claims, problems []attest.Problem) *resultJSON {
+func result(a *cli.App, in attest.Input, c *attest.Claims, problems []attest.Problem) *resultJSON {
 	k, p, u := c.Key, c.Platform, c.Key.Purpose
 	r := &resultJSON{
 		Format: "fleetctl attestation-report v1", Evidence: hex.EncodeToString(c.Evidence[:]), Device: c.Format, Time: strict.FormatTime(in.At), Level: c.Level.String(),
@@ -75,7 +76,7 @@ func result(in attest.Input, c *attest.Claims, problems []attest.Problem) *resul
 			Local: k.Local.String(), Expiry: when(k.Expires), Sign: u.Sign.String(), Decrypt: u.Decrypt.String(), Wrap: u.Wrap.String(), Unwrap: u.Unwrap.String(), Derive: u.Derive.String(),
 		},
 		Platform: platformJSON{p.Vendor, p.Model, p.Serial, p.Identity, p.Firmware, p.FIPSBoot.String(), p.FIPSLevel},
-		Nonce:    hex.EncodeToString(c.Nonce), Until: when(c.Until), Unknown: []unknownJSON{}, Quirks: append([]string{}, c.Quirks...),
+		Nonce:    hex.EncodeToString(c.Nonce), Until: when(c.Until), Ended: !c.Until.IsZero() && a.Now().After(c.Until), Unknown: []unknownJSON{}, Quirks: append([]string{}, c.Quirks...),
 		Details: []nameJSON{}, Problems: []nameJSON{}, Verified: len(problems) == 0,
 	}
 	if c.Anchor != nil {
@@ -115,7 +116,11 @@ func screen(a *cli.App, in attest.Input, c *attest.Claims, problems []attest.Pro
 	}
 	rows := [][2]string{{"attestation", c.Format + "   " + words.Short(c.Evidence[:])}, {"level", c.Level.String()}, {"anchor", anchor}, {"time", strict.FormatTime(in.At)}}
 	if !c.Until.IsZero() {
-		rows = append(rows, [2]string{"valid until", strict.FormatTime(c.Until)})
+		until := strict.FormatTime(c.Until)
+		if a.Now().After(c.Until) {
+			until += " (ENDED since)"
+		}
+		rows = append(rows, [2]string{"valid until", until})
 	}
 	rows = append(rows, [2]string{"nonce", or(hex.EncodeToString(c.Nonce))})
 	key := "of no kind that fleet keys have"

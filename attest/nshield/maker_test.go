@@ -128,7 +128,10 @@ type recipe struct {
 	swap                                  bool
 	groups                                [][]byte
 	attributes                            func([][]byte) [][]byte
-	genKind                               uint32
+	genKind, genCurve                     uint32
+	mech                                  string
+	delegation, information               [][]byte // further words in the two certificates
+	fips                                  bool
 	behind                                map[string][]byte // what stands behind a member's data
 	members                               func(m map[string]string)
 	text                                  func(string) string
@@ -136,7 +139,7 @@ type recipe struct {
 
 func good(m *module) *recipe {
 	return &recipe{module: m, key: m.made, signsFirst: m.root, signsLast: m.delegate, signsState: m.klf2, signsKey: m.kml, signsWorld: m.knso, hka: m.made,
-		esn: "1111-2222-3333", stateESN: "1111-2222-3333", kinds: [2]string{"Delegation", "ModuleInformation"}, genKind: 47, behind: map[string][]byte{},
+		esn: "1111-2222-3333", stateESN: "1111-2222-3333", kinds: [2]string{"Delegation", "ModuleInformation"}, genKind: 47, genCurve: curveP256, mech: "SHA512", behind: map[string][]byte{},
 		groups: [][]byte{permissions(0x9 | 0x2000 | 0x1000), working(blobNonKm0|blobKm|blobKt|blobToken, hkm)}}
 }
 
@@ -159,7 +162,7 @@ func working(flags uint32, km []byte) []byte {
 }
 
 func (r *recipe) warrant(t testing.TB) []byte {
-	mech := list(sym("ECDSA"), list(sym("EMSA1"), sym("SHA512")))
+	mech := list(sym("ECDSA"), list(sym("EMSA1"), sym(r.mech)))
 	pub := func(k *ecdsa.PrivateKey) []byte {
 		return list(sym("ECDSA"), sym("Public"), sym("NISTP521"), list(number(k.X), number(k.Y)))
 	}
@@ -172,9 +175,9 @@ func (r *recipe) warrant(t testing.TB) []byte {
 		sig := append(a.FillBytes(make([]byte, 66)), b.FillBytes(make([]byte, 66))...)
 		return dictionary(sym("Payload"), data(payload), sym("Signature"), data(sig))
 	}
-	first := certificate(r.signsFirst, dictionary(sym("WarrantCertificateType"), sym(r.kinds[0]), sym("DelegateKey"), pub(r.delegate), sym("SigMech"), mech))
-	last := certificate(r.signsLast, dictionary(sym("WarrantCertificateType"), sym(r.kinds[1]), sym("KLF2pub"), pub(r.klf2), sym("KLF2mech"), mech,
-		sym("ElectronicSerialNumber"), str(r.esn)))
+	first := certificate(r.signsFirst, dictionary(append([][]byte{sym("WarrantCertificateType"), sym(r.kinds[0]), sym("DelegateKey"), pub(r.delegate), sym("SigMech"), mech}, r.delegation...)...))
+	last := certificate(r.signsLast, dictionary(append([][]byte{sym("WarrantCertificateType"), sym(r.kinds[1]), sym("KLF2pub"), pub(r.klf2), sym("KLF2mech"), mech,
+		sym("ElectronicSerialNumber"), str(r.esn)}, r.information...)...))
 	if r.swap {
 		first, last = last, first
 	}
@@ -193,7 +196,7 @@ func (r *recipe) build(t testing.TB) *attest.Evidence {
 		attributes = r.attributes(attributes)
 	}
 	state := append(words(certState, 0, uint32(len(attributes))), bytes.Join(attributes, nil)...)
-	gen := append(words(certKeyGen, 0, r.genKind, curveP256, uint32(len(r.groups))), bytes.Join(r.groups, nil)...)
+	gen := append(words(certKeyGen, 0, r.genKind, r.genCurve, uint32(len(r.groups))), bytes.Join(r.groups, nil)...)
 	gen = append(gen, hashOf(t, r.hka)...)
 	binding := append([]byte("Module keys: suite = DLf3072s256mAEScSP800131Ar1\x00"), bytes.Join([][]byte{hashOf(t, r.knso), hkm, hkmc}, nil)...)
 	long := func(h []byte) []byte { return append(words(mechSHA1), h...) }
@@ -205,6 +208,13 @@ func (r *recipe) build(t testing.TB) *attest.Evidence {
 		"knsopub": public(r.knso), "hkm": long(hkm), "hkmc": long(hkmc), "CertKMaKMCbKNSO": sign(t, r.signsWorld, binding),
 	} {
 		m[name] = base64.URLEncoding.EncodeToString(b)
+	}
+	if r.fips {
+		fips := bytes.Repeat([]byte{4}, 20)
+		body := append([]byte("Module setup, FIPS3; suite = DLf3072s256mAEScSP800131Ar1\x00"), bytes.Join([][]byte{hashOf(t, r.knso), hkm, hkmc, fips}, nil)...)
+		delete(m, "CertKMaKMCbKNSO")
+		m["CertKMaKMCaKFIPSbKNSO"] = base64.URLEncoding.EncodeToString(sign(t, r.signsWorld, body))
+		m["hkfips"] = base64.URLEncoding.EncodeToString(long(fips))
 	}
 	if r.members != nil {
 		r.members(m)

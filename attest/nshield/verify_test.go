@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/attesttest"
@@ -149,6 +150,41 @@ func hostile(t *testing.T, m *module) []variant {
 		{"a member of the bundle that nobody knows", attesttest.Other, func(r *recipe) {
 			r.members = func(x map[string]string) { x["exportable"] = "AA==" }
 		}, "understood: bundle: exportable"},
+		{"a blob under a token of any kind", attesttest.Exportable, groups(working(blobKm|blobKt, hkm)), "under a token of any kind"},
+		{"a blob's flag that isn't known", attesttest.Other, groups(words(0, 0, 1, actBlob, 0x80)), "a blob with the flags 80"},
+		{"a blob's file with a flag that isn't known", attesttest.Other, groups(append(append(words(0, 0, 1, actBlob, blobKmOnly|blobKm|blobFile), hkm...), words(8)...)), "a blob's file with the flags 8"},
+		{"an archive's flag that isn't known", attesttest.Other, groups(words(0, 0, 1, actArchive, 4, 0)), "an archive with the flags 4"},
+		{"a derivation with parameters", attesttest.Other, groups(words(0, 0, 1, actDerive, 1, 0, publicHalf, 0)), "a derivation with parameters"},
+		{"a group under a hash that isn't read", attesttest.Other, groups(append(words(groupCertLong, 0, 0, 99), make([]byte, 24)...)), "a key's hash by mechanism 99"},
+		{"another curve than the public key's", attesttest.Other, func(r *recipe) { r.genCurve = curveP521 }, "a key on curve 6 was generated"},
+		{"a warrant of another root", attesttest.WrongIdentity, func(r *recipe) {
+			r.members = func(x map[string]string) { x["root"] = "KWARN-2" }
+		}, `the bundle names the root "KWARN-2", and its warrant "KWARN-1"`},
+		{"two world bindings", attesttest.RepeatedField, func(r *recipe) {
+			r.members = func(x map[string]string) { x["CertKMaKMCaKFIPSbKNSO"] = x["CertKMaKMCbKNSO"] }
+		}, "two certificates, of which a world has one"},
+		{"a world binding without its module key", attesttest.MissingField, func(r *recipe) {
+			r.members = func(x map[string]string) { delete(x, "hkm") }
+		}, "world binding: hkm is missing"},
+		{"a world's module key that the module does not have", attesttest.Other, func(r *recipe) {
+			r.attributes = func(a [][]byte) [][]byte {
+				a[3] = append(append(words(attrKMs, 1), wellKnown[:]...), words(0, 0)...)
+				return a
+			}
+		}, "hkm is none of the module's keys"},
+		{"a suite's name that ends early", attesttest.Other, func(r *recipe) {
+			r.members = func(x map[string]string) { x["ciphersuite"] += "\x00" }
+		}, "is no name"},
+		{"a member that is not base64url", attesttest.Other, func(r *recipe) {
+			r.members = func(x map[string]string) { x["kcsig"] += "\n" }
+		}, "kcsig is not base64url"},
+		{"a delegation with further words", attesttest.Other, func(r *recipe) { r.delegation = [][]byte{sym("Until"), str("2030")} }, "it says other things than a key and its mechanism"},
+		{"a module's certificate with further words", attesttest.Other, func(r *recipe) { r.information = [][]byte{sym("Revoked"), {1}} }, "understood: warrant: Revoked"},
+		{"a module's certificate with two serial numbers", attesttest.RepeatedField, func(r *recipe) {
+			r.information = [][]byte{sym("ElectronicSerialNumber"), str("1111-2222-3333")}
+		}, `"ElectronicSerialNumber" stands there twice`},
+		{"a card's certificate", attesttest.Other, func(r *recipe) { r.kinds[1] = "SmartcardInformation" }, "it stands last, and is no module's"},
+		{"a mechanism of another hash", attesttest.Other, func(r *recipe) { r.mech = "SHA1" }, "another mechanism than ECDSA over SHA-512"},
 		{"a state with another key for warrants", attesttest.Other, func(r *recipe) {
 			r.attributes = func(a [][]byte) [][]byte {
 				return append(a, append(append(append(words(attrKLF2), make([]byte, 20)...), public(m.other521)...), words(mechECDSA)...))
@@ -193,6 +229,72 @@ func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
 		s.Hostile = append(s.Hostile, attesttest.Hostile{Kind: v.kind, Name: v.name, Want: v.want, Case: build(r), Twin: build(good(m))})
 	}
 	attesttest.Run(t, s)
+}
+
+func TestListsThatAreUnderstoodAreTaken(t *testing.T) {
+	m := newModule(t)
+	nso, other := hashOf(t, m.knso), hashOf(t, m.other)
+	serial := append(words(groupSerial, 0, 1, actOp, 0x1000), text("1111-2222-3333")...)
+	file := append(append(words(0, 0, 1, actBlob, blobKmOnly|blobKm|blobFile), hkm...), append(words(3, 1), make([]byte, 20)...)...)
+	limits := append(words(0, 2, 3, 60, 6), append(make([]byte, 20), words(5, 1, actOp, 0x1000)...)...)
+	mech := append(append(words(groupCertMech, 0, 1, actOp, 0x1000), other...), words(0)...)
+	long := append(append(words(groupCertLong, 0, 1, actOp, 0x1000, mechSHA1), other...), words(0)...)
+	for name, c := range map[string]struct {
+		groups     [][]byte
+		leaves     attest.Answer
+		protection string
+	}{
+		"a key that is never written down":   {[][]byte{permissions(0x1000)}, attest.False, "never: it ends with the module's power"},
+		"a group for one module":             {[][]byte{serial}, attest.False, "never: it ends with the module's power"},
+		"a blob with its file":               {[][]byte{file}, attest.False, "under the world's module key, with the protection of: module; every module of the world can use it"},
+		"use limits":                         {[][]byte{limits}, attest.False, "never: it ends with the module's power"},
+		"the public half derived":            {[][]byte{words(0, 0, 1, actDerive2, 0, 0, publicHalf, 0)}, attest.False, "never: it ends with the module's power"},
+		"another key's certificate":          {[][]byte{mech, long}, attest.False, "never: it ends with the module's power"},
+		"the security officer's certificate": {[][]byte{certified(permissions(0x1000), nso)}, attest.True, "never: it ends with the module's power"},
+		"an archive with a file and a key":   {[][]byte{append(append(words(0, 0, 1, actArchive, 3, 0), other...), words(0)...)}, attest.True, "never: it ends with the module's power"},
+		"a softcard's blob and a card set's": {[][]byte{working(blobKm|blobKt|blobToken, hkm)}, attest.False, "under the world's module key, with the protection of: card set; every module of the world can use it"},
+	} {
+		r := good(m)
+		r.groups = c.groups
+		got, err := attest.Check(Verifier{}, attest.Input{Evidence: r.build(t), Anchors: m.anchors(t), At: attesttest.At})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got.Key.Extractable != c.leaves || !slices.Contains(got.Details, attest.Detail{Name: "written down", Value: c.protection}) {
+			t.Errorf("%s: extractable %v, details %v", name, got.Key.Extractable, got.Details)
+		}
+	}
+}
+
+func TestAFIPSWorldsBindingIsChecked(t *testing.T) {
+	m := newModule(t)
+	r := good(m)
+	r.fips = true
+	in := attest.Input{Evidence: r.build(t), Anchors: m.anchors(t), At: attesttest.At}
+	if c, err := attest.Check(Verifier{}, in); err != nil || c.Key.Extractable != attest.False {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	r.members = func(x map[string]string) { x["hkfips"] = x["hkm"] }
+	in.Evidence = r.build(t)
+	if _, err := attest.Check(Verifier{}, in); err == nil || !strings.Contains(err.Error(), "world binding: the signature does not verify") {
+		t.Errorf("with another hash: %v", err)
+	}
+}
+
+func TestAnAnchorCountsAsLongAsItsFileSays(t *testing.T) {
+	root := *shipped(t).For(Format)[0]
+	for end, want := range map[time.Time]string{attesttest.At: "", attesttest.At.Add(-time.Second): "is pinned until"} {
+		root.NotAfter = &end
+		anchors, err := attest.NewAnchors(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := attest.Check(Verifier{}, attest.Input{Evidence: evidence(sample(t)), Anchors: anchors, At: attesttest.At})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) || err == nil && !c.Until.Equal(end) {
+			t.Errorf("until %v: %+v, %v", end, c, err)
+		}
+	}
 }
 
 func FuzzBundle(f *testing.F) {

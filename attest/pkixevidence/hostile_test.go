@@ -2,9 +2,14 @@ package pkixevidence
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"io"
+	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -86,6 +91,21 @@ type recipe struct {
 	version  int64
 	implicit bool
 	alter    func(der []byte) []byte
+	names    func(b *cryptobyte.Builder, c *attesttest.Cert) // what names a signature's key
+}
+
+// bySPKI names a signature's key by its public key alone.
+func bySPKI(b *cryptobyte.Builder, c *attesttest.Cert) {
+	b.AddASN1(tags.Tag(1).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddBytes(c.RawSubjectPublicKeyInfo) })
+}
+
+// huge is a key too large to sign with.
+type huge struct{ key *rsa.PublicKey }
+
+func (h huge) Public() crypto.PublicKey { return h.key }
+
+func (h huge) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return []byte("no signature"), nil
 }
 
 func good(t testing.TB, d *device) *recipe {
@@ -113,9 +133,13 @@ func (r *recipe) tbs() []byte {
 			b.AddASN1ObjectIdentifier(under(0, kind))
 			b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) {
 				for _, c := range claims {
+					id := under(1, c.kind, c.number)
+					if c.number < 0 {
+						id = under(1, platform, 4)
+					}
 					if c.kind == kind {
 						b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) {
-							b.AddASN1ObjectIdentifier(under(1, c.kind, c.number))
+							b.AddASN1ObjectIdentifier(id)
 							b.AddBytes(c.value)
 						})
 					}
@@ -158,6 +182,10 @@ func (r *recipe) build(t testing.TB) *attest.Evidence {
 					}
 					b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) {
 						b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) {
+							if r.names != nil {
+								r.names(b, s)
+								return
+							}
 							b.AddASN1(context(2), func(b *cryptobyte.Builder) { b.AddBytes(s.Raw) })
 						})
 						b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(algorithms[0].oid) })
@@ -235,7 +263,7 @@ var hostile = []struct {
 		user := attesttest.Issue(t, "user", r.root, attesttest.P256(t), attesttest.Leaf)
 		r.signs = []*attesttest.Cert{attesttest.Issue(t, "attestation key", user, r.ak.Key, attestation)}
 		r.chain = []*attesttest.Cert{user}
-	}, "level: vendor-signed, and anchored is demanded"},
+	}, "the issuer is no certification authority"},
 	{"a key that is no attestation key", attesttest.BadSignature, func(t *testing.T, r *recipe) {
 		r.signs = []*attesttest.Cert{attesttest.Issue(t, "server", r.issuer, r.ak.Key, attesttest.Leaf)}
 	}, "its key is no attestation key"},
@@ -274,6 +302,48 @@ var hostile = []struct {
 			r.chain = append(r.chain, attesttest.Issue(t, "issuer", r.root, r.root.Key))
 		}
 	}, "the intermediate certificates are more than 8"},
+	{"elements beside elements", attesttest.LengthBomb, func(t *testing.T, r *recipe) {
+		for range 20 {
+			r.keys = append(r.keys, r.keys[0])
+		}
+	}, "more than 16 elements"},
+	{"signatures beside signatures", attesttest.LengthBomb, func(t *testing.T, r *recipe) {
+		r.signs = []*attesttest.Cert{r.ak, r.other, r.ak, r.other}
+	}, "more than 3 signatures"},
+	{"issuers of one name, each on P-521", attesttest.LengthBomb, func(t *testing.T, r *recipe) {
+		k, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.chain = nil
+		for range 8 {
+			r.chain = append(r.chain, attesttest.Issue(t, "issuer", nil, k))
+		}
+		third := attesttest.Issue(t, "third attestation key", r.issuer, attesttest.P256(t), attestation)
+		r.signs = []*attesttest.Cert{r.ak, r.other, third}
+	}, "more than 6 certificates that could be an issuer's"},
+	{"an attestation key of 16,384 bits", attesttest.LengthBomb, func(t *testing.T, r *recipe) {
+		n := new(big.Int).Lsh(big.NewInt(1), 16383)
+		r.signs = []*attesttest.Cert{attesttest.Issue(t, "attestation key", r.issuer, huge{&rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537}}, attestation)}
+	}, "its RSA key has more than 8192 bits"},
+	{"an element without claims", attesttest.MissingField, func(t *testing.T, r *recipe) { r.keys[0] = nil }, "no claims"},
+	{"a signature that names no key", attesttest.MissingField, func(t *testing.T, r *recipe) { r.names = func(*cryptobyte.Builder, *attesttest.Cert) {} }, "nothing names the key that signed"},
+	{"a key identifier that isn't the certificate's", attesttest.BadSignature, func(t *testing.T, r *recipe) {
+		r.names = func(b *cryptobyte.Builder, c *attesttest.Cert) {
+			b.AddASN1(tags.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddASN1OctetString([]byte("another")) })
+			b.AddASN1(tags.Tag(2).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddBytes(c.Raw) })
+		}
+	}, "is not that of its certificate"},
+	{"a public key that two certificates have", attesttest.BadSignature, func(t *testing.T, r *recipe) {
+		r.names = bySPKI
+		r.chain = append(r.chain, r.ak, attesttest.Issue(t, "attestation key", r.issuer, r.ak.Key, attestation))
+	}, "two certificates have the key that it names"},
+	{"a claim of the platform's in the key", attesttest.Other, func(t *testing.T, r *recipe) {
+		r.keys[0] = append(r.keys[0], claim{key, -1, nil})
+	}, "understood: key: claim 1.3.6.1.5.5.999.1.1.4"},
+	{"purposes that are none", attesttest.Other, set(key, 7, boolean(true)), "has no value, or one that isn't its kind's"},
+	{"a serial number with other characters", attesttest.Other, set(platform, 4, utf8("0001\x00")), "has no value, or one that isn't its kind's"},
+	{"a FIPS level that there isn't", attesttest.Other, set(platform, 12, integer(5)), "has no value, or one that isn't its kind's"},
 	{"another nonce", attesttest.Stale, set(transaction, 0, octet([]byte("an older nonce"))), "stale: "},
 	{"no nonce", attesttest.Stale, func(t *testing.T, r *recipe) { r.claims = r.claims[1:] }, "level: anchored, and fresh is demanded"},
 	{"a claim that nobody knows", attesttest.Other, add(claim{key, 99, boolean(true)}), "understood: key: claim"},
@@ -341,5 +411,15 @@ func TestBothWaysOfCarryingIntermediatesAreRead(t *testing.T) {
 		if err != nil || c.Level != attest.Anchored || len(c.Details) != 2 {
 			t.Errorf("implicit %v: %+v, %v", implicit, c, err)
 		}
+	}
+}
+
+func TestAKeyMayBeNamedByItsPublicKeyAlone(t *testing.T) {
+	d := newDevice(t)
+	r := good(t, d)
+	r.names, r.chain = bySPKI, []*attesttest.Cert{d.ak, d.issuer}
+	c, err := attest.Check(Verifier{}, attest.Input{Evidence: r.build(t), Anchors: attesttest.Pin(t, Format, d.root.Certificate), At: attesttest.At})
+	if err != nil || c.Level != attest.Anchored {
+		t.Errorf("got %+v, %v", c, err)
 	}
 }

@@ -32,8 +32,8 @@ const (
 // The bounds of certificates: what makes one piece of evidence cost little.
 const (
 	maxCertificates = 8
-	maxLength       = 4  // of a chain
-	maxTries        = 12 // of an issuer's key, for all signatures
+	maxLength       = 4 // of a chain
+	maxTries        = 6 // of issuers of one name, for all signatures
 	maxRSA          = 8192
 )
 
@@ -193,24 +193,36 @@ func (v Verifier) mayAttest(c *x509.Certificate) error {
 }
 
 // above finds the issuers of a certificate among others that stand in any order.
+// Whether the one of the right name did sign is for the chain's check to say; only
+// of several of one name is it tried which did.
 func above(cert *x509.Certificate, pool []*x509.Certificate, tries *int) ([]*x509.Certificate, error) {
 	chain := []*x509.Certificate{cert}
-next:
 	for len(chain) < maxLength {
 		top := chain[len(chain)-1]
+		var named []*x509.Certificate
 		for _, c := range pool {
-			if !bytes.Equal(c.RawSubject, top.RawIssuer) || slices.Contains(chain, c) || bytes.Equal(c.Raw, top.Raw) || !small(c) {
-				continue
-			}
-			if *tries--; *tries < 0 {
-				return nil, fmt.Errorf("more than %d certificates that could be an issuer's", maxTries)
-			}
-			if top.CheckSignatureFrom(c) == nil {
-				chain = append(chain, c)
-				continue next
+			if bytes.Equal(c.RawSubject, top.RawIssuer) && !slices.Contains(chain, c) && !bytes.Equal(c.Raw, top.Raw) {
+				named = append(named, c)
 			}
 		}
-		break
+		if len(named) > 1 {
+			for _, c := range named {
+				if !small(c) {
+					continue
+				}
+				if *tries--; *tries < 0 {
+					return nil, fmt.Errorf("more than %d certificates that could be an issuer's", maxTries)
+				}
+				if top.CheckSignatureFrom(c) == nil {
+					named[0] = c
+					break
+				}
+			}
+		}
+		if len(named) == 0 {
+			break
+		}
+		chain = append(chain, named[0])
 	}
 	return chain, nil
 }

@@ -155,6 +155,26 @@ var hostile = []struct {
 	}, "its root is <secret_key>"},
 	{"a statement made before its key", attesttest.Other, set("attest_time", "2026-11-21T08:00:00Z"), "is before <create_time>"},
 	{"another algorithm than the key's", attesttest.Other, set("algorithm", "RSA"), "is a key for EC"},
+	{"text that is not UTF-8", attesttest.Other, set("label", "a\xff"), "it is not UTF-8"},
+	{"a control character", attesttest.Other, set("label", "a\x0b"), "the control character 0B"},
+	{"an element that another one ends", attesttest.Other, replace("</label>", "</lable>"), "<label> is ended by </lable"},
+	{"a name of large letters", attesttest.Other, replace("<label>", "<Label>"), "without a name of small letters"},
+	{"elements inside an answer", attesttest.Other, replace("<extractable>false", "<extractable><a></a>"), "attribute <extractable> holds elements"},
+	{"elements inside a text", attesttest.Other, replace("<label>key-1", "<label><a></a>"), "holds elements where it should hold text"},
+	{"text where the attributes belong", attesttest.MissingField, func(r *recipe) {
+		r.text = func(xml string) string {
+			a, b, _ := strings.Cut(xml, "<attributes>")
+			_, b, _ = strings.Cut(b, "</attributes>")
+			return a + b
+		}
+	}, "<attributes> is missing"},
+	{"an empty label", attesttest.MissingField, set("label", ""), "<label> is empty"},
+	{"a key that was always sensitive and isn't", attesttest.Other, set("sensitive", "false"), "contradicts itself"},
+	{"a time that is none", attesttest.Other, set("create_time", "2026-11-31T09:00:00Z"), "is not a time like"},
+	{"a count that is none", attesttest.Other, set("key_use_count", "-1"), "<key_use_count>"},
+	{"a key's size that isn't the key's", attesttest.Other, replace("<algorithm>", "<key_size>384</key_size><algorithm>"), "and <public_key> has 256 bits"},
+	{"a public key that is none", attesttest.Other, set("public_key", "AAAA"), "<public_key>: "},
+	{"an attribute with an entity", attesttest.Other, replace("<label>", `<label a="&quot;">`), "or an entity, which isn't read"},
 	{"a leaf that is an authority", attesttest.Other, func(r *recipe) {
 		r.alterLeaf = func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign }
 	}, "not an attestation key's"},

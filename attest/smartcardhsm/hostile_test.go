@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/attesttest"
@@ -67,6 +68,40 @@ var hostile = []struct {
 		r.key = k
 	}, "its point is none of P-256's"},
 	{"a certificate that has ended", attesttest.Other, func(r *recipe) { r.until = [6]byte{2, 6, 0, 8, 0, 1} }, "not at 2026-09-24"},
+	{"an extension of the request that nobody understands", attesttest.Other, func(r *recipe) {
+		r.fields = func(f [][]byte) [][]byte { return append(f, tlv(tagExtensions, tlv(0x73, tlv(6, []byte{1, 2, 3})))) }
+	}, "understood: request: extension 73050603010203"},
+	{"extensions without end", attesttest.LengthBomb, func(r *recipe) {
+		r.fields = func(f [][]byte) [][]byte {
+			return append(f, tlv(tagExtensions, bytes.Repeat(tlv(0x73, nil), 100)))
+		}
+	}, "more than 8 extensions"},
+	{"certificates without end", attesttest.LengthBomb, func(r *recipe) {
+		r.after = func(request, chain []byte) ([]byte, []byte) { return request, append(chain, chain...) }
+	}, "more than 4 certificates"},
+	{"another profile", attesttest.Other, func(r *recipe) {
+		r.body = func(f [][]byte) [][]byte { f[0] = tlv(tagProfile, []byte{1}); return f }
+	}, "profile 01; 00 is the one that is defined"},
+	{"a request of another profile", attesttest.Other, func(r *recipe) {
+		r.fields = func(f [][]byte) [][]byte { f[0] = tlv(tagProfile, []byte{1}); return f }
+	}, "request: profile 01"},
+	{"a name of other characters", attesttest.Other, func(r *recipe) { r.names[0] = "TEST\x00HSM0100000" }, "has other characters than letters and digits"},
+	{"a name without a number", attesttest.Other, func(r *recipe) { r.names[0] = "TEST001" }, "has not between 8 and 16 characters"},
+	{"a month that no year has", attesttest.Other, func(r *recipe) { r.until = [6]byte{3, 1, 1, 3, 0, 1} }, "a day that no month has"},
+	{"a date of letters", attesttest.Other, func(r *recipe) { r.until = [6]byte{3, 1, 'A', 3, 0, 1} }, "is not a date of six digits"},
+	{"a date of five digits", attesttest.Other, func(r *recipe) {
+		r.body = func(f [][]byte) [][]byte { f[5] = tlv(tagFrom, []byte{2, 6, 0, 1, 1}); return f }
+	}, "is not a date of six digits"},
+	{"a key that signs over SHA-1", attesttest.Other, func(r *recipe) {
+		r.key = bytes.Replace(r.made.object(true), append(bytes.Clone(idTA), 2, 3), append(bytes.Clone(idTA), 2, 1), 1)
+	}, "algorithm id-TA 2.1 isn't one that this program verifies"},
+	{"a key without its curve", attesttest.Other, func(r *recipe) { r.key = r.made.object(false) }, "names no curve"},
+	{"a short RSA key", attesttest.Other, func(r *recipe) {
+		r.key = tlv(tagKey, tlv(6, idTA, []byte{1, 2}), tlv(0x81, bytes.Repeat([]byte{0xff}, 64)), tlv(0x82, []byte{1, 0, 1}))
+	}, "isn't of 1024 to 4096 bits"},
+	{"an RSA key with the exponent 2", attesttest.Other, func(r *recipe) {
+		r.key = tlv(tagKey, tlv(6, idTA, []byte{1, 2}), tlv(0x81, bytes.Repeat([]byte{0xff}, 256)), tlv(0x82, []byte{2}))
+	}, "its exponent 02 is not an odd number"},
 	{"a certificate's extension that nobody understands", attesttest.Other, func(r *recipe) {
 		r.body = func(f [][]byte) [][]byte { return append(f, tlv(tagExtensions, tlv(0x73, tlv(6, []byte{1, 2, 3})))) }
 	}, "understood: certificate of TESTHSM000100000"},
@@ -79,7 +114,7 @@ func demand(t *testing.T) attest.Demand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "TESTHSM0001", Local: true, Vendors: []string{"CardContact"}}
+	return attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "TESTHSM0001", Local: true, Understood: true, Vendors: []string{"CardContact"}}
 }
 
 func (r *recipe) input(t *testing.T) attest.Input {
@@ -112,7 +147,7 @@ func suite(t *testing.T) attesttest.Suite {
 		if v.edit != nil {
 			v.edit(r)
 		} else {
-			d = attest.Kept(d.Least, d.SPKI, d.Identity)
+			d.NotExtractable, d.Sensitive, d.NeverExtractable = true, true, true
 		}
 		s.Hostile = append(s.Hostile, attesttest.Hostile{Kind: v.kind, Name: v.name, Want: v.want, Twin: twin, Case: attesttest.Case{Input: r.input(t), Demand: d}})
 	}
@@ -120,6 +155,23 @@ func suite(t *testing.T) attesttest.Suite {
 }
 
 func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) { attesttest.Run(t, suite(t)) }
+
+func TestAnAnchorCountsAsLongAsItsFileSays(t *testing.T) {
+	in := good().input(t)
+	root := *in.Anchors.For(Format)[0]
+	for end, want := range map[time.Time]string{ceremony: "", ceremony.Add(-time.Second): "is pinned until"} {
+		root.NotAfter = &end
+		anchors, err := attest.NewAnchors(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Anchors = anchors
+		c, err := attest.Check(Verifier{}, in)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) || err == nil && !c.Until.Equal(end) {
+			t.Errorf("until %v: %+v, %v", end, c, err)
+		}
+	}
+}
 
 func FuzzEvidence(f *testing.F) {
 	request, chain := good().build()

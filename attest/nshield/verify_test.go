@@ -222,11 +222,12 @@ func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
 	build := func(r *recipe) attesttest.Case {
 		return attesttest.Case{Input: attest.Input{Evidence: r.build(t), Anchors: m.anchors(t), At: attesttest.At}, Demand: demand}
 	}
+	twin := build(good(m))
 	for _, v := range hostile(t, m) {
 		one := *m // an edit may change the module's keys
 		r := good(&one)
 		v.edit(r)
-		s.Hostile = append(s.Hostile, attesttest.Hostile{Kind: v.kind, Name: v.name, Want: v.want, Case: build(r), Twin: build(good(m))})
+		s.Hostile = append(s.Hostile, attesttest.Hostile{Kind: v.kind, Name: v.name, Want: v.want, Case: build(r), Twin: twin})
 	}
 	attesttest.Run(t, s)
 }

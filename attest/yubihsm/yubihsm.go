@@ -135,7 +135,25 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	}
 	c := k.claims(leaf[0])
 	path.Into(c)
-	return c, checkDevice(k, above[0], c)
+	if err := checkDevice(k, above[0], c); err != nil {
+		return nil, err
+	}
+	return c, checkAuthority(path.Certs)
+}
+
+// sharedRoot is the name of a root under which Yubico has authorities for its other
+// products as well.
+const sharedRoot = "Yubico Attestation Root 1"
+
+// checkAuthority holds the device's issuer under that root to be one for YubiHSMs.
+func checkAuthority(certs []*x509.Certificate) error {
+	if top := certs[len(certs)-1]; top.Subject.CommonName != sharedRoot {
+		return nil
+	}
+	if name := certs[1].Issuer.CommonName; !strings.HasPrefix(name, "YubiHSM Attestation ") {
+		return fmt.Errorf("the device stands under %q, which is no authority for YubiHSMs", name)
+	}
+	return nil
 }
 
 // checkDevice holds the certificate above the attestation to be the device's own,

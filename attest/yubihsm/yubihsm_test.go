@@ -76,6 +76,8 @@ type device struct {
 	deviceFields []pkix.Extension
 	deviceName   string
 	rootKey      string
+	rootName     string
+	authority    string
 	mangle       func([]byte) []byte
 	noAuthority  bool
 	reorder      bool
@@ -94,7 +96,7 @@ func good() device {
 			field(extObjectID, 2, 2, 0x7e, 0x57), field(extLabel, 12, 1, 'k'),
 		},
 		deviceFields: []pkix.Extension{field(extFirmware, 4, 3, 2, 4, 0), field(extSerial, serialField...)},
-		deviceName:   "YubiHSM Attestation (31650425)", rootKey: "root",
+		deviceName:   "YubiHSM Attestation (31650425)", rootKey: "root", rootName: "Yubico YubiHSM Root CA", authority: "Sub-CA",
 	}
 }
 
@@ -129,8 +131,8 @@ func (d device) evidence(t testing.TB) *attest.Evidence {
 		fields = append(fields, certtest.CA())
 	}
 	chain := [][]byte{
-		certtest.Cert{Subject: certtest.Name(d.deviceName), Issuer: certtest.Name("Sub-CA"), SPKI: dev.SPKI, Extensions: fields}.Sign(t, sub),
-		certtest.Cert{Subject: certtest.Name("Sub-CA"), Issuer: certtest.Name("Yubico YubiHSM Root CA"), SPKI: sub.SPKI, Extensions: []pkix.Extension{certtest.CA()}}.Sign(t, root),
+		certtest.Cert{Subject: certtest.Name(d.deviceName), Issuer: certtest.Name(d.authority), SPKI: dev.SPKI, Extensions: fields}.Sign(t, sub),
+		certtest.Cert{Subject: certtest.Name(d.authority), Issuer: certtest.Name(d.rootName), SPKI: sub.SPKI, Extensions: []pkix.Extension{certtest.CA()}}.Sign(t, root),
 	}
 	if d.reorder {
 		slices.Reverse(chain)
@@ -149,9 +151,14 @@ func TestYubiHSM2(t *testing.T) {
 func hostile(t *testing.T) (list []at.Hostile) {
 	key := certtest.EC(t, "key").SPKI
 	const serial = "31650425"
-	name := certtest.Name("Yubico YubiHSM Root CA")
-	root := certtest.Cert{Subject: name, Issuer: name, SPKI: certtest.EC(t, "root").SPKI, Extensions: []pkix.Extension{certtest.CA()}}.Sign(t, certtest.EC(t, "root"))
-	anchors := at.Pin(t, Format, certificates(t, root)...)
+	var roots []*x509.Certificate
+	for _, name := range []string{"Yubico YubiHSM Root CA", sharedRoot} {
+		root := certtest.Cert{Subject: certtest.Name(name), Issuer: certtest.Name(name), SPKI: certtest.EC(t, "root").SPKI, Extensions: []pkix.Extension{certtest.CA()}}.Sign(t, certtest.EC(t, "root"))
+		roots = append(roots, certificates(t, root)...)
+	}
+	anchors := at.Pin(t, Format, roots...)
+	newer := good()
+	newer.rootName, newer.authority = sharedRoot, "YubiHSM Attestation B2 1"
 	caseOf := func(d device, spki []byte, serial string) at.Case {
 		demand := attest.Kept(attest.Anchored, spki, serial)
 		demand.Understood, demand.SignOnly = true, true
@@ -175,6 +182,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 		{at.Other, "a device's key that is no authority", alter(func(d *device) { d.noAuthority = true }), key, serial, "the issuer is no certification authority"},
 		{at.Other, "a key of the device as its attestation key", alter(func(d *device) { d.deviceName = "YubiHSM Attestation id:0x0001" }), key, serial, "which isn't the attestation key of the device 31650425"},
 		{at.Other, "an attested key as attestation key", alter(func(d *device) { d.deviceFields = append(d.deviceFields, field(extOrigin, 3, 2, 0, 1)) }), key, serial, "signed by a key that was itself attested"},
+		{at.Other, "the authority of another product", func() device { d := newer; d.authority = "Yubico PIV Attestation B2 1"; return d }(), key, serial, `stands under "Yubico PIV Attestation B2 1", which is no authority for YubiHSMs`},
 		{at.WrongIdentity, "the attestation key of another device", alter(func(d *device) { d.deviceFields[1] = field(extSerial, 2, 1, 5) }), key, serial, "is for the device 31650425, and is signed by the device 5"},
 		{at.Imported, "imported", good().with(extOrigin, 3, 2, 0, originImported), key, serial, "never-extractable: not shown, and true is demanded; local: false, and true is demanded"},
 		{at.Imported, "imported under wrap", good().with(extOrigin, 3, 2, 0, originWrapped), key, serial, "never-extractable: not shown, and true is demanded; local: false"},
@@ -202,7 +210,11 @@ func hostile(t *testing.T) (list []at.Hostile) {
 		{at.Other, "an unknown field", good().with(99, 1), key, serial, "extension 1.3.6.1.4.1.41482.4.99 was not understood"},
 		{at.TrailingBytes, "bytes behind the certificate", alter(func(d *device) { d.behindLeaf = []byte("more") }), key, serial, "not PEM certificates alone"},
 	} {
-		list = append(list, at.Hostile{Kind: c.kind, Name: c.name, Case: caseOf(c.device, c.spki, c.serial), Want: c.want, Twin: caseOf(good(), key, serial)})
+		twin := good()
+		if c.device.rootName == sharedRoot {
+			twin = newer
+		}
+		list = append(list, at.Hostile{Kind: c.kind, Name: c.name, Case: caseOf(c.device, c.spki, c.serial), Want: c.want, Twin: caseOf(twin, key, serial)})
 	}
 	return list
 }

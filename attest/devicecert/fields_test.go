@@ -26,6 +26,8 @@ func certificate(t *testing.T, name pkix.Name, fields ...pkix.Extension) *x509.C
 func TestAFieldHasExactlyItsForm(t *testing.T) {
 	text := func(f *Fields) error { _, err := f.Text(1, "label", 4); return err }
 	number := func(f *Fields) error { _, err := f.Uint(1, "number", 300); return err }
+	bytes := func(f *Fields) error { _, err := f.Octets(1, "version", 2); return err }
+	plain := func(f *Fields) error { _, err := f.Plain(1, "version", 2); return err }
 	for name, c := range map[string]struct {
 		value []byte
 		read  func(*Fields) error
@@ -45,6 +47,10 @@ func TestAFieldHasExactlyItsForm(t *testing.T) {
 		"a text that isn't UTF-8":     {[]byte{12, 1, 0xff}, text, "is no text"},
 		"a text of another type":      {[]byte{19, 1, 'a'}, text, "is of the wrong type"},
 		"a text of a context's type":  {[]byte{0x8c, 1, 'a'}, text, "is of the wrong type"},
+		"a text in parts":             {[]byte{0x2c, 3, 12, 1, 'a'}, text, "is of the wrong type"},
+		"two bytes":                   {[]byte{4, 2, 1, 2}, bytes, ""},
+		"three bytes":                 {[]byte{4, 3, 1, 2, 3}, bytes, "has 3 bytes, and must have 2"},
+		"one plain byte":              {[]byte{4}, plain, "has 1 bytes, and must have 2"},
 		"nothing where a text should": {nil, text, "can't be read"},
 	} {
 		err := c.read(Read(certificate(t, certtest.Name("x"), certtest.Ext("1.2.3", 1, c.value)), arc))
@@ -72,7 +78,7 @@ func TestACertificateHasOneCommonName(t *testing.T) {
 	for _, c := range []struct {
 		name pkix.Name
 		want string
-	}{{certtest.Name("a"), "a"}, {two, ""}, {pkix.Name{Organization: []string{"a"}}, ""}} {
+	}{{certtest.Name("a"), "a"}, {two, ""}, {pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: ""}}}, ""}, {pkix.Name{Organization: []string{"a"}}, ""}} {
 		got, err := CommonName(certificate(t, c.name))
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%v: got %q, %v", c.name, got, err)

@@ -77,6 +77,8 @@ type bag struct {
 	plain      int // this certificate doesn't say that it is an authority; 0: the root alone
 	mangle     func([]byte) []byte
 	mangleRoot func([]byte) []byte // the signature of the certificate below the root
+	more       int                 // a further purpose of the key's certificate
+	foreign    bool                // its purpose is of another arc
 	order      []int
 	edit       func([]byte) []byte // of the finished bag
 	certs      func([][]byte) []byte
@@ -123,6 +125,12 @@ func (b bag) evidence(t testing.TB) *attest.Evidence {
 		c := certtest.Cert{Serial: int64(i), Subject: certtest.Name(names[i]), Issuer: certtest.Name(names[above]), SPKI: keys[i].SPKI, Extensions: []pkix.Extension{purpose(p)}}
 		switch {
 		case i == 0:
+			if b.more != 0 {
+				c.Extensions[0] = purpose(p, b.more)
+			}
+			if b.foreign {
+				c.Extensions[0].Value = bytes.Replace(c.Extensions[0].Value, []byte{0xe0, 0x5f}, []byte{0xe0, 0x5e}, 1)
+			}
 			c.Extensions, c.MangleSignature = append(c.Extensions, append(slices.Clone(b.fields), signs)...), b.mangle
 		case i < n-1:
 			if c.MangleSignature = b.mangleRoot; i != n-2 {
@@ -266,6 +274,8 @@ func hostile(t *testing.T) (list []at.Hostile) {
 			b.certs = func(d [][]byte) []byte { return append(bytes.Join(d, nil), 0x30, 0x84, 0x7f, 0xff, 0xff, 0xff) }
 		}), key, id, "not 1 to 8 certificates", good()},
 		{at.LengthBomb, "more certificates than a chain has", alter(func(b *bag) { b.order = []int{0, 1, 2, 0, 1, 2, 0, 1, 2} }), key, id, "not 1 to 8 certificates", good()},
+		{at.Other, "two purposes", alter(func(b *bag) { b.purposes, b.more = chains[1], purposeOriginEC }), key, id, "certificate 0 has not exactly one purpose", good()},
+		{at.Other, "a purpose of another arc", alter(func(b *bag) { b.foreign = true }), key, id, "certificate 0 has not exactly one purpose", good()},
 		{at.Other, "an HSM that is no authority", alter(func(b *bag) { b.plain = 1 }), key, id, "the issuer is no certification authority", good()},
 		{at.Other, "serial number 0", alter(func(b *bag) { b.fields = []pkix.Extension{field(extSerial, 0, 0, 0, 0)} }), key, id, "the HSM's serial number is 0", good()},
 		{at.Other, "an unknown field", alter(func(b *bag) { b.fields = append(b.fields, field(99, 1)) }), key, id, "extension 1.3.6.1.4.1.12383.2.99 was not understood", good()},

@@ -71,9 +71,7 @@ func elements(raw []byte, n int) ([]asn1.RawValue, error) {
 		if rest, err = asn1.Unmarshal(rest, &v); err != nil {
 			return nil, fmt.Errorf("the PKCS#7 message's inside can't be read: %w", err)
 		}
-		if list = append(list, v); len(list) > n {
-			break
-		}
+		list = append(list, v)
 	}
 	if len(list) != n {
 		return nil, fmt.Errorf("the PKCS#7 message has more or fewer parts than the %d of certificates alone", n)

@@ -162,11 +162,10 @@ func checkAuthority(certs []*x509.Certificate) error {
 func checkDevice(k *Key, c *x509.Certificate, claims *attest.Claims) error {
 	f := devicecert.Read(c, arc)
 	_, serial, err := readDevice(f)
-	switch name, nameErr := devicecert.CommonName(c); {
+	name, _ := devicecert.CommonName(c) // none is none of the device's
+	switch {
 	case err != nil:
 		return fmt.Errorf("the device's certificate: %w", err)
-	case nameErr != nil:
-		return fmt.Errorf("the device's certificate: %w", nameErr)
 	case serial != k.Serial:
 		return fmt.Errorf("the attestation is for the device %d, and is signed by the device %d", k.Serial, serial)
 	case name != fmt.Sprintf("YubiHSM Attestation (%d)", serial):

@@ -75,7 +75,9 @@ func TestOnlyECDSASignaturesAreReadWithoutTheirZero(t *testing.T) {
 	if got := unsignedInteger(ec, ec); got != QuirkUnsignedInteger {
 		t.Errorf("a good signature doesn't verify: %q", got)
 	}
-	for _, pair := range [][2]*x509.Certificate{{rsa, ec}, {ec, rsa}, {rsa, rsa}} {
+	named := *ec // an ECDSA signature that calls itself RSA's
+	named.SignatureAlgorithm = x509.SHA384WithRSA
+	for _, pair := range [][2]*x509.Certificate{{rsa, ec}, {ec, rsa}, {rsa, rsa}, {&named, ec}} {
 		if got := unsignedInteger(pair[0], pair[1]); got != "" {
 			t.Errorf("%v under %v: %q", pair[0].SignatureAlgorithm, pair[1].PublicKeyAlgorithm, got)
 		}

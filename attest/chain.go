@@ -27,11 +27,14 @@ const (
 	QuirkShortRSA           = "rsa-below-2048"               // a certificate's RSA key of 1,024 to 2,047 bits
 	QuirkNoBasicConstraints = "ca-without-basic-constraints" // an issuer that doesn't say that it is one
 	QuirkNoCertSign         = "ca-without-cert-sign"         // an issuer whose key usage lacks keyCertSign
+	// Of an nShield: a warrant given to a module after it was sold, on the word of a
+	// DSA key of 1,024 bits.
+	QuirkFieldUpgrade = "field-upgrade-warrant"
 )
 
 // Weak are the quirks that weaken what is shown: a demand has to tolerate them
 // by name (Demand.Tolerates).
-var Weak = []string{QuirkSHA1, QuirkShortRSA}
+var Weak = []string{QuirkSHA1, QuirkShortRSA, QuirkFieldUpgrade}
 
 // Chain is the certificates above a piece of evidence.
 type Chain struct {

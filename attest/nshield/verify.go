@@ -172,7 +172,7 @@ func (b *bundle) warrant(in attest.Input, c *attest.Claims) (*warrant, error) {
 		return nil, err
 	}
 	if w.kind == "FieldUpgradeModuleInformation" {
-		c.Quirks = append(c.Quirks, QuirkFieldUpgrade)
+		c.Quirks = append(c.Quirks, attest.QuirkFieldUpgrade)
 	}
 	return w, nil
 }

@@ -40,7 +40,7 @@ func TestEntrustsExampleVerifiesAndSaysWhatItDoesNotShow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Platform.Identity != "8938-1075-88BB" || c.Key.Local != attest.True || c.Key.Sensitive != attest.True || !slices.Equal(c.Quirks, []string{QuirkFieldUpgrade}) || len(c.Unknown) != 0 {
+	if c.Platform.Identity != "8938-1075-88BB" || c.Key.Local != attest.True || c.Key.Sensitive != attest.True || !slices.Equal(c.Quirks, []string{attest.QuirkFieldUpgrade}) || len(c.Unknown) != 0 {
 		t.Errorf("got %+v", c)
 	}
 	// The example has no world binding, and its key is written down under a module key.
@@ -183,6 +183,7 @@ func hostile(t *testing.T, m *module) []variant {
 		{"a module's certificate with two serial numbers", attesttest.RepeatedField, func(r *recipe) {
 			r.information = [][]byte{sym("ElectronicSerialNumber"), str("1111-2222-3333")}
 		}, `"ElectronicSerialNumber" stands there twice`},
+		{"a warrant given to the module after it was sold", attesttest.Other, func(r *recipe) { r.kinds[1] = "FieldUpgradeModuleInformation" }, "field-upgrade-warrant"},
 		{"a card's certificate", attesttest.Other, func(r *recipe) { r.kinds[1] = "SmartcardInformation" }, "it stands last, and is no module's"},
 		{"a mechanism of another hash", attesttest.Other, func(r *recipe) { r.mech = "SHA1" }, "another mechanism than ECDSA over SHA-512"},
 		{"a state with another key for warrants", attesttest.Other, func(r *recipe) {
@@ -214,7 +215,7 @@ func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
 	}
 	s.Samples = []attesttest.Sample{{Name: "Entrust's documented example, softcard, P-256, without its world binding", Level: attest.Anchored, Case: attesttest.Case{
 		Input:  attest.Input{Evidence: evidence(sample(t)), Anchors: shipped(t), At: attesttest.At},
-		Demand: attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "8938-1075-88BB", Local: true, Sensitive: true, Understood: true},
+		Demand: attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "8938-1075-88BB", Local: true, Sensitive: true, Understood: true, Tolerates: []string{attest.QuirkFieldUpgrade}},
 	}}}
 	m := newModule(t)
 	demand := attest.Kept(attest.Anchored, attesttest.SPKI(t, m.made.Public().(*ecdsa.PublicKey)), "1111-2222-3333")

@@ -16,10 +16,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// QuirkFieldUpgrade is a warrant that was given to a module after it was sold:
-// what it rests on is a key for DSA of 1,024 bits.
-const QuirkFieldUpgrade = "field-upgrade-warrant"
-
 // warrant is what Entrust certifies of a module.
 type warrant struct {
 	esn     string

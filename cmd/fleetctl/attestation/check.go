@@ -44,7 +44,7 @@ are told, and the answer is no.`,
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.StringVar(&o.least, "least", "", "the least `level`: module-claimed, vendor-signed, anchored or fresh (default: anchored, fresh with --nonce)")
 	f.BoolVar(&o.signOnly, "sign-only", false, "demand that the key signs and does nothing else")
-	f.StringSliceVar(&o.tolerates, "tolerates", nil, "a weak `quirk` that may have been met: sha1-signature, rsa-below-2048")
+	f.StringSliceVar(&o.tolerates, "tolerates", nil, "a weak `quirk` that may have been met: sha1-signature, rsa-below-2048, field-upgrade-warrant")
 	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "take an anchor that nobody has confirmed")
 	return c
 }

@@ -47,9 +47,9 @@ const (
 
 const saltSize = 32
 
-// MaxLine bounds a record's line in bytes: the largest, a response or a
+// maxLine bounds a record's line in bytes: the largest, a response or a
 // countersignature, has a few kilobytes; a close record lists every file.
-const MaxLine = 1 << 20
+const maxLine = 1 << 20
 
 // Hash is the record's place in the chain: the next record's prev.
 func (r *Record) Hash() [32]byte {
@@ -80,8 +80,9 @@ func commitment(salt []byte, body string) [32]byte {
 	return sha256.Sum256(append(append(make([]byte, 0, len(salt)+len(body)), salt...), body...))
 }
 
-// NewRecord makes the record that would come next, with salt from random. Whether
-// it may is for Apply to say.
+// NewRecord makes the record that would come next, with salt from random, as it will
+// be read: one whose line could not be read back is not made. Whether it may come is
+// for Apply to say.
 func (a *Account) NewRecord(at time.Time, random io.Reader, content any) (*Record, error) {
 	kind, ok := kindOf(content)
 	if !ok {
@@ -96,15 +97,24 @@ func (a *Account) NewRecord(at time.Time, random io.Reader, content any) (*Recor
 		Salt: salt, Body: string(strict.EncodeLine(content)), Content: content,
 	}
 	r.Commit = commitment(r.Salt, r.Body)
-	return r, nil
+	line := r.Line()
+	if len(line) > maxLine {
+		return nil, strict.Errorf("", "record %d would have %d bytes; a line has at most %d", r.N, len(line), maxLine)
+	}
+	read, err := parseRecord("", r.N, bytes.TrimSuffix(line, []byte("\n")))
+	var faults strict.Errors
+	if faults.Add(err); len(faults) > 0 {
+		return nil, strict.Errorf("", "%s", faults[0].Msg).WithHint("nothing was recorded: give it as it can be read")
+	}
+	return read, nil
 }
 
 // parseRecord reads a line, without its LF, and the body in it.
 func parseRecord(file string, n int, line []byte) (*Record, error) {
 	r := &Record{}
-	if !strict.DecodeCanonical(string(line), MaxLine, r) {
+	if !strict.DecodeCanonical(string(line), maxLine, r) {
 		*r = Record{} // and once more, for what is wrong
-		if err := strict.DecodeJSON(file, line, MaxLine, r); err != nil {
+		if err := strict.DecodeJSON(file, line, maxLine, r); err != nil {
 			return nil, relocate(err, file, n)
 		}
 		if !bytes.Equal(strict.EncodeLine(r), line) {
@@ -127,11 +137,11 @@ func parseRecord(file string, n int, line []byte) (*Record, error) {
 		return nil, strict.At(file, n, "record %d: its body is not the one it committed to", n)
 	}
 	r.Content = info.make()
-	if strict.DecodeCanonical(r.Body, MaxLine, r.Content) {
+	if strict.DecodeCanonical(r.Body, maxLine, r.Content) {
 		return r, nil
 	}
 	r.Content = info.make()
-	if err := strict.DecodeText(file, r.Body, MaxLine, r.Content); err != nil {
+	if err := strict.DecodeText(file, r.Body, maxLine, r.Content); err != nil {
 		return nil, relocate(err, file, n)
 	}
 	if string(strict.EncodeLine(r.Content)) != r.Body {

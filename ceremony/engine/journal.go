@@ -160,9 +160,9 @@ func (j *Journal) write(r *ceremony.Record) error {
 	line := r.Line()
 	if info, err := j.file.Stat(); err != nil {
 		return err
-	} else if len(line) > ceremony.MaxLine || info.Size()+int64(len(line)) > ceremony.MaxTranscript {
-		return strict.Errorf(filepath.Join(j.dir, ceremony.TranscriptFile), "record %d would have %d bytes after %d; a line has at most %d, a transcript %d",
-			r.N, len(line), info.Size(), ceremony.MaxLine, ceremony.MaxTranscript)
+	} else if info.Size()+int64(len(line)) > ceremony.MaxTranscript {
+		return strict.Errorf(filepath.Join(j.dir, ceremony.TranscriptFile), "record %d would have %d bytes after %d; a transcript has at most %d",
+			r.N, len(line), info.Size(), ceremony.MaxTranscript)
 	}
 	err := j.account.CheckWritten(r.Content)
 	if err == nil {

@@ -145,3 +145,23 @@ func TestAForbiddenRecordIsNotWritten(t *testing.T) {
 		t.Error("the transcript has changed")
 	}
 }
+
+// saying lets the witness choose words that no record can hold.
+type saying struct{ testfleet.Machine }
+
+func (saying) Words(context.Context) ([]string, string, error) {
+	return []string{"two words", "b", "c"}, ceremony.Machine, nil
+}
+
+func TestARecordThatCouldNotBeReadBackIsNotWritten(t *testing.T) {
+	f := testfleet.Prepared(t, testfleet.Options{HSMs: 1})
+	c := f.Config(f.Dir, testfleet.Random("words"))
+	c.Participants = saying{}
+	_, err := engine.Run(t.Context(), c)
+	wantError(t, err, `words[0] "two words" has byte ' '`)
+	if a := must(folder.Read(f.Dir)); a.N != 0 {
+		t.Errorf("%d records were written", a.N)
+	}
+	c.Participants = testfleet.Machine{}
+	must(engine.Run(t.Context(), c))
+}

@@ -37,7 +37,7 @@ func TestLockdownIsTakenAsPlanned(t *testing.T) {
 		{"blank reading", ceremony.Lockdown{Number: 1, Text: bag, Reading: " ", By: "witness", Confirmed: "auditor"}, "its reading is blank"},
 		{"a code", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", Code: "CKR_PIN_LOCKED", By: "witness", Confirmed: "auditor"}, "no return code"},
 		{"one person", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "witness", Confirmed: "witness"}, "somebody else"},
-		{"nobody", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "witness"}, `typed by ""`},
+		{"nobody", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "witness"}, "confirmed is empty"},
 		{"an officer", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "officer", Confirmed: "auditor"}, `typed by "officer"`},
 	}
 	_, j := lockable(t, bag, shred)

@@ -37,17 +37,17 @@ func ReadAcceptances(dir string, a *ceremony.Account) ([][]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	acts, err := people.ReadApprovals(list)
+	if err != nil {
+		return nil, err
+	}
 	var accepted [][]string
 	for i := range a.Exceptions {
 		want, err := a.ExceptionApproval(i + 1)
 		if err != nil {
 			return nil, err
 		}
-		have, err := people.Approvals(want, list)
-		if err != nil {
-			return nil, err
-		}
-		accepted = append(accepted, have)
+		accepted = append(accepted, acts.Officers(want))
 	}
 	return accepted, nil
 }

@@ -1,0 +1,129 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// Read gives random bytes to the engine.
+func (d *driver) Read(b []byte) (int, error) {
+	if d.one(400) {
+		return 0, errors.New("no randomness")
+	}
+	for i := range b {
+		b[i] = byte(d.Uint32())
+	}
+	return len(b), nil
+}
+
+func (d *driver) of(list ...string) string { return list[d.IntN(len(list))] }
+
+// text is what people say, or type by mistake.
+func (d *driver) text() string {
+	if d.one(4) {
+		return d.of("", " ", "two\nlines", "\x00", "\u2028", "\xff", "Zürich", `"quoted\"`, strings.Repeat("long ", 900), "<script>")
+	}
+	return d.of("a slip of the pen", "the third party needs two days", "4471")
+}
+
+func (d *driver) seals() []ceremony.Seal {
+	if d.one(5) {
+		return []ceremony.Seal{{What: d.text(), Number: d.text()}, {What: "safe", Number: "1"}}
+	}
+	return []ceremony.Seal{{What: "hsm-1", Number: "4471"}}
+}
+
+func (d *driver) approve(ctx context.Context, dir string, people *ceremony.People, want ceremony.Approval, have []string) error {
+	if d.one(5) {
+		return nil // nobody signs
+	}
+	return d.f.Approve(ctx, dir, people, want, have)
+}
+
+// config is that of a run in which things go wrong.
+func (d *driver) config() engine.Config {
+	c := d.f.Config(d.f.Dir, d)
+	c.Now, c.Approve, c.Participants = d.clock, d.approve, participants{d}
+	for _, tok := range d.f.Tokens {
+		d.spoil(tok)
+	}
+	if d.one(6) {
+		wall := d.now.Truncate(time.Second)
+		c.Wall = &wall
+	}
+	return c
+}
+
+// spoil has a token fail once in a while, or say something odd.
+func (d *driver) spoil(tok *testfleet.Token) {
+	code := d.of("CKR_DEVICE_REMOVED", "CKR_DEVICE_ERROR", "CKR_PIN_INCORRECT", "0x80000001", "not a code")
+	fail := func(string) error {
+		if d.one(40) {
+			return testfleet.Coded(code)
+		}
+		return nil
+	}
+	tok.Before, tok.After = fail, nil
+	if d.one(4) {
+		tok.Before, tok.After = nil, fail
+	}
+	about := tok.About
+	about.Firmware, about.Manufacturer = "1.0", "testfleet"
+	if d.one(12) {
+		about.Firmware, about.Manufacturer = d.of("1.0", "999.0", "x", ""), d.text()
+	}
+	tok.About = about
+	tok.OnSign = nil
+	if d.one(15) {
+		tok.OnSign = func(sig []byte) []byte { sig[d.IntN(len(sig))] ^= 1; return sig }
+	}
+}
+
+// participants answer as a rehearsal's machine does, mostly.
+type participants struct{ d *driver }
+
+var errStop = errors.New("somebody said stop")
+
+func (p participants) err() error {
+	if p.d.one(20) {
+		return errStop
+	}
+	return nil
+}
+
+func (p participants) by() string {
+	if p.d.one(20) {
+		return p.d.of("", "olga", "witness", "auditor", "two\nlines")
+	}
+	return ceremony.Machine
+}
+
+func (p participants) Words(context.Context) ([]string, string, error) {
+	words := []string{"aardvark", "adroitness", "zulu"}
+	if p.d.one(10) {
+		words = []string{p.d.text(), "b", "c"}[:1+p.d.IntN(3)]
+	}
+	return words, p.by(), p.err()
+}
+
+func (p participants) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
+	return now().Add(time.Duration(p.d.IntN(20)-10) * time.Second), p.by(), p.err()
+}
+
+func (p participants) Seal(context.Context, string) (string, string, string, error) {
+	return p.d.text(), p.by(), p.by(), p.err()
+}
+
+func (p participants) Challenge(context.Context, engine.Question) (int, string, error) {
+	tries := 1
+	if p.d.one(20) {
+		tries = p.d.IntN(3) - 1
+	}
+	return tries, p.by(), p.err()
+}

@@ -30,13 +30,16 @@ type Bundle struct {
 
 	file string
 	raw  []byte
+	is   about // of its artifact, which is hashed once
 }
 
-func (b *Bundle) about() about {
-	if b.Notice != nil {
-		return b.Notice.about()
-	}
-	return b.KeySet.about()
+func (b *Bundle) about() about { return b.is }
+
+// Named is the same bundle under the name of the file that has its bytes.
+func (b *Bundle) Named(file string) *Bundle {
+	named := *b
+	named.file = file
+	return &named
 }
 
 type bundleFile struct {
@@ -83,12 +86,15 @@ func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 		if !notices {
 			return nil, strict.Errorf(file, "its artifact is a %q, which brings no keys; a bundle of a fleet's keys is wanted", format)
 		}
-		b.Notice, err = ParseNotice(file+" artifact", f.Artifact)
+		if b.Notice, err = ParseNotice(file+" artifact", f.Artifact); err != nil {
+			return nil, err
+		}
+		b.is = b.Notice.about()
 	} else {
-		b.KeySet, err = ParseKeySet(file+" artifact", f.Artifact)
-	}
-	if err != nil {
-		return nil, err
+		if b.KeySet, err = ParseKeySet(file+" artifact", f.Artifact); err != nil {
+			return nil, err
+		}
+		b.is = b.KeySet.about()
 	}
 	b.Statements = d.statements(f.Statements, "statements")
 	for i, s := range b.Statements {
@@ -150,14 +156,13 @@ func isAbout(s *Statement, a about) error {
 // transcript demands that a fleet's bundle names the record up to which its log
 // entry dates the ceremony, and that a notice names none.
 func (d *document) transcript(b *Bundle) {
-	n := d.root.Get("transcript")
 	switch {
-	case b.Notice != nil && n != nil:
-		d.failf(n, "transcript stands in the bundle of a %s, which no ceremony makes", b.Notice.Format)
-	case b.Notice == nil && n == nil:
-		d.failf(d.root, "transcript is missing: nothing then dates what people signed before the bundle was logged")
-	case n != nil && (b.Transcript.N == 0 || b.Transcript.Hash == [32]byte{}):
-		d.failf(n, "transcript names no record: records count from 1, and 32 zero bytes are no record's hash")
+	case b.Notice != nil && b.Transcript != nil:
+		d.failf(d.at("transcript"), "transcript stands in the bundle of a %s, which no ceremony makes", b.Notice.Format)
+	case b.Notice == nil && b.Transcript == nil:
+		d.failf(d.root(), "transcript is missing: nothing then dates what people signed before the bundle was logged")
+	case b.Transcript != nil && (b.Transcript.N == 0 || b.Transcript.Hash == [32]byte{}):
+		d.failf(d.at("transcript"), "transcript names no record: records count from 1, and 32 zero bytes are no record's hash")
 	}
 }
 
@@ -167,13 +172,12 @@ func (d *document) statements(list []signedFile, path string) []Signed {
 	out := make([]Signed, 0, len(list))
 	for i, f := range list {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		node := d.at(path, i, "key")
 		if i > 0 {
 			switch c := bytes.Compare(list[i-1].Key[:], f.Key[:]); {
 			case c == 0:
-				d.failf(node, "%s.key is that of the statement before", at)
+				d.failf(d.at(path, i, "key"), "%s.key is that of the statement before", at)
 			case c > 0:
-				d.failf(node, "%s.key comes before that of the statement before; they are sorted by raw key", at)
+				d.failf(d.at(path, i, "key"), "%s.key comes before that of the statement before; they are sorted by raw key", at)
 			}
 		}
 		s, err := parseSigned(d.file+" "+at, f)

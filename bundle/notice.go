@@ -87,7 +87,7 @@ func ParseNotice(file string, data []byte) (*Notice, error) {
 	}
 	switch effective := n.Effective != nil; {
 	case n.Retires() && !effective:
-		d.failf(d.root, "effective is missing: a retirement says from when on the fleet's keys are not to be used")
+		d.failf(d.root(), "effective is missing: a retirement says from when on the fleet's keys are not to be used")
 	case n.Voids() && effective:
 		d.failf(d.at("effective"), "effective is given, but a void has none: the epoch never came into force")
 	}

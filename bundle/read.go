@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"reflect"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -16,17 +17,37 @@ const (
 // so that a rehearsal's epoch can't be taken for a real one by its name alone.
 const RehearsalPrefix = "rehearsal."
 
-// document is one file being judged: its tree, so that a fault found after
-// reading still has a line, and the faults so far.
+// document is one file being judged, and the faults so far. Its tree, so that a
+// fault found after reading has a line, is built where there is a fault: most
+// files are in the form in which they are written, and have none.
 type document struct {
-	file string
-	root *strict.Node
-	errs strict.Errors
+	file  string
+	data  []byte
+	limit int
+	tree  *strict.Node
+	errs  strict.Errors
 }
 
-// open reads a JSON object into v. Where format isn't empty, the first member
-// must be the field format with that value.
+// root is the tree's.
+func (d *document) root() *strict.Node {
+	if d.tree == nil {
+		n, err := strict.ParseJSON(d.file, d.data, d.limit)
+		if err != nil {
+			n = &strict.Node{} // it was read before
+		}
+		d.tree = n
+	}
+	return d.tree
+}
+
+// open reads a JSON object into v, which is zero. Where format isn't empty, the
+// first member must be the field format with that value.
 func open(file string, data []byte, limit int, format string, v any) (*document, error) {
+	d := &document{file: file, data: data, limit: limit}
+	if strict.DecodeWritten(string(data), limit, v) && (format == "" || FormatOf(data) == format) {
+		return d, nil
+	}
+	reflect.ValueOf(v).Elem().SetZero()
 	n, err := strict.ParseJSON(file, data, limit)
 	if err != nil {
 		return nil, err
@@ -43,13 +64,14 @@ func open(file string, data []byte, limit int, format string, v any) (*document,
 	if err := strict.Decode(file, n, v); err != nil {
 		return nil, err
 	}
-	return &document{file: file, root: n}, nil
+	d.tree = n
+	return d, nil
 }
 
 // at walks to a member (string) or item (int). Decode has made sure that the
 // required ones exist.
 func (d *document) at(path ...any) *strict.Node {
-	n := d.root
+	n := d.root()
 	for _, step := range path {
 		switch s := step.(type) {
 		case string:

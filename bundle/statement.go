@@ -95,7 +95,7 @@ func ParseServed(file string, data []byte) (*Statement, error) {
 	if err := strict.Decode(file, n, &f); err != nil {
 		return nil, err
 	}
-	return f.statement(&document{file: file, root: n}, data)
+	return f.statement(&document{file: file, tree: n}, data)
 }
 
 // lookalike finds our members in any case: a reader that doesn't mind case
@@ -113,7 +113,7 @@ func (f *statementFile) statement(d *document, data []byte) (*Statement, error) 
 	suite := f.Ciphersuite
 	switch {
 	case f.Version == nil && f.Ciphersuite == nil:
-		d.failf(d.root, "version and ciphersuite are both missing; one is needed")
+		d.failf(d.root(), "version and ciphersuite are both missing; one is needed")
 		return nil, d.errs
 	case suite == nil:
 		suite = f.Version
@@ -126,7 +126,7 @@ func (f *statementFile) statement(d *document, data []byte) (*Statement, error) 
 		Digest: f.Digest, Signature: f.Signature, KeyID: f.KeyID, raw: bytes.Clone(data),
 	}
 	if err := s.check(); err != nil {
-		d.failf(d.root, "%v", err)
+		d.failf(d.root(), "%v", err)
 	} else if f.Message != nil && !bytes.Equal(f.Message, s.Message()) {
 		// It isn't signed, and whoever reads it would read another statement.
 		d.failf(d.at("serialized_message"), "serialized_message is not what the other fields give")
@@ -150,11 +150,14 @@ func (s *Statement) Raw() []byte {
 func (s *Statement) Time() time.Time { return time.UnixMilli(int64(s.Timestamp)).UTC() }
 
 // Verify checks the statement's signature by a key that was admitted.
-func (s *Statement) Verify(key [32]byte) error {
+func (s *Statement) Verify(key [32]byte) error { return s.VerifyOnce(key, nil) }
+
+// VerifyOnce is Verify, but for a signature that was seen to verify.
+func (s *Statement) VerifyOnce(key [32]byte, seen *keys.Seen) error {
 	if err := s.check(); err != nil {
 		return err // an unknown ciphersuite has no message to verify
 	}
-	return keys.VerifyEd25519(key[:], s.Message(), s.Signature[:])
+	return seen.VerifyEd25519(key[:], s.Message(), s.Signature[:])
 }
 
 // Encode writes the statement with this signature (64 bytes) as plexi's

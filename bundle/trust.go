@@ -26,6 +26,10 @@ type Trust struct {
 	// Shares are holders who may have one key, in pairs of different parts; by
 	// default nobody may. A third party and an operator may never.
 	Shares []keys.Shared
+
+	// Seen are signatures that were verified before, such as the same ones in a
+	// ceremony's records; nil where there are none.
+	Seen *keys.Seen
 }
 
 // ThirdParty is a key of a pinned signer of statements. Keys with one name are

@@ -106,7 +106,7 @@ func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witne
 			res.Ignored = append(res.Ignored, keyText(s.Key[:]))
 			continue
 		}
-		if err := s.Statement.Verify(s.Key); err != nil {
+		if err := s.Statement.VerifyOnce(s.Key, trust.Seen); err != nil {
 			return nil, strict.Errorf(b.file, "statements[%d] by third party %s: %v", i, p.Name, err).WithHint(keepHint)
 		}
 		if err := madeBy(s.Statement.Time(), now, witnessed); err != nil {
@@ -124,7 +124,7 @@ func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witne
 			res.Ignored = append(res.Ignored, keyText(c.Key.SPKI()))
 			continue
 		}
-		if err := b.checkCountersignature(c, o); err != nil {
+		if err := b.checkCountersignature(c, o, trust.Seen); err != nil {
 			return nil, strict.Errorf(b.file, "countersignatures[%d] by operator %s: %v", i, o.Name, err).WithHint(keepHint)
 		}
 		count(&res.Operators, o.Window, Signer{Name: o.Name, Key: keyText(c.Key.SPKI())})
@@ -169,7 +169,7 @@ func madeBy(t, now time.Time, witnessed *time.Time) error {
 	return nil
 }
 
-func (b *Bundle) checkCountersignature(c Countersignature, o *Operator) error {
+func (b *Bundle) checkCountersignature(c Countersignature, o *Operator, seen *keys.Seen) error {
 	if c.Form != o.Form {
 		return fmt.Errorf("has form %s; %s is pinned", c.Form, o.Form)
 	}
@@ -177,5 +177,5 @@ func (b *Bundle) checkCountersignature(c Countersignature, o *Operator) error {
 	if err != nil {
 		return err
 	}
-	return o.Key.Verify(msg, c.Signature)
+	return seen.Verify(o.Key, msg, c.Signature)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -78,6 +79,7 @@ type Account struct {
 	people         *People         // the plan's, once they were asked for
 	artifact       *bundle.KeySet
 	bundle         *bundle.Bundle
+	seen           keys.Seen
 	answers        []bundle.Signed // the statements in the bundle
 	late           []bundle.Signed // those that came after the countersignature
 }

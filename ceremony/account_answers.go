@@ -54,7 +54,7 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 		return nil, err
 	}
 	// What it says is the party's word only if the party signed it.
-	if err := s.Verify(key); err != nil {
+	if err := s.VerifyOnce(key, &a.seen); err != nil {
 		return nil, fmt.Errorf("the statement of %s: %w", party.Name, err)
 	}
 	if r := a.answered(key); r != nil && sameWord(r.Statement, s) {

@@ -49,7 +49,7 @@ func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 	if err != nil {
 		return err
 	}
-	if err := k.Verify(text, c.Signature); err != nil {
+	if err := a.seen.Verify(k, text, c.Signature); err != nil {
 		return fmt.Errorf("the countersignature of %s: %w", want.Name, err)
 	}
 	if err := checkSigned(c.Files, a.Request.Files); err != nil {
@@ -58,6 +58,9 @@ func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 	a.Counter, a.CounterHead, a.CounterTime, a.counted = c, Head{r.place(), r.N}, r.Time, pathsOf(c.Files)
 	return nil
 }
+
+// Seen are the signatures of third parties and operator that were verified.
+func (a *Account) Seen() *keys.Seen { return &a.seen }
 
 // Bundle is the validation bundle that artifact, statements and
 // countersignature make.

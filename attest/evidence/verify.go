@@ -180,6 +180,7 @@ type verifier struct {
 	said   map[Problem]bool
 	signed map[string][]ceremony.Signing // by folder
 	sums   map[string][32]byte           // of a package's files, by path
+	seen   *keys.Seen                    // what verified as the transcript was followed
 
 	// witnessed is when a quorum of witnesses had seen the bundle, and with it
 	// all that led to it; nil where none has.

@@ -43,7 +43,9 @@ func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) *b
 		v.lack(ClaimStatement, v.policy.File, "", "the policy pins no operator, so it can't judge bundles")
 		return nil
 	}
-	res, err := b.Verify(v.policy.Trust(set.Namespace), v.now, witnessed)
+	trust := v.policy.Trust(set.Namespace)
+	trust.Seen = v.seen
+	res, err := b.Verify(trust, v.now, witnessed)
 	var short *bundle.Short
 	switch {
 	case errors.As(err, &short):

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -49,7 +50,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	var err error
 	if data, ok := files[ceremony.BundleFile]; !ok {
 		v.problem(ceremony.BundleFile, "", "is missing")
-	} else if b, err = bundle.ParseBundle(ceremony.BundleFile, data); err != nil {
+	} else if b, err = v.packaged(data, a); err != nil {
 		v.fault(ceremony.BundleFile, err)
 	} else {
 		res = v.bundle(ceremony.BundleFile, b, files[ceremony.ProofFile], files[RekorFile])
@@ -82,6 +83,18 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
 		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)
 	}
+}
+
+// packaged is a package's bundle: the one that the transcript makes, if it is that
+// to the byte.
+func (v *verifier) packaged(data []byte, a *ceremony.Account) (*bundle.Bundle, error) {
+	if a != nil {
+		v.seen = a.Seen()
+		if b, err := a.Bundle(); err == nil && bytes.Equal(b.Raw(), data) {
+			return b.Named(ceremony.BundleFile), nil
+		}
+	}
+	return bundle.ParseBundle(ceremony.BundleFile, data)
 }
 
 func (v *verifier) clean() bool { return len(v.r.Problems) == 0 }

@@ -66,7 +66,7 @@ func (v *verifier) recorded(a *ceremony.Account) (list []latecomer) {
 // party finds whose statement it is: the pinned key that verifies it.
 func (v *verifier) party(s *bundle.Statement, claimed *[32]byte) *bundle.ThirdParty {
 	for i, p := range v.policy.parties {
-		if (claimed == nil || *claimed == p.Key) && s.Verify(p.Key) == nil {
+		if (claimed == nil || *claimed == p.Key) && s.VerifyOnce(p.Key, v.seen) == nil {
 			return &v.policy.parties[i]
 		}
 	}

@@ -19,13 +19,41 @@ func DecodeCanonical(text string, limit int, v any) bool {
 		return false
 	}
 	c := &canonical{rest: text, left: maxValues(limit)}
-	return c.object(reflect.ValueOf(v).Elem()) && c.rest == ""
+	return c.object(reflect.ValueOf(v).Elem(), 0) && c.rest == ""
+}
+
+// DecodeWritten is DecodeCanonical for a text in either of the forms that are
+// written: what EncodeJSON writes, which ends with LF, or what EncodeLine does.
+func DecodeWritten(text string, limit int, v any) bool {
+	body, lines := strings.CutSuffix(text, "\n")
+	if len(text) > limit || !utf8.ValidString(text) {
+		return false
+	}
+	c := &canonical{rest: body, left: maxValues(limit), lf: lines}
+	return c.object(reflect.ValueOf(v).Elem(), 0) && c.rest == ""
 }
 
 type canonical struct {
 	rest string
 	left int    // values that may yet come
+	lf   bool   // a line for each member and item, as EncodeJSON writes
 	buf  []byte // a string with escapes
+}
+
+// newline takes the end of a line and the next one's indent, where there are lines.
+func (c *canonical) newline(depth int) bool {
+	if !c.lf {
+		return true
+	}
+	if !c.take("\n") {
+		return false
+	}
+	for range depth {
+		if !c.take("  ") {
+			return false
+		}
+	}
+	return true
 }
 
 // take takes a text that must come next.
@@ -35,37 +63,30 @@ func (c *canonical) take(want string) bool {
 	return ok
 }
 
-func (c *canonical) object(v reflect.Value) bool {
+func (c *canonical) object(v reflect.Value, depth int) bool {
 	if c.left--; c.left < 0 || !c.take("{") {
 		return false
 	}
 	first := true
 	for _, t := range membersOf(v.Type()) {
-		rest := c.rest
-		if !first {
-			if rest != "" && rest[0] == ',' {
-				rest = rest[1:]
-			} else {
-				rest = ""
-			}
-		}
-		rest, there := strings.CutPrefix(rest, t.key)
-		if !there {
+		before := c.rest
+		if !((first || c.take(",")) && c.newline(depth+1) && c.take(t.key) && (!c.lf || c.take(" "))) {
 			if !t.optional {
 				return false
 			}
+			c.rest = before
 			continue
 		}
-		c.rest, first = rest, false
+		first = false
 		field := v.Field(t.field)
-		if !c.value(field, &t.tag) || t.optional && field.IsZero() {
+		if !c.value(field, &t.tag, depth+1) || t.optional && field.IsZero() {
 			return false
 		}
 	}
-	return c.take("}")
+	return (first || c.newline(depth)) && c.take("}")
 }
 
-func (c *canonical) value(v reflect.Value, t *tag) bool {
+func (c *canonical) value(v reflect.Value, t *tag, depth int) bool {
 	switch typ := v.Type(); {
 	case typ == timeType:
 		s, ok := c.str()
@@ -76,13 +97,13 @@ func (c *canonical) value(v reflect.Value, t *tag) bool {
 		return false
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(typ.Elem()))
-		return c.value(v.Elem(), t)
+		return c.value(v.Elem(), t, depth)
 	case v.Kind() == reflect.Struct:
-		return c.object(v)
+		return c.object(v, depth)
 	case t.encoding != "" && isBytes(typ):
 		return c.bytes(v, t)
 	case v.Kind() == reflect.Slice:
-		return c.list(v, t)
+		return c.list(v, t, depth)
 	case v.Kind() == reflect.String:
 		s, ok := c.str()
 		if !ok || s == "" && !t.empty || t.token && CheckToken(s) != nil {
@@ -101,7 +122,7 @@ func (c *canonical) value(v reflect.Value, t *tag) bool {
 	return false
 }
 
-func (c *canonical) list(v reflect.Value, t *tag) bool {
+func (c *canonical) list(v reflect.Value, t *tag, depth int) bool {
 	if c.left--; c.left < 0 || !c.take("[") {
 		return false
 	}
@@ -113,8 +134,17 @@ func (c *canonical) list(v reflect.Value, t *tag) bool {
 	}
 	room := strings.Count(c.rest[:max(0, strings.IndexByte(c.rest, ']'))], mark) + 1
 	list := reflect.MakeSlice(v.Type(), 0, min(room, c.left+1))
-	for n := 0; !c.take("]"); n++ {
+	for n := 0; ; n++ {
+		if n == 0 && c.take("]") {
+			break
+		}
 		if n > 0 && !c.take(",") {
+			if !c.newline(depth) || !c.take("]") {
+				return false
+			}
+			break
+		}
+		if !c.newline(depth + 1) {
 			return false
 		}
 		if n == list.Cap() {
@@ -123,7 +153,7 @@ func (c *canonical) list(v reflect.Value, t *tag) bool {
 			list = wider
 		}
 		list = list.Slice(0, n+1)
-		if !c.value(list.Index(n), t) {
+		if !c.value(list.Index(n), t, depth+1) {
 			return false
 		}
 	}

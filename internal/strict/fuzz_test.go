@@ -278,6 +278,32 @@ func FuzzScalars(f *testing.F) {
 	})
 }
 
+// FuzzWritten holds the quick reader of both written forms to the careful one, as
+// FuzzCanonical does.
+func FuzzWritten(f *testing.F) {
+	for _, v := range []every{full(), least()} {
+		for _, text := range [][]byte{EncodeJSON(&v), EncodeLine(&v)} {
+			f.Add(text)
+			for _, change := range [][2]string{{"\n", ""}, {"\n", "\r\n"}, {"\n  ", "\n   "}, {"\n    ", "\n   "}, {"\n  ", "\n\t"}, {`": `, `":`}, {`": `, `":  `}, {",\n", ", \n"},
+				{`[]`, "[\n  ]"}, {"[\n", "["}, {"\n  ]", "]"}, {`"list"`, `"lists"`}, {"}", "}\n"}, {"\n}", "}"}} {
+				f.Add([]byte(strings.Replace(string(text), change[0], change[1], 1)))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var quick, careful every
+		taken := DecodeWritten(string(data), fuzzLimit, &quick)
+		err := DecodeText("f", string(data), fuzzLimit, &careful)
+		want := err == nil && (bytes.Equal(EncodeLine(&careful), data) || bytes.Equal(EncodeJSON(&careful), data))
+		if taken != want {
+			t.Fatalf("taken %v, want %v (%v): %s", taken, want, err, data)
+		}
+		if taken && !reflect.DeepEqual(quick, careful) {
+			t.Fatalf("read differently: %s\n%+v\n%+v", data, quick, careful)
+		}
+	})
+}
+
 // FuzzCanonical holds the quick reader of canonical lines to the careful one:
 // it takes exactly what is decoded and encoded again to the same bytes, and
 // reads the same.

@@ -24,12 +24,13 @@ func DecodeCanonical(text string, limit int, v any) bool {
 
 // DecodeWritten is DecodeCanonical for a text in either of the forms that are
 // written: what EncodeJSON writes, which ends with LF, or what EncodeLine does.
+// Strings of v are copies: who keeps one doesn't keep the text.
 func DecodeWritten(text string, limit int, v any) bool {
 	body, lines := strings.CutSuffix(text, "\n")
 	if len(text) > limit || !utf8.ValidString(text) {
 		return false
 	}
-	c := &canonical{rest: body, left: maxValues(limit), lf: lines}
+	c := &canonical{rest: body, left: maxValues(limit), lf: lines, copies: true}
 	return c.object(reflect.ValueOf(v).Elem(), 0) && c.rest == ""
 }
 
@@ -38,6 +39,8 @@ type canonical struct {
 	left int    // values that may yet come
 	lf   bool   // a line for each member and item, as EncodeJSON writes
 	buf  []byte // a string with escapes
+
+	copies bool // of strings are given, not parts of the text
 }
 
 // newline takes the end of a line and the next one's indent, where there are lines.
@@ -108,6 +111,9 @@ func (c *canonical) value(v reflect.Value, t *tag, depth int) bool {
 		s, ok := c.str()
 		if !ok || s == "" && !t.empty || t.token && CheckToken(s) != nil {
 			return false
+		}
+		if c.copies {
+			s = strings.Clone(s)
 		}
 		v.SetString(s)
 		return true

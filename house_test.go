@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 	"attest/evidence":          {"attest/evidence/page", "ceremony", "ceremony/folder", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
-	"attest/evidence/page":    {"ceremony", "bundle", "leaf"},
+	"attest/evidence/page":    {"ceremony", "bundle", "internal/explain", "leaf"},
 	"attest":                  {"leaf"},
 	"attest/attesttest":       {"attest", "internal/await", "leaf"}, // makes hostile attestations: for tests alone
 	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey"},

@@ -1,7 +1,9 @@
 package ceremony
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -73,6 +75,21 @@ var kinds = map[Kind]kindInfo{
 	KindAbort:            {make: func() any { return new(Abort) }},
 	KindClose:            {make: func() any { return new(Close) }},
 }
+
+// Kinds are all kinds of records, in the order of their names.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
+
+// Content is an empty content of the kind; nil where there is no such kind.
+func (k Kind) Content() any {
+	if info, ok := kinds[k]; ok {
+		return info.make()
+	}
+	return nil
+}
+
+// Restricted says whether a record of the kind may be withheld. What is shown
+// of it to everybody must be the same either way.
+func (k Kind) Restricted() bool { return kinds[k].restricted }
 
 var kindByType = func() map[reflect.Type]Kind {
 	m := map[reflect.Type]Kind{}

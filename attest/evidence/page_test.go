@@ -28,11 +28,11 @@ func TestAPageIsShownOnlyWhereItIsRenderedAgain(t *testing.T) {
 		ok, demanded                bool
 	}{
 		{name: "its own", page: good, detail: "rendered again from the data, and the same", ok: true, demanded: true},
-		{name: "of a later version", page: strings.Replace(good, "page v1", "page v2", 1), detail: `its version is "fleetctl page v2", this verifier knows fleetctl page v1: it was compared with nothing and may say anything`, ok: true},
+		{name: "of a later version", page: strings.Replace(good, "page v2", "page v3", 1), detail: `its version is "fleetctl page v3", this verifier knows fleetctl page v2: it was compared with nothing and may say anything`, ok: true},
 		{name: "that lies", page: "<!doctype html><p>All is well.</p>", detail: "it names no version", ok: true},
-		{name: "of a later version, with a script", page: strings.Replace(strings.Replace(good, "page v1", "page v2", 1), "<h2>", "<script>x</script><h2>", 1), problem: `has the element "script"`},
-		{name: "of a later version, with a handler", page: strings.Replace(strings.Replace(good, "page v1", "page v2", 1), "<h2>", `<h2 onclick="x">`, 1), problem: "has an attribute at"},
-		{name: "of a later version, that leads elsewhere", page: strings.Replace(strings.Replace(good, "page v1", "page v2", 1), "<h2>", `<a href="https://x.example/">keys</a><h2>`, 1), problem: `has the element "a"`},
+		{name: "of a later version, with a script", page: strings.Replace(strings.Replace(good, "page v2", "page v3", 1), "<h2>", "<script>x</script><h2>", 1), problem: `has the element "script"`},
+		{name: "of a later version, with a handler", page: strings.Replace(strings.Replace(good, "page v2", "page v3", 1), "<h2>", `<h2 onclick="x">`, 1), problem: "has an attribute at"},
+		{name: "of a later version, that leads elsewhere", page: strings.Replace(strings.Replace(good, "page v2", "page v3", 1), "<h2>", `<a href="https://x.example/">keys</a><h2>`, 1), problem: `has the element "a"`},
 		{name: "of this version, with a script", page: strings.Replace(good, "<h2>", "<script>x</script><h2>", 1), problem: "does not say what the data says"},
 		{name: "of no kind", page: "hello", problem: "does not begin with <!doctype html>"},
 	} {
@@ -51,5 +51,24 @@ func TestAPageIsShownOnlyWhereItIsRenderedAgain(t *testing.T) {
 				t.Errorf("a page %s: evidence.bound is proven: %t", c.name, bound)
 			}
 		}
+	}
+}
+
+// The page says of every record what show says; it once called those of the
+// lock-down restricted.
+func TestThePageTellsWhatTheLockDownCameTo(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Lockdown: []string{"seal every HSM"}})
+	page := string(f.Files[evidence.PageFile])
+	for _, want := range []string{
+		"lock-down 1, seal every HSM: read off: read off by the test, by the machine and the machine",
+		"may leave the room",
+		"<td>unlock</td><td class=\"wide\">restricted</td>",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if n, unlocks := strings.Count(page, ">restricted<"), strings.Count(page, "<td>unlock</td>"); n != unlocks {
+		t.Errorf("%d records are called restricted, %d are", n, unlocks)
 	}
 }

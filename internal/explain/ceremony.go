@@ -124,12 +124,12 @@ func recordTable(t *ceremony.Transcript, s *Shown) error {
 	s.Fact("from, to", strict.FormatTime(first.Time)+", "+strict.FormatTime(last.Time))
 	withheld := 0
 	rows := s.Table("records", "n", "time", "kind", "what it says")
-	teller := &teller{keys: map[int]string{}}
+	records := NewRecords()
 	for _, r := range t.Records {
 		if r.Withheld() {
 			withheld++
 		}
-		rows.Row(fmt.Sprint(r.N), r.Time.UTC().Format("15:04:05"), string(r.Kind), teller.tell(r))
+		rows.Row(fmt.Sprint(r.N), r.Time.UTC().Format("15:04:05"), string(r.Kind), records.Tell(r))
 	}
 	count := fmt.Sprint(len(t.Records))
 	if withheld > 0 {

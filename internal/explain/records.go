@@ -20,18 +20,36 @@ func short(data []byte) string {
 // brief is enough of a digest to find it again a few lines further down.
 func brief(h [32]byte) string { return words.Short(h[:])[:9] + "…" }
 
-// teller says in a line what each record of a transcript says. It remembers
-// which key an intent is about, since the records after it only count back.
-type teller struct{ keys map[int]string }
+// Records says in a line what each record of a transcript reports: for show, for
+// the page, for whoever else puts a record into words. It remembers which key an
+// intent is about, since the records after it only count back.
+type Records struct{ keys map[int]string }
 
-func (t *teller) key(intent int) string {
+// NewRecords begins a transcript, whose records are told in their order.
+func NewRecords() *Records { return &Records{keys: map[int]string{}} }
+
+func (t *Records) key(intent int) string {
 	if name, ok := t.keys[intent]; ok {
 		return name
 	}
 	return fmt.Sprintf("the key of record %d", intent)
 }
 
-func (t *teller) tell(r *ceremony.Record) string {
+// Public is [Records.Tell] for a page that everybody reads: the same whether a
+// record that may be withheld is or not.
+func (t *Records) Public(r *ceremony.Record) string {
+	if r.Kind.Restricted() {
+		return "restricted"
+	}
+	return t.Tell(r)
+}
+
+// noWords stands for a record of a kind that was forgotten here; a test goes
+// through all of them.
+const noWords = "a record of a kind that this version has no words for"
+
+// Tell is what one record reports.
+func (t *Records) Tell(r *ceremony.Record) string {
 	if r.Withheld() {
 		return "withheld"
 	}
@@ -92,7 +110,7 @@ func tellReading(c *ceremony.Reading) string {
 	return text
 }
 
-func (t *teller) tellChallenge(c *ceremony.Challenge) string {
+func (t *Records) tellChallenge(c *ceremony.Challenge) string {
 	what := c.What
 	if c.Intent > 0 {
 		what = t.key(c.Intent)
@@ -120,7 +138,7 @@ func tellResume(c *ceremony.Resume) string {
 }
 
 // tellKey is about one key's records after its intent.
-func (t *teller) tellKey(content any) string {
+func (t *Records) tellKey(content any) string {
 	switch c := content.(type) {
 	case *ceremony.Outcome:
 		text := fmt.Sprintf("%s: %s", t.key(c.Intent), c.Result)
@@ -209,5 +227,5 @@ func tellRelease(content any) string {
 	case *ceremony.LogProof:
 		return fmt.Sprintf("bundle %s, proof %s", brief(c.Bundle), brief(c.Proof))
 	}
-	return "a record of a kind that this version has no words for"
+	return noWords
 }

@@ -20,7 +20,7 @@ import (
 
 // Version changes with every change to what Render writes. A page of another
 // version can't be rendered again and is compared with nothing.
-const Version = "fleetctl page v1"
+const Version = "fleetctl page v2"
 
 //go:embed page.html
 var pageSource string
@@ -173,59 +173,4 @@ func (d *pageData) signerRows() error {
 		}
 	}
 	return nil
-}
-
-// recordText says in a line what a record reports.
-func recordText(r *ceremony.Record) string {
-	switch c := r.Content.(type) {
-	case *ceremony.Open:
-		return fmt.Sprintf("ceremony %s; words %s, chosen by the %s", c.Ceremony, strings.Join(c.Words, " "), c.ChosenBy)
-	case *ceremony.Reading:
-		return fmt.Sprintf("%s %s: %s, typed by the %s", c.What, c.HSM, c.Value, c.By)
-	case *ceremony.Challenge:
-		return fmt.Sprintf("words %v of the %s typed by the %s, %d tries", c.Positions, c.What, c.By, c.Tries)
-	case *ceremony.Intake:
-		return fmt.Sprintf("%s: serial %s, %s, firmware %s", c.HSM, c.Serial, c.Model, c.Firmware)
-	case *ceremony.Unlock:
-		return "restricted" // whether it is withheld or not: the page stays the same
-	case *ceremony.Inventory:
-		return fmt.Sprintf("%s: %d objects", c.HSM, len(c.Objects))
-	case *ceremony.Intent:
-		return fmt.Sprintf("%s: %s, %s, CKA_ID %x", c.HSM, c.Role, c.Algorithm, c.ID)
-	case *ceremony.Outcome:
-		return fmt.Sprintf("%s %s", c.Result, c.Mechanism)
-	case *ceremony.Attributes:
-		return fmt.Sprintf("%d attributes read back", len(c.Private)+len(c.Public))
-	case *ceremony.NegativeTest:
-		return c.Tally()
-	case *ceremony.Possession:
-		return "the key answered its nonce"
-	case *ceremony.Found:
-		return fmt.Sprintf("found again by a new process; %d objects", len(c.Objects))
-	case *ceremony.FleetCheck:
-		return fmt.Sprintf("%d HSMs, %d checks", len(c.Rows), len(c.Checks))
-	case *ceremony.Release:
-		return fmt.Sprintf("artifact %x", c.Artifact)
-	case *ceremony.Request:
-		return fmt.Sprintf("request core %x; %d files of signatures so far", c.Core, len(c.Files))
-	case *ceremony.Response:
-		return "statement received and verified"
-	case *ceremony.Refusal:
-		return "an answer was refused: " + c.Reason
-	case *ceremony.Countersignature:
-		return fmt.Sprintf("form %s; %d files of signatures so far", c.Form, len(c.Files))
-	case *ceremony.LogProof:
-		return fmt.Sprintf("bundle %x", c.Bundle)
-	case *ceremony.Exception:
-		return fmt.Sprintf("%d: expected %s; happened %s; decided %s%s", c.Number, c.Expected, c.Happened, c.Decided, c.AbsentText())
-	case *ceremony.Adjourn:
-		return fmt.Sprintf("%s; %d seals", c.Reason, len(c.Seals))
-	case *ceremony.Reconvene:
-		return fmt.Sprintf("%d seals", len(c.Seals))
-	case *ceremony.Resume:
-		return fmt.Sprintf("after an interruption since %s", strict.FormatTime(c.Since))
-	case *ceremony.Abort:
-		return c.Reason
-	}
-	return "restricted"
 }

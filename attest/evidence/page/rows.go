@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -120,9 +121,10 @@ func (r *rows) fleetCheck() error {
 
 // recordRows writes a row for each record.
 func (r *rows) recordRows() error {
+	words := explain.NewRecords()
 	for _, x := range r.records {
 		err := r.row(`<tr><td class="num">`, strconv.Itoa(x.N), `</td><td class="mono">`, strict.FormatTime(x.Time), "</td><td>", string(x.Kind),
-			`</td><td class="wide">`, recordText(x), "</td></tr>\n")
+			`</td><td class="wide">`, words.Public(x), "</td></tr>\n")
 		if err != nil {
 			return err
 		}

@@ -271,7 +271,7 @@ func (c *planChecker) order() {
 	}
 }
 
-// orderFaults goes through steps as the room would: each must find what it
+// orderFaults goes through steps as people would: each must find what it
 // Needs done by one before it.
 func (p *Plan) orderFaults(steps []Step) (faults []string) {
 	given := map[string]bool{}

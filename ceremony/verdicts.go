@@ -110,10 +110,10 @@ func (e *UnheardError) Error() string {
 	return fmt.Sprintf("no verdict by %s, and no exception that officers accepted names them as absent", strings.Join(e.Names, ", "))
 }
 
-// AbortVerdicts are the voices of those who signed an abort, by part.
-func AbortVerdicts(voices []Signer) *Verdicts {
+// AbortVerdicts are those who signed an abort, by part.
+func AbortVerdicts(signers []Signer) *Verdicts {
 	v := &Verdicts{}
-	for _, one := range voices {
+	for _, one := range signers {
 		v.add(one)
 	}
 	return v

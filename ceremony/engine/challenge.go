@@ -11,7 +11,7 @@ import (
 
 // challenge has the words of the step's digest read aloud, and those at
 // positions that nobody could know before typed from another screen.
-func (j *Journal) challenge(ctx context.Context, room Participants) (*ceremony.Record, error) {
+func (j *Journal) challenge(ctx context.Context, people Participants) (*ceremony.Record, error) {
 	if j.broken != nil {
 		return nil, j.broken // nobody is asked for what can't be recorded
 	}
@@ -30,7 +30,7 @@ func (j *Journal) challenge(ctx context.Context, room Participants) (*ceremony.R
 		return nil, err
 	}
 	s, _ := j.account.Next()
-	tries, by, err := room.Challenge(ctx, Question{What: what, Step: s, Subject: subject, Positions: positions})
+	tries, by, err := people.Challenge(ctx, Question{What: what, Step: s, Subject: subject, Positions: positions})
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func (j *Journal) Lockdown(reading, by, confirmed string) (*ceremony.Record, err
 	return j.Append(&ceremony.Lockdown{Number: item, Text: text, Reading: reading, By: by, Confirmed: confirmed})
 }
 
-// LoginRefused tries one login with the PIN that the bench has, and records the
+// LoginRefused tries one login with the PIN that b gives, and records the
 // code by which the token refuses it. A login that works is recorded as that:
 // the lock-down has to be done again, and nothing here tries a second time.
 func (j *Journal) LoginRefused(ctx context.Context, b Tokens, site *SiteHSM, by, confirmed string) (*ceremony.Record, error) {

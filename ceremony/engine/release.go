@@ -26,13 +26,13 @@ import (
 
 // Build has the artifact's digest read aloud, writes it and records its
 // release.
-func (j *Journal) Build(ctx context.Context, room Participants) (*bundle.KeySet, error) {
+func (j *Journal) Build(ctx context.Context, people Participants) (*bundle.KeySet, error) {
 	artifact, err := j.account.Artifact()
 	if err != nil {
 		return nil, err
 	}
 	if j.expectsChallenge(ceremony.ActRelease) {
-		if _, err := j.challenge(ctx, room); err != nil {
+		if _, err := j.challenge(ctx, people); err != nil {
 			return nil, err
 		}
 	}
@@ -209,7 +209,7 @@ func signedOf(files []bundle.File) (list []ceremony.File) {
 
 // Assemble writes the bundle and has its digest read aloud: what is logged is
 // what was heard.
-func (j *Journal) Assemble(ctx context.Context, room Participants) (*bundle.Bundle, error) {
+func (j *Journal) Assemble(ctx context.Context, people Participants) (*bundle.Bundle, error) {
 	b, err := j.account.Bundle()
 	if err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (j *Journal) Assemble(ctx context.Context, room Participants) (*bundle.Bund
 		return nil, err
 	}
 	if j.expectsChallenge(ceremony.ActLog) {
-		_, err = j.challenge(ctx, room)
+		_, err = j.challenge(ctx, people)
 	}
 	return b, err
 }

@@ -29,9 +29,9 @@ func Temp(root string) durable.Temp {
 // signatureFolders are the folders of what people signed.
 var signatureFolders = []string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir, ceremony.CloseSignoffDir}
 
-// readSigned reads a folder of signatures. stray are the names of what is none:
+// readSigned reads a folder of signatures. leftover are the names of what is none:
 // texts that nobody signed, and hidden files.
-func readSigned(root, dir string) (files map[string][]byte, stray []string, err error) {
+func readSigned(root, dir string) (files map[string][]byte, leftover []string, err error) {
 	entries, err := signedEntries(root, dir)
 	if err != nil {
 		return nil, nil, err
@@ -49,7 +49,7 @@ func readSigned(root, dir string) (files map[string][]byte, stray []string, err 
 		case !e.Type().IsRegular():
 			return nil, nil, strict.Errorf(path, "is no regular file").WithHint("only texts and their signatures stand here: move it away")
 		case strings.HasPrefix(name, "."), !isSig && dir == ceremony.PlanApprovalsDir, !isSig && !there[name+ceremony.SigSuffix]:
-			stray = append(stray, name)
+			leftover = append(leftover, name)
 			continue
 		case isSig && dir != ceremony.PlanApprovalsDir && !there[text]:
 			return nil, nil, strict.Errorf(path, "signs a text that is not beside it").
@@ -59,7 +59,7 @@ func readSigned(root, dir string) (files map[string][]byte, stray []string, err 
 			return nil, nil, err
 		}
 	}
-	return files, stray, nil
+	return files, leftover, nil
 }
 
 // signedEntries lists such a folder, which need not be there. A link would lead
@@ -82,7 +82,7 @@ func signedEntries(root, dir string) ([]fs.DirEntry, error) {
 	return os.ReadDir(path)
 }
 
-// ReadSignings is Signings of a folder on the disk, without what is stray.
+// ReadSignings is Signings of a folder on the disk, without what is left over.
 func ReadSignings(root, dir string) ([]ceremony.Signing, error) {
 	files, _, err := readSigned(root, dir)
 	if err != nil {
@@ -102,7 +102,7 @@ func holdSigners(root string) (unlock func(), err error) {
 }
 
 // HoldSigners calls read while nobody stores a signature in the ceremony's folder, and
-// after all that is stray was set aside. Whatever lists the folder's files reads
+// after all that is left over was set aside. Whatever lists the folder's files reads
 // them so: what one of them lists, the others have to find.
 func HoldSigners(root string, read func() error) error {
 	unlock, err := holdSigners(root)
@@ -116,7 +116,7 @@ func HoldSigners(root string, read func() error) error {
 	return read()
 }
 
-// tidy sets aside what is stray, with the signers held.
+// tidy sets aside what is left over, with the signers held.
 func tidy(root string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil {
@@ -134,11 +134,11 @@ func tidy(root string) error {
 		}
 	}
 	for _, dir := range signatureFolders {
-		_, stray, err := readSigned(root, dir)
+		_, leftover, err := readSigned(root, dir)
 		if err != nil {
 			return err
 		}
-		for _, name := range stray {
+		for _, name := range leftover {
 			if _, err := setAside(root, dir+"/"+name); err != nil {
 				return err
 			}
@@ -175,13 +175,13 @@ func setAside(root, path string) (string, error) {
 func ReadPublishedSignatures(root string) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	for _, dir := range ceremony.SignedDirs {
-		files, stray, err := readSigned(root, dir)
+		files, leftover, err := readSigned(root, dir)
 		if err != nil {
 			return nil, err
 		}
-		if len(stray) > 0 {
-			slices.Sort(stray)
-			return nil, strict.Errorf(filepath.Join(root, dir, stray[0]), "is no signature, and no text with one beside it")
+		if len(leftover) > 0 {
+			slices.Sort(leftover)
+			return nil, strict.Errorf(filepath.Join(root, dir, leftover[0]), "is no signature, and no text with one beside it")
 		}
 		for path, data := range files {
 			all[path] = data

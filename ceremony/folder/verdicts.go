@@ -12,8 +12,8 @@ func ReadAbortVerdicts(dir string, a *ceremony.Account) (*ceremony.Verdicts, err
 	if err != nil {
 		return nil, err
 	}
-	voices, err := people.Signers(a.AbortApproval(), list)
-	return ceremony.AbortVerdicts(voices), err
+	signers, err := people.Signers(a.AbortApproval(), list)
+	return ceremony.AbortVerdicts(signers), err
 }
 
 // ReadVerdicts is what each of the plan's people signed of a stage in a ceremony's

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -323,8 +324,7 @@ var hostile = []struct {
 		r.signs = []*attesttest.Cert{r.ak, r.other, third}
 	}, "more than 6 certificates that could be an issuer's"},
 	{"an attestation key of 16,384 bits", attesttest.LengthBomb, func(t *testing.T, r *recipe) {
-		n := new(big.Int).Lsh(big.NewInt(1), 16383)
-		r.signs = []*attesttest.Cert{attesttest.Issue(t, "attestation key", r.issuer, huge{&rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537}}, attestation)}
+		r.signs = []*attesttest.Cert{attesttest.Issue(t, "attestation key", r.issuer, hugeKey(), attestation)}
 	}, "its RSA key has more than 8192 bits"},
 	{"an element without claims", attesttest.MissingField, func(t *testing.T, r *recipe) { r.keys[0] = nil }, "no claims"},
 	{"a signature that names no key", attesttest.MissingField, func(t *testing.T, r *recipe) { r.names = func(*cryptobyte.Builder, *attesttest.Cert) {} }, "nothing names the key that signed"},
@@ -334,6 +334,11 @@ var hostile = []struct {
 			b.AddASN1(tags.Tag(2).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddBytes(c.Raw) })
 		}
 	}, "is not that of its certificate"},
+	{"a certificate that is none", attesttest.BadSignature, func(t *testing.T, r *recipe) {
+		r.names = func(b *cryptobyte.Builder, c *attesttest.Cert) {
+			b.AddASN1(tags.Tag(2).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddBytes([]byte{0x30, 0}) })
+		}
+	}, "signature 1: certificate: "},
 	{"a public key that two certificates have", attesttest.BadSignature, func(t *testing.T, r *recipe) {
 		r.names = bySPKI
 		r.chain = append(r.chain, r.ak, attesttest.Issue(t, "attestation key", r.issuer, r.ak.Key, attestation))
@@ -422,4 +427,44 @@ func TestAKeyMayBeNamedByItsPublicKeyAlone(t *testing.T) {
 	if err != nil || c.Level != attest.Anchored {
 		t.Errorf("got %+v, %v", c, err)
 	}
+}
+
+func TestCertificatesMayStandBesideTheEvidence(t *testing.T) {
+	d := newDevice(t)
+	r := good(t, d)
+	r.chain = nil
+	in := attest.Input{Evidence: r.build(t), Anchors: attesttest.Pin(t, Format, d.root.Certificate), At: attesttest.At}
+	if c, err := attest.Check(Verifier{}, in); err != nil || c.Level != attest.VendorSigned {
+		t.Fatalf("without them: %+v, %v", c, err)
+	}
+	check := func(chain []byte, want string) {
+		t.Helper()
+		beside := in
+		beside.Evidence = attesttest.Replaced(in.Evidence, PartChain, chain)
+		c, err := attest.Check(Verifier{}, beside)
+		switch {
+		case want == "" && (err != nil || c.Level != attest.Anchored):
+			t.Errorf("got %+v, %v", c, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	// Of two issuers of one name the one that signed is found, wherever it stands.
+	other := attesttest.Issue(t, "issuer", d.root, attesttest.P384(t))
+	check(d.issuer.Raw, "")
+	check(append(slices.Clone(other.Raw), d.issuer.Raw...), "")
+	check(append(slices.Clone(d.issuer.Raw), other.Raw...), "")
+	check(other.Raw, "the signature does not verify")
+	check([]byte{0x30, 0}, `part "chain": `)
+	// One of the name has a key that is too large to be tried.
+	huge := attesttest.Issue(t, "issuer", d.root, hugeKey())
+	check(append(slices.Clone(huge.Raw), d.issuer.Raw...), "")
+	r.chain = slices.Repeat([]*attesttest.Cert{d.root}, 8)
+	in.Evidence = r.build(t)
+	check(d.issuer.Raw, "9 certificates beside the signatures")
+}
+
+func hugeKey() huge {
+	n := new(big.Int).Lsh(big.NewInt(1), 16383)
+	return huge{&rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537}}
 }

@@ -198,7 +198,9 @@ func (s *Statement) readIntermediates(in cryptobyte.String) error {
 	if once := list; has && once.ReadASN1(&inner, tags.SEQUENCE) && once.Empty() {
 		first := inner
 		var cert cryptobyte.String
-		if first.ReadASN1Element(&cert, tags.SEQUENCE) {
+		if first.Empty() {
+			list = inner
+		} else if first.ReadASN1Element(&cert, tags.SEQUENCE) {
 			if _, err := x509.ParseCertificate(cert); err == nil {
 				list = inner
 			}

@@ -173,6 +173,8 @@ var hostile = []struct {
 	{"a time that is none", attesttest.Other, set("create_time", "2026-11-31T09:00:00Z"), "is not a time like"},
 	{"a count that is none", attesttest.Other, set("key_use_count", "-1"), "<key_use_count>"},
 	{"a key's size that isn't the key's", attesttest.Other, replace("<algorithm>", "<key_size>384</key_size><algorithm>"), "and <public_key> has 256 bits"},
+	{"a label with characters that don't show", attesttest.Other, set("label", "a\u200bb"), "<label>: "},
+	{"a public key in another base64", attesttest.Other, replace("</public_key>", "\n</public_key>"), "<public_key>: "},
 	{"a public key that is none", attesttest.Other, set("public_key", "AAAA"), "<public_key>: "},
 	{"an attribute with an entity", attesttest.Other, replace("<label>", `<label a="&quot;">`), "or an entity, which isn't read"},
 	{"a leaf that is an authority", attesttest.Other, func(r *recipe) {
@@ -216,5 +218,17 @@ func TestASignatureWithPSSVerifies(t *testing.T) {
 	r.pss = true
 	if c, err := attest.Check(Verifier{}, r.input(t)); err != nil || c.Level != attest.Anchored {
 		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestAnAttestationKeyThatIsNotRSAIsRefused(t *testing.T) {
+	m := keys()
+	root := attesttest.Issue(t, "PRIMUS_HSM_ROOTKEY", nil, m.root)
+	device := attesttest.Issue(t, "PRIMUS HSM KEY (SN: 4711)", root, m.device)
+	leaf := attesttest.Issue(t, "attestation-key", device, m.made, attesttest.Leaf)
+	in := good().input(t)
+	in.Evidence = attesttest.Replaced(in.Evidence, PartChain, attesttest.DER(leaf.Certificate, device.Certificate))
+	if _, err := attest.Check(Verifier{}, in); err == nil || !strings.Contains(err.Error(), "one for ECDSA, and Primus signs with RSA") {
+		t.Errorf("got %v", err)
 	}
 }

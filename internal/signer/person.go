@@ -78,15 +78,13 @@ func Approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Appr
 	if err != nil {
 		return err
 	}
-	kept, err := folder.StoreSignature(dir, ceremony.ApprovalsDir, ApprovalName(want), people, want.Namespace(), want.Text(), sig)
+	kept, err := folder.StoreSignature(dir, ceremony.ApprovalsDir, folder.ApprovalName(want), people, want.Namespace(), want.Text(), sig)
 	if err != nil {
 		return err
 	}
 	a.UI.Say(a.UI.Talk.Step(ui.Done, fmt.Sprintf("%s approves %s", kept.Name, want.Act), fmt.Sprintf("after record %d", want.Head.N)))
 	return nil
 }
-
-func ApprovalName(p ceremony.Approval) string { return fmt.Sprintf("%s-%d", p.Act, p.Head.N) }
 
 type SignedJSON struct {
 	What   string `strict:"what"`

@@ -1,15 +1,14 @@
 package ceremony
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/ceremony/script"
@@ -89,20 +88,20 @@ func signWithKey(a *cli.App, dir string, c *ceremony.Account, o signOptions) err
 		return cli.Usage(err)
 	}
 	showAct(a, c, o)
-	a.ShowText(t.text)
+	a.ShowText(t.Text)
 	consent := o.verdict
 	if consent == "" {
 		consent = "approve " + o.approve
 	}
-	sig, err := signer.AskAndSign(a, v, c.Plan.Mode, t.namespace, t.text, consent)
+	sig, err := signer.AskAndSign(a, v, c.Plan.Mode, t.Namespace, t.Text, consent)
 	if err != nil {
 		return err
 	}
-	kept, err := folder.StoreSignature(dir, t.folder, t.name, people, t.namespace, t.text, sig)
+	kept, err := folder.StoreSignature(dir, t.Folder, t.Name, people, t.Namespace, t.Text, sig)
 	if err != nil {
 		return cli.Wrong(err)
 	}
-	return signer.TellSigned(a, o.approve+o.signoff, kept, filepath.Join(dir, t.folder))
+	return signer.TellSigned(a, o.approve+o.signoff, kept, filepath.Join(dir, t.Folder))
 }
 
 // writeText writes the text for someone who signs elsewhere.
@@ -114,120 +113,48 @@ func writeText(a *cli.App, dir string, c *ceremony.Account, o signOptions) error
 	if err != nil {
 		return cli.Usage(err)
 	}
-	if err := cli.WriteNew(o.text, t.text); err != nil {
+	if err := cli.WriteNew(o.text, t.Text); err != nil {
 		return err
 	}
-	return a.Emit(&signer.SignedJSON{What: "nothing", Name: o.text, Folder: t.namespace}, a.UI.Fields([][2]string{
-		{"text", o.text}, {"sign it with", "ssh-keygen -Y sign -n " + t.namespace + " -f KEY " + o.text},
+	return a.Emit(&signer.SignedJSON{What: "nothing", Name: o.text, Folder: t.Namespace}, a.UI.Fields([][2]string{
+		{"text", o.text}, {"sign it with", "ssh-keygen -Y sign -n " + t.Namespace + " -f KEY " + o.text},
 	}))
 }
 
-// toSign is a text with where its signature belongs.
-type toSign struct {
-	text                    []byte
-	namespace, folder, name string
-}
-
-func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*toSign, error) {
-	if o.signoff != "" {
-		s, err := c.WantedSignoff(o.signoff)
-		if err != nil {
-			return nil, err
-		}
-		s.Role, s.Verdict, s.Exceptions = role, o.verdict, o.exceptions
-		// Read back: what a person signs is what a verifier will take.
-		_, err = ceremony.ParseSignoff("the sign-off", s.Text())
-		return &toSign{s.Text(), s.Namespace(), ceremony.SignoffDir(o.signoff), ""}, err
-	}
-	switch aborted := c.Abort != nil; {
-	case !slices.Contains(ceremony.Acts(), o.approve):
+// textToSign is [folder.TextToSign], whose errors it says how to go on from.
+func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*folder.ToSign, error) {
+	if o.signoff == "" && !slices.Contains(ceremony.Acts(), o.approve) {
 		return nil, strict.Errorf("--approve "+o.approve, "is no act that is approved").WithHint("acts: %s", strings.Join(ceremony.Acts(), ", "))
-	case aborted && o.approve != ceremony.ApproveAbort:
-		return nil, fmt.Errorf("the ceremony was aborted: only that can be signed, with --approve abort")
-	case !aborted && o.approve == ceremony.ApproveAbort:
-		return nil, strict.Errorf(dir, "is no aborted ceremony").WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+words.ShellWord(dir)+" --site SITE --reason …")
-	case role != ceremony.Officer && o.approve != ceremony.ApproveAbort:
-		return nil, fmt.Errorf("officers approve acts; a %s signs stages off, with --signoff", role)
 	}
-	if err := inDueTime(dir, c, o.approve); err != nil {
-		return nil, err
+	t, err := folder.TextToSign(dir, c, folder.Wish{Act: o.approve, Stage: o.signoff, Verdict: o.verdict, Exceptions: o.exceptions}, role)
+	var early *folder.NotDue
+	switch {
+	case errors.Is(err, folder.ErrNotAborted):
+		err = strict.Errorf(dir, "%v", err).WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+words.ShellWord(dir)+" --site SITE --reason …")
+	case errors.Is(err, folder.ErrNoRequest):
+		err = strict.Errorf(dir, "%v", err).WithHint("write it with\nfleetctl bundle request %s --out request.json", dir)
+	case errors.As(err, &early) && early.Due == "":
+		err = strict.Errorf(dir, "%v", err).WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", words.ShellWord(dir))
+	case errors.As(err, &early):
+		err = strict.Errorf(dir, "%v", err).WithHint("what waits for officers is %q:\n%s", early.Due, script.Sign(words.ShellWord(dir), early.Due))
 	}
-	p, err := approvalOf(dir, c, o)
-	if err != nil {
-		return nil, err
-	}
-	p.Role = role
-	_, err = ceremony.ParseApproval("the approval", p.Text())
-	return &toSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, signer.ApprovalName(p)}, err
-}
-
-// inDueTime refuses the approval of an act whose turn it isn't: it would be over
-// another head than the act's, and count for nothing.
-func inDueTime(dir string, c *ceremony.Account, act string) error {
-	due := c.DueAct()
-	switch act {
-	case due, ceremony.ApproveException, ceremony.ApproveAbort:
-		return nil
-	case ceremony.ApproveResume:
-		if _, err := folder.Read(dir); err != nil || c.Opened() && !c.Adjourned && !c.Ended() {
-			return nil // cut off: it may have to be resumed wherever it stands
-		}
-	}
-	e := strict.Errorf(dir, "it is not the turn of %q, and its approval would count for nothing", act)
-	if due == "" {
-		return e.WithHint("no act waits for officers here; see what is next with\nfleetctl ceremony status %s", words.ShellWord(dir))
-	}
-	return e.WithHint("what waits for officers is %q:\n%s", due, script.Sign(words.ShellWord(dir), due))
-}
-
-// approvalOf is an act's approval, but for the role.
-func approvalOf(dir string, c *ceremony.Account, o signOptions) (p ceremony.Approval, err error) {
-	var subject [32]byte
-	switch o.approve {
-	case ceremony.ApproveException:
-		return c.ExceptionApproval(o.exceptions[0])
-	case ceremony.ApproveAbort:
-		return c.AbortApproval(), nil
-	case ceremony.ApproveRequest:
-		data, err := os.ReadFile(filepath.Join(dir, ceremony.CoreFile))
-		if err != nil {
-			return p, strict.Errorf(dir, "has no request yet").WithHint("write it with\nfleetctl bundle request %s --out request.json", dir)
-		}
-		subject = bundle.Digest(data)
-	case ceremony.ApproveCountersign:
-		text, err := c.CountersignText()
-		if err != nil {
-			return p, err
-		}
-		subject = bundle.Digest(text)
-	}
-	return c.Wanted(o.approve, subject), nil
+	return t, err
 }
 
 // chooseException settles which exception is to be accepted: the one asked for
-// with --exceptions, or else the first that lacks officers and that this one
-// hasn't signed.
+// with --exceptions, or else the first that waits for who.
 func (o *signOptions) chooseException(dir string, c *ceremony.Account, who string) error {
-	if o.approve != ceremony.ApproveException || c.Abort != nil {
+	if o.approve != ceremony.ApproveException || c.Abort != nil || len(o.exceptions) == 1 {
 		return nil
 	}
 	if len(o.exceptions) > 1 {
 		return cli.Usagef("", "one exception is accepted at a time: name one with --exceptions")
 	}
-	if len(o.exceptions) == 1 {
-		return nil
-	}
-	accepted, err := folder.ReadAcceptances(dir, c)
+	n, err := folder.ExceptionToAccept(dir, c, who)
 	if err != nil {
 		return cli.Wrong(err)
 	}
-	o.exceptions = []int{len(accepted)} // the last, if nobody waits for this signature
-	for i, have := range accepted {
-		if len(have) < c.Plan.Threshold && !slices.Contains(have, who) {
-			o.exceptions = []int{i + 1}
-			break
-		}
-	}
+	o.exceptions = []int{n}
 	return nil
 }
 

@@ -1,0 +1,134 @@
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// Wish is what somebody wants to sign: the approval of an act, or else a verdict
+// on a stage.
+type Wish struct {
+	Act            string
+	Stage, Verdict string
+	Exceptions     []int // those agreed to; with the act exception, the one to accept
+}
+
+// ToSign is a text that a person signs, with where its signature belongs.
+type ToSign struct {
+	Text                    []byte
+	Namespace, Folder, Name string
+}
+
+// NotDue says that an act waits for nobody's approval now: one would be over
+// another head than the act's, and count for nothing.
+type NotDue struct{ Act, Due string } // what is due; empty where nothing is
+
+func (e *NotDue) Error() string {
+	return fmt.Sprintf("it is not the turn of %q, and its approval would count for nothing", e.Act)
+}
+
+// What can't be signed since it isn't there.
+var (
+	ErrNotAborted = errors.New("is no aborted ceremony")
+	ErrNoRequest  = errors.New("has no request yet")
+)
+
+// TextToSign is the text that a person of this role signs for what they want, as
+// the ceremony in dir stands. It is read back: what a person signs is what a
+// verifier will take.
+func TextToSign(dir string, c *ceremony.Account, w Wish, role string) (*ToSign, error) {
+	if w.Stage != "" {
+		s, err := c.WantedSignoff(w.Stage)
+		if err != nil {
+			return nil, err
+		}
+		s.Role, s.Verdict, s.Exceptions = role, w.Verdict, w.Exceptions
+		_, err = ceremony.ParseSignoff("the sign-off", s.Text())
+		return &ToSign{s.Text(), s.Namespace(), ceremony.SignoffDir(w.Stage), ""}, err
+	}
+	switch aborted := c.Abort != nil; {
+	case !slices.Contains(ceremony.Acts(), w.Act):
+		return nil, fmt.Errorf("%q is no act that is approved", w.Act)
+	case aborted && w.Act != ceremony.ApproveAbort:
+		return nil, fmt.Errorf("the ceremony was aborted: only that can be signed, with --approve abort")
+	case !aborted && w.Act == ceremony.ApproveAbort:
+		return nil, ErrNotAborted
+	case role != ceremony.Officer && w.Act != ceremony.ApproveAbort:
+		return nil, fmt.Errorf("officers approve acts; a %s signs stages off, with --signoff", role)
+	}
+	if err := inDueTime(dir, c, w.Act); err != nil {
+		return nil, err
+	}
+	p, err := approvalOf(dir, c, w)
+	if err != nil {
+		return nil, err
+	}
+	p.Role = role
+	_, err = ceremony.ParseApproval("the approval", p.Text())
+	return &ToSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, ApprovalName(p)}, err
+}
+
+// inDueTime refuses the approval of an act whose turn it isn't.
+func inDueTime(dir string, c *ceremony.Account, act string) error {
+	due := c.DueAct()
+	switch act {
+	case due, ceremony.ApproveException, ceremony.ApproveAbort:
+		return nil
+	case ceremony.ApproveResume:
+		if _, err := Read(dir); err != nil || c.Opened() && !c.Adjourned && !c.Ended() {
+			return nil // cut off: it may have to be resumed wherever it stands
+		}
+	}
+	return &NotDue{act, due}
+}
+
+// ApprovalName is what an approval's file is named after.
+func ApprovalName(p ceremony.Approval) string { return fmt.Sprintf("%s-%d", p.Act, p.Head.N) }
+
+// approvalOf is an act's approval, but for the role.
+func approvalOf(dir string, c *ceremony.Account, w Wish) (p ceremony.Approval, err error) {
+	var subject [32]byte
+	switch w.Act {
+	case ceremony.ApproveException:
+		if len(w.Exceptions) != 1 {
+			return p, fmt.Errorf("one exception is accepted at a time, and %d are named", len(w.Exceptions))
+		}
+		return c.ExceptionApproval(w.Exceptions[0])
+	case ceremony.ApproveAbort:
+		return c.AbortApproval(), nil
+	case ceremony.ApproveRequest:
+		data, err := os.ReadFile(filepath.Join(dir, ceremony.CoreFile))
+		if err != nil {
+			return p, ErrNoRequest
+		}
+		subject = bundle.Digest(data)
+	case ceremony.ApproveCountersign:
+		text, err := c.CountersignText()
+		if err != nil {
+			return p, err
+		}
+		subject = bundle.Digest(text)
+	}
+	return c.Wanted(w.Act, subject), nil
+}
+
+// ExceptionToAccept is the number of the first exception that lacks officers and
+// that who hasn't signed; the last one, if none waits for them.
+func ExceptionToAccept(dir string, c *ceremony.Account, who string) (int, error) {
+	accepted, err := ReadAcceptances(dir, c)
+	if err != nil {
+		return 0, err
+	}
+	for i, have := range accepted {
+		if len(have) < c.Plan.Threshold && !slices.Contains(have, who) {
+			return i + 1, nil
+		}
+	}
+	return len(accepted), nil
+}

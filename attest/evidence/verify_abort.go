@@ -28,19 +28,10 @@ func (v *verifier) aborted(in Input, files Files, a *ceremony.Account) {
 	v.leftBehind(files, a)
 	v.logged(in.File, files, a, in.Logged)
 	v.times(a)
-	if len(v.policy.people) == 0 {
-		for _, c := range []string{ClaimPlanApproved, ClaimAbortSigned} {
-			v.lack(c, v.policy.File, "pin them under people:", "the policy pins no people")
-		}
+	people, m := v.approved(files, a, ClaimAbortSigned)
+	if people == nil {
 		return
 	}
-	people, err := v.counting(a)
-	if err != nil {
-		v.fault(v.policy.File, err)
-		return
-	}
-	m := max(v.policy.threshold, a.Plan.Threshold)
-	v.approvals(files, a, people, m)
 	if v.r.Claim(ClaimPlanApproved).Grade == Proven {
 		v.show(ClaimMode, Proven, ceremony.PlanFile, "%s, in the plan that officers signed", a.Plan.Mode)
 	} else {

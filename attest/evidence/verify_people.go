@@ -50,21 +50,33 @@ func (v *verifier) folders(files Files, a *ceremony.Account) {
 // agree, the larger number holds.
 func (v *verifier) voices(files Files, a *ceremony.Account) {
 	v.accepted(files, a)
+	people, m := v.approved(files, a, ClaimReleaseSignoff, ClaimCloseSignoff)
+	if people == nil {
+		return
+	}
+	v.signoff(files, a, people, m, ceremony.StageRelease, ClaimReleaseSignoff)
+	v.signoff(files, a, people, m, ceremony.StageClose, ClaimCloseSignoff)
+}
+
+// approved grades the plan's approvals, and gives the pinned people whose
+// signatures count and how many officers must agree. There are none where the
+// policy pins none, or pins what can't be read: then the other claims of theirs
+// are not shown either.
+func (v *verifier) approved(files Files, a *ceremony.Account, others ...string) (*ceremony.People, int) {
 	if len(v.policy.people) == 0 {
-		for _, c := range []string{ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff} {
+		for _, c := range append([]string{ClaimPlanApproved}, others...) {
 			v.lack(c, v.policy.File, "pin them under people:", "the policy pins no people")
 		}
-		return
+		return nil, 0
 	}
 	people, err := v.counting(a)
 	if err != nil {
 		v.fault(v.policy.File, err)
-		return
+		return nil, 0
 	}
 	m := max(v.policy.threshold, a.Plan.Threshold)
 	v.approvals(files, a, people, m)
-	v.signoff(files, a, people, m, ceremony.StageRelease, ClaimReleaseSignoff)
-	v.signoff(files, a, people, m, ceremony.StageClose, ClaimCloseSignoff)
+	return people, m
 }
 
 // approvals grades plan.approved: m officers approved exactly the plan's

@@ -169,11 +169,15 @@ func (l *softLog) prove(index, size int64, more ...note.Signer) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "c2sp.org/tlog-proof@v1\nindex %d\n", index)
+	return withPath(fmt.Sprintf("c2sp.org/tlog-proof@v1\nindex %d\n", index), path, signed), nil
+}
+
+// withPath writes hashes between what a proof or a request begins with and the
+// checkpoint that it ends with.
+func withPath(begins string, path []tlog.Hash, checkpoint []byte) []byte {
+	b := []byte(begins)
 	for _, h := range path {
-		fmt.Fprintf(&b, "%s\n", h)
+		b = fmt.Appendf(b, "%s\n", h)
 	}
-	fmt.Fprintf(&b, "\n%s", signed)
-	return []byte(b.String()), nil
+	return fmt.Appendf(b, "\n%s", checkpoint)
 }

@@ -111,13 +111,7 @@ func (w *Witnesses) Continue(old int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "old %d\n", old)
-	for _, h := range path {
-		fmt.Fprintf(&b, "%s\n", h)
-	}
-	fmt.Fprintf(&b, "\n%s", checkpoint)
-	return []byte(b.String()), nil
+	return withPath(fmt.Sprintf("old %d\n", old), path, checkpoint), nil
 }
 
 // Last is the time of the newest record or signature in the fleet's life.

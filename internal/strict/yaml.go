@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
 
-	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v3"
 )
 
 // Limits of a YAML file. What people write by hand has a fiftieth of it; a tree
@@ -84,12 +85,33 @@ func plainText(file string, data []byte) error {
 	return nil
 }
 
+var (
+	yamlLine   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^yaml: (?:line (\d+): )?`) })
+	yamlParser = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^did not find expected (<|node content|'-'|key|',')`)
+	})
+	yamlNowhere = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(unknown anchor|exceeded max depth)`) })
+)
+
 func yamlError(file string, err error) *Error {
-	var e *yaml.LoadError
-	if !errors.As(err, &e) {
-		return Errorf(file, "is not YAML: %s", Clip(err.Error()))
+	msg := err.Error()
+	m := yamlLine().FindStringSubmatch(msg)
+	if m == nil {
+		return Errorf(file, "is not YAML: %s", Clip(msg))
 	}
-	return At(file, e.Mark.Line, "is not YAML: %s", Clip(e.Message))
+	line, _ := strconv.Atoi(m[1])
+	msg = msg[len(m[0]):]
+	// The library counts from 0 in faults of its parser, from 1 in those of its
+	// scanner, and leaves the first line out.
+	switch {
+	case yamlNowhere().MatchString(msg):
+		line = 0
+	case yamlParser().MatchString(msg):
+		line++
+	case line == 0:
+		line = 1
+	}
+	return At(file, line, "is not YAML: %s", Clip(msg))
 }
 
 type yamlReader struct {
@@ -157,7 +179,7 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 			n.Kind = Bool
 		case y.Tag == "!!int" || y.Tag == "!!float":
 			n.Kind = Number
-		case elsewhere(y.Value), y.Value[0] == ':': // which not every reader takes within brackets
+		case elsewhere(y.Value):
 			return nil, At(file, y.Line, "has %q, which readers of YAML 1.1 take for something else", Clip(y.Value)).WithHint("put it in quotes")
 		}
 	}
@@ -188,9 +210,7 @@ func (r *yamlReader) object(y *yaml.Node, n *Node, depth int) error {
 	file, seen := r.file, map[string]bool{}
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k := y.Content[i]
-		// Without quotes readers disagree about a name that is empty or begins with a
-		// colon.
-		if k.Kind != yaml.ScalarNode || k.Anchor != "" || r.tagged(k) || k.Tag == "!!merge" || k.Style == 0 && (k.Value == "" || k.Value[0] == ':') {
+		if k.Kind != yaml.ScalarNode || k.Anchor != "" || r.tagged(k) || k.Tag == "!!merge" {
 			return At(file, k.Line, "has a field name that is no plain word")
 		}
 		if seen[k.Value] {

@@ -38,7 +38,7 @@ func TestParseYAMLRefuses(t *testing.T) {
 		{"an anchor on a field name", "&x a: 1\n", `f:1: ` + name},
 		{"an anchor on the document", "--- &x\na: 1\n", `f:1: ` + anchor},
 		{"an alias", "a: [1, &x 2]\nb: *x\n", `f:1: ` + anchor},
-		{"an alias of nothing", "a: 1\nb: *x\n", `f:2: is not YAML: unknown anchor 'x' referenced`},
+		{"an alias of nothing", "a: 1\nb: *x\n", `f: is not YAML: unknown anchor 'x' referenced`},
 		{"an alias of itself", "a: &x [*x]\n", `f:1: ` + anchor},
 		{"a merge key", "a: 1\n<<: {b: 1}\n", `f:2: ` + name},
 		{"a tag", "a: !!str 7\n", `f:1: ` + tag},
@@ -55,9 +55,6 @@ func TestParseYAMLRefuses(t *testing.T) {
 		{"a repeated field in flow", "{a: 1, a: 2}\n", `f:1: has "a" twice`},
 		{"a list as field name", "? [a]\n: 1\n", `f:1: ` + name},
 		{"an alias as field name", "a: &x b\n*x : 1\n", `f:1: ` + anchor},
-		{"an empty field name", "a: 1\n: b\n", `f:2: ` + name},
-		{"a field name that begins with a colon", "{:a}\n", `f:1: ` + name},
-		{"a value that begins with a colon", "a: [:b]\n", `f:1: has ":b", which readers of YAML 1.1 take for something else`},
 		{"a tab for indent", "a:\n\tb: 1\n", `f:2: is not YAML: found character that cannot start any token`},
 		{"a reserved character", "a: 1\nb: @x\n", `f:2: is not YAML: found character that cannot start any token`},
 		{"two colons", "a: b: c\n", `f:1: is not YAML: mapping values are not allowed in this context`},
@@ -66,7 +63,7 @@ func TestParseYAMLRefuses(t *testing.T) {
 		{"an open quote", "a: 'x\n", `f:2: is not YAML: found unexpected end of stream`},
 		{"half a surrogate pair", `a: "\ud800"`, `f:1: is not YAML: found invalid Unicode character escape code`},
 		{"34 lists", strings.Repeat("[", 34) + strings.Repeat("]", 34), `f:1: nests more than 32 deep`},
-		{"20,000 lists", strings.Repeat("[", 20000), `f:1: is not YAML: exceeded max depth of 10000`},
+		{"20,000 lists", strings.Repeat("[", 20000), `f: is not YAML: exceeded max depth of 10000`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n, err := ParseYAML("f", []byte(c.in), 1<<20)

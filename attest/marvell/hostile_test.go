@@ -73,6 +73,8 @@ func hostileBlobs(t *testing.T) (list []at.Hostile) {
 		{at.Other, "no point of the curve", good.with(attrPublic, bytes.Repeat([]byte{4}, 65)...), "no point on its curve"},
 		{at.Other, "an unknown key type", good.with(attrKeyType, 0x1f), "keys of the type 0x1f aren't known"},
 		{at.Other, "neither yes nor no", good.with(attrLocal, 2), "attribute 0x0163 is neither yes nor no"},
+		{at.Other, "a yes of two bytes", good.with(attrLocal, 1, 1), "attribute 0x0163 is neither yes nor no"},
+		{at.Other, "a yes of no bytes", good.with(attrLocal, []byte{}...), "attribute 0x0163 is neither yes nor no"},
 		{at.Other, "an unknown attribute", good.with(0x4242, 1), "object 2: attribute 0x4242 was not understood"},
 		{at.RepeatedField, "an attribute twice", twice, "attribute 0x0163 stands twice"},
 		{at.Other, "two public halves", onlyPublic, "objects of the classes [2 2]"},

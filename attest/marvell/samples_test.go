@@ -80,6 +80,9 @@ func samples(t *testing.T) (list []at.Sample) {
 				if c.Platform.Serial != "5.2G1804-ICM000678" || c.Anchor.Vendor != Vendor {
 					t.Errorf("%+v", c)
 				}
+				if !slices.Contains(c.Details, attest.Detail{Name: "owner", Value: "Hawksbill Root v1 prod"}) {
+					t.Errorf("%v", c.Details)
+				}
 				b, err := ParseBlob(blob)
 				if err != nil {
 					t.Fatal(err)

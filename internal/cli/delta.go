@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
+// DiffJSON is a change of a key set, for programs.
 type DiffJSON struct {
 	Fleet          string    `strict:"fleet"`
 	From           uint64    `strict:"from"`
@@ -28,10 +29,12 @@ type rowJSON struct {
 	From      string   `strict:"from,optional"` // where a moved key was
 }
 
+// DiffResult is what changed from one key set to the next.
 func DiffResult(older, newer *bundle.KeySet, d *bundle.Delta) *DiffJSON {
 	return DeltaResult(newer.Fleet, older.Epoch, newer.Epoch, d)
 }
 
+// DeltaResult is a change whose key sets are known by their epochs alone.
 func DeltaResult(fleet string, from, to uint64, d *bundle.Delta) *DiffJSON {
 	out := &DiffJSON{
 		Fleet: fleet, From: from, To: to, Changed: !d.Empty(), Keys: []rowJSON{},

@@ -42,6 +42,7 @@ func Usage(err error) error {
 	return &exitError{ExitUsage, err}
 }
 
+// Usagef is [Usage] of a new error, with a hint at what to do.
 func Usagef(hint, format string, args ...any) error {
 	return Usage(strict.Errorf("", format, args...).WithHint("%s", hint))
 }
@@ -73,6 +74,7 @@ func Exit(code int, err error) error { return &exitError{code, err} }
 // ErrQuiet ends a command whose output has said everything.
 var ErrQuiet = errors.New("")
 
+// ExitCode is the exit code that an error asks for.
 func ExitCode(err error) int {
 	var e *exitError
 	var unfit *ui.AnswerError
@@ -127,6 +129,7 @@ func plainly(err error) error {
 	return err
 }
 
+// AboutPIN is what a token's answer about a PIN means; empty for any other error.
 func AboutPIN(err error) string {
 	switch {
 	case errors.Is(err, hsm.ErrPINIncorrect):

@@ -29,6 +29,7 @@ func Noticed(a *App, file string, n *bundle.Notice, officers []string, output, n
 	return a.Emit(out, NoticeText(a, file, n, officers, output, next))
 }
 
+// NoticeText shows a retirement or a void to whoever is to agree to it.
 func NoticeText(a *App, file string, n *bundle.Notice, officers []string, output, next string) string {
 	digest := n.Digest()
 	rows := append([][2]string{{"notice", file}, {"namespace", n.Namespace}, {"digest", fmt.Sprintf("%x", digest)}}, explain.NoticeFacts(n)...)
@@ -40,6 +41,7 @@ func NoticeText(a *App, file string, n *bundle.Notice, officers []string, output
 	return a.UI.Header(fmt.Sprintf("%s · epoch %d", n.Fleet, n.Epoch), strings.ToUpper(n.Mode)) + a.UI.Words(digest[:], 4, true) + "\n" + a.UI.Fields(rows)
 }
 
+// ReadNotice reads a notice with its officers' signature files.
 func ReadNotice(file string, approvals []string) (*bundle.Notice, []ceremony.Signing, error) {
 	data, err := ReadFile(file)
 	if err != nil {
@@ -60,4 +62,5 @@ func ReadNotice(file string, approvals []string) (*bundle.Notice, []ceremony.Sig
 	return n, list, nil
 }
 
+// ApprovalHelp explains the flag that names them.
 const ApprovalHelp = "an officer's signature `file` over the notice, made with ssh-keygen -Y sign"

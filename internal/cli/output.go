@@ -71,6 +71,7 @@ func Free(paths ...string) error {
 	return nil
 }
 
+// Exists says of a file that is there already that nothing is overwritten.
 func Exists(err error, path string) error {
 	if errors.Is(err, fs.ErrExist) {
 		return Usage(strict.Errorf(path, "exists; nothing is overwritten").WithHint("name another file, or move this one away"))

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
+// ReadPlan reads a plan that the caller named.
 func ReadPlan(file string) (*ceremony.Plan, error) {
 	data, err := ReadFile(file)
 	if err != nil {
@@ -21,6 +22,7 @@ func ReadPlan(file string) (*ceremony.Plan, error) {
 	return p, Usage(err)
 }
 
+// ReadSite reads the site file of a plan.
 func ReadSite(file string, p *ceremony.Plan) (*engine.Site, error) {
 	data, err := ReadFile(file)
 	if err != nil {
@@ -52,6 +54,7 @@ const MaxBeside = 1 << 20
 // ReadFile reads a file that the caller named.
 func ReadFile(path string) ([]byte, error) { return ReadNamed(path, evidence.MaxPackage) }
 
+// ReadNamed is [ReadFile] of at most limit bytes.
 func ReadNamed(path string, limit int) ([]byte, error) {
 	data, err := readUpTo(path, limit)
 	if err != nil {
@@ -60,6 +63,7 @@ func ReadNamed(path string, limit int) ([]byte, error) {
 	return data, nil
 }
 
+// ReadWhole reads a file that may be as large as a package; its fault is not yet whose it is.
 func ReadWhole(path string) ([]byte, error) { return readUpTo(path, evidence.MaxPackage) }
 
 func readUpTo(path string, limit int) ([]byte, error) {

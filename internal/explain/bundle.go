@@ -21,6 +21,7 @@ func NoticeFacts(n *bundle.Notice) [][2]string {
 	return append(rows, [2]string{"reason", n.Reason})
 }
 
+// KeySet explains fleet-keys.json.
 func KeySet(file string, data []byte, s *Shown) error {
 	set, err := bundle.ParseKeySet(file, data)
 	if err != nil {
@@ -32,6 +33,7 @@ func KeySet(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// Notice explains a retirement or a void.
 func Notice(file string, data []byte, s *Shown) error {
 	n, err := bundle.ParseNotice(file, data)
 	if err != nil {
@@ -74,6 +76,7 @@ func keySetFacts(set *bundle.KeySet, s *Shown) {
 	}
 }
 
+// Bundle explains a validation bundle.
 func Bundle(file string, data []byte, s *Shown) error {
 	b, err := bundle.ParseAny(file, data)
 	if err != nil {
@@ -98,6 +101,7 @@ func Bundle(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// Statement explains a third party's statement, as it is served.
 func Statement(file string, data []byte, s *Shown) error {
 	st, err := bundle.ParseServed(file, data)
 	if err != nil {
@@ -128,6 +132,7 @@ func statementFacts(st *bundle.Statement, s *Shown) {
 	s.Fact("over", fmt.Sprintf("%x", st.Message()))
 }
 
+// Response explains a third party's response.
 func Response(file string, data []byte, s *Shown) error {
 	r, err := bundle.ParseResponse(file, data)
 	if err != nil {
@@ -138,6 +143,7 @@ func Response(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// Core explains what third parties are asked to sign.
 func Core(file string, data []byte, s *Shown) error {
 	c, err := bundle.ParseCore(file, data)
 	if err != nil {
@@ -161,6 +167,7 @@ func coreFacts(c *bundle.Core, s *Shown) {
 	}
 }
 
+// Request explains a request to third parties.
 func Request(file string, data []byte, s *Shown) error {
 	r, err := bundle.ParseRequest(file, data)
 	if err != nil {

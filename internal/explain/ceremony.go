@@ -21,6 +21,7 @@ func orNone(h []byte) string {
 	return fmt.Sprintf("%x", h)
 }
 
+// Plan explains a plan.
 func Plan(file string, data []byte, s *Shown) error {
 	p, err := ceremony.ParsePlan(file, data)
 	if err != nil {
@@ -85,6 +86,7 @@ func attributePolicy(r *ceremony.Role) string {
 	return text
 }
 
+// Transcript explains a transcript record by record.
 func Transcript(file string, data []byte, s *Shown) error {
 	s.Next = "fleetctl verify " + words.ShellWord(file) + " --policy POLICY --plan PLAN"
 	t, err := transcriptAlone(file, data)

@@ -24,24 +24,29 @@ type Shown struct {
 	Title string
 }
 
+// Fact is a line of its own.
 type Fact struct {
 	Name  string `strict:"name"`
 	Value string `strict:"value"`
 }
 
+// Table is what there is more than one of.
 type Table struct {
 	Name    string     `strict:"name"`
 	Columns []string   `strict:"columns"`
 	Rows    [][]string `strict:"rows"`
 }
 
+// Fact adds a fact.
 func (s *Shown) Fact(name, value string) { s.Facts = append(s.Facts, Fact{name, value}) }
 
+// Table adds a table, to be filled by [Table.Row].
 func (s *Shown) Table(name string, columns ...string) *Table {
 	s.Tables = append(s.Tables, Table{Name: name, Columns: columns, Rows: [][]string{}})
 	return &s.Tables[len(s.Tables)-1]
 }
 
+// Row adds a row.
 func (t *Table) Row(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 // FormatOf is what a file calls itself: the value of its field format. It is

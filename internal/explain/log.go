@@ -11,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
+// Rekor explains an entry of a Rekor log.
 func Rekor(file string, data []byte, s *Shown) error {
 	e, err := auditlog.ParseRekorEntry(file, data)
 	if err != nil {
@@ -50,6 +51,7 @@ func kindOf(body []byte) string {
 	return words.Clean(b.Kind + " " + b.APIVersion)
 }
 
+// IsLogPolicy tells a log policy by its first line.
 func IsLogPolicy(data []byte) bool {
 	for line := range strings.Lines(string(data)) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
@@ -59,11 +61,13 @@ func IsLogPolicy(data []byte) bool {
 	return false
 }
 
+// LogPolicy explains the logs and witnesses of a policy.
 func LogPolicy(file string, data []byte, s *Shown) error {
 	s.Next = "fleetctl verify BUNDLE --policy POLICY, with this under log_policy:"
 	return LogPolicyTable(file, data, s)
 }
 
+// LogPolicyTable explains those that stand within another file.
 func LogPolicyTable(file string, data []byte, s *Shown) error {
 	if len(data) == 0 {
 		return nil
@@ -82,6 +86,7 @@ func LogPolicyTable(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// Proof explains the proof that an entry is in a log.
 func Proof(file string, data []byte, s *Shown) error {
 	p, err := auditlog.ParseProof(file, data)
 	if err != nil {
@@ -98,10 +103,12 @@ func Proof(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// IsCheckpoint tells a checkpoint by its signature lines.
 func IsCheckpoint(data []byte) bool {
 	return bytes.Contains(data[:min(len(data), 4096)], []byte("\n\n— "))
 }
 
+// Checkpoint explains a log's signed head.
 func Checkpoint(file string, data []byte, s *Shown) error {
 	c, err := auditlog.ParseCheckpoint(file, data)
 	if err != nil {

@@ -18,6 +18,7 @@ var sshActs = map[string]string{
 	"fleetctl-countersign": "releases a countersignature", "fleetctl-signoff": "signs off",
 }
 
+// SSHSignature explains a person's signature.
 func SSHSignature(file string, data []byte, s *Shown) error {
 	sig, err := sshsig.Parse(file, data)
 	if err != nil {
@@ -41,6 +42,7 @@ func SSHSignature(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// Approval explains the approval of an act.
 func Approval(file string, data []byte, s *Shown) error {
 	p, err := ceremony.ParseApproval(file, data)
 	if err != nil {
@@ -55,6 +57,7 @@ func Approval(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// Signoff explains a verdict on a stage.
 func Signoff(file string, data []byte, s *Shown) error {
 	p, err := ceremony.ParseSignoff(file, data)
 	if err != nil {
@@ -85,6 +88,7 @@ func PEM(file string, _ []byte, _ *Shown) error {
 		WithHint("openssl pkey -in FILE -pubout gives the public half of one")
 }
 
+// IsPublicKey tells a public key by reading it.
 func IsPublicKey(data []byte) bool {
 	return len(data) < 4096 && (publicKey(data) != nil || openSSHKey(data) != nil)
 }
@@ -109,6 +113,7 @@ func openSSHKey(data []byte) *sshsig.Key {
 	return k
 }
 
+// PublicKey explains a public key.
 func PublicKey(_ string, data []byte, s *Shown) error {
 	s.Next = "confirm it with its owner over another channel, then pin it in a policy"
 	if k := openSSHKey(data); k != nil {

@@ -31,6 +31,7 @@ type ledgerEntry struct {
 	} `strict:"gap,optional"`
 }
 
+// Ledger explains a third party's ledger entry by entry.
 func Ledger(file string, data []byte, s *Shown) error {
 	s.Next = "fleetctl thirdparty ledger " + words.ShellWord(file) + " --public-key KEY"
 	t := s.Table("entries", "n", "epoch", "signed at", "digest", "namespace")
@@ -60,6 +61,7 @@ func Ledger(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// PartyPolicy explains a third party's policy.
 func PartyPolicy(file string, data []byte, s *Shown) error {
 	p, err := thirdparty.ParsePolicy(file, data)
 	if err != nil {

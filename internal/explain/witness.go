@@ -14,6 +14,7 @@ func IsWitnessRequest(data []byte) bool {
 	return ok && len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9'
 }
 
+// WitnessRequest explains what a witness is asked to cosign.
 func WitnessRequest(file string, data []byte, s *Shown) error {
 	r, err := auditlog.ParseRequest(file, data)
 	if err != nil {
@@ -32,6 +33,7 @@ func WitnessRequest(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// Split explains two checkpoints that contradict each other.
 func Split(file string, data []byte, s *Shown) error {
 	v, err := auditlog.ParseSplitView(file, data)
 	if err != nil {

@@ -29,6 +29,7 @@ func ownDigest() (sum [32]byte, err error) {
 	return [32]byte(h.Sum(nil)), err
 }
 
+// SignWithFlag takes the keys with which a rehearsal's officers approve at this terminal.
 func SignWithFlag(c *cobra.Command, keys *[]string) {
 	c.Flags().StringArrayVar(keys, "sign-with", nil, "in a rehearsal: an officer's OpenSSH `key` to approve with, here and now")
 }

@@ -39,6 +39,7 @@ func WithFolder(a *cli.App, dir string, do func(*engine.Journal) error, acts ...
 	return do(j)
 }
 
+// CeremonyThere says where a folder holds no ceremony how one is begun.
 func CeremonyThere(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
 		return cli.Usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", words.ShellWord(dir)))

@@ -41,8 +41,10 @@ func (r AtTerminal) By(role string) string {
 	return role
 }
 
+// Say tells them something.
 func (r AtTerminal) Say(text string) { r.a.UI.Say(r.a.UI.Talk.Line(text)) }
 
+// Words asks the witness for the words that open a ceremony.
 func (r AtTerminal) Words(context.Context) ([]string, string, error) {
 	for {
 		answer, err := r.Ask("open words", "", "Witness", "three words of your own choosing, just now")
@@ -57,6 +59,7 @@ func (r AtTerminal) Words(context.Context) ([]string, string, error) {
 	}
 }
 
+// Clock asks the witness for the time on the wall.
 func (r AtTerminal) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
 	// Hours and minutes are typed; a clock that is off by days or years shows
 	// here, and nowhere later.
@@ -94,6 +97,7 @@ func nearest(at time.Time, clock string) (time.Time, error) {
 	return wall, err
 }
 
+// Seal has witness and auditor read the number of a seal.
 func (r AtTerminal) Seal(_ context.Context, hsm string) (string, string, string, error) {
 	for {
 		first, err := r.Ask("intake "+hsm+" witness", "", "Witness", "the number on the seal of "+hsm)
@@ -128,6 +132,7 @@ func readAloud(q engine.Question) (what, own string) {
 	return "The bundle, " + ceremony.BundleFile, own
 }
 
+// Challenge has a digest read aloud, and asks the auditor for some of its words.
 func (r AtTerminal) Challenge(_ context.Context, q engine.Question) (int, string, error) {
 	p := r.a.UI.Talk
 	what, own := readAloud(q)
@@ -176,6 +181,7 @@ func wrongWord(list []string, positions []int, typed []string) string {
 // unattendedPeople stands in for the people of a rehearsal, and every record says so.
 type unattendedPeople struct{ a *cli.App }
 
+// ByMachine is who answers where nobody is asked.
 const ByMachine = "machine"
 
 func (m unattendedPeople) Words(context.Context) ([]string, string, error) {

@@ -67,6 +67,7 @@ func runProbe(ctx context.Context, req probeRequest, pin []byte) (*probeReply, e
 	return reply, strict.DecodeJSON("the new process", bytes.TrimSpace(out.Bytes()), maxProbe, reply)
 }
 
+// ProbeCommand is the new process.
 func ProbeCommand(a *cli.App) *cobra.Command {
 	c := cli.Command("probe-token", "Look at a token for another fleetctl", "", "", cobra.NoArgs, func(*cobra.Command, []string) error {
 		reply := &probeReply{Objects: []ceremony.Object{}}

@@ -22,6 +22,7 @@ type Screen struct {
 // NewScreen shows a part of a ceremony that opens nothing.
 func NewScreen(a *cli.App) *Screen { return &Screen{a: a} }
 
+// Step shows the header of a step, and what is said aloud in it.
 func (s *Screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	p := s.a.UI.Talk
 	says := script.InstructionsFor(plan, step)
@@ -54,8 +55,10 @@ func (s *Screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	}
 }
 
+// Capital begins a sentence.
 func Capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
+// Done shows that something is on the record.
 func (s *Screen) Done(text string, r *ceremony.Record) {
 	s.a.UI.Say(s.a.UI.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", r.N)))
 	s.last = RecordWords(r.N, r.Hash())

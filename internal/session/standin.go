@@ -22,11 +22,13 @@ type StandIn struct {
 	file       *ui.Answers
 }
 
+// Flags are those of commands at which people sit.
 func (s *StandIn) Flags(c *cobra.Command) {
 	c.Flags().BoolVar(&s.Unattended, "unattended", false, "in a rehearsal: the machine answers for the people, and the records say so")
 	s.AnswersFlag(c)
 }
 
+// AnswersFlag is for commands that only ask.
 func (s *StandIn) AnswersFlag(c *cobra.Command) {
 	c.Flags().StringVar(&s.answers, "answers", "", "in a rehearsal: a `file` that answers for the people (docs/SPEC.md, 5.1), and the records say so")
 }

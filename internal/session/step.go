@@ -38,6 +38,7 @@ func TellStep(a *cli.App, j *engine.Journal, file string, data []byte, rows ...[
 	return a.Emit(out, a.UI.Fields(all))
 }
 
+// ImportProof takes a log's proof onto the record and shows it.
 func ImportProof(a *cli.App, j *engine.Journal, file string, proof []byte) error {
 	in, err := j.ImportProof(file, proof)
 	if err != nil {

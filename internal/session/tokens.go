@@ -19,6 +19,7 @@ type Tokens struct{ a *cli.App }
 // NewTokens reaches them with the flags and the terminal of a run.
 func NewTokens(a *cli.App) Tokens { return Tokens{a} }
 
+// Open opens an HSM's token.
 func (b Tokens) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
 	m, err := hsm.Open(site.Module, signer.Options(b.a, site.InitArgs))
 	if err != nil {
@@ -32,10 +33,12 @@ func (b Tokens) Open(_ context.Context, site *engine.SiteHSM, serial string) (en
 	return t, engine.Module{Library: m.Description(), Digest: m.Digest()}, nil
 }
 
+// PIN asks for the PIN of an HSM's token.
 func (b Tokens) PIN(_ context.Context, site *engine.SiteHSM, about token.Info, failed error) (engine.PIN, error) {
 	return signer.PINFor(b.a, site.PIN, site.Name, about, failed)
 }
 
+// Probe looks at the token from a new process.
 func (b Tokens) Probe(ctx context.Context, site *engine.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
 	reply, err := runProbe(ctx, probeRequest{
 		Module: site.Module, InitArgs: site.InitArgs, Serial: serial, Label: site.Token, Algorithm: algorithm, ID: id,

@@ -30,6 +30,7 @@ type Key struct {
 	Close  func()
 }
 
+// Help explains a flag that takes a party's key.
 const Help = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, agent:FILE.pub for the ssh-ed25519 key in ssh-agent with that public half, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
 
 // Open opens the key that a reference names.

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
+// PersonHelp explains a flag that takes a person's key.
 const PersonHelp = "an OpenSSH `key` to sign with: a private key file, or agent:FILE.pub for the key in ssh-agent with that public half"
 
 // openPerson opens a person's key.
@@ -61,10 +62,12 @@ func Approver(a *cli.App, keys []string) engine.Approver {
 	}
 }
 
+// SignWithRefused says how officers sign in production.
 func SignWithRefused(dir, act string) error {
 	return cli.Usagef("each officer approves with\nfleetctl ceremony sign "+dir+" --approve "+act+" --key KEY", "--sign-with is for rehearsals")
 }
 
+// Approve has the key of ref sign an act and keeps the signature.
 func Approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Approval, ref string) error {
 	s, done, err := openPerson(a, ref)
 	if err != nil {
@@ -86,6 +89,7 @@ func Approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Appr
 	return nil
 }
 
+// SignedJSON is what was signed, for programs.
 type SignedJSON struct {
 	What   string `strict:"what"`
 	Name   string `strict:"name"`
@@ -95,6 +99,7 @@ type SignedJSON struct {
 	Replaces string `strict:"replaces,optional"` // where the earlier word is now
 }
 
+// TellSigned shows what was signed and where it is kept.
 func TellSigned(a *cli.App, what string, k *folder.Stored, folder string) error {
 	rows := [][2]string{{"signed", what}, {"by", k.Name}, {"kept in", folder}}
 	switch {
@@ -106,6 +111,7 @@ func TellSigned(a *cli.App, what string, k *folder.Stored, folder string) error 
 	return a.Emit(&SignedJSON{What: what, Name: k.Name, Folder: folder, Again: k.Again, Replaces: k.Aside}, a.UI.Fields(rows))
 }
 
+// SignatoryFlags are the two ways to sign: a key, or a signature made elsewhere.
 func SignatoryFlags(c *cobra.Command, key, signature *string) {
 	c.Flags().StringVar(key, "key", "", PersonHelp)
 	c.Flags().StringVar(signature, "signature", "", "a signature `file` made elsewhere with ssh-keygen -Y sign")
@@ -120,6 +126,7 @@ type Signatory struct {
 	Done func()
 }
 
+// OpenSignatory opens the one of the two that was given.
 func OpenSignatory(a *cli.App, key, signature string) (*Signatory, error) {
 	if (key == "") == (signature == "") {
 		return nil, cli.Usagef("", "give either --key or --signature")

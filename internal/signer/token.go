@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/hsm"
 )
 
+// Options are those of a module's calls: this run's trace and patience.
 func Options(a *cli.App, initArgs string) hsm.Options {
 	o := hsm.Options{InitArgs: initArgs, Deadline: a.Patience}
 	if a.Trace != nil {
@@ -15,11 +16,13 @@ func Options(a *cli.App, initArgs string) hsm.Options {
 	return o
 }
 
+// ModuleFlags name a PKCS#11 module.
 func ModuleFlags(c *cobra.Command, module, initArgs *string) {
 	c.Flags().StringVar(module, "module", "", "the PKCS#11 library, an absolute `path`")
 	c.Flags().StringVar(initArgs, "init-args", "", "`string` for C_Initialize, which NSS wants")
 }
 
+// OpenModule opens it.
 func OpenModule(a *cli.App, path, initArgs string) (*hsm.Module, error) {
 	return hsm.Open(path, Options(a, initArgs))
 }

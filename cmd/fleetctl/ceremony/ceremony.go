@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
+// Group is fleetctl ceremony with its commands.
 func Group(a *cli.App) *cobra.Command {
 	return cli.Group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
 		runCmd(a), signCmd(a), resumeCmd(a), adjournCmd(a), reconveneCmd(a),

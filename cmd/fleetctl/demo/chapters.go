@@ -25,6 +25,7 @@ import (
 // SoftHSM is where Debian's packages put SoftHSM's library.
 var SoftHSM = []string{"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so", "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so"}
 
+// SoftHSMConf is the configuration of SoftHSM in a directory of its own.
 const SoftHSMConf = `directories.tokendir = %s/tokens
 objectstore.backend = file
 log.level = ERROR
@@ -116,6 +117,7 @@ func (d *demo) keyRef(label string) string {
 	return u.String()
 }
 
+// People take part in the demo.
 var People = []struct{ Role, Name string }{
 	{ceremony.Officer, "olga"}, {ceremony.Officer, "omar"}, {ceremony.Officer, "ozan"}, {ceremony.Witness, "wanda"}, {ceremony.Auditor, "ada"},
 }

@@ -25,6 +25,7 @@ import (
 // runner runs the whole program, as its users do.
 type runner func(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int
 
+// Command is fleetctl demo; run runs the whole program.
 func Command(a *cli.App, run runner) *cobra.Command {
 	var dir, module string
 	var hsms int
@@ -76,8 +77,10 @@ type demo struct {
 	n           int // of the chapter
 }
 
+// Fleet is the demo's fleet.
 const Fleet = "backup-demo"
 
+// Namespace is its namespace.
 const Namespace = "rehearsal.example.backup.fleet_keys.v1"
 
 // run is the life of a fleet, a chapter a party.

@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
+// Group is fleetctl evidence with its commands.
 func Group(a *cli.App) *cobra.Command {
 	return cli.Group("evidence", "Evidence package: pack", packCmd(a))
 }

@@ -18,6 +18,7 @@ type verifyOptions struct {
 	quiet, firstUse                                  bool
 }
 
+// Verify is fleetctl verify.
 func Verify(a *cli.App) *cobra.Command {
 	var o verifyOptions
 	c := cli.Command("verify FILE|DIR|-", "Verify any of our files, offline, under a policy",

@@ -33,6 +33,7 @@ type historyOptions struct {
 	from                                         uint64
 }
 
+// Command is fleetctl history.
 func Command(a *cli.App) *cobra.Command {
 	var o historyOptions
 	c := cli.Command("history [FILE|DIR]…", "Check a namespace's whole past, and what changed from epoch to epoch",

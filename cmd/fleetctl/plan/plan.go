@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
+// Group is fleetctl plan with its commands.
 func Group(a *cli.App) *cobra.Command {
 	return cli.Group("plan", "Plans: write, check, print, approve, rehearse", newCmd(a), checkCmd(a), printCmd(a), approveCmd(a), rehearseCmd(a))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
+// Group is fleetctl policy with its commands.
 func Group(a *cli.App) *cobra.Command {
 	return cli.Group("policy", "A verifier's policy: write, check", newCmd(a), checkCmd(a))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
+// Command is fleetctl show.
 func Command(a *cli.App) *cobra.Command {
 	return cli.Command("show FILE|DIR", "Explain any of our files, verifying nothing",
 		`Show finds out what a file is and says in words what it holds: plans, site

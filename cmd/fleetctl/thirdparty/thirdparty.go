@@ -7,6 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
+// Group is fleetctl thirdparty with its commands.
 func Group(a *cli.App) *cobra.Command {
 	return cli.Group("thirdparty", "The third party's side, on its own machine: init, inspect, sign, ledger, serve", initCmd(a), inspectCmd(a), signCmd(a), noticeCmd(a), ledgerCmd(a), guardCmd(a),
 		serveCmd(a), queueCmd(a), keygenCmd(a))

@@ -33,6 +33,7 @@ var formats = []string{
 // commit is set by the build script, since a build may not see the checkout.
 var commit = ""
 
+// Command is fleetctl version.
 func Command(a *cli.App) *cobra.Command {
 	return cli.Command("version", "Version, commit, formats and build tags", "", "", cobra.NoArgs,
 		func(*cobra.Command, []string) error {

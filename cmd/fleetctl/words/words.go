@@ -20,6 +20,7 @@ type wordsJSON struct {
 	Words  []string `strict:"words"`
 }
 
+// Command is fleetctl words.
 func Command(a *cli.App) *cobra.Command {
 	return cli.Command("words FILE|HEX…", "A digest in words, for reading aloud and for the other screen",
 		`Words writes a SHA-256, of a file or given in hex, as PGP words: two-syllable

@@ -161,8 +161,8 @@ func cmdLife(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	entries, err := os.ReadDir(ts.Getenv("WORK"))
 	ts.Check(err)
-	for _, e := range entries { // nothing of another stage stays
-		if e.Name() != ".tmp" && e.Name() != "answers" {
+	for _, e := range entries { // nothing of another stage stays, but what the script brings
+		if e.Name() != ".tmp" && e.Name() != "answers" && e.Name() != "golden" {
 			ts.Check(os.RemoveAll(filepath.Join(ts.Getenv("WORK"), e.Name())))
 		}
 	}

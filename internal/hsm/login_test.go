@@ -52,6 +52,26 @@ func TestTheLoginIsShared(t *testing.T) {
 	wants(t, second(a.Objects()), ErrNotLoggedIn)
 }
 
+// TestWhatIsPublicShowsWithoutALogin: of a key pair the public half alone, and
+// on an empty token nothing.
+func TestWhatIsPublicShowsWithoutALogin(t *testing.T) {
+	tok := fresh(t, soft(t, Options{}))
+	id := newID(t)
+	check(t, tok.Logout())
+	if list, err := tok.PublicObjects(); err != nil || len(list) != 0 {
+		t.Errorf("an empty token shows %v, %v", list, err)
+	}
+	check(t, tok.Login([]byte(userPIN)))
+	generate(t, tok, spec("ecdsa-p256", id))
+	check(t, tok.Logout())
+	wants(t, second(tok.Objects()), ErrNotLoggedIn)
+	list, err := tok.PublicObjects()
+	check(t, err)
+	if len(list) != 1 || list[0].Class != "public" || string(list[0].ID) != string(id) || list[0].Label != "rehearsal-key" {
+		t.Errorf("a token with a key pair shows %+v", list)
+	}
+}
+
 func TestATokenThatIsBlankOrGone(t *testing.T) {
 	m := soft(t, Options{})
 	views, err := m.views()

@@ -26,6 +26,22 @@ func (t *Token) Objects() ([]token.Object, error) {
 	if err := t.needUser(); err != nil {
 		return nil, t.wrap(err)
 	}
+	return t.stored()
+}
+
+// PublicObjects are what the token shows to anybody, sorted: without a login it
+// hides private keys and whatever else is private. That it shows none therefore
+// doesn't say that the token is empty; [Token.Objects] can, after a login.
+func (t *Token) PublicObjects() ([]token.Object, error) {
+	if err := t.use(); err != nil {
+		return nil, err
+	}
+	defer t.mu.Unlock()
+	return t.stored()
+}
+
+// stored are the objects that this session can see.
+func (t *Token) stored() ([]token.Object, error) {
 	handles, err := t.find(t.session, nil)
 	if err != nil {
 		return nil, t.wrap(err)

@@ -65,6 +65,9 @@ func (*Token) DestroyUnnamed() (int, error) { return 0, ErrLeftOut }
 // Objects: see [Token].
 func (*Token) Objects() ([]token.Object, error) { return nil, ErrLeftOut }
 
+// PublicObjects: see [Token].
+func (*Token) PublicObjects() ([]token.Object, error) { return nil, ErrLeftOut }
+
 // Generate: see [Token].
 func (*Token) Generate(token.KeySpec) (token.Generated, error) {
 	return token.Generated{}, ErrLeftOut

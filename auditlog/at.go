@@ -11,7 +11,7 @@ import (
 
 // SetWindow says when the signatures of one of the policy's keys count, a log's
 // or a witness's. vkey is the key as the policy's text has it.
-func (p *Policy) SetWindow(vkey string, w keys.Window) error {
+func (p *Policy) SetWindow(vkey string, w Window) error {
 	v, err := parseVKey(vkey)
 	if err != nil {
 		return err

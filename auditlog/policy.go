@@ -64,8 +64,8 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 }
 
 // Enter puts the logs and witnesses into a roster of all who have keys. The
-// error is a *keys.Shared.
-func (p *Policy) Enter(r *keys.Roster) error {
+// error is a *Shared.
+func (p *Policy) Enter(r *Roster) error {
 	for _, l := range p.logs {
 		if err := r.Add(keys.Holder{Part: keys.PartLog, Name: l.Key.name}, l.Key.point); err != nil {
 			return err

@@ -63,7 +63,7 @@ func parseEnvelope(raw []byte) (*envelope, error) {
 
 // CheckRekorEnvelope says whether raw is an envelope of exactly this payload,
 // signed by the submitter's key.
-func CheckRekorEnvelope(raw, payload []byte, submitter *keys.Public) error {
+func CheckRekorEnvelope(raw, payload []byte, submitter *PublicKey) error {
 	e, err := parseEnvelope(raw)
 	if err != nil {
 		return fmt.Errorf("the DSSE envelope %w", err)
@@ -85,7 +85,7 @@ func (e *envelope) verify(submitter *keys.Public) error {
 //
 // Both are canonical JSON (RFC 8785) of members in order; base64 and hex need
 // no escapes.
-func RekorBody(version int, raw []byte, submitter *keys.Public) ([]byte, error) {
+func RekorBody(version int, raw []byte, submitter *PublicKey) ([]byte, error) {
 	e, err := parseEnvelope(raw)
 	if err != nil {
 		return nil, fmt.Errorf("the DSSE envelope %w", err)

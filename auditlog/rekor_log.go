@@ -110,7 +110,7 @@ var errNoPublicKey = errors.New("is no vkey and no public key in PEM or base64")
 
 // ParsePublicKey reads a public key (SubjectPublicKeyInfo) in PEM or in
 // base64.
-func ParsePublicKey(key string) (*keys.Public, error) {
+func ParsePublicKey(key string) (*PublicKey, error) {
 	key = strings.TrimSpace(key)
 	if block, rest := pem.Decode([]byte(key)); block != nil {
 		if block.Type != "PUBLIC KEY" || len(block.Headers) > 0 || len(rest) > 0 {
@@ -140,7 +140,7 @@ func (l *RekorLog) ID() [32]byte { return l.id }
 func (l *RekorLog) VKey() string { return l.key.String() }
 
 // Point is the point of the log's key.
-func (l *RekorLog) Point() keys.Point { return l.key.point }
+func (l *RekorLog) Point() Point { return l.key.point }
 
 // SameKey says whether a public key (SubjectPublicKeyInfo in PEM or base64) is
 // the pinned one.

@@ -20,7 +20,7 @@ type RekorLeaf struct {
 	Digest    [32]byte // see [RekorDigest]; zero where the leaf is no bundle's
 	Signature []byte   // the submitter's; nil where the leaf is no bundle's
 	Leaf      [32]byte // SHA-256 of the leaf
-	Submitter *keys.Public
+	Submitter *PublicKey
 }
 
 // RekorDigest is what a log of that version stores of a bundle: SHA-256 of the
@@ -35,7 +35,7 @@ func RekorDigest(version int, bundle []byte) [32]byte {
 // ReadRekorLeaf looks for submitters' keys in a leaf of a Rekor log, and gives
 // nil where there is none: most leaves are other people's. It takes leaves of
 // every kind, for a key that was stolen may sign anything.
-func ReadRekorLeaf(version int, leaf []byte, submitters []*keys.Public) *RekorLeaf {
+func ReadRekorLeaf(version int, leaf []byte, submitters []*PublicKey) *RekorLeaf {
 	var body struct {
 		Kind       string
 		APIVersion string

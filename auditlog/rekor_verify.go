@@ -22,9 +22,9 @@ type RekorInclusion struct {
 	TreeIndex  uint64
 	Size       uint64
 	Root       [32]byte
-	Integrated time.Time    // version 1: the log's own word; zero in version 2
-	Submitter  *keys.Public // of those given, the one that signed
-	Cosigning               // by the witnesses of the policy given
+	Integrated time.Time  // version 1: the log's own word; zero in version 2
+	Submitter  *PublicKey // of those given, the one that signed
+	Cosigning             // by the witnesses of the policy given
 }
 
 // Verify checks that the log holds an entry for exactly this bundle, submitted
@@ -35,7 +35,7 @@ type RekorInclusion struct {
 //
 // Whether the submitter's key counts at this time is the caller's to say. The
 // witnesses of a policy, if one is given, may have cosigned the checkpoint.
-func (l *RekorLog) Verify(leaf []byte, e *RekorEntry, submitters []*keys.Public, witnesses *Policy) (*RekorInclusion, error) {
+func (l *RekorLog) Verify(leaf []byte, e *RekorEntry, submitters []*PublicKey, witnesses *Policy) (*RekorInclusion, error) {
 	submitter, err := e.bind(leaf, submitters)
 	if err != nil {
 		return nil, err

@@ -168,7 +168,7 @@ func (v *Verifier) KeyHash() uint32 { return v.hash }
 func (v *Verifier) Type() KeyType { return v.typ }
 
 // Point is the key's, whatever the vkey's name and type.
-func (v *Verifier) Point() keys.Point { return v.point }
+func (v *Verifier) Point() Point { return v.point }
 
 // String gives the vkey that was read.
 func (v *Verifier) String() string {
@@ -185,3 +185,31 @@ func (v *Verifier) Check(c *Checkpoint, sig []byte) (time.Time, error) {
 	}
 	return t, nil
 }
+
+// The types of keys that this package takes and gives. They are one with those
+// of package bundle, and are here so that a program outside this module can name them.
+type (
+	// PublicKey is an admitted public key: ParsePublicKey gives one.
+	PublicKey = keys.Public
+
+	// Algorithm names a key's kind and with it how it signs: "ed25519",
+	// "ecdsa-p256", "ecdsa-p384", "x25519", "rsa-3072".
+	Algorithm = keys.Algorithm
+
+	// Window is when a pinned key's signatures count. An end that is nil is open.
+	Window = keys.Window
+
+	// Point is what makes a key the key that it is, in whatever form it was
+	// written. Two keys of one point are one key in one hand.
+	Point = keys.Point
+
+	// Roster knows whose each key is, so that one key can't have two voices.
+	Roster = keys.Roster
+
+	// Holder is who has a key, and in which part: "person", "third party",
+	// "operator", "log", "witness", "submitter" or "fleet key".
+	Holder = keys.Holder
+
+	// Shared are two holders of one key.
+	Shared = keys.Shared
+)

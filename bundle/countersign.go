@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-
-	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 // Forms of a countersignature: what it is over. Which one counts is pinned; a
@@ -23,9 +21,9 @@ const (
 
 // Countersignature is the operator's.
 type Countersignature struct {
-	Key       *keys.Public
+	Key       *PublicKey
 	Form      string
-	Signature []byte // as keys.Public.Verify takes it
+	Signature []byte // as PublicKey.Verify takes it
 }
 
 // Signed is a statement with the key that is said to have signed it.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -36,13 +37,13 @@ type KeySet struct {
 
 // FleetKey is one HSM's key for one role.
 type FleetKey struct {
-	HSM       string         `strict:"hsm,token"`
-	Role      string         `strict:"role,token"`
-	Algorithm keys.Algorithm `strict:"algorithm"`
-	SPKI      []byte         `strict:"public_key,base64"` // DER SubjectPublicKeyInfo (RFC 5280)
+	HSM       string    `strict:"hsm,token"`
+	Role      string    `strict:"role,token"`
+	Algorithm Algorithm `strict:"algorithm"`
+	SPKI      []byte    `strict:"public_key,base64"` // DER SubjectPublicKeyInfo (RFC 5280)
 
 	// Public is SPKI, admitted. ParseKeySet sets it; Encode doesn't look at it.
-	Public *keys.Public
+	Public *PublicKey
 }
 
 // CeremonyRef says which ceremony made the keys.
@@ -74,7 +75,7 @@ func ParseKeySet(file string, data []byte) (*KeySet, error) {
 
 // Voices finds keys of the fleet that somebody has a part with: whoever holds
 // such a key can answer for an HSM, and an HSM for them.
-func (s *KeySet) Voices(roster *keys.Roster) (faults []string) {
+func (s *KeySet) Voices(roster *auditlog.Roster) (faults []string) {
 	for _, k := range s.Keys {
 		h := keys.Holder{Part: keys.PartFleet, Name: k.HSM + "/" + k.Role}
 		for _, other := range roster.Holders(k.Public.Point()) {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"slices"
 
-	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -15,7 +14,7 @@ import (
 // It is exact for bundles that Assemble writes, up to what varies by itself:
 // the length of ECDSA signatures and of a timestamp, key_id, the ciphersuite.
 // Statements count as plexi's service serves them, on one line.
-func MaxSize(set *KeySet, thirdParties int, countersigner keys.Algorithm) int {
+func MaxSize(set *KeySet, thirdParties int, countersigner Algorithm) int {
 	full := *set
 	full.Keys = slices.Clone(set.Keys)
 	for i := range full.Keys {

@@ -153,7 +153,7 @@ func (s *Statement) Time() time.Time { return time.UnixMilli(int64(s.Timestamp))
 func (s *Statement) Verify(key [32]byte) error { return s.VerifyOnce(key, nil) }
 
 // VerifyOnce is Verify, but for a signature that was seen to verify.
-func (s *Statement) VerifyOnce(key [32]byte, seen *keys.Seen) error {
+func (s *Statement) VerifyOnce(key [32]byte, seen *Seen) error {
 	if err := s.check(); err != nil {
 		return err // an unknown ciphersuite has no message to verify
 	}

@@ -25,11 +25,11 @@ type Trust struct {
 
 	// Shares are holders who may have one key, in pairs of different parts; by
 	// default nobody may. A third party and an operator may never.
-	Shares []keys.Shared
+	Shares []auditlog.Shared
 
 	// Seen are signatures that were verified before, such as the same ones in a
 	// ceremony's records; nil where there are none.
-	Seen *keys.Seen
+	Seen *Seen
 }
 
 // ThirdParty is a key of a pinned signer of statements. Keys with one name are
@@ -37,15 +37,15 @@ type Trust struct {
 type ThirdParty struct {
 	Name   string
 	Key    [32]byte // raw Ed25519 key
-	Window keys.Window
+	Window Window
 }
 
 // Operator is a pinned countersigner; one of them must countersign.
 type Operator struct {
 	Name   string
-	Key    *keys.Public
+	Key    *PublicKey
 	Form   string // FormBound or FormSignature: the only form taken of this key
-	Window keys.Window
+	Window Window
 }
 
 // Check says whether the trust can be used; the error is an ErrTrust. Verify

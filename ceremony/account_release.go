@@ -60,7 +60,7 @@ func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 }
 
 // Seen are the signatures of third parties and operator that were verified.
-func (a *Account) Seen() *keys.Seen { return &a.seen }
+func (a *Account) Seen() *bundle.Seen { return &a.seen }
 
 // Bundle is the validation bundle that artifact, statements and
 // countersignature make.

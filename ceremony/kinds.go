@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // Kind names what a record reports.
@@ -188,19 +188,16 @@ type Object struct {
 
 // Intent comes before a key is generated, and names its CKA_ID for good.
 type Intent struct {
-	HSM       string         `strict:"hsm,token"`
-	Role      string         `strict:"role,token"`
-	Algorithm keys.Algorithm `strict:"algorithm,token"`
-	ID        []byte         `strict:"cka_id,hex"`
-	Label     string         `strict:"label"`
-	Template  []Setting      `strict:"template"`
+	HSM       string    `strict:"hsm,token"`
+	Role      string    `strict:"role,token"`
+	Algorithm Algorithm `strict:"algorithm,token"`
+	ID        []byte    `strict:"cka_id,hex"`
+	Label     string    `strict:"label"`
+	Template  []Setting `strict:"template"`
 }
 
-// Setting is an attribute asked for.
-type Setting struct {
-	Name  string `strict:"name,token"`
-	Value bool   `strict:"value"`
-}
+// Setting is an attribute asked for: Name, and a Value that is true or false.
+type Setting = token.Setting
 
 // Outcome is what came of an intent.
 type Outcome struct {

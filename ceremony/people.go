@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -67,7 +68,7 @@ func (a *Account) People() (*People, error) {
 func (p *People) Threshold() int { return p.m }
 
 // RoleOf says who has the key; ok is false where nobody has.
-func (p *People) RoleOf(k *sshsig.Key) (name, role string, ok bool) {
+func (p *People) RoleOf(k *PersonKey) (name, role string, ok bool) {
 	i, ok := p.byKey[k.Fingerprint()]
 	if !ok {
 		return "", "", false
@@ -96,7 +97,7 @@ func (p *People) verify(file string, s Signing, text []byte, namespace string) (
 // Counting are the same people, of whose signatures only those count that
 // counts takes, by the key and the file of the signature. The others are nobody's,
 // as a stranger's are.
-func (p *People) Counting(counts func(k *sshsig.Key, file string) bool) *People {
+func (p *People) Counting(counts func(k *PersonKey, file string) bool) *People {
 	only := *p
 	only.counts = counts
 	return &only
@@ -236,3 +237,13 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 	}
 	return v, nil
 }
+
+// The types of keys that this package takes and gives, so that a program
+// outside this module can name them.
+type (
+	// Algorithm names a key's kind and with it how it signs.
+	Algorithm = bundle.Algorithm
+
+	// PersonKey is the OpenSSH key by which a person signs.
+	PersonKey = sshsig.Key
+)

@@ -73,11 +73,11 @@ type PlanHSM struct {
 
 // Role is one kind of key that each HSM gets.
 type Role struct {
-	Name       string         `strict:"name,token"`
-	Algorithm  keys.Algorithm `strict:"algorithm"`
-	Attributes *strict.Node   `strict:"attributes,optional"`
+	Name      string       `strict:"name,token"`
+	Algorithm Algorithm    `strict:"algorithm"`
+	_         *strict.Node `strict:"attributes,optional"` // read by readAttributes
 
-	expect []Expect
+	own, expect []Expect
 }
 
 // Person takes part under a pseudonym.
@@ -103,10 +103,10 @@ type ThirdParty struct {
 
 // Countersigner is the operator's key.
 type Countersigner struct {
-	Name      string         `strict:"name,token"`
-	Algorithm keys.Algorithm `strict:"algorithm"`
-	Key       []byte         `strict:"key,base64"` // SPKI
-	Form      string         `strict:"form"`
+	Name      string    `strict:"name,token"`
+	Algorithm Algorithm `strict:"algorithm"`
+	Key       []byte    `strict:"key,base64"` // SPKI
+	Form      string    `strict:"form"`
 }
 
 // Digest is the SHA-256 of the plan's exact bytes: what officers approve.
@@ -206,7 +206,7 @@ func (p *Plan) holders() (list []held, err error) {
 // two voices: a key that has one part in the plan and another in the policy; a
 // person or third party of two keys, because the plan calls somebody by the name
 // under which the policy pins another key. The policy's roster stays as it is.
-func (p *Plan) KeyConflicts(policy *keys.Roster) (faults []string) {
+func (p *Plan) KeyConflicts(policy *auditlog.Roster) (faults []string) {
 	list, err := p.holders()
 	if err != nil {
 		return []string{err.Error()}
@@ -230,7 +230,7 @@ func (p *Plan) KeyConflicts(policy *keys.Roster) (faults []string) {
 // Enter puts all whose keys the plan names into a roster, beside those that it
 // has. Who is there already under another name stays so: OneVoice says whether
 // that matters.
-func (p *Plan) Enter(r *keys.Roster) error {
+func (p *Plan) Enter(r *auditlog.Roster) error {
 	list, err := p.holders()
 	if err != nil {
 		return err

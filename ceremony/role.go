@@ -54,14 +54,17 @@ func usual(alg keys.Algorithm) []Expect {
 // in a fixed order.
 func (r *Role) Expect() []Expect { return r.expect }
 
+// Own is what the plan itself says of the role's attributes, in its order.
+func (r *Role) Own() []Expect { return r.own }
+
 // Template is what the token is asked for: the settable attributes and those
 // that it may drop because it doesn't know them.
-func (r *Role) Template() (settings []token.Setting, optional []string) {
+func (r *Role) Template() (settings []Setting, optional []string) {
 	for _, e := range r.expect {
 		if readOnly[e.Name] {
 			continue
 		}
-		settings = append(settings, token.Setting{Name: e.Name, Value: e.Want})
+		settings = append(settings, Setting{Name: e.Name, Value: e.Want})
 		if !e.Required {
 			optional = append(optional, e.Name)
 		}
@@ -71,18 +74,19 @@ func (r *Role) Template() (settings []token.Setting, optional []string) {
 
 // readAttributes merges the plan's attributes, such as `COPYABLE: required
 // false`, into the usual ones.
-func (r *Role) readAttributes(file string, faults *strict.Errors) {
+func (r *Role) readAttributes(file string, attributes *strict.Node, faults *strict.Errors) {
 	r.expect = append(append([]Expect(nil), always...), usual(r.Algorithm)...)
-	if r.Attributes == nil {
+	if attributes == nil {
 		return
 	}
-	if r.Attributes.Kind != strict.Object {
-		faults.Add(strict.At(file, r.Attributes.Line, "role %q: attributes is %s, not a list of NAME: required true", r.Name, r.Attributes.Kind))
+	if attributes.Kind != strict.Object {
+		faults.Add(strict.At(file, attributes.Line, "role %q: attributes is %s, not a list of NAME: required true", r.Name, attributes.Kind))
 		return
 	}
-	for _, f := range r.Attributes.Fields {
+	for _, f := range attributes.Fields {
 		e, err := parseExpect(f.Name, f.Value)
 		if err == nil {
+			r.own = append(r.own, e)
 			err = r.merge(e)
 		}
 		if err != nil {
@@ -139,8 +143,8 @@ func (e Expect) String() string {
 
 // SigningRole is a role with the usual attributes, for keys that are generated
 // outside of a ceremony: an operator's, a third party's, a log's.
-func SigningRole(alg keys.Algorithm) *Role {
+func SigningRole(alg Algorithm) *Role {
 	r := &Role{Name: "signing", Algorithm: alg}
-	r.readAttributes("", nil)
+	r.readAttributes("", nil, nil)
 	return r
 }

@@ -41,13 +41,13 @@ type RekorPins struct {
 // Submitter is a pinned submitter's key.
 type Submitter struct {
 	Name   string
-	Key    *keys.Public
-	Window keys.Window
+	Key    *auditlog.PublicKey
+	Window auditlog.Window
 }
 
 // Keys are the submitters' alone.
-func (r *RekorPins) Keys() []*keys.Public {
-	list := make([]*keys.Public, len(r.Submitters))
+func (r *RekorPins) Keys() []*auditlog.PublicKey {
+	list := make([]*auditlog.PublicKey, len(r.Submitters))
 	for i, s := range r.Submitters {
 		list[i] = s.Key
 	}
@@ -55,7 +55,7 @@ func (r *RekorPins) Keys() []*keys.Public {
 }
 
 // Submits says whether a submitter's key is pinned.
-func (r *RekorPins) Submits(k *keys.Public) bool {
+func (r *RekorPins) Submits(k *auditlog.PublicKey) bool {
 	return slices.ContainsFunc(r.Submitters, func(s Submitter) bool { return s.Key.Fingerprint() == k.Fingerprint() })
 }
 

@@ -52,10 +52,8 @@ func Rehearsal(p *ceremony.Plan) *Plan {
 	}
 	for _, r := range p.Roles {
 		role := Role{Name: r.Name, Algorithm: r.Algorithm}
-		if r.Attributes != nil {
-			for _, f := range r.Attributes.Fields {
-				role.Attributes = append(role.Attributes, [2]string{f.Name, f.Value.Text})
-			}
+		for _, e := range r.Own() {
+			role.Attributes = append(role.Attributes, [2]string{e.Name, e.String()})
 		}
 		d.Roles = append(d.Roles, role)
 	}

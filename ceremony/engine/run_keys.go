@@ -80,10 +80,7 @@ func (r *runner) generate(ctx context.Context, s ceremony.Step) error {
 	spec := token.KeySpec{
 		Algorithm: string(role.Algorithm), ID: id, Label: r.plan.Label(s), Attributes: settings, Optional: optional,
 	}
-	intent := &ceremony.Intent{HSM: s.HSM, Role: s.Role, Algorithm: role.Algorithm, ID: id, Label: spec.Label}
-	for _, a := range settings {
-		intent.Template = append(intent.Template, ceremony.Setting(a))
-	}
+	intent := &ceremony.Intent{HSM: s.HSM, Role: s.Role, Algorithm: role.Algorithm, ID: id, Label: spec.Label, Template: settings}
 	if err := r.record("intent recorded", intent); err != nil {
 		return err
 	}

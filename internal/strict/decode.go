@@ -27,6 +27,9 @@ import (
 //	[]T              a list of any of these
 //	*Node            anything, as read
 //
+// A field _ *Node says that the member is known and may be anything: the caller
+// reads it from the tree.
+//
 // An integer, time or [n]byte that is optional and no pointer is absent where it
 // is zero: so one that is given must be another. Where zero says something, a
 // pointer tells it from absent.
@@ -145,6 +148,9 @@ func (d *decoder) object(n *Node, v reflect.Value, at *place) {
 			if !t.optional {
 				d.failf(n.Line, "%s is missing", &here)
 			}
+			continue
+		}
+		if t.blank {
 			continue
 		}
 		before := len(d.errs)

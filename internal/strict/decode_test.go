@@ -98,6 +98,22 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+func TestAMemberOfABlankFieldMayBeAnythingAndIsLeftToTheTree(t *testing.T) {
+	var v struct {
+		Text string `strict:"text"`
+		_    *Node  `strict:"own,optional"`
+	}
+	for _, own := range []string{`"x"`, `[1]`, `{"a":{"b":null}}`, `null`} {
+		if err := DecodeJSON("f", []byte(`{"text":"y","own":`+own+`}`), 1<<10, &v); err != nil || v.Text != "y" {
+			t.Errorf("%s: %v, text %q", own, err, v.Text)
+		}
+	}
+	if err := DecodeJSON("f", []byte(`{"text":"y"}`), 1<<10, &v); err != nil {
+		t.Errorf("left out: %v", err)
+	}
+	wantError(t, DecodeJSON("f", []byte(`{"text":"y","other":1}`), 1<<10, &v), "f:1: other is not a field of this format")
+}
+
 func TestDecodeReadsEveryKindOfField(t *testing.T) {
 	h := strings.Repeat("0a", 32)
 	in := `{"text":"é","yes":true,"n":9007199254740991,"tiny":127,"at":"2026-11-21T10:00:00Z","hash":"` + h + `","prev":"","hex":"00ff",

@@ -10,6 +10,7 @@ type tag struct {
 	name                         string
 	optional, null, empty, token bool
 	encoding                     string // hex, base64
+	blank                        bool   // a field named _
 }
 
 func parseTag(f reflect.StructField) (tag, bool) {
@@ -18,7 +19,7 @@ func parseTag(f reflect.StructField) (tag, bool) {
 		return tag{}, false
 	}
 	parts := strings.Split(s, ",")
-	t := tag{name: parts[0]}
+	t := tag{name: parts[0], blank: f.Name == "_"}
 	for _, o := range parts[1:] {
 		switch o {
 		case "optional":

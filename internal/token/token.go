@@ -57,10 +57,10 @@ type KeySpec struct {
 	Optional   []string
 }
 
-// Setting is a boolean attribute asked for.
+// Setting is a boolean attribute asked for, as an intent records it.
 type Setting struct {
-	Name  string
-	Value bool
+	Name  string `strict:"name,token"`
+	Value bool   `strict:"value"`
 }
 
 // Generated is the answer to a KeySpec.

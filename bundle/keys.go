@@ -1,0 +1,22 @@
+package bundle
+
+import (
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+// The types of keys that this package takes and gives, as in package auditlog,
+// whose ParsePublicKey reads a key.
+type (
+	// PublicKey is an admitted public key.
+	PublicKey = auditlog.PublicKey
+
+	// Algorithm names a key's kind and with it how it signs.
+	Algorithm = auditlog.Algorithm
+
+	// Window is when a pinned key's signatures count. An end that is nil is open.
+	Window = auditlog.Window
+
+	// Seen remembers signatures that verified, for who comes to the same one again.
+	Seen = keys.Seen
+)

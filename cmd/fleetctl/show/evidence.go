@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -83,9 +84,9 @@ func filesTable(files evidence.Files, s *explain.Shown) {
 	s.Fact("files", fmt.Sprintf("%d", len(files)))
 }
 
-var checksum = regexp.MustCompile(`^[0-9a-f]{64}  \S`)
+var checksum = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}  \S`) })
 
-func isChecksums(data []byte) bool { return checksum.Match(data) }
+func isChecksums(data []byte) bool { return checksum().Match(data) }
 
 func explainChecksums(file string, data []byte, s *explain.Shown) error {
 	s.Next = "sha256sum -c " + words.ShellWord(file)

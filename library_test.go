@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"go/types"
 	"io"
 	"os"
 	"os/exec"
@@ -168,49 +167,5 @@ func TestTheExamplesOfTheLibraryRunOutsideTheModule(t *testing.T) {
 				t.Errorf("%v; it prints\n%s\nand %s says\n%s", err, out, libraryDoc, e.prints)
 			}
 		})
-	}
-}
-
-// promised are the names in the table of docs/library.md: package, name, and
-// the member of a type where one is named.
-var promised = regexp.MustCompile("`(bundle|auditlog|evidence|ceremony|attest|formats)\\.([A-Z]\\w*)(?:\\.([A-Z]\\w*))?`")
-
-// promiseFaults are the promised names that are not there.
-func promiseFaults(t *testing.T, from types.Importer, doc string) (faults []string, found int) {
-	t.Helper()
-	paths := map[string]string{"evidence": "attest/evidence", "formats": "attest/formats"}
-	for _, m := range promised.FindAllStringSubmatch(doc, -1) {
-		name := m[1]
-		if paths[name] != "" {
-			name = paths[name]
-		}
-		p, err := from.Import(module + "/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found++
-		o := p.Scope().Lookup(m[2])
-		if o != nil && m[3] != "" {
-			o, _, _ = types.LookupFieldOrMethod(o.Type(), true, p, m[3])
-		}
-		if o == nil {
-			faults = append(faults, m[0])
-		}
-	}
-	return faults, found
-}
-
-func TestWhatTheLibraryPromisesIsThere(t *testing.T) {
-	doc, err := os.ReadFile(libraryDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	from := compiled(t, "./...")
-	faults, found := promiseFaults(t, from, string(doc))
-	if len(faults) > 0 || found < 50 {
-		t.Errorf("%d names are promised; not there: %v", found, faults)
-	}
-	if faults, _ := promiseFaults(t, from, "`bundle.Nothing`, `auditlog.Policy.Nothing`, `bundle.Check`"); len(faults) != 2 {
-		t.Errorf("the check finds too little: %v", faults)
 	}
 }

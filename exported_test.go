@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
 	"go/importer"
+	"go/parser"
 	"go/token"
 	"go/types"
 	"io"
@@ -119,8 +121,9 @@ func (s *signatures) members(t types.Type) {
 func (s *signatures) walk(t types.Type) {
 	switch t := t.(type) {
 	case *types.Alias:
-		if hidden(t.Obj().Pkg()) {
-			s.faults = append(s.faults, s.at+" has "+t.String())
+		if o := t.Obj(); o.Pkg() != nil && (hidden(o.Pkg()) || !o.Exported()) {
+			s.walk(t.Rhs()) // an alias that nobody outside can name either
+			return
 		}
 		s.members(types.Unalias(t))
 	case *types.Named:
@@ -162,17 +165,23 @@ func (s *signatures) walk(t types.Type) {
 func hiddenFaults(t *testing.T, packages ...string) []string {
 	t.Helper()
 	from := compiled(t, "./...")
-	s := &signatures{named: map[*types.TypeName]bool{}, done: map[*types.TypeName]bool{}}
 	var all []*types.Package
 	for _, name := range packages {
 		p, err := from.Import(module + "/" + name)
 		if err != nil {
 			t.Fatal(fmt.Errorf("%s: %w", name, err))
 		}
-		s.names(p)
 		all = append(all, p)
 	}
-	for _, p := range all {
+	return faultsIn(all...)
+}
+
+func faultsIn(packages ...*types.Package) []string {
+	s := &signatures{named: map[*types.TypeName]bool{}, done: map[*types.TypeName]bool{}}
+	for _, p := range packages {
+		s.names(p)
+	}
+	for _, p := range packages {
 		s.pkg(p)
 	}
 	slices.Sort(s.faults)
@@ -187,5 +196,71 @@ func TestTheLibraryExportsNoTypeThatOnlyThisModuleCanName(t *testing.T) {
 	// tokens in the words of internal/token.
 	if got := hiddenFaults(t, "ceremony/engine"); !slices.ContainsFunc(got, func(f string) bool { return strings.Contains(f, module+"/internal/token.") }) {
 		t.Errorf("the check finds too little in ceremony/engine: %q", got)
+	}
+}
+
+// checked compiles a package from its text.
+func checked(t *testing.T, path, text string, imports importing) *types.Package {
+	t.Helper()
+	files := token.NewFileSet()
+	f, err := parser.ParseFile(files, path+".go", text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := (&types.Config{Importer: imports}).Check(module+"/"+path, files, []*ast.File{f}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports[p.Path()] = p
+	return p
+}
+
+type importing map[string]*types.Package
+
+func (m importing) Import(path string) (*types.Package, error) { return m[path], nil }
+
+func TestEachWayOutOfAPackageIsFollowed(t *testing.T) {
+	imports := importing{}
+	checked(t, "internal/in", `package in
+type Part struct{ N int }
+type Key struct{ Parts []Part; own Part }
+func (k *Key) Point() (Part, error) { return k.own, nil }
+func (k *Key) hidden() Part { return k.own }
+type Plain struct{ N int }`, imports)
+	checked(t, "beside", `package beside
+import "`+module+`/internal/in"
+type Door struct{ Plain in.Plain }`, imports)
+	const head = "package pub\nimport \"" + module + "/internal/in\"\nvar _ in.Plain\n"
+	const plain, part = " has " + module + "/internal/in.Plain", " has " + module + "/internal/in.Part"
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{"func F(in.Plain) {}", []string{"pub.F" + plain}},
+		{"func F() (int, *in.Plain) { return 0, nil }", []string{"pub.F" + plain}},
+		{"var V map[string][]in.Plain", []string{"pub.V" + plain}},
+		{"var V func(chan in.Plain)", []string{"pub.V" + plain}},
+		{"type T struct{ A [2]in.Plain; b in.Part }", []string{"pub.T.A" + plain}},
+		{"type T struct{ in.Plain }", []string{"pub.T.Plain" + plain}},
+		{"type t struct{ A in.Plain }\nfunc F() t { return t{} }", []string{"pub.t.A" + plain}},
+		{"type T struct{ u }\ntype u struct{ A in.Plain }", []string{"pub.u.A" + plain}},
+		{"type T int\nfunc (T) M(in.Plain) {}\nfunc (T) m(in.Part) {}", []string{"pub.T.M" + plain}},
+		{"type T interface{ M() in.Plain }", []string{"pub.T" + plain}},
+		{"type T[X any] struct{ x X }\nfunc F(T[in.Plain]) {}", []string{"pub.F" + plain}},
+		{"type T in.Key", []string{"pub.T.Parts" + part}},
+		{"type P = in.Plain\nfunc F(P) {}", nil},
+		{"type P = in.Plain\nfunc F(in.Plain) {}", []string{"pub.F" + plain}},
+		{"type K = in.Key", []string{"internal/in.Key.Parts" + part, "internal/in.Key.Point" + part}},
+		{"type K = in.Key\ntype P = in.Part\nfunc F(*K) P { return P{} }", nil},
+		{"type p = in.Plain\nfunc F(p) {}", []string{"pub.F" + plain}},
+		{"func f(in.Plain) {}\ntype T struct{ a in.Plain }\nfunc F(T) {}", nil},
+	} {
+		if got := faultsIn(checked(t, "pub", head+c.text, imports)); !slices.Equal(got, c.want) {
+			t.Errorf("%s\ngot  %q\nwant %q", c.text, got, c.want)
+		}
+	}
+	text := "package pub\nimport \"" + module + "/beside\"\nfunc F() *beside.Door { return nil }"
+	if got := faultsIn(checked(t, "pub", text, imports)); !slices.Equal(got, []string{"beside.Door.Plain" + plain}) {
+		t.Errorf("through another public package: %q", got)
 	}
 }

@@ -42,7 +42,7 @@ type Archive interface {
 type Key struct {
 	Name   string
 	Key    [32]byte
-	Window keys.Window
+	Window bundle.Window
 }
 
 // Options say what is pinned and what is looked for.

@@ -22,12 +22,12 @@ const (
 
 // Policy is what the third party signs at all.
 type Policy struct {
-	Format     string           `strict:"format"`
-	Mode       string           `strict:"mode"`
-	Namespaces []string         `strict:"namespaces,token"`
-	Algorithms []keys.Algorithm `strict:"algorithms"`
-	Roles      []string         `strict:"roles,token"`
-	LeastHSMs  int              `strict:"least_hsms"`
+	Format     string             `strict:"format"`
+	Mode       string             `strict:"mode"`
+	Namespaces []string           `strict:"namespaces,token"`
+	Algorithms []bundle.Algorithm `strict:"algorithms"`
+	Roles      []string           `strict:"roles,token"`
+	LeastHSMs  int                `strict:"least_hsms"`
 
 	// Threshold officers must have approved whatever is signed; people are the
 	// operator's, pinned here over another channel than the request's.

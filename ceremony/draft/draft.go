@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -35,7 +34,7 @@ type Plan struct {
 // COPYABLE: required false.
 type Role struct {
 	Name       string
-	Algorithm  keys.Algorithm
+	Algorithm  ceremony.Algorithm
 	Attributes [][2]string
 }
 

@@ -32,6 +32,8 @@ type Account struct {
 	Counter    *Countersignature
 	LogProof   *LogProof
 	Lockdowns  []*Lockdown
+	StillOpen  []int    // records of logins that worked after a lock-down
+	NotRefused []string // HSMs of which people say that no refusal was shown
 	Exceptions []*Exception
 	Adjourned  bool
 	Abort      *Abort
@@ -301,6 +303,10 @@ func (a *Account) advance(r *Record) {
 	switch c := r.Content.(type) {
 	case *Abort:
 		return
+	case *Lockdown:
+		if c.stillOpen() {
+			return
+		}
 	case *Outcome:
 		if c.Result != Generated {
 			a.pos, a.key = 0, nil // the step begins anew, with another CKA_ID
@@ -358,7 +364,7 @@ func (a *Account) take(r *Record) error {
 	case *LogProof:
 		return a.takeLogProof(c, r)
 	case *Lockdown:
-		return a.takeLockdown(c)
+		return a.takeLockdown(c, r)
 	case *Exception:
 		return a.takeException(c)
 	case *Adjourn:

@@ -105,7 +105,8 @@ func (a *Account) WantedChallenge() (what string, intent int, subject [32]byte, 
 }
 
 // loginRefused reads an entry of lockdown that is no manual step but a proof:
-// `login-refused HSM` has the tool try one login, which must fail.
+// `login-refused HSM` has the tool log in before the HSM is locked down, and try
+// the same PIN again after it.
 func loginRefused(text string) (hsm string, ok bool) {
 	if hsm, ok = strings.CutPrefix(text, "login-refused "); ok {
 		return hsm, true
@@ -120,7 +121,7 @@ var refusesLogin = []string{"CKR_PIN_INCORRECT", "CKR_PIN_LOCKED", "CKR_PIN_EXPI
 // RefusesLogin says that a token refuses a PIN by this return code.
 func RefusesLogin(code string) bool { return slices.Contains(refusesLogin, code) }
 
-func (a *Account) takeLockdown(c *Lockdown) error {
+func (a *Account) takeLockdown(c *Lockdown, r *Record) error {
 	s := a.Steps[a.step]
 	if c.Number != s.Item || c.Text != a.Plan.Lockdown[s.Item-1] {
 		return fmt.Errorf("it is not entry %d of the plan's lockdown, as planned", s.Item)
@@ -134,16 +135,32 @@ func (a *Account) takeLockdown(c *Lockdown) error {
 	switch {
 	case c.By == c.Confirmed && c.By != Machine:
 		return fmt.Errorf("it is confirmed by somebody else than who did it")
-	case s.HSM == "" && (c.Code != "" || strings.TrimSpace(c.Reading) == ""):
+	case s.HSM == "" && (c.Before != "" || c.Code != "" || strings.TrimSpace(c.Reading) == ""):
 		return fmt.Errorf("what is done by hand has a reading and no return code")
-	case s.HSM != "" && c.Reading != "":
-		return fmt.Errorf("a login that was refused has a return code and no reading")
-	case s.HSM != "" && !RefusesLogin(c.Code):
+	case s.HSM == "":
+	case c.Reading != "" && (c.Before != "" || c.Code != ""):
+		return fmt.Errorf("a login has return codes, or a reading that says why nothing is shown, and not both")
+	case c.Reading != "":
+	case c.Before != LoginOK:
+		return fmt.Errorf("that the PIN opened the token before the lock-down isn't shown (%q), so its refusal says nothing", c.Before)
+	case c.Code == LoginOK:
+		a.StillOpen = append(a.StillOpen, r.N)
+		return nil
+	case !RefusesLogin(c.Code):
 		return fmt.Errorf("a login that ended with %q was not refused", c.Code)
+	}
+	if c.Reading != "" && s.HSM != "" {
+		a.NotRefused = append(a.NotRefused, s.HSM)
 	}
 	a.Lockdowns = append(a.Lockdowns, c)
 	return nil
 }
+
+// LoginOK is the code of a login that worked.
+const LoginOK = "CKR_OK"
+
+// stillOpen says that a record is a try that got in: the entry stays to be done.
+func (c *Lockdown) stillOpen() bool { return c.Code == LoginOK }
 
 // NextLockdown is the entry whose turn it is: its number, its text and, where
 // it is a login to be refused, the HSM. ok is false where it is the turn of

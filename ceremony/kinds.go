@@ -327,11 +327,14 @@ type LogProof struct {
 }
 
 // Lockdown is one entry of the plan's list done: what was read off media, cards
-// and bags, or the code by which a token refused a login.
+// and bags, or the code by which a token refused a login. Of a login, Before is
+// what the same process was answered to the same PIN before the lock-down; without
+// both codes nothing was shown, and Reading says why.
 type Lockdown struct {
 	Number    int    `strict:"number"` // of the entry, from 1
 	Text      string `strict:"text"`   // the entry, as planned
 	Reading   string `strict:"reading,optional"`
+	Before    string `strict:"before,optional"`
 	Code      string `strict:"code,optional"`
 	By        string `strict:"by"`
 	Confirmed string `strict:"confirmed"`

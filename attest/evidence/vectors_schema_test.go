@@ -56,6 +56,12 @@ var schemaVectors = []vector{
 	{"code-of-ones-own", "an attempt that was refused with a return code that there isn't", "is no return code of a call", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector code"}), ceremony.KindNegativeTest, `"CKR_ATTRIBUTE_SENSITIVE"`, `"CKR_REFUSED"`)
 	}},
+	{"refusal-without-a-login", "a refused login that is said to have opened nothing before", "isn't shown", "", func(t *testing.T) made {
+		return resealed(loginRefused(t, "vector unopened"), ceremony.KindLockdown, `"before":"CKR_OK",`, ``)
+	}},
+	{"refusal-of-a-wrong-pin", "a PIN that was refused before the lock-down and after it", "isn't shown", "", func(t *testing.T) made {
+		return resealed(loginRefused(t, "vector wrong pin"), ceremony.KindLockdown, `"before":"CKR_OK"`, `"before":"CKR_PIN_INCORRECT"`)
+	}},
 	{"id-of-another-day", "a ceremony's id of a day a month before it", "its id is of 20261021", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector id"}), ceremony.KindOpen, ".20261121.", ".20261021.")
 	}},

@@ -94,6 +94,9 @@ func (v *verifier) lockdown(a *ceremony.Account) {
 	case len(a.Lockdowns) < planned:
 		v.lack(ClaimLockdown, recordOf(a.N), "", "%d of %d entries of the plan are on the record", len(a.Lockdowns), planned)
 		return
+	case len(a.NotRefused) > 0:
+		v.lack(ClaimLockdown, recordOf(a.N), "", "that %s refuses the PIN that opened it was not shown%s", strings.Join(a.NotRefused, ", "), stillOpen(a))
+		return
 	case v.r.Claim(ClaimCloseSignoff).Grade < Proven:
 		v.lack(ClaimLockdown, recordOf(a.N), "", "%s on the record, but the close is not signed off", entries(planned))
 		return
@@ -108,7 +111,20 @@ func (v *verifier) lockdown(a *ceremony.Account) {
 	if refused > 0 {
 		detail += fmt.Sprintf(", %d of them a login that was refused", refused)
 	}
+	detail += stillOpen(a)
 	v.show(ClaimLockdown, Attested, recordOf(a.N), "%s; signed off with the close", detail)
+}
+
+// stillOpen names the tries by which a PIN still got in after a lock-down.
+func stillOpen(a *ceremony.Account) string {
+	if len(a.StillOpen) == 0 {
+		return ""
+	}
+	list := make([]string, len(a.StillOpen))
+	for i, n := range a.StillOpen {
+		list[i] = fmt.Sprint(n)
+	}
+	return "; after a lock-down a PIN still got in, record " + strings.Join(list, ", ")
 }
 
 func entries(n int) string {

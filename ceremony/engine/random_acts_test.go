@@ -196,13 +196,17 @@ func (d *driver) lockDown(j *engine.Journal) error {
 	if _, _, hsm, ok := j.Account().NextLockdown(); ok && hsm != "" {
 		tok := d.f.Tokens[0]
 		tok.Before = func(call string) error {
-			if call == "Login" && !d.one(4) {
+			if call == "Login" && d.one(2) {
 				return testfleet.Coded(d.of("CKR_PIN_LOCKED", "CKR_PIN_INCORRECT", "CKR_DEVICE_ERROR"))
 			}
 			return nil
 		}
 		defer func() { tok.Before = nil }()
-		_, err := j.LoginRefused(d.t.Context(), d.f.Bench, d.f.Site.HSM(hsm), by, confirmed)
+		if d.one(8) {
+			_, err := j.LoginNotShown(d.text(), by, confirmed)
+			return err
+		}
+		_, err := j.LoginRefused(d.t.Context(), d.f.Bench, d.f.Site.HSM(hsm), func() error { return nil }, by, confirmed)
 		return err
 	}
 	_, err := j.Lockdown(d.text(), by, confirmed)

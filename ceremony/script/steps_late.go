@@ -103,9 +103,12 @@ func scriptLockdown(p *ceremony.Plan, s ceremony.Step) Instructions {
 	text := p.Lockdown[s.Item-1]
 	if s.HSM != "" {
 		return Instructions{
-			Title: "Prove that " + s.HSM + " lets nobody in", Minutes: 3,
+			Title: "Prove that " + s.HSM + " lets nobody in", Minutes: 10,
 			Do: []Part{
-				{Administrator, fmt.Sprintf("Runs %s. It tries the old PIN of %s once.", stepCommand(s, ceremony.KindLockdown, onPaper), s.HSM)},
+				{Administrator, fmt.Sprintf("Runs %s. It logs in to %s with its PIN, and waits.", stepCommand(s, ceremony.KindLockdown, onPaper), s.HSM)},
+				{Administrator, fmt.Sprintf("Locks %s down as its vendor's manual says. Nobody stops fleetctl.", s.HSM)},
+				{ceremony.Witness, "Types that it is locked down; fleetctl tries the same PIN again."},
+				{ceremony.Auditor, "Types it too."},
 			},
 			Say:     []Part{{ceremony.Witness, s.HSM + " refuses the login."}},
 			Confirm: []Part{{ceremony.Witness, "The screen shows the code of the refusal."}, {ceremony.Auditor, "I saw it too."}},

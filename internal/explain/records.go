@@ -220,8 +220,13 @@ func tellRelease(content any) string {
 		return fmt.Sprintf("form %s, key %s, after %s", c.Form, brief(sha256.Sum256(c.Key)), words.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
 	case *ceremony.Lockdown:
 		what := "read off: " + c.Reading
-		if c.Code != "" {
-			what = "refused with " + c.Code
+		switch {
+		case c.Code == ceremony.LoginOK:
+			what = "the same PIN still lets in"
+		case c.Code != "":
+			what = "the PIN that opened it is refused with " + c.Code
+		case strings.HasPrefix(c.Text, "login-refused "):
+			what = "not shown: " + c.Reading
 		}
 		return fmt.Sprintf("lock-down %d, %s: %s, by the %s and the %s", c.Number, c.Text, what, c.By, c.Confirmed)
 	case *ceremony.LogProof:

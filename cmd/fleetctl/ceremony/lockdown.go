@@ -15,8 +15,8 @@ import (
 )
 
 type lockdownOptions struct {
-	site, pin, reading string
-	step               int
+	site, pin, reading, notShown string
+	step                         int
 	session.StandIn
 }
 
@@ -26,14 +26,17 @@ func lockdownCmd(a *cli.App) *cobra.Command {
 		`Lockdown goes through the plan's lockdown list, between log and close. What is
 done by hand leaves a record of what was read off it (digests of media, serials
 of cards, numbers of bags), typed by the witness and again by the auditor. An
-entry login-refused HSM tries one login with the old PIN, and records the code
-by which the token refuses it; a login that works is no lock-down.
+entry login-refused HSM logs in, waits while people lock that HSM down, and then
+tries the same PIN again: the record has the code by which the token refuses it.
+A PIN that didn't open the HSM before shows nothing, and neither does a run that
+ends in between; --not-shown records that, and the evidence says so. A second
+try that still gets in is recorded, and is no lock-down.
 
 A reading that is too long to type twice comes with --step and --reading: then
 both confirm what is shown.`,
 		`  fleetctl ceremony lockdown ceremony --site site.yaml
   fleetctl ceremony lockdown ceremony --step 2 --reading 'cards 4471, 4472 shredded; photo SHA-256 8c1f02de'
-  fleetctl ceremony lockdown ceremony --site site.yaml --pin file:/run/pins/old`,
+  fleetctl ceremony lockdown ceremony --not-shown 'power failed after hsm-1 was locked down'`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			return o.Over(session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				if err := lockdown(a, cmd, j, &o); err != nil {
@@ -44,9 +47,10 @@ both confirm what is shown.`,
 		})
 	f := c.Flags()
 	f.StringVar(&o.site, "site", "", "the site `file`, to reach an HSM whose login is to be refused")
-	f.StringVar(&o.pin, "pin", "", "`source` of the old PIN: terminal, protected, fd:N or file:/path (default: the site's)")
+	f.StringVar(&o.pin, "pin", "", "`source` of the PIN that opens it now: terminal, fd:N or file:/path (default: the site's)")
 	f.IntVar(&o.step, "step", 0, "`number` of the entry that --reading is about")
 	f.StringVar(&o.reading, "reading", "", "what was read off, in `words` that will be published")
+	f.StringVar(&o.notShown, "not-shown", "", "why no refusal of the login can be shown, in `words` that will be published")
 	o.StandIn.Flags(c)
 	return c
 }
@@ -76,11 +80,14 @@ func lockdown(a *cli.App, cmd *cobra.Command, j *engine.Journal, o *lockdownOpti
 			return err
 		}
 		done := "read twice, and on the record"
-		if l, ok := r.Content.(*ceremony.Lockdown); ok && l.Code != "" {
-			done = hsm + " refuses the login: " + l.Code
+		if l, ok := r.Content.(*ceremony.Lockdown); ok && hsm != "" {
+			done = hsm + " refuses the PIN that opened it: " + l.Code
+			if l.Code == "" {
+				done = "not shown, and on the record"
+			}
 		}
 		screen.Done(done, r)
-		if o.reading != "" {
+		if o.reading != "" || o.notShown != "" {
 			return nil
 		}
 	}
@@ -93,6 +100,12 @@ func mayLockDown(a *cli.App, c *ceremony.Account, o *lockdownOptions) error {
 	}
 	item, text, hsm, _ := c.NextLockdown()
 	switch {
+	case o.notShown != "" && (o.reading != "" || o.step != 0):
+		return cli.Usagef("", "--not-shown is about a login, --reading about what is done by hand: one of them")
+	case o.notShown != "" && hsm == "":
+		return cli.Usagef("", "--not-shown is about a login to be refused, and entry %d is done by hand: %s", item, text)
+	case words.Clean(o.notShown) != o.notShown || strings.TrimSpace(o.notShown) != o.notShown:
+		return cli.Usagef("", "--not-shown has characters that can't be seen, or space around it")
 	case o.reading == "" && o.step == 0:
 	case o.reading == "" || o.step == 0:
 		return cli.Usagef("", "--step and --reading go together: which entry, and what was read off")
@@ -149,8 +162,21 @@ func bothConfirm(a *cli.App, item int, want string) error {
 	return nil
 }
 
-// loginRefused tries the old PIN once, watched by two.
+// loginRefused has the HSM refuse the PIN that opened it, watched by two.
 func loginRefused(a *cli.App, cmd *cobra.Command, j *engine.Journal, item int, hsm string, o *lockdownOptions) (*ceremony.Record, error) {
+	by, confirmed := session.ByMachine, session.ByMachine
+	if !o.Unattended {
+		by, confirmed = session.NewAtTerminal(a).By(ceremony.Witness), session.NewAtTerminal(a).By(ceremony.Auditor)
+	}
+	if o.notShown != "" {
+		a.UI.Say(a.UI.Talk.Line("The evidence will say that no refusal was shown: " + o.notShown))
+		if !o.Unattended {
+			if err := bothConfirm(a, item, "not shown"); err != nil {
+				return nil, err
+			}
+		}
+		return j.LoginNotShown(o.notShown, by, confirmed)
+	}
 	if o.site == "" {
 		return nil, cli.Usage(strict.Errorf("", "--site is missing: where %s is reached", hsm))
 	}
@@ -162,13 +188,12 @@ func loginRefused(a *cli.App, cmd *cobra.Command, j *engine.Journal, item int, h
 	if o.pin != "" {
 		at.PIN = o.pin
 	}
-	by, confirmed := session.ByMachine, session.ByMachine
-	if !o.Unattended {
-		a.UI.Say(a.UI.Talk.Line("The old PIN is tried once, now. The token must refuse it."))
-		if err := bothConfirm(a, item, "try once"); err != nil {
-			return nil, err
+	locked := func() error {
+		a.UI.Say(a.UI.Talk.Line("The PIN opened " + hsm + ", and fleetctl holds it. Lock " + hsm + " down now, as its vendor's manual says; don't stop fleetctl. Then the same PIN is tried once more."))
+		if o.Unattended {
+			return nil
 		}
-		by, confirmed = session.NewAtTerminal(a).By(ceremony.Witness), session.NewAtTerminal(a).By(ceremony.Auditor)
+		return bothConfirm(a, item, "locked down")
 	}
-	return j.LoginRefused(cmd.Context(), session.NewTokens(a), &at, by, confirmed)
+	return j.LoginRefused(cmd.Context(), session.NewTokens(a), &at, locked, by, confirmed)
 }

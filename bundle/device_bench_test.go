@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
@@ -39,7 +40,7 @@ func BenchmarkDevice(b *testing.B) {
 // each witness it verifies two: auditlog makes a negative control with each.
 // Both are measured in turn, and the quietest of many turns counts.
 func TestADeviceSpendsItsTimeOnSignatures(t *testing.T) {
-	if testing.Short() || raceDetector {
+	if testing.Short() || await.RaceDetector {
 		t.Skip("it measures")
 	}
 	bundle, trust := benchWorld()

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
@@ -109,7 +110,7 @@ func BenchmarkVerifyBesideSignatures(b *testing.B) {
 // signatures alone take: it was eleven times that when each signature was verified
 // for each act, and each record encoded again.
 func TestAPackageTakesAFewTimesItsSignatures(t *testing.T) {
-	if testing.Short() || raceDetector {
+	if testing.Short() || await.RaceDetector {
 		t.Skip("it measures")
 	}
 	for hsms, most := range map[int]float64{5: 4, 100: 5} {

@@ -151,7 +151,7 @@ func judgeAll(b *base, lies []lie) []verdicts {
 // each attacker could, and compares the verdicts with those that were read and
 // found right.
 func TestWhoCanLieAboutWhat(t *testing.T) {
-	if testing.Short() || raceDetector {
+	if testing.Short() || await.RaceDetector {
 		t.Skip("takes half a minute of processor time, and shows the same each time")
 	}
 	start := await.Processor()

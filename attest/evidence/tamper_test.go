@@ -107,7 +107,7 @@ func (w *world) run(t *testing.T, budget time.Duration, structural []mutants, sa
 			}
 		})
 	}
-	if raceDetector && budget > raceBudget {
+	if await.RaceDetector && budget > raceBudget {
 		budget = raceBudget
 	}
 	end := await.Processor() + budget

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // What an input of up to 64 MiB may cost whoever verifies it.
@@ -76,7 +77,7 @@ func judgeWorst(t *testing.T, dir string) string {
 // TestNoInputTakesMuchTimeOrMemory judges the worst inputs that anybody thought
 // of, each in a process of its own.
 func TestNoInputTakesMuchTimeOrMemory(t *testing.T) {
-	if raceDetector {
+	if await.RaceDetector {
 		t.Skip("the race detector takes time and memory of its own")
 	}
 	for i, w := range worstInputs(t) {

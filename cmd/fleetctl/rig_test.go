@@ -17,6 +17,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // rig runs whole ceremonies of three HSMs with the real program, each in a
@@ -52,7 +53,7 @@ var theProgram = sync.OnceValues(func() (string, error) {
 // the scripts, whose processes are this test under another name.
 func released(t testing.TB) string {
 	t.Helper()
-	if raceDetector {
+	if await.RaceDetector {
 		t.Skip("runs fleetctl as it is released, which the race detector doesn't see: go test without -race has this test")
 	}
 	binary, err := theProgram()

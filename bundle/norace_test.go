@@ -1,6 +1,0 @@
-//go:build !race
-
-package bundle
-
-// raceDetector says that times mean nothing.
-const raceDetector = false

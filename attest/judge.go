@@ -30,8 +30,8 @@ type Demand struct {
 	FIPSBoot      bool
 	LeastFIPS     uint64
 
-	// Confirmed refuses an anchor that nobody compared with its origin.
-	Confirmed bool
+	// TrustOnFirstUse takes an anchor that nobody compared with its origin.
+	TrustOnFirstUse bool
 
 	// Tolerates names weak quirks (Weak) that may have been met.
 	Tolerates []string
@@ -80,7 +80,10 @@ func Judge(c *Claims, d Demand) (list []Problem) {
 	if have := c.Platform.FIPSLevel; have < d.LeastFIPS {
 		j.problem("fipslevel", "%s, and %d is demanded", shownNumber(have), d.LeastFIPS)
 	}
-	if d.Confirmed && c.Anchor != nil && c.Anchor.Confirmed == "" {
+	switch {
+	case c.Anchor == nil && c.Level >= Anchored:
+		j.problem("anchor", "the evidence is called %s, and no anchor of it is named", c.Level)
+	case c.Anchor != nil && c.Anchor.Confirmed == "" && !d.TrustOnFirstUse:
 		j.problem("anchor", "nobody confirmed %q: %s", strict.Clip(c.Anchor.Name), strict.Said(c.Anchor.Check))
 	}
 	for _, q := range c.Quirks {

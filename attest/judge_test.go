@@ -20,7 +20,7 @@ func everything() (*attest.Claims, attest.Demand) {
 		Platform: attest.Platform{Vendor: "v", Model: "m", Identity: "id", Firmware: "5.7.4", FIPSBoot: attest.True, FIPSLevel: 3},
 	}
 	d := attest.Kept(attest.Fresh, spki, "id")
-	d.Sign, d.SignOnly, d.Vendors, d.Models, d.LeastFirmware, d.FIPSBoot, d.LeastFIPS, d.Understood, d.Confirmed = true, true, []string{"w", "v"}, []string{"m"}, "5.7", true, 3, true, true
+	d.Sign, d.SignOnly, d.Vendors, d.Models, d.LeastFirmware, d.FIPSBoot, d.LeastFIPS, d.Understood = true, true, []string{"w", "v"}, []string{"m"}, "5.7", true, 3, true
 	return c, d
 }
 
@@ -69,6 +69,7 @@ func TestEachDemandThatIsNotShownFailsByName(t *testing.T) {
 		{"fipsboot: false, and true is demanded", func(c *attest.Claims) { c.Platform.FIPSBoot = attest.False }},
 		{"fipslevel: 2, and 3 is demanded", func(c *attest.Claims) { c.Platform.FIPSLevel = 2 }},
 		{`anchor: nobody confirmed "a": look it up`, func(c *attest.Claims) { c.Anchor = &attest.Anchor{Name: "a", Check: "look it up"} }},
+		{"anchor: the evidence is called fresh, and no anchor of it is named", func(c *attest.Claims) { c.Anchor = nil }},
 		{"quirk: sha1-signature, which is not tolerated", func(c *attest.Claims) { c.Quirks = []string{attest.QuirkNoCertSign, attest.QuirkSHA1} }},
 		{"understood: part p: a was not understood", func(c *attest.Claims) { c.Unknown = []attest.Unknown{{Where: "part p", What: "a"}} }},
 	} {
@@ -78,6 +79,18 @@ func TestEachDemandThatIsNotShownFailsByName(t *testing.T) {
 		if len(got) != 1 || !strings.HasPrefix(got[0].String(), k.want) {
 			t.Errorf("got %q, want %q alone", got, k.want)
 		}
+	}
+}
+
+func TestAnAnchorThatNobodyConfirmedIsTakenOnlyWhereTheDemandSaysSo(t *testing.T) {
+	c, d := everything()
+	c.Anchor.Confirmed = ""
+	if got := problems(c, d); !slices.Equal(got, []string{"anchor"}) {
+		t.Errorf("by default: %q", got)
+	}
+	d.TrustOnFirstUse = true
+	if got := problems(c, d); len(got) != 0 {
+		t.Errorf("trusted on first use: %q", got)
 	}
 }
 

@@ -47,7 +47,7 @@ func samples(t *testing.T) []at.Sample {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := attest.Kept(attest.Anchored, csr.RawSubjectPublicKeyInfo, "521174")
+	d := at.Kept(attest.Anchored, csr.RawSubjectPublicKeyInfo, "521174")
 	d.Sign, d.Vendors = true, []string{"thales"}
 	return []at.Sample{{
 		Name: "Luna 521174, a P-256 key", Level: attest.Anchored,
@@ -217,7 +217,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 	key, anchors := certtest.EC(t, "key").SPKI, testAnchors(t)
 	const id = "521174"
 	caseOf := func(b bag, spki []byte, identity string) at.Case {
-		d := attest.Kept(attest.Anchored, spki, identity)
+		d := at.Kept(attest.Anchored, spki, identity)
 		d.Sign, d.Understood = true, true
 		return at.Case{Input: attest.Input{Evidence: b.evidence(t), Anchors: anchors, At: at.At}, Demand: d}
 	}

@@ -23,7 +23,7 @@ func TestMarvellLiquidSecurity(t *testing.T) {
 
 // asked is what a ceremony asks of a key.
 func asked(raw, certs []byte, anchors *attest.Anchors, spki []byte, identity string) at.Case {
-	d := attest.Kept(attest.Anchored, spki, identity)
+	d := at.Kept(attest.Anchored, spki, identity)
 	d.SignOnly, d.Understood = true, true
 	return at.Case{Input: attest.Input{Evidence: evidence(raw, certs), Anchors: anchors, At: at.At}, Demand: d}
 }
@@ -165,7 +165,7 @@ func TestTheLayoutOfFirmware2IsReadAndWhatIsNotUnderstoodIsListed(t *testing.T) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := attest.Judge(c, attest.Kept(attest.Anchored, key.SPKI, partitionID(t))); len(got) > 0 || !slices.Contains(c.Quirks, QuirkBareDigest) {
+	if got := attest.Judge(c, at.Kept(attest.Anchored, key.SPKI, partitionID(t))); len(got) > 0 || !slices.Contains(c.Quirks, QuirkBareDigest) {
 		t.Errorf("%v, quirks %q", got, c.Quirks)
 	}
 	if got := judge(asked(old.bytes(t), certs, anchors, key.SPKI, partitionID(t))); !strings.Contains(got, "the header of firmware 2.x: 20 bytes was not understood") {

@@ -70,7 +70,7 @@ func sampleKey(t testing.TB) []byte {
 
 func samples(t *testing.T) (list []at.Sample) {
 	spki := sampleKey(t)
-	d := attest.Kept(attest.Anchored, spki, "093e8347f6fe14ac922e550c6b75ccea67d3bf15e63b5bab6c7be0cd73d59abc")
+	d := at.Kept(attest.Anchored, spki, "093e8347f6fe14ac922e550c6b75ccea67d3bf15e63b5bab6c7be0cd73d59abc")
 	d.Sign, d.Vendors = true, []string{Vendor}
 	for name, blob := range map[string][]byte{"packed": file(t, "ec.dat"), "unpacked": unpacked(t, "ec.dat")} {
 		list = append(list, at.Sample{
@@ -110,7 +110,7 @@ func otherKey(t *testing.T) at.Hostile {
 	block, _ := pem.Decode(file(t, "pub.pem"))
 	in := attest.Input{Evidence: evidence(file(t, "ec.dat"), file(t, "ec.certs")), Anchors: shipped(t), At: at.At}
 	return at.Hostile{Kind: at.SubstitutedKey, Name: "the public key that the sample came with", Want: "spki: the evidence is of another key",
-		Case: at.Case{Input: in, Demand: attest.Kept(attest.Anchored, block.Bytes, "")}, Twin: at.Case{Input: in, Demand: attest.Kept(attest.Anchored, sampleKey(t), "")}}
+		Case: at.Case{Input: in, Demand: at.Kept(attest.Anchored, block.Bytes, "")}, Twin: at.Case{Input: in, Demand: at.Kept(attest.Anchored, sampleKey(t), "")}}
 }
 
 func TestARealSecretKeyIsSignedAndIsNoKeyPair(t *testing.T) {

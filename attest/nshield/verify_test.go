@@ -215,10 +215,10 @@ func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
 	}
 	s.Samples = []attesttest.Sample{{Name: "Entrust's documented example, softcard, P-256, without its world binding", Level: attest.Anchored, Case: attesttest.Case{
 		Input:  attest.Input{Evidence: evidence(sample(t)), Anchors: shipped(t), At: attesttest.At},
-		Demand: attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "8938-1075-88BB", Local: true, Sensitive: true, Understood: true, Tolerates: []string{attest.QuirkFieldUpgrade}},
+		Demand: attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "8938-1075-88BB", Local: true, Sensitive: true, Understood: true, TrustOnFirstUse: true, Tolerates: []string{attest.QuirkFieldUpgrade}},
 	}}}
 	m := newModule(t)
-	demand := attest.Kept(attest.Anchored, attesttest.SPKI(t, m.made.Public().(*ecdsa.PublicKey)), "1111-2222-3333")
+	demand := attesttest.Kept(attest.Anchored, attesttest.SPKI(t, m.made.Public().(*ecdsa.PublicKey)), "1111-2222-3333")
 	demand.Understood = true
 	build := func(r *recipe) attesttest.Case {
 		return attesttest.Case{Input: attest.Input{Evidence: r.build(t), Anchors: m.anchors(t), At: attesttest.At}, Demand: demand}

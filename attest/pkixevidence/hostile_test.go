@@ -373,7 +373,7 @@ func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
 		s.Samples = append(s.Samples, attesttest.Sample{Name: "the working group's evidence2, first key, " + form.name, Level: attest.Fresh, Case: attesttest.Case{
 			Input: attest.Input{Evidence: evidence(attest.Part{Name: PartEvidence, Data: form.data}, attest.Part{Name: PartKey, Data: keys[0]}), Anchors: workingGroup(t),
 				At: attesttest.At, Nonce: []byte{0xbe, 0xef, 0xca, 0xfe, 0xba, 0xbe, 0xde, 0xad}},
-			Demand: attest.Kept(attest.Fresh, keys[0], ""),
+			Demand: attesttest.Kept(attest.Fresh, keys[0], ""),
 		}})
 	}
 	d := newDevice(t)
@@ -385,7 +385,7 @@ func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
 		}
 		return in
 	}
-	demand := attest.Kept(attest.Anchored, attesttest.SPKI(t, d.made.Public()), "0001")
+	demand := attesttest.Kept(attest.Anchored, attesttest.SPKI(t, d.made.Public()), "0001")
 	demand.SignOnly, demand.Understood, demand.LeastFirmware, demand.FIPSBoot, demand.LeastFIPS = true, true, "3.1", true, 3
 	for _, v := range hostile {
 		r := good(t, d)

@@ -79,7 +79,7 @@ func TestTheWorkingGroupsSampleOfTwoKeysVerifies(t *testing.T) {
 		!c.Made.Equal(time.Date(2026, 7, 21, 11, 13, 38, 0, time.UTC)) || c.Key.Purpose != (attest.Purpose{Sign: attest.True, Decrypt: attest.False, Wrap: attest.False, Unwrap: attest.False, Derive: attest.False}) {
 		t.Errorf("got %+v", c)
 	}
-	if list := attest.Judge(c, attest.Kept(attest.Anchored, keys[0], "")); len(list) != 0 {
+	if list := attest.Judge(c, attesttest.Kept(attest.Anchored, keys[0], "")); len(list) != 0 {
 		t.Errorf("the first key is not shown to be kept: %v", list)
 	}
 	in.Nonce = nonce
@@ -94,7 +94,7 @@ func TestTheWorkingGroupsSampleOfTwoKeysVerifies(t *testing.T) {
 	in.Nonce = nil
 	in.Evidence.Parts[1].Data = keys[1]
 	c, err = attest.Check(Verifier{}, in)
-	if err != nil || c.Key.Extractable != attest.True || c.Key.Local != attest.NotShown || len(attest.Judge(c, attest.Kept(attest.Anchored, keys[1], ""))) != 4 {
+	if err != nil || c.Key.Extractable != attest.True || c.Key.Local != attest.NotShown || len(attest.Judge(c, attesttest.Kept(attest.Anchored, keys[1], ""))) != 4 {
 		t.Errorf("the second key: %+v, %v", c, err)
 	}
 }

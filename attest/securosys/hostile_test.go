@@ -201,9 +201,9 @@ func TestSamplesVerifyAndHostileVariantsAreRefused(t *testing.T) {
 	}
 	s.Samples = []attesttest.Sample{{Name: "Primus HSM 18386101, RSA-4096", Level: attest.Anchored, Case: attesttest.Case{
 		Input:  attest.Input{Evidence: sample.evidence(), Anchors: anchors, At: attesttest.At},
-		Demand: attest.Kept(attest.Anchored, csr.RawSubjectPublicKeyInfo, "18386101"),
+		Demand: attesttest.Kept(attest.Anchored, csr.RawSubjectPublicKeyInfo, "18386101"),
 	}}}
-	twin := attesttest.Case{Input: good().input(t), Demand: attest.Kept(attest.Anchored, attesttest.SPKI(t, keys().made.Public()), "4711")}
+	twin := attesttest.Case{Input: good().input(t), Demand: attesttest.Kept(attest.Anchored, attesttest.SPKI(t, keys().made.Public()), "4711")}
 	twin.Demand.Vendors = []string{"Securosys"}
 	for _, v := range hostile {
 		r := good()

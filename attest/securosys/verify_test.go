@@ -88,7 +88,7 @@ func TestARealPrimusStatementVerifiesAsItsPublisherExpects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list := attest.Judge(c, attest.Kept(attest.Anchored, block.RawSubjectPublicKeyInfo, "18386101")); len(list) != 0 {
+	if list := attest.Judge(c, attesttest.Kept(attest.Anchored, block.RawSubjectPublicKeyInfo, "18386101")); len(list) != 0 {
 		t.Errorf("the sample's key in its own certificate request is not shown to be kept: %v", list)
 	}
 	if made := time.Date(2025, 10, 18, 20, 19, 33, 0, time.UTC); !c.Made.Equal(made) || len(c.Unknown) > 0 || len(c.Quirks) > 0 {

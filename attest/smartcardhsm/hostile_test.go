@@ -114,7 +114,7 @@ func demand(t *testing.T) attest.Demand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "TESTHSM0001", Local: true, Understood: true, Vendors: []string{"CardContact"}}
+	return attest.Demand{Least: attest.Anchored, SPKI: spki, Identity: "TESTHSM0001", Local: true, Understood: true, TrustOnFirstUse: true, Vendors: []string{"CardContact"}}
 }
 
 func (r *recipe) input(t *testing.T) attest.Input {
@@ -137,7 +137,7 @@ func suite(t *testing.T) attesttest.Suite {
 		}
 		s.Samples = append(s.Samples, attesttest.Sample{Name: "Nitrokey HSM 2, firmware 4.1, " + name, Level: attest.Anchored, Case: attesttest.Case{
 			Input:  attest.Input{Evidence: evidence(request, chain), Anchors: shipped(t), At: ceremony},
-			Demand: attest.Demand{Least: attest.Anchored, SPKI: r.spki, Identity: "DENK0404144", Local: true, Understood: true},
+			Demand: attest.Demand{Least: attest.Anchored, SPKI: r.spki, Identity: "DENK0404144", Local: true, Understood: true, TrustOnFirstUse: true},
 		}})
 	}
 	slices.SortFunc(s.Samples, func(a, b attesttest.Sample) int { return strings.Compare(a.Name, b.Name) })

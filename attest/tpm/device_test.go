@@ -170,7 +170,7 @@ func (d *device) attested(pub crypto.PublicKey, attrs tpm2.TPMAObject, alter ...
 // about is a case with this evidence, of which everything is demanded that a
 // device can show.
 func (d *device) about(pub crypto.PublicKey, e *attest.Evidence) at.Case {
-	demand := attest.Kept(attest.Fresh, at.SPKI(d.t, pub), d.id)
+	demand := at.Kept(attest.Fresh, at.SPKI(d.t, pub), d.id)
 	demand.SignOnly, demand.Vendors, demand.Models, demand.LeastFirmware = true, []string{"IBM"}, []string{"swtpm"}, "1.2.3.4"
 	return at.Case{
 		Input:  attest.Input{Evidence: e, Anchors: at.Pin(d.t, tpm.Format, d.root.Certificate), At: at.At, Nonce: nonce},

@@ -187,7 +187,7 @@ func TestATPMsKeyIsAttestedForOurNonce(t *testing.T) {
 	key := first.primary(tpm2.TPMRHOwner, keyAttrs, tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull})
 	spki := at.SPKI(t, first.point(key))
 	nonce := attest.Nonce([32]byte{1}, sha256.Sum256(spki), first.identity)
-	demand := attest.Kept(attest.Fresh, spki, first.identity)
+	demand := at.Kept(attest.Fresh, spki, first.identity)
 	demand.SignOnly, demand.Vendors, demand.Models, demand.LeastFirmware, demand.Understood = true, []string{"id:00001014"}, []string{"swtpm"}, "1", true
 	judge := func(e *attest.Evidence) []string {
 		claims, err := attest.Check(tpm.Verifier{}, attest.Input{Evidence: e, Anchors: pinned, At: first.ek.NotBefore, Nonce: nonce[:]})

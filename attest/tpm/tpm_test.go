@@ -39,7 +39,7 @@ func point(t testing.TB, area []byte) []byte {
 
 func samples(t *testing.T) []at.Sample {
 	swtpm := func(attestFile, sig, pub string, nonce []byte) at.Case {
-		d := attest.Kept(attest.ModuleClaimed, point(t, read(t, "swtpm/"+pub)), "")
+		d := at.Kept(attest.ModuleClaimed, point(t, read(t, "swtpm/"+pub)), "")
 		d.Sign = true
 		return at.Case{Demand: d, Input: attest.Input{At: at.At, Nonce: nonce, Evidence: &attest.Evidence{Format: tpm.Format, Parts: []attest.Part{
 			{Name: tpm.PartAttest, Data: read(t, "swtpm/"+attestFile)}, {Name: tpm.PartSignature, Data: read(t, "swtpm/"+sig)},
@@ -50,7 +50,7 @@ func samples(t *testing.T) []at.Sample {
 	direct.Demand.SignOnly = true
 	// The signature is bare in this sample: a TPMT_SIGNATURE has the scheme before it.
 	sig := append([]byte{0, 0x14, 0, 4, 1, 0}, read(t, "nuvoton/sig.bin")...)
-	nuvoton := attest.Kept(attest.VendorSigned, point(t, read(t, "nuvoton/pubarea.bin")), "")
+	nuvoton := at.Kept(attest.VendorSigned, point(t, read(t, "nuvoton/pubarea.bin")), "")
 	nuvoton.SignOnly, nuvoton.Vendors, nuvoton.Models, nuvoton.Tolerates = true, []string{"NTC"}, []string{"NPCT75x"}, []string{attest.QuirkSHA1}
 	return []at.Sample{
 		{Name: "swtpm, P-256 for signing alone; its attestation key has no certificate", Level: attest.ModuleClaimed, Case: direct},

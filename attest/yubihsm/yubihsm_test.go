@@ -48,7 +48,7 @@ func real(t testing.TB) (leaf, above []byte, anchors *attest.Anchors) {
 
 func samples(t *testing.T) []at.Sample {
 	leaf, above, anchors := real(t)
-	d := attest.Kept(attest.Anchored, certificates(t, leaf)[0].RawSubjectPublicKeyInfo, "31650425")
+	d := at.Kept(attest.Anchored, certificates(t, leaf)[0].RawSubjectPublicKeyInfo, "31650425")
 	d.SignOnly, d.Understood, d.LeastFirmware, d.Vendors = true, true, "2.4", []string{"yubico"}
 	return []at.Sample{{
 		Name: "device 31650425, a P-256 key", Level: attest.Anchored,
@@ -160,7 +160,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 	newer := good()
 	newer.rootName, newer.authority = sharedRoot, "YubiHSM Attestation B2 1"
 	caseOf := func(d device, spki []byte, serial string) at.Case {
-		demand := attest.Kept(attest.Anchored, spki, serial)
+		demand := at.Kept(attest.Anchored, spki, serial)
 		demand.Understood, demand.SignOnly = true, true
 		return at.Case{Input: attest.Input{Evidence: d.evidence(t), Anchors: anchors, At: at.At}, Demand: demand}
 	}

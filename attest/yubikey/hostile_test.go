@@ -141,7 +141,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 	newer := good()
 	newer.authority = "Yubico PIV Attestation A 1"
 	caseOf := func(c card, spki []byte, serial string) at.Case {
-		d := attest.Kept(attest.Anchored, spki, serial)
+		d := at.Kept(attest.Anchored, spki, serial)
 		d.Understood = true
 		return at.Case{Input: attest.Input{Evidence: c.evidence(t), Anchors: anchors, At: at.At}, Demand: d}
 	}

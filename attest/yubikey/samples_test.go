@@ -60,7 +60,7 @@ func samples(t *testing.T) (list []at.Sample) {
 		{"yubikey-sigstore", "15938765", "15938765_key_cert.pem", "15938765_device_cert.pem", "5.2.7", "always", "USB-C keychain"},
 	} {
 		leaf := file(t, c.folder, c.serial, c.leaf)
-		d := attest.Kept(attest.Anchored, certificates(t, leaf)[0].RawSubjectPublicKeyInfo, c.serial)
+		d := at.Kept(attest.Anchored, certificates(t, leaf)[0].RawSubjectPublicKeyInfo, c.serial)
 		d.Sign, d.Understood, d.LeastFirmware = true, true, "5.2.6"
 		list = append(list, at.Sample{
 			Name: "card " + c.serial + " (" + strings.TrimPrefix(c.folder, "yubikey-") + ")", Level: attest.Anchored,
@@ -97,7 +97,7 @@ func folderLies(t *testing.T) at.Hostile {
 	in := attest.Input{Evidence: evidence(leaf, file(t, append(dir, "SlotF9Intermediate.pem")...)), Anchors: yubico(t), At: at.At}
 	spki := certificates(t, leaf)[0].RawSubjectPublicKeyInfo
 	return at.Hostile{Kind: at.WrongIdentity, Name: "a real card's under the name of another", Want: "identity: the evidence is of device 26551025, and 12345678 is demanded",
-		Case: at.Case{Input: in, Demand: attest.Kept(attest.Anchored, spki, "12345678")}, Twin: at.Case{Input: in, Demand: attest.Kept(attest.Anchored, spki, "26551025")}}
+		Case: at.Case{Input: in, Demand: at.Kept(attest.Anchored, spki, "12345678")}, Twin: at.Case{Input: in, Demand: at.Kept(attest.Anchored, spki, "26551025")}}
 }
 
 func TestALeafWithoutItsF9IsVendorSignedAtMost(t *testing.T) {
@@ -105,7 +105,7 @@ func TestALeafWithoutItsF9IsVendorSignedAtMost(t *testing.T) {
 	if err != nil || claims.Level != attest.VendorSigned || claims.Platform.Firmware != "5.7.4" || claims.Platform.Identity != "36345471" {
 		t.Fatalf("%+v, %v", claims, err)
 	}
-	got := attest.Judge(claims, attest.Kept(attest.Anchored, claims.Key.SPKI, "36345471"))
+	got := attest.Judge(claims, at.Kept(attest.Anchored, claims.Key.SPKI, "36345471"))
 	if len(got) != 1 || got[0].Name != "level" || !strings.Contains(got[0].What, "no key pinned for yubikey-piv stands above") {
 		t.Errorf("%v", got)
 	}

@@ -109,7 +109,7 @@ func (o *options) question(a *cli.App, args []string) (in attest.Input, d attest
 		}
 	}
 	d = attest.Kept(least, spki, o.identity)
-	d.SignOnly, d.Tolerates, d.Confirmed = o.signOnly, o.tolerates, !o.firstUse
+	d.SignOnly, d.Tolerates, d.TrustOnFirstUse = o.signOnly, o.tolerates, o.firstUse
 	in.Evidence, err = readEvidence(o.device, args)
 	return in, d, err
 }

@@ -62,7 +62,10 @@ var arrows = map[string][]string{
 	"cmd/fleetctl":             {"*"},
 	"cmd/fleetctl/attestation": {"attest", "attest/formats", "internal/cli", "internal/ui", "leaf"},
 	"internal/testfleet":       {"*"}, // runs whole fleets for tests; only tests import it
-	"attest/evidence":          {"attest/evidence/page", "ceremony", "ceremony/folder", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
+	"attest/evidence":          {"attest/evidence/page", "ceremony", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
+	// The operator's side: what closes a ceremony, and the policy of a plan.
+	"attest/evidence/closing": {"attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "auditlog", "leaf"},
+	"attest/evidence/planned": {"attest/evidence", "ceremony", "leaf"},
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
 	"attest/evidence/page":    {"ceremony", "bundle", "internal/explain", "leaf"},

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -63,7 +64,7 @@ func TestAnAbortIsJudgedByWhoSignedIt(t *testing.T) {
 	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
 	strictly := must(evidence.ParsePolicy("policy.yaml", []byte(strings.Replace(string(f.Policy), "abort.signed: attested", "abort.signed: proven", 1))))
 	judge := func(p *evidence.Policy, expect evidence.Type) *evidence.Report {
-		files, _, err := evidence.PackFolder(f.Dir, false)
+		files, _, err := closing.PackFolder(f.Dir, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,11 +154,11 @@ func TestHostileAborts(t *testing.T) {
 	signAbort(t, f, a.AbortApproval(), testfleet.Signers...)
 	other, b := abandoned(t, "other")
 	signAbort(t, other, b.AbortApproval(), testfleet.Signers[:2]...)
-	good, _, err := evidence.PackFolder(f.Dir, false)
+	good, _, err := closing.PackFolder(f.Dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, _, err := evidence.PackFolder(other.Dir, false)
+	theirs, _, err := closing.PackFolder(other.Dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +290,7 @@ func cutShort(t *testing.T, f *testfleet.Fleet, kind ceremony.Kind) (*testfleet.
 // packed is a ceremony's folder as it is published.
 func packed(t *testing.T, f *testfleet.Fleet) []byte {
 	t.Helper()
-	files, _, err := evidence.PackFolder(f.Dir, false)
+	files, _, err := closing.PackFolder(f.Dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -64,7 +65,7 @@ func signedAfterwards(t testing.TB, o absentOfficer, name string) (*testfleet.Fl
 	if err := o.SignOff(o.Dir, j.Account(), ceremony.StageClose, ceremony.Agree, "ozan"); err != nil {
 		t.Fatal(err)
 	}
-	files, _, err := evidence.PackFolder(o.Dir, false)
+	files, _, err := closing.PackFolder(o.Dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -23,7 +24,7 @@ func closes(t *testing.T, f *testfleet.Fleet) error {
 	}
 	defer j.Close()
 	before := j.Account().N
-	_, err = evidence.Close(j, nil)
+	_, err = closing.Close(j, nil)
 	if err != nil && must(folder.Read(f.Dir)).N != before {
 		t.Errorf("refused with %v, and recorded all the same", err)
 	}
@@ -35,7 +36,7 @@ func verifies(t *testing.T, f *testfleet.Fleet) {
 	t.Helper()
 	a := must(folder.Read(f.Dir))
 	must(0, f.SignOff(f.Dir, a, ceremony.StageClose, ceremony.Agree, testfleet.Signers...))
-	files, _, err := evidence.PackFolder(f.Dir, false)
+	files, _, err := closing.PackFolder(f.Dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func TestAnExceptionHasToBeAcceptedBeforeTheClose(t *testing.T) {
 	verifies(t, f)
 	// Somebody takes the officers' acceptance out of the package again, and
 	// judges it by a policy that doesn't ask who approved what.
-	files, _, err := evidence.PackFolder(f.Dir, false)
+	files, _, err := closing.PackFolder(f.Dir, false)
 	must(0, err)
 	for _, path := range files.Paths() {
 		if strings.HasPrefix(path, "approvals/exception-") {

@@ -70,6 +70,21 @@ func known(path string) bool {
 	return false
 }
 
+// Unbound are the paths that no package may have.
+func (f Files) Unbound() []string {
+	return slices.DeleteFunc(f.Paths(), known)
+}
+
+// Listed are the files that a close record lists, with their digests.
+func (f Files) Listed() (list []ceremony.File) {
+	for _, path := range f.Paths() {
+		if !unlisted(path) {
+			list = append(list, ceremony.File{Path: path, SHA256: sha256.Sum256(f[path])})
+		}
+	}
+	return list
+}
+
 // Pack writes the files' archive. The same files give the same bytes.
 func Pack(files Files) ([]byte, error) { return ustar.Pack(files) }
 

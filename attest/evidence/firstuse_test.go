@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -21,7 +22,7 @@ func TestNothingIsVerifiedByKeysThatNobodyConfirmed(t *testing.T) {
 		p := must(evidence.ParsePolicy("policy.yaml", policy))
 		return must(evidence.Verify(in, p, evidence.Question{Now: f.Now(), Expect: evidence.Type(""), TrustOnFirstUse: firstUse, Only: []string{evidence.ClaimStatement}}))
 	}
-	taken := must(evidence.NewPolicy(f.Plan, "", nil))
+	taken := must(planned.NewPolicy(f.Plan, "", nil))
 	confirmed := string(f.Policy)
 	const word = "confirmed: \"made by the test\"\n"
 	policies := map[string][]byte{"none confirmed": taken}

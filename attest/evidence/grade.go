@@ -98,6 +98,13 @@ func ClaimNames() []string {
 	return names
 }
 
+// Best is the strongest grade that a claim can ever have, and whether this version
+// can show it at all.
+func Best(claim string) (best Grade, built bool) {
+	c, _ := findClaim(claim)
+	return c.best, c.built
+}
+
 func findClaim(name string) (claimInfo, bool) {
 	for _, c := range claimInfos {
 		if c.name == name {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
@@ -122,7 +123,7 @@ func released(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) {
 func TestNoFileOfWhatPeopleSignedIsUnjudged(t *testing.T) {
 	closed := testfleet.New(t, testfleet.Options{Name: "closed"})
 	aborted, a := released(t, "aborted")
-	left, _, err := evidence.PackFolder(aborted.Dir, false)
+	left, _, err := closing.PackFolder(aborted.Dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -19,7 +20,7 @@ func TestATolerancePassesOnlyUnderAPolicyThatTakesIt(t *testing.T) {
 	}})
 	told := "relax-extractable in hsm-1, relax-sensitive in hsm-1"
 	judge := func(tolerates []string) (*evidence.Policy, *evidence.Report) {
-		p := must(evidence.ParsePolicy("policy.yaml", must(evidence.NewPolicy(f.Plan, "a test", tolerates))))
+		p := must(evidence.ParsePolicy("policy.yaml", must(planned.NewPolicy(f.Plan, "a test", tolerates))))
 		return p, must(evidence.Verify(evidence.Input{File: "evidence.tar", Data: f.Archive}, p, evidence.Question{Now: f.Now()}))
 	}
 	p, r := judge(both)
@@ -58,7 +59,7 @@ func TestATolerancePassesOnlyUnderAPolicyThatTakesIt(t *testing.T) {
 	if got := r.Claim(evidence.ClaimNonexportable); got.Grade != evidence.NotShown || !strings.HasPrefix(got.Detail, told) {
 		t.Errorf("the transcript: %s: %s", got.Grade, got.Detail)
 	}
-	if text := must(evidence.NewPolicy(f.Plan, "", nil)); !bytes.Contains(text, []byte("# The plan tolerates "+told)) || !bytes.Contains(text, []byte("\n# tolerates: [")) {
+	if text := must(planned.NewPolicy(f.Plan, "", nil)); !bytes.Contains(text, []byte("# The plan tolerates "+told)) || !bytes.Contains(text, []byte("\n# tolerates: [")) {
 		t.Errorf("a policy of the plan doesn't say what it doesn't take:\n%s", text)
 	}
 }

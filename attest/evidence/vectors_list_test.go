@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -121,7 +122,7 @@ var vectors = []vector{
 	}},
 	{"stranger-in-an-abort", "a text that nobody signed among the release sign-offs of an aborted ceremony", "has no signature beside it", evidence.TypeAbort, func(t *testing.T) made {
 		f, _ := released(t, "vector abort")
-		files, _, err := evidence.PackFolder(f.Dir, false)
+		files, _, err := closing.PackFolder(f.Dir, false)
 		if err != nil {
 			t.Fatal(err)
 		}

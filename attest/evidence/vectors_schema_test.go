@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
@@ -93,7 +94,7 @@ func spoken(t *testing.T, name string, say func(*testfleet.Fleet, *ceremony.Acco
 	if say != nil {
 		must(0, say(f, a))
 	}
-	files, _, err := evidence.PackFolder(f.Dir, false)
+	files, _, err := closing.PackFolder(f.Dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

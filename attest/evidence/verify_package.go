@@ -267,6 +267,21 @@ func pageFiles(files Files, sums map[string][32]byte) (list []page.File) {
 	return list
 }
 
+// Page renders the page of a package that has none yet.
+func Page(files Files) ([]byte, error) {
+	plan, err := ceremony.ParsePlan(ceremony.PlanFile, files[ceremony.PlanFile])
+	if err != nil {
+		return nil, err
+	}
+	a, t, err := ceremony.Replay(plan, ceremony.TranscriptFile, files[ceremony.TranscriptFile])
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = page.Render(&b, page.Content{Account: a, Transcript: t, Listed: pageFiles(files, files.sums())})
+	return b.Bytes(), err
+}
+
 // samePage compares the published page with what the data gives. One of another
 // version can't be compared: it is not shown, whatever else is, and may do nothing.
 func (v *verifier) samePage(files Files, a *ceremony.Account, t *ceremony.Transcript) (again bool) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
@@ -17,7 +18,7 @@ import (
 
 func TestWithheldRecordsLeaveTheSamePackage(t *testing.T) {
 	w := newWorld(t, testfleet.New)
-	files, _, err := evidence.PackFolder(w.good.Dir, true)
+	files, _, err := closing.PackFolder(w.good.Dir, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,15 +162,15 @@ func TestCloseRefusesWhatIsNotPublished(t *testing.T) {
 	must(0, os.WriteFile(filepath.Join(f.Dir, "site.yaml"), []byte("secret"), 0o600))
 	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("close")))
 	defer j.Close()
-	if _, err := evidence.Close(j, nil); err == nil || !strings.Contains(err.Error(), "is no file of an evidence package") {
+	if _, err := closing.Close(j, nil); err == nil || !strings.Contains(err.Error(), "is no file of an evidence package") {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := evidence.PackFolder(f.Dir, false); err == nil || !strings.Contains(err.Error(), "the ceremony is not closed") {
+	if _, _, err := closing.PackFolder(f.Dir, false); err == nil || !strings.Contains(err.Error(), "the ceremony is not closed") {
 		t.Errorf("packed before its close: %v", err)
 	}
 	must(0, os.Remove(filepath.Join(f.Dir, "site.yaml")))
-	must(evidence.Close(j, nil))
-	if _, err := evidence.Close(j, nil); err == nil {
+	must(closing.Close(j, nil))
+	if _, err := closing.Close(j, nil); err == nil {
 		t.Error("closed twice")
 	}
 }

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/draft"
@@ -288,7 +290,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 	if f.Site, err = engine.ParseSite("site.yaml", []byte(site), f.Plan); err != nil {
 		return err
 	}
-	f.Policy, err = evidence.NewPolicy(f.Plan, "made by the test", o.Tolerates)
+	f.Policy, err = planned.NewPolicy(f.Plan, "made by the test", o.Tolerates)
 	return err
 }
 
@@ -368,13 +370,13 @@ func (f *Fleet) End(j *engine.Journal) (err error) {
 	if err := f.excuse(j); err != nil {
 		return err
 	}
-	if _, err := evidence.Close(j, f.Anyway); err != nil {
+	if _, err := closing.Close(j, f.Anyway); err != nil {
 		return err
 	}
 	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageClose, ceremony.Agree, f.signers()...); err != nil {
 		return err
 	}
-	if f.Files, f.Account, err = evidence.PackFolder(f.Dir, false); err != nil {
+	if f.Files, f.Account, err = closing.PackFolder(f.Dir, false); err != nil {
 		return err
 	}
 	f.Archive, err = evidence.Pack(f.Files)

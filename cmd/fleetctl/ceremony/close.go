@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -31,7 +31,7 @@ one; with --unverified such a ceremony is closed as it is, and published.`,
 				if unverified {
 					anyway = func(err error) error { return closeUnverified(a, j.Account().Plan.Mode, err) }
 				}
-				_, err := evidence.Close(j, anyway)
+				_, err := closing.Close(j, anyway)
 				var waits *folder.Pending
 				var unfit strict.Errors
 				switch {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -39,7 +40,7 @@ commits to what people have signed by then, so they sign before it is packed.`,
 			if _, err := folder.Read(args[0]); err != nil {
 				return cli.Wrong(err)
 			}
-			files, account, err := evidence.PackFolder(args[0], withhold)
+			files, account, err := closing.PackFolder(args[0], withhold)
 			if err != nil {
 				if _, ok := err.(*strict.Error); ok {
 					return cli.Usage(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
 
@@ -45,7 +46,7 @@ production policy demands all of them.`,
 			if err != nil {
 				return err
 			}
-			data, err := evidence.NewPolicy(p, confirmed, tolerates)
+			data, err := planned.NewPolicy(p, confirmed, tolerates)
 			if err != nil {
 				return err
 			}

@@ -1,8 +1,9 @@
-package evidence
+// Package closing is the operator's side of an evidence package: it closes a
+// ceremony, once the package that this makes verifies, and gives its files as
+// they are published. Nobody who verifies needs it.
+package closing
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fleetctl/fleetctl/attest/evidence/page"
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -45,21 +47,19 @@ func Close(j Journal, anyway func(wrong error) error) (r *ceremony.Record, err e
 }
 
 func closeNow(j Journal, anyway func(wrong error) error) (*ceremony.Record, error) {
-	files, err := ReadFolder(j.Dir())
+	files, err := evidence.ReadFolder(j.Dir())
 	if err != nil {
 		return nil, err
 	}
-	delete(files, ManifestFile) // a package's, made when it is packed
-	for _, path := range files.Paths() {
-		if !known(path) {
-			return nil, strict.Errorf(filepath.Join(j.Dir(), path), "is no file of an evidence package").
-				WithHint("everything in the folder is published: move it away, or into %s", filepath.Join(j.Dir(), ceremony.PrivateDir))
-		}
+	delete(files, evidence.ManifestFile) // a package's, made when it is packed
+	if unbound := files.Unbound(); len(unbound) > 0 {
+		return nil, strict.Errorf(filepath.Join(j.Dir(), unbound[0]), "is no file of an evidence package").
+			WithHint("everything in the folder is published: move it away, or into %s", filepath.Join(j.Dir(), ceremony.PrivateDir))
 	}
-	if files[PageFile], err = Page(files); err != nil {
+	if files[evidence.PageFile], err = evidence.Page(files); err != nil {
 		return nil, err
 	}
-	return j.Finish(closeFiles(files), func(r *ceremony.Record) error {
+	return j.Finish(files.Listed(), func(r *ceremony.Record) error {
 		err := judgeClose(j.Dir(), files, j.Account().Plan, r)
 		var wrong strict.Errors
 		if errors.As(err, &wrong) && anyway != nil {
@@ -69,32 +69,17 @@ func closeNow(j Journal, anyway func(wrong error) error) (*ceremony.Record, erro
 			return err
 		}
 		// A page from a close that was cut off before its record is rendered anew.
-		return folder.Temp(j.Dir()).Replace(filepath.Join(j.Dir(), PageFile), files[PageFile], 0o644)
+		return folder.Temp(j.Dir()).Replace(filepath.Join(j.Dir(), evidence.PageFile), files[evidence.PageFile], 0o644)
 	})
-}
-
-// Page renders the page of a package that has none yet.
-func Page(files Files) ([]byte, error) {
-	plan, err := ceremony.ParsePlan(ceremony.PlanFile, files[ceremony.PlanFile])
-	if err != nil {
-		return nil, err
-	}
-	a, t, err := ceremony.Replay(plan, ceremony.TranscriptFile, files[ceremony.TranscriptFile])
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	err = page.Render(&b, page.Content{Account: a, Transcript: t, Listed: pageFiles(files, files.sums())})
-	return b.Bytes(), err
 }
 
 // judgeClose verifies the package that a close record would make, under a policy
 // that pins whom the plan names: it demands all that can be shown before the
 // close is signed off.
-func judgeClose(dir string, files Files, plan *ceremony.Plan, r *ceremony.Record) error {
+func judgeClose(dir string, files evidence.Files, plan *ceremony.Plan, r *ceremony.Record) error {
 	would := maps.Clone(files)
 	would[ceremony.TranscriptFile] = append(slices.Clone(files[ceremony.TranscriptFile]), r.Line()...)
-	would[ManifestFile] = would.Manifest()
+	would[evidence.ManifestFile] = would.Manifest()
 	policy, err := planPolicy(plan)
 	if err != nil {
 		return err
@@ -105,7 +90,7 @@ func judgeClose(dir string, files Files, plan *ceremony.Plan, r *ceremony.Record
 			only = append(only, d.Claim)
 		}
 	}
-	report, err := Verify(Input{File: dir, Folder: would}, policy, Question{Now: r.Time, Expect: TypeEvidence, Only: only})
+	report, err := evidence.Verify(evidence.Input{File: dir, Folder: would}, policy, evidence.Question{Now: r.Time, Expect: evidence.TypeEvidence, Only: only})
 	if err != nil || report.Verified {
 		return err
 	}
@@ -114,35 +99,35 @@ func judgeClose(dir string, files Files, plan *ceremony.Plan, r *ceremony.Record
 
 // planPolicy pins whom a plan names, and takes what it tolerates: whether
 // anybody else may is for their policies to say.
-func planPolicy(plan *ceremony.Plan) (*Policy, error) {
+func planPolicy(plan *ceremony.Plan) (*evidence.Policy, error) {
 	var tolerates []string
 	for _, t := range plan.Tolerates() {
 		if !slices.Contains(tolerates, t.Attempt) {
 			tolerates = append(tolerates, t.Attempt)
 		}
 	}
-	text, err := NewPolicy(plan, "the plan's own keys: whether the close may be recorded", tolerates)
+	text, err := planned.NewPolicy(plan, "the plan's own keys: whether the close may be recorded", tolerates)
 	if err != nil {
 		return nil, err
 	}
-	return ParsePolicy("the plan's own policy", text)
+	return evidence.ParsePolicy("the plan's own policy", text)
 }
 
 // ofClose says that a claim can be shown before the close is signed off.
 func ofClose(claim string, plan *ceremony.Plan) bool {
-	info, _ := findClaim(claim)
+	_, built := evidence.Best(claim)
 	switch claim {
-	case ClaimLockdown, ClaimCloseSignoff, ClaimBound, ClaimPage, ClaimLogged, ClaimAbortSigned, ClaimRekor:
+	case evidence.ClaimLockdown, evidence.ClaimCloseSignoff, evidence.ClaimBound, evidence.ClaimPage, evidence.ClaimLogged, evidence.ClaimAbortSigned, evidence.ClaimRekor:
 		return false
-	case ClaimWitnessed:
+	case evidence.ClaimWitnessed:
 		p, err := auditlog.ParsePolicy("log_policy", []byte(plan.LogPolicy))
 		return err != nil || p.DemandsQuorum()
 	}
-	return info.built
+	return built
 }
 
 // refusedClose says what a stranger would find wrong.
-func refusedClose(dir string, report *Report) error {
+func refusedClose(dir string, report *evidence.Report) error {
 	var faults strict.Errors
 	add := func(where, what, next string) {
 		hint := "nothing was recorded: mend that, then close again"
@@ -165,19 +150,9 @@ func refusedClose(dir string, report *Report) error {
 	return faults.Err()
 }
 
-func closeFiles(files Files) []ceremony.File {
-	var list []ceremony.File
-	for _, path := range files.Paths() {
-		if !unlisted(path) {
-			list = append(list, ceremony.File{Path: path, SHA256: sha256.Sum256(files[path])})
-		}
-	}
-	return list
-}
-
 // PackFolder gives the files of a closed ceremony as they are published, the
 // manifest among them. withhold leaves out what restricted records say.
-func PackFolder(dir string, withhold bool) (files Files, a *ceremony.Account, err error) {
+func PackFolder(dir string, withhold bool) (files evidence.Files, a *ceremony.Account, err error) {
 	if a, err = folder.Read(dir); err != nil {
 		return nil, nil, err
 	}
@@ -187,7 +162,7 @@ func PackFolder(dir string, withhold bool) (files Files, a *ceremony.Account, er
 			WithHint("when all is done, close it with\nfleetctl ceremony close %s", dir)
 	}
 	err = folder.HoldSigners(dir, func() error {
-		files, err = ReadFolder(dir)
+		files, err = evidence.ReadFolder(dir)
 		return err
 	})
 	if err != nil {
@@ -198,7 +173,7 @@ func PackFolder(dir string, withhold bool) (files Files, a *ceremony.Account, er
 			return nil, nil, err
 		}
 	}
-	delete(files, ManifestFile)
-	files[ManifestFile] = files.Manifest()
+	delete(files, evidence.ManifestFile)
+	files[evidence.ManifestFile] = files.Manifest()
 	return files, a, nil
 }

@@ -1,4 +1,6 @@
-package evidence
+// Package planned is the operator's side of a verifier's policy: it writes one
+// that pins whom a plan names.
+package planned
 
 import (
 	_ "embed"
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
 )
 
@@ -16,7 +19,7 @@ type policyDraft struct {
 	plan      *ceremony.Plan
 	confirmed string
 	tolerates []string
-	demands   []Demand
+	demands   []evidence.Demand
 }
 
 // NewPolicy writes a policy that pins a plan's keys. That is trust on first
@@ -34,18 +37,19 @@ type policyDraft struct {
 // decision, and the plan's author has an interest in it.
 func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string) ([]byte, error) {
 	d := &policyDraft{plan: p, confirmed: confirmed, tolerates: tolerates}
-	for _, c := range claimInfos {
+	for _, name := range evidence.ClaimNames() {
+		best, built := evidence.Best(name)
 		switch {
-		case c.name == ClaimRekor:
-		case c.name == ClaimAbortSigned:
+		case name == evidence.ClaimRekor:
+		case name == evidence.ClaimAbortSigned:
 			// Whoever is left may be one: a policy may ask for m, which is proven.
-			d.demands = append(d.demands, Demand{c.name, Attested})
-		case c.name == ClaimLockdown && len(p.Lockdown) == 0:
+			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: evidence.Attested})
+		case name == evidence.ClaimLockdown && len(p.Lockdown) == 0:
 			// What isn't planned leaves no record that could be demanded.
 		case p.Mode == ceremony.Production:
-			d.demands = append(d.demands, Demand{c.name, c.best})
-		case p.Mode == ceremony.Rehearsal && c.built && c.name != ClaimWitnessed && c.name != ClaimLogged:
-			d.demands = append(d.demands, Demand{c.name, c.best})
+			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: best})
+		case p.Mode == ceremony.Rehearsal && built && name != evidence.ClaimWitnessed && name != evidence.ClaimLogged:
+			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: best})
 		}
 	}
 	return d.write(), nil

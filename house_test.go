@@ -111,6 +111,7 @@ var arrows = map[string][]string{
 	"internal/keys":    {"internal/strict"},
 	"internal/token":   {},
 	"internal/words":   {},
+	"scripts/mutants":  {},
 	"internal/durable": {},
 	"internal/ustar":   {"internal/strict"},
 	"internal/sshsig":  {"internal/keys", "internal/strict"},

@@ -72,6 +72,8 @@ var arrows = map[string][]string{
 	"attest":                  {"leaf"},
 	"attest/attesttest":       {"attest", "internal/await", "leaf"}, // makes hostile attestations: for tests alone
 	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey"},
+	"attest/require":          {"attest", "attest/formats", "leaf"},          // what a policy requires of attestations
+	"attest/tpm/tpmtest":      {"attest", "attest/attesttest", "attest/tpm"}, // a TPM in software: for tests alone
 	"attest/nshield":          {"attest", "leaf"},
 	"attest/pkixevidence":     {"attest", "leaf"},
 	"attest/tpm":              {"attest", "leaf"},
@@ -147,13 +149,13 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/cli", "internal/signer", "internal/session", "attest/attesttest", "attest/devicecert/certtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/cli", "internal/signer", "internal/session", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
-var inner = map[string][]string{"attest/attesttest": {"internal/await"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
+var inner = map[string][]string{"attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
-var verifiers = []string{"attest/evidence", "attest/formats", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
+var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
 	"ceremony/draft", "ceremony/folder", "bundle/history", "internal/explain", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.

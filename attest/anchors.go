@@ -19,17 +19,17 @@ const (
 // Anchor is a key that a verifier pins. It counts for the formats that it is
 // pinned for alone.
 type Anchor struct {
-	Vendor      string
-	Name        string
-	Operator    string // who runs the CA, where that is not the vendor; a TPM's attestation CA has one
-	Formats     []string
-	SPKI        [32]byte // SHA-256 of the key's SubjectPublicKeyInfo
-	Certificate []byte   // DER, where evidence comes without it; only its name and key count
-	Key         []byte   // SPKI, where there is no certificate
-	Origin      string   // where the vendor publishes it
-	Check       string   // how a person checks it
-	Confirmed   string   // who compared it with what, and when; empty: nobody has
-	NotAfter    *time.Time
+	Vendor      string     `strict:"vendor,token"`
+	Name        string     `strict:"name"`
+	Operator    string     `strict:"operator,optional"` // who runs the CA, where that is not the vendor; a TPM's attestation CA has one
+	Formats     []string   `strict:"formats,token"`
+	SPKI        [32]byte   `strict:"spki_sha256,hex"`             // SHA-256 of the key's SubjectPublicKeyInfo
+	Certificate []byte     `strict:"certificate,base64,optional"` // DER, where evidence comes without it; only its name and key count
+	Key         []byte     `strict:"key,base64,optional"`         // SPKI, where there is no certificate
+	Origin      string     `strict:"origin"`                      // where the vendor publishes it
+	Check       string     `strict:"check"`                       // how a person checks it
+	Confirmed   string     `strict:"confirmed,optional"`          // who compared it with what, and when; empty: nobody has
+	NotAfter    *time.Time `strict:"not_after,optional"`
 
 	cert *x509.Certificate
 	key  crypto.PublicKey
@@ -49,22 +49,8 @@ type Anchors struct {
 }
 
 type anchorsFile struct {
-	Format  string       `strict:"format"`
-	Anchors []anchorText `strict:"anchors"`
-}
-
-type anchorText struct {
-	Vendor      string     `strict:"vendor,token"`
-	Name        string     `strict:"name"`
-	Operator    string     `strict:"operator,optional"`
-	Formats     []string   `strict:"formats,token"`
-	SPKI        [32]byte   `strict:"spki_sha256,hex"`
-	Certificate []byte     `strict:"certificate,base64,optional"`
-	Key         []byte     `strict:"key,base64,optional"`
-	Origin      string     `strict:"origin"`
-	Check       string     `strict:"check"`
-	Confirmed   string     `strict:"confirmed,optional"`
-	NotAfter    *time.Time `strict:"not_after,optional"`
+	Format  string   `strict:"format"`
+	Anchors []Anchor `strict:"anchors"`
 }
 
 //go:embed anchors.yaml
@@ -81,22 +67,29 @@ func ParseAnchors(file string, data []byte) (*Anchors, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Anchors{File: file, Digest: sha256.Sum256(data)}
-	var faults strict.Errors
-	if n := len(f.Anchors); n == 0 || n > maxAnchors {
-		return nil, strict.Errorf(file, "%d anchors; a file has 1 to %d", n, maxAnchors)
+	a, err := AnchorsIn(file, f.Anchors, root.Get("anchors").LineOf)
+	if err != nil {
+		return nil, err
 	}
-	for i, t := range f.Anchors {
-		line := root.Get("anchors").Items[i].Line
-		anchor := Anchor{
-			Vendor: t.Vendor, Name: t.Name, Operator: t.Operator, Formats: t.Formats, SPKI: t.SPKI, Certificate: t.Certificate,
-			Key: t.Key, Origin: t.Origin, Check: t.Check, Confirmed: t.Confirmed, NotAfter: t.NotAfter,
-		}
+	a.Digest = sha256.Sum256(data)
+	return a, nil
+}
+
+// AnchorsIn are anchors that were read from a list in a file, a policy for one. line
+// says where the list and each of its items stand. Digest is left to whoever has
+// the file.
+func AnchorsIn(file string, list []Anchor, line func(path ...any) int) (*Anchors, error) {
+	a := &Anchors{File: file}
+	var faults strict.Errors
+	if n := len(list); n == 0 || n > maxAnchors {
+		return nil, strict.At(file, line(), "%d anchors; there are 1 to %d", n, maxAnchors)
+	}
+	for i, anchor := range list {
 		if msg := anchor.load(); msg != "" {
-			faults.Add(strict.At(file, line, "anchor %q: %s", strict.Clip(t.Name), msg))
+			faults.Add(strict.At(file, line(i), "anchor %q: %s", strict.Clip(anchor.Name), msg))
 		}
 		if slices.ContainsFunc(a.list, func(b Anchor) bool { return b.SPKI == anchor.SPKI && b.Vendor == anchor.Vendor }) {
-			faults.Add(strict.At(file, line, "anchor %q: this key stands twice", strict.Clip(t.Name)))
+			faults.Add(strict.At(file, line(i), "anchor %q: this key stands twice", strict.Clip(anchor.Name)))
 		}
 		a.list = append(a.list, anchor)
 	}

@@ -58,7 +58,7 @@ func TestAnAnchorsFileIsReadStrictly(t *testing.T) {
 		"a.yaml:3: anchor \"nn\": key":         anchorText(t, root, "    key: AAAA\n"),
 		"stands twice":                         twice,
 		"a.yaml:9":                             anchorText(t, root, "    trusted: true\n"),
-		"0 anchors; a file has 1 to 256":       "format: fleetctl anchors v1\nanchors: []\n",
+		"0 anchors; there are 1 to 256":        "format: fleetctl anchors v1\nanchors: []\n",
 		"it names no format":                   strings.Replace(anchorText(t, root), "[f]", "[]", 1),
 		"a.yaml:1":                             strings.Replace(anchorText(t, root), "v1", "v2", 1),
 		"origin":                               strings.Replace(anchorText(t, root), "    origin: o\n", "", 1),

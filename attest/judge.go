@@ -191,6 +191,15 @@ func version(s string) (list []uint64, ok bool) {
 	return list, true
 }
 
+// CheckVersion says whether two versions of this form can be compared: numbers
+// parted by dots.
+func CheckVersion(s string) error {
+	if _, ok := version(s); !ok {
+		return fmt.Errorf("%q is no version: numbers parted by dots", strict.Clip(s))
+	}
+	return nil
+}
+
 func shownNumber(n uint64) string {
 	if n == 0 {
 		return "not shown"

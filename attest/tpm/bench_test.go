@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	at "github.com/fleetctl/fleetctl/attest/attesttest"
 	"github.com/fleetctl/fleetctl/attest/tpm"
+	"github.com/fleetctl/fleetctl/attest/tpm/tpmtest"
 )
 
 // seven is a fleet's attestations, and a function that verifies their signatures
@@ -20,16 +21,16 @@ func seven(t testing.TB) (cases []at.Case, signatures func()) {
 	}
 	var list []signed
 	for range 7 {
-		d := newDevice(t)
-		c := d.attested(at.P256(t).Public(), keyAttrs)
+		d := tpmtest.New(t)
+		c := d.Attested(at.P256(t).Public(), tpmtest.KeyAttrs)
 		cases = append(cases, c)
 		h := sha256.Sum256(c.Input.Evidence.Part(tpm.PartAttest))
-		sig, err := d.ak.Sign(nil, h[:], crypto.SHA256)
+		sig, err := d.AK.Sign(nil, h[:], crypto.SHA256)
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, signed{d.ak.Public().(*ecdsa.PublicKey), h[:], sig})
-		for _, link := range [][2]*at.Cert{{d.cert, d.mid}, {d.mid, d.root}} {
+		list = append(list, signed{d.AK.Public().(*ecdsa.PublicKey), h[:], sig})
+		for _, link := range [][2]*at.Cert{{d.Cert, d.Mid}, {d.Mid, d.Root}} {
 			h := sha256.Sum256(link[0].RawTBSCertificate)
 			list = append(list, signed{link[1].PublicKey.(*ecdsa.PublicKey), h[:], link[0].Signature})
 		}

@@ -10,14 +10,15 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	at "github.com/fleetctl/fleetctl/attest/attesttest"
 	"github.com/fleetctl/fleetctl/attest/tpm"
+	"github.com/fleetctl/fleetctl/attest/tpm/tpmtest"
 )
 
 // FuzzParts changes one part at a time: what is accepted shows what the good
 // evidence shows, and nothing panics.
 func FuzzParts(f *testing.F) {
-	d := newDevice(f)
+	d := tpmtest.New(f)
 	key := at.P256(f)
-	good := d.attested(key.Public(), keyAttrs)
+	good := d.Attested(key.Public(), tpmtest.KeyAttrs)
 	want, err := attest.Check(tpm.Verifier{}, good.Input)
 	if err != nil {
 		f.Fatal(err)
@@ -28,7 +29,7 @@ func FuzzParts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, part int, data []byte) {
 		parts := tpm.Verifier{}.Parts()
 		name := parts[uint(part)%uint(len(parts))].Name
-		c := with(good, name, data)
+		c := tpmtest.With(good, name, data)
 		claims, err := attest.Check(tpm.Verifier{}, c.Input)
 		if err != nil || len(attest.Judge(claims, c.Demand)) > 0 {
 			return
@@ -44,18 +45,18 @@ func FuzzParts(f *testing.F) {
 // FuzzAgainstGoTPM signs whatever comes as a statement about whatever comes as a
 // public area: what is taken, go-tpm reads the same way and writes again.
 func FuzzAgainstGoTPM(f *testing.F) {
-	d := newDevice(f)
-	key := area(f, at.P256(f).Public(), keyAttrs)
-	f.Add(d.statement(key), key)
-	rsa := area(f, at.RSA(f, 2048).Public(), keyAttrs)
-	f.Add(d.statement(rsa), rsa)
+	d := tpmtest.New(f)
+	key := tpmtest.Area(f, at.P256(f).Public(), tpmtest.KeyAttrs)
+	f.Add(d.Statement(key), key)
+	rsa := tpmtest.Area(f, at.RSA(f, 2048).Public(), tpmtest.KeyAttrs)
+	f.Add(d.Statement(rsa), rsa)
 	f.Add([]byte(nil), key)
 	f.Add([]byte(nil), rsa)
 	f.Fuzz(func(t *testing.T, statement, key []byte) {
 		if len(statement) == 0 {
-			statement = d.statement(key)
+			statement = d.Statement(key)
 		}
-		in := attest.Input{Evidence: d.evidence(key, statement), At: at.At}
+		in := attest.Input{Evidence: d.Evidence(key, statement), At: at.At}
 		claims, err := attest.Check(tpm.Verifier{}, in)
 		if err != nil {
 			return

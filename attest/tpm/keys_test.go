@@ -17,6 +17,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	at "github.com/fleetctl/fleetctl/attest/attesttest"
 	"github.com/fleetctl/fleetctl/attest/tpm"
+	"github.com/fleetctl/fleetctl/attest/tpm/tpmtest"
 )
 
 func judge(t *testing.T, c at.Case) (*attest.Claims, []attest.Problem) {
@@ -29,36 +30,36 @@ func judge(t *testing.T, c at.Case) (*attest.Claims, []attest.Problem) {
 }
 
 func TestKeysOfEachKindAreTaken(t *testing.T) {
-	d := newDevice(t)
+	d := tpmtest.New(t)
 	for name, key := range map[string]crypto.Signer{"P-256": at.P256(t), "P-384": at.P384(t), "RSA-3072": at.RSA(t, 3072)} {
-		claims, problems := judge(t, d.attested(key.Public(), keyAttrs))
+		claims, problems := judge(t, d.Attested(key.Public(), tpmtest.KeyAttrs))
 		if len(problems) > 0 || claims.Level != attest.Fresh || !bytes.Equal(claims.Key.SPKI, at.SPKI(t, key.Public())) {
 			t.Errorf("%s: %v %+v", name, problems, claims)
 		}
 		// As a TPM2B_PUBLIC it is the same.
-		area := area(t, key.Public(), keyAttrs)
-		c := with(d.attested(key.Public(), keyAttrs), tpm.PartPublic, tpm2.Marshal(tpm2.TPM2BData{Buffer: area}))
+		area := tpmtest.Area(t, key.Public(), tpmtest.KeyAttrs)
+		c := tpmtest.With(d.Attested(key.Public(), tpmtest.KeyAttrs), tpm.PartPublic, tpm2.Marshal(tpm2.TPM2BData{Buffer: area}))
 		if _, problems := judge(t, c); len(problems) > 0 {
 			t.Errorf("%s, with its length: %v", name, problems)
 		}
 	}
 	for _, ak := range []crypto.Signer{at.P384(t), at.RSA(t, 2048)} {
-		d.enrol(ak, akAttrs)
-		if _, problems := judge(t, d.attested(at.P256(t).Public(), keyAttrs)); len(problems) > 0 {
+		d.Enrol(ak, tpmtest.AKAttrs)
+		if _, problems := judge(t, d.Attested(at.P256(t).Public(), tpmtest.KeyAttrs)); len(problems) > 0 {
 			t.Errorf("attestation key %T: %v", ak, problems)
 		}
 	}
 	// RSA-PSS, as a key without a scheme of its own may be used.
-	ak := d.ak.(*rsa.PrivateKey)
+	ak := d.AK.(*rsa.PrivateKey)
 	key := at.P256(t)
-	c := d.attested(key.Public(), keyAttrs)
+	c := d.Attested(key.Public(), tpmtest.KeyAttrs)
 	h := sha256.Sum256(c.Input.Evidence.Part(tpm.PartAttest))
 	pss, err := rsa.SignPSS(zeros{}, ak, crypto.SHA256, h[:], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sig := tpm2.TPMTSignature{SigAlg: tpm2.TPMAlgRSAPSS, Signature: tpm2.NewTPMUSignature(tpm2.TPMAlgRSAPSS, &tpm2.TPMSSignatureRSA{Hash: tpm2.TPMAlgSHA256, Sig: tpm2.TPM2BPublicKeyRSA{Buffer: pss}})}
-	if _, problems := judge(t, with(c, tpm.PartSignature, tpm2.Marshal(sig))); len(problems) > 0 {
+	if _, problems := judge(t, tpmtest.With(c, tpm.PartSignature, tpm2.Marshal(sig))); len(problems) > 0 {
 		t.Errorf("RSA-PSS: %v", problems)
 	}
 }
@@ -68,12 +69,12 @@ type zeros struct{}
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 func TestTheClaimsAreTheDevices(t *testing.T) {
-	d := newDevice(t)
+	d := tpmtest.New(t)
 	key := at.P256(t)
-	c := d.attested(key.Public(), keyAttrs)
+	c := d.Attested(key.Public(), tpmtest.KeyAttrs)
 	claims, _ := judge(t, c)
-	want := attest.Platform{Vendor: "IBM", Model: "swtpm", Identity: d.id, Firmware: "1.2.3.4"}
-	if claims.Platform != want || claims.Key.Identifier != hex.EncodeToString(name(area(t, key.Public(), keyAttrs))) || !claims.Until.Equal(d.cert.NotAfter) || claims.Anchor.Operator != "test operator" {
+	want := attest.Platform{Vendor: "IBM", Model: "swtpm", Identity: d.ID, Firmware: "1.2.3.4"}
+	if claims.Platform != want || claims.Key.Identifier != hex.EncodeToString(tpmtest.Name(tpmtest.Area(t, key.Public(), tpmtest.KeyAttrs))) || !claims.Until.Equal(d.Cert.NotAfter) || claims.Anchor.Operator != "test operator" {
 		t.Errorf("%+v", claims)
 	}
 	// Only the challenger is convinced by an activation: its key alone is no more
@@ -84,9 +85,9 @@ func TestTheClaimsAreTheDevices(t *testing.T) {
 			e = at.Without(e, p)
 		}
 		if len(parts) > 1 {
-			e = at.Replaced(e, tpm.PartAKKey, at.SPKI(t, d.ak.Public()))
+			e = at.Replaced(e, tpm.PartAKKey, at.SPKI(t, d.AK.Public()))
 		}
-		claims, err := attest.Check(tpm.Verifier{}, attest.Input{Evidence: e, Anchors: c.Input.Anchors, At: at.At, Nonce: nonce})
+		claims, err := attest.Check(tpm.Verifier{}, attest.Input{Evidence: e, Anchors: c.Input.Anchors, At: at.At, Nonce: tpmtest.Nonce})
 		if err != nil || claims.Level != attest.ModuleClaimed || claims.Platform.Identity != "" {
 			t.Errorf("without %v: %+v %v", parts, claims, err)
 		}
@@ -94,21 +95,21 @@ func TestTheClaimsAreTheDevices(t *testing.T) {
 }
 
 func TestTheEndorsementKeysCertificateIsOfTheTPMThatTheAuthorityNamed(t *testing.T) {
-	d := newDevice(t)
+	d := tpmtest.New(t)
 	ek := at.P256(t)
 	id := sha256.Sum256(at.SPKI(t, ek.Public()))
 	root := at.Issue(t, "maker", nil, at.P256(t))
 	issue := func(key *ecdsa.PrivateKey, alter ...func(*x509.Certificate)) *x509.Certificate {
 		return at.Issue(t, "", root, key, append([]func(*x509.Certificate){at.Leaf, func(c *x509.Certificate) {
 			c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{2, 23, 133, 8, 1}}
-			c.ExtraExtensions = append(c.ExtraExtensions, san(t, "id:53544D20", "ST33", "id:1"))
+			c.ExtraExtensions = append(c.ExtraExtensions, tpmtest.SAN(t, "id:53544D20", "ST33", "id:1"))
 		}}, alter...)...).Certificate
 	}
 	key := at.P256(t)
-	unnamed := d.attested(key.Public(), keyAttrs)
-	d.id = hex.EncodeToString(id[:])
-	d.enrol(d.ak, akAttrs)
-	c := d.attested(key.Public(), keyAttrs)
+	unnamed := d.Attested(key.Public(), tpmtest.KeyAttrs)
+	d.ID = hex.EncodeToString(id[:])
+	d.Enrol(d.AK, tpmtest.AKAttrs)
+	c := d.Attested(key.Public(), tpmtest.KeyAttrs)
 	with := func(c at.Case, cert *x509.Certificate, anchors ...attest.Anchor) attest.Input {
 		c.Input.Evidence = at.Replaced(c.Input.Evidence, tpm.PartEKCerts, cert.Raw)
 		pinned, err := attest.NewAnchors(append(c.Input.Anchors.All(), anchors...)...)
@@ -131,9 +132,9 @@ func TestTheEndorsementKeysCertificateIsOfTheTPMThatTheAuthorityNamed(t *testing
 		"does not say that it is of an endorsement key": with(c, issue(ek, func(c *x509.Certificate) { c.UnknownExtKeyUsage = nil }), maker),
 		"ek-certificates: not 1 to 8 certificates":      with(c, &x509.Certificate{Raw: []byte{1}}, maker),
 		"names no endorsement key": func() attest.Input {
-			d.id = ""
-			d.enrol(d.ak, akAttrs)
-			return with(d.attested(key.Public(), keyAttrs), issue(ek), maker)
+			d.ID = ""
+			d.Enrol(d.AK, tpmtest.AKAttrs)
+			return with(d.Attested(key.Public(), tpmtest.KeyAttrs), issue(ek), maker)
 		}(),
 	} {
 		if claims, err := attest.Check(tpm.Verifier{}, in); err == nil || !strings.Contains(err.Error(), want) {

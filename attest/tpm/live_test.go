@@ -31,6 +31,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	at "github.com/fleetctl/fleetctl/attest/attesttest"
 	"github.com/fleetctl/fleetctl/attest/tpm"
+	"github.com/fleetctl/fleetctl/attest/tpm/tpmtest"
 	"github.com/fleetctl/fleetctl/internal/await"
 )
 
@@ -127,7 +128,7 @@ var ecdsaSHA256 = tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgECDSA, Details: tpm2.New
 // enrol makes the AK, has the TPM show that it and the endorsement key are in one
 // TPM, and then certifies it, as an authority does.
 func (l *live) enrol(authority *at.Cert) *at.Cert {
-	l.ak = l.primary(tpm2.TPMRHEndorsement, akAttrs, ecdsaSHA256)
+	l.ak = l.primary(tpm2.TPMRHEndorsement, tpmtest.AKAttrs, ecdsaSHA256)
 	handle := tpm2.TPMHandle(0x81010001)
 	public := must(tpm2.ReadPublic{ObjectHandle: handle}.Execute(l.tpm))
 	area := must(public.OutPublic.Contents())
@@ -184,7 +185,7 @@ func TestATPMsKeyIsAttestedForOurNonce(t *testing.T) {
 	anchors = append(anchors, at.Pin(t, tpm.EKFormat, first.makers[1]).All()...)
 	pinned := must(attest.NewAnchors(anchors...))
 
-	key := first.primary(tpm2.TPMRHOwner, keyAttrs, tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull})
+	key := first.primary(tpm2.TPMRHOwner, tpmtest.KeyAttrs, tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull})
 	spki := at.SPKI(t, first.point(key))
 	nonce := attest.Nonce([32]byte{1}, sha256.Sum256(spki), first.identity)
 	demand := at.Kept(attest.Fresh, spki, first.identity)
@@ -210,11 +211,11 @@ func TestATPMsKeyIsAttestedForOurNonce(t *testing.T) {
 		}
 	}
 	refused("before the nonce was known", "stale: the evidence answers", first.certify(key, cert, authority, []byte("yesterday's")))
-	free := keyAttrs
+	free := tpmtest.KeyAttrs
 	free.FixedTPM, free.FixedParent = false, false
 	loose := first.primary(tpm2.TPMRHOwner, free, tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull})
 	refused("a key that can be duplicated", "extractable: true, and false is demanded", first.certify(loose, cert, authority, nonce[:]))
-	elsewhere := second.primary(tpm2.TPMRHOwner, keyAttrs, tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull})
+	elsewhere := second.primary(tpm2.TPMRHOwner, tpmtest.KeyAttrs, tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull})
 	refused("another TPM's key", "identity: the evidence is of device "+second.identity[:8], at.Without(second.certify(elsewhere, other, authority, nonce[:]), tpm.PartEKCerts))
 	refused("another TPM's attestation key's certificate", "signature: it does not verify with the attestation key", at.Replaced(first.certify(key, cert, authority, nonce[:]), tpm.PartAKCerts, at.DER(other.Certificate, authority.Certificate)))
 }

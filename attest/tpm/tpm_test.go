@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	at "github.com/fleetctl/fleetctl/attest/attesttest"
 	"github.com/fleetctl/fleetctl/attest/tpm"
+	"github.com/fleetctl/fleetctl/attest/tpm/tpmtest"
 )
 
 func read(t testing.TB, name string) []byte {
@@ -73,9 +74,9 @@ func samples(t *testing.T) []at.Sample {
 }
 
 func TestTPMAttestations(t *testing.T) {
-	d := newDevice(t)
+	d := tpmtest.New(t)
 	key := at.P256(t)
-	good := d.attested(key.Public(), keyAttrs)
+	good := d.Attested(key.Public(), tpmtest.KeyAttrs)
 	var list []at.Hostile
 	add := func(kind, name, want string, c at.Case) {
 		list = append(list, at.Hostile{Kind: kind, Name: name, Want: want, Case: c, Twin: good})
@@ -92,55 +93,55 @@ func TestTPMAttestations(t *testing.T) {
 type adder func(kind, name, want string, c at.Case)
 
 // addKeys are keys that are another or not what is demanded.
-func addKeys(t *testing.T, d *device, key crypto.Signer, good at.Case, add adder) {
+func addKeys(t *testing.T, d *tpmtest.Device, key crypto.Signer, good at.Case, add adder) {
 	other := at.P256(t)
 	about := func(pub crypto.PublicKey, change func(*tpm2.TPMAObject)) at.Case {
-		attrs := keyAttrs
+		attrs := tpmtest.KeyAttrs
 		change(&attrs)
-		return d.attested(pub, attrs)
+		return d.Attested(pub, attrs)
 	}
-	c := d.attested(other.Public(), keyAttrs)
+	c := d.Attested(other.Public(), tpmtest.KeyAttrs)
 	c.Demand = good.Demand
 	add(at.SubstitutedKey, "another key of the same TPM", "spki: the evidence is of another key", c)
-	add(at.SubstitutedKey, "another key's public area beside the attestation", "the attestation is of another public area", with(good, tpm.PartPublic, area(t, other.Public(), keyAttrs)))
+	add(at.SubstitutedKey, "another key's public area beside the attestation", "the attestation is of another public area", tpmtest.With(good, tpm.PartPublic, tpmtest.Area(t, other.Public(), tpmtest.KeyAttrs)))
 	add(at.Imported, "sensitiveDataOrigin is false", "never-extractable: false, and true is demanded; local: false, and true is demanded", about(key.Public(), func(a *tpm2.TPMAObject) { a.SensitiveDataOrigin = false }))
 	kept := "extractable: true, and false is demanded; sensitive: false, and true is demanded; never-extractable: false, and true is demanded"
 	add(at.Exportable, "fixedTPM is false", kept, about(key.Public(), func(a *tpm2.TPMAObject) { a.FixedTPM = false }))
 	add(at.Exportable, "fixedParent is false", kept, about(key.Public(), func(a *tpm2.TPMAObject) { a.FixedParent = false }))
 	add(at.Other, "a key that decrypts too", "purpose decrypt: true, and false is demanded; purpose unwrap: true, and false is demanded; purpose derive: true, and false is demanded", about(key.Public(), func(a *tpm2.TPMAObject) { a.Decrypt = true }))
 	add(at.Other, "a restricted key", "a restricted key, which signs or decrypts only what the TPM made", about(key.Public(), func(a *tpm2.TPMAObject) { a.Restricted = true }))
-	unknown := area(t, key.Public(), keyAttrs)
+	unknown := tpmtest.Area(t, key.Public(), tpmtest.KeyAttrs)
 	unknown[7] |= 1 // a bit that the specification keeps
-	add(at.Other, "an attribute that nobody knows", "of which not all are known", d.about(key.Public(), d.evidence(unknown, d.statement(unknown))))
-	off := area(t, key.Public(), keyAttrs)
+	add(at.Other, "an attribute that nobody knows", "of which not all are known", d.About(key.Public(), d.Evidence(unknown, d.Statement(unknown))))
+	off := tpmtest.Area(t, key.Public(), tpmtest.KeyAttrs)
 	off[len(off)-1] ^= 1
-	add(at.Other, "a point beside its curve", "the point is not on its curve", d.about(key.Public(), d.evidence(off, d.statement(off))))
-	short := area(t, at.RSA(t, 1024).Public(), keyAttrs)
-	add(at.Other, "a short RSA key", "an RSA key of 1024 bits", d.about(key.Public(), d.evidence(short, d.statement(short))))
-	c = d.attested(key.Public(), keyAttrs, func(a *tpm2.TPMSAttest) { a.ExtraData.Buffer = []byte("another ceremony's") })
+	add(at.Other, "a point beside its curve", "the point is not on its curve", d.About(key.Public(), d.Evidence(off, d.Statement(off))))
+	short := tpmtest.Area(t, at.RSA(t, 1024).Public(), tpmtest.KeyAttrs)
+	add(at.Other, "a short RSA key", "an RSA key of 1024 bits", d.About(key.Public(), d.Evidence(short, d.Statement(short))))
+	c = d.Attested(key.Public(), tpmtest.KeyAttrs, func(a *tpm2.TPMSAttest) { a.ExtraData.Buffer = []byte("another ceremony's") })
 	add(at.Stale, "an attestation of another ceremony", "stale: the evidence answers the nonce", c)
-	c = d.attested(key.Public(), keyAttrs, func(a *tpm2.TPMSAttest) { a.ExtraData.Buffer = nil })
+	c = d.Attested(key.Public(), tpmtest.KeyAttrs, func(a *tpm2.TPMSAttest) { a.ExtraData.Buffer = nil })
 	add(at.Stale, "an attestation that nobody asked for", "level: anchored, and fresh is demanded", c)
-	c = d.attested(key.Public(), keyAttrs, func(a *tpm2.TPMSAttest) { a.FirmwareVersion = 0x0001_0002_0003_0003 })
+	c = d.Attested(key.Public(), tpmtest.KeyAttrs, func(a *tpm2.TPMSAttest) { a.FirmwareVersion = 0x0001_0002_0003_0003 })
 	add(at.Other, "old firmware", "swversion: 1.2.3.3, and at least 1.2.3.4 is demanded", c)
 }
 
 // addAttestationKeys are attestation keys and chains that aren't what they say.
-func addAttestationKeys(t *testing.T, d *device, key crypto.Signer, good at.Case, add adder) {
-	enrolled := func(change func(*device)) at.Case {
+func addAttestationKeys(t *testing.T, d *tpmtest.Device, key crypto.Signer, good at.Case, add adder) {
+	enrolled := func(change func(*tpmtest.Device)) at.Case {
 		e := *d
 		change(&e)
-		c := e.attested(key.Public(), keyAttrs)
-		c.Demand.Identity = d.id
+		c := e.Attested(key.Public(), tpmtest.KeyAttrs)
+		c.Demand.Identity = d.ID
 		return c
 	}
-	add(at.WrongIdentity, "another TPM of the same authority", "identity: the evidence is of device", enrolled(func(e *device) {
-		*e = *newDevice(t)
+	add(at.WrongIdentity, "another TPM of the same authority", "identity: the evidence is of device", enrolled(func(e *tpmtest.Device) {
+		*e = *tpmtest.New(t)
 	}))
-	look := enrolled(func(e *device) {
-		e.root = at.Issue(t, "AK root", nil, at.P256(t))
-		e.mid = at.Issue(t, "AK authority", e.root, at.P256(t))
-		e.enrol(e.ak, akAttrs)
+	look := enrolled(func(e *tpmtest.Device) {
+		e.Root = at.Issue(t, "AK root", nil, at.P256(t))
+		e.Mid = at.Issue(t, "AK authority", e.Root, at.P256(t))
+		e.Enrol(e.AK, tpmtest.AKAttrs)
 	})
 	look.Input.Anchors = good.Input.Anchors
 	add(at.LookAlikeRoot, "an authority under a root of the pinned one's name", `level: vendor-signed, and fresh is demanded: CN=AK root bears the name of the pinned "AK root", and its key is another`, look)
@@ -149,11 +150,11 @@ func addAttestationKeys(t *testing.T, d *device, key crypto.Signer, good at.Case
 		for _, c := range certs {
 			der = append(der, c.Raw...)
 		}
-		return with(good, tpm.PartAKCerts, der)
+		return tpmtest.With(good, tpm.PartAKCerts, der)
 	}
-	add(at.ReorderedChain, "the authority before the attestation key", "the first is an authority's", chain(d.mid, d.cert))
-	add(at.ReorderedChain, "the root before the authority", "the chain is out of order or another's", chain(d.cert, d.root, d.mid))
-	add(at.RepeatedField, "a certificate twice", "it stands twice in the chain", chain(d.cert, d.mid, d.mid))
+	add(at.ReorderedChain, "the authority before the attestation key", "the first is an authority's", chain(d.Mid, d.Cert))
+	add(at.ReorderedChain, "the root before the authority", "the chain is out of order or another's", chain(d.Cert, d.Root, d.Mid))
+	add(at.RepeatedField, "a certificate twice", "it stands twice in the chain", chain(d.Cert, d.Mid, d.Mid))
 	anchors, err := attest.NewAnchors(func() attest.Anchor { a := good.Input.Anchors.All()[0]; a.Operator = ""; return a }())
 	if err != nil {
 		t.Fatal(err)
@@ -170,53 +171,53 @@ func addAttestationKeys(t *testing.T, d *device, key crypto.Signer, good at.Case
 		{"an attestation key that can leave", func(a *tpm2.TPMAObject) { a.FixedTPM, a.FixedParent = false, false }, "not a restricted signing key"},
 		{"an attestation key that decrypts", func(a *tpm2.TPMAObject) { a.Decrypt = true }, "an attestation key does not decrypt"},
 	} {
-		attrs := akAttrs
+		attrs := tpmtest.AKAttrs
 		x.attrs(&attrs)
-		add(at.Other, x.name, x.want, enrolled(func(e *device) { e.enrol(e.ak, attrs) }))
+		add(at.Other, x.name, x.want, enrolled(func(e *tpmtest.Device) { e.Enrol(e.AK, attrs) }))
 	}
-	add(at.Other, "an attestation key of the owner's hierarchy", "no primary key of the endorsement hierarchy", enrolled(func(e *device) { e.hierarchy = rhOwner }))
-	add(at.Other, "a certificate for something else", "does not say that it is of an attestation key", enrolled(func(e *device) {
-		e.enrol(e.ak, akAttrs, func(c *x509.Certificate) { c.UnknownExtKeyUsage = nil })
+	add(at.Other, "an attestation key of the owner's hierarchy", "no primary key of the endorsement hierarchy", enrolled(func(e *tpmtest.Device) { e.Hierarchy = tpmtest.RHOwner }))
+	add(at.Other, "a certificate for something else", "does not say that it is of an attestation key", enrolled(func(e *tpmtest.Device) {
+		e.Enrol(e.AK, tpmtest.AKAttrs, func(c *x509.Certificate) { c.UnknownExtKeyUsage = nil })
 	}))
-	add(at.Other, "a certificate that has ended", "is valid from", enrolled(func(e *device) {
-		e.enrol(e.ak, akAttrs, func(c *x509.Certificate) { c.NotAfter = at.At.Add(-time.Second) })
+	add(at.Other, "a certificate that has ended", "is valid from", enrolled(func(e *tpmtest.Device) {
+		e.Enrol(e.AK, tpmtest.AKAttrs, func(c *x509.Certificate) { c.NotAfter = at.At.Add(-time.Second) })
 	}))
-	add(at.Other, "a certificate with two models", "stands twice", enrolled(func(e *device) {
-		e.enrol(e.ak, akAttrs, func(c *x509.Certificate) {
-			c.ExtraExtensions = []pkix.Extension{san(t, "id:49424D00", "swtpm", "x", "id:49424D00", "another")}
+	add(at.Other, "a certificate with two models", "stands twice", enrolled(func(e *tpmtest.Device) {
+		e.Enrol(e.AK, tpmtest.AKAttrs, func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{tpmtest.SAN(t, "id:49424D00", "swtpm", "x", "id:49424D00", "another")}
 		})
 	}))
-	add(at.SubstitutedKey, "an attestation key's public area of another", "ak-public: it is of another key than the certificate", with(good, tpm.PartAKPublic, area(t, at.P256(t).Public(), akAttrs)))
+	add(at.SubstitutedKey, "an attestation key's public area of another", "ak-public: it is of another key than the certificate", tpmtest.With(good, tpm.PartAKPublic, tpmtest.Area(t, at.P256(t).Public(), tpmtest.AKAttrs)))
 }
 
 // addBytes are structures that are malformed, and signed all the same.
-func addBytes(t *testing.T, d *device, key crypto.Signer, good at.Case, add adder) {
-	area, statement := area(t, key.Public(), keyAttrs), d.statement(area(t, key.Public(), keyAttrs))
-	signed := func(statement []byte) at.Case { return d.about(key.Public(), d.evidence(area, statement)) }
+func addBytes(t *testing.T, d *tpmtest.Device, key crypto.Signer, good at.Case, add adder) {
+	area, statement := tpmtest.Area(t, key.Public(), tpmtest.KeyAttrs), d.Statement(tpmtest.Area(t, key.Public(), tpmtest.KeyAttrs))
+	signed := func(statement []byte) at.Case { return d.About(key.Public(), d.Evidence(area, statement)) }
 	changed := func(at int, b ...byte) []byte {
 		s := slices.Clone(statement)
 		copy(s[at:], b)
 		return s
 	}
-	add(at.BadSignature, "signed by another key", "signature: it does not verify", with(good, tpm.PartSignature, signature(t, at.P256(t), statement, crypto.SHA256)))
-	add(at.BadSignature, "signed over SHA-1", "quirk: sha1-signature, which is not tolerated", with(good, tpm.PartSignature, signature(t, d.ak, good.Input.Evidence.Part(tpm.PartAttest), crypto.SHA1)))
-	add(at.BadSignature, "a scheme of another kind of key", "the scheme 0x0014, with a key on a curve", with(good, tpm.PartSignature, signature(t, at.RSA(t, 2048), statement, crypto.SHA256)))
+	add(at.BadSignature, "signed by another key", "signature: it does not verify", tpmtest.With(good, tpm.PartSignature, tpmtest.Signature(t, at.P256(t), statement, crypto.SHA256)))
+	add(at.BadSignature, "signed over SHA-1", "quirk: sha1-signature, which is not tolerated", tpmtest.With(good, tpm.PartSignature, tpmtest.Signature(t, d.AK, good.Input.Evidence.Part(tpm.PartAttest), crypto.SHA1)))
+	add(at.BadSignature, "a scheme of another kind of key", "the scheme 0x0014, with a key on a curve", tpmtest.With(good, tpm.PartSignature, tpmtest.Signature(t, at.RSA(t, 2048), statement, crypto.SHA256)))
 	add(at.Other, "not made by a TPM", "not as what a TPM makes", signed(changed(0, 0)))
 	add(at.Other, "a quote", "not of TPM2_Certify", signed(changed(4, 0x80, 0x18)))
-	add(at.Other, "a clock that is neither safe nor not", "a clock that is safe 2", signed(changed(4+2+36+2+len(nonce)+16, 2)))
-	add(at.Other, "a name that is a handle", "is no algorithm and digest", signed(d.statement(area, func(a *tpm2.TPMSAttest) { a.QualifiedSigner.Buffer = []byte{0x81, 0, 0, 1} })))
+	add(at.Other, "a clock that is neither safe nor not", "a clock that is safe 2", signed(changed(4+2+36+2+len(tpmtest.Nonce)+16, 2)))
+	add(at.Other, "a name that is a handle", "is no algorithm and digest", signed(d.Statement(area, func(a *tpm2.TPMSAttest) { a.QualifiedSigner.Buffer = []byte{0x81, 0, 0, 1} })))
 	add(at.TrailingBytes, "behind the attestation", "attest: 1 bytes behind its end", signed(append(slices.Clone(statement), 0)))
-	add(at.TrailingBytes, "behind the signature", "signature: 1 bytes behind its end", with(good, tpm.PartSignature, append(d.sign(good.Input.Evidence.Part(tpm.PartAttest)), 0)))
+	add(at.TrailingBytes, "behind the signature", "signature: 1 bytes behind its end", tpmtest.With(good, tpm.PartSignature, append(d.Sign(good.Input.Evidence.Part(tpm.PartAttest)), 0)))
 	long := append(slices.Clone(area), 0)
-	add(at.TrailingBytes, "behind the public area", "public: 1 bytes behind its end", d.about(key.Public(), d.evidence(long, d.statement(long))))
-	add(at.TrailingBytes, "behind the certificates", "not 1 to 8 certificates", with(good, tpm.PartAKCerts, append(slices.Clone(good.Input.Evidence.Part(tpm.PartAKCerts)), 0)))
+	add(at.TrailingBytes, "behind the public area", "public: 1 bytes behind its end", d.About(key.Public(), d.Evidence(long, d.Statement(long))))
+	add(at.TrailingBytes, "behind the certificates", "not 1 to 8 certificates", tpmtest.With(good, tpm.PartAKCerts, append(slices.Clone(good.Input.Evidence.Part(tpm.PartAKCerts)), 0)))
 	add(at.LengthBomb, "extraData of 65,535 bytes", "extraData of 65535 bytes; at most 64 are taken", signed(changed(4+2+36, 0xff, 0xff)))
 	add(at.LengthBomb, "a coordinate of 65,535 bytes", "a coordinate of 65535 bytes", func() at.Case {
 		b := slices.Clone(area)
 		binary.BigEndian.PutUint16(b[len(b)-34:], 0xffff)
-		return d.about(key.Public(), d.evidence(b, d.statement(b)))
+		return d.About(key.Public(), d.Evidence(b, d.Statement(b)))
 	}())
-	add(at.LengthBomb, "a certificate of 4 GB", "not 1 to 8 certificates", with(good, tpm.PartAKCerts, []byte{0x30, 0x84, 0xff, 0xff, 0xff, 0xff}))
+	add(at.LengthBomb, "a certificate of 4 GB", "not 1 to 8 certificates", tpmtest.With(good, tpm.PartAKCerts, []byte{0x30, 0x84, 0xff, 0xff, 0xff, 0xff}))
 	add(at.MissingField, "cut in the middle of a field", "attest: it ends too early", signed(statement[:len(statement)-9]))
 	without := func(part string) at.Case {
 		c := good

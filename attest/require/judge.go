@@ -1,0 +1,107 @@
+package require
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/formats"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Question is the key that evidence has to be about, and what it was asked with.
+// It is the judge's: from the plan, from the transcript, never from the evidence.
+type Question struct {
+	Format   string // the plan's, of this device
+	Identity string // the same
+	SPKI     []byte
+	Nonce    [32]byte
+	// Agrees says that the key agrees on secrets and doesn't sign.
+	Agrees bool
+	// Countersigner says that it is the countersigner's key.
+	Countersigner bool
+	At            time.Time // when the evidence was recorded
+	// TrustOnFirstUse takes anchors that nobody confirmed.
+	TrustOnFirstUse bool
+}
+
+// Verdict is what evidence shows, and what of the demands it doesn't meet.
+type Verdict struct {
+	Claims   *attest.Claims
+	Problems []attest.Problem // none: all demands are met
+}
+
+var registry = formats.All()
+
+// Formats are the names of the formats that can be judged.
+func Formats() []string { return registry.Formats() }
+
+// Check says what evidence shows under these anchors. The error is of evidence
+// that is wrong whatever anybody demands: malformed, badly signed, stale, of
+// another key, or of another device than was asked.
+func Check(e *attest.Evidence, anchors *attest.Anchors, q Question) (*attest.Claims, error) {
+	switch {
+	case e == nil:
+		return nil, errors.New("there is no evidence")
+	case len(q.SPKI) == 0 || q.Identity == "" || q.Nonce == [32]byte{}:
+		return nil, errors.New("the question names no key, no device or no nonce, and so would take any evidence")
+	case e.Format != q.Format:
+		return nil, fmt.Errorf("the evidence is of the format %q, and the plan names %q", strict.Clip(e.Format), strict.Clip(q.Format))
+	}
+	c, err := registry.Check(attest.Input{Evidence: e, Anchors: anchors, At: q.At, Nonce: q.Nonce[:]})
+	switch {
+	case err != nil:
+		return nil, err
+	case !bytes.Equal(c.Key.SPKI, q.SPKI):
+		return nil, fmt.Errorf("%s: another key: the evidence is not of the key that was asked about", e.Format)
+	case c.Platform.Identity == "":
+		return nil, fmt.Errorf("%s: the evidence names no device, and the plan names %s", e.Format, strict.Clip(q.Identity))
+	case c.Platform.Identity != q.Identity:
+		return nil, fmt.Errorf("%s: another device: the evidence is of %s, and the plan names %s", e.Format, strict.Clip(c.Platform.Identity), strict.Clip(q.Identity))
+	}
+	return c, nil
+}
+
+// Judge says whether evidence shows what the block requires. The error is Check's.
+func (b *Block) Judge(e *attest.Evidence, q Question) (*Verdict, error) {
+	c, err := Check(e, b.Anchors, q)
+	if err != nil {
+		return nil, err
+	}
+	least, named := b.leastFirmware(c.Platform.Model)
+	v := &Verdict{c, attest.Judge(c, b.demand(q, least))}
+	if !named {
+		v.Problems = append(v.Problems, attest.Problem{Name: "swversion",
+			What: fmt.Sprintf("of the model %q, for which the policy names no least firmware", strict.Clip(c.Platform.Model))})
+	}
+	return v, nil
+}
+
+// demand is what is demanded of this key: that it was made inside and can't leave,
+// that it does what the plan has it for, and all that the block says.
+func (b *Block) demand(q Question, firmware string) attest.Demand {
+	least := b.Least
+	if q.Countersigner {
+		least = b.Countersigner
+	}
+	d := attest.Kept(least, q.SPKI, q.Identity)
+	d.Sign, d.Derive, d.SignOnly = !q.Agrees, q.Agrees, b.SignOnly && !q.Agrees
+	d.Vendors, d.Models, d.Tolerates = b.Vendors, b.Models, b.Tolerates
+	d.FIPSBoot, d.LeastFIPS, d.Understood = b.FIPSBoot, b.LeastFIPS, b.Understood
+	d.LeastFirmware, d.TrustOnFirstUse = firmware, q.TrustOnFirstUse
+	return d
+}
+
+// leastFirmware is a model's own, or that of every model. Where there are entries
+// and none is for it, the model is not named, and meets no demand.
+func (b *Block) leastFirmware(model string) (least string, named bool) {
+	for _, name := range []string{model, ""} {
+		if i := slices.IndexFunc(b.Firmware, func(f Firmware) bool { return f.Model == name }); i >= 0 {
+			return b.Firmware[i].Least, true
+		}
+	}
+	return "", len(b.Firmware) == 0
+}

@@ -21,23 +21,26 @@ type Account struct {
 	Plan  *Plan
 	Steps []Step
 
-	Open       *Open
-	Intakes    map[string]*Intake
-	Keys       []*Key // in the order of their intents; destroyed ones leave
-	FleetCheck *FleetCheck
-	Release    *Release
-	Request    *Request
-	Responses  []*Response // all of them, those after the countersignature too
-	Refusals   []*Refusal
-	Counter    *Countersignature
-	LogProof   *LogProof
-	Lockdowns  []*Lockdown
-	StillOpen  []int    // records of logins that worked after a lock-down
-	NotRefused []string // HSMs of which people say that no refusal was shown
-	Exceptions []*Exception
-	Adjourned  bool
-	Abort      *Abort
-	Close      *Close
+	Open    *Open
+	Intakes map[string]*Intake
+	Keys    []*Key // in the order of their intents; destroyed ones leave
+	// Attestations are those on the record, by the number of the key's intent, 0
+	// for the countersigner's key.
+	Attestations map[int]*Attested
+	FleetCheck   *FleetCheck
+	Release      *Release
+	Request      *Request
+	Responses    []*Response // all of them, those after the countersignature too
+	Refusals     []*Refusal
+	Counter      *Countersignature
+	LogProof     *LogProof
+	Lockdowns    []*Lockdown
+	StillOpen    []int    // records of logins that worked after a lock-down
+	NotRefused   []string // HSMs of which people say that no refusal was shown
+	Exceptions   []*Exception
+	Adjourned    bool
+	Abort        *Abort
+	Close        *Close
 
 	// FleetCheckHash and ReleaseHash are those records' hashes: the artifact
 	// names the first, people sign the second.
@@ -63,6 +66,7 @@ type Account struct {
 	times          []time.Time // of every record
 	step, pos      int         // where in Steps the next record belongs
 	key            *Key
+	openHash       [32]byte // of the first record
 	opened         bool     // the first login was made
 	adjourn        *Adjourn // the last one, and how many exceptions there were then
 	exceptionsThen int
@@ -104,7 +108,7 @@ type Key struct {
 func NewAccount(p *Plan) *Account {
 	return &Account{
 		Plan: p, Steps: p.Steps(), Head: p.Digest(),
-		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{}, exceptional: map[int]bool{}, made: map[string]*Key{},
+		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{}, Attestations: map[int]*Attested{}, exceptional: map[int]bool{}, made: map[string]*Key{},
 	}
 }
 
@@ -283,6 +287,9 @@ func (a *Account) about(p Approval) Approval {
 
 func (s Step) String() string {
 	d := string(s.Act)
+	if s.Act == ActAttest && s.HSM == "" {
+		d += " countersigner"
+	}
 	if s.HSM != "" {
 		d += " " + s.HSM
 	}
@@ -349,6 +356,8 @@ func (a *Account) take(r *Record) error {
 		return a.takePossession(c)
 	case *Found:
 		return a.takeFound(c)
+	case *Attestation:
+		return a.takeAttestation(c, r)
 	case *FleetCheck:
 		return a.takeFleetCheck(c, r)
 	case *Release:

@@ -38,7 +38,7 @@ func (a *Account) takeOpen(c *Open, r *Record) error {
 	if c.ChosenBy != Witness && (c.ChosenBy != Machine || p.Mode != Rehearsal) {
 		return fmt.Errorf("its words are chosen by %q; in a %s ceremony the witness chooses them", c.ChosenBy, p.Mode)
 	}
-	a.Open = c
+	a.Open, a.openHash = c, r.place()
 	return nil
 }
 
@@ -48,6 +48,9 @@ func (a *Account) takeIntake(c *Intake) error {
 	}
 	if want := a.Plan.HSM(c.HSM).Serial; c.Serial != want {
 		a.fail("%s reports serial %q, the plan says %q", c.HSM, c.Serial, want)
+	}
+	if models := a.Plan.Models; models != nil && !slices.Contains(models, c.Model) {
+		a.fail("%s reports the model %q, which is none of the plan's: %q", c.HSM, c.Model, models)
 	}
 	a.Intakes[c.HSM] = c
 	return nil

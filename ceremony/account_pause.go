@@ -17,6 +17,9 @@ func (a *Account) takeException(c *Exception) error {
 	if err := a.takeAbsent(c); err != nil {
 		return err
 	}
+	if err := a.takeExcused(c); err != nil {
+		return err
+	}
 	if c.Torn != 0 && c.Clock == nil {
 		return fmt.Errorf("it tells of a torn line: that is for a resume, an abort, or an exception about the clock")
 	}
@@ -200,7 +203,7 @@ func (a *Account) DueAct() string {
 		return ApproveRequest
 	case kind == KindCountersignature:
 		return ApproveCountersign
-	case s.Act == ActUnlock || s.Act == ActGenerate || s.Act == ActFleetCheck:
+	case s.Act == ActUnlock || s.Act == ActGenerate || s.Act == ActAttest || s.Act == ActFleetCheck:
 		return ApproveResume
 	}
 	return ""

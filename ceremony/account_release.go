@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -14,6 +15,9 @@ import (
 )
 
 func (a *Account) takeRelease(c *Release, r *Record) error {
+	if err := a.MayRelease(); err != nil {
+		return err
+	}
 	artifact, err := a.Artifact()
 	if err != nil {
 		return err
@@ -242,8 +246,16 @@ func (a *Account) takeLogProof(c *LogProof, r *Record) error {
 	return nil
 }
 
-// The columns of the fleet matrix.
-var fleetChecks = []string{"serial", "empty", "firmware", "attributes", "refusals", "possession", "found"}
+// fleetChecks are the columns of the fleet matrix; attested is one more where the
+// plan names its HSMs by attestation identities.
+var fleetChecks = []string{"serial", "empty", "firmware", "attributes", "refusals", "possession", "found", "attested"}
+
+func (p *Plan) fleetChecks() []string {
+	if p.Attested() {
+		return fleetChecks
+	}
+	return fleetChecks[:len(fleetChecks)-1]
+}
 
 const (
 	passed = "pass"
@@ -252,26 +264,42 @@ const (
 
 // Matrix is the fleet check as the records so far give it.
 func (a *Account) Matrix() *FleetCheck {
-	f := &FleetCheck{Checks: fleetChecks, Majority: a.Plan.Majority}
-	first := a.Intakes[a.Plan.HSMs[0].Name]
-	if first != nil {
-		f.Firmware = first.Model + " " + first.Firmware
-	}
+	f := &FleetCheck{Checks: a.Plan.fleetChecks(), Majority: a.Plan.Majority}
+	var firmware []string
 	for _, h := range a.Plan.HSMs {
-		f.Rows = append(f.Rows, Row{HSM: h.Name, Results: a.row(h, first)})
+		if in := a.firstOfModel(h); in == a.Intakes[h.Name] && in != nil {
+			firmware = append(firmware, in.Model+" "+in.Firmware)
+		}
+		f.Rows = append(f.Rows, Row{HSM: h.Name, Results: a.row(h)})
 	}
+	f.Firmware = strings.Join(firmware, ", ")
 	return f
 }
 
-func (a *Account) row(h PlanHSM, first *Intake) []string {
+// firstOfModel is the intake whose model and firmware an HSM must have: the first
+// HSM's, or where the plan lists models, that of the first HSM with its model.
+func (a *Account) firstOfModel(h PlanHSM) *Intake {
 	in := a.Intakes[h.Name]
-	ok := make([]bool, len(fleetChecks))
+	for _, o := range a.Plan.HSMs {
+		first := a.Intakes[o.Name]
+		if a.Plan.Models == nil || in == nil || first == nil || first.Model == in.Model {
+			return first
+		}
+	}
+	return nil
+}
+
+func (a *Account) row(h PlanHSM) []string {
+	in, first := a.Intakes[h.Name], a.firstOfModel(h)
+	ok := make([]bool, len(a.Plan.fleetChecks()))
 	if in != nil {
 		ok[0] = in.Serial == h.Serial
-		ok[2] = first != nil && in.Model == first.Model && in.Firmware == first.Firmware
+		ok[2] = first != nil && in.Model == first.Model && in.Firmware == first.Firmware && (a.Plan.Models == nil || slices.Contains(a.Plan.Models, in.Model))
 	}
 	found := 0
-	ok[3], ok[4], ok[5], ok[6] = true, true, true, true
+	for i := 3; i < len(ok); i++ {
+		ok[i] = true
+	}
 	for _, k := range a.Keys {
 		if k.HSM != h.Name {
 			continue
@@ -281,6 +309,9 @@ func (a *Account) row(h PlanHSM, first *Intake) []string {
 		ok[4] = ok[4] && a.judgeRefusals(k) == nil
 		ok[5] = ok[5] && k.Possession != nil
 		ok[6] = ok[6] && k.Found != nil
+		if len(ok) > 7 {
+			ok[7] = ok[7] && a.Attestations[k.N] != nil
+		}
 	}
 	ok[1] = a.empty[h.Name]
 	results := make([]string, len(ok))

@@ -222,6 +222,11 @@ func (a *Account) passed(r *Record) {
 				*t = sure
 			}
 		}
+		for _, o := range a.Attestations {
+			if o.Time.After(r.Time) {
+				o.Time = r.Time
+			}
+		}
 		// The key set tells when the fleet was checked, unless its digest was read
 		// aloud already.
 		s, _ := a.Next()

@@ -26,6 +26,7 @@ const (
 	KindNegativeTest     Kind = "negative-test"
 	KindPossession       Kind = "possession"
 	KindFound            Kind = "found"
+	KindAttestation      Kind = "attestation"
 	KindFleetCheck       Kind = "fleet-check"
 	KindRelease          Kind = "release"
 	KindRequest          Kind = "request"
@@ -60,6 +61,7 @@ var kinds = map[Kind]kindInfo{
 	KindNegativeTest:     {make: func() any { return new(NegativeTest) }},
 	KindPossession:       {make: func() any { return new(Possession) }},
 	KindFound:            {make: func() any { return new(Found) }},
+	KindAttestation:      {make: func() any { return new(Attestation) }},
 	KindFleetCheck:       {make: func() any { return new(FleetCheck) }},
 	KindRelease:          {make: func() any { return new(Release) }},
 	KindRequest:          {make: func() any { return new(Request) }},
@@ -350,8 +352,10 @@ type Exception struct {
 	// Absent are the plan's witnesses and auditors who give no verdict on the
 	// stage that comes next.
 	Absent []string `strict:"absent,token,optional"`
-	Clock  *Clock   `strict:"clock,optional"`
-	Torn   int      `strict:"torn,optional"` // bytes of a record that was never finished
+	// Attestations are the records of those whose problems it is about.
+	Attestations []int  `strict:"attestations,optional"`
+	Clock        *Clock `strict:"clock,optional"`
+	Torn         int    `strict:"torn,optional"` // bytes of a record that was never finished
 }
 
 // Adjourn interrupts a ceremony as planned: who holds what, under which seal.

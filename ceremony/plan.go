@@ -49,6 +49,7 @@ type Plan struct {
 	Previous      [32]byte      `strict:"previous,hex,empty"`
 	Majority      int           `strict:"majority"`
 	HSMs          []PlanHSM     `strict:"hsms"`
+	Models        []string      `strict:"models,optional"` // absent: all HSMs are of one
 	Roles         []Role        `strict:"roles"`
 	Threshold     int           `strict:"threshold"`
 	People        []Person      `strict:"people"`
@@ -67,6 +68,8 @@ type PlanHSM struct {
 	Name   string `strict:"name,token"`
 	Site   string `strict:"site,token"`
 	Serial string `strict:"serial,optional,empty"` // demanded by check, which has the better words
+	// Attestation names it by what its vendor attests; for every HSM or for none.
+	Attestation *Device `strict:"attestation,optional"`
 	// Tolerates names attempts that may succeed on this HSM's keys: see [Tolerable].
 	Tolerates []string `strict:"tolerates,token,optional"`
 }
@@ -107,6 +110,8 @@ type Countersigner struct {
 	Algorithm Algorithm `strict:"algorithm"`
 	Key       []byte    `strict:"key,base64"` // SPKI
 	Form      string    `strict:"form"`
+	// Attestation names the HSM that holds the key.
+	Attestation *Device `strict:"attestation,optional"`
 }
 
 // Digest is the SHA-256 of the plan's exact bytes: what officers approve.

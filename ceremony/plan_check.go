@@ -1,7 +1,9 @@
 package ceremony
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/auditlog"
@@ -84,8 +86,8 @@ func (c *planChecker) hsms() {
 			c.failf(at, "", "hsm %q has a serial of %d bytes; a token's has 16 at most, 64 are allowed", h.Name, len(h.Serial))
 		} else if err := strict.CheckText(h.Serial, 64); err != nil {
 			c.failf(at, "write it as the token reports it", "hsm %q has a serial that %v", h.Name, err)
-		} else if first, ok := serials[h.Serial]; ok {
-			c.failf(at, "", "hsm %q has the serial of line %d", h.Name, first)
+		} else if first, ok := serials[h.Serial]; ok && h.Attestation == nil {
+			c.failf(at, "HSMs whose serials can't tell them apart are named by what they attest: attestation", "hsm %q has the serial of line %d", h.Name, first)
 		} else {
 			serials[h.Serial] = at
 		}
@@ -98,6 +100,8 @@ func (c *planChecker) hsms() {
 			names[h.Name] = at
 		}
 	}
+	c.devices()
+	c.models()
 	n := len(c.plan.HSMs)
 	if c.root.Get("hsms") != nil && n == 0 {
 		c.failf(c.root.LineOf("hsms"), "", "the plan has no HSM")
@@ -105,6 +109,52 @@ func (c *planChecker) hsms() {
 	}
 	if m := c.plan.Majority; n > 0 && (m <= n/2 || m > n) {
 		c.failf(c.root.LineOf("majority"), "", "majority %d of %d HSMs: it is at least %d and at most %d", m, n, n/2+1, n)
+	}
+}
+
+// devices demands that a plan names every HSM by what it attests or none, and no
+// device twice: whoever holds one of two keys in one HSM holds both.
+func (c *planChecker) devices() {
+	lines := map[Device]int{}
+	enter := func(at int, who string, d *Device) {
+		if d == nil {
+			return
+		}
+		if err := strict.CheckText(d.Identity, maxToldText); err != nil && d.Identity != "" {
+			c.failf(at, "it is what the vendor's evidence names the device by; see\nfleetctl attestation check FILE", "%s has an attestation identity that %v", who, err)
+		}
+		if first, ok := lines[*d]; ok && d.Identity != "" {
+			c.failf(at, "each key is in a device of its own", "%s has the attestation identity of line %d", who, first)
+		} else {
+			lines[*d] = at
+		}
+	}
+	bare, named := "", ""
+	for i, h := range c.plan.HSMs {
+		enter(c.root.LineOf("hsms", i), fmt.Sprintf("hsm %q", h.Name), h.Attestation)
+		if h.Attestation == nil {
+			bare = cmp.Or(bare, h.Name)
+		} else {
+			named = cmp.Or(named, h.Name)
+		}
+	}
+	if bare != "" && named != "" {
+		c.failf(c.root.LineOf("hsms"), "name all of them so, or none: one that isn't could be any other", "hsm %q is named by its attestation, and hsm %q is not", named, bare)
+	}
+	enter(c.root.LineOf("countersigner"), fmt.Sprintf("countersigner %q", c.plan.Countersigner.Name), c.plan.Countersigner.Attestation)
+}
+
+func (c *planChecker) models() {
+	if c.plan.Models != nil && len(c.plan.Models) == 0 {
+		c.failf(c.root.LineOf("models"), "leave it out where all HSMs are of one model", "models lists nothing")
+	}
+	for i, m := range c.plan.Models {
+		switch err := strict.CheckText(m, maxToldText); {
+		case err != nil:
+			c.failf(c.root.LineOf("models", i), "write it as the token reports it; see\nfleetctl hsm list --module MODULE", "model %d %v", i+1, err)
+		case slices.Contains(c.plan.Models[:i], m):
+			c.failf(c.root.LineOf("models", i), "", "model %q is there twice", m)
+		}
 	}
 }
 

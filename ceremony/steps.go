@@ -11,6 +11,7 @@ const (
 	ActIntake      Act = "intake"
 	ActUnlock      Act = "unlock"
 	ActGenerate    Act = "generate"
+	ActAttest      Act = "attest"
 	ActFleetCheck  Act = "fleet check"
 	ActRelease     Act = "release"
 	ActRequest     Act = "request"
@@ -50,6 +51,7 @@ func (p *Plan) Steps() []Step {
 			steps = append(steps, Step{Act: ActGenerate, HSM: h.Name, Role: r.Name, Leaves: generateLeaves})
 		}
 	}
+	steps = append(steps, p.attestSteps()...)
 	steps = append(steps,
 		Step{Act: ActFleetCheck, Leaves: []Kind{KindFleetCheck, KindChallenge}},
 		Step{Act: ActRelease, Leaves: []Kind{KindChallenge, KindRelease}},
@@ -88,12 +90,20 @@ func (p *Plan) Needs(s Step) []string {
 		return []string{factIntake(s.HSM)}
 	case ActGenerate:
 		return []string{factUnlocked(s.HSM)}
+	case ActAttest:
+		if s.HSM == "" {
+			return []string{factOpen}
+		}
+		return []string{factKey(s.HSM, s.Role)}
 	case ActFleetCheck:
 		var list []string
 		for _, h := range p.HSMs {
 			for _, r := range p.Roles {
 				list = append(list, factKey(h.Name, r.Name))
 			}
+		}
+		for _, s := range p.attestSteps() {
+			list = append(list, p.gives(s)...)
 		}
 		return list
 	case ActRelease:
@@ -145,6 +155,11 @@ func (p *Plan) gives(s Step) []string {
 		return []string{factUnlocked(s.HSM)}
 	case ActGenerate:
 		return []string{factKey(s.HSM, s.Role)}
+	case ActAttest:
+		if s.HSM == "" {
+			return []string{factCountersigner}
+		}
+		return []string{factAttested(s.HSM, s.Role)}
 	case ActFleetCheck:
 		return []string{factChecked}
 	case ActRelease:
@@ -169,6 +184,7 @@ const (
 	factReleased      = "the release is signed off"
 	factAsked         = "the request is approved and out"
 	factCountersigned = "the operator has countersigned"
+	factCountersigner = "the countersigner's HSM has attested its key"
 	factLogged        = "the bundle is in the log"
 )
 
@@ -177,6 +193,10 @@ func factIntake(hsm string) string { return hsm + " is taken in and its seal was
 func factUnlocked(hsm string) string { return hsm + " is unlocked and held nothing" }
 
 func factKey(hsm, role string) string { return fmt.Sprintf("%s holds its %s key", hsm, role) }
+
+func factAttested(hsm, role string) string {
+	return fmt.Sprintf("%s has attested its %s key", hsm, role)
+}
 
 func factLockdown(item int) string { return fmt.Sprintf("lock-down %d is on the record", item) }
 
@@ -190,6 +210,9 @@ func (p *Plan) factAnswer(item int) string {
 // Title is the step's name as screens and the printed script have it.
 func (s Step) Title() string {
 	title := string(s.Act)
+	if s.Act == ActAttest && s.HSM == "" {
+		title += " · countersigner"
+	}
 	if s.HSM != "" {
 		title += " · " + s.HSM
 	}

@@ -20,6 +20,7 @@ type Plan struct {
 	Previous               [32]byte
 	Majority               int
 	HSMs                   []ceremony.PlanHSM
+	Models                 []string
 	Roles                  []Role
 	Threshold              int
 	People                 []ceremony.Person
@@ -40,7 +41,8 @@ type Role struct {
 
 // Rehearsal is the draft of a plan's rehearsal: the same but for its mode, its
 // namespace, the HSMs' serials and every key that signs from outside, which
-// are to be filled in.
+// are to be filled in. It names no models and no attestation identities: tokens
+// in software have none of the plan's.
 func Rehearsal(p *ceremony.Plan) *Plan {
 	d := &Plan{
 		Mode: ceremony.Rehearsal, Rehearses: p.Digest(), Fleet: p.Fleet, Namespace: ceremony.RehearsalPrefix + p.Namespace,
@@ -115,8 +117,17 @@ func (d *Plan) hsms() string {
 	var b strings.Builder
 	for _, h := range d.HSMs {
 		fmt.Fprintf(&b, "\n  - name: %s\n    site: %s\n    serial: %s", h.Name, h.Site, strict.QuoteYAML(h.Serial))
+		if d := h.Attestation; d != nil {
+			fmt.Fprintf(&b, "\n    attestation:\n      format: %s\n      identity: %s", d.Format, strict.QuoteYAML(d.Identity))
+		}
 		if len(h.Tolerates) > 0 {
 			fmt.Fprintf(&b, "\n    tolerates: [%s]", strings.Join(h.Tolerates, ", "))
+		}
+	}
+	if len(d.Models) > 0 {
+		b.WriteString("\nmodels:")
+		for _, m := range d.Models {
+			fmt.Fprintf(&b, "\n  - %s", strict.QuoteYAML(m))
 		}
 	}
 	return b.String()
@@ -170,7 +181,11 @@ func (d *Plan) countersigner() string {
 	if c == nil {
 		return "# countersigner:\n#   name: operator-1\n#   algorithm: ecdsa-p256\n#   key: <base64>\n#   form: bound"
 	}
-	return fmt.Sprintf("countersigner:\n  name: %s\n  algorithm: %s\n  key: %s\n  form: %s", c.Name, c.Algorithm, base64.StdEncoding.EncodeToString(c.Key), c.Form)
+	text := fmt.Sprintf("countersigner:\n  name: %s\n  algorithm: %s\n  key: %s\n  form: %s", c.Name, c.Algorithm, base64.StdEncoding.EncodeToString(c.Key), c.Form)
+	if a := c.Attestation; a != nil {
+		text += fmt.Sprintf("\n  attestation:\n    format: %s\n    identity: %s", a.Format, strict.QuoteYAML(a.Identity))
+	}
+	return text
 }
 
 func (d *Plan) logPolicy() string {

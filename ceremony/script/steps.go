@@ -67,6 +67,7 @@ var scripts = map[ceremony.Act]func(p *ceremony.Plan, s ceremony.Step) Instructi
 	ceremony.ActIntake:      scriptIntake,
 	ceremony.ActUnlock:      scriptUnlock,
 	ceremony.ActGenerate:    scriptGenerate,
+	ceremony.ActAttest:      scriptAttest,
 	ceremony.ActFleetCheck:  scriptFleetCheck,
 	ceremony.ActRelease:     scriptRelease,
 	ceremony.ActRequest:     scriptRequest,
@@ -149,6 +150,26 @@ func scriptGenerate(p *ceremony.Plan, s ceremony.Step) Instructions {
 		t.Say = append([]Part{{Administrator, fmt.Sprintf("In %s the plan tolerates %s. If so, the other attempts are made again, none may succeed, and the key is set back.", s.HSM, strings.Join(list, ", "))}}, t.Say...)
 	}
 	return t
+}
+
+func scriptAttest(p *ceremony.Plan, s ceremony.Step) Instructions {
+	name, key, d := s.HSM, "its "+s.Role+" key", p.Countersigner.Attestation
+	if s.HSM == "" {
+		name, key = "the countersigner's HSM", "the key of "+p.Countersigner.Name
+	} else {
+		d = p.HSM(s.HSM).Attestation
+	}
+	return Instructions{
+		Title: fmt.Sprintf("Have %s attest %s", name, key), Minutes: 3,
+		Do: []Part{
+			{Administrator, fmt.Sprintf("Where fleetctl can ask the device, waits. Else runs the vendor's tool with the nonce on the screen, packs what it gave with fleetctl attestation pack --format %s, and types the file's name.", d.Format)},
+			{Administrator, "If the screen names problems, asks the officers whether to go on: the release then waits for an exception about this record."},
+		},
+		Say:     []Part{{Administrator, fmt.Sprintf("The evidence is of the device %s.", d.Identity)}},
+		Confirm: []Part{{ceremony.Witness, "The identity on the screen is the one on this page."}, {ceremony.Auditor, "The screen says what level it has, under which anchor, and names no problem."}},
+		Leaves:  []string{"the evidence, in " + ceremony.AttestationsDir},
+		Blanks:  []string{"Level and anchor on the screen", "Problems"},
+	}
 }
 
 func scriptFleetCheck(p *ceremony.Plan, _ ceremony.Step) Instructions {

@@ -65,6 +65,8 @@ func (t *Records) Tell(r *ceremony.Record) string {
 	case *ceremony.Intent:
 		t.keys[r.N] = c.HSM + " " + c.Role
 		return fmt.Sprintf("%s: %s, CKA_ID %x…", t.key(r.N), c.Algorithm, c.ID[:min(4, len(c.ID))])
+	case *ceremony.Attestation:
+		return t.tellAttestation(c)
 	case *ceremony.FleetCheck:
 		return fmt.Sprintf("%s, %d checks each, firmware %s, majority %d", words.Count(int64(len(c.Rows)), "HSM", "HSMs"), len(c.Checks), c.Firmware, c.Majority)
 	case *ceremony.Abort:
@@ -80,7 +82,7 @@ func (t *Records) Tell(r *ceremony.Record) string {
 	case *ceremony.Challenge:
 		return t.tellChallenge(c)
 	case *ceremony.Exception:
-		return fmt.Sprintf("exception %d: %s; decided: %s%s", c.Number, c.Happened, c.Decided, c.AbsentText())
+		return fmt.Sprintf("exception %d: %s; decided: %s%s", c.Number, c.Happened, c.Decided, c.AbsentText()+c.AboutText())
 	case *ceremony.Refusal:
 		return "answer refused: " + c.Reason
 	case *ceremony.Adjourn:
@@ -96,6 +98,30 @@ func (t *Records) Tell(r *ceremony.Record) string {
 		return text
 	}
 	return tellRelease(r.Content)
+}
+
+// tellAttestation is what the people in the room saw of a device's evidence.
+func (t *Records) tellAttestation(c *ceremony.Attestation) string {
+	what := "the countersigner's key"
+	if c.Intent > 0 {
+		what = t.key(c.Intent)
+	}
+	text := fmt.Sprintf("%s: %s by device %s, %s", what, c.Format, strict.Clip(c.Identity), c.Level)
+	if c.Anchor != "" {
+		text += " under " + c.Anchor
+	}
+	if c.Firmware != "" {
+		text += ", firmware " + c.Firmware
+	}
+	text += fmt.Sprintf(", %s, evidence %s", c.By, brief(c.Evidence))
+	switch n := len(c.Problems); n {
+	case 0:
+		return text
+	case 1:
+		return text + "; PROBLEM: " + c.Problems[0]
+	default:
+		return text + fmt.Sprintf("; %d PROBLEMS, the first: %s", n, c.Problems[0])
+	}
 }
 
 func tellReading(c *ceremony.Reading) string {

@@ -58,7 +58,7 @@ func (s *Suite) document(t *testing.T) {
 	switch {
 	case want == string(data):
 	case write:
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+		if err := durable.WriteCache(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	default:

@@ -8,13 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ustar"
 )
@@ -120,7 +120,7 @@ func (r *folderReader) walk(rel string) error {
 	if r.folders++; r.folders > maxFiles {
 		return r.tooLarge()
 	}
-	f, err := os.Open(filepath.Join(r.dir, rel))
+	f, err := durable.Open(filepath.Join(r.dir, rel))
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (r *folderReader) entry(rel string, e fs.DirEntry) error {
 	if err := ustar.CheckPath(rel); err != nil {
 		return strict.Errorf(name, "%v", err)
 	}
-	f, err := os.Open(name)
+	f, err := durable.Open(name)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -134,7 +135,7 @@ func (p *pass) raise() error {
 	if len(p.alarms) == 0 {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(p.o.State, "alarms.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := durable.OpenFile(filepath.Join(p.o.State, "alarms.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/tile"
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 // maxHeld bounds how many leaf hashes are held: 512 MiB of them.
@@ -21,7 +22,7 @@ const maxHeld = 1 << 24
 //
 // The file is believed in nothing: what is proven from it has to lead to the
 // root that the log signed. One that was lost costs the proof and no alarm.
-type held struct{ f *os.File }
+type held struct{ f durable.File }
 
 // hold opens the file for a pass: of a log that is read from its start, and
 // that was held without a gap so far. Otherwise nothing is held, and nil is
@@ -34,7 +35,7 @@ func (p *pass) hold(first bool, from uint64) (*held, error) {
 		}
 		flag |= os.O_CREATE | os.O_TRUNC
 	}
-	f, err := os.OpenFile(p.heldPath(), flag, 0o644)
+	f, err := durable.OpenFile(p.heldPath(), flag, 0o644)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -114,7 +115,7 @@ func (p *pass) proveHeld(s *auditlog.SplitView) bool {
 	if s.Larger.Size != p.s.Size {
 		return false
 	}
-	f, err := os.Open(p.heldPath())
+	f, err := durable.Open(p.heldPath())
 	if err != nil {
 		return false
 	}

@@ -73,7 +73,7 @@ func newMonitor(name string, log followed, from uint64, judge func() Judge, o Op
 		o.Now = time.Now
 	}
 	m := &Monitor{name, log, from, judge, o}
-	switch _, err := os.Lstat(m.statePath()); {
+	switch _, err := durable.Lstat(m.statePath()); {
 	case err == nil && o.First:
 		return nil, strict.Errorf(m.statePath(), "is there: the log was followed before").
 			WithHint("--first is said once; without it the monitor goes on from what it has seen. Another log wants a --state of its own.")
@@ -84,7 +84,7 @@ func newMonitor(name string, log followed, from uint64, judge func() Judge, o Op
 	case !o.First:
 		return nil, m.unknown()
 	}
-	return m, os.MkdirAll(o.State, 0o755)
+	return m, durable.MkdirAll(o.State, 0o755)
 }
 
 func (m *Monitor) statePath() string { return filepath.Join(m.o.State, "state.json") }

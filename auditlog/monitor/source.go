@@ -9,13 +9,13 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/tile"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -45,10 +45,10 @@ func Open(ref string, client *http.Client) (*Source, error) {
 		return &Source{ref, httpReader(sameServer(client), strings.TrimRight(ref, "/"))}, nil
 	}
 	dir := ref
-	if _, err := os.Stat(filepath.Join(dir, "log", ".state")); err == nil {
+	if _, err := durable.Stat(filepath.Join(dir, "log", ".state")); err == nil {
 		dir = filepath.Join(dir, "log")
 	}
-	info, err := os.Stat(dir)
+	info, err := durable.Stat(dir)
 	if err == nil && !info.IsDir() {
 		err = strict.Errorf(ref, "is neither a log's directory nor its URL")
 	}
@@ -56,7 +56,7 @@ func Open(ref string, client *http.Client) (*Source, error) {
 		return nil, err
 	}
 	return &Source{ref, func(_ context.Context, path string, limit int) ([]byte, error) {
-		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(path)))
+		f, err := durable.Open(filepath.Join(dir, filepath.FromSlash(path)))
 		if err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"math/bits"
-	"os"
 	"time"
 
 	"github.com/fleetctl/fleetctl/auditlog"
@@ -45,7 +44,7 @@ type findingJSON struct {
 
 // readState gives nil where there is none.
 func readState(path, origin string) (*state, error) {
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

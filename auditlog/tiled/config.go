@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -75,13 +74,13 @@ func Init(dir, vkey string, o Options) error {
 		return strict.Errorf("", "the log's key has type 0x%02x; the embedded log signs with Ed25519 (0x01)", byte(key.Type()))
 	}
 	for _, d := range []string{dir, o.Guard} {
-		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := durable.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
 			return strict.Errorf(d, "exists already").
 				WithHint("A log's key must never sign two histories: take another directory and another key,\nor, if nothing was ever added here, remove %s and %s.", dir, o.Guard)
 		}
 	}
 	for _, d := range []string{o.Guard, dir} {
-		if err := os.Mkdir(d, 0o755); err != nil {
+		if err := durable.Mkdir(d, 0o755); err != nil {
 			return err
 		}
 		if err := durable.SyncDir(filepath.Dir(filepath.Clean(d))); err != nil {
@@ -97,7 +96,7 @@ func Init(dir, vkey string, o Options) error {
 
 func readConfig(dir string) (*auditlog.Verifier, error) {
 	path := filepath.Join(dir, configName)
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(path, "does not exist: %s is no log", dir).WithHint("Make one with `fleetctl log init`.")
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 
 	"golang.org/x/mod/sumdb/note"
@@ -46,7 +45,7 @@ type guard struct {
 // readGuard reads a guard. A missing file is a refusal: without it nothing is
 // known.
 func readGuard(path string, key *auditlog.Verifier) (*guard, error) {
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(path, "does not exist: nothing is known of what the log's key has signed").WithHint("%s", lostGuard(key))
 	}

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/transparency-dev/tessera/api/layout"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -87,7 +87,7 @@ func (x *index) committed() []run {
 	x.manifests = manifestsIn(x.guard)
 	for _, name := range x.manifests {
 		path := filepath.Join(x.guard, name)
-		data, err := os.ReadFile(path)
+		data, err := durable.ReadFile(path)
 		if err != nil {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 // add takes the keys of the entries from the index's end to the tree's.
@@ -66,7 +67,7 @@ func (x *index) take(n *prepared, tree *auditlog.Checkpoint) error {
 // write makes a run's file. A short one, as most are, needs no other name while
 // it is being written.
 func (x *index) write(r *run, files []*runFile, records []record) error {
-	if err := os.MkdirAll(x.dir, 0o755); err != nil {
+	if err := durable.MkdirAll(x.dir, 0o755); err != nil {
 		return err
 	}
 	if r.entries() <= 1024 {
@@ -74,10 +75,10 @@ func (x *index) write(r *run, files []*runFile, records []record) error {
 		if err := merged(r, &text, files, records); err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(x.dir, r.name()), text.Bytes(), 0o644)
+		return durable.WriteCache(filepath.Join(x.dir, r.name()), text.Bytes(), 0o644)
 	}
 	path := filepath.Join(x.dir, newName)
-	f, err := os.Create(path)
+	f, err := durable.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (x *index) write(r *run, files []*runFile, records []record) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(path, filepath.Join(x.dir, r.name()))
+	return durable.Rename(path, filepath.Join(x.dir, r.name()))
 }
 
 func merged(r *run, w io.Writer, files []*runFile, records []record) (err error) {
@@ -105,7 +106,7 @@ func merged(r *run, w io.Writer, files []*runFile, records []record) (err error)
 func (x *index) commit() error {
 	m := x.manifest
 	name := m.name()
-	if err := os.WriteFile(filepath.Join(x.guard, name), m.marshal(), 0o644); err != nil {
+	if err := durable.WriteCache(filepath.Join(x.guard, name), m.marshal(), 0o644); err != nil {
 		return err
 	}
 	var old []string
@@ -115,7 +116,7 @@ func (x *index) commit() error {
 		}
 	}
 	x.manifests = []string{name}
-	list, err := os.ReadDir(x.dir)
+	list, err := durable.ReadDir(x.dir)
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (x *index) commit() error {
 		old = append(old, more...)
 	}
 	for _, path := range old {
-		if err := os.RemoveAll(path); err != nil {
+		if err := durable.RemoveAll(path); err != nil {
 			return err
 		}
 	}
@@ -143,7 +144,7 @@ func (x *index) commit() error {
 func (x *index) otherSchemes() ([]string, error) {
 	dir := filepath.Dir(x.dir)
 	old := []string{filepath.Join(filepath.Dir(dir), oldIndexName)}
-	list, err := os.ReadDir(dir)
+	list, err := durable.ReadDir(dir)
 	for _, f := range list {
 		if f.Name() != x.scheme {
 			old = append(old, filepath.Join(dir, f.Name()))

@@ -7,10 +7,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -86,7 +86,7 @@ func parseManifest(path string, data []byte) (*manifest, error) {
 
 // manifestsIn are the names of a directory's manifests, the newest first.
 func manifestsIn(dir string) (names []string) {
-	list, err := os.ReadDir(dir)
+	list, err := durable.ReadDir(dir)
 	if err != nil {
 		return nil
 	}
@@ -108,7 +108,7 @@ func manifestsIn(dir string) (names []string) {
 
 // runsIn takes the runs that lie in a directory, as their names say.
 func runsIn(dir string) (runs []run) {
-	list, err := os.ReadDir(dir)
+	list, err := durable.ReadDir(dir)
 	if err != nil {
 		return nil
 	}

@@ -10,8 +10,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"slices"
+
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 // damaged says that the index isn't the one that was written. It is a cache:
@@ -38,7 +39,7 @@ type step struct {
 }
 
 func openRun(path string, pages uint64, top [32]byte) (*runFile, error) {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
 	if err != nil {
 		return nil, &damaged{err}
 	}

@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/storage/posix"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -113,7 +113,7 @@ func (l *Log) await(ctx context.Context, g *guardedSigner, n uint64) error {
 func (l *Log) appears(ctx context.Context, signed *auditlog.Checkpoint) error {
 	text := []byte(signed.Text() + "\n")
 	for wait := 200 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
-		data, err := os.ReadFile(l.checkpointPath())
+		data, err := durable.ReadFile(l.checkpointPath())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) || bytes.HasPrefix(data, text) {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/transparency-dev/merkle/compact"
@@ -18,6 +17,7 @@ import (
 	"github.com/transparency-dev/tessera/client"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -36,7 +36,7 @@ func newTree(dir, origin string) *tree {
 // one of the published checkpoint. It is nil where there is none.
 func (t *tree) state() (*auditlog.Checkpoint, error) {
 	path := filepath.Join(t.files.Root, ".state", "treeState")
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -167,12 +167,12 @@ func (t *tree) collect(from, size uint64) error {
 			}
 			for _, full := range paths {
 				full = filepath.Join(t.files.Root, full)
-				if _, err := os.Stat(full); errors.Is(err, fs.ErrNotExist) {
+				if _, err := durable.Stat(full); errors.Is(err, fs.ErrNotExist) {
 					continue
 				} else if err != nil {
 					return err
 				}
-				if err := os.RemoveAll(full + ".p"); err != nil {
+				if err := durable.RemoveAll(full + ".p"); err != nil {
 					return err
 				}
 			}

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/transparency-dev/merkle/rfc6962"
 
 	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -50,7 +50,7 @@ func (r *record) marshal() []byte {
 // readRecord reads what marshal wrote and nothing else. A missing file is a
 // refusal: without it nothing is known.
 func readRecord(path string, key *auditlog.Verifier) (*record, error) {
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(path, "does not exist: nothing is known of what this witness has cosigned of %s", key.Name()).
 			WithHint("%s", lostRecord)

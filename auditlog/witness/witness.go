@@ -60,7 +60,7 @@ func Open(s *Signer, o Options) (*Witness, error) {
 	}
 	w := &Witness{signer: s, o: o}
 	if o.First {
-		if err := os.MkdirAll(o.State, 0o755); err != nil {
+		if err := durable.MkdirAll(o.State, 0o755); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +74,7 @@ func Open(s *Signer, o Options) (*Witness, error) {
 	}
 	for _, key := range o.Logs {
 		path := w.recordPath(key.Name())
-		if _, err := os.Lstat(path); o.First && errors.Is(err, fs.ErrNotExist) {
+		if _, err := durable.Lstat(path); o.First && errors.Is(err, fs.ErrNotExist) {
 			if err := durable.Create(path, emptyRecord(key).marshal(), 0o644); err != nil {
 				return nil, err
 			}

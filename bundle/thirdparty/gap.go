@@ -1,13 +1,15 @@
 package thirdparty
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -156,13 +158,18 @@ func (l *Ledger) contradicted(w *wanted, others *others) error {
 	for _, o := range others.list {
 		known = append(known, o.Key)
 	}
+	list, err := durable.ReadDir(l.othersDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	for _, key := range known {
-		files, err := filepath.Glob(filepath.Join(globSafe(l.othersDir()), fmt.Sprintf("%s-%d-%x*.json", w.namespace, w.epoch, key[:8])))
-		if err != nil {
-			return err
-		}
-		for _, file := range files {
-			data, err := os.ReadFile(file)
+		begins := fmt.Sprintf("%s-%d-%x", w.namespace, w.epoch, key[:8])
+		for _, e := range list {
+			if !strings.HasPrefix(e.Name(), begins) || !strings.HasSuffix(e.Name(), ".json") {
+				continue
+			}
+			file := filepath.Join(l.othersDir(), e.Name())
+			data, err := durable.ReadFile(file)
 			if err != nil {
 				return err
 			}
@@ -177,16 +184,4 @@ func (l *Ledger) contradicted(w *wanted, others *others) error {
 		}
 	}
 	return nil
-}
-
-// globSafe takes what Glob would read as a pattern out of a folder's name.
-func globSafe(dir string) string {
-	var b bytes.Buffer
-	for _, c := range []byte(dir) {
-		if slices.Contains([]byte(`*?[\`), c) && os.PathSeparator != '\\' {
-			b.WriteByte('\\')
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
 }

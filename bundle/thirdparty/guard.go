@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
@@ -38,12 +37,12 @@ type guard struct {
 // link is and leave the one on the other disk behind.
 func OpenGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
 	for _, p := range []string{path, guardPath} {
-		if info, err := os.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if info, err := durable.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 			return nil, strict.Errorf(p, "is a symbolic link; a ledger and its guard have one name").WithHint("name the file itself: the ledger by its path, its guard with --guard")
 		}
 	}
 	// Before the locks: a mistyped path leaves no lock file behind.
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+	if _, err := durable.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, absent(path)
 	}
 	unlock, err := lockBoth(path+".lock", guardPath+".lock")
@@ -103,7 +102,7 @@ func (l *Ledger) BeginGuard(path string) error {
 }
 
 func (l *Ledger) readGuard(path string) (*guard, error) {
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(path, "does not exist, and the ledger %s has %d entries: nothing shows that they are all that was signed", l.path, len(l.entries)).
 			WithHint("put the guard back if it was moved, or name it with --guard. If it is lost, or the ledger came from a copy, compare the ledger\n"+

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
@@ -28,7 +27,7 @@ func InitLedger(path, guardPath string, key [32]byte, look ...string) error {
 		return strict.Errorf(path, "the ledger's key %v", err)
 	}
 	for _, p := range []string{path, guardPath} {
-		if _, err := os.Lstat(p); err == nil {
+		if _, err := durable.Lstat(p); err == nil {
 			return strict.Errorf(p, "exists; a ledger is begun once, and nothing is overwritten").
 				WithHint("a ledger that was begun is signed with as it is. If only its guard is missing:\nfleetctl thirdparty guard %s --public-key KEY", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -45,7 +44,7 @@ func InitLedger(path, guardPath string, key [32]byte, look ...string) error {
 	}
 	l := &Ledger{path: path, key: key, head: genesis(key)}
 	if err := durable.Create(guardPath, l.guardText(), 0o600); err != nil {
-		return errors.Join(err, os.Remove(path))
+		return errors.Join(err, durable.Remove(path))
 	}
 	return nil
 }
@@ -62,11 +61,11 @@ func noneOf(key [32]byte, but string, dirs ...string) error {
 }
 
 func noneIn(key [32]byte, but, dir string) error {
-	list, err := os.ReadDir(dir)
+	list, err := durable.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	itself, _ := os.Lstat(but) // nil where it isn't there yet
+	itself, _ := durable.Lstat(but) // nil where it isn't there yet
 	ledger := fmt.Appendf(nil, `{"n":1,"prev":"%x"`, genesis(key))
 	guard := fmt.Appendf(nil, "%s\nkey %s\n", guardHeader, base64.StdEncoding.EncodeToString(key[:]))
 	for _, e := range list {
@@ -74,7 +73,7 @@ func noneIn(key [32]byte, but, dir string) error {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		if info, err := e.Info(); err == nil && itself != nil && os.SameFile(info, itself) {
+		if info, err := e.Info(); err == nil && itself != nil && durable.SameFile(info, itself) {
 			continue
 		}
 		begins, err := beginning(path, max(len(ledger), len(guard)))
@@ -98,7 +97,7 @@ func begunAlready(path, what string) error {
 }
 
 func beginning(path string, n int) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
 	if err != nil {
 		return nil, err
 	}

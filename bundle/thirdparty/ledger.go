@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 
@@ -79,7 +78,7 @@ func readLedger(path string, key [32]byte) (*Ledger, error) {
 		return nil, strict.Errorf(path, "the ledger's key %v", err)
 	}
 	l := &Ledger{path: path, key: key, head: genesis(key)}
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, absent(path)
 	}
@@ -117,7 +116,7 @@ func (l *Ledger) keepTorn() error {
 	if l.Torn == 0 {
 		return nil
 	}
-	data, err := os.ReadFile(l.path)
+	data, err := durable.ReadFile(l.path)
 	if err != nil {
 		return err
 	}
@@ -126,7 +125,7 @@ func (l *Ledger) keepTorn() error {
 	if err := durable.Create(l.TornAt, data[whole:], 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return os.Truncate(l.path, int64(whole))
+	return durable.Truncate(l.path, int64(whole))
 }
 
 // Close lets others sign with the ledger.

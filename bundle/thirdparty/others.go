@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -65,7 +64,7 @@ func (l *Ledger) othersDir() string { return l.path + ".others" }
 
 func (l *Ledger) keep(s bundle.Signed) error {
 	dir := l.othersDir()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	// The first statement has the plain name; a second one, of another digest,
@@ -75,7 +74,7 @@ func (l *Ledger) keep(s bundle.Signed) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	data, err := os.ReadFile(first)
+	data, err := durable.ReadFile(first)
 	if err != nil {
 		return err
 	}

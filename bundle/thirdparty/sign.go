@@ -1,7 +1,6 @@
 package thirdparty
 
 import (
-	"os"
 	"path/filepath"
 	"time"
 
@@ -83,19 +82,8 @@ func (l *Ledger) append(subject [32]byte, s *bundle.Statement, gap *Gap) error {
 }
 
 func (l *Ledger) write(line []byte) error {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
+	if err := durable.Append(l.path, line); err != nil {
 		return err
 	}
-	_, err = f.Write(line)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = durable.SyncDir(filepath.Dir(l.path))
-	}
-	return err
+	return durable.SyncDir(filepath.Dir(l.path))
 }

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -27,7 +27,7 @@ func (j *Journal) ImportResponse(r *bundle.Response) (*ceremony.ThirdParty, erro
 		return nil, fmt.Errorf("the ceremony is adjourned: it has to be reconvened first")
 	}
 	path := filepath.Join(j.dir, ceremony.CoreFile)
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

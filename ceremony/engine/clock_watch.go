@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -40,7 +40,7 @@ const watchFormat = "fleetctl clock v1"
 // openClockWatch reads what an earlier command left.
 func openClockWatch(dir string, read func() uptime) (*clockWatch, error) {
 	w := &clockWatch{read: read, path: filepath.Join(dir, ceremony.PrivateDir, "clock")}
-	data, err := os.ReadFile(w.path)
+	data, err := durable.ReadFile(w.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return w, nil
 	}

@@ -20,7 +20,7 @@ import (
 // record is on the disk before the act it announces, and again after it.
 type Journal struct {
 	dir     string
-	file    *os.File
+	file    durable.File
 	unlock  func()
 	account *ceremony.Account
 	now     func() time.Time
@@ -43,12 +43,12 @@ func watched(j *Journal) (*Journal, error) {
 
 // Create begins the folder of a new ceremony.
 func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Reader) (*Journal, error) {
-	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); err == nil {
+	if _, err := durable.Stat(filepath.Join(dir, ceremony.TranscriptFile)); err == nil {
 		return nil, strict.Errorf(dir, "a ceremony has begun in this folder").
 			WithHint("a second one needs a folder of its own; see where this one stands with\nfleetctl ceremony status %s", dir)
 	}
 	for _, d := range []string{dir, filepath.Join(dir, ceremony.PrivateDir)} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
+		if err := durable.MkdirAll(d, 0o700); err != nil {
 			return nil, err
 		}
 	}
@@ -57,7 +57,7 @@ func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Rea
 		return nil, err
 	}
 	planPath := filepath.Join(dir, ceremony.PlanFile)
-	if have, err := os.ReadFile(planPath); err != nil {
+	if have, err := durable.ReadFile(planPath); err != nil {
 		if err := folder.Temp(dir).Create(planPath, plan.Raw(), 0o644); err != nil {
 			unlock()
 			return nil, err
@@ -66,7 +66,7 @@ func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Rea
 		unlock()
 		return nil, strict.Errorf(planPath, "is another plan than the one to be run")
 	}
-	f, err := os.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := durable.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o644)
 	if err == nil {
 		err = durable.SyncDir(dir)
 	}
@@ -80,7 +80,7 @@ func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Rea
 // OpenJournal goes on with a ceremony whose run is over and whose evidence isn't
 // closed yet: its plan and its transcript are replayed first.
 func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, error) {
-	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := durable.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run plan.yaml --dir %s", dir)
 	}
 	unlock, err := lock(dir)
@@ -92,7 +92,7 @@ func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, 
 		unlock()
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND, 0)
+	f, err := durable.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		unlock()
 		return nil, err
@@ -191,7 +191,7 @@ func (j *Journal) save(name string, data []byte) error {
 	path := filepath.Join(j.dir, name)
 	err := folder.Temp(j.dir).Create(path, data, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		if have, rerr := os.ReadFile(path); rerr == nil && string(have) == string(data) {
+		if have, rerr := durable.ReadFile(path); rerr == nil && string(have) == string(data) {
 			return nil
 		}
 		return strict.Errorf(path, "is there already, with other content").WithHint("nothing is overwritten: move it away and look where it came from")

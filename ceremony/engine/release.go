@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -108,7 +108,7 @@ const requestFile = ceremony.PrivateDir + "/request.json"
 // before its record, so it can't be made anew.
 func (j *Journal) requestAgain() (*bundle.Request, error) {
 	path := filepath.Join(j.dir, requestFile)
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (j *Journal) requestFiles() (list []bundle.File, err error) {
 		return nil, err
 	}
 	for _, path := range []string{ceremony.PlanFile, ceremony.TranscriptFile} {
-		if files[path], err = os.ReadFile(filepath.Join(j.dir, path)); err != nil {
+		if files[path], err = durable.ReadFile(filepath.Join(j.dir, path)); err != nil {
 			return nil, err
 		}
 	}

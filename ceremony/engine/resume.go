@@ -80,8 +80,8 @@ func openTorn(dir string, c Config) (*Journal, []byte, error) {
 	}
 	account, t, err := folder.ReadTorn(dir)
 	if err == nil {
-		var f *os.File
-		if f, err = os.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND, 0); err == nil {
+		var f durable.File
+		if f, err = durable.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND, 0); err == nil {
 			j, err := watched(&Journal{dir: dir, file: f, unlock: unlock, account: account, now: c.Now, random: c.Random})
 			return j, t.Torn, err
 		}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -36,7 +36,7 @@ func Run(ctx context.Context, c Config) (*ceremony.Account, error) {
 
 // begin makes the folder, or opens one whose ceremony has unlocked nothing yet.
 func (c Config) begin() (*Journal, error) {
-	if _, err := os.Stat(filepath.Join(c.Dir, ceremony.TranscriptFile)); err != nil {
+	if _, err := durable.Stat(filepath.Join(c.Dir, ceremony.TranscriptFile)); err != nil {
 		j, err := Create(c.Dir, c.Plan, c.Now, c.Random)
 		if err != nil {
 			return nil, err

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 // Missing is what a ceremony waits for: an act, or a stage, with those who have
@@ -158,7 +158,7 @@ func missingApproval(dir string, a *ceremony.Account) (*Missing, error) {
 	subject := [32]byte{}
 	switch act {
 	case ceremony.ApproveRequest:
-		core, err := os.ReadFile(filepath.Join(dir, ceremony.CoreFile))
+		core, err := durable.ReadFile(filepath.Join(dir, ceremony.CoreFile))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil // there is nothing yet to be approved
 		}

@@ -3,10 +3,10 @@
 package folder
 
 import (
-	"os"
 	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -40,7 +40,7 @@ func ReadToLastRecord(dir string) (*ceremony.Account, error) {
 // finished, and stands in Torn.
 func ReadTorn(dir string) (*ceremony.Account, *ceremony.Transcript, error) {
 	planPath, path := filepath.Join(dir, ceremony.PlanFile), filepath.Join(dir, ceremony.TranscriptFile)
-	raw, err := os.ReadFile(planPath)
+	raw, err := durable.ReadFile(planPath)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,7 +48,7 @@ func ReadTorn(dir string) (*ceremony.Account, *ceremony.Transcript, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,7 +54,7 @@ func readSigned(root, dir string) (files map[string][]byte, leftover []string, e
 			return nil, nil, strict.Errorf(path, "signs a text that is not beside it").
 				WithHint("put the text %s beside it, or, if nobody has it, move this file into %s", text, filepath.Join(root, ceremony.PrivateDir))
 		}
-		if files[dir+"/"+name], err = os.ReadFile(path); err != nil {
+		if files[dir+"/"+name], err = durable.ReadFile(path); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -68,7 +67,7 @@ func signedEntries(root, dir string) ([]fs.DirEntry, error) {
 	path := root
 	for part := range strings.SplitSeq(dir, "/") {
 		path = filepath.Join(path, part)
-		info, err := os.Lstat(path)
+		info, err := durable.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
@@ -79,7 +78,7 @@ func signedEntries(root, dir string) ([]fs.DirEntry, error) {
 			return nil, strict.Errorf(path, "is no folder").WithHint("what is published stands in the ceremony's folder itself: put the folder there in its place")
 		}
 	}
-	return os.ReadDir(path)
+	return durable.ReadDir(path)
 }
 
 // ReadSignings is Signings of a folder on the disk, without what is left over.
@@ -95,7 +94,7 @@ func ReadSignings(root, dir string) ([]ceremony.Signing, error) {
 // signature are two files.
 func holdSigners(root string) (unlock func(), err error) {
 	private := filepath.Join(root, ceremony.PrivateDir)
-	if err := os.MkdirAll(private, 0o700); err != nil {
+	if err := durable.MkdirAll(private, 0o700); err != nil {
 		return nil, err
 	}
 	return durable.Hold(filepath.Join(private, "signing.lock"))
@@ -118,7 +117,7 @@ func HoldSigners(root string, read func() error) error {
 
 // tidy sets aside what is left over, with the signers held.
 func tidy(root string) error {
-	entries, err := os.ReadDir(root)
+	entries, err := durable.ReadDir(root)
 	if err != nil {
 		return err
 	}
@@ -151,20 +150,20 @@ func tidy(root string) error {
 // is now. Nothing is thrown away.
 func setAside(root, path string) (string, error) {
 	from := filepath.Join(root, path)
-	data, err := os.ReadFile(from)
+	data, err := durable.ReadFile(from)
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(data)
 	folder := filepath.Join(root, ceremony.PrivateDir, "set-aside")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := durable.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
 	to := filepath.Join(folder, fmt.Sprintf("%s-%x", strings.ReplaceAll(path, "/", "-"), sum[:4]))
 	if err := Temp(root).Replace(to, data, 0o600); err != nil { // the same before: the name has its digest
 		return "", err
 	}
-	if err := os.Remove(from); err != nil {
+	if err := durable.Remove(from); err != nil {
 		return "", err
 	}
 	return to, durable.SyncDir(filepath.Dir(from))

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -39,7 +39,7 @@ func StoreSignature(root, dir, what string, people *ceremony.People, namespace s
 	if err := sig.Verify(namespace, text); err != nil {
 		return nil, strict.Errorf(k.path()+ceremony.SigSuffix, "is no signature of %s over this text: %v", name, err)
 	}
-	if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+	if err := durable.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 		return nil, err
 	}
 	if dir != ceremony.PlanApprovalsDir {
@@ -99,8 +99,8 @@ type storing struct {
 func (k *storing) path() string { return filepath.Join(k.root, k.dir, k.base) }
 
 func (k *storing) store() error {
-	text, terr := os.ReadFile(k.path())
-	armor, serr := os.ReadFile(k.path() + ceremony.SigSuffix)
+	text, terr := durable.ReadFile(k.path())
+	armor, serr := durable.ReadFile(k.path() + ceremony.SigSuffix)
 	for _, err := range []error{terr, serr} {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -123,7 +123,7 @@ func (k *storing) store() error {
 	}
 	write := Temp(k.root)
 	if k.dir == ceremony.PlanApprovalsDir {
-		if _, err := os.Stat(filepath.Join(k.root, ceremony.PrivateDir)); err != nil {
+		if _, err := durable.Stat(filepath.Join(k.root, ceremony.PrivateDir)); err != nil {
 			write = "" // beside a plan there is no private folder
 		}
 	} else if terr != nil || !same {
@@ -133,7 +133,7 @@ func (k *storing) store() error {
 	}
 	err := write.Create(k.path()+ceremony.SigSuffix, k.sig.Armor(), 0o644)
 	if err != nil && k.dir != ceremony.PlanApprovalsDir {
-		_ = os.Remove(k.path()) // without its signature it is nothing
+		_ = durable.Remove(k.path()) // without its signature it is nothing
 	}
 	return err
 }

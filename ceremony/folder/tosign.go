@@ -3,12 +3,12 @@ package folder
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 // Wish is what somebody wants to sign: the approval of an act, or else a verdict
@@ -103,7 +103,7 @@ func approvalOf(dir string, c *ceremony.Account, w Wish) (p ceremony.Approval, e
 	case ceremony.ApproveAbort:
 		return c.AbortApproval(), nil
 	case ceremony.ApproveRequest:
-		data, err := os.ReadFile(filepath.Join(dir, ceremony.CoreFile))
+		data, err := durable.ReadFile(filepath.Join(dir, ceremony.CoreFile))
 		if err != nil {
 			return p, ErrNoRequest
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -35,7 +36,7 @@ type App struct {
 	Plain    bool
 	Format   string
 	debug    string
-	Trace    *os.File
+	Trace    durable.File
 	Patience time.Duration    // with an HSM's call
 	Declined map[string]error // by HSM, what it answered when nobody wanted another try
 }
@@ -108,7 +109,7 @@ func (a *App) SetUp() (err error) {
 		return Usagef("", "--format is %q; it is text or json", a.Format)
 	}
 	if a.debug != "" {
-		a.Trace, err = os.OpenFile(a.debug, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		a.Trace, err = durable.OpenFile(a.debug, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	}
 	return err
 }

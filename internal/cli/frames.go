@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/paper"
 	"github.com/fleetctl/fleetctl/internal/qr"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -28,7 +29,7 @@ func DrawFrames(dir, name, mode, file string, data []byte, again bool) (int, err
 	if err != nil {
 		return 0, err
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !(again && errors.Is(err, fs.ErrExist)) {
+	if err := durable.Mkdir(dir, 0o755); err != nil && !(again && errors.Is(err, fs.ErrExist)) {
 		return 0, Exists(err, dir)
 	}
 	for i, text := range frames {

@@ -11,32 +11,29 @@ import (
 )
 
 // SyncDir does nothing where directories can't be synced.
-func SyncDir(string) error { return nil }
+func (computer) SyncDir(string) error { return nil }
 
-// ErrLocked means that another process, or another part of this one, has it.
-var ErrLocked = errors.New("is in use by another process")
-
-// Lock takes path for this caller alone until unlock, by its mere existence:
-// after a crash it has to be removed by hand.
-func Lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s %w (after a crash: remove this file)", path, ErrLocked)
+// Lock is by the file's mere existence: after a crash it has to be removed by
+// hand. Who waits does so a few seconds at most.
+func (c computer) Lock(path string, wait bool) (unlock func(), err error) {
+	tries := 1
+	if wait {
+		tries = 200
 	}
-	if err != nil {
-		return nil, err
-	}
-	f.Close()
-	return func() { os.Remove(path) }, nil
-}
-
-// Hold is Lock, but waits for whoever has it, a few seconds at most.
-func Hold(path string) (unlock func(), err error) {
-	for range 200 {
-		if unlock, err = Lock(path); !errors.Is(err, ErrLocked) {
-			break
+	for range tries {
+		var f *os.File
+		f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			f.Close()
+			return func() { os.Remove(path) }, nil
 		}
-		time.Sleep(20 * time.Millisecond)
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		err = fmt.Errorf("%s %w (after a crash: remove this file)", path, ErrLocked)
+		if wait {
+			time.Sleep(20 * time.Millisecond)
+		}
 	}
-	return unlock, err
+	return nil, err
 }

@@ -9,8 +9,7 @@ import (
 	"syscall"
 )
 
-// SyncDir makes a directory's entries durable.
-func SyncDir(dir string) error {
+func (computer) SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -19,41 +18,26 @@ func SyncDir(dir string) error {
 	return d.Sync()
 }
 
-// ErrLocked means that another process, or another part of this one, has it.
-var ErrLocked = errors.New("is in use by another process")
-
-// Lock takes path, made if need be, for this caller alone until unlock. The
-// kernel drops the lock when the process ends, however it ends.
-func Lock(path string) (unlock func(), err error) {
+func (computer) Lock(path string, wait bool) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s %w", path, ErrLocked)
-		}
-		return nil, fmt.Errorf("locking %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil
-}
-
-// Hold is Lock, but waits for whoever has it. It is for moments: a few files
-// that have to appear together.
-func Hold(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+	how := syscall.LOCK_EX
+	if !wait {
+		how |= syscall.LOCK_NB
 	}
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		err = syscall.Flock(int(f.Fd()), how)
 		if !errors.Is(err, syscall.EINTR) {
 			break
 		}
 	}
 	if err != nil {
 		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s %w", path, ErrLocked)
+		}
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	return func() { f.Close() }, nil

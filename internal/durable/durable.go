@@ -51,7 +51,7 @@ func (t Temp) Create(path string, data []byte, mode fs.FileMode) error {
 
 // createNamed is Create with a temporary file that has a name.
 func (t Temp) createNamed(path string, data []byte, mode fs.FileMode) error {
-	err := t.place(path, data, mode, os.Link)
+	err := t.place(path, data, mode, at(path).Link)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return existed(path)
@@ -62,6 +62,31 @@ func (t Temp) createNamed(path string, data []byte, mode fs.FileMode) error {
 	return err
 }
 
+// createUnnamed is Create with a file that has no name until it is whole, so
+// that nothing is left of one that isn't. done is false where the file system
+// has no such files.
+func createUnnamed(path string, data []byte, mode fs.FileMode) (done bool, err error) {
+	f, err := at(path).OpenUnnamed(filepath.Dir(path), mode)
+	if err != nil {
+		return false, nil // the way with a name says what is wrong
+	}
+	defer f.Close()
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return true, named(err, path)
+	}
+	err = f.LinkTo(path)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return true, existed(path)
+	case err != nil:
+		return false, nil // without /proc it can't get a name
+	}
+	return true, nil
+}
+
 func existed(path string) error {
 	return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 }
@@ -69,12 +94,12 @@ func existed(path string) error {
 // createInPlace is Create without a link: a power cut can leave it half
 // written, but never another's file overwritten.
 func createInPlace(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	if err := fill(f, data); err != nil {
-		os.Remove(path)
+		Remove(path)
 		return err
 	}
 	return nil
@@ -83,7 +108,7 @@ func createInPlace(path string, data []byte, mode fs.FileMode) error {
 // Replace writes a file in one step: readers and a power cut leave either the
 // old content or the new.
 func (t Temp) Replace(path string, data []byte, mode fs.FileMode) error {
-	if err := t.place(path, data, mode, os.Rename); err != nil {
+	if err := t.place(path, data, mode, at(path).Rename); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
@@ -93,11 +118,24 @@ func (t Temp) Replace(path string, data []byte, mode fs.FileMode) error {
 // in one step: a power cut can leave a part of data at the end, and the next to
 // read the file must know that by its content.
 func Append(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	f, err := OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
 	return fill(f, data)
+}
+
+// Truncate cuts a file off behind so many bytes.
+func Truncate(path string, size int64) error {
+	f, err := OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(size)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 var errNotPlaced = errors.New("the temporary file could not be linked")
@@ -111,10 +149,10 @@ func (t Temp) place(path string, data []byte, mode fs.FileMode, give func(from, 
 			return err
 		}
 		err = give(tmp, path) // link fails where the name is taken, which rename would not
-		if _, gone := os.Lstat(tmp); err != nil && errors.Is(gone, fs.ErrNotExist) && tries < 100 {
+		if _, gone := Lstat(tmp); err != nil && errors.Is(gone, fs.ErrNotExist) && tries < 100 {
 			continue
 		}
-		os.Remove(tmp)
+		Remove(tmp)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return &placeError{err}
 		}
@@ -135,16 +173,16 @@ func (t Temp) write(path string, data []byte, mode fs.FileMode) (string, error) 
 	folder := string(t)
 	if folder == "" {
 		folder = filepath.Dir(path)
-	} else if err := os.MkdirAll(folder, 0o700); err != nil {
+	} else if err := MkdirAll(folder, 0o700); err != nil {
 		return "", named(err, path)
 	}
 	name := filepath.Join(folder, tempPrefix+rand.Text())
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return "", named(err, path)
 	}
 	if err := fill(f, data); err != nil {
-		os.Remove(name)
+		Remove(name)
 		return "", named(err, path)
 	}
 	return name, nil
@@ -163,7 +201,7 @@ func IsTemp(name string) bool {
 // Sweep removes what writers that were killed have left in the folder. One that
 // is at work meanwhile writes its file once more.
 func (t Temp) Sweep() error {
-	list, err := os.ReadDir(string(t))
+	list, err := ReadDir(string(t))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -174,7 +212,7 @@ func (t Temp) Sweep() error {
 		if !e.Type().IsRegular() || !IsTemp(e.Name()) {
 			continue
 		}
-		if err := os.Remove(filepath.Join(string(t), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := Remove(filepath.Join(string(t), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -189,7 +227,7 @@ func named(err error, path string) error {
 	return err
 }
 
-func fill(f *os.File, data []byte) error {
+func fill(f File, data []byte) error {
 	_, err := f.Write(data)
 	if err == nil {
 		err = f.Sync()

@@ -2,7 +2,10 @@
 
 package durable
 
-import "io/fs"
+import (
+	"errors"
+	"io/fs"
+)
 
-// createUnnamed: files without names are Linux's alone.
-func createUnnamed(string, []byte, fs.FileMode) (done bool, err error) { return false, nil }
+// OpenUnnamed: files without names are Linux's alone.
+func (computer) OpenUnnamed(string, fs.FileMode) (Unnamed, error) { return nil, errors.ErrUnsupported }

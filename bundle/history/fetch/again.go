@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/history"
 	"github.com/fleetctl/fleetctl/bundle/history/saved"
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 // Of a longer past a run asks again for the newest epochs, where rewriting
@@ -24,7 +24,7 @@ const (
 
 // again asks once more for what was saved, and appends what is answered
 // otherwise.
-func (c *Client) again(ctx context.Context, f *os.File, x *saved.Index, o Options, a *history.Again) error {
+func (c *Client) again(ctx context.Context, f durable.File, x *saved.Index, o Options, a *history.Again) error {
 	served := slices.DeleteFunc(x.Epochs(), func(e uint64) bool { return e > a.Newest })
 	list, err := c.choose(served, o.All)
 	if err != nil {
@@ -83,7 +83,7 @@ func (c *Client) choose(epochs []uint64, all bool) ([]uint64, error) {
 
 // isKnown says whether an answer is one of those that were saved for its epoch:
 // field by field, since another order of fields is no other statement.
-func isKnown(f *os.File, lines []saved.Line, answer []byte) (bool, error) {
+func isKnown(f durable.File, lines []saved.Line, answer []byte) (bool, error) {
 	now, err := bundle.ParseServed("answer", answer)
 	if err != nil {
 		return false, err

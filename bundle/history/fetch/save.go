@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/history"
 	"github.com/fleetctl/fleetctl/bundle/history/saved"
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 const syncEach = 500 // statements between two fsyncs
@@ -53,7 +54,7 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 			first = about.Root
 		}
 	}
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := durable.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return s, err
 	}

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 // Line is where a statement lies in a file of lines.
@@ -26,7 +26,7 @@ type Index struct {
 // ReadIndex reads a file of lines; one that doesn't exist has none.
 func ReadIndex(name, namespace string) (*Index, error) {
 	x := &Index{}
-	info, err := os.Stat(name)
+	info, err := durable.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return x, nil
 	}

@@ -21,7 +21,7 @@ type Record struct {
 	TornAt string
 
 	path   string
-	file   *os.File
+	file   durable.File
 	unlock func()
 }
 
@@ -45,7 +45,7 @@ func OpenRecord(path string) (*Record, error) {
 }
 
 func (r *Record) open() error {
-	f, err := os.OpenFile(r.path, os.O_RDWR, 0)
+	f, err := durable.OpenFile(r.path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (r *Record) Extend(report *history.Report, now time.Time) error {
 // begin writes the first run. One that is cut off leaves a file without a
 // run's end, which says so when it is opened.
 func (r *Record) begin(report *history.Report, now time.Time) error {
-	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := durable.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (r *Record) begin(report *history.Report, now time.Time) error {
 		err = cerr
 	}
 	if err != nil {
-		os.Remove(r.path)
+		durable.Remove(r.path)
 		return err
 	}
 	return durable.SyncDir(filepath.Dir(r.path))
@@ -129,7 +129,7 @@ func KeepEvidence(dir string, pairs []history.Pair) ([]string, error) {
 	if len(pairs) == 0 {
 		return nil, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	var files []string

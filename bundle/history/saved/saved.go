@@ -11,11 +11,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle/history"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -121,7 +121,7 @@ func (a *Archive) each(ref uint64, p path, f func(history.Item) error) error {
 }
 
 func eachLine(name string, f func(at uint64, line []byte) error) error {
-	file, err := os.Open(name)
+	file, err := durable.Open(name)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func eachLine(name string, f func(at uint64, line []byte) error) error {
 // readSmall reads a file of at most one thing, and no more of a huge one than
 // shows that it is.
 func readSmall(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := durable.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (a *Archive) Load(ref uint64) ([]byte, error) {
 	if !p.lines {
 		return readSmall(p.name)
 	}
-	f, err := os.Open(p.name)
+	f, err := durable.Open(p.name)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,7 +54,7 @@ const (
 
 // OpenQueue makes the folder if need be.
 func OpenQueue(dir string, p *thirdparty.Policy, log *slog.Logger) (*Queue, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	if log == nil {
@@ -68,7 +67,7 @@ func OpenQueue(dir string, p *thirdparty.Policy, log *slog.Logger) (*Queue, erro
 
 // List is what waits, by namespace and epoch.
 func List(dir string) ([]Waiting, error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := durable.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +82,7 @@ func List(dir string) ([]Waiting, error) {
 			return nil, err
 		}
 		w.Size, w.Time = info.Size(), info.ModTime().UTC()
-		data, err := os.ReadFile(w.File)
+		data, err := durable.ReadFile(w.File)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +115,7 @@ func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 	w = &Waiting{Namespace: set.Namespace, Epoch: set.Epoch, Digest: set.Digest(), Size: int64(len(data))}
 	// 16 digits are more than an epoch has, and files come in its order.
 	w.File = filepath.Join(q.Dir, fmt.Sprintf("%s-%016d%s", set.Namespace, set.Epoch, queued))
-	if _, err := os.Stat(w.File); errors.Is(err, fs.ErrNotExist) {
+	if _, err := durable.Stat(w.File); errors.Is(err, fs.ErrNotExist) {
 		if n, err := q.count(); err != nil {
 			return false, nil, err
 		} else if n >= q.Most {
@@ -127,7 +126,7 @@ func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 	if !errors.Is(err, fs.ErrExist) {
 		return false, w, err
 	}
-	first, err := os.ReadFile(w.File)
+	first, err := durable.ReadFile(w.File)
 	if err != nil {
 		return false, nil, err
 	}
@@ -140,7 +139,7 @@ func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 var errFull = errors.New("too many requests wait already")
 
 func (q *Queue) count() (n int, err error) {
-	entries, err := os.ReadDir(q.Dir)
+	entries, err := durable.ReadDir(q.Dir)
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), queued) {
 			n++

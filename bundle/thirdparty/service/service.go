@@ -12,13 +12,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -78,7 +78,7 @@ func (s *Service) read() (*state, error) {
 	defer s.mu.Unlock()
 	// A ledger that is gone has not become an empty one: clients would take its
 	// epochs for epochs that were never signed.
-	info, err := os.Stat(s.c.Ledger)
+	info, err := durable.Stat(s.c.Ledger)
 	if err != nil {
 		return nil, err
 	}

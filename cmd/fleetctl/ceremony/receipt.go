@@ -2,7 +2,6 @@ package ceremony
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -43,7 +43,7 @@ aborted has receipts too. The same folder gives the same bytes.`,
 }
 
 func receipts(a *cli.App, e *script.Ended, out string) error {
-	if err := os.Mkdir(out, 0o755); err != nil {
+	if err := durable.Mkdir(out, 0o755); err != nil {
 		return cli.Exists(err, out)
 	}
 	c := e.Account

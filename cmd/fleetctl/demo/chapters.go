@@ -54,7 +54,7 @@ func (d *demo) prepare() error {
 		return err
 	}
 	for _, sub := range []string{"tokens", "people", "pins"} {
-		if err := os.Mkdir(sub, 0o700); err != nil {
+		if err := durable.Mkdir(sub, 0o700); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -190,7 +191,7 @@ func (d *demo) verify() error {
 // enter makes the directory and goes there, so that commands are as short as
 // they are shown.
 func (d *demo) enter() error {
-	if err := os.Mkdir(d.dir, 0o755); err != nil {
+	if err := durable.Mkdir(d.dir, 0o755); err != nil {
 		return cli.Exists(err, d.dir)
 	}
 	abs, err := filepath.Abs(d.dir)

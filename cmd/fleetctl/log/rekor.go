@@ -152,7 +152,7 @@ func rekorAppend(a *cli.App, ctx context.Context, leaf []byte, out, pending stri
 	if err := cli.WriteNew(out, result.Entry.Marshal()); err != nil {
 		return err
 	}
-	if err := os.Remove(pending); err != nil {
+	if err := durable.Remove(pending); err != nil {
 		return err
 	}
 	in := result.Inclusion

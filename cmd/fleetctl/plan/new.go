@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -135,7 +135,7 @@ func writePlan(o newOptions, plan []byte, hsms []ceremony.PlanHSM, labels []stri
 	}
 	if err := cli.WriteNew(o.out, plan); err != nil {
 		if o.siteOut != "" {
-			os.Remove(o.siteOut)
+			durable.Remove(o.siteOut)
 		}
 		return err
 	}

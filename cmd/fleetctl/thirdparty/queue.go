@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -70,12 +71,12 @@ func rejectRequest(dir, file, at string) error {
 	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 		return cli.Usage(strict.Errorf(filepath.Join(dir, name), "does not wait").WithHint("what waits says fleetctl thirdparty queue %s", words.ShellWord(dir)))
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "rejected"), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Join(dir, "rejected"), 0o700); err != nil {
 		return err
 	}
 	to := filepath.Join(dir, "rejected", at+"-"+name)
 	if _, err := os.Stat(to); err == nil {
 		return cli.Usagef("try again in a second", "%s exists", to)
 	}
-	return cli.Usage(cli.Missing(os.Rename(filepath.Join(dir, name), to)))
+	return cli.Usage(cli.Missing(durable.Move(filepath.Join(dir, name), to)))
 }

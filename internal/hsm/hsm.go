@@ -70,3 +70,13 @@ type Init struct {
 	// destroys everything on it. It must be that token's serial number.
 	EraseSerial string
 }
+
+// SealedKey is an object in a TPM from which tpm2-pkcs11 gets the key that wraps
+// the authorisation values of a token's keys: what opens it is made of the PIN and
+// the salt.
+type SealedKey struct {
+	Public, Private []byte // TPM2B_PUBLIC, TPM2B_PRIVATE
+	Salt            []byte
+	Parent          string // YAML that names the key above it
+	ParentAuth      []byte
+}

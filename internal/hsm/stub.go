@@ -81,6 +81,12 @@ func (*Token) Attributes([]byte) (private, public []token.Reading, err error) {
 	return nil, nil, ErrLeftOut
 }
 
+// VendorAttributes: see [Token].
+func (*Token) VendorAttributes([]byte, ...uint) ([][]byte, error) { return nil, ErrLeftOut }
+
+// SealedTPM fails: see [ErrLeftOut].
+func SealedTPM(string, string) (SealedKey, error) { return SealedKey{}, ErrLeftOut }
+
 // Attack: see [Token].
 func (*Token) Attack([]byte) ([]token.Attempt, error) { return nil, ErrLeftOut }
 

@@ -119,6 +119,10 @@ var arrows = map[string][]string{
 	"internal/sshsig":  {"internal/keys", "internal/strict"},
 	"internal/hsm":     {"internal/hsm/uri", "internal/token", "internal/keys", "internal/strict"},
 	"internal/hsm/uri": {"internal/token", "internal/strict"},
+	// Has TPMs attest keys: in the program that reaches HSMs alone.
+	"internal/tpmdevice": {"attest", "attest/tpm", "internal/hsm", "leaf"},
+	// TPMs in software: for tests alone.
+	"internal/testtpm": {"internal/await"},
 	"internal/ui":      {"internal/strict", "internal/words"},
 	// What commands share: for commands alone.
 	"internal/cli":     {"attest/evidence", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
@@ -149,10 +153,10 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/cli", "internal/signer", "internal/session", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/cli", "internal/signer", "internal/session", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
-var inner = map[string][]string{"attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
+var inner = map[string][]string{"internal/testtpm": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",

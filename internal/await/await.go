@@ -43,9 +43,11 @@ type Process struct {
 	err   error
 }
 
-// Start starts a command. A test that ends kills it, if it still runs.
+// Start starts a command. A test that ends kills it, if it still runs; on Linux it
+// is killed too where the test itself is.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
+	tie(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

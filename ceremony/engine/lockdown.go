@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // Lockdown records what was read off in the entry whose turn it is.
@@ -107,7 +108,10 @@ func (j *Journal) openedBy(ctx context.Context, b Tokens, site *SiteHSM, hsm str
 		if pin.Final {
 			try = t.LoginFinal
 		}
-		failed = try(held.secret)
+		if failed = try(held.secret); errors.Is(failed, token.ErrNotTried) {
+			held.wipe()
+			continue
+		}
 		result := ceremony.UnlockOK
 		if failed != nil {
 			result = resultOf(b, failed)

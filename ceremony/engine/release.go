@@ -163,6 +163,20 @@ func (j *Journal) requestFiles() (list []bundle.File, err error) {
 	return list, nil
 }
 
+// CountersignApproved demands m officers' approvals of exactly the text that is to
+// be countersigned: before anybody is asked for the PIN of the operator's HSM, and
+// again before its key signs.
+func (j *Journal) CountersignApproved(ctx context.Context, ask Approver) error {
+	if err := j.account.Expects(ceremony.KindCountersignature); err != nil {
+		return err
+	}
+	text, err := j.account.CountersignText()
+	if err != nil {
+		return err
+	}
+	return j.Approved(ctx, j.account.Wanted(ceremony.ApproveCountersign, sha256.Sum256(text)), ask)
+}
+
 // Countersign has the operator's key sign exactly the text that the account
 // gives, once m officers have approved that text; the signature is verified
 // again in software and recorded.
@@ -175,11 +189,11 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 	if !bytes.Equal(public.SPKI(), want.Key) {
 		return fmt.Errorf("the key given is not the plan's for %s", want.Name)
 	}
-	text, err := a.CountersignText()
-	if err != nil {
+	if err := j.CountersignApproved(ctx, ask); err != nil {
 		return err
 	}
-	if err := j.Approved(ctx, a.Wanted(ceremony.ApproveCountersign, sha256.Sum256(text)), ask); err != nil {
+	text, err := a.CountersignText()
+	if err != nil {
 		return err
 	}
 	if err := j.clockStands(&ceremony.Countersignature{}); err != nil {

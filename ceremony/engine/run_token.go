@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // openToken is an HSM's token as this process has it open.
@@ -89,6 +91,9 @@ func (r *runner) login(ctx context.Context, hsm string, t *openToken, before err
 	}
 	if failed = try(pin.Secret); failed != nil {
 		clear(pin.Secret)
+		if errors.Is(failed, token.ErrNotTried) {
+			return failed, nil // the token was asked nothing, and refused nothing
+		}
 		_, err = r.journal.Append(&ceremony.Unlock{HSM: hsm, Method: pin.Method, Result: resultOf(r.Tokens, failed)})
 		return failed, err
 	}

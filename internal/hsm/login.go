@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // Login logs the user in. The PIN stays the caller's and is to be wiped; nil
@@ -42,7 +44,7 @@ func (t *Token) loginUser(pin []byte, final bool) error {
 	case v.PINFinalTry && !final:
 		return t.wrap(fmt.Errorf("%w: find out what the PIN is before it is tried again", ErrPINFinalTry))
 	case len(pin) == 0 && !v.ProtectedPIN:
-		return t.wrap(fmt.Errorf("%w: it is empty, and the token has no keypad to ask for it", ErrPINLength))
+		return t.wrap(fmt.Errorf("%w: it is empty, and the token has no keypad to ask for it; %w", ErrPINLength, token.ErrNotTried))
 	}
 	if err := v.checkPIN(pin); err != nil {
 		return t.wrap(err)
@@ -58,7 +60,7 @@ func (v view) checkPIN(pin []byte) error {
 		return nil
 	}
 	if v.maxPIN != 0 && v.maxPIN >= v.minPIN && (n < v.minPIN || n > v.maxPIN) {
-		return fmt.Errorf("%w: it has %d bytes, the token takes %d to %d; it was not tried", ErrPINLength, n, v.minPIN, v.maxPIN)
+		return fmt.Errorf("%w: it has %d bytes, the token takes %d to %d; %w", ErrPINLength, n, v.minPIN, v.maxPIN, token.ErrNotTried)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,10 +17,13 @@ import (
 
 // AtTerminal asks the people at this terminal, one thing at a time. Wrong answers
 // are asked again; "stop" at any prompt pauses the ceremony.
-type AtTerminal struct{ a *cli.App }
+type AtTerminal struct {
+	a    *cli.App
+	plan string // what the plan's file is called here, if that is known
+}
 
 // NewAtTerminal has the people at this terminal asked.
-func NewAtTerminal(a *cli.App) AtTerminal { return AtTerminal{a} }
+func NewAtTerminal(a *cli.App) AtTerminal { return AtTerminal{a: a} }
 
 // Ask puts a question to one of the room. A file of answers knows it by its
 // name; screen is what another screen shows, where it holds the answer.
@@ -51,7 +55,7 @@ func (r AtTerminal) Words(context.Context) ([]string, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		list := strings.Fields(answer)
+		list := words.Typed(answer)
 		if len(list) == 3 && !slices.ContainsFunc(list, func(w string) bool { return strict.CheckToken(w) != nil }) {
 			return list, r.By(ceremony.Witness), nil
 		}
@@ -116,28 +120,36 @@ func (r AtTerminal) Seal(_ context.Context, hsm string) (string, string, string,
 }
 
 // readAloud says what a digest is of, and what the auditor types to have its
-// words on a screen of their own: of the plan they have a copy.
-func readAloud(q engine.Question) (what, own string) {
-	own = "fleetctl words, and this digest"
+// words on a screen of their own: of the plan they have a copy, whatever that is
+// called on their machine.
+func (r AtTerminal) readAloud(q engine.Question) (what, with, own string) {
+	with, own = "with this digest", "fleetctl words"
 	switch q.What {
 	case ceremony.ChallengePlan:
-		return "The plan", "fleetctl words " + ceremony.PlanFile + ", your own copy"
+		return "The plan", "with your own copy of the plan", own + " " + words.ShellWord(r.planName())
 	case ceremony.ChallengeKey:
-		return fmt.Sprintf("The new %s key of %s", q.Step.Role, q.Step.HSM), own
+		return fmt.Sprintf("The new %s key of %s", q.Step.Role, q.Step.HSM), with, own
 	case ceremony.ChallengeFleet:
-		return "The fleet check, HSM by HSM", own
+		return "The fleet check, HSM by HSM", with, own
 	case ceremony.ChallengeKeySet:
-		return "The key set, " + ceremony.ArtifactFile, own
+		return "The key set, " + ceremony.ArtifactFile, with, own
 	}
-	return "The bundle, " + ceremony.BundleFile, own
+	return "The bundle, " + ceremony.BundleFile, with, own
+}
+
+func (r AtTerminal) planName() string {
+	if r.plan == "" {
+		return "PLAN"
+	}
+	return filepath.Base(r.plan)
 }
 
 // Challenge has a digest read aloud, and asks the auditor for some of its words.
 func (r AtTerminal) Challenge(_ context.Context, q engine.Question) (int, string, error) {
 	p := r.a.UI.Talk
-	what, own := readAloud(q)
+	what, with, own := r.readAloud(q)
 	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
-		"\n", p.Line("Auditor, on your own screen: "+own),
+		"\n", p.Line("Auditor, on your own screen, "+with+":"), p.Line(own),
 		"\n", p.Line("Administrator, read aloud, all of it:"), "\n", p.Words(q.Subject[:], 4, false))
 	if r.a.Question == "" {
 		r.a.UI.Say("\n") // or else a header comes between
@@ -157,7 +169,7 @@ func (r AtTerminal) Challenge(_ context.Context, q engine.Question) (int, string
 		if err != nil {
 			return tries, "", err
 		}
-		wrong := wrongWord(list, q.Positions, strings.Fields(answer))
+		wrong := wrongWord(list, q.Positions, words.Typed(answer))
 		if wrong == "" {
 			return tries, r.By(ceremony.Auditor), nil
 		}
@@ -168,10 +180,10 @@ func (r AtTerminal) Challenge(_ context.Context, q engine.Question) (int, string
 // wrongWord says which word is not the one at its position.
 func wrongWord(list []string, positions []int, typed []string) string {
 	if len(typed) != len(positions) {
-		return fmt.Sprintf("That is not %d words.", len(positions))
+		return fmt.Sprintf("That is %s; %d are asked for.", words.Count(int64(len(typed)), "word", "words"), len(positions))
 	}
 	for i, p := range positions {
-		if !strings.EqualFold(typed[i], list[p-1]) {
+		if !words.Heard(typed[i], list[p-1]) {
 			return fmt.Sprintf("Word %d is not %q.", p, typed[i])
 		}
 	}

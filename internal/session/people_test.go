@@ -1,8 +1,13 @@
 package session
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 // TestTheWallsClockAroundMidnight: whoever reads the wall types no date, and
@@ -29,6 +34,44 @@ func TestTheWallsClockAroundMidnight(t *testing.T) {
 	for _, bad := range []string{"", "24:00", "12:60", "midnight", "12:00:00"} {
 		if got, err := nearest(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), bad); err == nil {
 			t.Errorf("%q is %v", bad, got)
+		}
+	}
+}
+
+// TestWordsAreHeardAsPeopleTypeThem: a challenge asks whether the right words were
+// read on another screen, and not how neatly somebody types.
+func TestWordsAreHeardAsPeopleTypeThem(t *testing.T) {
+	list := words.Encode([]byte{0x82, 0x63, 0x4e, 0x11, 0x9a, 0x30})
+	at := []int{1, 3, 5}
+	right := []string{list[0], list[2], list[4]}
+	for _, typed := range []string{
+		strings.Join(right, " "), strings.Join(right, ", "), strings.Join(right, ",") + ".", strings.ToUpper(strings.Join(right, " ")), strings.Join(right, "s ") + "s",
+	} {
+		if wrong := wrongWord(list, at, words.Typed(typed)); wrong != "" {
+			t.Errorf("%q: %s", typed, wrong)
+		}
+	}
+	for typed, want := range map[string]string{
+		"":                               "That is 0 words; 3 are asked for.",
+		right[0]:                         "That is 1 word; 3 are asked for.",
+		strings.Join(list[:3], " "):      `Word 3 is not "` + list[1] + `".`,
+		right[0] + " " + right[1] + " x": `Word 5 is not "x".`,
+	} {
+		if got := wrongWord(list, at, words.Typed(typed)); got != want {
+			t.Errorf("%q: %s", typed, got)
+		}
+	}
+}
+
+// TestThePlanIsCalledWhatItIsCalledHere: on the auditor's machine no file of another
+// name is looked for.
+func TestThePlanIsCalledWhatItIsCalledHere(t *testing.T) {
+	for plan, want := range map[string]string{
+		"plans/drill 2.yaml": "fleetctl words 'drill 2.yaml'",
+		"":                   "fleetctl words PLAN",
+	} {
+		if _, _, own := (AtTerminal{plan: plan}).readAloud(engine.Question{What: ceremony.ChallengePlan}); own != want {
+			t.Errorf("%q: %s", plan, own)
 		}
 	}
 }

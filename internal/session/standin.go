@@ -18,6 +18,7 @@ import (
 // to try the people's part.
 type StandIn struct {
 	Unattended bool
+	Plan       string // the file of the plan, where a command is given one
 	answers    string
 	file       *ui.Answers
 }
@@ -77,7 +78,7 @@ func People(a *cli.App, mode string, s *StandIn) (engine.Participants, error) {
 	case !a.UI.Interactive() && mode != ceremony.Rehearsal:
 		return nil, cli.Usagef("run it at a terminal", "a production ceremony has people who are asked, and there is no terminal to ask at")
 	}
-	return NewAtTerminal(a), nil
+	return AtTerminal{a: a, plan: s.Plan}, nil
 }
 
 // Listeners are those who hear the digest of what leaves the room. A rehearsal

@@ -112,6 +112,10 @@ func PINFor(a *cli.App, source, whose string, about token.Info, failed error) (p
 // said again, since it may be the PIN out of habit.
 func anotherTry(a *cli.App, whose string, about token.Info, failed error) error {
 	want, left := "try again", "It says nothing of how many tries are left"
+	if errors.Is(failed, token.ErrNotTried) {
+		a.UI.Say(a.UI.Talk.Line(failed.Error() + ". Once more:"))
+		return nil // no try was used up that anybody has to agree to
+	}
 	switch {
 	case about.PINFinalTry:
 		want, left = "use the last try", "One try is left: another wrong PIN locks the token of "+whose
@@ -144,10 +148,11 @@ func nextToken(a *cli.App, whose string, about token.Info) error {
 	return agreedUnseen(a, want, "enter it", ui.ErrStop)
 }
 
-// agreedUnseen is nil once the wanted words were typed, and declined where they
-// were not.
+// agreedUnseen is nil once the wanted words were typed, and declined where
+// somebody types stop or nothing comes any more. It asks until then: were the
+// program to end by itself, a shell would read what is typed next.
 func agreedUnseen(a *cli.App, want, to string, declined error) error {
-	for range triesToAgree {
+	for {
 		typed, err := a.UI.ReadPIN(fmt.Sprintf("Type %q (unseen) to %s, or %q:", want, to, "stop"))
 		if errors.Is(err, ui.ErrStop) || errors.Is(err, ui.ErrNoAnswer) {
 			return declined
@@ -164,10 +169,7 @@ func agreedUnseen(a *cli.App, want, to string, declined error) error {
 		}
 		a.UI.Say(a.UI.Talk.Line("That was something else. Nothing was sent to the token."))
 	}
-	return declined
 }
-
-const triesToAgree = 5 // to another try at a token: then it is a refusal
 
 // Unlock logs in to a token, outside of a ceremony.
 func Unlock(a *cli.App, t *hsm.Token, source, whose string) error {

@@ -4,6 +4,12 @@
 // without knowing the ceremony.
 package token
 
+import "errors"
+
+// ErrNotTried says that a PIN was not sent to its token, which would not have taken
+// it: no try was used up, and the token has refused nothing.
+var ErrNotTried = errors.New("it was not tried")
+
 // Info is what a token says of itself (PKCS#11 2.40, CK_TOKEN_INFO). Nothing
 // of it is authenticated.
 type Info struct {

@@ -77,11 +77,22 @@ func (p Page) lead(b *strings.Builder, before, cell string, col, gap int) string
 
 // hang writes a cleaned text after a lead that is already styled; what doesn't
 // fit on the line goes below itself, not below the lead. A single word, such as
-// a key, a digest or an HSM's URI, is left whole, and so is a command of ours:
-// they are there to be copied, and in two pieces they would be none.
+// a key, a digest or an HSM's URI, is left whole, and a command stays one: they are
+// there to be copied.
 func (p Page) hang(b *strings.Builder, lead, text string, s Style) {
 	indent := width(lead)
-	if text != "" && (!strings.Contains(text, " ") || strings.HasPrefix(text, "fleetctl ")) {
+	if isCommand(text) {
+		lines := []string{text}
+		if p.folded {
+			lines = breakCommand(text, p.lineWidth()-indent)
+		}
+		for _, line := range lines {
+			b.WriteString(lead + p.paint(s, line) + "\n")
+			lead = spaces(indent)
+		}
+		return
+	}
+	if text != "" && !strings.Contains(text, " ") {
 		b.WriteString(lead + p.paint(s, text) + "\n")
 		return
 	}
@@ -147,8 +158,13 @@ func (p Page) Claims(claims []ClaimLine) string {
 // advice writes a line of where or of what to do next. One that is a command
 // to type isn't folded: it would no longer be one when it is copied.
 func (p Page) advice(b *strings.Builder, indent int, line string) {
-	if command, ok := strings.CutPrefix(line, "next: "); ok {
-		b.WriteString(spaces(indent) + p.paint(Where, "next: ") + command + "\n")
+	if next, ok := strings.CutPrefix(line, "next: "); ok {
+		lead := spaces(indent) + p.paint(Where, "next: ")
+		if isCommand(next) {
+			p.hang(b, lead, next, Text)
+			return
+		}
+		b.WriteString(lead + next + "\n")
 		return
 	}
 	p.hang(b, spaces(indent), line, Where)

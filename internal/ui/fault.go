@@ -43,7 +43,7 @@ func (p Page) Fault(err error) string {
 // one line. Commands to copy are left whole.
 func (p Page) faultLine(b *strings.Builder, lead, line string) {
 	line = words.Clean(strings.ReplaceAll(line, "\t", "  "))
-	if !p.folded || strings.HasPrefix(line, "fleetctl ") || strings.HasPrefix(line, "next: ") {
+	if !p.folded || strings.HasPrefix(line, "next: ") {
 		b.WriteString(lead + line + "\n")
 		return
 	}

@@ -19,7 +19,7 @@ var (
 )
 
 const (
-	maxTries  = 5    // wrong answers before silence is better
+	maxTries  = 5    // wrong answers of what is no terminal; a person is asked until they answer or stop
 	maxAnswer = 4096 // bytes; a terminal's own limit for a line
 	maxPIN    = 255
 )
@@ -31,7 +31,7 @@ const (
 // the end of input ErrNoAnswer. Where input is no terminal, answers are read
 // from it line by line.
 func (o *Output) Ask(question string) (string, error) {
-	for range maxTries {
+	for try := 0; o.again(try); try++ {
 		line, err := o.hear(question, maxAnswer, true)
 		if err != nil {
 			return "", err
@@ -48,20 +48,25 @@ func (o *Output) Ask(question string) (string, error) {
 	return "", ErrNoAnswer
 }
 
+// again says whether a question is put once more. At a terminal it always is: a
+// program that ends by itself leaves a shell to read what is typed next, and that
+// may be a PIN.
+func (o *Output) again(try int) bool { return isTerminal(o.in) || try < maxTries }
+
 // Consent gives nil only once the wanted words have been typed, whatever
 // their case. There is no short form of them and no default. Other answers
-// are asked again, a few times.
+// are asked again.
 func (o *Output) Consent(question, want string) error {
 	if strings.TrimSpace(want) == "" {
 		return ErrNoAnswer // nothing to type is nothing to agree by
 	}
 	o.Say(o.Talk.Line(question))
-	for range maxTries {
+	for try := 0; o.again(try); try++ {
 		answer, err := o.Ask(fmt.Sprintf("Type %q to agree, or %q:", want, "stop"))
 		if err != nil {
 			return err
 		}
-		if sameWords(answer, want) {
+		if words.Same(answer, want) {
 			return nil
 		}
 		o.Say(o.Talk.Line(fmt.Sprintf("That was %q.", answer)))
@@ -78,7 +83,7 @@ func (o *Output) ReadPIN(question string) ([]byte, error) {
 		return nil, (&strict.Error{Msg: "a PIN is needed and there is no terminal to type it at"}).
 			WithHint("give it in a file that only you can read, or through an open file descriptor;\nPINs are never taken from the command line or the environment")
 	}
-	for range maxTries {
+	for try := 0; o.again(try); try++ {
 		pin, err := o.hear(question, maxPIN, false)
 		if err != nil {
 			return nil, err
@@ -150,9 +155,4 @@ func command(line []byte) error {
 		return ErrException
 	}
 	return nil
-}
-
-// sameWords compares what people type: neither case nor spacing counts.
-func sameWords(a, b string) bool {
-	return strings.EqualFold(strings.Join(strings.Fields(a), " "), strings.Join(strings.Fields(b), " "))
 }

@@ -169,6 +169,28 @@ func TestAskAndConsentAtATerminal(t *testing.T) {
 	p.wait("ag^C\n")
 }
 
+// A program that ended by itself after some wrong answers would leave a shell to
+// read the next one, and that may be a PIN.
+func TestAtATerminalAQuestionIsAskedUntilItIsAnswered(t *testing.T) {
+	p := openPTY(t)
+	o := p.output(t, "never")
+	var typed []string
+	for range 3 * maxTries {
+		typed = append(typed, "to agree, or \"stop\":\n   > ", "no\n", "That was \"no\".", "")
+	}
+	typed = append(typed, "to agree, or \"stop\":\n   > ", "agree\n")
+	for range 3 * maxTries {
+		typed = append(typed, "PIN:\n   > ", "\n", "Nothing was typed.", "")
+	}
+	go p.types(append(typed, "PIN:\n   > ", "canary-1\n")...)
+	if err := o.Consent("The key set was read out.", "agree"); err != nil {
+		t.Error(err)
+	}
+	if pin, err := o.ReadPIN("PIN:"); string(pin) != "canary-1" || err != nil {
+		t.Errorf("%q, %v", pin, err)
+	}
+}
+
 func TestAQuestionThatCantBeSeenIsntAsked(t *testing.T) {
 	p := openPTY(t)
 	o := testOutput(t, Options{Stdin: p.slave})

@@ -16,8 +16,9 @@ func countersignCmd(a *cli.App) *cobra.Command {
 	var key string
 	var keys []string
 	c := cli.Command("countersign DIR", "Countersign the third parties' statements with the operator's HSM key",
-		`Countersign shows the text, has the operator's key sign exactly that, and
-verifies the signature again in software before it is recorded.`,
+		`Countersign shows the text, waits for m officers' approvals of exactly that, has
+the operator's key sign it, and verifies the signature again in software before
+it is recorded. Nobody is asked for a PIN before the officers have approved.`,
 		"  fleetctl bundle countersign ceremony --key 'pkcs11:token=operator;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := cli.Required(cmd, "key"); err != nil {
@@ -32,12 +33,15 @@ verifies the signature again in software before it is recorded.`,
 					return cli.Usage(err)
 				}
 				a.ShowText(text)
+				if err := j.CountersignApproved(cmd.Context(), signer.Approver(a, keys)); err != nil {
+					return session.Pausing(args[0], err)
+				}
 				s, err := signer.Open(a, key)
 				if err != nil {
 					return err
 				}
 				defer s.Close()
-				if err := j.Countersign(cmd.Context(), signer.Approver(a, keys), s.Public, s.Sign); err != nil {
+				if err := j.Countersign(cmd.Context(), nil, s.Public, s.Sign); err != nil {
 					return session.Pausing(args[0], err)
 				}
 				return session.TellStep(a, j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})

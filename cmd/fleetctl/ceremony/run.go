@@ -47,6 +47,7 @@ Production takes a policy that pins the people, and people at a terminal.`,
 			if o.approvals == "" {
 				o.approvals = filepath.Dir(args[0])
 			}
+			o.Plan = args[0]
 			account, err := runCeremony(a, cmd, p, &o)
 			if err != nil {
 				return o.Over(session.Pausing(o.dir, err))

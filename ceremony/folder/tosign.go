@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -48,7 +49,10 @@ func TextToSign(dir string, c *ceremony.Account, w Wish, role string) (*ToSign, 
 		if err != nil {
 			return nil, err
 		}
-		s.Role, s.Verdict, s.Exceptions = role, w.Verdict, w.Exceptions
+		if s.Exceptions, err = agreedTo(w, s.Exceptions); err != nil {
+			return nil, err
+		}
+		s.Role, s.Verdict = role, w.Verdict
 		_, err = ceremony.ParseSignoff("the sign-off", s.Text())
 		return &ToSign{s.Text(), s.Namespace(), ceremony.SignoffDir(w.Stage), ""}, err
 	}
@@ -72,6 +76,37 @@ func TextToSign(dir string, c *ceremony.Account, w Wish, role string) (*ToSign, 
 	p.Role = role
 	_, err = ceremony.ParseApproval("the approval", p.Text())
 	return &ToSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, ApprovalName(p)}, err
+}
+
+// Unnamed says that somebody agrees with exceptions, and not with which.
+type Unnamed struct {
+	Stage string
+	There []int // those there are
+}
+
+func (e *Unnamed) Error() string {
+	if len(e.There) == 0 {
+		return fmt.Sprintf("there is no exception that %s could be agreed to with", e.Stage)
+	}
+	return fmt.Sprintf("which exceptions are agreed to has to be said; there are %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(e.There), " ", ", "), "[]"))
+}
+
+// agreedTo are the exceptions that a verdict is with, in their order. Each has to be
+// one that the stage can be agreed to with: nobody's word for another would count.
+func agreedTo(w Wish, there []int) ([]int, error) {
+	if w.Verdict != ceremony.AgreeWithExceptions {
+		return w.Exceptions, nil
+	}
+	if len(w.Exceptions) == 0 || len(there) == 0 {
+		return nil, &Unnamed{w.Stage, there}
+	}
+	list := slices.Sorted(slices.Values(w.Exceptions))
+	for _, n := range list {
+		if !slices.Contains(there, n) {
+			return nil, fmt.Errorf("exception %d is none that %s could be agreed to with", n, w.Stage)
+		}
+	}
+	return slices.Compact(list), nil
 }
 
 // inDueTime refuses the approval of an act whose turn it isn't.

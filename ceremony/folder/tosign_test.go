@@ -2,6 +2,7 @@ package folder_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -51,6 +52,36 @@ func TestNobodySignsWhatWouldCountForNothing(t *testing.T) {
 	p := must(ceremony.ParseApproval("it", got.Text))
 	if p.Act != ceremony.ApproveResume || p.Role != ceremony.Officer || p.Head.N != a.N || got.Namespace != p.Namespace() || got.Folder != ceremony.ApprovalsDir || got.Name != folder.ApprovalName(*p) {
 		t.Errorf("%+v\n%+v", got, p)
+	}
+}
+
+// TestWhoAgreesWithExceptionsSaysWithWhich: to one that is there, and the stage's.
+func TestWhoAgreesWithExceptionsSaysWithWhich(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "agree-with", To: testfleet.ToFleetRun})
+	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("agree-with")))
+	defer j.Close()
+	with := func(numbers ...int) (*ceremony.Signoff, error) {
+		text, err := folder.TextToSign(f.Dir, j.Account(), folder.Wish{Stage: ceremony.StageRelease, Verdict: ceremony.AgreeWithExceptions, Exceptions: numbers}, ceremony.Auditor)
+		if err != nil {
+			return nil, err
+		}
+		return ceremony.ParseSignoff("it", text.Text)
+	}
+	must(j.Build(t.Context(), testfleet.Machine{}))
+	var unnamed *folder.Unnamed
+	if _, err := with(1); !errors.As(err, &unnamed) || len(unnamed.There) != 0 {
+		t.Errorf("without any exception: %v", err)
+	}
+	for n := 1; n <= 2; n++ {
+		must(j.Append(&ceremony.Exception{Number: n, Expected: "a", Happened: "b", Decided: "c"}))
+	}
+	if _, err := with(); !errors.As(err, &unnamed) || len(unnamed.There) != 2 {
+		t.Errorf("without a number: %v", err)
+	}
+	_, err := with(1, 3)
+	wantError(t, err, "exception 3 is none that release could be agreed to with")
+	if s, err := with(2, 1, 2); err != nil || !slices.Equal(s.Exceptions, []int{1, 2}) {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

@@ -58,6 +58,22 @@ func Next(a *ceremony.Account, dir string) string {
 	return c
 }
 
+// Continue is what to type to go on with a ceremony at which nobody is at work: what
+// comes next, or else how its run is begun, gone on with or, once it is closed,
+// packed. Empty where it was aborted, whose next step depends on who signed that.
+func Continue(a *ceremony.Account, dir string) string {
+	next := Next(a, dir)
+	switch {
+	case next != "" || a.Abort != nil:
+		return next
+	case a.Close != nil:
+		return Pack(dir)
+	case a.Opened():
+		return "fleetctl ceremony resume " + dir + " --site SITE"
+	}
+	return "fleetctl ceremony run PLAN --site SITE --dir " + dir
+}
+
 // Pack is what to type once a closed ceremony is signed off.
 func Pack(dir string) string { return "fleetctl evidence pack " + dir + " --out evidence.tar" }
 

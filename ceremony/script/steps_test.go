@@ -86,6 +86,37 @@ func TestTheScreenAndTheScriptNameTheSameCommands(t *testing.T) {
 	}
 }
 
+// Wherever a ceremony was left, somebody who comes back to it is told what to type.
+func TestWhereverACeremonyStandsItSaysHowToGoOn(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{HSMs: 1, Lockdown: []string{"Bag the HSM"}})
+	tr, err := ceremony.ParseTranscript("transcript", f.Transcript(), f.Plan.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := ceremony.NewAccount(f.Plan)
+	at := func(want string) {
+		t.Helper()
+		next := script.Next(a, "DIR")
+		if next != "" {
+			want = next
+		}
+		if got := script.Continue(a, "DIR"); got == "" || got != want {
+			t.Errorf("after record %d: %q, want %q", a.N, got, want)
+		}
+	}
+	for _, r := range tr.Records {
+		want := "fleetctl ceremony run PLAN --site SITE --dir DIR"
+		if a.Opened() {
+			want = "fleetctl ceremony resume DIR --site SITE"
+		}
+		at(want)
+		if err := a.Apply(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at("fleetctl evidence pack DIR --out evidence.tar")
+}
+
 func TestEveryStepHasItsScript(t *testing.T) {
 	f := testfleet.Prepared(t, testfleet.Options{Lockdown: []string{"Bag the HSMs", "login-refused hsm-1"}})
 	steps := f.Plan.Steps()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,5 +122,53 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 				t.Errorf("%s: %s", c.CommandPath(), line)
 			}
 		}
+	}
+}
+
+// TestCompletionOfValues: a shell completes what a flag's help lists.
+func TestCompletionOfValues(t *testing.T) {
+	for line, want := range map[string]string{
+		"--color":                   "always auto never",
+		"verify --format":           "json text",
+		"plan new --mode":           "production rehearsal",
+		"plan print --role":         "administrator auditor officer witness",
+		"ceremony sign --approve":   "abort countersign exception open reconvene request resume",
+		"ceremony sign --signoff":   "close release",
+		"ceremony sign --verdict":   "agree agree-with-exceptions do-not-agree",
+		"ceremony sign --role":      "auditor officer witness",
+		"hsm keygen --algorithm":    "ecdsa-p256 ecdsa-p384 ed25519 rsa-3072",
+		"attestation check --least": "anchored fresh module-claimed vendor-signed",
+		"plan new --form":           "bound signature",
+		"ceremony sign --key":       "", // a file
+		"ceremony sign --text-out":  "",
+	} {
+		code, out, _ := runApp(append(append([]string{"__complete"}, strings.Fields(line)...), "")...)
+		list := strings.Fields(out)
+		if code != cli.ExitDone || len(list) == 0 {
+			t.Errorf("%s: exit code %d, %q", line, code, out)
+			continue
+		}
+		list = list[:len(list)-1] // what a shell does with them
+		slices.Sort(list)
+		if got := strings.Join(list, " "); got != want {
+			t.Errorf("%s is completed by %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestWhoeverAsksForTheVersionOrForHelpGetsIt, however they ask.
+func TestWhoeverAsksForTheVersionOrForHelpGetsIt(t *testing.T) {
+	_, want, _ := runApp("version")
+	if code, out, talk := runApp("--version"); code != cli.ExitDone || out != want || out == "" || talk != "" {
+		t.Errorf("--version: exit code %d, %q, %q", code, out, talk)
+	}
+	for _, args := range [][]string{{"diff", "--help"}, {"diff"}, {"help", "diff"}} {
+		code, out, talk := runApp(args...)
+		if code != cli.ExitUsage || out != "" || !strings.Contains(talk, `has no command "diff"`) || !strings.Contains(talk, "\n          fleetctl bundle diff\n") {
+			t.Errorf("%q: exit code %d, %q, %q", args, code, out, talk)
+		}
+	}
+	if _, out, _ := runApp("bundle", "diff", "--help"); !strings.Contains(out, `"+" is a`) || !strings.Contains(out, "exits with 5") {
+		t.Errorf("bundle diff --help doesn't say what its signs mean:\n%s", out)
 	}
 }

@@ -49,7 +49,13 @@ func root(a *cli.App) *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.SetUp() },
 	}
 	a.Flags(root.PersistentFlags())
-	root.SetHelpFunc(func(c *cobra.Command, _ []string) { fmt.Fprint(c.OutOrStdout(), helpText(c)) })
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		if given := c.Flags().Args(); c.HasSubCommands() && len(given) > 0 {
+			a.HelpErr = noCommand(root, c, given[0])
+			return
+		}
+		fmt.Fprint(c.OutOrStdout(), helpText(c))
+	})
 	root.SetUsageFunc(func(c *cobra.Command) error {
 		_, err := fmt.Fprint(c.OutOrStderr(), helpText(c))
 		return err
@@ -60,9 +66,14 @@ func root(a *cli.App) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetHelpCommand(helpCmd(root))
 	root.Args = cobra.ArbitraryArgs
+	about := version.Command(a)
+	asked := root.Flags().Bool("version", false, "what fleetctl version says")
 	root.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return cli.Usagef("see fleetctl --help", "fleetctl has no command %q", args[0])
+		switch {
+		case len(args) > 0:
+			return noCommand(root, root, args[0])
+		case *asked:
+			return about.RunE(about, nil)
 		}
 		return cmd.Help()
 	}
@@ -77,9 +88,24 @@ func root(a *cli.App) *cobra.Command {
 		evidence.Group(a),
 		attestation.Group(a),
 		policy.Group(a),
-		version.Command(a), session.ProbeCommand(a),
+		about, session.ProbeCommand(a),
 	)
+	completeFlags(root)
 	return root
+}
+
+// noCommand says that there is no such command below parent, and where there is one
+// of that name.
+func noCommand(root, parent *cobra.Command, name string) error {
+	hint := "see " + parent.CommandPath() + " --help"
+	for _, group := range root.Commands() {
+		for _, c := range group.Commands() {
+			if c.Name() == name && c.IsAvailableCommand() && group != parent {
+				hint += "\nor did you mean\n" + c.CommandPath()
+			}
+		}
+	}
+	return cli.Usagef(hint, "%s has no command %q", parent.CommandPath(), name)
 }
 
 // helpText is what --help says of a command. It is no template: those would have
@@ -110,7 +136,7 @@ func helpCmd(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{Use: "help [COMMAND]", Short: "Help about a command", Hidden: true, RunE: func(_ *cobra.Command, args []string) error {
 		c, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {
-			return cli.Usagef("see fleetctl --help", "fleetctl has no command %q", strings.Join(args, " "))
+			return noCommand(root, root, strings.Join(args, " "))
 		}
 		return c.Help()
 	}}

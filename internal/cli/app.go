@@ -39,6 +39,7 @@ type App struct {
 	Trace    durable.File
 	Patience time.Duration    // with an HSM's call
 	Declined map[string]error // by HSM, what it answered when nobody wanted another try
+	HelpErr  error            // of a help function: it has no way to return one
 }
 
 // New is a run of the program with these streams, this machine's clock and its
@@ -59,7 +60,7 @@ func (a *App) Run(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetErr(a.Stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		err = help.err
+		err = cmp.Or(a.HelpErr, help.err)
 	}
 	if a.Trace != nil {
 		a.Trace.Close()

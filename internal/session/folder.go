@@ -65,5 +65,5 @@ func InTurn(j *engine.Journal, acts []ceremony.Act) error {
 		return strict.Errorf(j.Dir(), "the ceremony is closed, and nothing follows on that").WithHint("%s", "pack it with\n"+script.Pack(words.ShellWord(j.Dir())))
 	}
 	return strict.Errorf(j.Dir(), "it is not the turn of %q: the next step is %q", acts[0], step.Act).
-		WithHint("%s", script.Next(c, words.ShellWord(j.Dir())))
+		WithHint("%s", script.Continue(c, words.ShellWord(j.Dir())))
 }

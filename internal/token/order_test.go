@@ -1,4 +1,4 @@
-package plan
+package token
 
 import (
 	"math/rand/v2"
@@ -15,6 +15,18 @@ func TestLabelsAreInTheOrderInWhichPeopleCount(t *testing.T) {
 		slices.SortFunc(got, naturally)
 		if !slices.Equal(got, want) {
 			t.Fatalf("got %q", got)
+		}
+	}
+}
+
+func TestTokensWithoutALabelComeLast(t *testing.T) {
+	want := []Info{{Label: "fleet-2", Serial: "9"}, {Label: "fleet-2", Serial: "10"}, {Label: "fleet-10"}, {Serial: "1"}, {Serial: "3"}}
+	for range 50 {
+		got := slices.Clone(want)
+		rand.Shuffle(len(got), func(i, j int) { got[i], got[j] = got[j], got[i] })
+		slices.SortFunc(got, Order)
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %v", got)
 		}
 	}
 }

@@ -11,7 +11,12 @@ import (
 func diffCmd(a *cli.App) *cobra.Command {
 	var code bool
 	c := cli.Command("diff OLD NEW", "What changed from one key set to the next",
-		"Diff compares two key sets, or the key sets in two bundles, key by key.",
+		`Diff compares two key sets, or the key sets in two bundles, key by key: "+" is a
+key that came, "-" one that went, "~" a setting of the epoch, with what it was
+and what it is. The order of the two counts: the older one comes first. It
+verifies neither; verify does.
+
+With --exit-code it exits with 5 where anything changed, and with 0 where not.`,
 		"  fleetctl bundle diff epoch6/fleet-keys.json epoch7/bundle.json --exit-code",
 		cobra.ExactArgs(2), func(_ *cobra.Command, args []string) error {
 			older, err := readKeySet(args[0])

@@ -128,7 +128,13 @@ func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*f
 	}
 	t, err := folder.TextToSign(dir, c, folder.Wish{Act: o.approve, Stage: o.signoff, Verdict: o.verdict, Exceptions: o.exceptions}, role)
 	var early *folder.NotDue
+	var unnamed *folder.Unnamed
 	switch {
+	case errors.As(err, &unnamed) && len(unnamed.There) == 0:
+		err = strict.Errorf("--verdict "+o.verdict, "%v", err).WithHint("%s", "agree, or do-not-agree")
+	case errors.As(err, &unnamed):
+		err = strict.Errorf("--verdict "+o.verdict, "%v", err).WithHint("read them with\nfleetctl show %s\nthen name those you agree to, such as --exceptions %s", words.ShellWord(dir),
+			strings.Trim(strings.ReplaceAll(fmt.Sprint(unnamed.There), " ", ","), "[]"))
 	case errors.Is(err, folder.ErrNotAborted):
 		err = strict.Errorf(dir, "%v", err).WithHint("%s", "an abort is signed when it is on the record: first\nfleetctl ceremony abort "+words.ShellWord(dir)+" --site SITE --reason …")
 	case errors.Is(err, folder.ErrNoRequest):

@@ -67,7 +67,7 @@ func tellStatus(a *cli.App, dir string, c *ceremony.Account) error {
 		return err
 	}
 	rows = append(rows, more...)
-	if cmd := script.Next(c, dir); cmd != "" {
+	if cmd := script.Continue(c, words.ShellWord(dir)); cmd != "" {
 		rows = append(rows, [2]string{"next", cmd})
 	}
 	return a.Emit(out, a.UI.Fields(rows))

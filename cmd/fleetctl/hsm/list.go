@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,7 @@ func listCmd(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			slices.SortFunc(list, token.Order)
 			return listTokens(a, m, module, list)
 		})
 	signer.ModuleFlags(c, &module, &initArgs)

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +29,7 @@ func tokensForPlan(a *cli.App, o newOptions, d *draft.Plan) (labels []string, al
 	list := slices.DeleteFunc(all, func(i token.Info) bool {
 		return !i.Initialized || !strings.HasPrefix(i.Label, o.prefix)
 	})
-	slices.SortFunc(list, func(x, y token.Info) int { return naturally(x.Label, y.Label) })
+	slices.SortFunc(list, token.Order)
 	if len(list) < o.hsms {
 		return nil, "", cli.Usagef("make them with\nfleetctl hsm init --module "+o.module+" --label "+o.prefix+"1",
 			"%d HSMs are planned, and the module has %d initialised tokens with a label %q…", o.hsms, len(list), o.prefix)
@@ -49,27 +48,4 @@ func tokensForPlan(a *cli.App, o newOptions, d *draft.Plan) (labels []string, al
 		}
 	}
 	return labels, alg, nil
-}
-
-// naturally compares labels as people count them: fleet-2 before fleet-10.
-// Labels that differ only in leading zeros have the order of their bytes.
-func naturally(x, y string) int {
-	run := func(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
-	a, b := x, y
-	for a != "" && b != "" {
-		n, m := run(a), run(b)
-		if n == 0 || m == 0 {
-			if a[0] != b[0] {
-				return cmp.Compare(a[0], b[0])
-			}
-			a, b = a[1:], b[1:]
-			continue
-		}
-		v, w := strings.TrimLeft(a[:n], "0"), strings.TrimLeft(b[:m], "0")
-		if c := cmp.Or(cmp.Compare(len(v), len(w)), strings.Compare(v, w)); c != 0 {
-			return c
-		}
-		a, b = a[n:], b[m:]
-	}
-	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(x, y))
 }

@@ -50,7 +50,7 @@ func explainFolder(dir string) (*explain.Shown, error) {
 		Next: "fleetctl verify " + words.ShellWord(dir) + " --policy POLICY",
 	}
 	explain.AccountFacts(account, t, s)
-	if cmd := nextOf(account, dir); cmd != "" && len(t.Torn) == 0 {
+	if cmd := script.Continue(account, dir); cmd != "" && len(t.Torn) == 0 {
 		s.Fact("to go on", cmd)
 	}
 	filesTable(files, s)
@@ -58,11 +58,4 @@ func explainFolder(dir string) (*explain.Shown, error) {
 		s.Fact("private", ceremony.PrivateDir+"/ is never published, and not shown")
 	}
 	return s, nil
-}
-
-func nextOf(a *ceremony.Account, dir string) string {
-	if a.Close != nil {
-		return script.Pack(dir)
-	}
-	return script.Next(a, dir)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// RekorPayloadType is the payload type of an envelope with a validation bundle.
-const RekorPayloadType = "application/vnd.fleetctl.bundle.v1+json"
+// rekorPayloadType is the payload type of an envelope with a validation bundle.
+const rekorPayloadType = "application/vnd.fleetctl.bundle.v1+json"
 
 // envelope is a DSSE envelope (secure-systems-lab/dsse, v1.0.0) with exactly
 // one signature.
@@ -34,13 +34,13 @@ type envelopeSign struct {
 // RekorMessage is what a submitter signs for a payload: DSSE's
 // pre-authentication encoding, which covers the payload's type.
 func RekorMessage(payload []byte) []byte {
-	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(RekorPayloadType), RekorPayloadType, len(payload), payload)
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(rekorPayloadType), rekorPayloadType, len(payload), payload)
 }
 
 // NewRekorEnvelope wraps a payload and a submitter's signature over its
 // [RekorMessage].
 func NewRekorEnvelope(payload, signature []byte) []byte {
-	return strict.EncodeLine(&envelopeFile{RekorPayloadType, payload, []envelopeSign{{signature}}})
+	return strict.EncodeLine(&envelopeFile{rekorPayloadType, payload, []envelopeSign{{signature}}})
 }
 
 // parseEnvelope takes an envelope in the one form that NewRekorEnvelope
@@ -51,8 +51,8 @@ func parseEnvelope(raw []byte) (*envelope, error) {
 		return nil, fmt.Errorf("can't be read: %v", firstFault(err))
 	}
 	switch {
-	case f.PayloadType != RekorPayloadType:
-		return nil, fmt.Errorf("has the payload type %q, a bundle's is %q", strict.Clip(f.PayloadType), RekorPayloadType)
+	case f.PayloadType != rekorPayloadType:
+		return nil, fmt.Errorf("has the payload type %q, a bundle's is %q", strict.Clip(f.PayloadType), rekorPayloadType)
 	case len(f.Signatures) != 1:
 		return nil, fmt.Errorf("has %d signatures, not 1", len(f.Signatures))
 	case !bytes.Equal(strict.EncodeLine(f), raw):

@@ -8,11 +8,11 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// CoreFormat is the first field of a request's core.
-const CoreFormat = "fleetctl request-core v1"
+// coreFormat is the first field of a request's core.
+const coreFormat = "fleetctl request-core v1"
 
-// MaxCore bounds a request's core, in bytes: few enough for QR frames.
-const MaxCore = 1<<16 - 1
+// maxCore bounds a request's core, in bytes: few enough for QR frames.
+const maxCore = 1<<16 - 1
 
 // Core is what a third party is asked to sign, and by what it can tell that
 // the request continues what it signed before: request-core.json. Officers
@@ -45,7 +45,7 @@ type coreFile struct {
 
 // encode takes key sets that were parsed: it writes their exact bytes.
 func (c *Core) encode() []byte {
-	f := coreFile{Format: CoreFormat, Artifact: c.KeySet.Raw(), Plan: c.Plan, Release: c.Release}
+	f := coreFile{Format: coreFormat, Artifact: c.KeySet.Raw(), Plan: c.Plan, Release: c.Release}
 	if c.Predecessor != nil {
 		f.Predecessor = c.Predecessor.Raw()
 	} else if c.Notice != nil {
@@ -70,13 +70,13 @@ func NewCoreAfter(set *KeySet, notice *Notice, previous []Signed, release Head) 
 	return ParseCore("", c.encode())
 }
 
-// ParseCore reads a request's core of at most MaxCore bytes. It refuses one
+// ParseCore reads a request's core of at most maxCore bytes. It refuses one
 // whose predecessor isn't the artifact's, and previous statements that are not
 // about that predecessor or don't verify under the key beside them. That these
 // are the right third parties' keys is for whoever pins keys to say.
 func ParseCore(file string, data []byte) (*Core, error) {
 	var f coreFile
-	d, err := open(file, data, MaxCore, CoreFormat, &f)
+	d, err := open(file, data, maxCore, coreFormat, &f)
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func FuzzStatementMessage(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := ParseMessage("f", data)
+		s, err := parseMessage("f", data)
 		if err != nil {
 			if s != nil {
 				t.Fatal("a statement came with the error")
@@ -152,7 +152,7 @@ func FuzzRequest(f *testing.F) {
 			if !reflect.DeepEqual(c, again) {
 				t.Fatalf("%+v reads back as %+v", c, again)
 			}
-		} else if len(c.encode()) <= MaxCore {
+		} else if len(c.encode()) <= maxCore {
 			t.Fatalf("what was written is refused: %v", err)
 		}
 		if r, err := ParseRequest("f", data); err != nil {

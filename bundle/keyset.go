@@ -14,9 +14,9 @@ import (
 // KeySetFormat is the first field of a fleet key set.
 const KeySetFormat = "fleetctl fleet-keys v1"
 
-// MaxKeySet bounds a fleet key set's file, in bytes: in base64 a larger one
+// maxKeySet bounds a fleet key set's file, in bytes: in base64 a larger one
 // would not fit into a bundle of MaxBundle bytes.
-const MaxKeySet = 48 << 10
+const maxKeySet = 48 << 10
 
 // KeySet is a fleet's public keys: fleet-keys.json, the artifact whose SHA-256
 // third parties sign.
@@ -60,7 +60,7 @@ func Digest(artifact []byte) [32]byte { return sha256.Sum256(artifact) }
 // the error lists every fault. file names it in errors.
 func ParseKeySet(file string, data []byte) (*KeySet, error) {
 	s := new(KeySet)
-	d, err := open(file, data, MaxKeySet, KeySetFormat, s)
+	d, err := open(file, data, maxKeySet, KeySetFormat, s)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,8 @@ const (
 	VoidFormat       = "fleetctl void v1"
 )
 
-// MaxNotice bounds a notice's file, in bytes.
-const MaxNotice = 4 << 10
+// maxNotice bounds a notice's file, in bytes.
+const maxNotice = 4 << 10
 
 // maxReason bounds the reason that a notice gives, in bytes.
 const maxReason = 1000
@@ -70,7 +70,7 @@ func ParseNotice(file string, data []byte) (*Notice, error) {
 		format = VoidFormat
 	}
 	n := new(Notice)
-	d, err := open(file, data, MaxNotice, format, n)
+	d, err := open(file, data, maxNotice, format, n)
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func TestWhatALibraryForgivesWeDoNot(t *testing.T) {
 		if err := proto.Unmarshal(bad, dynamicpb.NewMessage(desc)); err != nil {
 			t.Errorf("%s: the library refuses it too: %v", name, err)
 		}
-		if s, err := ParseMessage("m", bad); err == nil {
+		if s, err := parseMessage("m", bad); err == nil {
 			t.Errorf("%s: we take it: %+v", name, s)
 		}
 	}

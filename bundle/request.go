@@ -8,8 +8,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// RequestFormat is the first field of a request.
-const RequestFormat = "fleetctl request v1"
+// requestFormat is the first field of a request.
+const requestFormat = "fleetctl request v1"
 
 // MaxRequest bounds a request, in bytes.
 const MaxRequest = 16 << 20
@@ -37,14 +37,14 @@ type requestFile struct {
 
 // NewRequest makes a request and reads back what it wrote.
 func NewRequest(core *Core, files []File) (*Request, error) {
-	return ParseRequest("", strict.EncodeJSON(&requestFile{RequestFormat, core.Raw(), files}))
+	return ParseRequest("", strict.EncodeJSON(&requestFile{requestFormat, core.Raw(), files}))
 }
 
 // ParseRequest reads a request of at most MaxRequest bytes. What its files say
 // is not looked at.
 func ParseRequest(file string, data []byte) (*Request, error) {
 	var f requestFile
-	d, err := open(file, data, MaxRequest, RequestFormat, &f)
+	d, err := open(file, data, MaxRequest, requestFormat, &f)
 	if err != nil {
 		return nil, err
 	}

@@ -10,9 +10,9 @@ import (
 // ResponseFormat is the first field of a response.
 const ResponseFormat = "fleetctl response v1"
 
-// MaxResponse bounds a response, in bytes: a statement of MaxStatement in
+// maxResponse bounds a response, in bytes: a statement of MaxStatement in
 // base64, and the key.
-const MaxResponse = 8 << 10
+const maxResponse = 8 << 10
 
 // Response is a third party's answer to a request.
 type Response struct {
@@ -33,11 +33,11 @@ func NewResponse(s Signed) (*Response, error) {
 	return ParseResponse("", strict.EncodeJSON(&responseFile{ResponseFormat, s.Key, s.Statement.Raw()}))
 }
 
-// ParseResponse reads a response of at most MaxResponse bytes. It checks no
+// ParseResponse reads a response of at most maxResponse bytes. It checks no
 // signature.
 func ParseResponse(file string, data []byte) (*Response, error) {
 	var f responseFile
-	if _, err := open(file, data, MaxResponse, ResponseFormat, &f); err != nil {
+	if _, err := open(file, data, maxResponse, ResponseFormat, &f); err != nil {
 		return nil, err
 	}
 	s, err := parseSigned(file+" statement", signedFile{f.Key, f.Statement})

@@ -268,7 +268,7 @@ func TestParseMessageTakesOneSpellingOnly(t *testing.T) {
 	binc := must(NewStatement(Bincode, "ns", 5, 6, [32]byte{7})).Message()
 	for suite, data := range map[uint32][]byte{Protobuf: good, Bincode: binc} {
 		want := &Statement{Ciphersuite: suite, Namespace: "ns", Timestamp: 5, Epoch: 6, Digest: [32]byte{7}}
-		if back, err := ParseMessage("m", data); err != nil || !reflect.DeepEqual(back, want) {
+		if back, err := parseMessage("m", data); err != nil || !reflect.DeepEqual(back, want) {
 			t.Fatalf("read back %+v, %v", back, err)
 		}
 	}
@@ -287,7 +287,7 @@ func TestParseMessageTakesOneSpellingOnly(t *testing.T) {
 		"epoch zero":          protoByHand(1, "ns", 5, 0, make([]byte, 32)),
 		"short digest":        protoByHand(1, "ns", 5, 6, make([]byte, 31)),
 	} {
-		if got, err := ParseMessage("m", data); err == nil || got != nil {
+		if got, err := parseMessage("m", data); err == nil || got != nil {
 			t.Errorf("%s: took %x as %+v", name, data, got)
 		}
 	}

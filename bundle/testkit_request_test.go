@@ -81,7 +81,7 @@ func requestVectors(t *testing.T) []vector {
 	small := must(NewCore(parsed(fleet(1, nil, 1, keys.Ed25519)), nil, nil, Head{N: 1}))
 	list := []vector{{"good", "ok", must(NewRequest(w.core, requestFiles)).Raw()}}
 	with := func(name, want string, files ...File) {
-		list = append(list, vector{name, want, strict.EncodeJSON(&requestFile{RequestFormat, small.Raw(), files})})
+		list = append(list, vector{name, want, strict.EncodeJSON(&requestFile{requestFormat, small.Raw(), files})})
 	}
 	with("no-files", "ok")
 	with("unsorted", "files[1].path is \"a\", which doesn't come after \"b\"", File{"b", nil}, File{"a", nil})
@@ -106,6 +106,6 @@ func responseVectors(t *testing.T) []vector {
 		{"key-small-order", "small order", swap(t, good, b64(edKey("tp-1")[32:]), b64(smallOrder))},
 		{"key-of-another", "key_id is", swap(t, good, b64(edKey("tp-1")[32:]), b64(edKey("tp-2")[32:]))},
 		{"key-short", "has 31 bytes, not 32", swap(t, good, b64(edKey("tp-1")[32:]), b64(make([]byte, 31)))},
-		{"too-large", "8193 bytes", bytes.Replace(good, []byte("{\n"), append([]byte("{\n"), bytes.Repeat([]byte(" "), MaxResponse+1-len(good))...), 1)},
+		{"too-large", "8193 bytes", bytes.Replace(good, []byte("{\n"), append([]byte("{\n"), bytes.Repeat([]byte(" "), maxResponse+1-len(good))...), 1)},
 	}
 }

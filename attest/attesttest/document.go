@@ -121,7 +121,7 @@ func (s *Suite) section() string {
 	for _, x := range s.Hostile {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", x.Name, x.Kind, strings.ReplaceAll(x.Want, "|", `\|`))
 	}
-	for _, k := range Kinds {
+	for _, k := range kinds {
 		if why := s.Without[k]; why != "" {
 			fmt.Fprintf(b, "| none | %s | %s |\n", k, why)
 		}

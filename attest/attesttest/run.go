@@ -32,8 +32,8 @@ const (
 	Other          = "other"
 )
 
-// Kinds are those that every format answers for.
-var Kinds = []string{SubstitutedKey, WrongIdentity, LookAlikeRoot, ReorderedChain, BadSignature, Imported, Exportable, MissingField, RepeatedField, TrailingBytes, LengthBomb, GzipBomb, Stale}
+// kinds are those that every format answers for.
+var kinds = []string{SubstitutedKey, WrongIdentity, LookAlikeRoot, ReorderedChain, BadSignature, Imported, Exportable, MissingField, RepeatedField, TrailingBytes, LengthBomb, GzipBomb, Stale}
 
 // What a verifier may take for any one input.
 const (
@@ -105,14 +105,14 @@ func (s *Suite) complete(t *testing.T) {
 	}
 	for _, x := range s.Hostile {
 		names[x.Name], has[x.Kind] = true, true
-		if x.Kind != Other && !slices.Contains(Kinds, x.Kind) || x.Want == "" {
+		if x.Kind != Other && !slices.Contains(kinds, x.Kind) || x.Want == "" {
 			t.Fatalf("%s: a hostile variant has a kind and words that refuse it", x.Name)
 		}
 	}
 	if len(names) != len(s.Samples)+len(s.Hostile) {
 		t.Fatal("two samples or two variants have one name")
 	}
-	for _, k := range Kinds {
+	for _, k := range kinds {
 		if why := s.Without[k]; has[k] == (why != "") {
 			t.Errorf("%s: a format has a variant of this kind, or says why it can't have one (%q)", k, why)
 		}

@@ -167,8 +167,8 @@ func (f *Fields) Text(num int, name string, most int) (string, error) {
 	return string(b), nil
 }
 
-// ErrNoName says that a name has no common name, or several.
-var ErrNoName = errors.New("the certificate's name has not exactly one common name")
+// errNoName says that a name has no common name, or several.
+var errNoName = errors.New("the certificate's name has not exactly one common name")
 
 // CommonName is the one common name of a certificate's subject: crypto/x509
 // takes the last of several, and a name with two says two things.
@@ -178,13 +178,13 @@ func CommonName(c *x509.Certificate) (string, error) {
 		if n.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) {
 			s, ok := n.Value.(string)
 			if !ok || found != "" || s == "" {
-				return "", ErrNoName
+				return "", errNoName
 			}
 			found = s
 		}
 	}
 	if found == "" {
-		return "", ErrNoName
+		return "", errNoName
 	}
 	return found, nil
 }

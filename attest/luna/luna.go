@@ -79,7 +79,7 @@ func (Verifier) Parts() []attest.PartRule {
 
 // Verify checks the chain, each certificate's purpose, and that all are of one HSM.
 func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
-	bag, err := ParseBag(in.Evidence.Part(PartConfirmation))
+	bag, err := parseBag(in.Evidence.Part(PartConfirmation))
 	if err != nil {
 		return nil, err
 	}

@@ -16,10 +16,10 @@ type contentInfo struct {
 	Content asn1.RawValue
 }
 
-// ParseBag takes the certificates out of a PKCS#7 message that holds nothing else:
+// parseBag takes the certificates out of a PKCS#7 message that holds nothing else:
 // no content, no signer, no digest algorithm and no revocation list. What else it
 // held would go unread.
-func ParseBag(raw []byte) ([]byte, error) {
+func parseBag(raw []byte) ([]byte, error) {
 	var outer contentInfo
 	rest, err := asn1.Unmarshal(raw, &outer)
 	switch {

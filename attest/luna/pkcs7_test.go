@@ -12,7 +12,7 @@ import (
 // Each part of the message has its one form; nothing is skipped.
 func TestABagHoldsCertificatesAlone(t *testing.T) {
 	good := pkcs7(t, nil, []byte{0x30, 0}, nil)
-	if got, err := ParseBag(good); err != nil || !bytes.Equal(got, []byte{0x30, 0}) {
+	if got, err := parseBag(good); err != nil || !bytes.Equal(got, []byte{0x30, 0}) {
 		t.Fatalf("%x, %v", got, err)
 	}
 	swap := func(old, new []byte) []byte {
@@ -40,7 +40,7 @@ func TestABagHoldsCertificatesAlone(t *testing.T) {
 		"a revocation list":              {with(good, []byte{0xa1, 0}), "more or fewer parts than the 5"},
 		"nothing":                        {nil, "it is no PKCS#7 message"},
 	} {
-		if _, err := ParseBag(c.raw); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := parseBag(c.raw); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}

@@ -69,7 +69,7 @@ func known(kind uint32) bool {
 }
 
 // byteOf is an attribute of one byte.
-func (o Object) byteOf(kind uint32, name string) (byte, error) {
+func (o object) byteOf(kind uint32, name string) (byte, error) {
 	v, ok := o.Attrs[kind]
 	if !ok || len(v) != 1 {
 		return 0, fmt.Errorf("the %s (attribute %#04x) is missing, or isn't one byte", name, kind)
@@ -78,7 +78,7 @@ func (o Object) byteOf(kind uint32, name string) (byte, error) {
 }
 
 // answer is a yes-or-no attribute: not shown where it isn't there.
-func (o Object) answer(kind uint32) (attest.Answer, error) {
+func (o object) answer(kind uint32) (attest.Answer, error) {
 	v, ok := o.Attrs[kind]
 	switch {
 	case !ok:
@@ -93,7 +93,7 @@ func (o Object) answer(kind uint32) (attest.Answer, error) {
 var curves = map[uint64]elliptic.Curve{0x19f: elliptic.P256(), 0x2cb: elliptic.P384(), 0x2cc: elliptic.P521()}
 
 // spki builds the public key that the object's attributes describe.
-func (o Object) spki() ([]byte, error) {
+func (o object) spki() ([]byte, error) {
 	kind, err := o.byteOf(attrKeyType, "key type")
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (o Object) spki() ([]byte, error) {
 
 // keyPair is the private half of the pair that is attested and the key they share.
 // Where both halves are attested, they must be of one key.
-func (b *Blob) keyPair() (private Object, spki []byte, err error) {
+func (b *blob) keyPair() (private object, spki []byte, err error) {
 	var classes []byte
 	for i, o := range b.Objects {
 		class, err := o.byteOf(attrClass, "class")
@@ -154,7 +154,7 @@ func (b *Blob) keyPair() (private Object, spki []byte, err error) {
 		switch {
 		case spki != nil && !bytes.Equal(spki, key):
 			return private, nil, errors.New("the two halves attested are of different keys")
-		case digest == nil && b.Layout == Firmware3:
+		case digest == nil && b.Layout == firmware3:
 			return private, nil, fmt.Errorf("object %d lacks the digest of the public key (attribute 0x1003)", i+1)
 		case digest != nil && !bytes.Equal(digest, sum[:]):
 			return private, nil, fmt.Errorf("object %d: the digest attested (attribute 0x1003) isn't the SHA-256 of the public key attested", i+1)

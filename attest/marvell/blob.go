@@ -25,32 +25,32 @@ const (
 	flagAttest  = 2
 )
 
-// Layout says which firmware wrote the attestation.
-type Layout int
+// layout says which firmware wrote the attestation.
+type layout int
 
 // Google calls them CAVIUM_V1 and CAVIUM_V2; in Marvell's words they are of firmware 2.x and 3.x.
 const (
-	Firmware2 Layout = iota + 2
-	Firmware3
+	firmware2 layout = iota + 2
+	firmware3
 )
 
-// Blob is an attestation taken apart: nothing in it is verified.
-type Blob struct {
-	Layout    Layout
+// blob is an attestation taken apart: nothing in it is verified.
+type blob struct {
+	Layout    layout
 	Signed    []byte
 	Signature []byte
-	Objects   []Object
+	Objects   []object
 }
 
-// Object is one key's attributes: of a key pair there are two.
-type Object struct {
+// object is one key's attributes: of a key pair there are two.
+type object struct {
 	Handle uint32
 	Attrs  map[uint32][]byte
 }
 
-// ParseBlob unpacks and reads an attestation. Every length in it must fit
+// parseBlob unpacks and reads an attestation. Every length in it must fit
 // exactly: no byte may be left over between the header and the signature.
-func ParseBlob(raw []byte) (*Blob, error) {
+func parseBlob(raw []byte) (*blob, error) {
 	b, err := unpack(raw)
 	if err != nil {
 		return nil, err
@@ -58,13 +58,13 @@ func ParseBlob(raw []byte) (*Blob, error) {
 	if len(b) < headerLen+sigLen {
 		return nil, fmt.Errorf("the attestation has %d bytes: too few for a header and a signature", len(b))
 	}
-	blob := &Blob{Signed: b[:len(b)-sigLen], Signature: b[len(b)-sigLen:]}
+	blob := &blob{Signed: b[:len(b)-sigLen], Signature: b[len(b)-sigLen:]}
 	if total := u32(b[8:]); uint64(total) == uint64(len(b)) {
-		blob.Layout = Firmware3
+		blob.Layout = firmware3
 		blob.Objects, err = parseFirmware3(blob.Signed)
 		return blob, err
 	}
-	blob.Layout = Firmware2
+	blob.Layout = firmware2
 	if blob.Objects, err = parseFirmware2(blob.Signed); err != nil {
 		return nil, fmt.Errorf("the header says %d bytes and %d are there, so it isn't firmware 3.x's layout; nor is it 2.x's: %w", u32(b[8:]), len(b), err)
 	}
@@ -101,7 +101,7 @@ func unpack(raw []byte) ([]byte, error) {
 // parseFirmware3 reads: response code, request flags, total length, length of
 // what is attested; a 64-bit handle for each key; then an information header
 // (version, flags, offsets of the first and the second object) and the objects.
-func parseFirmware3(b []byte) ([]Object, error) {
+func parseFirmware3(b []byte) ([]object, error) {
 	code, flags, size := u32(b), u32(b[4:]), int64(u32(b[12:]))
 	start := int64(len(b)) - size
 	switch {
@@ -129,7 +129,7 @@ func parseFirmware3(b []byte) ([]Object, error) {
 	case len(handles) != 8*len(ends):
 		return nil, fmt.Errorf("the header names %d keys, and %d follow", len(handles)/8, len(ends))
 	}
-	var list []Object
+	var list []object
 	for i, end := range ends {
 		o, rest, err := parseObject(info[first:end])
 		switch {
@@ -146,7 +146,7 @@ func parseFirmware3(b []byte) ([]Object, error) {
 }
 
 // parseFirmware2 reads 20 bytes whose meaning isn't published, and an object.
-func parseFirmware2(b []byte) ([]Object, error) {
+func parseFirmware2(b []byte) ([]object, error) {
 	if len(b) < oldHeader {
 		return nil, errors.New("it is too short")
 	}
@@ -157,16 +157,16 @@ func parseFirmware2(b []byte) ([]Object, error) {
 	if len(rest) > 0 {
 		return nil, fmt.Errorf("%d bytes stand behind the key's attributes", len(rest))
 	}
-	return []Object{o}, nil
+	return []object{o}, nil
 }
 
 // parseObject reads handle, number of attributes and their length, then each as
 // type, length and value. A type twice is refused: readers differ on which counts.
-func parseObject(b []byte) (Object, []byte, error) {
+func parseObject(b []byte) (object, []byte, error) {
 	if len(b) < objectLen {
-		return Object{}, nil, errors.New("its header is cut off")
+		return object{}, nil, errors.New("its header is cut off")
 	}
-	o := Object{Handle: u32(b), Attrs: map[uint32][]byte{}}
+	o := object{Handle: u32(b), Attrs: map[uint32][]byte{}}
 	count, size := u32(b[4:]), uint64(u32(b[8:]))
 	b = b[objectLen:]
 	if count == 0 || count > maxAttrs || size > uint64(len(b)) {

@@ -18,7 +18,7 @@ func TestABlobsLengthsFitExactly(t *testing.T) {
 	whole := pair(t, certtest.EC(t, "key"))
 	whole.wrap = bytes.Clone
 	good := whole.bytes(t)
-	if _, err := ParseBlob(good); err != nil {
+	if _, err := parseBlob(good); err != nil {
 		t.Fatal(err)
 	}
 	// resized says that n bytes are attested, of a blob that is so much longer or shorter.
@@ -53,14 +53,14 @@ func TestABlobsLengthsFitExactly(t *testing.T) {
 		"an old one without its header":   {make([]byte, headerLen+sigLen), "it is too short"},
 		"an old one without its object":   {make([]byte, oldHeader+4+sigLen), "its header is cut off"},
 	} {
-		if _, err := ParseBlob(c.raw); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := parseBlob(c.raw); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}
 }
 
 func TestOnlyAPartitionsRSAKeyOf2048BitsSigns(t *testing.T) {
-	b, err := ParseBlob(file(t, "ec.dat"))
+	b, err := parseBlob(file(t, "ec.dat"))
 	if err != nil {
 		t.Fatal(err)
 	}

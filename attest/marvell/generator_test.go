@@ -23,16 +23,16 @@ type attr struct {
 	value []byte
 }
 
-// blob is an attestation that the generator signs, and what may be wrong with it.
-type blob struct {
+// forged is an attestation that the generator signs, and what may be wrong with it.
+type forged struct {
 	public, private []attr
-	layout          Layout
+	layout          layout
 	edit            func([]byte) []byte // of what is signed, before it is
 	bare            bool                // sign the digest without naming the hash
 	wrap            func([]byte) []byte
 }
 
-func pair(t testing.TB, key *certtest.Key) blob {
+func pair(t testing.TB, key *certtest.Key) forged {
 	point, err := key.Public().(*ecdsa.PublicKey).Bytes()
 	if err != nil {
 		t.Fatal(err)
@@ -44,17 +44,17 @@ func pair(t testing.TB, key *certtest.Key) blob {
 			{attrDecrypt, []byte{0}}, {attrWrap, []byte{0}}, {attrUnwrap, []byte{0}}, {attrDerive, []byte{0}},
 			{attrPublic, point}, {attrBits, []byte{0, 0, 1, 0x9f}}, {attrDigest, digest[:]}}
 	}
-	return blob{public: half(classPublic, 0), private: half(classPrivate, 1), layout: Firmware3}
+	return forged{public: half(classPublic, 0), private: half(classPrivate, 1), layout: firmware3}
 }
 
 // with replaces attributes of the private half, or takes one away.
-func (b blob) with(kind uint32, value ...byte) blob {
+func (b forged) with(kind uint32, value ...byte) forged {
 	b.private = replace(b.private, kind, value)
 	return b
 }
 
 // both replaces attributes of both halves.
-func (b blob) bothWith(kind uint32, value ...byte) blob {
+func (b forged) bothWith(kind uint32, value ...byte) forged {
 	b.public = replace(b.public, kind, value)
 	return b.with(kind, value...)
 }
@@ -72,7 +72,7 @@ func replace(list []attr, kind uint32, value []byte) []attr {
 	return append(list, attr{kind, value})
 }
 
-func object(handle uint32, list []attr) []byte {
+func objectBytes(handle uint32, list []attr) []byte {
 	var body []byte
 	for _, a := range list {
 		body = append(be(body, a.kind, uint32(len(a.value))), a.value...)
@@ -87,14 +87,14 @@ func be(b []byte, list ...uint32) []byte {
 	return b
 }
 
-func (b blob) bytes(t testing.TB) []byte {
+func (b forged) bytes(t testing.TB) []byte {
 	t.Helper()
 	var signed []byte
 	switch b.layout {
-	case Firmware2:
-		signed = append(bytes.Repeat([]byte{7}, oldHeader), object(9, b.private)...)
+	case firmware2:
+		signed = append(bytes.Repeat([]byte{7}, oldHeader), objectBytes(9, b.private)...)
 	default:
-		first, second := object(8, b.public), object(9, b.private)
+		first, second := objectBytes(8, b.public), objectBytes(9, b.private)
 		info := []byte{0, 1, 0, 3, 0, 8, 0, 0}
 		binary.BigEndian.PutUint16(info[6:], uint16(8+len(first)))
 		attested := slices.Concat(info, first, second)
@@ -170,7 +170,7 @@ func makerRoot(t testing.TB) []byte {
 
 // both pins the roots of manufacturer and owner.
 func both(t testing.TB, maker, owner []byte) *attest.Anchors {
-	return pinned(t, map[string][][]byte{Vendor: {maker}, "google": {owner}})
+	return pinned(t, map[string][][]byte{vendor: {maker}, "google": {owner}})
 }
 
 func pinned(t testing.TB, byVendor map[string][][]byte) *attest.Anchors {

@@ -33,11 +33,11 @@ func hostileBlobs(t *testing.T) (list []at.Hostile) {
 	good := pair(t, key)
 	anchors, certs, id := both(t, makerRoot(t), ownerRoot(t, "owner root")), goodBundle().pem(t), partitionID(t)
 	twin := asked(good.bytes(t), certs, anchors, key.SPKI, id)
-	edit := func(f func([]byte) []byte) blob { b := good; b.edit = f; return b }
-	put := func(at int, n uint32) blob {
+	edit := func(f func([]byte) []byte) forged { b := good; b.edit = f; return b }
+	put := func(at int, n uint32) forged {
 		return edit(func(b []byte) []byte { binary.BigEndian.PutUint32(b[at:], n); return b })
 	}
-	wrapped := func(f func([]byte) []byte) blob { b := good; b.wrap = f; return b }
+	wrapped := func(f func([]byte) []byte) forged { b := good; b.wrap = f; return b }
 	otherPoint := pair(t, certtest.EC(t, "other"))
 	bomb := pack(make([]byte, 64<<20))
 	twice := good
@@ -48,7 +48,7 @@ func hostileBlobs(t *testing.T) (list []at.Hostile) {
 	mixed.public = otherPoint.public
 	for _, c := range []struct {
 		kind, name string
-		blob       blob
+		blob       forged
 		want       string
 	}{
 		{at.Exportable, "extractable", good.with(attrExtractable, 1), "extractable: true, and false is demanded"},
@@ -95,7 +95,7 @@ func hostileBlobs(t *testing.T) (list []at.Hostile) {
 		{at.Other, "one attribute more", put(44, 16), "an attribute is cut off"},
 		{at.LengthBomb, "an attribute too long", put(56, 1<<31), "attribute 0x0000 says 2147483648 bytes"},
 		{at.TrailingBytes, "bytes behind the objects", edit(func(b []byte) []byte { return append(b, 0) }), "so it isn't firmware 3.x's layout"},
-		{at.Other, "a bare digest in layout 3", func() blob { b := good; b.bare = true; return b }(), "the partition's signature does not verify"},
+		{at.Other, "a bare digest in layout 3", func() forged { b := good; b.bare = true; return b }(), "the partition's signature does not verify"},
 		{at.BadSignature, "a bad signature", wrapped(func(b []byte) []byte { b[len(b)-1] ^= 1; return b }), "the partition's signature does not verify"},
 		{at.TrailingBytes, "bytes behind the gzip wrapping", wrapped(func(b []byte) []byte { return append(pack(b), 0) }), "1 bytes stand behind the gzip wrapping"},
 		{at.TrailingBytes, "two gzip members", wrapped(func(b []byte) []byte { return append(pack(b), pack(nil)...) }), "bytes stand behind the gzip wrapping"},
@@ -159,7 +159,7 @@ func judge(c at.Case) (problem string) {
 func TestTheLayoutOfFirmware2IsReadAndWhatIsNotUnderstoodIsListed(t *testing.T) {
 	key := certtest.EC(t, "key")
 	old := pair(t, key)
-	old.layout, old.bare = Firmware2, true
+	old.layout, old.bare = firmware2, true
 	anchors, certs := both(t, makerRoot(t), ownerRoot(t, "owner root")), goodBundle().pem(t)
 	c, err := attest.Check(Verifier{}, attest.Input{Evidence: evidence(old.bytes(t), certs), Anchors: anchors, At: at.At})
 	if err != nil {
@@ -172,12 +172,12 @@ func TestTheLayoutOfFirmware2IsReadAndWhatIsNotUnderstoodIsListed(t *testing.T) 
 		t.Error(got)
 	}
 	for name, c := range map[string]struct {
-		blob blob
+		blob forged
 		want string
 	}{
 		"imported":              {old.with(attrLocal, 0), "local: false"},
 		"extractable":           {old.with(attrExtractable, 1), "extractable: true"},
-		"bytes behind":          {func() blob { b := old; b.edit = func(b []byte) []byte { return append(b, 0) }; return b }(), "1 bytes stand behind the key's attributes"},
+		"bytes behind":          {func() forged { b := old; b.edit = func(b []byte) []byte { return append(b, 0) }; return b }(), "1 bytes stand behind the key's attributes"},
 		"another key's digest":  {old.with(attrDigest, make([]byte, 32)...), "isn't the SHA-256 of the public key attested"},
 		"the public half alone": {old.with(attrClass, classPublic), "it attests the public half alone"},
 	} {
@@ -222,7 +222,7 @@ func FuzzBlob(f *testing.F) {
 	f.Add(unpacked(f, "aes.dat"))
 	f.Add(pair(f, certtest.EC(f, "key")).bytes(f))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		b, err := ParseBlob(raw)
+		b, err := parseBlob(raw)
 		if err != nil {
 			return
 		}

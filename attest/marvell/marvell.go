@@ -28,9 +28,9 @@ import (
 // Format is the name of evidence that this package reads.
 const Format = "marvell-liquidsecurity"
 
-// Vendor is the vendor of the anchors that count as the manufacturer's; all others
+// vendor is the vendor of the anchors that count as the manufacturer's; all others
 // count as owners'.
-const Vendor = "marvell"
+const vendor = "marvell"
 
 // The parts of the evidence.
 const (
@@ -73,12 +73,12 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 
 // signed is an attestation whose signatures are verified.
 type signed struct {
-	blob   *Blob
+	blob   *blob
 	claims *attest.Claims
 }
 
 func verifySigned(in attest.Input) (*signed, error) {
-	blob, err := ParseBlob(in.Evidence.Part(PartAttestation))
+	blob, err := parseBlob(in.Evidence.Part(PartAttestation))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func verifySigned(in attest.Input) (*signed, error) {
 		c.Quirks = append(c.Quirks, quirk)
 	}
 	id := sha256.Sum256(partition.RawSubjectPublicKeyInfo)
-	c.Platform = attest.Platform{Vendor: Vendor, Model: "LiquidSecurity", Identity: hex.EncodeToString(id[:])}
+	c.Platform = attest.Platform{Vendor: vendor, Model: "LiquidSecurity", Identity: hex.EncodeToString(id[:])}
 	name, err := devicecert.CommonName(partition)
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func verifySigned(in attest.Input) (*signed, error) {
 			}
 		}
 	}
-	if blob.Layout == Firmware2 {
+	if blob.Layout == firmware2 {
 		c.Unknown = append(c.Unknown, attest.Unknown{Where: "the header of firmware 2.x", What: "20 bytes"})
 	}
 	return &signed{blob, c}, nil
@@ -171,7 +171,7 @@ func verifyChains(in attest.Input, certs []*x509.Certificate, c *attest.Claims) 
 func roles(all *attest.Anchors) (manufacturers, owners *attest.Anchors, err error) {
 	var makers, others []attest.Anchor
 	for _, a := range all.For(Format) {
-		if a.Vendor == Vendor {
+		if a.Vendor == vendor {
 			makers = append(makers, *a)
 		} else {
 			others = append(others, *a)
@@ -185,7 +185,7 @@ func roles(all *attest.Anchors) (manufacturers, owners *attest.Anchors, err erro
 }
 
 // verify checks the signature by the partition's key.
-func (b *Blob) verify(partition *x509.Certificate) (quirk string, err error) {
+func (b *blob) verify(partition *x509.Certificate) (quirk string, err error) {
 	key, ok := partition.PublicKey.(*rsa.PublicKey)
 	if !ok || key.Size() != sigLen {
 		return "", errors.New("the partition's key isn't RSA of 2048 bits")
@@ -194,14 +194,14 @@ func (b *Blob) verify(partition *x509.Certificate) (quirk string, err error) {
 	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], b.Signature) == nil {
 		return "", nil
 	}
-	if b.Layout == Firmware2 && rsa.VerifyPKCS1v15(key, 0, digest[:], b.Signature) == nil {
+	if b.Layout == firmware2 && rsa.VerifyPKCS1v15(key, 0, digest[:], b.Signature) == nil {
 		return QuirkBareDigest, nil
 	}
 	return "", errors.New("the partition's signature does not verify")
 }
 
 // readPrivate reads what the private half's attributes say.
-func readPrivate(o Object, c *attest.Claims) error {
+func readPrivate(o object, c *attest.Claims) error {
 	var always, splittable, split attest.Answer
 	for _, a := range []struct {
 		kind uint32

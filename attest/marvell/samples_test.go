@@ -57,7 +57,7 @@ func unpacked(t testing.TB, name string) []byte {
 // sampleKey is the key that the sample attests.
 func sampleKey(t testing.TB) []byte {
 	t.Helper()
-	b, err := ParseBlob(file(t, "ec.dat"))
+	b, err := parseBlob(file(t, "ec.dat"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,19 +71,19 @@ func sampleKey(t testing.TB) []byte {
 func samples(t *testing.T) (list []at.Sample) {
 	spki := sampleKey(t)
 	d := at.Kept(attest.Anchored, spki, "093e8347f6fe14ac922e550c6b75ccea67d3bf15e63b5bab6c7be0cd73d59abc")
-	d.Sign, d.Vendors = true, []string{Vendor}
+	d.Sign, d.Vendors = true, []string{vendor}
 	for name, blob := range map[string][]byte{"packed": file(t, "ec.dat"), "unpacked": unpacked(t, "ec.dat")} {
 		list = append(list, at.Sample{
 			Name: "Google Cloud HSM, a P-256 key, " + name, Level: attest.Anchored,
 			Case: at.Case{Input: attest.Input{Evidence: evidence(blob, file(t, "ec.certs")), Anchors: shipped(t), At: at.At}, Demand: d},
 			Claims: func(t *testing.T, c *attest.Claims) {
-				if c.Platform.Serial != "5.2G1804-ICM000678" || c.Anchor.Vendor != Vendor {
+				if c.Platform.Serial != "5.2G1804-ICM000678" || c.Anchor.Vendor != vendor {
 					t.Errorf("%+v", c)
 				}
 				if !slices.Contains(c.Details, attest.Detail{Name: "owner", Value: "Hawksbill Root v1 prod"}) {
 					t.Errorf("%v", c.Details)
 				}
-				b, err := ParseBlob(blob)
+				b, err := parseBlob(blob)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -129,7 +129,7 @@ func TestEveryByteOfARealAttestationIsSigned(t *testing.T) {
 	for i := range len(b) - sigLen {
 		edited := slices.Clone(b)
 		edited[i] ^= 1
-		s, err := ParseBlob(edited)
+		s, err := parseBlob(edited)
 		if err != nil {
 			continue // its form is broken
 		}

@@ -148,7 +148,7 @@ func below(arc, oid asn1.ObjectIdentifier) []int {
 
 // read takes an element's claims into c. It returns the attestation keys that
 // the element names.
-func (v Verifier) read(e Element, kind int, c *attest.Claims) (signers [][]byte, err error) {
+func (v Verifier) read(e element, kind int, c *attest.Claims) (signers [][]byte, err error) {
 	seen := map[[2]int]bool{}
 	where := [...]string{"transaction", "platform", "key"}[kind]
 	for _, claim := range e.Claims {

@@ -22,8 +22,8 @@ import (
 	"github.com/fleetctl/fleetctl/attest/attesttest"
 )
 
-// claim is one of the generator's: its kind and number, and its DER.
-type claim struct {
+// madeClaim is one of the generator's: its kind and number, and its DER.
+type madeClaim struct {
 	kind, number int
 	value        []byte
 }
@@ -83,9 +83,9 @@ func newDevice(t testing.TB) *device {
 // recipe makes evidence; everything in it is signed by whoever it says.
 type recipe struct {
 	*device
-	claims   []claim
+	claims   []madeClaim
 	elements []int // the kinds, in order
-	keys     [][]claim
+	keys     [][]madeClaim
 	signs    []*attesttest.Cert // each in its block, with its certificate
 	forged   crypto.Signer      // signs in the place of the first, if set
 	chain    []*attesttest.Cert
@@ -112,24 +112,24 @@ func (h huge) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 func good(t testing.TB, d *device) *recipe {
 	made := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	return &recipe{device: d, version: 1, elements: []int{transaction, platform}, signs: []*attesttest.Cert{d.ak}, chain: []*attesttest.Cert{d.issuer},
-		claims: []claim{
+		claims: []madeClaim{
 			{transaction, 0, octet([]byte("the nonce"))},
 			{transaction, 1, encode(func(b *cryptobyte.Builder) { b.AddASN1GeneralizedTime(made) })},
 			{transaction, 2, octet(d.ak.RawSubjectPublicKeyInfo)},
 			{platform, 0, utf8("Acme")}, {platform, 2, octet([]byte("HSM-1"))}, {platform, 4, utf8("0001")}, {platform, 6, utf8("3.1.4")},
 			{platform, 10, boolean(true)}, {platform, 12, integer(3)},
 		},
-		keys: [][]claim{keyClaims(t, d.made)},
+		keys: [][]madeClaim{keyClaims(t, d.made)},
 	}
 }
 
-func keyClaims(t testing.TB, k crypto.Signer) []claim {
-	return []claim{{key, 0, utf8("key-1")}, {key, 1, octet(attesttest.SPKI(t, k.Public()))}, {key, 2, boolean(false)}, {key, 3, boolean(true)},
+func keyClaims(t testing.TB, k crypto.Signer) []madeClaim {
+	return []madeClaim{{key, 0, utf8("key-1")}, {key, 1, octet(attesttest.SPKI(t, k.Public()))}, {key, 2, boolean(false)}, {key, 3, boolean(true)},
 		{key, 4, boolean(true)}, {key, 5, boolean(true)}, {key, 7, oids(under(2, 4))}}
 }
 
 func (r *recipe) tbs() []byte {
-	element := func(b *cryptobyte.Builder, kind int, claims []claim) {
+	element := func(b *cryptobyte.Builder, kind int, claims []madeClaim) {
 		b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddASN1ObjectIdentifier(under(0, kind))
 			b.AddASN1(tags.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -221,7 +221,7 @@ func set(kind, number int, value []byte) func(*testing.T, *recipe) {
 		if kind == key {
 			list = r.keys[0]
 		}
-		i := slices.IndexFunc(list, func(c claim) bool { return c.kind == kind && c.number == number })
+		i := slices.IndexFunc(list, func(c madeClaim) bool { return c.kind == kind && c.number == number })
 		list[i].value = value
 	}
 }
@@ -229,12 +229,12 @@ func set(kind, number int, value []byte) func(*testing.T, *recipe) {
 // drop removes a claim of the key.
 func drop(number int) func(*testing.T, *recipe) {
 	return func(_ *testing.T, r *recipe) {
-		r.keys[0] = slices.DeleteFunc(r.keys[0], func(c claim) bool { return c.number == number })
+		r.keys[0] = slices.DeleteFunc(r.keys[0], func(c madeClaim) bool { return c.number == number })
 	}
 }
 
 // add adds a claim to the key, or to another element.
-func add(c claim) func(*testing.T, *recipe) {
+func add(c madeClaim) func(*testing.T, *recipe) {
 	return func(_ *testing.T, r *recipe) {
 		if c.kind == key {
 			r.keys[0] = append(r.keys[0], c)
@@ -249,7 +249,7 @@ var hostile = []struct {
 	edit       func(t *testing.T, r *recipe)
 	want       string
 }{
-	{"another key", attesttest.SubstitutedKey, func(t *testing.T, r *recipe) { r.keys = [][]claim{keyClaims(t, r.second)} }, "spki: the evidence is of another key"},
+	{"another key", attesttest.SubstitutedKey, func(t *testing.T, r *recipe) { r.keys = [][]madeClaim{keyClaims(t, r.second)} }, "spki: the evidence is of another key"},
 	{"another device", attesttest.WrongIdentity, set(platform, 4, utf8("0002")), "identity: the evidence is of device 0002"},
 	{"a root of the same name", attesttest.LookAlikeRoot, func(t *testing.T, r *recipe) {
 		root := attesttest.Issue(t, "root", nil, attesttest.P384(t))
@@ -274,7 +274,7 @@ var hostile = []struct {
 		r.signs, r.forged = []*attesttest.Cert{r.other, r.ak}, attesttest.P256(t)
 	}, "signature 1 does not verify"},
 	{"a signature that was added", attesttest.BadSignature, func(t *testing.T, r *recipe) { r.signs = append(r.signs, r.other) }, "signed by a key that it does not name"},
-	{"a signature that was taken off", attesttest.BadSignature, add(claim{transaction, 2, nil}), "an attestation key that did not sign it"},
+	{"a signature that was taken off", attesttest.BadSignature, add(madeClaim{transaction, 2, nil}), "an attestation key that did not sign it"},
 	{"one signature twice", attesttest.BadSignature, func(t *testing.T, r *recipe) { r.signs = append(r.signs, r.ak) }, "signature 2 is by a key that signed already"},
 	{"an imported key", attesttest.Imported, set(key, 5, boolean(false)), "local: false, and true is demanded"},
 	{"a key that came back", attesttest.Imported, set(key, 4, boolean(false)), "never-extractable: false, and true is demanded"},
@@ -284,7 +284,7 @@ var hostile = []struct {
 	{"no origin", attesttest.MissingField, drop(5), "local: not shown, and true is demanded"},
 	{"no key", attesttest.MissingField, func(t *testing.T, r *recipe) { r.keys = nil }, "it reports no key"},
 	{"a claim without its value", attesttest.MissingField, set(key, 2, nil), "has no value, or one that isn't its kind's"},
-	{"two answers to one question", attesttest.RepeatedField, add(claim{key, 2, boolean(true)}), "stands there twice"},
+	{"two answers to one question", attesttest.RepeatedField, add(madeClaim{key, 2, boolean(true)}), "stands there twice"},
 	{"two platforms", attesttest.RepeatedField, func(t *testing.T, r *recipe) { r.elements = append(r.elements, platform) }, "two elements of the kind"},
 	{"one key twice", attesttest.RepeatedField, func(t *testing.T, r *recipe) { r.keys = append(r.keys, r.keys[0]) }, "one key is reported twice"},
 	{"two keys and no word which", attesttest.RepeatedField, func(t *testing.T, r *recipe) { r.keys = append(r.keys, keyClaims(t, r.second)) }, "it reports 2 keys: say"},
@@ -295,7 +295,7 @@ var hostile = []struct {
 	{"a length of four octets in a value", attesttest.LengthBomb, set(platform, 0, []byte{0x0c, 0x84, 0xff, 0xff, 0xff, 0xff}), "it is not DER of the draft's Evidence"},
 	{"claims beside claims", attesttest.LengthBomb, func(t *testing.T, r *recipe) {
 		for range 200 {
-			r.keys[0] = append(r.keys[0], claim{key, 0, utf8("x")})
+			r.keys[0] = append(r.keys[0], madeClaim{key, 0, utf8("x")})
 		}
 	}, "more than 32 claims"},
 	{"certificates of one name beside each other", attesttest.LengthBomb, func(t *testing.T, r *recipe) {
@@ -344,14 +344,14 @@ var hostile = []struct {
 		r.chain = append(r.chain, r.ak, attesttest.Issue(t, "attestation key", r.issuer, r.ak.Key, attestation))
 	}, "two certificates have the key that it names"},
 	{"a claim of the platform's in the key", attesttest.Other, func(t *testing.T, r *recipe) {
-		r.keys[0] = append(r.keys[0], claim{key, -1, nil})
+		r.keys[0] = append(r.keys[0], madeClaim{key, -1, nil})
 	}, "understood: key: claim 1.3.6.1.5.5.999.1.1.4"},
 	{"purposes that are none", attesttest.Other, set(key, 7, boolean(true)), "has no value, or one that isn't its kind's"},
 	{"a serial number with other characters", attesttest.Other, set(platform, 4, utf8("0001\x00")), "has no value, or one that isn't its kind's"},
 	{"a FIPS level that there isn't", attesttest.Other, set(platform, 12, integer(5)), "has no value, or one that isn't its kind's"},
 	{"another nonce", attesttest.Stale, set(transaction, 0, octet([]byte("an older nonce"))), "stale: "},
 	{"no nonce", attesttest.Stale, func(t *testing.T, r *recipe) { r.claims = r.claims[1:] }, "level: anchored, and fresh is demanded"},
-	{"a claim that nobody knows", attesttest.Other, add(claim{key, 99, boolean(true)}), "understood: key: claim"},
+	{"a claim that nobody knows", attesttest.Other, add(madeClaim{key, 99, boolean(true)}), "understood: key: claim"},
 	{"a purpose that nobody knows", attesttest.Other, set(key, 7, oids(under(2, 4), asn1.ObjectIdentifier{1, 2, 3})), "understood: key: purpose 1.2.3"},
 	{"a key that also unwraps", attesttest.Other, set(key, 7, oids(under(2, 4), under(2, 3))), "purpose unwrap: true, and false is demanded"},
 	{"another version", attesttest.Other, func(t *testing.T, r *recipe) { r.version = 2 }, "version 2"},
@@ -411,7 +411,7 @@ func TestBothWaysOfCarryingIntermediatesAreRead(t *testing.T) {
 	for _, implicit := range []bool{false, true} {
 		r := good(t, d)
 		r.implicit, r.signs = implicit, []*attesttest.Cert{d.ak, d.other}
-		r.claims = append(r.claims, claim{transaction, 2, octet(d.other.RawSubjectPublicKeyInfo)})
+		r.claims = append(r.claims, madeClaim{transaction, 2, octet(d.other.RawSubjectPublicKeyInfo)})
 		c, err := attest.Check(Verifier{}, attest.Input{Evidence: r.build(t), Anchors: attesttest.Pin(t, Format, d.root.Certificate), At: attesttest.At})
 		if err != nil || c.Level != attest.Anchored || len(c.Details) != 2 {
 			t.Errorf("implicit %v: %+v, %v", implicit, c, err)

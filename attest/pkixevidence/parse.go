@@ -17,28 +17,28 @@ const (
 	maxSignatures = 3
 )
 
-// Statement is parsed evidence, before any signature is checked.
-type Statement struct {
-	Elements      []Element
-	Signatures    []Signature
+// statement is parsed evidence, before any signature is checked.
+type statement struct {
+	Elements      []element
+	Signatures    []signature
 	Intermediates []*x509.Certificate
 	signed        []byte // what the signatures are over
 }
 
-// Element is a part of the device that is reported.
-type Element struct {
+// element is a part of the device that is reported.
+type element struct {
 	Type   asn1.ObjectIdentifier
-	Claims []Claim
+	Claims []claim
 }
 
-// Claim is one thing said of an element. Value is its DER, nil where none is given.
-type Claim struct {
+// claim is one thing said of an element. Value is its DER, nil where none is given.
+type claim struct {
 	Type  asn1.ObjectIdentifier
 	Value []byte
 }
 
-// Signature is one signature over the elements, and what names its key.
-type Signature struct {
+// signature is one signature over the elements, and what names its key.
+type signature struct {
 	KeyID       []byte
 	SPKI        []byte
 	Certificate *x509.Certificate
@@ -48,9 +48,9 @@ type Signature struct {
 
 var errShape = errors.New("it is not DER of the draft's Evidence")
 
-// ParseStatement reads the DER of one Evidence, and nothing behind it.
-func ParseStatement(der []byte) (*Statement, error) {
-	s := &Statement{}
+// parseStatement reads the DER of one Evidence, and nothing behind it.
+func parseStatement(der []byte) (*statement, error) {
+	s := &statement{}
 	in := cryptobyte.String(der)
 	var outer, tbs, list, signatures cryptobyte.String
 	if !in.ReadASN1(&outer, tags.SEQUENCE) {
@@ -99,8 +99,8 @@ func ParseStatement(der []byte) (*Statement, error) {
 	return s, nil
 }
 
-func readElement(in *cryptobyte.String) (*Element, error) {
-	e := &Element{}
+func readElement(in *cryptobyte.String) (*element, error) {
+	e := &element{}
 	var seq, claims cryptobyte.String
 	if !in.ReadASN1(&seq, tags.SEQUENCE) || !seq.ReadASN1ObjectIdentifier(&e.Type) || !seq.ReadASN1(&claims, tags.SEQUENCE) || !seq.Empty() {
 		return nil, errShape
@@ -109,7 +109,7 @@ func readElement(in *cryptobyte.String) (*Element, error) {
 		if len(e.Claims) == maxClaims {
 			return nil, fmt.Errorf("more than %d claims", maxClaims)
 		}
-		var c Claim
+		var c claim
 		var one, value cryptobyte.String
 		var tag tags.Tag
 		if !claims.ReadASN1(&one, tags.SEQUENCE) || !one.ReadASN1ObjectIdentifier(&c.Type) {
@@ -144,8 +144,8 @@ var algorithms = []struct {
 	{asn1.ObjectIdentifier{1, 3, 101, 112}, false, x509.PureEd25519},
 }
 
-func readSignature(in *cryptobyte.String) (*Signature, error) {
-	sig := &Signature{}
+func readSignature(in *cryptobyte.String) (*signature, error) {
+	sig := &signature{}
 	var seq, sid, alg, keyID, spki, cert cryptobyte.String
 	var hasID, hasSPKI, hasCert bool
 	if !in.ReadASN1(&seq, tags.SEQUENCE) || !seq.ReadASN1(&sid, tags.SEQUENCE) || !seq.ReadASN1(&alg, tags.SEQUENCE) ||
@@ -188,7 +188,7 @@ func readSignature(in *cryptobyte.String) (*Signature, error) {
 // readIntermediates reads the certificates beside the signatures. The draft's
 // module has explicit tags, a list inside [0]; its samples have implicit ones,
 // the certificates right there.
-func (s *Statement) readIntermediates(in cryptobyte.String) error {
+func (s *statement) readIntermediates(in cryptobyte.String) error {
 	var list cryptobyte.String
 	var has bool
 	if !in.ReadOptionalASN1(&list, &has, tags.Tag(0).ContextSpecific().Constructed()) || !in.Empty() {

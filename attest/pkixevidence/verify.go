@@ -84,7 +84,7 @@ func (v Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 		}
 		der = block.Bytes
 	}
-	s, err := ParseStatement(der)
+	s, err := parseStatement(der)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (v Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 }
 
 // signatures checks all of them and gives the keys that signed.
-func (v Verifier) signatures(s *Statement, pool []*x509.Certificate, in attest.Input, c *attest.Claims) (signers [][]byte, err error) {
+func (v Verifier) signatures(s *statement, pool []*x509.Certificate, in attest.Input, c *attest.Claims) (signers [][]byte, err error) {
 	if len(s.Signatures) == 0 {
 		return nil, errors.New("it is not signed")
 	}
@@ -152,7 +152,7 @@ func (v Verifier) signatures(s *Statement, pool []*x509.Certificate, in attest.I
 
 // certificate finds the certificate of the key that signed. All that names the
 // key must name the same one.
-func (sig *Signature) certificate(pool []*x509.Certificate) (*x509.Certificate, error) {
+func (sig *signature) certificate(pool []*x509.Certificate) (*x509.Certificate, error) {
 	fits := func(c *x509.Certificate) bool {
 		return (sig.KeyID == nil || bytes.Equal(sig.KeyID, c.SubjectKeyId)) && (sig.SPKI == nil || bytes.Equal(sig.SPKI, c.RawSubjectPublicKeyInfo))
 	}
@@ -234,7 +234,7 @@ func small(c *x509.Certificate) bool {
 }
 
 // elements reads what the statement reports, and of its keys the one that is meant.
-func (v Verifier) elements(s *Statement, wanted []byte, signers [][]byte, c *attest.Claims) error {
+func (v Verifier) elements(s *statement, wanted []byte, signers [][]byte, c *attest.Claims) error {
 	var reported []attest.Claims
 	seen := map[int]bool{}
 	for _, e := range s.Elements {

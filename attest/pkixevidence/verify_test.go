@@ -47,7 +47,7 @@ func der(t testing.TB, name string) []byte {
 // keysOf gives the keys that a sample reports.
 func keysOf(t testing.TB, name string) (list [][]byte) {
 	t.Helper()
-	s, err := ParseStatement(der(t, name))
+	s, err := parseStatement(der(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestTheWorkingGroupsSampleOfTwoKeysVerifies(t *testing.T) {
 }
 
 func TestTheWorkingGroupsSampleOfAPlatformVerifiesAndShowsNoKey(t *testing.T) {
-	s, err := ParseStatement(der(t, "evidence1.pem"))
+	s, err := parseStatement(der(t, "evidence1.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestUnderAnotherArcNothingIsKnownAndNothingPasses(t *testing.T) {
 func TestEveryByteOfTheSignedSampleCounts(t *testing.T) {
 	good := der(t, "evidence2.pem")
 	anchors, key := workingGroup(t), attest.Part{Name: PartKey, Data: keysOf(t, "evidence2.pem")[0]}
-	s, err := ParseStatement(good)
+	s, err := parseStatement(good)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func FuzzStatement(f *testing.F) {
 	}
 	anchors := workingGroup(f)
 	f.Fuzz(func(t *testing.T, b, chain []byte) {
-		s, err := ParseStatement(b)
+		s, err := parseStatement(b)
 		if (s == nil) == (err == nil) {
 			t.Errorf("a statement and an error, or neither: %v, %v", s, err)
 		}

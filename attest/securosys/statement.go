@@ -17,8 +17,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Statement is what a Primus HSM says of a key of its own.
-type Statement struct {
+// statement is what a Primus HSM says of a key of its own.
+type statement struct {
 	Creation string // generated, or how else the key came in
 	Label    string
 	Created  time.Time
@@ -34,14 +34,14 @@ type Statement struct {
 var known = []string{"decrypt", "sign", "unwrap", "derive", "sensitive", "always_sensitive", "extractable", "never_extractable",
 	"modifiable", "copyable", "destroyable", "unique"}
 
-// ParseStatement reads the XML. What it says twice, or says of two kinds at
+// parseStatement reads the XML. What it says twice, or says of two kinds at
 // once, is an error; names that it doesn't know are listed.
-func ParseStatement(in []byte) (*Statement, error) {
+func parseStatement(in []byte) (*statement, error) {
 	root, err := parseXML(in, "private_key")
 	if err != nil {
 		return nil, err
 	}
-	s := &Statement{Creation: root.attributes["creation"], Attributes: map[string]attest.Answer{}}
+	s := &statement{Creation: root.attributes["creation"], Attributes: map[string]attest.Answer{}}
 	if s.Creation == "" || len(root.attributes) > 1 {
 		return nil, fmt.Errorf("<private_key> has the attributes %q; it has creation alone, which says where the key comes from", slices.Sorted(maps.Keys(root.attributes)))
 	}
@@ -89,7 +89,7 @@ var texts = map[string]bool{"label": true, "create_time": true, "attest_time": t
 	"public_key": true, "key_use_count": false, "key_size": false, "curve_oid": false}
 
 // consistent refuses attributes that can't be true together.
-func (s *Statement) consistent() error {
+func (s *statement) consistent() error {
 	a := s.Attributes
 	if a["never_extractable"] == attest.True && a["extractable"] == attest.True {
 		return errors.New("the key is extractable and never was: the statement contradicts itself")
@@ -100,7 +100,7 @@ func (s *Statement) consistent() error {
 	return nil
 }
 
-func (s *Statement) attribute(e element) error {
+func (s *statement) attribute(e element) error {
 	if _, twice := s.Attributes[e.name]; twice || slices.Contains(s.Unknown, "attributes/"+e.name) {
 		return fmt.Errorf("attribute <%s> stands there twice", e.name)
 	}
@@ -119,7 +119,7 @@ func (s *Statement) attribute(e element) error {
 	return nil
 }
 
-func (s *Statement) fields(f map[string]*element) (err error) {
+func (s *statement) fields(f map[string]*element) (err error) {
 	text := func(name string) string {
 		if f[name] == nil {
 			return ""

@@ -68,7 +68,7 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 		rsa.VerifyPSS(key, crypto.SHA256, digest[:], sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) != nil {
 		return nil, errors.New("the signature over the statement does not verify, neither as PKCS #1 v1.5 nor as PSS")
 	}
-	s, err := ParseStatement(xml)
+	s, err := parseStatement(xml)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func serialOf(name string) (string, error) {
 	return serial, nil
 }
 
-func (s *Statement) claims(path *attest.Path, serial string) *attest.Claims {
+func (s *statement) claims(path *attest.Path, serial string) *attest.Claims {
 	a := s.Attributes
 	c := &attest.Claims{
 		Platform: attest.Platform{Vendor: "Securosys", Model: "Primus HSM", Serial: serial, Identity: serial},

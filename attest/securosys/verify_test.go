@@ -109,7 +109,7 @@ func pemBytes(t testing.TB, text string) []byte {
 func TestAKeyOnACurveHasNoSizeAndMayHaveAPolicy(t *testing.T) {
 	// The shape is that of Securosys' documentation for an Ed25519 key; the policy
 	// is an access rule that isn't understood.
-	s, err := ParseStatement([]byte("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<private_key creation=\"generated\">\n\t<label>k</label>\n\t<create_time>2024-08-14T18:02:50Z</create_time>\n" +
+	s, err := parseStatement([]byte("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<private_key creation=\"generated\">\n\t<label>k</label>\n\t<create_time>2024-08-14T18:02:50Z</create_time>\n" +
 		"\t<attest_time>2024-08-14T18:02:59Z</attest_time>\n\t<key_use_count>1</key_use_count>\n\t<algorithm>ED</algorithm>\n\t<algorithm_oid>1.3.101.112</algorithm_oid>\n" +
 		"\t<public_key>MCowBQYDK2VwAyEA/GpVPSJzhsGgH4mGLxRK3h1XFh9t90hwn7NKf8RKCNA=</public_key>\n\t<derivation_value type=\"ADA/SLIP-10\">5B89</derivation_value>\n" +
 		"\t<attributes>\n\t\t<sign>true</sign>\n\t</attributes>\n\t<policy>\n\t\t<rule_use>\n\t\t\t<token name=\"Token1\">\n\t\t\t\t<timelock>0</timelock>\n\t\t\t</token>\n\t\t</rule_use>\n\t</policy>\n</private_key>\n"))
@@ -144,7 +144,7 @@ func FuzzStatement(f *testing.F) {
 	f.Add([]byte(`<private_key creation="x"><a><b>c</b></a></private_key>`), []byte{1})
 	chain := []byte(strings.Join(s.Chain, "\n"))
 	f.Fuzz(func(t *testing.T, xml, sig []byte) {
-		if st, err := ParseStatement(xml); (err == nil) == (st == nil) {
+		if st, err := parseStatement(xml); (err == nil) == (st == nil) {
 			t.Errorf("a statement and an error, or neither: %v, %v", st, err)
 		}
 		in := attest.Input{Evidence: evidence(xml, sig, chain), Anchors: anchors, At: attesttest.At}

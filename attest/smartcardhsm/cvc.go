@@ -148,8 +148,8 @@ func (k *key) spki() ([]byte, error) {
 	})
 }
 
-// Certificate is a card-verifiable certificate of the device's chain.
-type Certificate struct {
+// certificate is a card-verifiable certificate of the device's chain.
+type certificate struct {
 	Issuer, Holder string
 	Role           byte
 	From, Until    time.Time
@@ -162,9 +162,9 @@ type Certificate struct {
 // holderRole is the object identifier of CardContact's roles, 1.3.6.1.4.1.24991.3.1.1.
 var holderRole = []byte{0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xc3, 0x1f, 0x03, 0x01, 0x01}
 
-// ParseCertificates reads certificates that stand one behind the other, as in
+// parseCertificates reads certificates that stand one behind the other, as in
 // the device's file EF 2F02: at most four.
-func ParseCertificates(in []byte) (list []*Certificate, err error) {
+func parseCertificates(in []byte) (list []*certificate, err error) {
 	for len(in) > 0 {
 		what := fmt.Sprintf("certificate %d", len(list)+1)
 		f, rest, err := next(in)
@@ -186,7 +186,7 @@ func ParseCertificates(in []byte) (list []*Certificate, err error) {
 	return list, nil
 }
 
-func parseCertificate(in []byte, what string) (*Certificate, error) {
+func parseCertificate(in []byte, what string) (*certificate, error) {
 	outer, err := sequence(in, what, wanted{tagBody, false}, wanted{tagSignature, false})
 	if err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func parseCertificate(in []byte, what string) (*Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Certificate{key: b[tagKey].value, body: outer[tagBody].whole, signature: outer[tagSignature].value}
+	c := &certificate{key: b[tagKey].value, body: outer[tagBody].whole, signature: outer[tagSignature].value}
 	c.Extensions = b[tagExtensions].value
 	if err := checkProfile(b, what); err != nil {
 		return nil, err

@@ -131,7 +131,7 @@ func suite(t *testing.T) attesttest.Suite {
 	chain := file(t, "testdata/ef2f02.bin")
 	for name, f := range map[string]string{"P-256": "ce03-p256", "RSA-2048": "ce04-rsa2048", "secp256k1": "ce01-secp256k1"} {
 		request := file(t, "testdata/"+f+".bin")
-		r, err := ParseRequest(request)
+		r, err := parseRequest(request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,10 +180,10 @@ func FuzzEvidence(f *testing.F) {
 	f.Add(file(f, "testdata/ce01-secp256k1.bin"), root)
 	anchors := shipped(f)
 	f.Fuzz(func(t *testing.T, request, chain []byte) {
-		if r, err := ParseRequest(request); (r == nil) == (err == nil) {
+		if r, err := parseRequest(request); (r == nil) == (err == nil) {
 			t.Errorf("a request and an error, or neither: %v, %v", r, err)
 		}
-		if list, err := ParseCertificates(chain); err != nil && list != nil {
+		if list, err := parseCertificates(chain); err != nil && list != nil {
 			t.Errorf("certificates beside the error %v", err)
 		}
 		c, err := attest.Check(Verifier{}, attest.Input{Evidence: evidence(request, chain), Anchors: anchors, At: ceremony})

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// Request is what the device left when it made a key pair: a certificate
+// request is what the device left when it made a key pair: a certificate
 // request, signed by the new key, and around it the device's own signature.
-type Request struct {
+type request struct {
 	Holder     string // the key's name, which the host chose
 	Device     string // who signed around it
 	Extensions [][]byte
@@ -19,8 +19,8 @@ type Request struct {
 	outer      []byte
 }
 
-// ParseRequest reads an authenticated request, as in the device's file EF CExx.
-func ParseRequest(in []byte) (*Request, error) {
+// parseRequest reads an authenticated request, as in the device's file EF CExx.
+func parseRequest(in []byte) (*request, error) {
 	const what = "request"
 	f, err := only(in, tagRequest, what)
 	if err != nil {
@@ -42,7 +42,7 @@ func ParseRequest(in []byte) (*Request, error) {
 	if err := checkProfile(b, what); err != nil {
 		return nil, err
 	}
-	r := &Request{body: inner[tagBody].whole, inner: inner[tagSignature].value, outer: outer[tagSignature].value}
+	r := &request{body: inner[tagBody].whole, inner: inner[tagSignature].value, outer: outer[tagSignature].value}
 	r.signed = append(bytes.Clone(outer[tagCertificate].whole), outer[tagIssuer].whole...)
 	if r.key, err = parseKey(b[tagKey].value, nil, what+": key"); err != nil {
 		return nil, err

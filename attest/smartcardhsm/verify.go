@@ -53,11 +53,11 @@ var roles = []byte{0x00, 0x80, 0xc0}
 // Verify checks the chain, the device's signature over the request and the new
 // key's over itself.
 func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
-	r, err := ParseRequest(in.Evidence.Part(PartRequest))
+	r, err := parseRequest(in.Evidence.Part(PartRequest))
 	if err != nil {
 		return nil, err
 	}
-	certs, err := ParseCertificates(in.Evidence.Part(PartChain))
+	certs, err := parseCertificates(in.Evidence.Part(PartChain))
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +85,9 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 }
 
 // chain checks the certificates from the root down, and gives the device's key.
-func chain(certs []*Certificate, in attest.Input, c *attest.Claims) (*key, error) {
+func chain(certs []*certificate, in attest.Input, c *attest.Claims) (*key, error) {
 	if len(certs) == 2 {
-		known, err := ParseCertificates(root)
+		known, err := parseCertificates(root)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +132,7 @@ func chain(certs []*Certificate, in attest.Input, c *attest.Claims) (*key, error
 }
 
 // anchor finds the lowest pinned key and judges the times of what stands below it.
-func anchor(certs []*Certificate, keys []*key, in attest.Input, c *attest.Claims) error {
+func anchor(certs []*certificate, keys []*key, in attest.Input, c *attest.Claims) error {
 	c.Level = attest.VendorSigned
 	below := len(certs)
 	for i, k := range keys {

@@ -35,16 +35,16 @@ delete-authentication-key delete-asymmetric-key delete-wrap-key delete-hmac-key 
 change-authentication-key put-symmetric-key
 generate-symmetric-key delete-symmetric-key decrypt-ecb encrypt-ecb decrypt-cbc encrypt-cbc`)
 
-func (k *Key) may(bit int) bool { return k.Capabilities>>bit&1 == 1 }
+func (k *attestedKey) may(bit int) bool { return k.Capabilities>>bit&1 == 1 }
 
 // exportable says whether the private half can leave under a wrap key. A key that
 // may export others is counted as well: nothing that signs has that capability.
-func (k *Key) exportable() bool { return k.may(capExportable) || k.may(capExportWrapped) }
+func (k *attestedKey) exportable() bool { return k.may(capExportable) || k.may(capExportWrapped) }
 
 // neverExtractable: capabilities are given when an object is made and can't be
 // changed. So a key that was generated here and isn't exportable never was; of one
 // that was brought in, nobody knows.
-func (k *Key) neverExtractable() attest.Answer {
+func (k *attestedKey) neverExtractable() attest.Answer {
 	switch {
 	case k.exportable():
 		return attest.False
@@ -54,7 +54,7 @@ func (k *Key) neverExtractable() attest.Answer {
 	return attest.True
 }
 
-func (k *Key) purpose() attest.Purpose {
+func (k *attestedKey) purpose() attest.Purpose {
 	return attest.Purpose{
 		Sign:    attest.Of(k.may(capSignPKCS) || k.may(capSignPSS) || k.may(capSignECDSA) || k.may(capSignEDDSA)),
 		Decrypt: attest.Of(k.may(capDecryptPKCS) || k.may(capDecryptOAEP)),
@@ -64,7 +64,7 @@ func (k *Key) purpose() attest.Purpose {
 	}
 }
 
-func (k *Key) capabilities() string {
+func (k *attestedKey) capabilities() string {
 	var list []string
 	for n := k.Capabilities; n != 0; n &= n - 1 {
 		if bit := bits.TrailingZeros64(n); bit < len(capabilityNames) {

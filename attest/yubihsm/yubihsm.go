@@ -64,8 +64,8 @@ func (Verifier) Parts() []attest.PartRule {
 	}
 }
 
-// Key is what the attestation certificate says.
-type Key struct {
+// attestedKey is what the attestation certificate says.
+type attestedKey struct {
 	Firmware     string
 	Serial       uint64
 	Origin       byte
@@ -76,12 +76,12 @@ type Key struct {
 	Unknown      []string // extensions that aren't known
 }
 
-// ParseKey reads an attestation certificate's extensions. Each of the seven must
+// parseKey reads an attestation certificate's extensions. Each of the seven must
 // be there: one that is missing would read as zero, which allows and restricts
 // what nobody said.
-func ParseKey(c *x509.Certificate) (*Key, error) {
+func parseKey(c *x509.Certificate) (*attestedKey, error) {
 	f := devicecert.Read(c, arc)
-	k := &Key{}
+	k := &attestedKey{}
 	var err error
 	if k.Firmware, k.Serial, err = readDevice(f); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := ParseKey(leaf[0])
+	k, err := parseKey(leaf[0])
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func checkAuthority(certs []*x509.Certificate) error {
 // checkDevice holds the certificate above the attestation to be the device's own,
 // for the same serial number. Another key of the device that may sign would sign
 // whatever it is given; only the key at object 0 has such a certificate.
-func checkDevice(k *Key, c *x509.Certificate, claims *attest.Claims) error {
+func checkDevice(k *attestedKey, c *x509.Certificate, claims *attest.Claims) error {
 	f := devicecert.Read(c, arc)
 	_, serial, err := readDevice(f)
 	name, _ := devicecert.CommonName(c) // none is none of the device's
@@ -179,7 +179,7 @@ func checkDevice(k *Key, c *x509.Certificate, claims *attest.Claims) error {
 	return nil
 }
 
-func (k *Key) claims(c *x509.Certificate) *attest.Claims {
+func (k *attestedKey) claims(c *x509.Certificate) *attest.Claims {
 	serial := fmt.Sprint(k.Serial)
 	claims := &attest.Claims{
 		Key: attest.Key{
@@ -213,7 +213,7 @@ func (k *Key) claims(c *x509.Certificate) *attest.Claims {
 	return claims
 }
 
-func (k *Key) origin() string {
+func (k *attestedKey) origin() string {
 	var list []string
 	for _, o := range []struct {
 		bit  byte
@@ -226,7 +226,7 @@ func (k *Key) origin() string {
 	return fmt.Sprintf("%#02x (%s)", k.Origin, strings.Join(list, ", "))
 }
 
-func (k *Key) domains() string {
+func (k *attestedKey) domains() string {
 	var list []string
 	for n := k.Domains; n != 0; n &= n - 1 {
 		list = append(list, fmt.Sprint(bits.TrailingZeros16(n)+1))

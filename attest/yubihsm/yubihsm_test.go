@@ -230,7 +230,7 @@ func FuzzVerify(f *testing.F) {
 			t.Error("an attestation without device or key is taken")
 		}
 		if c, err := x509.ParseCertificate(leaf); err == nil {
-			_, _ = ParseKey(c)
+			_, _ = parseKey(c)
 		}
 	})
 }

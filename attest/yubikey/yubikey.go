@@ -57,8 +57,8 @@ func (Verifier) Parts() []attest.PartRule {
 	}
 }
 
-// Key is what the attestation certificate says.
-type Key struct {
+// attestedKey is what the attestation certificate says.
+type attestedKey struct {
 	Firmware   string
 	Serial     uint64
 	PIN, Touch byte
@@ -73,13 +73,13 @@ func slot(name string) (string, bool) {
 	return s, ok && len(s) == 2 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// ParseKey reads an attestation certificate's extensions and its slot. All of them
+// parseKey reads an attestation certificate's extensions and its slot. All of them
 // must be there; cards of before firmware 5 that don't write the form factor are
 // refused.
-func ParseKey(c *x509.Certificate) (*Key, error) {
+func parseKey(c *x509.Certificate) (*attestedKey, error) {
 	f := devicecert.Read(c, arc)
 	var firmware, policy, form []byte
-	k := &Key{}
+	k := &attestedKey{}
 	for _, step := range []func() error{
 		func() (err error) { firmware, err = f.Plain(extFirmware, "firmware version", 3); return },
 		func() (err error) { k.Serial, err = f.Uint(extSerial, "serial number", 0xffffffff); return },
@@ -128,7 +128,7 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := ParseKey(certs[0])
+	k, err := parseKey(certs[0])
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func checkAbove(certs []*x509.Certificate, claims *attest.Claims) error {
 	return nil
 }
 
-func (k *Key) claims(c *x509.Certificate) *attest.Claims {
+func (k *attestedKey) claims(c *x509.Certificate) *attest.Claims {
 	serial := fmt.Sprint(k.Serial)
 	claims := &attest.Claims{
 		Key: attest.Key{
@@ -239,7 +239,7 @@ func pick(names []string, n byte) string {
 	return ""
 }
 
-func (k *Key) formFactor() string {
+func (k *attestedKey) formFactor() string {
 	name := pick(formFactors, k.FormFactor&^formFactorFIPS)
 	if name != "" && k.FormFactor&formFactorFIPS != 0 {
 		name = strings.Join([]string{name, "FIPS series"}, ", ")

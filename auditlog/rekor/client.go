@@ -130,15 +130,15 @@ func (c *Client) Append(ctx context.Context, bundle, envelope []byte, submitter 
 // verify reads the entry as any verifier would read its file.
 func (c *Client) verify(bundle []byte, e *auditlog.RekorEntry, submitter *keys.Public) (*auditlog.RekorInclusion, *auditlog.RekorEntry, error) {
 	if e.LogID != c.log.ID() {
-		return nil, nil, c.fail(ErrKeyChanged, changedHint, "its id is %x, the pinned key's is %x", e.LogID, c.log.ID())
+		return nil, nil, c.fail(errKeyChanged, changedHint, "its id is %x, the pinned key's is %x", e.LogID, c.log.ID())
 	}
 	parsed, err := auditlog.ParseRekorEntry("", e.Marshal())
 	if err != nil {
-		return nil, nil, c.fail(ErrAnswer, "", "%v", err)
+		return nil, nil, c.fail(errAnswer, "", "%v", err)
 	}
 	in, err := c.log.Verify(bundle, parsed, []*keys.Public{submitter}, nil)
 	if err != nil {
-		return nil, nil, c.fail(ErrAnswer, "Nothing was stored. Keep this message, and ask the log's operator.", "%v", err)
+		return nil, nil, c.fail(errAnswer, "Nothing was stored. Keep this message, and ask the log's operator.", "%v", err)
 	}
 	return in, parsed, nil
 }
@@ -149,7 +149,7 @@ func (c *Client) retry(ctx context.Context, ask func() error) error {
 	wait := 200 * time.Millisecond
 	for n := 1; ; n++ {
 		err := ask()
-		if err == nil || n == attempts || !errors.Is(err, errTorn) && !errors.Is(err, ErrBusy) {
+		if err == nil || n == attempts || !errors.Is(err, errTorn) && !errors.Is(err, errBusy) {
 			return c.whole(err)
 		}
 		if err := c.sleep(ctx, wait); err != nil {
@@ -161,9 +161,9 @@ func (c *Client) retry(ctx context.Context, ask func() error) error {
 
 // whole gives a connection that broke each time the name that callers know.
 func (c *Client) whole(err error) error {
-	var e *Error
+	var e *serverError
 	if errors.As(err, &e) && e.Kind == errTorn {
-		return &Error{ErrDown, e.Err}
+		return &serverError{errDown, e.Err}
 	}
 	return err
 }

@@ -148,23 +148,23 @@ func TestErrorsHaveNames(t *testing.T) {
 		url  string
 		kind error
 	}{
-		"closed port":       {closed, ErrDown},
-		"no such host":      {"http://rekor.invalid", ErrDown},
-		"unknown authority": {tls.URL, ErrDown},
-		"no Rekor":          {answer(200, "<html>"), ErrAnswer},
-		"nothing":           {answer(200, ""), ErrAnswer},
-		"empty object":      {answer(200, "{}"), ErrAnswer},
-		"too long":          {long, ErrAnswer},
-		"413":               {answer(413, `{"message":"no"}`), ErrTooLarge},
-		"429":               {answer(429, `{"message":"later"}`), ErrBusy},
-		"502":               {answer(502, "bad gateway"), ErrDown},
-		"405":               {answer(405, `{"message":"This log has been frozen"}`), ErrRefused},
-		"400":               {answer(400, `{"message":"no"}`), ErrRefused},
-		"redirect":          {answer(302, ""), ErrRefused},
-		"409 without index": {answer(409, `{"message":"there"}`), ErrAnswer},
+		"closed port":       {closed, errDown},
+		"no such host":      {"http://rekor.invalid", errDown},
+		"unknown authority": {tls.URL, errDown},
+		"no Rekor":          {answer(200, "<html>"), errAnswer},
+		"nothing":           {answer(200, ""), errAnswer},
+		"empty object":      {answer(200, "{}"), errAnswer},
+		"too long":          {long, errAnswer},
+		"413":               {answer(413, `{"message":"no"}`), errTooLarge},
+		"429":               {answer(429, `{"message":"later"}`), errBusy},
+		"502":               {answer(502, "bad gateway"), errDown},
+		"405":               {answer(405, `{"message":"This log has been frozen"}`), errRefused},
+		"400":               {answer(400, `{"message":"no"}`), errRefused},
+		"redirect":          {answer(302, ""), errRefused},
+		"409 without index": {answer(409, `{"message":"there"}`), errAnswer},
 	} {
 		for version := 1; version <= 2; version++ {
-			if version == 1 && (c.kind == ErrAnswer && name != "too long" || name == "400") {
+			if version == 1 && (c.kind == errAnswer && name != "too long" || name == "400") {
 				continue // version 1 is asked for its key first
 			}
 			t.Run(fmt.Sprintf("%s, v%d", name, version), func(t *testing.T) {

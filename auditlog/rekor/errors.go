@@ -18,35 +18,35 @@ import (
 
 // What can go wrong, by name.
 var (
-	ErrDown       = errors.New("the Rekor server can't be reached")
-	ErrTimeout    = errors.New("the Rekor server did not answer in time")
-	ErrBusy       = errors.New("the Rekor server has too much to do")
-	ErrTooLarge   = errors.New("it is too large for the Rekor server")
-	ErrRefused    = errors.New("the Rekor server refused it")
-	ErrKeyChanged = errors.New("the log's key is not the pinned one")
-	ErrAnswer     = errors.New("the Rekor server's answer is not to be believed")
+	errDown       = errors.New("the Rekor server can't be reached")
+	errTimeout    = errors.New("the Rekor server did not answer in time")
+	errBusy       = errors.New("the Rekor server has too much to do")
+	errTooLarge   = errors.New("it is too large for the Rekor server")
+	errRefused    = errors.New("the Rekor server refused it")
+	errKeyChanged = errors.New("the log's key is not the pinned one")
+	errAnswer     = errors.New("the Rekor server's answer is not to be believed")
 	// errTorn is a connection that broke before the answer was whole: whether
 	// the entry was logged is open, and asking again finds out.
 	errTorn = errors.New("the connection broke")
 )
 
-// Error is what went wrong with a server: its kind is one of the above, and
+// serverError is what went wrong with a server: its kind is one of the above, and
 // the rest is for people.
-type Error struct {
+type serverError struct {
 	Kind error
 	Err  *strict.Error
 }
 
-func (e *Error) Error() string        { return e.Err.Error() }
-func (e *Error) Is(target error) bool { return target == e.Kind }
-func (e *Error) Unwrap() error        { return e.Err }
+func (e *serverError) Error() string        { return e.Err.Error() }
+func (e *serverError) Is(target error) bool { return target == e.Kind }
+func (e *serverError) Unwrap() error        { return e.Err }
 
-func (c *Client) fail(kind error, hint, format string, args ...any) *Error {
+func (c *Client) fail(kind error, hint, format string, args ...any) *serverError {
 	what := kind.Error()
 	if detail := fmt.Sprintf(format, args...); detail != "" {
 		what += ": " + detail
 	}
-	return &Error{kind, strict.Errorf(c.base.Redacted(), "%s", what).WithHint("%s", hint)}
+	return &serverError{kind, strict.Errorf(c.base.Redacted(), "%s", what).WithHint("%s", hint)}
 }
 
 const (
@@ -57,8 +57,8 @@ const (
 )
 
 // transport makes an error of ours from what the way to the server said.
-func (c *Client) transport(ctx context.Context, err error) *Error {
-	var mine *Error
+func (c *Client) transport(ctx context.Context, err error) *serverError {
+	var mine *serverError
 	var status *statusError
 	var dns *net.DNSError
 	var op *net.OpError
@@ -72,21 +72,21 @@ func (c *Client) transport(ctx context.Context, err error) *Error {
 	case errors.As(err, &status):
 		return c.status(status.code, status.says)
 	case errors.Is(err, errLong):
-		return c.fail(ErrAnswer, "A Rekor server never says that much: is this one?", "more than %d MB", maxAnswer>>20)
+		return c.fail(errAnswer, "A Rekor server never says that much: is this one?", "more than %d MB", maxAnswer>>20)
 	case errors.Is(err, context.Canceled) && ctx.Err() == context.Canceled:
-		return &Error{context.Canceled, strict.Errorf(c.base.Redacted(), "interrupted").WithHint("%s", againHint)}
+		return &serverError{context.Canceled, strict.Errorf(c.base.Redacted(), "interrupted").WithHint("%s", againHint)}
 	case errors.Is(err, context.DeadlineExceeded), timeout:
-		return c.fail(ErrTimeout, againHint, "%s", c.timeout)
+		return c.fail(errTimeout, againHint, "%s", c.timeout)
 	case errors.As(err, &cert), errors.As(err, &unknown):
-		return c.fail(ErrDown, "Its certificate is not trusted here: SSL_CERT_FILE names a file of further roots.", "%v", cause(err))
+		return c.fail(errDown, "Its certificate is not trusted here: SSL_CERT_FILE names a file of further roots.", "%v", cause(err))
 	case errors.As(err, &dns), errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &op) && op.Op == "dial":
-		return c.fail(ErrDown, startHint, "%v", cause(err))
+		return c.fail(errDown, startHint, "%v", cause(err))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), strings.Contains(err.Error(), "connection was forcibly closed"):
-		e := c.fail(ErrDown, againHint, "%v", errTorn)
+		e := c.fail(errDown, againHint, "%v", errTorn)
 		e.Kind = errTorn
 		return e
 	}
-	return c.fail(ErrAnswer, "Is this URL a Rekor server's, and of this version?", "%v", strict.Said(cause(err).Error()))
+	return c.fail(errAnswer, "Is this URL a Rekor server's, and of this version?", "%v", strict.Said(cause(err).Error()))
 }
 
 // cause leaves out the request's line, which says what we know already.
@@ -99,17 +99,17 @@ func cause(err error) error {
 }
 
 // status makes an error of ours from an HTTP status and what came with it.
-func (c *Client) status(code int, says string) *Error {
+func (c *Client) status(code int, says string) *serverError {
 	says = strict.Said(says)
 	switch {
 	case code == http.StatusRequestEntityTooLarge, strings.Contains(says, "request body too large"), strings.Contains(says, "larger than max"):
-		return c.fail(ErrTooLarge, "The server's operator sets the limit (rekor-server: --max_request_body_size).", "HTTP %d: %s", code, says)
+		return c.fail(errTooLarge, "The server's operator sets the limit (rekor-server: --max_request_body_size).", "HTTP %d: %s", code, says)
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		return c.fail(ErrBusy, againHint, "HTTP %d: %s", code, says)
+		return c.fail(errBusy, againHint, "HTTP %d: %s", code, says)
 	case code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
-		return c.fail(ErrDown, againHint, "HTTP %d from what stands before it: %s", code, says)
+		return c.fail(errDown, againHint, "HTTP %d from what stands before it: %s", code, says)
 	case code == http.StatusNotFound, code == http.StatusMethodNotAllowed, code == http.StatusNotImplemented:
-		return c.fail(ErrRefused, "Is it of this version (--rekor-version), and does it still take entries?", "HTTP %d: %s", code, says)
+		return c.fail(errRefused, "Is it of this version (--rekor-version), and does it still take entries?", "HTTP %d: %s", code, says)
 	}
-	return c.fail(ErrRefused, "", "HTTP %d: %s", code, says)
+	return c.fail(errRefused, "", "HTTP %d: %s", code, says)
 }

@@ -100,13 +100,13 @@ func TestTilesThatCannotProveAnEntryAreNotBelieved(t *testing.T) {
 		kind  error
 		says  string
 	}{
-		"none":      {tile(func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }), ErrAnswer, "is not served"},
-		"empty":     {tile(func(w http.ResponseWriter) {}), ErrAnswer, "has 0 bytes"},
-		"too short": {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 43*32)) }), ErrAnswer, "has 1376 bytes, 44 hashes are in the tree"},
-		"torn":      {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 256*32-1)) }), ErrAnswer, "has 8191 bytes"},
-		"zeros":     {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 256*32)) }), ErrAnswer, "not to be believed"},
-		"endless":   {tile(func(w http.ResponseWriter) { w.Write(make([]byte, maxAnswer+1)) }), ErrAnswer, "more than 4 MB"},
-		"too busy":  {tile(func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) }), ErrBusy, "HTTP 429"},
+		"none":      {tile(func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }), errAnswer, "is not served"},
+		"empty":     {tile(func(w http.ResponseWriter) {}), errAnswer, "has 0 bytes"},
+		"too short": {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 43*32)) }), errAnswer, "has 1376 bytes, 44 hashes are in the tree"},
+		"torn":      {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 256*32-1)) }), errAnswer, "has 8191 bytes"},
+		"zeros":     {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 256*32)) }), errAnswer, "not to be believed"},
+		"endless":   {tile(func(w http.ResponseWriter) { w.Write(make([]byte, maxAnswer+1)) }), errAnswer, "more than 4 MB"},
+		"too busy":  {tile(func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) }), errBusy, "HTTP 429"},
 	} {
 		_, err := known(t, c.serve)
 		if !errors.Is(err, c.kind) || !strings.Contains(fmt.Sprint(err), c.says) {

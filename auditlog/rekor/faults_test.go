@@ -122,7 +122,7 @@ func TestBrokenConnectionsAreAskedAgainAndNothingIsLoggedTwice(t *testing.T) {
 			"after it was logged":        {first(1, func(a *answered) { a.ask(); a.cut = 0 }), true, nil},
 			"in the midst of the answer": {first(1, func(a *answered) { a.ask(); a.cut = len(a.body) / 2 }), true, nil},
 			"twice":                      {first(2, func(a *answered) { a.ask(); a.cut = 0 }), true, nil},
-			"each time":                  {first(9, func(a *answered) { a.ask(); a.cut = 0 }), false, ErrDown},
+			"each time":                  {first(9, func(a *answered) { a.ask(); a.cut = 0 }), false, errDown},
 		} {
 			f.with(c.spoil)
 			bundle := bundleOf(t, 200)
@@ -158,7 +158,7 @@ func TestAnswerThatComesTooLate(t *testing.T) {
 		client := s.client(t, Options{URL: f.url})
 		_, err := client.Append(late, bundle, envelope, submitter(t))
 		close(release)
-		wantKind(t, err, ErrTimeout)
+		wantKind(t, err, errTimeout)
 		wantHint(t, err, "Run the same command again")
 		r, err := client.Append(context.Background(), bundle, envelope, submitter(t))
 		if err != nil || !r.Existed {
@@ -193,7 +193,7 @@ func (o overdue) Err() error {
 }
 
 func isCanceled(err error) bool {
-	e, ok := err.(*Error)
+	e, ok := err.(*serverError)
 	return ok && e.Kind == context.Canceled
 }
 
@@ -247,6 +247,6 @@ func TestSpoiltAnswersAreNotBelieved(t *testing.T) {
 			a.head.Set("Content-Type", "application/json")
 		}))
 		_, err := client.Append(context.Background(), other, envelopeOf(other), submitter(t))
-		wantKind(t, err, ErrAnswer)
+		wantKind(t, err, errAnswer)
 	})
 }

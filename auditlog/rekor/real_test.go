@@ -106,7 +106,7 @@ func TestRealServerRefusesWhatIsTooLarge(t *testing.T) {
 	s := realServer(t, 1) // version 2 is sent a digest, whatever the size
 	bundle := bundleOf(t, 300_000)
 	_, err := s.client(t, Options{}).Append(context.Background(), bundle, envelopeOf(bundle), submitter(t))
-	wantKind(t, err, ErrTooLarge)
+	wantKind(t, err, errTooLarge)
 }
 
 func TestRealServerOfTheOtherVersionIsNamed(t *testing.T) {
@@ -114,7 +114,7 @@ func TestRealServerOfTheOtherVersionIsNamed(t *testing.T) {
 	bundle := bundleOf(t, 100)
 	for _, c := range []*Client{v1.client(t, Options{URL: v2.url}), v2.client(t, Options{URL: v1.url})} {
 		_, err := c.Append(context.Background(), bundle, envelopeOf(bundle), submitter(t))
-		wantKind(t, err, ErrRefused)
+		wantKind(t, err, errRefused)
 		wantHint(t, err, "of this version")
 	}
 }
@@ -131,7 +131,7 @@ func TestRealServerWithAnotherKeyIsNamed(t *testing.T) {
 		}
 		bundle := bundleOf(t, 100)
 		_, err = c.Append(context.Background(), bundle, envelopeOf(bundle), submitter(t))
-		wantKind(t, err, ErrKeyChanged)
+		wantKind(t, err, errKeyChanged)
 		wantHint(t, err, "over another channel")
 	})
 }

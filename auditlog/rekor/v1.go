@@ -44,14 +44,14 @@ func (c *Client) addV1(ctx context.Context, envelope []byte, submitter *keys.Pub
 		return nil, false, c.openAPI(ctx, err)
 	}
 	if !c.log.SameKey(key.Payload) {
-		return nil, false, c.fail(ErrKeyChanged, changedHint, "the server gives a key that is not %s", c.log.VKey())
+		return nil, false, c.fail(errKeyChanged, changedHint, "the server gives a key that is not %s", c.log.VKey())
 	}
 	proposed, err := dsse.V001Entry{}.CreateFromArtifactProperties(ctx, types.ArtifactProperties{
 		ArtifactBytes:  envelope,
 		PublicKeyBytes: [][]byte{pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: submitter.SPKI()})},
 	})
 	if err != nil {
-		return nil, false, c.fail(ErrRefused, "", "rekor's own library does not take the envelope: %v", err)
+		return nil, false, c.fail(errRefused, "", "rekor's own library does not take the envelope: %v", err)
 	}
 	params := entries.NewCreateLogEntryParamsWithTimeout(c.timeout)
 	params.SetProposedEntry(proposed)
@@ -72,7 +72,7 @@ func (c *Client) addV1(ctx context.Context, envelope []byte, submitter *keys.Pub
 // ago is not in the tree yet, which looks as if it weren't there.
 func (c *Client) existingV1(ctx context.Context, api *client.Rekor, uuid string) (*auditlog.RekorEntry, error) {
 	if _, err := hex.DecodeString(uuid); err != nil || len(uuid) < 64 {
-		return nil, c.fail(ErrAnswer, "", "it has the entry already, and doesn't say where")
+		return nil, c.fail(errAnswer, "", "it has the entry already, and doesn't say where")
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		params := entries.NewGetLogEntryByUUIDParamsWithTimeout(c.timeout)
@@ -95,7 +95,7 @@ func (c *Client) existingV1(ctx context.Context, api *client.Rekor, uuid string)
 // entryV1 takes an answer apart. What it says is verified later; here it only
 // has to be there.
 func (c *Client) entryV1(payload models.LogEntry) (*auditlog.RekorEntry, error) {
-	bad := func(what string) (*auditlog.RekorEntry, error) { return nil, c.fail(ErrAnswer, "", "%s", what) }
+	bad := func(what string) (*auditlog.RekorEntry, error) { return nil, c.fail(errAnswer, "", "%s", what) }
 	if len(payload) != 1 {
 		return bad("not exactly one entry")
 	}
@@ -139,7 +139,7 @@ func (c *Client) entryV1(payload models.LogEntry) (*auditlog.RekorEntry, error) 
 }
 
 // openAPI makes an error of ours from one of rekor's client.
-func (c *Client) openAPI(ctx context.Context, err error) *Error {
+func (c *Client) openAPI(ctx context.Context, err error) *serverError {
 	var bad *entries.CreateLogEntryBadRequest
 	if errors.As(err, &bad) {
 		return c.status(http.StatusBadRequest, says(bad.Payload))

@@ -121,15 +121,15 @@ func messageOf(answer []byte) string {
 func (c *Client) entryV2(answer []byte) (*auditlog.RekorEntry, error) {
 	var a answerV2
 	if err := json.Unmarshal(answer, &a); err != nil {
-		return nil, c.fail(ErrAnswer, "Is this URL a Rekor server's, and of this version?", "%v", strict.Said(err.Error()))
+		return nil, c.fail(errAnswer, "Is this URL a Rekor server's, and of this version?", "%v", strict.Said(err.Error()))
 	}
 	hashes, ok := hashesOf(a.Proof.Hashes)
 	if !ok || len(a.LogID.KeyID) != 32 || len(a.Body) == 0 {
-		return nil, c.fail(ErrAnswer, "", "an entry without body, log id or hashes of their length")
+		return nil, c.fail(errAnswer, "", "an entry without body, log id or hashes of their length")
 	}
 	checkpoint, err := auditlog.ParseRekorCheckpoint("", auditlog.RekorV2, []byte(a.Proof.Checkpoint.Envelope))
 	if err != nil {
-		return nil, c.fail(ErrAnswer, "", "the checkpoint's %v", err)
+		return nil, c.fail(errAnswer, "", "the checkpoint's %v", err)
 	}
 	return &auditlog.RekorEntry{
 		Body: a.Body, LogID: [32]byte(a.LogID.KeyID), Index: uint64(a.LogIndex),
@@ -148,7 +148,7 @@ func (c *Client) existingV2(ctx context.Context, header string, answer, body []b
 	}
 	index, err := strconv.ParseUint(header, 10, 53)
 	if err != nil {
-		return nil, c.fail(ErrAnswer, "", "it has the entry already, and doesn't say where")
+		return nil, c.fail(errAnswer, "", "it has the entry already, and doesn't say where")
 	}
 	const hint = "The entry is in the log already, and its proof is made from the log's tiles: --rekor-tiles names where they are served, if not below the server's URL at /api/v2/."
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
@@ -158,10 +158,10 @@ func (c *Client) existingV2(ctx context.Context, header string, answer, body []b
 		}
 		checkpoint, err := auditlog.ParseRekorCheckpoint("", auditlog.RekorV2, raw)
 		if err != nil {
-			return nil, c.fail(ErrAnswer, hint, "the checkpoint's %v", err)
+			return nil, c.fail(errAnswer, hint, "the checkpoint's %v", err)
 		}
 		if _, err := c.log.VerifyCheckpoint(checkpoint); err != nil {
-			return nil, c.fail(ErrKeyChanged, changedHint, "%v", err)
+			return nil, c.fail(errKeyChanged, changedHint, "%v", err)
 		}
 		if checkpoint.Size > index {
 			return c.proveV2(ctx, checkpoint, index, body, hint)
@@ -234,7 +234,7 @@ func (c *Client) tile(ctx context.Context, level, index uint64, n int) ([][32]by
 // wanted for.
 func (c *Client) tilesFailed(ctx context.Context, err error, hint string) error {
 	e := c.transport(ctx, err)
-	if e.Kind != context.Canceled && e.Kind != ErrTimeout {
+	if e.Kind != context.Canceled && e.Kind != errTimeout {
 		e.Err.Hint = hint
 	}
 	return e

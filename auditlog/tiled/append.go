@@ -62,8 +62,8 @@ func (l *Log) guardPath() string { return filepath.Join(l.opts.Guard, guardName)
 // checkpoint yet. Append them again: they are found by their keys.
 func (l *Log) Append(ctx context.Context, leaves ...[]byte) ([]Position, error) {
 	for i, leaf := range leaves {
-		if len(leaf) == 0 || len(leaf) > MaxEntry {
-			return nil, strict.Errorf("", "entry %d of %d has %d bytes; from 1 to %d are allowed", i+1, len(leaves), len(leaf), MaxEntry)
+		if len(leaf) == 0 || len(leaf) > maxEntry {
+			return nil, strict.Errorf("", "entry %d of %d has %d bytes; from 1 to %d are allowed", i+1, len(leaves), len(leaf), maxEntry)
 		}
 	}
 	if len(leaves) == 0 {

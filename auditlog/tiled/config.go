@@ -15,9 +15,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// MaxEntry is the size in bytes of the largest entry (C2SP tlog-tiles: a
+// maxEntry is the size in bytes of the largest entry (C2SP tlog-tiles: a
 // bundle gives an entry's length in 16 bits).
-const MaxEntry = 1<<16 - 1
+const maxEntry = 1<<16 - 1
 
 // Options say where a log's parts are and what makes two entries the same.
 type Options struct {

@@ -119,7 +119,7 @@ func TestWithoutKeyOfTheBytesAreTheKey(t *testing.T) {
 
 func TestEntrySizes(t *testing.T) {
 	_, l := newTestLog(t)
-	largest := bytes.Repeat([]byte{'x'}, MaxEntry)
+	largest := bytes.Repeat([]byte{'x'}, maxEntry)
 	at, err := l.Append(context.Background(), append([]byte("a:"), largest[2:]...), append([]byte("b:"), largest[2:]...))
 	if err != nil || len(at) != 2 {
 		t.Fatalf("got %+v, %v", at, err)
@@ -130,7 +130,7 @@ func TestEntrySizes(t *testing.T) {
 		}
 	}
 	leaf, err := l.Entry(context.Background(), 1)
-	if err != nil || len(leaf) != MaxEntry {
+	if err != nil || len(leaf) != maxEntry {
 		t.Errorf("got %d bytes, %v", len(leaf), err)
 	}
 	proof, err := l.Prove(context.Background(), 1)

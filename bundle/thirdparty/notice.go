@@ -13,15 +13,15 @@ import (
 // SSHSIG namespaces in which officers approve a notice: its file's exact bytes.
 // In a rehearsal "-rehearsal" is appended, as everywhere.
 const (
-	NamespaceRetirement = "fleetctl-retirement"
-	NamespaceVoid       = "fleetctl-void"
+	namespaceRetirement = "fleetctl-retirement"
+	namespaceVoid       = "fleetctl-void"
 )
 
 // NoticeNamespace is the one in which officers approve this notice.
 func NoticeNamespace(n *bundle.Notice) string {
-	base := NamespaceRetirement
+	base := namespaceRetirement
 	if n.Voids() {
-		base = NamespaceVoid
+		base = namespaceVoid
 	}
 	return ceremony.SignNamespace(base, n.Mode)
 }

@@ -8,8 +8,6 @@ import (
 	"os"
 )
 
-func main() { os.Exit(Main()) }
-
-// Main is the whole program but for its exit, so that tests can run it as one
-// of their commands.
-func Main() int { return run(context.Background(), os.Stdin, os.Stdout, os.Stderr, os.Args[1:]) }
+func main() {
+	os.Exit(run(context.Background(), os.Stdin, os.Stdout, os.Stderr, os.Args[1:]))
+}

@@ -35,7 +35,7 @@ func isAge(data []byte) bool {
 
 // decryptKey opens a key file that age encrypted with a passphrase.
 func decryptKey(a *cli.App, path, source string, data []byte) ([]byte, error) {
-	pin, _, err := secret(a, URISource(source), "passphrase of the key file "+path)
+	pin, _, err := secret(a, uriSource(source), "passphrase of the key file "+path)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func decryptKey(a *cli.App, path, source string, data []byte) ([]byte, error) {
 
 // NewAgeKey makes a key and encrypts it before it touches the disk.
 func NewAgeKey(a *cli.App, path, source string) (*keys.Public, error) {
-	pin, err := NewSecret(a, URISource(source), "passphrase of the new key file "+path)
+	pin, err := NewSecret(a, uriSource(source), "passphrase of the new key file "+path)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func openTokenKey(a *cli.App, ref string) (*Key, error) {
 }
 
 func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
-	if err := Unlock(a, t, URISource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
+	if err := Unlock(a, t, uriSource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
 		return nil, err
 	}
 	// The URI doesn't say of what kind the key is; the token does.

@@ -16,8 +16,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
-// PersonHelp explains a flag that takes a person's key.
-const PersonHelp = "an OpenSSH `key` to sign with: a private key file, or agent:FILE.pub for the key in ssh-agent with that public half"
+// personHelp explains a flag that takes a person's key.
+const personHelp = "an OpenSSH `key` to sign with: a private key file, or agent:FILE.pub for the key in ssh-agent with that public half"
 
 // openPerson opens a person's key.
 func openPerson(a *cli.App, ref string) (sshsig.Signer, func(), error) {
@@ -113,7 +113,7 @@ func TellSigned(a *cli.App, what string, k *folder.Stored, folder string) error 
 
 // SignatoryFlags are the two ways to sign: a key, or a signature made elsewhere.
 func SignatoryFlags(c *cobra.Command, key, signature *string) {
-	c.Flags().StringVar(key, "key", "", PersonHelp)
+	c.Flags().StringVar(key, "key", "", personHelp)
 	c.Flags().StringVar(signature, "signature", "", "a signature `file` made elsewhere with ssh-keygen -Y sign")
 }
 

@@ -195,8 +195,8 @@ func Unlock(a *cli.App, t *hsm.Token, source, whose string) error {
 	}
 }
 
-// URISource reads a URI's pin-source, which RFC 7512 lets be a bare path too.
-func URISource(s string) string {
+// uriSource reads a URI's pin-source, which RFC 7512 lets be a bare path too.
+func uriSource(s string) string {
 	switch {
 	case s == "":
 		return string(engine.PINTerminal)

@@ -19,10 +19,10 @@ func EncodeJSON(v any) []byte {
 }
 
 // EncodeLine is EncodeJSON on one line, without LF.
-func EncodeLine(v any) []byte { return AppendLine(nil, v) }
+func EncodeLine(v any) []byte { return appendLine(nil, v) }
 
-// AppendLine appends what EncodeLine gives.
-func AppendLine(b []byte, v any) []byte {
+// appendLine appends what EncodeLine gives.
+func appendLine(b []byte, v any) []byte {
 	e := &encoder{b: b}
 	e.value(addressable(v), &tag{}, 0)
 	return e.b

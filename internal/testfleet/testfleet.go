@@ -185,7 +185,7 @@ func New(t testing.TB, o Options) *Fleet {
 	var hsms []ceremony.PlanHSM
 	var sites []engine.SiteHSM
 	for i := range o.HSMs {
-		tok := NewToken(fmt.Sprintf("%s-%d", o.Name, i+1))
+		tok := newToken(fmt.Sprintf("%s-%d", o.Name, i+1))
 		b.Tokens = append(b.Tokens, tok)
 		hsms = append(hsms, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: "lab", Serial: tok.About.Serial})
 		sites = append(sites, engine.SiteHSM{Name: hsms[i].Name, Module: "/nowhere/memory.so", Token: tok.About.Label, PIN: "file:/nowhere/pin"})

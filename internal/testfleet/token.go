@@ -49,8 +49,8 @@ type softKey struct {
 	signer Signer
 }
 
-// NewToken is an empty token whose serial and keys follow from its name.
-func NewToken(name string) *Token {
+// newToken is an empty token whose serial and keys follow from its name.
+func newToken(name string) *Token {
 	sum := sha256.Sum256([]byte(name))
 	return &Token{
 		name: name, keys: map[string]*softKey{},

@@ -10,10 +10,10 @@ import (
 
 const answersFormat = "fleetctl answers v1"
 
-// FromScreen is the answer that whoever reads the right thing off the other
+// fromScreen is the answer that whoever reads the right thing off the other
 // screen would type, whatever it is by then: words that are drawn on the spot,
 // the time.
-const FromScreen = "from-screen"
+const fromScreen = "from-screen"
 
 // maxAnswers bounds a file of answers, in bytes.
 const maxAnswers = 1 << 20
@@ -101,11 +101,11 @@ func (a *Answers) take() (string, error) {
 		return "", &AnswerError{strict.At(a.file, l.n, "this question has no name, so that no file can answer it")}
 	case l.prompt != a.prompt:
 		return "", &AnswerError{strict.At(a.file, l.n, "answers %q, and what is asked is %q", l.prompt, a.prompt)}
-	case l.answer == FromScreen && a.screen == "":
+	case l.answer == fromScreen && a.screen == "":
 		return "", &AnswerError{strict.At(a.file, l.n, "no screen shows the answer to %q", a.prompt)}
 	}
 	a.next++
-	if l.answer == FromScreen {
+	if l.answer == fromScreen {
 		return a.screen, nil
 	}
 	return l.answer, nil

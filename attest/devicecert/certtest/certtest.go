@@ -136,7 +136,7 @@ func (c Cert) Sign(t testing.TB, by *Key) []byte {
 		tbs.Validity.To = time.Date(2049, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	raw := marshal(t, tbs)
-	sig := SignBytes(t, by, raw)
+	sig := signBytes(t, by, raw)
 	if c.MangleSignature != nil {
 		sig = c.MangleSignature(sig)
 	}
@@ -147,8 +147,8 @@ func (c Cert) Sign(t testing.TB, by *Key) []byte {
 	}{asn1.RawValue{FullBytes: raw}, algorithm(by), asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}})
 }
 
-// SignBytes signs with the hash that goes with the key: SHA-384 for P-384, else SHA-256.
-func SignBytes(t testing.TB, by *Key, data []byte) []byte {
+// signBytes signs with the hash that goes with the key: SHA-384 for P-384, else SHA-256.
+func signBytes(t testing.TB, by *Key, data []byte) []byte {
 	t.Helper()
 	h := sha256.Sum256(data)
 	digest, hash := h[:], crypto.SHA256

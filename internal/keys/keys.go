@@ -19,20 +19,44 @@ import (
 	"golang.org/x/crypto/ed25519"
 )
 
-// Algorithm names a key's kind and with it how it signs.
+// Algorithm names a key's kind and with it what it does: sign, or agree on a
+// secret. P256 and ECDHP256 are keys of one curve in one encoding, of which each
+// does one of the two.
 type Algorithm string
 
-// The algorithms a fleet key may have. X25519 keys can't sign.
+// The algorithms a fleet key may have.
 const (
-	Ed25519 Algorithm = "ed25519"
-	P256    Algorithm = "ecdsa-p256"
-	P384    Algorithm = "ecdsa-p384"
-	X25519  Algorithm = "x25519"
-	RSA3072 Algorithm = "rsa-3072"
+	Ed25519  Algorithm = "ed25519"
+	P256     Algorithm = "ecdsa-p256"
+	P384     Algorithm = "ecdsa-p384"
+	X25519   Algorithm = "x25519"
+	RSA3072  Algorithm = "rsa-3072"
+	ECDHP256 Algorithm = "ecdh-p256"
 )
 
 // Algorithms are all of them, in the order of preference.
-var Algorithms = []Algorithm{Ed25519, P256, P384, X25519, RSA3072}
+var Algorithms = []Algorithm{Ed25519, P256, P384, X25519, RSA3072, ECDHP256}
+
+// Use is what a key is for. A key has one use: what it does in the other counts
+// for nothing.
+type Use string
+
+// The uses of a key.
+const (
+	Sign  Use = "sign"
+	Agree Use = "agree" // on a secret, with whoever has the other half of a pair
+)
+
+// Use is what keys of this kind are for; empty of a kind that isn't known.
+func (a Algorithm) Use() Use {
+	switch {
+	case a == X25519 || a == ECDHP256:
+		return Agree
+	case a.Known():
+		return Sign
+	}
+	return ""
+}
 
 // Known says whether a is one of Algorithms.
 func (a Algorithm) Known() bool {
@@ -45,7 +69,7 @@ func (a Algorithm) Known() bool {
 }
 
 // CanSign says whether keys of this kind sign.
-func (a Algorithm) CanSign() bool { return a.Known() && a != X25519 }
+func (a Algorithm) CanSign() bool { return a.Use() == Sign }
 
 // MaxSPKI is the size in bytes of the largest SubjectPublicKeyInfo (RFC 5280)
 // that a key of this kind has.
@@ -53,7 +77,7 @@ func (a Algorithm) MaxSPKI() int {
 	switch a {
 	case Ed25519, X25519:
 		return 44
-	case P256:
+	case P256, ECDHP256:
 		return 91
 	case P384:
 		return 120
@@ -82,7 +106,7 @@ func (a Algorithm) MaxSignature() int {
 type Public struct {
 	alg  Algorithm
 	spki []byte
-	key  any // ed25519.PublicKey, *ecdsa.PublicKey, *rsa.PublicKey, *ecdh.PublicKey
+	key  any // ed25519.PublicKey, *ecdsa.PublicKey, *rsa.PublicKey; *ecdh.PublicKey of one that agrees
 }
 
 // Algorithm is the key's kind.
@@ -104,7 +128,8 @@ func (p *Public) Ed25519() (ed25519.PublicKey, bool) {
 // the key's 32 bytes follow.
 var ed25519SPKI = []byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00}
 
-// ParseSPKI admits a key from the one DER encoding that it has.
+// ParseSPKI admits a key from the one DER encoding that it has. One of P-256 is
+// taken for a key that signs: [ParseAs] takes it for what it is said to be.
 func ParseSPKI(der []byte) (*Public, error) {
 	if raw, ok := bytes.CutPrefix(der, ed25519SPKI); ok && len(raw) == ed25519.PublicKeySize {
 		return FromEd25519(raw)
@@ -195,6 +220,13 @@ func admit(key any) (*Public, error) {
 // is follows from the length: trying DER first misreads raw keys that happen
 // to look like it.
 func FromPoint(alg Algorithm, point []byte) (*Public, error) {
+	if alg == ECDHP256 {
+		p, err := FromPoint(P256, point)
+		if err != nil {
+			return nil, err
+		}
+		return p.as(alg)
+	}
 	raw, ok := unwrapPoint(alg, point)
 	if !ok {
 		return nil, fmt.Errorf("has an EC_POINT of %d bytes in no known encoding of %s", len(point), alg)

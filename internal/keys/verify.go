@@ -3,7 +3,6 @@ package keys
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"encoding/asn1"
@@ -99,25 +98,4 @@ func SignatureFromRaw(alg Algorithm, raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	return der, nil
-}
-
-// admitX25519 refuses the points of low order (RFC 7748, section 6.1): a key
-// agreement with one gives the same secret to everybody.
-func admitX25519(raw []byte) error {
-	// RFC 7748 takes u above p and ignores the highest bit: two names for a key.
-	if len(raw) == 32 && (raw[31] > 127 || aboveP(raw)) {
-		return errors.New("is not the canonical encoding of its X25519 key")
-	}
-	k, err := ecdh.X25519().NewPublicKey(raw)
-	if err != nil {
-		return errors.New("is no X25519 key")
-	}
-	scalar, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{0x77}, 32))
-	if err != nil {
-		return err
-	}
-	if _, err := scalar.ECDH(k); err != nil { // fails on an all-zero result alone
-		return errors.New("is an X25519 key of low order")
-	}
-	return nil
 }

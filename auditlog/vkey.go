@@ -193,7 +193,7 @@ type (
 	PublicKey = keys.Public
 
 	// Algorithm names a key's kind and with it how it signs: "ed25519",
-	// "ecdsa-p256", "ecdsa-p384", "x25519", "rsa-3072".
+	// "ecdsa-p256", "ecdsa-p384", "x25519", "rsa-3072", "ecdh-p256".
 	Algorithm = keys.Algorithm
 
 	// Window is when a pinned key's signatures count. An end that is nil is open.

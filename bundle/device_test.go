@@ -169,3 +169,27 @@ func TestDeviceTakesExpiredKeysByTheWitnessesTime(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A P-256 key signs or agrees; which, its encoding doesn't tell, but the key set.
+func TestADeviceTakesAKeyForItsUseAlone(t *testing.T) {
+	set := parsed(fleet(1, nil, 3, keys.P256, keys.ECDHP256, keys.X25519))
+	for _, k := range set.Keys {
+		name := strings.Join([]string{set.Fleet, k.HSM, k.Role}, "/")
+		_, noAgreement := k.Public.ECDH()
+		if k.Use == UseSign {
+			if err := k.Public.Verify([]byte("m"), sign(k.Algorithm, name, []byte("m"))); err != nil || noAgreement == nil {
+				t.Errorf("%s %s: its signature %v, an agreement with it %v", k.HSM, k.Role, err, noAgreement)
+			}
+			continue
+		}
+		if noAgreement != nil || k.Use != UseAgree {
+			t.Errorf("%s %s: is of use %s: %v", k.HSM, k.Role, k.Use, noAgreement)
+		}
+		if k.Algorithm == keys.ECDHP256 { // what the same private key signs
+			err := k.Public.Verify([]byte("m"), sign(keys.P256, name, []byte("m")))
+			if err == nil || err.Error() != "a key of kind ecdh-p256 can't sign" {
+				t.Errorf("%s %s: a signature under a key that agrees: %v", k.HSM, k.Role, err)
+			}
+		}
+	}
+}

@@ -38,7 +38,7 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey
 
 func signer(alg keys.Algorithm, name string) crypto.Signer {
 	switch alg {
-	case keys.P256:
+	case keys.P256, keys.ECDHP256:
 		return must(ecdsa.ParseRawPrivateKey(elliptic.P256(), seed(name)))
 	case keys.P384:
 		return must(ecdsa.ParseRawPrivateKey(elliptic.P384(), append(make([]byte, 16), seed(name)...)))
@@ -109,7 +109,7 @@ func fleet(epoch uint64, previous []byte, hsms int, roles ...keys.Algorithm) *Ke
 		hsm := "hsm-" + string(rune('1'+i))
 		for _, alg := range roles {
 			role := "role-" + string(alg)
-			s.Keys = append(s.Keys, FleetKey{HSM: hsm, Role: role, Algorithm: alg, SPKI: fleetKey(alg, strings.Join([]string{s.Fleet, hsm, role}, "/"))})
+			s.Keys = append(s.Keys, FleetKey{HSM: hsm, Role: role, Use: alg.Use(), Algorithm: alg, SPKI: fleetKey(alg, strings.Join([]string{s.Fleet, hsm, role}, "/"))})
 		}
 	}
 	return s

@@ -14,9 +14,18 @@ type (
 	// Algorithm names a key's kind and with it how it signs.
 	Algorithm = auditlog.Algorithm
 
+	// Use is what a key is for: to sign, or to agree on a secret.
+	Use = keys.Use
+
 	// Window is when a pinned key's signatures count. An end that is nil is open.
 	Window = auditlog.Window
 
 	// Seen remembers signatures that verified, for who comes to the same one again.
 	Seen = keys.Seen
+)
+
+// The uses of a key. What a key does in the other use counts for nothing.
+const (
+	UseSign  Use = keys.Sign
+	UseAgree Use = keys.Agree
 )

@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"crypto/sha256"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,10 +40,13 @@ type KeySet struct {
 type FleetKey struct {
 	HSM       string    `strict:"hsm,token"`
 	Role      string    `strict:"role,token"`
+	Use       Use       `strict:"use"` // UseSign or UseAgree; Encode sets it by the algorithm where it is empty
 	Algorithm Algorithm `strict:"algorithm"`
 	SPKI      []byte    `strict:"public_key,base64"` // DER SubjectPublicKeyInfo (RFC 5280)
 
-	// Public is SPKI, admitted. ParseKeySet sets it; Encode doesn't look at it.
+	// Public is SPKI, admitted for this use and no other: of a key that agrees,
+	// Verify refuses every signature; of one that signs, ECDH gives nothing.
+	// ParseKeySet sets it; Encode doesn't look at it.
 	Public *PublicKey
 }
 
@@ -104,6 +108,12 @@ func (s *KeySet) Digest() [32]byte { return Digest(s.Raw()) }
 func (s *KeySet) Encode() []byte {
 	out := *s
 	out.Format = KeySetFormat
+	out.Keys = slices.Clone(s.Keys)
+	for i := range out.Keys {
+		if k := &out.Keys[i]; k.Use == "" {
+			k.Use = k.Algorithm.Use()
+		}
+	}
 	return strict.EncodeJSON(&out)
 }
 
@@ -167,14 +177,16 @@ func (s *KeySet) checkKeys(d *document) map[slot]int {
 			d.failf(d.at("keys", i, "algorithm"), "keys[%d].algorithm is %q; allowed are %v", i, k.Algorithm, keys.Algorithms)
 			continue
 		}
+		if k.Use != k.Algorithm.Use() {
+			d.failf(d.at("keys", i, "use"), "keys[%d].use is %q; that of a key of kind %s is %s", i, k.Use, k.Algorithm, k.Algorithm.Use())
+		}
 		p, err := keys.ParseSPKI(k.SPKI)
-		switch {
-		case err != nil:
+		if err != nil {
 			d.failf(d.at("keys", i, "public_key"), "keys[%d].public_key %v", i, err)
-		case p.Algorithm() != k.Algorithm:
+			continue
+		}
+		if k.Public, err = keys.ParseAs(k.Algorithm, k.SPKI); err != nil {
 			d.failf(d.at("keys", i, "algorithm"), "keys[%d].algorithm is %s, but the key is of kind %s", i, k.Algorithm, p.Algorithm())
-		default:
-			k.Public = p
 		}
 	}
 	return slots
@@ -193,9 +205,16 @@ func (s *KeySet) checkFleet(d *document, slots map[slot]int) {
 		d.failf(d.at("majority"), "majority is %d; of %d HSMs it is at least %d and at most %d", s.Majority, n, n/2+1, n)
 	}
 	for _, role := range s.Roles() {
+		var use Use
 		for _, hsm := range hsms {
-			if _, ok := slots[slot{hsm, role}]; !ok {
+			i, ok := slots[slot{hsm, role}]
+			switch {
+			case !ok:
 				d.failf(d.at("keys"), "hsm %s has no key for role %s, which other HSMs have", hsm, role)
+			case use != "" && s.Keys[i].Use != use:
+				d.failf(d.at("keys", i, "use"), "the key of hsm %s for role %s is there to %s, that of another HSM to %s", hsm, role, s.Keys[i].Use, use)
+			default:
+				use = s.Keys[i].Use
 			}
 		}
 	}

@@ -132,6 +132,21 @@ func keySetVectors(t *testing.T) []vector {
 	with("role-missing", "hsm hsm-3 has no key for role role-x25519", func(s *KeySet) { s.Keys = s.Keys[:5] })
 	with("algorithm-unknown", `keys[0].algorithm is "dsa"`, func(s *KeySet) { s.Keys[0].Algorithm = "dsa" })
 	with("algorithm-of-another-kind", "keys[0].algorithm is x25519, but the key is of kind ed25519", func(s *KeySet) { s.Keys[0].Algorithm = keys.X25519 })
+	with("good-ecdh-p256", "ok", func(s *KeySet) {
+		for i := range s.Keys {
+			if k := &s.Keys[i]; k.Algorithm == keys.X25519 {
+				k.Algorithm, k.SPKI = keys.ECDHP256, fleetKey(keys.ECDHP256, k.HSM)
+			}
+		}
+	})
+	with("use-unknown", `keys[0].use is "wrap"; that of a key of kind ed25519 is sign`, func(s *KeySet) { s.Keys[0].Use = "wrap" })
+	with("use-agree-of-a-key-that-signs", `keys[0].use is "agree"; that of a key of kind ed25519 is sign`, func(s *KeySet) { s.Keys[0].Use = UseAgree })
+	with("use-sign-of-a-key-that-agrees", `keys[1].use is "sign"; that of a key of kind x25519 is agree`, func(s *KeySet) { s.Keys[1].Use = UseSign })
+	with("use-differs-in-a-role", "the key of hsm hsm-3 for role role-x25519 is there to sign, that of another HSM to agree", func(s *KeySet) {
+		s.Keys[5].Use, s.Keys[5].Algorithm, s.Keys[5].SPKI = UseSign, keys.P256, fleetKey(keys.P256, "hsm-3")
+	})
+	text("use-missing", "use", `"use": "sign",`, "")
+	text("use-empty", "use", `"use": "sign"`, `"use": ""`)
 	with("key-small-order", "small order", func(s *KeySet) { s.Keys[0].SPKI = withPoint(spki(keys.Ed25519, "x"), smallOrder) })
 	with("key-mixed-order", "torsion part", func(s *KeySet) { s.Keys[0].SPKI = withPoint(spki(keys.Ed25519, "x"), mixedOrder) })
 	with("key-no-spki", "is no DER public key", func(s *KeySet) { s.Keys[0].SPKI = s.Keys[0].SPKI[1:] })

@@ -354,7 +354,7 @@ func (a *Account) Artifact() (*bundle.KeySet, error) {
 	s.Ceremony = bundle.CeremonyRef{ID: a.Open.Ceremony, Plan: p.Digest(), Transcript: a.FleetCheckHash}
 	for _, k := range a.Keys {
 		s.Keys = append(s.Keys, bundle.FleetKey{
-			HSM: k.HSM, Role: k.Role, Algorithm: k.Intent.Algorithm, SPKI: k.Outcome.PublicKey,
+			HSM: k.HSM, Role: k.Role, Use: a.Plan.Role(k.Role).Use, Algorithm: k.Intent.Algorithm, SPKI: k.Outcome.PublicKey,
 		})
 	}
 	set, err := bundle.ParseKeySet(ArtifactFile, s.Encode())
@@ -379,7 +379,7 @@ func (p *Plan) MaxBundle() int {
 	s.Ceremony.ID = CeremonyID(p, time.Unix(0, 0), make([]byte, CeremonyIDRandom))
 	for _, h := range p.HSMs {
 		for _, r := range p.Roles {
-			s.Keys = append(s.Keys, bundle.FleetKey{HSM: h.Name, Role: r.Name, Algorithm: r.Algorithm})
+			s.Keys = append(s.Keys, bundle.FleetKey{HSM: h.Name, Role: r.Name, Use: r.Use, Algorithm: r.Algorithm})
 		}
 	}
 	return bundle.MaxSize(s, len(p.ThirdParties), p.Countersigner.Algorithm)

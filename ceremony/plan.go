@@ -77,6 +77,7 @@ type PlanHSM struct {
 // Role is one kind of key that each HSM gets.
 type Role struct {
 	Name      string       `strict:"name,token"`
+	Use       bundle.Use   `strict:"use,optional"` // ParsePlan sets it where the plan leaves it out
 	Algorithm Algorithm    `strict:"algorithm"`
 	_         *strict.Node `strict:"attributes,optional"` // read by readAttributes
 

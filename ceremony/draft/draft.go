@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -136,7 +137,11 @@ func (d *Plan) hsms() string {
 func (d *Plan) roles() string {
 	var b strings.Builder
 	for _, r := range d.Roles {
-		fmt.Fprintf(&b, "\n  - name: %s\n    algorithm: %s", r.Name, r.Algorithm)
+		fmt.Fprintf(&b, "\n  - name: %s", r.Name)
+		if use := r.Algorithm.Use(); use == keys.Agree {
+			fmt.Fprintf(&b, "\n    use: %s", use)
+		}
+		fmt.Fprintf(&b, "\n    algorithm: %s", r.Algorithm)
 		if len(r.Attributes) > 0 {
 			b.WriteString("\n    attributes:")
 		}

@@ -71,7 +71,7 @@ func (r *rows) keyRows() error {
 		if k.Outcome == nil {
 			continue
 		}
-		pub, err := keys.ParseSPKI(k.Outcome.PublicKey)
+		pub, err := keys.ParseAs(k.Intent.Algorithm, k.Outcome.PublicKey)
 		if err != nil {
 			return err
 		}

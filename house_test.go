@@ -89,8 +89,8 @@ var arrows = map[string][]string{
 	"ceremony":                   {"attest", "bundle", "auditlog", "leaf"},
 	// What writes a ceremony and what prints it stand beside its rules.
 	"ceremony/draft":    {"ceremony", "leaf"},
-	"ceremony/folder":   {"ceremony", "bundle", "leaf"},
-	"ceremony/engine":   {"ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
+	"ceremony/folder":   {"attest", "ceremony", "bundle", "leaf"},
+	"ceremony/engine":   {"attest", "ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
 	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
 	"bundle":            {"auditlog", "leaf"},
 	"bundle/thirdparty": {"ceremony", "bundle", "leaf"},
@@ -127,7 +127,7 @@ var arrows = map[string][]string{
 	// What commands share: for commands alone.
 	"internal/cli":     {"attest/evidence", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
-	"internal/session": {"bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "internal/cli", "internal/hsm", "internal/signer", "internal/ui", "leaf"},
+	"internal/session": {"attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "internal/cli", "internal/hsm", "internal/signer", "internal/ui", "leaf"},
 	// Objects and records in words, for commands and for the page that a verifier compares.
 	"internal/explain": {"ceremony", "bundle", "bundle/thirdparty", "auditlog", "leaf"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.

@@ -152,8 +152,12 @@ func (a *Account) attestationOf(s Step) (AttestationStep, bool) {
 	return AttestationStep{}, false
 }
 
-// maxProblems bounds what one attestation record says that a policy misses.
-const maxProblems = 64
+// What an attestation record may hold of texts that others wrote.
+const (
+	MaxToldText    = maxToldText // bytes of an anchor's name, a firmware
+	MaxProblemText = maxRefusal  // bytes of a problem
+	MaxProblems    = 64
+)
 
 func (c *Attestation) form() error {
 	if err := text("identity", c.Identity, maxToldText); err != nil {
@@ -176,20 +180,24 @@ func (c *Attestation) form() error {
 		return fmt.Errorf("its level is %q and its anchor %q: from %q on evidence stands under an anchor, below it under none", level, c.Anchor, attest.Anchored)
 	case c.By != Collected && c.By != Imported:
 		return fmt.Errorf("its evidence came by %q, which is neither %s nor %s", c.By, Collected, Imported)
-	case len(c.Problems) > maxProblems:
-		return fmt.Errorf("it has %d problems; at most %d are recorded", len(c.Problems), maxProblems)
+	case len(c.Problems) > MaxProblems:
+		return fmt.Errorf("it has %d problems; at most %d are recorded", len(c.Problems), MaxProblems)
 	}
 	for _, p := range c.Problems {
-		if err := text("problem", p, maxRefusal); err != nil {
+		if err := text("problem", p, MaxProblemText); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takeAttestation demands the format and the identity of the plan, of the key
-// whose turn it is, and evidence that was not given for another key.
-func (a *Account) takeAttestation(c *Attestation, r *Record) error {
+// MayAttest says why an attestation can't be the next record. It has to be of the
+// format and the identity of the plan, of the key whose turn it is, and by
+// evidence that was not given for another key.
+func (a *Account) MayAttest(c *Attestation) error {
+	if err := c.form(); err != nil {
+		return err
+	}
 	w, ok := a.NextAttestation()
 	switch {
 	case !ok:
@@ -205,6 +213,13 @@ func (a *Account) takeAttestation(c *Attestation, r *Record) error {
 		if o.Evidence == c.Evidence {
 			return fmt.Errorf("its evidence is that of record %d: each key has its own", o.N)
 		}
+	}
+	return nil
+}
+
+func (a *Account) takeAttestation(c *Attestation, r *Record) error {
+	if err := a.MayAttest(c); err != nil {
+		return err
 	}
 	a.Attestations[c.Intent] = &Attested{c, r.N, r.Time}
 	return nil

@@ -47,8 +47,6 @@ func form(content any) error {
 		return readingForms("public", c.Public)
 	case *NegativeTest:
 		return c.form()
-	case *Attestation:
-		return c.form()
 	case *Refusal:
 		return text("reason", c.Reason, maxRefusal)
 	case *Lockdown:

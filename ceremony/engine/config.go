@@ -11,6 +11,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -79,6 +80,7 @@ type Config struct {
 	Tokens   Tokens
 	Observer Observer
 	Approve  Approver
+	Attest   Attester // nil where the plan names no device by what it attests
 	Now      func() time.Time
 	Random   io.Reader
 	Version  string
@@ -105,6 +107,10 @@ type Participants interface {
 	// Challenge has a digest's words read aloud and those at the positions
 	// typed from another screen.
 	Challenge(ctx context.Context, q Question) (tries int, by string, err error)
+	// Attestation has a vendor's tool used, with the question's nonce, and gives the
+	// evidence that it made. wrong is why what was brought before is no answer, nil
+	// at the first; where nobody can be asked again it comes back as the error.
+	Attestation(ctx context.Context, q AttestQuestion, wrong error) (*attest.Evidence, error)
 }
 
 // Question is what a Challenge is about.

@@ -29,8 +29,13 @@ type Journal struct {
 	broken  error
 }
 
-// watched begins to watch the clock for a journal that is open.
+// watched begins to watch the clock for a journal that is open, once what an
+// interruption left of an attestation is out of the way.
 func watched(j *Journal) (*Journal, error) {
+	if err := folder.TidyAttestations(j.dir, j.account); err != nil {
+		j.Close()
+		return nil, err
+	}
 	w, err := openClockWatch(j.dir, readUptime)
 	if err != nil {
 		j.Close()

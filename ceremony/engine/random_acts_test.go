@@ -74,6 +74,12 @@ func (d *driver) acts() map[string]func(*engine.Journal) error {
 			if d.one(3) {
 				x.Absent = []string{d.of("wanda", "ada", "olga", "nobody")}
 			}
+			for _, o := range j.Account().Unexcused() {
+				x.Attestations = append(x.Attestations, o.N)
+			}
+			if d.one(6) {
+				x.Attestations = append(x.Attestations, d.IntN(60))
+			}
 			if d.one(4) {
 				x.Number = len(j.Account().Exceptions) + 1
 				_, err := j.Append(x)

@@ -1,11 +1,13 @@
 package engine_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
@@ -85,6 +87,26 @@ func (d *driver) spoil(tok *testfleet.Token) {
 	}
 }
 
+// spoilDevices has devices fail once in a while, be ones that can't be asked, answer
+// what wasn't asked, or not be what the policy wants.
+func (d *driver) spoilDevices() {
+	x := d.f.Attester
+	if d.one(3) {
+		x.Block.Vendors = []string{"ACME"}
+	}
+	x.ByHand["hsm-1"] = d.one(2)
+	x.OnEvidence = func(q engine.AttestQuestion, e *attest.Evidence) (*attest.Evidence, error) {
+		switch d.IntN(12) {
+		case 0:
+			return nil, errors.New("the device doesn't answer")
+		case 1:
+			q.Nonce[0] ^= 1
+			return x.Evidence(q), nil
+		}
+		return e, nil
+	}
+}
+
 // participants answer as a rehearsal's machine does, mostly.
 type participants struct{ d *driver }
 
@@ -118,6 +140,16 @@ func (p participants) Clock(_ context.Context, now func() time.Time) (time.Time,
 
 func (p participants) Seal(context.Context, string) (string, string, string, error) {
 	return p.d.text(), p.by(), p.by(), p.err()
+}
+
+func (p participants) Attestation(_ context.Context, q engine.AttestQuestion, wrong error) (*attest.Evidence, error) {
+	if err := cmp.Or(p.err(), wrong); err != nil {
+		return nil, err
+	}
+	if p.d.one(10) {
+		q.Nonce[0] ^= 1
+	}
+	return p.d.f.Attester.Evidence(q), nil
 }
 
 func (p participants) Challenge(context.Context, engine.Question) (int, string, error) {

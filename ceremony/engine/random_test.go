@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -78,7 +79,7 @@ func TestARecordThatReplayRefusesIsNoticed(t *testing.T) {
 var everyKind = []ceremony.Kind{
 	ceremony.KindOpen, ceremony.KindReading, ceremony.KindChallenge, ceremony.KindIntake, ceremony.KindUnlock, ceremony.KindInventory,
 	ceremony.KindIntent, ceremony.KindOutcome, ceremony.KindAttributes, ceremony.KindNegativeTest, ceremony.KindPossession, ceremony.KindFound,
-	ceremony.KindFleetCheck, ceremony.KindRelease, ceremony.KindRequest, ceremony.KindResponse, ceremony.KindRefusal, ceremony.KindCountersignature,
+	ceremony.KindAttestation, ceremony.KindFleetCheck, ceremony.KindRelease, ceremony.KindRequest, ceremony.KindResponse, ceremony.KindRefusal, ceremony.KindCountersignature,
 	ceremony.KindLogProof, ceremony.KindLockdown, ceremony.KindException, ceremony.KindAdjourn, ceremony.KindReconvene, ceremony.KindResume,
 	ceremony.KindAbort, ceremony.KindClose,
 }
@@ -107,7 +108,11 @@ func newDriver(t *testing.T, seed uint64) *driver {
 	if d.one(2) {
 		o.Lockdown = []string{"Bag the HSMs", "login-refused hsm-1"}
 	}
+	o.Attested = seed%3 == 0
 	d.f = testfleet.Prepared(t, o)
+	if o.Attested {
+		d.spoilDevices()
+	}
 	d.now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	for _, r := range must(ceremony.ParseTranscript("t", goodTranscript(t), must(ceremony.ParsePlan("p", goodPlan(t))).Digest())).Records {
 		d.sample = append(d.sample, r.Content)
@@ -181,6 +186,11 @@ func (d *driver) replays() error {
 	case !bytes.HasPrefix(data, d.before):
 		return fmt.Errorf("records that were there are there no more")
 	}
+	for intent, o := range a.Attestations {
+		if file, err := os.ReadFile(filepath.Join(d.f.Dir, ceremony.AttestationFile(intent))); err != nil || sha256.Sum256(file) != o.Evidence {
+			return fmt.Errorf("the evidence of record %d is not on the disk: %v", o.N, err)
+		}
+	}
 	changed := len(data) != len(d.before)
 	d.before, d.torn = data[:len(data)-len(t.Torn)], len(t.Torn) > 0
 	if d.live != nil && !reflect.DeepEqual(standing(d.live), standing(a)) {
@@ -223,7 +233,7 @@ func (d *driver) choose() (string, func() error) {
 		return "set the clock", func() error { return nil }
 	}
 	s, _ := a.Next()
-	running := slices.Contains([]ceremony.Act{ceremony.ActOpen, ceremony.ActIntake, ceremony.ActUnlock, ceremony.ActGenerate, ceremony.ActFleetCheck}, s.Act)
+	running := slices.Contains([]ceremony.Act{ceremony.ActOpen, ceremony.ActIntake, ceremony.ActUnlock, ceremony.ActGenerate, ceremony.ActAttest, ceremony.ActFleetCheck}, s.Act)
 	switch n := d.IntN(20); {
 	case n == 0:
 		return "explain the clock", func() error {

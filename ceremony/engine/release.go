@@ -27,6 +27,9 @@ import (
 // Build has the artifact's digest read aloud, writes it and records its
 // release.
 func (j *Journal) Build(ctx context.Context, people Participants) (*bundle.KeySet, error) {
+	if err := j.mayRelease(); err != nil {
+		return nil, err
+	}
 	artifact, err := j.account.Artifact()
 	if err != nil {
 		return nil, err
@@ -44,6 +47,21 @@ func (j *Journal) Build(ctx context.Context, people Participants) (*bundle.KeySe
 	}
 	_, err = j.Append(&ceremony.Release{Artifact: artifact.Digest()})
 	return artifact, err
+}
+
+// mayRelease demands that the devices' evidence is all there and that what it
+// lacks was decided about, before anybody reads the key set aloud.
+func (j *Journal) mayRelease() error {
+	if list := j.account.Unexcused(); len(list) > 0 {
+		o := list[0]
+		return strict.Errorf(j.dir, "the attestation of record %d, device %s, has problems, and no exception is about them: %s", o.N, o.Identity, o.Problems[0]).
+			WithHint("if officers accept that, record it, and have it accepted:\nfleetctl ceremony exception %s --attestation %d --expected … --happened … --decided …\nelse end the ceremony with fleetctl ceremony abort", j.dir, o.N)
+	}
+	files, err := folder.ReadAttestations(j.dir)
+	if err != nil {
+		return err
+	}
+	return j.account.CheckAttestations(files)
 }
 
 // Request writes the core and records it; the request is for the third
@@ -152,6 +170,14 @@ func (j *Journal) requestFiles() (list []bundle.File, err error) {
 	if err != nil {
 		return nil, err
 	}
+	evidence, err := folder.ReadAttestations(j.dir)
+	if err == nil {
+		err = j.account.CheckAttestations(evidence)
+	}
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(files, evidence)
 	for _, path := range []string{ceremony.PlanFile, ceremony.TranscriptFile} {
 		if files[path], err = durable.ReadFile(filepath.Join(j.dir, path)); err != nil {
 			return nil, err

@@ -47,6 +47,9 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 		s, _ := a.Next()
 		return a, r.abort(ctx, s, errors.New(a.Fault), len(torn))
 	}
+	if err := r.mayAttest(); err != nil {
+		return a, err
+	}
 	if err := j.clockStands(&ceremony.Resume{}); err != nil {
 		return a, err
 	}

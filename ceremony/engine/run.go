@@ -28,6 +28,9 @@ func Run(ctx context.Context, c Config) (*ceremony.Account, error) {
 		return j.account, err
 	}
 	defer r.closeTokens()
+	if err := r.mayAttest(); err != nil {
+		return j.account, err
+	}
 	if err := j.planApproved(); err != nil {
 		return j.account, err
 	}
@@ -134,6 +137,8 @@ func (r *runner) do(ctx context.Context, s ceremony.Step) error {
 		return r.recordInventory(ctx, s)
 	case ceremony.ActGenerate:
 		return r.generate(ctx, s)
+	case ceremony.ActAttest:
+		return r.attest(ctx, s)
 	case ceremony.ActFleetCheck:
 		return r.fleetCheck(ctx)
 	}

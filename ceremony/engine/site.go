@@ -66,6 +66,11 @@ func ParseSite(file string, data []byte, plan *ceremony.Plan) (*Site, error) {
 			failf(at, "", "hsm %q is not in the plan", h.Name)
 		}
 		seen[h.Name] = true
+		for _, o := range s.HSMs[:i] {
+			if same := plan.HSM(o.Name); h.Module == o.Module && h.Token == o.Token && same != nil && plan.HSM(h.Name) != nil && same.Serial == plan.HSM(h.Name).Serial {
+				failf(at, "what has no serial of its own is found by its label: give each token another", "hsm %q is the same token as hsm %q: module, label and serial", h.Name, o.Name)
+			}
+		}
 		if h.Module != "" && !filepath.IsAbs(h.Module) {
 			failf(at, "a library found by a search path can be swapped", "hsm %q: module %q is not an absolute path", h.Name, h.Module)
 		}

@@ -55,6 +55,17 @@ func TestASiteFilesFaultsAreNamed(t *testing.T) {
 	}
 }
 
+// Tokens whose serials can't tell them apart are told apart by their labels.
+func TestTokensOfOneSerialHaveLabelsOfTheirOwn(t *testing.T) {
+	f := testfleet.Prepared(t, testfleet.Options{HSMs: 2, Attested: true})
+	text := "format: fleetctl site v1\nhsms:\n  - {name: hsm-1, module: /m.so, token: a, pin: terminal}\n  - {name: hsm-2, module: /m.so, token: b, pin: terminal}\n"
+	if _, err := engine.ParseSite("site.yaml", []byte(text), f.Plan); err != nil {
+		t.Fatal(err)
+	}
+	_, err := engine.ParseSite("site.yaml", []byte(strings.Replace(text, "token: b", "token: a", 1)), f.Plan)
+	wantError(t, err, `site.yaml:4: hsm "hsm-2" is the same token as hsm "hsm-1": module, label and serial`)
+}
+
 func TestPINSources(t *testing.T) {
 	for text, want := range map[string]engine.PINSource{
 		"terminal": {Kind: engine.PINTerminal}, "protected": {Kind: engine.PINProtected},

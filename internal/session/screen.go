@@ -60,7 +60,17 @@ func Capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // Done shows that something is on the record.
 func (s *Screen) Done(text string, r *ceremony.Record) {
-	s.a.UI.Say(s.a.UI.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", r.N)))
+	state := ui.Done
+	c, attested := r.Content.(*ceremony.Attestation)
+	if attested && len(c.Problems) > 0 {
+		state = ui.Noted
+	}
+	s.a.UI.Say(s.a.UI.Talk.Step(state, text, fmt.Sprintf("record %d", r.N)))
+	if attested {
+		for _, p := range c.Problems {
+			s.a.UI.Say(s.a.UI.Talk.Line("problem: " + p))
+		}
+	}
 	s.last = RecordWords(r.N, r.Hash())
 }
 

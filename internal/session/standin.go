@@ -20,7 +20,9 @@ type StandIn struct {
 	Unattended bool
 	Plan       string // the file of the plan, where a command is given one
 	answers    string
-	file       *ui.Answers
+	// attestations is a folder with what vendors' tools gave.
+	attestations string
+	file         *ui.Answers
 }
 
 // Flags are those of commands at which people sit.
@@ -70,15 +72,19 @@ func People(a *cli.App, mode string, s *StandIn) (engine.Participants, error) {
 	if err := s.Use(a, mode); err != nil {
 		return nil, err
 	}
+	var people engine.Participants = AtTerminal{a: a, plan: s.Plan}
 	switch {
 	case s.Unattended && mode != ceremony.Rehearsal:
 		return nil, cli.Usagef("", "--unattended is for rehearsals: in production people answer")
 	case s.Unattended:
-		return unattendedPeople{a}, nil
+		people = unattendedPeople{a}
 	case !a.UI.Interactive() && mode != ceremony.Rehearsal:
 		return nil, cli.Usagef("run it at a terminal", "a production ceremony has people who are asked, and there is no terminal to ask at")
 	}
-	return AtTerminal{a: a, plan: s.Plan}, nil
+	if s.attestations != "" {
+		people = fromFolder{people, s.attestations}
+	}
+	return people, nil
 }
 
 // Listeners are those who hear the digest of what leaves the room. A rehearsal

@@ -2,12 +2,15 @@ package testfleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/crypto/ed25519"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -138,4 +141,30 @@ func (f *Fleet) SignOff(dir string, a *ceremony.Account, stage, verdict string, 
 		}
 	}
 	return nil
+}
+
+// Machine answers for everybody in the room, as a rehearsal lets a machine do.
+type Machine struct{}
+
+const machine = "machine"
+
+func (Machine) Words(context.Context) ([]string, string, error) {
+	return []string{"aardvark", "adroitness", "zulu"}, machine, nil
+}
+
+func (Machine) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
+	return now().UTC().Truncate(time.Second), machine, nil
+}
+
+func (Machine) Seal(context.Context, string) (string, string, string, error) {
+	return "4471", machine, machine, nil
+}
+
+func (Machine) Challenge(context.Context, engine.Question) (int, string, error) {
+	return 1, machine, nil
+}
+
+// Attestation has no tool to use: see Attester.
+func (Machine) Attestation(context.Context, engine.AttestQuestion, error) (*attest.Evidence, error) {
+	return nil, errors.New("the machine has no vendor's tool")
 }

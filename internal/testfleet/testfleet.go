@@ -66,6 +66,8 @@ type Options struct {
 	// Tolerates is what the plan lets succeed in its first HSM, and the policies
 	// take.
 	Tolerates []string
+	// Attested names the HSMs, and the countersigner's, by what stand-ins attest.
+	Attested bool
 	// Unwary third parties sign what they are sent, without a look, and people
 	// close what would not verify.
 	Unwary bool
@@ -114,7 +116,9 @@ type Fleet struct {
 	Policy  []byte // pins the plan's keys, each confirmed
 	Parties *Parties
 	Tokens  []*Token // in memory; nil on SoftHSM
-	Bench   engine.Tokens
+	// Attester stands in for devices; nil where the plan names none.
+	Attester *Attester
+	Bench    engine.Tokens
 
 	Request  *bundle.Request
 	Response *bundle.Response
@@ -191,6 +195,9 @@ func New(t testing.TB, o Options) *Fleet {
 		sites = append(sites, engine.SiteHSM{Name: hsms[i].Name, Module: "/nowhere/memory.so", Token: tok.About.Label, PIN: "file:/nowhere/pin"})
 	}
 	f.Tokens, f.Bench = b.Tokens, b
+	if o.Attested {
+		f.attested(t, hsms)
+	}
 	if o.Tokens != nil {
 		o.Tokens(b.Tokens)
 	}
@@ -219,6 +226,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HSMs == 0 {
 		o.HSMs = 3
+	}
+	if o.Roles == nil && o.Attested {
+		o.Roles = attestable
 	}
 	if o.Roles == nil {
 		o.Roles = []draft.Role{{Name: "session", Algorithm: keys.Ed25519}}
@@ -260,6 +270,9 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 		LogPolicy:     logPolicy(f.Parties.Log),
 		Lockdown:      o.Lockdown,
 	}
+	if f.Attester != nil {
+		d.Countersigner.Attestation = f.Attester.device("")
+	}
 	for _, p := range f.Parties.Auditors() {
 		d.ThirdParties = append(d.ThirdParties, ceremony.ThirdParty{Name: p.Name, Key: p.Key(), Ciphersuite: o.Ciphersuite})
 	}
@@ -296,12 +309,16 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 
 // Config is what a run of this fleet's ceremony takes.
 func (f *Fleet) Config(dir string, rnd io.Reader) engine.Config {
-	return engine.Config{
+	c := engine.Config{
 		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*engine.Site, error) { return f.Site, nil },
 		Tokens: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
 		Version: "test", Binary: sha256.Sum256([]byte("binary")), Participants: Machine{},
 		PlanApprovals: f.planApprovals(),
 	}
+	if f.Attester != nil {
+		c.Attest, c.Participants = f.Attester, withHand{x: f.Attester}
+	}
+	return c
 }
 
 func logPolicy(l Log) string {
@@ -461,25 +478,4 @@ func absent(t testing.TB, what string) {
 		t.Fatalf("%s, and CI must have it", what)
 	}
 	t.Skip(what)
-}
-
-// Machine answers for everybody in the room, as a rehearsal lets a machine do.
-type Machine struct{}
-
-const machine = "machine"
-
-func (Machine) Words(context.Context) ([]string, string, error) {
-	return []string{"aardvark", "adroitness", "zulu"}, machine, nil
-}
-
-func (Machine) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
-	return now().UTC().Truncate(time.Second), machine, nil
-}
-
-func (Machine) Seal(context.Context, string) (string, string, string, error) {
-	return "4471", machine, machine, nil
-}
-
-func (Machine) Challenge(context.Context, engine.Question) (int, string, error) {
-	return 1, machine, nil
 }

@@ -24,6 +24,9 @@ close. Of who doesn't, --absent says so: recorded before the request for the
 release, and after it and before the close for the close. At least one of each
 has to be there.
 
+An attestation with problems holds up the release until an exception names its
+record with --attestation.
+
 Where this computer's clock was set, nothing is recorded until people say with
 --clock what another clock shows: then it goes on from there.`,
 		"  fleetctl ceremony exception ceremony --expected 'seal 4471' --happened 'seal 4417' --decided 'a slip of the pen in the plan'",
@@ -58,6 +61,7 @@ Where this computer's clock was set, nothing is recorded until people say with
 	f.StringVar(&e.Happened, "happened", "", "what happened, in `words`")
 	f.StringVar(&e.Decided, "decided", "", "what was decided, in `words`")
 	f.StringArrayVar(&e.Absent, "absent", nil, "the `name` of a witness or auditor who gives no verdict on the stage that comes next; may be repeated")
+	f.IntSliceVar(&e.Attestations, "attestation", nil, "the `number` of the record of an attestation whose problems officers accept; may be repeated")
 	clockFlag(c, &clock)
 	return c
 }

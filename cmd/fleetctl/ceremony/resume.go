@@ -42,5 +42,6 @@ step begins anew. m officers have to approve it, over the last whole record.`,
 	c.Flags().StringVar(&site, "site", "", "the site `file`: where the plan's HSMs are")
 	session.SignWithFlag(c, &keys)
 	s.Flags(c)
+	s.AttestationsFlag(c)
 	return c
 }

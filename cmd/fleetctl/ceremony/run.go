@@ -61,6 +61,7 @@ Production takes a policy that pins the people, and people at a terminal.`,
 	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
 	session.SignWithFlag(c, &o.keys)
 	o.StandIn.Flags(c)
+	o.AttestationsFlag(c)
 	return c
 }
 

@@ -1,0 +1,117 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/formats"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// Where fleetctl can't ask a device for its attestation, a vendor's tool does, and
+// people bring what it gave: at the terminal as a file's name, for scripts in a
+// folder with a file a key.
+
+// AttestationsFlag is for commands that go through the steps of attestation.
+func (s *StandIn) AttestationsFlag(c *cobra.Command) {
+	c.Flags().StringVar(&s.attestations, "attestations", "", "the `folder` with what vendors' tools gave: HSM-ROLE.json, countersigner.json; what isn't there is asked for")
+}
+
+// readEvidence reads the file that attestation pack wrote.
+func readEvidence(path string) (*attest.Evidence, error) {
+	data, err := cli.ReadNamed(path, attest.MaxEvidenceFile)
+	if err != nil {
+		return nil, err
+	}
+	return attest.ParseEvidence(path, data)
+}
+
+// Attestation says what to run and asks for the file. What can't be read, and what
+// isn't the answer, is asked again.
+func (r AtTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wrong error) (*attest.Evidence, error) {
+	if wrong != nil {
+		r.Say("That is no answer: " + cli.InWords(wrong))
+	}
+	spki := sha256.Sum256(q.SPKI)
+	rows := [][2]string{
+		{"nonce", fmt.Sprintf("%x", q.Nonce)},
+		{"device", q.Identity + ", " + q.Format},
+		{"key", fmt.Sprintf("SHA-256 of its SubjectPublicKeyInfo %x", spki)},
+	}
+	if q.ID != nil {
+		rows = append(rows, [2]string{"CKA_ID", fmt.Sprintf("%x", q.ID)})
+	}
+	what := "The " + q.Role + " key of " + q.HSM
+	if q.Countersigner {
+		what = "The countersigner's key"
+	}
+	r.a.UI.Say("\n", r.a.UI.Talk.Line(what+": have the vendor's tool attest it, with this nonce where it takes one:"), r.a.UI.Talk.Fields(append(rows, packing(q)...)))
+	for {
+		path, err := r.Ask("attest "+q.Name(), "", "Administrator", "the file with the attestation of "+q.Name())
+		if err != nil {
+			return nil, err
+		}
+		e, err := readEvidence(path)
+		if err == nil {
+			return e, nil
+		}
+		r.Say(cli.InWords(err))
+	}
+}
+
+// packing says which files the vendor's tool has to give and how they become one.
+func packing(q engine.AttestQuestion) (rows [][2]string) {
+	command := "fleetctl attestation pack --device " + q.Format + " --out " + words.ShellWord(q.File())
+	if v, err := formats.All().Find(q.Format); err == nil {
+		for i, p := range v.Parts() {
+			label, what := "", p.Name+": "+p.What
+			if i == 0 {
+				label = "parts"
+			}
+			if p.Optional {
+				what += " (optional)"
+			} else {
+				command += " " + p.Name + "=FILE"
+			}
+			rows = append(rows, [2]string{label, what})
+		}
+	}
+	return append(rows, [2]string{"then", command})
+}
+
+// fromFolder takes what vendors' tools gave out of a folder, before anybody is
+// asked.
+type fromFolder struct {
+	engine.Participants
+	dir string
+}
+
+func (f fromFolder) Attestation(ctx context.Context, q engine.AttestQuestion, wrong error) (*attest.Evidence, error) {
+	path := filepath.Join(f.dir, q.File())
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return f.Participants.Attestation(ctx, q, wrong)
+	}
+	if wrong != nil {
+		return nil, strict.Errorf(path, "is no answer: %s", cli.InWords(wrong)).
+			WithHint("have the vendor's tool attest the key anew, with the nonce %x, and put what it gives in this file's place", q.Nonce)
+	}
+	return readEvidence(path)
+}
+
+// Attestation has no tool to use: in a rehearsal that a machine goes through, the
+// files have to be there.
+func (m unattendedPeople) Attestation(_ context.Context, q engine.AttestQuestion, _ error) (*attest.Evidence, error) {
+	return nil, cli.Exit(cli.ExitPending, strict.Errorf("", "%s waits for its device's attestation, with the nonce %x", q.Name(), q.Nonce).
+		WithHint("put it into a folder as %s, with the others' beside it, and go on with --attestations FOLDER", q.File()))
+}

@@ -62,17 +62,17 @@ var arrows = map[string][]string{
 	"cmd/fleetctl":             {"*"},
 	"cmd/fleetctl/attestation": {"attest", "attest/formats", "internal/cli", "internal/ui", "leaf"},
 	"internal/testfleet":       {"*"}, // runs whole fleets for tests; only tests import it
-	"attest/evidence":          {"attest/evidence/page", "ceremony", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
+	"attest/evidence":          {"attest/evidence/page", "attest/require", "ceremony", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
 	// The operator's side: what closes a ceremony, and the policy of a plan.
 	"attest/evidence/closing": {"attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "auditlog", "leaf"},
-	"attest/evidence/planned": {"attest/evidence", "ceremony", "leaf"},
+	"attest/evidence/planned": {"attest", "attest/evidence", "attest/formats", "auditlog", "bundle", "ceremony", "leaf"},
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
 	"attest/evidence/page":    {"ceremony", "bundle", "internal/explain", "leaf"},
 	"attest":                  {"leaf"},
 	"attest/attesttest":       {"attest", "internal/await", "leaf"}, // makes hostile attestations: for tests alone
 	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey"},
-	"attest/require":          {"attest", "attest/formats", "leaf"},          // what a policy requires of attestations
+	"attest/require":          {"attest", "attest/formats", "ceremony", "leaf"},          // what a policy requires of attestations
 	"attest/tpm/tpmtest":      {"attest", "attest/attesttest", "attest/tpm"}, // a TPM in software: for tests alone
 	"attest/nshield":          {"attest", "leaf"},
 	"attest/pkixevidence":     {"attest", "leaf"},
@@ -93,7 +93,7 @@ var arrows = map[string][]string{
 	"ceremony/engine":   {"attest", "ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
 	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
 	"bundle":            {"auditlog", "leaf"},
-	"bundle/thirdparty": {"ceremony", "bundle", "leaf"},
+	"bundle/thirdparty": {"attest/require", "ceremony", "bundle", "leaf"},
 	"auditlog":          {"leaf"},
 	"auditlog/tiled":    {"auditlog", "leaf"},
 	"auditlog/rekor":    {"auditlog", "auditlog/tile", "bundle", "leaf"},

@@ -53,7 +53,7 @@ func (f Files) Size() int {
 // may have any number.
 var (
 	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, RekorFile, PageFile, ManifestFile}
-	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", closeSignoffs}
+	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", ceremony.AttestationsDir + "/", closeSignoffs}
 )
 
 const closeSignoffs = ceremony.CloseSignoffDir + "/"

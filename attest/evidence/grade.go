@@ -45,48 +45,51 @@ const (
 	ClaimReleaseSignoff = "signoffs.release"
 	ClaimStatement      = "statement.signed"
 	ClaimCountersigned  = "countersigned"
-	ClaimIncluded       = "log.included"
-	ClaimWitnessed      = "log.witnessed"
-	ClaimRekor          = "rekor.included"
-	ClaimLockdown       = "lockdown"
-	ClaimCloseSignoff   = "signoffs.close"
-	ClaimBound          = "evidence.bound"
-	ClaimPage           = "page"
-	ClaimLogged         = "evidence.logged"
-	ClaimAbortSigned    = "abort.signed" // of aborted ceremonies alone
+	// ClaimCountersignerAttested: that no operator alone can sign rests on its HSM.
+	ClaimCountersignerAttested = "countersigner.attested"
+
+	ClaimIncluded     = "log.included"
+	ClaimWitnessed    = "log.witnessed"
+	ClaimRekor        = "rekor.included"
+	ClaimLockdown     = "lockdown"
+	ClaimCloseSignoff = "signoffs.close"
+	ClaimBound        = "evidence.bound"
+	ClaimPage         = "page"
+	ClaimLogged       = "evidence.logged"
+	ClaimAbortSigned  = "abort.signed" // of aborted ceremonies alone
 )
 
-// claimInfo says which objects can carry a claim, the strongest grade that it
-// can ever have, and whether this version can show it at all.
+// claimInfo says which objects can carry a claim, and the strongest grade that it
+// can ever have.
 type claimInfo struct {
 	name    string
 	best    Grade
 	objects []Type
-	built   bool
 }
 
 var packageOnly = []Type{TypeEvidence}
 
 var claimInfos = []claimInfo{
-	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement, TypeAbort}, true},
-	{ClaimPlanApproved, Proven, []Type{TypeEvidence, TypeAbort}, true},
-	{ClaimGenerated, Device, []Type{TypeEvidence, TypeTranscript}, true},
-	{ClaimNonexportable, Device, []Type{TypeEvidence, TypeTranscript}, true},
-	{ClaimPossession, Proven, []Type{TypeEvidence, TypeTranscript}, true},
-	{ClaimKeyAttested, Attested, packageOnly, false},
-	{ClaimFleetChecked, Attested, []Type{TypeEvidence, TypeTranscript}, true},
-	{ClaimReleaseSignoff, Proven, packageOnly, true},
-	{ClaimStatement, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement}, true},
-	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}, true},
-	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}, true},
-	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}, true},
-	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}, true},
-	{ClaimLockdown, Attested, packageOnly, true},
-	{ClaimCloseSignoff, Proven, packageOnly, true},
-	{ClaimBound, Proven, packageOnly, true},
-	{ClaimPage, Proven, packageOnly, true},
-	{ClaimLogged, Proven, []Type{TypeEvidence, TypeAbort}, true},
-	{ClaimAbortSigned, Proven, []Type{TypeAbort}, true},
+	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement, TypeAbort}},
+	{ClaimPlanApproved, Proven, []Type{TypeEvidence, TypeAbort}},
+	{ClaimGenerated, Device, []Type{TypeEvidence, TypeTranscript}},
+	{ClaimNonexportable, Device, []Type{TypeEvidence, TypeTranscript}},
+	{ClaimPossession, Proven, []Type{TypeEvidence, TypeTranscript}},
+	{ClaimKeyAttested, Attested, packageOnly},
+	{ClaimFleetChecked, Attested, []Type{TypeEvidence, TypeTranscript}},
+	{ClaimReleaseSignoff, Proven, packageOnly},
+	{ClaimStatement, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement}},
+	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
+	{ClaimCountersignerAttested, Attested, packageOnly},
+	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
+	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
+	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
+	{ClaimLockdown, Attested, packageOnly},
+	{ClaimCloseSignoff, Proven, packageOnly},
+	{ClaimBound, Proven, packageOnly},
+	{ClaimPage, Proven, packageOnly},
+	{ClaimLogged, Proven, []Type{TypeEvidence, TypeAbort}},
+	{ClaimAbortSigned, Proven, []Type{TypeAbort}},
 }
 
 // ClaimNames are all claims in the order of reports.
@@ -98,11 +101,10 @@ func ClaimNames() []string {
 	return names
 }
 
-// Best is the strongest grade that a claim can ever have, and whether this version
-// can show it at all.
-func Best(claim string) (best Grade, built bool) {
+// Best is the strongest grade that a claim can ever have.
+func Best(claim string) Grade {
 	c, _ := findClaim(claim)
-	return c.best, c.built
+	return c.best
 }
 
 func findClaim(name string) (claimInfo, bool) {

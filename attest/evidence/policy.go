@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest/require"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -34,6 +35,10 @@ type Policy struct {
 	// Tolerates names attempts on a key that may have succeeded, if the plan
 	// tolerates them too: see ceremony.Tolerable.
 	Tolerates []string
+	// Attestation is what is required of devices' attestations; nil where nothing
+	// is pinned for them.
+	Attestation *require.Block
+	Sites       *Sites // nil where nothing is demanded of them
 
 	roster    keys.Roster // whose each key is
 	shares    []keys.Shared
@@ -69,6 +74,8 @@ type policyFile struct {
 	LogOrg       string           `strict:"log_org,token,optional"`
 	WitnessOrgs  []witnessOrg     `strict:"witness_orgs,optional"`
 	Rekor        *pinnedRekor     `strict:"rekor,optional"`
+	Attestation  *require.Text    `strict:"attestation,optional"`
+	Sites        *Sites           `strict:"sites,optional"`
 	Tolerates    []string         `strict:"tolerates,token,optional"`
 	Allows       []allowance      `strict:"allows,optional"`
 	Claims       *strict.Node     `strict:"claims"`
@@ -148,6 +155,18 @@ func (p *Policy) Trust(namespace string) *bundle.Trust {
 
 // Voices are the keys of a set that somebody has whom the policy names.
 func (p *Policy) Voices(set *bundle.KeySet) []string { return set.Voices(&p.roster) }
+
+// PinnedPeople are a plan's people whom the policy pins in the same part, by part, and
+// how many officers have to agree: the larger number of both.
+func (p *Policy) PinnedPeople(plan *ceremony.Plan) (names map[string][]string, officers int) {
+	names = map[string][]string{}
+	for _, x := range plan.People {
+		if slices.ContainsFunc(p.people, func(y pinnedPerson) bool { return sameKey(x.Key, y.Key) && x.Role == y.Role }) {
+			names[x.Role] = append(names[x.Role], x.Name)
+		}
+	}
+	return names, max(p.threshold, plan.Threshold)
+}
 
 // everyone are all pinned people: who does not agree is heard, whatever became
 // of their key since.

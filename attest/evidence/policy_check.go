@@ -71,6 +71,7 @@ func (c *policyChecker) check() {
 	c.log()
 	c.rekor()
 	c.orgs()
+	c.attestation()
 	c.claims()
 }
 
@@ -250,6 +251,10 @@ func (c *policyChecker) pinnedFor(f strict.Field) {
 	case ClaimRekor:
 		if c.f.Rekor == nil {
 			c.failf(f.Line, "claim %s is demanded, but rekor pins no log", f.Name)
+		}
+	case ClaimKeyAttested, ClaimCountersignerAttested:
+		if c.f.Attestation == nil {
+			c.failf(f.Line, "claim %s is demanded, but attestation says nothing of what is required", f.Name)
 		}
 	case ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff, ClaimAbortSigned:
 		if len(c.f.People) == 0 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest/require"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -162,11 +163,7 @@ func newVerifier(in Input, p *Policy, now time.Time, expect Type) *verifier {
 	v := &verifier{policy: p, now: now, expect: expect, proofs: in.Proofs,
 		r: &Report{File: in.File, Policy: p, Time: now.UTC().Truncate(time.Second)}}
 	for _, c := range claimInfos {
-		detail := ""
-		if !c.built {
-			detail = "not built yet in this version"
-		}
-		v.r.Claims = append(v.r.Claims, Claim{Name: c.name, Detail: detail})
+		v.r.Claims = append(v.r.Claims, Claim{Name: c.name})
 	}
 	return v
 }
@@ -181,6 +178,7 @@ type verifier struct {
 	signed map[string][]ceremony.Signing // by folder
 	sums   map[string][32]byte           // of a package's files, by path
 	seen   *keys.Seen                    // what verified as the transcript was followed
+	fleet  *require.Fleet                // what devices' evidence shows; nil of what has none
 
 	// witnessed is when a quorum of witnesses had seen the bundle, and with it
 	// all that led to it; nil where none has.

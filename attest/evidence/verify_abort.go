@@ -47,7 +47,7 @@ func ofAbort(path string) bool {
 	case ceremony.PlanFile, ceremony.TranscriptFile, ManifestFile, ceremony.ArtifactFile, ceremony.CoreFile:
 		return true
 	}
-	return slices.ContainsFunc([]string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir}, func(dir string) bool {
+	return slices.ContainsFunc([]string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir, ceremony.AttestationsDir}, func(dir string) bool {
 		return strings.HasPrefix(path, dir+"/")
 	})
 }
@@ -55,6 +55,9 @@ func ofAbort(path string) bool {
 // leftBehind holds what was written before the end against the transcript: the
 // key set, and the request that was never sent.
 func (v *verifier) leftBehind(files Files, a *ceremony.Account) {
+	if err := a.CheckAttestations(files); err != nil {
+		v.fault(ceremony.AttestationsDir, err)
+	}
 	set, err := a.Artifact()
 	if _, there := files[ceremony.ArtifactFile]; err == nil && (there || a.Release != nil) {
 		v.agree(files, a)

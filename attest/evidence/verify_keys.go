@@ -44,8 +44,19 @@ func (v *verifier) keyClaims(a *ceremony.Account, signed bool) {
 		v.intolerable(ClaimFleetChecked, recordOf(a.FleetCheckN), untaken)
 		return
 	}
-	v.show(ClaimFleetChecked, grade, recordOf(a.FleetCheckN), "%d HSMs, %d checks each, majority %d; %s",
-		len(a.FleetCheck.Rows), len(a.FleetCheck.Checks), a.FleetCheck.Majority, who)
+	if why := v.together(a); why != "" {
+		v.lack(ClaimFleetChecked, ceremony.PlanFile, "", "%s", why)
+		return
+	}
+	known := "each known by its serial"
+	switch {
+	case v.r.Claim(ClaimKeyAttested).Grade >= Attested:
+		known = "each known by its attestation"
+	case a.Plan.Attested():
+		known = "no attestation of theirs is shown"
+	}
+	v.show(ClaimFleetChecked, grade, recordOf(a.FleetCheckN), "%d HSMs, %d checks each, majority %d; %s; %s",
+		len(a.FleetCheck.Rows), len(a.FleetCheck.Checks), a.FleetCheck.Majority, known, who)
 }
 
 // refusals says what was tried on the keys and what they read as.

@@ -78,6 +78,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.times(a)
 	v.voices(files, a)
 	v.bound(files, a, t)
+	v.attested(files, a)
 	v.keyClaims(a, signed && v.clean())
 	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {

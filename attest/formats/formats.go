@@ -35,3 +35,7 @@ func All() *attest.Registry {
 	}
 	return r
 }
+
+// Challenged says whether a format has room for a nonce: without one no evidence
+// is fresh.
+func Challenged(format string) bool { return format == tpm.Format || format == pkixevidence.Format }

@@ -18,7 +18,7 @@ import (
 // Block is what a policy requires of each key's attestation.
 type Block struct {
 	Least         attest.Level
-	Countersigner attest.Level // of the countersigner's key: Least, unless the policy says otherwise
+	Countersigner attest.Level // of the countersigner's key; no level where the policy has none of its own for it
 	Anchors       *attest.Anchors
 	Vendors       []string
 	Models        []string
@@ -66,7 +66,7 @@ func (t *Text) Block(file string, line func(path ...any) int) (*Block, error) {
 	b := p.b
 	b.FIPSBoot, b.LeastFIPS, b.SignOnly, b.Understood = t.FIPSBoot, t.FIPSLevel, t.SignOnly, t.Understood
 	b.Least = p.level("least", t.Least)
-	if b.Countersigner = b.Least; t.Countersigner != "" {
+	if t.Countersigner != "" {
 		b.Countersigner = p.level("countersigner", t.Countersigner)
 	}
 	b.Vendors, b.Models, b.Tolerates = p.names("vendors", t.Vendors), p.names("models", t.Models), p.names("tolerates", t.Tolerates)

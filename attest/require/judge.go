@@ -84,7 +84,7 @@ func (b *Block) Judge(e *attest.Evidence, q Question) (*Verdict, error) {
 // that it does what the plan has it for, and all that the block says.
 func (b *Block) demand(q Question, firmware string) attest.Demand {
 	least := b.Least
-	if q.Countersigner {
+	if q.Countersigner && b.Countersigner != 0 {
 		least = b.Countersigner
 	}
 	d := attest.Kept(least, q.SPKI, q.Identity)

@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/attest/require"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -15,9 +16,10 @@ type Inspection struct {
 	Request *bundle.Request
 	Account *ceremony.Account // the ceremony up to its release, replayed
 	Party   *ceremony.ThirdParty
-	Delta   *bundle.Delta // nil at epoch 1
-	Again   bool          // the ledger has the answer to this very request
-	Gap     *Gap          // to which a person has to agree; nil where the request follows from the ledger
+	Delta   *bundle.Delta  // nil at epoch 1
+	Again   bool           // the ledger has the answer to this very request
+	Devices *require.Fleet // what the devices' evidence shows, under the policy's anchors
+	Gap     *Gap           // to which a person has to agree; nil where the request follows from the ledger
 
 	policy *Policy
 	agreed *Gap
@@ -51,7 +53,11 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 		return nil, strict.Errorf(file, "in its ceremony %s succeeded, and the policy does not tolerate it", ceremony.TellTolerated(list)).
 			WithHint("the plan tolerates it; a policy that takes it too says so under tolerates")
 	}
-	in := &Inspection{Request: r, Account: account, policy: p}
+	devices, err := p.devices(file, r, account)
+	if err != nil {
+		return nil, err
+	}
+	in := &Inspection{Request: r, Account: account, Devices: devices, policy: p}
 	for i := range account.Plan.ThirdParties {
 		if account.Plan.ThirdParties[i].Key == l.Key() {
 			in.Party = &account.Plan.ThirdParties[i]
@@ -154,7 +160,7 @@ func ofRequest(name string) bool {
 		return true
 	}
 	switch path.Dir(name) {
-	case ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir:
+	case ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir, ceremony.AttestationsDir:
 		return true
 	}
 	return false

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest/require"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -38,6 +39,10 @@ type Policy struct {
 	// tolerates them too: see ceremony.Tolerable.
 	Tolerates []string `strict:"tolerates,token,optional"`
 
+	// Attestation is what is required of the devices' attestations, judged here
+	// under these anchors, whatever the operator recorded of them.
+	Attestation *require.Text `strict:"attestation,optional"`
+
 	// ClockBound is how many days the clock may be ahead of the newest time
 	// known, the ledger's last or the request's release: 30 unless given.
 	ClockBound int `strict:"clock_bound_days,optional"`
@@ -47,9 +52,10 @@ type Policy struct {
 	Others       []Other `strict:"others,optional"`
 	OthersNeeded int     `strict:"others_needed,optional"`
 
-	people *ceremony.People
-	others *others
-	roster keys.Roster // whose each key is
+	attestation *require.Block // nil: nothing is required
+	people      *ceremony.People
+	others      *others
+	roster      keys.Roster // whose each key is
 }
 
 // Other is another third party's key; keys with one name are one party's.
@@ -148,6 +154,11 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	}
 	if p.ClockBound < 0 || p.ClockBound > maxClockBound {
 		fail("clock_bound_days", "clock_bound_days is %d; it is from 1 to %d", p.ClockBound, maxClockBound)
+	}
+	if p.Attestation != nil {
+		b, err := p.Attestation.Block(file, root.Get("attestation").LineOf)
+		faults.Add(err)
+		p.attestation = b
 	}
 	p.otherParties(root, unread, fail)
 	if err := faults.Err(); err != nil {

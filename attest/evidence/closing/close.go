@@ -115,15 +115,14 @@ func planPolicy(plan *ceremony.Plan) (*evidence.Policy, error) {
 
 // ofClose says that a claim can be shown before the close is signed off.
 func ofClose(claim string, plan *ceremony.Plan) bool {
-	_, built := evidence.Best(claim)
 	switch claim {
-	case evidence.ClaimLockdown, evidence.ClaimCloseSignoff, evidence.ClaimBound, evidence.ClaimPage, evidence.ClaimLogged, evidence.ClaimAbortSigned, evidence.ClaimRekor:
+	case evidence.ClaimKeyAttested, evidence.ClaimCountersignerAttested, evidence.ClaimLockdown, evidence.ClaimCloseSignoff, evidence.ClaimBound, evidence.ClaimPage, evidence.ClaimLogged, evidence.ClaimAbortSigned, evidence.ClaimRekor:
 		return false
 	case evidence.ClaimWitnessed:
 		p, err := auditlog.ParsePolicy("log_policy", []byte(plan.LogPolicy))
 		return err != nil || p.DemandsQuorum()
 	}
-	return built
+	return true
 }
 
 // refusedClose says what a stranger would find wrong.

@@ -6,10 +6,13 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 //go:embed policy.tmpl
@@ -19,39 +22,54 @@ type policyDraft struct {
 	plan      *ceremony.Plan
 	confirmed string
 	tolerates []string
+	anchors   []attest.Anchor
 	demands   []evidence.Demand
+	short     []Outlook // what the ceremony can't reach under the draft itself
 }
 
-// NewPolicy writes a policy that pins a plan's keys. That is trust on first
-// use: until each key is confirmed from another channel (confirmed says how),
-// nothing is verified under it, but by who says that first use will do.
+// NewPolicy writes a policy that pins a plan's keys, and the anchors given. That is
+// trust on first use: until each key is confirmed from another channel (confirmed
+// says how), nothing is verified under it, but by who says that first use will do.
 //
 // Rekor is not a plan's to name: whoever uses it pins its log and submitters
 // under rekor: and adds the claim.
 //
-// A rehearsal's policy demands what this version can show with the files of the
-// ceremony's folder and no witnesses. A production
-// policy demands everything, so that nothing passes for proven that isn't.
-// Neither demands a lock-down where the plan has none. What the plan tolerates of
-// its HSMs is taken only where tolerates says so too: that is the verifier's
-// decision, and the plan's author has an interest in it.
-func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string) ([]byte, error) {
-	d := &policyDraft{plan: p, confirmed: confirmed, tolerates: tolerates}
+// A rehearsal's policy demands what can be shown with the files of the ceremony's
+// folder and no witnesses. A production policy demands everything, so that nothing
+// passes for proven that isn't; but the countersigner's attestation where the plan
+// names none, since not every HSM can. Neither demands a lock-down where the plan
+// has none. What the plan tolerates of its HSMs is taken only where tolerates says
+// so too: that is the verifier's decision, and the plan's author has an interest in
+// it. So are anchors: a policy without one says in comments what can't be reached.
+func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string, anchors ...attest.Anchor) ([]byte, error) {
+	d := &policyDraft{plan: p, confirmed: confirmed, tolerates: tolerates, anchors: anchors}
+	production := p.Mode == ceremony.Production
 	for _, name := range evidence.ClaimNames() {
-		best, built := evidence.Best(name)
-		switch {
-		case name == evidence.ClaimRekor:
-		case name == evidence.ClaimAbortSigned:
-			// Whoever is left may be one: a policy may ask for m, which is proven.
-			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: evidence.Attested})
-		case name == evidence.ClaimLockdown && len(p.Lockdown) == 0:
-			// What isn't planned leaves no record that could be demanded.
-		case p.Mode == ceremony.Production:
-			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: best})
-		case p.Mode == ceremony.Rehearsal && built && name != evidence.ClaimWitnessed && name != evidence.ClaimLogged:
-			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: best})
+		least, take := evidence.Best(name), true
+		switch name {
+		case evidence.ClaimRekor:
+			take = false
+		case evidence.ClaimAbortSigned:
+			least = evidence.Attested // whoever is left may be one: a policy may ask for m, which is proven
+		case evidence.ClaimLockdown:
+			take = len(p.Lockdown) > 0 // what isn't planned leaves no record that could be demanded
+		case evidence.ClaimKeyAttested:
+			take = production || p.Attested()
+		case evidence.ClaimCountersignerAttested:
+			take = p.Countersigner.Attestation != nil
+		case evidence.ClaimWitnessed, evidence.ClaimLogged:
+			take = production
+		}
+		if take {
+			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: least})
 		}
 	}
+	text := d.write()
+	policy, err := evidence.ParsePolicy("the draft", text)
+	if err != nil {
+		return nil, err
+	}
+	d.short = Short(Forecast(p, policy))
 	return d.write(), nil
 }
 
@@ -60,7 +78,7 @@ func (d *policyDraft) write() []byte {
 	return []byte(strings.NewReplacer(
 		"{{mode}}", p.Mode, "{{namespace}}", p.Namespace, "{{threshold}}", fmt.Sprint(p.Threshold), "{{people}}", d.people(),
 		"{{needed}}", fmt.Sprint(p.Answers()), "{{third_parties}}", d.thirdParties(), "{{operators}}", d.operators(),
-		"{{log_policy}}", d.logPolicy(), "{{tolerates}}", d.tolerated(), "{{claims}}", d.claims(),
+		"{{log_policy}}", d.logPolicy(), "{{attestation}}", d.attestation(), "{{tolerates}}", d.tolerated(), "{{claims}}", d.claims(),
 	).Replace(policySource))
 }
 
@@ -121,7 +139,14 @@ func (d *policyDraft) tolerated() string {
 func (d *policyDraft) claims() string {
 	var b strings.Builder
 	for _, c := range d.demands {
+		if i := slices.IndexFunc(d.short, func(o Outlook) bool { return o.Claim == c.Claim }); i >= 0 {
+			o := d.short[i]
+			fmt.Fprintf(&b, "\n  # Out of reach as it stands: %s.\n  # %s.", comment(o.Missing), comment(o.Do))
+		}
 		fmt.Fprintf(&b, "\n  %s: %s", c.Claim, c.Least)
 	}
 	return b.String()
 }
+
+// comment is a text on one line.
+func comment(s string) string { return strict.Said(s) }

@@ -1,0 +1,254 @@
+package planned
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/formats"
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Outlook is what a plan's ceremony can come to show of a claim that a policy
+// demands, before anything is made.
+type Outlook struct {
+	Claim   string
+	Least   evidence.Grade // demanded
+	Best    evidence.Grade // what can be reached, where everything goes well
+	Missing string         // why no more can be reached; empty where enough can
+	Do      string         // what to do about it, or what is still to be done for it
+}
+
+// Short says that less can be reached than is demanded.
+func (o Outlook) Short() bool { return o.Best < o.Least }
+
+// Forecast says of every demand of a policy whether a plan's ceremony can reach it:
+// from what plan and policy name and nothing else. Whether people then sign, HSMs
+// pass and logs answer, it doesn't say.
+func Forecast(plan *ceremony.Plan, policy *evidence.Policy) (list []Outlook) {
+	f := &forecast{plan: plan, policy: policy, all: map[string]Outlook{}}
+	f.people()
+	f.signers()
+	f.logs()
+	f.keys()
+	f.device(evidence.ClaimKeyAttested, f.plan.Attested(), "hsms")
+	f.device(evidence.ClaimCountersignerAttested, plan.Countersigner.Attestation != nil, "countersigner")
+	f.fleet()
+	f.reach(evidence.ClaimRekor, evidence.Proven, "", "when the bundle is logged: fleetctl log append BUNDLE --rekor URL")
+	if len(plan.Lockdown) == 0 {
+		f.reach(evidence.ClaimLockdown, evidence.NotShown, "the plan has no lock-down", "list under lockdown: in the plan what is done once the bundle is logged")
+	} else {
+		f.after(evidence.ClaimLockdown, evidence.Attested, evidence.ClaimCloseSignoff)
+	}
+	for _, d := range policy.Demands {
+		if d.Claim == evidence.ClaimAbortSigned {
+			continue // of no ceremony that comes to its end
+		}
+		o := f.all[d.Claim]
+		o.Claim, o.Least = d.Claim, d.Least
+		list = append(list, o)
+	}
+	return list
+}
+
+// Short are those of the outlooks that fall short of what is demanded.
+func Short(list []Outlook) []Outlook {
+	return slices.DeleteFunc(slices.Clone(list), func(o Outlook) bool { return !o.Short() })
+}
+
+type forecast struct {
+	plan   *ceremony.Plan
+	policy *evidence.Policy
+	all    map[string]Outlook
+}
+
+// reach says how far a claim can come. Without a reason that is its best.
+func (f *forecast) reach(claim string, best evidence.Grade, missing, do string) {
+	f.all[claim] = Outlook{Claim: claim, Best: best, Missing: missing, Do: do}
+}
+
+// after is a claim that comes as far as best where the others are proven, and as far
+// as nothing where one isn't.
+func (f *forecast) after(claim string, best evidence.Grade, others ...string) {
+	f.reach(claim, best, "", "")
+	for _, name := range others {
+		if o := f.all[name]; o.Best < evidence.Proven {
+			f.reach(claim, evidence.NotShown, fmt.Sprintf("it rests on %s: %s", name, o.Missing), o.Do)
+			return
+		}
+	}
+}
+
+// people are whose signatures approve the plan and sign off release and close.
+func (f *forecast) people() {
+	have, m := f.policy.PinnedPeople(f.plan)
+	missing := ""
+	for _, x := range []struct {
+		role string
+		n    int
+	}{{ceremony.Officer, m}, {ceremony.Witness, 1}, {ceremony.Auditor, 1}} {
+		short := len(have[x.role]) < x.n
+		if short && missing == "" {
+			missing = fmt.Sprintf("the policy pins %d of the plan's people as %s, and %d must sign", len(have[x.role]), x.role, x.n)
+		}
+		if x.role == ceremony.Officer {
+			f.either(evidence.ClaimPlanApproved, missing, "pin the plan's officers under people:")
+		}
+	}
+	f.either(evidence.ClaimReleaseSignoff, missing, "pin the plan's people under people:")
+	f.either(evidence.ClaimCloseSignoff, missing, "pin the plan's people under people:")
+	f.after(evidence.ClaimBound, evidence.Proven, evidence.ClaimCloseSignoff)
+	f.after(evidence.ClaimPage, evidence.Proven, evidence.ClaimCloseSignoff)
+}
+
+// either is a claim that is proven, or for a reason not shown at all.
+func (f *forecast) either(claim, missing, do string) {
+	if missing == "" {
+		f.reach(claim, evidence.Proven, "", "")
+	} else {
+		f.reach(claim, evidence.NotShown, missing, do)
+	}
+}
+
+// signers are whose signatures make a bundle.
+func (f *forecast) signers() {
+	t := f.policy.Trust(f.plan.Namespace)
+	names := map[string]bool{}
+	for _, x := range f.plan.ThirdParties {
+		if i := slices.IndexFunc(t.ThirdParties, func(y bundle.ThirdParty) bool { return x.Key == y.Key }); i >= 0 {
+			names[t.ThirdParties[i].Name] = true
+		}
+	}
+	missing, do := "", "pin the plan's third parties under third_parties:"
+	switch {
+	case f.policy.Mode != f.plan.Mode || !f.policy.Pins(f.plan.Namespace):
+		missing, do = fmt.Sprintf("the policy is for %s and %s, the plan for %s and %s", f.policy.Mode, strings.Join(f.policy.Namespaces, ", "), f.plan.Mode, f.plan.Namespace), "take the policy of this namespace and mode"
+	case len(names) < t.Needed:
+		missing = fmt.Sprintf("the policy needs %d third parties, and pins %d of the plan's", t.Needed, len(names))
+	}
+	f.either(evidence.ClaimStatement, missing, do)
+	f.after(evidence.ClaimMode, evidence.Proven, evidence.ClaimStatement)
+	c := f.plan.Countersigner
+	if missing == "" && !slices.ContainsFunc(t.Operators, func(o bundle.Operator) bool { return bytes.Equal(o.Key.SPKI(), c.Key) && o.Form == c.Form }) {
+		missing, do = fmt.Sprintf("the policy doesn't pin the plan's countersigner %q with its key and form", c.Name), "pin it under operators:"
+	}
+	f.either(evidence.ClaimCountersigned, missing, do)
+}
+
+// logs are where the bundle and the end go, and who watches.
+func (f *forecast) logs() {
+	missing, do := f.noLog()
+	f.either(evidence.ClaimIncluded, missing, do)
+	f.either(evidence.ClaimLogged, missing, do)
+	if missing == "" {
+		f.reach(evidence.ClaimLogged, evidence.Proven, "", "after the close: fleetctl log append PACKAGE, and keep its proof beside it")
+	}
+	switch {
+	case missing != "":
+	case !f.policy.Log.Demanded():
+		missing, do = "the policy's log_policy names no quorum of witnesses", "name witnesses and a quorum in it"
+	case !f.policy.Log.Reachable():
+		missing, do = "the quorum can't be met by the witnesses that count", "name other witnesses in log_policy"
+	}
+	f.either(evidence.ClaimWitnessed, missing, do)
+}
+
+// noLog says why nothing that the ceremony logs counts.
+func (f *forecast) noLog() (missing, do string) {
+	plan, err := auditlog.ParsePolicy("log_policy", []byte(f.plan.LogPolicy))
+	switch {
+	case f.policy.Log == nil:
+		return "the policy pins no log", "pin the plan's log under log_policy:"
+	case err != nil:
+		return "the plan's log_policy can't be read: " + err.Error(), "correct it"
+	}
+	for _, mine := range f.policy.Log.Logs() {
+		for _, x := range plan.Logs() {
+			if mine.Key.String() == x.Key.String() {
+				return "", ""
+			}
+		}
+	}
+	return "the policy pins none of the plan's logs", "pin the plan's log under log_policy:"
+}
+
+// keys are what HSMs say of their keys themselves.
+func (f *forecast) keys() {
+	f.reach(evidence.ClaimGenerated, evidence.Device, "", "")
+	f.reach(evidence.ClaimNonexportable, evidence.Device, "", "")
+	if untaken := ceremony.Beyond(f.plan.Tolerates(), f.policy.Tolerates); len(untaken) > 0 {
+		f.reach(evidence.ClaimNonexportable, evidence.NotShown, "the plan tolerates "+ceremony.TellTolerated(untaken)+", and the policy doesn't", "whoever takes such keys knowingly adds tolerates: to the policy")
+	}
+	f.reach(evidence.ClaimPossession, evidence.Proven, "", "")
+	if o := f.all[evidence.ClaimStatement]; o.Best < evidence.Proven {
+		f.reach(evidence.ClaimPossession, evidence.Device, "no pinned third party would sign it: "+o.Missing, o.Do)
+	}
+}
+
+// fleet is the matrix, whose word is signed off with the release.
+func (f *forecast) fleet() {
+	lines := f.all[evidence.ClaimNonexportable]
+	if lines.Best == evidence.NotShown {
+		f.reach(evidence.ClaimFleetChecked, evidence.NotShown, lines.Missing, lines.Do)
+		return
+	}
+	if why := f.policy.TooClose(f.plan); why != "" {
+		f.reach(evidence.ClaimFleetChecked, evidence.NotShown, why, "plan HSMs at other sites, or demand less under sites:")
+		return
+	}
+	if s := f.policy.Sites; s != nil && s.NoVendorMajority && f.all[evidence.ClaimKeyAttested].Best < evidence.Attested {
+		o := f.all[evidence.ClaimKeyAttested]
+		f.reach(evidence.ClaimFleetChecked, evidence.NotShown, "of which vendor its HSMs are, only attestations show: "+o.Missing, o.Do)
+		return
+	}
+	f.reach(evidence.ClaimFleetChecked, evidence.Attested, "", "")
+	for _, name := range []string{evidence.ClaimPossession, evidence.ClaimReleaseSignoff} {
+		if o := f.all[name]; o.Best < evidence.Proven {
+			f.reach(evidence.ClaimFleetChecked, evidence.Device, fmt.Sprintf("it rests on %s: %s", name, o.Missing), o.Do)
+		}
+	}
+}
+
+// device is a claim about devices' attestations.
+func (f *forecast) device(claim string, named bool, where string) {
+	b := f.policy.Attestation
+	switch {
+	case !named:
+		f.reach(claim, evidence.NotShown, "the plan names no attestation under "+where+":", "name each device there: attestation: {format: FORMAT, identity: IDENTITY}")
+		return
+	case b == nil:
+		f.reach(claim, evidence.NotShown, "the policy requires nothing of attestations and pins no anchor", "add attestation: with least: and anchors: to the policy")
+		return
+	}
+	least, devices := b.Least, []*ceremony.Device{f.plan.Countersigner.Attestation}
+	if claim == evidence.ClaimKeyAttested {
+		devices = nil
+		for _, h := range f.plan.HSMs {
+			devices = append(devices, h.Attestation)
+		}
+	} else if b.Countersigner != 0 {
+		least = b.Countersigner
+	}
+	f.reach(claim, evidence.Attested, "", "")
+	for _, d := range devices {
+		switch {
+		case !slices.Contains(formats.All().Formats(), d.Format):
+			f.reach(claim, evidence.NotShown, fmt.Sprintf("nobody can verify the format %q", strict.Clip(d.Format)), "the formats are "+strings.Join(formats.All().Formats(), ", "))
+		case len(b.Anchors.For(d.Format)) > 0 && least == attest.Fresh && !formats.Challenged(d.Format):
+			f.reach(claim, evidence.NotShown, fmt.Sprintf("the policy demands %s evidence, and %s has no room for a nonce", least, d.Format), "demand least: anchored of it")
+		case len(b.Anchors.For(d.Format)) > 0:
+			continue
+		case least >= attest.Anchored:
+			f.reach(claim, evidence.NotShown, "the policy pins no anchor for "+d.Format, "add its anchor under attestation: anchors:, as fleetctl attestation anchors lists them, or that of the authority that you know")
+		default:
+			f.reach(claim, evidence.Device, "the policy pins no anchor for "+d.Format+": without one it is the device's own word", "add its anchor under attestation: anchors:")
+		}
+		return
+	}
+}

@@ -1,0 +1,42 @@
+package evidence
+
+import (
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// Sites is what a policy demands of where a fleet's HSMs stand and of whose make
+// they are: a majority of them acts as the fleet.
+type Sites struct {
+	Least            int  `strict:"least,optional"`
+	NoSiteMajority   bool `strict:"no_site_majority,optional"`
+	NoVendorMajority bool `strict:"no_vendor_majority,optional"`
+}
+
+const maxSites = 1 << 10
+
+// attestation reads what is required of devices' attestations, and of sites.
+func (c *policyChecker) attestation() {
+	if t := c.f.Attestation; t != nil {
+		b, err := t.Block(c.file, c.root.Get("attestation").LineOf)
+		c.faults.Add(err)
+		if err == nil {
+			c.p.Attestation = b
+			for _, name := range b.Unconfirmed() {
+				c.unpinned("anchor", strict.Clip(name), "")
+			}
+		}
+	}
+	s := c.f.Sites
+	if s == nil {
+		return
+	}
+	c.p.Sites = s
+	switch {
+	case *s == Sites{}:
+		c.failf(c.line("sites"), "sites demands nothing: leave it out, or say least, no_site_majority or no_vendor_majority")
+	case s.Least < 0 || s.Least > maxSites:
+		c.failf(c.root.Get("sites").LineOf("least"), "sites: least is %d; it is from 1 to %d", s.Least, maxSites)
+	case s.NoVendorMajority && c.f.Attestation == nil:
+		c.failf(c.root.Get("sites").LineOf("no_vendor_majority"), "sites: which vendor an HSM is of, its attestation shows, and attestation: is missing")
+	}
+}

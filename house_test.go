@@ -62,18 +62,18 @@ var arrows = map[string][]string{
 	"cmd/fleetctl":             {"*"},
 	"cmd/fleetctl/attestation": {"attest", "attest/formats", "internal/cli", "internal/ui", "leaf"},
 	"internal/testfleet":       {"*"}, // runs whole fleets for tests; only tests import it
-	"attest/evidence":          {"attest/evidence/page", "attest/require", "ceremony", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
+	"attest/evidence":          {"attest/evidence/page", "attest/require", "ceremony", "ceremony/story", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
 	// The operator's side: what closes a ceremony, and the policy of a plan.
 	"attest/evidence/closing": {"attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "auditlog", "leaf"},
 	"attest/evidence/planned": {"attest", "attest/evidence", "attest/formats", "auditlog", "bundle", "ceremony", "leaf"},
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
-	"attest/evidence/page":    {"ceremony", "bundle", "internal/explain", "leaf"},
+	"attest/evidence/page":    {"ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
 	"attest":                  {"leaf"},
 	"attest/attesttest":       {"attest", "internal/await", "leaf"}, // makes hostile attestations: for tests alone
 	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey"},
-	"attest/require":          {"attest", "attest/formats", "ceremony", "leaf"},          // what a policy requires of attestations
-	"attest/tpm/tpmtest":      {"attest", "attest/attesttest", "attest/tpm"}, // a TPM in software: for tests alone
+	"attest/require":          {"attest", "attest/formats", "ceremony", "leaf"}, // what a policy requires of attestations
+	"attest/tpm/tpmtest":      {"attest", "attest/attesttest", "attest/tpm"},    // a TPM in software: for tests alone
 	"attest/nshield":          {"attest", "leaf"},
 	"attest/pkixevidence":     {"attest", "leaf"},
 	"attest/tpm":              {"attest", "leaf"},
@@ -88,12 +88,14 @@ var arrows = map[string][]string{
 	"attest/yubikey":             {"attest", "attest/devicecert"},
 	"ceremony":                   {"attest", "bundle", "auditlog", "leaf"},
 	// What writes a ceremony and what prints it stand beside its rules.
-	"ceremony/draft":    {"ceremony", "leaf"},
-	"ceremony/folder":   {"attest", "ceremony", "bundle", "leaf"},
-	"ceremony/engine":   {"attest", "ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
+	"ceremony/draft":  {"ceremony", "leaf"},
+	"ceremony/folder": {"attest", "ceremony", "ceremony/story", "bundle", "leaf"},
+	"ceremony/engine": {"attest", "ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
+	// How a ceremony went, for whoever shows it or judges by it.
+	"ceremony/story":    {"ceremony", "leaf"},
 	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
 	"bundle":            {"auditlog", "leaf"},
-	"bundle/thirdparty": {"attest/require", "ceremony", "bundle", "leaf"},
+	"bundle/thirdparty": {"attest/require", "ceremony", "ceremony/story", "bundle", "leaf"},
 	"auditlog":          {"leaf"},
 	"auditlog/tiled":    {"auditlog", "leaf"},
 	"auditlog/rekor":    {"auditlog", "auditlog/tile", "bundle", "leaf"},
@@ -125,11 +127,11 @@ var arrows = map[string][]string{
 	"internal/testtpm": {"internal/await"},
 	"internal/ui":      {"internal/strict", "internal/words"},
 	// What commands share: for commands alone.
-	"internal/cli":     {"attest/evidence", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
+	"internal/cli":     {"attest/evidence", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
-	"internal/session": {"attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "internal/cli", "internal/hsm", "internal/signer", "internal/ui", "leaf"},
+	"internal/session": {"attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/ui", "leaf"},
 	// Objects and records in words, for commands and for the page that a verifier compares.
-	"internal/explain": {"ceremony", "bundle", "bundle/thirdparty", "auditlog", "leaf"},
+	"internal/explain": {"ceremony", "ceremony/story", "bundle", "bundle/thirdparty", "auditlog", "leaf"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.
 	"internal/sshsig/sshkey": {"internal/sshsig", "internal/keys", "internal/strict"},
 	// A device in software, for tests alone.
@@ -160,7 +162,7 @@ var inner = map[string][]string{"internal/testtpm": {"internal/await"}, "interna
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
-	"ceremony/draft", "ceremony/folder", "bundle/history", "internal/explain", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
+	"ceremony/draft", "ceremony/folder", "ceremony/story", "bundle/history", "internal/explain", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.
 func arrowFaults(all map[string]*pkg) (faults []string) {
@@ -298,7 +300,7 @@ func sources(t *testing.T) map[string][]string {
 }
 
 // fileless are the packages that read and write no file: they are handed bytes.
-var fileless = []string{"attest", "auditlog", "bundle", "bundle/history", "ceremony", "ceremony/draft", "internal/keys", "internal/sshsig", "internal/strict", "internal/token"}
+var fileless = []string{"attest", "auditlog", "bundle", "bundle/history", "ceremony", "ceremony/draft", "ceremony/story", "internal/keys", "internal/sshsig", "internal/strict", "internal/token"}
 
 func TestRulesTouchNoFile(t *testing.T) {
 	all := list(t, nil, "./...")

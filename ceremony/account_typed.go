@@ -162,6 +162,13 @@ const LoginOK = "CKR_OK"
 // stillOpen says that a record is a try that got in: the entry stays to be done.
 func (c *Lockdown) stillOpen() bool { return c.Code == LoginOK }
 
+// NotShown says that a login should have been refused, and that people say why
+// nobody could show it.
+func (c *Lockdown) NotShown() bool {
+	_, login := loginRefused(c.Text)
+	return login && c.Reading != ""
+}
+
 // NextLockdown is the entry whose turn it is: its number, its text and, where
 // it is a login to be refused, the HSM. ok is false where it is the turn of
 // something else.

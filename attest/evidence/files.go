@@ -180,6 +180,9 @@ func (r *folderReader) entry(rel string, e fs.DirEntry) error {
 	return nil
 }
 
+// signed is what people signed in a folder of the package.
+func (f Files) signed(dir string) ([]ceremony.Signing, error) { return ceremony.Signings(f, dir) }
+
 // sums are the files' digests by path.
 func (f Files) sums() map[string][32]byte {
 	sums := make(map[string][32]byte, len(f))

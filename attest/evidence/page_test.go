@@ -1,11 +1,13 @@
 package evidence_test
 
 import (
+	"bytes"
 	"maps"
 	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -28,11 +30,11 @@ func TestAPageIsShownOnlyWhereItIsRenderedAgain(t *testing.T) {
 		ok, demanded                bool
 	}{
 		{name: "its own", page: good, detail: "rendered again from the data, and the same", ok: true, demanded: true},
-		{name: "of a later version", page: strings.Replace(good, "page v2", "page v3", 1), detail: `its version is "fleetctl page v3", this verifier knows fleetctl page v2: it was compared with nothing and may say anything`, ok: true},
+		{name: "of a later version", page: strings.Replace(good, "page v3", "page v4", 1), detail: `its version is "fleetctl page v4", this verifier knows fleetctl page v3: it was compared with nothing and may say anything`, ok: true},
 		{name: "that lies", page: "<!doctype html><p>All is well.</p>", detail: "it names no version", ok: true},
-		{name: "of a later version, with a script", page: strings.Replace(strings.Replace(good, "page v2", "page v3", 1), "<h2>", "<script>x</script><h2>", 1), problem: `has the element "script"`},
-		{name: "of a later version, with a handler", page: strings.Replace(strings.Replace(good, "page v2", "page v3", 1), "<h2>", `<h2 onclick="x">`, 1), problem: "has an attribute at"},
-		{name: "of a later version, that leads elsewhere", page: strings.Replace(strings.Replace(good, "page v2", "page v3", 1), "<h2>", `<a href="https://x.example/">keys</a><h2>`, 1), problem: `has the element "a"`},
+		{name: "of a later version, with a script", page: strings.Replace(strings.Replace(good, "page v3", "page v4", 1), "<h2>", "<script>x</script><h2>", 1), problem: `has the element "script"`},
+		{name: "of a later version, with a handler", page: strings.Replace(strings.Replace(good, "page v3", "page v4", 1), "<h2>", `<h2 onclick="x">`, 1), problem: "has an attribute at"},
+		{name: "of a later version, that leads elsewhere", page: strings.Replace(strings.Replace(good, "page v3", "page v4", 1), "<h2>", `<a href="https://x.example/">keys</a><h2>`, 1), problem: `has the element "a"`},
 		{name: "of this version, with a script", page: strings.Replace(good, "<h2>", "<script>x</script><h2>", 1), problem: "does not say what the data says"},
 		{name: "of no kind", page: "hello", problem: "does not begin with <!doctype html>"},
 	} {
@@ -60,7 +62,7 @@ func TestThePageTellsWhatTheLockDownCameTo(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Lockdown: []string{"seal every HSM"}})
 	page := string(f.Files[evidence.PageFile])
 	for _, want := range []string{
-		"lock-down 1, seal every HSM: read off: read off by the test, by the machine and the machine",
+		"lock-down 1, seal every HSM: read off: read off by the test, by the machine in both parts",
 		"may leave the room",
 		"<td>unlock</td><td class=\"wide\">restricted</td>",
 	} {
@@ -70,5 +72,32 @@ func TestThePageTellsWhatTheLockDownCameTo(t *testing.T) {
 	}
 	if n, unlocks := strings.Count(page, ">restricted<"), strings.Count(page, "<td>unlock</td>"); n != unlocks {
 		t.Errorf("%d records are called restricted, %d are", n, unlocks)
+	}
+}
+
+// TestThePageTellsTheStory: who said what of the release, what went otherwise, and
+// that it went as planned where it did; no word of what is restricted.
+func TestThePageTellsTheStory(t *testing.T) {
+	as := string(testfleet.New(t, testfleet.Options{}).Files[evidence.PageFile])
+	f := testfleet.New(t, testfleet.Options{Onlookers: []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}, Away: []string{"wim"}})
+	page := string(f.Files[evidence.PageFile])
+	for _, c := range []struct{ page, want string }{
+		{as, "<dt>went otherwise than planned</dt><dd>nothing</dd>"},
+		{as, "<td>olga <small>officer</small></td><td class=\"planned\">agrees</td><td class=\"wide\">plan; open; request; countersign</td>"},
+		{as, "3 logins, 3 if each PIN is given once"},
+		{page, "<li>2 exceptions</li>"},
+		{page, "<td class=\"what\">exception 1</td><td class=\"wide\">not everyone came; expected: everyone; decided: to go on; no verdict by wim; accepted by olga, omar</td>"},
+		{page, "<td>wim <small>witness</small></td><td class=\"notable\">none</td><td class=\"wide\">nothing</td>"},
+		{page, "Who sees what is restricted."},
+	} {
+		if !strings.Contains(c.page, c.want) {
+			t.Errorf("the page has no %q in\n%s", c.want, c.page)
+		}
+	}
+	again := maps.Clone(f.Files)
+	delete(again, evidence.PageFile)
+	again[ceremony.TranscriptFile] = must(ceremony.Withhold(f.Plan, again[ceremony.TranscriptFile]))
+	if bytes.Equal(again[ceremony.TranscriptFile], f.Transcript()) || !bytes.Equal(must(evidence.Page(again)), f.Files[evidence.PageFile]) {
+		t.Error("the page is another one where restricted records are withheld")
 	}
 }

@@ -279,7 +279,7 @@ func Page(files Files) ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	err = page.Render(&b, page.Content{Account: a, Transcript: t, Listed: pageFiles(files, files.sums())})
+	err = page.Render(&b, page.Content{Account: a, Transcript: t, Signed: files.signed, Listed: pageFiles(files, files.sums())})
 	return b.Bytes(), err
 }
 
@@ -292,11 +292,15 @@ func (v *verifier) samePage(files Files, a *ceremony.Account, t *ceremony.Transc
 		return false
 	}
 	if page.IsCurrent(have) {
-		if !page.Same(have, page.Content{Account: a, Transcript: t, Listed: pageFiles(files, v.sums)}) {
+		signed := func(dir string) ([]ceremony.Signing, error) { return v.signings(files, dir) }
+		same, err := page.Same(have, page.Content{Account: a, Transcript: t, Signed: signed, Listed: pageFiles(files, v.sums)})
+		switch {
+		case err != nil: // what people signed can't be read, and that is told already
+			v.lack(ClaimPage, PageFile, "", "can't be rendered from this data: %v", err)
+		case !same:
 			v.problem(PageFile, "", "does not say what the data says")
-			return false
 		}
-		return true
+		return same
 	}
 	version, err := page.Passive(have)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -22,8 +23,12 @@ func brief(h [32]byte) string { return words.Short(h[:])[:9] + "…" }
 
 // Records says in a line what each record of a transcript reports: for show, for
 // the page, for whoever else puts a record into words. It remembers which key an
-// intent is about, since the records after it only count back.
-type Records struct{ keys map[int]string }
+// intent is about, since the records after it only count back, and what a resume
+// goes on after.
+type Records struct {
+	keys   map[int]string
+	thread story.Thread
+}
 
 // NewRecords begins a transcript, whose records are told in their order.
 func NewRecords() *Records { return &Records{keys: map[int]string{}} }
@@ -38,18 +43,26 @@ func (t *Records) key(intent int) string {
 // Public is [Records.Tell] for a page that everybody reads: the same whether a
 // record that may be withheld is or not.
 func (t *Records) Public(r *ceremony.Record) string {
+	told := t.Tell(r)
 	if r.Kind.Restricted() {
 		return "restricted"
 	}
-	return t.Tell(r)
+	return told
 }
+
+// Restricted says who sees what a restricted record says, and why not everybody.
+const Restricted = "How a PIN was given, and what the HSM answered to it, stands in the records unlock. " +
+	"They are restricted: whoever publishes the evidence may leave their content out, since it tells a thief about tokens and nobody about keys. " +
+	"The people of the ceremony have it, and the third parties get it with the request. " +
+	"This page is the same with it and without it, so it shows neither; no key and no claim rests on it."
 
 // noWords stands for a record of a kind that was forgotten here; a test goes
 // through all of them.
 const noWords = "a record of a kind that this version has no words for"
 
-// Tell is what one record reports.
+// Tell is what one record reports. It is asked for each, in their order.
 func (t *Records) Tell(r *ceremony.Record) string {
+	t.thread.Next(r)
 	if r.Withheld() {
 		return "withheld"
 	}
@@ -82,15 +95,15 @@ func (t *Records) Tell(r *ceremony.Record) string {
 	case *ceremony.Challenge:
 		return t.tellChallenge(c)
 	case *ceremony.Exception:
-		return fmt.Sprintf("exception %d: %s; decided: %s%s", c.Number, c.Happened, c.Decided, c.AbsentText()+c.AboutText())
+		return tellException(c)
 	case *ceremony.Refusal:
 		return "answer refused: " + c.Reason
 	case *ceremony.Adjourn:
-		return fmt.Sprintf("adjourned under %s: %s", words.Count(int64(len(c.Seals)), "seal", "seals"), c.Reason)
+		return "adjourned, as people planned, under " + tellSeals(c.Seals) + ": " + c.Reason
 	case *ceremony.Reconvene:
-		return "reconvened, " + words.Count(int64(len(c.Seals)), "seal", "seals") + " found"
+		return "reconvened, with " + tellSeals(c.Seals) + " as found"
 	case *ceremony.Resume:
-		return tellResume(c)
+		return t.tellResume(c)
 	case *ceremony.Close:
 		return "closed over " + words.Count(int64(len(c.Files)), "file", "files")
 	}
@@ -124,16 +137,46 @@ func (t *Records) tellAttestation(c *ceremony.Attestation) string {
 	}
 }
 
+func tellException(c *ceremony.Exception) string {
+	text := fmt.Sprintf("exception %d: %s; expected: %s; decided: %s%s", c.Number, c.Happened, c.Expected, c.Decided, c.AbsentText()+c.AboutText())
+	if c.Clock != nil {
+		text += "; this computer's clock was set: another shows " + strict.FormatTime(c.Clock.Wall)
+	}
+	return text
+}
+
+func tellSeals(list []ceremony.Seal) string {
+	if len(list) == 0 {
+		return "no seal"
+	}
+	var texts []string
+	for _, x := range list {
+		texts = append(texts, x.What+" "+x.Number)
+	}
+	text := "seal "
+	if len(list) > 1 {
+		text = "seals "
+	}
+	return text + strings.Join(texts, ", ")
+}
+
 func tellReading(c *ceremony.Reading) string {
 	text := c.What
 	if c.HSM != "" {
 		text += " of " + c.HSM
 	}
-	text += fmt.Sprintf(": %s, read by the %s", c.Value, c.By)
-	if c.Confirmed != "" {
-		text += " and the " + c.Confirmed
+	return text + ": " + c.Value + ", read by " + both(c.By, c.Confirmed)
+}
+
+// both credits what two people did, or one did alone.
+func both(by, confirmed string) string {
+	switch {
+	case confirmed == "":
+		return "the " + by
+	case confirmed == by: // in a rehearsal
+		return "the " + by + " in both parts"
 	}
-	return text
+	return "the " + by + " and the " + confirmed
 }
 
 func (t *Records) tellChallenge(c *ceremony.Challenge) string {
@@ -152,8 +195,14 @@ func (t *Records) tellChallenge(c *ceremony.Challenge) string {
 	return text
 }
 
-func tellResume(c *ceremony.Resume) string {
-	text := "resumed after an end that nobody planned, last heard of " + strict.FormatTime(c.Since)
+func (t *Records) tellResume(c *ceremony.Resume) string {
+	text := "resumed after the program had ended without an adjournment, last heard of " + strict.FormatTime(c.Since)
+	switch t.thread.Going() {
+	case story.AfterPause:
+		text = "resumed after the adjournment, as planned"
+	case story.BeforeLogin:
+		text = "resumed before anybody had opened an HSM, last heard of " + strict.FormatTime(c.Since)
+	}
 	if c.Torn > 0 {
 		text += fmt.Sprintf("; %d bytes of an unfinished record kept aside", c.Torn)
 	}
@@ -251,10 +300,10 @@ func tellRelease(content any) string {
 			what = "the same PIN still lets in"
 		case c.Code != "":
 			what = "the PIN that opened it is refused with " + c.Code
-		case strings.HasPrefix(c.Text, "login-refused "):
+		case c.NotShown():
 			what = "not shown: " + c.Reading
 		}
-		return fmt.Sprintf("lock-down %d, %s: %s, by the %s and the %s", c.Number, c.Text, what, c.By, c.Confirmed)
+		return fmt.Sprintf("lock-down %d, %s: %s, by %s", c.Number, c.Text, what, both(c.By, c.Confirmed))
 	case *ceremony.LogProof:
 		return fmt.Sprintf("bundle %s, proof %s", brief(c.Bundle), brief(c.Proof))
 	}

@@ -15,12 +15,14 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/story"
+	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // Version changes with every change to what Render writes. A page of another
 // version can't be rendered again and is compared with nothing.
-const Version = "fleetctl page v2"
+const Version = "fleetctl page v3"
 
 //go:embed page.html
 var pageSource string
@@ -30,6 +32,8 @@ type pageData struct {
 	ceremony string
 	head     string // of the last record before the close
 	signers  []pageSigner
+	story    *story.Story
+	told     *explain.Told
 
 	rows // of keys, checks, records and files
 }
@@ -39,11 +43,13 @@ type pageSigner struct {
 	Time       string
 }
 
-// Content is what a page shows: a ceremony as its plan and transcript tell it, and
-// the files that its close record can list, but for the page itself.
+// Content is what a page shows: a ceremony as its plan, its transcript and what
+// people signed tell it, and the files that its close record can list, but for the
+// page itself.
 type Content struct {
 	Account    *ceremony.Account
 	Transcript *ceremony.Transcript
+	Signed     story.Signed // sign-offs of the close are not asked for
 	Listed     []File
 }
 
@@ -68,8 +74,25 @@ func Render(w io.Writer, c Content) error {
 	if last := len(d.records) - 1; d.records[last].Kind == ceremony.KindClose {
 		d.head, d.records = fmt.Sprintf("%x", d.records[last].Prev), d.records[:last]
 	}
+	var err error
+	if d.story, err = story.Tell(a, d.records, c.signedBefore); err != nil {
+		return err
+	}
+	before := *a
+	before.Close = nil // whose verdicts aren't told here
+	d.story.Account = &before
+	d.told = explain.TellStory(d.story, true)
 	d.signed(a)
 	return d.fill(pageSource)
+}
+
+// signedBefore is what people signed before the close, whose sign-offs are over
+// the page.
+func (c *Content) signedBefore(dir string) ([]ceremony.Signing, error) {
+	if dir == ceremony.CloseSignoffDir {
+		return nil, nil
+	}
+	return c.Signed(dir)
 }
 
 // fill writes the page's source with the parts where their names stand, in two
@@ -93,6 +116,14 @@ func (d *pageData) part(name string) error {
 	switch name {
 	case "keys":
 		return d.keyRows()
+	case "otherwise":
+		return d.otherwise()
+	case "people":
+		return d.peopleRows()
+	case "timeline":
+		return d.timelineRows()
+	case "digests":
+		return d.digestRows()
 	case "fleet check":
 		return d.fleetCheck()
 	case "signers":
@@ -109,6 +140,7 @@ func (d *pageData) part(name string) error {
 	}
 	text, known := map[string]string{
 		"version": Version, "fleet": d.plan.Fleet, "epoch": strconv.FormatUint(d.plan.Epoch, 10), "mode": d.plan.Mode, "namespace": d.plan.Namespace,
+		"ran": d.told.Ran, "logins": d.logins(), "restricted": explain.Restricted,
 		"ceremony": d.ceremony, "plan": fmt.Sprintf("%x", d.plan.Digest()), "count": strconv.Itoa(len(d.records)), "head": d.head,
 	}[name]
 	if !known {
@@ -121,10 +153,15 @@ func (d *pageData) part(name string) error {
 func IsCurrent(page []byte) bool { return bytes.Contains(page, []byte(`content="`+Version+`"`)) }
 
 // Same says whether a page is what would be rendered. It is compared as far as
-// they agree: a stranger's transcript may give one that is many times as large.
-func Same(page []byte, c Content) bool {
+// they agree: a stranger's transcript may give one that is many times as large. An
+// error says why none can be rendered.
+func Same(page []byte, c Content) (bool, error) {
 	rest := &samePage{page}
-	return Render(rest, c) == nil && len(rest.left) == 0
+	err := Render(rest, c)
+	if errors.Is(err, errOtherPage) {
+		return false, nil
+	}
+	return err == nil && len(rest.left) == 0, err
 }
 
 type samePage struct{ left []byte }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"strconv"
@@ -76,10 +77,23 @@ func (r *rows) keyRows() error {
 			return err
 		}
 		sum, h := pub.Fingerprint(), r.account.Plan.HSM(k.HSM)
-		digits := hex.EncodeToString(sum[:])
 		err = r.row("<tr><td>", k.HSM, "</td><td>", h.Site, `</td><td class="mono">`, h.Serial, "</td><td>", k.Role,
-			"</td><td>", string(pub.Algorithm()), `</td><td class="mono" title="`, digits, `">`, short(digits), "</td></tr>\n")
+			"</td><td>", string(pub.Algorithm()), `</td><td class="mono">`, short(hex.EncodeToString(sum[:])), "</td></tr>\n")
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// digestRows writes the digests of the keys in full: who compares one unfolds them.
+func (r *rows) digestRows() error {
+	for _, k := range r.account.Keys {
+		if k.Outcome == nil {
+			continue
+		}
+		sum := sha256.Sum256(k.Outcome.PublicKey)
+		if err := r.row("<dt>key of ", k.HSM+" "+k.Role, "</dt><dd><code>", hex.EncodeToString(sum[:]), "</code></dd>\n"); err != nil {
 			return err
 		}
 	}

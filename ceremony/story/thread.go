@@ -1,0 +1,164 @@
+// Package story tells how a ceremony went, from its records and from what people
+// signed: who said what, and what went otherwise than planned. It judges nothing:
+// replay and verifiers do.
+package story
+
+import (
+	"slices"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+)
+
+// What is something that a record tells besides its step.
+type What string
+
+// What can go otherwise than planned. The names stand in a third party's policy.
+const (
+	Exceptions    What = "exceptions"           // people recorded one
+	ClockSet      What = "clock-set"            // this computer's clock was set, as an exception says
+	Absent        What = "absent-people"        // an exception says that somebody gives no verdict
+	Interruptions What = "interruptions"        // the program had ended without an adjournment
+	Adjournments  What = "adjournments"         // as people planned
+	OtherSeals    What = "other-seals"          // found when it was reconvened
+	WrongPINs     What = "wrong-pins"           // a login that the token refused
+	WithheldPINs  What = "withheld-logins"      // whose PIN may have been wrong
+	WrongWords    What = "wrong-words"          // words that had to be typed again
+	FailedKeys    What = "failed-keys"          // no key came of an intent
+	DestroyedKeys What = "destroyed-keys"       // a key was made and given up
+	Unattested    What = "attestation-problems" // the operator's own policy found in a device's attestation
+	Tolerated     What = "tolerated"            // an attempt on a key succeeded, as the plan tolerates
+	Reservations  What = "reservations"         // somebody agreed with exceptions
+	Disagreements What = "disagreements"        // somebody did not agree
+	Refusals      What = "refused-answers"      // a third party's answer that was not taken
+	LateAnswers   What = "late-answers"         // a third party's, after the countersignature
+	StillOpen     What = "still-open"           // a PIN that got in after a lock-down
+	NotShown      What = "not-shown"            // a lock-down of which no refusal was shown
+	Aborted       What = "aborted"
+)
+
+// Troubles are all of them, in the order in which they are told.
+func Troubles() []What {
+	return []What{Aborted, Disagreements, Reservations, Exceptions, Absent, ClockSet, Interruptions, OtherSeals, Adjournments, DestroyedKeys, FailedKeys,
+		Unattested, Tolerated, WrongPINs, WithheldPINs, WrongWords, Refusals, LateAnswers, StillOpen, NotShown}
+}
+
+// Thread follows a transcript's records, in their order, and says of each what it
+// is in the story. It needs only the kinds of restricted records, and what they
+// say where they do.
+type Thread struct {
+	adjourned   *ceremony.Adjourn
+	reconvened  bool // and nothing has happened since
+	opened      bool // somebody has tried to open an HSM
+	countersign bool
+	going       Going // on, by the record taken last
+}
+
+// Next takes the next record.
+func (h *Thread) Next(r *ceremony.Record) (list []What) {
+	reconvened := h.reconvened
+	h.going = ""
+	if r.Kind != ceremony.KindException {
+		h.reconvened = false
+	}
+	h.opened = h.opened || r.Kind == ceremony.KindUnlock
+	if r.Withheld() {
+		return []What{WithheldPINs} // no other kind can be withheld
+	}
+	switch c := r.Content.(type) {
+	case *ceremony.Exception:
+		list = append(list, Exceptions)
+		if len(c.Absent) > 0 {
+			list = append(list, Absent)
+		}
+		if c.Clock != nil {
+			list = append(list, ClockSet)
+		}
+	case *ceremony.Adjourn:
+		h.adjourned = c
+		list = append(list, Adjournments)
+	case *ceremony.Reconvene:
+		h.reconvened = true
+		if h.adjourned != nil && !slices.Equal(c.Seals, h.adjourned.Seals) {
+			list = append(list, OtherSeals)
+		}
+	case *ceremony.Resume:
+		if h.going = h.goingOn(c, reconvened); h.going == AfterEnd {
+			list = append(list, Interruptions)
+		}
+	case *ceremony.Abort:
+		list = append(list, Aborted)
+	default:
+		list = h.ofStep(r.Content)
+	}
+	return list
+}
+
+// ofStep is about the records that belong to steps.
+func (h *Thread) ofStep(content any) []What {
+	switch c := content.(type) {
+	case *ceremony.Unlock:
+		if c.Result != ceremony.UnlockOK {
+			return []What{WrongPINs}
+		}
+	case *ceremony.Challenge:
+		if c.Tries > 1 {
+			return []What{WrongWords}
+		}
+	case *ceremony.Outcome:
+		switch c.Result {
+		case ceremony.Failed:
+			return []What{FailedKeys}
+		case ceremony.Destroyed:
+			return []What{DestroyedKeys}
+		}
+	case *ceremony.Attestation:
+		if len(c.Problems) > 0 {
+			return []What{Unattested}
+		}
+	case *ceremony.NegativeTest:
+		if c.Relaxed != nil {
+			return []What{Tolerated}
+		}
+	case *ceremony.Refusal:
+		return []What{Refusals}
+	case *ceremony.Countersignature:
+		h.countersign = true
+	case *ceremony.Response:
+		if h.countersign {
+			return []What{LateAnswers}
+		}
+	case *ceremony.Lockdown:
+		switch {
+		case c.Code == ceremony.LoginOK:
+			return []What{StillOpen}
+		case c.NotShown():
+			return []What{NotShown}
+		}
+	}
+	return nil
+}
+
+// Going says after what a record resume goes on.
+type Going string
+
+// A program that is started again did not always end unplanned.
+const (
+	AfterPause  Going = "after-pause"  // an adjournment, with which it ended
+	BeforeLogin Going = "before-login" // a wait for officers: no HSM has been opened yet
+	AfterEnd    Going = "after-end"    // an end that nobody planned
+)
+
+// Going says after what the record taken last goes on; empty where it is no resume.
+func (h *Thread) Going() Going { return h.going }
+
+func (h *Thread) goingOn(c *ceremony.Resume, reconvened bool) Going {
+	switch {
+	case c.Torn > 0 || c.Intent > 0:
+		return AfterEnd
+	case reconvened:
+		return AfterPause
+	case !h.opened:
+		return BeforeLogin
+	}
+	return AfterEnd
+}

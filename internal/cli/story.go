@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/explain"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+// weightStyles give what should catch the eye its look; the words say the same.
+var weightStyles = map[explain.Weight]ui.Style{explain.Notable: ui.Device, explain.Grave: ui.Wrong}
+
+// StoryText is how a ceremony went, for one of the screen's two streams: what went
+// otherwise than planned, and who said what. whole gives the milestones too.
+func StoryText(p ui.Page, told *explain.Told, whole bool) string {
+	var b strings.Builder
+	otherwise := strings.Join(told.Otherwise, ", ")
+	if otherwise == "" {
+		otherwise = "nothing"
+	}
+	b.WriteString(p.Fields([][2]string{{"ran", told.Ran}, {"otherwise", otherwise}}))
+	list := told.Timeline
+	if !whole {
+		list = explain.Otherwise(list)
+	}
+	if len(list) > 0 {
+		b.WriteString("\n" + p.Events(Events(list)))
+	}
+	if len(told.People) > 0 {
+		var rows [][]string
+		for _, x := range told.People {
+			rows = append(rows, x.Row())
+		}
+		b.WriteString("\n" + p.Table(explain.PeopleColumns, rows))
+	}
+	return b.String()
+}
+
+// Events are a timeline's lines, each with its look.
+func Events(list []explain.Event) []ui.Event {
+	events := make([]ui.Event, len(list))
+	for i, e := range list {
+		events[i] = ui.Event{At: e.At, Name: e.Name, Text: e.Text, Style: weightStyles[e.Weight]}
+	}
+	return events
+}

@@ -30,7 +30,11 @@ func (j *Journal) challenge(ctx context.Context, people Participants) (*ceremony
 		return nil, err
 	}
 	s, _ := j.account.Next()
-	tries, by, err := people.Challenge(ctx, Question{What: what, Step: s, Subject: subject, Positions: positions})
+	q := Question{What: what, Step: s, Subject: subject, Positions: positions}
+	if what == ceremony.ChallengeFleet {
+		q.Matrix = j.account.FleetCheck
+	}
+	tries, by, err := people.Challenge(ctx, q)
 	if err != nil {
 		return nil, err
 	}

@@ -119,4 +119,5 @@ type Question struct {
 	Step      ceremony.Step
 	Subject   [32]byte
 	Positions []int
+	Matrix    *ceremony.FleetCheck // what the fleet check's digest is of
 }

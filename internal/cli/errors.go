@@ -92,7 +92,7 @@ func ExitCode(err error) int {
 		return e.code
 	case errors.Is(err, fs.ErrNotExist):
 		return ExitUsage
-	case errors.Is(err, context.Canceled), errors.Is(err, ui.ErrStop), errors.Is(err, ui.ErrInterrupted), errors.Is(err, ui.ErrNoAnswer):
+	case errors.Is(err, context.Canceled), errors.Is(err, ui.ErrStop), errors.Is(err, ui.ErrAdjourn), errors.Is(err, ui.ErrInterrupted), errors.Is(err, ui.ErrNoAnswer):
 		return ExitPending
 	}
 	return ExitFailed

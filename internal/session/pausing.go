@@ -52,6 +52,9 @@ func Pausing(dir string, err error) error {
 	case errors.Is(err, ui.ErrException):
 		code = cli.ExitPending
 		where.WithHint(head+"record it, have it accepted, and go on:\nfleetctl ceremony exception %s --expected … --happened … --decided …\nfleetctl ceremony sign %s --approve exception --key KEY", dir, dir)
+	case errors.Is(err, ui.ErrAdjourn):
+		code = cli.ExitPending
+		where.WithHint(head+"it is adjourned between two steps:\nfleetctl ceremony adjourn %s --reason …", dir)
 	case !account.Opened():
 		where.WithHint("%s", head+"no HSM was unlocked yet: run the same command again, it goes on here")
 	default:

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -20,6 +22,8 @@ import (
 type AtTerminal struct {
 	a    *cli.App
 	plan string // what the plan's file is called here, if that is known
+
+	adjourn func() // what becomes of an adjournment that is called for within a step
 }
 
 // NewAtTerminal has the people at this terminal asked.
@@ -32,8 +36,26 @@ func (r AtTerminal) Ask(name, screen, whom, what string) (string, error) {
 		r.a.UI.Say("\n", r.a.Header)
 	}
 	r.a.Question = name
-	r.a.UI.About(name, screen)
-	return r.a.UI.Ask(whom + ", " + what + ":")
+	for {
+		r.a.UI.About(name, screen)
+		answer, err := r.a.UI.Ask(whom + ", " + what + ":")
+		if !errors.Is(err, ui.ErrAdjourn) || r.adjourn == nil {
+			return answer, err
+		}
+		r.adjourn()
+		r.Say("This step is finished first; then it is adjourned.")
+	}
+}
+
+// AdjournsAfterStep has people at a terminal who call for an adjournment within a
+// step finish that step. The engine stops before the next one, where later ends its
+// context.
+func AdjournsAfterStep(people engine.Participants, later func()) engine.Participants {
+	if r, ok := people.(AtTerminal); ok {
+		r.adjourn = later
+		return r
+	}
+	return people
 }
 
 // By says who answered: the role that was asked, or the machine that read a
@@ -148,6 +170,9 @@ func (r AtTerminal) planName() string {
 func (r AtTerminal) Challenge(_ context.Context, q engine.Question) (int, string, error) {
 	p := r.a.UI.Talk
 	what, with, own := r.readAloud(q)
+	if q.Matrix != nil {
+		r.a.UI.Say("\n", Matrix(p, q.Matrix))
+	}
 	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
 		"\n", p.Line("Auditor, on your own screen, "+with+":"), p.Line(own),
 		"\n", p.Line("Administrator, read aloud, all of it:"), "\n", p.Words(q.Subject[:], 4, false))

@@ -16,6 +16,8 @@ var (
 	ErrStop        = errors.New("stopped at a prompt")
 	ErrException   = errors.New("an exception was called at a prompt")
 	ErrInterrupted = errors.New("interrupted at a prompt")
+	ErrAdjourn     = errors.New("an adjournment was called at a prompt")
+	ErrNews        = errors.New("what was waited for came before an answer")
 )
 
 const (
@@ -26,9 +28,9 @@ const (
 
 // Ask puts a question and gives the line that was typed, without the space
 // around it; it may be empty. The answer holds visible characters only, so it
-// can be recorded and shown again. The words stop and exception alone give
-// ErrStop and ErrException at every prompt, Ctrl-C gives ErrInterrupted, and
-// the end of input ErrNoAnswer. Where input is no terminal, answers are read
+// can be recorded and shown again. The words stop, exception and adjourn alone
+// give ErrStop, ErrException and ErrAdjourn at every prompt, Ctrl-C gives
+// ErrInterrupted, and the end of input ErrNoAnswer. Where input is no terminal, answers are read
 // from it line by line.
 func (o *Output) Ask(question string) (string, error) {
 	for try := 0; o.again(try); try++ {
@@ -46,6 +48,23 @@ func (o *Output) Ask(question string) (string, error) {
 		o.Say(o.Talk.Line("That held a key that is no visible character."))
 	}
 	return "", ErrNoAnswer
+}
+
+// News is something that may come while a question stands: a file that others bring.
+type News interface {
+	// Source is a descriptor that can be read when something has come; -1 where
+	// nothing tells.
+	Source() int
+	// Came says whether what came is what is waited for.
+	Came() bool
+}
+
+// AskUnless is Ask, and gives ErrNews where what is waited for comes before a line
+// was typed. What was typed of a line stays for the next question.
+func (o *Output) AskUnless(question string, news News) (string, error) {
+	o.news = news
+	defer func() { o.news = nil }()
+	return o.Ask(question)
 }
 
 // again says whether a question is put once more. At a terminal it always is: a
@@ -119,6 +138,11 @@ func (o *Output) hear(question string, limit int, echo bool) ([]byte, error) {
 		}
 	}
 	o.Say(o.Talk.prompt(question))
+	if tty && o.news != nil && cameFirst(fileOf(o.in), o.news) {
+		restore()
+		o.Say("\n")
+		return nil, ErrNews
+	}
 	line, err := readLine(o.in, limit)
 	restore()
 	var unfit *AnswerError
@@ -153,6 +177,8 @@ func command(line []byte) error {
 		return ErrStop
 	case bytes.EqualFold(line, []byte("exception")):
 		return ErrException
+	case bytes.EqualFold(line, []byte("adjourn")):
+		return ErrAdjourn
 	}
 	return nil
 }

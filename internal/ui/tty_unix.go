@@ -3,6 +3,7 @@
 package ui
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 
@@ -61,4 +62,24 @@ func listen(tty *os.File, echo bool) (func(), error) {
 		close(done)
 		restore()
 	}, nil
+}
+
+// cameFirst waits for a line at the terminal or for the news, and says whether it was
+// the news. Other things that come at its source are waited over, unseen.
+func cameFirst(tty *os.File, news News) bool {
+	fds := []unix.PollFd{{Fd: int32(tty.Fd()), Events: unix.POLLIN}}
+	if s := news.Source(); s >= 0 {
+		fds = append(fds, unix.PollFd{Fd: int32(s), Events: unix.POLLIN})
+	}
+	for {
+		n, err := unix.Poll(fds, -1)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil || n < 1 || fds[0].Revents != 0 || len(fds) < 2:
+			return false // a line, or what reading it will say
+		case news.Came():
+			return true
+		}
+	}
 }

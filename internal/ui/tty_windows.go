@@ -35,3 +35,6 @@ func listen(tty *os.File, echo bool) (func(), error) {
 	}
 	return func() { _ = windows.SetConsoleMode(h, before) }, nil
 }
+
+// cameFirst doesn't wait: a console can't be waited for beside something else.
+func cameFirst(*os.File, News) bool { return false }

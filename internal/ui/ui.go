@@ -49,6 +49,7 @@ type Output struct {
 	out, err io.Writer
 	in       io.Reader
 	live     bool // standard error is a terminal whose line may be rewritten
+	news     News // what may come while a question stands; nil where nothing is waited for
 
 	mu      sync.Mutex
 	pending bool // a progress line stands on standard error

@@ -1,7 +1,6 @@
 package ceremony
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func abortCmd(a *cli.App) *cobra.Command {
@@ -91,7 +89,7 @@ func signAbort(a *cli.App, dir string, c *ceremony.Account, keys []string) error
 	}
 	want := c.AbortApproval()
 	want.Role = ceremony.Officer
-	showAbort(a, c)
+	session.ShowAbort(a, c)
 	a.ShowText(want.Text())
 	for _, ref := range keys {
 		if err := signer.Approve(a, dir, people, want, ref); err != nil {
@@ -99,19 +97,6 @@ func signAbort(a *cli.App, dir string, c *ceremony.Account, keys []string) error
 		}
 	}
 	return nil
-}
-
-// showAbort says what the record is that an abort's signatures are over.
-func showAbort(a *cli.App, c *ceremony.Account) {
-	p := a.UI.Talk
-	rows := [][2]string{{"aborted", c.Abort.Reason}, {"record", fmt.Sprintf("%d, %s", c.N, words.Hex(c.Head[:]))}}
-	for _, k := range c.Abort.Keys {
-		rows = append(rows, [2]string{"key", fmt.Sprintf("%s %s, CKA_ID %x: %s", k.HSM, k.Role, k.ID, k.State)})
-	}
-	if len(c.Abort.Keys) == 0 {
-		rows = append(rows, [2]string{"keys", "none had been made"})
-	}
-	a.UI.Say(p.Fields(rows), "\n")
 }
 
 // abortedBy says who signed an abort, and what more would prove it.

@@ -87,7 +87,7 @@ func signWithKey(a *cli.App, dir string, c *ceremony.Account, o signOptions) err
 	if err != nil {
 		return cli.Usage(err)
 	}
-	showAct(a, c, o)
+	session.ShowAct(a, c, o.wish())
 	a.ShowText(t.Text)
 	consent := o.verdict
 	if consent == "" {
@@ -102,6 +102,10 @@ func signWithKey(a *cli.App, dir string, c *ceremony.Account, o signOptions) err
 		return cli.Wrong(err)
 	}
 	return signer.TellSigned(a, o.approve+o.signoff, kept, filepath.Join(dir, t.Folder))
+}
+
+func (o *signOptions) wish() folder.Wish {
+	return folder.Wish{Act: o.approve, Stage: o.signoff, Verdict: o.verdict, Exceptions: o.exceptions}
 }
 
 // writeText writes the text for someone who signs elsewhere.
@@ -126,7 +130,7 @@ func textToSign(dir string, c *ceremony.Account, o signOptions, role string) (*f
 	if o.signoff == "" && !slices.Contains(ceremony.Acts(), o.approve) {
 		return nil, strict.Errorf("--approve "+o.approve, "is no act that is approved").WithHint("acts: %s", strings.Join(ceremony.Acts(), ", "))
 	}
-	t, err := folder.TextToSign(dir, c, folder.Wish{Act: o.approve, Stage: o.signoff, Verdict: o.verdict, Exceptions: o.exceptions}, role)
+	t, err := folder.TextToSign(dir, c, o.wish(), role)
 	var early *folder.NotDue
 	var unnamed *folder.Unnamed
 	switch {
@@ -162,26 +166,4 @@ func (o *signOptions) chooseException(dir string, c *ceremony.Account, who strin
 	}
 	o.exceptions = []int{n}
 	return nil
-}
-
-// showAct says in words what a text is about that names it by its hash alone.
-func showAct(a *cli.App, c *ceremony.Account, o signOptions) {
-	switch o.approve {
-	case "":
-	case ceremony.ApproveAbort:
-		showAbort(a, c)
-	case ceremony.ApproveException:
-		x := c.Exceptions[o.exceptions[0]-1]
-		record := ""
-		if p, err := c.ExceptionApproval(x.Number); err == nil {
-			record = session.RecordWords(p.Head.N, p.Head.Hash)
-		}
-		rows := [][2]string{{"exception", fmt.Sprint(x.Number)}, {"expected", x.Expected}, {"happened", x.Happened}, {"decided", x.Decided}}
-		if len(x.Absent) > 0 {
-			rows = append(rows, [2]string{"absent", strings.Join(x.Absent, ", ") + ": they give no verdict"})
-		}
-		a.UI.Say(a.UI.Talk.Fields(append(rows, [2]string{"its record", record})), "\n")
-	default:
-		a.UI.Say(a.UI.Talk.Line("The head that it follows: " + session.RecordWords(c.N, c.Head)))
-	}
 }

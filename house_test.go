@@ -60,7 +60,7 @@ func list(t *testing.T, env []string, args ...string) map[string]*pkg {
 // named here has no place in the house yet.
 var arrows = map[string][]string{
 	"cmd/fleetctl":             {"*"},
-	"cmd/fleetctl/attestation": {"attest", "attest/formats", "internal/cli", "internal/ui", "leaf"},
+	"cmd/fleetctl/attestation": {"attest", "attest/formats", "internal/cli", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	"internal/testfleet":       {"*"}, // runs whole fleets for tests; only tests import it
 	"attest/evidence":          {"attest/evidence/page", "attest/require", "ceremony", "ceremony/story", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
 	// The operator's side: what closes a ceremony, and the policy of a plan.

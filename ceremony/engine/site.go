@@ -30,6 +30,23 @@ type SiteHSM struct {
 	Token    string `strict:"token"` // label
 	PIN      string `strict:"pin"`   // see ParsePINSource
 	InitArgs string `strict:"init_args,optional"`
+	// Attestation is how the device is asked for its attestation; nil where people
+	// use its vendor's tool.
+	Attestation *SiteAttestation `strict:"attestation,optional"`
+}
+
+// SiteAttestation is the way to a TPM whose keys tpm2-pkcs11 has, and what its
+// operator has of it. Paths are absolute.
+type SiteAttestation struct {
+	TCTI           string `strict:"tcti"`                     // as tpm2-tss writes it: device:/dev/tpmrm0
+	Store          string `strict:"store"`                    // tpm2_pkcs11.sqlite3
+	AKCertificates string `strict:"ak_certificates"`          // PEM: the attestation key's and those above it
+	EKCertificates string `strict:"ek_certificates,optional"` // PEM: those above the endorsement key's
+}
+
+// paths are the files that it names.
+func (s *SiteAttestation) paths() [][2]string {
+	return [][2]string{{"store", s.Store}, {"ak_certificates", s.AKCertificates}, {"ek_certificates", s.EKCertificates}}
 }
 
 // HSM finds an HSM by its name.
@@ -80,6 +97,16 @@ func ParseSite(file string, data []byte, plan *ceremony.Plan) (*Site, error) {
 			}
 		}
 	}
+	for i, h := range s.HSMs {
+		if h.Attestation == nil {
+			continue
+		}
+		for _, path := range h.Attestation.paths() {
+			if path[1] != "" && !filepath.IsAbs(path[1]) {
+				failf(root.LineOf("hsms", i), "", "hsm %q: attestation: %s %q is not an absolute path", h.Name, path[0], path[1])
+			}
+		}
+	}
 	for _, h := range plan.HSMs {
 		if !seen[h.Name] {
 			failf(root.LineOf("hsms"), "add it with module, token and pin", "hsm %q of the plan is missing", h.Name)
@@ -104,6 +131,14 @@ hsms:
 		fmt.Fprintf(&b, "  - name: %s\n    module: %s\n    token: %s\n    pin: %s\n", h.Name, strict.QuoteYAML(h.Module), strict.QuoteYAML(h.Token), strict.QuoteYAML(h.PIN))
 		if h.InitArgs != "" {
 			fmt.Fprintf(&b, "    init_args: %s\n", strict.QuoteYAML(h.InitArgs))
+		}
+		if t := h.Attestation; t != nil {
+			fmt.Fprintf(&b, "    attestation:\n      tcti: %s\n", strict.QuoteYAML(t.TCTI))
+			for _, path := range t.paths() {
+				if path[1] != "" {
+					fmt.Fprintf(&b, "      %s: %s\n", path[0], strict.QuoteYAML(path[1]))
+				}
+			}
 		}
 	}
 	return []byte(b.String()), nil

@@ -2,7 +2,7 @@ package engine_test
 
 import (
 	"fmt"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -88,13 +88,23 @@ func TestASiteFileIsReadAsItWasWritten(t *testing.T) {
 	s := &engine.Site{}
 	for i, odd := range []string{`a: b #"c\d`, "tab\tnew\nline", "\u202e\ufeff\u2028\u00a0\x7f\U0001f511"} {
 		s.HSMs = append(s.HSMs, engine.SiteHSM{Name: fmt.Sprintf("hsm-%d", i+1), Module: "/" + odd, Token: odd, PIN: "file:/" + odd, InitArgs: odd})
+		s.HSMs[i].Attestation = &engine.SiteAttestation{TCTI: odd, Store: "/" + odd, AKCertificates: "/" + odd}
 	}
+	s.HSMs[0].Attestation.EKCertificates = "/" + s.HSMs[0].Token
+	s.HSMs[1].Attestation = nil
 	data, err := s.Write()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := engine.ParseSite("site.yaml", data, f.Plan)
-	if err != nil || !slices.Equal(got.HSMs, s.HSMs) {
+	if err != nil || !reflect.DeepEqual(got.HSMs, s.HSMs) {
 		t.Errorf("%v\n%s", err, data)
+	}
+	s.HSMs[0].Attestation.AKCertificates = "ak.pem"
+	if data, err = s.Write(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.ParseSite("site.yaml", data, f.Plan); err == nil || !strings.Contains(err.Error(), `hsm "hsm-1": attestation: ak_certificates "ak.pem" is not an absolute path`) {
+		t.Errorf("a file found from wherever the program stands: %v", err)
 	}
 }

@@ -4,6 +4,7 @@
 package testtpm
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -123,3 +124,6 @@ func (m *Maker) Start(name string) *TPM {
 	}
 	return &TPM{Name: name, TCTI: serve(m.t, tpm, control)}
 }
+
+// Digest is the SHA-256 of a certificate's key, by which it is pinned.
+func Digest(c *x509.Certificate) [32]byte { return sha256.Sum256(c.RawSubjectPublicKeyInfo) }

@@ -52,3 +52,17 @@ func enrolmentParts(e *attest.Evidence, format string) (parts [][]byte, err erro
 	}
 	return parts, nil
 }
+
+// Identity is the attestation identity of the TPM that a request is of, as the
+// request says: nobody has judged it.
+func Identity(request *attest.Evidence) (string, error) {
+	parts, err := enrolmentParts(request, requestFormat)
+	if err != nil {
+		return "", err
+	}
+	certs, err := attest.ParseCertificates(parts[0])
+	if err != nil {
+		return "", err
+	}
+	return identity(certs[0].RawSubjectPublicKeyInfo), nil
+}

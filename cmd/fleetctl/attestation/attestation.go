@@ -15,8 +15,8 @@ import (
 
 // Group is fleetctl attestation.
 func Group(a *cli.App) *cobra.Command {
-	return cli.Group("attestation", "What HSMs sign about their keys: check, pack, formats, anchors",
-		checkCmd(a), packCmd(a), formatsCmd(a), anchorsCmd(a))
+	return cli.Group("attestation", "What HSMs sign about their keys: check, pack, formats, anchors, tpm",
+		checkCmd(a), packCmd(a), formatsCmd(a), anchorsCmd(a), tpmCmd(a))
 }
 
 // readEvidence reads one file that holds all parts, or each part from a file of

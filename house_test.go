@@ -129,7 +129,7 @@ var arrows = map[string][]string{
 	// What commands share: for commands alone.
 	"internal/cli":     {"attest/evidence", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
-	"internal/session": {"attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/ui", "leaf"},
+	"internal/session": {"attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	// Objects and records in words, for commands and for the page that a verifier compares.
 	"internal/explain": {"ceremony", "ceremony/story", "bundle", "bundle/thirdparty", "auditlog", "leaf"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.

@@ -22,9 +22,9 @@ func NewAttester(block *require.Block) engine.Attester {
 	return &attester{block}
 }
 
-// Collect asks no device yet: a vendor's tool does.
-func (x *attester) Collect(context.Context, *engine.SiteHSM, engine.Token, []byte, engine.AttestQuestion) (*attest.Evidence, error) {
-	return nil, engine.ErrNoCollector
+// Collect asks the devices that fleetctl can ask.
+func (x *attester) Collect(ctx context.Context, site *engine.SiteHSM, t engine.Token, pin []byte, q engine.AttestQuestion) (*attest.Evidence, error) {
+	return collect(ctx, site, t, pin, q)
 }
 
 // Judge judges by the block.

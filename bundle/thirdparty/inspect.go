@@ -8,6 +8,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/require"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -15,6 +16,7 @@ import (
 type Inspection struct {
 	Request *bundle.Request
 	Account *ceremony.Account // the ceremony up to its release, replayed
+	Story   *story.Story      // how it went, for a person to see before they consent
 	Party   *ceremony.ThirdParty
 	Delta   *bundle.Delta  // nil at epoch 1
 	Again   bool           // the ledger has the answer to this very request
@@ -36,14 +38,22 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err := p.Allows(file, set); err != nil {
 		return nil, err
 	}
-	account, err := replay(file, r)
+	account, t, err := replay(file, r)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.Core.Fresh(); err != nil {
 		return nil, strict.Errorf(file, "%v", err)
 	}
-	if err := voices(r, p, account); err != nil {
+	people := signedIn(r)
+	if err := voices(r, p, account, people); err != nil {
+		return nil, err
+	}
+	told, err := story.Tell(account, t.Records, people.read, account.Wanted(ceremony.ApproveRequest, r.Core.Subject()))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.refused(file, told); err != nil {
 		return nil, err
 	}
 	if err := p.oneVoice(file, account.Plan, set); err != nil {
@@ -57,7 +67,7 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err != nil {
 		return nil, err
 	}
-	in := &Inspection{Request: r, Account: account, Devices: devices, policy: p}
+	in := &Inspection{Request: r, Account: account, Story: told, Devices: devices, policy: p}
 	for i := range account.Plan.ThirdParties {
 		if account.Plan.ThirdParties[i].Key == l.Key() {
 			in.Party = &account.Plan.ThirdParties[i]
@@ -113,44 +123,44 @@ func InspectCore(file string, c *bundle.Core, p *Policy, l *Ledger) (*Gap, error
 	return gap, err
 }
 
-func replay(file string, r *bundle.Request) (*ceremony.Account, error) {
+func replay(file string, r *bundle.Request) (*ceremony.Account, *ceremony.Transcript, error) {
 	files := map[string][]byte{}
 	for _, f := range r.Files {
 		if !ofRequest(f.Path) {
-			return nil, strict.Errorf(file, "brings %q, which is no part of a request: nobody would look at it", f.Path)
+			return nil, nil, strict.Errorf(file, "brings %q, which is no part of a request: nobody would look at it", f.Path)
 		}
 		files[f.Path] = f.Data
 	}
 	for _, path := range []string{ceremony.PlanFile, ceremony.TranscriptFile} {
 		if files[path] == nil {
-			return nil, strict.Errorf(file, "lacks %s, without which it can't be checked", path)
+			return nil, nil, strict.Errorf(file, "lacks %s, without which it can't be checked", path)
 		}
 	}
 	if sha256.Sum256(files[ceremony.PlanFile]) != r.Core.Plan {
-		return nil, strict.Errorf(file, "its plan.yaml is not the plan that it names")
+		return nil, nil, strict.Errorf(file, "its plan.yaml is not the plan that it names")
 	}
 	plan, err := ceremony.ParsePlan(file+" "+ceremony.PlanFile, files[ceremony.PlanFile])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	a, t, err := ceremony.Replay(plan, file+" "+ceremony.TranscriptFile, files[ceremony.TranscriptFile])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	artifact, err := a.Artifact()
 	switch {
 	case err != nil:
-		return nil, strict.Errorf(file, "its transcript: %v", err)
+		return nil, nil, strict.Errorf(file, "its transcript: %v", err)
 	case len(t.Torn) > 0:
-		return nil, strict.Errorf(file, "its transcript is cut off after record %d", a.N)
+		return nil, nil, strict.Errorf(file, "its transcript is cut off after record %d", a.N)
 	case a.Release == nil || a.Request != nil || a.Adjourned || a.Ended():
-		return nil, strict.Errorf(file, "its transcript does not stand at the request: released, and nothing asked for yet")
+		return nil, nil, strict.Errorf(file, "its transcript does not stand at the request: released, and nothing asked for yet")
 	case r.Core.Release.Hash != a.ReleaseHash || r.Core.Release.N != uint64(a.ReleaseN):
-		return nil, strict.Errorf(file, "it names another release than its transcript has")
+		return nil, nil, strict.Errorf(file, "it names another release than its transcript has")
 	case artifact.Digest() != r.Core.KeySet.Digest():
-		return nil, strict.Errorf(file, "its artifact is not the one that its transcript gives")
+		return nil, nil, strict.Errorf(file, "its artifact is not the one that its transcript gives")
 	}
-	return a, nil
+	return a, t, nil
 }
 
 // ofRequest are the paths of what a request brings: all of it is judged.
@@ -168,31 +178,22 @@ func ofRequest(name string) bool {
 
 // voices checks what the operator's people signed: the plan, every act, the
 // release, and this very request.
-func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
-	files := map[string][]byte{}
-	for _, f := range r.Files {
-		files[f.Path] = f.Data
-	}
-	signed := map[string][]ceremony.Signing{} // each signature is verified once
-	read := func(dir string) (list []ceremony.Signing, err error) {
-		signed[dir], err = ceremony.Signings(files, dir)
-		return signed[dir], err
-	}
-	if err := a.CheckSigned(read); err != nil {
+func voices(r *bundle.Request, p *Policy, a *ceremony.Account, people *signed) error {
+	if err := a.CheckSigned(people.read); err != nil {
 		return err
 	}
-	if err := ceremony.CheckSignings(files); err != nil {
+	if err := ceremony.CheckSignings(people.files); err != nil {
 		return err
 	}
 	m := max(p.Threshold, a.Plan.Threshold)
-	have, err := p.people.PlanApprovals(a.Plan, signed[ceremony.PlanApprovalsDir])
+	have, err := p.people.PlanApprovals(a.Plan, people.lists[ceremony.PlanApprovalsDir])
 	if err != nil {
 		return err
 	}
 	if len(have) < m {
 		return strict.Errorf(ceremony.PlanApprovalsDir, "%d of %d officers whom the policy pins approved the plan", len(have), m)
 	}
-	acts, err := p.people.ReadApprovals(signed[ceremony.ApprovalsDir])
+	acts, err := p.people.ReadApprovals(people.lists[ceremony.ApprovalsDir])
 	if err != nil {
 		return err
 	}
@@ -205,12 +206,12 @@ func voices(r *bundle.Request, p *Policy, a *ceremony.Account) error {
 	if err != nil {
 		return err
 	}
-	said, err := p.people.Signoffs(want, signed[ceremony.ReleaseSignoffDir])
+	said, err := p.people.Signoffs(want, people.lists[ceremony.ReleaseSignoffDir])
 	if err != nil {
 		return err
 	}
-	if err := a.SignedOff(ceremony.StageRelease, said, signed[ceremony.ReleaseSignoffDir], acts, m); err != nil {
-		return strict.Errorf(ceremony.ReleaseSignoffDir, "%v", err)
+	if err := a.SignedOff(ceremony.StageRelease, said, people.lists[ceremony.ReleaseSignoffDir], acts, m); err != nil {
+		return notPinned(a, want, people.lists[ceremony.ReleaseSignoffDir], said, strict.Errorf(ceremony.ReleaseSignoffDir, "%v", err))
 	}
 	return nil
 }

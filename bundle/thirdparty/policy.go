@@ -43,6 +43,10 @@ type Policy struct {
 	// under these anchors, whatever the operator recorded of them.
 	Attestation *require.Text `strict:"attestation,optional"`
 
+	// Refuses names what must not have happened in a ceremony whose epoch is
+	// signed: see Refusable.
+	Refuses []string `strict:"refuses,token,optional"`
+
 	// ClockBound is how many days the clock may be ahead of the newest time
 	// known, the ledger's last or the request's release: 30 unless given.
 	ClockBound int `strict:"clock_bound_days,optional"`
@@ -125,6 +129,9 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	}
 	if err := ceremony.CheckTolerates(p.Tolerates); err != nil {
 		fail("tolerates", "%v", err)
+	}
+	if err := checkRefuses(p.Refuses); err != nil {
+		fail("refuses", "%v", err)
 	}
 	if p.people, err = ceremony.NewPeople(p.People, p.Threshold); err != nil {
 		fail("people", "%v", err)

@@ -27,11 +27,8 @@ func StoryText(p ui.Page, told *explain.Told, whole bool) string {
 		b.WriteString("\n" + p.Events(Events(list)))
 	}
 	if len(told.People) > 0 {
-		var rows [][]string
-		for _, x := range told.People {
-			rows = append(rows, x.Row())
-		}
-		b.WriteString("\n" + p.Table(explain.PeopleColumns, rows))
+		columns, rows := told.PeopleTable()
+		b.WriteString("\n" + p.Table(columns, rows))
 	}
 	return b.String()
 }

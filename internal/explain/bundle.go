@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -149,7 +150,7 @@ func Core(file string, data []byte, s *Shown) error {
 	if err != nil {
 		return err
 	}
-	s.Next = "fleetctl thirdparty inspect REQUEST --policy THIRDPARTY --ledger LEDGER --key KEY"
+	s.Next = "fleetctl thirdparty inspect REQUEST --policy THIRDPARTY --ledger LEDGER --public-key KEY"
 	coreFacts(c, s)
 	return nil
 }
@@ -173,13 +174,36 @@ func Request(file string, data []byte, s *Shown) error {
 	if err != nil {
 		return err
 	}
-	s.Next = "fleetctl thirdparty inspect " + words.ShellWord(file) + " --policy THIRDPARTY --ledger LEDGER --key KEY"
+	s.Next = "fleetctl thirdparty inspect " + words.ShellWord(file) + " --policy THIRDPARTY --ledger LEDGER --public-key KEY"
 	subject := r.Core.Subject()
 	s.Fact("core", fmt.Sprintf("%x", subject))
 	coreFacts(r.Core, s)
+	if err := requestStory(file, r, s); err != nil {
+		return err
+	}
 	t := s.Table("evidence in it", "bytes", "SHA-256", "path")
 	for _, f := range r.Files {
 		t.Row(words.Number(int64(len(f.Data))), short(f.Data), f.Path)
 	}
 	return nil
+}
+
+// requestStory tells how the ceremony went of which a request brings the records.
+func requestStory(file string, r *bundle.Request, s *Shown) error {
+	files := map[string][]byte{}
+	for _, f := range r.Files {
+		files[f.Path] = f.Data
+	}
+	if files[ceremony.PlanFile] == nil || files[ceremony.TranscriptFile] == nil {
+		return nil // that it lacks them is for an inspection to refuse
+	}
+	plan, err := ceremony.ParsePlan(file+" "+ceremony.PlanFile, files[ceremony.PlanFile])
+	if err != nil {
+		return err
+	}
+	a, t, err := ceremony.Replay(plan, file+" "+ceremony.TranscriptFile, files[ceremony.TranscriptFile])
+	if err != nil {
+		return err
+	}
+	return ShowStory(a, t, func(dir string) ([]ceremony.Signing, error) { return ceremony.Signings(files, dir) }, s)
 }

@@ -35,6 +35,8 @@ type Table struct {
 	Name    string     `strict:"name"`
 	Columns []string   `strict:"columns"`
 	Rows    [][]string `strict:"rows"`
+
+	Events []Event // the rows, where they are a timeline
 }
 
 // Fact adds a fact.

@@ -47,12 +47,27 @@ type Signatory struct {
 	Weight                               Weight // of the verdicts
 }
 
-// PeopleColumns are the heads of [Signatory.Row].
-var PeopleColumns = []string{"name", "part", "release", "close", "approved"}
-
-// Row is what a table of people has of one.
-func (p *Signatory) Row() []string {
-	return []string{p.Name, p.Role, p.Release, p.Close, p.Approved}
+// PeopleTable is a table of the people: without the verdicts on a stage that it
+// didn't come to.
+func (t *Told) PeopleTable() (columns []string, rows [][]string) {
+	all := []string{"name", "part", "release", "close", "approved"}
+	used := map[int]bool{0: true, 1: true, 4: true}
+	for _, p := range t.People {
+		used[2] = used[2] || p.Release != ""
+		used[3] = used[3] || p.Close != ""
+	}
+	pick := func(cells []string) (list []string) {
+		for i, c := range cells {
+			if used[i] {
+				list = append(list, c)
+			}
+		}
+		return list
+	}
+	for _, p := range t.People {
+		rows = append(rows, pick([]string{p.Name, p.Role, p.Release, p.Close, p.Approved}))
+	}
+	return pick(all), rows
 }
 
 // troubles are the words for what can go otherwise than planned.
@@ -298,4 +313,26 @@ func verdicts(list []string) string {
 		return "none"
 	}
 	return strings.Join(said, "; ")
+}
+
+// ShowStory tells a ceremony's story in a Shown: signed is what people signed, nil
+// where that isn't at hand.
+func ShowStory(a *ceremony.Account, t *ceremony.Transcript, signed story.Signed, s *Shown) error {
+	whole, err := story.Tell(a, t.Records, signed)
+	if err != nil {
+		return err
+	}
+	told := TellStory(whole, false)
+	s.Fact("ran", told.Ran)
+	s.Fact("otherwise", cmp.Or(strings.Join(told.Otherwise, ", "), "nothing went otherwise than planned"))
+	if len(told.People) > 0 {
+		columns, rows := told.PeopleTable()
+		s.Table("people and verdicts", columns...).Rows = rows
+	}
+	list := s.Table("what happened", "time", "what", "more")
+	list.Events = told.Timeline
+	for _, e := range told.Timeline {
+		list.Row(e.At, e.Name, e.Text)
+	}
+	return nil
 }

@@ -68,7 +68,7 @@ func PartyPolicy(file string, data []byte, s *Shown) error {
 		return err
 	}
 	s.Mode = p.Mode
-	s.Next = "fleetctl thirdparty inspect REQUEST --policy " + words.ShellWord(file) + " --ledger LEDGER --key KEY"
+	s.Next = "fleetctl thirdparty inspect REQUEST --policy " + words.ShellWord(file) + " --ledger LEDGER --public-key KEY"
 	var algorithms []string
 	for _, a := range p.Algorithms {
 		algorithms = append(algorithms, string(a))
@@ -78,6 +78,9 @@ func PartyPolicy(file string, data []byte, s *Shown) error {
 	s.Fact("roles", strings.Join(p.Roles, ", "))
 	s.Fact("HSMs", fmt.Sprintf("at least %d", p.LeastHSMs))
 	s.Fact("officers", fmt.Sprintf("%d must have approved", p.Threshold))
+	if len(p.Refuses) > 0 {
+		s.Fact("refuses", "a ceremony that had "+strings.Join(p.Refuses, ", "))
+	}
 	if len(p.Others) > 0 {
 		s.Fact("a gap rests on", fmt.Sprintf("the word of %d of the other third parties, and consent", p.OthersNeeded))
 		t := s.Table("other third parties, as pinned", "name", "key")

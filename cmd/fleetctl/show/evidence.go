@@ -39,6 +39,10 @@ func explainArchive(file string, data []byte, s *explain.Shown) error {
 		s.Fact("identity", fmt.Sprintf("%x, the close record's hash", account.Head))
 	}
 	explain.AccountFacts(account, t, s)
+	signed := func(dir string) ([]ceremony.Signing, error) { return ceremony.Signings(files, dir) }
+	if err := explain.ShowStory(account, t, signed, s); err != nil {
+		return err
+	}
 	if b, err := bundle.ParseBundle("", files[ceremony.BundleFile]); err == nil {
 		s.Fact("artifact", fmt.Sprintf("%x", b.KeySet.Digest()))
 		s.Fact("signed by", fmt.Sprintf("%s, %s", words.Count(int64(len(b.Statements)), "third party", "third parties"),

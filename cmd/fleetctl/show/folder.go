@@ -50,6 +50,10 @@ func explainFolder(dir string) (*explain.Shown, error) {
 		Next: "fleetctl verify " + words.ShellWord(dir) + " --policy POLICY",
 	}
 	explain.AccountFacts(account, t, s)
+	signed := func(dir string) ([]ceremony.Signing, error) { return ceremony.Signings(files, dir) }
+	if err := explain.ShowStory(account, t, signed, s); err != nil {
+		return nil, err
+	}
 	if cmd := script.Continue(account, dir); cmd != "" && len(t.Torn) == 0 {
 		s.Fact("to go on", cmd)
 	}

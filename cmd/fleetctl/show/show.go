@@ -62,6 +62,10 @@ func shownText(a *cli.App, s *explain.Shown) string {
 	b.WriteString(a.UI.Fields(rows))
 	for _, t := range s.Tables {
 		b.WriteString("\n" + a.UI.Style(ui.Heading, t.Name) + "\n")
+		if t.Events != nil {
+			b.WriteString(a.UI.Events(cli.Events(t.Events)))
+			continue
+		}
 		b.WriteString(a.UI.Table(t.Columns, t.Rows))
 	}
 	b.WriteString("\n" + a.UI.Style(ui.Where, "nothing here was verified; next: "+s.Next) + "\n")

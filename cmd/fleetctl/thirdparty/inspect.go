@@ -3,15 +3,19 @@ package thirdparty
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/attest/require"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -19,6 +23,7 @@ import (
 
 type options struct {
 	policy, ledger, key, out string
+	publicKey                string // in the key's place, where nothing is signed
 	guard                    string
 	gap                      uint64   // to which one agrees: the epoch before
 	frames                   []string // images of the core's QR frames
@@ -50,19 +55,38 @@ type inspectJSON struct {
 	Again     bool     `strict:"signed_before"`
 	Gap       *gapJSON `strict:"gap,optional"`
 	Response  string   `strict:"response,optional"`
+
+	Otherwise []troubleJSON `strict:"otherwise"` // what went otherwise than planned
+	People    []personJSON  `strict:"people"`
+	Frames    int           `strict:"frames_compared,optional"` // images of QR frames that gave the same core
+}
+
+type troubleJSON struct {
+	What  string `strict:"what"`
+	Count int    `strict:"count"`
+}
+
+type personJSON struct {
+	Name     string `strict:"name"`
+	Role     string `strict:"role"`
+	Pinned   bool   `strict:"pinned"`
+	Approved string `strict:"approved,empty"`
+	Release  string `strict:"release,empty"`
 }
 
 func inspectCmd(a *cli.App) *cobra.Command {
 	var o options
 	c := cli.Command("inspect [REQUEST]", "Check a request against one's own policy and ledger, and show it",
 		`Inspect replays the ceremony that is in the request, checks that it gives the
-artifact to be signed, and holds it against policy and ledger. It signs nothing.
+artifact to be signed, and holds it against policy and ledger. It shows how the
+ceremony went: what went otherwise than planned, who approved what, and whose
+verdict is there. It signs nothing, and needs only the public key.
 
 With --qr the request's core is also read from images of its QR frames, and has
 to be the one in the file. With the frames alone the core is shown, and what the
 evidence would show is not: for signing the file is needed.`,
-		`  fleetctl thirdparty inspect request.json --policy thirdparty.yaml --ledger ledger.jsonl --key KEY
-  fleetctl thirdparty inspect request.json --qr photos/ --policy thirdparty.yaml --ledger ledger.jsonl --key KEY`,
+		`  fleetctl thirdparty inspect request.json --policy thirdparty.yaml --ledger ledger.jsonl --public-key thirdparty.pub
+  fleetctl thirdparty inspect request.json --qr photos/ --policy thirdparty.yaml --ledger ledger.jsonl --public-key thirdparty.pub`,
 		cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				if len(o.frames) == 0 {
@@ -71,10 +95,11 @@ evidence would show is not: for signing the file is needed.`,
 				return inspectFrames(a, cmd, o)
 			}
 			return withRequest(a, cmd, args[0], o, func(p *thirdparty.Policy, in *thirdparty.Inspection, _ *thirdparty.Ledger, _ *signer.Key) error {
-				return inspected(a, args[0], p, in, "")
+				return inspected(a, args[0], o, p, in, "")
 			})
 		})
 	o.flags(c)
+	c.Flags().StringVar(&o.publicKey, "public-key", "", "the ledger's public `key`, in the place of --key: base64, a file of it, or an OpenSSH .pub file")
 	o.framesFlag(c)
 	return c
 }
@@ -102,7 +127,7 @@ func withRequest(a *cli.App, cmd *cobra.Command, file string, o options, do func
 
 // atLedger opens what the third party judges by: its policy, key and ledger.
 func atLedger(a *cli.App, cmd *cobra.Command, o options, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer.Key) error) error {
-	if err := cli.Required(cmd, "policy", "ledger", "key"); err != nil {
+	if err := o.required(cmd); err != nil {
 		return err
 	}
 	data, err := cli.ReadFile(o.policy)
@@ -113,14 +138,12 @@ func atLedger(a *cli.App, cmd *cobra.Command, o options, do func(*thirdparty.Pol
 	if err != nil {
 		return cli.Usage(err)
 	}
-	s, err := signer.Open(a, o.key)
+	s, raw, err := o.open(a)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	raw, err := signer.RawEd25519(s.Public.SPKI())
-	if err != nil {
-		return cli.Usagef("", "--key %v", err)
+	if s != nil {
+		defer s.Close()
 	}
 	if o.guard == "" {
 		o.guard = thirdparty.GuardPath(o.ledger)
@@ -154,18 +177,69 @@ func atLedger(a *cli.App, cmd *cobra.Command, o options, do func(*thirdparty.Pol
 	return do(policy, l, s)
 }
 
-func inspected(a *cli.App, file string, p *thirdparty.Policy, in *thirdparty.Inspection, response string) error {
+// required are the flags without which nothing can be judged: what signs nothing is
+// content with the public key.
+func (o *options) required(cmd *cobra.Command) error {
+	switch {
+	case o.publicKey == "":
+		return cli.Required(cmd, "policy", "ledger", "key")
+	case o.key != "":
+		return cli.Usagef("", "give --key or --public-key, and not both")
+	}
+	return cli.Required(cmd, "policy", "ledger")
+}
+
+// open gives the ledger's key; nil where only its public half was named.
+func (o *options) open(a *cli.App) (*signer.Key, [32]byte, error) {
+	if o.publicKey != "" {
+		raw, err := ledgerKey(o.publicKey)
+		return nil, raw, err
+	}
+	s, err := signer.Open(a, o.key)
+	if err != nil {
+		return nil, [32]byte{}, err
+	}
+	raw, err := signer.RawEd25519(s.Public.SPKI())
+	if err != nil {
+		s.Close()
+		return nil, raw, cli.Usagef("", "--key %v", err)
+	}
+	return s, raw, nil
+}
+
+func inspected(a *cli.App, file string, o options, p *thirdparty.Policy, in *thirdparty.Inspection, response string) error {
 	core := in.Request.Core
 	set := core.KeySet
 	digest := set.Digest()
+	told := toldTo(in)
 	out := &inspectJSON{
 		Request: file, Fleet: set.Fleet, Mode: set.Mode, Namespace: set.Namespace, Epoch: set.Epoch,
 		Digest: digest, Keys: len(set.Keys), Again: in.Again, Gap: gapResult(p, in.Gap), Response: response,
+		Otherwise: []troubleJSON{}, People: []personJSON{}, Frames: len(o.frames),
+	}
+	for _, w := range story.Troubles() {
+		if n := in.Story.Count(w); n > 0 {
+			out.Otherwise = append(out.Otherwise, troubleJSON{string(w), n})
+		}
+	}
+	unpinned := in.Unpinned()
+	for i, x := range in.Story.People {
+		out.People = append(out.People, personJSON{x.Name, x.Role, !slices.Contains(unpinned, x.Name), told.People[i].Approved, told.People[i].Release})
 	}
 	rows := [][2]string{
 		{"request", file}, {"ceremony", set.Ceremony.ID + " · " + strings.ToUpper(set.Mode)},
-		{"namespace", set.Namespace}, {"epoch", fmt.Sprint(set.Epoch)}, {"digest", fmt.Sprintf("%x", digest)},
+		{"namespace", set.Namespace}, {"epoch", fmt.Sprint(set.Epoch)},
+		{"to be signed", "the key set, " + ceremony.ArtifactFile + " in that ceremony. Its SHA-256 is"}, {"", fmt.Sprintf("%x", digest)},
 		{"checked", fmt.Sprintf("%d records replayed, %d proofs of possession, strict keys, policy, ledger", in.Account.N, len(set.Keys))},
+	}
+	if list := in.Devices.Keys; len(list) > 0 {
+		rows = append(rows, [2]string{"attestation", require.Tell(list, a.Now()) + attestedBy(p)})
+	}
+	if len(p.Refuses) > 0 {
+		rows = append(rows, [2]string{"refused", "by this policy would be " + strings.Join(p.Refuses, ", ") + "; there is none of that"})
+	}
+	if len(o.frames) > 0 {
+		rows = append(rows, [2]string{"QR frames", fmt.Sprintf("they hold the same core as %s: SHA-256 %x", file, core.Subject())})
 	}
 	if in.Again {
 		rows = append(rows, [2]string{"ledger", "this request was signed before; it gets the same answer"})
@@ -177,7 +251,33 @@ func inspected(a *cli.App, file string, p *thirdparty.Policy, in *thirdparty.Ins
 	if response != "" {
 		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + words.ShellWord(response)})
 	}
-	return a.Emit(out, cli.DeltaText(a, core.Predecessor, set, deltaOf(in)), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
+	return a.Emit(out, delta(a, in), "\n", cli.StoryText(a.UI.Page, told, false), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
+}
+
+// attestedBy says by whose demands the devices' evidence was judged.
+func attestedBy(p *thirdparty.Policy) string {
+	if p.Attestation == nil {
+		return "; this policy pins no anchor and requires nothing of it"
+	}
+	return "; judged under this policy's anchors"
+}
+
+// toldTo is how the ceremony went, as a third party is shown it.
+func toldTo(in *thirdparty.Inspection) *explain.Told {
+	told := explain.TellStory(in.Story, false)
+	unpinned := in.Unpinned()
+	for i := range told.People {
+		if p := &told.People[i]; slices.Contains(unpinned, p.Name) {
+			p.Role += ", not pinned"
+		}
+	}
+	return told
+}
+
+// delta is what changes, as it is shown before anything is asked.
+func delta(a *cli.App, in *thirdparty.Inspection) string {
+	core := in.Request.Core
+	return cli.DeltaText(a, core.Predecessor, core.KeySet, deltaOf(in))
 }
 
 // deltaOf is what changed; where nothing came before, everything.

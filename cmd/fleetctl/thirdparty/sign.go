@@ -15,8 +15,8 @@ func signCmd(a *cli.App) *cobra.Command {
 	var o options
 	var yes string
 	c := cli.Command("sign REQUEST", "Check a request, show it, and sign its epoch",
-		`Sign does what inspect does, shows the artifact's digest in words, asks for
-consent, typed: "sign epoch 1". It signs the statement as Cloudflare's auditor
+		`Sign does what inspect does, shows how the ceremony went and the artifact's
+digest in words, asks for consent, typed: "sign epoch 1". It signs the statement as Cloudflare's auditor
 does, and writes it to the ledger before it leaves. The same request always gets
 the same answer. Where there is no terminal, --agree SHA256 is the consent: the
 digest of the artifact.
@@ -53,7 +53,8 @@ func signRequest(a *cli.App, file string, o options, p *thirdparty.Policy, in *t
 	set := in.Request.Core.KeySet
 	if agree == "" && a.UI.Interactive() {
 		digest := set.Digest()
-		a.UI.Say(cli.DeltaText(a, in.Request.Core.Predecessor, set, deltaOf(in)), "\n", a.UI.Talk.Words(digest[:], 4, true), "\n")
+		a.UI.Say(delta(a, in), "\n", cli.StoryText(a.UI.Talk, toldTo(in), false), "\n",
+			a.UI.Talk.Line("To be signed is the key set. The words of its SHA-256:"), a.UI.Talk.Words(digest[:], 4, true), "\n")
 	}
 	if err := agreeTo(a, file, set.Epoch, set.Namespace, set.Digest(), agree); err != nil {
 		return err
@@ -73,7 +74,7 @@ func signRequest(a *cli.App, file string, o options, p *thirdparty.Policy, in *t
 			return err
 		}
 	}
-	return inspected(a, file, p, in, o.out)
+	return inspected(a, file, o, p, in, o.out)
 }
 
 // agreeTo is a person's consent to sign what was shown.

@@ -34,6 +34,7 @@ has() {
     procps) command -v pgrep ;;
     softhsm2) [[ -e /usr/lib/softhsm/libsofthsm2.so ]] ;;
     swtpm-tools) command -v swtpm_setup ;;
+    tpm2-tools) command -v tpm2_getcap ;;
     time) [[ -x /usr/bin/time ]] ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
@@ -51,7 +52,7 @@ what() {
     libssl-dev | protobuf-compiler) echo "Cloudflare's client is built with it" ;;
     libnss3) echo "a second PKCS#11 module for the tests" ;;
     dbus-daemon) echo "a TPM's resource manager is spoken to over it" ;;
-    libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-* | swtpm | swtpm-tools | tpm2-abrmd) echo "tokens in a TPM, emulated" ;;
+    libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-* | swtpm | swtpm-tools | tpm2-abrmd | tpm2-tools) echo "tokens in a TPM, emulated" ;;
     opencryptoki) echo "a PKCS#11 module that locks a PIN" ;;
     procps) echo "asks whether a daemon runs" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;
@@ -59,6 +60,7 @@ what() {
     poppler-utils) echo "QR frames on paper are rendered and read back" ;;
     postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;
     softhsm2) echo "HSMs in software" ;;
+    sqlite3) echo "tells another program's witness of a log" ;;
     time) echo "measures memory of a process" ;;
     *) echo "" ;;
   esac

@@ -3,132 +3,30 @@
 package witness_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
-	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/testwitness"
 )
-
-var peersDir string // to be removed when all tests are over
-
-// peers builds torchwood's witness and a program that verifies by torchwood,
-// from the module in testdata, which nothing of ours depends on.
-var peers = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "fleetctl-torchwood-")
-	if err != nil {
-		return "", err
-	}
-	peersDir = dir
-	for _, name := range []string{"ssh-agent", "ssh-keygen", "ssh-add", "sqlite3"} {
-		if _, err := exec.LookPath(name); err != nil {
-			return "", err
-		}
-	}
-	for out, pkg := range map[string]string{"litewitness": "filippo.io/torchwood/cmd/litewitness", "verify": "."} {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, out), pkg)
-		cmd.Dir = "testdata/torchwood"
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%v: %s", err, text)
-		}
-	}
-	return dir, nil
-})
-
-func needPeers(t *testing.T) string {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("building litewitness takes a minute")
-	}
-	dir, err := peers()
-	if err != nil {
-		t.Skipf("torchwood's witness can't be built here: %v", err)
-	}
-	return dir
-}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if peersDir != "" {
-		os.RemoveAll(peersDir)
-	}
+	testwitness.CleanUp()
 	os.Exit(code)
-}
-
-// litewitness runs torchwood's witness for a log.
-func litewitness(t *testing.T, origin, vkey, name string) (line string) {
-	t.Helper()
-	bin := needPeers(t)
-	dir := t.TempDir()
-	run := func(name string, args ...string) string {
-		cmd := exec.Command(name, args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK="+filepath.Join(dir, "s"))
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", name, err, out)
-		}
-		return string(out)
-	}
-	start := func(name string, args ...string) *bufio.Scanner {
-		cmd := exec.Command(name, args...)
-		cmd.Dir = dir
-		out, err := cmd.StderrPipe()
-		check(t, err)
-		cmd.Stdout = nil
-		check(t, cmd.Start())
-		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-		return bufio.NewScanner(out)
-	}
-	run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key")
-	start("ssh-agent", "-D", "-a", filepath.Join(dir, "s"))
-	await.Until(t, "ssh-agent answers", func() bool { return dials("unix", filepath.Join(dir, "s")) })
-	run("ssh-add", "-q", "key")
-	fingerprint := strings.Fields(run("ssh-keygen", "-lf", "key.pub"))[1]
-	addr := fmt.Sprintf("127.0.0.1:%d", await.Ports(t, 1))
-	said := start(filepath.Join(bin, "litewitness"), "-db", "w.db", "-name", name, "-key", fingerprint, "-ssh-agent", filepath.Join(dir, "s"), "-listen", addr)
-	own := ""
-	for own == "" && said.Scan() {
-		if _, after, ok := strings.Cut(said.Text(), "vkey="); ok {
-			own = strings.Trim(strings.Fields(after)[0], `"`)
-		}
-	}
-	go func() {
-		for said.Scan() { // its log would else fill the pipe
-		}
-	}()
-	if own == "" {
-		t.Fatal("litewitness named no key")
-	}
-	run("sqlite3", "-cmd", ".timeout 300000", "w.db", fmt.Sprintf("INSERT INTO log VALUES('%s',0,'47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='); INSERT INTO key VALUES('%s','%s');", origin, origin, vkey))
-	await.Until(t, "litewitness answers", func() bool { return dials("tcp", addr) })
-	return fmt.Sprintf("witness lite %s http://%s\n", own, addr)
-}
-
-func dials(network, address string) bool {
-	c, err := net.Dial(network, address)
-	if err == nil {
-		c.Close()
-	}
-	return err == nil
 }
 
 // TestRealWitness has torchwood's witness and ours cosign together, then shows
 // both a forked log.
 func TestRealWitness(t *testing.T) {
 	l := newLog(t)
-	lite := litewitness(t, origin, l.vkey, "witness.example/lite")
+	lite := testwitness.Litewitness(t, origin, l.vkey, "witness.example/lite")
 	_, line, _ := ours(t, l, "witness.example/ours")
 	lines := lite + line
 	p := policy(t, l, lines, "group both all lite witness-example-ours\nquorum both\n")
@@ -188,7 +86,7 @@ func verifyByTorchwood(t *testing.T, l *testLog, c *auditlog.Checkpoint, lines s
 		proof, err := l.ProveUnder(context.Background(), index, c)
 		check(t, err)
 		verify := func(leaf []byte) error {
-			return exec.Command(filepath.Join(needPeers(t), "verify"), policy, file("proof", proof), file("leaf", leaf)).Run()
+			return exec.Command(filepath.Join(testwitness.Need(t), "verify"), policy, file("proof", proof), file("leaf", leaf)).Run()
 		}
 		if err := verify(leaf); err != nil {
 			t.Errorf("torchwood refuses our proof of entry %d: %v", index, err)

@@ -20,12 +20,13 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/rekor"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testrekor"
+	"github.com/fleetctl/fleetctl/internal/testwitness"
 )
 
 // TestRekorIsCosignedByARealWitness: rekor-tiles has its checkpoints cosigned
 // by torchwood's witness; the entry is verified when both are gone.
 func TestRekorIsCosignedByARealWitness(t *testing.T) {
-	needPeers(t)
+	testwitness.Need(t)
 	const origin = "rekor-local"
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
@@ -33,7 +34,7 @@ func TestRekorIsCosignedByARealWitness(t *testing.T) {
 	check(t, err)
 	log, err := auditlog.NewRekorLog(auditlog.RekorV2, origin, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
 	check(t, err)
-	lite := litewitness(t, origin, log.VKey(), "witness.example/lite")
+	lite := testwitness.Litewitness(t, origin, log.VKey(), "witness.example/lite")
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	check(t, err)
 	server, stop := testrekor.Witnessed(t, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), lite+"quorum lite\n")

@@ -95,6 +95,27 @@ func (s *AttestationStep) Name() string {
 // Attested says whether the plan's HSMs are named by attestation identities.
 func (p *Plan) Attested() bool { return len(p.HSMs) > 0 && p.HSMs[0].Attestation != nil }
 
+// NamedDevice is a device with the name that the plan has for its HSM, or for the
+// countersigner.
+type NamedDevice struct {
+	Name string
+	Device
+}
+
+// Devices are those that the plan names by what they attest, the countersigner's
+// last.
+func (p *Plan) Devices() (list []NamedDevice) {
+	for _, h := range p.HSMs {
+		if h.Attestation != nil {
+			list = append(list, NamedDevice{h.Name, *h.Attestation})
+		}
+	}
+	if d := p.Countersigner.Attestation; d != nil {
+		list = append(list, NamedDevice{p.Countersigner.Name, *d})
+	}
+	return list
+}
+
 // attestSteps come after all keys are made, so that a vendor's tool is used once
 // an HSM, and before the fleet check, whose record the signed artifact names.
 func (p *Plan) attestSteps() (steps []Step) {

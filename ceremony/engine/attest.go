@@ -178,13 +178,12 @@ func tellVerdict(c *ceremony.Attestation) string {
 	if c.Anchor != "" {
 		text += " under " + c.Anchor
 	}
-	text += ", device " + c.Identity
 	if c.Firmware != "" {
 		text += ", firmware " + c.Firmware
 	}
 	switch n := len(c.Problems); n {
 	case 0:
-		return text + ", by the policy"
+		return text + "; accepted"
 	case 1:
 		return text + "; 1 problem, and the release waits for an exception"
 	default:

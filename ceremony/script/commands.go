@@ -51,6 +51,9 @@ func Next(a *ceremony.Account, dir string) string {
 	case a.Adjourned:
 		return "fleetctl ceremony reconvene " + dir + " --seal WHAT=NUMBER"
 	}
+	if open := a.Unexcused(); s.Act == ceremony.ActRelease && len(open) > 0 {
+		return excuse(dir, open)
+	}
 	c := stepCommand(s, a.NextKind(), dir)
 	if a.NextKind() == ceremony.KindLogProof {
 		c += " --log LOG --key KEY" // where the log is not the machine's own
@@ -63,11 +66,14 @@ func Next(a *ceremony.Account, dir string) string {
 // packed. Empty where it was aborted, whose next step depends on who signed that.
 func Continue(a *ceremony.Account, dir string) string {
 	next := Next(a, dir)
+	s, _ := a.Next()
 	switch {
 	case next != "" || a.Abort != nil:
 		return next
 	case a.Close != nil:
 		return Pack(dir)
+	case a.Opened() && s.Act == ceremony.ActAttest:
+		return "fleetctl ceremony resume " + dir + " --site SITE --attestations FOLDER"
 	case a.Opened():
 		return "fleetctl ceremony resume " + dir + " --site SITE"
 	}
@@ -88,6 +94,15 @@ func Sign(dir, what string) string {
 
 func signOff(dir, stage, verdict string) string {
 	return fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict %s --key KEY", dir, stage, verdict)
+}
+
+// excuse is what to type of attestations with problems, once it was decided to go on.
+func excuse(dir string, open []*ceremony.Attested) string {
+	c := "fleetctl ceremony exception " + dir
+	for _, o := range open {
+		c += fmt.Sprintf(" --attestation %d", o.N)
+	}
+	return c + " --expected … --happened … --decided …"
 }
 
 // nameAbsent is what to type of people who will give no verdict.

@@ -136,6 +136,16 @@ func (s *printed) people() error {
 		paper.Heading("People"), people,
 		paper.Fields{{"administrator", "sits at the machine; signs nothing, and is named on the day:"}}, paper.Blanks{"Administrator"},
 		paper.Heading("HSMs, and the keys that each generates: "+strings.Join(roles, ", ")), hsms)
+	if list := p.Devices(); len(list) > 0 {
+		devices := paper.Table{Head: []string{"HSM, or operator", "format", "attestation identity"}, Share: []int{26, 26, 78}, Mono: 3}
+		for _, d := range list {
+			devices.Rows = append(devices.Rows, []string{d.Name, d.Format, d.Identity})
+		}
+		s.doc.Add(paper.Heading("Devices, by what their vendors attest"), devices)
+	}
+	if len(p.Models) > 0 {
+		s.doc.Add(paper.Para("HSMs may be of the models " + strings.Join(p.Models, ", ") + "; each model has one firmware."))
+	}
 	if list := p.Tolerates(); len(list) > 0 {
 		s.doc.Add(paper.Para("The plan tolerates " + ceremony.TellTolerated(list) +
 			". Where that succeeds, the other attempts on the key are made again, none may succeed, and the key is set back."))

@@ -162,11 +162,11 @@ func scriptAttest(p *ceremony.Plan, s ceremony.Step) Instructions {
 	return Instructions{
 		Title: fmt.Sprintf("Have %s attest %s", name, key), Minutes: 3,
 		Do: []Part{
-			{Administrator, fmt.Sprintf("Where fleetctl can ask the device, waits. Else runs the vendor's tool with the nonce on the screen, packs what it gave with fleetctl attestation pack --format %s, and types the file's name.", d.Format)},
+			{Administrator, fmt.Sprintf("Where fleetctl can ask the device, waits. Else runs the vendor's tool with the nonce on the screen, packs what it gave with fleetctl attestation pack --device %s, and types the file's name.", d.Format)},
 			{Administrator, "If the screen names problems, asks the officers whether to go on: the release then waits for an exception about this record."},
 		},
-		Say:     []Part{{Administrator, fmt.Sprintf("The evidence is of the device %s.", d.Identity)}},
-		Confirm: []Part{{ceremony.Witness, "The identity on the screen is the one on this page."}, {ceremony.Auditor, "The screen says what level it has, under which anchor, and names no problem."}},
+		Say:     []Part{{ceremony.Witness, "The identity on the screen is the plan's."}},
+		Confirm: []Part{{ceremony.Witness, "The device's identity on the screen is the one on the page of HSMs and devices."}, {ceremony.Auditor, "The screen says what level it has, under which anchor, and names no problem."}},
 		Leaves:  []string{"the evidence, in " + ceremony.AttestationsDir},
 		Blanks:  []string{"Level and anchor on the screen", "Problems"},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/tpm/tpmtest"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/testrekor"
@@ -49,6 +50,7 @@ func (c cleanUp) Run() int {
 // come to that stage (see stages), with tokens, keys and files of its own.
 func TestScripts(t *testing.T) {
 	needSoftHSM(t)
+	stand := &standIns{t: t, of: map[string]map[string]*tpmtest.Device{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -57,6 +59,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip,
 			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "rekor": cmdRekor, "spki": cmdSPKI, "partypolicy": cmdPartyPolicy,
+			"devices": stand.devices, "attests": stand.attests,
 			"listening": cmdListening, "down": cmdDown, "logpolicy": cmdLogPolicy,
 		},
 		Condition: func(cond string) (bool, error) {

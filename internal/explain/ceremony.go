@@ -42,6 +42,15 @@ func Plan(file string, data []byte, s *Shown) error {
 	for _, h := range p.HSMs {
 		t.Row(h.Name, h.Site, h.Serial)
 	}
+	if len(p.Models) > 0 {
+		s.Fact("models", strings.Join(p.Models, ", "))
+	}
+	if list := p.Devices(); len(list) > 0 {
+		t := s.Table("devices, by what their vendors attest", "name", "format", "identity")
+		for _, d := range list {
+			t.Row(d.Name, d.Format, d.Identity)
+		}
+	}
 	if list := p.Tolerates(); len(list) > 0 {
 		s.Fact("tolerated", ceremony.TellTolerated(list)+": may succeed, if every other attempt is then refused and it is set back")
 	}

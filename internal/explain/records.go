@@ -119,7 +119,7 @@ func (t *Records) tellAttestation(c *ceremony.Attestation) string {
 	if c.Intent > 0 {
 		what = t.key(c.Intent)
 	}
-	text := fmt.Sprintf("%s: %s by device %s, %s", what, c.Format, strict.Clip(c.Identity), c.Level)
+	text := fmt.Sprintf("%s: %s by device %s, %s", what, c.Format, c.Identity, c.Level)
 	if c.Anchor != "" {
 		text += " under " + c.Anchor
 	}

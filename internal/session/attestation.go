@@ -46,7 +46,6 @@ func (r AtTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wron
 	spki := sha256.Sum256(q.SPKI)
 	rows := [][2]string{
 		{"nonce", fmt.Sprintf("%x", q.Nonce)},
-		{"device", q.Identity + ", " + q.Format},
 		{"key", fmt.Sprintf("SHA-256 of its SubjectPublicKeyInfo %x", spki)},
 	}
 	if q.ID != nil {
@@ -112,6 +111,5 @@ func (f fromFolder) Attestation(ctx context.Context, q engine.AttestQuestion, wr
 // Attestation has no tool to use: in a rehearsal that a machine goes through, the
 // files have to be there.
 func (m unattendedPeople) Attestation(_ context.Context, q engine.AttestQuestion, _ error) (*attest.Evidence, error) {
-	return nil, cli.Exit(cli.ExitPending, strict.Errorf("", "%s waits for its device's attestation, with the nonce %x", q.Name(), q.Nonce).
-		WithHint("put it into a folder as %s, with the others' beside it, and go on with --attestations FOLDER", q.File()))
+	return nil, cli.Exit(cli.ExitPending, strict.Errorf("", "the vendor's tool has to be used, with the nonce %x, and what it gives put into a folder as %s", q.Nonce, q.File()))
 }

@@ -2,11 +2,16 @@ package session
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/require"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // attester asks devices and judges by what the operator's policy requires.
@@ -20,6 +25,18 @@ func NewAttester(block *require.Block) engine.Attester {
 		block = &require.Block{Least: attest.VendorSigned, Countersigner: attest.VendorSigned, Anchors: &attest.Anchors{}}
 	}
 	return &attester{block}
+}
+
+// KnowsFormats refuses a plan that names a device by a format that nobody here could
+// judge, before anything is made.
+func KnowsFormats(p *ceremony.Plan) error {
+	for _, d := range p.Devices() {
+		if !slices.Contains(require.Formats(), d.Format) {
+			return cli.Usage(strict.Errorf("", "%s is named by the attestation format %q, which isn't known", d.Name, d.Format).
+				WithHint("known are %s; see\nfleetctl attestation formats", strings.Join(require.Formats(), ", ")))
+		}
+	}
+	return nil
 }
 
 // Collect asks the devices that fleetctl can ask.

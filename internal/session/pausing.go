@@ -58,7 +58,12 @@ func Pausing(dir string, err error) error {
 	case !account.Opened():
 		where.WithHint("%s", head+"no HSM was unlocked yet: run the same command again, it goes on here")
 	default:
-		where.WithHint(head+pinFirst(err)+lost(account)+"Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s --site SITE\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, dir)
+		resume := "--site SITE"
+		if _, ok := account.NextAttestation(); ok {
+			head += "each key's nonce, and its file's name: fleetctl ceremony status " + dir + "\n"
+			resume += " --attestations FOLDER"
+		}
+		where.WithHint(head+pinFirst(err)+lost(account)+"Go on with\nfleetctl ceremony sign %s --approve resume --key KEY\nfleetctl ceremony resume %s %s\nor end it with\nfleetctl ceremony abort %s --site SITE --reason …", dir, dir, resume, dir)
 	}
 	return cli.Exit(code, where)
 }

@@ -44,6 +44,9 @@ func (s *Screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 		}
 		s.a.UI.Say(p.Line(text))
 	}
+	if step.Act == ceremony.ActAttest {
+		s.a.UI.Say(p.Line("device " + deviceOf(plan, step).Identity))
+	}
 	s.a.UI.Say("\n")
 	for _, part := range says.Say {
 		if !strings.HasPrefix(part.Text, "(") { // what is read from the screen follows by itself
@@ -53,6 +56,14 @@ func (s *Screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	if step.Act == ceremony.ActOpen && s.binary != [32]byte{} {
 		s.a.UI.Say("\n", p.Line("This program, SHA-256. Auditor: is it that of your own copy?"), p.Hex(s.binary[:]), "\n")
 	}
+}
+
+// deviceOf is the device that a step of attestation is about, as the plan names it.
+func deviceOf(plan *ceremony.Plan, step ceremony.Step) *ceremony.Device {
+	if h := plan.HSM(step.HSM); h != nil {
+		return h.Attestation
+	}
+	return plan.Countersigner.Attestation
 }
 
 // Capital begins a sentence.

@@ -75,6 +75,9 @@ func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions
 	if err := pinnedPlan(p, o.policy); err != nil {
 		return nil, err
 	}
+	if err := session.KnowsFormats(p); err != nil {
+		return nil, err
+	}
 	c, err := session.Config(a, o.dir, o.site, o.keys)
 	if err != nil {
 		return nil, err

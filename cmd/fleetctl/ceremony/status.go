@@ -29,6 +29,8 @@ type statusJSON struct {
 
 	Adjourned bool          `strict:"adjourned,optional"`
 	Waits     []pendingJSON `strict:"waits,optional"` // whose signatures are missing
+	// Attestations are those that are to come, or hold up the release.
+	Attestations []attestationJSON `strict:"attestations,optional"`
 }
 
 func tellStatus(a *cli.App, dir string, c *ceremony.Account) error {
@@ -66,6 +68,8 @@ func tellStatus(a *cli.App, dir string, c *ceremony.Account) error {
 	if out.Waits, more, err = pendingSignatures(dir, c); err != nil {
 		return err
 	}
+	rows = append(rows, more...)
+	out.Attestations, more = attestations(c)
 	rows = append(rows, more...)
 	if cmd := script.Continue(c, words.ShellWord(dir)); cmd != "" {
 		rows = append(rows, [2]string{"next", cmd})

@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -52,6 +53,16 @@ the size of the largest validation bundle that the plan can lead to.`,
 				{"officers", fmt.Sprintf("%d must agree", p.Threshold)},
 				{"steps", fmt.Sprint(len(p.Steps()))},
 				{"bundle", fmt.Sprintf("at most %s bytes, a log entry takes %s", words.Number(int64(p.MaxBundle())), words.Number(bundle.MaxBundle))},
+			}
+			if err := session.KnowsFormats(p); err != nil {
+				return err
+			}
+			for i, d := range p.Devices() {
+				label := ""
+				if i == 0 {
+					label = "devices"
+				}
+				rows = append(rows, [2]string{label, fmt.Sprintf("%s is %s %s", d.Name, d.Format, d.Identity)})
 			}
 			if list := p.Tolerates(); len(list) > 0 {
 				rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + "; only a policy that tolerates it too takes such a key"})

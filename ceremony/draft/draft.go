@@ -113,7 +113,7 @@ func (d *Plan) rehearses() string {
 
 func (d *Plan) hsms() string {
 	if len(d.HSMs) == 0 {
-		return "\n  # - name: hsm-1\n  #   site: iad\n  #   serial: \"0123456789abcdef\""
+		return "\n  # - name: hsm-1\n  #   site: iad\n  #   serial: \"0123456789abcdef\"\n  #   attestation: # by what its vendor attests; for every HSM or none\n  #     format: tpm2-certify\n  #     identity: <as fleetctl attestation check shows it>"
 	}
 	var b strings.Builder
 	for _, h := range d.HSMs {

@@ -28,6 +28,7 @@ type newOptions struct {
 	countersigner, form, logPolicy   string
 	site                             string
 	out, siteOut                     string
+	devices, models                  []string
 }
 
 func newCmd(a *cli.App) *cobra.Command {
@@ -75,6 +76,8 @@ fleet-10, and a site file says how each is reached.`,
 	f.StringVar(&o.countersigner, "countersigner", "", "`name=key`: base64 of the SubjectPublicKeyInfo, or a file of it")
 	f.StringVar(&o.form, "form", bundle.FormBound, "what the countersignature is over: bound or signature")
 	f.StringVar(&o.logPolicy, "log-policy", "", "`file` of logs and witnesses (C2SP tlog-policy)")
+	f.StringArrayVar(&o.devices, "device", nil, "an HSM, or the countersigner's, by what its vendor attests: `name=format:identity`; for every HSM or none")
+	f.StringArrayVar(&o.models, "model", nil, "a `model` that HSMs may be of, as their tokens report it (default: all are of one)")
 	f.StringArrayVar(&o.lockdown, "lockdown", nil, "what is done once the bundle is logged, in `words`; or login-refused HSM")
 	f.StringVar(&o.out, "out", "", "the plan's new `file`")
 	f.StringVar(&o.siteOut, "site-out", "", "the site's new `file`")
@@ -102,6 +105,9 @@ func draftPlan(a *cli.App, o newOptions) error {
 		d.Majority = max(len(d.HSMs), 1)/2 + 1
 	}
 	if err := o.fill(d, algorithm); err != nil {
+		return err
+	}
+	if err := o.nameDevices(d); err != nil {
 		return err
 	}
 	data, err := d.Write()

@@ -90,7 +90,7 @@ var arrows = map[string][]string{
 	// What writes a ceremony and what prints it stand beside its rules.
 	"ceremony/draft":  {"ceremony", "leaf"},
 	"ceremony/folder": {"attest", "ceremony", "ceremony/story", "bundle", "leaf"},
-	"ceremony/engine": {"attest", "ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
+	"ceremony/engine": {"attest", "attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
 	// How a ceremony went, for whoever shows it or judges by it.
 	"ceremony/story":    {"ceremony", "leaf"},
 	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
@@ -127,11 +127,11 @@ var arrows = map[string][]string{
 	"internal/testtpm": {"internal/await"},
 	// A witness of other people's: for tests alone.
 	"internal/testwitness": {"internal/await"},
-	"internal/ui":      {"internal/strict", "internal/words"},
+	"internal/ui":          {"internal/strict", "internal/words"},
 	// What commands share: for commands alone.
-	"internal/cli":     {"attest/evidence", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
+	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
-	"internal/session": {"attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
+	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	// Objects and records in words, for commands and for the page that a verifier compares.
 	"internal/explain": {"ceremony", "ceremony/story", "bundle", "bundle/thirdparty", "auditlog", "leaf"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.

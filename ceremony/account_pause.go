@@ -20,11 +20,41 @@ func (a *Account) takeException(c *Exception) error {
 	if err := a.takeExcused(c); err != nil {
 		return err
 	}
+	if err := a.takeUnreached(c); err != nil {
+		return err
+	}
 	if c.Torn != 0 && c.Clock == nil {
 		return fmt.Errorf("it tells of a torn line: that is for a resume, an abort, or an exception about the clock")
 	}
 	a.Exceptions = append(a.Exceptions, c)
 	return nil
+}
+
+// takeUnreached judges what a ceremony goes on without: that is said before the
+// first HSM is unlocked, while nothing is made.
+func (a *Account) takeUnreached(c *Exception) error {
+	switch {
+	case c.Unreached == nil:
+		return nil
+	case len(c.Unreached) == 0:
+		return fmt.Errorf("it goes on without no claim; then the list is left out")
+	case a.opened:
+		return fmt.Errorf("it goes on without claims after an HSM was unlocked: that is said before")
+	}
+	for i, name := range c.Unreached {
+		if slices.Contains(c.Unreached[:i], name) {
+			return fmt.Errorf("it names the claim %q twice", name)
+		}
+	}
+	return nil
+}
+
+// WithoutClaims are the claims without which people went on.
+func (a *Account) WithoutClaims() (list []string) {
+	for _, e := range a.Exceptions {
+		list = append(list, e.Unreached...)
+	}
+	return list
 }
 
 func (a *Account) takeAdjourn(c *Adjourn) error {

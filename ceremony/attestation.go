@@ -177,6 +177,7 @@ func (a *Account) attestationOf(s Step) (AttestationStep, bool) {
 const (
 	MaxToldText    = maxToldText // bytes of an anchor's name, a firmware
 	MaxProblemText = maxRefusal  // bytes of a problem
+	MaxSpokenText  = maxSpoken   // bytes of what an exception says
 	MaxProblems    = 64
 )
 
@@ -263,13 +264,16 @@ func (a *Account) takeExcused(c *Exception) error {
 	return nil
 }
 
-// AboutText says which attestations the exception is about; empty where it is
-// about none.
-func (c *Exception) AboutText() string {
-	if len(c.Attestations) == 0 {
-		return ""
+// AboutText says which attestations the exception is about, and without which claims
+// it goes on; empty where neither.
+func (c *Exception) AboutText() (text string) {
+	if len(c.Attestations) > 0 {
+		text = "; about the attestations of records " + strings.Trim(strings.ReplaceAll(fmt.Sprint(c.Attestations), " ", ", "), "[]")
 	}
-	return "; about the attestations of records " + strings.Trim(strings.ReplaceAll(fmt.Sprint(c.Attestations), " ", ", "), "[]")
+	if len(c.Unreached) > 0 {
+		text += "; goes on without " + strings.Join(c.Unreached, ", ")
+	}
+	return text
 }
 
 // Unexcused are the attestations with problems that no exception is about, in the

@@ -353,9 +353,12 @@ type Exception struct {
 	// stage that comes next.
 	Absent []string `strict:"absent,token,optional"`
 	// Attestations are the records of those whose problems it is about.
-	Attestations []int  `strict:"attestations,optional"`
-	Clock        *Clock `strict:"clock,optional"`
-	Torn         int    `strict:"torn,optional"` // bytes of a record that was never finished
+	Attestations []int `strict:"attestations,optional"`
+	// Unreached are claims that the operator's own policy demands and this ceremony
+	// can't reach: people began it all the same.
+	Unreached []string `strict:"unreached,token,optional"`
+	Clock     *Clock   `strict:"clock,optional"`
+	Torn      int      `strict:"torn,optional"` // bytes of a record that was never finished
 }
 
 // Adjourn interrupts a ceremony as planned: who holds what, under which seal.

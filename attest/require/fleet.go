@@ -56,7 +56,7 @@ func (k *Key) judge(b *Block, files map[string][]byte, firstUse bool) {
 	}
 	q := Question{
 		Format: k.Wants.Format, Identity: k.Wants.Identity, SPKI: k.SPKI, Nonce: k.Nonce,
-		Countersigner: k.Key == nil, At: k.Record.Time, TrustOnFirstUse: firstUse,
+		Agrees: k.Key != nil && !k.Key.Intent.Algorithm.CanSign(), Countersigner: k.Key == nil, At: k.Record.Time, TrustOnFirstUse: firstUse,
 	}
 	if b == nil {
 		k.Claims, k.Wrong = Check(e, nil, q)

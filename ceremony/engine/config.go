@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -80,11 +82,14 @@ type Config struct {
 	Tokens   Tokens
 	Observer Observer
 	Approve  Approver
-	Attest   Attester // nil where the plan names no device by what it attests
-	Now      func() time.Time
-	Random   io.Reader
-	Version  string
-	Binary   [32]byte // SHA-256 of the running program
+	// Policy is the one by which the ceremony's evidence will be judged: production
+	// isn't begun without, nor where it can't reach it. See foresee.
+	Policy  *evidence.Policy
+	Attest  Attester // nil where the plan names no device by what it attests
+	Now     func() time.Time
+	Random  io.Reader
+	Version string
+	Binary  [32]byte // SHA-256 of the running program
 	// PlanApprovals are the officers' signatures over the plan, kept with the
 	// ceremony when it begins.
 	PlanApprovals []ceremony.Signing
@@ -111,6 +116,9 @@ type Participants interface {
 	// evidence that it made. wrong is why what was brought before is no answer, nil
 	// at the first; where nobody can be asked again it comes back as the error.
 	Attestation(ctx context.Context, q AttestQuestion, wrong error) (*attest.Evidence, error)
+	// GoOn tells which claims of the policy this ceremony can't reach, and has it
+	// typed that it goes on without them. decided is what the record says of that.
+	GoOn(ctx context.Context, short []planned.Outlook) (decided string, err error)
 }
 
 // Question is what a Challenge is about.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
@@ -150,6 +151,10 @@ func (p participants) Attestation(_ context.Context, q engine.AttestQuestion, wr
 		q.Nonce[0] ^= 1
 	}
 	return p.d.f.Attester.Evidence(q), nil
+}
+
+func (p participants) GoOn(context.Context, []planned.Outlook) (string, error) {
+	return p.d.text(), p.err()
 }
 
 func (p participants) Challenge(context.Context, engine.Question) (int, string, error) {

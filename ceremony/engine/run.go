@@ -102,15 +102,24 @@ type runner struct {
 	site    *Site
 	journal *Journal
 	reached map[string]*openToken
+	without *ceremony.Exception // what people go on without, and isn't on the record yet
 }
 
 // runSteps does step after step until the fleet check is passed.
 func (r *runner) runSteps(ctx context.Context) error {
 	a := r.journal.account
+	if err := r.foresee(ctx); err != nil {
+		return err
+	}
 	for {
 		s, ok := a.Next()
 		if !ok || s.Act == ceremony.ActRelease {
 			return nil
+		}
+		if s.Act != ceremony.ActOpen {
+			if err := r.recordForeseen(); err != nil {
+				return err
+			}
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped before %s: %w", s.String(), ctx.Err())

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -162,6 +163,11 @@ func (Machine) Seal(context.Context, string) (string, string, string, error) {
 
 func (Machine) Challenge(context.Context, engine.Question) (int, string, error) {
 	return 1, machine, nil
+}
+
+// GoOn is for people: a rehearsal that a machine goes through asks nobody.
+func (Machine) GoOn(context.Context, []planned.Outlook) (string, error) {
+	return "", errors.New("nobody is there who could go on")
 }
 
 // Attestation has no tool to use: see Attester.

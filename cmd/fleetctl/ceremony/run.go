@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -26,7 +27,9 @@ proof of possession, found again by a new process. Every act is on a transcript
 before and after it happens. A check that fails destroys every key and ends the
 ceremony, on the record; anything else that fails leaves it to be resumed.
 
-Production takes a policy that pins the people, and people at a terminal.`,
+Production takes a policy that pins the people, and people at a terminal. Which of
+that policy's claims this ceremony can't reach is said before the first HSM is
+unlocked; people who go on all the same type it, and it stands on the record.`,
 		`  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --policy room.yaml
   fleetctl ceremony run rehearsal.yaml --site site.yaml --dir rehearsal --unattended --sign-with olga --sign-with omar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
@@ -72,7 +75,8 @@ type runOptions struct {
 }
 
 func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions) (*ceremony.Account, error) {
-	if err := pinnedPlan(p, o.policy); err != nil {
+	policy, err := pinnedPlan(p, o.policy)
+	if err != nil {
 		return nil, err
 	}
 	if err := session.KnowsFormats(p); err != nil {
@@ -82,6 +86,7 @@ func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions
 	if err != nil {
 		return nil, err
 	}
+	judgedBy(a, &c, p, policy)
 	if c.Participants, err = session.People(a, p.Mode, &o.StandIn); err != nil {
 		return nil, err
 	}
@@ -92,24 +97,36 @@ func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions
 	return engine.Run(cmd.Context(), c)
 }
 
+// judgedBy has the ceremony begun and its devices judged under a policy, and says
+// what of it can't be reached; where there is none, it changes nothing.
+func judgedBy(a *cli.App, c *engine.Config, p *ceremony.Plan, policy *evidence.Policy) {
+	if policy == nil {
+		return
+	}
+	c.Policy, c.Attest = policy, session.NewAttester(policy.Attestation)
+	if short := planned.Short(planned.Forecast(p, policy)); len(short) > 0 && p.Mode == ceremony.Rehearsal {
+		a.UI.Say("\n", cli.Forecast(a, short)) // in production people are asked
+	}
+}
+
 // pinnedPlan demands that a policy pins whom the plan names: a plan never
 // authorises itself.
-func pinnedPlan(p *ceremony.Plan, file string) error {
+func pinnedPlan(p *ceremony.Plan, file string) (*evidence.Policy, error) {
 	if file == "" {
 		if p.Mode == ceremony.Production {
-			return cli.Usagef("pin the officers in a policy of your own and name it with --policy", "a production plan can't say itself who may approve it")
+			return nil, cli.Usagef("pin the officers in a policy of your own and name it with --policy", "a production plan can't say itself who may approve it")
 		}
-		return nil
+		return nil, nil
 	}
 	data, err := cli.ReadFile(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	policy, err := evidence.ParsePolicy(file, data)
 	if err != nil {
-		return cli.Usage(err)
+		return nil, cli.Usage(err)
 	}
-	return cli.Usage(policy.CheckPlan(p))
+	return policy, cli.Usage(policy.CheckPlan(p))
 }
 
 // modulesThere asks, before people have been called together, that there is a

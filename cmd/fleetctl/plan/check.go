@@ -6,8 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -26,6 +29,7 @@ type checkJSON struct {
 	Steps     int             `strict:"steps"`
 	MaxBundle int             `strict:"max_bundle"`
 	Tolerated []toleratedJSON `strict:"tolerated,optional"`
+	Forecast  []cli.Outlook   `strict:"forecast,optional"` // of a policy's demands
 }
 
 type toleratedJSON struct {
@@ -34,11 +38,13 @@ type toleratedJSON struct {
 }
 
 func checkCmd(a *cli.App) *cobra.Command {
-	var site string
+	var site, policy string
 	c := cli.Command("check PLAN", "Find every fault of a plan, before any HSM is opened",
 		`Check names every fault with its file and line and what to do, and computes
-the size of the largest validation bundle that the plan can lead to.`,
-		"  fleetctl plan check plan.yaml --site site.yaml",
+the size of the largest validation bundle that the plan can lead to. With a
+policy it forecasts which of its claims the plan's ceremony can reach, and for
+each that it can't what is missing and what to do: exit code 1 then.`,
+		"  fleetctl plan check plan.yaml --site site.yaml --policy policy.yaml",
 		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
 			p, err := cli.ReadPlan(args[0])
 			if err != nil {
@@ -73,18 +79,45 @@ the size of the largest validation bundle that the plan can lead to.`,
 				}
 				rows = append(rows, [2]string{"site", site + " has every HSM"})
 			}
+			text, forecast, err := foreseen(a, p, policy)
+			if err != nil {
+				return err
+			}
 			rows = append(rows, [2]string{"next", "each officer approves it:"}, [2]string{"", "fleetctl plan approve " + words.ShellWord(args[0]) + " --key KEY"})
 			tolerated := []toleratedJSON(nil)
 			for _, t := range p.Tolerates() {
 				tolerated = append(tolerated, toleratedJSON(t))
 			}
-			return a.Emit(&checkJSON{
-				OK: true, Tolerated: tolerated, SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
+			short := planned.Short(forecast)
+			err = a.Emit(&checkJSON{
+				OK: len(short) == 0, Tolerated: tolerated, Forecast: cli.Outlooks(forecast), SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
 				Roles: len(p.Roles), Majority: p.Majority, Steps: len(p.Steps()), MaxBundle: p.MaxBundle(),
-			}, a.UI.Fields(rows))
+			}, a.UI.Fields(rows), text)
+			if err == nil && len(short) > 0 {
+				err = cli.Wrong(engine.Unreachable(short))
+			}
+			return err
 		})
 	c.Flags().StringVar(&site, "site", "", "check this site `file` against the plan too")
+	c.Flags().StringVar(&policy, "policy", "", "forecast which claims of this policy `file` the ceremony can reach")
 	return c
+}
+
+// foreseen is the forecast of a policy's demands, empty where no policy is given.
+func foreseen(a *cli.App, p *ceremony.Plan, file string) (text string, list []planned.Outlook, err error) {
+	if file == "" {
+		return "", nil, nil
+	}
+	data, err := cli.ReadFile(file)
+	if err != nil {
+		return "", nil, err
+	}
+	policy, err := evidence.ParsePolicy(file, data)
+	if err != nil {
+		return "", nil, cli.Usage(err)
+	}
+	list = planned.Forecast(p, policy)
+	return "\n" + cli.Forecast(a, list), list, nil
 }
 
 func roleList(p *ceremony.Plan) string {

@@ -19,6 +19,6 @@ func checkCmd(a *cli.App) *cobra.Command {
 			if err != nil {
 				return cli.Usage(err)
 			}
-			return policyResult(a, p)
+			return policyResult(a, p, nil)
 		})
 }

@@ -2,10 +2,12 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/internal/cli"
@@ -20,6 +22,8 @@ type policyJSON struct {
 	Allows   []string     `strict:"allows"`
 	// What may have been done to a key with success, for the verdict to stand.
 	Tolerates []string `strict:"tolerates,optional"`
+	// Short are the demands that the plan's ceremony can't reach under it.
+	Short []cli.Outlook `strict:"out_of_reach,optional"`
 }
 
 type demandJSON struct {
@@ -29,14 +33,18 @@ type demandJSON struct {
 
 func newCmd(a *cli.App) *cobra.Command {
 	var plan, confirmed, out string
-	var tolerates []string
+	var tolerates, anchors []string
 	c := cli.Command("new", "Write a policy that pins a plan's keys",
 		`New writes a policy that pins the keys of a plan. That is trust on first use:
 compare each key with its owner over another channel, then write how beside
 it, under confirmed:. Until then nothing is verified under it, but with
 --trust-on-first-use, and every report says that it is UNPINNED. A
-rehearsal's policy demands the claims that this version can show, a
-production policy demands all of them.`,
+rehearsal's policy demands the claims that its folder can show, a production
+policy demands all of them. What the plan's ceremony can't reach as plan and
+policy stand is said line by line, here and in the file, with what to do.
+
+An anchor is a vendor's root, of those that fleetctl attestation anchors lists,
+by its name: devices' attestations count under those that you pin.`,
 		"  fleetctl policy new --plan plan.yaml --out policy.yaml",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 			if err := cli.Required(cmd, "plan", "out"); err != nil {
@@ -46,7 +54,11 @@ production policy demands all of them.`,
 			if err != nil {
 				return err
 			}
-			data, err := planned.NewPolicy(p, confirmed, tolerates)
+			pinned, err := shipped(anchors)
+			if err != nil {
+				return err
+			}
+			data, err := planned.NewPolicy(p, confirmed, tolerates, pinned...)
 			if err != nil {
 				return err
 			}
@@ -57,18 +69,35 @@ production policy demands all of them.`,
 			if err := cli.WriteNew(out, data); err != nil {
 				return err
 			}
-			return policyResult(a, policy)
+			return policyResult(a, policy, planned.Short(planned.Forecast(p, policy)))
 		})
 	f := c.Flags()
 	f.StringVar(&plan, "plan", "", "the plan `file` to take the keys from")
 	f.StringVar(&confirmed, "confirmed", "", "how every key was confirmed with its owner; `text` written beside each")
 	f.StringSliceVar(&tolerates, "tolerates", nil, "an `attempt` on a key that may have succeeded where the plan tolerates it: relax-extractable, relax-sensitive")
+	f.StringArrayVar(&anchors, "anchor", nil, "the `name` of a vendor's root that comes with fleetctl, to pin it")
 	f.StringVar(&out, "out", "", "the policy's new `file`")
 	return c
 }
 
-func policyResult(a *cli.App, p *evidence.Policy) error {
-	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}, Tolerates: p.Tolerates, Allows: p.Allows()}
+// shipped finds vendors' roots by their names.
+func shipped(names []string) (list []attest.Anchor, err error) {
+	all, err := attest.ParseAnchors("the anchors that come with fleetctl", attest.Shipped())
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(all.All(), func(a attest.Anchor) bool { return a.Name == name })
+		if i < 0 {
+			return nil, cli.Usagef("list them with\nfleetctl attestation anchors --out anchors.yaml\nand write any other anchor into the policy, under attestation:", "no anchor that comes with fleetctl is named %q", name)
+		}
+		list = append(list, all.All()[i])
+	}
+	return list, nil
+}
+
+func policyResult(a *cli.App, p *evidence.Policy, short []planned.Outlook) error {
+	out := policyJSON{File: p.File, SHA256: p.Digest, Mode: p.Mode, Claims: []demandJSON{}, Unpinned: []string{}, Tolerates: p.Tolerates, Allows: p.Allows(), Short: cli.Outlooks(short)}
 	out.Unpinned = append(out.Unpinned, p.Unpinned()...)
 	var claims [][]string
 	for _, d := range p.Demands {
@@ -91,6 +120,9 @@ func policyResult(a *cli.App, p *evidence.Policy) error {
 			label = "unconfirmed"
 		}
 		rows = append(rows, [2]string{label, name})
+	}
+	if len(short) > 0 {
+		a.UI.Say("\n", cli.Forecast(a, short))
 	}
 	return a.Emit(&out, a.UI.Fields(rows), "\n", a.UI.Table([]string{"claim demanded", "at least"}, claims))
 }

@@ -48,6 +48,8 @@ func StoreSignature(root, dir, what string, people *ceremony.People, namespace s
 			return nil, err
 		}
 		defer unlock()
+	} else if err := keepApproved(root, text); err != nil {
+		return nil, err
 	}
 	return k.kept, k.store()
 }
@@ -122,11 +124,7 @@ func (k *storing) store() error {
 		}
 	}
 	write := Temp(k.root)
-	if k.dir == ceremony.PlanApprovalsDir {
-		if _, err := durable.Stat(filepath.Join(k.root, ceremony.PrivateDir)); err != nil {
-			write = "" // beside a plan there is no private folder
-		}
-	} else if terr != nil || !same {
+	if k.dir != ceremony.PlanApprovalsDir && (terr != nil || !same) {
 		if err := write.Create(k.path(), k.text, 0o644); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // Wish is what somebody wants to sign: the approval of an act, or else a verdict
@@ -24,6 +25,16 @@ type Wish struct {
 type ToSign struct {
 	Text                    []byte
 	Namespace, Folder, Name string
+	// Names are what the text names by digests alone. Each file stands in the
+	// ceremony's folder and has that digest.
+	Names []Named
+}
+
+// Named is what a signed text names by its digest.
+type Named struct {
+	What   string
+	File   string // empty where it is no file
+	Digest [32]byte
 }
 
 // NotDue says that an act waits for nobody's approval now: one would be over
@@ -53,8 +64,11 @@ func TextToSign(dir string, c *ceremony.Account, w Wish, role string) (*ToSign, 
 			return nil, err
 		}
 		s.Role, s.Verdict = role, w.Verdict
-		_, err = ceremony.ParseSignoff("the sign-off", s.Text())
-		return &ToSign{s.Text(), s.Namespace(), ceremony.SignoffDir(w.Stage), ""}, err
+		if _, err = ceremony.ParseSignoff("the sign-off", s.Text()); err != nil {
+			return nil, err
+		}
+		names, err := namedOf(dir, Named{"the key set", ceremony.ArtifactFile, s.Artifact})
+		return &ToSign{s.Text(), s.Namespace(), ceremony.SignoffDir(w.Stage), "", names}, err
 	}
 	switch aborted := c.Abort != nil; {
 	case !slices.Contains(ceremony.Acts(), w.Act):
@@ -74,8 +88,58 @@ func TextToSign(dir string, c *ceremony.Account, w Wish, role string) (*ToSign, 
 		return nil, err
 	}
 	p.Role = role
-	_, err = ceremony.ParseApproval("the approval", p.Text())
-	return &ToSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, ApprovalName(p)}, err
+	if _, err = ceremony.ParseApproval("the approval", p.Text()); err != nil {
+		return nil, err
+	}
+	names, err := namedBy(dir, c, p)
+	return &ToSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, ApprovalName(p), names}, err
+}
+
+// namedBy is what an approval names.
+func namedBy(dir string, c *ceremony.Account, p ceremony.Approval) ([]Named, error) {
+	switch p.Act {
+	case ceremony.ApproveRequest:
+		data, err := durable.ReadFile(filepath.Join(dir, ceremony.CoreFile))
+		if err != nil {
+			return nil, err
+		}
+		core, err := bundle.ParseCore(filepath.Join(dir, ceremony.CoreFile), data)
+		if err != nil {
+			return nil, err
+		}
+		if core.KeySet.Digest() != c.Release.Artifact || core.Plan != c.Plan.Digest() || core.Release.Hash != c.ReleaseHash {
+			return nil, strict.Errorf(filepath.Join(dir, ceremony.CoreFile), "asks for something else than was released").
+				WithHint("it is made anew by\nfleetctl bundle request %s --out request.json", dir)
+		}
+		return namedOf(dir, Named{"the request's core", ceremony.CoreFile, p.Subject}, Named{"it asks for the key set", ceremony.ArtifactFile, c.Release.Artifact})
+	case ceremony.ApproveCountersign:
+		return namedOf(dir, Named{"the text that the operator's HSM signs", "", p.Subject}, Named{"it is about the key set", ceremony.ArtifactFile, c.Release.Artifact})
+	case ceremony.ApproveException:
+		return namedOf(dir, Named{"the exception's record", "", p.Subject})
+	case ceremony.ApproveAbort:
+		return namedOf(dir, Named{"the abort's record", "", p.Subject})
+	}
+	return nil, nil
+}
+
+// namedOf demands of each that is a file that it is the one with that digest: people
+// look at the file, and sign the digest.
+func namedOf(dir string, names ...Named) ([]Named, error) {
+	for _, n := range names {
+		if n.File == "" {
+			continue
+		}
+		path := filepath.Join(dir, n.File)
+		data, err := durable.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if have := bundle.Digest(data); have != n.Digest {
+			return nil, strict.Errorf(path, "has SHA-256 %x, and what is signed is %x: it isn't the file that the transcript tells of", have, n.Digest).
+				WithHint("find out who changed it before anybody signs; move it into %s, and take the file from another copy of the folder", filepath.Join(dir, ceremony.PrivateDir))
+		}
+	}
+	return names, nil
 }
 
 // Unnamed says that somebody agrees with exceptions, and not with which.

@@ -2,6 +2,9 @@ package folder_test
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -127,4 +130,46 @@ func TestTheExceptionThatWaitsForAPersonIsChosen(t *testing.T) {
 	sign(first, 2)
 	sign(first, 3)
 	want(first, 3) // the last, since none waits for them
+}
+
+// TestAFileThatIsNamedHasTheDigestThatIsSigned: people look at the file, and sign the
+// digest.
+func TestAFileThatIsNamedHasTheDigestThatIsSigned(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "named", To: testfleet.ToFleetRun})
+	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("named")))
+	defer j.Close()
+	set := must(j.Build(t.Context(), testfleet.Machine{}))
+	wish := folder.Wish{Stage: ceremony.StageRelease, Verdict: ceremony.Agree}
+	got := must(folder.TextToSign(f.Dir, j.Account(), wish, ceremony.Auditor))
+	if len(got.Names) != 1 || got.Names[0].File != ceremony.ArtifactFile || got.Names[0].Digest != set.Digest() {
+		t.Errorf("%+v", got.Names)
+	}
+	path := filepath.Join(f.Dir, ceremony.ArtifactFile)
+	must(0, os.WriteFile(path, append(set.Raw(), ' '), 0o600))
+	_, err := folder.TextToSign(f.Dir, j.Account(), wish, ceremony.Auditor)
+	wantError(t, err, "it isn't the file that the transcript tells of")
+	must(0, os.Remove(path))
+	if _, err = folder.TextToSign(f.Dir, j.Account(), wish, ceremony.Auditor); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the file: %v", err)
+	}
+	must(0, os.WriteFile(path, set.Raw(), 0o600))
+	must(0, f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, testfleet.Signers...))
+	act := folder.Wish{Act: ceremony.ApproveRequest}
+	_, err = folder.TextToSign(f.Dir, j.Account(), act, ceremony.Officer)
+	if !errors.Is(err, folder.ErrNoRequest) {
+		t.Fatal(err)
+	}
+	other := testfleet.New(t, testfleet.Options{Name: "named otherwise", To: testfleet.ToRequest})
+	core := filepath.Join(f.Dir, ceremony.CoreFile)
+	must(0, os.WriteFile(core, must(os.ReadFile(filepath.Join(other.Dir, ceremony.CoreFile))), 0o600))
+	_, err = folder.TextToSign(f.Dir, j.Account(), act, ceremony.Officer)
+	wantError(t, err, "asks for something else than was released")
+	must(0, os.Remove(core))
+	if _, err := j.Request(t.Context(), nil, nil, nil); err == nil {
+		t.Fatal("a request without officers")
+	}
+	got = must(folder.TextToSign(f.Dir, j.Account(), act, ceremony.Officer))
+	if len(got.Names) != 2 || got.Names[0].File != ceremony.CoreFile || got.Names[1].Digest != set.Digest() {
+		t.Errorf("%+v", got.Names)
+	}
 }

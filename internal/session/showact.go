@@ -6,9 +6,94 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
+
+// ShowMeaning says, before a text that is signed, what signing it means: what for,
+// how the ceremony went so far, and which files have the digests in it.
+func ShowMeaning(a *cli.App, dir string, w folder.Wish, t *folder.ToSign) error {
+	c, records, err := folder.ReadTorn(dir)
+	if err != nil {
+		return err
+	}
+	p := a.UI.Talk
+	told, err := story.Tell(c, records.Records, func(of string) ([]ceremony.Signing, error) { return folder.ReadSignings(dir, of) })
+	if err != nil {
+		// Somebody's signature that can't be read keeps nobody from saying no.
+		a.UI.Error(err)
+		if told, err = story.Tell(c, records.Records, nil); err != nil {
+			return err
+		}
+	}
+	a.UI.Say(p.Header(fmt.Sprintf("%s · epoch %d", c.Plan.Fleet, c.Plan.Epoch), strings.ToUpper(c.Plan.Mode)),
+		p.Line("How it went so far:"), cli.StoryText(p, explain.TellStory(told, false), false), "\n")
+	rows := [][2]string{{"by signing", explain.ActMeans(w.Act)}}
+	if w.Stage != "" {
+		rows = [][2]string{{"by signing", explain.SignoffMeans(w.Stage, w.Verdict, w.Exceptions)}}
+	}
+	for _, n := range t.Names {
+		what := n.What
+		if n.File != "" {
+			what += ", " + n.File
+		}
+		rows = append(rows, [2]string{"it names", what + ". Its SHA-256 is"}, [2]string{"", fmt.Sprintf("%x", n.Digest)}, [2]string{"", words.Head(n.Digest[:]) + " …"})
+	}
+	a.UI.Say(p.Fields(rows), "\n")
+	return nil
+}
+
+// ShowPlan says what approving a plan means, and what changed since.
+func ShowPlan(a *cli.App, file string, plan *ceremony.Plan, so *folder.ApprovedSoFar, since []byte) error {
+	p := a.UI.Talk
+	digest := plan.Digest()
+	columns, hsms := explain.HSMTable(plan)
+	a.UI.Say(p.Header(fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), strings.ToUpper(plan.Mode)), p.Fields(explain.Meaning(plan)), "\n", p.Table(columns, hsms), "\n")
+	var rows [][2]string
+	if len(so.This) > 0 {
+		rows = append(rows, [2]string{"approved", "so far by " + strings.Join(so.This, ", ")})
+	}
+	if len(so.Earlier) > 0 {
+		rows = append(rows, [2]string{"not by", strings.Join(so.Earlier, ", ") + ", whose signature is over another version"})
+	}
+	than := "since you approved it last"
+	if since != nil {
+		than = "since the plan that you named"
+	} else {
+		since = so.Before
+	}
+	switch {
+	case since != nil:
+		list, err := explain.PlanChanges(since, plan.Raw())
+		if err != nil {
+			return err
+		}
+		rows = append(rows, changeRows(than, list)...)
+	default:
+		rows = append(rows, [2]string{"changed", "you have approved no other version here; --since PLAN compares with one, such as the last epoch's"})
+	}
+	a.UI.Say(p.Fields(rows), "\n", p.Line(file+" has the SHA-256"), p.Hex(digest[:]), "\n", p.Words(digest[:], 4, true), "\n")
+	return nil
+}
+
+// maxChanges is how many changes of a plan a person is shown.
+const maxChanges = 60
+
+func changeRows(since string, list []string) (rows [][2]string) {
+	if len(list) == 0 {
+		return [][2]string{{"changed", "nothing " + since}}
+	}
+	rows = append(rows, [2]string{"changed", fmt.Sprintf("%s, %s:", since, words.Count(int64(len(list)), "thing", "things"))})
+	for _, text := range list[:min(len(list), maxChanges)] {
+		rows = append(rows, [2]string{"", text})
+	}
+	if more := len(list) - maxChanges; more > 0 {
+		rows = append(rows, [2]string{"", fmt.Sprintf("and %d more: compare the files with diff", more)})
+	}
+	return rows
+}
 
 // ShowAct says in words what a text is about that names it by its hash alone.
 func ShowAct(a *cli.App, c *ceremony.Account, w folder.Wish) {

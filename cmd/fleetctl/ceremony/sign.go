@@ -28,12 +28,13 @@ type signOptions struct {
 func signCmd(a *cli.App) *cobra.Command {
 	var o signOptions
 	c := cli.Command("sign DIR", "Approve an act, or sign a stage off, with one's own key",
-		`Sign shows the text, made from the ceremony's state, and signs exactly that
-(SSHSIG). --approve open, resume, reconvene, exception, request or countersign
-is for officers; --approve abort, over an abort's record, and --signoff release
-or close, with a verdict, are for officers, witness and auditor. To sign
-elsewhere: --text-out FILE --role ROLE writes the text, ssh-keygen -Y sign signs
-it, --signature FILE.sig takes the result in.`,
+		`Sign shows how the ceremony went so far, what signing means, which files have
+the digests in it, and the text, made from the ceremony's state; it signs exactly
+that (SSHSIG). --approve open, resume, reconvene, exception, request or
+countersign is for officers; --approve abort, over an abort's record, and
+--signoff release or close, with a verdict, are for officers, witness and
+auditor. To sign elsewhere: --text-out FILE --role ROLE writes the text,
+ssh-keygen -Y sign signs it, --signature FILE.sig takes the result in.`,
 		`  fleetctl ceremony sign ceremony --approve open --key olga
   fleetctl ceremony sign ceremony --signoff release --verdict agree --key wanda
   fleetctl ceremony sign ceremony --signoff close --verdict agree-with-exceptions --exceptions 2 --key ada`,
@@ -87,6 +88,9 @@ func signWithKey(a *cli.App, dir string, c *ceremony.Account, o signOptions) err
 	if err != nil {
 		return cli.Usage(err)
 	}
+	if err := session.ShowMeaning(a, dir, o.wish(), t); err != nil {
+		return cli.Wrong(err)
+	}
 	session.ShowAct(a, c, o.wish())
 	a.ShowText(t.Text)
 	consent := o.verdict
@@ -116,6 +120,9 @@ func writeText(a *cli.App, dir string, c *ceremony.Account, o signOptions) error
 	t, err := textToSign(dir, c, o, o.role)
 	if err != nil {
 		return cli.Usage(err)
+	}
+	if err := session.ShowMeaning(a, dir, o.wish(), t); err != nil {
+		return cli.Wrong(err)
 	}
 	if err := cli.WriteNew(o.text, t.Text); err != nil {
 		return err

@@ -101,3 +101,20 @@ func TestThePageTellsTheStory(t *testing.T) {
 		t.Error("the page is another one where restricted records are withheld")
 	}
 }
+
+// The page names each device, and says that what people saw of it is theirs alone.
+func TestThePageTellsWhatDevicesAttested(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{HSMs: 2, Attested: true})
+	page := string(f.Files[evidence.PageFile])
+	for _, s := range f.Account.AttestationSteps() {
+		if !strings.Contains(page, `<td class="mono">`+s.Wants.Identity+`</td><td>fresh</td><td>AK root</td>`) {
+			t.Errorf("the page doesn't tell of %s", s.Name())
+		}
+	}
+	if !strings.Contains(page, "judges it under anchors of their own") || strings.Contains(string(testfleet.New(t, testfleet.Options{HSMs: 2}).Files[evidence.PageFile]), "<h2>Devices</h2>") {
+		t.Error("devices stand on the page of a plan that names none, or nobody is told whose word it is")
+	}
+	if r := must(evidence.Verify(evidence.Input{File: "f", Data: f.Archive}, must(evidence.ParsePolicy("p", f.Policy)), evidence.Question{Now: f.Now()})); r.Claim(evidence.ClaimPage).Grade != evidence.Proven {
+		t.Errorf("%+v", r.Claim(evidence.ClaimPage))
+	}
+}

@@ -125,7 +125,10 @@ func (d *pageData) part(name string) error {
 	case "digests":
 		return d.digestRows()
 	case "fleet check":
-		return d.fleetCheck()
+		if err := d.fleetCheck(); err != nil {
+			return err
+		}
+		return d.devices()
 	case "signers":
 		return d.signerRows()
 	case "records":

@@ -28,15 +28,12 @@ type Cert struct {
 	Key crypto.Signer
 }
 
-var serial int64
-
 // Issue makes a certificate: by issuer, or self-signed where that is nil. alter
 // may change the template: a CA by default, valid for a year either side of At.
 func Issue(t testing.TB, name string, issuer *Cert, key crypto.Signer, alter ...func(*x509.Certificate)) *Cert {
 	t.Helper()
-	serial++
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
+		SerialNumber: serial(name, issuer, SPKI(t, key.Public())), Subject: pkix.Name{CommonName: name},
 		NotBefore: At.AddDate(-1, 0, 0), NotAfter: At.AddDate(1, 0, 0),
 		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
 	}
@@ -47,7 +44,9 @@ func Issue(t testing.TB, name string, issuer *Cert, key crypto.Signer, alter ...
 	if issuer != nil {
 		parent = issuer
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent.Certificate, key.Public(), parent.Key)
+	// Without randomness a signature follows from what is signed (RFC 6979): who makes
+	// a certificate of the same keys again gets the same bytes.
+	der, err := x509.CreateCertificate(nil, template, parent.Certificate, key.Public(), parent.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +55,28 @@ func Issue(t testing.TB, name string, issuer *Cert, key crypto.Signer, alter ...
 		t.Fatal(err)
 	}
 	return &Cert{cert, key}
+}
+
+// serial is a number that another certificate doesn't have.
+func serial(name string, issuer *Cert, spki []byte) *big.Int {
+	h := sha256.New()
+	h.Write([]byte(name))
+	if issuer != nil {
+		h.Write(issuer.RawSubjectPublicKeyInfo)
+	}
+	h.Write(spki)
+	return new(big.Int).SetBytes(append([]byte{1}, h.Sum(nil)[:15]...))
+}
+
+// Named is a key on P-256 that follows from a name.
+func Named(t testing.TB, name string) *ecdsa.PrivateKey {
+	t.Helper()
+	scalar := sha256.Sum256([]byte("attesttest " + name))
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
 }
 
 // Leaf is for Issue: a certificate that issues nothing.

@@ -29,6 +29,9 @@ type Attester struct {
 	ByHand map[string]bool
 	// OnEvidence may change what a device gave, or fail in its place.
 	OnEvidence func(q engine.AttestQuestion, e *attest.Evidence) (*attest.Evidence, error)
+	// Credulous people find whatever they are given to be what the plan asks for, and
+	// have that on the record.
+	Credulous bool
 	// Asked are the questions so far that devices or people were asked, and Wrong
 	// what people were told of what they had brought.
 	Asked []engine.AttestQuestion
@@ -37,12 +40,13 @@ type Attester struct {
 	t testing.TB
 }
 
-// newAttester has a device for each name, all of them pinned and confirmed.
-func newAttester(t testing.TB, names ...string) *Attester {
+// newAttester has a device for each name, all of them pinned and confirmed. What
+// they are follows from the fleet's name.
+func newAttester(t testing.TB, fleet string, names ...string) *Attester {
 	x := &Attester{t: t, Devices: map[string]*tpmtest.Device{}, ByHand: map[string]bool{}}
 	var roots []attest.Anchor
 	for _, n := range names {
-		d := tpmtest.New(t)
+		d := tpmtest.Named(t, fleet+" "+n)
 		x.Devices[n] = d
 		roots = append(roots, attesttest.Pin(t, tpm.Format, d.Root.Certificate).All()...)
 	}
@@ -86,6 +90,9 @@ func (x *Attester) Collect(_ context.Context, _ *engine.SiteHSM, _ engine.Token,
 
 // Judge judges by the block.
 func (x *Attester) Judge(e *attest.Evidence, q engine.AttestQuestion, at time.Time) (*engine.AttestVerdict, error) {
+	if x.Credulous {
+		return &engine.AttestVerdict{Identity: q.Identity, Level: attest.Fresh, Anchor: "AK root", Firmware: "1.2.3.4"}, nil
+	}
 	v, err := x.Block.Judge(e, require.Question{
 		Format: q.Format, Identity: q.Identity, SPKI: q.SPKI, Nonce: q.Nonce, Agrees: q.Agrees, Countersigner: q.Countersigner, At: at,
 	})
@@ -128,7 +135,7 @@ func (f *Fleet) attested(t testing.TB, hsms []ceremony.PlanHSM) {
 	for _, h := range hsms {
 		names = append(names, h.Name)
 	}
-	f.Attester = newAttester(t, names...)
+	f.Attester = newAttester(t, f.o.Name, names...)
 	for i := range hsms {
 		hsms[i].Serial, hsms[i].Attestation = noSerial, f.Attester.device(hsms[i].Name)
 		f.Tokens[i].About.Serial = noSerial

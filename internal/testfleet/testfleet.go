@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
@@ -68,6 +69,8 @@ type Options struct {
 	Tolerates []string
 	// Attested names the HSMs, and the countersigner's, by what stand-ins attest.
 	Attested bool
+	// Devices lets a test put its hands on the stand-ins before the run.
+	Devices func(*Attester)
 	// Unwary third parties sign what they are sent, without a look, and people
 	// close what would not verify.
 	Unwary bool
@@ -197,6 +200,9 @@ func New(t testing.TB, o Options) *Fleet {
 	f.Tokens, f.Bench = b.Tokens, b
 	if o.Attested {
 		f.attested(t, hsms)
+		if o.Devices != nil {
+			o.Devices(f.Attester)
+		}
 	}
 	if o.Tokens != nil {
 		o.Tokens(b.Tokens)
@@ -303,7 +309,11 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 	if f.Site, err = engine.ParseSite("site.yaml", []byte(site), f.Plan); err != nil {
 		return err
 	}
-	f.Policy, err = planned.NewPolicy(f.Plan, "made by the test", o.Tolerates)
+	var pinned []attest.Anchor
+	if f.Attester != nil {
+		pinned = f.Attester.Block.Anchors.All()
+	}
+	f.Policy, err = planned.NewPolicy(f.Plan, "made by the test", o.Tolerates, pinned...)
 	return err
 }
 

@@ -16,6 +16,7 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"encoding/hex"
+	"math/big"
 	"testing"
 
 	"github.com/google/go-tpm/tpm2"
@@ -49,12 +50,16 @@ var (
 const RHEndorsement, RHOwner = 0x4000000b, 0x40000001
 
 // New is a TPM with an attestation key that a root of its own certified.
-func New(t testing.TB) *Device {
-	ek := sha256.Sum256(at.SPKI(t, at.P256(t).Public()))
+func New(t testing.TB) *Device { return Named(t, rand.Text()) }
+
+// Named is one whose keys follow from its name, and what it signs with them: asked
+// the same it answers the same.
+func Named(t testing.TB, name string) *Device {
+	ek := sha256.Sum256(at.SPKI(t, at.Named(t, name+" endorsement").Public()))
 	d := &Device{T: t, Hierarchy: RHEndorsement, ID: hex.EncodeToString(ek[:])}
-	d.Root = at.Issue(t, "AK root", nil, at.P256(t))
-	d.Mid = at.Issue(t, "AK authority", d.Root, at.P256(t))
-	return d.Enrol(at.P256(t), AKAttrs)
+	d.Root = at.Issue(t, "AK root", nil, at.Named(t, name+" root"))
+	d.Mid = at.Issue(t, "AK authority", d.Root, at.Named(t, name+" authority"))
+	return d.Enrol(at.Named(t, name+" attestation"), AKAttrs)
 }
 
 // Enrol gives the device an AK and its certificate.
@@ -144,12 +149,16 @@ func Signature(t testing.TB, key crypto.Signer, statement []byte, h crypto.Hash)
 	s := tpm2.TPMTSignature{}
 	switch k := key.(type) {
 	case *ecdsa.PrivateKey:
-		r, v, err := ecdsa.Sign(rand.Reader, k, digest.Sum(nil))
+		der, err := k.Sign(nil, digest.Sum(nil), h)
 		if err != nil {
 			t.Fatal(err)
 		}
+		var rs struct{ R, S *big.Int }
+		if _, err := asn1.Unmarshal(der, &rs); err != nil {
+			t.Fatal(err)
+		}
 		s.SigAlg = tpm2.TPMAlgECDSA
-		s.Signature = tpm2.NewTPMUSignature(tpm2.TPMAlgECDSA, &tpm2.TPMSSignatureECC{Hash: id, SignatureR: tpm2.TPM2BECCParameter{Buffer: r.Bytes()}, SignatureS: tpm2.TPM2BECCParameter{Buffer: v.Bytes()}})
+		s.Signature = tpm2.NewTPMUSignature(tpm2.TPMAlgECDSA, &tpm2.TPMSSignatureECC{Hash: id, SignatureR: tpm2.TPM2BECCParameter{Buffer: rs.R.Bytes()}, SignatureS: tpm2.TPM2BECCParameter{Buffer: rs.S.Bytes()}})
 	case *rsa.PrivateKey:
 		b, err := rsa.SignPKCS1v15(nil, k, h, digest.Sum(nil))
 		if err != nil {

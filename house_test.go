@@ -132,6 +132,7 @@ var arrows = map[string][]string{
 	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
 	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
+	"internal/room":    {"attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},
 	// Objects and records in words, for commands and for the page that a verifier compares.
 	"internal/explain": {"ceremony", "ceremony/story", "bundle", "bundle/thirdparty", "auditlog", "leaf"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.
@@ -149,7 +150,7 @@ var arrows = map[string][]string{
 var leaves = []string{"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // shared is what commands share; it opens doors for them.
-var shared = []string{"internal/cli", "internal/signer", "internal/session"}
+var shared = []string{"internal/cli", "internal/signer", "internal/session", "internal/room"}
 
 // isNoun says whether a package has the commands of one noun, fleetctl log for
 // one. What two nouns need is in a library, or in what commands share.
@@ -157,7 +158,7 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
 var inner = map[string][]string{"internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}

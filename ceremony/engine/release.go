@@ -81,16 +81,8 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if err := j.mayRequest(); err != nil {
 		return nil, err
 	}
-	artifact, err := a.Artifact()
+	core, err := j.PrepareRequest(predecessor, previous)
 	if err != nil {
-		return nil, err
-	}
-	core, err := newCore(artifact, predecessor, previous, bundle.Head{Hash: a.ReleaseHash, N: uint64(a.ReleaseN)})
-	if err != nil {
-		return nil, &Unfit{err}
-	}
-	// The core is there to be looked at before it is approved.
-	if err := j.save(ceremony.CoreFile, core.Raw()); err != nil {
 		return nil, err
 	}
 	if err := j.Approved(ctx, a.Wanted(ceremony.ApproveRequest, core.Subject()), ask); err != nil {
@@ -111,6 +103,24 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	}
 	_, err = j.Append(&ceremony.Request{Core: core.Subject(), Files: signedOf(files)})
 	return request, err
+}
+
+// PrepareRequest writes the core of the request, which is there to be looked at before
+// it is approved. It stays in the folder: what leaves it, [Journal.Request] writes.
+func (j *Journal) PrepareRequest(predecessor []byte, previous []bundle.Signed) (*bundle.Core, error) {
+	a := j.account
+	if err := a.Expects(ceremony.KindRequest); err != nil {
+		return nil, err
+	}
+	artifact, err := a.Artifact()
+	if err != nil {
+		return nil, err
+	}
+	core, err := newCore(artifact, predecessor, previous, bundle.Head{Hash: a.ReleaseHash, N: uint64(a.ReleaseN)})
+	if err != nil {
+		return nil, &Unfit{err}
+	}
+	return core, j.save(ceremony.CoreFile, core.Raw())
 }
 
 // Unfit says that what was given of the epoch before isn't what the artifact

@@ -81,7 +81,7 @@ func root(a *cli.App) *cobra.Command {
 		evidence.Verify(a), history.Command(a), show.Command(a), words.Command(a), demo.Command(a, run),
 		hsm.Group(a),
 		plan.Group(a),
-		ceremony.Group(a),
+		ceremony.Group(a, log.AppendCeremony),
 		bundle.Group(a),
 		thirdparty.Group(a),
 		log.Group(a),

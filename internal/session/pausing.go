@@ -68,6 +68,29 @@ func Pausing(dir string, err error) error {
 	return cli.Exit(code, where)
 }
 
+// InRoom makes an error of a whole ceremony in one process one that says how it goes
+// on: by the same command, whatever ended it.
+func InRoom(dir string, err error) error {
+	var clock *engine.ClockFault
+	account, rerr := folder.ReadToLastRecord(dir)
+	var p *folder.Pending
+	code := cli.ExitCode(err)
+	switch {
+	case errors.As(err, &clock), rerr != nil || account.Open == nil || account.Adjourned || account.Ended() && account.Close == nil:
+		return err
+	case errors.As(err, &p):
+		code = cli.ExitPending
+	case code == cli.ExitUsage || code == cli.ExitWrong:
+		return err
+	}
+	where := strict.Errorf(dir, "%s; the ceremony stands after record %d", strings.TrimPrefix(cli.InWords(err), dir+": "), account.N)
+	hint := "its head: " + words.Head(account.Head[:]) + " …\n" + pinFirst(err)
+	if account.DueAct() == ceremony.ApproveResume {
+		hint += lost(account)
+	}
+	return cli.Exit(code, where.WithHint("%s", hint+"run the same command again: it goes on here"))
+}
+
 // lost is the line that says what resuming costs: a key that was not confirmed
 // is never gone on with.
 func lost(account *ceremony.Account) string {

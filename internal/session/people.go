@@ -51,8 +51,12 @@ func (r AtTerminal) Ask(name, screen, whom, what string) (string, error) {
 // step finish that step. The engine stops before the next one, where later ends its
 // context.
 func AdjournsAfterStep(people engine.Participants, later func()) engine.Participants {
-	if r, ok := people.(AtTerminal); ok {
+	switch r := people.(type) {
+	case AtTerminal:
 		r.adjourn = later
+		return r
+	case fromFolder:
+		r.Participants = AdjournsAfterStep(r.Participants, later)
 		return r
 	}
 	return people

@@ -66,6 +66,15 @@ func deviceOf(plan *ceremony.Plan, step ceremony.Step) *ceremony.Device {
 	return plan.Countersigner.Attestation
 }
 
+// Paused shows the header of a ceremony that was adjourned.
+func (s *Screen) Paused(c *ceremony.Account) {
+	p, mode := s.a.UI.Talk, strings.ToUpper(c.Plan.Mode)
+	s.a.Header = p.Header(c.Plan.Fleet+" · reconvene", mode)
+	s.a.Question = ""
+	s.a.UI.Say("\n", p.Header(c.Plan.Fleet, mode), p.Line("The ceremony was adjourned, and is reconvened now."),
+		p.Line("The head that it follows: "+RecordWords(c.N, c.Head)), "\n")
+}
+
 // Capital begins a sentence.
 func Capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 

@@ -36,7 +36,7 @@ came another way.`,
 			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
-			pred, last, err := readPredecessor(predecessor, previous)
+			pred, last, err := session.ReadPredecessor(predecessor, previous)
 			if err != nil {
 				return err
 			}

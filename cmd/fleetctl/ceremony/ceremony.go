@@ -5,11 +5,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/room"
 )
 
-// Group is fleetctl ceremony with its commands.
-func Group(a *cli.App) *cobra.Command {
-	return cli.Group("ceremony", "Ceremonies: run, sign, resume, adjourn, exception, abort, lock down, close",
-		runCmd(a), signCmd(a), resumeCmd(a), adjournCmd(a), reconveneCmd(a),
+// Group is fleetctl ceremony with its commands. appendTo appends to a log, which is
+// another noun's.
+func Group(a *cli.App, appendTo room.AppendTo) *cobra.Command {
+	return cli.Group("ceremony", "Ceremonies: room, run, sign, resume, adjourn, exception, abort, lock down, close",
+		roomCmd(a, appendTo), runCmd(a), signCmd(a), resumeCmd(a), adjournCmd(a), reconveneCmd(a),
 		exceptionCmd(a), abortCmd(a), statusCmd(a), lockdownCmd(a), closeCmd(a), receiptCmd(a), compareCmd(a))
 }

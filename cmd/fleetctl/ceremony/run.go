@@ -36,35 +36,18 @@ unlocked; people who go on all the same type it, and it stands on the record.`,
 			if err := cli.Required(cmd, "site", "dir"); err != nil {
 				return err
 			}
-			p, err := cli.ReadPlan(args[0])
+			p, err := o.read(args[0])
 			if err != nil {
 				return err
 			}
-			site, err := cli.ReadSite(o.site, p)
-			if err != nil {
-				return err
-			}
-			if err := modulesThere(site); err != nil {
-				return err
-			}
-			if o.approvals == "" {
-				o.approvals = filepath.Dir(args[0])
-			}
-			o.Plan = args[0]
 			account, err := runCeremony(a, cmd, p, &o)
 			if err != nil {
 				return o.Over(session.Pausing(o.dir, err))
 			}
 			return o.Over(tellStatus(a, o.dir, account))
 		})
-	f := c.Flags()
-	f.StringVar(&o.site, "site", "", "the site `file`: where the plan's HSMs are")
-	f.StringVar(&o.dir, "dir", "", "the ceremony's `folder`; new, or one that waits for approvals")
-	f.StringVar(&o.policy, "policy", "", "`file` that pins the people, third parties and operator; the plan must agree with it")
-	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
+	o.flags(c)
 	session.SignWithFlag(c, &o.keys)
-	o.StandIn.Flags(c)
-	o.AttestationsFlag(c)
 	return c
 }
 
@@ -74,27 +57,63 @@ type runOptions struct {
 	session.StandIn
 }
 
+// flags are those of running a plan.
+func (o *runOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.site, "site", "", "the site `file`: where the plan's HSMs are")
+	f.StringVar(&o.dir, "dir", "", "the ceremony's `folder`; new, or one to go on in")
+	f.StringVar(&o.policy, "policy", "", "`file` that pins the people, third parties and operator; the plan must agree with it")
+	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
+	o.StandIn.Flags(c)
+	o.AttestationsFlag(c)
+}
+
+// read reads the plan and looks whether its HSMs can be reached.
+func (o *runOptions) read(plan string) (*ceremony.Plan, error) {
+	p, err := cli.ReadPlan(plan)
+	if err != nil {
+		return nil, err
+	}
+	site, err := cli.ReadSite(o.site, p)
+	if err != nil {
+		return nil, err
+	}
+	if o.approvals == "" {
+		o.approvals = filepath.Dir(plan)
+	}
+	o.Plan = plan
+	return p, modulesThere(site)
+}
+
 func runCeremony(a *cli.App, cmd *cobra.Command, p *ceremony.Plan, o *runOptions) (*ceremony.Account, error) {
+	c, err := o.config(a, p)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Run(cmd.Context(), c)
+}
+
+// config is what the engine needs to run a plan.
+func (o *runOptions) config(a *cli.App, p *ceremony.Plan) (c engine.Config, err error) {
 	policy, err := pinnedPlan(p, o.policy)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	if err := session.KnowsFormats(p); err != nil {
-		return nil, err
+		return c, err
 	}
-	c, err := session.Config(a, o.dir, o.site, o.keys)
-	if err != nil {
-		return nil, err
+	if c, err = session.Config(a, o.dir, o.site, o.keys); err != nil {
+		return c, err
 	}
 	judgedBy(a, &c, p, policy)
 	if c.Participants, err = session.People(a, p.Mode, &o.StandIn); err != nil {
-		return nil, err
+		return c, err
 	}
 	if c.PlanApprovals, err = folder.ReadSignings(o.approvals, ceremony.PlanApprovalsDir); err != nil {
-		return nil, cli.Wrong(err)
+		return c, cli.Wrong(err)
 	}
 	c.Plan = p
-	return engine.Run(cmd.Context(), c)
+	return c, nil
 }
 
 // judgedBy has the ceremony begun and its devices judged under a policy, and says

@@ -21,7 +21,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-const logTimeout = 30 * time.Second
+const (
+	logTimeout     = 30 * time.Second
+	witnessTimeout = 10 * time.Second
+)
 
 func appendCmd(a *cli.App) *cobra.Command {
 	var key, out string
@@ -98,42 +101,60 @@ and before the close. --policy is then a verifier's, that pins both.`,
 	return c
 }
 
-// appendCeremony logs a ceremony's bundle. The plan's log policy decides
-// whether the proof is good enough to be recorded; --policy says where the
-// witnesses are, if the plan doesn't, and may demand more of them.
+// appendCeremony logs a ceremony's bundle and records its proof.
 func appendCeremony(a *cli.App, ctx context.Context, j *engine.Journal, key string, o witnessOptions) error {
-	b, err := j.Assemble(ctx, session.Listeners(a, j.Account().Plan.Mode, &session.StandIn{}))
-	if err != nil {
+	if _, err := j.Assemble(ctx, session.Listeners(a, j.Account().Plan.Mode, &session.StandIn{})); err != nil {
 		return cli.Usage(err)
+	}
+	proof, err := proofOf(a, ctx, j, key, o)
+	if err != nil {
+		return err
+	}
+	return session.ImportProof(a, j, ceremony.ProofFile, proof)
+}
+
+// AppendCeremony logs a ceremony's bundle, whose digest was read aloud, to the log in
+// a directory, and gives its proof.
+func AppendCeremony(ctx context.Context, a *cli.App, j *engine.Journal, dir, key string) ([]byte, error) {
+	return proofOf(a, ctx, j, key, witnessOptions{dir: dir, timeout: witnessTimeout})
+}
+
+// proofOf appends a ceremony's bundle and has it witnessed. The plan's log policy
+// decides whether the proof is good enough to be recorded; --policy says where the
+// witnesses are, if the plan doesn't, and may demand more of them.
+func proofOf(a *cli.App, ctx context.Context, j *engine.Journal, key string, o witnessOptions) ([]byte, error) {
+	b, err := j.Account().Bundle()
+	if err != nil {
+		return nil, err
 	}
 	planned, err := auditlog.ParsePolicy("log_policy", []byte(j.Account().Plan.LogPolicy))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	policy, err := o.read()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if policy == nil {
 		policy = planned
 	}
 	e, err := appendLeaf(a, ctx, key, b.Raw(), o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	proof, err := prove(a, ctx, e, policy, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	in, err := e.Check(planned, ceremony.ProofFile, proof)
 	if err != nil {
-		return cli.Wrong(err)
+		return nil, cli.Wrong(err)
 	}
 	if !in.Enough() {
-		return cli.Exit(cli.ExitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
+		return nil, cli.Exit(cli.ExitPending, strict.Errorf(o.policy, "its quorum is met, the plan's is not: missing %s", strings.Join(in.Missing, ", ")).
 			WithHint("the proof is recorded when the plan's log_policy is met"))
 	}
-	return session.ImportProof(a, j, ceremony.ProofFile, proof)
+	return proof, nil
 }
 
 // readLeaf reads what is logged of a file, and says where its proof belongs.

@@ -3,10 +3,12 @@
 package log
 
 import (
+	"context"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -19,11 +21,18 @@ func leftOut(use string) *cobra.Command {
 			if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
 				return cmd.Help()
 			}
-			return strict.Errorf("", "this fleetctl is a verifier: writing logs is left out of it").
-				WithHint("use a build for Linux or macOS made with CGO_ENABLED=1")
+			return errLeftOut
 		})
 	c.DisableFlagParsing = true // whatever is asked for, the answer is the same
 	return c
+}
+
+var errLeftOut = strict.Errorf("", "this fleetctl is a verifier: writing logs is left out of it").
+	WithHint("use a build for Linux or macOS made with CGO_ENABLED=1")
+
+// AppendCeremony is left out.
+func AppendCeremony(context.Context, *cli.App, *engine.Journal, string, string) ([]byte, error) {
+	return nil, errLeftOut
 }
 
 func initCmd(a *cli.App) *cobra.Command { return leftOut("init") }

@@ -1,4 +1,4 @@
-package bundle
+package session
 
 import (
 	"bytes"
@@ -11,10 +11,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// readPredecessor reads the epoch before and the statements about it: a bundle
+// ReadPredecessor reads the epoch before and the statements about it: a bundle
 // and a ceremony's folder have statements in them, responses add those that came
 // another way.
-func readPredecessor(file string, responses []string) ([]byte, []bundle.Signed, error) {
+func ReadPredecessor(file string, responses []string) ([]byte, []bundle.Signed, error) {
 	switch {
 	case file == "" && len(responses) > 0:
 		return nil, nil, cli.Usagef("name the epoch that it is about with --predecessor", "--previous-statement needs --predecessor")

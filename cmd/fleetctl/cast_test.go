@@ -1,0 +1,256 @@
+//go:build cgo && linux
+
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// cast is everybody at the terminal of a room: each question is answered by whoever it
+// is for, with what they see on the screen. Trouble is what they do instead, once, when
+// they are asked for the n-th time.
+type cast struct {
+	k             *keyboard
+	dir           string
+	rig           *rig
+	trouble       map[string]string // by the question's kind; gone once it was answered so
+	stopAt        int               // the prompt at which the test takes over; 0 for none
+	prompts, keys int
+}
+
+const aPrompt = "\n   > "
+
+// plays until the program ends, or until the prompt at which the test takes over, and
+// says whether that has come.
+func (c *cast) plays() (stopped bool) {
+	c.k.t.Helper()
+	for {
+		over := false
+		asked := await.Happens(func() bool {
+			over = c.k.isOver()
+			return over || strings.HasSuffix(c.k.shown()[c.k.read:], aPrompt)
+		})
+		switch {
+		case !asked:
+			c.k.t.Fatalf("nothing is asked; the screen shows\n%s", c.k.shown())
+		case over:
+			return false
+		}
+		screen := c.k.shown()
+		c.k.read = len(screen)
+		if c.prompts++; c.prompts == c.stopAt {
+			return true
+		}
+		c.answer(screen)
+	}
+}
+
+// answer types what is asked for, unless a program elsewhere brings it.
+func (c *cast) answer(screen string) {
+	c.k.t.Helper()
+	kind, answer := c.right(question(screen), screen)
+	if kind == "" {
+		c.k.t.Fatalf("nobody knows what to answer\n%s", screen)
+	}
+	if t, ok := c.trouble[kind]; ok {
+		delete(c.trouble, kind)
+		answer = t
+	}
+	if elsewhere, ok := strings.CutPrefix(answer, "$ "); ok {
+		c.prompts-- // nobody types anything here
+		c.elsewhere(elsewhere)
+		return
+	}
+	c.keys += len(answer) + 1
+	c.k.say(answer)
+}
+
+// question is the last one on the screen, on one line.
+func question(screen string) string {
+	lines := strings.Split(strings.TrimSuffix(screen, aPrompt), "\n")
+	var list []string
+	for i := len(lines) - 1; i >= 0 && strings.HasPrefix(lines[i], "   ") && len(list) < 3; i-- {
+		list = append([]string{strings.TrimSpace(lines[i])}, list...)
+	}
+	return strings.Join(list, " ")
+}
+
+var (
+	askedWords = regexp.MustCompile(`from your own screen, words (\d+), (\d+) and (\d+):$`)
+	askedPIN   = regexp.MustCompile(`PIN of (?:token )?(\S+):$`)
+	askedSeal  = regexp.MustCompile(`number on the seal of (\S+):$`)
+	askedNext  = regexp.MustCompile(`Type "([^"]+)" (?:\(unseen\) )?to `)
+	askedSign  = regexp.MustCompile(`Sign: your name, then "([^"]+)"; or where a signature is:$`)
+	isMissing  = regexp.MustCompile(`(?s)(\d+) of (\d+)\s+officers?(?::[^.]*)?\.\s+Not\s+yet:\s+([^.]*)\.`)
+)
+
+// right is the right answer to a question, and of what kind the question is.
+func (c *cast) right(q, screen string) (kind, answer string) {
+	switch {
+	case strings.HasSuffix(q, "three words of your own choosing, just now:"):
+		return "words", "alpha, Beta, gamma"
+	case strings.HasSuffix(q, "the time on the wall, in UTC, as 14:05:"):
+		return "clock", wall()
+	case askedWords.MatchString(q):
+		return "challenge", c.words(askedWords.FindStringSubmatch(q)[1:], screen)
+	case askedSeal.MatchString(q), strings.HasSuffix(q, "the same number, read again:"):
+		return "seal", "4471"
+	case strings.Contains(q, "The number of the seal that "), strings.Contains(q, "The number on the seal of "):
+		return "bag", "9920"
+	case askedPIN.MatchString(q):
+		return "PIN", c.pin(askedPIN.FindStringSubmatch(q)[1])
+	case askedSign.MatchString(q):
+		consent := askedSign.FindStringSubmatch(q)[1]
+		return "sign " + consent, c.signer(screen) + " " + consent
+	case strings.HasSuffix(q, "or where is one:"):
+		return "response", "$ third party"
+	case askedNext.MatchString(q):
+		return "consent", askedNext.FindStringSubmatch(q)[1]
+	case strings.HasSuffix(q, "What was expected:"), strings.HasSuffix(q, "What happened:"), strings.HasSuffix(q, "What was decided:"):
+		return "exception", "a seal on the other side"
+	case strings.HasSuffix(q, "or Enter for none:"):
+		return "absent", ""
+	case strings.HasSuffix(q, "in words that will be published:"):
+		return "reason", "for the night"
+	}
+	return "", ""
+}
+
+func (c *cast) pin(whose string) string {
+	return "pin-of-" + strings.Replace(whose, "hsm-", "fleet-", 1)
+}
+
+// words are those that the auditor's own screen shows of the last digest.
+func (c *cast) words(at []string, screen string) string {
+	digests := hexRows.FindAllStringSubmatch(screen, -1)
+	if len(digests) == 0 {
+		c.k.t.Fatalf("no digest on the screen\n%s", screen)
+	}
+	last := digests[len(digests)-1]
+	sum, err := hex.DecodeString(strings.ReplaceAll(last[1]+last[2], " ", ""))
+	check(c.k.t, err)
+	list := words.Encode(sum)
+	var typed []string
+	for _, p := range at {
+		var n int
+		_, err := fmt.Sscan(p, &n)
+		check(c.k.t, err)
+		typed = append(typed, list[n-1])
+	}
+	return strings.Join(typed, " ")
+}
+
+// signer is the next who can sign, as the screen says who is missing.
+func (c *cast) signer(screen string) string {
+	all := isMissing.FindAllStringSubmatch(screen, -1)
+	if len(all) == 0 {
+		c.k.t.Fatalf("the screen doesn't say who is missing\n%s", screen)
+	}
+	last := all[len(all)-1]
+	enough := last[1] >= last[2]
+	for _, who := range strings.Split(strings.Join(strings.Fields(last[3]), " "), "; ") {
+		name, role, stage := strings.Cut(who, ", ")
+		if !stage || role == "officer" != enough {
+			return name
+		}
+	}
+	c.k.t.Fatalf("nobody can sign\n%s", screen)
+	return ""
+}
+
+// elsewhere is what other people do at other machines.
+func (c *cast) elsewhere(what string) {
+	c.k.t.Helper()
+	exchange := filepath.Join(c.dir, "ceremony-exchange")
+	if what == "third party" {
+		v := workVars(c.dir)
+		c.rig.run(c.dir, "thirdparty", "sign", filepath.Join(exchange, "request.json"), "--policy", "thirdparty.yaml", "--ledger", "ledger.jsonl",
+			"--key", v["PARTY"], "--agree", digestOf(filepath.Join(c.dir, "ceremony", "fleet-keys.json")), "--out", "response.json")
+		check(c.k.t, os.Rename(filepath.Join(c.dir, "response.json"), filepath.Join(exchange, "response.json")))
+		return
+	}
+	// a person signs the newest text with a key of their own, and brings the signature
+	name, pattern, _ := strings.Cut(what, " ")
+	texts, err := filepath.Glob(filepath.Join(exchange, pattern))
+	check(c.k.t, err)
+	if len(texts) == 0 {
+		c.k.t.Fatalf("no text %s in the exchange", pattern)
+	}
+	text := texts[len(texts)-1]
+	namespace := "fleetctl-session-rehearsal"
+	if strings.HasPrefix(pattern, "release") || strings.HasPrefix(pattern, "close") {
+		namespace = "fleetctl-signoff-rehearsal"
+	}
+	out, err := exec.Command("ssh-keygen", "-q", "-Y", "sign", "-f", filepath.Join(c.dir, "people", name), "-n", namespace, text).CombinedOutput()
+	if err != nil {
+		c.k.t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// roomWorlds are what rooms begin with, by how many HSMs: an approved plan and a
+// third party with its ledger.
+var roomWorlds sync.Map
+
+// roomWorld is a copy of one, in which every PIN is typed.
+func roomWorld(t testing.TB, hsms int) (*rig, string) {
+	t.Helper()
+	needSoftHSM(t)
+	made, _ := roomWorlds.LoadOrStore(hsms, sync.OnceValues(func() (string, error) { return makeRoomWorld(hsms) }))
+	r := &rig{t: t, binary: released(t)}
+	var err error
+	r.template, err = made.(func() (string, error))()
+	check(t, err)
+	dir := r.world()
+	for n := 1; n <= hsms; n++ {
+		typed(t, dir, fmt.Sprintf("fleet-%d", n))
+	}
+	return r, dir
+}
+
+func makeRoomWorld(hsms int) (string, error) {
+	binary, err := theProgram()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(filepath.Dir(binary), fmt.Sprintf("room-%d", hsms))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	pin := func(label string) string { return "pin-of-" + label }
+	if err := prepareLife(dir, pin); err != nil {
+		return "", err
+	}
+	r := &rig{binary: binary}
+	var steps []lifeStep
+	for n := 3; n <= hsms; n++ {
+		label := fmt.Sprintf("fleet-%d", n)
+		if err := os.WriteFile(filepath.Join(dir, "pins", label), []byte(pin(label)+"\n"), 0o600); err != nil {
+			return "", err
+		}
+		steps = append(steps, lifeStep{args: []string{"hsm", "init", "--module", modulePath(), "--label", label, "--pin", "file:" + dir + "/pins/" + label, "--so-pin", "file:" + dir + "/pins/so"}})
+	}
+	life := lifeSteps(dir)
+	life = life[:1+slices.IndexFunc(life, func(s lifeStep) bool { return s.stage == "approved" })]
+	steps = append(append(steps, life...), lifeStep{args: []string{"thirdparty", "init", "ledger.jsonl", "--public-key", "thirdparty.pub"}})
+	for _, step := range steps {
+		if i := slices.Index(step.args, "--hsms"); i > 0 {
+			step.args[i+1] = fmt.Sprint(hsms)
+		}
+		if out, err := r.command(dir, step.args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("fleetctl %s: %w\n%s", strings.Join(step.args, " "), err, out)
+		}
+	}
+	return dir, nil
+}

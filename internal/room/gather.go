@@ -1,0 +1,274 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// waiting is what signatures are waited for.
+type waiting struct {
+	wish    folder.Wish // without the verdict
+	account *ceremony.Account
+	people  *ceremony.People
+	missing func(*ceremony.Account) (*folder.Missing, error) // nil: there are enough
+	now     *folder.Missing
+	// also is an act that an officer approves with the same consent, since its text is
+	// shown beside the stage's; empty where there is none.
+	also string
+}
+
+// approve is the engine's Approver: it waits for officers.
+func (r *Room) approve(_ context.Context, _ string, people *ceremony.People, want ceremony.Approval, _ []string) error {
+	w := waiting{wish: folder.Wish{Act: want.Act}, people: people}
+	w.missing = func(*ceremony.Account) (*folder.Missing, error) {
+		list, err := folder.ReadSignings(r.Config.Dir, ceremony.ApprovalsDir)
+		if err != nil {
+			return nil, err
+		}
+		have, err := people.Approvals(want, list)
+		if err != nil || len(have) >= people.Threshold() {
+			return nil, err
+		}
+		return &folder.Missing{Pending: folder.Pending{What: want.Act, Have: have, Want: people.Threshold()}, Record: want.Head.N}, nil
+	}
+	return r.gather(&w)
+}
+
+// accepted waits until officers have accepted every exception.
+func (r *Room) accepted() error {
+	for {
+		a, err := folder.ReadToLastRecord(r.Config.Dir)
+		if err != nil {
+			return err
+		}
+		list, err := folder.MissingAcceptances(r.Config.Dir, a)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		n := list[0].Exception
+		w := waiting{wish: folder.Wish{Act: ceremony.ApproveException, Exceptions: []int{n}}}
+		w.missing = func(a *ceremony.Account) (*folder.Missing, error) {
+			list, err := folder.MissingAcceptances(r.Config.Dir, a)
+			if err != nil || len(list) == 0 || list[0].Exception != n {
+				return nil, err
+			}
+			return &list[0], nil
+		}
+		if err := r.gather(&w); err != nil {
+			return err
+		}
+	}
+}
+
+// signedOff waits until a stage is signed off. Officers who agree approve an act with
+// it, where one is named.
+func (r *Room) signedOff(stage, also string) error {
+	return r.gather(&waiting{wish: folder.Wish{Stage: stage}, also: also, missing: func(a *ceremony.Account) (*folder.Missing, error) {
+		return folder.MissingSignoff(r.Config.Dir, a, stage)
+	}})
+}
+
+// gather takes signatures from wherever they come until there are enough: from the
+// exchange, from people who type their name and what they agree to, from keys that
+// are at hand.
+func (r *Room) gather(w *waiting) error {
+	shown := ""
+	for {
+		var err error
+		if w.account, err = folder.ReadToLastRecord(r.Config.Dir); err != nil {
+			return err
+		}
+		if w.people, err = w.account.People(); err != nil {
+			return err
+		}
+		if w.now, err = w.missing(w.account); err != nil || w.now == nil {
+			return err
+		}
+		if shown == "" {
+			if err := r.offer(w); err != nil {
+				return err
+			}
+		}
+		r.watch.drain()
+		if took, err := r.takeSignatures(w, r.Exchange); err != nil || took {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if r.StandIn.Unattended {
+			if err := r.machineSigns(w); err != nil {
+				return err
+			}
+			continue
+		}
+		if text := r.whoIsMissing(w); text != shown {
+			r.App.UI.Say("\n", r.App.UI.Talk.Line(text))
+			shown = text
+		}
+		if err := r.hear(w); err != nil {
+			return err
+		}
+	}
+}
+
+// hear asks whoever can sign, unless a signature comes first.
+func (r *Room) hear(w *waiting) error {
+	r.watch.came = func() bool { return r.bringsSignature(w, r.Exchange) }
+	r.App.UI.About("sign "+w.name(), "")
+	answer, err := r.App.UI.AskUnless("Sign: your name, then \""+w.consent()+"\"; or where a signature is:", r.watch)
+	if errors.Is(err, ui.ErrNews) {
+		return nil
+	}
+	if err != nil || answer == "" {
+		return err
+	}
+	name, rest, _ := strings.Cut(answer, " ")
+	name = strings.Join(words.Typed(name), "")
+	at := slices.IndexFunc(w.account.Plan.People, func(p ceremony.Person) bool { return strings.EqualFold(p.Name, name) })
+	if at < 0 {
+		if _, err := os.Stat(answer); err == nil {
+			took, err := r.takeSignatures(w, answer)
+			if err == nil && !took {
+				r.say("There is no signature for this in " + answer + ".")
+			}
+			return err
+		}
+		r.say(fmt.Sprintf("%q is neither one of the plan's people nor a file or folder.", name))
+		return nil
+	}
+	p := w.account.Plan.People[at]
+	wish, ok := w.wanted(rest)
+	if !ok {
+		r.say(fmt.Sprintf("%s, type your name and then %q.", session.Capital(p.Name), w.consent()))
+		return nil
+	}
+	if err := r.sign(w, p, wish); err != nil {
+		var unfit *ui.AnswerError
+		if isCalled(err) || errors.As(err, &unfit) {
+			return err
+		}
+		r.App.UI.Error(err)
+	}
+	return nil
+}
+
+// name is what a file of answers calls the question.
+func (w *waiting) name() string {
+	if w.wish.Stage != "" {
+		return w.wish.Stage
+	}
+	return w.wish.Act
+}
+
+// consent is what is typed after a name.
+func (w *waiting) consent() string {
+	if w.wish.Stage != "" {
+		return ceremony.Agree
+	}
+	return "approve " + w.wish.Act
+}
+
+// wanted reads what somebody typed after their name. Whoever agrees with exceptions
+// and names none means all that are on the screen.
+func (w *waiting) wanted(typed string) (folder.Wish, bool) {
+	wish := w.wish
+	if wish.Stage == "" {
+		return wish, words.Same(typed, w.consent())
+	}
+	var said []string
+	for _, word := range words.Typed(strings.ReplaceAll(typed, "-", " ")) {
+		if n, err := strconv.Atoi(word); err == nil {
+			wish.Exceptions = append(wish.Exceptions, n)
+			continue
+		}
+		said = append(said, word)
+	}
+	for _, v := range []string{ceremony.Agree, ceremony.AgreeWithExceptions, ceremony.DoNotAgree} {
+		if words.Same(strings.Join(said, " "), v) {
+			wish.Verdict = v
+		}
+	}
+	if wish.Verdict != ceremony.AgreeWithExceptions {
+		return wish, wish.Verdict != "" && len(wish.Exceptions) == 0
+	}
+	if len(wish.Exceptions) == 0 {
+		if s, err := w.account.WantedSignoff(wish.Stage); err == nil {
+			wish.Exceptions = s.Exceptions
+		}
+	}
+	return wish, true
+}
+
+// whoIsMissing says how many have signed, who, and who still can.
+func (r *Room) whoIsMissing(w *waiting) string {
+	m, officers := w.now, 0
+	var can []string
+	for _, p := range w.account.Plan.People {
+		switch signed := slices.Contains(m.Have, p.Name); {
+		case p.Role == ceremony.Officer && signed:
+			officers++
+		case !signed && (p.Role == ceremony.Officer || w.wish.Stage != ""):
+			name := p.Name
+			if w.wish.Stage != "" {
+				name += ", " + p.Role
+			}
+			can = append(can, name)
+		}
+	}
+	what := w.name()
+	if m.Exception > 0 {
+		what = fmt.Sprintf("exception %d", m.Exception)
+	}
+	text := fmt.Sprintf("%s: %d of %s", session.Capital(what), officers, words.Count(int64(m.Want), "officer", "officers"))
+	if len(m.Have) > 0 {
+		text += ": " + strings.Join(m.Have, ", ")
+	}
+	text += ". Not yet: " + strings.Join(can, "; ") + "."
+	if m.Why != "" {
+		text += " " + session.Capital(m.Why) + "."
+	}
+	return text
+}
+
+func (r *Room) say(text string) { r.App.UI.Say(r.App.UI.Talk.Line(text)) }
+
+// machineSigns has everybody sign whose key is at hand: in a rehearsal that nobody
+// attends.
+func (r *Room) machineSigns(w *waiting) error {
+	for _, p := range w.account.Plan.People {
+		if slices.Contains(w.now.Have, p.Name) || w.wish.Stage == "" && p.Role != ceremony.Officer {
+			continue
+		}
+		if err := r.sign(w, p, r.agreeing(w)); err == nil {
+			return nil
+		} else if !errors.Is(err, errNoKey) {
+			return err
+		}
+	}
+	return w.now
+}
+
+func (r *Room) agreeing(w *waiting) folder.Wish {
+	wish, _ := w.wanted(w.consent())
+	return wish
+}
+
+var (
+	errNoKey = strict.Errorf("", "the key is not at hand")
+
+	_ engine.Approver = (*Room)(nil).approve
+)

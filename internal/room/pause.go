@@ -1,0 +1,202 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+	"github.com/fleetctl/fleetctl/internal/words"
+)
+
+// isCalled says whether somebody called for something instead of answering.
+func isCalled(err error) bool {
+	for _, e := range []error{ui.ErrStop, ui.ErrException, ui.ErrAdjourn, ui.ErrInterrupted, ui.ErrNoAnswer} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// called does what somebody called for at a prompt: records an exception, or
+// adjourns. It is nil where the ceremony goes on, and the error in every other case.
+func (r *Room) called(err error) error {
+	switch {
+	case errors.Is(err, ui.ErrException):
+		return r.exception()
+	case errors.Is(err, ui.ErrAdjourn):
+		return r.adjourn()
+	}
+	return err
+}
+
+// text asks for a line that will be published.
+func (r *Room) text(name, question string, may func(string) bool) (string, error) {
+	for {
+		r.App.UI.About(name, "")
+		answer, err := r.App.UI.Ask(question)
+		if err != nil || may(answer) {
+			return answer, err
+		}
+		r.say("Something has to be typed here.")
+	}
+}
+
+func something(s string) bool { return s != "" }
+
+// exception records what went otherwise than planned, and has officers accept it.
+func (r *Room) exception() error {
+	a, err := r.account()
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		r.say("Nothing is on the record yet, so that nothing can have gone otherwise: begin again, or stop.")
+		return nil
+	}
+	r.say("An exception gets a number and is published; officers accept it or not. Nothing that is checked is relaxed by it.")
+	e := &ceremony.Exception{}
+	for _, q := range []struct {
+		name, question string
+		to             *string
+	}{
+		{"exception expected", "What was expected:", &e.Expected},
+		{"exception happened", "What happened:", &e.Happened},
+		{"exception decided", "What was decided:", &e.Decided},
+	} {
+		if *q.to, err = r.text(q.name, q.question, something); err != nil {
+			if errors.Is(err, ui.ErrException) || errors.Is(err, ui.ErrAdjourn) {
+				r.say("One thing at a time: this exception was not recorded.")
+				return nil
+			}
+			return err
+		}
+	}
+	if e.Absent, err = r.absent(a); err != nil {
+		return err
+	}
+	err = session.WithFolder(r.App, r.Config.Dir, func(j *engine.Journal) error {
+		e.Number = len(j.Account().Exceptions) + 1
+		if _, err := j.Append(e); err != nil {
+			return err
+		}
+		r.done(j, fmt.Sprintf("exception %d is on the record", e.Number))
+		return nil
+	})
+	if err != nil {
+		var refused *strict.Error
+		if errors.As(err, &refused) && refused.File == r.Config.Dir { // torn, or another process
+			return err
+		}
+		r.App.UI.Error(err)
+		return nil
+	}
+	return r.accepted()
+}
+
+// absent asks who will give no verdict on the stage that is to be signed off.
+func (r *Room) absent(a *ceremony.Account) ([]string, error) {
+	if s, _ := a.Next(); s.Act != ceremony.ActRequest && s.Act != ceremony.ActClose {
+		return nil, nil
+	}
+	r.App.UI.About("exception absent", "")
+	answer, err := r.App.UI.Ask("Which witnesses and auditors give no verdict on the stage that comes next? Names, or Enter for none:")
+	if err != nil {
+		return nil, err
+	}
+	return words.Typed(answer), nil
+}
+
+// seals asks for the number on each HSM's seal. Where nothing has to be sealed an
+// empty line says that nothing is.
+func (r *Room) seals(a *ceremony.Account, question string) ([]ceremony.Seal, error) {
+	list := []ceremony.Seal{}
+	for _, h := range a.Plan.HSMs {
+		number, err := r.text("seal "+h.Name, fmt.Sprintf(question, h.Name), func(s string) bool {
+			return s != "" || a.Plan.Mode != ceremony.Production
+		})
+		if err != nil {
+			return nil, err
+		}
+		if number != "" {
+			list = append(list, ceremony.Seal{What: h.Name, Number: number})
+		}
+	}
+	return list, nil
+}
+
+// adjourn interrupts the ceremony as planned, and ends the process: whoever comes
+// back begins with the same command.
+func (r *Room) adjourn() error {
+	a, err := r.account()
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		return ui.ErrStop // there is nothing that could be interrupted
+	}
+	if a.Adjourned {
+		return ui.ErrStop // it is
+	}
+	reason, err := r.text("adjourn reason", "It is adjourned. Why, in words that will be published:", something)
+	if err != nil {
+		return r.notNow(err)
+	}
+	seals, err := r.seals(a, "The number of the seal that %s is under now, or Enter for none:")
+	if err != nil {
+		return r.notNow(err)
+	}
+	err = session.WithFolder(r.App, r.Config.Dir, func(j *engine.Journal) error {
+		if err := j.Adjourn(&ceremony.Adjourn{Reason: reason, Seals: seals}); err != nil {
+			return err
+		}
+		r.done(j, "adjourned")
+		return nil
+	})
+	if err != nil {
+		r.App.UI.Error(err)
+		return nil
+	}
+	return cli.Exit(cli.ExitPending, strict.Errorf(r.Config.Dir, "the ceremony is adjourned, as planned: %s", reason).
+		WithHint("run the same command again to reconvene it"))
+}
+
+// notNow goes on where somebody who called for an adjournment thinks better of it.
+func (r *Room) notNow(err error) error {
+	if errors.Is(err, ui.ErrException) || errors.Is(err, ui.ErrAdjourn) {
+		r.say("One thing at a time: it was not adjourned.")
+		return nil
+	}
+	return err
+}
+
+// reconvene goes on after an adjournment, once the seals were read and officers have
+// approved it.
+func (r *Room) reconvene(ctx context.Context) error {
+	return session.WithFolder(r.App, r.Config.Dir, func(j *engine.Journal) error {
+		a := j.Account()
+		if r.StandIn.Unattended {
+			return j.Reconvene(ctx, &ceremony.Reconvene{Seals: []ceremony.Seal{}}, r.approve)
+		}
+		session.NewScreen(r.App).Paused(a)
+		seals, err := r.seals(a, "The number on the seal of %s as you find it, or Enter where it had none:")
+		if err != nil {
+			return err
+		}
+		if err := j.Reconvene(ctx, &ceremony.Reconvene{Seals: seals}, r.approve); err != nil {
+			if isCalled(err) {
+				return err
+			}
+			r.App.UI.Error(strict.Errorf(r.Config.Dir, "%v", err).WithHint("%s", "read them again; of a seal that is another one, type exception"))
+			return nil
+		}
+		r.done(j, "reconvened under "+words.Count(int64(len(seals)), "seal", "seals"))
+		return nil
+	})
+}

@@ -1,0 +1,199 @@
+package room
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
+	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
+)
+
+// step does the step that comes after the fleet check. Each is what the command of
+// its own does.
+func (r *Room) step(ctx context.Context, j *engine.Journal) error {
+	a := j.Account()
+	s, _ := a.Next()
+	if s.Act != ceremony.ActLockdown { // which shows its own
+		session.NewScreen(r.App).Step(a.Plan, a.StepNumber(), len(a.Steps), s)
+	}
+	switch s.Act {
+	case ceremony.ActRelease:
+		return r.release(ctx, j)
+	case ceremony.ActRequest:
+		return r.request(ctx, j)
+	case ceremony.ActResponse:
+		return r.response(j)
+	case ceremony.ActCountersign:
+		return r.countersign(ctx, j)
+	case ceremony.ActLog:
+		return r.log(ctx, j)
+	case ceremony.ActLockdown:
+		l := session.Lockdown{Site: r.Site, StandIn: *r.StandIn}
+		return l.Do(ctx, r.App, j)
+	case ceremony.ActClose:
+		if err := r.accepted(); err != nil {
+			return err
+		}
+		if _, err := closing.Close(j, nil); err != nil {
+			var unfit strict.Errors
+			if errors.As(err, &unfit) {
+				return cli.Wrong(err)
+			}
+			return err
+		}
+		r.done(j, "closed over every file that will be published")
+		return nil
+	}
+	return fmt.Errorf("the room has no act %q", s.Act)
+}
+
+// done says what a step has left, and with which record.
+func (r *Room) done(j *engine.Journal, text string) {
+	a := j.Account()
+	r.App.UI.Say(r.App.UI.Talk.Step(ui.Done, text, fmt.Sprintf("record %d", a.N)), "\n", r.App.UI.Talk.Footer(session.RecordWords(a.N, a.Head)))
+}
+
+func (r *Room) release(ctx context.Context, j *engine.Journal) error {
+	if set, err := j.Account().Artifact(); err == nil {
+		r.App.UI.Say(cli.DeltaText(r.App, nil, set, bundle.Diff(nil, set)), "\n")
+	}
+	if _, err := j.Build(ctx, r.Config.Participants); err != nil {
+		return err
+	}
+	r.done(j, "the key set was read aloud and confirmed, and stands in "+ceremony.ArtifactFile)
+	return nil
+}
+
+// request waits until the release is signed off, and officers approve what goes out.
+func (r *Room) request(ctx context.Context, j *engine.Journal) error {
+	if err := r.accepted(); err != nil {
+		return err
+	}
+	var unfit *engine.Unfit
+	if _, err := j.PrepareRequest(r.Predecessor, r.Previous); errors.As(err, &unfit) {
+		return cli.Wrong(strict.Errorf(r.Config.Dir, "%v", err).WithHint("nothing was written; see --predecessor and --previous-statement"))
+	} else if err != nil {
+		return err
+	}
+	if err := r.signedOff(ceremony.StageRelease, ceremony.ApproveRequest); err != nil {
+		return err
+	}
+	req, err := j.Request(ctx, r.Predecessor, r.Previous, r.approve)
+	if err != nil {
+		return err
+	}
+	r.done(j, "the request is on the record")
+	return r.requestOut(req)
+}
+
+// requestOut puts the request where it is taken from. What a process that was ended
+// in between has left undone, the response makes good.
+func (r *Room) requestOut(req *bundle.Request) error {
+	return cli.WriteSame(filepath.Join(r.Exchange, "request.json"), req.Raw())
+}
+
+// response waits for a third party's answer.
+func (r *Room) response(j *engine.Journal) error {
+	req, err := j.Request(context.Background(), nil, nil, nil) // on the record: it is given again
+	if err != nil {
+		return err
+	}
+	if err := r.requestOut(req); err != nil {
+		return err
+	}
+	a := j.Account()
+	r.say(fmt.Sprintf("The request is %s. Who signs it, on their own machine:", filepath.Join(r.Exchange, "request.json")))
+	r.App.UI.Say(r.App.UI.Talk.Line("fleetctl thirdparty sign request.json --policy POLICY --ledger LEDGER --key KEY --out response.json"), "\n")
+	for {
+		absent := a.Absent()
+		file, data, err := r.wait("response", fmt.Sprintf("Answers: %d of %d. Not yet: %s. They come into %s; or where is one:", len(a.Responses), a.Plan.Answers(), strings.Join(absent, ", "), r.Exchange),
+			func(file string, data []byte) bool { _, err := bundle.ParseResponse(file, data); return err == nil })
+		if err != nil {
+			return err
+		}
+		answer, err := bundle.ParseResponse(file, data)
+		if err != nil {
+			return err // it was read a moment ago
+		}
+		party, err := j.ImportResponse(answer)
+		var refused *engine.Refused
+		switch {
+		case errors.Is(err, ceremony.ErrAnswered), errors.As(err, &refused):
+			r.notAgain(data)
+			r.App.UI.Error(strict.Errorf(file, "%v", err).WithHint("keep the file and ask the third party; nothing was taken from it"))
+			continue
+		case err != nil:
+			return cli.Wrong(err)
+		}
+		r.notAgain(data)
+		r.done(j, fmt.Sprintf("%s has signed, %s", party.Name, strict.FormatTime(answer.Statement.Time())))
+		return nil
+	}
+}
+
+func (r *Room) countersign(ctx context.Context, j *engine.Journal) error {
+	text, err := j.Account().CountersignText()
+	if err != nil {
+		return cli.Usage(err)
+	}
+	r.App.UI.Say(r.App.UI.Talk.Line("The operator's HSM will sign, once officers approve exactly that:"))
+	r.App.ShowText(text)
+	if err := j.CountersignApproved(ctx, r.approve); err != nil {
+		return err
+	}
+	if r.Operator == "" {
+		return cli.Usagef("go on with the same command and\n--operator 'pkcs11:token=…;id=…?module-path=…'", "the operator's key has not been named")
+	}
+	k, err := signer.Open(r.App, r.Operator)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	if err := j.Countersign(ctx, nil, k.Public, k.Sign); err != nil {
+		return err
+	}
+	r.done(j, j.Account().Plan.Countersigner.Name+" has countersigned, and it verifies in software")
+	return nil
+}
+
+func (r *Room) log(ctx context.Context, j *engine.Journal) error {
+	if _, err := j.Assemble(ctx, r.Config.Participants); err != nil {
+		return cli.Usage(err)
+	}
+	var file string
+	var proof []byte
+	var err error
+	if r.Log != nil {
+		file = ceremony.ProofFile
+		proof, err = r.Log(ctx, j)
+	} else {
+		r.say("The bundle is " + filepath.Join(r.Config.Dir, ceremony.BundleFile) + ". Carry it to the log, and its proof back.")
+		file, proof, err = r.wait("proof", "The log's proof comes into "+r.Exchange+"; or where is it:",
+			func(_ string, data []byte) bool { return bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")) })
+	}
+	if err != nil {
+		return err
+	}
+	in, err := j.ImportProof(file, proof)
+	if err != nil {
+		if r.Log == nil { // another proof may come
+			r.notAgain(proof)
+			r.App.UI.Error(err)
+			return nil
+		}
+		return cli.Wrong(err)
+	}
+	r.done(j, fmt.Sprintf("logged as entry %d of %d, %s", in.Index, in.Size, in.Origin))
+	return nil
+}

@@ -83,16 +83,26 @@ func (a *Account) CheckSeals(seals []Seal) error {
 	return nil
 }
 
-// takeReconvene demands the seals as they were: a broken one is an exception,
-// exceptionsAccepted by officers before the ceremony goes on.
 func (a *Account) takeReconvene(c *Reconvene) error {
+	if err := a.CheckReconvene(c); err != nil {
+		return err
+	}
+	a.Adjourned = false
+	return nil
+}
+
+// CheckReconvene demands the seals as they were: a broken one is an exception,
+// exceptionsAccepted by officers before the ceremony goes on.
+func (a *Account) CheckReconvene(c *Reconvene) error {
+	if !a.Adjourned {
+		return fmt.Errorf("the ceremony is not adjourned")
+	}
 	if err := a.CheckSeals(c.Seals); err != nil {
 		return err
 	}
 	if !slices.Equal(c.Seals, a.adjourn.Seals) && len(a.Exceptions) == a.exceptionsThen {
 		return fmt.Errorf("its seals are not those of the adjournment, and no exception was made of that")
 	}
-	a.Adjourned = false
 	return nil
 }
 

@@ -198,7 +198,7 @@ func (j *Journal) Reconvene(ctx context.Context, c *ceremony.Reconvene, ask Appr
 	if !j.account.Adjourned {
 		return strict.Errorf(j.dir, "the ceremony is not adjourned")
 	}
-	if err := j.account.CheckSeals(c.Seals); err != nil {
+	if err := j.account.CheckReconvene(c); err != nil {
 		return err // before anybody is asked to approve it
 	}
 	if err := j.Approved(ctx, j.account.Wanted(ceremony.ApproveReconvene, [32]byte{}), ask); err != nil {

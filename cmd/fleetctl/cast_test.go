@@ -19,28 +19,30 @@ import (
 )
 
 // cast is everybody at the terminal of a room: each question is answered by whoever it
-// is for, with what they see on the screen. Trouble is what they do instead, once, when
-// they are asked for the n-th time.
+// is for, with what they see on the screen.
 type cast struct {
-	k             *keyboard
-	dir           string
-	rig           *rig
-	trouble       map[string]string // by the question's kind; gone once it was answered so
-	stopAt        int               // the prompt at which the test takes over; 0 for none
+	k   *keyboard
+	dir string
+	rig *rig
+	// trouble is what they do instead, by the question's kind and one after the other:
+	// "=" is the right answer, "$ …" what others do elsewhere, "kill" ends the program.
+	trouble       map[string][]string
+	plain         bool
+	stopAt        int // the prompt at which the test takes over; 0 for none
 	prompts, keys int
 }
 
 const aPrompt = "\n   > "
 
-// plays until the program ends, or until the prompt at which the test takes over, and
-// says whether that has come.
+// plays until the program ends, or until the test takes over, and says whether that
+// has come.
 func (c *cast) plays() (stopped bool) {
 	c.k.t.Helper()
 	for {
 		over := false
 		asked := await.Happens(func() bool {
 			over = c.k.isOver()
-			return over || strings.HasSuffix(c.k.shown()[c.k.read:], aPrompt)
+			return over || c.isAsked(c.k.shown())
 		})
 		switch {
 		case !asked:
@@ -49,37 +51,54 @@ func (c *cast) plays() (stopped bool) {
 			return false
 		}
 		screen := c.k.shown()
-		c.k.read = len(screen)
-		if c.prompts++; c.prompts == c.stopAt {
+		if c.prompts++; c.prompts == c.stopAt || !c.answer(screen) {
 			return true
 		}
-		c.answer(screen)
 	}
 }
 
-// answer types what is asked for, unless a program elsewhere brings it.
-func (c *cast) answer(screen string) {
+// isAsked says whether a question stands at the end of the screen that was not there
+// before.
+func (c *cast) isAsked(screen string) bool {
+	if !c.plain {
+		return strings.HasSuffix(screen[c.k.read:], aPrompt)
+	}
+	kind, _ := c.right(question(screen))
+	return strings.HasSuffix(screen[c.k.read:], ": ") && kind != ""
+}
+
+// answer types what is asked for, unless somebody elsewhere brings it. It is false
+// where the program was killed instead.
+func (c *cast) answer(screen string) bool {
 	c.k.t.Helper()
-	kind, answer := c.right(question(screen), screen)
+	c.k.read = len(screen)
+	kind, right := c.right(question(screen))
 	if kind == "" {
 		c.k.t.Fatalf("nobody knows what to answer\n%s", screen)
 	}
-	if t, ok := c.trouble[kind]; ok {
-		delete(c.trouble, kind)
-		answer = t
+	answer := "="
+	if list := c.trouble[kind]; len(list) > 0 {
+		answer, c.trouble[kind] = list[0], list[1:]
 	}
-	if elsewhere, ok := strings.CutPrefix(answer, "$ "); ok {
+	if answer == "=" {
+		answer = right(screen)
+	}
+	if answer == "kill" {
+		return false
+	}
+	if what, ok := strings.CutPrefix(answer, "$ "); ok {
 		c.prompts-- // nobody types anything here
-		c.elsewhere(elsewhere)
-		return
+		c.elsewhere(what)
+		return true
 	}
 	c.keys += len(answer) + 1
 	c.k.say(answer)
+	return true
 }
 
 // question is the last one on the screen, on one line.
 func question(screen string) string {
-	lines := strings.Split(strings.TrimSuffix(screen, aPrompt), "\n")
+	lines := strings.Split(strings.TrimRight(strings.TrimSuffix(screen, aPrompt), " "), "\n")
 	var list []string
 	for i := len(lines) - 1; i >= 0 && strings.HasPrefix(lines[i], "   ") && len(list) < 3; i-- {
 		list = append([]string{strings.TrimSpace(lines[i])}, list...)
@@ -91,41 +110,44 @@ var (
 	askedWords = regexp.MustCompile(`from your own screen, words (\d+), (\d+) and (\d+):$`)
 	askedPIN   = regexp.MustCompile(`PIN of (?:token )?(\S+):$`)
 	askedSeal  = regexp.MustCompile(`number on the seal of (\S+):$`)
+	askedBag   = regexp.MustCompile(`[Tt]he number (?:of|on) the seal (?:that|of) \S+ (?:is under now|as you find it), or Enter (?:for none|where it had none):$`)
 	askedNext  = regexp.MustCompile(`Type "([^"]+)" (?:\(unseen\) )?to `)
 	askedSign  = regexp.MustCompile(`Sign: your name, then "([^"]+)"; or where a signature is:$`)
-	isMissing  = regexp.MustCompile(`(?s)(\d+) of (\d+)\s+officers?(?::[^.]*)?\.\s+Not\s+yet:\s+([^.]*)\.`)
+	isMissing  = regexp.MustCompile(`(?s)(\d+) of (\d+)\s+officers?\.(?:\s+Signed:[^.]*\.)?\s+Not\s+yet:\s+([^.]*)\.`)
 )
 
-// right is the right answer to a question, and of what kind the question is.
-func (c *cast) right(q, screen string) (kind, answer string) {
+// right is of what kind a question is, and its right answer once it is known what
+// stands on the screen.
+func (c *cast) right(q string) (kind string, answer func(screen string) string) {
+	says := func(s string) func(string) string { return func(string) string { return s } }
 	switch {
 	case strings.HasSuffix(q, "three words of your own choosing, just now:"):
-		return "words", "alpha, Beta, gamma"
+		return "words", says("alpha, Beta, gamma")
 	case strings.HasSuffix(q, "the time on the wall, in UTC, as 14:05:"):
-		return "clock", wall()
+		return "clock", func(string) string { return wall() }
 	case askedWords.MatchString(q):
-		return "challenge", c.words(askedWords.FindStringSubmatch(q)[1:], screen)
+		return "challenge", func(screen string) string { return c.words(askedWords.FindStringSubmatch(q)[1:], screen) }
+	case askedBag.MatchString(q):
+		return "bag", says("9920")
 	case askedSeal.MatchString(q), strings.HasSuffix(q, "the same number, read again:"):
-		return "seal", "4471"
-	case strings.Contains(q, "The number of the seal that "), strings.Contains(q, "The number on the seal of "):
-		return "bag", "9920"
+		return "seal", says("4471")
 	case askedPIN.MatchString(q):
-		return "PIN", c.pin(askedPIN.FindStringSubmatch(q)[1])
+		return "PIN", says(c.pin(askedPIN.FindStringSubmatch(q)[1]))
 	case askedSign.MatchString(q):
 		consent := askedSign.FindStringSubmatch(q)[1]
-		return "sign " + consent, c.signer(screen) + " " + consent
+		return "sign " + consent, func(screen string) string { return c.signer(screen) + " " + consent }
 	case strings.HasSuffix(q, "or where is one:"):
-		return "response", "$ third party"
+		return "response", says("$ third party")
 	case askedNext.MatchString(q):
-		return "consent", askedNext.FindStringSubmatch(q)[1]
+		return "consent", says(askedNext.FindStringSubmatch(q)[1])
 	case strings.HasSuffix(q, "What was expected:"), strings.HasSuffix(q, "What happened:"), strings.HasSuffix(q, "What was decided:"):
-		return "exception", "a seal on the other side"
-	case strings.HasSuffix(q, "or Enter for none:"):
-		return "absent", ""
+		return "exception", says("a seal on the other side")
+	case strings.HasSuffix(q, "Names, or Enter for none:"):
+		return "absent", says("")
 	case strings.HasSuffix(q, "in words that will be published:"):
-		return "reason", "for the night"
+		return "reason", says("for the night")
 	}
-	return "", ""
+	return "", nil
 }
 
 func (c *cast) pin(whose string) string {

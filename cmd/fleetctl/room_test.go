@@ -23,7 +23,7 @@ func enter(r *rig, dir string, columns int, more ...string) *cast {
 	r.t.Helper()
 	cmd := r.command(dir, append(roomArgs(), more...)...)
 	cmd.Env = append(cmd.Env, "NO_COLOR=1")
-	return &cast{k: atTerminal(r.t, cmd, columns), dir: dir, rig: r, trouble: map[string]string{}}
+	return &cast{k: atTerminal(r.t, cmd, columns), dir: dir, rig: r, trouble: map[string][]string{}}
 }
 
 // published packs and verifies what a room has left.

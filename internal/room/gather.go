@@ -233,11 +233,11 @@ func (r *Room) whoIsMissing(w *waiting) string {
 	if m.Exception > 0 {
 		what = fmt.Sprintf("exception %d", m.Exception)
 	}
-	text := fmt.Sprintf("%s: %d of %s", session.Capital(what), officers, words.Count(int64(m.Want), "officer", "officers"))
+	text := fmt.Sprintf("%s: %d of %s.", session.Capital(what), officers, words.Count(int64(m.Want), "officer", "officers"))
 	if len(m.Have) > 0 {
-		text += ": " + strings.Join(m.Have, ", ")
+		text += " Signed: " + strings.Join(m.Have, ", ") + "."
 	}
-	text += ". Not yet: " + strings.Join(can, "; ") + "."
+	text += " Not yet: " + strings.Join(can, "; ") + "."
 	if m.Why != "" {
 		text += " " + session.Capital(m.Why) + "."
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
@@ -52,7 +53,7 @@ type Room struct {
 // here.
 func (r *Room) Walk(ctx context.Context) error {
 	r.seen = map[[32]byte]bool{}
-	if err := os.MkdirAll(r.Exchange, 0o755); err != nil {
+	if err := durable.MkdirAll(r.Exchange, 0o755); err != nil {
 		return err
 	}
 	var err error
@@ -89,6 +90,7 @@ func (r *Room) next(ctx context.Context) (over bool, err error) {
 	}
 	_, torn := folder.Read(r.Config.Dir)
 	if s, _ := a.Next(); torn != nil || before(s.Act, ceremony.ActRelease) {
+		session.NewScreen(r.App).Interrupted(a)
 		return false, r.running(ctx, engine.Resume)
 	}
 	return false, session.WithFolder(r.App, r.Config.Dir, func(j *engine.Journal) error { return r.step(ctx, j) })

@@ -75,6 +75,17 @@ func (s *Screen) Paused(c *ceremony.Account) {
 		p.Line("The head that it follows: "+RecordWords(c.N, c.Head)), "\n")
 }
 
+// Interrupted shows the header of a ceremony that ended without a word, with what going
+// on costs.
+func (s *Screen) Interrupted(c *ceremony.Account) {
+	p, mode := s.a.UI.Talk, strings.ToUpper(c.Plan.Mode)
+	s.a.Header = p.Header(c.Plan.Fleet+" · resume", mode)
+	s.a.Question = ""
+	s.a.UI.Say("\n", p.Header(c.Plan.Fleet, mode),
+		p.Line(fmt.Sprintf("The ceremony was interrupted. It stands after record %d, and goes on once officers approve that.", c.N)),
+		p.Line(Capital(strings.TrimSpace(strings.ReplaceAll(lost(c), "\n", " ")))), "\n")
+}
+
 // Capital begins a sentence.
 func Capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 

@@ -99,6 +99,7 @@ func changeRows(since string, list []string) (rows [][2]string) {
 func ShowAct(a *cli.App, c *ceremony.Account, w folder.Wish) {
 	switch w.Act {
 	case "":
+		showExceptions(a, c)
 	case ceremony.ApproveAbort:
 		ShowAbort(a, c)
 	case ceremony.ApproveException:
@@ -128,4 +129,18 @@ func ShowAbort(a *cli.App, c *ceremony.Account) {
 		rows = append(rows, [2]string{"keys", "none had been made"})
 	}
 	a.UI.Say(p.Fields(rows), "\n")
+}
+
+// showExceptions says, before somebody gives a verdict, what went otherwise than
+// planned.
+func showExceptions(a *cli.App, c *ceremony.Account) {
+	if len(c.Exceptions) == 0 {
+		a.UI.Say(a.UI.Talk.Line("No exception is on the record."))
+		return
+	}
+	var rows [][2]string
+	for _, x := range c.Exceptions {
+		rows = append(rows, [2]string{fmt.Sprintf("exception %d", x.Number), fmt.Sprintf("expected %s; happened %s; decided %s", x.Expected, x.Happened, x.Decided)})
+	}
+	a.UI.Say(a.UI.Talk.Fields(rows), "\n")
 }

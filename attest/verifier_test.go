@@ -90,7 +90,7 @@ func TestCheckHoldsTheInputToItsBounds(t *testing.T) {
 		"of another format":                 {At: at.At},
 		"0 parts":                           {Evidence: evidence(), At: at.At},
 		"17 parts":                          {Evidence: many, At: at.At},
-		`part "c" is none of this format's`: {Evidence: evidence("a", "1", "c", "1"), At: at.At},
+		`part "c" is not one of this format's`: {Evidence: evidence("a", "1", "c", "1"), At: at.At},
 		`part "a" has 9 bytes; at most 8 are read`: {Evidence: evidence("a", "123456789"), At: at.At},
 		`part "a" is missing: the quote`:           {Evidence: evidence("b", "1"), At: at.At},
 		`part "a" stands twice`:                    {Evidence: evidence("a", "1", "a", "1"), At: at.At},

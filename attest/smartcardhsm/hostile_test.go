@@ -22,7 +22,7 @@ var hostile = []struct {
 	{"a key that did not sign its own request", attesttest.SubstitutedKey, func(r *recipe) { r.signsInner = newSigner(curves[1], "other") }, "the new key's signature over its request does not verify"},
 	{"another device", attesttest.WrongIdentity, func(r *recipe) { r.names[0] = "TESTHSM000200000" }, "identity: the evidence is of device TESTHSM0002"},
 	{"a request for another device", attesttest.WrongIdentity, func(r *recipe) { r.requestFor = "TESTHSM000200000" }, "names device TESTHSM000200000"},
-	{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.root = newSigner(brainpoolP256r1, "look-alike") }, "bears the name of the pinned"},
+	{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.root = newSigner(brainpoolP256r1, "look-alike") }, "has the name of the pinned"},
 	{"a root's key on a curve of its own generator", attesttest.LookAlikeRoot, func(r *recipe) {
 		r.rootKey = bytes.Replace(r.root.object(true), r.root.curve.gx.Bytes(), r.root.x.Bytes(), 1)
 	}, "domain parameters are those of no curve"},

@@ -153,10 +153,10 @@ func anchor(certs []*certificate, keys []*key, in attest.Input, c *attest.Claims
 	}
 	if c.Anchor == nil {
 		top := certs[len(certs)-1].Holder
-		c.NoAnchor = fmt.Sprintf("no key pinned for %s stands above %s", Format, top)
+		c.NoAnchor = fmt.Sprintf("no key that is pinned for %s issued %s", Format, top)
 		for _, a := range in.Anchors.For(Format) {
 			if strings.Contains(a.Name, top) {
-				c.NoAnchor = fmt.Sprintf("%s bears the name of the pinned %q, and its key is another", top, strict.Clip(a.Name))
+				c.NoAnchor = fmt.Sprintf("%s has the name of the pinned %q, but another key", top, strict.Clip(a.Name))
 			}
 		}
 	}

@@ -174,7 +174,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 	}{
 		{at.SubstitutedKey, "another key", good(), certtest.EC(t, "other").SPKI, serial, "spki: the evidence is of another key"},
 		{at.WrongIdentity, "another device", good(), key, "31650426", "identity: the evidence is of device 31650425, and 31650426 is demanded"},
-		{at.LookAlikeRoot, "a root of the same name", alter(func(d *device) { d.rootKey = "look-alike" }), key, serial, `bears the name of the pinned "Yubico YubiHSM Root CA", and its key is another`},
+		{at.LookAlikeRoot, "a root of the same name", alter(func(d *device) { d.rootKey = "look-alike" }), key, serial, `has the name of the pinned "Yubico YubiHSM Root CA", but another key`},
 		{at.ReorderedChain, "a reordered chain", alter(func(d *device) { d.reorder = true }), key, serial, "it names another issuer"},
 		{at.BadSignature, "a bad signature", alter(func(d *device) {
 			d.mangle = func(b []byte) []byte { b[len(b)-1] ^= 1; return b }

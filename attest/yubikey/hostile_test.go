@@ -155,7 +155,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 	}{
 		{at.SubstitutedKey, "another key", good(), certtest.EC(t, "other").SPKI, serial, "spki: the evidence is of another key"},
 		{at.WrongIdentity, "another card", good(), key, "25515004", "identity: the evidence is of device 25515003, and 25515004 is demanded"},
-		{at.LookAlikeRoot, "a root of the same name", alter(func(c *card) { c.rootKey = "look-alike" }), key, serial, `bears the name of the pinned "Yubico PIV Root CA Serial 263751", and its key is another`},
+		{at.LookAlikeRoot, "a root of the same name", alter(func(c *card) { c.rootKey = "look-alike" }), key, serial, `has the name of the pinned "Yubico PIV Root CA Serial 263751", but another key`},
 		{at.ReorderedChain, "a reordered chain", func() card { c := newer; c.reorder = true; return c }(), key, serial, "it names another issuer"},
 		{at.BadSignature, "a bad signature", alter(func(c *card) {
 			c.mangle = func(b []byte) []byte { b[len(b)-1] ^= 1; return b }

@@ -106,7 +106,7 @@ func TestALeafWithoutItsF9IsVendorSignedAtMost(t *testing.T) {
 		t.Fatalf("%+v, %v", claims, err)
 	}
 	got := attest.Judge(claims, at.Kept(attest.Anchored, claims.Key.SPKI, "36345471"))
-	if len(got) != 1 || got[0].Name != "level" || !strings.Contains(got[0].What, "no key pinned for yubikey-piv stands above") {
+	if len(got) != 1 || got[0].Name != "level" || !strings.Contains(got[0].What, "no key that is pinned for yubikey-piv issued") {
 		t.Errorf("%v", got)
 	}
 }

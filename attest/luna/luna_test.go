@@ -269,7 +269,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 		}), key, id, "the signature does not verify", quirk},
 		{at.LengthBomb, "a bag of more bytes than there are", alter(func(b *bag) {
 			b.edit = func(r []byte) []byte { return append([]byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff}, r[4:]...) }
-		}), key, id, "it is no PKCS#7 message in DER", good()},
+		}), key, id, "it is not a PKCS#7 message in DER", good()},
 		{at.LengthBomb, "a certificate of more bytes than there are", alter(func(b *bag) {
 			b.certs = func(d [][]byte) []byte { return append(bytes.Join(d, nil), 0x30, 0x84, 0x7f, 0xff, 0xff, 0xff) }
 		}), key, id, "not 1 to 8 certificates", good()},

@@ -179,7 +179,7 @@ func TestTheLayoutOfFirmware2IsReadAndWhatIsNotUnderstoodIsListed(t *testing.T) 
 		"extractable":           {old.with(attrExtractable, 1), "extractable: true"},
 		"bytes behind":          {func() forged { b := old; b.edit = func(b []byte) []byte { return append(b, 0) }; return b }(), "1 bytes stand behind the key's attributes"},
 		"another key's digest":  {old.with(attrDigest, make([]byte, 32)...), "isn't the SHA-256 of the public key attested"},
-		"the public half alone": {old.with(attrClass, classPublic), "it attests the public half alone"},
+		"the public half alone": {old.with(attrClass, classPublic), "it attests only the public half"},
 	} {
 		if got := judge(asked(c.blob.bytes(t), certs, anchors, key.SPKI, partitionID(t))); !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)

@@ -9,15 +9,14 @@ import (
 	"sync"
 )
 
-// placing sorts entries that are to be added into those that the log has already
-// and those that are new.
+// placing says of entries that are to be added which of them are there already.
 type placing struct {
 	leaves [][]byte
 	keys   [][]key      // of each, in their order
-	at     []Position   // of each entry that isn't fresh
+	at     []Position   // of each that isn't fresh
 	fresh  [][]byte     // those to be added
 	where  []int        // the place in leaves of each fresh one
-	copies map[int]twin // entries that share a key with a fresh one before them
+	copies map[int]twin // those that share a key with a fresh one before them
 }
 
 type key struct {
@@ -48,7 +47,7 @@ func newPlacing(k Keys, leaves [][]byte) (*placing, error) {
 	return p, errors.Join(errs...)
 }
 
-// parallel calls do for parts of n things on all cores, or on one if there are few.
+// parallel does parts of n things on all cores; a few, on one.
 func parallel(n int, do func(from, to int)) {
 	parts := max(1, min(runtime.GOMAXPROCS(0), n/128))
 	var wg sync.WaitGroup
@@ -68,8 +67,8 @@ func (p *placing) digests() (list [][32]byte) {
 	return list
 }
 
-// sort separates the fresh entries from the others. need is the last of the log's
-// entries that were found.
+// sort parts those that are fresh from the others, and gives the last one of the
+// log's entries that were found.
 func (p *placing) sort(found map[[32]byte]uint64) (need uint64) {
 	seen := map[[32]byte]int{} // the place in leaves of the first fresh one with a key
 	for i, leaf := range p.leaves {
@@ -99,7 +98,7 @@ func (p *placing) known(i int, found map[[32]byte]uint64, seen map[[32]byte]int)
 	return false
 }
 
-// positions gives the positions of all entries, given those of the fresh ones.
+// positions are all of them, given those of the fresh ones.
 func (p *placing) positions(added []uint64) []Position {
 	for i, n := range added {
 		p.at[p.where[i]] = Position{Index: n}
@@ -110,8 +109,7 @@ func (p *placing) positions(added []uint64) []Position {
 	return p.at
 }
 
-// records are the keys of the fresh entries, of which first is the first one's
-// number in the log.
+// records are the keys of the fresh ones, the first of which is that entry.
 func (p *placing) records(first uint64) (list []record) {
 	for i, w := range p.where {
 		for _, k := range p.keys[w] {

@@ -30,7 +30,7 @@ func (c *collector) where(ref uint64) string {
 	return c.archive.Name(ref)
 }
 
-// judge judges everything that was collected.
+// judge looks at the whole.
 func (c *collector) judge() (*Report, error) {
 	r := &Report{Files: c.files, names: c.names, keys: c.o.Keys}
 	for i := range c.base.len() {
@@ -46,7 +46,7 @@ func (c *collector) judge() (*Report, error) {
 			to++
 		}
 		pairs = append(pairs, c.onePlace(order[from:to])...)
-		order[seen] = order[from] // the first statement of a key for an epoch stands for all
+		order[seen] = order[from] // the first of a place stands for it
 		seen++
 		from = to
 	}
@@ -95,7 +95,7 @@ func (c *collector) judge() (*Report, error) {
 	return r, nil
 }
 
-// asked reports what a live auditor now says of its past.
+// asked takes in what a live auditor says of its past by now.
 func (c *collector) asked(a *Again) {
 	if a == nil {
 		return
@@ -111,12 +111,13 @@ func (c *collector) asked(a *Again) {
 		fail(e, "it is gone: a statement was saved before, and the auditor has none any more")
 	}
 	if before := max(a.Saved, c.recordedOf(a.Namespace)); a.Newest < before {
-		fail(before, "the history got shorter: the auditor's newest epoch is now %d", a.Newest)
+		fail(before, "the history got shorter: the auditor's newest epoch is %d by now", a.Newest)
 	}
 }
 
-// recordedOf is the newest epoch that earlier runs saw signed by the auditor: by the
-// keys that signed its answers or, if it gave no answer, by any pinned key.
+// recordedOf is the newest epoch that earlier runs saw signed by the auditor:
+// by whose keys its answers are signed, or by any that is pinned where it has
+// no answer at all.
 func (c *collector) recordedOf(namespace string) (newest uint64) {
 	for i := range c.table.len() {
 		e := c.table.at(uint32(i))
@@ -127,7 +128,7 @@ func (c *collector) recordedOf(namespace string) (newest uint64) {
 	return newest
 }
 
-// whyNot says why there was nothing for a check to look at.
+// whyNot says why a check was made on nothing.
 func (c *collector) whyNot(name string) string {
 	switch {
 	case c.o.Meta && (name == Previous || name == Countersign || name == LogInclusion || name == OperatorCopy):
@@ -137,7 +138,7 @@ func (c *collector) whyNot(name string) string {
 	case name == LogInclusion && c.o.Log == nil:
 		return "no log is pinned"
 	case name == Unchanged && c.o.Seen != nil:
-		return "none of the given files is one that an earlier run saw"
+		return "nothing that an earlier run saw was given again"
 	case name == Unchanged:
 		return "there is no record of an earlier run"
 	case name == ArtifactSeen:
@@ -161,7 +162,7 @@ func (c *collector) onePlace(list []uint32) (pairs []conflict) {
 			c.checked[OperatorCopy]++
 		}
 		if first.same(e) {
-			first.late = first.late && e.late // a proof beside one copy holds for both
+			first.late = first.late && e.late // a proof beside one copy is about both
 			continue
 		}
 		pairs = append(pairs, conflict{*first, *e})
@@ -183,7 +184,7 @@ func equivocates(a, b *entry) string {
 	return ""
 }
 
-// differs reads both statements again and names the fields that differ.
+// differs names the fields, from the statements themselves.
 func (c *collector) differs(a, b *entry) string {
 	x, err := c.loadStatement(a)
 	if err != nil {
@@ -208,9 +209,8 @@ func (c *collector) differs(a, b *entry) string {
 	return fmt.Sprint(fields)
 }
 
-// uniqueness checks that within a namespace each digest belongs to one epoch. It
-// sorts the digests' first eight bytes: a digest whose first bytes occur once
-// occurs once.
+// uniqueness: within a namespace a digest belongs to one epoch. Prefixes are
+// sorted, eight bytes each: what has no equal there has none at all.
 func (c *collector) uniqueness(order []uint32) {
 	c.checked[Unique] += int64(len(order))
 	prefix := make([]uint64, len(order))
@@ -248,14 +248,14 @@ func (c *collector) uniqueness(order []uint32) {
 		if o := first[at]; o == nil {
 			first[at] = e
 		} else if o.epoch != e.epoch {
-			c.fail(Unique, e.ns, e.epoch, []uint64{o.ref, e.ref}, "its digest %x is that of epoch %d too; no two epochs have the same digest", e.digest, o.epoch)
+			c.fail(Unique, e.ns, e.epoch, []uint64{o.ref, e.ref}, "its digest %x is that of epoch %d too; a digest never recurs", e.digest, o.epoch)
 		}
 	}
 }
 
 func when(ms uint64) string { return strict.FormatTime(time.UnixMilli(int64(ms)).UTC()) }
 
-// pairs loads the statements that contradict each other.
+// pairs loads the evidence.
 func (c *collector) pairs(r *Report, list []conflict) error {
 	slices.SortFunc(list, func(x, y conflict) int { return compare(&x.b, &y.b) })
 	for _, p := range list[:min(len(list), maxPairs)] {

@@ -35,7 +35,7 @@ const (
 
 var alphabet = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// TooLarge is the error of a file that doesn't fit into MaxFrames frames.
+// TooLarge is a file that doesn't fit into MaxFrames.
 type TooLarge struct{ Size int }
 
 func (e *TooLarge) Error() string {

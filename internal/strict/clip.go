@@ -5,11 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// Clip cuts a text for a message to 60 bytes at most, between characters.
+// Clip cuts a text for a message, between characters.
 func Clip(s string) string { return cut(s, 60) }
 
-// Said makes a stranger's words fit for a message: UTF-8, on one line, 300 bytes
-// at most.
+// Said makes a stranger's words fit for a message: on one line, short, UTF-8.
 func Said(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 {

@@ -42,7 +42,7 @@ func addressable(v any) reflect.Value {
 
 type encoder struct {
 	b  []byte
-	lf bool // each member and item has its own line
+	lf bool // a line for each member and item
 }
 
 func (e *encoder) newline(depth int) {

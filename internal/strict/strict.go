@@ -1,7 +1,6 @@
 // Package strict reads JSON, YAML and line-based text and refuses whatever
 // isn't exactly what was asked for: unknown, missing or repeated fields,
-// trailing bytes, fractions in place of integers, base64 in any spelling but the
-// canonical one.
+// trailing bytes, integers that are no integers, base64 with two spellings.
 //
 // Everything a person signed is read through this package, so that no two
 // readers can disagree about what the bytes say. Each refusal is an *Error
@@ -24,8 +23,8 @@ type Error struct {
 	cause error
 }
 
-// Because keeps the error that caused this one, so that errors.Is and errors.As
-// find it. Its text is in Msg already.
+// Because keeps the error that this one tells of, for whoever asks what kind it
+// is; its words are in Msg.
 func (e *Error) Because(cause error) *Error {
 	e.cause = cause
 	return e

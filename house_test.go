@@ -7,9 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
 	"io/fs"
 	"os"
@@ -141,6 +138,9 @@ var arrows = map[string][]string{
 	"internal/sshsig/sktest": {"internal/sshsig", "internal/keys", "internal/strict"},
 	// How tests wait, and nothing else does: for tests alone.
 	"internal/await": {},
+	// A disk in memory that forgets and fails, and what lives on it: for tests alone.
+	"internal/simdisk":    {"leaf"},
+	"internal/simulation": {},
 	// Rekor logs in memory, and the real ones that scripts/rekor runs: for tests alone.
 	"internal/testrekor":       {},
 	"internal/testrekor/front": {},
@@ -158,7 +158,7 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
 var inner = map[string][]string{"internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
@@ -390,111 +390,5 @@ func TestNoFileIsTooLong(t *testing.T) {
 				t.Errorf("%s has %d lines; %d are allowed", f, n, most)
 			}
 		}
-	}
-}
-
-// unfuzzed are the parsers of a folder that no fuzz target reaches: an exported
-// one through the folder's test code alone, another one through its other code too.
-func unfuzzed(t *testing.T, files map[string]string) (list []string) {
-	t.Helper()
-	parsers, inner := map[string]bool{}, map[string]bool{}
-	names := map[string][]string{} // what a top-level declaration of the tests mentions
-	code := map[string][]string{}  // what the other functions mention
-	var queue []string
-	for name, text := range files {
-		f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range f.Decls {
-			switch d := d.(type) {
-			case *ast.FuncDecl:
-				if !strings.HasSuffix(name, "_test.go") {
-					if d.Recv == nil && strings.HasPrefix(d.Name.Name, "Parse") {
-						parsers[d.Name.Name] = true
-					}
-					if d.Recv == nil && strings.HasPrefix(d.Name.Name, "parse") {
-						inner[d.Name.Name] = true
-					}
-					code[d.Name.Name] = append(code[d.Name.Name], mentions(d)...)
-					if d.Recv != nil { // a mention of a type reaches its methods
-						for _, of := range mentions(d.Recv.List[0].Type) {
-							code[of] = append(code[of], d.Name.Name)
-						}
-					}
-					continue
-				}
-				names[d.Name.Name] = mentions(d)
-				if strings.HasPrefix(d.Name.Name, "Fuzz") {
-					queue = append(queue, d.Name.Name)
-				}
-			case *ast.GenDecl:
-				for _, s := range d.Specs {
-					if v, ok := s.(*ast.ValueSpec); ok && strings.HasSuffix(name, "_test.go") {
-						names[v.Names[0].Name] = mentions(v)
-					}
-				}
-			}
-		}
-	}
-	reached := func(from ...map[string][]string) map[string]bool {
-		seen := map[string]bool{}
-		for todo := slices.Clone(queue); len(todo) > 0; todo = todo[1:] {
-			if n := todo[0]; !seen[n] {
-				seen[n] = true
-				for _, m := range from {
-					todo = append(todo, m[n]...)
-				}
-			}
-		}
-		return seen
-	}
-	for _, check := range []struct{ parsers, seen map[string]bool }{{parsers, reached(names)}, {inner, reached(names, code)}} {
-		for p := range check.parsers {
-			if !check.seen[p] {
-				list = append(list, p)
-			}
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
-func mentions(n ast.Node) (list []string) {
-	ast.Inspect(n, func(n ast.Node) bool {
-		if id, ok := n.(*ast.Ident); ok {
-			list = append(list, id.Name)
-		}
-		return true
-	})
-	return list
-}
-
-func TestEveryParserIsFuzzed(t *testing.T) {
-	for dir, files := range sources(t) {
-		texts := map[string]string{}
-		for _, f := range files {
-			data, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			texts[f] = string(data)
-		}
-		for _, p := range unfuzzed(t, texts) {
-			if strings.HasPrefix(p, "parse") && !slices.Contains(verifiers, dir) {
-				continue // what verifies is fuzzed down to its last parser
-			}
-			t.Errorf("%s.%s is mentioned by no fuzz target of its folder", dir, p)
-		}
-	}
-}
-
-func TestTheFuzzCheckCanFail(t *testing.T) {
-	got := unfuzzed(t, map[string]string{
-		"a.go":      "package a\nfunc ParseA() { parseE() }\nfunc ParseB() {}\nfunc ParseC() { parseF() }\ntype T int\nfunc (T) ParseD() { parseG() }\nfunc parseG() {}\nfunc parseE() {}\nfunc parseF() {}\n",
-		"a_test.go": "package a\nfunc FuzzA() { helper(T(0)) }\nfunc helper() { ParseA() }\nvar table = ParseB\nfunc TestC() { ParseC() }\n",
-	})
-	if !slices.Equal(got, []string{"ParseB", "ParseC", "parseF"}) {
-		t.Errorf("got %q", got)
 	}
 }

@@ -56,7 +56,9 @@ func OpenGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
 	}
 	if err == nil {
 		if l.guard, err = l.readGuard(guardPath); err == nil {
-			err = l.keepTorn()
+			if err = l.keepTorn(); err == nil {
+				err = errors.Join(durable.Settle(path), durable.SyncDir(filepath.Dir(guardPath)))
+			}
 		}
 	}
 	if err != nil {

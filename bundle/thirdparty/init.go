@@ -44,7 +44,12 @@ func InitLedger(path, guardPath string, key [32]byte, look ...string) error {
 	}
 	l := &Ledger{path: path, key: key, head: genesis(key)}
 	if err := durable.Create(guardPath, l.guardText(), 0o600); err != nil {
-		return errors.Join(err, durable.Remove(path))
+		// An error may come after the guard has its name: then the ledger is begun,
+		// and stays.
+		if have, _ := durable.ReadFile(guardPath); !bytes.Equal(have, l.guardText()) {
+			err = errors.Join(err, durable.Remove(path))
+		}
+		return err
 	}
 	return nil
 }

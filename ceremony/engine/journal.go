@@ -106,16 +106,23 @@ func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, 
 }
 
 func lock(dir string) (func(), error) {
-	unlock, err := durable.Lock(filepath.Join(dir, ceremony.PrivateDir, "lock"))
+	unlock, err := durable.Lock(folder.LockFile(dir))
 	if errors.Is(err, durable.ErrLocked) {
-		return nil, strict.Errorf(dir, "another fleetctl is at work on this ceremony").WithHint("one process at a time: find it with\nfuser %s", filepath.Join(dir, ceremony.PrivateDir, "lock"))
+		return nil, strict.Errorf(dir, "another fleetctl is at work on this ceremony").WithHint("one process at a time: find it with\nfuser %s", folder.LockFile(dir))
 	}
 	if err != nil {
 		return nil, err
 	}
-	// What an interruption left is out of the way before anything else happens.
+	// What an interruption left is out of the way, or made durable, before anything
+	// else happens.
 	if err = folder.Temp(dir).Sweep(); err == nil {
 		err = folder.HoldSigners(dir, func() error { return nil })
+	}
+	if err == nil {
+		err = durable.Settle(filepath.Join(dir, ceremony.TranscriptFile))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // it is about to be made
 	}
 	if err != nil {
 		unlock()
@@ -194,11 +201,8 @@ func (j *Journal) write(r *ceremony.Record) error {
 // save writes a file of the folder that must not be there with other content.
 func (j *Journal) save(name string, data []byte) error {
 	path := filepath.Join(j.dir, name)
-	err := folder.Temp(j.dir).Create(path, data, 0o644)
+	err := folder.Temp(j.dir).CreateSame(path, data, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		if have, rerr := durable.ReadFile(path); rerr == nil && string(have) == string(data) {
-			return nil
-		}
 		return strict.Errorf(path, "is there already, with other content").WithHint("nothing is overwritten: move it away and look where it came from")
 	}
 	return err

@@ -142,6 +142,9 @@ func tidy(root string) error {
 				return err
 			}
 		}
+		if err := settleSignatures(root, dir); err != nil {
+			return err
+		}
 	}
 	return nil
 }

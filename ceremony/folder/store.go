@@ -48,6 +48,13 @@ func StoreSignature(root, dir, what string, people *ceremony.People, namespace s
 			return nil, err
 		}
 		defer unlock()
+		settle := syncTranscript
+		if dir == ceremony.CloseSignoffDir {
+			settle = SettleClosed
+		}
+		if err := settle(root); err != nil {
+			return nil, err
+		}
 	} else if err := keepApproved(root, text); err != nil {
 		return nil, err
 	}
@@ -129,11 +136,9 @@ func (k *storing) store() error {
 			return err
 		}
 	}
-	err := write.Create(k.path()+ceremony.SigSuffix, k.sig.Armor(), 0o644)
-	if err != nil && k.dir != ceremony.PlanApprovalsDir {
-		_ = durable.Remove(k.path()) // without its signature it is nothing
-	}
-	return err
+	// An error may come after the signature has its name: so the text stays. A text
+	// that has none is set aside by whoever reads the folder next.
+	return write.Create(k.path()+ceremony.SigSuffix, k.sig.Armor(), 0o644)
 }
 
 // covers says that an armoured signature is the signer's own over this text.

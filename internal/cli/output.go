@@ -36,13 +36,7 @@ func WriteNew(path string, data []byte) error {
 
 // WriteSame is writeNew for a file that may be there with the same content.
 func WriteSame(path string, data []byte) error {
-	err := durable.Create(path, data, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		if have, rerr := os.ReadFile(path); rerr == nil && bytes.Equal(have, data) {
-			return nil
-		}
-	}
-	return Exists(err, path)
+	return Exists(durable.CreateSame(path, data, 0o644), path)
 }
 
 // WritePrivate is writeNew for what nobody else should read.

@@ -12,8 +12,10 @@
 package durable
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,6 +33,11 @@ func Create(path string, data []byte, mode fs.FileMode) error {
 	return Temp("").Create(path, data, mode)
 }
 
+// CreateSame is [Temp.CreateSame] of the empty Temp.
+func CreateSame(path string, data []byte, mode fs.FileMode) error {
+	return Temp("").CreateSame(path, data, mode)
+}
+
 // Replace is [Temp.Replace] of the empty Temp.
 func Replace(path string, data []byte, mode fs.FileMode) error {
 	return Temp("").Replace(path, data, mode)
@@ -44,6 +51,19 @@ func (t Temp) Create(path string, data []byte, mode fs.FileMode) error {
 		err = t.createNamed(path, data, mode)
 	}
 	if err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// CreateSame is Create of a file that may be there with the same content: whoever
+// wrote it may have been killed before its name was durable.
+func (t Temp) CreateSame(path string, data []byte, mode fs.FileMode) error {
+	err := t.Create(path, data, mode)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if have, rerr := ReadFile(path); rerr != nil || !bytes.Equal(have, data) {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
@@ -125,6 +145,45 @@ func Append(path string, data []byte) error {
 	return fill(f, data)
 }
 
+// Settle makes durable what an earlier process left of a file whose lines are
+// appended, and its name. One that was killed before its sync, or whose sync
+// failed, leaves a line that is there for readers and not on the disk. Since
+// Linux takes data that it could not write for written, the last line is
+// written once more: the same bytes in the same place, which a power cut doesn't
+// change.
+func Settle(path string) error {
+	f, err := OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(f)
+	if err == nil && len(data) > 0 {
+		last := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
+		_, err = f.WriteAt(data[last:], int64(last))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncFile makes durable what an earlier process left of a file, but for what the
+// disk refused it; it can be called beside whoever writes the file.
+func SyncFile(path string) error {
+	f, err := OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
 // Truncate cuts a file off behind so many bytes.
 func Truncate(path string, size int64) error {
 	f, err := OpenFile(path, os.O_WRONLY, 0)
@@ -173,7 +232,7 @@ func (t Temp) write(path string, data []byte, mode fs.FileMode) (string, error) 
 	folder := string(t)
 	if folder == "" {
 		folder = filepath.Dir(path)
-	} else if err := MkdirAll(folder, 0o700); err != nil {
+	} else if err := mkdirTemp(folder); err != nil {
 		return "", named(err, path)
 	}
 	name := filepath.Join(folder, tempPrefix+rand.Text())
@@ -186,6 +245,21 @@ func (t Temp) write(path string, data []byte, mode fs.FileMode) (string, error) 
 		return "", named(err, path)
 	}
 	return name, nil
+}
+
+// mkdirTemp makes the folder for temporary files, and doesn't mind whether it is
+// there after a power cut.
+func mkdirTemp(folder string) error {
+	err := at(folder).Mkdir(folder, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = MkdirAll(filepath.Dir(folder), 0o700); err == nil {
+			err = at(folder).Mkdir(folder, 0o700)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil // or what has the name is no folder, and what is written there says so
+	}
+	return err
 }
 
 // tempPrefix begins the name of every temporary file; rand.Text follows.

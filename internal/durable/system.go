@@ -180,10 +180,14 @@ func Mkdir(path string, mode fs.FileMode) error {
 	return SyncDir(filepath.Dir(filepath.Clean(path)))
 }
 
-// MkdirAll makes a folder, and those that it is to stand in, durably.
+// MkdirAll makes a folder, and those that it is to stand in, durably. One that is
+// there may be there in memory alone, since whoever made it was killed.
 func MkdirAll(path string, mode fs.FileMode) error {
 	if info, err := Stat(path); err == nil && info.IsDir() {
-		return nil
+		if err := SyncDir(filepath.Dir(filepath.Clean(path))); !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		return nil // who may not look into the folder above made nothing there
 	}
 	if parent := filepath.Dir(filepath.Clean(path)); parent != path && parent != "." {
 		if err := MkdirAll(parent, mode); err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
 // Auditor is a third party.
@@ -127,8 +127,8 @@ var beginning sync.Mutex
 func (a Auditor) begin() error {
 	beginning.Lock()
 	defer beginning.Unlock()
-	_, errLedger := os.Stat(a.Ledger)
-	_, errGuard := os.Stat(thirdparty.GuardPath(a.Ledger))
+	_, errLedger := durable.Stat(a.Ledger)
+	_, errGuard := durable.Stat(thirdparty.GuardPath(a.Ledger))
 	if errors.Is(errLedger, fs.ErrNotExist) && errors.Is(errGuard, fs.ErrNotExist) {
 		return thirdparty.InitLedger(a.Ledger, thirdparty.GuardPath(a.Ledger), a.Key())
 	}

@@ -152,6 +152,9 @@ func refusedClose(dir string, report *evidence.Report) error {
 // PackFolder gives the files of a closed ceremony as they are published, the
 // manifest among them. withhold leaves out what restricted records say.
 func PackFolder(dir string, withhold bool) (files evidence.Files, a *ceremony.Account, err error) {
+	if err = folder.SettleClosed(dir); err != nil {
+		return nil, nil, err
+	}
 	if a, err = folder.Read(dir); err != nil {
 		return nil, nil, err
 	}

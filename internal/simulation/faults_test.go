@@ -1,0 +1,124 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/simdisk"
+)
+
+// hit is a fault at a call of one computer.
+type hit struct {
+	on    string
+	call  int
+	fault simdisk.Fault
+}
+
+func (h hit) String() string { return fmt.Sprintf("%s:%d:%s", h.on, h.call, dashed(h.fault)) }
+
+func dashed(f simdisk.Fault) string { return strings.ReplaceAll(f.String(), " ", "-") }
+
+// everyFault are the faults that a call can be hit by.
+var everyFault = []simdisk.Fault{simdisk.Kill, simdisk.Cut, simdisk.KillTorn, simdisk.CutTorn, simdisk.EIO, simdisk.ENOSPC, simdisk.SyncDropped}
+
+// applies leaves out what would be the same as another fault.
+func applies(c simdisk.Call, f simdisk.Fault) bool {
+	switch f {
+	case simdisk.KillTorn, simdisk.CutTorn:
+		return c.Kind == simdisk.Write
+	case simdisk.SyncDropped:
+		return c.Kind == simdisk.Sync
+	case simdisk.ENOSPC:
+		return c.Kind != simdisk.Sync && c.Kind != simdisk.SyncDir && c.Kind != simdisk.Remove && c.Kind != simdisk.Mark
+	case simdisk.EIO:
+		return c.Kind != simdisk.Mark
+	}
+	return true
+}
+
+// schedule is what hits a life: at most one fault a call.
+type schedule []hit
+
+func (s schedule) String() string {
+	var list []string
+	for _, h := range s {
+		list = append(list, h.String())
+	}
+	return strings.Join(list, ",")
+}
+
+// suffer has the disks fail at the calls that are hit.
+func (l *life) suffer(s schedule) {
+	at := func(on string) func(simdisk.Call) simdisk.Fault {
+		return func(c simdisk.Call) simdisk.Fault {
+			for _, h := range s {
+				if h.on == on && h.call == c.N && applies(c, h.fault) {
+					l.hits++
+					return h.fault
+				}
+			}
+			return simdisk.None
+		}
+	}
+	l.op.Fault, l.third.Fault = at(operator), at(thirdParty)
+}
+
+// every are all single faults of a ceremony, one after the other.
+func every(op, third []simdisk.Call) (list []schedule) {
+	for _, d := range []struct {
+		on    string
+		calls []simdisk.Call
+	}{{operator, op}, {thirdParty, third}} {
+		for _, c := range d.calls {
+			for _, f := range everyFault {
+				if applies(c, f) {
+					list = append(list, schedule{{d.on, c.N, f}})
+				}
+			}
+		}
+	}
+	return list
+}
+
+// several are faults that follow each other, the next one often soon after the
+// one before: while what the first left is being mended.
+func several(seed uint64, op, third int) (s schedule) {
+	r := rand.New(rand.NewPCG(seed, 3))
+	at := 1 + r.IntN(op)
+	for range 2 + r.IntN(3) {
+		s = append(s, hit{operator, at, everyFault[r.IntN(len(everyFault))]})
+		if at += 1 + r.IntN(8); r.IntN(3) == 0 {
+			at += r.IntN(op)
+		}
+	}
+	for range r.IntN(3) {
+		s = append(s, hit{thirdParty, 1 + r.IntN(2*third), everyFault[r.IntN(len(everyFault))]})
+	}
+	return s
+}
+
+// parseSchedule reads what String wrote.
+func parseSchedule(text string) (s schedule, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		f := strings.Split(part, ":")
+		if len(f) != 3 {
+			return nil, fmt.Errorf("%q is no fault", part)
+		}
+		h := hit{on: f[0]}
+		if h.call, err = strconv.Atoi(f[1]); err != nil {
+			return nil, err
+		}
+		for _, fault := range everyFault {
+			if dashed(fault) == f[2] {
+				h.fault = fault
+			}
+		}
+		if h.fault == simdisk.None || h.on != operator && h.on != thirdParty {
+			return nil, fmt.Errorf("%q is no fault", part)
+		}
+		s = append(s, h)
+	}
+	return s, nil
+}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -25,6 +26,10 @@ type Report struct {
 	Notice    *bundle.Notice
 	Besides   []Beside   // given beside it and verified
 	Standing  []Standing // what those show of its keys
+
+	// Story is how the ceremony went, by its records and the plan's keys: not a
+	// claim, and not judged. Nil where nothing that was verified tells it.
+	Story *story.Story
 
 	Policy   *Policy
 	Time     time.Time
@@ -109,6 +114,7 @@ type reportJSON struct {
 	Time      time.Time     `strict:"time"`
 	Claims    []claimJSON   `strict:"claims"`
 	Problems  []problemJSON `strict:"problems"`
+	Otherwise []troubleJSON `strict:"otherwise,optional"` // what went otherwise than planned
 	Others    int           `strict:"other_problems,optional"`
 	Demanded  int           `strict:"demanded"`
 	Shown     int           `strict:"shown"`
@@ -149,6 +155,11 @@ type claimJSON struct {
 	Next     string `strict:"next,optional"`
 }
 
+type troubleJSON struct {
+	What  string `strict:"what"`
+	Count int    `strict:"count"`
+}
+
 type problemJSON struct {
 	Where string `strict:"where,optional"`
 	What  string `strict:"what"`
@@ -168,6 +179,13 @@ func (r *Report) toJSON() *reportJSON {
 	}
 	if r.Digest != [32]byte{} {
 		j.SHA256 = hex.EncodeToString(r.Digest[:])
+	}
+	if r.Story != nil {
+		for _, w := range story.Troubles() {
+			if n := r.Story.Count(w); n > 0 {
+				j.Otherwise = append(j.Otherwise, troubleJSON{string(w), n})
+			}
+		}
 	}
 	if p := r.Parties; p != nil {
 		j.Parties = &partiesJSON{p.Needed, len(p.Signed) + len(p.Absent), p.Signed, p.Absent}

@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence/page"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 )
 
 // evidence verifies a package. sealed demands a manifest: archives have one,
@@ -35,6 +36,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	a, t := v.replay(files[ceremony.PlanFile], files[ceremony.TranscriptFile])
 	followed := v.r.Problems
 	v.r.Problems = before
+	v.tell(files, a, t)
 	if a != nil && a.Abort != nil {
 		v.r.Problems = append(v.r.Problems, followed...)
 		v.folders(files, a)
@@ -83,6 +85,18 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
 		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)
+	}
+}
+
+// tell keeps how the ceremony went, where what people signed can be read; where it
+// can't, that is told as a problem.
+func (v *verifier) tell(files Files, a *ceremony.Account, t *ceremony.Transcript) {
+	if a == nil {
+		return
+	}
+	told, err := story.Tell(a, t.Records, func(dir string) ([]ceremony.Signing, error) { return v.signings(files, dir) })
+	if err == nil {
+		v.r.Story = told
 	}
 }
 

@@ -36,7 +36,8 @@ func keepApproved(root string, text []byte) error {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	err := Temp(root).Create(filepath.Join(dir, fmt.Sprintf("%x.yaml", sha256.Sum256(text))), text, 0o600)
+	sum := sha256.Sum256(text)
+	err := Temp(root).Create(filepath.Join(dir, fmt.Sprintf("%x.yaml", sum[:8])), text, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -5,24 +5,22 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 )
 
 // Summary is how a ceremony went, so far as its transcript and signatures tell:
 // what a rehearsal is compared by with what was run.
 type Summary struct {
-	Ceremony   string
-	Mode       string
-	Plan       [32]byte
-	Rehearses  [32]byte
-	State      string // running, aborted, closed
-	Took       time.Duration
-	Steps      []StepSummary // those done, in their order
-	Planned    int
-	People     []string // whose signatures count anywhere, by name
-	Exceptions int
-	Resumed    int
-	Adjourned  int
-	WrongPINs  int
+	Ceremony  string
+	Mode      string
+	Plan      [32]byte
+	Rehearses [32]byte
+	State     string // running, aborted, closed
+	Took      time.Duration
+	Steps     []StepSummary // those done, in their order
+	Planned   int
+	People    []string // whose signatures count anywhere, by name
+	Story     *story.Story
 }
 
 // StepSummary is how a step went. Paused is the part of Took between an
@@ -41,8 +39,16 @@ func ReadSummary(dir string) (*Summary, error) {
 		return nil, err
 	}
 	c := summaryOf(a.Plan, t)
-	c.People, err = signers(dir, a)
-	return c, err
+	if c.Story, err = story.Tell(a, t.Records, func(of string) ([]ceremony.Signing, error) { return ReadSignings(dir, of) }); err != nil {
+		return nil, err
+	}
+	for _, p := range c.Story.People {
+		if p.Signed() {
+			c.People = append(c.People, p.Name)
+		}
+	}
+	slices.Sort(c.People)
+	return c, nil
 }
 
 func summaryOf(p *ceremony.Plan, t *ceremony.Transcript) *Summary {
@@ -61,7 +67,7 @@ func summaryOf(p *ceremony.Plan, t *ceremony.Transcript) *Summary {
 		}
 		step.Title = now.Title()
 		step.Took += r.Time.Sub(last)
-		c.note(r, &step, r.Time.Sub(last))
+		note(r, &step, r.Time.Sub(last))
 		last = r.Time
 		if a.StepNumber() != number {
 			c.Steps, step = append(c.Steps, step), StepSummary{}
@@ -80,66 +86,12 @@ func summaryOf(p *ceremony.Plan, t *ceremony.Transcript) *Summary {
 	return c
 }
 
-// note counts what a record tells besides its step.
-func (c *Summary) note(r *ceremony.Record, step *StepSummary, since time.Duration) {
+// note takes what a record tells of its step.
+func note(r *ceremony.Record, step *StepSummary, since time.Duration) {
 	switch x := r.Content.(type) {
 	case *ceremony.Challenge:
 		step.Tries, step.By = x.Tries, x.By
-	case *ceremony.Exception:
-		c.Exceptions++
-	case *ceremony.Adjourn:
-		c.Adjourned++
-	case *ceremony.Reconvene:
+	case *ceremony.Reconvene, *ceremony.Resume:
 		step.Paused += since
-	case *ceremony.Resume:
-		c.Resumed++
-		step.Paused += since
-	case *ceremony.Unlock:
-		if x.Result != ceremony.UnlockOK {
-			c.WrongPINs++
-		}
 	}
-}
-
-// signers are the people whose signatures count, for the plan, an act or a
-// stage.
-func signers(dir string, a *ceremony.Account) ([]string, error) {
-	people, err := a.People()
-	if err != nil {
-		return nil, err
-	}
-	list, err := ReadSignings(dir, ceremony.PlanApprovalsDir)
-	if err != nil {
-		return nil, err
-	}
-	names, err := people.PlanApprovals(a.Plan, list)
-	if err != nil {
-		return nil, err
-	}
-	if list, err = ReadSignings(dir, ceremony.ApprovalsDir); err != nil {
-		return nil, err
-	}
-	acts, err := people.ReadApprovals(list)
-	if err != nil {
-		return nil, err
-	}
-	for _, need := range a.Needs {
-		names = append(names, acts.Officers(need)...)
-	}
-	aborted, err := ReadAbortVerdicts(dir, a)
-	if err != nil {
-		return nil, err
-	}
-	names = append(names, aborted.Names()...)
-	for _, stage := range []string{ceremony.StageRelease, ceremony.StageClose} {
-		said, err := ReadVerdicts(dir, a, stage)
-		if err != nil {
-			return nil, err
-		}
-		for name := range said {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -17,7 +18,7 @@ func TestACourseTellsHowItWent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.State != "closed" || len(c.Steps) != c.Planned || c.Exceptions+c.Resumed+c.Adjourned+c.WrongPINs != 0 {
+	if c.State != "closed" || len(c.Steps) != c.Planned || len(c.Story.Events) != 0 {
 		t.Errorf("a whole ceremony: %+v", c)
 	}
 	var sum int64
@@ -59,7 +60,7 @@ func TestACourseCountsWhatWentOtherwise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.State != "running" || c.Resumed != 1 || c.WrongPINs != 1 || len(c.Steps) >= c.Planned {
+	if c.State != "running" || c.Story.Count(story.Interruptions) != 1 || c.Story.Count(story.WrongPINs) != 1 || len(c.Steps) >= c.Planned {
 		t.Errorf("%+v", c)
 	}
 }

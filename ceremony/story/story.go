@@ -96,6 +96,11 @@ type Person struct {
 	Abort      bool // signed that it ended so
 }
 
+// Signed says whether they signed anything.
+func (p *Person) Signed() bool {
+	return p.Plan || p.Abort || len(p.Acts)+len(p.Accepted)+len(p.Release)+len(p.Close) > 0
+}
+
 func (s *Story) readPeople(signed Signed, pending []ceremony.Approval) error {
 	a := s.Account
 	people, err := a.People()

@@ -74,27 +74,28 @@ func (t *Told) PeopleTable() (columns []string, rows [][]string) {
 var troubles = map[story.What]struct {
 	one, many string
 	weight    Weight
+	label     string // in the timeline, where one would be too long
 }{
-	story.Aborted:       {"abort", "aborts", Grave},
-	story.Disagreements: {"verdict against it", "verdicts against it", Grave},
-	story.Reservations:  {"verdict with exceptions", "verdicts with exceptions", Notable},
-	story.Exceptions:    {"exception", "exceptions", Notable},
-	story.Absent:        {"absence excused", "absences excused", Notable},
-	story.ClockSet:      {"clock set", "times that the clock was set", Notable},
-	story.Interruptions: {"interruption", "interruptions", Grave},
-	story.OtherSeals:    {"reconvening with other seals", "reconvenings with other seals", Grave},
-	story.Adjournments:  {"planned adjournment", "planned adjournments", Notable},
-	story.DestroyedKeys: {"key destroyed", "keys destroyed", Grave},
-	story.FailedKeys:    {"key that failed", "keys that failed", Grave},
-	story.Unattested:    {"attestation with problems", "attestations with problems", Grave},
-	story.Tolerated:     {"key made weaker and set back", "keys made weaker and set back", Notable},
-	story.WrongPINs:     {"wrong PIN", "wrong PINs", Grave},
-	story.WithheldPINs:  {"login whose answer is withheld", "logins whose answers are withheld", Notable},
-	story.WrongWords:    {"word challenge repeated", "word challenges repeated", Notable},
-	story.Refusals:      {"answer refused", "answers refused", Grave},
-	story.LateAnswers:   {"late answer", "late answers", Notable},
-	story.StillOpen:     {"PIN that got in after a lock-down", "PINs that got in after a lock-down", Grave},
-	story.NotShown:      {"lock-down not shown", "lock-downs not shown", Grave},
+	story.Aborted:       {"abort", "aborts", Grave, ""},
+	story.Disagreements: {"verdict against it", "verdicts against it", Grave, "does not agree"},
+	story.Reservations:  {"verdict with exceptions", "verdicts with exceptions", Notable, "with exceptions"},
+	story.Exceptions:    {"exception", "exceptions", Notable, ""},
+	story.Absent:        {"absence excused", "absences excused", Notable, ""},
+	story.ClockSet:      {"clock set", "times that the clock was set", Notable, ""},
+	story.Interruptions: {"interruption", "interruptions", Grave, ""},
+	story.OtherSeals:    {"reconvening with other seals", "reconvenings with other seals", Grave, "other seals"},
+	story.Adjournments:  {"planned adjournment", "planned adjournments", Notable, "adjournment"},
+	story.DestroyedKeys: {"key destroyed", "keys destroyed", Grave, ""},
+	story.FailedKeys:    {"key that failed", "keys that failed", Grave, ""},
+	story.Unattested:    {"attestation with problems", "attestations with problems", Grave, "attestation"},
+	story.Tolerated:     {"key made weaker and set back", "keys made weaker and set back", Notable, "tolerated"},
+	story.WrongPINs:     {"wrong PIN", "wrong PINs", Grave, ""},
+	story.WithheldPINs:  {"login whose answer is withheld", "logins whose answers are withheld", Notable, "login withheld"},
+	story.WrongWords:    {"word challenge repeated", "word challenges repeated", Notable, "words again"},
+	story.Refusals:      {"answer refused", "answers refused", Grave, ""},
+	story.LateAnswers:   {"late answer", "late answers", Notable, ""},
+	story.StillOpen:     {"PIN that got in after a lock-down", "PINs that got in after a lock-down", Grave, "still open"},
+	story.NotShown:      {"lock-down not shown", "lock-downs not shown", Grave, "not shown"},
 }
 
 // milestones are the kinds of record by which a ceremony is followed.
@@ -131,6 +132,9 @@ func milestone(p *ceremony.Plan, content any) string {
 	}
 	return ""
 }
+
+// Counted is what a number of a sort counts.
+func Counted(w story.What) string { return troubles[w].many }
 
 // TellStory puts a story into words. What a restricted record says is left out of
 // a public one, so that it is the same whether the record is withheld or not.
@@ -207,7 +211,7 @@ func timeline(s *story.Story, public bool) (list []Event) {
 				continue
 			}
 			t := troubles[of[0].What]
-			line.Name, line.Weight = t.one, t.weight
+			line.Name, line.Weight = cmp.Or(t.label, t.one), t.weight
 		}
 		if x, ok := r.Content.(*ceremony.Exception); ok {
 			line.Name, line.Text = fmt.Sprintf("exception %d", x.Number), acceptance(s, x, text)
@@ -219,7 +223,7 @@ func timeline(s *story.Story, public bool) (list []Event) {
 	for _, e := range s.Events {
 		if e.Record == nil {
 			t := troubles[e.What]
-			list = append(list, Event{Name: t.one, Text: "by " + e.Who, Weight: t.weight})
+			list = append(list, Event{Name: t.label, Text: e.Who, Weight: t.weight})
 		}
 	}
 	return list

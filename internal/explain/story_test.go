@@ -77,7 +77,7 @@ func TestAPlannedAdjournmentIsNotCalledUnplanned(t *testing.T) {
 		texts = append(texts, e.Name+": "+e.Text)
 	}
 	want := []string{
-		"planned adjournment: adjourned, as people planned, under seal hsm-1 4471: for the night",
+		"adjournment: adjourned, as people planned, under seal hsm-1 4471: for the night",
 		"reconvened: reconvened, with seal hsm-1 4471 as found",
 		"resumed: resumed after the adjournment, as planned",
 	}

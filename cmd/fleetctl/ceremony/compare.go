@@ -10,27 +10,32 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/story"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 type courseJSON struct {
-	Dir        string   `strict:"dir"`
-	Ceremony   string   `strict:"ceremony"`
-	Mode       string   `strict:"mode"`
-	Plan       [32]byte `strict:"plan,hex"`
-	State      string   `strict:"state"`
-	Seconds    int      `strict:"seconds"`
-	Done       int      `strict:"steps_done"`
-	Planned    int      `strict:"steps_planned"`
-	People     []string `strict:"people"`
-	Exceptions int      `strict:"exceptions"`
-	Resumed    int      `strict:"resumed"`
-	Adjourned  int      `strict:"adjourned"`
-	WrongPINs  int      `strict:"wrong_pins"`
-	Tries      int      `strict:"challenge_tries"`
-	Machine    int      `strict:"challenges_by_machine"`
+	Dir       string        `strict:"dir"`
+	Ceremony  string        `strict:"ceremony"`
+	Mode      string        `strict:"mode"`
+	Plan      [32]byte      `strict:"plan,hex"`
+	State     string        `strict:"state"`
+	Seconds   int           `strict:"seconds"`
+	Done      int           `strict:"steps_done"`
+	Planned   int           `strict:"steps_planned"`
+	People    []string      `strict:"people"`
+	Otherwise []troubleJSON `strict:"otherwise"`
+	Tries     int           `strict:"challenge_tries"`
+	Machine   int           `strict:"challenges_by_machine"`
+}
+
+type troubleJSON struct {
+	What  string `strict:"what"`
+	Count int    `strict:"count"`
 }
 
 type compareStepJSON struct {
@@ -100,9 +105,11 @@ func compare(a *cli.App, dirs []string, rehearsal, run *folder.Summary) error {
 	both("people who signed", strings.Join(x.People, ", "), strings.Join(y.People, ", "))
 	both("tries at word challenges", x.Tries, y.Tries)
 	both("answered by the machine", x.Machine, y.Machine)
-	both("exceptions", x.Exceptions, y.Exceptions)
-	both("resumed, adjourned", fmt.Sprintf("%d, %d", x.Resumed, x.Adjourned), fmt.Sprintf("%d, %d", y.Resumed, y.Adjourned))
-	both("wrong PINs", x.WrongPINs, y.WrongPINs)
+	for _, w := range story.Troubles() {
+		if n, m := rehearsal.Story.Count(w), run.Story.Count(w); n+m > 0 {
+			both(explain.Counted(w), n, m)
+		}
+	}
 	var steps [][]string
 	for _, s := range out.Steps {
 		steps = append(steps, []string{s.Step, took(s.Rehearsed, s.RehearsalSeconds, s.RehearsalTries), took(s.Run, s.Seconds, s.Tries)})
@@ -110,12 +117,28 @@ func compare(a *cli.App, dirs []string, rehearsal, run *folder.Summary) error {
 	return a.Emit(out,
 		a.UI.Fields([][2]string{{"plan", of}, {"people", missing}}), "\n",
 		a.UI.Table([]string{"", dirs[0], dirs[1]}, rows), "\n",
-		a.UI.Table([]string{"step", dirs[0], dirs[1]}, steps))
+		a.UI.Table([]string{"step", dirs[0], dirs[1]}, steps), courses(a, dirs, rehearsal, run))
+}
+
+// courses tell each of the two, where anything went otherwise in it.
+func courses(a *cli.App, dirs []string, two ...*folder.Summary) string {
+	var b strings.Builder
+	for i, c := range two {
+		if told := explain.TellStory(c.Story, false); len(told.Otherwise) > 0 {
+			b.WriteString("\n" + a.UI.Style(ui.Heading, "How "+dirs[i]+" went:") + "\n" + cli.StoryText(a.UI.Page, told, false))
+		}
+	}
+	return b.String()
 }
 
 func courseOf(dir string, c *folder.Summary) courseJSON {
 	j := courseJSON{Dir: dir, Ceremony: c.Ceremony, Mode: c.Mode, Plan: c.Plan, State: c.State, Seconds: seconds(c.Took), Done: len(c.Steps), Planned: c.Planned,
-		People: c.People, Exceptions: c.Exceptions, Resumed: c.Resumed, Adjourned: c.Adjourned, WrongPINs: c.WrongPINs}
+		People: append([]string{}, c.People...), Otherwise: []troubleJSON{}}
+	for _, w := range story.Troubles() {
+		if n := c.Story.Count(w); n > 0 {
+			j.Otherwise = append(j.Otherwise, troubleJSON{string(w), n})
+		}
+	}
 	for _, s := range c.Steps {
 		j.Tries += s.Tries
 		if s.By == session.ByMachine {

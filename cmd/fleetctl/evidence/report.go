@@ -64,8 +64,22 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 	}
 	b.WriteString(p.Claims(lines))
 	b.WriteString("\n")
+	b.WriteString(storyText(p, r))
 	b.WriteString(verdict(a, r))
 	return b.String()
+}
+
+// storyText is how the ceremony went. It is no claim: of a package that isn't
+// verified it may be anybody's tale.
+func storyText(p ui.Page, r *evidence.Report) string {
+	if r.Story == nil {
+		return ""
+	}
+	says := "How it went, by its records and the keys that the plan names:"
+	if !r.Verified {
+		says = "How it went, by records that are NOT verified here:"
+	}
+	return p.Style(ui.Heading, says) + "\n" + cli.StoryText(p, explain.TellStory(r.Story, false), false) + "\n"
 }
 
 func verdict(a *cli.App, r *evidence.Report) string {

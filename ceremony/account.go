@@ -88,6 +88,8 @@ type Account struct {
 	seen           keys.Seen
 	answers        []bundle.Signed // the statements in the bundle
 	late           []bundle.Signed // those that came after the countersignature
+
+	program Program // that goes on, where it is another than the one that opened
 }
 
 // Key is what the transcript says of one key.

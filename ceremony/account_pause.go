@@ -141,8 +141,29 @@ func (a *Account) takeResume(c *Resume) error {
 		return fmt.Errorf("it goes on since another time than that of record %d", a.N)
 	case c.Intent != open:
 		return fmt.Errorf("it is about intent %d, the open one is %d", c.Intent, open)
+	case (c.Binary == [32]byte{}) != (c.Version == ""):
+		return fmt.Errorf("another program that goes on is told of by version and digest, and the one stands without the other")
+	case c.Binary != [32]byte{} && c.Binary == a.Program().Binary:
+		return fmt.Errorf("it says that another program goes on, and names the one before")
+	}
+	if c.Version != "" {
+		a.program = Program{c.Version, c.Binary}
 	}
 	return nil
+}
+
+// Program is what runs a ceremony.
+type Program struct {
+	Version string
+	Binary  [32]byte // the SHA-256 of its file
+}
+
+// Program is the one that the ceremony was opened with, or gone on with since.
+func (a *Account) Program() Program {
+	if a.program == (Program{}) && a.Open != nil {
+		return Program{a.Open.Version, a.Open.Binary}
+	}
+	return a.program
 }
 
 // Opened says that an HSM was unlocked: from then on an interrupted ceremony

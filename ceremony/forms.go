@@ -70,6 +70,9 @@ func form(content any) error {
 		if (c.Torn > 0) != (c.Kept != [32]byte{}) {
 			return fmt.Errorf("what was torn and its digest stand together: %d bytes", c.Torn)
 		}
+		if c.Version != "" {
+			return text("version", c.Version, maxToldText)
+		}
 	case *Abort:
 		return c.form()
 	}

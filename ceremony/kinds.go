@@ -384,6 +384,10 @@ type Resume struct {
 	Torn   int       `strict:"torn"`              // bytes of a record that was never finished
 	Kept   [32]byte  `strict:"kept,hex,optional"` // SHA-256 of those bytes, kept aside
 	Intent int       `strict:"intent,optional"`   // the intent that was open
+	// Another program than the one before goes on: its version and its SHA-256. Both
+	// are absent where it is the same.
+	Version string   `strict:"version,optional"`
+	Binary  [32]byte `strict:"binary,hex,optional"`
 }
 
 // Abort ends a ceremony that can't be finished, and says what became of every

@@ -119,6 +119,9 @@ type Participants interface {
 	// GoOn tells which claims of the policy this ceremony can't reach, and has it
 	// typed that it goes on without them. decided is what the record says of that.
 	GoOn(ctx context.Context, short []planned.Outlook) (decided string, err error)
+	// OtherProgram tells that another program than the one before is to go on, and is
+	// nil where people agree to that.
+	OtherProgram(ctx context.Context, was, is ceremony.Program) error
 }
 
 // Question is what a Challenge is about.

@@ -153,6 +153,10 @@ func (p participants) Attestation(_ context.Context, q engine.AttestQuestion, wr
 	return p.d.f.Attester.Evidence(q), nil
 }
 
+func (p participants) OtherProgram(context.Context, ceremony.Program, ceremony.Program) error {
+	return p.err()
+}
+
 func (p participants) GoOn(context.Context, []planned.Outlook) (string, error) {
 	return p.d.text(), p.err()
 }

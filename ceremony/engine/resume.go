@@ -53,6 +53,9 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 	if err := j.clockStands(&ceremony.Resume{}); err != nil {
 		return a, err
 	}
+	if err := c.sameProgram(ctx, a); err != nil {
+		return a, err // before officers approve it: they see under which program
+	}
 	if err := j.Approved(ctx, a.Wanted(ceremony.ApproveResume, [32]byte{}), c.Approve); err != nil {
 		return a, err
 	}
@@ -66,6 +69,9 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 	if k := a.OpenIntent(); k != nil {
 		resume.Intent = k.N
 	}
+	if is := c.program(); is.Binary != a.Program().Binary {
+		resume.Version, resume.Binary = is.Version, is.Binary
+	}
 	if err := r.record("resumed", resume); err != nil {
 		return a, err
 	}
@@ -73,6 +79,28 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 		return a, err
 	}
 	return a, r.runSteps(ctx)
+}
+
+func (c Config) program() ceremony.Program {
+	return ceremony.Program{Version: c.Version, Binary: c.Binary}
+}
+
+// sameProgram has people agree to another program than the one that the ceremony was
+// opened with, or gone on with since.
+func (c Config) sameProgram(ctx context.Context, a *ceremony.Account) error {
+	was, is := a.Program(), c.program()
+	if was.Binary == is.Binary {
+		return nil
+	}
+	if err := c.Participants.OtherProgram(ctx, was, is); err != nil {
+		return fmt.Errorf("%w: %w", otherProgram(c.Dir, was, is), err)
+	}
+	return nil
+}
+
+// otherProgram names both.
+func otherProgram(dir string, was, is ceremony.Program) *strict.Error {
+	return strict.Errorf(dir, "this is fleetctl %s, SHA-256 %x…, and the ceremony was last run by %s, SHA-256 %x…", is.Version, is.Binary[:8], was.Version, was.Binary[:8])
 }
 
 // openTorn opens a journal whose last line may be torn.

@@ -62,6 +62,11 @@ func (c Config) begin() (*Journal, error) {
 		return nil, strict.Errorf(c.Dir, "a ceremony has begun in this folder").
 			WithHint("see where it stands, then go on:\nfleetctl ceremony status %s\nfleetctl ceremony resume %s --site SITE", c.Dir, c.Dir)
 	}
+	if was, is := j.account.Program(), c.program(); j.account.Open != nil && was.Binary != is.Binary {
+		j.Close()
+		return nil, otherProgram(c.Dir, was, is).
+			WithHint("no HSM was unlocked yet: go on with that program, or begin anew with this one in another folder")
+	}
 	return c.approved(j)
 }
 

@@ -209,6 +209,9 @@ func (t *Records) tellResume(c *ceremony.Resume) string {
 	if c.Intent > 0 {
 		text += fmt.Sprintf("; the intent of record %d was open", c.Intent)
 	}
+	if c.Version != "" {
+		text += fmt.Sprintf("; by another program than before: fleetctl %s, %s", strict.Clip(c.Version), brief(c.Binary))
+	}
 	return text
 }
 

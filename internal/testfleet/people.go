@@ -170,6 +170,11 @@ func (Machine) GoOn(context.Context, []planned.Outlook) (string, error) {
 	return "", errors.New("nobody is there who could go on")
 }
 
+// OtherProgram has nobody who could compare it with a copy of their own.
+func (Machine) OtherProgram(context.Context, ceremony.Program, ceremony.Program) error {
+	return errors.New("nobody is there who could agree to another program")
+}
+
 // Attestation has no tool to use: see Attester.
 func (Machine) Attestation(context.Context, engine.AttestQuestion, error) (*attest.Evidence, error) {
 	return nil, errors.New("the machine has no vendor's tool")

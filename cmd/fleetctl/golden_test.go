@@ -28,6 +28,7 @@ var changing = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{8}…`), "dddddddd…"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "2026-11-21T10:00:00Z"},
 	{regexp.MustCompile(`\b[\d.]+ kB\b`), "99 kB"},
+	{regexp.MustCompile(`\b20\d\d-\d\d-\d\d \d\d:\d\d to (20\d\d-\d\d-\d\d )?\d\d:\d\d UTC, \d+ (seconds?|min)`), "2026-11-21 10:00 to 10:00 UTC, 1 second"},
 }
 
 func steady(s string) string {

@@ -16,26 +16,25 @@ const (
 	maxAnchors    = 256
 )
 
-// Anchor is a key that a verifier pins. It counts for the formats that it is
-// pinned for alone.
+// Anchor is a key that a verifier pins. It counts only for its formats.
 type Anchor struct {
 	Vendor      string     `strict:"vendor,token"`
 	Name        string     `strict:"name"`
-	Operator    string     `strict:"operator,optional"` // who runs the CA, where that is not the vendor; a TPM's attestation CA has one
+	Operator    string     `strict:"operator,optional"` // who runs the CA, if not the vendor, as for a TPM's attestation CA
 	Formats     []string   `strict:"formats,token"`
 	SPKI        [32]byte   `strict:"spki_sha256,hex"`             // SHA-256 of the key's SubjectPublicKeyInfo
-	Certificate []byte     `strict:"certificate,base64,optional"` // DER, where evidence comes without it; only its name and key count
-	Key         []byte     `strict:"key,base64,optional"`         // SPKI, where there is no certificate
+	Certificate []byte     `strict:"certificate,base64,optional"` // DER, for evidence that comes without it; only its name and key count
+	Key         []byte     `strict:"key,base64,optional"`         // SubjectPublicKeyInfo, if there is no certificate
 	Origin      string     `strict:"origin"`                      // where the vendor publishes it
 	Check       string     `strict:"check"`                       // how a person checks it
-	Confirmed   string     `strict:"confirmed,optional"`          // who compared it with what, and when; empty: nobody has
+	Confirmed   string     `strict:"confirmed,optional"`          // who compared it, with what and when; empty: nobody has
 	NotAfter    *time.Time `strict:"not_after,optional"`
 
 	cert *x509.Certificate
 	key  crypto.PublicKey
 }
 
-// PublicKey is the pinned key, nil where only its digest is known.
+// PublicKey is the pinned key, nil if only its digest is known.
 func (a *Anchor) PublicKey() crypto.PublicKey { return a.key }
 
 // Valid says whether the anchor counts at a time.
@@ -56,8 +55,9 @@ type anchorsFile struct {
 //go:embed anchors.yaml
 var shipped []byte
 
-// Shipped is the project's list of vendors' roots, with where each comes from.
-// Nobody has compared them for the reader: they are there to be chosen from.
+// Shipped is the project's list of vendors' roots, with the origin of each. Nobody
+// has compared them with their origin for the reader, who has to do that for each
+// one that he pins.
 func Shipped() []byte { return slices.Clone(shipped) }
 
 // ParseAnchors reads an anchors file (SPEC section 23.2).
@@ -75,9 +75,9 @@ func ParseAnchors(file string, data []byte) (*Anchors, error) {
 	return a, nil
 }
 
-// AnchorsIn are anchors that were read from a list in a file, a policy for one. line
-// says where the list and each of its items stand. Digest is left to whoever has
-// the file.
+// AnchorsIn checks anchors that were read from a list in another file, such as a
+// policy. line gives the lines of the list and of its items. The caller sets
+// Digest.
 func AnchorsIn(file string, list []Anchor, line func(path ...any) int) (*Anchors, error) {
 	a := &Anchors{File: file}
 	var faults strict.Errors
@@ -99,7 +99,7 @@ func AnchorsIn(file string, list []Anchor, line func(path ...any) int) (*Anchors
 	return a, nil
 }
 
-// load checks an anchor and reads its key; it says what is wrong.
+// load checks an anchor and reads its key. It gives what is wrong, or "".
 func (a *Anchor) load() string {
 	for what, s := range map[string]string{"name": a.Name, "operator": a.Operator, "origin": a.Origin, "check": a.Check, "confirmed": a.Confirmed} {
 		if s != "" {
@@ -135,7 +135,7 @@ func (a *Anchor) load() string {
 	return ""
 }
 
-// NewAnchors is for callers that have anchors from elsewhere than a file.
+// NewAnchors checks anchors that don't come from a file.
 func NewAnchors(list ...Anchor) (*Anchors, error) {
 	a := &Anchors{list: slices.Clone(list)}
 	for i := range a.list {
@@ -149,7 +149,7 @@ func NewAnchors(list ...Anchor) (*Anchors, error) {
 // All are the anchors, in the file's order.
 func (a *Anchors) All() []Anchor { return slices.Clone(a.list) }
 
-// For are the anchors pinned for a format.
+// For gives the anchors that are pinned for a format.
 func (a *Anchors) For(format string) (list []*Anchor) {
 	for i := range a.list {
 		if slices.Contains(a.list[i].Formats, format) {
@@ -159,8 +159,8 @@ func (a *Anchors) For(format string) (list []*Anchor) {
 	return list
 }
 
-// Find is the anchor pinned for a format with this SubjectPublicKeyInfo, nil
-// where there is none. It has to be Valid too.
+// Find gives the anchor that is pinned for a format with this SubjectPublicKeyInfo,
+// or nil. The caller checks that it is Valid.
 func (a *Anchors) Find(format string, spki []byte) *Anchor {
 	for _, x := range a.For(format) {
 		if x.SPKI == sha256.Sum256(spki) {

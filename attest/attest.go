@@ -1,8 +1,8 @@
-// Package attest says what a vendor's evidence shows of a key and of the device
-// that holds it, in one neutral form, and judges it against what somebody
-// demands. Each vendor's format is read by a small package below this one; they
-// share the chain of certificates (Chain), the pinned keys (Anchors) and the
-// bounds (Check).
+// Package attest says, in one neutral form, what a vendor's evidence shows of a key
+// and of the device that holds it (Claims), and judges this by what a verifier
+// demands (Demand). Each vendor's format is read by a small package below this one;
+// these share the verification of certificates (Chain), the pinned keys (Anchors)
+// and the limits (Check).
 //
 // Nothing here reaches network, files or a clock: the same evidence, anchors,
 // time and nonce give the same claims.
@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Answer is what evidence says about a yes-or-no attribute. Its zero value is
-// NotShown, which meets no demand, neither for yes nor for no.
+// Answer is what evidence says about a yes-or-no attribute. Its zero value,
+// NotShown, meets neither a demand for yes nor one for no.
 type Answer uint8
 
 // The answers.
@@ -25,7 +25,7 @@ const (
 	False
 )
 
-// Of is the answer that a field of the evidence gives.
+// Of turns a boolean of the evidence into an answer.
 func Of(b bool) Answer {
 	if b {
 		return True
@@ -43,18 +43,18 @@ func (a Answer) String() string {
 	return "not shown"
 }
 
-// Level is how far evidence can be believed. Its zero value is no level: Judge
-// refuses it, in claims and in demands.
+// Level is how far evidence can be believed. Its zero value is not a level: Judge
+// refuses it in claims and in demands.
 type Level uint8
 
 // The levels, each better than the one before.
 const (
 	_             Level = iota
 	None                // no evidence was given
-	ModuleClaimed       // what the module, or an activation of somebody else's, says: no signature that a stranger can check
-	VendorSigned        // signed, and the signatures fit, but no pinned anchor stands above them
-	Anchored            // signed, under a key that is pinned
-	Fresh               // anchored, and made after the nonce that was asked with
+	ModuleClaimed       // the module says so, or somebody who ran a credential activation: there is no signature that others can check
+	VendorSigned        // the signatures verify, but lead to no pinned anchor
+	Anchored            // the signatures verify and lead to a pinned anchor
+	Fresh               // anchored, and made after the nonce was known
 )
 
 var levels = []string{None: "none", ModuleClaimed: "module-claimed", VendorSigned: "vendor-signed", Anchored: "anchored", Fresh: "fresh"}
@@ -71,49 +71,49 @@ func ParseLevel(s string) (Level, error) {
 	if i := slices.Index(levels, s); i > 0 {
 		return Level(i), nil
 	}
-	return 0, fmt.Errorf("%q is no level: they are %q", s, levels[1:])
+	return 0, fmt.Errorf("%q is not a level; the levels are %q", s, levels[1:])
 }
 
-// Claims is what one piece of evidence shows. A member that is left as it is
-// says that the evidence doesn't show it. Names are those of
-// draft-ietf-rats-pkix-key-attestation-08, where it has one.
+// Claims is what one piece of evidence shows. A zero field means that the evidence
+// doesn't show it. Names are those of draft-ietf-rats-pkix-key-attestation-08,
+// where it has one.
 type Claims struct {
-	Format   string   // of the evidence: the verifier's
+	Format   string   // of the evidence, as its verifier names it
 	Evidence [32]byte // Evidence.Digest of what was judged
 	Level    Level
 
 	Key      Key
 	Platform Platform
 
-	// Nonce is what the device signed as its challenge; nil where the format has
-	// no room for one or none was given.
+	// Nonce is the challenge that the device signed; nil if the format has no
+	// field for one or none was given.
 	Nonce []byte
-	// Made is when the device says that it made the evidence: its own word.
+	// Made is when the evidence was made, by the device's own clock.
 	Made time.Time
 
-	// Anchor is the pinned key under which the evidence stands, nil below
-	// Anchored; NoAnchor then says why there is none.
+	// Anchor is the pinned key to which the signatures lead. Below the level
+	// Anchored it is nil, and NoAnchor says why.
 	Anchor   *Anchor
 	NoAnchor string
-	// Until is the earliest end of the certificates and the anchor: they were
-	// valid at the time judged at, and whoever shows the claims later says that
-	// they ended since.
+	// Until is when the first of the certificates and the anchor ends. All were
+	// valid at the time of judgement; whoever shows the claims later than Until
+	// says that one has ended since.
 	Until time.Time
 
 	// Unknown is everything in the evidence that the verifier did not understand.
 	Unknown []Unknown
-	// Quirks are the vendor's known faults that were met and are tolerated by
-	// name.
+	// Quirks are the names of the vendor's known faults that were found and
+	// tolerated.
 	Quirks []string
-	// Details are what the evidence shows beyond the neutral names: for people.
+	// Details are for people: what the evidence shows beyond the fields above.
 	Details []Detail
 }
 
-// Key is what is shown of the key.
+// Key is what the evidence shows of the key.
 type Key struct {
-	Identifier       string // the device's own name of the key
-	SPKI             []byte // DER SubjectPublicKeyInfo of the key that is attested
-	Extractable      Answer // whether the private half can leave in the clear or wrapped
+	Identifier       string // the device's own name for the key
+	SPKI             []byte // DER SubjectPublicKeyInfo of the attested key
+	Extractable      Answer // whether the private half can leave the device, in the clear or wrapped
 	Sensitive        Answer // whether it can't be read in the clear
 	NeverExtractable Answer // whether extractable was never true
 	Local            Answer // true: generated inside; false: imported
@@ -126,13 +126,13 @@ type Purpose struct {
 	Sign, Decrypt, Wrap, Unwrap, Derive Answer
 }
 
-// Platform is what is shown of the device.
+// Platform is what the evidence shows of the device.
 type Platform struct {
 	Vendor    string
 	Model     string // hwmodel
 	Serial    string // hwserial, as the vendor writes it
-	Identity  string // the attestation identity: by it a plan names the device, and substitution is refused
-	Firmware  string // swversion: numbers parted by dots
+	Identity  string // the attestation identity, by which a plan names the device, so that no other can take its place
+	Firmware  string // swversion: numbers separated by dots
 	FIPSBoot  Answer // whether the device runs in its FIPS mode
 	FIPSLevel uint64 // 1 to 4
 }
@@ -141,10 +141,10 @@ type Platform struct {
 type Unknown struct {
 	Where string // the part and the place in it
 	What  string
-	// Matters says that it could change what the rest means: an access rule, a
-	// critical extension. No demand is met then.
+	// Matters says that it could change what the rest means, as an access rule or
+	// a critical extension can. Then no demand is met.
 	Matters bool
 }
 
-// Detail is a fact without a neutral name.
+// Detail is a fact for which Claims has no field.
 type Detail struct{ Name, Value string }

@@ -17,51 +17,51 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// MaxChain is the most certificates that a chain has.
+// MaxChain is how many certificates a chain may have.
 const MaxChain = 8
 
-// The faults of vendors' certificates that a format may take by name. Each one
-// met is reported in Claims.Quirks.
+// Known faults of vendors' certificates, which a format may tolerate by name. Each
+// one that is found is reported in Claims.Quirks.
 const (
-	QuirkSHA1               = "sha1-signature"               // something signed over SHA-1
+	QuirkSHA1               = "sha1-signature"               // a signature over SHA-1
 	QuirkShortRSA           = "rsa-below-2048"               // a certificate's RSA key of 1,024 to 2,047 bits
-	QuirkNoBasicConstraints = "ca-without-basic-constraints" // an issuer that doesn't say that it is one
+	QuirkNoBasicConstraints = "ca-without-basic-constraints" // an issuer's certificate without basic constraints
 	QuirkNoCertSign         = "ca-without-cert-sign"         // an issuer whose key usage lacks keyCertSign
-	// Of an nShield: a warrant given to a module after it was sold, on the word of a
-	// DSA key of 1,024 bits.
+	// Of an nShield: a warrant that a module got after it was sold, on the
+	// signature of a DSA key of 1,024 bits.
 	QuirkFieldUpgrade = "field-upgrade-warrant"
 )
 
-// Weak are the quirks that weaken what is shown: a demand has to tolerate them
-// by name (Demand.Tolerates).
+// Weak are the quirks that weaken what evidence shows. Judge refuses them unless
+// the demand names them in Tolerates.
 var Weak = []string{QuirkSHA1, QuirkShortRSA, QuirkFieldUpgrade}
 
-// Chain is the certificates above a piece of evidence.
+// Chain is the chain of certificates from a piece of evidence up to an anchor.
 type Chain struct {
 	Format string // whose anchors count
-	// Certs begin with the one whose key signed the evidence; each further one
-	// issued the one before it. The anchor's own may be left out, where the anchors
-	// have it.
+	// Certs begin with the certificate whose key signed the evidence; each
+	// further one issued the one before it. The anchor's own may be left out if
+	// the anchors have it.
 	Certs []*x509.Certificate
-	// Quirks are those above that this format takes.
+	// Quirks are the faults, of those above, that this format tolerates.
 	Quirks []string
-	// Critical are critical extensions that the caller judges itself.
+	// Critical are the critical extensions that the caller checks itself.
 	Critical []asn1.ObjectIdentifier
-	// Signature is asked where a signature is none by the usual rules; it returns
-	// the name of the quirk, one of Quirks, by which it is one. nil: there is none.
+	// Signature, if not nil, is called for a signature that doesn't verify by the
+	// usual rules. If it verifies by a quirk, one of Quirks, its name is returned.
 	Signature func(child, parent *x509.Certificate) (quirk string, err error)
 }
 
-// Path is a chain whose signatures, names, constraints and times fit.
+// Path is a chain whose signatures, names, constraints and times were verified.
 type Path struct {
-	Certs  []*x509.Certificate // as given, the anchor's appended where it was left out
-	Anchor *Anchor             // nil: the chain stands under no pinned key
+	Certs  []*x509.Certificate // as given; the anchor's is appended if it was left out
+	Anchor *Anchor             // nil: the chain leads to no pinned key
 	Why    string              // why there is no anchor
-	Until  time.Time           // the earliest end of those below the anchor, and of the anchor
-	Quirks []string            // met, each once
+	Until  time.Time           // when the first of the certificates below the anchor, or the anchor, ends
+	Quirks []string            // those found, each once
 }
 
-// Level is what a chain is worth.
+// Level is Anchored if the chain leads to an anchor, otherwise VendorSigned.
 func (p *Path) Level() Level {
 	if p.Anchor != nil {
 		return Anchored
@@ -69,7 +69,7 @@ func (p *Path) Level() Level {
 	return VendorSigned
 }
 
-// Into writes into claims what the chain says.
+// Into writes what the chain shows into claims.
 func (p *Path) Into(c *Claims) {
 	c.Level, c.Anchor, c.NoAnchor = p.Level(), p.Anchor, p.Why
 	if c.Until.IsZero() || p.Until.Before(c.Until) {
@@ -82,9 +82,10 @@ func (p *Path) Into(c *Claims) {
 	}
 }
 
-// Verify checks the chain at a time. Only keys of anchors count, by their digest:
-// no system's roots, and no certificate's own word that it is a root. A chain
-// that fits and ends under no anchor is no error: Path.Anchor is nil.
+// Verify verifies the chain as of a time. Only the anchors' keys count as roots, by
+// their digests: neither the system's roots nor a certificate that says itself that
+// it is a root. A valid chain that leads to no anchor is no error: Path.Anchor is
+// then nil.
 func (c Chain) Verify(anchors *Anchors, at time.Time) (*Path, error) {
 	if n := len(c.Certs); n == 0 || n > MaxChain {
 		return nil, fmt.Errorf("chain: %d certificates; it has 1 to %d", n, MaxChain)
@@ -114,10 +115,10 @@ type walk struct {
 	anchors *Anchors
 	at      time.Time
 	p       *Path
-	below   int // how many certificates stand below the anchor's
+	below   int // how many certificates are below the anchor's
 }
 
-// quirk says whether the format takes a fault, and reports it.
+// quirk says whether the format tolerates a fault, and reports it.
 func (w *walk) quirk(name string) bool {
 	if !slices.Contains(w.Quirks, name) {
 		return false
@@ -128,21 +129,21 @@ func (w *walk) quirk(name string) bool {
 	return true
 }
 
-// cert checks what a certificate says by itself.
+// cert checks one certificate by itself.
 func (w *walk) cert(i int, c *x509.Certificate) error {
 	switch key := c.PublicKey.(type) {
 	case *rsa.PublicKey:
 		bits := key.N.BitLen()
 		if bits > 8192 || bits < 1024 || bits < 2048 && !w.quirk(QuirkShortRSA) {
-			return fmt.Errorf("an RSA key of %d bits; 2048 to 8192 are taken", bits)
+			return fmt.Errorf("an RSA key of %d bits; 2048 to 8192 are accepted", bits)
 		}
 	case *ecdsa.PublicKey:
 		if key.Curve == elliptic.P224() {
-			return errors.New("a key on P-224 is not taken")
+			return errors.New("a key on P-224 is not accepted")
 		}
 	case ed25519.PublicKey:
 	default:
-		return fmt.Errorf("a key of the kind %s is not taken", c.PublicKeyAlgorithm)
+		return fmt.Errorf("a key of the kind %s is not accepted", c.PublicKeyAlgorithm)
 	}
 	for _, id := range c.UnhandledCriticalExtensions {
 		if !slices.ContainsFunc(w.Critical, id.Equal) {
@@ -150,7 +151,7 @@ func (w *walk) cert(i int, c *x509.Certificate) error {
 		}
 	}
 	if c.PermittedDNSDomainsCritical {
-		return errors.New("it constrains names, which are not judged here")
+		return errors.New("it has name constraints, which are not supported")
 	}
 	for _, other := range w.Certs[:i] {
 		if bytes.Equal(other.Raw, c.Raw) {
@@ -166,7 +167,7 @@ func (w *walk) link(i int, parent *x509.Certificate) error {
 	between := fmt.Sprintf("certificate %d (%s) under %s", i, subject(child), subject(parent))
 	switch {
 	case !bytes.Equal(child.RawIssuer, parent.RawSubject):
-		return fmt.Errorf("%s: it names another issuer, %s: the chain is out of order or another's", between, strict.Clip(child.Issuer.String()))
+		return fmt.Errorf("%s: it names another issuer, %s: the chain is out of order, or belongs to something else", between, strict.Clip(child.Issuer.String()))
 	case !parent.BasicConstraintsValid && !w.quirk(QuirkNoBasicConstraints), parent.BasicConstraintsValid && !parent.IsCA:
 		return fmt.Errorf("%s: the issuer is no certification authority", between)
 	case parent.BasicConstraintsValid && (parent.MaxPathLen > 0 || parent.MaxPathLenZero) && i > parent.MaxPathLen:
@@ -216,12 +217,13 @@ func (w *walk) findAnchor() {
 	}
 	last := len(w.Certs) - 1
 	top := w.Certs[last]
-	w.p.Why = fmt.Sprintf("no key pinned for %s stands above %s", w.Format, subject(top))
+	w.p.Why = fmt.Sprintf("no key that is pinned for %s issued %s", w.Format, subject(top))
 	for _, a := range w.anchors.For(w.Format) {
 		if a.cert == nil || !bytes.Equal(a.cert.RawSubject, top.RawIssuer) {
 			continue
 		}
-		// What is met while an anchor is tried is kept only if it is the one.
+		// Quirks that are found while an anchor is tried are kept only if it issued
+		// the certificate.
 		quirks := slices.Clone(w.p.Quirks)
 		if err := w.link(last, a.cert); err == nil {
 			w.p.Anchor, w.p.Why = a, ""
@@ -229,12 +231,12 @@ func (w *walk) findAnchor() {
 			return
 		}
 		w.p.Quirks = quirks
-		w.p.Why = fmt.Sprintf("%s bears the name of the pinned %q, and its key is another", strict.Clip(top.Issuer.String()), strict.Clip(a.Name))
+		w.p.Why = fmt.Sprintf("%s has the name of the pinned %q, but another key", strict.Clip(top.Issuer.String()), strict.Clip(a.Name))
 	}
 }
 
-// times judges when the certificates below the anchor are valid. The anchor is a
-// key: its own certificate's dates don't count, those of the anchors file do.
+// times checks that the certificates below the anchor are valid at the time. The
+// dates of the anchor's own certificate don't count: the anchors file has its dates.
 func (w *walk) times() error {
 	for i, c := range w.Certs[:w.below] {
 		if w.at.Before(c.NotBefore) || w.at.After(c.NotAfter) {
@@ -255,8 +257,8 @@ func (w *walk) times() error {
 	return nil
 }
 
-// ParseCertificates reads 1 to MaxChain certificates, PEM or DER one behind the
-// other, with nothing between or after them.
+// ParseCertificates reads 1 to MaxChain certificates in PEM or DER, one directly
+// after the other, with nothing between or after them.
 func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 	der := data
 	if bytes.HasPrefix(data, []byte("-----BEGIN ")) {
@@ -269,7 +271,7 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 			der, rest = append(der, block.Bytes...), more
 		}
 	}
-	// How many there are is known before any is parsed.
+	// They are counted before any is parsed.
 	for rest, n := der, 0; len(rest) > 0; n++ {
 		var one asn1.RawValue
 		more, err := asn1.Unmarshal(rest, &one)

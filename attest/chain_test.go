@@ -41,13 +41,13 @@ func TestAChainStandsUnderAPinnedKeyOrUnderNone(t *testing.T) {
 	}
 	// Another format's anchors don't count, nor a root with the pinned one's name.
 	p, err := attest.Chain{Format: "g", Certs: certs(leaf, mid, root)}.Verify(pinned, at.At)
-	if err != nil || p.Level() != attest.VendorSigned || !strings.Contains(p.Why, "no key pinned for g stands above CN=root") {
+	if err != nil || p.Level() != attest.VendorSigned || !strings.Contains(p.Why, "no key that is pinned for g issued CN=root") {
 		t.Errorf("another format: %+v %v", p, err)
 	}
 	other, _, _ := chain(t)
 	for name, list := range map[string][]*at.Cert{"its root": {leaf, mid, root}, "its last": {leaf, mid}} {
 		p, err = attest.Chain{Format: "f", Certs: certs(list...)}.Verify(at.Pin(t, "f", other.Certificate), at.At)
-		if err != nil || p.Level() != attest.VendorSigned || !strings.Contains(p.Why, `CN=root bears the name of the pinned "root", and its key is another`) {
+		if err != nil || p.Level() != attest.VendorSigned || !strings.Contains(p.Why, `CN=root has the name of the pinned "root", but another key`) {
 			t.Errorf("look-alike by %s: %+v %v", name, p, err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestAChainThatDoesNotFitIsRefused(t *testing.T) {
 		{"none", nil, at.At, "0 certificates"},
 		{"too many", slices.Repeat(certs(leaf), 9), at.At, "9 certificates; it has 1 to 8"},
 		{"twice", certs(leaf, mid, mid), at.At, "it stands twice in the chain"},
-		{"reordered", certs(mid, leaf, root), at.At, "the chain is out of order or another's"},
+		{"reordered", certs(mid, leaf, root), at.At, "the chain is out of order, or belongs to something else"},
 		{"another's root", append(certs(leaf, mid), other.Certificate), at.At, "the signature does not verify"},
 		{"forged", append([]*x509.Certificate{&forged}, mid.Certificate), at.At, "the signature does not verify"},
 		{"too deep", certs(at.Issue(t, "end", authority, at.P256(t), at.Leaf), authority, small), at.At, "allows 0 authorities below it, and there are 1"},
@@ -95,7 +95,7 @@ func TestAChainThatDoesNotFitIsRefused(t *testing.T) {
 		{"no cert sign", below(noSign), at.At, "key usage does not let it sign"},
 		{"critical", below(critical), at.At, "the critical extension 1.2.3 is not understood"},
 		{"short", below(short), at.At, "an RSA key of 1024 bits"},
-		{"names", below(names), at.At, "it constrains names"},
+		{"names", below(names), at.At, "it has name constraints"},
 		{"too early", certs(leaf, mid, root), at.At.AddDate(-2, 0, 0), "is valid from 2025-11-21T10:00:00Z to 2027-11-21T10:00:00Z, not at 2024-11-21T10:00:00Z"},
 		{"too late", certs(leaf, mid), at.At.AddDate(2, 0, 0), "certificate 0 (CN=leaf) is valid from"},
 	} {

@@ -9,21 +9,21 @@ import (
 const (
 	evidenceFormat = "fleetctl attestation v1"
 
-	// MaxEvidence is the sum of the sizes of a piece of evidence's parts, in bytes.
+	// MaxEvidence is how many bytes all parts of a piece of evidence may have together.
 	MaxEvidence = 256 << 10
-	// MaxEvidenceFile is the size of the file that holds them all.
+	// MaxEvidenceFile is how many bytes the file with all parts may have.
 	MaxEvidenceFile = 512 << 10
 	maxParts        = 16
 )
 
-// Evidence is what a device gave, as it gave it: parts by name, as the format's
-// verifier names them.
+// Evidence is what a device gave, unchanged: a list of parts, with the names that
+// the format's verifier gives them.
 type Evidence struct {
-	Format string // as a Verifier's
+	Format string // as a Verifier names it
 	Parts  []Part
 }
 
-// Part is one file of it.
+// Part is one file of a piece of evidence.
 type Part struct {
 	Name string
 	Data []byte
@@ -40,7 +40,7 @@ type partText struct {
 	Data []byte `strict:"data,base64"`
 }
 
-// Part is the data of a part, nil where there is none of this name.
+// Part gives the data of the part with this name, nil if there is none.
 func (e *Evidence) Part(name string) []byte {
 	for _, p := range e.Parts {
 		if p.Name == name {
@@ -50,7 +50,7 @@ func (e *Evidence) Part(name string) []byte {
 	return nil
 }
 
-// Encode writes the one form of a file that holds all parts (SPEC section 23.1).
+// Encode writes a file with all parts, in its only form (SPEC section 23.1).
 func (e *Evidence) Encode() []byte {
 	f := &evidenceFile{Format: evidenceFormat, Device: e.Format}
 	for _, p := range e.Parts {
@@ -59,10 +59,10 @@ func (e *Evidence) Encode() []byte {
 	return strict.EncodeJSON(f)
 }
 
-// Digest is the SHA-256 of Encode: it names the evidence wherever only its claims are.
+// Digest is the SHA-256 of Encode, by which claims name their evidence.
 func (e *Evidence) Digest() [32]byte { return sha256.Sum256(e.Encode()) }
 
-// ParseEvidence reads what Encode writes, and nothing else.
+// ParseEvidence reads exactly what Encode writes.
 func ParseEvidence(file string, data []byte) (*Evidence, error) {
 	f := &evidenceFile{}
 	if err := strict.DecodeJSON(file, data, MaxEvidenceFile, f); err != nil {
@@ -79,12 +79,12 @@ func ParseEvidence(file string, data []byte) (*Evidence, error) {
 		return nil, err
 	}
 	if string(e.Encode()) != string(data) {
-		return nil, strict.Errorf(file, "this is not the one form in which an attestation is written (SPEC section 23.1)")
+		return nil, strict.Errorf(file, "an attestation's file has only one form, and this is another (SPEC section 23.1)")
 	}
 	return e, nil
 }
 
-// check holds the evidence to its bounds.
+// check checks the number, names and sizes of the parts.
 func (e *Evidence) check(file string) error {
 	sum, seen := 0, map[string]bool{}
 	if len(e.Parts) == 0 || len(e.Parts) > maxParts {

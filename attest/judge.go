@@ -11,12 +11,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Demand is what somebody wants shown of a key. A member that is left as it is
-// demands nothing, but for Least and SPKI, without which a demand is none.
+// Demand is what a verifier wants shown of a key. A zero field demands nothing,
+// except that Least and SPKI must be set.
 type Demand struct {
 	Least    Level
-	SPKI     []byte // the key that it must be about
-	Identity string // the device that it must be of
+	SPKI     []byte // of the key that the evidence must be about
+	Identity string // of the device that the evidence must come from
 
 	NotExtractable, Sensitive, NeverExtractable, Local bool
 
@@ -30,23 +30,23 @@ type Demand struct {
 	FIPSBoot      bool
 	LeastFIPS     uint64
 
-	// TrustOnFirstUse takes an anchor that nobody compared with its origin.
+	// TrustOnFirstUse accepts an anchor that nobody compared with its origin.
 	TrustOnFirstUse bool
 
-	// Tolerates names weak quirks (Weak) that may have been met.
+	// Tolerates names the weak quirks (Weak) that are accepted.
 	Tolerates []string
 
-	// Understood refuses evidence of which anything was not understood. What
-	// matters (Unknown.Matters) is refused in any case.
+	// Understood refuses evidence any part of which was not understood. A part
+	// that matters (Unknown.Matters) is refused in any case.
 	Understood bool
 }
 
-// Kept is the demand that the key was made inside and never can leave.
+// Kept demands that the key was generated inside the device and can never leave it.
 func Kept(least Level, spki []byte, identity string) Demand {
 	return Demand{Least: least, SPKI: spki, Identity: identity, NotExtractable: true, Sensitive: true, NeverExtractable: true, Local: true}
 }
 
-// Problem is a demand that is not met.
+// Problem is a demand that the claims don't meet.
 type Problem struct {
 	Name string // the attribute's: level, spki, identity, extractable, local …
 	What string
@@ -54,8 +54,8 @@ type Problem struct {
 
 func (p Problem) String() string { return p.Name + ": " + p.What }
 
-// Judge names every demand that the claims don't meet: what is not shown fails,
-// as what is shown otherwise does. None means that all are met.
+// Judge names every demand that the claims don't meet. What isn't shown fails like
+// what is shown to be otherwise. An empty list means that all demands are met.
 func Judge(c *Claims, d Demand) (list []Problem) {
 	j := &judgement{c: c, list: &list}
 	if c == nil {
@@ -82,7 +82,7 @@ func Judge(c *Claims, d Demand) (list []Problem) {
 	}
 	switch {
 	case c.Anchor == nil && c.Level >= Anchored:
-		j.problem("anchor", "the evidence is called %s, and no anchor of it is named", c.Level)
+		j.problem("anchor", "the evidence has the level %s, but names no anchor", c.Level)
 	case c.Anchor != nil && c.Anchor.Confirmed == "" && !d.TrustOnFirstUse:
 		j.problem("anchor", "nobody confirmed %q: %s", strict.Clip(c.Anchor.Name), strict.Said(c.Anchor.Check))
 	}
@@ -104,12 +104,12 @@ func (j *judgement) problem(name, format string, args ...any) {
 	*j.list = append(*j.list, Problem{name, fmt.Sprintf(format, args...)})
 }
 
-// trust judges who says it, of which key and of which device.
+// trust judges the level, the key and the device.
 func (j *judgement) trust(d Demand) {
 	c := j.c
 	switch {
 	case d.Least < None || d.Least > Fresh:
-		j.problem("level", "the demand names no least level, and so would take anything")
+		j.problem("level", "the demand names no least level, so it would accept anything")
 	case c.Level < None || c.Level > Fresh:
 		j.problem("level", "the evidence has no level")
 	case c.Level < d.Least:
@@ -123,7 +123,7 @@ func (j *judgement) trust(d Demand) {
 	}
 	switch {
 	case len(d.SPKI) == 0:
-		j.problem("spki", "the demand names no key, and so would take any")
+		j.problem("spki", "the demand names no key, so it would accept any")
 	case !bytes.Equal(c.Key.SPKI, d.SPKI):
 		j.problem("spki", "the evidence is of another key")
 	}
@@ -173,7 +173,7 @@ func (j *judgement) firmware(least string) {
 	}
 }
 
-// version reads numbers parted by dots, without zeros at the end: 5.7 is 5.7.0.
+// version reads numbers separated by dots, without zeros at the end: 5.7 is 5.7.0.
 func version(s string) (list []uint64, ok bool) {
 	if len(s) > 64 {
 		return nil, false
@@ -191,8 +191,8 @@ func version(s string) (list []uint64, ok bool) {
 	return list, true
 }
 
-// CheckVersion says whether two versions of this form can be compared: numbers
-// parted by dots.
+// CheckVersion checks that a version can be compared with another: it consists of
+// numbers separated by dots.
 func CheckVersion(s string) error {
 	if _, ok := version(s); !ok {
 		return fmt.Errorf("%q is no version: numbers parted by dots", strict.Clip(s))

@@ -69,7 +69,7 @@ func TestEachDemandThatIsNotShownFailsByName(t *testing.T) {
 		{"fipsboot: false, and true is demanded", func(c *attest.Claims) { c.Platform.FIPSBoot = attest.False }},
 		{"fipslevel: 2, and 3 is demanded", func(c *attest.Claims) { c.Platform.FIPSLevel = 2 }},
 		{`anchor: nobody confirmed "a": look it up`, func(c *attest.Claims) { c.Anchor = &attest.Anchor{Name: "a", Check: "look it up"} }},
-		{"anchor: the evidence is called fresh, and no anchor of it is named", func(c *attest.Claims) { c.Anchor = nil }},
+		{"anchor: the evidence has the level fresh, but names no anchor", func(c *attest.Claims) { c.Anchor = nil }},
 		{"quirk: sha1-signature, which is not tolerated", func(c *attest.Claims) { c.Quirks = []string{attest.QuirkNoCertSign, attest.QuirkSHA1} }},
 		{"understood: part p: a was not understood", func(c *attest.Claims) { c.Unknown = []attest.Unknown{{Where: "part p", What: "a"}} }},
 	} {

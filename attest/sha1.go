@@ -9,8 +9,8 @@ import (
 	"errors"
 )
 
-// checkSHA1 verifies a certificate's signature over SHA-1, for old devices whose
-// format takes QuirkSHA1: crypto/x509 refuses any.
+// checkSHA1 verifies a certificate's signature over SHA-1, which crypto/x509
+// refuses, for old devices whose format tolerates QuirkSHA1.
 func checkSHA1(child, parent *x509.Certificate) error {
 	h := sha1.Sum(child.RawTBSCertificate)
 	switch key := parent.PublicKey.(type) {

@@ -13,18 +13,19 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Verifier reads one format. It is pure: no files, network, clock or randomness,
-// and it judges whatever it is given within 50 ms and 32 MiB.
+// Verifier reads one format. It is pure: it uses no files, network, clock or
+// randomness. For any input it needs at most 50 ms and 32 MiB.
 type Verifier interface {
 	// Format is the format's name, a token: "tpm2-certify".
 	Format() string
-	// Parts are what its evidence consists of.
+	// Parts are the parts of the format's evidence.
 	Parts() []PartRule
-	// Verify checks every signature and reads what is signed. It returns the
-	// claims with the level VendorSigned, ModuleClaimed or Anchored (Path.Level says
-	// which of the chain), and an error where anything is malformed or a signature
-	// is wrong. It sets Claims.Nonce and leaves it to Check to compare. Format and
-	// Evidence are set by Check. Parts are there and within their bounds.
+	// Verify checks every signature and reads what is signed. It gives claims with
+	// the level ModuleClaimed, or that of the chain (Path.Level): VendorSigned or
+	// Anchored. It returns an error if anything is malformed or a signature is
+	// wrong. It sets Claims.Nonce, which Check compares; Check also sets Format and
+	// Evidence. Before it calls Verify, Check checks that all parts are there and
+	// within their limits.
 	Verify(in Input) (*Claims, error)
 }
 
@@ -33,19 +34,19 @@ type PartRule struct {
 	Name     string
 	Optional bool
 	Max      int    // bytes
-	What     string // for people: what it holds, and which tool of the vendor writes it
+	What     string // for people: what it has, and which of the vendor's tools writes it
 }
 
-// Input is what a verifier is asked.
+// Input is what a verifier judges, and by what.
 type Input struct {
 	Evidence *Evidence
-	Anchors  *Anchors  // nil pins nothing: no level above VendorSigned is reached
+	Anchors  *Anchors  // nil: nothing is pinned, so no level above VendorSigned is reached
 	At       time.Time // when the evidence was made, or is judged: never the zero time
-	Nonce    []byte    // what the device was challenged with; nil where it wasn't
+	Nonce    []byte    // the challenge that the device was given; nil if none was
 }
 
-// Check holds the input to its bounds, has the verifier judge it, and compares
-// the nonce: evidence with another one is refused as stale; with this one it is
+// Check checks the input's limits, calls the verifier, and compares the nonce.
+// Evidence with another nonce is refused as stale. Evidence with this nonce is
 // Fresh, if it is Anchored.
 func Check(v Verifier, in Input) (*Claims, error) {
 	fail := func(format string, args ...any) error { return fmt.Errorf(v.Format()+": "+format, args...) }
@@ -68,9 +69,9 @@ func Check(v Verifier, in Input) (*Claims, error) {
 	c.Format, c.Evidence = v.Format(), in.Evidence.Digest()
 	switch {
 	case c.Level < ModuleClaimed || c.Level > Anchored:
-		return nil, fail("the verifier gave the level %q, which no evidence has by itself", c.Level)
+		return nil, fail("the verifier gave the level %q, which only Check may give", c.Level)
 	case (c.Level == Anchored) != (c.Anchor != nil):
-		return nil, fail("the verifier gave the level %q and its anchor does not fit", c.Level)
+		return nil, fail("the verifier gave the level %q, to which its anchor doesn't fit", c.Level)
 	case len(c.Key.SPKI) == 0:
 		return nil, fail("the evidence shows no public key")
 	}
@@ -94,7 +95,7 @@ func checkParts(rules []PartRule, e *Evidence) error {
 	for _, p := range e.Parts {
 		i := slices.IndexFunc(rules, func(r PartRule) bool { return r.Name == p.Name })
 		if i < 0 {
-			return fmt.Errorf("part %q is none of this format's: they are %s", p.Name, partNames(rules))
+			return fmt.Errorf("part %q is not one of this format's, which are %s", p.Name, partNames(rules))
 		}
 		if len(p.Data) > rules[i].Max {
 			return fmt.Errorf("part %q has %d bytes; at most %d are read", p.Name, len(p.Data), rules[i].Max)
@@ -116,8 +117,8 @@ func partNames(rules []PartRule) string {
 	return fmt.Sprintf("%q", list)
 }
 
-// Registry finds a format's verifier. A registry is made by whoever decides
-// which formats count; attest/formats has all that there are.
+// Registry finds a format's verifier. Whoever decides which formats count makes one
+// with their verifiers; attest/formats has one with all.
 type Registry struct{ list []Verifier }
 
 // NewRegistry takes verifiers, one for each format.
@@ -136,10 +137,11 @@ func NewRegistry(list ...Verifier) (*Registry, error) {
 	return r, nil
 }
 
-// ErrFormat is evidence of a format that there is no verifier for.
+// ErrFormat is the error of evidence in a format that the registry has no verifier
+// for.
 var ErrFormat = errors.New("no verifier for this format")
 
-// Find is a format's verifier.
+// Find gives a format's verifier.
 func (r *Registry) Find(format string) (Verifier, error) {
 	for _, v := range r.list {
 		if v.Format() == format {
@@ -157,7 +159,7 @@ func (r *Registry) Formats() (list []string) {
 	return list
 }
 
-// Check is Check by the verifier of the evidence's format.
+// Check calls the package's Check with the verifier of the evidence's format.
 func (r *Registry) Check(in Input) (*Claims, error) {
 	if in.Evidence == nil {
 		return nil, errors.New("no evidence was given")
@@ -169,8 +171,8 @@ func (r *Registry) Check(in Input) (*Claims, error) {
 	return Check(v, in)
 }
 
-// CheckParts says whether evidence has the parts of its format, within their
-// bounds; of what is in them it says nothing.
+// CheckParts checks that evidence has the parts of its format, within their limits.
+// It doesn't look into them.
 func (r *Registry) CheckParts(e *Evidence) error {
 	v, err := r.Find(e.Format)
 	if err != nil {
@@ -179,9 +181,10 @@ func (r *Registry) CheckParts(e *Evidence) error {
 	return checkParts(v.Parts(), e)
 }
 
-// Nonce is what a ceremony challenges a device with: the SHA-256 of four lines
-// that name what it is about (SPEC section 23.3). Fresh then says that the token
-// held the key after these were known, not that it made the key then.
+// Nonce is the challenge that a ceremony gives a device: the SHA-256 of four lines
+// that name the intent, the key and the device (SPEC section 23.3). Fresh then
+// means that the token held the key after these were known, not that it generated
+// the key after that.
 func Nonce(intent, spki [32]byte, identity string) [32]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "fleetctl attestation nonce v1\n%x\n%x\n%s\n", intent, spki, identity))
 }

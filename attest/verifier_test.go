@@ -53,11 +53,11 @@ func TestCheckComparesTheNonce(t *testing.T) {
 		{attest.ModuleClaimed, nil, "n", "n", attest.ModuleClaimed, ""},
 		{attest.Anchored, anchor, "n", "m", 0, "stale: the evidence answers the nonce 6d, and 6e was asked"},
 		{attest.VendorSigned, nil, "n", "nn", 0, "stale"},
-		{attest.Fresh, anchor, "", "", 0, `the level "fresh", which no evidence has by itself`},
+		{attest.Fresh, anchor, "", "", 0, `the level "fresh", which only Check may give`},
 		{0, nil, "", "", 0, `the level "no level"`},
 		{attest.None, nil, "", "", 0, `the level "none"`},
-		{attest.Anchored, nil, "", "", 0, "its anchor does not fit"},
-		{attest.VendorSigned, anchor, "", "", 0, "its anchor does not fit"},
+		{attest.Anchored, nil, "", "", 0, "its anchor doesn't fit"},
+		{attest.VendorSigned, anchor, "", "", 0, "its anchor doesn't fit"},
 	} {
 		v := echo{format: "f", claims: attest.Claims{Level: c.level, Anchor: c.anchor, Nonce: []byte(c.signed), Key: attest.Key{SPKI: []byte("k")}}}
 		in := attest.Input{Evidence: evidence("a", "1"), At: at.At, Nonce: []byte(c.asked)}
@@ -90,7 +90,7 @@ func TestCheckHoldsTheInputToItsBounds(t *testing.T) {
 		"of another format":                 {At: at.At},
 		"0 parts":                           {Evidence: evidence(), At: at.At},
 		"17 parts":                          {Evidence: many, At: at.At},
-		`part "c" is none of this format's`: {Evidence: evidence("a", "1", "c", "1"), At: at.At},
+		`part "c" is not one of this format's`: {Evidence: evidence("a", "1", "c", "1"), At: at.At},
 		`part "a" has 9 bytes; at most 8 are read`: {Evidence: evidence("a", "123456789"), At: at.At},
 		`part "a" is missing: the quote`:           {Evidence: evidence("b", "1"), At: at.At},
 		`part "a" stands twice`:                    {Evidence: evidence("a", "1", "a", "1"), At: at.At},

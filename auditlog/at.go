@@ -30,16 +30,17 @@ func (p *Policy) SetWindow(vkey string, w Window) error {
 	return nil
 }
 
-// VerifyAt is [Policy.Verify] as of a time, for one entry with any number of
-// proofs, by the windows of the policy's keys. The earliest quorum of all proofs
-// is the quorum's time.
+// VerifyAt is [Policy.Verify] as of the time now, for one entry with any number
+// of proofs, by the windows of the policy's keys. The quorum's time is that of
+// the earliest quorum among all proofs.
 //
-// A cosignature that says to be later than now doesn't count. Nor does one of a
-// key that is known to be compromised by now, whatever it says: who has the key
-// chooses the time. One of a key past its NotAfter counts if its time lies
-// inside the window and a quorum of keys that count now cosigned that
-// checkpoint, or a larger one that is shown to continue it, by a proof here or
-// by later: witness's requests (C2SP tlog-witness) with cosigned checkpoints.
+// A cosignature with a time after now doesn't count. Nor does one by a key that
+// is known, by now, to be compromised, whatever its time: whoever has the key
+// chooses the time. A cosignature by a key past its NotAfter counts only if its
+// time lies inside the window and a quorum of keys that count now cosigned the
+// same checkpoint, or a larger one that is proven to continue it. Such a larger
+// checkpoint comes with another of the proofs, or in later: requests to a witness
+// (C2SP tlog-witness) whose checkpoints are cosigned.
 //
 // A log's signature has no time of its own. It counts by the quorum's time.
 func (p *Policy) VerifyAt(leaf []byte, now time.Time, proofs []*Proof, later ...*Request) (*Inclusion, error) {
@@ -102,8 +103,9 @@ func (p *Policy) backed(list []*Inclusion, later []*Request, now time.Time) ([]b
 	return backed, nil
 }
 
-// weigh leaves out what doesn't count now. backed says that a quorum of keys
-// that count now stands behind the checkpoint, so that older ones do too.
+// weigh leaves out the cosignatures that don't count now. backed says that a
+// quorum of keys that count now stands behind the checkpoint, so that
+// cosignatures by older keys count too.
 func (p *Policy) weigh(c *Cosigning, now time.Time, backed bool) *Cosigning {
 	out := &Cosigning{Demanded: c.Demanded, Missing: slices.Clone(c.Missing), Uncounted: slices.Clone(c.Uncounted)}
 	live, all := make([]time.Time, len(p.witnesses)), make([]time.Time, len(p.witnesses))
@@ -146,7 +148,7 @@ func (p *Policy) weigh(c *Cosigning, now time.Time, backed bool) *Cosigning {
 	return out
 }
 
-// refuses says why a cosignature doesn't count, whatever else there is.
+// refuses says why a cosignature doesn't count, however many others there are.
 func refuses(w keys.Window, at, now time.Time) string {
 	switch {
 	case at.After(now.Add(keys.ClockTolerance)):
@@ -174,7 +176,7 @@ func (p *Policy) outside(in *Inclusion, now time.Time) string {
 }
 
 // better joins what two proofs of one entry show: the larger tree, the earliest
-// quorum and the newest, each of those alone that count.
+// quorum time and the newest. Cosignatures that don't count now are left out.
 func better(a, b *Inclusion) *Inclusion {
 	switch {
 	case a == nil:
@@ -215,8 +217,8 @@ func (in *Inclusion) SignedBy(p *Policy) bool {
 	})
 }
 
-// CountAt is what of a verified cosigning counts at a time, by the windows of
-// the policy's keys: see [Policy.VerifyAt]. The policy may be nil.
+// CountAt gives the part of a verified cosigning that counts at the time now, by
+// the windows of the policy's keys: see [Policy.VerifyAt]. The policy may be nil.
 func (p *Policy) CountAt(c *Cosigning, now time.Time) *Cosigning {
 	if p == nil {
 		return c

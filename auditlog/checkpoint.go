@@ -8,8 +8,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Checkpoint is a log's signed tree head (C2SP tlog-checkpoint), as read:
-// [Policy.VerifyCheckpoint] says whose word it is.
+// Checkpoint is a log's signed tree head (C2SP tlog-checkpoint), as read. Nothing
+// of it is verified: [Policy.VerifyCheckpoint] checks who signed it.
 type Checkpoint struct {
 	Origin     string   // the log's name
 	Size       uint64   // entries in the tree
@@ -17,13 +17,13 @@ type Checkpoint struct {
 	Signatures []Signature
 
 	// extension is the line below the root that Rekor v1 once signed, with its
-	// LF. No other reader of this package lets one in.
+	// LF. Only ParseRekorCheckpoint accepts such a line.
 	extension string
 	file      string
 }
 
-// ParseCheckpoint reads a checkpoint. A tree head without signatures, or with
-// extension lines, is none.
+// ParseCheckpoint reads a checkpoint. It refuses a tree head without signatures
+// and one with extension lines.
 func ParseCheckpoint(file string, data []byte) (*Checkpoint, error) {
 	l, err := newLines(file, data)
 	if err != nil {
@@ -36,8 +36,8 @@ func ParseCheckpoint(file string, data []byte) (*Checkpoint, error) {
 	return c, nil
 }
 
-// ParseTreeHead reads the text alone that a log signs: what a [Checkpoint]
-// gives as its Text.
+// ParseTreeHead reads only the text that a log signs, which a [Checkpoint] gives
+// as its Text, without signatures.
 func ParseTreeHead(file string, data []byte) (*Checkpoint, error) {
 	l, err := newLines(file, data)
 	if err != nil {
@@ -85,8 +85,7 @@ func (c *Checkpoint) Text() string {
 	return fmt.Sprintf("%s\n%d\n%s\n%s", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), c.extension)
 }
 
-// Marshal writes the checkpoint. What [ParseCheckpoint] read it gives back
-// byte for byte.
+// Marshal writes the checkpoint: byte for byte as [ParseCheckpoint] read it.
 func (c *Checkpoint) Marshal() []byte {
 	var b strings.Builder
 	b.WriteString(c.Text())

@@ -33,8 +33,8 @@ func splitCosignature(raw []byte, size int) (stamp uint64, t time.Time, sig []by
 	return stamp, t, raw[timestampSize:], nil
 }
 
-// verifyEd25519Cosignature checks type 0x04. The signature covers the whole
-// text, not the witness's name: a key must not serve two witnesses.
+// verifyEd25519Cosignature checks a cosignature of type 0x04. It covers the whole
+// text but not the witness's name, so two witnesses must not use one key.
 func verifyEd25519Cosignature(pub []byte) func(*Checkpoint, []byte) (time.Time, error) {
 	return func(c *Checkpoint, raw []byte) (time.Time, error) {
 		stamp, t, sig, err := splitCosignature(raw, 64)
@@ -48,8 +48,8 @@ func verifyEd25519Cosignature(pub []byte) func(*Checkpoint, []byte) (time.Time, 
 	}
 }
 
-// verifyMLDSACosignature checks type 0x06. The signature covers the witness's
-// name and the subtree [0, size), which is the checkpoint's.
+// verifyMLDSACosignature checks a cosignature of type 0x06. It covers the
+// witness's name and the subtree [0, size), which is the checkpoint's whole tree.
 func verifyMLDSACosignature(pub *mldsa.PublicKey, name string) func(*Checkpoint, []byte) (time.Time, error) {
 	return func(c *Checkpoint, raw []byte) (time.Time, error) {
 		stamp, t, sig, err := splitCosignature(raw, mldsa.MLDSA44SignatureSize)
@@ -89,7 +89,7 @@ func (c *Checkpoint) cosignedText(stamp uint64) []byte {
 // before they are used.
 func (c *Checkpoint) Cosign(key *Verifier, now time.Time, sign func(msg []byte) ([]byte, error)) (Signature, error) {
 	if key.typ != Ed25519Cosignature {
-		return Signature{}, fmt.Errorf("the witness's key has type 0x%02x; signed is with 0x04", byte(key.typ))
+		return Signature{}, fmt.Errorf("the witness's key has type 0x%02x; only 0x04 can sign here", byte(key.typ))
 	}
 	if now.Unix() <= 0 || now.Unix() > maxTimestamp {
 		return Signature{}, fmt.Errorf("the time %v can't be stated in a cosignature", now)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Discount has a witness's cosignatures count for no quorum, for a reason that
-// reports give: it is no stranger to what it is to witness. They are verified as
-// before.
+// Discount makes a witness's cosignatures count for no quorum; reports give the
+// reason why. It is for a witness that isn't independent of what it witnesses.
+// Its cosignatures are still verified.
 func (p *Policy) Discount(witness, why string) error {
 	for _, w := range p.witnesses {
 		if w.Name != witness {
@@ -22,8 +22,8 @@ func (p *Policy) Discount(witness, why string) error {
 	return fmt.Errorf("the log policy has no witness %q", witness)
 }
 
-// Reachable says whether the quorum can be met by the witnesses that count; it
-// can't where none is demanded.
+// Reachable says whether the witnesses that count can meet the quorum. It is false
+// where the policy demands no quorum.
 func (p *Policy) Reachable() bool {
 	times := make([]time.Time, len(p.witnesses))
 	for i, w := range p.witnesses {

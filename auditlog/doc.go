@@ -18,11 +18,11 @@
 // lines of a checkpoint and the unauthenticated extra line of a proof are
 // refused, integers stay below 2^53.
 //
-// Entries of Rekor logs are read and verified too, see [RekorLog.Verify];
-// package auditlog/rekor has them made.
+// Entries of Rekor logs are read and verified too, see [RekorLog.Verify]; package
+// auditlog/rekor submits them.
 //
 // The package reads no file, no clock and no network, and no input makes it
-// panic. Whoever calls it judges how old a cosignature may be and whether one
-// lies in the future. Every refusal is a *strict.Error; where it returns one,
-// every other result is nil or zero.
+// panic. The caller judges how old a cosignature may be, and whether its time
+// lies in the future. Every refusal is a *strict.Error, and every other result
+// is then nil or zero.
 package auditlog

@@ -12,7 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Limits of what is read. An ML-DSA-44 cosignature takes 3.3 kB, so that 64
+// Limits of what is read. An ML-DSA-44 cosignature takes 3.3 kB in base64, so 64
 // of them fit.
 const (
 	MaxText       = 256 << 10 // bytes of a checkpoint, a proof or a policy

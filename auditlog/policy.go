@@ -40,10 +40,10 @@ type Policy struct {
 	discounted map[string]string // witnesses whose cosignatures count for no quorum, and why
 }
 
-// ParsePolicy reads a policy. Stricter than the specification: it is UTF-8, a
-// log's key has type 0x01, 0x02 or 0x06, a witness's 0x04 or 0x06, and no key
-// is listed twice, be it once as log and once as witness: a log that
-// witnesses itself proves nothing.
+// ParsePolicy reads a policy. It is stricter than the specification: the text is
+// UTF-8, a log's key has type 0x01, 0x02 or 0x06, a witness's 0x04 or 0x06, and
+// no key is listed twice, not even once as a log's and once as a witness's: a log
+// that witnesses itself proves nothing.
 func ParsePolicy(file string, data []byte) (*Policy, error) {
 	if len(data) > MaxText {
 		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), MaxText)
@@ -63,8 +63,8 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	return r.Policy, nil
 }
 
-// Enter puts the logs and witnesses into a roster of all who have keys. The
-// error is a *Shared.
+// Enter puts the policy's logs and witnesses into a roster of all key holders.
+// If one of their keys is in it already, the error is a *Shared.
 func (p *Policy) Enter(r *Roster) error {
 	for _, l := range p.logs {
 		if err := r.Add(keys.Holder{Part: keys.PartLog, Name: l.Key.name}, l.Key.point); err != nil {
@@ -86,7 +86,7 @@ func (p *Policy) Logs() []Log { return slices.Clone(p.logs) }
 // the quorum counts them.
 func (p *Policy) Witnesses() []Witness { return slices.Clone(p.witnesses) }
 
-// DemandsQuorum says that some of the witnesses have to have cosigned.
+// DemandsQuorum says whether a quorum of witnesses must have cosigned.
 func (p *Policy) DemandsQuorum() bool { return p.quorum != 0 }
 
 type policyReader struct {
@@ -173,7 +173,8 @@ func (r *policyReader) key(f []string, types ...KeyType) (*Verifier, string, err
 	return v, f[1], nil
 }
 
-// known is the first log's or witness's key that is, or nil.
+// known is the first of the logs' and witnesses' keys for which is gives true,
+// or nil.
 func (p *Policy) known(is func(*Verifier) bool) *Verifier {
 	for _, l := range p.logs {
 		if is(l.Key) {

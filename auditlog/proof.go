@@ -11,11 +11,12 @@ import (
 
 const proofHeader = "c2sp.org/tlog-proof@v1"
 
-// maxHashes is more than any tree below 2^63 entries needs.
+// maxHashes is how many hashes a proof may have: as many as a tree of 2^63
+// entries needs.
 const maxHashes = 63
 
-// Proof says that a leaf is in a log (C2SP tlog-proof), as read: only
-// [Policy.Verify] says whether that is so.
+// Proof is a claim that a leaf is in a log (C2SP tlog-proof), as read. Nothing of
+// it is verified: that is for [Policy.Verify].
 type Proof struct {
 	Index      uint64     // of the leaf, counted from 0
 	Hashes     [][32]byte // RFC 6962 audit path, section 2.1.1: the leaf's sibling first
@@ -24,8 +25,8 @@ type Proof struct {
 	file string
 }
 
-// ParseProof reads a proof. That it has as many hashes as its index and tree
-// size ask for is checked here, before anything is hashed.
+// ParseProof reads a proof. It checks, before anything is hashed, that the proof
+// has exactly as many hashes as its index and tree size need.
 func ParseProof(file string, data []byte) (*Proof, error) {
 	l, err := newLines(file, data)
 	if err != nil {
@@ -59,8 +60,7 @@ func ParseProof(file string, data []byte) (*Proof, error) {
 	return p, nil
 }
 
-// Marshal writes the proof. What [ParseProof] read it gives back byte for
-// byte.
+// Marshal writes the proof: byte for byte as [ParseProof] read it.
 func (p *Proof) Marshal() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\nindex %d\n", proofHeader, p.Index)
@@ -73,7 +73,7 @@ func (p *Proof) Marshal() []byte {
 	return []byte(b.String())
 }
 
-// check holds index, hashes and tree size together.
+// check says whether index, number of hashes and tree size fit together.
 func (p *Proof) check() error {
 	if p.Checkpoint == nil {
 		return strict.Errorf(p.file, "the proof has no checkpoint")

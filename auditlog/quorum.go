@@ -95,12 +95,12 @@ type span struct {
 	first, last time.Time
 }
 
-// evaluate says whether the cosignatures with these times, one a witness and
-// zero where there is none, make the quorum.
+// evaluate says when the witnesses met the quorum, given the time of each one's
+// cosignature; zero is for a witness that has none.
 //
 // A group of k is satisfied first at the k-th smallest time of its members,
-// and last at the k-th greatest. So k-1 members that lie about the time can
-// make the first no earlier, and the last no later, than every honest time.
+// and last at the k-th greatest. So even if k-1 members lie about the time, the
+// first is never earlier, and the last never later, than all honest times.
 func (p *Policy) evaluate(times []time.Time) span {
 	if p.quorum == 0 {
 		return span{}

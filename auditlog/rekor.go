@@ -22,11 +22,11 @@ const (
 	maxRekor = 1 << 20
 )
 
-// RekorEntry is what `bundle.json.rekor.json` keeps of an entry in a Rekor log,
-// as read: only [RekorLog.Verify] says whether any of it is so.
+// RekorEntry is what the file `bundle.json.rekor.json` keeps of an entry in a
+// Rekor log, as read. Nothing of it is verified: that is for [RekorLog.Verify].
 //
-// Rekor stores digests and signatures, not the envelope; so the exact envelope
-// is carried along, and the entry's body is derived from it again.
+// Rekor stores digests and signatures, not the envelope. So the file keeps the
+// exact envelope, and the entry's body is derived from it again.
 type RekorEntry struct {
 	Version    int
 	Envelope   []byte    // the exact DSSE envelope
@@ -63,8 +63,8 @@ type rekorInclusion struct {
 	Hashes [][32]byte `strict:"hashes,base64"`
 }
 
-// ParseRekorEntry reads a `.rekor.json` file. What it takes has one spelling
-// only: the one that [RekorEntry.Marshal] writes.
+// ParseRekorEntry reads a `.rekor.json` file. It accepts only the spelling that
+// [RekorEntry.Marshal] writes.
 func ParseRekorEntry(file string, data []byte) (*RekorEntry, error) {
 	f := &rekorFile{}
 	root, err := strict.ParseJSON(file, data, maxRekor)
@@ -114,11 +114,11 @@ func (e *RekorEntry) Marshal() []byte {
 	})
 }
 
-// Holds says whether these bytes are what the envelope wraps: without any key,
-// whether a file is about a bundle at all.
+// Holds says whether the envelope wraps exactly these bytes. It needs no key and
+// verifies nothing: it only tells which bundle a file is about.
 func (e *RekorEntry) Holds(leaf []byte) bool { return bytes.Equal(e.envelope.payload, leaf) }
 
-// check holds the proof's numbers together, before anything is hashed.
+// check says whether the proof's numbers fit together, before anything is hashed.
 func (e *RekorEntry) check() error {
 	p := &Proof{Index: e.TreeIndex, Hashes: e.Hashes, Checkpoint: e.Checkpoint, file: e.file}
 	if len(e.Hashes) > maxHashes {
@@ -129,8 +129,8 @@ func (e *RekorEntry) check() error {
 
 // ParseRekorCheckpoint reads a checkpoint as Rekor writes it. Version 1 once
 // signed a line "Timestamp: <nanoseconds>" below the root, and its public log's
-// old entries still have it; it is kept, as a part of what was signed, and
-// believed by nobody. Version 2's are plain C2SP.
+// old entries still have it; it is kept, because it is part of what was signed,
+// and never used. Version 2's checkpoints are plain C2SP.
 func ParseRekorCheckpoint(file string, version int, data []byte) (*Checkpoint, error) {
 	const stamp = "Timestamp: "
 	l, err := newLines(file, data)
@@ -153,7 +153,7 @@ func ParseRekorCheckpoint(file string, version int, data []byte) (*Checkpoint, e
 	return c, nil
 }
 
-// firstFault makes one refusal of a list of them.
+// firstFault gives the first refusal of a list.
 func firstFault(err error) error {
 	var list strict.Errors
 	if errors.As(err, &list) {

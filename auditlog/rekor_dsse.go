@@ -78,13 +78,13 @@ func (e *envelope) verify(submitter *keys.Public) error {
 	return submitter.Verify(RekorMessage(e.payload), e.signature)
 }
 
-// RekorBody is the leaf that a log of that version stores for an envelope
-// under a submitter's key: derived from our own bytes, so that what the log
-// says can be compared with it, byte for byte. Were the log's body read
-// instead, another's entry could pass for ours (GHSA-whqx-f9j3-ch6m).
+// RekorBody is the leaf that a log of the given version stores for an envelope
+// under a submitter's key. It is derived from our own bytes and compared byte for
+// byte with what the log says. If the log's body were parsed instead, somebody
+// else's entry could pass for ours (GHSA-whqx-f9j3-ch6m).
 //
-// Both are canonical JSON (RFC 8785) of members in order; base64 and hex need
-// no escapes.
+// Both versions' leaves are canonical JSON (RFC 8785) with members in order;
+// base64 and hex need no escapes.
 func RekorBody(version int, raw []byte, submitter *PublicKey) ([]byte, error) {
 	e, err := parseEnvelope(raw)
 	if err != nil {
@@ -107,7 +107,7 @@ func (e *envelope) body(version int, submitter *keys.Public) []byte {
 		b64(message[:]), b64(e.signature), b64(submitter.SPKI()))
 }
 
-// OpenRekorEnvelope gives what an envelope holds, verifying nothing.
+// OpenRekorEnvelope gives what an envelope holds. It verifies nothing.
 func OpenRekorEnvelope(raw []byte) (payload, signature []byte, err error) {
 	e, err := parseEnvelope(raw)
 	if err != nil {

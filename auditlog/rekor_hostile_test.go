@@ -125,12 +125,12 @@ func TestRekorEntryRefused(t *testing.T) {
 			o := w.log.Append(another, us)
 			o.Envelope = e.Envelope
 			*e = o
-		}, "is of another entry"},
+		}, "is another entry's"},
 		"a stranger's entry under our envelope": {0, func(w *rekorWorld, e *testrekor.Entry) {
 			o := w.log.Append(rekorBundle, stranger)
 			o.Envelope = e.Envelope
 			*e = o
-		}, "is of another entry"},
+		}, "is another entry's"},
 		"our body, a stranger's signature": {0, func(w *rekorWorld, e *testrekor.Entry) { e.Envelope = testrekor.Envelope(rekorBundle, stranger) },
 			"none of the 2 pinned submitter keys signed"},
 		"another bundle's whole entry": {0, func(w *rekorWorld, e *testrekor.Entry) { *e = w.log.Append(another, us) }, "is about another bundle"},
@@ -139,11 +139,11 @@ func TestRekorEntryRefused(t *testing.T) {
 		"logged with the key of another kind of body": {0, func(w *rekorWorld, e *testrekor.Entry) {
 			body := bytes.Replace(e.Body, []byte(`"kind":"`), []byte(`"kind":"x`), 1)
 			*e = w.log.Entry(e.Envelope, body, w.log.Add(body))
-		}, "is of another entry"},
+		}, "is another entry's"},
 		"logged with a space more": {0, func(w *rekorWorld, e *testrekor.Entry) {
 			body := bytes.Replace(e.Body, []byte(`,"kind"`), []byte(`, "kind"`), 1)
 			*e = w.log.Entry(e.Envelope, body, w.log.Add(body))
-		}, "is of another entry"},
+		}, "is another entry's"},
 		"the timestamp of another entry": {1, func(w *rekorWorld, e *testrekor.Entry) { e.SET = w.log.Append(another, us).SET }, "timestamp does not verify"},
 		"another time":                   {1, func(w *rekorWorld, e *testrekor.Entry) { e.Integrated = "2026-11-21T12:00:01Z" }, "timestamp does not verify"},
 		"another index":                  {1, func(w *rekorWorld, e *testrekor.Entry) { e.Index++ }, "timestamp does not verify"},

@@ -27,9 +27,10 @@ type RekorLog struct {
 
 // NewRekorLog pins a log.
 //
-// The origin is what the log's checkpoints are signed as: its hostname. Version
-// 1 writes a tree's number behind it, "rekor.example - 1193050959916656506": so
-// pinned, only that tree is meant; the hostname alone means any tree of it.
+// The origin is the name that the log gives itself in its checkpoints: its
+// hostname. Version 1 writes a tree's number behind it, as in
+// "rekor.example - 1193050959916656506". An origin with a number pins that tree
+// alone; one without pins all trees of that log.
 //
 // The key is a vkey, or a public key (SubjectPublicKeyInfo) in PEM or base64.
 func NewRekorLog(version int, origin, key string) (*RekorLog, error) {
@@ -62,8 +63,8 @@ func NewRekorLog(version int, origin, key string) (*RekorLog, error) {
 	return l, nil
 }
 
-// identify finds the log's id: SHA-256 of the public key, or of what an
-// Ed25519 key's hash in signed notes is cut from.
+// identify computes the log's id: the SHA-256 of its public key or, for an Ed25519
+// key, the whole digest of whose first four bytes a signed note's key hash consists.
 func (l *RekorLog) identify() error {
 	switch l.key.typ {
 	case ECDSA:
@@ -84,7 +85,7 @@ func (l *RekorLog) identify() error {
 	return nil
 }
 
-// rekorVKey gives a public key the name that makes it a vkey.
+// rekorVKey makes a vkey of a public key and the log's name.
 func rekorVKey(name, key string) (string, error) {
 	key = strings.TrimSpace(key)
 	_, notVKey := parseVKey(key)
@@ -133,7 +134,7 @@ func (l *RekorLog) Version() int { return l.version }
 // Origin is the origin that was pinned.
 func (l *RekorLog) Origin() string { return l.origin }
 
-// ID is the SHA-256 that entries name the log's key by.
+// ID is the SHA-256 by which entries name the log's key.
 func (l *RekorLog) ID() [32]byte { return l.id }
 
 // VKey is the log's key, with its name.
@@ -149,7 +150,7 @@ func (l *RekorLog) SameKey(key string) bool {
 	return err == nil && base64.StdEncoding.EncodeToString(public.SPKI()) == base64.StdEncoding.EncodeToString(l.spki())
 }
 
-// spki is the pinned key in the form that everybody else writes it in.
+// spki is the pinned key's SubjectPublicKeyInfo.
 func (l *RekorLog) spki() []byte {
 	if l.key.typ == ECDSA {
 		return l.key.key
@@ -161,8 +162,8 @@ func (l *RekorLog) spki() []byte {
 	return der
 }
 
-// Signs says whether a checkpoint's origin is the pinned log's. That it is so
-// only its signature shows.
+// Signs says whether an origin is the one that the pinned log puts into its
+// checkpoints. Only a checkpoint's signature shows that it is the log's.
 func (l *RekorLog) Signs(origin string) bool {
 	if origin == l.origin {
 		return l.version == RekorV2 || strings.Contains(origin, " - ")

@@ -13,18 +13,18 @@ import (
 )
 
 // RekorLeaf is a leaf of a Rekor log with a submitter's key in it. A log stores
-// digests: of which bundle it is only somebody who has the bundle can say.
+// digests, so only somebody who has the bundle can tell which bundle it is of.
 type RekorLeaf struct {
 	Version   int
-	Kind      string   // and version, as the leaf calls itself
+	Kind      string   // the kind and version that the leaf states
 	Digest    [32]byte // see [RekorDigest]; zero where the leaf is no bundle's
 	Signature []byte   // the submitter's; nil where the leaf is no bundle's
 	Leaf      [32]byte // SHA-256 of the leaf
 	Submitter *PublicKey
 }
 
-// RekorDigest is what a log of that version stores of a bundle: SHA-256 of the
-// payload in version 1, of what DSSE signs in version 2.
+// RekorDigest is the digest of a bundle that a log of the given version stores:
+// SHA-256 of the payload in version 1, of what DSSE signs in version 2.
 func RekorDigest(version int, bundle []byte) [32]byte {
 	if version == RekorV1 {
 		return sha256.Sum256(bundle)
@@ -32,9 +32,9 @@ func RekorDigest(version int, bundle []byte) [32]byte {
 	return sha256.Sum256(RekorMessage(bundle))
 }
 
-// ReadRekorLeaf looks for submitters' keys in a leaf of a Rekor log, and gives
-// nil where there is none: most leaves are other people's. It takes leaves of
-// every kind, for a key that was stolen may sign anything.
+// ReadRekorLeaf looks for submitters' keys in a leaf of a Rekor log, and gives nil
+// where it finds none: most leaves are other people's. It looks into leaves of
+// every kind, because whoever stole a key may sign anything with it.
 func ReadRekorLeaf(version int, leaf []byte, submitters []*PublicKey) *RekorLeaf {
 	var body struct {
 		Kind       string
@@ -86,9 +86,8 @@ func signedDigest(version int, leaf []byte) (digest [32]byte, signature []byte) 
 	return [32]byte(sum), signature
 }
 
-// Of says whether the leaf is the very one that the log makes for this bundle
-// under the submitter's key and signature: derived, and compared with what was
-// logged.
+// Of says whether the leaf is exactly the one that the log makes for this bundle
+// under the submitter's key and signature: that one is derived and compared.
 func (r *RekorLeaf) Of(bundle []byte) bool {
 	if r.Signature == nil || RekorDigest(r.Version, bundle) != r.Digest {
 		return false
@@ -135,7 +134,7 @@ func keyIn(text []byte, list []*keys.Public, depth int) *keys.Public {
 	}
 	raw := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Decode(raw, text)
-	if err != nil || n < 64 { // no key is as short
+	if err != nil || n < 64 { // every key is longer
 		return nil
 	}
 	return keyIn(raw[:n], list, depth-1)

@@ -33,8 +33,8 @@ type RekorInclusion struct {
 // key; the log signed for it (version 1: its signed entry timestamp; both: a
 // checkpoint whose tree has the body as a leaf).
 //
-// Whether the submitter's key counts at this time is the caller's to say. The
-// witnesses of a policy, if one is given, may have cosigned the checkpoint.
+// The caller judges whether the submitter's key counts at this time. If a policy
+// is given, the result also says which of its witnesses cosigned the checkpoint.
 func (l *RekorLog) Verify(leaf []byte, e *RekorEntry, submitters []*PublicKey, witnesses *Policy) (*RekorInclusion, error) {
 	submitter, err := e.bind(leaf, submitters)
 	if err != nil {
@@ -48,7 +48,7 @@ func (l *RekorLog) Verify(leaf []byte, e *RekorEntry, submitters []*PublicKey, w
 	return in, nil
 }
 
-// bind holds the entry to the bundle.
+// bind checks that the entry is derived from this bundle and one submitter's key.
 func (e *RekorEntry) bind(leaf []byte, submitters []*keys.Public) (*keys.Public, error) {
 	if !e.Holds(leaf) {
 		return nil, strict.Errorf(e.file, "is about another bundle: its envelope wraps other bytes").
@@ -59,7 +59,7 @@ func (e *RekorEntry) bind(leaf []byte, submitters []*keys.Public) (*keys.Public,
 			continue
 		}
 		if want := e.envelope.body(e.Version, s); !bytes.Equal(e.Body, want) {
-			return nil, strict.Errorf(e.file, "is of another entry: the body that was logged is not what this bundle's envelope and submitter key give").
+			return nil, strict.Errorf(e.file, "is another entry's: the logged body is not the one that this bundle's envelope and submitter key give").
 				WithHint("A log's entry counts for a bundle only if it is derived from it. Have the bundle logged again.")
 		}
 		return s, nil
@@ -68,8 +68,8 @@ func (e *RekorEntry) bind(leaf []byte, submitters []*keys.Public) (*keys.Public,
 		WithHint("Pin the submitter's key under rekor: submitters:, once you have confirmed whose it is.")
 }
 
-// verifyLogged checks all that is the log's own: its id, its timestamp, its
-// checkpoint and the path from the body to the root.
+// verifyLogged checks what the log itself states: its id, its timestamp, its
+// checkpoint, and the path from the entry's body to the root.
 func (l *RekorLog) verifyLogged(e *RekorEntry, witnesses *Policy) (*RekorInclusion, error) {
 	if e.Version != l.version {
 		return nil, strict.Errorf(e.file, "is of Rekor version %d, the policy pins version %d", e.Version, l.version)
@@ -91,7 +91,7 @@ func (l *RekorLog) verifyLogged(e *RekorEntry, witnesses *Policy) (*RekorInclusi
 	if err != nil {
 		return nil, err
 	}
-	// Size and root are the checkpoint's, which is signed, and no others.
+	// Only the size and root of the signed checkpoint are used.
 	if !included(e, e.Body) {
 		return nil, strict.Errorf(e.file, "does not show that its body is entry %d of %s", e.TreeIndex, e.Checkpoint.Origin)
 	}
@@ -116,8 +116,7 @@ func (l *RekorLog) Cosigning(c *Checkpoint, witnesses *Policy) (*Cosigning, erro
 	return witnesses.cosigners(c)
 }
 
-// cosigners are those of the policy's witnesses that signed; a policy that is
-// nil has none.
+// cosigners are the policy's witnesses that cosigned; a nil policy has none.
 func (p *Policy) cosigners(c *Checkpoint) (*Cosigning, error) {
 	if p == nil {
 		return &Cosigning{}, nil
@@ -138,8 +137,8 @@ func (l *RekorLog) VerifySplit(s *SplitView) error {
 	})
 }
 
-// VerifyCheckpoint checks that the log signed a checkpoint of its own, once.
-// Lines of other keys, such as witnesses', are passed over.
+// VerifyCheckpoint checks that a checkpoint is the log's and that the log signed
+// it, once. Signature lines of other keys, such as witnesses', are ignored.
 func (l *RekorLog) VerifyCheckpoint(c *Checkpoint) (signature []byte, err error) {
 	if !l.Signs(c.Origin) {
 		return nil, strict.Errorf(c.file, "the checkpoint is of log %q, pinned is %q", strict.Clip(c.Origin), l.origin)
@@ -163,7 +162,8 @@ func (l *RekorLog) VerifyCheckpoint(c *Checkpoint) (signature []byte, err error)
 	return signature, nil
 }
 
-// verifySET checks version 1's promise: ECDSA over canonical JSON (RFC 8785).
+// verifySET checks version 1's signed entry timestamp: ECDSA over canonical JSON
+// (RFC 8785).
 func (l *RekorLog) verifySET(e *RekorEntry) bool {
 	text := sha256.Sum256(fmt.Appendf(nil, `{"body":"%s","integratedTime":%d,"logID":"%x","logIndex":%d}`,
 		base64.StdEncoding.EncodeToString(e.Body), e.Integrated.Unix(), e.LogID, e.Index))

@@ -19,8 +19,8 @@ type Request struct {
 	file string
 }
 
-// ParseRequest reads a request. Whether the proof holds only [Request.Verify]
-// says.
+// ParseRequest reads a request. It doesn't verify the proof: that is for
+// [Request.Verify].
 func ParseRequest(file string, data []byte) (*Request, error) {
 	l, err := newLines(file, data)
 	if err != nil {
@@ -46,8 +46,7 @@ func ParseRequest(file string, data []byte) (*Request, error) {
 	return r, nil
 }
 
-// Marshal writes the request. What [ParseRequest] read it gives back byte for
-// byte.
+// Marshal writes the request: byte for byte as [ParseRequest] read it.
 func (r *Request) Marshal() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "old %d\n", r.Old)
@@ -61,7 +60,7 @@ func (r *Request) Marshal() []byte {
 }
 
 // Verify checks that the checkpoint continues the tree of size Old, whose root
-// the witness knows. From the empty tree every other follows, without proof.
+// the witness knows. Every tree continues the empty tree, without proof.
 func (r *Request) Verify(root [32]byte) error {
 	c := r.Checkpoint
 	if r.Old == 0 && len(r.Hashes) > 0 {
@@ -70,7 +69,7 @@ func (r *Request) Verify(root [32]byte) error {
 	return VerifyConsistency(&Checkpoint{Origin: c.Origin, Size: r.Old, Root: root}, c, r.Hashes)
 }
 
-// ParseSignatures reads signature lines alone: what a witness answers.
+// ParseSignatures reads the signature lines with which a witness answers.
 func ParseSignatures(file string, data []byte) ([]Signature, error) {
 	l, err := newLines(file, data)
 	if err != nil {
@@ -83,8 +82,8 @@ func ParseSignatures(file string, data []byte) ([]Signature, error) {
 	return list, nil
 }
 
-// With is the checkpoint with more signatures. One by a key that has signed
-// before takes the older one's place: a cosignature is renewed, never doubled.
+// With is the checkpoint with more signatures. A new signature replaces the older
+// one of the same key, so that a cosignature is renewed and never doubled.
 func (c *Checkpoint) With(list ...Signature) *Checkpoint {
 	more := *c
 	more.Signatures = slices.Clone(c.Signatures)
@@ -98,8 +97,7 @@ func (c *Checkpoint) With(list ...Signature) *Checkpoint {
 	return &more
 }
 
-// SignedBy is the line that says to be by a key; nothing about it has been
-// verified.
+// SignedBy is the signature line that names the key v. Nothing of it is verified.
 func (c *Checkpoint) SignedBy(v *Verifier) (Signature, bool) {
 	if i := c.signedBy(v.name, v.hash); i >= 0 {
 		return c.Signatures[i], true

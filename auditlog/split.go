@@ -10,12 +10,12 @@ const (
 	maxSplit    = 1 << 20
 )
 
-// SplitView is two checkpoints that one log signed and that can't both be of
-// one history: at the smaller one's size, the larger one's tree has another
-// root. Whoever pins the log's key can check it, without the log.
+// SplitView is two checkpoints that one log signed and that contradict each
+// other: at the smaller one's size, the larger one's tree has another root.
+// Anyone who pins the log's key can check this without asking the log.
 type SplitView struct {
 	Smaller, Larger *Checkpoint
-	Root            [32]byte   // that the larger's tree has at the smaller's size; zero where the sizes are the same
+	Root            [32]byte   // the larger one's tree at the smaller one's size; zero where both sizes are the same
 	Hashes          [][32]byte // consistency proof from there to the larger
 
 	file string
@@ -31,8 +31,9 @@ type splitFile struct {
 	Proof   [][32]byte `strict:"proof,base64"`
 }
 
-// ParseSplitView reads a split view. Whether it is one only
-// [Policy.VerifySplit] says, or [RekorLog.VerifySplit].
+// ParseSplitView reads a split view. It doesn't check that the checkpoints
+// contradict each other: that is for [Policy.VerifySplit] and
+// [RekorLog.VerifySplit].
 func ParseSplitView(file string, data []byte) (*SplitView, error) {
 	var f splitFile
 	if err := strict.DecodeJSON(file, data, maxSplit, &f); err != nil {

@@ -42,8 +42,8 @@ func (c *Cosigning) Witnessed() *time.Time {
 	return &t
 }
 
-// Enough says whether as many witnesses have cosigned as the policy demands,
-// which may be none.
+// Enough says whether as many witnesses have cosigned as the policy demands. It is
+// true where the policy demands none.
 func (c *Cosigning) Enough() bool { return c.Quorum || !c.Demanded }
 
 // Inclusion is what a verified proof shows.
@@ -62,10 +62,9 @@ type Inclusion struct {
 }
 
 // Verify checks that exactly these bytes are the entry at the proof's index,
-// in a tree that a log of the policy signed. That too few witnesses have
-// cosigned is no error but Quorum false: what that means is the caller's to
-// say. A signature by any key of the policy that doesn't verify is an error,
-// as signed-note advises.
+// in a tree that a log of the policy signed. Too few cosignatures are no error:
+// Quorum is then false, and the caller decides what follows. A signature by any
+// key of the policy that doesn't verify is an error, as signed-note advises.
 func (p *Policy) Verify(leaf []byte, pr *Proof) (*Inclusion, error) {
 	if err := pr.check(); err != nil {
 		return nil, err
@@ -159,7 +158,7 @@ func (p *Policy) signers(signed []verified, origin string) (list []*Verifier) {
 	return list
 }
 
-// impossibleOrigin can be no checkpoint's: an origin is one line.
+// impossibleOrigin can't be the origin of a checkpoint, because that is one line.
 const impossibleOrigin = "\n"
 
 // control is a negative control: the checks that just passed must fail where
@@ -194,8 +193,8 @@ func (p *Policy) cosigning(signed []verified) *Cosigning {
 			}
 			times[i] = time.Time{}
 		}
-		// A cosigner may state no time. It can't count: a quorum's times
-		// decide when something existed.
+		// A cosigner may state no time. Then it can't count towards the
+		// quorum, whose times decide when something existed.
 		if times[i].IsZero() {
 			c.Missing = append(c.Missing, w.Name)
 			continue

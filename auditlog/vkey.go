@@ -161,13 +161,14 @@ func keyHash(name string, typ KeyType, key []byte) uint32 {
 // Name is the key's name: a log's origin, for a log.
 func (v *Verifier) Name() string { return v.name }
 
-// KeyHash is what signature lines name the key by, together with its name.
+// KeyHash is the number by which, together with the name, signature lines name the
+// key.
 func (v *Verifier) KeyHash() uint32 { return v.hash }
 
 // Type is the key's signature type.
 func (v *Verifier) Type() KeyType { return v.typ }
 
-// Point is the key's, whatever the vkey's name and type.
+// Point is the key's point, whatever name and type the vkey has.
 func (v *Verifier) Point() Point { return v.point }
 
 // String gives the vkey that was read.
@@ -199,17 +200,17 @@ type (
 	// Window is when a pinned key's signatures count. An end that is nil is open.
 	Window = keys.Window
 
-	// Point is what makes a key the key that it is, in whatever form it was
-	// written. Two keys of one point are one key in one hand.
+	// Point identifies a key in whatever form it was written: two keys with the
+	// same point are the same key, in one person's hands.
 	Point = keys.Point
 
-	// Roster knows whose each key is, so that one key can't have two voices.
+	// Roster knows who holds each key, so that no key counts twice.
 	Roster = keys.Roster
 
-	// Holder is who has a key, and in which part: "person", "third party",
-	// "operator", "log", "witness", "submitter" or "fleet key".
+	// Holder is who holds a key, and the part for which: "person", "third
+	// party", "operator", "log", "witness", "submitter" or "fleet key".
 	Holder = keys.Holder
 
-	// Shared are two holders of one key.
+	// Shared is the error that two holders have the same key.
 	Shared = keys.Shared
 )

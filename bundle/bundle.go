@@ -15,17 +15,17 @@ const BundleFormat = "fleetctl validation-bundle v1"
 // tiles hold leaves of at most 2^16-1 bytes (C2SP tlog-tiles).
 const MaxBundle = 1<<16 - 1
 
-// Bundle is a validation bundle: what an HSM hands to a device, and what is
-// logged. One that ParseBundle gave is well-formed and agrees with itself;
-// only Verify says whether anyone signed it. Not to be written to.
+// Bundle is a validation bundle: an HSM hands it to a device, and it is what is
+// logged. A bundle from ParseBundle is well-formed and agrees with itself, but no
+// signature in it is verified: that is for Verify. Its fields must not be changed.
 type Bundle struct {
 	KeySet            *KeySet // the artifact; nil where it is a notice
-	Notice            *Notice // the artifact, where ParseAny found one; else nil
+	Notice            *Notice // the artifact if it is a notice, which only ParseAny reads; else nil
 	Statements        []Signed
 	Countersignatures []Countersignature
-	// Transcript is the countersignature's record in the ceremony's transcript:
-	// the log's leaf so commits to every record and signature up to it. Nil in a
-	// notice, which no ceremony makes.
+	// Transcript names the countersignature's record in the ceremony's transcript,
+	// so that the log's leaf commits to every record and signature up to it. It is
+	// nil for a notice, which no ceremony makes.
 	Transcript *Head
 
 	file string
@@ -35,7 +35,7 @@ type Bundle struct {
 
 func (b *Bundle) about() about { return b.is }
 
-// Named is the same bundle under the name of the file that has its bytes.
+// Named is the same bundle with another file name for errors.
 func (b *Bundle) Named(file string) *Bundle {
 	named := *b
 	named.file = file
@@ -61,16 +61,16 @@ type countersignatureFile struct {
 	Signature []byte `strict:"signature,base64"`
 }
 
-// ParseBundle reads a validation bundle of at most MaxBundle bytes and refuses
-// one that is malformed anywhere or contradicts itself, whoever signed that
-// part. It checks no signature. file names it in errors. One whose artifact is
-// a retirement or a void brings no keys and is refused: ParseAny reads it.
+// ParseBundle reads a validation bundle of at most MaxBundle bytes. It refuses a
+// bundle any part of which is malformed or contradicts another. It checks no
+// signature. file names the bundle in errors. A bundle whose artifact is a
+// retirement or a void brings no keys and is refused too: ParseAny reads it.
 func ParseBundle(file string, data []byte) (*Bundle, error) {
 	return parseBundle(file, data, false)
 }
 
-// ParseAny is ParseBundle for callers that know what a retirement or a void
-// means: in the bundle of one, Notice is set and KeySet is nil.
+// ParseAny is ParseBundle for callers that know what a retirement or a void means.
+// If the artifact is one of these, Notice is set and KeySet is nil.
 func ParseAny(file string, data []byte) (*Bundle, error) {
 	return parseBundle(file, data, true)
 }
@@ -111,7 +111,7 @@ func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 	return b, nil
 }
 
-// Artifact is the artifact's exact bytes, be it a key set or a notice.
+// Artifact is the exact bytes of the artifact, a key set or a notice.
 func (b *Bundle) Artifact() []byte {
 	if b.Notice != nil {
 		return b.Notice.Raw()
@@ -119,7 +119,7 @@ func (b *Bundle) Artifact() []byte {
 	return b.KeySet.Raw()
 }
 
-// Raw is the file as it was read: the log's leaf. Not to be written to.
+// Raw is the file as it was read, which is the log's leaf. It must not be changed.
 func (b *Bundle) Raw() []byte { return b.raw }
 
 // Assemble makes a bundle of an artifact's exact bytes, statements in any
@@ -153,21 +153,22 @@ func isAbout(s *Statement, a about) error {
 	return nil
 }
 
-// transcript demands that a fleet's bundle names the record up to which its log
-// entry dates the ceremony, and that a notice names none.
+// transcript demands that a fleet's bundle names a record of the transcript, and
+// that a notice's bundle names none. What people signed up to that record existed
+// when the bundle was logged.
 func (d *document) transcript(b *Bundle) {
 	switch {
 	case b.Notice != nil && b.Transcript != nil:
 		d.failf(d.at("transcript"), "transcript stands in the bundle of a %s, which no ceremony makes", b.Notice.Format)
 	case b.Notice == nil && b.Transcript == nil:
-		d.failf(d.root(), "transcript is missing: nothing then dates what people signed before the bundle was logged")
+		d.failf(d.root(), "transcript is missing: without it nothing shows that people signed before the bundle was logged")
 	case b.Transcript != nil && (b.Transcript.N == 0 || b.Transcript.Hash == [32]byte{}):
 		d.failf(d.at("transcript"), "transcript names no record: records count from 1, and 32 zero bytes are no record's hash")
 	}
 }
 
-// statements reads a list of statements with their keys: sorted by raw key,
-// keys distinct and admitted.
+// statements reads a list of statements with their keys, which are admitted, all
+// different, and in the order of their bytes.
 func (d *document) statements(list []signedFile, path string) []Signed {
 	out := make([]Signed, 0, len(list))
 	for i, f := range list {
@@ -190,7 +191,7 @@ func (d *document) statements(list []signedFile, path string) []Signed {
 	return out
 }
 
-// parseSigned reads a statement that lies beside its key in a file of ours.
+// parseSigned reads a statement and the key beside it.
 func parseSigned(file string, f signedFile) (Signed, error) {
 	if err := keys.AdmitEd25519(f.Key[:]); err != nil {
 		return Signed{}, strict.Errorf(file, "key %v", err)
@@ -199,7 +200,7 @@ func parseSigned(file string, f signedFile) (Signed, error) {
 	if err != nil {
 		return Signed{}, err
 	}
-	// The hint isn't signed; beside the key it must at least not contradict it.
+	// key_id isn't signed, but it must not contradict the key beside it.
 	if last := f.Key[31]; s.KeyID != nil && *s.KeyID != last {
 		return Signed{}, strict.Errorf(file, "key_id is %d, but the key's last byte is %d", *s.KeyID, last)
 	}

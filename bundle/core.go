@@ -11,16 +11,16 @@ import (
 // coreFormat is the first field of a request's core.
 const coreFormat = "fleetctl request-core v1"
 
-// maxCore bounds a request's core, in bytes: few enough for QR frames.
+// maxCore bounds a request's core, in bytes.
 const maxCore = 1<<16 - 1
 
-// Core is what a third party is asked to sign, and by what it can tell that
-// the request continues what it signed before: request-core.json. Officers
-// approve SHA-256 of its exact bytes.
+// Core is what a third party is asked to sign, with what it needs to tell that this
+// continues what it signed before: request-core.json. Officers approve the SHA-256
+// of its exact bytes.
 type Core struct {
 	KeySet      *KeySet  // the artifact to be signed
 	Predecessor *KeySet  // the epoch before; nil at epoch 1, and after a notice
-	Notice      *Notice  // the epoch before, where it was a void or another fleet's retirement
+	Notice      *Notice  // the epoch before, if it was a void or another fleet's retirement
 	Previous    []Signed // third parties' own statements about the epoch before, verified; sorted by key
 	Plan        [32]byte // SHA-256 of the plan's file
 	Release     Head     // the release record
@@ -28,7 +28,7 @@ type Core struct {
 	raw []byte
 }
 
-// Head is a place in a transcript.
+// Head names a record of a transcript and commits to all up to it.
 type Head struct {
 	Hash [32]byte `strict:"head,hex"`
 	N    uint64   `strict:"n"` // of the record, from 1
@@ -43,7 +43,7 @@ type coreFile struct {
 	Release     Head         `strict:"release"`
 }
 
-// encode takes key sets that were parsed: it writes their exact bytes.
+// encode writes the exact bytes of key sets, which must have been parsed.
 func (c *Core) encode() []byte {
 	f := coreFile{Format: coreFormat, Artifact: c.KeySet.Raw(), Plan: c.Plan, Release: c.Release}
 	if c.Predecessor != nil {
@@ -57,8 +57,8 @@ func (c *Core) encode() []byte {
 	return strict.EncodeJSON(&f)
 }
 
-// NewCore makes a core and reads back what it wrote; the plan is the one that
-// the artifact names. predecessor is nil at epoch 1.
+// NewCore makes a core and reads back what it wrote. The plan's digest is the one
+// that the artifact names. predecessor is nil at epoch 1.
 func NewCore(set, predecessor *KeySet, previous []Signed, release Head) (*Core, error) {
 	c := &Core{KeySet: set, Predecessor: predecessor, Previous: previous, Plan: set.Ceremony.Plan, Release: release}
 	return ParseCore("", c.encode())
@@ -70,10 +70,10 @@ func NewCoreAfter(set *KeySet, notice *Notice, previous []Signed, release Head) 
 	return ParseCore("", c.encode())
 }
 
-// ParseCore reads a request's core of at most maxCore bytes. It refuses one
-// whose predecessor isn't the artifact's, and previous statements that are not
-// about that predecessor or don't verify under the key beside them. That these
-// are the right third parties' keys is for whoever pins keys to say.
+// ParseCore reads a request's core of at most 65,535 bytes. It refuses a
+// predecessor that the artifact doesn't follow, and previous statements that are
+// not about that predecessor or don't verify under the key beside them. The caller
+// checks that these keys are the pinned ones.
 func ParseCore(file string, data []byte) (*Core, error) {
 	var f coreFile
 	d, err := open(file, data, maxCore, coreFormat, &f)
@@ -117,15 +117,13 @@ func ParseCore(file string, data []byte) (*Core, error) {
 	return c, nil
 }
 
-// Raw is the core as it was read; Subject is its SHA-256, which officers
-// approve.
+// Raw is the core as it was read. It must not be changed.
 func (c *Core) Raw() []byte { return c.raw }
 
-// Subject: see Raw.
+// Subject is the SHA-256 of Raw, which officers approve.
 func (c *Core) Subject() [32]byte { return sha256.Sum256(c.raw) }
 
-// follows says whether set comes directly after pred, which is nil where there
-// is none.
+// follows checks that set comes directly after pred, which is nil if there is none.
 func follows(set *KeySet, pred *about) error {
 	switch {
 	case set.Epoch == 1 && pred != nil:
@@ -162,9 +160,9 @@ func (c *Core) before() *about {
 	return &a
 }
 
-// Fresh says whether the artifact's keys are all new. That one is there which the
-// epoch before has, an artifact may say; that it was generated in this epoch's
-// ceremony is then false, whatever its records say.
+// Fresh checks that all of the artifact's keys are new. An artifact may list a key
+// that the epoch before has too; but then the key was not generated in this
+// epoch's ceremony, whatever the records say.
 func (c *Core) Fresh() error {
 	if c.Predecessor == nil {
 		return nil

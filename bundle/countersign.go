@@ -8,18 +8,18 @@ import (
 	"slices"
 )
 
-// Forms of a countersignature: what it is over. Which one counts is pinned; a
+// Forms of a countersignature: what it signs. A verifier pins which form counts; a
 // bundle can't choose.
 const (
 	// FormBound signs CountersignText, which names the epoch, the digest and
 	// every third party's signature.
 	FormBound = "bound"
-	// FormSignature signs the 64 raw bytes of the one third party's signature,
-	// as Meta describes its own countersignature in public.
+	// FormSignature signs the 64 raw bytes of the only third party's signature,
+	// as Meta publicly describes its own countersignature.
 	FormSignature = "signature"
 )
 
-// Countersignature is the operator's.
+// Countersignature is the operator's signature.
 type Countersignature struct {
 	Key       *PublicKey
 	Form      string
@@ -32,9 +32,9 @@ type Signed struct {
 	Statement *Statement
 }
 
-// CountersignText is what a countersignature of form bound is over: lines
-// that each end with LF, one "signer" line per statement in the bundle's
-// order, whatever order they are given in.
+// CountersignText is what a countersignature of form bound signs: lines that each
+// end with LF, with one "signer" line for each statement. The lines are in the
+// bundle's order, whatever the order of statements.
 func CountersignText(set *KeySet, statements []Signed) []byte {
 	return countersignText(set.about(), statements)
 }
@@ -48,8 +48,8 @@ func countersignText(a about, statements []Signed) []byte {
 	return b.Bytes()
 }
 
-// CountersignMessage is what a countersignature of the given form is over, and
-// so what officers release and the operator's HSM signs.
+// CountersignMessage is what a countersignature of the given form signs: officers
+// release it, and the operator's HSM signs it.
 func CountersignMessage(form string, set *KeySet, statements []Signed) ([]byte, error) {
 	return countersignMessage(form, set.about(), statements)
 }

@@ -6,9 +6,8 @@ import (
 	"slices"
 )
 
-// Delta is what changed from one key set to the next, as data. Every list is
-// sorted by HSM and role, so that the order of keys in the files, which is
-// free, doesn't show.
+// Delta is what changed from one key set to the next. Every list is sorted by HSM
+// and role, because key sets may list their keys in any order.
 type Delta struct {
 	Added    []FleetKey // new key in a new place
 	Removed  []FleetKey // neither key nor place is left
@@ -18,11 +17,12 @@ type Delta struct {
 	MajorityBefore, MajorityAfter int
 }
 
-// Change is a place's or a key's before and after.
+// Change is a key before and after: another key in the same place, or the same key
+// in another place.
 type Change struct{ Old, New FleetKey }
 
-// Diff compares two key sets. Before the first epoch there is none: old may be
-// nil, and all keys are added.
+// Diff compares two key sets. old is nil for the first epoch, in which all keys are
+// added.
 func Diff(old, next *KeySet) *Delta {
 	d := &Delta{MajorityAfter: next.Majority}
 	if old == nil {
@@ -62,7 +62,7 @@ func byPlace(a, b FleetKey) int {
 	return cmp.Or(cmp.Compare(a.HSM, b.HSM), cmp.Compare(a.Role, b.Role))
 }
 
-// indexed is a key set by place and by key.
+// indexed finds a key set's keys by place and by key.
 type indexed struct {
 	places map[slot]*FleetKey
 	keys   map[string]*FleetKey

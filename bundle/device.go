@@ -10,37 +10,37 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// DeviceState is what a device remembers of its fleet: the State of what was
-// accepted last.
+// DeviceState is what a device remembers of its fleet: the State of the bundle that
+// it accepted last.
 type DeviceState struct {
 	Fleet   string
 	Epoch   uint64   // newest seen
 	Digest  [32]byte // of that epoch's artifact
-	Retired bool     // a retirement of the fleet was seen: nothing of it is taken any more
+	Retired bool     // a retirement of the fleet was seen: no further bundle of it is accepted
 }
 
-// Accepted is a bundle that a device may believe. Only where Bundle.KeySet is
-// set does it bring keys: a retirement says from when on those it has are not
-// to be used (Bundle.Notice.Effective), a void that those of the epoch before
-// never came into force.
+// Accepted is a bundle that a device may trust. It brings keys only if
+// Bundle.KeySet is set. A retirement says from when on the device must not use the
+// keys that it has (Bundle.Notice.Effective); a void says that the keys of the
+// epoch before never came into force.
 type Accepted struct {
 	Bundle    *Bundle
 	Signers   *Result
 	Inclusion *auditlog.Inclusion
-	Age       time.Duration // since the newest witness quorum in the proof
-	State     DeviceState   // to be kept for the next check
+	Age       time.Duration // since the proof's newest quorum of witnesses
+	State     DeviceState   // the device keeps it for the next check
 
-	// FirstContact says that nothing was remembered, so that nothing shows
-	// this to be the fleet's latest epoch.
+	// FirstContact says that the device remembered nothing, so nothing shows that
+	// this is the fleet's latest epoch.
 	FirstContact bool
 }
 
-// Check is a device's whole check: the bundle's form and signatures, its place
-// in a pinned log, a quorum of pinned witnesses, at most maxAge old, and that
-// the fleet's epoch doesn't go back and continues the one seen before it. It
-// needs no network. proof is the bundle's .tlog-proof file. state is nil at first
-// contact, and only then: one that is empty was lost, and is refused. On error
-// nothing may be used, and the state stays as it was.
+// Check is a device's whole check. It verifies the bundle's form and signatures,
+// that a pinned log has it, that a quorum of pinned witnesses cosigned the log at
+// most maxAge ago, and that the fleet's epoch continues the one that the device saw
+// last. It needs no network. proof is the bundle's .tlog-proof file. state is nil
+// at first contact and only then: an empty state is one that was lost, and is
+// refused. On error the device must use nothing of the bundle and keep its state.
 func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *DeviceState, now time.Time, maxAge time.Duration) (*Accepted, error) {
 	const file = "bundle.json"
 	if log == nil {
@@ -71,7 +71,7 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *Devi
 	}
 	age := now.Sub(in.NewestQuorumTime)
 	if age > maxAge {
-		return nil, strict.Errorf(file+".tlog-proof", "was last witnessed %s ago, %s is allowed", age.Round(time.Second), maxAge).
+		return nil, strict.Errorf(file+".tlog-proof", "was last witnessed %s ago; at most %s is allowed", age.Round(time.Second), maxAge).
 			WithHint("Fetch a newer proof of the same bundle.")
 	}
 	signers, err := b.verify(trust, log, now, in.Witnessed())
@@ -92,9 +92,9 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *Devi
 	}, nil
 }
 
-// admits is the rule against going back, per fleet, and against another past
-// than the one that was seen: the artifact after the one remembered names it.
-// Of one further on, nothing here can tell.
+// admits refuses an artifact of another fleet, of an older epoch, or with another
+// past than the one that was seen: the artifact directly after the remembered one
+// must name it. For a later one this can't be checked.
 func (s *DeviceState) admits(file string, a about, previous []byte) error {
 	switch {
 	case s == nil:
@@ -111,7 +111,7 @@ func (s *DeviceState) admits(file string, a about, previous []byte) error {
 		return strict.Errorf(file, "is a second artifact for epoch %d of fleet %s: the signers equivocate", a.epoch, a.fleet).
 			WithHint("Keep both bundles: together they are the proof.")
 	case a.epoch == s.Epoch+1 && !bytes.Equal(previous, s.Digest[:]):
-		return strict.Errorf(file, "is epoch %d of fleet %s and follows another artifact of epoch %d than the one that was seen: the signers equivocate", a.epoch, a.fleet, s.Epoch).
+		return strict.Errorf(file, "is epoch %d of fleet %s and follows another artifact of epoch %d than the one that this device has seen: the signers equivocate", a.epoch, a.fleet, s.Epoch).
 			WithHint("Keep both bundles: together they are the proof.")
 	}
 	return nil

@@ -6,11 +6,11 @@
 // Most callers need two functions: ParseBundle and (*Bundle).Verify. A device
 // needs one, Check, which takes the log's proof as well.
 //
-// Parsing says that bytes are well-formed and agree with each other; it checks
-// no signature. Verifying checks them against a Trust, which never comes from
-// the bytes it judges. What is hashed, signed or logged is always the exact
-// bytes that were read (Raw), never a re-serialisation.
+// Parsing checks that bytes are well-formed and agree with each other; it checks
+// no signature. Verifying checks signatures by a Trust, which never comes from the
+// bytes that it judges. What is hashed, signed or logged is always the exact bytes
+// that were read (Raw), never bytes that were encoded again.
 //
-// The package is pure: no network, no clock, no files. The formats carry their
-// version in their first field; this package reads v1 and nothing else.
+// The package is pure: it uses no network, no clock and no files. A format's first
+// field has its version; this package reads only v1.
 package bundle

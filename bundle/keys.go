@@ -5,8 +5,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// The types of keys that this package takes and gives, as in package auditlog,
-// whose ParsePublicKey reads a key.
+// The types of keys that this package takes and gives. They are those of package
+// auditlog, whose ParsePublicKey reads a key.
 type (
 	// PublicKey is an admitted public key.
 	PublicKey = auditlog.PublicKey
@@ -20,7 +20,8 @@ type (
 	// Window is when a pinned key's signatures count. An end that is nil is open.
 	Window = auditlog.Window
 
-	// Seen remembers signatures that verified, for who comes to the same one again.
+	// Seen remembers signatures that verified, so that the same one isn't verified
+	// twice.
 	Seen = keys.Seen
 )
 

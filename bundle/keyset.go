@@ -15,8 +15,8 @@ import (
 // KeySetFormat is the first field of a fleet key set.
 const KeySetFormat = "fleetctl fleet-keys v1"
 
-// maxKeySet bounds a fleet key set's file, in bytes: in base64 a larger one
-// would not fit into a bundle of MaxBundle bytes.
+// maxKeySet bounds a fleet key set's file, in bytes: a larger one, in base64, would
+// not fit into a bundle of MaxBundle bytes.
 const maxKeySet = 48 << 10
 
 // KeySet is a fleet's public keys: fleet-keys.json, the artifact whose SHA-256
@@ -25,7 +25,7 @@ type KeySet struct {
 	Format    string      `strict:"format"` // KeySetFormat; Encode sets it
 	Mode      string      `strict:"mode"`   // Production or Rehearsal
 	Fleet     string      `strict:"fleet,token"`
-	Namespace string      `strict:"namespace,token"` // begins with "rehearsal." in a rehearsal and only there
+	Namespace string      `strict:"namespace,token"` // begins with "rehearsal." in a rehearsal and only then
 	Epoch     uint64      `strict:"epoch"`           // from 1
 	Previous  []byte      `strict:"previous,hex,empty"`
 	Created   time.Time   `strict:"created"`
@@ -44,9 +44,9 @@ type FleetKey struct {
 	Algorithm Algorithm `strict:"algorithm"`
 	SPKI      []byte    `strict:"public_key,base64"` // DER SubjectPublicKeyInfo (RFC 5280)
 
-	// Public is SPKI, admitted for this use and no other: of a key that agrees,
-	// Verify refuses every signature; of one that signs, ECDH gives nothing.
-	// ParseKeySet sets it; Encode doesn't look at it.
+	// Public is the admitted key of SPKI, for this use alone: Verify refuses every
+	// signature by a key that agrees, and ECDH gives nothing for a key that signs.
+	// ParseKeySet sets it; Encode ignores it.
 	Public *PublicKey
 }
 
@@ -57,7 +57,7 @@ type CeremonyRef struct {
 	Transcript [32]byte `strict:"transcript,hex"` // hash of the fleet-check record
 }
 
-// Digest is what third parties sign of an artifact: its file's SHA-256.
+// Digest is the SHA-256 of an artifact's file, which third parties sign.
 func Digest(artifact []byte) [32]byte { return sha256.Sum256(artifact) }
 
 // ParseKeySet reads a fleet key set and refuses one that contradicts itself;
@@ -77,8 +77,8 @@ func ParseKeySet(file string, data []byte) (*KeySet, error) {
 	return s, nil
 }
 
-// Voices finds keys of the fleet that somebody has a part with: whoever holds
-// such a key can answer for an HSM, and an HSM for them.
+// Voices finds keys of the fleet that somebody in the roster holds for another
+// part: that person could answer in the place of an HSM, and the HSM for the person.
 func (s *KeySet) Voices(roster *auditlog.Roster) (faults []string) {
 	for _, k := range s.Keys {
 		h := keys.Holder{Part: keys.PartFleet, Name: k.HSM + "/" + k.Role}
@@ -91,8 +91,8 @@ func (s *KeySet) Voices(roster *auditlog.Roster) (faults []string) {
 	return faults
 }
 
-// Raw is the file as ParseKeySet read it, not to be written to; of a key set
-// made here, the file that Encode writes.
+// Raw is the file as ParseKeySet read it or, for a key set made in memory, as Encode
+// writes it. It must not be changed.
 func (s *KeySet) Raw() []byte {
 	if s.raw == nil {
 		return s.Encode()
@@ -103,8 +103,8 @@ func (s *KeySet) Raw() []byte {
 // Digest is the SHA-256 of Raw.
 func (s *KeySet) Digest() [32]byte { return Digest(s.Raw()) }
 
-// Encode writes the key set, keys in the order given. It judges nothing:
-// whoever makes a key set parses what was written.
+// Encode writes the key set, with the keys in the order given. It checks nothing:
+// whoever makes a key set has to parse what it wrote.
 func (s *KeySet) Encode() []byte {
 	out := *s
 	out.Format = KeySetFormat
@@ -155,10 +155,10 @@ func (s *KeySet) checkHeader(d *document) {
 	}
 }
 
-// slot is a place for a key: the file holds one for each HSM and role.
+// slot is a place for a key: a key set has one key for each HSM and role.
 type slot struct{ hsm, role string }
 
-// checkKeys gives the slots that are filled, by their key's index.
+// checkKeys checks each key and gives the index of each slot's key.
 func (s *KeySet) checkKeys(d *document) map[slot]int {
 	slots := map[slot]int{}
 	points := map[string]int{}
@@ -192,9 +192,9 @@ func (s *KeySet) checkKeys(d *document) map[slot]int {
 	return slots
 }
 
-// checkFleet looks at the whole: a fleet is like HSMs, of which a majority
-// decides. One that lacks a role could not take part in that role's decisions
-// and would still count towards them.
+// checkFleet checks the fleet as a whole: it consists of HSMs with the same roles,
+// of which a majority decides. An HSM that lacks a role couldn't take part in that
+// role's decisions and would still count towards the majority.
 func (s *KeySet) checkFleet(d *document, slots map[slot]int) {
 	hsms := s.HSMs()
 	if len(hsms) == 0 {

@@ -21,10 +21,10 @@ const (
 
 // Message is what the signature is over, rebuilt from the fields.
 //
-// Ciphersuite 1 is cloudflare/plexi's types.proto at 0108f7d: proto2, every
+// Ciphersuite 1 is cloudflare/plexi's types.proto at 0108f7d: proto2, with every
 // field required, so that zeros are written too. Ciphersuite 2 is bincode's
-// legacy configuration: little-endian, fixed width, lengths of 8 bytes. Of any
-// other ciphersuite there is none.
+// legacy configuration: little-endian, fixed width, lengths of 8 bytes. For any
+// other ciphersuite the message is nil.
 func (s *Statement) Message() []byte {
 	switch s.Ciphersuite {
 	case Protobuf:

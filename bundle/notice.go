@@ -21,11 +21,11 @@ const maxNotice = 4 << 10
 // maxReason bounds the reason that a notice gives, in bytes.
 const maxReason = 1000
 
-// Notice is an artifact without keys. It is signed, countersigned and logged
-// as a key set is, and takes an epoch of its own:
+// Notice is an artifact without keys. It is signed, countersigned and logged like a
+// key set, and has an epoch of its own:
 //
-//   - a retirement ends its fleet: its keys are not to be used from Effective
-//     on, and no later artifact of this fleet counts;
+//   - a retirement ends its fleet: nobody may use its keys from Effective on, and
+//     no later artifact of this fleet counts;
 //   - a void says that the epoch before it, whose artifact some third parties
 //     have signed, was abandoned and never came into force.
 type Notice struct {
@@ -36,17 +36,17 @@ type Notice struct {
 	Epoch     uint64     `strict:"epoch"`
 	Previous  [32]byte   `strict:"previous,hex"` // digest of the epoch before; of a void: the abandoned artifact's
 	Created   time.Time  `strict:"created"`
-	Effective *time.Time `strict:"effective,optional"` // of a retirement, and there required
+	Effective *time.Time `strict:"effective,optional"` // required in a retirement, absent in a void
 	Reason    string     `strict:"reason"`
 
 	raw []byte
 }
 
-// Encode writes the notice. It judges nothing: whoever makes a notice parses
-// what was written.
+// Encode writes the notice. It checks nothing: whoever makes a notice has to parse
+// what it wrote.
 func (n *Notice) Encode() []byte { return strict.EncodeJSON(n) }
 
-// Raw is the file as it was read, not to be written to.
+// Raw is the file as it was read. It must not be changed.
 func (n *Notice) Raw() []byte {
 	if n.raw == nil {
 		return n.Encode()
@@ -87,7 +87,7 @@ func ParseNotice(file string, data []byte) (*Notice, error) {
 	}
 	switch effective := n.Effective != nil; {
 	case n.Retires() && !effective:
-		d.failf(d.root(), "effective is missing: a retirement says from when on the fleet's keys are not to be used")
+		d.failf(d.root(), "effective is missing: a retirement says from when on nobody may use the fleet's keys")
 	case n.Voids() && effective:
 		d.failf(d.at("effective"), "effective is given, but a void has none: the epoch never came into force")
 	}
@@ -98,8 +98,8 @@ func ParseNotice(file string, data []byte) (*Notice, error) {
 	return n, nil
 }
 
-// FormatOf is the value of the first field, where that is format. It serves to
-// choose a reader; the reader judges.
+// FormatOf is the value of the first field if its name is format. It serves to
+// choose a reader, which then checks the file.
 func FormatOf(data []byte) string {
 	rest, ok := bytes.CutPrefix(bytes.TrimLeft(data[:min(len(data), 1024)], " \t\r\n{"), []byte(`"format"`))
 	if !ok {
@@ -129,14 +129,14 @@ func (n *Notice) about() about {
 	return about{n.Mode, n.Fleet, n.Namespace, n.Epoch, n.Digest(), n.Retires()}
 }
 
-// About is what an artifact says of itself, whether it brings keys or not.
+// About is what an artifact says of itself, be it a key set or a notice.
 type About struct {
 	Mode, Fleet, Namespace string
 	Epoch                  uint64
 	Digest                 [32]byte
-	Previous               []byte // digest of the artifact of the epoch before; empty where there is none
+	Previous               []byte // digest of the artifact of the epoch before; empty at epoch 1
 	Voids, Retires         bool   // see Notice
-	Ceremony               string // id of the one that made it; empty of a notice
+	Ceremony               string // id of the ceremony that made it; empty for a notice
 }
 
 // About is what the bundle's artifact says of itself.
@@ -150,8 +150,8 @@ func (b *Bundle) About() About {
 	return out
 }
 
-// previous is the digest of the artifact that the bundle's follows; not to be
-// written to.
+// previous is the digest of the artifact that the bundle's artifact follows. It
+// must not be changed.
 func (b *Bundle) previous() []byte {
 	if b.Notice != nil {
 		return b.Notice.Previous[:]

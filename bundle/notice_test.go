@@ -65,7 +65,7 @@ func TestADeviceRefusesAnEpochThatFollowsAnother(t *testing.T) {
 	}
 	for name, b := range follow(other) {
 		got, err := check(b, &seen)
-		wantError(t, err, "is epoch 2 of fleet backup-2026a and follows another artifact of epoch 1 than the one that was seen: the signers equivocate")
+		wantError(t, err, "is epoch 2 of fleet backup-2026a and follows another artifact of epoch 1 than the one that this device has seen: the signers equivocate")
 		if got != nil {
 			t.Errorf("%s: a result came with the error", name)
 		}

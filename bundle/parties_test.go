@@ -85,7 +85,7 @@ func TestWhatDoesNotMakeAnotherParty(t *testing.T) {
 		"a key that was compromised": {func(t *Trust) { t.ThirdParties[1].Window.CompromisedAfter = new(now.Add(-48 * time.Hour)) }, "outside their key's window 1"},
 		"one key under two names":    {func(t *Trust) { t.ThirdParties[2].Key = t.ThirdParties[0].Key }, "tp-1 and tp-3 have the same key"},
 		"the operator's name":        {func(t *Trust) { t.Operators[0].Name = "tp-1" }, `the name "tp-1" is pinned twice`},
-		"three of two names":         {func(t *Trust) { t.ThirdParties[1].Name, t.Needed = "tp-1", 3 }, "3 third parties must sign of 2 that are pinned"},
+		"three of two names":         {func(t *Trust) { t.ThirdParties[1].Name, t.Needed = "tp-1", 3 }, "3 third parties must sign, and 2 are pinned"},
 	} {
 		x := partiesWorld(3, 2)
 		c.edit(x.trust)

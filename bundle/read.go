@@ -7,19 +7,19 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Modes. A plan, its records and its artifact have exactly one.
+// Modes. A plan, its records and its artifact have the same one.
 const (
 	Production = "production"
 	Rehearsal  = "rehearsal"
 )
 
-// RehearsalPrefix begins the namespace of every rehearsal and of nothing else,
-// so that a rehearsal's epoch can't be taken for a real one by its name alone.
+// RehearsalPrefix begins the namespace of every rehearsal and no other, so that
+// nobody takes a rehearsal's epoch for a real one by its name.
 const RehearsalPrefix = "rehearsal."
 
-// document is one file being judged, and the faults so far. Its tree, so that a
-// fault found after reading has a line, is built where there is a fault: most
-// files are in the form in which they are written, and have none.
+// document is one file that is being checked, and the faults found so far. A fault
+// that is found after reading gets its line from a tree of the file, which is built
+// only then: most files have no fault.
 type document struct {
 	file  string
 	data  []byte
@@ -52,7 +52,7 @@ func open(file string, data []byte, limit int, format string, v any) (*document,
 	if err != nil {
 		return nil, err
 	}
-	// White space is free inside the value alone; one LF may follow it.
+	// White space may stand only inside the value; one LF may follow it.
 	if body := bytes.TrimSuffix(data, []byte("\n")); n.Kind != strict.Object || body[0] != '{' || body[len(body)-1] != '}' {
 		return nil, strict.At(file, 1, "is not one JSON object with at most one line feed after it")
 	}

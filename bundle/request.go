@@ -14,8 +14,8 @@ const requestFormat = "fleetctl request v1"
 // MaxRequest bounds a request, in bytes.
 const MaxRequest = 16 << 20
 
-// Request is the one file that goes to a third party: the core, and with it
-// the approvals and evidence that the third party checks before it signs.
+// Request is the one file that goes to a third party: the core, and the approvals
+// and evidence that the third party checks before it signs.
 type Request struct {
 	Core  *Core
 	Files []File // sorted by path
@@ -25,7 +25,7 @@ type Request struct {
 
 // File is one file of the evidence.
 type File struct {
-	Path string `strict:"path"` // relative, of token segments parted by "/"
+	Path string `strict:"path"` // relative; its segments are tokens, separated by "/"
 	Data []byte `strict:"data,base64,empty"`
 }
 
@@ -40,8 +40,8 @@ func NewRequest(core *Core, files []File) (*Request, error) {
 	return ParseRequest("", strict.EncodeJSON(&requestFile{requestFormat, core.Raw(), files}))
 }
 
-// ParseRequest reads a request of at most MaxRequest bytes. What its files say
-// is not looked at.
+// ParseRequest reads a request of at most MaxRequest bytes. It doesn't look into
+// its files.
 func ParseRequest(file string, data []byte) (*Request, error) {
 	var f requestFile
 	d, err := open(file, data, MaxRequest, requestFormat, &f)
@@ -66,11 +66,11 @@ func ParseRequest(file string, data []byte) (*Request, error) {
 	return r, nil
 }
 
-// Raw is the request as it was read; not to be written to.
+// Raw is the request as it was read. It must not be changed.
 func (r *Request) Raw() []byte { return r.raw }
 
-// checkPath takes paths that mean the same on every system and stay below the
-// folder they are unpacked into.
+// checkPath accepts paths that mean the same on every system and stay below the
+// folder into which they are unpacked.
 func checkPath(path string) error {
 	for segment := range strings.SplitSeq(path, "/") {
 		if err := strict.CheckToken(segment); err != nil {

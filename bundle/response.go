@@ -33,8 +33,7 @@ func NewResponse(s Signed) (*Response, error) {
 	return ParseResponse("", strict.EncodeJSON(&responseFile{ResponseFormat, s.Key, s.Statement.Raw()}))
 }
 
-// ParseResponse reads a response of at most maxResponse bytes. It checks no
-// signature.
+// ParseResponse reads a response of at most 8 KiB. It checks no signature.
 func ParseResponse(file string, data []byte) (*Response, error) {
 	var f responseFile
 	if _, err := open(file, data, maxResponse, ResponseFormat, &f); err != nil {
@@ -47,15 +46,15 @@ func ParseResponse(file string, data []byte) (*Response, error) {
 	return &Response{Signed: s, file: file, raw: bytes.Clone(data)}, nil
 }
 
-// Raw is the response as it was read; not to be written to.
+// Raw is the response as it was read. It must not be changed.
 func (r *Response) Raw() []byte { return r.raw }
 
-// Check says whether the response answers exactly this request and is signed
-// by key, the pinned one, not before what the same key signed last.
+// Check checks that the response answers exactly this request, that the pinned key
+// signed it, and that its time isn't before the same key's last statement.
 func (r *Response) Check(core *Core, key [32]byte) error {
 	if err := r.check(core, key); err != nil {
 		return strict.Errorf(r.file, "the response %v", err).
-			WithHint("Keep the file and ask the third party; nothing was taken from it.")
+			WithHint("Keep the file and ask the third party. Nothing of it was used.")
 	}
 	return nil
 }

@@ -7,13 +7,13 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// MaxSize is the size in bytes that a bundle of this fleet can have at most.
-// set is the key set as planned: all but the keys and digests, which need not
-// be known yet. Compare with MaxBundle.
+// MaxSize is the most bytes that a bundle of this fleet can have; compare it with
+// MaxBundle. set is the key set as planned: its keys and digests need not be known
+// yet.
 //
-// It is exact for bundles that Assemble writes, up to what varies by itself:
-// the length of ECDSA signatures and of a timestamp, key_id, the ciphersuite.
-// Statements count as plexi's service serves them, on one line.
+// Bundles that Assemble writes have exactly this size, except for what varies: the
+// length of ECDSA signatures and of a timestamp, key_id, the ciphersuite.
+// Statements count on one line, as plexi's service serves them.
 func MaxSize(set *KeySet, thirdParties int, countersigner Algorithm) int {
 	full := *set
 	full.Keys = slices.Clone(set.Keys)

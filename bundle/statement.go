@@ -11,14 +11,14 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// MaxStatement bounds a statement's JSON, in bytes. As served with the longest
-// namespace one has about 1,100.
+// MaxStatement bounds a statement's JSON, in bytes. With the longest namespace, a
+// statement as served has about 1,100.
 const MaxStatement = 4 << 10
 
 // Statement is what a third party signs about one epoch, as Cloudflare's
 // auditor does (cloudflare/plexi at 0108f7d, plexi_core/src/lib.rs,
 // SignatureResponse). The signature is pure Ed25519 (RFC 8032) over Message;
-// KeyID alone isn't signed.
+// Only KeyID isn't signed.
 type Statement struct {
 	Ciphersuite uint32 // Protobuf or Bincode; the JSON's "version" is an older name for it
 	Namespace   string
@@ -26,7 +26,7 @@ type Statement struct {
 	Epoch       uint64
 	Digest      [32]byte // SHA-256 of the artifact
 	Signature   [64]byte
-	KeyID       *uint8 // last byte of the public key: a hint; nil where not given
+	KeyID       *uint8 // last byte of the public key, as a hint; nil if not given
 
 	raw []byte
 }
@@ -54,7 +54,7 @@ func NewStatement(ciphersuite uint32, namespace string, timestamp, epoch uint64,
 	return s, nil
 }
 
-// check says whether every reader of ours would take the statement's fields.
+// check checks that every reader of ours would accept the statement's fields.
 func (s *Statement) check() error {
 	if s.Ciphersuite != Protobuf && s.Ciphersuite != Bincode {
 		return fmt.Errorf("ciphersuite is %d; known are %d (protobuf) and %d (bincode)", s.Ciphersuite, Protobuf, Bincode)
@@ -82,9 +82,9 @@ func ParseStatement(file string, data []byte) (*Statement, error) {
 	return f.statement(d, data)
 }
 
-// ParseServed is ParseStatement for the answer of a live service, which may
-// carry fields that we don't know and any white space around it. Encode gives
-// the statement without them, with the same signature.
+// ParseServed is ParseStatement for the answer of a live service, which may have
+// fields that we don't know, and any white space around it. Encode writes the
+// statement without these, with the same signature.
 func ParseServed(file string, data []byte) (*Statement, error) {
 	n, err := strict.ParseJSON(file, data, MaxStatement)
 	if err != nil {
@@ -98,8 +98,9 @@ func ParseServed(file string, data []byte) (*Statement, error) {
 	return f.statement(&document{file: file, tree: n}, data)
 }
 
-// lookalike finds our members in any case: a reader that doesn't mind case
-// would take "Epoch" for the epoch, so such a member is not passed over.
+// lookalike says whether a name differs from one of our members only in case.
+// Such a member isn't ignored: a reader that doesn't tell case apart would take
+// "Epoch" for the epoch.
 func lookalike(name string) bool {
 	for _, known := range []string{"version", "ciphersuite", "namespace", "timestamp", "epoch", "digest", "signature", "key_id", "serialized_message"} {
 		if strings.EqualFold(name, known) {
@@ -128,7 +129,8 @@ func (f *statementFile) statement(d *document, data []byte) (*Statement, error) 
 	if err := s.check(); err != nil {
 		d.failf(d.root(), "%v", err)
 	} else if f.Message != nil && !bytes.Equal(f.Message, s.Message()) {
-		// It isn't signed, and whoever reads it would read another statement.
+		// serialized_message isn't signed, and whoever reads it instead of the
+		// other fields would read another statement.
 		d.failf(d.at("serialized_message"), "serialized_message is not what the other fields give")
 	}
 	if err := d.errs.Err(); err != nil {
@@ -137,8 +139,8 @@ func (f *statementFile) statement(d *document, data []byte) (*Statement, error) 
 	return s, nil
 }
 
-// Raw is the JSON as it was read, not to be written to; of a statement made
-// here, what Encode writes.
+// Raw is the JSON as it was read or, for a statement made in memory, as Encode
+// writes it. It must not be changed.
 func (s *Statement) Raw() []byte {
 	if s.raw == nil {
 		return s.Encode(s.Signature)
@@ -146,13 +148,13 @@ func (s *Statement) Raw() []byte {
 	return s.raw
 }
 
-// Time is Timestamp: the signer's own word.
+// Time is the Timestamp, which the signer states by its own clock.
 func (s *Statement) Time() time.Time { return time.UnixMilli(int64(s.Timestamp)).UTC() }
 
-// Verify checks the statement's signature by a key that was admitted.
+// Verify checks the statement's signature by an admitted key.
 func (s *Statement) Verify(key [32]byte) error { return s.VerifyOnce(key, nil) }
 
-// VerifyOnce is Verify, but for a signature that was seen to verify.
+// VerifyOnce is Verify, but doesn't verify a signature again that seen knows.
 func (s *Statement) VerifyOnce(key [32]byte, seen *Seen) error {
 	if err := s.check(); err != nil {
 		return err // an unknown ciphersuite has no message to verify
@@ -160,8 +162,8 @@ func (s *Statement) VerifyOnce(key [32]byte, seen *Seen) error {
 	return seen.VerifyEd25519(key[:], s.Message(), s.Signature[:])
 }
 
-// Encode writes the statement with this signature (64 bytes) as plexi's
-// service serves it: one line, no white space.
+// Encode writes the statement with this signature as plexi's service serves it: on
+// one line, without white space.
 func (s *Statement) Encode(signature [64]byte) []byte {
 	return strict.EncodeLine(&statementFile{
 		Version: &s.Ciphersuite, Ciphersuite: &s.Ciphersuite, Namespace: s.Namespace, Timestamp: s.Timestamp, Epoch: s.Epoch,
@@ -169,8 +171,8 @@ func (s *Statement) Encode(signature [64]byte) []byte {
 	})
 }
 
-// Seal takes the signature that the third party's key made over Message,
-// verifies it and gives the statement as served, read back.
+// Seal takes the signature that the third party's key made over Message, verifies
+// it, and gives the statement as it is served, read back.
 func (s *Statement) Seal(key [32]byte, signature []byte) (*Statement, error) {
 	if err := keys.AdmitEd25519(key[:]); err != nil {
 		return nil, fmt.Errorf("the third party's key %w", err)

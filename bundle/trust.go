@@ -11,29 +11,29 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// ErrTrust is the error of a Trust that no bundle can be judged by. The bundle
-// may be fine; what is pinned is not.
+// ErrTrust is the error of a Trust by which no bundle can be judged. It says
+// nothing about the bundle.
 var ErrTrust = errors.New("what is pinned can't be used")
 
 // Trust is what a verifier pins. It never travels with the bundle it judges.
 type Trust struct {
-	Mode         string // Production or Rehearsal: the only kind of bundle taken
+	Mode         string // Production or Rehearsal: the only kind of bundle accepted
 	Namespace    string
 	ThirdParties []ThirdParty
-	Needed       int // different third parties that must sign, from 1
+	Needed       int // how many different third parties must sign, from 1
 	Operators    []Operator
 
-	// Shares are holders who may have one key, in pairs of different parts; by
-	// default nobody may. A third party and an operator may never.
+	// Shares are pairs of holders, in different parts, who may have the same key. By
+	// default nobody may. A third party and an operator never may.
 	Shares []auditlog.Shared
 
-	// Seen are signatures that were verified before, such as the same ones in a
-	// ceremony's records; nil where there are none.
+	// Seen knows signatures that were verified before, such as the same ones in a
+	// ceremony's records. It may be nil.
 	Seen *Seen
 }
 
-// ThirdParty is a key of a pinned signer of statements. Keys with one name are
-// one party's, such as an old key and its successor: they count once.
+// ThirdParty is a pinned key of a signer of statements. Keys with the same name,
+// such as an old key and its successor, belong to one party and count once.
 type ThirdParty struct {
 	Name   string
 	Key    [32]byte // raw Ed25519 key
@@ -44,12 +44,12 @@ type ThirdParty struct {
 type Operator struct {
 	Name   string
 	Key    *PublicKey
-	Form   string // FormBound or FormSignature: the only form taken of this key
+	Form   string // FormBound or FormSignature: the only form accepted from this key
 	Window Window
 }
 
-// Check says whether the trust can be used; the error is an ErrTrust. Verify
-// checks it again, all but the admission of keys.
+// Check checks that the trust can be used; its error is an ErrTrust. Verify checks
+// the same again, except that it doesn't admit the keys again.
 func (t *Trust) Check() error {
 	if _, err := t.usable(nil); err != nil {
 		return err
@@ -62,8 +62,8 @@ func (t *Trust) Check() error {
 	return nil
 }
 
-// usable refuses what would let a bundle pass with less than it seems: a
-// demand for nothing, or one key that counts as two signers.
+// usable refuses a trust that demands less than it seems to: one that demands
+// nothing, or has one key that would count as two signers.
 func (t *Trust) usable(log *auditlog.Policy) (*keys.Roster, error) {
 	if t == nil {
 		return nil, fmt.Errorf("%w: nothing is pinned", ErrTrust)
@@ -75,7 +75,7 @@ func (t *Trust) usable(log *auditlog.Policy) (*keys.Roster, error) {
 		return nil, fmt.Errorf("%w: the namespace %w", ErrTrust, err)
 	}
 	if n := len(t.Parties()); t.Needed < 1 || t.Needed > n {
-		return nil, fmt.Errorf("%w: %d third parties must sign of %d that are pinned", ErrTrust, t.Needed, n)
+		return nil, fmt.Errorf("%w: %d third parties must sign, and %d are pinned", ErrTrust, t.Needed, n)
 	}
 	if len(t.Operators) == 0 {
 		return nil, fmt.Errorf("%w: no operator's key is pinned", ErrTrust)
@@ -98,8 +98,8 @@ func (t *Trust) usable(log *auditlog.Policy) (*keys.Roster, error) {
 	return t.roster(log)
 }
 
-// roster is whose each pinned key is, those of a log policy among them, where
-// there is one. An operator with a third party's key would be the same signer.
+// roster knows who holds each pinned key, with those of the log policy if there is
+// one. An operator with a third party's key would sign for both.
 func (t *Trust) roster(log *auditlog.Policy) (*keys.Roster, error) {
 	r := new(keys.Roster)
 	for _, s := range t.Shares {
@@ -131,7 +131,7 @@ func (t *Trust) roster(log *auditlog.Policy) (*keys.Roster, error) {
 
 func signs(h keys.Holder) bool { return h.Part == keys.PartThirdParty || h.Part == keys.PartOperator }
 
-// Parties are the pinned third parties' names, each once.
+// Parties are the names of the pinned third parties, each once.
 func (t *Trust) Parties() []string {
 	names := make([]string, 0, len(t.ThirdParties))
 	for _, p := range t.ThirdParties {

@@ -15,8 +15,8 @@ import (
 type Result struct {
 	ThirdParties []Signer // whose signatures count, each party once, in the bundle's order
 	Operators    []Signer // whose countersignatures count
-	Expired      []Signer // valid, but made by a pinned key outside its window: they don't count
-	Repeated     []Signer // valid, by a second key of a party that counts already
+	Expired      []Signer // valid, but by a pinned key outside its window: they don't count
+	Repeated     []Signer // valid, but by another key of a party that counts already
 	Absent       []string // pinned third parties of which no signature counts
 	Ignored      []string // keys that aren't pinned: base64, raw Ed25519 or SPKI; nothing of them was verified
 }
@@ -25,16 +25,17 @@ type Result struct {
 type Signer struct {
 	Name string    // as pinned
 	Key  string    // base64: raw Ed25519 of a third party, SPKI of an operator
-	Time time.Time // the signer's own word; zero for an operator, who states none
+	Time time.Time // as the signer states it; zero for an operator, who states none
 }
 
-// Short is a bundle in which nothing is wrong but something is missing: it may
-// yet be completed. Every other error of Verify means that it is wrong.
+// Short is the error of a bundle in which nothing is wrong but signatures are
+// missing, which may still be added. Every other error of Verify but an ErrTrust
+// means that the bundle is wrong.
 type Short struct {
 	File          string
 	Needed        int // third parties that must sign
 	Countersigned bool
-	Result        *Result // what there is
+	Result        *Result // the signatures that there are
 }
 
 func (e *Short) Error() string {
@@ -50,24 +51,25 @@ func (e *Short) Error() string {
 	return strict.Errorf(e.File, "%s", msg).Error()
 }
 
-const keepHint = "Whoever made this bundle has changed it or signs wrongly: keep the file, and ask for the bundle from another source."
+const keepHint = "Somebody has changed this bundle, or its signer signs wrongly: keep the file, and get the bundle from another source."
 
-// Verify checks every signature by a pinned key. One that is invalid, or a
-// pinned operator's in another form than pinned, makes the whole bundle wrong,
-// however many others are good; keys that aren't pinned never count.
+// Verify checks every signature by a pinned key. If one of them is invalid, or a
+// pinned operator's has another form than the pinned one, the whole bundle is
+// wrong, however many others are good. Keys that aren't pinned never count.
 //
 // now is the verifier's time. witnessed is the earliest time by which a quorum
-// of witnesses had seen the bundle, nil where none has: a signature made by
-// then counts although its key expired or was compromised since (keys.Window).
+// of witnesses had seen the bundle, nil if none has. A signature that existed by
+// then counts even if its key expired or was compromised since ([Window]).
 //
-// The error is *Short where only more signatures are needed, an ErrTrust where
-// what is pinned can't be used, else the bundle is wrong. The result is nil
-// with every error.
+// The error is a *Short if only signatures are missing, and an ErrTrust if what is
+// pinned can't be used; otherwise the bundle is wrong. With an error the result is
+// nil.
 func (b *Bundle) Verify(trust *Trust, now time.Time, witnessed *time.Time) (*Result, error) {
 	return b.verify(trust, nil, now, witnessed)
 }
 
-// verify is Verify, with a log whose keys and witnesses' are nobody else's.
+// verify is Verify with a log policy, whose logs and witnesses must not hold any
+// other pinned key.
 func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witnessed *time.Time) (*Result, error) {
 	roster, err := trust.usable(log)
 	if err != nil {
@@ -80,11 +82,11 @@ func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witne
 	if a.mode != trust.Mode {
 		return nil, strict.Errorf(b.file, "is a %s bundle (fleet %s, namespace %s); a %s one is wanted",
 			a.mode, a.fleet, a.namespace, trust.Mode).
-			WithHint("A rehearsal has a policy of its own; neither policy takes what belongs to the other.")
+			WithHint("A rehearsal needs a policy of its own: a production policy never accepts a rehearsal, nor the other way round.")
 	}
 	if b.KeySet != nil {
 		if faults := b.KeySet.Voices(roster); len(faults) > 0 {
-			return nil, strict.Errorf(b.file, "%s: whoever holds such a key can answer for an HSM", strings.Join(faults, "; ")).WithHint(keepHint)
+			return nil, strict.Errorf(b.file, "%s: whoever holds such a key can answer in the place of an HSM", strings.Join(faults, "; ")).WithHint(keepHint)
 		}
 	}
 	if a.namespace != trust.Namespace {
@@ -140,8 +142,8 @@ func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witne
 	return res, nil
 }
 
-// inTime refuses an artifact that says to be younger than what it is in: the
-// log entry that witnesses saw, or the time it is judged at.
+// inTime refuses an artifact that states a time of creation after witnesses saw
+// its log entry, or after the time at which it is judged.
 func (b *Bundle) inTime(now time.Time, witnessed *time.Time) error {
 	created := b.created()
 	if err := madeBy(created, now, witnessed); err != nil {
@@ -157,7 +159,7 @@ func (b *Bundle) created() time.Time {
 	return b.KeySet.Created
 }
 
-// madeBy says what is wrong with a signer's own time: clocks may differ by
+// madeBy checks the time that a signer states. Clocks may differ by
 // [keys.ClockTolerance], but nothing is signed after it was seen.
 func madeBy(t, now time.Time, witnessed *time.Time) error {
 	switch {

@@ -52,7 +52,7 @@ func TestADeviceGivesEachKeyOnePart(t *testing.T) {
 		wanted string
 	}{
 		"a witness who is a third party": {changed(extra(edRaw("w1.example"))), witness, "tp-9 and one have the same key"},
-		"a fleet key of a third party's": {changed(extra([32]byte(fleetKey))), fleet, `has the key of third party "tp-9": whoever holds such a key can answer for an HSM`},
+		"a fleet key of a third party's": {changed(extra([32]byte(fleetKey))), fleet, `has the key of third party "tp-9": whoever holds such a key can answer in the place of an HSM`},
 		"a fleet key of the operator's own": {changed(func(t *Trust) {
 			t.Operators = append(t.Operators, Operator{Name: "op-9", Key: w.set.Keys[0].Public, Form: FormBound})
 		}), keys.Shared{}, `has the key of operator "op-9"`},

@@ -1,6 +1,6 @@
-// Package attesttest makes attestations that are wrong in one thing and signed
-// validly all the same, under roots of the tests' own, and runs a format's
-// samples and hostile variants. For tests alone.
+// Package attesttest makes attestations that are wrong in one thing and yet validly
+// signed, under the tests' own roots, and runs a format's samples and hostile
+// variants. It is only for tests.
 package attesttest
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 )
 
-// At is the time at which the certificates made here are valid, and judged.
+// At is the time at which the certificates made here are valid and are judged.
 var At = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 
 // Cert is a certificate and the key in it.

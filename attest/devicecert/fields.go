@@ -1,9 +1,9 @@
-// Package devicecert reads what vendors write into the certificates with which
-// their devices attest a key: extensions of the vendor's own, each once, each of
-// its exact form, and none left out unseen.
+// Package devicecert reads the extensions of their own that vendors put into the
+// certificates with which their devices attest a key. Each must stand once and have
+// exactly its form, and one that nobody reads is reported.
 //
-// It reads form alone. What a field means, and which certificate may stand where,
-// is for the vendors' packages.
+// It knows only their forms. The vendors' packages know what a field means, and
+// which certificate may stand where.
 package devicecert
 
 import (
@@ -18,7 +18,8 @@ import (
 	"unicode/utf8"
 )
 
-// Fields are a certificate's extensions of one vendor's arc, by their last number.
+// Fields are a certificate's extensions below one vendor's object identifier (arc),
+// by their last number.
 type Fields struct {
 	arc   string
 	byNum map[int][]byte
@@ -27,7 +28,7 @@ type Fields struct {
 }
 
 // standard are the extensions of RFC 5280 that say nothing about a device.
-// crypto/x509 reads them; whoever depends on one looks at the certificate.
+// crypto/x509 reads them; a package that depends on one looks at the certificate.
 var standard = []string{
 	"2.5.29.14", // subject key identifier
 	"2.5.29.15", // key usage
@@ -35,10 +36,9 @@ var standard = []string{
 	"2.5.29.35", // authority key identifier
 }
 
-// Read gives the certificate's extensions below arc. What stands outside it, and
-// is none of the standard ones that every verifier knows, is counted as not
-// understood. An extension that stands twice is refused by crypto/x509, when the
-// certificate is parsed.
+// Read gives the certificate's extensions below arc. Any other extension, except
+// the standard ones, counts as not understood. crypto/x509 has refused a
+// certificate with the same extension twice when it parsed it.
 func Read(c *x509.Certificate, arc asn1.ObjectIdentifier) *Fields {
 	f := &Fields{arc: arc.String(), byNum: map[int][]byte{}, read: map[int]bool{}}
 	for _, e := range c.Extensions {
@@ -57,7 +57,8 @@ func Read(c *x509.Certificate, arc asn1.ObjectIdentifier) *Fields {
 // Has says whether the certificate has the field.
 func (f *Fields) Has(num int) bool { _, ok := f.byNum[num]; return ok }
 
-// Raw gives a field's bytes, which the vendor didn't put into DER.
+// Raw gives a field's bytes as they stand in the extension, for a field that isn't
+// DER.
 func (f *Fields) Raw(num int, name string) ([]byte, error) {
 	v, ok := f.byNum[num]
 	if !ok {
@@ -67,7 +68,7 @@ func (f *Fields) Raw(num int, name string) ([]byte, error) {
 	return v, nil
 }
 
-// Unknown lists the extensions that nobody asked for: what they say wasn't understood.
+// Unknown lists the extensions that nobody has read, which were so not understood.
 func (f *Fields) Unknown() []string {
 	list := slices.Clone(f.other)
 	for num := range f.byNum {
@@ -97,9 +98,8 @@ func (f *Fields) der(num int, name string, tag int) ([]byte, error) {
 	return raw.Bytes, nil
 }
 
-// Uint reads an INTEGER that is at least 0 and at most most. More leading zeros
-// than DER allows are read, as a device that always writes four bytes leaves them:
-// the number is the same.
+// Uint reads an INTEGER from 0 to most. It accepts more leading zeros than DER
+// allows, because some devices always write four bytes.
 func (f *Fields) Uint(num int, name string, most uint64) (uint64, error) {
 	b, err := f.der(num, name, asn1.TagInteger)
 	if err != nil {
@@ -167,11 +167,11 @@ func (f *Fields) Text(num int, name string, most int) (string, error) {
 	return string(b), nil
 }
 
-// errNoName says that a name has no common name, or several.
-var errNoName = errors.New("the certificate's name has not exactly one common name")
+// errNoName is the error of a subject with no common name, or several.
+var errNoName = errors.New("the certificate's subject has no common name, or more than one")
 
-// CommonName is the one common name of a certificate's subject: crypto/x509
-// takes the last of several, and a name with two says two things.
+// CommonName is the only common name of a certificate's subject. Of several,
+// crypto/x509 would take the last without a word.
 func CommonName(c *x509.Certificate) (string, error) {
 	found := ""
 	for _, n := range c.Subject.Names {

@@ -1,4 +1,4 @@
-// Package formats knows every vendor's verifier that there is.
+// Package formats has the verifiers of all vendors' formats.
 package formats
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/yubikey"
 )
 
-// verifiers are all of them, one a line.
+// verifiers are all verifiers, one on each line.
 var verifiers = []attest.Verifier{
 	luna.Verifier{},
 	marvell.Verifier{},
@@ -27,7 +27,7 @@ var verifiers = []attest.Verifier{
 	yubikey.Verifier{},
 }
 
-// All finds the verifier of every format.
+// All gives a registry with the verifiers of all formats.
 func All() *attest.Registry {
 	r, err := attest.NewRegistry(verifiers...)
 	if err != nil {

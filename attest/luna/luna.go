@@ -1,9 +1,10 @@
-// Package luna reads the public key confirmations (PKC) of Thales' Luna HSMs: a
-// bag of certificates, from that of the key up to the manufacturer's root.
+// Package luna reads the public key confirmations (PKC) of Thales' Luna HSMs:
+// certificates, from that of the key up to the manufacturer's root, in a PKCS#7
+// message.
 //
-// An HSM makes a confirmation for keys alone that it generated and that can't be
-// exported, says Thales: nothing in it says so in a field. The format has no room
-// for a nonce.
+// According to Thales, an HSM makes a confirmation only for a key that it generated
+// and that can't be exported; no field of the confirmation says so. The format has
+// no field for a nonce.
 package luna
 
 import (
@@ -26,12 +27,12 @@ import (
 // Format is the name of evidence that this package reads.
 const Format = "luna-pkc"
 
-// PartConfirmation is the evidence's one part.
+// PartConfirmation is the only part of the evidence.
 const PartConfirmation = "confirmation"
 
-// QuirkUnsignedInteger is a signature of the key's certificate in which a number
-// whose first bit is set lacks the zero byte before it, so that by the rules of
-// DER it is negative. Luna HSMs write such ones with P-384 keys.
+// QuirkUnsignedInteger is a fault of the signature on the key's certificate: a
+// number whose first bit is set lacks the zero byte in front of it, so by the rules
+// of DER it is negative. Luna HSMs write such signatures with P-384 keys.
 const QuirkUnsignedInteger = "ecdsa-integer-without-its-zero"
 
 // Chrysalis' extensions, below arc, and purposes, below purposes.
@@ -47,7 +48,8 @@ var (
 	purposes = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 12383, 1}
 )
 
-// Purposes of certificates, the last number below purposes.
+// Purposes of certificates: the last number of their object identifiers, which lie
+// below purposes.
 const (
 	purposeRoot     = 1
 	purposeMaker    = 7
@@ -58,26 +60,27 @@ const (
 	purposeOriginEC = 15
 )
 
-// chains are the two that there are, by their certificates' purposes.
+// chains are the two possible chains, as lists of their certificates' purposes.
 var chains = [][]int{
 	{purposeKey, purposeDevice, purposeOrigin, purposeMaker, purposeRoot},
 	{purposeKey, purposeOriginEC, purposeMakerEC},
 }
 
-// Verifier is for attest.Check.
+// Verifier is the format's attest.Verifier.
 type Verifier struct{}
 
 // Format is the format's name.
 func (Verifier) Format() string { return Format }
 
-// Parts is the confirmation.
+// Parts gives the confirmation.
 func (Verifier) Parts() []attest.PartRule {
 	return []attest.PartRule{
 		{Name: PartConfirmation, Max: 32 << 10, What: "the public key confirmation, as cmu getpkc writes it (PKCS#7 in DER)"},
 	}
 }
 
-// Verify checks the chain, each certificate's purpose, and that all are of one HSM.
+// Verify checks the chain, each certificate's purpose, and that all certificates
+// belong to the same HSM.
 func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	bag, err := parseBag(in.Evidence.Part(PartConfirmation))
 	if err != nil {
@@ -108,8 +111,8 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	return c, nil
 }
 
-// checkPurposes holds the chain to one of the two that there are. Each certificate
-// has one purpose, and none may stand in another's place.
+// checkPurposes checks that the chain is one of the two possible ones. Each
+// certificate has one purpose, and none may stand in the place of another.
 func checkPurposes(certs []*x509.Certificate) error {
 	var have []int
 	for i, c := range certs {
@@ -124,7 +127,7 @@ func checkPurposes(certs []*x509.Certificate) error {
 	return nil
 }
 
-// read reads the key's certificate, and holds it to the HSM above it.
+// read reads the key's certificate and checks that the HSM above it issued it.
 func read(certs []*x509.Certificate) (*attest.Claims, error) {
 	leaf := certs[0]
 	f := devicecert.Read(leaf, arc)
@@ -152,7 +155,7 @@ func read(certs []*x509.Certificate) (*attest.Claims, error) {
 		Key: attest.Key{
 			Identifier: object,
 			SPKI:       leaf.RawSubjectPublicKeyInfo,
-			// The format says so by being there at all: see the package.
+			// That the HSM made a confirmation says so: see the package's comment.
 			Local: attest.True, Sensitive: attest.True, Extractable: attest.False, NeverExtractable: attest.True,
 		},
 		Platform: attest.Platform{Vendor: "thales", Model: "Luna", Serial: serial, Identity: serial},
@@ -166,7 +169,7 @@ func read(certs []*x509.Certificate) (*attest.Claims, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Thales' own validator writes 54 00 07 00 as "784": how that is parted isn't published.
+		// Thales' own validator writes 54 00 07 00 as "784". Where the dots belong isn't published.
 		c.Details = append(c.Details, attest.Detail{Name: "firmware", Value: fmt.Sprintf("%d%d, as Thales' validator writes it", v[2], v[0])})
 	}
 	for i, cert := range certs[:len(certs)-1] {
@@ -186,7 +189,7 @@ func read(certs []*x509.Certificate) (*attest.Claims, error) {
 	return c, nil
 }
 
-// checkDevice holds the certificate above the key's to the HSM of that serial number.
+// checkDevice checks that the certificate above the key's belongs to the HSM with that serial number.
 func checkDevice(c *x509.Certificate, serial []byte, number uint32) error {
 	name, err := devicecert.CommonName(c)
 	if err != nil {
@@ -209,8 +212,8 @@ func checkDevice(c *x509.Certificate, serial []byte, number uint32) error {
 	return nil
 }
 
-// unsignedInteger verifies a signature that is right but for the zero byte that
-// one of its numbers lacks, and names that quirk.
+// unsignedInteger verifies a signature in which only the zero byte in front of a
+// number is missing. If it verifies, it names the quirk.
 func unsignedInteger(child, parent *x509.Certificate) string {
 	key, ok := parent.PublicKey.(*ecdsa.PublicKey)
 	hash := map[x509.SignatureAlgorithm]crypto.Hash{

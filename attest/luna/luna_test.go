@@ -239,7 +239,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 		{at.WrongIdentity, "the device above is another", old(func(b *bag) { b.deviceHSM = []byte{1, 0, 0, 0} }), key, id, "confirmed for the HSM 521174, by the HSM 1", older()},
 		{at.WrongIdentity, "the device above is named for another", old(func(b *bag) { b.device = "Luna K7-1521174" }), key, id, `by the HSM 521174 ("Luna K7-1521174")`, older()},
 		{at.WrongIdentity, "an object of another HSM", alter(func(b *bag) { b.object = "43000000ae000002d7f30700" }), key, id, "which isn't an object of the HSM 521174", good()},
-		{at.LookAlikeRoot, "a root of the same name", alter(func(b *bag) { b.rootKey = "look-alike" }), key, id, `CN=Root bears the name of the pinned "Root", and its key is another`, good()},
+		{at.LookAlikeRoot, "a root of the same name", alter(func(b *bag) { b.rootKey = "look-alike" }), key, id, `CN=Root has the name of the pinned "Root", but another key`, good()},
 		{at.ReorderedChain, "a reordered chain", old(func(b *bag) { b.order = []int{0, 2, 1, 3, 4} }), key, id, "the certificates' purposes are [13 8 12 7 1]", older()},
 		{at.ReorderedChain, "a certificate in another's place", alter(func(b *bag) { b.purposes = []int{13, 14, 14} }), key, id, "the certificates' purposes are [13 14 14]", good()},
 		{at.ReorderedChain, "a device's certificate as a key's", alter(func(b *bag) { b.purposes = []int{15, 15, 14} }), key, id, "the certificates' purposes are [15 15 14]", good()},
@@ -269,7 +269,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 		}), key, id, "the signature does not verify", quirk},
 		{at.LengthBomb, "a bag of more bytes than there are", alter(func(b *bag) {
 			b.edit = func(r []byte) []byte { return append([]byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff}, r[4:]...) }
-		}), key, id, "it is no PKCS#7 message in DER", good()},
+		}), key, id, "it is not a PKCS#7 message in DER", good()},
 		{at.LengthBomb, "a certificate of more bytes than there are", alter(func(b *bag) {
 			b.certs = func(d [][]byte) []byte { return append(bytes.Join(d, nil), 0x30, 0x84, 0x7f, 0xff, 0xff, 0xff) }
 		}), key, id, "not 1 to 8 certificates", good()},

@@ -16,15 +16,15 @@ type contentInfo struct {
 	Content asn1.RawValue
 }
 
-// parseBag takes the certificates out of a PKCS#7 message that holds nothing else:
-// no content, no signer, no digest algorithm and no revocation list. What else it
-// held would go unread.
+// parseBag takes the certificates out of a PKCS#7 message. It refuses a message
+// with anything else, which would go unread: a content, a signer, a digest
+// algorithm, a revocation list.
 func parseBag(raw []byte) ([]byte, error) {
 	var outer contentInfo
 	rest, err := asn1.Unmarshal(raw, &outer)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("it is no PKCS#7 message in DER: %w", err)
+		return nil, fmt.Errorf("it is not a PKCS#7 message in DER: %w", err)
 	case len(rest) > 0:
 		return nil, fmt.Errorf("%d bytes stand behind the PKCS#7 message", len(rest))
 	case !outer.Type.Equal(oidSignedData):
@@ -45,11 +45,11 @@ func parseBag(raw []byte) ([]byte, error) {
 		return nil, errors.New("the PKCS#7 message has a content that isn't plain data")
 	}
 	if inner, err := elements(fields[2].FullBytes, 1); err != nil || len(inner) != 1 {
-		return nil, errors.New("the PKCS#7 message has a content; a confirmation holds certificates alone")
+		return nil, errors.New("the PKCS#7 message has a content; a confirmation has only certificates")
 	}
 	for _, i := range []int{1, 4} {
 		if f := fields[i]; f.Class != asn1.ClassUniversal || f.Tag != asn1.TagSet || len(f.Bytes) > 0 {
-			return nil, errors.New("the PKCS#7 message has signers of its own; a confirmation holds certificates alone")
+			return nil, errors.New("the PKCS#7 message has signers of its own; a confirmation has only certificates")
 		}
 	}
 	if f := fields[3]; f.Class != asn1.ClassContextSpecific || f.Tag != 0 || !f.IsCompound {
@@ -62,19 +62,19 @@ func parseBag(raw []byte) ([]byte, error) {
 func elements(raw []byte, n int) ([]asn1.RawValue, error) {
 	var seq asn1.RawValue
 	if rest, err := asn1.Unmarshal(raw, &seq); err != nil || len(rest) > 0 || seq.Class != asn1.ClassUniversal || seq.Tag != asn1.TagSequence {
-		return nil, errors.New("the PKCS#7 message's inside is no SEQUENCE")
+		return nil, errors.New("the PKCS#7 message's content is not a SEQUENCE")
 	}
 	var list []asn1.RawValue
 	for rest := seq.Bytes; len(rest) > 0; {
 		var v asn1.RawValue
 		var err error
 		if rest, err = asn1.Unmarshal(rest, &v); err != nil {
-			return nil, fmt.Errorf("the PKCS#7 message's inside can't be read: %w", err)
+			return nil, fmt.Errorf("the PKCS#7 message's content can't be read: %w", err)
 		}
 		list = append(list, v)
 	}
 	if len(list) != n {
-		return nil, fmt.Errorf("the PKCS#7 message has more or fewer parts than the %d of certificates alone", n)
+		return nil, fmt.Errorf("the PKCS#7 message does not have the %d parts of one with only certificates", n)
 	}
 	return list, nil
 }

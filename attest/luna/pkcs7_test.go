@@ -29,16 +29,16 @@ func TestABagHoldsCertificatesAlone(t *testing.T) {
 		"the inside under another tag":   {swap([]byte{1, 7, 2, 0xa0}, []byte{1, 7, 2, 0xa1}), "holds no signed data"},
 		"the inside of another class":    {swap([]byte{1, 7, 2, 0xa0}, []byte{1, 7, 2, 0x60}), "holds no signed data"},
 		"the inside not in parts":        {swap([]byte{1, 7, 2, 0xa0}, []byte{1, 7, 2, 0x80}), "holds no signed data"},
-		"the inside no sequence":         {swap([]byte{0x30, 24, 2, 1, 1}, []byte{0x31, 24, 2, 1, 1}), "is no SEQUENCE"},
+		"the inside no sequence":         {swap([]byte{0x30, 24, 2, 1, 1}, []byte{0x31, 24, 2, 1, 1}), "is not a SEQUENCE"},
 		"another version":                {swap([]byte{2, 1, 1, 0x31}, []byte{2, 1, 3, 0x31}), "isn't of version 1"},
 		"a digest algorithm":             {swap([]byte{2, 1, 1, 0x31}, []byte{2, 1, 1, 0x30}), "signers of its own"},
 		"a content of another type":      {swap([]byte{1, 7, 1, 0xa0}, []byte{1, 7, 6, 0xa0}), "isn't plain data"},
 		"certificates under another tag": {swap([]byte{0xa0, 2, 0x30, 0}, []byte{0xa1, 2, 0x30, 0}), "holds no certificates"},
 		"certificates of another class":  {swap([]byte{0xa0, 2, 0x30, 0}, []byte{0x60, 2, 0x30, 0}), "holds no certificates"},
 		"certificates not in parts":      {swap([]byte{0xa0, 2, 0x30, 0}, []byte{0x80, 2, 0x30, 0}), "holds no certificates"},
-		"no signers' place":              {without(good), "more or fewer parts than the 5"},
-		"a revocation list":              {with(good, []byte{0xa1, 0}), "more or fewer parts than the 5"},
-		"nothing":                        {nil, "it is no PKCS#7 message"},
+		"no signers' place":              {without(good), "does not have the 5 parts"},
+		"a revocation list":              {with(good, []byte{0xa1, 0}), "does not have the 5 parts"},
+		"nothing":                        {nil, "it is not a PKCS#7 message"},
 	} {
 		if _, err := parseBag(c.raw); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)

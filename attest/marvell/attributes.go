@@ -55,8 +55,8 @@ const (
 	typeEC  = 3
 )
 
-// known are the attributes whose meaning is published. Those of 0x80000174 to
-// 0x80000180 restrict with which mechanisms a key may be used.
+// known says whether an attribute's meaning is published. Those from 0x80000174 to
+// 0x80000180 restrict the mechanisms with which a key may be used.
 func known(kind uint32) bool {
 	switch kind {
 	case attrClass, attrToken, attrPrivate, attrLabel, attrTrusted, attrKeyType, attrID, attrSensitive, attrEncrypt, attrDecrypt,
@@ -68,7 +68,7 @@ func known(kind uint32) bool {
 	return false
 }
 
-// byteOf is an attribute of one byte.
+// byteOf gives the value of an attribute of one byte.
 func (o object) byteOf(kind uint32, name string) (byte, error) {
 	v, ok := o.Attrs[kind]
 	if !ok || len(v) != 1 {
@@ -77,7 +77,7 @@ func (o object) byteOf(kind uint32, name string) (byte, error) {
 	return v[0], nil
 }
 
-// answer is a yes-or-no attribute: not shown where it isn't there.
+// answer gives the value of a yes-or-no attribute: not shown if it is missing.
 func (o object) answer(kind uint32) (attest.Answer, error) {
 	v, ok := o.Attrs[kind]
 	switch {
@@ -89,7 +89,7 @@ func (o object) answer(kind uint32) (attest.Answer, error) {
 	return attest.Of(v[0] == 1), nil
 }
 
-// curves are those that a ceremony's keys can be on, by OpenSSL's numbers.
+// curves are the curves that a ceremony's keys can have, by OpenSSL's numbers.
 var curves = map[uint64]elliptic.Curve{0x19f: elliptic.P256(), 0x2cb: elliptic.P384(), 0x2cc: elliptic.P521()}
 
 // spki builds the public key that the object's attributes describe.
@@ -124,8 +124,8 @@ func (o object) spki() ([]byte, error) {
 	return nil, fmt.Errorf("keys of the type %#02x aren't known", kind)
 }
 
-// keyPair is the private half of the pair that is attested and the key they share.
-// Where both halves are attested, they must be of one key.
+// keyPair gives the private half of the attested pair, and the public key. If both
+// halves are attested, they must have the same public key.
 func (b *blob) keyPair() (private object, spki []byte, err error) {
 	var classes []byte
 	for i, o := range b.Objects {
@@ -141,7 +141,7 @@ func (b *blob) keyPair() (private object, spki []byte, err error) {
 	case bytes.Equal(classes, []byte{classSecret}):
 		return private, nil, errors.New("it attests a secret key; the keys of a ceremony are pairs")
 	case bytes.Equal(classes, []byte{classPublic}):
-		return private, nil, errors.New("it attests the public half alone, which says nothing about the private one")
+		return private, nil, errors.New("it attests only the public half, which says nothing about the private one")
 	default:
 		return private, nil, fmt.Errorf("it attests objects of the classes %v: a private key, or a public and a private one, are expected", classes)
 	}

@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// What is read at most. The attestation of an RSA-4096 key is below 4 KB.
+// Limits of what is read. The attestation of an RSA-4096 key has less than 4 KB.
 const (
 	maxPacked   = 64 << 10
 	maxBlob     = 64 << 10
@@ -28,13 +28,13 @@ const (
 // layout says which firmware wrote the attestation.
 type layout int
 
-// Google calls them CAVIUM_V1 and CAVIUM_V2; in Marvell's words they are of firmware 2.x and 3.x.
+// Marvell speaks of firmware 2.x and 3.x; Google calls the layouts CAVIUM_V1 and CAVIUM_V2.
 const (
 	firmware2 layout = iota + 2
 	firmware3
 )
 
-// blob is an attestation taken apart: nothing in it is verified.
+// blob is an attestation as read. Nothing of it is verified.
 type blob struct {
 	Layout    layout
 	Signed    []byte
@@ -42,14 +42,14 @@ type blob struct {
 	Objects   []object
 }
 
-// object is one key's attributes: of a key pair there are two.
+// object is the attributes of a key, or of one half of a key pair.
 type object struct {
 	Handle uint32
 	Attrs  map[uint32][]byte
 }
 
-// parseBlob unpacks and reads an attestation. Every length in it must fit
-// exactly: no byte may be left over between the header and the signature.
+// parseBlob unpacks and reads an attestation. Every length in it must be exact: no
+// byte may be left over between the header and the signature.
 func parseBlob(raw []byte) (*blob, error) {
 	b, err := unpack(raw)
 	if err != nil {
@@ -66,7 +66,7 @@ func parseBlob(raw []byte) (*blob, error) {
 	}
 	blob.Layout = firmware2
 	if blob.Objects, err = parseFirmware2(blob.Signed); err != nil {
-		return nil, fmt.Errorf("the header says %d bytes and %d are there, so it isn't firmware 3.x's layout; nor is it 2.x's: %w", u32(b[8:]), len(b), err)
+		return nil, fmt.Errorf("the header says %d bytes, but there are %d, so it isn't firmware 3.x's layout; nor is it 2.x's: %w", u32(b[8:]), len(b), err)
 	}
 	return blob, nil
 }
@@ -98,9 +98,10 @@ func unpack(raw []byte) ([]byte, error) {
 	return b, nil
 }
 
-// parseFirmware3 reads: response code, request flags, total length, length of
-// what is attested; a 64-bit handle for each key; then an information header
-// (version, flags, offsets of the first and the second object) and the objects.
+// parseFirmware3 reads the response code, the request's flags, the total length, the
+// length of what is attested, and a 64-bit handle for each key; then an information
+// header (version, flags, offsets of the first and the second object) and the
+// objects.
 func parseFirmware3(b []byte) ([]object, error) {
 	code, flags, size := u32(b), u32(b[4:]), int64(u32(b[12:]))
 	start := int64(len(b)) - size
@@ -145,7 +146,7 @@ func parseFirmware3(b []byte) ([]object, error) {
 	return list, nil
 }
 
-// parseFirmware2 reads 20 bytes whose meaning isn't published, and an object.
+// parseFirmware2 reads 20 bytes, whose meaning isn't published, and an object.
 func parseFirmware2(b []byte) ([]object, error) {
 	if len(b) < oldHeader {
 		return nil, errors.New("it is too short")
@@ -160,8 +161,9 @@ func parseFirmware2(b []byte) ([]object, error) {
 	return []object{o}, nil
 }
 
-// parseObject reads handle, number of attributes and their length, then each as
-// type, length and value. A type twice is refused: readers differ on which counts.
+// parseObject reads the handle, the number of attributes and their length, then the
+// type, length and value of each. It refuses a type that stands twice, because
+// readers differ on which one counts.
 func parseObject(b []byte) (object, []byte, error) {
 	if len(b) < objectLen {
 		return object{}, nil, errors.New("its header is cut off")

@@ -124,9 +124,9 @@ func hostileCertificates(t *testing.T) (list []at.Hostile) {
 	}{
 		{at.SubstitutedKey, "another key", goodBundle(), anchors, certtest.EC(t, "other").SPKI, id, "spki: the evidence is of another key"},
 		{at.WrongIdentity, "another partition", goodBundle(), anchors, key.SPKI, strings.Repeat("0", 64), "identity: the evidence is of device"},
-		{at.LookAlikeRoot, "a manufacturer of the same name", alter(func(b *bundle) { b.makerRoot = "look-alike" }), anchors, key.SPKI, id, "level: vendor-signed, and anchored is demanded: the manufacturer: CN=localca bears the name of the pinned"},
-		{at.LookAlikeRoot, "an owner of the same name", alter(func(b *bundle) { b.ownerRoot = "look-alike" }), anchors, key.SPKI, id, "level: vendor-signed, and anchored is demanded: the owner: CN=Owner Root bears the name of the pinned"},
-		{at.Other, "an owner's key as the manufacturer's", goodBundle(), onlyOwner, key.SPKI, id, "the manufacturer: no key pinned"},
+		{at.LookAlikeRoot, "a manufacturer of the same name", alter(func(b *bundle) { b.makerRoot = "look-alike" }), anchors, key.SPKI, id, "level: vendor-signed, and anchored is demanded: the manufacturer: CN=localca has the name of the pinned"},
+		{at.LookAlikeRoot, "an owner of the same name", alter(func(b *bundle) { b.ownerRoot = "look-alike" }), anchors, key.SPKI, id, "level: vendor-signed, and anchored is demanded: the owner: CN=Owner Root has the name of the pinned"},
+		{at.Other, "an owner's key as the manufacturer's", goodBundle(), onlyOwner, key.SPKI, id, "the manufacturer: no key that is pinned"},
 		{at.WrongIdentity, "another partition of the owner", alter(func(b *bundle) { b.ownerPartition = "other" }), anchors, key.SPKI, id, "different keys of the partition"},
 		{at.WrongIdentity, "another card of the owner", alter(func(b *bundle) { b.ownerCard = "other" }), anchors, key.SPKI, id, "different keys of the card"},
 		{at.BadSignature, "a bad signature on the partition", alter(func(b *bundle) {
@@ -179,7 +179,7 @@ func TestTheLayoutOfFirmware2IsReadAndWhatIsNotUnderstoodIsListed(t *testing.T) 
 		"extractable":           {old.with(attrExtractable, 1), "extractable: true"},
 		"bytes behind":          {func() forged { b := old; b.edit = func(b []byte) []byte { return append(b, 0) }; return b }(), "1 bytes stand behind the key's attributes"},
 		"another key's digest":  {old.with(attrDigest, make([]byte, 32)...), "isn't the SHA-256 of the public key attested"},
-		"the public half alone": {old.with(attrClass, classPublic), "it attests the public half alone"},
+		"the public half alone": {old.with(attrClass, classPublic), "it attests only the public half"},
 	} {
 		if got := judge(asked(c.blob.bytes(t), certs, anchors, key.SPKI, partitionID(t))); !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)

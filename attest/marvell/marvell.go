@@ -1,10 +1,10 @@
 // Package marvell reads the attestations of Marvell's (Cavium's) LiquidSecurity
-// HSMs, which Google's Cloud HSM runs on: the partition of the HSM that holds the
-// key signs the key's attributes.
+// HSMs, which Google's Cloud HSM uses. The partition of the HSM that holds the key
+// signs the key's attributes.
 //
-// Two authorities vouch for the partition's key: the manufacturer says that it
-// is in an HSM of its make, the owner that the HSM is its own. Both must be there,
-// for the same keys. The format has no room for a nonce.
+// Two authorities certify the partition's key: the manufacturer, that it is in one
+// of its HSMs, and the owner, that the HSM is the owner's. Both chains must be
+// there, for the same keys. The format has no field for a nonce.
 package marvell
 
 import (
@@ -28,8 +28,7 @@ import (
 // Format is the name of evidence that this package reads.
 const Format = "marvell-liquidsecurity"
 
-// vendor is the vendor of the anchors that count as the manufacturer's; all others
-// count as owners'.
+// vendor is the vendor of the manufacturer's anchors; all other anchors are owners'.
 const vendor = "marvell"
 
 // The parts of the evidence.
@@ -38,11 +37,11 @@ const (
 	PartCertificates = "certificates"
 )
 
-// QuirkBareDigest is a signature that wraps the digest without naming the hash, as
-// firmware 2.x is said to make it.
+// QuirkBareDigest is an RSA signature over the digest without the hash's identifier,
+// as firmware 2.x is said to make.
 const QuirkBareDigest = "rsa-digest-without-its-name"
 
-// Verifier is for attest.Check.
+// Verifier is the format's attest.Verifier.
 type Verifier struct{}
 
 // Format is the format's name.
@@ -122,9 +121,9 @@ func verifySigned(in attest.Input) (*signed, error) {
 	return &signed{blob, c}, nil
 }
 
-// verifyChains: root, card and partition of the manufacturer, and root, card and
-// partition of the owner, whose root signs both. Marvell's certificates are of
-// version 1, or don't say that they are authorities'.
+// verifyChains verifies the manufacturer's chain of root, card and partition, and
+// the owner's, whose root signs both card and partition. Marvell's certificates are
+// of version 1, or lack basic constraints.
 func verifyChains(in attest.Input, certs []*x509.Certificate, c *attest.Claims) error {
 	if len(certs) != 6 {
 		return fmt.Errorf("%d certificates: the manufacturer's root, card and partition and then the owner's are expected", len(certs))
@@ -149,7 +148,7 @@ func verifyChains(in attest.Input, certs []*x509.Certificate, c *attest.Claims) 
 	}
 	for i, what := range []string{1: "card", 2: "partition"} {
 		if i > 0 && !bytes.Equal(maker[i].RawSubjectPublicKeyInfo, owner[i].RawSubjectPublicKeyInfo) {
-			return fmt.Errorf("manufacturer and owner vouch for different keys of the %s", what)
+			return fmt.Errorf("manufacturer and owner certify different keys of the %s", what)
 		}
 	}
 	card.Into(c)
@@ -166,8 +165,9 @@ func verifyChains(in attest.Input, certs []*x509.Certificate, c *attest.Claims) 
 	return nil
 }
 
-// roles parts the anchors: an owner's key is none for the manufacturer's chain, or
-// one owner alone could vouch for any key as an HSM's.
+// roles separates the manufacturer's anchors from the owners'. An owner's key must
+// not count in the manufacturer's chain: otherwise an owner alone could certify any
+// key as an HSM's.
 func roles(all *attest.Anchors) (manufacturers, owners *attest.Anchors, err error) {
 	var makers, others []attest.Anchor
 	for _, a := range all.For(Format) {
@@ -218,11 +218,11 @@ func readPrivate(o object, c *attest.Claims) error {
 		}
 		*a.into = v
 	}
-	// A key that was readable once may have been read.
+	// A key that could be read at some time may have been read then.
 	if always != attest.True && c.Key.Sensitive == attest.True {
 		c.Key.Sensitive = always
 	}
-	// A key that can be given out in shares leaves by them.
+	// A key that can be exported in shares can leave by them.
 	if splittable == attest.True || split == attest.True {
 		c.Key.Extractable, c.Key.NeverExtractable = attest.True, attest.False
 	}

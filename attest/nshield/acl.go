@@ -16,7 +16,7 @@ type group struct {
 	actions    []action
 }
 
-// action is one thing that may be done with the key.
+// action is something that may be done with the key.
 type action struct {
 	kind  uint32
 	perms uint32 // of an operation
@@ -67,8 +67,8 @@ const (
 	softcardFlag = 0x4
 )
 
-// forbidden are operations that make a key one for other keys, or let its data
-// be set: a key that signs has none of them, as Entrust says.
+// forbidden are operations that let a key protect other keys, or its application
+// data be set. Entrust says that a signing key has none of them.
 var forbidden = map[uint32]string{0x10: "SetAppData", 0x400: "UseAsBlobKey", 0x800: "UseAsKM", 0x4000: "UseAsLoaderKey"}
 
 func (r *reader) acl() *acl {
@@ -89,7 +89,7 @@ func (r *reader) group() (g group) {
 	}
 	for range r.count("use limits", 8) {
 		switch kind := r.word(); kind {
-		case 1, 6: // how often, all in all or each time it is authorised
+		case 1, 6: // how often: in total, or after each authorisation
 			r.hash()
 			r.word()
 		case 3: // how long
@@ -190,7 +190,7 @@ func (r *reader) blobFile() {
 	}
 }
 
-// judgement is what an ACL comes to.
+// judgement is what an ACL allows in all.
 type judgement struct {
 	perms       uint32
 	plain       bool // the key may be read in the clear
@@ -200,8 +200,8 @@ type judgement struct {
 	certified   bool // some of it needs another key's certificate
 }
 
-// judge says what an ACL allows, whoever has to agree. hkm is the world's module
-// key, nil where the bundle does not bind one.
+// judge says what an ACL allows, whoever has to agree. w has the world's module key;
+// it is nil if the bundle doesn't bind one.
 func (a *acl) judge(s *state, w *world) (*judgement, error) {
 	j := &judgement{}
 	for _, g := range a.groups {
@@ -249,7 +249,8 @@ func (j *judgement) action(a action, s *state, w *world) error {
 	return nil
 }
 
-// blob judges a working blob: under the module key of the world, and nothing less.
+// blob judges a working blob, which must be under the world's module key or
+// something stronger.
 func (j *judgement) blob(b blob, s *state, w *world) error {
 	switch {
 	case b.flags&(blobKmOnly|blobKt) == 0:

@@ -11,14 +11,14 @@ type symbol string
 // dict is a map in DDDS. In warrants its keys are symbols or strings.
 type dict map[string]any
 
-// ddds reads the part of DDDS in which warrants are written: small integers,
-// strings, symbols, lists, maps, bytes, and integers made of bytes.
+// ddds reads the part of DDDS that warrants use: small integers, strings, symbols,
+// lists, maps, bytes, and integers made of bytes.
 type ddds struct {
 	in    []byte
 	count int
 }
 
-// The bounds of a warrant: Entrust's has 50 values, four deep.
+// Limits of a warrant. Entrust's have 50 values, nested four deep.
 const (
 	maxValues = 256
 	maxDepth  = 8
@@ -126,7 +126,7 @@ func (d *ddds) dict(n, depth int) (any, error) {
 		case string:
 			name = k
 		default:
-			return nil, fmt.Errorf("a map's key that is no name")
+			return nil, fmt.Errorf("a map's key that is neither symbol nor string")
 		}
 		if _, twice := m[name]; twice {
 			return nil, fmt.Errorf("%q stands there twice", name)

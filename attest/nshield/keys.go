@@ -61,18 +61,18 @@ func (r *reader) publicKey() *publicKey {
 	return k
 }
 
-// check holds a key to sizes at which it is secure and cheap to use.
+// check checks that a key has a size that is secure and cheap to verify with.
 func (k *publicKey) check() error {
 	v := k.values
 	switch k.kind {
 	case keyRSAPublic:
 		if n, e := v[1].BitLen(), v[0]; n < 2048 || n > 4096 || e.BitLen() > 32 || e.BitLen() < 2 || e.Bit(0) == 0 {
-			return fmt.Errorf("an RSA key of %d bits, or with an exponent that isn't taken", n)
+			return fmt.Errorf("an RSA key of %d bits, or with an exponent that isn't accepted", n)
 		}
 	case keyDSAPublic:
 		p, q, g, y := v[0], v[1], v[2], v[3]
 		if p.BitLen() < 2048 || p.BitLen() > 3072 || q.BitLen() < 224 || q.BitLen() > 256 {
-			return fmt.Errorf("a DSA key of %d and %d bits; 2048 to 3072 and 224 to 256 are taken", p.BitLen(), q.BitLen())
+			return fmt.Errorf("a DSA key of %d and %d bits; 2048 to 3072 and 224 to 256 are accepted", p.BitLen(), q.BitLen())
 		}
 		one := big.NewInt(1)
 		for _, x := range []*big.Int{g, y} {
@@ -106,7 +106,7 @@ func (k *publicKey) ecdsa() (*ecdsa.PublicKey, error) {
 	c := k.ellipticCurve()
 	pub := &ecdsa.PublicKey{Curve: c, X: k.values[0], Y: k.values[1]}
 	if _, err := pub.ECDH(); err != nil {
-		return nil, errors.New("a point that is none of its curve's")
+		return nil, errors.New("a point that is not on its curve")
 	}
 	return pub, nil
 }
@@ -123,7 +123,7 @@ func (k *publicKey) spki() ([]byte, error) {
 		}
 		return x509.MarshalPKIXPublicKey(pub)
 	}
-	return nil, errors.New("a DSA key is none that this program uses")
+	return nil, errors.New("this program uses no DSA keys")
 }
 
 // verify checks a marshalled signature over a message.
@@ -149,7 +149,7 @@ func (k *publicKey) verify(what string, signature, message []byte) error {
 		h := sha512.Sum512(message)
 		ok = ecdsa.Verify(pub, h[:], a, b)
 	default:
-		return fmt.Errorf("%s: mechanism %d isn't one for its key that is verified", what, mech)
+		return fmt.Errorf("%s: mechanism %d, which isn't verified for this kind of key", what, mech)
 	}
 	if !ok {
 		return fmt.Errorf("%s: the signature does not verify", what)
@@ -157,7 +157,8 @@ func (k *publicKey) verify(what string, signature, message []byte) error {
 	return nil
 }
 
-// hash is nCore's hash of the key. How one is made is known for RSA, DSA and P-256.
+// hash is nCore's hash of the key. It is known how nCore hashes RSA, DSA and P-256
+// keys.
 func (k *publicKey) hash() (h hash, err error) {
 	var data []byte
 	name := ""
@@ -175,7 +176,7 @@ func (k *publicKey) hash() (h hash, err error) {
 			data = append(data, padded(x)...)
 		}
 	default:
-		return h, errors.New("how nCore hashes such a key isn't known: RSA, DSA and P-256 are")
+		return h, errors.New("it isn't known how nCore hashes such a key, only RSA, DSA and P-256")
 	}
 	for _, x := range k.values {
 		data = append(data, padded(x)...)

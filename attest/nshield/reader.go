@@ -15,8 +15,8 @@ type hash [20]byte
 
 var errShort = errors.New("it ends inside a value")
 
-// reader reads nCore's marshalling: little-endian words of 32 bits, and what is
-// made of them. After an error it gives zeros; whoever reads asks for it at the end.
+// reader reads nCore's encoding: little-endian words of 32 bits, and values made of
+// them. After an error it gives zeros; end tells the first error.
 type reader struct {
 	in  []byte
 	err error
@@ -76,7 +76,8 @@ func (r *reader) bignum() *big.Int {
 	return new(big.Int).SetBytes(be)
 }
 
-// text reads a string whose length counts the zero that ends it, filled up to a word.
+// text reads a string. Its length counts the zero byte that ends it; it is padded
+// to a whole word.
 func (r *reader) text() string {
 	n := r.count("bytes of a string", 64)
 	b := r.take(n)
@@ -87,12 +88,12 @@ func (r *reader) text() string {
 	}
 	s, ended := bytes.CutSuffix(b, []byte{0})
 	if r.err == nil && (!ended || strict.CheckText(string(s), 64) != nil) {
-		r.fail("a string that has no end, or characters that are none")
+		r.fail("a string without a zero at its end, or with other characters than printable ASCII")
 	}
 	return string(s)
 }
 
-// end says whether everything was read, and nothing is left.
+// end gives the first error, or one if bytes are left.
 func (r *reader) end(what string) error {
 	if r.err != nil {
 		return fmt.Errorf("%s: %w", what, r.err)

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// state is what a module says of itself, signed by the key that its warrant names.
+// state is what a module states of itself, signed by the key that its warrant names.
 type state struct {
 	esn        string
 	kml        *publicKey // what it signs a new key's certificate with
@@ -16,7 +16,7 @@ type state struct {
 	moduleKeys []hash
 }
 
-// wellKnown is the module key that every module has, and everybody knows.
+// wellKnown is the module key that every module has and everybody knows.
 var wellKnown = func() (h hash) {
 	b, _ := hex.DecodeString("c2be99fe1c77f1b75d48e2fd2df8dffc0c969bcb")
 	copy(h[:], b)
@@ -35,8 +35,8 @@ const (
 	attrKLF2 = 13
 )
 
-// parseState reads a module state certificate. An attribute's length is known
-// only to who knows the attribute, so any other is an error.
+// parseState reads a module state certificate. Only the kind of an attribute tells
+// its length, so an unknown attribute is an error.
 func parseState(in []byte, w *warrant) (*state, error) {
 	const what = "module state certificate"
 	r := &reader{in: in}
@@ -148,11 +148,12 @@ func parseKeyGen(in []byte, k *publicKey) (*acl, error) {
 	return a, nil
 }
 
-// world is what binds a module's keys to its Security World, if the bundle has it.
+// world is the module key of the Security World, if the bundle binds the module to
+// it.
 type world struct{ hkm hash }
 
-// bind checks the certificates that the world's security officer signed. nil
-// says that the bundle has none.
+// bind checks the certificates that the world's security officer signed. It gives
+// nil if the bundle has none.
 func (b *bundle) bind(s *state) (*world, error) {
 	plain, fips := b.data["CertKMaKMCbKNSO"], b.data["CertKMaKMCaKFIPSbKNSO"]
 	if plain == nil && fips == nil {
@@ -208,7 +209,7 @@ func (b *bundle) bind(s *state) (*world, error) {
 	}
 	hkm := hashes["hkm"]
 	if !slices.ContainsFunc(s.moduleKeys, func(h hash) bool { return bytes.Equal(h[:], hkm[:]) }) || hkm == wellKnown {
-		return nil, errors.New("world binding: hkm is none of the module's keys, or the one that everybody knows")
+		return nil, errors.New("world binding: hkm is not one of the module's keys, or is the one that everybody knows")
 	}
 	return &world{hkm}, nil
 }

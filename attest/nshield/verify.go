@@ -3,7 +3,7 @@
 // certificate of the key's generation with its access control list, and what
 // binds the module to its Security World.
 //
-// The list is read whole: one that isn't understood to its end is refused.
+// It understands every entry of the list: a list with an unknown entry is refused.
 package nshield
 
 import (
@@ -22,7 +22,7 @@ import (
 // Format is the name of the evidence.
 const Format = "nshield"
 
-// PartBundle is the one part of the evidence.
+// PartBundle is the only part of the evidence.
 const PartBundle = "bundle"
 
 const maxBundle = 32 << 10
@@ -30,10 +30,10 @@ const maxBundle = 32 << 10
 // Verifier is the format's attest.Verifier.
 type Verifier struct{}
 
-// Format is Format.
+// Format is the format's name.
 func (Verifier) Format() string { return Format }
 
-// Parts are the bundle.
+// Parts gives the bundle.
 func (Verifier) Parts() []attest.PartRule {
 	return []attest.PartRule{{Name: PartBundle, Max: maxBundle, What: "the attestation bundle that nfkmattest writes, JSON"}}
 }
@@ -58,7 +58,7 @@ func parseBundle(in []byte) (*bundle, error) {
 		return nil, err
 	}
 	if n.Kind != strict.Object {
-		return nil, errors.New("the bundle is no object")
+		return nil, errors.New("the bundle is not a JSON object")
 	}
 	b := &bundle{data: map[string][]byte{}}
 	for _, f := range n.Fields {
@@ -72,7 +72,7 @@ func parseBundle(in []byte) (*bundle, error) {
 			b.root = f.Value.Text
 		case f.Name == "ciphersuite":
 			if b.suite = f.Value.Text; strict.CheckToken(strings.ToLower(b.suite)) != nil {
-				return nil, fmt.Errorf("line %d: ciphersuite %q is no name", f.Line, strict.Clip(b.suite))
+				return nil, fmt.Errorf("line %d: ciphersuite %q is not a name", f.Line, strict.Clip(b.suite))
 			}
 		default:
 			data, err := base64.URLEncoding.Strict().DecodeString(f.Value.Text)
@@ -90,8 +90,8 @@ func parseBundle(in []byte) (*bundle, error) {
 	return b, nil
 }
 
-// Verify follows the warrant, the module's state, the world's binding and the
-// key's certificate, and judges the ACL.
+// Verify verifies the warrant, the module's state, the world's binding and the key's
+// certificate, in this order, and judges the ACL.
 func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	b, err := parseBundle(in.Evidence.Part(PartBundle))
 	if err != nil {
@@ -142,14 +142,15 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	return c, nil
 }
 
-// warrant finds the root that signed, pinned or Entrust's own, and follows it.
+// warrant finds the root that signed the warrant, a pinned one or Entrust's, and
+// verifies the warrant from it down.
 func (b *bundle) warrant(in attest.Input, c *attest.Claims) (*warrant, error) {
 	root, links, err := parseWarrant(b.data["warrant"])
 	if err != nil {
 		return nil, err
 	}
 	if root != b.root {
-		return nil, fmt.Errorf("the bundle names the root %q, and its warrant %q", strict.Clip(b.root), strict.Clip(root))
+		return nil, fmt.Errorf("the bundle names the root %q, but its warrant names %q", strict.Clip(b.root), strict.Clip(root))
 	}
 	key := kwarn1
 	c.Level, c.NoAnchor = attest.VendorSigned, "the key of Entrust's root KWARN-1 is not pinned for "+Format
@@ -177,15 +178,15 @@ func (b *bundle) warrant(in attest.Input, c *attest.Claims) (*warrant, error) {
 	return w, nil
 }
 
-// into writes what the ACL comes to. A list that can't be widened holds for the
-// key's whole life.
+// into writes what the ACL allows. If it can't be widened, it holds for the key's
+// whole life.
 func (j *judgement) into(c *attest.Claims, bound bool) {
 	k := &c.Key
 	leaves := j.plain || j.expand || j.recoverable
 	k.Local, k.Sensitive = attest.True, attest.Of(!j.plain && !j.expand)
 	k.Extractable, k.NeverExtractable = attest.Of(leaves), attest.Of(!leaves)
 	if !leaves && len(j.protection) > 0 && !bound {
-		// It is written down under a module key, and whose that is isn't shown.
+		// The key is written down under a module key, and it isn't shown whose.
 		k.Extractable, k.NeverExtractable = attest.NotShown, attest.NotShown
 	}
 	detail := func(name, value string) {

@@ -87,7 +87,7 @@ func hostile(t *testing.T, m *module) []variant {
 		{"another module's state", attesttest.WrongIdentity, func(r *recipe) { r.stateESN = "9999-2222-3333" }, "it is module 9999-2222-3333's"},
 		{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.signsFirst = m.other521 }, "warrant: certificate 1 (Delegation): the signature does not verify"},
 		{"the module before the delegation", attesttest.ReorderedChain, func(r *recipe) { r.swap, r.signsLast, r.signsFirst = true, m.root, m.delegate }, "the chain is out of order"},
-		{"a module that delegates", attesttest.ReorderedChain, func(r *recipe) { r.kinds = [2]string{"ModuleInformation", "ModuleInformation"} }, "it is no delegation"},
+		{"a module that delegates", attesttest.ReorderedChain, func(r *recipe) { r.kinds = [2]string{"ModuleInformation", "ModuleInformation"} }, "it is not a delegation"},
 		{"another key's signature over the module's state", attesttest.BadSignature, func(r *recipe) { r.signsState = m.other521 }, "module state certificate: the signature does not verify"},
 		{"another key's signature over the key", attesttest.BadSignature, func(r *recipe) { r.signsKey = m.other }, "key generation certificate: the signature does not verify"},
 		{"a world that its officer did not sign", attesttest.BadSignature, func(r *recipe) { r.signsWorld = m.other }, "world binding: the signature does not verify"},
@@ -159,7 +159,7 @@ func hostile(t *testing.T, m *module) []variant {
 		{"another curve than the public key's", attesttest.Other, func(r *recipe) { r.genCurve = curveP521 }, "a key on curve 6 was generated"},
 		{"a warrant of another root", attesttest.WrongIdentity, func(r *recipe) {
 			r.members = func(x map[string]string) { x["root"] = "KWARN-2" }
-		}, `the bundle names the root "KWARN-2", and its warrant "KWARN-1"`},
+		}, `the bundle names the root "KWARN-2", but its warrant names "KWARN-1"`},
 		{"two world bindings", attesttest.RepeatedField, func(r *recipe) {
 			r.members = func(x map[string]string) { x["CertKMaKMCaKFIPSbKNSO"] = x["CertKMaKMCbKNSO"] }
 		}, "two certificates, of which a world has one"},
@@ -171,20 +171,20 @@ func hostile(t *testing.T, m *module) []variant {
 				a[3] = append(append(words(attrKMs, 1), wellKnown[:]...), words(0, 0)...)
 				return a
 			}
-		}, "hkm is none of the module's keys"},
+		}, "hkm is not one of the module's keys"},
 		{"a suite's name that ends early", attesttest.Other, func(r *recipe) {
 			r.members = func(x map[string]string) { x["ciphersuite"] += "\x00" }
-		}, "is no name"},
+		}, "is not a name"},
 		{"a member that is not base64url", attesttest.Other, func(r *recipe) {
 			r.members = func(x map[string]string) { x["kcsig"] += "\n" }
 		}, "kcsig is not base64url"},
-		{"a delegation with further words", attesttest.Other, func(r *recipe) { r.delegation = [][]byte{sym("Until"), str("2030")} }, "it says other things than a key and its mechanism"},
+		{"a delegation with further words", attesttest.Other, func(r *recipe) { r.delegation = [][]byte{sym("Until"), str("2030")} }, "it has other fields than a key and its mechanism"},
 		{"a module's certificate with further words", attesttest.Other, func(r *recipe) { r.information = [][]byte{sym("Revoked"), {1}} }, "understood: warrant: Revoked"},
 		{"a module's certificate with two serial numbers", attesttest.RepeatedField, func(r *recipe) {
 			r.information = [][]byte{sym("ElectronicSerialNumber"), str("1111-2222-3333")}
 		}, `"ElectronicSerialNumber" stands there twice`},
 		{"a warrant given to the module after it was sold", attesttest.Other, func(r *recipe) { r.kinds[1] = "FieldUpgradeModuleInformation" }, "field-upgrade-warrant"},
-		{"a card's certificate", attesttest.Other, func(r *recipe) { r.kinds[1] = "SmartcardInformation" }, "it stands last, and is no module's"},
+		{"a card's certificate", attesttest.Other, func(r *recipe) { r.kinds[1] = "SmartcardInformation" }, "it stands last, but is not a module's"},
 		{"a mechanism of another hash", attesttest.Other, func(r *recipe) { r.mech = "SHA1" }, "another mechanism than ECDSA over SHA-512"},
 		{"a state with another key for warrants", attesttest.Other, func(r *recipe) {
 			r.attributes = func(a [][]byte) [][]byte {

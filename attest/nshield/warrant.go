@@ -73,8 +73,8 @@ func (l *link) verify(k *ecdsa.PublicKey) bool {
 	return ecdsa.Verify(k, h[:], new(big.Int).SetBytes(l.signature[:66]), new(big.Int).SetBytes(l.signature[66:]))
 }
 
-// follow checks a warrant's certificates from the root's key down. The first
-// may have been checked already, when the root was looked for.
+// follow checks a warrant's certificates from the root's key down. first says that
+// the first one was checked already, when the root was looked for.
 func follow(links []link, key *ecdsa.PublicKey, first bool) (*warrant, error) {
 	for i, l := range links {
 		at := fmt.Sprintf("warrant: certificate %d (%s)", i+1, strict.Clip(l.kind))
@@ -85,10 +85,10 @@ func follow(links []link, key *ecdsa.PublicKey, first bool) (*warrant, error) {
 			return l.module(at)
 		}
 		if l.kind != "Delegation" {
-			return nil, fmt.Errorf("%s: it is no delegation, and others stand below it: the chain is out of order", at)
+			return nil, fmt.Errorf("%s: it is not a delegation, but others stand below it: the chain is out of order", at)
 		}
 		if len(l.body) != 3 {
-			return nil, fmt.Errorf("%s: it says other things than a key and its mechanism", at)
+			return nil, fmt.Errorf("%s: it has other fields than a key and its mechanism", at)
 		}
 		next, err := l.key(at, "DelegateKey", "SigMech")
 		if err != nil {
@@ -131,7 +131,7 @@ func (l *link) key(at, name, mech string) (*publicKey, error) {
 // module reads the last certificate.
 func (l *link) module(at string) (*warrant, error) {
 	if l.kind != "ModuleInformation" && l.kind != "FieldUpgradeModuleInformation" {
-		return nil, fmt.Errorf("%s: it stands last, and is no module's", at)
+		return nil, fmt.Errorf("%s: it stands last, but is not a module's", at)
 	}
 	k, err := l.key(at, "KLF2pub", "KLF2mech")
 	if err != nil {
@@ -149,13 +149,13 @@ func (l *link) module(at string) (*warrant, error) {
 	}
 	w.esn, _ = l.body["ElectronicSerialNumber"].(string)
 	if strict.CheckToken(strings.ToLower(w.esn)) != nil || len(w.esn) > 32 {
-		return nil, fmt.Errorf("%s: its electronic serial number %q is none", at, strict.Clip(w.esn))
+		return nil, fmt.Errorf("%s: %q is not an electronic serial number", at, strict.Clip(w.esn))
 	}
 	return w, nil
 }
 
-// kwarn1 is Entrust's root KWARN-1. That it stands here makes it trusted by
-// nobody: anchors do.
+// kwarn1 is Entrust's root KWARN-1. It is not trusted because it stands here: only
+// anchors are trusted.
 var kwarn1 = func() *ecdsa.PublicKey {
 	x, _ := new(big.Int).SetString("1d21dfde6d7e001c5a4f78ae8d2f799e0caf79c60d673d0da88b206a3ba52f20dce0956ce02f01af32736767c8b9feff398c29e0208527371856aa2f40fcae61d96", 16)
 	y, _ := new(big.Int).SetString("1641ca5472f06257de815ae06b33e1b868c149645f55fb7c91738014d3d235e7b247649cc2f7d1075e9b4d4388661e754a7fc386913c33ddd60208bded5301a1b77", 16)

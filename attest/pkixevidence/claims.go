@@ -16,7 +16,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// The kinds of elements: what stands after the arc's 0, and of their claims after its 1.
+// The kinds of elements: the number below arc.0. The number below arc.1 is the kind
+// of element that a claim belongs to.
 const (
 	transaction = 0
 	platform    = 1
@@ -90,7 +91,7 @@ func counted(name string) func(*attest.Claims, uint64) {
 	return func(c *attest.Claims, n uint64) { detail(name)(c, strconv.FormatUint(n, 10)) }
 }
 
-// known are the claims of the draft, by the kind of element and their number.
+// known are the draft's claims, by the kind of their element and their number.
 var known = map[[2]int]value{
 	{transaction, 0}: octets(func(c *attest.Claims, b []byte) { c.Nonce = b }),
 	{transaction, 1}: moment(func(c *attest.Claims, t time.Time) { c.Made = t }),
@@ -146,8 +147,8 @@ func below(arc, oid asn1.ObjectIdentifier) []int {
 	return oid[len(arc):]
 }
 
-// read takes an element's claims into c. It returns the attestation keys that
-// the element names.
+// read writes an element's claims into c, and gives the attestation keys that the
+// element names.
 func (v Verifier) read(e element, kind int, c *attest.Claims) (signers [][]byte, err error) {
 	seen := map[[2]int]bool{}
 	where := [...]string{"transaction", "platform", "key"}[kind]
@@ -191,7 +192,7 @@ func (v Verifier) read(e element, kind int, c *attest.Claims) (signers [][]byte,
 	return signers, nil
 }
 
-// purposes reads what the key may do. A list says all of it: what isn't there is no purpose.
+// purposes reads what the key may do. The list is complete: the key may do nothing else.
 func (v Verifier) purposes(c *attest.Claims, in cryptobyte.String) bool {
 	var list cryptobyte.String
 	if !in.ReadASN1(&list, tags.SEQUENCE) || !in.Empty() {
@@ -205,7 +206,7 @@ func (v Verifier) purposes(c *attest.Claims, in cryptobyte.String) bool {
 		}
 		n := below(v.arc(), oid)
 		if len(n) != 2 || n[0] != 2 || n[1] > 8 {
-			// What it lets the key do could be anything.
+			// An unknown purpose could let the key do anything.
 			c.Unknown = append(c.Unknown, attest.Unknown{Where: "key", What: "purpose " + oid.String(), Matters: true})
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 	tags "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// The bounds of evidence: an HSM reports what it was asked about one key.
+// Limits of evidence. An HSM reports what it was asked about one key.
 const (
 	maxElements   = 16
 	maxClaims     = 32
@@ -37,7 +37,7 @@ type claim struct {
 	Value []byte
 }
 
-// signature is one signature over the elements, and what names its key.
+// signature is a signature over the elements, and what identifies its key.
 type signature struct {
 	KeyID       []byte
 	SPKI        []byte
@@ -185,9 +185,9 @@ func readSignature(in *cryptobyte.String) (*signature, error) {
 	return nil, fmt.Errorf("algorithm %v, or its parameters, aren't ones that are verified", oid)
 }
 
-// readIntermediates reads the certificates beside the signatures. The draft's
-// module has explicit tags, a list inside [0]; its samples have implicit ones,
-// the certificates right there.
+// readIntermediates reads the certificates beside the signatures. By the draft's
+// ASN.1 module tags are explicit, so that [0] has a list of certificates; in its
+// samples they are implicit, so that [0] has the certificates themselves.
 func (s *statement) readIntermediates(in cryptobyte.String) error {
 	var list cryptobyte.String
 	var has bool

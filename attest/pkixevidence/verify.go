@@ -1,8 +1,8 @@
 // Package pkixevidence reads Evidence as draft-ietf-rats-pkix-key-attestation-08
 // defines it, from any vendor.
 //
-// The draft's identifiers aren't assigned yet: a Verifier is told which arc they
-// stand under. Under another arc it knows no claim, and shows none.
+// The draft's object identifiers aren't assigned yet, so a Verifier is told below
+// which arc they are. It understands no claims below another arc.
 package pkixevidence
 
 import (
@@ -29,11 +29,11 @@ const (
 	PartKey      = "key"
 )
 
-// The bounds of certificates: what makes one piece of evidence cost little.
+// Limits of certificates, which keep the cost of a piece of evidence low.
 const (
 	maxCertificates = 8
 	maxLength       = 4 // of a chain
-	maxTries        = 6 // of issuers of one name, for all signatures
+	maxTries        = 6 // of issuers with the same name, for all signatures together
 	maxRSA          = 8192
 )
 
@@ -61,20 +61,21 @@ func (v Verifier) purpose() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 999}
 }
 
-// Format is Format.
+// Format is the format's name.
 func (Verifier) Format() string { return Format }
 
-// Parts are the evidence, and what it may need.
+// Parts gives the evidence, and two parts that it may need.
 func (Verifier) Parts() []attest.PartRule {
 	return []attest.PartRule{
 		{Name: PartEvidence, Max: 32 << 10, What: "the Evidence, PEM or DER"},
 		{Name: PartChain, Optional: true, Max: 16 << 10, What: "certificates that the Evidence doesn't carry, PEM or DER, in any order"},
-		{Name: PartKey, Optional: true, Max: 1024, What: "which key is meant where the Evidence reports several: its DER SubjectPublicKeyInfo"},
+		{Name: PartKey, Optional: true, Max: 1024, What: "the DER SubjectPublicKeyInfo of the key that is meant, if the Evidence reports several"},
 	}
 }
 
-// Verify checks every signature of the evidence. One that doesn't verify, or
-// whose key isn't to be had, refuses all; the best chain of them gives the level.
+// Verify checks every signature of the evidence. If one doesn't verify, or its key
+// isn't known, the evidence is refused. The best of the signers' chains gives the
+// level.
 func (v Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	der := in.Evidence.Part(PartEvidence)
 	if bytes.HasPrefix(der, []byte("-----BEGIN ")) {
@@ -150,8 +151,8 @@ func (v Verifier) signatures(s *statement, pool []*x509.Certificate, in attest.I
 	return signers, nil
 }
 
-// certificate finds the certificate of the key that signed. All that names the
-// key must name the same one.
+// certificate finds the certificate of the key that signed. Everything in the
+// signature that identifies the key must identify the same one.
 func (sig *signature) certificate(pool []*x509.Certificate) (*x509.Certificate, error) {
 	fits := func(c *x509.Certificate) bool {
 		return (sig.KeyID == nil || bytes.Equal(sig.KeyID, c.SubjectKeyId)) && (sig.SPKI == nil || bytes.Equal(sig.SPKI, c.RawSubjectPublicKeyInfo))
@@ -178,7 +179,7 @@ func (sig *signature) certificate(pool []*x509.Certificate) (*x509.Certificate, 
 	return found, nil
 }
 
-// mayAttest holds an attestation key's certificate to the draft's section 2.2.
+// mayAttest checks an attestation key's certificate by the draft's section 2.2.
 func (v Verifier) mayAttest(c *x509.Certificate) error {
 	if !small(c) {
 		return fmt.Errorf("its RSA key has more than %d bits", maxRSA)
@@ -192,9 +193,9 @@ func (v Verifier) mayAttest(c *x509.Certificate) error {
 	return nil
 }
 
-// above finds the issuers of a certificate among others that stand in any order.
-// Whether the one of the right name did sign is for the chain's check to say; only
-// of several of one name is it tried which did.
+// above finds the issuers of a certificate among others in any order. It looks for
+// the issuer's name; only if several have it, it tries which one signed. Otherwise
+// the chain's verification finds out whether it signed.
 func above(cert *x509.Certificate, pool []*x509.Certificate, tries *int) ([]*x509.Certificate, error) {
 	chain := []*x509.Certificate{cert}
 	for len(chain) < maxLength {
@@ -227,13 +228,14 @@ func above(cert *x509.Certificate, pool []*x509.Certificate, tries *int) ([]*x50
 	return chain, nil
 }
 
-// small says that a key's size doesn't make checking a signature costly.
+// small says whether a key is small enough for checking a signature at little cost.
 func small(c *x509.Certificate) bool {
 	k, isRSA := c.PublicKey.(*rsa.PublicKey)
 	return !isRSA || k.N.BitLen() <= maxRSA
 }
 
-// elements reads what the statement reports, and of its keys the one that is meant.
+// elements reads the statement's elements and, of its keys, only the one that is
+// meant.
 func (v Verifier) elements(s *statement, wanted []byte, signers [][]byte, c *attest.Claims) error {
 	var reported []attest.Claims
 	seen := map[int]bool{}
@@ -271,7 +273,7 @@ func (v Verifier) elements(s *statement, wanted []byte, signers [][]byte, c *att
 }
 
 // bound compares the attestation keys that the statement names, if it names any,
-// with those that signed it: a signature can't be taken off or put on.
+// with those that signed it, so that no signature can be removed or added.
 func bound(named, signers [][]byte) error {
 	if len(named) == 0 {
 		return nil

@@ -17,9 +17,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// statement is what a Primus HSM says of a key of its own.
+// statement is what a Primus HSM states of one of its keys.
 type statement struct {
-	Creation string // generated, or how else the key came in
+	Creation string // generated, or how else the key came into the HSM
 	Label    string
 	Created  time.Time
 	Attested time.Time
@@ -34,8 +34,8 @@ type statement struct {
 var known = []string{"decrypt", "sign", "unwrap", "derive", "sensitive", "always_sensitive", "extractable", "never_extractable",
 	"modifiable", "copyable", "destroyable", "unique"}
 
-// parseStatement reads the XML. What it says twice, or says of two kinds at
-// once, is an error; names that it doesn't know are listed.
+// parseStatement reads the XML. It refuses an element that stands twice, or that
+// has text where it should have elements; it lists names that it doesn't know.
 func parseStatement(in []byte) (*statement, error) {
 	root, err := parseXML(in, "private_key")
 	if err != nil {
@@ -83,8 +83,8 @@ func parseStatement(in []byte) (*statement, error) {
 	return s, nil
 }
 
-// texts are the elements of text, and which of them a statement must have. An
-// RSA key has a size and no curve; keys on curves have it the other way.
+// texts are the elements with text, and whether a statement must have them. An RSA
+// key has a size and no curve, a key on a curve has a curve and no size.
 var texts = map[string]bool{"label": true, "create_time": true, "attest_time": true, "algorithm": true, "algorithm_oid": true,
 	"public_key": true, "key_use_count": false, "key_size": false, "curve_oid": false}
 
@@ -151,7 +151,7 @@ func (s *statement) fields(f map[string]*element) (err error) {
 		return fmt.Errorf("<public_key>: %w", err)
 	}
 	if again, err := x509.MarshalPKIXPublicKey(key); err != nil || !bytes.Equal(again, s.SPKI) {
-		return errors.New("<public_key> is not the one encoding of its key")
+		return errors.New("<public_key> is not the canonical encoding of its key")
 	}
 	name, size := "", 0
 	switch k := key.(type) {

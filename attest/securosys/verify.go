@@ -30,7 +30,7 @@ const (
 // Verifier is the format's attest.Verifier.
 type Verifier struct{}
 
-// Format is Format.
+// Format is the format's name.
 func (Verifier) Format() string { return Format }
 
 // Parts are the statement, its signature and the chain.
@@ -79,7 +79,7 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	return s.claims(path, serial), nil
 }
 
-// signature takes base64, as the HSM's tools give it, or the bytes themselves.
+// signature decodes base64, as the HSM's tools give it; other bytes are the signature itself.
 func signature(in []byte) []byte {
 	if b, err := base64.StdEncoding.Strict().DecodeString(string(bytes.TrimSpace(in))); err == nil && len(b) >= 256 {
 		return b
@@ -115,7 +115,7 @@ func (s *statement) claims(path *attest.Path, serial string) *attest.Claims {
 		},
 	}
 	for _, name := range s.Unknown {
-		// A new attribute may be a way out of the HSM, and a policy is a rule of access.
+		// A new attribute may let the key leave the HSM, and a policy is a rule of access.
 		matters := strings.HasPrefix(name, "attributes/") || name == "policy"
 		c.Unknown = append(c.Unknown, attest.Unknown{Where: "xml", What: name, Matters: matters})
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// The bounds of a statement: Primus writes 24 elements without a policy.
+// Limits of a statement. Primus writes 24 elements, without a policy.
 const (
 	maxElements   = 128
 	maxDepth      = 8
@@ -23,10 +23,10 @@ type element struct {
 	children   []element
 }
 
-// reader reads the small part of XML in which Primus writes. XML can say one
-// thing to one parser and another to the next, by entities, CDATA, comments,
-// namespaces, processing instructions, empty elements. Nothing of these is read: a
-// statement that has any is refused by its name.
+// reader reads the small part of XML that Primus uses. Two parsers can read
+// different things from the same XML if it has entities, CDATA, comments,
+// namespaces, processing instructions or empty elements. So a statement that has any
+// of these is refused, and the error names it.
 type reader struct {
 	in    []byte
 	at    int

@@ -5,9 +5,10 @@ import (
 	"math/big"
 )
 
-// curve is a short Weierstrass curve y² = x³ + ax + b over a prime field, of
-// cofactor one. Go's standard library has none of Brainpool's. This code takes
-// a time that depends on its inputs, which is why it verifies and never signs.
+// curve is a short Weierstrass curve y² = x³ + ax + b over a prime field, with
+// cofactor one. Go's standard library doesn't have Brainpool's curves. The time that
+// this code takes depends on its inputs, so it is only used to verify, never to
+// sign.
 type curve struct {
 	name   string
 	oid    asn1.ObjectIdentifier
@@ -30,7 +31,8 @@ func newCurve(name string, oid asn1.ObjectIdentifier, p, a, b, gx, gy, n string)
 	return c
 }
 
-// brainpoolP256r1 is what CardContact certifies its devices with: RFC 5639, section 3.4.
+// brainpoolP256r1 is the curve of the keys with which CardContact certifies its
+// devices: RFC 5639, section 3.4.
 var brainpoolP256r1 = newCurve("brainpoolP256r1", asn1.ObjectIdentifier{1, 3, 36, 3, 3, 2, 8, 1, 1, 7},
 	"a9fb57dba1eea9bc3e660a909d838d726e3bf623d52620282013481d1f6e5377",
 	"7d5a0975fc2c3057eef67530417affe7fb8055c126dc5c6ce94a4b44f330b5d9",
@@ -39,7 +41,7 @@ var brainpoolP256r1 = newCurve("brainpoolP256r1", asn1.ObjectIdentifier{1, 3, 36
 	"547ef835c3dac4fd97f8461a14611dc9c27745132ded8e545c1d54c72f046997",
 	"a9fb57dba1eea9bc3e660a909d838d718c397aa3b561a6f7901e0e82974856a7")
 
-// curves are those whose keys are read in a request.
+// curves are the curves that a request's key may have.
 var curves = []*curve{
 	brainpoolP256r1,
 	newCurve("P-256", asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7},
@@ -65,7 +67,7 @@ var curves = []*curve{
 		"fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"),
 }
 
-// point reads an uncompressed point; nil is none of the curve.
+// point reads an uncompressed point. It gives nil if the point isn't on the curve.
 func (c *curve) point(b []byte) (x, y *big.Int) {
 	if len(b) != 1+2*c.size || b[0] != 4 {
 		return nil, nil
@@ -83,8 +85,8 @@ func (c *curve) point(b []byte) (x, y *big.Int) {
 	return x, y
 }
 
-// verify checks an ECDSA signature, r and s of one length beside each other,
-// over a digest.
+// verify checks an ECDSA signature over a digest. The signature is r and s, one
+// after the other, with the same length.
 func (c *curve) verify(x, y *big.Int, digest, sig []byte) bool {
 	width := (c.n.BitLen() + 7) / 8
 	if x == nil || y == nil || len(sig) != 2*width {

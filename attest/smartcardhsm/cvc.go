@@ -18,18 +18,19 @@ import (
 
 // key is the public key of a certificate or a request.
 type key struct {
-	curve  *curve   // nil: an RSA key, or a curve that the issuer's key says
+	curve  *curve   // nil: an RSA key, or the curve of the issuer's key
 	x, y   *big.Int // of an elliptic curve
 	point  []byte
 	rsa    *rsa.PublicKey
 	digest crypto.Hash
 }
 
-// idTA is id-TA, 0.4.0.127.0.7.2.2.2: BSI TR-03110 names by it what a
-// certificate's key signs with.
+// idTA is the object identifier id-TA, 0.4.0.127.0.7.2.2.2, below which BSI TR-03110
+// has those of the algorithms that a certificate's key signs with.
 var idTA = []byte{0x04, 0x00, 0x7f, 0x00, 0x07, 0x02, 0x02, 0x02}
 
-// schemes are the ends of id-TA for what this package verifies.
+// schemes are the algorithms that this package verifies, by the last two numbers of
+// their object identifiers.
 var schemes = map[[2]byte]crypto.Hash{
 	{1, 2}: crypto.SHA256,                                               // RSA, PKCS #1 v1.5
 	{2, 3}: crypto.SHA256, {2, 4}: crypto.SHA384, {2, 5}: crypto.SHA512, // ECDSA
@@ -59,7 +60,7 @@ func parseKey(in []byte, inherited *curve, what string) (*key, error) {
 	}
 	end := bytes.TrimPrefix(oid.value, idTA)
 	if oid.tag != 6 || len(end) != 2 || len(oid.value) != len(idTA)+2 {
-		return nil, fmt.Errorf("%s: its algorithm %X is none of TR-03110's", what, oid.value)
+		return nil, fmt.Errorf("%s: its algorithm %X is not one of TR-03110's", what, oid.value)
 	}
 	k := &key{digest: schemes[[2]byte{end[0], end[1]}]}
 	if k.digest == 0 {
@@ -79,17 +80,17 @@ func parseKey(in []byte, inherited *curve, what string) (*key, error) {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	if k.curve == nil {
-		return nil, fmt.Errorf("%s: names no curve, and nothing above it does", what)
+		return nil, fmt.Errorf("%s: names no curve, and no certificate above it does", what)
 	}
 	k.point = f[0x86].value
 	if k.x, k.y = k.curve.point(k.point); k.x == nil {
-		return nil, fmt.Errorf("%s: its point is none of %s's", what, k.curve.name)
+		return nil, fmt.Errorf("%s: its point is not on %s", what, k.curve.name)
 	}
 	return k, nil
 }
 
-// parseDomain finds the curve that all seven domain parameters say. A single
-// other number is another curve, on which anyone could forge.
+// parseDomain finds the curve that has all seven domain parameters. With a single
+// other number it would be another curve, on which anyone could forge signatures.
 func parseDomain(f map[uint32]field) (*curve, error) {
 	for _, c := range curves {
 		g := append([]byte{4}, append(c.gx.FillBytes(make([]byte, c.size)), c.gy.FillBytes(make([]byte, c.size))...)...)
@@ -101,7 +102,7 @@ func parseDomain(f map[uint32]field) (*curve, error) {
 			return c, nil
 		}
 	}
-	return nil, fmt.Errorf("its domain parameters are those of no curve that this program knows")
+	return nil, fmt.Errorf("its domain parameters are not those of a curve that this program knows")
 }
 
 func (k *key) parseRSA(in []byte, what string) error {
@@ -130,7 +131,7 @@ func (k *key) verify(message, sig []byte) bool {
 	return k.curve.verify(k.x, k.y, h.Sum(nil), sig)
 }
 
-// spki writes the key as X.509 does: by which anchors and keys are named.
+// spki writes the key as a SubjectPublicKeyInfo, which identifies anchors and keys.
 func (k *key) spki() ([]byte, error) {
 	if k.rsa != nil {
 		return x509.MarshalPKIXPublicKey(k.rsa)
@@ -154,7 +155,7 @@ type certificate struct {
 	Role           byte
 	From, Until    time.Time
 	Extensions     []byte // not understood; devices have none
-	key            []byte // the key object: read when the issuer's curve is known
+	key            []byte // the key object; it is read when the issuer's curve is known
 	body           []byte
 	signature      []byte
 }
@@ -162,8 +163,8 @@ type certificate struct {
 // holderRole is the object identifier of CardContact's roles, 1.3.6.1.4.1.24991.3.1.1.
 var holderRole = []byte{0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xc3, 0x1f, 0x03, 0x01, 0x01}
 
-// parseCertificates reads certificates that stand one behind the other, as in
-// the device's file EF 2F02: at most four.
+// parseCertificates reads at most four certificates, one after the other, as in the
+// device's file EF 2F02.
 func parseCertificates(in []byte) (list []*certificate, err error) {
 	for len(in) > 0 {
 		what := fmt.Sprintf("certificate %d", len(list)+1)
@@ -212,7 +213,7 @@ func parseCertificate(in []byte, what string) (*certificate, error) {
 		return nil, err
 	}
 	if !bytes.Equal(role[0x06].value, holderRole) || len(role[0x53].value) != 1 {
-		return nil, fmt.Errorf("%s: its role is none of the SmartCard-HSM's", what)
+		return nil, fmt.Errorf("%s: its role is not one of the SmartCard-HSM's", what)
 	}
 	c.Role = role[0x53].value[0]
 	if c.From, err = date(b[tagFrom].value); err != nil {
@@ -231,7 +232,7 @@ func checkProfile(b map[uint32]field, what string) error {
 	return nil
 }
 
-// reference reads a certificate's name: at most 16 letters and digits.
+// reference reads a certificate's name: 8 to 16 letters and digits.
 func reference(b []byte) (string, error) {
 	for _, c := range b {
 		if c < '0' || c > '9' && c < 'A' || c > 'Z' && c < 'a' || c > 'z' {
@@ -258,7 +259,7 @@ func date(b []byte) (time.Time, error) {
 	}
 	t := time.Date(2000+n[0], time.Month(n[1]), n[2], 0, 0, 0, 0, time.UTC)
 	if int(t.Month()) != n[1] || t.Day() != n[2] {
-		return time.Time{}, fmt.Errorf("%X is a day that no month has", b)
+		return time.Time{}, fmt.Errorf("%X is a date that doesn't exist", b)
 	}
 	return t, nil
 }

@@ -22,10 +22,10 @@ var hostile = []struct {
 	{"a key that did not sign its own request", attesttest.SubstitutedKey, func(r *recipe) { r.signsInner = newSigner(curves[1], "other") }, "the new key's signature over its request does not verify"},
 	{"another device", attesttest.WrongIdentity, func(r *recipe) { r.names[0] = "TESTHSM000200000" }, "identity: the evidence is of device TESTHSM0002"},
 	{"a request for another device", attesttest.WrongIdentity, func(r *recipe) { r.requestFor = "TESTHSM000200000" }, "names device TESTHSM000200000"},
-	{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.root = newSigner(brainpoolP256r1, "look-alike") }, "bears the name of the pinned"},
+	{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.root = newSigner(brainpoolP256r1, "look-alike") }, "has the name of the pinned"},
 	{"a root's key on a curve of its own generator", attesttest.LookAlikeRoot, func(r *recipe) {
 		r.rootKey = bytes.Replace(r.root.object(true), r.root.curve.gx.Bytes(), r.root.x.Bytes(), 1)
-	}, "domain parameters are those of no curve"},
+	}, "domain parameters are not those of a curve"},
 	{"the issuer before the device", attesttest.ReorderedChain, func(r *recipe) { r.order = [3]int{1, 0, 2} }, "the chain is out of order"},
 	{"a device that issues devices", attesttest.ReorderedChain, func(r *recipe) { r.roles[1] = 0x00 }, "or a device signed it"},
 	{"another device's signature around the request", attesttest.BadSignature, func(r *recipe) { r.signsOuter = newSigner(brainpoolP256r1, "other") }, "device's signature over the request does not verify"},
@@ -53,7 +53,7 @@ var hostile = []struct {
 	}, "certificate 4: starts with 30"},
 	{"a length that reaches beyond the file", attesttest.LengthBomb, func(r *recipe) {
 		r.fields = func(f [][]byte) [][]byte { return append(f[:3:3], []byte{0x5f, 0x20, 0x82, 0xff, 0xff}) }
-	}, "says 65535 bytes, 0 are there"},
+	}, "has the length 65535, but 0 bytes are there"},
 	{"a length of four octets", attesttest.LengthBomb, func(r *recipe) {
 		r.fields = func(f [][]byte) [][]byte { return append(f[:3:3], []byte{0x5f, 0x20, 0x84, 0xff, 0xff, 0xff, 0xff}) }
 	}, "certificates need at most 2"},
@@ -66,7 +66,7 @@ var hostile = []struct {
 		k := r.made.object(true)
 		k[len(k)-4] ^= 1
 		r.key = k
-	}, "its point is none of P-256's"},
+	}, "its point is not on"},
 	{"a certificate that has ended", attesttest.Other, func(r *recipe) { r.until = [6]byte{2, 6, 0, 8, 0, 1} }, "not at 2026-09-24"},
 	{"an extension of the request that nobody understands", attesttest.Other, func(r *recipe) {
 		r.fields = func(f [][]byte) [][]byte { return append(f, tlv(tagExtensions, tlv(0x73, tlv(6, []byte{1, 2, 3})))) }
@@ -87,7 +87,7 @@ var hostile = []struct {
 	}, "request: profile 01"},
 	{"a name of other characters", attesttest.Other, func(r *recipe) { r.names[0] = "TEST\x00HSM0100000" }, "has other characters than letters and digits"},
 	{"a name without a number", attesttest.Other, func(r *recipe) { r.names[0] = "TEST001" }, "has not between 8 and 16 characters"},
-	{"a month that no year has", attesttest.Other, func(r *recipe) { r.until = [6]byte{3, 1, 1, 3, 0, 1} }, "a day that no month has"},
+	{"a month that no year has", attesttest.Other, func(r *recipe) { r.until = [6]byte{3, 1, 1, 3, 0, 1} }, "a date that doesn't exist"},
 	{"a date of letters", attesttest.Other, func(r *recipe) { r.until = [6]byte{3, 1, 'A', 3, 0, 1} }, "is not a date of six digits"},
 	{"a date of five digits", attesttest.Other, func(r *recipe) {
 		r.body = func(f [][]byte) [][]byte { f[5] = tlv(tagFrom, []byte{2, 6, 0, 1, 1}); return f }

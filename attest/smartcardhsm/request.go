@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// request is what the device left when it made a key pair: a certificate
-// request, signed by the new key, and around it the device's own signature.
+// request is what the device wrote when it made a key pair: a certificate request,
+// signed by the new key, and both signed by the device.
 type request struct {
 	Holder     string // the key's name, which the host chose
-	Device     string // who signed around it
+	Device     string // the device that signed the whole
 	Extensions [][]byte
 	key        *key
 	spki       []byte

@@ -9,8 +9,8 @@ type field struct {
 	whole []byte // with tag and length: what signatures are over
 }
 
-// next reads one data object off the front. Its length must be written in the
-// shortest way, so that no two encodings say the same.
+// next reads the first data object. Its length must be written in the shortest way,
+// so that no data object has two encodings.
 func next(in []byte) (f field, rest []byte, err error) {
 	at := 0
 	take := func() (b byte) {
@@ -27,7 +27,7 @@ func next(in []byte) (f field, rest []byte, err error) {
 	if first&0x1f == 0x1f {
 		second := take()
 		if second&0x80 != 0 || second < 0x1f {
-			return field{}, nil, fmt.Errorf("a tag starts %02X%02X, which no certificate has", first, second)
+			return field{}, nil, fmt.Errorf("a tag starts with %02X%02X, which no certificate has", first, second)
 		}
 		f.tag = f.tag<<8 | uint32(second)
 	}
@@ -48,7 +48,7 @@ func next(in []byte) (f field, rest []byte, err error) {
 		return field{}, nil, err
 	}
 	if length > len(in)-at {
-		return field{}, nil, fmt.Errorf("data object %X says %d bytes, %d are there", f.tag, length, len(in)-at)
+		return field{}, nil, fmt.Errorf("data object %X has the length %d, but %d bytes are there", f.tag, length, len(in)-at)
 	}
 	f.value, f.whole = in[at:at+length], in[:at+length]
 	return f, in[at+length:], nil
@@ -68,8 +68,8 @@ func only(in []byte, tag uint32, what string) (field, error) {
 	return f, nil
 }
 
-// sequence reads data objects that must come in the given order, each at most
-// once. A tag with optional set may be absent. Whatever else stands there is an error.
+// sequence reads data objects in the given order, each at most once. One that is
+// optional may be missing. Anything else is an error.
 func sequence(in []byte, what string, order ...wanted) (map[uint32]field, error) {
 	found := map[uint32]field{}
 	for len(in) > 0 {

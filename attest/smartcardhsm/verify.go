@@ -1,11 +1,11 @@
-// Package smartcardhsm reads what a SmartCard-HSM, sold as Nitrokey HSM 2 too,
-// signs when it makes a key: a request in the form of card-verifiable
-// certificates (BSI TR-03110), under the device's certificate, its issuer's and
-// CardContact's root.
+// Package smartcardhsm reads what a SmartCard-HSM, which is also sold as Nitrokey
+// HSM 2, signs when it makes a key: a request in the form of a card-verifiable
+// certificate (BSI TR-03110). The device's certificate, its issuer's and
+// CardContact's root certify the device's key.
 //
-// It shows that the device made the key. It does not show that the key can't
-// leave: whether keys may be wrapped is settled when the device is initialised,
-// and nothing of that is signed.
+// The request shows that the device made the key. It doesn't show that the key
+// can't leave: whether keys may be wrapped is decided when the device is
+// initialised, and no signature covers that.
 package smartcardhsm
 
 import (
@@ -30,19 +30,19 @@ const (
 // Verifier is the format's attest.Verifier.
 type Verifier struct{}
 
-// Format is Format.
+// Format is the format's name.
 func (Verifier) Format() string { return Format }
 
-// Parts are the two files of the device.
+// Parts gives the two files of the device.
 func (Verifier) Parts() []attest.PartRule {
 	return []attest.PartRule{
 		{Name: PartRequest, Max: 4096, What: "the device's file EF CExx of the key: opensc-tool, or sc-hsm-tool"},
-		{Name: PartChain, Max: 4096, What: "the device's file EF 2F02: its certificate, its issuer's behind it, and the root's if you like"},
+		{Name: PartChain, Max: 4096, What: "the device's file EF 2F02: its certificate, then its issuer's and, optionally, the root's"},
 	}
 }
 
-// root is CardContact's root certificate, which no device carries. That it stands here
-// makes it trusted by nobody: anchors do.
+// root is CardContact's root certificate, which no device carries. It is not trusted
+// because it stands here: only anchors are trusted.
 //
 //go:embed DESRCACC100001.cvcert
 var root []byte
@@ -50,8 +50,8 @@ var root []byte
 // The roles of certificates in a chain, from the device up.
 var roles = []byte{0x00, 0x80, 0xc0}
 
-// Verify checks the chain, the device's signature over the request and the new
-// key's over itself.
+// Verify checks the chain, the device's signature over the request, and the new
+// key's own signature.
 func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	r, err := parseRequest(in.Evidence.Part(PartRequest))
 	if err != nil {
@@ -75,7 +75,7 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	case !r.key.verify(r.body, r.inner):
 		return nil, errors.New("the new key's signature over its request does not verify")
 	}
-	c.Platform.Identity = name[:len(name)-5] // what follows numbers its certificates
+	c.Platform.Identity = name[:len(name)-5] // the last five characters number its certificates
 	c.Platform.Serial = c.Platform.Identity
 	c.Key = attest.Key{Identifier: r.Holder, SPKI: r.spki, Local: attest.True}
 	for _, e := range r.Extensions {
@@ -104,10 +104,10 @@ func chain(certs []*certificate, in attest.Input, c *attest.Claims) (*key, error
 		cert, above := certs[i], certs[min(i+1, len(certs)-1)]
 		at := fmt.Sprintf("chain: certificate %d (%s)", i, cert.Holder)
 		if cert.Role != roles[i] {
-			return nil, fmt.Errorf("%s: its role is %02X, and %02X stands in this place: the chain is out of order, or a device signed it", at, cert.Role, roles[i])
+			return nil, fmt.Errorf("%s: its role is %02X, but %02X belongs in this place: the chain is out of order, or a device signed it", at, cert.Role, roles[i])
 		}
 		if cert.Issuer != above.Holder {
-			return nil, fmt.Errorf("%s: its issuer is %s, and %s stands above it", at, cert.Issuer, above.Holder)
+			return nil, fmt.Errorf("%s: its issuer is %s, but %s stands above it", at, cert.Issuer, above.Holder)
 		}
 		var inherited *curve
 		if parent != nil {
@@ -131,7 +131,8 @@ func chain(certs []*certificate, in attest.Input, c *attest.Claims) (*key, error
 	return keys[0], anchor(certs, keys, in, c)
 }
 
-// anchor finds the lowest pinned key and judges the times of what stands below it.
+// anchor finds the lowest pinned key and checks the times of the certificates below
+// it.
 func anchor(certs []*certificate, keys []*key, in attest.Input, c *attest.Claims) error {
 	c.Level = attest.VendorSigned
 	below := len(certs)
@@ -153,15 +154,15 @@ func anchor(certs []*certificate, keys []*key, in attest.Input, c *attest.Claims
 	}
 	if c.Anchor == nil {
 		top := certs[len(certs)-1].Holder
-		c.NoAnchor = fmt.Sprintf("no key pinned for %s stands above %s", Format, top)
+		c.NoAnchor = fmt.Sprintf("no key that is pinned for %s issued %s", Format, top)
 		for _, a := range in.Anchors.For(Format) {
 			if strings.Contains(a.Name, top) {
-				c.NoAnchor = fmt.Sprintf("%s bears the name of the pinned %q, and its key is another", top, strict.Clip(a.Name))
+				c.NoAnchor = fmt.Sprintf("%s has the name of the pinned %q, but another key", top, strict.Clip(a.Name))
 			}
 		}
 	}
 	for _, cert := range certs[:below] {
-		end := cert.Until.AddDate(0, 0, 1) // the day that it names is still its
+		end := cert.Until.AddDate(0, 0, 1) // it is valid to the end of that day
 		if in.At.Before(cert.From) || !in.At.Before(end) {
 			return fmt.Errorf("chain: the certificate of %s is valid from %s to %s, not at %s", cert.Holder,
 				cert.From.Format("2006-01-02"), cert.Until.Format("2006-01-02"), strict.FormatTime(in.At))

@@ -144,7 +144,7 @@ func addAttestationKeys(t *testing.T, d *tpmtest.Device, key crypto.Signer, good
 		e.Enrol(e.AK, tpmtest.AKAttrs)
 	})
 	look.Input.Anchors = good.Input.Anchors
-	add(at.LookAlikeRoot, "an authority under a root of the pinned one's name", `level: vendor-signed, and fresh is demanded: CN=AK root bears the name of the pinned "AK root", and its key is another`, look)
+	add(at.LookAlikeRoot, "an authority under a root of the pinned one's name", `level: vendor-signed, and fresh is demanded: CN=AK root has the name of the pinned "AK root", but another key`, look)
 	chain := func(certs ...*at.Cert) at.Case {
 		var der []byte
 		for _, c := range certs {
@@ -153,7 +153,7 @@ func addAttestationKeys(t *testing.T, d *tpmtest.Device, key crypto.Signer, good
 		return tpmtest.With(good, tpm.PartAKCerts, der)
 	}
 	add(at.ReorderedChain, "the authority before the attestation key", "the first is an authority's", chain(d.Mid, d.Cert))
-	add(at.ReorderedChain, "the root before the authority", "the chain is out of order or another's", chain(d.Cert, d.Root, d.Mid))
+	add(at.ReorderedChain, "the root before the authority", "the chain is out of order, or belongs to something else", chain(d.Cert, d.Root, d.Mid))
 	add(at.RepeatedField, "a certificate twice", "it stands twice in the chain", chain(d.Cert, d.Mid, d.Mid))
 	anchors, err := attest.NewAnchors(func() attest.Anchor { a := good.Input.Anchors.All()[0]; a.Operator = ""; return a }())
 	if err != nil {

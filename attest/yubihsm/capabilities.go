@@ -37,13 +37,14 @@ generate-symmetric-key delete-symmetric-key decrypt-ecb encrypt-ecb decrypt-cbc 
 
 func (k *attestedKey) may(bit int) bool { return k.Capabilities>>bit&1 == 1 }
 
-// exportable says whether the private half can leave under a wrap key. A key that
-// may export others is counted as well: nothing that signs has that capability.
+// exportable says whether the private half can leave the device under a wrap key. A
+// key that may export others counts as exportable too, because no signing key has
+// that capability.
 func (k *attestedKey) exportable() bool { return k.may(capExportable) || k.may(capExportWrapped) }
 
-// neverExtractable: capabilities are given when an object is made and can't be
-// changed. So a key that was generated here and isn't exportable never was; of one
-// that was brought in, nobody knows.
+// neverExtractable says whether the key was never exportable. Capabilities are given
+// when an object is made and can't be changed, so a key that was generated here and
+// isn't exportable never was. For a key that was brought in, nobody knows.
 func (k *attestedKey) neverExtractable() attest.Answer {
 	switch {
 	case k.exportable():

@@ -2,8 +2,8 @@
 // signs a certificate for a key that it holds, and says in extensions how the
 // key came there and what it may do.
 //
-// The format has no room for a nonce: an attestation can be shown again for as
-// long as the key exists, and nothing says when it was made.
+// The format has no field for a nonce: an attestation can be shown again for as long
+// as the key exists, and nothing says when it was made.
 package yubihsm
 
 import (
@@ -28,8 +28,8 @@ const (
 )
 
 // Yubico's extensions of a YubiHSM 2, below arc. FIPS devices are said to have 10
-// and 12 as well; what their values mean isn't published, so they are reported as
-// not understood and no FIPS mode is shown.
+// and 12 too; since it isn't published what these mean, they are reported as not
+// understood, and no FIPS mode is shown.
 const (
 	extFirmware     = 1
 	extSerial       = 2
@@ -42,21 +42,21 @@ const (
 
 var arc = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 41482, 4}
 
-// How a key came into the device. The bits add up: a key that was generated,
-// exported under wrap and brought back has two of them.
+// Bits that say how a key came into the device. They are combined: a key that was
+// generated, exported under a wrap key and brought back has two of them.
 const (
 	originGenerated = 0x01
 	originImported  = 0x02
 	originWrapped   = 0x10
 )
 
-// Verifier is for attest.Check.
+// Verifier is the format's attest.Verifier.
 type Verifier struct{}
 
 // Format is the format's name.
 func (Verifier) Format() string { return Format }
 
-// Parts are the leaf and what stands above it.
+// Parts gives the attestation and the certificates above it.
 func (Verifier) Parts() []attest.PartRule {
 	return []attest.PartRule{
 		{Name: PartAttestation, Max: 8 << 10, What: "the attestation certificate of the key, PEM or DER: yubihsm-shell -a sign-attestation-certificate -i KEY-ID --attestation-id 0"},
@@ -76,9 +76,8 @@ type attestedKey struct {
 	Unknown      []string // extensions that aren't known
 }
 
-// parseKey reads an attestation certificate's extensions. Each of the seven must
-// be there: one that is missing would read as zero, which allows and restricts
-// what nobody said.
+// parseKey reads an attestation certificate's extensions. All seven must be there: a
+// missing one would read as zero, which has a meaning that nobody signed.
 func parseKey(c *x509.Certificate) (*attestedKey, error) {
 	f := devicecert.Read(c, arc)
 	k := &attestedKey{}
@@ -119,7 +118,7 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 		return nil, fmt.Errorf("%s: %w", PartAttestation, err)
 	}
 	if len(leaf) != 1 {
-		return nil, fmt.Errorf("%s: %d certificates, and the key's alone belongs there", PartAttestation, len(leaf))
+		return nil, fmt.Errorf("%s: %d certificates; only the key's belongs there", PartAttestation, len(leaf))
 	}
 	above, err := attest.ParseCertificates(in.Evidence.Part(PartCertificates))
 	if err != nil {
@@ -141,24 +140,25 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	return c, checkAuthority(path.Certs)
 }
 
-// sharedRoot is the name of a root under which Yubico has authorities for its other
-// products as well.
+// sharedRoot is the name of a root below which Yubico has authorities for its other
+// products too.
 const sharedRoot = "Yubico Attestation Root 1"
 
-// checkAuthority holds the device's issuer under that root to be one for YubiHSMs.
+// checkAuthority checks that, below that root, the device's issuer is an authority
+// for YubiHSMs.
 func checkAuthority(certs []*x509.Certificate) error {
 	if top := certs[len(certs)-1]; top.Subject.CommonName != sharedRoot {
 		return nil
 	}
 	if name := certs[1].Issuer.CommonName; !strings.HasPrefix(name, "YubiHSM Attestation ") {
-		return fmt.Errorf("the device stands under %q, which is no authority for YubiHSMs", name)
+		return fmt.Errorf("the device's certificate is from %q, which is not an authority for YubiHSMs", name)
 	}
 	return nil
 }
 
-// checkDevice holds the certificate above the attestation to be the device's own,
-// for the same serial number. Another key of the device that may sign would sign
-// whatever it is given; only the key at object 0 has such a certificate.
+// checkDevice checks that the certificate above the attestation is that of the
+// device's attestation key, object 0, with the same serial number. Any other signing
+// key of the device would sign whatever it is given.
 func checkDevice(k *attestedKey, c *x509.Certificate, claims *attest.Claims) error {
 	f := devicecert.Read(c, arc)
 	_, serial, err := readDevice(f)

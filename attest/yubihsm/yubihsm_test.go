@@ -174,7 +174,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 	}{
 		{at.SubstitutedKey, "another key", good(), certtest.EC(t, "other").SPKI, serial, "spki: the evidence is of another key"},
 		{at.WrongIdentity, "another device", good(), key, "31650426", "identity: the evidence is of device 31650425, and 31650426 is demanded"},
-		{at.LookAlikeRoot, "a root of the same name", alter(func(d *device) { d.rootKey = "look-alike" }), key, serial, `bears the name of the pinned "Yubico YubiHSM Root CA", and its key is another`},
+		{at.LookAlikeRoot, "a root of the same name", alter(func(d *device) { d.rootKey = "look-alike" }), key, serial, `has the name of the pinned "Yubico YubiHSM Root CA", but another key`},
 		{at.ReorderedChain, "a reordered chain", alter(func(d *device) { d.reorder = true }), key, serial, "it names another issuer"},
 		{at.BadSignature, "a bad signature", alter(func(d *device) {
 			d.mangle = func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
@@ -182,9 +182,9 @@ func hostile(t *testing.T) (list []at.Hostile) {
 		{at.Other, "a device's key that is no authority", alter(func(d *device) { d.noAuthority = true }), key, serial, "the issuer is no certification authority"},
 		{at.Other, "a key of the device as its attestation key", alter(func(d *device) { d.deviceName = "YubiHSM Attestation id:0x0001" }), key, serial, "which isn't the attestation key of the device 31650425"},
 		{at.Other, "an attested key as attestation key", alter(func(d *device) { d.deviceFields = append(d.deviceFields, field(extOrigin, 3, 2, 0, 1)) }), key, serial, "signed by a key that was itself attested"},
-		{at.Other, "the authority of another product", func() device { d := newer; d.authority = "Yubico PIV Attestation B2 1"; return d }(), key, serial, `stands under "Yubico PIV Attestation B2 1", which is no authority for YubiHSMs`},
+		{at.Other, "the authority of another product", func() device { d := newer; d.authority = "Yubico PIV Attestation B2 1"; return d }(), key, serial, `is from "Yubico PIV Attestation B2 1", which is not an authority for YubiHSMs`},
 		{at.Other, "a key with capabilities as attestation key", alter(func(d *device) { d.deviceFields = append(d.deviceFields, field(extCapabilities, 3, 2, 0, 1)) }), key, serial, "signed by a key that was itself attested"},
-		{at.TrailingBytes, "two certificates", alter(func(d *device) { d.behindLeaf = []byte(file(t, "secsy-31650425-key.pem")) }), key, serial, "2 certificates, and the key's alone belongs there"},
+		{at.TrailingBytes, "two certificates", alter(func(d *device) { d.behindLeaf = []byte(file(t, "secsy-31650425-key.pem")) }), key, serial, "2 certificates; only the key's belongs there"},
 		{at.WrongIdentity, "the attestation key of another device", alter(func(d *device) { d.deviceFields[1] = field(extSerial, 2, 1, 5) }), key, serial, "is for the device 31650425, and is signed by the device 5"},
 		{at.Imported, "imported", good().with(extOrigin, 3, 2, 0, originImported), key, serial, "never-extractable: not shown, and true is demanded; local: false, and true is demanded"},
 		{at.Imported, "imported under wrap", good().with(extOrigin, 3, 2, 0, originWrapped), key, serial, "never-extractable: not shown, and true is demanded; local: false"},

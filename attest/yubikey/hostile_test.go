@@ -155,13 +155,13 @@ func hostile(t *testing.T) (list []at.Hostile) {
 	}{
 		{at.SubstitutedKey, "another key", good(), certtest.EC(t, "other").SPKI, serial, "spki: the evidence is of another key"},
 		{at.WrongIdentity, "another card", good(), key, "25515004", "identity: the evidence is of device 25515003, and 25515004 is demanded"},
-		{at.LookAlikeRoot, "a root of the same name", alter(func(c *card) { c.rootKey = "look-alike" }), key, serial, `bears the name of the pinned "Yubico PIV Root CA Serial 263751", and its key is another`},
+		{at.LookAlikeRoot, "a root of the same name", alter(func(c *card) { c.rootKey = "look-alike" }), key, serial, `has the name of the pinned "Yubico PIV Root CA Serial 263751", but another key`},
 		{at.ReorderedChain, "a reordered chain", func() card { c := newer; c.reorder = true; return c }(), key, serial, "it names another issuer"},
 		{at.BadSignature, "a bad signature", alter(func(c *card) {
 			c.mangle = func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
 		}), key, serial, "the signature does not verify"},
 		{at.Other, "an f9 that is no authority", alter(func(c *card) { c.f9Plain = true }), key, serial, "the issuer is no certification authority"},
-		{at.Other, "the authority of another application", func() card { c := newer; c.authority = "Yubico OPGP Attestation A 1"; return c }(), key, serial, "it should be the card's f9, a PIV authority"},
+		{at.Other, "the authority of another application", func() card { c := newer; c.authority = "Yubico OPGP Attestation A 1"; return c }(), key, serial, "they should be the card's f9, a PIV authority"},
 		{at.Other, "an attested key as f9", alter(func(c *card) {
 			c.f9Fields = append(c.f9Fields, certtest.Ext(arc.String(), extSerial, []byte{2, 1, 5}))
 		}), key, serial, "signed by a key that was itself attested"},
@@ -189,7 +189,7 @@ func hostile(t *testing.T) (list []at.Hostile) {
 		{at.Other, "the attestation of f9", alter(func(c *card) { c.name = "YubiKey PIV Attestation f9" }), key, serial, "the attestation of slot f9"},
 		{at.Other, "a name that is no slot's", alter(func(c *card) { c.name = "YubiKey OPGP Attestation SIG" }), key, serial, `isn't named "YubiKey PIV Attestation"`},
 		{at.TrailingBytes, "bytes behind the certificate", alter(func(c *card) { c.behindLeaf = []byte("more") }), key, serial, "not PEM certificates alone"},
-		{at.TrailingBytes, "two certificates", alter(func(c *card) { c.behindLeaf = certtest.PEM(f9Named(t, "x")) }), key, serial, "2 certificates, and the key's alone belongs there"},
+		{at.TrailingBytes, "two certificates", alter(func(c *card) { c.behindLeaf = certtest.PEM(f9Named(t, "x")) }), key, serial, "2 certificates; only the key's belongs there"},
 	} {
 		twin := good()
 		if c.card.authority != "" {

@@ -106,7 +106,7 @@ func TestALeafWithoutItsF9IsVendorSignedAtMost(t *testing.T) {
 		t.Fatalf("%+v, %v", claims, err)
 	}
 	got := attest.Judge(claims, at.Kept(attest.Anchored, claims.Key.SPKI, "36345471"))
-	if len(got) != 1 || got[0].Name != "level" || !strings.Contains(got[0].What, "no key pinned for yubikey-piv stands above") {
+	if len(got) != 1 || got[0].Name != "level" || !strings.Contains(got[0].What, "no key that is pinned for yubikey-piv issued") {
 		t.Errorf("%v", got)
 	}
 }
@@ -127,13 +127,13 @@ func TestYubicosPIVAuthoritiesAloneCarryAnF9(t *testing.T) {
 		"Yubico PIV Attestation A 1":   "",
 		"Yubico PIV Attestation B 1":   "",
 		"Yubico PIV Attestation B2 1":  "",
-		"Yubico OPGP Attestation A 1":  "it should be the card's f9, a PIV authority",
-		"Yubico SD Attestation B2 1":   "it should be the card's f9, a PIV authority",
-		"Yubico FIDO Attestation B 1":  "it should be the card's f9, a PIV authority",
-		"YubiHSM Attestation B2 1":     "it should be the card's f9, a PIV authority",
-		"Yubico Attestation Root 1":    "it should be the card's f9, a PIV authority",
-		"Yubico PIV Attestation A 1 ":  "it should be the card's f9, a PIV authority",
-		"Yubico PIV Attestation\x00 1": "it should be the card's f9, a PIV authority",
+		"Yubico OPGP Attestation A 1":  "they should be the card's f9, a PIV authority",
+		"Yubico SD Attestation B2 1":   "they should be the card's f9, a PIV authority",
+		"Yubico FIDO Attestation B 1":  "they should be the card's f9, a PIV authority",
+		"YubiHSM Attestation B2 1":     "they should be the card's f9, a PIV authority",
+		"Yubico Attestation Root 1":    "they should be the card's f9, a PIV authority",
+		"Yubico PIV Attestation A 1 ":  "they should be the card's f9, a PIV authority",
+		"Yubico PIV Attestation\x00 1": "they should be the card's f9, a PIV authority",
 	} {
 		mid := "Yubico Attestation Intermediate B 1"
 		if strings.Contains(name, " A 1") {

@@ -2,10 +2,10 @@
 // application: the card signs, with the key in its slot f9, a certificate for a
 // key that it made.
 //
-// A YubiKey attests no key that was imported, so that an attestation that stands
-// under Yubico's root shows a key made inside, and PIV has no command that gives a
-// private key out. The format has no room for a nonce: the same attestation can be
-// shown again for as long as the key exists.
+// A YubiKey attests no imported key, so an attestation below Yubico's root shows
+// that the key was generated inside; and PIV has no command that gives a private key
+// out. The format has no field for a nonce: the same attestation can be shown again
+// for as long as the key exists.
 package yubikey
 
 import (
@@ -43,13 +43,13 @@ var arc = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 41482, 3}
 
 const formFactorFIPS = 0x80 // the card is of the FIPS series
 
-// Verifier is for attest.Check.
+// Verifier is the format's attest.Verifier.
 type Verifier struct{}
 
 // Format is the format's name.
 func (Verifier) Format() string { return Format }
 
-// Parts are the leaf and what stands above it.
+// Parts gives the attestation and the certificates above it.
 func (Verifier) Parts() []attest.PartRule {
 	return []attest.PartRule{
 		{Name: PartAttestation, Max: 8 << 10, What: "the attestation certificate of the key, PEM or DER: ykman piv keys attest SLOT FILE"},
@@ -67,14 +67,15 @@ type attestedKey struct {
 	Unknown    []string // extensions that aren't known
 }
 
-// slot is what a card names an attestation for: the slot, in two hexadecimal digits.
+// slot reads the slot, two hexadecimal digits, from the name that a card gives an
+// attestation.
 func slot(name string) (string, bool) {
 	s, ok := strings.CutPrefix(name, "YubiKey PIV Attestation ")
 	return s, ok && len(s) == 2 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// parseKey reads an attestation certificate's extensions and its slot. All of them
-// must be there; cards of before firmware 5 that don't write the form factor are
+// parseKey reads an attestation certificate's extensions and its slot. All must be
+// there, so cards with firmware before 5, which don't write the form factor, are
 // refused.
 func parseKey(c *x509.Certificate) (*attestedKey, error) {
 	f := devicecert.Read(c, arc)
@@ -115,7 +116,7 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 		return nil, fmt.Errorf("%s: %w", PartAttestation, err)
 	}
 	if len(certs) != 1 {
-		return nil, fmt.Errorf("%s: %d certificates, and the key's alone belongs there", PartAttestation, len(certs))
+		return nil, fmt.Errorf("%s: %d certificates; only the key's belongs there", PartAttestation, len(certs))
 	}
 	if above := in.Evidence.Part(PartCertificates); above != nil {
 		list, err := attest.ParseCertificates(above)
@@ -137,9 +138,9 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	return c, checkAbove(path.Certs, c)
 }
 
-// newRoot is the name of the root of firmware 5.7.4 and later. Below it Yubico has
-// authorities for FIDO, OpenPGP and secure domains as well: those that the card's
-// PIV application stands under are known by name, which Yubico's own key signed.
+// newRoot is the name of the root for firmware 5.7.4 and later. Below it Yubico has
+// authorities for FIDO, OpenPGP and secure domains too. Those for PIV are recognised
+// by their names, which Yubico's own key signed.
 const newRoot = "Yubico Attestation Root 1"
 
 var (
@@ -147,8 +148,8 @@ var (
 	intermediateAuth = []string{"Yubico Attestation Intermediate A 1", "Yubico Attestation Intermediate B 1"}
 )
 
-// checkAbove holds the certificates above the leaf to the two chains that Yubico
-// has: leaf, f9, root; and leaf, f9, PIV authority, intermediate, root.
+// checkAbove checks that the certificates are one of Yubico's two chains:
+// attestation, f9, root; or attestation, f9, PIV authority, intermediate, root.
 func checkAbove(certs []*x509.Certificate, claims *attest.Claims) error {
 	var names []string
 	for _, c := range certs[1:] {
@@ -162,7 +163,7 @@ func checkAbove(certs []*x509.Certificate, claims *attest.Claims) error {
 		wrong := n > 4 || n < 2 || !slices.Contains(pivAuthorities, names[1]) ||
 			n > 2 && !slices.Contains(intermediateAuth, names[2]) || n > 3 && names[3] != newRoot
 		if wrong {
-			return fmt.Errorf("above the attestation stand %q: it should be the card's f9, a PIV authority, an intermediate and %s", names, newRoot)
+			return fmt.Errorf("the certificates above the attestation are %q; they should be the card's f9, a PIV authority, an intermediate and %s", names, newRoot)
 		}
 	}
 	if len(certs) < 2 {
@@ -199,10 +200,10 @@ func (k *attestedKey) claims(c *x509.Certificate) *attest.Claims {
 		Key: attest.Key{
 			Identifier: k.Slot,
 			SPKI:       c.RawSubjectPublicKeyInfo,
-			// The format says so by being there at all: see the package.
+			// That the card attested the key says so: see the package's comment.
 			Local: attest.True, Sensitive: attest.True, Extractable: attest.False, NeverExtractable: attest.True,
-			// What a PIV key may do follows from its algorithm alone: in any slot an RSA
-			// key decrypts and an EC key agrees as well, so that isn't shown to be False.
+			// A PIV key may do whatever its algorithm allows: in any slot an RSA key also
+			// decrypts and an EC key also agrees on secrets, so these aren't shown to be False.
 			Purpose: attest.Purpose{Sign: attest.True, Wrap: attest.False, Unwrap: attest.False},
 		},
 		Platform: attest.Platform{Vendor: "yubico", Model: "YubiKey", Serial: serial, Identity: serial, Firmware: k.Firmware},

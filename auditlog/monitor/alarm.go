@@ -12,22 +12,22 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// maxAlarm bounds an alarm's text, in bytes: a server has a say in some, and
-// they are kept.
+// maxAlarm bounds an alarm's text, in bytes: some quote a server's words, and all
+// are kept.
 const maxAlarm = 2000
 
-// maxEach is how many findings of one kind a pass raises one by one. All others
-// of that kind are one alarm, which counts them: whoever fills a log with junk
+// maxEach is how many findings of one kind a pass raises one by one. One more
+// alarm counts all others of that kind, so that whoever fills a log with junk
 // doesn't fill mailboxes and disks with alarms.
 const maxEach = 20
 
-// Alarm is what a monitor is there for.
+// Alarm says that something is wrong with a log.
 type Alarm struct {
 	Finding
 	Time     time.Time
 	Log      string
 	Evidence string // file that proves it, where one does
-	Count    uint64 // of findings that it stands for, where they are several; Finding is the last of them
+	Count    uint64 // how many findings it stands for, if more than one; Finding is then the last of them
 }
 
 type alarmJSON struct {
@@ -46,8 +46,8 @@ func (a Alarm) JSON() []byte {
 	return strict.EncodeLine(&alarmJSON{"fleetctl alarm v1", a.Time, a.Log, a.Kind, a.Index, a.Text, a.Evidence, a.Count})
 }
 
-// alarm notes what is wrong. One that stands since an earlier pass is not
-// raised again.
+// alarm notes what is wrong. An alarm whose cause has been there since an earlier
+// pass is not raised again.
 func (p *pass) alarm(kind string, index uint64, evidence, format string, args ...any) {
 	p.note(Alarm{Finding: Finding{kind, index, fmt.Sprintf(format, args...)}, Evidence: evidence})
 }
@@ -63,8 +63,8 @@ func (p *pass) note(a Alarm) {
 	}
 }
 
-// stands notes that a cause is there after this pass, and says whether it
-// wasn't noted before.
+// stands notes that an alarm's cause is there in this pass, and says whether it is
+// new.
 func (p *pass) stands(key string) bool {
 	if p.standing[key] {
 		return false
@@ -81,8 +81,8 @@ func (p *pass) silence() {
 	}
 }
 
-// tally keeps the first findings of each kind, and of the others their number
-// and the last: its size doesn't grow with the log.
+// tally keeps the first findings of each kind. Of the others it keeps only their
+// number and the last one, so that its size doesn't grow with the log.
 type tally struct {
 	kinds []*ofKind
 }
@@ -105,7 +105,7 @@ func (t *tally) add(list []Finding) {
 	}
 }
 
-// of finds a kind; there are a dozen.
+// of gives the entry of a kind, of which there are a dozen.
 func (t *tally) of(kind string) *ofKind {
 	for _, k := range t.kinds {
 		if k.first[0].Kind == kind {
@@ -116,8 +116,8 @@ func (t *tally) of(kind string) *ofKind {
 	return t.kinds[len(t.kinds)-1]
 }
 
-// tell raises an alarm for each finding that was kept, and one for all others
-// of its kind.
+// tell raises an alarm for each finding that was kept, and one for all others of
+// the same kind.
 func (p *pass) tell(t *tally) {
 	for _, k := range t.kinds {
 		for _, f := range k.first {
@@ -130,7 +130,7 @@ func (p *pass) tell(t *tally) {
 	}
 }
 
-// raise appends the alarms to the state's file of all of them.
+// raise appends the alarms to the file in the state's directory that has them all.
 func (p *pass) raise() error {
 	if len(p.alarms) == 0 {
 		return nil

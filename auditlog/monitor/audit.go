@@ -10,10 +10,10 @@ import (
 
 // AuditOptions say how to audit.
 type AuditOptions struct {
-	Workers  int                      // 0: one a core
+	Workers  int                      // 0: one for each core
 	State    string                   // file to go on from after an interruption; empty for none
-	Progress func(done, total uint64) // first with what an interrupted audit has done
-	Every    time.Duration            // between two writings of the state; 0: as often as costs a twentieth of the time
+	Progress func(done, total uint64) // called first with what an interrupted audit had done
+	Every    time.Duration            // how long between two writings of the state; 0: such that writing takes a twentieth of the time
 }
 
 // leastEvery is the least time between two writings of an audit's state.
@@ -34,9 +34,9 @@ type Report struct {
 	auditlog.Cosigning
 }
 
-// Audit reads all of a log under its newest checkpoint. An error that is a
-// *[Broken] means that the log isn't what it signed; findings are about what
-// its entries say.
+// Audit reads all of a log under its newest checkpoint. A *[Broken] error means
+// that the log serves something else than it signed. Findings are about what the
+// entries say.
 func Audit(ctx context.Context, src *Source, p *auditlog.Policy, judge Judge, o AuditOptions) (*Report, error) {
 	began := time.Now()
 	c, cosigning, err := src.checkpoint(ctx, p)
@@ -57,7 +57,7 @@ func Audit(ctx context.Context, src *Source, p *auditlog.Policy, judge Judge, o 
 		return nil, err
 	}
 	if w.edge.root() != c.Root {
-		err := broken("checkpoint", "is of another tree than the entries give: of %d entries the root is another", c.Size)
+		err := broken("checkpoint", "is of another tree: its root is not the one that the log's %d entries give", c.Size)
 		if r.Resumed > 0 {
 			err = broken("checkpoint", "does not continue the %d entries that were read before", r.Resumed)
 		}
@@ -77,8 +77,8 @@ func (r *Report) take(list []Finding) {
 	}
 }
 
-// resume goes on where an audit was interrupted, and sees to it that this one
-// can be.
+// resume goes on where an interrupted audit stopped, and has this audit save its
+// state, so that it can be resumed too.
 func (r *Report) resume(w *walk, o AuditOptions) error {
 	s, err := readState(o.State, r.Origin)
 	if err != nil {
@@ -109,7 +109,7 @@ func (r *Report) resume(w *walk, o AuditOptions) error {
 		began := time.Now()
 		defer func() {
 			last = time.Now()
-			if o.Every == 0 { // a judge that remembers much has much to write
+			if o.Every == 0 { // a judge's state can be large
 				every = max(leastEvery, 20*last.Sub(began))
 			}
 		}()

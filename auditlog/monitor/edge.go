@@ -9,9 +9,9 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/tile"
 )
 
-// edge is the right edge of a tree: at each level of tiles the hashes of the
-// last tile, which isn't full. The tree's root follows from it, and so does
-// that of every tree that continues it.
+// edge is the right edge of a tree: at each level of tiles, the hashes of the
+// last tile, which isn't full. The tree's root can be computed from it and, with
+// the entries that follow, the root of every tree that continues this one.
 type edge struct {
 	size   uint64
 	levels [][][32]byte // level 0 has the hashes of leaves
@@ -77,13 +77,14 @@ func (e *edge) level(l int) *[][32]byte {
 	return &e.levels[l]
 }
 
-// add takes the leaf hashes of the bundle at the edge, from its first entry on,
-// and carries full tiles up, each compared with what the log serves.
+// add takes the leaf hashes of the bundle at the edge, from the bundle's first
+// entry on. It compares each tile that becomes full with what the log serves, and
+// puts its root into the level above.
 func (e *edge) add(ctx context.Context, s *Source, leaves [][32]byte, tiles *uint64) error {
 	row := e.level(0)
 	for i, h := range *row {
 		if i >= len(leaves) || leaves[i] != h {
-			return broken(tile.EntriesPath(e.size/width, width), "entry %d is another than when it was read before", e.size-uint64(len(*row))+uint64(i))
+			return broken(tile.EntriesPath(e.size/width, width), "entry %d has changed since it was read before", e.size-uint64(len(*row))+uint64(i))
 		}
 	}
 	e.size += uint64(len(leaves) - len(*row))
@@ -103,7 +104,7 @@ func (e *edge) add(ctx context.Context, s *Source, leaves [][32]byte, tiles *uin
 	return nil
 }
 
-// compare demands that a tile is what its entries give.
+// compare demands that a tile has the hashes that its entries give.
 func compare(ctx context.Context, s *Source, level, index uint64, want [][32]byte) error {
 	have, err := s.tile(ctx, level, index, len(want))
 	if err != nil {

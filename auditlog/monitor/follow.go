@@ -11,21 +11,21 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// FromEnd begins a log's first pass at its newest checkpoint: nothing that was
-// there before is read.
+// FromEnd begins a log's first pass at its newest checkpoint. The entries before
+// it are not read.
 const FromEnd = math.MaxUint64
 
-// followed is a log as a pass sees it. An error that is a *strict.Error means
-// that what the log says of itself is not to be believed, a *[Broken] that what
-// it serves is not what it signed; any other is the network's or the disk's.
+// followed is a log as a pass sees it. A *strict.Error means that what the log says
+// of itself can't be believed; a *[Broken] means that it serves something else
+// than it signed; any other error comes from the network or the disk.
 type followed interface {
-	// newest is the log's newest checkpoint, verified; of the same tree as the
-	// last one seen, which is nil in the first pass.
+	// newest is the log's newest checkpoint, verified. It is of the same tree
+	// as last, the last one seen, which is nil in the first pass.
 	newest(ctx context.Context, last *auditlog.Checkpoint) (*head, error)
-	// grow walks on from the state, or from that entry where there is none.
+	// grow walks on from the state or, if that is nil, from the entry from.
 	grow(ctx context.Context, s *state, from, size uint64, w *walk) (*grown, error)
 	// rootAt is the root that the tree served now has at an earlier size, with
-	// the consistency proof from there. Nothing of it is checked here.
+	// the consistency proof from there to size. Neither is checked here.
 	rootAt(ctx context.Context, earlier, size uint64) ([32]byte, [][32]byte, error)
 	verifySplit(s *auditlog.SplitView) error
 }
@@ -34,7 +34,7 @@ type followed interface {
 type head struct {
 	*auditlog.Checkpoint
 	*auditlog.Cosigning
-	found []Finding // beside: what the log says of itself
+	found []Finding // what else the log says of itself
 }
 
 // grown is a tree that was read to its end.
@@ -91,8 +91,8 @@ func (t *tiles) verifySplit(s *auditlog.SplitView) error { return t.split(s) }
 
 // NewRekor makes a monitor of a Rekor log, at its server's URL or, in version
 // 2, in a directory of its tiles. The witnesses are those of a policy, which
-// may be nil. from is the entry at which the first pass begins, for logs that
-// are many people's: whatever lies before is taken on trust.
+// may be nil. The first pass begins at the entry from, because logs that many
+// people use are long: the entries before it are taken on trust.
 func NewRekor(ref string, client *http.Client, log *auditlog.RekorLog, witnesses *auditlog.Policy, from uint64, judge func() Judge, o Options) (*Monitor, error) {
 	verify := func(c *auditlog.Checkpoint) (*auditlog.Cosigning, error) { return log.Cosigning(c, witnesses) }
 	if log.Version() == auditlog.RekorV1 {

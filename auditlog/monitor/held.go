@@ -15,18 +15,19 @@ import (
 // maxHeld bounds how many leaf hashes are held: 512 MiB of them.
 const maxHeld = 1 << 24
 
-// held is a file of the hashes of all leaves that were walked over, 32 bytes
+// held is a file with the hashes of all leaves that were walked over, 32 bytes
 // each, in the log's order. A log that went back no longer serves the tree that
-// it showed before; from the hashes it can still be proven that the two
+// it showed before. With these hashes it can still be proven that the two trees
 // contradict each other.
 //
-// The file is believed in nothing: what is proven from it has to lead to the
-// root that the log signed. One that was lost costs the proof and no alarm.
+// The file isn't trusted: a proof made from it has to lead to the root that the
+// log signed. If it is lost, the proof can't be made; alarms are raised all the
+// same.
 type held struct{ f durable.File }
 
-// hold opens the file for a pass: of a log that is read from its start, and
-// that was held without a gap so far. Otherwise nothing is held, and nil is
-// good for that.
+// hold opens the file for a pass. Only a log that is read from its start, and
+// whose hashes were held without a gap so far, has one; otherwise the result is
+// nil, on which all methods work and do nothing.
 func (p *pass) hold(first bool, from uint64) (*held, error) {
 	flag := os.O_RDWR
 	if first {
@@ -51,7 +52,7 @@ func (p *pass) hold(first bool, from uint64) (*held, error) {
 
 func (p *pass) heldPath() string { return filepath.Join(p.o.State, "hashes") }
 
-// put keeps the hashes of the leaves from one on.
+// put keeps the hashes of the leaves from the entry at on.
 func (h *held) put(at uint64, hashes [][32]byte) error {
 	if h == nil || at >= maxHeld {
 		return nil
@@ -109,8 +110,8 @@ func (h *held) tile(_ context.Context, level, index uint64, n int) ([][32]byte, 
 	return h.row(level, index*width, uint64(n))
 }
 
-// proveHeld fills in the proof where the larger tree is the one that was walked
-// over, and says whether it proves the split.
+// proveHeld makes the proof from the held hashes, if the larger tree is the one
+// that was walked over, and says whether it proves the split.
 func (p *pass) proveHeld(s *auditlog.SplitView) bool {
 	if s.Larger.Size != p.s.Size {
 		return false

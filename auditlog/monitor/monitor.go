@@ -19,18 +19,19 @@ const (
 	KindSplit       = "split-view"  // two signed checkpoints contradict each other
 	KindBack        = "went-back"   // the checkpoint shown has fewer entries than one seen
 	KindDamaged     = "damaged"     // what is served isn't the tree that was signed
-	KindCheckpoint  = "checkpoint"  // is none that the policy's log signed
+	KindCheckpoint  = "checkpoint"  // the policy's log did not sign it
 	KindSilence     = "silence"     // nothing new for too long
 	KindUnwitnessed = "unwitnessed" // the policy's quorum has not cosigned
-	KindRotated     = "rotated"     // the log has begun another tree than the one that is followed
+	KindRotated     = "rotated"     // the log goes on in another tree than the one that is followed
 )
 
 // Options say how a log is followed.
 type Options struct {
 	State string // directory of what was seen, and of the evidence
-	// First begins a state where there is none. It must be said: a state that
-	// was lost looks the same as one that never was, and a monitor that starts
-	// over takes the log's start on trust and notices no rewriting.
+	// First allows a log to be followed that has no state yet. The operator must say
+	// so, because a state that was lost looks the same as one that never was, and a
+	// monitor that starts over takes the log as it is on trust and can't notice
+	// that it was rewritten.
 	First       bool
 	Silence     time.Duration // an alarm when the log hasn't grown for so long; 0: never
 	Unwitnessed bool          // an alarm when the checkpoint has no quorum
@@ -144,7 +145,7 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 	}
 	p.silence()
 	if !p.read {
-		// What wasn't looked at again still stands.
+		// Causes that weren't looked at in this pass still stand.
 		for _, key := range p.s.Standing {
 			p.stands(key)
 		}
@@ -161,8 +162,8 @@ func (m *Monitor) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 	return seen, p.alarms, nil
 }
 
-// look compares checkpoint and entries with what was seen. An error beside no
-// alarm is the network's or the disk's.
+// look compares checkpoint and entries with what was seen before. An error for
+// which it raised no alarm comes from the network or the disk.
 func (p *pass) look() (*Seen, error) {
 	seen := &Seen{Log: p.name, Size: p.s.Size}
 	last, err := p.s.checkpoint("state.json")
@@ -221,7 +222,7 @@ func (p *pass) grow(last, c *auditlog.Checkpoint) (start uint64, err error) {
 	w.hold = h.put
 	g, err := p.log.grow(p.ctx, p.s, from, c.Size, w)
 	if err == nil && g.root != c.Root {
-		err = broken("checkpoint", "is of another tree than the entries give")
+		err = broken("checkpoint", "is of another tree: its root is not the one that the log's entries give")
 	}
 	var damage *Broken
 	switch {
@@ -246,9 +247,9 @@ func (p *pass) grow(last, c *auditlog.Checkpoint) (start uint64, err error) {
 	return start, h.sync()
 }
 
-// contradiction keeps both checkpoints, proves the split if it can be proven
-// from what is served or was seen, and says what was found. damage is what was
-// met on the way from one to the other; nil where none was tried.
+// contradiction keeps both checkpoints, proves the split if what is served or was
+// seen allows it, and raises the alarm. damage is the error met on the way from one
+// tree to the other, nil if that wasn't tried.
 func (p *pass) contradiction(last, c *auditlog.Checkpoint, damage error) error {
 	s, err := p.split(last, c)
 	if err != nil {
@@ -258,8 +259,8 @@ func (p *pass) contradiction(last, c *auditlog.Checkpoint, damage error) error {
 	path := filepath.Join(p.o.State, name)
 	why := p.log.verifySplit(s)
 	if why == nil {
-		// In place of what an earlier pass kept, which may lack the proof: that
-		// has to be served, and the checkpoints are the same.
+		// This replaces what an earlier pass kept of the same checkpoints, which may
+		// lack the proof: the log didn't always serve what that takes.
 		err = durable.Replace(path, s.Marshal(), 0o644)
 	} else if err = durable.Create(path, s.Marshal(), 0o644); errors.Is(err, os.ErrExist) {
 		err = nil

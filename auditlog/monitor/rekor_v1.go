@@ -26,21 +26,21 @@ import (
 // stores of other people's artifacts may be long.
 const maxRekorAnswer = 64 << 20
 
-// maxRekorWord is above any answer that is about the log itself.
+// maxRekorWord is more bytes than any answer about the log itself has.
 const maxRekorWord = 1 << 20
 
-// maxProof bounds a proof's hashes as they are written.
+// maxProof bounds a proof's hashes, in bytes of JSON.
 const maxProof = 8 << 10
 
-// rekorAtOnce is how many entries are asked for at once: they come one by one.
+// rekorAtOnce is how many requests are under way at once: each gets one entry.
 const rekorAtOnce = 8
 
 // rekorV1 is a log behind the interface of Rekor version 1, which has no tiles:
 // entries come one by one, and the tree over them is computed here.
 //
-// A server has one active tree and those that it has closed; a checkpoint is of
-// one of them. Entries are counted over all, so the number before the tree that
-// is followed is added to ask for one.
+// A server has one active tree and others that it has closed; a checkpoint is of
+// one of them. The server counts entries over all its trees, so a request adds the
+// number of those in older trees.
 type rekorV1 struct {
 	base   string
 	client *http.Client
@@ -69,13 +69,13 @@ func (r *rekorV1) get(ctx context.Context, path string, limit int, v any) error 
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return strict.Errorf(r.base+"/"+path, "what came is no answer of Rekor version 1: %s", strict.Said(err.Error())).WithHint("Is the server of this version, and is this its URL?")
+		return strict.Errorf(r.base+"/"+path, "the answer is not one of Rekor version 1: %s", strict.Said(err.Error())).WithHint("Is the server of this version, and is this its URL?")
 	}
 	return nil
 }
 
-// newest follows the tree of the last checkpoint seen, else the one that is
-// pinned, else the one that is active.
+// newest gives the newest checkpoint of the tree of the last checkpoint seen; if
+// none was seen, of the pinned tree; if none is pinned, of the active one.
 func (r *rekorV1) newest(ctx context.Context, last *auditlog.Checkpoint) (*head, error) {
 	const path = "api/v1/log"
 	var info rekorInfo
@@ -103,7 +103,7 @@ func (r *rekorV1) newest(ctx context.Context, last *auditlog.Checkpoint) (*head,
 	}
 	if r.tree == "" {
 		return nil, strict.Errorf(r.base+"/"+path, "the server has no tree %q any more", want).
-			WithHint("It was that tree which was followed. Ask the log's operator; a new tree wants a --state of its own.")
+			WithHint("The monitor has followed that tree. Ask the log's operator; a new tree wants a --state of its own.")
 	}
 	c, err := auditlog.ParseCheckpoint(r.base+"/"+path+": signedTreeHead", []byte(text))
 	if err != nil {
@@ -123,7 +123,7 @@ func (r *rekorV1) newest(ctx context.Context, last *auditlog.Checkpoint) (*head,
 	return h, nil
 }
 
-// rekorEntry is what matters of an answer to a request for an entry.
+// rekorEntry is the part of the answer to a request for an entry that is used.
 type rekorEntry struct {
 	Body         string
 	Verification struct {
@@ -135,8 +135,8 @@ type rekorEntry struct {
 	}
 }
 
-// hexHashes are a proof's. A list that no tree has is refused before it takes
-// five times its size in memory.
+// hexHashes are a proof's hashes. A list that is longer than any tree needs is
+// refused before it takes five times its size in memory.
 type hexHashes []string
 
 func (h *hexHashes) UnmarshalJSON(data []byte) error {
@@ -146,8 +146,8 @@ func (h *hexHashes) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(h))
 }
 
-// rekorAnswer is the one entry in an answer by entries' names, of which there
-// could be millions.
+// rekorAnswer is the one entry of an answer, which is an object with a member for
+// each entry. A server could put millions into it.
 type rekorAnswer struct {
 	entry *rekorEntry // nil where there is none, or more than one
 }
@@ -172,7 +172,7 @@ func (a *rekorAnswer) UnmarshalJSON(data []byte) error {
 
 func entryName(index uint64) string { return fmt.Sprintf("entry %d", index) }
 
-// entry asks for one by its place in the tree.
+// entry asks for an entry by its place in the tree.
 func (r *rekorV1) entry(ctx context.Context, index uint64) (*rekorEntry, []byte, error) {
 	var answer rekorAnswer
 	err := r.get(ctx, fmt.Sprintf("api/v1/log/entries?logIndex=%d", r.before+index), maxRekorAnswer, &answer)
@@ -261,9 +261,9 @@ func (r *rekorV1) grow(ctx context.Context, s *state, from, size uint64, w *walk
 
 var ranges = &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
 
-// start is the tree up to where reading begins. Where nothing was read before,
-// the tree before entry `from` is the log's own word: what the log signed is
-// compared with what follows from it, in the end.
+// start is the tree up to where reading begins. If nothing was read before, the
+// log itself says what the tree before the entry from is. In the end the root that
+// follows from it is compared with the one that the log signed.
 func (r *rekorV1) start(ctx context.Context, s *state, from uint64) (*compact.Range, error) {
 	if s.Checkpoint != "" || from == 0 {
 		hashes := make([][]byte, len(s.Range))

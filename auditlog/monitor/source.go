@@ -35,8 +35,8 @@ type Source struct {
 	read func(ctx context.Context, path string, limit int) ([]byte, error)
 }
 
-// Open finds out what ref is. A directory may be one that `fleetctl log init`
-// made, or any that holds the tiles themselves.
+// Open opens a log by its directory or URL. A directory is one that
+// `fleetctl log init` made, or any that has the tiles themselves.
 func Open(ref string, client *http.Client) (*Source, error) {
 	if isURL(ref) {
 		if err := checkURL(ref); err != nil {
@@ -81,12 +81,11 @@ func checkURL(ref string) error {
 	return nil
 }
 
-// maxRedirects is how often a server may send us on, to another place of its
-// own.
+// maxRedirects is how many redirects, each to the same server, are followed.
 const maxRedirects = 3
 
-// sameServer is a client that is not sent elsewhere: whoever answers for a log
-// is who was asked.
+// sameServer is a client that follows no redirect to another server: only the
+// server that was named answers for a log.
 func sameServer(client *http.Client) *http.Client {
 	c := http.Client{Timeout: time.Minute}
 	if client != nil {
@@ -128,9 +127,9 @@ func httpReader(client *http.Client, prefix string) func(context.Context, string
 	}
 }
 
-// readAll reads one of a log's files, of about so many bytes if that is known.
-// One that is larger than any such file is no fault of the network's: the log
-// serves what it can't have signed.
+// readAll reads one of a log's files; about is its size if that is known. A file
+// of more than limit bytes is a *[Broken] and no network error: the log serves what
+// it can't have signed.
 func readAll(name string, r io.Reader, about int64, limit int) ([]byte, error) {
 	b := bytes.NewBuffer(make([]byte, 0, min(about, int64(limit))+bytes.MinRead))
 	_, err := b.ReadFrom(io.LimitReader(r, int64(limit)+1))
@@ -154,8 +153,8 @@ func (s *Source) checkpoint(ctx context.Context, p *auditlog.Policy) (*auditlog.
 	return c, cosigning, err
 }
 
-// part reads a tile or bundle that has n parts in a tree. The full one may have
-// taken a partial one's place.
+// part reads a tile or bundle that has n hashes or entries in a tree. The log may
+// have replaced a partial one by the full one.
 func (s *Source) part(ctx context.Context, path func(n int) string, n, limit int) (data []byte, name string, err error) {
 	name = path(n)
 	data, err = s.read(ctx, name, limit)

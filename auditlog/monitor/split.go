@@ -7,8 +7,8 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/tile"
 )
 
-// split puts two checkpoints together and, where the larger one's tree is
-// served, which root that has at the smaller one's size.
+// split makes a split view of two checkpoints. If the larger one's tree is served,
+// it has the root of that tree at the smaller one's size, and the proof.
 func (p *pass) split(a, b *auditlog.Checkpoint) (*auditlog.SplitView, error) {
 	if a.Size > b.Size {
 		a, b = b, a
@@ -17,8 +17,8 @@ func (p *pass) split(a, b *auditlog.Checkpoint) (*auditlog.SplitView, error) {
 	if a.Size == b.Size || a.Size == 0 {
 		return s, nil
 	}
-	// What the log shows now can be the smaller tree, which has nothing of the
-	// larger one; that one was walked over before.
+	// The log may now show the smaller tree and nothing of the larger one, which
+	// was walked over before.
 	if p.proveHeld(s) {
 		return s, nil
 	}
@@ -47,9 +47,9 @@ func rootAt(ctx context.Context, read tile.Reader, earlier, size uint64) (root [
 	return e.root(), hashes, nil
 }
 
-// edgeAt is the right edge that the tree had at an earlier size. The tiles are
-// asked for as the larger tree has them: partial ones of the earlier size need
-// not be there.
+// edgeAt is the right edge that the tree had at an earlier size. It asks for the
+// tiles that the larger tree has, because a log needn't keep the partial tiles of
+// an earlier size.
 func edgeAt(ctx context.Context, read tile.Reader, earlier, size uint64) (*edge, error) {
 	e := &edge{size: earlier}
 	for l := uint64(0); earlier>>(l*tile.Height) > 0; l++ {

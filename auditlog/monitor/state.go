@@ -42,7 +42,7 @@ type findingJSON struct {
 	Text  string `strict:"text"`
 }
 
-// readState gives nil where there is none.
+// readState gives nil if there is no state.
 func readState(path, origin string) (*state, error) {
 	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func readState(path, origin string) (*state, error) {
 
 func spoilt(path, why string) error {
 	return strict.Errorf(path, "is not as it was written: %s", why).
-		WithHint("Put it back from a copy. Without it the log is read from its start again, and that it went back is not noticed.")
+		WithHint("Put it back from a copy. Without it the log is read from its start again, and nobody notices if it went back.")
 }
 
 func (s *state) checkpoint(path string) (*auditlog.Checkpoint, error) {

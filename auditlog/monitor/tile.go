@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Broken says that what the log serves is not the tree that it signed, or is no
-// tree at all.
+// Broken is the error that the log serves something else than the tree that it
+// signed.
 type Broken struct {
 	Where string // the file, as tlog-tiles names it
 	Why   string

@@ -14,10 +14,10 @@ type Judge interface {
 	// once and must keep nothing of leaf's bytes.
 	Read(index uint64, leaf []byte) any
 	// Take is told what Read made of each entry, in the log's order, and says
-	// what is wrong with it, also as the successor of those before.
+	// what is wrong with the entry itself and as a successor of those before.
 	Take(index uint64, made any) []Finding
-	// Overdue says what should have come by now. It is asked at the end of a
-	// walk and repeats itself for as long as something is.
+	// Overdue says what should have been logged by now. It is called at the end
+	// of each walk, and gives the same finding for as long as its cause lasts.
 	Overdue() []Finding
 	// State is what Take has to remember, and Restore takes it back.
 	State() string
@@ -55,8 +55,8 @@ type bundle struct {
 	err    error
 }
 
-// to walks up to a tree's size. Bundles are read and judged on all cores, a few
-// ahead of the one that is next in order; memory is theirs alone.
+// to walks up to a tree's size. Bundles are read and judged on all cores, at most a
+// few ahead of the one that is next in order, which bounds the memory.
 func (w *walk) to(ctx context.Context, size uint64) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

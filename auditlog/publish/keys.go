@@ -11,9 +11,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// entryKeys name what an entry is about: an epoch's artifact is logged once,
-// however often it is signed again, a ceremony ends once, and one that was
-// aborted has released nothing.
+// entryKeys name what an entry is about, so that the log has one entry of each: an
+// epoch's artifact is logged once, however often it is signed again; a ceremony
+// ends once; and a ceremony that was aborted has released nothing.
 var entryKeys = tiled.Keys{Scheme: "fleetctl-2", Of: func(leaf []byte) []string {
 	if b, err := bundle.ParseAny("", leaf); err == nil {
 		a := b.About()
@@ -47,7 +47,7 @@ func Leaf(file string, data []byte) ([]byte, error) {
 	return l.Marshal(), nil
 }
 
-// known says whether an entry is of a kind that the log is for.
+// known says whether an entry is of a kind that belongs in the log.
 func known(leaf []byte) bool {
 	if _, err := bundle.ParseAny("", leaf); err == nil {
 		return true
@@ -67,8 +67,8 @@ func artifactOf(entry []byte) *[32]byte {
 	return &d
 }
 
-// otherEntry says what the entry is that keeps leaf out of the log, because both
-// are about the same.
+// otherEntry describes the entry that keeps leaf out of the log, because both are
+// about the same thing.
 func otherEntry(index uint64, have, leaf []byte) error {
 	old, _ := evidence.ParseLeaf("", have)
 	l, _ := evidence.ParseLeaf("", leaf)
@@ -87,7 +87,7 @@ func otherEntry(index uint64, have, leaf []byte) error {
 		return strict.Errorf("", "entry %d of the log is this epoch's artifact in another bundle, with other signatures", index).
 			WithHint("an artifact is logged once: use the bundle that was logged")
 	case old == nil || l == nil:
-		return strict.Errorf("", "entry %d of the log is another one than was to be logged", index).
+		return strict.Errorf("", "entry %d of the log is not the one that was to be logged", index).
 			WithHint("The log's index is wrong: stop, and keep a copy of the log and of its guard.")
 	case old.Ending == l.Ending && old.Head == l.Head:
 		return strict.Errorf("", "entry %d of the log is this ending of %s, with other signatures", index, l.Ceremony).

@@ -19,8 +19,8 @@ import (
 type Options struct {
 	Guard   string        // its directory; empty means the log's with .guard appended
 	Timeout time.Duration // for the log's lock, and then for a signed checkpoint; 0 means 10 s
-	// Reading is told how many entries were read, of how many, where the log's
-	// index has to be made again. It may be nil.
+	// Reading is called with how many entries were read, of how many, while the
+	// log's index is made again. It may be nil.
 	Reading func(done, total uint64)
 }
 
@@ -56,15 +56,14 @@ func (l *Log) Origin() string {
 	return origin
 }
 
-// Refusal is a fault that no later run mends: of what was to be logged or was
-// brought along, or of the log itself.
+// Refusal is a fault that running again doesn't mend: it lies in what was to be
+// logged, in a file that was given, or in the log itself.
 type Refusal struct{ Err error }
 
 func (r *Refusal) Error() string { return r.Err.Error() }
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Entry is an entry of a log, whose bytes are exactly those that were to be
-// logged.
+// Entry is an entry of a log with exactly the bytes that were to be logged.
 type Entry struct {
 	Index     uint64
 	Duplicate bool // it was there before
@@ -84,7 +83,7 @@ func (e *Entry) VKey() string { return e.log.VKey() }
 func (l *Log) Append(ctx context.Context, s note.Signer, leaf []byte) (*Entry, error) {
 	if !known(leaf) {
 		return nil, &Refusal{strict.Errorf("", "what is to be logged is neither a bundle nor how a ceremony ended").
-			WithHint("Of an evidence package its ending is logged, not the file.")}
+			WithHint("Of an evidence package not the file is logged but its ending: how the ceremony ended.")}
 	}
 	w, err := tiled.Open(l.dir, s, l.options.tiled())
 	if err != nil {
@@ -122,8 +121,8 @@ func (l *Log) entry(ctx context.Context, r *tiled.Reader, index uint64, duplicat
 }
 
 // Request is what a witness without a network needs to cosign the newest
-// checkpoint: that, and the proof that it continues the tree of the size that
-// this witness has cosigned last (C2SP tlog-witness, add-checkpoint).
+// checkpoint: the checkpoint, and the proof that it continues the tree of size old,
+// which this witness has cosigned last (C2SP tlog-witness, add-checkpoint).
 func (l *Log) Request(ctx context.Context, old uint64) (*auditlog.Request, error) {
 	c, err := l.reader.Checkpoint()
 	if errors.Is(err, tiled.ErrNoCheckpoint) {
@@ -133,7 +132,7 @@ func (l *Log) Request(ctx context.Context, old uint64) (*auditlog.Request, error
 		return nil, err
 	}
 	if old > c.Size {
-		return nil, &Refusal{strict.Errorf(l.dir, "has %d entries under its checkpoint, fewer than the %d that are said to be cosigned", c.Size, old).
+		return nil, &Refusal{strict.Errorf(l.dir, "has %d entries under its checkpoint, fewer than the %d that the witness is said to have cosigned", c.Size, old).
 			WithHint("If a witness has cosigned so many, this directory is older than the log: stop, and find the newest copy.")}
 	}
 	r := &auditlog.Request{Old: old, Checkpoint: c}

@@ -66,8 +66,8 @@ func TestOneCeremonyEndsOnceAndReleasesOneArtifact(t *testing.T) {
 	// as the log would be asked about them.
 	wantRefusal(t, &Refusal{otherEntry(3, another, released)}, "entry 3 of the log is another artifact that the same ceremony released")
 	wantRefusal(t, &Refusal{otherEntry(3, released, released)}, "in another bundle, with other signatures")
-	wantRefusal(t, &Refusal{otherEntry(3, []byte("junk"), released)}, "is another one than was to be logged")
-	wantRefusal(t, &Refusal{otherEntry(3, released, []byte("junk"))}, "is another one than was to be logged")
+	wantRefusal(t, &Refusal{otherEntry(3, []byte("junk"), released)}, "is not the one that was to be logged")
+	wantRefusal(t, &Refusal{otherEntry(3, released, []byte("junk"))}, "is not the one that was to be logged")
 	// A release that was closed is two entries: neither keeps the other out.
 	l := newLog(t)
 	must(l.Append(t.Context(), logSigner(t), released))(t)
@@ -109,5 +109,5 @@ func TestARequestContinuesWhatTheWitnessHasCosigned(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	_, err := l.Request(t.Context(), 3)
-	wantRefusal(t, err, "fewer than the 3 that are said to be cosigned")
+	wantRefusal(t, err, "fewer than the 3 that the witness is said to have cosigned")
 }

@@ -11,30 +11,29 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Witnessing says which cosignatures a proof needs and how they are had.
+// Witnessing says which cosignatures a proof needs and where they come from.
 type Witnessing struct {
-	// Policy says which witnesses to ask, and how many must cosign. Without one
-	// the log's published checkpoint is good enough as it is.
+	// Policy says which witnesses to ask, and how many must cosign. Without a
+	// policy the log's published checkpoint is used as it is.
 	Policy *auditlog.Policy
 	// Cosigned are checkpoints that witnesses have cosigned by file, see
 	// [Entry.Cosigned].
 	Cosigned []*auditlog.Checkpoint
 	// Client asks the witnesses that have a URL. The zero value is ready.
 	Client witness.Client
-	// Alarm is told of a witness whose answer says that this log has two
-	// histories or went back, also where the quorum is met without it. It may be
-	// nil.
+	// Alarm is called with the answer of a witness that says that this log has two
+	// histories or went back, even if the quorum is met without it. It may be nil.
 	Alarm func(witness.Answer)
 }
 
 // Prove gives the entry's proof (C2SP tlog-proof) under the newest checkpoint
-// that satisfies the policy, having asked the witnesses where there is none yet.
-// Where too few of them cosign, the error is a [*Short].
+// that satisfies the policy. If there is no such checkpoint yet, it asks the
+// witnesses. If too few of them cosign, the error is a [*Short].
 func (e *Entry) Prove(ctx context.Context, w Witnessing) ([]byte, error) {
 	return e.prove(ctx, w, false)
 }
 
-// prove is Prove, or with newer cosignatures than there are.
+// prove is Prove; with again, it asks for newer cosignatures than there are.
 func (e *Entry) prove(ctx context.Context, w Witnessing, again bool) ([]byte, error) {
 	p := w.Policy
 	if p == nil {
@@ -71,8 +70,8 @@ func (e *Entry) prove(ctx context.Context, w Witnessing, again bool) ([]byte, er
 	return e.proveUnder(ctx, p, best)
 }
 
-// checkpoints are those that there are of the log, each once with all its
-// signatures: the one published first, then the one witnessed last, and those
+// checkpoints are the known checkpoints of the log, each once with all its
+// signatures: first the published one, then the last one with a quorum, then those
 // that came by file.
 func (e *Entry) checkpoints(cosigned []*auditlog.Checkpoint) ([]*auditlog.Checkpoint, error) {
 	published, err := e.reader.Checkpoint()
@@ -98,8 +97,8 @@ func (e *Entry) checkpoints(cosigned []*auditlog.Checkpoint) ([]*auditlog.Checkp
 	return list, nil
 }
 
-// Cosigned reads a checkpoint of this log that a witness has cosigned by file:
-// cosignatures count by the keys that the policy pins.
+// Cosigned reads a checkpoint of this log that a witness has cosigned by file.
+// Cosignatures by the keys that the policy pins count.
 func (e *Entry) Cosigned(p *auditlog.Policy, file string, data []byte) (*auditlog.Checkpoint, error) {
 	c, err := auditlog.ParseCheckpoint(file, data)
 	if err == nil {
@@ -143,8 +142,8 @@ func (e *Entry) proveUnder(ctx context.Context, p *auditlog.Policy, c *auditlog.
 	return e.reader.ProveUnder(ctx, e.Index, c)
 }
 
-// Check verifies that a proof shows this entry in a log of the policy. Whether
-// enough witnesses have cosigned, [auditlog.Cosigning.Enough] of the result says.
+// Check verifies that a proof shows this entry in a log of the policy. The result's
+// [auditlog.Cosigning.Enough] says whether enough witnesses have cosigned.
 func (e *Entry) Check(p *auditlog.Policy, file string, proof []byte) (*auditlog.Inclusion, error) {
 	in, err := e.check(p, file, proof)
 	if err != nil {

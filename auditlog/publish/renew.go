@@ -10,8 +10,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Renewal makes a proof of an entry whose witness quorum is newer than that of
-// every proof that there is. It replaces none: the oldest one dates the entry.
+// Renewal makes another proof of an entry, with a newer quorum of witnesses than
+// every proof so far. It replaces none of them: the oldest one dates the entry.
 type Renewal struct {
 	entry  *Entry
 	policy *auditlog.Policy
@@ -22,7 +22,7 @@ type Renewal struct {
 // Renew begins a renewal under a policy.
 func (e *Entry) Renew(p *auditlog.Policy) *Renewal { return &Renewal{entry: e, policy: p} }
 
-// Known takes a proof that there is; it must verify.
+// Known takes an existing proof, which must verify.
 func (r *Renewal) Known(file string, proof []byte) error {
 	in, err := r.entry.Check(r.policy, file, proof)
 	if err != nil {
@@ -34,8 +34,8 @@ func (r *Renewal) Known(file string, proof []byte) error {
 	return nil
 }
 
-// Prove asks the policy's witnesses again and gives the new proof. Where that is
-// no newer than the newest one known, the error is a [*NotNewer].
+// Prove asks the policy's witnesses again and gives the new proof. If its quorum is
+// no newer than that of the newest known proof, the error is a [*NotNewer].
 func (r *Renewal) Prove(ctx context.Context, w Witnessing) ([]byte, error) {
 	if r.newest == nil {
 		return nil, strict.Errorf("", "there is no proof to be renewed")
@@ -56,7 +56,8 @@ func (r *Renewal) Prove(ctx context.Context, w Witnessing) ([]byte, error) {
 	return fresh, nil
 }
 
-// NotNewer is a renewal that gave nothing newer than the newest proof known.
+// NotNewer is the error that a renewal gave nothing newer than the newest known
+// proof.
 type NotNewer struct{ Err error }
 
 func (n *NotNewer) Error() string { return n.Err.Error() }

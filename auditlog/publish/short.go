@@ -11,8 +11,8 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/witness"
 )
 
-// Short is a proof that couldn't be made, because too few witnesses have
-// cosigned the log's newest checkpoint. Nothing is lost: the entry is in the
+// Short is the error that a proof couldn't be made, because too few witnesses
+// have cosigned the log's newest checkpoint. Nothing is lost: the entry is in the
 // log, and the cosignatures that came are kept.
 type Short struct {
 	Origin      string
@@ -20,14 +20,14 @@ type Short struct {
 	Cosigned    []Cosigner // the policy's witnesses that have cosigned it
 	Missing     []Cosigner // the others
 	Fork        error      // an answer that says that this log has two histories, or went back
-	Renewal     bool       // newer cosignatures were asked for, and there is none
+	Renewal     bool       // newer cosignatures were asked for, and none came
 }
 
 // Cosigner is a witness of the policy: when it cosigned, or why it didn't.
 type Cosigner struct {
 	Name string
 	Time time.Time
-	Err  error // nil also where it was not asked
+	Err  error // nil also if it was not asked
 }
 
 func (s *Short) Error() string {

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// DefaultTimeout is for everything that one append takes. Version 2 answers
-	// once a checkpoint covers the entry, which some servers publish every ten
-	// seconds only.
+	// DefaultTimeout is for all requests of one append. Version 2 answers only
+	// when a checkpoint covers the entry, and some servers publish one every ten
+	// seconds.
 	DefaultTimeout = 60 * time.Second
 	// LeastTimeout is the shortest that makes sense.
 	LeastTimeout = 20 * time.Second
@@ -39,7 +39,7 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
-// Client has entries logged by one server, whose log is pinned.
+// Client submits entries to one server, whose log is pinned.
 type Client struct {
 	log         *auditlog.RekorLog
 	base, tiles *url.URL
@@ -79,8 +79,8 @@ func New(log *auditlog.RekorLog, o Options) (*Client, error) {
 	}
 	c.http = &http.Client{
 		Transport: &limited{o.Transport},
-		// A redirected POST becomes a GET, and an entry isn't sent to whom
-		// nobody named.
+		// A redirected POST becomes a GET, and an entry is sent only to the
+		// server that was named.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
@@ -94,9 +94,9 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// Append has an envelope of the bundle logged and gives the entry, verified.
-// An envelope that is in the log already is found there, so that after any
-// failure Append may be tried again with the same envelope.
+// Append submits an envelope of the bundle and gives the entry, verified. An
+// envelope that is in the log already is found there, so after any failure Append
+// may be called again with the same envelope.
 func (c *Client) Append(ctx context.Context, bundle, envelope []byte, submitter *keys.Public) (*Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -159,7 +159,8 @@ func (c *Client) retry(ctx context.Context, ask func() error) error {
 	}
 }
 
-// whole gives a connection that broke each time the name that callers know.
+// whole gives an error that callers know, errDown, for a connection that broke at
+// every attempt.
 func (c *Client) whole(err error) error {
 	var e *serverError
 	if errors.As(err, &e) && e.Kind == errTorn {
@@ -190,8 +191,8 @@ func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res.Body = &limitedBody{res.Body, maxAnswer}
-	// What stands before a server speaks no JSON when it fails, and rekor's
-	// client would complain of that alone.
+	// A proxy in front of a server doesn't answer in JSON when it fails, and
+	// rekor's client would only complain about that.
 	if res.StatusCode >= 400 && !strings.Contains(res.Header.Get("Content-Type"), "json") {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 400))
 		res.Body.Close()
@@ -200,7 +201,7 @@ func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// statusError is a failure that is told by its HTTP status alone.
+// statusError is a failure of which only the HTTP status and a text are known.
 type statusError struct {
 	code int
 	says string
@@ -222,7 +223,8 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hashesOf are a path's hashes, each exactly a SHA-256.
+// hashesOf gives a path's hashes, and says whether each has the 32 bytes of a
+// SHA-256.
 func hashesOf(list [][]byte) ([][32]byte, bool) {
 	hashes := make([][32]byte, len(list))
 	for i, h := range list {

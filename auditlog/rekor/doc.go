@@ -1,9 +1,9 @@
-// Package rekor has entries logged by Rekor servers: version 1 (sigstore/rekor)
-// through its own client and types, version 2 (sigstore/rekor-tiles) through
-// its one call.
+// Package rekor submits entries to Rekor servers: to version 1 (sigstore/rekor)
+// with its own client and types, to version 2 (sigstore/rekor-tiles) with its only
+// request.
 //
 // It is apart from package auditlog, which verifies entries, because it imports
-// rekor and the network. Nothing that it gets from a server is believed:
-// [Client.Append] gives back a file that package auditlog has verified under
-// the pinned keys, or an error.
+// rekor and the network. It trusts nothing that a server answers:
+// [Client.Append] gives an entry that package auditlog has verified under the
+// pinned keys, or an error.
 package rekor

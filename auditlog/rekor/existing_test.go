@@ -104,7 +104,7 @@ func TestTilesThatCannotProveAnEntryAreNotBelieved(t *testing.T) {
 		"empty":     {tile(func(w http.ResponseWriter) {}), errAnswer, "has 0 bytes"},
 		"too short": {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 43*32)) }), errAnswer, "has 1376 bytes, 44 hashes are in the tree"},
 		"torn":      {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 256*32-1)) }), errAnswer, "has 8191 bytes"},
-		"zeros":     {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 256*32)) }), errAnswer, "not to be believed"},
+		"zeros":     {tile(func(w http.ResponseWriter) { w.Write(make([]byte, 256*32)) }), errAnswer, "can't be believed"},
 		"endless":   {tile(func(w http.ResponseWriter) { w.Write(make([]byte, maxAnswer+1)) }), errAnswer, "more than 4 MB"},
 		"too busy":  {tile(func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) }), errBusy, "HTTP 429"},
 	} {

@@ -24,9 +24,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// v1 is rekor's own client, over our HTTP client: rekor's constructor would
-// bring one that retries what isn't known to be safe, without a limit to
-// answers.
+// v1 is rekor's own client over our HTTP client. The HTTP client of rekor's own
+// constructor repeats requests that may not be safe to repeat, and reads answers
+// without a limit.
 func (c *Client) v1() *client.Rekor {
 	rt := httptransport.NewWithClient(c.base.Host, trim(c.base)+client.DefaultBasePath, []string{c.base.Scheme}, c.http)
 	rt.Consumers["application/json"] = runtime.JSONConsumer()
@@ -37,8 +37,8 @@ func (c *Client) v1() *client.Rekor {
 
 func (c *Client) addV1(ctx context.Context, envelope []byte, submitter *keys.Public) (*auditlog.RekorEntry, bool, error) {
 	api := c.v1()
-	// Asked before an entry is made: a log that has lost its key would take it
-	// and sign with another.
+	// The key is asked for before an entry is submitted: a log that has lost its
+	// key would take the entry and sign with another.
 	key, err := api.Pubkey.GetPublicKeyContext(ctx, pubkey.NewGetPublicKeyParamsWithTimeout(c.timeout))
 	if err != nil {
 		return nil, false, c.openAPI(ctx, err)
@@ -68,11 +68,11 @@ func (c *Client) addV1(ctx context.Context, envelope []byte, submitter *keys.Pub
 	return e, false, err
 }
 
-// existingV1 fetches an entry that the log has. One that was taken a moment
-// ago is not in the tree yet, which looks as if it weren't there.
+// existingV1 fetches an entry that the log has. The server answers "not found" for
+// an entry that it took a moment ago and hasn't put into the tree yet.
 func (c *Client) existingV1(ctx context.Context, api *client.Rekor, uuid string) (*auditlog.RekorEntry, error) {
 	if _, err := hex.DecodeString(uuid); err != nil || len(uuid) < 64 {
-		return nil, c.fail(errAnswer, "", "it has the entry already, and doesn't say where")
+		return nil, c.fail(errAnswer, "", "it has the entry already, but doesn't say at which index")
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		params := entries.NewGetLogEntryByUUIDParamsWithTimeout(c.timeout)
@@ -92,8 +92,8 @@ func (c *Client) existingV1(ctx context.Context, api *client.Rekor, uuid string)
 	}
 }
 
-// entryV1 takes an answer apart. What it says is verified later; here it only
-// has to be there.
+// entryV1 takes an answer apart. Here its fields only have to be there; they are
+// verified later.
 func (c *Client) entryV1(payload models.LogEntry) (*auditlog.RekorEntry, error) {
 	bad := func(what string) (*auditlog.RekorEntry, error) { return nil, c.fail(errAnswer, "", "%s", what) }
 	if len(payload) != 1 {

@@ -107,7 +107,7 @@ func (c *Client) addV2(ctx context.Context, envelope []byte, submitter *keys.Pub
 	return nil, false, c.status(res.StatusCode, messageOf(answer))
 }
 
-// messageOf is what a gRPC gateway says, or whatever else came.
+// messageOf is the message in a gRPC gateway's answer, or the answer as it came.
 func messageOf(answer []byte) string {
 	var m struct {
 		Message string `json:"message"`
@@ -139,18 +139,18 @@ func (c *Client) entryV2(answer []byte) (*auditlog.RekorEntry, error) {
 
 var withIndex = regexp.MustCompile(`with index ([0-9]+)`)
 
-// existingV2 proves an entry that the log has, from its tiles: the server says
-// only at which index it is. The body is ours, for the log could have but this
-// one there; that it does, the proof shows.
+// existingV2 makes the proof of an entry that the log has from the log's tiles:
+// the server says only at which index the entry is. The body is the one that we
+// derived; the proof shows that the log has exactly this one there.
 func (c *Client) existingV2(ctx context.Context, header string, answer, body []byte) (*auditlog.RekorEntry, error) {
 	if m := withIndex.FindSubmatch(answer); header == "" && m != nil {
 		header = string(m[1])
 	}
 	index, err := strconv.ParseUint(header, 10, 53)
 	if err != nil {
-		return nil, c.fail(errAnswer, "", "it has the entry already, and doesn't say where")
+		return nil, c.fail(errAnswer, "", "it has the entry already, but doesn't say at which index")
 	}
-	const hint = "The entry is in the log already, and its proof is made from the log's tiles: --rekor-tiles names where they are served, if not below the server's URL at /api/v2/."
+	const hint = "The entry is in the log already, and its proof is made from the log's tiles. If they aren't served at /api/v2/ below the server's URL, name their URL with --rekor-tiles."
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		raw, err := c.served(ctx, tile.Checkpoint)
 		if err != nil {
@@ -208,8 +208,8 @@ func (c *Client) served(ctx context.Context, name string) ([]byte, error) {
 	return nil, fmt.Errorf("%s: HTTP %d", name, res.StatusCode)
 }
 
-// tile reads the first n hashes of a tile. The full one may have taken a partial
-// one's place.
+// tile reads the first n hashes of a tile. The log may have replaced a partial
+// tile by the full one.
 func (c *Client) tile(ctx context.Context, level, index uint64, n int) ([][32]byte, error) {
 	name := tile.Path(level, index, n)
 	data, err := c.served(ctx, name)
@@ -230,8 +230,7 @@ func (c *Client) tile(ctx context.Context, level, index uint64, n int) ([][32]by
 	return row, nil
 }
 
-// tilesFailed keeps the name of what went wrong, and says what the tiles were
-// wanted for.
+// tilesFailed keeps the kind of the error and adds what the tiles were needed for.
 func (c *Client) tilesFailed(ctx context.Context, err error, hint string) error {
 	e := c.transport(ctx, err)
 	if e.Kind != context.Canceled && e.Kind != errTimeout {

@@ -1,6 +1,6 @@
-// Package tile knows how a log lies in files (C2SP tlog-tiles): their names, and
-// which hashes of which tiles make a proof. It reads nothing itself and verifies
-// no signature.
+// Package tile knows how a log is laid out in files (C2SP tlog-tiles): their
+// names, and which hashes of which tiles make a proof. It reads no files itself
+// and verifies no signature.
 package tile
 
 import (
@@ -41,8 +41,8 @@ func number(index uint64, n int) string {
 	return s
 }
 
-// Hashes is how many hashes a tile has in a tree of that size, 0 where it is
-// not in it.
+// Hashes is how many hashes a tile has in a tree of that size: 0 if the tree
+// doesn't have the tile.
 func Hashes(level, index, size uint64) int {
 	if level > 64/Height-1 {
 		return 0

@@ -8,13 +8,12 @@ import (
 	"github.com/transparency-dev/merkle/rfc6962"
 )
 
-// Reader reads the first n hashes of a tile. An error of its own is given back
-// as it is.
+// Reader reads the first n hashes of a tile. Its errors are returned unchanged.
 type Reader func(ctx context.Context, level, index uint64, n int) ([][32]byte, error)
 
-// Inclusion gives the hashes that lead from an entry to the root of a tree of
-// that size (RFC 6962, section 2.1.1), as the tiles have them. Whether they do,
-// whoever knows the root finds out.
+// Inclusion reads from the tiles the hashes that lead from an entry to the root
+// of a tree of that size (RFC 6962, section 2.1.1). It doesn't check that they
+// do: the caller knows the root.
 func Inclusion(ctx context.Context, read Reader, index, size uint64) ([][32]byte, error) {
 	nodes, err := proof.Inclusion(index, size)
 	if err != nil {
@@ -23,9 +22,9 @@ func Inclusion(ctx context.Context, read Reader, index, size uint64) ([][32]byte
 	return hashes(ctx, read, nodes, size)
 }
 
-// Consistency gives the hashes that show that the tree of the newer size has the
-// older one's entries as its first (RFC 6962, section 2.1.2), as the tiles have
-// them. Whether they do, whoever knows both roots finds out.
+// Consistency reads from the tiles the hashes that show that the tree of the newer
+// size begins with the older one's entries (RFC 6962, section 2.1.2). It doesn't
+// check that they do: the caller knows both roots.
 func Consistency(ctx context.Context, read Reader, older, newer uint64) ([][32]byte, error) {
 	nodes, err := proof.Consistency(older, newer)
 	if err != nil {
@@ -34,7 +33,7 @@ func Consistency(ctx context.Context, read Reader, older, newer uint64) ([][32]b
 	return hashes(ctx, read, nodes, newer)
 }
 
-// hashes reads the proof's nodes in a tree of that size; each tile once.
+// hashes reads a proof's nodes in a tree of that size. It reads each tile once.
 func hashes(ctx context.Context, read Reader, nodes proof.Nodes, size uint64) ([][32]byte, error) {
 	type place struct{ level, index uint64 }
 	tiles := map[place][][32]byte{}

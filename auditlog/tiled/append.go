@@ -32,8 +32,8 @@ type Position struct {
 	Key       string // of a duplicate: the key that both have
 }
 
-// Open opens a log that [Init] made. The guard must be there; the log is
-// checked against it before each time that it is added to.
+// Open opens a log that [Init] made. The guard must be there; each time before an
+// entry is added, the log is checked against it.
 func Open(dir string, signer note.Signer, o Options) (*Log, error) {
 	r, err := OpenReader(dir)
 	if err != nil {
@@ -55,11 +55,11 @@ func Open(dir string, signer note.Signer, o Options) (*Log, error) {
 func (l *Log) guardPath() string { return filepath.Join(l.opts.Guard, guardName) }
 
 // Append adds entries in their order and returns when a checkpoint that covers
-// all of them is signed and durable. An entry that shares a key with one in the
-// log, or earlier among these, is not added.
+// all of them is signed and durable. It doesn't add an entry that shares a key with
+// one in the log, or with an earlier one of these.
 //
-// After an error some entries may have been added nevertheless, without a
-// checkpoint yet. Append them again: they are found by their keys.
+// After an error some entries may still have been added, without a checkpoint yet.
+// Append them again: they are found by their keys.
 func (l *Log) Append(ctx context.Context, leaves ...[]byte) ([]Position, error) {
 	for i, leaf := range leaves {
 		if len(leaf) == 0 || len(leaf) > maxEntry {
@@ -106,8 +106,8 @@ func (l *Log) place(ctx context.Context, x *index, head *auditlog.Checkpoint, pu
 	return p.positions(added), nil
 }
 
-// addIndexed adds the fresh ones to the log and, when it has them, to the index.
-// It writes their keys meanwhile: where they will be is known.
+// addIndexed adds the fresh entries to the log and then to the index. Their places
+// are known beforehand, so it writes their keys while the log adds them.
 func (l *Log) addIndexed(ctx context.Context, x *index, head *auditlog.Checkpoint, p *placing, need uint64) ([]uint64, error) {
 	end := head.Size + uint64(len(p.fresh))
 	var next *prepared
@@ -138,7 +138,7 @@ func (l *Log) addIndexed(ctx context.Context, x *index, head *auditlog.Checkpoin
 	if failed == nil {
 		failed = x.take(next, state)
 	}
-	// What was found to be damaged on the way is made again by the next run.
+	// If the index was found to be damaged, the next run makes it again.
 	if failed != nil && !isDamaged(failed) {
 		return nil, l.unfinished("the index can't be kept", failed)
 	}
@@ -150,9 +150,9 @@ func (l *Log) unfinished(doing string, err error) error {
 		WithHint("Run it again: entries that were added are found and not added twice.")
 }
 
-// lock waits until no other process adds. Who waits holds the place of the next
-// one meanwhile: a process that adds entry after entry would else take the lock
-// again before anybody who waits for it looks.
+// lock waits until no other process adds entries. Whoever waits holds a second
+// lock, that of the next in line: otherwise a process that adds entry after entry
+// would take the lock again before a waiting one notices that it is free.
 func (l *Log) lock(ctx context.Context) (func(), error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
@@ -166,7 +166,8 @@ func (l *Log) lock(ctx context.Context) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	// What a process that was killed has left; nobody else writes here now.
+	// Temporary files that a killed process has left are removed: nobody else
+	// writes here now.
 	for _, folder := range []string{l.dir, l.opts.Guard} {
 		if err := durable.Temp(folder).Sweep(); err != nil {
 			unlock()
@@ -190,9 +191,9 @@ func (l *Log) waitFor(ctx context.Context, path string) (func(), error) {
 	}
 }
 
-// preflight checks the directory against itself, the published checkpoint and
-// the guard, before Tessera may touch it, and gives the tree, and how many of its
-// entries are published.
+// preflight checks, before Tessera may touch the directory, that it agrees with
+// itself, with the published checkpoint and with the guard. It gives the tree and
+// the number of its entries that are published.
 func (l *Log) preflight(ctx context.Context) (tree *auditlog.Checkpoint, published uint64, err error) {
 	file, err := readGuard(l.guardPath(), l.key)
 	if err != nil {
@@ -219,7 +220,7 @@ func (l *Log) preflight(ctx context.Context) (tree *auditlog.Checkpoint, publish
 			empty := emptyHead(l.key.Name())
 			return empty, 0, file.mend(l.guardPath(), l.key, empty)
 		}
-		return nil, 0, forked(l.guardPath(), last, errors.New("its state (.state/treeState) is missing, so that it would start anew"))
+		return nil, 0, forked(l.guardPath(), last, errors.New("its state (.state/treeState) is missing, so Tessera would start a new tree"))
 	}
 	if err := l.tree.intact(ctx, state); err != nil {
 		return nil, 0, forked(l.guardPath(), last, err)

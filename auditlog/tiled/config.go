@@ -25,17 +25,17 @@ type Options struct {
 	// appended.
 	Guard string
 
-	// Keys name what an entry is about. Where neither of its fields is set,
-	// they are [BytesAlone].
+	// Keys name what an entry is about. If neither of its fields is set, they
+	// are [BytesAlone].
 	Keys Keys
 
-	// Timeout is how long Append waits for the lock, and then for a signed
-	// checkpoint; 0 means 10 s. Reading the entries again, where the index is
-	// gone or damaged, takes the time that it takes.
+	// Timeout is how long Append waits for the lock, and then again for a
+	// signed checkpoint; 0 means 10 s. Making the index again from the entries,
+	// if it is gone or damaged, has no time limit.
 	Timeout time.Duration
 
-	// Reading is told how many entries were read, of how many, where more than
-	// a few had to be read to make the index again. It may be nil.
+	// Reading is called with how many entries were read, of how many, if more
+	// than a few have to be read to make the index again. It may be nil.
 	Reading func(done, total uint64)
 }
 
@@ -61,9 +61,9 @@ const (
 )
 
 // Init makes a log's directory and its guard; neither may exist. The key is
-// Ed25519 (type 0x01), as witnesses of the public network demand, and its name
-// is the log's origin. It must be this log's alone and must never have signed
-// for another of that name.
+// Ed25519 (type 0x01), as the witnesses of the public network demand, and its name
+// is the log's origin. Only this log may use the key, and the key must never have
+// signed for another log of that name.
 func Init(dir, vkey string, o Options) error {
 	o = o.withDefaults(dir)
 	key, err := auditlog.ParseVKey(vkey)

@@ -12,14 +12,14 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
-// witnessedName is the newest checkpoint that a quorum has cosigned. The one
-// published may be newer and still wait for its witnesses; entries that were
-// witnessed before keep a proof that says so.
+// witnessedName is the file of the newest checkpoint that a quorum has cosigned.
+// The published checkpoint may be newer and still wait for its witnesses; with
+// this one, entries that were witnessed before still have a proof that says so.
 const witnessedName = "witnessed"
 
-// Consistency proves from the tiles that the tree of the newer size has the
-// older one's entries as its first. It checks nothing: whoever knows both
-// roots does.
+// Consistency makes from the tiles the proof that the tree of the newer size
+// begins with the older one's entries. It doesn't check the proof: the caller knows
+// both roots.
 func (r *Reader) Consistency(ctx context.Context, older, newer uint64) ([][32]byte, error) {
 	if older == 0 || older >= newer {
 		return nil, nil
@@ -35,14 +35,14 @@ func (r *Reader) Consistency(ctx context.Context, older, newer uint64) ([][32]by
 	return arrays(list)
 }
 
-// Witnessed is the newest checkpoint that was kept as witnessed, or nil. The
-// log's signature on it is verified.
+// Witnessed is the newest checkpoint that was kept with a quorum's cosignatures, or
+// nil. The log's signature on it is verified.
 func (r *Reader) Witnessed() (*auditlog.Checkpoint, error) {
 	return r.kept(filepath.Join(r.dir, witnessedName))
 }
 
-// ProveUnder is Prove under a checkpoint of this log that isn't the one
-// published: an older one, or one with more cosignatures.
+// ProveUnder is Prove under another checkpoint of this log than the published one:
+// an older one, or one with more cosignatures.
 func (r *Reader) ProveUnder(ctx context.Context, index uint64, c *auditlog.Checkpoint) ([]byte, error) {
 	_, p, err := r.entryUnder(ctx, index, c)
 	if err != nil {
@@ -51,10 +51,10 @@ func (r *Reader) ProveUnder(ctx context.Context, index uint64, c *auditlog.Check
 	return p.Marshal(), nil
 }
 
-// Keep stores the cosignatures of the checkpoint that is published, so that
-// readers and the next run find them; witnessed says that they are a quorum.
-// If the log has grown since, only a quorum's is kept. It needs the guard's
-// lock, not the log's key.
+// Keep stores the cosignatures of the published checkpoint, so that readers and
+// the next run find them; witnessed says that they are a quorum. If the log has
+// grown since, a checkpoint is kept only with a quorum. Keep needs the guard's lock
+// but not the log's key.
 func (r *Reader) Keep(ctx context.Context, o Options, c *auditlog.Checkpoint, witnessed bool) error {
 	if _, err := r.policy.VerifyCheckpoint(c); err != nil {
 		return err
@@ -70,8 +70,8 @@ func (r *Reader) Keep(ctx context.Context, o Options, c *auditlog.Checkpoint, wi
 		return err
 	}
 	if now.Text() == c.Text() {
-		// The log's own line stays as it was published.
-		// Its folder is served: a temporary file stands in the one above.
+		// The log's own signature line stays as it was published. The folder is
+		// served, so the temporary file is made in the one above.
 		if err := durable.Temp(r.dir).Replace(r.checkpointPath(), now.With(c.Signatures...).Marshal(), 0o644); err != nil {
 			return err
 		}

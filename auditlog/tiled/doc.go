@@ -25,30 +25,30 @@
 //
 // # The guard
 //
-// Tessera trusts its directory. It starts a log anew where the tree state is
-// missing, builds upon a damaged tile, and goes on from an old copy of the
-// directory; each time it signs a checkpoint that contradicts an earlier one,
-// and the log's key is burnt. So before every signature the guard demands a
-// consistency proof (RFC 6962, section 2.1.2) from the newest tree head it
-// knows, and makes the new one durable before the key is used; and before
-// Tessera is let at the directory at all, the directory is checked against
-// itself and against the guard, since after a refusal Tessera's state would
-// have moved on already.
+// Tessera trusts its directory. If the tree state is missing, it starts a new
+// log; it builds upon a damaged tile; and it goes on from an old copy of the
+// directory. In each case it signs a checkpoint that contradicts an earlier one,
+// after which nobody can trust the log's key again. So before every signature the
+// guard demands a consistency proof (RFC 6962, section 2.1.2) from the newest tree
+// head that it knows, and writes the new one to disk before the key is used. And
+// before Tessera may touch the directory, the directory is checked against itself
+// and against the guard, because after a refusal Tessera's state would have moved
+// on already.
 //
-// The guard lies beside the directory, not in it, so that a restored or rolled
-// back directory doesn't bring back the guard of its time. Options.Guard puts
-// it elsewhere: on another disk, or on the medium that carries the key, which
-// is where it belongs by its meaning. What the guard can't see is directory
-// and guard restored together; that takes witnesses or monitors.
+// The guard lies beside the directory, not in it, so that restoring an old copy of
+// the directory doesn't restore the guard of that time. Options.Guard puts it
+// elsewhere: on another disk or, best, on the medium that carries the key. The
+// guard can't notice that directory and guard were restored together; witnesses
+// and monitors can.
 //
 // # The index
 //
-// An entry that shares a key with one in the log is not added ([Keys]). That
-// takes an answer that is right also where it is "no": if a damaged index said
-// so, an artifact would be logged twice. So what is read of the index is held
-// against digests that lie with the guard and are bound to the tree, and what
-// doesn't have them is made again from the entries, which must give the tree's
-// root. A lookup reads a few pages of 4 KiB, whatever the log's size.
+// An entry that shares a key with one in the log is not added ([Keys]). So the
+// index must also be right when it says that a key isn't there: if a damaged index
+// said so, an artifact would be logged twice. Therefore every page that is read of
+// it is compared with digests that lie with the guard and are bound to the tree,
+// and a part that doesn't match is made again from the entries, which must give
+// the tree's root. A lookup reads a few pages of 4 KiB, whatever the log's size.
 //
 // # Limits
 //

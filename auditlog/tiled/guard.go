@@ -21,7 +21,8 @@ import (
 const (
 	guardHeader = "fleetctl log guard v1"
 
-	// maxGuard is where the guard is written anew with its last tree head alone.
+	// maxGuard is the size at which the guard is written anew, with only its
+	// last tree head.
 	maxGuard = 32 << 10
 )
 
@@ -33,17 +34,16 @@ func guardRecord(head *auditlog.Checkpoint) []byte {
 	return fmt.Appendf(nil, "size %d\nroot %s\n", head.Size, base64.StdEncoding.EncodeToString(head.Root[:]))
 }
 
-// guard is what the guard's file says. Each tree head is added at its end: that
-// is one flush of the disk where replacing the file takes two, and entries wait
-// for it.
+// guard is what the guard's file says. Each tree head is appended to it: that takes
+// one flush of the disk, for which entries wait; replacing the file takes two.
 type guard struct {
-	head  *auditlog.Checkpoint // the last one: the newest that the key has signed or may have
+	head  *auditlog.Checkpoint // the last one: the newest that the key has signed or may have signed
 	bytes int                  // of the file
-	torn  []byte               // the beginning of another one: a power cut came before it was written, so before it was signed
+	torn  []byte               // the beginning of another one: a power cut came while it was written, so before it was signed
 }
 
-// readGuard reads a guard. A missing file is a refusal: without it nothing is
-// known.
+// readGuard reads a guard. A missing file is an error, because without it nothing
+// is known of what the key has signed.
 func readGuard(path string, key *auditlog.Verifier) (*guard, error) {
 	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -78,9 +78,9 @@ func readGuard(path string, key *auditlog.Verifier) (*guard, error) {
 	return g, nil
 }
 
-// wholeRecords parts a guard's text behind its last whole record: the lines of
-// the header are two, those of a record too. What has no whole record is left as
-// it is, to be refused.
+// wholeRecords splits a guard's text behind its last whole record. The header has
+// two lines, and so has each record. A text without a whole record is left as it
+// is, to be refused.
 func wholeRecords(data []byte) (whole, torn []byte) {
 	lines := bytes.Count(data, []byte("\n"))
 	if lines < 4 {
@@ -102,9 +102,10 @@ func (g *guard) add(path string, key *auditlog.Verifier, head *auditlog.Checkpoi
 	return durable.Append(path, record)
 }
 
-// mend finishes a record that was begun. A power cut leaves one when the tree
-// that it is of was on the disk already: so it must be the beginning of the
-// log's own tree head, and that must be newer. Anything else is damage.
+// mend finishes a record that a power cut interrupted. The tree was on the disk
+// before its record was begun, so the record must be the beginning of that of the
+// log's own tree head, which must be newer than the last whole one. Anything else
+// is damage.
 func (g *guard) mend(path string, key *auditlog.Verifier, tree *auditlog.Checkpoint) error {
 	if len(g.torn) == 0 {
 		return nil
@@ -117,13 +118,13 @@ func (g *guard) mend(path string, key *auditlog.Verifier, tree *auditlog.Checkpo
 
 // lostGuard says what to do where the guard is gone or older than the log.
 func lostGuard(key *auditlog.Verifier) string {
-	return fmt.Sprintf("Put the guard back if it was moved. If it is lost, ask every witness and monitor of %s for the\n"+
+	return fmt.Sprintf("Put the guard back if it was moved. If it is lost, ask every witness and every monitor of %s for the\n"+
 		"newest checkpoint it has seen. If the log holds nothing older than that, write the guard by hand:\n"+
 		"%s\nlog %s\nsize <size of that checkpoint>\nroot <its root>\n"+
 		"If the log is older, it was restored from a copy: end it and start one with another key.", key.Name(), guardHeader, key)
 }
 
-// guardedSigner signs tree heads, each a continuation of all before it.
+// guardedSigner signs tree heads, each only if it continues all earlier ones.
 type guardedSigner struct {
 	note.Signer
 	path string // of the guard's file
@@ -134,7 +135,7 @@ type guardedSigner struct {
 	closed  bool
 	refused error                // the first refusal, which Tessera only logs
 	signed  *auditlog.Checkpoint // the last one signed here
-	news    chan struct{}        // has room for one: something was signed or refused
+	news    chan struct{}        // of capacity 1; a value says that something was signed or refused
 }
 
 // Sign is called by Tessera, from a goroutine of its own.
@@ -155,8 +156,8 @@ func (g *guardedSigner) Sign(msg []byte) ([]byte, error) {
 	return sig, err
 }
 
-// covering waits until a tree head with entry n is signed, and gives the newest
-// one; or until one was refused.
+// covering waits until a tree head that covers entry n is signed, and gives the
+// newest one. It returns an error if a tree head was refused.
 func (g *guardedSigner) covering(ctx context.Context, n uint64) (*auditlog.Checkpoint, error) {
 	for {
 		g.mu.Lock()
@@ -190,8 +191,8 @@ func (g *guardedSigner) sign(msg []byte) ([]byte, error) {
 		return nil, forked(g.path, last, err)
 	}
 	if next.Size != last.Size {
-		// Before the signature: a crash in between leaves a guard that is
-		// ahead of what was signed, which refuses nothing honest.
+		// This comes before the signature. After a crash in between, the guard knows
+		// a head that was never signed; that makes it refuse nothing honest.
 		if err := file.add(g.path, g.key, next); err != nil {
 			return nil, err
 		}
@@ -211,8 +212,8 @@ func (g *guardedSigner) refusal() error {
 	return g.refused
 }
 
-// close ends signing and gives the last tree head signed, or nil. When it
-// returns no signature is under way, and none will be.
+// close ends signing and gives the last tree head signed, or nil. After it has
+// returned nothing is being signed, and nothing will be.
 func (g *guardedSigner) close() *auditlog.Checkpoint {
 	g.mu.Lock()
 	defer g.mu.Unlock()

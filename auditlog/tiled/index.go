@@ -19,19 +19,21 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// index knows which entry was the first with a key. It is a few runs, each of
-// the entries after those of the one before and at least twice as long as the
-// one after, so that a lookup reads a few pages of each.
+// index knows which entry was the first with a key. It consists of a few files,
+// called runs. Each run has the entries that follow those of the run before, and is
+// at least twice as long as the run after it, so a lookup reads a few pages of each
+// of few runs.
 //
-// It is a cache, made from the entries and made from them again. But that a key
-// isn't in it must be true: else an artifact is logged twice. So the manifest,
-// which has the SHA-256 of each run's top page, lies with the guard: whoever
-// restores or alters the log's directory can't alter what the index says, only
-// spoil it. (Readers, who may have no guard, take the runs as they lie there.) What is spoilt, torn or missing is noticed when it is read, thrown
-// away with the runs after it, and read from the entries again, whose root must
-// be the tree's. That a key is there is told only when the entry was looked at.
-// So a power cut may take any part of the index, and nothing of it is synced;
-// nor is a file replaced, for which some file systems sync it.
+// The index is a cache, which can be made again from the entries. But when it says
+// that it doesn't have a key, that must be true: otherwise an artifact is logged
+// twice. So the manifest, which has the SHA-256 of each run's top page, lies with
+// the guard: whoever restores or alters the log's directory can damage the index
+// but can't change what it says. (Readers, who may have no guard, take the runs as
+// they are.) Damage is noticed when a page is read; then that run and those after
+// it are thrown away and made again from the entries, whose root must be the
+// tree's. Before the index says that it has a key, it looks at the entry. So a
+// power cut may destroy any part of the index, and none of it needs to be synced.
+// No file is replaced, because some file systems sync when one is.
 type index struct {
 	dir   string // of the runs
 	guard string // the guard's directory; empty for a reader, who writes nothing
@@ -41,7 +43,7 @@ type index struct {
 	manifests []string   // names of the files there are of them
 	open      []*runFile // of the runs; nil for one that wasn't needed yet
 
-	last *api.EntryBundle // the one looked at last, and its number
+	last *api.EntryBundle // the bundle looked at last, and its number
 	at   uint64
 
 	progress func(done, total uint64) // may be nil
@@ -60,7 +62,7 @@ const (
 	chunk = 1 << 16
 )
 
-// openIndex takes what is there of the index. guard is the guard's directory,
+// openIndex opens the index as far as it is there. guard is the guard's directory,
 // empty for a reader.
 func openIndex(r *Reader, guard string, keys Keys) *index {
 	x := &index{
@@ -82,7 +84,7 @@ func (x *index) load() {
 	x.open = make([]*runFile, len(x.runs))
 }
 
-// committed are the runs of the newest manifest that is one.
+// committed are the runs of the newest manifest that can be read.
 func (x *index) committed() []run {
 	x.manifests = manifestsIn(x.guard)
 	for _, name := range x.manifests {
@@ -119,7 +121,7 @@ func (x *index) head() *auditlog.Checkpoint {
 	return c
 }
 
-// bind drops the runs of another tree than this.
+// bind drops the runs that are not of this tree.
 func (x *index) bind(ctx context.Context, tree *auditlog.Checkpoint) {
 	for len(x.runs) > 0 && x.tree.continues(ctx, x.head(), tree) != nil {
 		x.drop(len(x.runs) - 1)
@@ -149,9 +151,9 @@ func (x *index) keysOf(leaf []byte) ([][32]byte, error) {
 	return digests, err
 }
 
-// find gives the first entry of each key that one has, all of the tree's
-// entries being in the index. It looks at each entry that it gives. What the
-// index says wrongly makes it read the entries again.
+// find gives, for each of the keys that any entry has, the first entry with it. All
+// of the tree's entries must be in the index. It looks at each entry that it gives;
+// if the index turns out to be wrong, it is made again from the entries.
 func (x *index) find(ctx context.Context, tree *auditlog.Checkpoint, keys [][32]byte) (map[[32]byte]uint64, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
@@ -174,7 +176,8 @@ func (x *index) find(ctx context.Context, tree *auditlog.Checkpoint, keys [][32]
 		WithHint("It is made from the log's entries and was found damaged three times in a row. Check the disk.")
 }
 
-// look asks the runs, the oldest first, on all cores where there is much to ask.
+// look asks the runs, the oldest first, for the keys; on all cores if there are
+// many.
 func (x *index) look(keys [][32]byte) (map[[32]byte]uint64, error) {
 	found := map[[32]byte]uint64{}
 	var mu sync.Mutex
@@ -209,8 +212,8 @@ func (x *index) look(keys [][32]byte) (map[[32]byte]uint64, error) {
 	return found, nil
 }
 
-// findWithout looks for one key without making anything: what of the index
-// can't be had, and what is newer, is read from the entries.
+// findWithout looks for one key and writes nothing. It reads from the entries what
+// the index can't tell, and what is newer than the index.
 func (x *index) findWithout(ctx context.Context, tree *auditlog.Checkpoint, key [32]byte) (uint64, bool, error) {
 	for reloaded := false; ; {
 		found, err := x.look([][32]byte{key})
@@ -218,7 +221,7 @@ func (x *index) findWithout(ctx context.Context, tree *auditlog.Checkpoint, key 
 			err = x.confirm(ctx, found)
 		}
 		switch n, ok := found[key]; {
-		case isDamaged(err) && !reloaded: // or replaced by who adds just now
+		case isDamaged(err) && !reloaded: // or a process that adds has just replaced it
 			reloaded = true
 			x.load()
 		case isDamaged(err): // and dropped
@@ -250,9 +253,9 @@ func (x *index) scan(ctx context.Context, from, size uint64, key [32]byte) (uint
 	return 0, false, nil
 }
 
-// confirm looks at the entries themselves. One without its key makes all of the
-// index damaged: the entries are read again, and if it's them that are damaged
-// they don't have the tree's root.
+// confirm looks at the entries themselves. If one doesn't have its key, the whole
+// index counts as damaged and is made again. If it is the entries that are damaged,
+// that shows then: they don't give the tree's root.
 func (x *index) confirm(ctx context.Context, found map[[32]byte]uint64) error {
 	for k, n := range found {
 		leaf, err := x.entry(ctx, n)
@@ -265,7 +268,7 @@ func (x *index) confirm(ctx context.Context, found map[[32]byte]uint64) error {
 		}
 		if !slices.Contains(keys, k) {
 			x.drop(0)
-			return &damaged{strict.Errorf(x.dir, "entry %d has not the key under which the index has it", n)}
+			return &damaged{strict.Errorf(x.dir, "entry %d does not have the key that the index gives it", n)}
 		}
 	}
 	return nil

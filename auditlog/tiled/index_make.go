@@ -17,8 +17,8 @@ import (
 )
 
 // catchUp reads the entries that are not in the index yet, on all cores, and
-// demands that with those before they have the tree's root. What it has read is
-// kept every so often: who was interrupted goes on from there.
+// demands that together with those before they give the tree's root. Every so often
+// it keeps what it has read, so that after an interruption it goes on from there.
 func (x *index) catchUp(ctx context.Context, tree *auditlog.Checkpoint) error {
 	x.bind(ctx, tree)
 	from := x.head().Size
@@ -78,14 +78,14 @@ func (x *index) catchUp(ctx context.Context, tree *auditlog.Checkpoint) error {
 	return nil
 }
 
-// indexed is what is to know of a bundle's entries.
+// indexed is what the index needs to know of a bundle's entries.
 type indexed struct {
 	hashes  [][]byte
 	records []record
 	err     error
 }
 
-// read reads a bundle's entries from one on.
+// read reads a bundle's entries from the entry from on.
 func (x *index) read(ctx context.Context, number, from, size uint64) *indexed {
 	entries, hashes, err := x.tree.logged(ctx, number, size)
 	if err != nil {
@@ -112,7 +112,8 @@ func (t *tree) rangeAt(ctx context.Context, entries, size uint64) (*compact.Rang
 	if entries == 0 {
 		return f.NewEmptyRange(0), nil
 	}
-	// As the larger tree has them: partial tiles of that size need not be there.
+	// It asks for the larger tree's tiles: partial ones of the smaller size may
+	// be gone.
 	nodes, err := client.FetchRangeNodes(ctx, entries, func(ctx context.Context, level, index uint64, _ uint8) ([]byte, error) {
 		return t.files.ReadTile(ctx, level, index, layout.PartialTileSize(level, index, size))
 	})

@@ -306,7 +306,7 @@ func TestKeysMustBeAFunction(t *testing.T) {
 		}
 		return []string{"a"}
 	}
-	if _, err := l.Append(context.Background(), []byte("a:1")); err == nil || !strings.Contains(err.Error(), "has not the key under which the index has it") {
+	if _, err := l.Append(context.Background(), []byte("a:1")); err == nil || !strings.Contains(err.Error(), "does not have the key that the index gives it") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -24,14 +24,14 @@ func (x *index) add(records []record, tree *auditlog.Checkpoint) error {
 	return x.take(n, tree)
 }
 
-// prepared is a run that is written and not yet part of the index.
+// prepared is a run that is written but not yet part of the index.
 type prepared struct {
 	run
-	keep int // so many runs stay before it
+	keep int // how many runs stay before it
 }
 
-// prepare writes the keys of the entries from the index's end on. The newest
-// runs are merged with them as long as one isn't twice as long as what comes
+// prepare writes a run with the keys of the entries from the index's end on. It
+// merges the newest runs into it, as long as one isn't twice as long as what comes
 // after it.
 func (x *index) prepare(records []record, end uint64) (*prepared, error) {
 	n := &prepared{run{from: x.head().Size, end: end}, len(x.runs)}
@@ -56,7 +56,7 @@ func (x *index) prepare(records []record, end uint64) (*prepared, error) {
 	return n, err
 }
 
-// take makes a run part of the index, which then is of that tree.
+// take makes a prepared run part of the index, which then covers that tree.
 func (x *index) take(n *prepared, tree *auditlog.Checkpoint) error {
 	n.root = tree.Root
 	x.drop(n.keep)
@@ -64,8 +64,7 @@ func (x *index) take(n *prepared, tree *auditlog.Checkpoint) error {
 	return x.commit()
 }
 
-// write makes a run's file. A short one, as most are, needs no other name while
-// it is being written.
+// write makes a run's file. A short one, as most are, gets its final name at once.
 func (x *index) write(r *run, files []*runFile, records []record) error {
 	if err := durable.MkdirAll(x.dir, 0o755); err != nil {
 		return err
@@ -101,8 +100,8 @@ func merged(r *run, w io.Writer, files []*runFile, records []record) (err error)
 	return err
 }
 
-// commit makes the runs the index. Before it the old one stands: its files are
-// removed after.
+// commit writes the manifest that makes the runs the index. Until then the old
+// index stands; its files are removed afterwards.
 func (x *index) commit() error {
 	m := x.manifest
 	name := m.name()
@@ -140,7 +139,8 @@ func (x *index) commit() error {
 	return nil
 }
 
-// otherSchemes are the indices of other keys, and that of older versions.
+// otherSchemes are the files of indices with another scheme of keys, and of the
+// index that older versions wrote.
 func (x *index) otherSchemes() ([]string, error) {
 	dir := filepath.Dir(x.dir)
 	old := []string{filepath.Join(filepath.Dir(dir), oldIndexName)}

@@ -10,15 +10,15 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Keys name what entries are about, such as namespace, epoch and digest. An
-// entry may have several keys, or none. One that shares a key with an entry of
-// the log is not added: [Log.Append] says where that one is, and by which key.
-// So a key says either what makes two entries the same, or what there may be
-// one entry of only, such as the ending of a ceremony; whoever appends compares
-// the bytes and knows which it was.
+// Keys name what entries are about, such as namespace, epoch and digest. An entry
+// may have several keys, or none. An entry that shares a key with one in the log is
+// not added: [Log.Append] says where the one in the log is, and which key they
+// share. So a key names either what makes two entries the same or something of
+// which the log may have only one entry, such as the end of a ceremony. The caller
+// compares the bytes to know which it was.
 type Keys struct {
-	// Scheme names Of, in a token. The index is made again when it changes: so
-	// it must change when Of gives other keys of the same bytes.
+	// Scheme is a token that names the function Of. It must change whenever Of
+	// gives other keys for the same bytes: the index is then made again.
 	Scheme string
 
 	// Of gives the keys of an entry, the one that counts most first. It must be
@@ -27,7 +27,7 @@ type Keys struct {
 	Of func(leaf []byte) []string
 }
 
-// BytesAlone makes entries the same that have the same bytes.
+// BytesAlone takes two entries for the same only if they have the same bytes.
 var BytesAlone = Keys{"sha256", func(leaf []byte) []string {
 	sum := sha256.Sum256(leaf)
 	return []string{"sha256 " + hex.EncodeToString(sum[:])}
@@ -40,7 +40,7 @@ func (k Keys) check() error {
 	return strict.CheckToken(k.Scheme)
 }
 
-// of is Of with its promise checked.
+// of calls Of and checks the keys that it gives.
 func (k Keys) of(leaf []byte) ([]string, error) {
 	list := k.Of(leaf)
 	for _, s := range list {

@@ -16,7 +16,7 @@ import (
 
 const manifestHeader = "fleetctl log index v1"
 
-// manifest says of what runs the index consists and binds each to the tree.
+// manifest says of which runs the index consists, and binds each to the tree.
 type manifest struct {
 	log    string // the log's key
 	scheme string // of its entries' keys
@@ -27,7 +27,7 @@ type manifest struct {
 // another.
 type run struct {
 	from, end uint64
-	root      [32]byte // of the tree of the first end entries
+	root      [32]byte // of the tree that has the first end entries
 	pages     uint64
 	top       [32]byte // SHA-256 of the top page
 }
@@ -35,7 +35,8 @@ type run struct {
 func (r *run) entries() uint64 { return r.end - r.from }
 func (r *run) name() string    { return fmt.Sprintf("%d-%d-%x", r.from, r.end, r.top) }
 
-// name is the manifest's file's: one for each size, so that none is replaced.
+// name is the name of the manifest's file. Each tree size has its own, so that no
+// file is replaced.
 func (m *manifest) name() string {
 	return fmt.Sprintf("%s%d", manifestName, m.runs[len(m.runs)-1].end)
 }
@@ -70,7 +71,7 @@ func parseManifest(path string, data []byte) (*manifest, error) {
 		r.top, err = strict.ParseHash(f[3])
 		l.Check(err)
 		if l.Err() == nil && (len(root) != 32 || r.end <= from || r.pages == 0) {
-			l.Failf("is no run that follows the %d entries before it", from)
+			l.Failf("is not a run that follows the %d entries before it", from)
 		}
 		if l.Err() != nil {
 			break
@@ -106,7 +107,7 @@ func manifestsIn(dir string) (names []string) {
 	return names
 }
 
-// runsIn takes the runs that lie in a directory, as their names say.
+// runsIn finds the runs in a directory by their files' names.
 func runsIn(dir string) (runs []run) {
 	list, err := durable.ReadDir(dir)
 	if err != nil {

@@ -9,14 +9,15 @@ import (
 	"sync"
 )
 
-// placing says of entries that are to be added which of them are there already.
+// placing sorts entries that are to be added into those that the log has already
+// and those that are new.
 type placing struct {
 	leaves [][]byte
 	keys   [][]key      // of each, in their order
-	at     []Position   // of each that isn't fresh
+	at     []Position   // of each entry that isn't fresh
 	fresh  [][]byte     // those to be added
 	where  []int        // the place in leaves of each fresh one
-	copies map[int]twin // those that share a key with a fresh one before them
+	copies map[int]twin // entries that share a key with a fresh one before them
 }
 
 type key struct {
@@ -47,7 +48,7 @@ func newPlacing(k Keys, leaves [][]byte) (*placing, error) {
 	return p, errors.Join(errs...)
 }
 
-// parallel does parts of n things on all cores; a few, on one.
+// parallel calls do for parts of n things on all cores, or on one if there are few.
 func parallel(n int, do func(from, to int)) {
 	parts := max(1, min(runtime.GOMAXPROCS(0), n/128))
 	var wg sync.WaitGroup
@@ -67,8 +68,8 @@ func (p *placing) digests() (list [][32]byte) {
 	return list
 }
 
-// sort parts those that are fresh from the others, and gives the last one of the
-// log's entries that were found.
+// sort separates the fresh entries from the others. need is the last of the log's
+// entries that were found.
 func (p *placing) sort(found map[[32]byte]uint64) (need uint64) {
 	seen := map[[32]byte]int{} // the place in leaves of the first fresh one with a key
 	for i, leaf := range p.leaves {
@@ -98,7 +99,7 @@ func (p *placing) known(i int, found map[[32]byte]uint64, seen map[[32]byte]int)
 	return false
 }
 
-// positions are all of them, given those of the fresh ones.
+// positions gives the positions of all entries, given those of the fresh ones.
 func (p *placing) positions(added []uint64) []Position {
 	for i, n := range added {
 		p.at[p.where[i]] = Position{Index: n}
@@ -109,7 +110,8 @@ func (p *placing) positions(added []uint64) []Position {
 	return p.at
 }
 
-// records are the keys of the fresh ones, the first of which is that entry.
+// records are the keys of the fresh entries, of which first is the first one's
+// number in the log.
 func (p *placing) records(first uint64) (list []record) {
 	for i, w := range p.where {
 		for _, k := range p.keys[w] {

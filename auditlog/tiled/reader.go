@@ -42,8 +42,8 @@ func OpenReader(dir string) (*Reader, error) {
 // VKey is the log's key, as policies take it.
 func (r *Reader) VKey() string { return r.key.String() }
 
-// Checkpoint is the one published, with all its signatures; the log's own is
-// verified.
+// Checkpoint is the published checkpoint with all its signatures, of which the
+// log's is verified.
 func (r *Reader) Checkpoint() (*auditlog.Checkpoint, error) {
 	c, err := r.published()
 	if err == nil && c == nil {
@@ -52,7 +52,7 @@ func (r *Reader) Checkpoint() (*auditlog.Checkpoint, error) {
 	return c, err
 }
 
-// ErrNoCheckpoint is what there is of an empty log: nothing is shown by it yet.
+// ErrNoCheckpoint is the error of a log that has published no checkpoint yet.
 var ErrNoCheckpoint = errors.New("the log has no checkpoint")
 
 type noCheckpoint struct{ err *strict.Error }
@@ -103,9 +103,9 @@ func (r *Reader) Entry(ctx context.Context, index uint64) ([]byte, error) {
 }
 
 // Find gives the place of the first entry under the published checkpoint that
-// shares a key with leaf: by the first of leaf's keys that any has. It writes
-// nothing, and knows no guard: what it finds has the key, but where it finds
-// nothing the last word is [Log.Append]'s.
+// shares a key with leaf: the first of leaf's keys that any entry has. It writes
+// nothing and reads no guard. An entry that it finds has the key; if it finds none,
+// only [Log.Append] can tell for sure.
 func (r *Reader) Find(ctx context.Context, keys Keys, leaf []byte) (uint64, bool, error) {
 	list, err := keys.of(leaf)
 	for _, k := range list {
@@ -131,8 +131,8 @@ func (r *Reader) FindKey(ctx context.Context, keys Keys, key string) (uint64, bo
 	return n, found && n < c.Size, err
 }
 
-// Prove writes the proof (C2SP tlog-proof) that an entry is under the
-// published checkpoint, having verified it.
+// Prove gives the proof (C2SP tlog-proof) that an entry is under the published
+// checkpoint. It verifies the proof first.
 func (r *Reader) Prove(ctx context.Context, index uint64) ([]byte, error) {
 	_, p, err := r.entry(ctx, index)
 	if err != nil {
@@ -170,7 +170,7 @@ func (r *Reader) entryUnder(ctx context.Context, index uint64, c *auditlog.Check
 	if p.Hashes, err = arrays(list); err != nil {
 		return nil, nil, err
 	}
-	// A damaged tile or bundle shows here, and not at whoever gets the proof.
+	// A damaged tile or bundle is found here and not by whoever gets the proof.
 	if _, err := r.policy.Verify(leaf, p); err != nil {
 		return nil, nil, strict.Errorf(r.dir, "entry %d or the tiles above it are damaged: %v", index, err).
 			WithHint("Put back the damaged files from a copy of the directory; never older checkpoint or state files.")

@@ -11,19 +11,21 @@ import (
 	"sort"
 )
 
-// A run is a file of records, each the digest of a key and the first entry that
-// has it, sorted by digest. It is made once and never changed. Its pages make a
-// tree: a record of an inner page has the first digest of a page below it and
-// that page's SHA-256. So whoever knows the SHA-256 of the top page reads a few
-// pages and knows that a key is there, or that it isn't, and no page that was
-// altered passes for the one that was written.
+// A run is a file of records, sorted by digest. Each has the digest of a key and
+// the number of the first entry with that key. A run is made once and never
+// changed. Its pages make a tree: a record of an inner page has the first digest of
+// a page below it, and that page's SHA-256. So whoever knows the SHA-256 of the top
+// page reads a few pages to find out whether a key is there, and notices any page
+// that was altered.
 //
-// A page begins at a multiple of pageSize. It has a byte for its height above
-// the lowest pages, a zero byte, its number of records in two bytes, and the
-// records: at height 0 digest and entry, in 32 and 8 bytes; above it first
-// digest, SHA-256 and number of the page below, in 32, 32 and 8. Numbers are
-// big-endian. What a page has behind its records is not hashed. The top page is
-// the last one.
+// A page begins at a multiple of pageSize. It has, big-endian:
+//
+//   - 1 byte: its height above the lowest pages; 1 byte: zero; 2 bytes: the number
+//     of its records;
+//   - the records: at height 0, 32 bytes of digest and 8 of entry number; above, 32
+//     bytes of first digest, 32 of SHA-256 and 8 of number of the page below.
+//
+// Bytes behind the records are not hashed. The top page is the last one.
 const (
 	pageSize   = 4096
 	pageHeader = 4
@@ -64,7 +66,7 @@ func parsePage(data []byte) (page, error) {
 	}
 	size := pageHeader + int(binary.BigEndian.Uint16(data[2:]))*recordSize(data[0])
 	if data[1] != 0 || size > min(len(data), pageSize) {
-		return nil, fmt.Errorf("a page's header is none")
+		return nil, fmt.Errorf("a page's header is malformed")
 	}
 	return data[:size], nil
 }
@@ -87,8 +89,8 @@ func (p page) upTo(key *[32]byte) int {
 	})
 }
 
-// runWriter writes a run from its first record to its last. It remembers a page
-// for each height and nothing else.
+// runWriter writes a run from its first record to its last. It keeps only one page
+// for each height in memory.
 type runWriter struct {
 	w     io.Writer
 	pages uint64
@@ -97,7 +99,7 @@ type runWriter struct {
 	some  bool
 }
 
-// add takes the next record. Of those with one digest the first is kept.
+// add takes the next record. Of several with the same digest it keeps the first.
 func (w *runWriter) add(r record) error {
 	if w.some && r.key == w.last {
 		return nil

@@ -15,8 +15,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
-// damaged says that the index isn't the one that was written. It is a cache:
-// whoever gets this makes it again.
+// damaged is the error that the index isn't as it was written. The index is a
+// cache: whoever gets this error makes it again.
 type damaged struct{ error }
 
 func isDamaged(err error) bool {
@@ -28,7 +28,7 @@ func isDamaged(err error) bool {
 type runFile struct {
 	name    string
 	file    io.ReaderAt
-	stack   []step   // from the top page down, as far as the last lookup went
+	stack   []step   // from the top page down, to where the last lookup went
 	buffers [][]byte // of the stack's pages
 }
 
@@ -55,7 +55,7 @@ func newRunFile(name string, file io.ReaderAt, pages uint64, top [32]byte) (*run
 	return r, r.push(pages-1, top[:])
 }
 
-// again is the same run for another goroutine.
+// again opens the same run for another goroutine.
 func (r *runFile) again() *runFile {
 	return &runFile{r.name, r.file, []step{{r.stack[0].page, -1}}, [][]byte{nil}}
 }
@@ -99,13 +99,15 @@ func (r *runFile) read(data []byte, number uint64, want []byte) (page, error) {
 	return p, nil
 }
 
-// below says where the page is that a record of an inner page names.
+// below gives the number and the SHA-256 of the page that a record of an inner page
+// names.
 func (p page) below(at int) (number uint64, sum []byte) {
 	_, rest := p.record(at)
 	return binary.BigEndian.Uint64(rest[32:]), rest[:32]
 }
 
-// find looks for a key. Lookups in the order of their keys read each page once.
+// find looks for a key. A series of lookups reads each page once if they come in
+// the order of their keys.
 func (r *runFile) find(key *[32]byte) (entry uint64, found bool, err error) {
 	for depth := 0; ; depth++ {
 		s := &r.stack[depth]

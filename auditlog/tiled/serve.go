@@ -10,13 +10,13 @@ import (
 	"syscall"
 )
 
-// resource is what C2SP tlog-tiles has in a log, and nothing else: no state, no
-// temporary file, no way up.
+// resource matches the paths of C2SP tlog-tiles and no others: no state, no
+// temporary file, no path out of the directory.
 var resource = regexp.MustCompile(`^/(?:checkpoint|tile/(?:entries|[0-9]|[1-5][0-9]|6[0-3])/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/(?:[1-9][0-9]{0,2}))?)$`)
 
-// Handler serves a log's directory as C2SP tlog-tiles wants. dir is the log's,
-// or any that holds tiles. Files are opened below dir only, whatever symbolic
-// links say.
+// Handler serves a log's directory by C2SP tlog-tiles. dir is the log's directory
+// or any other with tiles. Only files below dir are opened, even where a symbolic
+// link leads elsewhere.
 func Handler(dir string) (http.Handler, error) {
 	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
 		dir = filepath.Join(dir, logName)
@@ -37,15 +37,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		h.Set("Allow", "GET, HEAD")
-		http.Error(w, "a log is only read here", http.StatusMethodNotAllowed)
+		http.Error(w, "this server only lets a log be read", http.StatusMethodNotAllowed)
 		return
 	case r.URL.RawPath != "" || !resource.MatchString(r.URL.Path):
 		http.NotFound(w, r)
 		return
 	}
-	// Whatever the reason is, a link that leads outside among them: it isn't
-	// for readers to know.
-	// Not even a named pipe makes it wait.
+	// Readers aren't told the reason, which may be a link that leads outside.
+	// O_NONBLOCK keeps a named pipe from making it wait.
 	f, err := s.root.OpenFile(r.URL.Path[1:], os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		http.NotFound(w, r)

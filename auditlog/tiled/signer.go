@@ -27,10 +27,10 @@ func VKey(origin string, pub ed25519.PublicKey) (string, error) {
 	return vkey, nil
 }
 
-// NewSigner makes a log's signer of any Ed25519 key, be it in a file or in an
-// HSM: sign gives the 64 bytes of a pure signature over exactly msg. Each is
-// verified before it is used; a faulty one (hardware fails, sessions get mixed
-// up) would else be published.
+// NewSigner makes a log's signer of any Ed25519 key, in a file or in an HSM: sign
+// gives the 64 bytes of a pure signature over exactly msg. Each signature is
+// verified before it is used, so that a faulty one is never published: hardware
+// fails, and sessions get mixed up.
 func NewSigner(origin string, pub ed25519.PublicKey, sign func(msg []byte) ([]byte, error)) (note.Signer, error) {
 	vkey, err := VKey(origin, pub)
 	if err != nil {

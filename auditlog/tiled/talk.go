@@ -13,11 +13,11 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Tessera tells why it failed to publish a checkpoint only to klog, and that it
-// couldn't remove a file only to slog; both write to stderr by default. talked
-// keeps the last of it for our errors instead. They are one for the whole
-// process, and so is this: with two logs open, one's error may quote the
-// other's lines.
+// Tessera logs the reason why it failed to publish a checkpoint only to klog, and
+// that it couldn't remove a file only to slog. Both write to stderr by default.
+// talked keeps their last messages for our errors instead. Like klog and slog it is
+// one for the whole process: with two logs open, one's error may quote the other's
+// messages.
 var talked tail
 
 var captureTalk = sync.OnceFunc(func() {

@@ -19,25 +19,24 @@ import (
 )
 
 // appendOptions are Tessera's settings for a run that adds n entries and ends.
-// Its own are for servers: a lone entry would wait 10 s.
+// Tessera's defaults are for servers: a lone entry would wait 10 s.
 func appendOptions(n int, signer *guardedSigner) *tessera.AppendOptions {
 	return tessera.NewAppendOptions().
 		WithCheckpointSigner(signer).
-		// One batch: written as soon as the last of the entries is there, which
-		// takes them as long as it takes to hand them over.
+		// One batch, written as soon as the last of the entries was handed over.
 		WithBatching(uint(max(n, 1)), time.Second).
-		// The least that Tessera takes. A checkpoint younger than this is
-		// not replaced, so a second run must wait for it.
+		// The least that Tessera accepts. It doesn't replace a checkpoint that is
+		// younger than this, so a second run must wait.
 		WithCheckpointInterval(100 * time.Millisecond).
-		// A checkpoint is made when the tree has grown, never to look fresh.
+		// A checkpoint is made only when the tree has grown.
 		WithCheckpointRepublishInterval(0).
-		// Tessera's collector would run on when the lock is gone; see collect.
+		// Tessera's garbage collection would run on after the lock is released; see collect.
 		WithGarbageCollectionInterval(0)
 }
 
-// integrate adds the entries and waits for a checkpoint that covers them and
-// the entry need. Tessera lives for this call only: then nothing is signed
-// behind our back, and the lock may go to the next process.
+// integrate adds the entries and waits for a checkpoint that covers them and the
+// entry need. Tessera runs only during this call, so that nothing is signed after
+// it and the lock can go to the next process.
 func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
@@ -108,8 +107,8 @@ func (l *Log) await(ctx context.Context, g *guardedSigner, n uint64) error {
 	return l.appears(ctx, signed)
 }
 
-// appears waits until a checkpoint that was signed here is the one published.
-// Its signature was verified when it was made.
+// appears waits until a checkpoint that was signed here is published. Its signature
+// was verified when it was made.
 func (l *Log) appears(ctx context.Context, signed *auditlog.Checkpoint) error {
 	text := []byte(signed.Text() + "\n")
 	for wait := 200 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
@@ -125,9 +124,8 @@ func (l *Log) appears(ctx context.Context, signed *auditlog.Checkpoint) error {
 	}
 }
 
-// settle ends signing and waits until what was signed last is what is
-// published: then Tessera has nothing under way that it could write after the
-// lock is gone.
+// settle ends signing and waits until the last signed checkpoint is published: then
+// Tessera has nothing left to write after the lock is released.
 func (l *Log) settle(ctx context.Context, g *guardedSigner) error {
 	signed := g.close()
 	if signed == nil {
@@ -136,8 +134,8 @@ func (l *Log) settle(ctx context.Context, g *guardedSigner) error {
 	return l.appears(ctx, signed)
 }
 
-// settleSoon is settle where something failed already: it may be that nothing
-// will be published, and nobody waits long for that.
+// settleSoon is settle after a failure. The checkpoint may never be published then,
+// so it doesn't wait long.
 func (l *Log) settleSoon(g *guardedSigner) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -148,8 +146,8 @@ func (l *Log) guardedSigner() *guardedSigner {
 	return &guardedSigner{Signer: l.signer, path: l.guardPath(), key: l.key, tree: l.tree, news: make(chan struct{}, 1)}
 }
 
-// failed tells why: the guard's refusal, if there was one, else what Tessera
-// returned and what it only logged.
+// failed makes the error: the guard's refusal, if there was one, otherwise what
+// Tessera returned and what it logged.
 func (l *Log) failed(doing string, g *guardedSigner, err error) error {
 	if r := g.refusal(); r != nil {
 		return r

@@ -21,8 +21,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// tree reads Tessera's directory, which is a tree of C2SP tlog-tiles and, in
-// .state, what Tessera keeps for itself.
+// tree reads Tessera's directory, which has C2SP tlog-tiles and, in .state,
+// Tessera's own files.
 type tree struct {
 	origin string
 	files  client.FileFetcher
@@ -32,8 +32,8 @@ func newTree(dir, origin string) *tree {
 	return &tree{origin, client.FileFetcher{Root: filepath.Join(dir, logName)}}
 }
 
-// state is the tree that Tessera would go on from: at least as large as the
-// one of the published checkpoint. It is nil where there is none.
+// state is the tree from which Tessera would go on, at least as large as that of
+// the published checkpoint. It is nil if there is none.
 func (t *tree) state() (*auditlog.Checkpoint, error) {
 	path := filepath.Join(t.files.Root, ".state", "treeState")
 	data, err := durable.ReadFile(path)
@@ -53,7 +53,8 @@ func (t *tree) state() (*auditlog.Checkpoint, error) {
 	return &auditlog.Checkpoint{Origin: t.origin, Size: s.Size, Root: s.Root}, nil
 }
 
-// continues proves from the tiles that newer has all of older's entries.
+// continues verifies, with a proof from the tiles, that newer has all of older's
+// entries.
 func (t *tree) continues(ctx context.Context, older, newer *auditlog.Checkpoint) error {
 	var hashes [][32]byte
 	if older.Size > 0 && older.Size < newer.Size {
@@ -72,10 +73,10 @@ func (t *tree) continues(ctx context.Context, older, newer *auditlog.Checkpoint)
 	return auditlog.VerifyConsistency(older, newer, hashes)
 }
 
-// intact checks what Tessera builds upon without looking: that the tiles of
-// the right edge have the root that the state says, and that the last entry
-// bundle, which the next one starts with a copy of, has the entries of its
-// tile. What lies left of it no new entry touches; proofs show its damage.
+// intact checks what Tessera relies on without checking it: that the tiles of the
+// right edge give the root that the state names, and that the last entry bundle, of
+// which the next one starts as a copy, has the entries of its tile. New entries
+// don't touch what lies left of the edge; damage there shows when a proof is made.
 func (t *tree) intact(ctx context.Context, head *auditlog.Checkpoint) error {
 	root, err := t.root(ctx, head.Size)
 	if err != nil {
@@ -93,8 +94,8 @@ func (t *tree) intact(ctx context.Context, head *auditlog.Checkpoint) error {
 	return err
 }
 
-// logged reads the n-th entry bundle and the hashes of its entries, each of
-// which must be the one of which the tile above has the hash.
+// logged reads the n-th entry bundle and the hashes of its entries. The tile above
+// must have the hash of each entry.
 func (t *tree) logged(ctx context.Context, n, size uint64) (entries, hashes [][]byte, err error) {
 	data, err := t.files.ReadTile(ctx, 0, n, layout.PartialTileSize(0, n, size))
 	if err != nil {
@@ -140,8 +141,8 @@ func (t *tree) root(ctx context.Context, size uint64) ([]byte, error) {
 	return r.GetRootHash(nil)
 }
 
-// bundle reads the n-th entry bundle of a tree, with all the entries that it
-// has in a tree of that size, or more.
+// bundle reads the n-th entry bundle, with at least all the entries that it has in
+// a tree of that size.
 func (t *tree) bundle(ctx context.Context, n, size uint64) (*api.EntryBundle, error) {
 	b, err := client.GetEntryBundle(ctx, t.files.ReadEntryBundle, n, size)
 	if err != nil {
@@ -154,9 +155,9 @@ func (t *tree) bundle(ctx context.Context, n, size uint64) (*api.EntryBundle, er
 	return &b, nil
 }
 
-// collect removes the partial tiles and bundles of those that have become full
-// since the tree had that size. tlog-tiles allows it: a reader with an older
-// checkpoint takes the full one.
+// collect removes the partial tiles and bundles that have become full since the
+// tree had the size from. tlog-tiles allows it: a reader with an older checkpoint
+// takes the full one.
 func (t *tree) collect(from, size uint64) error {
 	for level := uint64(0); size>>(level*layout.TileHeight) > 0; level++ {
 		width := (level + 1) * layout.TileHeight // of a full tile, in bits

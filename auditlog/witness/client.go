@@ -13,27 +13,28 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Limits of what a witness is given and believed.
+// Limits of an exchange with a witness.
 const (
-	maxAnswer      = 64 << 10 // of a few cosignatures; one of ML-DSA-44 has 3.3 kB
+	maxAnswer      = 64 << 10 // bytes; a cosignature with ML-DSA-44 has 3.3 kB
 	maxRounds      = 3        // a witness that others ask as well may have moved on, twice
 	defaultTimeout = 10 * time.Second
-	maxAhead       = 10 * time.Minute // of a witness's clock before ours
+	maxAhead       = 10 * time.Minute // by which a witness's clock may be ahead of ours
 	sizeType       = "text/x.tlog.size"
 )
 
-// Client asks witnesses. The zero value is ready.
+// Client asks witnesses for cosignatures. Its zero value is ready to use.
 type Client struct {
 	HTTP    *http.Client
 	Timeout time.Duration    // for one witness with all its rounds; 0 means 10 s
 	Now     func() time.Time // nil means the clock
 }
 
-// Prover proves that the tree of the newer size continues that of the older.
+// Prover gives the proof that the tree of the newer size continues the older one.
 type Prover func(ctx context.Context, older, newer uint64) ([][32]byte, error)
 
-// ask gets one witness's cosignature. last is what it is thought to have
-// cosigned; it knows better and says so (409).
+// ask gets one witness's cosignature. last is the tree size that it is thought to
+// have cosigned last; if that is wrong, the witness answers with the right one
+// (status 409).
 func (cl *Client) ask(ctx context.Context, w auditlog.Witness, c *auditlog.Checkpoint, last uint64, prove Prover) (auditlog.Signature, error) {
 	var none auditlog.Signature
 	fail := func(err error, format string, args ...any) (auditlog.Signature, error) {
@@ -86,7 +87,8 @@ func (cl *Client) ask(ctx context.Context, w auditlog.Witness, c *auditlog.Check
 	return fail(ErrMalformed, "it named another size %d times", maxRounds)
 }
 
-// accept takes the line by the pinned key, verified, and ignores all others.
+// accept takes the signature line by the pinned key, verifies it, and ignores all
+// others.
 func (cl *Client) accept(w auditlog.Witness, c *auditlog.Checkpoint, body []byte) (auditlog.Signature, error) {
 	list, err := auditlog.ParseSignatures("its answer", body)
 	if err != nil {
@@ -122,7 +124,7 @@ func (cl *Client) post(ctx context.Context, prefix string, body []byte) (status 
 	if cl.HTTP != nil {
 		h = *cl.HTTP
 	}
-	// The policy says where a witness is; nobody on the way changes that.
+	// A witness is where the policy says; no redirect may change that.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := h.Do(req)
 	if err != nil {

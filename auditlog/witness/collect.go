@@ -10,24 +10,25 @@ import (
 
 // Ask says which of a policy's witnesses to ask.
 type Ask struct {
-	// Again asks those too whose cosignature the checkpoint has, for a newer
-	// time.
+	// Again asks also the witnesses whose cosignature the checkpoint has, for
+	// one with a newer time.
 	Again bool
-	// Seen are older checkpoints of this log: what their cosigners have
-	// cosigned. Only a hint, which saves a round.
+	// Seen are older checkpoints of this log. They hint at what each witness
+	// has cosigned last, which saves a request.
 	Seen []*auditlog.Checkpoint
 }
 
-// Answer is what came of asking one witness; Err is nil, an *[Error], or what
-// kept the log from proving.
+// Answer is the outcome of asking one witness. Err is nil, an *[Error], or the
+// reason why the log couldn't make the consistency proof.
 type Answer struct {
 	Name string
 	Err  error
 }
 
-// Collect asks all of the policy's witnesses at once and gives the checkpoint
-// with the cosignatures that there are, each verified. A witness that fails is
-// no error here: the quorum decides, by [auditlog.Policy.VerifyCheckpoint].
+// Collect asks all of the policy's witnesses at once and gives the checkpoint with
+// all cosignatures that it had or that came, each verified. A witness that fails is
+// no error here: the caller finds out whether the quorum is met, by
+// [auditlog.Policy.VerifyCheckpoint].
 func (cl *Client) Collect(ctx context.Context, p *auditlog.Policy, c *auditlog.Checkpoint, prove Prover, a Ask) (*auditlog.Checkpoint, []Answer) {
 	var wg sync.WaitGroup
 	type result struct {
@@ -69,11 +70,11 @@ func (cl *Client) Collect(ctx context.Context, p *auditlog.Policy, c *auditlog.C
 	return c, list
 }
 
-// Alarming says whether the answer is that this log has two histories, or went
-// back.
+// Alarming says whether the witness answered that this log has two histories, or
+// went back.
 func (a Answer) Alarming() bool { return errors.Is(a.Err, ErrAhead) || errors.Is(a.Err, ErrFork) }
 
-// Alarming is the error of the first answer that is alarming; nil where none is.
+// Alarming is the error of the first alarming answer, nil if there is none.
 func Alarming(list []Answer) error {
 	for _, a := range list {
 		if a.Alarming() {

@@ -3,13 +3,14 @@
 // cosigns one.
 //
 // A log calls [Client.Collect] after it has signed and published a checkpoint.
-// That order is a decision: the entry is logged whatever the witnesses do, one
-// that is down holds nobody up, and what is missing is fetched by the next run.
+// This order is deliberate: the entry is logged whatever the witnesses do, a
+// witness that is down delays nobody, and the next run fetches the cosignatures
+// that are missing.
 //
 // A witness calls [Witness.Cosign], or serves [Witness.Handler]. It cosigns a
-// checkpoint only if that continues the last one it has cosigned, and makes
-// the new one durable before its key is used: after a crash it may remember
-// more than it has signed, which refuses nothing honest. A request is the same
-// bytes over HTTP and on a stick, so that a log without a network has witnesses
-// too.
+// checkpoint only if that continues the last one it has cosigned, and writes
+// the new one to disk before it uses its key. After a crash it may remember a
+// checkpoint that it didn't get to sign; that makes it refuse nothing honest. A
+// request has the same bytes over HTTP and on a memory stick, so that a log
+// without a network can have witnesses too.
 package witness

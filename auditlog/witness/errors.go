@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What can come of asking a witness, by name. An [Error] wraps one of them.
+// The kinds of failure when a witness is asked. An [Error] wraps one of them.
 var (
 	ErrUnreachable = errors.New("can't be reached")
 	ErrNoURL       = errors.New("has no URL in the policy")
@@ -13,15 +13,15 @@ var (
 	ErrKey         = errors.New("trusts no key that signed the checkpoint")
 	ErrAhead       = errors.New("has cosigned a larger tree than this one")
 	ErrFork        = errors.New("says that this checkpoint doesn't continue what it has cosigned")
-	ErrMalformed   = errors.New("gave an answer that is none")
+	ErrMalformed   = errors.New("gave an answer that doesn't follow C2SP tlog-witness")
 	ErrRefused     = errors.New("refused")
 )
 
-// Error says what came of asking one witness.
+// Error says why one witness's cosignature wasn't had.
 type Error struct {
 	Witness string // its name within the policy
 	Err     error
-	Detail  string // its own words, or the network's; may be empty
+	Detail  string // the witness's own words, or the network's error; may be empty
 	Size    uint64 // of the tree it has cosigned, with ErrAhead
 }
 
@@ -35,7 +35,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Next says what to do about it; empty where only waiting helps.
+// Next says what to do about it; it is empty if only waiting helps.
 func (e *Error) Next() string {
 	switch {
 	case errors.Is(e.Err, ErrNoURL):

@@ -9,12 +9,13 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 )
 
-// maxRequest holds 63 hashes and a checkpoint with many cosignatures.
+// maxRequest is the most bytes of a request: enough for 63 hashes and a checkpoint
+// with many cosignatures.
 const maxRequest = 64 << 10
 
-// Handler serves tlog-witness: POST /add-checkpoint, and the newest checkpoint
-// cosigned of each log at GET /<hex SHA-256 of origin>/checkpoint. What it
-// can't do is given to failed, which may be nil.
+// Handler serves tlog-witness: POST /add-checkpoint, and, for each log, the newest
+// cosigned checkpoint at GET /<hex SHA-256 of origin>/checkpoint. It calls failed,
+// which may be nil, with the errors of the witness's own disk and key.
 func (w *Witness) Handler(failed func(error)) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /add-checkpoint", func(rw http.ResponseWriter, r *http.Request) {
@@ -65,7 +66,7 @@ func (w *Witness) answer(rw http.ResponseWriter, body []byte, failed func(error)
 	case errors.As(err, &no):
 		http.Error(rw, err.Error(), no.Status)
 	default:
-		// The disk's or the key's fault: not the client's to read about.
+		// The error of the disk or the key is for the operator, not for the client.
 		if failed != nil {
 			failed(err)
 		}

@@ -19,10 +19,11 @@ import (
 const recordHeader = "fleetctl witness v1"
 
 const lostRecord = "Put the witness's state back if it was moved. If this witness has never cosigned anything of\n" +
-	"this log, say so with --first; if it has, and the state is lost, take another key for it."
+	"this log, say so with --first; if it has, and the state is lost, give the witness another key."
 
-// record is the newest tree head of one log that was cosigned, or may have
-// been. Its file is named after the log, as tlog-witness names it in URLs.
+// record is the newest tree head of one log that the witness has cosigned or, after
+// a crash, may not have got to sign. Its file has the log's name in tlog-witness's
+// URLs.
 type record struct {
 	key        *auditlog.Verifier
 	Size       uint64
@@ -34,7 +35,7 @@ func emptyRecord(key *auditlog.Verifier) *record {
 	return &record{key: key, Root: [32]byte(rfc6962.DefaultHasher.EmptyRoot())}
 }
 
-// OriginID is how tlog-witness names a log in paths.
+// OriginID is the name of a log in tlog-witness's paths: the SHA-256 of its origin.
 func OriginID(origin string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(origin))) }
 
 func (w *Witness) recordPath(origin string) string { return filepath.Join(w.o.State, OriginID(origin)) }
@@ -47,8 +48,8 @@ func (r *record) marshal() []byte {
 	return b
 }
 
-// readRecord reads what marshal wrote and nothing else. A missing file is a
-// refusal: without it nothing is known.
+// readRecord reads exactly what marshal writes. A missing file is an error, because
+// without it nothing is known of what was cosigned.
 func readRecord(path string, key *auditlog.Verifier) (*record, error) {
 	data, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -7,9 +7,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Request reads what a log's operator sent by file: an add-checkpoint request,
-// or a checkpoint, bare or in a proof. A bare one takes no proof the first time,
-// and where it has the size that this witness has cosigned last.
+// Request reads what a log's operator sent by file: an add-checkpoint request, or
+// a checkpoint, alone or in a proof. A checkpoint alone, without the proof that it
+// continues the last one, will do only the first time or if it has the size that
+// this witness has cosigned last.
 func (w *Witness) Request(file string, data []byte) (*auditlog.Request, error) {
 	var c *auditlog.Checkpoint
 	switch {

@@ -16,14 +16,15 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Signer is a witness's key: an Ed25519 key of its own, be it in a file or in
-// an HSM, that signs nothing else.
+// Signer is a witness's key: an Ed25519 key, in a file or in an HSM, that signs
+// nothing but cosignatures.
 type Signer struct {
 	Key  *auditlog.Verifier // type 0x04
 	Sign func(msg []byte) ([]byte, error)
 }
 
-// NewSigner gives a public key a witness's name.
+// NewSigner makes a witness's signer of its name, its public key, and a function
+// that signs.
 func NewSigner(name string, pub ed25519.PublicKey, sign func(msg []byte) ([]byte, error)) (*Signer, error) {
 	key, err := auditlog.NewVerifier(name, auditlog.Ed25519Cosignature, pub)
 	if err != nil {
@@ -34,11 +35,11 @@ func NewSigner(name string, pub ed25519.PublicKey, sign func(msg []byte) ([]byte
 
 // Options say what a witness watches.
 type Options struct {
-	State string // directory of what was cosigned, one file a log
+	State string // directory of what was cosigned, one file for each log
 	Logs  []*auditlog.Verifier
-	// First begins the record of logs that have none. It must be said: a
-	// record that was lost looks the same as one that never was, and a witness
-	// that starts over lets the log start over too.
+	// First begins the record of logs that have none. The operator must say so,
+	// because a record that was lost looks the same as one that never was, and a
+	// witness that starts over lets the log start over too.
 	First bool
 	Now   func() time.Time // nil means the clock
 }
@@ -137,7 +138,7 @@ func (w *Witness) Cosign(r *auditlog.Request) (auditlog.Signature, error) {
 		}
 		return none, refuse(http.StatusUnprocessableEntity, err)
 	}
-	// The log's signature alone is kept: what others have cosigned is theirs.
+	// Only the log's signature is kept, not other witnesses' cosignatures.
 	signed := *c
 	signed.Signatures = []auditlog.Signature{line}
 	if err := durable.Replace(path, (&record{key, c.Size, c.Root, &signed}).marshal(), 0o644); err != nil {
@@ -191,8 +192,8 @@ func (w *Witness) keepFork(c *auditlog.Checkpoint) error {
 	return err
 }
 
-// lock lets one request at a time from reading the record to signing, over all
-// processes that have this state.
+// lock lets one request at a time read the record and sign, among all processes
+// with this state.
 func (w *Witness) lock() (func(), error) {
 	w.mu.Lock()
 	path := filepath.Join(w.o.State, "lock")

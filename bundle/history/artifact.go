@@ -4,9 +4,9 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 )
 
-// anArtifact is what the history needs of a key set or a notice.
+// anArtifact has what the history needs of a key set or a notice.
 type anArtifact struct {
-	set              *bundle.KeySet // nil of a notice
+	set              *bundle.KeySet // nil for a notice
 	namespace, fleet string
 	kind             string
 	epoch            uint64
@@ -53,7 +53,7 @@ func aboutNotice(n *bundle.Notice) *anArtifact {
 	return a
 }
 
-// loadArtifact reads an artifact again, alone or out of its bundle.
+// loadArtifact reads an artifact again, from its own file or out of its bundle.
 func (c *collector) loadArtifact(a *artifact) (*anArtifact, error) {
 	data, err := c.archive.Load(a.ref)
 	if err != nil {
@@ -69,8 +69,8 @@ func (c *collector) loadArtifact(a *artifact) (*anArtifact, error) {
 	return aboutBundle(b), nil
 }
 
-// loadStatement reads a statement again, from the record, alone or out of its
-// bundle.
+// loadStatement reads a statement again: from the record, from its own file, or out
+// of its bundle.
 func (c *collector) loadStatement(e *entry) (*bundle.Statement, error) {
 	if e.ref&recorded != 0 {
 		return c.o.Seen.load(e.ref &^ recorded)

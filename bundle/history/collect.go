@@ -12,7 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// collector reads and verifies on all cores and keeps what judging needs.
+// collector reads and verifies files on all cores and keeps what judging needs.
 type collector struct {
 	archive Archive
 	o       Options
@@ -28,19 +28,19 @@ type collector struct {
 	problems  problems
 	checked   map[string]int64
 	files     int64
-	conflicts []conflict      // with the record, found on the way
+	conflicts []conflict      // with the record, found while reading
 	live      map[uint16]bool // keys whose statements a live auditor answers with
 	skipped   int64           // of other namespaces
 }
 
-// conflict is two statements for one place.
+// conflict is two different statements by one key for one epoch.
 type conflict struct{ a, b entry }
 
 func newCollector(a Archive, o Options) *collector {
 	return &collector{archive: a, o: o, byName: map[string]uint16{}, live: map[uint16]bool{}, checked: map[string]int64{}}
 }
 
-// batch is as many files as are worth handing to another core.
+// batch is as many files as are handed to another core at once.
 type batch struct {
 	items []Item
 	buf   []byte
@@ -75,8 +75,8 @@ func (c *collector) collect(ctx context.Context, workers int) error {
 		if len(b.buf)+len(it.Data)+len(it.Proof) > batchBytes && len(b.items) > 0 {
 			send()
 		}
-		// Slices of a buffer that grows stay what they are: the old one lives on
-		// as long as they do.
+		// A slice of the buffer stays valid when the buffer grows: it keeps the old
+		// one alive.
 		b.buf = append(b.buf, it.Data...)
 		it.Data = b.buf[len(b.buf)-len(it.Data):]
 		if it.Proof != nil {
@@ -102,8 +102,8 @@ func (c *collector) collect(ctx context.Context, workers int) error {
 	return err
 }
 
-// worker is one core's part; what it finds goes to the collector a batch at a
-// time, in the order of the files.
+// worker is one core's part of the work. What it finds goes to the collector batch
+// by batch, in the order of the files.
 type worker struct {
 	c         *collector
 	file      string
@@ -139,7 +139,7 @@ func (w *worker) fail(check, ns string, epoch uint64, format string, args ...any
 	})
 }
 
-// other says that a namespace isn't the one looked at.
+// other says whether a namespace is another than the one that is looked at.
 func (w *worker) other(ns string) bool {
 	if w.c.o.Only == "" || ns == w.c.o.Only {
 		return false
@@ -170,19 +170,19 @@ func (w *worker) item(it Item) {
 			w.statement(s, it.Operator)
 		}
 	case w.c.o.Meta:
-		// The operator's own formats aren't public: the digest is what there is.
+		// The operator's own formats aren't public; only the digest is known.
 		w.artifacts = append(w.artifacts, artifact{ref: it.Ref, digest: bundle.Digest(it.Data), opaque: true})
 	default:
 		w.fail(Readable, "", 0, "is neither statement nor artifact nor bundle (format %q)", format)
 	}
 }
 
-// statement verifies a statement of which nobody says whose it is.
+// statement verifies a statement and finds the pinned key that signed it.
 func (w *worker) statement(s *bundle.Statement, operator bool) {
 	w.checked[Signature]++
 	for _, hinted := range []bool{true, false} {
 		for i, k := range w.c.o.Keys {
-			// The hint goes first, and is nothing but the order of trying.
+			// Keys that the hint names are tried first; it decides nothing else.
 			if hint := s.KeyID == nil || *s.KeyID == k.Key[31]; hint == hinted && s.Verify(k.Key) == nil {
 				w.entry(s, uint16(i), operator)
 				return
@@ -311,8 +311,8 @@ func (c *collector) merge(w *worker, files int) {
 	c.bundles = append(c.bundles, w.bundles...)
 }
 
-// known compares with what earlier runs saw: what is the same needs no second
-// place in memory.
+// known compares an entry with what earlier runs saw. If it is the same, it needn't
+// be kept a second time.
 func (c *collector) known(e *entry) bool {
 	if c.base.len() == 0 {
 		return false
@@ -336,15 +336,16 @@ func (c *collector) known(e *entry) bool {
 		return false
 	}
 	c.conflicts = append(c.conflicts, conflict{*c.base.at(places[0]), *e})
-	return true // the recorded one stands
+	return true // the recorded statement stands
 }
 
-// looksSigned tells a statement by its fields; the reader judges.
+// looksSigned says whether data looks like a statement, which its reader then
+// checks.
 func looksSigned(data []byte) bool {
 	return bytes.Contains(data, []byte(`"signature"`)) && bytes.Contains(data, []byte(`"namespace"`))
 }
 
-// formatOf is the value of the first field, where that is format.
+// formatOf is the value of the first field, if its name is format.
 func formatOf(data []byte) string {
 	head := bytes.TrimLeft(data[:min(len(data), 256)], " \t\r\n{")
 	rest, ok := bytes.CutPrefix(head, []byte(`"format"`))

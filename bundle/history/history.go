@@ -5,7 +5,7 @@
 //
 // Most callers need [Check]. It is pure: files come in through an [Archive]
 // (package saved reads folders and JSON lines), the earlier run through a
-// [Record]. It takes about 100 bytes of memory an epoch and all cores.
+// [Record]. It uses all cores, and about 100 bytes of memory for each epoch.
 package history
 
 import (
@@ -21,11 +21,11 @@ import (
 
 // Item is one saved file: a statement, an artifact or a bundle.
 type Item struct {
-	Ref      uint64 // by which the archive finds it again; below 2^63
+	Ref      uint64 // number by which the archive finds it again; below 2^63
 	Operator bool   // the operator published it, not the third party
-	Live     bool   // a live auditor answers with it: see Again
-	Data     []byte // not to be kept after the call
-	Proof    []byte // of a bundle: the .tlog-proof beside it; nil where there is none
+	Live     bool   // a live auditor answered with it: see Again
+	Data     []byte // valid only during the call
+	Proof    []byte // of a bundle: the .tlog-proof beside it; nil if there is none
 }
 
 // Archive is where saved files come from.
@@ -48,15 +48,15 @@ type Key struct {
 // Options say what is pinned and what is looked for.
 type Options struct {
 	Keys  []Key                         // whose statements count; admitted
-	Trust func(ns string) *bundle.Trust // for whole bundles; nil: countersignatures are not shown
-	Log   *auditlog.Policy              // for proofs; nil: inclusion is not shown
-	Now   time.Time                     // for windows of keys
-	Only  string                        // the one namespace that is looked at; empty for all
-	Meta  bool                          // the operator's own formats are not public: artifacts by digest alone
-	Rows  int                           // of how many epochs, the newest, the report has a row
+	Trust func(ns string) *bundle.Trust // for whole bundles; nil: countersignatures are not checked
+	Log   *auditlog.Policy              // for proofs; nil: inclusion is not checked
+	Now   time.Time                     // by which keys' windows are judged
+	Only  string                        // the only namespace that is looked at; empty for all
+	Meta  bool                          // the operator's own formats are not public: artifacts are known only by digest
+	Rows  int                           // for how many of the newest epochs the report has a row
 	Tell  func(done int64)              // progress; may be nil; called from one goroutine
-	Seen  *Record                       // what earlier runs saw; nil where there was none
-	Again *Again                        // what a live auditor answers about its past; nil where none was asked
+	Seen  *Record                       // what earlier runs saw; nil if there were none
+	Again *Again                        // what a live auditor answered about its past; nil if none was asked
 }
 
 // Again is what a live auditor answered when it was asked once more for epochs
@@ -64,18 +64,18 @@ type Options struct {
 type Again struct {
 	Namespace string
 	Asked     int64    // epochs
-	Rewritten []uint64 // answered with another statement, which was saved beside the first
-	Gone      []uint64 // answered with none
-	Saved     uint64   // the newest epoch that was saved before; 0 where there was none
-	Newest    uint64   // the newest that the auditor says it has; 0 where it knows no such namespace
+	Rewritten []uint64 // epochs answered with another statement, which was saved beside the first
+	Gone      []uint64 // epochs for which it has no statement any more
+	Saved     uint64   // the newest epoch that was saved before; 0 if there was none
+	Newest    uint64   // the newest epoch that the auditor says it has; 0 if it doesn't know the namespace
 }
 
-// MetaNamespace is where Meta's fleet keys are logged, in public.
+// MetaNamespace is the public namespace of Meta's fleet keys.
 const MetaNamespace = "meta.encrypted_backups.fleet_keys.v1"
 
-// Check looks at every file of the archive. The error is that the archive
-// can't be read or that what is pinned can't be used; what is wrong in the
-// history is in the report.
+// Check looks at every file of the archive. It returns an error if the archive
+// can't be read or what is pinned can't be used. What is wrong in the history is in
+// the report.
 func Check(ctx context.Context, a Archive, o Options) (*Report, error) {
 	if len(o.Keys) == 0 {
 		return nil, fmt.Errorf("no third party's key is pinned, so nothing can be checked")

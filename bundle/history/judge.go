@@ -30,7 +30,7 @@ func (c *collector) where(ref uint64) string {
 	return c.archive.Name(ref)
 }
 
-// judge looks at the whole.
+// judge judges everything that was collected.
 func (c *collector) judge() (*Report, error) {
 	r := &Report{Files: c.files, names: c.names, keys: c.o.Keys}
 	for i := range c.base.len() {
@@ -46,7 +46,7 @@ func (c *collector) judge() (*Report, error) {
 			to++
 		}
 		pairs = append(pairs, c.onePlace(order[from:to])...)
-		order[seen] = order[from] // the first of a place stands for it
+		order[seen] = order[from] // the first statement of a key for an epoch stands for all
 		seen++
 		from = to
 	}
@@ -95,7 +95,7 @@ func (c *collector) judge() (*Report, error) {
 	return r, nil
 }
 
-// asked takes in what a live auditor says of its past by now.
+// asked reports what a live auditor now says of its past.
 func (c *collector) asked(a *Again) {
 	if a == nil {
 		return
@@ -111,13 +111,12 @@ func (c *collector) asked(a *Again) {
 		fail(e, "it is gone: a statement was saved before, and the auditor has none any more")
 	}
 	if before := max(a.Saved, c.recordedOf(a.Namespace)); a.Newest < before {
-		fail(before, "the history got shorter: the auditor's newest epoch is %d by now", a.Newest)
+		fail(before, "the history got shorter: the auditor's newest epoch is now %d", a.Newest)
 	}
 }
 
-// recordedOf is the newest epoch that earlier runs saw signed by the auditor:
-// by whose keys its answers are signed, or by any that is pinned where it has
-// no answer at all.
+// recordedOf is the newest epoch that earlier runs saw signed by the auditor: by the
+// keys that signed its answers or, if it gave no answer, by any pinned key.
 func (c *collector) recordedOf(namespace string) (newest uint64) {
 	for i := range c.table.len() {
 		e := c.table.at(uint32(i))
@@ -128,7 +127,7 @@ func (c *collector) recordedOf(namespace string) (newest uint64) {
 	return newest
 }
 
-// whyNot says why a check was made on nothing.
+// whyNot says why there was nothing for a check to look at.
 func (c *collector) whyNot(name string) string {
 	switch {
 	case c.o.Meta && (name == Previous || name == Countersign || name == LogInclusion || name == OperatorCopy):
@@ -138,7 +137,7 @@ func (c *collector) whyNot(name string) string {
 	case name == LogInclusion && c.o.Log == nil:
 		return "no log is pinned"
 	case name == Unchanged && c.o.Seen != nil:
-		return "nothing that an earlier run saw was given again"
+		return "none of the given files is one that an earlier run saw"
 	case name == Unchanged:
 		return "there is no record of an earlier run"
 	case name == ArtifactSeen:
@@ -162,7 +161,7 @@ func (c *collector) onePlace(list []uint32) (pairs []conflict) {
 			c.checked[OperatorCopy]++
 		}
 		if first.same(e) {
-			first.late = first.late && e.late // a proof beside one copy is about both
+			first.late = first.late && e.late // a proof beside one copy holds for both
 			continue
 		}
 		pairs = append(pairs, conflict{*first, *e})
@@ -184,7 +183,7 @@ func equivocates(a, b *entry) string {
 	return ""
 }
 
-// differs names the fields, from the statements themselves.
+// differs reads both statements again and names the fields that differ.
 func (c *collector) differs(a, b *entry) string {
 	x, err := c.loadStatement(a)
 	if err != nil {
@@ -209,8 +208,9 @@ func (c *collector) differs(a, b *entry) string {
 	return fmt.Sprint(fields)
 }
 
-// uniqueness: within a namespace a digest belongs to one epoch. Prefixes are
-// sorted, eight bytes each: what has no equal there has none at all.
+// uniqueness checks that within a namespace each digest belongs to one epoch. It
+// sorts the digests' first eight bytes: a digest whose first bytes occur once
+// occurs once.
 func (c *collector) uniqueness(order []uint32) {
 	c.checked[Unique] += int64(len(order))
 	prefix := make([]uint64, len(order))
@@ -248,14 +248,14 @@ func (c *collector) uniqueness(order []uint32) {
 		if o := first[at]; o == nil {
 			first[at] = e
 		} else if o.epoch != e.epoch {
-			c.fail(Unique, e.ns, e.epoch, []uint64{o.ref, e.ref}, "its digest %x is that of epoch %d too; a digest never recurs", e.digest, o.epoch)
+			c.fail(Unique, e.ns, e.epoch, []uint64{o.ref, e.ref}, "its digest %x is that of epoch %d too; no two epochs have the same digest", e.digest, o.epoch)
 		}
 	}
 }
 
 func when(ms uint64) string { return strict.FormatTime(time.UnixMilli(int64(ms)).UTC()) }
 
-// pairs loads the evidence.
+// pairs loads the statements that contradict each other.
 func (c *collector) pairs(r *Report, list []conflict) error {
 	slices.SortFunc(list, func(x, y conflict) int { return compare(&x.b, &y.b) })
 	for _, p := range list[:min(len(list), maxPairs)] {

@@ -21,7 +21,7 @@ func compareBundles(a, b *published) int {
 	return cmp.Or(cmp.Compare(a.ns, b.ns), cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.ref, b.ref))
 }
 
-// artifactsOf are those of an epoch.
+// artifactsOf gives the artifacts of an epoch.
 func (c *collector) artifactsOf(ns uint16, epoch uint64) []artifact {
 	return within(c.artifacts, func(a *artifact) int { return cmp.Or(cmp.Compare(a.ns, ns), cmp.Compare(a.epoch, epoch)) })
 }
@@ -44,8 +44,8 @@ func within[T any](list []T, at func(*T) int) []T {
 func (c *collector) namespace(order []uint32) (*Namespace, error) {
 	first := c.table.at(order[0])
 	ns := &Namespace{Name: c.names[first.ns], First: first.epoch, FirstTime: first.time}
-	last := map[uint16]*entry{} // of each key
-	var before *entry           // of the epoch before
+	last := map[uint16]*entry{} // the last statement of each key
+	var before *entry           // the statement of the epoch before
 	parties := &runs{byKey: map[uint16]*PartyRun{}}
 	var opaque map[[32]byte]uint64
 	if c.o.Meta {
@@ -98,7 +98,7 @@ func (c *collector) inOrder(e *entry, last map[uint16]*entry) {
 	last[e.key] = e
 }
 
-// sameDigest: several third parties sign one artifact an epoch.
+// sameDigest checks that all third parties signed the same artifact of an epoch.
 func (c *collector) sameDigest(order []uint32) {
 	first := c.table.at(order[0])
 	c.checked[OneDigest]++
@@ -124,7 +124,7 @@ func (c *collector) published(ns *Namespace, e, before *entry, opaque map[[32]by
 		}
 		c.checked[ArtifactSeen]++
 		if a.digest != e.digest {
-			c.fail(ArtifactSeen, e.ns, e.epoch, []uint64{a.ref, e.ref}, "the artifact has digest %x, signed was %x", a.digest, e.digest)
+			c.fail(ArtifactSeen, e.ns, e.epoch, []uint64{a.ref, e.ref}, "the artifact has digest %x, but %x was signed", a.digest, e.digest)
 			continue
 		}
 		if !counted {
@@ -191,7 +191,7 @@ func (c *collector) unsigned(order []uint32) {
 	}
 }
 
-// rows are the newest epochs, with what changed in each.
+// rows makes the report's rows: the newest epochs, with what changed in each.
 func (c *collector) rows(ns *Namespace, order []uint32) error {
 	opaque := c.opaque()
 	from, epochs := len(order), 0
@@ -253,7 +253,7 @@ func (c *collector) describe(row *Row, a, before *anArtifact) {
 	}
 }
 
-// artifactAt loads the artifact of an epoch; nil where there is none.
+// artifactAt loads the artifact of an epoch; nil if there is none.
 func (c *collector) artifactAt(ns uint16, epoch uint64, digest *[32]byte) (*anArtifact, error) {
 	for _, a := range c.artifactsOf(ns, epoch) {
 		if !a.opaque && (digest == nil || a.digest == *digest) {

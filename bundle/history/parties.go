@@ -1,8 +1,8 @@
 package history
 
-// PartyRun is what one third party signed of a namespace, under all its keys.
-// An epoch that others signed and it did not is no fault by itself: how many
-// have to sign is for a policy to say, and for a bundle to show.
+// PartyRun is what one third party signed of a namespace, with all its keys. An
+// epoch that it didn't sign while others did is no fault by itself: a policy says
+// how many must sign, and a bundle shows who did.
 type PartyRun struct {
 	Name        string
 	First, Last uint64
@@ -11,7 +11,7 @@ type PartyRun struct {
 	Missed      int64  // epochs in all of them
 }
 
-// Span is a run of epochs.
+// Span is a range of epochs, both ends included.
 type Span struct {
 	From uint64 `strict:"from"`
 	To   uint64 `strict:"to"`
@@ -20,7 +20,7 @@ type Span struct {
 // maxSpans bounds the list of a party's absences.
 const maxSpans = 100
 
-// signed notes that the party signed an epoch; epochs come in their order.
+// signed notes that the party signed an epoch. Epochs come in order.
 func (p *PartyRun) signed(epoch uint64) {
 	switch {
 	case p.Epochs == 0:
@@ -34,7 +34,7 @@ func (p *PartyRun) signed(epoch uint64) {
 	p.Epochs++
 }
 
-// absent notes what is missing after Last, up to an epoch.
+// absent notes that the party didn't sign the epochs after Last, up to to.
 func (p *PartyRun) absent(to uint64) {
 	if to <= p.Last {
 		return
@@ -45,7 +45,7 @@ func (p *PartyRun) absent(to uint64) {
 	}
 }
 
-// runs are the parties of a namespace by the number of each of their keys.
+// runs finds a namespace's parties by the number of each of their keys.
 type runs struct {
 	byKey map[uint16]*PartyRun
 	list  []*PartyRun

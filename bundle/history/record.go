@@ -21,14 +21,14 @@ const recordFormat = "fleetctl history-record v1"
 // maxRecordLine bounds a line of a record, in bytes.
 const maxRecordLine = 1 << 10
 
-// Record is what earlier runs saw: every statement's fields, a line each, and
-// after each run a line with the SHA-256 of everything before it. So a record
-// that was changed is noticed, a run cut off is told from a whole one, and
-// what is rewritten later can still be shown as it was.
+// Record is what earlier runs saw: a line with the fields of each statement, and
+// after each run a line with the SHA-256 of everything before it. So it shows if a
+// record was changed or a run was cut off, and a statement that is rewritten later
+// can still be shown as it was.
 type Record struct {
-	Head [32]byte // of the last whole run: SHA-256 of the file up to it
+	Head [32]byte // SHA-256 of the file up to the last whole run
 	Runs int
-	Size int64 // up to the end of the last whole run; what follows was cut off
+	Size int64 // up to the end of the last whole run; what follows is of a run that was cut off
 
 	file io.ReaderAt
 	name string
@@ -176,7 +176,7 @@ func (c *collector) remember(r *Record) error {
 			return nil
 		}
 		e := entryOf(&l.statement, uint64(at)|recorded, c.numberLocked(l.ns), key)
-		// A run saw it when the key was good, or would have said so.
+		// The run that recorded it checked the key's window then.
 		c.base.add(e)
 		return nil
 	})
@@ -199,9 +199,9 @@ func (c *collector) freshEntries(r *Report, order []uint32) {
 	r.load = c.loadStatement
 }
 
-// Extend writes what a run adds to its record, or begins one: the caller
-// appends it to the file at Size and makes it durable. Nothing is written
-// where there is nothing new.
+// Extend writes what a run adds to a record, or the beginning of a new one. The
+// caller appends it to the file at Size and syncs it. If there is nothing new,
+// nothing is written.
 func (r *Report) Extend(w io.Writer, old *Record, now time.Time) error {
 	if len(r.fresh) == 0 {
 		return nil

@@ -30,11 +30,11 @@ var checkNames = []string{Readable, Signature, Windows, Contiguous, Unique, Time
 // Report is what the history shows.
 type Report struct {
 	Files      int64
-	Statements int64 // of the third parties, each once
+	Statements int64 // of third parties, each counted once
 	Checks     []CheckLine
 	Namespaces []Namespace
-	Problems   []Problem // at most maxProblems, by namespace and epoch
-	Faults     int64     // all of them
+	Problems   []Problem // at most maxProblems, sorted by namespace and epoch
+	Faults     int64     // the number of all problems
 	Evidence   []Pair
 
 	fresh []freshEntry // what the record lacks
@@ -43,11 +43,11 @@ type Report struct {
 	keys  []Key
 }
 
-// CheckLine says on how many things a check was made.
+// CheckLine says on how many things a check was made, and how many failed.
 type CheckLine struct {
 	Name         string
 	Checked, Bad int64
-	Detail       string // why it is not shown, where Checked is 0
+	Detail       string // why nothing was checked, if Checked is 0
 }
 
 // Namespace is one namespace's run of epochs.
@@ -72,10 +72,10 @@ type Row struct {
 	Bundle  bool
 	Counter bool
 	Logged  bool
-	Kind    string // fleet-keys, void, fleet-retirement; opaque; empty where the artifact wasn't given
+	Kind    string // fleet-keys, void, fleet-retirement or opaque; empty if the artifact wasn't given
 	Fleet   string
-	Delta   *bundle.Delta // nil where either artifact is missing
-	First   bool          // the delta is against nothing: the first epoch
+	Delta   *bundle.Delta // nil if either artifact is missing
+	First   bool          // the first epoch: the delta has all its keys
 }
 
 // Problem is one thing that is wrong.
@@ -89,7 +89,7 @@ type Problem struct {
 	ref uint64
 }
 
-// Pair is two statements that can't both be honest, as they were saved.
+// Pair is two statements, as they were saved, that can't both be honest.
 type Pair struct {
 	Namespace string
 	Epoch     uint64
@@ -97,7 +97,7 @@ type Pair struct {
 	A, B      []byte
 }
 
-// Good says that something was checked and nothing was wrong.
+// Good says whether something was checked and nothing was wrong.
 func (r *Report) Good() bool { return r.Faults == 0 && r.Statements > 0 }
 
 const (
@@ -105,8 +105,8 @@ const (
 	maxPairs    = 100
 )
 
-// problems keeps the first ones by where they are, so that a report doesn't
-// depend on which core was faster.
+// problems keeps those that come first by namespace and epoch, so that a report
+// doesn't depend on which core was faster.
 type problems struct {
 	list []Problem
 	n    int64

@@ -8,24 +8,25 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 )
 
-// maxNames bounds namespaces and keys: an entry has 16 bits for each.
+// maxNames bounds the numbers of namespaces and of keys; an entry has 16 bits for
+// each.
 const maxNames = 1 << 12
 
-// recorded marks a ref of the record of earlier runs.
+// recorded is the bit that marks a ref into the record of earlier runs.
 const recorded = 1 << 63
 
-// entry is a verified statement in as few bytes as will do: there may be a
-// million. The rest of it is read again where it is needed.
+// entry is a verified statement in few bytes, because there may be a million. What
+// is left out is read again when it is needed.
 type entry struct {
 	epoch, time uint64
 	ref         uint64
 	digest      [32]byte
-	sig         [8]byte // the signature's last but 8 bytes: tells two signatures apart
+	sig         [8]byte // 8 bytes of the signature, which tell two signatures apart
 	ns, key     uint16
 	suite       uint8
 	operator    bool // the operator's copy
-	late        bool // outside its key's window by now
-	seen        bool // of a recorded one: this run has met it
+	late        bool // now outside its key's window
+	seen        bool // of a recorded statement: this run has found it again
 }
 
 func entryOf(s *bundle.Statement, ref uint64, ns, key uint16) entry {
@@ -35,15 +36,15 @@ func entryOf(s *bundle.Statement, ref uint64, ns, key uint16) entry {
 	}
 }
 
-// same says that two statements are one and the same.
+// same says whether two entries are the same statement.
 func (e *entry) same(o *entry) bool {
 	return e.epoch == o.epoch && e.time == o.time && e.digest == o.digest && e.sig == o.sig && e.suite == o.suite
 }
 
 const chunk = 1 << 13
 
-// table grows without copying: with a million entries a copy is what the
-// memory can't take.
+// table grows without copying: a copy of a million entries would need too much
+// memory.
 type table struct{ chunks [][]entry }
 
 func (t *table) add(e entry) {
@@ -93,7 +94,8 @@ func rank(e *entry) int {
 	return 2
 }
 
-// find looks for the entries of a place among sorted ones.
+// find gives the entries with the namespace, epoch and key of want, from a sorted
+// order.
 func (t *table) find(order []uint32, want *entry) []uint32 {
 	from, _ := slices.BinarySearchFunc(order, want, func(i uint32, w *entry) int { return place(t.at(i), w) })
 	to := from
@@ -103,7 +105,7 @@ func (t *table) find(order []uint32, want *entry) []uint32 {
 	return order[from:to]
 }
 
-// artifact is one that was published.
+// artifact is a published artifact.
 type artifact struct {
 	epoch    uint64
 	ref      uint64
@@ -111,7 +113,7 @@ type artifact struct {
 	previous [32]byte
 	ns       uint16
 	inBundle bool
-	opaque   bool   // of a format that isn't public: its digest is all there is
+	opaque   bool   // of a format that isn't public: only its digest is known
 	void     bool   // says that the epoch before it was abandoned
 	retired  bool   // ends its fleet
 	fleet    string // interned by the few fleets there are
@@ -126,5 +128,5 @@ type published struct {
 	signers   int
 	counter   bool // countersigned by a pinned operator
 	logged    bool
-	witnessed int64 // seconds; 0 where no quorum is shown
+	witnessed int64 // seconds since the Unix epoch; 0 if no quorum is shown
 }

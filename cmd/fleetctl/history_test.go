@@ -112,7 +112,7 @@ func TestHistoryAsksALiveAuditorForItsPastAgain(t *testing.T) {
 		t.Fatalf("%d\n%s\n%s", code, out, talk)
 	}
 	last = 2
-	if code, out, _ := run(); code != cli.ExitWrong || !strings.Contains(out, "epoch 3: the history got shorter: the auditor's newest epoch is 2 by now") {
+	if code, out, _ := run(); code != cli.ExitWrong || !strings.Contains(out, "epoch 3: the history got shorter: the auditor's newest epoch is now 2") {
 		t.Errorf("%d\n%s", code, out)
 	}
 	// With the file of before lost, what the record saw is no shorter.
@@ -123,7 +123,7 @@ func TestHistoryAsksALiveAuditorForItsPastAgain(t *testing.T) {
 	}
 	for last = range 3 {
 		file = fmt.Sprint(lost, last, ".jsonl")
-		if code, out, _ := run("--record", record); code != cli.ExitWrong || !strings.Contains(out, fmt.Sprintf("epoch 3: the history got shorter: the auditor's newest epoch is %d by now", last)) {
+		if code, out, _ := run("--record", record); code != cli.ExitWrong || !strings.Contains(out, fmt.Sprintf("epoch 3: the history got shorter: the auditor's newest epoch is now %d", last)) {
 			t.Errorf("%d\n%s", code, out)
 		}
 	}

@@ -35,8 +35,8 @@ func (s *keySet) add(key [32]byte) {
 	s.keys[key] = struct{}{}
 }
 
-// maxParsed bounds what is remembered of other keys: they are operators' and
-// submitters', a few in a log of a million bundles.
+// maxParsed bounds how many other keys are remembered: those of operators and
+// submitters, of which a log of a million bundles has a few.
 const maxParsed = 1 << 8
 
 // parsed remembers keys by their encoding, which is at most MaxSPKI long. Like

@@ -84,9 +84,9 @@ func fromHex(s string) [32]byte {
 	return [32]byte(b)
 }
 
-// canonical says whether the bytes are the canonical encoding of their point,
-// if they are one of a point at all. An encoding isn't in two ways only: y isn't
-// below p, or x is 0 and its sign is set; x is 0 for y = 1 and y = -1 alone.
+// canonical says whether the bytes, if they encode a point at all, are its
+// canonical encoding. They can fail to be in two ways only: y is p or more, or x
+// is 0 and its sign bit is set. x is 0 for y = 1 and y = -1 alone.
 func canonical(raw []byte) bool {
 	y := [32]byte(raw)
 	y[31] &= 0x7f
@@ -108,13 +108,14 @@ func smallOrder(raw []byte) bool {
 	return false
 }
 
-// admitR says whether R is canonical and not of small order, provided that it
-// is a point at all: what is no point can't verify, for crypto/ed25519 compares
-// R's bytes to those of a point that it has computed. So R needn't be decoded.
+// admitR says whether R is canonical and not of small order, provided that it is
+// a point at all. R needn't be decoded to find that out: crypto/ed25519 compares
+// R's bytes with those of a point that it computes, so bytes that encode no point
+// never verify.
 func admitR(raw []byte) bool { return canonical(raw) && !smallOrder(raw) }
 
-// aboveP says whether 32 bytes below 2^255, least first, are p = 2^255-19 or
-// more.
+// aboveP says whether 32 little-endian bytes, of a number below 2^255, are
+// p = 2^255-19 or more.
 func aboveP(y []byte) bool {
 	for _, b := range y[1:31] {
 		if b != 0xff {

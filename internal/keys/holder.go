@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// Point is what makes a key the key that it is: the point of its curve, RSA's
-// modulus, ML-DSA's public key, in whatever form it was written. An OpenSSH key,
-// a FIDO2 key, a SubjectPublicKeyInfo, a PEM and a vkey of one point have one
-// private half, so one person, and one voice.
+// Point identifies a key in whatever form it was written: it is the point on its
+// curve, RSA's modulus, or ML-DSA's public key. An OpenSSH key, a FIDO2 key, a
+// SubjectPublicKeyInfo, a PEM and a vkey of the same point have the same private
+// half, so they belong to one person and count as one.
 type Point string
 
-// Point is the key's.
+// Point gives the key's point.
 func (p *Public) Point() Point { return Point(p.spki) } // its one DER encoding
 
 // Ed25519Point is the point of a raw Ed25519 key, which is not admitted here.
@@ -33,12 +33,12 @@ const (
 	PartFleet      = "fleet key"
 )
 
-// Holder is who has a key, and in which part.
+// Holder is who holds a key, and the part for which.
 type Holder struct{ Part, Name string }
 
 func (h Holder) String() string { return h.Part + " " + h.Name }
 
-// Shared says that two have one key, which then has one voice and not two.
+// Shared is the error that two holders have the same key: it would count twice.
 type Shared struct{ Holder, Other Holder }
 
 func (e *Shared) Error() string {
@@ -48,7 +48,7 @@ func (e *Shared) Error() string {
 	return fmt.Sprintf("%s %q has the key of %s %q", e.Holder.Part, e.Holder.Name, e.Other.Part, e.Other.Name)
 }
 
-// Roster knows whose each key is. Its zero value knows none.
+// Roster knows who holds each key. Its zero value is empty.
 type Roster struct {
 	holders map[Point][]Holder
 	allowed map[Shared]bool
@@ -62,8 +62,8 @@ func (r *Roster) Allow(a, b Holder) {
 	r.allowed[Shared{a, b}], r.allowed[Shared{b, a}] = true, true
 }
 
-// Add enters a key, or several that one holder signs with together. The error is
-// a *Shared where one of them is there already, be it the same holder's.
+// Add enters a key, or several that one holder signs with together. If one of
+// them was entered before, even for the same holder, the error is a *Shared.
 func (r *Roster) Add(h Holder, points ...Point) error {
 	if r.holders == nil {
 		r.holders = map[Point][]Holder{}
@@ -84,10 +84,10 @@ func (r *Roster) Add(h Holder, points ...Point) error {
 // Allows says whether two holders may share a key.
 func (r *Roster) Allows(a, b Holder) bool { return r.allowed[Shared{a, b}] }
 
-// Holders are whose a key is: more than one where that is allowed.
+// Holders are those who hold a key: more than one only where Allow permits it.
 func (r *Roster) Holders(p Point) []Holder { return slices.Clone(r.holders[p]) }
 
-// Keys are a holder's.
+// Keys are those that a holder has.
 func (r *Roster) Keys(h Holder) (list []Point) {
 	for p, holders := range r.holders {
 		if slices.Contains(holders, h) {
@@ -98,7 +98,7 @@ func (r *Roster) Keys(h Holder) (list []Point) {
 	return list
 }
 
-// Clone is a roster that goes its own way.
+// Clone copies a roster: what is added to one isn't added to the other.
 func (r *Roster) Clone() *Roster {
 	return &Roster{maps.Clone(r.holders), maps.Clone(r.allowed)}
 }

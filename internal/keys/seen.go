@@ -5,11 +5,11 @@ import (
 	"encoding/binary"
 )
 
-// Seen remembers signatures that verified, for who comes to the same one again:
-// what a third party and an operator signed stands in a ceremony's records and in
-// the bundle that they make. Only the very same bytes under the very same key are
-// known; what did not verify isn't remembered. A nil one remembers nothing. It is
-// for one goroutine.
+// Seen remembers signatures that verified, so that the same one isn't computed
+// twice: those of the third party and the operator stand in a ceremony's records
+// and again in the bundle. It knows a signature only by the very same bytes under
+// the very same key, and doesn't remember any that failed. A nil Seen remembers
+// nothing. A Seen is for one goroutine.
 type Seen struct{ sums map[[32]byte]struct{} }
 
 // Verify is [Public.Verify], once.

@@ -7,9 +7,9 @@ import (
 	"math/big"
 )
 
-// SignP256 signs in the one form that is verified here, the lower S. The
-// signature follows from key and message (RFC 6979), so that to sign again is
-// to have the same.
+// SignP256 signs in the one form that is verified here, with the lower S. The
+// signature follows from key and message (RFC 6979): signing again gives the
+// same bytes.
 func SignP256(k *ecdsa.PrivateKey, msg []byte) ([]byte, error) {
 	der, err := k.Sign(nil, Digest(P256, msg), crypto.SHA256)
 	if err != nil {

@@ -9,23 +9,23 @@ import (
 // apart.
 const ClockTolerance = 5 * time.Minute
 
-// Window is when a pinned key's signatures count. An end that is nil is open;
-// every time that is given is an end, the year 1 too: no value of a time means
-// that there is none.
+// Window is when a pinned key's signatures count. A nil end is open. Any time
+// that is given is an end, even the year 1: only nil means that there is none.
 type Window struct {
 	NotBefore        *time.Time
 	NotAfter         *time.Time
 	CompromisedAfter *time.Time
 }
 
-// Counts says whether a signature counts. Inside the window it does; outside
-// only if witnessed, the time by which a witness quorum had seen it, lies
-// inside: a signer's own word about its time proves nothing once the key is
-// out of its hands. A nil witnessed means that no quorum has seen it.
+// Counts says whether a signature counts. It does if now lies inside the window.
+// Otherwise it does only if witnessed, the time by which a quorum of witnesses
+// had seen it, lies inside: once a key has left its owner's hands, what the
+// signer says about the time proves nothing. A nil witnessed means that no quorum
+// has seen it.
 //
-// What was seen at a time was made then at the latest. So a signature that was
-// seen before NotBefore never counts, whatever the time is now; that it was
-// made after NotBefore is not shown by when it was seen.
+// A signature was made, at the latest, when it was seen. So one that was seen
+// before NotBefore never counts, whatever the time is now. That one was made
+// after NotBefore can't be shown by when it was seen.
 func (w Window) Counts(now time.Time, witnessed *time.Time) bool {
 	if witnessed == nil {
 		return w.Holds(now)
@@ -43,11 +43,11 @@ func (w Window) Holds(t time.Time) bool {
 		(w.CompromisedAfter == nil || t.Before(*w.CompromisedAfter))
 }
 
-// ErrNoTime is the error of whoever judges without saying when.
+// ErrNoTime is for a caller that gives no time to judge at.
 var ErrNoTime = errors.New("no time was given to judge at")
 
-// CheckNow refuses the zero time, which a caller forgot to set: before the
-// end of every window, it would count a signature by any key.
+// CheckNow refuses the zero time, which means that the caller forgot to set it.
+// It lies before the end of every window, so a signature by any key would count.
 func CheckNow(now time.Time) error {
 	if now.IsZero() {
 		return ErrNoTime

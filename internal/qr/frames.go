@@ -35,7 +35,7 @@ const (
 
 var alphabet = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// TooLarge is a file that doesn't fit into MaxFrames.
+// TooLarge is the error of a file that doesn't fit into MaxFrames frames.
 type TooLarge struct{ Size int }
 
 func (e *TooLarge) Error() string {

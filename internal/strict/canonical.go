@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// DecodeCanonical reads into the struct that v points to a text in the one form
-// that EncodeLine writes, and says whether it is: what it takes, DecodeText
-// takes with the same result, and EncodeLine gives back byte for byte. It builds
-// no tree and writes nothing again, and it says nothing of why a text is not
-// taken: for that, DecodeText is asked.
+// DecodeCanonical reads a text into the struct that v points to, and says
+// whether the text is in the one form that EncodeLine writes. A text that it
+// accepts, DecodeText accepts too, with the same result, and EncodeLine writes
+// it again byte for byte. It is fast because it builds no tree and encodes
+// nothing again. It doesn't say why it refuses a text: ask DecodeText for that.
 //
-// Strings of v are parts of the text.
+// Strings in v share the text's memory.
 func DecodeCanonical(text string, limit int, v any) bool {
 	if len(text) > limit || !utf8.ValidString(text) {
 		return false
@@ -22,9 +22,9 @@ func DecodeCanonical(text string, limit int, v any) bool {
 	return c.object(reflect.ValueOf(v).Elem(), 0) && c.rest == ""
 }
 
-// DecodeWritten is DecodeCanonical for a text in either of the forms that are
-// written: what EncodeJSON writes, which ends with LF, or what EncodeLine does.
-// Strings of v are copies: who keeps one doesn't keep the text.
+// DecodeWritten is DecodeCanonical for a text in either of the two forms that we
+// write: EncodeJSON's, which ends with LF, or EncodeLine's. Strings in v are
+// copies, so that keeping one doesn't keep the whole text in memory.
 func DecodeWritten(text string, limit int, v any) bool {
 	body, lines := strings.CutSuffix(text, "\n")
 	if len(text) > limit || !utf8.ValidString(text) {
@@ -36,14 +36,14 @@ func DecodeWritten(text string, limit int, v any) bool {
 
 type canonical struct {
 	rest string
-	left int    // values that may yet come
-	lf   bool   // a line for each member and item, as EncodeJSON writes
+	left int    // how many more values are allowed
+	lf   bool   // each member and item has its own line, as EncodeJSON writes
 	buf  []byte // a string with escapes
 
-	copies bool // of strings are given, not parts of the text
+	copies bool // give strings as copies, not as parts of the text
 }
 
-// newline takes the end of a line and the next one's indent, where there are lines.
+// newline takes the end of a line and the next line's indent, if the form has lines.
 func (c *canonical) newline(depth int) bool {
 	if !c.lf {
 		return true
@@ -59,7 +59,7 @@ func (c *canonical) newline(depth int) bool {
 	return true
 }
 
-// take takes a text that must come next.
+// take takes want, if that comes next.
 func (c *canonical) take(want string) bool {
 	rest, ok := strings.CutPrefix(c.rest, want)
 	c.rest = rest
@@ -132,8 +132,7 @@ func (c *canonical) list(v reflect.Value, t *tag, depth int) bool {
 	if c.left--; c.left < 0 || !c.take("[") {
 		return false
 	}
-	// Room for as many as there seem to be: how many there are is known when they
-	// are read.
+	// Make room for an estimate: the number is known only when all are read.
 	mark := ","
 	if v.Type().Elem().Kind() == reflect.Struct {
 		mark = "{"
@@ -290,8 +289,9 @@ func (c *canonical) str() (string, bool) {
 	return "", false
 }
 
-// escape appends what an escape stands for, and gives its length behind the
-// backslash; 0 where a string's one form has none such.
+// escape appends the character that an escape stands for, and gives the length
+// of the escape without its backslash; 0 for an escape that the one form of a
+// string never has.
 func (c *canonical) escape(s string) int {
 	if s == "" {
 		return 0

@@ -5,10 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// Clip cuts a text for a message, between characters.
+// Clip cuts a text for a message to 60 bytes at most, between characters.
 func Clip(s string) string { return cut(s, 60) }
 
-// Said makes a stranger's words fit for a message: on one line, short, UTF-8.
+// Said makes a stranger's words fit for a message: UTF-8, on one line, 300 bytes
+// at most.
 func Said(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < 0x20 || r >= 0x7f && r < 0xa0 {

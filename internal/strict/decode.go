@@ -30,9 +30,9 @@ import (
 // A field _ *Node says that the member is known and may be anything: the caller
 // reads it from the tree.
 //
-// An integer, time or [n]byte that is optional and no pointer is absent where it
-// is zero: so one that is given must be another. Where zero says something, a
-// pointer tells it from absent.
+// An optional integer, time or [n]byte that isn't a pointer is zero when it is
+// absent, so a file may not give zero for it. Where zero has a meaning of its
+// own, use a pointer: nil is absent.
 //
 // The option null lets an optional member be null, which reads as absent: some
 // other people's formats write it so.
@@ -57,9 +57,8 @@ func DecodeJSON(file string, data []byte, limit int, v any) error {
 	return Decode(file, n, v)
 }
 
-// DecodeText is DecodeJSON of a text that is kept as long as what is read from
-// it: strings of v are parts of it, where Decode makes copies that hold nothing
-// else in memory.
+// DecodeText is DecodeJSON for a text that stays in memory as long as what is
+// read from it: strings in v share the text's memory, where Decode makes copies.
 func DecodeText(file, text string, limit int, v any) error {
 	n, err := parseJSON(file, text, limit)
 	if err != nil {
@@ -68,8 +67,8 @@ func DecodeText(file, text string, limit int, v any) error {
 	return decode(file, n, v, true)
 }
 
-// DecodeYAML is ParseYAML and Decode; the tree comes too, for the lines of
-// faults that only a look at the whole finds.
+// DecodeYAML is ParseYAML and Decode. It also gives the tree, so that a fault
+// which only a look at the whole file finds can name its line.
 func DecodeYAML(file string, data []byte, limit int, v any) (*Node, error) {
 	n, err := ParseYAML(file, data, limit)
 	if err != nil {
@@ -91,8 +90,8 @@ func DecodeFormat(file string, data []byte, limit int, format string, v any) (*N
 	return n, Decode(file, n, v)
 }
 
-// maxFaults is how many faults of one file are told; the others are counted. A
-// stranger can put half a million into a file.
+// maxFaults is how many faults of one file are reported; any others are only
+// counted. A stranger can put half a million into a file.
 const maxFaults = 100
 
 type decoder struct {
@@ -110,7 +109,7 @@ func (d *decoder) failf(line int, format string, args ...any) {
 	d.errs = append(d.errs, At(d.file, line, format, args...))
 }
 
-// place is where a value stands. It is told in words only where it is wrong.
+// place is where a value stands in a file. It is put into words only for an error.
 type place struct {
 	in   *place
 	name string // of a member; empty of an item
@@ -174,9 +173,9 @@ var (
 	nodeType = reflect.TypeFor[*Node]()
 )
 
-// zeroMeansAbsent says whether v holds the zero of a type of which zero and
-// absent can't be told apart. Of text and lists the readers say so themselves,
-// and false is what leaving out a boolean says.
+// zeroMeansAbsent says whether v holds the zero of a type for which zero and
+// absent can't be told apart. The readers of text and lists check this
+// themselves, and a boolean that is left out means false.
 func zeroMeansAbsent(v reflect.Value) bool {
 	if v.Type() == timeType {
 		return v.Addr().Interface().(*time.Time).IsZero()

@@ -42,7 +42,7 @@ func addressable(v any) reflect.Value {
 
 type encoder struct {
 	b  []byte
-	lf bool // a line for each member and item
+	lf bool // each member and item has its own line
 }
 
 func (e *encoder) newline(depth int) {

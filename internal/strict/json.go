@@ -12,8 +12,8 @@ import (
 )
 
 // ParseJSON reads one JSON value (RFC 8259): UTF-8, no repeated member names,
-// no lone surrogates, nothing after it but white space, at most limit bytes and
-// the values that maxValues lets so many have.
+// no lone surrogates, nothing after it but white space, at most limit bytes, and
+// at most as many values as maxValues allows for that limit.
 //
 // encoding/json can't serve: it takes repeated members, member names in
 // another case and invalid UTF-8, and forgets where a value stood.
@@ -25,8 +25,9 @@ func ParseJSON(file string, data []byte, limit int) (*Node, error) {
 }
 
 // maxValues is how many values a file may hold whose format allows limit bytes.
-// A value takes two bytes and a hundred of memory, so that a tree of nothing
-// but zeros would take fifty times its file; ours have a value in thirty bytes.
+// A value can take two bytes of the file, and takes a hundred of memory, so that
+// the tree of a file full of zeros would be fifty times the file's size. Our
+// files have one value in thirty bytes.
 func maxValues(limit int) int { return min(max(256, limit/16), 1<<18) }
 
 func parseJSON(file, text string, limit int) (*Node, error) {
@@ -54,7 +55,7 @@ type jsonParser struct {
 	data string
 	pos  int
 	err  error
-	left int // values that may yet come
+	left int // how many more values are allowed
 
 	// Values come out of slabs, and an object's or a list's parts gather on a
 	// stack until it is known how many there are.
@@ -262,8 +263,8 @@ func isUint(s string) bool {
 	return len(s) == 1 || len(s) > 1 && s[0] != '0'
 }
 
-// number takes any number that JSON has; which of them it may be is for the
-// field that it belongs to, and none of ours takes a fraction or exponent.
+// number takes any number that JSON has. The field that it belongs to decides
+// which numbers are allowed; none of ours takes a fraction or an exponent.
 func (p *jsonParser) number() string {
 	start := p.pos
 	for p.pos < len(p.data) && strings.IndexByte("+-.eE0123456789", p.data[p.pos]) >= 0 {

@@ -60,8 +60,8 @@ func (n *Node) Get(name string) *Node {
 	return nil
 }
 
-// LineOf is where a value stands: names walk into objects, numbers into lists. Of one
-// that isn't there it is the line of the last that is.
+// LineOf gives the line of a value: names lead into objects, numbers into lists.
+// Where the path leads to nothing, it is the line of the last value on it.
 func (n *Node) LineOf(path ...any) int {
 	line := n.Line
 	for _, p := range path {
@@ -82,7 +82,8 @@ func (n *Node) LineOf(path ...any) int {
 	return line
 }
 
-// member is Get of the i-th member of a struct, which mostly stands there.
+// member is Get for the i-th field of a struct, which is mostly the object's i-th
+// member too.
 func (n *Node) member(name string, i int) *Node {
 	if i < len(n.Fields) && n.Fields[i].Name == name {
 		return n.Fields[i].Value
@@ -93,9 +94,9 @@ func (n *Node) member(name string, i int) *Node {
 // maxDepth bounds the reader's recursion; no format of ours nests half as deep.
 const maxDepth = 32
 
-// Format demands that a file begins with the field format and that it is the
-// one wanted. It goes before the other fields: of a file of another kind, a
-// list of missing fields would help nobody.
+// Format demands that a file begins with the field format, and that this has the
+// wanted value. It is checked before the other fields, because for a file of
+// another kind a list of missing fields would help nobody.
 func Format(file string, n *Node, format string) error {
 	if len(n.Fields) == 0 || n.Fields[0].Name != "format" {
 		return At(file, n.Line, "does not begin with the field \"format\"; expected was %q", format).

@@ -1,6 +1,7 @@
 // Package strict reads JSON, YAML and line-based text and refuses whatever
 // isn't exactly what was asked for: unknown, missing or repeated fields,
-// trailing bytes, integers that are no integers, base64 with two spellings.
+// trailing bytes, fractions in place of integers, base64 in any spelling but the
+// canonical one.
 //
 // Everything a person signed is read through this package, so that no two
 // readers can disagree about what the bytes say. Each refusal is an *Error
@@ -23,8 +24,8 @@ type Error struct {
 	cause error
 }
 
-// Because keeps the error that this one tells of, for whoever asks what kind it
-// is; its words are in Msg.
+// Because keeps the error that caused this one, so that errors.Is and errors.As
+// find it. Its text is in Msg already.
 func (e *Error) Because(cause error) *Error {
 	e.cause = cause
 	return e

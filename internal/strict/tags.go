@@ -46,8 +46,8 @@ type member struct {
 	key   string // the name as it stands in one line of JSON, with its colon
 }
 
-// known has the members of each struct that was read or written: []member by
-// reflect.Type. There are as many as the program has.
+// known has the members ([]member) of each struct type (reflect.Type) that was
+// read or written. It can't grow beyond the types that the program has.
 var known sync.Map
 
 func membersOf(typ reflect.Type) []member {

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Hidden are the characters that no text may have, from and to: those that can't
-// be seen, that look like a space and are none, or that move what stands beside
-// them. The list is written out, and doesn't grow with Unicode: verifiers of
-// different years must agree.
+// Hidden lists the ranges, from and to, of characters that no text may have:
+// those that can't be seen, that look like a space but aren't the space, or that
+// move the text beside them. The list is fixed and doesn't grow with Unicode,
+// because verifiers of different years must agree.
 var Hidden = [][2]rune{
 	{0x0000, 0x001f}, {0x007f, 0x00a0}, {0x00ad, 0x00ad}, {0x034f, 0x034f}, {0x061c, 0x061c}, {0x115f, 0x1160},
 	{0x1680, 0x1680}, {0x17b4, 0x17b5}, {0x180b, 0x180f}, {0x2000, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f},

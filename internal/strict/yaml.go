@@ -15,8 +15,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits of a YAML file. What people write by hand has a fiftieth of it; a tree
-// takes a hundred times the memory of its file.
+// Limits of a YAML file. Files that people write by hand have a fiftieth of
+// this; the tree takes a hundred times the memory of its file.
 const (
 	MaxYAML    = 512 << 10 // bytes
 	maxEntries = 1024      // of one list or mapping
@@ -57,8 +57,8 @@ func ParseYAML(file string, data []byte, limit int) (*Node, error) {
 	return r.value(doc.Content[0], 0)
 }
 
-// plainText refuses what YAML 1.1, YAML 1.2, editors and terminals see
-// differently: a second line can hide in what looks like a comment.
+// plainText refuses characters that YAML 1.1, YAML 1.2, editors and terminals
+// treat differently: a second line can hide in what looks like a comment.
 func plainText(file string, data []byte) error {
 	if !utf8.Valid(data) {
 		return Errorf(file, "is not UTF-8")
@@ -121,8 +121,8 @@ type yamlReader struct {
 	cached []rune // these
 }
 
-// tagged says whether y has a tag. The library forgets the tag "!", which makes
-// a string of 7 for other readers; it is there still where y begins.
+// tagged says whether y has a tag. The library doesn't keep the tag "!", with
+// which other readers take 7 for a string, so the text where y begins is looked at.
 func (r *yamlReader) tagged(y *yaml.Node) bool {
 	if y.Style&yaml.TaggedStyle != 0 {
 		return true
@@ -170,8 +170,8 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 	n.Quoted = y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	n.Kind = String
 	if !n.Quoted {
-		// 0x10 and 1e3 are numbers: a field that wants an integer takes only the
-		// spelling of its own.
+		// 0x10 and 1e3 are numbers too, but a field that wants an integer takes only
+		// the spelling of ParseUint.
 		switch {
 		case y.Value == "" || y.Value == "null" || y.Value == "~":
 			n.Kind = Null
@@ -196,8 +196,8 @@ var (
 	yaml11Day  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$`) })
 )
 
-// elsewhere says that YAML 1.1 reads a plain scalar otherwise. A time in our own
-// spelling it reads as that very time.
+// elsewhere says whether YAML 1.1 reads a plain scalar differently. A time in
+// TimeLayout is the same time in both.
 func elsewhere(s string) bool {
 	if yaml11Day().MatchString(s) {
 		_, err := ParseTime(s)

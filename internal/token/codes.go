@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// CodeName names a return code. The table is PKCS#11 3.2's: the library below
-// has only those of 2.40, and of these not all. A code without a name keeps its
-// number, and says whether it is a vendor's.
+// CodeName names a return code by the table of PKCS#11 3.2; the Go library has
+// only those of 2.40, and not all of them. A code without a name is written with
+// its number, and marked as the vendor's where it is in the vendors' range.
 func CodeName(rv uint64) string {
 	if name, ok := codeNames[rv]; ok {
 		return name
@@ -43,8 +43,8 @@ var (
 	})
 )
 
-// CheckCode says whether s is what CodeName gives for some number, or what stands
-// where there is no return code.
+// CheckCode says whether s is what CodeName gives for some number, or one of the
+// texts that stand where there is no return code.
 func CheckCode(s string) error {
 	if codeKnown()[s] {
 		return nil

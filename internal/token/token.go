@@ -100,8 +100,8 @@ type Attempt struct {
 	Unstaged bool
 }
 
-// Relaxed is what became of a key whose token let it be made weaker after it was
-// generated: read and attacked as it then was, set back, and read again.
+// Relaxed is what became of a key that its token let be weakened after it was
+// generated: it was read and attacked in that state, set back, and read again.
 type Relaxed struct {
 	Names    []string  // the attempts that succeeded, such as TryRelaxExtractable
 	While    []Reading // of the private half, with what they set
@@ -142,16 +142,17 @@ const (
 	CallSet      = "C_SetAttributeValue"
 )
 
-// UnstagedWrap are the answers to a wrapping that are about the means to wrap and
-// not about the key. No other attempt takes means that a token may lack: that it
-// has no function to copy or to change is a refusal.
+// UnstagedWrap are the return codes to an attempt to wrap that say something
+// about the means to wrap and nothing about the key. Only wrapping needs such
+// means: a token that has no function to copy or to change a key refuses to.
 var UnstagedWrap = []string{
 	"CKR_FUNCTION_NOT_SUPPORTED", "CKR_MECHANISM_INVALID", "CKR_MECHANISM_PARAM_INVALID",
 	"CKR_WRAPPING_KEY_HANDLE_INVALID", "CKR_WRAPPING_KEY_SIZE_RANGE", "CKR_WRAPPING_KEY_TYPE_INCONSISTENT",
 }
 
-// UnstagedGenerate are the answers to making a key to wrap with that say that the
-// token makes none. Any other, such as a failing device, says nothing.
+// UnstagedGenerate are the return codes, to an attempt to make a key to wrap with,
+// that say that the token makes no such keys. Any other code, such as that of a
+// failing device, shows nothing.
 var UnstagedGenerate = []string{
 	"CKR_MECHANISM_INVALID", "CKR_FUNCTION_NOT_SUPPORTED", "CKR_ATTRIBUTE_TYPE_INVALID", "CKR_TEMPLATE_INCONSISTENT",
 	"CKR_ATTRIBUTE_VALUE_INVALID", "CKR_KEY_SIZE_RANGE", "CKR_SESSION_READ_ONLY", "CKR_KEY_FUNCTION_NOT_PERMITTED",

@@ -1,5 +1,5 @@
 // Package ustar writes and reads tar archives of one form (POSIX.1-1988, ustar):
-// the same files give the same bytes, and no other bytes are read.
+// the same files always give the same bytes, and any other form is refused.
 package ustar
 
 import (

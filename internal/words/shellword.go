@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// ShellWord writes a file's name as a shell takes it. What it writes is shown
-// to be copied, and the name may be a stranger's: one that stands in his file.
+// ShellWord quotes a file's name for a shell. People copy what they are shown
+// into a shell, and the name may come from a stranger's file.
 func ShellWord(s string) string {
 	if len(s) > 1 && s[0] == '-' {
 		s = "./" + s // a file, not a flag

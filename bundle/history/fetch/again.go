@@ -14,16 +14,16 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
-// Of a longer past a run asks again for the newest epochs, where rewriting
-// would pay most, and for a random few of all others, which an auditor can't
-// know beforehand.
+// If the past is longer, a run asks again for the newest epochs, which an auditor
+// would gain most by rewriting, and for a few others at random, so that the auditor
+// can't know which.
 const (
 	neighbours = 10
 	sample     = 20
 )
 
-// again asks once more for what was saved, and appends what is answered
-// otherwise.
+// again asks once more for epochs that were saved, and appends each statement that
+// differs from the saved ones.
 func (c *Client) again(ctx context.Context, f durable.File, x *saved.Index, o Options, a *history.Again) error {
 	served := slices.DeleteFunc(x.Epochs(), func(e uint64) bool { return e > a.Newest })
 	list, err := c.choose(served, o.All)
@@ -56,20 +56,20 @@ func (c *Client) again(ctx context.Context, f durable.File, x *saved.Index, o Op
 	return f.Sync()
 }
 
-// choose takes the epochs that are asked for again, in their order.
+// choose picks the epochs that are asked for again, in order.
 func (c *Client) choose(epochs []uint64, all bool) ([]uint64, error) {
 	if all || len(epochs) <= neighbours+sample {
 		return epochs, nil
 	}
 	if c.Random == nil {
-		return nil, errors.New("there is no source of randomness, so what is asked for again would be known beforehand")
+		return nil, errors.New("there is no source of randomness, so the auditor would know which epochs are asked for again")
 	}
 	rest := epochs[:len(epochs)-neighbours]
 	chosen := map[uint64]bool{}
 	for len(chosen) < sample {
 		var b [8]byte
 		if _, err := io.ReadFull(c.Random, b[:]); err != nil {
-			return nil, fmt.Errorf("choosing what is asked for again: %w", err)
+			return nil, fmt.Errorf("choosing which epochs are asked for again: %w", err)
 		}
 		chosen[rest[binary.BigEndian.Uint64(b[:])%uint64(len(rest))]] = true
 	}
@@ -81,8 +81,8 @@ func (c *Client) choose(epochs []uint64, all bool) ([]uint64, error) {
 	return list, nil
 }
 
-// isKnown says whether an answer is one of those that were saved for its epoch:
-// field by field, since another order of fields is no other statement.
+// isKnown says whether an answer is one of the statements that were saved for its
+// epoch. It compares their fields, which may stand in another order.
 func isKnown(f durable.File, lines []saved.Line, answer []byte) (bool, error) {
 	now, err := bundle.ParseServed("answer", answer)
 	if err != nil {

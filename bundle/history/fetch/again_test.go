@@ -141,7 +141,7 @@ func TestOfAnOldPastARandomSampleIsAskedForAgainAndWithAllEverything(t *testing.
 func TestAHistoryThatGotShorterIsAFault(t *testing.T) {
 	a, c, file := grown(t, 12)
 	before, _ := os.ReadFile(file)
-	for last, want := range map[uint64]string{11: "newest epoch is 11 by now", 0: "newest epoch is 0 by now"} {
+	for last, want := range map[uint64]string{11: "newest epoch is now 11", 0: "newest epoch is now 0"} {
 		a.last = last
 		s, err := c.Save(t.Context(), file, Options{})
 		if err != nil || s.New != 0 || s.Again.Newest != last || s.Again.Asked != int64(last) {

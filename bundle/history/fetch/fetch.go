@@ -1,7 +1,7 @@
-// Package fetch saves a live auditor's answers, politely and so that it can be
-// gone on with: one request at a time, at a bounded rate, waiting as long as
-// the service asks. Nothing is verified here; package history does that to
-// what was saved, as often as one likes.
+// Package fetch saves a live auditor's answers: one request at a time, at a bounded
+// rate, waiting as long as the service asks. After an interruption it goes on where
+// it stopped. It verifies nothing; package history does that with the saved
+// answers.
 package fetch
 
 import (
@@ -31,17 +31,17 @@ type Client struct {
 	Namespace string
 	Rate      float64   // requests a second, at most
 	Agent     string    // User-Agent
-	Random    io.Reader // by which a run chooses what it asks for again
+	Random    io.Reader // by which a run chooses the epochs that it asks for again
 	HTTP      *http.Client
 
-	// Again, where it is set, is told why a question is asked again, and when.
+	// Again, if set, is called with why, and in what time, a request is repeated.
 	Again func(err error, in time.Duration)
 
 	Wait func(ctx context.Context, d time.Duration) error // tests don't wait
 	next time.Time
 }
 
-// New checks the address: https, or http to this very machine.
+// New makes a client. The address is https, or http on this machine.
 func New(address, namespace, agent string, rate float64) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -58,7 +58,7 @@ func New(address, namespace, agent string, rate float64) (*Client, error) {
 	}
 	c := &Client{Base: u, Namespace: namespace, Rate: rate, Agent: agent, Wait: wait}
 	c.HTTP = &http.Client{Timeout: 30 * time.Second, CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		// Whoever redirects elsewhere answers for a server that we didn't ask.
+		// A redirect to another server would let that one answer for the auditor.
 		if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 3 {
 			return errors.New("the auditor sends us to another server")
 		}
@@ -115,7 +115,7 @@ func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, err
 	return nil, fmt.Errorf("%s: %w", c.Base.JoinPath(path), last)
 }
 
-// pace keeps to the rate.
+// pace waits as long as the rate demands.
 func (c *Client) pace(ctx context.Context) error {
 	now := time.Now()
 	if d := c.next.Sub(now); d > 0 {
@@ -128,8 +128,9 @@ func (c *Client) pace(ctx context.Context) error {
 	return nil
 }
 
-// once says in again how long to wait before the next try: 0 where that is for
-// us to say, less than 0 where there is no use.
+// once makes one request. If it fails, again is how long the service asks to wait
+// before the next try, 0 if it doesn't say, and less than 0 if another try is of no
+// use.
 func (c *Client) once(ctx context.Context, path string, limit int64) (data []byte, again time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Base.JoinPath(path).String(), nil)
 	if err != nil {
@@ -167,15 +168,16 @@ func retryAfter(resp *http.Response) time.Duration {
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	// In seconds, before they are nanoseconds: those of a large number overflow.
+	// The limit is applied in seconds: a large number of them would overflow as
+	// nanoseconds.
 	return time.Duration(min(s, uint64(maxWait/time.Second))) * time.Second
 }
 
-// About is what the auditor says of the namespace. It is believed in nothing:
-// it only says what to ask for.
+// About is what the auditor says of the namespace. It only serves to know what to
+// ask for.
 type About struct {
-	Root uint64 // the epoch of its anchor; 1 where it names none
-	Last uint64 // the newest epoch; 0 where there is none
+	Root uint64 // the epoch at which its history begins; 1 if it names none
+	Last uint64 // the newest epoch; 0 if there is none
 }
 
 // About asks for the namespace.

@@ -20,21 +20,21 @@ const syncEach = 500 // statements between two fsyncs
 
 // Options say what a run asks for.
 type Options struct {
-	From uint64                  // where a new file begins; 0: at the namespace's anchor
-	All  bool                    // ask again for every epoch that was saved, not for a sample only
+	From uint64                  // the epoch at which a new file begins; 0: at the namespace's root
+	All  bool                    // ask again for every epoch that was saved, not only for a sample
 	Tell func(done, total int64) // progress; may be nil
 }
 
 // Saved is what a run did.
 type Saved struct {
-	New   int64          // statements that it added
-	Again *history.Again // what became of those that were saved before, for history's report
+	New   int64          // how many statements it added
+	Again *history.Again // what the auditor now answers for epochs that were saved before
 }
 
-// Save asks again for a part of what the file has, and appends every statement
-// from the first one that it lacks up to the newest. A statement that isn't the
-// one that was saved is appended too: both are evidence. It can be cut off at
-// any point and called again.
+// Save asks again for a part of the epochs that the file has, and appends every
+// statement that the file lacks, up to the newest. If a statement differs from the
+// saved one, it is appended too: together they are evidence. Save can be interrupted
+// at any point and called again.
 func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err error) {
 	x, err := saved.ReadIndex(file, c.Namespace)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 	have := x.Newest()
 	about, err := c.About(ctx)
 	if errors.Is(err, errNone) && have > 0 {
-		about, err = &About{}, nil // a namespace that is gone is a history that got shorter
+		about, err = &About{}, nil // if the namespace is gone, the history got shorter
 	}
 	if err != nil {
 		return s, err
@@ -67,7 +67,7 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 			err = serr
 		}
 	}()
-	// A line cut off is fetched again.
+	// A statement whose line was cut off is fetched again.
 	if err := f.Truncate(x.Size); err != nil {
 		return s, err
 	}
@@ -83,7 +83,7 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 	for epoch := first; epoch <= about.Last; epoch++ {
 		line, err := c.statement(ctx, epoch)
 		if errors.Is(err, errNone) {
-			err = fmt.Errorf("%s: there is none, although the newest epoch is later: a gap, or it limits our rate; try again later, with a lower --rate", c.Base.JoinPath(c.path(epoch)))
+			err = fmt.Errorf("%s: the auditor has no such epoch, although it has a later one: there is a gap, or it limits our rate; try again later, with a lower --rate", c.Base.JoinPath(c.path(epoch)))
 		}
 		if err != nil {
 			return s, err
@@ -111,14 +111,14 @@ func (c *Client) path(epoch uint64) string {
 	return fmt.Sprintf("namespaces/%s/audits/%d", c.Namespace, epoch)
 }
 
-// statement asks for one epoch and gives the answer on one line. White space
-// alone may change: the signature is over the fields. The error is errNone
-// where there is none.
+// statement asks for one epoch and gives the answer on one line. Only white space
+// changes by that; the signature is over the fields. The error is errNone if the
+// auditor has no statement.
 func (c *Client) statement(ctx context.Context, epoch uint64) ([]byte, error) {
 	path := c.path(epoch)
 	data, err := c.get(ctx, path, bundle.MaxStatement)
 	for try := 0; errors.Is(err, errNone) && try < 2; try++ {
-		// A service under load can answer as if there were a gap.
+		// A service under load may answer that it has no such epoch.
 		if err := c.Wait(ctx, 5*time.Second<<try); err != nil {
 			return nil, err
 		}

@@ -10,20 +10,20 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
-// Line is where a statement lies in a file of lines.
+// Line is where a statement stands in a file of lines.
 type Line struct {
 	Epoch uint64
 	At    int64
 	Len   int // without its line feed
 }
 
-// Index is what a file of lines has of one namespace.
+// Index finds a namespace's statements in a file of lines.
 type Index struct {
 	Lines []Line // by epoch, then by place; an epoch that was rewritten has several
 	Size  int64  // of whole lines; what follows was cut off
 }
 
-// ReadIndex reads a file of lines; one that doesn't exist has none.
+// ReadIndex reads a file of lines. A file that doesn't exist has no lines.
 func ReadIndex(name, namespace string) (*Index, error) {
 	x := &Index{}
 	info, err := durable.Stat(name)
@@ -55,7 +55,7 @@ func ReadIndex(name, namespace string) (*Index, error) {
 	return x, nil
 }
 
-// Newest is the newest epoch, 0 where there is none.
+// Newest is the newest epoch, 0 if there is none.
 func (x *Index) Newest() uint64 {
 	if len(x.Lines) == 0 {
 		return 0
@@ -72,7 +72,7 @@ func (x *Index) Epochs() []uint64 {
 	return slices.Compact(list)
 }
 
-// Of are the lines about one epoch.
+// Of gives the lines about one epoch.
 func (x *Index) Of(epoch uint64) []Line {
 	from, _ := slices.BinarySearchFunc(x.Lines, epoch, func(l Line, e uint64) int { return cmp.Compare(l.Epoch, e) })
 	to := from

@@ -63,8 +63,8 @@ func (r *Record) open() error {
 	return r.keepTorn(info.Size())
 }
 
-// keepTorn puts what a run that was cut off has left aside: it says nothing
-// that can be relied on, and nothing is thrown away.
+// keepTorn sets aside what a run that was cut off has left: it can't be relied on,
+// but nothing is thrown away.
 func (r *Record) keepTorn(size int64) error {
 	if r.Torn = size - r.Seen.Size; r.Torn == 0 {
 		return nil
@@ -80,7 +80,7 @@ func (r *Record) keepTorn(size int64) error {
 	return r.file.Truncate(r.Seen.Size)
 }
 
-// Close lets others at the record.
+// Close releases the record for other processes.
 func (r *Record) Close() {
 	if r.file != nil {
 		r.file.Close()
@@ -102,8 +102,8 @@ func (r *Record) Extend(report *history.Report, now time.Time) error {
 	return r.file.Sync()
 }
 
-// begin writes the first run. One that is cut off leaves a file without a
-// run's end, which says so when it is opened.
+// begin writes the first run. If it is cut off, the file has no whole run, and
+// opening it says so.
 func (r *Record) begin(report *history.Report, now time.Time) error {
 	f, err := durable.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -123,8 +123,8 @@ func (r *Record) begin(report *history.Report, now time.Time) error {
 	return durable.SyncDir(filepath.Dir(r.path))
 }
 
-// KeepEvidence writes every pair of statements that can't both be honest, and
-// says where. What is there already stays.
+// KeepEvidence writes every pair of statements that can't both be honest, and gives
+// the files' names. It changes no file that exists.
 func KeepEvidence(dir string, pairs []history.Pair) ([]string, error) {
 	if len(pairs) == 0 {
 		return nil, nil

@@ -1,6 +1,6 @@
-// Package saved reads what a person saved of a history: folders of files, and
-// JSON lines, each line a statement, an artifact or a bundle. It keeps the
-// record of earlier runs and writes evidence.
+// Package saved reads the files of a history that somebody has saved: folders of
+// files, and files of JSON lines, each a statement, an artifact or a bundle. It
+// keeps the record of earlier runs and writes evidence.
 package saved
 
 import (
@@ -23,14 +23,14 @@ const (
 	proofSuffix = ".tlog-proof"
 	linesSuffix = ".jsonl"
 
-	// maxFile bounds a file that is one thing, and a line of many.
+	// maxFile bounds, in bytes, a file of one thing and a line of a file of many.
 	maxFile = 1 << 17
 
-	offsetBits = 42 // of a ref: the place in a file of lines
+	offsetBits = 42 // bits of a ref for the place in a file of lines
 	maxPaths   = 1 << 20
 )
 
-// Archive is files and folders in the order given.
+// Archive is a list of files and folders, in the order given.
 type Archive struct {
 	paths []path
 }
@@ -42,9 +42,9 @@ type path struct {
 	live     bool
 }
 
-// Open takes files and folders, those of the third party and those that the
-// operator published. In a folder every regular file is taken but hidden ones
-// and proofs, which belong to the bundle beside them.
+// Open takes files and folders of the third party, and those that the operator
+// published. Of a folder it takes every regular file, except hidden ones, and
+// proofs, which belong to the bundle beside them.
 func Open(thirdParty, operator []string) (*Archive, error) {
 	a := &Archive{}
 	for _, list := range []struct {
@@ -83,7 +83,7 @@ func (a *Archive) add(root string, operator bool) error {
 	})
 }
 
-// Live says that a live auditor's answers are in this file.
+// Live marks a file as one of a live auditor's answers.
 func (a *Archive) Live(file string) {
 	for i := range a.paths {
 		a.paths[i].live = a.paths[i].live || a.paths[i].name == file && !a.paths[i].operator
@@ -150,8 +150,8 @@ func eachLine(name string, f func(at uint64, line []byte) error) error {
 	}
 }
 
-// readSmall reads a file of at most one thing, and no more of a huge one than
-// shows that it is.
+// readSmall reads a file of one thing. Of a larger file it reads no more than shows
+// that it is too large.
 func readSmall(name string) ([]byte, error) {
 	f, err := durable.Open(name)
 	if err != nil {
@@ -160,7 +160,7 @@ func readSmall(name string) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
-		data = data[:maxFile] // no reader takes as much: it is reported as unreadable
+		data = data[:maxFile] // too large for any reader, so it is reported as unreadable
 	}
 	return data, err
 }
@@ -177,7 +177,7 @@ func (a *Archive) Load(ref uint64) ([]byte, error) {
 	}
 	defer f.Close()
 	at := int64(ref & (1<<offsetBits - 1))
-	// Statements fit into the first reading, bundles don't.
+	// A statement fits into the first size, a bundle doesn't.
 	for size := 4 << 10; ; size = maxFile {
 		buf := make([]byte, size)
 		n, err := f.ReadAt(buf, at)

@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,11 +14,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/testtpm"
 	"github.com/fleetctl/fleetctl/internal/testwitness"
+	"github.com/fleetctl/fleetctl/internal/tpmdevice"
 )
 
 const liveHSMs = 7
@@ -27,6 +34,7 @@ type liveFleet struct {
 	store  *testtpm.Store
 	names  []string // attestation identities
 	anchor string   // of the authority that enrolled them, on one line
+	last   testtpm.Token
 }
 
 const livePIN = "pin-of-vendor"
@@ -60,6 +68,7 @@ func newLiveFleet(t *testing.T) *liveFleet {
 	for _, gone := range []string{"plan.yaml", "site.yaml", "policy.yaml", "plan-approvals"} {
 		check(t, os.RemoveAll(filepath.Join(dir, gone)))
 	}
+	l.last = tokens[liveHSMs-1]
 	l.witnessed()
 	l.planned(tokens)
 	return l
@@ -103,21 +112,30 @@ func (l *liveFleet) changed(file string, pairs ...string) {
 	check(l.t, os.WriteFile(path, data, 0o600))
 }
 
+// planNew is the command that makes a production plan of a module's tokens.
+func (l *liveFleet) planNew(module, prefix string, hsms int, out, siteOut string) []string {
+	args := []string{"plan", "new", "--mode", "production", "--fleet", "backup", "--namespace", strings.TrimPrefix(demo.Namespace, "rehearsal."),
+		"--from-tokens", "--module", module, "--label-prefix", prefix, "--hsms", fmt.Sprint(hsms), "--pin", "file:" + l.dir + "/pins/%s",
+		"--third-party", "auditor.example=thirdparty.pub", "--countersigner", "operator-1=operator.pub",
+		"--log-policy", "log.policy", "--role", "session=ecdsa-p256", "--out", out, "--site-out", siteOut}
+	for _, p := range demo.People {
+		args = append(args, "--person", fmt.Sprintf("%s:%s=people/%s.pub", p.Role, p.Name, p.Name))
+	}
+	return args
+}
+
 // planned writes the plan, which names each TPM, the site file, and the policy as
 // policy new writes it.
 func (l *liveFleet) planned(tokens []testtpm.Token) {
 	l.t.Helper()
-	args := []string{"plan", "new", "--mode", "production", "--fleet", "backup", "--namespace", strings.TrimPrefix(demo.Namespace, "rehearsal."),
-		"--from-tokens", "--module", l.store.Module, "--label-prefix", "vendor-", "--hsms", fmt.Sprint(liveHSMs), "--pin", "file:" + l.dir + "/pins/%s",
-		"--third-party", "auditor.example=thirdparty.pub", "--countersigner", "operator-1=operator.pub",
-		"--log-policy", "log.policy", "--role", "session=ecdsa-p256", "--out", "plan.yaml", "--site-out", "site.yaml"}
-	for _, p := range demo.People {
-		args = append(args, "--person", fmt.Sprintf("%s:%s=people/%s.pub", p.Role, p.Name, p.Name))
+	args := l.planNew(l.store.Module, "vendor-", liveHSMs, "plan.yaml", "site.yaml")
+	for i, name := range l.names {
+		args = append(args, "--device", fmt.Sprintf("hsm-%d=tpm2-certify:%s", i+1, name))
 	}
 	l.rig.run(l.dir, args...)
-	for i := range tokens {
+	l.changed("plan.yaml", "    site: lab\n", "    site: lab\n    tolerates: [relax-extractable, relax-sensitive]\n")
+	for i := range tokens[:liveHSMs-1] { // of the last, people bring what a tool of the vendor's gave
 		name := fmt.Sprintf("hsm-%d", i+1)
-		l.changed("plan.yaml", "  - name: "+name+"\n", "  - name: "+name+"\n    attestation: {format: tpm2-certify, identity: \""+l.names[i]+"\"}\n    tolerates: [relax-extractable, relax-sensitive]\n")
 		l.changed("site.yaml", "  - name: "+name+"\n", fmt.Sprintf("  - name: %s\n    attestation: {tcti: %q, store: %s, ak_certificates: %s/%s-ak.pem, ek_certificates: %s/maker.pem}\n",
 			name, tokens[i].TPM.TCTI, l.store.File, l.dir, name, l.dir))
 	}
@@ -158,6 +176,17 @@ func (l *liveFleet) refused(want string, args ...string) {
 	}
 }
 
+// forecast is what can be told before anything is made: the policy is in reach with
+// both lines that people add, without either it isn't, and no fleet of SoftHSM's is.
+func (l *liveFleet) forecast() {
+	l.t.Helper()
+	l.rig.run(l.dir, "plan", "check", "plan.yaml", "--policy", "policy.yaml")
+	l.refused("the policy pins no anchor for tpm2-certify", "plan", "check", "plan.yaml", "--policy", "without-anchor.yaml")
+	l.refused("relax-sensitive in hsm-7, and the policy doesn't", "plan", "check", "plan.yaml", "--policy", "without-tolerates.yaml")
+	l.rig.run(l.dir, l.planNew(modulePath(), "fleet-", rigHSMs, "soft.yaml", "soft-site.yaml")...)
+	l.refused("the plan names no attestation under hsms:", "plan", "check", "soft.yaml", "--policy", "policy.yaml")
+}
+
 // keysMade runs the ceremony until every key is made, attested and compared.
 func (l *liveFleet) keysMade() {
 	for _, who := range []string{"olga", "omar"} {
@@ -173,10 +202,55 @@ func (l *liveFleet) keysMade() {
 	}, run...)
 	l.sign("--approve", "open")
 	l.at(cli.ExitDone, func(k *keyboard) {
-		for range liveHSMs + 1 { // each key, the fleet
+		for range liveHSMs {
 			k.confirms()
 		}
+		l.brought(k)
+		k.confirms()
 	}, run...)
+}
+
+// brought is how people bring the last HSM's attestation, after two that are none.
+func (l *liveFleet) brought(k *keyboard) {
+	l.t.Helper()
+	const asks = "the file with the attestation of hsm-7 session"
+	k.types(asks, "")
+	a, err := folder.ReadToLastRecord(filepath.Join(l.dir, "ceremony"))
+	check(l.t, err)
+	w, ok := a.NextAttestation()
+	if !ok || w.HSM != "hsm-7" {
+		l.t.Fatalf("it is %s's turn", w.Name())
+	}
+	q := tpmdevice.Question{ID: w.Key.Intent.ID, SPKI: w.SPKI, Identity: w.Wants.Identity, Nonce: attest.Nonce([32]byte{}, sha256.Sum256(w.SPKI), w.Wants.Identity)}
+	l.collected("stale.json", q)
+	k.types("", "stale.json\n", "stale: the evidence answers the nonce", "", asks, "ceremony/"+ceremony.AttestationFile(a.Keys[liveHSMs-2].N)+"\n", "That is no answer", "", asks, "")
+	q.Nonce = w.Nonce
+	l.collected("fresh.json", q)
+	k.types("", "fresh.json\n")
+}
+
+// collected has the last HSM's TPM attest a key, as a tool of its vendor's would.
+func (l *liveFleet) collected(file string, q tpmdevice.Question) {
+	l.t.Helper()
+	for _, v := range l.store.Env { // which the module reads in this process
+		name, value, _ := strings.Cut(v, "=")
+		l.t.Setenv(name, value)
+	}
+	m, err := hsm.Open(l.store.Module, hsm.Options{})
+	check(l.t, err)
+	defer m.Close()
+	token, err := m.Token(hsm.Selector{Label: l.last.Label})
+	check(l.t, err)
+	defer token.Close()
+	check(l.t, token.Login([]byte(livePIN)))
+	s := tpmdevice.Source{TCTI: l.last.TPM.TCTI, Store: l.store.File, Label: l.last.Label}
+	s.AK, err = os.ReadFile(filepath.Join(l.dir, "hsm-7-ak.pem"))
+	check(l.t, err)
+	s.EK, err = os.ReadFile(filepath.Join(l.dir, "maker.pem"))
+	check(l.t, err)
+	e, err := tpmdevice.Collect(context.Background(), s, token, []byte(livePIN), q)
+	check(l.t, err)
+	check(l.t, os.WriteFile(filepath.Join(l.dir, file), e.Encode(), 0o600))
 }
 
 // approved runs what waits for officers, has them approve it, and runs it again.
@@ -209,11 +283,42 @@ func (l *liveFleet) closed() {
 	l.rig.run(l.dir, "log", "append", "evidence.tar", "--log", "log", "--key", "log.pem", "--policy", "log.policy")
 }
 
+// TestALiveProductionCeremonyOnTPMsIsVerified: seven TPMs behind tpm2-pkcs11, a
+// third party, two witnesses, everything logged. The policy is the one that policy
+// new writes and two lines that its people add knowingly.
 func TestALiveProductionCeremonyOnTPMsIsVerified(t *testing.T) {
+	testwitness.Need(t)
 	l := newLiveFleet(t)
 	l.policies()
+	l.forecast()
 	l.keysMade()
 	l.closed()
-	out, err := l.command(l.dir, "verify", "evidence.tar", "--policy", "policy.yaml").CombinedOutput()
-	t.Logf("%s\n%v", out, err)
+	out := l.rig.run(l.dir, "verify", "evidence.tar", "--policy", "policy.yaml")
+	for _, want := range []string{"VERIFIED", "16 claims demanded, 16 shown", "attested key.attested 7 keys: fresh;", "2 of 2 witnesses", "each known by its attestation"} {
+		if !strings.Contains(string(flat(out)), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	l.refused("key.attested hsm-1 session: level: vendor-signed, and fresh is demanded", "verify", "evidence.tar", "--policy", "without-anchor.yaml")
+	l.refused("relax-sensitive in hsm-7 succeeded; the plan tolerates it, the policy does not", "verify", "evidence.tar", "--policy", "without-tolerates.yaml")
+	l.refused("key.attested the plan names no attestation of its HSMs: is not shown, the policy wants attested", "verify", filepath.Join(aLife(t, "packed"), "evidence.tar"), "--policy", "policy.yaml")
+	a, err := folder.Read(filepath.Join(l.dir, "ceremony"))
+	check(t, err)
+	first, second := ceremony.AttestationFile(a.Keys[0].N), ceremony.AttestationFile(a.Keys[1].N)
+	l.tampered(first+" is missing: record 81 tells of it", func(dir string) error { return os.Remove(filepath.Join(dir, first)) })
+	l.tampered(first+" is not the evidence of record 81", func(dir string) error { return os.Rename(filepath.Join(dir, second), filepath.Join(dir, first)) })
+	l.tampered("of hsm-7 session: tpm2-certify: stale", func(dir string) error {
+		stale, err := os.ReadFile(filepath.Join(l.dir, "stale.json"))
+		check(t, err)
+		return os.WriteFile(filepath.Join(dir, ceremony.AttestationFile(a.Keys[6].N)), stale, 0o600)
+	})
+}
+
+// tampered verifies a copy of the ceremony in which a file was changed.
+func (l *liveFleet) tampered(want string, change func(dir string) error) {
+	l.t.Helper()
+	dir := filepath.Join(l.t.TempDir(), "ceremony")
+	check(l.t, copyTree(filepath.Join(l.dir, "ceremony"), dir))
+	check(l.t, change(dir))
+	l.refused(want, "verify", dir, "--policy", "policy.yaml")
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/testrekor"
+	"github.com/fleetctl/fleetctl/internal/testwitness"
 )
 
 // TestMain makes this binary fleetctl itself where it is called by that name:
@@ -34,6 +35,7 @@ func (c cleanUp) Run() int {
 		for _, dir := range append(rigRoots, lifeRoot) {
 			os.RemoveAll(dir)
 		}
+		testwitness.CleanUp()
 	}()
 	code := c.m.Run()
 	if err := testrekor.Down(); err != nil {

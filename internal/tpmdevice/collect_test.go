@@ -160,6 +160,13 @@ func TestEachOfSeveralTPMsInOneProcessAttestsItsOwnKeyFreshly(t *testing.T) {
 	if f.names[0] == f.names[1] {
 		t.Fatal("two TPMs have one identity")
 	}
+	f.refusals()
+	f.agreement()
+}
+
+// refusals are of another TPM, key, token, store, PIN or certificate.
+func (f *fleet) refusals() {
+	t, ctx := f.T, context.Background()
 	tok, q := f.key(0, true)
 	refused := func(name, want string, s Source, tok Token, pin string, q Question) {
 		t.Helper()
@@ -189,8 +196,12 @@ func TestEachOfSeveralTPMsInOneProcessAttestsItsOwnKeyFreshly(t *testing.T) {
 	refused("another key than the ceremony's", "under this CKA_ID is another", f.sources[0], tok, pin, func() Question { q := q; q.SPKI = at.SPKI(t, at.P256(t).Public()); return q }())
 	refused("no such token in the store", "has no such token", with(func(s *Source) { s.Label = "vendor-9" }), tok, pin, q)
 	refused("no store", "can't be looked up", with(func(s *Source) { s.Store = "/nonexistent" }), tok, pin, q)
-	// A key that agrees has the TPM's decrypt bit, and a demand for one that signs
-	// alone refuses it.
+}
+
+// agreement: a key that agrees has the TPM's decrypt bit, and a demand for one that
+// signs alone refuses it.
+func (f *fleet) agreement() {
+	t, ctx := f.T, context.Background()
 	agrees, q := f.key(0, false)
 	e, err := Collect(ctx, f.sources[0], agrees, []byte(pin), q)
 	f.check(err)

@@ -185,9 +185,9 @@ func tellVerdict(c *ceremony.Attestation) string {
 	case 0:
 		return text + "; accepted"
 	case 1:
-		return text + "; 1 problem, and the release waits for an exception"
+		return text + "; 1 problem holds up the release"
 	default:
-		return fmt.Sprintf("%s; %d problems, and the release waits for an exception", text, n)
+		return fmt.Sprintf("%s; %d problems hold up the release", text, n)
 	}
 }
 

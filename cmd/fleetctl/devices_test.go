@@ -3,10 +3,14 @@
 package main
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +60,26 @@ func (s *standIns) devices(ts *testscript.TestScript, _ bool, args []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.of[ts.Getenv("WORK")] = all
+}
+
+// pins POLICY has a policy that pins no anchor pin the stand-ins' authorities.
+func (s *standIns) pins(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: pins POLICY")
+	}
+	s.mu.Lock()
+	all := s.of[ts.Getenv("WORK")]
+	s.mu.Unlock()
+	list := "\n  anchors:"
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list += fmt.Sprintf("\n    - {vendor: test, name: %q, operator: the test, formats: [%s], spki_sha256: %q, origin: the test, check: none, confirmed: by the test}",
+			"authority of "+cmp.Or(name, "the operator"), tpm.Format, fmt.Sprintf("%x", sha256.Sum256(all[name].Mid.RawSubjectPublicKeyInfo)))
+	}
+	text := ts.ReadFile(args[0])
+	if strings.Count(text, "\n  anchors: []") != 1 {
+		ts.Fatalf("%s has no empty list of anchors", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, "\n  anchors: []", list, 1)), 0o600))
 }
 
 // attests DIR OUT [FILE HOW]… has the devices of a ceremony's folder answer all that

@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip,
 			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "rekor": cmdRekor, "spki": cmdSPKI, "partypolicy": cmdPartyPolicy,
-			"devices": stand.devices, "attests": stand.attests,
+			"devices": stand.devices, "attests": stand.attests, "pins": stand.pins,
 			"listening": cmdListening, "down": cmdDown, "logpolicy": cmdLogPolicy,
 		},
 		Condition: func(cond string) (bool, error) {

@@ -84,7 +84,7 @@ func scriptOpen(p *ceremony.Plan, _ ceremony.Step) Instructions {
 		Do: []Part{
 			{Administrator, "Calls the roll: each says name and role, and shows the key's fingerprint against the page of people."},
 			{ceremony.Auditor, "Runs sha256sum on the plan on their own laptop and compares it with the title page, all 64 characters."},
-			{Administrator, "Starts fleetctl ceremony run with this plan, its site file and the policy."},
+			{Administrator, "Starts fleetctl ceremony room with this plan, its site file and the policy."},
 			{ceremony.Witness, "Types three words of their own choosing, just now."},
 			{ceremony.Witness, "Reads the clock on the wall and types it, in UTC."},
 			{ceremony.Auditor, "Types on their own laptop: fleetctl words and their own copy of the plan; then the three words that the screen asks for."},

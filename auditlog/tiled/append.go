@@ -23,6 +23,9 @@ type Log struct {
 	*Reader
 	signer note.Signer
 	opts   Options
+	// integrate adds entries to the tree and has a checkpoint of it signed and
+	// published that covers them and the entry need. Tessera does that.
+	integrate func(ctx context.Context, leaves [][]byte, need uint64) ([]uint64, error)
 }
 
 // Position is where an entry is.
@@ -42,7 +45,8 @@ func Open(dir string, signer note.Signer, o Options) (*Log, error) {
 	if signer.Name() != r.key.Name() || signer.KeyHash() != r.key.KeyHash() {
 		return nil, strict.Errorf(dir, "is the log of key %s+%08x, the signer has %s+%08x", r.key.Name(), r.key.KeyHash(), signer.Name(), signer.KeyHash())
 	}
-	l := &Log{r, signer, o.withDefaults(dir)}
+	l := &Log{Reader: r, signer: signer, opts: o.withDefaults(dir)}
+	l.integrate = l.byTessera
 	if err := l.opts.Keys.check(); err != nil {
 		return nil, err
 	}
@@ -206,6 +210,13 @@ func (l *Log) preflight(ctx context.Context) (tree *auditlog.Checkpoint, publish
 	}
 	if shown == nil {
 		shown = emptyHead(l.key.Name())
+	}
+	if last.Size > shown.Size {
+		// Whoever wrote that head was killed, or the disk refused it, before it was
+		// signed: it may be in memory alone.
+		if err := durable.Settle(l.guardPath(), 2); err != nil {
+			return nil, 0, err
+		}
 	}
 	if shown.Size > last.Size {
 		return nil, 0, strict.Errorf(l.guardPath(), "is older than the log: it knows of %d entries, the published checkpoint has %d", last.Size, shown.Size).

@@ -83,9 +83,6 @@ func Init(dir, vkey string, o Options) error {
 		if err := durable.Mkdir(d, 0o755); err != nil {
 			return err
 		}
-		if err := durable.SyncDir(filepath.Dir(filepath.Clean(d))); err != nil {
-			return err
-		}
 	}
 	if err := durable.Create(filepath.Join(o.Guard, guardName), guardText(key, emptyHead(key.Name())), 0o644); err != nil {
 		return err

@@ -34,10 +34,10 @@ func appendOptions(n int, signer *guardedSigner) *tessera.AppendOptions {
 		WithGarbageCollectionInterval(0)
 }
 
-// integrate adds the entries and waits for a checkpoint that covers them and the
+// byTessera adds the entries and waits for a checkpoint that covers them and the
 // entry need. Tessera runs only during this call, so that nothing is signed after
 // it and the lock can go to the next process.
-func (l *Log) integrate(ctx context.Context, leaves [][]byte, need uint64) ([]uint64, error) {
+func (l *Log) byTessera(ctx context.Context, leaves [][]byte, need uint64) ([]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
 	captureTalk()

@@ -25,11 +25,11 @@ import (
 // Tessera's own files.
 type tree struct {
 	origin string
-	files  client.FileFetcher
+	files  treeFiles
 }
 
 func newTree(dir, origin string) *tree {
-	return &tree{origin, client.FileFetcher{Root: filepath.Join(dir, logName)}}
+	return &tree{origin, treeFiles{Root: filepath.Join(dir, logName)}}
 }
 
 // state is the tree from which Tessera would go on, at least as large as that of

@@ -57,7 +57,7 @@ func OpenGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
 	if err == nil {
 		if l.guard, err = l.readGuard(guardPath); err == nil {
 			if err = l.keepTorn(); err == nil {
-				err = errors.Join(durable.Settle(path), durable.SyncDir(filepath.Dir(guardPath)))
+				err = errors.Join(durable.Settle(path, 1), durable.SyncDir(filepath.Dir(guardPath)))
 			}
 		}
 	}

@@ -119,7 +119,7 @@ func lock(dir string) (func(), error) {
 		err = folder.HoldSigners(dir, func() error { return nil })
 	}
 	if err == nil {
-		err = durable.Settle(filepath.Join(dir, ceremony.TranscriptFile))
+		err = durable.Settle(filepath.Join(dir, ceremony.TranscriptFile), 1)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // it is about to be made

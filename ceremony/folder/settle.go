@@ -27,7 +27,7 @@ func SettleClosed(root string) error {
 		return err
 	}
 	defer unlock()
-	return durable.Settle(filepath.Join(root, ceremony.TranscriptFile))
+	return durable.Settle(filepath.Join(root, ceremony.TranscriptFile), 1)
 }
 
 // syncTranscript makes durable what a signature is about to say, beside whoever

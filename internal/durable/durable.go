@@ -148,17 +148,20 @@ func Append(path string, data []byte) error {
 // Settle makes durable what an earlier process left of a file whose lines are
 // appended, and its name. One that was killed before its sync, or whose sync
 // failed, leaves a line that is there for readers and not on the disk. Since
-// Linux takes data that it could not write for written, the last line is
-// written once more: the same bytes in the same place, which a power cut doesn't
-// change.
-func Settle(path string) error {
+// Linux takes data that it could not write for written, the last lines, as many as
+// are appended at once, are written once more: the same bytes in the same place,
+// which a power cut doesn't change.
+func Settle(path string, lines int) error {
 	f, err := OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	data, err := io.ReadAll(f)
 	if err == nil && len(data) > 0 {
-		last := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
+		last := len(data)
+		for range lines {
+			last = bytes.LastIndexByte(data[:max(0, last-1)], '\n') + 1
+		}
 		_, err = f.WriteAt(data[last:], int64(last))
 	}
 	if err == nil {

@@ -70,6 +70,24 @@ const (
 
 var faultNames = []string{"none", "kill", "power cut", "kill within", "power cut within", "EIO", "ENOSPC", "EIO that drops what was written"}
 
+// Faults are all but None.
+var Faults = []Fault{Kill, Cut, KillTorn, CutTorn, EIO, ENOSPC, SyncDropped}
+
+// Hits says that a call can be hit by it, and not as by another fault.
+func (f Fault) Hits(c Call) bool {
+	switch f {
+	case KillTorn, CutTorn:
+		return c.Kind == Write
+	case SyncDropped:
+		return c.Kind == Sync
+	case ENOSPC:
+		return c.Kind != Sync && c.Kind != SyncDir && c.Kind != Remove && c.Kind != Mark
+	case EIO:
+		return c.Kind != Mark
+	}
+	return true
+}
+
 func (f Fault) String() string { return faultNames[f] }
 
 // Disk is a file system.

@@ -20,24 +20,6 @@ func (h hit) String() string { return fmt.Sprintf("%s:%d:%s", h.on, h.call, dash
 
 func dashed(f simdisk.Fault) string { return strings.ReplaceAll(f.String(), " ", "-") }
 
-// everyFault are the faults that a call can be hit by.
-var everyFault = []simdisk.Fault{simdisk.Kill, simdisk.Cut, simdisk.KillTorn, simdisk.CutTorn, simdisk.EIO, simdisk.ENOSPC, simdisk.SyncDropped}
-
-// applies leaves out what would be the same as another fault.
-func applies(c simdisk.Call, f simdisk.Fault) bool {
-	switch f {
-	case simdisk.KillTorn, simdisk.CutTorn:
-		return c.Kind == simdisk.Write
-	case simdisk.SyncDropped:
-		return c.Kind == simdisk.Sync
-	case simdisk.ENOSPC:
-		return c.Kind != simdisk.Sync && c.Kind != simdisk.SyncDir && c.Kind != simdisk.Remove && c.Kind != simdisk.Mark
-	case simdisk.EIO:
-		return c.Kind != simdisk.Mark
-	}
-	return true
-}
-
 // schedule is what hits a life: at most one fault a call.
 type schedule []hit
 
@@ -54,7 +36,7 @@ func (l *life) suffer(s schedule) {
 	at := func(on string) func(simdisk.Call) simdisk.Fault {
 		return func(c simdisk.Call) simdisk.Fault {
 			for _, h := range s {
-				if h.on == on && h.call == c.N && applies(c, h.fault) {
+				if h.on == on && h.call == c.N && h.fault.Hits(c) {
 					l.hits++
 					return h.fault
 				}
@@ -72,8 +54,8 @@ func every(op, third []simdisk.Call) (list []schedule) {
 		calls []simdisk.Call
 	}{{operator, op}, {thirdParty, third}} {
 		for _, c := range d.calls {
-			for _, f := range everyFault {
-				if applies(c, f) {
+			for _, f := range simdisk.Faults {
+				if f.Hits(c) {
 					list = append(list, schedule{{d.on, c.N, f}})
 				}
 			}
@@ -88,13 +70,13 @@ func several(seed uint64, op, third int) (s schedule) {
 	r := rand.New(rand.NewPCG(seed, 3))
 	at := 1 + r.IntN(op)
 	for range 2 + r.IntN(3) {
-		s = append(s, hit{operator, at, everyFault[r.IntN(len(everyFault))]})
+		s = append(s, hit{operator, at, simdisk.Faults[r.IntN(len(simdisk.Faults))]})
 		if at += 1 + r.IntN(8); r.IntN(3) == 0 {
 			at += r.IntN(op)
 		}
 	}
 	for range r.IntN(3) {
-		s = append(s, hit{thirdParty, 1 + r.IntN(2*third), everyFault[r.IntN(len(everyFault))]})
+		s = append(s, hit{thirdParty, 1 + r.IntN(2*third), simdisk.Faults[r.IntN(len(simdisk.Faults))]})
 	}
 	return s
 }
@@ -110,7 +92,7 @@ func parseSchedule(text string) (s schedule, err error) {
 		if h.call, err = strconv.Atoi(f[1]); err != nil {
 			return nil, err
 		}
-		for _, fault := range everyFault {
+		for _, fault := range simdisk.Faults {
 			if dashed(fault) == f[2] {
 				h.fault = fault
 			}

@@ -218,10 +218,7 @@ func (w *walk) findAnchor() {
 	last := len(w.Certs) - 1
 	top := w.Certs[last]
 	w.p.Why = fmt.Sprintf("no key that is pinned for %s issued %s", w.Format, subject(top))
-	for _, a := range w.anchors.For(w.Format) {
-		if a.cert == nil || !bytes.Equal(a.cert.RawSubject, top.RawIssuer) {
-			continue
-		}
+	for _, a := range w.named(top) {
 		// Quirks that are found while an anchor is tried are kept only if it issued
 		// the certificate.
 		quirks := slices.Clone(w.p.Quirks)
@@ -233,6 +230,22 @@ func (w *walk) findAnchor() {
 		w.p.Quirks = quirks
 		w.p.Why = fmt.Sprintf("%s has the name of the pinned %q, but another key", strict.Clip(top.Issuer.String()), strict.Clip(a.Name))
 	}
+}
+
+// named are the anchors of the name of a certificate's issuer; those whose key it
+// names come first, since each of the others costs a signature to rule out.
+func (w *walk) named(top *x509.Certificate) (list []*Anchor) {
+	var others []*Anchor
+	for _, a := range w.anchors.For(w.Format) {
+		switch {
+		case a.cert == nil || !bytes.Equal(a.cert.RawSubject, top.RawIssuer):
+		case bytes.Equal(a.cert.SubjectKeyId, top.AuthorityKeyId):
+			list = append(list, a)
+		default:
+			others = append(others, a)
+		}
+	}
+	return append(list, others...)
 }
 
 // times checks that the certificates below the anchor are valid at the time. The

@@ -215,6 +215,8 @@ var words = map[string][]string{
 	"lockdown.by":                            {"auditor"},
 	"lockdown.confirmed":                     {"witness"},
 	"countersignature.form":                  {"signature"},
+	"attestation.level":                      {"anchored"},
+	"attestation.by":                         {"imported"},
 	"abort.keys[0].state":                    {"absent", "not destroyed: it would not go"},
 	"fleet-check.rows[0].results[0]":         {"fail"},
 	"attributes.private[0].value":            {"0000000000000002"},

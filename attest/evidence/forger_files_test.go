@@ -95,7 +95,14 @@ func (b *base) otherScalars(field, old string) []string {
 // jsonLies change each value in the files that are JSON. A file of the package that
 // differs from what the records give, and from what others signed.
 func (b *base) jsonLies() (list []lie) {
-	for _, path := range []string{ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile} {
+	paths := []string{ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile}
+	for _, path := range b.files.Paths() { // the first device's evidence
+		if strings.HasPrefix(path, ceremony.AttestationsDir+"/") {
+			paths = append(paths, path)
+			break
+		}
+	}
+	for _, path := range paths {
 		data := b.files[path]
 		if data == nil {
 			continue

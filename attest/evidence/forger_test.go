@@ -245,6 +245,8 @@ func (g *forgery) derive(r *ceremony.Record) {
 		g.challenge(c)
 	case *ceremony.Attributes, *ceremony.NegativeTest, *ceremony.Found, *ceremony.Possession:
 		g.key(c)
+	case *ceremony.Attestation:
+		g.attest(c)
 	case *ceremony.FleetCheck:
 		r.Content = cloned(g.a.Matrix(), g.follow)
 	case *ceremony.Release:
@@ -320,6 +322,10 @@ func (g *forgery) key(content any) {
 	case *ceremony.Possession:
 		if bytes.Equal(k.Outcome.PublicKey, g.stranger.Public.SPKI()) {
 			c.Signature = must(g.stranger.Sign(g.a.PossessionText(k)))
+			return
+		}
+		if bytes.Equal(k.Outcome.PublicKey, g.operator.Public.SPKI()) {
+			c.Signature = must(g.operator.Sign(g.a.PossessionText(k)))
 			return
 		}
 		for _, t := range g.fleet.Tokens {

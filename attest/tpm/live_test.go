@@ -13,14 +13,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +27,7 @@ import (
 	at "github.com/fleetctl/fleetctl/attest/attesttest"
 	"github.com/fleetctl/fleetctl/attest/tpm"
 	"github.com/fleetctl/fleetctl/attest/tpm/tpmtest"
-	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/testtpm"
 )
 
 func must[T any](v T, err error) T {
@@ -55,47 +50,12 @@ type live struct {
 // startTPM starts swtpm with certificates of a maker of this test's own.
 func startTPM(t *testing.T, name string) *live {
 	t.Helper()
-	for _, program := range []string{"swtpm", "swtpm_setup", "swtpm_localca"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("%s is not installed, and CI must have it (apt-get install swtpm swtpm-tools)", program)
-			}
-			t.Skipf("%s is not installed (apt-get install swtpm swtpm-tools)", program)
-		}
-	}
-	dir := t.TempDir()
-	state, ca := filepath.Join(dir, "state"), filepath.Join(dir, "ca")
-	for path, text := range map[string]string{
-		"localca.conf":    fmt.Sprintf("statedir = %s\nsigningkey = %s/signkey.pem\nissuercert = %s/issuercert.pem\ncertserial = %s/certserial\n", ca, ca, ca, ca),
-		"localca.options": "--platform-manufacturer test\n--platform-version 1\n--platform-model test\n",
-		"setup.conf":      fmt.Sprintf("create_certs_tool = %s\ncreate_certs_tool_config = %s/localca.conf\ncreate_certs_tool_options = %s/localca.options\nactive_pcr_banks = sha256\n", must(exec.LookPath("swtpm_localca")), dir, dir),
-	} {
-		must(0, os.WriteFile(filepath.Join(dir, path), []byte(text), 0o600))
-	}
-	must(0, os.Mkdir(state, 0o700))
-	must(0, os.Mkdir(ca, 0o700))
-	setup := exec.Command("swtpm_setup", "--tpm2", "--tpmstate", state, "--config", filepath.Join(dir, "setup.conf"), "--createek", "--create-ek-cert", "--lock-nvram", "--overwrite", "--vmid", name)
-	if out, err := setup.CombinedOutput(); err != nil {
-		t.Fatalf("swtpm_setup: %v\n%s", err, out)
-	}
-	socket := filepath.Join(dir, "tpm")
-	await.Start(t, exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--server", "type=unixio,path="+socket, "--ctrl", "type=unixio,path="+socket+".ctrl", "--flags", "not-need-init,startup-clear"))
-	var conn net.Conn
-	await.Until(t, "swtpm listens", func() bool {
-		var err error
-		conn, err = net.Dial("unix", socket)
-		return err == nil
-	})
+	maker := testtpm.NewMaker(t, t.TempDir())
+	conn := must(net.Dial("tcp", maker.Start(name).Address))
 	t.Cleanup(func() { conn.Close() })
-	l := &live{t: t, tpm: transport.FromReadWriter(conn), makers: []*x509.Certificate{pemCertificate(t, filepath.Join(ca, "issuercert.pem")), pemCertificate(t, filepath.Join(ca, "swtpm-localca-rootca-cert.pem"))}}
+	l := &live{t: t, tpm: transport.FromReadWriter(conn), makers: maker.Certified}
 	l.readEK()
 	return l
-}
-
-func pemCertificate(t *testing.T, path string) *x509.Certificate {
-	t.Helper()
-	block, _ := pem.Decode(must(os.ReadFile(path)))
-	return must(x509.ParseCertificate(block.Bytes))
 }
 
 // readEK reads the endorsement key's certificate from the TPM.

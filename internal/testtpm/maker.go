@@ -94,7 +94,8 @@ type TPM struct {
 	Name string
 	// TCTI is the way to it, as tpm2-tss writes it. Any number of programs may go
 	// it at the same time: commands take turns.
-	TCTI string
+	TCTI    string
+	Address string // the same, of TCP
 }
 
 // Start makes a TPM, with an RSA endorsement key that the maker certified, and
@@ -122,7 +123,8 @@ func (m *Maker) Start(name string) *TPM {
 	if !p.Until(func() bool { tpm, err = net.Dial("unix", data); return err == nil }) {
 		m.t.Fatalf("swtpm doesn't start: %v", err)
 	}
-	return &TPM{Name: name, TCTI: serve(m.t, tpm, control)}
+	address := serve(m.t, tpm, control)
+	return &TPM{Name: name, TCTI: fmt.Sprintf("swtpm:host=%s,port=%d", address.IP, address.Port), Address: address.String()}
 }
 
 // Digest is the SHA-256 of a certificate's key, by which it is pinned.

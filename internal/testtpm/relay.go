@@ -22,8 +22,8 @@ type relay struct {
 	control string // the emulator's second socket
 }
 
-// serve relays until the test is over and gives the TCTI.
-func serve(t testing.TB, tpm net.Conn, control string) string {
+// serve relays until the test is over, and says where.
+func serve(t testing.TB, tpm net.Conn, control string) *net.TCPAddr {
 	t.Helper()
 	r := &relay{tpm: tpm, control: control}
 	data, second, err := twoPorts()
@@ -37,7 +37,7 @@ func serve(t testing.TB, tpm net.Conn, control string) string {
 		second.Close()
 		tpm.Close()
 	})
-	return fmt.Sprintf("swtpm:host=127.0.0.1,port=%d", data.Addr().(*net.TCPAddr).Port)
+	return data.Addr().(*net.TCPAddr)
 }
 
 // twoPorts listens on two ports in a row, as tpm2-tss expects them.

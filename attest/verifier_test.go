@@ -86,10 +86,10 @@ func TestCheckHoldsTheInputToItsBounds(t *testing.T) {
 		many.Parts = append(many.Parts, attest.Part{Name: fmt.Sprint(i), Data: []byte("x")})
 	}
 	for want, in := range map[string]attest.Input{
-		"no time was given":                 {Evidence: evidence("a", "1"), At: time.Time{}},
-		"of another format":                 {At: at.At},
-		"0 parts":                           {Evidence: evidence(), At: at.At},
-		"17 parts":                          {Evidence: many, At: at.At},
+		"no time was given":                    {Evidence: evidence("a", "1"), At: time.Time{}},
+		"of another format":                    {At: at.At},
+		"0 parts":                              {Evidence: evidence(), At: at.At},
+		"17 parts":                             {Evidence: many, At: at.At},
 		`part "c" is not one of this format's`: {Evidence: evidence("a", "1", "c", "1"), At: at.At},
 		`part "a" has 9 bytes; at most 8 are read`: {Evidence: evidence("a", "123456789"), At: at.At},
 		`part "a" is missing: the quote`:           {Evidence: evidence("b", "1"), At: at.At},

@@ -119,7 +119,9 @@ func TestWhatAProductionRunGoesOnWithoutIsOnTheRecord(t *testing.T) {
 	}
 	line := strings.Split(string(must(os.ReadFile(filepath.Join(f.Dir, ceremony.TranscriptFile)))), "\n")
 	at := slices.IndexFunc(line, func(s string) bool { return strings.Contains(s, `"kind":"exception"`) })
-	first := slices.IndexFunc(line, func(s string) bool { return strings.Contains(s, `"kind":"intake"`) || strings.Contains(s, `"kind":"unlock"`) })
+	first := slices.IndexFunc(line, func(s string) bool {
+		return strings.Contains(s, `"kind":"intake"`) || strings.Contains(s, `"kind":"unlock"`)
+	})
 	if at < 0 || first >= 0 && first < at {
 		t.Errorf("the exception is record %d, the first HSM's %d", at+1, first+1)
 	}

@@ -16,7 +16,7 @@ import (
 // to the request. A verdict against the release is refused always, and what is
 // tolerated has a field of its own.
 func Refusable() []story.What {
-	return []story.What{story.Exceptions, story.Absent, story.ClockSet, story.Reservations, story.Interruptions, story.Adjournments, story.OtherSeals,
+	return []story.What{story.Exceptions, story.Absent, story.ClockSet, story.Reservations, story.Interruptions, story.OtherProgram, story.Adjournments, story.OtherSeals,
 		story.DestroyedKeys, story.FailedKeys, story.Unattested, story.WrongPINs, story.WrongWords}
 }
 

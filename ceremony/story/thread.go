@@ -18,6 +18,7 @@ const (
 	ClockSet      What = "clock-set"            // this computer's clock was set, as an exception says
 	Absent        What = "absent-people"        // an exception says that somebody gives no verdict
 	Interruptions What = "interruptions"        // the program had ended without an adjournment
+	OtherProgram  What = "other-program"        // another program went on than the one before
 	Adjournments  What = "adjournments"         // as people planned
 	OtherSeals    What = "other-seals"          // found when it was reconvened
 	WrongPINs     What = "wrong-pins"           // a login that the token refused
@@ -38,7 +39,7 @@ const (
 
 // Troubles are all of them, in the order in which they are told.
 func Troubles() []What {
-	return []What{Aborted, Disagreements, Reservations, Exceptions, Absent, ClockSet, Interruptions, OtherSeals, Adjournments, DestroyedKeys, FailedKeys,
+	return []What{Aborted, Disagreements, Reservations, Exceptions, Absent, ClockSet, Interruptions, OtherProgram, OtherSeals, Adjournments, DestroyedKeys, FailedKeys,
 		Unattested, Tolerated, WrongPINs, WithheldPINs, WrongWords, Refusals, LateAnswers, StillOpen, NotShown}
 }
 
@@ -84,6 +85,9 @@ func (h *Thread) Next(r *ceremony.Record) (list []What) {
 	case *ceremony.Resume:
 		if h.going = h.goingOn(c, reconvened); h.going == AfterEnd {
 			list = append(list, Interruptions)
+		}
+		if c.Binary != [32]byte{} {
+			list = append(list, OtherProgram)
 		}
 	case *ceremony.Abort:
 		list = append(list, Aborted)

@@ -31,6 +31,8 @@ func TestARecordIsCalledWhatItIs(t *testing.T) {
 		"a crash after a withheld":     {records: []*ceremony.Record{{Kind: ceremony.KindUnlock}, resume}, want: []What{Interruptions}, going: AfterEnd},
 		"a wait for officers":          {records: []*ceremony.Record{record(ceremony.KindOpen, &ceremony.Open{}), resume}, going: BeforeLogin},
 		"a torn line before that":      {records: []*ceremony.Record{record(ceremony.KindResume, &ceremony.Resume{Torn: 3})}, want: []What{Interruptions}, going: AfterEnd},
+		"a crash, and another program": {records: []*ceremony.Record{unlocked, record(ceremony.KindResume, &ceremony.Resume{Version: "2", Binary: [32]byte{1}})}, want: []What{Interruptions, OtherProgram}, going: AfterEnd},
+		"another program that morning": {records: []*ceremony.Record{unlocked, adjourn, reconvene, record(ceremony.KindResume, &ceremony.Resume{Version: "2", Binary: [32]byte{1}})}, want: []What{OtherProgram}, going: AfterPause},
 		"an adjournment":               {records: []*ceremony.Record{unlocked, adjourn}, want: []What{Adjournments}},
 		"the next morning":             {records: []*ceremony.Record{unlocked, adjourn, reconvene, resume}, going: AfterPause},
 		"with an exception between":    {records: []*ceremony.Record{unlocked, adjourn, reconvene, exception, resume}, going: AfterPause},

@@ -83,6 +83,7 @@ var troubles = map[story.What]struct {
 	story.Absent:        {"absence excused", "absences excused", Notable, ""},
 	story.ClockSet:      {"clock set", "times that the clock was set", Notable, ""},
 	story.Interruptions: {"interruption", "interruptions", Grave, ""},
+	story.OtherProgram:  {"change of the program", "changes of the program", Grave, "other program"},
 	story.OtherSeals:    {"reconvening with other seals", "reconvenings with other seals", Grave, "other seals"},
 	story.Adjournments:  {"planned adjournment", "planned adjournments", Notable, "adjournment"},
 	story.DestroyedKeys: {"key destroyed", "keys destroyed", Grave, ""},
@@ -103,6 +104,13 @@ var milestones = map[ceremony.Kind]string{
 	ceremony.KindOpen: "opened", ceremony.KindFleetCheck: "fleet check", ceremony.KindRelease: "release", ceremony.KindRequest: "request",
 	ceremony.KindResponse: "answer", ceremony.KindCountersignature: "countersigned", ceremony.KindLogProof: "logged", ceremony.KindLockdown: "lock-down",
 	ceremony.KindReconvene: "reconvened", ceremony.KindResume: "resumed", ceremony.KindAbort: "aborted", ceremony.KindClose: "closed",
+}
+
+// challenged leaves the words' positions out, which say nothing afterwards.
+func challenged(text string) string {
+	what, rest, _ := strings.Cut(text, ": words ")
+	_, by, _ := strings.Cut(rest, " by the ")
+	return "the words of " + what + ", typed by the " + by
 }
 
 // milestone says what a milestone comes to, with names for digests; empty where
@@ -212,6 +220,9 @@ func timeline(s *story.Story, public bool) (list []Event) {
 			}
 			t := troubles[of[0].What]
 			line.Name, line.Weight = cmp.Or(t.label, t.one), t.weight
+		}
+		if _, ok := r.Content.(*ceremony.Challenge); ok {
+			line.Text = challenged(text)
 		}
 		if x, ok := r.Content.(*ceremony.Exception); ok {
 			line.Name, line.Text = fmt.Sprintf("exception %d", x.Number), acceptance(s, x, text)

@@ -32,6 +32,9 @@ func (r *Room) offer(w *waiting) error {
 		return cli.Usage(err)
 	}
 	r.App.UI.Say("\n")
+	if err := session.ShowMeaning(r.App, r.Config.Dir, wish, t); err != nil {
+		return cli.Wrong(err)
+	}
 	session.ShowAct(r.App, w.account, w.wish)
 	r.App.ShowText(t.Text)
 	if w.wish.Stage != "" {

@@ -35,11 +35,11 @@ func ShowMeaning(a *cli.App, dir string, w folder.Wish, t *folder.ToSign) error 
 		rows = [][2]string{{"by signing", explain.SignoffMeans(w.Stage, w.Verdict, w.Exceptions)}}
 	}
 	for _, n := range t.Names {
-		what := n.What
+		what := n.What + ". Its hash is"
 		if n.File != "" {
-			what += ", " + n.File
+			what = n.What + ", " + n.File + ". Its SHA-256 is"
 		}
-		rows = append(rows, [2]string{"it names", what + ". Its SHA-256 is"}, [2]string{"", fmt.Sprintf("%x", n.Digest)}, [2]string{"", words.Head(n.Digest[:]) + " …"})
+		rows = append(rows, [2]string{"it names", what}, [2]string{"", fmt.Sprintf("%x", n.Digest)}, [2]string{"", words.Head(n.Digest[:]) + " …"})
 	}
 	a.UI.Say(p.Fields(rows), "\n")
 	return nil

@@ -156,7 +156,7 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 	o.at(cli.ExitPending, func(k *keyboard) {
 		k.auditor()
 		k.say("one two")
-		k.types("That is not 3 words.", "", "from your own screen", "exception\n")
+		k.types("That is 2 words; 3 are asked for.", "", "from your own screen", "exception\n")
 	}, run...)
 	r.run(dir, "ceremony", "exception", "ceremony", "--expected", "silence", "--happened", "a fire alarm", "--decided", "to go on")
 	o.sign("--approve", "exception")
@@ -227,4 +227,31 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
+}
+
+// TestAProductionCeremonyThatCannotReachItsPolicyTakesTypedWords is stopped there
+// with nothing made, and goes on to its first question once it is typed.
+func TestAProductionCeremonyThatCannotReachItsPolicyTakesTypedWords(t *testing.T) {
+	r := newRig(t)
+	dir := production(t, r)
+	o := officers{r, t, dir}
+	for _, who := range []string{"olga", "omar"} {
+		o.at(cli.ExitDone, func(k *keyboard) { k.types("to agree, or", "y\n", "to agree, or", "approve the plan\n") }, "plan", "approve", "plan.yaml", "--key", "people/"+who)
+	}
+	r.run(dir, "policy", "new", "--plan", "plan.yaml", "--confirmed", "by telephone", "--out", "complete.yaml")
+	run := []string{"ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--policy", "complete.yaml"}
+	screen := o.at(cli.ExitPending, func(k *keyboard) {
+		k.types("go on without key.attested, log.witnessed", "yes\n", "to agree, or", "stop\n")
+	}, run...)
+	for _, want := range []string{"OUT OF REACH", "the plan names no attestation under hsms:", "the policy's log_policy names no quorum of witnesses"} {
+		if !strings.Contains(strings.Join(strings.Fields(screen), " "), want) {
+			t.Errorf("no %q in\n%s", want, screen)
+		}
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "ceremony", "transcript.jsonl")); err != nil || len(data) != 0 {
+		t.Errorf("something was recorded: %q %v", data, err)
+	}
+	o.at(cli.ExitPending, func(k *keyboard) {
+		k.types("go on without key.attested, log.witnessed", "go on without key.attested, log.witnessed\n", "three words of your own choosing", "stop\n")
+	}, run...)
 }

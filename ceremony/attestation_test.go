@@ -61,7 +61,7 @@ var hostileAttestations = []struct {
 		digest := x.get(ceremony.KindAttestation, 0).content.(*ceremony.Attestation).Evidence
 		attested(1, func(c *ceremony.Attestation) { c.Evidence = digest })(x)
 	}},
-	{"of a level that isn't one", "is no level", attested(0, func(c *ceremony.Attestation) { c.Level = "proven" })},
+	{"of a level that isn't one", "is not a level", attested(0, func(c *ceremony.Attestation) { c.Level = "proven" })},
 	{"of no evidence", `its level is "none"`, attested(0, func(c *ceremony.Attestation) { c.Level, c.Anchor = "none", "" })},
 	{"anchored under nothing", "evidence stands under an anchor", attested(0, func(c *ceremony.Attestation) { c.Level, c.Anchor = "anchored", "" })},
 	{"vendor-signed under an anchor", "below it under none", attested(0, func(c *ceremony.Attestation) { c.Level = "vendor-signed" })},

@@ -89,7 +89,7 @@ func both(t *testing.T, do func(t *testing.T, from int)) {
 // anybody was told of is lost, and a stranger verifies the package.
 func TestACeremonyOutlivesAFaultAtEveryCall(t *testing.T) {
 	base := undisturbed(t)
-	list := every(base.op.Trace, base.third.Trace)
+	list := every(base.op.Trace[:base.lived[0]], base.third.Trace[:base.lived[1]])
 	step := sample(7)
 	both(t, func(t *testing.T, from int) {
 		s := &tally{}
@@ -108,7 +108,7 @@ func TestACeremonyOutlivesFaultUponFault(t *testing.T) {
 	both(t, func(t *testing.T, from int) {
 		s, ends := &tally{}, time.Now().Add(howLong(t))
 		for seed := from + 1; !t.Failed() && (s.lives < few || time.Now().Before(ends)); seed += 2 {
-			s.lead(t, uint64(seed), several(uint64(seed), base.op.Calls(), base.third.Calls()))
+			s.lead(t, uint64(seed), several(uint64(seed), base.lived[0], base.lived[1]))
 		}
 		t.Log(s)
 	})

@@ -41,6 +41,7 @@ type life struct {
 	proof   []byte           // as it left the log
 	steps   []string         // what was done, for who reads of a failure
 	packed  bool             // the package
+	lived   [2]int           // calls before the end: the operator's, the third party's
 	deaths  int              // processes that ended by a fault
 	errors  int              // processes that a fault gave an error
 	hits    int              // calls that were hit
@@ -329,6 +330,7 @@ func (l *life) archive() string { return l.op.Path("published", "evidence.tar") 
 // end is after all is done: a power cut on both computers, and nothing is lost.
 func (l *life) end() error {
 	l.op.Fault, l.third.Fault = nil, nil
+	l.lived = [2]int{l.op.Calls(), l.third.Calls()}
 	l.op.Cut()
 	l.third.Cut()
 	if err := l.remembers(); err != nil {

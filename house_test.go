@@ -85,9 +85,11 @@ var arrows = map[string][]string{
 	"attest/yubikey":             {"attest", "attest/devicecert"},
 	"ceremony":                   {"attest", "bundle", "auditlog", "leaf"},
 	// What writes a ceremony and what prints it stand beside its rules.
-	"ceremony/draft":  {"ceremony", "leaf"},
-	"ceremony/folder": {"attest", "ceremony", "ceremony/story", "bundle", "leaf"},
-	"ceremony/engine": {"attest", "attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
+	"ceremony/draft": {"ceremony", "leaf"},
+	// The auditor's own machine, where keys that agree are challenged.
+	"ceremony/challenge": {"ceremony", "leaf"},
+	"ceremony/folder":    {"attest", "ceremony", "ceremony/story", "bundle", "leaf"},
+	"ceremony/engine":    {"attest", "attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "bundle", "auditlog", "leaf"},
 	// How a ceremony went, for whoever shows it or judges by it.
 	"ceremony/story":    {"ceremony", "leaf"},
 	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
@@ -128,7 +130,7 @@ var arrows = map[string][]string{
 	// What commands share: for commands alone.
 	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
-	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
+	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/challenge", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	"internal/room":    {"attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},
 	// Objects and records in words, for commands and for the page that a verifier compares.
 	"internal/explain": {"ceremony", "ceremony/story", "bundle", "bundle/thirdparty", "auditlog", "leaf"},

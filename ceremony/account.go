@@ -78,6 +78,7 @@ type Account struct {
 	asked, counted map[string]bool
 	// fleetConfirmed says that the fleet check's words were read aloud.
 	fleetConfirmed bool
+	peers          [][]byte        // with which keys of this ceremony agreed
 	empty          map[string]bool // HSMs whose token held nothing before
 	exceptional    map[int]bool    // the records that are exceptions
 	ids            map[string]int  // CKA_IDs ever used, by their intent
@@ -104,6 +105,10 @@ type Key struct {
 	Relaxed    *Relaxed
 	Possession *Possession
 	Found      *Found
+	// Peer and Opened are there of a key that agrees.
+	Peer     *AgreementPeer
+	Opened   *AgreementOpened
+	peerHash [32]byte
 }
 
 // NewAccount is the account before the first record.
@@ -356,6 +361,10 @@ func (a *Account) take(r *Record) error {
 		return a.takeNegativeTest(c)
 	case *Possession:
 		return a.takePossession(c)
+	case *AgreementPeer:
+		return a.takeAgreementPeer(c, r)
+	case *AgreementOpened:
+		return a.takeAgreementOpened(c)
 	case *Found:
 		return a.takeFound(c)
 	case *Attestation:

@@ -123,7 +123,7 @@ func (a *Account) takeOutcome(c *Outcome) error {
 	if err != nil {
 		return fmt.Errorf("its public key %v", err)
 	}
-	if k.Algorithm() != a.key.Intent.Algorithm {
+	if _, err := keys.ParseAs(a.key.Intent.Algorithm, c.PublicKey); err != nil {
 		return fmt.Errorf("its public key is %s, the intent was %s", k.Algorithm(), a.key.Intent.Algorithm)
 	}
 	// A key that was destroyed since is no new one either: it came from somewhere.
@@ -183,8 +183,18 @@ func (a *Account) takePossession(c *Possession) error {
 	if err := a.at(c.Intent); err != nil {
 		return err
 	}
+	agrees := a.key.Use() == keys.Agree
+	switch {
+	case agrees && (c.Signature != nil || c.Answer == [32]byte{}):
+		return fmt.Errorf("a key of kind %s gives an answer and no signature", a.key.Intent.Algorithm)
+	case !agrees && (c.Signature == nil || c.Answer != [32]byte{}):
+		return fmt.Errorf("a key of kind %s gives a signature and no answer", a.key.Intent.Algorithm)
+	}
 	a.key.Possession = c
-	pub, err := keys.ParseSPKI(a.key.Outcome.PublicKey)
+	if agrees {
+		return nil // judged when its peer is opened
+	}
+	pub, err := keys.ParseAs(a.key.Intent.Algorithm, a.key.Outcome.PublicKey)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,7 @@
 package ceremony
 
+import "github.com/fleetctl/fleetctl/internal/keys"
+
 // OrderFaults lets a test hand in steps that no plan yields.
 var OrderFaults = (*Plan).orderFaults
 
@@ -16,8 +18,8 @@ type Rule struct {
 }
 
 // Rules are those of all attempts, in their order.
-func Rules() (list []Rule) {
-	for _, r := range attempts {
+func Rules(use keys.Use) (list []Rule) {
+	for _, r := range attempts[use] {
 		list = append(list, Rule{r.name, r.call, r.refused})
 	}
 	return list

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -166,8 +167,18 @@ func (x *forger) derive(a *ceremony.Account, e *entry) {
 		if k != nil {
 			c.Intent = k.N
 		}
+	case *ceremony.AgreementPeer:
+		if k != nil {
+			c.Intent = k.N
+		}
+	case *ceremony.AgreementOpened:
+		if k != nil {
+			c.Intent = k.N
+		}
 	case *ceremony.Possession:
-		if k != nil && k.Outcome != nil && a.Open != nil {
+		if k != nil && k.Outcome != nil && k.Use() == keys.Agree {
+			c.Intent, c.Answer = k.N, x.answer(a, e, k)
+		} else if k != nil && k.Outcome != nil && a.Open != nil {
 			c.Intent, c.Signature = k.N, x.sign(k.Outcome.PublicKey, a.PossessionText(k))
 		}
 	case *ceremony.Challenge:
@@ -213,6 +224,24 @@ func (x *forger) derive(a *ceremony.Account, e *entry) {
 			c.Bundle = sha256.Sum256(b.Raw())
 		}
 	}
+}
+
+// answer is made with the scalar that is told next: no HSM is needed for it.
+func (x *forger) answer(a *ceremony.Account, e *entry, k *ceremony.Key) (answer [32]byte) {
+	for _, next := range x.entries[slices.Index(x.entries, e):] {
+		o, ok := next.content.(*ceremony.AgreementOpened)
+		if !ok {
+			continue
+		}
+		s, err := keys.ParseScalar(k.Intent.Algorithm, o.Scalar)
+		p, err2 := keys.ParseAs(k.Intent.Algorithm, k.Outcome.PublicKey)
+		if err != nil || err2 != nil || k.Peer == nil {
+			break
+		}
+		answer, _ = a.AnswerWith(must(s.Secret(p)))
+		return answer
+	}
+	return [32]byte{1}
 }
 
 // sign signs with the private half of a key, whichever token has it.

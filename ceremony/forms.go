@@ -232,13 +232,12 @@ func (c *NegativeTest) form() error {
 // code that there is one.
 func attemptForms(list []Attempt) error {
 	for _, t := range list {
-		i := slices.IndexFunc(attempts, func(r attemptRule) bool { return r.name == t.Name })
-		if i < 0 {
+		rule := findAttempt(t.Name)
+		if rule == nil {
 			return fmt.Errorf("attempt %q is not known", t.Name)
 		}
-		call := attempts[i].call
-		if t.Call != call && (t.Call != token.CallGenerate || call != token.CallWrap || !t.Unstaged) {
-			return fmt.Errorf("attempt %s was decided by %s, it is decided by %s", t.Name, t.Call, call)
+		if !rule.decides(t) {
+			return fmt.Errorf("attempt %s was decided by %s, it is decided by %s", t.Name, t.Call, rule.call)
 		}
 		if err := token.CheckCode(t.Code); err != nil || t.Code == token.Unavailable {
 			return fmt.Errorf("attempt %s: %q is no return code of a call", t.Name, strict.Clip(t.Code))

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -20,6 +21,15 @@ var (
 		"CKR_FUNCTION_NOT_SUPPORTED", "CKR_MECHANISM_INVALID", "CKR_ATTRIBUTE_SENSITIVE",
 		"CKR_ACTION_PROHIBITED",
 	}
+	refusesSign = []string{
+		"CKR_KEY_FUNCTION_NOT_PERMITTED", "CKR_KEY_TYPE_INCONSISTENT", "CKR_MECHANISM_INVALID", "CKR_FUNCTION_NOT_SUPPORTED",
+	}
+	// Tokens have no code of one meaning for a point that is none, and some say
+	// that they failed. That they work is shown by the agreement that follows.
+	refusesPoint = []string{
+		"CKR_MECHANISM_PARAM_INVALID", "CKR_PUBLIC_KEY_INVALID", "CKR_DOMAIN_PARAMS_INVALID", "CKR_DATA_INVALID", "CKR_ARGUMENTS_BAD",
+		"CKR_KEY_SIZE_RANGE", "CKR_KEY_INDIGESTIBLE", "CKR_FUNCTION_FAILED", "CKR_GENERAL_ERROR", "CKR_DEVICE_ERROR",
+	}
 	refusesChange = []string{
 		"CKR_ACTION_PROHIBITED", "CKR_ATTRIBUTE_READ_ONLY", "CKR_TEMPLATE_INCONSISTENT",
 		"CKR_FUNCTION_NOT_SUPPORTED", "CKR_ATTRIBUTE_SENSITIVE", "CKR_KEY_UNEXTRACTABLE",
@@ -31,29 +41,69 @@ type attemptRule struct {
 	name    string
 	call    string // that decides it
 	refused []string
+	means   string // what it means that it succeeded
 }
 
-// attempts are the tries that every key must have withstood, in this order. Those
-// to wrap take a mechanism and a key to wrap with, and a token may have neither:
-// they alone may be unstaged.
-var attempts = []attemptRule{
-	{token.TryExport, token.CallGet, refusesRead},
-	{token.TryWrapKW, token.CallWrap, refusesWrap},
-	{token.TryWrapKWP, token.CallWrap, refusesWrap},
-	{token.TryWrapCBC, token.CallWrap, refusesWrap},
-	{token.TryCopyExtractable, token.CallCopy, refusesChange},
-	{token.TryCopyInsensitive, token.CallCopy, refusesChange},
-	{token.TryRelaxExtractable, token.CallSet, refusesChange},
-	{token.TryRelaxSensitive, token.CallSet, refusesChange},
+// attempts are the tries that every key must have withstood, in this order, by its
+// use. Those to wrap take a mechanism and a key to wrap with, and a token may have
+// neither: they alone may be unstaged.
+var attempts = map[keys.Use][]attemptRule{
+	keys.Sign:  slices.Concat(takesOut, relaxing),
+	keys.Agree: slices.Concat(takesOut, misuses, relaxing),
+}
+
+const leaves = "the key can leave its HSM"
+
+var (
+	takesOut = []attemptRule{
+		{token.TryExport, token.CallGet, refusesRead, leaves},
+		{token.TryWrapKW, token.CallWrap, refusesWrap, leaves},
+		{token.TryWrapKWP, token.CallWrap, refusesWrap, leaves},
+		{token.TryWrapCBC, token.CallWrap, refusesWrap, leaves},
+		{token.TryCopyExtractable, token.CallCopy, refusesChange, leaves},
+		{token.TryCopyInsensitive, token.CallCopy, refusesChange, leaves},
+	}
+	misuses = []attemptRule{
+		{token.TrySign, token.CallSignInit, refusesSign, "the key signs, and is there to agree"},
+		{token.TryAgreeInvalid, token.CallDerive, refusesPoint, "the secrets that it gives for such points tell the key"},
+	}
+	relaxing = []attemptRule{
+		{token.TryRelaxExtractable, token.CallSet, refusesChange, leaves},
+		{token.TryRelaxSensitive, token.CallSet, refusesChange, leaves},
+	}
+)
+
+// findAttempt is the rule of an attempt of that name.
+func findAttempt(name string) *attemptRule {
+	list := attempts[keys.Agree] // which has all of them
+	if i := slices.IndexFunc(list, func(r attemptRule) bool { return r.name == name }); i >= 0 {
+		return &list[i]
+	}
+	return nil
+}
+
+// decides says whether a call may have decided an attempt: the first that can, or
+// another without which it isn't made.
+func (r *attemptRule) decides(t Attempt) bool {
+	switch {
+	case t.Call == r.call:
+		return true
+	case r.call == token.CallWrap:
+		return t.Call == token.CallGenerate && t.Unstaged
+	}
+	return r.call == token.CallSignInit && t.Call == token.CallSign
 }
 
 // cantStage are the codes with which an attempt may be unstaged, by the call that
 // said so.
 var cantStage = map[string][]string{token.CallWrap: token.UnstagedWrap, token.CallGenerate: token.UnstagedGenerate}
 
-// again is how many of them, from the first, are made once more on a key that
-// was made weaker: the rest are those that made it so.
-const again = 6
+// madeAgain are those of them that are made once more on a key that was made weaker:
+// the rest are those that made it so.
+func madeAgain(use keys.Use) []attemptRule {
+	list := attempts[use]
+	return list[:len(list)-len(relaxing)]
+}
 
 // wraps are the attempts that take a wrapping key.
 var wraps = []string{token.TryWrapKW, token.TryWrapKWP, token.TryWrapCBC}
@@ -66,7 +116,7 @@ const (
 // judgeRefusals holds what was tried on a key against what its HSM's plan
 // tolerates.
 func (a *Account) judgeRefusals(k *Key) error {
-	names, err := a.Plan.Weakened(k.HSM, k.Attempts)
+	names, err := a.Plan.Weakened(k.HSM, k.Role, k.Attempts)
 	switch {
 	case err != nil || len(names) == 0:
 		return err
@@ -83,7 +133,7 @@ func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
 	if err := judgeReadings(role, r.While, id, r.Names); err != nil {
 		return fmt.Errorf("made weaker: %w", err)
 	}
-	if _, err := judgeAttempts(r.Attempts, attempts[:again], nil); err != nil {
+	if _, err := judgeAttempts(r.Attempts, madeAgain(role.Use), nil); err != nil {
 		return fmt.Errorf("made weaker: %w", err)
 	}
 	for _, t := range r.Attempts {
@@ -114,8 +164,8 @@ func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
 
 // Weakened are the attempts that made a key of an HSM weaker, which its plan
 // tolerates. An error says which other attempt wasn't refused as it must be.
-func (p *Plan) Weakened(hsm string, list []Attempt) ([]string, error) {
-	return judgeAttempts(list, attempts, p.HSM(hsm).Tolerates)
+func (p *Plan) Weakened(hsm, role string, list []Attempt) ([]string, error) {
+	return judgeAttempts(list, attempts[p.Role(role).Use], p.HSM(hsm).Tolerates)
 }
 
 // succeeded are the attempts that did.
@@ -156,7 +206,7 @@ func (t Attempt) judge(i int, want attemptRule) error {
 		return fmt.Errorf("attempt %s could not be made: %s: %s", t.Name, t.Call, t.Code)
 	case t.Unstaged:
 	case t.Code == codeOK:
-		return fmt.Errorf("attempt %s succeeded: the key can leave its HSM", t.Name)
+		return fmt.Errorf("attempt %s succeeded: %s", t.Name, want.means)
 	case !slices.Contains(want.refused, t.Code):
 		return fmt.Errorf("attempt %s ended with %s, which is no refusal", t.Name, t.Code)
 	}

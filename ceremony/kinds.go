@@ -25,6 +25,8 @@ const (
 	KindAttributes       Kind = "attributes"
 	KindNegativeTest     Kind = "negative-test"
 	KindPossession       Kind = "possession"
+	KindAgreementPeer    Kind = "agreement-peer"
+	KindAgreementOpened  Kind = "agreement-opened"
 	KindFound            Kind = "found"
 	KindAttestation      Kind = "attestation"
 	KindFleetCheck       Kind = "fleet-check"
@@ -60,6 +62,8 @@ var kinds = map[Kind]kindInfo{
 	KindAttributes:       {make: func() any { return new(Attributes) }},
 	KindNegativeTest:     {make: func() any { return new(NegativeTest) }},
 	KindPossession:       {make: func() any { return new(Possession) }},
+	KindAgreementPeer:    {make: func() any { return new(AgreementPeer) }},
+	KindAgreementOpened:  {make: func() any { return new(AgreementOpened) }},
 	KindFound:            {make: func() any { return new(Found) }},
 	KindAttestation:      {make: func() any { return new(Attestation) }},
 	KindFleetCheck:       {make: func() any { return new(FleetCheck) }},
@@ -258,10 +262,12 @@ type Attempt struct {
 	Unstaged bool   `strict:"unstaged,optional"`
 }
 
-// Possession is the key's own answer to its nonce.
+// Possession is the key's own answer to its nonce: of a key that signs a signature,
+// of one that agrees what [AgreementPeer]'s peer makes of it.
 type Possession struct {
-	Intent    int    `strict:"intent"`
-	Signature []byte `strict:"signature,base64"`
+	Intent    int      `strict:"intent"`
+	Signature []byte   `strict:"signature,base64,optional"`
+	Answer    [32]byte `strict:"answer,hex,optional"`
 }
 
 // Found is the token seen by a new process: the key is there, and nothing else

@@ -26,21 +26,27 @@ var always = []Expect{
 	{token.Local, true, true},
 }
 
-// fixed are the usual attributes that a plan can't change either: a fleet key
-// is a private token object that signs.
-var fixed = map[string]bool{token.Token: true, token.Private: true, token.Sign: true}
+// fixed are the usual attributes that a plan can't change either: a fleet key is a
+// private token object that has one use.
+var fixed = map[keys.Use]map[string]bool{
+	keys.Sign: {token.Token: true, token.Private: true, token.Sign: true, token.Derive: true},
+	keys.Agree: {
+		token.Token: true, token.Private: true, token.Sign: true, token.Derive: true,
+		token.Decrypt: true, token.Unwrap: true, token.SignRecover: true,
+	},
+}
 
 // readOnly attributes are set by the token and must not stand in a template.
 var readOnly = map[string]bool{token.NeverExtractable: true, token.AlwaysSensitive: true, token.Local: true}
 
 // usual is what holds for attributes that the plan doesn't name. DESTROYABLE
 // is true so that a redo or an abort can destroy a key.
-func usual(alg keys.Algorithm) []Expect {
+func usual(use keys.Use) []Expect {
 	return []Expect{
 		{token.Token, true, true},
 		{token.Private, true, true},
-		{token.Sign, alg.CanSign(), true},
-		{token.Derive, !alg.CanSign(), true},
+		{token.Sign, use == keys.Sign, true},
+		{token.Derive, use == keys.Agree, true},
 		{token.Decrypt, false, true},
 		{token.Unwrap, false, true},
 		{token.Modifiable, false, true},
@@ -75,7 +81,7 @@ func (r *Role) Template() (settings []Setting, optional []string) {
 // readAttributes merges the plan's attributes, such as `COPYABLE: required
 // false`, into the usual ones.
 func (r *Role) readAttributes(file string, attributes *strict.Node, faults *strict.Errors) {
-	r.expect = append(append([]Expect(nil), always...), usual(r.Algorithm)...)
+	r.expect = append(append([]Expect(nil), always...), usual(r.Use)...)
 	if attributes == nil {
 		return
 	}
@@ -103,7 +109,7 @@ func (r *Role) merge(e Expect) error {
 	}
 	for i := range r.expect {
 		if r.expect[i].Name == e.Name {
-			if fixed[e.Name] && r.expect[i] != e {
+			if fixed[r.Use][e.Name] && r.expect[i] != e {
 				return fmt.Errorf("must be %q in every plan", r.expect[i])
 			}
 			r.expect[i] = e
@@ -144,7 +150,7 @@ func (e Expect) String() string {
 // SigningRole is a role with the usual attributes, for keys that are generated
 // outside of a ceremony: an operator's, a third party's, a log's.
 func SigningRole(alg Algorithm) *Role {
-	r := &Role{Name: "signing", Algorithm: alg}
+	r := &Role{Name: "signing", Use: keys.Sign, Algorithm: alg}
 	r.readAttributes("", nil, nil)
 	return r
 }

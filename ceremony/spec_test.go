@@ -68,14 +68,18 @@ func TestTheSpecListsTheAttributePolicyOfTheCode(t *testing.T) {
 	for _, r := range rows(section(t, "### 4.1 Attribute policy"))[1:] {
 		spec = append(spec, strings.Join(r, " | "))
 	}
-	signs, derives := ceremony.Usual(keys.Ed25519), ceremony.Usual(keys.X25519)
+	signs, derives := ceremony.Usual(keys.Sign), ceremony.Usual(keys.Agree)
 	for i, e := range slices.Concat(ceremony.Always, signs) {
 		rule, always := e.String(), i < len(ceremony.Always)
 		if !always && derives[i-len(ceremony.Always)] != e {
-			rule += fmt.Sprintf(" (%t for x25519)", derives[i-len(ceremony.Always)].Want)
+			rule += fmt.Sprintf(" (%t for `agree`)", derives[i-len(ceremony.Always)].Want)
 		}
 		yes := map[bool]string{true: "yes", false: "no"}
-		code = append(code, fmt.Sprintf("%d | `%s` | %s | %s | %s", i+1, e.Name, rule, yes[!ceremony.ReadOnly[e.Name]], yes[!always && !ceremony.Fixed[e.Name]]))
+		may := yes[!always && !ceremony.Fixed[keys.Sign][e.Name]]
+		if may == "yes" && ceremony.Fixed[keys.Agree][e.Name] {
+			may = "for `sign`"
+		}
+		code = append(code, fmt.Sprintf("%d | `%s` | %s | %s | %s", i+1, e.Name, rule, yes[!ceremony.ReadOnly[e.Name]], may))
 	}
 	same(t, "section 4.1", spec, code)
 }
@@ -83,7 +87,7 @@ func TestTheSpecListsTheAttributePolicyOfTheCode(t *testing.T) {
 func TestTheSpecListsTheAttemptsOfTheCode(t *testing.T) {
 	text := section(t, "## 9 Negative tests")
 	accepted := map[string][]string{}
-	for _, kind := range []string{"read", "wrap", "change"} {
+	for _, kind := range []string{"read", "wrap", "sign", "point", "change"} {
 		_, rest, ok := strings.Cut(text, "\n- "+kind+": ")
 		if !ok {
 			t.Fatalf("no list of %s", kind)
@@ -98,12 +102,19 @@ func TestTheSpecListsTheAttemptsOfTheCode(t *testing.T) {
 			attempts, unstaged = all[1:i], all[i+1:]
 		}
 	}
-	rules := ceremony.Rules()
+	rules := ceremony.Rules(keys.Agree)
 	if len(attempts) != len(rules) || len(unstaged) != 2 {
 		t.Fatalf("%d attempts, %d calls", len(attempts), len(unstaged))
 	}
+	signs := ceremony.Rules(keys.Sign)
+	for _, r := range attempts {
+		agrees := strings.HasSuffix(r[2], "Of keys that agree")
+		if i := slices.IndexFunc(signs, func(x ceremony.Rule) bool { return x.Name == strings.Trim(r[0], "`") }); (i < 0) != agrees {
+			t.Errorf("%s: docs/SPEC.md says of which keys otherwise than the code", r[0])
+		}
+	}
 	for i, r := range attempts {
-		same(t, "attempt "+r[0], append([]string{strings.Trim(r[0], "`"), r[1]}, accepted[r[3]]...), append([]string{rules[i].Name, rules[i].Call}, rules[i].Refused...))
+		same(t, "attempt "+r[0], append([]string{strings.Trim(r[0], "`"), strings.TrimSuffix(r[1], ", or C_Sign")}, accepted[r[3]]...), append([]string{rules[i].Name, rules[i].Call}, rules[i].Refused...))
 		if _, may := ceremony.CantStage[rules[i].Call]; may != (r[4] == "yes") {
 			t.Errorf("%s may be unstaged: %s in docs/SPEC.md, %t in the code", r[0], r[4], may)
 		}
@@ -159,7 +170,7 @@ func TestTheSpecListsTheMembersOfEveryRecord(t *testing.T) {
 		list, _, _ = strings.Cut(list, ". Of")
 		list, _, _ = strings.Cut(list, ". No")
 		var judged []string
-		for _, e := range slices.Concat(ceremony.Always, ceremony.Usual(keys.Ed25519)) {
+		for _, e := range slices.Concat(ceremony.Always, ceremony.Usual(keys.Sign)) {
 			judged = append(judged, e.Name)
 		}
 		got := names(strings.Replace(list, "the attributes of section 4.1", "`"+strings.Join(judged, "`, `")+"`", 1), "")

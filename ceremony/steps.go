@@ -1,6 +1,10 @@
 package ceremony
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
 
 // Act is what happens in a step.
 type Act string
@@ -35,7 +39,13 @@ type Step struct {
 
 // generateLeaves are the records of each key: what it was to be, what it
 // became, and everything that was done to doubt it.
-var generateLeaves = []Kind{KindIntent, KindOutcome, KindAttributes, KindNegativeTest, KindPossession, KindFound, KindChallenge}
+var generateLeaves = map[keys.Use][]Kind{
+	keys.Sign: {KindIntent, KindOutcome, KindAttributes, KindNegativeTest, KindPossession, KindFound, KindChallenge},
+	keys.Agree: {
+		KindIntent, KindOutcome, KindAttributes, KindNegativeTest,
+		KindAgreementPeer, KindPossession, KindAgreementOpened, KindFound, KindChallenge,
+	},
+}
 
 // Steps is the plan's order of acts. All HSMs are taken in before the first
 // key is generated, so that a wrong HSM stops the ceremony while nothing has
@@ -48,7 +58,7 @@ func (p *Plan) Steps() []Step {
 	for _, h := range p.HSMs {
 		steps = append(steps, Step{Act: ActUnlock, HSM: h.Name, Leaves: []Kind{KindUnlock, KindInventory}})
 		for _, r := range p.Roles {
-			steps = append(steps, Step{Act: ActGenerate, HSM: h.Name, Role: r.Name, Leaves: generateLeaves})
+			steps = append(steps, Step{Act: ActGenerate, HSM: h.Name, Role: r.Name, Leaves: generateLeaves[r.Use]})
 		}
 	}
 	steps = append(steps, p.attestSteps()...)

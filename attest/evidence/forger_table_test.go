@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
@@ -58,6 +59,7 @@ func everything(t testing.TB) *base {
 	t.Helper()
 	f := testfleet.New(t, testfleet.Options{Name: "forged", HSMs: 2, Witnesses: 3, Others: 1, Needed: 1, Late: []string{"auditor-2.example"},
 		Lockdown: []string{"Bag the HSMs"}, Onlookers: []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}, Away: []string{"wim"},
+		Challenger: "ada", Roles: []draft.Role{{Name: "session", Algorithm: keys.Ed25519}, {Name: "sealing", Algorithm: keys.ECDHP256}},
 		Tolerates: []string{token.TryRelaxExtractable, token.TryRelaxSensitive},
 		Tokens:    func(l []*testfleet.Token) { l[0].OnRelaxed = func(*token.Relaxed) {} }})
 	records := must(ceremony.ParseTranscript("t", f.Transcript(), f.Plan.Digest())).Records

@@ -243,7 +243,7 @@ func (g *forgery) derive(r *ceremony.Record) {
 		g.approve(g.a.Wanted(ceremony.ApproveReconvene, [32]byte{}))
 	case *ceremony.Challenge:
 		g.challenge(c)
-	case *ceremony.Attributes, *ceremony.NegativeTest, *ceremony.Found, *ceremony.Possession:
+	case *ceremony.Attributes, *ceremony.NegativeTest, *ceremony.Found, *ceremony.Possession, *ceremony.AgreementPeer, *ceremony.AgreementOpened:
 		g.key(c)
 	case *ceremony.Attestation:
 		g.attest(c)
@@ -315,11 +315,17 @@ func (g *forgery) key(content any) {
 	case *ceremony.Found:
 		c.PublicKey = sha256.Sum256(k.Outcome.PublicKey)
 		for i, o := range c.Objects {
-			if bytes.Equal(o.ID, was.ID) {
-				c.Objects[i].ID = k.Intent.ID
+			for _, k := range g.a.Keys { // those of the keys before it, too
+				if bytes.Equal(o.ID, g.was(k.N).ID) {
+					c.Objects[i].ID = k.Intent.ID
+				}
 			}
 		}
 	case *ceremony.Possession:
+		if k.Use() == keys.Agree {
+			g.answer(c, k)
+			return
+		}
 		if bytes.Equal(k.Outcome.PublicKey, g.stranger.Public.SPKI()) {
 			c.Signature = must(g.stranger.Sign(g.a.PossessionText(k)))
 			return
@@ -332,6 +338,28 @@ func (g *forgery) key(content any) {
 			if s := t.Key(was.ID); g.who.operator && s != nil && bytes.Equal(s.Public.SPKI(), k.Outcome.PublicKey) {
 				c.Signature = must(s.Sign(g.a.PossessionText(k)))
 			}
+		}
+	}
+}
+
+// answer is that of whoever knows the scalar, which every reader of the honest records
+// does: no HSM is needed for it.
+func (g *forgery) answer(c *ceremony.Possession, k *ceremony.Key) {
+	for _, r := range g.records {
+		o, ok := r.Content.(*ceremony.AgreementOpened)
+		if !ok || o.Intent != k.N || k.Peer == nil {
+			continue
+		}
+		s, err := keys.ParseScalar(k.Intent.Algorithm, o.Scalar)
+		if err != nil {
+			return
+		}
+		p, err := keys.ParseAs(k.Intent.Algorithm, k.Outcome.PublicKey)
+		if err != nil {
+			return
+		}
+		if answer, err := g.a.AnswerWith(must(s.Secret(p))); err == nil {
+			c.Answer = answer
 		}
 	}
 }

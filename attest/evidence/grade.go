@@ -40,6 +40,7 @@ const (
 	ClaimGenerated      = "key.generated"
 	ClaimNonexportable  = "key.nonexportable"
 	ClaimPossession     = "key.possession"
+	ClaimAgreement      = "key.agreement"
 	ClaimKeyAttested    = "key.attested"
 	ClaimFleetChecked   = "fleet.checked"
 	ClaimReleaseSignoff = "signoffs.release"
@@ -75,6 +76,7 @@ var claimInfos = []claimInfo{
 	{ClaimGenerated, Device, []Type{TypeEvidence, TypeTranscript}},
 	{ClaimNonexportable, Device, []Type{TypeEvidence, TypeTranscript}},
 	{ClaimPossession, Proven, []Type{TypeEvidence, TypeTranscript}},
+	{ClaimAgreement, Attested, []Type{TypeEvidence, TypeTranscript}},
 	{ClaimKeyAttested, Attested, packageOnly},
 	{ClaimFleetChecked, Attested, []Type{TypeEvidence, TypeTranscript}},
 	{ClaimReleaseSignoff, Proven, packageOnly},

@@ -185,9 +185,10 @@ type verifier struct {
 	witnessed *time.Time
 	// closed is when a quorum had seen the package's identity; nil where none
 	// has, or where it isn't logged.
-	closed  *time.Time
-	newest  *time.Time // of the cosignatures in the bundle's proof; nil where there is none
-	opposed []string   // people who did not agree to the release of an aborted ceremony
+	closed   *time.Time
+	newest   *time.Time // of the cosignatures in the bundle's proof; nil where there is none
+	auditors []string   // whose agreement to the release counts, as the policy calls them
+	opposed  []string   // people who did not agree to the release of an aborted ceremony
 	// ignored are pinned people's signatures that don't count.
 	ignored []uncounted
 	proofs  []Input

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 )
 
 // keyClaims grades what the transcript says of the keys. That every check was
@@ -15,7 +17,7 @@ import (
 // the artifact, which names the transcript's head and so makes it theirs.
 func (v *verifier) keyClaims(a *ceremony.Account, signed bool) {
 	if a.FleetCheck == nil || a.Fault != "" {
-		for _, c := range []string{ClaimGenerated, ClaimNonexportable, ClaimPossession, ClaimFleetChecked} {
+		for _, c := range []string{ClaimGenerated, ClaimNonexportable, ClaimPossession, ClaimAgreement, ClaimFleetChecked} {
 			v.lack(c, recordOf(a.N), "", "the ceremony did not get to its fleet check")
 		}
 		return
@@ -30,11 +32,15 @@ func (v *verifier) keyClaims(a *ceremony.Account, signed bool) {
 	} else {
 		v.intolerable(ClaimNonexportable, where, untaken)
 	}
-	if signed {
+	switch n := len(a.KeysOf(keys.Sign)); {
+	case n == 0:
+		v.lack(ClaimPossession, ceremony.PlanFile, "", "the plan has no key that signs")
+	case signed:
 		v.show(ClaimPossession, Proven, where, "%d of %d keys answered their nonce", n, n)
-	} else {
+	default:
 		v.show(ClaimPossession, Device, where, "%d of %d keys answered their nonce; no pinned key signs this transcript", n, n)
 	}
+	v.agreement(a, where)
 	grade, who := Device, "by the HSMs' own word"
 	if signed && v.r.Claim(ClaimReleaseSignoff).Grade == Proven {
 		grade, who = Attested, "signed off with the release"
@@ -57,6 +63,58 @@ func (v *verifier) keyClaims(a *ceremony.Account, signed bool) {
 	}
 	v.show(ClaimFleetChecked, grade, recordOf(a.FleetCheckN), "%d HSMs, %d checks each, majority %d; %s; %s",
 		len(a.FleetCheck.Rows), len(a.FleetCheck.Checks), a.FleetCheck.Majority, known, who)
+}
+
+// agreement grades what keys that agree have shown. Each answered to a peer, and
+// whoever knew that one's private half needed no HSM for it: the answer convinces the
+// auditor who drew it and kept it, and others by that auditor's word. Their word is
+// the sign-off of the release, which stands on the records that name them.
+func (v *verifier) agreement(a *ceremony.Account, where string) {
+	list := a.KeysOf(keys.Agree)
+	if len(list) == 0 {
+		v.lack(ClaimAgreement, ceremony.PlanFile, "", "the plan has no key that agrees")
+		return
+	}
+	var names []string
+	for _, k := range list {
+		name := k.Peer.Challenger
+		switch {
+		case k.Peer.By != ceremony.Auditor:
+			v.show(ClaimAgreement, Device, where, "%d of %d keys answered; nobody challenged the one of %s %s: whoever drew its peer could have answered", len(list), len(list), k.HSM, k.Role)
+			return
+		case v.auditors == nil:
+			v.show(ClaimAgreement, Device, where, "%d of %d keys answered %s, whose sign-off of the release isn't shown here", len(list), len(list), name)
+			return
+		case !v.agreed(a, name):
+			v.show(ClaimAgreement, Device, where, "%d of %d keys answered; %s, who challenged %s %s, gives no word for it that counts", len(list), len(list), name, k.HSM, k.Role)
+			return
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	v.show(ClaimAgreement, Attested, where, "%d of %d keys answered the challenge of %s, who signed the release off", len(list), len(list), strings.Join(names, ", "))
+}
+
+// agreed says whether an auditor of the plan is one whose agreement to the release
+// counts. Plan and policy may call a person by different names: the key tells.
+func (v *verifier) agreed(a *ceremony.Account, name string) bool {
+	for _, p := range a.Plan.People {
+		if p.Name != name || p.Role != ceremony.Auditor {
+			continue
+		}
+		key, err := sshsig.ParsePublicKey(p.Key)
+		if err != nil {
+			return false
+		}
+		for _, pinned := range v.policy.people {
+			other, err := sshsig.ParsePublicKey(pinned.Key)
+			if err == nil && other.Fingerprint() == key.Fingerprint() && slices.Contains(v.auditors, pinned.Name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // refusals says what was tried on the keys and what they read as.

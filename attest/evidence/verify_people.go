@@ -207,6 +207,9 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 		v.fault(ceremony.ApprovalsDir, err)
 		return
 	}
+	if stage == ceremony.StageRelease {
+		v.auditors = said.Auditors
+	}
 	if err := a.SignedOff(stage, said, list, acts, m); err != nil {
 		v.lack(claim, where, "", "%v%s", err, v.notCounted(where))
 		return

@@ -28,11 +28,13 @@ type Token interface {
 	Objects() ([]token.Object, error)
 	Generate(token.KeySpec) (token.Generated, error)
 	Attributes(id []byte) (private, public []token.Reading, err error)
-	Attack(id []byte) ([]token.Attempt, error)
+	Attack(algorithm string, id []byte) ([]token.Attempt, error)
 	// AttackRelaxed attacks once more a key that Attack could make weaker, by the
 	// attempts named, and sets that back.
-	AttackRelaxed(id []byte, names []string) (token.Relaxed, error)
+	AttackRelaxed(algorithm string, id []byte, names []string) (token.Relaxed, error)
 	Sign(algorithm string, id, message []byte) ([]byte, error)
+	// Agree has a key that agrees do so with a peer, in the encoding of keys.Peer.
+	Agree(algorithm string, id, peer []byte) (secret []byte, err error)
 	Destroy(id []byte) error
 	// DestroyUnnamed destroys the halves of keys that have no CKA_ID and says
 	// how many there were: what a generation that was cut short can leave.
@@ -122,6 +124,27 @@ type Participants interface {
 	// OtherProgram tells that another program than the one before is to go on, and is
 	// nil where people agree to that.
 	OtherProgram(ctx context.Context, was, is ceremony.Program) error
+	Challengers
+}
+
+// Challengers are people who challenge keys that agree, each with a peer of which
+// they alone know the private half until the key has answered.
+type Challengers interface {
+	// Peer is what an auditor's own screen drew, in the encoding of keys.Peer, and the
+	// auditor's name in the plan. Where nobody challenges it is nil: the machine draws
+	// one. by is a role, or the machine that reads a file in its place.
+	Peer(ctx context.Context, q AgreementQuestion) (peer []byte, challenger, by string, err error)
+	// Opened shows what the key answered and gives the peer's private half.
+	Opened(ctx context.Context, q AgreementQuestion, answer [32]byte) (scalar []byte, err error)
+}
+
+// AgreementQuestion is about a new key that agrees.
+type AgreementQuestion struct {
+	Plan      *ceremony.Plan
+	Step      ceremony.Step
+	Algorithm ceremony.Algorithm
+	// Peer and Scalar say what is wrong with one that was typed.
+	Peer, Scalar func([]byte) error
 }
 
 // Question is what a Challenge is about.

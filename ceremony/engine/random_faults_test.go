@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -82,6 +84,10 @@ func (d *driver) spoil(tok *testfleet.Token) {
 		about.Firmware, about.Manufacturer = d.of("1.0", "999.0", "x", ""), d.text()
 	}
 	tok.About = about
+	tok.OnAgree = nil
+	if d.one(15) {
+		tok.OnAgree = func(secret []byte) []byte { secret[d.IntN(len(secret))] ^= 1; return secret }
+	}
 	tok.OnSign = nil
 	if d.one(15) {
 		tok.OnSign = func(sig []byte) []byte { sig[d.IntN(len(sig))] ^= 1; return sig }
@@ -159,6 +165,35 @@ func (p participants) OtherProgram(context.Context, ceremony.Program, ceremony.P
 
 func (p participants) GoOn(context.Context, []planned.Outlook) (string, error) {
 	return p.d.text(), p.err()
+}
+
+// Peer is sometimes an auditor's, and sometimes none.
+func (p participants) Peer(_ context.Context, q engine.AgreementQuestion) ([]byte, string, string, error) {
+	if p.d.one(3) {
+		return nil, "", ceremony.Machine, p.err()
+	}
+	s, err := keys.DrawScalar(q.Algorithm, p.d)
+	if err != nil {
+		return nil, "", "", err
+	}
+	p.d.scalar = s.Encode()
+	peer := s.Peer().Encode()
+	if p.d.one(20) {
+		peer[p.d.IntN(len(peer))] ^= 1
+	}
+	by := ceremony.Auditor
+	if p.d.one(8) {
+		by = p.by()
+	}
+	return peer, p.d.of("ada", "ada", "ada", "ada", "ada", "olga", ""), by, p.err()
+}
+
+func (p participants) Opened(context.Context, engine.AgreementQuestion, [32]byte) ([]byte, error) {
+	scalar := slices.Clone(p.d.scalar)
+	if p.d.one(12) {
+		scalar[p.d.IntN(len(scalar))] ^= 1
+	}
+	return scalar, p.err()
 }
 
 func (p participants) Challenge(context.Context, engine.Question) (int, string, error) {

@@ -16,8 +16,10 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -79,6 +81,7 @@ func TestARecordThatReplayRefusesIsNoticed(t *testing.T) {
 var everyKind = []ceremony.Kind{
 	ceremony.KindOpen, ceremony.KindReading, ceremony.KindChallenge, ceremony.KindIntake, ceremony.KindUnlock, ceremony.KindInventory,
 	ceremony.KindIntent, ceremony.KindOutcome, ceremony.KindAttributes, ceremony.KindNegativeTest, ceremony.KindPossession, ceremony.KindFound,
+	ceremony.KindAgreementPeer, ceremony.KindAgreementOpened,
 	ceremony.KindAttestation, ceremony.KindFleetCheck, ceremony.KindRelease, ceremony.KindRequest, ceremony.KindResponse, ceremony.KindRefusal, ceremony.KindCountersignature,
 	ceremony.KindLogProof, ceremony.KindLockdown, ceremony.KindException, ceremony.KindAdjourn, ceremony.KindReconvene, ceremony.KindResume,
 	ceremony.KindAbort, ceremony.KindClose,
@@ -97,18 +100,25 @@ type driver struct {
 	states int
 	live   *ceremony.Account // as the engine had it when it was done
 	sample []any             // records of a ceremony that went well
+	scalar []byte            // of the peer that was drawn last
 }
 
 func newDriver(t *testing.T, seed uint64) *driver {
 	d := &driver{Rand: rand.New(rand.NewPCG(seed, 1)), t: t, kinds: map[ceremony.Kind]int{}}
 	o := testfleet.Options{HSMs: 1 + d.IntN(2)}
+	o.Attested = seed%3 == 0
+	if d.one(2) {
+		o.Roles = withAgreement(keys.Ed25519)
+		if o.Attested { // TPMs have no Ed25519
+			o.Roles = withAgreement(keys.P256)
+		}
+	}
 	if d.one(2) {
 		o.Others, o.Needed = 1, 1
 	}
 	if d.one(2) {
 		o.Lockdown = []string{"Bag the HSMs", "login-refused hsm-1"}
 	}
-	o.Attested = seed%3 == 0
 	d.f = testfleet.Prepared(t, o)
 	if o.Attested {
 		d.spoilDevices()
@@ -120,11 +130,16 @@ func newDriver(t *testing.T, seed uint64) *driver {
 	return d
 }
 
+// withAgreement are a role that signs and one that agrees.
+func withAgreement(signs keys.Algorithm) []draft.Role {
+	return []draft.Role{{Name: "session", Algorithm: signs}, {Name: "sealing", Algorithm: keys.ECDHP256}}
+}
+
 var good *testfleet.Fleet
 
 func goodFleet(t *testing.T) *testfleet.Fleet {
 	if good == nil {
-		good = testfleet.New(t, testfleet.Options{HSMs: 1, Lockdown: []string{"Bag the HSMs"}})
+		good = testfleet.New(t, testfleet.Options{HSMs: 1, Roles: withAgreement(keys.Ed25519), Lockdown: []string{"Bag the HSMs"}})
 	}
 	return good
 }

@@ -112,14 +112,14 @@ func (r *runner) checkKey(ctx context.Context, s ceremony.Step, n int, alg keys.
 	if err := r.record(fmt.Sprintf("%d attributes read back as planned", len(r.plan.Role(s.Role).Expect())), a); err != nil {
 		return err
 	}
-	tries, err := t.Attack(id)
+	tries, err := t.Attack(string(alg), id)
 	if err != nil {
 		return fmt.Errorf("%s %s: trying to take the key out: %w", s.HSM, s.Role, err)
 	}
 	negative := &ceremony.NegativeTest{Intent: n, Attempts: attemptsOf(tries)}
 	// On a key that is lost anyway nothing is tried again.
-	if names, err := r.plan.Weakened(s.HSM, negative.Attempts); err == nil && len(names) > 0 {
-		x, err := t.AttackRelaxed(id, names)
+	if names, err := r.plan.Weakened(s.HSM, s.Role, negative.Attempts); err == nil && len(names) > 0 {
+		x, err := t.AttackRelaxed(string(alg), id, names)
 		if err != nil {
 			return fmt.Errorf("%s %s: trying to take the key out as it is now: %w", s.HSM, s.Role, err)
 		}
@@ -131,11 +131,12 @@ func (r *runner) checkKey(ctx context.Context, s ceremony.Step, n int, alg keys.
 	if err := r.record(negative.Tally(), negative); err != nil {
 		return err
 	}
-	sig, err := t.Sign(string(alg), id, r.journal.account.PossessionText(k))
-	if err != nil {
-		return fmt.Errorf("%s %s: proving possession: %w", s.HSM, s.Role, err)
+	if alg.Use() == keys.Agree {
+		err = r.agree(ctx, t, s, k)
+	} else {
+		err = r.sign(t, s, k)
 	}
-	if err := r.record("possession proven and checked in software", &ceremony.Possession{Intent: n, Signature: sig}); err != nil {
+	if err != nil {
 		return err
 	}
 	spki, objects, err := r.Tokens.Probe(ctx, r.site.HSM(s.HSM), r.plan.HSM(s.HSM).Serial, string(alg), id, t.pin)
@@ -148,6 +149,59 @@ func (r *runner) checkKey(ctx context.Context, s ceremony.Step, n int, alg keys.
 		return err
 	}
 	return r.challenge(ctx, "read aloud, and typed from the other screen")
+}
+
+// sign has a key that signs show that its HSM has it.
+func (r *runner) sign(t *openToken, s ceremony.Step, k *ceremony.Key) error {
+	sig, err := t.Sign(string(k.Intent.Algorithm), k.Intent.ID, r.journal.account.PossessionText(k))
+	if err != nil {
+		return fmt.Errorf("%s %s: proving possession: %w", s.HSM, s.Role, err)
+	}
+	return r.record("possession proven and checked in software", &ceremony.Possession{Intent: k.N, Signature: sig})
+}
+
+// agree has a key that agrees show that its HSM has it: to the auditor whose own
+// screen draws the peer, whose private half is told once the answer is on the record.
+// Where no auditor does, the machine draws it, and shows that to nobody but itself.
+func (r *runner) agree(ctx context.Context, t *openToken, s ceremony.Step, k *ceremony.Key) error {
+	a, alg := r.journal.account, k.Intent.Algorithm
+	q := AgreementQuestion{Plan: r.plan, Step: s, Algorithm: alg, Peer: a.CheckPeer, Scalar: a.CheckScalar}
+	peer, challenger, by, err := r.Participants.Peer(ctx, q)
+	if err != nil {
+		return err
+	}
+	drawn := "the peer of " + challenger + " is on the record"
+	var own *keys.Scalar
+	if peer == nil {
+		if own, err = keys.DrawScalar(alg, r.Random); err != nil {
+			return err
+		}
+		peer, challenger, by, drawn = own.Peer().Encode(), "", ceremony.Machine, "the machine drew a peer: nobody challenges this key"
+	} else if by == ceremony.Machine {
+		challenger, drawn = "", "a peer from a file is on the record: nobody challenges this key"
+	}
+	if err := r.record(drawn, &ceremony.AgreementPeer{Intent: k.N, Peer: peer, By: by, Challenger: challenger}); err != nil {
+		return err
+	}
+	secret, err := t.Agree(string(alg), k.Intent.ID, peer)
+	if err != nil {
+		return fmt.Errorf("%s %s: agreeing with the peer: %w", s.HSM, s.Role, err)
+	}
+	answer, err := a.AnswerWith(secret)
+	clear(secret)
+	if err != nil {
+		return fmt.Errorf("%s %s: agreeing with the peer: %w", s.HSM, s.Role, err)
+	}
+	if err := r.record("the key has answered", &ceremony.Possession{Intent: k.N, Answer: answer}); err != nil {
+		return err
+	}
+	var scalar []byte
+	if own != nil {
+		scalar = own.Encode()
+	} else if scalar, err = r.Participants.Opened(ctx, q, answer); err != nil {
+		return err
+	}
+	return r.record("the peer is opened, and the answer checked in software", &ceremony.AgreementOpened{Intent: k.N, Scalar: scalar})
 }
 
 func readings(list []token.Reading) []ceremony.Attribute {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 // Administrator is who sits at the machine that runs the ceremony. The plan
@@ -145,6 +146,12 @@ func scriptGenerate(p *ceremony.Plan, s ceremony.Step) Instructions {
 		Say:     []Part{{Administrator, "(reads the 32 words of the key aloud)"}},
 		Confirm: []Part{{ceremony.Auditor, "The words heard are those on my own screen."}},
 		Blanks:  []string{"First and last word of the key", "Tries"},
+	}
+	if p.Role(s.Role).Use == keys.Agree {
+		t.Do = append(t.Do[:1:1], append([]Part{
+			{ceremony.Auditor, fmt.Sprintf("Draws a challenge on their own laptop, whose screen nobody else sees: fleetctl ceremony agreement challenge KEPT --algorithm %s. Types the peer here.", p.Role(s.Role).Algorithm)},
+			{ceremony.Auditor, "Once the screen shows the answer: fleetctl ceremony agreement open KEPT and the answer. Types the scalar here, and not before."},
+		}, t.Do[1:]...)...)
 	}
 	if list := p.HSM(s.HSM).Tolerates; len(list) > 0 {
 		t.Say = append([]Part{{Administrator, fmt.Sprintf("In %s the plan tolerates %s. If so, the other attempts are made again, none may succeed, and the key is set back.", s.HSM, strings.Join(list, ", "))}}, t.Say...)

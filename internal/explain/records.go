@@ -247,9 +247,16 @@ func (t *Records) tellKey(content any) string {
 			}
 		}
 		return text
+	case *ceremony.AgreementPeer:
+		if c.By == ceremony.Machine {
+			return t.key(c.Intent) + ": a peer that the machine drew"
+		}
+		return fmt.Sprintf("%s: a peer that %s drew", t.key(c.Intent), c.Challenger)
+	case *ceremony.AgreementOpened:
+		return t.key(c.Intent) + ": the peer's private half is told"
 	case *ceremony.Possession:
 		if len(c.Signature) == 0 {
-			return t.key(c.Intent) + ": possession shown without a signature"
+			return t.key(c.Intent) + ": answered its peer"
 		}
 		return t.key(c.Intent) + ": answered its nonce"
 	case *ceremony.Found:

@@ -18,6 +18,7 @@ const (
 	ckmECEdwardsKeyPairGen    = 0x1055
 	ckmECMontgomeryKeyPairGen = 0x1056
 	ckmEDDSA                  = 0x1057
+	ckmXEDDSA                 = 0x1058
 	ckmAESKeyWrapKWP          = 0x210B
 	ckkECEdwards              = 0x40
 	ckkECMontgomery           = 0x41
@@ -29,8 +30,9 @@ const (
 type algorithm struct {
 	ways     []way
 	curves   [][]byte // every CKA_EC_PARAMS that means this curve
-	sign     uint
-	sigBytes int // what C_Sign gives
+	sign     uint     // of a key that signs
+	sigBytes int      // what C_Sign gives
+	derive   uint     // of a key that agrees
 }
 
 // way is one spelling of a request; modules differ in which they take.
@@ -78,6 +80,12 @@ var algorithms = map[keys.Algorithm]algorithm{
 			{ckmECEdwardsKeyPairGen, ckkECEdwards, oidX25519}, // SoftHSM
 		},
 		curves: [][]byte{oidX25519, nameX25519},
+		derive: pkcs11.CKM_ECDH1_DERIVE,
+	},
+	keys.ECDHP256: {
+		ways:   []way{{pkcs11.CKM_EC_KEY_PAIR_GEN, pkcs11.CKK_EC, oidP256}},
+		curves: [][]byte{oidP256},
+		derive: pkcs11.CKM_ECDH1_DERIVE,
 	},
 	keys.RSA3072: {
 		ways: []way{{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKK_RSA, nil}},
@@ -113,7 +121,7 @@ func (a algorithm) hasCurve(params []byte) bool {
 }
 
 // needs are the mechanisms that a key of this kind takes, to be generated and
-// to sign; of each list, one.
+// to be used; of each list, one.
 func (a algorithm) needs() [][]uint {
 	var generate []uint
 	for _, w := range a.ways {
@@ -122,7 +130,7 @@ func (a algorithm) needs() [][]uint {
 		}
 	}
 	if a.sign == 0 {
-		return [][]uint{generate}
+		return [][]uint{generate, {a.derive}}
 	}
 	return [][]uint{generate, {a.sign}}
 }

@@ -15,7 +15,9 @@ func TestEveryAlgorithmHasTheMechanismsItNeeds(t *testing.T) {
 		keys.P256:    "[[CKM_EC_KEY_PAIR_GEN] [CKM_ECDSA]]",
 		keys.P384:    "[[CKM_EC_KEY_PAIR_GEN] [CKM_ECDSA]]",
 		keys.RSA3072: "[[CKM_RSA_PKCS_KEY_PAIR_GEN] [CKM_RSA_PKCS_PSS]]",
-		keys.X25519:  "[[CKM_EC_MONTGOMERY_KEY_PAIR_GEN CKM_EC_EDWARDS_KEY_PAIR_GEN]]",
+		keys.X25519:  "[[CKM_EC_MONTGOMERY_KEY_PAIR_GEN CKM_EC_EDWARDS_KEY_PAIR_GEN] [CKM_ECDH1_DERIVE]]",
+
+		keys.ECDHP256: "[[CKM_EC_KEY_PAIR_GEN] [CKM_ECDH1_DERIVE]]",
 	}
 	for _, alg := range keys.Algorithms {
 		var names [][]string

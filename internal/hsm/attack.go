@@ -3,18 +3,20 @@
 package hsm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // Attack tries to take the private key with this CKA_ID out of the token, in
 // every way that the user it was made for could: always the same attempts in
-// the same order. A token does well that refuses them all; CKR_OK means that
+// the same order by the kind of key. A token does well that refuses them all; CKR_OK means that
 // the key is no longer the token's alone, and that it should be destroyed.
 //
 // What does come out is overwritten in C's memory before anyone sees it, and a
@@ -22,7 +24,11 @@ import (
 // because the token has no such mechanism or no key to wrap with, is Unstaged.
 // One that was cut short because the device or the session failed is an error,
 // unless another succeeded.
-func (t *Token) Attack(id []byte) ([]token.Attempt, error) {
+func (t *Token) Attack(alg string, id []byte) ([]token.Attempt, error) {
+	name, _, err := known(alg)
+	if err != nil {
+		return nil, err
+	}
 	if err := t.use(); err != nil {
 		return nil, err
 	}
@@ -38,7 +44,7 @@ func (t *Token) Attack(id []byte) ([]token.Attempt, error) {
 	if err != nil {
 		return nil, t.wrap(keyErr(err, privateHalf, id))
 	}
-	list, err := t.takeOut(h, 0, keyType)
+	list, err := t.takeOut(h, 0, name, keyType)
 	if err != nil {
 		return nil, t.wrap(keyErr(err, privateHalf, id))
 	}
@@ -70,8 +76,12 @@ var relaxations = []struct {
 // Where the token makes no key to wrap with, C_WrapKey is called all the same,
 // with the pair's own public half: a token that wraps could be brought a key by
 // other means, one that lacks the function or the mechanism says so.
-func (t *Token) AttackRelaxed(id []byte, names []string) (token.Relaxed, error) {
+func (t *Token) AttackRelaxed(alg string, id []byte, names []string) (token.Relaxed, error) {
 	r := token.Relaxed{Names: names}
+	name, _, err := known(alg)
+	if err != nil {
+		return r, err
+	}
 	if err := t.use(); err != nil {
 		return r, err
 	}
@@ -83,13 +93,13 @@ func (t *Token) AttackRelaxed(id []byte, names []string) (token.Relaxed, error) 
 	if err != nil {
 		return r, t.wrap(err)
 	}
-	if err := t.attackRelaxed(h, id, &r); err != nil {
+	if err := t.attackRelaxed(h, name, id, &r); err != nil {
 		return r, t.wrap(keyErr(err, privateHalf, id))
 	}
 	return r, nil
 }
 
-func (t *Token) attackRelaxed(h pkcs11.ObjectHandle, id []byte, r *token.Relaxed) error {
+func (t *Token) attackRelaxed(h pkcs11.ObjectHandle, name keys.Algorithm, id []byte, r *token.Relaxed) error {
 	public, err := t.half(publicHalf, id)
 	if err != nil {
 		return err
@@ -101,7 +111,7 @@ func (t *Token) attackRelaxed(h pkcs11.ObjectHandle, id []byte, r *token.Relaxed
 	if r.While, err = t.readings(privateHalf, id, privateReadings); err != nil {
 		return err
 	}
-	if r.Attempts, err = t.takeOut(h, public, keyType); err != nil {
+	if r.Attempts, err = t.takeOut(h, public, name, keyType); err != nil {
 		return err
 	}
 	for _, x := range relaxations {
@@ -119,7 +129,7 @@ func (t *Token) attackRelaxed(h pkcs11.ObjectHandle, id []byte, r *token.Relaxed
 
 // takeOut makes the attempts that would leave the key as it is. instead wraps
 // where the token can make no key to wrap with, unless it is 0.
-func (t *Token) takeOut(h, instead pkcs11.ObjectHandle, keyType uint) ([]token.Attempt, error) {
+func (t *Token) takeOut(h, instead pkcs11.ObjectHandle, name keys.Algorithm, keyType uint) ([]token.Attempt, error) {
 	list := []token.Attempt{
 		t.tryExport(h, keyType),
 		t.tryWrap("wrap-aes-kw", h, instead, false, pkcs11.CKM_AES_KEY_WRAP),
@@ -141,7 +151,46 @@ func (t *Token) takeOut(h, instead pkcs11.ObjectHandle, keyType uint) ([]token.A
 		}
 		list = append(list, attempt)
 	}
-	return list, nil
+	if name.Use() != keys.Agree {
+		return list, nil
+	}
+	invalid, err := t.tryInvalidPoint(h, name)
+	return append(list, t.trySign(h, name), invalid), err
+}
+
+// trySign asks for a signature by a key that agrees, by each mechanism that its
+// curve has. Modules refuse when they are asked to begin, or at the end.
+func (t *Token) trySign(h pkcs11.ObjectHandle, name keys.Algorithm) token.Attempt {
+	mechanisms := []uint{pkcs11.CKM_ECDSA}
+	if name == keys.X25519 {
+		mechanisms = []uint{ckmEDDSA, ckmXEDDSA, pkcs11.CKM_ECDSA}
+	}
+	var tries []token.Attempt
+	for _, m := range mechanisms {
+		sig, err := t.sign(t.session, pkcs11.NewMechanism(m, nil), h, make([]byte, 32), 256)
+		clear(sig)
+		tries = append(tries, attempt(token.TrySign, token.CallSignInit, err))
+	}
+	return worst(tries)
+}
+
+// invalidPoints are peers that no key may agree with: of P-256 a point that isn't on
+// the curve, whose secrets tell the key piece by piece; of X25519 one of low order,
+// with which the secret is all zero for everybody.
+var invalidPoints = map[keys.Algorithm][]byte{
+	keys.ECDHP256: append([]byte{4}, bytes.Repeat([]byte{1}, 64)...),
+	keys.X25519:   make([]byte, 32),
+}
+
+// tryInvalidPoint has a key agree with one. What comes of it is destroyed unread.
+func (t *Token) tryInvalidPoint(h pkcs11.ObjectHandle, name keys.Algorithm) (token.Attempt, error) {
+	o, err := t.deriveObject(t.session, algorithms[name].derive, h, invalidPoints[name])
+	if err == nil {
+		if err := t.destroyObject(t.session, o); err != nil {
+			return token.Attempt{}, fmt.Errorf("%s gave a secret that can't be destroyed; close the session: %w", token.TryAgreeInvalid, err)
+		}
+	}
+	return attempt(token.TryAgreeInvalid, token.CallDerive, err), nil
 }
 
 // decided demands that the token answered each attempt. Success beside a failing
@@ -151,7 +200,9 @@ func decided(list []token.Attempt) error {
 		return nil
 	}
 	for _, a := range list {
-		if lost(a.Code) {
+		// A token that calls its refusal of a point a failure shows by the agreement
+		// that follows that it works.
+		if lost(a.Code) && !(a.Name == token.TryAgreeInvalid && a.Code == "CKR_DEVICE_ERROR") {
 			return fmt.Errorf("%s: %w", a.Name, &Error{Call: a.Call, Code: a.Code})
 		}
 	}

@@ -28,7 +28,7 @@ func attack(t *testing.T, tok *Token, id []byte) map[string]string {
 	t.Helper()
 	before, err := tok.Objects()
 	check(t, err)
-	list, err := tok.Attack(id)
+	list, err := tok.Attack("ecdsa-p256", id)
 	check(t, err)
 	codes := make(map[string]string)
 	for i, a := range list {
@@ -128,7 +128,7 @@ func TestAKeyThatIsWeakNowIsAttackedAgain(t *testing.T) {
 	} {
 		before, err := tok.Objects()
 		check(t, err)
-		r, err := tok.AttackRelaxed(c.id, names)
+		r, err := tok.AttackRelaxed("ecdsa-p256", c.id, names)
 		check(t, err)
 		value := func(list []token.Reading, name string) string {
 			return list[slices.IndexFunc(list, func(x token.Reading) bool { return x.Name == name })].Value

@@ -107,6 +107,36 @@ func (c *calls) sign(h pkcs11.SessionHandle, m *pkcs11.Mechanism, key pkcs11.Obj
 	})
 }
 
+// derive has a key agree with a peer, and gives the secret, an object of the
+// session alone that is destroyed before this returns.
+func (c *calls) derive(h pkcs11.SessionHandle, m uint, key pkcs11.ObjectHandle, point []byte) ([]byte, error) {
+	o, err := c.deriveObject(h, m, key, point)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := c.attribute(h, o, pkcs11.CKA_VALUE)
+	if e := c.destroyObject(h, o); err == nil && e != nil {
+		clear(secret)
+		return nil, e
+	}
+	return secret, err
+}
+
+func (c *calls) deriveObject(h pkcs11.SessionHandle, m uint, key pkcs11.ObjectHandle, point []byte) (pkcs11.ObjectHandle, error) {
+	return get(c, token.CallDerive, session(h), MechanismName(m), func() (pkcs11.ObjectHandle, uint) {
+		how := pkcs11.NewMechanism(m, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, point))
+		o, e := c.lib.ctx.DeriveKey(h, []*pkcs11.Mechanism{how}, key, []*pkcs11.Attribute{
+			pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
+			pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
+			pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, 32),
+			pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
+			pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, false),
+			pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, true),
+		})
+		return o, code(e)
+	})
+}
+
 func (c *calls) tryExport(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, typ uint) error {
 	return c.call("C_GetAttributeValue", session(h), attributeName(typ), func() uint {
 		return c.lib.own.tryExport(uint(h), uint(o), typ)

@@ -92,8 +92,8 @@ func TestAFailingDeviceIsNoVerdict(t *testing.T) {
 	id := newID(t)
 	generate(t, tok, spec("ed25519", id))
 	for function, method := range map[int]func() error{
-		60: func() error { return second(tok.Attack(id)) }, // C_WrapKey
-		25: func() error { return second(tok.Attack(id)) }, // C_SetAttributeValue
+		60: func() error { return second(tok.Attack("ecdsa-p256", id)) }, // C_WrapKey
+		25: func() error { return second(tok.Attack("ecdsa-p256", id)) }, // C_SetAttributeValue
 		24: func() error { _, _, err := tok.Attributes(id); return err },
 	} {
 		t.Setenv("PROXY_FAIL", fmt.Sprint(function))

@@ -3,7 +3,9 @@
 package hsm
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/miekg/pkcs11"
@@ -65,6 +67,51 @@ func (t *Token) signWith(name keys.Algorithm, a algorithm, id, message []byte) (
 		return keys.SignatureFromRaw(name, raw)
 	}
 	return raw, nil
+}
+
+// Agree has the one private key with this CKA_ID agree on a secret with a peer in
+// the encoding of [keys.Peer]. The caller clears the secret. It is as the token gave it: that the key was at work is shown by
+// comparing it with what the peer's private half gives.
+func (t *Token) Agree(alg string, id, peer []byte) ([]byte, error) {
+	name, a, err := known(alg)
+	if err != nil {
+		return nil, err
+	}
+	if a.derive == 0 {
+		return nil, fmt.Errorf("%s keys can't agree on a secret", name)
+	}
+	p, err := keys.ParsePeer(name, peer)
+	if err != nil {
+		return nil, fmt.Errorf("the peer %w", err)
+	}
+	if err := t.use(); err != nil {
+		return nil, err
+	}
+	defer t.mu.Unlock()
+	secret, err := t.agreeWith(name, a, id, p.Point())
+	return secret, t.wrap(err)
+}
+
+func (t *Token) agreeWith(name keys.Algorithm, a algorithm, id, point []byte) ([]byte, error) {
+	h, err := t.half(privateHalf, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.checkType(h, name, a); err != nil {
+		return nil, keyErr(err, privateHalf, id)
+	}
+	secret, err := t.derive(t.session, a.derive, h, point)
+	switch {
+	case err != nil:
+		return nil, keyErr(err, privateHalf, id)
+	case len(secret) != 32:
+		n := len(secret)
+		clear(secret)
+		return nil, keyErr(fmt.Errorf("gave a secret of %d bytes, of %s it has 32", n, name), privateHalf, id)
+	case bytes.Equal(secret, make([]byte, 32)):
+		return nil, keyErr(errors.New("gave a secret that is all zero: the peer is of low order"), privateHalf, id)
+	}
+	return secret, nil
 }
 
 // PublicKey reads the one public key with this CKA_ID as a DER

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -121,8 +122,8 @@ func spec(alg string, id []byte) token.KeySpec {
 		Attributes: []token.Setting{
 			{Name: token.Token, Value: true}, {Name: token.Private, Value: true},
 			{Name: token.Sensitive, Value: true}, {Name: token.Extractable, Value: false},
-			{Name: token.Sign, Value: alg != "x25519"}, {Name: token.Decrypt, Value: false},
-			{Name: token.Unwrap, Value: false}, {Name: token.Derive, Value: alg == "x25519"},
+			{Name: token.Sign, Value: keys.Algorithm(alg).CanSign()}, {Name: token.Decrypt, Value: false},
+			{Name: token.Unwrap, Value: false}, {Name: token.Derive, Value: !keys.Algorithm(alg).CanSign()},
 			{Name: token.Modifiable, Value: false}, {Name: token.Copyable, Value: false},
 			{Name: token.Destroyable, Value: true}, {Name: token.SignRecover, Value: false},
 		},

@@ -227,7 +227,7 @@ func TestTheTraceHasNoSecrets(t *testing.T) {
 	generate(t, tok, spec("ed25519", id))
 	sig, err := tok.Sign("ed25519", id, []byte("canary-message"))
 	check(t, err)
-	_, err = tok.Attack(id)
+	_, err = tok.Attack("ecdsa-p256", id)
 	check(t, err)
 	check(t, tok.Close())
 	text := trace.String()

@@ -110,7 +110,7 @@ func TestATokenThatLies(t *testing.T) {
 	weak := with(with(spec("ecdsa-p256", loose), token.Copyable, true), token.Modifiable, true)
 	generate(t, tok, with(with(weak, token.Extractable, true), token.Sensitive, false))
 	t.Setenv("PROXY_UNDEAD", "2")
-	if list, err := tok.Attack(loose); list != nil || Code(err) != "CKR_ACTION_PROHIBITED" || !strings.Contains(err.Error(), "copy that can't be destroyed") {
+	if list, err := tok.Attack("ecdsa-p256", loose); list != nil || Code(err) != "CKR_ACTION_PROHIBITED" || !strings.Contains(err.Error(), "copy that can't be destroyed") {
 		t.Errorf("got %v, %v", list, err)
 	}
 }

@@ -88,12 +88,15 @@ func (*Token) VendorAttributes([]byte, ...uint) ([][]byte, error) { return nil, 
 func SealedTPM(string, string) (SealedKey, error) { return SealedKey{}, ErrLeftOut }
 
 // Attack: see [Token].
-func (*Token) Attack([]byte) ([]token.Attempt, error) { return nil, ErrLeftOut }
+func (*Token) Attack(string, []byte) ([]token.Attempt, error) { return nil, ErrLeftOut }
 
 // AttackRelaxed: see [Token].
-func (*Token) AttackRelaxed([]byte, []string) (token.Relaxed, error) {
+func (*Token) AttackRelaxed(string, []byte, []string) (token.Relaxed, error) {
 	return token.Relaxed{}, ErrLeftOut
 }
+
+// Agree: see [Token].
+func (*Token) Agree(string, []byte, []byte) ([]byte, error) { return nil, ErrLeftOut }
 
 // Sign: see [Token].
 func (*Token) Sign(string, []byte, []byte) ([]byte, error) { return nil, ErrLeftOut }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/challenge"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -219,6 +220,71 @@ func wrongWord(list []string, positions []int, typed []string) string {
 	return ""
 }
 
+// Peer asks the auditor for what their own screen drew, or for the word machine where
+// nobody challenges.
+func (r AtTerminal) Peer(_ context.Context, q engine.AgreementQuestion) (peer []byte, challenger, by string, err error) {
+	name := "agreement " + q.Step.HSM + " " + q.Step.Role
+	r.a.UI.Say("\n", r.a.UI.Talk.Line("The key of "+q.Step.HSM+" agrees on a secret and can't sign. Auditor, on your own screen, which no one else sees:"),
+		r.a.UI.Talk.Line("fleetctl ceremony agreement challenge KEPT --algorithm "+string(q.Algorithm)), "\n")
+	for peer == nil {
+		answer, err := r.Ask(name+" peer", ByMachine, "Auditor", "the peer that it shows, or the word machine if nobody challenges")
+		if err != nil {
+			return nil, "", "", err
+		}
+		if strings.EqualFold(strings.TrimSpace(answer), ByMachine) {
+			return nil, "", ByMachine, nil
+		}
+		if peer, err = challenge.ParseCode(challenge.Peer, answer); err == nil {
+			err = q.Peer(peer)
+		}
+		if err != nil {
+			peer = nil
+			r.Say(fmt.Sprintf("That %v.", err))
+		}
+	}
+	by = r.By(ceremony.Auditor)
+	auditors := auditorsOf(q.Plan)
+	for !slices.Contains(auditors, challenger) {
+		if len(auditors) == 1 {
+			return peer, auditors[0], by, nil
+		}
+		if challenger, err = r.Ask(name+" challenger", "", "Auditor", "your name in the plan"); err != nil {
+			return nil, "", "", err
+		}
+	}
+	return peer, challenger, by, nil
+}
+
+func auditorsOf(p *ceremony.Plan) (names []string) {
+	for _, x := range p.People {
+		if x.Role == ceremony.Auditor {
+			names = append(names, x.Name)
+		}
+	}
+	return names
+}
+
+// Opened shows the auditor what the key answered, and asks for the peer's private half.
+func (r AtTerminal) Opened(_ context.Context, q engine.AgreementQuestion, answer [32]byte) ([]byte, error) {
+	code := challenge.Code(challenge.Answer, answer[:])
+	r.a.UI.Say("\n", r.a.UI.Talk.Line("The key has answered, and the answer is on the record. Auditor, on your own screen:"),
+		r.a.UI.Talk.Line("fleetctl ceremony agreement open KEPT"), r.a.UI.Talk.Line(code), "\n")
+	for {
+		typed, err := r.Ask("agreement "+q.Step.HSM+" "+q.Step.Role+" scalar", "", "Auditor", "the private half that it shows now")
+		if err != nil {
+			return nil, err
+		}
+		scalar, err := challenge.ParseCode(challenge.Scalar, typed)
+		if err == nil {
+			err = q.Scalar(scalar)
+		}
+		if err == nil {
+			return scalar, nil
+		}
+		r.Say(fmt.Sprintf("That %v.", err))
+	}
+}
+
 // unattendedPeople stands in for the people of a rehearsal, and every record says so.
 type unattendedPeople struct{ a *cli.App }
 
@@ -243,4 +309,12 @@ func (m unattendedPeople) Seal(_ context.Context, hsm string) (string, string, s
 
 func (m unattendedPeople) Challenge(context.Context, engine.Question) (int, string, error) {
 	return 1, ByMachine, nil
+}
+
+func (m unattendedPeople) Peer(context.Context, engine.AgreementQuestion) ([]byte, string, string, error) {
+	return nil, "", ByMachine, nil
+}
+
+func (m unattendedPeople) Opened(context.Context, engine.AgreementQuestion, [32]byte) ([]byte, error) {
+	return nil, errors.New("nobody challenged this key")
 }

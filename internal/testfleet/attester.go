@@ -68,7 +68,11 @@ func (x *Attester) Evidence(q engine.AttestQuestion) *attest.Evidence {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	return x.Devices[q.HSM].Attested(pub, tpmtest.KeyAttrs, func(a *tpm2.TPMSAttest) { a.ExtraData.Buffer = q.Nonce[:] }).Input.Evidence
+	attrs := tpmtest.KeyAttrs
+	if q.Agrees {
+		attrs.SignEncrypt, attrs.Decrypt = false, true
+	}
+	return x.Devices[q.HSM].Attested(pub, attrs, func(a *tpm2.TPMSAttest) { a.ExtraData.Buffer = q.Nonce[:] }).Input.Evidence
 }
 
 func (x *Attester) answer(q engine.AttestQuestion) (*attest.Evidence, error) {

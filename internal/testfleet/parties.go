@@ -2,6 +2,7 @@ package testfleet
 
 import (
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -49,6 +50,30 @@ func SoftSigner(alg keys.Algorithm, name string) Signer {
 		return signerOf(k.Public(), func(msg []byte) ([]byte, error) { return signP384(k, msg) })
 	}
 	panic("testfleet has no soft keys of " + string(alg))
+}
+
+// softAgreer is a key in memory that agrees.
+func softAgreer(alg keys.Algorithm, name string) (*keys.Public, func(*keys.Peer) ([]byte, error)) {
+	curve := ecdh.P256()
+	if alg == keys.X25519 {
+		curve = ecdh.X25519()
+	}
+	seed := sha256.Sum256([]byte("testfleet key " + name))
+	k, err := curve.NewPrivateKey(seed[:])
+	if err != nil {
+		panic(err)
+	}
+	public, err := keys.FromPoint(alg, k.PublicKey().Bytes())
+	if err != nil {
+		panic(err)
+	}
+	return public, func(p *keys.Peer) ([]byte, error) {
+		with, err := curve.NewPublicKey(p.Point())
+		if err != nil {
+			return nil, err
+		}
+		return k.ECDH(with)
+	}
 }
 
 // signP384 signs as [keys.SignP256] does.

@@ -71,6 +71,9 @@ type Options struct {
 	Attested bool
 	// Devices lets a test put its hands on the stand-ins before the run.
 	Devices func(*Attester)
+	// Challenger is an auditor who challenges the keys that agree; the machine draws
+	// where it is empty.
+	Challenger string
 	// Unwary third parties sign what they are sent, without a look, and people
 	// close what would not verify.
 	Unwary bool
@@ -322,7 +325,7 @@ func (f *Fleet) Config(dir string, rnd io.Reader) engine.Config {
 	c := engine.Config{
 		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*engine.Site, error) { return f.Site, nil },
 		Tokens: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
-		Version: "test", Binary: sha256.Sum256([]byte("binary")), Participants: Machine{},
+		Version: "test", Binary: sha256.Sum256([]byte("binary")), Participants: f.participants(),
 		PlanApprovals: f.planApprovals(),
 	}
 	if f.Attester != nil {

@@ -32,6 +32,7 @@ type Token struct {
 	OnAttack     func([]token.Attempt) []token.Attempt
 	OnAttributes func(private []token.Reading) []token.Reading
 	OnSign       func(signature []byte) []byte
+	OnAgree      func(secret []byte) []byte
 	OnGenerate   func(token.Generated) token.Generated
 	// OnRelaxed changes what comes of a key that was made weaker; where it is
 	// set, the token lets that be done.
@@ -46,7 +47,8 @@ type Token struct {
 
 type softKey struct {
 	spec   token.KeySpec
-	signer Signer
+	signer Signer                           // of a key that agrees, its public half alone
+	agreed func(*keys.Peer) ([]byte, error) // of a key that agrees
 }
 
 // newToken is an empty token whose serial and keys follow from its name.
@@ -127,7 +129,12 @@ func (t *Token) Generate(s token.KeySpec) (g token.Generated, err error) {
 		if !t.in {
 			return Coded("CKR_USER_NOT_LOGGED_IN")
 		}
-		k := &softKey{s, SoftSigner(keys.Algorithm(s.Algorithm), fmt.Sprintf("%s %x", t.name, s.ID))}
+		k := &softKey{spec: s}
+		if alg, name := keys.Algorithm(s.Algorithm), fmt.Sprintf("%s %x", t.name, s.ID); alg.Use() == keys.Agree {
+			k.signer.Public, k.agreed = softAgreer(alg, name)
+		} else {
+			k.signer = SoftSigner(alg, name)
+		}
 		t.keys[string(s.ID)] = k
 		t.order = append(t.order, string(s.ID))
 		g = token.Generated{SPKI: k.signer.Public.SPKI(), Mechanism: "CKM_EC_EDWARDS_KEY_PAIR_GEN"}
@@ -175,17 +182,17 @@ func (t *Token) Attributes(id []byte) (private, public []token.Reading, err erro
 }
 
 // Attack is refused throughout.
-func (t *Token) Attack(id []byte) (list []token.Attempt, err error) {
+func (t *Token) Attack(_ string, id []byte) (list []token.Attempt, err error) {
 	err = t.call("Attack", func() error {
 		if _, err := t.find(id); err != nil {
 			return err
 		}
-		list = append(takeOut("C_GenerateKey"), []token.Attempt{
+		list = append(t.takeOut("C_GenerateKey", id), []token.Attempt{
 			{Name: token.TryRelaxExtractable, Call: "C_SetAttributeValue", Code: "CKR_ACTION_PROHIBITED"},
 			{Name: token.TryRelaxSensitive, Call: "C_SetAttributeValue", Code: "CKR_ACTION_PROHIBITED"},
 		}...)
 		if t.OnRelaxed != nil {
-			list[6].Code, list[7].Code = "CKR_OK", "CKR_OK"
+			list[len(list)-2].Code, list[len(list)-1].Code = "CKR_OK", "CKR_OK"
 		}
 		if t.OnAttack != nil {
 			list = t.OnAttack(list)
@@ -197,8 +204,8 @@ func (t *Token) Attack(id []byte) (list []token.Attempt, err error) {
 
 // takeOut are the attempts that leave the key as it is. cbc is the call by which
 // the token says that it lacks one of the mechanisms.
-func takeOut(cbc string) []token.Attempt {
-	return []token.Attempt{
+func (t *Token) takeOut(cbc string, id []byte) []token.Attempt {
+	list := []token.Attempt{
 		{Name: token.TryExport, Call: "C_GetAttributeValue", Code: "CKR_ATTRIBUTE_SENSITIVE"},
 		{Name: token.TryWrapKW, Call: "C_WrapKey", Code: "CKR_KEY_UNEXTRACTABLE"},
 		{Name: token.TryWrapKWP, Call: "C_WrapKey", Code: "CKR_KEY_UNEXTRACTABLE"},
@@ -206,16 +213,21 @@ func takeOut(cbc string) []token.Attempt {
 		{Name: token.TryCopyExtractable, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
 		{Name: token.TryCopyInsensitive, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
 	}
+	if t.keys[string(id)].agreed != nil {
+		list = append(list, token.Attempt{Name: token.TrySign, Call: "C_SignInit", Code: "CKR_KEY_FUNCTION_NOT_PERMITTED"},
+			token.Attempt{Name: token.TryAgreeInvalid, Call: "C_DeriveKey", Code: "CKR_MECHANISM_PARAM_INVALID"})
+	}
+	return list
 }
 
 // AttackRelaxed is refused throughout, and the key set back.
-func (t *Token) AttackRelaxed(id []byte, names []string) (r token.Relaxed, err error) {
+func (t *Token) AttackRelaxed(_ string, id []byte, names []string) (r token.Relaxed, err error) {
 	err = t.call("AttackRelaxed", func() error {
 		k, err := t.find(id)
 		if err != nil {
 			return err
 		}
-		r = token.Relaxed{Names: names, While: k.private(id), Attempts: takeOut("C_WrapKey"), After: k.private(id)}
+		r = token.Relaxed{Names: names, While: k.private(id), Attempts: t.takeOut("C_WrapKey", id), After: k.private(id)}
 		for i, x := range r.While {
 			if x.Name == token.Extractable || x.Name == token.Sensitive {
 				r.While[i].Value = fmt.Sprint(x.Value != "true")
@@ -243,6 +255,25 @@ func (t *Token) Sign(_ string, id, message []byte) (sig []byte, err error) {
 		return err
 	})
 	return sig, err
+}
+
+// Agree agrees with a peer.
+func (t *Token) Agree(algorithm string, id, peer []byte) (secret []byte, err error) {
+	err = t.call("Agree", func() error {
+		k, err := t.find(id)
+		if err != nil {
+			return err
+		}
+		p, err := keys.ParsePeer(keys.Algorithm(algorithm), peer)
+		if err != nil || k.agreed == nil {
+			return Coded("CKR_KEY_FUNCTION_NOT_PERMITTED")
+		}
+		if secret, err = k.agreed(p); err == nil && t.OnAgree != nil {
+			secret = t.OnAgree(secret)
+		}
+		return err
+	})
+	return secret, err
 }
 
 // Destroy takes a key away.

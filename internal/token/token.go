@@ -31,7 +31,7 @@ type Info struct {
 }
 
 // Key algorithms are named as in internal/keys: ed25519, ecdsa-p256,
-// ecdsa-p384, x25519, rsa-3072.
+// ecdsa-p384, x25519, rsa-3072, ecdh-p256.
 
 // Attribute names are those of PKCS#11 without their CKA_ prefix.
 const (
@@ -129,6 +129,8 @@ const (
 	TryWrapCBC          = "wrap-aes-cbc-pad"
 	TryCopyExtractable  = "copy-extractable"
 	TryCopyInsensitive  = "copy-insensitive"
+	TrySign             = "sign"                // of a key that agrees
+	TryAgreeInvalid     = "agree-invalid-point" // of a key that agrees
 	TryRelaxExtractable = "relax-extractable"
 	TryRelaxSensitive   = "relax-sensitive"
 )
@@ -140,6 +142,9 @@ const (
 	CallGenerate = "C_GenerateKey" // of a key to wrap with
 	CallCopy     = "C_CopyObject"
 	CallSet      = "C_SetAttributeValue"
+	CallSignInit = "C_SignInit"
+	CallSign     = "C_Sign"
+	CallDerive   = "C_DeriveKey"
 )
 
 // UnstagedWrap are the return codes to an attempt to wrap that say something

@@ -185,9 +185,26 @@ func (f *forecast) keys() {
 	if untaken := ceremony.Beyond(f.plan.Tolerates(), f.policy.Tolerates); len(untaken) > 0 {
 		f.reach(evidence.ClaimNonexportable, evidence.NotShown, "the plan tolerates "+ceremony.TellTolerated(untaken)+", and the policy doesn't", "whoever takes such keys knowingly adds tolerates: to the policy")
 	}
+	f.agreement()
 	f.reach(evidence.ClaimPossession, evidence.Proven, "", "")
-	if o := f.all[evidence.ClaimStatement]; o.Best < evidence.Proven {
+	if len(f.plan.RolesOf(bundle.UseSign)) == 0 {
+		f.reach(evidence.ClaimPossession, evidence.NotShown, "the plan has no key that signs", "take the claim out of the policy")
+	} else if o := f.all[evidence.ClaimStatement]; o.Best < evidence.Proven {
 		f.reach(evidence.ClaimPossession, evidence.Device, "no pinned third party would sign it: "+o.Missing, o.Do)
+	}
+}
+
+// agreement is what keys that agree show to the auditor who challenges them, and by
+// that auditor's sign-off to others.
+func (f *forecast) agreement() {
+	have, _ := f.policy.PinnedPeople(f.plan)
+	switch {
+	case len(f.plan.RolesOf(bundle.UseAgree)) == 0:
+		f.reach(evidence.ClaimAgreement, evidence.NotShown, "the plan has no key that agrees", "take the claim out of the policy")
+	case len(have[ceremony.Auditor]) == 0:
+		f.reach(evidence.ClaimAgreement, evidence.Device, "the policy pins none of the plan's auditors, who challenge", "pin the plan's people under people:")
+	default:
+		f.reach(evidence.ClaimAgreement, evidence.Attested, "", "in the room an auditor challenges each such key from a machine of their own: fleetctl ceremony agreement challenge KEPT")
 	}
 }
 

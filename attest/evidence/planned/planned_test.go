@@ -10,6 +10,8 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -63,7 +65,10 @@ func TestAProductionPolicySaysLineByLineWhatItsPlanCannotReach(t *testing.T) {
 }
 
 func TestWithItsAnchorsAProductionPlanReachesEveryClaim(t *testing.T) {
-	f := testfleet.Prepared(t, testfleet.Options{HSMs: 3, Attested: true, Witnesses: 2, Lockdown: []string{"seal the cards"}, Tolerates: []string{"relax-extractable"}})
+	f := testfleet.Prepared(t, testfleet.Options{
+		HSMs: 3, Attested: true, Witnesses: 2, Lockdown: []string{"seal the cards"}, Tolerates: []string{"relax-extractable"},
+		Roles: []draft.Role{{Name: "session", Algorithm: keys.P256}, {Name: "sealing", Algorithm: keys.ECDHP256}},
+	})
 	plan, anchors := production(f), f.Attester.Block.Anchors.All()
 	good := must(planned.NewPolicy(plan, "by telephone", []string{"relax-extractable"}, anchors...))
 	if got := outOfReach(plan, good); got != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -38,7 +39,7 @@ type policyDraft struct {
 // folder and no witnesses. A production policy demands everything, so that nothing
 // passes for proven that isn't; but the countersigner's attestation where the plan
 // names none, since not every HSM can. Neither demands a lock-down where the plan
-// has none. What the plan tolerates of its HSMs is taken only where tolerates says
+// has none, nor what only keys of a use can show where it has no such keys. What the plan tolerates of its HSMs is taken only where tolerates says
 // so too: that is the verifier's decision, and the plan's author has an interest in
 // it. So are anchors: a policy without one says in comments what can't be reached.
 func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string, anchors ...attest.Anchor) ([]byte, error) {
@@ -53,6 +54,13 @@ func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string, anchors .
 			least = evidence.Attested // whoever is left may be one: a policy may ask for m, which is proven
 		case evidence.ClaimLockdown:
 			take = len(p.Lockdown) > 0 // what isn't planned leaves no record that could be demanded
+		case evidence.ClaimPossession:
+			take = len(p.RolesOf(keys.Sign)) > 0 // nor is there a key that could show it
+		case evidence.ClaimAgreement:
+			take = len(p.RolesOf(keys.Agree)) > 0
+			if !production {
+				least = evidence.Device // in a rehearsal the machine may draw the peers
+			}
 		case evidence.ClaimKeyAttested:
 			take = production || p.Attested()
 		case evidence.ClaimCountersignerAttested:

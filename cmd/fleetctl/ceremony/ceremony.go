@@ -13,5 +13,5 @@ import (
 func Group(a *cli.App, appendTo room.AppendTo) *cobra.Command {
 	return cli.Group("ceremony", "Ceremonies: room, run, sign, resume, adjourn, exception, abort, lock down, close",
 		roomCmd(a, appendTo), runCmd(a), signCmd(a), resumeCmd(a), adjournCmd(a), reconveneCmd(a),
-		exceptionCmd(a), abortCmd(a), statusCmd(a), lockdownCmd(a), closeCmd(a), receiptCmd(a), compareCmd(a))
+		exceptionCmd(a), abortCmd(a), statusCmd(a), lockdownCmd(a), closeCmd(a), receiptCmd(a), compareCmd(a), agreementCmd(a))
 }

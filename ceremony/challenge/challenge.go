@@ -1,0 +1,196 @@
+// Package challenge is the auditor's side where a key that agrees shows that its HSM
+// has it: what the auditor's own machine draws, keeps, opens and compares. That
+// machine has no HSM and speaks to no other: codes are typed, or read by a camera.
+package challenge
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// What a code is of.
+type What string
+
+// The codes, in the order in which they cross the room.
+const (
+	Peer   What = "peer"   // from the auditor's screen
+	Answer What = "answer" // the key's
+	Scalar What = "scalar" // from the auditor's screen
+)
+
+// checkBytes are how many bytes of a digest end a code: a slip is noticed at once,
+// while it can be typed again.
+const checkBytes = 4
+
+func check(what What, data []byte) []byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "fleetctl agreement %s\n", what)
+	h.Write(data)
+	return h.Sum(nil)[:checkBytes]
+}
+
+// Code is what people type of some bytes: hex in groups of four, the last two of
+// which are a check.
+func Code(what What, data []byte) string {
+	digits := hex.EncodeToString(append(bytes.Clone(data), check(what, data)...))
+	var b strings.Builder
+	for i := 0; i < len(digits); i += 4 {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(digits[i:min(i+4, len(digits))])
+	}
+	return b.String()
+}
+
+// ParseCode reads a code as it was typed: in either case, with spaces wherever.
+func ParseCode(what What, typed string) ([]byte, error) {
+	digits := strings.ToLower(strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, typed))
+	if len(digits) > 2*(128+checkBytes) {
+		return nil, fmt.Errorf("is longer than every code of the %s", what)
+	}
+	all, err := hex.DecodeString(digits)
+	if err != nil || len(all) <= checkBytes {
+		return nil, fmt.Errorf("is no code of the %s: it is of the digits 0-9 and a-f", what)
+	}
+	data := all[:len(all)-checkBytes]
+	if !bytes.Equal(all[len(data):], check(what, data)) {
+		return nil, fmt.Errorf("is no code of the %s, or has a slip: its last 8 digits don't fit the others", what)
+	}
+	return data, nil
+}
+
+const keptFormat = "fleetctl challenges v1"
+
+// maxKept bounds the file; a ceremony has at most 768 keys.
+const maxKept = 1 << 18
+
+// Kept is what the auditor's machine keeps. Until a challenge is opened, whoever reads
+// its scalar can answer without an HSM.
+type Kept struct {
+	Format     string `strict:"format"`
+	Challenges []One  `strict:"challenges"`
+}
+
+// One is a challenge to one key.
+type One struct {
+	Algorithm ceremony.Algorithm `strict:"algorithm"`
+	Scalar    []byte             `strict:"scalar,hex"`
+	// Answer is what was typed before the challenge was opened.
+	Answer [32]byte `strict:"answer,hex,optional"`
+}
+
+// Parse reads what is kept.
+func Parse(file string, data []byte) (*Kept, error) {
+	n, err := strict.ParseJSON(file, data, maxKept)
+	if err != nil {
+		return nil, err
+	}
+	if err := strict.Format(file, n, keptFormat); err != nil {
+		return nil, err
+	}
+	k := &Kept{}
+	if err := strict.Decode(file, n, k); err != nil {
+		return nil, err
+	}
+	for i, c := range k.Challenges {
+		if _, err := keys.ParseScalar(c.Algorithm, c.Scalar); err != nil {
+			return nil, strict.At(file, n.LineOf("challenges", i), "challenge %d: its scalar %v", i+1, err)
+		}
+	}
+	return k, nil
+}
+
+// Encode is the file.
+func (k *Kept) Encode() []byte {
+	out := *k
+	out.Format = keptFormat
+	if out.Challenges == nil {
+		out.Challenges = []One{}
+	}
+	return strict.EncodeJSON(&out)
+}
+
+// Draw draws a challenge and gives its peer.
+func (k *Kept) Draw(alg ceremony.Algorithm, random io.Reader) (peer []byte, err error) {
+	s, err := keys.DrawScalar(alg, random)
+	if err != nil {
+		return nil, err
+	}
+	k.Challenges = append(k.Challenges, One{Algorithm: alg, Scalar: s.Encode()})
+	return s.Peer().Encode(), nil
+}
+
+// Open takes the answer to the challenge that was drawn last and gives its scalar. A
+// challenge is opened once: a second answer to it could have been made with the first
+// one's scalar.
+func (k *Kept) Open(answer []byte) (scalar []byte, err error) {
+	if len(answer) != sha256.Size {
+		return nil, fmt.Errorf("an answer has %d bytes, this one %d", sha256.Size, len(answer))
+	}
+	if len(k.Challenges) == 0 {
+		return nil, fmt.Errorf("no challenge was drawn")
+	}
+	last := &k.Challenges[len(k.Challenges)-1]
+	switch {
+	case [32]byte(answer) == [32]byte{}:
+		return nil, fmt.Errorf("an answer of zeros is none")
+	case last.Answer != [32]byte{} && last.Answer != [32]byte(answer):
+		return nil, fmt.Errorf("the challenge that was drawn last is open, to another answer: draw a new one for the next key")
+	}
+	last.Answer = [32]byte(answer)
+	return last.Scalar, nil
+}
+
+// Compared is what a ceremony's transcript says of a key that agrees, beside what was
+// kept.
+type Compared struct {
+	HSM, Role string
+	Record    int    // of the key's intent
+	Fault     string // empty: the key answered to a challenge that is kept here
+}
+
+// Compare holds a transcript that replayed against what was kept. Whoever signs a
+// release as the one who challenged has seen this first.
+func (k *Kept) Compare(a *ceremony.Account) (list []Compared) {
+	for _, key := range a.KeysOf(keys.Agree) {
+		list = append(list, Compared{key.HSM, key.Role, key.N, k.fault(key)})
+	}
+	return list
+}
+
+func (k *Kept) fault(key *ceremony.Key) string {
+	if key.Peer == nil || key.Possession == nil || key.Opened == nil {
+		return "it has not answered, or its peer is not opened"
+	}
+	for _, c := range k.Challenges {
+		s, err := keys.ParseScalar(c.Algorithm, c.Scalar)
+		if err != nil || c.Algorithm != key.Intent.Algorithm || !bytes.Equal(s.Peer().Encode(), key.Peer.Peer) {
+			continue
+		}
+		switch {
+		case c.Answer == [32]byte{}:
+			return "its challenge is kept here, and was opened without an answer that was typed here before"
+		case c.Answer != key.Possession.Answer:
+			return "the record has another answer than was typed here before the challenge was opened"
+		case key.Peer.By != ceremony.Auditor:
+			return "the record doesn't say that an auditor challenged"
+		}
+		return ""
+	}
+	return "its peer is none that was drawn here"
+}

@@ -34,6 +34,13 @@ type Report struct {
 	auditlog.Cosigning
 }
 
+// Verified is the audit's verdict: the log has entries, nothing is wrong with them,
+// and as many witnesses cosigned as the policy demands. confirmed says that people
+// confirmed the policy's keys, or that they are accepted unconfirmed.
+func (r *Report) Verified(confirmed bool) bool {
+	return confirmed && r.Size > 0 && r.Found == 0 && r.Enough()
+}
+
 // Audit reads all of a log under its newest checkpoint. A *[Broken] error means
 // that the log serves something else than it signed. Findings are about what the
 // entries say.

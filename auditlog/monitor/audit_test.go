@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 )
 
@@ -288,4 +289,27 @@ func FuzzTile(f *testing.F) {
 			t.Fatalf("%x comes back as %x", data, back)
 		}
 	})
+}
+
+func TestAnAuditVerifiesALogThatHasEntriesNoFaultsAndItsQuorum(t *testing.T) {
+	good := Report{Size: 1, Cosigning: auditlog.Cosigning{Demanded: true, Quorum: true}}
+	for name, c := range map[string]struct {
+		change func(*Report)
+		want   bool
+	}{
+		"good":                   {func(*Report) {}, true},
+		"no quorum is demanded":  {func(r *Report) { r.Demanded, r.Quorum = false, false }, true},
+		"the quorum is missing":  {func(r *Report) { r.Quorum = false }, false},
+		"the log has no entries": {func(r *Report) { r.Size = 0 }, false},
+		"something is wrong":     {func(r *Report) { r.Found = 1 }, false},
+	} {
+		r := good
+		c.change(&r)
+		if r.Verified(true) != c.want {
+			t.Errorf("%s: %v", name, !c.want)
+		}
+		if r.Verified(false) {
+			t.Errorf("%s, under keys that nobody confirmed: verified", name)
+		}
+	}
 }

@@ -107,65 +107,42 @@ writes the bundle, which is logged as any other.`,
 }
 
 func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []ceremony.Signing, p *ceremony.Plan, responses []string, key, out string) error {
-	people, err := ceremony.PeopleOf(p)
-	if err != nil {
-		return cli.Usage(err)
-	}
-	officers, err := people.FileApprovals(n.Raw(), thirdparty.NoticeNamespace(n), approvals)
-	if err != nil {
-		return cli.Wrong(err)
-	}
-	if len(officers) < p.Threshold {
-		return cli.Wrong(strict.Errorf(file, "%d of %d officers of the plan approved it", len(officers), p.Threshold))
-	}
-	trust := &bundle.Trust{Mode: p.Mode, Namespace: p.Namespace, Needed: p.Answers()}
-	for _, t := range p.ThirdParties {
-		trust.ThirdParties = append(trust.ThirdParties, bundle.ThirdParty{Name: t.Name, Key: t.Key})
-	}
-	var signed []bundle.Signed
+	var answers []*bundle.Response
 	for _, path := range responses {
 		data, err := cli.ReadFile(path)
 		if err != nil {
 			return err
 		}
 		r, err := bundle.ParseResponse(path, data)
-		if err == nil {
-			// Nothing is countersigned but what was verified.
-			err = r.Statement.Verify(r.Key)
-		}
 		if err != nil {
 			return cli.Wrong(err)
 		}
-		signed = append(signed, r.Signed)
+		answers = append(answers, r)
 	}
-	text, err := bundle.CountersignNotice(p.Countersigner.Form, n, signed)
+	x, err := thirdparty.NewNoticeAssembly(file, n, approvals, p, answers)
 	if err != nil {
 		return cli.Wrong(err)
 	}
-	a.UI.Say(cli.NoticeText(a, file, n, officers, "", ""))
-	a.ShowText(text)
+	a.UI.Say(cli.NoticeText(a, file, n, x.Officers, "", ""))
+	a.ShowText(x.Text)
 	s, err := signer.Open(a, key)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	trust.Operators = []bundle.Operator{{Name: p.Countersigner.Name, Key: s.Public, Form: p.Countersigner.Form}}
-	if string(s.Public.SPKI()) != string(p.Countersigner.Key) {
+	if err := x.CheckKey(s.Public); err != nil {
 		return cli.Usagef("", "--key is not the plan's for %s", p.Countersigner.Name)
 	}
-	sig, err := s.Sign(text)
+	sig, err := s.Sign(x.Text)
 	if err != nil {
 		return err
 	}
-	b, err := bundle.Assemble(n.Raw(), signed, []bundle.Countersignature{{Key: s.Public, Form: p.Countersigner.Form, Signature: sig}}, nil)
+	b, err := x.Bundle(s.Public, sig, a.Now())
 	if err != nil {
-		return cli.Wrong(err)
-	}
-	if _, err := b.Verify(trust, a.Now(), nil); err != nil {
 		return cli.Wrong(err)
 	}
 	if err := cli.WriteNew(out, b.Raw()); err != nil {
 		return err
 	}
-	return cli.Noticed(a, file, n, officers, out, "")
+	return cli.Noticed(a, file, n, x.Officers, out, "")
 }

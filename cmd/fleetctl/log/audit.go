@@ -166,8 +166,8 @@ found in it, by keys that the policy says were confirmed; 1 otherwise.`,
 
 func auditResult(a *cli.App, policy *evidence.Policy, r *monitor.Report, firstUse bool) error {
 	j := &auditJSON{Format: "fleetctl audit v1", Log: r.Origin, Size: r.Size, Root: r.Root, Resumed: r.Resumed, Entries: r.Entries, Tiles: r.Tiles, Bytes: r.Bytes,
-		Missing: r.Missing, Quorum: r.Quorum, Found: r.Found, Verified: r.Found == 0 && r.Size > 0 && (r.Quorum || !r.Demanded), Unpinned: policy.Unpinned()}
-	j.Verified = j.Verified && (firstUse || len(j.Unpinned) == 0)
+		Missing: r.Missing, Quorum: r.Quorum, Found: r.Found, Unpinned: policy.Unpinned()}
+	j.Verified = r.Verified(firstUse || len(j.Unpinned) == 0)
 	for _, w := range r.Witnesses {
 		j.Witnesses = append(j.Witnesses, witnessSeen{w.Name, w.Time})
 	}

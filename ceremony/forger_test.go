@@ -271,3 +271,19 @@ func (x *forger) replay() (*ceremony.Account, error) {
 	a, _, err := ceremony.Replay(x.fleet.Plan, "transcript.jsonl", x.write())
 	return a, err
 }
+
+// abortOf is an abort that says the same of every key there is.
+func abortOf(x *forger, state string) *ceremony.Abort {
+	c := &ceremony.Abort{Reason: "stop"}
+	for _, k := range x.fleet.Account.Keys {
+		c.Keys = append(c.Keys, ceremony.KeyState{HSM: k.HSM, Role: k.Role, ID: k.Intent.ID, State: state})
+	}
+	return c
+}
+
+// absent puts in an exception that names these people.
+func absent(names ...string) func(x *forger) {
+	return func(x *forger) {
+		x.insert(x.at(ceremony.KindRelease, 0), &ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c", Absent: append([]string{}, names...)})
+	}
+}

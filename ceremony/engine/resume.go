@@ -32,6 +32,11 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 	case a.Open == nil:
 		return a, strict.Errorf(c.Dir, "nothing was recorded yet").WithHint("begin anew: remove %s", filepath.Join(c.Dir, ceremony.TranscriptFile))
 	case a.Adjourned:
+		// Half a record is in the way of whoever reconvenes. Nothing was done that
+		// it could tell of: only the reconvening was to be written.
+		if err := j.dropTorn(torn); err != nil {
+			return a, err
+		}
 		return a, strict.Errorf(c.Dir, "the ceremony is adjourned, as planned").WithHint("fleetctl ceremony reconvene %s", c.Dir)
 	}
 	r, err := c.runner(j)

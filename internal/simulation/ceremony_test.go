@@ -108,7 +108,8 @@ func TestACeremonyOutlivesFaultUponFault(t *testing.T) {
 	both(t, func(t *testing.T, from int) {
 		s, ends := &tally{}, time.Now().Add(howLong(t))
 		for seed := from + 1; !t.Failed() && (s.lives < few || time.Now().Before(ends)); seed += 2 {
-			s.lead(t, uint64(seed), several(uint64(seed), base.lived[0], base.lived[1]))
+			kind := uint64(seed%4) << 32
+			s.lead(t, kind|uint64(seed), several(uint64(seed), base.lived[0], base.lived[1]))
 		}
 		t.Log(s)
 	})

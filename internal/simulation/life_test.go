@@ -35,16 +35,17 @@ type life struct {
 	at        time.Time
 	random    io.Reader
 
-	told    []byte           // the transcript that people were told is on the disk
-	request *bundle.Request  // as it left the operator
-	answer  *bundle.Response // as it left the third party
-	proof   []byte           // as it left the log
-	steps   []string         // what was done, for who reads of a failure
-	packed  bool             // the package
-	lived   [2]int           // calls before the end: the operator's, the third party's
-	deaths  int              // processes that ended by a fault
-	errors  int              // processes that a fault gave an error
-	hits    int              // calls that were hit
+	told     []byte           // the transcript that people were told is on the disk
+	request  *bundle.Request  // as it left the operator
+	answer   *bundle.Response // as it left the third party
+	proof    []byte           // as it left the log
+	steps    []string         // what was done, for who reads of a failure
+	adjourns bool             // is to be adjourned before the request
+	packed   bool             // the package
+	lived    [2]int           // calls before the end: the operator's, the third party's
+	deaths   int              // processes that ended by a fault
+	errors   int              // processes that a fault gave an error
+	hits     int              // calls that were hit
 }
 
 // operator and thirdParty are the computers.
@@ -53,10 +54,22 @@ const (
 	thirdParty = "third-party"
 )
 
+// A seed says beside what is left after power cuts what ceremony it is: those with
+// these bits have another HSM, or are adjourned once.
+const (
+	twoHSMs   = 1 << 32
+	adjourned = 2 << 32
+)
+
 func newLife(t testing.TB, seed uint64) *life {
+	hsms := 1
+	if seed&twoHSMs != 0 {
+		hsms = 2
+	}
 	l := &life{
-		f:  testfleet.Prepared(t, testfleet.Options{HSMs: 1, Lockdown: []string{"Bag the HSM"}}),
-		op: simdisk.New(t, seed), third: simdisk.New(t, seed+1),
+		f:        testfleet.Prepared(t, testfleet.Options{HSMs: hsms, Lockdown: []string{"Bag the HSM"}}),
+		adjourns: seed&adjourned != 0,
+		op:       simdisk.New(t, seed), third: simdisk.New(t, seed+1),
 		at: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), random: testfleet.Random(fmt.Sprint(seed)),
 	}
 	l.f.Dir = l.op.Path("ceremony")
@@ -181,6 +194,18 @@ func (l *life) next() (*process, error) {
 		return l.closed(a)
 	}
 	s, _ := a.Next()
+	seals := []ceremony.Seal{{What: "hsm-1", Number: "4471"}}
+	switch {
+	case a.Adjourned:
+		l.adjourns = false
+		return l.journal("reconvene", func(j *engine.Journal) error {
+			return j.Reconvene(context.Background(), &ceremony.Reconvene{Seals: seals}, l.f.Approve)
+		}), nil
+	case l.adjourns && s.Act == ceremony.ActRequest:
+		return l.journal("adjourn", func(j *engine.Journal) error {
+			return j.Adjourn(&ceremony.Adjourn{Reason: "lunch", Seals: seals})
+		}), nil
+	}
 	acts := map[ceremony.Act]func(*engine.Journal) error{
 		ceremony.ActRelease: l.build, ceremony.ActRequest: l.ask, ceremony.ActResponse: l.take, ceremony.ActCountersign: l.countersign,
 		ceremony.ActLog: l.log, ceremony.ActLockdown: l.lockDown, ceremony.ActClose: l.close,
@@ -348,8 +373,10 @@ func (l *life) end() error {
 	} else if !bytes.Equal(again, data) {
 		return errors.New("lost: the ceremony's folder gives another package than before")
 	}
-	if n := l.f.Tokens[0].Keys(); n != len(l.f.Plan.Roles) {
-		return fmt.Errorf("the token holds %d keys of which the evidence tells of %d", n, len(l.f.Plan.Roles))
+	for _, tok := range l.f.Tokens {
+		if n := tok.Keys(); n != len(l.f.Plan.Roles) {
+			return fmt.Errorf("a token holds %d keys of which the evidence tells of %d", n, len(l.f.Plan.Roles))
+		}
 	}
 	again, err := l.f.Answer(l.request, l.now())
 	if err != nil {

@@ -98,7 +98,9 @@ func (c Config) runner(j *Journal) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &runner{Config: c, plan: j.account.Plan, site: site, journal: j, reached: map[string]*openToken{}}, nil
+	r := &runner{Config: c, plan: j.account.Plan, site: site, journal: j, reached: map[string]*openToken{}}
+	r.Participants = raising{c.Participants, r}
+	return r, nil
 }
 
 type runner struct {

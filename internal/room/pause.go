@@ -60,23 +60,9 @@ func (r *Room) exception() error {
 		r.say("Nothing is on the record yet, so that nothing can have gone otherwise: begin again, or stop.")
 		return nil
 	}
-	r.say("An exception gets a number and is published; officers accept it or not. Nothing that is checked is relaxed by it.")
-	e := &ceremony.Exception{}
-	for _, q := range []struct {
-		name, question string
-		to             *string
-	}{
-		{"exception expected", "What was expected:", &e.Expected},
-		{"exception happened", "What happened:", &e.Happened},
-		{"exception decided", "What was decided:", &e.Decided},
-	} {
-		if *q.to, err = r.text(q.name, q.question, something); err != nil {
-			if errors.Is(err, ui.ErrException) || errors.Is(err, ui.ErrAdjourn) {
-				r.say("One thing at a time: this exception was not recorded.")
-				return nil
-			}
-			return err
-		}
+	e, err := r.raise()
+	if err != nil || e == nil {
+		return err
 	}
 	if e.Absent, err = r.absent(a); err != nil {
 		return err
@@ -98,6 +84,29 @@ func (r *Room) exception() error {
 		return nil
 	}
 	return r.accepted()
+}
+
+// raise asks what went otherwise than planned; nil where they think better of it.
+func (r *Room) raise() (*ceremony.Exception, error) {
+	r.say("An exception gets a number and is published; officers accept it or not. Nothing that is checked is relaxed by it.")
+	e := &ceremony.Exception{}
+	for _, q := range []struct {
+		name, question string
+		to             *string
+	}{
+		{"exception expected", "What was expected:", &e.Expected},
+		{"exception happened", "What happened:", &e.Happened},
+		{"exception decided", "What was decided:", &e.Decided},
+	} {
+		var err error
+		if *q.to, err = r.text(q.name, q.question, something); errors.Is(err, ui.ErrException) || errors.Is(err, ui.ErrAdjourn) {
+			r.say("One thing at a time: this exception was not recorded.")
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
 }
 
 // absent asks who will give no verdict on the stage that is to be signed off.

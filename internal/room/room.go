@@ -123,13 +123,14 @@ func before(act, other ceremony.Act) bool {
 }
 
 // running has the engine run or resume up to the fleet check. Somebody who calls for
-// an adjournment within a step is heard: the step is finished, and then it is.
+// something within a step is heard: an exception is recorded and the question asked
+// again; an adjournment follows once the step is finished.
 func (r *Room) running(ctx context.Context, run func(context.Context, engine.Config) (*ceremony.Account, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	adjourn := false
 	c := r.Config
-	c.Participants = session.AdjournsAfterStep(c.Participants, func() { adjourn = true; cancel() })
+	c.Participants = session.CallWithin(c.Participants, &session.Within{Adjourn: func() { adjourn = true; cancel() }, Raise: r.raise})
 	_, err := run(ctx, c)
 	if adjourn && (err == nil || errors.Is(err, context.Canceled)) {
 		return ui.ErrAdjourn

@@ -24,7 +24,13 @@ type AtTerminal struct {
 	a    *cli.App
 	plan string // what the plan's file is called here, if that is known
 
-	adjourn func() // what becomes of an adjournment that is called for within a step
+	within *Within // what becomes of what is called for within a step; nil: the call ends it
+}
+
+// Within does what people call for within a step, which goes on.
+type Within struct {
+	Adjourn func()                              // once the step is finished
+	Raise   func() (*ceremony.Exception, error) // what they say; nil where they think better of it
 }
 
 // NewAtTerminal has the people at this terminal asked.
@@ -40,24 +46,34 @@ func (r AtTerminal) Ask(name, screen, whom, what string) (string, error) {
 	for {
 		r.a.UI.About(name, screen)
 		answer, err := r.a.UI.Ask(whom + ", " + what + ":")
-		if !errors.Is(err, ui.ErrAdjourn) || r.adjourn == nil {
+		switch {
+		case r.within == nil:
+			return answer, err
+		case errors.Is(err, ui.ErrAdjourn):
+			r.within.Adjourn()
+			r.Say("This step is finished first; then it is adjourned.")
+		case errors.Is(err, ui.ErrException):
+			x, err := r.within.Raise()
+			if err != nil {
+				return "", err
+			}
+			if x != nil {
+				return "", &engine.Raised{Exception: *x}
+			}
+		default:
 			return answer, err
 		}
-		r.adjourn()
-		r.Say("This step is finished first; then it is adjourned.")
 	}
 }
 
-// AdjournsAfterStep has people at a terminal who call for an adjournment within a
-// step finish that step. The engine stops before the next one, where later ends its
-// context.
-func AdjournsAfterStep(people engine.Participants, later func()) engine.Participants {
+// CallWithin has what people at a terminal call for within a step done within it.
+func CallWithin(people engine.Participants, w *Within) engine.Participants {
 	switch r := people.(type) {
 	case AtTerminal:
-		r.adjourn = later
+		r.within = w
 		return r
 	case fromFolder:
-		r.Participants = AdjournsAfterStep(r.Participants, later)
+		r.Participants = CallWithin(r.Participants, w)
 		return r
 	}
 	return people

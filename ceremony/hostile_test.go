@@ -374,18 +374,6 @@ var hostile = []struct {
 		n := x.at(ceremony.KindRelease, 0)
 		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time.Add(-time.Second)})
 	}},
-	{"resumed by a program without its version", "the one stands without the other", func(x *forger) {
-		n := x.at(ceremony.KindRelease, 0)
-		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Binary: [32]byte{1}})
-	}},
-	{"resumed by a program without its digest", "the one stands without the other", func(x *forger) {
-		n := x.at(ceremony.KindRelease, 0)
-		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Version: "2"})
-	}},
-	{"resumed by the same program under another name", "and names the one before", func(x *forger) {
-		n := x.at(ceremony.KindRelease, 0)
-		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Version: "2", Binary: x.get(ceremony.KindOpen, 0).content.(*ceremony.Open).Binary})
-	}},
 	{"resumed about another intent", "the open one is", func(x *forger) {
 		n := x.at(ceremony.KindFound, 0)
 		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Intent: 1})

@@ -29,8 +29,8 @@ func signCmd(a *cli.App) *cobra.Command {
 	var o signOptions
 	c := cli.Command("sign DIR", "Approve an act, or sign a stage off, with one's own key",
 		`Sign shows how the ceremony went so far, what signing means, which files have
-the digests in it, and the text, made from the ceremony's state; it signs exactly
-that (SSHSIG). --approve open, resume, reconvene, exception, request or
+the digests in it, and the text, made from the ceremony's state; it signs
+exactly that (SSHSIG). --approve open, resume, reconvene, exception, request or
 countersign is for officers; --approve abort, over an abort's record, and
 --signoff release or close, with a verdict, are for officers, witness and
 auditor. To sign elsewhere: --text-out FILE --role ROLE writes the text,

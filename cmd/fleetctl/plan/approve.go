@@ -19,7 +19,8 @@ func approveCmd(a *cli.App) *cobra.Command {
 HSMs, what is tolerated, and what changed since you approved it last. It signs
 the plan file's bytes (SSHSIG, as ssh-keygen -Y sign does), keeps the signature
 beside the plan, and what was approved in private/. A ceremony starts once
-enough officers have. Signed elsewhere: ssh-keygen -Y sign -n fleetctl-plan[-rehearsal]
+enough officers have. Signed elsewhere: ssh-keygen -Y sign -n
+fleetctl-plan[-rehearsal]
 plan.yaml, then --signature plan.yaml.sig.`,
 		"  fleetctl plan approve plan.yaml --key ~/.ssh/id_ed25519\n  fleetctl plan approve plan.yaml --signature plan.yaml.sig",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {

@@ -3,6 +3,7 @@ package thirdparty
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,8 @@ say what you want. Compare each person's key with its owner over another channel
 than the plan's. A policy made from the request that it is to judge passes
 anything.
 
---refuses names what must not have happened in the ceremony: `+thirdparty.Names(thirdparty.Refusable())+".",
+--refuses names what must not have happened in the ceremony:
+`+refusable()+".",
 		`  fleetctl thirdparty policy new --plan plan.yaml --public-key thirdparty.pub --out thirdparty.yaml
   fleetctl thirdparty policy new --plan plan.yaml --public-key thirdparty.pub --refuses wrong-pins,destroyed-keys --out thirdparty.yaml`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
@@ -95,4 +97,13 @@ func policyWritten(a *cli.App, file string, text []byte, p *thirdparty.Policy) e
 		{"policy", file}, {"its SHA-256", fmt.Sprintf("%x", out.SHA256)}, {"mode", strings.ToUpper(p.Mode)}, {"signs for", strings.Join(p.Namespaces, ", ")}, {"refuses", refuses},
 	}), "\n", a.UI.Line("Whose keys these are is the plan's word. Compare each with its owner:"), "\n", a.UI.Table([]string{"name", "part", "key"}, people), "\n",
 		a.UI.Fields([][2]string{{"next", "read it, line by line; then, with a request:"}, {"", "fleetctl thirdparty inspect REQUEST --policy " + words.ShellWord(file) + " --ledger LEDGER --public-key KEY"}}))
+}
+
+// refusable are the names that a policy may refuse, in lines that a screen holds.
+func refusable() string {
+	var lines []string
+	for some := range slices.Chunk(thirdparty.Refusable(), 4) {
+		lines = append(lines, thirdparty.Names(some))
+	}
+	return strings.Join(lines, ",\n")
 }

@@ -9,6 +9,6 @@ import (
 
 // Group is fleetctl thirdparty with its commands.
 func Group(a *cli.App) *cobra.Command {
-	return cli.Group("thirdparty", "The third party's side, on its own machine: policy, init, inspect, sign, ledger, serve", policyCmd(a), initCmd(a), inspectCmd(a), signCmd(a), noticeCmd(a), ledgerCmd(a), guardCmd(a),
+	return cli.Group("thirdparty", "The third party's side: policy, init, inspect, sign, ledger, serve", policyCmd(a), initCmd(a), inspectCmd(a), signCmd(a), noticeCmd(a), ledgerCmd(a), guardCmd(a),
 		serveCmd(a), queueCmd(a), keygenCmd(a))
 }

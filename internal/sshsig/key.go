@@ -4,9 +4,9 @@
 // and Verify checks it. It reaches no file, device or network: package sshkey
 // beside it signs with key files and with ssh-agent.
 //
-// It takes less than ssh-keygen -Y verify does, never more: one spelling of
-// each signature, no certificates, and from FIDO2 devices only signatures that
-// somebody touched the device for.
+// It accepts less than ssh-keygen -Y verify does, never more: one spelling of
+// each signature, no certificates, and of a FIDO2 device only signatures for
+// which somebody touched the device.
 package sshsig
 
 import (
@@ -157,8 +157,8 @@ func (k *Key) admit(point []byte) (err error) {
 	return err
 }
 
-// Points are what the key signs with, whatever its type: an ssh-ed25519 and an
-// sk-ssh-ed25519 key of one point are one key in one hand.
+// Points identify the key whatever its type: an ssh-ed25519 and an sk-ssh-ed25519
+// key with the same point are the same key, in one person's hands.
 func (k *Key) Points() []keys.Point { return []keys.Point{k.point} }
 
 // Type is the key's OpenSSH type.
@@ -187,7 +187,7 @@ func (k *Key) String() string {
 	return k.typ + " " + base64.StdEncoding.EncodeToString(k.blob)
 }
 
-// Equal says whether both are one key. A FIDO2 key of another application is
+// Equal says whether both are the same key. A FIDO2 key with another application is
 // another key.
 func (k *Key) Equal(other *Key) bool {
 	return k != nil && other != nil && bytes.Equal(k.blob, other.blob)

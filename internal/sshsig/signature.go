@@ -20,8 +20,8 @@ const (
 	width   = 70 // of ssh-keygen's base64 lines
 )
 
-// Signature is a well-formed signature. Nothing is known of who made it over
-// what until Verify has said so.
+// Signature is a well-formed signature. Only Verify shows who made it, and over
+// what.
 type Signature struct {
 	key       *Key
 	namespace string
@@ -34,8 +34,8 @@ type Signature struct {
 	counter uint32
 }
 
-// Key is the key that the signature names as its own; whose it is, and whether
-// it may speak here, is for the caller.
+// Key is the key that the signature names. The caller has to know whose it is, and
+// whether it may sign here.
 func (s *Signature) Key() *Key { return s.key }
 
 // Namespace is what the signature says it was made for.
@@ -90,7 +90,7 @@ func dearmor(armored []byte) ([]byte, error) {
 
 // Slow says whether the key of an armoured signature is on P-384, for which
 // there is no fast code: verifying takes several times as long as with any other
-// key. Of what is no signature it says nothing.
+// key. For bytes that are no signature, the result means nothing.
 func Slow(armored []byte) bool {
 	const at = len(magic) + 4 + 4 + 4 // magic, version, lengths of the key and of its type
 	body, ok := bytes.CutPrefix(armored, []byte(begin))

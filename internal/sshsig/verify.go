@@ -17,8 +17,8 @@ import (
 // so that whoever has the computer signs for its owner.
 const userPresent = 1
 
-// Verify says whether the signature's key signed this message for this
-// namespace: a signature for one act is none for another.
+// Verify checks that the signature's key signed this message for this namespace. A
+// signature for one act never counts for another.
 func (s *Signature) Verify(namespace string, message []byte) error {
 	if namespace == "" {
 		return errors.New("a signature is never for the empty namespace; name the act it must be for")
@@ -36,8 +36,8 @@ func (s *Signature) Verify(namespace string, message []byte) error {
 	if s.key.kind.curve == nil {
 		return keys.VerifyEd25519(s.key.ed, signed, s.ed)
 	}
-	// Both S verify here, as in every SSH signature: OpenSSH signs with either,
-	// and who signed what doesn't hang on which it is.
+	// Both values of S verify here, as in every SSH signature: OpenSSH signs with
+	// either, and nothing depends on which one it is.
 	if !ecdsa.Verify(s.key.ec, digest(s.key.kind.curve, signed), s.r, s.s) {
 		return keys.ErrSignature
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// ErrPassphrase is a passphrase that doesn't open the file: ask again.
+// ErrPassphrase is the error of a passphrase that doesn't open the file: ask again.
 var ErrPassphrase = errors.New("the passphrase does not open the key file")
 
 const (
@@ -101,7 +101,7 @@ func parse(path string, data []byte, passphrase func() ([]byte, error)) (*File, 
 	return file, nil
 }
 
-// decrypt asks for no passphrase that would be of no use.
+// decrypt asks for the passphrase only if it can decrypt the key with it.
 func decrypt(path string, data []byte, cipher string, passphrase func() ([]byte, error)) (raw any, err error) {
 	hint := fmt.Sprintf("let ssh-agent have it: ssh-add %s\nor encrypt it in the usual way: ssh-keygen -p -Z aes256-ctr -a 24 -f %s", path, path)
 	switch cipher {

@@ -51,8 +51,8 @@ func challengeCmd(a *cli.App) *cobra.Command {
 		`Challenge draws a key pair for one key of a ceremony, keeps its private half in
 the file KEPT, and prints the public half, the peer, as a code that is typed on
 the ceremony's machine. Whoever reads KEPT before the key has answered can
-answer
-without an HSM: run this on a machine of your own, that nobody else sees.`,
+answer without an HSM: run this on a machine of your own, that nobody else
+sees.`,
 		"  fleetctl ceremony agreement challenge kept.json --algorithm ecdh-p256", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			if err := cli.Required(cmd, "algorithm"); err != nil {
@@ -141,12 +141,10 @@ type keptKeyJSON struct {
 func compareKeptCmd(a *cli.App) *cobra.Command {
 	return cli.Command("compare KEPT DIR", "Hold a ceremony's records against what you kept",
 		`Compare replays the ceremony in DIR, your own copy of its folder, and says of
-each
-key that agrees whether it answered to a challenge of yours, with the answer
-that
-you typed before you opened it. An auditor who challenged does this before
-signing
-the release: by that signature others take the keys for attested.`,
+each key that agrees whether it answered to a challenge of yours, with the
+answer that you typed before you opened it. An auditor who challenged does this
+before signing the release: by that signature others take the keys for
+attested.`,
 		"  fleetctl ceremony agreement compare kept.json ceremony", cobra.ExactArgs(2),
 		func(_ *cobra.Command, args []string) error {
 			kept, err := readKept(args[0])

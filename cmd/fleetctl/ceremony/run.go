@@ -27,10 +27,10 @@ proof of possession, found again by a new process. Every act is on a transcript
 before and after it happens. A check that fails destroys every key and ends the
 ceremony, on the record; anything else that fails leaves it to be resumed.
 
-Production takes a policy that pins the people, and people at a terminal.
-Which of
-that policy's claims this ceremony can't reach is said before the first HSM is
-unlocked; people who go on all the same type it, and it stands on the record.`,
+Production takes a policy that pins the people, and people at a terminal. Which
+of that policy's claims this ceremony can't reach is said before the first HSM
+is unlocked; people who go on all the same type it, and it stands on the
+record.`,
 		`  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --policy room.yaml
   fleetctl ceremony run rehearsal.yaml --site site.yaml --dir rehearsal --unattended --sign-with olga --sign-with omar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {

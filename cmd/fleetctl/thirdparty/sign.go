@@ -17,10 +17,9 @@ func signCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("sign REQUEST", "Check a request, show it, and sign its epoch",
 		`Sign does what inspect does, shows how the ceremony went and the artifact's
 digest in words, asks for consent, typed: "sign epoch 1". It signs the
-statement as Cloudflare's auditor
-does, and writes it to the ledger before it leaves. The same request always gets
-the same answer. Where there is no terminal, --agree SHA256 is the consent: the
-digest of the artifact.
+statement as Cloudflare's auditor does, and writes it to the ledger before it
+leaves. The same request always gets the same answer. Where there is no
+terminal, --agree SHA256 is the consent: the digest of the artifact.
 
 A request that doesn't follow from the ledger is refused, but for a gap: one
 joins a namespace after its first epoch, passes over epochs that one was absent

@@ -128,6 +128,16 @@ func howLong(t *testing.T) time.Duration {
 	return d
 }
 
+// A disk that is full when a file is to get its name was taken for one without links,
+// and the file written in place: half of it could be left.
+func TestAFullDiskIsNotOneWithoutLinks(t *testing.T) {
+	hits, err := parseSchedule("operator:283:ENOSPC,operator:288:ENOSPC,operator:291:kill,operator:298:EIO-that-drops-what-was-written")
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&tally{}).lead(t, twoHSMs|adjourned|487, hits)
+}
+
 // TestOneLife sees a failure again; without one it reads the faults of a good life.
 func TestOneLife(t *testing.T) {
 	text := os.Getenv(replayFault)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -50,7 +49,7 @@ func NewNoticeAssembly(file string, n *bundle.Notice, approvals []ceremony.Signi
 }
 
 // CheckKey checks that a key is the plan's countersigner's.
-func (x *NoticeAssembly) CheckKey(key *keys.Public) error {
+func (x *NoticeAssembly) CheckKey(key *bundle.PublicKey) error {
 	if !bytes.Equal(key.SPKI(), x.plan.Countersigner.Key) {
 		return strict.Errorf("", "the key is not the plan's for %s", x.plan.Countersigner.Name)
 	}
@@ -60,7 +59,7 @@ func (x *NoticeAssembly) CheckKey(key *keys.Public) error {
 // Bundle makes the notice's bundle with the key's signature over Text, and verifies
 // it by what the plan names: its third parties, as many as must sign, and its
 // countersigner.
-func (x *NoticeAssembly) Bundle(key *keys.Public, signature []byte, now time.Time) (*bundle.Bundle, error) {
+func (x *NoticeAssembly) Bundle(key *bundle.PublicKey, signature []byte, now time.Time) (*bundle.Bundle, error) {
 	if err := x.CheckKey(key); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type Fleet struct {
 type Key struct {
 	ceremony.AttestationStep
 	Claims *attest.Claims // nil where there is no evidence that could be judged
-	// Wrong is of evidence that is wrong whatever anybody demands: see Check.
+	// Wrong is of evidence that is wrong whatever anybody demands: see check.
 	Wrong    error
 	Problems []attest.Problem // demands that it doesn't meet
 }
@@ -59,7 +59,7 @@ func (k *Key) judge(b *Block, files map[string][]byte, firstUse bool) {
 		Agrees: k.Key != nil && !k.Key.Intent.Algorithm.CanSign(), Countersigner: k.Key == nil, At: k.Record.Time, TrustOnFirstUse: firstUse,
 	}
 	if b == nil {
-		k.Claims, k.Wrong = Check(e, nil, q)
+		k.Claims, k.Wrong = check(e, nil, q)
 	} else if v, err := b.Judge(e, q); err != nil {
 		k.Wrong = err
 	} else {

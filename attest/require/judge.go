@@ -39,10 +39,10 @@ var registry = formats.All()
 // Formats are the names of the formats that can be judged.
 func Formats() []string { return registry.Formats() }
 
-// Check says what evidence shows under these anchors. The error is of evidence
+// check says what evidence shows under these anchors. The error is of evidence
 // that is wrong whatever anybody demands: malformed, badly signed, stale, of
 // another key, or of another device than was asked.
-func Check(e *attest.Evidence, anchors *attest.Anchors, q Question) (*attest.Claims, error) {
+func check(e *attest.Evidence, anchors *attest.Anchors, q Question) (*attest.Claims, error) {
 	switch {
 	case e == nil:
 		return nil, errors.New("there is no evidence")
@@ -65,9 +65,9 @@ func Check(e *attest.Evidence, anchors *attest.Anchors, q Question) (*attest.Cla
 	return c, nil
 }
 
-// Judge says whether evidence shows what the block requires. The error is Check's.
+// Judge says whether evidence shows what the block requires. The error is check's.
 func (b *Block) Judge(e *attest.Evidence, q Question) (*Verdict, error) {
-	c, err := Check(e, b.Anchors, q)
+	c, err := check(e, b.Anchors, q)
 	if err != nil {
 		return nil, err
 	}

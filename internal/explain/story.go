@@ -179,17 +179,17 @@ func ran(s *story.Story) string {
 	if s.Last.UTC().YearDay() != s.Began.UTC().YearDay() || s.Last.Sub(s.Began) > 24*time.Hour {
 		end = clockLayout
 	}
-	text := fmt.Sprintf("%s to %s UTC, %s", s.Began.UTC().Format(clockLayout), s.Last.UTC().Format(end), Span(s.Last.Sub(s.Began)))
+	text := fmt.Sprintf("%s to %s UTC, %s", s.Began.UTC().Format(clockLayout), s.Last.UTC().Format(end), span(s.Last.Sub(s.Began)))
 	if s.Paused > 0 {
-		text += ", " + Span(s.Paused) + " of it at a standstill"
+		text += ", " + span(s.Paused) + " of it at a standstill"
 	}
 	return text
 }
 
 const clockLayout = "2006-01-02 15:04"
 
-// Span is a duration as people say it.
-func Span(d time.Duration) string {
+// span is a duration as people say it.
+func span(d time.Duration) string {
 	d = max(0, d)
 	switch h, m := int(d/time.Hour), int(d/time.Minute)%60; {
 	case d < time.Minute:

@@ -154,9 +154,9 @@ func (m *Module) Lacks(sel Selector, alg keys.Algorithm) ([]string, error) {
 	var missing []string
 	for _, any := range a.needs() {
 		if !slices.ContainsFunc(any, func(want uint) bool {
-			return slices.ContainsFunc(list, func(x token.Mechanism) bool { return x.Name == MechanismName(want) })
+			return slices.ContainsFunc(list, func(x token.Mechanism) bool { return x.Name == mechanismName(want) })
 		}) {
-			missing = append(missing, MechanismName(any[0]))
+			missing = append(missing, mechanismName(any[0]))
 		}
 	}
 	return missing, nil

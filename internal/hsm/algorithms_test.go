@@ -24,7 +24,7 @@ func TestEveryAlgorithmHasTheMechanismsItNeeds(t *testing.T) {
 		for _, any := range algorithms[alg].needs() {
 			var list []string
 			for _, m := range any {
-				list = append(list, MechanismName(m))
+				list = append(list, mechanismName(m))
 			}
 			names = append(names, list)
 		}

@@ -177,7 +177,7 @@ func (c *calls) mechanisms(n uint) ([]*pkcs11.Mechanism, error) {
 }
 
 func (c *calls) mechanismInfo(n, m uint) (pkcs11.MechanismInfo, error) {
-	return get(c, "C_GetMechanismInfo", slot(n), MechanismName(m), func() (pkcs11.MechanismInfo, uint) {
+	return get(c, "C_GetMechanismInfo", slot(n), mechanismName(m), func() (pkcs11.MechanismInfo, uint) {
 		info, e := c.lib.ctx.GetMechanismInfo(n, mechanism(m))
 		return info, code(e)
 	})

@@ -74,14 +74,14 @@ func (c *calls) destroyObject(h pkcs11.SessionHandle, o pkcs11.ObjectHandle) err
 }
 
 func (c *calls) generateKey(h pkcs11.SessionHandle, m uint, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
-	return get(c, "C_GenerateKey", session(h), MechanismName(m), func() (pkcs11.ObjectHandle, uint) {
+	return get(c, "C_GenerateKey", session(h), mechanismName(m), func() (pkcs11.ObjectHandle, uint) {
 		key, e := c.lib.ctx.GenerateKey(h, mechanism(m), template)
 		return key, code(e)
 	})
 }
 
 func (c *calls) generateKeyPair(h pkcs11.SessionHandle, m uint, public, private []*pkcs11.Attribute) error {
-	_, err := ask(c, patient*c.deadline, "C_GenerateKeyPair", session(h), MechanismName(m), func() (struct{}, uint) {
+	_, err := ask(c, patient*c.deadline, "C_GenerateKeyPair", session(h), mechanismName(m), func() (struct{}, uint) {
 		_, _, e := c.lib.ctx.GenerateKeyPair(h, mechanism(m), public, private)
 		return struct{}{}, code(e)
 	})
@@ -90,7 +90,7 @@ func (c *calls) generateKeyPair(h pkcs11.SessionHandle, m uint, public, private 
 
 // sign gives as many bytes as the token wrote, at most size.
 func (c *calls) sign(h pkcs11.SessionHandle, m *pkcs11.Mechanism, key pkcs11.ObjectHandle, data []byte, size int) ([]byte, error) {
-	about := MechanismName(m.Mechanism)
+	about := mechanismName(m.Mechanism)
 	err := c.call("C_SignInit", session(h), about, func() uint {
 		return code(c.lib.ctx.SignInit(h, []*pkcs11.Mechanism{m}, key))
 	})
@@ -123,7 +123,7 @@ func (c *calls) derive(h pkcs11.SessionHandle, m uint, key pkcs11.ObjectHandle, 
 }
 
 func (c *calls) deriveObject(h pkcs11.SessionHandle, m uint, key pkcs11.ObjectHandle, point []byte) (pkcs11.ObjectHandle, error) {
-	return get(c, token.CallDerive, session(h), MechanismName(m), func() (pkcs11.ObjectHandle, uint) {
+	return get(c, token.CallDerive, session(h), mechanismName(m), func() (pkcs11.ObjectHandle, uint) {
 		how := pkcs11.NewMechanism(m, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, point))
 		o, e := c.lib.ctx.DeriveKey(h, []*pkcs11.Mechanism{how}, key, []*pkcs11.Attribute{
 			pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
@@ -144,7 +144,7 @@ func (c *calls) tryExport(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, typ uin
 }
 
 func (c *calls) tryWrap(h pkcs11.SessionHandle, m uint, withIV bool, wrapping, o pkcs11.ObjectHandle) error {
-	return c.call("C_WrapKey", session(h), MechanismName(m), func() uint {
+	return c.call("C_WrapKey", session(h), mechanismName(m), func() uint {
 		return c.lib.own.tryWrap(uint(h), m, withIV, uint(wrapping), uint(o))
 	})
 }

@@ -9,7 +9,7 @@ import (
 
 func TestNames(t *testing.T) {
 	for m, want := range map[uint]string{0: "CKM_RSA_PKCS_KEY_PAIR_GEN", 0x1057: "CKM_EDDSA", 0x1040: "CKM_EC_KEY_PAIR_GEN", 0x80000001: "0x80000001"} {
-		if got := MechanismName(m); got != want {
+		if got := mechanismName(m); got != want {
 			t.Errorf("0x%X is %s, want %s", m, got, want)
 		}
 	}

@@ -58,7 +58,7 @@ func (t *Token) generate(name keys.Algorithm, a algorithm, spec token.KeySpec) (
 	if err != nil {
 		return token.Generated{}, fmt.Errorf("was generated, but: %w", err)
 	}
-	return token.Generated{SPKI: spki, Mechanism: MechanismName(w.mechanism), Dropped: dropped}, nil
+	return token.Generated{SPKI: spki, Mechanism: mechanismName(w.mechanism), Dropped: dropped}, nil
 }
 
 // absent fails if the token holds a key with this CKA_ID.
@@ -81,7 +81,7 @@ func (t *Token) offered(a algorithm) ([]way, error) {
 	var last error
 	for _, w := range a.ways {
 		if _, err := t.mechanismInfo(t.opened.Slot, w.mechanism); err != nil {
-			last = fmt.Errorf("%s: %w", MechanismName(w.mechanism), err)
+			last = fmt.Errorf("%s: %w", mechanismName(w.mechanism), err)
 			continue
 		}
 		ways = append(ways, w)

@@ -2,9 +2,9 @@ package hsm
 
 import "fmt"
 
-// MechanismName names a mechanism. The table holds what tokens of today list
+// mechanismName names a mechanism. The table holds what tokens of today list
 // and what a ceremony may want to see; the ciphers of the nineties stay hex.
-func MechanismName(m uint) string {
+func mechanismName(m uint) string {
 	if name, ok := mechanismNames[m]; ok {
 		return name
 	}

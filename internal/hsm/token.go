@@ -108,10 +108,10 @@ func (t *Token) Mechanisms() ([]token.Mechanism, error) {
 	for i, m := range all {
 		info, err := t.mechanismInfo(t.opened.Slot, m.Mechanism)
 		if err != nil {
-			return nil, t.wrap(fmt.Errorf("%s: %w", MechanismName(m.Mechanism), err))
+			return nil, t.wrap(fmt.Errorf("%s: %w", mechanismName(m.Mechanism), err))
 		}
 		list[i] = token.Mechanism{
-			Name:     MechanismName(m.Mechanism),
+			Name:     mechanismName(m.Mechanism),
 			MinKey:   info.MinKeySize,
 			MaxKey:   info.MaxKeySize,
 			Generate: info.Flags&(pkcs11.CKF_GENERATE|pkcs11.CKF_GENERATE_KEY_PAIR) != 0,

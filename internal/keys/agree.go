@@ -54,9 +54,9 @@ type Peer struct {
 	key *ecdh.PublicKey
 }
 
-// PeerSize is the size of a peer's one encoding: of P-256 the compressed point (SEC
+// peerSize is the size of a peer's one encoding: of P-256 the compressed point (SEC
 // 1, 2.3.3), of X25519 the coordinate (RFC 7748, section 5).
-func PeerSize(alg Algorithm) int {
+func peerSize(alg Algorithm) int {
 	switch alg {
 	case ECDHP256:
 		return 33
@@ -66,15 +66,15 @@ func PeerSize(alg Algorithm) int {
 	return 0
 }
 
-// ScalarSize is the size of the private half of a peer.
-const ScalarSize = 32
+// scalarSize is the size of the private half of a peer.
+const scalarSize = 32
 
 // ParsePeer reads a peer. What is no point of the curve, of X25519 what isn't
 // canonical or of low order, is refused: with such a one a secret is no secret, or
 // the other side's key leaks.
 func ParsePeer(alg Algorithm, data []byte) (*Peer, error) {
-	if len(data) != PeerSize(alg) || len(data) == 0 {
-		return nil, fmt.Errorf("has %d bytes, one for %s has %d", len(data), alg, PeerSize(alg))
+	if len(data) != peerSize(alg) || len(data) == 0 {
+		return nil, fmt.Errorf("has %d bytes, one for %s has %d", len(data), alg, peerSize(alg))
 	}
 	if alg == X25519 {
 		if err := admitX25519(data); err != nil {
@@ -141,7 +141,7 @@ func ParseScalar(alg Algorithm, data []byte) (*Scalar, error) {
 // every number is as likely as any other.
 func DrawScalar(alg Algorithm, random io.Reader) (*Scalar, error) {
 	for range 128 {
-		data := make([]byte, ScalarSize)
+		data := make([]byte, scalarSize)
 		if _, err := io.ReadFull(random, data); err != nil {
 			return nil, err
 		}

@@ -81,7 +81,7 @@ func TestBothSidesComeToOneAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		again, err := ParsePeer(alg, s.Peer().Encode())
-		if err != nil || !bytes.Equal(again.Point(), s.Peer().Point()) || len(again.Encode()) != PeerSize(alg) {
+		if err != nil || !bytes.Equal(again.Point(), s.Peer().Point()) || len(again.Encode()) != peerSize(alg) {
 			t.Fatalf("%s: the peer isn't read as it was written: %v", alg, err)
 		}
 		z, err := k.ECDH(again.key)

@@ -15,7 +15,7 @@ import (
 )
 
 // typed is a terminal at which somebody types these lines.
-func typed(t *testing.T, said *bytes.Buffer, lines ...string) AtTerminal {
+func typed(t *testing.T, said *bytes.Buffer, lines ...string) atTerminal {
 	t.Helper()
 	a := cli.New(strings.NewReader(strings.Join(lines, "\n")+"\n"), io.Discard, said)
 	out, err := ui.New(ui.Options{Stdin: a.Stdin, Stdout: io.Discard, Stderr: said})
@@ -23,7 +23,7 @@ func typed(t *testing.T, said *bytes.Buffer, lines ...string) AtTerminal {
 		t.Fatal(err)
 	}
 	a.UI = out
-	return NewAtTerminal(a)
+	return newAtTerminal(a)
 }
 
 func TestAnAuditorTypesWhatTheirOwnScreenShows(t *testing.T) {

@@ -39,7 +39,7 @@ func readEvidence(path string) (*attest.Evidence, error) {
 
 // Attestation says what to run and asks for the file. What can't be read, and what
 // isn't the answer, is asked again.
-func (r AtTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wrong error) (*attest.Evidence, error) {
+func (r atTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wrong error) (*attest.Evidence, error) {
 	if wrong != nil {
 		r.Say("That is no answer: " + cli.InWords(wrong))
 	}

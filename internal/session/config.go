@@ -38,7 +38,7 @@ func SignWithFlag(c *cobra.Command, keys *[]string) {
 func Config(a *cli.App, dir, site string, keys []string) (engine.Config, error) {
 	binary, err := ownDigest()
 	return engine.Config{
-		Dir: dir, Tokens: NewTokens(a), Observer: &Screen{a: a, binary: binary}, Approve: signer.Approver(a, keys), Attest: NewAttester(nil),
+		Dir: dir, Tokens: newTokens(a), Observer: &Screen{a: a, binary: binary}, Approve: signer.Approver(a, keys), Attest: NewAttester(nil),
 		Now: a.Now, Random: a.Random, Version: cli.Version, Binary: binary,
 		Site: func(p *ceremony.Plan) (*engine.Site, error) { return cli.ReadSite(site, p) },
 	}, err

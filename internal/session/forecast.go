@@ -24,7 +24,7 @@ func claimsOf(short []planned.Outlook) string {
 }
 
 // GoOn shows what this ceremony can't reach, and has it typed in words.
-func (r AtTerminal) GoOn(_ context.Context, short []planned.Outlook) (string, error) {
+func (r atTerminal) GoOn(_ context.Context, short []planned.Outlook) (string, error) {
 	r.a.UI.Say("\n", cli.Forecast(r.a, short))
 	want := "go on without " + claimsOf(short)
 	if err := r.a.UI.Consent("This ceremony can't reach its own policy: its evidence will not be VERIFIED under it, and no later work can add this to its keys.", want); err != nil {

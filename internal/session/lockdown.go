@@ -86,7 +86,7 @@ func (o *Lockdown) may(a *cli.App, c *ceremony.Account) error {
 
 // readOff has two people read something off.
 func (o *Lockdown) readOff(a *cli.App, j *engine.Journal, item int) (*ceremony.Record, error) {
-	r := NewAtTerminal(a)
+	r := newAtTerminal(a)
 	switch {
 	case o.Reading != "" && a.UI.Asks():
 		a.UI.Say(a.UI.Talk.Line("Read off: " + o.Reading))
@@ -131,7 +131,7 @@ func bothConfirm(a *cli.App, item int, want string) error {
 func (o *Lockdown) loginRefused(ctx context.Context, a *cli.App, j *engine.Journal, item int, hsm string) (*ceremony.Record, error) {
 	by, confirmed := ByMachine, ByMachine
 	if !o.Unattended {
-		by, confirmed = NewAtTerminal(a).By(ceremony.Witness), NewAtTerminal(a).By(ceremony.Auditor)
+		by, confirmed = newAtTerminal(a).By(ceremony.Witness), newAtTerminal(a).By(ceremony.Auditor)
 	}
 	if o.NotShown != "" {
 		a.UI.Say(a.UI.Talk.Line("The evidence will say that no refusal was shown: " + o.NotShown))
@@ -160,5 +160,5 @@ func (o *Lockdown) loginRefused(ctx context.Context, a *cli.App, j *engine.Journ
 		}
 		return bothConfirm(a, item, "locked down")
 	}
-	return j.LoginRefused(ctx, NewTokens(a), &at, locked, by, confirmed)
+	return j.LoginRefused(ctx, newTokens(a), &at, locked, by, confirmed)
 }

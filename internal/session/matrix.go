@@ -8,9 +8,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Matrix is the fleet check as the room sees it: a row for each check and a column
+// matrix is the fleet check as the room sees it: a row for each check and a column
 // for each HSM, and turned round where that is too wide.
-func Matrix(p ui.Page, m *ceremony.FleetCheck) string {
+func matrix(p ui.Page, m *ceremony.FleetCheck) string {
 	byCheck := [][]string{}
 	head := []string{"check"}
 	wide := 4

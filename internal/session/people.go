@@ -18,9 +18,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// AtTerminal asks the people at this terminal, one thing at a time. Wrong answers
+// atTerminal asks the people at this terminal, one thing at a time. Wrong answers
 // are asked again; "stop" at any prompt pauses the ceremony.
-type AtTerminal struct {
+type atTerminal struct {
 	a    *cli.App
 	plan string // what the plan's file is called here, if that is known
 
@@ -33,12 +33,12 @@ type Within struct {
 	Raise   func() (*ceremony.Exception, error) // what they say; nil where they think better of it
 }
 
-// NewAtTerminal has the people at this terminal asked.
-func NewAtTerminal(a *cli.App) AtTerminal { return AtTerminal{a: a} }
+// newAtTerminal has the people at this terminal asked.
+func newAtTerminal(a *cli.App) atTerminal { return atTerminal{a: a} }
 
 // Ask puts a question to one of the room. A file of answers knows it by its
 // name; screen is what another screen shows, where it holds the answer.
-func (r AtTerminal) Ask(name, screen, whom, what string) (string, error) {
+func (r atTerminal) Ask(name, screen, whom, what string) (string, error) {
 	if r.a.Question != "" && r.a.Question != name {
 		r.a.UI.Say("\n", r.a.Header)
 	}
@@ -69,7 +69,7 @@ func (r AtTerminal) Ask(name, screen, whom, what string) (string, error) {
 // CallWithin has what people at a terminal call for within a step done within it.
 func CallWithin(people engine.Participants, w *Within) engine.Participants {
 	switch r := people.(type) {
-	case AtTerminal:
+	case atTerminal:
 		r.within = w
 		return r
 	case fromFolder:
@@ -81,7 +81,7 @@ func CallWithin(people engine.Participants, w *Within) engine.Participants {
 
 // By says who answered: the role that was asked, or the machine that read a
 // file in its place.
-func (r AtTerminal) By(role string) string {
+func (r atTerminal) By(role string) string {
 	if r.a.UI.Answered() {
 		return ByMachine
 	}
@@ -89,10 +89,10 @@ func (r AtTerminal) By(role string) string {
 }
 
 // Say tells them something.
-func (r AtTerminal) Say(text string) { r.a.UI.Say(r.a.UI.Talk.Line(text)) }
+func (r atTerminal) Say(text string) { r.a.UI.Say(r.a.UI.Talk.Line(text)) }
 
 // Words asks the witness for the words that open a ceremony.
-func (r AtTerminal) Words(context.Context) ([]string, string, error) {
+func (r atTerminal) Words(context.Context) ([]string, string, error) {
 	for {
 		answer, err := r.Ask("open words", "", "Witness", "three words of your own choosing, just now")
 		if err != nil {
@@ -107,7 +107,7 @@ func (r AtTerminal) Words(context.Context) ([]string, string, error) {
 }
 
 // Clock asks the witness for the time on the wall.
-func (r AtTerminal) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
+func (r atTerminal) Clock(_ context.Context, now func() time.Time) (time.Time, string, error) {
 	// Hours and minutes are typed; a clock that is off by days or years shows
 	// here, and nowhere later.
 	r.Say("This computer says that today is " + now().UTC().Format(time.DateOnly) + ". If it isn't, stop and set the clock.")
@@ -145,7 +145,7 @@ func nearest(at time.Time, clock string) (time.Time, error) {
 }
 
 // Seal has witness and auditor read the number of a seal.
-func (r AtTerminal) Seal(_ context.Context, hsm string) (string, string, string, error) {
+func (r atTerminal) Seal(_ context.Context, hsm string) (string, string, string, error) {
 	for {
 		first, err := r.Ask("intake "+hsm+" witness", "", "Witness", "the number on the seal of "+hsm)
 		if err != nil {
@@ -165,7 +165,7 @@ func (r AtTerminal) Seal(_ context.Context, hsm string) (string, string, string,
 // readAloud says what a digest is of, and what the auditor types to have its
 // words on a screen of their own: of the plan they have a copy, whatever that is
 // called on their machine.
-func (r AtTerminal) readAloud(q engine.Question) (what, with, own string) {
+func (r atTerminal) readAloud(q engine.Question) (what, with, own string) {
 	with, own = "with this digest", "fleetctl words"
 	switch q.What {
 	case ceremony.ChallengePlan:
@@ -180,7 +180,7 @@ func (r AtTerminal) readAloud(q engine.Question) (what, with, own string) {
 	return "The bundle, " + ceremony.BundleFile, with, own
 }
 
-func (r AtTerminal) planName() string {
+func (r atTerminal) planName() string {
 	if r.plan == "" {
 		return "PLAN"
 	}
@@ -188,11 +188,11 @@ func (r AtTerminal) planName() string {
 }
 
 // Challenge has a digest read aloud, and asks the auditor for some of its words.
-func (r AtTerminal) Challenge(_ context.Context, q engine.Question) (int, string, error) {
+func (r atTerminal) Challenge(_ context.Context, q engine.Question) (int, string, error) {
 	p := r.a.UI.Talk
 	what, with, own := r.readAloud(q)
 	if q.Matrix != nil {
-		r.a.UI.Say("\n", Matrix(p, q.Matrix))
+		r.a.UI.Say("\n", matrix(p, q.Matrix))
 	}
 	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
 		"\n", p.Line("Auditor, on your own screen, "+with+":"), p.Line(own),
@@ -238,7 +238,7 @@ func wrongWord(list []string, positions []int, typed []string) string {
 
 // Peer asks the auditor for what their own screen drew, or for the word machine where
 // nobody challenges.
-func (r AtTerminal) Peer(_ context.Context, q engine.AgreementQuestion) (peer []byte, challenger, by string, err error) {
+func (r atTerminal) Peer(_ context.Context, q engine.AgreementQuestion) (peer []byte, challenger, by string, err error) {
 	name := "agreement " + q.Step.HSM + " " + q.Step.Role
 	r.a.UI.Say("\n", r.a.UI.Talk.Line("The key of "+q.Step.HSM+" agrees on a secret and can't sign. Auditor, on your own screen, which no one else sees:"),
 		r.a.UI.Talk.Line("fleetctl ceremony agreement challenge KEPT --algorithm "+string(q.Algorithm)), "\n")
@@ -281,7 +281,7 @@ func auditorsOf(p *ceremony.Plan) (names []string) {
 }
 
 // Opened shows the auditor what the key answered, and asks for the peer's private half.
-func (r AtTerminal) Opened(_ context.Context, q engine.AgreementQuestion, answer [32]byte) ([]byte, error) {
+func (r atTerminal) Opened(_ context.Context, q engine.AgreementQuestion, answer [32]byte) ([]byte, error) {
 	code := challenge.Code(challenge.Answer, answer[:])
 	r.a.UI.Say("\n", r.a.UI.Talk.Line("The key has answered, and the answer is on the record. Auditor, on your own screen:"),
 		r.a.UI.Talk.Line("fleetctl ceremony agreement open KEPT"), r.a.UI.Talk.Line(code), "\n")

@@ -10,7 +10,7 @@ import (
 
 // OtherProgram shows which program ran the ceremony so far and which one this is. The
 // auditor compares it with a copy of their own, as at the opening.
-func (r AtTerminal) OtherProgram(_ context.Context, was, is ceremony.Program) error {
+func (r atTerminal) OtherProgram(_ context.Context, was, is ceremony.Program) error {
 	p := r.a.UI.Talk
 	r.a.UI.Say("\n", p.Line("This is another program than the one that ran the ceremony so far."),
 		p.Line(fmt.Sprintf("So far fleetctl %s, SHA-256:", was.Version)), p.Hex(was.Binary[:]),

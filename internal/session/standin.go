@@ -72,7 +72,7 @@ func People(a *cli.App, mode string, s *StandIn) (engine.Participants, error) {
 	if err := s.Use(a, mode); err != nil {
 		return nil, err
 	}
-	var people engine.Participants = AtTerminal{a: a, plan: s.Plan}
+	var people engine.Participants = atTerminal{a: a, plan: s.Plan}
 	switch {
 	case s.Unattended && mode != ceremony.Rehearsal:
 		return nil, cli.Usagef("", "--unattended is for rehearsals: in production people answer")

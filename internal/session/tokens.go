@@ -12,15 +12,15 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Tokens reaches the tokens that the site file names. It is where the ceremony,
+// tokens reaches the tokens that the site file names. It is where the ceremony,
 // which knows no PKCS#11, meets the package that does.
-type Tokens struct{ a *cli.App }
+type tokens struct{ a *cli.App }
 
-// NewTokens reaches them with the flags and the terminal of a run.
-func NewTokens(a *cli.App) Tokens { return Tokens{a} }
+// newTokens reaches them with the flags and the terminal of a run.
+func newTokens(a *cli.App) tokens { return tokens{a} }
 
 // Open opens an HSM's token.
-func (b Tokens) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
+func (b tokens) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
 	m, err := hsm.Open(site.Module, signer.Options(b.a, site.InitArgs))
 	if err != nil {
 		return nil, engine.Module{}, err
@@ -34,12 +34,12 @@ func (b Tokens) Open(_ context.Context, site *engine.SiteHSM, serial string) (en
 }
 
 // PIN asks for the PIN of an HSM's token.
-func (b Tokens) PIN(_ context.Context, site *engine.SiteHSM, about token.Info, failed error) (engine.PIN, error) {
+func (b tokens) PIN(_ context.Context, site *engine.SiteHSM, about token.Info, failed error) (engine.PIN, error) {
 	return signer.PINFor(b.a, site.PIN, site.Name, about, failed)
 }
 
 // Probe looks at the token from a new process.
-func (b Tokens) Probe(ctx context.Context, site *engine.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
+func (b tokens) Probe(ctx context.Context, site *engine.SiteHSM, serial, algorithm string, id, pin []byte) ([]byte, []token.Object, error) {
 	reply, err := runProbe(ctx, probeRequest{
 		Module: site.Module, InitArgs: site.InitArgs, Serial: serial, Label: site.Token, Algorithm: algorithm, ID: id,
 		Protected: pin == nil, Patience: b.a.Patience.String(),
@@ -59,7 +59,7 @@ func (b Tokens) Probe(ctx context.Context, site *engine.SiteHSM, serial, algorit
 
 // Code takes a token's flag for its code: a PIN that it says is locked isn't
 // tried, and that is the token's refusal too.
-func (b Tokens) Code(err error) string {
+func (b tokens) Code(err error) string {
 	if code := hsm.Code(err); code != "" || !errors.Is(err, hsm.ErrPINLocked) {
 		return code
 	}

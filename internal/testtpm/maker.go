@@ -48,13 +48,13 @@ func need(t testing.TB, how string, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
-			Absent(t, fmt.Sprintf("%s is not installed (%s)", program, how))
+			absent(t, fmt.Sprintf("%s is not installed (%s)", program, how))
 		}
 	}
 }
 
-// Absent skips, except in CI where a skip would hide that nothing was tested.
-func Absent(t testing.TB, what string) {
+// absent skips, except in CI where a skip would hide that nothing was tested.
+func absent(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s, and CI must have it", what)

@@ -37,7 +37,7 @@ func NewStore(t testing.TB, dir string, tokens ...Token) *Store {
 	need(t, how, "tpm2_ptool", "tpm2-abrmd", "dbus-daemon")
 	list, _ := filepath.Glob("/usr/lib/*/libtpm2_pkcs11.so.1")
 	if len(list) == 0 {
-		Absent(t, "tpm2-pkcs11 is not installed ("+how+")")
+		absent(t, "tpm2-pkcs11 is not installed ("+how+")")
 	}
 	store := filepath.Join(dir, "store")
 	if err := os.MkdirAll(store, 0o700); err != nil {

@@ -296,8 +296,8 @@ func TestATPMIsEnrolledOnlyByItsOwnAnswer(t *testing.T) {
 }
 
 func TestWaysToATPM(t *testing.T) {
-	for s, want := range map[string]Address{
-		"device:/dev/tpmrm0":              {Device, "/dev/tpmrm0"},
+	for s, want := range map[string]address{
+		"device:/dev/tpmrm0":              {deviceFile, "/dev/tpmrm0"},
 		"swtpm:path=/run/tpm":             {"unix", "/run/tpm"},
 		"swtpm:host=127.0.0.1,port=2321":  {"tcp", "127.0.0.1:2321"},
 		"swtpm:port=2321,host=::1":        {"tcp", "[::1]:2321"},
@@ -313,7 +313,7 @@ func TestWaysToATPM(t *testing.T) {
 		"swtpm:path=/a,path=/b":           {},
 		"swtpm:path=/a,port=1":            {},
 	} {
-		if got, err := ParseTCTI(s); got != want || (err == nil) != (want != Address{}) {
+		if got, err := parseTCTI(s); got != want || (err == nil) != (want != address{}) {
 			t.Errorf("%q: %v, %v", s, got, err)
 		}
 	}

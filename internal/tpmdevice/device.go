@@ -30,11 +30,11 @@ type device struct {
 }
 
 func open(ctx context.Context, tcti string) (*device, error) {
-	a, err := ParseTCTI(tcti)
+	a, err := parseTCTI(tcti)
 	if err != nil {
 		return nil, err
 	}
-	if a.Network == Device {
+	if a.Network == deviceFile {
 		f, err := os.OpenFile(a.Path, os.O_RDWR, 0)
 		if err != nil {
 			return nil, fmt.Errorf("the TPM can't be reached: %w", err)

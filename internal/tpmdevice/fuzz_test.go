@@ -20,9 +20,9 @@ func FuzzParseTCTI(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		a, err := ParseTCTI(s)
+		a, err := parseTCTI(s)
 		switch {
-		case err != nil && a != Address{}:
+		case err != nil && a != address{}:
 			t.Errorf("%q: %v and %v", s, a, err)
 		case err != nil:
 		case a.Network == "tcp":

@@ -17,7 +17,7 @@ import (
 
 // Source says where a TPM is and what its operator has of it.
 type Source struct {
-	// TCTI is the way to the TPM, as tpm2-tss writes it: see [ParseTCTI].
+	// TCTI is the way to the TPM, as tpm2-tss writes it: see [parseTCTI].
 	TCTI string
 	// AK is the attestation key's certificate and those above it, PEM.
 	AK []byte
@@ -30,40 +30,40 @@ type Source struct {
 	Label string
 }
 
-// Address is where a TPM listens: a device, a Unix socket or a TCP address.
-type Address struct{ Network, Path string }
+// address is where a TPM listens: a device, a Unix socket or a TCP address.
+type address struct{ Network, Path string }
 
-// Device is the network of a TPM that the kernel gives to programs as a file.
-const Device = "device"
+// deviceFile is the network of a TPM that the kernel gives to programs as a file.
+const deviceFile = "device"
 
-// ParseTCTI reads the ways to a TPM that are taken: device:/dev/tpmrm0, the
+// parseTCTI reads the ways to a TPM that are taken: device:/dev/tpmrm0, the
 // kernel's resource manager, and for an emulator swtpm:path=/a/socket or
 // swtpm:host=127.0.0.1,port=2321.
-func ParseTCTI(s string) (Address, error) {
+func parseTCTI(s string) (address, error) {
 	kind, rest, _ := strings.Cut(s, ":")
 	switch kind {
 	case "device":
 		if filepath.IsAbs(rest) {
-			return Address{Device, rest}, nil
+			return address{deviceFile, rest}, nil
 		}
 	case "swtpm":
 		fields := map[string]string{}
 		for part := range strings.SplitSeq(rest, ",") {
 			name, value, _ := strings.Cut(part, "=")
 			if _, twice := fields[name]; twice || value == "" {
-				return Address{}, badTCTI(s)
+				return address{}, badTCTI(s)
 			}
 			fields[name] = value
 		}
 		port, err := strconv.ParseUint(fields["port"], 10, 16)
 		switch {
 		case len(fields) == 1 && filepath.IsAbs(fields["path"]):
-			return Address{"unix", fields["path"]}, nil
+			return address{"unix", fields["path"]}, nil
 		case len(fields) == 2 && err == nil && port > 0 && fields["host"] != "":
-			return Address{"tcp", net.JoinHostPort(fields["host"], fields["port"])}, nil
+			return address{"tcp", net.JoinHostPort(fields["host"], fields["port"])}, nil
 		}
 	}
-	return Address{}, badTCTI(s)
+	return address{}, badTCTI(s)
 }
 
 func badTCTI(s string) error {

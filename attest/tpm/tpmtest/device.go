@@ -47,7 +47,7 @@ var (
 )
 
 // The hierarchies.
-const RHEndorsement, RHOwner = 0x4000000b, 0x40000001
+const rhEndorsement, RHOwner = 0x4000000b, 0x40000001
 
 // New is a TPM with an attestation key that a root of its own certified.
 func New(t testing.TB) *Device { return Named(t, rand.Text()) }
@@ -56,7 +56,7 @@ func New(t testing.TB) *Device { return Named(t, rand.Text()) }
 // the same it answers the same.
 func Named(t testing.TB, name string) *Device {
 	ek := sha256.Sum256(at.SPKI(t, at.Named(t, name+" endorsement").Public()))
-	d := &Device{T: t, Hierarchy: RHEndorsement, ID: hex.EncodeToString(ek[:])}
+	d := &Device{T: t, Hierarchy: rhEndorsement, ID: hex.EncodeToString(ek[:])}
 	d.Root = at.Issue(t, "AK root", nil, at.Named(t, name+" root"))
 	d.Mid = at.Issue(t, "AK authority", d.Root, at.Named(t, name+" authority"))
 	return d.Enrol(at.Named(t, name+" attestation"), AKAttrs)

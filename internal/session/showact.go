@@ -9,8 +9,14 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/story"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/explain"
+	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
+
+// inset are fields, set in as far as the other lines of a ceremony's screen.
+func inset(p ui.Page, rows [][2]string) string {
+	return p.Inset(func(p ui.Page) string { return p.Fields(rows) })
+}
 
 // ShowMeaning says, before a text that is signed, what signing it means: what for,
 // how the ceremony went so far, and which files have the digests in it.
@@ -29,7 +35,7 @@ func ShowMeaning(a *cli.App, dir string, w folder.Wish, t *folder.ToSign) error 
 		}
 	}
 	a.UI.Say(p.Header(fmt.Sprintf("%s · epoch %d", c.Plan.Fleet, c.Plan.Epoch), strings.ToUpper(c.Plan.Mode)),
-		p.Line("How it went so far:"), cli.StoryText(p, explain.TellStory(told, false), false), "\n")
+		p.Line("How it went so far:"), p.Inset(func(p ui.Page) string { return cli.StoryText(p, explain.TellStory(told, false), false) }), "\n")
 	rows := [][2]string{{"by signing", explain.ActMeans(w.Act)}}
 	if w.Stage != "" {
 		rows = [][2]string{{"by signing", explain.SignoffMeans(w.Stage, w.Verdict, w.Exceptions)}}
@@ -41,7 +47,7 @@ func ShowMeaning(a *cli.App, dir string, w folder.Wish, t *folder.ToSign) error 
 		}
 		rows = append(rows, [2]string{"it names", what}, [2]string{"", fmt.Sprintf("%x", n.Digest)}, [2]string{"", words.Head(n.Digest[:]) + " …"})
 	}
-	a.UI.Say(p.Fields(rows), "\n")
+	a.UI.Say(inset(p, rows), "\n")
 	return nil
 }
 
@@ -50,7 +56,8 @@ func ShowPlan(a *cli.App, file string, plan *ceremony.Plan, so *folder.ApprovedS
 	p := a.UI.Talk
 	digest := plan.Digest()
 	columns, hsms := explain.HSMTable(plan)
-	a.UI.Say(p.Header(fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), strings.ToUpper(plan.Mode)), p.Fields(explain.Meaning(plan)), "\n", p.Table(columns, hsms), "\n")
+	a.UI.Say(p.Header(fmt.Sprintf("%s · epoch %d", plan.Fleet, plan.Epoch), strings.ToUpper(plan.Mode)), inset(p, explain.Meaning(plan)), "\n",
+		p.Inset(func(p ui.Page) string { return p.Table(columns, hsms) }), "\n")
 	var rows [][2]string
 	if len(so.This) > 0 {
 		rows = append(rows, [2]string{"approved", "so far by " + strings.Join(so.This, ", ")})
@@ -74,7 +81,7 @@ func ShowPlan(a *cli.App, file string, plan *ceremony.Plan, so *folder.ApprovedS
 	default:
 		rows = append(rows, [2]string{"changed", "you have approved no other version here; --since PLAN compares with one, such as the last epoch's"})
 	}
-	a.UI.Say(p.Fields(rows), "\n", p.Line(file+" has the SHA-256"), p.Hex(digest[:]), "\n", p.Words(digest[:], 4, true), "\n")
+	a.UI.Say(inset(p, rows), "\n", p.Line(file+" has the SHA-256"), p.Hex(digest[:]), "\n", p.Words(digest[:], 4, true), "\n")
 	return nil
 }
 
@@ -112,7 +119,7 @@ func ShowAct(a *cli.App, c *ceremony.Account, w folder.Wish) {
 		if len(x.Absent) > 0 {
 			rows = append(rows, [2]string{"absent", strings.Join(x.Absent, ", ") + ": they give no verdict"})
 		}
-		a.UI.Say(a.UI.Talk.Fields(append(rows, [2]string{"its record", record})), "\n")
+		a.UI.Say(inset(a.UI.Talk, append(rows, [2]string{"its record", record})), "\n")
 	default:
 		a.UI.Say(a.UI.Talk.Line("The head that it follows: " + RecordWords(c.N, c.Head)))
 	}
@@ -128,7 +135,7 @@ func ShowAbort(a *cli.App, c *ceremony.Account) {
 	if len(c.Abort.Keys) == 0 {
 		rows = append(rows, [2]string{"keys", "none had been made"})
 	}
-	a.UI.Say(p.Fields(rows), "\n")
+	a.UI.Say(inset(p, rows), "\n")
 }
 
 // showExceptions says, before somebody gives a verdict, what went otherwise than
@@ -142,5 +149,5 @@ func showExceptions(a *cli.App, c *ceremony.Account) {
 	for _, x := range c.Exceptions {
 		rows = append(rows, [2]string{fmt.Sprintf("exception %d", x.Number), fmt.Sprintf("expected %s; happened %s; decided %s", x.Expected, x.Happened, x.Decided)})
 	}
-	a.UI.Say(a.UI.Talk.Fields(rows), "\n")
+	a.UI.Say(inset(a.UI.Talk, rows), "\n")
 }

@@ -56,6 +56,20 @@ func (p Page) Line(text string) string {
 	return b.String()
 }
 
+// Inset sets what is rendered as far in as Line sets its text.
+func (p Page) Inset(render func(Page) string) string {
+	within := p
+	within.width -= len(margin)
+	var b strings.Builder
+	for line := range strings.Lines(render(within)) {
+		if strings.TrimSpace(line) != "" {
+			b.WriteString(margin)
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // Hex is a digest whole, in rows of groups that can be followed by eye.
 func (p Page) Hex(digest []byte) string {
 	const row = 16 // bytes

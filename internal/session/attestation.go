@@ -55,7 +55,7 @@ func (r atTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wron
 	if q.Countersigner {
 		what = "The countersigner's key"
 	}
-	r.a.UI.Say("\n", r.a.UI.Talk.Line(what+": have the vendor's tool attest it, with this nonce where it takes one:"), r.a.UI.Talk.Fields(append(rows, packing(q)...)))
+	r.a.UI.Say("\n", r.a.UI.Talk.Line(what+": have the vendor's tool attest it, with this nonce where it takes one:"), inset(r.a.UI.Talk, append(rows, packing(q)...)))
 	for {
 		path, err := r.Ask("attest "+q.Name(), "", "Administrator", "the file with the attestation of "+q.Name())
 		if err != nil {

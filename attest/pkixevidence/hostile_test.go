@@ -341,7 +341,8 @@ var hostile = []struct {
 	}, "signature 1: certificate: "},
 	{"a public key that two certificates have", attesttest.BadSignature, func(t *testing.T, r *recipe) {
 		r.names = bySPKI
-		r.chain = append(r.chain, r.ak, attesttest.Issue(t, "attestation key", r.issuer, r.ak.Key, attestation))
+		another := func(c *x509.Certificate) { c.SerialNumber = big.NewInt(2) }
+		r.chain = append(r.chain, r.ak, attesttest.Issue(t, "attestation key", r.issuer, r.ak.Key, attestation, another))
 	}, "two certificates have the key that it names"},
 	{"a claim of the platform's in the key", attesttest.Other, func(t *testing.T, r *recipe) {
 		r.keys[0] = append(r.keys[0], madeClaim{key, -1, nil})

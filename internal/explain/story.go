@@ -334,6 +334,11 @@ func verdicts(list []string) string {
 // where that isn't at hand.
 func ShowStory(a *ceremony.Account, t *ceremony.Transcript, signed story.Signed, s *Shown) error {
 	whole, err := story.Tell(a, t.Records, signed)
+	if err != nil && signed != nil {
+		// Somebody's signature that can't be read keeps nothing else from being shown.
+		s.Fact("people", "what they signed can't be told: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+		whole, err = story.Tell(a, t.Records, nil)
+	}
 	if err != nil {
 		return err
 	}

@@ -147,6 +147,10 @@ func TestRekorEntryRefused(t *testing.T) {
 		"the timestamp of another entry": {1, func(w *rekorWorld, e *testrekor.Entry) { e.SET = w.log.Append(another, us).SET }, "timestamp does not verify"},
 		"another time":                   {1, func(w *rekorWorld, e *testrekor.Entry) { e.Integrated = "2026-11-21T12:00:01Z" }, "timestamp does not verify"},
 		"another index":                  {1, func(w *rekorWorld, e *testrekor.Entry) { e.Index++ }, "timestamp does not verify"},
+		"its time without a signature":   {1, func(w *rekorWorld, e *testrekor.Entry) { e.SET = nil }, "version 1 has integrated_time and"},
+		"a signature without its time":   {1, func(w *rekorWorld, e *testrekor.Entry) { e.Integrated = "" }, "version 1 has integrated_time and"},
+		"a time in version 2":            {2, func(w *rekorWorld, e *testrekor.Entry) { e.Integrated = "2026-11-21T12:00:00Z" }, "one of version 2 has neither"},
+		"a signature in version 2":       {2, func(w *rekorWorld, e *testrekor.Entry) { e.SET = []byte("signature") }, "one of version 2 has neither"},
 		"two counts":                     {2, func(w *rekorWorld, e *testrekor.Entry) { e.Index++ }, "has one count"},
 		"another log's key": {0, func(w *rekorWorld, e *testrekor.Entry) {
 			o := testrekor.New(w.log.Version, "rekor.stranger")

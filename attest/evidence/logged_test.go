@@ -87,3 +87,24 @@ func FuzzLeaf(f *testing.F) {
 		}
 	})
 }
+
+// TestAnEndingThatSomebodyIsAgainstIsLoggedAsItIs: others need not sign it first.
+func TestAnEndingThatSomebodyIsAgainstIsLoggedAsItIs(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "against"})
+	alone := func(verdict string) evidence.Files {
+		x := maps.Clone(f.Files)
+		maps.DeleteFunc(x, func(path string, _ []byte) bool { return strings.HasPrefix(path, ceremony.CloseSignoffDir+"/") })
+		s := must(f.Account.WantedSignoff(ceremony.StageClose))
+		s.Role, s.Verdict = ceremony.Officer, verdict
+		x[ceremony.CloseSignoffDir+"/olga"] = s.Text()
+		x[ceremony.CloseSignoffDir+"/olga.sig"] = must(f.Parties.People["olga"].Sign(s.Namespace(), s.Text())).Armor()
+		return x
+	}
+	if _, err := evidence.PackageLeaf("evidence.tar", must(sealed(alone(ceremony.Agree)))); err == nil || !strings.Contains(err.Error(), "is not signed yet") {
+		t.Errorf("agreed to by one officer alone: %v", err)
+	}
+	l, err := evidence.PackageLeaf("evidence.tar", must(sealed(alone(ceremony.DoNotAgree))))
+	if err != nil || l.Ending != evidence.EndingClosed || l.Head != f.Account.Head {
+		t.Errorf("one officer is against it: %+v, %v", l, err)
+	}
+}

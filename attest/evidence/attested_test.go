@@ -171,6 +171,7 @@ func TestAttestedFleetsAreVerifiedUnderTheVerifiersOwnAnchors(t *testing.T) {
 		{evidence.ClaimFleetChecked, "the site lab has 3 of the 3 HSMs, and 2 are a majority", evidence.NotShown, []string{"\nclaims:", "\nsites: {no_site_majority: true}\nclaims:"}},
 		{evidence.ClaimFleetChecked, "the vendor IBM has 3 of the 3 HSMs, and 2 are a majority", evidence.NotShown, []string{"\nclaims:", "\nsites: {no_vendor_majority: true}\nclaims:"}},
 		{evidence.ClaimFleetChecked, "of which vendor hsm-1 is, its evidence doesn't show", evidence.NotShown, []string{"\nclaims:", "\nsites: {no_vendor_majority: true}\nclaims:", "  least: fresh\n", "  least: fresh\n  vendors: [STM]\n"}},
+		{evidence.ClaimFleetChecked, "of which vendor hsm-1 is, its evidence doesn't show", evidence.NotShown, []string{"\nclaims:", "\nsites: {no_vendor_majority: true}\nclaims:", "formats: [tpm2-certify]", "formats: [luna-pkc]", "  least: fresh\n", "  least: vendor-signed\n"}},
 	} {
 		r := under(t, f, f.Now(), x.edits...)
 		if c := r.Claim(x.claim); r.Verified || c.Grade != x.grade || !strings.Contains(c.Detail, x.want) || len(r.Problems) > 0 {

@@ -116,14 +116,15 @@ func most(counts map[string]int) (name string) {
 }
 
 // vendorOf is the vendor that an HSM's evidence shows, where it shows what the
-// policy requires and it is one for all of its keys.
+// policy requires and it is one for all of its keys. Below a pinned anchor whoever
+// made the evidence could name any vendor.
 func (v *verifier) vendorOf(hsm string) (vendor string) {
 	if v.fleet == nil {
 		return ""
 	}
 	keys := slices.DeleteFunc(slices.Clone(v.fleet.Keys), func(k *require.Key) bool { return k.HSM != hsm })
 	for _, k := range keys {
-		if k.Claims == nil || k.Wrong != nil || len(k.Problems) > 0 || vendor != "" && k.Claims.Platform.Vendor != vendor {
+		if k.Claims == nil || k.Claims.Level < attest.Anchored || k.Wrong != nil || len(k.Problems) > 0 || vendor != "" && k.Claims.Platform.Vendor != vendor {
 			return ""
 		}
 		vendor = k.Claims.Platform.Vendor

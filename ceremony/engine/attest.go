@@ -75,10 +75,18 @@ func QuestionOf(s *ceremony.AttestationStep) AttestQuestion {
 	return q
 }
 
-// mayAttest refuses to begin what could not be brought to its end.
-func (r *runner) mayAttest() error {
-	if r.Attest == nil && (r.plan.Attested() || r.plan.Countersigner.Attestation != nil) {
+// mayJudge refuses to begin, or to go on with, what nothing here could judge: in
+// production devices are judged by the policy under which it began, and a policy has
+// to pin whom the plan names.
+func (r *runner) mayJudge() error {
+	attests := len(r.plan.Devices()) > 0
+	switch {
+	case attests && r.Attest == nil:
 		return strict.Errorf(r.Dir, "the plan names devices by what they attest, and nothing here can judge that")
+	case attests && r.Policy == nil && r.plan.Mode == ceremony.Production:
+		return r.noPolicy()
+	case r.Policy != nil:
+		return r.Policy.CheckPlan(r.plan)
 	}
 	return nil
 }

@@ -21,8 +21,7 @@ func (r *runner) foresee(ctx context.Context) error {
 		return nil
 	}
 	if r.Policy == nil {
-		return strict.Errorf(r.Dir, "a production ceremony is begun under the policy that its evidence will be judged by, and there is none").
-			WithHint("name it with --policy")
+		return r.noPolicy()
 	}
 	var short []planned.Outlook
 	for _, o := range planned.Short(planned.Forecast(r.plan, r.Policy)) {
@@ -46,6 +45,10 @@ func (r *runner) foresee(ctx context.Context) error {
 	e.Happened = visible(strings.Join(told, "; "), ceremony.MaxSpokenText)
 	r.without = e
 	return nil
+}
+
+func (r *runner) noPolicy() error {
+	return strict.Errorf(r.Dir, "a production ceremony is run under the policy that its evidence will be judged by, and there is none").WithHint("name it with --policy")
 }
 
 // recordForeseen records what people go on without, once there is a ceremony that

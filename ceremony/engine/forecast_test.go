@@ -97,6 +97,17 @@ func TestAProductionRunThatCannotReachItsOwnPolicyMakesNothing(t *testing.T) {
 	if err := begin(true); err != nil || people.told != nil {
 		t.Errorf("a policy that can be reached: %v, people were told %q", err, people.told)
 	}
+
+	// Who goes on judges by a policy too, and by one that pins whom the plan names.
+	other := realPlan(t, testfleet.Options{HSMs: 2, Attested: true, Name: "other"})
+	for says, policy := range map[string]*evidence.Policy{
+		"and there is none":    nil,
+		"does not pin officer": must(evidence.ParsePolicy("policy.yaml", must(planned.NewPolicy(other.Plan, "by telephone", nil)))),
+	} {
+		c.Policy = policy
+		_, err := engine.Resume(context.Background(), c)
+		wantError(t, err, says)
+	}
 }
 
 // Who goes on all the same is on the record before the first HSM is unlocked, is asked

@@ -52,7 +52,7 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 		s, _ := a.Next()
 		return a, r.abort(ctx, s, errors.New(a.Fault), len(torn))
 	}
-	if err := r.mayAttest(); err != nil {
+	if err := r.mayJudge(); err != nil {
 		return a, err
 	}
 	if err := j.clockStands(&ceremony.Resume{}); err != nil {

@@ -28,7 +28,7 @@ func Run(ctx context.Context, c Config) (*ceremony.Account, error) {
 		return j.account, err
 	}
 	defer r.closeTokens()
-	if err := r.mayAttest(); err != nil {
+	if err := r.mayJudge(); err != nil {
 		return j.account, err
 	}
 	if err := j.planApproved(); err != nil {

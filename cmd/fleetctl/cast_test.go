@@ -112,7 +112,7 @@ var (
 	askedSeal  = regexp.MustCompile(`number on the seal of (\S+):$`)
 	askedBag   = regexp.MustCompile(`[Tt]he number (?:of|on) the seal (?:that|of) \S+ (?:is under now|as you find it), or Enter (?:for none|where it had none):$`)
 	askedNext  = regexp.MustCompile(`Type "([^"]+)" (?:\(unseen\) )?to `)
-	askedSign  = regexp.MustCompile(`Sign: your name, then "([^"]+)"; or where a signature is:$`)
+	askedSign  = regexp.MustCompile(`Sign: your name, then "([^"]+)"(?: \(an officer who approves the \S+ too: "([^"]+)"\))?; or where a signature is:$`)
 	isMissing  = regexp.MustCompile(`(?s)(\d+) of (\d+)\s+officers?\.(?:\s+Signed:[^.]*\.)?\s+Not\s+yet:\s+([^.]*)\.`)
 )
 
@@ -134,8 +134,14 @@ func (c *cast) right(q string) (kind string, answer func(screen string) string) 
 	case askedPIN.MatchString(q):
 		return "PIN", says(c.pin(askedPIN.FindStringSubmatch(q)[1]))
 	case askedSign.MatchString(q):
-		consent := askedSign.FindStringSubmatch(q)[1]
-		return "sign " + consent, func(screen string) string { return c.signer(screen) + " " + consent }
+		consents := askedSign.FindStringSubmatch(q)
+		return "sign " + consents[1], func(screen string) string {
+			name, officer := c.signer(screen)
+			if officer && consents[2] != "" {
+				return name + " " + consents[2]
+			}
+			return name + " " + consents[1]
+		}
 	case strings.HasSuffix(q, "or where is one:"):
 		return "response", says("$ third party")
 	case askedNext.MatchString(q):
@@ -174,8 +180,9 @@ func (c *cast) words(at []string, screen string) string {
 	return strings.Join(typed, " ")
 }
 
-// signer is the next who can sign, as the screen says who is missing.
-func (c *cast) signer(screen string) string {
+// signer is the next who can sign, as the screen says who is missing, and whether that
+// is an officer.
+func (c *cast) signer(screen string) (name string, officer bool) {
 	all := isMissing.FindAllStringSubmatch(screen, -1)
 	if len(all) == 0 {
 		c.k.t.Fatalf("the screen doesn't say who is missing\n%s", screen)
@@ -185,11 +192,11 @@ func (c *cast) signer(screen string) string {
 	for _, who := range strings.Split(strings.Join(strings.Fields(last[3]), " "), "; ") {
 		name, role, stage := strings.Cut(who, ", ")
 		if !stage || role == "officer" != enough {
-			return name
+			return name, !enough
 		}
 	}
 	c.k.t.Fatalf("nobody can sign\n%s", screen)
-	return ""
+	return "", false
 }
 
 // elsewhere is what other people do at other machines.

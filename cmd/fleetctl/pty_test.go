@@ -28,7 +28,8 @@ type keyboard struct {
 	read   int // how much of the screen was waited for
 }
 
-// atTerminal starts a command at a terminal of its own.
+// atTerminal starts a command at a terminal of its own: of 24 rows, and of 40 where it
+// has more than 80 columns.
 func atTerminal(t testing.TB, cmd *exec.Cmd, columns ...int) *keyboard {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -49,7 +50,11 @@ func atTerminal(t testing.TB, cmd *exec.Cmd, columns ...int) *keyboard {
 		t.Skip("no pseudo-terminals here: ", err)
 	}
 	for _, n := range columns {
-		check(t, unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: uint16(n)}))
+		rows := uint16(24)
+		if n > 80 {
+			rows = 40
+		}
+		check(t, unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: uint16(n)}))
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

@@ -33,7 +33,7 @@ var troubles = []struct {
 		"bag": {"1234"}, "challenge": {"kill"},
 	}, -1},
 	{"after the power cut", map[string][]string{
-		"sign agree": {"=", "=", "=", "ada do not agree", "ada agree with exceptions 7", "ada agree with exceptions"}, "response": {"stop"},
+		"sign agree": {"olga agree", "wanda agree and approve request", "=", "=", "ada do not agree", "ada agree with exceptions 7", "ada agree with exceptions"}, "response": {"stop"},
 	}, cli.ExitPending},
 	{"when the answer has come", nil, cli.ExitDone},
 }

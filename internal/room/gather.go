@@ -25,8 +25,8 @@ type waiting struct {
 	people  *ceremony.People
 	missing func(*ceremony.Account) (*folder.Missing, error) // nil: there are enough
 	now     *folder.Missing
-	// also is an act that an officer approves with the same consent, since its text is
-	// shown beside the stage's; empty where there is none.
+	// also is an act that an officer can approve in the same answer, by naming it: what
+	// both signatures mean is shown. It is empty where there is none.
 	also string
 }
 
@@ -73,8 +73,8 @@ func (r *Room) accepted() error {
 	}
 }
 
-// signedOff waits until a stage is signed off. Officers who agree approve an act with
-// it, where one is named.
+// signedOff waits until a stage is signed off. Where an act is named, officers can
+// approve it in the same answer.
 func (r *Room) signedOff(stage, also string) error {
 	return r.gather(&waiting{wish: folder.Wish{Stage: stage}, also: also, missing: func(a *ceremony.Account) (*folder.Missing, error) {
 		return folder.MissingSignoff(r.Config.Dir, a, stage)
@@ -129,7 +129,7 @@ func (r *Room) gather(w *waiting) error {
 func (r *Room) hear(w *waiting) error {
 	r.watch.came = func() bool { return r.bringsSignature(w, r.Exchange) }
 	r.App.UI.About("sign "+w.name(), "")
-	answer, err := r.App.UI.AskUnless("Sign: your name, then \""+w.consent()+"\"; or where a signature is:", r.watch)
+	answer, err := r.App.UI.AskUnless("Sign: your name, then "+w.consents()+"; or where a signature is:", r.watch)
 	if errors.Is(err, ui.ErrNews) {
 		return nil
 	}
@@ -151,12 +151,13 @@ func (r *Room) hear(w *waiting) error {
 		return nil
 	}
 	p := w.account.Plan.People[at]
+	rest, both := w.both(rest)
 	wish, ok := w.wanted(rest)
-	if !ok {
-		r.say(fmt.Sprintf("%s, type your name and then %q.", session.Capital(p.Name), w.consent()))
+	if !ok || both && (p.Role != ceremony.Officer || wish.Verdict == ceremony.DoNotAgree) {
+		r.say(fmt.Sprintf("%s, type your name and then %s.", session.Capital(p.Name), w.consents()))
 		return nil
 	}
-	if err := r.sign(w, p, wish); err != nil {
+	if err := r.sign(w, p, wish, both); err != nil {
 		var unfit *ui.AnswerError
 		if isCalled(err) || errors.As(err, &unfit) {
 			return err
@@ -180,6 +181,29 @@ func (w *waiting) consent() string {
 		return ceremony.Agree
 	}
 	return "approve " + w.wish.Act
+}
+
+// consents are all that can be typed after a name.
+func (w *waiting) consents() string {
+	text := strconv.Quote(w.consent())
+	if w.also != "" {
+		text += fmt.Sprintf(" (an officer who approves the %s too: %q)", w.also, w.consent()+andApprove+w.also)
+	}
+	return text
+}
+
+// andApprove stands before the act that an officer approves with a sign-off.
+const andApprove = " and approve "
+
+// both says whether what was typed names the act beside the stage too, and gives what
+// is said of the stage.
+func (w *waiting) both(typed string) (rest string, also bool) {
+	said, named := words.Typed(typed), words.Typed(andApprove+w.also)
+	at := len(said) - len(named)
+	if w.also == "" || at < 0 || !slices.EqualFunc(said[at:], named, words.Heard) {
+		return typed, false
+	}
+	return strings.Join(said[:at], " "), true
 }
 
 // wanted reads what somebody typed after their name. Whoever agrees with exceptions
@@ -253,7 +277,7 @@ func (r *Room) machineSigns(w *waiting) error {
 		if slices.Contains(w.now.Have, p.Name) || w.wish.Stage == "" && p.Role != ceremony.Officer {
 			continue
 		}
-		if err := r.sign(w, p, r.agreeing(w)); err == nil {
+		if err := r.sign(w, p, r.agreeing(w), w.also != "" && p.Role == ceremony.Officer); err == nil {
 			return nil
 		} else if !errors.Is(err, errNoKey) {
 			return err

@@ -47,7 +47,8 @@ func (r *Room) offer(w *waiting) error {
 		if err != nil {
 			return cli.Usage(err)
 		}
-		r.say("An officer who agrees approves the " + w.also + " with it:")
+		r.say("A second text follows, which officers alone sign: the approval of the " + w.also + ". An officer signs both by naming both in one answer, or is asked for the second one later:")
+		session.ShowSigning(r.App, act, with)
 		r.App.ShowText(with.Text)
 		texts = append(texts, elsewhere{fmt.Sprintf("%s-after-%d.txt", w.also, w.account.N), ceremony.Officer, act})
 	}
@@ -183,14 +184,19 @@ func verdictLine(text []byte) []byte {
 	return lines[len(lines)-1]
 }
 
-// sign has a person's key sign what was shown and consented to.
-func (r *Room) sign(w *waiting, p ceremony.Person, wish folder.Wish) error {
+// sign has a person's key sign what was shown and consented to: a stage or an act,
+// and the act beside it where they named both.
+func (r *Room) sign(w *waiting, p ceremony.Person, wish folder.Wish, both bool) error {
 	v, err := r.keyOf(p)
 	if err != nil {
 		return err
 	}
 	defer v.Done()
-	return r.signWith(w, v, p, wish)
+	if err := r.signWith(w, v, p, wish); err != nil || !both {
+		return err
+	}
+	act := &waiting{wish: folder.Wish{Act: w.also}, account: w.account, people: w.people, now: &folder.Missing{}}
+	return r.signWith(act, v, p, act.wish)
 }
 
 func (r *Room) signWith(w *waiting, v *signer.Signatory, p ceremony.Person, wish folder.Wish) error {
@@ -207,11 +213,7 @@ func (r *Room) signWith(w *waiting, v *signer.Signatory, p ceremony.Person, wish
 		return cli.Wrong(err)
 	}
 	r.signed(w, kept.Name, t.Text, fmt.Sprintf("record %d", w.account.N))
-	if w.also == "" || p.Role != ceremony.Officer || wish.Verdict == ceremony.DoNotAgree {
-		return nil
-	}
-	act := &waiting{wish: folder.Wish{Act: w.also}, account: w.account, people: w.people, now: &folder.Missing{}}
-	return r.signWith(act, v, p, act.wish)
+	return nil
 }
 
 // keyOf is a person's key: at one of the places that were named, or in ssh-agent. A

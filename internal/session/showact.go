@@ -36,6 +36,12 @@ func ShowMeaning(a *cli.App, dir string, w folder.Wish, t *folder.ToSign) error 
 	}
 	a.UI.Say(p.Header(fmt.Sprintf("%s · epoch %d", c.Plan.Fleet, c.Plan.Epoch), strings.ToUpper(c.Plan.Mode)),
 		p.Line("How it went so far:"), p.Inset(func(p ui.Page) string { return cli.StoryText(p, explain.TellStory(told, false), false) }), "\n")
+	ShowSigning(a, w, t)
+	return nil
+}
+
+// ShowSigning says what signing a text means, and which files have the digests in it.
+func ShowSigning(a *cli.App, w folder.Wish, t *folder.ToSign) {
 	rows := [][2]string{{"by signing", explain.ActMeans(w.Act)}}
 	if w.Stage != "" {
 		rows = [][2]string{{"by signing", explain.SignoffMeans(w.Stage, w.Verdict, w.Exceptions)}}
@@ -47,8 +53,7 @@ func ShowMeaning(a *cli.App, dir string, w folder.Wish, t *folder.ToSign) error 
 		}
 		rows = append(rows, [2]string{"it names", what}, [2]string{"", fmt.Sprintf("%x", n.Digest)}, [2]string{"", words.Head(n.Digest[:]) + " …"})
 	}
-	a.UI.Say(inset(p, rows), "\n")
-	return nil
+	a.UI.Say(inset(a.UI.Talk, rows), "\n")
 }
 
 // ShowPlan says what approving a plan means, and what changed since.

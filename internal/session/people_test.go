@@ -1,12 +1,17 @@
 package session
 
 import (
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -60,6 +65,35 @@ func TestWordsAreHeardAsPeopleTypeThem(t *testing.T) {
 		if got := wrongWord(list, at, words.Typed(typed)); got != want {
 			t.Errorf("%q: %s", typed, got)
 		}
+	}
+}
+
+// TestAFileOfAnswersGoesOnInTheNextStep: each step of a room asks who answers, and the
+// file is not begun anew.
+func TestAFileOfAnswersGoesOnInTheNextStep(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "answers.txt")
+	if err := os.WriteFile(file, []byte("fleetctl answers v1\nfirst: one\nsecond: two\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := ui.New(ui.Options{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &cli.App{UI: out}
+	s := StandIn{answers: file}
+	for _, q := range [][2]string{{"first", "one"}, {"second", "two"}} {
+		step := s // as a step has it
+		if err := step.Use(a, ceremony.Rehearsal); err != nil {
+			t.Fatal(err)
+		}
+		s.file = step.file
+		a.UI.About(q[0], "")
+		if got, err := a.UI.Ask("?"); err != nil || got != q[1] {
+			t.Errorf("%s: %q, %v", q[0], got, err)
+		}
+	}
+	if err := s.Over(nil); err != nil {
+		t.Error(err)
 	}
 }
 

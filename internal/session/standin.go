@@ -36,7 +36,8 @@ func (s *StandIn) AnswersFlag(c *cobra.Command) {
 	c.Flags().StringVar(&s.answers, "answers", "", "in a rehearsal: a `file` that answers for the people (docs/SPEC.md, 5.1), and the records say so")
 }
 
-// Use has the file answer, if there is one.
+// Use has the file answer, if there is one: from its beginning, and from then on
+// whoever asks.
 func (s *StandIn) Use(a *cli.App, mode string) error {
 	switch {
 	case s.answers == "":
@@ -45,6 +46,9 @@ func (s *StandIn) Use(a *cli.App, mode string) error {
 		return cli.Usagef("", "--answers is for rehearsals: in production people answer")
 	case s.Unattended:
 		return cli.Usagef("", "--answers and --unattended exclude each other: a file answers, or the machine does")
+	}
+	if s.file != nil {
+		return nil // a step of the room asks after others have
 	}
 	data, err := cli.ReadFile(s.answers)
 	if err != nil {

@@ -132,7 +132,7 @@ func Assemble(artifact []byte, statements []Signed, countersignatures []Counters
 func encodeBundle(artifact []byte, statements []Signed, countersignatures []Countersignature, transcript *Head) []byte {
 	f := bundleFile{Format: BundleFormat, Artifact: artifact, Transcript: transcript}
 	for _, s := range sorted(statements) {
-		f.Statements = append(f.Statements, signedFile{s.Key, s.Statement.Raw()})
+		f.Statements = append(f.Statements, signedFile{s.Key, s.Statement.filed()})
 	}
 	for _, c := range countersignatures {
 		f.Countersignatures = append(f.Countersignatures, countersignatureFile{c.Key.SPKI(), c.Form, c.Signature})
@@ -201,8 +201,8 @@ func parseSigned(file string, f signedFile) (Signed, error) {
 		return Signed{}, err
 	}
 	// key_id isn't signed, but it must not contradict the key beside it.
-	if last := f.Key[31]; s.KeyID != nil && *s.KeyID != last {
-		return Signed{}, strict.Errorf(file, "key_id is %d, but the key's last byte is %d", *s.KeyID, last)
+	if err := s.checkKeyID(f.Key); err != nil {
+		return Signed{}, strict.Errorf(file, "%v", err)
 	}
 	return Signed{Key: f.Key, Statement: s}, nil
 }

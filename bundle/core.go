@@ -52,7 +52,7 @@ func (c *Core) encode() []byte {
 		f.Predecessor = c.Notice.Raw()
 	}
 	for _, s := range sorted(c.Previous) {
-		f.Previous = append(f.Previous, signedFile{s.Key, s.Statement.Raw()})
+		f.Previous = append(f.Previous, signedFile{s.Key, s.Statement.filed()})
 	}
 	return strict.EncodeJSON(&f)
 }

@@ -18,8 +18,9 @@ const maxResponse = 8 << 10
 type Response struct {
 	Signed
 
-	file string
-	raw  []byte
+	file   string
+	raw    []byte
+	served bool
 }
 
 type responseFile struct {
@@ -30,7 +31,7 @@ type responseFile struct {
 
 // NewResponse makes a response and reads back what it wrote.
 func NewResponse(s Signed) (*Response, error) {
-	return ParseResponse("", strict.EncodeJSON(&responseFile{ResponseFormat, s.Key, s.Statement.Raw()}))
+	return ParseResponse("", strict.EncodeJSON(&responseFile{ResponseFormat, s.Key, s.Statement.filed()}))
 }
 
 // ParseResponse reads a response of at most 8 KiB. It checks no signature.
@@ -44,6 +45,49 @@ func ParseResponse(file string, data []byte) (*Response, error) {
 		return nil, err
 	}
 	return &Response{Signed: s, file: file, raw: bytes.Clone(data)}, nil
+}
+
+// ParseAnswer reads what a third party gave back: a response, or a statement as a
+// live service serves it, which doesn't say whose it is. That is the one of the
+// pinned keys under which it verifies; of a response no signature is checked.
+func ParseAnswer(file string, data []byte, pinned [][32]byte) (*Response, error) {
+	if FormatOf(data) == ResponseFormat {
+		return ParseResponse(file, data)
+	}
+	s, err := ParseServed(file, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range pinned {
+		if s.Verify(key) != nil {
+			continue
+		}
+		// Not signed, but what is beside it must not contradict it.
+		if err := s.checkKeyID(key); err != nil {
+			return nil, strict.Errorf(file, "%v", err)
+		}
+		return &Response{Signed: Signed{Key: key, Statement: s}, file: file, raw: bytes.Clone(data), served: true}, nil
+	}
+	return nil, strict.Errorf(file, "the statement of epoch %d of %s verifies under none of the pinned keys, of which there are %d", s.Epoch, s.Namespace, len(pinned)).
+		WithHint("Ask the third party which key signed it. Nothing of it was used.")
+}
+
+// AsServed says whether the third party's live service gave it: a statement alone.
+func (r *Response) AsServed() bool { return r.served }
+
+// CheckConcerns says whether a served statement is about what the party was asked for
+// at all. One about another epoch contradicts nothing: everybody can have it from the
+// service.
+func (r *Response) CheckConcerns(party, namespace string, epoch uint64, ciphersuite uint32) error {
+	switch s := r.Statement; {
+	case s.Namespace != namespace || s.Epoch != epoch:
+		return strict.Errorf(r.file, "%s's statement is about epoch %d of %s; epoch %d of %s was asked for", party, s.Epoch, s.Namespace, epoch, namespace).
+			WithHint("Nothing of it was used.")
+	case s.Ciphersuite != ciphersuite:
+		return strict.Errorf(r.file, "%s's statement has ciphersuite %d; the plan says %d", party, s.Ciphersuite, ciphersuite).
+			WithHint("Nothing of it was used.")
+	}
+	return nil
 }
 
 // Raw is the response as it was read. It must not be changed.

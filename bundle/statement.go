@@ -148,6 +148,26 @@ func (s *Statement) Raw() []byte {
 	return s.raw
 }
 
+// filed is the statement's JSON as our own files hold it: the bytes as read, or
+// where these have what only a live service's answer may have, the same statement
+// without it.
+func (s *Statement) filed() []byte {
+	if s.raw != nil {
+		if _, err := ParseStatement("", s.raw); err == nil {
+			return s.raw
+		}
+	}
+	return s.Encode(s.Signature)
+}
+
+// checkKeyID checks that the hint doesn't contradict the key beside the statement.
+func (s *Statement) checkKeyID(key [32]byte) error {
+	if s.KeyID != nil && *s.KeyID != key[31] {
+		return fmt.Errorf("key_id is %d, but the key's last byte is %d", *s.KeyID, key[31])
+	}
+	return nil
+}
+
 // Time is the Timestamp, which the signer states by its own clock.
 func (s *Statement) Time() time.Time { return time.UnixMilli(int64(s.Timestamp)).UTC() }
 

@@ -67,9 +67,12 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 	if party == nil {
 		return nil, fmt.Errorf("its key %x is none of the plan's third parties", key[:4])
 	}
-	s, err := bundle.ParseStatement("statement of "+party.Name, statement)
+	s, err := bundle.ParseServed("statement of "+party.Name, statement)
 	if err != nil {
 		return nil, err
+	}
+	if s.KeyID != nil && *s.KeyID != key[31] {
+		return nil, fmt.Errorf("the statement of %s has key_id %d, but its key's last byte is %d", party.Name, *s.KeyID, key[31])
 	}
 	// What it says is the party's word only if the party signed it.
 	if err := s.VerifyOnce(key, &a.seen); err != nil {
@@ -97,7 +100,7 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 // taken one does. Its JSON may differ: members that may be left out are not
 // signed, and whoever carries an answer could make a second one of it.
 func sameWord(taken []byte, s *bundle.Statement) bool {
-	t, err := bundle.ParseStatement("statement", taken)
+	t, err := bundle.ParseServed("statement", taken)
 	return err == nil && bytes.Equal(t.Message(), s.Message())
 }
 
@@ -141,7 +144,7 @@ func (a *Account) Statements() []bundle.Signed { return slices.Concat(a.answers,
 // takeRefusal keeps an answer that was not taken. Nothing follows from it but
 // what its statement proves by itself.
 func (a *Account) takeRefusal(c *Refusal) error {
-	if _, err := bundle.ParseStatement("statement", c.Statement); err != nil {
+	if _, err := bundle.ParseServed("statement", c.Statement); err != nil {
 		return err
 	}
 	if r := a.answered(c.Key); r != nil && bytes.Equal(r.Statement, c.Statement) {
@@ -160,7 +163,7 @@ func (a *Account) takeRefusal(c *Refusal) error {
 func (a *Account) Contradictions() []bundle.Signed {
 	var list []bundle.Signed
 	for _, c := range a.Refusals {
-		s, err := bundle.ParseStatement("statement", c.Statement)
+		s, err := bundle.ParseServed("statement", c.Statement)
 		if err != nil || a.ThirdParty(c.Key) == nil || s.Namespace != a.Plan.Namespace || s.Epoch != a.Plan.Epoch || s.Verify(c.Key) != nil {
 			continue
 		}

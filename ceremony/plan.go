@@ -130,6 +130,14 @@ func (p *Plan) Answers() int {
 	return len(p.ThirdParties)
 }
 
+// PartyKeys are the third parties' keys.
+func (p *Plan) PartyKeys() (list [][32]byte) {
+	for _, x := range p.ThirdParties {
+		list = append(list, x.Key)
+	}
+	return list
+}
+
 // Role finds a role by its name.
 func (p *Plan) Role(name string) *Role {
 	for i := range p.Roles {

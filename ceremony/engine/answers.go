@@ -15,7 +15,8 @@ import (
 
 // ImportResponse verifies a third party's answer and records it: as many as are
 // needed, and after them whoever still answers until the ceremony is closed. One
-// that isn't good is recorded as refused, and nothing is taken from it.
+// that isn't good is recorded as refused, and nothing is taken from it. A served
+// statement that isn't about what was asked for is refused and not recorded.
 func (j *Journal) ImportResponse(r *bundle.Response) (*ceremony.ThirdParty, error) {
 	a := j.account
 	switch {
@@ -25,6 +26,11 @@ func (j *Journal) ImportResponse(r *bundle.Response) (*ceremony.ThirdParty, erro
 		return nil, fmt.Errorf("nothing has been requested yet")
 	case a.Adjourned:
 		return nil, fmt.Errorf("the ceremony is adjourned: it has to be reconvened first")
+	}
+	if p := a.ThirdParty(r.Key); r.AsServed() && p != nil {
+		if err := r.CheckConcerns(p.Name, a.Plan.Namespace, a.Plan.Epoch, p.Ciphersuite); err != nil {
+			return nil, err
+		}
 	}
 	path := filepath.Join(j.dir, ceremony.CoreFile)
 	data, err := durable.ReadFile(path)

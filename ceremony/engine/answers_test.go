@@ -223,3 +223,56 @@ func TestALateAnswerIsTakenUntilTheCloseAndChangesNoBundle(t *testing.T) {
 
 // Whoever writes a transcript with every key can't leave out an answer that is
 // needed, count one twice, or refuse what was taken.
+
+// What a live service serves is taken in as it is. Only what contradicts the request
+// is recorded as refused: anybody can have another epoch's statement.
+func TestAServedStatementIsTakenInByteForByte(t *testing.T) {
+	f := twoOfThree(t, testfleet.Options{To: testfleet.ToRequest})
+	f.Wait(time.Hour)
+	j := journal(t, f)
+	a := j.Account()
+	at := f.Now().Add(-time.Hour)
+	served := func(edit func(*bundle.Statement)) *bundle.Response {
+		raw := signedBy(f, party2, at, edit).Statement.Raw()
+		return must(bundle.ParseAnswer("answer", fmt.Appendf(nil, "\n{\"of\":\"the service\",%s\n\n", raw[1:]), f.Plan.PartyKeys()))
+	}
+	for _, c := range []struct {
+		r        *bundle.Response
+		want     string
+		recorded bool
+	}{
+		{served(func(s *bundle.Statement) { s.Epoch = 2 }), "answer: " + party2 + "'s statement is about epoch 2 of " + f.Plan.Namespace + "; epoch 1 of " + f.Plan.Namespace + " was asked for", false},
+		{served(func(s *bundle.Statement) { s.Namespace += "x" }), "v1x; epoch 1 of", false},
+		{served(func(s *bundle.Statement) { s.Ciphersuite = 2 }), party2 + "'s statement has ciphersuite 2; the plan says 1", false},
+		{served(func(s *bundle.Statement) { s.Digest[0] ^= 1 }), party2 + " signed another artifact", true},
+		{served(func(s *bundle.Statement) { s.Timestamp -= 48 * 3600 * 1000 }), "before the artifact was released", true},
+	} {
+		records := a.N
+		for range 2 {
+			_, err := j.ImportResponse(c.r)
+			var refused *engine.Refused
+			if wantError(t, err, c.want); errors.As(err, &refused) != c.recorded {
+				t.Errorf("%v", err)
+			}
+		}
+		if (a.N != records) != c.recorded || len(a.Responses) != 0 {
+			t.Errorf("%s: %d records", c.want, a.N-records)
+		}
+	}
+	if list := a.Contradictions(); len(list) != 1 || !bytes.Equal(list[0].Statement.Raw(), a.Refusals[0].Statement) || !bytes.HasPrefix(a.Refusals[0].Statement, []byte("\n{\"of\"")) {
+		t.Error("the statement about another artifact is not kept as it came")
+	}
+	good := served(nil)
+	if _, err := j.ImportResponse(good); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a.Responses[0].Statement, good.Raw()) || len(a.Statements()) != 1 {
+		t.Errorf("%q is on the record", a.Responses[0].Statement)
+	}
+	if _, err := j.ImportResponse(signedBy(f, party2, at, nil)); !errors.Is(err, ceremony.ErrAnswered) {
+		t.Errorf("the same answer as a response: %v", err)
+	}
+	if again := must(folder.Read(f.Dir)); again.Head != a.Head {
+		t.Error("it is not read back as it was written")
+	}
+}

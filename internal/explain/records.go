@@ -296,7 +296,7 @@ func tellRelease(content any) string {
 	case *ceremony.Request:
 		return fmt.Sprintf("request %s goes to third parties, after %s", brief(c.Core), words.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
 	case *ceremony.Response:
-		st, err := bundle.ParseStatement("", c.Statement)
+		st, err := bundle.ParseServed("", c.Statement)
 		if err != nil {
 			return fmt.Sprintf("a statement by key %x… that can't be read", c.Key[:4])
 		}

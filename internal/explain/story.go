@@ -129,7 +129,7 @@ func milestone(p *ceremony.Plan, content any) string {
 		return "goes to " + strings.Join(names, ", ")
 	case *ceremony.Response:
 		for _, x := range p.ThirdParties {
-			if st, err := bundle.ParseStatement("", c.Statement); err == nil && x.Key == c.Key {
+			if st, err := bundle.ParseServed("", c.Statement); err == nil && x.Key == c.Key {
 				return fmt.Sprintf("%s signed epoch %d", x.Name, st.Epoch)
 			}
 		}

@@ -118,11 +118,14 @@ func (r *Room) response(j *engine.Journal) error {
 	for {
 		absent := a.Absent()
 		file, data, err := r.wait("response", fmt.Sprintf("Answers: %d of %d. Not yet: %s. They come into %s; or where is one:", len(a.Responses), a.Plan.Answers(), strings.Join(absent, ", "), r.Exchange),
-			func(file string, data []byte) bool { _, err := bundle.ParseResponse(file, data); return err == nil })
+			func(file string, data []byte) bool {
+				_, err := bundle.ParseAnswer(file, data, a.Plan.PartyKeys())
+				return err == nil
+			})
 		if err != nil {
 			return err
 		}
-		answer, err := bundle.ParseResponse(file, data)
+		answer, err := bundle.ParseAnswer(file, data, a.Plan.PartyKeys())
 		if err != nil {
 			return err // it was read a moment ago
 		}

@@ -6,17 +6,18 @@ import (
 	"slices"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // ReadPredecessor reads the epoch before and the statements about it: a bundle
-// and a ceremony's folder have statements in them, responses add those that came
-// another way.
-func ReadPredecessor(file string, responses []string) ([]byte, []bundle.Signed, error) {
+// and a ceremony's folder have statements in them, answers add those that came
+// another way. The plan's keys say whose a statement is that a live service served.
+func ReadPredecessor(file string, answers []string, plan *ceremony.Plan) ([]byte, []bundle.Signed, error) {
 	switch {
-	case file == "" && len(responses) > 0:
+	case file == "" && len(answers) > 0:
 		return nil, nil, cli.Usagef("name the epoch that it is about with --predecessor", "--previous-statement needs --predecessor")
 	case file == "":
 		return nil, nil, nil
@@ -25,12 +26,12 @@ func ReadPredecessor(file string, responses []string) ([]byte, []bundle.Signed, 
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, path := range responses {
+	for _, path := range answers {
 		text, err := cli.ReadFile(path)
 		if err != nil {
 			return nil, nil, err
 		}
-		r, err := bundle.ParseResponse(path, text)
+		r, err := bundle.ParseAnswer(path, text, plan.PartyKeys())
 		if err != nil {
 			return nil, nil, cli.Wrong(err)
 		}
@@ -38,7 +39,7 @@ func ReadPredecessor(file string, responses []string) ([]byte, []bundle.Signed, 
 		switch {
 		case at < 0:
 			last = append(last, r.Signed)
-		case !bytes.Equal(last[at].Statement.Raw(), r.Statement.Raw()):
+		case !bytes.Equal(last[at].Statement.Message(), r.Statement.Message()) || last[at].Statement.Signature != r.Statement.Signature:
 			return nil, nil, cli.Wrong(strict.Errorf(path, "is another statement than %s has of the same key", file).
 				WithHint("keep both: an epoch is signed once by each"))
 		}

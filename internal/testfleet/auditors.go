@@ -48,6 +48,9 @@ func (a Auditor) Key() [32]byte {
 // answer has a third party answer the fleet's request, and takes it in.
 func (f *Fleet) answer(j *engine.Journal, name string) (*bundle.Response, error) {
 	r, err := f.AnswerOf(name, f.Request, f.clock.now())
+	if err == nil && f.o.Served != nil {
+		r, err = bundle.ParseAnswer("answer", f.o.Served(r.Statement.Raw()), f.Plan.PartyKeys())
+	}
 	if err == nil {
 		_, err = j.ImportResponse(r)
 	}

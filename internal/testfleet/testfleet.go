@@ -77,6 +77,9 @@ type Options struct {
 	// Unwary third parties sign what they are sent, without a look, and people
 	// close what would not verify.
 	Unwary bool
+	// Served, if set, makes of a statement what a live service serves, and the answer
+	// is taken in as that.
+	Served func(statement []byte) []byte
 	// To ends the life early.
 	To Stage
 }

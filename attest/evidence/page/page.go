@@ -187,7 +187,7 @@ func (d *pageData) signed(a *ceremony.Account) {
 			if r.Key != p.Key {
 				continue
 			}
-			if st, err := bundle.ParseStatement(ceremony.BundleFile, r.Statement); err == nil {
+			if st, err := bundle.ParseServed(ceremony.BundleFile, r.Statement); err == nil {
 				s.Time = strict.FormatTime(st.Time())
 			}
 		}

@@ -33,7 +33,7 @@ func (c *Client) again(ctx context.Context, f durable.File, x *saved.Index, o Op
 	for i, epoch := range list {
 		line, err := c.statement(ctx, epoch)
 		switch {
-		case errors.Is(err, errNone):
+		case errors.Is(err, ErrNone):
 			a.Gone = append(a.Gone, epoch)
 		case err != nil:
 			return err

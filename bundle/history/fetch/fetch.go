@@ -1,11 +1,13 @@
-// Package fetch saves a live auditor's answers: one request at a time, at a bounded
-// rate, waiting as long as the service asks. After an interruption it goes on where
-// it stopped. It verifies nothing; package history does that with the saved
-// answers.
+// Package fetch asks a live auditor: one request at a time, at a bounded rate,
+// waiting as long as the service asks. It saves a namespace's statements, and after
+// an interruption it goes on where it stopped; it asks for one epoch's. It verifies
+// nothing: package history does that with saved answers, a ceremony with one.
 package fetch
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -67,6 +69,17 @@ func New(address, namespace, agent string, rate float64) (*Client, error) {
 	return c, nil
 }
 
+// Identify has the client show a certificate, and trust these authorities for the
+// server's instead of the system's; either may be nil.
+func (c *Client) Identify(cert *tls.Certificate, servers *x509.CertPool) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: servers}
+	if cert != nil {
+		t.TLSClientConfig.Certificates = []tls.Certificate{*cert}
+	}
+	c.HTTP.Transport = t
+}
+
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -83,8 +96,8 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// errNone is a 404.
-var errNone = errors.New("the auditor has none")
+// ErrNone is the error of an answer 404.
+var ErrNone = errors.New("the auditor has none")
 
 // get asks until there is an answer, none, or too many tries.
 func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, error) {
@@ -94,7 +107,7 @@ func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, err
 			return nil, err
 		}
 		data, again, err := c.once(ctx, path, limit)
-		if err == nil || errors.Is(err, errNone) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, ErrNone) || ctx.Err() != nil {
 			return data, err
 		}
 		last = err
@@ -136,21 +149,15 @@ func (c *Client) once(ctx context.Context, path string, limit int64) (data []byt
 	if err != nil {
 		return nil, -1, err
 	}
-	req.Header.Set("User-Agent", c.Agent)
-	req.Header.Set("Accept", "application/json")
-	resp, err := c.HTTP.Do(req)
+	resp, err := c.do(c.HTTP, req)
 	if err != nil {
-		var of *url.Error // whose address our own error has
-		if errors.As(err, &of) {
-			err = of.Err
-		}
 		return nil, 0, err
 	}
 	defer resp.Body.Close()
 	data, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
-		return nil, -1, errNone
+		return nil, -1, ErrNone
 	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500:
 		return nil, retryAfter(resp), fmt.Errorf("answers %s", resp.Status)
 	case resp.StatusCode != http.StatusOK:
@@ -161,6 +168,17 @@ func (c *Client) once(ctx context.Context, path string, limit int64) (data []byt
 		return nil, -1, fmt.Errorf("answers with more than %d bytes", limit)
 	}
 	return data, 0, nil
+}
+
+func (c *Client) do(by *http.Client, req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", c.Agent)
+	req.Header.Set("Accept", "application/json")
+	resp, err := by.Do(req)
+	var of *url.Error // whose address our own error has
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return resp, err
 }
 
 func retryAfter(resp *http.Response) time.Duration {
@@ -183,8 +201,8 @@ type About struct {
 // About asks for the namespace.
 func (c *Client) About(ctx context.Context) (*About, error) {
 	data, err := c.get(ctx, "namespaces/"+c.Namespace, maxSmall)
-	if errors.Is(err, errNone) {
-		return nil, fmt.Errorf("%s knows no namespace %s (%w)", c.Base, c.Namespace, errNone)
+	if errors.Is(err, ErrNone) {
+		return nil, fmt.Errorf("%s knows no namespace %s (%w)", c.Base, c.Namespace, ErrNone)
 	}
 	if err != nil {
 		return nil, err
@@ -202,7 +220,7 @@ func (c *Client) About(ctx context.Context) (*About, error) {
 	}
 	last := n.Get("last_verified_epoch")
 	if last == nil || last.Kind != strict.Number {
-		if data, err = c.get(ctx, "namespaces/"+c.Namespace+"/last-verified-epoch", maxSmall); errors.Is(err, errNone) {
+		if data, err = c.get(ctx, "namespaces/"+c.Namespace+"/last-verified-epoch", maxSmall); errors.Is(err, ErrNone) {
 			return a, nil
 		} else if err != nil {
 			return nil, err

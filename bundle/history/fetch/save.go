@@ -42,7 +42,7 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 	}
 	have := x.Newest()
 	about, err := c.About(ctx)
-	if errors.Is(err, errNone) && have > 0 {
+	if errors.Is(err, ErrNone) && have > 0 {
 		about, err = &About{}, nil // if the namespace is gone, the history got shorter
 	}
 	if err != nil {
@@ -82,7 +82,7 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 	}
 	for epoch := first; epoch <= about.Last; epoch++ {
 		line, err := c.statement(ctx, epoch)
-		if errors.Is(err, errNone) {
+		if errors.Is(err, ErrNone) {
 			err = fmt.Errorf("%s: the auditor has no such epoch, although it has a later one: there is a gap, or it limits our rate; try again later, with a lower --rate", c.Base.JoinPath(c.path(epoch)))
 		}
 		if err != nil {
@@ -112,12 +112,12 @@ func (c *Client) path(epoch uint64) string {
 }
 
 // statement asks for one epoch and gives the answer on one line. Only white space
-// changes by that; the signature is over the fields. The error is errNone if the
+// changes by that; the signature is over the fields. The error is ErrNone if the
 // auditor has no statement.
 func (c *Client) statement(ctx context.Context, epoch uint64) ([]byte, error) {
 	path := c.path(epoch)
 	data, err := c.get(ctx, path, bundle.MaxStatement)
-	for try := 0; errors.Is(err, errNone) && try < 2; try++ {
+	for try := 0; errors.Is(err, ErrNone) && try < 2; try++ {
 		// A service under load may answer that it has no such epoch.
 		if err := c.Wait(ctx, 5*time.Second<<try); err != nil {
 			return nil, err

@@ -99,7 +99,7 @@ writes the bundle, which is logged as any other.`,
 		})
 	f := c.Flags()
 	f.StringVar(&plan, "plan", "", "the plan `file` that names third parties, officers and countersigner")
-	f.StringArrayVar(&responses, "response", nil, "a third party's response `file`")
+	f.StringArrayVar(&responses, "response", nil, "a third party's response `file`, or its statement as it is served")
 	f.StringArrayVar(&approvals, "approval", nil, cli.ApprovalHelp)
 	f.StringVar(&key, "key", "", signer.Help)
 	f.StringVar(&out, "out", "", "the bundle's new `file`")
@@ -113,7 +113,7 @@ func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []cerem
 		if err != nil {
 			return err
 		}
-		r, err := bundle.ParseResponse(path, data)
+		r, err := bundle.ParseAnswer(path, data, p.PartyKeys())
 		if err != nil {
 			return cli.Wrong(err)
 		}

@@ -36,11 +36,11 @@ came another way.`,
 			if err := cli.Required(cmd, "out"); err != nil {
 				return err
 			}
-			pred, last, err := session.ReadPredecessor(predecessor, previous)
-			if err != nil {
-				return err
-			}
 			return session.WithFolder(a, args[0], func(j *engine.Journal) error {
+				pred, last, err := session.ReadPredecessor(predecessor, previous, j.Account().Plan)
+				if err != nil {
+					return err
+				}
 				again := j.Account().Request != nil
 				if !again {
 					if err := session.InTurn(j, []ceremony.Act{ceremony.ActRequest}); err != nil {
@@ -68,7 +68,7 @@ came another way.`,
 	f.StringVar(&frames, "qr", "", "also draw its core as QR frames into this new `folder`")
 	f.StringVar(&predecessor, "predecessor", "", "the `file` of the epoch before: its bundle, its fleet-keys.json, or its ceremony's folder")
 	session.SignWithFlag(c, &keys)
-	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's response `file` for the epoch before, where it isn't in what --predecessor names")
+	f.StringArrayVar(&previous, "previous-statement", nil, "a third party's answer `file` for the epoch before, where it isn't in what --predecessor names")
 	return c
 }
 

@@ -87,7 +87,7 @@ func (o *roomOptions) room(a *cli.App, plan string, appendTo room.AppendTo) (*ro
 	r := &room.Room{
 		App: a, Config: config, StandIn: &o.StandIn, Site: o.site, Exchange: o.exchange, Keys: o.places, Operator: o.operator,
 	}
-	if r.Predecessor, r.Previous, err = session.ReadPredecessor(o.predecessor, o.previous); err != nil {
+	if r.Predecessor, r.Previous, err = session.ReadPredecessor(o.predecessor, o.previous, p); err != nil {
 		return nil, err
 	}
 	if o.log != "" {

@@ -26,7 +26,6 @@ var exportedFor = map[string]string{
 	"attest/evidence/entries.Fault*": fieldValue,
 	"ceremony/script.Administrator":  "one of Roles; the others are ceremony's",
 	"internal/hsm.Error":             "the error that every call to a module gives, with its return value",
-	"internal/tpmdevice.Agree":       "TPM2_ECDH_ZGen, tried on TPMs; no plan has roles that agree on them yet",
 }
 
 const (

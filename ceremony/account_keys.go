@@ -72,7 +72,7 @@ func (a *Account) takeIntent(c *Intent, r *Record) error {
 	if err := a.mine(c.HSM); err != nil {
 		return err
 	}
-	role := a.Plan.Role(s.Role)
+	role := a.Plan.RoleIn(s.HSM, s.Role)
 	if c.Role != s.Role || c.Algorithm != role.Algorithm {
 		return fmt.Errorf("it is for role %q, %s; the step is for %q, %s", c.Role, c.Algorithm, s.Role, role.Algorithm)
 	}
@@ -132,7 +132,7 @@ func (a *Account) takeOutcome(c *Outcome) error {
 	} else {
 		a.made[string(c.PublicKey)] = a.key
 	}
-	_, optional := a.Plan.Role(a.key.Role).Template()
+	_, optional := a.Plan.RoleIn(a.key.HSM, a.key.Role).Template()
 	for _, name := range c.Dropped {
 		if !slices.Contains(optional, name) {
 			a.fail("%s %s was generated without %s, which the plan requires", a.key.HSM, a.key.Role, name)
@@ -156,7 +156,7 @@ func (a *Account) takeAttributes(c *Attributes) error {
 		return err
 	}
 	a.key.Attributes = c
-	if err := judgeAttributes(a.Plan.Role(a.key.Role), a.key); err != nil {
+	if err := judgeAttributes(a.Plan.RoleIn(a.key.HSM, a.key.Role), a.key); err != nil {
 		a.fail("%s %s: %v", a.key.HSM, a.key.Role, err)
 	}
 	return nil

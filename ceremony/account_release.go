@@ -308,7 +308,7 @@ func (a *Account) row(h PlanHSM) []string {
 			continue
 		}
 		found++
-		ok[3] = ok[3] && k.Attributes != nil && judgeAttributes(a.Plan.Role(k.Role), k) == nil
+		ok[3] = ok[3] && k.Attributes != nil && judgeAttributes(a.Plan.RoleIn(k.HSM, k.Role), k) == nil
 		ok[4] = ok[4] && a.judgeRefusals(k) == nil
 		ok[5] = ok[5] && k.shown()
 		ok[6] = ok[6] && k.Found != nil

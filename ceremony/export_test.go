@@ -17,9 +17,10 @@ type Rule struct {
 	Refused    []string
 }
 
-// Rules are those of all attempts, in their order.
-func Rules(use keys.Use) (list []Rule) {
-	for _, r := range attempts[use] {
+// Rules are those of all attempts on keys of a use, in their order: as modules decide
+// them, or of keys that agree by a TPM.
+func Rules(use keys.Use, tpm bool) (list []Rule) {
+	for _, r := range (&Role{Use: use, tpm: tpm}).attempts() {
 		list = append(list, Rule{r.name, r.call, r.refused})
 	}
 	return list

@@ -232,14 +232,15 @@ func (c *NegativeTest) form() error {
 // code that there is one.
 func attemptForms(list []Attempt) error {
 	for _, t := range list {
-		rule := findAttempt(t.Name)
-		if rule == nil {
+		rules := rulesOf(t.Name)
+		if len(rules) == 0 {
 			return fmt.Errorf("attempt %q is not known", t.Name)
 		}
-		if !rule.decides(t) {
-			return fmt.Errorf("attempt %s was decided by %s, it is decided by %s", t.Name, t.Call, rule.call)
+		if !slices.ContainsFunc(rules, func(r attemptRule) bool { return r.decides(t) }) {
+			return fmt.Errorf("attempt %s was decided by %s, it is decided by %s", t.Name, t.Call, rules[0].call)
 		}
-		if err := token.CheckCode(t.Code); err != nil || t.Code == token.Unavailable {
+		err, ofTPM := token.CheckCode(t.Code), t.Call == token.CallTPMSign || t.Call == token.CallTPMAgree
+		if ofTPM != slices.Contains(token.TPMCodes, t.Code) || !ofTPM && (err != nil || t.Code == token.Unavailable) {
 			return fmt.Errorf("attempt %s: %q is no return code of a call", t.Name, strict.Clip(t.Code))
 		}
 	}

@@ -44,12 +44,23 @@ type attemptRule struct {
 	means   string // what it means that it succeeded
 }
 
-// attempts are the tries that every key must have withstood, in this order, by its
-// use. Those to wrap take a mechanism and a key to wrap with, and a token may have
+// attempts are the tries that every key of a role must have withstood, in this
+// order. Those to wrap take a mechanism and a key to wrap with, and a token may have
 // neither: they alone may be unstaged.
-var attempts = map[keys.Use][]attemptRule{
-	keys.Sign:  slices.Concat(takesOut, relaxing),
-	keys.Agree: slices.Concat(takesOut, misuses, relaxing),
+func (r *Role) attempts() []attemptRule {
+	return slices.Concat(r.madeAgain(), relaxing)
+}
+
+// madeAgain are those of them that are made once more on a key that was made weaker:
+// the rest are those that made it so.
+func (r *Role) madeAgain() []attemptRule {
+	switch {
+	case r.Use == keys.Sign:
+		return takesOut
+	case r.tpm:
+		return slices.Concat(takesOut, misusesOfTPM)
+	}
+	return slices.Concat(takesOut, misuses)
 }
 
 const leaves = "the key can leave its HSM"
@@ -67,19 +78,21 @@ var (
 		{token.TrySign, token.CallSignInit, refusesSign, "the key signs, and is there to agree"},
 		{token.TryAgreeInvalid, token.CallDerive, refusesPoint, "the secrets that it gives for such points tell the key"},
 	}
+	// The module's own word on a key that agrees by the TPM is that something failed:
+	// the TPM, whose word it is, is asked itself.
+	misusesOfTPM = []attemptRule{
+		{token.TrySign, token.CallTPMSign, []string{token.TPMKey, token.TPMAttributes}, misuses[0].means},
+		{token.TryAgreeInvalid, token.CallTPMAgree, []string{token.TPMPoint}, misuses[1].means},
+	}
 	relaxing = []attemptRule{
 		{token.TryRelaxExtractable, token.CallSet, refusesChange, leaves},
 		{token.TryRelaxSensitive, token.CallSet, refusesChange, leaves},
 	}
 )
 
-// findAttempt is the rule of an attempt of that name.
-func findAttempt(name string) *attemptRule {
-	list := attempts[keys.Agree] // which has all of them
-	if i := slices.IndexFunc(list, func(r attemptRule) bool { return r.name == name }); i >= 0 {
-		return &list[i]
-	}
-	return nil
+// rulesOf are those of an attempt of that name: of some, a module decides or a TPM.
+func rulesOf(name string) []attemptRule {
+	return slices.DeleteFunc(slices.Concat(takesOut, misuses, misusesOfTPM, relaxing), func(r attemptRule) bool { return r.name != name })
 }
 
 // decides says whether a call may have decided an attempt: the first that can, or
@@ -97,13 +110,6 @@ func (r *attemptRule) decides(t Attempt) bool {
 // cantStage are the codes with which an attempt may be unstaged, by the call that
 // said so.
 var cantStage = map[string][]string{token.CallWrap: token.UnstagedWrap, token.CallGenerate: token.UnstagedGenerate}
-
-// madeAgain are those of them that are made once more on a key that was made weaker:
-// the rest are those that made it so.
-func madeAgain(use keys.Use) []attemptRule {
-	list := attempts[use]
-	return list[:len(list)-len(relaxing)]
-}
 
 // wraps are the attempts that take a wrapping key.
 var wraps = []string{token.TryWrapKW, token.TryWrapKWP, token.TryWrapCBC}
@@ -123,7 +129,7 @@ func (a *Account) judgeRefusals(k *Key) error {
 	case k.Relaxed == nil:
 		return fmt.Errorf("attempt %s succeeded, which the plan tolerates, and nothing was tried again after it", names[0])
 	}
-	return judgeRelaxed(a.Plan.Role(k.Role), k.Intent.ID, k.Relaxed)
+	return judgeRelaxed(a.Plan.RoleIn(k.HSM, k.Role), k.Intent.ID, k.Relaxed)
 }
 
 // judgeRelaxed demands of a key that let itself be made weaker that nothing came
@@ -133,7 +139,7 @@ func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
 	if err := judgeReadings(role, r.While, id, r.Names); err != nil {
 		return fmt.Errorf("made weaker: %w", err)
 	}
-	if _, err := judgeAttempts(r.Attempts, madeAgain(role.Use), nil); err != nil {
+	if _, err := judgeAttempts(r.Attempts, role.madeAgain(), nil); err != nil {
 		return fmt.Errorf("made weaker: %w", err)
 	}
 	for _, t := range r.Attempts {
@@ -165,7 +171,7 @@ func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
 // Weakened are the attempts that made a key of an HSM weaker, which its plan
 // tolerates. An error says which other attempt wasn't refused as it must be.
 func (p *Plan) Weakened(hsm, role string, list []Attempt) ([]string, error) {
-	return judgeAttempts(list, attempts[p.Role(role).Use], p.HSM(hsm).Tolerates)
+	return judgeAttempts(list, p.RoleIn(hsm, role).attempts(), p.HSM(hsm).Tolerates)
 }
 
 // succeeded are the attempts that did.
@@ -205,8 +211,10 @@ func (t Attempt) judge(i int, want attemptRule) error {
 	case t.Unstaged && !slices.Contains(cantStage[t.Call], t.Code):
 		return fmt.Errorf("attempt %s could not be made: %s: %s", t.Name, t.Call, t.Code)
 	case t.Unstaged:
-	case t.Code == codeOK:
+	case t.Code == codeOK || t.Code == token.TPMSuccess:
 		return fmt.Errorf("attempt %s succeeded: %s", t.Name, want.means)
+	case !want.decides(t):
+		return fmt.Errorf("attempt %s was decided by %s, and by the plan %s decides it", t.Name, t.Call, want.call)
 	case !slices.Contains(want.refused, t.Code):
 		return fmt.Errorf("attempt %s ended with %s, which is no refusal", t.Name, t.Code)
 	}

@@ -70,6 +70,9 @@ type PlanHSM struct {
 	Serial string `strict:"serial,optional,empty"` // demanded by check, which has the better words
 	// Attestation names it by what its vendor attests; for every HSM or for none.
 	Attestation *Device `strict:"attestation,optional"`
+	// Agreement says how its keys that agree do so: by the module where it is left
+	// out, else [AgreementTPM].
+	Agreement string `strict:"agreement,optional"`
 	// Tolerates names attempts that may succeed on this HSM's keys: see [Tolerable].
 	Tolerates []string `strict:"tolerates,token,optional"`
 }
@@ -82,6 +85,7 @@ type Role struct {
 	_         *strict.Node `strict:"attributes,optional"` // read by readAttributes
 
 	own, expect []Expect
+	tpm         bool // its key agrees by the TPM itself: see RoleIn
 }
 
 // Person takes part under a pseudonym.
@@ -146,6 +150,16 @@ func (p *Plan) Role(name string) *Role {
 		}
 	}
 	return nil
+}
+
+// RoleIn is a role as an HSM makes its key: of one whose keys agree by the TPM
+// itself with another template.
+func (p *Plan) RoleIn(hsm, name string) *Role {
+	r, h := p.Role(name), p.HSM(hsm)
+	if r == nil || h == nil || h.Agreement == "" || r.Use != keys.Agree {
+		return r
+	}
+	return r.throughTPM()
 }
 
 // HSM finds an HSM by its name.

@@ -102,6 +102,7 @@ func (c *planChecker) hsms() {
 	}
 	c.devices()
 	c.models()
+	c.agreements()
 	n := len(c.plan.HSMs)
 	if c.root.Get("hsms") != nil && n == 0 {
 		c.failf(c.root.LineOf("hsms"), "", "the plan has no HSM")
@@ -142,6 +143,31 @@ func (c *planChecker) devices() {
 		c.failf(c.root.LineOf("hsms"), "name all of them so, or none: one that isn't could be any other", "hsm %q is named by its attestation, and hsm %q is not", named, bare)
 	}
 	enter(c.root.LineOf("countersigner"), fmt.Sprintf("countersigner %q", c.plan.Countersigner.Name), c.plan.Countersigner.Attestation)
+}
+
+// agreements demands that an HSM whose keys agree by the TPM itself has such keys,
+// of a kind that TPMs have.
+func (c *planChecker) agreements() {
+	for i, h := range c.plan.HSMs {
+		at := c.root.LineOf("hsms", i)
+		if h.Agreement == "" {
+			continue
+		}
+		if h.Agreement != AgreementTPM {
+			c.failf(at, "leave it out where the module itself agrees", "hsm %q: agreement is %q; it is %s, of keys that tpm2-pkcs11 makes", h.Name, h.Agreement, AgreementTPM)
+			continue
+		}
+		agree := false
+		for _, r := range c.plan.Roles {
+			agree = agree || r.Algorithm.Use() == keys.Agree
+			if r.Algorithm == keys.X25519 {
+				c.failf(at, "use ecdh-p256", "hsm %q agrees by %s, and no TPM has x25519, role %q", h.Name, AgreementTPM, r.Name)
+			}
+		}
+		if !agree {
+			c.failf(at, "leave it out", "hsm %q: agreement says how its keys agree, and the plan has no role that does", h.Name)
+		}
+	}
 }
 
 func (c *planChecker) models() {

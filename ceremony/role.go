@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -117,6 +118,26 @@ func (r *Role) merge(e Expect) error {
 		}
 	}
 	return fmt.Errorf("is not known here; known are %s", strings.Join(r.names(), ", "))
+}
+
+// AgreementTPM is the way of a key that tpm2-pkcs11 made to agree. That module has
+// no ECDH and makes no key with DERIVE; one with DECRYPT and without SIGN the TPM
+// itself agrees with.
+const AgreementTPM = "tpm2-ecdh-zgen"
+
+// throughTPM is the role as such a module makes its key.
+func (r *Role) throughTPM() *Role {
+	in := *r
+	in.tpm, in.expect = true, slices.Clone(r.expect)
+	for i := range in.expect {
+		switch e := &in.expect[i]; e.Name {
+		case token.Derive:
+			e.Want = false
+		case token.Decrypt:
+			e.Want = true
+		}
+	}
+	return &in
 }
 
 func (r *Role) names() []string {

@@ -102,11 +102,11 @@ func TestTheSpecListsTheAttemptsOfTheCode(t *testing.T) {
 			attempts, unstaged = all[1:i], all[i+1:]
 		}
 	}
-	rules := ceremony.Rules(keys.Agree)
+	rules := ceremony.Rules(keys.Agree, false)
 	if len(attempts) != len(rules) || len(unstaged) != 2 {
 		t.Fatalf("%d attempts, %d calls", len(attempts), len(unstaged))
 	}
-	signs := ceremony.Rules(keys.Sign)
+	signs := ceremony.Rules(keys.Sign, false)
 	for _, r := range attempts {
 		agrees := strings.HasSuffix(r[2], "Of keys that agree")
 		if i := slices.IndexFunc(signs, func(x ceremony.Rule) bool { return x.Name == strings.Trim(r[0], "`") }); (i < 0) != agrees {
@@ -118,6 +118,10 @@ func TestTheSpecListsTheAttemptsOfTheCode(t *testing.T) {
 		if _, may := ceremony.CantStage[rules[i].Call]; may != (r[4] == "yes") {
 			t.Errorf("%s may be unstaged: %s in docs/SPEC.md, %t in the code", r[0], r[4], may)
 		}
+	}
+	ofTPM := ceremony.Rules(keys.Agree, true)
+	for i, r := range rows(section(t, "### 8.2 Of a key that agrees by its TPM"))[1:] {
+		same(t, "attempt "+r[0]+" by a TPM", append([]string{strings.Trim(r[0], "`"), r[1]}, names(r[3], "")...), append([]string{ofTPM[6+i].Name, ofTPM[6+i].Call}, ofTPM[6+i].Refused...))
 	}
 	for _, r := range unstaged {
 		call := names(r[0], "")[0]

@@ -122,7 +122,7 @@ func (v *verifier) refusals(a *ceremony.Account) string {
 	refused, notShown := 0, map[string]bool{}
 	for _, k := range a.Keys {
 		refused += k.Refused()
-		for _, name := range k.NotShown(a.Plan.Role(k.Role)) {
+		for _, name := range k.NotShown(a.Plan.RoleIn(k.HSM, k.Role)) {
 			notShown[name] = true
 		}
 	}

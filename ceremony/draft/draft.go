@@ -121,6 +121,9 @@ func (d *Plan) hsms() string {
 		if d := h.Attestation; d != nil {
 			fmt.Fprintf(&b, "\n    attestation:\n      format: %s\n      identity: %s", d.Format, strict.QuoteYAML(d.Identity))
 		}
+		if h.Agreement != "" {
+			fmt.Fprintf(&b, "\n    agreement: %s", h.Agreement)
+		}
 		if len(h.Tolerates) > 0 {
 			fmt.Fprintf(&b, "\n    tolerates: [%s]", strings.Join(h.Tolerates, ", "))
 		}

@@ -67,7 +67,7 @@ func objectsOf(list []token.Object) []ceremony.Object {
 // generate makes one key and doubts it in every way the plan demands. If a
 // check fails, the key is destroyed before anything else happens.
 func (r *runner) generate(ctx context.Context, s ceremony.Step) error {
-	role := r.plan.Role(s.Role)
+	role := r.plan.RoleIn(s.HSM, s.Role)
 	t, err := r.unlocked(ctx, s.HSM)
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (r *runner) checkKey(ctx context.Context, s ceremony.Step, n int, alg keys.
 		return fmt.Errorf("%s %s: reading attributes back: %w", s.HSM, s.Role, err)
 	}
 	a := &ceremony.Attributes{Intent: n, Private: readings(private), Public: readings(public)}
-	if err := r.record(fmt.Sprintf("%d attributes read back as planned", len(r.plan.Role(s.Role).Expect())), a); err != nil {
+	if err := r.record(fmt.Sprintf("%d attributes read back as planned", len(r.plan.RoleIn(s.HSM, s.Role).Expect())), a); err != nil {
 		return err
 	}
 	tries, err := t.Attack(string(alg), id)

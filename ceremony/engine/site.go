@@ -30,22 +30,22 @@ type SiteHSM struct {
 	Token    string `strict:"token"` // label
 	PIN      string `strict:"pin"`   // see ParsePINSource
 	InitArgs string `strict:"init_args,optional"`
-	// Attestation is how the device is asked for its attestation; nil where people
-	// use its vendor's tool.
-	Attestation *SiteAttestation `strict:"attestation,optional"`
+	// TPM is how a TPM is asked beside its module: to attest its keys, and to agree by
+	// them. nil where there is none, and people use the vendor's tool.
+	TPM *SiteTPM `strict:"tpm,optional"`
 }
 
-// SiteAttestation is the way to a TPM whose keys tpm2-pkcs11 has, and what its
-// operator has of it. Paths are absolute.
-type SiteAttestation struct {
+// SiteTPM is the way to a TPM whose keys tpm2-pkcs11 has, and what its operator has
+// of it. Paths are absolute.
+type SiteTPM struct {
 	TCTI           string `strict:"tcti"`                     // as tpm2-tss writes it: device:/dev/tpmrm0
 	Store          string `strict:"store"`                    // tpm2_pkcs11.sqlite3
-	AKCertificates string `strict:"ak_certificates"`          // PEM: the attestation key's and those above it
+	AKCertificates string `strict:"ak_certificates,optional"` // PEM: the attestation key's and those above it
 	EKCertificates string `strict:"ek_certificates,optional"` // PEM: those above the endorsement key's
 }
 
 // paths are the files that it names.
-func (s *SiteAttestation) paths() [][2]string {
+func (s *SiteTPM) paths() [][2]string {
 	return [][2]string{{"store", s.Store}, {"ak_certificates", s.AKCertificates}, {"ek_certificates", s.EKCertificates}}
 }
 
@@ -98,13 +98,20 @@ func ParseSite(file string, data []byte, plan *ceremony.Plan) (*Site, error) {
 		}
 	}
 	for i, h := range s.HSMs {
-		if h.Attestation == nil {
+		at, planned := root.LineOf("hsms", i), plan.HSM(h.Name)
+		if h.TPM == nil {
+			if planned != nil && planned.Agreement == ceremony.AgreementTPM {
+				failf(at, "add tpm: {tcti: …, store: …}", "hsm %q: by the plan its keys agree by its TPM, and the way to that is missing", h.Name)
+			}
 			continue
 		}
-		for _, path := range h.Attestation.paths() {
+		for _, path := range h.TPM.paths() {
 			if path[1] != "" && !filepath.IsAbs(path[1]) {
-				failf(root.LineOf("hsms", i), "", "hsm %q: attestation: %s %q is not an absolute path", h.Name, path[0], path[1])
+				failf(at, "", "hsm %q: tpm: %s %q is not an absolute path", h.Name, path[0], path[1])
 			}
+		}
+		if planned != nil && planned.Attestation != nil && h.TPM.AKCertificates == "" {
+			failf(at, "enrol its attestation key: fleetctl attestation tpm", "hsm %q: tpm: by the plan it attests its keys, and ak_certificates is missing", h.Name)
 		}
 	}
 	for _, h := range plan.HSMs {
@@ -132,8 +139,8 @@ hsms:
 		if h.InitArgs != "" {
 			fmt.Fprintf(&b, "    init_args: %s\n", strict.QuoteYAML(h.InitArgs))
 		}
-		if t := h.Attestation; t != nil {
-			fmt.Fprintf(&b, "    attestation:\n      tcti: %s\n", strict.QuoteYAML(t.TCTI))
+		if t := h.TPM; t != nil {
+			fmt.Fprintf(&b, "    tpm:\n      tcti: %s\n", strict.QuoteYAML(t.TCTI))
 			for _, path := range t.paths() {
 				if path[1] != "" {
 					fmt.Fprintf(&b, "      %s: %s\n", path[0], strict.QuoteYAML(path[1]))

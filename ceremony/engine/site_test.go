@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -88,10 +91,10 @@ func TestASiteFileIsReadAsItWasWritten(t *testing.T) {
 	s := &engine.Site{}
 	for i, odd := range []string{`a: b #"c\d`, "tab\tnew\nline", "\u202e\ufeff\u2028\u00a0\x7f\U0001f511"} {
 		s.HSMs = append(s.HSMs, engine.SiteHSM{Name: fmt.Sprintf("hsm-%d", i+1), Module: "/" + odd, Token: odd, PIN: "file:/" + odd, InitArgs: odd})
-		s.HSMs[i].Attestation = &engine.SiteAttestation{TCTI: odd, Store: "/" + odd, AKCertificates: "/" + odd}
+		s.HSMs[i].TPM = &engine.SiteTPM{TCTI: odd, Store: "/" + odd, AKCertificates: "/" + odd}
 	}
-	s.HSMs[0].Attestation.EKCertificates = "/" + s.HSMs[0].Token
-	s.HSMs[1].Attestation = nil
+	s.HSMs[0].TPM.EKCertificates = "/" + s.HSMs[0].Token
+	s.HSMs[1].TPM = nil
 	data, err := s.Write()
 	if err != nil {
 		t.Fatal(err)
@@ -100,11 +103,27 @@ func TestASiteFileIsReadAsItWasWritten(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got.HSMs, s.HSMs) {
 		t.Errorf("%v\n%s", err, data)
 	}
-	s.HSMs[0].Attestation.AKCertificates = "ak.pem"
+	s.HSMs[0].TPM.AKCertificates = "ak.pem"
 	if data, err = s.Write(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := engine.ParseSite("site.yaml", data, f.Plan); err == nil || !strings.Contains(err.Error(), `hsm "hsm-1": attestation: ak_certificates "ak.pem" is not an absolute path`) {
+	if _, err := engine.ParseSite("site.yaml", data, f.Plan); err == nil || !strings.Contains(err.Error(), `hsm "hsm-1": tpm: ak_certificates "ak.pem" is not an absolute path`) {
 		t.Errorf("a file found from wherever the program stands: %v", err)
+	}
+	f = testfleet.Prepared(t, testfleet.Options{Attested: true})
+	f.Site.HSMs[1].TPM = &engine.SiteTPM{TCTI: "device:/dev/tpmrm0", Store: "/store"}
+	if data, err = f.Site.Write(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.ParseSite("site.yaml", data, f.Plan); err == nil || !strings.Contains(err.Error(), `hsm "hsm-2": tpm: by the plan it attests its keys, and ak_certificates is missing`) {
+		t.Errorf("a TPM that can't attest: %v", err)
+	}
+	f = testfleet.Prepared(t, testfleet.Options{Agreement: ceremony.AgreementTPM, Roles: []draft.Role{{Name: "sealing", Algorithm: keys.ECDHP256}}})
+	f.Site.HSMs[2].TPM = nil
+	if data, err = f.Site.Write(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.ParseSite("site.yaml", data, f.Plan); err == nil || !strings.Contains(err.Error(), `hsm "hsm-3": by the plan its keys agree by its TPM, and the way to that is missing`) {
+		t.Errorf("a TPM that can't be reached: %v", err)
 	}
 }

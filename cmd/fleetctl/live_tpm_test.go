@@ -26,7 +26,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/tpmdevice"
 )
 
-const liveHSMs = 7
+const liveHSMs = 7 // of the ceremony of many
 
 // liveFleet is a production ceremony on TPMs behind tpm2-pkcs11.
 type liveFleet struct {
@@ -34,7 +34,9 @@ type liveFleet struct {
 	store  *testtpm.Store
 	names  []string // attestation identities
 	anchor string   // of the authority that enrolled them, on one line
-	last   testtpm.Token
+	tokens []testtpm.Token
+	asked  int // so many HSMs fleetctl asks itself; of the others people bring what a tool gave
+	roles  []string
 }
 
 const livePIN = "pin-of-vendor"
@@ -42,18 +44,17 @@ const livePIN = "pin-of-vendor"
 var anchorOnALine = regexp.MustCompile(`(?m)^- (\{vendor: .*\})$`)
 
 // newLiveFleet makes TPMs with a token in each, and has an authority enrol them.
-func newLiveFleet(t *testing.T) *liveFleet {
+func newLiveFleet(t *testing.T, hsms, asked int, roles ...string) *liveFleet {
 	r := newRig(t)
 	dir := r.world()
-	l := &liveFleet{officers: officers{r, t, dir}}
+	l := &liveFleet{officers: officers{r, t, dir}, asked: asked, roles: roles}
 	maker := testtpm.NewMaker(t, dir)
-	var tokens []testtpm.Token
-	for i := range liveHSMs {
+	for i := range hsms {
 		name := fmt.Sprintf("hsm-%d", i+1)
-		tokens = append(tokens, testtpm.Token{TPM: maker.Start(name), Label: "vendor-" + name[4:], UserPIN: livePIN, SOPIN: "12345678"})
-		check(t, os.WriteFile(filepath.Join(dir, "pins", tokens[i].Label), []byte(livePIN+"\n"), 0o600))
+		l.tokens = append(l.tokens, testtpm.Token{TPM: maker.Start(name), Label: "vendor-" + name[4:], UserPIN: livePIN, SOPIN: "12345678"})
+		check(t, os.WriteFile(filepath.Join(dir, "pins", l.tokens[i].Label), []byte(livePIN+"\n"), 0o600))
 	}
-	l.store = testtpm.NewStore(t, dir, tokens...)
+	l.store = testtpm.NewStore(t, dir, l.tokens...)
 	r.env = append(r.env, l.store.Env...)
 	makersFile(t, dir, maker)
 	out := r.run(dir, "attestation", "tpm", "authority", "--operator", "Example Ltd", "--key", "authority.pem", "--out", "authority.crt")
@@ -62,15 +63,14 @@ func newLiveFleet(t *testing.T) *liveFleet {
 		t.Fatalf("no anchor:\n%s", out)
 	}
 	l.anchor = strings.Replace(string(m[1]), `"WHO, WHEN"`, "a test", 1)
-	for _, token := range tokens {
+	for _, token := range l.tokens {
 		l.names = append(l.names, r.enrolled(dir, token.TPM))
 	}
 	for _, gone := range []string{"plan.yaml", "site.yaml", "policy.yaml", "plan-approvals"} {
 		check(t, os.RemoveAll(filepath.Join(dir, gone)))
 	}
-	l.last = tokens[liveHSMs-1]
 	l.witnessed()
-	l.planned(tokens)
+	l.planned()
 	return l
 }
 
@@ -117,7 +117,10 @@ func (l *liveFleet) planNew(module, prefix string, hsms int, out, siteOut string
 	args := []string{"plan", "new", "--mode", "production", "--fleet", "backup", "--namespace", strings.TrimPrefix(demo.Namespace, "rehearsal."),
 		"--from-tokens", "--module", module, "--label-prefix", prefix, "--hsms", fmt.Sprint(hsms), "--pin", "file:" + l.dir + "/pins/%s",
 		"--third-party", "auditor.example=thirdparty.pub", "--countersigner", "operator-1=operator.pub",
-		"--log-policy", "log.policy", "--role", "session=ecdsa-p256", "--out", out, "--site-out", siteOut}
+		"--log-policy", "log.policy", "--out", out, "--site-out", siteOut}
+	for _, role := range l.roles {
+		args = append(args, "--role", role)
+	}
 	for _, p := range demo.People {
 		args = append(args, "--person", fmt.Sprintf("%s:%s=people/%s.pub", p.Role, p.Name, p.Name))
 	}
@@ -126,18 +129,18 @@ func (l *liveFleet) planNew(module, prefix string, hsms int, out, siteOut string
 
 // planned writes the plan, which names each TPM, the site file, and the policy as
 // policy new writes it.
-func (l *liveFleet) planned(tokens []testtpm.Token) {
+func (l *liveFleet) planned() {
 	l.t.Helper()
-	args := l.planNew(l.store.Module, "vendor-", liveHSMs, "plan.yaml", "site.yaml")
+	args := l.planNew(l.store.Module, "vendor-", len(l.tokens), "plan.yaml", "site.yaml")
 	for i, name := range l.names {
 		args = append(args, "--device", fmt.Sprintf("hsm-%d=tpm2-certify:%s", i+1, name))
 	}
 	l.rig.run(l.dir, args...)
 	l.changed("plan.yaml", "    site: lab\n", "    site: lab\n    tolerates: [relax-extractable, relax-sensitive]\n")
-	for i := range tokens[:liveHSMs-1] { // of the last, people bring what a tool of the vendor's gave
+	for i := range l.tokens[:l.asked] {
 		name := fmt.Sprintf("hsm-%d", i+1)
-		l.changed("site.yaml", "  - name: "+name+"\n", fmt.Sprintf("  - name: %s\n    attestation: {tcti: %q, store: %s, ak_certificates: %s/%s-ak.pem, ek_certificates: %s/maker.pem}\n",
-			name, tokens[i].TPM.TCTI, l.store.File, l.dir, name, l.dir))
+		l.changed("site.yaml", "  - name: "+name+"\n", fmt.Sprintf("  - name: %s\n    tpm: {tcti: %q, store: %s, ak_certificates: %s/%s-ak.pem, ek_certificates: %s/maker.pem}\n",
+			name, l.tokens[i].TPM.TCTI, l.store.File, l.dir, name, l.dir))
 	}
 }
 
@@ -161,9 +164,9 @@ func (l *liveFleet) policies() {
 // thirdParty is the third party's policy, with an anchor of its own.
 func (l *liveFleet) thirdParty() []byte {
 	l.t.Helper()
-	text, err := thirdpartyPolicy(l.dir, liveHSMs)
+	text, err := thirdpartyPolicy(l.dir, len(l.tokens))
 	check(l.t, err)
-	text = strings.NewReplacer("mode: rehearsal", "mode: production", "[rehearsal.", "[").Replace(text)
+	text = strings.NewReplacer("mode: rehearsal", "mode: production", "[rehearsal.", "[", "ecdsa-p256]", "ecdsa-p256, ecdh-p256]", "[session]", "[session, sealing]").Replace(text)
 	return []byte(text + "tolerates: [relax-extractable, relax-sensitive]\nattestation:\n  least: fresh\n  anchors: [" + l.anchor + "]\n")
 }
 
@@ -187,8 +190,9 @@ func (l *liveFleet) forecast() {
 	l.refused("the plan names no attestation under hsms:", "plan", "check", "soft.yaml", "--policy", "policy.yaml")
 }
 
-// keysMade runs the ceremony until every key is made, attested and compared.
-func (l *liveFleet) keysMade() {
+// keysMade runs the ceremony until every key is made, attested and compared; once it
+// is open people do what they do.
+func (l *liveFleet) keysMade(people func(*keyboard)) {
 	for _, who := range []string{"olga", "omar"} {
 		l.at(cli.ExitDone, func(k *keyboard) { k.types("to agree, or", "approve the plan\n") }, "plan", "approve", "plan.yaml", "--key", "people/"+who)
 	}
@@ -196,18 +200,12 @@ func (l *liveFleet) keysMade() {
 	l.at(cli.ExitPending, func(k *keyboard) {
 		k.types("three words of your own choosing", "alpha beta gamma\n", "the time on the wall", wall()+"\n")
 		k.confirms()
-		for i := range liveHSMs {
+		for i := range l.tokens {
 			k.types(fmt.Sprintf("number on the seal of hsm-%d", i+1), fmt.Sprintf("447%d\n", i), "read again", fmt.Sprintf("447%d\n", i))
 		}
 	}, run...)
 	l.sign("--approve", "open")
-	l.at(cli.ExitDone, func(k *keyboard) {
-		for range liveHSMs {
-			k.confirms()
-		}
-		l.brought(k)
-		k.confirms()
-	}, run...)
+	l.at(cli.ExitDone, people, run...)
 }
 
 // brought is how people bring the last HSM's attestation, after two that are none.
@@ -239,11 +237,12 @@ func (l *liveFleet) collected(file string, q tpmdevice.Question) {
 	m, err := hsm.Open(l.store.Module, hsm.Options{})
 	check(l.t, err)
 	defer m.Close()
-	token, err := m.Token(hsm.Selector{Label: l.last.Label})
+	last := l.tokens[liveHSMs-1]
+	token, err := m.Token(hsm.Selector{Label: last.Label})
 	check(l.t, err)
 	defer token.Close()
 	check(l.t, token.Login([]byte(livePIN)))
-	s := tpmdevice.Source{TCTI: l.last.TPM.TCTI, Store: l.store.File, Label: l.last.Label}
+	s := tpmdevice.Source{TCTI: last.TPM.TCTI, Store: l.store.File, Label: last.Label}
 	s.AK, err = os.ReadFile(filepath.Join(l.dir, "hsm-7-ak.pem"))
 	check(l.t, err)
 	s.EK, err = os.ReadFile(filepath.Join(l.dir, "maker.pem"))
@@ -288,10 +287,16 @@ func (l *liveFleet) closed() {
 // new writes and two lines that its people add knowingly.
 func TestALiveProductionCeremonyOnTPMsIsVerified(t *testing.T) {
 	testwitness.Need(t)
-	l := newLiveFleet(t)
+	l := newLiveFleet(t, liveHSMs, liveHSMs-1, "session=ecdsa-p256")
 	l.policies()
 	l.forecast()
-	l.keysMade()
+	l.keysMade(func(k *keyboard) {
+		for range liveHSMs {
+			k.confirms()
+		}
+		l.brought(k)
+		k.confirms()
+	})
 	l.closed()
 	out := l.rig.run(l.dir, "verify", "evidence.tar", "--policy", "policy.yaml")
 	for _, want := range []string{"VERIFIED", "16 claims demanded, 16 shown", "attested key.attested 7 keys: fresh;", "2 of 2 witnesses", "each known by its attestation"} {

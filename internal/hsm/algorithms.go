@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/miekg/pkcs11"
 
@@ -134,6 +135,10 @@ func (a algorithm) needs() [][]uint {
 	}
 	return [][]uint{generate, {a.sign}}
 }
+
+// IsTPM2 says that this is tpm2-pkcs11. It has no ECDH: its keys agree by the TPM
+// itself.
+func (m *Module) IsTPM2() bool { return strings.Contains(m.Description(), "TPM2.0 Cryptoki") }
 
 // Lacks names the mechanisms that a key of this kind takes and the token
 // doesn't list.

@@ -227,7 +227,7 @@ func publicTemplate(name keys.Algorithm, w way, spec token.KeySpec) []*pkcs11.At
 	// tpm2-pkcs11 takes it for the same bit as DECRYPT of the private half,
 	// which is asked to be false; a template that contradicts itself costs it
 	// room in the TPM that it never gets back.
-	if name.Use() == keys.Agree {
+	if name.Use() == keys.Agree && slices.Contains(spec.Attributes, token.Setting{Name: token.Derive, Value: true}) {
 		template = append(template, pkcs11.NewAttribute(pkcs11.CKA_DERIVE, true))
 	}
 	if w.params != nil {

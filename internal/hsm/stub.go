@@ -31,6 +31,9 @@ func (*Module) Tokens() ([]token.Info, error) { return nil, ErrLeftOut }
 // Token fails: see [ErrLeftOut].
 func (*Module) Token(Selector) (*Token, error) { return nil, ErrLeftOut }
 
+// IsTPM2: see [Module].
+func (*Module) IsTPM2() bool { return false }
+
 // Lacks fails: see [ErrLeftOut].
 func (*Module) Lacks(Selector, keys.Algorithm) ([]string, error) { return nil, ErrLeftOut }
 

@@ -10,21 +10,34 @@ import (
 	"github.com/fleetctl/fleetctl/attest/tpm"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/tpmdevice"
 )
+
+func sourceOf(site *engine.SiteHSM) tpmdevice.Source {
+	return tpmdevice.Source{TCTI: site.TPM.TCTI, Store: site.TPM.Store, Label: site.Token}
+}
+
+// reached is a token as the site file has it reached: beside its module, by its TPM.
+func reached(ctx context.Context, t *hsm.Token, site *engine.SiteHSM) engine.Token {
+	if site.TPM == nil {
+		return t
+	}
+	return tpmdevice.WithAgreement(ctx, t, sourceOf(site))
+}
 
 // collect asks a TPM behind tpm2-pkcs11, where the site file says how.
 func collect(ctx context.Context, site *engine.SiteHSM, t engine.Token, pin []byte, q engine.AttestQuestion) (*attest.Evidence, error) {
 	token, ok := t.(tpmdevice.Token)
-	if q.Format != tpm.Format || site.Attestation == nil || !ok {
+	if q.Format != tpm.Format || site.TPM == nil || !ok {
 		return nil, engine.ErrNoCollector
 	}
-	s := tpmdevice.Source{TCTI: site.Attestation.TCTI, Store: site.Attestation.Store, Label: site.Token}
+	s := sourceOf(site)
 	var err error
-	if s.AK, err = cli.ReadNamed(site.Attestation.AKCertificates, attest.MaxEvidence); err != nil {
+	if s.AK, err = cli.ReadNamed(site.TPM.AKCertificates, attest.MaxEvidence); err != nil {
 		return nil, err
 	}
-	if path := site.Attestation.EKCertificates; path != "" {
+	if path := site.TPM.EKCertificates; path != "" {
 		if s.EK, err = cli.ReadNamed(path, attest.MaxEvidence); err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ type tokens struct{ a *cli.App }
 func newTokens(a *cli.App) tokens { return tokens{a} }
 
 // Open opens an HSM's token.
-func (b tokens) Open(_ context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
+func (b tokens) Open(ctx context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
 	m, err := hsm.Open(site.Module, signer.Options(b.a, site.InitArgs))
 	if err != nil {
 		return nil, engine.Module{}, err
@@ -30,7 +30,7 @@ func (b tokens) Open(_ context.Context, site *engine.SiteHSM, serial string) (en
 	if err != nil {
 		return nil, engine.Module{}, err
 	}
-	return t, engine.Module{Library: m.Description(), Digest: m.Digest()}, nil
+	return reached(ctx, t, site), engine.Module{Library: m.Description(), Digest: m.Digest()}, nil
 }
 
 // PIN asks for the PIN of an HSM's token.

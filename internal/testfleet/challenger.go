@@ -51,3 +51,11 @@ func (f *Fleet) participants() engine.Participants {
 	}
 	return &Challenger{Name: f.o.Challenger}
 }
+
+// tpm is the way to each TPM, where the plan has keys agree by it.
+func (o Options) tpm() *engine.SiteTPM {
+	if o.Agreement == "" {
+		return nil
+	}
+	return &engine.SiteTPM{TCTI: "device:/nowhere/tpm", Store: "/nowhere/store"}
+}

@@ -74,6 +74,7 @@ type Options struct {
 	// Challenger is an auditor who challenges the keys that agree; the machine draws
 	// where it is empty.
 	Challenger string
+	Agreement  string // the plan's word for how its HSMs' keys agree
 	// Unwary third parties sign what they are sent, without a look, and people
 	// close what would not verify.
 	Unwary bool
@@ -200,8 +201,8 @@ func New(t testing.TB, o Options) *Fleet {
 	for i := range o.HSMs {
 		tok := newToken(fmt.Sprintf("%s-%d", o.Name, i+1))
 		b.Tokens = append(b.Tokens, tok)
-		hsms = append(hsms, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: "lab", Serial: tok.About.Serial})
-		sites = append(sites, engine.SiteHSM{Name: hsms[i].Name, Module: "/nowhere/memory.so", Token: tok.About.Label, PIN: "file:/nowhere/pin"})
+		hsms = append(hsms, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: "lab", Serial: tok.About.Serial, Agreement: o.Agreement})
+		sites = append(sites, engine.SiteHSM{Name: hsms[i].Name, Module: "/nowhere/memory.so", Token: tok.About.Label, PIN: "file:/nowhere/pin", TPM: o.tpm()})
 	}
 	f.Tokens, f.Bench = b.Tokens, b
 	if o.Attested {
@@ -308,11 +309,11 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 	if f.Plan, err = ceremony.ParsePlan(ceremony.PlanFile, text); err != nil {
 		return err
 	}
-	site := "format: fleetctl site v1\nhsms:\n"
-	for _, s := range sites {
-		site += fmt.Sprintf("  - name: %s\n    module: %s\n    token: %q\n    pin: %s\n", s.Name, s.Module, s.Token, s.PIN)
+	site, err := (&engine.Site{HSMs: sites}).Write()
+	if err != nil {
+		return err
 	}
-	if f.Site, err = engine.ParseSite("site.yaml", []byte(site), f.Plan); err != nil {
+	if f.Site, err = engine.ParseSite("site.yaml", site, f.Plan); err != nil {
 		return err
 	}
 	var pinned []attest.Anchor

@@ -213,7 +213,11 @@ func (t *Token) takeOut(cbc string, id []byte) []token.Attempt {
 		{Name: token.TryCopyExtractable, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
 		{Name: token.TryCopyInsensitive, Call: "C_CopyObject", Code: "CKR_ACTION_PROHIBITED"},
 	}
-	if t.keys[string(id)].agreed != nil {
+	switch k := t.keys[string(id)]; {
+	case k.agreed != nil && slices.Contains(k.spec.Attributes, token.Setting{Name: token.Decrypt, Value: true}):
+		list = append(list, token.Attempt{Name: token.TrySign, Call: token.CallTPMSign, Code: token.TPMKey},
+			token.Attempt{Name: token.TryAgreeInvalid, Call: token.CallTPMAgree, Code: token.TPMPoint})
+	case k.agreed != nil:
 		list = append(list, token.Attempt{Name: token.TrySign, Call: "C_SignInit", Code: "CKR_KEY_FUNCTION_NOT_PERMITTED"},
 			token.Attempt{Name: token.TryAgreeInvalid, Call: "C_DeriveKey", Code: "CKR_MECHANISM_PARAM_INVALID"})
 	}

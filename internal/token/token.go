@@ -145,7 +145,21 @@ const (
 	CallSignInit = "C_SignInit"
 	CallSign     = "C_Sign"
 	CallDerive   = "C_DeriveKey"
+	// Of a key that agrees by the TPM itself, which is asked without its module.
+	CallTPMSign  = "TPM2_Sign"
+	CallTPMAgree = "TPM2_ECDH_ZGen"
 )
+
+// The answers of a TPM that decide an attempt (TPM 2.0 Library, part 2, 6.6).
+const (
+	TPMSuccess    = "TPM_RC_SUCCESS"
+	TPMKey        = "TPM_RC_KEY"
+	TPMAttributes = "TPM_RC_ATTRIBUTES"
+	TPMPoint      = "TPM_RC_ECC_POINT"
+)
+
+// TPMCodes are all of them. Any other shows nothing of the key.
+var TPMCodes = []string{TPMSuccess, TPMKey, TPMAttributes, TPMPoint}
 
 // UnstagedWrap are the return codes to an attempt to wrap that say something
 // about the means to wrap and nothing about the key. Only wrapping needs such

@@ -5,13 +5,11 @@ package tpmdevice
 import (
 	"bytes"
 	"context"
-	"crypto/ecdh"
-	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +18,7 @@ import (
 	at "github.com/fleetctl/fleetctl/attest/attesttest"
 	"github.com/fleetctl/fleetctl/attest/tpm"
 	"github.com/fleetctl/fleetctl/internal/hsm"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testtpm"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -100,7 +99,9 @@ func (f *fleet) check(err error) {
 }
 
 // key makes a key in a token, and says what would be asked of it.
-func (f *fleet) key(i int, sign bool) (*hsm.Token, Question) {
+func (f *fleet) key(i int, sign bool) (*hsm.Token, Question) { return f.made(i, sign, !sign) }
+
+func (f *fleet) made(i int, sign, decrypt bool) (*hsm.Token, Question) {
 	f.Helper()
 	t, err := f.module.Token(hsm.Selector{Label: f.sources[i].Label})
 	f.check(err)
@@ -112,7 +113,7 @@ func (f *fleet) key(i int, sign bool) (*hsm.Token, Question) {
 	_, _ = rand.Read(id) // never fails
 	made, err := t.Generate(token.KeySpec{Algorithm: "ecdsa-p256", ID: id, Label: "key", Attributes: []token.Setting{
 		{Name: token.Token, Value: true}, {Name: token.Private, Value: true}, {Name: token.Sensitive, Value: true}, {Name: token.Extractable, Value: false},
-		{Name: token.Sign, Value: sign}, {Name: token.Decrypt, Value: !sign},
+		{Name: token.Sign, Value: sign}, {Name: token.Decrypt, Value: decrypt},
 	}})
 	f.check(err)
 	nonce := attest.Nonce([32]byte{1}, sha256.Sum256(made.SPKI), f.names[i])
@@ -208,40 +209,51 @@ func (f *fleet) agreement() {
 	if _, problems := f.judge(e, q, func(d *attest.Demand) { d.Derive = true }); len(problems) > 0 {
 		t.Errorf("a key that agrees: %v", problems)
 	}
-	ours := at.P256(t)
-	peer, err := ours.PublicKey.Bytes()
-	f.check(err)
-	z, err := Agree(ctx, f.sources[0], agrees, []byte(pin), q.ID, peer)
-	f.check(err)
-	if want := shared(t, ours, q.SPKI); !bytes.Equal(z, want) {
-		t.Errorf("the TPM agrees on %x, we on %x", z, want)
-	}
-	if _, err := Agree(ctx, f.sources[0], agrees, []byte(pin), q.ID, peer[:40]); err == nil {
-		t.Error("half a point was taken")
-	}
 	if _, problems := f.judge(e, q, func(d *attest.Demand) { d.Sign = true }); len(problems) != 1 || problems[0].Name != "purpose sign" {
 		t.Errorf("a key that agrees, where one that signs is wanted: %v", problems)
 	}
-}
-
-// shared is what we agree on with a key of which we have the public half.
-func shared(t *testing.T, ours *ecdsa.PrivateKey, spki []byte) []byte {
-	t.Helper()
-	theirs, err := x509.ParsePKIXPublicKey(spki)
-	if err == nil {
-		var private *ecdh.PrivateKey
-		var public *ecdh.PublicKey
-		private, err = ours.ECDH()
-		public, _ = theirs.(*ecdsa.PublicKey).ECDH()
-		if err == nil {
-			z, err := private.ECDH(public)
-			if err == nil {
-				return z
-			}
+	secret := []byte(pin)
+	tok := WithAgreement(ctx, agrees, f.sources[0])
+	if err := tok.Login(secret); !errors.Is(err, hsm.ErrAlreadyLoggedIn) {
+		f.check(err)
+	}
+	tok.pin = secret // logged in already
+	s, err := keys.DrawScalar(keys.ECDHP256, rand.Reader)
+	f.check(err)
+	peer := s.Peer().Encode()
+	public, err := keys.ParseAs(keys.ECDHP256, q.SPKI)
+	f.check(err)
+	want, err := s.Secret(public)
+	f.check(err)
+	if z, err := tok.Agree("ecdh-p256", q.ID, peer); err != nil || !bytes.Equal(z, want) {
+		t.Errorf("the TPM agrees on %x, %v; we on %x", z, err, want)
+	}
+	for alg, peer := range map[string][]byte{"ecdh-p256": peer[:20], "x25519": peer[1:], "ecdsa-p256": peer} {
+		if z, err := tok.Agree(alg, q.ID, peer); err == nil || z != nil {
+			t.Errorf("%s: %x", alg, z)
 		}
 	}
-	t.Fatal(err)
-	return nil
+	attempts, err := tok.Attack("ecdh-p256", q.ID)
+	f.check(err)
+	asked := []token.Attempt{{Name: token.TrySign, Call: token.CallTPMSign, Code: token.TPMKey}, {Name: token.TryAgreeInvalid, Call: token.CallTPMAgree, Code: token.TPMPoint}}
+	if len(attempts) != 10 || !slices.Equal(attempts[6:8], asked) {
+		t.Errorf("%+v", attempts)
+	}
+	relaxed, err := tok.AttackRelaxed("ecdh-p256", q.ID, []string{token.TryRelaxExtractable, token.TryRelaxSensitive})
+	f.check(err)
+	if len(relaxed.Attempts) != 8 || !slices.Equal(relaxed.Attempts[6:], asked) {
+		t.Errorf("%+v", relaxed.Attempts)
+	}
+	// A key that signs too is found out by the TPM.
+	both, id := f.made(0, true, true)
+	tok.Token = both
+	if attempts, err = tok.Attack("ecdh-p256", id.ID); err != nil || attempts[6].Code != token.TPMSuccess && attempts[6].Code != "CKR_OK" {
+		t.Errorf("%+v %v", attempts, err)
+	}
+	tok.pin = []byte("another-pin")
+	if _, err := tok.Agree("ecdh-p256", q.ID, peer); err == nil || strings.Contains(err.Error(), "another-pin") {
+		t.Errorf("by another PIN: %v", err)
+	}
 }
 
 func TestATPMIsEnrolledOnlyByItsOwnAnswer(t *testing.T) {

@@ -4,7 +4,6 @@ package tpmdevice
 
 import (
 	"bytes"
-	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha256"
@@ -71,39 +70,6 @@ func withKey(t transport.TPM, s Source, token Token, id, pin []byte, do func(*lo
 	}
 	defer func() { err = errors.Join(err, flush(t, key)) }()
 	return do(&loadedKey{key, parent, auth})
-}
-
-// Agree has the TPM multiply a point, uncompressed on the key's curve, by a key that
-// agrees on secrets, and gives the x of the product: tpm2-pkcs11 itself has no
-// ECDH. pin is as Collect's.
-func Agree(ctx context.Context, s Source, token Token, pin, id, point []byte) (z []byte, err error) {
-	d, err := open(ctx, s.TCTI)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	err = withKey(d, s, token, id, pin, func(key *loadedKey) error {
-		if len(point) < 3 || point[0] != 4 || len(point)%2 == 0 {
-			return errors.New("the point is not uncompressed")
-		}
-		half := len(point) / 2
-		r, err := tpm2.ECDHZGen{KeyHandle: key.as(proof(key.parent, key.auth, true)), InPoint: tpm2.New2B(tpm2.TPMSECCPoint{
-			X: tpm2.TPM2BECCParameter{Buffer: point[1 : 1+half]}, Y: tpm2.TPM2BECCParameter{Buffer: point[1+half:]},
-		})}.Execute(d)
-		if err != nil {
-			return fmt.Errorf("the TPM doesn't agree with this key: %w", err)
-		}
-		out, err := r.OutPoint.Contents()
-		if err != nil {
-			return err
-		}
-		z = append(make([]byte, half-min(half, len(out.X.Buffer))), out.X.Buffer...)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return z, nil
 }
 
 // esysTR is the handle at the head of what tpm2-tss keeps of a persistent key, as

@@ -8,10 +8,12 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
+	"github.com/fleetctl/fleetctl/attest/tpm"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -70,6 +72,13 @@ each that it can't what is missing and what to do: exit code 1 then.`,
 				}
 				rows = append(rows, [2]string{label, fmt.Sprintf("%s is %s %s", d.Name, d.Format, d.Identity)})
 			}
+			for i, text := range agreements(p) {
+				label := ""
+				if i == 0 {
+					label = "agreement"
+				}
+				rows = append(rows, [2]string{label, text})
+			}
 			if list := p.Tolerates(); len(list) > 0 {
 				rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + "; only a policy that tolerates it too takes such a key"})
 			}
@@ -101,6 +110,22 @@ each that it can't what is missing and what to do: exit code 1 then.`,
 	c.Flags().StringVar(&site, "site", "", "check this site `file` against the plan too")
 	c.Flags().StringVar(&policy, "policy", "", "forecast which claims of this policy `file` the ceremony can reach")
 	return c
+}
+
+// agreements tells how keys agree that a PKCS#11 module doesn't agree by itself.
+func agreements(p *ceremony.Plan) (list []string) {
+	if len(p.RolesOf(keys.Agree)) == 0 {
+		return nil
+	}
+	for _, h := range p.HSMs {
+		switch {
+		case h.Agreement == ceremony.AgreementTPM:
+			list = append(list, h.Name+": by its TPM (TPM2_ECDH_ZGen); tpm2-pkcs11 has no ECDH, so its keys read DERIVE false, DECRYPT true, and who uses them asks the TPM too")
+		case h.Attestation != nil && h.Attestation.Format == tpm.Format:
+			list = append(list, h.Name+": by its module. tpm2-pkcs11 can't, it has neither ECDH nor DERIVE: write agreement: "+ceremony.AgreementTPM+" there")
+		}
+	}
+	return list
 }
 
 // foreseen is the forecast of a policy's demands, empty where no policy is given.

@@ -46,6 +46,15 @@ func tokensForPlan(a *cli.App, o newOptions, d *draft.Plan) (labels []string, al
 		if len(missing) > 0 {
 			alg = keys.P256
 		}
+		if m.IsTPM2() && slices.ContainsFunc(o.roles, agrees) {
+			d.HSMs[i].Agreement = ceremony.AgreementTPM
+		}
 	}
 	return labels, alg, nil
+}
+
+// agrees says whether a --role, name=algorithm, is one whose keys agree.
+func agrees(role string) bool {
+	_, alg, _ := strings.Cut(role, "=")
+	return keys.Algorithm(alg).Use() == keys.Agree
 }

@@ -127,8 +127,11 @@ var arrows = map[string][]string{
 	// A witness of other people's: for tests alone.
 	"internal/testwitness": {"internal/await"},
 	"internal/ui":          {"internal/strict", "internal/words"},
+	// What commands that run until they are stopped have in common.
+	"internal/metrics": {},
+	"internal/serve":   {"internal/metrics", "internal/strict"},
 	// What commands share: for commands alone.
-	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/ui", "leaf"},
+	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/serve", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
 	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/challenge", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	"internal/room":    {"attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},

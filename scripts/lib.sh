@@ -34,6 +34,7 @@ has() {
     procps) command -v pgrep ;;
     softhsm2) [[ -e /usr/lib/softhsm/libsofthsm2.so ]] ;;
     swtpm-tools) command -v swtpm_setup ;;
+    systemd) command -v systemd-analyze ;;
     tpm2-tools) command -v tpm2_getcap ;;
     time) [[ -x /usr/bin/time ]] ;;
     *) command -v "$1" ;;
@@ -44,7 +45,7 @@ has() {
 what() {
   case $1 in
     ca-certificates) echo "Go fetches modules over TLS" ;;
-    curl) echo "asks servers whether they are up" ;;
+    curl) echo "asks servers, as whoever runs them does" ;;
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;
     libclang1 | libsqlite3-dev | make | perl) echo "kryoptic, a software token, is built with it" ;;
@@ -61,6 +62,7 @@ what() {
     postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;
     softhsm2) echo "HSMs in software" ;;
     sqlite3) echo "tells another program's witness of a log" ;;
+    systemd) echo "checks the units for services" ;;
     time) echo "measures memory of a process" ;;
     *) echo "" ;;
   esac

@@ -3,11 +3,16 @@
 package tiled
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"syscall"
+
+	"github.com/transparency-dev/tessera/api/layout"
+
+	"github.com/fleetctl/fleetctl/auditlog"
 )
 
 // resource matches the paths of C2SP tlog-tiles and no others: no state, no
@@ -17,7 +22,7 @@ var resource = regexp.MustCompile(`^/(?:checkpoint|tile/(?:entries|[0-9]|[1-5][0
 // Handler serves a log's directory by C2SP tlog-tiles. dir is the log's directory
 // or any other with tiles. Only files below dir are opened, even where a symbolic
 // link leads elsewhere.
-func Handler(dir string) (http.Handler, error) {
+func Handler(dir string) (*Server, error) {
 	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
 		dir = filepath.Join(dir, logName)
 	}
@@ -25,12 +30,28 @@ func Handler(dir string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{root}, nil
+	return &Server{root}, nil
 }
 
-type server struct{ root *os.Root }
+// Server answers from one directory.
+type Server struct{ root *os.Root }
 
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Checkpoint is the one that is served. It is read, not verified: the directory
+// need not say whose log it is.
+func (s *Server) Checkpoint() (*auditlog.Checkpoint, error) {
+	f, err := s.root.OpenFile(layout.CheckpointPath, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, auditlog.MaxText+1))
+	if err != nil {
+		return nil, err
+	}
+	return auditlog.ParseCheckpoint(layout.CheckpointPath, data)
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Access-Control-Allow-Origin", "*") // what is public may be read by any page

@@ -150,6 +150,25 @@ func (w *Witness) Cosign(r *auditlog.Request) (auditlog.Signature, error) {
 // State is the directory of the records.
 func (w *Witness) State() string { return w.o.State }
 
+// Origins are the names of the logs that it cosigns for.
+func (w *Witness) Origins() []string {
+	list := make([]string, len(w.o.Logs))
+	for i, key := range w.o.Logs {
+		list[i] = key.Name()
+	}
+	return list
+}
+
+// Healthy says why it can't cosign: a record can't be read. The text is public.
+func (w *Witness) Healthy() error {
+	for _, origin := range w.Origins() {
+		if _, _, err := w.Last(origin); err != nil {
+			return fmt.Errorf("the record of the log %s can't be read", origin)
+		}
+	}
+	return nil
+}
+
 // Last is the newest checkpoint that was cosigned, or nil, and its size.
 func (w *Witness) Last(origin string) (*auditlog.Checkpoint, uint64, error) {
 	key := w.log(origin)

@@ -116,7 +116,7 @@ func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 	// 16 digits are more than an epoch has, and files come in its order.
 	w.File = filepath.Join(q.Dir, fmt.Sprintf("%s-%016d%s", set.Namespace, set.Epoch, queued))
 	if _, err := durable.Stat(w.File); errors.Is(err, fs.ErrNotExist) {
-		if n, err := q.count(); err != nil {
+		if n, err := q.Count(); err != nil {
 			return false, nil, err
 		} else if n >= q.Most {
 			return false, nil, errFull
@@ -138,7 +138,8 @@ func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 
 var errFull = errors.New("too many requests wait already")
 
-func (q *Queue) count() (n int, err error) {
+// Count is how many requests wait.
+func (q *Queue) Count() (n int, err error) {
 	entries, err := durable.ReadDir(q.Dir)
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), queued) {

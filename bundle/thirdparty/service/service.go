@@ -4,13 +4,11 @@
 package service
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -103,6 +101,31 @@ func (s *Service) read() (*state, error) {
 	}
 	s.state = st
 	return st, nil
+}
+
+// Healthy says why nothing can be answered. The text is public.
+func (s *Service) Healthy() error {
+	if _, err := s.read(); err != nil {
+		return errors.New("the ledger can't be read")
+	}
+	return nil
+}
+
+// Signed says of each namespace how many statements the ledger has, and the newest
+// epoch; of one without statements it says 0. Nothing is said of a ledger that can't be
+// read.
+func (s *Service) Signed(say func(namespace string, statements int, newest uint64)) {
+	st, err := s.read()
+	if err != nil {
+		return
+	}
+	for _, ns := range s.c.Namespaces {
+		var newest uint64
+		if last := st.last[ns]; last != nil {
+			newest = last.Epoch
+		}
+		say(ns, len(st.epochs[ns]), newest)
+	}
 }
 
 // Handler is the reading API.
@@ -287,25 +310,4 @@ func (s *Service) audit(st *state, r *http.Request) ([]byte, error) {
 		return nil, errAbsent
 	}
 	return x.Raw(), nil
-}
-
-// Serve serves until the context ends, with time limits that a slow client
-// can't outlast.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 2 * time.Minute, WriteTimeout: 2 * time.Minute,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, BaseContext: func(net.Listener) context.Context { return ctx },
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-	}
-	stopped := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() {
-		end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		stopped <- srv.Shutdown(end)
-	})
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return <-stopped
 }

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -27,6 +26,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/await"
+	httpserve "github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -177,38 +177,6 @@ func TestTheRateIsLimited(t *testing.T) {
 	}
 }
 
-func TestSlowClientsTakeNoMoreThanTheirShare(t *testing.T) {
-	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
-	s := must(New(Config{Ledger: f.Parties.Ledger, Key: keyOf(f), Namespaces: []string{ns}}))
-	inner := must(net.Listen("tcp", "127.0.0.1:0"))
-	l := Limit(inner, 4)
-	done := make(chan error, 1)
-	go func() { done <- Serve(t.Context(), l, s.Handler()) }()
-	for range 3 { // half a request, and then nothing
-		c := must(net.Dial("tcp", inner.Addr().String()))
-		defer c.Close()
-		fmt.Fprint(c, "GET /info HTTP/1.1\r\nHost:")
-	}
-	c := &http.Client{Timeout: await.Longest, Transport: &http.Transport{DisableKeepAlives: true}}
-	for range 5 {
-		resp, err := c.Get("http://" + inner.Addr().String() + "/info")
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-	}
-	// One whose headers never end is cut off.
-	slow := must(net.Dial("tcp", inner.Addr().String()))
-	defer slow.Close()
-	slow.SetReadDeadline(time.Now().Add(await.Longest))
-	fmt.Fprint(slow, "GET /info HTTP/1.1\r\n")
-	if _, err := bufio.NewReader(slow).ReadString('\n'); err == io.EOF {
-		return // closed without an answer
-	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
-		t.Error("a client that sends nothing is waited for")
-	}
-}
-
 // mtls is a server that takes submissions, and clients with and without a
 // certificate.
 func mtls(t *testing.T, q *Queue) (url string, good, bad *http.Client) {
@@ -230,7 +198,7 @@ func mtls(t *testing.T, q *Queue) (url string, good, bad *http.Client) {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	inner := must(net.Listen("tcp", "127.0.0.1:0"))
-	go Serve(t.Context(), tls.NewListener(inner, ServerTLS(leaf(ca, caKey, "server"), pool)), q.Handler())
+	go httpserve.Run(t.Context(), q.Log, httpserve.Part{Listener: inner, Handler: q.Handler(), TLS: ServerTLS(leaf(ca, caKey, "server"), pool)})
 	client := func(c tls.Certificate) *http.Client {
 		return &http.Client{Timeout: await.Longest, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{c}}}}
 	}

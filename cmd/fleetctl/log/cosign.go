@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -169,24 +170,25 @@ type witnessKeyJSON struct {
 	Witness string `strict:"witness"`
 	VKey    string `strict:"vkey"`
 	Listen  string `strict:"listen,optional"`
+	Metrics string `strict:"metrics,optional"`
 }
 
 func witnessCmd(a *cli.App) *cobra.Command {
 	var w witnessFlags
-	var listen, cert, key string
+	var o server
 	c := cli.Command("witness", "Say a witness's key, or serve as a witness",
 		`Without --listen it says the witness's verifier key, for a policy's witness
 line; a key file that doesn't exist is made. With --listen it serves C2SP
 tlog-witness, with the same record and the same rules as fleetctl log cosign,
 until it is interrupted: POST /add-checkpoint, GET /<hex SHA-256 of
-origin>/checkpoint.`,
+origin>/checkpoint, GET /healthz.`,
 		`  fleetctl log witness --witness-key w.pem --name witness.example/b
   fleetctl log witness --witness-key w.pem --name witness.example/b --state seen --policy log.policy --listen 127.0.0.1:7380`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 			if err := cli.Required(cmd, "witness-key", "name"); err != nil {
 				return err
 			}
-			if listen == "" {
+			if o.listen == "" {
 				if err := signer.MakeFile(a, w.key); err != nil {
 					return err
 				}
@@ -202,13 +204,28 @@ origin>/checkpoint.`,
 				return err
 			}
 			defer done()
-			return serve(cmd.Context(), listen, cert, key, wit.Handler(a.UI.Error), func(address string) error {
-				return a.Emit(&witnessKeyJSON{w.name, s.Key.String(), address}, a.UI.Fields([][2]string{{"witness", s.Key.String()}, {"listening", address}}))
+			watched, err := o.Watch(a, "witness", wit.Healthy)
+			if err != nil {
+				return err
+			}
+			measureWitness(watched, wit)
+			failed := func(err error) { watched.Log.Error("the witness can't sign", "error", err) }
+			return o.serve(a, cmd.Context(), watched, wit.Handler(failed), func(address, metrics string) (any, [][2]string) {
+				return &witnessKeyJSON{w.name, s.Key.String(), address, metrics}, [][2]string{{"witness", s.Key.String()}, {"listening", address}}
 			})
 		})
 	w.flags(c)
-	f := c.Flags()
-	f.StringVar(&listen, "listen", "", "`address` to serve at, such as 127.0.0.1:7380")
-	serveFlags(c, &cert, &key)
+	o.flags(c, "127.0.0.1:7380")
 	return c
+}
+
+func measureWitness(w *serve.Watched, wit *witness.Witness) {
+	size := w.Metrics.Gauge("fleetctl_witness_entries", "Entries in the newest tree that was cosigned, by log.", "log")
+	w.Metrics.OnRead(func() {
+		for _, origin := range wit.Origins() {
+			if _, n, err := wit.Last(origin); err == nil {
+				size.Set(float64(n), origin)
+			}
+		}
+	})
 }

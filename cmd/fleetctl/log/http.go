@@ -2,54 +2,68 @@ package log
 
 import (
 	"context"
-	"net"
+	"crypto/tls"
 	"net/http"
-	"path/filepath"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-func serveFlags(c *cobra.Command, cert, key *string) {
-	c.Flags().StringVar(cert, "tls-cert", "", "certificate chain `file` (PEM), to serve HTTPS")
-	c.Flags().StringVar(key, "tls-key", "", "private key `file` (PEM) of the certificate")
+// server has the flags of a command that serves a log or a witness.
+type server struct {
+	cli.Service
+	listen, cert, key string
 }
 
-// serve answers until it is interrupted, and then ends what it has begun.
-func serve(ctx context.Context, listen, cert, key string, h http.Handler, ready func(address string) error) error {
-	if (cert == "") != (key == "") {
-		return cli.Usagef("", "--tls-cert and --tls-key belong together")
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
-	if err != nil {
-		return cli.Usage(strict.Errorf("", "--listen %s: %v", listen, err))
-	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+func (s *server) flags(c *cobra.Command, example string) {
+	f := c.Flags()
+	f.StringVar(&s.listen, "listen", "", "`address` to serve at, such as "+example)
+	f.StringVar(&s.cert, "tls-cert", "", "certificate chain `file` (PEM), to serve HTTPS")
+	f.StringVar(&s.key, "tls-key", "", "private key `file` (PEM) of the certificate")
+	s.Flags(c, true)
+}
+
+// serve answers until it is stopped. said makes what is said of the addresses.
+func (s *server) serve(a *cli.App, ctx context.Context, w *serve.Watched, h http.Handler, said func(address, metrics string) (any, [][2]string)) error {
+	part := serve.Part{Handler: w.Handler(h)}
 	scheme := "http://"
-	if cert != "" {
-		scheme = "https://"
-	}
-	if err := ready(scheme + l.Addr().String()); err != nil {
-		l.Close()
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() {
-		if cert != "" {
-			ended <- s.ServeTLS(l, filepath.Clean(cert), filepath.Clean(key))
-			return
+	switch {
+	case (s.cert == "") != (s.key == ""):
+		return cli.Usagef("", "--tls-cert and --tls-key belong together")
+	case s.cert != "":
+		pair, err := tls.LoadX509KeyPair(s.cert, s.key)
+		if err != nil {
+			return cli.Usage(strict.Errorf(s.cert, "%v", err))
 		}
-		ended <- s.Serve(l)
-	}()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
+		scheme, part.TLS = "https://", &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return s.Shutdown(end)
+	parts, metrics, err := s.Operator(ctx, w)
+	if err != nil {
+		return err
+	}
+	if part.Listener, err = serve.Listen(ctx, "listen", s.listen, true); err != nil {
+		return cli.Usage(err)
+	}
+	result, rows := said(scheme+part.Listener.Addr().String(), metrics)
+	if metrics != "" {
+		rows = append(rows, [2]string{"metrics", metrics})
+	}
+	return a.Serve(ctx, w, result, a.UI.Fields(rows), append(parts, part)...)
+}
+
+// route names what is asked of a log.
+func route(r *http.Request) string {
+	switch path := r.URL.Path; {
+	case path == "/checkpoint":
+		return "checkpoint"
+	case strings.HasPrefix(path, "/tile/entries/"):
+		return "entries"
+	case strings.HasPrefix(path, "/tile/"):
+		return "tile"
+	}
+	return "other"
 }

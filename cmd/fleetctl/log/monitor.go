@@ -2,6 +2,7 @@ package log
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os/exec"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -39,6 +41,7 @@ type monitorOptions struct {
 	once, unwitnessed bool
 	first             bool
 	onAlarm           string
+	service           cli.Service
 }
 
 // following is a monitor and what it needs between two passes.
@@ -46,6 +49,7 @@ type following struct {
 	*monitor.Monitor
 	ready func() error // before a pass
 	ours  func() *oursJSON
+	meter *meter
 }
 
 func monitorCmd(a *cli.App) *cobra.Command {
@@ -88,7 +92,7 @@ command for each, with its JSON on standard input.`,
 			if err != nil {
 				return err
 			}
-			return passes(a, cmd.Context(), m, &o)
+			return watched(a, cmd.Context(), m, &o)
 		})
 	o.watchOptions.flags(c)
 	o.rekorWatch.flags(c)
@@ -100,6 +104,7 @@ command for each, with its JSON on standard input.`,
 	f.BoolVar(&o.unwitnessed, "witnessed", false, "an alarm when the checkpoint lacks the policy's quorum")
 	f.BoolVar(&o.once, "once", false, "one pass only")
 	f.StringVar(&o.onAlarm, "on-alarm", "", "shell `command` to run for each alarm")
+	o.service.Flags(c, false)
 	return c
 }
 
@@ -116,7 +121,37 @@ func followLog(a *cli.App, cmd *cobra.Command, ref string, o *monitorOptions) (*
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
-	return &following{m, func() error { return nil }, func() *oursJSON { return nil }}, nil
+	return &following{m, func() error { return nil }, func() *oursJSON { return nil }, nil}, nil
+}
+
+// watched follows the log while those who run the monitor can read its metrics.
+func watched(a *cli.App, ctx context.Context, m *following, o *monitorOptions) error {
+	m.meter = &meter{now: a.Now, stale: staleAfter * o.every}
+	w, err := o.service.Watch(a, "monitor", m.meter.healthy)
+	if err != nil {
+		return err
+	}
+	m.meter.measure(w.Metrics)
+	parts, address, err := o.service.Operator(ctx, w)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	if len(parts) > 0 {
+		w.Log.Info("started", "metrics", address)
+	}
+	go func() {
+		err := serve.Run(ctx, w.Log, parts...)
+		if err != nil {
+			stop() // a monitor that nobody can watch any more ends, and is started again
+		}
+		served <- err
+	}()
+	err = passes(a, ctx, m, o)
+	stop()
+	return cmp.Or(err, <-served)
 }
 
 func passes(a *cli.App, ctx context.Context, m *following, o *monitorOptions) error {
@@ -149,9 +184,13 @@ func alarmed(n int) error {
 
 func pass(a *cli.App, ctx context.Context, m *following, onAlarm string) (int, error) {
 	if err := m.ready(); err != nil {
+		m.meter.pass(nil, nil, err)
 		return 0, err
 	}
 	seen, alarms, err := m.Pass(ctx)
+	if ctx.Err() == nil { // a pass that a signal ended says nothing of the log
+		m.meter.pass(seen, alarms, err)
+	}
 	if err != nil {
 		return 0, err
 	}

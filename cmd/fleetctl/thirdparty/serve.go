@@ -4,31 +4,30 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"log/slog"
-	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// maxOpen is how many connections each listener holds at once.
-const maxOpen = 64
-
 type serveOptions struct {
+	cli.Service
 	policy, ledger, key, listen           string
 	submit, queue, cert, certKey, clients string
 	anywhere                              bool
 }
 
 type servingJSON struct {
-	Listen string `strict:"listen"`
-	Submit string `strict:"submit,optional"`
-	Queue  string `strict:"queue,optional"`
+	Listen  string `strict:"listen"`
+	Submit  string `strict:"submit,optional"`
+	Queue   string `strict:"queue,optional"`
+	Metrics string `strict:"metrics,optional"`
 }
 
 func serveCmd(a *cli.App) *cobra.Command {
@@ -59,6 +58,7 @@ looks at them with thirdparty queue and signs with thirdparty sign.`,
 	f.StringVar(&o.queue, "queue", "", "the `folder` of requests that wait")
 	f.StringVar(&o.cert, "cert", "", "the server's certificate `file` (PEM), its chain after it")
 	f.StringVar(&o.certKey, "cert-key", "", "the certificate's private key `file` (PEM)")
+	o.Flags(c, true)
 	f.StringVar(&o.clients, "clients", "", "the `file` (PEM) of authorities that vouch for clients")
 	return c
 }
@@ -80,80 +80,86 @@ func serveLedger(a *cli.App, ctx context.Context, o *serveOptions) error {
 	if err != nil {
 		return cli.Usagef("", "--public-key %v", err)
 	}
-	logger := slog.New(slog.NewTextHandler(a.Stderr, nil))
-	s, err := service.New(service.Config{Ledger: o.ledger, Key: key, Namespaces: policy.Namespaces, Log: logger})
-	if err != nil {
-		return cli.Wrong(err)
-	}
-	if !o.anywhere && !loopbackAddress(o.listen) {
-		return cli.Usagef("a proxy with TLS can stand before it; --anywhere lets it be reached as it is", "--listen %s is reachable from other machines", o.listen)
-	}
-	l, err := net.Listen("tcp", o.listen)
+	var s *service.Service
+	w, err := o.Watch(a, "thirdparty", func() error { return s.Healthy() })
 	if err != nil {
 		return err
+	}
+	if s, err = service.New(service.Config{Ledger: o.ledger, Key: key, Namespaces: policy.Namespaces, Log: w.Log}); err != nil {
+		return cli.Wrong(err)
+	}
+	measureLedger(w, s)
+	l, err := serve.Listen(ctx, "listen", o.listen, o.anywhere)
+	if err != nil {
+		return cli.Usage(err)
 	}
 	out := &servingJSON{Listen: "http://" + l.Addr().String()}
 	rows := [][2]string{{"answers at", out.Listen}}
-	parts := []func() error{func() error { return service.Serve(ctx, service.Limit(l, maxOpen), s.Handler()) }}
+	parts := []serve.Part{{Listener: l, Handler: w.Handler(s.Handler())}}
 	if o.submit != "" {
-		q, in, err := submissions(o, policy, logger)
+		in, err := submissions(ctx, o, policy, w)
 		if err != nil {
-			l.Close()
 			return err
 		}
-		out.Submit, out.Queue = "https://"+in.Addr().String(), o.queue
+		out.Submit, out.Queue = "https://"+in.Listener.Addr().String(), o.queue
 		rows = append(rows, [2]string{"takes requests at", out.Submit + "/requests"}, [2]string{"queue", o.queue})
-		parts = append(parts, func() error { return service.Serve(ctx, in, q.Handler()) })
+		parts = append(parts, *in)
 	}
-	if err := a.Emit(out, a.UI.Fields(rows)); err != nil {
+	operator, address, err := o.Operator(ctx, w)
+	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan error, len(parts))
-	for _, part := range parts {
-		go func() { done <- part(); stop() }()
+	if address != "" {
+		out.Metrics = address
+		rows = append(rows, [2]string{"metrics", address})
 	}
-	for range parts {
-		if perr := <-done; err == nil {
-			err = perr
-		}
-	}
-	return err
+	return a.Serve(ctx, w, out, a.UI.Fields(rows), append(parts, operator...)...)
+}
+
+func measureLedger(w *serve.Watched, s *service.Service) {
+	statements := w.Metrics.Gauge("fleetctl_ledger_statements", "Statements in the ledger, by namespace.", "namespace")
+	epoch := w.Metrics.Gauge("fleetctl_ledger_newest_epoch", "The newest epoch in the ledger, by namespace; 0 before the first.", "namespace")
+	w.Metrics.OnRead(func() {
+		s.Signed(func(ns string, n int, newest uint64) {
+			statements.Set(float64(n), ns)
+			epoch.Set(float64(newest), ns)
+		})
+	})
 }
 
 // submissions opens the queue and the listener that fills it.
-func submissions(o *serveOptions, policy *thirdparty.Policy, logger *slog.Logger) (*service.Queue, net.Listener, error) {
+func submissions(ctx context.Context, o *serveOptions, policy *thirdparty.Policy, w *serve.Watched) (*serve.Part, error) {
 	for _, f := range [][2]string{{"queue", o.queue}, {"cert", o.cert}, {"cert-key", o.certKey}, {"clients", o.clients}} {
 		if f[1] == "" {
-			return nil, nil, cli.Usagef("see fleetctl thirdparty serve --help", "--submit needs --%s: requests are taken from known clients only", f[0])
+			return nil, cli.Usagef("see fleetctl thirdparty serve --help", "--submit needs --%s: requests are taken from known clients only", f[0])
 		}
 	}
 	cert, err := tls.LoadX509KeyPair(o.cert, o.certKey)
 	if err != nil {
-		return nil, nil, cli.Usage(strict.Errorf(o.cert, "%v", err))
+		return nil, cli.Usage(strict.Errorf(o.cert, "%v", err))
 	}
 	pem, err := cli.ReadFile(o.clients)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, nil, cli.Usage(strict.Errorf(o.clients, "has no certificate in it"))
+		return nil, cli.Usage(strict.Errorf(o.clients, "has no certificate in it"))
 	}
-	q, err := service.OpenQueue(o.queue, policy, logger)
+	q, err := service.OpenQueue(o.queue, policy, w.Log)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	l, err := net.Listen("tcp", o.submit)
+	waiting := w.Metrics.Gauge("fleetctl_queue_waiting", "Requests that wait for a person.")
+	w.Metrics.OnRead(func() {
+		if n, err := q.Count(); err == nil {
+			waiting.Set(float64(n))
+		}
+	})
+	l, err := serve.Listen(ctx, "submit", o.submit, true)
 	if err != nil {
-		return nil, nil, err
+		return nil, cli.Usage(err)
 	}
-	return q, tls.NewListener(service.Limit(l, maxOpen), service.ServerTLS(cert, pool)), nil
-}
-
-func loopbackAddress(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	// A request is up to some megabytes, and comes over slow lines.
+	return &serve.Part{Listener: l, Handler: w.Handler(q.Handler()), TLS: service.ServerTLS(cert, pool), Slowest: 2 * time.Minute}, nil
 }

@@ -37,6 +37,8 @@ type liveFleet struct {
 	tokens []testtpm.Token
 	asked  int // so many HSMs fleetctl asks itself; of the others people bring what a tool gave
 	roles  []string
+	// without is the claim that people type they go on without; none where it is empty.
+	without string
 }
 
 const livePIN = "pin-of-vendor"
@@ -57,31 +59,56 @@ func newLiveFleet(t *testing.T, hsms, asked int, roles ...string) *liveFleet {
 	l.store = testtpm.NewStore(t, dir, l.tokens...)
 	r.env = append(r.env, l.store.Env...)
 	makersFile(t, dir, maker)
-	out := r.run(dir, "attestation", "tpm", "authority", "--operator", "Example Ltd", "--key", "authority.pem", "--out", "authority.crt")
-	m := anchorOnALine.FindSubmatch(out)
-	if m == nil {
-		t.Fatalf("no anchor:\n%s", out)
-	}
-	l.anchor = strings.Replace(string(m[1]), `"WHO, WHEN"`, "a test", 1)
+	l.authority()
 	for _, token := range l.tokens {
 		l.names = append(l.names, r.enrolled(dir, token.TPM))
 	}
-	for _, gone := range []string{"plan.yaml", "site.yaml", "policy.yaml", "plan-approvals"} {
-		check(t, os.RemoveAll(filepath.Join(dir, gone)))
-	}
+	l.unplanned()
 	l.witnessed()
 	l.planned()
 	return l
 }
 
+// unplanned takes away the rehearsal's plan and what rests on it.
+func (l *liveFleet) unplanned() {
+	for _, gone := range []string{"plan.yaml", "site.yaml", "policy.yaml", "plan-approvals"} {
+		check(l.t, os.RemoveAll(filepath.Join(l.dir, gone)))
+	}
+}
+
+// authority makes the one that enrols TPMs, and the anchor by which it is pinned.
+func (l *liveFleet) authority() {
+	l.t.Helper()
+	out := l.rig.run(l.dir, "attestation", "tpm", "authority", "--operator", "Example Ltd", "--key", "authority.pem", "--out", "authority.crt")
+	m := anchorOnALine.FindSubmatch(out)
+	if m == nil {
+		l.t.Fatalf("no anchor:\n%s", out)
+	}
+	l.anchor = strings.Replace(string(m[1]), `"WHO, WHEN"`, "a test", 1)
+}
+
 // witnessed has the log's policy demand two witnesses: torchwood's and ours.
 func (l *liveFleet) witnessed() {
 	l.t.Helper()
-	file := filepath.Join(l.dir, "log.policy")
-	policy, err := os.ReadFile(file)
-	check(l.t, err)
-	vkey := strings.Fields(string(policy))[1] // log VKEY
+	vkey := l.logKey()
 	line := testwitness.Litewitness(l.t, "log.example/fleet", vkey, "witness.example/lite")
+	l.logPolicy(line + l.ourWitness() + "group both all lite ours\nquorum both\n")
+}
+
+// logKey is the log's, as its policy has it.
+func (l *liveFleet) logKey() string {
+	policy, err := os.ReadFile(filepath.Join(l.dir, "log.policy"))
+	check(l.t, err)
+	return strings.Fields(string(policy))[1] // log VKEY
+}
+
+func (l *liveFleet) logPolicy(witnesses string) {
+	check(l.t, os.WriteFile(filepath.Join(l.dir, "log.policy"), []byte("log "+l.logKey()+"\n"+witnesses), 0o600))
+}
+
+// ourWitness starts one, and gives its line of a policy.
+func (l *liveFleet) ourWitness() string {
+	l.t.Helper()
 	var ours struct {
 		VKey string `json:"vkey"`
 	}
@@ -94,7 +121,7 @@ func (l *liveFleet) witnessed() {
 		Listen string `json:"listen"`
 	}
 	check(l.t, json.NewDecoder(out).Decode(&said))
-	check(l.t, os.WriteFile(file, fmt.Appendf(nil, "log %s\n%switness ours %s %s\ngroup both all lite ours\nquorum both\n", vkey, line, ours.VKey, said.Listen), 0o600))
+	return fmt.Sprintf("witness ours %s %s\n", ours.VKey, said.Listen)
 }
 
 // changed replaces texts in a file; each must be there.
@@ -127,16 +154,22 @@ func (l *liveFleet) planNew(module, prefix string, hsms int, out, siteOut string
 	return args
 }
 
-// planned writes the plan, which names each TPM, the site file, and the policy as
-// policy new writes it.
-func (l *liveFleet) planned() {
+// planNamed writes a plan and a site file whose HSMs are named by their identities.
+func (l *liveFleet) planNamed(module, prefix string) {
 	l.t.Helper()
-	args := l.planNew(l.store.Module, "vendor-", len(l.tokens), "plan.yaml", "site.yaml")
+	args := l.planNew(module, prefix, len(l.names), "plan.yaml", "site.yaml")
 	for i, name := range l.names {
 		args = append(args, "--device", fmt.Sprintf("hsm-%d=tpm2-certify:%s", i+1, name))
 	}
 	l.rig.run(l.dir, args...)
 	l.changed("plan.yaml", "    site: lab\n", "    site: lab\n    tolerates: [relax-extractable, relax-sensitive]\n")
+}
+
+// planned writes the plan, which names each TPM, the site file, and the policy as
+// policy new writes it.
+func (l *liveFleet) planned() {
+	l.t.Helper()
+	l.planNamed(l.store.Module, "vendor-")
 	for i := range l.tokens[:l.asked] {
 		name := fmt.Sprintf("hsm-%d", i+1)
 		l.changed("site.yaml", "  - name: "+name+"\n", fmt.Sprintf("  - name: %s\n    tpm: {tcti: %q, store: %s, ak_certificates: %s/%s-ak.pem, ek_certificates: %s/maker.pem}\n",
@@ -164,7 +197,7 @@ func (l *liveFleet) policies() {
 // thirdParty is the third party's policy, with an anchor of its own.
 func (l *liveFleet) thirdParty() []byte {
 	l.t.Helper()
-	text, err := thirdpartyPolicy(l.dir, len(l.tokens))
+	text, err := thirdpartyPolicy(l.dir, len(l.names))
 	check(l.t, err)
 	text = strings.NewReplacer("mode: rehearsal", "mode: production", "[rehearsal.", "[", "ecdsa-p256]", "ecdsa-p256, ecdh-p256]", "[session]", "[session, sealing]").Replace(text)
 	return []byte(text + "tolerates: [relax-extractable, relax-sensitive]\nattestation:\n  least: fresh\n  anchors: [" + l.anchor + "]\n")
@@ -198,9 +231,12 @@ func (l *liveFleet) keysMade(people func(*keyboard)) {
 	}
 	run := []string{"ceremony", "run", "plan.yaml", "--site", "site.yaml", "--dir", "ceremony", "--policy", "policy.yaml"}
 	l.at(cli.ExitPending, func(k *keyboard) {
+		if l.without != "" {
+			k.types("go on without "+l.without, "go on without "+l.without+"\n")
+		}
 		k.types("three words of your own choosing", "alpha beta gamma\n", "the time on the wall", wall()+"\n")
 		k.confirms()
-		for i := range l.tokens {
+		for i := range l.names {
 			k.types(fmt.Sprintf("number on the seal of hsm-%d", i+1), fmt.Sprintf("447%d\n", i), "read again", fmt.Sprintf("447%d\n", i))
 		}
 	}, run...)

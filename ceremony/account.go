@@ -11,46 +11,47 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Account is what a transcript, read record by record, adds up to. Apply holds
-// every rule about what a record may say and when it may come: the engine
-// can't write, and a verifier can't be shown, a transcript that breaks one.
+// Account is the state that a transcript's records add up to. Apply holds every
+// rule about what a record may say and when it may come. The engine applies each
+// record before it writes it, and a verifier applies each record that it reads, so
+// a transcript that breaks a rule is neither written nor accepted.
 //
-// A failed check is itself recorded: it leaves a Fault, after which only the
-// destruction of the key and an abort may follow.
+// A failed check is recorded too: it sets Fault, after which only the destruction
+// of the key and an abort may follow.
 type Account struct {
 	Plan  *Plan
 	Steps []Step
 
 	Open    *Open
 	Intakes map[string]*Intake
-	Keys    []*Key // in the order of their intents; destroyed ones leave
-	// Attestations are those on the record, by the number of the key's intent, 0
-	// for the countersigner's key.
+	Keys    []*Key // in the order of their intents, without destroyed ones
+	// Attestations are by the record number of the key's intent; 0 is the
+	// countersigner's key.
 	Attestations map[int]*Attested
 	FleetCheck   *FleetCheck
 	Release      *Release
 	Request      *Request
-	Responses    []*Response // all of them, those after the countersignature too
+	Responses    []*Response // also those after the countersignature
 	Refusals     []*Refusal
 	Counter      *Countersignature
 	LogProof     *LogProof
 	Lockdowns    []*Lockdown
-	StillOpen    []int    // records of logins that worked after a lock-down
-	NotRefused   []string // HSMs of which people say that no refusal was shown
+	StillOpen    []int    // records of logins that still worked after a lock-down
+	NotRefused   []string // HSMs for which people recorded that a refusal was not shown
 	Exceptions   []*Exception
 	Adjourned    bool
 	Abort        *Abort
 	Close        *Close
 
-	// FleetCheckHash and ReleaseHash are those records' hashes: the artifact
-	// names the first, people sign the second.
+	// FleetCheckHash is the hash of the fleet check's record, which the artifact
+	// names; ReleaseHash that of the release's record, which people sign.
 	FleetCheckHash, ReleaseHash [32]byte
 	FleetCheckTime, ReleaseTime time.Time
 	FleetCheckN, ReleaseN       int
 	// CounterHead is the countersignature's record, which the bundle names.
 	CounterHead Head
 	CounterTime time.Time
-	// LogProofTime is when the proof was recorded: its cosignatures were there.
+	// LogProofTime is when the proof was recorded; its cosignatures are not younger.
 	LogProofTime time.Time
 	LogProofN    int
 
@@ -59,41 +60,41 @@ type Account struct {
 	Time  time.Time
 	Fault string // the check that failed
 
-	// Needs are the acts so far that m officers must have approved.
+	// Needs are the acts done so far that the threshold of officers must have approved.
 	Needs []Approval
 
-	hashes         [][32]byte  // of the records, in their order
-	times          []time.Time // of every record
-	step, pos      int         // where in Steps the next record belongs
-	key            *Key
-	openHash       [32]byte // of the first record
-	opened         bool     // the first login was made
-	adjourn        *Adjourn // the last one, and how many exceptions there were then
-	exceptionsThen int
+	hashes         [][32]byte  // of the records, in order
+	times          []time.Time // of the records, in order
+	step, pos      int         // the next record belongs to Steps[step].Leaves[pos]
+	key            *Key        // the one that the open step generates
+	openHash       [32]byte    // of the first record
+	opened         bool        // the first login was made
+	adjourn        *Adjourn    // the last one
+	exceptionsThen int         // how many exceptions there were at the last adjournment
 	// exceptionsAsked is how many exceptions there were at the request.
 	exceptionsAsked int
 	requestN        int
-	// asked and counted are the files that the records of request and
+	// asked and counted are the paths that the records request and
 	// countersignature list.
 	asked, counted map[string]bool
 	// fleetConfirmed says that the fleet check's words were read aloud.
 	fleetConfirmed bool
-	peers          [][]byte        // with which keys of this ceremony agreed
-	empty          map[string]bool // HSMs whose token held nothing before
-	exceptional    map[int]bool    // the records that are exceptions
-	ids            map[string]int  // CKA_IDs ever used, by their intent
-	made           map[string]*Key // public keys ever generated, destroyed ones too
-	people         *People         // the plan's, once they were asked for
+	peers          [][]byte        // encoded peers that this ceremony's keys agreed with
+	empty          map[string]bool // by HSM: its token held no object before the first key
+	exceptional    map[int]bool    // numbers of the records that are exceptions
+	ids            map[string]int  // by CKA_ID: the number of the intent that used it
+	made           map[string]*Key // by SPKI: every key generated, also destroyed ones
+	people         *People         // the plan's; nil until somebody asks for them
 	artifact       *bundle.KeySet
 	bundle         *bundle.Bundle
 	seen           keys.Seen
-	answers        []bundle.Signed // the statements in the bundle
-	late           []bundle.Signed // those that came after the countersignature
+	answers        []bundle.Signed // statements before the countersignature: those in the bundle
+	late           []bundle.Signed // statements after the countersignature
 
-	program Program // that goes on, where it is another than the one that opened
+	program Program // the one that resumed the ceremony last, if it differs from the one that opened it
 }
 
-// Key is what the transcript says of one key.
+// Key is what the transcript says about one key.
 type Key struct {
 	HSM, Role  string
 	N          int // of the intent
@@ -105,13 +106,13 @@ type Key struct {
 	Relaxed    *Relaxed
 	Possession *Possession
 	Found      *Found
-	// Peer and Opened are there of a key that agrees.
+	// Peer and Opened are set for a key that agrees.
 	Peer     *AgreementPeer
 	Opened   *AgreementOpened
 	peerHash [32]byte
 }
 
-// NewAccount is the account before the first record.
+// NewAccount returns the account before the first record.
 func NewAccount(p *Plan) *Account {
 	return &Account{
 		Plan: p, Steps: p.Steps(), Head: p.Digest(),
@@ -119,7 +120,7 @@ func NewAccount(p *Plan) *Account {
 	}
 }
 
-// Replay reads a transcript and applies every record.
+// Replay reads a transcript and applies each of its records.
 func Replay(plan *Plan, file string, data []byte) (*Account, *Transcript, error) {
 	t, err := ParseTranscript(file, data, plan.Digest())
 	if err != nil {
@@ -134,7 +135,7 @@ func Replay(plan *Plan, file string, data []byte) (*Account, *Transcript, error)
 	return a, t, nil
 }
 
-// Next is the step the next record belongs to; false after the last.
+// Next is the step that the next record belongs to; false after the last step.
 func (a *Account) Next() (Step, bool) {
 	if a.step >= len(a.Steps) {
 		return Step{}, false
@@ -142,7 +143,7 @@ func (a *Account) Next() (Step, bool) {
 	return a.Steps[a.step], true
 }
 
-// NextKind is the kind of record that the step waits for; empty after the last.
+// NextKind is the kind of record that the step waits for; empty after the last step.
 func (a *Account) NextKind() Kind {
 	if s, ok := a.Next(); ok && !a.Ended() {
 		return s.Leaves[a.pos]
@@ -150,13 +151,13 @@ func (a *Account) NextKind() Kind {
 	return ""
 }
 
-// StepNumber counts the steps from 1.
+// StepNumber is the number of the current step, from 1.
 func (a *Account) StepNumber() int { return a.step + 1 }
 
 // Ended says that no record may follow.
 func (a *Account) Ended() bool { return a.Close != nil || a.Abort != nil }
 
-// Apply takes the next record, or says why it can't be the next.
+// Apply takes the next record, or says why this record can't be the next.
 func (a *Account) Apply(r *Record) error {
 	switch {
 	case a.Ended():
@@ -193,16 +194,17 @@ var errAdjourned = errors.New("the ceremony is adjourned: it has to be reconvene
 func (a *Account) order(r *Record) error {
 	if r.Kind == KindAbort {
 		if a.Open == nil {
-			return fmt.Errorf("nothing has begun that could be aborted")
+			return fmt.Errorf("the ceremony has not been opened, so there is nothing to abort")
 		}
 		if a.Request != nil {
-			return fmt.Errorf("the third parties have been asked, and what they signed can't be called back by an abort")
+			return fmt.Errorf("the third parties have been asked to sign, and an abort can't undo what they signed")
 		}
 		return nil
 	}
 	if r.Kind == KindUnlock && a.opened {
-		// Also while it is adjourned: an abort has to reach the tokens.
-		return nil // restricted, so nothing rests on how often it comes
+		// Also during an adjournment: an abort logs in to destroy keys. The kind is
+		// restricted, so no claim depends on how often it comes.
+		return nil
 	}
 	if a.Adjourned && r.Kind != KindReconvene && r.Kind != KindException {
 		return errAdjourned
@@ -211,7 +213,7 @@ func (a *Account) order(r *Record) error {
 		return nil // a key may be given up at any point of its step
 	}
 	if ClockOf(r.Content) != nil && a.Open != nil {
-		return nil // whatever comes next needs the right time
+		return nil // the records after it need the right time
 	}
 	if a.Fault != "" {
 		return fmt.Errorf("after a failed check (%s) only destruction and abort may follow", a.Fault)
@@ -229,12 +231,13 @@ func (a *Account) order(r *Record) error {
 	return nil
 }
 
-// interjects says whether records of a kind may come between and within steps.
+// interjects says whether a record of this kind may come between the records that
+// the steps list.
 func (a *Account) interjects(k Kind) bool {
 	switch k {
 	case KindException, KindAdjourn, KindReconvene, KindResume, KindRefusal:
 		return true
-	case KindResponse: // beyond those that are needed
+	case KindResponse: // more of them than the plan needs
 		return a.Request != nil && a.Steps[a.step].Leaves[a.pos] != KindResponse
 	}
 	return false
@@ -243,19 +246,19 @@ func (a *Account) interjects(k Kind) bool {
 func (a *Account) interjection(r *Record) error {
 	switch {
 	case a.Open == nil:
-		return fmt.Errorf("nothing has begun yet")
+		return fmt.Errorf("the ceremony has not been opened yet")
 	case r.Kind == KindReconvene && !a.Adjourned:
 		return fmt.Errorf("the ceremony is not adjourned")
 	case r.Kind == KindRefusal && a.Request == nil:
-		return fmt.Errorf("nothing has been requested yet")
+		return fmt.Errorf("no third party has been asked yet")
 	case r.Kind == KindAdjourn && a.pos > 0:
-		return fmt.Errorf("a step is open: it is adjourned between steps")
+		return fmt.Errorf("a step has begun; finish it first, a ceremony is adjourned between two steps")
 	}
 	return nil
 }
 
-// need notes that a record is an act which m officers must have approved, over
-// the head before it.
+// need notes the approval that an act takes: officers sign it over the record
+// before the act, and an exception over its own record.
 func (a *Account) need(r *Record) {
 	want := Approval{Head: Head{a.Head, a.N}}
 	switch c := r.Content.(type) {
@@ -268,15 +271,15 @@ func (a *Account) need(r *Record) {
 	case *Countersignature:
 		text, err := a.CountersignText()
 		if err != nil {
-			return // the record would not have been taken
+			return // takeCountersignature refused such a record
 		}
 		want.Act, want.Subject = ApproveCountersign, sha256.Sum256(text)
 	case *Exception:
 		a.exceptional[r.N] = true
 		want.Act, want.Subject, want.Head = ApproveException, r.place(), Head{r.place(), r.N}
 	default:
-		// The first login opens the HSMs. Its record may be withheld, so it is
-		// known by its kind.
+		// The first login opens the HSMs. Its body may be withheld, so only its kind
+		// is looked at.
 		if r.Kind != KindUnlock || a.opened {
 			return
 		}
@@ -286,7 +289,7 @@ func (a *Account) need(r *Record) {
 	a.Needs = append(a.Needs, a.about(want))
 }
 
-// about completes an approval's text with what it is about anyway.
+// about adds this ceremony's mode, id and plan to an approval.
 func (a *Account) about(p Approval) Approval {
 	p.Mode, p.Ceremony, p.Plan = a.Plan.Mode, a.Open.Ceremony, a.Plan.Digest()
 	return p
@@ -306,7 +309,7 @@ func (s Step) String() string {
 	return d
 }
 
-// advance moves to where the next record belongs.
+// advance moves step and pos to the place of the next record.
 func (a *Account) advance(r *Record) {
 	if a.interjects(r.Kind) {
 		return
@@ -323,7 +326,7 @@ func (a *Account) advance(r *Record) {
 		}
 	case *Outcome:
 		if c.Result != Generated {
-			a.pos, a.key = 0, nil // the step begins anew, with another CKA_ID
+			a.pos, a.key = 0, nil // the step begins again, with another CKA_ID
 			return
 		}
 	}
@@ -348,7 +351,7 @@ func (a *Account) take(r *Record) error {
 	case *Intake:
 		return a.takeIntake(c)
 	case *Unlock:
-		// Its body may be withheld: nothing that it says may decide anything.
+		// Its body may be withheld, so no rule may depend on it.
 	case *Inventory:
 		return a.takeInventory(c)
 	case *Intent:
@@ -398,12 +401,12 @@ func (a *Account) take(r *Record) error {
 	case *Close:
 		a.Close = c
 	default:
-		return fmt.Errorf("no rule takes it")
+		return fmt.Errorf("there is no rule for it")
 	}
 	return nil
 }
 
-// mine checks that a record is about the HSM whose step it is.
+// mine checks that a record is about the current step's HSM.
 func (a *Account) mine(hsm string) error {
 	if want := a.Steps[a.step].HSM; hsm != want {
 		return fmt.Errorf("it is about hsm %q, the step is about %q", hsm, want)

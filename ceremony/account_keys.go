@@ -9,11 +9,11 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// UnlockOK is the result of a login that worked.
-const UnlockOK = "ok"
-
-// UnlockRefused is that of one that failed without a return code.
-const UnlockRefused = "refused"
+// The results of an Unlock record; any other is a PKCS#11 return code.
+const (
+	UnlockOK      = "ok"
+	UnlockRefused = "refused" // the login failed without a return code
+)
 
 // KeyIDSize is the size in bytes of the random CKA_ID that names a key.
 const KeyIDSize = 16
@@ -30,7 +30,7 @@ func (a *Account) takeOpen(c *Open, r *Record) error {
 		return fmt.Errorf("mode, fleet, namespace or epoch differ from the plan's")
 	}
 	if len(c.Words) != 3 {
-		return fmt.Errorf("it has %d words, the witness chooses 3", len(c.Words))
+		return fmt.Errorf("it has %d words; the witness chooses 3", len(c.Words))
 	}
 	if err := checkCeremonyID(p, c.Ceremony, r.Time); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (a *Account) takeIntent(c *Intent, r *Record) error {
 		return fmt.Errorf("its CKA_ID has %d bytes, not %d", len(c.ID), KeyIDSize)
 	}
 	if len(a.ids) >= maxIntents {
-		return fmt.Errorf("it is the intent of key %d, a ceremony has at most %d", len(a.ids)+1, maxIntents)
+		return fmt.Errorf("it is intent %d; a ceremony has at most %d", len(a.ids)+1, maxIntents)
 	}
 	if n, used := a.ids[string(c.ID)]; used {
 		return fmt.Errorf("its CKA_ID was used at record %d", n)
@@ -103,7 +103,7 @@ func (a *Account) takeIntent(c *Intent, r *Record) error {
 	return nil
 }
 
-// at checks that a record is about the key whose step it is.
+// at checks that a record is about the current step's key.
 func (a *Account) at(intent int) error {
 	if a.key == nil || a.key.N != intent {
 		return fmt.Errorf("it is about intent %d, which is not the open one", intent)
@@ -126,7 +126,8 @@ func (a *Account) takeOutcome(c *Outcome) error {
 	if _, err := keys.ParseAs(a.key.Intent.Algorithm, c.PublicKey); err != nil {
 		return fmt.Errorf("its public key is %s, the intent was %s", k.Algorithm(), a.key.Intent.Algorithm)
 	}
-	// A key that was destroyed since is no new one either: it came from somewhere.
+	// A public key that was seen before is not newly generated, even if that key was
+	// destroyed since.
 	if other := a.made[string(c.PublicKey)]; other != nil {
 		a.fail("%s %s has the key of %s %s, record %d", a.key.HSM, a.key.Role, other.HSM, other.Role, other.N)
 	} else {
@@ -143,12 +144,7 @@ func (a *Account) takeOutcome(c *Outcome) error {
 }
 
 func (a *Account) drop(k *Key) {
-	for i := range a.Keys {
-		if a.Keys[i] == k {
-			a.Keys = append(a.Keys[:i:i], a.Keys[i+1:]...)
-			return
-		}
-	}
+	a.Keys = slices.DeleteFunc(slices.Clone(a.Keys), func(o *Key) bool { return o == k })
 }
 
 func (a *Account) takeAttributes(c *Attributes) error {
@@ -167,10 +163,10 @@ func (a *Account) takeNegativeTest(c *NegativeTest) error {
 		return err
 	}
 	if c.Relaxed != nil && len(c.Relaxed.Names) == 0 {
-		return fmt.Errorf("it tells of a key that was made weaker, and names no attempt that did it")
+		return fmt.Errorf("it says that the key was made weaker, and names no attempt that did it")
 	}
 	if c.Relaxed != nil && !slices.Equal(c.Relaxed.Names, succeeded(c.Attempts)) {
-		return fmt.Errorf("it tells of a key after %s, which is not what succeeded", strings.Join(c.Relaxed.Names, ", "))
+		return fmt.Errorf("it says that %s made the key weaker; these are not the attempts that succeeded", strings.Join(c.Relaxed.Names, ", "))
 	}
 	a.key.Attempts, a.key.Relaxed = c.Attempts, c.Relaxed
 	if err := a.judgeRefusals(a.key); err != nil {
@@ -186,13 +182,13 @@ func (a *Account) takePossession(c *Possession) error {
 	agrees := a.key.Use() == keys.Agree
 	switch {
 	case agrees && (c.Signature != nil || c.Answer == [32]byte{}):
-		return fmt.Errorf("a key of kind %s gives an answer and no signature", a.key.Intent.Algorithm)
+		return fmt.Errorf("a key of kind %s proves possession by an answer, not by a signature", a.key.Intent.Algorithm)
 	case !agrees && (c.Signature == nil || c.Answer != [32]byte{}):
-		return fmt.Errorf("a key of kind %s gives a signature and no answer", a.key.Intent.Algorithm)
+		return fmt.Errorf("a key of kind %s proves possession by a signature, not by an answer", a.key.Intent.Algorithm)
 	}
 	a.key.Possession = c
 	if agrees {
-		return nil // judged when its peer is opened
+		return nil // takeAgreementOpened checks the answer
 	}
 	pub, err := keys.ParseAs(a.key.Intent.Algorithm, a.key.Outcome.PublicKey)
 	if err != nil {
@@ -219,8 +215,8 @@ func (a *Account) takeFound(c *Found) error {
 	return nil
 }
 
-// JudgeInventory demands exactly the private and public halves of the keys
-// generated in this HSM so far.
+// JudgeInventory demands that a token holds exactly the private and public halves
+// of the keys generated in this HSM so far.
 func (a *Account) JudgeInventory(hsm string, objects []Object) error {
 	var want []string
 	for _, k := range a.Keys {
@@ -233,7 +229,7 @@ func (a *Account) JudgeInventory(hsm string, objects []Object) error {
 		name := fmt.Sprintf("%s %x", o.Class, o.ID)
 		i := slices.Index(want, name)
 		if i < 0 {
-			return fmt.Errorf("the token holds the object %s, which this ceremony didn't make", name)
+			return fmt.Errorf("the token holds the object %s, which this ceremony did not make", name)
 		}
 		want = slices.Delete(want, i, i+1)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 func (a *Account) takeException(c *Exception) error {
@@ -24,22 +26,22 @@ func (a *Account) takeException(c *Exception) error {
 		return err
 	}
 	if c.Torn != 0 && c.Clock == nil {
-		return fmt.Errorf("it tells of a torn line: that is for a resume, an abort, or an exception about the clock")
+		return fmt.Errorf("it tells of a torn line; only a resume, an abort or an exception about the clock does")
 	}
 	a.Exceptions = append(a.Exceptions, c)
 	return nil
 }
 
-// takeUnreached judges what a ceremony goes on without: that is said before the
-// first HSM is unlocked, while nothing is made.
+// takeUnreached checks the list of claims that a ceremony goes on without. People
+// decide that before the first HSM is unlocked, while no key is made.
 func (a *Account) takeUnreached(c *Exception) error {
 	switch {
 	case c.Unreached == nil:
 		return nil
 	case len(c.Unreached) == 0:
-		return fmt.Errorf("it goes on without no claim; then the list is left out")
+		return fmt.Errorf("its list of claims to go on without is empty; then the list is left out")
 	case a.opened:
-		return fmt.Errorf("it goes on without claims after an HSM was unlocked: that is said before")
+		return fmt.Errorf("it goes on without claims, and an HSM was unlocked before; people decide that before the first unlocking")
 	}
 	for i, name := range c.Unreached {
 		if slices.Contains(c.Unreached[:i], name) {
@@ -49,7 +51,7 @@ func (a *Account) takeUnreached(c *Exception) error {
 	return nil
 }
 
-// WithoutClaims are the claims without which people went on.
+// WithoutClaims are the claims that people decided to go on without.
 func (a *Account) WithoutClaims() (list []string) {
 	for _, e := range a.Exceptions {
 		list = append(list, e.Unreached...)
@@ -65,8 +67,8 @@ func (a *Account) takeAdjourn(c *Adjourn) error {
 	return nil
 }
 
-// CheckSeals demands that in production each HSM of the plan is under a seal, by
-// its name: whatever else is sealed may be added.
+// CheckSeals demands that in production each of the plan's HSMs is under a seal,
+// listed by the HSM's name. Other things may be sealed too.
 func (a *Account) CheckSeals(seals []Seal) error {
 	if a.Plan.Mode != Production {
 		return nil
@@ -78,7 +80,7 @@ func (a *Account) CheckSeals(seals []Seal) error {
 		}
 	}
 	if len(bare) > 0 {
-		return fmt.Errorf("it has no seal of %s: in production every HSM is adjourned and reconvened under one", strings.Join(bare, ", "))
+		return fmt.Errorf("it has no seal of %s; in production every HSM is under a seal while a ceremony is adjourned", strings.Join(bare, ", "))
 	}
 	return nil
 }
@@ -91,8 +93,8 @@ func (a *Account) takeReconvene(c *Reconvene) error {
 	return nil
 }
 
-// CheckReconvene demands the seals as they were: a broken one is an exception,
-// exceptionsAccepted by officers before the ceremony goes on.
+// CheckReconvene demands that the seals are those of the adjournment. If one was
+// broken, people record an exception first, and officers accept it.
 func (a *Account) CheckReconvene(c *Reconvene) error {
 	if !a.Adjourned {
 		return fmt.Errorf("the ceremony is not adjourned")
@@ -106,25 +108,25 @@ func (a *Account) CheckReconvene(c *Reconvene) error {
 	return nil
 }
 
-// Absent is the state of a key that its token doesn't hold.
-const Absent = "absent"
+// The states of a key in an Abort record, beside Destroyed.
+const (
+	Absent       = "absent"          // its token doesn't hold it
+	NotDestroyed = "not destroyed: " // begins the state; the reason follows
+)
 
-// NotDestroyed is how the state of a key begins that an abort could not destroy.
-const NotDestroyed = "not destroyed: "
-
-// takeAbort demands that it says of each key what became of it: people sign that
-// record, and nothing else tells of keys that are left.
+// takeAbort demands that the record says what became of each key: people sign it,
+// and no other record tells of keys that are left.
 func (a *Account) takeAbort(c *Abort) error {
 	if len(c.Keys) != len(a.Keys) {
-		return fmt.Errorf("it says of %d keys what became of them, and there are %d", len(c.Keys), len(a.Keys))
+		return fmt.Errorf("it says what became of %d keys, and there are %d", len(c.Keys), len(a.Keys))
 	}
 	for i, k := range a.Keys {
 		x := c.Keys[i]
 		if x.HSM != k.HSM || x.Role != k.Role || !bytes.Equal(x.ID, k.Intent.ID) {
-			return fmt.Errorf("it says nothing of the key of %s %s", k.HSM, k.Role)
+			return fmt.Errorf("it does not say what became of the key of %s %s", k.HSM, k.Role)
 		}
 		if why, left := strings.CutPrefix(x.State, NotDestroyed); x.State != Destroyed && x.State != Absent && (!left || why == "") {
-			return fmt.Errorf("it calls the key of %s %s %q; it is destroyed, absent, or not destroyed and why", k.HSM, k.Role, x.State)
+			return fmt.Errorf("the state of the key of %s %s is %q; it must be %q, %q, or %q and a reason", k.HSM, k.Role, x.State, Destroyed, Absent, NotDestroyed)
 		}
 	}
 	a.Abort = c
@@ -138,13 +140,13 @@ func (a *Account) takeResume(c *Resume) error {
 	}
 	switch {
 	case !c.Since.Equal(a.Time):
-		return fmt.Errorf("it goes on since another time than that of record %d", a.N)
+		return fmt.Errorf("its since is not the time of record %d, %s", a.N, strict.FormatTime(a.Time))
 	case c.Intent != open:
 		return fmt.Errorf("it is about intent %d, the open one is %d", c.Intent, open)
 	case (c.Binary == [32]byte{}) != (c.Version == ""):
-		return fmt.Errorf("another program that goes on is told of by version and digest, and the one stands without the other")
+		return fmt.Errorf("of another program it must give both version and binary, and it gives one of them")
 	case c.Binary != [32]byte{} && c.Binary == a.Program().Binary:
-		return fmt.Errorf("it says that another program goes on, and names the one before")
+		return fmt.Errorf("it names the program that ran before as another one; then version and binary are left out")
 	}
 	if c.Version != "" {
 		a.program = Program{c.Version, c.Binary}
@@ -152,13 +154,13 @@ func (a *Account) takeResume(c *Resume) error {
 	return nil
 }
 
-// Program is what runs a ceremony.
+// Program is the fleetctl that runs a ceremony.
 type Program struct {
 	Version string
 	Binary  [32]byte // the SHA-256 of its file
 }
 
-// Program is the one that the ceremony was opened with, or gone on with since.
+// Program is the one that opened the ceremony, or that resumed it last.
 func (a *Account) Program() Program {
 	if a.program == (Program{}) && a.Open != nil {
 		return Program{a.Open.Version, a.Open.Binary}
@@ -166,26 +168,27 @@ func (a *Account) Program() Program {
 	return a.program
 }
 
-// Opened says that an HSM was unlocked: from then on an interrupted ceremony
-// takes the officers' approval to go on.
+// Opened says that an HSM was unlocked. From then on officers must approve that an
+// interrupted ceremony goes on.
 func (a *Account) Opened() bool { return a.opened }
 
-// OpenIntent is the key whose step was begun and not finished; nil where none.
+// OpenIntent is the key whose step has begun and is not finished; nil if there is
+// none.
 func (a *Account) OpenIntent() *Key { return a.key }
 
-// Wanted is the approval that the next act of this kind would need now.
+// Wanted is the approval that an act would need if it were done now.
 func (a *Account) Wanted(act string, subject [32]byte) Approval {
 	return a.about(Approval{Act: act, Head: Head{a.Head, a.N}, Subject: subject})
 }
 
-// AbortApproval is the text by which people sign that the ceremony ended with
-// its abort: over the record itself, since it needs nobody's leave to be made.
+// AbortApproval is the text by which people attest the abort. They sign the abort's
+// own record: an abort needs no approval beforehand.
 func (a *Account) AbortApproval() Approval {
 	return a.Wanted(ApproveAbort, a.Head)
 }
 
-// WantedSignoff is the text that a person signs at a stage, but for role and
-// verdict.
+// WantedSignoff is the text that a person signs at a stage, without role and verdict.
+// Its exceptions are those that the person may agree to.
 func (a *Account) WantedSignoff(stage string) (Signoff, error) {
 	s := Signoff{Stage: stage, Mode: a.Plan.Mode, Plan: a.Plan.Digest()}
 	if a.Release == nil {
@@ -194,12 +197,12 @@ func (a *Account) WantedSignoff(stage string) (Signoff, error) {
 	s.Ceremony, s.Artifact = a.Open.Ceremony, a.Release.Artifact
 	exceptions := a.Exceptions
 	if stage == StageRelease && a.Request != nil {
-		// The release was signed off before the request: what came after it
-		// nobody could agree to.
+		// The release was signed off before the request, so nobody could agree to
+		// later exceptions.
 		exceptions = exceptions[:a.exceptionsAsked]
 	}
 	for _, e := range exceptions {
-		s.Exceptions = append(s.Exceptions, e.Number) // those that can be agreed to
+		s.Exceptions = append(s.Exceptions, e.Number)
 	}
 	switch {
 	case stage == StageRelease:
@@ -212,8 +215,8 @@ func (a *Account) WantedSignoff(stage string) (Signoff, error) {
 	return s, nil
 }
 
-// Expects says whether the next record may be of this kind, before anything is
-// CheckWritten to a file for it.
+// Expects says whether the next record may be of this kind. The engine asks before
+// it writes files for the record.
 func (a *Account) Expects(k Kind) error {
 	if a.Ended() {
 		return fmt.Errorf("the ceremony has ended")
@@ -227,8 +230,8 @@ func (a *Account) Expects(k Kind) error {
 	return nil
 }
 
-// ExceptionApproval is the text by which officers accept an exception: over its
-// own record, whatever was recorded since.
+// ExceptionApproval is the text by which officers accept an exception. They sign
+// the exception's own record, whatever was recorded since.
 func (a *Account) ExceptionApproval(number int) (Approval, error) {
 	n := 0
 	for _, need := range a.Needs {
@@ -249,8 +252,8 @@ func (a *Account) ExceptionApproval(number int) (Approval, error) {
 }
 
 // DueAct is the act that officers have to approve before the ceremony goes on
-// from its last record; empty where it takes none. Of a run that stands, it is
-// to resume it.
+// from its last record; empty if it goes on without approval. For a run that was
+// interrupted it is ApproveResume.
 func (a *Account) DueAct() string {
 	s, ok := a.Next()
 	switch kind := a.NextKind(); {

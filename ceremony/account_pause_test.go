@@ -14,10 +14,10 @@ func TestEveryHSMIsAdjournedUnderASeal(t *testing.T) {
 	}{
 		{"every HSM", Production, "", both},
 		{"a safe too", Production, "", append([]Seal{{"safe", "9"}}, both...)},
-		{"none", Production, "no seal of hsm-1, hsm-2: ", []Seal{}},
-		{"one missing", Production, "no seal of hsm-2: ", both[:1]},
-		{"one without a number", Production, "no seal of hsm-1: ", []Seal{{"hsm-1", " "}, both[1]}},
-		{"another name", Production, "no seal of hsm-1: ", []Seal{{"hsm-11", "4471"}, both[1]}},
+		{"none", Production, "no seal of hsm-1, hsm-2; ", []Seal{}},
+		{"one missing", Production, "no seal of hsm-2; ", both[:1]},
+		{"one without a number", Production, "no seal of hsm-1; ", []Seal{{"hsm-1", " "}, both[1]}},
+		{"another name", Production, "no seal of hsm-1; ", []Seal{{"hsm-11", "4471"}, both[1]}},
 		{"a rehearsal without", Rehearsal, "", []Seal{}},
 	} {
 		a := &Account{Plan: &Plan{Mode: c.mode, HSMs: []PlanHSM{{Name: "hsm-1"}, {Name: "hsm-2"}}}}

@@ -23,14 +23,14 @@ func (a *Account) takeRelease(c *Release, r *Record) error {
 		return err
 	}
 	if c.Artifact != artifact.Digest() {
-		return fmt.Errorf("it releases another artifact than the records before it give")
+		return fmt.Errorf("the artifact that it releases is not the one that follows from the records before it")
 	}
 	a.Release, a.ReleaseHash, a.ReleaseTime, a.ReleaseN = c, r.place(), r.Time, r.N
 	return nil
 }
 
 // ErrAnswered is the error of an answer that is on the record already.
-var ErrAnswered = errors.New("this very answer is on the record already")
+var ErrAnswered = errors.New("this answer is on the record already")
 
 func (a *Account) takeResponse(c *Response, r *Record) error {
 	s, err := a.CheckStatement(c.Key, c.Statement)
@@ -49,23 +49,24 @@ func (a *Account) takeResponse(c *Response, r *Record) error {
 	return nil
 }
 
-// CheckStatementTime refuses a statement that is yet to come.
+// CheckStatementTime refuses a statement that is dated in the future.
 func CheckStatementTime(s *bundle.Statement, now time.Time) error {
 	if t := s.Time(); t.After(now.Add(keys.ClockTolerance)) {
-		return fmt.Errorf("it was signed at %s, which is yet to come", t.Format(time.RFC3339))
+		return fmt.Errorf("it was signed at %s, which is in the future", t.Format(time.RFC3339))
 	}
 	return nil
 }
 
-// CheckStatement says whether a third party's statement is the one this
-// ceremony asked it for. A party answers once: the same again is ErrAnswered.
+// CheckStatement checks that a third party's statement is the one that this
+// ceremony asked for. Each party answers once; the same answer again is
+// ErrAnswered.
 func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed, error) {
 	if a.Release == nil || a.Request == nil {
 		return nil, fmt.Errorf("nothing has been requested yet")
 	}
 	party := a.ThirdParty(key)
 	if party == nil {
-		return nil, fmt.Errorf("its key %x is none of the plan's third parties", key[:4])
+		return nil, fmt.Errorf("its key %x… is not that of a third party of the plan", key[:4])
 	}
 	s, err := bundle.ParseServed("statement of "+party.Name, statement)
 	if err != nil {
@@ -74,7 +75,7 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 	if s.KeyID != nil && *s.KeyID != key[31] {
 		return nil, fmt.Errorf("the statement of %s has key_id %d, but its key's last byte is %d", party.Name, *s.KeyID, key[31])
 	}
-	// What it says is the party's word only if the party signed it.
+	// The signature comes first: what an unsigned statement says is nobody's word.
 	if err := s.VerifyOnce(key, &a.seen); err != nil {
 		return nil, fmt.Errorf("the statement of %s: %w", party.Name, err)
 	}
@@ -96,9 +97,9 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 	return &bundle.Signed{Key: key, Statement: s}, nil
 }
 
-// sameWord says that a statement that verified signs the very bytes that the
-// taken one does. Its JSON may differ: members that may be left out are not
-// signed, and whoever carries an answer could make a second one of it.
+// sameWord says that a verified statement signs the same bytes as the one taken
+// before. The JSON of both may differ: its optional members are not signed, so
+// whoever carries an answer can change them.
 func sameWord(taken []byte, s *bundle.Statement) bool {
 	t, err := bundle.ParseServed("statement", taken)
 	return err == nil && bytes.Equal(t.Message(), s.Message())
@@ -113,6 +114,7 @@ func (a *Account) answered(key [32]byte) *Response {
 	return nil
 }
 
+// ThirdParty finds a third party of the plan by its key.
 func (a *Account) ThirdParty(key [32]byte) *ThirdParty {
 	for i := range a.Plan.ThirdParties {
 		if a.Plan.ThirdParties[i].Key == key {
@@ -133,22 +135,22 @@ func (a *Account) Absent() []string {
 	return names
 }
 
-// Late are the statements on the record that came after the countersignature,
-// which fixed what is in the bundle.
+// Late are the statements on the record that came after the countersignature. The
+// bundle doesn't hold them.
 func (a *Account) Late() []bundle.Signed { return slices.Clone(a.late) }
 
-// Statements are all verified statements on the record: what the next epoch's
-// request names.
+// Statements are all verified statements on the record. The next epoch's request
+// names them.
 func (a *Account) Statements() []bundle.Signed { return slices.Concat(a.answers, a.late) }
 
-// takeRefusal keeps an answer that was not taken. Nothing follows from it but
-// what its statement proves by itself.
+// takeRefusal keeps an answer that was refused. It proves only what its statement
+// proves: see Contradictions.
 func (a *Account) takeRefusal(c *Refusal) error {
 	if _, err := bundle.ParseServed("statement", c.Statement); err != nil {
 		return err
 	}
 	if r := a.answered(c.Key); r != nil && bytes.Equal(r.Statement, c.Statement) {
-		return fmt.Errorf("it refuses what was taken before")
+		return fmt.Errorf("it refuses an answer that was taken before")
 	}
 	if len(a.Refusals) >= maxRefusals {
 		return fmt.Errorf("a ceremony has at most %d refused answers", maxRefusals)
@@ -157,9 +159,9 @@ func (a *Account) takeRefusal(c *Refusal) error {
 	return nil
 }
 
-// Contradictions are refused statements that are properly signed by one of the
-// plan's third parties, about this epoch, and say something else than what is
-// on the record: another digest, or the same one signed a second time.
+// Contradictions are refused statements which one of the plan's third parties did
+// sign, about this epoch, and which contradict the record: they sign another
+// digest, or the same one a second time.
 func (a *Account) Contradictions() []bundle.Signed {
 	var list []bundle.Signed
 	for _, c := range a.Refusals {
@@ -175,8 +177,8 @@ func (a *Account) Contradictions() []bundle.Signed {
 	return list
 }
 
-// CountersignText is what the operator signs, once as many third parties have
-// answered as the plan needs; it names all that have.
+// CountersignText is what the operator signs. It names every third party that has
+// answered, and there is none before as many have as the plan needs.
 func (a *Account) CountersignText() ([]byte, error) {
 	if n := a.Plan.Answers(); len(a.answers) < n {
 		return nil, fmt.Errorf("%d of the %d third parties needed have answered", len(a.answers), n)
@@ -211,11 +213,11 @@ func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 	return nil
 }
 
-// Seen are the signatures of third parties and operator that were verified.
+// Seen are the signatures of third parties and operator that this account has
+// verified, so that nobody has to verify them again.
 func (a *Account) Seen() *bundle.Seen { return &a.seen }
 
-// Bundle is the validation bundle that artifact, statements and
-// countersignature make.
+// Bundle is the validation bundle: artifact, statements and countersignature.
 func (a *Account) Bundle() (*bundle.Bundle, error) {
 	if a.Counter == nil {
 		return nil, fmt.Errorf("the operator has not countersigned")
@@ -243,14 +245,14 @@ func (a *Account) takeLogProof(c *LogProof, r *Record) error {
 		return err
 	}
 	if c.Bundle != sha256.Sum256(b.Raw()) {
-		return fmt.Errorf("it is for another bundle than the records before it give")
+		return fmt.Errorf("its bundle is not the one that follows from the records before it")
 	}
 	a.LogProof, a.LogProofN, a.LogProofTime = c, r.N, r.Time
 	return nil
 }
 
-// fleetChecks are the columns of the fleet matrix; attested is one more where the
-// plan names its HSMs by attestation identities.
+// fleetChecks are the columns of the fleet matrix. The last one, attested, is there
+// only if the plan names its HSMs by attestation identities.
 var fleetChecks = []string{"serial", "empty", "firmware", "attributes", "refusals", "possession", "found", "attested"}
 
 func (p *Plan) fleetChecks() []string {
@@ -265,7 +267,7 @@ const (
 	failed = "fail"
 )
 
-// Matrix is the fleet check as the records so far give it.
+// Matrix computes the fleet check from the records so far.
 func (a *Account) Matrix() *FleetCheck {
 	f := &FleetCheck{Checks: a.Plan.fleetChecks(), Majority: a.Plan.Majority}
 	var firmware []string
@@ -280,7 +282,7 @@ func (a *Account) Matrix() *FleetCheck {
 }
 
 // firstOfModel is the intake whose model and firmware an HSM must have: the first
-// HSM's, or where the plan lists models, that of the first HSM with its model.
+// HSM's, or if the plan lists models, that of the first HSM of the same model.
 func (a *Account) firstOfModel(h PlanHSM) *Intake {
 	in := a.Intakes[h.Name]
 	for _, o := range a.Plan.HSMs {
@@ -329,7 +331,7 @@ func (a *Account) row(h PlanHSM) []string {
 
 func (a *Account) takeFleetCheck(c *FleetCheck, r *Record) error {
 	if !reflect.DeepEqual(c, a.Matrix()) {
-		return fmt.Errorf("its matrix is not what the records before it give")
+		return fmt.Errorf("its matrix is not the one that follows from the records before it")
 	}
 	for _, row := range c.Rows {
 		for i, result := range row.Results {
@@ -342,11 +344,11 @@ func (a *Account) takeFleetCheck(c *FleetCheck, r *Record) error {
 	return nil
 }
 
-// Artifact is the fleet key set. It follows from the plan and the records up
-// to the fleet check alone, so that whoever has those can make it again.
+// Artifact is the fleet key set. It follows from the plan and the records up to
+// the fleet check, so whoever has these can compute it again.
 func (a *Account) Artifact() (*bundle.KeySet, error) {
 	if !a.fleetConfirmed || a.Fault != "" {
-		return nil, fmt.Errorf("the fleet check is not passed and confirmed")
+		return nil, fmt.Errorf("the fleet check has not passed, or its words were not confirmed yet")
 	}
 	if a.artifact != nil {
 		return a.artifact, nil

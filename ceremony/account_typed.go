@@ -10,20 +10,20 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Machine is who typed what nobody typed: in a rehearsal the machine may stand in
-// for people, and is said to.
+// Machine stands in a record's By where no person typed: in a rehearsal the program
+// may stand in for people.
 const Machine = "machine"
 
-// maxClockOff is how far the computer's clock may be from the wall's.
+// maxClockOff is how far the computer's clock may be off the clock that people read.
 const maxClockOff = 2 * time.Minute
 
-// mayType says whether somebody who may have typed it typed it. In a rehearsal
-// the machine may stand in for people, and is said to.
+// mayType checks that the witness or the auditor typed something, or in a rehearsal
+// the machine.
 func (a *Account) mayType(by string) error {
 	if by == Witness || by == Auditor || by == Machine && a.Plan.Mode == Rehearsal {
 		return nil
 	}
-	return fmt.Errorf("it was typed by %q; in a %s ceremony that is the witness or the auditor", by, a.Plan.Mode)
+	return fmt.Errorf("it was typed by %q; in a %s ceremony the witness or the auditor types", by, a.Plan.Mode)
 }
 
 func (a *Account) takeReading(c *Reading, r *Record) error {
@@ -34,7 +34,7 @@ func (a *Account) takeReading(c *Reading, r *Record) error {
 	switch {
 	case s.Act == ActOpen && c.What == ReadClock && c.HSM == "":
 		if c.Confirmed != "" {
-			return fmt.Errorf("a clock is read by one person, and it is confirmed by %q", c.Confirmed)
+			return fmt.Errorf("one person reads the clock, and it says that %q confirmed it", c.Confirmed)
 		}
 		wall, err := strict.ParseTime(c.Value)
 		if err != nil {
@@ -46,7 +46,7 @@ func (a *Account) takeReading(c *Reading, r *Record) error {
 		return nil
 	case s.Act == ActIntake && c.What == ReadSeal:
 		if c.By == c.Confirmed && c.By != Machine {
-			return fmt.Errorf("a seal is read by two different people")
+			return fmt.Errorf("two different people must read a seal")
 		}
 		if err := a.mayType(c.Confirmed); err != nil {
 			return err
@@ -56,7 +56,7 @@ func (a *Account) takeReading(c *Reading, r *Record) error {
 	return fmt.Errorf("a reading of %q has no place in the step %s", c.What, s.String())
 }
 
-// ChallengePositions is how many words of a digest are typed back.
+// ChallengePositions is how many of a digest's words people type back.
 const ChallengePositions = 3
 
 func (a *Account) takeChallenge(c *Challenge) error {
@@ -68,20 +68,21 @@ func (a *Account) takeChallenge(c *Challenge) error {
 		return fmt.Errorf("its positions are not %d different ones from 1 to %d, in order", ChallengePositions, sha256.Size)
 	}
 	if c.Tries < 1 {
-		return fmt.Errorf("it was not tried")
+		return fmt.Errorf("its number of tries is %d; the words were typed at least once", c.Tries)
 	}
 	what, intent, subject, err := a.WantedChallenge()
 	if err != nil {
 		return err
 	}
 	if c.What != what || c.Intent != intent || c.Subject != subject {
-		return fmt.Errorf("it is about something else than the step's %s", what)
+		return fmt.Errorf("it is not about the step's %s", what)
 	}
 	a.fleetConfirmed = a.fleetConfirmed || what == ChallengeFleet
 	return nil
 }
 
-// WantedChallenge is what the step's words are of.
+// WantedChallenge is the digest whose words are read aloud in the current step: what
+// it is of, for a key its intent, and the digest.
 func (a *Account) WantedChallenge() (what string, intent int, subject [32]byte, err error) {
 	switch a.Steps[a.step].Act {
 	case ActOpen:
@@ -104,9 +105,9 @@ func (a *Account) WantedChallenge() (what string, intent int, subject [32]byte, 
 	return ChallengeKey, a.key.N, sha256.Sum256(a.key.Outcome.PublicKey), nil
 }
 
-// loginRefused reads an entry of lockdown that is no manual step but a proof:
-// `login-refused HSM` has the tool log in before the HSM is locked down, and try
-// the same PIN again after it.
+// loginRefused reads an entry `login-refused HSM` of lockdown. People don't do it by
+// hand: the program logs in before the HSM is locked down, and tries the same PIN
+// again afterwards.
 func loginRefused(text string) (hsm string, ok bool) {
 	if hsm, ok = strings.CutPrefix(text, "login-refused "); ok {
 		return hsm, true
@@ -114,11 +115,11 @@ func loginRefused(text string) (hsm string, ok bool) {
 	return "", false
 }
 
-// refusesLogin are the codes by which a token may refuse a PIN. Any other, such
-// as CKR_DEVICE_ERROR, says nothing about what the PIN would have opened.
+// refusesLogin are the return codes by which a token may refuse a PIN. Any other,
+// such as CKR_DEVICE_ERROR, doesn't show that the PIN opens nothing.
 var refusesLogin = []string{"CKR_PIN_INCORRECT", "CKR_PIN_LOCKED", "CKR_PIN_EXPIRED", "CKR_USER_PIN_NOT_INITIALIZED"}
 
-// RefusesLogin says that a token refuses a PIN by this return code.
+// RefusesLogin says whether a token refuses a PIN by this return code.
 func RefusesLogin(code string) bool { return slices.Contains(refusesLogin, code) }
 
 func (a *Account) takeLockdown(c *Lockdown, r *Record) error {
@@ -134,15 +135,15 @@ func (a *Account) takeLockdown(c *Lockdown, r *Record) error {
 	}
 	switch {
 	case c.By == c.Confirmed && c.By != Machine:
-		return fmt.Errorf("it is confirmed by somebody else than who did it")
+		return fmt.Errorf("%s did it and confirmed it; another person must confirm it", c.By)
 	case s.HSM == "" && (c.Before != "" || c.Code != "" || strings.TrimSpace(c.Reading) == ""):
-		return fmt.Errorf("what is done by hand has a reading and no return code")
+		return fmt.Errorf("an entry that is done by hand has a reading and no return code")
 	case s.HSM == "":
 	case c.Reading != "" && (c.Before != "" || c.Code != ""):
-		return fmt.Errorf("a login has return codes, or a reading that says why nothing is shown, and not both")
+		return fmt.Errorf("a login has either return codes, or a reading that says why no refusal could be shown")
 	case c.Reading != "":
 	case c.Before != LoginOK:
-		return fmt.Errorf("that the PIN opened the token before the lock-down isn't shown (%q), so its refusal says nothing", c.Before)
+		return fmt.Errorf("the PIN did not open the token before the lock-down (%q), so its refusal shows nothing", c.Before)
 	case c.Code == LoginOK:
 		a.StillOpen = append(a.StillOpen, r.N)
 		return nil
@@ -159,19 +160,19 @@ func (a *Account) takeLockdown(c *Lockdown, r *Record) error {
 // LoginOK is the code of a login that worked.
 const LoginOK = "CKR_OK"
 
-// stillOpen says that a record is a try that got in: the entry stays to be done.
+// stillOpen says that the login worked after the lock-down, so that the entry is
+// not done yet.
 func (c *Lockdown) stillOpen() bool { return c.Code == LoginOK }
 
-// NotShown says that a login should have been refused, and that people say why
-// nobody could show it.
+// NotShown says that a login should have been refused, and that people recorded why
+// this could not be shown.
 func (c *Lockdown) NotShown() bool {
 	_, login := loginRefused(c.Text)
 	return login && c.Reading != ""
 }
 
-// NextLockdown is the entry whose turn it is: its number, its text and, where
-// it is a login to be refused, the HSM. ok is false where it is the turn of
-// something else.
+// NextLockdown is the entry of lockdown that comes next: its number, its text and,
+// for a login to be refused, the HSM. ok is false if something else comes next.
 func (a *Account) NextLockdown() (item int, text, hsm string, ok bool) {
 	s, ok := a.Next()
 	if !ok || a.Ended() || s.Act != ActLockdown {
@@ -180,15 +181,14 @@ func (a *Account) NextLockdown() (item int, text, hsm string, ok bool) {
 	return s.Item, a.Plan.Lockdown[s.Item-1], s.HSM, true
 }
 
-// Clock stands in an exception before which this computer's clock was set: what
-// people read off another clock, and the time of the record before. Only such a
-// record may be dated before the one before it.
+// Clock stands in an exception that records that this computer's clock was set.
+// Only such a record may be dated earlier than the record before it.
 type Clock struct {
-	Since time.Time `strict:"since"`
-	Wall  time.Time `strict:"wall"`
+	Since time.Time `strict:"since"` // the time of the record before
+	Wall  time.Time `strict:"wall"`  // what people read off another clock
 }
 
-// ClockOf is what a record says of the clock; nil where it says nothing.
+// ClockOf is a record's Clock; nil if it has none.
 func ClockOf(content any) *Clock {
 	if e, ok := content.(*Exception); ok {
 		return e.Clock
@@ -196,7 +196,8 @@ func ClockOf(content any) *Clock {
 	return nil
 }
 
-// CheckTime says whether a record may have its time.
+// CheckTime checks that a record is not dated before the one before it, unless it
+// records that the clock was set.
 func (a *Account) CheckTime(r *Record) error {
 	c := ClockOf(r.Content)
 	switch {
@@ -212,9 +213,9 @@ func (a *Account) CheckTime(r *Record) error {
 	return nil
 }
 
-// passed notes a record's time. Where it is earlier than the one before, the
-// clock had been ahead: what was recorded meanwhile happened before now, and after
-// the last record that the clock can have been right at.
+// passed notes a record's time. If it is earlier than the record's before, the clock
+// had been ahead. The records made meanwhile then happened before this one, and
+// after the last record whose time is not later than this one's.
 func (a *Account) passed(r *Record) {
 	if r.Time.Before(a.Time) {
 		sure := time.Time{}
@@ -234,8 +235,8 @@ func (a *Account) passed(r *Record) {
 				o.Time = r.Time
 			}
 		}
-		// The key set tells when the fleet was checked, unless its digest was read
-		// aloud already.
+		// The key set tells when the fleet was checked. Once its digest was read aloud,
+		// it must not change.
 		s, _ := a.Next()
 		if a.FleetCheckTime.After(r.Time) && (s.Act == ActFleetCheck || s.Act == ActRelease && a.pos == 0) {
 			a.FleetCheckTime, a.artifact = r.Time, nil

@@ -10,22 +10,22 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// A key that agrees can't sign a nonce. It shows that its HSM has it by agreeing
-// with a peer that somebody drew just then: only the private half of the key, or of
-// the peer, gives the secret. So the answer shows something to whoever drew the peer
-// and kept its private half, and nothing to anybody else by itself.
+// A key that agrees (ECDH, X25519) can't sign a nonce. Its HSM proves that it holds
+// the key by agreeing with a peer: a fresh key pair that somebody draws for it. Only
+// the private half of the key or of the peer gives the shared secret. The answer is
+// thus a proof to whoever drew the peer and kept its private half, and to nobody else.
 
-// AgreementPeer is the peer, on the record before the key answers.
+// AgreementPeer puts the peer's public half on the record before the key answers.
 type AgreementPeer struct {
 	Intent int    `strict:"intent"`
 	Peer   []byte `strict:"peer,hex"`
-	By     string `strict:"by"` // auditor, or machine where nobody challenges
-	// Challenger is the auditor who drew it, by the plan's name.
+	By     string `strict:"by"` // auditor, or machine if no auditor challenges
+	// Challenger is the auditor who drew the peer, by the plan's name.
 	Challenger string `strict:"challenger,token,optional"`
 }
 
 // AgreementOpened gives the peer's private half once the answer is on the record, so
-// that everybody can check the answer.
+// that anybody can check the answer.
 type AgreementOpened struct {
 	Intent int    `strict:"intent"`
 	Scalar []byte `strict:"scalar,hex"`
@@ -44,16 +44,16 @@ func (a *Account) takeAgreementPeer(c *AgreementPeer, r *Record) error {
 	case c.By == Auditor:
 		return fmt.Errorf("it was drawn by %q, who is no auditor of the plan", c.Challenger)
 	default:
-		return fmt.Errorf("it was drawn by %q for %q; an auditor of the plan draws it, named as challenger, or the machine, and then nobody is named", c.By, c.Challenger)
+		return fmt.Errorf("its by is %q and its challenger %q; either an auditor of the plan draws the peer and is named as challenger, or the machine does and challenger is left out", c.By, c.Challenger)
 	}
 	a.peers = append(a.peers, c.Peer)
 	a.key.Peer, a.key.peerHash = c, r.place()
 	return nil
 }
 
-// CheckPeer says what is wrong with a peer for the open key. One that was there
-// before is no challenge: its private half is on the record. So is that of the point
-// on the other side of the axis, with which a secret is the same.
+// CheckPeer checks a peer for the open key. A peer that was used before is refused:
+// its private half is on the record. So is a P-256 peer that differs from an earlier
+// one only in the sign of y, which gives the same secret.
 func (a *Account) CheckPeer(peer []byte) error {
 	alg := a.key.Intent.Algorithm
 	if _, err := keys.ParsePeer(alg, peer); err != nil {
@@ -71,7 +71,7 @@ func (p *Plan) isAuditor(name string) bool {
 	return slices.ContainsFunc(p.People, func(x Person) bool { return x.Name == name && x.Role == Auditor })
 }
 
-// CheckScalar says whether a private half is that of the open key's peer.
+// CheckScalar checks that a scalar is the private half of the open key's peer.
 func (a *Account) CheckScalar(scalar []byte) error {
 	_, err := a.key.scalar(scalar)
 	return err
@@ -83,7 +83,7 @@ func (k *Key) scalar(data []byte) (*keys.Scalar, error) {
 		return nil, err
 	}
 	if !bytes.Equal(s.Peer().Encode(), k.Peer.Peer) {
-		return nil, fmt.Errorf("is not that of the peer that the key answered to")
+		return nil, fmt.Errorf("is not the private half of the peer that the key agreed with")
 	}
 	return s, nil
 }
@@ -102,7 +102,7 @@ func (a *Account) takeAgreementOpened(c *AgreementOpened) error {
 		return err
 	}
 	if want != a.key.Possession.Answer {
-		a.fail("%s %s: its proof of possession: the answer is not that of the key", a.key.HSM, a.key.Role)
+		a.fail("%s %s: its proof of possession: the answer is not the key's", a.key.HSM, a.key.Role)
 	}
 	return nil
 }
@@ -120,7 +120,8 @@ func (a *Account) agreementAnswer(k *Key, s *keys.Scalar) (answer [32]byte, err 
 	return keys.AgreementAnswer(p, s.Peer(), secret, a.PossessionText(k))
 }
 
-// AnswerWith is the open key's answer, with the secret that its HSM agreed on.
+// AnswerWith is the open key's answer, computed from the secret that its HSM agreed
+// on.
 func (a *Account) AnswerWith(secret []byte) (answer [32]byte, err error) {
 	k := a.key
 	p, err := keys.ParseAs(k.Intent.Algorithm, k.Outcome.PublicKey)
@@ -137,15 +138,15 @@ func (a *Account) AnswerWith(secret []byte) (answer [32]byte, err error) {
 // Use is what the key is for.
 func (k *Key) Use() bundle.Use { return k.Intent.Algorithm.Use() }
 
-// shown says that the key answered, and of one that agrees, that the answer could be
-// checked.
+// shown says that the key answered, and for a key that agrees, that its peer was
+// opened so that the answer could be checked.
 func (k *Key) shown() bool {
 	return k.Possession != nil && (k.Use() == keys.Sign || k.Opened != nil)
 }
 
-// Nonce binds an answer to this key's intent, and through the chain to the
-// words that the witness chose at opening: it can't be had beforehand. Of a key that
-// agrees it binds the answer to the peer as well.
+// Nonce binds an answer to this key's intent, or for a key that agrees to its peer,
+// and through the chain to the words that the witness chose at the opening. Nobody
+// can know it beforehand.
 func (k *Key) Nonce() [32]byte {
 	after := k.IntentHash
 	if k.Use() == keys.Agree {
@@ -154,7 +155,7 @@ func (k *Key) Nonce() [32]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "fleetctl nonce v1\n%x\n", after))
 }
 
-// KeysOf are the keys that stand and are for a use.
+// KeysOf are the keys for a use, without destroyed ones.
 func (a *Account) KeysOf(use bundle.Use) (list []*Key) {
 	for _, k := range a.Keys {
 		if k.Use() == use {
@@ -164,7 +165,7 @@ func (a *Account) KeysOf(use bundle.Use) (list []*Key) {
 	return list
 }
 
-// RolesOf are the plan's roles of a use.
+// RolesOf are the plan's roles for a use.
 func (p *Plan) RolesOf(use bundle.Use) (list []Role) {
 	for _, r := range p.Roles {
 		if r.Use == use {

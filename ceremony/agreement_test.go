@@ -50,8 +50,8 @@ func TestRecordsOfAnAgreementThatCannotBeAreRefused(t *testing.T) {
 		"of X25519":           {func(x *forger) { first(x).Peer = append([]byte{9}, make([]byte, 31)...) }, "has 32 bytes"},
 		"nobody's":            {func(x *forger) { first(x).Challenger = "" }, `drawn by "", who is no auditor`},
 		"a witness's":         {func(x *forger) { first(x).Challenger = "wanda" }, `drawn by "wanda", who is no auditor`},
-		"drawn by an officer": {func(x *forger) { first(x).By = "officer" }, `drawn by "officer" for "ada"`},
-		"machine and auditor": {func(x *forger) { first(x).By = "machine" }, `drawn by "machine" for "ada"`},
+		"drawn by an officer": {func(x *forger) { first(x).By = "officer" }, `its by is "officer" and its challenger "ada"`},
+		"machine and auditor": {func(x *forger) { first(x).By = "machine" }, `its by is "machine" and its challenger "ada"`},
 		"a peer told already": {func(x *forger) {
 			x.get(peer, 1).content.(*ceremony.AgreementPeer).Peer = first(x).Peer
 		}, "was drawn for another key of this ceremony already"},
@@ -62,7 +62,7 @@ func TestRecordsOfAnAgreementThatCannotBeAreRefused(t *testing.T) {
 		}, "was drawn for another key of this ceremony already"},
 		"another scalar": {func(x *forger) {
 			x.get(opened, 0).content.(*ceremony.AgreementOpened).Scalar = bytes.Repeat([]byte{7}, 32)
-		}, "is not that of the peer that the key answered to"},
+		}, "is not the private half of the peer that the key agreed with"},
 		"a scalar out of range": {func(x *forger) {
 			x.get(opened, 0).content.(*ceremony.AgreementOpened).Scalar = make([]byte, 32)
 		}, "is no private half of a peer"},
@@ -71,19 +71,19 @@ func TestRecordsOfAnAgreementThatCannotBeAreRefused(t *testing.T) {
 				c.Intent = intentOf(x, 1)
 				c.Signature, c.Answer = []byte("x"), [32]byte{}
 			})
-		}, "gives an answer and no signature"},
+		}, "proves possession by an answer, not by a signature"},
 		"both": {func(x *forger) {
 			change(x.get(ceremony.KindPossession, 1), func(c *ceremony.Possession) {
 				c.Intent = intentOf(x, 1)
 				c.Signature, c.Answer = []byte("x"), [32]byte{1}
 			})
-		}, "gives an answer and no signature"},
+		}, "proves possession by an answer, not by a signature"},
 		"an answer as a signature": {func(x *forger) {
 			change(x.get(ceremony.KindPossession, 0), func(c *ceremony.Possession) { c.Intent = intentOf(x, 0); c.Signature, c.Answer = nil, [32]byte{1} })
-		}, "gives a signature and no answer"},
+		}, "proves possession by a signature, not by an answer"},
 		"a guessed answer": {func(x *forger) {
 			change(x.get(ceremony.KindPossession, 1), func(c *ceremony.Possession) { c.Intent = intentOf(x, 1); c.Answer = [32]byte{1} })
-		}, "after a failed check (hsm-1 sealing: its proof of possession: the answer is not that of the key)"},
+		}, "after a failed check (hsm-1 sealing: its proof of possession: the answer is not the key's)"},
 		"the algorithm of a key that signs": {func(x *forger) {
 			x.get(ceremony.KindIntent, 1).content.(*ceremony.Intent).Algorithm = keys.P256
 		}, `it is for role "sealing", ecdsa-p256`},
@@ -127,13 +127,13 @@ func TestAnAttemptToMisuseAKeyThatSucceedsIsAFault(t *testing.T) {
 		edit func(l []ceremony.Attempt)
 		want string
 	}{
-		"it signs":                 {func(l []ceremony.Attempt) { l[6].Code, l[6].Call = "CKR_OK", "C_Sign" }, "attempt sign succeeded: the key signs, and is there to agree"},
-		"it takes any point":       {func(l []ceremony.Attempt) { l[7].Code = "CKR_OK" }, "attempt agree-invalid-point succeeded: the secrets that it gives for such points tell the key"},
-		"signing is not refused":   {func(l []ceremony.Attempt) { l[6].Code = "CKR_DEVICE_ERROR" }, "attempt sign ended with CKR_DEVICE_ERROR, which is no refusal"},
-		"the point is not refused": {func(l []ceremony.Attempt) { l[7].Code = "CKR_DEVICE_REMOVED" }, "attempt agree-invalid-point ended with CKR_DEVICE_REMOVED, which is no refusal"},
+		"it signs":                 {func(l []ceremony.Attempt) { l[6].Code, l[6].Call = "CKR_OK", "C_Sign" }, "attempt sign succeeded: the key signs, and it is only for agreement"},
+		"it takes any point":       {func(l []ceremony.Attempt) { l[7].Code = "CKR_OK" }, "attempt agree-invalid-point succeeded: the secrets that it gives for such points reveal the key"},
+		"signing is not refused":   {func(l []ceremony.Attempt) { l[6].Code = "CKR_DEVICE_ERROR" }, "attempt sign ended with CKR_DEVICE_ERROR, which does not mean a refusal"},
+		"the point is not refused": {func(l []ceremony.Attempt) { l[7].Code = "CKR_DEVICE_REMOVED" }, "attempt agree-invalid-point ended with CKR_DEVICE_REMOVED, which does not mean a refusal"},
 		"signing was not tried":    {func(l []ceremony.Attempt) { l[6].Unstaged = true }, "attempt sign could not be made"},
 		"another order":            {func(l []ceremony.Attempt) { l[6], l[7] = l[7], l[6] }, `attempt 7 is "agree-invalid-point", "sign" is demanded`},
-		"another call":             {func(l []ceremony.Attempt) { l[7].Call = "C_Sign" }, "attempt agree-invalid-point was decided by C_Sign, it is decided by C_DeriveKey"},
+		"another call":             {func(l []ceremony.Attempt) { l[7].Call = "C_Sign" }, "attempt agree-invalid-point names the call C_Sign; C_DeriveKey"},
 	} {
 		x := newForger(t, agreeingOnce(t))
 		n := x.get(ceremony.KindNegativeTest, 1).content.(*ceremony.NegativeTest)

@@ -37,8 +37,8 @@ func TestForgedAnswersAreNoTranscript(t *testing.T) {
 		}, `wants a record "request" here`},
 		"refused before the request": {func(x *forger) {
 			x.insert(x.at(ceremony.KindRequest, 0), refusal(x, 0, "why not"))
-		}, "nothing has been requested yet"},
-		"refused what was taken": {func(x *forger) { x.insert(whole-1, refusal(x, 0, "why not")) }, "it refuses what was taken before"},
+		}, "no third party has been asked yet"},
+		"refused what was taken": {func(x *forger) { x.insert(whole-1, refusal(x, 0, "why not")) }, "it refuses an answer that was taken before"},
 		"refused without reason": {func(x *forger) { x.insert(x.at(ceremony.KindResponse, 2), refusal(x, 2, " ")) }, "its reason is blank"},
 		"refused in two lines":   {func(x *forger) { x.insert(x.at(ceremony.KindResponse, 2), refusal(x, 2, "a\nb")) }, "its reason has the character U+000A"},
 		"refused at length":      {func(x *forger) { x.insert(x.at(ceremony.KindResponse, 2), refusal(x, 2, strings.Repeat("a", 501))) }, "its reason has 501 bytes, 500 are allowed"},

@@ -9,8 +9,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// What officers approve. Each act needs the approvals of m different officers
-// over the head that the transcript had just before it.
+// The acts that officers approve. Each needs approvals by the plan's threshold of
+// different officers, who sign the head that the transcript had just before the act.
 const (
 	ApproveOpen        = "open"
 	ApproveResume      = "resume"
@@ -21,8 +21,9 @@ const (
 	ApproveCountersign = "countersign"
 )
 
-// SSHSIG namespaces, one per kind of act, so that a signature made for one can
-// never serve for another; SignNamespace adds the rehearsal's mark.
+// SSHSIG namespaces (OpenSSH's PROTOCOL.sshsig), one for each kind of act, so that a
+// signature made for one never counts for another. SignNamespace adds the mark of a
+// rehearsal.
 const (
 	NamespacePlan    = "fleetctl-plan"
 	NamespaceSession = "fleetctl-session"
@@ -36,7 +37,7 @@ var approvalNamespaces = map[string]string{
 	ApproveCountersign: "fleetctl-countersign",
 }
 
-// Acts are those that are approved, in a ceremony's order.
+// Acts are the acts that officers approve, in a ceremony's order.
 func Acts() []string {
 	return []string{ApproveOpen, ApproveResume, ApproveReconvene, ApproveException, ApproveRequest, ApproveCountersign, ApproveAbort}
 }
@@ -62,22 +63,22 @@ type Approval struct {
 	Ceremony string
 	Plan     [32]byte
 	Head     Head
-	Subject  [32]byte // what it is about; zero where the head says it all
+	Subject  [32]byte // digest of what is approved; zero if the head is enough
 	Role     string
 }
 
-// file is how the name of an approval's file begins; the signer's follows.
+// file is the beginning of the name of an approval's file; the signer's name follows.
 func (p *Approval) file() string { return fmt.Sprintf("%s-%d-", p.Act, p.Head.N) }
 
 const approvalFormat = "fleetctl approval v1"
 
-// maxSigned bounds an approval's or a sign-off's text, in bytes.
+// maxSigned is the largest text of an approval or a sign-off, in bytes.
 const maxSigned = 4096
 
 // Namespace is the SSHSIG namespace that the text is signed in.
 func (p *Approval) Namespace() string { return SignNamespace(approvalNamespaces[p.Act], p.Mode) }
 
-// Text is what is signed.
+// Text is the text that is signed.
 func (p *Approval) Text() []byte {
 	subject := "-"
 	if p.Subject != [32]byte{} {
@@ -87,14 +88,34 @@ func (p *Approval) Text() []byte {
 		approvalFormat, p.Act, p.Mode, p.Ceremony, p.Plan, p.Head.Hash, p.Head.N, subject, p.Role)
 }
 
+// readSigned reads a signed text: the line of its format, the lines that read takes,
+// and no others. write writes what was read, which must give the same bytes.
+func readSigned(file string, data []byte, format string, read func(*strict.Lines), write func() []byte) error {
+	if len(data) > maxSigned {
+		return strict.Errorf(file, "has %d bytes, %d are allowed", len(data), maxSigned)
+	}
+	l := strict.NewLines(file, data)
+	l.Literal(format)
+	read(l)
+	if err := l.Done(); err != nil {
+		return err
+	}
+	if !bytes.Equal(write(), data) {
+		return strict.Errorf(file, "is not in its one canonical form")
+	}
+	return nil
+}
+
 // ParseApproval reads an approval's text.
 func ParseApproval(file string, data []byte) (*Approval, error) {
-	if len(data) > maxSigned {
-		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), maxSigned)
-	}
 	p := &Approval{}
-	l := strict.NewLines(file, data)
-	l.Literal(approvalFormat)
+	if err := readSigned(file, data, approvalFormat, p.read, p.Text); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Approval) read(l *strict.Lines) {
 	p.Act = l.Token("act ")
 	if _, ok := approvalNamespaces[p.Act]; !ok && l.Err() == nil {
 		l.Failf("act %q is not one of %s", p.Act, strings.Join(Acts(), ", "))
@@ -108,13 +129,6 @@ func ParseApproval(file string, data []byte) (*Approval, error) {
 		p.Subject = h
 	}
 	p.Role = l.Token("role ")
-	if err := l.Done(); err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(p.Text(), data) {
-		return nil, strict.Errorf(file, "is not in its one canonical form")
-	}
-	return p, nil
 }
 
 func readHead(l *strict.Lines) (h Head) {
@@ -129,7 +143,7 @@ func readHead(l *strict.Lines) (h Head) {
 	return Head{sum, int(number)}
 }
 
-// The stages of sign-off and the verdicts.
+// The stages that people sign off, and their verdicts.
 const (
 	StageRelease = "release"
 	StageClose   = "close"
@@ -139,7 +153,7 @@ const (
 	DoNotAgree          = "do-not-agree"
 )
 
-// Signoff is the text by which a person says what they think of a stage.
+// Signoff is the text by which a person gives a verdict on a stage.
 type Signoff struct {
 	Stage      string
 	Mode       string
@@ -149,7 +163,7 @@ type Signoff struct {
 	Artifact   [32]byte
 	Role       string
 	Verdict    string
-	Exceptions []int // to which the person agrees, in AgreeWithExceptions
+	Exceptions []int // the numbers of those to which AgreeWithExceptions agrees
 }
 
 const signoffFormat = "fleetctl signoff v1"
@@ -157,7 +171,7 @@ const signoffFormat = "fleetctl signoff v1"
 // Namespace is the SSHSIG namespace that the text is signed in.
 func (s *Signoff) Namespace() string { return SignNamespace(NamespaceSignoff, s.Mode) }
 
-// Text is what is signed.
+// Text is the text that is signed.
 func (s *Signoff) Text() []byte {
 	return fmt.Appendf(nil, "%s\nstage %s\n%s\n%s\nplan %x\nhead %x %d\nartifact %x\nrole %s\nverdict %s\n",
 		signoffFormat, s.Stage, s.Mode, s.Ceremony, s.Plan, s.Head.Hash, s.Head.N, s.Artifact, s.Role, s.verdict())
@@ -173,12 +187,14 @@ func (s *Signoff) verdict() string {
 
 // ParseSignoff reads a sign-off's text.
 func ParseSignoff(file string, data []byte) (*Signoff, error) {
-	if len(data) > maxSigned {
-		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), maxSigned)
-	}
 	s := &Signoff{}
-	l := strict.NewLines(file, data)
-	l.Literal(signoffFormat)
+	if err := readSigned(file, data, signoffFormat, s.read, s.Text); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Signoff) read(l *strict.Lines) {
 	if s.Stage = l.Token("stage "); s.Stage != StageRelease && s.Stage != StageClose && l.Err() == nil {
 		l.Failf("stage %q is neither release nor close", s.Stage)
 	}
@@ -188,17 +204,10 @@ func ParseSignoff(file string, data []byte) (*Signoff, error) {
 	s.Artifact = l.Hash("artifact ")
 	s.Role = l.Token("role ")
 	s.readVerdict(l)
-	if err := l.Done(); err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(s.Text(), data) {
-		return nil, strict.Errorf(file, "is not in its one canonical form")
-	}
-	return s, nil
 }
 
-// met says how a sign-off is not one of the stage wanted, whoever signed it: role
-// and verdict are the signer's, the exceptions are among those that can be agreed to.
+// met checks that o signs off the same stage of the same ceremony as want, and agrees
+// to no exceptions but want's. Role and verdict may be any.
 func (want *Signoff) met(o *Signoff) error {
 	if o.Stage != want.Stage || o.Mode != want.Mode || o.Ceremony != want.Ceremony || o.Plan != want.Plan ||
 		o.Head != want.Head || o.Artifact != want.Artifact {
@@ -206,7 +215,7 @@ func (want *Signoff) met(o *Signoff) error {
 	}
 	for _, n := range o.Exceptions {
 		if !slices.Contains(want.Exceptions, n) {
-			return fmt.Errorf("agrees with exception %d, and there is none that this stage could agree to", n)
+			return fmt.Errorf("agrees with exception %d, which is not on the record of this stage", n)
 		}
 	}
 	return nil

@@ -12,38 +12,37 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Device names an HSM by what its vendor attests: a format, which package attest
-// has a verifier for, and the attestation identity as that format gives it. A
-// serial is what a module says; this is what a device signs.
+// Device names an HSM by the identity that its vendor attests. Unlike a serial,
+// which the PKCS#11 module reports, a device signs this identity.
 type Device struct {
-	Format   string `strict:"format,token"`
-	Identity string `strict:"identity"`
+	Format   string `strict:"format,token"` // one that package attest/formats has a verifier for
+	Identity string `strict:"identity"`     // as that format spells it
 }
 
-// Attestation is what a device's evidence showed of a key when the people in the
-// room looked at it. It holds them to what they saw: nobody else takes its word.
+// Attestation records what the operator's own check of a device's evidence showed in
+// the room. Verifiers don't rely on it: they check the evidence themselves.
 type Attestation struct {
-	Intent   int      `strict:"intent,optional"` // 0: of the countersigner's key
+	Intent   int      `strict:"intent,optional"` // 0: it is about the countersigner's key
 	Format   string   `strict:"format,token"`
 	Evidence [32]byte `strict:"evidence,hex"` // SHA-256 of the file
 	Identity string   `strict:"identity"`
 	Level    string   `strict:"level,token"` // an attest.Level's name
 	Anchor   string   `strict:"anchor,optional"`
 	Firmware string   `strict:"firmware,optional"`
-	Problems []string `strict:"problems"` // what the operator's own policy didn't find shown
+	Problems []string `strict:"problems"` // what the operator's own policy demands and the evidence doesn't show
 	By       string   `strict:"by,token"`
 }
 
-// How evidence came.
+// The values of Attestation.By.
 const (
 	Collected = "collected" // the device was asked
-	Imported  = "imported"  // people brought what the vendor's tool made
+	Imported  = "imported"  // people brought a file that the vendor's tool made
 )
 
-// AttestationsDir has the evidence that devices gave, a file a key.
+// AttestationsDir is the folder of the devices' evidence, a file for each key.
 const AttestationsDir = "attestations"
 
-// CountersignerAttestation is the file about the countersigner's key.
+// CountersignerAttestation is the file of the evidence about the countersigner's key.
 const CountersignerAttestation = AttestationsDir + "/countersigner.json"
 
 // AttestationFile is the path of the evidence about the key of an intent, 0 for
@@ -58,22 +57,22 @@ func AttestationFile(intent int) string {
 // Attested is an attestation on the record.
 type Attested struct {
 	*Attestation
-	N    int       // of the record
-	Time time.Time // at which the evidence was there
+	N    int       // the record's number
+	Time time.Time // when it was recorded
 }
 
-// AttestationStep is an attestation that the plan asks for, and what became of it.
+// AttestationStep is an attestation that the plan asks for, with its record.
 type AttestationStep struct {
-	Key   *Key // nil: it is of the countersigner's key
+	Key   *Key // nil: it is about the countersigner's key
 	HSM   string
 	Role  string
 	Wants Device
 	SPKI  []byte
-	// Nonce is what the device is challenged with. It follows from records that
-	// nobody knew before: evidence that answers it was made since.
+	// Nonce is the challenge to the device. It follows from records that nobody could
+	// know beforehand, so evidence with this nonce was made after them.
 	Nonce  [32]byte
 	File   string
-	Record *Attested // nil: it isn't on the record yet
+	Record *Attested // nil if it isn't on the record yet
 }
 
 // Intent is the number of the key's intent, 0 for the countersigner's key.
@@ -84,7 +83,7 @@ func (s *AttestationStep) Intent() int {
 	return s.Key.N
 }
 
-// Name is the key's as people say it.
+// Name is the key's name as screens and errors have it.
 func (s *AttestationStep) Name() string {
 	if s.Key == nil {
 		return "countersigner"
@@ -95,14 +94,13 @@ func (s *AttestationStep) Name() string {
 // Attested says whether the plan's HSMs are named by attestation identities.
 func (p *Plan) Attested() bool { return len(p.HSMs) > 0 && p.HSMs[0].Attestation != nil }
 
-// NamedDevice is a device with the name that the plan has for its HSM, or for the
-// countersigner.
+// NamedDevice is a device with the plan's name for its HSM or for the countersigner.
 type NamedDevice struct {
 	Name string
 	Device
 }
 
-// Devices are those that the plan names by what they attest, the countersigner's
+// Devices are all that the plan names by attestation identities, the countersigner's
 // last.
 func (p *Plan) Devices() (list []NamedDevice) {
 	for _, h := range p.HSMs {
@@ -116,8 +114,8 @@ func (p *Plan) Devices() (list []NamedDevice) {
 	return list
 }
 
-// attestSteps come after all keys are made, so that a vendor's tool is used once
-// an HSM, and before the fleet check, whose record the signed artifact names.
+// attestSteps come after all keys are generated, so that people use a vendor's tool
+// once for each HSM, and before the fleet check, whose record the artifact names.
 func (p *Plan) attestSteps() (steps []Step) {
 	leaves := []Kind{KindAttestation}
 	if p.Attested() {
@@ -133,8 +131,8 @@ func (p *Plan) attestSteps() (steps []Step) {
 	return steps
 }
 
-// AttestationSteps are the attestations that the plan asks for, of the keys that
-// stand so far, in the order of the steps.
+// AttestationSteps are the attestations that the plan asks for, about the keys
+// generated so far, in the order of the steps.
 func (a *Account) AttestationSteps() (list []AttestationStep) {
 	for _, s := range a.Plan.attestSteps() {
 		if w, ok := a.attestationOf(s); ok {
@@ -144,7 +142,8 @@ func (a *Account) AttestationSteps() (list []AttestationStep) {
 	return list
 }
 
-// NextAttestation is the attestation whose turn it is.
+// NextAttestation is the attestation that the current step takes; false if the step
+// takes none.
 func (a *Account) NextAttestation() (AttestationStep, bool) {
 	s, ok := a.Next()
 	if !ok || a.Ended() || s.Act != ActAttest {
@@ -173,7 +172,7 @@ func (a *Account) attestationOf(s Step) (AttestationStep, bool) {
 	return AttestationStep{}, false
 }
 
-// What an attestation record may hold of texts that others wrote.
+// Limits of the texts in an attestation record, for those who shorten texts to them.
 const (
 	MaxToldText    = maxToldText // bytes of an anchor's name, a firmware
 	MaxProblemText = maxRefusal  // bytes of a problem
@@ -197,11 +196,11 @@ func (c *Attestation) form() error {
 	case err != nil:
 		return fmt.Errorf("its level %w", err)
 	case level == attest.None:
-		return fmt.Errorf("its level is %q, and there is evidence or no such record", level)
+		return fmt.Errorf("its level is %q; without evidence there is no such record", level)
 	case (level >= attest.Anchored) != (c.Anchor != ""):
-		return fmt.Errorf("its level is %q and its anchor %q: from %q on evidence stands under an anchor, below it under none", level, c.Anchor, attest.Anchored)
+		return fmt.Errorf("its level is %q and its anchor %q: from level %q on an anchor is named, and none below it", level, c.Anchor, attest.Anchored)
 	case c.By != Collected && c.By != Imported:
-		return fmt.Errorf("its evidence came by %q, which is neither %s nor %s", c.By, Collected, Imported)
+		return fmt.Errorf("its by is %q, which is neither %s nor %s", c.By, Collected, Imported)
 	case len(c.Problems) > MaxProblems:
 		return fmt.Errorf("it has %d problems; at most %d are recorded", len(c.Problems), MaxProblems)
 	}
@@ -213,9 +212,9 @@ func (c *Attestation) form() error {
 	return nil
 }
 
-// MayAttest says why an attestation can't be the next record. It has to be of the
-// format and the identity of the plan, of the key whose turn it is, and by
-// evidence that was not given for another key.
+// MayAttest says why an attestation can't be the next record. It has to be about the
+// current step's key, with the plan's format and identity, and its evidence must not
+// have been given for another key.
 func (a *Account) MayAttest(c *Attestation) error {
 	if err := c.form(); err != nil {
 		return err
@@ -223,9 +222,9 @@ func (a *Account) MayAttest(c *Attestation) error {
 	w, ok := a.NextAttestation()
 	switch {
 	case !ok:
-		return fmt.Errorf("there is no key whose attestation it could be")
+		return fmt.Errorf("the current step takes no attestation")
 	case c.Intent != w.Intent():
-		return fmt.Errorf("it is about intent %d, and it is the turn of %s, intent %d", c.Intent, w.Name(), w.Intent())
+		return fmt.Errorf("it is about intent %d; the current step is about %s, intent %d", c.Intent, w.Name(), w.Intent())
 	case c.Format != w.Wants.Format:
 		return fmt.Errorf("its evidence is of the format %q; the plan names %q for %s", c.Format, w.Wants.Format, w.Name())
 	case c.Identity != w.Wants.Identity:
@@ -233,7 +232,7 @@ func (a *Account) MayAttest(c *Attestation) error {
 	}
 	for _, o := range a.Attestations {
 		if o.Evidence == c.Evidence {
-			return fmt.Errorf("its evidence is that of record %d: each key has its own", o.N)
+			return fmt.Errorf("its evidence is that of record %d; each key has its own evidence", o.N)
 		}
 	}
 	return nil
@@ -247,11 +246,11 @@ func (a *Account) takeAttestation(c *Attestation, r *Record) error {
 	return nil
 }
 
-// takeExcused judges which attestations an exception is about: those on the record
-// that have problems.
+// takeExcused checks that an exception names only attestations on the record that
+// have problems.
 func (a *Account) takeExcused(c *Exception) error {
 	if c.Attestations != nil && len(c.Attestations) == 0 {
-		return fmt.Errorf("it names no attestation; then the list is left out")
+		return fmt.Errorf("its list of attestations is empty; then the list is left out")
 	}
 	for i, n := range c.Attestations {
 		if slices.Contains(c.Attestations[:i], n) {
@@ -264,8 +263,8 @@ func (a *Account) takeExcused(c *Exception) error {
 	return nil
 }
 
-// AboutText says which attestations the exception is about, and without which claims
-// it goes on; empty where neither.
+// AboutText says in words which attestations the exception is about, and without
+// which claims the ceremony goes on; empty if there are neither.
 func (c *Exception) AboutText() (text string) {
 	if len(c.Attestations) > 0 {
 		text = "; about the attestations of records " + strings.Trim(strings.ReplaceAll(fmt.Sprint(c.Attestations), " ", ", "), "[]")
@@ -289,19 +288,19 @@ func (a *Account) Unexcused() (list []*Attested) {
 	return list
 }
 
-// MayRelease says why the fleet's keys may not leave the room yet: what the
-// operator's own policy didn't find shown of a device is an exception first.
+// MayRelease says why the key set may not be released yet: people must first record
+// an exception about each attestation that has problems.
 func (a *Account) MayRelease() error {
 	list := a.Unexcused()
 	if len(list) == 0 {
 		return nil
 	}
 	o := list[0]
-	return fmt.Errorf("the attestation of record %d has problems that no exception is about: %s", o.N, o.Problems[0])
+	return fmt.Errorf("the attestation of record %d has problems, and no exception is about it: %s", o.N, o.Problems[0])
 }
 
-// CheckAttestations demands the evidence of each attestation on the record, with
-// its digest, and none besides: files are a folder's or a request's, by path.
+// CheckAttestations demands that files, by path, hold the evidence of each attestation
+// on the record, with the recorded digest, and no other evidence.
 func (a *Account) CheckAttestations(files map[string][]byte) error {
 	var faults strict.Errors
 	left := map[string]bool{}
@@ -314,14 +313,14 @@ func (a *Account) CheckAttestations(files map[string][]byte) error {
 		path := AttestationFile(intent)
 		switch data, ok := files[path]; {
 		case !ok:
-			faults.Add(strict.Errorf(path, "is missing: record %d tells of it", a.Attestations[intent].N))
+			faults.Add(strict.Errorf(path, "is missing: record %d names its digest", a.Attestations[intent].N))
 		case sha256.Sum256(data) != a.Attestations[intent].Evidence:
-			faults.Add(strict.Errorf(path, "is not the evidence of record %d", a.Attestations[intent].N))
+			faults.Add(strict.Errorf(path, "is not the evidence whose digest record %d names", a.Attestations[intent].N))
 		}
 		delete(left, path)
 	}
 	for _, path := range slices.Sorted(maps.Keys(left)) {
-		faults.Add(strict.Errorf(path, "is evidence that no record tells of"))
+		faults.Add(strict.Errorf(path, "is evidence that no record names"))
 	}
 	return faults.Err()
 }

@@ -46,8 +46,8 @@ var hostileAttestations = []struct {
 	edit       func(x *forger)
 }{
 	{"of another intent", "it is about intent", attested(0, func(c *ceremony.Attestation) { c.Intent++ })},
-	{"of the countersigner's key at an HSM's turn", "it is about intent 0, and it is the turn of hsm-1 session", attested(0, func(c *ceremony.Attestation) { c.Intent = 0 })},
-	{"of a key at the countersigner's turn", "and it is the turn of countersigner, intent 0", func(x *forger) {
+	{"of the countersigner's key at an HSM's turn", "it is about intent 0; the current step is about hsm-1 session", attested(0, func(c *ceremony.Attestation) { c.Intent = 0 })},
+	{"of a key at the countersigner's turn", "the current step is about countersigner, intent 0", func(x *forger) {
 		n := x.get(ceremony.KindAttestation, 0).content.(*ceremony.Attestation).Intent
 		attested(2, func(c *ceremony.Attestation) { c.Intent = n })(x)
 	}},
@@ -63,9 +63,9 @@ var hostileAttestations = []struct {
 	}},
 	{"of a level that isn't one", "is not a level", attested(0, func(c *ceremony.Attestation) { c.Level = "proven" })},
 	{"of no evidence", `its level is "none"`, attested(0, func(c *ceremony.Attestation) { c.Level, c.Anchor = "none", "" })},
-	{"anchored under nothing", "evidence stands under an anchor", attested(0, func(c *ceremony.Attestation) { c.Level, c.Anchor = "anchored", "" })},
-	{"vendor-signed under an anchor", "below it under none", attested(0, func(c *ceremony.Attestation) { c.Level = "vendor-signed" })},
-	{"brought by nobody", `its evidence came by "hearsay"`, attested(0, func(c *ceremony.Attestation) { c.By = "hearsay" })},
+	{"anchored under nothing", "on an anchor is named", attested(0, func(c *ceremony.Attestation) { c.Level, c.Anchor = "anchored", "" })},
+	{"vendor-signed under an anchor", "none below it", attested(0, func(c *ceremony.Attestation) { c.Level = "vendor-signed" })},
+	{"brought by nobody", `its by is "hearsay"`, attested(0, func(c *ceremony.Attestation) { c.By = "hearsay" })},
 	{"with a problem of nothing", "its problem is blank", attested(0, func(c *ceremony.Attestation) { c.Problems = []string{" "} })},
 	{"with a problem that hides characters", "its problem has the character U+202E", attested(0, func(c *ceremony.Attestation) { c.Problems = []string{"a\u202eb"} })},
 	{"with a problem too long", "its problem has 501 bytes", attested(0, func(c *ceremony.Attestation) { c.Problems = []string{strings.Repeat("x", 501)} })},
@@ -101,17 +101,17 @@ var hostileAttestations = []struct {
 		again := *x.entries[n]
 		x.entries = slices.Insert(x.entries, n, &again)
 	}},
-	{"with problems, and released", "has problems that no exception is about: vendor: not shown", func(x *forger) { problem(x, 1) }},
-	{"with problems, and an exception about something else", "has problems that no exception is about", func(x *forger) {
+	{"with problems, and released", "has problems, and no exception is about it: vendor: not shown", func(x *forger) { problem(x, 1) }},
+	{"with problems, and an exception about something else", "has problems, and no exception is about it", func(x *forger) {
 		problem(x, 1)
 		x.insert(x.at(ceremony.KindRelease, 0), &ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"})
 	}},
-	{"two with problems, and an exception about one", "has problems that no exception is about", func(x *forger) {
+	{"two with problems, and an exception about one", "has problems, and no exception is about it", func(x *forger) {
 		problem(x, 0)
 		problem(x, 1)
 		excuse(x, x.at(ceremony.KindAttestation, 1)+1)
 	}},
-	{"with problems, and an exception after the release", "has problems that no exception is about", func(x *forger) {
+	{"with problems, and an exception after the release", "has problems, and no exception is about it", func(x *forger) {
 		problem(x, 1)
 		x.insert(x.at(ceremony.KindRelease, 0)+1, &ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c", Attestations: []int{x.at(ceremony.KindAttestation, 1) + 1}})
 	}},
@@ -123,11 +123,11 @@ var hostileAttestations = []struct {
 		n := x.at(ceremony.KindAttestation, 1) + 1
 		excuse(x, n, n)
 	}},
-	{"an exception about no attestation", "it names no attestation; then the list is left out", func(x *forger) {
+	{"an exception about no attestation", "its list of attestations is empty; then the list is left out", func(x *forger) {
 		excuse(x)
 		x.get(ceremony.KindException, 0).body = `{"number":1,"expected":"a","happened":"b","decided":"c","attestations":[]}`
 	}},
-	{"a matrix without the attestations", "its matrix is not what the records before it give", func(x *forger) {
+	{"a matrix without the attestations", "its matrix is not the one that follows from the records before it", func(x *forger) {
 		change(x.get(ceremony.KindFleetCheck, 0), func(c *ceremony.FleetCheck) {
 			c.Checks = c.Checks[:7]
 			for i := range c.Rows {
@@ -183,10 +183,10 @@ func TestEvidenceAndItsRecordsStandTogether(t *testing.T) {
 	for want, change := range map[string]func(map[string][]byte){
 		first + ": is missing: record ":                                         func(m map[string][]byte) { delete(m, first) },
 		last + ": is missing: record ":                                          func(m map[string][]byte) { delete(m, last) },
-		first + ": is not the evidence of record ":                              func(m map[string][]byte) { m[first] = m[last] },
-		"attestations/9999.json: is evidence that no record tells of":           func(m map[string][]byte) { m["attestations/9999.json"] = m[last] },
-		"attestations/countersigner.json.bak: is evidence that no record tells": func(m map[string][]byte) { m[last+".bak"] = m[last] },
-		"attestations/deep/1.json: is evidence that no record tells of":         func(m map[string][]byte) { m["attestations/deep/1.json"] = m[last] },
+		first + ": is not the evidence whose digest record ":                              func(m map[string][]byte) { m[first] = m[last] },
+		"attestations/9999.json: is evidence that no record names":           func(m map[string][]byte) { m["attestations/9999.json"] = m[last] },
+		"attestations/countersigner.json.bak: is evidence that no record names": func(m map[string][]byte) { m[last+".bak"] = m[last] },
+		"attestations/deep/1.json: is evidence that no record names":         func(m map[string][]byte) { m["attestations/deep/1.json"] = m[last] },
 	} {
 		files := map[string][]byte{}
 		for path, data := range f.Files {

@@ -13,19 +13,18 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// What may stand in a field is closed here: every string of a record is a token,
-// a digest, one of a list, of a fixed form, or a text that people or a device
-// gave, which is one visible line.
+// Every string in a record has a closed form: it is a token, a digest, one of a list,
+// of a fixed pattern, or a text by people or a device, which is one visible line.
 
 // Limits of texts, in bytes.
 const (
-	maxToldText  = 255  // what a token or a library calls itself
-	maxSpoken    = 4096 // what people say
-	maxRefusal   = 500
-	maxMechanism = 128
+	maxToldText  = 255  // names and versions that a token or a library reports
+	maxSpoken    = 4096 // what people wrote
+	maxRefusal   = 500  // why an answer was refused
+	maxMechanism = 128  // a mechanism's name
 )
 
-// form says what is wrong with a record's fields, taken by themselves.
+// form checks each of a record's fields by itself, without the records before.
 func form(content any) error {
 	switch c := content.(type) {
 	case *Open:
@@ -68,7 +67,7 @@ func form(content any) error {
 		return sealForms(c.Seals)
 	case *Resume:
 		if (c.Torn > 0) != (c.Kept != [32]byte{}) {
-			return fmt.Errorf("what was torn and its digest stand together: %d bytes", c.Torn)
+			return fmt.Errorf("torn is %d bytes; kept, their digest, is there if and only if torn is not 0", c.Torn)
 		}
 		if c.Version != "" {
 			return text("version", c.Version, maxToldText)
@@ -86,7 +85,7 @@ func text(name, s string, most int) error {
 	return nil
 }
 
-// version is a CK_VERSION: major and minor, a byte each.
+// version is a CK_VERSION (PKCS#11 2.40, 3.1) as text: major and minor, a byte each.
 var version = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$`) })
 
 func checkVersion(name, s string) error {
@@ -118,7 +117,7 @@ func (c *Intake) form() error {
 	return checkVersion("firmware", c.Firmware)
 }
 
-// objectClasses are what an object can be.
+// objectClasses are the values of Object.Class.
 var objectClasses = []string{"private", "public", "secret", "certificate", "data", "other"}
 
 func classes(list []Object) error {
@@ -130,7 +129,7 @@ func classes(list []Object) error {
 	return nil
 }
 
-// mechanism is a name of PKCS#11, or the number of one that has none here.
+// mechanism is the name of a PKCS#11 mechanism, or the number of one without a name.
 var mechanism = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(CKM_[A-Z0-9_]+|0x(0|[1-9A-F][0-9A-F]{0,15}))$`) })
 
 func (c *Outcome) form() error {
@@ -140,7 +139,7 @@ func (c *Outcome) form() error {
 		case c.PublicKey != nil || c.Reason == "":
 			return fmt.Errorf("a key that is %s has a reason and no public key", c.Result)
 		case c.Mechanism != "" || len(c.Dropped) > 0:
-			return fmt.Errorf("of a key that is %s neither mechanism nor dropped attributes are told", c.Result)
+			return fmt.Errorf("a key that is %s has neither a mechanism nor dropped attributes", c.Result)
 		}
 		return text("reason", c.Reason, maxSpoken)
 	case Generated:
@@ -155,27 +154,25 @@ func (c *Outcome) form() error {
 	}
 	for i, name := range c.Dropped {
 		if slices.Contains(c.Dropped[:i], name) {
-			return fmt.Errorf("it tells twice that %s was dropped", name)
+			return fmt.Errorf("it lists %s twice as dropped", name)
 		}
 	}
 	return nil
 }
 
-// What may be read of a half: the attributes that are judged, and those that are
-// recorded for people to compare.
-var (
-	halfReadings = map[string][]string{
-		"private": {"CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM", token.Token, token.Private, token.Sensitive, token.Extractable,
-			token.NeverExtractable, token.AlwaysSensitive, token.Local, token.Modifiable, token.Copyable, token.Destroyable,
-			token.Sign, token.SignRecover, token.Decrypt, token.Unwrap, token.Derive, "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE"},
-		"public": {"CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM", token.Token, token.Private, token.Local, "TRUSTED",
-			token.Modifiable, token.Copyable, token.Destroyable, "VERIFY", "VERIFY_RECOVER", "ENCRYPT", "WRAP", token.Derive,
-			"EC_PARAMS", "EC_POINT", "MODULUS", "PUBLIC_EXPONENT"},
-	}
-)
+// halfReadings are the attributes that may be read back from a half of a key: those
+// that are judged, and those that are recorded for people to compare.
+var halfReadings = map[string][]string{
+	"private": {"CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM", token.Token, token.Private, token.Sensitive, token.Extractable,
+		token.NeverExtractable, token.AlwaysSensitive, token.Local, token.Modifiable, token.Copyable, token.Destroyable,
+		token.Sign, token.SignRecover, token.Decrypt, token.Unwrap, token.Derive, "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE"},
+	"public": {"CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM", token.Token, token.Private, token.Local, "TRUSTED",
+		token.Modifiable, token.Copyable, token.Destroyable, "VERIFY", "VERIFY_RECOVER", "ENCRYPT", "WRAP", token.Derive,
+		"EC_PARAMS", "EC_POINT", "MODULUS", "PUBLIC_EXPONENT"},
+}
 
-// isValue says whether s is true, false or bytes in lowercase hex. There are
-// forty of them for each key.
+// isValue says whether s is true, false or bytes in lowercase hex. It is written
+// without allocations: each key has forty values.
 func isValue(s string) bool {
 	if s == "true" || s == "false" {
 		return true
@@ -188,13 +185,13 @@ func isValue(s string) bool {
 	return len(s)%2 == 0
 }
 
-// readingForms demands known names, and of each a value or a return code. One that
-// has neither was read as no bytes at all.
+// readingForms demands known names, each with a value or a return code, not both. An
+// attribute with neither was read as an empty value.
 func readingForms(half string, list []Attribute) error {
 	for _, r := range list {
 		switch {
 		case !slices.Contains(halfReadings[half], r.Name):
-			return fmt.Errorf("%s is no attribute that is read of the %s half", r.Name, half)
+			return fmt.Errorf("%s is not an attribute that is read back from the %s half", r.Name, half)
 		case r.Value != "" && r.Code != "":
 			return fmt.Errorf("%s has a value and a return code", r.Name)
 		case !isValue(r.Value):
@@ -228,8 +225,8 @@ func (c *NegativeTest) form() error {
 	return nil
 }
 
-// attemptForms demands of each attempt the function that decides it, and of each
-// code that there is one.
+// attemptForms demands that each attempt is known, was decided by a function that can
+// decide it, and has a return code.
 func attemptForms(list []Attempt) error {
 	for _, t := range list {
 		rules := rulesOf(t.Name)
@@ -237,7 +234,7 @@ func attemptForms(list []Attempt) error {
 			return fmt.Errorf("attempt %q is not known", t.Name)
 		}
 		if !slices.ContainsFunc(rules, func(r attemptRule) bool { return r.decides(t) }) {
-			return fmt.Errorf("attempt %s was decided by %s, it is decided by %s", t.Name, t.Call, rules[0].call)
+			return fmt.Errorf("attempt %s names the call %s; %s decides it", t.Name, t.Call, rules[0].call)
 		}
 		err, ofTPM := token.CheckCode(t.Code), t.Call == token.CallTPMSign || t.Call == token.CallTPMAgree
 		if ofTPM != slices.Contains(token.TPMCodes, t.Code) || !ofTPM && (err != nil || t.Code == token.Unavailable) {
@@ -247,11 +244,11 @@ func attemptForms(list []Attempt) error {
 	return nil
 }
 
-// sealForms demands of each seal what it is on and its number, and nothing under
-// two seals.
+// sealForms demands that each seal says what it is on and has a number, and that
+// nothing has two seals.
 func sealForms(list []Seal) error {
 	for i, s := range list {
-		if err := text("seal's what", s.What, maxToldText); err != nil {
+		if err := text("seal's object", s.What, maxToldText); err != nil {
 			return err
 		}
 		if err := text("seal of "+s.What, s.Number, maxToldText); err != nil {
@@ -276,14 +273,15 @@ func (c *Abort) form() error {
 // CeremonyIDRandom is the random part of a ceremony's id, in bytes.
 const CeremonyIDRandom = 4
 
-// CeremonyID names a ceremony: its fleet, its epoch, the day on which it began, and
-// random bytes.
+// CeremonyID names a ceremony: at most 80 bytes of its fleet's name, its epoch, the
+// day (UTC) on which it began, and random bytes.
 func CeremonyID(p *Plan, at time.Time, random []byte) string {
 	return fmt.Sprintf("%.80s.%d.%s.%x", p.Fleet, p.Epoch, at.UTC().Format("20060102"), random)
 }
 
-// checkCeremonyID demands the id that this plan and this time give, but for what is
-// random in it. The clock is looked at twice, and may pass midnight in between.
+// checkCeremonyID demands the id that CeremonyID makes, with any random part. The id's
+// day may be one off the record's: the engine reads the clock for each of them, and
+// midnight may pass in between.
 func checkCeremonyID(p *Plan, id string, at time.Time) error {
 	head := fmt.Sprintf("%.80s.%d.", p.Fleet, p.Epoch)
 	rest, ok := strings.CutPrefix(id, head)
@@ -304,8 +302,9 @@ func checkCeremonyID(p *Plan, id string, at time.Time) error {
 // unlockMethods are the kinds of PIN source.
 var unlockMethods = []string{"terminal", "protected", "fd", "file"}
 
-// CheckWritten is what only a writer can demand: a record that may be published without
-// its body must be judged alike with it and without it.
+// CheckWritten checks the bodies of restricted records. The engine calls it before it
+// writes; Apply can't, since a verifier must judge a record alike with its body and
+// without it.
 func (a *Account) CheckWritten(content any) error {
 	c, ok := content.(*Unlock)
 	if !ok {

@@ -41,9 +41,9 @@ var hostileForms = []struct {
 	{"a library of a thousand bytes", "its library has 1000 bytes", intake(func(c *ceremony.Intake) { c.Library = strings.Repeat("l", 1000) })},
 	{"a manufacturer in two lines", "its manufacturer has the character U+000A", intake(func(c *ceremony.Intake) { c.Manufacturer = "a\nb" })},
 	{"a blank seal", "its value is blank", reading(1, func(c *ceremony.Reading) { c.Value = "  " })},
-	{"a clock that is confirmed by anybody", `it is confirmed by "the pope"`, reading(0, func(c *ceremony.Reading) { c.Confirmed = "the pope" })},
+	{"a clock that is confirmed by anybody", `it says that "the pope" confirmed it`, reading(0, func(c *ceremony.Reading) { c.Confirmed = "the pope" })},
 	{"an adjournment under blank seals", "its seal of bag is blank", paused([]ceremony.Seal{{What: "bag", Number: " "}}, nil)},
-	{"an adjournment under a seal of nothing", "its seal's what is blank", paused([]ceremony.Seal{{What: " ", Number: "1"}}, nil)},
+	{"an adjournment under a seal of nothing", "its seal's object is blank", paused([]ceremony.Seal{{What: " ", Number: "1"}}, nil)},
 	{"an adjournment under two seals of one thing", "it has two seals of bag", paused([]ceremony.Seal{{What: "bag", Number: "1"}, {What: "bag", Number: "2"}}, nil)},
 	{"reconvened with a seal twice", "it has two seals of bag", paused([]ceremony.Seal{{What: "bag", Number: "1"}}, []ceremony.Seal{{What: "bag", Number: "1"}, {What: "bag", Number: "1"}})},
 	{"an object of no class", `class "hidden"`, found(func(c *ceremony.Found) {
@@ -52,18 +52,18 @@ var hostileForms = []struct {
 	// Outcomes.
 	{"a reason for what was generated", "a key that is generated has no reason", outcome(func(c *ceremony.Outcome) { c.Reason = "it is a good key" })},
 	{"a mechanism in words", "its mechanism", outcome(func(c *ceremony.Outcome) { c.Mechanism = "dice" })},
-	{"an attribute dropped twice", "twice that COPYABLE was dropped", outcome(func(c *ceremony.Outcome) { c.Dropped = []string{token.Copyable, token.Copyable} })},
-	{"a mechanism of what was destroyed", "neither mechanism nor dropped", outcome(func(c *ceremony.Outcome) {
+	{"an attribute dropped twice", "lists COPYABLE twice as dropped", outcome(func(c *ceremony.Outcome) { c.Dropped = []string{token.Copyable, token.Copyable} })},
+	{"a mechanism of what was destroyed", "neither a mechanism nor dropped", outcome(func(c *ceremony.Outcome) {
 		*c = ceremony.Outcome{Intent: c.Intent, Result: ceremony.Destroyed, Reason: "x", Mechanism: c.Mechanism}
 	})},
 	{"a blank reason", "its reason is blank", outcome(func(c *ceremony.Outcome) {
 		*c = ceremony.Outcome{Intent: c.Intent, Result: ceremony.Failed, Reason: " "}
 	})},
 	// Attributes.
-	{"an attribute of one's own", "ATTESTED is no attribute that is read of the private half", readings(func(c *ceremony.Attributes) {
+	{"an attribute of one's own", "ATTESTED is not an attribute that is read back from the private half", readings(func(c *ceremony.Attributes) {
 		c.Private = append(c.Private, ceremony.Attribute{Name: "ATTESTED", Value: "true"})
 	})},
-	{"a private attribute of the public half", "SENSITIVE is no attribute that is read of the public half", readings(func(c *ceremony.Attributes) {
+	{"a private attribute of the public half", "SENSITIVE is not an attribute that is read back from the public half", readings(func(c *ceremony.Attributes) {
 		c.Public = append(c.Public, ceremony.Attribute{Name: token.Sensitive, Value: "true"})
 	})},
 	{"the public half's read twice", "CLASS was read twice", readings(func(c *ceremony.Attributes) { c.Public = append(c.Public, c.Public[0]) })},
@@ -81,41 +81,41 @@ var hostileForms = []struct {
 	{"read, by its code", "has the return code CKR_OK and no value", readings(func(c *ceremony.Attributes) { c.Private[12].Value, c.Private[12].Code = "", "CKR_OK" })},
 	{"a value and a code", "has a value and a return code", readings(func(c *ceremony.Attributes) { c.Private[12].Code = "CKR_ATTRIBUTE_TYPE_INVALID" })},
 	// Attempts.
-	{"an attempt decided by another call", "attempt export was decided by C_GetTokenInfo", called(0, "C_GetTokenInfo")},
-	{"a copy decided by a wrapping", "attempt copy-extractable was decided by C_WrapKey", called(4, "C_WrapKey")},
-	{"an export decided by a generation", "attempt export was decided by C_GenerateKey", called(0, "C_GenerateKey")},
-	{"a wrapping refused by a generation", "attempt wrap-aes-kw was decided by C_GenerateKey", called(1, "C_GenerateKey")},
+	{"an attempt decided by another call", "attempt export names the call C_GetTokenInfo", called(0, "C_GetTokenInfo")},
+	{"a copy decided by a wrapping", "attempt copy-extractable names the call C_WrapKey", called(4, "C_WrapKey")},
+	{"an export decided by a generation", "attempt export names the call C_GenerateKey", called(0, "C_GenerateKey")},
+	{"a wrapping refused by a generation", "attempt wrap-aes-kw names the call C_GenerateKey", called(1, "C_GenerateKey")},
 	{"a refusal by a code of one's own", "is no return code of a call", attempt(0, "CKR_REFUSED", false)},
 	{"a vendor's code in another spelling", "is no return code of a call", attempt(0, "CKR_VENDOR_DEFINED_0x8000000a", false)},
 	{"success by its number", "is no return code of a call", attempt(0, "CKR_UNKNOWN_0x00000000", false)},
-	{"a vendor's code", "ended with CKR_VENDOR_DEFINED_0x80000042, which is no refusal", attempt(0, "CKR_VENDOR_DEFINED_0x80000042", false)},
-	{"no answer", "ended with no answer, which is no refusal", attempt(0, "no answer", false)},
-	{"a copy that wasn't tried", "attempt copy-extractable could not be made (CKR_FUNCTION_NOT_SUPPORTED), and every token must withstand it", attempt(4, "CKR_FUNCTION_NOT_SUPPORTED", true)},
-	{"a change that wasn't tried", "and every token must withstand it", attempt(7, "CKR_FUNCTION_NOT_SUPPORTED", true)},
-	{"an export that wasn't tried", "and every token must withstand it", attempt(0, "CKR_FUNCTION_NOT_SUPPORTED", true)},
+	{"a vendor's code", "ended with CKR_VENDOR_DEFINED_0x80000042, which does not mean a refusal", attempt(0, "CKR_VENDOR_DEFINED_0x80000042", false)},
+	{"no answer", "ended with no answer, which does not mean a refusal", attempt(0, "no answer", false)},
+	{"a copy that wasn't tried", "attempt copy-extractable could not be made (CKR_FUNCTION_NOT_SUPPORTED); it can be made on every token, and must be refused", attempt(4, "CKR_FUNCTION_NOT_SUPPORTED", true)},
+	{"a change that wasn't tried", "it can be made on every token", attempt(7, "CKR_FUNCTION_NOT_SUPPORTED", true)},
+	{"an export that wasn't tried", "it can be made on every token", attempt(0, "CKR_FUNCTION_NOT_SUPPORTED", true)},
 	{"a wrapping unstaged as only a generation can be", "could not be made: C_WrapKey: CKR_KEY_SIZE_RANGE", attempt(1, "CKR_KEY_SIZE_RANGE", true)},
 	{"a generation unstaged as only a wrapping can be", "could not be made: C_GenerateKey: CKR_WRAPPING_KEY_SIZE_RANGE", attempt(3, "CKR_WRAPPING_KEY_SIZE_RANGE", true)},
 	// What people say.
 	{"a blank exception", "its decided is blank", said(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: " "})},
 	{"an exception in two lines", "its happened has the character U+000A", said(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b\nc", Decided: "d"})},
 	{"an adjournment for no reason", "its reason is blank", said(&ceremony.Adjourn{Reason: " ", Seals: []ceremony.Seal{}})},
-	{"bytes kept of nothing torn", "stand together", func(x *forger) {
+	{"bytes kept of nothing torn", "is there if and only if torn is not 0", func(x *forger) {
 		n := x.at(ceremony.KindRelease, 0)
 		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Kept: [32]byte{1}})
 	}},
-	{"bytes torn and not kept", "stand together", func(x *forger) {
+	{"bytes torn and not kept", "is there if and only if torn is not 0", func(x *forger) {
 		n := x.at(ceremony.KindRelease, 0)
 		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Torn: 4})
 	}},
-	{"resumed by a program without its version", "the one stands without the other", func(x *forger) {
+	{"resumed by a program without its version", "it must give both version and binary", func(x *forger) {
 		n := x.at(ceremony.KindRelease, 0)
 		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Binary: [32]byte{1}})
 	}},
-	{"resumed by a program without its digest", "the one stands without the other", func(x *forger) {
+	{"resumed by a program without its digest", "it must give both version and binary", func(x *forger) {
 		n := x.at(ceremony.KindRelease, 0)
 		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Version: "2"})
 	}},
-	{"resumed by the same program under another name", "and names the one before", func(x *forger) {
+	{"resumed by the same program under another name", "then version and binary are left out", func(x *forger) {
 		n := x.at(ceremony.KindRelease, 0)
 		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time, Version: "2", Binary: x.get(ceremony.KindOpen, 0).content.(*ceremony.Open).Binary})
 	}},

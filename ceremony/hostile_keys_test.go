@@ -23,13 +23,13 @@ var hostileKeys = []struct {
 		x.insert(at+1, &made)
 		x.insert(at+2, &ceremony.Outcome{Intent: at + 1, Result: ceremony.Destroyed, Reason: "the room was left"})
 	}},
-	{"attributes read of another public key", "read back as another key than was generated", readPublic("EC_POINT", func(x *forger) string {
+	{"attributes read of another public key", "that was read back is not the key that was generated", readPublic("EC_POINT", func(x *forger) string {
 		key := must(keys.ParseSPKI(x.get(ceremony.KindOutcome, 2).content.(*ceremony.Outcome).PublicKey))
 		raw, _ := key.Ed25519()
 		return "0420" + hex.EncodeToString(raw[:])
 	})},
-	{"attributes read of no public key", "read back as another key than was generated", readPublic("EC_POINT", func(*forger) string { return "0420" })},
-	{"attributes read of what is no hex", "read back as another key than was generated", readPublic("EC_POINT", func(*forger) string { return "true" })},
+	{"attributes read of no public key", "that was read back is not the key that was generated", readPublic("EC_POINT", func(*forger) string { return "0420" })},
+	{"attributes read of what is no hex", "that was read back is not the key that was generated", readPublic("EC_POINT", func(*forger) string { return "true" })},
 }
 
 // readPublic adds a reading to the first key's public half.

@@ -102,7 +102,7 @@ var hostile = []struct {
 		change(x.get(ceremony.KindOpen, 0), func(c *ceremony.Open) { c.Mode = ceremony.Production })
 	}},
 	{"another epoch", "mode, fleet, namespace or epoch differ", func(x *forger) { change(x.get(ceremony.KindOpen, 0), func(c *ceremony.Open) { c.Epoch = 2 }) }},
-	{"two words", "it has 2 words, the witness chooses 3", func(x *forger) {
+	{"two words", "it has 2 words; the witness chooses 3", func(x *forger) {
 		change(x.get(ceremony.KindOpen, 0), func(c *ceremony.Open) { c.Words = c.Words[:2] })
 	}},
 	{"words by an officer", "its words are chosen by", func(x *forger) {
@@ -186,10 +186,10 @@ var hostile = []struct {
 	}},
 	// Attempts.
 	{"an attempt that succeeded", "attempt export succeeded: the key can leave its HSM", attempt(0, "CKR_OK", false)},
-	{"an attempt that ended otherwise", "attempt export ended with CKR_DEVICE_ERROR, which is no refusal", attempt(0, "CKR_DEVICE_ERROR", false)},
-	{"the wrong refusal for a wrapping", "which is no refusal", attempt(1, "CKR_ARGUMENTS_BAD", false)},
-	{"an attempt that every token must withstand", "could not be made (CKR_MECHANISM_INVALID), and every token must withstand it", attempt(0, "CKR_MECHANISM_INVALID", true)},
-	{"a relaxation that wasn't tried", "and every token must withstand it", attempt(6, "CKR_MECHANISM_INVALID", true)},
+	{"an attempt that ended otherwise", "attempt export ended with CKR_DEVICE_ERROR, which does not mean a refusal", attempt(0, "CKR_DEVICE_ERROR", false)},
+	{"the wrong refusal for a wrapping", "which does not mean a refusal", attempt(1, "CKR_ARGUMENTS_BAD", false)},
+	{"an attempt that every token must withstand", "could not be made (CKR_MECHANISM_INVALID); it can be made on every token, and must be refused", attempt(0, "CKR_MECHANISM_INVALID", true)},
+	{"a relaxation that wasn't tried", "it can be made on every token", attempt(6, "CKR_MECHANISM_INVALID", true)},
 	{"unstaged for no reason", "could not be made: C_WrapKey: CKR_GENERAL_ERROR", attempt(1, "CKR_GENERAL_ERROR", true)},
 	{"unstaged, though it worked", "could not be made: C_WrapKey: CKR_OK", attempt(1, "CKR_OK", true)},
 	{"an attempt too few", "7 attempts to take the key out, 8 are demanded", func(x *forger) {
@@ -212,24 +212,24 @@ var hostile = []struct {
 	{"a clock read by an officer", `it was typed by "officer"`, func(x *forger) {
 		change(x.get(ceremony.KindReading, 0), func(c *ceremony.Reading) { c.By = ceremony.Officer })
 	}},
-	{"a seal read by one person", "a seal is read by two different people", func(x *forger) {
+	{"a seal read by one person", "two different people must read a seal", func(x *forger) {
 		change(x.get(ceremony.KindReading, 1), func(c *ceremony.Reading) { c.By, c.Confirmed = ceremony.Witness, ceremony.Witness })
 	}},
 	{"a seal of another hsm", "the step is about", func(x *forger) { change(x.get(ceremony.KindReading, 1), func(c *ceremony.Reading) { c.HSM = "hsm-2" }) }},
-	{"words of another key", "something else than the step's key", challenge(1, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
-	{"words about another intent", "something else than the step's key", challenge(1, func(c *ceremony.Challenge) { c.Intent++ })},
-	{"words of another fleet check", "something else than the step's fleet", challenge(-3, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
-	{"words of another plan", "something else than the step's plan", challenge(0, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
-	{"words of another key set", "something else than the step's key-set", challenge(-2, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
-	{"words of another bundle", "something else than the step's bundle", challenge(-1, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
-	{"the key set's words taken for the bundle's", "something else than the step's bundle", challenge(-1, func(c *ceremony.Challenge) { c.What = ceremony.ChallengeKeySet })},
+	{"words of another key", "it is not about the step's key", challenge(1, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words about another intent", "it is not about the step's key", challenge(1, func(c *ceremony.Challenge) { c.Intent++ })},
+	{"words of another fleet check", "it is not about the step's fleet", challenge(-3, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words of another plan", "it is not about the step's plan", challenge(0, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words of another key set", "it is not about the step's key-set", challenge(-2, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"words of another bundle", "it is not about the step's bundle", challenge(-1, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
+	{"the key set's words taken for the bundle's", "it is not about the step's bundle", challenge(-1, func(c *ceremony.Challenge) { c.What = ceremony.ChallengeKeySet })},
 	{"released without being read", `wants a record "challenge" here`, func(x *forger) { x.drop(x.at(ceremony.KindChallenge, -2)) }},
 	{"logged without being read", `wants a record "challenge" here`, func(x *forger) { x.drop(x.at(ceremony.KindChallenge, -1)) }},
 	{"a plan that nobody read", `wants a record "challenge" here`, func(x *forger) { x.drop(x.at(ceremony.KindChallenge, 0)) }},
 	{"two words read", "its positions are not 3 different ones", challenge(0, func(c *ceremony.Challenge) { c.Positions = c.Positions[:2] })},
 	{"one word thrice", "its positions are not 3 different ones", challenge(0, func(c *ceremony.Challenge) { c.Positions = []int{1, 1, 1} })},
 	{"a word that isn't there", "its positions are not 3 different ones", challenge(0, func(c *ceremony.Challenge) { c.Positions = []int{1, 2, 33} })},
-	{"words that nobody typed", "it was not tried", challenge(0, func(c *ceremony.Challenge) { c.Tries = 0 })},
+	{"words that nobody typed", "its number of tries is 0", challenge(0, func(c *ceremony.Challenge) { c.Tries = 0 })},
 	{"words typed by an officer", `it was typed by "officer"`, challenge(0, func(c *ceremony.Challenge) { c.By = ceremony.Officer })},
 	// Possession.
 	{"by another key", "its proof of possession", possession(func(x *forger, a *ceremony.Account, k *ceremony.Key) []byte {
@@ -261,14 +261,14 @@ var hostile = []struct {
 	{"of nothing", "signature is empty", possession(func(*forger, *ceremony.Account, *ceremony.Key) []byte { return []byte{} })},
 	// Found.
 	{"another key found", "a new process found another public key", found(func(c *ceremony.Found) { c.PublicKey[0] ^= 1 })},
-	{"a foreign object", "which this ceremony didn't make", found(func(c *ceremony.Found) {
+	{"a foreign object", "which this ceremony did not make", found(func(c *ceremony.Found) {
 		c.Objects = append(c.Objects, ceremony.Object{Class: "secret", ID: []byte{9}})
 	})},
-	{"the private half twice", "which this ceremony didn't make", found(func(c *ceremony.Found) { c.Objects = append(c.Objects, c.Objects[0]) })},
+	{"the private half twice", "which this ceremony did not make", found(func(c *ceremony.Found) { c.Objects = append(c.Objects, c.Objects[0]) })},
 	{"the private half gone", "a new process does not find the object private", found(func(c *ceremony.Found) { c.Objects = c.Objects[1:] })},
 	{"nothing found", "a new process does not find the object", found(func(c *ceremony.Found) { c.Objects = nil })},
 	// Fleet check.
-	{"a matrix of one's own", "its matrix is not what the records before it give", func(x *forger) {
+	{"a matrix of one's own", "its matrix is not the one that follows from the records before it", func(x *forger) {
 		change(x.get(ceremony.KindFleetCheck, 0), func(c *ceremony.FleetCheck) { c.Majority = 1 })
 	}},
 	{"a row less", "its matrix is not", func(x *forger) {
@@ -278,7 +278,7 @@ var hostile = []struct {
 		change(x.get(ceremony.KindFleetCheck, 0), func(c *ceremony.FleetCheck) { c.Checks = c.Checks[1:] })
 	}},
 	// Release to log.
-	{"another artifact", "it releases another artifact", func(x *forger) {
+	{"another artifact", "the artifact that it releases is not the one", func(x *forger) {
 		change(x.get(ceremony.KindRelease, 0), func(c *ceremony.Release) { c.Artifact[0] ^= 1 })
 	}},
 	{"a statement of another epoch", "not " + testfleet.Namespace + ", epoch 1", statement(func(s *bundle.Statement) { s.Epoch = 2 })},
@@ -286,7 +286,7 @@ var hostile = []struct {
 	{"a statement of another artifact", "signed another artifact", statement(func(s *bundle.Statement) { s.Digest[0] ^= 1 })},
 	{"a statement in the other ciphersuite", "signed with ciphersuite 2, the plan says 1", statement(func(s *bundle.Statement) { s.Ciphersuite = 2 })},
 	{"a statement from before the release", "before the artifact was released", statement(func(s *bundle.Statement) { s.Timestamp -= 3600_000 })},
-	{"a statement by nobody", "is none of the plan's third parties", func(x *forger) {
+	{"a statement by nobody", "is not that of a third party of the plan", func(x *forger) {
 		change(x.get(ceremony.KindResponse, 0), func(c *ceremony.Response) { c.Key[0] ^= 1 })
 	}},
 	{"a countersignature by another", "its key or form is not the plan's", func(x *forger) {
@@ -300,7 +300,7 @@ var hostile = []struct {
 			c.Signature = must(x.fleet.Parties.Operator.Sign([]byte("x")))
 		})
 	}},
-	{"a request that lists a file of no signature", "is no file of plan-approvals", func(x *forger) {
+	{"a request that lists a file of no signature", "is not a file in plan-approvals", func(x *forger) {
 		change(x.get(ceremony.KindRequest, 0), func(c *ceremony.Request) {
 			c.Files = append(slices.Clone(c.Files), ceremony.File{Path: "transcript.jsonl"})
 		})
@@ -308,10 +308,10 @@ var hostile = []struct {
 	{"a request that lists a file twice", "are not sorted and distinct", func(x *forger) {
 		change(x.get(ceremony.KindRequest, 0), func(c *ceremony.Request) { c.Files = slices.Insert(slices.Clone(c.Files), 0, c.Files[0]) })
 	}},
-	{"a countersignature that lists no signature of before", "which the request lists, is missing or another file", func(x *forger) {
+	{"a countersignature that lists no signature of before", "which the request lists, is missing or has another digest", func(x *forger) {
 		change(x.get(ceremony.KindCountersignature, 0), func(c *ceremony.Countersignature) { c.Files = []ceremony.File{} })
 	}},
-	{"a countersignature that lists another signature than before", "which the request lists, is missing or another file", func(x *forger) {
+	{"a countersignature that lists another signature than before", "which the request lists, is missing or has another digest", func(x *forger) {
 		change(x.get(ceremony.KindCountersignature, 0), func(c *ceremony.Countersignature) {
 			c.Files = slices.Clone(c.Files)
 			c.Files[len(c.Files)-1].SHA256[0] ^= 1
@@ -324,7 +324,7 @@ var hostile = []struct {
 	{"an exception with a torn line and nothing of the clock", "it tells of a torn line", func(x *forger) {
 		x.insert(len(x.entries)-1, &ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c", Torn: 3})
 	}},
-	{"another bundle logged", "it is for another bundle", func(x *forger) {
+	{"another bundle logged", "its bundle is not the one", func(x *forger) {
 		change(x.get(ceremony.KindLogProof, 0), func(c *ceremony.LogProof) { c.Bundle[0] ^= 1 })
 	}},
 	// Ends and pauses.
@@ -337,18 +337,18 @@ var hostile = []struct {
 	{"an abort after the request", "the third parties have been asked", func(x *forger) {
 		x.insert(x.at(ceremony.KindResponse, 0), abortOf(x, ceremony.Destroyed))
 	}},
-	{"an abort that is silent of its keys", "it says of 0 keys what became of them", func(x *forger) {
+	{"an abort that is silent of its keys", "it says what became of 0 keys", func(x *forger) {
 		x.insert(x.at(ceremony.KindFleetCheck, 0), &ceremony.Abort{Reason: "stop", Keys: []ceremony.KeyState{}})
 	}},
-	{"an abort of other keys", "it says nothing of the key of hsm-1", func(x *forger) {
+	{"an abort of other keys", "it does not say what became of the key of hsm-1", func(x *forger) {
 		c := abortOf(x, ceremony.Destroyed)
 		c.Keys[0] = c.Keys[1]
 		x.insert(x.at(ceremony.KindFleetCheck, 0), c)
 	}},
-	{"an abort with keys in no state", "not destroyed and why", func(x *forger) {
+	{"an abort with keys in no state", "and a reason", func(x *forger) {
 		x.insert(x.at(ceremony.KindFleetCheck, 0), abortOf(x, "not destroyed: "))
 	}},
-	{"an abort before the opening", "nothing has begun", func(x *forger) { x.insert(0, &ceremony.Abort{Reason: "stop", Keys: []ceremony.KeyState{}}) }},
+	{"an abort before the opening", "there is nothing to abort", func(x *forger) { x.insert(0, &ceremony.Abort{Reason: "stop", Keys: []ceremony.KeyState{}}) }},
 	{"an exception that names a stranger as absent", "whom the plan does not name", absent("nobody")},
 	{"an exception that names an officer as absent", "who is an officer", absent("olga")},
 	{"an exception that names one twice as absent", "it says twice that wanda is absent", absent("wanda", "wanda")},
@@ -364,13 +364,13 @@ var hostile = []struct {
 		x.insert(n, &ceremony.Reconvene{Seals: []ceremony.Seal{{What: "bag", Number: "2"}}})
 		x.insert(n, &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{{What: "bag", Number: "1"}}})
 	}},
-	{"adjourned within a step", "adjourned between steps", func(x *forger) {
+	{"adjourned within a step", "adjourned between two steps", func(x *forger) {
 		x.insert(x.at(ceremony.KindFound, 0), &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{}})
 	}},
 	{"an exception out of number", "the next exception is 1", func(x *forger) {
 		x.insert(x.at(ceremony.KindRelease, 0), &ceremony.Exception{Number: 2, Expected: "a", Happened: "b", Decided: "c"})
 	}},
-	{"resumed since another time", "goes on since another time", func(x *forger) {
+	{"resumed since another time", "its since is not the time of record", func(x *forger) {
 		n := x.at(ceremony.KindRelease, 0)
 		x.insert(n, &ceremony.Resume{Since: x.entries[n-1].time.Add(-time.Second)})
 	}},

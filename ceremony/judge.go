@@ -13,9 +13,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// judgeAttributes holds a key's attributes against its role's policy. One that
-// is required and can't be read fails; one that is only wanted where supported
-// may be unreadable, but never readable and wrong.
+// judgeAttributes checks a key's attributes against its role's policy. An attribute
+// that the policy requires must be readable and right; one that it wants only if
+// supported may be unreadable, but not readable and wrong.
 func judgeAttributes(role *Role, k *Key) error {
 	if err := judgeReadings(role, k.Attributes.Private, k.Intent.ID, nil); err != nil {
 		return err
@@ -26,8 +26,9 @@ func judgeAttributes(role *Role, k *Key) error {
 	return k.readAs(k.Attributes.Public)
 }
 
-// readAs demands that what was read of the public half, where it was, is the key
-// that was generated: else another object was looked at, and maybe attacked.
+// readAs demands that the public key among the public half's attributes, if the token
+// gave it, is the key that was generated. Otherwise another object was read, and
+// perhaps the attempts were made on that one.
 func (k *Key) readAs(list []Attribute) error {
 	value := func(name string) []byte {
 		r := reading(list, name)
@@ -36,7 +37,7 @@ func (k *Key) readAs(list []Attribute) error {
 		}
 		b, err := hex.DecodeString(r.Value)
 		if err != nil {
-			return []byte{} // no key's
+			return []byte{} // no key has this value
 		}
 		return b
 	}
@@ -52,13 +53,13 @@ func (k *Key) readAs(list []Attribute) error {
 		return nil
 	}
 	if err != nil || !bytes.Equal(read.SPKI(), k.Outcome.PublicKey) {
-		return fmt.Errorf("the public half was read back as another key than was generated")
+		return fmt.Errorf("the public half that was read back is not the key that was generated")
 	}
 	return nil
 }
 
-// readable demands that nothing was read twice, and that what was read is the half
-// of the intent's key.
+// readable demands that no attribute was read twice, and that ID, CLASS and KEY_TYPE
+// are those of this half of the intent's key.
 func readable(half string, list []Attribute, alg keys.Algorithm, id []byte) error {
 	for i, r := range list {
 		if slices.ContainsFunc(list[:i], func(o Attribute) bool { return o.Name == r.Name }) {
@@ -79,19 +80,19 @@ func readable(half string, list []Attribute, alg keys.Algorithm, id []byte) erro
 	return nil
 }
 
-// CKO_PRIVATE_KEY and CKO_PUBLIC_KEY, and the CKK_ of each algorithm, as a CK_ULONG
-// is recorded.
+// The CKO_ values of the halves and the CKK_ values of the algorithms (PKCS#11 3.0),
+// recorded as a CK_ULONG of 8 bytes in hex.
 var (
 	halfClass = map[string]string{"private": "0000000000000003", "public": "0000000000000002"}
 	keyTypes  = map[keys.Algorithm][]string{
 		keys.Ed25519: {"0000000000000040"}, keys.P256: {"0000000000000003"}, keys.P384: {"0000000000000003"},
 		keys.RSA3072: {"0000000000000000"}, keys.ECDHP256: {"0000000000000003"},
-		keys.X25519: {"0000000000000041", "0000000000000040"}, // SoftHSM makes it, and calls it, an Edwards key
+		keys.X25519: {"0000000000000041", "0000000000000040"}, // SoftHSM generates and reports it as CKK_EC_EDWARDS
 	}
 )
 
-// judgeReadings holds the private half's attributes against a role's policy.
-// What the attempts named in relaxed have set must read as the contrary.
+// judgeReadings checks the private half's attributes against a role's policy. Those
+// that the attempts in relaxed have set must read as the contrary.
 func judgeReadings(role *Role, list []Attribute, id []byte, relaxed []string) error {
 	if err := readable("private", list, role.Algorithm, id); err != nil {
 		return err
@@ -121,7 +122,7 @@ func codeOf(r *Attribute) string {
 	return r.Code
 }
 
-// reading finds the reading of a name.
+// reading finds an attribute by its name; nil if it was not read.
 func reading(list []Attribute, name string) *Attribute {
 	for i := range list {
 		if list[i].Name == name {
@@ -131,7 +132,8 @@ func reading(list []Attribute, name string) *Attribute {
 	return nil
 }
 
-// NotShown are the attributes wanted where supported that couldn't be read.
+// NotShown are the attributes that the role wants only if supported, and that could
+// not be read.
 func (k *Key) NotShown(role *Role) []string {
 	var list []string
 	for _, e := range role.Expect() {
@@ -142,16 +144,16 @@ func (k *Key) NotShown(role *Role) []string {
 	return list
 }
 
-// PossessionText is what a new key answers to show that its HSM holds it. It
-// names everything the answer is for, so that it can't serve anywhere else.
+// PossessionText is the text by whose signature, or answer, a new key shows that its
+// HSM holds it. It names all that the answer is for, so that it counts nowhere else.
 func (a *Account) PossessionText(k *Key) []byte {
 	return fmt.Appendf(nil, "fleetctl proof-of-possession v1\n%s\n%s\n%x\n%s\n%s\n%x\n%x\n",
 		a.Plan.Mode, a.Open.Ceremony, a.Plan.Digest(), percent(a.Plan.HSM(k.HSM).Serial),
 		k.Role, sha256.Sum256(k.Outcome.PublicKey), k.Nonce())
 }
 
-// percent encodes what isn't a token character, so that a serial of any bytes
-// stays one line.
+// percent writes a serial as one token: each byte but letters, digits, ".", "_" and
+// "-" becomes % and two hex digits.
 func percent(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -165,7 +167,7 @@ func percent(s string) string {
 	return b.String()
 }
 
-// Tally counts what came of the attempts, for those who watch.
+// Tally says in words how many attempts were refused, for the people who watch.
 func (c *NegativeTest) Tally() string {
 	text := tally(c.Attempts, "attempts to take the key out")
 	if c.Relaxed != nil {

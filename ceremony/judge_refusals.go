@@ -9,9 +9,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Return codes by which a token may refuse (PKCS#11 2.40, section 5.1). A code
-// that isn't listed, such as CKR_DEVICE_ERROR, is no refusal: who knows what
-// the token did.
+// Return codes by which a token may refuse a call (PKCS#11 2.40, section 5.1). Any
+// other code, such as CKR_DEVICE_ERROR, doesn't say whether the token did what it
+// was asked to.
 var (
 	refusesRead = []string{
 		"CKR_ATTRIBUTE_SENSITIVE", "CKR_ATTRIBUTE_TYPE_INVALID", "CKR_KEY_UNEXTRACTABLE",
@@ -24,8 +24,8 @@ var (
 	refusesSign = []string{
 		"CKR_KEY_FUNCTION_NOT_PERMITTED", "CKR_KEY_TYPE_INCONSISTENT", "CKR_MECHANISM_INVALID", "CKR_FUNCTION_NOT_SUPPORTED",
 	}
-	// Tokens have no code of one meaning for a point that is none, and some say
-	// that they failed. That they work is shown by the agreement that follows.
+	// PKCS#11 has no single code for an invalid point, and some tokens report a
+	// general failure. The agreement that follows shows that the token works.
 	refusesPoint = []string{
 		"CKR_MECHANISM_PARAM_INVALID", "CKR_PUBLIC_KEY_INVALID", "CKR_DOMAIN_PARAMS_INVALID", "CKR_DATA_INVALID", "CKR_ARGUMENTS_BAD",
 		"CKR_KEY_SIZE_RANGE", "CKR_KEY_INDIGESTIBLE", "CKR_FUNCTION_FAILED", "CKR_GENERAL_ERROR", "CKR_DEVICE_ERROR",
@@ -39,20 +39,20 @@ var (
 
 type attemptRule struct {
 	name    string
-	call    string // that decides it
-	refused []string
-	means   string // what it means that it succeeded
+	call    string   // whose return code decides the attempt
+	refused []string // return codes that mean refusal
+	means   string   // what follows if it succeeds
 }
 
-// attempts are the tries that every key of a role must have withstood, in this
-// order. Those to wrap take a mechanism and a key to wrap with, and a token may have
-// neither: they alone may be unstaged.
+// attempts are those that every key of a role must withstand, in this order. To wrap a
+// key takes a mechanism and a wrapping key, which a token may not have, so only these
+// attempts may be unstaged.
 func (r *Role) attempts() []attemptRule {
 	return slices.Concat(r.madeAgain(), relaxing)
 }
 
-// madeAgain are those of them that are made once more on a key that was made weaker:
-// the rest are those that made it so.
+// madeAgain are the attempts that are made once more on a key that was made weaker:
+// all but those that try to make it weaker.
 func (r *Role) madeAgain() []attemptRule {
 	switch {
 	case r.Use == keys.Sign:
@@ -75,11 +75,11 @@ var (
 		{token.TryCopyInsensitive, token.CallCopy, refusesChange, leaves},
 	}
 	misuses = []attemptRule{
-		{token.TrySign, token.CallSignInit, refusesSign, "the key signs, and is there to agree"},
-		{token.TryAgreeInvalid, token.CallDerive, refusesPoint, "the secrets that it gives for such points tell the key"},
+		{token.TrySign, token.CallSignInit, refusesSign, "the key signs, and it is only for agreement"},
+		{token.TryAgreeInvalid, token.CallDerive, refusesPoint, "the secrets that it gives for such points reveal the key"},
 	}
-	// The module's own word on a key that agrees by the TPM is that something failed:
-	// the TPM, whose word it is, is asked itself.
+	// For a key that agrees by the TPM, the module only reports that something failed. So
+	// the TPM itself is asked.
 	misusesOfTPM = []attemptRule{
 		{token.TrySign, token.CallTPMSign, []string{token.TPMKey, token.TPMAttributes}, misuses[0].means},
 		{token.TryAgreeInvalid, token.CallTPMAgree, []string{token.TPMPoint}, misuses[1].means},
@@ -90,13 +90,15 @@ var (
 	}
 )
 
-// rulesOf are those of an attempt of that name: of some, a module decides or a TPM.
+// rulesOf are the rules of the attempt with that name: two if either a module or a TPM
+// decides it, none if there is no such attempt.
 func rulesOf(name string) []attemptRule {
 	return slices.DeleteFunc(slices.Concat(takesOut, misuses, misusesOfTPM, relaxing), func(r attemptRule) bool { return r.name != name })
 }
 
-// decides says whether a call may have decided an attempt: the first that can, or
-// another without which it isn't made.
+// decides says whether an attempt's call may have decided it: the rule's own call, or
+// for an attempt to wrap the generation of the wrapping key, and for one to sign the
+// C_Sign after C_SignInit.
 func (r *attemptRule) decides(t Attempt) bool {
 	switch {
 	case t.Call == r.call:
@@ -107,11 +109,11 @@ func (r *attemptRule) decides(t Attempt) bool {
 	return r.call == token.CallSignInit && t.Call == token.CallSign
 }
 
-// cantStage are the codes with which an attempt may be unstaged, by the call that
-// said so.
+// cantStage are the return codes with which an attempt may be unstaged, by the call
+// that returned them.
 var cantStage = map[string][]string{token.CallWrap: token.UnstagedWrap, token.CallGenerate: token.UnstagedGenerate}
 
-// wraps are the attempts that take a wrapping key.
+// wraps are the attempts that use a wrapping key.
 var wraps = []string{token.TryWrapKW, token.TryWrapKWP, token.TryWrapCBC}
 
 const (
@@ -119,22 +121,22 @@ const (
 	notPermitted = "CKR_KEY_FUNCTION_NOT_PERMITTED"
 )
 
-// judgeRefusals holds what was tried on a key against what its HSM's plan
-// tolerates.
+// judgeRefusals checks the attempts on a key: each was refused, or succeeded and the
+// plan tolerates that for this HSM, and then nothing came of it.
 func (a *Account) judgeRefusals(k *Key) error {
 	names, err := a.Plan.Weakened(k.HSM, k.Role, k.Attempts)
 	switch {
 	case err != nil || len(names) == 0:
 		return err
 	case k.Relaxed == nil:
-		return fmt.Errorf("attempt %s succeeded, which the plan tolerates, and nothing was tried again after it", names[0])
+		return fmt.Errorf("attempt %s succeeded, which the plan tolerates, and the other attempts were not made again after it", names[0])
 	}
 	return judgeRelaxed(a.Plan.RoleIn(k.HSM, k.Role), k.Intent.ID, k.Relaxed)
 }
 
-// judgeRelaxed demands of a key that let itself be made weaker that nothing came
-// of it: all else read as planned, every attempt failed again, and it is back as
-// it was.
+// judgeRelaxed checks a key that could be made weaker: while it was, its other
+// attributes read as planned and every attempt was refused again, and afterwards it
+// was set back.
 func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
 	if err := judgeReadings(role, r.While, id, r.Names); err != nil {
 		return fmt.Errorf("made weaker: %w", err)
@@ -143,13 +145,13 @@ func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
 		return fmt.Errorf("made weaker: %w", err)
 	}
 	for _, t := range r.Attempts {
-		// That there was no key to wrap with is not enough, one could be brought:
-		// the token has to lack the function or the mechanism.
+		// An attempt that failed for want of a wrapping key is not enough: somebody
+		// could bring one. The token must lack the function or the mechanism.
 		if t.Unstaged && (t.Call == token.CallGenerate || !slices.Contains(refusesWrap, t.Code)) {
 			return fmt.Errorf("made weaker: attempt %s could not be made (%s: %s); here the token itself has to refuse", t.Name, t.Call, t.Code)
 		}
-		// Nor that the key that was there may not wrap: the public half may not,
-		// and a token can say so before it looks at what is to be wrapped.
+		// CKR_KEY_FUNCTION_NOT_PERMITTED is not enough either: the token may say it of
+		// the wrapping key before it looks at the key to be wrapped.
 		if t.Code == notPermitted && slices.Contains(wraps, t.Name) {
 			return fmt.Errorf("made weaker: attempt %s ended with %s, which may be about the wrapping key; here the token itself has to refuse", t.Name, t.Code)
 		}
@@ -168,13 +170,13 @@ func judgeRelaxed(role *Role, id []byte, r *Relaxed) error {
 	return nil
 }
 
-// Weakened are the attempts that made a key of an HSM weaker, which its plan
-// tolerates. An error says which other attempt wasn't refused as it must be.
+// Weakened are the attempts that made a key of an HSM weaker and that the plan
+// tolerates. The error names another attempt that was not refused.
 func (p *Plan) Weakened(hsm, role string, list []Attempt) ([]string, error) {
 	return judgeAttempts(list, p.RoleIn(hsm, role).attempts(), p.HSM(hsm).Tolerates)
 }
 
-// succeeded are the attempts that did.
+// succeeded are the names of the attempts that succeeded.
 func succeeded(list []Attempt) (names []string) {
 	for _, t := range list {
 		if t.Code == codeOK && !t.Unstaged {
@@ -184,8 +186,8 @@ func succeeded(list []Attempt) (names []string) {
 	return names
 }
 
-// judgeAttempts demands every try of a list, each refused with a code that means
-// refusal but for what is tolerated. relaxed are those that did succeed.
+// judgeAttempts demands that exactly the demanded attempts to take the key out, in order, and
+// that each was refused or is tolerated. relaxed are those that succeeded.
 func judgeAttempts(list []Attempt, demanded []attemptRule, tolerated []string) (relaxed []string, err error) {
 	if len(list) != len(demanded) {
 		return nil, fmt.Errorf("%d attempts to take the key out, %d are demanded", len(list), len(demanded))
@@ -207,7 +209,7 @@ func (t Attempt) judge(i int, want attemptRule) error {
 	case t.Name != want.name:
 		return fmt.Errorf("attempt %d is %q, %q is demanded", i+1, t.Name, want.name)
 	case t.Unstaged && want.call != token.CallWrap:
-		return fmt.Errorf("attempt %s could not be made (%s), and every token must withstand it", t.Name, t.Code)
+		return fmt.Errorf("attempt %s could not be made (%s); it can be made on every token, and must be refused", t.Name, t.Code)
 	case t.Unstaged && !slices.Contains(cantStage[t.Call], t.Code):
 		return fmt.Errorf("attempt %s could not be made: %s: %s", t.Name, t.Call, t.Code)
 	case t.Unstaged:
@@ -216,13 +218,13 @@ func (t Attempt) judge(i int, want attemptRule) error {
 	case !want.decides(t):
 		return fmt.Errorf("attempt %s was decided by %s, and by the plan %s decides it", t.Name, t.Call, want.call)
 	case !slices.Contains(want.refused, t.Code):
-		return fmt.Errorf("attempt %s ended with %s, which is no refusal", t.Name, t.Code)
+		return fmt.Errorf("attempt %s ended with %s, which does not mean a refusal", t.Name, t.Code)
 	}
 	return nil
 }
 
-// Refused counts the attempts that the token refused, leaving out those that
-// it had no means for.
+// Refused counts the attempts that the token refused, without those that could not
+// be made.
 func (k *Key) Refused() int {
 	n := 0
 	list := k.Attempts
@@ -237,27 +239,26 @@ func (k *Key) Refused() int {
 	return n
 }
 
-// Tolerable are the attempts on a key that may be tolerated: by a plan in one of
-// its HSMs, and by whoever judges what came of it. Only these: that such an
-// attribute can be set is a matter of a module's books, and whether the key comes
-// out then can be tried.
+// Tolerable are the attempts that a plan may tolerate in one of its HSMs, and a
+// verifier in a plan. No others can be: some modules let these attributes be set, but
+// don't act on them, and whether the key then leaves the HSM can be tried.
 var Tolerable = []string{token.TryRelaxExtractable, token.TryRelaxSensitive}
 
-// relaxes says which attribute they change.
+// relaxes is the attribute that each of them changes.
 var relaxes = map[string]string{
 	token.TryRelaxExtractable: token.Extractable,
 	token.TryRelaxSensitive:   token.Sensitive,
 }
 
-// CheckTolerates finds the fault of a list of tolerated attempts. One that isn't
-// there is nil, and tolerates none.
+// CheckTolerates checks a list of tolerated attempts. nil, a list that was left out,
+// tolerates none.
 func CheckTolerates(list []string) error {
 	if list != nil && len(list) == 0 {
 		return fmt.Errorf("tolerates nothing; leave tolerates out, then no attempt may succeed")
 	}
 	for i, name := range list {
 		if !slices.Contains(Tolerable, name) {
-			return fmt.Errorf("tolerates %q; only %s can be tolerated: a token of which another attempt succeeds doesn't keep its keys", name, strings.Join(Tolerable, " and "))
+			return fmt.Errorf("tolerates %q; only %s can be tolerated: a token on which another attempt succeeds doesn't protect its keys", name, strings.Join(Tolerable, " and "))
 		}
 		if slices.Contains(list[:i], name) {
 			return fmt.Errorf("tolerates %q twice", name)
@@ -266,12 +267,12 @@ func CheckTolerates(list []string) error {
 	return nil
 }
 
-// Tolerated is an attempt that may succeed, or did, in an HSM.
+// Tolerated is an attempt that may succeed, or did succeed, in an HSM.
 type Tolerated struct{ HSM, Attempt string }
 
 func (t Tolerated) String() string { return t.Attempt + " in " + t.HSM }
 
-// Tolerates is what the plan lets succeed, in the order of its HSMs.
+// Tolerates are the attempts that the plan tolerates, in the order of its HSMs.
 func (p *Plan) Tolerates() []Tolerated {
 	var list []Tolerated
 	for _, h := range p.HSMs {
@@ -282,7 +283,7 @@ func (p *Plan) Tolerates() []Tolerated {
 	return list
 }
 
-// Tolerated is what did succeed on keys that stand.
+// Tolerated are the attempts that succeeded on keys that were not destroyed.
 func (a *Account) Tolerated() []Tolerated {
 	var list []Tolerated
 	for _, k := range a.Keys {
@@ -295,12 +296,12 @@ func (a *Account) Tolerated() []Tolerated {
 	return list
 }
 
-// Beyond leaves of a list what isn't among the attempts that are accepted.
+// Beyond returns those of a list whose attempts are not among the accepted ones.
 func Beyond(list []Tolerated, accepted []string) []Tolerated {
 	return slices.DeleteFunc(slices.Clone(list), func(t Tolerated) bool { return slices.Contains(accepted, t.Attempt) })
 }
 
-// TellTolerated lists them for people.
+// TellTolerated lists tolerated attempts in words.
 func TellTolerated(list []Tolerated) string {
 	var texts []string
 	for _, t := range list {

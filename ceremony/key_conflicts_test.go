@@ -69,7 +69,7 @@ func TestPeopleOfOnePointAreOnePerson(t *testing.T) {
 		`person "omar" has the key of "olga"`:       {person("olga", "officer", plain), person("omar", "officer", deviceLine(raw, "ssh:"))},
 		`person "omar" has the key of "olga" `:      {person("olga", "officer", plain+" a"), person("omar", "officer", plain+" b")},
 		`person "olga" has the key of "olga"`:       {person("olga", "officer", plain), person("olga", "officer", deviceLine(raw, "ssh:"))},
-		`person "olga" is officer and witness: one`: {person("olga", "officer", plain), person("olga", "witness", testfleet.NewPerson("q", "").Key().String())},
+		`person "olga" is officer and witness; each`: {person("olga", "officer", plain), person("olga", "witness", testfleet.NewPerson("q", "").Key().String())},
 	} {
 		p, err := ceremony.NewPeople(list, 2)
 		if wantError(t, err, strings.TrimSpace(want)); p != nil {

@@ -9,10 +9,11 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Kind names what a record reports.
+// Kind says what a record is about.
 type Kind string
 
-// The kinds of record, each with the closed schema of the struct named like it.
+// The kinds of record. The struct of the same name is the kind's schema, which is
+// closed: no other fields are accepted.
 const (
 	KindOpen             Kind = "open"
 	KindReading          Kind = "reading"
@@ -85,7 +86,7 @@ var kinds = map[Kind]kindInfo{
 // Kinds are all kinds of records, in the order of their names.
 func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
 
-// Content is an empty content of the kind; nil where there is no such kind.
+// Content returns an empty content of the kind; nil if there is no such kind.
 func (k Kind) Content() any {
 	if info, ok := kinds[k]; ok {
 		return info.make()
@@ -93,8 +94,8 @@ func (k Kind) Content() any {
 	return nil
 }
 
-// Restricted says whether a record of the kind may be withheld. What is shown
-// of it to everybody must be the same either way.
+// Restricted says whether a record of the kind may be published without its body.
+// What is shown of it to everybody must be the same with the body and without it.
 func (k Kind) Restricted() bool { return kinds[k].restricted }
 
 var kindByType = func() map[reflect.Type]Kind {
@@ -110,8 +111,8 @@ func kindOf(content any) (Kind, bool) {
 	return k, ok
 }
 
-// Open begins a ceremony. Its words are chosen by the witness on the spot, so
-// that nothing that follows from this record can have been made beforehand.
+// Open begins a ceremony. The witness chooses its words on the spot, so that no later
+// record can have been made beforehand.
 type Open struct {
 	Ceremony  string   `strict:"ceremony,token"`
 	Mode      string   `strict:"mode"`
@@ -124,35 +125,33 @@ type Open struct {
 	ChosenBy  string   `strict:"chosen_by"` // witness, or machine in a rehearsal
 }
 
-// Reading is what a person read off something in the room and typed.
+// Reading is what a person read off a clock or a seal in the room, and typed.
 type Reading struct {
-	What string `strict:"what"` // clock, seal
-	HSM  string `strict:"hsm,token,optional"`
-	// Value is what was typed; Confirmed says that a second person typed the
-	// same.
+	What      string `strict:"what"` // clock, seal
+	HSM       string `strict:"hsm,token,optional"`
 	Value     string `strict:"value"`
 	By        string `strict:"by"`
-	Confirmed string `strict:"confirmed,optional"`
+	Confirmed string `strict:"confirmed,optional"` // the second person, who typed the same
 }
 
-// What can be read in a room.
+// The values of Reading.What.
 const (
 	ReadClock = "clock"
 	ReadSeal  = "seal"
 )
 
-// Challenge is words of a digest that were read aloud from one screen and
-// typed from another, at positions chosen at random on the spot.
+// Challenge records that people compared a digest: one reads its words aloud from one
+// screen, another types those at some positions, chosen at random on the spot.
 type Challenge struct {
 	What      string   `strict:"what"` // plan, key, fleet, key-set, bundle
 	Intent    int      `strict:"intent,optional"`
 	Subject   [32]byte `strict:"subject,hex"`
-	Positions []int    `strict:"positions"` // of words, from 1
+	Positions []int    `strict:"positions"` // of the words typed, from 1
 	Tries     int      `strict:"tries"`
 	By        string   `strict:"by"`
 }
 
-// What is read aloud: digests, all of their words.
+// The values of Challenge.What.
 const (
 	ChallengePlan   = "plan"
 	ChallengeKey    = "key"
@@ -161,7 +160,8 @@ const (
 	ChallengeBundle = "bundle"
 )
 
-// Intake is what an HSM says of itself before it is unlocked.
+// Intake is what an HSM reports about itself before it is unlocked (CK_TOKEN_INFO and
+// CK_INFO, PKCS#11 2.40, 3.1 and 3.2).
 type Intake struct {
 	HSM          string   `strict:"hsm,token"`
 	Serial       string   `strict:"serial"`
@@ -173,14 +173,14 @@ type Intake struct {
 	Module       [32]byte `strict:"module,hex"` // SHA-256 of the PKCS#11 library
 }
 
-// Unlock is a login: how the PIN came and what the token answered.
+// Unlock is a login: how the PIN was entered and what the token answered.
 type Unlock struct {
 	HSM    string `strict:"hsm,token"`
 	Method string `strict:"method"`
-	Result string `strict:"result"` // ok, or the return code
+	Result string `strict:"result"` // ok, refused, or the return code
 }
 
-// Inventory is what a token holds before anything is generated: nothing.
+// Inventory lists a token's objects before a key is generated: there must be none.
 type Inventory struct {
 	HSM     string   `strict:"hsm,token"`
 	Objects []Object `strict:"objects"`
@@ -192,7 +192,8 @@ type Object struct {
 	ID    []byte `strict:"id,hex,empty"`
 }
 
-// Intent comes before a key is generated, and names its CKA_ID for good.
+// Intent is written before a key is generated. A CKA_ID that an intent names is never
+// used for another key.
 type Intent struct {
 	HSM       string    `strict:"hsm,token"`
 	Role      string    `strict:"role,token"`
@@ -202,14 +203,14 @@ type Intent struct {
 	Template  []Setting `strict:"template"`
 }
 
-// Setting is an attribute asked for: Name, and a Value that is true or false.
+// Setting is an attribute of a template: its Name, and its Value, true or false.
 type Setting = token.Setting
 
-// Outcome is what came of an intent.
+// Outcome says what came of an intent.
 type Outcome struct {
 	Intent    int      `strict:"intent"`
 	Result    string   `strict:"result"`          // generated, failed, destroyed
-	Reason    string   `strict:"reason,optional"` // return code or failed check
+	Reason    string   `strict:"reason,optional"` // the return code, or the check that failed
 	Mechanism string   `strict:"mechanism,optional"`
 	PublicKey []byte   `strict:"public_key,base64,optional"` // SPKI
 	Dropped   []string `strict:"dropped,token,optional"`
@@ -222,39 +223,40 @@ const (
 	Destroyed = "destroyed"
 )
 
-// Attributes are those of a key's two halves as read back.
+// Attributes are the attributes of a key's two halves as they were read back.
 type Attributes struct {
 	Intent  int         `strict:"intent"`
 	Private []Attribute `strict:"private"`
 	Public  []Attribute `strict:"public"`
 }
 
-// Attribute is one attribute read back, or the return code that came instead.
+// Attribute is one attribute as it was read back, or the return code in its place.
 type Attribute struct {
 	Name  string `strict:"name,token"`
 	Value string `strict:"value,optional"`
 	Code  string `strict:"code,optional"`
 }
 
-// NegativeTest is every try to take the key out. Where one to make it weaker
-// succeeded and the plan tolerates that, it is over only when the others were
-// made again and the key is back as it was.
+// NegativeTest lists the attempts to take a key out of its HSM. If one that makes the
+// key weaker succeeds and the plan tolerates that, the others are made again, and
+// the key is set back: Relaxed has these.
 type NegativeTest struct {
 	Intent   int       `strict:"intent"`
 	Attempts []Attempt `strict:"attempts"`
 	Relaxed  *Relaxed  `strict:"relaxed,optional"`
 }
 
-// Relaxed is what was seen of a key as long as it was weaker than planned.
+// Relaxed is what was tried and read while a key was weaker than planned.
 type Relaxed struct {
 	Names    []string    `strict:"names,token"` // the attempts that succeeded
 	While    []Attribute `strict:"while"`       // of the private half
 	Attempts []Attempt   `strict:"attempts"`    // made again
-	Restored []Attempt   `strict:"restored"`    // setting back what each of names had set
+	Restored []Attempt   `strict:"restored"`    // one for each of names: setting its attribute back
 	After    []Attribute `strict:"after"`       // of the private half
 }
 
-// Attempt is one of them.
+// Attempt is one attempt: the call that decided it, and that call's return code.
+// Unstaged says that it could not be made on this token.
 type Attempt struct {
 	Name     string `strict:"name,token"`
 	Call     string `strict:"call,token"`
@@ -262,23 +264,22 @@ type Attempt struct {
 	Unstaged bool   `strict:"unstaged,optional"`
 }
 
-// Possession is the key's own answer to its nonce: of a key that signs a signature,
-// of one that agrees what [AgreementPeer]'s peer makes of it.
+// Possession is the key's answer to its nonce: a signature by a key that signs, or by
+// a key that agrees an answer made from its secret with [AgreementPeer]'s peer.
 type Possession struct {
 	Intent    int      `strict:"intent"`
 	Signature []byte   `strict:"signature,base64,optional"`
 	Answer    [32]byte `strict:"answer,hex,optional"`
 }
 
-// Found is the token seen by a new process: the key is there, and nothing else
-// that wasn't there before.
+// Found is what a new process found on the token: the key, and all objects.
 type Found struct {
 	Intent    int      `strict:"intent"`
 	PublicKey [32]byte `strict:"public_key,hex"` // SHA-256 of the SPKI found
 	Objects   []Object `strict:"objects"`
 }
 
-// FleetCheck is the matrix HSM × check.
+// FleetCheck is the matrix of results: a row for each HSM, a column for each check.
 type FleetCheck struct {
 	Checks   []string `strict:"checks,token"`
 	Rows     []Row    `strict:"rows"`
@@ -286,7 +287,7 @@ type FleetCheck struct {
 	Majority int      `strict:"majority"`
 }
 
-// Row is one HSM's line in the matrix.
+// Row has one HSM's results, in the order of FleetCheck.Checks.
 type Row struct {
 	HSM     string   `strict:"hsm,token"`
 	Results []string `strict:"results,token"`
@@ -297,30 +298,31 @@ type Release struct {
 	Artifact [32]byte `strict:"artifact,hex"`
 }
 
-// Request names what goes to the third parties, and every signature of people
-// that led to it.
+// Request names the core of the request that goes to the third parties, and lists
+// every file of people's signatures so far.
 type Request struct {
 	Core  [32]byte `strict:"core,hex"`
 	Files []File   `strict:"files"`
 }
 
-// Response is a third party's verified statement. One that comes after the
-// countersignature is on the record and not in the bundle.
+// Response is a third party's verified statement. The bundle doesn't hold one that
+// comes after the countersignature.
 type Response struct {
 	Key       [32]byte `strict:"key,base64"`
 	Statement []byte   `strict:"statement,base64"`
 }
 
-// Refusal is an answer that was brought and not taken, as it was: where the
-// statement is a good one of a second artifact, it proves equivocation.
+// Refusal keeps, unchanged, an answer that was refused. If its statement is valid and
+// about a second artifact, it proves that the third party equivocated.
 type Refusal struct {
 	Key       [32]byte `strict:"key,base64"`
 	Statement []byte   `strict:"statement,base64"`
 	Reason    string   `strict:"reason"`
 }
 
-// Countersignature is the operator's. It lists every signature of people so far:
-// the bundle names this record, so that the bundle's log entry dates them all.
+// Countersignature is the operator's signature. It lists every file of people's
+// signatures so far: the bundle names this record, so the bundle's log entry shows
+// that all of them existed by then.
 type Countersignature struct {
 	Key       []byte `strict:"key,base64"`
 	Form      string `strict:"form"`
@@ -328,16 +330,16 @@ type Countersignature struct {
 	Files     []File `strict:"files"`
 }
 
-// LogProof names the bundle and the proof that it is in the log.
+// LogProof has the SHA-256 of the bundle and of the proof that it is in the log.
 type LogProof struct {
 	Bundle [32]byte `strict:"bundle,hex"`
 	Proof  [32]byte `strict:"proof,hex"`
 }
 
-// Lockdown is one entry of the plan's list done: what was read off media, cards
-// and bags, or the code by which a token refused a login. Of a login, Before is
-// what the same process was answered to the same PIN before the lock-down; without
-// both codes nothing was shown, and Reading says why.
+// Lockdown says that one entry of the plan's lockdown was done. For an entry done by
+// hand, Reading is what people read off media, cards or bags. For a login, Before and
+// Code are the return codes that the same process got for the same PIN before and
+// after the lock-down; if nothing could be shown, Reading says why.
 type Lockdown struct {
 	Number    int    `strict:"number"` // of the entry, from 1
 	Text      string `strict:"text"`   // the entry, as planned
@@ -348,26 +350,27 @@ type Lockdown struct {
 	Confirmed string `strict:"confirmed"`
 }
 
-// Exception is something that went otherwise than planned and that m officers
-// accept, by number.
+// Exception is something that went otherwise than planned. The threshold of officers
+// must accept it, by its number.
 type Exception struct {
 	Number   int    `strict:"number"` // 1, 2, …
 	Expected string `strict:"expected"`
 	Happened string `strict:"happened"`
 	Decided  string `strict:"decided"`
-	// Absent are the plan's witnesses and auditors who give no verdict on the
-	// stage that comes next.
+	// Absent are the plan's witnesses and auditors who give no verdict on the next
+	// stage.
 	Absent []string `strict:"absent,token,optional"`
-	// Attestations are the records of those whose problems it is about.
+	// Attestations are the numbers of the attestation records whose problems it is
+	// about.
 	Attestations []int `strict:"attestations,optional"`
-	// Unreached are claims that the operator's own policy demands and this ceremony
-	// can't reach: people began it all the same.
+	// Unreached are claims that the operator's own policy demands and that this
+	// ceremony can't reach; people decided to go on without them.
 	Unreached []string `strict:"unreached,token,optional"`
 	Clock     *Clock   `strict:"clock,optional"`
 	Torn      int      `strict:"torn,optional"` // bytes of a record that was never finished
 }
 
-// Adjourn interrupts a ceremony as planned: who holds what, under which seal.
+// Adjourn interrupts a ceremony deliberately, and lists what is sealed.
 type Adjourn struct {
 	Reason string `strict:"reason"`
 	Seals  []Seal `strict:"seals"`
@@ -384,20 +387,20 @@ type Seal struct {
 	Number string `strict:"number"`
 }
 
-// Resume goes on after an end that nobody planned: a crash, a power cut.
+// Resume goes on after an interruption that nobody planned: a crash, a power cut.
 type Resume struct {
 	Since  time.Time `strict:"since"`             // the last record's time
 	Torn   int       `strict:"torn"`              // bytes of a record that was never finished
-	Kept   [32]byte  `strict:"kept,hex,optional"` // SHA-256 of those bytes, kept aside
+	Kept   [32]byte  `strict:"kept,hex,optional"` // SHA-256 of those bytes, which are kept in a file
 	Intent int       `strict:"intent,optional"`   // the intent that was open
-	// Another program than the one before goes on: its version and its SHA-256. Both
-	// are absent where it is the same.
+	// Version and Binary, its SHA-256, are there if another program goes on than ran
+	// before.
 	Version string   `strict:"version,optional"`
 	Binary  [32]byte `strict:"binary,hex,optional"`
 }
 
-// Abort ends a ceremony that can't be finished, and says what became of every
-// key that it made.
+// Abort ends a ceremony that can't be finished, and says what became of every key
+// that was not destroyed before.
 type Abort struct {
 	Reason string     `strict:"reason"`
 	Keys   []KeyState `strict:"keys"`
@@ -409,10 +412,11 @@ type KeyState struct {
 	HSM   string `strict:"hsm,token"`
 	Role  string `strict:"role,token"`
 	ID    []byte `strict:"cka_id,hex"`
-	State string `strict:"state"` // destroyed, absent, or why it is still there
+	State string `strict:"state"` // destroyed, absent, or "not destroyed: " and why
 }
 
-// Close ends a ceremony: its hash is what people sign, and with it every file.
+// Close ends a ceremony. It lists every file of the package, so people who sign its
+// hash sign all of them.
 type Close struct {
 	Files []File `strict:"files"`
 }

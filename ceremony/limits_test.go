@@ -52,7 +52,7 @@ func TestAPlanOfTooManyKeysIsRefusedBeforeTheyAreCounted(t *testing.T) {
 	text = replaceList(t, text, "hsms:", hsms.String())
 	text = replaceList(t, text, "roles:", roles.String())
 	_, err := ceremony.ParsePlan("plan.yaml", []byte(text))
-	wantError(t, err, "the plan has 360000 keys, and no validation bundle holds more than 512")
+	wantError(t, err, "the plan has 360000 keys, and a validation bundle holds at most 512")
 }
 
 // replaceList puts another list below a field.

@@ -12,13 +12,14 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// People are those whose signatures count: a plan's, or those a policy pins.
+// People are those whose signatures count: a plan's people, or those that a policy
+// pins.
 type People struct {
 	list  []pinned
-	byKey map[string]int // of list, by the key's fingerprint
-	m     int            // least number of officers
+	byKey map[string]int // index into list, by the key's fingerprint
+	m     int            // how many officers must agree
 
-	counts func(k *sshsig.Key, file string) bool // nil: all of theirs count
+	counts func(k *sshsig.Key, file string) bool // nil: every signature of theirs counts
 }
 
 type pinned struct {
@@ -26,9 +27,10 @@ type pinned struct {
 	key        *sshsig.Key
 }
 
-// NewPeople reads the people's keys. m is how many officers must agree. One name
-// may have several keys, whose voice counts once; one key under two names, be it
-// once as FIDO2's and once not, would be one person's voice for two.
+// NewPeople reads the people's keys. m is how many officers must agree. A name may
+// have several keys, and its signatures count once. A key may stand under one name
+// only, also if it is once a FIDO2 key and once not: else one person would count
+// twice.
 func NewPeople(list []Person, m int) (*People, error) {
 	p := &People{m: m, byKey: map[string]int{}}
 	var roster keys.Roster
@@ -42,7 +44,7 @@ func NewPeople(list []Person, m int) (*People, error) {
 			return nil, err
 		}
 		if role, ok := roles[one.Name]; ok && role != one.Role {
-			return nil, fmt.Errorf("person %q is %s and %s: one person, one part", one.Name, role, one.Role)
+			return nil, fmt.Errorf("person %q is %s and %s; each person has one role", one.Name, role, one.Role)
 		}
 		roles[one.Name] = one.Role
 		p.byKey[k.Fingerprint()] = len(p.list)
@@ -51,10 +53,10 @@ func NewPeople(list []Person, m int) (*People, error) {
 	return p, nil
 }
 
-// PeopleOf are a plan's people, with as many officers as it demands.
+// PeopleOf are a plan's people, with its threshold of officers.
 func PeopleOf(p *Plan) (*People, error) { return NewPeople(p.People, p.Threshold) }
 
-// People are those of the ceremony's plan.
+// People are the plan's people.
 func (a *Account) People() (*People, error) {
 	if a.people != nil {
 		return a.people, nil
@@ -67,7 +69,7 @@ func (a *Account) People() (*People, error) {
 // Threshold is how many officers must agree.
 func (p *People) Threshold() int { return p.m }
 
-// RoleOf says who has the key; ok is false where nobody has.
+// RoleOf says who has the key; ok is false if nobody has.
 func (p *People) RoleOf(k *PersonKey) (name, role string, ok bool) {
 	i, ok := p.byKey[k.Fingerprint()]
 	if !ok {
@@ -76,12 +78,11 @@ func (p *People) RoleOf(k *PersonKey) (name, role string, ok bool) {
 	return p.list[i].name, p.list[i].role, true
 }
 
-// Signer is a verified signature of one of the people.
+// Signer is one of the people, whose signature was verified.
 type Signer struct{ Name, Role string }
 
-// verify says who signed a text. A signature by a key that isn't one of the
-// people's is nobody's (ok is false) and doesn't count; an invalid one is an
-// error whoever's it is.
+// verify says who signed a text. A signature by a key of none of the people doesn't
+// count: ok is false. An invalid signature is an error, whoever's it is.
 func (p *People) verify(file string, s Signing, text []byte, namespace string) (v Signer, ok bool, err error) {
 	sig, err := s.verify(file, text, namespace)
 	if err != nil {
@@ -94,16 +95,15 @@ func (p *People) verify(file string, s Signing, text []byte, namespace string) (
 	return v, ok, nil
 }
 
-// Counting are the same people, of whose signatures only those count that
-// counts takes, by the key and the file of the signature. The others are nobody's,
-// as a stranger's are.
+// Counting returns the same people, with only those of their signatures that counts
+// accepts by key and file. The others don't count, like a stranger's.
 func (p *People) Counting(counts func(k *PersonKey, file string) bool) *People {
 	only := *p
 	only.counts = counts
 	return &only
 }
 
-// PlanApprovals says which officers approved exactly these plan bytes.
+// PlanApprovals says which officers approved exactly this plan's bytes.
 func (p *People) PlanApprovals(plan *Plan, signatures []Signing) ([]string, error) {
 	signatures = slices.Clone(signatures)
 	for i := range signatures {
@@ -112,8 +112,8 @@ func (p *People) PlanApprovals(plan *Plan, signatures []Signing) ([]string, erro
 	return p.FileApprovals(plan.Raw(), SignNamespace(NamespacePlan, plan.Mode), signatures)
 }
 
-// FileApprovals says which officers signed exactly these bytes of a file, in
-// an SSHSIG namespace. The signings' texts are not looked at.
+// FileApprovals says which officers signed exactly this text in an SSHSIG namespace.
+// It doesn't look at the texts in the signings.
 func (p *People) FileApprovals(text []byte, namespace string, signatures []Signing) ([]string, error) {
 	var officers []string
 	for _, s := range signatures {
@@ -129,10 +129,11 @@ func (p *People) FileApprovals(text []byte, namespace string, signatures []Signi
 	return slices.Compact(officers), nil
 }
 
-// GivenApprovals is what a folder of approvals says, by the text that was signed.
+// GivenApprovals has the signers of a folder's approvals, by the text that they signed
+// without its role.
 type GivenApprovals struct{ signers map[Approval][]Signer }
 
-// GivenApprovals reads a folder of approvals: each is parsed and verified once, however
+// ReadApprovals reads a folder of approvals. It parses and verifies each once, however
 // many acts are asked for afterwards.
 func (p *People) ReadApprovals(signatures []Signing) (*GivenApprovals, error) {
 	acts := &GivenApprovals{map[Approval][]Signer{}}
@@ -146,7 +147,7 @@ func (p *People) ReadApprovals(signatures []Signing) (*GivenApprovals, error) {
 		if err != nil {
 			return nil, err
 		}
-		if ok && a.Role == v.Role { // nobody signs in another's role
+		if ok && a.Role == v.Role { // a signature in another role than one's own doesn't count
 			of := *a
 			of.Role = ""
 			acts.signers[of] = append(acts.signers[of], v)
@@ -161,7 +162,7 @@ func (p *People) ReadApprovals(signatures []Signing) (*GivenApprovals, error) {
 	return acts, nil
 }
 
-// Signers says who signed an approval's text, each in their own role, by name.
+// Signers says who signed an approval's text, sorted by name.
 func (a *GivenApprovals) Signers(want Approval) []Signer {
 	want.Role = ""
 	return slices.Clone(a.signers[want])
@@ -177,8 +178,8 @@ func (a *GivenApprovals) Officers(want Approval) (officers []string) {
 	return officers
 }
 
-// Approvals says which officers approved one act. Whoever asks for several
-// reads the folder once, with Given.
+// Approvals says which officers approved one act. To ask about several acts, use
+// ReadApprovals.
 func (p *People) Approvals(want Approval, signatures []Signing) ([]string, error) {
 	acts, err := p.ReadApprovals(signatures)
 	if err != nil {
@@ -187,7 +188,8 @@ func (p *People) Approvals(want Approval, signatures []Signing) ([]string, error
 	return acts.Officers(want), nil
 }
 
-// Signers says who signed one approval's text: see Approvals.
+// Signers says who signed one approval's text. To ask about several, use
+// ReadApprovals.
 func (p *People) Signers(want Approval, signatures []Signing) ([]Signer, error) {
 	acts, err := p.ReadApprovals(signatures)
 	if err != nil {
@@ -196,7 +198,7 @@ func (p *People) Signers(want Approval, signatures []Signing) ([]Signer, error) 
 	return acts.Signers(want), nil
 }
 
-// Signoffs says who signed a stage off.
+// Signoffs returns the verdicts that these people signed on a stage.
 func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error) {
 	v := &Verdicts{}
 	counted, spoke := map[string]bool{}, map[string]bool{}
@@ -238,10 +240,10 @@ func (p *People) Signoffs(want Signoff, signatures []Signing) (*Verdicts, error)
 	return v, nil
 }
 
-// The types of keys that this package takes and gives, so that a program
-// outside this module can name them.
+// Names for the types of keys in this package's signatures, so that programs outside
+// this module can use them.
 type (
-	// Algorithm names a key's kind and with it how it signs.
+	// Algorithm names a key's kind, and with it how it signs or agrees.
 	Algorithm = bundle.Algorithm
 
 	// PersonKey is the OpenSSH key by which a person signs.

@@ -1,14 +1,14 @@
 // Package ceremony has the rules of key ceremonies and replays their transcripts.
 //
-// A ceremony follows a plan. Every act leaves a record on a hash-chained
-// transcript, and one set of rules (Account) says which record may follow
-// which: the engine asks it before it writes, and whoever verifies replays the
-// transcript through the same rules. So a transcript that replays without
-// error is one in which every demanded check was made and passed.
+// A ceremony follows a plan. Each act writes a record to a hash-chained transcript,
+// and one set of rules (Account) says which record may follow which. The engine asks
+// these rules before it writes, and a verifier replays the transcript through the
+// same rules: if it replays without error, every check that the plan demands was
+// made and passed.
 //
-// The package is rules alone: it reads no file, opens no token and asks nobody. The
-// engine that runs a ceremony is in ceremony/engine, what reads and keeps a
-// ceremony's folder in ceremony/folder, what people do and say in ceremony/script.
+// The package only has rules: it reads no files, opens no tokens and asks nobody.
+// ceremony/engine runs a ceremony, ceremony/folder reads and keeps its folder, and
+// ceremony/script has what people do and say.
 package ceremony
 
 import (
@@ -22,23 +22,23 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// The two modes. A rehearsal is never production: its namespace, labels,
-// signed texts and artifact say so, and a production policy refuses it.
+// The two modes. A rehearsal's namespace, labels, signed texts and artifact all say
+// that it is one, and a production policy refuses it.
 const (
 	Production = bundle.Production
 	Rehearsal  = bundle.Rehearsal
 )
 
-// RehearsalPrefix begins the namespace of every rehearsal and of nothing else.
+// RehearsalPrefix begins the namespaces of rehearsals, and no others.
 const RehearsalPrefix = bundle.RehearsalPrefix
 
 const planFormat = "fleetctl plan v1"
 
-// maxPlan is the largest plan in bytes; 100 HSMs with 8 roles take a fifth.
+// maxPlan is the largest plan in bytes; 100 HSMs with 8 roles take a fifth of it.
 const maxPlan = strict.MaxYAML
 
-// Plan is what officers approve: public, without site data. The struct's
-// members in their order are the file's.
+// Plan is what officers approve. It is public and has no site data. The struct's
+// fields, in their order, are the file's.
 type Plan struct {
 	Format        string        `strict:"format"`
 	Mode          string        `strict:"mode"`
@@ -49,7 +49,7 @@ type Plan struct {
 	Previous      [32]byte      `strict:"previous,hex,empty"`
 	Majority      int           `strict:"majority"`
 	HSMs          []PlanHSM     `strict:"hsms"`
-	Models        []string      `strict:"models,optional"` // absent: all HSMs are of one
+	Models        []string      `strict:"models,optional"` // absent: all HSMs are of one model
 	Roles         []Role        `strict:"roles"`
 	Threshold     int           `strict:"threshold"`
 	People        []Person      `strict:"people"`
@@ -67,20 +67,21 @@ type Plan struct {
 type PlanHSM struct {
 	Name   string `strict:"name,token"`
 	Site   string `strict:"site,token"`
-	Serial string `strict:"serial,optional,empty"` // demanded by check, which has the better words
-	// Attestation names it by what its vendor attests; for every HSM or for none.
+	Serial string `strict:"serial,optional,empty"` // not optional: planChecker demands it, with a hint
+	// Attestation names the HSM by what its vendor attests. A plan has it for every HSM
+	// or for none.
 	Attestation *Device `strict:"attestation,optional"`
-	// Agreement says how its keys that agree do so: by the module where it is left
-	// out, else [AgreementTPM].
+	// Agreement says what computes the secrets of its keys that agree: the PKCS#11 module
+	// if it is left out, else [AgreementTPM].
 	Agreement string `strict:"agreement,optional"`
-	// Tolerates names attempts that may succeed on this HSM's keys: see [Tolerable].
+	// Tolerates are attempts that may succeed on this HSM's keys: see [Tolerable].
 	Tolerates []string `strict:"tolerates,token,optional"`
 }
 
 // Role is one kind of key that each HSM gets.
 type Role struct {
 	Name      string       `strict:"name,token"`
-	Use       bundle.Use   `strict:"use,optional"` // ParsePlan sets it where the plan leaves it out
+	Use       bundle.Use   `strict:"use,optional"` // ParsePlan sets it to sign if the plan leaves it out
 	Algorithm Algorithm    `strict:"algorithm"`
 	_         *strict.Node `strict:"attributes,optional"` // read by readAttributes
 
@@ -88,7 +89,7 @@ type Role struct {
 	tpm         bool // its key agrees by the TPM itself: see RoleIn
 }
 
-// Person takes part under a pseudonym.
+// Person takes part in a ceremony, usually under a pseudonym.
 type Person struct {
 	Name string `strict:"name,token"`
 	Role string `strict:"role"`
@@ -102,14 +103,14 @@ const (
 	Auditor = "auditor"
 )
 
-// ThirdParty signs the fleet's epochs.
+// ThirdParty is an independent party that signs the fleet's key sets.
 type ThirdParty struct {
 	Name        string   `strict:"name,token"`
 	Key         [32]byte `strict:"key,base64"`
 	Ciphersuite uint32   `strict:"ciphersuite"`
 }
 
-// Countersigner is the operator's key.
+// Countersigner is the key by which the operator countersigns.
 type Countersigner struct {
 	Name      string    `strict:"name,token"`
 	Algorithm Algorithm `strict:"algorithm"`
@@ -126,7 +127,7 @@ func (p *Plan) Digest() [32]byte { return p.digest }
 func (p *Plan) Raw() []byte { return p.raw }
 
 // Answers is how many third parties must have signed before the operator
-// countersigns: all of them, unless the plan says how many.
+// countersigns: as many as the plan's third_parties_needed says, else all.
 func (p *Plan) Answers() int {
 	if p.Needed > 0 {
 		return p.Needed
@@ -190,14 +191,13 @@ func ParsePlan(file string, data []byte) (*Plan, error) {
 	return p, nil
 }
 
-// held is a key as a plan knows it.
+// held is a key and its holder.
 type held struct {
 	keys.Holder
 	points []keys.Point
 }
 
-// holders are all whose keys a plan names. It was parsed, so that each can be
-// read.
+// holders are all the holders of keys that a plan names.
 func (p *Plan) holders() (list []held, err error) {
 	add := func(part, name string, points ...keys.Point) {
 		list = append(list, held{keys.Holder{Part: part, Name: name}, points})
@@ -230,10 +230,10 @@ func (p *Plan) holders() (list []held, err error) {
 	return list, nil
 }
 
-// KeyConflicts finds where a plan and the keys that a policy pins give one person
-// two voices: a key that has one part in the plan and another in the policy; a
-// person or third party of two keys, because the plan calls somebody by the name
-// under which the policy pins another key. The policy's roster stays as it is.
+// KeyConflicts finds where a plan and a policy together let one person count twice:
+// a key has one part in the plan and another in the policy; or the plan names a
+// person or third party, whose key the policy pins under another name, like somebody
+// for whom the policy pins another key. The policy's roster isn't changed.
 func (p *Plan) KeyConflicts(policy *auditlog.Roster) (faults []string) {
 	list, err := p.holders()
 	if err != nil {
@@ -255,9 +255,9 @@ func (p *Plan) KeyConflicts(policy *auditlog.Roster) (faults []string) {
 	return faults
 }
 
-// Enter puts all whose keys the plan names into a roster, beside those that it
-// has. Who is there already under another name stays so: OneVoice says whether
-// that matters.
+// Enter adds the holders of the plan's keys to a roster. A key that the roster has
+// already, also under another name, stays as it is: KeyConflicts finds those that
+// matter.
 func (p *Plan) Enter(r *auditlog.Roster) error {
 	list, err := p.holders()
 	if err != nil {

@@ -13,21 +13,24 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// planChecker finds the faults that only a look at the whole plan shows.
+// planChecker finds a plan's faults beyond those of single fields.
 type planChecker struct {
 	file   string
 	root   *strict.Node
 	plan   *Plan
 	faults *strict.Errors
-	roster keys.Roster // whose each key is: one key has one part, and one name
+	roster keys.Roster // the holder of each key; a key has one part and one name
 }
 
-// enter finds a key that somebody else in the plan has.
+// enter reports a key that somebody else in the plan has too.
 func (c *planChecker) enter(line int, part, name string, points ...keys.Point) {
 	if err := c.roster.Add(keys.Holder{Part: part, Name: name}, points...); err != nil {
-		c.failf(line, "one key, one person, one part: otherwise one could act for two", "%v", err)
+		c.failf(line, oneKey, "%v", err)
 	}
 }
+
+// oneKey is the hint about a key that stands twice.
+const oneKey = "give each person and each part a key of their own: otherwise one could act for two"
 
 func (c *planChecker) failf(line int, hint, format string, args ...any) {
 	*c.faults = append(*c.faults, strict.At(c.file, line, format, args...).WithHint("%s", hint))
@@ -56,9 +59,9 @@ func (c *planChecker) mode() {
 	}
 	if p.Namespace != "" && (p.Mode == Rehearsal) != strings.HasPrefix(p.Namespace, RehearsalPrefix) {
 		c.failf(c.root.LineOf("namespace"), "a rehearsal can then never use up a real epoch",
-			"namespace %q: that of a rehearsal, and no other, begins with %q", p.Namespace, RehearsalPrefix)
+			"namespace %q: a rehearsal's namespace, and no other, begins with %q", p.Namespace, RehearsalPrefix)
 	}
-	if p.Mode == Production && c.root.Get("rehearses") != nil { // whatever it says
+	if p.Mode == Production && c.root.Get("rehearses") != nil {
 		c.failf(c.root.LineOf("rehearses"), "", "a production plan rehearses nothing")
 	}
 }
@@ -113,8 +116,8 @@ func (c *planChecker) hsms() {
 	}
 }
 
-// devices demands that a plan names every HSM by what it attests or none, and no
-// device twice: whoever holds one of two keys in one HSM holds both.
+// devices demands that a plan has attestation identities for every HSM or for none,
+// and names no device twice: whoever holds an HSM holds all its keys.
 func (c *planChecker) devices() {
 	lines := map[Device]int{}
 	enter := func(at int, who string, d *Device) {
@@ -125,7 +128,7 @@ func (c *planChecker) devices() {
 			c.failf(at, "it is what the vendor's evidence names the device by; see\nfleetctl attestation check FILE", "%s has an attestation identity that %v", who, err)
 		}
 		if first, ok := lines[*d]; ok && d.Identity != "" {
-			c.failf(at, "each key is in a device of its own", "%s has the attestation identity of line %d", who, first)
+			c.failf(at, "each HSM of the plan, and the countersigner's, is a device of its own", "%s has the attestation identity of line %d", who, first)
 		} else {
 			lines[*d] = at
 		}
@@ -140,7 +143,7 @@ func (c *planChecker) devices() {
 		}
 	}
 	if bare != "" && named != "" {
-		c.failf(c.root.LineOf("hsms"), "name all of them so, or none: one that isn't could be any other", "hsm %q is named by its attestation, and hsm %q is not", named, bare)
+		c.failf(c.root.LineOf("hsms"), "give every HSM an attestation, or none: the others could be any device", "hsm %q is named by its attestation, and hsm %q is not", named, bare)
 	}
 	enter(c.root.LineOf("countersigner"), fmt.Sprintf("countersigner %q", c.plan.Countersigner.Name), c.plan.Countersigner.Attestation)
 }
@@ -186,7 +189,7 @@ func (c *planChecker) models() {
 
 func (c *planChecker) roles() {
 	if n := len(c.plan.HSMs) * len(c.plan.Roles); n > maxKeys {
-		c.failf(c.root.LineOf("hsms"), "fewer HSMs or roles", "the plan has %d keys, and no validation bundle holds more than %d", n, maxKeys)
+		c.failf(c.root.LineOf("hsms"), "plan fewer HSMs or roles", "the plan has %d keys, and a validation bundle holds at most %d", n, maxKeys)
 	}
 	names := map[string]bool{}
 	for i := range c.plan.Roles {
@@ -206,7 +209,7 @@ func (c *planChecker) roles() {
 		case !r.Algorithm.Known():
 			c.failf(at, "", "role %q: algorithm %q is not known; known are %s", r.Name, r.Algorithm, algorithmList())
 		case r.Algorithm.Use() != r.Use:
-			c.failf(at, "a key has one use, and its algorithm is of that use", "role %q: a key of kind %s is there to %s, the plan says use: %s", r.Name, r.Algorithm, r.Algorithm.Use(), r.Use)
+			c.failf(at, "choose an algorithm for that use, or set use", "role %q: the use of a key of kind %s is %s, the plan says use: %s", r.Name, r.Algorithm, r.Algorithm.Use(), r.Use)
 		}
 		r.readAttributes(c.file, c.root.Get("roles").Items[i].Get("attributes"), c.faults)
 	}
@@ -321,11 +324,11 @@ func (c *planChecker) log() {
 		return
 	}
 	if err := p.Enter(&c.roster); err != nil {
-		c.failf(c.root.LineOf("log_policy"), "one key, one person, one part: otherwise one could act for two", "%v", err)
+		c.failf(c.root.LineOf("log_policy"), oneKey, "%v", err)
 	}
 }
 
-// maxLockdown bounds an entry of lockdown: it is read aloud and printed.
+// maxLockdown is the largest entry of lockdown in bytes: people read it aloud.
 const maxLockdown = 300
 
 func (c *planChecker) lockdown() {
@@ -336,12 +339,12 @@ func (c *planChecker) lockdown() {
 		at := c.root.LineOf("lockdown", i)
 		switch {
 		case len(text) > maxLockdown:
-			c.failf(at, "make several entries of it", "lockdown entry %d has %d bytes, %d are allowed", i+1, len(text), maxLockdown)
+			c.failf(at, "split it into several entries", "lockdown entry %d has %d bytes, %d are allowed", i+1, len(text), maxLockdown)
 		case strings.TrimSpace(text) != text || strict.CheckText(text, maxLockdown) != nil:
 			c.failf(at, "say what is to be done, and what is read off", "lockdown entry %d is empty, or has space or control characters around or within it", i+1)
 		}
 		if hsm, ok := loginRefused(text); ok && c.plan.HSM(hsm) == nil {
-			c.failf(at, "it is login-refused HSM, with the name of one of the plan's HSMs", "lockdown entry %d: hsm %q is not in the plan", i+1, hsm)
+			c.failf(at, "write login-refused and the name of one of the plan's HSMs", "lockdown entry %d: hsm %q is not in the plan", i+1, hsm)
 		}
 	}
 }
@@ -352,14 +355,14 @@ func (c *planChecker) order() {
 	}
 }
 
-// orderFaults goes through steps as people would: each must find what it
-// Needs done by one before it.
+// orderFaults reports each step for which a fact that it needs is not given by a step
+// before it.
 func (p *Plan) orderFaults(steps []Step) (faults []string) {
 	given := map[string]bool{}
 	for i, s := range steps {
 		for _, need := range p.Needs(s) {
 			if !given[need] {
-				faults = append(faults, fmt.Sprintf("step %d (%s) can't be done: it needs that %s, and no step before it sees to that", i+1, s.String(), need))
+				faults = append(faults, fmt.Sprintf("step %d (%s) can't be done: it needs that %s, and no earlier step does that", i+1, s.String(), need))
 			}
 		}
 		for _, fact := range p.gives(s) {
@@ -371,7 +374,7 @@ func (p *Plan) orderFaults(steps []Step) (faults []string) {
 
 func (c *planChecker) size() {
 	if n := c.plan.MaxBundle(); n > bundle.MaxBundle {
-		c.failf(c.root.LineOf("hsms"), "fewer HSMs or roles, shorter names, or smaller keys",
-			"the validation bundle could reach %d bytes; a log entry takes %d", n, bundle.MaxBundle)
+		c.failf(c.root.LineOf("hsms"), "plan fewer HSMs or roles, shorter names, or smaller keys",
+			"the validation bundle could have %d bytes; a log entry holds at most %d", n, bundle.MaxBundle)
 	}
 }

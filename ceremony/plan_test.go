@@ -28,8 +28,8 @@ func TestEachFaultOfAPlanIsNamedAtItsLine(t *testing.T) {
 	cases := []struct{ old, new, at, want string }{
 		{"plan v1", "plan v9", "format: fleetctl", `format is "fleetctl plan v9", not "fleetctl plan v1"`},
 		{"mode: rehearsal", "mode: both", "mode: both", `mode is "both"; it is production or rehearsal`},
-		{"mode: rehearsal", "mode: production", "namespace:", `that of a rehearsal, and no other, begins with "rehearsal."`},
-		{"namespace: rehearsal.", "namespace: ", "namespace:", `that of a rehearsal, and no other, begins with "rehearsal."`},
+		{"mode: rehearsal", "mode: production", "namespace:", `a rehearsal's namespace, and no other, begins with "rehearsal."`},
+		{"namespace: rehearsal.", "namespace: ", "namespace:", `a rehearsal's namespace, and no other, begins with "rehearsal."`},
 		{"epoch: 1", "epoch: 0", "epoch: 0", "epoch is 0; a namespace's first is 1"},
 		{"epoch: 1", "epoch: 2", "previous:", "epoch 2 needs the digest of epoch 1's artifact"},
 		{`previous: ""`, "previous: " + strings.Repeat("ab", 32), "previous:", `epoch 1 has no predecessor, so previous is ""`},
@@ -45,8 +45,8 @@ func TestEachFaultOfAPlanIsNamedAtItsLine(t *testing.T) {
 		{p.HSMs[1].Serial, "", "name: hsm-2", `hsm "hsm-2" has no serial`},
 		{p.HSMs[1].Serial, strings.Repeat("9", 65), "name: hsm-2", "has a serial of 65 bytes"},
 		{"algorithm: ed25519", "algorithm: ed448", "name: session", `role "session": algorithm "ed448" is not known; known are `},
-		{"algorithm: ed25519", "algorithm: x25519", "name: session", `role "session": a key of kind x25519 is there to agree, the plan says use: sign`},
-		{"algorithm: ed25519", "use: agree\n    algorithm: ed25519", "name: session", `role "session": a key of kind ed25519 is there to sign, the plan says use: agree`},
+		{"algorithm: ed25519", "algorithm: x25519", "name: session", `role "session": the use of a key of kind x25519 is agree, the plan says use: sign`},
+		{"algorithm: ed25519", "use: agree\n    algorithm: ed25519", "name: session", `role "session": the use of a key of kind ed25519 is sign, the plan says use: agree`},
 		{"algorithm: ed25519", "use: wrap\n    algorithm: ed25519", "name: session", `role "session": use is "wrap"; it is sign or agree`},
 		{"algorithm: ed25519", "use: \"\"\n    algorithm: ed25519", "use:", "use"},
 		{"algorithm: ed25519", "algorithm: ed25519\n    attributes: {EXTRACTABLE: required true}", "attributes: {", `attribute EXTRACTABLE must be "required false" in every plan`},
@@ -114,7 +114,7 @@ func TestAPlanThatCantFitIsRefused(t *testing.T) {
 	from, to := strings.Index(good, "  - name: hsm-1"), strings.Index(good, "\n# Every HSM gets")
 	text := strings.Replace(good[:from]+hsms.String()+good[to:], "majority: 2", "majority: 251", 1)
 	_, err := ceremony.ParsePlan("plan.yaml", []byte(text))
-	wantError(t, err, "the validation bundle could reach")
+	wantError(t, err, "the validation bundle could have")
 	if f.Plan.MaxBundle() < len(testfleet.New(t, testfleet.Options{}).Files[ceremony.BundleFile]) {
 		t.Error("a real bundle is larger than the largest possible")
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Record is one line of a transcript. Its hash covers a commitment to the body
-// rather than the body, so that a restricted record can be published without
-// salt and body and still count in the chain.
+// Record is one line of a transcript. Its hash covers a commitment to the body, not
+// the body, so that a restricted record can be published without salt and body and
+// the chain still verifies.
 type Record struct {
 	N      int       `strict:"n"`
 	Time   time.Time `strict:"time"`
@@ -25,16 +25,15 @@ type Record struct {
 	Salt   []byte    `strict:"salt,base64,optional"`
 	Body   string    `strict:"body,optional"`
 
-	// Content is the decoded body; nil where it is withheld.
+	// Content is the decoded body; nil if it is withheld.
 	Content any
 
-	// sum is the record's hash where it was read from a transcript and is not
-	// changed any more.
+	// sum is the hash of a record that was read from a transcript; such a record isn't
+	// changed any more. nil for others.
 	sum *[32]byte
 }
 
-// The files of a ceremony's folder. Only what stands in the folder itself is
-// published; PrivateDir is not.
+// The files of a ceremony's folder. All but PrivateDir is published.
 const (
 	PlanFile       = "plan.yaml"
 	TranscriptFile = "transcript.jsonl"
@@ -47,11 +46,11 @@ const (
 
 const saltSize = 32
 
-// maxLine bounds a record's line in bytes: the largest, a response or a
-// countersignature, has a few kilobytes; a close record lists every file.
+// maxLine is the largest line in bytes. Most records have at most a few kilobytes; a
+// close record lists every file.
 const maxLine = 1 << 20
 
-// Hash is the record's place in the chain: the next record's prev.
+// Hash is the record's hash, which the next record has as prev.
 func (r *Record) Hash() [32]byte {
 	b := make([]byte, 0, 256)
 	b = append(b, "fleetctl record v1\n"...)
@@ -62,7 +61,7 @@ func (r *Record) Hash() [32]byte {
 	return sha256.Sum256(append(hex.AppendEncode(b, r.Commit[:]), '\n'))
 }
 
-// place is Hash, for who follows a transcript.
+// place is Hash, computed once for a record that was read from a transcript.
 func (r *Record) place() [32]byte {
 	if r.sum != nil {
 		return *r.sum
@@ -70,7 +69,7 @@ func (r *Record) place() [32]byte {
 	return r.Hash()
 }
 
-// Withheld says that salt and body were left out.
+// Withheld says whether salt and body were left out.
 func (r *Record) Withheld() bool { return len(r.Salt) == 0 && r.Body == "" }
 
 // Line is the record as it stands in the transcript, LF included.
@@ -80,9 +79,9 @@ func commitment(salt []byte, body string) [32]byte {
 	return sha256.Sum256(append(append(make([]byte, 0, len(salt)+len(body)), salt...), body...))
 }
 
-// NewRecord makes the record that would come next, with salt from random, as it will
-// be read: one whose line could not be read back is not made. Whether it may come is
-// for Apply to say.
+// NewRecord makes the next record, with salt from random. It reads the line back, and
+// fails if that can't be done. It doesn't check whether the record may come next:
+// Apply does.
 func (a *Account) NewRecord(at time.Time, random io.Reader, content any) (*Record, error) {
 	kind, ok := kindOf(content)
 	if !ok {
@@ -104,7 +103,7 @@ func (a *Account) NewRecord(at time.Time, random io.Reader, content any) (*Recor
 	read, err := parseRecord("", r.N, bytes.TrimSuffix(line, []byte("\n")))
 	var faults strict.Errors
 	if faults.Add(err); len(faults) > 0 {
-		return nil, strict.Errorf("", "%s", faults[0].Msg).WithHint("nothing was recorded: give it as it can be read")
+		return nil, strict.Errorf("", "%s", faults[0].Msg).WithHint("nothing was recorded: enter it again in an allowed form")
 	}
 	return read, nil
 }
@@ -113,7 +112,7 @@ func (a *Account) NewRecord(at time.Time, random io.Reader, content any) (*Recor
 func parseRecord(file string, n int, line []byte) (*Record, error) {
 	r := &Record{}
 	if !strict.DecodeCanonical(string(line), maxLine, r) {
-		*r = Record{} // and once more, for what is wrong
+		*r = Record{} // read again, slowly, for the error
 		if err := strict.DecodeJSON(file, line, maxLine, r); err != nil {
 			return nil, relocate(err, file, n)
 		}
@@ -150,7 +149,7 @@ func parseRecord(file string, n int, line []byte) (*Record, error) {
 	return r, nil
 }
 
-// relocate puts a fault inside a record at the record's own line.
+// relocate gives the faults in a record the line of the record.
 func relocate(err error, file string, n int) error {
 	var faults strict.Errors
 	faults.Add(err)
@@ -163,16 +162,16 @@ func relocate(err error, file string, n int) error {
 	return faults.Err()
 }
 
-// Transcript is what a transcript file holds.
+// Transcript has the records of a transcript file.
 type Transcript struct {
 	Records []*Record
-	// Torn is what stands after the last whole record: a line that a power cut
-	// left half written.
+	// Torn are the bytes after the last whole line: a record that an interruption left
+	// half written.
 	Torn []byte
 }
 
-// ParseTranscript reads every whole record and checks the chain from the
-// plan's digest on. It doesn't judge what the records say; Replay does.
+// ParseTranscript reads every whole record and checks the chain, beginning with the
+// plan's digest. It doesn't check what the records say; Replay does.
 func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, error) {
 	if len(data) > MaxTranscript {
 		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), MaxTranscript)
@@ -208,8 +207,8 @@ func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, erro
 	return t, nil
 }
 
-// Withhold gives a transcript without the bodies of its restricted records.
-// The chain stays whole: it runs over commitments.
+// Withhold returns a transcript without the salts and bodies of its restricted
+// records. Its chain still verifies: it covers commitments.
 func Withhold(p *Plan, data []byte) ([]byte, error) {
 	t, err := ParseTranscript(TranscriptFile, data, p.Digest())
 	if err != nil {
@@ -225,16 +224,15 @@ func Withhold(p *Plan, data []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// What one ceremony may leave. A verifier meets these limits before it spends
-// its time: a stranger's package has nothing in it that costs more than they
-// allow. A fleet of as many HSMs as a bundle holds, with 50 people and 200
-// exceptions, comes to a half of each at most.
+// Limits of a ceremony. They bound a verifier's time and memory for any package that
+// somebody gives it. A fleet of as many HSMs as a bundle holds, with 50 people and 200
+// exceptions, reaches at most half of each.
 const (
 	MaxTranscript = 16 << 20 // bytes
 	maxRecords    = 8192
-	maxIntents    = 768 // of keys that stand and of those that were given up
+	maxIntents    = 768 // also those of failed and destroyed keys
 	maxExceptions = 1024
 	maxRefusals   = 256
-	maxKeys       = 512 // HSMs times roles; fewer fit into a bundle
+	maxKeys       = 512 // HSMs times roles; the bundle's size allows fewer still
 	maxSignings   = 4096
 )

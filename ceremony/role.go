@@ -10,15 +10,15 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Expect is what a plan demands of one attribute of a private key.
+// Expect is the value that a plan demands of one attribute of a private key.
 type Expect struct {
 	Name     string
 	Want     bool
-	Required bool // else: if the token supports it
+	Required bool // false: only if the token supports the attribute
 }
 
-// always are the attributes no plan may relax: without any one of them, that
-// the key stays in its HSM isn't even claimed.
+// always are the attributes that no plan may relax: without any one of them, the HSM
+// doesn't even claim that the key stays in it.
 var always = []Expect{
 	{token.Sensitive, true, true},
 	{token.Extractable, false, true},
@@ -27,8 +27,8 @@ var always = []Expect{
 	{token.Local, true, true},
 }
 
-// fixed are the usual attributes that a plan can't change either: a fleet key is a
-// private token object that has one use.
+// fixed are the usual attributes that a plan can't change either: every fleet key is a
+// private token object with a single use.
 var fixed = map[keys.Use]map[string]bool{
 	keys.Sign: {token.Token: true, token.Private: true, token.Sign: true, token.Derive: true},
 	keys.Agree: {
@@ -37,11 +37,12 @@ var fixed = map[keys.Use]map[string]bool{
 	},
 }
 
-// readOnly attributes are set by the token and must not stand in a template.
+// readOnly attributes are set by the token and may not be in a template (PKCS#11 2.40,
+// 4.9).
 var readOnly = map[string]bool{token.NeverExtractable: true, token.AlwaysSensitive: true, token.Local: true}
 
-// usual is what holds for attributes that the plan doesn't name. DESTROYABLE
-// is true so that a redo or an abort can destroy a key.
+// usual are the values of attributes that a plan doesn't name. DESTROYABLE is true so
+// that the program can destroy a key that failed a check, or at an abort.
 func usual(use keys.Use) []Expect {
 	return []Expect{
 		{token.Token, true, true},
@@ -57,15 +58,15 @@ func usual(use keys.Use) []Expect {
 	}
 }
 
-// Expect is the role's attribute policy, the usual and the plan's own together,
-// in a fixed order.
+// Expect is the role's attribute policy: the usual attributes changed by the plan's
+// own, in a fixed order.
 func (r *Role) Expect() []Expect { return r.expect }
 
-// Own is what the plan itself says of the role's attributes, in its order.
+// Own are the attributes that the plan names, in its order.
 func (r *Role) Own() []Expect { return r.own }
 
-// Template is what the token is asked for: the settable attributes and those
-// that it may drop because it doesn't know them.
+// Template is the template for C_GenerateKeyPair, and which of its attributes may be
+// left out if the token doesn't know them.
 func (r *Role) Template() (settings []Setting, optional []string) {
 	for _, e := range r.expect {
 		if readOnly[e.Name] {

@@ -12,8 +12,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// The folders of what people signed. A signed text lies beside its signature,
-// which has .sig at the end of its name; who signed follows from the key.
+// The folders of what people signed. Each signed text lies beside its signature, whose
+// name has .sig at the end. The key says who signed, not the file's name.
 const (
 	PlanApprovalsDir  = "plan-approvals"
 	ApprovalsDir      = "approvals"
@@ -26,25 +26,24 @@ func SignoffDir(stage string) string { return "signoffs/" + stage }
 
 const SigSuffix = ".sig"
 
-// Signing is a text and its armoured SSHSIG signature, as they lie beside each
-// other in a package.
+// Signing is a text and its armoured SSHSIG signature, two files of a package.
 type Signing struct {
-	Name      string // of the file, without folder; says nothing about who signed
+	Name      string // of the text's file, without folder; says nothing about who signed
 	Text      []byte
 	Signature []byte
 
-	read *judged // shared by every copy; nil of one that no folder gave
+	read *judged // shared by every copy; nil if Signings didn't make it
 }
 
-// judged is what came of reading a signing. Signings gives each of its list
-// one, so that its text is parsed and its signature verified once, whoever's
-// signatures count: a verifier asks for people at several times. A list is for
-// one goroutine.
+// judged caches what was read of a signing. Signings makes one for each signing of its
+// list, so that each text is parsed and each signature verified once, although a
+// verifier asks several times, with different people. A list is not safe for use by
+// several goroutines.
 type judged struct {
 	approval  *Approval
 	signoff   *Signoff
-	signature *sshsig.Signature // that verified over text in namespace
-	text      [32]byte
+	signature *sshsig.Signature // verified over text, in namespace
+	text      [32]byte          // SHA-256
 	namespace string
 }
 
@@ -70,8 +69,8 @@ func (s Signing) signoff(file string) (*Signoff, error) {
 	return o, err
 }
 
-// verify reads the signature and verifies it over a text: the signing's own, or
-// the plan that it approves. A refusal ends the folder and isn't remembered.
+// verify reads the signature and verifies it over a text: the signing's own, or the
+// plan that it approves. A failure is not cached, since it ends the verification.
 func (s Signing) verify(file string, text []byte, namespace string) (*sshsig.Signature, error) {
 	digest := sha256.Sum256(text)
 	if r := s.read; r != nil && r.signature != nil && r.namespace == namespace && r.text == digest {
@@ -90,10 +89,10 @@ func (s Signing) verify(file string, text []byte, namespace string) (*sshsig.Sig
 	return sig, nil
 }
 
-// Signings takes a folder's signatures, and their texts, out of files by path.
-// Plan approvals have no text of their own: they sign the plan.
+// Signings takes a folder's signatures and their texts out of files by path. Plan
+// approvals have no text of their own: they sign the plan.
 func Signings(files map[string][]byte, dir string) ([]Signing, error) {
-	type pair struct{ text, signature bool } // an empty file is there too
+	type pair struct{ text, signature bool } // whether the file exists, even if empty
 	there := map[string]pair{}
 	for path := range files {
 		name, ok := strings.CutPrefix(path, dir+"/")
@@ -110,9 +109,9 @@ func Signings(files map[string][]byte, dir string) ([]Signing, error) {
 		p, path := there[base], dir+"/"+base
 		switch {
 		case !p.signature:
-			return nil, strict.Errorf(path, "has no signature beside it").WithHint("if nobody was about to sign it, move it into private")
+			return nil, strict.Errorf(path, "has no signature beside it").WithHint("let the person sign it, or move it into private")
 		case p.text && dir == PlanApprovalsDir:
-			return nil, strict.Errorf(path, "is a text of its own; in this folder the plan is signed, and nobody would look at it").WithHint("move it away")
+			return nil, strict.Errorf(path, "is a text of its own; signatures in this folder sign the plan").WithHint("move it away")
 		case !p.text && dir != PlanApprovalsDir:
 			return nil, strict.Errorf(path+SigSuffix, "signs a text that is not beside it")
 		}
@@ -121,12 +120,12 @@ func Signings(files map[string][]byte, dir string) ([]Signing, error) {
 	return list, nil
 }
 
-// slowSigning is what a signature by a key on P-384 counts among the signings:
-// it takes eight times as long to verify as one by Ed25519.
+// slowSigning is how many signings a signature by a key on P-384 counts as: to verify
+// it takes eight times as long as one by Ed25519.
 const slowSigning = 4
 
-// CheckSignings refuses files with more signatures of people than a ceremony
-// may have. It looks at none of them.
+// CheckSignings refuses files with more signatures of people than a ceremony may have.
+// It verifies none of them.
 func CheckSignings(files map[string][]byte) error {
 	total := 0
 	for path, data := range files {
@@ -144,15 +143,14 @@ func CheckSignings(files map[string][]byte) error {
 	return nil
 }
 
-// CheckSigned judges every file in the folders of what people signed, whoever
-// signed it and whether or not it counts for anything: its name has the shape
-// that it must have, a text and its signature lie beside each other, the text is
-// about this ceremony's own records, and the signature is one over it. So nothing
-// can lie in these folders that nobody looks at. It returns what is wrong with
-// each folder.
+// CheckSigned checks every file in the folders of what people signed, whoever signed
+// it and whether or not it counts: the name has the right form, the text and its
+// signature are both there, the text is about this ceremony's records, and the
+// signature is valid. So these folders can't hold a file that nobody checked. The
+// error has the first fault of each folder.
 //
-// Whose signatures count is not asked here: see People. read gives a folder's
-// signings, as Signings does; one that gives the same again spares the work.
+// Whose signatures count is for People to say. read returns a folder's signings as
+// Signings does; if it returns the same ones each time, they are verified once.
 func (a *Account) CheckSigned(read func(dir string) ([]Signing, error)) error {
 	var faults strict.Errors
 	for _, dir := range append(slices.Clone(SignedDirs), CloseSignoffDir) {
@@ -168,7 +166,7 @@ func (a *Account) CheckSigned(read func(dir string) ([]Signing, error)) error {
 func (a *Account) checkSigning(dir string, s Signing) error {
 	file := dir + "/" + s.Name
 	if err := strict.CheckToken(s.Name); err != nil {
-		return strict.Errorf(file, "its name is not that of one signature: it %v", err)
+		return strict.Errorf(file, "its name can't be that of a signature: it %v", err)
 	}
 	text, namespace := s.Text, ""
 	var err error
@@ -187,22 +185,21 @@ func (a *Account) checkSigning(dir string, s Signing) error {
 	return err
 }
 
-// checkApproval demands an approval of this ceremony, over one of its records.
-// That the act then followed is not demanded: people may approve what is not
-// done after all.
+// checkApproval demands an approval of this ceremony, over one of its records. The act
+// need not have followed: people may approve something that is then not done.
 func (a *Account) checkApproval(file string, s Signing) (namespace string, err error) {
 	p, err := s.approval(file)
 	if err != nil {
 		return "", err
 	}
 	if name, ok := strings.CutPrefix(s.Name, p.file()); !ok || name == "" {
-		return "", strict.Errorf(file, "approves %q over record %d; such a file is named %sNAME", p.Act, p.Head.N, p.file())
+		return "", strict.Errorf(file, "approves %q over record %d; its name must be %sNAME", p.Act, p.Head.N, p.file())
 	}
 	if p.Mode != a.Plan.Mode || p.Plan != a.Plan.Digest() || a.Open == nil || p.Ceremony != a.Open.Ceremony {
 		return "", strict.Errorf(file, "approves an act of another ceremony")
 	}
 	if hash, ok := a.record(p.Head.N); !ok || hash != p.Head.Hash {
-		return "", strict.Errorf(file, "is over a record %d that is not this transcript's", p.Head.N)
+		return "", strict.Errorf(file, "approves over a record %d that is not this transcript's", p.Head.N)
 	}
 	if err := a.checkAct(p); err != "" {
 		return "", strict.Errorf(file, "%s", err)
@@ -216,29 +213,29 @@ func (a *Account) checkAct(p *Approval) string {
 	switch p.Act {
 	case ApproveRequest, ApproveCountersign:
 		if p.Subject == [32]byte{} {
-			return "approves " + p.Act + " of nothing"
+			return "approves " + p.Act + " and names no subject"
 		}
 	case ApproveException:
 		if p.Subject != p.Head.Hash || !a.exceptional[p.Head.N] {
-			return "accepts what is no exception on the record"
+			return "accepts an exception that is not on the record"
 		}
 	case ApproveAbort:
 		roles = append(roles, Witness, Auditor)
 		if a.Abort == nil || p.Head != (Head{a.Head, a.N}) || p.Subject != a.Head {
-			return "is over what is no abort on the record"
+			return "attests an abort that is not the last record"
 		}
 	default:
 		if p.Subject != [32]byte{} {
-			return "names a subject, and " + p.Act + " has none"
+			return "names a subject, and an approval of " + p.Act + " has none"
 		}
 	}
 	if !slices.Contains(roles, p.Role) {
-		return "is signed as " + p.Role + ", and " + p.Act + " is for " + strings.Join(roles, ", ")
+		return "is signed as " + p.Role + "; " + p.Act + " is approved as " + strings.Join(roles, ", ")
 	}
 	return ""
 }
 
-// checkSignoff demands a sign-off of exactly the folder's stage of this ceremony.
+// checkSignoff demands a sign-off of the folder's stage of this ceremony.
 func (a *Account) checkSignoff(file, dir string, s Signing) (namespace string, err error) {
 	stage := strings.TrimPrefix(dir, SignoffDir(""))
 	o, err := s.signoff(file)
@@ -247,13 +244,13 @@ func (a *Account) checkSignoff(file, dir string, s Signing) (namespace string, e
 	}
 	want, err := a.WantedSignoff(stage)
 	if err != nil {
-		return "", strict.Errorf(file, "signs off what the ceremony did not come to: %v", err)
+		return "", strict.Errorf(file, "signs off a stage that the ceremony has not reached: %v", err)
 	}
 	if err := want.met(o); err != nil {
 		return "", strict.Errorf(file, "%v", err)
 	}
 	if o.Role != Officer && o.Role != Witness && o.Role != Auditor {
-		return "", strict.Errorf(file, "is signed as %q, which is no role", o.Role)
+		return "", strict.Errorf(file, "is signed as %q, which is none of officer, witness, auditor", o.Role)
 	}
 	return o.Namespace(), nil
 }
@@ -266,10 +263,9 @@ func (a *Account) record(n int) (hash [32]byte, ok bool) {
 	return a.hashes[n-1], true
 }
 
-// SignedDirs are the folders of what people sign before the bundle is made.
-// The records "request" and "countersignature" list their files with digests:
-// a signature is then as old as the record, and not only as old as its signer
-// says.
+// SignedDirs are the folders of what people sign before the bundle is made. The
+// records "request" and "countersignature" list their files with digests, so that the
+// record shows that each signature existed before it.
 var SignedDirs = []string{PlanApprovalsDir, ApprovalsDir, ReleaseSignoffDir}
 
 func (a *Account) takeRequest(c *Request, r *Record) error {
@@ -288,8 +284,8 @@ func pathsOf(list []File) map[string]bool {
 	return paths
 }
 
-// checkSigned demands that a record's list is sorted, distinct, of those
-// folders alone, and still has all of the list before it.
+// checkSigned demands that a record's list of files is sorted, distinct, only of
+// SignedDirs, and has every file of the list before it unchanged.
 func checkSigned(list, before []File) error {
 	last, has := "", map[File]bool{}
 	for _, f := range list {
@@ -298,17 +294,18 @@ func checkSigned(list, before []File) error {
 		}
 		last, has[f] = f.Path, true
 		if !IsSigned(f.Path) {
-			return fmt.Errorf("it lists %q, which is no file of %s", f.Path, strings.Join(SignedDirs, ", "))
+			return fmt.Errorf("it lists %q, which is not a file in %s", f.Path, strings.Join(SignedDirs, ", "))
 		}
 	}
 	for _, f := range before {
 		if !has[f] {
-			return fmt.Errorf("%q, which the request lists, is missing or another file", f.Path)
+			return fmt.Errorf("%q, which the request lists, is missing or has another digest", f.Path)
 		}
 	}
 	return nil
 }
 
+// IsSigned says whether a path is one in SignedDirs.
 func IsSigned(path string) bool {
 	return slices.ContainsFunc(SignedDirs, func(dir string) bool {
 		name, ok := strings.CutPrefix(path, dir+"/")
@@ -316,8 +313,8 @@ func IsSigned(path string) bool {
 	})
 }
 
-// Dated are the files of people's signatures that the bundle commits to, by
-// way of the countersignature's record. Whoever saw the bundle had them.
+// Dated are the files of people's signatures that the bundle commits to, through the
+// countersignature's record: they existed before the bundle. By path, with SHA-256.
 func (a *Account) Dated() map[string][32]byte {
 	dated := map[string][32]byte{}
 	if a.Counter != nil {
@@ -328,11 +325,11 @@ func (a *Account) Dated() map[string][32]byte {
 	return dated
 }
 
-// Afterwards says which record lacks a file of people's signatures that was to be
-// there before it, by the signature's path: "request" for all that leads to the
-// request, "countersignature" for what came between the two. Empty where the
-// file was there in time, or need not have been. An act that was done first and
-// approved later was done without approval.
+// Afterwards says whether a signature came too late: it returns the kind of the record
+// that should list the file of the signature and doesn't. That is "request" for
+// signatures about records before the request, "countersignature" for those about
+// records between the two. Empty if the record lists the file, or need not. An act
+// that was approved only afterwards was done without approval.
 func (a *Account) Afterwards(path string) Kind {
 	dir, name := "", ""
 	for _, d := range SignedDirs {
@@ -340,13 +337,13 @@ func (a *Account) Afterwards(path string) Kind {
 			dir, name = d, rest
 		}
 	}
-	before := 0 // the record after which an act of this signature was done
+	before := 0 // the number of the record that an approval is over
 	if dir == ApprovalsDir {
 		_, rest, _ := strings.Cut(name, "-")
 		number, _, _ := strings.Cut(rest, "-")
 		n, err := strconv.Atoi(number)
 		if err != nil {
-			n = 0 // of no shape that counts: CheckSigned refuses it
+			n = 0 // CheckSigned refuses such a name
 		}
 		before = n
 	}
@@ -356,15 +353,15 @@ func (a *Account) Afterwards(path string) Kind {
 	case a.Request != nil && before < a.requestN && !a.asked[path]:
 		return KindRequest
 	case a.Counter != nil && strings.HasPrefix(name, ApproveException+"-"):
-		return "" // one of an exception made since the request is due at the close
+		return "" // officers may accept an exception made since the request until the close
 	case a.Counter != nil && before < a.CounterHead.N && !a.counted[path]:
 		return KindCountersignature
 	}
 	return ""
 }
 
-// InTime are the same people, of whose signatures only those count that were there
-// before what they approve: see Afterwards.
+// InTime returns the same people, with only those of their signatures that did not come
+// too late: see Afterwards.
 func (p *People) InTime(a *Account) *People {
 	counts := p.counts
 	return p.Counting(func(k *sshsig.Key, file string) bool {
@@ -372,7 +369,8 @@ func (p *People) InTime(a *Account) *People {
 	})
 }
 
-// Lists says that a record lists the file of people's signatures.
+// Lists says whether the request or, if there is one, the countersignature lists a
+// file.
 func (a *Account) Lists(path string) bool {
 	files := a.Request.Files
 	if a.Counter != nil {

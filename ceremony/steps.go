@@ -26,19 +26,19 @@ const (
 	ActClose       Act = "close"
 )
 
-// Step is one act and the records it leaves, in this order. The engine walks
-// the steps, a transcript is judged against the same list, and the printed
-// script is a rendering of it: see package script.
+// Step is one act and the kinds of record that it writes, in order. The engine follows
+// the list of steps, a verifier checks a transcript against the same list, and the
+// printed script is made from it.
 type Step struct {
 	Act    Act
 	HSM    string
 	Role   string
-	Item   int // which of the answers needed, or which entry of lockdown, from 1
+	Item   int // number of the answer or of the entry of lockdown, from 1
 	Leaves []Kind
 }
 
-// generateLeaves are the records of each key: what it was to be, what it
-// became, and everything that was done to doubt it.
+// generateLeaves are the records of each key, by its use: what was intended, what the
+// token made, and the checks of it.
 var generateLeaves = map[keys.Use][]Kind{
 	keys.Sign: {KindIntent, KindOutcome, KindAttributes, KindNegativeTest, KindPossession, KindFound, KindChallenge},
 	keys.Agree: {
@@ -47,9 +47,8 @@ var generateLeaves = map[keys.Use][]Kind{
 	},
 }
 
-// Steps is the plan's order of acts. All HSMs are taken in before the first
-// key is generated, so that a wrong HSM stops the ceremony while nothing has
-// to be destroyed.
+// Steps are the plan's acts in order. All HSMs are taken in before the first key is
+// generated, so that a wrong HSM stops the ceremony before there is a key to destroy.
 func (p *Plan) Steps() []Step {
 	steps := []Step{{Act: ActOpen, Leaves: []Kind{KindOpen, KindReading, KindChallenge}}}
 	for _, h := range p.HSMs {
@@ -79,8 +78,8 @@ func (p *Plan) Steps() []Step {
 	return append(steps, Step{Act: ActClose, Leaves: []Kind{KindClose}})
 }
 
-// Label says to whoever looks into the token which key this is; a rehearsal's
-// key says that it is one.
+// Label is the CKA_LABEL of a step's key. It tells people who look at the token which
+// key this is, and whether a rehearsal made it.
 func (p *Plan) Label(s Step) string {
 	l := fmt.Sprintf("%s/%d/%s/%s", p.Fleet, p.Epoch, s.HSM, s.Role)
 	if p.Mode == Rehearsal {
@@ -89,9 +88,8 @@ func (p *Plan) Label(s Step) string {
 	return l
 }
 
-// Needs are the facts that must hold in the room before a step. They are what
-// the printed script says under "before", and plan check walks the steps with
-// them: a plan whose steps stand in an order that nobody could follow is none.
+// Needs are the facts that must hold before a step. The printed script has them under
+// "before", and ParsePlan refuses a plan in which a step comes before its facts hold.
 func (p *Plan) Needs(s Step) []string {
 	switch s.Act {
 	case ActIntake:
@@ -138,7 +136,7 @@ func (p *Plan) Needs(s Step) []string {
 	return nil
 }
 
-// lockedBefore is what precedes an entry of lockdown, or the close.
+// lockedBefore is the fact before an entry of lockdown, or before the close.
 func (p *Plan) lockedBefore(item int) []string {
 	if item == 1 {
 		return []string{factLogged}
@@ -146,7 +144,7 @@ func (p *Plan) lockedBefore(item int) []string {
 	return []string{factLockdown(item - 1)}
 }
 
-// refusable: a login that is to be refused was one that worked.
+// refusable is the fact before a login that is to be refused: an earlier one worked.
 func (p *Plan) refusable(s Step) []string {
 	if s.HSM == "" {
 		return nil
@@ -154,7 +152,7 @@ func (p *Plan) refusable(s Step) []string {
 	return []string{factUnlocked(s.HSM)}
 }
 
-// gives are the facts that hold once a step is done.
+// gives are the facts that hold after a step.
 func (p *Plan) gives(s Step) []string {
 	switch s.Act {
 	case ActOpen:
@@ -217,7 +215,7 @@ func (p *Plan) factAnswer(item int) string {
 	return fmt.Sprintf("answer %d of the %d needed is here", item, p.Answers())
 }
 
-// Title is the step's name as screens and the printed script have it.
+// Title is the step's name on screens and in the printed script.
 func (s Step) Title() string {
 	title := string(s.Act)
 	if s.Act == ActAttest && s.HSM == "" {

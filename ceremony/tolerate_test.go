@@ -54,13 +54,13 @@ var hostileRelaxations = []struct {
 	name, want string
 	edit       func(*ceremony.NegativeTest)
 }{
-	{"nothing was tried again", "nothing was tried again after it", func(c *ceremony.NegativeTest) { c.Relaxed = nil }},
-	{"tried again after nothing", "which is not what succeeded", func(c *ceremony.NegativeTest) {
+	{"the other attempts were not made again", "the other attempts were not made again after it", func(c *ceremony.NegativeTest) { c.Relaxed = nil }},
+	{"tried again after nothing", "these are not the attempts that succeeded", func(c *ceremony.NegativeTest) {
 		c.Attempts[6].Code, c.Attempts[7].Code = "CKR_ACTION_PROHIBITED", "CKR_ACTION_PROHIBITED"
 	}},
-	{"one of two was left out", "which is not what succeeded", func(c *ceremony.NegativeTest) { c.Relaxed.Names = c.Relaxed.Names[:1] }},
-	{"another was named", "which is not what succeeded", func(c *ceremony.NegativeTest) { c.Relaxed.Names[0] = token.TryExport }},
-	{"one was named twice", "which is not what succeeded", func(c *ceremony.NegativeTest) { c.Relaxed.Names[1] = c.Relaxed.Names[0] }},
+	{"one of two was left out", "these are not the attempts that succeeded", func(c *ceremony.NegativeTest) { c.Relaxed.Names = c.Relaxed.Names[:1] }},
+	{"another was named", "these are not the attempts that succeeded", func(c *ceremony.NegativeTest) { c.Relaxed.Names[0] = token.TryExport }},
+	{"one was named twice", "these are not the attempts that succeeded", func(c *ceremony.NegativeTest) { c.Relaxed.Names[1] = c.Relaxed.Names[0] }},
 	{"another attempt was tolerated", "attempt copy-extractable succeeded: the key can leave its HSM", func(c *ceremony.NegativeTest) {
 		c.Attempts[4].Code = "CKR_OK"
 		c.Relaxed.Names = []string{token.TryCopyExtractable, both[0], both[1]}
@@ -72,7 +72,7 @@ var hostileRelaxations = []struct {
 	{"the second export succeeded", "made weaker: attempt export succeeded", again(0, "C_GetAttributeValue", "CKR_OK", false)},
 	{"the second wrapping succeeded", "made weaker: attempt wrap-aes-cbc-pad succeeded", again(3, "C_WrapKey", "CKR_OK", false)},
 	{"the second copy succeeded", "made weaker: attempt copy-insensitive succeeded", again(5, "C_CopyObject", "CKR_OK", false)},
-	{"the second export ended otherwise", "made weaker: attempt export ended with CKR_DEVICE_ERROR, which is no refusal", again(0, "C_GetAttributeValue", "CKR_DEVICE_ERROR", false)},
+	{"the second export ended otherwise", "made weaker: attempt export ended with CKR_DEVICE_ERROR, which does not mean a refusal", again(0, "C_GetAttributeValue", "CKR_DEVICE_ERROR", false)},
 	{"no key to wrap with", "here the token itself has to refuse", again(1, "C_GenerateKey", "CKR_MECHANISM_INVALID", true)},
 	{"no fitting key to wrap with", "here the token itself has to refuse", again(1, "C_WrapKey", "CKR_WRAPPING_KEY_TYPE_INCONSISTENT", true)},
 	{"the key that was there may not wrap", "which may be about the wrapping key", again(2, "C_WrapKey", "CKR_KEY_FUNCTION_NOT_PERMITTED", false)},

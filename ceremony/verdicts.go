@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// takeAbsent judges whom an exception names as absent: people of the plan who
-// look on. An officer needs none: m of them are enough.
+// takeAbsent checks that an exception names only witnesses and auditors of the plan as
+// absent. Officers need not be named: a stage takes the threshold of them, not all.
 func (a *Account) takeAbsent(c *Exception) error {
 	if c.Absent != nil && len(c.Absent) == 0 {
-		return fmt.Errorf("it names nobody as absent; then the list is left out")
+		return fmt.Errorf("its list of absent people is empty; then the list is left out")
 	}
 	for i, name := range c.Absent {
 		who := slices.IndexFunc(a.Plan.People, func(p Person) bool { return p.Name == name })
@@ -18,7 +18,7 @@ func (a *Account) takeAbsent(c *Exception) error {
 		case who < 0:
 			return fmt.Errorf("it says that %s is absent, whom the plan does not name", name)
 		case a.Plan.People[who].Role == Officer:
-			return fmt.Errorf("it says that %s is absent, who is an officer: witnesses and auditors are named so", name)
+			return fmt.Errorf("it says that %s is absent, who is an officer; only witnesses and auditors are named as absent", name)
 		case slices.Contains(c.Absent[:i], name):
 			return fmt.Errorf("it says twice that %s is absent", name)
 		}
@@ -26,7 +26,7 @@ func (a *Account) takeAbsent(c *Exception) error {
 	return nil
 }
 
-// AbsentText says whom the exception names as absent; empty where it is nobody.
+// AbsentText says in words whom the exception names as absent; empty if nobody.
 func (c *Exception) AbsentText() string {
 	if len(c.Absent) == 0 {
 		return ""
@@ -34,9 +34,9 @@ func (c *Exception) AbsentText() string {
 	return "; no verdict by " + strings.Join(c.Absent, ", ")
 }
 
-// excused are those who give no verdict on a stage, by exceptions that m
-// officers accepted: recorded before the request for the release, and after it
-// for the close. Who was away for one may have come back for the other.
+// excused are the people named as absent by exceptions that m officers accepted. For
+// the release only exceptions before the request count, for the close only those after
+// it: somebody absent at one stage may be present at the other.
 func (a *Account) excused(stage string, acts *GivenApprovals, m int) (names []string) {
 	request := a.N + 1
 	number := 0
@@ -59,13 +59,13 @@ func (a *Account) excused(stage string, acts *GivenApprovals, m int) (names []st
 	return names
 }
 
-// SignedOff says why a stage is not signed off: nil where the people whose
-// verdicts these are pass it, none of the plan's is against it, and each of its
-// witnesses and auditors gave a verdict or is named as absent by an exception
-// that officers accepted. The plan's people are found by the plan's keys, whoever
-// else pins them: a verdict can be left out of a folder, and then its absence has
-// to be somebody's signed word. acts are approvals by the people whose verdicts
-// these are.
+// SignedOff says why a stage is not signed off. It returns nil if the people in said,
+// whom the caller trusts, pass the stage; nobody of the plan disagrees; and each of the
+// plan's witnesses and auditors gave a verdict or is named as absent by an exception
+// that m officers accepted. The plan's people are known by the plan's keys, whomever
+// the caller trusts: somebody could remove a verdict from the folder, so officers must
+// have signed that it is missing. acts are approvals by the people whom the caller
+// trusts.
 func (a *Account) SignedOff(stage string, said *Verdicts, signoffs []Signing, acts *GivenApprovals, m int) error {
 	if err := said.Passed(m); err != nil {
 		return err
@@ -102,15 +102,15 @@ func (a *Account) SignedOff(stage string, said *Verdicts, signoffs []Signing, ac
 	return nil
 }
 
-// UnheardError says whose verdicts a stage lacks, which an accepted exception
-// could excuse.
+// UnheardError names the people whose verdicts a stage lacks. An exception that names
+// them as absent, once accepted, makes up for it.
 type UnheardError struct{ Names []string }
 
 func (e *UnheardError) Error() string {
 	return fmt.Sprintf("no verdict by %s, and no exception that officers accepted names them as absent", strings.Join(e.Names, ", "))
 }
 
-// AbortVerdicts are those who signed an abort, by part.
+// AbortVerdicts are those who signed an abort, by role.
 func AbortVerdicts(signers []Signer) *Verdicts {
 	v := &Verdicts{}
 	for _, one := range signers {
@@ -119,18 +119,18 @@ func AbortVerdicts(signers []Signer) *Verdicts {
 	return v
 }
 
-// Attested says why an abort is not even attested: nil where two people signed
-// it, one of them an officer. Anybody alone, and those who only look on, could
-// cut a ceremony short that went on without them. Proven is an abort that
-// Enough people signed: those who could have released its keys.
+// Attested says why an abort is not attested. It returns nil if two people signed it,
+// one of them an officer: one person alone, or witnesses and auditors without an
+// officer, could invent an abort of a ceremony that went on. An abort is proven if
+// Enough people signed it, as many as could have released the keys.
 func (v *Verdicts) Attested() error {
 	switch n := len(v.Officers) + len(v.Witnesses) + len(v.Auditors); {
 	case n == 0:
-		return fmt.Errorf("nobody signed it: that it ended so is the record's word alone")
+		return fmt.Errorf("nobody signed it, so only the record says that the ceremony ended this way")
 	case len(v.Officers) == 0:
-		return fmt.Errorf("no officer signed it: who only looks on can't say alone that it ended so")
+		return fmt.Errorf("no officer signed it; witnesses and auditors alone can't attest an abort")
 	case n < 2:
-		return fmt.Errorf("%s alone signed it, and it takes a second person", v.Officers[0])
+		return fmt.Errorf("%s alone signed it; a second person must sign", v.Officers[0])
 	}
 	return nil
 }
@@ -138,16 +138,16 @@ func (v *Verdicts) Attested() error {
 // Names are all who agree, officers first.
 func (v *Verdicts) Names() []string { return slices.Concat(v.Officers, v.Witnesses, v.Auditors) }
 
-// Verdicts is what people said of a stage.
+// Verdicts are the verdicts that people signed on a stage.
 type Verdicts struct {
 	Officers, Witnesses, Auditors []string
-	Against                       []string // who does not agree
+	Against                       []string // those who do not agree
 	Exceptions                    bool     // somebody agreed with exceptions
 	Said                          []Said   // every verdict that counts, as it was signed
-	Silent                        []string // of whom there is none
+	Silent                        []string // those who signed no verdict
 }
 
-// Said is what one person signed of a stage.
+// Said is the verdict that one person signed.
 type Said struct {
 	Signer
 	Verdict string // agree, agree-with-exceptions 2,5, do-not-agree
@@ -164,8 +164,8 @@ func (v *Verdicts) add(who Signer) {
 	}
 }
 
-// Passed says why a stage is not signed off: nil where m officers, a witness
-// and an auditor agree and nobody disagrees.
+// Passed says why a stage is not passed. It returns nil if m officers, a witness and
+// an auditor agree, and nobody disagrees.
 func (v *Verdicts) Passed(m int) error {
 	if len(v.Against) > 0 {
 		return fmt.Errorf("%s does not agree", v.Against[0])
@@ -173,8 +173,8 @@ func (v *Verdicts) Passed(m int) error {
 	return v.Enough(m)
 }
 
-// Enough says why those who agree are too few: nil where they are m officers, a
-// witness and an auditor.
+// Enough says why those who agree are too few. It returns nil if they include m
+// officers, a witness and an auditor.
 func (v *Verdicts) Enough(m int) error {
 	switch {
 	case len(v.Officers) < m:

@@ -111,13 +111,13 @@ func init() {
 		x := maps.Clone(f.Files)
 		delete(x, f.Account.AttestationSteps()[1].File)
 		return made{archive: must(sealed(closedAgain(f, x))), policy: f.Policy, now: f.Now()}
-	}}, vector{"attestations-swapped", "the evidence of two HSMs, each lying as the other's", "is not the evidence of record", "", func(t *testing.T) made {
+	}}, vector{"attestations-swapped", "the evidence of two HSMs, each lying as the other's", "is not the evidence whose digest record", "", func(t *testing.T) made {
 		f := attested(t, "vector swapped", nil)
 		x := maps.Clone(f.Files)
 		a, b := f.Account.AttestationSteps()[0].File, f.Account.AttestationSteps()[1].File
 		x[a], x[b] = x[b], x[a]
 		return made{archive: must(sealed(closedAgain(f, x, a, b))), policy: f.Policy, now: f.Now()}
-	}}, vector{"attestation-of-nothing", "evidence of which no record tells, beside the others", "is evidence that no record tells of", "", func(t *testing.T) made {
+	}}, vector{"attestation-of-nothing", "evidence of which no record tells, beside the others", "is evidence that no record names", "", func(t *testing.T) made {
 		f := attested(t, "vector of-nothing", nil)
 		x := maps.Clone(f.Files)
 		x["attestations/9.json"] = x[f.Account.AttestationSteps()[0].File]

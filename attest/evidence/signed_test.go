@@ -63,23 +63,23 @@ func junkIn(f *testfleet.Fleet, a *ceremony.Account) []junk {
 		{"a signature over the plan that is none", "is no SSH signature", put("plan-approvals/zz", nil, []byte("junk\n"))},
 		{"junk among the release's sign-offs", `has "junk" where "fleetctl signoff v1" was expected`, put("signoffs/release/zz", []byte("junk\n"), []byte("junk\n"))},
 		{"junk among the approvals", `has "junk" where "fleetctl approval v1" was expected`, put(open("zz"), []byte("junk\n"), []byte("junk\n"))},
-		{"a folder within the folder", "its name is not that of one signature", approval(olga, "approvals/more/"+strings.TrimPrefix(open("zz"), "approvals/"), none)},
-		{"an approval under the name of another act", "such a file is named open-", approval(olga, "approvals/request-1-zz", none)},
-		{"an approval under the name of nobody", "such a file is named open-", approval(olga, open(""), none)},
+		{"a folder within the folder", "its name can't be that of a signature", approval(olga, "approvals/more/"+strings.TrimPrefix(open("zz"), "approvals/"), none)},
+		{"an approval under the name of another act", "its name must be open-", approval(olga, "approvals/request-1-zz", none)},
+		{"an approval under the name of nobody", "its name must be open-", approval(olga, open(""), none)},
 		{"an approval of another ceremony", "approves an act of another ceremony", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Ceremony = "another.1.20261121.00000000" })},
 		{"an approval under another plan", "approves an act of another ceremony", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Plan[0] ^= 1 })},
 		{"an approval in production", "approves an act of another ceremony", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Mode = ceremony.Production })},
 		{"an approval over a record that isn't there", "that is not this transcript's", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Head.Hash[0] ^= 1 })},
 		{"an approval over a record yet to come", "that is not this transcript's", approval(stranger, "approvals/open-9999-zz", func(p *ceremony.Approval) { p.Head.N = 9999 })},
-		{"an approval with a subject too many", "names a subject, and open has none", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Subject[0] = 1 })},
-		{"an approval of no subject", "approves request of nothing", approval(stranger, strings.Replace(open("zz"), "open", "request", 1), func(p *ceremony.Approval) { p.Act = ceremony.ApproveRequest })},
-		{"an exception that isn't on the record", "accepts what is no exception on the record", approval(stranger, strings.Replace(open("zz"), "open", "exception", 1), func(p *ceremony.Approval) {
+		{"an approval with a subject too many", "names a subject, and an approval of open has none", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Subject[0] = 1 })},
+		{"an approval of no subject", "approves request and names no subject", approval(stranger, strings.Replace(open("zz"), "open", "request", 1), func(p *ceremony.Approval) { p.Act = ceremony.ApproveRequest })},
+		{"an exception that isn't on the record", "accepts an exception that is not on the record", approval(stranger, strings.Replace(open("zz"), "open", "exception", 1), func(p *ceremony.Approval) {
 			p.Act, p.Subject = ceremony.ApproveException, p.Head.Hash
 		})},
-		{"an abort that isn't on the record", "is over what is no abort on the record", approval(stranger, strings.Replace(open("zz"), "open", "abort", 1), func(p *ceremony.Approval) {
+		{"an abort that isn't on the record", "attests an abort that is not the last record", approval(stranger, strings.Replace(open("zz"), "open", "abort", 1), func(p *ceremony.Approval) {
 			p.Act, p.Subject = ceremony.ApproveAbort, p.Head.Hash
 		})},
-		{"an approval in a witness's part", "is signed as witness, and open is for officer", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Role = ceremony.Witness })},
+		{"an approval in a witness's part", "is signed as witness; open is approved as officer", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Role = ceremony.Witness })},
 		{"an approval whose signature is another text's", "the signature does not verify", func(x evidence.Files) {
 			approval(stranger, open("zz"), none)(x)
 			x[open("zz")+".sig"] = signed(stranger, "fleetctl-session-rehearsal", []byte("x"))
@@ -88,7 +88,7 @@ func junkIn(f *testfleet.Fleet, a *ceremony.Account) []junk {
 		{"a sign-off of another record", "signs off something else than this stage of this ceremony", signoff(stranger, "signoffs/release/zz", func(s *ceremony.Signoff) { s.Head.N++ })},
 		{"a sign-off of another stage", "signs off something else than this stage of this ceremony", signoff(stranger, "signoffs/release/zz", func(s *ceremony.Signoff) { s.Stage = ceremony.StageClose })},
 		{"a sign-off of another artifact", "signs off something else than this stage of this ceremony", signoff(stranger, "signoffs/release/zz", func(s *ceremony.Signoff) { s.Artifact[0] ^= 1 })},
-		{"a sign-off by a king", `is signed as "king", which is no role`, signoff(stranger, "signoffs/release/zz", func(s *ceremony.Signoff) { s.Role = "king" })},
+		{"a sign-off by a king", `is signed as "king", which is none of officer, witness, auditor`, signoff(stranger, "signoffs/release/zz", func(s *ceremony.Signoff) { s.Role = "king" })},
 		{"a sign-off that agrees with an exception nobody made", "agrees with exception 7", signoff(stranger, "signoffs/release/zz", func(s *ceremony.Signoff) {
 			s.Verdict, s.Exceptions = ceremony.AgreeWithExceptions, []int{7}
 		})},

@@ -110,7 +110,7 @@ var vectors = []vector{
 		_, two, _ := oldKeys(t, "vector old keys")
 		return made{archive: two.Archive, policy: two.Policy, now: two.Now()}
 	}},
-	{"attributes-of-another-key", "attributes in which the public half has another point than the key that was generated", "read back as another key than was generated", "", func(t *testing.T) made {
+	{"attributes-of-another-key", "attributes in which the public half has another point than the key that was generated", "that was read back is not the key that was generated", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector another point"}), ceremony.KindAttributes,
 			`"public":[`, `"public":[{"name":"EC_POINT","value":"0420`+strings.Repeat("07", 32)+`"},`)
 	}},

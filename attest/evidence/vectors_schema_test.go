@@ -26,7 +26,7 @@ var schemaVectors = []vector{
 	{"text-beside-a-plan-approval", "a text beside a signature over the plan, in an aborted ceremony", "plan-approvals/olga: is a text of its own", evidence.TypeAbort, func(t *testing.T) made {
 		return spoken(t, "vector text", nil, func(x evidence.Files) { x["plan-approvals/olga"] = []byte("I do not approve.\n") })
 	}},
-	{"approval-under-another-name", "an approval of the opening, lying under the name of another act", "such a file is named open-", evidence.TypeAbort, func(t *testing.T) made {
+	{"approval-under-another-name", "an approval of the opening, lying under the name of another act", "its name must be open-", evidence.TypeAbort, func(t *testing.T) made {
 		return spoken(t, "vector name", nil, func(x evidence.Files) {
 			for _, path := range x.Paths() {
 				if name, ok := strings.CutPrefix(path, "approvals/open-"); ok {
@@ -51,22 +51,22 @@ var schemaVectors = []vector{
 		}})
 		return resealed(f, ceremony.KindIntake, `"model":"M 9","hardware":"1.0","firmware":"1.2"`, `"model":"M","hardware":"1.0","firmware":"9 1.2"`)
 	}},
-	{"call-of-another-attempt", "an export that is said to have been decided by a call that exports nothing", "attempt export was decided by C_GetTokenInfo", "", func(t *testing.T) made {
+	{"call-of-another-attempt", "an export that is said to have been decided by a call that exports nothing", "attempt export names the call C_GetTokenInfo", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector call"}), ceremony.KindNegativeTest, `"call":"C_GetAttributeValue"`, `"call":"C_GetTokenInfo"`)
 	}},
 	{"code-of-ones-own", "an attempt that was refused with a return code that there isn't", "is no return code of a call", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector code"}), ceremony.KindNegativeTest, `"CKR_ATTRIBUTE_SENSITIVE"`, `"CKR_REFUSED"`)
 	}},
-	{"refusal-without-a-login", "a refused login that is said to have opened nothing before", "isn't shown", "", func(t *testing.T) made {
+	{"refusal-without-a-login", "a refused login that is said to have opened nothing before", "did not open the token before the lock-down", "", func(t *testing.T) made {
 		return resealed(loginRefused(t, "vector unopened"), ceremony.KindLockdown, `"before":"CKR_OK",`, ``)
 	}},
-	{"refusal-of-a-wrong-pin", "a PIN that was refused before the lock-down and after it", "isn't shown", "", func(t *testing.T) made {
+	{"refusal-of-a-wrong-pin", "a PIN that was refused before the lock-down and after it", "did not open the token before the lock-down", "", func(t *testing.T) made {
 		return resealed(loginRefused(t, "vector wrong pin"), ceremony.KindLockdown, `"before":"CKR_OK"`, `"before":"CKR_PIN_INCORRECT"`)
 	}},
 	{"id-of-another-day", "a ceremony's id of a day a month before it", "its id is of 20261021", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector id"}), ceremony.KindOpen, ".20261121.", ".20261021.")
 	}},
-	{"attribute-of-ones-own", "an attribute read back that PKCS#11 doesn't have", "ATTESTED is no attribute that is read", "", func(t *testing.T) made {
+	{"attribute-of-ones-own", "an attribute read back that PKCS#11 doesn't have", "ATTESTED is not an attribute that is read", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector attribute"}), ceremony.KindAttributes, `"private":[`, `"private":[{"name":"ATTESTED","value":"true"},`)
 	}},
 	{"exception-after-the-request", "a release signed off with an exception that was made after the request", "agrees with exception 1", "", func(t *testing.T) made {

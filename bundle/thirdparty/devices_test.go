@@ -109,8 +109,8 @@ func TestAThirdPartyRefusesARequestWithoutItsEvidence(t *testing.T) {
 	extra = append(extra, bundle.File{Path: "attestations/99.json", Data: whole[i].Data})
 	for want, files := range map[string][]bundle.File{
 		"is missing: record":                  slices.Delete(slices.Clone(whole), i, i+1),
-		"is not the evidence of record":       swapped,
-		"is evidence that no record tells of": extra,
+		"is not the evidence whose digest record":       swapped,
+		"is evidence that no record names": extra,
 	} {
 		f.Request.Files = files
 		for _, more := range []string{"", blockOf(f)} {

@@ -81,7 +81,7 @@ func TestARequestIsCheckedByItsEvidence(t *testing.T) {
 			list := lines(x[ceremony.TranscriptFile])
 			x[ceremony.TranscriptFile] = bytes.Join(list[:len(list)-1], nil)
 		}},
-		{"nothing but the opening", "the fleet check is not passed", func(x map[string][]byte) {
+		{"nothing but the opening", "the fleet check has not passed", func(x map[string][]byte) {
 			x[ceremony.TranscriptFile] = lines(x[ceremony.TranscriptFile])[0]
 		}},
 		{"torn", "is cut off after record", func(x map[string][]byte) {
@@ -102,7 +102,7 @@ func TestARequestIsCheckedByItsEvidence(t *testing.T) {
 		{"a text without signature", "has no signature beside it", func(x map[string][]byte) { delete(x, "signoffs/release/ada.sig") }},
 		{"a signature without text", "signs a text that is not beside it", func(x map[string][]byte) { delete(x, "signoffs/release/ada") }},
 		{"a text beside a signature over the plan", "is a text of its own", func(x map[string][]byte) { x["plan-approvals/olga"] = []byte("x\n") }},
-		{"an approval under the name of another act", "such a file is named open-", func(x map[string][]byte) {
+		{"an approval under the name of another act", "its name must be open-", func(x map[string][]byte) {
 			for path, data := range x {
 				if base, ok := strings.CutPrefix(path, "approvals/open-"); ok {
 					x["approvals/resume-"+base] = data

@@ -90,7 +90,7 @@ func TestAWrongAnswerDestroysTheKey(t *testing.T) {
 	c := f.Config(f.Dir, testfleet.Random("run"))
 	c.Participants = newAda()
 	a, err := engine.Run(t.Context(), c)
-	if err == nil || a.Abort == nil || !strings.Contains(a.Fault, "hsm-2 sealing: its proof of possession: the answer is not that of the key") || f.Tokens[1].Keys()+f.Tokens[0].Keys() != 0 {
+	if err == nil || a.Abort == nil || !strings.Contains(a.Fault, "hsm-2 sealing: its proof of possession: the answer is not the key's") || f.Tokens[1].Keys()+f.Tokens[0].Keys() != 0 {
 		t.Fatalf("%v; fault %q, %d keys are left", err, a.Fault, f.Tokens[0].Keys()+f.Tokens[1].Keys())
 	}
 	// A secret that is all zero makes no answer at all: nothing is recorded of it.

@@ -140,9 +140,9 @@ func TestABadAnswerIsRecordedAndRefused(t *testing.T) {
 		{signedBy(f, party2, at, func(s *bundle.Statement) { s.Namespace += "x" }), "v1x, epoch 1, not", false},
 		{signedBy(f, party2, at, func(s *bundle.Statement) { s.Ciphersuite = 2 }), party2 + " signed with ciphersuite 2, the plan says 1", false},
 		{signedBy(f, party2, at.Add(-24*time.Hour), nil), "before the artifact was released", false},
-		{signedBy(f, party2, at.Add(24*time.Hour), nil), "which is yet to come", false},
+		{signedBy(f, party2, at.Add(24*time.Hour), nil), "which is in the future", false},
 		{signedBy(f, party1, at.Add(time.Second), nil), party1 + " has answered already, and this is a second statement about the epoch", true},
-		{must(bundle.NewResponse(bundle.Signed{Key: [32]byte(raw), Statement: must(s.Seal([32]byte(raw), must(stranger.Sign(s.Message()))))})), "is none of the plan's third parties", false},
+		{must(bundle.NewResponse(bundle.Signed{Key: [32]byte(raw), Statement: must(s.Seal([32]byte(raw), must(stranger.Sign(s.Message()))))})), "is not that of a third party of the plan", false},
 	} {
 		records, proofs := a.N, len(a.Contradictions())
 		for range 2 { // the second time nothing more is written

@@ -306,7 +306,7 @@ func TestEvidenceThatIsGoneStopsTheRelease(t *testing.T) {
 	data := must(os.ReadFile(path))
 	for want, change := range map[string]func() error{
 		"is missing":             func() error { return os.Remove(path) },
-		"is not the evidence of": func() error { return os.WriteFile(path, append(bytes.Clone(data), '\n'), 0o644) },
+		"is not the evidence whose digest": func() error { return os.WriteFile(path, append(bytes.Clone(data), '\n'), 0o644) },
 	} {
 		must(0, change())
 		j := must(f.Journal())

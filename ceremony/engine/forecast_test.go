@@ -149,8 +149,8 @@ func TestWhatACeremonyGoesOnWithoutIsSaidBeforeAnyHSMIsUnlocked(t *testing.T) {
 	defer j.Close()
 	e := &ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c", Unreached: []string{"key.attested"}}
 	_, err := j.Append(e)
-	wantError(t, err, "after an HSM was unlocked: that is said before")
-	for says, list := range map[string][]string{"without no claim": {}, `the claim "a" twice`: {"a", "a"}} {
+	wantError(t, err, "people decide that before the first unlocking")
+	for says, list := range map[string][]string{"list of claims to go on without is empty": {}, `the claim "a" twice`: {"a", "a"}} {
 		g := testfleet.Prepared(t, testfleet.Options{HSMs: 1})
 		g.Tokens[0].Before = on("Info", func(string) error { return errors.New("not there") })
 		_, _ = engine.Run(context.Background(), g.Config(g.Dir, testfleet.Random("run")))

@@ -71,7 +71,7 @@ func TestARunGoesOnFromAnyRecord(t *testing.T) {
 		if err != nil {
 			// Its token holds the key of the first life under an intent that this
 			// transcript knows nothing of, or has lost it: that is for people.
-			if !strings.Contains(err.Error(), "not as the ceremony left it") && !strings.Contains(err.Error(), "a person") && !strings.Contains(err.Error(), "is not empty") && !strings.Contains(err.Error(), "which this ceremony didn't make") {
+			if !strings.Contains(err.Error(), "not as the ceremony left it") && !strings.Contains(err.Error(), "a person") && !strings.Contains(err.Error(), "is not empty") && !strings.Contains(err.Error(), "which this ceremony did not make") {
 				t.Errorf("after record %d: %v", n, err)
 			}
 			must(0, os.RemoveAll(filepath.Join(f.Dir, ceremony.ApprovalsDir)))

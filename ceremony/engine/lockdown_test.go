@@ -39,7 +39,7 @@ func TestLockdownIsTakenAsPlanned(t *testing.T) {
 		{"a login", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", Before: "CKR_OK", By: "witness", Confirmed: "auditor"}, "no return code"},
 		{"blank reading", ceremony.Lockdown{Number: 1, Text: bag, Reading: " ", By: "witness", Confirmed: "auditor"}, "its reading is blank"},
 		{"a code", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", Code: "CKR_PIN_LOCKED", By: "witness", Confirmed: "auditor"}, "no return code"},
-		{"one person", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "witness", Confirmed: "witness"}, "somebody else"},
+		{"one person", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "witness", Confirmed: "witness"}, "another person must confirm it"},
 		{"nobody", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "witness"}, "confirmed is empty"},
 		{"an officer", ceremony.Lockdown{Number: 1, Text: bag, Reading: "x", By: "officer", Confirmed: "auditor"}, `typed by "officer"`},
 	}

@@ -79,7 +79,7 @@ func TestAFailedCheckDestroysEveryKey(t *testing.T) {
 		{"an attack succeeds", "attempt copy-extractable succeeded: the key can leave its HSM", 2, func(x *testfleet.Token) {
 			x.OnAttack = func(l []token.Attempt) []token.Attempt { l[4].Code = "CKR_OK"; return l }
 		}},
-		{"an attack ends oddly", "ended with CKR_DEVICE_ERROR, which is no refusal", 2, func(x *testfleet.Token) {
+		{"an attack ends oddly", "ended with CKR_DEVICE_ERROR, which does not mean a refusal", 2, func(x *testfleet.Token) {
 			x.OnAttack = func(l []token.Attempt) []token.Attempt { l[0].Code = "CKR_DEVICE_ERROR"; return l }
 		}},
 		{"an attack is left out", "attempts to take the key out, 8 are demanded", 2, func(x *testfleet.Token) {
@@ -106,7 +106,7 @@ func TestAFailedCheckDestroysEveryKey(t *testing.T) {
 				return testfleet.SoftSigner("ed25519", "another").Public.SPKI(), o
 			}
 		}},
-		{"a new process finds something foreign", "which this ceremony didn't make", 2, func(x *testfleet.Token) {
+		{"a new process finds something foreign", "which this ceremony did not make", 2, func(x *testfleet.Token) {
 			x.OnProbe = func(k []byte, o []token.Object) ([]byte, []token.Object) {
 				return k, append(o, token.Object{Class: "secret", ID: []byte{9}})
 			}

@@ -346,8 +346,8 @@ func TestALiveProductionCeremonyOnTPMsIsVerified(t *testing.T) {
 	a, err := folder.Read(filepath.Join(l.dir, "ceremony"))
 	check(t, err)
 	first, second := ceremony.AttestationFile(a.Keys[0].N), ceremony.AttestationFile(a.Keys[1].N)
-	l.tampered(first+" is missing: record 81 tells of it", func(dir string) error { return os.Remove(filepath.Join(dir, first)) })
-	l.tampered(first+" is not the evidence of record 81", func(dir string) error { return os.Rename(filepath.Join(dir, second), filepath.Join(dir, first)) })
+	l.tampered(first+" is missing: record 81 names its digest", func(dir string) error { return os.Remove(filepath.Join(dir, first)) })
+	l.tampered(first+" is not the evidence whose digest record 81", func(dir string) error { return os.Rename(filepath.Join(dir, second), filepath.Join(dir, first)) })
 	l.tampered("of hsm-7 session: tpm2-certify: stale", func(dir string) error {
 		stale, err := os.ReadFile(filepath.Join(l.dir, "stale.json"))
 		check(t, err)

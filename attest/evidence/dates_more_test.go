@@ -40,7 +40,7 @@ func TestAProofIsNotRecordedBeforeItWasCosigned(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "recorded early", Witnesses: 2, To: -1})
 	w := f.Parties.Log.(*testfleet.Witnesses)
 	w.At = func(int) time.Time { return f.Last().AddDate(0, 0, 7) }
-	if err := f.Live(); err == nil || !strings.Contains(err.Error(), "which is yet to come by this computer's clock") {
+	if err := f.Live(); err == nil || !strings.Contains(err.Error(), "which is in the future by this computer's clock") {
 		t.Fatalf("the ceremony took the proof: %v", err)
 	}
 	j := must(f.Journal())

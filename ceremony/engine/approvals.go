@@ -9,11 +9,12 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 )
 
-// Approver is asked to bring the approvals that an act still lacks: it may let
-// officers sign at the terminal. It stores them with Keep.
+// Approver gets the approvals that an act still lacks, for example by letting officers
+// sign at the terminal, and stores them with folder.StoreSignature.
 type Approver func(ctx context.Context, dir string, people *ceremony.People, want ceremony.Approval, have []string) error
 
-// planApproved demands m officers' approvals of exactly the plan's bytes.
+// planApproved demands that the threshold of officers approved exactly the plan's
+// bytes.
 func (j *Journal) planApproved() error {
 	people, list, err := j.signings(ceremony.PlanApprovalsDir)
 	if err != nil {
@@ -29,7 +30,8 @@ func (j *Journal) planApproved() error {
 	return nil
 }
 
-// Approved demands m officers' approvals of an act over the present head.
+// Approved demands that the threshold of officers approved an act over the present
+// head. If they did not yet, it calls ask.
 func (j *Journal) Approved(ctx context.Context, want ceremony.Approval, ask Approver) error {
 	have, people, err := j.approvals(want)
 	if err != nil {
@@ -67,9 +69,9 @@ func (j *Journal) signings(dir string) (*ceremony.People, []ceremony.Signing, er
 	return people, list, err
 }
 
-// exceptionsAccepted demands that m officers accepted every exception: with one that they
-// didn't the evidence would never verify, after the request a ceremony can't be
-// aborted, and after the close nothing can be added.
+// exceptionsAccepted demands that the threshold of officers accepted every exception.
+// With one that they didn't accept, the evidence would never verify; and after the
+// request a ceremony can't be aborted, after the close no record can be added.
 func (j *Journal) exceptionsAccepted() error {
 	waits, err := folder.MissingAcceptances(j.dir, j.account)
 	if err != nil || len(waits) == 0 {
@@ -78,8 +80,8 @@ func (j *Journal) exceptionsAccepted() error {
 	return &waits[0]
 }
 
-// mayRequest demands what has to be signed before anything leaves the room, and
-// says of all of it what is missing.
+// mayRequest demands every signature that must be there before anything leaves the
+// room. The error names all that are missing.
 func (j *Journal) mayRequest() error {
 	accepted, released := j.exceptionsAccepted(), j.releaseSignedOff()
 	if accepted != nil && released != nil {
@@ -88,9 +90,9 @@ func (j *Journal) mayRequest() error {
 	return cmp.Or(accepted, released)
 }
 
-// releaseSignedOff demands that the release is signed off: by m officers, a witness
-// and an auditor, with nobody against it, and that everyone else who looks on
-// was heard or is named as absent.
+// releaseSignedOff demands that the release is signed off: the threshold of officers,
+// a witness and an auditor agree, nobody disagrees, and every other witness and
+// auditor gave a verdict or is named as absent.
 func (j *Journal) releaseSignedOff() error {
 	w, err := folder.MissingSignoff(j.dir, j.account, ceremony.StageRelease)
 	if err != nil || w == nil {

@@ -15,33 +15,34 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Attester gets evidence from devices and says what it is worth to the operator.
+// Attester gets evidence from devices and judges it by the operator's own policy.
 type Attester interface {
-	// Collect asks the device that holds a key for evidence about it. pin is what
-	// its token was unlocked with, nil where the device asked for it itself: it is
-	// wiped afterwards, and no copy is kept. [ErrNoCollector] says that a vendor's
-	// tool has to be used: then people are asked.
+	// Collect asks the device that holds a key for evidence about it. pin unlocked its
+	// token; it is nil if the device asked for the PIN itself. Collect wipes it and
+	// keeps no copy. With [ErrNoCollector] the engine asks people instead, who use the
+	// vendor's tool.
 	Collect(ctx context.Context, site *SiteHSM, t Token, pin []byte, q AttestQuestion) (*attest.Evidence, error)
-	// Judge says what evidence shows by the operator's own policy. An error is of
-	// evidence that is never recorded: malformed, of another key or device, stale.
+	// Judge says what evidence shows by the operator's own policy. It returns an error
+	// for evidence that must not be recorded: malformed, about another key, of another
+	// device, or stale.
 	Judge(e *attest.Evidence, q AttestQuestion, at time.Time) (*AttestVerdict, error)
 }
 
 // ErrNoCollector says that fleetctl can't ask a device for evidence itself.
 var ErrNoCollector = errors.New("fleetctl can't ask this device for its attestation")
 
-// AttestQuestion is what a device is asked.
+// AttestQuestion says what a device has to attest.
 type AttestQuestion struct {
-	HSM, Role        string // empty for the countersigner's
+	HSM, Role        string // empty for the countersigner's key
 	Format, Identity string // the plan's, of this device
 	SPKI             []byte
-	ID               []byte // CKA_ID; nil for the countersigner's
+	ID               []byte // CKA_ID; nil for the countersigner's key
 	Nonce            [32]byte
-	Agrees           bool // the key agrees on secrets and doesn't sign
+	Agrees           bool // the key agrees on secrets and does not sign
 	Countersigner    bool
 }
 
-// Name is the key's as people say it.
+// Name is the key's name as screens and errors have it.
 func (q AttestQuestion) Name() string {
 	if q.Countersigner {
 		return "countersigner"
@@ -49,7 +50,7 @@ func (q AttestQuestion) Name() string {
 	return q.HSM + " " + q.Role
 }
 
-// File is the name under which scripts find the evidence that answers it.
+// File is the name of the evidence's file in a folder that people or scripts bring.
 func (q AttestQuestion) File() string {
 	if q.Countersigner {
 		return "countersigner.json"
@@ -63,10 +64,10 @@ type AttestVerdict struct {
 	Level    attest.Level
 	Anchor   string
 	Firmware string
-	Problems []string // what the operator's policy demands and doesn't find shown
+	Problems []string // what the operator's policy demands and the evidence doesn't show
 }
 
-// QuestionOf is the question of a step of attestation.
+// QuestionOf is the question for an attestation step.
 func QuestionOf(s *ceremony.AttestationStep) AttestQuestion {
 	q := AttestQuestion{HSM: s.HSM, Role: s.Role, Format: s.Wants.Format, Identity: s.Wants.Identity, SPKI: s.SPKI, Nonce: s.Nonce, Countersigner: s.Key == nil}
 	if s.Key != nil {
@@ -75,14 +76,14 @@ func QuestionOf(s *ceremony.AttestationStep) AttestQuestion {
 	return q
 }
 
-// mayJudge refuses to begin, or to go on with, what nothing here could judge: in
-// production devices are judged by the policy under which it began, and a policy has
-// to pin whom the plan names.
+// mayJudge refuses to begin, or to go on with, a ceremony whose attestations could not
+// be judged here. In production that takes the policy under which the ceremony began,
+// and the policy must pin whom the plan names.
 func (r *runner) mayJudge() error {
 	attests := len(r.plan.Devices()) > 0
 	switch {
 	case attests && r.Attest == nil:
-		return strict.Errorf(r.Dir, "the plan names devices by what they attest, and nothing here can judge that")
+		return strict.Errorf(r.Dir, "the plan names devices by attestation identities, and this program was given no means to judge attestations")
 	case attests && r.Policy == nil && r.plan.Mode == ceremony.Production:
 		return r.noPolicy()
 	case r.Policy != nil:
@@ -91,7 +92,7 @@ func (r *runner) mayJudge() error {
 	return nil
 }
 
-// attest has one key attested: the evidence is on the disk before its record is.
+// attest has one key attested. It writes the evidence to the disk before the record.
 func (r *runner) attest(ctx context.Context, s ceremony.Step) error {
 	a := r.journal.account
 	w, ok := a.NextAttestation()
@@ -111,8 +112,8 @@ func (r *runner) attest(ctx context.Context, s ceremony.Step) error {
 	return r.record(tellVerdict(c), c)
 }
 
-// evidence gets a device's answer: from the device, or from the people. What they
-// bring and isn't the answer they are told, and asked again.
+// evidence gets a device's evidence, from the device or from people. If people bring
+// evidence that can't be recorded, they are told why and asked again.
 func (r *runner) evidence(ctx context.Context, q AttestQuestion) (*attest.Evidence, *ceremony.Attestation, error) {
 	if !q.Countersigner {
 		t, err := r.unlocked(ctx, q.HSM)
@@ -141,7 +142,7 @@ func (r *runner) evidence(ctx context.Context, q AttestQuestion) (*attest.Eviden
 	}
 }
 
-// judge makes the record of evidence, as the rules will take it.
+// judge makes the record about evidence, and checks that the rules accept it.
 func (r *runner) judge(e *attest.Evidence, q AttestQuestion, by string) (*ceremony.Attestation, error) {
 	v, err := r.Attest.Judge(e, q, r.Now())
 	if err != nil {
@@ -157,7 +158,8 @@ func (r *runner) judge(e *attest.Evidence, q AttestQuestion, by string) (*ceremo
 	return c, r.journal.account.MayAttest(c)
 }
 
-// problems are a verdict's as a record can hold them: none is lost without a word.
+// problems shortens a verdict's problems to what a record can hold. If it leaves some
+// out, the last one says how many.
 func problems(list []string) []string {
 	out := []string{}
 	for i, p := range list {
@@ -169,7 +171,8 @@ func problems(list []string) []string {
 	return out
 }
 
-// visible is a device's or a certificate's text as one line of a record.
+// visible makes a device's or a certificate's text one visible line of at most so many
+// bytes.
 func visible(s string, most int) string {
 	if s = words.Clean(s); len(s) > most {
 		s = strings.ToValidUTF8(s[:most-len("…")], "") + "…"
@@ -180,7 +183,7 @@ func visible(s string, most int) string {
 	return s
 }
 
-// tellVerdict is the verdict in a line.
+// tellVerdict says the verdict in one line.
 func tellVerdict(c *ceremony.Attestation) string {
 	text := "attested: " + c.Level
 	if c.Anchor != "" {
@@ -199,7 +202,7 @@ func tellVerdict(c *ceremony.Attestation) string {
 	}
 }
 
-// saveAttestation keeps evidence before its record tells of it.
+// saveAttestation writes evidence before its record is written.
 func (j *Journal) saveAttestation(file string, data []byte) error {
 	if err := durable.MkdirAll(filepath.Join(j.dir, ceremony.AttestationsDir), 0o755); err != nil {
 		return err

@@ -322,7 +322,7 @@ func TestAPlanThatNamesDevicesIsNotBegunWithoutAJudge(t *testing.T) {
 	c := f.Config(f.Dir, testfleet.Random("run"))
 	c.Attest = nil
 	_, err := engine.Run(context.Background(), c)
-	wantError(t, err, "nothing here can judge that")
+	wantError(t, err, "no means to judge attestations")
 	if n := keyCount(f); n != 0 || len(f.Tokens[0].Calls) > 0 {
 		t.Errorf("%d keys, %v", n, f.Tokens[0].Calls)
 	}

@@ -8,31 +8,31 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// clockSlack is how far a clock may be set, by whoever keeps it right, without
-// anybody being asked.
+// clockSlack is how far this computer's clock may be corrected without people being
+// asked.
 const clockSlack = time.Minute
 
-// longSilence is how much later than the last record a clock may be that nothing
-// else can be compared with.
+// longSilence is how much later than the last record the clock may be if there is no
+// other clock to compare it with.
 const longSilence = 30 * 24 * time.Hour
 
-// ClockFault says that this computer's clock can't be right, or couldn't before.
-// Nothing was recorded, and nothing is until people have looked at another clock.
+// ClockFault says that this computer's clock is wrong now or was wrong before. Nothing
+// is recorded until people have looked at another clock.
 type ClockFault struct{ err *strict.Error }
 
 func (e *ClockFault) Error() string { return e.err.Error() }
 func (e *ClockFault) Unwrap() error { return e.err }
 
-// stamp is the time for a record: the clock's, unless it was set.
+// stamp is the time for a record: this computer's clock, unless that was set.
 func (j *Journal) stamp(content any) (time.Time, error) {
 	now := j.now()
 	at, last := now.UTC().Truncate(time.Second), j.account.Time
 	if ceremony.ClockOf(content) != nil || j.account.N == 0 {
-		return at, nil // people have looked, or look first
+		return at, nil // people compare the clock themselves
 	}
 	switch ahead := j.watch.ahead(now); {
 	case at.Before(last) && last.Sub(at) <= clockSlack:
-		return last, nil // it went back a little
+		return last, nil // the clock was set back a little
 	case at.Before(last):
 		return at, j.clockFault("this computer's clock says %s, which is before that of record %d, %s", strict.FormatTime(at), j.account.N, strict.FormatTime(last))
 	case ahead.Abs() > j.watch.slack(now):
@@ -50,8 +50,8 @@ func (j *Journal) clockFault(format string, args ...any) error {
 			"or end the ceremony:\nfleetctl ceremony abort %[1]s --clock 'YYYY-MM-DD HH:MM' --site SITE --reason …", j.dir)}
 }
 
-// clockStands says whether a record could have its time now: before people are
-// asked for anything, or a key is used or destroyed.
+// clockStands says whether a record could get its time now. The engine asks before
+// people are asked for anything, or a key is used or destroyed.
 func (j *Journal) clockStands(content any) error {
 	at, err := j.stamp(content)
 	if err != nil {
@@ -60,9 +60,9 @@ func (j *Journal) clockStands(content any) error {
 	return j.account.CheckTime(&ceremony.Record{Time: at, Content: content})
 }
 
-// ExplainClock records that this computer's clock was set, with what people read off
-// another one just now: an exception that may come where a line is torn, since
-// nothing else could.
+// ExplainClock records an exception that says that this computer's clock was set, with
+// what people just read off another clock. It works on a transcript whose last line is
+// torn, since no other record could be written before it.
 func ExplainClock(dir string, now func() time.Time, random io.Reader, e ceremony.Exception, wall time.Time) (*ceremony.Account, error) {
 	j, torn, err := openTorn(dir, Config{Now: now, Random: random})
 	if err != nil {

@@ -13,31 +13,33 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// uptime is a clock that nobody sets and that goes on while the computer sleeps,
-// counted from its start; boot names that start. It is empty where there is none.
+// uptime is a reading of the steady clock: the time since this computer was started,
+// sleep included (CLOCK_BOOTTIME). boot identifies the start. It is empty on systems
+// without such a clock.
 type uptime struct {
 	boot string
 	at   time.Duration
 }
 
-// clockWatch compares the clock with a steady one. What they said when fleetctl last
-// looked is in the private folder, so that one command notices what happened
-// since another: it is never evidence of anything.
+// clockWatch compares this computer's clock with the steady one, to notice that
+// somebody set it. The last readings of both are in a file in the private folder, so
+// that a command also notices what happened since the last one. The file is no
+// evidence.
 type clockWatch struct {
 	read func() uptime
 	path string
 	then uptime
-	wall time.Time // at then; zero where nothing is known
-	// known says that the clock was compared with the steady one since the last
-	// record, or with another clock by people.
+	wall time.Time // the clock at then; zero if nothing is known
+	// known says that since the last record the clock was compared with the steady one,
+	// or by people with another clock.
 	known bool
-	here  uptime // when this process last told how long the computer slept
+	here  uptime // when slept last returned a time, or begin was called
 	mono  time.Time
 }
 
 const watchFormat = "fleetctl clock v1"
 
-// openClockWatch reads what an earlier command left.
+// openClockWatch reads the file that an earlier command wrote.
 func openClockWatch(dir string, read func() uptime) (*clockWatch, error) {
 	w := &clockWatch{read: read, path: filepath.Join(dir, ceremony.PrivateDir, "clock")}
 	data, err := durable.ReadFile(w.path)
@@ -56,21 +58,22 @@ func openClockWatch(dir string, read func() uptime) (*clockWatch, error) {
 	w.wall, err = strict.ParseTime(l.After("wall "))
 	l.Check(err)
 	if err := l.Done(); err != nil {
-		return nil, strict.Errorf(w.path, "%v", err).WithHint("it helps to notice that the clock was set, and nothing else: move it away")
+		return nil, strict.Errorf(w.path, "%v", err).WithHint("it only helps to notice that the clock was set: move it away")
 	}
 	return w, nil
 }
 
-// hasMonotonic says that a time is of this computer's clock: it has a second reading that
-// nobody sets, which a test's own time lacks.
+// hasMonotonic says whether a time was read from this computer's clock: it then has a
+// monotonic reading, which a time made by a test lacks.
 func hasMonotonic(now time.Time) bool { return now != now.Round(0) }
 
-// comparable says that the steady clock can be compared with what it said then.
+// comparable says whether the steady clock can be compared with its last reading: the
+// computer wasn't started again since.
 func (w *clockWatch) comparable(now time.Time) bool {
 	return !w.wall.IsZero() && hasMonotonic(now) && w.then.boot != "" && w.read().boot == w.then.boot
 }
 
-// ahead is how much further the clock went on than the steady one.
+// ahead is how much further the clock has advanced than the steady one.
 func (w *clockWatch) ahead(now time.Time) time.Duration {
 	if !w.comparable(now) {
 		return 0
@@ -78,8 +81,8 @@ func (w *clockWatch) ahead(now time.Time) time.Duration {
 	return now.Round(0).Sub(w.wall) - (w.read().at - w.then.at)
 }
 
-// slack is what a clock may be corrected by meanwhile: a little at once, and a
-// little more every day.
+// slack is how far the clock may have been corrected meanwhile: clockSlack, and a
+// thousandth of the time since.
 func (w *clockWatch) slack(now time.Time) time.Duration {
 	if !w.comparable(now) {
 		return clockSlack
@@ -87,7 +90,7 @@ func (w *clockWatch) slack(now time.Time) time.Duration {
 	return clockSlack + (w.read().at-w.then.at)/1000
 }
 
-// begin is how a command begins to watch.
+// begin starts the watch of a command.
 func (w *clockWatch) begin(root string, now time.Time) {
 	w.known = w.comparable(now)
 	if w.here, w.mono = w.read(), now; !w.known {
@@ -96,8 +99,8 @@ func (w *clockWatch) begin(root string, now time.Time) {
 	}
 }
 
-// look notes what both clocks say now, for this command and the next. Where that
-// can't be written the next one notices less, and nothing is stopped.
+// look notes the readings of both clocks, for this command and the next. If they can't
+// be written, the next command notices less; that is no error.
 func (w *clockWatch) look(root string, now time.Time) {
 	w.known = true
 	if !hasMonotonic(now) {
@@ -110,7 +113,7 @@ func (w *clockWatch) look(root string, now time.Time) {
 		watchFormat, w.then.boot, int(w.then.at.Seconds()), strict.FormatTime(w.wall)), 0o600)
 }
 
-// slept is how long the computer slept since it was last told.
+// slept is how long the computer slept since the last call that returned a time.
 func (w *clockWatch) slept(now time.Time) time.Duration {
 	if !hasMonotonic(now) || w.here.boot == "" {
 		return 0

@@ -11,10 +11,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// foresee refuses a production ceremony that can't reach its own policy, before
-// the first HSM is unlocked: what will be demanded of keys can't be added to them
-// later. People who go on all the same type so, and that stands on the record, in
-// an exception that officers have to accept.
+// foresee refuses a production ceremony that can't reach the claims that its own policy
+// demands. It does so before the first HSM is unlocked, since keys can't be changed
+// later. If people decide to go on, they type that, and it is recorded as an exception,
+// which officers have to accept.
 func (r *runner) foresee(ctx context.Context) error {
 	a := r.journal.account
 	if r.plan.Mode != ceremony.Production || a.Opened() {
@@ -48,11 +48,10 @@ func (r *runner) foresee(ctx context.Context) error {
 }
 
 func (r *runner) noPolicy() error {
-	return strict.Errorf(r.Dir, "a production ceremony is run under the policy that its evidence will be judged by, and there is none").WithHint("name it with --policy")
+	return strict.Errorf(r.Dir, "a production ceremony needs the policy by which its evidence will be judged, and none was given").WithHint("name it with --policy")
 }
 
-// recordForeseen records what people go on without, once there is a ceremony that
-// it can be said of.
+// recordForeseen records what people go on without, once the ceremony is open.
 func (r *runner) recordForeseen() error {
 	e := r.without
 	if e == nil {
@@ -63,7 +62,8 @@ func (r *runner) recordForeseen() error {
 	return r.record("what this ceremony goes on without is on the record", e)
 }
 
-// Unreachable says which claims a ceremony can't reach, each with what to do.
+// Unreachable is the error that names the claims that a ceremony can't reach, with a
+// hint for each.
 func Unreachable(short []planned.Outlook) error {
 	var list, hints []string
 	for _, o := range short {

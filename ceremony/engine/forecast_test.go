@@ -84,7 +84,7 @@ func TestAProductionRunThatCannotReachItsOwnPolicyMakesNothing(t *testing.T) {
 		return err
 	}
 	_, err := engine.Run(context.Background(), c)
-	wantError(t, err, "under the policy that its evidence will be judged by, and there is none")
+	wantError(t, err, "needs the policy by which its evidence will be judged, and none was given")
 	wantError(t, begin(false), "can't reach its own policy: key.attested: the policy pins no anchor for tpm2-certify; countersigner.attested:")
 	if !slices.Equal(people.told, []string{evidence.ClaimKeyAttested, evidence.ClaimCountersignerAttested}) {
 		t.Errorf("people were told %q", people.told)
@@ -101,7 +101,7 @@ func TestAProductionRunThatCannotReachItsOwnPolicyMakesNothing(t *testing.T) {
 	// Who goes on judges by a policy too, and by one that pins whom the plan names.
 	other := realPlan(t, testfleet.Options{HSMs: 2, Attested: true, Name: "other"})
 	for says, policy := range map[string]*evidence.Policy{
-		"and there is none":    nil,
+		"and none was given":    nil,
 		"does not pin officer": must(evidence.ParsePolicy("policy.yaml", must(planned.NewPolicy(other.Plan, "by telephone", nil)))),
 	} {
 		c.Policy = policy

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heldPIN is a PIN that waits for a second try, in memory that isn't written to
-// swap.
+// heldPIN keeps a PIN for a second try, in memory that isn't written to swap.
 type heldPIN struct{ page, secret []byte }
 
-// hold moves a PIN there. What it was in is wiped.
+// hold moves a PIN into such memory, and wipes the slice that it was in.
 func hold(pin []byte) (*heldPIN, error) {
 	defer clear(pin)
 	if len(pin) > os.Getpagesize() {
@@ -30,9 +29,9 @@ func hold(pin []byte) (*heldPIN, error) {
 	return &heldPIN{page, page[:copy(page, pin)]}, nil
 }
 
-// wipe ends it.
+// wipe clears the PIN and frees its memory.
 func (h *heldPIN) wipe() {
 	clear(h.page)
-	_ = unix.Munmap(h.page) // nothing is in it any more
+	_ = unix.Munmap(h.page) // it is cleared
 	h.page, h.secret = nil, nil
 }

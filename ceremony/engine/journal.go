@@ -16,8 +16,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Journal appends records to the transcript of one ceremony, written ahead: a
-// record is on the disk before the act it announces, and again after it.
+// Journal appends records to the transcript of a ceremony. Before an act that can't be
+// undone, such as generating a key, it writes a record of the intent; after the act,
+// one of the outcome.
 type Journal struct {
 	dir     string
 	file    durable.File
@@ -29,8 +30,8 @@ type Journal struct {
 	broken  error
 }
 
-// watched begins to watch the clock for a journal that is open, once what an
-// interruption left of an attestation is out of the way.
+// watched starts the watch of the clock for an open journal. Before, it sets aside
+// evidence that an interruption left without a record.
 func watched(j *Journal) (*Journal, error) {
 	if err := folder.TidyAttestations(j.dir, j.account); err != nil {
 		j.Close()
@@ -46,11 +47,11 @@ func watched(j *Journal) (*Journal, error) {
 	return j, nil
 }
 
-// Create begins the folder of a new ceremony.
+// Create makes the folder of a new ceremony.
 func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Reader) (*Journal, error) {
 	if _, err := durable.Stat(filepath.Join(dir, ceremony.TranscriptFile)); err == nil {
 		return nil, strict.Errorf(dir, "a ceremony has begun in this folder").
-			WithHint("a second one needs a folder of its own; see where this one stands with\nfleetctl ceremony status %s", dir)
+			WithHint("use another folder for another ceremony; see where this one stands with\nfleetctl ceremony status %s", dir)
 	}
 	for _, d := range []string{dir, filepath.Join(dir, ceremony.PrivateDir)} {
 		if err := durable.MkdirAll(d, 0o700); err != nil {
@@ -69,7 +70,7 @@ func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Rea
 		}
 	} else if string(have) != string(plan.Raw()) {
 		unlock()
-		return nil, strict.Errorf(planPath, "is another plan than the one to be run")
+		return nil, strict.Errorf(planPath, "is not the plan that was given").WithHint("use another folder for another plan")
 	}
 	f, err := durable.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o644)
 	if err == nil {
@@ -82,8 +83,8 @@ func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Rea
 	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: ceremony.NewAccount(plan), now: now, random: random})
 }
 
-// OpenJournal goes on with a ceremony whose run is over and whose evidence isn't
-// closed yet: its plan and its transcript are replayed first.
+// OpenJournal opens a ceremony's folder to append to its transcript, which it replays
+// first. The last line must be whole.
 func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, error) {
 	if _, err := durable.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run plan.yaml --dir %s", dir)
@@ -113,8 +114,7 @@ func lock(dir string) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	// What an interruption left is out of the way, or made durable, before anything
-	// else happens.
+	// First set aside, or make durable, what an interruption left.
 	if err = folder.Temp(dir).Sweep(); err == nil {
 		err = folder.HoldSigners(dir, func() error { return nil })
 	}
@@ -122,7 +122,7 @@ func lock(dir string) (func(), error) {
 		err = durable.Settle(filepath.Join(dir, ceremony.TranscriptFile), 1)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // it is about to be made
+		err = nil // the caller makes it
 	}
 	if err != nil {
 		unlock()
@@ -137,14 +137,14 @@ func (j *Journal) Account() *ceremony.Account { return j.account }
 // Dir is the ceremony's folder.
 func (j *Journal) Dir() string { return j.dir }
 
-// Close lets others at the ceremony.
+// Close releases the ceremony's lock.
 func (j *Journal) Close() error {
 	defer j.unlock()
 	return j.file.Close()
 }
 
-// Append writes a record and returns once it is on the disk. A record that the
-// ceremony's rules don't allow is not written.
+// Append writes a record, and returns when it is on the disk. It does not write a record
+// that the ceremony's rules don't allow.
 func (j *Journal) Append(content any) (*ceremony.Record, error) {
 	r, err := j.next(content)
 	if err != nil {
@@ -156,7 +156,7 @@ func (j *Journal) Append(content any) (*ceremony.Record, error) {
 	return r, nil
 }
 
-// next makes the record that would come next, and writes nothing.
+// next makes the next record without writing it.
 func (j *Journal) next(content any) (*ceremony.Record, error) {
 	if j.broken != nil {
 		return nil, fmt.Errorf("the transcript could not be written before: %w", j.broken)
@@ -187,7 +187,7 @@ func (j *Journal) write(r *ceremony.Record) error {
 		err = j.file.Sync()
 	}
 	if err != nil {
-		// What is on the disk is unknown now: nothing more may be done on it.
+		// What is on the disk is unknown now, so this journal must not write any more.
 		j.broken = err
 		return strict.Errorf(filepath.Join(j.dir, ceremony.TranscriptFile), "can't be written: %v", err).Because(err).
 			WithHint("nothing further was done; free the disk, then see\nfleetctl show %s", j.dir)
@@ -198,12 +198,13 @@ func (j *Journal) write(r *ceremony.Record) error {
 	return nil
 }
 
-// save writes a file of the folder that must not be there with other content.
+// save writes a file of the folder. If the file is there already, its content must be
+// the same.
 func (j *Journal) save(name string, data []byte) error {
 	path := filepath.Join(j.dir, name)
 	err := folder.Temp(j.dir).CreateSame(path, data, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return strict.Errorf(path, "is there already, with other content").WithHint("nothing is overwritten: move it away and look where it came from")
+		return strict.Errorf(path, "is there already, with other content").WithHint("find out where it came from, and move it away; fleetctl overwrites no file")
 	}
 	return err
 }
@@ -222,8 +223,8 @@ func (j *Journal) keepPlanApprovals(list []ceremony.Signing) error {
 		}
 		plan := j.account.Plan
 		if _, err := folder.StoreSignature(j.dir, ceremony.PlanApprovalsDir, "", people, ceremony.SignNamespace(ceremony.NamespacePlan, plan.Mode), plan.Raw(), sig); err != nil {
-			return strict.Errorf(file, "approves no such plan: %v", err).
-				WithHint("if the plan changed since, its officer approves it anew:\nfleetctl plan approve PLAN --key KEY\nif it is nobody's approval, move the file away")
+			return strict.Errorf(file, "does not approve this plan: %v", err).
+				WithHint("if the plan changed since, let the officer approve it again:\nfleetctl plan approve PLAN --key KEY\nelse move the file away")
 		}
 	}
 	return nil

@@ -121,7 +121,7 @@ func TestAFolderIsOneCeremonys(t *testing.T) {
 	dir := t.TempDir()
 	must(0, os.WriteFile(filepath.Join(dir, ceremony.PlanFile), other.Plan.Raw(), 0o600))
 	_, err = engine.Create(dir, f.Plan, f.Now, testfleet.Random("x"))
-	wantError(t, err, "is another plan than the one to be run")
+	wantError(t, err, "is not the plan that was given")
 	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a transcript was begun: %v", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Lockdown records what was read off in the entry whose turn it is.
+// Lockdown records what people read off for the entry of lockdown that comes next.
 func (j *Journal) Lockdown(reading, by, confirmed string) (*ceremony.Record, error) {
 	item, text, _, err := j.lockdownEntry(false)
 	if err != nil {
@@ -19,28 +19,27 @@ func (j *Journal) Lockdown(reading, by, confirmed string) (*ceremony.Record, err
 	return j.Append(&ceremony.Lockdown{Number: item, Text: text, Reading: reading, By: by, Confirmed: confirmed})
 }
 
-// lockdownEntry is the entry whose turn it is. Nobody's word stands for a
-// token's refusal, and no login for what is done by hand.
+// lockdownEntry is the entry of lockdown that comes next, which must be a login if
+// login is set, else one done by hand.
 func (j *Journal) lockdownEntry(login bool) (item int, text, hsm string, err error) {
 	item, text, hsm, ok := j.account.NextLockdown()
 	switch {
 	case !ok:
 		return 0, "", "", j.account.Expects(ceremony.KindLockdown)
 	case login && hsm == "":
-		return 0, "", "", strict.Errorf(j.dir, "it is the turn of entry %d, which is done by hand: %s", item, text)
+		return 0, "", "", strict.Errorf(j.dir, "entry %d comes next, which is done by hand: %s", item, text)
 	case !login && hsm != "":
-		return 0, "", "", strict.Errorf(j.dir, "it is the turn of entry %d, a login that %s has to refuse", item, hsm)
+		return 0, "", "", strict.Errorf(j.dir, "entry %d comes next, a login that %s has to refuse", item, hsm)
 	}
 	return item, text, hsm, nil
 }
 
-// LoginRefused shows that a PIN which opens an HSM no longer does once the HSM is
-// locked down. It logs in, holds the PIN, has locked wait until people have locked
-// the HSM down, and tries the same PIN again. Only both tries of one call make a
-// record: of an interruption in between nothing is left but the login, so that no
-// PIN which never opened the HSM can pass for a refusal.
+// LoginRefused shows that the PIN which opens an HSM is refused after the lock-down. It
+// logs in, keeps the PIN, calls locked, which waits until people have locked the HSM
+// down, and tries the same PIN again. Both tries happen in one call, and only then is
+// the entry recorded: a PIN that never opened the HSM shows nothing by being refused.
 //
-// Each try opens the module anew: it may remember the PIN that it knew.
+// Each try opens the PKCS#11 module again, since a module may remember a PIN.
 func (j *Journal) LoginRefused(ctx context.Context, b Tokens, site *SiteHSM, locked func() error, by, confirmed string) (*ceremony.Record, error) {
 	item, text, hsm, err := j.lockdownEntry(true)
 	if err != nil {
@@ -56,19 +55,18 @@ func (j *Journal) LoginRefused(ctx context.Context, b Tokens, site *SiteHSM, loc
 	}
 	code, err := j.secondTry(ctx, b, site, hsm, pin.secret)
 	if err != nil {
-		return nil, fmt.Errorf("%s: whether it refuses its PIN is not shown: %w", hsm, err)
+		return nil, fmt.Errorf("%s: it could not be shown that it refuses its PIN: %w", hsm, err)
 	}
 	r, err := j.Append(&ceremony.Lockdown{Number: item, Text: text, Before: ceremony.LoginOK, Code: code, By: by, Confirmed: confirmed})
 	if err == nil && code == ceremony.LoginOK {
-		err = strict.Errorf(j.dir, "%s still lets this PIN in, and it must not any more; record %d says so", hsm, r.N).
+		err = strict.Errorf(j.dir, "%s still accepts this PIN after the lock-down; record %d says so", hsm, r.N).
 			WithHint("lock it down as the vendor's procedure says, then run this again")
 	}
 	return r, err
 }
 
-// LoginNotShown records that it was not shown whether an HSM refuses its PIN, and
-// why: a run was interrupted after the lock-down, or nobody has the PIN. The
-// evidence says so too.
+// LoginNotShown records that it could not be shown that an HSM refuses its PIN, and why:
+// for example, a run was interrupted after the lock-down, or nobody has the PIN.
 func (j *Journal) LoginNotShown(reason, by, confirmed string) (*ceremony.Record, error) {
 	item, text, _, err := j.lockdownEntry(true)
 	if err != nil {
@@ -77,8 +75,8 @@ func (j *Journal) LoginNotShown(reason, by, confirmed string) (*ceremony.Record,
 	return j.Append(&ceremony.Lockdown{Number: item, Text: text, Reading: reason, By: by, Confirmed: confirmed})
 }
 
-// openedBy is a PIN that opens the HSM now. A wrong one is asked for again where
-// somebody can be asked, and shows nothing.
+// openedBy gets a PIN that opens the HSM now. After a wrong one it asks again, if
+// somebody can be asked.
 func (j *Journal) openedBy(ctx context.Context, b Tokens, site *SiteHSM, hsm string) (*heldPIN, error) {
 	t, _, err := b.Open(ctx, site, j.account.Plan.HSM(hsm).Serial)
 	if err != nil {
@@ -94,11 +92,11 @@ func (j *Journal) openedBy(ctx context.Context, b Tokens, site *SiteHSM, hsm str
 		pin, err := b.PIN(ctx, site, about, failed)
 		switch {
 		case err != nil && failed != nil:
-			return nil, fmt.Errorf("a PIN that doesn't open it before the lock-down shows nothing by being refused after it, and nothing was recorded as done: %w", err)
+			return nil, fmt.Errorf("the PIN must open it before the lock-down, else its refusal afterwards shows nothing; the entry is not done: %w", err)
 		case err != nil:
 			return nil, err
 		case pin.Secret == nil:
-			return nil, errors.New("its PIN is typed at the device, so that nobody can say whether the same is typed twice: record it as not shown")
+			return nil, errors.New("its PIN is typed at the device, so it can't be shown that the same PIN is typed twice: record it as not shown")
 		}
 		held, err := hold(pin.Secret)
 		if err != nil {
@@ -126,7 +124,7 @@ func (j *Journal) openedBy(ctx context.Context, b Tokens, site *SiteHSM, hsm str
 	}
 }
 
-// secondTry is the code by which the token answers the PIN that opened it.
+// secondTry tries the PIN that opened the token again, and returns the token's code.
 func (j *Journal) secondTry(ctx context.Context, b Tokens, site *SiteHSM, hsm string, pin []byte) (string, error) {
 	t, _, err := b.Open(ctx, site, j.account.Plan.HSM(hsm).Serial)
 	if err != nil {
@@ -140,5 +138,5 @@ func (j *Journal) secondTry(ctx context.Context, b Tokens, site *SiteHSM, hsm st
 	if code := b.Code(err); ceremony.RefusesLogin(code) {
 		return code, nil
 	}
-	return "", fmt.Errorf("that is no refusal of the PIN: %w", err)
+	return "", fmt.Errorf("the token did not refuse the PIN, but failed: %w", err)
 }

@@ -129,7 +129,7 @@ func TestAWrongPINTypedFirstIsNoRefusal(t *testing.T) {
 	r := newRefusal(t)
 	r.before, r.after = testfleet.Coded("CKR_PIN_INCORRECT"), testfleet.Coded("CKR_PIN_INCORRECT")
 	r.locked = func() error { t.Error("the HSM is locked down after a PIN that doesn't open it"); return nil }
-	if _, err := r.try(); err == nil || !strings.Contains(err.Error(), "doesn't open it before the lock-down") || r.logins != 1 {
+	if _, err := r.try(); err == nil || !strings.Contains(err.Error(), "must open it before the lock-down") || r.logins != 1 {
 		t.Errorf("%d logins: %v", r.logins, err)
 	}
 	r.stays("a wrong PIN")
@@ -165,7 +165,7 @@ func TestATokenThatStillLetsThePINInIsOnTheRecord(t *testing.T) {
 	r := newRefusal(t)
 	for n := 1; n <= 2; n++ {
 		rec, err := r.try()
-		if err == nil || !strings.Contains(err.Error(), "still lets this PIN in") {
+		if err == nil || !strings.Contains(err.Error(), "still accepts this PIN") {
 			t.Fatalf("a login that works: %v", err)
 		}
 		if l := rec.Content.(*ceremony.Lockdown); l.Before != "CKR_OK" || l.Code != "CKR_OK" {

@@ -19,13 +19,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// After the run a ceremony's folder goes through these steps, one call each,
-// in the one order that the account allows. Each writes its file first and its
-// record after, so that a step cut off in between can be repeated: the same
-// content may be saved again, other content never.
+// The steps after the run, one call each, in the order that the account allows. Each
+// writes its file first and its record afterwards, so that a step that was interrupted
+// in between can be repeated: save accepts a file with the same content.
 
-// Build has the artifact's digest read aloud, writes it and records its
-// release.
+// Build has people read the artifact's digest aloud, writes the artifact and records
+// its release.
 func (j *Journal) Build(ctx context.Context, people Participants) (*bundle.KeySet, error) {
 	if err := j.mayRelease(); err != nil {
 		return nil, err
@@ -49,13 +48,13 @@ func (j *Journal) Build(ctx context.Context, people Participants) (*bundle.KeySe
 	return artifact, err
 }
 
-// mayRelease demands that the devices' evidence is all there and that what it
-// lacks was decided about, before anybody reads the key set aloud.
+// mayRelease demands, before people read the key set aloud, that all evidence of devices
+// is there and that exceptions are about each attestation with problems.
 func (j *Journal) mayRelease() error {
 	if list := j.account.Unexcused(); len(list) > 0 {
 		o := list[0]
 		return strict.Errorf(j.dir, "the attestation of record %d, device %s, has problems, and no exception is about them: %s", o.N, o.Identity, o.Problems[0]).
-			WithHint("if officers accept that, record it, and have it accepted:\nfleetctl ceremony exception %s --attestation %d --expected … --happened … --decided …\nelse end the ceremony with fleetctl ceremony abort", j.dir, o.N)
+			WithHint("if officers will accept it, record an exception, and let them accept it:\nfleetctl ceremony exception %s --attestation %d --expected … --happened … --decided …\nelse end the ceremony with fleetctl ceremony abort", j.dir, o.N)
 	}
 	files, err := folder.ReadAttestations(j.dir)
 	if err != nil {
@@ -64,12 +63,12 @@ func (j *Journal) mayRelease() error {
 	return j.account.CheckAttestations(files)
 }
 
-// Request writes the core and records it; the request is for the third
-// parties. The predecessor's artifact and the third parties' own statements
-// about it are needed from epoch 2 on.
+// Request writes the request's core, records it, and returns the request for the third
+// parties. From epoch 2 on it needs the predecessor's artifact and the third parties'
+// statements about that.
 //
-// It waits for people twice: the release has to be signed off before anything
-// leaves the room, and m officers have to approve exactly this core.
+// It demands people's signatures twice: the release must be signed off before anything
+// leaves the room, and the threshold of officers must approve exactly this core.
 func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bundle.Signed, ask Approver) (*bundle.Request, error) {
 	a := j.account
 	if a.Request != nil {
@@ -96,8 +95,8 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	if err != nil {
 		return nil, err
 	}
-	// Kept before it is recorded, so that it can be had again. One that a run
-	// left which was cut off before the record was given to nobody.
+	// Written before its record, so that requestAgain can return it. If there is one
+	// without a record, its run was interrupted and it was given to nobody.
 	if err := folder.Temp(j.dir).Replace(filepath.Join(j.dir, requestFile), request.Raw(), 0o644); err != nil {
 		return nil, err
 	}
@@ -105,8 +104,8 @@ func (j *Journal) Request(ctx context.Context, predecessor []byte, previous []bu
 	return request, err
 }
 
-// PrepareRequest writes the core of the request, which is there to be looked at before
-// it is approved. It stays in the folder: what leaves it, [Journal.Request] writes.
+// PrepareRequest writes the core of the request into the folder, so that officers can
+// look at it before they approve it.
 func (j *Journal) PrepareRequest(predecessor []byte, previous []bundle.Signed) (*bundle.Core, error) {
 	a := j.account
 	if err := a.Expects(ceremony.KindRequest); err != nil {
@@ -123,8 +122,8 @@ func (j *Journal) PrepareRequest(predecessor []byte, previous []bundle.Signed) (
 	return core, j.save(ceremony.CoreFile, core.Raw())
 }
 
-// Unfit says that what was given of the epoch before isn't what the artifact
-// follows. Nothing was written.
+// Unfit says that what was given of the epoch before is not what this artifact follows.
+// Nothing was written.
 type Unfit struct{ Err error }
 
 func (e *Unfit) Error() string { return e.Err.Error() }
@@ -132,8 +131,8 @@ func (e *Unfit) Unwrap() error { return e.Err }
 
 const requestFile = ceremony.PrivateDir + "/request.json"
 
-// requestAgain gives the request that was made: the transcript in it ends
-// before its record, so it can't be made anew.
+// requestAgain returns the request that was made. It can't be made again: the
+// transcript in it ends before the request's record.
 func (j *Journal) requestAgain() (*bundle.Request, error) {
 	path := filepath.Join(j.dir, requestFile)
 	data, err := durable.ReadFile(path)
@@ -145,12 +144,12 @@ func (j *Journal) requestAgain() (*bundle.Request, error) {
 		return nil, err
 	}
 	if r.Core.Subject() != j.account.Request.Core {
-		return nil, strict.Errorf(path, "is not the request that the transcript tells of")
+		return nil, strict.Errorf(path, "is not the request that the transcript records")
 	}
 	return r, nil
 }
 
-// newCore takes the predecessor's exact bytes: a key set, or a notice.
+// newCore makes the core from the predecessor's exact bytes: a key set or a notice.
 func newCore(artifact *bundle.KeySet, predecessor []byte, previous []bundle.Signed, release bundle.Head) (*bundle.Core, error) {
 	if predecessor == nil {
 		return bundle.NewCore(artifact, nil, previous, release)
@@ -169,8 +168,8 @@ func newCore(artifact *bundle.KeySet, predecessor []byte, previous []bundle.Sign
 	return core, err
 }
 
-// requestFiles are what a third party checks before it signs: the plan, the
-// transcript up to the release, and everything that people signed so far.
+// requestFiles are the files that a third party checks before it signs: the plan, the
+// transcript so far, the devices' evidence, and everything that people signed so far.
 func (j *Journal) requestFiles() (list []bundle.File, err error) {
 	var files map[string][]byte
 	err = folder.HoldSigners(j.dir, func() error {
@@ -199,9 +198,9 @@ func (j *Journal) requestFiles() (list []bundle.File, err error) {
 	return list, nil
 }
 
-// CountersignApproved demands m officers' approvals of exactly the text that is to
-// be countersigned: before anybody is asked for the PIN of the operator's HSM, and
-// again before its key signs.
+// CountersignApproved demands that the threshold of officers approved exactly the text
+// that is to be countersigned. It is called before the PIN of the operator's HSM is
+// asked for, and again before its key signs.
 func (j *Journal) CountersignApproved(ctx context.Context, ask Approver) error {
 	if err := j.account.Expects(ceremony.KindCountersignature); err != nil {
 		return err
@@ -213,9 +212,8 @@ func (j *Journal) CountersignApproved(ctx context.Context, ask Approver) error {
 	return j.Approved(ctx, j.account.Wanted(ceremony.ApproveCountersign, sha256.Sum256(text)), ask)
 }
 
-// Countersign has the operator's key sign exactly the text that the account
-// gives, once m officers have approved that text; the signature is verified
-// again in software and recorded.
+// Countersign has the operator's key sign the account's text, which the threshold of
+// officers must have approved, and records the signature. The rules verify it first.
 func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Public, sign func(text []byte) ([]byte, error)) error {
 	a := j.account
 	if err := a.Expects(ceremony.KindCountersignature); err != nil {
@@ -247,7 +245,7 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 	return err
 }
 
-// signedOf are those of the files that people signed, by path.
+// signedOf lists those of the files that people signed, with their digests.
 func signedOf(files []bundle.File) (list []ceremony.File) {
 	for _, f := range files {
 		if ceremony.IsSigned(f.Path) {
@@ -257,8 +255,7 @@ func signedOf(files []bundle.File) (list []ceremony.File) {
 	return list
 }
 
-// Assemble writes the bundle and has its digest read aloud: what is logged is
-// what was heard.
+// Assemble writes the bundle and has people read its digest aloud before it is logged.
 func (j *Journal) Assemble(ctx context.Context, people Participants) (*bundle.Bundle, error) {
 	b, err := j.account.Bundle()
 	if err != nil {
@@ -273,8 +270,7 @@ func (j *Journal) Assemble(ctx context.Context, people Participants) (*bundle.Bu
 	return b, err
 }
 
-// ImportProof verifies that a log holds the bundle, keeps the proof and
-// records it.
+// ImportProof verifies a proof that a log holds the bundle, writes it and records it.
 func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, error) {
 	a := j.account
 	if err := a.Expects(ceremony.KindLogProof); err != nil {
@@ -303,13 +299,13 @@ func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, e
 	now := j.now()
 	for _, w := range in.Witnesses {
 		if w.Time.After(now.Add(keys.ClockTolerance)) {
-			return nil, strict.Errorf(file, "has a cosignature of %s at %s, which is yet to come by this computer's clock, %s: nobody could verify that", w.Name, strict.FormatTime(w.Time), strict.FormatTime(now)).
+			return nil, strict.Errorf(file, "has a cosignature of %s at %s, which is in the future by this computer's clock, %s: verifiers would refuse it", w.Name, strict.FormatTime(w.Time), strict.FormatTime(now)).
 				WithHint("set right the clock that is wrong, this computer's or the witness's, and take the proof again")
 		}
 	}
 	if in.Quorum && a.CounterTime.After(in.QuorumTime.Add(keys.ClockTolerance)) {
-		return nil, strict.Errorf(file, "says that witnesses had seen the bundle by %s, and it was countersigned at %s: nobody could verify that", strict.FormatTime(in.QuorumTime), strict.FormatTime(a.CounterTime)).
-			WithHint("the witnesses' clocks or this machine's were wrong: have the checkpoint cosigned anew, and take that proof")
+		return nil, strict.Errorf(file, "says that witnesses had seen the bundle by %s, and it was countersigned at %s: verifiers would refuse it", strict.FormatTime(in.QuorumTime), strict.FormatTime(a.CounterTime)).
+			WithHint("the witnesses' clocks or this computer's were wrong: have the checkpoint cosigned again, and take that proof")
 	}
 	if err := j.save(ceremony.BundleFile, b.Raw()); err != nil {
 		return nil, err
@@ -321,15 +317,15 @@ func (j *Journal) ImportProof(file string, proof []byte) (*auditlog.Inclusion, e
 	return in, err
 }
 
-// Finish records the close: files is everything the package will hold but the
-// transcript, the manifest and the close sign-offs. judge is shown the record
-// before it is written, and refuses one that would make no evidence.
+// Finish records the close. files are all that the package will hold, without the
+// transcript, the manifest and the close sign-offs. judge gets the record before it is
+// written, and refuses it if the package would not verify.
 func (j *Journal) Finish(files []ceremony.File, judge func(*ceremony.Record) error) (*ceremony.Record, error) {
 	if err := j.account.Expects(ceremony.KindClose); err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, strict.Errorf(j.dir, "there is no file to close over")
+		return nil, strict.Errorf(j.dir, "there are no files to list in the close record")
 	}
 	if err := j.exceptionsAccepted(); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
-// Package challenge is the auditor's side where a key that agrees shows that its HSM
-// has it: what the auditor's own machine draws, keeps, opens and compares. That
-// machine has no HSM and speaks to no other: codes are typed, or read by a camera.
+// Package challenge is the auditor's side of the proof that an HSM holds a key that
+// agrees. The auditor's own machine draws a challenge, keeps it, opens it and later
+// compares the transcript with it. That machine has no HSM and no network: people type
+// codes, or a camera reads them.
 package challenge
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// What a code is of.
+// What says what a code is about.
 type What string
 
 // The codes, in the order in which they cross the room.
@@ -27,8 +28,8 @@ const (
 	Scalar What = "scalar" // from the auditor's screen
 )
 
-// checkBytes are how many bytes of a digest end a code: a slip is noticed at once,
-// while it can be typed again.
+// checkBytes is how many bytes of a digest end a code, so that a typing error is noticed
+// at once.
 const checkBytes = 4
 
 func check(what What, data []byte) []byte {
@@ -38,8 +39,8 @@ func check(what What, data []byte) []byte {
 	return h.Sum(nil)[:checkBytes]
 }
 
-// Code is what people type of some bytes: hex in groups of four, the last two of
-// which are a check.
+// Code is what people type for some bytes: hex in groups of four digits. The last two
+// groups are a check.
 func Code(what What, data []byte) string {
 	digits := hex.EncodeToString(append(bytes.Clone(data), check(what, data)...))
 	var b strings.Builder
@@ -52,7 +53,7 @@ func Code(what What, data []byte) string {
 	return b.String()
 }
 
-// ParseCode reads a code as it was typed: in either case, with spaces wherever.
+// ParseCode reads a code as it was typed, in either case and with any spaces.
 func ParseCode(what What, typed string) ([]byte, error) {
 	digits := strings.ToLower(strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -76,11 +77,11 @@ func ParseCode(what What, typed string) ([]byte, error) {
 
 const keptFormat = "fleetctl challenges v1"
 
-// maxKept bounds the file; a ceremony has at most 768 keys.
+// maxKept is the largest file in bytes: room for the 768 keys that a ceremony has at most.
 const maxKept = 1 << 18
 
-// Kept is what the auditor's machine keeps. Until a challenge is opened, whoever reads
-// its scalar can answer without an HSM.
+// Kept is the file that the auditor's machine keeps. It is secret: until a challenge is
+// opened, whoever reads its scalar can answer it without the HSM.
 type Kept struct {
 	Format     string `strict:"format"`
 	Challenges []One  `strict:"challenges"`
@@ -90,11 +91,11 @@ type Kept struct {
 type One struct {
 	Algorithm ceremony.Algorithm `strict:"algorithm"`
 	Scalar    []byte             `strict:"scalar,hex"`
-	// Answer is what was typed before the challenge was opened.
+	// Answer was typed before the challenge was opened; zero if it isn't open.
 	Answer [32]byte `strict:"answer,hex,optional"`
 }
 
-// Parse reads what is kept.
+// Parse reads the file.
 func Parse(file string, data []byte) (*Kept, error) {
 	n, err := strict.ParseJSON(file, data, maxKept)
 	if err != nil {
@@ -115,7 +116,7 @@ func Parse(file string, data []byte) (*Kept, error) {
 	return k, nil
 }
 
-// Encode is the file.
+// Encode returns the file.
 func (k *Kept) Encode() []byte {
 	out := *k
 	out.Format = keptFormat
@@ -125,7 +126,7 @@ func (k *Kept) Encode() []byte {
 	return strict.EncodeJSON(&out)
 }
 
-// Draw draws a challenge and gives its peer.
+// Draw draws a challenge and returns its peer.
 func (k *Kept) Draw(alg ceremony.Algorithm, random io.Reader) (peer []byte, err error) {
 	s, err := keys.DrawScalar(alg, random)
 	if err != nil {
@@ -135,9 +136,9 @@ func (k *Kept) Draw(alg ceremony.Algorithm, random io.Reader) (peer []byte, err 
 	return s.Peer().Encode(), nil
 }
 
-// Open takes the answer to the challenge that was drawn last and gives its scalar. A
-// challenge is opened once: a second answer to it could have been made with the first
-// one's scalar.
+// Open takes the answer to the challenge that was drawn last, and returns its scalar. It
+// opens each challenge to one answer only: a second answer could have been computed with
+// the scalar.
 func (k *Kept) Open(answer []byte) (scalar []byte, err error) {
 	if len(answer) != sha256.Size {
 		return nil, fmt.Errorf("an answer has %d bytes, this one %d", sha256.Size, len(answer))
@@ -156,16 +157,15 @@ func (k *Kept) Open(answer []byte) (scalar []byte, err error) {
 	return last.Scalar, nil
 }
 
-// Compared is what a ceremony's transcript says of a key that agrees, beside what was
-// kept.
+// Compared is the result for one key that agrees.
 type Compared struct {
 	HSM, Role string
-	Record    int    // of the key's intent
-	Fault     string // empty: the key answered to a challenge that is kept here
+	Record    int    // number of the key's intent
+	Fault     string // empty: the key answered a challenge that is kept here
 }
 
-// Compare holds a transcript that replayed against what was kept. Whoever signs a
-// release as the one who challenged has seen this first.
+// Compare compares a replayed transcript with the challenges that were kept. An auditor
+// who drew challenges looks at it before signing the release off.
 func (k *Kept) Compare(a *ceremony.Account) (list []Compared) {
 	for _, key := range a.KeysOf(keys.Agree) {
 		list = append(list, Compared{key.HSM, key.Role, key.N, k.fault(key)})

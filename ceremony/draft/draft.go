@@ -1,4 +1,4 @@
-// Package draft writes a new plan, commented, for people to fill in and check.
+// Package draft writes a new plan with comments, for people to fill in and check.
 package draft
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Plan is what a new plan is written from. What is empty is written as a
-// comment that says what belongs there, and `plan check` names it.
+// Plan has the values for a new plan. For an empty one, the plan gets a comment that
+// says what belongs there, and `fleetctl plan check` names it.
 type Plan struct {
 	Mode, Fleet, Namespace string
 	Rehearses              [32]byte
@@ -32,18 +32,17 @@ type Plan struct {
 	Lockdown               []string
 }
 
-// Role is a role with the usual attributes, or with those given, such as
-// COPYABLE: required false.
+// Role is a role with the usual attributes, changed by Attributes, such as COPYABLE:
+// required false.
 type Role struct {
 	Name       string
 	Algorithm  ceremony.Algorithm
 	Attributes [][2]string
 }
 
-// Rehearsal is the draft of a plan's rehearsal: the same but for its mode, its
-// namespace, the HSMs' serials and every key that signs from outside, which
-// are to be filled in. It names no models and no attestation identities: tokens
-// in software have none of the plan's.
+// Rehearsal is the draft of a plan's rehearsal. Mode and namespace are a rehearsal's; the
+// HSMs' serials, third parties, countersigner and log are left to be filled in. It names
+// no models and no attestation identities, which software tokens don't have.
 func Rehearsal(p *ceremony.Plan) *Plan {
 	d := &Plan{
 		Mode: ceremony.Rehearsal, Rehearses: p.Digest(), Fleet: p.Fleet, Namespace: ceremony.RehearsalPrefix + p.Namespace,
@@ -62,9 +61,9 @@ func Rehearsal(p *ceremony.Plan) *Plan {
 	return d
 }
 
-// CheckRehearsal refuses a draft of p's rehearsal that has the real third
-// party's or operator's key, or the real log: a rehearsal must not be able to
-// make anything that they signed.
+// CheckRehearsal refuses a draft of p's rehearsal that has the production key of a third
+// party or of the operator, or the production log: they must never sign anything of a
+// rehearsal.
 func (d *Plan) CheckRehearsal(p *ceremony.Plan) error {
 	for _, t := range d.ThirdParties {
 		for _, real := range p.ThirdParties {
@@ -87,7 +86,7 @@ func (d *Plan) CheckRehearsal(p *ceremony.Plan) error {
 //go:embed plan.tmpl
 var planSource string
 
-// Write is the plan file: commented, in the order of the format.
+// Write returns the plan file, with comments.
 func (d *Plan) Write() ([]byte, error) {
 	return []byte(strings.NewReplacer(
 		"{{mode}}", d.Mode, "{{rehearses}}", d.rehearses(), "{{fleet}}", d.Fleet, "{{namespace}}", d.Namespace,

@@ -14,11 +14,11 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Resume goes on with a ceremony that ended without a word: a crash, a power
-// cut, Ctrl-C, a pulled HSM. m officers approve over the last whole record;
-// what was torn is kept aside and told of; an intent that was open is settled
-// with its token before anything else happens. A ceremony of which a check failed
-// is brought to its end instead.
+// Resume goes on with a ceremony that was interrupted: by a crash, a power cut, Ctrl-C or
+// an HSM that was pulled. The threshold of officers approve that over the last whole
+// record. A torn line is kept in the private folder, and the resume record says so. If
+// an intent was open, whatever key came of it is destroyed first. If a check had failed,
+// Resume aborts the ceremony instead.
 func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 	j, torn, err := openTorn(c.Dir, c)
 	if err != nil {
@@ -32,8 +32,8 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 	case a.Open == nil:
 		return a, strict.Errorf(c.Dir, "nothing was recorded yet").WithHint("begin anew: remove %s", filepath.Join(c.Dir, ceremony.TranscriptFile))
 	case a.Adjourned:
-		// Half a record is in the way of whoever reconvenes. Nothing was done that
-		// it could tell of: only the reconvening was to be written.
+		// Drop half a record, so that the ceremony can be reconvened. It can only have been
+		// the reconvene record, before which nothing was done.
 		if err := j.dropTorn(torn); err != nil {
 			return a, err
 		}
@@ -45,7 +45,7 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 	}
 	defer r.closeTokens()
 	if a.Fault != "" {
-		// Nothing is gone on with: what was interrupted is its end.
+		// The abort was interrupted: finish it.
 		if err := j.dropTorn(torn); err != nil {
 			return a, err
 		}
@@ -59,7 +59,7 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 		return a, err
 	}
 	if err := c.sameProgram(ctx, a); err != nil {
-		return a, err // before officers approve it: they see under which program
+		return a, err // before officers approve: they must know which program goes on
 	}
 	if err := j.Approved(ctx, a.Wanted(ceremony.ApproveResume, [32]byte{}), c.Approve); err != nil {
 		return a, err
@@ -90,8 +90,8 @@ func (c Config) program() ceremony.Program {
 	return ceremony.Program{Version: c.Version, Binary: c.Binary}
 }
 
-// sameProgram has people agree to another program than the one that the ceremony was
-// opened with, or gone on with since.
+// sameProgram asks people whether another program may go on than the one that ran
+// last.
 func (c Config) sameProgram(ctx context.Context, a *ceremony.Account) error {
 	was, is := a.Program(), c.program()
 	if was.Binary == is.Binary {
@@ -103,7 +103,7 @@ func (c Config) sameProgram(ctx context.Context, a *ceremony.Account) error {
 	return nil
 }
 
-// otherProgram names both.
+// otherProgram is the error that names both programs.
 func otherProgram(dir string, was, is ceremony.Program) *strict.Error {
 	return strict.Errorf(dir, "this is fleetctl %s, SHA-256 %x…, and the ceremony was last run by %s, SHA-256 %x…", is.Version, is.Binary[:8], was.Version, was.Binary[:8])
 }
@@ -126,13 +126,14 @@ func openTorn(dir string, c Config) (*Journal, []byte, error) {
 	return nil, nil, err
 }
 
-// dropTorn keeps a torn line aside and cuts it off: the next record says so.
+// dropTorn copies a torn line into the private folder and cuts it off the transcript. The
+// next record says so.
 func (j *Journal) dropTorn(torn []byte) error {
 	if len(torn) == 0 {
 		return nil
 	}
 	aside := filepath.Join(j.dir, ceremony.PrivateDir, fmt.Sprintf("torn-after-%d-%x", j.account.N, sha256.Sum256(torn)))
-	// The name has its digest: the same may be there from an earlier try.
+	// The name has the digest, so a file that is there from an earlier try is the same.
 	if err := folder.Temp(j.dir).Replace(aside, torn, 0o600); err != nil {
 		return err
 	}
@@ -149,8 +150,8 @@ func (j *Journal) dropTorn(torn []byte) error {
 	return durable.SyncDir(j.dir)
 }
 
-// settleIntent brings an open intent to an end: a key that came of it is destroyed,
-// since nobody saw it being checked, and the step begins anew.
+// settleIntent ends an open intent: it destroys the key that came of it, whose checks
+// were not finished, and the step begins again.
 func (r *runner) settleIntent(ctx context.Context) error {
 	k := r.journal.account.OpenIntent()
 	if k == nil {
@@ -169,13 +170,13 @@ func (r *runner) settleIntent(ctx context.Context) error {
 	case k.Outcome == nil:
 		return r.record("no key came of the open intent", &ceremony.Outcome{Intent: k.N, Result: ceremony.Failed, Reason: "interrupted: the token has no such key"})
 	}
-	// A resumption that was itself interrupted destroyed it, or the token had
-	// not kept it when the power went: SoftHSM never calls fsync.
+	// An earlier resume destroyed it and was interrupted, or the token lost it in a power
+	// cut: SoftHSM never calls fsync.
 	return r.record("the key of the open intent is gone", &ceremony.Outcome{Intent: k.N, Result: ceremony.Destroyed, Reason: "interrupted: its token no longer holds it"})
 }
 
-// Abort ends a ceremony by hand: every key made so far is destroyed, and the
-// record says why. What it can't reach it says too.
+// Abort ends a ceremony because people decided so: it destroys every key generated so
+// far, and records the reason and the keys that it could not destroy.
 func Abort(ctx context.Context, c Config, reason string) (*ceremony.Account, error) {
 	j, torn, err := openTorn(c.Dir, c)
 	if err != nil {
@@ -198,12 +199,12 @@ func Abort(ctx context.Context, c Config, reason string) (*ceremony.Account, err
 	end := &ceremony.Abort{Reason: reason, Keys: []ceremony.KeyState{}, Torn: len(torn)}
 	if c.Wall != nil {
 		if err := j.explainClock(ceremony.Exception{
-			// Logins are recorded before the end is.
+			// A record of its own: the logins before the abort need the right time too.
 			Expected: "a clock that nobody sets", Happened: "this computer's clock was set", Decided: "to abort, for the reason that the abort gives",
 		}, *c.Wall, torn); err != nil {
 			return a, err
 		}
-		torn, end.Torn = nil, 0 // told of there
+		torn, end.Torn = nil, 0 // the exception tells of it
 	}
 	if err := j.clockStands(end); err != nil {
 		return a, err
@@ -219,14 +220,14 @@ func Abort(ctx context.Context, c Config, reason string) (*ceremony.Account, err
 	return a, err
 }
 
-// Adjourn interrupts a ceremony as planned; Reconvene, which m officers
-// approve, goes on with it.
+// Adjourn interrupts a ceremony deliberately.
 func (j *Journal) Adjourn(c *ceremony.Adjourn) error {
 	_, err := j.Append(c)
 	return err
 }
 
-// Reconvene: see Adjourn.
+// Reconvene goes on with an adjourned ceremony, which the threshold of officers must
+// approve.
 func (j *Journal) Reconvene(ctx context.Context, c *ceremony.Reconvene, ask Approver) error {
 	if !j.account.Adjourned {
 		return strict.Errorf(j.dir, "the ceremony is not adjourned")

@@ -12,11 +12,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Run takes a ceremony from its first record to the passed fleet check. Before
-// the first HSM is unlocked it can be run again and goes on where it was; after
-// that an interrupted ceremony is resumed. A check that fails destroys every
-// key made so far and ends the ceremony on the record; any other error leaves
-// it where it stands.
+// Run takes a ceremony from its first record to the fleet check. As long as no HSM was
+// unlocked, an interrupted ceremony goes on with Run, after that with Resume. If a check
+// fails, Run destroys every key generated so far and aborts the ceremony; after any
+// other error the ceremony can go on.
 func Run(ctx context.Context, c Config) (*ceremony.Account, error) {
 	j, err := c.begin()
 	if err != nil {
@@ -37,7 +36,7 @@ func Run(ctx context.Context, c Config) (*ceremony.Account, error) {
 	return j.account, r.runSteps(ctx)
 }
 
-// begin makes the folder, or opens one whose ceremony has unlocked nothing yet.
+// begin makes the ceremony's folder, or opens one whose ceremony has unlocked no HSM yet.
 func (c Config) begin() (*Journal, error) {
 	if _, err := durable.Stat(filepath.Join(c.Dir, ceremony.TranscriptFile)); err != nil {
 		j, err := Create(c.Dir, c.Plan, c.Now, c.Random)
@@ -70,7 +69,7 @@ func (c Config) begin() (*Journal, error) {
 	return c.approved(j)
 }
 
-// approved keeps the officers' approvals of the plan with the ceremony.
+// approved stores the officers' approvals of the plan in the ceremony's folder.
 func (c Config) approved(j *Journal) (*Journal, error) {
 	if err := j.keepPlanApprovals(c.PlanApprovals); err != nil {
 		j.Close()
@@ -79,8 +78,8 @@ func (c Config) approved(j *Journal) (*Journal, error) {
 	return j, nil
 }
 
-// dropFirst keeps a torn first record aside: nothing was done that it could tell
-// of, so that the ceremony can begin once more in its folder.
+// dropFirst drops a torn first record, before which nothing was done, so that the
+// ceremony can begin again in its folder.
 func (c Config) dropFirst() error {
 	j, torn, err := openTorn(c.Dir, c)
 	if err != nil {
@@ -109,10 +108,10 @@ type runner struct {
 	site    *Site
 	journal *Journal
 	reached map[string]*openToken
-	without *ceremony.Exception // what people go on without, and isn't on the record yet
+	without *ceremony.Exception // the claims that people go on without; nil once recorded
 }
 
-// runSteps does step after step until the fleet check is passed.
+// runSteps does the steps up to the fleet check.
 func (r *runner) runSteps(ctx context.Context) error {
 	a := r.journal.account
 	if err := r.foresee(ctx); err != nil {
@@ -133,8 +132,8 @@ func (r *runner) runSteps(ctx context.Context) error {
 		}
 		r.Observer.Step(r.plan, a.StepNumber(), len(a.Steps), s)
 		if err := r.do(ctx, s); err != nil {
-			// What can't be recorded isn't done: with a journal that can't be
-			// written, keys would be destroyed and nobody told.
+			// If the journal can't be written, don't abort: keys would be destroyed without
+			// a record.
 			if a.Fault != "" && r.journal.broken == nil {
 				return r.abort(ctx, s, err, 0)
 			}
@@ -161,16 +160,16 @@ func (r *runner) do(ctx context.Context, s ceremony.Step) error {
 	return fmt.Errorf("the engine has no act %q", s.Act)
 }
 
-// record appends, then says so. A check that failed is on the transcript by
-// then, and comes back as the error.
+// record appends a record and tells the observer. If the record shows that a check
+// failed, it returns that as the error; the record is written nevertheless.
 func (r *runner) record(done string, content any) error {
 	before := r.journal.account.Fault
 	rec, err := r.journal.Append(content)
 	if err != nil {
 		return err
 	}
-	// After a failed check tokens are still unlocked, so that keys can be
-	// destroyed: those records fail nothing.
+	// After a failed check there are further records, such as logins to destroy keys.
+	// They don't fail.
 	if fault := r.journal.account.Fault; fault != before {
 		return fmt.Errorf("%s", fault)
 	}
@@ -183,8 +182,8 @@ func (r *runner) record(done string, content any) error {
 	return nil
 }
 
-// abort ends the ceremony after a failed check, unless a key is out of reach:
-// as long as it may be destroyed later, the last word isn't said.
+// abort ends the ceremony after a failed check, unless a key could not be destroyed:
+// then Resume tries again, or people abort.
 func (r *runner) abort(ctx context.Context, s ceremony.Step, cause error, torn int) error {
 	if err := r.journal.clockStands(&ceremony.Abort{}); err != nil {
 		return fmt.Errorf("%w; nothing was destroyed, since %w", cause, err)
@@ -246,9 +245,9 @@ func (r *runner) fleetCheck(ctx context.Context) error {
 	return r.challenge(ctx, "the matrix was read aloud and confirmed")
 }
 
-// checkInventories demands that every token still holds its keys and nothing else: one
-// that was swapped since for another with its serial, or emptied, would not. It
-// may only be the wrong device in the slot: nothing is destroyed for it.
+// checkInventories demands that every token still holds its keys and nothing else. If one
+// doesn't, it was emptied, or swapped for another with the same serial. Perhaps only the
+// wrong device is in the slot, so no key is destroyed.
 func (r *runner) checkInventories(ctx context.Context) error {
 	for _, h := range r.plan.HSMs {
 		t, err := r.unlocked(ctx, h.Name)

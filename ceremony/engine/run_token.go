@@ -9,12 +9,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// openToken is an HSM's token as this process has it open.
+// openToken is an HSM's token that this process has opened.
 type openToken struct {
 	Token
 	module   Module
 	unlocked bool
-	pin      []byte // kept for the looks from new processes, cleared at the end
+	pin      []byte // kept for Tokens.Probe, cleared at the end
 }
 
 func (r *runner) closeTokens() {
@@ -24,8 +24,8 @@ func (r *runner) closeTokens() {
 	}
 }
 
-// token opens an HSM's token. After its intake it must still say what it said
-// then: a token that was swapped in between is another one.
+// token opens an HSM's token. After its intake it must report the same serial, model,
+// firmware and library as then, so that a swapped token is noticed.
 func (r *runner) token(ctx context.Context, hsm string) (*openToken, error) {
 	if t := r.reached[hsm]; t != nil {
 		return t, nil
@@ -51,8 +51,8 @@ func (r *runner) token(ctx context.Context, hsm string) (*openToken, error) {
 	return r.reached[hsm], nil
 }
 
-// unlocked logs in to an HSM's token. The first login of a ceremony opens it,
-// which m officers have to have approved.
+// unlocked logs in to an HSM's token. The threshold of officers must have approved the
+// first login of a ceremony.
 func (r *runner) unlocked(ctx context.Context, hsm string) (*openToken, error) {
 	a := r.journal.account
 	if !a.Opened() {
@@ -73,9 +73,8 @@ func (r *runner) unlocked(ctx context.Context, hsm string) (*openToken, error) {
 	return t, nil
 }
 
-// login makes one try, on the record whether it worked or not. What the token
-// answered to one that failed is for whoever has the PIN: to go on trying by
-// itself is how tokens get locked.
+// login makes one try to log in and records it, whether it worked or not. It doesn't try
+// again by itself, which could lock the token: failed goes to the person with the PIN.
 func (r *runner) login(ctx context.Context, hsm string, t *openToken, before error) (failed, err error) {
 	about, err := t.Info()
 	if err != nil {
@@ -92,7 +91,7 @@ func (r *runner) login(ctx context.Context, hsm string, t *openToken, before err
 	if failed = try(pin.Secret); failed != nil {
 		clear(pin.Secret)
 		if errors.Is(failed, token.ErrNotTried) {
-			return failed, nil // the token was asked nothing, and refused nothing
+			return failed, nil // the token was not asked, so there is nothing to record
 		}
 		_, err = r.journal.Append(&ceremony.Unlock{HSM: hsm, Method: pin.Method, Result: resultOf(r.Tokens, failed)})
 		return failed, err
@@ -101,8 +100,8 @@ func (r *runner) login(ctx context.Context, hsm string, t *openToken, before err
 	return nil, r.record(hsm+" unlocked", &ceremony.Unlock{HSM: hsm, Method: pin.Method, Result: ceremony.UnlockOK})
 }
 
-// holds counts the objects with an id. One that is no half of a key pair is
-// for a person to look at.
+// holds counts the halves of the key pair with an id. Any other object with that id is
+// an error, which a person has to look at.
 func (t *openToken) holds(id []byte) (halves int, err error) {
 	objects, err := t.Objects()
 	if err != nil {
@@ -120,7 +119,7 @@ func (t *openToken) holds(id []byte) (halves int, err error) {
 	return halves, nil
 }
 
-// destroyAll destroys every key made so far and says what became of each.
+// destroyAll destroys every key generated so far, and returns what became of each.
 func (r *runner) destroyAll(ctx context.Context) []ceremony.KeyState {
 	states := []ceremony.KeyState{}
 	for _, k := range r.journal.account.Keys {
@@ -145,9 +144,9 @@ func (r *runner) destroyOne(ctx context.Context, k *ceremony.Key) (string, error
 	return ceremony.Destroyed, nil
 }
 
-// clean destroys all that came of an intent: the key, half a pair, or halves
-// that hadn't got their CKA_ID yet. The token held nothing before the ceremony,
-// so that nothing else can be without one.
+// clean destroys everything that came of an intent: the key, half of it, or halves
+// without a CKA_ID, which a generation that was interrupted leaves. The token was empty
+// before the ceremony, so no other objects can lack one.
 func (t *openToken) clean(id []byte) (made bool, err error) {
 	unnamed, err := t.DestroyUnnamed()
 	if err != nil {

@@ -15,17 +15,17 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// ApprovedSoFar is what stands beside a plan before another officer approves it.
+// ApprovedSoFar says who has approved a plan, before another officer does.
 type ApprovedSoFar struct {
-	This    []string // who approved exactly this plan
-	Earlier []string // whose signature is over another version, and counts for nothing
-	// Before is the version that this officer approved last, where another than this
-	// one is known.
+	This    []string // those who approved exactly this plan
+	Earlier []string // those whose signature is over another version and doesn't count
+	// Before is another version that this officer approved before; nil if none is
+	// known.
 	Before []byte
 }
 
-// approvedPlans is where the plans that somebody approved are kept: a signature
-// alone doesn't say what has changed since.
+// approvedPlans is the folder of the plans that somebody approved. They are kept to show
+// an officer what changed since.
 func approvedPlans(root string) string {
 	return filepath.Join(root, ceremony.PrivateDir, "approved-plans")
 }
@@ -44,8 +44,8 @@ func keepApproved(root string, text []byte) error {
 	return err
 }
 
-// ReadApproved says who approved a plan that is kept under root, and what who
-// approved before. Which version a signature is over follows from the signature.
+// ReadApproved says who approved the plan whose approvals are kept under root, and which
+// version the person who approved before.
 func ReadApproved(root string, plan *ceremony.Plan, who string) (*ApprovedSoFar, error) {
 	people, err := ceremony.PeopleOf(plan)
 	if err != nil {
@@ -69,7 +69,7 @@ func ReadApproved(root string, plan *ceremony.Plan, who string) (*ApprovedSoFar,
 		}
 		name, _, ok := people.RoleOf(sig.Key())
 		if !ok {
-			name = s.Name // whom the plan named once
+			name = s.Name // an earlier version of the plan named them
 		}
 		if sig.Verify(namespace, plan.Raw()) == nil {
 			so.This = append(so.This, name)
@@ -90,7 +90,7 @@ func ReadApproved(root string, plan *ceremony.Plan, who string) (*ApprovedSoFar,
 	return so, nil
 }
 
-// maxKept bounds how many versions of a plan are looked at.
+// maxKept is how many versions of a plan may be kept.
 const maxKept = 256
 
 func keptPlans(root string) (texts [][]byte, err error) {

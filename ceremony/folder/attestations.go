@@ -9,7 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// ReadAttestations are the files of evidence that devices gave, by path.
+// ReadAttestations reads the devices' evidence, by path.
 func ReadAttestations(root string) (map[string][]byte, error) {
 	entries, err := signedEntries(root, ceremony.AttestationsDir)
 	if err != nil {
@@ -35,8 +35,8 @@ func ReadAttestations(root string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// TidyAttestations sets aside the evidence that no record tells of: an
-// interruption came between the file and its record. It is never read again.
+// TidyAttestations sets aside evidence without a record: an interruption came between
+// the file and its record.
 func TidyAttestations(root string, a *ceremony.Account) error {
 	files, err := ReadAttestations(root)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
-// Missing is what a ceremony waits for: an act, or a stage, with those who have
-// signed it so far.
+// Missing is an act or a stage that the ceremony waits for, with those who signed it so
+// far.
 type Missing struct {
 	Pending
-	Exception int // the number of the one to be accepted; 0 for any other act
-	Record    int // which the act is about, or follows; 0 for a stage
+	Exception int // the number of the exception to be accepted; 0 for other acts
+	Record    int // the number of the record that the act is about, or follows; 0 for a stage
 }
 
 func (w *Missing) Error() string {
@@ -27,11 +27,10 @@ func (w *Missing) Error() string {
 	return fmt.Sprintf("exception %d, record %d: %d of %d officers signed", w.Exception, w.Record, len(w.Have), w.Want)
 }
 
-// Unwrap lets whoever asks see that it waits.
+// Unwrap returns the Pending, for errors.As.
 func (w *Missing) Unwrap() error { return &w.Pending }
 
-// ReadAcceptances says which officers accepted each exception, in the exceptions'
-// order.
+// ReadAcceptances says for each exception which officers accepted it.
 func ReadAcceptances(dir string, a *ceremony.Account) ([][]string, error) {
 	people, list, err := readSignings(dir, a, ceremony.ApprovalsDir)
 	if err != nil {
@@ -52,8 +51,8 @@ func ReadAcceptances(dir string, a *ceremony.Account) ([][]string, error) {
 	return accepted, nil
 }
 
-// ReadMissing says what the ceremony in a folder waits for: the exceptions that
-// too few officers accepted, then the act or stage that is due.
+// ReadMissing says what the ceremony in a folder waits for: the exceptions that too few
+// officers accepted, then the act or the stage that comes next.
 func ReadMissing(dir string, a *ceremony.Account) ([]Missing, error) {
 	if a.Open == nil || a.Abort != nil {
 		return nil, nil
@@ -79,7 +78,7 @@ func ReadMissing(dir string, a *ceremony.Account) ([]Missing, error) {
 	return appendMissing(waits, w), err
 }
 
-// MissingAcceptances are the exceptions that too few officers accepted.
+// MissingAcceptances says which exceptions too few officers accepted.
 func MissingAcceptances(dir string, a *ceremony.Account) (waits []Missing, err error) {
 	if len(a.Exceptions) == 0 {
 		return nil, nil
@@ -112,7 +111,7 @@ func readSignings(dir string, a *ceremony.Account, folder string) (*ceremony.Peo
 	return people, list, err
 }
 
-// MissingSignoff is the stage if it isn't signed off yet.
+// MissingSignoff says what a stage's sign-off lacks; nil if it is signed off.
 func MissingSignoff(dir string, a *ceremony.Account, stage string) (*Missing, error) {
 	want, err := a.WantedSignoff(stage)
 	if err != nil {
@@ -149,7 +148,8 @@ func MissingSignoff(dir string, a *ceremony.Account, stage string) (*Missing, er
 	return w, nil
 }
 
-// missingApproval is the act that is due if too few officers approved it.
+// missingApproval says which act comes next and lacks officers' approvals; nil if none
+// does.
 func missingApproval(dir string, a *ceremony.Account) (*Missing, error) {
 	act := a.DueAct()
 	if act == "" {
@@ -160,7 +160,7 @@ func missingApproval(dir string, a *ceremony.Account) (*Missing, error) {
 	case ceremony.ApproveRequest:
 		core, err := durable.ReadFile(filepath.Join(dir, ceremony.CoreFile))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil // there is nothing yet to be approved
+			return nil, nil // the request isn't made yet
 		}
 		if err != nil {
 			return nil, err
@@ -184,14 +184,14 @@ func missingApproval(dir string, a *ceremony.Account) (*Missing, error) {
 	return &Missing{Pending: Pending{What: act, Have: have, Want: a.Plan.Threshold}, Record: a.N}, nil
 }
 
-// Pending says that an act waits for people's signatures. Nothing is lost: the
-// ceremony goes on where it stands once they are there.
+// Pending is the error of an act or a stage that lacks people's signatures. Once they
+// are there, the ceremony goes on where it stopped.
 type Pending struct {
-	What string // an approval's act, or "release", "close", "plan"
-	Have []string
-	Want int
-	Why  string
-	// Unheard are witnesses and auditors whose verdict is missing.
+	What string   // an approval's act, or "release", "close", "plan"
+	Have []string // those who signed
+	Want int      // how many officers must sign
+	Why  string   // why a stage is not signed off
+	// Unheard are the witnesses and auditors whose verdict is missing.
 	Unheard []string
 }
 

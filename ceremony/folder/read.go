@@ -1,5 +1,5 @@
-// Package folder reads a ceremony's folder, and keeps in it what people signed. It
-// opens no token and no transcript for writing: a verifier may carry it.
+// Package folder reads a ceremony's folder, and stores in it what people signed. It opens
+// no token and writes no transcript, so that verifiers can use it too.
 package folder
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// ReadRecords is Read with the records themselves. Like it, it takes no
-// transcript that is cut off.
+// ReadRecords is Read that also returns the records. Like Read, it refuses a transcript
+// whose last line is torn.
 func ReadRecords(dir string) (*ceremony.Account, *ceremony.Transcript, error) {
 	account, t, err := ReadTorn(dir)
 	if err != nil {
@@ -24,20 +24,20 @@ func ReadRecords(dir string) (*ceremony.Account, *ceremony.Transcript, error) {
 	return account, t, nil
 }
 
-// Read replays the ceremony in a folder without changing anything.
+// Read replays the ceremony in a folder. It changes nothing.
 func Read(dir string) (*ceremony.Account, error) {
 	account, _, err := ReadRecords(dir)
 	return account, err
 }
 
-// ReadToLastRecord is Read up to the last whole record, whatever stands after it.
+// ReadToLastRecord is Read of a transcript whose last line may be torn.
 func ReadToLastRecord(dir string) (*ceremony.Account, error) {
 	account, _, err := ReadTorn(dir)
 	return account, err
 }
 
-// ReadTorn is ReadRecords of a transcript whose last line may be torn: it was never
-// finished, and stands in Torn.
+// ReadTorn is ReadRecords of a transcript whose last line may be torn; Torn then has
+// that line.
 func ReadTorn(dir string) (*ceremony.Account, *ceremony.Transcript, error) {
 	planPath, path := filepath.Join(dir, ceremony.PlanFile), filepath.Join(dir, ceremony.TranscriptFile)
 	raw, err := durable.ReadFile(planPath)

@@ -10,18 +10,19 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
-// What a process that was killed has left is there for readers, and after a power
-// cut it may be gone. So it is made durable before anything follows from it.
+// A process that was killed may have written files without fsync: others can read them,
+// but after a power cut they may be gone. So they are made durable before anything
+// depends on them.
 
-// LockFile is locked by whoever appends to the transcript.
+// LockFile is the file that a process locks while it may append to the transcript.
 func LockFile(root string) string { return filepath.Join(root, ceremony.PrivateDir, "lock") }
 
-// SettleClosed makes the last record durable before people sign it off, and before
-// it is published: nobody opens the transcript of a closed ceremony any more.
+// SettleClosed makes the last record of a closed ceremony durable, before people sign it
+// and before it is published. For an open ceremony, opening the journal does that.
 func SettleClosed(root string) error {
 	unlock, err := durable.Lock(LockFile(root))
 	if errors.Is(err, durable.ErrLocked) {
-		return syncTranscript(root) // who is at work has settled what was there before
+		return syncTranscript(root) // the process that holds the lock has done it
 	}
 	if err != nil {
 		return err
@@ -30,8 +31,8 @@ func SettleClosed(root string) error {
 	return durable.Settle(filepath.Join(root, ceremony.TranscriptFile), 1)
 }
 
-// syncTranscript makes durable what a signature is about to say, beside whoever
-// writes the transcript meanwhile. Where there is none, there is nothing to lose.
+// syncTranscript makes the transcript durable before somebody signs one of its records.
+// Another process may be writing it meanwhile. If there is none, it does nothing.
 func syncTranscript(root string) error {
 	err := durable.SyncFile(filepath.Join(root, ceremony.TranscriptFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,7 +41,7 @@ func syncTranscript(root string) error {
 	return err
 }
 
-// settleSignatures makes durable which files a folder of signatures has.
+// settleSignatures makes a folder of signatures, as a list of names, durable.
 func settleSignatures(root, dir string) error {
 	path := root
 	for part := range strings.SplitSeq(dir, "/") {

@@ -14,13 +14,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// What stands in a ceremony's folder is published, so that an interruption must
-// leave nothing in it that nobody meant to publish. Temporary files are written
-// in the private folder. A text whose signer was interrupted before the
-// signature is nothing yet: it is set aside before anything is listed, and its
-// signer signs again.
+// All of a ceremony's folder but the private one is published, so an interruption must
+// leave no file in it that nobody meant to publish. Temporary files are written in the
+// private folder. A text that was stored without its signature, because its signer was
+// interrupted, is set aside before files are listed; its signer signs again.
 
-// Temp is where a ceremony's temporary files are.
+// Temp is the folder of a ceremony's temporary files.
 func Temp(root string) durable.Temp {
 	return durable.Temp(filepath.Join(root, ceremony.PrivateDir, "temp"))
 }
@@ -28,8 +27,8 @@ func Temp(root string) durable.Temp {
 // signatureFolders are the folders of what people signed.
 var signatureFolders = []string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir, ceremony.CloseSignoffDir}
 
-// readSigned reads a folder of signatures. leftover are the names of what is none:
-// texts that nobody signed, and hidden files.
+// readSigned reads a folder of signatures. leftover are the names of the other files:
+// texts without a signature, and hidden files.
 func readSigned(root, dir string) (files map[string][]byte, leftover []string, err error) {
 	entries, err := signedEntries(root, dir)
 	if err != nil {
@@ -61,8 +60,8 @@ func readSigned(root, dir string) (files map[string][]byte, leftover []string, e
 	return files, leftover, nil
 }
 
-// signedEntries lists such a folder, which need not be there. A link would lead
-// to files that don't stand in the ceremony's folder.
+// signedEntries lists such a folder, which need not exist. It refuses links, which could
+// lead out of the ceremony's folder.
 func signedEntries(root, dir string) ([]fs.DirEntry, error) {
 	path := root
 	for part := range strings.SplitSeq(dir, "/") {
@@ -81,7 +80,7 @@ func signedEntries(root, dir string) ([]fs.DirEntry, error) {
 	return durable.ReadDir(path)
 }
 
-// ReadSignings is Signings of a folder on the disk, without what is left over.
+// ReadSignings is ceremony.Signings of a folder on the disk, without leftover files.
 func ReadSignings(root, dir string) ([]ceremony.Signing, error) {
 	files, _, err := readSigned(root, dir)
 	if err != nil {
@@ -90,8 +89,7 @@ func ReadSignings(root, dir string) ([]ceremony.Signing, error) {
 	return ceremony.Signings(files, dir)
 }
 
-// holdSigners keeps everybody else from storing a signature: a text and its
-// signature are two files.
+// holdSigners keeps other processes from storing a signature, which is two files.
 func holdSigners(root string) (unlock func(), err error) {
 	private := filepath.Join(root, ceremony.PrivateDir)
 	if err := durable.MkdirAll(private, 0o700); err != nil {
@@ -100,9 +98,9 @@ func holdSigners(root string) (unlock func(), err error) {
 	return durable.Hold(filepath.Join(private, "signing.lock"))
 }
 
-// HoldSigners calls read while nobody stores a signature in the ceremony's folder, and
-// after all that is left over was set aside. Whatever lists the folder's files reads
-// them so: what one of them lists, the others have to find.
+// HoldSigners sets leftover files aside and calls read, while no other process can store
+// a signature in the ceremony's folder. Every list of the folder's files is read like
+// this, so that all of them agree.
 func HoldSigners(root string, read func() error) error {
 	unlock, err := holdSigners(root)
 	if err != nil {
@@ -115,7 +113,7 @@ func HoldSigners(root string, read func() error) error {
 	return read()
 }
 
-// tidy sets aside what is left over, with the signers held.
+// tidy sets leftover files aside. The caller holds the signers.
 func tidy(root string) error {
 	entries, err := durable.ReadDir(root)
 	if err != nil {
@@ -149,8 +147,8 @@ func tidy(root string) error {
 	return nil
 }
 
-// setAside moves a file of the folder into the private one, and says where it
-// is now. Nothing is thrown away.
+// setAside moves a file into the private folder, and returns its new path. Nothing is
+// deleted.
 func setAside(root, path string) (string, error) {
 	from := filepath.Join(root, path)
 	data, err := durable.ReadFile(from)
@@ -163,7 +161,7 @@ func setAside(root, path string) (string, error) {
 		return "", err
 	}
 	to := filepath.Join(folder, fmt.Sprintf("%s-%x", strings.ReplaceAll(path, "/", "-"), sum[:4]))
-	if err := Temp(root).Replace(to, data, 0o600); err != nil { // the same before: the name has its digest
+	if err := Temp(root).Replace(to, data, 0o600); err != nil { // the name has the digest: a file there is the same
 		return "", err
 	}
 	if err := durable.Remove(from); err != nil {
@@ -172,8 +170,8 @@ func setAside(root, path string) (string, error) {
 	return to, durable.SyncDir(filepath.Dir(from))
 }
 
-// ReadPublishedSignatures are the files that people signed before the bundle is
-// made, by path: what a request carries, and what records list.
+// ReadPublishedSignatures reads the files in ceremony.SignedDirs, by path: a request
+// carries them, and records list them.
 func ReadPublishedSignatures(root string) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	for _, dir := range ceremony.SignedDirs {

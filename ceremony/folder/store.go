@@ -13,16 +13,17 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Stored says what became of a signature that somebody brought.
+// Stored is the result of storing a signature.
 type Stored struct {
 	Name  string // the signer's, from the plan
-	Again bool   // this very text was signed before: the first signature stays
-	Aside string // where the earlier signature is now, which this one replaces
+	Again bool   // the signer had signed this text before; the first signature is kept
+	Aside string // the new path of the earlier signature that this one replaced
 }
 
-// StoreSignature stores a text that somebody signed with its signature, having verified
-// it: what says what it is about. A person's later word replaces the earlier
-// one, which is kept in the private folder, unless something followed from that.
+// StoreSignature verifies a person's signature and stores it with its text. what is the
+// beginning of the files' name. It replaces an earlier signature by that person about
+// the same thing, which moves into the private folder, unless the transcript lists that
+// one already.
 func StoreSignature(root, dir, what string, people *ceremony.People, namespace string, text []byte, sig *sshsig.Signature) (*Stored, error) {
 	name, role, ok := people.RoleOf(sig.Key())
 	if !ok {
@@ -61,10 +62,10 @@ func StoreSignature(root, dir, what string, people *ceremony.People, namespace s
 	return k.kept, k.store()
 }
 
-// mayStore says whether it is a person's to sign this: a signature that counts
-// for nothing must not look as if it did.
+// mayStore says whether a person of this role may sign the text. Signatures that would
+// not count are not stored.
 func mayStore(dir, name, role string, text []byte) error {
-	said := ceremony.Officer // what the text says that its signer is
+	said := ceremony.Officer // the signer's role by the text
 	switch dir {
 	case ceremony.PlanApprovalsDir:
 		if role != ceremony.Officer {
@@ -116,8 +117,8 @@ func (k *storing) store() error {
 		}
 	}
 	same := k.dir == ceremony.PlanApprovalsDir || terr == nil && bytes.Equal(text, k.text)
-	// The same text signed again has another signature with some kinds of key:
-	// the first one is kept.
+	// With some kinds of key, the same text signed again has another signature. The
+	// first one is kept.
 	if serr == nil && same && k.covers(armor) {
 		k.kept.Again = true
 		return nil
@@ -136,23 +137,22 @@ func (k *storing) store() error {
 			return err
 		}
 	}
-	// An error may come after the signature has its name: so the text stays. A text
-	// that has none is set aside by whoever reads the folder next.
+	// If this fails, the signature may be there nevertheless, so the text stays. If the
+	// signature isn't there, tidy sets the text aside.
 	return write.Create(k.path()+ceremony.SigSuffix, k.sig.Armor(), 0o644)
 }
 
-// covers says that an armoured signature is the signer's own over this text.
+// covers says whether an armoured signature is by the same signer, over this text.
 func (k *storing) covers(armor []byte) bool {
 	have, err := sshsig.Parse(k.base+ceremony.SigSuffix, armor)
 	return err == nil && have.Key().Fingerprint() == k.sig.Key().Fingerprint() && have.Verify(k.namespace, k.text) == nil
 }
 
-// replaceable says whether a person may still say something else than before:
-// not once a record lists the file.
+// replaceable says why an earlier signature can't be replaced: a record lists its file.
 func (k *storing) replaceable() error {
 	a, err := ReadToLastRecord(k.root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // beside a plan whose ceremony hasn't begun
+		return nil // the plan's ceremony hasn't begun
 	}
 	if err != nil {
 		return err
@@ -165,9 +165,8 @@ func (k *storing) replaceable() error {
 		WithHint("what is wrong is said by an exception, or by not agreeing to the close:\nfleetctl ceremony sign %s --signoff close --verdict %s --key KEY", k.root, ceremony.DoNotAgree)
 }
 
-// setAside takes the earlier signature away first: a text without one is
-// nothing, so that an interruption leaves no agreement standing that its signer
-// took back.
+// setAside moves the earlier signature away before its text, so that an interruption
+// can't leave a signature standing that its signer took back.
 func (k *storing) setAside(sig, text bool) (err error) {
 	if sig {
 		if k.kept.Aside, err = setAside(k.root, k.dir+"/"+k.base+ceremony.SigSuffix); err != nil {

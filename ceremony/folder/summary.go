@@ -8,8 +8,8 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/story"
 )
 
-// Summary is how a ceremony went, so far as its transcript and signatures tell:
-// what a rehearsal is compared by with what was run.
+// Summary says how a ceremony went, by its transcript and signatures. A rehearsal's is
+// compared with the production ceremony's.
 type Summary struct {
 	Ceremony  string
 	Mode      string
@@ -17,19 +17,19 @@ type Summary struct {
 	Rehearses [32]byte
 	State     string // running, aborted, closed
 	Took      time.Duration
-	Steps     []StepSummary // those done, in their order
-	Planned   int
-	People    []string // whose signatures count anywhere, by name
+	Steps     []StepSummary // those done, in order
+	Planned   int           // number of steps by the plan
+	People    []string      // those who signed anything, sorted by name
 	Story     *story.Story
 }
 
-// StepSummary is how a step went. Paused is the part of Took between an
-// adjournment, or a crash, and what followed it.
+// StepSummary says how a step went. Paused is the part of Took between an adjournment or
+// an interruption and the record that went on.
 type StepSummary struct {
 	Title        string
 	Took, Paused time.Duration
-	Tries        int // of its word challenge; 0 where it has none
-	By           string
+	Tries        int    // of its word challenge; 0 if it has none
+	By           string // who typed the words
 }
 
 // ReadSummary reads how the ceremony in a folder went.
@@ -63,7 +63,7 @@ func summaryOf(p *ceremony.Plan, t *ceremony.Transcript) *Summary {
 		now, _ := a.Next()
 		number := a.StepNumber()
 		if a.Apply(r) != nil {
-			return c // it was replayed before: it doesn't come to this
+			return c // can't happen: the transcript was replayed before
 		}
 		step.Title = now.Title()
 		step.Took += r.Time.Sub(last)
@@ -86,7 +86,7 @@ func summaryOf(p *ceremony.Plan, t *ceremony.Transcript) *Summary {
 	return c
 }
 
-// note takes what a record tells of its step.
+// note adds what a record says about its step.
 func note(r *ceremony.Record, step *StepSummary, since time.Duration) {
 	switch x := r.Content.(type) {
 	case *ceremony.Challenge:

@@ -13,47 +13,45 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Wish is what somebody wants to sign: the approval of an act, or else a verdict
-// on a stage.
+// Wish is what somebody wants to sign: the approval of an act, or a verdict on a stage.
 type Wish struct {
 	Act            string
 	Stage, Verdict string
-	Exceptions     []int // those agreed to; with the act exception, the one to accept
+	Exceptions     []int // those agreed to, or the one to accept with ApproveException
 }
 
-// ToSign is a text that a person signs, with where its signature belongs.
+// ToSign is a text that a person signs, with the place of its signature.
 type ToSign struct {
 	Text                    []byte
 	Namespace, Folder, Name string
-	// Names are what the text names by digests alone. Each file stands in the
-	// ceremony's folder and has that digest.
+	// Names are the things that the text names only by their digests. Each of their files
+	// is in the ceremony's folder, and has that digest.
 	Names []Named
 }
 
-// Named is what a signed text names by its digest.
+// Named is something that a signed text names by its digest.
 type Named struct {
 	What   string
-	File   string // empty where it is no file
+	File   string // empty if it isn't a file
 	Digest [32]byte
 }
 
-// NotDue says that an act waits for nobody's approval now: one would be over
-// another head than the act's, and count for nothing.
-type NotDue struct{ Act, Due string } // what is due; empty where nothing is
+// NotDue is the error of an approval before its time: it would be over another head than
+// the act's, and not count. Due is the act that can be approved now; empty if none can.
+type NotDue struct{ Act, Due string }
 
 func (e *NotDue) Error() string {
 	return fmt.Sprintf("it is not the turn of %q, and its approval would count for nothing", e.Act)
 }
 
-// What can't be signed since it isn't there.
+// The errors of signing something that isn't there.
 var (
 	ErrNotAborted = errors.New("is no aborted ceremony")
 	ErrNoRequest  = errors.New("has no request yet")
 )
 
-// TextToSign is the text that a person of this role signs for what they want, as
-// the ceremony in dir stands. It is read back: what a person signs is what a
-// verifier will take.
+// TextToSign is the text that a person of this role signs for a wish, as the ceremony in
+// dir stands. It is parsed again as a verifier will parse it.
 func TextToSign(dir string, c *ceremony.Account, w Wish, role string) (*ToSign, error) {
 	if w.Stage != "" {
 		s, err := c.WantedSignoff(w.Stage)
@@ -95,7 +93,7 @@ func TextToSign(dir string, c *ceremony.Account, w Wish, role string) (*ToSign, 
 	return &ToSign{p.Text(), p.Namespace(), ceremony.ApprovalsDir, ApprovalName(p), names}, err
 }
 
-// namedBy is what an approval names.
+// namedBy are the things that an approval names.
 func namedBy(dir string, c *ceremony.Account, p ceremony.Approval) ([]Named, error) {
 	switch p.Act {
 	case ceremony.ApproveRequest:
@@ -122,8 +120,8 @@ func namedBy(dir string, c *ceremony.Account, p ceremony.Approval) ([]Named, err
 	return nil, nil
 }
 
-// namedOf demands of each that is a file that it is the one with that digest: people
-// look at the file, and sign the digest.
+// namedOf demands that each file has its digest: people look at the file, but sign the
+// digest.
 func namedOf(dir string, names ...Named) ([]Named, error) {
 	for _, n := range names {
 		if n.File == "" {
@@ -142,10 +140,10 @@ func namedOf(dir string, names ...Named) ([]Named, error) {
 	return names, nil
 }
 
-// Unnamed says that somebody agrees with exceptions, and not with which.
+// Unnamed is the error of a verdict with exceptions that doesn't name them.
 type Unnamed struct {
 	Stage string
-	There []int // those there are
+	There []int // the exceptions that can be agreed to
 }
 
 func (e *Unnamed) Error() string {
@@ -155,8 +153,8 @@ func (e *Unnamed) Error() string {
 	return fmt.Sprintf("which exceptions are agreed to has to be said; there are %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(e.There), " ", ", "), "[]"))
 }
 
-// agreedTo are the exceptions that a verdict is with, in their order. Each has to be
-// one that the stage can be agreed to with: nobody's word for another would count.
+// agreedTo are the exceptions of a verdict, sorted. The stage must have each of them,
+// else the verdict would not count.
 func agreedTo(w Wish, there []int) ([]int, error) {
 	if w.Verdict != ceremony.AgreeWithExceptions {
 		return w.Exceptions, nil
@@ -173,7 +171,7 @@ func agreedTo(w Wish, there []int) ([]int, error) {
 	return slices.Compact(list), nil
 }
 
-// inDueTime refuses the approval of an act whose turn it isn't.
+// inDueTime refuses the approval of an act that can't come next.
 func inDueTime(dir string, c *ceremony.Account, act string) error {
 	due := c.DueAct()
 	switch act {
@@ -181,16 +179,16 @@ func inDueTime(dir string, c *ceremony.Account, act string) error {
 		return nil
 	case ceremony.ApproveResume:
 		if _, err := Read(dir); err != nil || c.Opened() && !c.Adjourned && !c.Ended() {
-			return nil // cut off: it may have to be resumed wherever it stands
+			return nil // interrupted: it may have to be resumed at any point
 		}
 	}
 	return &NotDue{act, due}
 }
 
-// ApprovalName is what an approval's file is named after.
+// ApprovalName is the name of an approval's file, without the signer's name.
 func ApprovalName(p ceremony.Approval) string { return fmt.Sprintf("%s-%d", p.Act, p.Head.N) }
 
-// approvalOf is an act's approval, but for the role.
+// approvalOf is an act's approval, without the role.
 func approvalOf(dir string, c *ceremony.Account, w Wish) (p ceremony.Approval, err error) {
 	var subject [32]byte
 	switch w.Act {
@@ -217,8 +215,8 @@ func approvalOf(dir string, c *ceremony.Account, w Wish) (p ceremony.Approval, e
 	return c.Wanted(w.Act, subject), nil
 }
 
-// ExceptionToAccept is the number of the first exception that lacks officers and
-// that who hasn't signed; the last one, if none waits for them.
+// ExceptionToAccept is the number of the first exception that lacks acceptances and that
+// this person hasn't accepted; if there is none, of the last exception.
 func ExceptionToAccept(dir string, c *ceremony.Account, who string) (int, error) {
 	accepted, err := ReadAcceptances(dir, c)
 	if err != nil {

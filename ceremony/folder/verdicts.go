@@ -2,8 +2,7 @@ package folder
 
 import "github.com/fleetctl/fleetctl/ceremony"
 
-// ReadAbortVerdicts are those of the plan's people who signed that a ceremony ended
-// with its abort, by part.
+// ReadAbortVerdicts are those of the plan's people who signed the abort, by role.
 func ReadAbortVerdicts(dir string, a *ceremony.Account) (*ceremony.Verdicts, error) {
 	if a.Abort == nil {
 		return &ceremony.Verdicts{}, nil
@@ -16,13 +15,12 @@ func ReadAbortVerdicts(dir string, a *ceremony.Account) (*ceremony.Verdicts, err
 	return ceremony.AbortVerdicts(signers), err
 }
 
-// ReadVerdicts is what each of the plan's people signed of a stage in a ceremony's
-// folder, by name. Whoever signed twice is there with the verdict that weighs
-// more: "do not agree" before any other.
+// ReadVerdicts are the verdicts that the plan's people signed on a stage, by name. Of a
+// person with several, "do not agree" counts before any other.
 func ReadVerdicts(dir string, a *ceremony.Account, stage string) (map[string]string, error) {
 	want, err := a.WantedSignoff(stage)
 	if err != nil {
-		return nil, nil // the ceremony didn't come to it
+		return nil, nil // the ceremony has not reached this stage
 	}
 	people, err := a.People()
 	if err != nil {

@@ -6,15 +6,14 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 )
 
-// The commands that people type during a ceremony are written here and nowhere else:
-// what a screen says comes next is then what the printed script says. dir is the
-// ceremony's folder as it is typed; on paper it is DIR.
+// The commands that people type during a ceremony are written here and nowhere else, so
+// that screens and the printed script say the same. dir is the ceremony's folder as it
+// is typed; on paper it is DIR.
 
 const onPaper = "DIR"
 
-// stepCommand is the command for a step of its own, with what is typed after the
-// folder; empty for a step of the run. An act of two commands has the one that leaves
-// its next record.
+// stepCommand is the command for a step that has its own; empty for a step of the run.
+// For an act with two commands it is the one that writes the record leaves.
 func stepCommand(s ceremony.Step, leaves ceremony.Kind, dir string) string {
 	switch s.Act {
 	case ceremony.ActRelease:
@@ -41,8 +40,8 @@ func stepCommand(s ceremony.Step, leaves ceremony.Kind, dir string) string {
 	return ""
 }
 
-// Next is what to type where a ceremony stands; empty where it has ended, and while
-// it runs.
+// Next is the command to type next; empty if the ceremony has ended, or its next step is
+// one of the run.
 func Next(a *ceremony.Account, dir string) string {
 	s, _ := a.Next()
 	switch {
@@ -56,14 +55,14 @@ func Next(a *ceremony.Account, dir string) string {
 	}
 	c := stepCommand(s, a.NextKind(), dir)
 	if a.NextKind() == ceremony.KindLogProof {
-		c += " --log LOG --key KEY" // where the log is not the machine's own
+		c += " --log LOG --key KEY" // for a log on another machine
 	}
 	return c
 }
 
-// Continue is what to type to go on with a ceremony at which nobody is at work: what
-// comes next, or else how its run is begun, gone on with or, once it is closed,
-// packed. Empty where it was aborted, whose next step depends on who signed that.
+// Continue is the command that goes on with a ceremony at which no process is at work:
+// Next, or else the one that begins, resumes or, after the close, packs it. Empty for an
+// aborted one, whose next command depends on who signed the abort.
 func Continue(a *ceremony.Account, dir string) string {
 	next := Next(a, dir)
 	s, _ := a.Next()
@@ -80,10 +79,10 @@ func Continue(a *ceremony.Account, dir string) string {
 	return "fleetctl ceremony run PLAN --site SITE --dir " + dir
 }
 
-// Pack is what to type once a closed ceremony is signed off.
+// Pack is the command for a closed ceremony that is signed off.
 func Pack(dir string) string { return "fleetctl evidence pack " + dir + " --out evidence.tar" }
 
-// Sign is what each types to sign an act, or to agree to a stage.
+// Sign is the command by which each person approves an act, or agrees to a stage.
 func Sign(dir, what string) string {
 	switch what {
 	case ceremony.StageRelease, ceremony.StageClose:
@@ -96,7 +95,7 @@ func signOff(dir, stage, verdict string) string {
 	return fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict %s --key KEY", dir, stage, verdict)
 }
 
-// excuse is what to type of attestations with problems, once it was decided to go on.
+// excuse is the command that records an exception about attestations with problems.
 func excuse(dir string, open []*ceremony.Attested) string {
 	c := "fleetctl ceremony exception " + dir
 	for _, o := range open {
@@ -105,5 +104,5 @@ func excuse(dir string, open []*ceremony.Attested) string {
 	return c + " --expected … --happened … --decided …"
 }
 
-// nameAbsent is what to type of people who will give no verdict.
+// nameAbsent is the command that records that people will give no verdict.
 func nameAbsent(dir string) string { return "fleetctl ceremony exception " + dir + " --absent NAME" }

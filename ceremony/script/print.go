@@ -1,8 +1,6 @@
-// Package script says what people in a ceremony do and say, step by step, and makes
-// what they hold in their hands: the printed script with its worksheet, and the
-// receipts at the end. It renders the same model of steps that the engine walks and
-// a verifier holds a transcript against, so a printed script can't tell another
-// ceremony.
+// Package script says what people in a ceremony do and say, step by step, and makes the
+// documents that they get: the printed script with its worksheet, and the receipts at
+// the end. It uses the same list of steps as the engine and verifiers.
 package script
 
 import (
@@ -18,7 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Roles are those a script can be printed for; the empty one is everybody's.
+// Roles are those for which a script can be printed; an empty role means everybody.
 var Roles = []string{ceremony.Officer, ceremony.Witness, ceremony.Auditor, Administrator}
 
 // Print is the script of a plan, for one role or for everybody.
@@ -84,7 +82,7 @@ func (s *printed) cover() {
 	)
 }
 
-// digestCode is what a QR code of a digest says: upper case, and its mode.
+// digestCode is the text of a digest's QR code: the mode and the digest in upper case.
 func digestCode(mode, what string, sum [32]byte) string {
 	return fmt.Sprintf("%s %s SHA256 %X", strings.ToUpper(mode), what, sum)
 }
@@ -169,7 +167,7 @@ const rules = `Words in quotes are said aloud. One question at a time; nobody is
 	`touches an HSM: the ceremony is resumed, on the record. A wrong PIN is tried once: the next try is an officer's own decision. Whoever does not agree says so and ticks the box ` +
 	`on the last page: that is an outcome, not a failure.`
 
-// part is the page that says to one role what is theirs.
+// part is the page with one role's parts in all steps.
 func (s *printed) part() {
 	if s.role == "" {
 		return

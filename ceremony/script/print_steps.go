@@ -29,7 +29,7 @@ func (s *printed) steps() {
 	}
 }
 
-// facts are what must hold before; a whole fleet's are told by the first.
+// facts are what must hold before a step. Of more than three, only the first is named.
 func facts(list []string) string {
 	if len(list) > 3 {
 		return fmt.Sprintf("%s, and so on: %d such", list[0], len(list))
@@ -45,7 +45,8 @@ func (s *printed) parts(list []Part) []paper.Part {
 	return out
 }
 
-// initials are each role's on everybody's copy, one's own on one's own.
+// initials are fields for every role's initials on everybody's copy, and only for the
+// role's own on a role's copy.
 func (s *printed) initials(roles []string) paper.Block {
 	if s.role == "" {
 		return paper.Initials(roles)
@@ -56,12 +57,10 @@ func (s *printed) initials(roles []string) paper.Block {
 	return paper.Initials{s.role}
 }
 
-// exceptionSheets is how many exceptions there is room for; one that happens
-// more often says that the ceremony should be stopped.
+// exceptionSheets is how many exceptions there is room for on paper.
 const exceptionSheets = 4
 
-// sheets are the pages that are filled in when something happens, and signed
-// at the end.
+// sheets are the pages that people fill in when something happens, and sign at the end.
 func (s *printed) sheets() {
 	s.doc.Add(paper.Page{}, paper.Heading("Exceptions"),
 		paper.Para("One for each thing that went otherwise than the script says. Record it with fleetctl ceremony exception; officers accept it with fleetctl ceremony sign --approve exception."))

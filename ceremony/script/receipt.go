@@ -13,7 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Ended is a ceremony that has ended, with what its people signed.
+// Ended is a ceremony that was closed or aborted, with what its people signed.
 type Ended struct {
 	Account *ceremony.Account
 	Began   time.Time
@@ -51,8 +51,9 @@ func ReadEnded(dir string) (*Ended, error) {
 	return e, nil
 }
 
-// Receipt is what one of the people takes home: the head that no other ending
-// has, what they signed, and how to hold the published evidence against it.
+// Receipt is the sheet that one of the people takes home: the transcript's last hash,
+// which no other ending has, what they signed, and how to compare the published evidence
+// with it.
 func (e *Ended) Receipt(who ceremony.Person) (*paper.Doc, error) {
 	a := e.Account
 	key, err := sshsig.ParsePublicKey(who.Key)

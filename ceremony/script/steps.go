@@ -8,31 +8,31 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// Administrator is who sits at the machine that runs the ceremony. The plan
-// names no such person: nothing that counts is signed or typed by them alone.
+// Administrator is the person at the machine that runs the ceremony. The plan doesn't
+// name this person: nothing that counts is signed or typed by them alone.
 const Administrator = "administrator"
 
-// Instructions are what the people in the room need to know of a step. Screens, the
-// printed script and the worksheet take their words from here.
+// Instructions say what the people in the room do in a step. Screens, the printed script
+// and the worksheet take their words from here.
 type Instructions struct {
 	Title   string
-	Minutes int      // an estimate, for people who have rehearsed it once
-	Before  []string // facts that must hold; see needs
+	Minutes int      // an estimate for people who have rehearsed it once
+	Before  []string // facts that must hold before the step: see ceremony.Plan.Needs
 	Do      []Part   // who does what, in order
 	Say     []Part   // what is said aloud
 	Confirm []Part   // who confirms, and how
-	Leaves  []string // what is there afterwards: records, signatures, files
-	Blanks  []string // what is written onto the worksheet by hand
-	Initial []string // the roles that put their initials
+	Leaves  []string // records, signatures and files that are there afterwards
+	Blanks  []string // fields of the worksheet that are filled in by hand
+	Initial []string // the roles that write their initials
 }
 
 // Part is one role's part in a step.
 type Part struct{ Who, Text string }
 
-// everyone puts initials where all have seen it.
+// everyone are the roles that write their initials where all must have seen a step.
 var everyone = []string{ceremony.Officer, ceremony.Witness, ceremony.Auditor, Administrator}
 
-// InstructionsFor are those for one of the plan's steps.
+// InstructionsFor are the instructions for one of the plan's steps.
 func InstructionsFor(p *ceremony.Plan, s ceremony.Step) Instructions {
 	t := scripts[s.Act](p, s)
 	t.Before = p.Needs(s)
@@ -54,7 +54,7 @@ func InstructionsFor(p *ceremony.Plan, s ceremony.Step) Instructions {
 	return t
 }
 
-// Minutes is the estimate of the whole ceremony, and of what is before a step.
+// Minutes estimates how long the whole ceremony takes, and when each step begins.
 func Minutes(p *ceremony.Plan) (total int, before []int) {
 	for _, s := range p.Steps() {
 		before = append(before, total)
@@ -126,7 +126,7 @@ func scriptUnlock(p *ceremony.Plan, s ceremony.Step) Instructions {
 		Blanks:  []string{"Officer who entered the PIN"},
 	}
 	if s.HSM == p.HSMs[0].Name {
-		// The first login opens the ceremony, which takes m signatures.
+		// The threshold of officers approve the first login.
 		t.Minutes += 4
 		t.Do = append([]Part{{ceremony.Officer, fmt.Sprintf("%d officers sign the act open: %s.", p.Threshold, Sign(onPaper, ceremony.ApproveOpen))}}, t.Do...)
 		t.Say = []Part{{ceremony.Officer, "I approve that the HSMs are unlocked."}}

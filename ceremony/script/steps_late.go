@@ -7,7 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 )
 
-// The steps after the fleet check: what leaves the room, and how it ends.
+// The steps after the fleet check.
 
 func scriptRelease(p *ceremony.Plan, s ceremony.Step) Instructions {
 	return Instructions{

@@ -7,19 +7,19 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 )
 
-// Story is how a ceremony went, as far as its records go.
+// Story says how a ceremony went, by its records and signatures.
 type Story struct {
 	Account     *ceremony.Account
 	Records     []*ceremony.Record
 	Began, Last time.Time
-	// Paused is how long it stood between an adjournment or an interruption and the
-	// record that went on.
+	// Paused is the time between an adjournment or an interruption and the record that
+	// went on.
 	Paused time.Duration
 	Events []Event // what went otherwise than planned, in the records' order
-	Logins int     // into HSMs, with what PIN ever
+	Logins int     // tries to log in to HSMs, also refused ones
 
-	// People are the plan's, with what each signed; nil where what people signed
-	// isn't at hand.
+	// People are the plan's, with what each signed; nil if the signatures aren't
+	// available.
 	People []Person
 	// Accepted are the officers who accepted each exception.
 	Accepted [][]string
@@ -28,18 +28,18 @@ type Story struct {
 // Event is one thing that went otherwise than planned.
 type Event struct {
 	What   What
-	Record *ceremony.Record // nil of a verdict: it is no record
-	Who    string           // whose verdict it is
+	Record *ceremony.Record // nil for a verdict, which is no record
+	Who    string           // the person who gave the verdict
 }
 
-// Signed gives what people signed in a folder of a package: see ceremony.Signings.
+// Signed returns the signings in a folder of a package: see ceremony.Signings.
 type Signed func(dir string) ([]ceremony.Signing, error)
 
-// Tell tells the story of a ceremony that was replayed. records are the
-// transcript's, or its first ones. signed is nil where nothing that people signed
-// is at hand. Whose signatures count follows from the plan's keys: who else pins
-// these people is for a verifier's policy to say. pending are acts that officers
-// may have approved and that are not on the record yet.
+// Tell tells the story of a ceremony that was replayed. records are all records of its
+// transcript, or the first of them. signed is nil if the signatures aren't available.
+// Signatures count by the plan's keys; whether a verifier trusts these people is for its
+// policy to say. pending are acts that officers may have approved and that have no
+// record yet.
 func Tell(a *ceremony.Account, records []*ceremony.Record, signed Signed, pending ...ceremony.Approval) (*Story, error) {
 	s := &Story{Account: a, Records: records}
 	var thread Thread
@@ -63,12 +63,12 @@ func Tell(a *ceremony.Account, records []*ceremony.Record, signed Signed, pendin
 	return s, s.readPeople(signed, pending)
 }
 
-// goesOn says that nothing happened between the record before and this one.
+// goesOn says whether a record ends a pause.
 func goesOn(r *ceremony.Record) bool {
 	return r.Kind == ceremony.KindReconvene || r.Kind == ceremony.KindResume
 }
 
-// Of are the events of one sort.
+// Of are the events of one kind.
 func (s *Story) Of(w What) (list []Event) {
 	for _, e := range s.Events {
 		if e.What == w {
@@ -78,22 +78,22 @@ func (s *Story) Of(w What) (list []Event) {
 	return list
 }
 
-// Count is how many of a sort there are.
+// Count is how many events of a kind there are.
 func (s *Story) Count(w What) int { return len(s.Of(w)) }
 
-// PlannedLogins is how many logins a ceremony takes in which nothing goes
-// otherwise: one an HSM.
+// PlannedLogins is how many logins a ceremony takes if all goes as planned: one for each
+// HSM.
 func (s *Story) PlannedLogins() int { return len(s.Account.Plan.HSMs) }
 
 // Person is one of the plan's people, with what they signed.
 type Person struct {
 	Name, Role string
-	Plan       bool     // approved it
-	Acts       []string // approved, by name, in the records' order
-	Accepted   []int    // exceptions
-	Release    []string // verdicts on it, each once; none where empty
-	Close      []string
-	Abort      bool // signed that it ended so
+	Plan       bool     // approved the plan
+	Acts       []string // names of the acts approved, in the records' order
+	Accepted   []int    // numbers of the exceptions accepted
+	Release    []string // different verdicts on the release
+	Close      []string // different verdicts on the close
+	Abort      bool     // signed the abort
 }
 
 // Signed says whether they signed anything.
@@ -178,7 +178,7 @@ func (s *Story) readActs(people *ceremony.People, signed Signed, pending []cerem
 func (s *Story) readVerdicts(people *ceremony.People, signed Signed, stage string) error {
 	want, err := s.Account.WantedSignoff(stage)
 	if err != nil {
-		return nil // the ceremony didn't come to it: nobody can have signed it off
+		return nil // the ceremony has not reached this stage
 	}
 	list, err := signed(ceremony.SignoffDir(stage))
 	if err != nil {
@@ -195,7 +195,7 @@ func (s *Story) readVerdicts(people *ceremony.People, signed Signed, stage strin
 			to = &p.Close
 		}
 		if slices.Contains(*to, one.Verdict) {
-			continue // by a second key of theirs
+			continue // signed with another key of this person
 		}
 		*to = append(*to, one.Verdict)
 		switch one.Verdict {

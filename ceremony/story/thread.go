@@ -1,6 +1,5 @@
-// Package story tells how a ceremony went, from its records and from what people
-// signed: who said what, and what went otherwise than planned. It judges nothing:
-// replay and verifiers do.
+// Package story tells how a ceremony went, from its records and signatures: who signed
+// what, and what went otherwise than planned. It doesn't judge; replay and verifiers do.
 package story
 
 import (
@@ -9,10 +8,10 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 )
 
-// What is something that a record tells besides its step.
+// What is a kind of event: something that went otherwise than planned.
 type What string
 
-// What can go otherwise than planned. The names stand in a third party's policy.
+// The kinds of events. A third party's policy uses these names.
 const (
 	Exceptions    What = "exceptions"           // people recorded one
 	ClockSet      What = "clock-set"            // this computer's clock was set, as an exception says
@@ -37,24 +36,23 @@ const (
 	Aborted       What = "aborted"
 )
 
-// Troubles are all of them, in the order in which they are told.
+// Troubles are all kinds of events, in the order in which they are told.
 func Troubles() []What {
 	return []What{Aborted, Disagreements, Reservations, Exceptions, Absent, ClockSet, Interruptions, OtherProgram, OtherSeals, Adjournments, DestroyedKeys, FailedKeys,
 		Unattested, Tolerated, WrongPINs, WithheldPINs, WrongWords, Refusals, LateAnswers, StillOpen, NotShown}
 }
 
-// Thread follows a transcript's records, in their order, and says of each what it
-// is in the story. It needs only the kinds of restricted records, and what they
-// say where they do.
+// Thread follows a transcript's records in order, and says which events each is. Bodies
+// of restricted records may be withheld.
 type Thread struct {
 	adjourned   *ceremony.Adjourn
-	reconvened  bool // and nothing has happened since
-	opened      bool // somebody has tried to open an HSM
+	reconvened  bool // since the last record but exceptions
+	opened      bool // somebody has tried to log in to an HSM
 	countersign bool
-	going       Going // on, by the record taken last
+	going       Going // of the last record
 }
 
-// Next takes the next record.
+// Next takes the next record and returns its events.
 func (h *Thread) Next(r *ceremony.Record) (list []What) {
 	reconvened := h.reconvened
 	h.going = ""
@@ -97,7 +95,7 @@ func (h *Thread) Next(r *ceremony.Record) (list []What) {
 	return list
 }
 
-// ofStep is about the records that belong to steps.
+// ofStep are the events of a record that belongs to a step.
 func (h *Thread) ofStep(content any) []What {
 	switch c := content.(type) {
 	case *ceremony.Unlock:
@@ -142,17 +140,17 @@ func (h *Thread) ofStep(content any) []What {
 	return nil
 }
 
-// Going says after what a record resume goes on.
+// Going says after what a resume record goes on.
 type Going string
 
-// A program that is started again did not always end unplanned.
+// The values of Going. Not every resume follows an end that nobody planned.
 const (
 	AfterPause  Going = "after-pause"  // an adjournment, with which it ended
-	BeforeLogin Going = "before-login" // a wait for officers: no HSM has been opened yet
+	BeforeLogin Going = "before-login" // a wait for officers, before the first login
 	AfterEnd    Going = "after-end"    // an end that nobody planned
 )
 
-// Going says after what the record taken last goes on; empty where it is no resume.
+// Going says after what the last record goes on; empty if it is no resume.
 func (h *Thread) Going() Going { return h.going }
 
 func (h *Thread) goingOn(c *ceremony.Resume, reconvened bool) Going {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
@@ -67,6 +70,9 @@ func (r *Room) exception() error {
 	if e.Absent, err = r.absent(a); err != nil {
 		return err
 	}
+	if e.Attestations, err = r.attestations(a); err != nil {
+		return err
+	}
 	err = session.WithFolder(r.App, r.Config.Dir, func(j *engine.Journal) error {
 		e.Number = len(j.Account().Exceptions) + 1
 		if _, err := j.Append(e); err != nil {
@@ -120,6 +126,51 @@ func (r *Room) absent(a *ceremony.Account) ([]string, error) {
 		return nil, err
 	}
 	return words.Typed(answer), nil
+}
+
+// undecided says what the operator's policy didn't find shown of devices, and waits
+// until somebody calls for the exception without which nothing is released.
+func (r *Room) undecided(list []*ceremony.Attested) error {
+	for _, o := range list {
+		for _, problem := range o.Problems {
+			r.say(fmt.Sprintf("Problem: the attestation of record %d, device %s: %s", o.N, o.Identity, problem))
+		}
+	}
+	for {
+		r.App.UI.About("attestation problems", "")
+		if _, err := r.App.UI.Ask("Nothing is released unless officers accept that. Type \"exception\" to say what is decided, or \"stop\":"); err != nil {
+			return err
+		}
+		r.say("That is neither.")
+	}
+}
+
+// attestations asks which attestations an exception is about, where some have
+// problems that none is about yet.
+func (r *Room) attestations(a *ceremony.Account) ([]int, error) {
+	var open []string
+	for _, o := range a.Unexcused() {
+		open = append(open, strconv.Itoa(o.N))
+	}
+	for len(open) > 0 {
+		r.App.UI.About("exception attestations", strings.Join(open, " "))
+		answer, err := r.App.UI.Ask("Is it about attestations with problems, " + strings.Join(open, ", ") + "? Their records' numbers, or Enter for none:")
+		if err != nil {
+			return nil, err
+		}
+		var list []int
+		said := words.Typed(answer)
+		for _, word := range said {
+			if n, err := strconv.Atoi(word); err == nil && slices.Contains(open, word) {
+				list = append(list, n)
+			}
+		}
+		if len(list) == len(said) {
+			return list, nil
+		}
+		r.say(fmt.Sprintf("%q names other records than those.", answer))
+	}
+	return nil, nil
 }
 
 // seals asks for the number on each HSM's seal. Where nothing has to be sealed an

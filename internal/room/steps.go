@@ -65,6 +65,9 @@ func (r *Room) done(j *engine.Journal, text string) {
 }
 
 func (r *Room) release(ctx context.Context, j *engine.Journal) error {
+	if list := j.Account().Unexcused(); len(list) > 0 && !r.StandIn.Unattended {
+		return r.undecided(list)
+	}
 	if set, err := j.Account().Artifact(); err == nil {
 		r.App.UI.Say(cli.DeltaText(r.App, nil, set, bundle.Diff(nil, set)), "\n")
 	}

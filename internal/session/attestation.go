@@ -55,7 +55,9 @@ func (r atTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wron
 	if q.Countersigner {
 		what = "The countersigner's key"
 	}
-	r.a.UI.Say("\n", r.a.UI.Talk.Line(what+": have the vendor's tool attest it, with this nonce where it takes one:"), inset(r.a.UI.Talk, append(rows, packing(q)...)))
+	parts, command := packing(q)
+	r.a.UI.Say("\n", r.a.UI.Talk.Line(what+": have the vendor's tool attest it, with this nonce where it takes one:"), inset(r.a.UI.Talk, append(rows, parts...)),
+		r.a.UI.Talk.Line("Then pack what it gave:"), r.a.UI.Talk.Line(command), "\n")
 	for {
 		path, err := r.Ask("attest "+q.Name(), "", "Administrator", "the file with the attestation of "+q.Name())
 		if err != nil {
@@ -70,8 +72,8 @@ func (r atTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wron
 }
 
 // packing says which files the vendor's tool has to give and how they become one.
-func packing(q engine.AttestQuestion) (rows [][2]string) {
-	command := "fleetctl attestation pack --device " + q.Format + " --out " + words.ShellWord(q.File())
+func packing(q engine.AttestQuestion) (rows [][2]string, command string) {
+	command = "fleetctl attestation pack --device " + q.Format + " --out " + words.ShellWord(q.File())
 	if v, err := formats.All().Find(q.Format); err == nil {
 		for i, p := range v.Parts() {
 			label, what := "", p.Name+": "+p.What
@@ -86,7 +88,7 @@ func packing(q engine.AttestQuestion) (rows [][2]string) {
 			rows = append(rows, [2]string{label, what})
 		}
 	}
-	return append(rows, [2]string{"then", command})
+	return rows, command
 }
 
 // fromFolder takes what vendors' tools gave out of a folder, before anybody is

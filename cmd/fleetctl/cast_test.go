@@ -76,6 +76,9 @@ func (c *cast) answer(screen string) bool {
 	if kind == "" {
 		c.k.t.Fatalf("nobody knows what to answer\n%s", screen)
 	}
+	if rows := strings.Count(screen[max(strings.LastIndex(screen, "SHA-256:"), 0):], "\n") + 1; kind == "challenge" && !c.plain && rows > 24 {
+		c.k.t.Errorf("a screen of 24 rows no longer shows the digest that is asked about, %d rows above the question\n%s", rows, screen)
+	}
 	answer := "="
 	if list := c.trouble[kind]; len(list) > 0 {
 		answer, c.trouble[kind] = list[0], list[1:]
@@ -146,6 +149,8 @@ func (c *cast) right(q string) (kind string, answer func(screen string) string) 
 		return "response", says("$ third party")
 	case askedNext.MatchString(q):
 		return "consent", says(askedNext.FindStringSubmatch(q)[1])
+	case strings.Contains(q, "Enter shows the next lines, of which there are "):
+		return "read", says("")
 	case strings.HasSuffix(q, "What was expected:"), strings.HasSuffix(q, "What happened:"), strings.HasSuffix(q, "What was decided:"):
 		return "exception", says("a seal on the other side")
 	case strings.HasSuffix(q, "Names, or Enter for none:"):

@@ -33,7 +33,7 @@ var troubles = []struct {
 		"bag": {"1234"}, "challenge": {"kill"},
 	}, -1},
 	{"after the power cut", map[string][]string{
-		"sign agree": {"olga agree", "wanda agree and approve request", "=", "=", "ada do not agree", "ada agree with exceptions 7", "ada agree with exceptions"}, "response": {"stop"},
+		"sign agree": {"read", "olga agree", "wanda agree and approve request", "=", "=", "ada do not agree", "ada agree with exceptions 7", "ada agree with exceptions"}, "response": {"stop"},
 	}, cli.ExitPending},
 	{"when the answer has come", nil, cli.ExitDone},
 }
@@ -99,6 +99,8 @@ func steadyRoom(screen string) string {
 		{`(?m)^( *)ran( +)20\d\d-.*\n(?: {10,}.*\n)?`, "${1}ran${2}TIMES\n"},
 		{`(?m)^( {2,})20\d\d-\d\d-\d\d$`, "${1}2026-11-21"},
 		{`(?m)^( {2,})\d\d:\d\d  `, "${1}10:00  "},
+		{`(?m)^( +)That is \d+ lines,`, "${1}That is N lines,"},
+		{`(?m)^ +Enter shows the next lines, of which there are \d+:\s*?\n(?: +> *\n)?`, ""},
 		{`\b[0-9a-f]{64}\b`, "dddddddd"},
 		{`backup\.1\.\d{8}\.[0-9a-f]{8}`, "backup.1.20261121.dddddddd"},
 		{`[A-Za-z0-9+/]{86}==`, "bbbbbbbb"},

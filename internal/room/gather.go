@@ -98,8 +98,11 @@ func (r *Room) gather(w *waiting) error {
 			return err
 		}
 		if shown == "" {
-			if err := r.offer(w); err != nil {
+			if err := r.App.UI.Keep(func() error { return r.offer(w) }); err != nil {
 				return err
+			}
+			if lines, more := r.App.UI.Kept(); more {
+				r.say(fmt.Sprintf("That is %d lines, more than a screen. Type \"read\" at the question to go through them again, a screen at a time.", lines))
 			}
 		}
 		r.watch.drain()
@@ -135,6 +138,9 @@ func (r *Room) hear(w *waiting) error {
 	}
 	if err != nil || answer == "" {
 		return err
+	}
+	if words.Same(answer, "read") {
+		return r.App.UI.Again()
 	}
 	name, rest, _ := strings.Cut(answer, " ")
 	name = strings.Join(words.Typed(name), "")

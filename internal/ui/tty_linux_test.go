@@ -221,6 +221,56 @@ func TestWidthAndColourAreTheTerminals(t *testing.T) {
 	}
 }
 
+// TestWhatIsLongerThanTheScreenIsShownAgainInParts: nothing of it is left out, and no
+// part is longer than the terminal.
+func TestWhatIsLongerThanTheScreenIsShownAgainInParts(t *testing.T) {
+	p := openPTY(t)
+	size := func(rows uint16) {
+		if err := unix.IoctlSetWinsize(int(p.slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: 80}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size(10)
+	o := p.output(t, "never")
+	if err := o.Keep(func() error {
+		for n := range 14 {
+			o.Say(fmt.Sprintf("line %d.\n", n))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	o.Say("not kept\n")
+	if n, more := o.Kept(); n != 14 || !more {
+		t.Errorf("%d lines, more than a screen: %v", n, more)
+	}
+	p.wait("not kept\n")
+	began := len(p.shown())
+	done := make(chan error, 1)
+	go func() { done <- o.Again() }()
+	p.types("of which there are 8", "\n", "of which there are 2", "\n")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if !await.Happens(func() bool { return strings.HasSuffix(p.shown(), "line 13.\n") }) {
+		t.Fatalf("the screen is %q", p.shown())
+	}
+	again, parts := p.shown()[began:], 0
+	for part := range strings.SplitSeq(again, "Enter shows") {
+		if n := strings.Count(part, "line "); n > 6 {
+			t.Errorf("a part of %d lines on a screen of 10", n)
+		}
+		parts++
+	}
+	if parts != 3 || strings.Count(again, "line ") != 14 || strings.Contains(again, "not kept") {
+		t.Errorf("%d parts: %q", parts, again)
+	}
+	size(24)
+	if _, more := o.Kept(); more {
+		t.Error("14 lines are more than 24 rows")
+	}
+}
+
 // The test runs itself as the process that asks for a PIN.
 func TestMain(m *testing.M) {
 	if os.Getenv("UI_TEST_ASK") != "" {

@@ -24,6 +24,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/term"
@@ -50,6 +52,9 @@ type Output struct {
 	in       io.Reader
 	live     bool // standard error is a terminal whose line may be rewritten
 	news     News // what may come while a question stands; nil where nothing is waited for
+
+	keeps bool            // what is said is kept, to be shown again
+	kept  strings.Builder // what was
 
 	mu      sync.Mutex
 	pending bool // a progress line stands on standard error
@@ -104,7 +109,62 @@ func (o *Output) Say(parts ...string) {
 	o.clearLine()
 	for _, s := range parts {
 		_, _ = io.WriteString(o.err, s)
+		if o.keeps {
+			o.kept.WriteString(s)
+		}
 	}
+}
+
+// Keep has do say what can be shown again with Again.
+func (o *Output) Keep(do func() error) error {
+	o.kept.Reset()
+	o.keeps = true
+	defer func() { o.keeps = false }()
+	return do()
+}
+
+// Kept is how many lines that were, and whether they are more than the terminal shows
+// at once with a question below them.
+func (o *Output) Kept() (lines int, more bool) {
+	lines = strings.Count(o.kept.String(), "\n")
+	rows := o.rows()
+	return lines, rows > 0 && lines > rows
+}
+
+// besides are the rows that a page leaves for the question below it.
+const besides = 4
+
+// rows is how many lines of a text the terminal shows with a question below them; 0
+// where there is no terminal.
+func (o *Output) rows() int {
+	if !isTerminal(o.err) {
+		return 0
+	}
+	_, rows, err := term.GetSize(int(fileOf(o.err).Fd()))
+	if err != nil || rows <= 0 {
+		return 0
+	}
+	return max(rows-besides, 1)
+}
+
+// Again shows what was kept once more, a screen at a time.
+func (o *Output) Again() error {
+	lines := strings.SplitAfter(o.kept.String(), "\n")
+	for len(lines) > 0 {
+		n := len(lines)
+		if rows := o.rows(); rows > 0 {
+			n = min(n, rows)
+		}
+		o.Say(lines[:n]...)
+		if lines = lines[n:]; len(lines) == 0 || len(lines) == 1 && lines[0] == "" {
+			return nil
+		}
+		o.About("read", "")
+		if _, err := o.Ask("Enter shows the next lines, of which there are " + strconv.Itoa(len(lines)-1) + ":"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Error says what went wrong, where, and what to do next.

@@ -61,7 +61,7 @@ func (w *world) forgeries(yield func(mutant) bool) {
 // others are the remaining forgeries, each for a reason of its own.
 func (w *world) others(yield func(mutant) bool) {
 	good := w.good.Files
-	page := bytes.Replace(good[evidence.PageFile], []byte("fleetctl page v3"), []byte("fleetctl page v0"), 1)
+	page := bytes.Replace(good[evidence.PageFile], []byte("fleetctl page v4"), []byte("fleetctl page v0"), 1)
 	yield(mutant{file: evidence.PageFile, how: "of another version", files: with(good, evidence.PageFile, page)})
 	yield(mutant{file: evidence.PageFile, how: "of another version, closed again",
 		files: reseal(with(good, evidence.PageFile, []byte("<p>All is well.")), nil, evidence.PageFile)})

@@ -170,7 +170,7 @@ func (b *base) otherLies() []lie {
 		edit("MANIFEST a path", "another", evidence.ManifestFile, ceremony.PlanFile, "plan.yml")}
 	if b.files[evidence.PageFile] != nil {
 		list = append(list, edit("index.html a word", "another", evidence.PageFile, "<h2>", "<h2>No "),
-			edit("index.html its version", "another", evidence.PageFile, "fleetctl page v3", "fleetctl page v9"))
+			edit("index.html its version", "another", evidence.PageFile, "fleetctl page v4", "fleetctl page v9"))
 	}
 	return list
 }

@@ -3,11 +3,13 @@ package evidence_test
 import (
 	"bytes"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -30,11 +32,11 @@ func TestAPageIsShownOnlyWhereItIsRenderedAgain(t *testing.T) {
 		ok, demanded                bool
 	}{
 		{name: "its own", page: good, detail: "rendered again from the data, and the same", ok: true, demanded: true},
-		{name: "of a later version", page: strings.Replace(good, "page v3", "page v4", 1), detail: `its version is "fleetctl page v4", this verifier knows fleetctl page v3: it was compared with nothing and may say anything`, ok: true},
+		{name: "of a later version", page: strings.Replace(good, "page v4", "page v5", 1), detail: `its version is "fleetctl page v5", this verifier knows fleetctl page v4: it was compared with nothing and may say anything`, ok: true},
 		{name: "that lies", page: "<!doctype html><p>All is well.</p>", detail: "it names no version", ok: true},
-		{name: "of a later version, with a script", page: strings.Replace(strings.Replace(good, "page v3", "page v4", 1), "<h2>", "<script>x</script><h2>", 1), problem: `has the element "script"`},
-		{name: "of a later version, with a handler", page: strings.Replace(strings.Replace(good, "page v3", "page v4", 1), "<h2>", `<h2 onclick="x">`, 1), problem: "has an attribute at"},
-		{name: "of a later version, that leads elsewhere", page: strings.Replace(strings.Replace(good, "page v3", "page v4", 1), "<h2>", `<a href="https://x.example/">keys</a><h2>`, 1), problem: `has the element "a"`},
+		{name: "of a later version, with a script", page: strings.Replace(strings.Replace(good, "page v4", "page v5", 1), "<h2>", "<script>x</script><h2>", 1), problem: `has the element "script"`},
+		{name: "of a later version, with a handler", page: strings.Replace(strings.Replace(good, "page v4", "page v5", 1), "<h2>", `<h2 onclick="x">`, 1), problem: "has an attribute at"},
+		{name: "of a later version, that leads elsewhere", page: strings.Replace(strings.Replace(good, "page v4", "page v5", 1), "<h2>", `<a href="https://x.example/">keys</a><h2>`, 1), problem: `has the element "a"`},
 		{name: "of this version, with a script", page: strings.Replace(good, "<h2>", "<script>x</script><h2>", 1), problem: "does not say what the data says"},
 		{name: "of no kind", page: "hello", problem: "does not begin with <!doctype html>"},
 	} {
@@ -78,17 +80,19 @@ func TestThePageTellsWhatTheLockDownCameTo(t *testing.T) {
 // TestThePageTellsTheStory: who said what of the release, what went otherwise, and
 // that it went as planned where it did; no word of what is restricted.
 func TestThePageTellsTheStory(t *testing.T) {
-	as := string(testfleet.New(t, testfleet.Options{}).Files[evidence.PageFile])
+	planned := testfleet.New(t, testfleet.Options{})
+	as := string(planned.Files[evidence.PageFile])
 	f := testfleet.New(t, testfleet.Options{Onlookers: []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}, Away: []string{"wim"}})
 	page := string(f.Files[evidence.PageFile])
 	for _, c := range []struct{ page, want string }{
 		{as, "<dt>went otherwise than planned</dt><dd>nothing</dd>"},
-		{as, "<td>olga <small>officer</small></td><td class=\"planned\">agrees</td><td class=\"wide\">plan; open; request; countersign</td>"},
+		{as, "<small>officer</small> <small class=\"mono\">" + fingerprint(planned, "olga") + "</small></td><td class=\"planned\">agrees</td><td class=\"wide\">plan; open; request; countersign</td>"},
 		{as, "3 logins, 3 if each PIN is given once"},
 		{page, "<li>2 exceptions</li>"},
 		{page, "<td class=\"what\">exception 1</td><td class=\"wide\">not everyone came; expected: everyone; decided: to go on; no verdict by wim; accepted by olga, omar</td>"},
-		{page, "<td>wim <small>witness</small></td><td class=\"notable\">none</td><td class=\"wide\">nothing</td>"},
+		{page, "<td>wim <small>witness</small> <small class=\"mono\">" + fingerprint(f, "wim") + "</small></td><td class=\"notable\">none</td><td class=\"wide\">nothing</td>"},
 		{page, "Who sees what is restricted."},
+		{page, "verify marks everybody here whose key it doesn't pin"},
 	} {
 		if !strings.Contains(c.page, c.want) {
 			t.Errorf("the page has no %q in\n%s", c.want, c.page)
@@ -100,6 +104,11 @@ func TestThePageTellsTheStory(t *testing.T) {
 	if bytes.Equal(again[ceremony.TranscriptFile], f.Transcript()) || !bytes.Equal(must(evidence.Page(again)), f.Files[evidence.PageFile]) {
 		t.Error("the page is another one where restricted records are withheld")
 	}
+}
+
+func fingerprint(f *testfleet.Fleet, name string) string {
+	i := slices.IndexFunc(f.Plan.People, func(p ceremony.Person) bool { return p.Name == name })
+	return strings.ReplaceAll(must(sshsig.ParsePublicKey(f.Plan.People[i].Key)).Fingerprint(), "+", "&#43;")
 }
 
 // The page names each device, and says that what people saw of it is theirs alone.

@@ -168,6 +168,17 @@ func (p *Policy) PinnedPeople(plan *ceremony.Plan) (names map[string][]string, o
 	return names, max(p.threshold, plan.Threshold)
 }
 
+// notPinned are a plan's people none of whose keys the policy pins in their part.
+func (p *Policy) notPinned(plan *ceremony.Plan) (names []string) {
+	pinned, _ := p.PinnedPeople(plan)
+	for _, x := range plan.People {
+		if !slices.Contains(pinned[x.Role], x.Name) && !slices.Contains(names, x.Name) {
+			names = append(names, x.Name)
+		}
+	}
+	return names
+}
+
 // everyone are all pinned people: who does not agree is heard, whatever became
 // of their key since.
 func (p *Policy) everyone() (*ceremony.People, error) {

@@ -30,6 +30,9 @@ type Report struct {
 	// Story is how the ceremony went, by its records and the plan's keys: not a
 	// claim, and not judged. Nil where nothing that was verified tells it.
 	Story *story.Story
+	// NotPinned are the people of its plan whom the policy doesn't pin in their part:
+	// what they signed counts for nothing here.
+	NotPinned []string
 
 	Policy   *Policy
 	Time     time.Time
@@ -115,6 +118,7 @@ type reportJSON struct {
 	Claims    []claimJSON   `strict:"claims"`
 	Problems  []problemJSON `strict:"problems"`
 	Otherwise []troubleJSON `strict:"otherwise,optional"` // what went otherwise than planned
+	NotPinned []string      `strict:"people_not_pinned,optional"`
 	Others    int           `strict:"other_problems,optional"`
 	Demanded  int           `strict:"demanded"`
 	Shown     int           `strict:"shown"`
@@ -175,7 +179,7 @@ func (r *Report) toJSON() *reportJSON {
 		Files: r.Files, Size: r.Size, Mode: r.Mode, Fleet: r.Fleet, Namespace: r.Namespace, Epoch: r.Epoch,
 		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified, Others: r.Others,
 		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned(), FirstUse: r.FirstUse, Allows: r.Policy.Allows()},
-		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing,
+		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing, NotPinned: r.NotPinned,
 	}
 	if r.Digest != [32]byte{} {
 		j.SHA256 = hex.EncodeToString(r.Digest[:])

@@ -36,11 +36,11 @@ var schemaVectors = []vector{
 		})
 	}},
 	{"page-of-another-version", "nothing but its page, which is of a version yet to come and only shows text", "page: its version is", "", func(t *testing.T) made {
-		return paged(t, "vector page", func(page string) string { return strings.Replace(page, "page v3", "page v9", 1) })
+		return paged(t, "vector page", func(page string) string { return strings.Replace(page, "page v4", "page v9", 1) })
 	}},
 	{"page-with-a-script", "a page of another version that holds a script", `has the element "script"`, "", func(t *testing.T) made {
 		return paged(t, "vector script", func(page string) string {
-			return strings.Replace(strings.Replace(page, "page v3", "page v9", 1), "<h2>", "<script>document.title = 1</script><h2>", 1)
+			return strings.Replace(strings.Replace(page, "page v4", "page v9", 1), "<h2>", "<script>document.title = 1</script><h2>", 1)
 		})
 	}},
 	{"firmware-with-a-model", "an HSM of another model, whose firmware is told so that both together read alike", "is not major.minor", "", func(t *testing.T) made {

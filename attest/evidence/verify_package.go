@@ -96,7 +96,7 @@ func (v *verifier) tell(files Files, a *ceremony.Account, t *ceremony.Transcript
 	}
 	told, err := story.Tell(a, t.Records, func(dir string) ([]ceremony.Signing, error) { return v.signings(files, dir) })
 	if err == nil {
-		v.r.Story = told
+		v.r.Story, v.r.NotPinned = told, v.policy.notPinned(a.Plan)
 	}
 }
 

@@ -103,7 +103,7 @@ func worstArchives(f *testfleet.Fleet) []worst {
 			return as(evidence.PageFile, append(bytes.Clone(f.Files[evidence.PageFile]), fill(room, "x")...))
 		}},
 		{name: "a page of letters to escape", data: func() []byte {
-			return as(evidence.PageFile, append([]byte(`content="fleetctl page v3"`), fill(room, "<>&")...))
+			return as(evidence.PageFile, append([]byte(`content="fleetctl page v4"`), fill(room, "<>&")...))
 		}},
 		{name: "a page of another version, of as many elements as may be", data: func() []byte {
 			return as(evidence.PageFile, append([]byte("<!doctype html>"), fill(4<<20-15, "<b>")...))

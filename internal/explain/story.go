@@ -47,6 +47,15 @@ type Signatory struct {
 	Weight                               Weight // of the verdicts
 }
 
+// NotPinned marks those whom whoever reads this has no key of.
+func (t *Told) NotPinned(names []string) {
+	for i := range t.People {
+		if p := &t.People[i]; slices.Contains(names, p.Name) {
+			p.Role += ", not pinned"
+		}
+	}
+}
+
 // PeopleTable is a table of the people: without the verdicts on a stage that it
 // didn't come to.
 func (t *Told) PeopleTable() (columns []string, rows [][]string) {

@@ -22,7 +22,7 @@ import (
 
 // Version changes with every change to what Render writes. A page of another
 // version can't be rendered again and is compared with nothing.
-const Version = "fleetctl page v3"
+const Version = "fleetctl page v4"
 
 //go:embed page.html
 var pageSource string

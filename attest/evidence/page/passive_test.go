@@ -24,7 +24,7 @@ func strangePage(t testing.TB) []byte {
 		}
 		inside, after, _ := strings.Cut(rest, "}}")
 		if inside = "x"; strings.HasSuffix(before, `name="generator" content="`) {
-			inside = "fleetctl page v3"
+			inside = "fleetctl page v4"
 		}
 		text = before + inside + after
 	}
@@ -33,7 +33,7 @@ func strangePage(t testing.TB) []byte {
 
 func TestAPageThatOnlyShowsTextIsPassive(t *testing.T) {
 	for page, want := range map[string]string{
-		string(strangePage(t)):                                      "fleetctl page v3",
+		string(strangePage(t)):                                      "fleetctl page v4",
 		"<!doctype html><title>x</title>":                           "",
 		"<!DOCTYPE HTML>\n<P CLASS=\"a\">1 &lt; 2, javascript:</P>": "",
 		"<!doctype html><style>p { color: rgb(1 2 3) } @media (min-width: 1em) { p { margin: calc(1px + 2px) } }</style>": "",

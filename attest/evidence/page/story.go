@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/fleetctl/fleetctl/internal/explain"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -28,11 +29,18 @@ func (d *pageData) logins() string {
 	return words.Count(int64(d.story.Logins), "login", "logins") + ", " + strconv.Itoa(d.story.PlannedLogins()) + " if each PIN is given once"
 }
 
-// peopleRows writes a row for each of the plan's people.
+// peopleRows writes a row for each of the plan's people, with the keys that make them
+// who they are.
 func (d *pageData) peopleRows() error {
 	for _, p := range d.told.People {
-		err := d.row("<tr><td>", p.Name, " <small>", p.Role, `</small></td><td class="`, weights[p.Weight], `">`, cmp.Or(p.Release, "not asked"), `</td><td class="wide">`,
-			cmp.Or(p.Approved, "nothing"), "</td></tr>\n")
+		parts := []string{"<tr><td>", p.Name, " <small>", p.Role}
+		for _, x := range d.plan.People {
+			if k, err := sshsig.ParsePublicKey(x.Key); err == nil && x.Name == p.Name {
+				parts = append(parts, `</small> <small class="mono">`, k.Fingerprint())
+			}
+		}
+		err := d.row(append(parts, `</small></td><td class="`, weights[p.Weight], `">`, cmp.Or(p.Release, "not asked"), `</td><td class="wide">`,
+			cmp.Or(p.Approved, "nothing"), "</td></tr>\n")...)
 		if err != nil {
 			return err
 		}

@@ -79,7 +79,9 @@ func storyText(p ui.Page, r *evidence.Report) string {
 	if !r.Verified {
 		says = "How it went, by records that are NOT verified here:"
 	}
-	return p.Style(ui.Heading, says) + "\n" + cli.StoryText(p, explain.TellStory(r.Story, false), false) + "\n"
+	told := explain.TellStory(r.Story, false)
+	told.NotPinned(r.NotPinned)
+	return p.Style(ui.Heading, says) + "\n" + cli.StoryText(p, told, false) + "\n"
 }
 
 func verdict(a *cli.App, r *evidence.Report) string {

@@ -265,12 +265,7 @@ func attestedBy(p *thirdparty.Policy) string {
 // toldTo is how the ceremony went, as a third party is shown it.
 func toldTo(in *thirdparty.Inspection) *explain.Told {
 	told := explain.TellStory(in.Story, false)
-	unpinned := in.Unpinned()
-	for i := range told.People {
-		if p := &told.People[i]; slices.Contains(unpinned, p.Name) {
-			p.Role += ", not pinned"
-		}
-	}
+	told.NotPinned(in.Unpinned())
 	return told
 }
 

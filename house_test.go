@@ -105,6 +105,7 @@ var arrows = map[string][]string{
 	// The network of third parties and of live auditors, beside the pure code.
 	"bundle/history":            {"bundle", "auditlog", "leaf"},
 	"bundle/history/saved":      {"bundle", "bundle/history", "leaf"},
+	"bundle/history/follow":     {"bundle/history", "bundle/history/fetch", "bundle/history/saved", "leaf"},
 	"bundle/history/fetch":      {"bundle", "bundle/history", "bundle/history/saved", "leaf"},
 	"bundle/thirdparty/service": {"bundle", "bundle/thirdparty", "leaf"},
 	// What is printed for people: for commands alone.
@@ -131,7 +132,7 @@ var arrows = map[string][]string{
 	"internal/metrics": {},
 	"internal/serve":   {"internal/metrics", "internal/strict"},
 	// What commands share: for commands alone.
-	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/paper", "internal/qr", "internal/serve", "internal/ui", "leaf"},
+	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/story", "internal/explain", "internal/hsm", "internal/metrics", "internal/paper", "internal/qr", "internal/serve", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
 	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/challenge", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	"internal/room":    {"attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},
@@ -163,10 +164,10 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/thirdparty/service", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/history/follow", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
-var inner = map[string][]string{"internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
+var inner = map[string][]string{"bundle/history/follow": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",

@@ -28,16 +28,16 @@ type collector struct {
 	problems  problems
 	checked   map[string]int64
 	files     int64
-	conflicts []conflict      // with the record, found while reading
-	live      map[uint16]bool // keys whose statements a live auditor answers with
-	skipped   int64           // of other namespaces
+	conflicts []conflict       // with the record, found while reading
+	live      map[uint16]bool  // keys whose statements a live auditor answers with
+	passed    map[string]int64 // files of other namespaces
 }
 
 // conflict is two different statements by one key for one epoch.
 type conflict struct{ a, b entry }
 
 func newCollector(a Archive, o Options) *collector {
-	return &collector{archive: a, o: o, byName: map[string]uint16{}, live: map[uint16]bool{}, checked: map[string]int64{}}
+	return &collector{archive: a, o: o, byName: map[string]uint16{}, live: map[uint16]bool{}, checked: map[string]int64{}, passed: map[string]int64{}}
 }
 
 // batch is as many files as are handed to another core at once.
@@ -114,7 +114,7 @@ type worker struct {
 	bundles   []published
 	problems  []Problem
 	checked   map[string]int64
-	skipped   int64
+	passed    map[string]int64
 }
 
 // found is an entry whose namespace has no number yet.
@@ -125,7 +125,7 @@ type found struct {
 }
 
 func (w *worker) take(items []Item) {
-	w.entries, w.artifacts, w.bundles, w.problems, w.checked, w.skipped = w.entries[:0], nil, nil, nil, map[string]int64{}, 0
+	w.entries, w.artifacts, w.bundles, w.problems, w.checked, w.passed = w.entries[:0], nil, nil, nil, map[string]int64{}, map[string]int64{}
 	for _, it := range items {
 		w.ref, w.file, w.live = it.Ref, "", it.Live
 		w.item(it)
@@ -144,7 +144,7 @@ func (w *worker) other(ns string) bool {
 	if w.c.o.Only == "" || ns == w.c.o.Only {
 		return false
 	}
-	w.skipped++
+	w.passed[ns]++
 	return true
 }
 
@@ -286,7 +286,12 @@ func (c *collector) merge(w *worker, files int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.files += int64(files)
-	c.skipped += w.skipped
+	for ns, n := range w.passed {
+		if _, known := c.passed[ns]; !known && len(c.passed) >= maxNames {
+			ns = "" // whoever makes up names gets no memory for each
+		}
+		c.passed[ns] += n
+	}
 	for name, n := range w.checked {
 		c.checked[name] += n
 	}

@@ -169,6 +169,28 @@ func TestMetasArtifactsCountByTheirDigest(t *testing.T) {
 	wantProblem(t, r, ArtifactSeen, "no statement signs the file's digest")
 }
 
+func TestFilesOfOtherNamespacesAreCountedByTheirNames(t *testing.T) {
+	var all [][]byte
+	for e := uint64(1); e <= 4; e++ {
+		all = append(all, plain(e), sealed("tp", "another.example.v1", e, start+e, digestOf(e)).Raw())
+	}
+	all = append(all, sealed("nobody", MetaNamespace, 1, start, digestOf(1)).Raw())
+	o := options()
+	o.Only = space
+	r := check(t, items(all...), o)
+	want := []Passed{{"another.example.v1", 4}, {MetaNamespace, 1}}
+	if !r.Good() || !reflect.DeepEqual(r.PassedOver, want) {
+		t.Errorf("passed over %v, want %v", r.PassedOver, want)
+	}
+	for i := range maxNames + 10 { // whoever makes up names gets no memory for each
+		all = append(all, sealed("tp", fmt.Sprintf("made.up-%d", i), 1, start, digestOf(1)).Raw())
+	}
+	r = check(t, items(all...), o)
+	if n := len(r.PassedOver); n != maxNames+1 || r.PassedOver[0].Namespace != "" || r.PassedOver[0].Files < 10 {
+		t.Errorf("%d names, of the rest %+v", n, r.PassedOver[0])
+	}
+}
+
 func TestProblemsAreCountedAndBounded(t *testing.T) {
 	var all [][]byte
 	for range 6000 {

@@ -91,6 +91,10 @@ func (c *collector) judge() (*Report, error) {
 		}
 		r.Checks = append(r.Checks, line)
 	}
+	for ns, n := range c.passed {
+		r.PassedOver = append(r.PassedOver, Passed{ns, n})
+	}
+	slices.SortFunc(r.PassedOver, func(a, b Passed) int { return compareText(a.Namespace, b.Namespace) })
 	c.freshEntries(r, order)
 	return r, nil
 }

@@ -36,11 +36,20 @@ type Report struct {
 	Problems   []Problem // at most maxProblems, sorted by namespace and epoch
 	Faults     int64     // the number of all problems
 	Evidence   []Pair
+	PassedOver []Passed // files that were not looked at, by name
 
 	fresh []freshEntry // what the record lacks
 	load  func(*entry) (*bundle.Statement, error)
 	names []string
 	keys  []Key
+}
+
+// Passed is how many files were passed over because they are about another namespace
+// than the one that is looked at. The namespace is as the file says: nothing of it was
+// verified. It is empty for the rest where there are very many.
+type Passed struct {
+	Namespace string
+	Files     int64
 }
 
 // CheckLine says on how many things a check was made, and how many failed.

@@ -61,7 +61,7 @@ func started(t *testing.T, args ...string) *daemon {
 		}
 		close(s.log)
 	}()
-	if args[1] != "monitor" { // which has nothing else that answers
+	if args[1] != "monitor" && args[1] != "follow" { // which have nothing else that answers
 		if err := json.NewDecoder(out).Decode(s); err != nil {
 			t.Errorf("%q: %v", args, err)
 		}
@@ -210,6 +210,12 @@ func TestServicesTellThoseWhoRunThem(t *testing.T) {
 	if line := third.logged(t); line["msg"] != "answered" || line["path"] != "/namespaces" || line["code"] != 200.0 {
 		t.Errorf("logged: %v", line)
 	}
+	history := started(t, "history", "follow", third.Listen, "--namespace", testfleet.Namespace, "--key", "auditor="+base64.StdEncoding.EncodeToString(raw),
+		"--state", filepath.Join(dir, "followed"), "--first", "--every", "1h")
+	await.Until(t, "the first pass over the history", func() bool {
+		return value(t, history.read(t), "fleetctl_history_newest_epoch") == 1
+	})
+	done(history, history.read(t))
 	from = third.read(t)
 	if n := value(t, from, "fleetctl_ledger_newest_epoch", testfleet.Namespace); n != 1 {
 		t.Errorf("the newest epoch is %v", n)

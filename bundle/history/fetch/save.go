@@ -31,6 +31,16 @@ type Saved struct {
 	Again *history.Again // what the auditor now answers for epochs that were saved before
 }
 
+// Refusal is the error of an auditor that was reached, and that answered for an epoch
+// with what can't be its statement, or with none although it has later ones.
+type Refusal struct {
+	Epoch uint64
+	Err   error
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+func (r *Refusal) Unwrap() error { return r.Err }
+
 // Save asks again for a part of the epochs that the file has, and appends every
 // statement that the file lacks, up to the newest. If a statement differs from the
 // saved one, it is appended too: together they are evidence. Save can be interrupted
@@ -83,7 +93,7 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 	for epoch := first; epoch <= about.Last; epoch++ {
 		line, err := c.statement(ctx, epoch)
 		if errors.Is(err, ErrNone) {
-			err = fmt.Errorf("%s: the auditor has no such epoch, although it has a later one: there is a gap, or it limits our rate; try again later, with a lower --rate", c.Base.JoinPath(c.path(epoch)))
+			err = &Refusal{epoch, fmt.Errorf("%s: the auditor has no such epoch, although it has a later one: there is a gap, or it limits our rate; try again later, with a lower --rate", c.Address(epoch))}
 		}
 		if err != nil {
 			return s, err
@@ -129,10 +139,10 @@ func (c *Client) statement(ctx context.Context, epoch uint64) ([]byte, error) {
 	}
 	s, err := bundle.ParseServed(path, data)
 	if err != nil {
-		return nil, err
+		return nil, &Refusal{epoch, err}
 	}
 	if s.Epoch != epoch || s.Namespace != c.Namespace {
-		return nil, fmt.Errorf("%s: it answers with epoch %d of %s", c.Base.JoinPath(path), s.Epoch, s.Namespace)
+		return nil, &Refusal{epoch, fmt.Errorf("%s: it answers with epoch %d of %s", c.Address(epoch), s.Epoch, s.Namespace)}
 	}
 	data = bytes.TrimSpace(data)
 	if bytes.ContainsAny(data, "\r\n") {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -54,21 +55,32 @@ kept in FILE.`,
   fleetctl history all.jsonl --profile meta --key cloudflare=2bbfbb39997fdb95feee40ef9f8827de0256732be06f64ed6408cc7e97c7f4d4`,
 		cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error { return checkHistory(a, cmd, args, &o) })
 	f := c.Flags()
+	o.pins(f)
+	o.asking(f)
+	f.StringVar(&o.record, "record", "", "the `file` of what earlier runs saw; made by the first run")
+	f.StringVar(&o.evidence, "evidence", "", "a `folder` for statements that can't both be honest (default: RECORD.evidence)")
+	f.StringVar(&o.url, "url", "", "a live auditor's `address`, with the API of Cloudflare's")
+	f.StringVar(&o.save, "save", "", "the `file` (.jsonl) that the auditor's answers are added to")
+	f.IntVar(&o.rows, "rows", 20, "how many epochs, the newest, to list")
+	c.AddCommand(followCmd(a))
+	return c
+}
+
+// pins adds the flags that say what is pinned and looked at.
+func (o *historyOptions) pins(f *pflag.FlagSet) {
 	f.StringVar(&o.policy, "policy", "", "a verifier's policy `file`: third parties, operators, log")
 	f.StringArrayVar(&o.keys, "key", nil, "a pinned third party, `name=key`: hex, base64, a file of it, or an OpenSSH .pub file")
 	f.StringArrayVar(&o.operator, "operator", nil, "a `file` or folder of what the operator published")
 	f.StringVar(&o.namespace, "namespace", "", "the one `namespace` to look at (default: all, each for itself)")
-	f.StringVar(&o.record, "record", "", "the `file` of what earlier runs saw; made by the first run")
-	f.StringVar(&o.evidence, "evidence", "", "a `folder` for statements that can't both be honest (default: RECORD.evidence)")
 	f.StringVar(&o.profile, "profile", "", "meta: Meta's namespace, whose artifacts have a format that isn't public")
-	f.StringVar(&o.url, "url", "", "a live auditor's `address`, with the API of Cloudflare's")
-	f.StringVar(&o.save, "save", "", "the `file` (.jsonl) that the auditor's answers are added to")
-	f.BoolVar(&o.again, "again", false, "ask again for all that FILE has, not for a part of it only")
 	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "take keys of the policy that nobody compared with their owners, those without confirmed:")
+}
+
+// asking adds the flags that say how an auditor is asked.
+func (o *historyOptions) asking(f *pflag.FlagSet) {
+	f.BoolVar(&o.again, "again", false, "ask again for all that was saved, not for a part of it only")
 	f.Float64Var(&o.rate, "rate", 10, "requests a second, at most")
 	f.Uint64Var(&o.from, "from", 0, "the first `epoch` to ask for (default: the namespace's anchor)")
-	f.IntVar(&o.rows, "rows", 20, "how many epochs, the newest, to list")
-	return c
 }
 
 func checkHistory(a *cli.App, cmd *cobra.Command, paths []string, o *historyOptions) error {

@@ -21,6 +21,13 @@ type historyJSON struct {
 	Namespaces []historyNamespaceJSON `strict:"namespaces"`
 	Problems   []historyProblemJSON   `strict:"problems"`
 	Evidence   []string               `strict:"evidence"`
+	PassedOver []passedOverJSON       `strict:"passed_over"`
+}
+
+type passedOverJSON struct {
+	Namespace string `strict:"namespace,empty"`
+	Files     int64  `strict:"files"`
+	Why       string `strict:"why"`
 }
 
 type historyCheckJSON struct {
@@ -94,6 +101,9 @@ func historyResult(r *history.Report, kept []string) *historyJSON {
 		}
 		out.Namespaces = append(out.Namespaces, one)
 	}
+	for _, p := range r.PassedOver {
+		out.PassedOver = append(out.PassedOver, passedOverJSON{p.Namespace, p.Files, "other-namespace"})
+	}
 	for _, p := range r.Problems {
 		out.Problems = append(out.Problems, historyProblemJSON{p.Check, p.Namespace, p.Epoch, p.What, p.Where})
 	}
@@ -147,7 +157,11 @@ func historyText(a *cli.App, r *history.Report, o *history.Options, kept []strin
 		}
 		lines = append(lines, l)
 	}
-	b.WriteString(p.Claims(lines) + "\n")
+	b.WriteString(p.Claims(lines))
+	for _, one := range r.PassedOver {
+		b.WriteString(p.Line(passedOver(one, o.Only)))
+	}
+	b.WriteString("\n")
 	what := fmt.Sprintf("%s in %s", words.Count(r.Statements, "statement", "statements"), words.Count(r.Files, "file", "files"))
 	note := ""
 	if result.Unpinned != "" {
@@ -172,6 +186,14 @@ func historyText(a *cli.App, r *history.Report, o *history.Options, kept []strin
 		b.WriteString(p.Line("kept as evidence: " + f))
 	}
 	return b.String()
+}
+
+func passedOver(one history.Passed, only string) string {
+	files := words.Count(one.Files, "file", "files") + " passed over: about "
+	if one.Namespace == "" {
+		return files + "still other namespaces"
+	}
+	return files + one.Namespace + ", not about " + only
 }
 
 // absences says what a third party did not sign; empty where it signed all.

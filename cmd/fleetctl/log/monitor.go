@@ -1,17 +1,14 @@
 package log
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"os/exec"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
 	"github.com/fleetctl/fleetctl/internal/cli"
-	"github.com/fleetctl/fleetctl/internal/serve"
+	"github.com/fleetctl/fleetctl/internal/metrics"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -37,11 +34,9 @@ type oursJSON struct {
 type monitorOptions struct {
 	watchOptions
 	rekorWatch
-	every, silence    time.Duration
-	once, unwitnessed bool
-	first             bool
-	onAlarm           string
-	service           cli.Service
+	cli.Following
+	silence            time.Duration
+	first, unwitnessed bool
 }
 
 // following is a monitor and what it needs between two passes.
@@ -49,7 +44,6 @@ type following struct {
 	*monitor.Monitor
 	ready func() error // before a pass
 	ours  func() *oursJSON
-	meter *meter
 }
 
 func monitorCmd(a *cli.App) *cobra.Command {
@@ -92,19 +86,16 @@ command for each, with its JSON on standard input.`,
 			if err != nil {
 				return err
 			}
-			return watched(a, cmd.Context(), m, &o)
+			return m.run(a, cmd.Context(), &o)
 		})
 	o.watchOptions.flags(c)
 	o.rekorWatch.flags(c)
 	f := c.Flags()
 	f.StringVar(&o.state, "state", "", "`directory` of what was seen; made with --first")
 	f.BoolVar(&o.first, "first", false, "this log was never followed with this state; said once")
-	f.DurationVar(&o.every, "every", 5*time.Minute, "`time` between two passes")
 	f.DurationVar(&o.silence, "silence", 0, "an alarm when the log has not grown for this `time`")
 	f.BoolVar(&o.unwitnessed, "witnessed", false, "an alarm when the checkpoint lacks the policy's quorum")
-	f.BoolVar(&o.once, "once", false, "one pass only")
-	f.StringVar(&o.onAlarm, "on-alarm", "", "shell `command` to run for each alarm")
-	o.service.Flags(c, false)
+	o.Following.Flags(c)
 	return c
 }
 
@@ -121,96 +112,35 @@ func followLog(a *cli.App, cmd *cobra.Command, ref string, o *monitorOptions) (*
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
-	return &following{m, func() error { return nil }, func() *oursJSON { return nil }, nil}, nil
+	return &following{m, func() error { return nil }, func() *oursJSON { return nil }}, nil
 }
 
-// watched follows the log while those who run the monitor can read its metrics.
-func watched(a *cli.App, ctx context.Context, m *following, o *monitorOptions) error {
-	m.meter = &meter{now: a.Now, stale: staleAfter * o.every}
-	w, err := o.service.Watch(a, "monitor", m.meter.healthy)
-	if err != nil {
-		return err
+func (m *following) run(a *cli.App, ctx context.Context, o *monitorOptions) error {
+	var entries, quorum, witnesses *metrics.Family
+	measure := func(s *metrics.Set) {
+		entries = s.Gauge("fleetctl_monitor_log_entries", "Entries in the newest tree that was seen.")
+		quorum = s.Gauge("fleetctl_monitor_quorum", "Whether the policy's quorum has cosigned the newest checkpoint.")
+		witnesses = s.Gauge("fleetctl_monitor_witnesses", "Witnesses of the policy that have cosigned the newest checkpoint.")
 	}
-	m.meter.measure(w.Metrics)
-	parts, address, err := o.service.Operator(ctx, w)
-	if err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	served := make(chan error, 1)
-	if len(parts) > 0 {
-		w.Log.Info("started", "metrics", address)
-	}
-	go func() {
-		err := serve.Run(ctx, w.Log, parts...)
+	return o.Run(a, ctx, "monitor", measure, func(ctx context.Context) (*cli.Pass, error) {
+		if err := m.ready(); err != nil {
+			return nil, err
+		}
+		seen, alarms, err := m.Pass(ctx)
 		if err != nil {
-			stop() // a monitor that nobody can watch any more ends, and is started again
+			return nil, err
 		}
-		served <- err
-	}()
-	err = passes(a, ctx, m, o)
-	stop()
-	return cmp.Or(err, <-served)
-}
-
-func passes(a *cli.App, ctx context.Context, m *following, o *monitorOptions) error {
-	alarms := 0
-	for {
-		n, err := pass(a, ctx, m, o.onAlarm)
-		alarms += n
-		switch {
-		case ctx.Err() != nil || o.once && alarms > 0:
-			return alarmed(alarms)
-		case o.once:
-			return err
-		case err != nil:
-			a.UI.Error(err)
+		entries.Set(float64(seen.Size))
+		witnesses.Set(float64(len(seen.Witnesses)))
+		quorum.Set(0)
+		if seen.Quorum {
+			quorum.Set(1)
 		}
-		select {
-		case <-ctx.Done():
-			return alarmed(alarms)
-		case <-time.After(o.every):
+		p := &cli.Pass{Standing: seen.Standing, Line: strict.EncodeLine(&passJSON{Format: "fleetctl monitor v1", Time: a.Now().UTC(), Log: seen.Log, Size: seen.Size,
+			New: seen.Entries, Ours: m.ours(), Quorum: seen.Quorum, Alarms: len(alarms), Standing: seen.Standing})}
+		for _, x := range alarms {
+			p.Alarms = append(p.Alarms, cli.Raised{Kind: x.Kind, Count: x.Count, Line: x.JSON()})
 		}
-	}
-}
-
-func alarmed(n int) error {
-	if n == 0 {
-		return nil
-	}
-	return cli.Exit(cli.ExitAlarm, cli.ErrQuiet)
-}
-
-func pass(a *cli.App, ctx context.Context, m *following, onAlarm string) (int, error) {
-	if err := m.ready(); err != nil {
-		m.meter.pass(nil, nil, err)
-		return 0, err
-	}
-	seen, alarms, err := m.Pass(ctx)
-	if ctx.Err() == nil { // a pass that a signal ended says nothing of the log
-		m.meter.pass(seen, alarms, err)
-	}
-	if err != nil {
-		return 0, err
-	}
-	for _, x := range alarms {
-		line := append(x.JSON(), '\n')
-		if err := a.UI.Print(string(line)); err != nil {
-			return len(alarms), err
-		}
-		if onAlarm == "" {
-			continue
-		}
-		// An interrupt ends the passes, not the message about an alarm.
-		run, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		c := exec.CommandContext(run, "/bin/sh", "-c", onAlarm)
-		c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(line), a.Stderr, a.Stderr
-		if err := c.Run(); err != nil {
-			a.UI.Error(strict.Errorf("", "--on-alarm: %v", err))
-		}
-		cancel()
-	}
-	return len(alarms), a.UI.Print(string(strict.EncodeLine(&passJSON{Format: "fleetctl monitor v1", Time: a.Now().UTC(), Log: seen.Log, Size: seen.Size,
-		New: seen.Entries, Ours: m.ours(), Quorum: seen.Quorum, Alarms: len(alarms), Standing: seen.Standing})) + "\n")
+		return p, nil
+	})
 }

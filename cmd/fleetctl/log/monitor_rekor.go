@@ -127,7 +127,7 @@ func followRekor(a *cli.App, cmd *cobra.Command, ref string, o *monitorOptions) 
 			return nil // the log was not read
 		}
 		return &oursJSON{last.Ours(), len(known)}
-	}, nil}, nil
+	}}, nil
 }
 
 // readBundles reads files of bundles, and of directories those files that call

@@ -31,7 +31,9 @@ func (s *tally) String() string {
 
 func (s *tally) add(l *life) {
 	s.lives++
-	s.calls += l.op.Calls() + l.third.Calls()
+	for _, n := range l.calls() {
+		s.calls += n
+	}
 	s.hits, s.deaths, s.errors = s.hits+l.hits, s.deaths+l.deaths, s.errors+l.errors
 }
 
@@ -48,14 +50,16 @@ func (s *tally) lead(t *testing.T, seed uint64, hits schedule) {
 	steps := l.steps[max(0, len(l.steps)-12):]
 	t.Errorf("%v\nafter %s\nto see it again: %s='%d %s' go test ./internal/simulation -run TestOneLife -v", err, strings.Join(steps, "\n      "), replayFault, seed, hits)
 	if os.Getenv(replayFault) != "" {
-		t.Logf("the operator's disk:\n%v\nthe third party's:\n%v", l.op.Trace, l.third.Trace)
+		for _, name := range l.computers() {
+			t.Logf("the disk of %s:\n%v", name, l.on(name).Trace)
+		}
 	}
 }
 
 // undisturbed is a life without a fault, whose calls are those to be hit.
-func undisturbed(t *testing.T) *life {
+func undisturbed(t *testing.T, k kind) *life {
 	t.Helper()
-	l := newLife(t, 1)
+	l := newLife(t, k.seed(1))
 	if err := l.live(); err != nil {
 		t.Fatalf("without any fault: %v\nafter %s", err, strings.Join(l.steps, "\n      "))
 	}
@@ -85,31 +89,43 @@ func both(t *testing.T, do func(t *testing.T, from int)) {
 	}
 }
 
-// Whatever fails at whichever call: the ceremony is gone on with, nothing that
-// anybody was told of is lost, and a stranger verifies the package.
+// Whatever fails at whichever call: the ceremony is gone on with or aborted, nothing
+// that anybody was told of is lost, and a stranger verifies the package.
 func TestACeremonyOutlivesAFaultAtEveryCall(t *testing.T) {
-	base := undisturbed(t)
-	list := every(base.op.Trace[:base.lived[0]], base.third.Trace[:base.lived[1]])
-	step := sample(7)
-	both(t, func(t *testing.T, from int) {
-		s := &tally{}
-		for i := from * step; i < len(list) && !t.Failed(); i += 2 * step {
-			s.lead(t, uint64(i+1), list[i])
-		}
-		t.Logf("%d of %d single faults: %v", s.lives, len(list), s)
-	})
+	for name, c := range map[string]struct{ kind, some kind }{
+		"one ceremony": {0, 12},
+		"the next epoch, with three third parties":   {threeParties | twice, 40},
+		"an abort since the second HSM stays locked": {twoHSMs | abortsLocked, 40},
+		"an abort once the key set is released":      {abortsBuilt, 40},
+		"an abort of what was cut off":               {abortsCut, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := undisturbed(t, c.kind).every()
+			step := sample(int(c.some))
+			both(t, func(t *testing.T, from int) {
+				s := &tally{}
+				for i := from * step; i < len(list) && !t.Failed(); i += 2 * step {
+					s.lead(t, c.kind.seed(uint64(i+1)), list[i])
+				}
+				t.Logf("%d of %d single faults: %v", s.lives, len(list), s)
+			})
+		})
+	}
 }
 
 // Several faults in one life, the next often while what the one before left is
 // being mended.
 func TestACeremonyOutlivesFaultUponFault(t *testing.T) {
-	base := undisturbed(t)
+	base := map[kind]*life{}
+	for _, k := range kinds {
+		base[k] = undisturbed(t, k)
+	}
 	few := 800 / sample(8)
 	both(t, func(t *testing.T, from int) {
 		s, ends := &tally{}, time.Now().Add(howLong(t))
 		for seed := from + 1; !t.Failed() && (s.lives < few || time.Now().Before(ends)); seed += 2 {
-			kind := uint64(seed%4) << 32
-			s.lead(t, kind|uint64(seed), several(uint64(seed), base.lived[0], base.lived[1]))
+			k := kinds[seed%len(kinds)]
+			s.lead(t, k.seed(uint64(seed)), base[k].several(uint64(seed)))
 		}
 		t.Log(s)
 	})
@@ -135,7 +151,7 @@ func TestAFullDiskIsNotOneWithoutLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	(&tally{}).lead(t, twoHSMs|adjourned|487, hits)
+	(&tally{}).lead(t, (twoHSMs | adjourned).seed(487), hits)
 }
 
 // TestOneLife sees a failure again; without one it reads the faults of a good life.

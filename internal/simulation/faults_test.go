@@ -44,19 +44,24 @@ func (l *life) suffer(s schedule) {
 			return simdisk.None
 		}
 	}
-	l.op.Fault, l.third.Fault = at(operator), at(thirdParty)
+	for _, name := range l.computers() {
+		l.on(name).Fault = at(name)
+	}
 }
 
-// every are all single faults of a ceremony, one after the other.
-func every(op, third []simdisk.Call) (list []schedule) {
-	for _, d := range []struct {
-		on    string
-		calls []simdisk.Call
-	}{{operator, op}, {thirdParty, third}} {
-		for _, c := range d.calls {
+// every are all single faults of the last ceremony of a life that had none, one
+// after the other. Where people abort what is cut off, they can until they have
+// asked the third parties.
+func (l *life) every() (list []schedule) {
+	for _, name := range l.computers() {
+		until := l.lived[name]
+		if l.kind&abortsCut != 0 {
+			until = map[string]int{operator: l.asked}[name]
+		}
+		for _, c := range l.on(name).Trace[l.began[name]:max(l.began[name], until)] {
 			for _, f := range simdisk.Faults {
 				if f.Hits(c) {
-					list = append(list, schedule{{d.on, c.N, f}})
+					list = append(list, schedule{{name, c.N, f}})
 				}
 			}
 		}
@@ -66,8 +71,9 @@ func every(op, third []simdisk.Call) (list []schedule) {
 
 // several are faults that follow each other, the next one often soon after the
 // one before: while what the first left is being mended.
-func several(seed uint64, op, third int) (s schedule) {
+func (l *life) several(seed uint64) (s schedule) {
 	r := rand.New(rand.NewPCG(seed, 3))
+	op := l.lived[operator]
 	at := 1 + r.IntN(op)
 	for range 2 + r.IntN(3) {
 		s = append(s, hit{operator, at, simdisk.Faults[r.IntN(len(simdisk.Faults))]})
@@ -75,8 +81,10 @@ func several(seed uint64, op, third int) (s schedule) {
 			at += r.IntN(op)
 		}
 	}
-	for range r.IntN(3) {
-		s = append(s, hit{thirdParty, 1 + r.IntN(2*third), simdisk.Faults[r.IntN(len(simdisk.Faults))]})
+	for _, name := range l.computers()[1:] {
+		for range r.IntN(3) {
+			s = append(s, hit{name, 1 + r.IntN(2*max(1, l.lived[name])), simdisk.Faults[r.IntN(len(simdisk.Faults))]})
+		}
 	}
 	return s
 }
@@ -97,7 +105,7 @@ func parseSchedule(text string) (s schedule, err error) {
 				h.fault = fault
 			}
 		}
-		if h.fault == simdisk.None || h.on != operator && h.on != thirdParty {
+		if h.fault == simdisk.None || h.on != operator && !strings.HasPrefix(h.on, thirdParty) {
 			return nil, fmt.Errorf("%q is no fault", part)
 		}
 		s = append(s, h)

@@ -13,10 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fleetctl/fleetctl/attest/evidence"
-	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/bundle"
-	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -25,71 +22,119 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
-// life is a ceremony from its first record to the stranger who verifies it. Its
-// operator and its third party have a computer each. Each step is a process, as a
-// command is, and people who see one end without a word look where the ceremony
-// stands and go on.
+// life is a ceremony, or two, from the first record to the stranger who verifies
+// what came of it. The operator and each third party have a computer of their own.
+// Each step is a process, as a command is, and people who see one end without a
+// word look where the ceremony stands and go on.
 type life struct {
-	f         *testfleet.Fleet
-	op, third *simdisk.Disk
-	at        time.Time
-	random    io.Reader
+	kind   kind
+	op     *simdisk.Disk
+	thirds map[string]*simdisk.Disk // by computer
+	at     time.Time
+	random io.Reader
+	t      testing.TB
 
-	told     []byte           // the transcript that people were told is on the disk
-	request  *bundle.Request  // as it left the operator
-	answer   *bundle.Response // as it left the third party
-	proof    []byte           // as it left the log
-	steps    []string         // what was done, for who reads of a failure
-	adjourns bool             // is to be adjourned before the request
-	packed   bool             // the package
-	lived    [2]int           // calls before the end: the operator's, the third party's
-	deaths   int              // processes that ended by a fault
-	errors   int              // processes that a fault gave an error
-	hits     int              // calls that were hit
+	*held         // the ceremony at hand
+	past  []*held // those that have ended
+
+	steps  []string       // what was done, for who reads of a failure
+	lived  map[string]int // calls before the end, by computer
+	deaths int            // processes that ended by a fault
+	errors int            // processes that a fault gave an error
+	hits   int            // calls that were hit
 }
 
-// operator and thirdParty are the computers.
+// held is one ceremony, and what has left its room.
+type held struct {
+	f       *testfleet.Fleet
+	began   map[string]int              // the calls of each computer before it
+	told    []byte                      // the transcript that people were told is on the disk
+	request *bundle.Request             // as it left the operator
+	asked   int                         // the operator's calls when it did
+	answers map[string]*bundle.Response // as they left the third parties
+	proof   []byte                      // as it left the log
+	ending  []byte                      // the log's proof of how it ended
+	archive string
+	// What was done.
+	adjourned, packed, logged bool
+}
+
+// operator and thirdParty are computers; other third parties have numbers, from 2 on.
 const (
 	operator   = "operator"
 	thirdParty = "third-party"
 )
 
-// A seed says beside what is left after power cuts what ceremony it is: those with
-// these bits have another HSM, or are adjourned once.
-const (
-	twoHSMs   = 1 << 32
-	adjourned = 2 << 32
-)
-
 func newLife(t testing.TB, seed uint64) *life {
-	hsms := 1
-	if seed&twoHSMs != 0 {
-		hsms = 2
-	}
 	l := &life{
-		f:        testfleet.Prepared(t, testfleet.Options{HSMs: hsms, Lockdown: []string{"Bag the HSM"}}),
-		adjourns: seed&adjourned != 0,
-		op:       simdisk.New(t, seed), third: simdisk.New(t, seed+1),
+		kind: kind(seed >> kindShift), t: t, op: simdisk.New(t, seed), thirds: map[string]*simdisk.Disk{},
 		at: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), random: testfleet.Random(fmt.Sprint(seed)),
 	}
-	l.f.Dir = l.op.Path("ceremony")
-	l.f.Parties.Ledger = l.third.Path("ledger.jsonl")
-	if err := durable.MkdirAll(filepath.Dir(l.archive()), 0o755); err != nil {
+	for i, name := range l.computers()[1:] {
+		l.thirds[name] = simdisk.New(t, seed+1+uint64(i))
+	}
+	if err := durable.MkdirAll(l.op.Path("published"), 0o755); err != nil {
 		t.Fatal(err)
+	}
+	l.begin()
+	return l
+}
+
+// begin prepares the next ceremony.
+func (l *life) begin() {
+	o := testfleet.Options{HSMs: 1, Lockdown: []string{"Bag the HSM"}}
+	if l.kind&twoHSMs != 0 {
+		o.HSMs = 2
+	}
+	if l.kind&threeParties != 0 {
+		o.Others = 2
+	}
+	if before := l.held; before != nil {
+		l.past = append(l.past, before)
+		o.Parties = before.f.Parties
+		if before.f.Account.Abort == nil {
+			o.After = before.f
+		}
+	}
+	l.held = &held{f: testfleet.Prepared(l.t, o), began: l.calls(), answers: map[string]*bundle.Response{}}
+	n := len(l.past) + 1
+	l.f.Dir = l.op.Path(strings.TrimSuffix(fmt.Sprintf("ceremony-%d", n), "-1"))
+	l.archive = l.op.Path("published", strings.TrimSuffix(fmt.Sprintf("evidence-%d", n), "-1")+".tar")
+	l.f.Parties.Ledger = l.thirds[thirdParty].Path("ledger.jsonl")
+	for i := range l.f.Parties.Others {
+		l.f.Parties.Others[i].Ledger = l.thirds[l.computers()[i+2]].Path("ledger.jsonl")
 	}
 	for _, tok := range l.f.Tokens {
 		tok.Before = l.token("before")
 		tok.After = l.token("after")
 	}
-	return l
+	l.f.Bench.(*testfleet.Bench).OnPIN = l.pin
+}
+
+// computers are the operator's, then the third parties'.
+func (l *life) computers() []string {
+	list := []string{operator, thirdParty}
+	if l.kind&threeParties != 0 {
+		list = append(list, thirdParty+"-2", thirdParty+"-3")
+	}
+	return list
 }
 
 // on is a computer's disk.
 func (l *life) on(computer string) *simdisk.Disk {
-	if computer == thirdParty {
-		return l.third
+	if computer == operator {
+		return l.op
 	}
-	return l.op
+	return l.thirds[computer]
+}
+
+// calls are how many there were on each computer.
+func (l *life) calls() map[string]int {
+	n := map[string]int{}
+	for _, name := range l.computers() {
+		n[name] = l.on(name).Calls()
+	}
+	return n
 }
 
 func (l *life) now() time.Time {
@@ -132,9 +177,9 @@ type process struct {
 }
 
 // mostProcesses is more than any number of faults here makes necessary.
-const mostProcesses = 60
+const mostProcesses = 150
 
-// live goes on until the package is on the disk and verified.
+// live goes on until all packages are on the disk and verified.
 func (l *life) live() error {
 	for range mostProcesses {
 		if err := l.remembers(); err != nil {
@@ -143,6 +188,13 @@ func (l *life) live() error {
 		p, err := l.next()
 		if err != nil {
 			return fmt.Errorf("nobody can go on: %w", err)
+		}
+		if p == nil && l.kind&twice != 0 && len(l.past) == 0 {
+			if l.f.Account, err = folder.Read(l.f.Dir); err != nil {
+				return fmt.Errorf("nobody can begin the next ceremony: %w", err)
+			}
+			l.begin()
+			continue
 		}
 		if p == nil {
 			return l.end()
@@ -185,7 +237,9 @@ func (l *life) next() (*process, error) {
 	case err != nil:
 		return nil, err
 	case a.Abort != nil:
-		return nil, fmt.Errorf("the ceremony was aborted: %s", a.Abort.Reason)
+		return l.aborted(a)
+	case l.toAbort(a):
+		return l.abort(), nil
 	case a.N == 0 || !a.Opened() && len(torn.Torn) == 0:
 		return run, nil
 	case len(torn.Torn) > 0:
@@ -197,11 +251,11 @@ func (l *life) next() (*process, error) {
 	seals := []ceremony.Seal{{What: "hsm-1", Number: "4471"}}
 	switch {
 	case a.Adjourned:
-		l.adjourns = false
+		l.adjourned = true
 		return l.journal("reconvene", func(j *engine.Journal) error {
 			return j.Reconvene(context.Background(), &ceremony.Reconvene{Seals: seals}, l.f.Approve)
 		}), nil
-	case l.adjourns && s.Act == ceremony.ActRequest:
+	case l.kind&adjourned != 0 && !l.adjourned && s.Act == ceremony.ActRequest:
 		return l.journal("adjourn", func(j *engine.Journal) error {
 			return j.Adjourn(&ceremony.Adjourn{Reason: "lunch", Seals: seals})
 		}), nil
@@ -216,202 +270,10 @@ func (l *life) next() (*process, error) {
 		return resume, nil
 	case s.Act == ceremony.ActResponse && l.request == nil:
 		do = l.ask // it was asked for, and never left
-	case s.Act == ceremony.ActResponse && l.answer == nil:
-		return l.thirdParty(), nil
+	case s.Act == ceremony.ActResponse:
+		if i := l.unheard(a); l.answers[l.f.Parties.Auditors()[i].Name] == nil {
+			return l.thirdParty(i), nil
+		}
 	}
 	return l.journal(string(s.Act), do), nil
-}
-
-func (l *life) journal(name string, do func(*engine.Journal) error) *process {
-	return &process{name, l.op, func() error {
-		j, err := engine.OpenJournal(l.f.Dir, l.now, l.random)
-		if err != nil {
-			return err
-		}
-		defer j.Close()
-		if err := do(j); err != nil {
-			return err
-		}
-		l.hear()
-		return nil
-	}}
-}
-
-func (l *life) build(j *engine.Journal) error {
-	_, err := j.Build(context.Background(), testfleet.Machine{})
-	return err
-}
-
-func (l *life) ask(j *engine.Journal) error {
-	if j.Account().Request == nil {
-		if err := l.f.SignOff(l.f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, testfleet.Signers...); err != nil {
-			return err
-		}
-	}
-	r, err := j.Request(context.Background(), nil, nil, l.f.Approve)
-	if err == nil {
-		l.request = r
-	}
-	return err
-}
-
-// thirdParty is what the third party does next: it begins its ledger, then signs.
-func (l *life) thirdParty() *process {
-	path, key := l.f.Parties.Ledger, l.f.Parties.Auditor(testfleet.FirstAuditor).Key()
-	guard := thirdparty.GuardPath(path)
-	_, noLedger := durable.Stat(path)
-	_, noGuard := durable.Stat(guard)
-	switch {
-	case noLedger != nil:
-		return &process{"begin the ledger", l.third, func() error { return thirdparty.InitLedger(path, guard, key) }}
-	case noGuard != nil: // as the refusal says, where nothing was signed
-		return &process{"begin the guard", l.third, func() error {
-			r, err := thirdparty.ReadLedger(path, key)
-			if err != nil {
-				return err
-			}
-			return r.BeginGuard(guard)
-		}}
-	}
-	return &process{"sign", l.third, l.sign}
-}
-
-func (l *life) sign() error {
-	r, err := l.f.Answer(l.request, l.now())
-	if err == nil {
-		l.answer = r
-	}
-	return err
-}
-
-func (l *life) take(j *engine.Journal) error {
-	_, err := j.ImportResponse(l.answer)
-	return err
-}
-
-func (l *life) countersign(j *engine.Journal) error {
-	return j.Countersign(context.Background(), l.f.Approve, l.f.Parties.Operator.Public, l.f.Parties.Operator.Sign)
-}
-
-func (l *life) log(j *engine.Journal) error {
-	b, err := j.Assemble(context.Background(), testfleet.Machine{})
-	if err != nil {
-		return err
-	}
-	if l.proof == nil {
-		if l.proof, err = l.f.Parties.Log.Append(b.Raw()); err != nil {
-			return err
-		}
-	}
-	_, err = j.ImportProof("proof", l.proof)
-	return err
-}
-
-func (l *life) lockDown(j *engine.Journal) error {
-	_, err := j.Lockdown("read off by the test", ceremony.Machine, ceremony.Machine)
-	return err
-}
-
-func (l *life) close(j *engine.Journal) error {
-	_, err := closing.Close(j, nil)
-	return err
-}
-
-// closed is what is left to do after the close.
-func (l *life) closed(a *ceremony.Account) (*process, error) {
-	missing, err := folder.ReadMissing(l.f.Dir, a)
-	if err != nil {
-		return nil, err
-	}
-	if len(missing) > 0 {
-		return &process{"sign off", l.op, func() error {
-			return l.f.SignOff(l.f.Dir, a, ceremony.StageClose, ceremony.Agree, testfleet.Signers...)
-		}}, nil
-	}
-	if l.packed {
-		return nil, nil
-	}
-	return &process{"pack", l.op, func() error {
-		data, err := l.pack()
-		if err != nil {
-			return err
-		}
-		err = durable.CreateSame(l.archive(), data, 0o644)
-		l.packed = err == nil
-		return err
-	}}, nil
-}
-
-func (l *life) pack() ([]byte, error) {
-	files, _, err := closing.PackFolder(l.f.Dir, false)
-	if err != nil {
-		return nil, err
-	}
-	return evidence.Pack(files)
-}
-
-func (l *life) archive() string { return l.op.Path("published", "evidence.tar") }
-
-// end is after all is done: a power cut on both computers, and nothing is lost.
-func (l *life) end() error {
-	l.op.Fault, l.third.Fault = nil, nil
-	l.lived = [2]int{l.op.Calls(), l.third.Calls()}
-	l.op.Cut()
-	l.third.Cut()
-	if err := l.remembers(); err != nil {
-		return err
-	}
-	data, err := durable.ReadFile(l.archive())
-	if err != nil {
-		return fmt.Errorf("lost: the package: %w", err)
-	}
-	if err := l.verifies(data); err != nil {
-		return fmt.Errorf("unverifiable: %w", err)
-	}
-	if again, err := l.pack(); err != nil {
-		return fmt.Errorf("lost: the folder of the package: %w", err)
-	} else if !bytes.Equal(again, data) {
-		return errors.New("lost: the ceremony's folder gives another package than before")
-	}
-	for _, tok := range l.f.Tokens {
-		if n := tok.Keys(); n != len(l.f.Plan.Roles) {
-			return fmt.Errorf("a token holds %d keys of which the evidence tells of %d", n, len(l.f.Plan.Roles))
-		}
-	}
-	again, err := l.f.Answer(l.request, l.now())
-	if err != nil {
-		return fmt.Errorf("lost: the third party's signature: %w", err)
-	}
-	if !bytes.Equal(again.Statement.Raw(), l.answer.Statement.Raw()) {
-		return errors.New("the third party signed twice")
-	}
-	return l.ledger()
-}
-
-// ledger checks that the third party's ledger has what left it, once.
-func (l *life) ledger() error {
-	r, err := thirdparty.ReadLedger(l.f.Parties.Ledger, l.f.Parties.Auditor(testfleet.FirstAuditor).Key())
-	if err != nil {
-		return fmt.Errorf("lost: the ledger: %w", err)
-	}
-	if list := r.Statements(); len(list) != 1 || !bytes.Equal(list[0].Raw(), l.answer.Statement.Raw()) {
-		return fmt.Errorf("the ledger has %d statements, not the one that left", len(list))
-	}
-	return nil
-}
-
-// verifies is what a stranger does, who has the package and a policy.
-func (l *life) verifies(archive []byte) error {
-	p, err := evidence.ParsePolicy("policy", l.f.Policy)
-	if err != nil {
-		return err
-	}
-	r, err := evidence.Verify(evidence.Input{File: "evidence.tar", Data: archive}, p, evidence.Question{Now: l.at.Add(time.Hour)})
-	if err != nil {
-		return err
-	}
-	if !r.Verified || !r.Met() {
-		return fmt.Errorf("%d problems, the first: %+v", len(r.Problems), append(r.Problems, evidence.Problem{})[0])
-	}
-	return nil
 }

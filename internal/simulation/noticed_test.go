@@ -38,22 +38,29 @@ func TestASyncThatIsLeftOutIsNoticed(t *testing.T) {
 // goes wrong.
 func notices(t *testing.T, leave func(simdisk.Call) bool) (n int, err error) {
 	base := newLife(t, 1)
-	base.op.Leave, base.third.Leave = leave, leave
+	base.leave(leave)
 	if err := base.live(); err != nil {
 		return 1, err
 	}
-	lives := every(base.op.Trace, base.third.Trace)
+	lives := base.every()
 	for i, hits := range lives {
 		if hits[0].fault != simdisk.Cut {
 			continue
 		}
 		n++
 		l := newLife(t, uint64(i))
-		l.op.Leave, l.third.Leave = leave, leave
+		l.leave(leave)
 		l.suffer(hits)
 		if err := l.live(); err != nil {
 			return n, err
 		}
 	}
 	return n, nil
+}
+
+// leave has all computers make a mistake.
+func (l *life) leave(what func(simdisk.Call) bool) {
+	for _, name := range l.computers() {
+		l.on(name).Leave = what
+	}
 }

@@ -10,7 +10,7 @@ import (
 // Whatever record is torn, in whatever act: what is left of it is kept aside, and the
 // ceremony goes on.
 func TestARecordThatIsTornInAnyActIsDropped(t *testing.T) {
-	base := newLife(t, adjourned)
+	base := newLife(t, adjourned.seed(0))
 	acts := map[string]int{}
 	base.op.Fault = func(c simdisk.Call) simdisk.Fault {
 		if c.Kind == simdisk.Write && c.Path == "ceremony/transcript.jsonl" {
@@ -23,7 +23,7 @@ func TestARecordThatIsTornInAnyActIsDropped(t *testing.T) {
 	}
 	for act, writes := range acts {
 		for nth := 1; nth <= writes; nth++ {
-			l := newLife(t, adjourned|uint64(nth))
+			l := newLife(t, adjourned.seed(uint64(nth)))
 			n := 0
 			l.op.Fault = func(c simdisk.Call) simdisk.Fault {
 				if c.Kind == simdisk.Write && c.Path == "ceremony/transcript.jsonl" && l.steps[len(l.steps)-1] == act && l.hits == 0 {

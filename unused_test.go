@@ -21,7 +21,6 @@ var exportedFor = map[string]string{
 	"attest/*.Format":                handedIn,
 	"attest/*.Part*":                 handedIn,
 	"attest/*.Quirk*":                "what a Demand's Tolerates names",
-	"auditlog/monitor.Kind*":         fieldValue,
 	"attest/evidence.Standing*":      fieldValue,
 	"attest/evidence/entries.Fault*": fieldValue,
 	"ceremony/script.Administrator":  "one of Roles; the others are ceremony's",

@@ -66,11 +66,15 @@ func (h *held) put(at uint64, hashes [][32]byte) error {
 	return err
 }
 
-func (h *held) sync() error {
+// sync makes the hashes durable, and the file's name in its folder.
+func (h *held) sync(dir string) error {
 	if h == nil {
 		return nil
 	}
-	return h.f.Sync()
+	if err := h.f.Sync(); err != nil {
+		return err
+	}
+	return durable.SyncDir(dir)
 }
 
 func (h *held) close() {

@@ -234,6 +234,10 @@ func (p *pass) grow(last, c *auditlog.Checkpoint) (start uint64, err error) {
 	case err != nil:
 		return start, err
 	}
+	// The state tells of no hash that isn't on the disk.
+	if err := h.sync(p.o.State); err != nil {
+		return start, err
+	}
 	if start = g.start; g.size > start {
 		p.s.Grown = p.o.Now().UTC().Truncate(time.Second)
 	}
@@ -244,7 +248,7 @@ func (p *pass) grow(last, c *auditlog.Checkpoint) (start uint64, err error) {
 	overdue.add(judge.Overdue())
 	p.tell(&found)
 	p.tell(&overdue)
-	return start, h.sync()
+	return start, nil
 }
 
 // contradiction keeps both checkpoints, proves the split if what is served or was

@@ -29,6 +29,7 @@ type Record struct {
 	Head [32]byte // SHA-256 of the file up to the last whole run
 	Runs int
 	Size int64 // up to the end of the last whole run; what follows is of a run that was cut off
+	Last int64 // where the last whole run begins
 
 	file io.ReaderAt
 	name string
@@ -71,6 +72,9 @@ func (r *Record) scan(in io.Reader, each func(at int64, l *recordLine) error) er
 		if err == io.EOF {
 			return nil // a line without its end is cut off
 		}
+		if bytes.IndexByte(line, 0) >= 0 && cutOff(buf) {
+			return nil
+		}
 		if err != nil || len(line) > maxRecordLine {
 			return fail(n, "has a line that is too long")
 		}
@@ -96,7 +100,7 @@ func (r *Record) scan(in io.Reader, each func(at int64, l *recordLine) error) er
 				return fail(n, "its time %v", err)
 			}
 			r.Runs++
-			r.Size = at + int64(len(line))
+			r.Last, r.Size = r.Size, at+int64(len(line))
 			r.names, r.keys = names, keys
 		default:
 			l, err := parseRecordLine(text, names, keys)
@@ -112,6 +116,21 @@ func (r *Record) scan(in io.Reader, each func(at int64, l *recordLine) error) er
 			hash.Sum(r.Head[:0])
 		}
 		at += int64(len(line))
+	}
+}
+
+// cutOff says that what follows a line with zero bytes is of a run that was cut off: a
+// power cut left what was written later, and not this. The line that ends a run is
+// written once all before it is on the disk, so that none can follow.
+func cutOff(rest *bufio.Reader) bool {
+	for {
+		line, err := rest.ReadSlice('\n')
+		if bytes.HasPrefix(line, []byte("run ")) {
+			return false
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return err == io.EOF
+		}
 	}
 }
 
@@ -200,8 +219,9 @@ func (c *collector) freshEntries(r *Report, order []uint32) {
 }
 
 // Extend writes what a run adds to a record, or the beginning of a new one. The
-// caller appends it to the file at Size and syncs it. If there is nothing new,
-// nothing is written.
+// caller appends it to the file at Size and syncs it; a file is synced once more
+// before the line that ends the run is written. If there is nothing new, nothing is
+// written.
 func (r *Report) Extend(w io.Writer, old *Record, now time.Time) error {
 	if len(r.fresh) == 0 {
 		return nil
@@ -230,6 +250,14 @@ func (r *Report) Extend(w io.Writer, old *Record, now time.Time) error {
 		ns := x.number(x.names, "namespace ", r.names[f.ns])
 		key := x.number(x.keys, "key ", base64.StdEncoding.EncodeToString(r.keys[f.key].Key[:]))
 		x.line(fmt.Sprintf("s %d %d %d %d %d %x %s", ns, key, s.Ciphersuite, s.Timestamp, s.Epoch, s.Digest, base64.StdEncoding.EncodeToString(s.Signature[:])))
+	}
+	if err := x.out.Flush(); err != nil {
+		return err
+	}
+	if file, ok := w.(interface{ Sync() error }); ok {
+		if err := file.Sync(); err != nil {
+			return err
+		}
 	}
 	x.line(fmt.Sprintf("run %s %x", strict.FormatTime(now), hash.Sum(nil)))
 	return x.out.Flush()

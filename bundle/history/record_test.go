@@ -105,6 +105,29 @@ func TestARecordIsAChain(t *testing.T) {
 	}
 }
 
+// A power cut can leave what a run wrote last, and not what it wrote before. Zero
+// bytes in a run that was ended are no power cut's.
+func TestZeroBytesAreOfARunThatWasCutOffWhereNoneWasEndedBehindThem(t *testing.T) {
+	one := extended(t, check(t, items(plain(1)), options()), nil, now)
+	two := extended(t, check(t, items(plain(2), plain(3)), options()), one, now)
+	three := extended(t, check(t, items(plain(4)), options()), two, now)
+	hole := func(data []byte, at int) []byte {
+		data = bytes.Clone(data)
+		clear(data[at : at+100])
+		return data
+	}
+	for name, data := range map[string][]byte{"in its first line": hole(three[:bytes.LastIndex(three, []byte("run "))], len(two)), "up to its end": hole(three, len(three)-100), "to the end": append(bytes.Clone(two), make([]byte, 1<<17)...)} {
+		if r := opened(t, data); r.Runs != 2 || r.Size != int64(len(two)) || r.Last != int64(len(one)) {
+			t.Errorf("%s: %d runs, the last from %d to %d", name, r.Runs, r.Last, r.Size)
+		}
+	}
+	for name, data := range map[string][]byte{"in the run before": hole(three, len(one)), "in the run before, to its end": hole(three, len(two)-100), "in the first run": hole(three, 30), "in a run that was ended": hole(three, len(two))} {
+		if r, err := OpenRecord("record", bytes.NewReader(data), int64(len(data))); err == nil {
+			t.Errorf("%s: opened with %d runs", name, r.Runs)
+		}
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	r, err := Check(f.Context(), items(plain(1), plain(2)), options())
 	if err != nil {

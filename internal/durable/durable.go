@@ -152,19 +152,35 @@ func Append(path string, data []byte) error {
 // are appended at once, are written once more: the same bytes in the same place,
 // which a power cut doesn't change.
 func Settle(path string, lines int) error {
+	data, err := ReadFile(path)
+	if err != nil {
+		return err
+	}
+	last := len(data)
+	for range lines {
+		last = bytes.LastIndexByte(data[:max(0, last-1)], '\n') + 1
+	}
+	return SettleFrom(path, int64(last))
+}
+
+// SettleFrom is Settle of a file of which the bytes from there on may not be on the
+// disk.
+func SettleFrom(path string, at int64) error {
 	f, err := OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	data, err := io.ReadAll(f)
-	if err == nil && len(data) > 0 {
-		last := len(data)
-		for range lines {
-			last = bytes.LastIndexByte(data[:max(0, last-1)], '\n') + 1
+	part := make([]byte, 1<<20)
+	for err == nil {
+		var n int
+		if n, err = f.ReadAt(part, at); n > 0 && (err == nil || err == io.EOF) {
+			if _, werr := f.WriteAt(part[:n], at); werr != nil {
+				err = werr
+			}
 		}
-		_, err = f.WriteAt(data[last:], int64(last))
+		at += int64(n)
 	}
-	if err == nil {
+	if err == io.EOF {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {

@@ -160,6 +160,13 @@ func TestOneLife(t *testing.T) {
 	if text == "" {
 		text = "1 operator:30:kill,third-party:9:power-cut-within"
 	}
+	seed, hits := readReplay(t, text)
+	(&tally{}).lead(t, seed, hits)
+}
+
+// readReplay reads a seed and its faults.
+func readReplay(t *testing.T, text string) (uint64, schedule) {
+	t.Helper()
 	number, faults, _ := strings.Cut(text, " ")
 	seed, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
@@ -172,5 +179,5 @@ func TestOneLife(t *testing.T) {
 	if hits.String() != faults {
 		t.Errorf("%q is read as %q", faults, hits)
 	}
-	(&tally{}).lead(t, seed, hits)
+	return seed, hits
 }

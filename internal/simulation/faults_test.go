@@ -69,18 +69,23 @@ func (l *life) every() (list []schedule) {
 	return list
 }
 
-// several are faults that follow each other, the next one often soon after the
-// one before: while what the first left is being mended.
-func (l *life) several(seed uint64) (s schedule) {
+// fewFaults are faults of a disk that follow each other, the next one often soon after
+// the one before: while what the first left is being mended.
+func fewFaults(seed uint64, lived int) (s schedule) {
 	r := rand.New(rand.NewPCG(seed, 3))
-	op := l.lived[operator]
-	at := 1 + r.IntN(op)
+	at := 1 + r.IntN(lived)
 	for range 2 + r.IntN(3) {
 		s = append(s, hit{operator, at, simdisk.Faults[r.IntN(len(simdisk.Faults))]})
 		if at += 1 + r.IntN(8); r.IntN(3) == 0 {
-			at += r.IntN(op)
+			at += r.IntN(lived)
 		}
 	}
+	return s
+}
+
+// several are the operator's, and up to two more of each third party's.
+func (l *life) several(seed uint64) schedule {
+	s, r := fewFaults(seed, l.lived[operator]), rand.New(rand.NewPCG(seed, 4))
 	for _, name := range l.computers()[1:] {
 		for range r.IntN(3) {
 			s = append(s, hit{name, 1 + r.IntN(2*max(1, l.lived[name])), simdisk.Faults[r.IntN(len(simdisk.Faults))]})

@@ -103,9 +103,12 @@ func (w *Witnesses) Size() int64 { return w.size }
 // Continue is a witness's request from the tree of an older size to this one's,
 // its checkpoint cosigned now.
 func (w *Witnesses) Continue(old int64) ([]byte, error) {
-	path, err := tlog.ProveTree(w.size, old, w.hashes)
-	if err != nil {
-		return nil, err
+	var path tlog.TreeProof // everything continues the empty tree
+	var err error
+	if old > 0 {
+		if path, err = tlog.ProveTree(w.size, old, w.hashes); err != nil {
+			return nil, err
+		}
 	}
 	checkpoint, err := w.checkpoint(w.size, w.cosign()...)
 	if err != nil {

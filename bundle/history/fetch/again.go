@@ -24,7 +24,7 @@ const (
 
 // again asks once more for epochs that were saved, and appends each statement that
 // differs from the saved ones.
-func (c *Client) again(ctx context.Context, f durable.File, x *saved.Index, o Options, a *history.Again) error {
+func (c *Client) again(ctx context.Context, f *appender, x *saved.Index, o Options, a *history.Again) error {
 	served := slices.DeleteFunc(x.Epochs(), func(e uint64) bool { return e > a.Newest })
 	list, err := c.choose(served, o.All)
 	if err != nil {
@@ -46,7 +46,7 @@ func (c *Client) again(ctx context.Context, f durable.File, x *saved.Index, o Op
 				break
 			}
 			a.Rewritten = append(a.Rewritten, epoch)
-			if _, err := f.Write(append(line, '\n')); err != nil {
+			if err := f.add(line); err != nil {
 				return err
 			}
 		}

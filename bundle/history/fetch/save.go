@@ -16,7 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 )
 
-const syncEach = 500 // statements between two fsyncs
+const syncEach = 256 << 10 // bytes, or one more statement, between two fsyncs
 
 // Options say what a run asks for.
 type Options struct {
@@ -77,16 +77,21 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 			err = serr
 		}
 	}()
-	// A statement whose line was cut off is fetched again.
+	// A statement whose line was cut off is fetched again. What is whole may be there
+	// for readers alone.
 	if err := f.Truncate(x.Size); err != nil {
+		return s, err
+	}
+	if err := durable.SettleFrom(file, max(0, x.Size-2*syncEach)); err != nil {
 		return s, err
 	}
 	if _, err := f.Seek(x.Size, io.SeekStart); err != nil {
 		return s, err
 	}
+	out := &appender{File: f}
 	s.Again = &history.Again{Namespace: c.Namespace, Saved: have, Newest: about.Last}
 	if have > 0 {
-		if err := c.again(ctx, f, x, o, s.Again); err != nil {
+		if err := c.again(ctx, out, x, o, s.Again); err != nil {
 			return s, err
 		}
 	}
@@ -98,17 +103,27 @@ func (c *Client) Save(ctx context.Context, file string, o Options) (s Saved, err
 		if err != nil {
 			return s, err
 		}
-		if _, err := f.Write(append(line, '\n')); err != nil {
+		if err := out.add(line); err != nil {
 			return s, err
 		}
-		if s.New++; s.New%syncEach == 0 {
-			if err := f.Sync(); err != nil {
-				return s, err
-			}
-		}
+		s.New++
 		o.tell(s.New, int64(about.Last-first+1))
 	}
 	return s, nil
+}
+
+// appender adds lines, and syncs them before there are too many.
+type appender struct {
+	durable.File
+	unsynced int
+}
+
+func (a *appender) add(line []byte) error {
+	n, err := a.Write(append(line, '\n'))
+	if a.unsynced += n; err == nil && a.unsynced >= syncEach {
+		a.unsynced, err = 0, a.Sync()
+	}
+	return err
 }
 
 func (o *Options) tell(done, total int64) {

@@ -1,6 +1,7 @@
 package saved
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io/fs"
@@ -20,8 +21,12 @@ type Line struct {
 // Index finds a namespace's statements in a file of lines.
 type Index struct {
 	Lines []Line // by epoch, then by place; an epoch that was rewritten has several
-	Size  int64  // of whole lines; what follows was cut off
+	Size  int64  // of whole lines; what follows was cut off by a crash
 }
+
+// errHole is a line with zero bytes: a power cut left what was written later, and not
+// this, so that none of it had been synced.
+var errHole = errors.New("has zero bytes")
 
 // ReadIndex reads a file of lines. A file that doesn't exist has no lines.
 func ReadIndex(name, namespace string) (*Index, error) {
@@ -35,6 +40,9 @@ func ReadIndex(name, namespace string) (*Index, error) {
 	}
 	err = eachLine(name, func(at uint64, line []byte) error {
 		end := int64(at) + int64(len(line))
+		if bytes.IndexByte(line, 0) >= 0 {
+			return errHole
+		}
 		if end >= info.Size() { // no line feed follows
 			return nil
 		}
@@ -48,7 +56,7 @@ func ReadIndex(name, namespace string) (*Index, error) {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && err != errHole {
 		return nil, err
 	}
 	slices.SortStableFunc(x.Lines, func(a, b Line) int { return cmp.Compare(a.Epoch, b.Epoch) })

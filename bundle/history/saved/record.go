@@ -60,7 +60,12 @@ func (r *Record) open() error {
 	if r.Seen, err = history.OpenRecord(r.path, f, info.Size()); err != nil {
 		return err
 	}
-	return r.keepTorn(info.Size())
+	if err := r.keepTorn(info.Size()); err != nil {
+		return err
+	}
+	// Its last run may be there for readers alone: whoever wrote it was killed, or
+	// the disk refused it.
+	return durable.SettleFrom(r.path, r.Seen.Last)
 }
 
 // keepTorn sets aside what a run that was cut off has left: it can't be relied on,
@@ -136,7 +141,7 @@ func KeepEvidence(dir string, pairs []history.Pair) ([]string, error) {
 	for _, p := range pairs {
 		for _, data := range [][]byte{p.A, p.B} {
 			name := filepath.Join(dir, evidenceName(p, data))
-			if err := durable.Create(name, data, 0o644); err != nil && !errors.Is(err, fs.ErrExist) {
+			if err := durable.CreateSame(name, data, 0o644); err != nil && !errors.Is(err, fs.ErrExist) {
 				return nil, err
 			}
 			files = append(files, name)

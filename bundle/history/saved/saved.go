@@ -64,23 +64,36 @@ func Open(thirdParty, operator []string) (*Archive, error) {
 }
 
 func (a *Archive) add(root string, operator bool) error {
-	return filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		switch base := filepath.Base(name); {
-		case err != nil:
-			return err
-		case name != root && strings.HasPrefix(base, "."):
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case d.IsDir() || name != root && !d.Type().IsRegular() || strings.HasSuffix(base, proofSuffix):
-			return nil
-		case len(a.paths) == maxPaths:
-			return strict.Errorf(root, "has more than %d files", maxPaths).WithHint("put statements into one file, a line each: cat *.json > all.jsonl")
-		}
-		a.paths = append(a.paths, path{name: name, operator: operator, lines: strings.HasSuffix(name, linesSuffix)})
+	info, err := durable.Lstat(root)
+	if err != nil {
+		return err
+	}
+	return a.walk(root, root, fs.FileInfoToDirEntry(info), operator)
+}
+
+func (a *Archive) walk(root, name string, d fs.DirEntry, operator bool) error {
+	base := filepath.Base(name)
+	switch {
+	case name != root && strings.HasPrefix(base, "."):
 		return nil
-	})
+	case d.IsDir():
+		list, err := durable.ReadDir(name)
+		if err != nil {
+			return err
+		}
+		for _, below := range list {
+			if err := a.walk(root, filepath.Join(name, below.Name()), below, operator); err != nil {
+				return err
+			}
+		}
+		return nil
+	case name != root && !d.Type().IsRegular() || strings.HasSuffix(base, proofSuffix):
+		return nil
+	case len(a.paths) == maxPaths:
+		return strict.Errorf(root, "has more than %d files", maxPaths).WithHint("put statements into one file, a line each: cat *.json > all.jsonl")
+	}
+	a.paths = append(a.paths, path{name: name, operator: operator, lines: strings.HasSuffix(name, linesSuffix)})
+	return nil
 }
 
 // Live marks a file as one of a live auditor's answers.

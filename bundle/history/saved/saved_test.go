@@ -161,6 +161,16 @@ func TestTheRecordIsKeptAcrossRuns(t *testing.T) {
 
 // TestAMillionEpochs measures; it makes them first, and that isn't measured.
 // What others do to a machine's clock time they don't do to processor time.
+// A power cut can leave a line, and not the one before it: neither had been synced.
+func TestZeroBytesEndWhatAFileOfLinesHas(t *testing.T) {
+	one, two := append(statement(1, "a"), '\n'), append(statement(2, "b"), '\n')
+	path := write(t, filepath.Join(t.TempDir(), "all.jsonl"), bytes.Join([][]byte{one, make([]byte, 300), two, two}, nil))
+	x, err := ReadIndex(path, space)
+	if err != nil || x.Size != int64(len(one)) || x.Newest() != 1 {
+		t.Errorf("%+v, %v", x, err)
+	}
+}
+
 func TestAMillionEpochs(t *testing.T) {
 	n := 20_000
 	if os.Getenv("FLEETCTL_FULL") != "" {

@@ -11,12 +11,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// maxBesides is how many objects may be given beside another: an epoch comes
-// every few years.
+// maxBesides is how many objects may be given beside another. A fleet has an epoch every
+// few years.
 const maxBesides = 64
 
-// Beside is an object that was given beside the one in question, and that was
-// verified for itself: what it says was considered.
+// Beside is an object that was given beside the one in question, was verified by itself,
+// and was compared with it.
 type Beside struct {
 	File      string `strict:"file"`
 	Object    Type   `strict:"object"`
@@ -24,35 +24,35 @@ type Beside struct {
 	Epoch     uint64 `strict:"epoch"`
 }
 
-// Standing is what became of an epoch, as another object shows it.
+// Standing says what became of an epoch, by another object.
 type Standing struct {
 	What      string     `strict:"what"` // StandingRetired, StandingVoid, StandingSuperseded
 	By        string     `strict:"by"`   // the file that shows it
 	Epoch     uint64     `strict:"epoch"`
-	Effective *time.Time `strict:"effective,optional"` // of a retirement: from then on
+	Effective *time.Time `strict:"effective,optional"` // when a retirement takes effect
 	Reason    string     `strict:"reason,optional"`
-	InForce   bool       `strict:"in_force"` // not so of a retirement that is still to come
+	InForce   bool       `strict:"in_force"` // false for a retirement in the future
 }
 
-// What can have become of an epoch.
+// The values of Standing.What.
 const (
 	StandingRetired    = "retired"    // its fleet has ended
 	StandingVoid       = "void"       // it never came into force
 	StandingSuperseded = "superseded" // a later epoch brings the keys
 )
 
-// told is what an object that was verified says.
+// told is what a verified object says.
 type told struct {
 	file   string
 	object Type
-	about  bundle.About // of an aborted ceremony, which has no artifact, the rest
+	about  bundle.About // without a digest for an aborted ceremony, which has no artifact
 	notice *bundle.Notice
 	keys   []bundle.FleetKey
-	ending string // of a package
+	ending string // EndingClosed or EndingAborted for a package
 	head   [32]byte
 }
 
-// tells keeps what the object says, for what is given beside it.
+// tells notes what the object says, to compare it with the objects beside it.
 func (v *verifier) tells(b *bundle.Bundle, a *ceremony.Account) {
 	if b != nil {
 		v.told.about, v.told.notice = b.About(), b.Notice
@@ -70,9 +70,9 @@ func (v *verifier) tells(b *bundle.Bundle, a *ceremony.Account) {
 	}
 }
 
-// besides verifies what was given beside the object, each under the same
-// policy, and holds all of it against each other. Whoever gives something wants
-// it considered: what can't be is a problem.
+// besides verifies the objects that were given beside this one, each under the same
+// policy, and compares all of them with each other. One that can't be verified or
+// compared is a problem, since the caller wants it considered.
 func (v *verifier) besides(list []Input, mine *told) {
 	if len(list) > maxBesides {
 		v.problem(list[maxBesides].File, "", "is one of %d objects given beside this one, and at most %d are taken", len(list), maxBesides)
@@ -115,9 +115,9 @@ func (v *verifier) besides(list []Input, mine *told) {
 	v.r.Standing = standing(mine, all[1:], v.now)
 }
 
-// besideOne verifies one of them; nil where it can't be taken.
+// besideOne verifies one of them; nil if it does not verify.
 func (v *verifier) besideOne(in Input) *told {
-	w := newVerifier(in, v.policy, v.now, TypeAbort) // of an abort it is asked what it shows as that
+	w := newVerifier(in, v.policy, v.now, TypeAbort) // an abort is judged as one
 	w.object(in)
 	w.unspent()
 	switch w.r.Object {
@@ -127,7 +127,7 @@ func (v *verifier) besideOne(in Input) *told {
 		return nil
 	}
 	w.r.conclude(besideDemands(v.policy, w.r.Object), false)
-	if !w.r.Met() { // whether keys may be unpinned, this one's verdict says
+	if !w.r.Met() { // keys that nobody confirmed count in the main object's verdict
 		where, why := w.r.firstFault()
 		v.problem(in.File, "what was given is considered, so it has to be verified itself: see\nfleetctl verify "+in.File+" --policy POLICY --expect "+string(w.r.Object),
 			"was given beside this, and is not verified: %s: %s", where, why)
@@ -137,8 +137,8 @@ func (v *verifier) besideOne(in Input) *told {
 	return &w.told
 }
 
-// besideDemands are the policy's for such an object, and whose word it is,
-// whether the policy asks for that or not.
+// besideDemands are the policy's demands for an object of this type, and that third
+// parties and operator signed it, whether the policy demands that or not.
 func besideDemands(p *Policy, t Type) []Demand {
 	q := Question{Expect: t}
 	list := slices.DeleteFunc(q.implied(p), func(d Demand) bool {
@@ -155,7 +155,7 @@ func besideDemands(p *Policy, t Type) []Demand {
 	return list
 }
 
-// firstFault is where and why the report says no.
+// firstFault is the first reason why the report is not verified.
 func (r *Report) firstFault() (where, why string) {
 	if len(r.Problems) > 0 {
 		return r.Problems[0].Where, r.Problems[0].What
@@ -171,10 +171,10 @@ func (r *Report) firstFault() (where, why string) {
 func (t *told) ceremony() bool { return t.about.Ceremony != "" }
 func (t *told) aborted() bool  { return t.ending == EndingAborted }
 
-// brings says that keys come with it.
+// brings says whether the object brings keys.
 func (t *told) brings() bool { return !t.aborted() && t.notice == nil }
 
-// shares is a key of b's that t has too; nil where there is none.
+// shares is a key of b that t has too; nil if there is none.
 func (t *told) shares(b *told) *bundle.FleetKey {
 	mine := map[string]bool{}
 	for _, k := range t.keys {
@@ -187,7 +187,8 @@ func (t *told) shares(b *told) *bundle.FleetKey {
 	return &b.keys[i]
 }
 
-// contradicts says what of b can't be true where a is; b does not come before a.
+// contradicts says why b can't be true if a is; empty if both can be. The caller tries
+// both orders.
 func contradicts(a, b *told) string {
 	if a.ceremony() && a.about.Ceremony == b.about.Ceremony {
 		switch {
@@ -218,7 +219,7 @@ func contradicts(a, b *told) string {
 	return ""
 }
 
-// standing is what the others show of an epoch's keys.
+// standing is what the other objects show about this epoch's keys.
 func standing(mine *told, others []*told, now time.Time) (list []Standing) {
 	if !mine.brings() {
 		return nil
@@ -250,9 +251,9 @@ func standing(mine *told, others []*told, now time.Time) (list []Standing) {
 	return list
 }
 
-// stand draws what follows from the standing: keys that ended, or never came
-// into force, are not handed out by their bundle; a package is history, and true
-// whatever became of its keys. Asked for what is current, neither passes.
+// stand makes problems of the standing. A bundle does not pass if its keys were retired
+// or voided. A package does: it is about the past. If the question is whether the keys
+// are current, neither passes.
 func (v *verifier) stand(q Question) {
 	if q.Current {
 		switch {
@@ -270,7 +271,7 @@ func (v *verifier) stand(q Question) {
 	}
 }
 
-// Text says since when, and by what, in words that follow What.
+// Text says since when, and by which epoch, in words that follow What.
 func (s Standing) Text() string {
 	text := fmt.Sprintf("by epoch %d", s.Epoch)
 	switch {

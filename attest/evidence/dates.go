@@ -11,14 +11,14 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// What people signed says no time that could be believed: whoever has a key
-// chooses it. It was made at the latest when independent witnesses had seen
-// something that commits to it. The bundle's log entry commits to the files
-// that the countersignature's record lists, the evidence's entry to all the
-// others. Where no witness has seen it, only the verifier's own time is known.
+// A time in a signed text proves nothing, since the signer chooses it. But a signature is
+// not younger than the time at which independent witnesses had seen something that
+// commits to it. The bundle's log entry commits to the files that the
+// countersignature's record lists, the evidence's entry to all others. If no witness has
+// seen a signature, only the verifier's own time is known.
 
-// seenBy is when witnesses had seen a file of people's signatures; nil where
-// none has.
+// seenBy is the time by which witnesses had seen a file of people's signatures; nil if
+// they have not.
 func (v *verifier) seenBy(file string, listed map[string][32]byte) *time.Time {
 	if _, ok := listed[file]; ok && v.witnessed != nil && (v.closed == nil || v.witnessed.Before(*v.closed)) {
 		return v.witnessed
@@ -26,11 +26,11 @@ func (v *verifier) seenBy(file string, listed map[string][32]byte) *time.Time {
 	return v.closed
 }
 
-// uncounted is a signature by a pinned person that doesn't count.
+// uncounted is a signature by a pinned person that doesn't count, and why.
 type uncounted struct{ file, why string }
 
-// counting are the pinned people, of whose signatures those count that their
-// key's window covers, now or when witnesses had seen it.
+// counting are the pinned people, with only those of their signatures for which the key's
+// window covers the verifier's time, or the time by which witnesses had seen it.
 func (v *verifier) counting(a *ceremony.Account) (*ceremony.People, error) {
 	everyone, err := v.policy.everyone()
 	if err != nil {
@@ -73,8 +73,8 @@ func (v *verifier) uncount(file, why string) {
 	v.ignored = append(v.ignored, uncounted{file, why})
 }
 
-// notCounted says which pinned people's signatures in a folder don't count and
-// why: the first one in full.
+// notCounted says why the first of a folder's uncounted signatures doesn't count, and how
+// many more there are.
 func (v *verifier) notCounted(dir string) string {
 	n, first := 0, uncounted{}
 	for _, u := range v.ignored {
@@ -94,8 +94,8 @@ func (v *verifier) notCounted(dir string) string {
 	return text
 }
 
-// atTheLatest says by when witnesses had what people signed before the bundle
-// was made; empty where none has seen it.
+// atTheLatest says by when witnesses had seen what people signed before the bundle was
+// made; empty if they have not.
 func (v *verifier) atTheLatest() string {
 	if v.witnessed == nil {
 		return ""
@@ -103,8 +103,9 @@ func (v *verifier) atTheLatest() string {
 	return ", by " + strict.FormatTime(*v.witnessed) + " at the latest"
 }
 
-// times refuses what was recorded or signed after it was seen, or after the time
-// at which it is judged. Clocks may differ by [keys.ClockTolerance].
+// times refuses records that are dated after the verifier's time, or after the time by
+// which witnesses had seen what follows from them. Clocks may differ by
+// [keys.ClockTolerance].
 func (v *verifier) times(a *ceremony.Account) {
 	v.notAfter(recordOf(a.N), "was recorded", a.Time, v.now, "the time it is judged at")
 	if a.Counter != nil && v.witnessed != nil {

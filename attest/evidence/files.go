@@ -19,19 +19,19 @@ import (
 	"github.com/fleetctl/fleetctl/internal/ustar"
 )
 
-// The files that only the package has.
+// The files that a package has beside those of the ceremony's folder.
 const (
 	ManifestFile = "MANIFEST"
 	PageFile     = "index.html"
-	RekorFile    = ceremony.BundleFile + ".rekor.json" // may be there
+	RekorFile    = ceremony.BundleFile + ".rekor.json" // optional
 )
 
-// Limits of a package, in bytes and files: what a verifier reads before it
-// has checked anything. SPEC 1.3 says what they leave room for.
+// Limits of a package, which bound what a verifier reads before it has checked anything.
+// SPEC 1.3 says what they leave room for.
 const (
-	MaxPackage  = 64 << 20
+	MaxPackage  = 64 << 20 // bytes
 	maxFiles    = 8192
-	maxManifest = 1 << 20
+	maxManifest = 1 << 20 // bytes
 )
 
 // Files is a package's content by path.
@@ -49,8 +49,7 @@ func (f Files) Size() int {
 	return n
 }
 
-// single are the paths that a package may have once; below these folders it
-// may have any number.
+// single are the files that a package may have; in folders it may have any number.
 var (
 	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, RekorFile, PageFile, ManifestFile}
 	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", ceremony.AttestationsDir + "/", closeSignoffs}
@@ -59,15 +58,7 @@ var (
 const closeSignoffs = ceremony.CloseSignoffDir + "/"
 
 func known(path string) bool {
-	if slices.Contains(single, path) {
-		return true
-	}
-	for _, d := range folders {
-		if strings.HasPrefix(path, d) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(single, path) || slices.ContainsFunc(folders, func(d string) bool { return strings.HasPrefix(path, d) })
 }
 
 // Unbound are the paths that no package may have.
@@ -88,23 +79,20 @@ func (f Files) Listed() (list []ceremony.File) {
 // Pack writes the files' archive. The same files give the same bytes.
 func Pack(files Files) ([]byte, error) { return ustar.Pack(files) }
 
-// Unpack reads an archive that Pack could have written and refuses any other: no
-// byte of it is without meaning, and no two readers can see different files in it.
-// The contents are slices of data.
+// Unpack reads an archive that Pack could have written, byte by byte, and refuses any
+// other, so that every reader sees the same files. The contents are slices of data.
 func Unpack(file string, data []byte) (Files, error) {
-	files, err := ustar.Unpack(file, data, ustar.Limits{Bytes: MaxPackage, Files: maxFiles})
-	return files, err
+	return ustar.Unpack(file, data, ustar.Limits{Bytes: MaxPackage, Files: maxFiles})
 }
 
-// ReadFolder reads a ceremony's folder or an unpacked package. What stands in
-// the private folder isn't part of it.
+// ReadFolder reads a ceremony's folder or an unpacked package, without the private
+// folder.
 func ReadFolder(dir string) (Files, error) {
 	r := &folderReader{dir: dir, files: Files{}, left: MaxPackage}
 	return r.files, r.walk("")
 }
 
-// folderReader reads a folder and stops where it has more than a package may:
-// a stranger's can hold any number of names.
+// folderReader reads a folder, and stops if it holds more than a package may.
 type folderReader struct {
 	dir     string
 	files   Files
@@ -166,7 +154,7 @@ func (r *folderReader) entry(rel string, e fs.DirEntry) error {
 	if info.Size() > r.left || len(r.files) >= maxFiles {
 		return r.tooLarge()
 	}
-	// One byte more than it has: it may be growing.
+	// One byte more, to notice a file that grows.
 	data := make([]byte, info.Size()+1)
 	n, err := io.ReadFull(f, data)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
@@ -180,7 +168,7 @@ func (r *folderReader) entry(rel string, e fs.DirEntry) error {
 	return nil
 }
 
-// signed is what people signed in a folder of the package.
+// signed are the signings in a folder of the package.
 func (f Files) signed(dir string) ([]ceremony.Signing, error) { return ceremony.Signings(f, dir) }
 
 // sums are the files' digests by path.
@@ -192,8 +180,8 @@ func (f Files) sums() map[string][32]byte {
 	return sums
 }
 
-// Manifest lists every file but itself, as sha256sum does. It guards the
-// transport only; the package's identity is the close record's hash.
+// Manifest lists every file but itself in the format of sha256sum. It only guards
+// against damage; the package's identity is the hash of its last record.
 func (f Files) Manifest() []byte { return f.manifest(f.sums()) }
 
 func (f Files) manifest(sums map[string][32]byte) []byte {
@@ -206,12 +194,12 @@ func (f Files) manifest(sums map[string][32]byte) []byte {
 	return b
 }
 
-// sumLine adds a file's line as sha256sum writes it.
+// sumLine appends a file's line in the format of sha256sum.
 func sumLine(b []byte, path string, sum [32]byte) []byte {
 	return append(append(append(hex.AppendEncode(b, sum[:]), "  "...), path...), '\n')
 }
 
-// checkManifest says what the manifest and the files disagree about.
+// checkManifest says where the manifest and the files differ.
 func (f Files) checkManifest(sums map[string][32]byte) error {
 	have, ok := f[ManifestFile]
 	if !ok {

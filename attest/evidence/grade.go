@@ -1,22 +1,24 @@
-// Package evidence is where everything meets: it collects what a ceremony
-// left, packs it, and verifies it, offline, under a policy of pinned keys.
+// Package evidence packs what a ceremony left as an evidence package, and verifies it,
+// offline, under a policy of pinned keys. It also verifies bundles, statements and
+// transcripts by themselves.
 //
-// Most callers need ParsePolicy and Verify. What Verify reports is graded claim
-// by claim; the same bytes under the same policy and time give the same
-// report, everywhere.
+// Most callers need ParsePolicy and Verify. The report grades each claim. The same bytes,
+// policy and time give the same report everywhere.
 package evidence
 
-// Grade is how strongly a claim is shown. Grades are ordered.
+import "slices"
+
+// Grade says how strongly a claim is shown. Grades are ordered.
 type Grade int
 
 // The grades, weakest first.
 const (
 	NotShown Grade = iota
-	// Device: an HSM said so about itself, unauthenticated.
+	// Device: an HSM reported it about itself, without authentication.
 	Device
-	// Attested: a pinned person or a device's vendor says so.
+	// Attested: pinned people, or a device under its vendor's pinned anchor, say so.
 	Attested
-	// Proven: it follows from signatures or hashes under pinned keys.
+	// Proven: it follows from signatures and hashes under pinned keys.
 	Proven
 )
 
@@ -46,7 +48,8 @@ const (
 	ClaimReleaseSignoff = "signoffs.release"
 	ClaimStatement      = "statement.signed"
 	ClaimCountersigned  = "countersigned"
-	// ClaimCountersignerAttested: that no operator alone can sign rests on its HSM.
+	// ClaimCountersignerAttested: an HSM holds the countersigner's key, so nobody could
+	// copy it.
 	ClaimCountersignerAttested = "countersigner.attested"
 
 	ClaimIncluded     = "log.included"
@@ -57,11 +60,10 @@ const (
 	ClaimBound        = "evidence.bound"
 	ClaimPage         = "page"
 	ClaimLogged       = "evidence.logged"
-	ClaimAbortSigned  = "abort.signed" // of aborted ceremonies alone
+	ClaimAbortSigned  = "abort.signed" // only for aborted ceremonies
 )
 
-// claimInfo says which objects can carry a claim, and the strongest grade that it
-// can ever have.
+// claimInfo says which objects can carry a claim, and its strongest possible grade.
 type claimInfo struct {
 	name    string
 	best    Grade
@@ -103,7 +105,7 @@ func ClaimNames() []string {
 	return names
 }
 
-// Best is the strongest grade that a claim can ever have.
+// Best is a claim's strongest possible grade.
 func Best(claim string) Grade {
 	c, _ := findClaim(claim)
 	return c.best
@@ -125,14 +127,14 @@ type Type string
 const (
 	TypeEvidence   Type = "evidence"
 	TypeBundle     Type = "bundle" // of a fleet's keys
-	TypeNotice     Type = "notice" // the bundle of a retirement or a void: no keys come with it
+	TypeNotice     Type = "notice" // the bundle of a retirement or a void, which brings no keys
 	TypeStatement  Type = "statement"
 	TypeTranscript Type = "transcript"
 	// TypeAbort is the package of a ceremony that was aborted.
 	TypeAbort Type = "abort"
 )
 
-// Noun is the type in a sentence, with its article.
+// Noun is the type with its article, for sentences.
 func (t Type) Noun() string {
 	switch t {
 	case TypeEvidence:
@@ -146,11 +148,4 @@ func (t Type) Noun() string {
 }
 
 // carries says whether an object of type t can carry the claim.
-func (c claimInfo) carries(t Type) bool {
-	for _, o := range c.objects {
-		if o == t {
-			return true
-		}
-	}
-	return false
-}
+func (c claimInfo) carries(t Type) bool { return slices.Contains(c.objects, t) }

@@ -13,36 +13,35 @@ import (
 
 const leafHeader = "fleetctl evidence v2"
 
-// maxLeaf is more than any leaf has: a namespace and a ceremony id have 128
-// bytes each at most.
+// maxLeaf is the largest leaf in bytes. A leaf has less than half: its namespace and its
+// ceremony's id have at most 128 bytes each.
 const maxLeaf = 1024
 
-// The ways in which a ceremony can end.
+// The values of Leaf.Ending.
 const (
 	EndingClosed  = "closed"
 	EndingAborted = "aborted"
 )
 
-// Leaf is a package's identity as it is logged when its ceremony has ended:
-// nobody can be shown another ending, and a copy with records withheld is the
-// same evidence. What people signed last stands in no record, so the leaf
-// commits to it.
+// Leaf is the log entry about a package, made when its ceremony has ended: with it nobody
+// can be shown another ending. A copy of the package with withheld records has the same
+// leaf. No record lists what people signed last, so the leaf commits to that.
 type Leaf struct {
 	Mode, Namespace string
 	Epoch           uint64
 	Ceremony        string
 	Ending          string   // EndingClosed or EndingAborted
-	Head            [32]byte // hash of the close record, or of the abort's
-	Signatures      [32]byte // of the files that people signed and no record lists
+	Head            [32]byte // hash of the close or abort record
+	Signatures      [32]byte // SHA-256 of the list of signature files that no record lists
 }
 
-// Marshal writes the leaf's exact bytes.
+// Marshal returns the leaf's exact bytes.
 func (l *Leaf) Marshal() []byte {
 	return fmt.Appendf(nil, "%s\n%s\n%s\n%d\nceremony %s\nending %s\nhead %x\nsignatures %x\n",
 		leafHeader, l.Mode, l.Namespace, l.Epoch, l.Ceremony, l.Ending, l.Head, l.Signatures)
 }
 
-// ParseLeaf reads what Marshal wrote and nothing else.
+// ParseLeaf reads a leaf as Marshal writes it, and refuses any other form.
 func ParseLeaf(file string, data []byte) (*Leaf, error) {
 	if len(data) > maxLeaf {
 		return nil, strict.Errorf(file, "has %d bytes, an evidence leaf has at most %d", len(data), maxLeaf)
@@ -64,12 +63,12 @@ func ParseLeaf(file string, data []byte) (*Leaf, error) {
 	return l, nil
 }
 
-// IsLeaf says whether a log's entry calls itself an evidence leaf, of this
-// version or another; ParseLeaf judges it.
+// IsLeaf says whether a log's entry begins like an evidence leaf of any version. Only
+// ParseLeaf checks it.
 func IsLeaf(entry []byte) bool { return bytes.HasPrefix(entry, []byte("fleetctl evidence v")) }
 
-// PackageLeaf is the leaf of an archive whose ceremony has ended and whose end
-// people have signed: what is signed later is in no leaf.
+// PackageLeaf is the leaf of an archive. Its ceremony must have ended, and people must
+// have signed the end: the leaf doesn't commit to later signatures.
 func PackageLeaf(file string, archive []byte) (*Leaf, error) {
 	files, err := Unpack(file, archive)
 	if err != nil {
@@ -92,9 +91,9 @@ func PackageLeaf(file string, archive []byte) (*Leaf, error) {
 	return leafOf(files, a), nil
 }
 
-// signedEnd demands that the plan's people have signed the end: a leaf is
-// logged once, and commits to what they have signed by then. A close that
-// somebody does not agree with is an ending too, and logged as it is.
+// signedEnd demands that enough of the plan's people have signed the end, since a leaf is
+// logged once and commits to their signatures. A close with which somebody does not
+// agree may be logged too.
 func signedEnd(files Files, a *ceremony.Account) error {
 	people, err := a.People()
 	if err != nil {
@@ -125,7 +124,7 @@ func signedEnd(files Files, a *ceremony.Account) error {
 		WithHint("the log's entry commits to what people signed: they sign first, each with\nfleetctl ceremony sign DIR %s --key KEY\nthen it is packed and logged", how)
 }
 
-// closedBy says why the close is not signed off, unless somebody is against it.
+// closedBy says why the close is not signed off; nil if it is, or if somebody disagrees.
 func closedBy(files Files, a *ceremony.Account, people *ceremony.People, list []ceremony.Signing) (short, err error) {
 	want, err := a.WantedSignoff(ceremony.StageClose)
 	if err != nil {
@@ -146,8 +145,8 @@ func closedBy(files Files, a *ceremony.Account, people *ceremony.People, list []
 	return a.SignedOff(ceremony.StageClose, said, list, acts, a.Plan.Threshold), nil
 }
 
-// lastSigned are the folders that a leaf commits to. A close record lists all
-// that came before it; an abort's record lists nothing.
+// lastSigned are the folders of signatures that a leaf commits to. A close record lists
+// all files before it; an abort record lists none.
 func lastSigned(a *ceremony.Account) []string {
 	if a.Abort != nil {
 		return []string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir}
@@ -155,7 +154,7 @@ func lastSigned(a *ceremony.Account) []string {
 	return []string{ceremony.CloseSignoffDir}
 }
 
-// leafOf is the leaf of a package whose ceremony has ended.
+// leafOf computes the leaf of a package whose ceremony has ended.
 func leafOf(files Files, a *ceremony.Account) *Leaf {
 	var list []byte
 	folders := lastSigned(a)
@@ -173,9 +172,8 @@ func leafOf(files Files, a *ceremony.Account) *Leaf {
 	return &Leaf{a.Plan.Mode, a.Plan.Namespace, a.Plan.Epoch, a.Open.Ceremony, ending, a.Head, sha256.Sum256(list)}
 }
 
-// logged grades whether how the ceremony ended, and what people signed of it,
-// is in the policy's log, as the bundle is: with the same quorum of witnesses,
-// if the policy names one.
+// logged grades whether the package's leaf is in the policy's log, seen by the policy's
+// quorum of witnesses if it names one.
 func (v *verifier) logged(file string, files Files, a *ceremony.Account, proof []byte) {
 	where := "evidence.tlog-proof"
 	switch {
@@ -195,13 +193,14 @@ func (v *verifier) logged(file string, files Files, a *ceremony.Account, proof [
 		v.lack(ClaimLogged, where, "", "the proof beside it is not that %s is logged as %s with exactly these signatures", leaf.Ceremony, leaf.Ending)
 		return
 	}
-	// The end commits to the record of the bundle's proof: when that was made, this
-	// entry can't have been there.
+	// The end commits to the bundle's proof. So this entry can't be in the tree of that
+	// proof's checkpoint.
 	if before, err := auditlog.ParseProof(ceremony.ProofFile, files[ceremony.ProofFile]); err == nil && before.Checkpoint.Origin == in.Origin && in.Index < before.Checkpoint.Size {
 		v.problem(where, "keep both proofs: together they show that the log was written anew", "the end is entry %d of %s, and commits to a proof of a tree of %d entries: it can't be among them",
 			in.Index, in.Origin, before.Checkpoint.Size)
 	}
-	// Another log of the policy's may not know of the ceremony's other ending.
+	// It must be a log of the plan: another log of the policy may not hold another ending
+	// of this ceremony.
 	if plans, err := auditlog.ParsePolicy("log_policy", []byte(a.Plan.LogPolicy)); err != nil || !in.SignedBy(plans) {
 		v.lack(ClaimLogged, where, "fleetctl log append "+file+" --log LOG --key KEY", "entry %d of %d, %s, which is no log of the plan's", in.Index, in.Size, in.Origin)
 		return

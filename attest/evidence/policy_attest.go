@@ -4,8 +4,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Sites is what a policy demands of where a fleet's HSMs stand and of whose make
-// they are: a majority of them acts as the fleet.
+// Sites is what a policy demands of the sites and the vendors of a fleet's HSMs. A
+// majority of the HSMs acts as the fleet.
 type Sites struct {
 	Least            int  `strict:"least,optional"`
 	NoSiteMajority   bool `strict:"no_site_majority,optional"`
@@ -14,7 +14,7 @@ type Sites struct {
 
 const maxSites = 1 << 10
 
-// attestation reads what is required of devices' attestations, and of sites.
+// attestation reads the blocks attestation and sites.
 func (c *policyChecker) attestation() {
 	if t := c.f.Attestation; t != nil {
 		b, err := t.Block(c.file, c.root.Get("attestation").LineOf)

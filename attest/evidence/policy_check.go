@@ -103,7 +103,7 @@ func (c *policyChecker) people() {
 			c.failf(at, "person %q: key %v", p.Name, err)
 			continue
 		}
-		// Officers, witness and auditor are disjoint: one person, one part.
+		// Each person has one role.
 		if role, ok := roles[p.Name]; ok && role != p.Role {
 			c.failf(at, "person %q is pinned as %s and as %s", p.Name, role, p.Role)
 		}
@@ -128,11 +128,11 @@ func (c *policyChecker) people() {
 func (c *policyChecker) parties() {
 	names := map[string]bool{}
 	for i, p := range c.f.ThirdParties {
-		// One name may have several keys, which count as one party's; one key has
-		// one name, or its owner would count twice.
+		// A party may have several keys, which count once. A key has one name, else its
+		// owner would count twice.
 		names[p.Name] = true
 		if at := c.item("third_parties", i); !c.has("third_parties", i, "key") {
-			// That it is missing is said already.
+			// the decoder has reported that it is missing
 		} else if err := keys.AdmitEd25519(p.Key[:]); err != nil {
 			c.failf(at, "third party %q: key %v", p.Name, err)
 		} else {
@@ -171,8 +171,7 @@ func (c *policyChecker) operators() {
 			Name: o.Name, Key: k, Form: o.Form, Window: keys.Window(o.Window),
 		})
 	}
-	// The bundle's own rules for what may be pinned (one key, one signer) hold
-	// too; without an operator it has no use for the rest.
+	// The rules of package bundle for pinned keys hold too. They need an operator.
 	if len(c.faults) == 0 && len(c.p.operators) > 0 {
 		if err := c.p.Trust(c.f.Namespaces[0]).Check(); err != nil {
 			c.failf(c.line("third_parties"), "%v", err)
@@ -204,8 +203,8 @@ func (c *policyChecker) log() {
 	c.unpinned("log", "", c.f.LogConfirmed)
 }
 
-// claims reads what is demanded. A demand that nothing pinned could ever meet
-// is a fault of the policy, not of what it will judge.
+// claims reads the demands. One that nothing which the policy pins could ever meet is a
+// fault of the policy.
 func (c *policyChecker) claims() {
 	n := c.f.Claims
 	if n == nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// oneKey is a fault about a key that two have.
+// oneKey says what is wrong with a key that two holders have, and how a policy can allow
+// it.
 func oneKey(err error) string {
 	var e *keys.Shared
 	if errors.As(err, &e) && e.Holder.Part != e.Other.Part && !(bound(e.Holder) && bound(e.Other)) {
@@ -19,20 +20,21 @@ func oneKey(err error) string {
 	return fmt.Sprintf("%v: one key is one person's, and one voice", err)
 }
 
-// allowance is one exception that a policy makes, by exactly what it is: a key
-// that two holders have, or an organisation that two are of.
+// allowance is one exception that a policy allows: a key that two holders share, or an
+// organisation that two belong to.
 type allowance struct {
 	OneKey []string `strict:"one_key,optional"`
 	OneOrg []string `strict:"one_org,optional"`
 }
 
-// witnessOrg says whose a witness of log_policy is, which has no place for it.
+// witnessOrg names the organisation of a witness of log_policy, whose format has no
+// place for it.
 type witnessOrg struct {
 	Name string `strict:"name,token"`
 	Org  string `strict:"org,token"`
 }
 
-// Allows are the exceptions that the policy makes, as reports say them.
+// Allows are the exceptions that the policy allows, in the words of reports.
 func (p *Policy) Allows() []string { return append([]string{}, p.allows...) }
 
 var parts = []string{keys.PartPerson, keys.PartThirdParty, keys.PartOperator, keys.PartLog, keys.PartWitness, keys.PartSubmitter, keys.PartFleet}
@@ -47,7 +49,7 @@ func parseHolder(s string) (h keys.Holder, ok bool) {
 	return h, false
 }
 
-// allows reads the exceptions, before the keys that they are about.
+// allows reads the exceptions. It comes before the keys are read.
 func (c *policyChecker) allows() {
 	if c.f.Allows != nil && len(c.f.Allows) == 0 {
 		c.failf(c.line("allows"), "allows names nothing: leave it out")
@@ -76,11 +78,11 @@ func (c *policyChecker) allows() {
 	}
 }
 
-// bound are the two whose signatures make a bundle.
+// bound says whether a holder's signature is part of a bundle.
 func bound(h keys.Holder) bool { return h.Part == keys.PartThirdParty || h.Part == keys.PartOperator }
 
-// enter puts a key into the policy's roster. A log's key may be pinned twice,
-// once for log_policy and once for Rekor: it is one log.
+// enter adds a key to the policy's roster. A log's key may be pinned twice, for
+// log_policy and for Rekor, since it is the same log.
 func (c *policyChecker) enter(line int, part, name string, points ...keys.Point) {
 	err := c.p.roster.Add(keys.Holder{Part: part, Name: name}, points...)
 	var shared *keys.Shared
@@ -92,17 +94,16 @@ func (c *policyChecker) enter(line int, part, name string, points ...keys.Point)
 	}
 }
 
-// member is somebody of an organisation; without an org of its own it is one by
-// its name.
+// member is a holder with its organisation: its org, or if it has none, its own name.
 type member struct {
 	keys.Holder
 	org  string
 	line int
 }
 
-// orgs holds those against each other whose word is worth something because they
-// are strangers: third parties to one another and to the operators, and the
-// witnesses to both. A witness that isn't counts for no quorum.
+// orgs checks that holders whose signatures must be independent are of different
+// organisations: third parties of each other and of the operators, and witnesses of
+// both. A witness that is not independent counts for no quorum.
 func (c *policyChecker) orgs() {
 	var signers, witnesses []member
 	add := func(list *[]member, part, name, org string, line int) {
@@ -159,8 +160,8 @@ func (c *policyChecker) orgs() {
 	c.unusedKeys()
 }
 
-// strangers discounts witnesses that are of a third party's or an operator's
-// org, and refuses a quorum that can't be met without them.
+// strangers discounts witnesses that belong to the organisation of a third party or an
+// operator, and refuses a quorum that can't be met without them.
 func (c *policyChecker) strangers(signers, witnesses []member, used map[int]bool) {
 	var own []string
 	for _, w := range witnesses {
@@ -179,7 +180,7 @@ func (c *policyChecker) strangers(signers, witnesses []member, used map[int]bool
 	}
 }
 
-// allowed says whether two may be of one org, and marks the allowance.
+// allowed says whether two may be of one organisation, and marks the allowance as used.
 func (c *policyChecker) allowed(x, y member, used map[int]bool) bool {
 	for i, a := range c.f.Allows {
 		if len(a.OneOrg) == 2 && slices.Contains(a.OneOrg, x.String()) && slices.Contains(a.OneOrg, y.String()) {
@@ -190,8 +191,8 @@ func (c *policyChecker) allowed(x, y member, used map[int]bool) bool {
 	return false
 }
 
-// unusedKeys refuses to allow a key to two who don't share one: whoever reads
-// the policy would think that they do. Of fleets' keys only a fleet can tell.
+// unusedKeys refuses an allowance for two who share no key, which would mislead readers
+// of the policy. The policy has no fleet's keys, so allowances for them are not checked.
 func (c *policyChecker) unusedKeys() {
 	for _, s := range c.p.shares {
 		if s.Holder.Part == keys.PartFleet || s.Other.Part == keys.PartFleet || len(c.faults) > 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 )
 
-// included judges every proof that was given of a leaf under the policy's log,
-// as of now. Nil where one is wrong, which is said.
+// included verifies every proof of a leaf that was given, under the policy's log. It
+// returns nil, and reports the problem, if one is wrong.
 func (v *verifier) included(where string, leaf, proof []byte) *auditlog.Inclusion {
 	p, err := auditlog.ParseProof(where, proof)
 	if err != nil {
@@ -34,8 +34,8 @@ func (v *verifier) included(where string, leaf, proof []byte) *auditlog.Inclusio
 	return in
 }
 
-// further are the other proofs of a leaf, and the checkpoints that continue
-// one of them.
+// further are the other proofs of a leaf, and the checkpoints that continue those of the
+// proofs.
 func (v *verifier) further(leaf []byte, first *auditlog.Proof) (proofs []*auditlog.Proof, later []*auditlog.Request, ok bool) {
 	proofs, ok = []*auditlog.Proof{first}, true
 	for i, in := range v.proofs {
@@ -74,7 +74,7 @@ func (v *verifier) further(leaf []byte, first *auditlog.Proof) (proofs []*auditl
 	return proofs, later, ok
 }
 
-// isRequest tells a witness's request from a proof.
+// isRequest tells a request to a witness (C2SP tlog-witness) from a proof.
 func isRequest(data []byte) bool { return bytes.HasPrefix(data, []byte("old ")) }
 
 func (v *verifier) spend(i int) {
@@ -84,8 +84,8 @@ func (v *verifier) spend(i int) {
 	v.spent[i] = true
 }
 
-// unspent refuses proofs that prove nothing that is judged here: whoever gave
-// them believes that they do.
+// unspent refuses proofs that prove nothing of what is verified here, since the caller
+// expects them to.
 func (v *verifier) unspent() {
 	for i, in := range v.proofs {
 		if !v.spent[i] {
@@ -94,9 +94,8 @@ func (v *verifier) unspent() {
 	}
 }
 
-// oneTree demands that all checkpoints of a log that are given here can be of one
-// tree: of one size there is one root. Two of them, each signed by the log, prove
-// that it shows one tree to some and another to others.
+// oneTree demands that checkpoints of one log and one size have the same root. Two with
+// different roots, each signed by the log, prove that the log equivocates.
 func (v *verifier) oneTree(where string, c *auditlog.Checkpoint) {
 	for _, other := range v.trees {
 		if other.Origin == c.Origin && other.Size == c.Size && other.Root != c.Root {
@@ -108,13 +107,13 @@ func (v *verifier) oneTree(where string, c *auditlog.Checkpoint) {
 	v.trees = append(v.trees, c)
 }
 
-// ProofBeside is where the log proof of a package's identity lies.
+// ProofBeside is the path of the proof that a package's leaf is logged.
 func ProofBeside(archive string) string { return strings.TrimSuffix(archive, ".tar") + ".tlog-proof" }
 
-// MaxProofs bounds the proofs that are looked for beside a file.
+// MaxProofs is how many proofs may lie beside a file.
 const MaxProofs = 32
 
-// ProofNumber names the proofs of one file: log prove --refresh writes a new one
+// ProofNumber is the path of a file's nth proof: log prove --refresh writes a new one
 // beside the older ones.
 func ProofNumber(base string, n int) string {
 	if n == 1 {

@@ -17,46 +17,46 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Input is what is to be verified: a file's bytes, or a folder's files. Plan,
-// Proof and Rekor are what lies beside a file that doesn't carry them.
+// Input is what is to be verified: a file's bytes or a folder's files, with the files
+// beside it.
 type Input struct {
 	File   string // its name, for the report
 	Data   []byte
 	Folder Files
 	Plan   []byte // for a transcript
 	Proof  []byte // for a bundle
-	Logged []byte // for a package: the proof that its close head is logged
-	// Proofs are further proofs of a bundle, or of a package's bundle or identity,
-	// and checkpoints that continue theirs (C2SP tlog-witness requests).
+	Logged []byte // for a package: the proof that its leaf is logged
+	// Proofs are further proofs of a bundle, or of a package's bundle or leaf, and
+	// checkpoints that continue those of proofs (C2SP tlog-witness requests).
 	Proofs []Input
 	Rekor  []byte // for a bundle
 
-	// Statements came after the countersignature and lie beside a bundle or a
+	// Statements are statements that came after the countersignature, for a bundle or a
 	// package: as served, or as responses.
 	Statements []Input
 
-	// Beside are packages, bundles and notices, each with what lies beside it,
-	// that may say something about this one: another ending, a later epoch.
+	// Beside are packages, bundles and notices, each with the files beside it, that may
+	// say something about this object: another ending, or a later epoch.
 	Beside []Input
 }
 
-// Question narrows what is asked.
+// Question says what the caller asks.
 type Question struct {
-	Now    time.Time // the verifier's; it has to be given
-	Expect Type      // only claims this type can carry, and only this type will do
+	Now    time.Time // the verifier's time; required
+	Expect Type      // only this type passes, and only claims that it can carry are demanded
 	Only   []string  // only these of the policy's demands
-	// Current wants a bundle or a package whose keys are neither retired nor void
-	// nor superseded, as far as what is given beside it shows.
+	// Current demands that the keys of a bundle or a package are not retired, void or
+	// superseded, as far as the objects beside it show.
 	Current bool
 
-	// TrustOnFirstUse takes keys that nobody compared with their owners. Without
-	// it a policy that has any says nothing: it may have been made from the very
-	// file that it judges.
+	// TrustOnFirstUse accepts keys that nobody compared with their owners. Without it,
+	// nothing passes under a policy that pins such keys, since it may have been made from
+	// the very file that is verified.
 	TrustOnFirstUse bool
 }
 
-// Demands are the policy's demands that a question leaves. It is an error to
-// ask for what the policy doesn't demand, or for nothing at all.
+// Demands are those of the policy's demands that the question asks for. It is an error to
+// ask for a claim that the policy doesn't demand, or for none.
 func (q Question) Demands(p *Policy) ([]Demand, error) {
 	var list []Demand
 	asked := q.implied(p)
@@ -84,9 +84,9 @@ func (q Question) Demands(p *Policy) ([]Demand, error) {
 	return list, nil
 }
 
-// implied are the policy's demands with those that an abort is never taken
-// without: an abort that too few signed answers nothing, and one that isn't
-// logged may be of a ceremony that went on, cut off before its release.
+// implied are the policy's demands, and for an abort that enough people signed it and
+// that it is logged. Without these an abort shows nothing: the transcript may be that of
+// a ceremony that went on, cut off and ended with an abort.
 func (q Question) implied(p *Policy) []Demand {
 	list := slices.Clone(p.Demands)
 	if q.Expect != TypeAbort {
@@ -111,14 +111,14 @@ func demandNames(list []Demand) []string {
 	return names
 }
 
-// Verify judges in by the policy. Whatever is wrong with in is in the report;
-// an error means that the question can't be asked.
+// Verify verifies an object under a policy. The report says what is wrong with it; an
+// error means that the question can't be answered.
 func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	if err := keys.CheckNow(q.Now); err != nil {
 		return nil, err
 	}
 	if q.Current && q.Expect == "" {
-		// Its own type's claims are asked for: stand says what has no keys.
+		// Ask for the claims of the object's own type; stand refuses objects without keys.
 		if q.Expect = TypeEvidence; in.Folder == nil && Detect(in.Data) == TypeBundle {
 			q.Expect = TypeBundle
 		}
@@ -134,7 +134,7 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	v.besides(in.Beside, &v.told)
 	v.stand(q)
 	if v.r.Object != TypeAbort && q.Expect != TypeAbort && !slices.Contains(q.Only, ClaimAbortSigned) {
-		// No ceremony is asked for its abort, unless it was aborted.
+		// abort.signed is only for aborted ceremonies.
 		v.r.Claims = slices.DeleteFunc(v.r.Claims, func(c Claim) bool { return c.Name == ClaimAbortSigned })
 		demands = slices.DeleteFunc(demands, isAbortSigned)
 	}
@@ -152,7 +152,7 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	case q.Expect != "" && v.r.Object != q.Expect:
 		v.problem(in.File, "", "is %s, and %s was expected", v.r.Object.Noun(), q.Expect.Noun())
 	case q.Expect == "" && v.r.Object == TypeNotice:
-		// Who asks for no type takes what comes for a fleet's keys.
+		// A caller that names no type takes what verifies for keys.
 		v.problem(in.File, "--expect notice, if that is what is asked for", "is a notice, a %s: it brings no keys", v.r.Notice.Format)
 	}
 	v.r.conclude(demands, q.TrustOnFirstUse)
@@ -173,30 +173,29 @@ type verifier struct {
 	now    time.Time
 	expect Type
 	r      *Report
-	told   told // what the object says, once it was read
-	said   map[Problem]bool
+	told   told                          // what the object says, once it was read
+	said   map[Problem]bool              // the problems reported so far
 	signed map[string][]ceremony.Signing // by folder
-	sums   map[string][32]byte           // of a package's files, by path
-	seen   *keys.Seen                    // what verified as the transcript was followed
-	fleet  *require.Fleet                // what devices' evidence shows; nil of what has none
+	sums   map[string][32]byte           // SHA-256 of a package's files, by path
+	seen   *keys.Seen                    // signatures verified while the transcript was replayed
+	fleet  *require.Fleet                // what devices' evidence shows; nil without evidence
 
-	// witnessed is when a quorum of witnesses had seen the bundle, and with it
-	// all that led to it; nil where none has.
+	// witnessed is the time by which a quorum of witnesses had seen the bundle, and so all
+	// that led to it; nil if none has.
 	witnessed *time.Time
-	// closed is when a quorum had seen the package's identity; nil where none
-	// has, or where it isn't logged.
+	// closed is the time by which a quorum had seen the package's leaf; nil if none has.
 	closed   *time.Time
-	newest   *time.Time // of the cosignatures in the bundle's proof; nil where there is none
-	auditors []string   // whose agreement to the release counts, as the policy calls them
-	opposed  []string   // people who did not agree to the release of an aborted ceremony
+	newest   *time.Time // newest cosignature in the bundle's proof; nil if there is none
+	auditors []string   // the policy's names of auditors whose agreement to the release counts
+	opposed  []string   // people who disagreed with the release of an aborted ceremony
 	// ignored are pinned people's signatures that don't count.
 	ignored []uncounted
 	proofs  []Input
 	trees   []*auditlog.Checkpoint
-	spent   map[int]bool // of the further proofs given: what each proves was found
+	spent   map[int]bool // indexes into proofs of those that prove something
 }
 
-// object finds out what it is and hands it to its verifier.
+// object finds out the object's type and verifies it.
 func (v *verifier) object(in Input) {
 	if in.Folder != nil {
 		v.r.Object, v.r.Files, v.r.Size = TypeEvidence, len(in.Folder), in.Folder.Size()
@@ -226,12 +225,12 @@ func (v *verifier) object(in Input) {
 	}
 }
 
-// maxFirstLine is more than a transcript's first record has, and than any file
-// that is one JSON value: those are read to tell them apart.
+// maxFirstLine is the size in bytes within which Detect looks for the end of a
+// transcript's first line.
 const maxFirstLine = bundle.MaxBundle
 
-// Detect finds out what kind of object data is; empty where it is none. It
-// reads no more than the formats that it looks for may have.
+// Detect finds out the type of an object; empty if it is none. It reads no more bytes
+// than the formats that it looks for may have.
 func Detect(data []byte) Type {
 	if len(data) > 262 && string(data[257:262]) == "ustar" {
 		return TypeEvidence
@@ -249,7 +248,7 @@ func Detect(data []byte) Type {
 	case err == nil && n.Get("namespace") != nil && n.Get("signature") != nil:
 		return TypeStatement
 	case len(data) > bundle.MaxBundle:
-		format = bundle.FormatOf(data) // so that its own reader says that it is too large
+		format = bundle.FormatOf(data) // the format's parser says that it is too large
 	}
 	switch format {
 	case bundle.BundleFormat:
@@ -260,7 +259,7 @@ func Detect(data []byte) Type {
 	return ""
 }
 
-// format is what a JSON file of ours calls itself; empty for any other.
+// format is the value of format in a JSON file; empty if there is none.
 func format(data []byte) string {
 	n, err := strict.ParseJSON("", data, bundle.MaxBundle)
 	if err != nil {
@@ -272,13 +271,12 @@ func format(data []byte) string {
 	return ""
 }
 
-// maxProblems is how many problems a report holds; the others are counted. One
-// alone is a refusal.
+// maxProblems is how many problems a report lists; it only counts further ones.
 const maxProblems = 1000
 
 func (v *verifier) problem(where, next, format string, args ...any) {
 	p := Problem{Where: where, What: fmt.Sprintf(format, args...), Next: next}
-	if v.said[p] { // several claims can stumble over one
+	if v.said[p] { // several claims may find the same problem
 		return
 	}
 	if v.said == nil {
@@ -292,7 +290,7 @@ func (v *verifier) problem(where, next, format string, args ...any) {
 	v.r.Problems = append(v.r.Problems, p)
 }
 
-// fault is a problem from an error, taken apart where it lists several.
+// fault makes problems of an error: one for each error of a strict.Errors.
 func (v *verifier) fault(where string, err error) {
 	var list strict.Errors
 	if errors.As(err, &list) {
@@ -319,7 +317,7 @@ func (v *verifier) show(name string, g Grade, where, format string, args ...any)
 	c.Grade, c.Where, c.Detail = g, where, fmt.Sprintf(format, args...)
 }
 
-// lack says why a claim isn't shown, and what would help.
+// lack says why a claim is not shown, and what would help.
 func (v *verifier) lack(name, where, next, format string, args ...any) {
 	c := v.r.Claim(name)
 	c.Grade, c.Where, c.Next, c.Detail = NotShown, where, next, fmt.Sprintf(format, args...)

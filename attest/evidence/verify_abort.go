@@ -8,9 +8,9 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 )
 
-// aborted verifies the package of a ceremony that was aborted. It is evidence
-// of no fleet, which is wrong unless that was the question; asked for as an
-// abort, it is judged by who signed that it ended so.
+// aborted verifies the package of an aborted ceremony. If the question doesn't expect an
+// abort, that it was aborted is a problem: it is evidence of no fleet. If it does, the
+// package is judged by who signed the abort.
 func (v *verifier) aborted(in Input, files Files, a *ceremony.Account) {
 	v.r.Object = TypeAbort
 	v.identify(a)
@@ -40,8 +40,7 @@ func (v *verifier) aborted(in Input, files Files, a *ceremony.Account) {
 	v.abortSigned(files, a, people, m)
 }
 
-// ofAbort are the paths that the abort's record follows from, or that are
-// signatures themselves.
+// ofAbort says whether the package of an aborted ceremony may have this path.
 func ofAbort(path string) bool {
 	switch path {
 	case ceremony.PlanFile, ceremony.TranscriptFile, ManifestFile, ceremony.ArtifactFile, ceremony.CoreFile:
@@ -52,8 +51,8 @@ func ofAbort(path string) bool {
 	})
 }
 
-// leftBehind holds what was written before the end against the transcript: the
-// key set, and the request that was never sent.
+// leftBehind compares the files that were written before the abort with the transcript:
+// devices' evidence, the key set, and the request's core, which was never sent.
 func (v *verifier) leftBehind(files Files, a *ceremony.Account) {
 	if err := a.CheckAttestations(files); err != nil {
 		v.fault(ceremony.AttestationsDir, err)
@@ -74,9 +73,8 @@ func (v *verifier) leftBehind(files Files, a *ceremony.Account) {
 	}
 }
 
-// abortSigned grades who signed that the ceremony ended so: proven by as many
-// as could have released its keys, attested by two people, one of them an
-// officer. A record that fewer signed shows nothing.
+// abortSigned grades who signed the abort: proven if as many signed as could have released
+// the keys, attested if two people did, one of them an officer, else not shown.
 func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremony.People, m int) {
 	where := recordOf(a.N)
 	list, err := v.signings(files, ceremony.ApprovalsDir)
@@ -104,7 +102,7 @@ func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremon
 	v.show(ClaimAbortSigned, grade, where, "%s; signed by %s%s", fate(a.Abort), strings.Join(signed.Names(), ", "), short)
 }
 
-// fate counts what became of the keys.
+// fate says how many keys are gone.
 func fate(c *ceremony.Abort) string {
 	gone := 0
 	for _, k := range c.Keys {

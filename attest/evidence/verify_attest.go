@@ -10,16 +10,15 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// attested judges the devices' raw evidence under this policy's anchors, and
-// grades both claims about it. What the people in the room made of it is on the
-// record and counts for nothing here. Evidence that is wrong, missing, or there
-// without a record is a problem whatever is demanded.
+// attested judges the devices' raw evidence under this policy's anchors, and grades both
+// claims about it. It doesn't use the judgement by the people in the room, which is on
+// the record. Evidence that is wrong, missing or without a record is a problem whatever
+// the policy demands.
 func (v *verifier) attested(files Files, a *ceremony.Account) {
 	if err := a.CheckAttestations(files); err != nil {
 		v.fault(ceremony.AttestationsDir, err)
 	}
-	// Anchors that nobody confirmed are named as keys of the policy: its verdict
-	// says so.
+	// Anchors that nobody confirmed are among the policy's unpinned keys.
 	f := require.JudgeFleet(v.policy.Attestation, a, files, true)
 	if err := f.Wrong(); err != nil {
 		v.fault(ceremony.AttestationsDir, err)
@@ -41,8 +40,8 @@ func (v *verifier) attested(files Files, a *ceremony.Account) {
 	}
 }
 
-// device grades what devices show of keys: attested where their evidence stands
-// under pinned anchors, and no more than the devices' own word below.
+// device grades what devices show about keys: attested if their evidence stands under
+// pinned anchors, else device.
 func (v *verifier) device(claim, which string, list []*require.Key) {
 	where := ceremony.AttestationsDir
 	if v.policy.Attestation == nil {
@@ -60,8 +59,8 @@ func (v *verifier) device(claim, which string, list []*require.Key) {
 	v.show(claim, grade, where, "%s: %s", which, require.Tell(list, v.now))
 }
 
-// TooClose says why a plan's HSMs don't stand as far apart as the policy demands;
-// empty where they do. Their vendors aren't the plan's to tell.
+// TooClose says why the sites of a plan's HSMs don't meet the policy's demands; empty if
+// they do. The plan doesn't say who the vendors are.
 func (p *Policy) TooClose(plan *ceremony.Plan) string {
 	if p.Sites == nil {
 		return ""
@@ -79,7 +78,7 @@ func (p *Policy) TooClose(plan *ceremony.Plan) string {
 	return majority(plan, "the site", sites)
 }
 
-// together is TooClose with the vendors, as far as evidence shows them.
+// together is TooClose, and the same for the vendors that the evidence shows.
 func (v *verifier) together(a *ceremony.Account) string {
 	why := v.policy.TooClose(a.Plan)
 	if why != "" || v.policy.Sites == nil || !v.policy.Sites.NoVendorMajority {
@@ -96,7 +95,7 @@ func (v *verifier) together(a *ceremony.Account) string {
 	return majority(a.Plan, "the vendor", vendors)
 }
 
-// majority says who has as many of the HSMs as it takes to act as the fleet.
+// majority names a site or vendor with a majority of the HSMs; empty if there is none.
 func majority(plan *ceremony.Plan, what string, counts map[string]int) string {
 	name := most(counts)
 	if counts[name] < plan.Majority {
@@ -105,7 +104,7 @@ func majority(plan *ceremony.Plan, what string, counts map[string]int) string {
 	return fmt.Sprintf("%s %s has %d of the %d HSMs, and %d are a majority", what, strict.Clip(name), counts[name], len(plan.HSMs), plan.Majority)
 }
 
-// most is the name that has the most, the first by name of several.
+// most is the name with the highest count, of several the first in order.
 func most(counts map[string]int) (name string) {
 	for n, have := range counts {
 		if have > counts[name] || have == counts[name] && n < name {
@@ -115,9 +114,9 @@ func most(counts map[string]int) (name string) {
 	return name
 }
 
-// vendorOf is the vendor that an HSM's evidence shows, where it shows what the
-// policy requires and it is one for all of its keys. Below a pinned anchor whoever
-// made the evidence could name any vendor.
+// vendorOf is the vendor that an HSM's evidence shows; empty if a key's evidence is not
+// anchored, has problems, or names another vendor. Evidence without a pinned anchor could
+// name any vendor.
 func (v *verifier) vendorOf(hsm string) (vendor string) {
 	if v.fleet == nil {
 		return ""

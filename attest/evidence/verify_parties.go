@@ -14,24 +14,24 @@ import (
 // Parties says which of the pinned third parties have signed.
 type Parties struct {
 	Needed int
-	Signed []Party  // in the bundle's order, then those that came late
-	Absent []string // of which nothing that counts was given
+	Signed []Party  // in the bundle's order, then the late ones
+	Absent []string // those without a statement that counts
 }
 
 // Party is a third party that signed.
 type Party struct {
 	Name string    `strict:"name"`
-	Time time.Time `strict:"time"` // its own word
-	Late bool      `strict:"late"` // beside the bundle: it came after the countersignature
+	Time time.Time `strict:"time"` // as the party says
+	Late bool      `strict:"late"` // it came after the countersignature and is not in the bundle
 }
 
 // latecomer is a statement that isn't in the bundle.
 type latecomer struct {
 	where     string
 	statement *bundle.Statement
-	key       *[32]byte  // said to be the signer's; nil of a statement as served
-	asked     bool       // given by the caller, who wants to hear of it
-	seen      *time.Time // by when witnesses had it; nil where it is in no leaf
+	key       *[32]byte  // the signer's as claimed; nil for a statement as served
+	asked     bool       // the caller gave it, so it must be of a pinned party
+	seen      *time.Time // by when witnesses had seen it; nil if they have not
 }
 
 // beside are the statements that the caller gave with a bundle or a package.
@@ -47,8 +47,8 @@ func (v *verifier) beside(files []Input) (list []latecomer) {
 	return list
 }
 
-// recorded are the latecomers in a package's transcript, and what it has
-// against a third party.
+// recorded are the latecomers in a package's transcript. It reports third parties that
+// contradicted themselves by an answer that was refused.
 func (v *verifier) recorded(a *ceremony.Account) (list []latecomer) {
 	for _, s := range a.Late() {
 		list = append(list, latecomer{ceremony.TranscriptFile, s.Statement, &s.Key, false, v.closed})
@@ -63,7 +63,7 @@ func (v *verifier) recorded(a *ceremony.Account) (list []latecomer) {
 	return list
 }
 
-// party finds whose statement it is: the pinned key that verifies it.
+// party is the pinned third party whose key verifies a statement; nil if there is none.
 func (v *verifier) party(s *bundle.Statement, claimed *[32]byte) *bundle.ThirdParty {
 	for i, p := range v.policy.parties {
 		if (claimed == nil || *claimed == p.Key) && s.VerifyOnce(p.Key, v.seen) == nil {
@@ -73,10 +73,10 @@ func (v *verifier) party(s *bundle.Statement, claimed *[32]byte) *bundle.ThirdPa
 	return nil
 }
 
-// late judges statements beside the bundle as those in it: one that is wrong
-// under a pinned key, or contradicts the bundle, is wrong whoever else signed.
-// What lies beside is in no leaf, so its key's window has to cover now; what is
-// on the record is in the evidence's.
+// late judges statements beside the bundle like those in it. One that does not verify
+// under a pinned key, or that contradicts the bundle, is a problem whoever else signed.
+// No log entry commits to a statement that only lies beside, so its key's window must
+// cover the verifier's time; one on the record was seen with the evidence's leaf.
 func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) []bundle.Signer {
 	var signers []bundle.Signer
 	taken := map[[32]byte]*bundle.Statement{}
@@ -92,7 +92,7 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 			v.problem(x.where, "", "the statement verifies under none of the %d pinned third parties", len(v.policy.parties))
 			continue
 		case p == nil:
-			continue // a key that isn't pinned never counts
+			continue // the key isn't pinned
 		case s.Namespace != set.Namespace || s.Epoch != set.Epoch:
 			v.problem(x.where, "", "%s signed %s, epoch %d; the bundle is %s, epoch %d", p.Name, s.Namespace, s.Epoch, set.Namespace, set.Epoch)
 			continue
@@ -158,7 +158,7 @@ func (v *verifier) signers(file string, b *bundle.Bundle, res *bundle.Result, la
 	return signed
 }
 
-// who names the signers; where there can be several, who is absent too.
+// who names the signers, and if several parties are pinned, also the absent ones.
 func (v *verifier) who(res *bundle.Result, late []bundle.Signer) string {
 	pinned := len(res.ThirdParties) + len(late) + len(res.Absent)
 	if pinned == 1 {
@@ -193,12 +193,11 @@ func (v *verifier) formOf(operator string, statements int) string {
 	return "bound to that statement"
 }
 
-// oneKeyNext is what to do about a key that two have.
+// oneKeyNext is the hint about a key that two holders have.
 const oneKeyNext = "one key is one person's, and has one part; a policy may take what it names under allows:"
 
-// fleetVoices refuses fleet keys that somebody has whom policy or plan names:
-// what an HSM signs, and what they sign, would be one hand's. plan is nil of a
-// bundle alone.
+// fleetVoices refuses fleet keys that are also the key of somebody whom the policy or the
+// plan names. plan is nil for a bundle alone.
 func (v *verifier) fleetVoices(file string, set *bundle.KeySet, plan *ceremony.Plan) {
 	if set == nil {
 		return // a notice brings no keys
@@ -215,8 +214,8 @@ func (v *verifier) fleetVoices(file string, set *bundle.KeySet, plan *ceremony.P
 	}
 }
 
-// planVoices refuses a plan that calls people otherwise than the policy, so that
-// one of them would have two voices, or one key two parts.
+// planVoices refuses a plan whose names or roles for the policy's keys would let one
+// person count twice, or one key have two parts.
 func (v *verifier) planVoices(plan *ceremony.Plan) {
 	for _, fault := range plan.KeyConflicts(&v.policy.roster) {
 		v.problem(ceremony.PlanFile, oneKeyNext, "%s", fault)

@@ -8,10 +8,9 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 )
 
-// folders judges every file in the folders of what people signed, whatever the
-// policy demands and whomever it pins. That one of the people does not agree is a
-// problem too: of those whom the policy pins, in their windows or not, and of the
-// plan's, whom it may not pin.
+// folders checks every file in the folders of what people signed, whatever the policy
+// demands and whomever it pins. A person who disagrees is a problem: each of the policy's
+// people, whatever their key's window, and each of the plan's, pinned or not.
 func (v *verifier) folders(files Files, a *ceremony.Account) {
 	read := func(dir string) ([]ceremony.Signing, error) { return v.signings(files, dir) }
 	if err := a.CheckSigned(read); err != nil {
@@ -32,7 +31,7 @@ func (v *verifier) folders(files Files, a *ceremony.Account) {
 		where := ceremony.SignoffDir(stage)
 		want, err := a.WantedSignoff(stage)
 		if err != nil {
-			continue // then there is no file in its folder
+			continue // CheckSigned allows no file in its folder then
 		}
 		list, err := v.signings(files, where)
 		if err != nil {
@@ -44,10 +43,9 @@ func (v *verifier) folders(files Files, a *ceremony.Account) {
 	}
 }
 
-// voices judges what people signed: who approved the plan and each act, who
-// signed the release and the close off. Only people whom the policy pins
-// count, whatever the plan says; where plan and policy differ on how many must
-// agree, the larger number holds.
+// voices grades what people signed: who approved the plan and each act, and who signed off
+// the release and the close. Only people whom the policy pins count. Of the plan's and the
+// policy's threshold, the larger one holds.
 func (v *verifier) voices(files Files, a *ceremony.Account) {
 	v.accepted(files, a)
 	people, m := v.approved(files, a, ClaimReleaseSignoff, ClaimCloseSignoff)
@@ -58,10 +56,9 @@ func (v *verifier) voices(files Files, a *ceremony.Account) {
 	v.signoff(files, a, people, m, ceremony.StageClose, ClaimCloseSignoff)
 }
 
-// approved grades the plan's approvals, and gives the pinned people whose
-// signatures count and how many officers must agree. There are none where the
-// policy pins none, or pins what can't be read: then the other claims of theirs
-// are not shown either.
+// approved grades the plan's approvals, and returns the pinned people whose signatures
+// count, and how many officers must agree. If the policy pins no people, it returns nil,
+// and the other claims about people's signatures are not shown either.
 func (v *verifier) approved(files Files, a *ceremony.Account, others ...string) (*ceremony.People, int) {
 	if len(v.policy.people) == 0 {
 		for _, c := range append([]string{ClaimPlanApproved}, others...) {
@@ -79,8 +76,8 @@ func (v *verifier) approved(files Files, a *ceremony.Account, others ...string) 
 	return people, m
 }
 
-// approvals grades plan.approved: m officers approved exactly the plan's
-// bytes, and each act that takes their approval, over the head before it.
+// approvals grades plan.approved: m officers approved exactly the plan's bytes, and each
+// act that needs approval.
 func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.People, m int) {
 	list, err := v.signings(files, ceremony.PlanApprovalsDir)
 	if err != nil {
@@ -110,7 +107,7 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 	for _, need := range a.Needs {
 		have := acts.Officers(need)
 		if len(have) < m && a.Abort != nil && need.Act == ceremony.ApproveException {
-			unaccepted++ // that officers don't accept one is what an abort may be for
+			unaccepted++ // perhaps the reason for the abort
 			continue
 		}
 		if len(have) < m {
@@ -126,8 +123,8 @@ func (v *verifier) approvals(files Files, a *ceremony.Account, people *ceremony.
 		strings.Join(officers, ", "), short8(a.Plan.Digest()), v.atTheLatest(), m, len(a.Needs)-unaccepted, note)
 }
 
-// signings are a folder's, the same ones each time they are asked for: what was
-// verified once is not verified again.
+// signings are a folder's signings, the same ones at each call, so that each is verified
+// once.
 func (v *verifier) signings(files Files, dir string) ([]ceremony.Signing, error) {
 	if list, ok := v.signed[dir]; ok {
 		return list, nil
@@ -143,8 +140,8 @@ func (v *verifier) signings(files Files, dir string) ([]ceremony.Signing, error)
 	return list, nil
 }
 
-// accepted demands that the plan's own officers accepted every exception: without
-// that no request and no close may be written, whomever a policy pins.
+// accepted demands that the plan's own officers accepted every exception, whomever the
+// policy pins: without that the engine writes no request and no close.
 func (v *verifier) accepted(files Files, a *ceremony.Account) {
 	if len(a.Exceptions) == 0 {
 		return
@@ -218,8 +215,8 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 	if said.Exceptions {
 		verdict = "agree, with exceptions"
 	}
-	// Enough officers are enough, and who looked on and is not heard stands in an
-	// exception. That there is no verdict of somebody is said all the same.
+	// A stage passes without the other officers' verdicts, and without those of people
+	// whom an exception names as absent. The report names them.
 	silent := slices.DeleteFunc(said.Silent, func(name string) bool {
 		return !slices.ContainsFunc(a.Plan.People, func(p ceremony.Person) bool { return p.Name == name })
 	})
@@ -230,9 +227,8 @@ func (v *verifier) signoff(files Files, a *ceremony.Account, people *ceremony.Pe
 		count(said.Officers, "officer"), count(said.Witnesses, "witness"), count(said.Auditors, "auditor"), verdict)
 }
 
-// against says who of the people a stage's sign-offs are against, which is wrong
-// whatever the policy demands. It is what an abort may be for: there they are
-// named.
+// against reports the people who disagreed with a stage, whatever the policy demands. In
+// an aborted ceremony, where this may be the reason, it only notes their names.
 func (v *verifier) against(people *ceremony.People, a *ceremony.Account, want ceremony.Signoff, list []ceremony.Signing) {
 	where := ceremony.SignoffDir(want.Stage)
 	all, err := people.Signoffs(want, list)

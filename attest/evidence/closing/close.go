@@ -1,6 +1,6 @@
-// Package closing is the operator's side of an evidence package: it closes a
-// ceremony, once the package that this makes verifies, and gives its files as
-// they are published. Nobody who verifies needs it.
+// Package closing is the operator's side of an evidence package: it closes a ceremony if
+// the resulting package verifies, and collects the files that are published. Verifiers
+// don't need it.
 package closing
 
 import (
@@ -19,25 +19,23 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Journal is what closing needs of the engine, which writes the record: a verifier
-// that carries this package doesn't carry the engine.
+// Journal is the part of the engine's journal that closing needs, so that this package
+// doesn't import the engine.
 type Journal interface {
 	Dir() string
 	Account() *ceremony.Account
 	Finish(files []ceremony.File, judge func(*ceremony.Record) error) (*ceremony.Record, error)
 }
 
-// Close renders the page and records the digest of every file that will be
-// published. The record's hash, the close head, is the package's identity.
+// Close renders the page and records the digest of every file that will be published. The
+// hash of that record, the close head, is the package's identity.
 //
-// Nothing can be added to a ceremony that is closed, and everybody signs what
-// was: so the package that the record would make is verified first, as a
-// stranger would verify it, and the record isn't written if that fails.
+// Nothing can be added to a closed ceremony. So Close first verifies the package that the
+// record would make, as a stranger would, and doesn't write the record if that fails.
 //
-// What is on the record can't be mended any more, a third party's second
-// statement for one, and has to be published all the same. anyway is shown what
-// is wrong and says, by nil, that people want it closed so; without it nothing
-// is.
+// Some faults can't be mended, such as a third party's second statement, which is on the
+// record, and the package has to be published nevertheless. Then Close calls anyway with
+// what is wrong, and closes if it returns nil. anyway may be nil.
 func Close(j Journal, anyway func(wrong error) error) (r *ceremony.Record, err error) {
 	err = folder.HoldSigners(j.Dir(), func() error {
 		r, err = closeNow(j, anyway)
@@ -51,7 +49,7 @@ func closeNow(j Journal, anyway func(wrong error) error) (*ceremony.Record, erro
 	if err != nil {
 		return nil, err
 	}
-	delete(files, evidence.ManifestFile) // a package's, made when it is packed
+	delete(files, evidence.ManifestFile) // PackFolder makes it
 	if unbound := files.Unbound(); len(unbound) > 0 {
 		return nil, strict.Errorf(filepath.Join(j.Dir(), unbound[0]), "is no file of an evidence package").
 			WithHint("everything in the folder is published: move it away, or into %s", filepath.Join(j.Dir(), ceremony.PrivateDir))
@@ -68,14 +66,14 @@ func closeNow(j Journal, anyway func(wrong error) error) (*ceremony.Record, erro
 		if err != nil {
 			return err
 		}
-		// A page from a close that was cut off before its record is rendered anew.
+		// Replace the page of a close that was interrupted before its record.
 		return folder.Temp(j.Dir()).Replace(filepath.Join(j.Dir(), evidence.PageFile), files[evidence.PageFile], 0o644)
 	})
 }
 
-// judgeClose verifies the package that a close record would make, under a policy
-// that pins whom the plan names: it demands all that can be shown before the
-// close is signed off.
+// judgeClose verifies the package that a close record would make, under a policy that pins
+// whom the plan names and demands all claims that can be shown before the close is signed
+// off.
 func judgeClose(dir string, files evidence.Files, plan *ceremony.Plan, r *ceremony.Record) error {
 	would := maps.Clone(files)
 	would[ceremony.TranscriptFile] = append(slices.Clone(files[ceremony.TranscriptFile]), r.Line()...)
@@ -97,8 +95,7 @@ func judgeClose(dir string, files evidence.Files, plan *ceremony.Plan, r *ceremo
 	return refusedClose(dir, report)
 }
 
-// planPolicy pins whom a plan names, and takes what it tolerates: whether
-// anybody else may is for their policies to say.
+// planPolicy is a policy that pins whom a plan names and tolerates what the plan does.
 func planPolicy(plan *ceremony.Plan) (*evidence.Policy, error) {
 	var tolerates []string
 	for _, t := range plan.Tolerates() {
@@ -113,7 +110,7 @@ func planPolicy(plan *ceremony.Plan) (*evidence.Policy, error) {
 	return evidence.ParsePolicy("the plan's own policy", text)
 }
 
-// ofClose says that a claim can be shown before the close is signed off.
+// ofClose says whether a claim can be shown before the close is signed off.
 func ofClose(claim string, plan *ceremony.Plan) bool {
 	switch claim {
 	case evidence.ClaimKeyAttested, evidence.ClaimCountersignerAttested, evidence.ClaimLockdown, evidence.ClaimCloseSignoff, evidence.ClaimBound, evidence.ClaimPage, evidence.ClaimLogged, evidence.ClaimAbortSigned, evidence.ClaimRekor:
@@ -125,7 +122,7 @@ func ofClose(claim string, plan *ceremony.Plan) bool {
 	return true
 }
 
-// refusedClose says what a stranger would find wrong.
+// refusedClose lists what a verifier would find wrong.
 func refusedClose(dir string, report *evidence.Report) error {
 	var faults strict.Errors
 	add := func(where, what, next string) {
@@ -149,8 +146,8 @@ func refusedClose(dir string, report *evidence.Report) error {
 	return faults.Err()
 }
 
-// PackFolder gives the files of a closed ceremony as they are published, the
-// manifest among them. withhold leaves out what restricted records say.
+// PackFolder returns the files of a ceremony that has ended as they are published, with
+// the manifest. withhold leaves out the bodies of restricted records.
 func PackFolder(dir string, withhold bool) (files evidence.Files, a *ceremony.Account, err error) {
 	if err = folder.SettleClosed(dir); err != nil {
 		return nil, nil, err

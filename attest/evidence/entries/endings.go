@@ -8,7 +8,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 )
 
-// endingJSON is how a ceremony ended, as the first entry about it says.
+// endingJSON says how a ceremony ended, by the first entry about it.
 type endingJSON struct {
 	Ceremony   string   `strict:"ceremony,token"`
 	Index      uint64   `strict:"index"`
@@ -17,11 +17,11 @@ type endingJSON struct {
 	Signatures [32]byte `strict:"signatures,hex"`
 }
 
-// endings are those known, by ceremony, in the order of their entries. One id
-// is one ceremony's whatever namespace an entry puts it in.
+// endings are the known endings in the order of their entries. A ceremony's id is unique
+// in all namespaces.
 type endings struct {
 	list []endingJSON
-	by   map[string]int // of list
+	by   map[string]int // index into list, by the ceremony's id
 }
 
 func (s *endings) find(ceremony string) *endingJSON {
@@ -31,7 +31,7 @@ func (s *endings) find(ceremony string) *endingJSON {
 	return nil
 }
 
-// add makes room as Judge.forget does: half of them go, the oldest first.
+// add adds an ending. If there are maxRemembered, it first forgets the older half.
 func (s *endings) add(x endingJSON) {
 	if len(s.list) >= maxRemembered {
 		s.restore(slices.Delete(s.list, 0, (len(s.list)+1)/2))
@@ -50,9 +50,8 @@ func (s *endings) restore(list []endingJSON) {
 	}
 }
 
-// ending judges an evidence leaf as the successor of what came before it. A
-// ceremony ends once: with one head, and with the signatures that its first
-// leaf commits to.
+// ending judges an evidence leaf by the entries before it. A ceremony ends once: with one
+// head, and with the signatures that its first leaf commits to.
 func (e *Judge) ending(f *followed, index uint64, x *Entry) (faults []Fault) {
 	l := x.leaf
 	fault := func(kind, format string, args ...any) {
@@ -85,7 +84,7 @@ func (e *Judge) ending(f *followed, index uint64, x *Entry) (faults []Fault) {
 	return faults
 }
 
-// released says what is wrong with a bundle of a ceremony that was aborted.
+// released reports the bundle of a ceremony that an earlier entry says was aborted.
 func (e *Judge) released(index uint64, x *Entry) []Fault {
 	if old := e.endings.find(x.about.Ceremony); old != nil && old.Ending == evidence.EndingAborted && !x.notice {
 		return []Fault{{FaultEndings, index, fmt.Sprintf("entry %d: is the bundle of the ceremony %s, which was aborted by entry %d", index, x.about.Ceremony, old.Index)}}

@@ -1,5 +1,5 @@
-// Package entries says what the entries of a log mean: bundles and evidence
-// leaves, each judged by a verifier's policy and as the successor of those before.
+// Package entries judges the entries of a log, which are bundles and evidence leaves: each
+// by a verifier's policy, and by the entries before it.
 package entries
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Fault is something wrong with an entry of a log, by kind.
+// Fault is something wrong with an entry of a log.
 type Fault struct {
 	Kind  string
 	Index uint64
@@ -25,35 +25,33 @@ type Fault struct {
 // The kinds of fault.
 const (
 	FaultUnreadable   = "unreadable"        // neither a bundle nor an evidence leaf
-	FaultNamespace    = "unknown-namespace" // that the policy doesn't pin, or of the other mode
-	FaultFleet        = "unknown-fleet"     // that the caller doesn't know
-	FaultSignatures   = "signatures"        // a bundle that the policy doesn't take
-	FaultWindow       = "window"            // a bundle that the policy takes no more
+	FaultNamespace    = "unknown-namespace" // the policy doesn't pin it, or its mode is the other one
+	FaultFleet        = "unknown-fleet"     // none of Judge.Fleets
+	FaultSignatures   = "signatures"        // a bundle that doesn't verify under the policy
+	FaultWindow       = "window"            // a bundle signed by a key whose window is over
 	FaultEquivocation = "equivocation"      // one epoch, two digests
-	FaultRepeated     = "repeated"          // an epoch again, long after it was there first
+	FaultRepeated     = "repeated"          // an epoch or an ending that is in the log already
 	FaultGap          = "gap"               // epochs don't rise by one
 	FaultPredecessor  = "predecessor"       // an artifact that doesn't name the one before
 	FaultRetired      = "retired"           // an artifact of a fleet that was retired before
-	FaultEndings      = "two-endings"       // one epoch, two close heads
+	FaultEndings      = "two-endings"       // a ceremony or an epoch with two endings
 	FaultNoEvidence   = "no-evidence"       // an epoch whose evidence isn't logged in time
 )
 
-// maxRemembered is how many epochs are remembered with their digests, in all
-// namespaces together: a fleet has one every few years. What State gives stays
-// within what Restore takes. An epoch that was forgotten and comes again is
-// below the last one, and so is reported all the same.
+// maxRemembered is how many epochs are remembered in all namespaces together; a fleet has
+// one every few years. It keeps State within maxState. If an epoch that was forgotten
+// comes again, it is below the last one and so is reported nevertheless.
 const maxRemembered = 1 << 14
 
-// maxState bounds what State gives, in bytes.
+// maxState is the largest state that Restore takes, in bytes.
 const maxState = 16 << 20
 
-// Judge judges a log's entries by a policy: each alone, and as the successor
-// of those before. Read may be called by several goroutines at once, the other
-// methods by one.
+// Judge judges a log's entries by a policy: each by itself, and by the entries before it.
+// Several goroutines may call Read at once; the other methods are for one.
 type Judge struct {
-	// Evidence is how long an epoch may be without evidence; 0: for ever.
+	// Evidence is how long an epoch may be without evidence; 0 means for ever.
 	Evidence time.Duration
-	// Fleets are those known; none means that any will do.
+	// Fleets are the known fleets; if empty, any fleet is accepted.
 	Fleets []string
 	Now    func() time.Time
 
@@ -62,13 +60,13 @@ type Judge struct {
 	endings    endings
 }
 
-// New judges by a policy.
+// New returns a Judge with a policy.
 func New(p *evidence.Policy, now func() time.Time) *Judge { return &Judge{policy: p, Now: now} }
 
-// Entry is what Read makes of an entry.
+// Entry is an entry that Read has read.
 type Entry struct {
 	faults    []Fault
-	known     bool // a bundle or leaf in a namespace that is pinned
+	known     bool // a bundle or a leaf in a pinned namespace
 	leaf      *evidence.Leaf
 	namespace string
 	epoch     uint64
@@ -108,13 +106,12 @@ func (e *Judge) Read(index uint64, leaf []byte) *Entry {
 	var short *bundle.Short
 	switch {
 	case errors.As(err, &short) && len(short.Result.Expired) > 0:
-		// That a signature was made inside the window only a proof of its time
-		// shows, and a log as a whole is none.
+		// Only a witnessed proof shows that a signature was made inside the window.
 		fault(FaultWindow, "%s, epoch %d: signed by a key whose window is over; verify the bundle with its own proof", x.namespace, x.epoch)
 	case err != nil:
 		fault(FaultSignatures, "%s, epoch %d: %v", x.namespace, x.epoch, err)
 	case b.KeySet != nil:
-		for _, shared := range e.policy.Voices(b.KeySet) { // people's and witnesses' too
+		for _, shared := range e.policy.Voices(b.KeySet) { // also with people and witnesses
 			fault(FaultSignatures, "%s, epoch %d: %s", x.namespace, x.epoch, shared)
 		}
 	}
@@ -129,23 +126,23 @@ func (e *Judge) pinned(x *Entry, mode string, fault func(string, string, ...any)
 	return x
 }
 
-// followed is a namespace as its entries tell it.
+// followed is what the entries so far say about a namespace.
 type followed struct {
 	Namespace string         `strict:"namespace"`
 	Last      uint64         `strict:"last"` // epoch; 0 before the first
 	Epochs    []epochJSON    `strict:"epochs"`
 	Retired   []string       `strict:"retired,optional"` // fleets
-	byEpoch   map[uint64]int // of Epochs
+	byEpoch   map[uint64]int // index into Epochs
 }
 
 type epochJSON struct {
 	Epoch  uint64    `strict:"epoch"`
 	Index  uint64    `strict:"index"`
 	Digest [32]byte  `strict:"digest,hex"`
-	Seen   time.Time `strict:"seen"`            // by us
-	Head   []byte    `strict:"head,hex,empty"`  // of the close
+	Seen   time.Time `strict:"seen"`            // when Take saw it
+	Head   []byte    `strict:"head,hex,empty"`  // the close head; empty without evidence
 	Notice bool      `strict:"notice,optional"` // a retirement or a void, which no ceremony made
-	// Ceremony is the one that made it; states of older versions don't say it.
+	// Ceremony is the one that made it; states written by older versions lack it.
 	Ceremony string `strict:"ceremony,token,optional"`
 }
 
@@ -167,8 +164,8 @@ func (f *followed) find(epoch uint64) *epochJSON {
 	return nil
 }
 
-// forget makes room for one more epoch: half of the longest namespace goes, the
-// oldest first.
+// forget makes room for one more epoch. If there are maxRemembered, it forgets the older
+// half of the namespace with the most.
 func (e *Judge) forget() {
 	total := 0
 	var longest *followed
@@ -196,7 +193,7 @@ func (f *followed) index() {
 	}
 }
 
-// Take judges an entry as the successor of those taken before.
+// Take judges an entry by itself and by the entries taken before it.
 func (e *Judge) Take(index uint64, x *Entry) []Fault {
 	if !x.known {
 		return x.faults
@@ -226,7 +223,7 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 	case x.epoch <= f.Last:
 		fault(FaultRepeated, "%s, epoch %d, after epoch %d", f.Namespace, x.epoch, f.Last)
 	case f.Last > 0 && x.epoch == f.Last+2 && x.about.Voids:
-		// The epoch between was abandoned: it never had a bundle to be logged.
+		// The epoch between was voided before it had a bundle.
 	case f.Last > 0 && x.epoch != f.Last+1:
 		fault(FaultGap, "%s, epoch %d, follows epoch %d", f.Namespace, x.epoch, f.Last)
 	case before != nil && !bytes.Equal(x.about.Previous, before.Digest[:]):
@@ -235,7 +232,7 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 	switch retired := slices.Contains(f.Retired, x.about.Fleet); {
 	case retired:
 		fault(FaultRetired, "%s, epoch %d, is of the fleet %s, which was retired before", f.Namespace, x.epoch, x.about.Fleet)
-	case x.about.Retires && len(x.faults) == 0: // signed as the policy wants
+	case x.about.Retires && len(x.faults) == 0: // its signatures verified
 		f.Retired = append(f.Retired, x.about.Fleet)
 	}
 	f.add(epochJSON{x.epoch, index, x.digest, now, nil, x.notice, x.about.Ceremony})
@@ -243,7 +240,7 @@ func (f *followed) epoch(index uint64, x *Entry, now time.Time) (faults []Fault)
 	return faults
 }
 
-// Overdue are the epochs that have been without evidence for too long.
+// Overdue reports the epochs that have been without evidence for longer than Evidence.
 func (e *Judge) Overdue() (faults []Fault) {
 	if e.Evidence == 0 {
 		return nil
@@ -272,7 +269,7 @@ func (e *Judge) State() string {
 	return string(strict.EncodeLine(&s))
 }
 
-// Restore takes it back.
+// Restore sets the state that State returned.
 func (e *Judge) Restore(state string) error {
 	e.namespaces, e.endings = nil, endings{}
 	if strings.TrimSpace(state) == "" {
@@ -290,5 +287,5 @@ func (e *Judge) Restore(state string) error {
 	return nil
 }
 
-// Faults are those that the entry has by itself.
+// Faults are the faults of the entry by itself.
 func (x *Entry) Faults() []Fault { return slices.Clone(x.faults) }

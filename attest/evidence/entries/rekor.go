@@ -14,32 +14,33 @@ import (
 
 // The kinds of fault that only a Rekor log has.
 const (
-	FaultBundle    = "unknown-bundle" // a pinned submitter logged what isn't among the bundles known
-	FaultSubmitter = "submitter"      // a pinned submitter's key in an entry that is no bundle's
+	FaultBundle    = "unknown-bundle" // a pinned submitter logged something that is no known bundle
+	FaultSubmitter = "submitter"      // a pinned submitter's key in an entry that is not a bundle's
 )
 
-// maxOurs is how many entries by pinned submitters are remembered: a fleet has
-// one every few years, and each that comes after is a fault in itself.
+// maxOurs is how many entries by pinned submitters are remembered. A fleet has one every
+// few years; more than these are a fault.
 const maxOurs = 1 << 14
 
-// Rekor judges a Rekor log's entries: those with a pinned submitter's
-// key in them. All others are other people's, and no fault.
+// Rekor judges the entries of a Rekor log that have a pinned submitter's key. All other
+// entries are other people's and are not judged.
 //
-// Rekor stores digests. So the bundles have to be known: an entry of one that
-// isn't is a fault, until it is. Which entries are ours is remembered, and all
-// of them are judged again each time, with the bundles that are known then.
+// Rekor stores only digests, so the bundles must be known from elsewhere. An entry of an
+// unknown bundle is a fault until the bundle is known: the entries by pinned submitters
+// are remembered, and each call of Faults judges all of them again with the bundles known
+// then.
 type Rekor struct {
-	Fleets []string // as of [Judge]
+	Fleets []string // as in [Judge]
 	Now    func() time.Time
 
 	policy  *evidence.Policy
 	version int
-	bundles map[[32]byte][]byte // by what the log stores of them
+	bundles map[[32]byte][]byte // by the digest that the log stores
 	ours    []ourJSON
-	more    uint64 // beyond maxOurs
+	more    uint64 // how many entries beyond maxOurs
 }
 
-// ourJSON is an entry by one of ours.
+// ourJSON is an entry by a pinned submitter.
 type ourJSON struct {
 	Index     uint64    `strict:"index"`
 	Kind      string    `strict:"kind"`
@@ -50,8 +51,8 @@ type ourJSON struct {
 	Seen      time.Time `strict:"seen"`
 }
 
-// NewRekor judges the entries of a log that the policy pins, by the
-// bundles that are known.
+// NewRekor returns a Rekor for a log that the policy pins, with the bundles that are
+// known.
 func NewRekor(p *evidence.Policy, log *auditlog.RekorLog, bundles [][]byte, now func() time.Time) *Rekor {
 	e := &Rekor{Now: now, policy: p, version: log.Version(), bundles: map[[32]byte][]byte{}}
 	for _, b := range bundles {
@@ -60,13 +61,12 @@ func NewRekor(p *evidence.Policy, log *auditlog.RekorLog, bundles [][]byte, now 
 	return e
 }
 
-// Read gives nil for an entry that is nobody's of ours.
+// Read reads an entry; nil if it has no pinned submitter's key.
 func (e *Rekor) Read(leaf []byte) *auditlog.RekorLeaf {
 	return auditlog.ReadRekorLeaf(e.version, leaf, e.policy.Rekor.Keys())
 }
 
-// Take remembers an entry of ours; what is wrong with it [Rekor.Faults]
-// says.
+// Take remembers an entry that Read returned. [Rekor.Faults] judges it.
 func (e *Rekor) Take(index uint64, x *auditlog.RekorLeaf) {
 	switch {
 	case x == nil:
@@ -93,7 +93,7 @@ func (e *Rekor) Faults() (faults []Fault) {
 			return base64.StdEncoding.EncodeToString(s.Key.SPKI()) == x.Submitter
 		})
 		if i < 0 {
-			continue // was pinned when it was read, and is no more
+			continue // its key isn't pinned any more
 		}
 		s := e.policy.Rekor.Submitters[i]
 		leaf := &auditlog.RekorLeaf{Version: e.version, Digest: x.Digest, Signature: x.Signature, Leaf: x.Leaf, Submitter: s.Key}
@@ -112,8 +112,8 @@ func (e *Rekor) Faults() (faults []Fault) {
 		if !s.Window.Counts(x.Seen, nil) {
 			fault(FaultWindow, "%s logged it; the window of that key does not cover %s, when it was first seen here", s.Name, strict.FormatTime(x.Seen))
 		}
-		// The same artifact may be logged by several submitters, and again; it
-		// is the successor of others once.
+		// An artifact may be logged several times. It is compared with the entries before it
+		// once.
 		made := judge.Read(x.Index, known)
 		if key := fmt.Sprintf("%s %d %x", made.namespace, made.epoch, made.digest); made.known && !seen[key] {
 			seen[key] = true
@@ -138,7 +138,7 @@ func (e *Rekor) State() string {
 	return string(strict.EncodeLine(&rekorJSON{e.ours, e.more}))
 }
 
-// Restore takes it back.
+// Restore sets the state that State returned.
 func (e *Rekor) Restore(state string) error {
 	e.ours, e.more = nil, 0
 	if strings.TrimSpace(state) == "" {

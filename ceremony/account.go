@@ -164,8 +164,8 @@ func (a *Account) Apply(r *Record) error {
 		return fmt.Errorf("the ceremony ended with record %d", a.N)
 	case r.Withheld() && !kinds[r.Kind].restricted:
 		return fmt.Errorf("it is withheld, and only restricted kinds may be")
-	case a.N >= maxRecords:
-		return fmt.Errorf("a ceremony has at most %d records", maxRecords)
+	case a.N >= MaxRecords:
+		return fmt.Errorf("a ceremony has at most %d records", MaxRecords)
 	case r.N != a.N+1 || r.Prev != a.Head:
 		return fmt.Errorf("it does not follow record %d", a.N)
 	}

@@ -185,8 +185,8 @@ func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, erro
 			break
 		}
 		n := len(t.Records) + 1
-		if n > maxRecords {
-			return nil, strict.At(file, n, "has more than %d records", maxRecords)
+		if n > MaxRecords {
+			return nil, strict.At(file, n, "has more than %d records", MaxRecords)
 		}
 		r, err := parseRecord(file, n, line)
 		if err != nil {
@@ -229,7 +229,7 @@ func Withhold(p *Plan, data []byte) ([]byte, error) {
 // exceptions, reaches at most half of each.
 const (
 	MaxTranscript = 16 << 20 // bytes
-	maxRecords    = 8192
+	MaxRecords    = 8192
 	maxIntents    = 768 // also those of failed and destroyed keys
 	maxExceptions = 1024
 	maxRefusals   = 256

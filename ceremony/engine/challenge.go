@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/state"
 )
 
 // challenge has the words of the step's digest read aloud, and those at
@@ -34,7 +35,7 @@ func (j *Journal) challenge(ctx context.Context, people Participants) (*ceremony
 		return nil, err
 	}
 	s, _ := j.account.Next()
-	q := Question{What: what, Step: s, Subject: subject, Positions: positions}
+	q := Question{What: what, Step: s, Subject: subject, Positions: positions, State: func() (state.State, error) { return state.Of(j.account) }}
 	if what == ceremony.ChallengeFleet {
 		q.Matrix = j.account.FleetCheck
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/state"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -145,6 +146,8 @@ type AgreementQuestion struct {
 	Algorithm ceremony.Algorithm
 	// Peer and Scalar say what is wrong with one that was typed.
 	Peer, Scalar func([]byte) error
+	// State is where the ceremony stands, for a second screen.
+	State func() (state.State, error)
 }
 
 // Question is what a Challenge is about.
@@ -154,4 +157,6 @@ type Question struct {
 	Subject   [32]byte
 	Positions []int
 	Matrix    *ceremony.FleetCheck // what the fleet check's digest is of
+	// State is where the ceremony stands, for a second screen.
+	State func() (state.State, error)
 }

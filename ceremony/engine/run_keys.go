@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/state"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
@@ -165,7 +166,7 @@ func (r *runner) sign(t *openToken, s ceremony.Step, k *ceremony.Key) error {
 // Where no auditor does, the machine draws it, and shows that to nobody but itself.
 func (r *runner) agree(ctx context.Context, t *openToken, s ceremony.Step, k *ceremony.Key) error {
 	a, alg := r.journal.account, k.Intent.Algorithm
-	q := AgreementQuestion{Plan: r.plan, Step: s, Algorithm: alg, Peer: a.CheckPeer, Scalar: a.CheckScalar}
+	q := AgreementQuestion{Plan: r.plan, Step: s, Algorithm: alg, Peer: a.CheckPeer, Scalar: a.CheckScalar, State: func() (state.State, error) { return state.Of(a) }}
 	peer, challenger, by, err := r.Participants.Peer(ctx, q)
 	if err != nil {
 		return err

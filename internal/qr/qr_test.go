@@ -3,8 +3,10 @@ package qr
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -219,11 +221,76 @@ func TestImagesAreAStrangers(t *testing.T) {
 	if _, err := Read("blank", b.Bytes()); err == nil {
 		t.Error("a blank image is read")
 	}
+	// What is large once it is read is refused by its header.
+	for kind, says := range map[byte]string{0: "is an image of 16000 × 16000 pixels; of its kind 89478485 are allowed", 6: "; of its kind 33554432 are allowed"} {
+		head := binary.BigEndian.AppendUint32([]byte("IHDR"), 16000)
+		head = append(binary.BigEndian.AppendUint32(head, 16000), 16, kind, 0, 0, 0)
+		data := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0d"), head...)
+		if _, err := Read("bomb", binary.BigEndian.AppendUint32(data, crc32.ChecksumIEEE(head))); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("many pixels of kind %d: %v", kind, err)
+		}
+	}
 	// A header that claims a huge image is refused before anything is made.
 	huge := bytes.Clone(b.Bytes())
 	copy(huge[16:], []byte{0, 1, 0, 0, 0, 1, 0, 0})
 	if _, err := Read("huge", huge); err == nil {
 		t.Error("a huge image is read")
+	}
+}
+
+// What a terminal shows in half blocks is read from a picture of it, dark on light or
+// light on dark, with a margin of three modules.
+func TestACodeOnAScreenIsRead(t *testing.T) {
+	text := "FLEETCTL-S1:" + strings.Repeat("AB3D7XYZ", 17)
+	rows := must(Modules(text))
+	if len(rows) != 37 || len(rows[0]) != 37 {
+		t.Fatalf("%d characters take %d rows", len(text), len(rows))
+	}
+	for _, dark := range []uint8{0, 255} {
+		img := image.NewGray(image.Rect(0, 0, 43*8+200, 43*8+100)) // on a terminal of the other colour
+		for i := range img.Pix {
+			img.Pix[i] = dark
+		}
+		for y := range 43 * 8 {
+			for x := range 43 * 8 {
+				my, mx := y/8-3, x/8-3
+				if my < 0 || mx < 0 || my >= 37 || mx >= 37 || !rows[my][mx] {
+					img.SetGray(x+50, y+50, color.Gray{Y: 255 - dark})
+				}
+			}
+		}
+		var b bytes.Buffer
+		png.Encode(&b, img)
+		if got, err := Read("screen.png", b.Bytes()); err != nil || got != text {
+			t.Errorf("dark is %d: %q, %v", dark, got, err)
+		}
+	}
+}
+
+// A camera has more pixels than a code needs: they are made fewer before it is searched.
+func TestALargePhotographIsRead(t *testing.T) {
+	frame := must(Split(file(800)))[0]
+	src := must(png.Decode(bytes.NewReader(must(PNG(frame)))))
+	n := src.Bounds().Dx()
+	img := image.NewGray(image.Rect(0, 0, 4*n+800, 4*n+600))
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			v := color.Color(color.Gray{Y: 150})
+			if p := (image.Point{(x - 400) / 4, (y - 300) / 4}); x >= 400 && y >= 300 && p.In(src.Bounds()) {
+				v = src.At(p.X, p.Y)
+			}
+			img.Set(x, y, v)
+		}
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Read("photo.jpg", b.Bytes()); err != nil || got != frame {
+		t.Errorf("%d pixels: %v", img.Rect.Dx()*img.Rect.Dy(), err)
+	}
+	if g := grey(img); len(g.Pix) > maxSearched {
+		t.Errorf("%d pixels are searched", len(g.Pix))
 	}
 }
 

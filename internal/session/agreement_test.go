@@ -3,14 +3,18 @@ package session
 import (
 	"bytes"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/challenge"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/state"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/qr"
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
@@ -74,5 +78,49 @@ func TestAnAuditorTypesWhatTheirOwnScreenShows(t *testing.T) {
 	}
 	if flat := strings.Join(strings.Fields(said.String()), " "); !strings.Contains(flat, challenge.Code(challenge.Answer, answer[:])) || !strings.Contains(flat, "is no private half of a peer") {
 		t.Errorf("%s", said.String())
+	}
+}
+
+// What a second screen shows comes as a picture that is carried, and where the ceremony
+// stands goes to it as a code: nobody types hex.
+func TestAPeerIsCarriedAsAPictureAndTheStateAsACode(t *testing.T) {
+	kept := &challenge.Kept{}
+	peer, err := kept.Draw(keys.ECDHP256, bytes.NewReader(bytes.Repeat([]byte{7}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := state.State{Record: 7, Head: [32]byte{1}, Step: 3, Wants: state.Peer}
+	q := engine.AgreementQuestion{
+		Plan: &ceremony.Plan{People: []ceremony.Person{{Name: "ada", Role: ceremony.Auditor}}}, Algorithm: keys.ECDHP256,
+		Peer:  func([]byte) error { return nil },
+		State: func() (state.State, error) { return at, nil },
+	}
+	png, err := qr.PNG(strings.ToUpper(challenge.Code(challenge.Peer, peer)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{"peer.png": png, "peer.txt": []byte(challenge.Code(challenge.Peer, peer) + "\n"), "no.png": []byte("\x89PNG\r\n")} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"peer.png", "peer.txt"} {
+		var said bytes.Buffer
+		got, _, _, err := typed(t, &said, "QR", filepath.Join(dir, "no.png"), filepath.Join(dir, file)).Peer(t.Context(), q)
+		if err != nil || !bytes.Equal(got, peer) {
+			t.Errorf("%s: %x, %v\n%s", file, got, err, said.String())
+		}
+		modules, err := qr.Modules(at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := ui.New(ui.Options{Stdout: io.Discard, Stderr: &said})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(said.String(), out.Talk.Code(modules, at.String())) || !strings.Contains(said.String(), "is no PNG or JPEG image") {
+			t.Errorf("%s", said.String())
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/challenge"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/state"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/qr"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -78,6 +81,53 @@ func CallWithin(people engine.Participants, w *Within) engine.Participants {
 	}
 	return people
 }
+
+// askBeside is Ask of a question that a second screen has to do with: whoever types qr
+// is shown the code of where the ceremony stands.
+func (r atTerminal) askBeside(at func() (state.State, error), name, screen, whom, what string) (string, error) {
+	for {
+		answer, err := r.Ask(name, screen, whom, what)
+		if err != nil || !strings.EqualFold(answer, "qr") {
+			return answer, err
+		}
+		s, err := at()
+		if err != nil {
+			return "", err
+		}
+		if err := ShowState(r.a, s); err != nil {
+			return "", err
+		}
+	}
+}
+
+// ShowState draws the code of where a ceremony stands, for a second screen.
+func ShowState(a *cli.App, s state.State) error {
+	modules, err := qr.Modules(s.String())
+	if err != nil {
+		return err
+	}
+	a.UI.Say(a.UI.Talk.Code(modules, s.String()))
+	return nil
+}
+
+// carried is what was typed where a code is wanted: the code, or what stands in the
+// file of that name, a picture of a QR code or text.
+func (r atTerminal) carried(typed string) (string, error) {
+	if info, err := os.Stat(typed); err != nil || !info.Mode().IsRegular() {
+		return typed, nil
+	}
+	data, err := cli.ReadNamed(typed, qr.MaxImage)
+	if err != nil {
+		return "", err
+	}
+	if text := strings.TrimSpace(string(data)); len(text) <= maxCode && words.Clean(text) == text {
+		return text, nil
+	}
+	return qr.Read(typed, data)
+}
+
+// maxCode is more than any code that is carried as text has.
+const maxCode = 4096
 
 // By says who answered: the role that was asked, or the machine that read a
 // file in its place.
@@ -196,6 +246,7 @@ func (r atTerminal) Challenge(_ context.Context, q engine.Question) (int, string
 	}
 	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
 		"\n", p.Line("Auditor, on your own screen, "+with+":"), p.Line(own),
+		p.Line("(or fleetctl screen there, which takes it by QR: type qr)"),
 		"\n", p.Line("Administrator, read aloud, all of it:"), "\n", p.Words(q.Subject[:], 4, false))
 	if r.a.Question == "" {
 		r.a.UI.Say("\n") // or else a header comes between
@@ -210,7 +261,7 @@ func (r atTerminal) Challenge(_ context.Context, q engine.Question) (int, string
 		right = append(right, list[at-1])
 	}
 	for tries := 1; ; tries++ {
-		answer, err := r.Ask(name, strings.Join(right, " "), "Auditor",
+		answer, err := r.askBeside(q.State, name, strings.Join(right, " "), "Auditor",
 			fmt.Sprintf("from your own screen, words %d, %d and %d", q.Positions[0], q.Positions[1], q.Positions[2]))
 		if err != nil {
 			return tries, "", err
@@ -241,16 +292,20 @@ func wrongWord(list []string, positions []int, typed []string) string {
 func (r atTerminal) Peer(_ context.Context, q engine.AgreementQuestion) (peer []byte, challenger, by string, err error) {
 	name := "agreement " + q.Step.HSM + " " + q.Step.Role
 	r.a.UI.Say("\n", r.a.UI.Talk.Line("The key of "+q.Step.HSM+" agrees on a secret and can't sign. Auditor, on your own screen, which no one else sees:"),
-		r.a.UI.Talk.Line("fleetctl ceremony agreement challenge KEPT --algorithm "+string(q.Algorithm)), "\n")
+		r.a.UI.Talk.Line("fleetctl ceremony agreement challenge KEPT --algorithm "+string(q.Algorithm)),
+		r.a.UI.Talk.Line("(or fleetctl screen, and there the word peer)"), "\n")
 	for peer == nil {
-		answer, err := r.Ask(name+" peer", ByMachine, "Auditor", "the peer that it shows, or the word machine if nobody challenges")
+		answer, err := r.askBeside(q.State, name+" peer", ByMachine, "Auditor", "the peer that it shows, or the file with its picture; the word machine if nobody challenges")
 		if err != nil {
 			return nil, "", "", err
 		}
 		if strings.EqualFold(strings.TrimSpace(answer), ByMachine) {
 			return nil, "", ByMachine, nil
 		}
-		if peer, err = challenge.ParseCode(challenge.Peer, answer); err == nil {
+		if answer, err = r.carried(answer); err == nil {
+			peer, err = challenge.ParseCode(challenge.Peer, answer)
+		}
+		if err == nil {
 			err = q.Peer(peer)
 		}
 		if err != nil {
@@ -284,13 +339,17 @@ func auditorsOf(p *ceremony.Plan) (names []string) {
 func (r atTerminal) Opened(_ context.Context, q engine.AgreementQuestion, answer [32]byte) ([]byte, error) {
 	code := challenge.Code(challenge.Answer, answer[:])
 	r.a.UI.Say("\n", r.a.UI.Talk.Line("The key has answered, and the answer is on the record. Auditor, on your own screen:"),
-		r.a.UI.Talk.Line("fleetctl ceremony agreement open KEPT"), r.a.UI.Talk.Line(code), "\n")
+		r.a.UI.Talk.Line("fleetctl ceremony agreement open KEPT"), r.a.UI.Talk.Line(code),
+		r.a.UI.Talk.Line("(or fleetctl screen, which takes the answer by QR: type qr; and there the word open)"), "\n")
 	for {
-		typed, err := r.Ask("agreement "+q.Step.HSM+" "+q.Step.Role+" scalar", "", "Auditor", "the private half that it shows now")
+		typed, err := r.askBeside(q.State, "agreement "+q.Step.HSM+" "+q.Step.Role+" scalar", "", "Auditor", "the private half that it shows now, or the file with its picture")
 		if err != nil {
 			return nil, err
 		}
-		scalar, err := challenge.ParseCode(challenge.Scalar, typed)
+		var scalar []byte
+		if typed, err = r.carried(typed); err == nil {
+			scalar, err = challenge.ParseCode(challenge.Scalar, typed)
+		}
 		if err == nil {
 			err = q.Scalar(scalar)
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -183,5 +185,41 @@ func TestAURIIsLeftWhole(t *testing.T) {
 		if lines := strings.Split(got, "\n"); len(lines) != 2 || !strings.HasSuffix(lines[0], uri) {
 			t.Errorf("%q", got)
 		}
+	}
+}
+
+// A code of 37 squares, the largest that a ceremony shows, and the question after it
+// are seen whole on a screen of 24 lines, in every look.
+func TestACodeAndItsQuestionFitASmallScreen(t *testing.T) {
+	modules := make([][]bool, 37)
+	for y := range modules {
+		modules[y] = make([]bool, 37)
+		for x := range modules[y] {
+			modules[y][x] = (x*x+y*7)%3 == 0
+		}
+	}
+	bare := Page{width: 80}.Code(modules, "TEXT")
+	coloured := Page{width: 80, color: true}.Code(modules, "TEXT")
+	if got := (Page{width: 80, plain: true}).Code(modules, "TEXT"); got != "   TEXT\n" {
+		t.Errorf("plain: %q", got)
+	}
+	for look, text := range map[string]string{"bare": bare, "coloured": ansi.Strip(coloured)} {
+		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		if len(lines) > 22 {
+			t.Errorf("%s: it takes %d lines", look, len(lines))
+		}
+		for y := range 43 {
+			for x := range 43 {
+				c := []rune(lines[y/2])[len(margin)+x]
+				drawn := c == '█' || c == '▀' && y%2 == 0 || c == '▄' && y%2 == 1
+				dark := y >= 3 && x >= 3 && y < 40 && x < 40 && modules[y-3][x-3]
+				if drawn == dark == (look == "bare") {
+					t.Fatalf("%s: the square at %d, %d is wrong", look, x, y)
+				}
+			}
+		}
+	}
+	if !strings.Contains(coloured, "\x1b[30;107m") {
+		t.Errorf("%q", coloured[:40])
 	}
 }

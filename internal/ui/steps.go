@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"charm.land/lipgloss/v2"
+
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -107,3 +109,40 @@ func (p Page) Words(digest []byte, columns int, numbers bool) string {
 	}
 	return b.String()
 }
+
+// codeMargin is how many squares are left empty around a code: enough for a reader, and
+// a code of 37 squares then takes 22 lines, so that the question after it is seen too.
+const codeMargin = 3
+
+// Code draws a QR code, two squares a character; plain, its text stands in its place.
+// Where there is colour it is dark on light. Without, it is made of the terminal's own
+// letters, which may be light on dark: readers take both.
+func (p Page) Code(modules [][]bool, text string) string {
+	if p.plain {
+		return margin + words.Clean(text) + "\n"
+	}
+	side := len(modules)
+	dark := func(x, y int) bool {
+		x, y = x-codeMargin, y-codeMargin
+		return y >= 0 && y < side && x >= 0 && x < len(modules[y]) && modules[y][x]
+	}
+	var b strings.Builder
+	for y := 0; y < side+2*codeMargin; y += 2 {
+		line := ""
+		for x := range side + 2*codeMargin {
+			// The last half line lies below the margin, and belongs to it.
+			line += halves[dark(x, y) == p.color][dark(x, y+1) == p.color]
+		}
+		if p.color {
+			line = printed.Render(line)
+		}
+		b.WriteString(margin + line + "\n")
+	}
+	return b.String()
+}
+
+var (
+	// halves are the characters whose upper and lower half are drawn.
+	halves  = map[bool]map[bool]string{true: {true: "█", false: "▀"}, false: {true: "▄", false: " "}}
+	printed = lipgloss.NewStyle().Inline(true).Foreground(lipgloss.Black).Background(lipgloss.BrightWhite)
+)

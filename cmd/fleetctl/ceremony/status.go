@@ -9,7 +9,10 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/ceremony/script"
+	"github.com/fleetctl/fleetctl/ceremony/state"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/qr"
+	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -78,13 +81,72 @@ func tellStatus(a *cli.App, dir string, c *ceremony.Account) error {
 }
 
 func statusCmd(a *cli.App) *cobra.Command {
-	return cli.Command("status DIR", "Where a ceremony stands and what comes next", "",
-		"  fleetctl ceremony status ceremony", cobra.ExactArgs(1),
-		func(_ *cobra.Command, args []string) error {
-			account, err := folder.Read(args[0])
+	var code bool
+	var frames string
+	var since int
+	c := cli.Command("status DIR", "Where a ceremony stands and what comes next",
+		`Status says where a ceremony stands, whose signatures are missing and what comes
+next. For a second screen (fleetctl screen), --qr draws the code of where it
+stands, and --frames writes the chain of its records as QR frames: those after
+record --since, since the screen has seen the others.`,
+		"  fleetctl ceremony status ceremony\n  fleetctl ceremony status ceremony --qr\n  fleetctl ceremony status ceremony --frames frames --since 40", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("since") && frames == "" {
+				return cli.Usagef("", "--since is about the records in --frames")
+			}
+			if !code && frames == "" {
+				account, err := folder.Read(args[0])
+				if err != nil {
+					return cli.Wrong(err)
+				}
+				return tellStatus(a, args[0], account)
+			}
+			// A record that is half written is no trouble of whoever looks.
+			account, t, err := folder.ReadTorn(args[0])
 			if err != nil {
 				return cli.Wrong(err)
 			}
-			return tellStatus(a, args[0], account)
+			s, err := state.Of(account)
+			if err != nil {
+				return cli.Wrong(err)
+			}
+			if code {
+				if err := session.ShowState(a, s); err != nil {
+					return err
+				}
+			}
+			out := &stateJSON{State: s.String(), Record: s.Record}
+			rows := [][2]string{{"state", out.State}}
+			if frames != "" {
+				if out.Frames, err = drawChain(frames, account, t, since); err != nil {
+					return err
+				}
+				rows = append(rows, [2]string{"frames", fmt.Sprintf("%s in %s", words.Count(int64(out.Frames), "frame", "frames"), frames)})
+			}
+			return a.Emit(out, a.UI.Fields(rows))
 		})
+	c.Flags().BoolVar(&code, "qr", false, "draw the code of where it stands, for a second screen")
+	c.Flags().StringVar(&frames, "frames", "", "write the chain of records as QR frames into this new `folder`, for a second screen")
+	c.Flags().IntVar(&since, "since", 0, "the `record` that a second screen has seen already: only those after it are in the frames")
+	return c
+}
+
+type stateJSON struct {
+	State  string `strict:"state"`
+	Record int    `strict:"record"`
+	Frames int    `strict:"frames"`
+}
+
+// drawChain writes the chain of a transcript's records as frames.
+func drawChain(dir string, c *ceremony.Account, t *ceremony.Transcript, since int) (int, error) {
+	chain, err := state.ChainOf(c, t.Records, since)
+	if err != nil {
+		return 0, cli.Usagef("", "--since %d: %v", since, err)
+	}
+	data := chain.Encode()
+	if len(data) > qr.MaxFile {
+		return 0, cli.Usagef("give --since the record that the screen has seen, or have it read the page of --listen",
+			"the chain of %d records doesn't fit into %d QR frames", len(chain.Links), qr.MaxFrames)
+	}
+	return cli.DrawFrames(dir, fmt.Sprintf("chain-%d-to-%d", since, c.N), c.Plan.Mode, "", data, false)
 }

@@ -89,9 +89,9 @@ var arrows = map[string][]string{
 	// The auditor's own machine, where keys that agree are challenged.
 	"ceremony/challenge": {"ceremony", "leaf"},
 	// What a second screen is shown of a ceremony, and what it makes of it.
-	"ceremony/state":     {"ceremony", "leaf"},
-	"ceremony/folder":    {"attest", "ceremony", "ceremony/story", "bundle", "leaf"},
-	"ceremony/engine":    {"attest", "attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "ceremony/state", "bundle", "auditlog", "leaf"},
+	"ceremony/state":  {"ceremony", "leaf"},
+	"ceremony/folder": {"attest", "ceremony", "ceremony/story", "bundle", "leaf"},
+	"ceremony/engine": {"attest", "attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "ceremony/state", "bundle", "auditlog", "leaf"},
 	// How a ceremony went, for whoever shows it or judges by it.
 	"ceremony/story":    {"ceremony", "leaf"},
 	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
@@ -111,18 +111,21 @@ var arrows = map[string][]string{
 	"bundle/history/fetch":      {"bundle", "bundle/history", "bundle/history/saved", "leaf"},
 	"bundle/thirdparty/service": {"bundle", "bundle/thirdparty", "leaf"},
 	// What is printed for people: for commands alone.
-	"internal/paper":   {"internal/words"},
-	"internal/qr":      {"internal/strict"},
-	"internal/strict":  {},
-	"internal/keys":    {"internal/strict"},
-	"internal/token":   {},
-	"internal/words":   {},
-	"scripts/mutants":  {},
-	"internal/durable": {},
-	"internal/ustar":   {"internal/strict"},
-	"internal/sshsig":  {"internal/keys", "internal/strict"},
-	"internal/hsm":     {"internal/hsm/uri", "internal/token", "internal/keys", "internal/strict"},
-	"internal/hsm/uri": {"internal/token", "internal/strict"},
+	"internal/paper": {"internal/words"},
+	"internal/qr":    {"internal/strict"},
+	// The second screen's two ends: the page that is read, and who reads it.
+	"internal/statepage": {"ceremony", "ceremony/state", "leaf"},
+	"internal/screen":    {"ceremony", "ceremony/challenge", "ceremony/script", "ceremony/state", "internal/cli", "internal/qr", "internal/statepage", "internal/ui", "leaf"},
+	"internal/strict":    {},
+	"internal/keys":      {"internal/strict"},
+	"internal/token":     {},
+	"internal/words":     {},
+	"scripts/mutants":    {},
+	"internal/durable":   {},
+	"internal/ustar":     {"internal/strict"},
+	"internal/sshsig":    {"internal/keys", "internal/strict"},
+	"internal/hsm":       {"internal/hsm/uri", "internal/token", "internal/keys", "internal/strict"},
+	"internal/hsm/uri":   {"internal/token", "internal/strict"},
 	// Has TPMs attest keys: in the program that reaches HSMs alone.
 	"internal/tpmdevice": {"attest", "attest/tpm", "internal/hsm", "leaf"},
 	// TPMs in software: for tests alone.
@@ -158,7 +161,7 @@ var arrows = map[string][]string{
 var leaves = []string{"internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // shared is what commands share; it opens doors for them.
-var shared = []string{"internal/cli", "internal/signer", "internal/session", "internal/room"}
+var shared = []string{"internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen"}
 
 // isNoun says whether a package has the commands of one noun, fleetctl log for
 // one. What two nouns need is in a library, or in what commands share.
@@ -166,7 +169,7 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/history/follow", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/history/follow", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen", "internal/statepage", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
 var inner = map[string][]string{"bundle/history/follow": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}

@@ -20,6 +20,7 @@ import (
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/log"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/plan"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/policy"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/screen"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/show"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/thirdparty"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/version"
@@ -78,7 +79,7 @@ func root(a *cli.App) *cobra.Command {
 		return cmd.Help()
 	}
 	root.AddCommand(
-		evidence.Verify(a), history.Command(a), show.Command(a), words.Command(a), demo.Command(a, run),
+		evidence.Verify(a), history.Command(a), show.Command(a), screen.Command(a), words.Command(a), demo.Command(a, run),
 		hsm.Group(a),
 		plan.Group(a),
 		ceremony.Group(a, log.AppendCeremony),

@@ -17,6 +17,16 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
+// ShowCode draws a text as a QR code on the screen.
+func (a *App) ShowCode(text string) error {
+	modules, err := qr.Modules(text)
+	if err != nil {
+		return err
+	}
+	a.UI.Say(a.UI.Talk.Code(modules, text))
+	return nil
+}
+
 // DrawFrames writes a file's QR frames into a new folder: an image of each, for
 // a screen, and one PDF of all, for paper. file is where the same is as a file,
 // written already. again goes on with a folder that has some of them.

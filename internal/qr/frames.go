@@ -31,6 +31,8 @@ const (
 	MaxFile = PartSize * MaxFrames
 
 	prefix = "FLEETCTL-QR1"
+	// Prefix begins the text of every frame.
+	Prefix = prefix + ":"
 )
 
 var alphabet = base32.StdEncoding.WithPadding(base32.NoPadding)
@@ -103,7 +105,7 @@ func (c *Collector) File() ([]byte, error) {
 	case !c.began:
 		return nil, strict.Errorf("", "there is no QR frame")
 	case len(missing) > 0:
-		return nil, strict.Errorf("", "of %d QR frames these are missing: %s", of, numbers(missing))
+		return nil, strict.Errorf("", "of %d QR frames these are missing: %s", of, Numbers(missing))
 	}
 	data := bytes.Join(c.parts, nil)
 	if sha256.Sum256(data) != c.sum {
@@ -112,7 +114,17 @@ func (c *Collector) File() ([]byte, error) {
 	return data, nil
 }
 
-func numbers(list []int) string {
+// FileOf is the SHA-256 of the file that a frame is of.
+func FileOf(text string) (sum [32]byte, err error) {
+	f, err := parseFrame(text)
+	if err != nil {
+		return sum, err
+	}
+	return f.sum, nil
+}
+
+// Numbers lists the numbers of frames.
+func Numbers(list []int) string {
 	var s []string
 	for _, n := range list {
 		s = append(s, fmt.Sprint(n))

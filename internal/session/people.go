@@ -94,20 +94,10 @@ func (r atTerminal) askBeside(at func() (state.State, error), name, screen, whom
 		if err != nil {
 			return "", err
 		}
-		if err := ShowState(r.a, s); err != nil {
+		if err := r.a.ShowCode(s.String()); err != nil {
 			return "", err
 		}
 	}
-}
-
-// ShowState draws the code of where a ceremony stands, for a second screen.
-func ShowState(a *cli.App, s state.State) error {
-	modules, err := qr.Modules(s.String())
-	if err != nil {
-		return err
-	}
-	a.UI.Say(a.UI.Talk.Code(modules, s.String()))
-	return nil
 }
 
 // carried is what was typed where a code is wanted: the code, or what stands in the

@@ -43,6 +43,11 @@ Each step is that of a command of its own, which can be used instead.`,
 			if err != nil {
 				return err
 			}
+			stop, err := o.serves(cmd.Context(), a, r.Config.Plan)
+			if err != nil {
+				return err
+			}
+			defer stop()
 			if err := r.Walk(cmd.Context()); err != nil {
 				return o.Over(session.InRoom(o.dir, err))
 			}

@@ -41,6 +41,11 @@ record.`,
 			if err != nil {
 				return err
 			}
+			stop, err := o.serves(cmd.Context(), a, p)
+			if err != nil {
+				return err
+			}
+			defer stop()
 			account, err := runCeremony(a, cmd, p, &o)
 			if err != nil {
 				return o.Over(session.Pausing(o.dir, err))
@@ -55,6 +60,7 @@ record.`,
 type runOptions struct {
 	site, dir, policy, approvals string
 	keys                         []string
+	listen                       string
 	session.StandIn
 }
 
@@ -65,6 +71,7 @@ func (o *runOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.dir, "dir", "", "the ceremony's `folder`; new, or one to go on in")
 	f.StringVar(&o.policy, "policy", "", "`file` that pins the people, third parties and operator; the plan must agree with it")
 	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
+	f.StringVar(&o.listen, "listen", "", "serve where the ceremony stands to second screens at this `address`, such as 192.0.2.7:8080; to be read, and nothing else")
 	o.StandIn.Flags(c)
 	o.AttestationsFlag(c)
 }

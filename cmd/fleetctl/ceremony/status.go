@@ -12,7 +12,6 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/state"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/qr"
-	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -111,7 +110,7 @@ record --since, since the screen has seen the others.`,
 				return cli.Wrong(err)
 			}
 			if code {
-				if err := session.ShowState(a, s); err != nil {
+				if err := a.ShowCode(s.String()); err != nil {
 					return err
 				}
 			}

@@ -1,0 +1,38 @@
+package ceremony
+
+import (
+	"context"
+	"net"
+
+	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/statepage"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// maxScreens is how many connections of second screens the page holds at once.
+const maxScreens = 16
+
+// serves has where the ceremony stands served to second screens, if that is asked for.
+// A page that breaks down stops nothing: screens take the codes instead.
+func (o *runOptions) serves(ctx context.Context, a *cli.App, plan *ceremony.Plan) (stop func(), err error) {
+	if o.listen == "" {
+		return func() {}, nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
+	if err != nil {
+		return nil, cli.Usage(strict.Errorf("", "--listen %s: %v", o.listen, err).WithHint("give an address of this machine and a free port, or port 0 for any"))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := service.Serve(ctx, service.Limit(l, maxScreens), statepage.Handler(o.dir, plan)); err != nil {
+			a.UI.Error(strict.Errorf("", "the page for second screens has ended: %v", err).WithHint("the ceremony goes on; type qr where words are asked for"))
+		}
+	}()
+	a.UI.Say(a.UI.Talk.Line("Second screens read where the ceremony stands at http://"+l.Addr().String()+", and so can whoever else reaches that address."),
+		a.UI.Talk.Line("fleetctl screen PLAN --role ROLE --dir screen --from http://"+l.Addr().String()))
+	return func() { cancel(); <-ended }, nil
+}

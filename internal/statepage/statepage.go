@@ -1,0 +1,125 @@
+// Package statepage serves where a ceremony stands to second screens: a page that can
+// be read and nothing else. What it gives is published in the end all the same: the
+// records so far, without what restricted ones say. It has no key, takes no input, and
+// whoever reads it believes nothing of it.
+package statepage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/state"
+	"github.com/fleetctl/fleetctl/internal/durable"
+)
+
+// The paths of the page.
+const (
+	StatePath      = "/state"
+	TranscriptPath = "/transcript.jsonl"
+)
+
+// page is a ceremony's folder as it was read last.
+type page struct {
+	dir  string
+	plan *ceremony.Plan
+
+	mu         sync.Mutex
+	size       int64
+	changed    time.Time
+	state      string
+	transcript []byte
+}
+
+// Handler serves the ceremony of a plan in a folder, which it may not have yet.
+func Handler(dir string, plan *ceremony.Plan) http.Handler {
+	p := &page{dir: dir, plan: plan, size: -1}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "this page can only be read", http.StatusMethodNotAllowed)
+			return
+		}
+		text, transcript, err := p.read()
+		if err != nil {
+			// What is wrong is for those who sit at the machine: see their screen.
+			http.Error(w, "the ceremony can't be read at the moment", http.StatusServiceUnavailable)
+			return
+		}
+		kind, body := "text/plain; charset=utf-8", []byte(text+"\n")
+		switch r.URL.Path {
+		case StatePath:
+		case TranscriptPath:
+			kind, body = "application/jsonl", transcript
+		case "/":
+			body = fmt.Appendf(nil, "Where the ceremony of %s stands, for second screens:\n\n   fleetctl screen PLAN --role auditor --dir screen --from http://%s\n\n%s\n", p.plan.Fleet, p.asked(r), text)
+		default:
+			http.NotFound(w, r)
+			return
+		}
+		h.Set("Content-Type", kind)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	})
+}
+
+// asked is the address that somebody came by, where it is one.
+func (p *page) asked(r *http.Request) string {
+	for _, c := range r.Host {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '.' && c != ':' && c != '-' && c != '[' && c != ']' {
+			return "THIS-ADDRESS"
+		}
+	}
+	return r.Host
+}
+
+// read gives the state and the whole records, read anew where the file has changed.
+func (p *page) read() (text string, transcript []byte, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	path := filepath.Join(p.dir, ceremony.TranscriptFile)
+	var data []byte
+	info, err := durable.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.size = -1
+	case err != nil:
+		return "", nil, err
+	case info.Size() > ceremony.MaxTranscript:
+		return "", nil, fmt.Errorf("%s is too large", path)
+	case p.state != "" && info.Size() == p.size && info.ModTime().Equal(p.changed):
+		return p.state, p.transcript, nil
+	default:
+		if data, err = durable.ReadFile(path); err != nil {
+			return "", nil, err
+		}
+	}
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	a, _, err := ceremony.Replay(p.plan, path, data)
+	if err != nil {
+		return "", nil, err
+	}
+	s, err := state.Of(a)
+	if err != nil {
+		return "", nil, err
+	}
+	if transcript, err = ceremony.Withhold(p.plan, data); err != nil {
+		return "", nil, err
+	}
+	if info != nil && int64(len(data)) == info.Size() {
+		p.size, p.changed = info.Size(), info.ModTime()
+	} else {
+		p.size = -1
+	}
+	p.state, p.transcript = s.String(), transcript
+	return p.state, transcript, nil
+}

@@ -1,0 +1,120 @@
+package statepage_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/state"
+	"github.com/fleetctl/fleetctl/internal/statepage"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+func TestMain(m *testing.M) { os.Exit(testfleet.Main(m)) }
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// asks gives what the page answers.
+func asks(h http.Handler, method, path string) (int, http.Header, string) {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, "http://192.0.2.7:8080"+path, strings.NewReader("x")))
+	return w.Code, w.Header(), w.Body.String()
+}
+
+func TestThePageGivesTheRecordsSoFarAndNoRestrictedOnes(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "page", HSMs: 2, To: testfleet.ToLogged})
+	plan := must(ceremony.ParsePlan("plan.yaml", must(os.ReadFile(filepath.Join(f.Dir, ceremony.PlanFile)))))
+	whole := must(os.ReadFile(filepath.Join(f.Dir, ceremony.TranscriptFile)))
+	dir := t.TempDir()
+	h := statepage.Handler(dir, plan)
+	check := func(data []byte) {
+		t.Helper()
+		a, _ := must2(ceremony.Replay(plan, "t", data))
+		want := must(state.Of(a)).String()
+		code, head, body := asks(h, "GET", statepage.StatePath)
+		if code != 200 || body != want+"\n" || head.Get("Cache-Control") != "no-store" {
+			t.Fatalf("%d %s, want %s", code, body, want)
+		}
+		code, _, body = asks(h, "GET", statepage.TranscriptPath)
+		again, tr := must2(ceremony.Replay(plan, "t", []byte(body)))
+		if code != 200 || again.Head != a.Head {
+			t.Fatalf("%d: the records lead elsewhere", code)
+		}
+		for _, r := range tr.Records {
+			if r.Kind.Restricted() && !r.Withheld() {
+				t.Errorf("record %d, %s, is given away", r.N, r.Kind)
+			}
+		}
+		if code, head, body := asks(h, "HEAD", statepage.TranscriptPath); code != 200 || body != "" || head.Get("Content-Length") == "" {
+			t.Errorf("HEAD: %d, %d bytes", code, len(body))
+		}
+		if code, _, body := asks(h, "GET", "/"); code != 200 || !strings.Contains(body, "--from http://192.0.2.7:8080\n") || !strings.Contains(body, want) {
+			t.Errorf("%d: %s", code, body)
+		}
+	}
+	check(nil) // it has not begun
+	lines := bytes.SplitAfter(whole, []byte("\n"))
+	write := func(data []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, ceremony.TranscriptFile), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range len(lines) {
+		have := bytes.Join(lines[:n], nil)
+		write(have)
+		check(have)
+	}
+	// Half a record that is being written is no record yet.
+	write(append(bytes.Join(lines[:5], nil), lines[5][:20]...))
+	check(bytes.Join(lines[:5], nil))
+	// A transcript that can't be read is served to nobody, and nothing is said of it.
+	write([]byte("{\"secret\"}\n"))
+	for _, path := range []string{"/", statepage.StatePath, statepage.TranscriptPath} {
+		if code, _, body := asks(h, "GET", path); code != 503 || strings.Contains(body, "secret") || strings.Contains(body, dir) {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+	write(whole)
+	check(whole)
+}
+
+func must2[A, B any](a A, b B, err error) (A, B) {
+	if err != nil {
+		panic(err)
+	}
+	return a, b
+}
+
+func TestThePageCanOnlyBeRead(t *testing.T) {
+	f := testfleet.Prepared(t, testfleet.Options{Name: "page"})
+	h := statepage.Handler(t.TempDir(), f.Config(f.Dir, testfleet.Random("x")).Plan)
+	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"} {
+		if code, head, _ := asks(h, method, statepage.StatePath); code != 405 || head.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s: %d", method, code)
+		}
+	}
+	for _, path := range []string{"/plan.yaml", "/private/", "/transcript.jsonl/", "/../plan.yaml", "//state", "/state/x", "/site.yaml"} {
+		if code, _, body := asks(h, "GET", path); code != 404 {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Host = "x\"><script>"
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if body := string(must(io.ReadAll(w.Result().Body))); strings.Contains(body, "script") || !strings.Contains(body, "THIS-ADDRESS") {
+		t.Errorf("it repeats what it is told: %s", body)
+	}
+}

@@ -88,7 +88,7 @@ func scriptOpen(p *ceremony.Plan, _ ceremony.Step) Instructions {
 			{Administrator, "Starts fleetctl ceremony room with this plan, its site file and the policy."},
 			{ceremony.Witness, "Types three words of their own choosing, just now."},
 			{ceremony.Witness, "Reads the clock on the wall and types it, in UTC."},
-			{ceremony.Auditor, "Types on their own laptop: fleetctl words and their own copy of the plan; then the three words that the screen asks for."},
+			{ceremony.Auditor, "Starts fleetctl screen on their own laptop, with their own copy of the plan, whose words it shows; then types the three words that the room's screen asks for."},
 		},
 		Say: []Part{
 			{Administrator, fmt.Sprintf("This is a %s. It follows plan %s, epoch %d of %s.", map[string]string{ceremony.Rehearsal: "rehearsal", ceremony.Production: "production ceremony"}[p.Mode], p.Fleet, p.Epoch, p.Namespace)},
@@ -140,7 +140,7 @@ func scriptGenerate(p *ceremony.Plan, s ceremony.Step) Instructions {
 		Title: fmt.Sprintf("Generate the %s key in %s", s.Role, s.HSM), Minutes: 3,
 		Do: []Part{
 			{Administrator, fmt.Sprintf("Watches: %s key made inside, attributes read back, attempts to take it out refused, possession proven, found again.", p.Role(s.Role).Algorithm)},
-			{ceremony.Auditor, "Types on their own laptop: fleetctl words and the digest on the screen."},
+			{ceremony.Auditor, "Has the key's words shown on their own laptop: by fleetctl screen, from the code that the word qr shows here or from the page, or by fleetctl words and the digest."},
 			{ceremony.Auditor, "Types the three words that the screen asks for, from their own screen."},
 		},
 		Say:     []Part{{Administrator, "(reads the 32 words of the key aloud)"}},
@@ -149,8 +149,8 @@ func scriptGenerate(p *ceremony.Plan, s ceremony.Step) Instructions {
 	}
 	if p.Role(s.Role).Use == keys.Agree {
 		t.Do = append(t.Do[:1:1], append([]Part{
-			{ceremony.Auditor, fmt.Sprintf("Draws a challenge on their own laptop, whose screen nobody else sees: fleetctl ceremony agreement challenge KEPT --algorithm %s. Types the peer here.", p.Role(s.Role).Algorithm)},
-			{ceremony.Auditor, "Once the screen shows the answer: fleetctl ceremony agreement open KEPT and the answer. Types the scalar here, and not before."},
+			{ceremony.Auditor, fmt.Sprintf("Draws a challenge on their own laptop, whose screen nobody else sees: the word peer on fleetctl screen, or fleetctl ceremony agreement challenge KEPT --algorithm %s. Has its code or picture read here.", p.Role(s.Role).Algorithm)},
+			{ceremony.Auditor, "Once the answer is on the record: the word open on fleetctl screen, or fleetctl ceremony agreement open KEPT and the answer. Has the scalar read here, and not before."},
 		}, t.Do[1:]...)...)
 	}
 	if list := p.HSM(s.HSM).Tolerates; len(list) > 0 {

@@ -14,7 +14,7 @@ func scriptRelease(p *ceremony.Plan, s ceremony.Step) Instructions {
 		Title: "Release the key set", Minutes: 12, Initial: everyone,
 		Do: []Part{
 			{Administrator, "Runs " + stepCommand(s, ceremony.KindRelease, onPaper) + ". The digest of fleet-keys.json is on the screen."},
-			{ceremony.Auditor, "Types the three words of it that the screen asks for, from their own screen: fleetctl words and the digest."},
+			{ceremony.Auditor, "Types the three words of it that the room's screen asks for, from their own: fleetctl screen, or fleetctl words and the digest."},
 			{ceremony.Auditor, "Checks on their own laptop what changed since the last epoch: fleetctl bundle diff."},
 			{Administrator, "Reads the exceptions made so far aloud, by number."},
 			{ceremony.Officer, fmt.Sprintf("%d officers sign: %s.", p.Threshold, signOff(onPaper, ceremony.StageRelease, "VERDICT"))},
@@ -88,7 +88,7 @@ func scriptLog(_ *ceremony.Plan, s ceremony.Step) Instructions {
 		Title: "Log the bundle", Minutes: 6,
 		Do: []Part{
 			{Administrator, "Runs " + stepCommand(s, ceremony.KindChallenge, onPaper) + ". The digest of bundle.json is on the screen."},
-			{ceremony.Auditor, "Types the three words of it that the screen asks for, from their own screen: fleetctl words and the digest."},
+			{ceremony.Auditor, "Types the three words of it that the room's screen asks for, from their own: fleetctl screen, or fleetctl words and the digest."},
 			{Administrator, "Runs " + stepCommand(s, ceremony.KindLogProof, onPaper) + ", or carries bundle.json to the log and its proof back."},
 			{ceremony.Auditor, "Verifies bundle.json and its proof on their own laptop: fleetctl verify bundle.json --policy POLICY."},
 		},

@@ -75,6 +75,7 @@ func (s *Screen) words(positions []int) {
 		}
 		at3 = append(at3, list[n-1])
 	}
+	s.warn()
 	s.say("If the words that were read aloud are those above, type on the room's screen:")
 	s.App.UI.Say(s.App.UI.Talk.Line(strings.Join(at3, " ")))
 }
@@ -82,6 +83,7 @@ func (s *Screen) words(positions []int) {
 // challenged says whether a challenge is asked for now.
 func (s *Screen) challenged(wants state.Wants, what string) (state.State, bool) {
 	at, _, _ := s.seen.Last()
+	s.warn()
 	switch {
 	case s.Role != ceremony.Auditor:
 		s.say("An auditor challenges; this is a witness's screen.")

@@ -40,15 +40,16 @@ type Screen struct {
 	From string   // the page's address; empty where there is none
 	Look []string // pictures and folders of them, looked at again and again
 
-	seen    *state.Seen
-	kept    *challenge.Kept
-	drawn   int // the record at which the last challenge was drawn; -1: at none
-	frames  map[[32]byte]*qr.Collector
-	read    map[string]fileSeen // pictures that were read, as they were then
-	account *ceremony.Account   // of the transcript that was replayed last
-	shown   state.State
-	faults  int // what couldn't be read, or was refused, in this process
-	told    map[string]bool
+	seen     *state.Seen
+	kept     *challenge.Kept
+	drawn    int // the record at which the last challenge was drawn; -1: at none
+	frames   map[[32]byte]*qr.Collector
+	read     map[string]fileSeen // pictures that were read, as they were then
+	account  *ceremony.Account   // of the transcript that was replayed last
+	shown    state.State
+	faults   int // what couldn't be read, or was refused, in this process
+	refusals int // of those, what was refused
+	told     map[string]bool
 }
 
 // Run shows until somebody stops it or the input ends.
@@ -170,6 +171,8 @@ func (s *Screen) end() error {
 	case n > 0:
 		return cli.Exit(cli.ExitWrong, strict.Errorf(s.Dir, "%d of what the ceremony's machine showed was refused", n).
 			WithHint("don't sign, and say what was refused: it stands in %s", filepath.Join(s.Dir, SeenFile)))
+	case s.refusals > 0:
+		return cli.Exit(cli.ExitWrong, strict.Errorf("", "what was shown last is not where the ceremony stands: it was seen further"))
 	case s.faults > 0 && len(s.seen.Points) == 0:
 		return cli.Exit(cli.ExitWrong, strict.Errorf("", "nothing that was given shows where a ceremony stands"))
 	}
@@ -178,9 +181,9 @@ func (s *Screen) end() error {
 
 // known says what a way of knowing is worth.
 var known = map[string]string{
-	state.Claimed:  "the ceremony's machine says so; its records were not shown here yet",
-	state.Chained:  "its chain of records was checked: they can't become others; what they say was not shown here",
-	state.Replayed: "every record up to it was read and judged here, by your own plan",
+	state.Claimed:  "the room's machine says so, and showed no records",
+	state.Chained:  "its chain of records was checked; what they say was not shown",
+	state.Replayed: "every record up to it was read and judged here",
 }
 
 // refusedLoudly shows a refusal so that nobody misses it.

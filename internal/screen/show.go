@@ -55,6 +55,7 @@ func (s *Screen) show() {
 		s.say(s.where(at, step))
 	}
 	s.say(recordWords(at) + " …: " + known[how] + ".")
+	s.warn()
 	if is && at.Wants != state.Closed && at.Wants != state.Aborted {
 		s.checklist(step)
 	}
@@ -147,4 +148,12 @@ func (s *Screen) question() string {
 		return "Type open to give the challenge's private half; else a code, a file, or Enter:"
 	}
 	return "A code, the file of a picture, or Enter to look again:"
+}
+
+// warn says again and again that something was refused: nothing that is shown after it
+// makes up for that.
+func (s *Screen) warn() {
+	if n := len(s.seen.Alarms); n > 0 {
+		s.say("ALARM: " + words.Count(int64(n), "thing", "things") + " that the room's machine showed here was refused. Don't sign; have the ceremony stopped.")
+	}
 }

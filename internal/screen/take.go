@@ -160,6 +160,7 @@ func (s *Screen) taken(where string, err error, named bool) error {
 	case err == nil, errors.As(err, &r) && r.Known && !named:
 		return nil
 	case errors.As(err, &r):
+		s.refusals++
 		if what := where + r.Error(); !s.told[what] {
 			s.told[what] = true
 			s.refusedLoudly(where, err)

@@ -101,7 +101,7 @@ func (s *Screen) takeFile(file string, named bool) error {
 		}
 		return nil
 	}
-	if !isPicture(data) {
+	if !cli.IsPicture(data) {
 		return s.take(file, data, named)
 	}
 	text, err := qr.Read(file, data)
@@ -111,10 +111,6 @@ func (s *Screen) takeFile(file string, named bool) error {
 		return nil
 	}
 	return s.take(file, []byte(text), named)
-}
-
-func isPicture(data []byte) bool {
-	return bytes.HasPrefix(data, []byte("\x89PNG")) || bytes.HasPrefix(data, []byte("\xff\xd8"))
 }
 
 // take takes what somebody was shown: a state, a frame, a chain, a transcript.

@@ -2,17 +2,18 @@ package ceremony
 
 import (
 	"context"
-	"net"
+	"log/slog"
+	"time"
 
-	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/statepage"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// maxScreens is how many connections of second screens the page holds at once.
-const maxScreens = 16
+// slowestScreen is how long a second screen may take to read the page.
+const slowestScreen = 30 * time.Second
 
 // serves has where the ceremony stands served to second screens, if that is asked for.
 // A page that breaks down stops nothing: screens take the codes instead.
@@ -20,15 +21,16 @@ func (o *runOptions) serves(ctx context.Context, a *cli.App, plan *ceremony.Plan
 	if o.listen == "" {
 		return func() {}, nil
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
+	// People who name an address in their room mean that others there reach it.
+	l, err := serve.Listen(ctx, "listen", o.listen, true)
 	if err != nil {
-		return nil, cli.Usage(strict.Errorf("", "--listen %s: %v", o.listen, err).WithHint("give an address of this machine and a free port, or port 0 for any"))
+		return nil, cli.Usage(strict.Errorf("", "%v", err).WithHint("give an address of this machine and a free port, or port 0 for any"))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := service.Serve(ctx, service.Limit(l, maxScreens), statepage.Handler(o.dir, plan)); err != nil {
+		if err := serve.Run(ctx, slog.New(slog.DiscardHandler), serve.Part{Listener: l, Handler: statepage.Handler(o.dir, plan), Slowest: slowestScreen}); err != nil {
 			a.UI.Error(strict.Errorf("", "the page for second screens has ended: %v", err).WithHint("the ceremony goes on; type qr where words are asked for"))
 		}
 	}()

@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -84,10 +85,10 @@ func statusCmd(a *cli.App) *cobra.Command {
 	var frames string
 	var since int
 	c := cli.Command("status DIR", "Where a ceremony stands and what comes next",
-		`Status says where a ceremony stands, whose signatures are missing and what comes
-next. For a second screen (fleetctl screen), --qr draws the code of where it
-stands, and --frames writes the chain of its records as QR frames: those after
-record --since, since the screen has seen the others.`,
+		`Status says where a ceremony stands, whose signatures are missing and what
+comes next. For a second screen (fleetctl screen), --qr draws the code of
+where it stands, and --frames writes that and the chain of its records as
+pictures: those after record --since, where the screen has seen the others.`,
 		"  fleetctl ceremony status ceremony\n  fleetctl ceremony status ceremony --qr\n  fleetctl ceremony status ceremony --frames frames --since 40", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("since") && frames == "" {
@@ -147,5 +148,13 @@ func drawChain(dir string, c *ceremony.Account, t *ceremony.Transcript, since in
 		return 0, cli.Usagef("give --since the record that the screen has seen, or have it read the page of --listen",
 			"the chain of %d records doesn't fit into %d QR frames", len(chain.Links), qr.MaxFrames)
 	}
-	return cli.DrawFrames(dir, fmt.Sprintf("chain-%d-to-%d", since, c.N), c.Plan.Mode, "", data, false)
+	n, err := cli.DrawFrames(dir, fmt.Sprintf("chain-%d-to-%d", since, c.N), c.Plan.Mode, "", data, false)
+	if err != nil {
+		return n, err
+	}
+	picture, err := qr.PNG(chain.State.String())
+	if err != nil {
+		return n, err
+	}
+	return n, cli.WriteNew(filepath.Join(dir, fmt.Sprintf("state-%d.png", c.N)), picture)
 }

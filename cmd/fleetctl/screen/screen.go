@@ -15,17 +15,18 @@ import (
 func Command(a *cli.App) *cobra.Command {
 	s := screen.Screen{App: a}
 	c := cli.Command("screen PLAN [PICTURE…]", "The second screen: on the auditor's or a witness's own machine",
-		`Screen shows, on the auditor's or a witness's own machine, what their role does and
-says where a ceremony stands, and the words to compare. It answers the positions
-that the room's screen asks for with the words there, and draws and opens an
-auditor's challenge of a key that agrees.
+		`Screen shows, on the auditor's or a witness's own machine, what their role
+does and says where a ceremony stands, and the words to compare. It answers
+the positions that the room's screen asks for with the words there, and draws
+and opens an auditor's challenge of a key that agrees.
 
-It takes where the ceremony stands from QR codes: pictures, folders that a camera
-program writes into, or their text, typed or scanned; or from the page that the
-ceremony's machine serves (ceremony room --listen), with --from. All of it is held
-against PLAN, your own copy, and against what was seen before, which is kept in
---dir: another plan, another head and an older state are refused by name, and the
-exit code says so. It needs no HSM. stop ends it; the same command goes on.`,
+It takes where the ceremony stands from QR codes: pictures, folders that a
+camera program writes into, or their text, typed or scanned; or from the page
+that the ceremony's machine serves (ceremony room --listen), with --from. All
+of it is held against PLAN, your own copy, and against what was seen before,
+which is kept in --dir: another plan, another head and an older state are
+refused by name, and the exit code says so. It needs no HSM. stop ends it; the
+same command goes on.`,
 		`  fleetctl screen plan.yaml --role auditor --dir screen --from http://192.0.2.7:8080
   fleetctl screen plan.yaml --role witness --dir screen camera/`,
 		cobra.MinimumNArgs(1), func(cmd *cobra.Command, args []string) (err error) {

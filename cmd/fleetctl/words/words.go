@@ -2,11 +2,8 @@
 package words
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,29 +19,30 @@ type wordsJSON struct {
 
 // Command is fleetctl words.
 func Command(a *cli.App) *cobra.Command {
-	return cli.Command("words FILE|HEX…", "A digest in words, for reading aloud and for the other screen",
-		`Words writes a SHA-256, of a file or given in hex, as PGP words: two-syllable
-words at odd positions, three-syllable words at even ones, so that a swapped
-or dropped word is heard. The hex may be typed in groups.`,
-		"  fleetctl words plan.yaml\n  fleetctl words 8c1f02de…", cobra.MinimumNArgs(1),
+	var asFile bool
+	c := cli.Command("words FILE|PICTURE|HEX… [FILE|FOLDER…]", "A digest in words, for reading aloud and for the other screen",
+		`Words writes a SHA-256 as PGP words: two-syllable words at odd positions,
+three-syllable words at even ones, so that a swapped or dropped word is heard.
+It is a file's, or what the QR code in a PNG or JPEG picture carries, or given
+in hex, which may be typed in groups.
+
+Of a digest the first 16 digits or more will do where one file begins so:
+among the files and folders that are named after them, or in the folder where
+you are. Fewer digits, or digits that fit two files, are an error.`,
+		"  fleetctl words plan.yaml\n  fleetctl words photo.jpg\n  fleetctl words 8c1f 02de 11aa 90b3 ceremony", cobra.MinimumNArgs(1),
 		func(_ *cobra.Command, args []string) error {
-			what := strings.Join(args, " ")
-			digest, err := hex.DecodeString(strings.ReplaceAll(what, " ", ""))
-			if _, serr := os.Stat(what); serr == nil {
-				data, err := cli.ReadFile(what)
-				if err != nil {
-					return err
-				}
-				sum := sha256.Sum256(data)
-				digest = sum[:]
-			} else if err != nil || len(digest) == 0 || len(digest) > 64 {
-				return cli.Usagef("", "%q is neither a file nor a digest in hex", what)
+			d, err := cli.NamedDigest(args, asFile)
+			if err != nil {
+				return err
 			}
+			digits := hex.EncodeToString(d.Sum[:])
 			about := ""
-			if hex.EncodeToString(digest) != strings.ToLower(strings.ReplaceAll(what, " ", "")) {
-				about = a.UI.Fields([][2]string{{what, fmt.Sprintf("%x", digest)}})
+			if d.What != digits {
+				about = a.UI.Fields([][2]string{{d.What, fmt.Sprintf("%x", d.Sum)}})
 			}
-			return a.Emit(&wordsJSON{what, hex.EncodeToString(digest), words.Encode(digest)},
-				about, a.UI.Hex(digest), "\n", a.UI.Words(digest, 4, true))
+			return a.Emit(&wordsJSON{d.What, digits, words.Encode(d.Sum[:])},
+				about, a.UI.Hex(d.Sum[:]), "\n", a.UI.Words(d.Sum[:], 4, true))
 		})
+	c.Flags().BoolVar(&asFile, "file", false, "the digest of the file itself, though it is a picture")
+	return c
 }

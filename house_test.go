@@ -109,6 +109,7 @@ var arrows = map[string][]string{
 	"bundle/history/saved":      {"bundle", "bundle/history", "leaf"},
 	"bundle/history/follow":     {"bundle/history", "bundle/history/fetch", "bundle/history/saved", "leaf"},
 	"bundle/history/fetch":      {"bundle", "bundle/history", "bundle/history/saved", "leaf"},
+	"bundle/submit":             {"bundle", "bundle/history/fetch", "leaf"},
 	"bundle/thirdparty/service": {"bundle", "bundle/thirdparty", "leaf"},
 	// What is printed for people: for commands alone.
 	"internal/paper": {"internal/words"},
@@ -147,6 +148,8 @@ var arrows = map[string][]string{
 	"internal/sshsig/sshkey": {"internal/sshsig", "internal/keys", "internal/strict"},
 	// A device in software, for tests alone.
 	"internal/sshsig/sktest": {"internal/sshsig", "internal/keys", "internal/strict"},
+	// Stands in for Cloudflare's auditor: for tests alone.
+	"internal/testauditor": {},
 	// How tests wait, and nothing else does: for tests alone.
 	"internal/await": {},
 	// A disk in memory that forgets and fails, and what lives on it: for tests alone.
@@ -169,10 +172,10 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/history/follow", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen", "internal/statepage", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/history/fetch", "bundle/history/follow", "bundle/submit", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testauditor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen", "internal/statepage", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
-var inner = map[string][]string{"bundle/history/follow": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
+var inner = map[string][]string{"bundle/history/follow": {"bundle/history/fetch"}, "bundle/submit": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",

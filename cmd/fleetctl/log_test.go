@@ -23,7 +23,8 @@ func program(ts *testscript.TestScript, args ...string) *exec.Cmd {
 }
 
 // listening VARIABLE ARG… starts a fleetctl that serves, until the script ends
-// or `down VARIABLE`, and puts its address into the variable.
+// or `down VARIABLE`, and puts its address into the variable, and where it takes
+// submissions into VARIABLE_SUBMIT.
 func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := program(ts, append(args[1:], "--format", "json")...)
 	out, err := cmd.StdoutPipe()
@@ -32,9 +33,11 @@ func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(cmd.Start())
 	var said struct {
 		Listen string `json:"listen"`
+		Submit string `json:"submit"`
 	}
 	ts.Check(json.NewDecoder(out).Decode(&said))
 	ts.Setenv(args[0], said.Listen)
+	ts.Setenv(args[0]+"_SUBMIT", said.Submit)
 	ts.Setenv(args[0]+"_PID", fmt.Sprint(cmd.Process.Pid))
 	s := &served{cmd: cmd}
 	listeners.Store(cmd.Process.Pid, s)

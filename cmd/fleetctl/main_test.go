@@ -62,11 +62,14 @@ func TestScripts(t *testing.T) {
 			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip,
 			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "rekor": cmdRekor, "spki": cmdSPKI, "partypolicy": cmdPartyPolicy,
 			"devices": stand.devices, "attests": stand.attests, "pins": stand.pins,
-			"listening": cmdListening, "down": cmdDown, "logpolicy": cmdLogPolicy,
+			"listening": cmdListening, "down": cmdDown, "logpolicy": cmdLogPolicy, "auditor": cmdAuditor,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "rekor" {
 				return testrekor.LeftOut() == "", nil
+			}
+			if cond == "plexi" {
+				return plexiClient() != "", nil
 			}
 			if cond == "nss" {
 				if nssModule() == "" && os.Getenv("CI") == "true" {
@@ -119,6 +122,7 @@ func setupScript(env *testscript.Env) error {
 	for name, value := range workVars(env.WorkDir) {
 		env.Setenv(name, value)
 	}
+	env.Setenv("PLEXI", plexiClient())
 	env.Setenv("NSS", nssModule())
 	env.Setenv("NSSARGS", fmt.Sprintf("configdir='sql:%s/nssdb' certPrefix='' keyPrefix='' secmod='secmod.db' flags= dbTokenDescription='fleet-nss'", env.WorkDir))
 	return nil

@@ -1,7 +1,7 @@
 // Package fetch asks a live auditor: one request at a time, at a bounded rate,
 // waiting as long as the service asks. It saves a namespace's statements, and after
-// an interruption it goes on where it stopped; it asks for one epoch's. It verifies
-// nothing: package history does that with saved answers, a ceremony with one.
+// an interruption it goes on where it stopped; it asks for one epoch's, and has one
+// signed. It verifies nothing: packages history and submit do that with the answers.
 package fetch
 
 import (
@@ -150,6 +150,9 @@ func (c *Client) once(ctx context.Context, path string, limit int64) (data []byt
 		return nil, -1, err
 	}
 	resp, err := c.do(c.HTTP, req)
+	if Stranger(err) {
+		return nil, -1, err
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -179,6 +182,14 @@ func (c *Client) do(by *http.Client, req *http.Request) (*http.Response, error) 
 		err = of.Err
 	}
 	return resp, err
+}
+
+// Stranger says that one of the two didn't take the other's certificate: asking again
+// changes nothing.
+func Stranger(err error) bool {
+	var theirs *tls.CertificateVerificationError
+	var ours *net.OpError
+	return errors.As(err, &theirs) || errors.As(err, &ours) && ours.Op == "remote error"
 }
 
 func retryAfter(resp *http.Response) time.Duration {

@@ -44,6 +44,7 @@ type Waiting struct {
 	Digest    [32]byte // of the artifact
 	Size      int64
 	Time      time.Time
+	Bare      bool   // an epoch and a digest alone: it waits for its request
 	Fault     string // why it can't be read any more
 }
 
@@ -65,7 +66,8 @@ func OpenQueue(dir string, p *thirdparty.Policy, log *slog.Logger) (*Queue, erro
 	return &Queue{Dir: dir, Policy: p, Log: log, Most: defaultMost, bucket: newBucket(0.2, 10)}, nil
 }
 
-// List is what waits, by namespace and epoch.
+// List is what waits, by namespace and epoch. A submission whose request is there
+// waits no more by itself.
 func List(dir string) ([]Waiting, error) {
 	entries, err := durable.ReadDir(dir)
 	if err != nil {
@@ -73,7 +75,7 @@ func List(dir string) ([]Waiting, error) {
 	}
 	var list []Waiting
 	for _, e := range entries {
-		if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), queued) {
+		if !waits(e) {
 			continue
 		}
 		w := Waiting{File: filepath.Join(dir, e.Name())}
@@ -86,20 +88,66 @@ func List(dir string) ([]Waiting, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r, err := bundle.ParseRequest(w.File, data); err != nil {
+		if err := w.read(data); err != nil {
 			w.Fault = err.Error()
-		} else {
-			set := r.Core.KeySet
-			w.Namespace, w.Epoch, w.Digest = set.Namespace, set.Epoch, set.Digest()
 		}
 		list = append(list, w)
 	}
+	list = slices.DeleteFunc(list, func(w Waiting) bool {
+		return w.Bare && slices.ContainsFunc(list, func(r Waiting) bool {
+			return !r.Bare && r.Namespace == w.Namespace && r.Epoch == w.Epoch && r.Digest == w.Digest
+		})
+	})
 	slices.SortFunc(list, func(a, b Waiting) int { return strings.Compare(a.File, b.File) })
 	return list, nil
 }
 
-// errTaken says that another request waits for the same epoch.
+// waits says whether a file of the queue's folder is something that waits.
+func waits(e fs.DirEntry) bool {
+	name := e.Name()
+	return e.Type().IsRegular() && !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, queued) || strings.HasSuffix(name, submitted))
+}
+
+func (w *Waiting) read(data []byte) error {
+	if w.Bare = strings.HasSuffix(w.File, submitted); w.Bare {
+		x, err := parseSubmission(w.File, data)
+		if err == nil {
+			w.Namespace, w.Epoch, w.Digest = x.Namespace, x.Epoch, x.Digest
+		}
+		return err
+	}
+	r, err := bundle.ParseRequest(w.File, data)
+	if err == nil {
+		set := r.Core.KeySet
+		w.Namespace, w.Epoch, w.Digest = set.Namespace, set.Epoch, set.Digest()
+	}
+	return err
+}
+
+// errTaken says that another request, or another digest, waits for the same epoch.
 var errTaken = errors.New("another request for this epoch was here first")
+
+// place is the file of what waits for an epoch. 16 digits are more than an epoch has,
+// and files come in its order.
+func (q *Queue) place(namespace string, epoch uint64, suffix string) string {
+	return filepath.Join(q.Dir, fmt.Sprintf("%s-%016d%s", namespace, epoch, suffix))
+}
+
+// other says whether the file of the other kind is there, and about another digest.
+func other(file string, digest [32]byte) (there bool, err error) {
+	data, err := durable.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	w := Waiting{File: file}
+	if err == nil {
+		err = w.read(data)
+	}
+	if err == nil && w.Digest != digest {
+		err = errTaken
+	}
+	return true, err
+}
 
 // Put stores a request. Of several for one epoch exactly one is stored, be it
 // by several processes; the same one again is no fault. again says so.
@@ -113,36 +161,51 @@ func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 	}
 	set := r.Core.KeySet
 	w = &Waiting{Namespace: set.Namespace, Epoch: set.Epoch, Digest: set.Digest(), Size: int64(len(data))}
-	// 16 digits are more than an epoch has, and files come in its order.
-	w.File = filepath.Join(q.Dir, fmt.Sprintf("%s-%016d%s", set.Namespace, set.Epoch, queued))
-	if _, err := durable.Stat(w.File); errors.Is(err, fs.ErrNotExist) {
-		if n, err := q.Count(); err != nil {
-			return false, nil, err
-		} else if n >= q.Most {
-			return false, nil, errFull
-		}
-	}
-	err = durable.Create(w.File, data, 0o600)
-	if !errors.Is(err, fs.ErrExist) {
-		return false, w, err
-	}
-	first, err := durable.ReadFile(w.File)
-	if err != nil {
+	w.File = q.place(set.Namespace, set.Epoch, queued)
+	if _, err := other(q.place(set.Namespace, set.Epoch, submitted), w.Digest); err != nil {
 		return false, nil, err
 	}
-	if !bytes.Equal(first, data) {
-		return false, nil, errTaken
+	again, err = q.store(w.File, queued, data)
+	if errors.Is(err, errTaken) || errors.Is(err, errFull) {
+		return false, nil, err
 	}
-	return true, w, nil
+	return again, w, err
+}
+
+// store writes a file of the queue, unless it is there with the same content. Another
+// content is errTaken. Requests are counted by themselves: digests that nobody follows
+// with a request keep none out.
+func (q *Queue) store(file, suffix string, data []byte) (again bool, err error) {
+	if _, err := durable.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if n, err := q.count(suffix); err != nil {
+			return false, err
+		} else if n >= q.Most {
+			return false, errFull
+		}
+	}
+	err = durable.Create(file, data, 0o600)
+	if !errors.Is(err, fs.ErrExist) {
+		return false, err
+	}
+	first, err := durable.ReadFile(file)
+	if err != nil {
+		return false, err
+	}
+	if !bytes.Equal(first, data) {
+		return false, errTaken
+	}
+	return true, nil
 }
 
 var errFull = errors.New("too many requests wait already")
 
 // Count is how many requests wait.
-func (q *Queue) Count() (n int, err error) {
+func (q *Queue) Count() (n int, err error) { return q.count(queued) }
+
+func (q *Queue) count(suffix string) (n int, err error) {
 	entries, err := durable.ReadDir(q.Dir)
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), queued) {
+		if waits(e) && strings.HasSuffix(e.Name(), suffix) {
 			n++
 		}
 	}
@@ -157,24 +220,33 @@ type acceptedJSON struct {
 	Status    string   `strict:"status"`      // queued, or queued before
 }
 
-// Handler takes submissions: POST /requests, the request's file as the body.
-// It is for a listener with mTLS, and refuses to serve any other.
-func (q *Queue) Handler() http.Handler {
+// Handler takes requests, POST /requests with the request's file as the body, and
+// submissions as Cloudflare's auditor does: POST /namespaces/NAMESPACE/audits. What it
+// has signed it serves too. It is for a listener with mTLS, and refuses any other.
+func (q *Queue) Handler(s *Service) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /requests", q.submit)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fail(w, http.StatusNotFound, "there is nothing here") })
+	mux.HandleFunc("POST /requests", q.sparing(q.submit))
+	mux.HandleFunc("POST /namespaces/{ns}/audits", q.sparing(func(w http.ResponseWriter, r *http.Request) { q.take(s, w, r) }))
+	mux.Handle("/", s.Handler())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 			fail(w, http.StatusForbidden, "a client certificate is wanted")
 			return
 		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// sparing limits how often something is submitted.
+func (q *Queue) sparing(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if d := q.bucket.take(time.Now()); d > 0 {
 			w.Header().Set("Retry-After", fmt.Sprint(int(d/time.Second)+1))
 			fail(w, http.StatusTooManyRequests, "too many submissions")
 			return
 		}
-		mux.ServeHTTP(w, r)
-	})
+		next(w, r)
+	}
 }
 
 func (q *Queue) submit(w http.ResponseWriter, r *http.Request) {

@@ -179,7 +179,7 @@ func TestTheRateIsLimited(t *testing.T) {
 
 // mtls is a server that takes submissions, and clients with and without a
 // certificate.
-func mtls(t *testing.T, q *Queue) (url string, good, bad *http.Client) {
+func mtls(t *testing.T, q *Queue, f *testfleet.Fleet) (url string, good, bad *http.Client) {
 	t.Helper()
 	authority := func(name string) (*x509.Certificate, *ecdsa.PrivateKey) {
 		k := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
@@ -198,11 +198,18 @@ func mtls(t *testing.T, q *Queue) (url string, good, bad *http.Client) {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	inner := must(net.Listen("tcp", "127.0.0.1:0"))
-	go httpserve.Run(t.Context(), q.Log, httpserve.Part{Listener: inner, Handler: q.Handler(), TLS: ServerTLS(leaf(ca, caKey, "server"), pool)})
+	go httpserve.Run(t.Context(), q.Log, httpserve.Part{Listener: inner, Handler: q.Handler(reads(t, f)), TLS: ServerTLS(leaf(ca, caKey, "server"), pool)})
 	client := func(c tls.Certificate) *http.Client {
 		return &http.Client{Timeout: await.Longest, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{c}}}}
 	}
 	return "https://" + inner.Addr().String(), client(leaf(ca, caKey, "operator")), client(leaf(other, otherKey, "stranger"))
+}
+
+// reads serves a fleet's ledger, which is begun where it isn't.
+func reads(t *testing.T, f *testfleet.Fleet) *Service {
+	t.Helper()
+	must(f.OpenLedger()).Close()
+	return must(New(Config{Ledger: f.Parties.Ledger, Key: keyOf(f), Namespaces: []string{ns}}))
 }
 
 func queue(t *testing.T, f *testfleet.Fleet) *Queue {
@@ -227,12 +234,12 @@ func post(t *testing.T, c *http.Client, url string, body io.Reader) (int, string
 func TestSubmissionsNeedACertificateAndFitThePolicy(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
 	q := queue(t, f)
-	url, good, bad := mtls(t, q)
+	url, good, bad := mtls(t, q, f)
 	if resp, err := bad.Post(url+"/requests", "", bytes.NewReader(f.Request.Raw())); err == nil {
 		resp.Body.Close()
 		t.Error("a stranger's certificate is taken")
 	}
-	plain := httptest.NewServer(q.Handler())
+	plain := httptest.NewServer(q.Handler(reads(t, f)))
 	defer plain.Close()
 	if code, _ := post(t, http.DefaultClient, plain.URL, bytes.NewReader(f.Request.Raw())); code != 403 {
 		t.Errorf("without TLS: %d", code)
@@ -290,7 +297,7 @@ func TestOfManySubmissionsForOneEpochExactlyOneWins(t *testing.T) {
 		fleets = append(fleets, testfleet.New(t, testfleet.Options{Name: fmt.Sprint("rival-", i), To: testfleet.ToRequest}))
 	}
 	q := queue(t, fleets[0])
-	url, good, _ := mtls(t, q)
+	url, good, _ := mtls(t, q, fleets[0])
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	won := map[int]int{}
@@ -323,7 +330,7 @@ func TestSubmissionsAreRateLimited(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
 	q := queue(t, f)
 	q.bucket = newBucket(0.01, 2)
-	url, good, _ := mtls(t, q)
+	url, good, _ := mtls(t, q, f)
 	var last int
 	for range 3 {
 		last, _ = post(t, good, url, strings.NewReader("x"))

@@ -26,15 +26,17 @@ type waitingJSON struct {
 	Digest    [32]byte `strict:"digest,hex"`
 	Size      int64    `strict:"size"`
 	Time      string   `strict:"time"`
+	WaitsFor  string   `strict:"waits_for"`
 	Fault     string   `strict:"fault,optional"`
 }
 
 func queueCmd(a *cli.App) *cobra.Command {
 	var reject string
 	c := cli.Command("queue DIR", "List the requests that wait for a person",
-		`Queue lists what was submitted. Each is inspected and signed by its file:
-thirdparty inspect FILE, thirdparty sign FILE. --reject takes one out, so that
-another for the same epoch can be submitted; the file is kept.`,
+		`Queue lists what was submitted. A request is inspected and signed by its file:
+thirdparty inspect FILE, thirdparty sign FILE. A submission is an epoch and a
+digest alone: nobody signs it, it waits for its request. --reject takes one out,
+so that another for the same epoch can be submitted; the file is kept.`,
 		"  fleetctl thirdparty queue queue\n  fleetctl thirdparty queue queue --reject example.fleet_keys.v1-0000000000000002.request.json",
 		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
 			if reject != "" {
@@ -49,17 +51,21 @@ another for the same epoch can be submitted; the file is kept.`,
 			out := &queueJSON{Queue: args[0], Waiting: []waitingJSON{}}
 			var rows [][]string
 			for _, w := range list {
-				out.Waiting = append(out.Waiting, waitingJSON{w.File, w.Namespace, w.Epoch, w.Digest, w.Size, strict.FormatTime(w.Time), w.Fault})
+				wants := "a person"
+				if w.Bare {
+					wants = "its request"
+				}
+				out.Waiting = append(out.Waiting, waitingJSON{w.File, w.Namespace, w.Epoch, w.Digest, w.Size, strict.FormatTime(w.Time), wants, w.Fault})
 				what := filepath.Base(w.File)
 				if w.Fault != "" {
 					what += ": " + w.Fault
 				}
-				rows = append(rows, []string{fmt.Sprint(w.Epoch), strict.FormatTime(w.Time), words.Size(w.Size), what})
+				rows = append(rows, []string{fmt.Sprint(w.Epoch), strict.FormatTime(w.Time), wants, what})
 			}
 			if len(rows) == 0 {
 				return a.Emit(out, a.UI.Line("nothing waits"))
 			}
-			return a.Emit(out, a.UI.Table([]string{"epoch", "submitted", "size", "file"}, rows))
+			return a.Emit(out, a.UI.Table([]string{"epoch", "submitted", "waits for", "file"}, rows))
 		})
 	c.Flags().StringVar(&reject, "reject", "", "take this `file` out of the queue")
 	return c

@@ -39,7 +39,10 @@ listens on this machine only; put a TLS proxy before it, or say --anywhere.
 
 With --submit it also takes requests, over TLS from clients whose certificate
 --clients vouches for, into the folder --queue, one for each epoch. A person
-looks at them with thirdparty queue and signs with thirdparty sign.`,
+looks at them with thirdparty queue and signs with thirdparty sign. There it
+also takes an epoch's digest, as Cloudflare's auditor does. A digest alone is
+never signed: it waits for its request, and is answered 202 until the request
+is signed, and then with the statement.`,
 		`  fleetctl thirdparty serve --policy thirdparty.yaml --ledger ledger.jsonl --public-key thirdparty.pub
   fleetctl thirdparty serve --policy thirdparty.yaml --ledger ledger.jsonl --public-key thirdparty.pub --submit 0.0.0.0:8443 --queue queue --cert server.pem --cert-key server.key --clients operator-ca.pem`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
@@ -97,12 +100,12 @@ func serveLedger(a *cli.App, ctx context.Context, o *serveOptions) error {
 	rows := [][2]string{{"answers at", out.Listen}}
 	parts := []serve.Part{{Listener: l, Handler: w.Handler(s.Handler())}}
 	if o.submit != "" {
-		in, err := submissions(ctx, o, policy, w)
+		in, err := submissions(ctx, o, policy, s, w)
 		if err != nil {
 			return err
 		}
 		out.Submit, out.Queue = "https://"+in.Listener.Addr().String(), o.queue
-		rows = append(rows, [2]string{"takes requests at", out.Submit + "/requests"}, [2]string{"queue", o.queue})
+		rows = append(rows, [2]string{"takes requests at", out.Submit + "/requests"}, [2]string{"and digests at", out.Submit + "/namespaces/NAMESPACE/audits"}, [2]string{"queue", o.queue})
 		parts = append(parts, *in)
 	}
 	operator, address, err := o.Operator(ctx, w)
@@ -128,7 +131,7 @@ func measureLedger(w *serve.Watched, s *service.Service) {
 }
 
 // submissions opens the queue and the listener that fills it.
-func submissions(ctx context.Context, o *serveOptions, policy *thirdparty.Policy, w *serve.Watched) (*serve.Part, error) {
+func submissions(ctx context.Context, o *serveOptions, policy *thirdparty.Policy, s *service.Service, w *serve.Watched) (*serve.Part, error) {
 	for _, f := range [][2]string{{"queue", o.queue}, {"cert", o.cert}, {"cert-key", o.certKey}, {"clients", o.clients}} {
 		if f[1] == "" {
 			return nil, cli.Usagef("see fleetctl thirdparty serve --help", "--submit needs --%s: requests are taken from known clients only", f[0])
@@ -161,5 +164,5 @@ func submissions(ctx context.Context, o *serveOptions, policy *thirdparty.Policy
 		return nil, cli.Usage(err)
 	}
 	// A request is up to some megabytes, and comes over slow lines.
-	return &serve.Part{Listener: l, Handler: w.Handler(q.Handler()), TLS: service.ServerTLS(cert, pool), Slowest: 2 * time.Minute}, nil
+	return &serve.Part{Listener: l, Handler: w.Handler(q.Handler(s)), TLS: service.ServerTLS(cert, pool), Slowest: 2 * time.Minute}, nil
 }

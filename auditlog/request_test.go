@@ -131,6 +131,14 @@ func TestCosignVerifiesWhatItIsGiven(t *testing.T) {
 	if _, err := c.Cosign(v, time.Unix(0, 0), good); err == nil {
 		t.Error("a cosignature without time is made")
 	}
+	if s, err := c.Cosign(v, time.Unix(maxTimestamp, 0), good); err != nil {
+		t.Errorf("in the last second that can be written: %v", err)
+	} else if at, err := v.Check(c, s.Raw); err != nil || at.Unix() != maxTimestamp {
+		t.Errorf("%v, %v", at, err)
+	}
+	if _, err := c.Cosign(v, time.Unix(maxTimestamp+1, 0), good); err == nil {
+		t.Error("a time that can't be written is taken")
+	}
 	log, err := ParseVKey(logKey.vkey())
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +149,22 @@ func TestCosignVerifiesWhatItIsGiven(t *testing.T) {
 	for _, bad := range []string{"", "a b", "a+b"} {
 		if _, err := NewVerifier(bad, Ed25519, w1.public()); err == nil {
 			t.Errorf("the name %q is taken", bad)
+		}
+	}
+}
+
+// What an ML-DSA cosignature covers has the origin's length in one byte.
+func TestACosignatureOfMLDSACoversAnOriginOfAsManyBytesAsOneByteCounts(t *testing.T) {
+	v, err := ParseVKey(w3.vkey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{254, 255, 256} {
+		c := &Checkpoint{Origin: strings.Repeat("o", n), Size: 1}
+		w3.sign(c, 5000)
+		at, err := v.Check(c, c.Signatures[0].Raw)
+		if want := n <= 255; (err == nil) != want || want && at.Unix() != 5000 {
+			t.Errorf("%d bytes: %v, %v", n, at, err)
 		}
 	}
 }

@@ -114,3 +114,15 @@ func FuzzSplitView(f *testing.F) {
 		isStrict(t, p.VerifySplit(s))
 	})
 }
+
+// A proof may have as many hashes as that of the largest tree, and no more.
+func TestASplitViewHasAsManyHashesAsAProof(t *testing.T) {
+	s := testSplit(t, 5, 11)
+	s.Hashes = make([][32]byte, maxHashes)
+	if _, err := ParseSplitView("split.json", s.Marshal()); err != nil {
+		t.Error(err)
+	}
+	s.Hashes = append(s.Hashes, [32]byte{})
+	_, err := ParseSplitView("split.json", s.Marshal())
+	wantStrict(t, err, "has more than 63 hashes")
+}

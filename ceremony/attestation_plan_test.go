@@ -97,3 +97,10 @@ func TestDevicesAttestAfterAllKeysAndBeforeTheFleetCheck(t *testing.T) {
 		}
 	}
 }
+
+// A plan of which nothing was read names no device.
+func TestAPlanWithoutHSMsNamesNoDevice(t *testing.T) {
+	if p := (&ceremony.Plan{}); p.Attested() {
+		t.Error("it names its HSMs by what they attest")
+	}
+}

@@ -287,6 +287,29 @@ func cutShort(t *testing.T, f *testfleet.Fleet, kind ceremony.Kind) (*testfleet.
 	return &cut, must(engine.Abort(context.Background(), f.Config(dir, testfleet.Random("cut")), "nothing ever happened"))
 }
 
+// A request that was written, and that nobody was asked with, is published with the
+// abort: it asks for what was released.
+func TestAnAbortHasTheRequestThatWasWrittenBeforeIt(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "unasked", To: testfleet.ToFleetRun})
+	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("unasked")))
+	must(j.Build(t.Context(), testfleet.Machine{}))
+	must(j.PrepareRequest(nil, nil))
+	must(0, j.Close())
+	c := f.Config(f.Dir, testfleet.Random("unasked"))
+	c.Now = f.Now
+	a := must(engine.Abort(t.Context(), c, "a seal was missing"))
+	signAbort(t, f, a.AbortApproval(), testfleet.Signers...)
+	archive := packed(t, f)
+	if _, ok := must(evidence.Unpack("unasked.tar", archive))[ceremony.CoreFile]; !ok {
+		t.Fatal("the package has no request's core")
+	}
+	r := must(evidence.Verify(evidence.Input{File: "unasked.tar", Data: archive, Logged: endLogged(f, archive)},
+		must(evidence.ParsePolicy("policy.yaml", f.Policy)), evidence.Question{Now: f.Now(), Expect: evidence.TypeAbort}))
+	if !r.Verified {
+		t.Errorf("%+v", r.Problems)
+	}
+}
+
 // packed is a ceremony's folder as it is published.
 func packed(t *testing.T, f *testfleet.Fleet) []byte {
 	t.Helper()

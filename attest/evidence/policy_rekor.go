@@ -74,12 +74,7 @@ func (c *policyChecker) rekor() {
 		return
 	}
 	root := c.root.Get("rekor")
-	at := func(list string, i int) int {
-		if n := root.Get(list); n != nil && i < len(n.Items) {
-			return n.Items[i].Line
-		}
-		return root.Line
-	}
+	at := func(list string, i int) int { return root.Get(list).Items[i].Line }
 	c.p.Rekor = &RekorPins{}
 	if len(f.Logs) == 0 && root.Get("logs") != nil {
 		c.failf(root.Line, "rekor pins no log: an entry counts in none")

@@ -79,6 +79,9 @@ func junkIn(f *testfleet.Fleet, a *ceremony.Account) []junk {
 		{"an abort that isn't on the record", "attests an abort that is not the last record", approval(stranger, strings.Replace(open("zz"), "open", "abort", 1), func(p *ceremony.Approval) {
 			p.Act, p.Subject = ceremony.ApproveAbort, p.Head.Hash
 		})},
+		{"an abort over a record before it", "attests an abort that is not the last record", approval(stranger, strings.Replace(open("zz"), "open", "abort", 1), func(p *ceremony.Approval) {
+			p.Act, p.Subject = ceremony.ApproveAbort, a.Head
+		})},
 		{"an approval in a witness's part", "is signed as witness; open is approved as officer", approval(stranger, open("zz"), func(p *ceremony.Approval) { p.Role = ceremony.Witness })},
 		{"an approval whose signature is another text's", "the signature does not verify", func(x evidence.Files) {
 			approval(stranger, open("zz"), none)(x)

@@ -58,6 +58,11 @@ func TestAThirdPartyJudgesTheRawEvidenceItself(t *testing.T) {
 		_, err := inspected(t, good, strings.ReplaceAll(blockOf(good), x.old, x.new))
 		wantError(t, err, x.want)
 	}
+	exportable := func(x *testfleet.Attester, q engine.AttestQuestion) *attest.Evidence {
+		loose := tpmtest.KeyAttrs
+		loose.FixedTPM, loose.FixedParent = false, false
+		return x.Devices[q.HSM].Attested(must(x509.ParsePKIXPublicKey(q.SPKI)), loose, func(a *tpm2.TPMSAttest) { a.ExtraData.Buffer = q.Nonce[:] }).Input.Evidence
+	}
 	for name, x := range map[string]struct {
 		spoil func(x *testfleet.Attester, q engine.AttestQuestion) *attest.Evidence
 		want  string
@@ -75,16 +80,13 @@ func TestAThirdPartyJudgesTheRawEvidenceItself(t *testing.T) {
 			q.SPKI = testfleet.SoftSigner("ecdsa-p256", "another").Public.SPKI()
 			return x.Evidence(q)
 		}, "another key", true},
-		"exportable": {func(x *testfleet.Attester, q engine.AttestQuestion) *attest.Evidence {
-			loose := tpmtest.KeyAttrs
-			loose.FixedTPM, loose.FixedParent = false, false
-			return x.Devices[q.HSM].Attested(must(x509.ParsePKIXPublicKey(q.SPKI)), loose, func(a *tpm2.TPMSAttest) { a.ExtraData.Buffer = q.Nonce[:] }).Input.Evidence
-		}, "hsm-2 session: extractable: true, and false is demanded", false},
+		"exportable":                  {exportable, "hsm-2 session: extractable: true, and false is demanded", false},
+		"exportable of countersigner": {exportable, "the evidence of the countersigner's HSM doesn't show what the policy requires", false},
 	} {
 		f := asked(t, testfleet.Options{Name: "devices " + name, Attested: true, Devices: func(a *testfleet.Attester) {
 			a.Credulous = true
 			a.OnEvidence = func(q engine.AttestQuestion, e *attest.Evidence) (*attest.Evidence, error) {
-				if q.HSM == "hsm-2" {
+				if q.Countersigner == strings.HasSuffix(name, "of countersigner") && (q.Countersigner || q.HSM == "hsm-2") {
 					return x.spoil(a, q), nil
 				}
 				return e, nil
@@ -108,9 +110,9 @@ func TestAThirdPartyRefusesARequestWithoutItsEvidence(t *testing.T) {
 	swapped[i].Data, swapped[i+1].Data = whole[i+1].Data, whole[i].Data
 	extra = append(extra, bundle.File{Path: "attestations/99.json", Data: whole[i].Data})
 	for want, files := range map[string][]bundle.File{
-		"is missing: record":                  slices.Delete(slices.Clone(whole), i, i+1),
-		"is not the evidence whose digest record":       swapped,
-		"is evidence that no record names": extra,
+		"is missing: record":                      slices.Delete(slices.Clone(whole), i, i+1),
+		"is not the evidence whose digest record": swapped,
+		"is evidence that no record names":        extra,
 	} {
 		f.Request.Files = files
 		for _, more := range []string{"", blockOf(f)} {

@@ -24,25 +24,26 @@ import (
 func main() {
 	seed := flag.Uint64("seed", 1, "chooses the sample")
 	size := flag.Int("sample", 300, "how many are tried")
+	skip := flag.Int("skip", 0, "how many of them an earlier run has tried")
 	workers := flag.Int("workers", runtime.NumCPU(), "how many at a time")
 	timeout := flag.Duration("timeout", 3*time.Minute, "how long the tests of one package may take; more where the machine is busy")
 	least := flag.Float64("least", 85, "per cent that must be killed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, tester{*timeout}, *seed, *size, *workers, *least); err != nil {
+	if err := run(ctx, tester{*timeout}, *seed, *size, *skip, *workers, *least); err != nil {
 		fmt.Fprintln(os.Stderr, "scripts/mutate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, t tester, seed uint64, size, workers int, least float64) error {
+func run(ctx context.Context, t tester, seed uint64, size, skip, workers int, least float64) error {
 	all, err := readList(os.Stdin)
 	if err != nil {
 		return err
 	}
-	list := sample(all, seed, size)
-	fmt.Printf("%d of %d changes, seed %d\n", len(list), len(all), seed)
+	list := sample(all, seed, size, skip)
+	fmt.Printf("%d of %d changes, seed %d, from number %d on\n", len(list), len(all), seed, skip+1)
 	tmp, err := os.MkdirTemp("", "fleetctl-mutants-")
 	if err != nil {
 		return err
@@ -55,13 +56,14 @@ func run(ctx context.Context, t tester, seed uint64, size, workers int, least fl
 	for range workers {
 		wait.Go(func() {
 			for m := range next {
+				began := time.Now()
 				r, what := t.try(ctx, tmp, m)
 				lock.Lock()
 				count[r]++
 				if r == survived {
 					left = append(left, m.String())
 				}
-				fmt.Printf("%-9s %s%s\n", r, m, what)
+				fmt.Printf("%-9s %s%s, after %.0f s\n", r, m, what, time.Since(began).Seconds())
 				lock.Unlock()
 			}
 		})
@@ -84,12 +86,14 @@ func run(ctx context.Context, t tester, seed uint64, size, workers int, least fl
 	return tell(count, least)
 }
 
-// sample chooses without regard to the order of the list.
-func sample(all []mutant, seed uint64, size int) []mutant {
+// sample chooses without regard to the order of the list. The first skip of those
+// chosen were tried before.
+func sample(all []mutant, seed uint64, size, skip int) []mutant {
 	slices.SortFunc(all, func(a, b mutant) int { return strings.Compare(a.key(), b.key()) })
 	r := rand.New(rand.NewPCG(seed, 0))
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return all[:min(size, len(all))]
+	all = all[:min(size, len(all))]
+	return all[min(skip, len(all)):]
 }
 
 func tell(count map[result]int, least float64) error {

@@ -38,9 +38,15 @@ func TestAListIsReadAndASeedChooses(t *testing.T) {
 		t.Fatalf("%v, %v", all, err)
 	}
 	backwards := []mutant{all[2], all[1], all[0]}
-	a, b := sample(all, 7, 2), sample(backwards, 7, 2)
+	a, b := sample(all, 7, 2, 0), sample(backwards, 7, 2, 0)
 	if len(a) != 2 || a[0] != b[0] || a[1] != b[1] {
 		t.Errorf("one seed chose %v and %v", a, b)
+	}
+	if left := sample(backwards, 7, 2, 1); len(left) != 1 || left[0] != a[1] {
+		t.Errorf("after the first of %v there is %v", a, left)
+	}
+	if left := sample(backwards, 7, 2, 9); len(left) != 0 {
+		t.Errorf("after all there is %v", left)
 	}
 	if _, err := readList(strings.NewReader(list + "{")); err == nil {
 		t.Error("a list that is cut off was taken")

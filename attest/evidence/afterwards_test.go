@@ -128,6 +128,7 @@ func TestWhatIsDoneAndApprovedLaterWasNotApproved(t *testing.T) {
 		fmt.Sprintf("approvals/exception-%d-ozan.sig", head["open"]):          ceremony.KindRequest,
 		fmt.Sprintf("approvals/request-%d-ozan.sig", head["request"]):         ceremony.KindRequest,
 		fmt.Sprintf("approvals/resume-%d-ozan.sig", head["request"]+1):        ceremony.KindCountersignature,
+		fmt.Sprintf("approvals/exception-%d-ozan.sig", head["request"]+1):     "", // due at the close
 		fmt.Sprintf("approvals/countersign-%d-olga.sig", head["countersign"]): "",
 		fmt.Sprintf("approvals/countersign-%d-ozan.sig", head["countersign"]): ceremony.KindCountersignature,
 		fmt.Sprintf("approvals/resume-%d-ozan.sig", head["countersign"]+1):    "",

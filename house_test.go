@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 	"attest/evidence":          {"attest/evidence/page", "attest/require", "ceremony", "ceremony/story", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
 	// The operator's side: what closes a ceremony, and the policy of a plan.
 	"attest/evidence/closing": {"attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "auditlog", "leaf"},
-	"attest/evidence/planned": {"attest", "attest/evidence", "attest/formats", "auditlog", "bundle", "ceremony", "leaf"},
+	"attest/evidence/planned": {"attest", "attest/evidence", "attest/formats", "auditlog", "bundle", "bundle/device", "ceremony", "leaf"},
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
 	"attest/evidence/page":    {"ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
@@ -96,6 +96,7 @@ var arrows = map[string][]string{
 	"ceremony/story":    {"ceremony", "leaf"},
 	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
 	"bundle":            {"auditlog", "leaf"},
+	"bundle/device":     {"bundle", "auditlog", "leaf"}, // a phone's check, with the state that it keeps
 	"bundle/thirdparty": {"attest/require", "ceremony", "ceremony/story", "bundle", "leaf"},
 	"auditlog":          {"leaf"},
 	"auditlog/tiled":    {"auditlog", "leaf"},
@@ -138,7 +139,7 @@ var arrows = map[string][]string{
 	"internal/metrics": {},
 	"internal/serve":   {"internal/metrics", "internal/strict"},
 	// What commands share: for commands alone.
-	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/state", "ceremony/story", "internal/explain", "internal/hsm", "internal/metrics", "internal/paper", "internal/qr", "internal/serve", "internal/ui", "leaf"},
+	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "bundle/device", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/state", "ceremony/story", "internal/explain", "internal/hsm", "internal/metrics", "internal/paper", "internal/qr", "internal/serve", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
 	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/challenge", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/state", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/qr", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	"internal/room":    {"attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},
@@ -178,7 +179,7 @@ var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/
 var inner = map[string][]string{"bundle/history/follow": {"bundle/history/fetch"}, "bundle/submit": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
-var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/thirdparty", "auditlog", "auditlog/tile",
+var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/page", "attest", "ceremony", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "auditlog/tile",
 	"ceremony/draft", "ceremony/folder", "ceremony/state", "ceremony/story", "bundle/history", "internal/explain", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.

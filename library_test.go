@@ -3,6 +3,8 @@ package fleetctl_test
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +22,10 @@ const libraryDoc = "docs/library.md"
 // above it. A file in an archive stands behind its name and a colon.
 var exampleFiles = map[string]map[string]string{
 	"A device checks a bundle": deviceFiles,
+	"A phone keeps what it has seen": {
+		"device.json": vectors + "policies:policy", "epoch-1.json": vectors + "bundles:epoch-1", "epoch-1.json.tlog-proof": vectors + "proofs:epoch-1",
+		"epoch-2.json": vectors + "bundles:epoch-2", "epoch-2.json.tlog-proof": vectors + "proofs:epoch-2",
+	},
 	"An auditor verifies an evidence package": {
 		"policy.yaml":             "attest/evidence/testdata/hostile/honest.yaml",
 		"evidence.tar":            "attest/evidence/testdata/hostile/honest.tar",
@@ -35,6 +41,32 @@ var exampleFiles = map[string]map[string]string{
 		"device.pem":        "attest/yubihsm/testdata/secsy-31650425-device.pem",
 		"intermediates.pem": "attest/yubihsm/testdata/yubihsm2-attestation-intermediates.pem",
 	},
+}
+
+// vectors begins the name of what is in the vectors of a device's check: a list's
+// name follows, and an entry's.
+const vectors = "bundle/device/testdata/vectors.json:"
+
+// vector reads one of them.
+func vector(t *testing.T, list, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(strings.TrimSuffix(vectors, ":"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]json.RawMessage
+	var texts map[string]string
+	if err := errors.Join(json.Unmarshal(data, &all), json.Unmarshal(all[list], &texts)); err != nil || texts[name] == "" {
+		t.Fatalf("no vector %s of %s: %v", name, list, err)
+	}
+	if list != "bundles" {
+		return []byte(texts[name])
+	}
+	raw, err := base64.StdEncoding.DecodeString(texts[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 var deviceFiles = map[string]string{
@@ -67,6 +99,10 @@ func fenced(text, language string) string {
 // sample reads a file of testdata, or of an archive there.
 func sample(t *testing.T, name string) []byte {
 	t.Helper()
+	if at, ok := strings.CutPrefix(name, vectors); ok {
+		list, name, _ := strings.Cut(at, ":")
+		return vector(t, list, name)
+	}
 	name, inside, packed := strings.Cut(name, ":")
 	data, err := os.ReadFile(name)
 	if err != nil {

@@ -18,13 +18,13 @@ const libraryAPI = "docs/library.api"
 
 // promised are the names in the table of docs/library.md: package, name, and
 // the method or field of a type where one is named.
-var promised = regexp.MustCompile("`(bundle|auditlog|evidence|ceremony|attest|formats)\\.([A-Z]\\w*)(?:\\.([A-Z]\\w*))?`")
+var promised = regexp.MustCompile("`(bundle|device|auditlog|evidence|ceremony|attest|formats)\\.([A-Z]\\w*)(?:\\.([A-Z]\\w*))?`")
 
 // promises looks up the names that a document promises. It gives their lines,
 // and the names that are not there.
 func promises(t *testing.T, from types.Importer, doc string) (lines, faults []string) {
 	t.Helper()
-	paths := map[string]string{"evidence": "attest/evidence", "formats": "attest/formats"}
+	paths := map[string]string{"device": "bundle/device", "evidence": "attest/evidence", "formats": "attest/formats"}
 	for _, m := range promised.FindAllStringSubmatch(doc, -1) {
 		name := m[1]
 		if paths[name] != "" {

@@ -30,6 +30,28 @@ func (p *Policy) SetWindow(vkey string, w Window) error {
 	return nil
 }
 
+// KeyWindow is the window of one of a policy's keys.
+type KeyWindow struct {
+	Key    string // the vkey
+	Window Window
+}
+
+// Windows are those that were set, in the order of logs and witnesses.
+func (p *Policy) Windows() (list []KeyWindow) {
+	add := func(v *Verifier) {
+		if w, set := p.windows[v]; set {
+			list = append(list, KeyWindow{v.String(), w})
+		}
+	}
+	for _, l := range p.logs {
+		add(l.Key)
+	}
+	for _, w := range p.witnesses {
+		add(w.Key)
+	}
+	return list
+}
+
 // VerifyAt is [Policy.Verify] as of the time now, for one entry with any number
 // of proofs, by the windows of the policy's keys. The quorum's time is that of
 // the earliest quorum among all proofs.

@@ -22,6 +22,17 @@ func (p *Policy) Discount(witness, why string) error {
 	return fmt.Errorf("the log policy has no witness %q", witness)
 }
 
+// Discounted are the witnesses that count for no quorum, in the policy's order,
+// each with the reason.
+func (p *Policy) Discounted() (list []string) {
+	for _, w := range p.witnesses {
+		if why, no := p.discounted[w.Name]; no {
+			list = append(list, w.Name+": "+why)
+		}
+	}
+	return list
+}
+
 // Reachable says whether the witnesses that count can meet the quorum. It is false
 // where the policy demands no quorum.
 func (p *Policy) Reachable() bool {

@@ -32,6 +32,7 @@ type Witness struct {
 // (C2SP tlog-policy).
 type Policy struct {
 	file       string
+	text       string
 	logs       []Log
 	witnesses  []Witness
 	nodes      []node // of witnesses and groups, members before their group
@@ -48,7 +49,7 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	if len(data) > MaxText {
 		return nil, strict.Errorf(file, "has %d bytes, %d are allowed", len(data), MaxText)
 	}
-	r := &policyReader{Policy: &Policy{file: file}, byName: map[string]int{}}
+	r := &policyReader{Policy: &Policy{file: file, text: string(data)}, byName: map[string]int{}}
 	l := strict.NewLines(file, data)
 	for l.More() {
 		l.Check(r.line(l.Next()))
@@ -85,6 +86,9 @@ func (p *Policy) Logs() []Log { return slices.Clone(p.logs) }
 // Witnesses are the known witnesses, in the policy's order, whether or not
 // the quorum counts them.
 func (p *Policy) Witnesses() []Witness { return slices.Clone(p.witnesses) }
+
+// Text is the policy as it was read.
+func (p *Policy) Text() string { return p.text }
 
 // DemandsQuorum says whether a quorum of witnesses must have cosigned.
 func (p *Policy) DemandsQuorum() bool { return p.quorum != 0 }

@@ -1,7 +1,7 @@
 package bundle
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,19 +10,37 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// DeviceState is what a device remembers of its fleet: the State of the bundle that
-// it accepted last.
+// DeviceState is what a device remembers of its fleet: the State of what it
+// accepted last.
 type DeviceState struct {
 	Fleet   string
 	Epoch   uint64   // newest seen
 	Digest  [32]byte // of that epoch's artifact
-	Retired bool     // a retirement of the fleet was seen: no further bundle of it is accepted
+	Retired bool     // a retirement of the fleet was seen: no further epoch of it is accepted
+	Void    bool     // the newest epoch is a void: the epoch before it never came into force
+
+	// Effective is from when on nobody may use the keys of a retired fleet. Until
+	// then a device may go on with those that it has.
+	Effective time.Time
+
+	Keys    Held // the keys in force, as far as this device has seen; Epoch 0: it has none
+	Earlier Held // those that Keys superseded: they are in force again if Keys are void
+
+	// Witnessed is the newest time of a quorum that this device has seen: its clock
+	// can't be right before that.
+	Witnessed time.Time
+}
+
+// Held is an epoch whose keys a device accepted.
+type Held struct {
+	Epoch  uint64
+	Digest [32]byte // of the key set
 }
 
 // Accepted is a bundle that a device may trust. It brings keys only if
 // Bundle.KeySet is set. A retirement says from when on the device must not use the
 // keys that it has (Bundle.Notice.Effective); a void says that the keys of the
-// epoch before never came into force.
+// epoch before never came into force: State.Keys are those in force now.
 type Accepted struct {
 	Bundle    *Bundle
 	Signers   *Result
@@ -35,84 +53,112 @@ type Accepted struct {
 	FirstContact bool
 }
 
+// Reason is why a device refuses a bundle, for programs.
+type Reason string
+
+// The reasons, in the order in which they are looked for.
+const (
+	ReasonMalformed    Reason = "malformed"    // bundle or proof can't be read
+	ReasonLog          Reason = "log"          // no pinned log is shown to have the bundle
+	ReasonWitnesses    Reason = "witnesses"    // too few pinned witnesses have cosigned
+	ReasonAge          Reason = "age"          // they did too long ago
+	ReasonNamespace    Reason = "namespace"    // it is of another mode or namespace
+	ReasonSignatures   Reason = "signatures"   // a signature is wrong, or too few count
+	ReasonFleet        Reason = "fleet"        // it is of another fleet than the device's
+	ReasonClock        Reason = "clock"        // the device's clock is before what witnesses have signed
+	ReasonRetired      Reason = "retired"      // its fleet is retired
+	ReasonVoid         Reason = "void"         // its epoch was declared void
+	ReasonEpoch        Reason = "epoch"        // a newer epoch was seen
+	ReasonEquivocation Reason = "equivocation" // one epoch has two artifacts: an alarm
+)
+
+// Refusal is the error of a bundle that a device refuses.
+type Refusal struct {
+	Reason Reason
+	Err    error // what was wrong, for people
+}
+
+func (e *Refusal) Error() string { return e.Err.Error() }
+
+// Unwrap is the error for people.
+func (e *Refusal) Unwrap() error { return e.Err }
+
+// Alarm says that the signers equivocate: whoever sees it keeps both bundles.
+func (e *Refusal) Alarm() bool { return e.Reason == ReasonEquivocation }
+
+func refused(why Reason, err error) error { return &Refusal{why, err} }
+
 // Check is a device's whole check. It verifies the bundle's form and signatures,
 // that a pinned log has it, that a quorum of pinned witnesses cosigned the log at
 // most maxAge ago, and that the fleet's epoch continues the one that the device saw
 // last. It needs no network. proof is the bundle's .tlog-proof file. state is nil
 // at first contact and only then: an empty state is one that was lost, and is
 // refused. On error the device must use nothing of the bundle and keep its state.
+// The error is an ErrTrust where nothing can be judged by what is pinned or
+// remembered, otherwise a *Refusal.
 func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *DeviceState, now time.Time, maxAge time.Duration) (*Accepted, error) {
 	const file = "bundle.json"
-	if log == nil {
+	switch {
+	case log == nil:
 		return nil, fmt.Errorf("%w: no log is pinned", ErrTrust)
+	case now.IsZero():
+		return nil, fmt.Errorf("%w: the device's time is missing", ErrTrust)
+	case state != nil && (state.Fleet == "" || state.Epoch == 0):
+		return nil, fmt.Errorf("%w: what this device remembers of its fleet names no fleet or epoch; at first contact there is no state at all", ErrTrust)
 	}
 	b, err := ParseAny(file, bundle)
 	if err != nil {
-		return nil, err
+		return nil, refused(ReasonMalformed, err)
 	}
-	p, err := auditlog.ParseProof(file+".tlog-proof", proof)
-	if err != nil {
-		return nil, err
-	}
-	in, err := log.VerifyAt(bundle, now, []*auditlog.Proof{p})
-	if err != nil {
-		return nil, err
-	}
-	if in.LogOutside != "" {
-		return nil, strict.Errorf(file+".tlog-proof", "does not count: %s", in.LogOutside)
-	}
-	if !in.Quorum {
-		err := strict.Errorf(file+".tlog-proof", "lacks a quorum of pinned witnesses: %d cosigned, missing are %q", len(in.Witnesses), in.Missing)
-		if len(in.Uncounted) > 0 {
-			err = strict.Errorf(file+".tlog-proof", "lacks a quorum of pinned witnesses; not counted: %s", strings.Join(in.Uncounted, "; ")).
-				WithHint("Set this device's clock and try again, if it is wrong.")
-		}
-		return nil, err
-	}
-	age := now.Sub(in.NewestQuorumTime)
-	if age > maxAge {
-		return nil, strict.Errorf(file+".tlog-proof", "was last witnessed %s ago; at most %s is allowed", age.Round(time.Second), maxAge).
-			WithHint("Fetch a newer proof of the same bundle.")
-	}
-	signers, err := b.verify(trust, log, now, in.Witnessed())
+	in, err := witnessed(file+".tlog-proof", bundle, proof, log, now, maxAge)
 	if err != nil {
 		return nil, err
 	}
 	about := b.about()
-	if err := state.admits(file, about, b.previous()); err != nil {
+	signers, err := b.verify(trust, log, now, in.Witnessed())
+	switch {
+	case errors.Is(err, ErrTrust):
+		return nil, err
+	case err != nil && (about.mode != trust.Mode || about.namespace != trust.Namespace):
+		return nil, refused(ReasonNamespace, err)
+	case err != nil:
+		return nil, refused(ReasonSignatures, err)
+	}
+	next, err := state.after(file, b, now)
+	if err != nil {
 		return nil, err
 	}
-	return &Accepted{
-		Bundle: b, Signers: signers, Inclusion: in, Age: age,
-		State: DeviceState{
-			Fleet: about.fleet, Epoch: about.epoch, Digest: about.digest,
-			Retired: about.retires,
-		},
-		FirstContact: state == nil,
-	}, nil
+	if in.NewestQuorumTime.After(next.Witnessed) {
+		next.Witnessed = in.NewestQuorumTime
+	}
+	return &Accepted{Bundle: b, Signers: signers, Inclusion: in, Age: now.Sub(in.NewestQuorumTime), State: *next, FirstContact: state == nil}, nil
 }
 
-// admits refuses an artifact of another fleet, of an older epoch, or with another
-// past than the one that was seen: the artifact directly after the remembered one
-// must name it. For a later one this can't be checked.
-func (s *DeviceState) admits(file string, a about, previous []byte) error {
-	switch {
-	case s == nil:
-		return nil
-	case s.Fleet == "" || s.Epoch == 0:
-		return fmt.Errorf("%w: what this device remembers of its fleet names no fleet or epoch; at first contact there is no state at all", ErrTrust)
-	case a.fleet != s.Fleet:
-		return strict.Errorf(file, "is of fleet %s, this device's is %s", a.fleet, s.Fleet)
-	case s.Retired && !(a.retires && a.epoch == s.Epoch): // the retirement itself may come again
-		return strict.Errorf(file, "is of fleet %s, which was retired", a.fleet)
-	case a.epoch < s.Epoch:
-		return strict.Errorf(file, "is epoch %d of fleet %s; epoch %d was seen already", a.epoch, a.fleet, s.Epoch)
-	case a.epoch == s.Epoch && a.digest != s.Digest:
-		return strict.Errorf(file, "is a second artifact for epoch %d of fleet %s: the signers equivocate", a.epoch, a.fleet).
-			WithHint("Keep both bundles: together they are the proof.")
-	case a.epoch == s.Epoch+1 && !bytes.Equal(previous, s.Digest[:]):
-		return strict.Errorf(file, "is epoch %d of fleet %s and follows another artifact of epoch %d than the one that this device has seen: the signers equivocate", a.epoch, a.fleet, s.Epoch).
-			WithHint("Keep both bundles: together they are the proof.")
+// witnessed verifies that a pinned log has the bundle, and that a quorum of pinned
+// witnesses saw it lately.
+func witnessed(file string, bundle, proof []byte, log *auditlog.Policy, now time.Time, maxAge time.Duration) (*auditlog.Inclusion, error) {
+	p, err := auditlog.ParseProof(file, proof)
+	if err != nil {
+		return nil, refused(ReasonMalformed, err)
 	}
-	return nil
+	in, err := log.VerifyAt(bundle, now, []*auditlog.Proof{p})
+	if err != nil {
+		return nil, refused(ReasonLog, err)
+	}
+	if in.LogOutside != "" {
+		return nil, refused(ReasonLog, strict.Errorf(file, "does not count: %s", in.LogOutside))
+	}
+	if !in.Quorum {
+		err := strict.Errorf(file, "lacks a quorum of pinned witnesses: %d cosigned, missing are %q", len(in.Witnesses), in.Missing)
+		if len(in.Uncounted) > 0 {
+			err = strict.Errorf(file, "lacks a quorum of pinned witnesses; not counted: %s", strings.Join(in.Uncounted, "; ")).
+				WithHint("Set this device's clock and try again, if it is wrong.")
+		}
+		return nil, refused(ReasonWitnesses, err)
+	}
+	if age := now.Sub(in.NewestQuorumTime); age > maxAge {
+		return nil, refused(ReasonAge, strict.Errorf(file, "was last witnessed %s ago; at most %s is allowed", age.Round(time.Second), maxAge).
+			WithHint("Fetch a newer proof of the same bundle."))
+	}
+	return in, nil
 }

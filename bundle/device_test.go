@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -84,8 +85,8 @@ func TestDeviceAcceptsAndRemembers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := DeviceState{Fleet: "backup-2026a", Epoch: 1, Digest: w.set.Digest()}
-	if !first.FirstContact || first.Age != 3*time.Hour || first.State != want || len(first.Signers.ThirdParties) != 2 || first.Inclusion.Index != 1 {
+	want := DeviceState{Fleet: "backup-2026a", Epoch: 1, Digest: w.set.Digest(), Keys: Held{1, w.set.Digest()}, Witnessed: now.Add(-3 * time.Hour)}
+	if !first.FirstContact || first.Age != 3*time.Hour || !reflect.DeepEqual(first.State, want) || len(first.Signers.ThirdParties) != 2 || first.Inclusion.Index != 1 {
 		t.Errorf("accepted %+v", first)
 	}
 

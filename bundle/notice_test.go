@@ -115,7 +115,7 @@ func TestADeviceHonoursARetirement(t *testing.T) {
 		t.Fatalf("%+v, %v", void, err)
 	}
 	_, err = check(w.bundle, &void.State)
-	wantError(t, err, "epoch 2 was seen already")
+	wantError(t, err, "is epoch 1 of fleet backup-2026a, which was declared void")
 	_, err = check(end, &void.State)
 	wantError(t, err, "is a second artifact for epoch 2")
 }

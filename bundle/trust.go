@@ -50,8 +50,12 @@ type Operator struct {
 
 // Check checks that the trust can be used; its error is an ErrTrust. Verify checks
 // the same again, except that it doesn't admit the keys again.
-func (t *Trust) Check() error {
-	if _, err := t.usable(nil); err != nil {
+func (t *Trust) Check() error { return t.CheckWith(nil) }
+
+// CheckWith is Check beside a log policy, whose logs and witnesses must not hold
+// any other pinned key.
+func (t *Trust) CheckWith(log *auditlog.Policy) error {
+	if _, err := t.usable(log); err != nil {
 		return err
 	}
 	for _, p := range t.ThirdParties {

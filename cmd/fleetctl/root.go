@@ -14,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/device"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/evidence"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/history"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/hsm"
@@ -34,8 +35,8 @@ independent third party, publishes it, and verifies all of it offline.
 
 Exit codes: 0 done or verified; 1 evidence malformed, wrong or short; 2 usage,
 missing file, bad policy, bad plan; 3 interrupted or pending; 4 the operation
-failed (PIN, HSM, disk, network); 5 diff --exit-code found a change; 6 the
-monitor raised an alarm.`
+failed (PIN, HSM, disk, network); 5 diff --exit-code found a change; 6 an alarm:
+of the monitor, or a device that is shown two artifacts of one epoch.`
 
 // run is the whole program but for its process: a demo and tests run it too.
 func run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int {
@@ -89,6 +90,7 @@ func root(a *cli.App) *cobra.Command {
 		evidence.Group(a),
 		attestation.Group(a),
 		policy.Group(a),
+		device.Group(a),
 		about, session.ProbeCommand(a),
 	)
 	completeFlags(root)

@@ -1,0 +1,120 @@
+package device
+
+import (
+	"bytes"
+	"errors"
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetctl/fleetctl/auditlog"
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+func TestAPolicyIsWrittenAsItIsRead(t *testing.T) {
+	tr := trust()
+	tr.ThirdParties[0].Window.NotAfter = new(hour(24))
+	log := logPolicy()
+	if err := log.SetWindow(witness2.vkey(), auditlog.Window{NotBefore: new(hour(-24))}); err != nil {
+		t.Fatal(err)
+	}
+	one := made{}.bundle()
+	p, err := NewPolicy(tr, log, 24*time.Hour, Pins{Artifacts: [][32]byte{one.About().Digest}, Keys: [][]byte{one.KeySet.Keys[0].SPKI}}, []string{"log"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ParsePolicy("policy", p.Raw())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Digest != p.Digest || again.MaxAge != 24*time.Hour || *again.Trust.ThirdParties[0].Window.NotAfter != hour(24) || len(again.Log.Windows()) != 1 || len(again.Artifacts) != 1 || len(again.Keys) != 1 || again.Unconfirmed[0] != "log" {
+		t.Errorf("%s", again.Raw())
+	}
+	written := must(NewPolicy(again.Trust, again.Log, again.MaxAge, Pins{again.Artifacts, again.Keys}, again.Unconfirmed))
+	if !bytes.Equal(written.Raw(), p.Raw()) {
+		t.Errorf("%s", written.Raw())
+	}
+}
+
+func TestADeviceTakesNoPolicyThatItCannotHold(t *testing.T) {
+	discounted := logPolicy()
+	if err := discounted.Discount("one", "it is of tp-1"); err != nil {
+		t.Fatal(err)
+	}
+	shared := trust()
+	shared.Shares = []auditlog.Shared{{Holder: keys.Holder{Part: "witness", Name: "one"}, Other: keys.Holder{Part: "third party", Name: "tp-1"}}}
+	witnessOfTheParty := logPolicyWith(noteKey{"tp-1", 4})
+	for want, c := range map[string]struct {
+		trust *bundle.Trust
+		log   *auditlog.Policy
+		age   time.Duration
+	}{
+		"no log is pinned":                    {trust(), nil, time.Hour},
+		"one key is allowed to be":            {shared, logPolicy(), time.Hour},
+		"one: it is of tp-1":                  {trust(), discounted, time.Hour},
+		"tp-1 and one have the same key":      {trust(), witnessOfTheParty, time.Hour},
+		"the greatest age is 0s":              {trust(), logPolicy(), 0},
+		"the greatest age is 1.5s":            {trust(), logPolicy(), 1500 * time.Millisecond},
+		"max_age is 631152000; it is in seco": {trust(), logPolicy(), 631152000 * time.Second},
+	} {
+		p, err := NewPolicy(c.trust, c.log, c.age, Pins{}, nil)
+		if wantError(t, err, want); p != nil {
+			t.Errorf("%s: a policy came with the error", want)
+		}
+	}
+}
+
+func logPolicyWith(one noteKey) *auditlog.Policy {
+	return must(auditlog.ParsePolicy("log.policy", []byte("log "+logKey.vkey()+"\nwitness one "+one.vkey()+"\nquorum one\n")))
+}
+
+func TestOnlyKeysThatADeviceWouldAcceptArePinned(t *testing.T) {
+	one := made{}.bundle()
+	p := policy(Pins{})
+	pins, err := Pin(one.Raw(), fresh(one), p, "session", now)
+	if err != nil || len(pins.Keys) != 3 || pins.Artifact != one.About().Digest || pins.Epoch != 1 {
+		t.Fatalf("%+v, %v", pins, err)
+	}
+	again := must(ParsePins("pins", pins.Encode()))
+	var spki [][]byte
+	for _, k := range again.Keys {
+		spki = append(spki, k.SPKI)
+	}
+	if _, err := Judge(one.Raw(), fresh(one), policy(Pins{Keys: spki}), nil, now); err != nil {
+		t.Errorf("by its own pins: %v", err)
+	}
+	if got := string(pins.Curl()); strings.Count(got, "sha256//") != 3 || strings.Count(got, ";") != 2 {
+		t.Error(got)
+	}
+	source := must(pins.Go("fleet"))
+	if _, err := parser.ParseFile(token.NewFileSet(), "fleet.go", source, 0); err != nil || bytes.Count(source, []byte("hsm-")) != 3 {
+		t.Errorf("%v\n%s", err, source)
+	}
+	if _, err := pins.Go("1"); err == nil {
+		t.Error("a package named 1")
+	}
+	var r *bundle.Refusal
+	unsigned := made{signers: []string{"tp-1"}}.bundle()
+	if _, err := Pin(unsigned.Raw(), fresh(unsigned), p, "", now); !errors.As(err, &r) || r.Reason != bundle.ReasonSignatures {
+		t.Error(err)
+	}
+	end := made{after: one, notice: bundle.RetirementFormat}.bundle()
+	if _, err := Pin(end.Raw(), fresh(end), p, "", now); !errors.As(err, &r) || r.Reason != ReasonPinned {
+		t.Error(err)
+	}
+	if _, err := Pin(one.Raw(), fresh(one), p, "backup", now); !errors.Is(err, bundle.ErrTrust) {
+		t.Error(err)
+	}
+	for what, bad := range map[string]string{
+		"another key's digest": swap(string(pins.Encode()), b64(pins.Keys[0].SHA256[:]), b64(pins.Keys[1].SHA256[:])),
+		"another algorithm":    strings.Replace(string(pins.Encode()), `"ed25519"`, `"x25519"`, 1),
+		"no keys":              string(pins.Encode()[:bytes.Index(pins.Encode(), []byte(`"keys"`))]) + "\"keys\": []\n}\n",
+	} {
+		if _, err := ParsePins("pins", []byte(bad)); err == nil {
+			t.Errorf("%s: taken", what)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package bundle
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
+)
+
+// aFleet are the bundles of one fleet's epochs, as a device is handed them.
+type aFleet struct {
+	t testing.TB
+	w *world
+}
+
+func (f aFleet) keys(epoch uint64, previous [32]byte) *Bundle {
+	set := parsed(fleet(epoch, previous[:], 5, keys.Ed25519))
+	st := []Signed{signed("tp-1", set), signed("tp-2", set)}
+	return must(Assemble(set.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, set, st...)}, aRecord))
+}
+
+func (f aFleet) void(after *Bundle) *Bundle {
+	n := retirement(after.KeySet)
+	n.Format, n.Effective, n.Reason = VoidFormat, nil, "abandoned"
+	return noticed(n)
+}
+
+func (f aFleet) check(b *Bundle, s *DeviceState) (*Accepted, error) {
+	return Check(b.Raw(), logged(b.Raw(), now, now), f.w.trust, logPolicy(f.t, both), s, now, time.Hour)
+}
+
+// see has a device accept bundles one after the other.
+func (f aFleet) see(list ...*Bundle) *DeviceState {
+	f.t.Helper()
+	var s *DeviceState
+	for _, b := range list {
+		got, err := f.check(b, s)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		s = &got.State
+	}
+	return s
+}
+
+func (f aFleet) refuses(b *Bundle, s *DeviceState, why Reason) {
+	f.t.Helper()
+	got, err := f.check(b, s)
+	var r *Refusal
+	if !errors.As(err, &r) || r.Reason != why || got != nil {
+		f.t.Errorf("refused with %v, want %s", err, why)
+	}
+}
+
+// A void ends the epoch before it and brings back the keys that this one had
+// superseded. Without that a fleet whose next epoch was abandoned could serve
+// nobody until it has another one.
+func TestAVoidBringsBackTheKeysBeforeTheEpochThatItVoids(t *testing.T) {
+	f := aFleet{t, newWorld()}
+	one := f.w.bundle
+	two := f.keys(2, f.w.set.Digest())
+	three := f.void(two)
+	s := f.see(one, two)
+	f.refuses(one, s, ReasonEpoch)
+	s = f.see(one, two, three)
+	if !s.Void || s.Epoch != 3 || s.Keys != (Held{1, f.w.set.Digest()}) || s.Earlier != (Held{}) {
+		t.Fatalf("after the void: %+v", s)
+	}
+	if got, err := f.check(one, s); err != nil || got.State != *s {
+		t.Errorf("the keys that are in force again: %v", err)
+	}
+	f.refuses(two, s, ReasonVoid)
+	other := parsed(fleet(1, nil, 5, keys.Ed25519, keys.P256))
+	st := []Signed{signed("tp-1", other), signed("tp-2", other)}
+	f.refuses(must(Assemble(other.Raw(), st, []Countersignature{countersigned(keys.P256, "operator", FormBound, other, st...)}, aRecord)), s, ReasonEquivocation)
+
+	// Epoch 4 continues after the void, and from then on epoch 1 is superseded.
+	four := f.keys(4, three.about().digest)
+	s = f.see(one, two, three, four)
+	f.refuses(one, s, ReasonEpoch)
+
+	// A device that never had the voided keys keeps its own.
+	if s = f.see(one, three); s.Keys.Epoch != 1 || s.Epoch != 3 {
+		t.Errorf("%+v", s)
+	}
+	// One that missed epoch 2 takes it after the void of epoch 3, and then doesn't go back.
+	void3 := f.void(f.keys(3, two.about().digest))
+	s = f.see(one, void3, two)
+	if s.Keys.Epoch != 2 || s.Epoch != 4 || !s.Void {
+		t.Errorf("%+v", s)
+	}
+	f.refuses(one, s, ReasonEpoch)
+	f.refuses(f.keys(3, two.about().digest), s, ReasonVoid)
+}
+
+// Old proofs are fresh to a clock that was set back. What witnesses signed bounds it.
+func TestADevicesClockIsNotBeforeWhatWitnessesSigned(t *testing.T) {
+	f := aFleet{t, newWorld()}
+	leaf := f.w.bundle.Raw()
+	at := func(proof, now time.Time, s *DeviceState) (*Accepted, error) {
+		return Check(leaf, logged(leaf, proof, proof), f.w.trust, logPolicy(t, both), s, now, time.Hour)
+	}
+	got, err := at(now, now, nil)
+	if err != nil || !got.State.Witnessed.Equal(now) {
+		t.Fatal(got, err)
+	}
+	for back, want := range map[time.Duration]bool{0: true, -4 * time.Minute: true, -6 * time.Minute: false, -8 * time.Hour: false} {
+		clock := now.Add(back)
+		again, err := at(clock.Add(-time.Minute), clock, &got.State)
+		var r *Refusal
+		switch {
+		case want && err != nil, !want && (!errors.As(err, &r) || r.Reason != ReasonClock || again != nil):
+			t.Errorf("%s: %v", back, err)
+		case want && !again.State.Witnessed.Equal(now):
+			t.Errorf("%s: the newest time went back to %s", back, again.State.Witnessed)
+		}
+	}
+	if _, err := at(now, time.Time{}, nil); !errors.Is(err, ErrTrust) {
+		t.Errorf("without a time: %v", err)
+	}
+}

@@ -1,0 +1,13 @@
+// Package device has the commands of fleetctl device.
+package device
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
+)
+
+// Group is fleetctl device with its commands.
+func Group(a *cli.App) *cobra.Command {
+	return cli.Group("device", "What a phone does with a fleet's bundle: check, pin", checkCmd(a), policyCmd(a), pinCmd(a))
+}

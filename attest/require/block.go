@@ -1,9 +1,8 @@
-// Package require is what a policy requires of a fleet's attestations: the block
-// attestation: of a verifier's policy and of a third party's, with the anchors in
-// it, and the judgement of raw evidence by it. The room, the third party and the
-// verifier judge with it, each by a policy of their own.
+// Package require reads the block attestation: of a policy, which says what is required of
+// a fleet's attestations and pins anchors, and judges raw evidence by it. The operator in
+// the room, the third party and the verifier all judge with it, each by their own policy.
 //
-// It is pure: the same block, evidence and question give the same verdict.
+// The same block, evidence and question give the same verdict.
 package require
 
 import (
@@ -18,25 +17,25 @@ import (
 // Block is what a policy requires of each key's attestation.
 type Block struct {
 	Least         attest.Level
-	Countersigner attest.Level // of the countersigner's key; no level where the policy has none of its own for it
+	Countersigner attest.Level // for the countersigner's key; 0 if it is Least too
 	Anchors       *attest.Anchors
 	Vendors       []string
 	Models        []string
 	Firmware      []Firmware
 	FIPSBoot      bool
 	LeastFIPS     uint64
-	SignOnly      bool // a key that signs is shown to do nothing else
-	Understood    bool // nothing in the evidence may be left that was not understood
+	SignOnly      bool // the evidence must show that a key that signs does nothing else
+	Understood    bool // every part of the evidence must have been understood
 	Tolerates     []string
 }
 
-// Firmware is the least that a model's device may run.
+// Firmware is the lowest firmware version that a model may run.
 type Firmware struct {
-	Model string `strict:"model,optional"` // empty: every model that has no entry of its own
-	Least string `strict:"least"`          // numbers parted by dots
+	Model string `strict:"model,optional"` // empty: every model without an entry of its own
+	Least string `strict:"least"`          // numbers separated by dots
 }
 
-// Text is the block as it stands in a policy's file.
+// Text is the block as a policy's file has it.
 type Text struct {
 	Least         string          `strict:"least"`
 	Countersigner string          `strict:"countersigner,optional"`
@@ -59,8 +58,8 @@ const (
 	leastRules = "module-claimed, vendor-signed, anchored, fresh"
 )
 
-// Block checks the text and gives what it says. line says on which line of the file
-// a part of it stands. The error is a strict.Errors with every fault found.
+// Block checks the text and returns the block. line returns the line of the file on which
+// a part of the text is. The error is a strict.Errors with every fault found.
 func (t *Text) Block(file string, line func(path ...any) int) (*Block, error) {
 	p := &checker{file: file, line: line, b: &Block{}}
 	b := p.b
@@ -97,8 +96,7 @@ func (p *checker) failf(line int, format string, args ...any) {
 	p.faults = append(p.faults, strict.At(p.file, line, format, args...))
 }
 
-// level reads a least level. None is not one: a policy that takes what isn't there
-// demands nothing.
+// level reads a least level. None is refused, since it would demand nothing.
 func (p *checker) level(field, s string) attest.Level {
 	l, err := attest.ParseLevel(s)
 	if err != nil || l < attest.ModuleClaimed {
@@ -107,7 +105,7 @@ func (p *checker) level(field, s string) attest.Level {
 	return l
 }
 
-// names checks a list of names: one that is there takes somebody, each once.
+// names checks a list of names: if it is there, it is not empty and has no name twice.
 func (p *checker) names(field string, list []string) []string {
 	if list == nil {
 		return nil
@@ -156,8 +154,8 @@ func tellModel(model string) string {
 	return fmt.Sprintf("the model %q", strict.Clip(model))
 }
 
-// anchors are the pinned keys; without any, no level above vendor-signed is ever
-// reached.
+// anchors reads the pinned anchors. Without any, no evidence reaches a level above
+// vendor-signed.
 func (p *checker) anchors(list []attest.Anchor) {
 	p.b.Anchors = &attest.Anchors{}
 	if len(list) == 0 {

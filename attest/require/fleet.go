@@ -10,26 +10,26 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Fleet is what the evidence of a whole fleet shows to one judge.
+// Fleet is what the evidence of a whole fleet shows under one policy.
 type Fleet struct {
-	Keys          []*Key // of the fleet, in the order of the steps
-	Countersigner *Key   // nil where the plan doesn't name its HSM
+	Keys          []*Key // the fleet's, in the order of the steps
+	Countersigner *Key   // nil if the plan doesn't name its HSM
 }
 
-// Key is what the evidence of one key shows.
+// Key is what the evidence about one key shows.
 type Key struct {
 	ceremony.AttestationStep
-	Claims *attest.Claims // nil where there is no evidence that could be judged
-	// Wrong is of evidence that is wrong whatever anybody demands: see check.
+	Claims *attest.Claims // nil if there is no evidence that could be judged
+	// Wrong says that the evidence is wrong whatever a policy demands: see check.
 	Wrong    error
-	Problems []attest.Problem // demands that it doesn't meet
+	Problems []attest.Problem // demands that the evidence doesn't meet
 }
 
-// JudgeFleet judges the raw evidence of every key on the record, each at the time
-// of its record and by the nonce that the transcript gives. What the record says
-// of it counts for nothing. b may be nil: then nothing is pinned and nothing is
-// demanded, and what is wrong is found all the same. Files of which no record
-// tells, and those that are missing, are for ceremony.Account.CheckAttestations.
+// JudgeFleet judges the raw evidence about every key on the record, each at the time of its
+// record and with the nonce that follows from the transcript. It doesn't use what the
+// record says about the evidence. b may be nil: then no anchor is pinned and nothing is
+// demanded, but wrong evidence is still found. Files without a record and missing files
+// are for ceremony.Account.CheckAttestations.
 func JudgeFleet(b *Block, a *ceremony.Account, files map[string][]byte, firstUse bool) *Fleet {
 	f := &Fleet{}
 	for _, step := range a.AttestationSteps() {
@@ -70,7 +70,7 @@ func (k *Key) judge(b *Block, files map[string][]byte, firstUse bool) {
 	}
 }
 
-// Wrong are the faults of evidence that is wrong whatever anybody demands.
+// Wrong are the faults of evidence that is wrong whatever a policy demands.
 func (f *Fleet) Wrong() error {
 	var faults strict.Errors
 	for _, k := range f.all() {
@@ -88,11 +88,11 @@ func (f *Fleet) all() []*Key {
 	return append(f.Keys[:len(f.Keys):len(f.Keys)], f.Countersigner)
 }
 
-// maxTold is how many keys that fall short are told of; the others are counted.
+// maxTold is how many keys or names are listed; further ones are only counted.
 const maxTold = 3
 
-// Short says which of the keys don't show what is demanded, and what; empty where
-// all do.
+// Short says which keys' evidence does not show what is demanded, and why; empty if all
+// does.
 func Short(list []*Key) string {
 	var told []string
 	n := 0
@@ -119,7 +119,7 @@ func Short(list []*Key) string {
 	return strings.Join(told, "; ")
 }
 
-// Least is the lowest level of the keys' evidence; no level where there is none.
+// Least is the lowest level of the keys' evidence; 0 if a key has none.
 func Least(list []*Key) (least attest.Level) {
 	for i, k := range list {
 		if k.Claims == nil {
@@ -132,8 +132,8 @@ func Least(list []*Key) (least attest.Level) {
 	return least
 }
 
-// Tell says what the evidence of keys shows of their devices, and what ended since
-// it was made.
+// Tell says in words what the evidence shows about the keys' devices, and which evidence
+// has expired since it was made.
 func Tell(list []*Key, now time.Time) string {
 	text := Least(list).String()
 	for _, f := range []struct {
@@ -180,7 +180,7 @@ func unknown(c *attest.Claims) (list []string) {
 	return list
 }
 
-// each are the different words of all keys, in the order in which they come.
+// each are the different words about all keys, in their order.
 func each(list []*Key, of func(*attest.Claims) []string) (words []string) {
 	seen := map[string]bool{}
 	for _, k := range list {

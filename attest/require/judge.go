@@ -12,8 +12,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Question is the key that evidence has to be about, and what it was asked with.
-// It is the judge's: from the plan, from the transcript, never from the evidence.
+// Question says which key, device and nonce evidence must be about. Its values come from
+// the plan and the transcript, never from the evidence.
 type Question struct {
 	Format   string // the plan's, of this device
 	Identity string // the same
@@ -24,14 +24,14 @@ type Question struct {
 	// Countersigner says that it is the countersigner's key.
 	Countersigner bool
 	At            time.Time // when the evidence was recorded
-	// TrustOnFirstUse takes anchors that nobody confirmed.
+	// TrustOnFirstUse accepts anchors that nobody confirmed.
 	TrustOnFirstUse bool
 }
 
-// Verdict is what evidence shows, and what of the demands it doesn't meet.
+// Verdict is what evidence shows, and which demands it doesn't meet.
 type Verdict struct {
 	Claims   *attest.Claims
-	Problems []attest.Problem // none: all demands are met
+	Problems []attest.Problem // empty if all demands are met
 }
 
 var registry = formats.All()
@@ -39,9 +39,9 @@ var registry = formats.All()
 // Formats are the names of the formats that can be judged.
 func Formats() []string { return registry.Formats() }
 
-// check says what evidence shows under these anchors. The error is of evidence
-// that is wrong whatever anybody demands: malformed, badly signed, stale, of
-// another key, or of another device than was asked.
+// check says what evidence shows under these anchors. It returns an error for evidence
+// that is wrong whatever a policy demands: malformed, badly signed, stale, about another
+// key, or of another device than the question's.
 func check(e *attest.Evidence, anchors *attest.Anchors, q Question) (*attest.Claims, error) {
 	switch {
 	case e == nil:
@@ -65,7 +65,7 @@ func check(e *attest.Evidence, anchors *attest.Anchors, q Question) (*attest.Cla
 	return c, nil
 }
 
-// Judge says whether evidence shows what the block requires. The error is check's.
+// Judge says which of the block's demands evidence doesn't meet. The error is check's.
 func (b *Block) Judge(e *attest.Evidence, q Question) (*Verdict, error) {
 	c, err := check(e, b.Anchors, q)
 	if err != nil {
@@ -80,8 +80,8 @@ func (b *Block) Judge(e *attest.Evidence, q Question) (*Verdict, error) {
 	return v, nil
 }
 
-// demand is what is demanded of this key: that it was made inside and can't leave,
-// that it does what the plan has it for, and all that the block says.
+// demand is what is demanded of this key: that it was generated inside and can't leave,
+// that it can do what the plan wants, and all that the block says.
 func (b *Block) demand(q Question, firmware string) attest.Demand {
 	least := b.Least
 	if q.Countersigner && b.Countersigner != 0 {
@@ -95,8 +95,8 @@ func (b *Block) demand(q Question, firmware string) attest.Demand {
 	return d
 }
 
-// leastFirmware is a model's own, or that of every model. Where there are entries
-// and none is for it, the model is not named, and meets no demand.
+// leastFirmware is the lowest firmware for a model: its own entry, or that of every model.
+// named is false if there are entries, but none for this model.
 func (b *Block) leastFirmware(model string) (least string, named bool) {
 	for _, name := range []string{model, ""} {
 		if i := slices.IndexFunc(b.Firmware, func(f Firmware) bool { return f.Model == name }); i >= 0 {

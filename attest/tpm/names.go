@@ -13,17 +13,17 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// TCG EK Credential Profile, 3.1.2: what a TPM's certificate says of it in its
-// subjectAltName.
+// The attributes of a TPM in its certificate's subjectAltName (TCG EK Credential Profile,
+// 3.1.2).
 var (
 	idManufacturer = asn1.ObjectIdentifier{2, 23, 133, 2, 1}
 	idModel        = asn1.ObjectIdentifier{2, 23, 133, 2, 2}
 	idVersion      = asn1.ObjectIdentifier{2, 23, 133, 2, 3}
 )
 
-// described takes from a certificate maker, model and, from the subject's serial
-// number, the identity: the SHA-256 in hex of the endorsement key's
-// SubjectPublicKeyInfo, which the authority challenged.
+// described takes maker and model from a certificate, and the identity from the subject's
+// serial number: the SHA-256 in hex of the SubjectPublicKeyInfo of the endorsement key,
+// which the authority challenged.
 func described(cert *x509.Certificate, c *attest.Claims) error {
 	for _, n := range cert.Subject.Names {
 		s, _ := n.Value.(string)
@@ -55,7 +55,7 @@ func described(cert *x509.Certificate, c *attest.Claims) error {
 	return nil
 }
 
-// platform takes one attribute of a name.
+// platform takes one attribute of a directory name.
 func platform(n pkix.AttributeTypeAndValue, c *attest.Claims) error {
 	s, _ := n.Value.(string)
 	var into *string
@@ -80,7 +80,7 @@ func platform(n pkix.AttributeTypeAndValue, c *attest.Claims) error {
 	return nil
 }
 
-// maker reads id:4E544300 as NTC: the TCG's names of makers are four letters.
+// maker reads a TCG vendor ID, which is up to four letters in hex: id:4E544300 is NTC.
 func maker(s string) string {
 	b, err := hex.DecodeString(strings.TrimPrefix(s, "id:"))
 	if err != nil || len(b) != 4 || !strings.HasPrefix(s, "id:") {

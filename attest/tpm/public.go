@@ -14,7 +14,7 @@ import (
 	_ "crypto/sha512"
 )
 
-// TPM_ALG_ID, as far as they are taken.
+// The TPM_ALG_ID values that are known here (TPM 2.0 Library, Part 2, 6.3).
 const (
 	algRSA    = 0x0001
 	algSHA1   = 0x0004
@@ -35,7 +35,7 @@ var hashes = map[uint16]crypto.Hash{algSHA1: crypto.SHA1, algSHA256: crypto.SHA2
 
 var curves = map[uint16]elliptic.Curve{3: elliptic.P256(), 4: elliptic.P384(), 5: elliptic.P521()}
 
-// TPMA_OBJECT.
+// The bits of TPMA_OBJECT (TPM 2.0 Library, Part 2, 8.3).
 const (
 	fixedTPM            = 1 << 1
 	stClear             = 1 << 2
@@ -54,7 +54,7 @@ const (
 		encryptedDuplicate | restricted | decrypt | sign | x509Sign
 )
 
-// public is a TPMT_PUBLIC of a key that is RSA or on a curve.
+// public is the TPMT_PUBLIC of an RSA or elliptic-curve key.
 type public struct {
 	attrs uint32
 	key   crypto.PublicKey
@@ -65,8 +65,8 @@ type public struct {
 
 func (p *public) has(bits uint32) bool { return p.attrs&bits == bits }
 
-// parsePublic reads a TPMT_PUBLIC, or a TPM2B_PUBLIC that holds one: tools write
-// either. No TPMT_PUBLIC begins with its own length.
+// parsePublic reads a TPMT_PUBLIC, or a TPM2B_PUBLIC, which is one after its length: tools
+// write either. A TPMT_PUBLIC never begins with its own length.
 func parsePublic(what string, data []byte) (*public, error) {
 	if len(data) > 2 && int(binary.BigEndian.Uint16(data)) == len(data)-2 {
 		data = data[2:]
@@ -165,5 +165,5 @@ func (w *wire) modulus() crypto.PublicKey {
 	return key
 }
 
-// sameKey says whether two public keys are one.
+// sameKey says whether two public keys are the same.
 func sameKey(a *public, spki []byte) bool { return bytes.Equal(a.spki, spki) }

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	magicTPM    = 0xff544347 // TPM_GENERATED_VALUE: a restricted key signs nothing with it that the TPM didn't make
+	magicTPM    = 0xff544347 // TPM_GENERATED_VALUE: a restricted key signs data that begins with it only if the TPM made that data
 	typeCertify = 0x8017     // TPM_ST_ATTEST_CERTIFY
 	endorsement = 0x4000000b // TPM_RH_ENDORSEMENT
 )
 
-// certify is a TPMS_ATTEST of TPM2_Certify.
+// certify is the TPMS_ATTEST that TPM2_Certify returns.
 type certify struct {
 	signer           []byte // the signing key's qualified name
 	nonce            []byte
@@ -55,7 +55,8 @@ func parseCertify(data []byte) (*certify, error) {
 	return c, nil
 }
 
-// qualifiedName takes a TPM2B_NAME that is an algorithm and a digest, no handle.
+// qualifiedName reads a TPM2B_NAME that consists of an algorithm and a digest, not of a
+// handle.
 func (w *wire) qualifiedName(what string) []byte {
 	b := w.buffer(what, 66)
 	if w.err != nil {
@@ -67,7 +68,7 @@ func (w *wire) qualifiedName(what string) []byte {
 	return b
 }
 
-// primaryOf is the qualified name of a primary key of a hierarchy.
+// primaryOf is the qualified name of a hierarchy's primary key.
 func primaryOf(hierarchy uint32, name []byte) []byte {
 	alg := binary.BigEndian.Uint16(name)
 	h := hashes[alg].New()
@@ -76,8 +77,8 @@ func primaryOf(hierarchy uint32, name []byte) []byte {
 	return h.Sum(binary.BigEndian.AppendUint16(nil, alg))
 }
 
-// verifySignature checks a TPMT_SIGNATURE over attest. Which algorithm it is
-// follows from the key; weak says that it is over SHA-1.
+// verifySignature checks a TPMT_SIGNATURE over attest. The key determines the algorithm.
+// weak says that the signature is over SHA-1.
 func verifySignature(key crypto.PublicKey, attest, sig []byte) (weak bool, err error) {
 	w := &wire{rest: sig}
 	alg, id := w.u16(), w.u16()

@@ -1,14 +1,13 @@
-// Package tpm reads what TPM2_Certify says of a key in a TPM 2.0.
+// Package tpm verifies what TPM2_Certify says about a key in a TPM 2.0.
 //
-// The attestation key (AK) signs it. That the AK is a restricted key of this
-// TPM is what an authority found out by a challenge (TPM2_MakeCredential,
-// TPM2_ActivateCredential) before it issued the AK's certificate; such a
-// challenge convinces whoever made it and nobody else. So the authority is
-// pinned together with its operator, and without its certificate the evidence is
-// module-claimed.
+// The attestation key (AK) signs it. An authority found out by a challenge
+// (TPM2_MakeCredential, TPM2_ActivateCredential) that the AK is a restricted key of this
+// TPM, and then issued the AK's certificate. Such a challenge convinces only the one who
+// made it, so a policy pins the authority together with its operator. Without the
+// authority's certificate, the evidence is module-claimed.
 //
-// The reader is the project's own: it takes one spelling, knows its bounds and
-// reaches nothing; go-tpm reads beside it in tests.
+// The parser is the project's own: it accepts one encoding, with limits. Tests compare it
+// with go-tpm.
 package tpm
 
 import (
@@ -28,8 +27,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Format is the format's name. EKFormat names the anchors of TPMs' makers, under
-// which endorsement keys' certificates stand.
+// Format is the format's name. EKFormat is the format of the anchors of TPM makers, which
+// certify endorsement keys (EK).
 const (
 	Format   = "tpm2-certify"
 	EKFormat = "tpm2-ek"
@@ -46,13 +45,13 @@ const (
 	PartEKCerts   = "ek-certificates"
 )
 
-// Verifier is the format's.
+// Verifier verifies evidence of this format.
 type Verifier struct{}
 
 // Format is tpm2-certify.
 func (Verifier) Format() string { return Format }
 
-// Parts are what TPM2_Certify returns, and what says whose the AK is.
+// Parts are the results of TPM2_Certify, and the keys and certificates of AK and EK.
 func (Verifier) Parts() []attest.PartRule {
 	return []attest.PartRule{
 		{Name: PartAttest, Max: 1 << 10, What: "TPMS_ATTEST, as `tpm2_certify -o` writes it"},
@@ -65,7 +64,7 @@ func (Verifier) Parts() []attest.PartRule {
 	}
 }
 
-// Verify checks the signature and reads the claims.
+// Verify verifies the evidence and returns its claims.
 func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	e := in.Evidence
 	quote, err := parseCertify(e.Part(PartAttest))
@@ -101,7 +100,7 @@ func (Verifier) Verify(in attest.Input) (*attest.Claims, error) {
 	return c, endorsementKey(in, c)
 }
 
-// attestationKey gives the AK's public key, and says in c what its chain is worth.
+// attestationKey returns the AK's public key, and sets the level in c by its chain.
 func attestationKey(in attest.Input, c *attest.Claims) (crypto.PublicKey, error) {
 	e := in.Evidence
 	certs, bare, area := e.Part(PartAKCerts), e.Part(PartAKKey), e.Part(PartAKPublic)
@@ -142,7 +141,7 @@ var (
 	idSerial = asn1.ObjectIdentifier{2, 5, 4, 5}
 )
 
-// certifiedAK judges the AK's chain.
+// certifiedAK verifies the AK's chain.
 func certifiedAK(in attest.Input, data []byte, c *attest.Claims) (crypto.PublicKey, error) {
 	certs, err := attest.ParseCertificates(data)
 	if err != nil {
@@ -176,7 +175,7 @@ func certifiedAK(in attest.Input, data []byte, c *attest.Claims) (crypto.PublicK
 	return ak.PublicKey, nil
 }
 
-// checkAK holds the AK's public area, where it is given, to what an AK is.
+// checkAK checks the AK's public area, if it is given.
 func checkAK(area []byte, ak crypto.PublicKey, quote *certify, c *attest.Claims) error {
 	if area == nil {
 		return nil
@@ -204,9 +203,9 @@ func checkAK(area []byte, ak crypto.PublicKey, quote *certify, c *attest.Claims)
 	return nil
 }
 
-// describe says what the attributes of the key mean. They are fixed when it is
-// made. One that is fixedTPM and fixedParent can't be duplicated, nor come from
-// elsewhere: TPM2_Import and TPM2_LoadExternal take no such key.
+// describe translates the key's attributes, which never change, into claims. A key with
+// fixedTPM and fixedParent can't be duplicated, and can't have been imported: TPM2_Import
+// and TPM2_LoadExternal refuse such a key.
 func describe(c *attest.Claims, key *public, quote *certify) {
 	kept, local := key.has(fixedTPM|fixedParent), key.has(sensitiveDataOrigin)
 	c.Key = attest.Key{
@@ -230,9 +229,9 @@ func describe(c *attest.Claims, key *public, quote *certify) {
 	}
 }
 
-// endorsementKey compares the endorsement key's certificate, where it is given,
-// with the identity that the AK's certificate names, and takes maker and model
-// from it where its chain is pinned.
+// endorsementKey compares the EK's certificate, if it is given, with the identity that the
+// AK's certificate names. If the EK's chain ends in a pinned anchor, it takes maker and
+// model from that certificate.
 func endorsementKey(in attest.Input, c *attest.Claims) error {
 	data := in.Evidence.Part(PartEKCerts)
 	if data == nil {
@@ -264,7 +263,7 @@ func endorsementKey(in attest.Input, c *attest.Claims) error {
 	if path.Until.Before(c.Until) {
 		c.Until = path.Until
 	}
-	c.Platform.Vendor, c.Platform.Model = "", "" // the maker's word goes before the authority's
+	c.Platform.Vendor, c.Platform.Model = "", "" // take the maker's instead of the authority's
 	if err := described(ek, c); err != nil {
 		return fmt.Errorf("ek-certificates: %w", err)
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// wire reads what a TPM writes (TPM 2.0 Library, Part 2): integers in network
-// order, buffers with their length before them. It keeps its first fault.
+// wire reads a TPM's structures (TPM 2.0 Library, Part 2): integers in network order, and
+// buffers after their length. It keeps the first error.
 type wire struct {
 	rest []byte
 	err  error
@@ -55,7 +55,7 @@ func (w *wire) u64() uint64 {
 	return 0
 }
 
-// buffer takes a TPM2B of at most so many bytes.
+// buffer reads a TPM2B of at most so many bytes.
 func (w *wire) buffer(what string, most int) []byte {
 	n := int(w.u16())
 	if w.err == nil && n > most {
@@ -64,14 +64,14 @@ func (w *wire) buffer(what string, most int) []byte {
 	return w.take(n)
 }
 
-// fail blames the input, unless it was blamed before.
+// fail sets the error, unless there is one already.
 func (w *wire) fail(format string, args ...any) {
 	if w.err == nil {
 		w.err = fmt.Errorf(format, args...)
 	}
 }
 
-// done is the first fault; bytes that are left over are one.
+// done returns the first error. Bytes that are left over are an error too.
 func (w *wire) done(what string) error {
 	if w.err == nil && len(w.rest) > 0 {
 		w.err = fmt.Errorf("%d bytes behind its end", len(w.rest))

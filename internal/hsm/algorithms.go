@@ -14,7 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// PKCS#11 3.0, which the library below doesn't know yet.
+// Constants of PKCS#11 3.0 that miekg/pkcs11 lacks.
 const (
 	ckmECEdwardsKeyPairGen    = 0x1055
 	ckmECMontgomeryKeyPairGen = 0x1056
@@ -27,16 +27,16 @@ const (
 	ckoValidation             = 0xA // 3.2
 )
 
-// algorithm is how one kind of key is asked for, recognised and used.
+// algorithm says how one kind of key is generated, recognised and used.
 type algorithm struct {
 	ways     []way
 	curves   [][]byte // every CKA_EC_PARAMS that means this curve
-	sign     uint     // of a key that signs
-	sigBytes int      // what C_Sign gives
-	derive   uint     // of a key that agrees
+	sign     uint     // mechanism of a key that signs
+	sigBytes int      // length of a signature from C_Sign
+	derive   uint     // mechanism of a key that agrees
 }
 
-// way is one spelling of a request; modules differ in which they take.
+// way is one form of the request to generate a key; modules differ in which they accept.
 type way struct {
 	mechanism, keyType uint
 	params             []byte // CKA_EC_PARAMS
@@ -104,25 +104,15 @@ func known(name string) (keys.Algorithm, algorithm, error) {
 
 // hasType says whether keys of this kind carry the CKA_KEY_TYPE.
 func (a algorithm) hasType(keyType uint) bool {
-	for _, w := range a.ways {
-		if w.keyType == keyType {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.ways, func(w way) bool { return w.keyType == keyType })
 }
 
 func (a algorithm) hasCurve(params []byte) bool {
-	for _, c := range a.curves {
-		if bytes.Equal(c, params) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.curves, func(c []byte) bool { return bytes.Equal(c, params) })
 }
 
-// needs are the mechanisms that a key of this kind takes, to be generated and
-// to be used; of each list, one.
+// needs are the mechanisms that generate and use a key of this kind. The token must have
+// one of each list.
 func (a algorithm) needs() [][]uint {
 	var generate []uint
 	for _, w := range a.ways {
@@ -136,12 +126,11 @@ func (a algorithm) needs() [][]uint {
 	return [][]uint{generate, {a.sign}}
 }
 
-// IsTPM2 says that this is tpm2-pkcs11. It has no ECDH: its keys agree by the TPM
-// itself.
+// IsTPM2 says whether the module is tpm2-pkcs11. It has no ECDH, so its keys agree by the
+// TPM itself.
 func (m *Module) IsTPM2() bool { return strings.Contains(m.Description(), "TPM2.0 Cryptoki") }
 
-// Lacks names the mechanisms that a key of this kind takes and the token
-// doesn't list.
+// Lacks names the mechanisms that a key of this kind needs and the token doesn't list.
 func (m *Module) Lacks(sel Selector, alg keys.Algorithm) ([]string, error) {
 	_, a, err := known(string(alg))
 	if err != nil {

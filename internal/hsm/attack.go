@@ -14,16 +14,15 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Attack tries to take the private key with this CKA_ID out of the token, in
-// every way that the user it was made for could: always the same attempts in
-// the same order by the kind of key. A token does well that refuses them all; CKR_OK means that
-// the key is no longer the token's alone, and that it should be destroyed.
+// Attack tries to take the private key with this CKA_ID out of the token in every way that
+// its user could. The attempts and their order depend only on the kind of key. A good
+// token refuses all of them. If one ends with CKR_OK, the key may be outside of the token
+// too, and should be destroyed.
 //
-// What does come out is overwritten in C's memory before anyone sees it, and a
-// copy is destroyed at once. An attempt that says nothing about this key,
-// because the token has no such mechanism or no key to wrap with, is Unstaged.
-// One that was cut short because the device or the session failed is an error,
-// unless another succeeded.
+// A key that comes out is overwritten in C's memory before anyone sees it, and a copy is
+// destroyed at once. An attempt that could not be made, because the token has no such
+// mechanism or no key to wrap with, is Unstaged. If the device or the session fails during
+// an attempt, Attack returns an error, unless another attempt succeeded.
 func (t *Token) Attack(alg string, id []byte) ([]token.Attempt, error) {
 	name, _, err := known(alg)
 	if err != nil {
@@ -48,7 +47,7 @@ func (t *Token) Attack(alg string, id []byte) ([]token.Attempt, error) {
 	if err != nil {
 		return nil, t.wrap(keyErr(err, privateHalf, id))
 	}
-	// Last, because they would change what the others find.
+	// Last, because they would change the results of the others.
 	for _, x := range relaxations {
 		list = append(list, attempt(x.name, token.CallSet, t.setAttribute(t.session, h, pkcs11.NewAttribute(x.attribute, x.weaker))))
 	}
@@ -58,7 +57,7 @@ func (t *Token) Attack(alg string, id []byte) ([]token.Attempt, error) {
 	return list, nil
 }
 
-// relaxations are the attempts to make a key weaker, in their order.
+// relaxations are the attempts to make a key weaker, in order.
 var relaxations = []struct {
 	name      string
 	attribute uint
@@ -68,14 +67,13 @@ var relaxations = []struct {
 	{token.TryRelaxSensitive, pkcs11.CKA_SENSITIVE, false},
 }
 
-// AttackRelaxed is for a key of which [Token.Attack] has just succeeded in the
-// relaxations named. It reads the private half as it is now, makes the attempts
-// to export, to wrap and to copy it again, sets back what was set, and reads the
-// half once more.
+// AttackRelaxed is for a key that [Token.Attack] has just made weaker by the relaxations
+// named. It reads the private half's attributes, makes the attempts to export, to wrap and
+// to copy the key again, sets the attributes back, and reads them once more.
 //
-// Where the token makes no key to wrap with, C_WrapKey is called all the same,
-// with the pair's own public half: a token that wraps could be brought a key by
-// other means, one that lacks the function or the mechanism says so.
+// If the token generates no key to wrap with, AttackRelaxed calls C_WrapKey nevertheless,
+// with the pair's own public half: somebody could bring a wrapping key to a token that
+// wraps, and a token that lacks the function or the mechanism says so.
 func (t *Token) AttackRelaxed(alg string, id []byte, names []string) (token.Relaxed, error) {
 	r := token.Relaxed{Names: names}
 	name, _, err := known(alg)
@@ -127,8 +125,8 @@ func (t *Token) attackRelaxed(h pkcs11.ObjectHandle, name keys.Algorithm, id []b
 	return err
 }
 
-// takeOut makes the attempts that would leave the key as it is. instead wraps
-// where the token can make no key to wrap with, unless it is 0.
+// takeOut makes the attempts that don't change the key. If the token can't generate a key
+// to wrap with, instead is used for that, unless it is 0.
 func (t *Token) takeOut(h, instead pkcs11.ObjectHandle, name keys.Algorithm, keyType uint) ([]token.Attempt, error) {
 	list := []token.Attempt{
 		t.tryExport(h, keyType),
@@ -158,8 +156,8 @@ func (t *Token) takeOut(h, instead pkcs11.ObjectHandle, name keys.Algorithm, key
 	return append(list, t.trySign(h, name), invalid), err
 }
 
-// trySign asks for a signature by a key that agrees, by each mechanism that its
-// curve has. Modules refuse when they are asked to begin, or at the end.
+// trySign asks for a signature by a key that agrees, with each mechanism of its curve.
+// Modules refuse at C_SignInit or at C_Sign.
 func (t *Token) trySign(h pkcs11.ObjectHandle, name keys.Algorithm) token.Attempt {
 	mechanisms := []uint{pkcs11.CKM_ECDSA}
 	if name == keys.X25519 {
@@ -174,15 +172,16 @@ func (t *Token) trySign(h pkcs11.ObjectHandle, name keys.Algorithm) token.Attemp
 	return worst(tries)
 }
 
-// invalidPoints are peers that no key may agree with: of P-256 a point that isn't on
-// the curve, whose secrets tell the key piece by piece; of X25519 one of low order,
-// with which the secret is all zero for everybody.
+// invalidPoints are peers that a key must refuse to agree with: for P-256 a point that is
+// not on the curve, since secrets with such points reveal the key piece by piece; for
+// X25519 a point of low order, with which every secret is zero.
 var invalidPoints = map[keys.Algorithm][]byte{
 	keys.ECDHP256: append([]byte{4}, bytes.Repeat([]byte{1}, 64)...),
 	keys.X25519:   make([]byte, 32),
 }
 
-// tryInvalidPoint has a key agree with one. What comes of it is destroyed unread.
+// tryInvalidPoint asks a key to agree with an invalid point. It destroys the secret, if
+// there is one, without reading it.
 func (t *Token) tryInvalidPoint(h pkcs11.ObjectHandle, name keys.Algorithm) (token.Attempt, error) {
 	o, err := t.deriveObject(t.session, algorithms[name].derive, h, invalidPoints[name])
 	if err == nil {
@@ -193,15 +192,15 @@ func (t *Token) tryInvalidPoint(h pkcs11.ObjectHandle, name keys.Algorithm) (tok
 	return attempt(token.TryAgreeInvalid, token.CallDerive, err), nil
 }
 
-// decided demands that the token answered each attempt. Success beside a failing
-// device is still success, and the key is lost.
+// decided demands that the token answered every attempt, unless one succeeded: then it
+// doesn't matter that the device failed at another.
 func decided(list []token.Attempt) error {
 	if slices.ContainsFunc(list, func(a token.Attempt) bool { return rank(a) == succeeded }) {
 		return nil
 	}
 	for _, a := range list {
-		// A token that calls its refusal of a point a failure shows by the agreement
-		// that follows that it works.
+		// Some tokens report CKR_DEVICE_ERROR for an invalid point. The agreement that
+		// follows shows that the token works.
 		if lost(a.Code) && !(a.Name == token.TryAgreeInvalid && a.Code == "CKR_DEVICE_ERROR") {
 			return fmt.Errorf("%s: %w", a.Name, &Error{Call: a.Call, Code: a.Code})
 		}
@@ -209,8 +208,8 @@ func decided(list []token.Attempt) error {
 	return nil
 }
 
-// tryExport asks for the private value. Of an RSA key each secret part gives
-// away the rest.
+// tryExport asks for the private value, and for an RSA key for each secret part, since
+// each reveals the others.
 func (t *Token) tryExport(h pkcs11.ObjectHandle, keyType uint) token.Attempt {
 	secret := []uint{pkcs11.CKA_VALUE}
 	if keyType == pkcs11.CKK_RSA {
@@ -227,8 +226,8 @@ func (t *Token) tryExport(h pkcs11.ObjectHandle, keyType uint) token.Attempt {
 	return worst(tries)
 }
 
-// tryWrap makes an AES key for this one attempt, in the session and gone with
-// it, and wraps with it by each mechanism.
+// tryWrap generates an AES session key for this attempt, and wraps the key with it by each
+// mechanism.
 func (t *Token) tryWrap(name string, h, instead pkcs11.ObjectHandle, withIV bool, mechanisms ...uint) token.Attempt {
 	wrapping, err := t.generateKey(t.session, pkcs11.CKM_AES_KEY_GEN, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
@@ -242,7 +241,7 @@ func (t *Token) tryWrap(name string, h, instead pkcs11.ObjectHandle, withIV bool
 	})
 	switch {
 	case err == nil:
-		// Left behind it would die with the session and harm nothing.
+		// If this fails, the key ends with the session.
 		defer func() { _ = t.destroyObject(t.session, wrapping) }()
 	case instead == 0 || lost(Code(err)):
 		return token.Attempt{Name: name, Call: token.CallGenerate, Code: Code(err), Unstaged: true}
@@ -257,8 +256,8 @@ func (t *Token) tryWrap(name string, h, instead pkcs11.ObjectHandle, withIV bool
 	return worst(tries)
 }
 
-// tryCopy asks for a copy with weaker attributes, in the session alone. A copy
-// that can't be destroyed is an error: the key is then in two places.
+// tryCopy asks for a copy with weaker attributes, as a session object. If the copy can't be
+// destroyed, it returns an error.
 func (t *Token) tryCopy(name string, h pkcs11.ObjectHandle, weaker *pkcs11.Attribute) (token.Attempt, error) {
 	dup, err := t.copyObject(t.session, h, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false), weaker})
 	if err == nil {
@@ -280,9 +279,9 @@ func attempt(name, call string, err error) token.Attempt {
 	return token.Attempt{Name: name, Call: call, Code: Code(err), Unstaged: call == token.CallWrap && slices.Contains(token.UnstagedWrap, Code(err))}
 }
 
-// worst picks, of several tries at the same thing, the one that says most
-// against the token: success, else a device that failed, of which nobody knows
-// what it did, else a refusal, else one that couldn't be made.
+// worst picks, of several tries of an attempt, the one that is worst for the token: one
+// that succeeded, else one at which the device failed, else one that was refused, else one
+// that couldn't be made.
 func worst(tries []token.Attempt) token.Attempt {
 	out := tries[0]
 	for _, a := range tries[1:] {

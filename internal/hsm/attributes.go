@@ -56,7 +56,7 @@ var attributeNames = map[uint]string{
 	pkcs11.CKA_WRAP_WITH_TRUSTED:   "WRAP_WITH_TRUSTED",
 }
 
-// What is read of each half, in this order.
+// The attributes that are read back from each half, in this order.
 var (
 	privateReadings = []uint{
 		pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_ID, pkcs11.CKA_LABEL, pkcs11.CKA_KEY_GEN_MECHANISM,
@@ -75,10 +75,9 @@ var (
 	}
 )
 
-// Attributes reads both halves of a key pair back, one attribute at a time:
-// its value, or the return code that came instead. A code that says nothing of
-// the attribute, because the device or the session failed, is an error. Numbers are big-endian hex
-// of eight bytes, bytes are hex.
+// Attributes reads the attributes of both halves of a key pair back, each by itself: its
+// value, or the return code in its place. If the device or the session fails, it returns
+// an error. Numbers are eight bytes, big-endian, in hex; bytes are hex.
 func (t *Token) Attributes(id []byte) (private, public []token.Reading, err error) {
 	if err := t.use(); err != nil {
 		return nil, nil, err
@@ -134,8 +133,8 @@ func reading(typ uint, value []byte) string {
 	return hex.EncodeToString(value)
 }
 
-// What may be asked for. LOCAL, NEVER_EXTRACTABLE and ALWAYS_SENSITIVE are the
-// token's own to set.
+// settable are the attributes that a template may have. The token itself sets LOCAL,
+// NEVER_EXTRACTABLE and ALWAYS_SENSITIVE.
 var settable = map[string]uint{
 	token.Token:           pkcs11.CKA_TOKEN,
 	token.Private:         pkcs11.CKA_PRIVATE,
@@ -153,11 +152,10 @@ var settable = map[string]uint{
 	"ALWAYS_AUTHENTICATE": pkcs11.CKA_ALWAYS_AUTHENTICATE,
 }
 
-// essential attributes must be asked for, since tokens differ in what they
-// assume, and are never left out.
+// essential attributes must be in every template, since tokens differ in their defaults.
 var essential = []string{token.Token, token.Private, token.Sensitive, token.Extractable}
 
-// maxOptional bounds the negotiation, which may try every choice of them.
+// maxOptional is how many attributes may be optional. Generate may try every subset.
 const maxOptional = 8
 
 func checkSpec(spec token.KeySpec) error {
@@ -223,10 +221,9 @@ func publicTemplate(name keys.Algorithm, w way, spec token.KeySpec) []*pkcs11.At
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
 		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
 	}
-	// VERIFY is not asked for. Signatures are checked in software, and
-	// tpm2-pkcs11 takes it for the same bit as DECRYPT of the private half,
-	// which is asked to be false; a template that contradicts itself costs it
-	// room in the TPM that it never gets back.
+	// Without VERIFY: signatures are verified in software, and for tpm2-pkcs11 VERIFY
+	// means the same TPM attribute as DECRYPT of the private half, which is false. For a
+	// template that contradicts itself, tpm2-pkcs11 loses memory of the TPM.
 	if name.Use() == keys.Agree && slices.Contains(spec.Attributes, token.Setting{Name: token.Derive, Value: true}) {
 		template = append(template, pkcs11.NewAttribute(pkcs11.CKA_DERIVE, true))
 	}

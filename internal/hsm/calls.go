@@ -15,26 +15,26 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// calls are the PKCS#11 functions, each traced and each with an error that
-// names it. Nothing else in this package calls the module.
+// calls are the PKCS#11 functions. Each call is traced, and its error names the function.
+// Nothing else in this package calls the module.
 type calls struct {
 	lib      *library
 	trace    *tracer
 	deadline time.Duration
 }
 
-// patient is how much longer than other calls making a key pair may take: RSA
-// keys take minutes on old devices.
+// patient is how many times the deadline C_GenerateKeyPair may take: an RSA key takes
+// minutes on old devices.
 const patient = 10
 
-// call runs one function. Where on is nothing, it concerns the whole module.
+// call calls one function. on is empty if the call concerns the whole module.
 func (c *calls) call(function string, on subject, about string, f func() uint) error {
 	_, err := ask(c, c.deadline, function, on, about, func() (struct{}, uint) { return struct{}{}, f() })
 	return err
 }
 
-// get is call for a function with a result. What f has it keeps to itself
-// until it returns: nobody waits for it longer than the deadline.
+// get is call for a function with a result. f must not share data that it writes, since
+// it goes on after the deadline.
 func get[T any](c *calls, function string, on subject, about string, f func() (T, uint)) (T, error) {
 	return ask(c, c.deadline, function, on, about, f)
 }
@@ -48,8 +48,8 @@ func ask[T any](c *calls, deadline time.Duration, function string, on subject, a
 	v, rv, in := within(deadline, f)
 	took := time.Since(start)
 	if !in {
-		// C can't be interrupted. The call stays behind in its own thread, and
-		// no other may enter the module.
+		// A call into C can't be interrupted. It goes on in its own thread, and no other
+		// call may enter the module.
 		c.lib.hung.Store(true)
 		c.trace.line(function, on, about, noAnswer, took)
 		return nothing, fmt.Errorf("%w within %s", &Error{Call: function, Code: noAnswer}, deadline)
@@ -130,7 +130,7 @@ func newTracer(w io.Writer) *tracer {
 	return &tracer{w: w}
 }
 
-// line is called with names and numbers only; that is what keeps secrets out.
+// line writes a line. Callers give it only names and numbers, which keeps secrets out.
 func (t *tracer) line(function string, on subject, about, code string, took time.Duration) {
 	if t == nil {
 		return
@@ -183,9 +183,9 @@ func (c *calls) mechanismInfo(n, m uint) (pkcs11.MechanismInfo, error) {
 	})
 }
 
-// A PIN is copied for the call and the copy cleared after it: should the call
-// hang, the caller clears its own, and the module must not read zeros then and
-// waste a try.
+// withPIN gives a call its own copy of the PIN, and clears the copy afterwards. If the
+// call hangs, the caller clears its PIN, and the module must not read zeros then, which
+// would be a wrong PIN.
 func withPIN(pin []byte, f func(pin []byte) uint) func() uint {
 	return func() uint {
 		own := bytes.Clone(pin)

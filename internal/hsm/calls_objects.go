@@ -8,8 +8,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// find gives every object that matches. The search is always ended, because
-// one that is left open blocks the session.
+// find returns every object that matches. It always ends the search: an open one blocks
+// the session.
 func (c *calls) find(h pkcs11.SessionHandle, template []*pkcs11.Attribute) (all []pkcs11.ObjectHandle, err error) {
 	err = c.call("C_FindObjectsInit", session(h), "", func() uint { return code(c.lib.ctx.FindObjectsInit(h, template)) })
 	if err != nil {
@@ -36,8 +36,8 @@ func (c *calls) find(h pkcs11.SessionHandle, template []*pkcs11.Attribute) (all 
 	return all, nil
 }
 
-// attribute reads one attribute: asked for in a batch, one that the token
-// doesn't know would hide the others.
+// attribute reads one attribute. In a call for several, one that the token doesn't know
+// would hide the others.
 func (c *calls) attribute(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, typ uint) ([]byte, error) {
 	type answer struct {
 		value []byte
@@ -88,7 +88,7 @@ func (c *calls) generateKeyPair(h pkcs11.SessionHandle, m uint, public, private 
 	return err
 }
 
-// sign gives as many bytes as the token wrote, at most size.
+// sign returns the signature, of at most size bytes.
 func (c *calls) sign(h pkcs11.SessionHandle, m *pkcs11.Mechanism, key pkcs11.ObjectHandle, data []byte, size int) ([]byte, error) {
 	about := mechanismName(m.Mechanism)
 	err := c.call("C_SignInit", session(h), about, func() uint {
@@ -107,8 +107,8 @@ func (c *calls) sign(h pkcs11.SessionHandle, m *pkcs11.Mechanism, key pkcs11.Obj
 	})
 }
 
-// derive has a key agree with a peer, and gives the secret, an object of the
-// session alone that is destroyed before this returns.
+// derive has a key agree with a peer and returns the secret. It destroys the secret's
+// object, which is one of the session.
 func (c *calls) derive(h pkcs11.SessionHandle, m uint, key pkcs11.ObjectHandle, point []byte) ([]byte, error) {
 	o, err := c.deriveObject(h, m, key, point)
 	if err != nil {

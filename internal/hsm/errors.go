@@ -17,9 +17,8 @@ func (e *Error) Error() string { return e.Call + ": " + e.Code }
 // Is lets errors.Is find the sentinel that stands for the return code.
 func (e *Error) Is(target error) bool { return target != nil && sentinels[e.Code] == target }
 
-// What can go wrong and a caller can act upon. ErrPINIncorrect, ErrPINLength
-// and ErrPINLocked may come from the token or, before a try is wasted, from
-// what it says of itself.
+// The errors that a caller can act upon. ErrPINLength and ErrPINLocked come from the
+// token, or from what it reports about itself, before a try is wasted.
 var (
 	ErrPINIncorrect    = errors.New("the PIN is wrong")
 	ErrPINLocked       = errors.New("the PIN is locked")
@@ -38,12 +37,12 @@ var (
 	ErrManyKeys  = errors.New("more than one such key")
 	ErrKeyExists = errors.New("the key exists already")
 
-	// ErrNoAnswer is a module that didn't come back in time. Its call can't be
-	// called off, and what becomes of it isn't known.
+	// ErrNoAnswer is the error of a call that did not return in time. The call can't be
+	// cancelled, and its outcome is unknown.
 	ErrNoAnswer = errors.New("the PKCS#11 module does not answer")
 
 	ErrClosed = errors.New("is closed")
-	// ErrLeftOut is all that a build without cgo can answer.
+	// ErrLeftOut is the error of every call in a build without cgo.
 	ErrLeftOut = errors.New("this fleetctl was built without PKCS#11 (CGO_ENABLED=0, or not for a Unix): use a build for Linux or macOS made with CGO_ENABLED=1 and a C compiler")
 )
 
@@ -59,8 +58,8 @@ var sentinels = map[string]error{
 
 const noAnswer = token.NoAnswer
 
-// lost says that a code is about the device, the session or this computer, and
-// says nothing about what was asked: the answer may be another one next time.
+// lost says whether a code is about the device, the session or this computer, so that the
+// same call may get another answer next time.
 func lost(code string) bool {
 	switch code {
 	case "CKR_DEVICE_ERROR", "CKR_DEVICE_REMOVED", "CKR_DEVICE_MEMORY", "CKR_HOST_MEMORY", "CKR_TOKEN_NOT_PRESENT",
@@ -70,7 +69,7 @@ func lost(code string) bool {
 	return false
 }
 
-// Code is the return code's name in err, empty where no call failed.
+// Code is the name of the return code in err; empty if it has none.
 func Code(err error) string {
 	var e *Error
 	if errors.As(err, &e) {

@@ -11,12 +11,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Generate makes a key pair in the token and reads its public half back by its
-// CKA_ID. Every attribute of the private key is asked for as the spec says;
-// where the token refuses the template, as few of spec.Optional as possible
-// are left out and named in the answer. It fails if a key with this ID exists.
+// Generate generates a key pair in the token and reads its public half back by its
+// CKA_ID. The template has every attribute of the spec. If the token refuses it, Generate
+// leaves out as few of spec.Optional as possible, and returns their names. It fails if
+// there is a key with this CKA_ID.
 //
-// After an error there may be a key pair nonetheless: look with [Token.Objects].
+// After an error there may be a key pair nevertheless: look with [Token.Objects].
 func (t *Token) Generate(spec token.KeySpec) (token.Generated, error) {
 	name, a, err := known(spec.Algorithm)
 	if err != nil {
@@ -75,7 +75,7 @@ func (t *Token) absent(id []byte) error {
 	return nil
 }
 
-// offered leaves out the ways whose mechanism the token doesn't have.
+// offered are the ways whose mechanism the token has.
 func (t *Token) offered(a algorithm) ([]way, error) {
 	var ways []way
 	var last error
@@ -92,15 +92,15 @@ func (t *Token) offered(a algorithm) ([]way, error) {
 	return ways, nil
 }
 
-// negotiate tries each way with the whole template, then with ever more
-// optional attributes left out. The error is that of the first try.
+// negotiate tries each way with the whole template, then with more and more optional
+// attributes left out. It returns the error of the first try.
 func (t *Token) negotiate(name keys.Algorithm, ways []way, spec token.KeySpec) (way, []string, error) {
 	var first, err error
 	for _, w := range ways {
 		for _, without := range subsets(spec.Optional) {
 			if first != nil {
-				// No second key may come of it, should a call that failed
-				// have made one all the same.
+				// A call that failed may have generated a key nevertheless. Don't generate a
+				// second one.
 				if err := t.absent(spec.ID); err != nil {
 					return way{}, nil, fmt.Errorf("%w, after %w", err, first)
 				}
@@ -123,8 +123,8 @@ func (t *Token) negotiate(name keys.Algorithm, ways []way, spec token.KeySpec) (
 	return way{}, nil, first
 }
 
-// refusesTemplate says whether leaving something out may help. The general
-// error is what NSS has for an attribute that it can't store.
+// refusesTemplate says whether it may help to leave out an attribute. NSS reports
+// CKR_GENERAL_ERROR for an attribute that it can't store.
 func refusesTemplate(err error) bool {
 	switch Code(err) {
 	case "CKR_ATTRIBUTE_TYPE_INVALID", "CKR_TEMPLATE_INCONSISTENT", "CKR_GENERAL_ERROR":
@@ -133,8 +133,8 @@ func refusesTemplate(err error) bool {
 	return false
 }
 
-// refusesCurve says whether another spelling of the curve may help. The
-// general error is what SoftHSM has for one that it can't read.
+// refusesCurve says whether another encoding of the curve may help. SoftHSM reports
+// CKR_GENERAL_ERROR for one that it can't read.
 func refusesCurve(err error) bool {
 	switch Code(err) {
 	case "CKR_CURVE_NOT_SUPPORTED", "CKR_DOMAIN_PARAMS_INVALID", "CKR_ATTRIBUTE_VALUE_INVALID":
@@ -143,7 +143,7 @@ func refusesCurve(err error) bool {
 	return refusesTemplate(err)
 }
 
-// subsets gives all choices of names, the smallest first.
+// subsets returns all subsets of names, the smallest first.
 func subsets(names []string) [][]string {
 	masks := make([]uint, 1<<len(names))
 	for i := range masks {

@@ -1,21 +1,18 @@
-// Package hsm speaks PKCS#11: it finds a token, logs in, generates keys that
-// can't leave it, tries to get them out all the same, and signs. It is the
-// only package that uses cgo; built without it, everything here compiles and
-// [Open] says what is missing.
+// Package hsm uses PKCS#11 modules: it finds a token, logs in, generates keys that can't
+// leave it, tries to get them out nevertheless, and signs. It is the only package that uses
+// cgo. Built without cgo it compiles too, and [Open] says what is missing.
 //
-// Start with [Open], then [Module.Token] and [Token.Login]. Tokens are found
-// by serial number or label and keys by CKA_ID, each exactly one: slot numbers
-// and object handles change between runs, labels of keys are not unique.
+// Start with [Open], then [Module.Token] and [Token.Login]. Tokens are found by serial
+// number or label, keys by CKA_ID, and each must be unique: slot numbers and object handles
+// change between runs, and labels of keys are not unique.
 //
-// What a module says of itself is not evidence. Attributes read back are the
-// module's claims; a caller that wants to know signs a challenge and verifies
-// it, runs [Token.Attack], and asks the vendor's attestation.
+// What a module reports is not evidence. To check it, a caller signs a challenge and
+// verifies the signature, runs [Token.Attack], and asks for the vendor's attestation.
 //
-// Goroutines: every method may be called from any goroutine. A Token is one
-// session with one mutex, because modules crash when two threads share a
-// session; for parallel work open a Token per goroutine. The login is shared:
-// PKCS#11 knows one login per process and token, so Login on one Token logs in
-// all that are open on the same token and Logout logs all of them out.
+// Any goroutine may call any method. A Token is one session with one mutex, because modules
+// crash if two threads share a session; for parallel work open a Token in each goroutine.
+// PKCS#11 has one login for each process and token: Login on one Token logs in all that
+// are open on the same token, and Logout logs all of them out.
 package hsm
 
 import (
@@ -28,28 +25,26 @@ import (
 
 // Options for [Open].
 type Options struct {
-	// Trace gets one line per PKCS#11 call: function, session or slot, what
-	// it was about, return code, microseconds. Never a PIN, a value or a
-	// signature.
+	// Trace gets one line for each PKCS#11 call: function, session or slot, mechanism or
+	// attribute, return code, microseconds. It never gets a PIN, a value or a signature.
 	Trace io.Writer
-	// InitArgs goes to C_Initialize as its reserved argument, a string that
-	// NSS wants and other modules don't.
+	// InitArgs is the reserved argument of C_Initialize, a string that NSS needs and other
+	// modules don't.
 	InitArgs string
-	// Deadline is how long the module may take over one call; over making a
-	// key pair ten times that, and over a PIN that is typed at the device as
-	// long as it wants. Zero is no bound. A module that goes over it is asked
-	// nothing more in this process: see [ErrNoAnswer].
+	// Deadline is how long a call may take; C_GenerateKeyPair may take ten times that, and
+	// a login with a PIN typed at the device any time. Zero means no limit. After a call
+	// that took longer, this process calls the module no more: see [ErrNoAnswer].
 	Deadline time.Duration
 }
 
-// Selector says which token is meant. Empty fields don't matter, but Serial
-// or Label must be given.
+// Selector says which token is meant. Empty fields match any token, but Serial or Label
+// must be given.
 type Selector struct {
 	Serial       string
 	Label        string
 	Manufacturer string
 	Model        string
-	Library      token.Library // what the module must say of itself
+	Library      token.Library // what the module must report about itself
 }
 
 // Select is the part of a URI that names a token.
@@ -59,21 +54,18 @@ func Select(u *uri.URI) Selector {
 
 // Init says which token to initialise, and how.
 type Init struct {
-	// Selector picks the token. All of it may be empty where only one token
-	// is not initialised.
+	// Selector picks the token. It may be empty if only one token is not initialised.
 	Selector Selector
 	Label    string // at most 32 bytes; no other token of the module may have it
-	// The PINs stay the caller's, to be wiped. Nil for a token that has its
-	// own keypad.
+	// The caller wipes the PINs. They are nil for a token with its own keypad.
 	SOPIN, UserPIN []byte
-	// EraseSerial lets a token be initialised that already is, which
-	// destroys everything on it. It must be that token's serial number.
+	// EraseSerial allows a token to be initialised that already is, which destroys
+	// everything on it. It must be that token's serial number.
 	EraseSerial string
 }
 
-// SealedKey is an object in a TPM from which tpm2-pkcs11 gets the key that wraps
-// the authorisation values of a token's keys: what opens it is made of the PIN and
-// the salt.
+// SealedKey is the TPM object in which tpm2-pkcs11 keeps the key that wraps the
+// authorisation values of a token's keys. PIN and salt together open it.
 type SealedKey struct {
 	Public, Private []byte // TPM2B_PUBLIC, TPM2B_PRIVATE
 	Salt            []byte

@@ -12,13 +12,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// InitToken gives a token a label, a security officer's PIN and a user's PIN,
-// and returns what it says of itself afterwards: its serial number may be new.
+// InitToken gives a token a label, a security officer's PIN and a user's PIN, and returns
+// what it reports afterwards. Its serial number may be new.
 //
-// A token that is initialised already is refused, unless in.EraseSerial is its
-// serial number; then everything on it is destroyed. So is a choice between
-// several blank tokens that can be told apart, and a label that another token
-// of the module has, since neither could be undone.
+// InitToken refuses a token that is initialised already, unless in.EraseSerial is its
+// serial number; then everything on it is destroyed. It refuses to choose between several
+// different blank tokens, and a label that another token of the module has.
 func (m *Module) InitToken(in Init) (token.Info, error) {
 	if in.Label == "" {
 		return token.Info{}, errors.New("a token needs a label")
@@ -89,7 +88,7 @@ func blank(views []view, in Init) (view, error) {
 			return view{}, fmt.Errorf("%w: uninitialised are %s; name one by its serial number", ErrManyTokens, describeAll(free))
 		}
 	}
-	return free[0], nil // the first of several that can't be told apart
+	return free[0], nil // the others look the same
 }
 
 func (m *Module) initialise(v view, in Init) (token.Info, error) {

@@ -13,13 +13,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-// Sign signs message with the one private key that has this CKA_ID, in the
-// form that internal/keys verifies: Ed25519 in 64 bytes, ECDSA over SHA-256 or
-// SHA-384 in DER with low S, RSA-PSS with SHA-256 and a salt of 32 bytes.
+// Sign signs message with the private key that has this CKA_ID. The signature has the form
+// that internal/keys verifies: Ed25519 in 64 bytes, ECDSA over SHA-256 or SHA-384 in DER
+// with low S, RSA-PSS with SHA-256 and a salt of 32 bytes.
 //
-// Hashing is done here and CKM_ECDSA used throughout, since few tokens have
-// the mechanisms that hash. The signature is as the token gave it: callers
-// verify it, for there are tokens that ignore parameters and say nothing.
+// The message is hashed here, and the mechanism is CKM_ECDSA, since few tokens have
+// mechanisms that hash. Callers verify the signature: some tokens ignore parameters.
 func (t *Token) Sign(alg string, id, message []byte) ([]byte, error) {
 	name, a, err := known(alg)
 	if err != nil {
@@ -37,8 +36,8 @@ func (t *Token) Sign(alg string, id, message []byte) ([]byte, error) {
 }
 
 func (t *Token) signWith(name keys.Algorithm, a algorithm, id, message []byte) ([]byte, error) {
-	// Looked up each time: handles die with a logout, and a second key with
-	// the same ID may have come since.
+	// Look it up each time: a logout invalidates handles, and there may be a second key
+	// with the same CKA_ID since.
 	h, err := t.half(privateHalf, id)
 	if err != nil {
 		return nil, err
@@ -69,9 +68,9 @@ func (t *Token) signWith(name keys.Algorithm, a algorithm, id, message []byte) (
 	return raw, nil
 }
 
-// Agree has the one private key with this CKA_ID agree on a secret with a peer in
-// the encoding of [keys.Peer]. The caller clears the secret. It is as the token gave it: that the key was at work is shown by
-// comparing it with what the peer's private half gives.
+// Agree has the private key with this CKA_ID agree on a secret with a peer, which is in the
+// encoding of [keys.Peer]. The caller clears the secret, and compares it with the one that
+// the peer's private half gives: only that shows that the key was used.
 func (t *Token) Agree(alg string, id, peer []byte) ([]byte, error) {
 	name, a, err := known(alg)
 	if err != nil {
@@ -114,9 +113,8 @@ func (t *Token) agreeWith(name keys.Algorithm, a algorithm, id, point []byte) ([
 	return secret, nil
 }
 
-// PublicKey reads the one public key with this CKA_ID as a DER
-// SubjectPublicKeyInfo that internal/keys admits. It is what the token says;
-// only a signature shows that it has the private half.
+// PublicKey reads the public key with this CKA_ID as a DER SubjectPublicKeyInfo that
+// internal/keys admits. Only a signature shows that the token has the private half.
 func (t *Token) PublicKey(alg string, id []byte) ([]byte, error) {
 	name, a, err := known(alg)
 	if err != nil {
@@ -150,9 +148,8 @@ func (t *Token) publicKey(name keys.Algorithm, a algorithm, id []byte) ([]byte, 
 	return key.SPKI(), nil
 }
 
-// checkType compares CKA_KEY_TYPE before a key is used: SoftHSM begins to sign
-// with a key of any type under any mechanism, and newer ones say "to prevent
-// crash".
+// checkType checks CKA_KEY_TYPE before a key is used: SoftHSM begins to sign with a key of
+// any type by any mechanism, and may crash.
 func (t *Token) checkType(h pkcs11.ObjectHandle, name keys.Algorithm, a algorithm) error {
 	keyType, err := t.number(h, pkcs11.CKA_KEY_TYPE)
 	if err != nil {

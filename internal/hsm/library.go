@@ -19,19 +19,18 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// library is a module's file as it is loaded into this process. PKCS#11 knows
-// one C_Initialize per process and module: whoever called it twice would share
-// all state with the first, and the first C_Finalize would end both. So there
-// is one library per file, counted by those who use it.
+// library is a module's file that is loaded into this process. PKCS#11 allows one
+// C_Initialize for each process and module, and C_Finalize ends it for all users. So there
+// is one library for each file, which counts its users.
 //
-// When the last one leaves it is finalised and stays loaded, because some
-// modules (SoftHSM on Fedora) crash while they are unloaded.
+// When the last user leaves, it is finalised but stays loaded, because some modules
+// (SoftHSM on Fedora) crash while they are unloaded.
 type library struct {
 	path   string // absolute, without symbolic links
 	digest [sha256.Size]byte
 	ctx    *pkcs11.Ctx
 	own    functions
-	hung   atomic.Bool // a call never came back
+	hung   atomic.Bool // a call did not return
 
 	// Guarded by libraries.
 	users    int
@@ -43,7 +42,7 @@ var libraries = struct {
 	byPath map[string]*library
 }{byPath: make(map[string]*library)}
 
-// openLibrary gives the library to one more user, who calls release once.
+// openLibrary adds a user to the library, who calls release once.
 func openLibrary(path string, c *calls, initArgs string) error {
 	real, err := checkFile(path)
 	if err != nil {
@@ -117,8 +116,8 @@ func load(path string, digest [sha256.Size]byte) (*library, error) {
 	return &library{path: path, digest: digest, ctx: ctx, own: own}, nil
 }
 
-// checkFile follows links to the file itself and refuses one that others could
-// replace: a module is code that sees every PIN.
+// checkFile follows links to the file itself, and refuses a file that others could
+// replace, since a module sees every PIN.
 func checkFile(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		return "", strict.Errorf(path, "is not an absolute path to a PKCS#11 module").WithHint("give all of it, such as /usr/lib/softhsm/libsofthsm2.so")
@@ -148,7 +147,7 @@ func checkFile(path string) (string, error) {
 func unreachable(path string, err error) error {
 	var e *fs.PathError
 	if errors.As(err, &e) {
-		err = e.Err // the path is said already
+		err = e.Err // without the path, which the error below has
 	}
 	return strict.Errorf(path, "can't be opened as a PKCS#11 module: %v", err).WithHint("install the token's software, or correct the path")
 }

@@ -10,13 +10,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Login logs the user in. The PIN stays the caller's and is to be wiped; nil
-// is for a token with a keypad of its own. One call is one try: nothing is
-// ever tried twice, and the token is asked first how many tries are left.
+// Login logs the user in. The caller wipes the PIN; nil is for a token with its own
+// keypad. Each call makes at most one try, and first asks the token whether tries are left.
 //
-// A token that is locked gives [ErrPINLocked], one on its last try
-// [ErrPINFinalTry]; see [Token.LoginFinal]. [ErrAlreadyLoggedIn] says nothing
-// about the PIN: tokens answer it to a wrong one too.
+// For a locked token it returns [ErrPINLocked], for one with a single try left
+// [ErrPINFinalTry]: see [Token.LoginFinal]. [ErrAlreadyLoggedIn] says nothing about the
+// PIN: tokens return it for a wrong one too.
 func (t *Token) Login(pin []byte) error { return t.loginUser(pin, false) }
 
 // LoginFinal is Login even when a wrong PIN would lock the token.
@@ -52,8 +51,8 @@ func (t *Token) loginUser(pin []byte, final bool) error {
 	return t.wrap(t.login(t.session, pkcs11.CKU_USER, pin))
 }
 
-// checkPIN spares a try that can't succeed. Nil is for the keypad; tokens that
-// state no limits state zeros or ones.
+// checkPIN refuses a PIN of a length that the token doesn't accept, before a try is
+// wasted. Tokens without limits report zeros or ones.
 func (v view) checkPIN(pin []byte) error {
 	n := uint(len(pin))
 	if n == 0 && v.ProtectedPIN {

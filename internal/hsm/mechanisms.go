@@ -2,8 +2,8 @@ package hsm
 
 import "fmt"
 
-// mechanismName names a mechanism. The table holds what tokens of today list
-// and what a ceremony may want to see; the ciphers of the nineties stay hex.
+// mechanismName is a mechanism's name, or its number in hex. The table has the mechanisms
+// that tokens list today, without old ciphers.
 func mechanismName(m uint) string {
 	if name, ok := mechanismNames[m]; ok {
 		return name

@@ -11,7 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// LeftOut says that this program can reach no HSM.
+// LeftOut says whether this program was built without PKCS#11.
 const LeftOut = false
 
 // Module is a PKCS#11 library that is loaded and initialised.
@@ -24,11 +24,11 @@ type Module struct {
 	closed bool
 }
 
-// Open loads the library at an absolute path. Opened twice, it is initialised
-// once; it is finalised when every Module and Token of it is closed.
+// Open loads the library at an absolute path. A library that is opened twice is
+// initialised once, and finalised when all its Modules and Tokens are closed.
 //
-// The library becomes part of this process: it can read its memory, and if it
-// crashes, so does fleetctl. Therefore a file that others can write is refused.
+// The library becomes part of this process: it can read its memory, and if it crashes,
+// fleetctl crashes too. So Open refuses a file that others can write.
 func Open(path string, opt Options) (*Module, error) {
 	m := &Module{calls: calls{trace: newTracer(opt.Trace), deadline: opt.Deadline}}
 	if err := openLibrary(path, &m.calls, opt.InitArgs); err != nil {
@@ -49,7 +49,7 @@ func Open(path string, opt Options) (*Module, error) {
 	return m, nil
 }
 
-// Close says that this Module is no longer needed. Its Tokens stay usable.
+// Close closes the module. Its Tokens stay usable.
 func (m *Module) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -60,7 +60,7 @@ func (m *Module) Close() error {
 	return m.release()
 }
 
-// open keeps Close away until the returned function is called.
+// open keeps Close from closing the module until the returned function is called.
 func (m *Module) open() (func(), error) {
 	m.mu.RLock()
 	if m.closed {
@@ -73,10 +73,10 @@ func (m *Module) open() (func(), error) {
 // Digest is the SHA-256 digest of the library's file as it was loaded.
 func (m *Module) Digest() [sha256.Size]byte { return m.lib.digest }
 
-// Description is what the library says of itself: maker and versions.
+// Description is the library's maker and versions, as it reports them.
 func (m *Module) Description() string { return m.text }
 
-// Tokens are all that the module shows now, initialised or not.
+// Tokens are all tokens that the module shows now, initialised or not.
 func (m *Module) Tokens() ([]token.Info, error) {
 	done, err := m.open()
 	if err != nil {

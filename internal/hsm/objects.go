@@ -16,8 +16,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Objects are all that is stored on the token and can be seen, sorted. It fails if nobody is
-// logged in, rather than show half.
+// Objects are all objects on the token, sorted. It fails if nobody is logged in, since the
+// token then hides private objects.
 func (t *Token) Objects() ([]token.Object, error) {
 	if err := t.use(); err != nil {
 		return nil, err
@@ -29,9 +29,8 @@ func (t *Token) Objects() ([]token.Object, error) {
 	return t.stored()
 }
 
-// PublicObjects are what the token shows to anybody, sorted: without a login it
-// hides private keys and whatever else is private. That it shows none therefore
-// doesn't say that the token is empty; [Token.Objects] can, after a login.
+// PublicObjects are the objects that the token shows without a login, sorted. If there are
+// none, the token may still hold private objects: see [Token.Objects].
 func (t *Token) PublicObjects() ([]token.Object, error) {
 	if err := t.use(); err != nil {
 		return nil, err
@@ -83,8 +82,8 @@ const aboutToken = "about the token"
 func className(class uint) string {
 	switch class {
 	case pkcs11.CKO_HW_FEATURE, pkcs11.CKO_MECHANISM, ckoProfile, ckoValidation:
-		// Nobody can make or delete these, and they hold no key: kryoptic has
-		// 150 of them on an empty token.
+		// Nobody can create or delete these, and they hold no key. kryoptic has 150 of
+		// them on an empty token.
 		return aboutToken
 	case pkcs11.CKO_PRIVATE_KEY:
 		return "private"
@@ -139,10 +138,10 @@ const (
 
 var classes = map[string]uint{privateHalf: pkcs11.CKO_PRIVATE_KEY, publicHalf: pkcs11.CKO_PUBLIC_KEY}
 
-// halves finds the private or public keys that have exactly this CKA_ID. The
-// ID is read back, since not every module's search is that exact.
+// halves finds the private or public keys with exactly this CKA_ID. It reads the CKA_ID of
+// each back, since some modules' search isn't exact.
 func (t *Token) halves(half string, id []byte) ([]pkcs11.ObjectHandle, error) {
-	if len(id) == 0 { // would match every key, or none, as the module likes
+	if len(id) == 0 { // matches every key in some modules, none in others
 		return nil, fmt.Errorf("%w: a key is named by its CKA_ID, and this one is empty", ErrNoKey)
 	}
 	found, err := t.find(t.session, []*pkcs11.Attribute{
@@ -182,9 +181,9 @@ func (t *Token) half(half string, id []byte) (pkcs11.ObjectHandle, error) {
 	return 0, keyErr(ErrNoKey, half, id)
 }
 
-// Destroy deletes the private and the public key with exactly this CKA_ID and
-// looks whether they are gone. Half a pair, such as a crash leaves, is
-// deleted too; of two keys with one ID neither is.
+// Destroy deletes the private and the public key with exactly this CKA_ID, and checks that
+// they are gone. It also deletes half a pair, which a crash may leave. If there are two
+// keys with this CKA_ID, it deletes neither.
 func (t *Token) Destroy(id []byte) error {
 	if err := t.use(); err != nil {
 		return err
@@ -193,10 +192,9 @@ func (t *Token) Destroy(id []byte) error {
 	return t.wrap(t.destroy(id))
 }
 
-// DestroyUnnamed deletes the private and public keys that have no CKA_ID, and
-// says how many. Tokens that store an object piece by piece leave such ones when
-// the power goes; and ones of which not even the class can be read, which are
-// deleted too.
+// DestroyUnnamed deletes the private and public keys without a CKA_ID, and objects whose
+// class can't be read, and returns how many. A token that stores an object in several
+// writes may leave such objects after a power cut.
 func (t *Token) DestroyUnnamed() (n int, err error) {
 	if err := t.use(); err != nil {
 		return 0, err
@@ -227,9 +225,9 @@ func (t *Token) DestroyUnnamed() (n int, err error) {
 	return n, nil
 }
 
-// unfinished says that a token finds an object and can't make sense of it:
-// SoftHSM's answer to whatever is asked of one that has a class and nothing
-// more. No single answer decides, since what is unfinished is deleted.
+// unfinished says whether a token can't read an object that it finds: SoftHSM returns
+// CKR_ATTRIBUTE_VALUE_INVALID for every attribute of an object that was not completely
+// written. Several answers must agree, since such objects are deleted.
 func (t *Token) unfinished(h pkcs11.ObjectHandle) bool {
 	for _, typ := range []uint{pkcs11.CKA_CLASS, pkcs11.CKA_ID, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_CLASS} {
 		if _, err := t.attribute(t.session, h, typ); Code(err) != "CKR_ATTRIBUTE_VALUE_INVALID" {
@@ -243,7 +241,7 @@ func (t *Token) destroy(id []byte) error {
 	if err := t.needUser(); err != nil {
 		return err
 	}
-	// The private half first: if only one can be deleted, then that one.
+	// The private half first, in case only one can be deleted.
 	var doomed []pkcs11.ObjectHandle
 	for _, half := range []string{privateHalf, publicHalf} {
 		found, err := t.halves(half, id)

@@ -138,10 +138,10 @@ import (
 	"unsafe"
 )
 
-// functions are those calls that miekg/pkcs11 doesn't make as they are wanted
-// here: PINs that stay in the caller's memory (its own copies each into C and
-// leaves it there), a signature in one call instead of two, a call per
-// attribute, and attempts on a key whose loot nobody ever holds.
+// functions are the calls that this package makes by itself instead of through
+// miekg/pkcs11: PINs stay in the caller's memory (miekg/pkcs11 copies each PIN into C and
+// leaves it there), a signature takes one call instead of two, each attribute is read by a
+// call of its own, and a key that an attempt takes out is overwritten in C.
 type functions struct{ list *C.fleet_functions }
 
 func loadFunctions(path string) (functions, error) {
@@ -181,9 +181,9 @@ func (f functions) login(session, user uint, pin []byte) uint {
 	return uint(C.fleet_login(f.list, C.ck_ulong(session), C.ck_ulong(user), pointer(pin), C.ck_ulong(len(pin))))
 }
 
-// get reads an attribute: its length first, then into a buffer of just that
-// length, since NSS refuses a larger one. ok is false where the token has no
-// value to give, or one beyond all reason.
+// get reads an attribute: first its length, then its value into a buffer of exactly that
+// length, since NSS refuses a larger one. ok is false if the token has no value for it, or
+// one larger than ROOM.
 func (f functions) get(session, object, attribute uint) (value []byte, ok bool, rv uint) {
 	var n C.ck_ulong
 	r := C.fleet_get(f.list, C.ck_ulong(session), C.ck_ulong(object), C.ck_ulong(attribute), nil, &n)
@@ -201,7 +201,7 @@ func (f functions) get(session, object, attribute uint) (value []byte, ok bool, 
 func (f functions) sign(session uint, data, sig []byte) (length, rv uint) {
 	p := pointer(data)
 	if p == nil {
-		p = pointer([]byte{0}) // an empty message is not a missing one
+		p = pointer([]byte{0}) // NULL would mean that there is no message
 	}
 	n := C.ck_ulong(len(sig))
 	r := C.fleet_sign(f.list, C.ck_ulong(session), p, C.ck_ulong(len(data)), pointer(sig), &n)

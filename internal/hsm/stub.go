@@ -7,7 +7,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// LeftOut says that this program can reach no HSM.
+// LeftOut says whether this program was built without PKCS#11.
 const LeftOut = true
 
 // Module is a PKCS#11 library that is loaded and initialised.

@@ -14,18 +14,18 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Token is one session with one token. Its methods take turns; see the package
-// comment about goroutines and about the login that all sessions share.
+// Token is one session with one token. The package comment says how goroutines share it,
+// and that all sessions share the login.
 type Token struct {
 	calls
 	session pkcs11.SessionHandle
-	opened  token.Info // as it was when the session was opened
+	opened  token.Info // what the token reported when the session was opened
 
 	mu     sync.Mutex
 	closed bool
 }
 
-// use begins a method. Two threads in one session crash SoftHSM, and with it
+// use begins a method: it locks mu. Two threads in one session crash SoftHSM, and with it
 // the whole process.
 func (t *Token) use() error {
 	t.mu.Lock()
@@ -62,7 +62,7 @@ func (t *Token) look() (view, error) {
 	return v, err
 }
 
-// Close ends the session. The last one that is closed logs the user out.
+// Close ends the session. Closing the token's last session logs the user out.
 func (t *Token) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,8 +73,8 @@ func (t *Token) Close() error {
 	return t.wrap(errors.Join(t.closeSession(t.session), t.release()))
 }
 
-// needUser fails unless private objects can be seen. Without a login a token
-// hides them and says nothing, so that "absent" and "invisible" look alike.
+// needUser fails if private objects can't be seen: without a login a token hides them, as
+// if there were none.
 func (t *Token) needUser() error {
 	state, err := t.sessionState(t.session)
 	if err != nil {
@@ -93,7 +93,7 @@ func (t *Token) needUser() error {
 	return nil
 }
 
-// Mechanisms are all that the token offers, in the order of their numbers.
+// Mechanisms are all mechanisms that the token offers, in the order of their numbers.
 func (t *Token) Mechanisms() ([]token.Mechanism, error) {
 	if err := t.use(); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (t *Token) Mechanisms() ([]token.Mechanism, error) {
 	return list, nil
 }
 
-// Random gives n bytes of the token's random number generator.
+// Random returns n bytes from the token's random number generator.
 func (t *Token) Random(n int) ([]byte, error) {
 	if n <= 0 {
 		return nil, fmt.Errorf("%d random bytes can't be had", n)

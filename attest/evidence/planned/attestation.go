@@ -12,8 +12,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// attestation is what is required of devices' attestations, where any is demanded:
-// fresh evidence of formats that have room for a nonce, else anchored evidence.
+// attestation is the policy's block attestation; empty if no claim about attestations is
+// demanded. It requires fresh evidence, or anchored evidence of formats without a nonce.
 func (d *policyDraft) attestation() string {
 	if !slices.ContainsFunc(d.demands, func(x evidence.Demand) bool {
 		return x.Claim == evidence.ClaimKeyAttested || x.Claim == evidence.ClaimCountersignerAttested

@@ -15,22 +15,21 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Outlook is what a plan's ceremony can come to show of a claim that a policy
-// demands, before anything is made.
+// Outlook is the forecast for a claim that a policy demands.
 type Outlook struct {
 	Claim   string
 	Least   evidence.Grade // demanded
-	Best    evidence.Grade // what can be reached, where everything goes well
-	Missing string         // why no more can be reached; empty where enough can
-	Do      string         // what to do about it, or what is still to be done for it
+	Best    evidence.Grade // the best that can be reached if all goes well
+	Missing string         // why no more can be reached; empty if enough can
+	Do      string         // what to do about that, or what is still to be done to reach it
 }
 
-// Short says that less can be reached than is demanded.
+// Short says whether less can be reached than is demanded.
 func (o Outlook) Short() bool { return o.Best < o.Least }
 
-// Forecast says of every demand of a policy whether a plan's ceremony can reach it:
-// from what plan and policy name and nothing else. Whether people then sign, HSMs
-// pass and logs answer, it doesn't say.
+// Forecast says for every demand of a policy whether a plan's ceremony can reach it, by
+// what plan and policy name. It doesn't say whether people will sign, HSMs will pass
+// their checks, and logs will answer.
 func Forecast(plan *ceremony.Plan, policy *evidence.Policy) (list []Outlook) {
 	f := &forecast{plan: plan, policy: policy, all: map[string]Outlook{}}
 	f.people()
@@ -48,7 +47,7 @@ func Forecast(plan *ceremony.Plan, policy *evidence.Policy) (list []Outlook) {
 	}
 	for _, d := range policy.Demands {
 		if d.Claim == evidence.ClaimAbortSigned {
-			continue // of no ceremony that comes to its end
+			continue // only for aborted ceremonies
 		}
 		o := f.all[d.Claim]
 		o.Claim, o.Least = d.Claim, d.Least
@@ -57,7 +56,7 @@ func Forecast(plan *ceremony.Plan, policy *evidence.Policy) (list []Outlook) {
 	return list
 }
 
-// Short are those of the outlooks that fall short of what is demanded.
+// Short are the outlooks that fall short of what is demanded.
 func Short(list []Outlook) []Outlook {
 	return slices.DeleteFunc(slices.Clone(list), func(o Outlook) bool { return !o.Short() })
 }
@@ -68,13 +67,13 @@ type forecast struct {
 	all    map[string]Outlook
 }
 
-// reach says how far a claim can come. Without a reason that is its best.
+// reach sets a claim's outlook.
 func (f *forecast) reach(claim string, best evidence.Grade, missing, do string) {
 	f.all[claim] = Outlook{Claim: claim, Best: best, Missing: missing, Do: do}
 }
 
-// after is a claim that comes as far as best where the others are proven, and as far
-// as nothing where one isn't.
+// after sets the outlook of a claim that reaches best if the others are proven, and is
+// not shown otherwise.
 func (f *forecast) after(claim string, best evidence.Grade, others ...string) {
 	f.reach(claim, best, "", "")
 	for _, name := range others {
@@ -85,7 +84,7 @@ func (f *forecast) after(claim string, best evidence.Grade, others ...string) {
 	}
 }
 
-// people are whose signatures approve the plan and sign off release and close.
+// people sets the outlooks that need people's signatures.
 func (f *forecast) people() {
 	have, m := f.policy.PinnedPeople(f.plan)
 	missing := ""
@@ -107,7 +106,8 @@ func (f *forecast) people() {
 	f.after(evidence.ClaimPage, evidence.Proven, evidence.ClaimCloseSignoff)
 }
 
-// either is a claim that is proven, or for a reason not shown at all.
+// either sets the outlook of a claim that is proven, or not shown if something is
+// missing.
 func (f *forecast) either(claim, missing, do string) {
 	if missing == "" {
 		f.reach(claim, evidence.Proven, "", "")
@@ -116,7 +116,7 @@ func (f *forecast) either(claim, missing, do string) {
 	}
 }
 
-// signers are whose signatures make a bundle.
+// signers sets the outlooks that need the signatures in a bundle.
 func (f *forecast) signers() {
 	t := f.policy.Trust(f.plan.Namespace)
 	names := map[string]bool{}
@@ -141,7 +141,7 @@ func (f *forecast) signers() {
 	f.either(evidence.ClaimCountersigned, missing, do)
 }
 
-// logs are where the bundle and the end go, and who watches.
+// logs sets the outlooks that need the log and its witnesses.
 func (f *forecast) logs() {
 	missing, do := f.noLog()
 	f.either(evidence.ClaimIncluded, missing, do)
@@ -159,7 +159,7 @@ func (f *forecast) logs() {
 	f.either(evidence.ClaimWitnessed, missing, do)
 }
 
-// noLog says why nothing that the ceremony logs counts.
+// noLog says why no log entry of this ceremony counts; empty if entries do.
 func (f *forecast) noLog() (missing, do string) {
 	plan, err := auditlog.ParsePolicy("log_policy", []byte(f.plan.LogPolicy))
 	switch {
@@ -178,7 +178,7 @@ func (f *forecast) noLog() (missing, do string) {
 	return "the policy pins none of the plan's logs", "pin the plan's log under log_policy:"
 }
 
-// keys are what HSMs say of their keys themselves.
+// keys sets the outlooks of what HSMs report about their keys.
 func (f *forecast) keys() {
 	f.reach(evidence.ClaimGenerated, evidence.Device, "", "")
 	f.reach(evidence.ClaimNonexportable, evidence.Device, "", "")
@@ -194,8 +194,8 @@ func (f *forecast) keys() {
 	}
 }
 
-// agreement is what keys that agree show to the auditor who challenges them, and by
-// that auditor's sign-off to others.
+// agreement sets the outlook of key.agreement, for which a pinned auditor must challenge
+// the keys and sign off the release.
 func (f *forecast) agreement() {
 	have, _ := f.policy.PinnedPeople(f.plan)
 	switch {
@@ -208,7 +208,7 @@ func (f *forecast) agreement() {
 	}
 }
 
-// fleet is the matrix, whose word is signed off with the release.
+// fleet sets the outlook of fleet.checked, which people sign off with the release.
 func (f *forecast) fleet() {
 	lines := f.all[evidence.ClaimNonexportable]
 	if lines.Best == evidence.NotShown {
@@ -232,7 +232,7 @@ func (f *forecast) fleet() {
 	}
 }
 
-// device is a claim about devices' attestations.
+// device sets the outlook of a claim about devices' attestations.
 func (f *forecast) device(claim string, named bool, where string) {
 	b := f.policy.Attestation
 	switch {

@@ -1,5 +1,6 @@
-// Package planned is the operator's side of a verifier's policy: it writes one
-// that pins whom a plan names.
+// Package planned is the operator's side of a verifier's policy: it writes a policy that
+// pins whom a plan names, and forecasts which of a policy's claims the plan's ceremony can
+// reach.
 package planned
 
 import (
@@ -28,20 +29,20 @@ type policyDraft struct {
 	short     []Outlook // what the ceremony can't reach under the draft itself
 }
 
-// NewPolicy writes a policy that pins a plan's keys, and the anchors given. That is
-// trust on first use: until each key is confirmed from another channel (confirmed
-// says how), nothing is verified under it, but by who says that first use will do.
+// NewPolicy writes a policy that pins a plan's keys and the anchors given. confirmed says
+// how each key was confirmed over another channel. If it is empty, the policy is trust on
+// first use: nothing passes under it unless the caller accepts that.
 //
-// Rekor is not a plan's to name: whoever uses it pins its log and submitters
-// under rekor: and adds the claim.
+// A plan doesn't name Rekor logs. To use one, pin its log and submitters under rekor: and
+// demand the claim.
 //
-// A rehearsal's policy demands what can be shown with the files of the ceremony's
-// folder and no witnesses. A production policy demands everything, so that nothing
-// passes for proven that isn't; but the countersigner's attestation where the plan
-// names none, since not every HSM can. Neither demands a lock-down where the plan
-// has none, nor what only keys of a use can show where it has no such keys. What the plan tolerates of its HSMs is taken only where tolerates says
-// so too: that is the verifier's decision, and the plan's author has an interest in
-// it. So are anchors: a policy without one says in comments what can't be reached.
+// A rehearsal's policy demands what can be shown with the files of the ceremony's folder
+// and without witnesses. A production policy demands every claim, but for the
+// countersigner's attestation if the plan names none, since not every HSM attests. Neither
+// demands a lock-down if the plan has none, nor claims about keys of a use that the plan
+// doesn't have. The policy tolerates attempts only if tolerates lists them, whatever the
+// plan tolerates: that is the verifier's decision. So are anchors: if a needed one is
+// missing, comments in the policy say what can't be reached.
 func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string, anchors ...attest.Anchor) ([]byte, error) {
 	d := &policyDraft{plan: p, confirmed: confirmed, tolerates: tolerates, anchors: anchors}
 	production := p.Mode == ceremony.Production
@@ -51,11 +52,11 @@ func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string, anchors .
 		case evidence.ClaimRekor:
 			take = false
 		case evidence.ClaimAbortSigned:
-			least = evidence.Attested // whoever is left may be one: a policy may ask for m, which is proven
+			least = evidence.Attested // of an aborted ceremony, perhaps only two people are left to sign
 		case evidence.ClaimLockdown:
-			take = len(p.Lockdown) > 0 // what isn't planned leaves no record that could be demanded
+			take = len(p.Lockdown) > 0
 		case evidence.ClaimPossession:
-			take = len(p.RolesOf(keys.Sign)) > 0 // nor is there a key that could show it
+			take = len(p.RolesOf(keys.Sign)) > 0
 		case evidence.ClaimAgreement:
 			take = len(p.RolesOf(keys.Agree)) > 0
 			if !production {
@@ -90,7 +91,7 @@ func (d *policyDraft) write() []byte {
 	).Replace(policySource))
 }
 
-// pin is what says how a key was confirmed, under its own name.
+// pin is the line that says how a key was confirmed; empty if it was not.
 func (d *policyDraft) pin(name string) string {
 	if d.confirmed == "" {
 		return ""
@@ -156,5 +157,5 @@ func (d *policyDraft) claims() string {
 	return b.String()
 }
 
-// comment is a text on one line.
+// comment makes a text one line.
 func comment(s string) string { return strict.Said(s) }

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -75,17 +76,21 @@ func ParseAnswer(file string, data []byte, pinned [][32]byte) (*Response, error)
 // AsServed says whether the third party's live service gave it: a statement alone.
 func (r *Response) AsServed() bool { return r.served }
 
+// ErrNotAsked is the error of a statement that is about something else than what was
+// asked for.
+var ErrNotAsked = errors.New("it was not asked for")
+
 // CheckConcerns says whether a served statement is about what the party was asked for
-// at all. One about another epoch contradicts nothing: everybody can have it from the
-// service.
+// at all; else the error is ErrNotAsked. A statement about another epoch contradicts
+// nothing: everybody can have it from the service.
 func (r *Response) CheckConcerns(party, namespace string, epoch uint64, ciphersuite uint32) error {
 	switch s := r.Statement; {
 	case s.Namespace != namespace || s.Epoch != epoch:
 		return strict.Errorf(r.file, "%s's statement is about epoch %d of %s; epoch %d of %s was asked for", party, s.Epoch, s.Namespace, epoch, namespace).
-			WithHint("Nothing of it was used.")
+			WithHint("Nothing of it was used.").Because(ErrNotAsked)
 	case s.Ciphersuite != ciphersuite:
 		return strict.Errorf(r.file, "%s's statement has ciphersuite %d; the plan says %d", party, s.Ciphersuite, ciphersuite).
-			WithHint("Nothing of it was used.")
+			WithHint("Nothing of it was used.").Because(ErrNotAsked)
 	}
 	return nil
 }

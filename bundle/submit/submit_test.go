@@ -17,6 +17,8 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/history/fetch"
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/simdisk"
 	"github.com/fleetctl/fleetctl/internal/testauditor"
 )
 
@@ -121,6 +123,33 @@ func TestWhatIsSentIsOnDiskBefore(t *testing.T) {
 	s.Dir = filepath.Join(a.Files.CA, "folder")
 	if _, err := s.Run(t.Context()); err == nil || a.Asked() != "" {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestWhatWasSentIsKnownAfterAPowerCut(t *testing.T) {
+	a := testauditor.Start(t, t.TempDir(), "power", 1)
+	for seed := range uint64(8) {
+		disk := simdisk.New(t, seed)
+		s, _ := submission(t, a)
+		s.Dir = disk.Path("ceremony", "private", "submissions")
+		a.Misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				w.WriteHeader(http.StatusAccepted)
+			}
+			return r.Method == http.MethodPost
+		})
+		_, err := s.Run(t.Context())
+		if p := (*Pending)(nil); !errors.As(err, &p) || !strings.HasSuffix(a.Asked(), "POST") {
+			t.Fatal(err)
+		}
+		disk.Cut()
+		data, err := durable.ReadFile(s.path())
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if st, err := parseState("state", data); err != nil || st.Digest != digest {
+			t.Errorf("seed %d: %v", seed, err)
+		}
 	}
 }
 

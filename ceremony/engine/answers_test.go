@@ -251,7 +251,7 @@ func TestAServedStatementIsTakenInByteForByte(t *testing.T) {
 		for range 2 {
 			_, err := j.ImportResponse(c.r)
 			var refused *engine.Refused
-			if wantError(t, err, c.want); errors.As(err, &refused) != c.recorded {
+			if wantError(t, err, c.want); errors.As(err, &refused) != c.recorded || errors.Is(err, bundle.ErrNotAsked) == c.recorded {
 				t.Errorf("%v", err)
 			}
 		}

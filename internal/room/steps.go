@@ -139,6 +139,10 @@ func (r *Room) response(j *engine.Journal) error {
 			r.notAgain(data)
 			r.App.UI.Error(strict.Errorf(file, "%v", err).WithHint("keep the file and ask the third party; nothing was taken from it"))
 			continue
+		case errors.Is(err, bundle.ErrNotAsked): // such as another epoch's statement
+			r.notAgain(data)
+			r.App.UI.Error(err)
+			continue
 		case err != nil:
 			return cli.Wrong(err)
 		}

@@ -55,7 +55,7 @@ func (r *Record) Hash() [32]byte {
 	b := make([]byte, 0, 256)
 	b = append(b, "fleetctl record v1\n"...)
 	b = append(strconv.AppendInt(b, int64(r.N), 10), '\n')
-	b = append(r.Time.UTC().AppendFormat(b, strict.TimeLayout), '\n')
+	b = append(strict.AppendTime(b, r.Time), '\n')
 	b = append(append(b, r.Kind...), '\n')
 	b = append(hex.AppendEncode(b, r.Prev[:]), '\n')
 	return sha256.Sum256(append(hex.AppendEncode(b, r.Commit[:]), '\n'))
@@ -76,7 +76,7 @@ func (r *Record) Withheld() bool { return len(r.Salt) == 0 && r.Body == "" }
 func (r *Record) Line() []byte { return append(strict.EncodeLine(r), '\n') }
 
 func commitment(salt []byte, body string) [32]byte {
-	return sha256.Sum256(append(append(make([]byte, 0, len(salt)+len(body)), salt...), body...))
+	return sha256.Sum256(append(append(make([]byte, 0, 4096), salt...), body...)) // most are not longer
 }
 
 // NewRecord makes the next record, with salt from random. It reads the line back, and
@@ -100,7 +100,7 @@ func (a *Account) NewRecord(at time.Time, random io.Reader, content any) (*Recor
 	if len(line) > maxLine {
 		return nil, strict.Errorf("", "record %d would have %d bytes; a line has at most %d", r.N, len(line), maxLine)
 	}
-	read, err := parseRecord("", r.N, bytes.TrimSuffix(line, []byte("\n")))
+	read, err := parseRecord("", r.N, strings.TrimSuffix(string(line), "\n"))
 	var faults strict.Errors
 	if faults.Add(err); len(faults) > 0 {
 		return nil, strict.Errorf("", "%s", faults[0].Msg).WithHint("nothing was recorded: enter it again in an allowed form")
@@ -109,14 +109,14 @@ func (a *Account) NewRecord(at time.Time, random io.Reader, content any) (*Recor
 }
 
 // parseRecord reads a line, without its LF, and the body in it.
-func parseRecord(file string, n int, line []byte) (*Record, error) {
+func parseRecord(file string, n int, line string) (*Record, error) {
 	r := &Record{}
-	if !strict.DecodeCanonical(string(line), maxLine, r) {
+	if !strict.DecodeCanonical(line, maxLine, r) {
 		*r = Record{} // read again, slowly, for the error
-		if err := strict.DecodeJSON(file, line, maxLine, r); err != nil {
+		if err := strict.DecodeText(file, line, maxLine, r); err != nil {
 			return nil, relocate(err, file, n)
 		}
-		if !bytes.Equal(strict.EncodeLine(r), line) {
+		if string(strict.EncodeLine(r)) != line {
 			return nil, strict.At(file, n, "record %d is not in its one canonical form", n)
 		}
 	}
@@ -178,10 +178,10 @@ func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, erro
 	}
 	t := &Transcript{}
 	prev := plan
-	for len(data) > 0 {
-		line, rest, whole := bytes.Cut(data, []byte("\n"))
+	for text := string(data); text != ""; {
+		line, rest, whole := strings.Cut(text, "\n")
 		if !whole {
-			t.Torn = data
+			t.Torn = data[len(data)-len(text):]
 			break
 		}
 		n := len(t.Records) + 1
@@ -202,7 +202,7 @@ func ParseTranscript(file string, data []byte, plan [32]byte) (*Transcript, erro
 		sum := r.Hash()
 		prev, r.sum = sum, &sum
 		t.Records = append(t.Records, r)
-		data = rest
+		text = rest
 	}
 	return t, nil
 }

@@ -164,7 +164,7 @@ func (v *verifier) submitted(where string, in *auditlog.RekorInclusion) {
 	s := v.policy.Rekor.Submitters[i]
 	if !s.Window.Counts(v.now, in.Witnessed()) {
 		v.lack(ClaimRekor, where, "a witness quorum's cosignature on the log's checkpoint can show when it was made",
-			"%s submitted it, but its key's window does not cover %s", s.Name, v.r.Time.Format(strict.TimeLayout))
+			"%s submitted it, but its key's window does not cover %s", s.Name, strict.FormatTime(v.r.Time))
 		return
 	}
 	at := ""

@@ -179,7 +179,7 @@ func (v *verifier) statement(in Input) {
 			return
 		}
 		if !p.Window.Counts(v.now, nil) {
-			v.lack(ClaimStatement, in.File, "in a bundle, a witnessed proof can show when it was made", "%s signed it, but its key's window does not cover %s", p.Name, v.r.Time.Format(strict.TimeLayout))
+			v.lack(ClaimStatement, in.File, "in a bundle, a witnessed proof can show when it was made", "%s signed it, but its key's window does not cover %s", p.Name, strict.FormatTime(v.r.Time))
 			return
 		}
 		if v.policy.needed > 1 {

@@ -36,10 +36,12 @@ func DecodeWritten(text string, limit int, v any) bool {
 
 type canonical struct {
 	rest string
-	left int    // how many more values are allowed
-	lf   bool   // each member and item has its own line, as EncodeJSON writes
-	buf  []byte // a string with escapes
+	left int  // how many more values are allowed
+	lf   bool // each member and item has its own line, as EncodeJSON writes
 
+	// plain holds the strings that had escapes, one after another: with room for the
+	// whole text from the first on, so that none of them is copied again.
+	plain  strings.Builder
 	copies bool // give strings as copies, not as parts of the text
 }
 
@@ -71,8 +73,9 @@ func (c *canonical) object(v reflect.Value, depth int) bool {
 		return false
 	}
 	first := true
-	for _, t := range membersOf(v.Type()) {
-		before := c.rest
+	members := membersOf(v.Type())
+	for i := range members {
+		t, before := &members[i], c.rest
 		if !((first || c.take(",")) && c.newline(depth+1) && c.take(t.key) && (!c.lf || c.take(" "))) {
 			if !t.optional {
 				return false
@@ -138,32 +141,20 @@ func (c *canonical) list(v reflect.Value, t *tag, depth int) bool {
 		mark = "{"
 	}
 	room := strings.Count(c.rest[:max(0, strings.IndexByte(c.rest, ']'))], mark) + 1
-	list := reflect.MakeSlice(v.Type(), 0, min(room, c.left+1))
+	v.Set(reflect.MakeSlice(v.Type(), 0, min(room, c.left+1)))
 	for n := 0; ; n++ {
 		if n == 0 && c.take("]") {
-			break
+			return true
 		}
 		if n > 0 && !c.take(",") {
-			if !c.newline(depth) || !c.take("]") {
-				return false
-			}
-			break
+			return c.newline(depth) && c.take("]")
 		}
-		if !c.newline(depth + 1) {
-			return false
-		}
-		if n == list.Cap() {
-			wider := reflect.MakeSlice(v.Type(), n, max(4, 2*n))
-			reflect.Copy(wider, list)
-			list = wider
-		}
-		list = list.Slice(0, n+1)
-		if !c.value(list.Index(n), t, depth+1) {
+		v.Grow(1)
+		v.SetLen(n + 1)
+		if !c.newline(depth+1) || !c.value(v.Index(n), t, depth+1) {
 			return false
 		}
 	}
-	v.Set(list)
-	return true
 }
 
 func (c *canonical) integer(v reflect.Value) bool {
@@ -253,7 +244,7 @@ func (c *canonical) str() (string, bool) {
 	if c.left--; c.left < 0 || !c.take(`"`) {
 		return "", false
 	}
-	text, escaped, from := c.rest, false, 0
+	text, from, begun := c.rest, 0, c.plain.Len()
 	for i := 0; i < len(text); {
 		if selves[text[i]] {
 			i++
@@ -262,11 +253,11 @@ func (c *canonical) str() (string, bool) {
 		switch x := text[i]; {
 		case x == '"':
 			c.rest = text[i+1:]
-			if !escaped {
+			if from == 0 {
 				return text[:i], true
 			}
-			c.buf = append(c.buf, text[from:i]...)
-			return string(c.buf), true
+			c.plain.WriteString(text[from:i])
+			return c.plain.String()[begun:], true
 		case x < 0x20:
 			return "", false
 		case x == 0xe2 && (strings.HasPrefix(text[i:], "\u2028") || strings.HasPrefix(text[i:], "\u2029")):
@@ -274,14 +265,19 @@ func (c *canonical) str() (string, bool) {
 		case x != '\\':
 			i++
 		default:
-			if !escaped {
-				c.buf, escaped = c.buf[:0], true
+			if c.plain.Cap() == 0 {
+				c.plain.Grow(len(text))
 			}
-			c.buf = append(c.buf, text[from:i]...)
-			n := c.escape(text[i+1:])
+			c.plain.WriteString(text[from:i])
+			if i+1 < len(text) && (text[i+1] == '"' || text[i+1] == '\\') {
+				from, i = i+1, i+2 // which stands for itself from here on
+				continue
+			}
+			char, n := unescape(text[i+1:])
 			if n == 0 {
 				return "", false
 			}
+			c.plain.WriteString(char)
 			i += 1 + n
 			from = i
 		}
@@ -289,48 +285,28 @@ func (c *canonical) str() (string, bool) {
 	return "", false
 }
 
-// escape appends the character that an escape stands for, and gives the length
-// of the escape without its backslash; 0 for an escape that the one form of a
-// string never has.
-func (c *canonical) escape(s string) int {
+// unescape gives the character that an escape other than a quote's or a backslash's
+// stands for, and the length of the escape without its backslash; 0 for one that the
+// one form of a string never has.
+func unescape(s string) (string, int) {
 	if s == "" {
-		return 0
+		return "", 0
 	}
-	switch s[0] {
-	case '"', '\\':
-		c.buf = append(c.buf, s[0])
-		return 1
-	case 'b':
-		c.buf = append(c.buf, '\b')
-		return 1
-	case 'f':
-		c.buf = append(c.buf, '\f')
-		return 1
-	case 'n':
-		c.buf = append(c.buf, '\n')
-		return 1
-	case 'r':
-		c.buf = append(c.buf, '\r')
-		return 1
-	case 't':
-		c.buf = append(c.buf, '\t')
-		return 1
+	if at := strings.IndexByte("bfnrt", s[0]); at >= 0 {
+		return "\b\f\n\r\t"[at : at+1], 1
 	}
 	switch {
 	case strings.HasPrefix(s, "u2028"):
-		c.buf = append(c.buf, "\u2028"...)
-		return 5
+		return "\u2028", 5
 	case strings.HasPrefix(s, "u2029"):
-		c.buf = append(c.buf, "\u2029"...)
-		return 5
+		return "\u2029", 5
 	case len(s) >= 5 && strings.HasPrefix(s, "u00") && (s[3] == '0' || s[3] == '1'):
 		low := strings.IndexByte(hexDigits, s[4])
-		b := int(s[3]-'0')<<4 | low
-		if low < 0 || strings.IndexByte("\b\f\n\r\t", byte(b)) >= 0 {
-			return 0
+		b := (s[3]-'0')<<4 | byte(low)
+		if low < 0 || strings.IndexByte("\b\f\n\r\t", b) >= 0 {
+			return "", 0
 		}
-		c.buf = append(c.buf, byte(b))
-		return 5
+		return string(rune(b)), 5
 	}
-	return 0
+	return "", 0
 }

@@ -113,7 +113,7 @@ func (e *encoder) value(v reflect.Value, t *tag, depth int) {
 	case typ == nodeType:
 		panic("strict: a Node is not written")
 	case typ == timeType:
-		e.b = append(v.Addr().Interface().(*time.Time).UTC().AppendFormat(append(e.b, '"'), TimeLayout), '"')
+		e.b = append(AppendTime(append(e.b, '"'), *v.Addr().Interface().(*time.Time)), '"')
 	case v.Kind() == reflect.Pointer:
 		e.value(v.Elem(), t, depth)
 	case v.Kind() == reflect.Struct:

@@ -126,4 +126,8 @@ func parseTime(s string) (t time.Time, ok bool) {
 }
 
 // FormatTime writes t in TimeLayout.
-func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
+func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// AppendTime appends what FormatTime gives: UTC's zone is a Z in the layout that the
+// standard library writes fastest.
+func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, time.RFC3339) }

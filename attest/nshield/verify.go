@@ -152,7 +152,7 @@ func (b *bundle) warrant(in attest.Input, c *attest.Claims) (*warrant, error) {
 	if root != b.root {
 		return nil, fmt.Errorf("the bundle names the root %q, but its warrant names %q", strict.Clip(b.root), strict.Clip(root))
 	}
-	key := kwarn1
+	key := kwarn1()
 	c.Level, c.NoAnchor = attest.VendorSigned, "the key of Entrust's root KWARN-1 is not pinned for "+Format
 	for _, a := range in.Anchors.For(Format) {
 		k, ok := a.PublicKey().(*ecdsa.PublicKey)

@@ -3,6 +3,7 @@ package smartcardhsm
 import (
 	"encoding/asn1"
 	"math/big"
+	"sync"
 )
 
 // curve is a short Weierstrass curve y² = x³ + ax + b over a prime field, with
@@ -31,41 +32,40 @@ func newCurve(name string, oid asn1.ObjectIdentifier, p, a, b, gx, gy, n string)
 	return c
 }
 
-// brainpoolP256r1 is the curve of the keys with which CardContact certifies its
-// devices: RFC 5639, section 3.4.
-var brainpoolP256r1 = newCurve("brainpoolP256r1", asn1.ObjectIdentifier{1, 3, 36, 3, 3, 2, 8, 1, 1, 7},
-	"a9fb57dba1eea9bc3e660a909d838d726e3bf623d52620282013481d1f6e5377",
-	"7d5a0975fc2c3057eef67530417affe7fb8055c126dc5c6ce94a4b44f330b5d9",
-	"26dc5c6ce94a4b44f330b5d9bbd77cbf958416295cf7e1ce6bccdc18ff8c07b6",
-	"8bd2aeb9cb7e57cb2c4b482ffc81b7afb9de27e1e3bd23c23a4453bd9ace3262",
-	"547ef835c3dac4fd97f8461a14611dc9c27745132ded8e545c1d54c72f046997",
-	"a9fb57dba1eea9bc3e660a909d838d718c397aa3b561a6f7901e0e82974856a7")
-
-// curves are the curves that a request's key may have.
-var curves = []*curve{
-	brainpoolP256r1,
-	newCurve("P-256", asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7},
-		"ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
-		"ffffffff00000001000000000000000000000000fffffffffffffffffffffffc",
-		"5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b",
-		"6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
-		"4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
-		"ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"),
-	newCurve("P-384", asn1.ObjectIdentifier{1, 3, 132, 0, 34},
-		"fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
-		"fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000fffffffc",
-		"b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
-		"aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7",
-		"3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f",
-		"ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973"),
-	newCurve("secp256k1", asn1.ObjectIdentifier{1, 3, 132, 0, 10},
-		"fffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f",
-		"0",
-		"7",
-		"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
-		"483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8",
-		"fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"),
-}
+// curves are the curves that a request's key may have. The first is that of the keys
+// with which CardContact certifies its devices: RFC 5639, section 3.4.
+var curves = sync.OnceValue(func() []*curve {
+	return []*curve{
+		newCurve("brainpoolP256r1", asn1.ObjectIdentifier{1, 3, 36, 3, 3, 2, 8, 1, 1, 7},
+			"a9fb57dba1eea9bc3e660a909d838d726e3bf623d52620282013481d1f6e5377",
+			"7d5a0975fc2c3057eef67530417affe7fb8055c126dc5c6ce94a4b44f330b5d9",
+			"26dc5c6ce94a4b44f330b5d9bbd77cbf958416295cf7e1ce6bccdc18ff8c07b6",
+			"8bd2aeb9cb7e57cb2c4b482ffc81b7afb9de27e1e3bd23c23a4453bd9ace3262",
+			"547ef835c3dac4fd97f8461a14611dc9c27745132ded8e545c1d54c72f046997",
+			"a9fb57dba1eea9bc3e660a909d838d718c397aa3b561a6f7901e0e82974856a7"),
+		newCurve("P-256", asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7},
+			"ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
+			"ffffffff00000001000000000000000000000000fffffffffffffffffffffffc",
+			"5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b",
+			"6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+			"4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
+			"ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"),
+		newCurve("P-384", asn1.ObjectIdentifier{1, 3, 132, 0, 34},
+			"fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
+			"fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000fffffffc",
+			"b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
+			"aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7",
+			"3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f",
+			"ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973"),
+		newCurve("secp256k1", asn1.ObjectIdentifier{1, 3, 132, 0, 10},
+			"fffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f",
+			"0",
+			"7",
+			"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+			"483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8",
+			"fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"),
+	}
+})
 
 // point reads an uncompressed point. It gives nil if the point isn't on the curve.
 func (c *curve) point(b []byte) (x, y *big.Int) {

@@ -92,7 +92,7 @@ func parseKey(in []byte, inherited *curve, what string) (*key, error) {
 // parseDomain finds the curve that has all seven domain parameters. With a single
 // other number it would be another curve, on which anyone could forge signatures.
 func parseDomain(f map[uint32]field) (*curve, error) {
-	for _, c := range curves {
+	for _, c := range curves() {
 		g := append([]byte{4}, append(c.gx.FillBytes(make([]byte, c.size)), c.gy.FillBytes(make([]byte, c.size))...)...)
 		same := bytes.Equal(f[0x84].value, g) && bytes.Equal(f[0x87].value, []byte{1})
 		for tag, v := range map[uint32]*big.Int{0x81: c.p, 0x82: c.a, 0x83: c.b, 0x85: c.n} {

@@ -18,18 +18,18 @@ var hostile = []struct {
 	edit       func(r *recipe)
 	want       string // of the error, or of the problem that the judgement names
 }{
-	{"another key's request", attesttest.SubstitutedKey, func(r *recipe) { r.made = newSigner(curves[1], "other") }, "spki: the evidence is of another key"},
-	{"a key that did not sign its own request", attesttest.SubstitutedKey, func(r *recipe) { r.signsInner = newSigner(curves[1], "other") }, "the new key's signature over its request does not verify"},
+	{"another key's request", attesttest.SubstitutedKey, func(r *recipe) { r.made = newSigner(curves()[1], "other") }, "spki: the evidence is of another key"},
+	{"a key that did not sign its own request", attesttest.SubstitutedKey, func(r *recipe) { r.signsInner = newSigner(curves()[1], "other") }, "the new key's signature over its request does not verify"},
 	{"another device", attesttest.WrongIdentity, func(r *recipe) { r.names[0] = "TESTHSM000200000" }, "identity: the evidence is of device TESTHSM0002"},
 	{"a request for another device", attesttest.WrongIdentity, func(r *recipe) { r.requestFor = "TESTHSM000200000" }, "names device TESTHSM000200000"},
-	{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.root = newSigner(brainpoolP256r1, "look-alike") }, "has the name of the pinned"},
+	{"a root of the same name", attesttest.LookAlikeRoot, func(r *recipe) { r.root = newSigner(curves()[0], "look-alike") }, "has the name of the pinned"},
 	{"a root's key on a curve of its own generator", attesttest.LookAlikeRoot, func(r *recipe) {
 		r.rootKey = bytes.Replace(r.root.object(true), r.root.curve.gx.Bytes(), r.root.x.Bytes(), 1)
 	}, "domain parameters are not those of a curve"},
 	{"the issuer before the device", attesttest.ReorderedChain, func(r *recipe) { r.order = [3]int{1, 0, 2} }, "the chain is out of order"},
 	{"a device that issues devices", attesttest.ReorderedChain, func(r *recipe) { r.roles[1] = 0x00 }, "or a device signed it"},
-	{"another device's signature around the request", attesttest.BadSignature, func(r *recipe) { r.signsOuter = newSigner(brainpoolP256r1, "other") }, "device's signature over the request does not verify"},
-	{"a certificate that its issuer did not sign", attesttest.BadSignature, func(r *recipe) { r.signsDevice = newSigner(brainpoolP256r1, "other") }, "certificate 0 (TESTHSM000100000): the signature does not verify"},
+	{"another device's signature around the request", attesttest.BadSignature, func(r *recipe) { r.signsOuter = newSigner(curves()[0], "other") }, "device's signature over the request does not verify"},
+	{"a certificate that its issuer did not sign", attesttest.BadSignature, func(r *recipe) { r.signsDevice = newSigner(curves()[0], "other") }, "certificate 0 (TESTHSM000100000): the signature does not verify"},
 	{"a request that no device signed around, as for an imported key", attesttest.Imported, func(r *recipe) {
 		r.after = func(request, chain []byte) ([]byte, []byte) {
 			f, _, _ := next(request)
@@ -43,7 +43,7 @@ var hostile = []struct {
 		r.body = func(f [][]byte) [][]byte { return slices.Delete(f, 4, 5) }
 	}, "has 5F25 where 7F4C belongs"},
 	{"two keys", attesttest.RepeatedField, func(r *recipe) {
-		r.fields = func(f [][]byte) [][]byte { return slices.Insert(f, 3, newSigner(curves[1], "second").object(true)) }
+		r.fields = func(f [][]byte) [][]byte { return slices.Insert(f, 3, newSigner(curves()[1], "second").object(true)) }
 	}, "data object 7F49 stands there twice"},
 	{"bytes behind the request", attesttest.TrailingBytes, func(r *recipe) {
 		r.after = func(request, chain []byte) ([]byte, []byte) { return append(request, 0), chain }

@@ -3,6 +3,7 @@ package main
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,20 +28,20 @@ func completeFlags(c *cobra.Command) {
 }
 
 var (
-	aside  = regexp.MustCompile(` ?\([^)]*\)`)
-	choice = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+	aside  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(` ?\([^)]*\)`) })
+	choice = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`) })
 )
 
 // choices are what a flag's help lists after its last colon: words with commas and a
 // last "or" between, and nothing else.
 func choices(usage string) []string {
-	usage = aside.ReplaceAllString(usage, "")
+	usage = aside().ReplaceAllString(usage, "")
 	if i := strings.LastIndex(usage, ": "); i >= 0 {
 		usage = usage[i+2:]
 	}
 	list := strings.Split(strings.ReplaceAll(usage, " or ", ", "), ", ")
 	for _, word := range list {
-		if !choice.MatchString(word) {
+		if !choice().MatchString(word) {
 			return nil
 		}
 	}

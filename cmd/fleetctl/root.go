@@ -41,7 +41,11 @@ of the monitor, or a device that is shown two artifacts of one epoch.`
 // run is the whole program but for its process: a demo and tests run it too.
 func run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int {
 	a := cli.New(stdin, stdout, stderr)
-	return a.Run(ctx, root(a), args)
+	top := root(a)
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) { // with descriptions or without
+		completeFlags(top)
+	}
+	return a.Run(ctx, top, args)
 }
 
 func root(a *cli.App) *cobra.Command {
@@ -93,7 +97,6 @@ func root(a *cli.App) *cobra.Command {
 		device.Group(a),
 		about, session.ProbeCommand(a),
 	)
-	completeFlags(root)
 	return root
 }
 

@@ -3,6 +3,7 @@ package explain
 import (
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -19,7 +20,7 @@ func short(data []byte) string {
 }
 
 // brief is enough of a digest to find it again a few lines further down.
-func brief(h [32]byte) string { return words.Short(h[:])[:9] + "…" }
+func brief(h [32]byte) string { return words.Hex(h[:4]) + "…" }
 
 // Records says in a line what each record of a transcript reports: for show, for
 // the page, for whoever else puts a record into words. It remembers which key an
@@ -62,7 +63,20 @@ const noWords = "a record of a kind that this version has no words for"
 
 // Tell is what one record reports. It is asked for each, in their order.
 func (t *Records) Tell(r *ceremony.Record) string {
+	t.follow(r)
+	return t.say(r)
+}
+
+// follow remembers what the words of later records need of this one.
+func (t *Records) follow(r *ceremony.Record) {
 	t.thread.Next(r)
+	if c, ok := r.Content.(*ceremony.Intent); ok {
+		t.keys[r.N] = c.HSM + " " + c.Role
+	}
+}
+
+// say puts the record into words that was followed last.
+func (t *Records) say(r *ceremony.Record) string {
 	if r.Withheld() {
 		return "withheld"
 	}
@@ -76,7 +90,6 @@ func (t *Records) Tell(r *ceremony.Record) string {
 	case *ceremony.Inventory:
 		return fmt.Sprintf("%s holds %s", c.HSM, words.Count(int64(len(c.Objects)), "object", "objects"))
 	case *ceremony.Intent:
-		t.keys[r.N] = c.HSM + " " + c.Role
 		return fmt.Sprintf("%s: %s, CKA_ID %x…", t.key(r.N), c.Algorithm, c.ID[:min(4, len(c.ID))])
 	case *ceremony.Attestation:
 		return t.tellAttestation(c)
@@ -186,7 +199,7 @@ func (t *Records) tellChallenge(c *ceremony.Challenge) string {
 	}
 	at := make([]string, len(c.Positions))
 	for i, p := range c.Positions {
-		at[i] = fmt.Sprint(p)
+		at[i] = strconv.Itoa(p)
 	}
 	text := fmt.Sprintf("%s: words %s by the %s", what, strings.Join(at, ", "), c.By)
 	if c.Tries > 1 {
@@ -229,9 +242,11 @@ func (t *Records) tellKey(content any) string {
 		return text
 	case *ceremony.Attributes:
 		unread := 0
-		for _, r := range append(c.Private, c.Public...) {
-			if r.Code != "" {
-				unread++
+		for _, list := range [][]ceremony.Attribute{c.Private, c.Public} {
+			for i := range list {
+				if list[i].Code != "" {
+					unread++
+				}
 			}
 		}
 		return fmt.Sprintf("%s: %d read back, %d unreadable", t.key(c.Intent), len(c.Private)+len(c.Public)-unread, unread)

@@ -221,8 +221,8 @@ func timeline(s *story.Story, public bool) (list []Event) {
 		}
 	}
 	for _, r := range s.Records {
-		text := records.Tell(r)
-		line := Event{At: r.Time.UTC().Format(clockLayout), Name: milestones[r.Kind], Text: cmp.Or(milestone(s.Account.Plan, r.Content), text), Record: r.N}
+		records.follow(r)
+		line := Event{Name: milestones[r.Kind], Record: r.N}
 		if of := events[r]; len(of) > 0 {
 			if public && restricted(of[0].What) {
 				continue
@@ -230,15 +230,19 @@ func timeline(s *story.Story, public bool) (list []Event) {
 			t := troubles[of[0].What]
 			line.Name, line.Weight = cmp.Or(t.label, t.one), t.weight
 		}
+		x, exception := r.Content.(*ceremony.Exception)
+		if line.Name == "" && !exception {
+			continue
+		}
+		text := records.say(r)
+		line.At, line.Text = r.Time.UTC().Format(clockLayout), cmp.Or(milestone(s.Account.Plan, r.Content), text)
 		if _, ok := r.Content.(*ceremony.Challenge); ok {
 			line.Text = challenged(text)
 		}
-		if x, ok := r.Content.(*ceremony.Exception); ok {
+		if exception {
 			line.Name, line.Text = fmt.Sprintf("exception %d", x.Number), acceptance(s, x, text)
 		}
-		if line.Name != "" {
-			list = append(list, line)
-		}
+		list = append(list, line)
 	}
 	for _, e := range s.Events {
 		if e.Record == nil {

@@ -16,12 +16,14 @@ func Short(digest []byte) string {
 
 // Hex is a digest whole, in the same groups.
 func Hex(digest []byte) string {
-	s := hex.EncodeToString(digest)
-	var groups []string
-	for len(s) > 4 {
-		groups, s = append(groups, s[:4]), s[4:]
+	b := make([]byte, 0, 3*len(digest))
+	for i := range digest {
+		if i > 0 && i%2 == 0 {
+			b = append(b, ' ')
+		}
+		b = hex.AppendEncode(b, digest[i:i+1])
 	}
-	return strings.Join(append(groups, s), " ")
+	return string(b)
 }
 
 // Size is a number of bytes in decimal units, as disks and networks are sold: 412 kB.

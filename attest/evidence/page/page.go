@@ -34,6 +34,7 @@ type pageData struct {
 	signers  []pageSigner
 	story    *story.Story
 	told     *explain.Told
+	words    map[string]string // the parts that are a single text
 
 	rows // of keys, checks, records and files
 }
@@ -83,6 +84,11 @@ func Render(w io.Writer, c Content) error {
 	d.story.Account = &before
 	d.told = explain.TellStory(d.story, true)
 	d.signed(a)
+	d.words = map[string]string{
+		"version": Version, "fleet": d.plan.Fleet, "epoch": strconv.FormatUint(d.plan.Epoch, 10), "mode": d.plan.Mode, "namespace": d.plan.Namespace,
+		"ran": d.told.Ran, "logins": d.logins(), "restricted": explain.Restricted,
+		"ceremony": d.ceremony, "plan": fmt.Sprintf("%x", d.plan.Digest()), "count": strconv.Itoa(len(d.records)), "head": d.head,
+	}
 	return d.fill(pageSource)
 }
 
@@ -141,11 +147,7 @@ func (d *pageData) part(name string) error {
 		}
 		return d.row("<p>bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof.</p>")
 	}
-	text, known := map[string]string{
-		"version": Version, "fleet": d.plan.Fleet, "epoch": strconv.FormatUint(d.plan.Epoch, 10), "mode": d.plan.Mode, "namespace": d.plan.Namespace,
-		"ran": d.told.Ran, "logins": d.logins(), "restricted": explain.Restricted,
-		"ceremony": d.ceremony, "plan": fmt.Sprintf("%x", d.plan.Digest()), "count": strconv.Itoa(len(d.records)), "head": d.head,
-	}[name]
+	text, known := d.words[name]
 	if !known {
 		return fmt.Errorf("the page has no part %q", name)
 	}

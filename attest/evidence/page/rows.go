@@ -52,9 +52,8 @@ func (r *rows) text(s string) {
 	r.b = append(r.b, s[from:]...)
 }
 
-// row writes markup and texts in turn, markup first.
-func (r *rows) row(parts ...string) error {
-	r.b = r.b[:0]
+// add appends markup and texts in turn, markup first, to the row that is next.
+func (r *rows) add(parts ...string) {
 	for i, s := range parts {
 		if i%2 == 0 {
 			r.b = append(r.b, s...)
@@ -62,7 +61,13 @@ func (r *rows) row(parts ...string) error {
 			r.text(s)
 		}
 	}
+}
+
+// row ends a row with markup and texts in turn, and writes it.
+func (r *rows) row(parts ...string) error {
+	r.add(parts...)
 	_, err := r.to.Write(r.b)
+	r.b = r.b[:0]
 	return err
 }
 
@@ -111,21 +116,19 @@ func (r *rows) fleetCheck() error {
 	if c == nil {
 		return nil
 	}
-	parts := []string{"<h2>Fleet check</h2>\n<div class=\"scroll\"><table>\n<tr><th>HSM</th>"}
+	r.add("<h2>Fleet check</h2>\n<div class=\"scroll\"><table>\n<tr><th>HSM</th>")
 	for _, name := range c.Checks {
-		parts = append(parts[:len(parts)-1], parts[len(parts)-1]+"<th>", name, "</th>")
+		r.add("<th>", name, "</th>")
 	}
-	parts[len(parts)-1] += "</tr>\n"
-	if err := r.row(parts...); err != nil {
+	if err := r.row("</tr>\n"); err != nil {
 		return err
 	}
 	for _, row := range c.Rows {
-		parts := []string{"<tr><td>", row.HSM, "</td>"}
+		r.add("<tr><td>", row.HSM, "</td>")
 		for _, result := range row.Results {
-			parts = append(parts[:len(parts)-1], parts[len(parts)-1]+`<td class="`, result, `">`, result, "</td>")
+			r.add(`<td class="`, result, `">`, result, "</td>")
 		}
-		parts[len(parts)-1] += "</tr>\n"
-		if err := r.row(parts...); err != nil {
+		if err := r.row("</tr>\n"); err != nil {
 			return err
 		}
 	}

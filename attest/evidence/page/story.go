@@ -14,13 +14,11 @@ func (d *pageData) otherwise() error {
 	if len(d.told.Otherwise) == 0 {
 		return d.row("nothing")
 	}
-	parts := []string{`<ul class="otherwise">`}
+	d.add(`<ul class="otherwise">`)
 	for _, text := range d.told.Otherwise {
-		parts[len(parts)-1] += "<li>"
-		parts = append(parts, text, "</li>")
+		d.add("<li>", text, "</li>")
 	}
-	parts[len(parts)-1] += "</ul>"
-	return d.row(parts...)
+	return d.row("</ul>")
 }
 
 // logins counts them. What the HSMs answered is restricted; that somebody logged in

@@ -180,12 +180,13 @@ func (s *KeySet) checkKeys(d *document) map[slot]int {
 		if k.Use != k.Algorithm.Use() {
 			d.failf(d.at("keys", i, "use"), "keys[%d].use is %q; that of a key of kind %s is %s", i, k.Use, k.Algorithm, k.Algorithm.Use())
 		}
-		p, err := keys.ParseSPKI(k.SPKI)
-		if err != nil {
-			d.failf(d.at("keys", i, "public_key"), "keys[%d].public_key %v", i, err)
+		var err error
+		if k.Public, err = keys.ParseAs(k.Algorithm, k.SPKI); err == nil {
 			continue
 		}
-		if k.Public, err = keys.ParseAs(k.Algorithm, k.SPKI); err != nil {
+		if p, err := keys.ParseSPKI(k.SPKI); err != nil {
+			d.failf(d.at("keys", i, "public_key"), "keys[%d].public_key %v", i, err)
+		} else {
 			d.failf(d.at("keys", i, "algorithm"), "keys[%d].algorithm is %s, but the key is of kind %s", i, k.Algorithm, p.Algorithm())
 		}
 	}

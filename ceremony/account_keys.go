@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -119,11 +120,11 @@ func (a *Account) takeOutcome(c *Outcome) error {
 		a.drop(a.key)
 		return nil
 	}
-	k, err := keys.ParseSPKI(c.PublicKey)
-	if err != nil {
-		return fmt.Errorf("its public key %v", err)
-	}
 	if _, err := keys.ParseAs(a.key.Intent.Algorithm, c.PublicKey); err != nil {
+		k, err := keys.ParseSPKI(c.PublicKey)
+		if err != nil {
+			return fmt.Errorf("its public key %v", err)
+		}
 		return fmt.Errorf("its public key is %s, the intent was %s", k.Algorithm(), a.key.Intent.Algorithm)
 	}
 	// A public key that was seen before is not newly generated, even if that key was
@@ -133,10 +134,12 @@ func (a *Account) takeOutcome(c *Outcome) error {
 	} else {
 		a.made[string(c.PublicKey)] = a.key
 	}
-	_, optional := a.Plan.RoleIn(a.key.HSM, a.key.Role).Template()
-	for _, name := range c.Dropped {
-		if !slices.Contains(optional, name) {
-			a.fail("%s %s was generated without %s, which the plan requires", a.key.HSM, a.key.Role, name)
+	if len(c.Dropped) > 0 {
+		_, optional := a.Plan.RoleIn(a.key.HSM, a.key.Role).Template()
+		for _, name := range c.Dropped {
+			if !slices.Contains(optional, name) {
+				a.fail("%s %s was generated without %s, which the plan requires", a.key.HSM, a.key.Role, name)
+			}
 		}
 	}
 	a.key.Outcome = c
@@ -221,12 +224,12 @@ func (a *Account) JudgeInventory(hsm string, objects []Object) error {
 	var want []string
 	for _, k := range a.Keys {
 		if k.HSM == hsm {
-			id := fmt.Sprintf("%x", k.Intent.ID)
+			id := hex.EncodeToString(k.Intent.ID)
 			want = append(want, "private "+id, "public "+id)
 		}
 	}
 	for _, o := range objects {
-		name := fmt.Sprintf("%s %x", o.Class, o.ID)
+		name := o.Class + " " + hex.EncodeToString(o.ID)
 		i := slices.Index(want, name)
 		if i < 0 {
 			return fmt.Errorf("the token holds the object %s, which this ceremony did not make", name)

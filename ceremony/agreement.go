@@ -152,7 +152,7 @@ func (k *Key) Nonce() [32]byte {
 	if k.Use() == keys.Agree {
 		after = k.peerHash
 	}
-	return sha256.Sum256(fmt.Appendf(nil, "fleetctl nonce v1\n%x\n", after))
+	return sha256.Sum256(fmt.Appendf(nil, "fleetctl nonce v1\n%x\n", after[:]))
 }
 
 // KeysOf are the keys for a use, without destroyed ones.

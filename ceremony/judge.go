@@ -147,9 +147,9 @@ func (k *Key) NotShown(role *Role) []string {
 // PossessionText is the text by whose signature, or answer, a new key shows that its
 // HSM holds it. It names all that the answer is for, so that it counts nowhere else.
 func (a *Account) PossessionText(k *Key) []byte {
+	plan, key, nonce := a.Plan.Digest(), sha256.Sum256(k.Outcome.PublicKey), k.Nonce() // as slices, fmt writes them at once
 	return fmt.Appendf(nil, "fleetctl proof-of-possession v1\n%s\n%s\n%x\n%s\n%s\n%x\n%x\n",
-		a.Plan.Mode, a.Open.Ceremony, a.Plan.Digest(), percent(a.Plan.HSM(k.HSM).Serial),
-		k.Role, sha256.Sum256(k.Outcome.PublicKey), k.Nonce())
+		a.Plan.Mode, a.Open.Ceremony, plan[:], percent(a.Plan.HSM(k.HSM).Serial), k.Role, key[:], nonce[:])
 }
 
 // percent writes a serial as one token: each byte but letters, digits, ".", "_" and

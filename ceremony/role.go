@@ -68,6 +68,7 @@ func (r *Role) Own() []Expect { return r.own }
 // Template is the template for C_GenerateKeyPair, and which of its attributes may be
 // left out if the token doesn't know them.
 func (r *Role) Template() (settings []Setting, optional []string) {
+	settings = make([]Setting, 0, len(r.expect))
 	for _, e := range r.expect {
 		if readOnly[e.Name] {
 			continue

@@ -2,6 +2,7 @@ package ceremony
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
@@ -81,7 +82,7 @@ func (p *Plan) Steps() []Step {
 // Label is the CKA_LABEL of a step's key. It tells people who look at the token which
 // key this is, and whether a rehearsal made it.
 func (p *Plan) Label(s Step) string {
-	l := fmt.Sprintf("%s/%d/%s/%s", p.Fleet, p.Epoch, s.HSM, s.Role)
+	l := p.Fleet + "/" + strconv.FormatUint(p.Epoch, 10) + "/" + s.HSM + "/" + s.Role
 	if p.Mode == Rehearsal {
 		l = "REHEARSAL/" + l
 	}
@@ -200,7 +201,7 @@ func factIntake(hsm string) string { return hsm + " is taken in and its seal was
 
 func factUnlocked(hsm string) string { return hsm + " is unlocked and held nothing" }
 
-func factKey(hsm, role string) string { return fmt.Sprintf("%s holds its %s key", hsm, role) }
+func factKey(hsm, role string) string { return hsm + " holds its " + role + " key" }
 
 func factAttested(hsm, role string) string {
 	return fmt.Sprintf("%s has attested its %s key", hsm, role)

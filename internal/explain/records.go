@@ -44,11 +44,11 @@ func (t *Records) key(intent int) string {
 // Public is [Records.Tell] for a page that everybody reads: the same whether a
 // record that may be withheld is or not.
 func (t *Records) Public(r *ceremony.Record) string {
-	told := t.Tell(r)
+	t.follow(r)
 	if r.Kind.Restricted() {
 		return "restricted"
 	}
-	return told
+	return t.say(r)
 }
 
 // Restricted says who sees what a restricted record says, and why not everybody.
@@ -84,11 +84,11 @@ func (t *Records) say(r *ceremony.Record) string {
 	case *ceremony.Open:
 		return fmt.Sprintf("%s begins; words %s, chosen by the %s", c.Ceremony, strings.Join(c.Words, " "), c.ChosenBy)
 	case *ceremony.Intake:
-		return fmt.Sprintf("%s is %s, serial %s", c.HSM, strings.TrimSpace(c.Model+" "+c.Firmware), c.Serial)
+		return c.HSM + " is " + strings.TrimSpace(c.Model+" "+c.Firmware) + ", serial " + c.Serial
 	case *ceremony.Unlock:
 		return fmt.Sprintf("%s, PIN by %s: %s", c.HSM, c.Method, c.Result)
 	case *ceremony.Inventory:
-		return fmt.Sprintf("%s holds %s", c.HSM, words.Count(int64(len(c.Objects)), "object", "objects"))
+		return c.HSM + " holds " + words.Count(int64(len(c.Objects)), "object", "objects")
 	case *ceremony.Intent:
 		return fmt.Sprintf("%s: %s, CKA_ID %x…", t.key(r.N), c.Algorithm, c.ID[:min(4, len(c.ID))])
 	case *ceremony.Attestation:
@@ -201,7 +201,7 @@ func (t *Records) tellChallenge(c *ceremony.Challenge) string {
 	for i, p := range c.Positions {
 		at[i] = strconv.Itoa(p)
 	}
-	text := fmt.Sprintf("%s: words %s by the %s", what, strings.Join(at, ", "), c.By)
+	text := what + ": words " + strings.Join(at, ", ") + " by the " + c.By
 	if c.Tries > 1 {
 		text += fmt.Sprintf(", after %d tries", c.Tries)
 	}
@@ -232,7 +232,7 @@ func (t *Records) tellResume(c *ceremony.Resume) string {
 func (t *Records) tellKey(content any) string {
 	switch c := content.(type) {
 	case *ceremony.Outcome:
-		text := fmt.Sprintf("%s: %s", t.key(c.Intent), c.Result)
+		text := t.key(c.Intent) + ": " + c.Result
 		if c.Reason != "" {
 			text += ", " + c.Reason
 		}
@@ -275,7 +275,7 @@ func (t *Records) tellKey(content any) string {
 		}
 		return t.key(c.Intent) + ": answered its nonce"
 	case *ceremony.Found:
-		return fmt.Sprintf("%s: found again, %s", t.key(c.Intent), brief(c.PublicKey))
+		return t.key(c.Intent) + ": found again, " + brief(c.PublicKey)
 	}
 	return ""
 }

@@ -22,7 +22,7 @@ import (
 //	bool             true or false
 //	int, uint64      an integer in ParseUint's range
 //	[32]byte, []byte a string: option hex or base64
-//	time.Time        a string in TimeLayout
+//	time.Time        a string in timeLayout
 //	struct, *struct  an object (a nil pointer where optional and absent)
 //	[]T              a list of any of these
 //	*Node            anything, as read

@@ -93,10 +93,10 @@ func ParseBase64(s string) ([]byte, error) {
 	return b, nil
 }
 
-// TimeLayout is RFC 3339 in UTC with whole seconds.
-const TimeLayout = "2006-01-02T15:04:05Z"
+// timeLayout is RFC 3339 in UTC with whole seconds.
+const timeLayout = "2006-01-02T15:04:05Z"
 
-// ParseTime reads a time in TimeLayout.
+// ParseTime reads a time in timeLayout.
 func ParseTime(s string) (time.Time, error) {
 	if t, ok := parseTime(s); ok {
 		return t, nil
@@ -107,7 +107,7 @@ func ParseTime(s string) (time.Time, error) {
 // parseTime does what time.Parse does, for one layout and much faster: each
 // record has a time.
 func parseTime(s string) (t time.Time, ok bool) {
-	if len(s) != len(TimeLayout) || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' {
+	if len(s) != len(timeLayout) || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != 'Z' {
 		return t, false
 	}
 	var n [6]int
@@ -125,7 +125,7 @@ func parseTime(s string) (t time.Time, ok bool) {
 	return t, year == n[0] && int(month) == n[1] && day == n[2] && hour == n[3] && minute == n[4] && second == n[5]
 }
 
-// FormatTime writes t in TimeLayout.
+// FormatTime writes t in timeLayout.
 func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // AppendTime appends what FormatTime gives: UTC's zone is a Z in the layout that the

@@ -197,7 +197,7 @@ var (
 )
 
 // elsewhere says whether YAML 1.1 reads a plain scalar differently. A time in
-// TimeLayout is the same time in both.
+// timeLayout is the same time in both.
 func elsewhere(s string) bool {
 	if yaml11Day().MatchString(s) {
 		_, err := ParseTime(s)

@@ -22,7 +22,7 @@ var (
 
 // everyFile are the packages that read through internal/durable too: what they
 // read may be what an interruption left, and is simulated.
-var everyFile = []string{"attest/evidence", "auditlog/monitor", "auditlog/tiled", "auditlog/witness", "bundle/device", "bundle/history/fetch", "bundle/history/saved", "bundle/submit", "bundle/thirdparty", "bundle/thirdparty/service", "ceremony/engine", "ceremony/folder"}
+var everyFile = []string{"attest/evidence", "auditlog/monitor", "auditlog/tiled", "auditlog/witness", "bundle/answer", "bundle/device", "bundle/history/fetch", "bundle/history/saved", "bundle/submit", "bundle/thirdparty", "bundle/thirdparty/service", "ceremony/engine", "ceremony/folder"}
 
 // pastTheDoor are the calls that need not go through internal/durable.
 var pastTheDoor = map[string]string{

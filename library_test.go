@@ -26,6 +26,9 @@ var exampleFiles = map[string]map[string]string{
 		"device.json": vectors + "policies:policy", "epoch-1.json": vectors + "bundles:epoch-1", "epoch-1.json.tlog-proof": vectors + "proofs:epoch-1",
 		"epoch-2.json": vectors + "bundles:epoch-2", "epoch-2.json.tlog-proof": vectors + "proofs:epoch-2",
 	},
+	"A client refuses before it opens a session": {
+		"device.json": vectors + "policies:policy", "state": vectors + "states:saw-1-2", "guard": vectors + "guards:saw-1-2",
+	},
 	"An auditor verifies an evidence package": {
 		"policy.yaml":             "attest/evidence/testdata/hostile/honest.yaml",
 		"evidence.tar":            "attest/evidence/testdata/hostile/honest.tar",
@@ -195,6 +198,9 @@ func TestTheExamplesOfTheLibraryRunOutsideTheModule(t *testing.T) {
 			dir := t.TempDir()
 			for name, from := range files {
 				write(t, filepath.Join(dir, name), string(sample(t, from)))
+			}
+			if around := exampleWorlds[e.heading]; around != nil {
+				defer around(t, dir)()
 			}
 			cmd := exec.Command(built + folder(i))
 			cmd.Dir = dir

@@ -240,6 +240,8 @@ func documented(t *testing.T, seen map[string]string) {
 	}
 	// No alarm was raised here, so that family has no series yet.
 	seen["fleetctl_monitor_alarms_total"] = "counter"
+	// These are read in TestBundleServeHandsOutWhatItsFilesHave.
+	seen["fleetctl_bundle_epoch"], seen["fleetctl_bundle_witnessed_age_seconds"] = "gauge", "gauge"
 	if !maps.Equal(seen, told) {
 		t.Errorf("the services have %v\n\ndocs/services.md tells of %v", seen, told)
 	}

@@ -10,5 +10,5 @@ import (
 // Group is fleetctl bundle with its commands.
 func Group(a *cli.App) *cobra.Command {
 	return cli.Group("bundle", "Validation bundle: from key set to assembled, diff, retire, void", buildCmd(a), requestCmd(a), importCmd(a), submitCmd(a), countersignCmd(a), assembleCmd(a), diffCmd(a),
-		retireCmd(a), voidCmd(a), noticeCmd(a))
+		retireCmd(a), voidCmd(a), noticeCmd(a), serveCmd(a))
 }

@@ -1,0 +1,223 @@
+package answer
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/device"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+var now = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+
+// node is a server on files that a test changes, with bundles of the vectors of a
+// device's check.
+type node struct {
+	*Server
+	t       testing.TB
+	dir     string
+	now     time.Time
+	vectors struct{ Bundles, Proofs, Policies map[string]string }
+}
+
+func newNode(t testing.TB) *node {
+	n := &node{t: t, dir: t.TempDir(), now: now}
+	data, err := os.ReadFile("../device/testdata/vectors.json")
+	if err == nil {
+		err = json.Unmarshal(data, &n.vectors)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (n *node) put(name, proof string) {
+	n.t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(n.vectors.Bundles[name])
+	err = errors.Join(err, os.WriteFile(filepath.Join(n.dir, "bundle"), raw, 0o600), os.WriteFile(filepath.Join(n.dir, "proof"), []byte(n.vectors.Proofs[proof]), 0o600))
+	if err != nil || len(raw) == 0 || n.vectors.Proofs[proof] == "" {
+		n.t.Fatalf("%s, %s: %v", name, proof, err)
+	}
+}
+
+func (n *node) policy() *device.Policy {
+	p, err := device.ParsePolicy("policy", []byte(n.vectors.Policies["policy"]))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return p
+}
+
+func (n *node) start() error {
+	s, err := New(filepath.Join(n.dir, "bundle"), filepath.Join(n.dir, "proof"), n.policy(), func() time.Time { return n.now })
+	n.Server = s
+	return err
+}
+
+func (n *node) get(method, path string, header ...string) (*http.Response, []byte) {
+	r := httptest.NewRequest(method, "http://node"+path, nil)
+	if len(header) == 2 {
+		r.Header.Set(header[0], header[1])
+	}
+	w := httptest.NewRecorder()
+	n.ServeHTTP(w, r)
+	body, _ := io.ReadAll(w.Result().Body)
+	return w.Result(), body
+}
+
+func (n *node) index() (x index) {
+	n.t.Helper()
+	_, text := n.get("GET", WellKnown)
+	if err := strict.DecodeJSON("index", text, 1024, &x); err != nil {
+		n.t.Fatal(err)
+	}
+	return x
+}
+
+func path(d [32]byte) string { return fmt.Sprintf("%s%x", ByDigest, d) }
+
+func TestADeviceTakesWhatANodeHandsOut(t *testing.T) {
+	n := newNode(t)
+	n.put("epoch-1", "epoch-1")
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	x := n.index()
+	if x.Format != indexFormat || x.Epoch != 1 || x.Fleet != "backup-2026a" || n.Healthy() != nil || n.Age() != 0 {
+		t.Errorf("%+v, %v", x, n.Healthy())
+	}
+	resp, b := n.get("GET", path(x.Bundle.SHA256))
+	_, p := n.get("GET", path(x.Proof.SHA256))
+	if resp.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" || resp.Header.Get("Content-Type") != "application/json" || len(b) != x.Bundle.Bytes || sha256.Sum256(p) != x.Proof.SHA256 {
+		t.Errorf("%v", resp.Header)
+	}
+	if _, err := device.Judge(b, p, n.policy(), nil, now); err != nil {
+		t.Error(err)
+	}
+	for _, at := range []string{WellKnown, path(x.Bundle.SHA256)} {
+		resp, whole := n.get("GET", at)
+		if head, body := n.get("HEAD", at); head.StatusCode != 200 || len(body) != 0 || head.Header.Get("Content-Length") != fmt.Sprint(len(whole)) {
+			t.Errorf("HEAD %s: %d %v", at, head.StatusCode, head.Header)
+		}
+		if again, body := n.get("GET", at, "If-None-Match", resp.Header.Get("ETag")); again.StatusCode != http.StatusNotModified || len(body) != 0 {
+			t.Errorf("%s, which a cache has: %d", at, again.StatusCode)
+		}
+		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "x"} {
+			if resp, _ := n.get(method, at); resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "GET, HEAD" {
+				t.Errorf("%s %s: %d", method, at, resp.StatusCode)
+			}
+		}
+	}
+	if resp, _ := n.get("GET", WellKnown); resp.Header.Get("Cache-Control") != "no-cache" {
+		t.Errorf("the index may be kept: %v", resp.Header)
+	}
+	digest := fmt.Sprintf("%x", x.Bundle.SHA256)
+	for _, at := range []string{"/", ByDigest, ByDigest + digest[1:], ByDigest + digest + "/", ByDigest + strings.ToUpper(digest), ByDigest + strings.Repeat("0", 64), "/sha256/../bundle", "/bundle", "/.well-known/", WellKnown + "/x", strings.Replace(path(x.Bundle.SHA256), "sha256", "%73ha256", 1)} {
+		if resp, body := n.get("GET", at); resp.StatusCode != 404 || bytes.Contains(body, []byte("format")) {
+			t.Errorf("GET %s: %d", at, resp.StatusCode)
+		}
+	}
+}
+
+func TestANodeHandsOutNothingThatADeviceRefuses(t *testing.T) {
+	for name, why := range map[string]bundle.Reason{"one-signer": bundle.ReasonSignatures, "no-json": bundle.ReasonMalformed, "rehearsal": bundle.ReasonNamespace} {
+		n := newNode(t)
+		n.put(name, name)
+		var r *bundle.Refusal
+		if err := n.start(); !errors.As(err, &r) || r.Reason != why || n.Server != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	n := newNode(t)
+	n.put("too-large", "too-large")
+	if err := n.start(); err == nil || !strings.Contains(err.Error(), "has more than the 65535 bytes") {
+		t.Error(err)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(n.dir, "bundle")), os.Mkdir(filepath.Join(n.dir, "bundle"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.start(); err == nil || !strings.Contains(err.Error(), "is no regular file") {
+		t.Error(err)
+	}
+}
+
+// A proof is refreshed while the node runs. Who read the index just before still
+// gets what it named; what a device would refuse takes nothing's place.
+func TestANewerAnswerTakesTheOldOnesPlace(t *testing.T) {
+	n := newNode(t)
+	n.put("epoch-1", "half-a-day-old")
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	reread := func(want bool, says string) {
+		t.Helper()
+		changed, err := n.Reread()
+		if changed != want || (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, %v", changed, err)
+		}
+	}
+	reread(false, "")
+	first := n.index()
+	n.put("epoch-1", "epoch-1")
+	reread(true, "")
+	second := n.index()
+	if first.Proof == second.Proof || first.Bundle != second.Bundle {
+		t.Errorf("%+v, %+v", first, second)
+	}
+	n.put("epoch-1", "one-witness")
+	reread(false, "lacks a quorum")
+	n.put("epoch-1", "epoch-2")
+	reread(false, "does not show that these")
+	n.put("second-epoch-1", "second-epoch-1")
+	reread(false, "devices that saw this one would refuse it")
+	if n.index() != second {
+		t.Error("what was refused is handed out")
+	}
+	n.put("epoch-2", "epoch-2")
+	reread(true, "")
+	if resp, _ := n.get("GET", path(first.Proof.SHA256)); resp.StatusCode != 200 {
+		t.Errorf("what the index named a moment ago: %d", resp.StatusCode)
+	}
+	n.put("epoch-1", "epoch-1")
+	reread(false, "is epoch 1, and epoch 2 of the same fleet is handed out")
+	n.put("void-of-2", "void-of-2")
+	reread(true, "")
+	n.put("epoch-1", "epoch-1") // whose keys are in force again
+	reread(true, "")
+	if resp, _ := n.get("GET", path(first.Proof.SHA256)); resp.StatusCode != 404 {
+		t.Errorf("what is long gone: %d", resp.StatusCode)
+	}
+}
+
+func TestANodeIsIllOnceDevicesRefuseItsAnswer(t *testing.T) {
+	n := newNode(t)
+	n.put("epoch-1", "epoch-1")
+	if err := n.start(); err != nil || n.Healthy() != nil {
+		t.Fatal(err)
+	}
+	n.now = now.Add(25 * time.Hour)
+	if err := n.Healthy(); err == nil || err.Error() != "devices refuse what is handed out, for the reason age" {
+		t.Error(err)
+	}
+	if n.Age() != 25*time.Hour {
+		t.Error(n.Age())
+	}
+	n.now = now.Add(-time.Hour)
+	if err := n.Healthy(); err == nil || n.Age() != -1 {
+		t.Error(err, n.Age())
+	}
+}

@@ -1,11 +1,7 @@
 package monitor
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -132,47 +128,15 @@ func (p *pass) tell(t *tally) {
 	}
 }
 
-// maxRaised is more than a pass ever raises: maxEach and one more of each kind, of
-// which there are a dozen.
-const maxRaised = 1000
-
-// raise appends the alarms to the file in the state's directory that has them all.
+// raise appends the alarms to the file in the state's directory that has them all. A
+// pass that was cut off here wrote no state, so that its alarms are raised again.
 func (p *pass) raise() error {
 	if len(p.alarms) == 0 {
 		return nil
-	}
-	path := filepath.Join(p.o.State, "alarms.jsonl")
-	if err := settleAlarms(path); err != nil {
-		return err
 	}
 	var lines []byte
 	for _, a := range p.alarms {
 		lines = append(append(lines, a.JSON()...), '\n')
 	}
-	return durable.Append(path, lines)
-}
-
-// settleAlarms makes the file ready for more lines, which it has whole then whatever
-// happens: what a pass that was cut off left of its own is cut off, or made durable
-// where it is whole. That pass wrote no state, so that its alarms are raised again.
-func settleAlarms(path string) error {
-	f, err := durable.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	data, err := io.ReadAll(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	whole := data
-	if hole := bytes.IndexByte(whole, 0); hole >= 0 {
-		whole = whole[:hole] // a power cut left what came later, and not this
-	}
-	whole = whole[:bytes.LastIndexByte(whole, '\n')+1]
-	if len(whole) < len(data) {
-		if err := durable.Truncate(path, int64(len(whole))); err != nil {
-			return err
-		}
-	}
-	return durable.Settle(path, maxRaised)
+	return durable.AppendLines(filepath.Join(p.o.State, "alarms.jsonl"), lines, 0o644)
 }

@@ -145,6 +145,38 @@ func Append(path string, data []byte) error {
 	return fill(f, data)
 }
 
+// mostAtOnce is more than is ever appended by AppendLines at once, in bytes.
+const mostAtOnce = 4 << 20
+
+// AppendLines adds whole lines, durably, to a file that is made where it isn't there. It
+// has whole lines alone then, whatever happens: what an earlier process left there that
+// was cut off is cut off, or made durable where it is whole. That is for a writer
+// who writes again what it wasn't told was written.
+func AppendLines(path string, lines []byte, mode fs.FileMode) error {
+	f, err := OpenFile(path, os.O_RDWR|os.O_CREATE, mode)
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	whole := data
+	if hole := bytes.IndexByte(whole, 0); hole >= 0 {
+		whole = whole[:hole] // a power cut left what came later, and not this
+	}
+	whole = whole[:bytes.LastIndexByte(whole, '\n')+1]
+	if len(whole) < len(data) {
+		if err := Truncate(path, int64(len(whole))); err != nil {
+			return err
+		}
+	}
+	if err := SettleFrom(path, max(0, int64(len(whole))-mostAtOnce)); err != nil {
+		return err
+	}
+	return Append(path, lines)
+}
+
 // Settle makes durable what an earlier process left of a file whose lines are
 // appended, and its name. One that was killed before its sync, or whose sync
 // failed, leaves a line that is there for readers and not on the disk. Since

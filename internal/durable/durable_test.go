@@ -203,3 +203,25 @@ func TestAppendAddsToWhatIsThereAndMakesNothing(t *testing.T) {
 	}
 	content(t, path, "abc", 0o600)
 }
+
+func TestLinesAreAppendedWholeToWholeLines(t *testing.T) {
+	for name, c := range map[string]struct{ before, want string }{
+		"no file":                       {"", "two\n"},
+		"whole lines":                   {"zero\none\n", "zero\none\ntwo\n"},
+		"a line that was cut off":       {"zero\non", "zero\ntwo\n"},
+		"half a line alone":             {"on", "two\n"},
+		"a hole before a line":          {"zero\non\x00\x00\x00e\n", "zero\ntwo\n"},
+		"a hole over the end of a line": {"zero\n\x00\x00one\nmore\n", "zero\ntwo\n"},
+	} {
+		path := filepath.Join(t.TempDir(), "f")
+		if c.before != "" {
+			if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := AppendLines(path, []byte("two\n"), 0o600); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		t.Run(name, func(t *testing.T) { content(t, path, c.want, 0o600) })
+	}
+}

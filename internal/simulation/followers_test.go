@@ -23,7 +23,7 @@ type follower interface {
 
 // followers make a follower that lives on a disk.
 var followers = map[string]func(testing.TB, *simdisk.Disk) follower{
-	"witness": newWitness, "monitor": newMonitor, "history": newHistory,
+	"witness": newWitness, "monitor": newMonitor, "history": newHistory, "follow": newFollowing,
 }
 
 // mostTries is more than any number of faults here makes necessary.
@@ -39,8 +39,8 @@ type followed struct {
 	errors int
 }
 
-// follow leads the life of a follower, whose disk fails so.
-func follow(t testing.TB, name string, seed uint64, hits schedule, leave func(simdisk.Call) bool) (*followed, error) {
+// leadFollower leads the life of a follower, whose disk fails so.
+func leadFollower(t testing.TB, name string, seed uint64, hits schedule, leave func(simdisk.Call) bool) (*followed, error) {
 	l := &followed{disk: simdisk.New(t, seed)}
 	f := followers[name](t, l.disk)
 	l.disk.Leave = leave
@@ -78,7 +78,7 @@ func follow(t testing.TB, name string, seed uint64, hits schedule, leave func(si
 // followFor leads one such life, and says of one that went wrong how it is seen again.
 func (s *tally) followFor(t *testing.T, name string, seed uint64, hits schedule) {
 	t.Helper()
-	l, err := follow(t, name, seed, hits, nil)
+	l, err := leadFollower(t, name, seed, hits, nil)
 	s.lives, s.calls, s.hits, s.deaths, s.errors = s.lives+1, s.calls+l.disk.Calls(), s.hits+l.hits, s.deaths+l.deaths, s.errors+l.errors
 	if err == nil {
 		return
@@ -104,7 +104,7 @@ func (l *followed) single() (list []schedule) {
 // calm is a follower's life without a fault.
 func calm(t *testing.T, name string) *followed {
 	t.Helper()
-	l, err := follow(t, name, 1, nil, nil)
+	l, err := leadFollower(t, name, 1, nil, nil)
 	if err != nil {
 		t.Fatalf("without any fault: %v\n%s", err, strings.Join(l.steps, "\n"))
 	}
@@ -190,7 +190,7 @@ func TestASyncThatAFollowerLeavesOutIsNoticed(t *testing.T) {
 		list, noticed := calm(t, c.name).single(), error(nil)
 		for seed := 0; seed < len(list) && noticed == nil; seed++ {
 			if list[seed][0].fault == simdisk.Cut {
-				_, noticed = follow(t, c.name, uint64(seed), list[seed], leave)
+				_, noticed = leadFollower(t, c.name, uint64(seed), list[seed], leave)
 			}
 		}
 		if noticed == nil {

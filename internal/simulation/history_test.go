@@ -80,24 +80,36 @@ func (h *saving) act() func() error {
 	return h.run
 }
 
+// client asks the auditor.
+func (h *saving) client() (*fetch.Client, error) {
+	c, err := fetch.New("https://auditor.example", testfleet.Namespace, "test", 1000)
+	if err == nil {
+		c.HTTP = &http.Client{Transport: h}
+		c.Wait = func(context.Context, time.Duration) error { return nil }
+	}
+	return c, err
+}
+
+// tell is what somebody is told who sees a run succeed: all is saved, and on the record.
+// Of two statements of an epoch the record has the first, the evidence both.
+func (h *saving) tell() {
+	for epoch := uint64(1); epoch <= h.newest; epoch++ {
+		h.saved[string(h.statement(epoch))] = true
+		if epoch != 2 || !h.rewritten {
+			h.recorded[string(h.statement(epoch))] = true
+		}
+	}
+}
+
 // run is the command history --url --save --record, once.
 func (h *saving) run() error {
-	c, err := fetch.New("https://auditor.example", testfleet.Namespace, "test", 1000)
+	c, err := h.client()
 	if err != nil {
 		return err
 	}
-	c.HTTP = &http.Client{Transport: h}
-	c.Wait = func(context.Context, time.Duration) error { return nil }
 	again, err := c.Save(context.Background(), h.file, fetch.Options{})
 	if err != nil {
 		return err
-	}
-	now := map[string]bool{}
-	for epoch := uint64(1); epoch <= h.newest; epoch++ {
-		h.saved[string(h.statement(epoch))] = true
-		if epoch != 2 || !h.rewritten { // a record has the first of two, the evidence both
-			now[string(h.statement(epoch))] = true
-		}
 	}
 	archive, err := saved.Open([]string{h.file}, nil)
 	if err != nil {
@@ -123,9 +135,7 @@ func (h *saving) run() error {
 	if err != nil {
 		return err
 	}
-	for s := range now {
-		h.recorded[s] = true
-	}
+	h.tell()
 	if h.rewritten {
 		h.conflict = files
 	}
@@ -145,6 +155,28 @@ func (h *saving) beginAnew(why error) error {
 // end has everything that was told of: what was saved, what is on the record, and
 // the two statements of one epoch.
 func (h *saving) end() error {
+	if err := h.holds(); err != nil {
+		return err
+	}
+	r, err := saved.OpenRecord(h.record)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if len(h.conflict) != 2 {
+		return fmt.Errorf("two statements of one epoch are kept in %q", h.conflict)
+	}
+	for _, f := range h.conflict {
+		data, err := durable.ReadFile(f)
+		if err != nil || !h.saved[string(data)] {
+			return fmt.Errorf("lost: %s is evidence, and has %q: %w", f, data, err)
+		}
+	}
+	return nil
+}
+
+// holds says what was lost of what was saved, and of the record.
+func (h *saving) holds() error {
 	data, err := durable.ReadFile(h.file)
 	if err != nil {
 		return fmt.Errorf("lost: what was saved: %w", err)
@@ -172,20 +204,6 @@ func (h *saving) end() error {
 		}
 		if !bytes.Contains(record, []byte(base64.StdEncoding.EncodeToString(x.Signature[:]))) {
 			return fmt.Errorf("lost: epoch %d was on the record", x.Epoch)
-		}
-	}
-	r, err := saved.OpenRecord(h.record)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if len(h.conflict) != 2 {
-		return fmt.Errorf("two statements of one epoch are kept in %q", h.conflict)
-	}
-	for _, f := range h.conflict {
-		data, err := durable.ReadFile(f)
-		if err != nil || !h.saved[string(data)] {
-			return fmt.Errorf("lost: %s is evidence, and has %q: %w", f, data, err)
 		}
 	}
 	return nil

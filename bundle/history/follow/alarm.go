@@ -1,10 +1,8 @@
 package follow
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -104,18 +102,17 @@ func (p *pass) raise() error {
 	if !slices.ContainsFunc(p.alarms, func(a Alarm) bool { return !a.told }) {
 		return nil
 	}
-	f, err := durable.OpenFile(p.path("alarms.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
+	var lines []byte
+	for _, a := range p.alarms {
+		if !a.told {
+			lines = append(append(lines, a.JSON()...), '\n')
+		}
+	}
+	if err := durable.AppendLines(p.path("alarms.jsonl"), lines, 0o644); err != nil {
 		return err
 	}
 	for i := range p.alarms {
-		if a := &p.alarms[i]; !a.told && err == nil {
-			_, err = f.Write(append(a.JSON(), '\n'))
-			a.told = err == nil
-		}
+		p.alarms[i].told = true
 	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return nil
 }

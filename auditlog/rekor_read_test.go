@@ -79,7 +79,7 @@ func TestOurKeyIsFoundInEveryKindOfEntry(t *testing.T) {
 			}
 		}
 	}
-	for _, leaf := range []string{"", "{", "null", "[]", `{"kind":1}`, `{"spec":"` + b64(strangersCert(t)) + `"}`, `{"spec":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`} {
+	for _, leaf := range []string{"", "{", "null", "[]", `{"kind":1}`, `{"spec":""}`, `{"spec":"-----BEGIN X-----\n-----END X-----\n"}`, `{"spec":"` + b64(strangersCert(t)) + `"}`, `{"spec":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`} {
 		if r := ReadRekorLeaf(RekorV1, []byte(leaf), pinned); r != nil {
 			t.Errorf("%.40s: %+v", leaf, r)
 		}

@@ -97,7 +97,7 @@ func TestASignatureCountsByWhenItWasWitnessed(t *testing.T) {
 		"no windows":                             {plain, nil, "", ""},
 		"no windows, an exception after the log": {late, nil, "", ""},
 		"officers' keys end between the bundle and the close": {plain, officers(until("not_after", plain.logged.Add(hour))), evidence.ClaimCloseSignoff,
-			"witnesses had it by " + plain.closed.Format(time.RFC3339) + " at the latest"},
+			"witnesses had it by " + plain.closed.Format(time.RFC3339) + " at the latest, and neither that nor now is inside its key's window; and 1 more"},
 		"officers' keys end after the close": {plain, officers(until("not_after", plain.closed.Add(hour))), "", ""},
 		"officers' keys stolen before an exception that they accept": {late, officers(until("compromised_after", late.logged.Add(hour))), evidence.ClaimPlanApproved,
 			`the act "exception" after record`},

@@ -28,27 +28,26 @@ type App struct {
 	Now            func() time.Time
 	Random         io.Reader
 
-	Screen   ui.Options // what isn't taken from streams and flags: the width
+	Screen   ui.Options // those that don't come from streams and flags: the width
 	UI       *ui.Output
-	Header   string // of the step, for each of its questions
-	Question string // the last one that was asked in it
+	Header   string // the current step's, shown before each of its questions
+	Question string // the last one asked in the current step
 	Color    string
 	Plain    bool
 	Format   string
 	debug    string
 	Trace    durable.File
-	Patience time.Duration    // with an HSM's call
-	Declined map[string]error // by HSM, what it answered when nobody wanted another try
-	HelpErr  error            // of a help function: it has no way to return one
+	Patience time.Duration    // how long a call to an HSM may take
+	Declined map[string]error // by HSM: its answer to the last PIN, if nobody wanted another try
+	HelpErr  error            // the error of a help function, which can't return one
 }
 
-// New is a run of the program with these streams, this machine's clock and its
-// randomness.
+// New returns an App with these streams, and this machine's clock and randomness.
 func New(stdin io.Reader, stdout, stderr io.Writer) *App {
 	return &App{Stdin: stdin, Stdout: stdout, Stderr: stderr, Now: time.Now, Random: rand.Reader}
 }
 
-// Run runs one command of root: its error is shown, its exit code returned.
+// Run runs one command of root, shows its error, and returns its exit code.
 func (a *App) Run(ctx context.Context, root *cobra.Command, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, interrupts()...)
 	defer stop()
@@ -74,9 +73,9 @@ func (a *App) Run(ctx context.Context, root *cobra.Command, args []string) int {
 	return ExitCode(err)
 }
 
-// interrupts are the signals at which a command stops where nothing is half
-// done: Ctrl-C, the system's wish, and the end of the terminal. One that whoever
-// started the program had ignored, as nohup does, stays ignored.
+// interrupts are the signals that make a command stop at a safe point: SIGINT (Ctrl-C),
+// SIGTERM and SIGHUP. A signal that was ignored when the program was started, as nohup
+// does, stays ignored.
 func interrupts() (list []os.Signal) {
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) {
@@ -86,7 +85,7 @@ func interrupts() (list []os.Signal) {
 	return list
 }
 
-// noted remembers what kept cobra from writing help: it doesn't ask.
+// noted remembers the first write error, since cobra ignores those of its help.
 type noted struct {
 	io.Writer
 	err error
@@ -98,7 +97,7 @@ func (w *noted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// SetUp decides how to speak, before any command runs.
+// SetUp sets up the output by the flags, before a command runs.
 func (a *App) SetUp() (err error) {
 	o := a.Screen
 	o.Stdout, o.Stderr, o.Stdin, o.Color, o.Plain = a.Stdout, a.Stderr, a.Stdin, a.Color, a.Plain
@@ -115,7 +114,7 @@ func (a *App) SetUp() (err error) {
 	return err
 }
 
-// Flags are those of every command.
+// Flags adds the flags of every command.
 func (a *App) Flags(f *pflag.FlagSet) {
 	f.StringVar(&a.Color, "color", "auto", "colour: auto, always or never")
 	f.BoolVar(&a.Plain, "plain", false, "words only: no lines, no colour, nothing rewritten")
@@ -124,8 +123,8 @@ func (a *App) Flags(f *pflag.FlagSet) {
 	f.DurationVar(&a.Patience, "hsm-timeout", 2*time.Minute, "how long a PKCS#11 call may take; making a key ten times that")
 }
 
-// Emit is a command's result on standard output: text for people, the same as
-// JSON for programs.
+// Emit writes a command's result to standard output: as text, or with --format json as
+// JSON.
 func (a *App) Emit(result any, text ...string) error {
 	if a.Format == "json" {
 		return a.UI.Print(string(strict.EncodeJSON(result)))

@@ -8,7 +8,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Command makes a command with exactly the arguments that its use line names.
+// Command makes a command. args checks its arguments.
 func Command(use, short, long, example string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Long: long, Example: example, RunE: run,
 		Args: func(cmd *cobra.Command, got []string) error {
@@ -37,8 +37,7 @@ func Group(use, short string, children ...*cobra.Command) *cobra.Command {
 	return c
 }
 
-// Required says that flags must be given, in our own words and with our own
-// exit code.
+// Required returns an error if one of the flags was not given.
 func Required(cmd *cobra.Command, names ...string) error {
 	for _, n := range names {
 		if f := cmd.Flags().Lookup(n); f != nil && f.Value.String() == "" {

@@ -34,7 +34,7 @@ func DiffResult(older, newer *bundle.KeySet, d *bundle.Delta) *DiffJSON {
 	return DeltaResult(newer.Fleet, older.Epoch, newer.Epoch, d)
 }
 
-// DeltaResult is a change whose key sets are known by their epochs alone.
+// DeltaResult is DiffResult if only the epochs of the key sets are known.
 func DeltaResult(fleet string, from, to uint64, d *bundle.Delta) *DiffJSON {
 	out := &DiffJSON{
 		Fleet: fleet, From: from, To: to, Changed: !d.Empty(), Keys: []rowJSON{},
@@ -58,8 +58,8 @@ func DeltaResult(fleet string, from, to uint64, d *bundle.Delta) *DiffJSON {
 	return out
 }
 
-// DeltaText is the change as a third party or an officer is asked to agree to
-// it. older is nil at a namespace's first epoch.
+// DeltaText shows the change to a third party or an officer who is asked to agree to it.
+// older is nil for a namespace's first epoch.
 func DeltaText(a *App, older, newer *bundle.KeySet, d *bundle.Delta) string {
 	from := "first epoch"
 	if older != nil {

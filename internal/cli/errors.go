@@ -34,7 +34,7 @@ func (e *exitError) Error() string { return e.err.Error() }
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// Usage marks an error as the caller's to mend: flags, files, plan, policy.
+// Usage gives an error ExitUsage: the caller has to correct flags, files, plan or policy.
 func Usage(err error) error {
 	if err == nil {
 		return nil
@@ -47,8 +47,8 @@ func Usagef(hint, format string, args ...any) error {
 	return Usage(strict.Errorf("", format, args...).WithHint("%s", hint))
 }
 
-// Wrong marks an error as a fault of what was given to be checked. A file that
-// isn't there was never checked.
+// Wrong gives an error ExitWrong: what was given to be checked has a fault. For a file
+// that doesn't exist it is ExitUsage.
 func Wrong(err error) error {
 	switch {
 	case err == nil:
@@ -59,7 +59,8 @@ func Wrong(err error) error {
 	return &exitError{ExitWrong, err}
 }
 
-// Missing names a file that isn't there as every other fault names its file.
+// Missing makes the error about a file that doesn't exist one with the file's name first,
+// like all others.
 func Missing(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) && errors.Is(err, fs.ErrNotExist) {
@@ -71,10 +72,10 @@ func Missing(err error) error {
 // Exit is an error with an exit code of its own.
 func Exit(code int, err error) error { return &exitError{code, err} }
 
-// ErrQuiet ends a command whose output has said everything.
+// ErrQuiet ends a command without an error message: its output has said everything.
 var ErrQuiet = errors.New("")
 
-// ExitCode is the exit code that an error asks for.
+// ExitCode is the exit code for an error.
 func ExitCode(err error) int {
 	var e *exitError
 	var unfit *ui.AnswerError
@@ -85,9 +86,9 @@ func ExitCode(err error) int {
 	case err == nil:
 		return ExitDone
 	case durable.DiskFault(err):
-		return ExitFailed // whatever else was to blame: nobody has to look at what they gave
+		return ExitFailed // also if the error was marked as the caller's
 	case errors.As(err, &clock):
-		return ExitPending // for people to look at another clock
+		return ExitPending // people have to look at another clock
 	case errors.As(err, &e):
 		return e.code
 	case errors.Is(err, fs.ErrNotExist):
@@ -108,8 +109,7 @@ func (e *hinted) Hint() string { return e.hint }
 
 func (e *hinted) Unwrap() error { return e.error }
 
-// InWords is an error's text, in which an interrupt is called that: the
-// context's own words for it mean nothing to whoever pressed Ctrl-C.
+// InWords is an error's text, with "interrupted" instead of "context canceled".
 func InWords(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted")
@@ -117,8 +117,7 @@ func InWords(err error) string {
 	return err.Error()
 }
 
-// plainly adds, to what a token answered about a PIN, what that means, and to
-// an interrupt how to go on.
+// plainly adds a hint to an error about a PIN, and to an interrupt.
 func plainly(err error) error {
 	if text := InWords(err); text != err.Error() {
 		return &hinted{errors.New(text), "run the same command again: what was finished stays"}
@@ -129,7 +128,7 @@ func plainly(err error) error {
 	return err
 }
 
-// AboutPIN is what a token's answer about a PIN means; empty for any other error.
+// AboutPIN says what a token's error about a PIN means; empty for any other error.
 func AboutPIN(err error) string {
 	switch {
 	case errors.Is(err, hsm.ErrPINIncorrect):

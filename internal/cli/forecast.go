@@ -2,8 +2,8 @@ package cli
 
 import "github.com/fleetctl/fleetctl/attest/evidence/planned"
 
-// Forecast is a table of what a plan's ceremony can reach of a policy's demands, and
-// what is to be done for each claim that it can't.
+// Forecast is a table that says which of a policy's demands a plan's ceremony can reach,
+// and what to do about those that it can't.
 func Forecast(a *App, list []planned.Outlook) string {
 	var table [][]string
 	var rows [][2]string
@@ -24,7 +24,7 @@ func Forecast(a *App, list []planned.Outlook) string {
 	return text
 }
 
-// Outlook is what programs read of a forecast.
+// Outlook is a forecast for one claim, for programs.
 type Outlook struct {
 	Claim   string `strict:"claim"`
 	Least   string `strict:"least"`

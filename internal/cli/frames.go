@@ -27,9 +27,9 @@ func (a *App) ShowCode(text string) error {
 	return nil
 }
 
-// DrawFrames writes a file's QR frames into a new folder: an image of each, for
-// a screen, and one PDF of all, for paper. file is where the same is as a file,
-// written already. again goes on with a folder that has some of them.
+// DrawFrames writes a file's QR frames into a new folder: an image of each for a screen,
+// and one PDF of all for paper. file is the path of the file itself, which is written
+// already. With again, the folder may exist and hold some of them.
 func DrawFrames(dir, name, mode, file string, data []byte, again bool) (int, error) {
 	frames, err := qr.Split(data)
 	var large *qr.TooLarge
@@ -54,7 +54,7 @@ func DrawFrames(dir, name, mode, file string, data []byte, again bool) (int, err
 	return len(frames), WriteSame(filepath.Join(dir, name+".pdf"), framesDoc(name, mode, sha256.Sum256(data), frames).PDF())
 }
 
-// framesDoc has a frame on each page, and what a person needs who holds one.
+// framesDoc has a frame on each page, with its number and what to do with it.
 func framesDoc(name, mode string, sum [32]byte, frames []string) *paper.Doc {
 	d := &paper.Doc{Title: "QR frames · " + name, Mark: strings.ToUpper(mode), Foot: fmt.Sprintf("%s · %s", name, paper.Short(sum[:]))}
 	for i, text := range frames {
@@ -65,9 +65,9 @@ func framesDoc(name, mode string, sum [32]byte, frames []string) *paper.Doc {
 	return d
 }
 
-// ReadFrames puts a file together from images: files, or folders of them. An
-// image that can't be read is told only if its frame is missing in the end:
-// of several photographs of one frame, one will do.
+// ReadFrames puts a file together from images: files, or folders of them. It reports an
+// image that can't be read only if a frame is missing in the end, since there may be
+// several photographs of a frame.
 func ReadFrames(paths []string) ([]byte, error) {
 	var c qr.Collector
 	var unread []error
@@ -105,8 +105,7 @@ func ReadFrames(paths []string) ([]byte, error) {
 	return data, nil
 }
 
-// framesIn are the files of a folder that may be images. The PDF that we draw
-// beside them is none.
+// framesIn are the files of a folder that may be images: all but PDFs and hidden files.
 func framesIn(dir string) (files []string, err error) {
 	list, err := os.ReadDir(dir)
 	for _, e := range list {
@@ -135,7 +134,8 @@ func readFrame(file string) (string, error) {
 	return qr.Read(file, data)
 }
 
-// ReadFileOrFrames takes a folder, or an image, for QR frames.
+// ReadFileOrFrames reads a file, or if the path is that of a folder or an image, the file
+// in its QR frames.
 func ReadFileOrFrames(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

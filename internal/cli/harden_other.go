@@ -2,5 +2,5 @@
 
 package cli
 
-// hardenProcess has nothing to do where cores are not written by default.
+// hardenProcess does nothing: these systems write no cores by default.
 func hardenProcess() {}

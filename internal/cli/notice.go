@@ -21,7 +21,7 @@ type noticeJSON struct {
 	Output    string   `strict:"output,optional"`
 }
 
-// Noticed shows a notice. next is what follows.
+// Noticed emits a notice as a command's result. next is the command that comes next.
 func Noticed(a *App, file string, n *bundle.Notice, officers []string, output, next string) error {
 	digest := n.Digest()
 	out := &noticeJSON{File: file, Format: n.Format, Fleet: n.Fleet, Mode: n.Mode, Namespace: n.Namespace, Epoch: n.Epoch,
@@ -29,7 +29,7 @@ func Noticed(a *App, file string, n *bundle.Notice, officers []string, output, n
 	return a.Emit(out, NoticeText(a, file, n, officers, output, next))
 }
 
-// NoticeText shows a retirement or a void to whoever is to agree to it.
+// NoticeText shows a retirement or a void to a person who is asked to agree to it.
 func NoticeText(a *App, file string, n *bundle.Notice, officers []string, output, next string) string {
 	digest := n.Digest()
 	rows := append([][2]string{{"notice", file}, {"namespace", n.Namespace}, {"digest", fmt.Sprintf("%x", digest)}}, explain.NoticeFacts(n)...)
@@ -62,5 +62,5 @@ func ReadNotice(file string, approvals []string) (*bundle.Notice, []ceremony.Sig
 	return n, list, nil
 }
 
-// ApprovalHelp explains the flag that names them.
+// ApprovalHelp is the help of a flag that names an officer's signature over a notice.
 const ApprovalHelp = "an officer's signature `file` over the notice, made with ssh-keygen -Y sign"

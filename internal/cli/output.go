@@ -16,7 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// ShowText shows a text that is about to be signed, from the bytes that are.
+// ShowText shows a text that is about to be signed.
 func (a *App) ShowText(text []byte) {
 	a.UI.Say(a.UI.Talk.Line("This text is signed:"))
 	if bytes.IndexByte(text, '\n') < 0 { // form signature: 64 raw bytes
@@ -34,18 +34,18 @@ func WriteNew(path string, data []byte) error {
 	return Exists(durable.Create(path, data, 0o644), path)
 }
 
-// WriteSame is writeNew for a file that may be there with the same content.
+// WriteSame is WriteNew, but the file may exist with the same content.
 func WriteSame(path string, data []byte) error {
 	return Exists(durable.CreateSame(path, data, 0o644), path)
 }
 
-// WritePrivate is writeNew for what nobody else should read.
+// WritePrivate is WriteNew of a file that only its owner can read.
 func WritePrivate(path string, data []byte) error {
 	return Exists(durable.Create(path, data, 0o600), path)
 }
 
-// Free asks, before anything is done that can't be undone, that results can be
-// written: each to a file of its own that isn't there, in a folder that is.
+// Free checks, before something is done that can't be undone, that results can be
+// written: each to a different file that doesn't exist, in a folder that does.
 func Free(paths ...string) error {
 	for i, path := range paths {
 		if path == "" {
@@ -65,7 +65,8 @@ func Free(paths ...string) error {
 	return nil
 }
 
-// Exists says of a file that is there already that nothing is overwritten.
+// Exists makes the error about a file that exists one that says that nothing was
+// overwritten.
 func Exists(err error, path string) error {
 	if errors.Is(err, fs.ErrExist) {
 		return Usage(strict.Errorf(path, "exists; nothing is overwritten").WithHint("name another file, or move this one away"))
@@ -73,7 +74,8 @@ func Exists(err error, path string) error {
 	return err
 }
 
-// WriteDoc writes a document to new files; an empty name leaves that form out.
+// WriteDoc writes a document to new files, as PDF and as text; an empty name leaves one
+// out.
 func WriteDoc(d *paper.Doc, pdf, text string) error {
 	if pdf != "" {
 		if err := WriteNew(pdf, d.PDF()); err != nil {

@@ -32,8 +32,8 @@ func ReadSite(file string, p *ceremony.Plan) (*engine.Site, error) {
 	return s, Usage(err)
 }
 
-// ReadBeside reads a file that need not be there: its absence is an answer. One
-// that is there and can't be read is none.
+// ReadBeside reads a file that need not exist: then it returns nil. If it exists and can't
+// be read, that is an error.
 func ReadBeside(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -47,8 +47,8 @@ func ReadBeside(path string) ([]byte, error) {
 	return readUpTo(path, MaxBeside)
 }
 
-// MaxBeside is the size of the largest file that lies beside what is verified,
-// in bytes: a plan, a Rekor entry.
+// MaxBeside is the size in bytes of the largest file, such as a plan or a Rekor entry, that
+// may lie beside a file that is verified.
 const MaxBeside = 1 << 20
 
 // ReadFile reads a file that the caller named.
@@ -63,7 +63,7 @@ func ReadNamed(path string, limit int) ([]byte, error) {
 	return data, nil
 }
 
-// ReadWhole reads a file that may be as large as a package; its fault is not yet whose it is.
+// ReadWhole is ReadFile without [Usage]: the caller decides about an error's exit code.
 func ReadWhole(path string) ([]byte, error) { return readUpTo(path, evidence.MaxPackage) }
 
 func readUpTo(path string, limit int) ([]byte, error) {
@@ -82,10 +82,9 @@ func readUpTo(path string, limit int) ([]byte, error) {
 	return ReadAll(f, path, int(size), limit)
 }
 
-// ReadAll reads no more than a file may have: a pipe or a device says nothing of
-// its size and may never end. Where it doesn't (size is 0), the room for the
-// largest is asked for at once, so that nothing has to be copied: the system
-// gives it page by page, as it is filled.
+// ReadAll reads a file of a known size, or if size is 0, such as of a pipe, of at most
+// limit bytes. Then it allocates limit bytes at once, so that nothing has to be copied:
+// the system provides the memory page by page as it is filled.
 func ReadAll(r io.Reader, name string, size, limit int) ([]byte, error) {
 	if size == 0 {
 		size = limit

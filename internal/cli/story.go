@@ -7,11 +7,11 @@ import (
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
-// weightStyles give what should catch the eye its look; the words say the same.
+// weightStyles are the styles of events that should catch the eye.
 var weightStyles = map[explain.Weight]ui.Style{explain.Notable: ui.Device, explain.Grave: ui.Wrong}
 
-// StoryText is how a ceremony went, for one of the screen's two streams: what went
-// otherwise than planned, and who said what. whole gives the milestones too.
+// StoryText tells how a ceremony went: what went otherwise than planned, and who signed
+// what. With whole, it also has the milestones.
 func StoryText(p ui.Page, told *explain.Told, whole bool) string {
 	var b strings.Builder
 	otherwise := strings.Join(told.Otherwise, ", ")
@@ -33,7 +33,7 @@ func StoryText(p ui.Page, told *explain.Told, whole bool) string {
 	return b.String()
 }
 
-// Events are a timeline's lines, each with its look.
+// Events are a timeline's lines, each with its style.
 func Events(list []explain.Event) []ui.Event {
 	events := make([]ui.Event, len(list))
 	for i, e := range list {

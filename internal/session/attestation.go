@@ -19,16 +19,16 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Where fleetctl can't ask a device for its attestation, a vendor's tool does, and
-// people bring what it gave: at the terminal as a file's name, for scripts in a
-// folder with a file a key.
+// If fleetctl can't ask a device for its attestation, people use the vendor's tool and
+// bring the file that it wrote: they type its name at the terminal, or scripts put it into
+// a folder.
 
-// AttestationsFlag is for commands that go through the steps of attestation.
+// AttestationsFlag adds the flag of commands that do attestation steps.
 func (s *StandIn) AttestationsFlag(c *cobra.Command) {
 	c.Flags().StringVar(&s.attestations, "attestations", "", "the `folder` with what vendors' tools gave: HSM-ROLE.json, countersigner.json; what isn't there is asked for")
 }
 
-// readEvidence reads the file that attestation pack wrote.
+// readEvidence reads a file that attestation pack wrote.
 func readEvidence(path string) (*attest.Evidence, error) {
 	data, err := cli.ReadNamed(path, attest.MaxEvidenceFile)
 	if err != nil {
@@ -37,8 +37,8 @@ func readEvidence(path string) (*attest.Evidence, error) {
 	return attest.ParseEvidence(path, data)
 }
 
-// Attestation says what to run and asks for the file. What can't be read, and what
-// isn't the answer, is asked again.
+// Attestation says which tool to use and asks for the file. If the file can't be read, it
+// asks again.
 func (r atTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wrong error) (*attest.Evidence, error) {
 	if wrong != nil {
 		r.Say("That is no answer: " + cli.InWords(wrong))
@@ -71,7 +71,7 @@ func (r atTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wron
 	}
 }
 
-// packing says which files the vendor's tool has to give and how they become one.
+// packing lists the files that the vendor's tool writes, and the command that packs them.
 func packing(q engine.AttestQuestion) (rows [][2]string, command string) {
 	command = "fleetctl attestation pack --device " + q.Format + " --out " + words.ShellWord(q.File())
 	if v, err := formats.All().Find(q.Format); err == nil {
@@ -91,8 +91,7 @@ func packing(q engine.AttestQuestion) (rows [][2]string, command string) {
 	return rows, command
 }
 
-// fromFolder takes what vendors' tools gave out of a folder, before anybody is
-// asked.
+// fromFolder takes evidence from a folder, and asks people only for what isn't there.
 type fromFolder struct {
 	engine.Participants
 	dir string
@@ -110,8 +109,7 @@ func (f fromFolder) Attestation(ctx context.Context, q engine.AttestQuestion, wr
 	return readEvidence(path)
 }
 
-// Attestation has no tool to use: in a rehearsal that a machine goes through, the
-// files have to be there.
+// Attestation fails: if the machine stands in for people, the folder must hold the file.
 func (m unattendedPeople) Attestation(_ context.Context, q engine.AttestQuestion, _ error) (*attest.Evidence, error) {
 	return nil, cli.Exit(cli.ExitPending, strict.Errorf("", "the vendor's tool has to be used, with the nonce %x, and what it gives put into a folder as %s", q.Nonce, q.File()))
 }

@@ -14,12 +14,11 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// attester asks devices and judges by what the operator's policy requires.
+// attester asks devices and judges by the operator's policy.
 type attester struct{ block *require.Block }
 
-// NewAttester judges by the block of a policy. A rehearsal may have none: then
-// evidence has to be signed by its vendor, under no pinned key, and the verdict
-// on the record says so.
+// NewAttester judges by the block of a policy. A rehearsal may have none: then evidence
+// must be signed, under no pinned anchor, and the record says that.
 func NewAttester(block *require.Block) engine.Attester {
 	if block == nil {
 		block = &require.Block{Least: attest.VendorSigned, Countersigner: attest.VendorSigned, Anchors: &attest.Anchors{}}
@@ -27,8 +26,7 @@ func NewAttester(block *require.Block) engine.Attester {
 	return &attester{block}
 }
 
-// KnowsFormats refuses a plan that names a device by a format that nobody here could
-// judge, before anything is made.
+// KnowsFormats refuses a plan with an attestation format that this program can't verify.
 func KnowsFormats(p *ceremony.Plan) error {
 	for _, d := range p.Devices() {
 		if !slices.Contains(require.Formats(), d.Format) {
@@ -39,7 +37,7 @@ func KnowsFormats(p *ceremony.Plan) error {
 	return nil
 }
 
-// Collect asks the devices that fleetctl can ask.
+// Collect asks a device, if fleetctl can.
 func (x *attester) Collect(ctx context.Context, site *engine.SiteHSM, t engine.Token, pin []byte, q engine.AttestQuestion) (*attest.Evidence, error) {
 	return collect(ctx, site, t, pin, q)
 }

@@ -18,7 +18,8 @@ func sourceOf(site *engine.SiteHSM) tpmdevice.Source {
 	return tpmdevice.Source{TCTI: site.TPM.TCTI, Store: site.TPM.Store, Label: site.Token}
 }
 
-// reached is a token as the site file has it reached: beside its module, by its TPM.
+// reached is a token as the engine uses it: if the site file names its TPM, with the TPM
+// too.
 func reached(ctx context.Context, t *hsm.Token, site *engine.SiteHSM) engine.Token {
 	if site.TPM == nil {
 		return t
@@ -26,7 +27,7 @@ func reached(ctx context.Context, t *hsm.Token, site *engine.SiteHSM) engine.Tok
 	return tpmdevice.WithAgreement(ctx, t, sourceOf(site))
 }
 
-// collect asks a TPM behind tpm2-pkcs11, where the site file says how.
+// collect asks the TPM behind tpm2-pkcs11, if the site file says how.
 func collect(ctx context.Context, site *engine.SiteHSM, t engine.Token, pin []byte, q engine.AttestQuestion) (*attest.Evidence, error) {
 	token, ok := t.(tpmdevice.Token)
 	if q.Format != tpm.Format || site.TPM == nil || !ok {

@@ -10,10 +10,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/hsm"
 )
 
-// reached is a token as it is: none can be.
+// reached returns the token. A build without PKCS#11 has none.
 func reached(_ context.Context, t *hsm.Token, _ *engine.SiteHSM) engine.Token { return t }
 
-// collect asks no device where none can be reached.
+// collect fails: a build without PKCS#11 can ask no device.
 func collect(context.Context, *engine.SiteHSM, engine.Token, []byte, engine.AttestQuestion) (*attest.Evidence, error) {
 	return nil, engine.ErrNoCollector
 }

@@ -29,12 +29,13 @@ func ownDigest() (sum [32]byte, err error) {
 	return [32]byte(h.Sum(nil)), err
 }
 
-// SignWithFlag takes the keys with which a rehearsal's officers approve at this terminal.
+// SignWithFlag adds the flag for the keys with which a rehearsal's officers approve at this
+// terminal.
 func SignWithFlag(c *cobra.Command, keys *[]string) {
 	c.Flags().StringArrayVar(keys, "sign-with", nil, "in a rehearsal: an officer's OpenSSH `key` to approve with, here and now")
 }
 
-// Config is what running, resuming and aborting a ceremony share.
+// Config is the engine's configuration for running, resuming and aborting a ceremony.
 func Config(a *cli.App, dir, site string, keys []string) (engine.Config, error) {
 	binary, err := ownDigest()
 	return engine.Config{

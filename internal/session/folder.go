@@ -1,5 +1,5 @@
-// Package session is a ceremony at this terminal: its folder, the people who are
-// asked and the tokens that are reached.
+// Package session is a ceremony at this terminal: it opens the ceremony's folder, asks the
+// people, and reaches the tokens.
 package session
 
 import (
@@ -17,9 +17,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// WithFolder opens a ceremony's folder for one of the acts. One that the order
-// of the ceremony forbids is the caller's to mend, and is refused before
-// anything is shown or done.
+// WithFolder opens a ceremony's folder for one of the acts. If none of them comes next in
+// the ceremony, it refuses before anything is shown or done.
 func WithFolder(a *cli.App, dir string, do func(*engine.Journal) error, acts ...ceremony.Act) error {
 	if err := CeremonyThere(dir); err != nil {
 		return err
@@ -39,7 +38,8 @@ func WithFolder(a *cli.App, dir string, do func(*engine.Journal) error, acts ...
 	return do(j)
 }
 
-// CeremonyThere says where a folder holds no ceremony how one is begun.
+// CeremonyThere returns an error if a folder holds no ceremony, with a hint how to begin
+// one.
 func CeremonyThere(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
 		return cli.Usage(strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run PLAN --site SITE --dir %s", words.ShellWord(dir)))
@@ -47,7 +47,7 @@ func CeremonyThere(dir string) error {
 	return nil
 }
 
-// InTurn says whether one of the acts is the ceremony's next.
+// InTurn returns an error unless one of the acts is the ceremony's next.
 func InTurn(j *engine.Journal, acts []ceremony.Act) error {
 	c := j.Account()
 	step, ok := c.Next()

@@ -11,7 +11,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// claimsOf are the names of the claims in a line that can be typed.
+// claimsOf names the claims in a text that people type; of more than three, it only says
+// how many.
 func claimsOf(short []planned.Outlook) string {
 	if len(short) > 3 {
 		return words.Count(int64(len(short)), "claim", "claims")
@@ -23,7 +24,7 @@ func claimsOf(short []planned.Outlook) string {
 	return strings.Join(names, ", ")
 }
 
-// GoOn shows what this ceremony can't reach, and has it typed in words.
+// GoOn shows which claims this ceremony can't reach, and asks for consent to go on.
 func (r atTerminal) GoOn(_ context.Context, short []planned.Outlook) (string, error) {
 	r.a.UI.Say("\n", cli.Forecast(r.a, short))
 	want := "go on without " + claimsOf(short)
@@ -33,7 +34,7 @@ func (r atTerminal) GoOn(_ context.Context, short []planned.Outlook) (string, er
 	return fmt.Sprintf("typed: %s", want), nil
 }
 
-// GoOn is for people alone.
+// GoOn fails: only people decide that.
 func (m unattendedPeople) GoOn(_ context.Context, short []planned.Outlook) (string, error) {
 	return "", engine.Unreachable(short)
 }

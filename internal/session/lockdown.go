@@ -12,7 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Lockdown is the plan's list of what is done by hand at the end, and of logins that
+// Lockdown does the entries of the plan's lockdown: what is done by hand, and logins that
 // have to be refused.
 type Lockdown struct {
 	Site, PIN, Reading, NotShown string
@@ -20,7 +20,7 @@ type Lockdown struct {
 	StandIn
 }
 
-// Do goes through the entries that are left; with a reading, through one.
+// Do does the entries that are left; with --reading or --not-shown, only one.
 func (o *Lockdown) Do(ctx context.Context, a *cli.App, j *engine.Journal) error {
 	c, screen := j.Account(), NewScreen(a)
 	if err := o.may(a, c); err != nil {
@@ -58,7 +58,7 @@ func (o *Lockdown) Do(ctx context.Context, a *cli.App, j *engine.Journal) error 
 	}
 }
 
-// may says whether somebody may be asked, before anything is done.
+// may checks the flags before anything is done.
 func (o *Lockdown) may(a *cli.App, c *ceremony.Account) error {
 	if _, err := People(a, c.Plan.Mode, &o.StandIn); err != nil {
 		return err
@@ -115,8 +115,7 @@ func (o *Lockdown) readOff(a *cli.App, j *engine.Journal, item int) (*ceremony.R
 	}
 }
 
-// bothConfirm has witness and auditor type words of consent, one after the
-// other.
+// bothConfirm asks witness and auditor to type words of consent.
 func bothConfirm(a *cli.App, item int, want string) error {
 	for _, who := range []string{ceremony.Witness, ceremony.Auditor} {
 		a.UI.About(fmt.Sprintf("lockdown %d %s", item, who), want)
@@ -127,7 +126,7 @@ func bothConfirm(a *cli.App, item int, want string) error {
 	return nil
 }
 
-// loginRefused has the HSM refuse the PIN that opened it, watched by two.
+// loginRefused has the HSM refuse the PIN that opened it; witness and auditor confirm it.
 func (o *Lockdown) loginRefused(ctx context.Context, a *cli.App, j *engine.Journal, item int, hsm string) (*ceremony.Record, error) {
 	by, confirmed := ByMachine, ByMachine
 	if !o.Unattended {

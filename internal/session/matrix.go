@@ -8,8 +8,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// matrix is the fleet check as the room sees it: a row for each check and a column
-// for each HSM, and turned round where that is too wide.
+// matrix shows the fleet check: a row for each check and a column for each HSM, or if that
+// is too wide, a row for each HSM.
 func matrix(p ui.Page, m *ceremony.FleetCheck) string {
 	byCheck := [][]string{}
 	head := []string{"check"}

@@ -15,8 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Pausing makes an error of a ceremony that waits, for people or to be
-// resumed, one that says how it goes on.
+// Pausing adds to an error that pauses a ceremony how the ceremony goes on.
 func Pausing(dir string, err error) error {
 	var p *folder.Pending
 	if errors.As(err, &p) {
@@ -35,7 +34,7 @@ func Pausing(dir string, err error) error {
 	}
 	var clock *engine.ClockFault
 	if errors.As(err, &clock) {
-		return err // it says how to go on
+		return err // its hint says how to go on
 	}
 	var unfit *ui.AnswerError
 	if cli.ExitCode(err) == cli.ExitUsage && !errors.As(err, &unfit) {
@@ -68,8 +67,7 @@ func Pausing(dir string, err error) error {
 	return cli.Exit(code, where)
 }
 
-// InRoom makes an error of a whole ceremony in one process one that says how it goes
-// on: by the same command, whatever ended it.
+// InRoom is Pausing for ceremony room: the ceremony goes on with the same command.
 func InRoom(dir string, err error) error {
 	var clock *engine.ClockFault
 	account, rerr := folder.ReadToLastRecord(dir)
@@ -91,8 +89,7 @@ func InRoom(dir string, err error) error {
 	return cli.Exit(code, where.WithHint("%s", hint+"run the same command again: it goes on here"))
 }
 
-// lost is the line that says what resuming costs: a key that was not confirmed
-// is never gone on with.
+// lost says what is lost by an interruption: a key whose checks were not finished.
 func lost(account *ceremony.Account) string {
 	k := account.OpenIntent()
 	if k == nil {
@@ -101,7 +98,8 @@ func lost(account *ceremony.Account) string {
 	return fmt.Sprintf("the key of %s %s that was not confirmed will be destroyed and made anew;\nnothing else is lost. ", k.HSM, k.Role)
 }
 
-// pinFirst is the line that says what a token's answer about a PIN means.
+// pinFirst is a line that says what a token's error about a PIN means; empty for other
+// errors.
 func pinFirst(err error) string {
 	if hint := cli.AboutPIN(err); hint != "" {
 		return hint + "\n"

@@ -21,26 +21,26 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// atTerminal asks the people at this terminal, one thing at a time. Wrong answers
-// are asked again; "stop" at any prompt pauses the ceremony.
+// atTerminal asks the people at this terminal, one thing at a time. After a wrong answer it
+// asks again; "stop" at any prompt pauses the ceremony.
 type atTerminal struct {
 	a    *cli.App
-	plan string // what the plan's file is called here, if that is known
+	plan string // the path of the plan's file, if it is known
 
-	within *Within // what becomes of what is called for within a step; nil: the call ends it
+	within *Within // nil: adjourning or raising an exception ends the step
 }
 
-// Within does what people call for within a step, which goes on.
+// Within has functions for what people may type within a step, which then goes on.
 type Within struct {
-	Adjourn func()                              // once the step is finished
-	Raise   func() (*ceremony.Exception, error) // what they say; nil where they think better of it
+	Adjourn func()                              // adjourns once the step is finished
+	Raise   func() (*ceremony.Exception, error) // asks for an exception; nil if there is none after all
 }
 
-// newAtTerminal has the people at this terminal asked.
+// newAtTerminal asks the people at this terminal.
 func newAtTerminal(a *cli.App) atTerminal { return atTerminal{a: a} }
 
-// Ask puts a question to one of the room. A file of answers knows it by its
-// name; screen is what another screen shows, where it holds the answer.
+// Ask asks one person a question. A file of answers finds the answer by the question's
+// name; screen is the answer that another screen shows, if one does.
 func (r atTerminal) Ask(name, screen, whom, what string) (string, error) {
 	if r.a.Question != "" && r.a.Question != name {
 		r.a.UI.Say("\n", r.a.Header)
@@ -69,7 +69,8 @@ func (r atTerminal) Ask(name, screen, whom, what string) (string, error) {
 	}
 }
 
-// CallWithin has what people at a terminal call for within a step done within it.
+// CallWithin makes people at a terminal able to adjourn, and to raise exceptions, within a
+// step.
 func CallWithin(people engine.Participants, w *Within) engine.Participants {
 	switch r := people.(type) {
 	case atTerminal:
@@ -119,8 +120,7 @@ func (r atTerminal) carried(typed string) (string, error) {
 // maxCode is more than any code that is carried as text has.
 const maxCode = 4096
 
-// By says who answered: the role that was asked, or the machine that read a
-// file in its place.
+// By says who answered: the role that was asked, or the machine if a file of answers did.
 func (r atTerminal) By(role string) string {
 	if r.a.UI.Answered() {
 		return ByMachine
@@ -128,7 +128,7 @@ func (r atTerminal) By(role string) string {
 	return role
 }
 
-// Say tells them something.
+// Say shows a line.
 func (r atTerminal) Say(text string) { r.a.UI.Say(r.a.UI.Talk.Line(text)) }
 
 // Words asks the witness for the words that open a ceremony.

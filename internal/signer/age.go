@@ -23,12 +23,12 @@ const (
 
 	maxKeyFile = 16 << 10
 
-	// leastPassphrase, in bytes: what is shorter is guessed, however slow scrypt
-	// makes each guess.
+	// leastPassphrase is the shortest passphrase of a new key file, in bytes: a shorter one
+	// could be guessed in spite of scrypt.
 	leastPassphrase = 12
 )
 
-// isAge tells age's files, plain and armored.
+// isAge says whether data is a file of age, plain or armored.
 func isAge(data []byte) bool {
 	return bytes.HasPrefix(data, []byte(ageHeader)) || bytes.HasPrefix(data, []byte(armor.Header))
 }
@@ -65,7 +65,7 @@ func decryptKey(a *cli.App, path, source string, data []byte) ([]byte, error) {
 	return key, nil
 }
 
-// NewAgeKey makes a key and encrypts it before it touches the disk.
+// NewAgeKey generates an Ed25519 key and writes it encrypted with a passphrase.
 func NewAgeKey(a *cli.App, path, source string) (*keys.Public, error) {
 	pin, err := NewSecret(a, uriSource(source), "passphrase of the new key file "+path)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// agentRef begins the name of a key that is in ssh-agent: agent:FILE.pub.
+// agentRef begins the reference to a key in ssh-agent: agent:FILE.pub.
 const agentRef = "agent:"
 
-// dialAgent reaches ssh-agent, and reads which of its keys is meant.
+// dialAgent connects to ssh-agent, and reads the public key of the key that is meant.
 func dialAgent(pub string) (*sshkey.Agent, *sshsig.Key, error) {
 	line, err := cli.ReadFile(pub)
 	if err != nil {
@@ -28,8 +28,8 @@ func dialAgent(pub string) (*sshkey.Agent, *sshsig.Key, error) {
 	return agent, key, err
 }
 
-// openAgentKey opens an agent's key that signs bytes as they are, which only
-// Ed25519 keys do in the form that is wanted here.
+// openAgentKey opens a key in ssh-agent that signs bytes directly. Only Ed25519 keys do
+// that in the form that is needed here.
 func openAgentKey(pub string, kind keys.Algorithm) (*Key, error) {
 	agent, key, err := dialAgent(pub)
 	if err != nil {
@@ -43,7 +43,7 @@ func openAgentKey(pub string, kind keys.Algorithm) (*Key, error) {
 		agent.Close()
 		return nil, cli.Usage(err)
 	}
-	raw, _ := key.Ed25519() // or Raw would have refused it
+	raw, _ := key.Ed25519() // Raw refuses other keys
 	public, err := keys.FromEd25519(raw)
 	if err != nil {
 		agent.Close()

@@ -12,10 +12,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/sshsig/sshkey"
 )
 
-// Find finds the key of one of a plan's people: the private half beside a public one
-// in the files and folders of places, a file there that is named after them, or in
-// ssh-agent. It is nil where none of them has it. No other key is opened, since each
-// may want a passphrase.
+// Find finds the key of one of a plan's people: a file in places that has the person's
+// name, a private key in places whose .pub file has the public key, or a key in ssh-agent.
+// places are files and folders. It returns nil if there is none. It opens no other keys,
+// since each may need a passphrase.
 func Find(a *cli.App, p ceremony.Person, places []string) (*Signatory, error) {
 	want, err := sshsig.ParsePublicKey(p.Key)
 	if err != nil {
@@ -45,14 +45,15 @@ func Find(a *cli.App, p ceremony.Person, places []string) (*Signatory, error) {
 	return fromAgent(want)
 }
 
-// keyFiles are the private keys that are named after a person, or were named alone.
+// keyFiles are the private keys that have the person's name, or that places name and that
+// have no .pub file.
 func keyFiles(name string, places []string) (list []string) {
 	for _, place := range places {
 		path := place
 		if !isFile(place) {
 			path = filepath.Join(place, name)
 		} else if filepath.Base(place) != name && isFile(place+".pub") {
-			continue // its public half says whose it is
+			continue // publicHalves has it
 		}
 		if isFile(path) && !slices.Contains(list, path) {
 			list = append(list, path)
@@ -79,7 +80,7 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// fromAgent is the key in ssh-agent; nil where no agent is reached or it has another.
+// fromAgent is the key in ssh-agent; nil if there is no agent or it doesn't have the key.
 func fromAgent(want *sshsig.Key) (*Signatory, error) {
 	socket := os.Getenv("SSH_AUTH_SOCK")
 	if socket == "" {
@@ -87,7 +88,7 @@ func fromAgent(want *sshsig.Key) (*Signatory, error) {
 	}
 	agent, err := sshkey.DialAgent(socket)
 	if err != nil {
-		return nil, nil // whoever has a key elsewhere needs none
+		return nil, nil // the key may be elsewhere
 	}
 	s, err := agent.Signer(want)
 	if err != nil {
@@ -97,7 +98,7 @@ func fromAgent(want *sshsig.Key) (*Signatory, error) {
 	return &Signatory{Key: s.Key(), by: s, Done: func() { agent.Close() }}, nil
 }
 
-// Sign signs a text that its owner has consented to.
+// Sign signs a text. The key's owner must have consented to that.
 func (v *Signatory) Sign(namespace string, text []byte) (*sshsig.Signature, error) {
 	if v.made != nil {
 		return v.made, nil

@@ -1,5 +1,5 @@
-// Package signer has people's and parties' keys: in files, in ssh-agent, in tokens,
-// encrypted by age; and how PINs and passphrases are entered.
+// Package signer opens the keys of people and parties, in files, in ssh-agent and in tokens,
+// and has PINs and passphrases entered.
 package signer
 
 import (
@@ -23,23 +23,23 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Key is a private key that stays where it is.
+// Key is a private key, which may be in a token or in ssh-agent.
 type Key struct {
 	Public *keys.Public
 	Sign   func(message []byte) ([]byte, error)
 	Close  func()
 }
 
-// Help explains a flag that takes a party's key.
+// Help is the help of a flag that takes a party's key.
 const Help = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:/…, agent:FILE.pub for the ssh-ed25519 key in ssh-agent with that public half, or the path of a PKCS#8 PEM file that only its owner reads, best encrypted by age: see fleetctl thirdparty keygen"
 
-// Open opens the key that a reference names.
+// Open opens the key that a reference names; a file must hold an Ed25519 key.
 func Open(a *cli.App, ref string) (*Key, error) { return OpenOf(a, ref, keys.Ed25519) }
 
 // isToken says whether a reference names a key in a token.
 func isToken(ref string) bool { return len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") }
 
-// OpenOf opens a key that, where it is a file, is of this kind.
+// OpenOf opens the key that a reference names; a file must hold a key of this kind.
 func OpenOf(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
 	if isToken(ref) {
 		return openTokenKey(a, ref)
@@ -79,7 +79,7 @@ func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
 	if err := Unlock(a, t, uriSource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
 		return nil, err
 	}
-	// The URI doesn't say of what kind the key is; the token does.
+	// The URI doesn't say which kind of key it is, so try each.
 	for _, alg := range keys.Algorithms {
 		spki, err := t.PublicKey(string(alg), u.ID)
 		if err != nil {
@@ -98,10 +98,9 @@ func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
 	return nil, strict.Errorf("", "the token has no key of a kind we use under id %x", u.ID)
 }
 
-// openKeyFile reads a PKCS#8 PEM file (RFC 5208, RFC 7468) with a key of this
-// kind, Ed25519 or ECDSA P-256, as it is or encrypted by age with a passphrase.
-// Where the passphrase comes from may follow the path, as in a PKCS#11 URI:
-// key.age?pin-source=file:/absolute/path.
+// openKeyFile reads a PKCS#8 PEM file (RFC 5208, RFC 7468) with a key of this kind, Ed25519
+// or ECDSA P-256, plain or encrypted by age with a passphrase. The source of the passphrase
+// may follow the path as in a PKCS#11 URI: key.age?pin-source=file:/absolute/path.
 func openKeyFile(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
 	path, source, _ := strings.Cut(ref, "?pin-source=")
 	info, err := os.Stat(path)
@@ -154,9 +153,8 @@ func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*Key, error) {
 	return nil, cli.Usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", HowToMake(kind, path)))
 }
 
-// MakeFile makes the key file that a reference names, where there is none
-// yet. An encrypted one has a command of its own, which asks for its passphrase
-// twice.
+// MakeFile makes the key file that a reference names, if it doesn't exist yet. It makes no
+// encrypted file: thirdparty keygen does, which asks for the passphrase twice.
 func MakeFile(a *cli.App, ref string) error {
 	if isToken(ref) {
 		return nil
@@ -171,7 +169,7 @@ func MakeFile(a *cli.App, ref string) error {
 	return newKeyFile(a, path)
 }
 
-// newKeyFile makes an Ed25519 key in a file that only its owner reads.
+// newKeyFile generates an Ed25519 key and writes it to a file that only its owner can read.
 func newKeyFile(a *cli.App, path string) error {
 	_, key, err := ed25519.GenerateKey(a.Random)
 	if err != nil {
@@ -186,7 +184,7 @@ func newKeyFile(a *cli.App, path string) error {
 	return cli.Exists(err, path)
 }
 
-// fileSigner admits the public half as every other key is admitted.
+// fileSigner makes a Key, whose public half must be admitted like every other key.
 func fileSigner(path string, public crypto.PublicKey, sign func([]byte) ([]byte, error)) (*Key, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
@@ -199,7 +197,7 @@ func fileSigner(path string, public crypto.PublicKey, sign func([]byte) ([]byte,
 	return &Key{Public: admitted, Sign: sign, Close: func() {}}, nil
 }
 
-// HowToMake is how to make a key file of a kind.
+// HowToMake is the hint that says how to make a key file of a kind.
 func HowToMake(kind keys.Algorithm, path string) string {
 	if kind == keys.P256 {
 		return "make one with\nopenssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out " + path

@@ -16,7 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
-// personHelp explains a flag that takes a person's key.
+// personHelp is the help of a flag that takes a person's key.
 const personHelp = "an OpenSSH `key` to sign with: a private key file, or agent:FILE.pub for the key in ssh-agent with that public half"
 
 // openPerson opens a person's key.
@@ -40,9 +40,8 @@ func openPerson(a *cli.App, ref string) (sshsig.Signer, func(), error) {
 	return f, f.Close, nil
 }
 
-// Approver lets officers sign at this terminal, with the keys given. In
-// production every officer signs with `ceremony sign`, at a screen that shows
-// what is signed, and is asked.
+// Approver has officers of a rehearsal approve at this terminal, with the keys given. In
+// production each officer signs with `ceremony sign`, which shows what is signed and asks.
 func Approver(a *cli.App, keys []string) engine.Approver {
 	if len(keys) == 0 {
 		return nil
@@ -62,12 +61,13 @@ func Approver(a *cli.App, keys []string) engine.Approver {
 	}
 }
 
-// SignWithRefused says how officers sign in production.
+// SignWithRefused is the error about --sign-with in production, which says how officers
+// sign there.
 func SignWithRefused(dir, act string) error {
 	return cli.Usagef("each officer approves with\nfleetctl ceremony sign "+dir+" --approve "+act+" --key KEY", "--sign-with is for rehearsals")
 }
 
-// Approve has the key of ref sign an act and keeps the signature.
+// Approve has the key of ref sign the approval of an act, and stores the signature.
 func Approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Approval, ref string) error {
 	s, done, err := openPerson(a, ref)
 	if err != nil {
@@ -89,14 +89,14 @@ func Approve(a *cli.App, dir string, people *ceremony.People, want ceremony.Appr
 	return nil
 }
 
-// SignedJSON is what was signed, for programs.
+// SignedJSON says what was signed, for programs.
 type SignedJSON struct {
 	What   string `strict:"what"`
 	Name   string `strict:"name"`
 	Folder string `strict:"folder"`
-	// Again says that the same was signed before, and that signature stays.
+	// Again says that the same text was signed before; that signature is kept.
 	Again    bool   `strict:"again,optional"`
-	Replaces string `strict:"replaces,optional"` // where the earlier word is now
+	Replaces string `strict:"replaces,optional"` // the new path of the signature that was replaced
 }
 
 // TellSigned shows what was signed and where it is kept.
@@ -111,14 +111,14 @@ func TellSigned(a *cli.App, what string, k *folder.Stored, folder string) error 
 	return a.Emit(&SignedJSON{What: what, Name: k.Name, Folder: folder, Again: k.Again, Replaces: k.Aside}, a.UI.Fields(rows))
 }
 
-// SignatoryFlags are the two ways to sign: a key, or a signature made elsewhere.
+// SignatoryFlags adds the flags for the two ways to sign: with a key here, or with a
+// signature made elsewhere.
 func SignatoryFlags(c *cobra.Command, key, signature *string) {
 	c.Flags().StringVar(key, "key", "", personHelp)
 	c.Flags().StringVar(signature, "signature", "", "a signature `file` made elsewhere with ssh-keygen -Y sign")
 }
 
-// Signatory is whoever signs: a key that is at hand, or a signature that was made
-// elsewhere.
+// Signatory is a person who signs, with a key here or a signature that was made elsewhere.
 type Signatory struct {
 	Key  *sshsig.Key
 	made *sshsig.Signature
@@ -149,8 +149,8 @@ func OpenSignatory(a *cli.App, key, signature string) (*Signatory, error) {
 	return &Signatory{Key: s.Key(), by: s, Done: done}, nil
 }
 
-// AskAndSign gives the signature over a text that has been shown, once the key's
-// owner has agreed by typing the words of consent.
+// AskAndSign returns the signature over a text that has been shown. The key's owner must
+// first consent by typing the words of consent.
 func AskAndSign(a *cli.App, v *Signatory, mode, namespace string, text []byte, consent string) (*sshsig.Signature, error) {
 	if v.made != nil {
 		return v.made, nil

@@ -13,13 +13,12 @@ import (
 	"github.com/fleetctl/fleetctl/internal/ui"
 )
 
-// pin gets a PIN from its source: nil where the device asks for it. Whoever
-// gets it clears it.
+// pin gets a PIN from its source; nil if the device asks for it. The caller clears it.
 func pin(a *cli.App, source, whose string) (pin []byte, method string, err error) {
 	return secret(a, source, "PIN of "+whose)
 }
 
-// secret is pin for whatever is typed unseen: what names it.
+// secret is pin for any secret; what names it.
 func secret(a *cli.App, source, what string) (pin []byte, method string, err error) {
 	s, err := PINSource(source, what)
 	if err != nil {
@@ -37,7 +36,7 @@ func secret(a *cli.App, source, what string) (pin []byte, method string, err err
 	return pin, string(s.Kind), err
 }
 
-// PINSource refuses what is no source without repeating it: it may be a PIN.
+// PINSource parses a PIN source. Its error doesn't repeat the text, which may be a PIN.
 func PINSource(source, what string) (engine.PINSource, error) {
 	s, err := engine.ParsePINSource(source)
 	if err != nil {
@@ -46,9 +45,8 @@ func PINSource(source, what string) (engine.PINSource, error) {
 	return s, nil
 }
 
-// NewSecret gets the PIN or passphrase that a token or key file is to have from
-// now on. One that is typed unseen is typed twice: a slip would lock its owner
-// out.
+// NewSecret gets a new PIN or passphrase for a token or a key file. At a terminal it is
+// typed twice, so that a typing error doesn't lock its owner out.
 func NewSecret(a *cli.App, source, what string) ([]byte, error) {
 	for {
 		pin, method, err := secret(a, source, what)
@@ -70,10 +68,10 @@ func NewSecret(a *cli.App, source, what string) ([]byte, error) {
 	}
 }
 
-// PINFor gets a PIN for one try at a token. Where the site says terminal and the
-// device has a keypad, the PIN is typed there and never comes near this
-// computer. A wrong PIN is asked for again only where somebody types it and has
-// typed that they want another try; so too the last one before the token locks.
+// PINFor gets a PIN for one try at a token. If the source is terminal and the device has a
+// keypad, the PIN is typed there, not at this computer. After a wrong PIN, it asks again
+// only at a terminal, and only if somebody types that they want another try. The same goes
+// for the last try before the token locks.
 func PINFor(a *cli.App, source, whose string, about token.Info, failed error) (p engine.PIN, err error) {
 	if about.ProtectedPIN && source == string(engine.PINTerminal) {
 		source = string(engine.PINProtected)
@@ -106,15 +104,14 @@ func PINFor(a *cli.App, source, whose string, about token.Info, failed error) (p
 	return p, err
 }
 
-// anotherTry is nil once somebody has typed that they want one: without it what
-// was typed next, a command perhaps, would go to the token as PINs. Whoever
-// wants none is left with what the token answered. It is typed unseen and never
-// said again, since it may be the PIN out of habit.
+// anotherTry asks whether somebody wants another try: otherwise what they type next, such
+// as a command, would go to the token as a PIN. It returns nil if they do, else the token's
+// error. The answer is typed unseen and never shown, since it may be the PIN.
 func anotherTry(a *cli.App, whose string, about token.Info, failed error) error {
 	want, left := "try again", "It says nothing of how many tries are left"
 	if errors.Is(failed, token.ErrNotTried) {
 		a.UI.Say(a.UI.Talk.Line(failed.Error() + ". Once more:"))
-		return nil // no try was used up that anybody has to agree to
+		return nil // no try was used up
 	}
 	switch {
 	case about.PINFinalTry:
@@ -133,8 +130,8 @@ func anotherTry(a *cli.App, whose string, about token.Info, failed error) error 
 	return err
 }
 
-// nextToken stands before the PIN of a token after another one was given up, as
-// an abort does: whoever stopped there need not know that it goes on.
+// nextToken asks before the PIN of the next token, after somebody gave up at another
+// token: an abort then goes on with the next one, which they may not expect.
 func nextToken(a *cli.App, whose string, about token.Info) error {
 	if failed := a.Declined[whose]; failed != nil {
 		return failed // another key of the token that was given up
@@ -148,9 +145,9 @@ func nextToken(a *cli.App, whose string, about token.Info) error {
 	return agreedUnseen(a, want, "enter it", ui.ErrStop)
 }
 
-// agreedUnseen is nil once the wanted words were typed, and declined where
-// somebody types stop or nothing comes any more. It asks until then: were the
-// program to end by itself, a shell would read what is typed next.
+// agreedUnseen returns nil when somebody types the wanted words, and declined when they
+// type stop or the input ends. It asks until then: if the program ended by itself, the
+// shell would read what is typed next, which may be a PIN.
 func agreedUnseen(a *cli.App, want, to string, declined error) error {
 	for {
 		typed, err := a.UI.ReadPIN(fmt.Sprintf("Type %q (unseen) to %s, or %q:", want, to, "stop"))
@@ -195,7 +192,7 @@ func Unlock(a *cli.App, t *hsm.Token, source, whose string) error {
 	}
 }
 
-// uriSource reads a URI's pin-source, which RFC 7512 lets be a bare path too.
+// uriSource turns a URI's pin-source into a PIN source. RFC 7512 also allows a bare path.
 func uriSource(s string) string {
 	switch {
 	case s == "":

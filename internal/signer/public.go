@@ -11,8 +11,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 )
 
-// KeyFlag reads name=KEY, where KEY is base64, a file of it, or OpenSSH's .pub
-// file of an Ed25519 key.
+// KeyFlag reads name=KEY. KEY is base64, a file with base64, or the OpenSSH .pub file of
+// an Ed25519 key.
 func KeyFlag(flag, s string) (name string, key []byte, err error) {
 	name, text, ok := strings.Cut(s, "=")
 	if !ok {
@@ -40,7 +40,7 @@ func KeyFlag(flag, s string) (name string, key []byte, err error) {
 	return name, key, nil
 }
 
-// RawEd25519 takes 32 raw bytes, or the SubjectPublicKeyInfo around them.
+// RawEd25519 reads an Ed25519 key: 32 raw bytes, or a SubjectPublicKeyInfo.
 func RawEd25519(b []byte) (raw [32]byte, err error) {
 	if len(b) == len(raw) {
 		return [32]byte(b), nil

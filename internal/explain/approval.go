@@ -10,8 +10,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Meaning is what an officer agrees to who approves a plan: who, how many, which
-// keys in which HSMs and where, what is tolerated, who signs the result.
+// Meaning says what an officer who approves a plan agrees to: which people, how many of
+// them, which keys in which HSMs and where, what is tolerated, who signs the result.
 func Meaning(p *ceremony.Plan) [][2]string {
 	rows := [][2]string{{"approving", "a ceremony may begin by exactly this plan, once " + enough(p.Threshold, "officer has", "officers have")}}
 	for _, part := range []struct{ role, one, many string }{{ceremony.Officer, "officer", "officers"}, {ceremony.Witness, "witness", "witnesses"}, {ceremony.Auditor, "auditor", "auditors"}} {
@@ -113,7 +113,7 @@ func published(p *ceremony.Plan) string {
 	return text
 }
 
-// HSMTable is which HSMs a plan names, and where.
+// HSMTable is a table of the plan's HSMs.
 func HSMTable(p *ceremony.Plan) (columns []string, rows [][]string) {
 	columns = []string{"HSM", "site", "serial"}
 	if p.Attested() {
@@ -129,7 +129,7 @@ func HSMTable(p *ceremony.Plan) (columns []string, rows [][]string) {
 	return columns, rows
 }
 
-// acts say what an approval means.
+// acts say what approving each act means.
 var acts = map[string]string{
 	ceremony.ApproveOpen:        "you let the HSMs be unlocked, and keys be generated in them",
 	ceremony.ApproveResume:      "you let the ceremony go on where it stood still",
@@ -140,10 +140,10 @@ var acts = map[string]string{
 	ceremony.ApproveAbort:       "you say that you saw the ceremony end so, and what became of each key",
 }
 
-// ActMeans is what signing an act's approval means; empty where there is no such act.
+// ActMeans says what approving an act means; empty if there is no such act.
 func ActMeans(act string) string { return acts[act] }
 
-// SignoffMeans is what a verdict on a stage means.
+// SignoffMeans says what a verdict on a stage means.
 func SignoffMeans(stage, verdict string, exceptions []int) string {
 	what := "this key set is what came of the ceremony as you saw it, and it may go to the third parties"
 	if stage == ceremony.StageClose {

@@ -11,7 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// NoticeFacts are what a notice says, wherever it is shown.
+// NoticeFacts are what a notice says.
 func NoticeFacts(n *bundle.Notice) [][2]string {
 	rows := [][2]string{{"format", n.Format}}
 	if n.Retires() {
@@ -51,7 +51,7 @@ func noticeShown(n *bundle.Notice, s *Shown) {
 	s.Fact("namespace", n.Namespace)
 	s.Fact("created", strict.FormatTime(n.Created))
 	s.Fact("previous", fmt.Sprintf("%x", n.Previous))
-	for _, f := range NoticeFacts(n)[1:] { // its format is above
+	for _, f := range NoticeFacts(n)[1:] { // without its format, which is shown already
 		s.Fact(f[0], f[1])
 	}
 }
@@ -188,14 +188,14 @@ func Request(file string, data []byte, s *Shown) error {
 	return nil
 }
 
-// requestStory tells how the ceremony went of which a request brings the records.
+// requestStory tells how the ceremony went, by the transcript in a request.
 func requestStory(file string, r *bundle.Request, s *Shown) error {
 	files := map[string][]byte{}
 	for _, f := range r.Files {
 		files[f.Path] = f.Data
 	}
 	if files[ceremony.PlanFile] == nil || files[ceremony.TranscriptFile] == nil {
-		return nil // that it lacks them is for an inspection to refuse
+		return nil // an inspection refuses a request without them
 	}
 	plan, err := ceremony.ParsePlan(file+" "+ceremony.PlanFile, files[ceremony.PlanFile])
 	if err != nil {

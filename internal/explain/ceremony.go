@@ -11,7 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// hexWords is a digest with the words it begins with when read aloud.
+// hexWords is a digest in hex, and its first words.
 func hexWords(h [32]byte) string { return fmt.Sprintf("%x   %s …", h, words.Head(h[:])) }
 
 func orNone(h []byte) string {
@@ -79,7 +79,7 @@ func Plan(file string, data []byte, s *Shown) error {
 	return LogPolicyTable("log_policy", []byte(p.LogPolicy), s)
 }
 
-// attributePolicy is what a plan demands of a role's private keys.
+// attributePolicy says which attributes a plan demands of a role's private keys.
 func attributePolicy(r *ceremony.Role) string {
 	var required, wanted []string
 	for _, e := range r.Expect() {
@@ -110,7 +110,8 @@ func Transcript(file string, data []byte, s *Shown) error {
 	return recordTable(t, s)
 }
 
-// transcriptAlone reads a transcript that takes its beginning from itself.
+// transcriptAlone reads a transcript without its plan: it takes the plan's digest from the
+// first record.
 func transcriptAlone(file string, data []byte) (*ceremony.Transcript, error) {
 	first, _, _ := strings.Cut(string(data), "\n")
 	n, err := strict.ParseJSON(file, []byte(first), 1<<20)

@@ -9,9 +9,9 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// PlanChanges says line by line what changed from one plan to the next: every
-// value of either is looked at, so that a field which nobody foresaw is told too.
-// Plans that differ in comments or layout alone differ by one line that says so.
+// PlanChanges lists what changed from one plan to the next, a line for each change. It
+// compares every value of both, also of fields that it doesn't know. If only comments or
+// layout differ, one line says so.
 func PlanChanges(older, newer []byte) ([]string, error) {
 	a, err := strict.ParseYAML("the plan of before", older, strict.MaxYAML)
 	if err != nil {
@@ -63,7 +63,8 @@ func (c *changes) object(at string, a, b *strict.Node) {
 	}
 }
 
-// list compares lists of things with names by these, and others as they stand.
+// list compares the items of two lists by their names, or if they have none, the whole
+// lists.
 func (c *changes) list(at string, a, b *strict.Node) {
 	older, was := named(a)
 	newer, is := named(b)
@@ -94,8 +95,8 @@ func (c *changes) list(at string, a, b *strict.Node) {
 	}
 }
 
-// named are a list's objects by their names, the second of a name with its number;
-// nil where one has none.
+// named are a list's objects by their names; the second with the same name has a number
+// behind it. nil if an item has no name.
 func named(n *strict.Node) (by map[string]*strict.Node, names []string) {
 	by = map[string]*strict.Node{}
 	times := map[string]int{}
@@ -114,7 +115,7 @@ func named(n *strict.Node) (by map[string]*strict.Node, names []string) {
 
 func within(at, name string) string { return strings.TrimPrefix(at+" "+name, " ") }
 
-// equal says that two values are the same, whatever their layout.
+// equal says whether two values are the same, whatever their layout.
 func equal(a, b *strict.Node) bool {
 	if a.Kind != b.Kind || a.Text != b.Text || len(a.Items) != len(b.Items) || len(a.Fields) != len(b.Fields) {
 		return false
@@ -132,10 +133,10 @@ func equal(a, b *strict.Node) bool {
 	return true
 }
 
-// brieflyOf writes a value on a line that can be read.
+// brieflyOf writes a value on one line, shortened.
 func brieflyOf(n *strict.Node) string { return apart(written(n), "") }
 
-// written is a value on a line.
+// written writes a value on one line.
 func written(n *strict.Node) string {
 	var parts []string
 	switch n.Kind {
@@ -155,8 +156,7 @@ func written(n *strict.Node) string {
 	return n.Text
 }
 
-// apart writes a long text, such as a key, so that it can be told from another: from a
-// little before where they part.
+// apart shortens a long text, such as a key, to the part in which it differs from another.
 func apart(s, other string) string {
 	const most = 100
 	s, other = strings.ReplaceAll(s, "\n", " "), strings.ReplaceAll(other, "\n", " ")

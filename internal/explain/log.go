@@ -42,7 +42,7 @@ func Rekor(file string, data []byte, s *Shown) error {
 	return nil
 }
 
-// kindOf is what the logged body calls itself.
+// kindOf is the kind and the version in a logged body.
 func kindOf(body []byte) string {
 	var b struct{ Kind, APIVersion string }
 	if json.Unmarshal(body, &b) != nil || b.Kind == "" {
@@ -51,7 +51,7 @@ func kindOf(body []byte) string {
 	return words.Clean(b.Kind + " " + b.APIVersion)
 }
 
-// IsLogPolicy tells a log policy by its first line.
+// IsLogPolicy recognises a log policy by its first line.
 func IsLogPolicy(data []byte) bool {
 	for line := range strings.Lines(string(data)) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
@@ -67,7 +67,7 @@ func LogPolicy(file string, data []byte, s *Shown) error {
 	return LogPolicyTable(file, data, s)
 }
 
-// LogPolicyTable explains those that stand within another file.
+// LogPolicyTable explains the logs and witnesses of a policy within another file.
 func LogPolicyTable(file string, data []byte, s *Shown) error {
 	if len(data) == 0 {
 		return nil
@@ -103,7 +103,7 @@ func Proof(file string, data []byte, s *Shown) error {
 	return nil
 }
 
-// IsCheckpoint tells a checkpoint by its signature lines.
+// IsCheckpoint recognises a checkpoint by its signature lines.
 func IsCheckpoint(data []byte) bool {
 	return bytes.Contains(data[:min(len(data), 4096)], []byte("\n\n— "))
 }

@@ -22,16 +22,15 @@ func short(data []byte) string {
 // brief is enough of a digest to find it again a few lines further down.
 func brief(h [32]byte) string { return words.Hex(h[:4]) + "…" }
 
-// Records says in a line what each record of a transcript reports: for show, for
-// the page, for whoever else puts a record into words. It remembers which key an
-// intent is about, since the records after it only count back, and what a resume
-// goes on after.
+// Records says in a line what each record of a transcript reports. It remembers which key
+// each intent is about, since later records only have the intent's number, and after what
+// a resume goes on.
 type Records struct {
 	keys   map[int]string
 	thread story.Thread
 }
 
-// NewRecords begins a transcript, whose records are told in their order.
+// NewRecords returns a Records for a transcript, whose records must be told in order.
 func NewRecords() *Records { return &Records{keys: map[int]string{}} }
 
 func (t *Records) key(intent int) string {
@@ -41,8 +40,8 @@ func (t *Records) key(intent int) string {
 	return fmt.Sprintf("the key of record %d", intent)
 }
 
-// Public is [Records.Tell] for a page that everybody reads: the same whether a
-// record that may be withheld is or not.
+// Public is [Records.Tell] for a public page: for a record that may be withheld it says the
+// same whether it is or not.
 func (t *Records) Public(r *ceremony.Record) string {
 	t.follow(r)
 	if r.Kind.Restricted() {
@@ -51,17 +50,17 @@ func (t *Records) Public(r *ceremony.Record) string {
 	return t.say(r)
 }
 
-// Restricted says who sees what a restricted record says, and why not everybody.
+// Restricted says who sees the content of restricted records, and why not everybody.
 const Restricted = "How a PIN was given, and what the HSM answered to it, stands in the records unlock. " +
 	"They are restricted: whoever publishes the evidence may leave their content out, since it tells a thief about tokens and nobody about keys. " +
 	"The people of the ceremony have it, and the third parties get it with the request. " +
 	"This page is the same with it and without it, so it shows neither; no key and no claim rests on it."
 
-// noWords stands for a record of a kind that was forgotten here; a test goes
-// through all of them.
+// noWords is the text for a kind of record without words here. A test checks that all have
+// some.
 const noWords = "a record of a kind that this version has no words for"
 
-// Tell is what one record reports. It is asked for each, in their order.
+// Tell says what a record reports. It must be called for each record, in order.
 func (t *Records) Tell(r *ceremony.Record) string {
 	t.follow(r)
 	return t.say(r)
@@ -126,7 +125,7 @@ func (t *Records) say(r *ceremony.Record) string {
 	return tellRelease(r.Content)
 }
 
-// tellAttestation is what the people in the room saw of a device's evidence.
+// tellAttestation says what the people in the room saw of a device's evidence.
 func (t *Records) tellAttestation(c *ceremony.Attestation) string {
 	what := "the countersigner's key"
 	if c.Intent > 0 {
@@ -181,7 +180,7 @@ func tellReading(c *ceremony.Reading) string {
 	return text + ": " + c.Value + ", read by " + both(c.By, c.Confirmed)
 }
 
-// both credits what two people did, or one did alone.
+// both names the two people who did something, or the one.
 func both(by, confirmed string) string {
 	switch {
 	case confirmed == "":
@@ -228,7 +227,7 @@ func (t *Records) tellResume(c *ceremony.Resume) string {
 	return text
 }
 
-// tellKey is about one key's records after its intent.
+// tellKey tells the records about a key after its intent; empty for others.
 func (t *Records) tellKey(content any) string {
 	switch c := content.(type) {
 	case *ceremony.Outcome:
@@ -303,7 +302,7 @@ func tellAttempts(list []ceremony.Attempt) string {
 	return text
 }
 
-// tellRelease is about the records after the fleet check.
+// tellRelease tells the records after the fleet check.
 func tellRelease(content any) string {
 	switch c := content.(type) {
 	case *ceremony.Release:

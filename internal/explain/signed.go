@@ -11,7 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// sshActs are the namespaces of our signatures (docs/SPEC.md).
+// sshActs say what a signature in each SSHSIG namespace does (docs/SPEC.md).
 var sshActs = map[string]string{
 	"fleetctl-plan": "approves a plan", "fleetctl-session": "opens, resumes, reconvenes or aborts a session",
 	"fleetctl-exception": "accepts an exception", "fleetctl-request": "lets a request leave the room",
@@ -73,7 +73,7 @@ func Signoff(file string, data []byte, s *Shown) error {
 	return nil
 }
 
-// signedText is what every text has that a person signs.
+// signedText adds the facts of every text that a person signs.
 func signedText(s *Shown, file, id string, plan [32]byte, head ceremony.Head, role, namespace string) {
 	s.Fact("ceremony", id)
 	s.Fact("plan", fmt.Sprintf("%x", plan))
@@ -82,13 +82,13 @@ func signedText(s *Shown, file, id string, plan [32]byte, head ceremony.Head, ro
 	s.Next = fmt.Sprintf("ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n %s -s %s < %s", namespace, words.ShellWord(file+".sig"), words.ShellWord(file))
 }
 
-// PEM opens nothing: what begins so may be a private key.
+// PEM refuses to show a PEM file, which may be a private key.
 func PEM(file string, _ []byte, _ *Shown) error {
 	return strict.Errorf(file, "is a PEM file, perhaps a private key: it is not opened").
 		WithHint("openssl pkey -in FILE -pubout gives the public half of one")
 }
 
-// IsPublicKey tells a public key by reading it.
+// IsPublicKey says whether data is a public key.
 func IsPublicKey(data []byte) bool {
 	return len(data) < 4096 && (publicKey(data) != nil || openSSHKey(data) != nil)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// ledgerEntry is a line of a third party's ledger; package thirdparty keeps
-// its own reader, which locks the file and wants the key.
+// ledgerEntry is a line of a third party's ledger. The reader of package thirdparty can't be
+// used here: it locks the file and needs the key.
 type ledgerEntry struct {
 	N         int      `strict:"n"`
 	Prev      [32]byte `strict:"prev,hex"`

@@ -8,13 +8,13 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// IsWitnessRequest tells what is carried to a witness by its first line, "old <n>".
+// IsWitnessRequest recognises a request to a witness by its first line, "old <n>".
 func IsWitnessRequest(data []byte) bool {
 	rest, ok := bytes.CutPrefix(data, []byte("old "))
 	return ok && len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9'
 }
 
-// WitnessRequest explains what a witness is asked to cosign.
+// WitnessRequest explains a request to a witness.
 func WitnessRequest(file string, data []byte, s *Shown) error {
 	r, err := auditlog.ParseRequest(file, data)
 	if err != nil {

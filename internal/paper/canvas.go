@@ -14,10 +14,9 @@ import (
 	"golang.org/x/image/font/gofont/goregular"
 )
 
-// canvas writes a PDF (ISO 32000-1, version 1.4 of the format): pages of text
-// in embedded fonts, lines and rectangles. It writes no date, no identifier
-// and nothing compressed, and walks no map but in order: what it writes
-// depends on what is drawn alone, whatever compiler built it.
+// canvas writes a PDF (ISO 32000-1, version 1.4 of the format): pages of text in embedded
+// fonts, lines and rectangles. It writes no date and no identifier, compresses nothing, and
+// goes through maps in order, so that the same drawing always gives the same bytes.
 type canvas struct {
 	title   string
 	pages   []*bytes.Buffer
@@ -33,7 +32,7 @@ const (
 	fixed
 )
 
-// mm is a millimetre in points, the unit of PDF.
+// mm is a millimetre in points, the unit of a PDF.
 const mm = 72 / 25.4
 
 func newCanvas(title string) *canvas {
@@ -50,10 +49,10 @@ func (c *canvas) addPage() { c.pages = append(c.pages, &bytes.Buffer{}) }
 
 func (c *canvas) setFont(number int, size float64) { c.current, c.size = number, size }
 
-// width is a text's in the present font, in millimetres.
+// width is a text's width in the current font, in millimetres.
 func (c *canvas) width(s string) float64 { return c.fonts[c.current].width(s) * c.size / mm }
 
-// text writes a line whose baseline is y millimetres below the page's edge.
+// text writes a line; its baseline is y millimetres below the page's upper edge.
 func (c *canvas) text(x, y float64, s string) {
 	f := c.fonts[c.current]
 	var glyphs strings.Builder
@@ -71,7 +70,7 @@ func (c *canvas) line(x1, y1, x2, y2, w float64) {
 	c.add("%.2f w %.2f %.2f m %.2f %.2f l S", w*mm, x1*mm, (pageHeight-y1)*mm, x2*mm, (pageHeight-y2)*mm)
 }
 
-// rect draws a frame, or with a stroke of 0 a filled one.
+// rect draws a rectangle's frame, or with a stroke of 0 a filled rectangle.
 func (c *canvas) rect(x, y, w, h, stroke float64) {
 	op := "f"
 	if stroke > 0 {
@@ -81,8 +80,8 @@ func (c *canvas) rect(x, y, w, h, stroke float64) {
 	c.add("%.3f %.3f %.3f %.3f re %s", x*mm, (pageHeight-y-h)*mm, w*mm, h*mm, op)
 }
 
-// squares draws the black ones of n by n. All of them are one path, a run of
-// them one rectangle: drawn one by one, a renderer that smooths edges leaves
+// squares draws the black squares of n by n. They are one path, and a run of them in a row
+// is one rectangle: if they were drawn one by one, a renderer that smooths edges would show
 // seams between them.
 func (c *canvas) squares(x, y, edge float64, n int, black func(x, y int) bool) {
 	m := edge * mm / float64(n)
@@ -102,7 +101,7 @@ func (c *canvas) squares(x, y, edge float64, n int, black func(x, y int) bool) {
 	c.add("f Q")
 }
 
-// output is the file.
+// output returns the file.
 func (c *canvas) output() []byte {
 	w := &objects{}
 	w.b.WriteString("%PDF-1.4\n")
@@ -129,7 +128,7 @@ func (c *canvas) output() []byte {
 	return w.finish()
 }
 
-// objects are a PDF's, numbered from 1 as they come.
+// objects are a PDF's objects, numbered from 1 in their order.
 type objects struct {
 	b  bytes.Buffer
 	at []int
@@ -147,8 +146,8 @@ func (w *objects) stream(more string, data []byte) int {
 	return w.object("<<%s/Length %d>>\nstream\n%s\nendstream", more, len(data), data)
 }
 
-// font writes a font's five objects (ISO 32000-1, 9.7): texts are numbers of
-// glyphs; the map back to Unicode lets them be searched and copied.
+// font writes a font's five objects (ISO 32000-1, 9.7). Texts are written as glyph numbers;
+// the map to Unicode makes it possible to search and copy them.
 func (w *objects) font(f *font) {
 	n := len(w.at) + 1
 	glyphs := slices.Sorted(maps.Keys(f.used))
@@ -183,7 +182,7 @@ func (w *objects) font(f *font) {
 	w.stream("", []byte(m.String()))
 }
 
-// finish writes where each object is, and where that is written.
+// finish writes the cross-reference table and the trailer.
 func (w *objects) finish() []byte {
 	xref := w.b.Len()
 	fmt.Fprintf(&w.b, "xref\n0 %d\n0000000000 65535 f \n", len(w.at)+1)

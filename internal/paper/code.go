@@ -8,7 +8,7 @@ import (
 	"github.com/makiuchi-d/gozxing/qrcode/encoder"
 )
 
-// hexLines is a digest in four lines of four groups, as it is compared by eye.
+// hexLines is a digest in four lines of four groups, for people to compare.
 func hexLines(sum [32]byte) []string {
 	var lines []string
 	for i := 0; i < len(sum); i += 8 {
@@ -32,10 +32,10 @@ func (c *code) black(x, y int) bool {
 	return x >= 0 && y >= 0 && x < c.size && y < c.size && c.matrix.Get(x, y) == 1
 }
 
-// qrCode encodes text. Level Q is for bad printers and worse cameras: a quarter
-// of it may be lost; of M, for codes that are large anyway, a seventh. Upper
-// case without punctuation stays in the dense mode. It is nil for a text too
-// long for any code, and the document then has its words only.
+// qrCode encodes a text (ISO/IEC 18004). At level Q a quarter of the code may be damaged,
+// for bad printers and cameras; at level M, for large codes, 15 %. A text of upper-case
+// letters and digits gives a smaller code. It returns nil for a text that is too long for a
+// code; the document then has only its words.
 func qrCode(text string, level decoder.ErrorCorrectionLevel) *code {
 	q, err := encoder.Encoder_encodeWithoutHint(text, level)
 	if err != nil {
@@ -44,7 +44,7 @@ func qrCode(text string, level decoder.ErrorCorrectionLevel) *code {
 	return &code{q.GetMatrix().GetWidth(), q.GetMatrix()}
 }
 
-// qrLines draws a code in half blocks, with the quiet zone around it.
+// qrLines draws a code with half-block characters, with a quiet zone around it.
 func qrLines(text string) []string {
 	c := qrCode(text, decoder.ErrorCorrectionLevel_Q)
 	if c == nil {

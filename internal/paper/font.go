@@ -5,13 +5,11 @@ import (
 	"slices"
 )
 
-// font is a TrueType font as a PDF needs it: the glyph of a rune, its advance,
-// and a subset with the outlines that were used. Every library looked at made
-// subsets that differed from run to run; this one keeps the glyphs' numbers
-// and leaves unused outlines empty, so there is nothing to renumber.
+// font is a TrueType font for a PDF: a rune's glyph, its advance, and a subset with the
+// outlines that are used. The subset keeps the glyphs' numbers and leaves unused outlines
+// empty, so that it is the same in every run; libraries' subsets were not.
 //
-// It reads the fonts that are compiled in, and no other: their tables are
-// taken to be whole.
+// It only reads the fonts that are compiled in, so it doesn't check their tables.
 type font struct {
 	name    string
 	tables  map[string][]byte
@@ -40,8 +38,8 @@ func parseFont(name string, ttf []byte) *font {
 
 func (f *font) glyphs() int { return int(u16(f.tables["maxp"][4:])) }
 
-// readCmap reads the subtable of format 4 (OpenType, cmap): segments of the
-// basic plane.
+// readCmap reads the subtable of format 4 (OpenType, cmap), which maps the Basic
+// Multilingual Plane.
 func (f *font) readCmap() {
 	f.cmap = map[rune]uint16{}
 	t := f.tables["cmap"]
@@ -69,7 +67,7 @@ func (f *font) readCmap() {
 	}
 }
 
-// glyph gives the glyph of a rune; one that the font lacks is a question mark.
+// glyph is a rune's glyph; a question mark's if the font lacks it.
 func (f *font) glyph(r rune) uint16 {
 	g, ok := f.cmap[r]
 	if !ok {
@@ -78,7 +76,7 @@ func (f *font) glyph(r rune) uint16 {
 	return g
 }
 
-// width is a text's, in parts of the em.
+// width is a text's width in ems.
 func (f *font) width(s string) float64 {
 	n := 0
 	for _, r := range s {
@@ -87,7 +85,7 @@ func (f *font) width(s string) float64 {
 	return float64(n) / float64(f.upem)
 }
 
-// outline gives a glyph's own bytes.
+// outline is a glyph's bytes in the table glyf.
 func (f *font) outline(g uint16) []byte {
 	loca, glyf := f.tables["loca"], f.tables["glyf"]
 	if u16(f.tables["head"][50:]) == 0 {
@@ -96,7 +94,7 @@ func (f *font) outline(g uint16) []byte {
 	return glyf[u32(loca[4*int(g):]):u32(loca[4*int(g)+4:])]
 }
 
-// needed are the glyphs used and those that they are composed of.
+// needed are the glyphs used, and those that they are composed of.
 func (f *font) needed() map[uint16]bool {
 	set := map[uint16]bool{}
 	var add func(g uint16)
@@ -131,7 +129,7 @@ func (f *font) needed() map[uint16]bool {
 	return set
 }
 
-// subset is the font with the outlines that are needed.
+// subset is the font with only the outlines that are needed.
 func (f *font) subset() []byte {
 	needed := f.needed()
 	var glyf, loca []byte
@@ -144,7 +142,7 @@ func (f *font) subset() []byte {
 	}
 	loca = binary.BigEndian.AppendUint32(loca, uint32(len(glyf)))
 	head := slices.Clone(f.tables["head"])
-	copy(head[8:], []byte{0, 0, 0, 0}) // the sum over all, which readers of PDF don't ask for
+	copy(head[8:], []byte{0, 0, 0, 0}) // the checksum of the whole font, which PDF readers ignore
 	head[51] = 1                       // offsets of four bytes
 	tables := map[string][]byte{"head": head, "glyf": glyf, "loca": loca}
 	names := []string{"cvt ", "fpgm", "glyf", "head", "hhea", "hmtx", "loca", "maxp", "prep"}

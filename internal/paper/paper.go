@@ -1,11 +1,9 @@
-// Package paper lays documents out for people who hold them in their hands:
-// the script of a ceremony, its worksheet, receipts. A [Doc] is a list of
-// blocks; [Doc.Text] and [Doc.PDF] render the same blocks, so that whoever has
-// only a terminal has every word.
+// Package paper makes printed documents: the script of a ceremony, its worksheet, receipts.
+// A [Doc] is a list of blocks; [Doc.Text] and [Doc.PDF] render the same blocks, so that the
+// text has every word of the PDF.
 //
-// The same document gives the same bytes: no date, no random identifier, no
-// compression whose output changes with the compiler. Everything is black on
-// white and drawn in lines, since ceremonies have the printer that is there.
+// The same document gives the same bytes: it has no date, no random identifier and no
+// compression. Everything is black on white, for any printer.
 package paper
 
 // Doc is a document. Mark stands on every page and at its head: PRODUCTION or
@@ -35,13 +33,13 @@ type (
 	Para string
 	// Fields are labels with their values.
 	Fields [][2]string
-	// Table has columns whose widths follow from Share, parts of the line.
+	// Table has columns whose widths are proportional to Share.
 	Table struct {
 		Head  []string
 		Rows  [][]string
 		Share []int
-		Mono  int  // the column, from 1, in a font of fixed width; 0: none
-		Tall  bool // its rows are written into by hand
+		Mono  int  // the number, from 1, of the column in a font of fixed width; 0: none
+		Tall  bool // people write into its rows by hand
 	}
 	// Digest is 32 bytes in hex, in words, and as a QR code of Code.
 	Digest struct {
@@ -49,8 +47,8 @@ type (
 		Sum   [32]byte
 		Code  string
 	}
-	// Code is a text for a camera, as large a QR code as the page is wide. In
-	// plain text it is the text itself.
+	// Code is a QR code as wide as the page, for a camera. In plain text it is the text
+	// itself.
 	Code struct {
 		Label, Text string
 	}
@@ -60,30 +58,30 @@ type (
 		Title      string
 		Time       string
 	}
-	// Parts are who does or says what, under a label.
+	// Parts say who does or says what, under a label.
 	Parts struct {
 		Label string
 		Rows  []Part
 		Aloud bool
 	}
-	// Blanks are lines to be filled in by hand.
+	// Blanks are labelled lines that people fill in by hand.
 	Blanks []string
 	// Initials are boxes, one for each of the people named.
 	Initials []string
-	// Choice is boxes to tick.
+	// Choice has a box to tick for each text.
 	Choice []string
-	// Lines is empty room for writing, so many lines high, in a frame.
+	// Lines is a frame of N lines to write into.
 	Lines struct {
 		Label string
 		N     int
 	}
-	// Keep holds together on a page what belongs together.
+	// Keep keeps blocks together on a page.
 	Keep []Block
-	// Page begins a new one.
+	// Page begins a new page.
 	Page struct{}
 )
 
-// Part is one line of Parts. Mine marks the reader's own.
+// Part is one line of Parts. Mine marks the reader's own part.
 type Part struct {
 	Who, Text string
 	Mine      bool

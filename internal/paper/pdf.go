@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A4 in millimetres, and what is left of it inside the margins.
+// A4 in millimetres, and the room inside the margins.
 const (
 	pageWidth, pageHeight = 210.0, 297.0
 	left, right           = 18.0, 18.0
@@ -19,9 +19,9 @@ const (
 	huge, large, body, small = 24.0, 12.5, 9.5, 8.0
 )
 
-// PDF is the document as A4 pages, the fonts in it.
+// PDF returns the document as a PDF of A4 pages with embedded fonts.
 func (d *Doc) PDF() []byte {
-	// Once to count the pages, then with their number at each foot.
+	// Draw it twice: first to count the pages, then with their number at each foot.
 	first := &pdf{doc: d, c: newCanvas("")}
 	first.all()
 	p := &pdf{doc: d, c: newCanvas(d.Title + " · " + d.Mark), of: len(first.c.pages)}
@@ -44,7 +44,7 @@ func (p *pdf) all() {
 	}
 }
 
-// place puts a block where there is room for it, if need be on a new page.
+// place draws a block, if there is no room for it on a new page.
 func (p *pdf) place(b Block) {
 	if _, ok := b.(Page); ok {
 		if p.y > top {
@@ -54,11 +54,11 @@ func (p *pdf) place(b Block) {
 	}
 	h := p.measure(b)
 	if _, ok := b.(Table); ok {
-		h = min(h, 30) // it goes on over the page's end by itself
+		h = min(h, 30) // a table continues on the next page
 	}
 	if p.y+h > floor && p.y > top {
 		if keep, ok := b.(Keep); ok && h > floor-top {
-			for _, part := range keep { // too high for any page
+			for _, part := range keep { // too high for a single page
 				p.place(part)
 			}
 			return
@@ -77,8 +77,8 @@ func (p *pdf) measure(b Block) float64 {
 	return h
 }
 
-// page begins one: the mark in a frame at its head and foot, so that no sheet
-// of a rehearsal can pass for another.
+// page begins a page. The mark is at its head and foot, so that no sheet of a rehearsal can
+// be taken for one of production.
 func (p *pdf) page() {
 	p.c.addPage()
 	p.font(bold, large+1)
@@ -98,7 +98,7 @@ func (p *pdf) page() {
 
 func (p *pdf) font(number int, size float64) { p.c.setFont(number, size) }
 
-// text writes one line whose height is h, from y on.
+// text writes one line of height h, whose upper edge is at y.
 func (p *pdf) text(x, y, h float64, s string) {
 	if p.dry {
 		return
@@ -122,7 +122,7 @@ func (p *pdf) rect(x, y, w, h, stroke float64) {
 	p.c.rect(x, y, w, h, stroke)
 }
 
-// para writes folded text in the present font from x to x+w, and moves on.
+// para writes a text in the current font in lines from x to x+w, and moves y below it.
 func (p *pdf) para(x, w, h float64, s string) {
 	for _, l := range p.fold(s, w) {
 		p.text(x, p.y, h, l)
@@ -130,7 +130,7 @@ func (p *pdf) para(x, w, h float64, s string) {
 	}
 }
 
-// fold breaks at spaces. A word longer than a line is cut, never dropped.
+// fold breaks a text into lines at spaces. It cuts a word that is longer than a line.
 func (p *pdf) fold(s string, w float64) []string {
 	var lines []string
 	line := ""

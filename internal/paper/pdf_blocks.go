@@ -9,7 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// Columns of a step: its labels, who, and what.
+// The columns of a step: labels, who, and what.
 const (
 	labelAt, whoAt, textAt = left, left + 19, left + 47
 	lineHeight             = 4.6
@@ -213,7 +213,7 @@ func (p *pdf) parts(b Parts) {
 	p.y += 1
 }
 
-// blanks are two on a line where both labels leave room to write.
+// blanks draws two blanks on a line if both labels leave enough room to write.
 func (p *pdf) blanks(b Blanks) {
 	p.font(regular, small)
 	const half = inner / 2

@@ -9,11 +9,10 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// columns is the width of text documents: what a printer and an 80-column
-// terminal both take.
+// columns is the width of text documents, for printers and terminals of 80 columns.
 const columns = 78
 
-// Text is the document in plain text, pages parted by form feeds.
+// Text returns the document as plain text, with form feeds between pages.
 func (d *Doc) Text() []byte {
 	t := &text{doc: d}
 	t.head()
@@ -34,8 +33,8 @@ func (t *text) line(s string) {
 	t.b.WriteString(strings.TrimRight(strings.Map(visible, s), " ") + "\n")
 }
 
-// visible takes the sting out of what a device or a person may have called
-// itself: text that is shown on a terminal must not steer it.
+// visible replaces control characters, so that names given by devices or people can't
+// control a terminal.
 func visible(r rune) rune {
 	if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 		return '?'
@@ -43,7 +42,7 @@ func visible(r rune) rune {
 	return r
 }
 
-// head stands at the top of every page: the mode can't be missed on any.
+// head writes the head of a page, with the mode.
 func (t *text) head() {
 	gap := columns - width(t.doc.Title) - width(t.doc.Mark)
 	t.line(t.doc.Title + strings.Repeat(" ", max(1, gap)) + t.doc.Mark)
@@ -122,7 +121,7 @@ func (t *text) fields(rows Fields) {
 	}
 }
 
-// table is a row a paragraph where it is too wide for columns.
+// table writes a row that is too wide for columns as a paragraph.
 func (t *text) table(b Table) {
 	cols := make([]int, len(b.Head))
 	for i, h := range b.Head {
@@ -193,7 +192,7 @@ func (t *text) parts(b Parts) {
 	}
 }
 
-// hang writes a text after a lead; what doesn't fit goes below itself.
+// hang writes a text after a lead, and indents its further lines.
 func (t *text) hang(lead, s string) {
 	for _, l := range fold(s, columns-width(lead)) {
 		t.line(lead + l)
@@ -201,7 +200,7 @@ func (t *text) hang(lead, s string) {
 	}
 }
 
-// fold breaks at spaces; a word longer than a line is cut.
+// fold breaks a text into lines at spaces; it cuts a word that is longer than a line.
 func fold(s string, n int) []string {
 	var lines []string
 	line := ""

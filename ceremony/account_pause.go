@@ -28,6 +28,9 @@ func (a *Account) takeException(c *Exception) error {
 	if c.Torn != 0 && c.Clock == nil {
 		return fmt.Errorf("it tells of a torn line; only a resume, an abort or an exception about the clock does")
 	}
+	if err := a.takeProgram(Program{c.Version, c.Binary}); err != nil {
+		return err
+	}
 	a.Exceptions = append(a.Exceptions, c)
 	return nil
 }
@@ -143,14 +146,21 @@ func (a *Account) takeResume(c *Resume) error {
 		return fmt.Errorf("its since is not the time of record %d, %s", a.N, strict.FormatTime(a.Time))
 	case c.Intent != open:
 		return fmt.Errorf("it is about intent %d, the open one is %d", c.Intent, open)
-	case (c.Binary == [32]byte{}) != (c.Version == ""):
+	}
+	return a.takeProgram(Program{c.Version, c.Binary})
+}
+
+// takeProgram takes the program that a record says goes on; none if it is empty.
+func (a *Account) takeProgram(p Program) error {
+	switch {
+	case p == Program{}:
+		return nil
+	case p.Binary == [32]byte{} || p.Version == "":
 		return fmt.Errorf("of another program it must give both version and binary, and it gives one of them")
-	case c.Binary != [32]byte{} && c.Binary == a.Program().Binary:
+	case p.Binary == a.Program().Binary:
 		return fmt.Errorf("it names the program that ran before as another one; then version and binary are left out")
 	}
-	if c.Version != "" {
-		a.program = Program{c.Version, c.Binary}
-	}
+	a.program = p
 	return nil
 }
 
@@ -160,7 +170,8 @@ type Program struct {
 	Binary  [32]byte // the SHA-256 of its file
 }
 
-// Program is the one that opened the ceremony, or that resumed it last.
+// Program is the one that opened the ceremony, or the last one that people agreed to
+// since.
 func (a *Account) Program() Program {
 	if a.program == (Program{}) && a.Open != nil {
 		return Program{a.Open.Version, a.Open.Binary}

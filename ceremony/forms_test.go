@@ -248,7 +248,7 @@ func TestAnUnlockReplaysAlikeWithAndWithoutItsBody(t *testing.T) {
 		}
 	}
 	dir := testfleet.New(t, testfleet.Options{To: testfleet.ToFleetRun}).Dir
-	j := must(engine.OpenJournal(dir, time.Now, testfleet.Random("x")))
+	j := must(engine.OpenJournal(dir, testfleet.Program, time.Now, testfleet.Random("x")))
 	defer j.Close()
 	before := j.Account().N
 	for want, c := range map[string]*ceremony.Unlock{

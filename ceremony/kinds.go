@@ -367,7 +367,11 @@ type Exception struct {
 	// ceremony can't reach; people decided to go on without them.
 	Unreached []string `strict:"unreached,token,optional"`
 	Clock     *Clock   `strict:"clock,optional"`
-	Torn      int      `strict:"torn,optional"` // bytes of a record that was never finished
+	// Version and Binary, its SHA-256, are there if people decided that another program
+	// goes on.
+	Version string   `strict:"version,optional"`
+	Binary  [32]byte `strict:"binary,hex,optional"`
+	Torn    int      `strict:"torn,optional"` // bytes of a record that was never finished
 }
 
 // Adjourn interrupts a ceremony deliberately, and lists what is sealed.

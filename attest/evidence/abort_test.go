@@ -23,7 +23,7 @@ import (
 func abandoned(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) {
 	t.Helper()
 	f := testfleet.New(t, testfleet.Options{Name: name, To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random(name)))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random(name)))
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a seal", Happened: "none", Decided: "to end it"}))
 	if err := j.Close(); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 // closes tries to close a fleet's ceremony, as a command would.
 func closes(t *testing.T, f *testfleet.Fleet) error {
 	t.Helper()
-	j, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("close"))
+	j, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("close"))
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func TestACeremonyWhoseFolderIsALinkIsClosed(t *testing.T) {
 // exception that they didn't accept; and a verifier finds one that was.
 func TestAnExceptionHasToBeAcceptedBeforeTheClose(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToLogged})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("exception")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("exception")))
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"}))
 	must(0, j.Close())
 	var waits *folder.Missing

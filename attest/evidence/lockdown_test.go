@@ -55,7 +55,7 @@ func TestALoginIsReportedAsItWasShown(t *testing.T) {
 		{"in, then not shown", "in unshown", evidence.NotShown, "that hsm-1 refuses the PIN that opened it was not shown; after a lock-down a PIN still got in, record "},
 	} {
 		f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged, Lockdown: []string{"login-refused hsm-1"}})
-		j, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("a login"))
+		j, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("a login"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestALoginIsReportedAsItWasShown(t *testing.T) {
 // loginRefused is a closed ceremony whose hsm-1 refuses the PIN that opened it.
 func loginRefused(t *testing.T, name string) *testfleet.Fleet {
 	f := testfleet.New(t, testfleet.Options{Name: name, To: testfleet.ToLogged, Lockdown: []string{"login-refused hsm-1"}})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random(name)))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random(name)))
 	defer j.Close()
 	locked := func() error {
 		f.Tokens[0].Before = func(call string) error {

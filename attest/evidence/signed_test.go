@@ -107,7 +107,7 @@ func released(t *testing.T, name string) (*testfleet.Fleet, *ceremony.Account) {
 	t.Helper()
 	f := testfleet.New(t, testfleet.Options{Name: name, To: testfleet.ToFleetRun})
 	c := f.Config(f.Dir, testfleet.Random(name))
-	j := must(engine.OpenJournal(f.Dir, f.Now, c.Random))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, c.Random))
 	must(j.Build(context.Background(), c.Participants))
 	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.Agree, testfleet.Signers...); err != nil {
 		t.Fatal(err)

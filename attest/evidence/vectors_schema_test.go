@@ -72,7 +72,7 @@ var schemaVectors = []vector{
 	{"exception-after-the-request", "a release signed off with an exception that was made after the request", "agrees with exception 1", "", func(t *testing.T) made {
 		f := testfleet.New(t, testfleet.Options{Name: "vector late exception", To: testfleet.ToLogged})
 		c := f.Config(f.Dir, testfleet.Random("vector late exception"))
-		j := must(engine.OpenJournal(f.Dir, c.Now, c.Random))
+		j := must(engine.OpenJournal(f.Dir, testfleet.Program, c.Now, c.Random))
 		must(j.Append(&ceremony.Exception{Number: 1, Expected: "a witness", Happened: "none", Decided: "to go on"}))
 		want := must(j.Account().ExceptionApproval(1))
 		must(0, f.Approve(t.Context(), f.Dir, must(ceremony.NewPeople(f.Plan.People, 2)), want, nil))

@@ -19,7 +19,7 @@ var onlookers = []ceremony.Person{{Name: "wim", Role: ceremony.Witness}, {Name: 
 func TestNothingIsAskedForUntilEveryOnlookerIsHeard(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "heard", Onlookers: onlookers, To: testfleet.ToFleetRun})
 	c := f.Config(f.Dir, testfleet.Random("heard"))
-	j := must(engine.OpenJournal(f.Dir, c.Now, c.Random))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, c.Now, c.Random))
 	defer j.Close()
 	must(j.Build(t.Context(), c.Participants))
 	a := j.Account()

@@ -108,7 +108,7 @@ func TestTheScalarIsToldAfterTheAnswerIsOnTheRecord(t *testing.T) {
 	asked := 0
 	who.before = func() {
 		asked++
-		j, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("look"))
+		j, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("look"))
 		if err == nil { // the run holds it
 			j.Close()
 			t.Error("the run doesn't hold the journal")

@@ -63,8 +63,8 @@ func (j *Journal) clockStands(content any) error {
 // ExplainClock records an exception that says that this computer's clock was set, with
 // what people just read off another clock. It works on a transcript whose last line is
 // torn, since no other record could be written before it.
-func ExplainClock(dir string, now func() time.Time, random io.Reader, e ceremony.Exception, wall time.Time) (*ceremony.Account, error) {
-	j, torn, err := openTorn(dir, Config{Now: now, Random: random})
+func ExplainClock(dir string, is ceremony.Program, now func() time.Time, random io.Reader, e ceremony.Exception, wall time.Time) (*ceremony.Account, error) {
+	j, torn, err := openTorn(dir, Config{Now: now, Random: random, Version: is.Version, Binary: is.Binary})
 	if err != nil {
 		return nil, err
 	}

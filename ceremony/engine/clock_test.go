@@ -86,7 +86,7 @@ func TestAClockThatGoesBackALittleStopsNothing(t *testing.T) {
 
 // later opens a fleet's ceremony with a clock that is off.
 func later(f *testfleet.Fleet, off time.Duration) (*engine.Journal, error) {
-	return engine.OpenJournal(f.Dir, func() time.Time { return f.Now().Add(off) }, testfleet.Random(off.String()))
+	return engine.OpenJournal(f.Dir, testfleet.Program, func() time.Time { return f.Now().Add(off) }, testfleet.Random(off.String()))
 }
 
 const years = 10 * 365 * 24 * time.Hour
@@ -122,9 +122,9 @@ func TestPeopleSayThatTheClockIsRight(t *testing.T) {
 	now := f.Now().Add(years)
 	wrong := now.Add(-3 * time.Minute)
 	e := ceremony.Exception{Expected: "a week", Happened: "ten years", Decided: "to go on"}
-	_, err := engine.ExplainClock(f.Dir, func() time.Time { return now }, testfleet.Random("x"), e, wrong)
+	_, err := engine.ExplainClock(f.Dir, testfleet.Program, func() time.Time { return now }, testfleet.Random("x"), e, wrong)
 	wantError(t, err, "the wall clock says")
-	a := must(engine.ExplainClock(f.Dir, func() time.Time { return now }, testfleet.Random("x"), e, now))
+	a := must(engine.ExplainClock(f.Dir, testfleet.Program, func() time.Time { return now }, testfleet.Random("x"), e, now))
 	if x := a.Exceptions[0]; x.Clock == nil || !x.Clock.Wall.Equal(now) {
 		t.Errorf("recorded is %+v", x)
 	}
@@ -153,7 +153,7 @@ func TestAClockThatWasAheadIsNoDeadEnd(t *testing.T) {
 	}
 	explain := func(f *testfleet.Fleet, now time.Time) *ceremony.Account {
 		e := ceremony.Exception{Expected: "this year", Happened: "the clock was ten years ahead", Decided: "set right"}
-		a := must(engine.ExplainClock(f.Dir, func() time.Time { return now }, testfleet.Random("e"), e, now))
+		a := must(engine.ExplainClock(f.Dir, testfleet.Program, func() time.Time { return now }, testfleet.Random("e"), e, now))
 		people := must(a.People())
 		must(0, f.Approve(context.Background(), f.Dir, people, must(a.ExceptionApproval(1)), nil))
 		return a
@@ -166,12 +166,12 @@ func TestAClockThatWasAheadIsNoDeadEnd(t *testing.T) {
 
 	f, now := ahead(testfleet.ToFleetRun)
 	c := at(f, now)
-	j := must(engine.OpenJournal(f.Dir, c.Now, c.Random))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, c.Now, c.Random))
 	_, err := j.Build(context.Background(), testfleet.Machine{})
 	wantError(t, err, "is before that of record")
 	must(0, j.Close())
 	a := explain(f, now)
-	j = must(engine.OpenJournal(f.Dir, c.Now, c.Random))
+	j = must(engine.OpenJournal(f.Dir, testfleet.Program, c.Now, c.Random))
 	set := must(j.Build(context.Background(), testfleet.Machine{}))
 	if set.Created.After(now.Add(time.Minute)) {
 		t.Errorf("the key set says that it was made at %s", set.Created)

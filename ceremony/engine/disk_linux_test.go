@@ -111,7 +111,7 @@ func TestABrokenJournalRefusesFurtherUse(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToFleetRun})
 	dir := filepath.Join(disk, "ceremony")
 	must(0, os.CopyFS(dir, os.DirFS(f.Dir)))
-	j := must(engine.OpenJournal(dir, f.Now, testfleet.Random("x")))
+	j := must(engine.OpenJournal(dir, testfleet.Program, f.Now, testfleet.Random("x")))
 	defer j.Close()
 	fill()
 	words := string(bytes.Repeat([]byte("x"), 4096))

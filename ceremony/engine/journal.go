@@ -24,6 +24,7 @@ type Journal struct {
 	file    durable.File
 	unlock  func()
 	account *ceremony.Account
+	program ceremony.Program // that writes
 	now     func() time.Time
 	random  io.Reader
 	watch   *clockWatch
@@ -48,7 +49,7 @@ func watched(j *Journal) (*Journal, error) {
 }
 
 // Create makes the folder of a new ceremony.
-func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Reader) (*Journal, error) {
+func Create(dir string, plan *ceremony.Plan, is ceremony.Program, now func() time.Time, random io.Reader) (*Journal, error) {
 	if _, err := durable.Stat(filepath.Join(dir, ceremony.TranscriptFile)); err == nil {
 		return nil, strict.Errorf(dir, "a ceremony has begun in this folder").
 			WithHint("use another folder for another ceremony; see where this one stands with\nfleetctl ceremony status %s", dir)
@@ -80,12 +81,25 @@ func Create(dir string, plan *ceremony.Plan, now func() time.Time, random io.Rea
 		unlock()
 		return nil, err
 	}
-	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: ceremony.NewAccount(plan), now: now, random: random})
+	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: ceremony.NewAccount(plan), program: is, now: now, random: random})
 }
 
 // OpenJournal opens a ceremony's folder to append to its transcript, which it replays
-// first. The last line must be whole.
-func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, error) {
+// first. The last line must be whole. Another program than the one that ran the
+// ceremony last is refused, with an *OtherProgram: see [GoOnUnder].
+func OpenJournal(dir string, is ceremony.Program, now func() time.Time, random io.Reader) (*Journal, error) {
+	j, err := openJournal(dir, is, now, random)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.sameProgram(nil); err != nil {
+		j.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+func openJournal(dir string, is ceremony.Program, now func() time.Time, random io.Reader) (*Journal, error) {
 	if _, err := durable.Stat(filepath.Join(dir, ceremony.TranscriptFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, strict.Errorf(dir, "holds no ceremony").WithHint("begin one with\nfleetctl ceremony run plan.yaml --dir %s", dir)
 	}
@@ -103,7 +117,7 @@ func OpenJournal(dir string, now func() time.Time, random io.Reader) (*Journal, 
 		unlock()
 		return nil, err
 	}
-	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: account, now: now, random: random})
+	return watched(&Journal{dir: dir, file: f, unlock: unlock, account: account, program: is, now: now, random: random})
 }
 
 func lock(dir string) (func(), error) {
@@ -160,6 +174,9 @@ func (j *Journal) Append(content any) (*ceremony.Record, error) {
 func (j *Journal) next(content any) (*ceremony.Record, error) {
 	if j.broken != nil {
 		return nil, fmt.Errorf("the transcript could not be written before: %w", j.broken)
+	}
+	if err := j.sameProgram(content); err != nil {
+		return nil, err
 	}
 	at, err := j.stamp(content)
 	if err != nil {

@@ -52,7 +52,7 @@ func TestATranscriptIsCutAtAnyByte(t *testing.T) {
 		if a, err := folder.ReadToLastRecord(f.Dir); err != nil || a.N != whole {
 			t.Errorf("cut to %d bytes: %v", n, err)
 		}
-		if _, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("x")); err == nil {
+		if _, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("x")); err == nil {
 			t.Error("a torn transcript is written on")
 		}
 	}
@@ -90,9 +90,9 @@ func TestARunGoesOnFromAnyRecord(t *testing.T) {
 
 func TestOneProcessAtACeremony(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToLogged})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("a")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("a")))
 	for name, open := range map[string]func() error{
-		"OpenJournal": func() error { _, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("b")); return err },
+		"OpenJournal": func() error { _, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("b")); return err },
 		"Continue": func() error {
 			_, err := engine.Resume(context.Background(), f.Config(f.Dir, testfleet.Random("b")))
 			return err
@@ -108,24 +108,24 @@ func TestOneProcessAtACeremony(t *testing.T) {
 		}
 	}
 	must(0, j.Close())
-	must(0, must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("c"))).Close())
+	must(0, must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("c"))).Close())
 }
 
 func TestAFolderIsOneCeremonys(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToLogged})
-	_, err := engine.Create(f.Dir, f.Plan, f.Now, testfleet.Random("x"))
+	_, err := engine.Create(f.Dir, f.Plan, testfleet.Program, f.Now, testfleet.Random("x"))
 	wantError(t, err, "a ceremony has begun in this folder")
 	_, err = engine.Run(context.Background(), f.Config(f.Dir, testfleet.Random("x")))
 	wantError(t, err, "a ceremony has begun in this folder")
 	other := testfleet.Prepared(t, testfleet.Options{Name: "other"})
 	dir := t.TempDir()
 	must(0, os.WriteFile(filepath.Join(dir, ceremony.PlanFile), other.Plan.Raw(), 0o600))
-	_, err = engine.Create(dir, f.Plan, f.Now, testfleet.Random("x"))
+	_, err = engine.Create(dir, f.Plan, testfleet.Program, f.Now, testfleet.Random("x"))
 	wantError(t, err, "is not the plan that was given")
 	if _, err := os.Stat(filepath.Join(dir, ceremony.TranscriptFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a transcript was begun: %v", err)
 	}
-	_, err = engine.OpenJournal(t.TempDir(), f.Now, testfleet.Random("x"))
+	_, err = engine.OpenJournal(t.TempDir(), testfleet.Program, f.Now, testfleet.Random("x"))
 	wantError(t, err, "holds no ceremony")
 }
 
@@ -134,7 +134,7 @@ func TestAForbiddenRecordIsNotWritten(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToLogged})
 	path := filepath.Join(f.Dir, ceremony.TranscriptFile)
 	before := must(os.ReadFile(path))
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("x")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("x")))
 	defer j.Close()
 	for _, content := range []any{&ceremony.Release{}, &ceremony.Intake{HSM: "hsm-1"}, &ceremony.Reconvene{}, &ceremony.LogProof{}, "x", nil} {
 		if r, err := j.Append(content); err == nil || r != nil {

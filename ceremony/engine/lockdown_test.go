@@ -18,7 +18,7 @@ import (
 func lockable(t *testing.T, entries ...string) (*testfleet.Fleet, *engine.Journal) {
 	t.Helper()
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged, Lockdown: entries})
-	j, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("lockdown"))
+	j, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("lockdown"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestPlanCheckReadsLockdown(t *testing.T) {
 
 func TestLockdownComesAfterTheLog(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToFleetRun, Lockdown: []string{"Shred the cards"}})
-	j, err := engine.OpenJournal(f.Dir, time.Now, testfleet.Random("early"))
+	j, err := engine.OpenJournal(f.Dir, testfleet.Program, time.Now, testfleet.Random("early"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -254,7 +254,7 @@ func (d *driver) choose() (string, func() error) {
 		return "explain the clock", func() error {
 			e := ceremony.Exception{Expected: "x", Happened: d.text(), Decided: "z"}
 			wall := d.clock().Truncate(time.Second).Add(time.Duration(d.IntN(400)-200) * time.Second)
-			d.live, err = engine.ExplainClock(d.f.Dir, d.clock, d, e, wall)
+			d.live, err = engine.ExplainClock(d.f.Dir, testfleet.Program, d.clock, d, e, wall)
 			return err
 		}
 	case n == 1 && d.one(4):
@@ -267,7 +267,7 @@ func (d *driver) choose() (string, func() error) {
 	}
 	name, do := d.journalAct(a, s)
 	return name, func() error {
-		j, err := engine.OpenJournal(d.f.Dir, d.clock, d)
+		j, err := engine.OpenJournal(d.f.Dir, testfleet.Program, d.clock, d)
 		if err != nil {
 			return err
 		}

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
@@ -46,7 +48,13 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 	defer r.closeTokens()
 	if a.Fault != "" {
 		// The abort was interrupted: finish it.
+		if err := c.agreeToProgram(ctx, a); err != nil {
+			return a, err
+		}
 		if err := j.dropTorn(torn); err != nil {
+			return a, err
+		}
+		if err := c.endUnder(j); err != nil {
 			return a, err
 		}
 		s, _ := a.Next()
@@ -58,7 +66,7 @@ func Resume(ctx context.Context, c Config) (*ceremony.Account, error) {
 	if err := j.clockStands(&ceremony.Resume{}); err != nil {
 		return a, err
 	}
-	if err := c.sameProgram(ctx, a); err != nil {
+	if err := c.agreeToProgram(ctx, a); err != nil {
 		return a, err // before officers approve: they must know which program goes on
 	}
 	if err := j.Approved(ctx, a.Wanted(ceremony.ApproveResume, [32]byte{}), c.Approve); err != nil {
@@ -90,22 +98,95 @@ func (c Config) program() ceremony.Program {
 	return ceremony.Program{Version: c.Version, Binary: c.Binary}
 }
 
-// sameProgram asks people whether another program may go on than the one that ran
+// OtherProgram is the error of another program than the one that ran the ceremony last.
+// Nothing was recorded.
+type OtherProgram struct {
+	Was, Is ceremony.Program
+	err     *strict.Error
+}
+
+func (e *OtherProgram) Error() string { return e.err.Error() }
+func (e *OtherProgram) Unwrap() error { return e.err }
+
+// otherProgram is the error that names both programs.
+func otherProgram(dir string, was, is ceremony.Program) *OtherProgram {
+	return &OtherProgram{was, is, strict.Errorf(dir, "this is fleetctl %s, SHA-256 %x…, and the ceremony was last run by %s, SHA-256 %x…", is.Version, is.Binary[:8], was.Version, was.Binary[:8]).
+		WithHint("go on with that program. If people decide that this one goes on, once the auditor has compared its SHA-256 with that of a copy of their own, record it:\n"+
+			"fleetctl ceremony exception %s --program --expected … --happened … --decided …", dir)}
+}
+
+// sameProgram refuses to write a record under another program than the one that ran
+// the ceremony last, unless the record itself names the program that writes it.
+func (j *Journal) sameProgram(content any) error {
+	was := j.account.Program()
+	switch c := content.(type) {
+	case *ceremony.Open:
+		was = ceremony.Program{Version: c.Version, Binary: c.Binary}
+	case *ceremony.Resume:
+		was = named(c.Version, c.Binary, was)
+	case *ceremony.Exception:
+		was = named(c.Version, c.Binary, was)
+	case nil:
+		if j.account.Open == nil {
+			return nil // the opening will name it
+		}
+	}
+	if was.Binary != j.program.Binary {
+		return otherProgram(j.dir, was, j.program)
+	}
+	return nil
+}
+
+// named is the program that a record names; was if it names none.
+func named(version string, binary [32]byte, was ceremony.Program) ceremony.Program {
+	if binary == [32]byte{} {
+		return was
+	}
+	return ceremony.Program{Version: version, Binary: binary}
+}
+
+// agreeToProgram asks people whether another program may go on than the one that ran
 // last.
-func (c Config) sameProgram(ctx context.Context, a *ceremony.Account) error {
+func (c Config) agreeToProgram(ctx context.Context, a *ceremony.Account) error {
 	was, is := a.Program(), c.program()
 	if was.Binary == is.Binary {
 		return nil
 	}
 	if err := c.Participants.OtherProgram(ctx, was, is); err != nil {
-		return fmt.Errorf("%w: %w", otherProgram(c.Dir, was, is), err)
+		return fmt.Errorf("%w: %w", otherProgram(c.Dir, was, is).err.WithHint(""), err)
 	}
 	return nil
 }
 
-// otherProgram is the error that names both programs.
-func otherProgram(dir string, was, is ceremony.Program) *strict.Error {
-	return strict.Errorf(dir, "this is fleetctl %s, SHA-256 %x…, and the ceremony was last run by %s, SHA-256 %x…", is.Version, is.Binary[:8], was.Version, was.Binary[:8])
+// endUnder records, before a ceremony is ended, that another program ends it, once
+// people have agreed to that.
+func (c Config) endUnder(j *Journal) error {
+	if is := c.program(); j.account.Program().Binary != is.Binary {
+		return j.goOnUnder(ceremony.Exception{
+			Expected: "the program that ran the ceremony so far", Happened: "another program is there", Decided: "to end the ceremony with it, for the reason that the abort gives",
+		})
+	}
+	return nil
+}
+
+// GoOnUnder records an exception that says that people decided to go on with another
+// program. From then on the ceremony takes records of that program alone.
+func GoOnUnder(dir string, is ceremony.Program, now func() time.Time, random io.Reader, e ceremony.Exception) (*ceremony.Account, error) {
+	j, err := openJournal(dir, is, now, random)
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	if j.account.Program().Binary == is.Binary {
+		return nil, strict.Errorf(dir, "this is the program that ran the ceremony last, fleetctl %s, SHA-256 %x…", is.Version, is.Binary[:8]).WithHint("leave --program out")
+	}
+	return j.account, j.goOnUnder(e)
+}
+
+func (j *Journal) goOnUnder(e ceremony.Exception) error {
+	e.Number, e.Version, e.Binary = len(j.account.Exceptions)+1, j.program.Version, j.program.Binary
+	_, err := j.Append(&e)
+	return err
 }
 
 // openTorn opens a journal whose last line may be torn.
@@ -118,7 +199,7 @@ func openTorn(dir string, c Config) (*Journal, []byte, error) {
 	if err == nil {
 		var f durable.File
 		if f, err = durable.OpenFile(filepath.Join(dir, ceremony.TranscriptFile), os.O_WRONLY|os.O_APPEND, 0); err == nil {
-			j, err := watched(&Journal{dir: dir, file: f, unlock: unlock, account: account, now: c.Now, random: c.Random})
+			j, err := watched(&Journal{dir: dir, file: f, unlock: unlock, account: account, program: c.program(), now: c.Now, random: c.Random})
 			return j, t.Torn, err
 		}
 	}
@@ -197,11 +278,18 @@ func Abort(ctx context.Context, c Config, reason string) (*ceremony.Account, err
 	}
 	defer r.closeTokens()
 	end := &ceremony.Abort{Reason: reason, Keys: []ceremony.KeyState{}, Torn: len(torn)}
+	if err := c.agreeToProgram(ctx, a); err != nil {
+		return a, err
+	}
 	if c.Wall != nil {
-		if err := j.explainClock(ceremony.Exception{
+		e := ceremony.Exception{
 			// A record of its own: the logins before the abort need the right time too.
 			Expected: "a clock that nobody sets", Happened: "this computer's clock was set", Decided: "to abort, for the reason that the abort gives",
-		}, *c.Wall, torn); err != nil {
+		}
+		if is := c.program(); is.Binary != a.Program().Binary {
+			e.Version, e.Binary = is.Version, is.Binary
+		}
+		if err := j.explainClock(e, *c.Wall, torn); err != nil {
 			return a, err
 		}
 		torn, end.Torn = nil, 0 // the exception tells of it
@@ -212,7 +300,9 @@ func Abort(ctx context.Context, c Config, reason string) (*ceremony.Account, err
 	if err := j.dropTorn(torn); err != nil {
 		return a, err
 	}
-
+	if err := c.endUnder(j); err != nil {
+		return a, err
+	}
 	if a.Opened() {
 		end.Keys = r.destroyAll(ctx)
 	}

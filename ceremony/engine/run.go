@@ -39,7 +39,7 @@ func Run(ctx context.Context, c Config) (*ceremony.Account, error) {
 // begin makes the ceremony's folder, or opens one whose ceremony has unlocked no HSM yet.
 func (c Config) begin() (*Journal, error) {
 	if _, err := durable.Stat(filepath.Join(c.Dir, ceremony.TranscriptFile)); err != nil {
-		j, err := Create(c.Dir, c.Plan, c.Now, c.Random)
+		j, err := Create(c.Dir, c.Plan, c.program(), c.Now, c.Random)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +48,7 @@ func (c Config) begin() (*Journal, error) {
 	if err := c.dropFirst(); err != nil {
 		return nil, err
 	}
-	j, err := OpenJournal(c.Dir, c.Now, c.Random)
+	j, err := openJournal(c.Dir, c.program(), c.Now, c.Random)
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +61,9 @@ func (c Config) begin() (*Journal, error) {
 		return nil, strict.Errorf(c.Dir, "a ceremony has begun in this folder").
 			WithHint("see where it stands, then go on:\nfleetctl ceremony status %s\nfleetctl ceremony resume %s --site SITE", c.Dir, c.Dir)
 	}
-	if was, is := j.account.Program(), c.program(); j.account.Open != nil && was.Binary != is.Binary {
+	if err := j.sameProgram(nil); err != nil {
 		j.Close()
-		return nil, otherProgram(c.Dir, was, is).
-			WithHint("no HSM was unlocked yet: go on with that program, or begin anew with this one in another folder")
+		return nil, err
 	}
 	return c.approved(j)
 }

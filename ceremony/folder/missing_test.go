@@ -18,7 +18,7 @@ import (
 // counts for that record, and whatever mixes it with another counts for none.
 func TestAnApprovalOfOneExceptionIsNoneOfAnother(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "two-exceptions", To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("two-exceptions")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("two-exceptions")))
 	defer j.Close()
 	a := j.Account()
 	if waits := must(folder.ReadMissing(f.Dir, a)); len(waits) != 0 || a.DueAct() != "" {
@@ -90,7 +90,7 @@ func TestAFinishedCeremonyWaitsForNobody(t *testing.T) {
 // TestAnExceptionHasToBeAcceptedBeforeTheRequest, for whoever calls the library.
 func TestAnExceptionHasToBeAcceptedBeforeTheRequest(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("exception")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("exception")))
 	defer j.Close()
 	must(j.Build(context.Background(), testfleet.Machine{}))
 	must(j.Append(&ceremony.Exception{Number: 1, Expected: "a", Happened: "b", Decided: "c"}))

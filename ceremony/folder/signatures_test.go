@@ -32,7 +32,7 @@ func TestWhatAnInterruptionLeavesIsNeitherListedNorSigned(t *testing.T) {
 	if _, err := folder.ReadSignings(f.Dir, ceremony.ApprovalsDir); err != nil {
 		t.Errorf("before it is mended: %v", err)
 	}
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("left")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("left")))
 	defer j.Close()
 	gone := func() {
 		t.Helper()
@@ -73,10 +73,10 @@ func TestASignatureWithoutItsTextIsNamedBeforeAnythingFollows(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToFleetRun})
 	path := filepath.Join(f.Dir, ceremony.ApprovalsDir, "request-40-olga.sig")
 	must(0, os.WriteFile(path, []byte("x"), 0o600))
-	_, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("lone"))
+	_, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("lone"))
 	wantError(t, err, path+": signs a text that is not beside it")
 	must(0, os.Remove(path))
-	must(0, must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("lone"))).Close())
+	must(0, must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("lone"))).Close())
 }
 
 func TestALinkInTheFolderIsRefusedAtTheFirstStep(t *testing.T) {
@@ -85,10 +85,10 @@ func TestALinkInTheFolderIsRefusedAtTheFirstStep(t *testing.T) {
 		at, away := filepath.Join(f.Dir, path), filepath.Join(filepath.Dir(f.Dir), "away")
 		must(0, os.Rename(at, away))
 		must(0, os.Symlink(away, at))
-		_, err := engine.OpenJournal(f.Dir, f.Now, testfleet.Random("link"))
+		_, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("link"))
 		wantError(t, err, at+": is no")
 		must(0, os.Remove(at))
 		must(0, os.Rename(away, at))
 	}
-	must(0, must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("link"))).Close())
+	must(0, must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("link"))).Close())
 }

@@ -80,7 +80,7 @@ func TestOnlyOfficersApprovePlanAndActs(t *testing.T) {
 
 func TestDoNotAgreeIsTakenUntilSomethingFollows(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("second thoughts")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("second thoughts")))
 	defer j.Close()
 	must(j.Build(context.Background(), testfleet.Machine{}))
 	a := j.Account()

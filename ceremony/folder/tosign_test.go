@@ -18,7 +18,7 @@ import (
 // that isn't on the record, a request that isn't written, what isn't theirs.
 func TestNobodySignsWhatWouldCountForNothing(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "to-sign", To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("to-sign")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("to-sign")))
 	defer j.Close()
 	a := j.Account()
 	for name, c := range map[string]struct {
@@ -61,7 +61,7 @@ func TestNobodySignsWhatWouldCountForNothing(t *testing.T) {
 // TestWhoAgreesWithExceptionsSaysWithWhich: to one that is there, and the stage's.
 func TestWhoAgreesWithExceptionsSaysWithWhich(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "agree-with", To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("agree-with")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("agree-with")))
 	defer j.Close()
 	with := func(numbers ...int) (*ceremony.Signoff, error) {
 		text, err := folder.TextToSign(f.Dir, j.Account(), folder.Wish{Stage: ceremony.StageRelease, Verdict: ceremony.AgreeWithExceptions, Exceptions: numbers}, ceremony.Auditor)
@@ -92,7 +92,7 @@ func TestWhoAgreesWithExceptionsSaysWithWhich(t *testing.T) {
 // that they haven't signed.
 func TestTheExceptionThatWaitsForAPersonIsChosen(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "exceptions-to-sign", To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("exceptions-to-sign")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("exceptions-to-sign")))
 	defer j.Close()
 	for n := range 3 {
 		must(j.Append(&ceremony.Exception{Number: n + 1, Expected: "a", Happened: "b", Decided: "c"}))
@@ -136,7 +136,7 @@ func TestTheExceptionThatWaitsForAPersonIsChosen(t *testing.T) {
 // digest.
 func TestAFileThatIsNamedHasTheDigestThatIsSigned(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "named", To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("named")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("named")))
 	defer j.Close()
 	set := must(j.Build(t.Context(), testfleet.Machine{}))
 	wish := folder.Wish{Stage: ceremony.StageRelease, Verdict: ceremony.Agree}

@@ -65,7 +65,7 @@ func TestTheStoryTellsWhatWentOtherwise(t *testing.T) {
 	if _, err := engine.Run(context.Background(), config); err == nil {
 		t.Fatal("it ran without officers")
 	}
-	j := must(engine.OpenJournal(f.Dir, config.Now, config.Random))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, config.Now, config.Random))
 	must(j.Append(&ceremony.Adjourn{Reason: "for the night", Seals: []ceremony.Seal{{What: "hsm-1", Number: "4471"}}}))
 	if err := f.Except(j, &ceremony.Exception{Expected: "seal 4471", Happened: "seal 4477", Decided: "a slip of the pen"}); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestTheStoryTellsWhatWentOtherwise(t *testing.T) {
 	if _, err := engine.Resume(context.Background(), config); err != nil {
 		t.Fatal(err)
 	}
-	j = must(engine.OpenJournal(f.Dir, config.Now, config.Random))
+	j = must(engine.OpenJournal(f.Dir, testfleet.Program, config.Now, config.Random))
 	defer j.Close()
 	must(j.Build(context.Background(), testfleet.Machine{}))
 	if err := f.SignOff(f.Dir, j.Account(), ceremony.StageRelease, ceremony.DoNotAgree, testfleet.Signers[0]); err != nil {

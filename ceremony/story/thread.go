@@ -72,6 +72,9 @@ func (h *Thread) Next(r *ceremony.Record) (list []What) {
 		if c.Clock != nil {
 			list = append(list, ClockSet)
 		}
+		if c.Binary != [32]byte{} {
+			list = append(list, OtherProgram)
+		}
 	case *ceremony.Adjourn:
 		h.adjourned = c
 		list = append(list, Adjournments)

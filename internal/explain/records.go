@@ -154,6 +154,9 @@ func tellException(c *ceremony.Exception) string {
 	if c.Clock != nil {
 		text += "; this computer's clock was set: another shows " + strict.FormatTime(c.Clock.Wall)
 	}
+	if c.Version != "" {
+		text += "; " + tellProgram(c.Version, c.Binary)
+	}
 	return text
 }
 
@@ -222,9 +225,13 @@ func (t *Records) tellResume(c *ceremony.Resume) string {
 		text += fmt.Sprintf("; the intent of record %d was open", c.Intent)
 	}
 	if c.Version != "" {
-		text += fmt.Sprintf("; by another program than before: fleetctl %s, %s", strict.Clip(c.Version), brief(c.Binary))
+		text += "; " + tellProgram(c.Version, c.Binary)
 	}
 	return text
+}
+
+func tellProgram(version string, binary [32]byte) string {
+	return fmt.Sprintf("by another program than before: fleetctl %s, %s", strict.Clip(version), brief(binary))
 }
 
 // tellKey tells the records about a key after its intent; empty for others.

@@ -29,14 +29,38 @@ func isCalled(err error) bool {
 
 // called does what somebody called for at a prompt: records an exception, or
 // adjourns. It is nil where the ceremony goes on, and the error in every other case.
-func (r *Room) called(err error) error {
+func (r *Room) called(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, ui.ErrException):
-		return r.exception()
+		err = r.exception()
 	case errors.Is(err, ui.ErrAdjourn):
-		return r.adjourn()
+		err = r.adjourn()
+	}
+	var other *engine.OtherProgram
+	if errors.As(err, &other) {
+		return r.goOnUnder(ctx, err, other)
 	}
 	return err
+}
+
+// goOnUnder records that people go on with another program, and has officers accept
+// it. Where they don't, or nobody can be asked, the ceremony waits for the program that
+// ran it.
+func (r *Room) goOnUnder(ctx context.Context, refused error, other *engine.OtherProgram) error {
+	if err := r.Config.Participants.OtherProgram(ctx, other.Was, other.Is); err != nil {
+		if isCalled(err) {
+			return err
+		}
+		return refused
+	}
+	a, err := engine.GoOnUnder(r.Config.Dir, other.Is, r.App.Now, r.App.Random, ceremony.Exception{
+		Expected: "the program that ran the ceremony so far", Happened: "another program is there", Decided: "to go on with it, once the auditor has compared its SHA-256",
+	})
+	if err != nil {
+		return err
+	}
+	r.say(fmt.Sprintf("Exception %d is on the record: this program goes on.", len(a.Exceptions)))
+	return r.accepted()
 }
 
 // text asks for a line that will be published.
@@ -219,6 +243,10 @@ func (r *Room) adjourn() error {
 		r.done(j, "adjourned")
 		return nil
 	})
+	var other *engine.OtherProgram
+	if errors.As(err, &other) {
+		return err
+	}
 	if err != nil {
 		r.App.UI.Error(err)
 		return nil

@@ -65,7 +65,7 @@ func (r *Room) Walk(ctx context.Context) error {
 	for {
 		over, err := r.next(ctx)
 		if err != nil {
-			err = r.called(err)
+			err = r.called(ctx, err)
 		}
 		if err != nil || over {
 			return err

@@ -29,6 +29,12 @@ func ownDigest() (sum [32]byte, err error) {
 	return [32]byte(h.Sum(nil)), err
 }
 
+// Program is the one that runs here.
+func Program() (ceremony.Program, error) {
+	binary, err := ownDigest()
+	return ceremony.Program{Version: cli.Version, Binary: binary}, err
+}
+
 // SignWithFlag adds the flag for the keys with which a rehearsal's officers approve at this
 // terminal.
 func SignWithFlag(c *cobra.Command, keys *[]string) {

@@ -23,8 +23,16 @@ func WithFolder(a *cli.App, dir string, do func(*engine.Journal) error, acts ...
 	if err := CeremonyThere(dir); err != nil {
 		return err
 	}
-	j, err := engine.OpenJournal(dir, a.Now, a.Random)
+	is, err := Program()
 	if err != nil {
+		return err
+	}
+	j, err := engine.OpenJournal(dir, is, a.Now, a.Random)
+	if err != nil {
+		var other *engine.OtherProgram
+		if errors.As(err, &other) {
+			return cli.Exit(cli.ExitPending, err)
+		}
 		var e *strict.Error
 		if errors.As(err, &e) && e.File == dir {
 			return err // another process is at work on it

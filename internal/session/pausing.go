@@ -70,10 +70,13 @@ func Pausing(dir string, err error) error {
 // InRoom is Pausing for ceremony room: the ceremony goes on with the same command.
 func InRoom(dir string, err error) error {
 	var clock *engine.ClockFault
+	var other *engine.OtherProgram
 	account, rerr := folder.ReadToLastRecord(dir)
 	var p *folder.Pending
 	code := cli.ExitCode(err)
 	switch {
+	case errors.As(err, &other) && !errors.Is(err, ui.ErrStop):
+		return cli.Exit(cli.ExitPending, err) // it says how to go on
 	case errors.As(err, &clock), rerr != nil || account.Open == nil || account.Adjourned || account.Ended() && account.Close == nil:
 		return err
 	case errors.As(err, &p):

@@ -19,6 +19,25 @@ func (r atTerminal) OtherProgram(_ context.Context, was, is ceremony.Program) er
 	return r.a.UI.Consent("The record will say that another program goes on.", "go on with another program")
 }
 
+// AgreeToProgram has whoever sits at the terminal agree to another program than the
+// one that ran a ceremony last. A rehearsal that is no session at a terminal says so
+// by its command.
+func AgreeToProgram(ctx context.Context, a *cli.App, c *ceremony.Account, is ceremony.Program) error {
+	was := c.Program()
+	switch {
+	case was.Binary == is.Binary: // which is refused when it is to be recorded
+		return nil
+	case !a.UI.Asks() && c.Plan.Mode == ceremony.Rehearsal:
+		return nil
+	case !a.UI.Asks():
+		return cli.Usagef("run it at a terminal", "people have to agree to another program, and there is no terminal to ask at")
+	}
+	return newAtTerminal(a).OtherProgram(ctx, was, is)
+}
+
+// OtherProgram is why nobody is here.
+func (n nobody) OtherProgram(context.Context, ceremony.Program, ceremony.Program) error { return n.err }
+
 // OtherProgram is for people alone: nobody here has a copy to compare it with.
 func (m unattendedPeople) OtherProgram(context.Context, ceremony.Program, ceremony.Program) error {
 	return cli.Exit(cli.ExitPending, fmt.Errorf("people have to agree to that: run it without --unattended"))

@@ -16,7 +16,7 @@ import (
 
 func (l *life) journal(name string, do func(*engine.Journal) error) *process {
 	return &process{name, l.op, func() error {
-		j, err := engine.OpenJournal(l.f.Dir, l.now, l.random)
+		j, err := engine.OpenJournal(l.f.Dir, testfleet.Program, l.now, l.random)
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func (f *Fleet) Wait(d time.Duration) { f.clock.at = f.clock.at.Add(d) }
 
 // Journal goes on with the ceremony, as a command would.
 func (f *Fleet) Journal() (*engine.Journal, error) {
-	return engine.OpenJournal(f.Dir, f.clock.now, Random(f.Plan.Fleet+" later"))
+	return engine.OpenJournal(f.Dir, Program, f.clock.now, Random(f.Plan.Fleet+" later"))
 }
 
 // Answer is what the first third party answers to a request, at its time.

@@ -324,12 +324,15 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 	return err
 }
 
+// Program is the one that runs the ceremonies of tests.
+var Program = ceremony.Program{Version: "test", Binary: sha256.Sum256([]byte("binary"))}
+
 // Config is what a run of this fleet's ceremony takes.
 func (f *Fleet) Config(dir string, rnd io.Reader) engine.Config {
 	c := engine.Config{
 		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*engine.Site, error) { return f.Site, nil },
 		Tokens: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
-		Version: "test", Binary: sha256.Sum256([]byte("binary")), Participants: f.participants(),
+		Version: Program.Version, Binary: Program.Binary, Participants: f.participants(),
 		PlanApprovals: f.planApprovals(),
 	}
 	if f.Attester != nil {
@@ -361,7 +364,7 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 	if f.Account, err = engine.Run(context.Background(), f.Config(f.Dir, rnd)); err != nil || o.To == ToFleetRun {
 		return err
 	}
-	j, err := engine.OpenJournal(f.Dir, f.clock.now, rnd)
+	j, err := engine.OpenJournal(f.Dir, Program, f.clock.now, rnd)
 	if err != nil {
 		return err
 	}

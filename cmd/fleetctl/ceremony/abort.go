@@ -61,6 +61,7 @@ called back so.`,
 			if c.Wall, err = readWall(clock); err != nil {
 				return err
 			}
+			c.Participants = session.Listeners(a, before.Plan.Mode, &s)
 			account, err := engine.Abort(cmd.Context(), c, reason)
 			if err != nil {
 				return s.Over(err)

@@ -2,6 +2,7 @@ package testfleet
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +18,9 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 )
+
+// Program is the one that runs the ceremonies of tests.
+var Program = ceremony.Program{Version: "test", Binary: sha256.Sum256([]byte("binary"))}
 
 // everybody is in every plan.
 var everybody = []ceremony.Person{

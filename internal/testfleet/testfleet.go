@@ -324,9 +324,6 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 	return err
 }
 
-// Program is the one that runs the ceremonies of tests.
-var Program = ceremony.Program{Version: "test", Binary: sha256.Sum256([]byte("binary"))}
-
 // Config is what a run of this fleet's ceremony takes.
 func (f *Fleet) Config(dir string, rnd io.Reader) engine.Config {
 	c := engine.Config{

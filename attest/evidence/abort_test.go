@@ -291,7 +291,7 @@ func cutShort(t *testing.T, f *testfleet.Fleet, kind ceremony.Kind) (*testfleet.
 // abort: it asks for what was released.
 func TestAnAbortHasTheRequestThatWasWrittenBeforeIt(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{Name: "unasked", To: testfleet.ToFleetRun})
-	j := must(engine.OpenJournal(f.Dir, f.Now, testfleet.Random("unasked")))
+	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("unasked")))
 	must(j.Build(t.Context(), testfleet.Machine{}))
 	must(j.PrepareRequest(nil, nil))
 	must(0, j.Close())

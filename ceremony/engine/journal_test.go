@@ -92,7 +92,10 @@ func TestOneProcessAtACeremony(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1, To: testfleet.ToLogged})
 	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("a")))
 	for name, open := range map[string]func() error{
-		"OpenJournal": func() error { _, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("b")); return err },
+		"OpenJournal": func() error {
+			_, err := engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("b"))
+			return err
+		},
 		"Continue": func() error {
 			_, err := engine.Resume(context.Background(), f.Config(f.Dir, testfleet.Random("b")))
 			return err

@@ -26,8 +26,11 @@ type cast struct {
 	rig *rig
 	// trouble is what they do instead, by the question's kind and one after the other:
 	// "=" is the right answer, "$ …" what others do elsewhere, "kill" ends the program.
-	trouble       map[string][]string
-	plain         bool
+	trouble map[string][]string
+	plain   bool
+	// beside gives the words at positions from a second screen; nil: the auditor has
+	// fleetctl words.
+	beside        func(at []string) string
 	stopAt        int // the prompt at which the test takes over; 0 for none
 	prompts, keys int
 }
@@ -167,6 +170,9 @@ func (c *cast) pin(whose string) string {
 
 // words are those that the auditor's own screen shows of the last digest.
 func (c *cast) words(at []string, screen string) string {
+	if c.beside != nil {
+		return c.beside(at)
+	}
 	digests := hexRows.FindAllStringSubmatch(screen, -1)
 	if len(digests) == 0 {
 		c.k.t.Fatalf("no digest on the screen\n%s", screen)

@@ -154,6 +154,6 @@ func (s *Screen) question() string {
 // makes up for that.
 func (s *Screen) warn() {
 	if n := len(s.seen.Alarms); n > 0 {
-		s.say("ALARM: " + words.Count(int64(n), "thing", "things") + " that the room's machine showed here was refused. Don't sign; have the ceremony stopped.")
+		s.say("ALARM: what the room's machine shows was refused " + words.Count(int64(n), "time", "times") + ". Don't sign; have the ceremony stopped.")
 	}
 }

@@ -205,19 +205,19 @@ func (r atTerminal) Seal(_ context.Context, hsm string) (string, string, string,
 // readAloud says what a digest is of, and what the auditor types to have its
 // words on a screen of their own: of the plan they have a copy, whatever that is
 // called on their machine.
-func (r atTerminal) readAloud(q engine.Question) (what, with, own string) {
-	with, own = "with this digest", "fleetctl words"
+func (r atTerminal) readAloud(q engine.Question) (what, own string) {
+	own = "fleetctl words DIGEST"
 	switch q.What {
 	case ceremony.ChallengePlan:
-		return "The plan", "with your own copy of the plan", own + " " + words.ShellWord(r.planName())
+		return "The plan", "fleetctl words " + words.ShellWord(r.planName())
 	case ceremony.ChallengeKey:
-		return fmt.Sprintf("The new %s key of %s", q.Step.Role, q.Step.HSM), with, own
+		return fmt.Sprintf("The new %s key of %s", q.Step.Role, q.Step.HSM), own
 	case ceremony.ChallengeFleet:
-		return "The fleet check, HSM by HSM", with, own
+		return "The fleet check, HSM by HSM", own
 	case ceremony.ChallengeKeySet:
-		return "The key set, " + ceremony.ArtifactFile, with, own
+		return "The key set, " + ceremony.ArtifactFile, own
 	}
-	return "The bundle, " + ceremony.BundleFile, with, own
+	return "The bundle, " + ceremony.BundleFile, own
 }
 
 func (r atTerminal) planName() string {
@@ -230,13 +230,12 @@ func (r atTerminal) planName() string {
 // Challenge has a digest read aloud, and asks the auditor for some of its words.
 func (r atTerminal) Challenge(_ context.Context, q engine.Question) (int, string, error) {
 	p := r.a.UI.Talk
-	what, with, own := r.readAloud(q)
+	what, own := r.readAloud(q)
 	if q.Matrix != nil {
 		r.a.UI.Say("\n", matrix(p, q.Matrix))
 	}
 	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
-		"\n", p.Line("Auditor, on your own screen, "+with+":"), p.Line(own),
-		p.Line("(or fleetctl screen there, which takes it by QR: type qr)"),
+		"\n", p.Line("Auditor, on your own screen: fleetctl screen (its code: type qr), or"), p.Line(own),
 		"\n", p.Line("Administrator, read aloud, all of it:"), "\n", p.Words(q.Subject[:], 4, false))
 	if r.a.Question == "" {
 		r.a.UI.Say("\n") // or else a header comes between

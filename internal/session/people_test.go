@@ -104,7 +104,7 @@ func TestThePlanIsCalledWhatItIsCalledHere(t *testing.T) {
 		"plans/drill 2.yaml": "fleetctl words 'drill 2.yaml'",
 		"":                   "fleetctl words PLAN",
 	} {
-		if _, _, own := (atTerminal{plan: plan}).readAloud(engine.Question{What: ceremony.ChallengePlan}); own != want {
+		if _, own := (atTerminal{plan: plan}).readAloud(engine.Question{What: ceremony.ChallengePlan}); own != want {
 			t.Errorf("%q: %s", plan, own)
 		}
 	}

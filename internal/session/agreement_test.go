@@ -119,7 +119,7 @@ func TestAPeerIsCarriedAsAPictureAndTheStateAsACode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(said.String(), out.Talk.Code(modules, at.String())) || !strings.Contains(said.String(), "is no PNG or JPEG image") {
+		if !strings.Contains(said.String(), out.Talk.Code(modules, at.String())) || !strings.Contains(strings.Join(strings.Fields(said.String()), " "), "is no PNG or JPEG image") {
 			t.Errorf("%s", said.String())
 		}
 	}

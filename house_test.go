@@ -68,7 +68,7 @@ var arrows = map[string][]string{
 	"attest/evidence/page":    {"ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
 	"attest":                  {"leaf"},
 	"attest/attesttest":       {"attest", "internal/await", "leaf"}, // makes hostile attestations: for tests alone
-	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey"},
+	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey", "leaf"},
 	"attest/require":          {"attest", "attest/formats", "ceremony", "leaf"}, // what a policy requires of attestations
 	"attest/tpm/tpmtest":      {"attest", "attest/attesttest", "attest/tpm"},    // a TPM in software: for tests alone
 	"attest/nshield":          {"attest", "leaf"},

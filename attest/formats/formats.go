@@ -2,6 +2,8 @@
 package formats
 
 import (
+	"slices"
+
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/luna"
 	"github.com/fleetctl/fleetctl/attest/marvell"
@@ -12,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/tpm"
 	"github.com/fleetctl/fleetctl/attest/yubihsm"
 	"github.com/fleetctl/fleetctl/attest/yubikey"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 // verifiers are all verifiers, one on each line.
@@ -34,6 +37,44 @@ func All() *attest.Registry {
 		panic(err) // two formats of one name: a test finds it
 	}
 	return r
+}
+
+// kinds are keys of which a format has no evidence.
+var kinds = map[string]struct {
+	without []keys.Algorithm
+	why     string
+}{
+	tpm.Format:          {[]keys.Algorithm{keys.Ed25519, keys.X25519}, "TPMs have no such keys"},
+	marvell.Format:      {[]keys.Algorithm{keys.Ed25519, keys.X25519}, "it has RSA keys and keys on NIST's curves alone"},
+	nshield.Format:      {[]keys.Algorithm{keys.Ed25519, keys.X25519, keys.P384, keys.ECDHP256}, "its evidence is read of RSA keys, and of keys on P-256 that sign"},
+	smartcardhsm.Format: {[]keys.Algorithm{keys.Ed25519, keys.X25519}, "the card has RSA keys and keys on NIST's and Brainpool's curves alone"},
+	securosys.Format:    {[]keys.Algorithm{keys.X25519}, "its evidence is read of keys that sign, and of P-256"},
+}
+
+// NoEvidence says why there is no evidence of a format about a key of a kind, so that
+// no ceremony can have the key attested; empty where there can be.
+func NoEvidence(format string, alg keys.Algorithm) string {
+	if k := kinds[format]; slices.Contains(k.without, alg) {
+		return k.why
+	}
+	return ""
+}
+
+// Lacks says what evidence of a format never shows of a key of a kind, though every
+// policy demands it: that the key was made inside, can't leave, and does what it is
+// there for. Empty where it can.
+func Lacks(format string, alg keys.Algorithm) string {
+	switch {
+	case NoEvidence(format, alg) != "":
+		return NoEvidence(format, alg)
+	case format == nshield.Format:
+		return "it never shows what a key may do"
+	case format == smartcardhsm.Format:
+		return "it never shows that a key can't leave"
+	case alg.Use() == keys.Agree && (format == luna.Format || format == yubikey.Format):
+		return "it never shows that a key agrees"
+	}
+	return ""
 }
 
 // Challenged says whether a format has room for a nonce: without one no evidence

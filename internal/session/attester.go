@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest"
+	"github.com/fleetctl/fleetctl/attest/formats"
 	"github.com/fleetctl/fleetctl/attest/require"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
@@ -26,7 +27,8 @@ func NewAttester(block *require.Block) engine.Attester {
 	return &attester{block}
 }
 
-// KnowsFormats refuses a plan with an attestation format that this program can't verify.
+// KnowsFormats refuses a plan with an attestation format that this program can't verify,
+// or that has no evidence of keys such as the plan's.
 func KnowsFormats(p *ceremony.Plan) error {
 	for _, d := range p.Devices() {
 		if !slices.Contains(require.Formats(), d.Format) {
@@ -34,7 +36,29 @@ func KnowsFormats(p *ceremony.Plan) error {
 				WithHint("known are %s; see\nfleetctl attestation formats", strings.Join(require.Formats(), ", ")))
 		}
 	}
-	return nil
+	return canAttest(p)
+}
+
+// canAttest refuses a plan in which a device is to attest a key of a kind of which
+// there is no evidence in its format: the ceremony would come to its attestation, and
+// no further.
+func canAttest(p *ceremony.Plan) error {
+	refused := func(name, key string, d *ceremony.Device, alg ceremony.Algorithm) error {
+		if d == nil || formats.NoEvidence(d.Format, alg) == "" {
+			return nil
+		}
+		return cli.Usage(strict.Errorf("", "%s is to attest %s by %s, and it is of %s: %s", name, key, d.Format, alg, formats.NoEvidence(d.Format, alg)).
+			WithHint("plan another algorithm or another device for it"))
+	}
+	for _, h := range p.HSMs {
+		for _, r := range p.Roles {
+			if err := refused(h.Name, "its "+r.Name+" key", h.Attestation, r.Algorithm); err != nil {
+				return err
+			}
+		}
+	}
+	c := p.Countersigner
+	return refused(c.Name, "its key", c.Attestation, c.Algorithm)
 }
 
 // Collect asks a device, if fleetctl can.

@@ -232,6 +232,26 @@ func (f *forecast) fleet() {
 	}
 }
 
+// attesting is a key that a device is to attest.
+type attesting struct {
+	*ceremony.Device
+	key       string
+	algorithm ceremony.Algorithm
+}
+
+// attesting are the keys of a claim about devices' attestations.
+func (f *forecast) attesting(claim string) (list []attesting) {
+	if c := f.plan.Countersigner; claim == evidence.ClaimCountersignerAttested {
+		return []attesting{{c.Attestation, "the key of " + c.Name, c.Algorithm}}
+	}
+	for _, h := range f.plan.HSMs {
+		for _, r := range f.plan.Roles {
+			list = append(list, attesting{h.Attestation, h.Name + " " + r.Name, r.Algorithm})
+		}
+	}
+	return list
+}
+
 // device sets the outlook of a claim about devices' attestations.
 func (f *forecast) device(claim string, named bool, where string) {
 	b := f.policy.Attestation
@@ -243,20 +263,17 @@ func (f *forecast) device(claim string, named bool, where string) {
 		f.reach(claim, evidence.NotShown, "the policy requires nothing of attestations and pins no anchor", "add attestation: with least: and anchors: to the policy")
 		return
 	}
-	least, devices := b.Least, []*ceremony.Device{f.plan.Countersigner.Attestation}
-	if claim == evidence.ClaimKeyAttested {
-		devices = nil
-		for _, h := range f.plan.HSMs {
-			devices = append(devices, h.Attestation)
-		}
-	} else if b.Countersigner != 0 {
+	least := b.Least
+	if claim == evidence.ClaimCountersignerAttested && b.Countersigner != 0 {
 		least = b.Countersigner
 	}
 	f.reach(claim, evidence.Attested, "", "")
-	for _, d := range devices {
+	for _, d := range f.attesting(claim) {
 		switch {
 		case !slices.Contains(formats.All().Formats(), d.Format):
 			f.reach(claim, evidence.NotShown, fmt.Sprintf("nobody can verify the format %q", strict.Clip(d.Format)), "the formats are "+strings.Join(formats.All().Formats(), ", "))
+		case formats.Lacks(d.Format, d.algorithm) != "":
+			f.reach(claim, evidence.NotShown, fmt.Sprintf("%s is of %s, and %s can't attest it: %s", d.key, d.algorithm, d.Format, formats.Lacks(d.Format, d.algorithm)), "plan another algorithm or another device for it")
 		case len(b.Anchors.For(d.Format)) > 0 && least == attest.Fresh && !formats.Challenged(d.Format):
 			f.reach(claim, evidence.NotShown, fmt.Sprintf("the policy demands %s evidence, and %s has no room for a nonce", least, d.Format), "demand least: anchored of it")
 		case len(b.Anchors.For(d.Format)) > 0:

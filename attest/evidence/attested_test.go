@@ -205,6 +205,11 @@ func TestAFleetWithoutAttestationsAndEvidenceThatIsWrongAreRefused(t *testing.T)
 			t.Errorf("%+v", c)
 		}
 	}
+	// A level for the countersigner's key is no demand by itself: it isn't taken for one.
+	level := strings.Replace(string(soft.Policy), "\nclaims:", "\nattestation: {least: fresh, countersigner: fresh}\nclaims:", 1)
+	if _, err := evidence.ParsePolicy("p", []byte(level)); err == nil || !strings.Contains(err.Error(), "countersigner is fresh, and claims: doesn't demand countersigner.attested") {
+		t.Errorf("a level that nothing demands: %v", err)
+	}
 	f := attested(t, "stale", ofSecond(spoiltEvidence[0].spoil))
 	bare := must(planned.NewPolicy(f.Plan, "a test", nil))
 	text := strings.NewReplacer("  key.attested: attested\n", "", "  countersigner.attested: attested\n", "").Replace(string(bare))

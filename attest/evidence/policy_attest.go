@@ -24,6 +24,10 @@ func (c *policyChecker) attestation() {
 			for _, name := range b.Unconfirmed() {
 				c.unpinned("anchor", strict.Clip(name), "")
 			}
+			// Else whoever wrote the level takes it for demanded, and nothing would be.
+			if claims := c.root.Get("claims"); b.Countersigner != 0 && (claims == nil || claims.Get(ClaimCountersignerAttested) == nil) {
+				c.failf(c.root.Get("attestation").LineOf("countersigner"), "attestation: countersigner is %s, and claims: doesn't demand %s: add it there, or leave countersigner out", b.Countersigner, ClaimCountersignerAttested)
+			}
 		}
 	}
 	s := c.f.Sites

@@ -51,27 +51,27 @@ var kinds = map[string]struct {
 	securosys.Format:    {[]keys.Algorithm{keys.X25519}, "its evidence is read of keys that sign, and of P-256"},
 }
 
-// NoEvidence says why there is no evidence of a format about a key of a kind, so that
+// NoEvidence says why there is no evidence of a format about a key of an algorithm, so that
 // no ceremony can have the key attested; empty where there can be.
-func NoEvidence(format string, alg keys.Algorithm) string {
-	if k := kinds[format]; slices.Contains(k.without, alg) {
+func NoEvidence(format, algorithm string) string {
+	if k := kinds[format]; slices.Contains(k.without, keys.Algorithm(algorithm)) {
 		return k.why
 	}
 	return ""
 }
 
-// Lacks says what evidence of a format never shows of a key of a kind, though every
+// Lacks says what evidence of a format never shows of a key of an algorithm, though every
 // policy demands it: that the key was made inside, can't leave, and does what it is
 // there for. Empty where it can.
-func Lacks(format string, alg keys.Algorithm) string {
+func Lacks(format, algorithm string) string {
 	switch {
-	case NoEvidence(format, alg) != "":
-		return NoEvidence(format, alg)
+	case NoEvidence(format, algorithm) != "":
+		return NoEvidence(format, algorithm)
 	case format == nshield.Format:
 		return "it never shows what a key may do"
 	case format == smartcardhsm.Format:
 		return "it never shows that a key can't leave"
-	case alg.Use() == keys.Agree && (format == luna.Format || format == yubikey.Format):
+	case keys.Algorithm(algorithm).Use() == keys.Agree && (format == luna.Format || format == yubikey.Format):
 		return "it never shows that a key agrees"
 	}
 	return ""

@@ -32,7 +32,7 @@ func TestEachFormatSaysWhichKeysItCantAttest(t *testing.T) {
 	var got []string
 	for _, f := range formats.All().Formats() {
 		for _, alg := range keys.Algorithms {
-			switch none, lacks := formats.NoEvidence(f, alg), formats.Lacks(f, alg); {
+			switch none, lacks := formats.NoEvidence(f, string(alg)), formats.Lacks(f, string(alg)); {
 			case none != "" && lacks != none:
 				t.Errorf("%s %s: there is no evidence, and it lacks %q", f, alg, lacks)
 			case none != "":

@@ -28,14 +28,14 @@ func (p *Policy) devices(file string, r *bundle.Request, a *ceremony.Account) (*
 		return f, nil
 	}
 	if !a.Plan.Attested() {
-		return nil, strict.Errorf(file, "its plan names no attestation of its HSMs, and the policy requires one of each")
+		return nil, strict.Errorf(file, "its plan names no attestation of its HSMs, and the policy requires one of each").WithHint("the operator names each under hsms: in another plan, attestation: {format: FORMAT, identity: IDENTITY}")
 	}
 	if short := require.Short(f.Keys); short != "" {
 		return nil, strict.Errorf(file, "its devices' evidence doesn't show what the policy requires: %s", short)
 	}
 	switch {
 	case f.Countersigner == nil && p.attestation.Countersigner != 0:
-		return nil, strict.Errorf(file, "its plan names no attestation of the countersigner's HSM, and the policy requires one")
+		return nil, strict.Errorf(file, "its plan names no attestation of the countersigner's HSM, and the policy requires one").WithHint("the operator names it under countersigner: in another plan, attestation: {format: FORMAT, identity: IDENTITY}")
 	case f.Countersigner != nil:
 		if short := require.Short([]*require.Key{f.Countersigner}); short != "" {
 			return nil, strict.Errorf(file, "the evidence of the countersigner's HSM doesn't show what the policy requires: %s", short)

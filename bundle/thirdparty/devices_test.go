@@ -124,3 +124,17 @@ func TestAThirdPartyRefusesARequestWithoutItsEvidence(t *testing.T) {
 	_, err := inspected(t, soft, blockOf(f))
 	wantError(t, err, "its plan names no attestation of its HSMs, and the policy requires one of each")
 }
+
+// "No operator alone" rests on the operator's HSM: who requires its attestation refuses
+// a plan that doesn't name it, and who doesn't, takes the plan.
+func TestAThirdPartyThatRequiresTheCountersignersAttestationRefusesAPlanWithoutIt(t *testing.T) {
+	f := asked(t, testfleet.Options{Name: "operator unnamed", Attested: true, Devices: func(x *testfleet.Attester) { delete(x.Devices, "") }})
+	if f.Plan.Countersigner.Attestation != nil || !f.Plan.Attested() {
+		t.Fatalf("the plan names %+v", f.Plan.Devices())
+	}
+	if in, err := inspected(t, f, blockOf(f)); err != nil || in.Devices.Countersigner != nil {
+		t.Errorf("not required: %v", err)
+	}
+	_, err := inspected(t, f, strings.Replace(blockOf(f), "  least: fresh\n", "  least: fresh\n  countersigner: anchored\n", 1))
+	wantError(t, err, "its plan names no attestation of the countersigner's HSM, and the policy requires one")
+}

@@ -53,7 +53,7 @@ clock_bound_days: 30
 		b.WriteString("# refuses: [wrong-pins, destroyed-keys]\n")
 	}
 	if plan.Attested() {
-		b.WriteString("\n# What each device's own evidence has to show, under anchors that you pin.\n# fleetctl attestation anchors lists those to choose from.\n# attestation:\n#   least: anchored\n#   anchors: []\n")
+		b.WriteString("\n# What each device's own evidence has to show, under anchors that you pin.\n# fleetctl attestation anchors lists those to choose from.\n# countersigner: requires it of the operator's HSM too; a plan that doesn't name\n# that one is then refused.\n# attestation:\n#   least: anchored\n#   countersigner: anchored\n#   anchors: []\n")
 	}
 	b.WriteString("\n# The operator's people, by the plan's word. Compare each key with its owner over\n# another channel than the plan's, then note beside it when and how.\npeople:\n")
 	for _, p := range plan.People {

@@ -44,10 +44,10 @@ func KnowsFormats(p *ceremony.Plan) error {
 // no further.
 func canAttest(p *ceremony.Plan) error {
 	refused := func(name, key string, d *ceremony.Device, alg ceremony.Algorithm) error {
-		if d == nil || formats.NoEvidence(d.Format, alg) == "" {
+		if d == nil || formats.NoEvidence(d.Format, string(alg)) == "" {
 			return nil
 		}
-		return cli.Usage(strict.Errorf("", "%s is to attest %s by %s, and it is of %s: %s", name, key, d.Format, alg, formats.NoEvidence(d.Format, alg)).
+		return cli.Usage(strict.Errorf("", "%s is to attest %s by %s, and it is of %s: %s", name, key, d.Format, alg, formats.NoEvidence(d.Format, string(alg))).
 			WithHint("plan another algorithm or another device for it"))
 	}
 	for _, h := range p.HSMs {

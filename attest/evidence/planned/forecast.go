@@ -272,8 +272,8 @@ func (f *forecast) device(claim string, named bool, where string) {
 		switch {
 		case !slices.Contains(formats.All().Formats(), d.Format):
 			f.reach(claim, evidence.NotShown, fmt.Sprintf("nobody can verify the format %q", strict.Clip(d.Format)), "the formats are "+strings.Join(formats.All().Formats(), ", "))
-		case formats.Lacks(d.Format, d.algorithm) != "":
-			f.reach(claim, evidence.NotShown, fmt.Sprintf("%s is of %s, and %s can't attest it: %s", d.key, d.algorithm, d.Format, formats.Lacks(d.Format, d.algorithm)), "plan another algorithm or another device for it")
+		case formats.Lacks(d.Format, string(d.algorithm)) != "":
+			f.reach(claim, evidence.NotShown, fmt.Sprintf("%s is of %s, and %s can't attest it: %s", d.key, d.algorithm, d.Format, formats.Lacks(d.Format, string(d.algorithm))), "plan another algorithm or another device for it")
 		case len(b.Anchors.For(d.Format)) > 0 && least == attest.Fresh && !formats.Challenged(d.Format):
 			f.reach(claim, evidence.NotShown, fmt.Sprintf("the policy demands %s evidence, and %s has no room for a nonce", least, d.Format), "demand least: anchored of it")
 		case len(b.Anchors.For(d.Format)) > 0:

@@ -58,6 +58,13 @@ func (r atTerminal) Attestation(_ context.Context, q engine.AttestQuestion, wron
 	parts, command := packing(q)
 	r.a.UI.Say("\n", r.a.UI.Talk.Line(what+": have the vendor's tool attest it, with this nonce where it takes one:"), inset(r.a.UI.Talk, append(rows, parts...)),
 		r.a.UI.Talk.Line("Then pack what it gave:"), r.a.UI.Talk.Line(command), "\n")
+	// The tool is often on another machine, which has a camera and not this screen.
+	if formats.Challenged(q.Format) {
+		r.a.UI.Say(r.a.UI.Talk.Line("the nonce, for a camera:"))
+		if err := r.a.ShowCode(fmt.Sprintf("%x", q.Nonce)); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		path, err := r.Ask("attest "+q.Name(), "", "Administrator", "the file with the attestation of "+q.Name())
 		if err != nil {

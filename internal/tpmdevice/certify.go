@@ -37,15 +37,11 @@ func Collect(ctx context.Context, s Source, token Token, pin []byte, q Question)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	ak, err := primary(d, akTemplate)
+	ak, der, flushed, err := attestationKey(d)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, flush(d, ak)) }()
-	der, _, err := spki(ak.public)
-	if err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, flushed()) }()
 	if !bytes.Equal(der, certs[0].RawSubjectPublicKeyInfo) {
 		return nil, errors.New("the attestation key's certificate is of another TPM's key, or this one's endorsement hierarchy was cleared since: enrol it again (fleetctl attestation tpm)")
 	}

@@ -53,6 +53,18 @@ func primary(t transport.TPM, template tpm2.TPMTPublic) (*object, error) {
 	return &object{r.ObjectHandle, r.Name, public}, nil
 }
 
+// attestationKey makes the TPM's attestation key, which is the same each time, and
+// gives its SubjectPublicKeyInfo. done takes it out of the TPM again.
+func attestationKey(t transport.TPM) (ak *object, der []byte, done func() error, err error) {
+	if ak, err = primary(t, akTemplate); err != nil {
+		return nil, nil, nil, err
+	}
+	if der, _, err = spki(ak.public); err != nil {
+		return nil, nil, nil, errors.Join(err, flush(t, ak))
+	}
+	return ak, der, func() error { return flush(t, ak) }, nil
+}
+
 // spki is a public area's key as everybody else writes it.
 func spki(public *tpm2.TPMTPublic) ([]byte, crypto.PublicKey, error) {
 	key, err := tpm2.Pub(*public)

@@ -55,15 +55,11 @@ func Request(ctx context.Context, tcti string, above []byte) (e *attest.Evidence
 	if name, err := tpm2.ObjectName(area); err != nil || !bytes.Equal(name.Buffer, ek.name.Buffer) {
 		return nil, errors.Join(errors.New("the certificate is of another endorsement key than this TPM's"), err)
 	}
-	ak, err := primary(d, akTemplate)
+	ak, der, flushed, err := attestationKey(d)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, flush(d, ak)) }()
-	der, _, err := spki(ak.public)
-	if err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, flushed()) }()
 	if _, name, err := akArea(der); err != nil || !bytes.Equal(name.Buffer, ak.name.Buffer) {
 		return nil, errors.Join(errors.New("this TPM writes its keys in a form that isn't taken"), err)
 	}
@@ -241,11 +237,11 @@ func Answer(ctx context.Context, tcti string, challenge *attest.Evidence) (e *at
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	ak, err := primary(d, akTemplate)
+	ak, _, flushed, err := attestationKey(d)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, flush(d, ak)) }()
+	defer func() { err = errors.Join(err, flushed()) }()
 	byPolicy := tpm2.Policy(tpm2.TPMAlgSHA256, 16, tpm2.PolicyCallback(func(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
 		_, err := tpm2.PolicySecret{AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)}, PolicySession: session, NonceTPM: nonce}.Execute(t)
 		return err

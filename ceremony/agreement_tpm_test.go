@@ -86,7 +86,7 @@ func TestAPlanWhoseKeysCantAgreeByATPMIsRefused(t *testing.T) {
 		`hsm "hsm-1": agreement says how its keys agree, and the plan has no role that does`: {"    use: agree\n    algorithm: ecdh-p256", "    algorithm: ecdsa-p256"},
 		`attribute DECRYPT must be "required false" in every plan`:                           {"algorithm: ecdh-p256", "algorithm: ecdh-p256\n    attributes: {DECRYPT: required true}"},
 	} {
-		if _, err := ceremony.ParsePlan("plan.yaml", []byte(strings.ReplaceAll(text, edit[0], edit[1]))); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ceremony.ParsePlan("plan.yaml", []byte(strings.Replace(text, edit[0], edit[1], 1))); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q: %v", want, err)
 		}
 	}

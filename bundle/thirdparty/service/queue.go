@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -34,6 +35,7 @@ type Queue struct {
 	Most int
 
 	bucket *bucket
+	one    sync.Mutex // is held while it is seen what waits, and stored what does from now on
 }
 
 // Waiting is a request in the queue.
@@ -162,6 +164,8 @@ func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 	set := r.Core.KeySet
 	w = &Waiting{Namespace: set.Namespace, Epoch: set.Epoch, Digest: set.Digest(), Size: int64(len(data))}
 	w.File = q.place(set.Namespace, set.Epoch, queued)
+	q.one.Lock()
+	defer q.one.Unlock()
 	if _, err := other(q.place(set.Namespace, set.Epoch, submitted), w.Digest); err != nil {
 		return false, nil, err
 	}

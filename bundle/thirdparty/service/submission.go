@@ -147,10 +147,7 @@ func (st *state) allows(x *submission) error {
 
 // wait puts a submission into the queue, if it isn't there.
 func (q *Queue) wait(x *submission, who string, w http.ResponseWriter) {
-	request, err := other(q.place(x.Namespace, x.Epoch, queued), x.Digest)
-	if err == nil {
-		_, err = q.store(q.place(x.Namespace, x.Epoch, submitted), submitted, strict.EncodeJSON(x))
-	}
+	request, err := q.keep(x)
 	switch {
 	case errors.Is(err, errTaken):
 		q.Log.Warn("a second digest for one epoch", "from", who, "epoch", x.Epoch, "digest", fmt.Sprintf("%x", x.Digest))
@@ -172,6 +169,16 @@ func (q *Queue) wait(x *submission, who string, w http.ResponseWriter) {
 		w.WriteHeader(http.StatusAccepted)
 		w.Write(strict.EncodeLine(&submittedJSON{x.Namespace, x.Epoch, x.Digest, status}))
 	}
+}
+
+// keep stores a submission, and says whether its request is there.
+func (q *Queue) keep(x *submission) (request bool, err error) {
+	q.one.Lock()
+	defer q.one.Unlock()
+	if request, err = other(q.place(x.Namespace, x.Epoch, queued), x.Digest); err == nil {
+		_, err = q.store(q.place(x.Namespace, x.Epoch, submitted), submitted, strict.EncodeJSON(x))
+	}
+	return request, err
 }
 
 // settle takes a submission out that is signed: it waits for nothing.

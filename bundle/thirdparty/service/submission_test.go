@@ -3,11 +3,13 @@ package service
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/testfleet"
@@ -143,6 +145,21 @@ func TestASubmissionIsReadStrictly(t *testing.T) {
 	}
 	if code, _, _ := submitTo(t, good, url, ns, bare(1, digest)); code != 409 {
 		t.Errorf("%d", code)
+	}
+}
+
+func TestOfARequestAndAnotherDigestForOneEpochOneWins(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
+	for range 20 {
+		q := queue(t, f)
+		var taken [2]error
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _, taken[0] = q.Put(f.Request.Raw()) })
+		wg.Go(func() { _, taken[1] = q.keep(&submission{submissionFormat, ns, 1, [32]byte{1}}) })
+		wg.Wait()
+		if list := must(List(q.Dir)); len(list) != 1 || errors.Is(taken[0], errTaken) == errors.Is(taken[1], errTaken) {
+			t.Fatalf("%v, and %d wait", taken, len(list))
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"time"
 
@@ -13,14 +12,13 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/serve"
-	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 type serveOptions struct {
-	cli.Service
-	policy                   cli.DevicePolicy
-	proof, listen, cert, key string
-	reread                   time.Duration
+	cli.Server
+	policy cli.DevicePolicy
+	proof  string
+	reread time.Duration
 }
 
 type servedJSON struct {
@@ -54,11 +52,8 @@ devices would take it. /healthz fails once they wouldn't.`,
 	f := c.Flags()
 	o.policy.Flags(f)
 	f.StringVar(&o.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
-	f.StringVar(&o.listen, "listen", "", "`address` to serve at, such as 127.0.0.1:8080")
-	f.StringVar(&o.cert, "tls-cert", "", "certificate chain `file` (PEM), to serve HTTPS")
-	f.StringVar(&o.key, "tls-key", "", "private key `file` (PEM) of the certificate")
 	f.DurationVar(&o.reread, "reread", time.Minute, "how often the files are read again")
-	o.Flags(c, true)
+	o.Server.Flags(c, "127.0.0.1:8080")
 	return c
 }
 
@@ -81,18 +76,6 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	case err != nil:
 		return cli.Usage(cli.Missing(err))
 	}
-	part := serve.Part{}
-	scheme := "http://"
-	switch {
-	case (o.cert == "") != (o.key == ""):
-		return cli.Usagef("", "--tls-cert and --tls-key belong together")
-	case o.cert != "":
-		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
-		if err != nil {
-			return cli.Usage(strict.Errorf(o.cert, "%v", err))
-		}
-		scheme, part.TLS = "https://", &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
-	}
 	w, err := o.Watch(a, "bundle", s.Healthy)
 	if err != nil {
 		return err
@@ -101,22 +84,12 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	measure(w, s)
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
-	parts, metrics, err := o.Operator(ctx, w)
-	if err != nil {
-		return err
-	}
-	if part.Listener, err = serve.Listen(ctx, "listen", o.listen, true); err != nil {
-		return cli.Usage(err)
-	}
-	part.Handler = w.Handler(s)
 	go o.again(ctx, w, s)
-	x := s.Current()
-	out := &servedJSON{scheme + part.Listener.Addr().String(), metrics, x.Fleet, x.Epoch, x.Digest}
-	rows := [][2]string{{"bundle", file}, {"fleet", x.Fleet}, {"listening", out.Listen + answer.WellKnown}}
-	if metrics != "" {
-		rows = append(rows, [2]string{"metrics", metrics})
-	}
-	return a.Serve(ctx, w, out, a.UI.Fields(rows), append(parts, part)...)
+	return o.Serve(a, ctx, w, s, func(address, metrics string) (any, [][2]string) {
+		x := s.Current()
+		return &servedJSON{address, metrics, x.Fleet, x.Epoch, x.Digest},
+			[][2]string{{"bundle", file}, {"fleet", x.Fleet}, {"listening", address + answer.WellKnown}}
+	})
 }
 
 // again reads the files again until the service ends.

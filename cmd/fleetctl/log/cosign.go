@@ -175,7 +175,7 @@ type witnessKeyJSON struct {
 
 func witnessCmd(a *cli.App) *cobra.Command {
 	var w witnessFlags
-	var o server
+	var o cli.Server
 	c := cli.Command("witness", "Say a witness's key, or serve as a witness",
 		`Without --listen it says the witness's verifier key, for a policy's witness
 line; a key file that doesn't exist is made. With --listen it serves C2SP
@@ -188,7 +188,7 @@ origin>/checkpoint, GET /healthz.`,
 			if err := cli.Required(cmd, "witness-key", "name"); err != nil {
 				return err
 			}
-			if o.listen == "" {
+			if !o.Given() {
 				if err := signer.MakeFile(a, w.key); err != nil {
 					return err
 				}
@@ -210,12 +210,12 @@ origin>/checkpoint, GET /healthz.`,
 			}
 			measureWitness(watched, wit)
 			failed := func(err error) { watched.Log.Error("the witness can't sign", "error", err) }
-			return o.serve(a, cmd.Context(), watched, wit.Handler(failed), func(address, metrics string) (any, [][2]string) {
+			return o.Serve(a, cmd.Context(), watched, wit.Handler(failed), func(address, metrics string) (any, [][2]string) {
 				return &witnessKeyJSON{w.name, s.Key.String(), address, metrics}, [][2]string{{"witness", s.Key.String()}, {"listening", address}}
 			})
 		})
 	w.flags(c)
-	o.flags(c, "127.0.0.1:7380")
+	o.Flags(c, "127.0.0.1:7380")
 	return c
 }
 

@@ -20,7 +20,7 @@ type serveJSON struct {
 }
 
 func serveCmd(a *cli.App) *cobra.Command {
-	var o server
+	var o cli.Server
 	c := cli.Command("serve LOG", "Serve a log's directory over HTTP, to monitors and verifiers",
 		`Serve answers GET for what C2SP tlog-tiles has in a log (checkpoint, tiles,
 entry bundles), for /healthz, and for nothing else: no state, no temporary
@@ -42,11 +42,11 @@ no key and writes nothing; any static file server can do the same.`,
 			}
 			w.Route = route
 			measureLog(w, h)
-			return o.serve(a, cmd.Context(), w, h, func(address, metrics string) (any, [][2]string) {
+			return o.Serve(a, cmd.Context(), w, h, func(address, metrics string) (any, [][2]string) {
 				return &serveJSON{args[0], address, metrics}, [][2]string{{"log", args[0]}, {"listening", address}}
 			})
 		})
-	o.flags(c, "127.0.0.1:8080")
+	o.Flags(c, "127.0.0.1:8080")
 	return c
 }
 

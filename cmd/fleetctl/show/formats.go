@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -45,6 +46,10 @@ var recognised = []struct {
 	{"request to third parties", "fleetctl request v1", named, explain.Request},
 	{"request's core", "fleetctl request-core v1", named, explain.Core},
 	{"third party's response", "fleetctl response v1", named, explain.Response},
+	{"device's policy", device.PolicyFormat, named, explain.DevicePolicy},
+	{"device's state", "fleetctl device-state v1", named, explain.DeviceState},
+	{"guard of a device's state", "fleetctl device-guard v1", begins("fleetctl device-guard v1\n"), explain.DeviceGuard},
+	{"fleet's keys for an app", "fleetctl fleet-pins v1", named, explain.FleetPins},
 	{"verification report", "fleetctl report v1", named, explainReport},
 	{"third party's statement", "as Cloudflare's auditor serves it", lineWith(`"namespace"`, `"signature"`, `"digest"`), explain.Statement},
 	{"log policy", "C2SP tlog-policy", explain.IsLogPolicy, explain.LogPolicy},

@@ -149,7 +149,7 @@ func (r *Room) hear(w *waiting) error {
 		if _, err := os.Stat(answer); err == nil {
 			took, err := r.takeSignatures(w, answer)
 			if err == nil && !took {
-				r.say("There is no signature for this in " + answer + ".")
+				r.say(whyNot(w, answer))
 			}
 			return err
 		}

@@ -151,6 +151,30 @@ func (r *Room) find(w *waiting, path string) (list []found) {
 	return list
 }
 
+// whyNot says why nothing was taken from where somebody said that a signature is.
+func whyNot(w *waiting, path string) string {
+	text := "There is no signature for this in " + path
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return text + ": no file " + "*" + ceremony.SigSuffix + " there is one over this text by somebody who has still to sign it."
+	}
+	data, err := cli.ReadFile(path)
+	if err != nil {
+		return text + ": " + cli.InWords(err) + "."
+	}
+	sig, err := sshsig.Parse(path, data)
+	if err != nil {
+		return text + ": " + strings.TrimPrefix(cli.InWords(err), path+": ") + "."
+	}
+	switch name, _, ok := w.people.RoleOf(sig.Key()); {
+	case !ok:
+		return text + ": the key " + sig.Key().Fingerprint() + " is nobody's in the plan."
+	case slices.Contains(w.now.Have, name):
+		return text + ": " + name + " has signed it already."
+	default:
+		return text + ": it is by " + name + ", and over another text or for another namespace than what is signed now."
+	}
+}
+
 // bringsSignature says whether one is there.
 func (r *Room) bringsSignature(w *waiting, path string) bool { return len(r.find(w, path)) > 0 }
 

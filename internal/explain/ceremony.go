@@ -54,10 +54,14 @@ func Plan(file string, data []byte, s *Shown) error {
 	if list := p.Tolerates(); len(list) > 0 {
 		s.Fact("tolerated", ceremony.TellTolerated(list)+": may succeed, if every other attempt is then refused and it is set back")
 	}
+	var byTPM []string
 	for _, h := range p.HSMs {
-		if h.Agreement != "" {
-			s.Fact("agreement", h.Name+": by its TPM ("+h.Agreement+"), its keys that agree have DERIVE false and DECRYPT true")
+		if h.Agreement == ceremony.AgreementTPM {
+			byTPM = append(byTPM, h.Name)
 		}
+	}
+	if byTPM != nil {
+		s.Fact("agreement", strings.Join(byTPM, ", ")+": by its TPM ("+ceremony.AgreementTPM+"); its keys that agree have DERIVE false and DECRYPT true")
 	}
 	t = s.Table("keys that each HSM generates", "role", "algorithm", "demanded of every private key")
 	for _, r := range p.Roles {

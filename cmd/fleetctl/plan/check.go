@@ -117,13 +117,20 @@ func agreements(p *ceremony.Plan) (list []string) {
 	if len(p.RolesOf(keys.Agree)) == 0 {
 		return nil
 	}
+	var byTPM, unsaid []string
 	for _, h := range p.HSMs {
 		switch {
 		case h.Agreement == ceremony.AgreementTPM:
-			list = append(list, h.Name+": by its TPM (TPM2_ECDH_ZGen); tpm2-pkcs11 has no ECDH, so its keys read DERIVE false, DECRYPT true, and who uses them asks the TPM too")
+			byTPM = append(byTPM, h.Name)
 		case h.Attestation != nil && h.Attestation.Format == tpm.Format:
-			list = append(list, h.Name+": by its module. tpm2-pkcs11 can't, it has neither ECDH nor DERIVE: write agreement: "+ceremony.AgreementTPM+" there")
+			unsaid = append(unsaid, h.Name)
 		}
+	}
+	if byTPM != nil {
+		list = append(list, strings.Join(byTPM, ", ")+": by its TPM (TPM2_ECDH_ZGen); tpm2-pkcs11 has no ECDH, so its keys read DERIVE false, DECRYPT true, and who uses them asks the TPM too")
+	}
+	if unsaid != nil {
+		list = append(list, strings.Join(unsaid, ", ")+": by its module. tpm2-pkcs11 can't, it has neither ECDH nor DERIVE: write agreement: "+ceremony.AgreementTPM+" there")
 	}
 	return list
 }

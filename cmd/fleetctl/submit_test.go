@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/testauditor"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -23,6 +24,12 @@ import (
 // it was; what proves equivocation is recorded and kept.
 func TestWrongAnswersToASubmissionAreNamedAndNotStored(t *testing.T) {
 	const name = "submitted"
+	// The fleet is run by the program that goes on with it: this one.
+	is, err := session.Program()
+	check(t, err)
+	other := testfleet.Program
+	testfleet.Program = is
+	t.Cleanup(func() { testfleet.Program = other })
 	f := testfleet.New(t, testfleet.Options{Name: name, HSMs: 1, To: testfleet.ToRequest})
 	a := testauditor.Start(t, t.TempDir(), name, 1)
 	seed := sha256.Sum256([]byte("testfleet key " + name + " third party"))

@@ -76,8 +76,8 @@ func (s *Screen) look(ctx context.Context) error {
 			return err
 		}
 		is := fileSeen{info.Size(), info.ModTime()}
-		if s.read[file] == is || !info.Mode().IsRegular() {
-			continue
+		if s.read[file] == is || !info.Mode().IsRegular() || is.size == 0 {
+			continue // one that is empty is being written
 		}
 		s.read[file] = is
 		if err := s.takeFile(file, slices.Contains(s.Look, file)); err != nil {

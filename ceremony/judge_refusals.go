@@ -90,11 +90,15 @@ var (
 	}
 )
 
-// rulesOf are the rules of the attempt with that name: two if either a module or a TPM
-// decides it, none if there is no such attempt.
-func rulesOf(name string) []attemptRule {
-	return slices.DeleteFunc(slices.Concat(takesOut, misuses, misusesOfTPM, relaxing), func(r attemptRule) bool { return r.name != name })
-}
+// rulesOf has the rules of each attempt by its name: two if either a module or a TPM
+// decides it.
+var rulesOf = func() map[string][]attemptRule {
+	m := map[string][]attemptRule{}
+	for _, r := range slices.Concat(takesOut, misuses, misusesOfTPM, relaxing) {
+		m[r.name] = append(m[r.name], r)
+	}
+	return m
+}()
 
 // decides says whether an attempt's call may have decided it: the rule's own call, or
 // for an attempt to wrap the generation of the wrapping key, and for one to sign the

@@ -71,7 +71,7 @@ func (p *placing) digests() (list [][32]byte) {
 // sort separates the fresh entries from the others. need is the last of the log's
 // entries that were found.
 func (p *placing) sort(found map[[32]byte]uint64) (need uint64) {
-	seen := map[[32]byte]int{} // the place in leaves of the first fresh one with a key
+	seen := make(map[[32]byte]int, len(p.leaves)) // the place in leaves of the first fresh one with a key
 	for i, leaf := range p.leaves {
 		if p.known(i, found, seen) {
 			need = max(need, p.at[i].Index)

@@ -27,7 +27,7 @@ import (
 //
 // Bytes behind the records are not hashed. The top page is the last one.
 const (
-	pageSize   = 4096
+	pageSize   = 2048
 	pageHeader = 4
 	leafRecord = 32 + 8
 	nodeRecord = 32 + 32 + 8

@@ -3,8 +3,7 @@ package device
 import (
 	"bytes"
 	"errors"
-	"go/parser"
-	"go/token"
+	"go/format"
 	"strings"
 	"testing"
 	"time"
@@ -90,11 +89,13 @@ func TestOnlyKeysThatADeviceWouldAcceptArePinned(t *testing.T) {
 		t.Error(got)
 	}
 	source := must(pins.Go("fleet"))
-	if _, err := parser.ParseFile(token.NewFileSet(), "fleet.go", source, 0); err != nil || bytes.Count(source, []byte("hsm-")) != 3 {
+	if formatted, err := format.Source(source); err != nil || !bytes.Equal(formatted, source) || bytes.Count(source, []byte("hsm-")) != 3 {
 		t.Errorf("%v\n%s", err, source)
 	}
-	if _, err := pins.Go("1"); err == nil {
-		t.Error("a package named 1")
+	for _, name := range []string{"", "_", "1", "func", "a b", "a\nvar x = 1"} {
+		if _, err := pins.Go(name); err == nil {
+			t.Errorf("a package named %q", name)
+		}
 	}
 	var r *bundle.Refusal
 	unsigned := made{signers: []string{"tp-1"}}.bundle()

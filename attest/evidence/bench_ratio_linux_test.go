@@ -113,11 +113,32 @@ func TestAPackageTakesAFewTimesItsSignatures(t *testing.T) {
 	if testing.Short() || await.RaceDetector {
 		t.Skip("it measures")
 	}
-	for hsms, most := range map[int]float64{5: 4, 100: 5} {
+	for hsms, most := range map[int]float64{5: 3.5, 100: 4} {
 		whole, bare, n := besides(t, hsms, 1500/(hsms+5))
 		t.Logf("a package of %d HSMs: %v, its %d signatures %v: %.2f times", hsms, whole, n, bare, float64(whole)/float64(bare))
 		if float64(whole) > most*float64(bare) {
 			t.Errorf("a package of %d HSMs takes %v, its %d signatures %v", hsms, whole, n, bare)
 		}
+	}
+}
+
+// TestACeremonyIsLinearInItsHSMs holds what an HSM adds to a ceremony's processor
+// time, from its plan to its package with tokens in memory: the same whether few
+// stand before it or as many as a bundle holds.
+func TestACeremonyIsLinearInItsHSMs(t *testing.T) {
+	if testing.Short() || await.RaceDetector {
+		t.Skip("it measures")
+	}
+	life := func(hsms int) time.Duration {
+		began := spent()
+		testfleet.New(t, testfleet.Options{HSMs: hsms})
+		return spent() - began
+	}
+	life(3) // what is made once
+	few, some, many := life(3), life(81), life(243)
+	first, later := (some-few)/(81-3), (many-some)/(243-81)
+	t.Logf("3, 81 and 243 HSMs: %v, %v, %v; an HSM adds %v and then %v", few, some, many, first, later)
+	if later > 2*first {
+		t.Errorf("an HSM adds %v to a ceremony of few and %v to one of many", first, later)
 	}
 }

@@ -93,6 +93,17 @@ func TestEachFaultOfAPlanIsNamedAtItsLine(t *testing.T) {
 	t.Logf("%d faults", len(cases))
 }
 
+// A plan may want all of its officers, and all of its HSMs.
+func TestAPlanMayWantAllItHas(t *testing.T) {
+	f := testfleet.Prepared(t, testfleet.Options{})
+	for old, all := range map[string]string{"threshold: 2": "threshold: 3", "majority: 2": "majority: 3"} {
+		text := strings.Replace(string(f.Plan.Raw()), old, all, 1)
+		if _, err := ceremony.ParsePlan("plan.yaml", []byte(text)); err != nil || !strings.Contains(text, all) {
+			t.Errorf("%s: %v", all, err)
+		}
+	}
+}
+
 func TestAllFaultsOfAPlanAreNamedAtOnce(t *testing.T) {
 	f := testfleet.Prepared(t, testfleet.Options{})
 	text := strings.NewReplacer("epoch: 1", "epoch: 0", "majority: 2", "majority: 9", f.Plan.HSMs[2].Serial, f.Plan.HSMs[0].Serial,

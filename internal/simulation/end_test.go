@@ -163,6 +163,12 @@ func (l *life) end() error {
 		}
 		beside = append(beside, in)
 	}
+	if l.kind&(abortsLocked|abortsBuilt) != 0 && list[0].f.Account.Abort == nil {
+		return errors.New("nobody aborted it")
+	}
+	if l.kind&twice != 0 && (len(list) != 2 || l.f.Account.Close == nil) {
+		return errors.New("there was no second ceremony")
+	}
 	return l.ledgers(list)
 }
 

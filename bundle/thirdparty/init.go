@@ -73,6 +73,7 @@ func noneIn(key [32]byte, but, dir string) error {
 	itself, _ := durable.Lstat(but) // nil where it isn't there yet
 	ledger := fmt.Appendf(nil, `{"n":1,"prev":"%x"`, genesis(key))
 	guard := fmt.Appendf(nil, "%s\nkey %s\n", guardHeader, base64.StdEncoding.EncodeToString(key[:]))
+	first := (&Ledger{key: key, head: genesis(key)}).guardText()
 	for _, e := range list {
 		if !e.Type().IsRegular() {
 			continue
@@ -81,7 +82,7 @@ func noneIn(key [32]byte, but, dir string) error {
 		if info, err := e.Info(); err == nil && itself != nil && durable.SameFile(info, itself) {
 			continue
 		}
-		begins, err := beginning(path, max(len(ledger), len(guard)))
+		begins, err := beginning(path, max(len(ledger), len(first)+1))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue // removed meanwhile
@@ -89,6 +90,8 @@ func noneIn(key [32]byte, but, dir string) error {
 			return strict.Errorf(path, "can't be read, so it might be a ledger of this key: %v", err).WithHint("begin the ledger in a folder of its own")
 		case bytes.HasPrefix(begins, ledger):
 			return begunAlready(path, "a ledger")
+		case durable.IsTemp(e.Name()) && bytes.Equal(begins, first):
+			continue // left of a beginning that was cut off: nothing was signed under it
 		case bytes.HasPrefix(begins, guard):
 			return begunAlready(path, "the guard of a ledger")
 		}

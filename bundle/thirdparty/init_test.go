@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
@@ -112,6 +113,37 @@ func TestAGuardIsNotBegunForASecondLedger(t *testing.T) {
 	must(0, os.WriteFile(alone, nil, 0o600))
 	must(0, must(thirdparty.ReadLedger(alone, key)).BeginGuard(thirdparty.GuardPath(alone)))
 	must(thirdparty.OpenLedger(alone, key)).Close()
+}
+
+// A beginning that was cut off may leave the guard under the name of a temporary file.
+// The ledger is begun all the same, as long as nothing was signed under that guard.
+func TestWhatABeginningThatWasCutOffLeftIsNoGuard(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
+	key := f.Parties.Auditor(testfleet.FirstAuditor).Key()
+	for what, guard := range map[string]string{"nothing signed": "", "one signed": thirdparty.GuardPath(f.Parties.Ledger)} {
+		path := filepath.Join(t.TempDir(), "ledger.jsonl")
+		temp := filepath.Join(filepath.Dir(path), ".fleetctl-"+strings.Repeat("A", 26))
+		if guard == "" {
+			guard = thirdparty.GuardPath(filepath.Join(t.TempDir(), "another"))
+			must(0, thirdparty.InitLedger(strings.TrimSuffix(guard, ".guard"), guard, key))
+		}
+		must(0, os.WriteFile(temp, must(os.ReadFile(guard)), 0o600))
+		must(0, os.WriteFile(path, nil, 0o600))
+		err := must(thirdparty.ReadLedger(path, key)).BeginGuard(thirdparty.GuardPath(path))
+		if what == "one signed" {
+			wantError(t, err, temp+": is the guard of a ledger of this very key")
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		// Under any other name it is another ledger's.
+		second := filepath.Join(filepath.Dir(path), "second")
+		must(0, os.Rename(temp, filepath.Join(filepath.Dir(path), "kept")))
+		must(0, os.Remove(path))
+		must(0, os.Remove(thirdparty.GuardPath(path)))
+		wantError(t, thirdparty.InitLedger(second, second+".guard", key), "of this very key")
+	}
 }
 
 // Where the guard can't be written there is no ledger either.

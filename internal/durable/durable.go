@@ -316,9 +316,9 @@ func mkdirTemp(folder string) error {
 // tempPrefix begins the name of every temporary file; rand.Text follows.
 const tempPrefix = ".fleetctl-"
 
-// isTemp says that a file of this name is a temporary one, and nothing that
+// IsTemp says that a file of this name is a temporary one, and nothing that
 // anybody may read.
-func isTemp(name string) bool {
+func IsTemp(name string) bool {
 	random, ok := strings.CutPrefix(name, tempPrefix)
 	return ok && len(random) == 26 && strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
@@ -334,7 +334,7 @@ func (t Temp) Sweep() error {
 		return err
 	}
 	for _, e := range list {
-		if !e.Type().IsRegular() || !isTemp(e.Name()) {
+		if !e.Type().IsRegular() || !IsTemp(e.Name()) {
 			continue
 		}
 		if err := Remove(filepath.Join(string(t), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {

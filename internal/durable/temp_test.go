@@ -15,7 +15,7 @@ func TestTemporaryFilesStandInTheFolderForThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if filepath.Dir(path) != string(temp) || !isTemp(filepath.Base(path)) {
+	if filepath.Dir(path) != string(temp) || !IsTemp(filepath.Base(path)) {
 		t.Errorf("it was written to %s", path)
 	}
 	if info, err := os.Stat(string(temp)); err != nil || info.Mode().Perm() != 0o700 {

@@ -154,6 +154,18 @@ func TestAFullDiskIsNotOneWithoutLinks(t *testing.T) {
 	(&tally{}).lead(t, (twoHSMs | adjourned).seed(487), hits)
 }
 
+// The guard of a ledger was begun on a full disk by way of a temporary file, which a power
+// cut left there and which was then taken for another ledger's guard.
+func TestALedgerWhoseBeginningWasCutOffIsBegun(t *testing.T) {
+	hits, err := parseSchedule("third-party:6:ENOSPC,third-party:11:power-cut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(6) {
+		(&tally{}).lead(t, seed, hits)
+	}
+}
+
 // TestOneLife sees a failure again; without one it reads the faults of a good life.
 func TestOneLife(t *testing.T) {
 	text := os.Getenv(replayFault)

@@ -199,10 +199,13 @@ func (r *Room) attestations(a *ceremony.Account) ([]int, error) {
 
 // seals asks for the number on each HSM's seal. Where nothing has to be sealed an
 // empty line says that nothing is.
-func (r *Room) seals(a *ceremony.Account, question string) ([]ceremony.Seal, error) {
+func (r *Room) seals(a *ceremony.Account, question, orNone string) ([]ceremony.Seal, error) {
 	list := []ceremony.Seal{}
+	if a.Plan.Mode == ceremony.Production {
+		orNone = "" // every HSM is under a seal
+	}
 	for _, h := range a.Plan.HSMs {
-		number, err := r.text("seal "+h.Name, fmt.Sprintf(question, h.Name), func(s string) bool {
+		number, err := r.text("seal "+h.Name, fmt.Sprintf(question, h.Name)+orNone+":", func(s string) bool {
 			return s != "" || a.Plan.Mode != ceremony.Production
 		})
 		if err != nil {
@@ -232,7 +235,7 @@ func (r *Room) adjourn() error {
 	if err != nil {
 		return r.notNow(err)
 	}
-	seals, err := r.seals(a, "The number of the seal that %s is under now, or Enter for none:")
+	seals, err := r.seals(a, "The number of the seal that %s is under now", ", or Enter for none")
 	if err != nil {
 		return r.notNow(err)
 	}
@@ -273,7 +276,7 @@ func (r *Room) reconvene(ctx context.Context) error {
 			return j.Reconvene(ctx, &ceremony.Reconvene{Seals: []ceremony.Seal{}}, r.approve)
 		}
 		session.NewScreen(r.App).Paused(a)
-		seals, err := r.seals(a, "The number on the seal of %s as you find it, or Enter where it had none:")
+		seals, err := r.seals(a, "The number on the seal of %s as you find it", ", or Enter where it had none")
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"net/http/httptest"
@@ -333,8 +334,8 @@ func TestScreens(t *testing.T) {
 			t.Chdir(t.TempDir()) // so that the folder's name is of one length
 			s := &seat{dir: "screen", role: ceremony.Auditor}
 			s.options = ui.Options{Width: width, Plain: plain, Env: func(string) string { return "" }}
-			peer := x.after(state.Peer, 1)
-			text, out, _ := s.types(t, x, x.states[2].String(), "5 19 26", x.states[4].String(), x.states[peer].String(), "peer", "open", x.states[7].String())
+			text, out, _ := s.types(t, x, x.fixed(2, 1, state.Words), x.fixed(4, 2, state.Records), x.fixed(13, 5, state.Peer), "peer", "open",
+				x.fixed(17, 5, state.Words), "5 19 26", x.fixed(7, 4, state.Records))
 			text = challengeCode.ReplaceAllString(steadyCode(text), "dddd dddd dddd dddd")
 			text += out
 			for line := range strings.Lines(text) {
@@ -354,7 +355,23 @@ func TestScreens(t *testing.T) {
 	}
 }
 
+// fixed is a state with a head of its own, so that no word on the screen follows from
+// what a ceremony's records are like.
+func (x *room) fixed(record, step int, w state.Wants) string {
+	s := x.states[0]
+	s.Record, s.Step, s.Wants, s.Head = record, step, w, sha256.Sum256(fmt.Appendf(nil, "head %d", record))
+	if s.Subject = [32]byte{}; w == state.Words {
+		s.Subject = sha256.Sum256(fmt.Appendf(nil, "subject %d", step))
+	}
+	if w == state.Words && step == 1 {
+		s.Subject = x.plan.Digest()
+	}
+	return s.String()
+}
+
 var (
+	rowOfWords    = regexp.MustCompile(`(?m)^( +\d+)  (?:[A-Za-z]+ +){3}[A-Za-z]+$`)
+	stateText     = regexp.MustCompile(state.Prefix + `[A-Z2-7]+`)
 	challengeCode = regexp.MustCompile(`[0-9a-f]{4}( [0-9a-f]{4}){3,}( [0-9a-f]{1,4})?`)
 	drawn         = regexp.MustCompile(`(?m)^   [█▀▄ ]{20,}\n`)
 	packed        = regexp.MustCompile(`\b[0-9A-F]{60,}\b`)
@@ -362,6 +379,7 @@ var (
 
 // steadyCode leaves the squares of codes out, and what is in them.
 func steadyCode(text string) string {
+	text = stateText.ReplaceAllString(rowOfWords.ReplaceAllString(text, "$1  word word word word"), state.Prefix+"…")
 	text = drawn.ReplaceAllString(text, "   ▀▄█ a code\n")
 	for strings.Contains(text, "a code\n   ▀▄█ a code\n") {
 		text = strings.ReplaceAll(text, "a code\n   ▀▄█ a code\n", "a code\n")

@@ -183,10 +183,10 @@ func TestEvidenceAndItsRecordsStandTogether(t *testing.T) {
 	for want, change := range map[string]func(map[string][]byte){
 		first + ": is missing: record ":                                         func(m map[string][]byte) { delete(m, first) },
 		last + ": is missing: record ":                                          func(m map[string][]byte) { delete(m, last) },
-		first + ": is not the evidence whose digest record ":                              func(m map[string][]byte) { m[first] = m[last] },
-		"attestations/9999.json: is evidence that no record names":           func(m map[string][]byte) { m["attestations/9999.json"] = m[last] },
+		first + ": is not the evidence whose digest record ":                    func(m map[string][]byte) { m[first] = m[last] },
+		"attestations/9999.json: is evidence that no record names":              func(m map[string][]byte) { m["attestations/9999.json"] = m[last] },
 		"attestations/countersigner.json.bak: is evidence that no record names": func(m map[string][]byte) { m[last+".bak"] = m[last] },
-		"attestations/deep/1.json: is evidence that no record names":         func(m map[string][]byte) { m["attestations/deep/1.json"] = m[last] },
+		"attestations/deep/1.json: is evidence that no record names":            func(m map[string][]byte) { m["attestations/deep/1.json"] = m[last] },
 	} {
 		files := map[string][]byte{}
 		for path, data := range f.Files {

@@ -66,9 +66,9 @@ func TestPeopleOfOnePointAreOnePerson(t *testing.T) {
 	plain := testfleet.NewPerson("p", ceremony.Officer).Key().String()
 	person := func(name, role, key string) ceremony.Person { return ceremony.Person{Name: name, Role: role, Key: key} }
 	for want, list := range map[string][]ceremony.Person{
-		`person "omar" has the key of "olga"`:       {person("olga", "officer", plain), person("omar", "officer", deviceLine(raw, "ssh:"))},
-		`person "omar" has the key of "olga" `:      {person("olga", "officer", plain+" a"), person("omar", "officer", plain+" b")},
-		`person "olga" has the key of "olga"`:       {person("olga", "officer", plain), person("olga", "officer", deviceLine(raw, "ssh:"))},
+		`person "omar" has the key of "olga"`:        {person("olga", "officer", plain), person("omar", "officer", deviceLine(raw, "ssh:"))},
+		`person "omar" has the key of "olga" `:       {person("olga", "officer", plain+" a"), person("omar", "officer", plain+" b")},
+		`person "olga" has the key of "olga"`:        {person("olga", "officer", plain), person("olga", "officer", deviceLine(raw, "ssh:"))},
 		`person "olga" is officer and witness; each`: {person("olga", "officer", plain), person("olga", "witness", testfleet.NewPerson("q", "").Key().String())},
 	} {
 		p, err := ceremony.NewPeople(list, 2)

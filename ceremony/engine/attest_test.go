@@ -305,7 +305,7 @@ func TestEvidenceThatIsGoneStopsTheRelease(t *testing.T) {
 	path := filepath.Join(f.Dir, f.Account.AttestationSteps()[0].File)
 	data := must(os.ReadFile(path))
 	for want, change := range map[string]func() error{
-		"is missing":             func() error { return os.Remove(path) },
+		"is missing":                       func() error { return os.Remove(path) },
 		"is not the evidence whose digest": func() error { return os.WriteFile(path, append(bytes.Clone(data), '\n'), 0o644) },
 	} {
 		must(0, change())

@@ -101,7 +101,7 @@ func TestAProductionRunThatCannotReachItsOwnPolicyMakesNothing(t *testing.T) {
 	// Who goes on judges by a policy too, and by one that pins whom the plan names.
 	other := realPlan(t, testfleet.Options{HSMs: 2, Attested: true, Name: "other"})
 	for says, policy := range map[string]*evidence.Policy{
-		"and none was given":    nil,
+		"and none was given":   nil,
 		"does not pin officer": must(evidence.ParsePolicy("policy.yaml", must(planned.NewPolicy(other.Plan, "by telephone", nil)))),
 	} {
 		c.Policy = policy

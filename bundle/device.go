@@ -26,6 +26,11 @@ type DeviceState struct {
 	Keys    Held // the keys in force, as far as this device has seen; Epoch 0: it has none
 	Earlier Held // those that Keys superseded: they are in force again if Keys are void
 
+	// Closed is the newest epoch that was over before this device saw the newest one,
+	// or the one that is void now: whatever becomes void, no key set up to it comes
+	// into force again, but those of Keys and Earlier. 0: none.
+	Closed uint64
+
 	// Witnessed is the newest time of a quorum that this device has seen: its clock
 	// can't be right before that.
 	Witnessed time.Time

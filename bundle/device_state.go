@@ -57,7 +57,7 @@ func (s *DeviceState) again(b *Bundle, refuse func(Reason, string, ...any) (*Dev
 		return refuse(ReasonEquivocation, "is a second artifact for epoch %d of fleet %s: the signers equivocate", a.epoch, a.fleet)
 	case a.epoch == s.Keys.Epoch:
 		return s.copied(), nil
-	case s.Void && a.epoch > s.Keys.Epoch && b.KeySet != nil:
+	case s.Void && a.epoch > max(s.Keys.Epoch, s.Closed) && b.KeySet != nil:
 		// The device missed the epoch that the void one came after.
 		next := s.copied()
 		next.Keys, next.Earlier = Held{a.epoch, a.digest}, s.Keys
@@ -71,16 +71,16 @@ func (s *DeviceState) copied() *DeviceState { c := *s; return &c }
 // with is the state once a newer epoch was accepted.
 func (s *DeviceState) with(b *Bundle) *DeviceState {
 	a := b.about()
-	next := &DeviceState{Fleet: a.fleet, Epoch: a.epoch, Digest: a.digest, Retired: a.retires, Keys: s.Keys, Earlier: s.Earlier, Witnessed: s.Witnessed}
+	next := &DeviceState{Fleet: a.fleet, Epoch: a.epoch, Digest: a.digest, Retired: a.retires, Keys: s.Keys, Earlier: s.Earlier, Closed: s.Epoch, Witnessed: s.Witnessed}
 	switch {
 	case b.KeySet != nil:
 		next.Keys, next.Earlier = Held{a.epoch, a.digest}, s.Keys
 	case a.retires:
-		next.Effective, next.Earlier = *b.Notice.Effective, Held{}
+		next.Effective, next.Earlier, next.Closed = *b.Notice.Effective, Held{}, 0
 	default:
 		next.Void = true
 		if next.Keys.Epoch == a.epoch-1 {
-			next.Keys, next.Earlier = next.Earlier, Held{}
+			next.Keys, next.Earlier, next.Closed = next.Earlier, Held{}, s.Closed
 		}
 	}
 	return next

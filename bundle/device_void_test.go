@@ -26,6 +26,13 @@ func (f aFleet) void(after *Bundle) *Bundle {
 	return noticed(n)
 }
 
+// voidOf is a void of a void.
+func (f aFleet) voidOf(after *Bundle) *Bundle {
+	n := *after.Notice
+	n.raw, n.Epoch, n.Previous = nil, n.Epoch+1, after.about().digest
+	return noticed(&n)
+}
+
 func (f aFleet) check(b *Bundle, s *DeviceState) (*Accepted, error) {
 	return Check(b.Raw(), logged(b.Raw(), now, now), f.w.trust, logPolicy(f.t, both), s, now, time.Hour)
 }
@@ -92,6 +99,44 @@ func TestAVoidBringsBackTheKeysBeforeTheEpochThatItVoids(t *testing.T) {
 	}
 	f.refuses(one, s, ReasonEpoch)
 	f.refuses(f.keys(3, two.about().digest), s, ReasonVoid)
+}
+
+// Whoever hands out the keys of a void epoch has had them refused once. A second void
+// must not have them accepted, however the device came to it.
+func TestAVoidEpochStaysVoidWhenALaterEpochIsVoidedToo(t *testing.T) {
+	f := aFleet{t, newWorld()}
+	one := f.w.bundle
+	two := f.keys(2, f.w.set.Digest())
+	void2 := f.void(two)
+	four := f.keys(4, void2.about().digest)
+	void4 := f.void(four)
+	for what, list := range map[string][]*Bundle{
+		"each epoch seen":    {one, two, void2, four, void4},
+		"without the second": {one, void2, four, void4},
+		"without the fourth": {one, two, void2, void4},
+		"a void of a void":   {one, two, void2, f.voidOf(void2)},
+	} {
+		s := f.see(list...)
+		if s.Keys != (Held{1, f.w.set.Digest()}) || !s.Void {
+			t.Errorf("%s: %+v", what, s)
+		}
+		f.refuses(two, s, ReasonEpoch)
+		if got, err := f.check(one, s); err != nil || got.State != *s {
+			t.Errorf("%s: the keys that are in force: %v", what, err)
+		}
+	}
+	// What was superseded before the device saw an epoch doesn't come back with its void.
+	five := f.keys(5, void4.about().digest)
+	s := f.see(one, five, f.void(f.keys(6, five.about().digest)))
+	f.refuses(two, s, ReasonEpoch)
+	if s.Keys.Epoch != 5 {
+		t.Errorf("%+v", s)
+	}
+	// But what came between the two that it saw may be in force.
+	three := f.keys(3, two.about().digest)
+	if s = f.see(one, three, f.void(three), two); s.Keys.Epoch != 2 {
+		t.Errorf("%+v", s)
+	}
 }
 
 // Old proofs are fresh to a clock that was set back. What witnesses signed bounds it.

@@ -43,6 +43,7 @@ type stateFile struct {
 	Effective *time.Time `strict:"effective,optional"`
 	Keys      *heldFile  `strict:"keys,optional"`
 	Earlier   *heldFile  `strict:"earlier,optional"`
+	Closed    uint64     `strict:"closed,optional"`
 	Witnessed time.Time  `strict:"witnessed"`
 }
 
@@ -86,7 +87,7 @@ func (s *State) digest() [32]byte { return sum(s.raw) }
 func newState(p *Policy, d bundle.DeviceState) (*State, error) {
 	f := &stateFile{
 		Format: stateFormat, Mode: p.Trust.Mode, Namespace: p.Trust.Namespace, Fleet: d.Fleet, Epoch: d.Epoch, Artifact: d.Digest,
-		Standing: (&State{DeviceState: d}).Standing(), Keys: heldAs(d.Keys), Earlier: heldAs(d.Earlier), Witnessed: d.Witnessed,
+		Standing: (&State{DeviceState: d}).Standing(), Keys: heldAs(d.Keys), Earlier: heldAs(d.Earlier), Closed: d.Closed, Witnessed: d.Witnessed,
 	}
 	if d.Retired {
 		f.Effective = &d.Effective
@@ -107,7 +108,7 @@ func ParseState(file string, data []byte) (*State, error) {
 	s := &State{Mode: f.Mode, Namespace: f.Namespace, raw: append([]byte{}, data...)}
 	s.DeviceState = bundle.DeviceState{
 		Fleet: f.Fleet, Epoch: f.Epoch, Digest: f.Artifact, Retired: f.Standing == StandingRetired, Void: f.Standing == StandingVoid,
-		Keys: held(f.Keys), Earlier: held(f.Earlier), Witnessed: f.Witnessed,
+		Keys: held(f.Keys), Earlier: held(f.Earlier), Closed: f.Closed, Witnessed: f.Witnessed,
 	}
 	if f.Effective != nil {
 		s.Effective = *f.Effective
@@ -142,6 +143,8 @@ func (s *State) fault(f *stateFile) string {
 		return "keys are of the retirement's epoch"
 	case f.Earlier != nil && (s.Retired || s.Earlier.Epoch >= s.Keys.Epoch):
 		return "earlier keys are not earlier"
+	case s.Closed >= s.Epoch || s.Retired && s.Closed > 0 || f.Standing == StandingKeys && s.Earlier.Epoch > s.Closed:
+		return "closed is no epoch that was over"
 	case s.Witnessed.Unix() <= 0:
 		return "witnessed is no time at which witnesses sign"
 	}

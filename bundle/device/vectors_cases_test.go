@@ -48,6 +48,8 @@ func cases() []vector {
 		a("void", "nothing is wrong: epoch 2 is void, and the keys of epoch 1 are in force again", "void-of-2", "saw-1-2"),
 		a("keys-after-the-void", "nothing is wrong: epoch 1 again", "epoch-1", "saw-1-2-void"),
 		a("void-of-an-epoch-never-seen", "nothing is wrong: the keys of epoch 1 stay", "void-of-2", "saw-1"),
+		a("keys-after-two-voids", "nothing is wrong: epochs 2 and 4 are void, and the keys of epoch 1 are in force", "epoch-1", "saw-two-voids"),
+		a("missed-before-a-void", "nothing is wrong: epoch 3 is void, and epoch 2, which the device has missed, is in force", "epoch-2", "saw-1-and-void-of-3"),
 		a("epoch-after-the-void", "nothing is wrong", "epoch-4-after-the-void", "saw-1-2-void"),
 		first("signed-by-a-third-one-too", "nothing is wrong: a signature by a key that isn't pinned counts for nothing", "signed-again"),
 		a("signed-again", "nothing is wrong: the same artifact in another bundle", "signed-again", "saw-1"),
@@ -91,6 +93,8 @@ func cases() []vector {
 		a("rolled-back-to-one-never-seen", "epoch 2 after epoch 3", "epoch-2", "saw-1-3").no(bundle.ReasonEpoch),
 		a("rolled-back-after-a-void", "epoch 1 after epoch 4, which ended what the void had brought back", "epoch-1", "saw-void-4").no(bundle.ReasonEpoch),
 		a("void-epoch", "epoch 2 after it was declared void", "epoch-2", "saw-1-2-void").no(bundle.ReasonVoid),
+		a("void-epoch-after-a-later-void", "epoch 2, after epoch 4 was declared void too", "epoch-2", "saw-two-voids").no(bundle.ReasonEpoch),
+		a("void-epoch-after-a-void-of-the-void", "epoch 2, after the void of it was declared void: that brings nothing back", "epoch-2", "saw-a-void-of-the-void").no(bundle.ReasonEpoch),
 		a("second-artifact", "another artifact for the epoch that was seen", "second-epoch-2", "saw-1-2").no(bundle.ReasonEquivocation),
 		a("second-artifact-after-a-void", "another artifact for the epoch whose keys are in force again", "second-epoch-1", "saw-1-2-void").no(bundle.ReasonEquivocation),
 		a("another-past", "epoch 2 that follows another epoch 1 than the one that was seen", "epoch-2-of-the-second", "saw-1").no(bundle.ReasonEquivocation),
@@ -135,6 +139,7 @@ func stateCases() []vector {
 		{"unknown-member", "a state with a member that the format doesn't know"}, {"white-space", "a state in another form than the one in which it is written"}, {"epoch-0", "a state without an epoch"},
 		{"cut-off", "half a state"}, {"empty", "an empty state, which is no first contact"}, {"keys-of-another-epoch", "keys in force of another epoch than the newest"},
 		{"retired-without-time", "a retired fleet, and nothing says from when on"}, {"standing-unknown", "a standing that there isn't"},
+		{"nothing-closed", "keys that superseded others, and no epoch is over"}, {"closed-too-far", "the newest epoch is over, and its keys are in force"},
 	} {
 		list = append(list, a("state-"+s[0], s[1], "epoch-1", s[0]).no(ReasonState))
 	}

@@ -14,10 +14,12 @@ func newVectors() *vectors {
 	one := made{}.bundle()
 	two := made{after: one}.bundle()
 	void3 := made{after: two, notice: bundle.VoidFormat}.bundle()
+	three, four := made{after: two}.bundle(), made{after: void3}.bundle()
 	retired := made{after: two, notice: bundle.RetirementFormat}.bundle()
 	other1 := made{keys: "other/"}.bundle()
 	bundles := map[string]*bundle.Bundle{
-		"epoch-1": one, "epoch-2": two, "epoch-3": made{after: two}.bundle(), "void-of-2": void3, "epoch-4-after-the-void": made{after: void3}.bundle(),
+		"epoch-1": one, "epoch-2": two, "epoch-3": three, "void-of-3": made{after: three, notice: bundle.VoidFormat}.bundle(), "void-of-2": void3, "epoch-4-after-the-void": four,
+		"void-of-4": made{after: four, notice: bundle.VoidFormat}.bundle(), "void-of-the-void": made{after: void3, notice: bundle.VoidFormat}.bundle(),
 		"retirement": retired, "epoch-4-after-the-retirement": made{after: retired}.bundle(),
 		"second-epoch-1": other1, "second-epoch-2": made{after: one, keys: "other/"}.bundle(), "epoch-2-of-the-second": made{after: other1}.bundle(),
 		"another-fleet": made{fleet: "backup-2027a"}.bundle(), "another-namespace": made{namespace: "example.other.v1"}.bundle(),
@@ -88,6 +90,8 @@ func (v *vectors) states(bundles map[string]*bundle.Bundle) {
 	for name, seen := range map[string][]string{
 		"saw-1": {"epoch-1"}, "saw-1-2": {"epoch-1", "epoch-2"}, "saw-1-2-void": {"epoch-1", "epoch-2", "void-of-2"},
 		"saw-1-2-retirement": {"epoch-1", "epoch-2", "retirement"}, "saw-void-4": {"epoch-1", "epoch-2", "void-of-2", "epoch-4-after-the-void"}, "saw-1-3": {"epoch-1", "epoch-3"},
+		"saw-two-voids": {"epoch-1", "epoch-2", "void-of-2", "epoch-4-after-the-void", "void-of-4"}, "saw-a-void-of-the-void": {"epoch-1", "epoch-2", "void-of-2", "void-of-the-void"},
+		"saw-1-and-void-of-3": {"epoch-1", "void-of-3"},
 	} {
 		var s *State
 		for _, b := range seen {
@@ -107,6 +111,7 @@ func (v *vectors) states(bundles map[string]*bundle.Bundle) {
 		"epoch-0": swap(saw1, "  \"epoch\": 1,\n  \"artifact\"", "  \"epoch\": 0,\n  \"artifact\""), "cut-off": saw1[:len(saw1)/2], "empty": "",
 		"keys-of-another-epoch": swap(saw12, "  \"epoch\": 2,\n  \"artifact\"", "  \"epoch\": 3,\n  \"artifact\""),
 		"retired-without-time":  swap(saw1, "\"standing\": \"keys\"", "\"standing\": \"retired\""), "standing-unknown": swap(saw1, "\"standing\": \"keys\"", "\"standing\": \"fine\""),
+		"nothing-closed": swap(saw12, "  \"closed\": 1,\n", ""), "closed-too-far": swap(saw12, "\"closed\": 1", "\"closed\": 2"),
 	} {
 		v.States[name], v.Guards[name] = text, string((&guard{state: sum([]byte(text))}).text())
 	}

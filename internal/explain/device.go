@@ -65,6 +65,9 @@ func DeviceState(file string, data []byte, s *Shown) error {
 			s.Fact(x.name, fmt.Sprintf("epoch %d, %s", x.held.Epoch, words.Hex(x.held.Digest[:])))
 		}
 	}
+	if d.Closed > 0 {
+		s.Fact("over for good", fmt.Sprintf("up to epoch %d", d.Closed))
+	}
 	s.Fact("witnessed", strict.FormatTime(d.Witnessed))
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,7 @@ type resource struct {
 type answer struct {
 	bundle, proof, index []byte
 	is                   bundle.About
+	state                *device.State // of a device that took it, and all of its fleet before
 }
 
 // Server hands out one fleet's bundle.
@@ -60,16 +62,20 @@ type Server struct {
 	policy        *device.Policy
 	now           func() time.Time
 	list          atomic.Pointer[[]*answer] // the current one first
+
+	reading sync.Mutex
+	seen    map[string]*device.State // by fleet, of a device that took all that was handed out
 }
 
 // New reads a bundle and its proof, and refuses to hand out what a device would
 // refuse at first contact under the policy given.
 func New(bundleFile, proofFile string, p *device.Policy, now func() time.Time) (*Server, error) {
-	s := &Server{bundle: bundleFile, proof: proofFile, policy: p, now: now}
+	s := &Server{bundle: bundleFile, proof: proofFile, policy: p, now: now, seen: map[string]*device.State{}}
 	a, err := s.read()
 	if err != nil {
 		return nil, err
 	}
+	s.seen[a.is.Fleet] = a.state
 	s.list.Store(&[]*answer{a})
 	return s, nil
 }
@@ -78,8 +84,11 @@ func New(bundleFile, proofFile string, p *device.Policy, now func() time.Time) (
 func (s *Server) Current() bundle.About { return (*s.list.Load())[0].is }
 
 // Reread looks whether the files have changed: a proof is refreshed long before a
-// bundle is. What a device would refuse does not take the place of what is there.
+// bundle is. What a device would refuse does not take the place of what is there,
+// and devices may have taken all that was handed out since New.
 func (s *Server) Reread() (changed bool, err error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	a, err := s.read()
 	if err != nil {
 		return false, err
@@ -88,9 +97,7 @@ func (s *Server) Reread() (changed bool, err error) {
 	if bytes.Equal(a.index, before[0].index) {
 		return false, nil
 	}
-	if was := before[0].is; a.is.Fleet == was.Fleet && (a.is.Epoch < was.Epoch && !was.Voids || a.is.Epoch == was.Epoch && a.is.Digest != was.Digest) {
-		return false, strict.Errorf(s.bundle, "is epoch %d, and epoch %d of the same fleet is handed out: devices that saw this one would refuse it", a.is.Epoch, was.Epoch)
-	}
+	s.seen[a.is.Fleet] = a.state
 	list := append([]*answer{a}, before[:min(len(before), kept)]...)
 	s.list.Store(&list)
 	return true, nil
@@ -135,10 +142,13 @@ func (s *Server) read() (*answer, error) {
 		return nil, err
 	}
 	v, err := device.Judge(b, p, s.policy, nil, s.now())
+	if err == nil && s.seen[v.State.Fleet] != nil {
+		v, err = device.Judge(b, p, s.policy, s.seen[v.State.Fleet], s.now())
+	}
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{bundle: b, proof: p, is: v.Bundle.About()}
+	a := &answer{bundle: b, proof: p, is: v.Bundle.About(), state: v.State}
 	a.index = append(strict.EncodeLine(&index{
 		Format: indexFormat, Namespace: a.is.Namespace, Fleet: a.is.Fleet, Epoch: a.is.Epoch,
 		Bundle: resource{sha256.Sum256(b), len(b)}, Proof: resource{sha256.Sum256(p), len(p)},
@@ -147,14 +157,18 @@ func (s *Server) read() (*answer, error) {
 }
 
 func readUpTo(path string, limit int) ([]byte, error) {
+	info, err := durable.Stat(path) // who opens a pipe waits for its other end
+	if err == nil && !info.Mode().IsRegular() {
+		err = strict.Errorf(path, "is no regular file")
+	}
+	if err != nil {
+		return nil, err
+	}
 	f, err := durable.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, strict.Errorf(path, "is no regular file"))
-	}
 	data, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
 	if err == nil && len(data) > limit {
 		err = strict.Errorf(path, "has more than the %d bytes that are allowed", limit)
@@ -178,6 +192,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Access-Control-Allow-Origin", "*") // what is public may be read by any page
+	h.Set("Cache-Control", "no-store")        // what isn't here yet may be here in a moment
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "a bundle is only read here", http.StatusMethodNotAllowed)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -127,7 +128,7 @@ func TestADeviceTakesWhatANodeHandsOut(t *testing.T) {
 	}
 	digest := fmt.Sprintf("%x", x.Bundle.SHA256)
 	for _, at := range []string{"/", ByDigest, ByDigest + digest[1:], ByDigest + digest + "/", ByDigest + strings.ToUpper(digest), ByDigest + strings.Repeat("0", 64), "/sha256/../bundle", "/bundle", "/.well-known/", WellKnown + "/x", strings.Replace(path(x.Bundle.SHA256), "sha256", "%73ha256", 1)} {
-		if resp, body := n.get("GET", at); resp.StatusCode != 404 || bytes.Contains(body, []byte("format")) {
+		if resp, body := n.get("GET", at); resp.StatusCode != 404 || bytes.Contains(body, []byte("format")) || resp.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("GET %s: %d", at, resp.StatusCode)
 		}
 	}
@@ -152,6 +153,25 @@ func TestANodeHandsOutNothingThatADeviceRefuses(t *testing.T) {
 	}
 	if err := n.start(); err == nil || !strings.Contains(err.Error(), "is no regular file") {
 		t.Error(err)
+	}
+}
+
+// A pipe that nobody writes to would hold whoever opens it for ever.
+func TestANodeDoesNotWaitForAPipe(t *testing.T) {
+	n := newNode(t)
+	n.put("epoch-1", "epoch-1")
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(n.dir, "proof")
+	if err := os.Remove(pipe); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mkfifo", pipe).CombinedOutput(); err != nil {
+		t.Skipf("%v %s", err, out)
+	}
+	if changed, err := n.Reread(); changed || err == nil || !strings.Contains(err.Error(), "is no regular file") {
+		t.Error(changed, err)
 	}
 }
 
@@ -183,7 +203,7 @@ func TestANewerAnswerTakesTheOldOnesPlace(t *testing.T) {
 	n.put("epoch-1", "epoch-2")
 	reread(false, "does not show that these")
 	n.put("second-epoch-1", "second-epoch-1")
-	reread(false, "devices that saw this one would refuse it")
+	reread(false, "is a second artifact for epoch 1 of fleet backup-2026a: the signers equivocate")
 	if n.index() != second {
 		t.Error("what was refused is handed out")
 	}
@@ -193,13 +213,48 @@ func TestANewerAnswerTakesTheOldOnesPlace(t *testing.T) {
 		t.Errorf("what the index named a moment ago: %d", resp.StatusCode)
 	}
 	n.put("epoch-1", "epoch-1")
-	reread(false, "is epoch 1, and epoch 2 of the same fleet is handed out")
+	reread(false, "epoch 2 was seen already")
 	n.put("void-of-2", "void-of-2")
 	reread(true, "")
+	n.put("epoch-2", "epoch-2")
+	reread(false, "which was declared void")
 	n.put("epoch-1", "epoch-1") // whose keys are in force again
 	reread(true, "")
 	if resp, _ := n.get("GET", path(first.Proof.SHA256)); resp.StatusCode != 404 {
 		t.Errorf("what is long gone: %d", resp.StatusCode)
+	}
+}
+
+// What the node handed out, devices have seen: it judges what comes next as they do.
+func TestWhatDevicesHaveSeenIsNotTakenBack(t *testing.T) {
+	for what, x := range map[string]struct {
+		seen []string
+		next string
+		says string
+	}{
+		"a void epoch":                          {[]string{"epoch-2", "void-of-2"}, "epoch-2", "which was declared void"},
+		"a void epoch, once others are back":    {[]string{"epoch-2", "void-of-2", "epoch-1"}, "epoch-2", "which was declared void"},
+		"before the epoch that a void followed": {[]string{"epoch-4-after-the-void"}, "epoch-1", "epoch 4 was seen already"},
+		"an epoch after the fleet's retirement": {[]string{"epoch-2", "retirement"}, "epoch-4-after-the-retirement", "which was retired"},
+		"an epoch with another past":            {[]string{"epoch-1"}, "epoch-2-of-the-second", "the signers equivocate"},
+		"a fleet that another one replaced":     {[]string{"epoch-2", "another-fleet"}, "epoch-1", "epoch 2 was seen already"},
+	} {
+		n := newNode(t)
+		for i, name := range x.seen {
+			n.put(name, name)
+			if i == 0 {
+				if err := n.start(); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+			} else if changed, err := n.Reread(); !changed || err != nil {
+				t.Fatalf("%s: %s: %v, %v", what, name, changed, err)
+			}
+		}
+		before := n.index()
+		n.put(x.next, x.next)
+		if changed, err := n.Reread(); changed || err == nil || !strings.Contains(err.Error(), x.says) || n.index() != before {
+			t.Errorf("%s: %v, %v", what, changed, err)
+		}
 	}
 }
 

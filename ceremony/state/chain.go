@@ -103,11 +103,30 @@ func ParseChain(file string, data []byte) (*Chain, error) {
 	if err := l.Done(); err != nil {
 		return nil, err
 	}
+	if err := c.end(file); err != nil {
+		return nil, err
+	}
 	heads := c.heads()
 	if n := c.After + len(c.Links); s.Record != n || s.Head != heads[len(heads)-1] {
 		return nil, strict.Errorf(file, "its records lead to record %d with another head than its state names", n)
 	}
 	return c, nil
+}
+
+// end says what is wrong with where a chain ends: nothing follows a close or an abort,
+// and a state that has ended follows nothing else.
+func (c *Chain) end(file string) error {
+	last := len(c.Links) - 1
+	for i, l := range c.Links[:last] {
+		if l.Kind == ceremony.KindClose || l.Kind == ceremony.KindAbort {
+			return strict.Errorf(file, "goes on after record %d, %s, which ends a ceremony", c.After+i+1, l.Kind)
+		}
+	}
+	kind := c.Links[last].Kind
+	if (kind == ceremony.KindClose) != (c.State.Wants == Closed) || (kind == ceremony.KindAbort) != (c.State.Wants == Aborted) {
+		return strict.Errorf(file, "ends with the record %s, and with a state that doesn't follow it", kind)
+	}
+	return nil
 }
 
 func parseLink(line string) (k Link, err error) {

@@ -133,7 +133,14 @@ func (s *Seen) claim(p *ceremony.Plan, x State) error {
 // itself can be shown again.
 func (s *Seen) newer(x State) error {
 	last, _, ok := s.Last()
-	if !ok || x.Record > last.Record {
+	switch {
+	case !ok:
+		return nil
+	case x.Record > last.Record && last.ended():
+		return refused(OtherState, "the ceremony was shown here as ended with record %d, and record %d is shown now", last.Record, x.Record)
+	case x.Record > last.Record && x.Step < last.Step:
+		return refused(OtherState, "record %d is at step %d, and record %d was shown here at step %d: no step comes again", x.Record, x.Step, last.Record, last.Step)
+	case x.Record > last.Record:
 		return nil
 	}
 	at := slices.IndexFunc(s.Points, func(p Point) bool { return p.s.Record == x.Record })

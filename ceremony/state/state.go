@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 // Wants is what a ceremony waits for.
@@ -86,6 +87,8 @@ func Of(a *ceremony.Account) (State, error) {
 	return s, nil
 }
 
+func (s State) ended() bool { return s.Wants == Aborted || s.Wants == Closed }
+
 func (s State) hasSubject() bool { return s.Wants == Words || s.Wants == Scalar }
 
 // spelling is base32 as QR frames have it: its characters are packed best by a QR code.
@@ -153,6 +156,8 @@ func (s State) fits(p *ceremony.Plan) error {
 	}
 	step, ok := s.StepOf(p)
 	switch {
+	case ok && s.Wants == Closed:
+		return refused(NotOfPlan, "what is shown is closed at step %d, %s, and the plan has %d steps", s.Step, step.Act, len(p.Steps()))
 	case !ok && s.Wants != Closed && s.Wants != Aborted:
 		return refused(NotOfPlan, "what is shown is at step %d, and the plan has %d", s.Step, len(p.Steps()))
 	case s.Record == 0 && (s.Head != digest || s.Step != 1):
@@ -220,6 +225,8 @@ func (r *Refusal) Hint() string {
 	return "have the ceremony stopped, and say so: the machine shows two pasts"
 }
 
+// refused bounds its text: some of it can be the other machine's own words, and what is
+// kept of a refusal has to be readable again.
 func refused(name, format string, args ...any) *Refusal {
-	return &Refusal{Name: name, Text: fmt.Sprintf(format, args...)}
+	return &Refusal{Name: name, Text: strict.Said(fmt.Sprintf(format, args...))}
 }

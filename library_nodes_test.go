@@ -22,15 +22,16 @@ import (
 
 // exampleWorlds are what runs while an example does, by the heading above it; each
 // gives what is looked at afterwards.
-var exampleWorlds = map[string]func(*testing.T, string) func(){"A client refuses before it opens a session": threeNodes}
+var exampleWorlds = map[string]func(*testing.T, string) func(){"A client refuses before it opens a session": fourNodes}
 
-// threeNodes serve what the client of the example meets: an honest one, one that
-// hands out an older epoch, one whose session has a stranger's key.
-func threeNodes(t *testing.T, dir string) func() {
+// fourNodes serve what the client of the example meets: an honest one, one that
+// hands out an older epoch, one whose session has a stranger's key, one that hands
+// out the fleet's retirement.
+func fourNodes(t *testing.T, dir string) func() {
 	t.Helper()
 	var lines strings.Builder
-	var met [3]atomic.Int64
-	for i, n := range []struct{ epoch, key string }{{"epoch-2", "backup-2026a/2/hsm-1"}, {"epoch-1", "backup-2026a/1/hsm-1"}, {"epoch-2", "somebody"}} {
+	var met [4]atomic.Int64
+	for i, n := range []struct{ epoch, key string }{{"epoch-2", "backup-2026a/2/hsm-1"}, {"epoch-1", "backup-2026a/1/hsm-1"}, {"epoch-2", "somebody"}, {"retirement", "backup-2026a/2/hsm-2"}} {
 		files := t.TempDir()
 		write(t, filepath.Join(files, "bundle"), string(vector(t, "bundles", n.epoch)))
 		write(t, filepath.Join(files, "proof"), string(vector(t, "proofs", n.epoch)))
@@ -48,8 +49,8 @@ func threeNodes(t *testing.T, dir string) func() {
 	}
 	write(t, filepath.Join(dir, "nodes"), lines.String())
 	return func() {
-		if met[0].Load() != 1 || met[1].Load() != 0 || met[2].Load() != 1 {
-			t.Errorf("connections to the three nodes: %d, %d, %d; the second one is refused before there is one", met[0].Load(), met[1].Load(), met[2].Load())
+		if met[0].Load() != 1 || met[1].Load() != 0 || met[2].Load() != 1 || met[3].Load() != 0 {
+			t.Errorf("connections to the four nodes: %d, %d, %d, %d; the second and the fourth are refused before there is one", met[0].Load(), met[1].Load(), met[2].Load(), met[3].Load())
 		}
 	}
 }

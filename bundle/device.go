@@ -58,6 +58,14 @@ type Accepted struct {
 	FirstContact bool
 }
 
+// Keys are those that the bundle brings: none of a retirement or a void.
+func (a *Accepted) Keys() []FleetKey {
+	if a.Bundle.KeySet == nil {
+		return nil
+	}
+	return a.Bundle.KeySet.Keys
+}
+
 // Reason is why a device refuses a bundle, for programs.
 type Reason string
 

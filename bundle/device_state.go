@@ -66,6 +66,18 @@ func (s *DeviceState) again(b *Bundle, refuse func(Reason, string, ...any) (*Dev
 	return refuse(ReasonEpoch, "is epoch %d of fleet %s; epoch %d was seen already", a.epoch, a.fleet, s.Epoch)
 }
 
+// InForce are the keys that the device may use at a time of its clock, as far as it
+// has seen; Epoch 0: none. A clock that was set back lets no retired fleet live longer.
+func (s *DeviceState) InForce(now time.Time) Held {
+	if s.Witnessed.After(now) {
+		now = s.Witnessed
+	}
+	if s.Retired && !now.Before(s.Effective) {
+		return Held{}
+	}
+	return s.Keys
+}
+
 func (s *DeviceState) copied() *DeviceState { c := *s; return &c }
 
 // with is the state once a newer epoch was accepted.

@@ -139,6 +139,29 @@ func TestAVoidEpochStaysVoidWhenALaterEpochIsVoidedToo(t *testing.T) {
 	}
 }
 
+// A retired fleet's keys end when the retirement says so, and a device whose clock was
+// set back before that, but after which witnesses signed, doesn't go on with them.
+func TestNobodyUsesARetiredFleetsKeysFromItsEndOn(t *testing.T) {
+	f := aFleet{t, newWorld()}
+	one := Held{1, f.w.set.Digest()}
+	s := f.see(f.w.bundle)
+	if s.InForce(now.Add(1000*time.Hour)) != one {
+		t.Error("keys of a fleet that isn't retired")
+	}
+	n := retirement(f.w.set)
+	s = f.see(f.w.bundle, noticed(n))
+	end := *n.Effective
+	for at, want := range map[time.Time]Held{now: one, end.Add(-time.Second): one, end: {}, end.Add(time.Hour): {}} {
+		if got := s.InForce(at); got != want {
+			t.Errorf("at %s epoch %d", at, got.Epoch)
+		}
+	}
+	got, err := Check(noticed(n).Raw(), logged(noticed(n).Raw(), end, end), f.w.trust, logPolicy(t, both), s, end, time.Hour)
+	if err != nil || got.State.InForce(now) != (Held{}) || got.Keys() != nil {
+		t.Errorf("with a clock that was set back: %+v, %v", got, err)
+	}
+}
+
 // Old proofs are fresh to a clock that was set back. What witnesses signed bounds it.
 func TestADevicesClockIsNotBeforeWhatWitnessesSigned(t *testing.T) {
 	f := aFleet{t, newWorld()}

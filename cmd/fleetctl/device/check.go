@@ -29,8 +29,9 @@ put back from backups. A state that its guard has not seen is refused.
 
 At first contact, when there is neither, say --begin: once, at installation.
 
-Exit codes: 0 accepted, and remembered; 1 refused; 6 one epoch has two
-artifacts, which is an alarm: keep both bundles.`,
+Exit codes: 0 accepted, and remembered, which a retirement or a void is too,
+though it brings no keys; 1 refused; 6 one epoch has two artifacts, which is an
+alarm: keep both bundles.`,
 		`  fleetctl device check bundle.json --policy device.json --state state.json --guard /secure/guard --begin
   fleetctl device check bundle.json --policy policy.yaml --max-age 168h --state state.json --format json`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {

@@ -105,17 +105,16 @@ func accepted(file string, b []byte, p *device.Policy, now time.Time, v *device.
 	y := &acceptedJSON{
 		Mode: x.Mode, Namespace: x.Namespace, Fleet: x.Fleet, Epoch: x.Epoch, Artifact: x.Digest, What: device.StandingKeys,
 		ThirdParties: names(v.Signers.ThirdParties), Operators: names(v.Signers.Operators), Log: in.Origin, Index: in.Index,
-		Age: uint64(max(0, v.Age/time.Second)), FirstContact: v.FirstContact, Changed: v.Changed, KeysOf: v.State.Keys.Epoch, Keys: []keyJSON{}, StateStanding: v.State.Standing(),
+		Age: uint64(max(0, v.Age/time.Second)), FirstContact: v.FirstContact, Changed: v.Changed, KeysOf: v.State.InForce(now).Epoch, Keys: []keyJSON{}, StateStanding: v.State.Standing(),
 	}
 	if n := v.Bundle.Notice; n != nil {
 		y.What, y.Why, y.Effective = device.StandingVoid, n.Reason, n.Effective
 		if n.Retires() {
 			y.What = device.StandingRetired
 		}
-	} else {
-		for _, k := range v.Bundle.KeySet.Keys {
-			y.Keys = append(y.Keys, keyJSON{k.HSM, k.Role, string(k.Use), string(k.Algorithm), k.SPKI})
-		}
+	}
+	for _, k := range v.Keys() {
+		y.Keys = append(y.Keys, keyJSON{k.HSM, k.Role, string(k.Use), string(k.Algorithm), k.SPKI})
 	}
 	out.Accepted = y
 	return out
@@ -138,7 +137,7 @@ func screen(a *cli.App, out *verdictJSON, v *device.Verdict) []string {
 		{"artifact", words.Hex(x.Artifact[:])},
 		{"signed by", strings.Join(x.ThirdParties, ", ") + "; countersigned by " + strings.Join(x.Operators, ", ")},
 		{"logged", fmt.Sprintf("entry %d of %s, seen by a quorum of witnesses %s ago", x.Index, x.Log, time.Duration(x.Age)*time.Second)},
-		{"in force", inForce(v)},
+		{"in force", inForce(v, out.Time)},
 		{"policy", fmt.Sprintf("%s (%s)", out.Policy.File, words.Short(out.Policy.SHA256[:]))},
 	}
 	for i, name := range out.Policy.Unpinned {
@@ -178,9 +177,11 @@ func brings(v *device.Verdict) string {
 	return fmt.Sprintf("epoch %d is void: %s", n.Epoch-1, n.Reason)
 }
 
-func inForce(v *device.Verdict) string {
+func inForce(v *device.Verdict, now time.Time) string {
 	s := v.State
 	switch {
+	case s.Retired && s.InForce(now).Epoch == 0:
+		return "no keys: those of the fleet ended on " + strict.FormatTime(s.Effective)
 	case s.Keys.Epoch == 0:
 		return "no keys that this device has seen"
 	case s.Retired:

@@ -198,3 +198,40 @@ func TestHealthAndMetricsForCurlAndPrometheus(t *testing.T) {
 		t.Errorf("durations: %v", n)
 	}
 }
+
+// What breaks down in the program is no news of a client's: it is told, counted, and
+// the service goes on.
+func TestABreakdownIsLoggedAndCountedAsOne(t *testing.T) {
+	lines := &text{make(chan string, 10)}
+	w := Watch("test", "1", slog.New(slog.NewTextHandler(lines, nil)), func() error { return nil })
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /breaks", func(rw http.ResponseWriter, _ *http.Request) { panic("a slice is too short") })
+	mux.HandleFunc("GET /aborts", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	mux.HandleFunc("GET /works", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "here") })
+	l := must(Listen(t.Context(), "listen", "127.0.0.1:0", false))
+	go Run(t.Context(), w.Log, Part{Listener: l, Handler: w.Handler(mux)})
+	at := "http://" + l.Addr().String()
+	for _, path := range []string{"/aborts", "/breaks"} {
+		if resp, err := http.Get(at + path); err == nil {
+			resp.Body.Close()
+			t.Errorf("%s answers %s", path, resp.Status)
+		}
+	}
+	if code, body := get(t, at+"/works"); code != http.StatusOK || body != "here" {
+		t.Errorf("afterwards: %d, %s", code, body)
+	}
+	for _, want := range []string{"a slice is too short", "code=500"} {
+		select {
+		case line := <-lines.lines:
+			if !strings.Contains(line, "level=ERROR") || !strings.Contains(line, want) {
+				t.Errorf("logged: %s", line)
+			}
+		default:
+			t.Fatalf("nothing is logged of %q", want)
+		}
+	}
+	var b strings.Builder
+	if err := w.Metrics.Write(&b); err != nil || !strings.Contains(b.String(), `route="GET /breaks",method="GET",code="500"} 1`) {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}

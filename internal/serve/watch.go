@@ -1,9 +1,11 @@
 package serve
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -73,7 +75,15 @@ func (w *Watched) Handler(next http.Handler) http.Handler {
 		w.open.Add(1)
 		defer func() {
 			w.open.Add(-1)
+			broke := recover()
+			if broke != nil && broke != http.ErrAbortHandler {
+				w.Log.Error("the program broke down in an answer", "what", fmt.Sprint(broke), "at", string(debug.Stack()))
+				answer.code = http.StatusInternalServerError
+			}
 			w.count(r, answer, time.Since(began))
+			if broke != nil {
+				panic(http.ErrAbortHandler) // the client sees an answer that is cut off
+			}
 		}()
 		next.ServeHTTP(answer, r)
 	})

@@ -115,7 +115,7 @@ type pass struct {
 
 // Pass looks at the auditor once. Alarms are on the disk before they are returned, and
 // the state after them: a crash can repeat an alarm and lose none. An error means that the
-// auditor could not be asked; nothing is known to be wrong then.
+// auditor could not be asked, and that nothing new is wrong with what it answered before.
 func (f *Follower) Pass(ctx context.Context) (*Seen, []Alarm, error) {
 	unlock, err := durable.Lock(f.path("lock"))
 	if err != nil {
@@ -164,20 +164,24 @@ func (p *pass) look(ctx context.Context) error {
 		p.alarm(kindAnswer, refused.Epoch, nil, "%v", refused)
 		err = nil // what was saved before it is judged all the same
 	}
-	if err != nil {
+	a := got.Again
+	came := got.New > 0 || a != nil && len(a.Rewritten)+len(a.Gone) > 0
+	if err != nil && !came && (p.report != nil || p.s.Newest == 0) {
 		return err
 	}
 	p.seen.New = got.New
-	if got.Again != nil {
-		p.seen.Asked = got.Again.Asked
+	if a != nil {
+		p.seen.Asked = a.Asked
 	}
+	// An auditor that fails after it has answered is judged by its answers all the same,
+	// also by those of a process that was killed before it judged them.
 	if p.due(&got) {
-		if err := p.check(ctx, got.Again); err != nil {
+		if err := p.check(ctx, a); err != nil {
 			return err
 		}
 	}
 	p.seen.Newest, p.seen.Statements = p.s.Newest, p.report.Statements
-	return nil
+	return err
 }
 
 // due says whether the history has to be checked again: something came, something is

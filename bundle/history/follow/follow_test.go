@@ -42,6 +42,7 @@ type auditor struct {
 	last  uint64
 	odd   map[uint64][]byte // answers for some epochs; nil: 404
 	fails bool
+	dies  uint64 // it fails for this epoch
 }
 
 func (a *auditor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -54,7 +55,9 @@ func (a *auditor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"name":%q,"root":"1/00","last_verified_epoch":%d,"status":"Online"}`, space, a.last)
 	case strings.HasPrefix(r.URL.Path, base+"/audits/"):
 		fmt.Sscan(strings.TrimPrefix(r.URL.Path, base+"/audits/"), &epoch)
-		if data, odd := a.odd[epoch]; odd && data == nil || epoch > a.last {
+		if epoch == a.dies {
+			w.WriteHeader(http.StatusBadGateway)
+		} else if data, odd := a.odd[epoch]; odd && data == nil || epoch > a.last {
 			http.NotFound(w, r)
 		} else if odd {
 			w.Write(data)
@@ -241,6 +244,53 @@ func TestAnAuditorThatCanNotBeReachedIsNoAlarmUntilItIsSilence(t *testing.T) {
 	if s := w.pass(); s.Standing != 0 || s.Newest != 3 {
 		t.Errorf("%+v", s)
 	}
+}
+
+func TestAClockThatWasAheadPutsNoSilenceOff(t *testing.T) {
+	w := watching(t, 2)
+	w.o.Silence, w.o.First = time.Hour, true
+	w.now = start.AddDate(50, 0, 0)
+	w.again()
+	w.pass()
+	w.now = start
+	w.a.last = 2
+	w.pass()
+	w.now = start.Add(2 * time.Hour)
+	w.pass("silence 2: ")
+}
+
+// An auditor that rewrote an epoch could have kept the alarm away by failing ever after:
+// the next pass finds the rewritten statement among those that were saved.
+func TestWhatAnAuditorAnsweredBeforeItFailedIsJudged(t *testing.T) {
+	w := watching(t, 3)
+	w.pass()
+	w.a.odd[1] = statement(key, 1, "other")
+	w.a.dies = 2
+	w.pass("unchanged 1: it is rewritten", "unchanged 1: the statement of tp is rewritten")
+	for range 2 { // the cause stands, and nothing could be asked
+		if _, alarms, err := w.f.Pass(t.Context()); err == nil || len(alarms) > 0 {
+			t.Errorf("%v, %v", alarms, err)
+		}
+	}
+	w.a.dies = 0
+	if s := w.pass(); s.Standing != 1 {
+		t.Errorf("%+v", s)
+	}
+	// The same while it comes along with new epochs: those before the one it fails for.
+	w.a.last, w.a.dies = 6, 6
+	w.a.odd[5] = sameDigest(5, 4)
+	w.pass("unique 5: ")
+	// And where the process was killed between the answer and the judgement.
+	f, err := os.OpenFile(filepath.Join(w.o.State, statementsName), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%s\n", statement(key, 3, "other"))
+	}
+	if err != nil || f.Close() != nil {
+		t.Fatal(err)
+	}
+	w.a.fails = true
+	w.again()
+	w.pass("unchanged 3: the statement of tp is rewritten")
 }
 
 func TestWhatWasSeenIsNeverBegunAnewSilently(t *testing.T) {

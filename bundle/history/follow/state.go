@@ -49,6 +49,10 @@ func (f *Follower) readState() (*state, error) {
 	case s.Namespace != f.client.Namespace:
 		return nil, strict.Errorf(path, "is of the namespace %s, this is %s", s.Namespace, f.client.Namespace).WithHint("give each namespace a --state of its own")
 	default:
+		// A clock that was ahead once would put every silence off until it is reached.
+		if now := f.o.Now().UTC().Truncate(time.Second); s.Grown.After(now) {
+			s.Grown = now
+		}
 		return s, nil
 	}
 	return nil, strict.Errorf(path, "is not as it was written: %v", err).WithHint("put it back from a copy")

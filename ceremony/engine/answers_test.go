@@ -245,6 +245,7 @@ func TestAServedStatementIsTakenInByteForByte(t *testing.T) {
 		{served(func(s *bundle.Statement) { s.Namespace += "x" }), "v1x; epoch 1 of", false},
 		{served(func(s *bundle.Statement) { s.Ciphersuite = 2 }), party2 + "'s statement has ciphersuite 2; the plan says 1", false},
 		{served(func(s *bundle.Statement) { s.Digest[0] ^= 1 }), party2 + " signed another artifact", true},
+		{served(func(s *bundle.Statement) { s.Ciphersuite = 2; s.Digest[0] ^= 2 }), party2 + " signed with ciphersuite 2, the plan says 1", true},
 		{served(func(s *bundle.Statement) { s.Timestamp -= 48 * 3600 * 1000 }), "before the artifact was released", true},
 	} {
 		records := a.N
@@ -259,7 +260,7 @@ func TestAServedStatementIsTakenInByteForByte(t *testing.T) {
 			t.Errorf("%s: %d records", c.want, a.N-records)
 		}
 	}
-	if list := a.Contradictions(); len(list) != 1 || !bytes.Equal(list[0].Statement.Raw(), a.Refusals[0].Statement) || !bytes.HasPrefix(a.Refusals[0].Statement, []byte("\n{\"of\"")) {
+	if list := a.Contradictions(); len(list) != 2 || list[1].Statement.Ciphersuite != 2 || !bytes.Equal(list[0].Statement.Raw(), a.Refusals[0].Statement) || !bytes.HasPrefix(a.Refusals[0].Statement, []byte("\n{\"of\"")) {
 		t.Error("the statement about another artifact is not kept as it came")
 	}
 	good := served(nil)

@@ -137,23 +137,33 @@ func (k *kept) keep(next *State) error {
 	if old == neu && *k.guard == (guard{state: neu}) {
 		return nil
 	}
-	write := func(p Place, text []byte) error {
-		if err := p.Write(text); err != nil {
-			return unwritten(p, err)
-		}
-		return nil
-	}
-	if old != neu {
-		if err := write(k.q.Guard, (&guard{state: old, next: neu}).text()); err != nil {
+	// A process that was killed may have left the very state that is there, and not on
+	// the disk: what the guard doesn't name alone is written once more, before the guard
+	// names it beside a new one and its predecessor no longer.
+	if k.state != nil && *k.guard != (guard{state: old}) {
+		if err := k.settle(k.state); err != nil || old == neu {
 			return err
 		}
 	}
-	// A process that was killed may have left the very state, and not on the disk:
-	// what the guard doesn't name alone yet is written once more.
-	if err := write(k.q.State, next.raw); err != nil {
+	if err := write(k.q.Guard, (&guard{state: old, next: neu}).text()); err != nil {
 		return err
 	}
-	return write(k.q.Guard, (&guard{state: neu}).text())
+	return k.settle(next)
+}
+
+// settle writes a state that the guard names already, and then that it is the one.
+func (k *kept) settle(s *State) error {
+	if err := write(k.q.State, s.raw); err != nil {
+		return err
+	}
+	return write(k.q.Guard, (&guard{state: s.digest()}).text())
+}
+
+func write(p Place, text []byte) error {
+	if err := p.Write(text); err != nil {
+		return unwritten(p, err)
+	}
+	return nil
 }
 
 func unwritten(p Place, err error) error {

@@ -196,3 +196,48 @@ func TestAFullDiskLeavesTheStateAsItWas(t *testing.T) {
 		t.Errorf("with room again: %v", err)
 	}
 }
+
+// A process is killed, the next one has another answer, and the power fails under
+// it: what the first left in memory alone may be gone, and isn't what the guard
+// counts on.
+func TestAKilledCheckAndThenAPowerCutLockNobodyOut(t *testing.T) {
+	list := answers()
+	hit := func(p *phone, fault simdisk.Fault, n int) {
+		p.disk.Fault = func(c simdisk.Call) simdisk.Fault {
+			if c.N == n {
+				return fault
+			}
+			return simdisk.None
+		}
+	}
+	lives := 0
+	for kill := 0; ; kill++ {
+		p := newPhone(t, 1)
+		if err := p.live(list[:1]); err != nil {
+			t.Fatal(err)
+		}
+		before := p.disk.Calls()
+		if err := p.disk.Run(func() error { _, err := p.check(list[3]); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if kill >= p.disk.Calls()-before {
+			break
+		}
+		for cut := range 24 {
+			p := newPhone(t, uint64(cut*100+kill))
+			if err := p.live(list[:1]); err != nil {
+				t.Fatal(err)
+			}
+			hit(p, simdisk.Kill, before+kill+1)
+			first := p.disk.Run(func() error { _, err := p.check(list[3]); return err })
+			hit(p, simdisk.Cut, p.disk.Calls()+cut+1)
+			_ = p.disk.Run(func() error { _, err := p.check(list[4]); return err })
+			p.disk.Fault = nil
+			if _, err := p.check(list[4]); err != nil {
+				t.Errorf("killed: %v; power cut at call %d of the next check: %v", first, cut+1, err)
+			}
+			lives++
+		}
+	}
+	t.Logf("%d lives", lives)
+}

@@ -38,8 +38,8 @@ func Check(q Question) (*Verdict, error) {
 	switch {
 	case q.State == nil || q.Guard == nil:
 		return nil, fmt.Errorf("%w: state and guard each need a place", bundle.ErrTrust)
-	case q.State.Name() == q.Guard.Name():
-		return nil, fmt.Errorf("%w: state and guard are both %s; each is in a place of its own", bundle.ErrTrust, q.State.Name())
+	case q.State.Name() == q.Guard.Name() || together(q.State, q.Guard):
+		return nil, fmt.Errorf("%w: state %s and guard %s are one; each is in a place of its own", bundle.ErrTrust, q.State.Name(), q.Guard.Name())
 	}
 	unlock, err := lock(q.State, q.Guard)
 	if err != nil {
@@ -93,8 +93,13 @@ const (
 // read gives the state, if it is the one that its guard has seen.
 func read(q Question) (*kept, error) {
 	text, err := q.State.Read()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		text = nil
+	case err != nil:
 		return nil, err
+	case text == nil:
+		text = []byte{} // it is there, and empty
 	}
 	k := &kept{q: q, guard: new(guard)}
 	seen, err := q.Guard.Read()

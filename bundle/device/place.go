@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -69,8 +70,35 @@ func (f file) Write(text []byte) error {
 	return durable.Replace(string(f), text, 0o600)
 }
 
+// lockOf is the name of a file's lock.
+func lockOf(path string) string { return path + ".lock" }
+
+// together says of two files that they are one, whatever paths lead there, or that
+// one is the other's lock: whoever has locked the one would wait for itself.
+func together(a, b Place) bool {
+	x, isFile := a.(file)
+	y, too := b.(file)
+	if !isFile || !too {
+		return false
+	}
+	same := func(look func(string) (fs.FileInfo, error), p, q string) bool {
+		i, err := look(p)
+		j, err2 := look(q)
+		return err == nil && err2 == nil && durable.SameFile(i, j)
+	}
+	if same(durable.Lstat, string(x), string(y)) { // a link is refused where it is read
+		return true
+	}
+	if !same(durable.Stat, filepath.Dir(string(x)), filepath.Dir(string(y))) {
+		return false
+	}
+	// Where a folder doesn't tell large letters from small ones, these are one name too.
+	i, j := filepath.Base(string(x)), filepath.Base(string(y))
+	return strings.EqualFold(i, j) || strings.EqualFold(lockOf(i), j) || strings.EqualFold(i, lockOf(j))
+}
+
 func (f file) Lock() (unlock func(), err error) {
-	if unlock, err = durable.Hold(string(f) + ".lock"); err != nil {
+	if unlock, err = durable.Hold(lockOf(string(f))); err != nil {
 		return nil, err
 	}
 	// What a killed process left half written, nobody else is writing now.

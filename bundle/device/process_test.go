@@ -232,6 +232,25 @@ func TestAStateThatIsPutBackIsRefused(t *testing.T) {
 	}
 }
 
+// hollow is a place that has a text, and it is empty: some systems' storage gives
+// such a one as nothing.
+type hollow struct{ memory }
+
+func (h *hollow) Read() ([]byte, error) { return nil, nil }
+
+func TestAnEmptyStateIsNoFirstContact(t *testing.T) {
+	for _, guarded := range []string{"", "nothing-yet", "first-begun"} {
+		q := question(newDevice(t), 0)
+		q.State = &hollow{memory{name: "state"}}
+		q.Guard = newVectors().place("guard", newVectors().Guards, guarded)
+		v, err := Check(q)
+		var r *bundle.Refusal
+		if v != nil || !errors.As(err, &r) || r.Reason != ReasonState {
+			t.Errorf("guard %q: %v", guarded, err)
+		}
+	}
+}
+
 func TestAStateAndItsGuardAreFilesOfTwoNames(t *testing.T) {
 	dir := newDevice(t)
 	if err := checks(dir, 0, 1, quiet); err != nil {
@@ -241,16 +260,24 @@ func TestAStateAndItsGuardAreFilesOfTwoNames(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "state"), link); err != nil {
 		t.Skip(err)
 	}
+	round, second := filepath.Join(dir, "secure", "round"), filepath.Join(dir, "secure", "second")
+	if err := errors.Join(os.Symlink(dir, round), os.Link(filepath.Join(dir, "state"), second)); err != nil {
+		t.Skip(err)
+	}
 	q := question(dir, 1)
 	for what, x := range map[string]struct {
 		state, guard Place
 		want         string
 	}{
-		"a link":       {File(link), q.Guard, "is a symbolic link"},
-		"a guard link": {q.State, File(link), "is a symbolic link"},
-		"a folder":     {File(filepath.Join(dir, "secure")), q.Guard, "is no regular file"},
-		"one place":    {q.State, q.State, "each is in a place of its own"},
-		"no place":     {q.State, nil, "each need a place"},
+		"a link":                            {File(link), q.Guard, "is a symbolic link"},
+		"a guard link":                      {q.State, File(link), "is a symbolic link"},
+		"a folder":                          {File(filepath.Join(dir, "secure")), q.Guard, "is no regular file"},
+		"one place":                         {q.State, q.State, "each is in a place of its own"},
+		"no place":                          {q.State, nil, "each need a place"},
+		"one place by two paths":            {q.State, File(filepath.Join(dir, "secure") + "/../state"), "each is in a place of its own"},
+		"one place by a link to its folder": {q.State, File(filepath.Join(round, "state")), "each is in a place of its own"},
+		"one file of two names":             {q.State, File(second), "each is in a place of its own"},
+		"a guard that is the state's lock":  {q.State, File(filepath.Join(dir, "state.lock")), "each is in a place of its own"},
 	} {
 		q := q
 		q.State, q.Guard = x.state, x.guard

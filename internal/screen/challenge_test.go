@@ -108,6 +108,38 @@ func TestAnAnswerThatIsNotTheRecordsIsFound(t *testing.T) {
 	}
 }
 
+// The records are whole and no state was a lie, and a key answered what the ceremony's
+// machine drew itself in place of the auditor's challenge.
+func TestAKeyThatAnsweredAnotherChallengeMakesTheScreenEndAsWrong(t *testing.T) {
+	x := held(t, "swapped", "run", keys.ECDHP256)
+	s := auditor(t)
+	file := filepath.Join(t.TempDir(), "transcript.jsonl")
+	check(t, os.WriteFile(file, x.transcript(len(x.records)), 0o600))
+	text, out, code := s.types(t, x, x.states[x.after(state.Peer, 1)].String(), "peer", file)
+	wants(t, text, "NOT YOURS: its peer is none that was drawn here")
+	wants(t, out, "NOT YOURS")
+	if code != cli.ExitWrong {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	// A screen that challenged nobody has nothing to say of it.
+	if text, _, code := auditor(t).types(t, x, file); code != cli.ExitDone || strings.Contains(text, "NOT YOURS") {
+		t.Errorf("exit code %d\n%s", code, text)
+	}
+}
+
+// An auditor types the code of a state first, and gives the records of the same state then.
+func TestRecordsOfAStateThatWasClaimedAreTold(t *testing.T) {
+	x := held(t, "swapped", "run", keys.ECDHP256)
+	last := len(x.records)
+	file := filepath.Join(t.TempDir(), "transcript.jsonl")
+	check(t, os.WriteFile(file, x.transcript(last), 0o600))
+	text, _, _ := auditor(t).types(t, x, x.states[x.after(state.Peer, 1)].String(), "peer", x.states[last].String(), file)
+	claim, proof := strings.LastIndex(text, "and showed no"), strings.LastIndex(text, "every record up to it was")
+	if claim < 0 || proof < claim || !strings.Contains(text[proof:], "NOT YOURS") {
+		t.Errorf("%d, %d\n%s", claim, proof, text)
+	}
+}
+
 func TestAPrivateHalfIsToldForOneAnswerAndNotBeforeIt(t *testing.T) {
 	x := held(t, "opened", "run", keys.ECDHP256)
 	s := auditor(t)

@@ -47,8 +47,9 @@ type Screen struct {
 	read     map[string]fileSeen // pictures that were read, as they were then
 	account  *ceremony.Account   // of the transcript that was replayed last
 	shown    state.State
-	faults   int // what couldn't be read, or was refused, in this process
-	refusals int // of those, what was refused
+	shownAs  string // how it was known then
+	faults   int    // what couldn't be read, or was refused, in this process
+	refusals int    // of those, what was refused
 	told     map[string]bool
 }
 
@@ -150,6 +151,14 @@ type summaryJSON struct {
 	Known  string        `strict:"known"`
 	Seen   int           `strict:"seen"`
 	Alarms []state.Alarm `strict:"alarms"`
+	Keys   []keyJSON     `strict:"keys,optional"` // that agree, where this screen challenged
+}
+
+type keyJSON struct {
+	HSM    string `strict:"hsm"`
+	Role   string `strict:"role"`
+	Record int    `strict:"record"`
+	Fault  string `strict:"fault,empty"`
 }
 
 // end says what was seen, and that something was refused if anything ever was.
@@ -164,6 +173,14 @@ func (s *Screen) end() error {
 	for _, x := range s.seen.Alarms {
 		rows = append(rows, [2]string{"REFUSED", fmt.Sprintf("after record %d: %s: %s", x.After, x.Name, x.Text)})
 	}
+	list, wrong := s.compare(), 0
+	rows = append(rows, comparedRows(list)...)
+	for _, k := range list {
+		out.Keys = append(out.Keys, keyJSON{k.HSM, k.Role, k.Record, k.Fault})
+		if k.Fault != "" {
+			wrong++
+		}
+	}
 	if err := s.App.Emit(out, s.App.UI.Fields(rows)); err != nil {
 		return err
 	}
@@ -171,6 +188,9 @@ func (s *Screen) end() error {
 	case n > 0:
 		return cli.Exit(cli.ExitWrong, strict.Errorf(s.Dir, "%d of what the ceremony's machine showed was refused", n).
 			WithHint("don't sign, and say what was refused: it stands in %s", filepath.Join(s.Dir, SeenFile)))
+	case wrong > 0:
+		return cli.Exit(cli.ExitWrong, strict.Errorf("", "%d of %d keys that agree didn't answer what was drawn here", wrong, len(list)).
+			WithHint("don't sign the release as their challenger"))
 	case s.refusals > 0:
 		return cli.Exit(cli.ExitWrong, strict.Errorf("", "what was shown last is not where the ceremony stands: it was seen further"))
 	case s.faults > 0 && len(s.seen.Points) == 0:

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/challenge"
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/ceremony/state"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -34,13 +35,20 @@ func (s *Screen) begin() {
 	}
 }
 
-// show shows where the ceremony stands, once for each state.
+// show shows where the ceremony stands, once for each state, and how it is known once
+// more when that is better.
 func (s *Screen) show() {
 	at, how, ok := s.seen.Last()
-	if !ok || at == s.shown {
+	switch {
+	case !ok || at == s.shown && how == s.shownAs:
+		return
+	case at == s.shown:
+		s.shownAs = how
+		s.say(recordWords(at) + " …: " + known[how] + ".")
+		s.compared(at)
 		return
 	}
-	s.shown = at
+	s.shown, s.shownAs = at, how
 	p := s.App.UI.Talk
 	s.App.UI.Say("\n", p.Header(s.Plan.Fleet, s.tag()))
 	step, is := at.StepOf(s.Plan)
@@ -120,18 +128,32 @@ func (s *Screen) checklist(step ceremony.Step) {
 // compared says of each key that agrees whether it answered what was drawn here, once
 // there are records to compare with.
 func (s *Screen) compared(at state.State) {
-	if s.account == nil || s.account.N != at.Record || len(s.kept.Challenges) == 0 || s.account.FleetCheck == nil {
+	if s.account == nil || s.account.N != at.Record {
 		return
 	}
-	var rows [][2]string
-	for _, k := range s.kept.Compare(s.account) {
+	if list := s.compare(); len(list) > 0 {
+		s.App.UI.Say("\n", s.App.UI.Talk.Inset(func(p ui.Page) string { return p.Fields(comparedRows(list)) }))
+	}
+}
+
+// compare holds the records that were read last against what was drawn here, once all
+// keys are there.
+func (s *Screen) compare() []challenge.Compared {
+	if s.account == nil || s.account.FleetCheck == nil || len(s.kept.Challenges) == 0 {
+		return nil
+	}
+	return s.kept.Compare(s.account)
+}
+
+func comparedRows(list []challenge.Compared) (rows [][2]string) {
+	for _, k := range list {
 		text := "answered your challenge"
 		if k.Fault != "" {
 			text = "NOT YOURS: " + k.Fault
 		}
 		rows = append(rows, [2]string{k.HSM + " " + k.Role, text})
 	}
-	s.App.UI.Say("\n", s.App.UI.Talk.Inset(func(p ui.Page) string { return p.Fields(rows) }))
+	return rows
 }
 
 // question is what can be typed now.

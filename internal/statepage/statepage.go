@@ -35,6 +35,7 @@ type page struct {
 	changed    time.Time
 	state      string
 	transcript []byte
+	err        error // why it can't be read
 }
 
 // Handler serves the ceremony of a plan in a folder, which it may not have yet.
@@ -82,7 +83,9 @@ func (p *page) asked(r *http.Request) string {
 	return r.Host
 }
 
-// read gives the state and the whole records, read anew where the file has changed.
+// read gives the state and the whole records, read anew where the file has changed. One
+// that hasn't is not judged again, whole or not: whoever asks and asks costs the
+// ceremony's machine nothing.
 func (p *page) read() (text string, transcript []byte, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,14 +99,23 @@ func (p *page) read() (text string, transcript []byte, err error) {
 		return "", nil, err
 	case info.Size() > ceremony.MaxTranscript:
 		return "", nil, fmt.Errorf("%s is too large", path)
-	case p.state != "" && info.Size() == p.size && info.ModTime().Equal(p.changed):
-		return p.state, p.transcript, nil
+	case info.Size() == p.size && info.ModTime().Equal(p.changed):
+		return p.state, p.transcript, p.err
 	default:
 		if data, err = durable.ReadFile(path); err != nil {
 			return "", nil, err
 		}
+		p.size, p.changed = info.Size(), info.ModTime()
+		if int64(len(data)) != p.size {
+			p.size = -1 // it has grown meanwhile
+		}
 	}
-	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	p.state, p.transcript, p.err = p.judge(path, data[:bytes.LastIndexByte(data, '\n')+1])
+	return p.state, p.transcript, p.err
+}
+
+// judge replays whole records.
+func (p *page) judge(path string, data []byte) (text string, transcript []byte, err error) {
 	a, _, err := ceremony.Replay(p.plan, path, data)
 	if err != nil {
 		return "", nil, err
@@ -112,14 +124,6 @@ func (p *page) read() (text string, transcript []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if transcript, err = ceremony.Withhold(p.plan, data); err != nil {
-		return "", nil, err
-	}
-	if info != nil && int64(len(data)) == info.Size() {
-		p.size, p.changed = info.Size(), info.ModTime()
-	} else {
-		p.size = -1
-	}
-	p.state, p.transcript = s.String(), transcript
-	return p.state, transcript, nil
+	transcript, err = ceremony.Withhold(p.plan, data)
+	return s.String(), transcript, err
 }

@@ -2,6 +2,7 @@ package statepage_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/state"
@@ -116,5 +118,39 @@ func TestThePageCanOnlyBeRead(t *testing.T) {
 	h.ServeHTTP(w, r)
 	if body := string(must(io.ReadAll(w.Result().Body))); strings.Contains(body, "script") || !strings.Contains(body, "THIS-ADDRESS") {
 		t.Errorf("it repeats what it is told: %s", body)
+	}
+}
+
+// Whoever asks and asks makes the ceremony's machine judge nothing again: neither whole
+// records, nor a line that was cut off and stays so until the room goes on, nor a
+// transcript that is none.
+func TestAFileThatHasNotChangedIsNotJudgedAgain(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "page", HSMs: 2, To: testfleet.ToLogged})
+	plan := must(ceremony.ParsePlan("plan.yaml", must(os.ReadFile(filepath.Join(f.Dir, ceremony.PlanFile)))))
+	whole := must(os.ReadFile(filepath.Join(f.Dir, ceremony.TranscriptFile)))
+	for what, data := range map[string][]byte{"whole": whole, "torn": whole[:len(whole)-5], "none": []byte("{\"n\":1}\n")} {
+		dir := t.TempDir()
+		h, file := statepage.Handler(dir, plan), filepath.Join(dir, ceremony.TranscriptFile)
+		put := func(data []byte, at time.Time) {
+			t.Helper()
+			if err := errors.Join(os.WriteFile(file, data, 0o600), os.Chtimes(file, at, at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+		put(data, at)
+		code, _, body := asks(h, "GET", statepage.StatePath)
+		if (code == 200) == (what == "none") {
+			t.Errorf("%s: %d", what, code)
+		}
+		// Other bytes that look unchanged show whether they were read.
+		put(bytes.Repeat([]byte("\n"), len(data)), at)
+		if again, _, text := asks(h, "GET", statepage.StatePath); again != code || text != body {
+			t.Errorf("%s: is judged again: %d, %s", what, again, text)
+		}
+		put(whole, at.Add(time.Second))
+		if again, _, text := asks(h, "GET", statepage.StatePath); again != 200 || !strings.HasPrefix(text, state.Prefix) {
+			t.Errorf("%s: a file that has changed isn't read: %d", what, again)
+		}
 	}
 }

@@ -21,6 +21,7 @@ const (
 	MaxPolicy = 512 << 10
 
 	maxPins = 1024           // entries of each list
+	maxName = 300            // bytes of an unconfirmed key's name
 	maxAge  = 10 * 366 * day // longer is none
 	day     = 24 * time.Hour
 )
@@ -208,7 +209,7 @@ func (p *Policy) lists(f *policyFile, fail func(string, ...any)) {
 		}
 	}
 	for _, name := range f.Unconfirmed {
-		if err := strict.CheckText(name, 300); err != nil {
+		if err := strict.CheckText(name, maxName); err != nil {
 			fail("unconfirmed: %v", err)
 		}
 	}
@@ -227,6 +228,8 @@ func NewPolicy(trust *bundle.Trust, log *auditlog.Policy, age time.Duration, pin
 		return nil, fmt.Errorf("one key is allowed to be %s's and %s's, and a device allows that to nobody", trust.Shares[0].Holder, trust.Shares[0].Other)
 	case len(log.Discounted()) > 0:
 		return nil, fmt.Errorf("log_policy has a witness that counts for nothing, %s: leave it out of log_policy", log.Discounted()[0])
+	case pins.namespace != "" && (pins.namespace != trust.Namespace || pins.mode != trust.Mode):
+		return nil, fmt.Errorf("%s has keys of the namespace %s, %s, and the policy is for %s, %s", pins.file, pins.namespace, pins.mode, trust.Namespace, trust.Mode)
 	case age < time.Second || age%time.Second != 0:
 		return nil, fmt.Errorf("the greatest age is %s; it is whole seconds, at least one", age)
 	}
@@ -250,6 +253,25 @@ func NewPolicy(trust *bundle.Trust, log *auditlog.Policy, age time.Duration, pin
 type Pins struct {
 	Artifacts [][32]byte
 	Keys      [][]byte // SPKI
+
+	file, mode, namespace string // of the keys' file; empty where there was none
+}
+
+// Add takes the keys of a file of pins, of which file is the name. It refuses keys of
+// one role where the fleet has more: a policy that pins them would accept no bundle.
+func (p *Pins) Add(file string, f *FleetPins) error {
+	switch {
+	case f.Role != "":
+		return strict.Errorf(file, "has the keys of the role %s alone, and a policy that pins keys accepts no key set with any other", f.Role).
+			WithHint("Write it once more without --role.")
+	case p.namespace != "" && (p.namespace != f.Namespace || p.mode != f.Mode):
+		return strict.Errorf(file, "has keys of the namespace %s, %s, and %s of %s, %s", f.Namespace, f.Mode, p.file, p.namespace, p.mode)
+	}
+	p.file, p.mode, p.namespace = file, f.Mode, f.Namespace
+	for _, k := range f.Keys {
+		p.Keys = append(p.Keys, k.SPKI)
+	}
+	return nil
 }
 
 // decode reads a file of ours that names its format first.

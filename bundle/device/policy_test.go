@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"go/format"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestAPolicyIsWrittenAsItIsRead(t *testing.T) {
 	if again.Digest != p.Digest || again.MaxAge != 24*time.Hour || *again.Trust.ThirdParties[0].Window.NotAfter != hour(24) || len(again.Log.Windows()) != 1 || len(again.Artifacts) != 1 || len(again.Keys) != 1 || again.Unconfirmed[0] != "log" {
 		t.Errorf("%s", again.Raw())
 	}
-	written := must(NewPolicy(again.Trust, again.Log, again.MaxAge, Pins{again.Artifacts, again.Keys}, again.Unconfirmed))
+	written := must(NewPolicy(again.Trust, again.Log, again.MaxAge, Pins{Artifacts: again.Artifacts, Keys: again.Keys}, again.Unconfirmed))
 	if !bytes.Equal(written.Raw(), p.Raw()) {
 		t.Errorf("%s", written.Raw())
 	}
@@ -78,11 +79,11 @@ func TestOnlyKeysThatADeviceWouldAcceptArePinned(t *testing.T) {
 		t.Fatalf("%+v, %v", pins, err)
 	}
 	again := must(ParsePins("pins", pins.Encode()))
-	var spki [][]byte
-	for _, k := range again.Keys {
-		spki = append(spki, k.SPKI)
+	var by Pins
+	if err := by.Add("pins", again); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := Judge(one.Raw(), fresh(one), policy(Pins{Keys: spki}), nil, now); err != nil {
+	if _, err := Judge(one.Raw(), fresh(one), policy(by), nil, now); err != nil {
 		t.Errorf("by its own pins: %v", err)
 	}
 	if got := string(pins.Curl()); strings.Count(got, "sha256//") != 3 || strings.Count(got, ";") != 2 {
@@ -117,5 +118,42 @@ func TestOnlyKeysThatADeviceWouldAcceptArePinned(t *testing.T) {
 		if _, err := ParsePins("pins", []byte(bad)); err == nil {
 			t.Errorf("%s: taken", what)
 		}
+	}
+}
+
+// A policy accepts no bundle of which it pins some keys only: an app that is built with
+// the pins of one role, or of another namespace's fleet, would refuse its own.
+func TestPinsThatWouldRefuseTheirOwnFleetMakeNoPolicy(t *testing.T) {
+	two := made{backup: true}.bundle()
+	p := policy(Pins{})
+	var pins Pins
+	part := must(Pin(two.Raw(), fresh(two), p, "session", now))
+	part = must(ParsePins("pins.json", part.Encode()))
+	if wantError(t, pins.Add("pins.json", part), "pins.json: has the keys of the role session alone"); part.Role != "session" || len(part.Keys) != 3 || len(pins.Keys) > 0 {
+		t.Errorf("%+v, %+v", part, pins)
+	}
+	all := must(Pin(two.Raw(), fresh(two), p, "", now))
+	if err := pins.Add("pins.json", all); err != nil || all.Role != "" {
+		t.Fatal(err)
+	}
+	if _, err := Judge(two.Raw(), fresh(two), policy(pins), nil, now); err != nil {
+		t.Error(err)
+	}
+	other := trust()
+	other.Namespace = "example.other.v1"
+	_, err := NewPolicy(other, logPolicy(), time.Hour, pins, nil)
+	wantError(t, err, "pins.json has keys of the namespace "+namespace+", production")
+}
+
+// Whoever compiles keys in has to read that somebody's key was never compared.
+func TestPinsNameTheKeysThatNobodyConfirmed(t *testing.T) {
+	one := made{}.bundle()
+	p := must(NewPolicy(trust(), logPolicy(), 24*time.Hour, Pins{}, []string{"third party tp-1"}))
+	pins := must(ParsePins("pins", must(Pin(one.Raw(), fresh(one), p, "", now)).Encode()))
+	if !slices.Equal(pins.Unconfirmed, p.Unconfirmed) || !strings.Contains(string(must(pins.Go("fleet"))), "\n// UNPINNED: third party tp-1\n") {
+		t.Errorf("%+v\n%s", pins, must(pins.Go("fleet")))
+	}
+	if source := must(pins.Go("fleet")); !bytes.Equal(must(format.Source(source)), source) {
+		t.Errorf("%s", source)
 	}
 }

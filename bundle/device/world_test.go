@@ -62,6 +62,7 @@ type made struct {
 	epoch                  uint64
 	after                  *bundle.Bundle // the epoch before
 	keys                   string         // begins the names of its keys, where they are others
+	backup                 bool           // its HSMs have a second role
 	notice                 string         // the format of one
 	signers                []string       // third parties; tp-1 and tp-2
 	by                     string         // the countersigner's key; operator
@@ -119,6 +120,9 @@ func (m made) artifact(previous []byte) ([]byte, func([]bundle.Signed) []byte) {
 	}
 	for _, hsm := range []string{"hsm-1", "hsm-2", "hsm-3"} {
 		set.Keys = append(set.Keys, bundle.FleetKey{HSM: hsm, Role: "session", Algorithm: keys.Ed25519, SPKI: edSPKI(fmt.Sprintf("%s%s/%d/%s", m.keys, m.fleet, m.epoch, hsm))})
+		if m.backup {
+			set.Keys = append(set.Keys, bundle.FleetKey{HSM: hsm, Role: "backup", Algorithm: keys.Ed25519, SPKI: edSPKI("backup/" + hsm)})
+		}
 	}
 	set = must(bundle.ParseKeySet("fleet-keys.json", set.Encode()))
 	return set.Raw(), func(st []bundle.Signed) []byte { return must(bundle.CountersignMessage(bundle.FormBound, set, st)) }

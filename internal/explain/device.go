@@ -97,6 +97,12 @@ func FleetPins(file string, data []byte, s *Shown) error {
 	s.Fact("fleet", p.Fleet+" · "+p.Namespace)
 	s.Fact("epoch", fmt.Sprint(p.Epoch))
 	s.Fact("artifact", words.Hex(p.Artifact[:]))
+	if p.Role != "" {
+		s.Fact("this role alone", p.Role)
+	}
+	for _, name := range p.Unconfirmed {
+		s.Fact("UNPINNED", name)
+	}
 	t := s.Table("keys", "hsm", "role", "algorithm", "sha256")
 	for _, k := range p.Keys {
 		t.Row(k.HSM, k.Role, string(k.Algorithm), words.Short(k.SHA256[:]))

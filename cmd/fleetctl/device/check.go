@@ -77,5 +77,5 @@ func (o *checkOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 		return err
 	}
 	out := accepted(file, b, p, now, v)
-	return a.Emit(out, screen(a, out, v)...)
+	return a.Emit(out, screen(a, out, p, v)...)
 }

@@ -47,6 +47,8 @@ type pinResultJSON struct {
 	Fleet string `strict:"fleet"`
 	Epoch uint64 `strict:"epoch"`
 	Keys  int    `strict:"keys"`
+
+	Unpinned []string `strict:"unpinned"`
 }
 
 func (o *pinOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
@@ -89,7 +91,6 @@ func (o *pinOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	if err := cli.WriteNew(o.to, text); err != nil {
 		return err
 	}
-	return a.Emit(&pinResultJSON{o.to, pins.Fleet, pins.Epoch, len(pins.Keys)}, a.UI.Fields([][2]string{
-		{"pins", o.to}, {"fleet", pins.Fleet}, {"epoch", fmt.Sprint(pins.Epoch)}, {"keys", words.Number(int64(len(pins.Keys)))},
-	}))
+	rows := [][2]string{{"pins", o.to}, {"fleet", pins.Fleet}, {"epoch", fmt.Sprint(pins.Epoch)}, {"keys", words.Number(int64(len(pins.Keys)))}}
+	return a.Emit(&pinResultJSON{o.to, pins.Fleet, pins.Epoch, len(pins.Keys), append([]string{}, p.Unconfirmed...)}, a.UI.Fields(append(rows, unpinned(p)...)))
 }

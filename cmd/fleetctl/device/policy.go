@@ -83,8 +83,8 @@ func readPins(artifacts, keys []string) (pins device.Pins, err error) {
 		if err != nil {
 			return pins, cli.Usage(err)
 		}
-		for _, k := range p.Keys {
-			pins.Keys = append(pins.Keys, k.SPKI)
+		if err := pins.Add(file, p); err != nil {
+			return pins, cli.Usage(err)
 		}
 	}
 	return pins, nil
@@ -101,14 +101,19 @@ func wrote(a *cli.App, file string, p *device.Policy) error {
 		{"witnessed", fmt.Sprintf("at most %s ago", p.MaxAge)},
 		{"accepts", accepts(p)},
 	}
-	for i, name := range out.Unpinned {
+	return a.Emit(out, a.UI.Fields(append(rows, unpinned(p)...)))
+}
+
+// unpinned are the lines about keys that nobody compared with their owners.
+func unpinned(p *device.Policy) (rows [][2]string) {
+	for i, name := range p.Unconfirmed {
 		label := ""
 		if i == 0 {
 			label = "UNPINNED"
 		}
 		rows = append(rows, [2]string{label, name})
 	}
-	return a.Emit(out, a.UI.Fields(rows))
+	return rows
 }
 
 func accepts(p *device.Policy) string {

@@ -129,7 +129,7 @@ func names(list []bundle.Signer) []string {
 }
 
 // screen is the verdict for people.
-func screen(a *cli.App, out *verdictJSON, v *device.Verdict) []string {
+func screen(a *cli.App, out *verdictJSON, p *device.Policy, v *device.Verdict) []string {
 	x := out.Accepted
 	rows := [][2]string{
 		{"fleet", x.Fleet + " · " + x.Namespace + " · " + strings.ToUpper(x.Mode)},
@@ -140,13 +140,7 @@ func screen(a *cli.App, out *verdictJSON, v *device.Verdict) []string {
 		{"in force", inForce(v, out.Time)},
 		{"policy", fmt.Sprintf("%s (%s)", out.Policy.File, words.Short(out.Policy.SHA256[:]))},
 	}
-	for i, name := range out.Policy.Unpinned {
-		label := ""
-		if i == 0 {
-			label = "UNPINNED"
-		}
-		rows = append(rows, [2]string{label, name})
-	}
+	rows = append(rows, unpinned(p)...)
 	var keys [][]string
 	for _, k := range x.Keys {
 		sum := sha256.Sum256(k.SPKI)

@@ -128,6 +128,9 @@ func readFrame(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := notPrivate(file, data); err != nil {
+		return "", err
+	}
 	if bytes.HasPrefix(data, []byte("%PDF-")) {
 		return "", strict.Errorf(file, "is a PDF; its pages have to be images").WithHint("pdftoppm -r 150 -png %s page", file)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -79,7 +80,46 @@ func readUpTo(path string, limit int) ([]byte, error) {
 	if size > int64(limit) {
 		return nil, strict.Errorf(path, "has %d bytes, %d are allowed", size, limit)
 	}
-	return ReadAll(f, path, int(size), limit)
+	data, err := ReadAll(f, path, int(size), limit)
+	if err == nil {
+		err = notPrivate(path, data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// maxHead is how many bytes at the beginning of a file are looked at for a private key.
+const maxHead = 4 << 10
+
+// notPrivate refuses a private key where something public is wanted, as after a name
+// that was completed one letter short. Parsers quote what they can't read, and a plan
+// has files in it word for word: the key would be on the screen, in a log or published.
+func notPrivate(path string, data []byte) error {
+	if !IsPrivate(data) {
+		return nil
+	}
+	where := "openssl pkey -in " + path + " -pubout"
+	if bytes.Contains(data[:min(len(data), maxHead)], []byte("BEGIN OPENSSH ")) {
+		where = path + ".pub"
+	}
+	return strict.Errorf(path, "is a private key: nothing of it was used or shown").WithHint("something public is wanted here; its public half is: %s", where)
+}
+
+// IsPrivate says whether a file begins as private keys do: OpenSSH's, PEM, age's.
+func IsPrivate(data []byte) bool {
+	head := data[:min(len(data), maxHead)]
+	if bytes.HasPrefix(head, []byte("age-encryption.org/")) || bytes.Contains(head, []byte("AGE-SECRET-KEY-")) {
+		return true
+	}
+	for line := range bytes.Lines(head) {
+		line = bytes.TrimSpace(line)
+		if bytes.HasPrefix(line, []byte("-----BEGIN ")) && (bytes.Contains(line, []byte("PRIVATE KEY")) || bytes.Contains(line, []byte("AGE ENCRYPTED FILE"))) {
+			return true
+		}
+	}
+	return false
 }
 
 // ReadAll reads a file of a known size, or if size is 0, such as of a pipe, of at most

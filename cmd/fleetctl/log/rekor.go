@@ -201,7 +201,7 @@ func (r *rekorFlags) log() (*auditlog.RekorLog, *evidence.Policy, error) {
 			WithHint("Ask the log's operator for its public key over another channel, and give it as --rekor-key FILE, or in a policy as --policy FILE.")
 	}
 	key := r.key
-	if data, err := os.ReadFile(r.key); err == nil {
+	if data, err := cli.ReadWhole(r.key); err == nil {
 		key = string(data)
 	} else if _, verr := auditlog.ParseVKey(r.key); verr != nil {
 		return nil, nil, cli.Missing(err)
@@ -221,7 +221,7 @@ func (r *rekorFlags) log() (*auditlog.RekorLog, *evidence.Policy, error) {
 }
 
 func (r *rekorFlags) fromPolicy() (*auditlog.RekorLog, *evidence.Policy, error) {
-	data, err := os.ReadFile(r.policy)
+	data, err := cli.ReadWhole(r.policy)
 	if err != nil {
 		return nil, nil, cli.Missing(err)
 	}

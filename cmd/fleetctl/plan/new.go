@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/draft"
@@ -14,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -179,6 +181,9 @@ func (o newOptions) fill(d *draft.Plan, usual keys.Algorithm) error {
 		if len(f) < 2 {
 			return cli.Usage(strict.Errorf(file, "is no OpenSSH public key"))
 		}
+		if _, err := sshsig.ParsePublicKey(f[0] + " " + f[1]); err != nil {
+			return cli.Usage(strict.Errorf(file, "%v", err))
+		}
 		d.People = append(d.People, ceremony.Person{Name: name, Role: role, Key: f[0] + " " + f[1]})
 	}
 	if d.Threshold == 0 {
@@ -222,6 +227,10 @@ func (o newOptions) keys(d *draft.Plan) error {
 		data, err := cli.ReadFile(o.logPolicy)
 		if err != nil {
 			return err
+		}
+		// A plan is published: nothing that is no log policy gets into it.
+		if _, err := auditlog.ParsePolicy(o.logPolicy, data); err != nil {
+			return cli.Usage(err)
 		}
 		d.LogPolicy = string(data)
 	}

@@ -114,7 +114,7 @@ func readLedger(path, key string) (*thirdparty.Ledger, error) {
 
 // ledgerKey reads the public key that a ledger belongs to.
 func ledgerKey(key string) ([32]byte, error) {
-	_, der, err := signer.KeyFlag("public-key", "ledger="+key)
+	_, der, err := signer.KeyFlag("public-key", "="+key)
 	if err != nil {
 		return [32]byte{}, err
 	}

@@ -75,7 +75,7 @@ func serveLedger(a *cli.App, ctx context.Context, o *serveOptions) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	_, der, err := signer.KeyFlag("public-key", "ledger="+o.key)
+	_, der, err := signer.KeyFlag("public-key", "="+o.key)
 	if err != nil {
 		return err
 	}

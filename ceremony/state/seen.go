@@ -173,6 +173,16 @@ func better(have, new string) string {
 	return have
 }
 
+// LinkFile takes a chain as it is carried. One that doesn't follow itself is refused as a
+// transcript is that breaks a rule: its machine made it so.
+func (s *Seen) LinkFile(p *ceremony.Plan, file string, data []byte) error {
+	c, err := ParseChain(file, data)
+	if err != nil {
+		return s.alarm(refused(BrokenChain, "%v", err))
+	}
+	return s.Link(p, c)
+}
+
 // Link takes a chain of records. Every state that was seen along it has to lie on it.
 func (s *Seen) Link(p *ceremony.Plan, c *Chain) error { return s.alarm(s.link(p, c)) }
 

@@ -303,6 +303,23 @@ func TestThePageIsReplayedAndALieOnItFound(t *testing.T) {
 	}
 }
 
+// A chain whose records lead elsewhere than it says is no slip of a camera.
+func TestAChainThatDoesNotFollowItselfMakesTheScreenEndAsWrong(t *testing.T) {
+	x := held(t, "answers", "run", keys.Ed25519)
+	a, tr, err := ceremony.Replay(x.plan, "t", x.transcript(6))
+	check(t, err)
+	c := must(state.ChainOf(a, tr.Records, 0))
+	c.State.Head[0] ^= 1
+	file := filepath.Join(t.TempDir(), "chain")
+	check(t, os.WriteFile(file, c.Encode(), 0o600))
+	text, out, code := auditor(t).types(t, x, x.states[6].String(), file)
+	wants(t, text, "ALARM · A BROKEN CHAIN")
+	wants(t, out, "REFUSED")
+	if code != cli.ExitWrong {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 func TestAScreenGoesOnOnlyFromWhatItCanRead(t *testing.T) {
 	x := held(t, "answers", "run", keys.Ed25519)
 	s := auditor(t)

@@ -125,10 +125,7 @@ func (s *Screen) take(where string, data []byte, named bool) error {
 	case strings.HasPrefix(text, qr.Prefix):
 		return s.takeFrame(where, text, named)
 	case state.IsChain(data):
-		var c *state.Chain
-		if c, err = state.ParseChain(where, data); err == nil {
-			err = s.seen.Link(s.Plan, c)
-		}
+		err = s.seen.LinkFile(s.Plan, where, data)
 	case bytes.HasPrefix(data, []byte(`{"n":1,`)):
 		err = s.replay(where, data)
 	default:

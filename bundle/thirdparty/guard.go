@@ -117,17 +117,62 @@ func (l *Ledger) readGuard(path string) (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	return g, l.has(g)
+}
+
+// has says whether the ledger has everything that a guard has seen.
+func (l *Ledger) has(g *guard) error {
 	if have := uint64(len(l.entries)); g.entries > have {
-		return nil, l.behind("has %d of the %d entries that its guard %s has seen", have, g.entries, path)
+		return l.behind("has %d of the %d entries that its guard %s has seen", have, g.entries, g.path)
 	}
 	if l.headAt(g.entries) != g.head {
-		return nil, l.behind("has another entry %d than its guard %s has seen", g.entries, path)
+		return l.behind("has another entry %d than its guard %s has seen", g.entries, g.path)
 	}
-	return g, nil
+	return nil
+}
+
+// ReadGuarded is ReadLedger that also holds the ledger against its guard, where that
+// is there: a copy that is served has none. The guard is read first, so that an entry
+// signed meanwhile puts the ledger ahead of it, and not behind.
+func ReadGuarded(path, guardPath string, key [32]byte) (*Ledger, error) {
+	data, err := durable.ReadFile(guardPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ReadLedger(path, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g, err := parseGuard(guardPath, data, key)
+	if err != nil {
+		return nil, err
+	}
+	l, err := ReadLedger(path, key)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.has(g); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// ErrBehind is a ledger that lacks entries which were there before, or has others.
+var ErrBehind = errors.New("it is not the ledger that was signed with last")
+
+// Extends says whether the ledger has every entry of one that was read before.
+func (l *Ledger) Extends(before *Ledger) error {
+	n := uint64(len(before.entries))
+	if have := uint64(len(l.entries)); have < n {
+		return l.behind("has %d of the %d entries that were read before", have, n)
+	}
+	if l.headAt(n) != before.head {
+		return l.behind("has other entries, up to entry %d, than were read before", n)
+	}
+	return nil
 }
 
 func (l *Ledger) behind(format string, args ...any) error {
-	return strict.Errorf(l.path, format+": it is not the ledger that was signed with last", args...).
+	return strict.Errorf(l.path, format+": %v", append(args, ErrBehind)...).Because(ErrBehind).
 		WithHint("a ledger restored from a backup? Find its newest copy. If there is none, this key never signs again")
 }
 

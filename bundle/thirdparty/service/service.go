@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -24,6 +25,7 @@ import (
 type Config struct {
 	Ledger     string   // read again whenever it has changed
 	Key        [32]byte // of the ledger
+	Guard      string   // of the ledger, where it is there; beside it where none is named
 	NotBefore  time.Time
 	Namespaces []string // served, whether or not anything was signed in them yet
 	Log        *slog.Logger
@@ -40,22 +42,37 @@ type Service struct {
 	mu    sync.Mutex
 	stamp stamp
 	state *state
+	told  string // why it isn't healthy, as the log has it
 }
 
-// stamp tells one state of the file from another: it only ever grows.
-type stamp struct {
+// stamp tells one state of the files from another.
+type stamp struct{ ledger, guard fileStamp }
+
+type fileStamp struct {
 	size int64
 	mod  time.Time
 }
 
+func stampOf(path string) (fileStamp, error) {
+	info, err := durable.Stat(path)
+	if err != nil {
+		return fileStamp{}, err
+	}
+	return fileStamp{info.Size(), info.ModTime()}, nil
+}
+
 // state is the ledger, indexed.
 type state struct {
+	ledger *thirdparty.Ledger
 	epochs map[string]map[uint64]*bundle.Statement
 	last   map[string]*bundle.Statement
 }
 
 // New reads the ledger once, so that one that can't be read is noticed.
 func New(c Config) (*Service, error) {
+	if c.Guard == "" {
+		c.Guard = thirdparty.GuardPath(c.Ledger)
+	}
 	if c.Rate == 0 {
 		c.Rate = 50
 	}
@@ -70,25 +87,33 @@ func New(c Config) (*Service, error) {
 	return s, err
 }
 
-// read gives the ledger as it stands.
+// read gives the ledger as it stands. One that lacks what was read before, or what its
+// guard has seen, was put back from a copy: served, it would say of epochs that were
+// signed that they never were.
 func (s *Service) read() (*state, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A ledger that is gone has not become an empty one: clients would take its
 	// epochs for epochs that were never signed.
-	info, err := durable.Stat(s.c.Ledger)
-	if err != nil {
+	var now stamp
+	var err error
+	if now.ledger, err = stampOf(s.c.Ledger); err != nil {
 		return nil, err
 	}
-	now := stamp{info.Size(), info.ModTime()}
+	if now.guard, err = stampOf(s.c.Guard); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	if s.state != nil && s.stamp == now {
 		return s.state, nil
 	}
-	l, err := thirdparty.ReadLedger(s.c.Ledger, s.c.Key)
+	l, err := thirdparty.ReadGuarded(s.c.Ledger, s.c.Guard, s.c.Key)
+	if err == nil && s.state != nil {
+		err = l.Extends(s.state.ledger)
+	}
 	if err != nil {
 		return nil, err
 	}
-	st := &state{epochs: map[string]map[uint64]*bundle.Statement{}, last: map[string]*bundle.Statement{}}
+	st := &state{ledger: l, epochs: map[string]map[uint64]*bundle.Statement{}, last: map[string]*bundle.Statement{}}
 	for _, x := range l.Statements() {
 		if st.epochs[x.Namespace] == nil {
 			st.epochs[x.Namespace] = map[uint64]*bundle.Statement{}
@@ -103,12 +128,37 @@ func (s *Service) read() (*state, error) {
 	return st, nil
 }
 
-// Healthy says why nothing can be answered. The text is public.
+// Healthy says why nothing can be answered. The text is public; the log has the rest,
+// once.
 func (s *Service) Healthy() error {
-	if _, err := s.read(); err != nil {
-		return errors.New("the ledger can't be read")
+	_, err := s.read()
+	what, _ := unread(err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.told = ""
+		return nil
+	case s.told != err.Error():
+		s.told = err.Error()
+		s.c.Log.Error(what, "error", err)
 	}
-	return nil
+	return errors.New(what)
+}
+
+// unread is what others are told of a ledger that gives no answers.
+func unread(err error) (what string, code int) {
+	if errors.Is(err, thirdparty.ErrBehind) {
+		return "the ledger lacks what it had before: it is not served", http.StatusServiceUnavailable
+	}
+	return "the ledger can't be read", http.StatusInternalServerError
+}
+
+// failUnread answers, and logs, that the ledger gives no answers.
+func (s *Service) failUnread(w http.ResponseWriter, err error) {
+	what, code := unread(err)
+	s.c.Log.Error(what, "error", err)
+	fail(w, code, what)
 }
 
 // Signed says of each namespace how many statements the ledger has, and the newest
@@ -152,8 +202,7 @@ func (s *Service) get(mux *http.ServeMux, path string, answer func(st *state, r 
 	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 		st, err := s.read()
 		if err != nil {
-			s.c.Log.Error("the ledger can't be read", "error", err)
-			fail(w, http.StatusInternalServerError, "the ledger can't be read")
+			s.failUnread(w, err)
 			return
 		}
 		body, err := answer(st, r)

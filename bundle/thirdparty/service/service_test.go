@@ -147,7 +147,8 @@ func TestALedgerThatIsGoneIsAFaultAndNoAbsentEpoch(t *testing.T) {
 		t.Errorf("with the ledger back: %d %s", code, body)
 	}
 	// An entry cut off was being written: it is looked for again each time, and
-	// then too the ledger can vanish.
+	// then too the ledger can vanish. Its guard isn't here, as with a copy.
+	must(0, os.Remove(thirdparty.GuardPath(f.Parties.Ledger)))
 	whole := must(os.ReadFile(f.Parties.Ledger))
 	os.WriteFile(f.Parties.Ledger, whole[:len(whole)-5], 0o600)
 	srv = serve(t, f, Config{})

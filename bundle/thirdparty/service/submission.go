@@ -111,8 +111,7 @@ func (q *Queue) take(s *Service, w http.ResponseWriter, r *http.Request) {
 	}
 	st, err := s.read()
 	if err != nil {
-		s.c.Log.Error("the ledger can't be read", "error", err)
-		fail(w, http.StatusInternalServerError, "the ledger can't be read")
+		s.failUnread(w, err)
 		return
 	}
 	if done := st.epochs[ns][x.Epoch]; done != nil && done.Digest == x.Digest {

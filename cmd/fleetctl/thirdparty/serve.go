@@ -18,7 +18,7 @@ import (
 
 type serveOptions struct {
 	cli.Service
-	policy, ledger, key, listen           string
+	policy, ledger, guard, key, listen    string
 	submit, queue, cert, certKey, clients string
 	anywhere                              bool
 }
@@ -35,7 +35,8 @@ func serveCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("serve", "Let others read the ledger, with the API of Cloudflare's auditor",
 		`Serve answers as Cloudflare's auditor does (info, namespaces, audits), from the
 ledger as it grows, until it is interrupted. It has no key and can't sign. It
-listens on this machine only; put a TLS proxy before it, or say --anywhere.
+listens on this machine only; put a TLS proxy before it, or say --anywhere. A
+ledger that lacks what it served before, or what the guard has seen, isn't served.
 
 With --submit it also takes requests, over TLS from clients whose certificate
 --clients vouches for, into the folder --queue, one for each epoch. A person
@@ -54,6 +55,7 @@ is signed, and then with the statement.`,
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "the third party's own policy `file`: its namespaces are served")
 	f.StringVar(&o.ledger, "ledger", "", "the `file` of everything it signed")
+	f.StringVar(&o.guard, "guard", "", "the ledger's guard `file`, where it is here (default: LEDGER.guard)")
 	f.StringVar(&o.key, "public-key", "", "the ledger's `key`: base64, a file of it, or an OpenSSH .pub file")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `address` that answers; port 0 takes a free one")
 	f.BoolVar(&o.anywhere, "anywhere", false, "let --listen be reachable from other machines, without TLS")
@@ -88,7 +90,10 @@ func serveLedger(a *cli.App, ctx context.Context, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	if s, err = service.New(service.Config{Ledger: o.ledger, Key: key, Namespaces: policy.Namespaces, Log: w.Log}); err != nil {
+	if o.guard != "" && !hasFile(o.guard) {
+		return cli.Usagef("leave --guard out where the guard isn't here", "%s: no such file", o.guard)
+	}
+	if s, err = service.New(service.Config{Ledger: o.ledger, Guard: o.guard, Key: key, Namespaces: policy.Namespaces, Log: w.Log}); err != nil {
 		return cli.Wrong(err)
 	}
 	measureLedger(w, s)

@@ -78,7 +78,7 @@ func client(t *testing.T, a *auditor) (*Client, *[]time.Duration) {
 	}
 	waits := &[]time.Duration{}
 	c.Wait = func(ctx context.Context, d time.Duration) error {
-		if d > 10*time.Millisecond {
+		if d > time.Second/2 {
 			*waits = append(*waits, d)
 		}
 		return ctx.Err()

@@ -31,6 +31,7 @@ import (
 const (
 	kindAnswer  = "answer"  // the auditor answers for an epoch with what can't be its statement
 	kindSilence = "silence" // no new epoch for too long
+	kindRecord  = "record"  // what was seen isn't all there any more
 )
 
 // recheck is how old the last whole check may be where nothing is new: keys' windows end.
@@ -207,6 +208,9 @@ func (p *pass) check(ctx context.Context, again *history.Again) error {
 		return strict.Errorf(p.path(recordName), "does not exist, although epoch %d was seen: rewriting before it would not be noticed", p.s.Newest).
 			WithHint("put the file back from a copy")
 	}
+	if record.Seen != nil && uint64(record.Seen.Size) < p.s.Recorded {
+		p.alarm(kindRecord, p.s.Newest, nil, "%s has %d bytes, and had %d: it was put back from an older copy; what was rewritten of the epochs that it lacks isn't noticed", recordName, record.Seen.Size, p.s.Recorded)
+	}
 	o := p.o.Pins
 	o.Now, o.Seen, o.Again = p.o.Now(), record.Seen, again
 	if p.report, err = history.Check(ctx, archive, o); err != nil {
@@ -235,5 +239,14 @@ func (p *pass) keep(record *saved.Record) error {
 	if err := p.raise(); err != nil {
 		return err
 	}
-	return record.Extend(p.report, p.o.Now())
+	if err := record.Extend(p.report, p.o.Now()); err != nil {
+		return err
+	}
+	info, err := durable.Stat(p.path(recordName))
+	if err == nil {
+		p.s.Recorded = uint64(info.Size())
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil // there was nothing to see yet
+	}
+	return err
 }

@@ -293,6 +293,33 @@ func TestWhatAnAuditorAnsweredBeforeItFailedIsJudged(t *testing.T) {
 	w.pass("unchanged 3: the statement of tp is rewritten")
 }
 
+// Where all but state.json was put back from an older copy, an alarm says once that
+// some of what was seen isn't known any more.
+func TestARecordThatWasPutBackFromAnOlderCopyIsAnAlarm(t *testing.T) {
+	w := watching(t, 2)
+	w.pass()
+	copies := map[string][]byte{}
+	for _, name := range []string{recordName, statementsName} {
+		data, err := os.ReadFile(filepath.Join(w.o.State, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		copies[name] = data
+	}
+	w.a.last = 4
+	w.pass()
+	for name, data := range copies {
+		if err := os.WriteFile(filepath.Join(w.o.State, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.a.odd[4] = statement(key, 4, "other") // rewritten: nothing is left that shows it
+	w.again()
+	w.pass("record 4: it was put back from an older copy")
+	w.again()
+	w.pass()
+}
+
 func TestWhatWasSeenIsNeverBegunAnewSilently(t *testing.T) {
 	w := watching(t, 2)
 	w.pass()

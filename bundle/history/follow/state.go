@@ -23,9 +23,10 @@ const (
 type state struct {
 	Format    string    `strict:"format"`
 	Namespace string    `strict:"namespace"`
-	Newest    uint64    `strict:"newest"`   // epoch, 0 if none was seen
-	Grown     time.Time `strict:"grown"`    // when there was last a new epoch, or the first pass
-	Standing  []string  `strict:"standing"` // alarms that were raised and whose cause is still there
+	Newest    uint64    `strict:"newest"`            // epoch, 0 if none was seen
+	Grown     time.Time `strict:"grown"`             // when there was last a new epoch, or the first pass
+	Standing  []string  `strict:"standing"`          // alarms that were raised and whose cause is still there
+	Recorded  uint64    `strict:"recorded,optional"` // bytes of the record, which only grows
 }
 
 func (f *Follower) readState() (*state, error) {

@@ -249,6 +249,18 @@ func NewPolicy(trust *bundle.Trust, log *auditlog.Policy, age time.Duration, pin
 	return ParsePolicy("device policy", strict.EncodeJSON(f))
 }
 
+// Narrowed is the policy with pins, of which it has none yet.
+func (p *Policy) Narrowed(pins Pins) (*Policy, error) {
+	switch {
+	case len(pins.Artifacts)+len(pins.Keys) == 0:
+		return p, nil
+	case len(p.Artifacts)+len(p.Keys) > 0:
+		return nil, strict.Errorf(p.File, "pins artifacts or keys already, and others would widen it").
+			WithHint("Pin all of them at once, in a policy that pins none.")
+	}
+	return NewPolicy(p.Trust, p.Log, p.MaxAge, pins, p.Unconfirmed)
+}
+
 // Pins are what a policy accepts alone: see [Policy].
 type Pins struct {
 	Artifacts [][32]byte

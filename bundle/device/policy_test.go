@@ -157,3 +157,17 @@ func TestPinsNameTheKeysThatNobodyConfirmed(t *testing.T) {
 		t.Errorf("%s", source)
 	}
 }
+
+func TestAPolicyIsNarrowedOnce(t *testing.T) {
+	one := made{}.bundle()
+	p, pins := policy(Pins{}), Pins{Artifacts: [][32]byte{one.About().Digest}}
+	if same, err := p.Narrowed(Pins{}); same != p || err != nil {
+		t.Error(same, err)
+	}
+	n := must(p.Narrowed(pins))
+	if !bytes.Equal(n.Raw(), policy(pins).Raw()) {
+		t.Errorf("%s", n.Raw())
+	}
+	_, err := n.Narrowed(pins)
+	wantError(t, err, "pins artifacts or keys already")
+}

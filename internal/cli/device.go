@@ -44,6 +44,9 @@ func (o *DevicePolicy) Read(cmd *cobra.Command, pins device.Pins) (*device.Polic
 			return nil, Usagef("leave --max-age, --namespace and --trust-on-first-use out", "%s is a device's policy, and says itself how old a proof may be and for which namespace it is", o.file)
 		}
 		p, err := device.ParsePolicy(o.file, data)
+		if err == nil {
+			p, err = p.Narrowed(pins)
+		}
 		return p, Usage(err)
 	}
 	if o.age == 0 {

@@ -105,8 +105,8 @@ func refused(why Reason, err error) error { return &Refusal{why, err} }
 // that a pinned log has it, that a quorum of pinned witnesses cosigned the log at
 // most maxAge ago, and that the fleet's epoch continues the one that the device saw
 // last. It needs no network. proof is the bundle's .tlog-proof file. state is nil
-// at first contact and only then: an empty state is one that was lost, and is
-// refused. On error the device must use nothing of the bundle and keep its state.
+// at first contact and only then: a state of which something is missing was lost, and
+// is refused. On error the device must use nothing of the bundle and keep its state.
 // The error is an ErrTrust where nothing can be judged by what is pinned or
 // remembered, otherwise a *Refusal.
 func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *DeviceState, now time.Time, maxAge time.Duration) (*Accepted, error) {
@@ -116,8 +116,10 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *Devi
 		return nil, fmt.Errorf("%w: no log is pinned", ErrTrust)
 	case now.IsZero():
 		return nil, fmt.Errorf("%w: the device's time is missing", ErrTrust)
-	case state != nil && (state.Fleet == "" || state.Epoch == 0):
-		return nil, fmt.Errorf("%w: what this device remembers of its fleet names no fleet or epoch; at first contact there is no state at all", ErrTrust)
+	case state != nil:
+		if fault := state.Fault(); fault != "" {
+			return nil, fmt.Errorf("%w: what this device remembers of its fleet %s; at first contact there is no state at all", ErrTrust, fault)
+		}
 	}
 	b, err := ParseAny(file, bundle)
 	if err != nil {

@@ -66,6 +66,35 @@ func (s *DeviceState) again(b *Bundle, refuse func(Reason, string, ...any) (*Dev
 	return refuse(ReasonEpoch, "is epoch %d of fleet %s; epoch %d was seen already", a.epoch, a.fleet, s.Epoch)
 }
 
+// Fault is what no accepted bundle can leave behind; empty where there is nothing. An
+// app that keeps its state in a form of its own, or had one of an earlier version, may
+// have lost a part of it, and what is zero then would bound nothing.
+func (s *DeviceState) Fault() string {
+	half := func(h Held) bool { return (h.Epoch == 0) != (h.Digest == [32]byte{}) }
+	keys := !s.Void && !s.Retired
+	switch {
+	case s.Fleet == "" || s.Epoch == 0 || s.Epoch == 1 && !keys:
+		return "names no fleet or epoch"
+	case s.Digest == [32]byte{} || half(s.Keys) || half(s.Earlier):
+		return "lacks an epoch or a digest"
+	case s.Void && s.Retired || s.Retired == s.Effective.IsZero():
+		return "has a retirement without its end, or an end without one"
+	case keys && s.Keys != Held{s.Epoch, s.Digest}:
+		return "has keys that are not those of the newest epoch"
+	case s.Void && s.Keys.Epoch+1 >= s.Epoch:
+		return "has keys of an epoch that is void"
+	case s.Retired && s.Keys.Epoch >= s.Epoch:
+		return "has keys of the retirement's epoch"
+	case s.Earlier.Epoch > 0 && (s.Retired || s.Earlier.Epoch >= s.Keys.Epoch):
+		return "has earlier keys that are not earlier"
+	case s.Closed >= s.Epoch || s.Retired && s.Closed > 0 || keys && s.Earlier.Epoch > s.Closed:
+		return "does not say which epochs are over"
+	case s.Witnessed.Unix() <= 0:
+		return "does not say when witnesses signed"
+	}
+	return ""
+}
+
 // InForce are the keys that the device may use at a time of its clock, as far as it
 // has seen; Epoch 0: none. A clock that was set back lets no retired fleet live longer.
 func (s *DeviceState) InForce(now time.Time) Held {

@@ -110,7 +110,7 @@ func TestDeviceRefuses(t *testing.T) {
 	w := newWorld()
 	leaf := w.bundle.Raw()
 	hour := func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
-	seen := DeviceState{Fleet: w.set.Fleet, Epoch: 1, Digest: w.set.Digest()}
+	seen := DeviceState{Fleet: w.set.Fleet, Epoch: 1, Digest: w.set.Digest(), Keys: Held{1, w.set.Digest()}, Witnessed: now}
 	change := func(f func(*DeviceState)) DeviceState { s := seen; f(&s); return s }
 	for name, c := range map[string]struct {
 		bundle, proof []byte
@@ -127,11 +127,11 @@ func TestDeviceRefuses(t *testing.T) {
 		"from the future":     {leaf, logged(leaf, hour(1), hour(1)), both, seen, "which is after 2026-11-22T00:00:00Z"},
 		"not signed":          {w.assemble(nil), logged(w.assemble(nil), hour(0), hour(0)), both, seen, "is short"},
 		"another fleet":       {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Fleet = "other" }), "is of fleet backup-2026a, this device's is other"},
-		"retired":             {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Retired = true }), "which was retired"},
-		"equivocation":        {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Digest[0]++ }), "is a second artifact for epoch 1"},
+		"retired":             {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Epoch, s.Retired, s.Effective = 2, true, now }), "which was retired"},
+		"equivocation":        {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Digest[0]++; s.Keys.Digest = s.Digest }), "is a second artifact for epoch 1"},
 		"state was lost":      {leaf, logged(leaf, hour(0), hour(0)), both, DeviceState{}, "what this device remembers of its fleet names no fleet or epoch"},
 		"epoch was lost":      {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Epoch = 0 }), "names no fleet or epoch"},
-		"older":               {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Epoch = 2 }), "epoch 2 was seen already"},
+		"older":               {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Epoch, s.Keys.Epoch = 2, 2 }), "epoch 2 was seen already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Check(c.bundle, c.proof, w.trust, logPolicy(t, c.quorum), &c.state, now, 24*time.Hour)

@@ -162,6 +162,40 @@ func TestNobodyUsesARetiredFleetsKeysFromItsEndOn(t *testing.T) {
 	}
 }
 
+// A zero in what a device remembers would bound nothing: whoever kept the state in a
+// form that lost a part of it is told so, and isn't handed a verdict.
+func TestAStateThatLostAPartOfItselfJudgesNothing(t *testing.T) {
+	f := aFleet{t, newWorld()}
+	one := f.w.bundle
+	two := f.keys(2, f.w.set.Digest())
+	void := f.void(two)
+	seen, void3, gone := f.see(one, two), f.see(one, two, void), f.see(one, noticed(retirement(f.w.set)))
+	for what, x := range map[string]struct {
+		of   *DeviceState
+		lose func(*DeviceState)
+	}{
+		"when witnesses signed":     {seen, func(s *DeviceState) { s.Witnessed = time.Time{} }},
+		"the digest":                {seen, func(s *DeviceState) { s.Digest, s.Keys.Digest = [32]byte{}, [32]byte{} }},
+		"the keys":                  {seen, func(s *DeviceState) { s.Keys = Held{} }},
+		"which epochs are over":     {seen, func(s *DeviceState) { s.Closed = 0 }},
+		"that the newest is a void": {void3, func(s *DeviceState) { s.Void = false }},
+		"half of the keys":          {void3, func(s *DeviceState) { s.Keys.Digest = [32]byte{} }},
+		"the retirement":            {gone, func(s *DeviceState) { s.Retired = false }},
+		"the retirement's end":      {gone, func(s *DeviceState) { s.Effective = time.Time{} }},
+	} {
+		s := *x.of
+		if fault := s.Fault(); fault != "" {
+			t.Errorf("%s: whole, and it %s", what, fault)
+		}
+		x.lose(&s)
+		for _, b := range []*Bundle{one, two, void} {
+			if got, err := f.check(b, &s); !errors.Is(err, ErrTrust) || got != nil {
+				t.Errorf("it lost %s: %v", what, err)
+			}
+		}
+	}
+}
+
 // Old proofs are fresh to a clock that was set back. What witnesses signed bounds it.
 func TestADevicesClockIsNotBeforeWhatWitnessesSigned(t *testing.T) {
 	f := aFleet{t, newWorld()}

@@ -93,8 +93,9 @@ func TestRefusedByName(t *testing.T) {
 			}
 		})
 	}
-	seen := DeviceState{Fleet: w.set.Fleet, Epoch: 2}
-	for name, s := range map[string]DeviceState{"replayed older epoch": seen, "equivocation": {Fleet: w.set.Fleet, Epoch: 1, Digest: another.Digest()}} {
+	other := another.Digest()
+	seen := DeviceState{Fleet: w.set.Fleet, Epoch: 2, Digest: other, Keys: Held{2, other}, Witnessed: now}
+	for name, s := range map[string]DeviceState{"replayed older epoch": seen, "equivocation": {Fleet: w.set.Fleet, Epoch: 1, Digest: other, Keys: Held{1, other}, Witnessed: now}} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Check(w.bundle.Raw(), logged(w.bundle.Raw(), now, now), w.trust, logPolicy(t, both), &s, now, time.Hour)
 			wantError(t, err, map[string]string{"replayed older epoch": "epoch 2 was seen already", "equivocation": "the signers equivocate"}[name])

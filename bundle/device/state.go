@@ -121,7 +121,6 @@ func ParseState(file string, data []byte) (*State, error) {
 
 // fault is what no accepted bundle can leave behind; empty where there is nothing.
 func (s *State) fault(f *stateFile) string {
-	zero := [32]byte{}
 	switch {
 	case s.Mode != bundle.Production && s.Mode != bundle.Rehearsal:
 		return "mode is neither production nor rehearsal"
@@ -129,26 +128,12 @@ func (s *State) fault(f *stateFile) string {
 		return "mode and namespace don't fit"
 	case f.Standing != s.Standing():
 		return "standing is none of keys, void and retired"
-	case s.Epoch == 0 || s.Epoch == 1 && f.Standing != StandingKeys:
-		return "epoch is too small"
-	case s.Digest == zero || f.Keys != nil && (s.Keys.Epoch == 0 || s.Keys.Digest == zero) || f.Earlier != nil && (s.Earlier.Epoch == 0 || s.Earlier.Digest == zero):
+	case f.Keys != nil && s.Keys == bundle.Held{} || f.Earlier != nil && s.Earlier == bundle.Held{}:
 		return "an epoch or a digest is zero"
-	case s.Retired != (f.Effective != nil):
-		return "effective is of a retirement, and every retirement has one"
-	case f.Standing == StandingKeys && s.Keys != bundle.Held{Epoch: s.Epoch, Digest: s.Digest}:
-		return "keys are not those of the newest epoch"
-	case s.Void && s.Keys.Epoch+1 >= s.Epoch:
-		return "keys are of an epoch that is void"
-	case s.Retired && s.Keys.Epoch >= s.Epoch:
-		return "keys are of the retirement's epoch"
-	case f.Earlier != nil && (s.Retired || s.Earlier.Epoch >= s.Keys.Epoch):
-		return "earlier keys are not earlier"
-	case s.Closed >= s.Epoch || s.Retired && s.Closed > 0 || f.Standing == StandingKeys && s.Earlier.Epoch > s.Closed:
-		return "closed is no epoch that was over"
-	case s.Witnessed.Unix() <= 0:
-		return "witnessed is no time at which witnesses sign"
+	case f.Effective != nil && f.Effective.IsZero():
+		return "effective is no time"
 	}
-	return ""
+	return s.DeviceState.Fault()
 }
 
 // sum is what a guard has of a state's file.

@@ -198,7 +198,8 @@ func (q *Queue) store(file, suffix string, data []byte) (again bool, err error) 
 	if !bytes.Equal(first, data) {
 		return false, errTaken
 	}
-	return true, nil
+	// Whoever stored it may have been killed before its name was durable.
+	return true, durable.SyncDir(q.Dir)
 }
 
 var errFull = errors.New("too many requests wait already")

@@ -3,7 +3,9 @@ package cli
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +13,9 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony/state"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/qr"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -95,9 +99,12 @@ func beginning(digits string, among []string) (*Digest, error) {
 				return nil, Usagef("name the file", "there are more than %d files among which the digest could be", maxFolder)
 			}
 			// One that is too large or can't be read could be the one that is meant.
-			data, err := ReadNamed(file, evidence.MaxPackage)
+			data, err := readAny(file, evidence.MaxPackage)
 			if err != nil {
-				return nil, err
+				return nil, Usage(Missing(err))
+			}
+			if IsPrivate(data) {
+				continue // nobody reads a digest of that
 			}
 			if sum := sha256.Sum256(data); strings.HasPrefix(hex.EncodeToString(sum[:]), digits) {
 				found[sum] = file
@@ -121,6 +128,9 @@ func digestOfFile(file string, asFile bool) (*Digest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if k := publicIn(data); k != nil && !asFile {
+		return &Digest{"the key in " + file, k.Fingerprint()}, nil
+	}
 	if asFile || !IsPicture(data) {
 		return &Digest{file, sha256.Sum256(data)}, nil
 	}
@@ -130,6 +140,30 @@ func digestOfFile(file string, asFile bool) (*Digest, error) {
 			WithHint("take it again: the whole code, with its white margin, sharp;\nfor the digest of the picture itself: --file"))
 	}
 	return digestInCode(file, text)
+}
+
+// publicIn is the public key that is all that a file has: a SubjectPublicKeyInfo in
+// base64 or PEM, or an Ed25519 key of OpenSSH's. Its words have to be the same however the
+// file is written: with another line's end, on another machine.
+func publicIn(data []byte) *keys.Public {
+	text := strings.TrimSpace(string(data[:min(len(data), maxHead)]))
+	if len(data) > maxHead {
+		return nil
+	}
+	if k, err := sshsig.ParsePublicKey(text); err == nil {
+		raw, _ := k.Ed25519()
+		public, _ := keys.FromEd25519(raw)
+		return public // nil if it is no Ed25519 key
+	}
+	der, err := base64.StdEncoding.DecodeString(text)
+	if block, rest := pem.Decode([]byte(text)); block != nil && block.Type == "PUBLIC KEY" && len(bytes.TrimSpace(rest)) == 0 {
+		der, err = block.Bytes, nil
+	}
+	if err != nil {
+		return nil
+	}
+	public, _ := keys.ParseSPKI(der)
+	return public
 }
 
 // digestInCode is the digest that a code of ours carries.

@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony/state"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/qr"
 )
 
@@ -101,3 +105,48 @@ func FuzzNamedDigest(f *testing.F) {
 }
 
 func isThere(name string) bool { _, err := os.Stat(name); return err == nil }
+
+// The words of a key are compared over the telephone: they may not depend on how a file
+// is written.
+func TestTheDigestOfAPublicKeyIsTheKeys(t *testing.T) {
+	raw := ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey)
+	k, err := keys.FromEd25519(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := append([]byte("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"), raw...)
+	line := "ssh-ed25519 " + base64.StdEncoding.EncodeToString(blob)
+	spki := base64.StdEncoding.EncodeToString(k.SPKI())
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a.pub": line + " somebody@somewhere\n", "b.pub": line + "\r\n", "c.pub": line, "d.pub": spki + "\n", "e.pub": spki,
+		"f.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.SPKI()})),
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := NamedDigest([]string{file}, false)
+		if err != nil || d.Sum != k.Fingerprint() {
+			t.Errorf("%s: %+v, %v", name, d, err)
+		}
+		if d, err := NamedDigest([]string{file}, true); err != nil || d.Sum != sha256.Sum256([]byte(text)) {
+			t.Errorf("%s as a file: %+v, %v", name, d, err)
+		}
+	}
+	two := filepath.Join(dir, "two.pub")
+	if err := os.WriteFile(two, []byte(spki+"\n"+spki+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := NamedDigest([]string{two}, false); err != nil || d.What != two {
+		t.Errorf("two keys: %+v, %v", d, err)
+	}
+	// A private key beside a file keeps nobody from finding that file.
+	if err := os.WriteFile(filepath.Join(dir, "key.pem"), []byte("-----BEGIN PRIVATE KEY-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(spki))
+	if d, err := NamedDigest([]string{hex.EncodeToString(sum[:8]), dir}, false); err != nil || d.Sum != sum {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

@@ -68,6 +68,17 @@ func ReadNamed(path string, limit int) ([]byte, error) {
 func ReadWhole(path string) ([]byte, error) { return readUpTo(path, evidence.MaxPackage) }
 
 func readUpTo(path string, limit int) ([]byte, error) {
+	data, err := readAny(path, limit)
+	if err == nil {
+		err = notPrivate(path, data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+func readAny(path string, limit int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -80,14 +91,7 @@ func readUpTo(path string, limit int) ([]byte, error) {
 	if size > int64(limit) {
 		return nil, strict.Errorf(path, "has %d bytes, %d are allowed", size, limit)
 	}
-	data, err := ReadAll(f, path, int(size), limit)
-	if err == nil {
-		err = notPrivate(path, data)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return data, nil
+	return ReadAll(f, path, int(size), limit)
 }
 
 // maxHead is how many bytes at the beginning of a file are looked at for a private key.

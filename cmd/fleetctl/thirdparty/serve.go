@@ -36,7 +36,8 @@ func serveCmd(a *cli.App) *cobra.Command {
 		`Serve answers as Cloudflare's auditor does (info, namespaces, audits), from the
 ledger as it grows, until it is interrupted. It has no key and can't sign. It
 listens on this machine only; put a TLS proxy before it, or say --anywhere. A
-ledger that lacks what it served before, or what the guard has seen, isn't served.
+ledger that lacks what it served before, or what the guard has seen, is not
+served.
 
 With --submit it also takes requests, over TLS from clients whose certificate
 --clients vouches for, into the folder --queue, one for each epoch. A person

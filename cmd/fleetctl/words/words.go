@@ -24,7 +24,8 @@ func Command(a *cli.App) *cobra.Command {
 		`Words writes a SHA-256 as PGP words: two-syllable words at odd positions,
 three-syllable words at even ones, so that a swapped or dropped word is heard.
 It is a file's, or what the QR code in a PNG or JPEG picture carries, or given
-in hex, which may be typed in groups.
+in hex, which may be typed in groups. Of a public key it is that of the key
+itself (SubjectPublicKeyInfo), however its file is written.
 
 Of a digest the first 16 digits or more will do where one file begins so:
 among the files and folders that are named after them, or in the folder where
@@ -43,6 +44,6 @@ you are. Fewer digits, or digits that fit two files, are an error.`,
 			return a.Emit(&wordsJSON{d.What, digits, words.Encode(d.Sum[:])},
 				about, a.UI.Hex(d.Sum[:]), "\n", a.UI.Words(d.Sum[:], 4, true))
 		})
-	c.Flags().BoolVar(&asFile, "file", false, "the digest of the file itself, though it is a picture")
+	c.Flags().BoolVar(&asFile, "file", false, "the digest of the file itself, though it is a picture or a public key")
 	return c
 }

@@ -82,6 +82,7 @@ func (c *cast) answer(screen string) bool {
 	if rows := strings.Count(screen[max(strings.LastIndex(screen, "SHA-256:"), 0):], "\n") + 1; kind == "challenge" && !c.plain && rows > 24 {
 		c.k.t.Errorf("a screen of 24 rows no longer shows the digest that is asked about, %d rows above the question\n%s", rows, screen)
 	}
+	c.standsAbove(kind, screen)
 	answer := "="
 	if list := c.trouble[kind]; len(list) > 0 {
 		answer, c.trouble[kind] = list[0], list[1:]
@@ -100,6 +101,34 @@ func (c *cast) answer(screen string) bool {
 	c.keys += len(answer) + 1
 	c.k.say(answer)
 	return true
+}
+
+// standsAbove holds that a screen of 24 rows shows all that is new when people are first
+// asked to sign: what signing means, and what the operator's HSM signs.
+func (c *cast) standsAbove(kind, screen string) {
+	c.k.t.Helper()
+	if !strings.HasPrefix(kind, "sign ") || c.plain {
+		return
+	}
+	new := screen[max(strings.LastIndex(screen, "How it went so far:"), 0):]
+	if strings.Count(new, "Sign: your name") > 1 {
+		return // what was typed since has moved it
+	}
+	at := strings.Index(new, "by signing")
+	if kind != "sign approve countersign" && strings.Contains(new, "it names") {
+		at = strings.Index(new, "it names")
+	}
+	if at < 0 || strings.Contains(new[at:], "This text is signed:") {
+		c.k.t.Errorf("%s: what signing means doesn't stand last\n%s", kind, new)
+		return
+	}
+	if rows := strings.Count(new[at:], "\n") + 1; rows > 24 {
+		c.k.t.Errorf("%s: what signing means begins %d rows above the question\n%s", kind, rows, new)
+	}
+	hsm := strings.Index(new, "What operator-1's HSM will sign:")
+	if kind == "sign approve countersign" && (hsm < at || !strings.Contains(new[hsm:], "fleetctl countersignature v1")) {
+		c.k.t.Errorf("what the operator's HSM signs doesn't stand above the question\n%s", new)
+	}
 }
 
 // question is the last one on the screen, on one line.

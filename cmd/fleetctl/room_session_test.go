@@ -104,6 +104,7 @@ func steadyRoom(screen string) string {
 		{`\b[0-9a-f]{64}\b`, "dddddddd"},
 		{`backup\.1\.\d{8}\.[0-9a-f]{8}`, "backup.1.20261121.dddddddd"},
 		{`[A-Za-z0-9+/]{86}==`, "bbbbbbbb"},
+		{`(?m)^( {8})[A-Za-z0-9+/]{71}\n {8}[A-Za-z0-9+/]{15}==$`, "${1}bbbbbbbb"},
 		{`[A-Za-z0-9+/]{43}=`, "bbbbbbbb"},
 		{`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`, "2026-11-21T10:00:00Z"},
 		{`(?m)^( +)` + list + ` ` + list + ` ` + list + ` ` + list + ` …$`, "${1}word word word word …"},

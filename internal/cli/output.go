@@ -8,25 +8,27 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/paper"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// ShowText shows a text that is about to be signed.
-func (a *App) ShowText(text []byte) {
-	a.UI.Say(a.UI.Talk.Line("This text is signed:"))
+// ShowText shows a text that a person is about to sign.
+func (a *App) ShowText(text []byte) { a.showText("This text is signed:", text) }
+
+// ShowOperatorText shows the text that a key in the operator's HSM is about to sign.
+func (a *App) ShowOperatorText(name string, text []byte) {
+	a.showText("What "+name+"'s HSM will sign:", text)
+}
+
+func (a *App) showText(heading string, text []byte) {
+	a.UI.Say(a.UI.Talk.Line(heading))
 	if bytes.IndexByte(text, '\n') < 0 { // form signature: 64 raw bytes
 		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("%x", text)), "\n")
 		return
 	}
-	for line := range strings.Lines(string(text)) {
-		a.UI.Say("      ", words.Clean(strings.TrimSuffix(line, "\n")), "\n")
-	}
-	a.UI.Say("\n")
+	a.UI.Say(a.UI.Talk.Verbatim(string(text)), "\n")
 }
 
 // WriteNew writes a result file that must not exist yet.

@@ -129,10 +129,9 @@ func HSMTable(p *ceremony.Plan) (columns []string, rows [][]string) {
 	return columns, rows
 }
 
-// acts say what approving each act means.
+// acts say what approving each act means, but for a resume.
 var acts = map[string]string{
 	ceremony.ApproveOpen:        "you let the HSMs be unlocked, and keys be generated in them",
-	ceremony.ApproveResume:      "you let the ceremony go on where it stood still",
 	ceremony.ApproveReconvene:   "you let the ceremony go on after its adjournment, with the seals as they were found",
 	ceremony.ApproveException:   "you accept that this went otherwise than planned. It is published, and relaxes nothing that is checked",
 	ceremony.ApproveRequest:     "you let the key set leave the room: third parties are asked to sign exactly this one. After that the ceremony can't be aborted",
@@ -140,8 +139,18 @@ var acts = map[string]string{
 	ceremony.ApproveAbort:       "you say that you saw the ceremony end so, and what became of each key",
 }
 
-// ActMeans says what approving an act means; empty if there is no such act.
-func ActMeans(act string) string { return acts[act] }
+// ActMeans says what approving an act means where a ceremony stands; empty if there is
+// no such act.
+func ActMeans(act string, a *ceremony.Account) string {
+	if act != ceremony.ApproveResume {
+		return acts[act]
+	}
+	text := fmt.Sprintf("you let the ceremony go on after record %d. ", a.N)
+	if k := a.OpenIntent(); k != nil {
+		return text + fmt.Sprintf("The key of %s (%s), not confirmed, is destroyed and made anew", k.HSM, k.Role)
+	}
+	return text + "No key is lost"
+}
 
 // SignoffMeans says what a verdict on a stage means.
 func SignoffMeans(stage, verdict string, exceptions []int) string {

@@ -153,12 +153,6 @@ func (r *Room) response(j *engine.Journal) error {
 }
 
 func (r *Room) countersign(ctx context.Context, j *engine.Journal) error {
-	text, err := j.Account().CountersignText()
-	if err != nil {
-		return cli.Usage(err)
-	}
-	r.App.UI.Say(r.App.UI.Talk.Line("The operator's HSM will sign, once officers approve exactly that:"))
-	r.App.ShowText(text)
 	if err := j.CountersignApproved(ctx, r.approve); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // offer shows what is signed, and puts its texts where people who sign elsewhere
-// find them.
+// find them. What signing means comes last, directly above the question.
 func (r *Room) offer(w *waiting) error {
 	if r.StandIn.Unattended {
 		return nil
@@ -32,23 +32,21 @@ func (r *Room) offer(w *waiting) error {
 		return cli.Usage(err)
 	}
 	r.App.UI.Say("\n")
-	if err := session.ShowMeaning(r.App, r.Config.Dir, wish, t); err != nil {
+	if err := session.ShowHistory(r.App, r.Config.Dir); err != nil {
 		return cli.Wrong(err)
 	}
-	session.ShowAct(r.App, w.account, w.wish)
 	r.App.ShowText(t.Text)
 	if w.wish.Stage != "" {
 		r.say("That is an officer's text: each signs it as what they are, with the verdict that they type: agree, agree with exceptions, or do not agree.")
 	}
 	texts := w.texts(wish)
+	act := folder.Wish{Act: w.also}
+	var with *folder.ToSign
 	if w.also != "" {
-		act := folder.Wish{Act: w.also}
-		with, err := folder.TextToSign(r.Config.Dir, w.account, act, ceremony.Officer)
-		if err != nil {
+		if with, err = folder.TextToSign(r.Config.Dir, w.account, act, ceremony.Officer); err != nil {
 			return cli.Usage(err)
 		}
 		r.say("A second text follows, which officers alone sign: the approval of the " + w.also + ". An officer signs both by naming both in one answer, or is asked for the second one later:")
-		session.ShowSigning(r.App, act, with)
 		r.App.ShowText(with.Text)
 		texts = append(texts, elsewhere{fmt.Sprintf("%s-after-%d.txt", w.also, w.account.N), ceremony.Officer, act})
 	}
@@ -67,8 +65,12 @@ func (r *Room) offer(w *waiting) error {
 		}
 	}
 	r.say("Who signs elsewhere finds the text in " + r.Exchange + "; its signature comes back there:")
-	r.App.UI.Say(r.App.UI.Talk.Line("ssh-keygen -Y sign -n " + t.Namespace + " -f KEY " + words.ShellWord(file)))
-	return nil
+	r.App.UI.Say(r.App.UI.Talk.Line("ssh-keygen -Y sign -n "+t.Namespace+" -f KEY "+words.ShellWord(file)), "\n")
+	if err := session.ShowSigning(r.App, w.account, wish, t, nil); err != nil || with == nil {
+		return err
+	}
+	r.say("An officer who names the " + w.also + " too:")
+	return session.ShowSigning(r.App, w.account, act, with, t)
 }
 
 // elsewhere is a text for somebody who signs elsewhere.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -18,9 +19,10 @@ func inset(p ui.Page, rows [][2]string) string {
 	return p.Inset(func(p ui.Page) string { return p.Fields(rows) })
 }
 
-// ShowMeaning says, before a text that is signed, what signing it means: what for,
-// how the ceremony went so far, and which files have the digests in it.
-func ShowMeaning(a *cli.App, dir string, w folder.Wish, t *folder.ToSign) error {
+// ShowHistory says, before a text that is signed, how the ceremony went so far. What is
+// new is said after the text by [ShowSigning], directly above the question: a screen of
+// 24 lines has lost the history by then.
+func ShowHistory(a *cli.App, dir string) error {
 	c, records, err := folder.ReadTorn(dir)
 	if err != nil {
 		return err
@@ -36,24 +38,42 @@ func ShowMeaning(a *cli.App, dir string, w folder.Wish, t *folder.ToSign) error 
 	}
 	a.UI.Say(p.Header(fmt.Sprintf("%s · epoch %d", c.Plan.Fleet, c.Plan.Epoch), strings.ToUpper(c.Plan.Mode)),
 		p.Line("How it went so far:"), p.Inset(func(p ui.Page) string { return cli.StoryText(p, explain.TellStory(told, false), false) }), "\n")
-	ShowSigning(a, w, t)
 	return nil
 }
 
-// ShowSigning says what signing a text means, and which files have the digests in it.
-func ShowSigning(a *cli.App, w folder.Wish, t *folder.ToSign) {
-	rows := [][2]string{{"by signing", explain.ActMeans(w.Act)}}
+// ShowSigning says what signing a text means: what it is about, which files have the
+// digests in it, what comes of it, and what the operator's HSM signs then. above is a
+// text beside it that has been shown so: what that names too isn't shown again.
+func ShowSigning(a *cli.App, c *ceremony.Account, w folder.Wish, t, above *folder.ToSign) error {
+	means := explain.ActMeans(w.Act, c)
 	if w.Stage != "" {
-		rows = [][2]string{{"by signing", explain.SignoffMeans(w.Stage, w.Verdict, w.Exceptions)}}
+		means = explain.SignoffMeans(w.Stage, w.Verdict, w.Exceptions)
 	}
+	if above == nil {
+		showAct(a, c, w)
+	}
+	var rows [][2]string
 	for _, n := range t.Names {
+		if above != nil && slices.ContainsFunc(above.Names, func(x folder.Named) bool { return x.File == n.File && x.Digest == n.Digest }) {
+			rows = append(rows, [2]string{"it names", n.What + ", " + n.File + ", as above"})
+			continue
+		}
 		what := n.What + ". Its hash is"
 		if n.File != "" {
 			what = n.What + ", " + n.File + ". Its SHA-256 is"
 		}
 		rows = append(rows, [2]string{"it names", what}, [2]string{"", fmt.Sprintf("%x", n.Digest)}, [2]string{"", words.Head(n.Digest[:]) + " …"})
 	}
-	a.UI.Say(inset(a.UI.Talk, rows), "\n")
+	a.UI.Say(inset(a.UI.Talk, append(rows, [2]string{"by signing", means})), "\n")
+	if w.Act != ceremony.ApproveCountersign {
+		return nil
+	}
+	text, err := c.CountersignText()
+	if err != nil {
+		return cli.Wrong(err)
+	}
+	a.ShowOperatorText(c.Plan.Countersigner.Name, text)
+	return nil
 }
 
 // ShowPlan says what approving a plan means, and what changed since.
@@ -107,8 +127,8 @@ func changeRows(since string, list []string) (rows [][2]string) {
 	return rows
 }
 
-// ShowAct says in words what a text is about that names it by its hash alone.
-func ShowAct(a *cli.App, c *ceremony.Account, w folder.Wish) {
+// showAct says in words what a text is about that names it by its hash alone.
+func showAct(a *cli.App, c *ceremony.Account, w folder.Wish) {
 	switch w.Act {
 	case "":
 		showExceptions(a, c)

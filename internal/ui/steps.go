@@ -58,6 +58,23 @@ func (p Page) Line(text string) string {
 	return b.String()
 }
 
+// Verbatim is a text line by line, set in. What continues a line that is too long is set
+// in further: it is no line of the text.
+func (p Page) Verbatim(text string) string {
+	const in = margin + margin
+	room := p.width - 1 - len(in)
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = words.Clean(strings.TrimSuffix(line, "\n"))
+		rows := []string{line}
+		if width(line) > room {
+			rows = fold(line, room-2)
+		}
+		b.WriteString(in + strings.Join(rows, "\n"+in+"  ") + "\n")
+	}
+	return b.String()
+}
+
 // Inset sets what is rendered as far in as Line sets its text.
 func (p Page) Inset(render func(Page) string) string {
 	within := p

@@ -32,7 +32,7 @@ it is recorded. Nobody is asked for a PIN before the officers have approved.`,
 				if err != nil {
 					return cli.Usage(err)
 				}
-				a.ShowText(text)
+				a.ShowOperatorText(j.Account().Plan.Countersigner.Name, text)
 				if err := j.CountersignApproved(cmd.Context(), signer.Approver(a, keys)); err != nil {
 					return session.Pausing(args[0], err)
 				}

@@ -88,11 +88,13 @@ func signWithKey(a *cli.App, dir string, c *ceremony.Account, o signOptions) err
 	if err != nil {
 		return cli.Usage(err)
 	}
-	if err := session.ShowMeaning(a, dir, o.wish(), t); err != nil {
+	if err := session.ShowHistory(a, dir); err != nil {
 		return cli.Wrong(err)
 	}
-	session.ShowAct(a, c, o.wish())
 	a.ShowText(t.Text)
+	if err := session.ShowSigning(a, c, o.wish(), t, nil); err != nil {
+		return err
+	}
 	consent := o.verdict
 	if consent == "" {
 		consent = "approve " + o.approve
@@ -121,8 +123,11 @@ func writeText(a *cli.App, dir string, c *ceremony.Account, o signOptions) error
 	if err != nil {
 		return cli.Usage(err)
 	}
-	if err := session.ShowMeaning(a, dir, o.wish(), t); err != nil {
+	if err := session.ShowHistory(a, dir); err != nil {
 		return cli.Wrong(err)
+	}
+	if err := session.ShowSigning(a, c, o.wish(), t, nil); err != nil {
+		return err
 	}
 	if err := cli.WriteNew(o.text, t.Text); err != nil {
 		return err

@@ -74,6 +74,10 @@ func (l *Ledger) keep(s bundle.Signed) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	// Whoever kept it may have been killed before its name was durable.
+	if err := durable.SyncDir(dir); err != nil {
+		return err
+	}
 	data, err := durable.ReadFile(first)
 	if err != nil {
 		return err
@@ -92,7 +96,7 @@ func (l *Ledger) keep(s bundle.Signed) error {
 		return nil
 	}
 	second := filepath.Join(dir, fmt.Sprintf("%s-%d-%x-%x.json", s.Statement.Namespace, s.Statement.Epoch, s.Key[:8], s.Statement.Digest[:8]))
-	if err := durable.Create(second, s.Statement.Raw(), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := durable.CreateSame(second, s.Statement.Raw(), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return &Equivocation{Key: s.Key, Namespace: s.Statement.Namespace, Epoch: s.Statement.Epoch, Files: [2]string{first, second}}

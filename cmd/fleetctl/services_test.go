@@ -220,8 +220,10 @@ func TestServicesTellThoseWhoRunThem(t *testing.T) {
 	if n := value(t, from, "fleetctl_ledger_newest_epoch", testfleet.Namespace); n != 1 {
 		t.Errorf("the newest epoch is %v", n)
 	}
-	if n := value(t, from, "fleetctl_queue_waiting"); n != 0 {
-		t.Errorf("%v requests wait", n)
+	for _, kind := range []string{"request", "digest"} {
+		if n := value(t, from, "fleetctl_queue_waiting", kind); n != 0 {
+			t.Errorf("%v wait as %s", n, kind)
+		}
 	}
 	done(third, from)
 	documented(t, seen)

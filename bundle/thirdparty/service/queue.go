@@ -80,18 +80,12 @@ func List(dir string) ([]Waiting, error) {
 		if !waits(e) {
 			continue
 		}
-		w := Waiting{File: filepath.Join(dir, e.Name())}
-		info, err := e.Info()
+		w, err := readWaiting(dir, e)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // signed, or rejected, meanwhile
+		}
 		if err != nil {
 			return nil, err
-		}
-		w.Size, w.Time = info.Size(), info.ModTime().UTC()
-		data, err := durable.ReadFile(w.File)
-		if err != nil {
-			return nil, err
-		}
-		if err := w.read(data); err != nil {
-			w.Fault = err.Error()
 		}
 		list = append(list, w)
 	}
@@ -102,6 +96,23 @@ func List(dir string) ([]Waiting, error) {
 	})
 	slices.SortFunc(list, func(a, b Waiting) int { return strings.Compare(a.File, b.File) })
 	return list, nil
+}
+
+func readWaiting(dir string, e fs.DirEntry) (Waiting, error) {
+	w := Waiting{File: filepath.Join(dir, e.Name())}
+	info, err := e.Info()
+	if err != nil {
+		return w, err
+	}
+	w.Size, w.Time = info.Size(), info.ModTime().UTC()
+	data, err := durable.ReadFile(w.File)
+	if err != nil {
+		return w, err
+	}
+	if err := w.read(data); err != nil {
+		w.Fault = err.Error()
+	}
+	return w, nil
 }
 
 // waits says whether a file of the queue's folder is something that waits.
@@ -129,6 +140,23 @@ func (w *Waiting) read(data []byte) error {
 // errTaken says that another request, or another digest, waits for the same epoch.
 var errTaken = errors.New("another request for this epoch was here first")
 
+// taken is an errTaken that names both digests.
+type taken struct {
+	there Waiting
+	asked string // what comes now: this request, or this digest
+	has   [32]byte
+}
+
+func (e *taken) Is(target error) bool { return target == errTaken }
+
+func (e *taken) Error() string {
+	there := "the request of digest"
+	if e.there.Bare {
+		there = "digest"
+	}
+	return fmt.Sprintf("%s %x was submitted for epoch %d, and %s has %x: one of the two has to be taken out", there, e.there.Digest, e.there.Epoch, e.asked, e.has)
+}
+
 // place is the file of what waits for an epoch. 16 digits are more than an epoch has,
 // and files come in its order.
 func (q *Queue) place(namespace string, epoch uint64, suffix string) string {
@@ -146,22 +174,35 @@ func other(file string, digest [32]byte) (there bool, err error) {
 		err = w.read(data)
 	}
 	if err == nil && w.Digest != digest {
-		err = errTaken
+		asked := "this request"
+		if !w.Bare {
+			asked = "this submission"
+		}
+		err = &taken{w, asked, digest}
 	}
 	return true, err
+}
+
+// parseRequest reads a request, and holds it against the policy.
+func (q *Queue) parseRequest(data []byte) (*bundle.KeySet, error) {
+	r, err := bundle.ParseRequest("request", data)
+	if err != nil {
+		return nil, err
+	}
+	return r.Core.KeySet, q.Policy.Allows("request", r.Core.KeySet)
 }
 
 // Put stores a request. Of several for one epoch exactly one is stored, be it
 // by several processes; the same one again is no fault. again says so.
 func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
-	r, err := bundle.ParseRequest("request", data)
+	set, err := q.parseRequest(data)
 	if err != nil {
 		return false, nil, err
 	}
-	if err := q.Policy.Allows("request", r.Core.KeySet); err != nil {
-		return false, nil, err
-	}
-	set := r.Core.KeySet
+	return q.put(set, data)
+}
+
+func (q *Queue) put(set *bundle.KeySet, data []byte) (again bool, w *Waiting, err error) {
 	w = &Waiting{Namespace: set.Namespace, Epoch: set.Epoch, Digest: set.Digest(), Size: int64(len(data))}
 	w.File = q.place(set.Namespace, set.Epoch, queued)
 	q.one.Lock()
@@ -170,9 +211,6 @@ func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 		return false, nil, err
 	}
 	again, err = q.store(w.File, queued, data)
-	if errors.Is(err, errTaken) || errors.Is(err, errFull) {
-		return false, nil, err
-	}
 	return again, w, err
 }
 
@@ -204,8 +242,23 @@ func (q *Queue) store(file, suffix string, data []byte) (again bool, err error) 
 
 var errFull = errors.New("too many requests wait already")
 
-// Count is how many requests wait.
-func (q *Queue) Count() (n int, err error) { return q.count(queued) }
+// Count is how many requests wait, and how many digests whose request isn't there.
+func (q *Queue) Count() (requests, digests int, err error) {
+	entries, err := durable.ReadDir(q.Dir)
+	has := map[string]bool{}
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), queued); ok && waits(e) {
+			requests++
+			has[name] = true
+		}
+	}
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), submitted); ok && waits(e) && !has[name] {
+			digests++
+		}
+	}
+	return requests, digests, err
+}
 
 func (q *Queue) count(suffix string) (n int, err error) {
 	entries, err := durable.ReadDir(q.Dir)
@@ -229,8 +282,9 @@ type acceptedJSON struct {
 // submissions as Cloudflare's auditor does: POST /namespaces/NAMESPACE/audits. What it
 // has signed it serves too. It is for a listener with mTLS, and refuses any other.
 func (q *Queue) Handler(s *Service) http.Handler {
+	s.tell(q.settle)
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /requests", q.sparing(q.submit))
+	mux.HandleFunc("POST /requests", q.sparing(func(w http.ResponseWriter, r *http.Request) { q.submit(s, w, r) }))
 	mux.HandleFunc("POST /namespaces/{ns}/audits", q.sparing(func(w http.ResponseWriter, r *http.Request) { q.take(s, w, r) }))
 	mux.Handle("/", s.Handler())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -254,7 +308,7 @@ func (q *Queue) sparing(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func (q *Queue) submit(w http.ResponseWriter, r *http.Request) {
+func (q *Queue) submit(s *Service, w http.ResponseWriter, r *http.Request) {
 	who := r.TLS.VerifiedChains[0][0].Subject.String()
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bundle.MaxRequest))
 	var huge *http.MaxBytesError
@@ -266,7 +320,16 @@ func (q *Queue) submit(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "the request was cut off")
 		return
 	}
-	again, x, err := q.Put(data)
+	set, err := q.parseRequest(data)
+	if err != nil {
+		q.Log.Info("refused", "from", who, "error", err)
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if q.answered(s, &submission{submissionFormat, set.Namespace, set.Epoch, set.Digest()}, "a request", who, w) {
+		return
+	}
+	again, x, err := q.put(set, data)
 	switch {
 	case errors.Is(err, errTaken):
 		q.Log.Warn("a second request for one epoch", "from", who, "sha256", fmt.Sprintf("%x", sha256.Sum256(data)))
@@ -274,12 +337,9 @@ func (q *Queue) submit(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errFull):
 		q.Log.Warn("the queue is full", "from", who)
 		fail(w, http.StatusServiceUnavailable, err.Error())
-	case err != nil && x != nil:
+	case err != nil:
 		q.Log.Error("a request can't be stored", "error", err)
 		fail(w, http.StatusInternalServerError, "the request can't be stored")
-	case err != nil:
-		q.Log.Info("refused", "from", who, "error", err)
-		fail(w, http.StatusBadRequest, err.Error())
 	default:
 		status, code := "queued", http.StatusCreated
 		if again {

@@ -43,6 +43,8 @@ type Service struct {
 	stamp stamp
 	state *state
 	told  string // why it isn't healthy, as the log has it
+
+	changed func(*state) // is called with what a ledger that has changed says; nil where nobody asks
 }
 
 // stamp tells one state of the files from another.
@@ -93,6 +95,24 @@ func New(c Config) (*Service, error) {
 func (s *Service) read() (*state, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := s.state
+	st, err := s.look()
+	if err == nil && st != before && s.changed != nil {
+		s.changed(st)
+	}
+	return st, err
+}
+
+// tell has changed called, now and whenever the ledger has changed.
+func (s *Service) tell(changed func(*state)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed = changed; s.state != nil {
+		changed(s.state)
+	}
+}
+
+func (s *Service) look() (*state, error) {
 	// A ledger that is gone has not become an empty one: clients would take its
 	// epochs for epochs that were never signed.
 	var now stamp

@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/fleetctl/fleetctl/bundle"
-	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -109,23 +108,31 @@ func (q *Queue) take(s *Service, w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	if !q.answered(s, x, "a submission", who, w) {
+		q.wait(x, who, w)
+	}
+}
+
+// answered answers what the ledger has decided: with the statement where this very
+// digest is signed, with a conflict where what is submitted can't be signed any more.
+func (q *Queue) answered(s *Service, x *submission, what, who string, w http.ResponseWriter) bool {
 	st, err := s.read()
 	if err != nil {
 		s.failUnread(w, err)
-		return
+		return true
 	}
-	if done := st.epochs[ns][x.Epoch]; done != nil && done.Digest == x.Digest {
-		q.settle(x)
+	q.settle(st)
+	if done := st.epochs[x.Namespace][x.Epoch]; done != nil && done.Digest == x.Digest {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(done.Raw())
-		return
+		return true
 	}
 	if err := st.allows(x); err != nil {
-		q.Log.Warn("a submission contradicts the ledger", "from", who, "epoch", x.Epoch, "digest", fmt.Sprintf("%x", x.Digest))
+		q.Log.Warn(what+" contradicts the ledger", "from", who, "epoch", x.Epoch, "digest", fmt.Sprintf("%x", x.Digest), "error", err)
 		fail(w, http.StatusConflict, err.Error())
-		return
+		return true
 	}
-	q.wait(x, who, w)
+	return false
 }
 
 // allows holds a submission against what was signed.
@@ -178,15 +185,4 @@ func (q *Queue) keep(x *submission) (request bool, err error) {
 		_, err = q.store(q.place(x.Namespace, x.Epoch, submitted), submitted, strict.EncodeJSON(x))
 	}
 	return request, err
-}
-
-// settle takes a submission out that is signed: it waits for nothing.
-func (q *Queue) settle(x *submission) {
-	file := q.place(x.Namespace, x.Epoch, submitted)
-	if there, err := other(file, x.Digest); !there || err != nil {
-		return
-	}
-	if err := durable.Remove(file); err != nil {
-		q.Log.Error("a submission that is signed can't be taken out of the queue", "error", err)
-	}
 }

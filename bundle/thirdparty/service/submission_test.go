@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -34,9 +36,19 @@ func bare(epoch uint64, digest [32]byte) string {
 	return fmt.Sprintf(`{"epoch": %d, "digest": "%x"}`, epoch, digest)
 }
 
+// counts says how many requests and digests have to wait.
+func counts(t *testing.T, q *Queue, requests, digests int) {
+	t.Helper()
+	if r, d, err := q.Count(); r != requests || d != digests || err != nil {
+		t.Errorf("%d requests and %d digests wait, not %d and %d: %v", r, d, requests, digests, err)
+	}
+}
+
 func TestADigestWaitsForItsRequestAndIsAnsweredOnceThatIsSigned(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
 	q := queue(t, f)
+	var told bytes.Buffer
+	q.Log = slog.New(slog.NewTextHandler(&told, nil))
 	url, good, bad := mtls(t, q, f)
 	digest := f.Request.Core.KeySet.Digest()
 	if resp, err := bad.Post(url+"/namespaces/"+ns+"/audits", "", strings.NewReader(bare(1, digest))); err == nil {
@@ -53,6 +65,7 @@ func TestADigestWaitsForItsRequestAndIsAnsweredOnceThatIsSigned(t *testing.T) {
 			t.Errorf("%d %s %v", code, body, h)
 		}
 	}
+	counts(t, q, 0, 1)
 	list := must(List(q.Dir))
 	if len(list) != 1 || !list[0].Bare || list[0].Digest != digest || list[0].Epoch != 1 || list[0].Fault != "" {
 		t.Fatalf("%+v", list)
@@ -62,7 +75,9 @@ func TestADigestWaitsForItsRequestAndIsAnsweredOnceThatIsSigned(t *testing.T) {
 	if code, body, _ := submitTo(t, good, url, ns, bare(1, [32]byte{1})); code != 409 || !strings.Contains(body, "another digest waits for this epoch") {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body := post(t, good, url, bytes.NewReader(elsewhere.Request.Raw())); code != 409 {
+	other := elsewhere.Request.Core.KeySet.Digest()
+	want := fmt.Sprintf("digest %x was submitted for epoch 1, and this request has %x: one of the two has to be taken out", digest, other)
+	if code, body := post(t, good, url, bytes.NewReader(elsewhere.Request.Raw())); code != 409 || !strings.Contains(body, want) {
 		t.Errorf("%d %s", code, body)
 	}
 	// Its request comes: now a person is waited for.
@@ -81,6 +96,7 @@ func TestADigestWaitsForItsRequestAndIsAnsweredOnceThatIsSigned(t *testing.T) {
 	if resp := must(good.Get(url + "/namespaces/" + ns + "/audits/1")); resp.StatusCode != 404 {
 		t.Errorf("before it is signed: %s", resp.Status)
 	}
+	counts(t, q, 1, 0)
 	r := must(f.Answer(f.Request, f.Now()))
 	code, body, _ := submitTo(t, good, url, ns, bare(1, digest))
 	if code != 200 || body != string(r.Statement.Raw()) {
@@ -90,9 +106,25 @@ func TestADigestWaitsForItsRequestAndIsAnsweredOnceThatIsSigned(t *testing.T) {
 	if got := must(io.ReadAll(resp.Body)); resp.StatusCode != 200 || !bytes.Equal(got, r.Statement.Raw()) {
 		t.Errorf("%s: %s", resp.Status, got)
 	}
-	if _, err := os.Stat(q.place(ns, 1, submitted)); err == nil {
-		t.Error("what is signed still waits")
+	counts(t, q, 0, 0)
+	if list := must(List(q.Dir)); len(list) != 0 {
+		t.Errorf("what is signed still waits: %+v", list)
 	}
+	signed := must(ListSigned(q.Dir))
+	if len(signed) != 2 || !signed[0].Signed.Equal(r.Statement.Time().Truncate(time.Second)) || signed[0].Digest != digest {
+		t.Errorf("%+v", signed)
+	}
+	// The request that was signed is answered with its statement, another is refused.
+	if code, body := post(t, good, url, bytes.NewReader(f.Request.Raw())); code != 200 || body != string(r.Statement.Raw()) {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, body := post(t, good, url, bytes.NewReader(elsewhere.Request.Raw())); code != 409 || !strings.Contains(body, "epoch 1 was signed with another digest: one epoch has one digest") {
+		t.Errorf("%d %s", code, body)
+	}
+	if said := told.String(); strings.Count(said, "level=WARN msg=\"a request contradicts the ledger\"") != 1 {
+		t.Errorf("the log says %s", said)
+	}
+	counts(t, q, 0, 0)
 	// What was signed stands: no second digest, no digest twice, nothing before it.
 	for body, want := range map[string]string{
 		bare(1, [32]byte{1}): "epoch 1 was signed with another digest: one epoch has one digest",

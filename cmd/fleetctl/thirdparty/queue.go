@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty/service"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
@@ -17,6 +18,7 @@ import (
 type queueJSON struct {
 	Queue   string        `strict:"queue"`
 	Waiting []waitingJSON `strict:"waiting"`
+	Signed  []waitingJSON `strict:"signed"` // and out of the queue
 }
 
 type waitingJSON struct {
@@ -27,48 +29,104 @@ type waitingJSON struct {
 	Size      int64    `strict:"size"`
 	Time      string   `strict:"time"`
 	WaitsFor  string   `strict:"waits_for"`
+	Signed    string   `strict:"signed,optional"` // when
 	Fault     string   `strict:"fault,optional"`
 }
 
 func queueCmd(a *cli.App) *cobra.Command {
-	var reject string
+	var reject, ledger, key string
 	c := cli.Command("queue DIR", "List the requests that wait for a person",
 		`Queue lists what was submitted. A request is inspected and signed by its file:
 thirdparty inspect FILE, thirdparty sign FILE. A submission is an epoch and a
 digest alone: nobody signs it, it waits for its request. --reject takes one out,
-so that another for the same epoch can be submitted; the file is kept.`,
-		"  fleetctl thirdparty queue queue\n  fleetctl thirdparty queue queue --reject example.fleet_keys.v1-0000000000000002.request.json",
-		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+so that another for the same epoch can be submitted; the file is kept.
+
+What the ledger has signed the service moves to DIR/signed when it is next asked
+something, be it its health. With --ledger and --public-key, Queue also says of
+what isn't moved yet whether it is signed.`,
+		"  fleetctl thirdparty queue queue --ledger ledger.jsonl --public-key thirdparty.pub\n  fleetctl thirdparty queue queue --reject example.fleet_keys.v1-0000000000000002.request.json",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+			var signed []*bundle.Statement
+			if ledger != "" || key != "" {
+				if err := cli.Required(cmd, "ledger", "public-key"); err != nil {
+					return err
+				}
+				l, err := readLedger(ledger, key)
+				if err != nil {
+					return err
+				}
+				signed = l.Statements()
+			}
 			if reject != "" {
 				if err := rejectRequest(args[0], reject, a.Now().UTC().Format("20060102T150405Z")); err != nil {
 					return err
 				}
 			}
-			list, err := service.List(args[0])
-			if err != nil {
-				return cli.Usage(cli.Missing(err))
-			}
-			out := &queueJSON{Queue: args[0], Waiting: []waitingJSON{}}
-			var rows [][]string
-			for _, w := range list {
-				wants := "a person"
-				if w.Bare {
-					wants = "its request"
-				}
-				out.Waiting = append(out.Waiting, waitingJSON{w.File, w.Namespace, w.Epoch, w.Digest, w.Size, strict.FormatTime(w.Time), wants, w.Fault})
-				what := filepath.Base(w.File)
-				if w.Fault != "" {
-					what += ": " + w.Fault
-				}
-				rows = append(rows, []string{fmt.Sprint(w.Epoch), strict.FormatTime(w.Time), wants, what})
-			}
-			if len(rows) == 0 {
-				return a.Emit(out, a.UI.Line("nothing waits"))
-			}
-			return a.Emit(out, a.UI.Table([]string{"epoch", "submitted", "waits for", "file"}, rows))
+			return listQueue(a, args[0], signed)
 		})
 	c.Flags().StringVar(&reject, "reject", "", "take this `file` out of the queue")
+	c.Flags().StringVar(&ledger, "ledger", "", "the `file` of everything that was signed")
+	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, a file of it, or an OpenSSH .pub file")
 	return c
+}
+
+func listQueue(a *cli.App, dir string, signed []*bundle.Statement) error {
+	list, err := service.List(dir)
+	if err != nil {
+		return cli.Usage(cli.Missing(err))
+	}
+	settled, err := service.ListSigned(dir)
+	if err != nil {
+		return err
+	}
+	out := &queueJSON{Queue: dir, Waiting: []waitingJSON{}, Signed: []waitingJSON{}}
+	var rows, done [][]string
+	for _, w := range list {
+		line := waitingLine(w, signed)
+		out.Waiting = append(out.Waiting, line)
+		what := filepath.Base(w.File)
+		if w.Fault != "" {
+			what += ": " + w.Fault
+		}
+		wants := line.WaitsFor
+		if line.Signed != "" {
+			wants += ": signed " + line.Signed
+		}
+		rows = append(rows, []string{fmt.Sprint(w.Epoch), line.Time, wants, what})
+	}
+	for _, w := range settled {
+		line := waitingLine(w.Waiting, nil)
+		line.WaitsFor, line.Signed = "nothing", strict.FormatTime(w.Signed)
+		out.Signed = append(out.Signed, line)
+		done = append(done, []string{fmt.Sprint(w.Epoch), line.Time, line.Signed, filepath.Base(filepath.Dir(w.File)) + "/" + filepath.Base(w.File)})
+	}
+	text := []string{a.UI.Line("nothing waits")}
+	if len(rows) > 0 {
+		text[0] = a.UI.Table([]string{"epoch", "submitted", "waits for", "file"}, rows)
+	}
+	if len(done) > 0 {
+		text = append(text, "\n", a.UI.Table([]string{"epoch", "submitted", "signed", "file"}, done))
+	}
+	return a.Emit(out, text...)
+}
+
+// waitingLine says what a file in the queue waits for: for nothing, where its digest
+// is among what was signed.
+func waitingLine(w service.Waiting, signed []*bundle.Statement) waitingJSON {
+	line := waitingJSON{File: w.File, Namespace: w.Namespace, Epoch: w.Epoch, Digest: w.Digest, Size: w.Size, Time: strict.FormatTime(w.Time), WaitsFor: "a person", Fault: w.Fault}
+	if w.Bare {
+		line.WaitsFor = "its request"
+	}
+	for _, s := range signed {
+		switch {
+		case w.Fault != "" || s.Namespace != w.Namespace || s.Epoch != w.Epoch:
+		case s.Digest == w.Digest:
+			line.WaitsFor, line.Signed = "nothing", strict.FormatTime(s.Time())
+		default:
+			line.WaitsFor = "nothing: another digest was signed; take it out with --reject"
+		}
+	}
+	return line
 }
 
 // rejectRequest moves a request aside, under a name that nothing has.

@@ -136,6 +136,16 @@ func measureLedger(w *serve.Watched, s *service.Service) {
 	})
 }
 
+func measureQueue(w *serve.Watched, q *service.Queue) {
+	waiting := w.Metrics.Gauge("fleetctl_queue_waiting", "Requests that wait for a person, and digests that were submitted, by kind.", "kind")
+	w.Metrics.OnRead(func() {
+		if requests, digests, err := q.Count(); err == nil {
+			waiting.Set(float64(requests), "request")
+			waiting.Set(float64(digests), "digest")
+		}
+	})
+}
+
 // submissions opens the queue and the listener that fills it.
 func submissions(ctx context.Context, o *serveOptions, policy *thirdparty.Policy, s *service.Service, w *serve.Watched) (*serve.Part, error) {
 	for _, f := range [][2]string{{"queue", o.queue}, {"cert", o.cert}, {"cert-key", o.certKey}, {"clients", o.clients}} {
@@ -159,12 +169,7 @@ func submissions(ctx context.Context, o *serveOptions, policy *thirdparty.Policy
 	if err != nil {
 		return nil, err
 	}
-	waiting := w.Metrics.Gauge("fleetctl_queue_waiting", "Requests that wait for a person.")
-	w.Metrics.OnRead(func() {
-		if n, err := q.Count(); err == nil {
-			waiting.Set(float64(n))
-		}
-	})
+	measureQueue(w, q)
 	l, err := serve.Listen(ctx, "submit", o.submit, true)
 	if err != nil {
 		return nil, cli.Usage(err)

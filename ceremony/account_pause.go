@@ -106,9 +106,39 @@ func (a *Account) CheckReconvene(c *Reconvene) error {
 		return err
 	}
 	if !slices.Equal(c.Seals, a.adjourn.Seals) && len(a.Exceptions) == a.exceptionsThen {
-		return fmt.Errorf("its seals are not those of the adjournment, and no exception was made of that")
+		return fmt.Errorf("its seals are not those of the adjournment, and no exception was made of that: %s", strict.Said(otherSeals(a.adjourn.Seals, c.Seals)))
 	}
 	return nil
+}
+
+// Sealed are the seals of the last adjournment; nil if there was none.
+func (a *Account) Sealed() []Seal {
+	if a.adjourn == nil {
+		return nil
+	}
+	return slices.Clone(a.adjourn.Seals)
+}
+
+// otherSeals says which seals differ from those of the adjournment, with both numbers.
+func otherSeals(then, now []Seal) string {
+	var list []string
+	number := func(seals []Seal, what string) string {
+		if i := slices.IndexFunc(seals, func(s Seal) bool { return s.What == what }); i >= 0 {
+			return seals[i].Number
+		}
+		return "no seal"
+	}
+	told := map[string]bool{}
+	for _, s := range slices.Concat(then, now) {
+		if was, is := number(then, s.What), number(now, s.What); was != is && !told[s.What] {
+			told[s.What] = true
+			list = append(list, fmt.Sprintf("%s had %s then and has %s now", s.What, was, is))
+		}
+	}
+	if len(list) == 0 {
+		return "they are listed in another order, or twice"
+	}
+	return strings.Join(list, "; ")
 }
 
 // The states of a key in an Abort record, beside Destroyed.

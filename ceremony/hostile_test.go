@@ -359,7 +359,7 @@ var hostile = []struct {
 	{"going on while adjourned", "has to be reconvened first", func(x *forger) {
 		x.insert(x.at(ceremony.KindChallenge, -2), &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{}})
 	}},
-	{"reconvened with another seal", "its seals are not those of the adjournment", func(x *forger) {
+	{"reconvened with another seal", "its seals are not those of the adjournment, and no exception was made of that: bag had 1 then and has 2 now", func(x *forger) {
 		n := x.at(ceremony.KindChallenge, -2)
 		x.insert(n, &ceremony.Reconvene{Seals: []ceremony.Seal{{What: "bag", Number: "2"}}})
 		x.insert(n, &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{{What: "bag", Number: "1"}}})

@@ -28,11 +28,18 @@ type waiting struct {
 	// also is an act that an officer can approve in the same answer, by naming it: what
 	// both signatures mean is shown. It is empty where there is none.
 	also string
+	// last shows what else is new, directly above the question; nil: nothing is.
+	last func()
 }
 
 // approve is the engine's Approver: it waits for officers.
 func (r *Room) approve(_ context.Context, _ string, people *ceremony.People, want ceremony.Approval, _ []string) error {
-	w := waiting{wish: folder.Wish{Act: want.Act}, people: people}
+	return r.approved(people, want, nil)
+}
+
+// approved waits for officers, who are shown last what else is new.
+func (r *Room) approved(people *ceremony.People, want ceremony.Approval, last func()) error {
+	w := waiting{wish: folder.Wish{Act: want.Act}, people: people, last: last}
 	w.missing = func(*ceremony.Account) (*folder.Missing, error) {
 		list, err := folder.ReadSignings(r.Config.Dir, ceremony.ApprovalsDir)
 		if err != nil {

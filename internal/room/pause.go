@@ -280,7 +280,10 @@ func (r *Room) reconvene(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := j.Reconvene(ctx, &ceremony.Reconvene{Seals: seals}, r.approve); err != nil {
+		approve := func(_ context.Context, _ string, people *ceremony.People, want ceremony.Approval, _ []string) error {
+			return r.approved(people, want, func() { session.ShowSeals(r.App, a.Sealed(), seals) })
+		}
+		if err := j.Reconvene(ctx, &ceremony.Reconvene{Seals: seals}, approve); err != nil {
 			if isCalled(err) {
 				return err
 			}

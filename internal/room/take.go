@@ -66,8 +66,14 @@ func (r *Room) offer(w *waiting) error {
 	}
 	r.say("Who signs elsewhere finds the text in " + r.Exchange + "; its signature comes back there:")
 	r.App.UI.Say(r.App.UI.Talk.Line("ssh-keygen -Y sign -n "+t.Namespace+" -f KEY "+words.ShellWord(file)), "\n")
-	if err := session.ShowSigning(r.App, w.account, wish, t, nil); err != nil || with == nil {
+	if err := session.ShowSigning(r.App, w.account, wish, t, nil); err != nil {
 		return err
+	}
+	if w.last != nil {
+		w.last()
+	}
+	if with == nil {
+		return nil
 	}
 	r.say("An officer who names the " + w.also + " too:")
 	return session.ShowSigning(r.App, w.account, act, with, t)

@@ -176,3 +176,24 @@ func showExceptions(a *cli.App, c *ceremony.Account) {
 	}
 	a.UI.Say(inset(a.UI.Talk, rows), "\n")
 }
+
+// ShowSeals shows the seals of an adjournment beside those that were found.
+func ShowSeals(a *cli.App, evening, now []ceremony.Seal) {
+	var rows [][]string
+	add := func(s ceremony.Seal, column int) {
+		i := slices.IndexFunc(rows, func(row []string) bool { return row[0] == s.What })
+		if i < 0 {
+			i, rows = len(rows), append(rows, []string{s.What, "none", "none"})
+		}
+		rows[i][column] = s.Number
+	}
+	for _, s := range evening {
+		add(s, 1)
+	}
+	for _, s := range now {
+		add(s, 2)
+	}
+	if len(rows) > 0 {
+		a.UI.Say(a.UI.Talk.Inset(func(p ui.Page) string { return p.Table([]string{"HSM", "evening", "now"}, rows) }), "\n")
+	}
+}

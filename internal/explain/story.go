@@ -239,6 +239,9 @@ func timeline(s *story.Story, public bool) (list []Event) {
 		if _, ok := r.Content.(*ceremony.Challenge); ok {
 			line.Text = challenged(text)
 		}
+		if c, ok := r.Content.(*ceremony.Lockdown); ok && c.Code == ceremony.LoginOK {
+			line.Text += lockedLater(s.Records, r, c.Number)
+		}
 		if exception {
 			line.Name, line.Text = fmt.Sprintf("exception %d", x.Number), acceptance(s, x, text)
 		}
@@ -251,6 +254,23 @@ func timeline(s *story.Story, public bool) (list []Event) {
 		}
 	}
 	return list
+}
+
+// lockedLater says which record shows that a lock-down succeeded after all; empty while
+// none does.
+func lockedLater(records []*ceremony.Record, open *ceremony.Record, number int) string {
+	tries := 0
+	for _, r := range records {
+		c, ok := r.Content.(*ceremony.Lockdown)
+		if !ok || c.Number != number {
+			continue
+		}
+		tries++
+		if r.N > open.N && c.Code != ceremony.LoginOK {
+			return fmt.Sprintf("; locked down at try %d, record %d", tries, r.N)
+		}
+	}
+	return ""
 }
 
 // Otherwise are the lines of a timeline that are no milestones.

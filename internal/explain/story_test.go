@@ -105,3 +105,16 @@ func TestASealIsCreditedToBothWhoReadIt(t *testing.T) {
 		}
 	}
 }
+
+func TestALockDownThatSucceededLaterIsToldSo(t *testing.T) {
+	entry := func(number int, code string) *ceremony.Record {
+		return &ceremony.Record{Kind: ceremony.KindLockdown, Body: "{}", Content: &ceremony.Lockdown{Number: number, Text: "login-refused hsm-1", Before: ceremony.LoginOK, Code: code}}
+	}
+	list := Otherwise(told(t, true, entry(1, "CKR_PIN_INCORRECT"), entry(2, ceremony.LoginOK), entry(2, "CKR_PIN_INCORRECT"), entry(3, ceremony.LoginOK)).Timeline)
+	if len(list) != 2 || !strings.HasSuffix(list[0].Text, "; locked down at try 2, record 3") {
+		t.Fatalf("%+v", list)
+	}
+	if strings.Contains(list[1].Text, "locked down at") {
+		t.Errorf("one that is still open is told as done: %+v", list[1])
+	}
+}

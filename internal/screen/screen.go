@@ -51,6 +51,7 @@ type Screen struct {
 	faults   int    // what couldn't be read, or was refused, in this process
 	refusals int    // of those, what was refused
 	told     map[string]bool
+	goesOn   bool // with what an earlier process kept
 }
 
 // Run shows until somebody stops it or the input ends.
@@ -115,6 +116,7 @@ func (s *Screen) load() error {
 		if s.seen, err = state.ParseSeen(path, data, s.Plan); err != nil {
 			return cli.Wrong(err)
 		}
+		s.goesOn = len(s.seen.Points) > 0
 	}
 	path = filepath.Join(s.Dir, ChallengesFile)
 	data, err = durable.ReadFile(path)
@@ -210,7 +212,7 @@ var known = map[string]string{
 func (s *Screen) refusedLoudly(where string, err error) {
 	p := s.App.UI.Talk
 	s.App.UI.Say("\n", p.Header("ALARM · "+strings.ToUpper(nameOf(err)), s.tag()))
-	s.App.UI.Error(strict.Errorf(where, "%v", err).WithHint("%s", hintOf(err)))
+	s.App.UI.Error(strict.Errorf(where, "%v", err).WithHint("%s", s.hintOf(err)))
 }
 
 func nameOf(err error) string {
@@ -221,10 +223,17 @@ func nameOf(err error) string {
 	return "not readable"
 }
 
-func hintOf(err error) string {
+// hintOf says what to do. A screen that goes on in a folder that it was given may have
+// been given that of another ceremony by the same plan.
+func (s *Screen) hintOf(err error) string {
 	var r *state.Refusal
-	if errors.As(err, &r) {
-		return r.Hint()
+	if !errors.As(err, &r) {
+		return ""
 	}
-	return ""
+	hint := r.Hint()
+	if s.goesOn && (r.Name == state.AnotherHead || r.Name == state.OtherState || r.Name == state.OlderState) {
+		last, _, _ := s.seen.Last()
+		hint += fmt.Sprintf(";\nor %s is from another ceremony, which was seen up to record %d:\n--dir names another folder", s.Dir, last.Record)
+	}
+	return hint
 }

@@ -52,15 +52,23 @@ func (s *Screen) show() {
 	p := s.App.UI.Talk
 	s.App.UI.Say("\n", p.Header(s.Plan.Fleet, s.tag()))
 	step, is := at.StepOf(s.Plan)
+	verdicts := ""
+	if is && step.Act == ceremony.ActRequest {
+		// The request is not on the record before all have given their verdicts, and no
+		// record says who has.
+		at.Step--
+		step, is = at.StepOf(s.Plan)
+		verdicts = ": verdicts"
+	}
 	switch {
 	case at.Wants == state.Closed:
-		s.say("The ceremony is closed.")
+		s.say("The ceremony is closed; read it and sign the close.")
 	case at.Wants == state.Aborted:
 		s.say("The ceremony was aborted.")
 	case at.Wants == state.Adjourned:
 		s.say("The ceremony is adjourned. Copy the head below onto your sheet; it goes on from there.")
 	case is:
-		s.say(s.where(at, step))
+		s.say(s.where(at, step) + verdicts)
 	}
 	s.say(recordWords(at) + " …: " + known[how] + ".")
 	s.warn()

@@ -43,6 +43,9 @@ func TestWhatALedgerRefuses(t *testing.T) {
 	other := asked(t, testfleet.Options{Name: "rival", Parties: &rival})
 	_, err := f2(t, other)
 	wantError(t, err, "which the ledger has signed up to epoch 1: one epoch has one digest")
+	wantError(t, err, fmt.Sprintf(". Epoch 1: %x was signed at ", one.Account.Release.Artifact))
+	wantError(t, err, fmt.Sprintf(", and now %x is asked for", other.Request.Core.KeySet.Digest()))
+	wantHint(t, err, "Sign nothing; ask the operator why. If the first was abandoned, they make a void")
 
 	// A ledger that was lost, or restored from before, is noticed.
 	lost := *one.Parties

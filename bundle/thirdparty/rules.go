@@ -2,6 +2,7 @@ package thirdparty
 
 import (
 	"bytes"
+	"fmt"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -56,7 +57,7 @@ func (l *Ledger) check(w *wanted, others *others) (again bool, gap *Gap, err err
 	case last == nil:
 		return false, nil, nil
 	case w.epoch <= last.Epoch:
-		return false, nil, strict.Errorf(w.file, "asks for epoch %d of %s, which the ledger has signed up to epoch %d: one epoch has one digest", w.epoch, w.namespace, last.Epoch)
+		return false, nil, l.secondDigest(w, last)
 	case w.notice != nil && w.notice.Voids() && w.epoch == last.Epoch+2:
 		return false, nil, nil // the epoch that it voids is one that we never signed
 	case w.epoch != last.Epoch+1:
@@ -77,6 +78,20 @@ func (l *Ledger) check(w *wanted, others *others) (again bool, gap *Gap, err err
 		}
 	}
 	return false, &Gap{Last: last.Epoch, Epoch: last.Epoch, Digest: last.Digest}, nil
+}
+
+// secondDigest refuses an epoch that isn't after the last one, and names what was
+// signed as that epoch.
+func (l *Ledger) secondDigest(w *wanted, last *bundle.Statement) error {
+	was := "it was passed over"
+	for _, e := range l.bound() {
+		if s := e.statement; s.Namespace == w.namespace && s.Epoch == w.epoch {
+			was = fmt.Sprintf("%x was signed at %s", s.Digest, strict.FormatTime(s.Time()))
+		}
+	}
+	return strict.Errorf(w.file, "asks for epoch %d of %s, which the ledger has signed up to epoch %d: one epoch has one digest. Epoch %d: %s, and now %x is asked for",
+		w.epoch, w.namespace, last.Epoch, w.epoch, was, w.digest).
+		WithHint("Sign nothing; ask the operator why. If the first was abandoned, they make a void")
 }
 
 // clock refuses a time that would be a lie, or that would keep the ledger from

@@ -26,6 +26,9 @@ func InitLedger(path, guardPath string, key [32]byte, look ...string) error {
 	if err := keys.AdmitEd25519(key[:]); err != nil {
 		return strict.Errorf(path, "the ledger's key %v", err)
 	}
+	if err := lost(path, guardPath, key); err != nil {
+		return err
+	}
 	for _, p := range []string{path, guardPath} {
 		if _, err := durable.Lstat(p); err == nil {
 			return strict.Errorf(p, "exists; a ledger is begun once, and nothing is overwritten").
@@ -52,6 +55,27 @@ func InitLedger(path, guardPath string, key [32]byte, look ...string) error {
 		return err
 	}
 	return nil
+}
+
+// lost says what to do where the ledger is gone, and its guard has seen entries.
+func lost(path, guardPath string, key [32]byte) error {
+	if _, err := durable.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	data, err := durable.ReadFile(guardPath)
+	if err != nil {
+		return nil // none: there is nothing that it knows
+	}
+	g, err := parseGuard(guardPath, data, key)
+	if err != nil || g.entries == 0 {
+		return nil // not this ledger's, or nothing was signed
+	}
+	entries := "entries"
+	if g.entries == 1 {
+		entries = "entry"
+	}
+	return strict.Errorf(guardPath, "the guard knows a ledger of %d %s, and %s isn't here", g.entries, entries, path).
+		WithHint("put back its newest copy. If there is none, this key never signs again: rotate it")
 }
 
 // noneOf refuses folders in which there is a ledger or a guard of the key,

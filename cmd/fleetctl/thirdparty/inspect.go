@@ -181,6 +181,11 @@ func atLedger(a *cli.App, cmd *cobra.Command, o options, do func(*thirdparty.Pol
 // content with the public key.
 func (o *options) required(cmd *cobra.Command) error {
 	switch {
+	case o.publicKey == "" && o.key == "" && cmd.Flags().Lookup("public-key") != nil:
+		if err := cli.Required(cmd, "policy", "ledger"); err != nil {
+			return err
+		}
+		return cli.Usagef("", "--public-key is missing (the ledger's; inspecting needs no private key)")
 	case o.publicKey == "":
 		return cli.Required(cmd, "policy", "ledger", "key")
 	case o.key != "":
@@ -207,9 +212,9 @@ func (o *options) open(a *cli.App) (*signer.Key, [32]byte, error) {
 	return s, raw, nil
 }
 
-func inspected(a *cli.App, file string, o options, p *thirdparty.Policy, in *thirdparty.Inspection, response string) error {
-	core := in.Request.Core
-	set := core.KeySet
+// inspection is what the commands give as JSON.
+func inspection(file string, o options, p *thirdparty.Policy, in *thirdparty.Inspection, response string) *inspectJSON {
+	set := in.Request.Core.KeySet
 	digest := set.Digest()
 	told := toldTo(in)
 	out := &inspectJSON{
@@ -226,6 +231,13 @@ func inspected(a *cli.App, file string, o options, p *thirdparty.Policy, in *thi
 	for i, x := range in.Story.People {
 		out.People = append(out.People, personJSON{x.Name, x.Role, !slices.Contains(unpinned, x.Name), told.People[i].Approved, told.People[i].Release})
 	}
+	return out
+}
+
+func inspected(a *cli.App, file string, o options, p *thirdparty.Policy, in *thirdparty.Inspection, response string) error {
+	core := in.Request.Core
+	set := core.KeySet
+	digest := set.Digest()
 	rows := [][2]string{
 		{"request", file}, {"ceremony", set.Ceremony.ID + " · " + strings.ToUpper(set.Mode)},
 		{"namespace", set.Namespace}, {"epoch", fmt.Sprint(set.Epoch)},
@@ -251,7 +263,7 @@ func inspected(a *cli.App, file string, o options, p *thirdparty.Policy, in *thi
 	if response != "" {
 		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + words.ShellWord(response)})
 	}
-	return a.Emit(out, delta(a, in), "\n", cli.StoryText(a.UI.Page, told, false), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
+	return a.Emit(inspection(file, o, p, in, response), delta(a, in), "\n", cli.StoryText(a.UI.Page, toldTo(in), false), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
 }
 
 // attestedBy says by whose demands the devices' evidence was judged.

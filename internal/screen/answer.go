@@ -22,8 +22,6 @@ import (
 // that was shown.
 func (s *Screen) answer(typed string) error {
 	switch {
-	case typed == "":
-		return nil // look again
 	case strings.EqualFold(typed, "peer"):
 		return s.peer()
 	case strings.EqualFold(typed, "open"):

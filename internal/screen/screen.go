@@ -96,6 +96,12 @@ func (s *Screen) Run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
+		if answer == "" {
+			if err := s.lookAgain(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := s.answer(answer); err != nil {
 			return err
 		}

@@ -207,11 +207,13 @@ func (s *Screen) takeFrame(where, text string, named bool) error {
 func (s *Screen) takePage(ctx context.Context) error {
 	where := s.From + statepage.StatePath
 	data, err := fetch(ctx, where, 1<<10)
+	what := "no connection to the room"
 	if err == nil {
+		what = "what the room serves can't be read"
 		var at state.State
 		if at, err = state.Parse(strings.TrimSpace(string(data))); err == nil {
 			if last, how, ok := s.seen.Last(); ok && at == last && how == state.Replayed && s.account != nil {
-				s.told["page"] = false
+				s.connected(at)
 				return nil
 			}
 			if err := s.seen.Claim(s.Plan, at); err != nil {
@@ -219,7 +221,7 @@ func (s *Screen) takePage(ctx context.Context) error {
 			}
 			where = s.From + statepage.TranscriptPath
 			if data, err = fetch(ctx, where, ceremony.MaxTranscript); err == nil {
-				s.told["page"] = false
+				s.connected(at)
 				return s.taken(where, s.replay(where, data), true)
 			}
 		}
@@ -230,8 +232,43 @@ func (s *Screen) takePage(ctx context.Context) error {
 	if !s.told["page"] { // once, until it answers again
 		s.told["page"] = true
 		s.faults++
-		s.App.UI.Error(strict.Errorf(where, "%v", err).WithHint("ask whether the ceremony's machine serves it (--listen), or take its codes by camera"))
+		s.App.UI.Error(strict.Errorf("", "%s %s: %s: %v", s.clock(), what, where, err).WithHint("ask whether the ceremony's machine serves it (--listen), or take its codes by camera"))
 	}
+	return nil
+}
+
+// connected says that the page answers again, where it was told that it doesn't.
+func (s *Screen) connected(at state.State) {
+	if !s.told["page"] {
+		return
+	}
+	s.told["page"] = false
+	still := "now"
+	if at.Record == s.shown.Record {
+		still = "still"
+	}
+	s.say(fmt.Sprintf("%s connected again, %s record %d", s.clock(), still, at.Record))
+}
+
+func (s *Screen) clock() string { return s.App.Now().UTC().Format("15:04") }
+
+// progress changes with everything that a look can bring.
+func (s *Screen) progress() string {
+	last, how, _ := s.seen.Last()
+	return fmt.Sprint(last, how, len(s.seen.Alarms), s.faults, s.told["page"], len(s.frames))
+}
+
+// lookAgain looks because somebody pressed Enter, and says so where nothing has come.
+func (s *Screen) lookAgain(ctx context.Context) error {
+	before := s.progress()
+	if err := s.look(ctx); err != nil || s.progress() != before {
+		return err
+	}
+	if s.told["page"] {
+		s.say("looked: still no connection to the room")
+		return nil
+	}
+	s.say("looked: nothing new")
 	return nil
 }
 

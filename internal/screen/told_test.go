@@ -1,13 +1,24 @@
 package screen_test
 
 import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/ceremony/state"
+	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/screen"
+	"github.com/fleetctl/fleetctl/internal/statepage"
 )
 
 // atStep is a state by a room's plan in which the next record belongs to an act's step.
@@ -58,4 +69,51 @@ func TestAnAlarmInAFolderThatWasUsedBeforeNamesTheFolder(t *testing.T) {
 	text, _, _ = s.types(t, x, lie)
 	text = strings.Join(strings.Fields(text), " ")
 	wants(t, text, "the machine shows two pasts; or "+s.dir+" is from another ceremony, which was seen up to record ")
+}
+
+// enters presses Enter, and does something before each time.
+type enters struct{ before []func() }
+
+func (e *enters) Read(b []byte) (int, error) {
+	if len(e.before) == 0 {
+		return 0, os.ErrClosed
+	}
+	e.before[0]()
+	e.before = e.before[1:]
+	b[0] = '\n'
+	return 1, nil
+}
+
+func TestALostConnectionIsToldAndThatItIsBack(t *testing.T) {
+	x := held(t, "lost", "run", keys.Ed25519)
+	dir := t.TempDir()
+	n := x.after(state.Words, 2)
+	check(t, os.WriteFile(filepath.Join(dir, ceremony.TranscriptFile), x.transcript(n), 0o600))
+	page := statepage.Handler(dir, x.plan)
+	var down atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		page.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	nothing := func() {}
+	in := &enters{[]func(){nothing, func() { down.Store(true) }, nothing, func() { down.Store(false) }, nothing}}
+	var out, talk bytes.Buffer
+	a := cli.New(in, &out, &talk)
+	a.Format, a.Color = "text", "auto"
+	a.Now = func() time.Time { return time.Date(2026, 11, 21, 15, 3, 0, 0, time.UTC) }
+	check(t, a.SetUp())
+	v := screen.Screen{App: a, Plan: x.plan, Role: ceremony.Auditor, Dir: filepath.Join(t.TempDir(), "screen"), From: srv.URL}
+	_ = v.Run(context.Background()) // it ends with the input
+	text := strings.Join(strings.Fields(talk.String()), " ")
+	rest := text
+	for _, want := range []string{"looked: nothing new", "15:03 no connection to the room: " + srv.URL, "looked: still no connection to the room", "15:03 connected again, still record ", "looked: nothing new"} {
+		at := strings.Index(rest, want)
+		if at < 0 {
+			t.Fatalf("there is no %q in its place in\n%s", want, talk.String())
+		}
+		rest = rest[at+len(want):]
+	}
 }

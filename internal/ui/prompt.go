@@ -60,7 +60,8 @@ type News interface {
 }
 
 // AskUnless is Ask, and gives ErrNews where what is waited for comes before a line
-// was typed. What was typed of a line stays for the next question.
+// was typed. Of a line that was half typed by then the rest is waited for and thrown
+// away: it answers nothing that is asked later, and must not become a PIN.
 func (o *Output) AskUnless(question string, news News) (string, error) {
 	o.news = news
 	defer func() { o.news = nil }()
@@ -139,9 +140,10 @@ func (o *Output) hear(question string, limit int, echo bool) ([]byte, error) {
 	}
 	o.Say(o.Talk.prompt(question))
 	if tty && o.news != nil && cameFirst(fileOf(o.in), o.news) {
+		half := halfTyped(fileOf(o.in))
 		restore()
 		o.Say("\n")
-		return nil, ErrNews
+		return nil, o.endedByNews(half)
 	}
 	line, err := readLine(o.in, limit)
 	restore()
@@ -157,6 +159,25 @@ func (o *Output) hear(question string, limit int, echo bool) ([]byte, error) {
 		o.Say("\n")
 	}
 	return line, err
+}
+
+// endedByNews ends a question that was not answered. Whoever was typing goes on
+// typing, and looks up at the next question too late: they type Enter first.
+func (o *Output) endedByNews(half bool) error {
+	if !half {
+		return ErrNews
+	}
+	news := o.news
+	o.news = nil
+	defer func() { o.news = news }()
+	line, err := o.hear("A file came while you typed; that line is not taken. Press Enter:", maxAnswer, true)
+	if err != nil {
+		return err
+	}
+	if err := command(line); err != nil {
+		return err
+	}
+	return ErrNews
 }
 
 // prompt is the question and, on a line of its own, the mark to type after;

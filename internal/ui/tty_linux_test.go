@@ -23,6 +23,7 @@ type pty struct {
 	slave  *os.File
 	mu     sync.Mutex
 	screen strings.Builder
+	read   int // how much of the screen types has waited for
 }
 
 func openPTY(t *testing.T) *pty {
@@ -86,10 +87,17 @@ func (p *pty) wait(text string) {
 	p.master.Close()
 }
 
-// types what a person would, each once the screen asks for it.
+// types what a person would, each once the screen asks for it after the one before:
+// what is typed before a question is thrown away.
 func (p *pty) types(pairs ...string) {
 	for i := 0; i < len(pairs); i += 2 {
-		p.wait(pairs[i])
+		at := -1
+		if !await.Happens(func() bool { at = strings.Index(p.shown()[p.read:], pairs[i]); return at >= 0 }) {
+			p.t.Errorf("waiting for %q, the screen is %q", pairs[i], p.shown())
+			p.master.Close()
+			return
+		}
+		p.read += at + len(pairs[i])
 		if _, err := p.master.WriteString(pairs[i+1]); err != nil {
 			p.t.Error(err)
 		}
@@ -108,22 +116,23 @@ func TestAPINIsTypedUnseen(t *testing.T) {
 	for _, c := range []struct {
 		name, typed, want string
 		err               error
+		again             []string // what is typed at the question when it is put again
 	}{
-		{"a PIN", "canary-1\n", "canary-1", nil},
-		{"Return is Enter", "canary-1\r", "canary-1", nil},
-		{"corrected", "canaryx\x7f-1\n", "canary-1", nil},
-		{"begun again", "canary\x15canary-1\n", "canary-1", nil},
-		{"an arrow key, then right", "canary\x1b[A\ncanary-1\n", "canary-1", nil},
-		{"nothing, then right", "\ncanary-1\n", "canary-1", nil},
-		{"Ctrl-C", "canary\x03", "", ErrInterrupted},
-		{"Ctrl-D", "\x04", "", ErrNoAnswer},
-		{"cut off", "canary\x04\x04", "", ErrNoAnswer},
-		{"stop", "stop\n", "", ErrStop},
+		{"a PIN", "canary-1\n", "canary-1", nil, nil},
+		{"Return is Enter", "canary-1\r", "canary-1", nil, nil},
+		{"corrected", "canaryx\x7f-1\n", "canary-1", nil, nil},
+		{"begun again", "canary\x15canary-1\n", "canary-1", nil, nil},
+		{"an arrow key, then right", "canary\x1b[A\n", "canary-1", nil, []string{"no character.\n   PIN of iad-2:\n   > ", "canary-1\n"}},
+		{"nothing, then right", "\n", "canary-1", nil, []string{"typed.\n   PIN of iad-2:\n   > ", "canary-1\n"}},
+		{"Ctrl-C", "canary\x03", "", ErrInterrupted, nil},
+		{"Ctrl-D", "\x04", "", ErrNoAnswer, nil},
+		{"cut off", "canary\x04\x04", "", ErrNoAnswer, nil},
+		{"stop", "stop\n", "", ErrStop, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := openPTY(t)
 			before := p.mode()
-			go p.types("> ", c.typed)
+			go p.types(append([]string{"> ", c.typed}, c.again...)...)
 			pin, err := p.output(t, "never").ReadPIN("PIN of iad-2:")
 			if string(pin) != c.want || err != c.err {
 				t.Errorf("%q, %v", pin, err)

@@ -19,6 +19,9 @@ func speaksANSI(*os.File) bool { return true }
 // what was meant, with nothing left reading in the background. The function
 // that is returned restores the terminal as it was.
 //
+// What was typed before is thrown away: it was no answer to what is asked now, and
+// might be sent to a token as a PIN.
+//
 // A signal from outside that would end the process meanwhile still does, but
 // not before the terminal shows again what is typed at it.
 func listen(tty *os.File, echo bool) (func(), error) {
@@ -35,7 +38,7 @@ func listen(tty *os.File, echo bool) (func(), error) {
 	if !echo {
 		mode.Lflag &^= unix.ECHO | unix.ECHONL
 	}
-	if err := unix.IoctlSetTermios(fd, setTermios, &mode); err != nil {
+	if err := unix.IoctlSetTermios(fd, setTermiosFlush, &mode); err != nil {
 		return nil, err
 	}
 	restore := func() { _ = unix.IoctlSetTermios(fd, setTermios, before) }
@@ -62,6 +65,28 @@ func listen(tty *os.File, echo bool) (func(), error) {
 		close(done)
 		restore()
 	}, nil
+}
+
+// halfTyped says whether part of a line has been typed. It leaves the terminal so that
+// the part is no longer edited; the next question throws it away.
+func halfTyped(tty *os.File) bool {
+	fd := int(tty.Fd())
+	mode, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return true // as the safer of both
+	}
+	mode.Lflag &^= unix.ICANON // or else a line is told of only once it is whole
+	mode.Cc[unix.VMIN], mode.Cc[unix.VTIME] = 1, 0
+	if err := unix.IoctlSetTermios(fd, setTermios, mode); err != nil {
+		return true
+	}
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return err != nil || n > 0
+		}
+	}
 }
 
 // cameFirst waits for a line at the terminal or for the news, and says whether it was

@@ -33,8 +33,14 @@ func listen(tty *os.File, echo bool) (func(), error) {
 	if err := windows.SetConsoleMode(h, mode); err != nil {
 		return nil, err
 	}
+	if err := windows.FlushConsoleInputBuffer(h); err != nil { // it was no answer to what is asked now
+		return nil, err
+	}
 	return func() { _ = windows.SetConsoleMode(h, before) }, nil
 }
+
+// halfTyped isn't asked where nothing comes first.
+func halfTyped(*os.File) bool { return false }
 
 // cameFirst doesn't wait: a console can't be waited for beside something else.
 func cameFirst(*os.File, News) bool { return false }

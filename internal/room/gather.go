@@ -146,9 +146,6 @@ func (r *Room) hear(w *waiting) error {
 	if err != nil || answer == "" {
 		return err
 	}
-	if words.Same(answer, "read") {
-		return r.App.UI.Again()
-	}
 	name, rest, _ := strings.Cut(answer, " ")
 	name = strings.Join(words.Typed(name), "")
 	at := slices.IndexFunc(w.account.Plan.People, func(p ceremony.Person) bool { return strings.EqualFold(p.Name, name) })

@@ -85,20 +85,19 @@ func CallWithin(people engine.Participants, w *Within) engine.Participants {
 
 // askBeside is Ask of a question that a second screen has to do with: whoever types qr
 // is shown the code of where the ceremony stands.
-func (r atTerminal) askBeside(at func() (state.State, error), name, screen, whom, what string) (string, error) {
-	for {
-		answer, err := r.Ask(name, screen, whom, what)
-		if err != nil || !strings.EqualFold(answer, "qr") {
-			return answer, err
-		}
+func (r atTerminal) askBeside(at func() (state.State, error), name, screen, whom, what string) (answer string, err error) {
+	show := func() error {
 		s, err := at()
 		if err != nil {
-			return "", err
+			return err
 		}
-		if err := r.a.ShowCode(s.String()); err != nil {
-			return "", err
-		}
+		return r.a.ShowCode(s.String())
 	}
+	err = r.a.UI.WithCode(show, func() error {
+		answer, err = r.Ask(name, screen, whom, what)
+		return err
+	})
+	return answer, err
 }
 
 // carried is what was typed where a code is wanted: the code, or what stands in the
@@ -163,13 +162,16 @@ func (r atTerminal) Clock(_ context.Context, now func() time.Time) (time.Time, s
 			continue
 		}
 		// A minute that has begun is nearer than one that is over.
-		if off := at.Sub(wall).Abs(); off > 2*time.Minute {
-			r.Say(fmt.Sprintf("This computer's clock says %s. Read the wall again, or stop and set the clock.", at.Format("15:04")))
+		if off := at.Sub(wall).Abs(); off > clockMay {
+			r.Say(fmt.Sprintf("That is more than %d minutes from this computer's clock. Read the wall again, or stop and set the clock.", int(clockMay.Minutes())))
 			continue
 		}
 		return wall, r.By(ceremony.Witness), nil
 	}
 }
+
+// clockMay is how far the wall's clock may be from this computer's.
+const clockMay = 2 * time.Minute
 
 // nearest is the time of day, on the day on which it is nearest: around
 // midnight the wall and this computer need not have the same date.

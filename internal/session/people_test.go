@@ -15,6 +15,23 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
+// TestAWrongTimeIsNotToldTheRightOne: whoever reads the wall must read it.
+func TestAWrongTimeIsNotToldTheRightOne(t *testing.T) {
+	var screen strings.Builder
+	out, err := ui.New(ui.Options{Stdin: strings.NewReader("09:00\n14:58\n"), Stderr: &screen, Stdout: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 22, 14, 59, 0, 0, time.UTC)
+	wall, _, err := newAtTerminal(&cli.App{UI: out}).Clock(t.Context(), func() time.Time { return at })
+	if err != nil || wall.Format("15:04") != "14:58" {
+		t.Errorf("%v, %v", wall, err)
+	}
+	if strings.Contains(screen.String(), "14:59") || !strings.Contains(screen.String(), "more than 2 minutes from") {
+		t.Errorf("the screen is %q", screen.String())
+	}
+}
+
 // TestTheWallsClockAroundMidnight: whoever reads the wall types no date, and
 // the day may have changed in between.
 func TestTheWallsClockAroundMidnight(t *testing.T) {

@@ -132,9 +132,13 @@ func (o *Output) Answered() bool { _, ok := o.in.(*Answers); return ok }
 // or by a file.
 func (o *Output) Asks() bool { return o.Interactive() || o.Answered() }
 
+// asked is a question as a file of answers calls it, with its right answer.
+type asked struct{ prompt, screen string }
+
 // About names the next prompt for a file of answers, with what the right
 // answer is, where another screen shows it.
 func (o *Output) About(prompt, screen string) {
+	o.name = asked{prompt, screen}
 	if a, ok := o.in.(*Answers); ok {
 		a.prompt, a.screen = prompt, screen
 	}

@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,8 +28,9 @@ const (
 // Ask puts a question and gives the line that was typed, without the space
 // around it; it may be empty. The answer holds visible characters only, so it
 // can be recorded and shown again. The words stop, exception and adjourn alone
-// give ErrStop, ErrException and ErrAdjourn at every prompt, Ctrl-C gives
-// ErrInterrupted, and the end of input ErrNoAnswer. Where input is no terminal, answers are read
+// give ErrStop, ErrException and ErrAdjourn at every prompt, read, qr and help are
+// done and the question put again, Ctrl-C gives ErrInterrupted, and the end of input
+// ErrNoAnswer. Where input is no terminal, answers are read
 // from it line by line.
 func (o *Output) Ask(question string) (string, error) {
 	for try := 0; o.again(try); try++ {
@@ -38,8 +38,11 @@ func (o *Output) Ask(question string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := command(line); err != nil {
+		if done, err := o.called(line); err != nil {
 			return "", err
+		} else if done {
+			try--
+			continue
 		}
 		answer := strings.TrimSpace(string(line))
 		if words.Clean(answer) == answer {
@@ -108,10 +111,15 @@ func (o *Output) ReadPIN(question string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := command(pin); err != nil {
+		if done, err := o.called(pin); err != nil {
 			return nil, err
+		} else if done {
+			continue
 		}
 		switch {
+		case startsLikeStop(pin):
+			clear(pin)
+			o.Say(o.Talk.Line(looksLikeStop))
 		case len(pin) == 0:
 			o.Say(o.Talk.Line("Nothing was typed."))
 		case hasControl(pin):
@@ -174,7 +182,7 @@ func (o *Output) endedByNews(half bool) error {
 	if err != nil {
 		return err
 	}
-	if err := command(line); err != nil {
+	if _, err := o.called(line); err != nil {
 		return err
 	}
 	return ErrNews
@@ -187,19 +195,4 @@ func (p Page) prompt(question string) string {
 		return margin + words.Clean(question) + " "
 	}
 	return p.Line(question) + margin + p.paint(Where, ">") + " "
-}
-
-// command knows the words that work at every prompt. It makes no copy of the
-// line, for it may be a PIN.
-func command(line []byte) error {
-	line = bytes.TrimSpace(line)
-	switch {
-	case bytes.EqualFold(line, []byte("stop")):
-		return ErrStop
-	case bytes.EqualFold(line, []byte("exception")):
-		return ErrException
-	case bytes.EqualFold(line, []byte("adjourn")):
-		return ErrAdjourn
-	}
-	return nil
 }

@@ -85,3 +85,42 @@ func TestWhatWasTypedBeforeAQuestionDoesNotAnswerIt(t *testing.T) {
 		}
 	}
 }
+
+// TestWordsOfCommandAreNeverPINs: they are understood with whatever people put around
+// them, and a line that begins like stop is sent to no token.
+func TestWordsOfCommandAreNeverPINs(t *testing.T) {
+	for typed, want := range map[string]error{"Stop!": ErrStop, "stop.": ErrStop, "\"STOP\"": ErrStop, "Exception!": ErrException, "adjourn.": ErrAdjourn} {
+		p := openPTY(t)
+		go p.types("> ", typed+"\n")
+		if pin, err := p.output(t, "never").ReadPIN("PIN:"); pin != nil || err != want {
+			t.Errorf("%q: %q, %v", typed, pin, err)
+		}
+	}
+	p := openPTY(t)
+	o := p.output(t, "never")
+	go p.types("PIN:\n   > ", "stop it now\n", "That looks like stop; nothing was sent", "", "PIN:\n   > ", "help\n",
+		"stop · exception · adjourn · read · qr", "", "PIN:\n   > ", "?\n", "stop · exception · adjourn · read · qr", "", "PIN:\n   > ", "canary-1\n")
+	if pin, err := o.ReadPIN("PIN:"); string(pin) != "canary-1" || err != nil {
+		t.Errorf("%q, %v", pin, err)
+	}
+}
+
+func TestWordsOfCommandAreNoAnswer(t *testing.T) {
+	shown := 0
+	for _, typed := range []string{"help\n4471\n", "?\n4471\n", "Read.\n4471\n", "QR\n4471\n", "?\nread\nqr\nhelp\n?\nHelp!\n4471\n"} {
+		o := testOutput(t, Options{Stdin: strings.NewReader(typed)})
+		err := o.WithCode(func() error { shown++; return nil }, func() error {
+			seal, err := o.Ask("The number on the seal:")
+			if seal != "4471" {
+				t.Errorf("%q: %q", typed, seal)
+			}
+			return err
+		})
+		if err != nil {
+			t.Errorf("%q: %v", typed, err)
+		}
+	}
+	if shown != 2 {
+		t.Errorf("the code was shown %d times", shown)
+	}
+}

@@ -53,6 +53,9 @@ type Output struct {
 	live     bool // standard error is a terminal whose line may be rewritten
 	news     News // what may come while a question stands; nil where nothing is waited for
 
+	code func() error // shows the code that goes with a question; nil where none does
+	name asked        // the question, as a file of answers calls it
+
 	keeps bool            // what is said is kept, to be shown again
 	kept  strings.Builder // what was
 

@@ -350,6 +350,7 @@ var hostile = []struct {
 	}},
 	{"an abort before the opening", "there is nothing to abort", func(x *forger) { x.insert(0, &ceremony.Abort{Reason: "stop", Keys: []ceremony.KeyState{}}) }},
 	{"an exception that names a stranger as absent", "whom the plan does not name", absent("nobody")},
+	{"an exception that names the only auditor as absent", "ada is the only auditor; one has to be there", absent("ada")},
 	{"an exception that names an officer as absent", "who is an officer", absent("olga")},
 	{"an exception that names one twice as absent", "it says twice that wanda is absent", absent("wanda", "wanda")},
 	{"an exception that names nobody as absent", "the list is left out", absent()},

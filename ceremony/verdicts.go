@@ -23,6 +23,38 @@ func (a *Account) takeAbsent(c *Exception) error {
 			return fmt.Errorf("it says twice that %s is absent", name)
 		}
 	}
+	return a.oneIsLeft(c)
+}
+
+// oneIsLeft refuses an exception after which no witness or no auditor would be left for
+// the stage: without one of each it is never passed.
+func (a *Account) oneIsLeft(c *Exception) error {
+	named, number := slices.Clone(c.Absent), 0
+	for _, need := range a.Needs {
+		switch need.Act {
+		case ApproveRequest:
+			named = slices.Clone(c.Absent) // those before were absent from the release
+		case ApproveException:
+			named, number = append(named, a.Exceptions[number].Absent...), number+1
+		}
+	}
+	for _, role := range []string{Witness, Auditor} {
+		var all []string
+		for _, p := range a.Plan.People {
+			if p.Role == role {
+				all = append(all, p.Name)
+			}
+		}
+		isAbsent := func(name string) bool { return slices.Contains(named, name) }
+		switch {
+		case !slices.ContainsFunc(c.Absent, func(name string) bool { return slices.Contains(all, name) }):
+		case slices.ContainsFunc(all, func(name string) bool { return !isAbsent(name) }):
+		case len(all) == 1:
+			return fmt.Errorf("%s is the only %s; one has to be there", all[0], role)
+		default:
+			return fmt.Errorf("%s are all that the plan has as %s; one has to be there", strings.Join(all, ", "), role)
+		}
+	}
 	return nil
 }
 

@@ -137,7 +137,7 @@ func MissingSignoff(dir string, a *ceremony.Account, stage string) (*Missing, er
 	if why == nil {
 		return nil, nil
 	}
-	w := &Missing{Pending: Pending{What: stage, Why: why.Error(), Want: a.Plan.Threshold}}
+	w := &Missing{Pending: Pending{What: stage, Why: why.Error(), Want: a.Plan.Threshold, Against: v.Against}}
 	var unheard *ceremony.UnheardError
 	if errors.As(why, &unheard) {
 		w.Unheard = unheard.Names
@@ -187,10 +187,11 @@ func missingApproval(dir string, a *ceremony.Account) (*Missing, error) {
 // Pending is the error of an act or a stage that lacks people's signatures. Once they
 // are there, the ceremony goes on where it stopped.
 type Pending struct {
-	What string   // an approval's act, or "release", "close", "plan"
-	Have []string // those who signed
-	Want int      // how many officers must sign
-	Why  string   // why a stage is not signed off
+	What    string   // an approval's act, or "release", "close", "plan"
+	Have    []string // those who signed
+	Want    int      // how many officers must sign
+	Why     string   // why a stage is not signed off
+	Against []string // those of Have who do not agree
 	// Unheard are the witnesses and auditors whose verdict is missing.
 	Unheard []string
 }

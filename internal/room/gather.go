@@ -30,6 +30,8 @@ type waiting struct {
 	also string
 	// last shows what else is new, directly above the question; nil: nothing is.
 	last func()
+	// heard says that somebody has signed since it was told who is missing.
+	heard bool
 }
 
 // approve is the engine's Approver: it waits for officers.
@@ -125,7 +127,8 @@ func (r *Room) gather(w *waiting) error {
 			}
 			continue
 		}
-		if text := r.whoIsMissing(w); text != shown {
+		if text := w.whoIsMissing(); text != shown || w.heard {
+			w.heard = false
 			r.App.UI.Say("\n", r.App.UI.Talk.Line(text))
 			shown = text
 		}
@@ -245,37 +248,6 @@ func (w *waiting) wanted(typed string) (folder.Wish, bool) {
 		}
 	}
 	return wish, true
-}
-
-// whoIsMissing says how many have signed, who, and who still can.
-func (r *Room) whoIsMissing(w *waiting) string {
-	m, officers := w.now, 0
-	var can []string
-	for _, p := range w.account.Plan.People {
-		switch signed := slices.Contains(m.Have, p.Name); {
-		case p.Role == ceremony.Officer && signed:
-			officers++
-		case !signed && (p.Role == ceremony.Officer || w.wish.Stage != ""):
-			name := p.Name
-			if w.wish.Stage != "" {
-				name += ", " + p.Role
-			}
-			can = append(can, name)
-		}
-	}
-	what := w.name()
-	if m.Exception > 0 {
-		what = fmt.Sprintf("exception %d", m.Exception)
-	}
-	text := fmt.Sprintf("%s: %d of %s.", session.Capital(what), officers, words.Count(int64(m.Want), "officer", "officers"))
-	if len(m.Have) > 0 {
-		text += " Signed: " + strings.Join(m.Have, ", ") + "."
-	}
-	text += " Not yet: " + strings.Join(can, "; ") + "."
-	if m.Why != "" {
-		text += " " + session.Capital(m.Why) + "."
-	}
-	return text
 }
 
 func (r *Room) say(text string) { r.App.UI.Say(r.App.UI.Talk.Line(text)) }

@@ -201,6 +201,7 @@ func (r *Room) takeSignatures(w *waiting, path string) (took bool, err error) {
 
 // signed says that somebody has signed.
 func (r *Room) signed(w *waiting, name string, text []byte, where string) {
+	w.heard = true
 	what := name + " approves " + w.name()
 	if w.now.Exception > 0 {
 		what = fmt.Sprintf("%s accepts exception %d", name, w.now.Exception)

@@ -5,10 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/words"
 )
 
 func signCmd(a *cli.App) *cobra.Command {
@@ -74,7 +76,29 @@ func signRequest(a *cli.App, file string, o options, p *thirdparty.Policy, in *t
 			return err
 		}
 	}
+	if agree == "" {
+		return signedNow(a, file, o, p, in, l, r)
+	}
 	return inspected(a, file, o, p, in, o.out)
+}
+
+// signedNow tells a person who was shown everything, and has agreed, only what has
+// come of it: all of it once more would push the consent off the screen.
+func signedNow(a *cli.App, file string, o options, p *thirdparty.Policy, in *thirdparty.Inspection, l *thirdparty.Ledger, r *bundle.Response) error {
+	entry := 0
+	for i, x := range l.Statements() {
+		if x.Namespace == r.Statement.Namespace && x.Epoch == r.Statement.Epoch {
+			entry = i + 1
+		}
+	}
+	signed := "epoch " + fmt.Sprint(r.Statement.Epoch) + " of " + r.Statement.Namespace
+	if in.Again {
+		signed += ": this request was signed before; it gets the same answer"
+	}
+	return a.Emit(inspection(file, o, p, in, o.out), a.UI.Fields([][2]string{
+		{"signed", signed}, {"time", strict.FormatTime(r.Statement.Time())}, {"ledger", fmt.Sprintf("%s, entry %d", o.ledger, entry)},
+		{"response", o.out}, {"next", "give it to the operator, who runs"},
+	}), "fleetctl bundle import DIR "+words.ShellWord(o.out)+"\n")
 }
 
 // agreeTo is a person's consent to sign what was shown.

@@ -95,7 +95,7 @@ func (o officers) unsealed(hsms string, args ...string) {
 	check(o.t, err)
 	cmd := o.command(o.dir, args...)
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != cli.ExitUsage || !strings.Contains(string(out), "it has no seal of "+hsms+": ") {
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitUsage || !strings.Contains(string(out), "it has no seal of "+hsms) {
 		o.t.Errorf("%q: exit code %d\n%s", args, code, out)
 	}
 	if after, err := os.ReadFile(transcript); err != nil || !bytes.Equal(before, after) {

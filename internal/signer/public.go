@@ -30,7 +30,7 @@ func KeyFlag(flag, s string) (name string, key []byte, err error) {
 		return "", nil, cli.Usage(err)
 	}
 	if key, err = publicKey(text); err != nil {
-		return "", nil, cli.Usagef("", "--%s: %w", strings.TrimSpace(flag+" "+name), err)
+		return "", nil, cli.Usagef("", "--%s: %v", strings.TrimSpace(flag+" "+name), err)
 	}
 	return name, key, nil
 }

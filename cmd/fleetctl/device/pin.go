@@ -23,8 +23,9 @@ func pinCmd(a *cli.App) *cobra.Command {
 		`Pin checks a bundle as a device does at first contact, and writes its keys for
 an app that compiles them in and is handed no bundle. Such an app checks nothing
 else: whoever builds it has checked for all who use it, here. A new epoch, a
-void or a retirement reaches it with an update and in no other way. Pin remembers
-nothing: that an epoch was superseded or is void, fleetctl history shows.
+void or a retirement reaches it with an update and in no other way. Pin
+remembers nothing: that an epoch was superseded or is void, fleetctl history
+shows.
 
 --as json has every key with its HSM, role and digest, and is what device policy
 takes with --keys; go is a source file with the keys; curl is the argument of

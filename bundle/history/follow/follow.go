@@ -165,6 +165,10 @@ func (p *pass) look(ctx context.Context) error {
 		p.alarm(kindAnswer, refused.Epoch, nil, "%v", refused)
 		err = nil // what was saved before it is judged all the same
 	}
+	var disk *fs.PathError
+	if errors.As(err, &disk) {
+		return err // what the file's cache shows may never be on the disk: nothing is concluded from it
+	}
 	a := got.Again
 	came := got.New > 0 || a != nil && len(a.Rewritten)+len(a.Gone) > 0
 	if err != nil && !came && (p.report != nil || p.s.Newest == 0) {

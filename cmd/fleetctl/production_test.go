@@ -151,7 +151,7 @@ func TestAProductionCeremonyAtATerminal(t *testing.T) {
 		t.Errorf("which it is can't be told\n%s", screen)
 	}
 	o.at(cli.ExitPending, func(k *keyboard) {
-		k.types("seal of hsm-2", "4472\n", "read again", "4472\n", "seal of hsm-3", "4473\n", "read again", "4473\n", "0 of 2 officers have approved open", "")
+		k.types("number on the seal of hsm-2", "4472\n", "read again", "4472\n", "number on the seal of hsm-3", "4473\n", "read again", "4473\n", "0 of 2 officers have approved open", "")
 	}, run...)
 	o.sign("--approve", "open")
 	o.at(cli.ExitPending, func(k *keyboard) {

@@ -88,6 +88,8 @@ func (c *collector) judge() (*Report, error) {
 		line := CheckLine{Name: name, Checked: c.checked[name], Bad: c.problems.bad[name]}
 		if line.Checked == 0 && line.Bad == 0 {
 			line.Detail = c.whyNot(name)
+		} else if name == LogInclusion && line.Checked < int64(len(c.bundles)) {
+			line.Detail = fmt.Sprintf("%d of %d bundles have a proof beside them", line.Checked, len(c.bundles))
 		}
 		r.Checks = append(r.Checks, line)
 	}

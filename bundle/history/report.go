@@ -56,7 +56,7 @@ type Passed struct {
 type CheckLine struct {
 	Name         string
 	Checked, Bad int64
-	Detail       string // why nothing was checked, if Checked is 0
+	Detail       string // why nothing was checked, or not all; empty if all was
 }
 
 // Namespace is one namespace's run of epochs.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -82,8 +83,12 @@ func (k *keyboard) shown() string {
 	return strings.ReplaceAll(k.screen.String(), "\r", "")
 }
 
+// stands matches a screen whose last line is a question that waits for its answer.
+var stands = regexp.MustCompile(`[>:](?:\x1b\[[0-9;]*m)* *$`)
+
 // types waits until the screen shows each text, after the one before it, and
-// then types the answer.
+// then types the answer, once a question stands: what is typed before is thrown
+// away, and the text may be above the question.
 func (k *keyboard) types(pairs ...string) {
 	k.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
@@ -97,6 +102,13 @@ func (k *keyboard) types(pairs ...string) {
 			k.t.Fatalf("waiting for %q, the screen shows\n%s", pairs[i], k.shown())
 		}
 		k.read += at + len(pairs[i])
+		if pairs[i+1] == "" {
+			continue
+		}
+		if !await.Happens(func() bool { return k.isOver() || stands.MatchString(k.shown()) }) {
+			k.t.Fatalf("after %q no question stands; the screen shows\n%s", pairs[i], k.shown())
+		}
+		k.read = len(k.shown()) // what comes next comes after the answer
 		_, err := k.master.WriteString(pairs[i+1])
 		check(k.t, err)
 	}

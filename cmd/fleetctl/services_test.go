@@ -157,7 +157,9 @@ func TestServicesTellThoseWhoRunThem(t *testing.T) {
 		t.Error(got)
 	}
 	curl(t, "--fail", log.Listen+"/checkpoint")
-	curl(t, log.Listen+"/tile/0/x000/../../../config")
+	if got := curl(t, "--path-as-is", "--output", "/dev/null", "--write-out", "%{http_code}", log.Listen+"/tile/0/../../config"); got != "404" {
+		t.Errorf("a path out of the log: %s", got)
+	}
 	from := log.read(t)
 	if n := value(t, from, "fleetctl_log_entries"); n != 1 {
 		t.Errorf("the log has %v entries", n)

@@ -33,6 +33,9 @@ type Part struct {
 
 // Listen opens an address. Unless anywhere is set it must be of this machine.
 func Listen(ctx context.Context, flag, address string, anywhere bool) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, strict.Errorf("", "--%s %s is no address: host and port are wanted, such as 127.0.0.1:8080", flag, address)
+	}
 	if !anywhere && !loopback(address) {
 		return nil, strict.Errorf("", "--%s %s is reachable from other machines", flag, address).
 			WithHint("a proxy with TLS can stand before it; --anywhere lets it be reached as it is")

@@ -120,6 +120,11 @@ func TestOtherMachinesAreLetInOnlyWhereThatIsSaid(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
+	for _, address := range []string{"18091", "127.0.0.1", "", "a:b:c"} {
+		if _, err := Listen(t.Context(), "listen", address, true); err == nil || !strings.Contains(err.Error(), "host and port are wanted") {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
 	l := must(Listen(t.Context(), "listen", "0.0.0.0:0", true))
 	l.Close()
 }

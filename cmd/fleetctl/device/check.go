@@ -11,9 +11,9 @@ import (
 )
 
 type checkOptions struct {
-	policy                  cli.DevicePolicy
-	state, guard, proof, at string
-	begin                   bool
+	given
+	state, guard string
+	begin        bool
 }
 
 func checkCmd(a *cli.App) *cobra.Command {
@@ -41,41 +41,32 @@ alarm: keep both bundles.`,
 			return o.run(a, cmd, args[0])
 		})
 	f := c.Flags()
-	o.policy.Flags(f)
+	o.given.flags(f)
 	f.StringVar(&o.state, "state", "", "the `file` of what the device remembers of its fleet")
 	f.StringVar(&o.guard, "guard", "", "the `file` that says which state that is (default: STATE.guard)")
-	f.StringVar(&o.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
-	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.BoolVar(&o.begin, "begin", false, "begin a state where there is neither state nor guard")
 	return c
 }
 
 func (o *checkOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
-	p, err := o.policy.Read(cmd, device.Pins{})
-	if err != nil {
-		return err
-	}
-	now, err := a.TimeAsked(o.at)
-	if err != nil {
-		return err
-	}
-	b, proof, err := cli.ReadAnswer(file, o.proof)
+	q, err := o.read(a, cmd, file)
 	if err != nil {
 		return err
 	}
 	if o.guard == "" {
 		o.guard = o.state + ".guard"
 	}
-	v, err := device.Check(device.Question{Bundle: b, Proof: proof, Policy: p, Now: now, State: device.File(o.state), Guard: device.File(o.guard), Begin: o.begin})
+	q.State, q.Guard, q.Begin = device.File(o.state), device.File(o.guard), o.begin
+	v, err := device.Check(*q)
 	var r *bundle.Refusal
 	switch {
 	case errors.As(err, &r):
-		return refused(a, r, file, b, p, now)
+		return refused(a, r, file, q.Bundle, q.Policy, q.Now)
 	case errors.Is(err, bundle.ErrTrust):
 		return cli.Usage(err)
 	case err != nil:
 		return err
 	}
-	out := accepted(file, b, p, now, v)
-	return a.Emit(out, screen(a, out, p, v)...)
+	out := accepted(file, q.Bundle, q.Policy, q.Now, v)
+	return a.Emit(out, screen(a, out, q.Policy, v)...)
 }

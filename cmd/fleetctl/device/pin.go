@@ -13,8 +13,8 @@ import (
 )
 
 type pinOptions struct {
-	policy                         cli.DevicePolicy
-	proof, at, role, form, pkg, to string
+	given
+	role, form, pkg, to string
 }
 
 func pinCmd(a *cli.App) *cobra.Command {
@@ -34,9 +34,7 @@ curl's --pinnedpubkey, as in curl --pinnedpubkey "$(cat pins.txt)" URL.`,
   fleetctl device pin bundle.json --policy device.json --as curl --out pins.txt`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error { return o.run(a, cmd, args[0]) })
 	f := c.Flags()
-	o.policy.Flags(f)
-	f.StringVar(&o.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
-	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
+	o.given.flags(f)
 	f.StringVar(&o.role, "role", "", "the keys of this `role` alone (default: all)")
 	f.StringVar(&o.form, "as", "json", "the `form`: json, go or curl")
 	f.StringVar(&o.pkg, "package", "fleet", "with --as go, the package's `name`")
@@ -54,19 +52,11 @@ type pinResultJSON struct {
 }
 
 func (o *pinOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
-	p, err := o.policy.Read(cmd, device.Pins{})
+	q, err := o.read(a, cmd, file)
 	if err != nil {
 		return err
 	}
-	now, err := a.TimeAsked(o.at)
-	if err != nil {
-		return err
-	}
-	b, proof, err := cli.ReadAnswer(file, o.proof)
-	if err != nil {
-		return err
-	}
-	pins, err := device.Pin(b, proof, p, o.role, now)
+	pins, err := device.Pin(q.Bundle, q.Proof, q.Policy, o.role, q.Now)
 	var r *bundle.Refusal
 	switch {
 	case errors.As(err, &r):
@@ -94,5 +84,5 @@ func (o *pinOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 		return err
 	}
 	rows := [][2]string{{"pins", o.to}, {"fleet", pins.Fleet}, {"epoch", fmt.Sprint(pins.Epoch)}, {"keys", words.Number(int64(len(pins.Keys)))}}
-	return a.Emit(&pinResultJSON{o.to, pins.Fleet, pins.Epoch, len(pins.Keys), append([]string{}, p.Unconfirmed...)}, a.UI.Fields(append(rows, unpinned(p)...)))
+	return a.Emit(&pinResultJSON{o.to, pins.Fleet, pins.Epoch, len(pins.Keys), append([]string{}, q.Policy.Unconfirmed...)}, a.UI.Fields(append(rows, unpinned(q.Policy)...)))
 }

@@ -114,7 +114,7 @@ func checkResult(c history.CheckLine) string {
 	switch {
 	case c.Bad > 0:
 		return "wrong"
-	case c.Checked == 0:
+	case c.Checked == 0 || c.Detail != "": // of a part of them is not of them
 		return "not shown"
 	}
 	return "shown"

@@ -66,16 +66,18 @@ var arrows = map[string][]string{
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
 	"attest/evidence/page":    {"ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
-	"attest":                  {"leaf"},
-	"attest/attesttest":       {"attest", "internal/await", "leaf"}, // makes hostile attestations: for tests alone
-	"attest/formats":          {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey", "leaf"},
-	"attest/require":          {"attest", "attest/formats", "ceremony", "leaf"}, // what a policy requires of attestations
-	"attest/tpm/tpmtest":      {"attest", "attest/attesttest", "attest/tpm"},    // a TPM in software: for tests alone
-	"attest/nshield":          {"attest", "leaf"},
-	"attest/pkixevidence":     {"attest", "leaf"},
-	"attest/tpm":              {"attest", "leaf"},
-	"attest/securosys":        {"attest", "leaf"},
-	"attest/smartcardhsm":     {"attest", "leaf"},
+	// The independent verifier in plain JavaScript: scripts, and the tests that run them.
+	"attest/evidence/site/viewer": {},
+	"attest":                      {"leaf"},
+	"attest/attesttest":           {"attest", "internal/await", "leaf"}, // makes hostile attestations: for tests alone
+	"attest/formats":              {"attest", "attest/luna", "attest/marvell", "attest/nshield", "attest/pkixevidence", "attest/securosys", "attest/smartcardhsm", "attest/tpm", "attest/yubihsm", "attest/yubikey", "leaf"},
+	"attest/require":              {"attest", "attest/formats", "ceremony", "leaf"}, // what a policy requires of attestations
+	"attest/tpm/tpmtest":          {"attest", "attest/attesttest", "attest/tpm"},    // a TPM in software: for tests alone
+	"attest/nshield":              {"attest", "leaf"},
+	"attest/pkixevidence":         {"attest", "leaf"},
+	"attest/tpm":                  {"attest", "leaf"},
+	"attest/securosys":            {"attest", "leaf"},
+	"attest/smartcardhsm":         {"attest", "leaf"},
 	// A vendor's format each.
 	"attest/devicecert":          {},
 	"attest/devicecert/certtest": {}, // makes such certificates: for tests alone

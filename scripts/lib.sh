@@ -26,6 +26,7 @@ has() {
     libtpm2-pkcs11-tools) command -v tpm2_ptool ;;
     libtss2-tcti-swtpm0) compgen -G '/usr/lib/*/libtss2-tcti-swtpm.so.0' ;;
     libtss2-tcti-tabrmd0) compgen -G '/usr/lib/*/libtss2-tcti-tabrmd.so.0' ;;
+    nodejs) command -v node ;;
     opencryptoki) command -v pkcsslotd && compgen -G '/usr/lib/*/opencryptoki/libopencryptoki.so.0' ;;
     openssh-client) command -v ssh-keygen ;;
     protobuf-compiler) command -v protoc ;;
@@ -54,6 +55,7 @@ what() {
     libnss3) echo "a second PKCS#11 module for the tests" ;;
     dbus-daemon) echo "a TPM's resource manager is spoken to over it" ;;
     libtpm2-pkcs11-1 | libtpm2-pkcs11-tools | libtss2-tcti-* | swtpm | swtpm-tools | tpm2-abrmd | tpm2-tools) echo "tokens in a TPM, emulated" ;;
+    nodejs) echo "runs the verifier in JavaScript" ;;
     opencryptoki) echo "a PKCS#11 module that locks a PIN" ;;
     procps) echo "asks whether a daemon runs" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;

@@ -79,6 +79,7 @@ type Account struct {
 	asked, counted map[string]bool
 	// fleetConfirmed says that the fleet check's words were read aloud.
 	fleetConfirmed bool
+	seals          []Seal          // read so far, of the HSMs that were taken in
 	peers          [][]byte        // encoded peers that this ceremony's keys agreed with
 	empty          map[string]bool // by HSM: its token held no object before the first key
 	exceptional    map[int]bool    // numbers of the records that are exceptions

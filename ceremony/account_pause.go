@@ -70,9 +70,13 @@ func (a *Account) takeAdjourn(c *Adjourn) error {
 	return nil
 }
 
-// CheckSeals demands that in production each of the plan's HSMs is under a seal,
-// listed by the HSM's name. Other things may be sealed too.
+// CheckSeals demands that no two of the plan's HSMs have one number, and that in
+// production each is under a seal, listed by the HSM's name. Other things may be sealed
+// too.
 func (a *Account) CheckSeals(seals []Seal) error {
+	if err := onOneHSM(a.Plan, seals); err != nil {
+		return err
+	}
 	if a.Plan.Mode != Production {
 		return nil
 	}

@@ -19,6 +19,9 @@ func TestEveryHSMIsAdjournedUnderASeal(t *testing.T) {
 		{"one without a number", Production, "no seal of hsm-1; ", []Seal{{"hsm-1", " "}, both[1]}},
 		{"another name", Production, "no seal of hsm-1; ", []Seal{{"hsm-11", "4471"}, both[1]}},
 		{"a rehearsal without", Rehearsal, "", []Seal{}},
+		{"two under one seal", Production, "the number 4471 is that of the seal of hsm-1", []Seal{both[0], {"hsm-2", "4471"}}},
+		{"two under one seal in a rehearsal", Rehearsal, "the number 44 71 is that of the seal of hsm-1", []Seal{both[0], {"hsm-2", "44 71"}}},
+		{"a box that lies in an HSM's bag", Rehearsal, "", append([]Seal{{"box", "4471"}}, both...)},
 	} {
 		a := &Account{Plan: &Plan{Mode: c.mode, HSMs: []PlanHSM{{Name: "hsm-1"}, {Name: "hsm-2"}}}}
 		held := func(act string, err error, goesOn bool) {

@@ -51,9 +51,52 @@ func (a *Account) takeReading(c *Reading, r *Record) error {
 		if err := a.mayType(c.Confirmed); err != nil {
 			return err
 		}
-		return a.mine(c.HSM)
+		if err := a.mine(c.HSM); err != nil {
+			return err
+		}
+		if err := a.CheckSeal(c.HSM, c.Value); err != nil {
+			return err
+		}
+		a.seals = append(a.seals, Seal{What: c.HSM, Number: c.Value})
+		return nil
 	}
 	return fmt.Errorf("a reading of %q has no place in the step %s", c.What, s.String())
+}
+
+// CheckSeal refuses, for an HSM that is taken in, the number that was read off another
+// HSM's seal: no two are under one seal, so somebody didn't read this one.
+func (a *Account) CheckSeal(hsm, number string) error {
+	return onOneHSM(a.Plan, append(slices.Clone(a.seals), Seal{What: hsm, Number: number}))
+}
+
+// onOneHSM refuses a list of seals in which two of the plan's HSMs have one number.
+func onOneHSM(p *Plan, list []Seal) error {
+	on := map[string]string{}
+	for _, s := range list {
+		if p.HSM(s.What) == nil {
+			continue // such as a box: what lies in it may be listed under its number too
+		}
+		number := sealNumber(s.Number)
+		if other, ok := on[number]; ok {
+			return fmt.Errorf("the number %s is that of the seal of %s; the seal of %s has another, since no two HSMs are under one seal", s.Number, other, s.What)
+		}
+		on[number] = s.What
+	}
+	return nil
+}
+
+// sealNumber is how a number is compared: people leave spaces out, and type letters
+// large or small.
+func sealNumber(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return -1
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // ChallengePositions is how many of a digest's words people type back.

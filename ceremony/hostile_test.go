@@ -215,6 +215,21 @@ var hostile = []struct {
 	{"a seal read by one person", "two different people must read a seal", func(x *forger) {
 		change(x.get(ceremony.KindReading, 1), func(c *ceremony.Reading) { c.By, c.Confirmed = ceremony.Witness, ceremony.Witness })
 	}},
+	{"two hsms under one seal", "the number 4471 is that of the seal of hsm-1; the seal of hsm-2 has another", func(x *forger) {
+		change(x.get(ceremony.KindReading, 2), func(c *ceremony.Reading) { c.Value = "4471" })
+	}},
+	{"two hsms under one seal, typed otherwise", "the number a 4471B is that of the seal of hsm-1", func(x *forger) {
+		change(x.get(ceremony.KindReading, 1), func(c *ceremony.Reading) { c.Value = "A4471b" })
+		change(x.get(ceremony.KindReading, 2), func(c *ceremony.Reading) { c.Value = "a 4471B" })
+	}},
+	{"adjourned with two hsms under one seal", "the number 9920 is that of the seal of hsm-1; the seal of hsm-2 has another", func(x *forger) {
+		x.insert(x.at(ceremony.KindChallenge, -2), &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{{What: "hsm-1", Number: "9920"}, {What: "hsm-2", Number: "9920"}}})
+	}},
+	{"reconvened with two hsms under one seal", "the number 9920 is that of the seal of hsm-1", func(x *forger) {
+		n := x.at(ceremony.KindChallenge, -2)
+		x.insert(n, &ceremony.Reconvene{Seals: []ceremony.Seal{{What: "hsm-1", Number: "9920"}, {What: "hsm-2", Number: "9920"}}})
+		x.insert(n, &ceremony.Adjourn{Reason: "lunch", Seals: []ceremony.Seal{{What: "hsm-1", Number: "9920"}, {What: "hsm-2", Number: "9921"}}})
+	}},
 	{"a seal of another hsm", "the step is about", func(x *forger) { change(x.get(ceremony.KindReading, 1), func(c *ceremony.Reading) { c.HSM = "hsm-2" }) }},
 	{"words of another key", "it is not about the step's key", challenge(1, func(c *ceremony.Challenge) { c.Subject[0] ^= 1 })},
 	{"words about another intent", "it is not about the step's key", challenge(1, func(c *ceremony.Challenge) { c.Intent++ })},

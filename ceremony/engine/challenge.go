@@ -116,8 +116,11 @@ func (p raising) Clock(ctx context.Context, now func() time.Time) (wall time.Tim
 	return wall, by, err
 }
 
-func (p raising) Seal(ctx context.Context, hsm string) (number, by, confirmed string, err error) {
-	err = p.asked(func() (err error) { number, by, confirmed, err = p.Participants.Seal(ctx, hsm); return err })
+func (p raising) Seal(ctx context.Context, hsm string, wrong func(string) error) (number, by, confirmed string, err error) {
+	err = p.asked(func() (err error) {
+		number, by, confirmed, err = p.Participants.Seal(ctx, hsm, wrong)
+		return err
+	})
 	return number, by, confirmed, err
 }
 

@@ -32,11 +32,11 @@ func (p *raisers) Clock(ctx context.Context, now func() time.Time) (time.Time, s
 	return p.Machine.Clock(ctx, now)
 }
 
-func (p *raisers) Seal(ctx context.Context, hsm string) (string, string, string, error) {
+func (p *raisers) Seal(ctx context.Context, hsm string, wrong func(string) error) (string, string, string, error) {
 	if err := p.once("seal of " + hsm); err != nil {
 		return "", "", "", err
 	}
-	return p.Machine.Seal(ctx, hsm)
+	return p.Machine.Seal(ctx, hsm, wrong)
 }
 
 func (p *raisers) Challenge(ctx context.Context, q engine.Question) (int, string, error) {

@@ -110,8 +110,9 @@ type Participants interface {
 	Words(ctx context.Context) (words []string, by string, err error)
 	// Clock is the time on the wall, no more than a few minutes from now's.
 	Clock(ctx context.Context, now func() time.Time) (wall time.Time, by string, err error)
-	// Seal is the number on an HSM's seal, typed by two people.
-	Seal(ctx context.Context, hsm string) (number, by, confirmed string, err error)
+	// Seal is the number on an HSM's seal, typed by two people. wrong says what is wrong
+	// with one.
+	Seal(ctx context.Context, hsm string, wrong func(number string) error) (number, by, confirmed string, err error)
 	// Challenge has a digest's words read aloud and those at the positions
 	// typed from another screen.
 	Challenge(ctx context.Context, q Question) (tries int, by string, err error)

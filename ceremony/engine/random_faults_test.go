@@ -145,7 +145,7 @@ func (p participants) Clock(_ context.Context, now func() time.Time) (time.Time,
 	return now().Add(time.Duration(p.d.IntN(20)-10) * time.Second), p.by(), p.err()
 }
 
-func (p participants) Seal(context.Context, string) (string, string, string, error) {
+func (p participants) Seal(context.Context, string, func(string) error) (string, string, string, error) {
 	return p.d.text(), p.by(), p.by(), p.err()
 }
 

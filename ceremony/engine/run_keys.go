@@ -30,7 +30,9 @@ func (r *runner) intake(ctx context.Context, s ceremony.Step) error {
 			return err
 		}
 	}
-	number, by, confirmed, err := r.Participants.Seal(ctx, s.HSM)
+	number, by, confirmed, err := r.Participants.Seal(ctx, s.HSM, func(number string) error {
+		return r.journal.account.CheckSeal(s.HSM, number)
+	})
 	if err != nil {
 		return err
 	}

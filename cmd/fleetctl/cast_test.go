@@ -31,7 +31,8 @@ type cast struct {
 	// beside gives the words at positions from a second screen; nil: the auditor has
 	// fleetctl words.
 	beside        func(at []string) string
-	stopAt        int // the prompt at which the test takes over; 0 for none
+	seal          string // that the witness has read last
+	stopAt        int    // the prompt at which the test takes over; 0 for none
 	prompts, keys int
 }
 
@@ -144,8 +145,8 @@ func question(screen string) string {
 var (
 	askedWords = regexp.MustCompile(`from your own screen, words (\d+), (\d+) and (\d+):$`)
 	askedPIN   = regexp.MustCompile(`PIN of (?:token )?(\S+):$`)
-	askedSeal  = regexp.MustCompile(`number on the seal of (\S+):$`)
-	askedBag   = regexp.MustCompile(`[Tt]he number (?:of|on) the seal (?:that|of) \S+ (?:is under now|as you find it), or Enter (?:for none|where it had none):$`)
+	askedSeal  = regexp.MustCompile(`number on the seal of hsm-(\d+):$`)
+	askedBag   = regexp.MustCompile(`[Tt]he number (?:of|on) the seal (?:that|of) hsm-(\d+) (?:is under now|as you find it), or Enter (?:for none|where it had none):$`)
 	askedNext  = regexp.MustCompile(`Type "([^"]+)" (?:\(unseen\) )?to `)
 	askedSign  = regexp.MustCompile(`Sign: your name, then "([^"]+)"(?: \(an officer who approves the \S+ too: "([^"]+)"\))?; or where a signature is:$`)
 	isMissing  = regexp.MustCompile(`(?s)(\d+) of (\d+)\s+officers?\.(?:\s+Signed:[^.]*\.)?\s+Not\s+yet:\s+([^.]*)\.`)
@@ -163,9 +164,12 @@ func (c *cast) right(q string) (kind string, answer func(screen string) string) 
 	case askedWords.MatchString(q):
 		return "challenge", func(screen string) string { return c.words(askedWords.FindStringSubmatch(q)[1:], screen) }
 	case askedBag.MatchString(q):
-		return "bag", says("9920")
-	case askedSeal.MatchString(q), strings.HasSuffix(q, "the same number, read again:"):
-		return "seal", says("4471")
+		return "bag", says("992" + askedBag.FindStringSubmatch(q)[1])
+	case askedSeal.MatchString(q):
+		c.seal = "447" + askedSeal.FindStringSubmatch(q)[1]
+		return "seal", says(c.seal)
+	case strings.HasSuffix(q, "the same number, read again:"):
+		return "seal", says(c.seal)
 	case askedPIN.MatchString(q):
 		return "PIN", says(c.pin(askedPIN.FindStringSubmatch(q)[1]))
 	case askedSign.MatchString(q):

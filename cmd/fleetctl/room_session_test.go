@@ -26,7 +26,7 @@ var troubles = []struct {
 }{
 	{"the first evening", map[string][]string{
 		"words": {"two words"}, "clock": {"5 o'clock"}, "challenge": {"these are wrong", "=", "exception", "=", "adjourn"},
-		"seal": {"4471", "4417"}, "sign approve open": {"nobody approve open", "olga agree", "$ omar open-after-*.txt"},
+		"seal": {"4471", "4417", "=", "=", "4471"}, "sign approve open": {"nobody approve open", "olga agree", "$ omar open-after-*.txt"},
 		"PIN": {"canary-wrong-1"}, "consent": {"try"},
 	}, cli.ExitPending},
 	{"the next morning", map[string][]string{

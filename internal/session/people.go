@@ -187,11 +187,15 @@ func nearest(at time.Time, clock string) (time.Time, error) {
 }
 
 // Seal has witness and auditor read the number of a seal.
-func (r atTerminal) Seal(_ context.Context, hsm string) (string, string, string, error) {
+func (r atTerminal) Seal(_ context.Context, hsm string, wrong func(string) error) (string, string, string, error) {
 	for {
 		first, err := r.Ask("intake "+hsm+" witness", "", "Witness", "the number on the seal of "+hsm)
 		if err != nil {
 			return "", "", "", err
+		}
+		if err := wrong(first); err != nil {
+			r.Say(Capital(err.Error()) + ". Read it off " + hsm + " again.")
+			continue
 		}
 		second, err := r.Ask("intake "+hsm+" auditor", "", "Auditor", "the same number, read again")
 		if err != nil {
@@ -369,7 +373,7 @@ func (m unattendedPeople) Clock(_ context.Context, now func() time.Time) (time.T
 	return now().UTC().Truncate(time.Second), ByMachine, nil
 }
 
-func (m unattendedPeople) Seal(_ context.Context, hsm string) (string, string, string, error) {
+func (m unattendedPeople) Seal(_ context.Context, hsm string, _ func(string) error) (string, string, string, error) {
 	return "none, " + hsm + " is a token of a rehearsal", ByMachine, ByMachine, nil
 }
 

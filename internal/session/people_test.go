@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -124,5 +125,28 @@ func TestThePlanIsCalledWhatItIsCalledHere(t *testing.T) {
 		if _, own := (atTerminal{plan: plan}).readAloud(engine.Question{What: ceremony.ChallengePlan}); own != want {
 			t.Errorf("%q: %s", plan, own)
 		}
+	}
+}
+
+// TestTheNumberOfAnotherSealIsReadAgain: whoever types the last HSM's number once more
+// is told whose it is, before the second reader is asked.
+func TestTheNumberOfAnotherSealIsReadAgain(t *testing.T) {
+	var screen strings.Builder
+	out, err := ui.New(ui.Options{Stdin: strings.NewReader("4471\n4472\n4472\n"), Stderr: &screen, Stdout: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := func(number string) error {
+		if number == "4471" {
+			return errors.New("the number 4471 is that of the seal of hsm-1")
+		}
+		return nil
+	}
+	number, _, _, err := newAtTerminal(&cli.App{UI: out}).Seal(t.Context(), "hsm-2", wrong)
+	if err != nil || number != "4472" {
+		t.Errorf("%q, %v", number, err)
+	}
+	if s := screen.String(); !strings.Contains(s, "The number 4471 is that of the seal of hsm-1") || strings.Count(s, "read again") != 1 {
+		t.Errorf("the screen is %q", s)
 	}
 }

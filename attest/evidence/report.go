@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -41,8 +42,11 @@ type Report struct {
 	Others   int // further problems, which are counted and not listed
 
 	Demanded, Shown int
-	FirstUse        bool // the question takes keys that were never confirmed
-	Verified        bool
+	// NotAsked are demands of the policy that the question left out, or that no bundle
+	// can meet.
+	NotAsked []string
+	FirstUse bool // the question takes keys that were never confirmed
+	Verified bool
 }
 
 // Claim is one claim and how it is shown.
@@ -87,6 +91,11 @@ func (r *Report) conclude(demands []Demand, firstUse bool) {
 			r.Shown++
 		}
 	}
+	for _, d := range r.Policy.Demands {
+		if c := r.Claim(d.Claim); c != nil && !slices.ContainsFunc(demands, func(x Demand) bool { return x.Claim == d.Claim }) {
+			r.NotAsked = append(r.NotAsked, d.Claim)
+		}
+	}
 	r.Verified = r.Met() && (firstUse || len(r.Policy.Unpinned()) == 0)
 }
 
@@ -94,6 +103,31 @@ func (r *Report) conclude(demands []Demand, firstUse bool) {
 // keys are. That is a verdict only where Verified says so too.
 func (r *Report) Met() bool {
 	return len(r.Problems) == 0 && r.Demanded > 0 && r.Shown == r.Demanded
+}
+
+// Rest is what a verdict does not rest on, by the names of claims.
+type Rest struct {
+	Undemanded []string // shown, and nothing demanded it
+	Silent     []string // neither demanded nor shown: the verdict says nothing of it
+	OwnWord    []string // an HSM's own word, which nobody else can check
+}
+
+// Rest names what the verdict does not rest on, so that nobody reads it as more
+// than it is.
+func (r *Report) Rest() (rest Rest) {
+	for _, c := range r.Claims {
+		if c.Grade == Device {
+			rest.OwnWord = append(rest.OwnWord, c.Name)
+		}
+		switch {
+		case c.Least > NotShown || slices.Contains(r.NotAsked, c.Name):
+		case c.Grade > NotShown:
+			rest.Undemanded = append(rest.Undemanded, c.Name)
+		default:
+			rest.Silent = append(rest.Silent, c.Name)
+		}
+	}
+	return rest
 }
 
 // reportJSON is the report as `--format json` prints it.
@@ -122,6 +156,10 @@ type reportJSON struct {
 	Others    int           `strict:"other_problems,optional"`
 	Demanded  int           `strict:"demanded"`
 	Shown     int           `strict:"shown"`
+	NotAsked  []string      `strict:"not_asked,optional"`    // demands that the question left out
+	Beyond    []string      `strict:"not_demanded,optional"` // shown, and the verdict doesn't rest on it
+	Silent    []string      `strict:"nothing_said,optional"` // neither demanded nor shown
+	OwnWord   []string      `strict:"unchecked,optional"`    // of grade device: nobody else can check it
 	Verified  bool          `strict:"verified"`
 }
 
@@ -181,6 +219,8 @@ func (r *Report) toJSON() *reportJSON {
 		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned(), FirstUse: r.FirstUse, Allows: r.Policy.Allows()},
 		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing, NotPinned: r.NotPinned,
 	}
+	rest := r.Rest()
+	j.NotAsked, j.Beyond, j.Silent, j.OwnWord = r.NotAsked, rest.Undemanded, rest.Silent, rest.OwnWord
 	if r.Digest != [32]byte{} {
 		j.SHA256 = hex.EncodeToString(r.Digest[:])
 	}

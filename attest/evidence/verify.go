@@ -130,6 +130,9 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	v := newVerifier(in, p, q.Now, q.Expect)
 	v.object(in)
 	v.unspent()
+	if v.r.Object == TypeBundle && q.Expect == "" && len(q.Only) == 0 {
+		demands = besideDemands(p, TypeBundle) // what it can carry, asked without being told
+	}
 	v.told.file, v.told.object = in.File, v.r.Object
 	v.besides(in.Beside, &v.told)
 	v.stand(q)

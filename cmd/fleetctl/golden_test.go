@@ -80,7 +80,8 @@ func TestScreens(t *testing.T) {
 	at := "2040-01-01T00:00:00Z" // after the life, which is of today
 	screens := map[string][]string{
 		"verified":     {"verify", "evidence.tar", "--policy", "policy.yaml", "--time", at},
-		"not-verified": {"verify", "ceremony/bundle.json", "--policy", "policy.yaml", "--time", at},
+		"not-verified": {"verify", "response.json", "--policy", "policy.yaml", "--time", at},
+		"bundle":       {"verify", "ceremony/bundle.json", "--policy", "policy.yaml", "--time", at},
 		"wrong":        {"verify", "spoiled", "--policy", "policy.yaml", "--time", at},
 		"explain":      {"verify", "evidence.tar", "--policy", "policy.yaml", "--time", at, "--explain", "key.possession"},
 	}

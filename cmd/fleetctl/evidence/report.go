@@ -89,10 +89,16 @@ func verdict(a *cli.App, r *evidence.Report) string {
 	unpinned := r.Policy.TellUnpinned()
 	if r.Verified {
 		text := fmt.Sprintf("%s demanded, %d shown", words.Count(int64(r.Demanded), "claim", "claims"), r.Shown)
+		if n := len(r.NotAsked); n > 0 {
+			text += fmt.Sprintf("; %s of the policy's not asked", words.Number(int64(n)))
+			if r.Object == evidence.TypeBundle {
+				text = "as a bundle alone: " + text
+			}
+		}
 		if unpinned != "" {
 			text = "on first use only: " + text + "; " + unpinned
 		}
-		return p.Verdict(true, text)
+		return p.Verdict(true, text) + limits(p, r)
 	}
 	var why []string
 	if unpinned != "" {
@@ -122,7 +128,36 @@ func verdict(a *cli.App, r *evidence.Report) string {
 	}
 	b.WriteString("\n")
 	b.WriteString(p.Claims(append(lines, shortfalls(r)...)))
+	b.WriteString(limits(p, r))
 	return b.String()
+}
+
+// limits names what the verdict does not say, and what nobody could check, so that it
+// isn't taken for more than it is. Of what is wrong there is enough to read.
+func limits(p ui.Page, r *evidence.Report) string {
+	if !r.Met() {
+		return ""
+	}
+	rest := r.Rest()
+	var rows [][2]string
+	for _, row := range []struct {
+		label string
+		names []string
+		means string
+	}{
+		{"not asked", r.NotAsked, "the policy demands it, and this question left it out"},
+		{"not demanded", rest.Undemanded, "shown, but the verdict doesn't rest on it"},
+		{"nothing said", rest.Silent, "neither demanded nor shown"},
+		{"unchecked", rest.OwnWord, "the HSMs say so of themselves, and nobody else could check it"},
+	} {
+		if len(row.names) > 0 {
+			rows = append(rows, [2]string{row.label, strings.Join(row.names, ", ") + ": " + row.means})
+		}
+	}
+	if len(rows) == 0 {
+		return ""
+	}
+	return "\n" + p.Style(ui.Heading, "What this verdict does not say:") + "\n" + p.Fields(rows)
 }
 
 // maxProblems is how many things that are wrong a person is told of.

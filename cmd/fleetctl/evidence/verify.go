@@ -30,13 +30,17 @@ nothing in the file is wrong, and each key of the policy says under confirmed:
 how it was compared with its owner. A policy made from the very file that it
 judges would pass anything: --trust-on-first-use takes it all the same.
 
+A bundle is asked what a bundle can show, and the report names what it was not
+asked: where nothing less than a package will do, say --expect evidence. What a
+verdict does not say, and what nobody could check, stands below it.
+
 What else you have of the same namespace, --beside has considered: packages,
 bundles, notices, each verified for itself, under the same policy. A second
 ending of a ceremony or a second artifact of an epoch is wrong; a bundle whose
 epoch is retired or void is not verified; of a package, which is history, the
 first line says it. --expect current wants neither, nor a later epoch.`,
 		`  fleetctl verify evidence.tar --policy acme.yaml
-  fleetctl verify bundle.json --policy acme.yaml --expect bundle
+  fleetctl verify bundle.json --policy acme.yaml
   fleetctl verify bundle.json --policy acme.yaml --expect current --beside end.json
   fleetctl verify - --policy acme.yaml --format json < evidence.tar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {

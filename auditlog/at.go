@@ -113,6 +113,9 @@ func (p *Policy) backed(list []*Inclusion, later []*Request, now time.Time) ([]b
 		}
 		backed[i] = backed[i] || p.weigh(c, now, false).Quorum
 	}
+	if len(p.windows) == 0 {
+		return backed, nil // no key is past its window, so nothing needs support
+	}
 	// Proofs of one checkpoint support each other: it may have been cosigned
 	// by others in each.
 	for i, in := range list {
@@ -130,7 +133,8 @@ func (p *Policy) backed(list []*Inclusion, later []*Request, now time.Time) ([]b
 // cosignatures by older keys count too.
 func (p *Policy) weigh(c *Cosigning, now time.Time, backed bool) *Cosigning {
 	out := &Cosigning{Demanded: c.Demanded, Missing: slices.Clone(c.Missing), Uncounted: slices.Clone(c.Uncounted)}
-	live, all := make([]time.Time, len(p.witnesses)), make([]time.Time, len(p.witnesses))
+	times := make([]time.Time, 2*len(p.witnesses))
+	live, all := times[:len(p.witnesses)], times[len(p.witnesses):]
 	var old []Cosigned
 	for i, w := range p.witnesses {
 		j := slices.IndexFunc(c.Witnesses, func(x Cosigned) bool { return x.Name == w.Name })
@@ -154,9 +158,11 @@ func (p *Policy) weigh(c *Cosigning, now time.Time, backed bool) *Cosigning {
 	}
 	q := p.evaluate(live)
 	newest := q.last
-	if q.ok || backed {
+	switch {
+	case len(old) == 0: // live are all
+	case q.ok || backed:
 		q = p.evaluate(all)
-	} else {
+	default:
 		for _, x := range old {
 			out.Witnesses = slices.DeleteFunc(out.Witnesses, func(y Cosigned) bool { return y.Name == x.Name })
 			out.Missing = append(out.Missing, x.Name)

@@ -2,7 +2,8 @@ package auditlog
 
 import (
 	"encoding/base64"
-	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -81,8 +82,15 @@ func readHash(l *strict.Lines) (h [32]byte) {
 
 // Text is the exact text that log and witnesses sign: origin, size and root,
 // a line each.
-func (c *Checkpoint) Text() string {
-	return fmt.Sprintf("%s\n%d\n%s\n%s", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), c.extension)
+func (c *Checkpoint) Text() string { return string(c.text(nil)) }
+
+// text appends the Text.
+func (c *Checkpoint) text(b []byte) []byte {
+	b = slices.Grow(b, len(c.Origin)+len(c.extension)+80)
+	b = append(append(b, c.Origin...), '\n')
+	b = append(strconv.AppendUint(b, c.Size, 10), '\n')
+	b = append(base64.StdEncoding.AppendEncode(b, c.Root[:]), '\n')
+	return append(b, c.extension...)
 }
 
 // Marshal writes the checkpoint: byte for byte as [ParseCheckpoint] read it.

@@ -3,6 +3,7 @@ package auditlog
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"time"
 
 	"filippo.io/mldsa"
@@ -81,7 +82,8 @@ func cosignedMessage(name string, stamp uint64, c *Checkpoint) []byte {
 }
 
 func (c *Checkpoint) cosignedText(stamp uint64) []byte {
-	return fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", stamp, c.Text())
+	b := append(make([]byte, 0, 160+len(c.Origin)), "cosignature/v1\ntime "...)
+	return c.text(append(strconv.AppendUint(b, stamp, 10), '\n'))
 }
 
 // Cosign makes a witness's signature line of type 0x04: sign gives the 64

@@ -118,7 +118,8 @@ func (p *Policy) evaluate(times []time.Time) span {
 }
 
 func (n node) span(of []span) span {
-	var first, last []time.Time
+	first := make([]time.Time, 0, len(n.members))
+	last := make([]time.Time, 0, len(n.members))
 	for _, m := range n.members {
 		if of[m].ok {
 			first = append(first, of[m].first)

@@ -11,7 +11,7 @@ import (
 // verifyEd25519 checks type 0x01: pure Ed25519 over the text.
 func verifyEd25519(pub []byte) func(*Checkpoint, []byte) (time.Time, error) {
 	return func(c *Checkpoint, sig []byte) (time.Time, error) {
-		return time.Time{}, keys.VerifyEd25519(pub, []byte(c.Text()), sig)
+		return time.Time{}, keys.VerifyEd25519(pub, c.text(nil), sig)
 	}
 }
 
@@ -20,7 +20,7 @@ func verifyEd25519(pub []byte) func(*Checkpoint, []byte) (time.Time, error) {
 // nothing here is identified by its signature.
 func verifyECDSA(pub *ecdsa.PublicKey) func(*Checkpoint, []byte) (time.Time, error) {
 	return func(c *Checkpoint, sig []byte) (time.Time, error) {
-		digest := sha256.Sum256([]byte(c.Text()))
+		digest := sha256.Sum256(c.text(nil))
 		if !ecdsa.VerifyASN1(pub, digest[:], sig) {
 			return time.Time{}, keys.ErrSignature
 		}

@@ -91,7 +91,7 @@ func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 		}
 		b.is = b.Notice.about()
 	} else {
-		if b.KeySet, err = ParseKeySet(file+" artifact", f.Artifact); err != nil {
+		if b.KeySet, err = parseKeySet(file+" artifact", f.Artifact); err != nil {
 			return nil, err
 		}
 		b.is = b.KeySet.about()
@@ -196,7 +196,7 @@ func parseSigned(file string, f signedFile) (Signed, error) {
 	if err := keys.AdmitEd25519(f.Key[:]); err != nil {
 		return Signed{}, strict.Errorf(file, "key %v", err)
 	}
-	s, err := ParseStatement(file+".json", f.JSON)
+	s, err := parseStatement(file+".json", f.JSON)
 	if err != nil {
 		return Signed{}, err
 	}

@@ -81,13 +81,13 @@ func ParseCore(file string, data []byte) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{Plan: f.Plan, Release: f.Release, raw: bytes.Clone(data)}
-	if c.KeySet, err = ParseKeySet(file+" artifact", f.Artifact); err != nil {
+	if c.KeySet, err = parseKeySet(file+" artifact", f.Artifact); err != nil {
 		return nil, err
 	}
 	if format := FormatOf(f.Predecessor); format == VoidFormat || format == RetirementFormat {
 		c.Notice, err = ParseNotice(file+" predecessor", f.Predecessor)
 	} else if len(f.Predecessor) > 0 {
-		c.Predecessor, err = ParseKeySet(file+" predecessor", f.Predecessor)
+		c.Predecessor, err = parseKeySet(file+" predecessor", f.Predecessor)
 	}
 	if err != nil {
 		return nil, err

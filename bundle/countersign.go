@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // Forms of a countersignature: what it signs. A verifier pins which form counts; a
@@ -40,12 +41,16 @@ func CountersignText(set *KeySet, statements []Signed) []byte {
 }
 
 func countersignText(a about, statements []Signed) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "fleetctl countersignature v1\n%s\n%s\n%d\n%s\n", a.mode, a.namespace, a.epoch, hex.EncodeToString(a.digest[:]))
+	b := make([]byte, 0, 160+len(a.namespace)+144*len(statements))
+	b = append(append(b, "fleetctl countersignature v1\n"...), a.mode...)
+	b = append(append(append(b, '\n'), a.namespace...), '\n')
+	b = append(strconv.AppendUint(b, a.epoch, 10), '\n')
+	b = append(hex.AppendEncode(b, a.digest[:]), '\n')
 	for _, s := range sorted(statements) {
-		fmt.Fprintf(&b, "signer %s %s\n", base64.StdEncoding.EncodeToString(s.Key[:]), base64.StdEncoding.EncodeToString(s.Statement.Signature[:]))
+		b = base64.StdEncoding.AppendEncode(append(b, "signer "...), s.Key[:])
+		b = append(base64.StdEncoding.AppendEncode(append(b, ' '), s.Statement.Signature[:]), '\n')
 	}
-	return b.Bytes()
+	return b
 }
 
 // CountersignMessage is what a countersignature of the given form signs: officers
@@ -75,7 +80,9 @@ func countersignMessage(form string, a about, statements []Signed) ([]byte, erro
 
 // sorted gives the statements in the bundle's order, that of their raw keys.
 func sorted(statements []Signed) []Signed {
-	return slices.SortedStableFunc(slices.Values(statements), func(a, b Signed) int {
-		return bytes.Compare(a.Key[:], b.Key[:])
-	})
+	byKey := func(a, b Signed) int { return bytes.Compare(a.Key[:], b.Key[:]) }
+	if slices.IsSortedFunc(statements, byKey) {
+		return statements
+	}
+	return slices.SortedStableFunc(slices.Values(statements), byKey)
 }

@@ -63,6 +63,15 @@ func Digest(artifact []byte) [32]byte { return sha256.Sum256(artifact) }
 // ParseKeySet reads a fleet key set and refuses one that contradicts itself;
 // the error lists every fault. file names it in errors.
 func ParseKeySet(file string, data []byte) (*KeySet, error) {
+	s, err := parseKeySet(file, data)
+	if err == nil {
+		s.raw = bytes.Clone(data)
+	}
+	return s, err
+}
+
+// parseKeySet is ParseKeySet of data that nobody else has: it is kept.
+func parseKeySet(file string, data []byte) (*KeySet, error) {
 	s := new(KeySet)
 	d, err := open(file, data, maxKeySet, KeySetFormat, s)
 	if err != nil {
@@ -73,7 +82,7 @@ func ParseKeySet(file string, data []byte) (*KeySet, error) {
 	if err := d.errs.Err(); err != nil {
 		return nil, err
 	}
-	s.raw = bytes.Clone(data)
+	s.raw = data
 	return s, nil
 }
 

@@ -28,8 +28,10 @@ const (
 func (s *Statement) Message() []byte {
 	switch s.Ciphersuite {
 	case Protobuf:
-		epoch := binary.AppendUvarint([]byte{tagEpochInner}, s.Epoch)
-		b := make([]byte, 0, 64+len(s.Namespace))
+		var inner [1 + binary.MaxVarintLen64]byte
+		inner[0] = tagEpochInner
+		epoch := inner[:1+binary.PutUvarint(inner[1:], s.Epoch)]
+		b := make([]byte, 0, 80+len(s.Namespace))
 		b = binary.AppendUvarint(append(b, tagCiphersuite), uint64(s.Ciphersuite))
 		b = binary.AppendUvarint(append(b, tagNamespace), uint64(len(s.Namespace)))
 		b = append(b, s.Namespace...)

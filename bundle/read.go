@@ -44,7 +44,7 @@ func (d *document) root() *strict.Node {
 // first member must be the field format with that value.
 func open(file string, data []byte, limit int, format string, v any) (*document, error) {
 	d := &document{file: file, data: data, limit: limit}
-	if strict.DecodeWritten(string(data), limit, v) && (format == "" || FormatOf(data) == format) {
+	if strict.DecodeWritten(string(data), limit, v) && (format == "" || begins(data, format)) {
 		return d, nil
 	}
 	reflect.ValueOf(v).Elem().SetZero()
@@ -66,6 +66,15 @@ func open(file string, data []byte, limit int, format string, v any) (*document,
 	}
 	d.tree = n
 	return d, nil
+}
+
+// begins says whether a file in one of the two forms that we write has this format.
+func begins(data []byte, format string) bool {
+	rest, ok := bytes.CutPrefix(data, []byte("{\"format\":\""))
+	if !ok {
+		rest, ok = bytes.CutPrefix(data, []byte("{\n  \"format\": \""))
+	}
+	return ok && len(rest) > len(format) && string(rest[:len(format)]) == format && rest[len(format)] == '"'
 }
 
 // at walks to a member (string) or item (int). Decode has made sure that the

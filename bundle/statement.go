@@ -74,6 +74,15 @@ func (s *Statement) check() error {
 // ParseStatement reads a statement that lies in a file. It checks no
 // signature. file names it in errors.
 func ParseStatement(file string, data []byte) (*Statement, error) {
+	s, err := parseStatement(file, data)
+	if err == nil {
+		s.raw = bytes.Clone(data)
+	}
+	return s, err
+}
+
+// parseStatement is ParseStatement of data that nobody else has: it is kept.
+func parseStatement(file string, data []byte) (*Statement, error) {
 	var f statementFile
 	d, err := open(file, data, MaxStatement, "", &f)
 	if err != nil {
@@ -95,7 +104,7 @@ func ParseServed(file string, data []byte) (*Statement, error) {
 	if err := strict.Decode(file, n, &f); err != nil {
 		return nil, err
 	}
-	return f.statement(&document{file: file, tree: n}, data)
+	return f.statement(&document{file: file, tree: n}, bytes.Clone(data))
 }
 
 // lookalike says whether a name differs from one of our members only in case.
@@ -124,7 +133,7 @@ func (f *statementFile) statement(d *document, data []byte) (*Statement, error) 
 	}
 	s := &Statement{
 		Ciphersuite: *suite, Namespace: f.Namespace, Timestamp: f.Timestamp, Epoch: f.Epoch,
-		Digest: f.Digest, Signature: f.Signature, KeyID: f.KeyID, raw: bytes.Clone(data),
+		Digest: f.Digest, Signature: f.Signature, KeyID: f.KeyID, raw: data,
 	}
 	if err := s.check(); err != nil {
 		d.failf(d.root(), "%v", err)

@@ -47,6 +47,20 @@ func BenchmarkDevice(b *testing.B) {
 	b.ReportMetric(float64(check)/float64(least), "times-signatures")
 }
 
+// What a check takes from the memory it pays for in time: the collector's share of a
+// check's time is what is counted least easily.
+func TestAJudgementTakesLittleFromTheMemory(t *testing.T) {
+	if await.RaceDetector {
+		t.Skip("the race detector allocates too")
+	}
+	leaf, policy := made{}.bundle(), policy(Pins{})
+	p := fresh(leaf)
+	state := must(Judge(leaf.Raw(), p, policy, nil, now)).State
+	if n := testing.AllocsPerRun(50, func() { must(Judge(leaf.Raw(), p, policy, state, now)) }); n > 200 {
+		t.Errorf("a judgement allocates %.0f times; 200 is enough", n)
+	}
+}
+
 // signatures verifies a bundle's signatures and does nothing else; with control, the
 // log's and the witnesses' over another tree too, where they must not verify.
 func signatures(b *bundle.Bundle, control bool) func() bool {

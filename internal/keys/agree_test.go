@@ -185,7 +185,7 @@ func TestWhatIsNoPeerIsRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	n := order(P256).Bytes()
+	n := group256.bytes
 	for name, data := range map[string][]byte{"0": make([]byte, 32), "n": n, "short": n[:31], "nothing": nil} {
 		if _, err := ParseScalar(ECDHP256, data); err == nil {
 			t.Errorf("the scalar %s is taken", name)

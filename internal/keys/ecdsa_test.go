@@ -25,6 +25,8 @@ func ecdsaKey(t testing.TB, alg Algorithm) (*ecdsa.PrivateKey, *Public) {
 	return k, p
 }
 
+type ecdsaSignature struct{ R, S *big.Int }
+
 func der(t testing.TB, r, s *big.Int) []byte {
 	t.Helper()
 	b, err := asn1.Marshal(ecdsaSignature{r, s})
@@ -52,8 +54,25 @@ func lowAndHigh(t testing.TB, k *ecdsa.PrivateKey, alg Algorithm, msg []byte) (r
 	return rs.R, other, rs.S
 }
 
+// checkedByNumbers is checkECDSA with the decoder of encoding/asn1 and big numbers.
+func checkedByNumbers(alg Algorithm, sig []byte) bool {
+	var rs ecdsaSignature
+	rest, err := asn1.Unmarshal(sig, &rs)
+	if err != nil || len(rest) > 0 {
+		return false
+	}
+	n := groupFor(alg).order
+	for _, v := range []*big.Int{rs.R, rs.S} {
+		if v.Sign() <= 0 || v.Cmp(n) >= 0 {
+			return false
+		}
+	}
+	again, err := asn1.Marshal(rs)
+	return new(big.Int).Lsh(rs.S, 1).Cmp(n) <= 0 && err == nil && bytes.Equal(again, sig)
+}
+
 func TestOrdersAreThoseOfTheCurves(t *testing.T) {
-	if order(P256).Cmp(elliptic.P256().Params().N) != 0 || order(P384).Cmp(elliptic.P384().Params().N) != 0 {
+	if group256.order.Cmp(elliptic.P256().Params().N) != 0 || group384.order.Cmp(elliptic.P384().Params().N) != 0 {
 		t.Error("a constant is wrong")
 	}
 }
@@ -112,6 +131,9 @@ func TestECDSASignaturesHaveOneSpelling(t *testing.T) {
 				{"S of half n", ErrSignature.Error(), der(t, r, half)},
 			} {
 				err := p.Verify(msg, c.sig)
+				if checkedByNumbers(alg, c.sig) != (checkECDSA(alg, c.sig) == nil) {
+					t.Errorf("%s: by its numbers it is judged otherwise", c.name)
+				}
 				if err == nil || c.want != "" && err.Error() != c.want {
 					t.Errorf("%s: got %v, want %s", c.name, err, c.want)
 				}

@@ -23,7 +23,7 @@ func normalised(t testing.TB, alg Algorithm, sig []byte) []byte {
 	if _, err := asn1.Unmarshal(sig, &rs); err != nil {
 		t.Fatal(err)
 	}
-	size := (order(alg).BitLen() + 7) / 8
+	size := len(groupFor(alg).bytes)
 	out, err := SignatureFromRaw(alg, append(rs.R.FillBytes(make([]byte, size)), rs.S.FillBytes(make([]byte, size))...))
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +116,11 @@ func FuzzVerify(f *testing.F) {
 			_, _ = FromRSA(sig, []byte{1, 0, 1})
 			h := sha512.Sum512(raw)
 			_, _ = FromRSA(append(h[:], sig...), new(big.Int).SetBytes(raw).Bytes())
+		}
+		for _, alg := range []Algorithm{P256, P384} {
+			if checkedByNumbers(alg, sig) != (checkECDSA(alg, sig) == nil) {
+				t.Fatalf("%s %x: by its numbers it is judged otherwise", alg, sig)
+			}
 		}
 		for _, alg := range Algorithms {
 			if der, err := SignatureFromRaw(alg, sig); err == nil && (alg == P256 || alg == P384) && checkECDSA(alg, der) != nil {

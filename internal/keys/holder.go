@@ -50,7 +50,8 @@ func (e *Shared) Error() string {
 
 // Roster knows who holds each key. Its zero value is empty.
 type Roster struct {
-	holders map[Point][]Holder
+	first   map[Point]Holder   // of each key
+	more    map[Point][]Holder // those who share it, which is rare
 	allowed map[Shared]bool
 }
 
@@ -65,18 +66,25 @@ func (r *Roster) Allow(a, b Holder) {
 // Add enters a key, or several that one holder signs with together. If one of
 // them was entered before, even for the same holder, the error is a *Shared.
 func (r *Roster) Add(h Holder, points ...Point) error {
-	if r.holders == nil {
-		r.holders = map[Point][]Holder{}
+	if r.first == nil {
+		r.first = map[Point]Holder{}
 	}
 	for _, p := range points {
-		for _, other := range r.holders[p] {
+		for _, other := range r.Holders(p) {
 			if !r.allowed[Shared{h, other}] {
 				return &Shared{h, other}
 			}
 		}
 	}
 	for _, p := range points {
-		r.holders[p] = append(slices.Clip(r.holders[p]), h)
+		if _, held := r.first[p]; !held {
+			r.first[p] = h
+			continue
+		}
+		if r.more == nil {
+			r.more = map[Point][]Holder{}
+		}
+		r.more[p] = append(slices.Clip(r.more[p]), h)
 	}
 	return nil
 }
@@ -85,12 +93,18 @@ func (r *Roster) Add(h Holder, points ...Point) error {
 func (r *Roster) Allows(a, b Holder) bool { return r.allowed[Shared{a, b}] }
 
 // Holders are those who hold a key: more than one only where Allow permits it.
-func (r *Roster) Holders(p Point) []Holder { return slices.Clone(r.holders[p]) }
+func (r *Roster) Holders(p Point) []Holder {
+	first, held := r.first[p]
+	if !held {
+		return nil
+	}
+	return append([]Holder{first}, r.more[p]...)
+}
 
 // Keys are those that a holder has.
 func (r *Roster) Keys(h Holder) (list []Point) {
-	for p, holders := range r.holders {
-		if slices.Contains(holders, h) {
+	for p, first := range r.first {
+		if first == h || slices.Contains(r.more[p], h) {
 			list = append(list, p)
 		}
 	}
@@ -100,5 +114,5 @@ func (r *Roster) Keys(h Holder) (list []Point) {
 
 // Clone copies a roster: what is added to one isn't added to the other.
 func (r *Roster) Clone() *Roster {
-	return &Roster{maps.Clone(r.holders), maps.Clone(r.allowed)}
+	return &Roster{maps.Clone(r.first), maps.Clone(r.more), maps.Clone(r.allowed)}
 }

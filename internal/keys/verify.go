@@ -5,11 +5,12 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
 
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/ed25519"
 )
 
@@ -40,39 +41,70 @@ func (p *Public) Verify(msg, sig []byte) error {
 	return fmt.Errorf("a key of kind %s can't sign", p.alg)
 }
 
-type ecdsaSignature struct{ R, S *big.Int }
+// group is the order of a curve's group, as a number and as big-endian bytes, and
+// half of it, rounded down.
+type group struct {
+	order       *big.Int
+	bytes, half []byte
+}
 
-// order is the order of the curve's group.
-func order(alg Algorithm) *big.Int {
-	hex := "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"
+// FIPS 186-4, D.1.2.3 and D.1.2.4.
+var (
+	group256 = groupOf("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
+	group384 = groupOf("ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973")
+)
+
+func groupOf(hex string) *group {
+	n, _ := new(big.Int).SetString(hex, 16)
+	return &group{n, n.Bytes(), new(big.Int).Rsh(n, 1).FillBytes(make([]byte, len(n.Bytes())))}
+}
+
+func groupFor(alg Algorithm) *group {
 	if alg == P384 {
-		hex = "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973"
+		return group384
 	}
-	n, _ := new(big.Int).SetString(hex, 16) // FIPS 186-4, D.1.2.3 and D.1.2.4
-	return n
+	return group256
 }
 
 // checkECDSA takes only the one DER encoding with the lower of the two S that
 // verify: otherwise anyone could make a second signature from a first.
 func checkECDSA(alg Algorithm, sig []byte) error {
-	var rs ecdsaSignature
-	rest, err := asn1.Unmarshal(sig, &rs)
-	if err != nil || len(rest) > 0 {
+	var pair, r, s cryptobyte.String
+	in := cryptobyte.String(sig)
+	if !in.ReadASN1(&pair, asn1.SEQUENCE) || !in.Empty() || !pair.ReadASN1(&r, asn1.INTEGER) || !pair.ReadASN1(&s, asn1.INTEGER) || !minimal(r) || !minimal(s) {
 		return errors.New("the signature is no DER ECDSA signature")
 	}
-	n := order(alg)
-	for _, v := range []*big.Int{rs.R, rs.S} {
-		if v.Sign() <= 0 || v.Cmp(n) >= 0 {
+	g := groupFor(alg)
+	var low [48]byte
+	for _, number := range [][]byte{r, s} {
+		value := bytes.TrimLeft(number, "\x00")
+		if number[0] >= 0x80 || len(value) == 0 || len(value) > len(g.bytes) {
+			return errors.New("the ECDSA signature's numbers are out of range")
+		}
+		low = [48]byte{}
+		copy(low[len(g.bytes)-len(value):], value)
+		if bytes.Compare(low[:len(g.bytes)], g.bytes) >= 0 {
 			return errors.New("the ECDSA signature's numbers are out of range")
 		}
 	}
-	if new(big.Int).Lsh(rs.S, 1).Cmp(n) > 0 {
+	if bytes.Compare(low[:len(g.half)], g.half) > 0 { // of s, which came last
 		return errors.New("the ECDSA signature has the higher of its two S")
 	}
-	if der, err := asn1.Marshal(rs); err != nil || !bytes.Equal(der, sig) {
+	if !pair.Empty() {
 		return errors.New("the signature is not the canonical DER of its numbers")
 	}
 	return nil
+}
+
+// minimal says whether an INTEGER of DER has no byte that could be left out.
+func minimal(number []byte) bool {
+	switch {
+	case len(number) < 2:
+		return len(number) == 1
+	case number[0] == 0:
+		return number[1] >= 0x80
+	}
+	return number[0] != 0xff || number[1] < 0x80
 }
 
 // SignatureFromRaw turns the r‖s that PKCS#11 gives for ECDSA into DER with
@@ -81,21 +113,26 @@ func SignatureFromRaw(alg Algorithm, raw []byte) ([]byte, error) {
 	if alg != P256 && alg != P384 {
 		return raw, nil
 	}
-	n := order(alg)
+	n := groupFor(alg).order
 	size := (n.BitLen() + 7) / 8
 	if len(raw) != 2*size {
 		return nil, fmt.Errorf("has %d bytes, r‖s of %s has %d", len(raw), alg, 2*size)
 	}
-	rs := ecdsaSignature{new(big.Int).SetBytes(raw[:size]), new(big.Int).SetBytes(raw[size:])}
-	if new(big.Int).Lsh(rs.S, 1).Cmp(n) > 0 {
-		rs.S.Sub(n, rs.S)
+	r, low := new(big.Int).SetBytes(raw[:size]), new(big.Int).SetBytes(raw[size:])
+	if new(big.Int).Lsh(low, 1).Cmp(n) > 0 {
+		low.Sub(n, low)
 	}
-	der, err := asn1.Marshal(rs)
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(r)
+		b.AddASN1BigInt(low)
+	})
+	sig, err := b.Bytes()
 	if err == nil {
-		err = checkECDSA(alg, der)
+		err = checkECDSA(alg, sig)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return der, nil
+	return sig, nil
 }

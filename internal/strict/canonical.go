@@ -239,17 +239,36 @@ var selves = func() (t [256]bool) {
 	return t
 }()
 
+// selvesAt counts the bytes that stand for themselves, eight at a time: most of our
+// bytes are in long strings.
+func selvesAt(text string) int {
+	start := 0
+	for ; start+8 <= len(text); start += 8 {
+		// A byte of odd is not zero where one of the eight is below 0x20, a quote, a
+		// backslash or 0xe2, or may be.
+		s := text[start : start+8]
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, backslash, e2 := x^'"'*ones, x^'\\'*ones, x^0xe2*ones
+		if odd := ((x-0x20*ones)|(quote-ones)|(backslash-ones))&^x | (e2-ones)&^e2; odd&(0x80*ones) != 0 {
+			break
+		}
+	}
+	for i := start; i < len(text); i++ {
+		if !selves[text[i]] {
+			return i
+		}
+	}
+	return len(text)
+}
+
 // str takes a string, with no other escapes than those that its one form has.
 func (c *canonical) str() (string, bool) {
 	if c.left--; c.left < 0 || !c.take(`"`) {
 		return "", false
 	}
 	text, from, begun := c.rest, 0, c.plain.Len()
-	for i := 0; i < len(text); {
-		if selves[text[i]] {
-			i++
-			continue
-		}
+	for i := selvesAt(text); i < len(text); i += selvesAt(text[i:]) {
 		switch x := text[i]; {
 		case x == '"':
 			c.rest = text[i+1:]

@@ -18,6 +18,49 @@ func EncodeJSON(v any) []byte {
 	return append(e.b, '\n')
 }
 
+// EncodeNode writes what was read, members in their order, as EncodeJSON does. What
+// ParseYAML read is so the same file in JSON: ParseYAML reads that alike.
+func EncodeNode(n *Node) []byte {
+	e := &encoder{lf: true}
+	e.node(n, 0)
+	return append(e.b, '\n')
+}
+
+func (e *encoder) node(n *Node, depth int) {
+	switch n.Kind {
+	case Object:
+		e.many('{', '}', len(n.Fields), depth, func(i int) {
+			e.str(n.Fields[i].Name)
+			e.b = append(e.b, ": "...)
+			e.node(n.Fields[i].Value, depth+1)
+		})
+	case Array:
+		e.many('[', ']', len(n.Items), depth, func(i int) { e.node(n.Items[i], depth+1) })
+	case String:
+		e.str(n.Text)
+	case Null:
+		e.b = append(e.b, "null"...)
+	default:
+		e.b = append(e.b, n.Text...)
+	}
+}
+
+// many writes n values between two brackets.
+func (e *encoder) many(open, end byte, n, depth int, one func(i int)) {
+	e.b = append(e.b, open)
+	for i := range n {
+		if i > 0 {
+			e.b = append(e.b, ',')
+		}
+		e.newline(depth + 1)
+		one(i)
+	}
+	if n > 0 {
+		e.newline(depth)
+	}
+	e.b = append(e.b, end)
+}
+
 // EncodeLine is EncodeJSON on one line, without LF.
 func EncodeLine(v any) []byte { return appendLine(nil, v) }
 
@@ -174,16 +217,5 @@ func (e *encoder) object(v reflect.Value, depth int) {
 }
 
 func (e *encoder) list(v reflect.Value, t *tag, depth int) {
-	e.b = append(e.b, '[')
-	for i := range v.Len() {
-		if i > 0 {
-			e.b = append(e.b, ',')
-		}
-		e.newline(depth + 1)
-		e.value(v.Index(i), t, depth+1)
-	}
-	if v.Len() > 0 {
-		e.newline(depth)
-	}
-	e.b = append(e.b, ']')
+	e.many('[', ']', v.Len(), depth, func(i int) { e.value(v.Index(i), t, depth+1) })
 }

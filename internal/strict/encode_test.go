@@ -155,3 +155,36 @@ func TestEncodePanicsOnWhatCouldNotBeReadAgain(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatWasReadIsWrittenAsTheSameInJSON(t *testing.T) {
+	text := "a: 7\nb: \"7\"\nc: [x, 'y: z', true, null, {d: 2026-11-21T10:00:00Z}]\ne: |\n  two\n  lines \"here\"\nf: {}\ng: []\n"
+	n, err := ParseYAML("f", []byte(text), MaxYAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+  "a": 7,
+  "b": "7",
+  "c": [
+    "x",
+    "y: z",
+    true,
+    null,
+    {
+      "d": "2026-11-21T10:00:00Z"
+    }
+  ],
+  "e": "two\nlines \"here\"\n",
+  "f": {},
+  "g": []
+}
+`
+	got := EncodeNode(n)
+	if string(got) != want {
+		t.Errorf("got %s", got)
+	}
+	again, err := ParseYAML("f", got, MaxYAML)
+	if err != nil || string(EncodeNode(again)) != want {
+		t.Errorf("%v: read again it is %s", err, EncodeNode(again))
+	}
+}

@@ -136,6 +136,11 @@ func FuzzParseYAML(f *testing.F) {
 			}
 			return
 		}
+		if text := EncodeNode(n); utf8.Valid(text) {
+			if m, err := ParseYAML("f", text, 8*fuzzLimit+64); err == nil && !bytes.Equal(EncodeNode(m), text) {
+				t.Fatalf("%q in JSON is read otherwise: %q", data, text)
+			}
+		}
 		lines := 1 + bytes.Count(data, []byte("\n"))
 		var walk func(*Node)
 		walk = func(n *Node) {

@@ -5,7 +5,30 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
+
+func jsonCmd(a *cli.App) *cobra.Command {
+	return cli.Command("json POLICY", "Print a policy as JSON, the same members and values",
+		`Json prints what a policy says, without its comments, for programs that read no
+YAML, such as scripts/verify-by-hand. It is a policy too, with another digest.
+Only a policy without fault is printed.`,
+		"  fleetctl policy json policy.yaml > policy.json",
+		cobra.ExactArgs(1), func(_ *cobra.Command, args []string) error {
+			data, err := cli.ReadFile(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := evidence.ParsePolicy(args[0], data); err != nil {
+				return cli.Usage(err)
+			}
+			root, err := strict.ParseYAML(args[0], data, strict.MaxYAML)
+			if err != nil {
+				return cli.Usage(err)
+			}
+			return a.UI.Print(string(strict.EncodeNode(root)))
+		})
+}
 
 func checkCmd(a *cli.App) *cobra.Command {
 	return cli.Command("check POLICY", "Find every fault of a policy and say what it demands", "",

@@ -9,5 +9,5 @@ import (
 
 // Group is fleetctl policy with its commands.
 func Group(a *cli.App) *cobra.Command {
-	return cli.Group("policy", "A verifier's policy: write, check", newCmd(a), checkCmd(a))
+	return cli.Group("policy", "A verifier's policy: write, check, as JSON", newCmd(a), checkCmd(a), jsonCmd(a))
 }

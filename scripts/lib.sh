@@ -20,6 +20,7 @@ has() {
     libc6-dev) [[ -e /usr/include/stdlib.h ]] ;;
     libnss3) compgen -G '/usr/lib/*/libsoftokn3.so' || compgen -G '/usr/lib/*/nss/libsoftokn3.so' || compgen -G '/usr/lib64/libsoftokn3.so' ;;
     libclang1) compgen -G '/usr/lib/*/libclang-[0-9]*.so*' || compgen -G '/usr/lib/llvm-*/lib/libclang[.-][0-9s]*' ;;
+    libxml2-utils) command -v xmllint ;;
     libsqlite3-dev) [[ -e /usr/include/sqlite3.h ]] ;;
     libssl-dev) [[ -e /usr/include/openssl/ssl.h ]] ;;
     libtpm2-pkcs11-1) compgen -G '/usr/lib/*/libtpm2_pkcs11.so.1' ;;
@@ -59,6 +60,7 @@ what() {
     opencryptoki) echo "a PKCS#11 module that locks a PIN" ;;
     procps) echo "asks whether a daemon runs" ;;
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;
+    libxml2-utils) echo "xmllint holds JUnit files to Jenkins' schema" ;;
     openssl) echo "a second opinion on signatures" ;;
     poppler-utils) echo "QR frames on paper are rendered and read back" ;;
     postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;

@@ -129,7 +129,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 func TestCompletionOfValues(t *testing.T) {
 	for line, want := range map[string]string{
 		"--color":                   "always auto never",
-		"verify --format":           "json text",
+		"verify --format":           "github json junit sarif text",
 		"plan new --mode":           "production rehearsal",
 		"plan print --role":         "administrator auditor officer witness",
 		"ceremony sign --approve":   "abort countersign exception open reconvene request resume",

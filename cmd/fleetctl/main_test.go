@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip,
 			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "rekor": cmdRekor, "spki": cmdSPKI, "partypolicy": cmdPartyPolicy,
 			"devices": stand.devices, "attests": stand.attests, "pins": stand.pins,
-			"listening": cmdListening, "vector": cmdVector, "down": cmdDown, "logpolicy": cmdLogPolicy, "auditor": cmdAuditor,
+			"listening": cmdListening, "vector": cmdVector, "down": cmdDown, "logpolicy": cmdLogPolicy, "auditor": cmdAuditor, "sarif": cmdSARIF,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "rekor" {

@@ -52,7 +52,7 @@ func root(a *cli.App) *cobra.Command {
 	root := &cobra.Command{
 		Use: "fleetctl", Short: "Key ceremonies for HSM fleets", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.SetUp() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return cmp.Or(a.CheckFormat(c), a.SetUp()) },
 	}
 	a.Flags(root.PersistentFlags())
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) {

@@ -40,6 +40,7 @@ type App struct {
 	Patience time.Duration    // how long a call to an HSM may take
 	Declined map[string]error // by HSM: its answer to the last PIN, if nobody wanted another try
 	HelpErr  error            // the error of a help function, which can't return one
+	reports  reports
 }
 
 // New returns an App with these streams, and this machine's clock and randomness.
@@ -57,7 +58,7 @@ func (a *App) Run(ctx context.Context, root *cobra.Command, args []string) int {
 	help := &noted{Writer: a.Stdout}
 	root.SetOut(help)
 	root.SetErr(a.Stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		err = cmp.Or(a.HelpErr, help.err)
 	}
@@ -68,6 +69,7 @@ func (a *App) Run(ctx context.Context, root *cobra.Command, args []string) int {
 		if a.UI == nil { // the flags themselves were wrong
 			a.UI, _ = ui.New(ui.Options{Stdout: a.Stdout, Stderr: a.Stderr, Stdin: a.Stdin})
 		}
+		err = a.untold(c, err)
 		a.UI.Error(plainly(err))
 	}
 	return ExitCode(err)
@@ -105,9 +107,6 @@ func (a *App) SetUp() (err error) {
 	if err != nil {
 		return Usage(err)
 	}
-	if a.Format != "text" && a.Format != "json" {
-		return Usagef("", "--format is %q; it is text or json", a.Format)
-	}
 	if a.debug != "" {
 		a.Trace, err = durable.OpenFile(a.debug, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	}
@@ -118,7 +117,7 @@ func (a *App) SetUp() (err error) {
 func (a *App) Flags(f *pflag.FlagSet) {
 	f.StringVar(&a.Color, "color", "auto", "colour: auto, always or never")
 	f.BoolVar(&a.Plain, "plain", false, "words only: no lines, no colour, nothing rewritten")
-	f.StringVar(&a.Format, "format", "text", "form of the result on standard output: text or json")
+	f.StringVar(&a.Format, "format", "text", "form of the result on standard output: text, json, sarif, junit or github (the last three where something is checked)")
 	f.StringVar(&a.debug, "debug", "", "append a trace of every PKCS#11 call to this `file`, without PINs and values")
 	f.DurationVar(&a.Patience, "hsm-timeout", 2*time.Minute, "how long a PKCS#11 call may take; making a key ten times that")
 }

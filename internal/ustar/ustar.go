@@ -60,6 +60,20 @@ func Pack(files map[string][]byte) ([]byte, error) {
 	return append(append(b, zeros[:]...), zeros[:]...), nil
 }
 
+// Offset is where the contents of one of the files begin in the archive that Pack writes
+// of them; -1 where it isn't among them.
+func Offset(files map[string][]byte, path string) int {
+	at := 0
+	for _, p := range slices.Sorted(maps.Keys(files)) {
+		at += blockSize
+		if p == path {
+			return at
+		}
+		at += len(files[p]) + padding(len(files[p]))
+	}
+	return -1
+}
+
 // CheckPath refuses paths that could mean something else when unpacked.
 func CheckPath(path string) error {
 	if path == "" || len(path) > 100 {

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/formats"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -35,6 +36,7 @@ are told, and the answer is no.`,
 		"  fleetctl attestation check hsm-1.json --anchors anchors.yaml --key hsm-1.pem\n"+
 			"  fleetctl attestation check --device yubikey-piv certificates=chain.pem \\\n    --anchors anchors.yaml --key key.pem --identity 25515003",
 		cobra.MinimumNArgs(1), func(_ *cobra.Command, args []string) error { return o.run(a, args) })
+	a.Reports(c)
 	f := c.Flags()
 	f.StringVar(&o.device, "device", "", "the `format` of the device's evidence, where its parts are given (see fleetctl attestation formats)")
 	f.StringVar(&o.anchors, "anchors", "", "the `file` of the roots that you pinned")
@@ -59,7 +61,9 @@ func (o *options) run(a *cli.App, args []string) error {
 		return cli.Wrong(fmt.Errorf("%s: %w", strings.Join(args, " "), err))
 	}
 	problems := attest.Judge(claims, demand)
-	if err := a.Emit(result(a, in, claims, problems), screen(a, in, claims, problems)); err != nil {
+	out := result(a, in, claims, problems)
+	if err := a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(out) }, Text: func() string { return screen(a, in, claims, problems) },
+		Run: func() *report.Run { return checks(args, in, out) }}); err != nil {
 		return err
 	}
 	if len(problems) > 0 {

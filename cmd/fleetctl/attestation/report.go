@@ -3,11 +3,13 @@ package attestation
 import (
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -92,6 +94,25 @@ func result(a *cli.App, in attest.Input, c *attest.Claims, problems []attest.Pro
 		r.Problems = append(r.Problems, nameJSON{x.Name, x.What})
 	}
 	return r
+}
+
+// checks are the result as continuous integration counts it.
+func checks(files []string, in attest.Input, j *resultJSON) *report.Run {
+	run := &report.Run{Command: "fleetctl attestation check", Subject: strings.Join(files, " "), Time: in.At, Good: j.Verified, Summary: j.Level + ": the key was made inside and can't leave"}
+	at := report.Place{File: run.Subject}
+	if _, file, ok := strings.Cut(files[0], "="); ok && len(files) == 1 {
+		at.File = file
+	}
+	for _, p := range j.Problems {
+		run.Checks = append(run.Checks, report.Check{Rule: "attestation." + p.Name, Title: "The device's evidence shows: " + p.Name, Message: p.Text, At: at})
+	}
+	if j.Verified {
+		run.Checks = append(run.Checks, report.Check{Rule: "attestation", Title: "The device's evidence shows what is demanded", Outcome: report.Passed, Message: run.Summary, At: at})
+		return run
+	}
+	run.Code = cli.ExitWrong
+	run.Summary = words.Count(int64(len(j.Problems)), "demand is", "demands are") + " not met"
+	return run
 }
 
 func when(t time.Time) string {

@@ -2,12 +2,15 @@ package device
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/report"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 type checkOptions struct {
@@ -42,6 +45,7 @@ alarm: keep both bundles.`,
 		})
 	f := c.Flags()
 	o.given.flags(f)
+	a.Reports(c)
 	f.StringVar(&o.state, "state", "", "the `file` of what the device remembers of its fleet")
 	f.StringVar(&o.guard, "guard", "", "the `file` that says which state that is (default: STATE.guard)")
 	f.BoolVar(&o.begin, "begin", false, "begin a state where there is neither state nor guard")
@@ -68,5 +72,6 @@ func (o *checkOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 		return err
 	}
 	out := accepted(file, q.Bundle, q.Policy, q.Now, v)
-	return a.Emit(out, screen(a, out, q.Policy, v)...)
+	return a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(out) }, Run: func() *report.Run { return checks(out, cli.ExitDone) },
+		Text: func() string { return strings.Join(screen(a, out, q.Policy, v), "") }})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -80,9 +81,6 @@ func refused(a *cli.App, r *bundle.Refusal, file string, b []byte, p *device.Pol
 	if r.Alarm() {
 		verdict, code = "alarm", cli.ExitAlarm
 	}
-	if a.Format != "json" {
-		return cli.Exit(code, r)
-	}
 	out := about(verdict, file, b, p, now)
 	out.Reason, out.Detail = string(r.Reason), r.Error()
 	var hint interface{ Hint() string }
@@ -93,10 +91,31 @@ func refused(a *cli.App, r *bundle.Refusal, file string, b []byte, p *device.Pol
 	case errors.As(r, &hint):
 		out.Next = hint.Hint()
 	}
-	if err := a.Emit(out); err != nil {
+	text := a.Format == "text" // people are told by the error
+	err := a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(out) }, Run: func() *report.Run { return checks(out, code) }, Quiet: text})
+	switch {
+	case err != nil:
 		return err
+	case text:
+		return cli.Exit(code, r)
 	}
 	return cli.Exit(code, cli.ErrQuiet)
+}
+
+// checks are a verdict as continuous integration counts it: whether the bundle is accepted, by
+// the reason for which it isn't, and whether the policy's keys were compared with their owners.
+func checks(v *verdictJSON, code int) *report.Run {
+	c := report.Check{Rule: "accepted", Title: "A device accepts the bundle", Message: v.Detail, Next: v.Next, At: report.Place{File: v.Bundle.File}}
+	run := &report.Run{Command: "fleetctl device check", Subject: v.Bundle.File, Summary: v.Detail, Time: v.Time, Good: v.Accepted != nil, Code: code}
+	if v.Accepted != nil {
+		c.Outcome = report.Passed
+		c.Message = fmt.Sprintf("epoch %d of %s is accepted: %s", v.Accepted.Epoch, v.Accepted.Fleet, v.Accepted.What)
+		run.Summary = c.Message
+	} else {
+		c.Rule, c.Title = v.Reason, "A device has no reason to refuse the bundle: "+v.Reason
+	}
+	run.Checks = []report.Check{c}
+	return run
 }
 
 func accepted(file string, b []byte, p *device.Policy, now time.Time, v *device.Verdict) *verdictJSON {

@@ -84,8 +84,8 @@ func storyText(p ui.Page, r *evidence.Report) string {
 	return p.Style(ui.Heading, says) + "\n" + cli.StoryText(p, told, false) + "\n"
 }
 
-func verdict(a *cli.App, r *evidence.Report) string {
-	p := a.UI.Page
+// summary is the verdict's reasons in one line.
+func summary(r *evidence.Report) string {
 	unpinned := r.Policy.TellUnpinned()
 	if r.Verified {
 		text := fmt.Sprintf("%s demanded, %d shown", words.Count(int64(r.Demanded), "claim", "claims"), r.Shown)
@@ -98,7 +98,7 @@ func verdict(a *cli.App, r *evidence.Report) string {
 		if unpinned != "" {
 			text = "on first use only: " + text + "; " + unpinned
 		}
-		return p.Verdict(true, text) + limits(p, r)
+		return text
 	}
 	var why []string
 	if unpinned != "" {
@@ -110,8 +110,17 @@ func verdict(a *cli.App, r *evidence.Report) string {
 	if n := r.Demanded - r.Shown; n > 0 {
 		why = append(why, fmt.Sprintf("%d of %s demanded %s short", n, words.Count(int64(r.Demanded), "claim", "claims"), verb(n, "falls", "fall")))
 	}
+	return strings.Join(why, "; ")
+}
+
+func verdict(a *cli.App, r *evidence.Report) string {
+	p := a.UI.Page
+	if r.Verified {
+		return p.Verdict(true, summary(r)) + limits(p, r)
+	}
+	unpinned := r.Policy.TellUnpinned()
 	var b strings.Builder
-	b.WriteString(p.Verdict(false, strings.Join(why, "; ")))
+	b.WriteString(p.Verdict(false, summary(r)))
 	var lines []ui.ClaimLine
 	if unpinned != "" && !r.FirstUse {
 		lines = append(lines, ui.ClaimLine{Name: r.Policy.File, Detail: "whose keys these are, nobody has confirmed", Wrong: true, More: next(evidence.ConfirmHint)})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -42,7 +43,8 @@ first line says it. --expect current wants neither, nor a later epoch.`,
 		`  fleetctl verify evidence.tar --policy acme.yaml
   fleetctl verify bundle.json --policy acme.yaml
   fleetctl verify bundle.json --policy acme.yaml --expect current --beside end.json
-  fleetctl verify - --policy acme.yaml --format json < evidence.tar`,
+  fleetctl verify - --policy acme.yaml --format json < evidence.tar
+  fleetctl verify evidence.tar --policy acme.yaml --report sarif=fleetctl.sarif --report junit=fleetctl.xml`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if o.policy == "" {
 				return cli.Usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
@@ -71,6 +73,7 @@ first line says it. --expect current wants neither, nor a later epoch.`,
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
 	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "take keys that nobody compared with their owners, those without confirmed: in the policy")
+	a.Reports(c)
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
 	return c
 }
@@ -120,17 +123,14 @@ func verify(a *cli.App, file string, o verifyOptions) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	if r.Object == "" && a.Format == "text" && !o.quiet {
+	if r.Object == "" && a.Format != "json" && !o.quiet {
 		return cli.Wrong(strict.Errorf(in.File, "is nothing that can be verified").WithHint("%s", "verify takes evidence packages, bundles, statements and transcripts; what this is says\nfleetctl show "+words.ShellWord(file)))
 	}
-	switch {
-	case o.quiet:
-	case a.Format == "json":
-		err = a.UI.Print(string(r.JSON()))
-	case o.explain != "":
+	explained := o.explain != "" && a.Format == "text" && !o.quiet
+	err = a.Tell(cli.Judged{JSON: r.JSON, Run: func() *report.Run { return checksOf(r, &in) },
+		Text: func() string { return reportText(a, r, o.at != "") }, Quiet: o.quiet || explained})
+	if err == nil && explained {
 		err = explainClaim(a, r, o.explain)
-	default:
-		err = a.UI.Print(reportText(a, r, o.at != ""))
 	}
 	if err == nil && !r.Verified {
 		err = cli.Wrong(cli.ErrQuiet)

@@ -8,6 +8,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -75,13 +76,27 @@ func verifySplit(a *cli.App, file string, data []byte, p *evidence.Policy, o ver
 			{"larger", fmt.Sprintf("%d entries, root %x", s.Larger.Size, s.Larger.Root)},
 		}) + "\nSPLIT VIEW PROVEN   the log's key signed two histories; nothing in either may be relied on\n"
 	}
-	if !o.quiet {
-		if err := a.Emit(j, text); err != nil {
-			return err
-		}
+	asked := j.Proven && o.expect == expectSplit
+	err = a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(j) }, Quiet: o.quiet, Text: func() string { return text },
+		Run: func() *report.Run { return splitChecks(a, j, asked) }})
+	if err == nil && !asked {
+		err = cli.Wrong(cli.ErrQuiet)
 	}
-	if !j.Proven || o.expect != expectSplit {
-		return cli.Wrong(cli.ErrQuiet)
+	return err
+}
+
+// splitChecks is the one check of a split view. One that is proven is good news only for
+// who asked for it.
+func splitChecks(a *cli.App, j *splitJSON, asked bool) *report.Run {
+	c := report.Check{Rule: expectSplit, Title: "The two checkpoints show that the log signed two histories", Message: j.Why, At: report.Place{File: j.File}}
+	run := &report.Run{Command: "fleetctl verify", Subject: j.File, Time: a.Now(), Good: asked, Code: cli.ExitWrong}
+	switch {
+	case asked:
+		c.Outcome, run.Code = report.Passed, cli.ExitDone
+		fallthrough
+	case j.Proven:
+		c.Message = "the log's key signed two histories; nothing in either may be relied on"
 	}
-	return nil
+	run.Summary, run.Checks = c.Message, []report.Check{c}
+	return run
 }

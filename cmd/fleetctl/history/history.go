@@ -18,6 +18,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/history/saved"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -31,6 +32,7 @@ type historyOptions struct {
 	rate                                         float64
 	again, firstUse                              bool
 	unpinned                                     string // what is to be said of the policy's keys
+	paths                                        []string
 	from                                         uint64
 }
 
@@ -62,6 +64,7 @@ kept in FILE.`,
 	f.StringVar(&o.url, "url", "", "a live auditor's `address`, with the API of Cloudflare's")
 	f.StringVar(&o.save, "save", "", "the `file` (.jsonl) that the auditor's answers are added to")
 	f.IntVar(&o.rows, "rows", 20, "how many epochs, the newest, to list")
+	a.Reports(c)
 	c.AddCommand(followCmd(a))
 	return c
 }
@@ -122,6 +125,7 @@ func checkHistory(a *cli.App, cmd *cobra.Command, paths []string, o *historyOpti
 	}
 	progress := a.UI.Progress("history")
 	opts.Tell = func(done int64) { progress.Set(done, 0) }
+	o.paths = append(paths, o.operator...)
 	r, err := history.Check(cmd.Context(), archive, *opts)
 	progress.Stop()
 	if err != nil {
@@ -151,7 +155,8 @@ func historyDone(a *cli.App, o *historyOptions, opts *history.Options, record *s
 	result := historyResult(r, kept)
 	result.Unpinned = o.unpinned
 	result.Good = r.Good() && (o.unpinned == "" || o.firstUse)
-	if err := a.Emit(result, historyText(a, r, opts, kept, result)); err != nil {
+	if err := a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(result) }, Text: func() string { return historyText(a, r, opts, kept, result) },
+		Run: func() *report.Run { return historyChecks(o, result, a.Now()) }}); err != nil {
 		return err
 	}
 	if !result.Good {

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence/entries"
 	"github.com/fleetctl/fleetctl/auditlog/monitor"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -156,15 +157,16 @@ found in it, by keys that the policy says were confirmed; 1 otherwise.`,
 			if err != nil {
 				return cli.Missing(err)
 			}
-			return auditResult(a, policy, r, o.firstUse)
+			return auditResult(a, args[0], policy, r, o.firstUse)
 		})
 	o.flags(c)
+	a.Reports(c)
 	c.Flags().StringVar(&o.state, "state", "", "`file` to go on from, written while it works")
 	c.Flags().BoolVar(&o.firstUse, "trust-on-first-use", false, "take keys that nobody compared with their owners, those without confirmed: in the policy")
 	return c
 }
 
-func auditResult(a *cli.App, policy *evidence.Policy, r *monitor.Report, firstUse bool) error {
+func auditResult(a *cli.App, ref string, policy *evidence.Policy, r *monitor.Report, firstUse bool) error {
 	j := &auditJSON{Format: "fleetctl audit v1", Log: r.Origin, Size: r.Size, Root: r.Root, Resumed: r.Resumed, Entries: r.Entries, Tiles: r.Tiles, Bytes: r.Bytes,
 		Missing: r.Missing, Quorum: r.Quorum, Found: r.Found, Unpinned: policy.Unpinned()}
 	j.Verified = r.Verified(firstUse || len(j.Unpinned) == 0)
@@ -223,7 +225,9 @@ func auditResult(a *cli.App, policy *evidence.Policy, r *monitor.Report, firstUs
 	if len(lines) > 0 {
 		out += "\n" + a.UI.Claims(lines)
 	}
-	err := a.Emit(j, out)
+	err := a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(j) }, Text: func() string { return out }, Run: func() *report.Run {
+		return auditChecks(ref, policy, j, r, firstUse, a.Now(), text)
+	}})
 	if err == nil && !j.Verified {
 		err = cli.Wrong(cli.ErrQuiet)
 	}

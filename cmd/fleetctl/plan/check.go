@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,9 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -98,18 +101,37 @@ each that it can't what is missing and what to do: exit code 1 then.`,
 				tolerated = append(tolerated, toleratedJSON(t))
 			}
 			short := planned.Short(forecast)
-			err = a.Emit(&checkJSON{
+			out := &checkJSON{
 				OK: len(short) == 0, Tolerated: tolerated, Forecast: cli.Outlooks(forecast), SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
 				Roles: len(p.Roles), Majority: p.Majority, Steps: len(p.Steps()), MaxBundle: p.MaxBundle(),
-			}, a.UI.Fields(rows), text)
+			}
+			err = a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(out) }, Text: func() string { return a.UI.Fields(rows) + text },
+				Run: func() *report.Run { return checks(args[0], policy, forecast, a.Now()) }})
 			if err == nil && len(short) > 0 {
 				err = cli.Wrong(engine.Unreachable(short))
 			}
 			return err
 		})
+	a.Reports(c)
 	c.Flags().StringVar(&site, "site", "", "check this site `file` against the plan too")
 	c.Flags().StringVar(&policy, "policy", "", "forecast which claims of this policy `file` the ceremony can reach")
 	return c
+}
+
+// checks are a plan that was read as continuous integration counts it: that it has no
+// fault, and for each claim of a policy whether its ceremony can reach it.
+func checks(file, policy string, forecast []planned.Outlook, now time.Time) *report.Run {
+	run := &report.Run{Command: "fleetctl plan check", Subject: file, Time: now, Good: true, Summary: "the plan has no fault"}
+	run.Checks = []report.Check{{Rule: "plan", Title: "The plan has no fault", Outcome: report.Passed, Message: "none was found", At: report.Place{File: file}}}
+	for _, o := range forecast {
+		c := report.Check{Rule: o.Claim, Title: "The plan's ceremony can reach " + o.Claim, Outcome: report.Passed, Message: "in reach", Next: o.Do, At: report.Place{File: file}}
+		if o.Short() {
+			c.Outcome, c.Message = report.Failed, o.Claim+", which "+policy+" demands, is out of reach: "+o.Missing
+			run.Good, run.Code, run.Summary = false, cli.ExitWrong, "the plan's ceremony can't reach what the policy demands"
+		}
+		run.Checks = append(run.Checks, c)
+	}
+	return run
 }
 
 // agreements tells how keys agree that a PKCS#11 module doesn't agree by itself.

@@ -11,6 +11,8 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/report"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 type policyJSON struct {
@@ -124,5 +126,8 @@ func policyResult(a *cli.App, p *evidence.Policy, short []planned.Outlook) error
 	if len(short) > 0 {
 		a.UI.Say("\n", cli.Forecast(a, short))
 	}
-	return a.Emit(&out, a.UI.Fields(rows), "\n", a.UI.Table([]string{"claim demanded", "at least"}, claims))
+	return a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(&out) }, Run: func() *report.Run { return checks(p, a.Now()) },
+		Text: func() string {
+			return a.UI.Fields(rows) + "\n" + a.UI.Table([]string{"claim demanded", "at least"}, claims)
+		}})
 }

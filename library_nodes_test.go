@@ -39,7 +39,7 @@ func fourNodes(t *testing.T, dir string) func() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := answer.New(filepath.Join(files, "bundle"), filepath.Join(files, "proof"), p, func() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) })
+		s, err := answer.New(filepath.Join(files, "bundle"), filepath.Join(files, "proof"), "", p, func() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) })
 		if err != nil {
 			t.Fatal(err)
 		}

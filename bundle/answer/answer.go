@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,18 +60,32 @@ type answer struct {
 // Server hands out one fleet's bundle.
 type Server struct {
 	bundle, proof string // the files
+	state         string // folder of what was handed out, by fleet; empty: it is forgotten at the end
 	policy        *device.Policy
 	now           func() time.Time
 	list          atomic.Pointer[[]*answer] // the current one first
 
 	reading sync.Mutex
 	seen    map[string]*device.State // by fleet, of a device that took all that was handed out
+
+	judging sync.Mutex
+	judged  verdict
+}
+
+// verdict is what devices think of an answer in one minute. Anybody may ask for it as
+// often as they like, and a check costs a thousand times what an answer costs.
+type verdict struct {
+	of     *answer
+	minute int64
+	err    error     // why they would refuse it
+	seen   time.Time // when a quorum of witnesses had seen it last; zero where none counts
 }
 
 // New reads a bundle and its proof, and refuses to hand out what a device would
-// refuse at first contact under the policy given.
-func New(bundleFile, proofFile string, p *device.Policy, now func() time.Time) (*Server, error) {
-	s := &Server{bundle: bundleFile, proof: proofFile, policy: p, now: now, seen: map[string]*device.State{}}
+// refuse under the policy given: one at first contact or, where state names a folder,
+// one that took all that a server with this folder has handed out.
+func New(bundleFile, proofFile, state string, p *device.Policy, now func() time.Time) (*Server, error) {
+	s := &Server{bundle: bundleFile, proof: proofFile, state: state, policy: p, now: now, seen: map[string]*device.State{}}
 	a, err := s.read()
 	if err != nil {
 		return nil, err
@@ -104,32 +119,48 @@ func (s *Server) Reread() (changed bool, err error) {
 }
 
 // Healthy says why devices would refuse what is handed out now; its text is public.
-func (s *Server) Healthy() error {
-	a := (*s.list.Load())[0]
-	_, err := device.Judge(a.bundle, a.proof, s.policy, nil, s.now())
+func (s *Server) Healthy() error { return s.verdict().err }
+
+// verdict is what devices think of the current answer in this minute.
+func (s *Server) verdict() verdict {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	a, now := (*s.list.Load())[0], s.now()
+	if minute := now.Unix() / 60; s.judged.of != a || s.judged.minute != minute {
+		s.judged = s.judge(a, now)
+		s.judged.minute = minute
+	}
+	return s.judged
+}
+
+func (s *Server) judge(a *answer, now time.Time) verdict {
+	v := verdict{of: a}
+	_, err := device.Judge(a.bundle, a.proof, s.policy, nil, now)
 	var r *bundle.Refusal
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &r):
-		return fmt.Errorf("devices refuse what is handed out, for the reason %s", r.Reason)
+		v.err = fmt.Errorf("devices refuse what is handed out, for the reason %s", r.Reason)
+	case err != nil:
+		v.err = errors.New("what is handed out can't be judged")
 	}
-	return errors.New("what is handed out can't be judged")
+	p, err := auditlog.ParseProof(s.proof, a.proof)
+	if err != nil {
+		return v
+	}
+	if in, err := s.policy.Log.VerifyAt(a.bundle, now, []*auditlog.Proof{p}); err == nil && in.Quorum {
+		v.seen = in.NewestQuorumTime
+	}
+	return v
 }
 
 // Age is how long ago a quorum of witnesses had seen the bundle that is handed out;
 // it is negative where that can't be said.
 func (s *Server) Age() time.Duration {
-	a := (*s.list.Load())[0]
-	p, err := auditlog.ParseProof(s.proof, a.proof)
-	if err != nil {
+	v := s.verdict()
+	if v.seen.IsZero() {
 		return -1
 	}
-	in, err := s.policy.Log.VerifyAt(a.bundle, s.now(), []*auditlog.Proof{p})
-	if err != nil || !in.Quorum {
-		return -1
-	}
-	return s.now().Sub(in.NewestQuorumTime)
+	return s.now().Sub(v.seen)
 }
 
 func (s *Server) read() (*answer, error) {
@@ -142,7 +173,11 @@ func (s *Server) read() (*answer, error) {
 		return nil, err
 	}
 	v, err := device.Judge(b, p, s.policy, nil, s.now())
-	if err == nil && s.seen[v.State.Fleet] != nil {
+	switch {
+	case err != nil:
+	case s.state != "":
+		v, err = s.remember(b, p, v.State.Fleet)
+	case s.seen[v.State.Fleet] != nil:
 		v, err = device.Judge(b, p, s.policy, s.seen[v.State.Fleet], s.now())
 	}
 	if err != nil {
@@ -154,6 +189,19 @@ func (s *Server) read() (*answer, error) {
 		Bundle: resource{sha256.Sum256(b), len(b)}, Proof: resource{sha256.Sum256(p), len(p)},
 	}), '\n')
 	return a, nil
+}
+
+// remember is the check of a device whose state lies in the server's folder: it is on
+// the disk before anything is handed out.
+func (s *Server) remember(b, proof []byte, fleet string) (*device.Verdict, error) {
+	if err := durable.MkdirAll(s.state, 0o700); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(s.state, fleet+".json")
+	return device.Check(device.Question{
+		Bundle: b, Proof: proof, Policy: s.policy, Now: s.now(),
+		State: device.File(file), Guard: device.File(file + ".guard"), Begin: true,
+	})
 }
 
 func readUpTo(path string, limit int) ([]byte, error) {

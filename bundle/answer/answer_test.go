@@ -30,6 +30,7 @@ type node struct {
 	*Server
 	t       testing.TB
 	dir     string
+	state   string
 	now     time.Time
 	vectors struct{ Bundles, Proofs, Policies map[string]string }
 }
@@ -64,7 +65,7 @@ func (n *node) policy() *device.Policy {
 }
 
 func (n *node) start() error {
-	s, err := New(filepath.Join(n.dir, "bundle"), filepath.Join(n.dir, "proof"), n.policy(), func() time.Time { return n.now })
+	s, err := New(filepath.Join(n.dir, "bundle"), filepath.Join(n.dir, "proof"), n.state, n.policy(), func() time.Time { return n.now })
 	n.Server = s
 	return err
 }
@@ -255,6 +256,75 @@ func TestWhatDevicesHaveSeenIsNotTakenBack(t *testing.T) {
 		if changed, err := n.Reread(); changed || err == nil || !strings.Contains(err.Error(), x.says) || n.index() != before {
 			t.Errorf("%s: %v, %v", what, changed, err)
 		}
+	}
+}
+
+// Whoever asks for a node's health makes it verify nothing: once a minute is enough.
+func TestHealthIsJudgedOnceAMinute(t *testing.T) {
+	n := newNode(t)
+	n.put("epoch-1", "half-a-day-old")
+	if err := n.start(); err != nil || n.Healthy() != nil {
+		t.Fatal(err)
+	}
+	judged := func() int64 {
+		n.Healthy()
+		n.Age()
+		return n.judged.minute
+	}
+	first := judged()
+	if allocs := testing.AllocsPerRun(20, func() { judged() }); allocs != 0 {
+		t.Errorf("each question costs %.0f allocations: it is judged anew", allocs)
+	}
+	n.now = n.now.Add(time.Minute)
+	if judged() != first+1 {
+		t.Error("a minute later it isn't judged anew")
+	}
+	n.put("epoch-1", "epoch-1")
+	before := n.judged.of
+	if changed, err := n.Reread(); !changed || err != nil {
+		t.Fatal(err)
+	}
+	if judged(); n.judged.of == before {
+		t.Error("another proof is handed out, and its health is the old one's")
+	}
+}
+
+// A node that is started again has forgotten nothing where it has a folder for it.
+func TestANodeThatIsStartedAgainHandsOutNothingOlder(t *testing.T) {
+	n := newNode(t)
+	n.state = filepath.Join(n.dir, "state")
+	n.put("epoch-2", "epoch-2")
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	n.put("epoch-1", "epoch-1")
+	var r *bundle.Refusal
+	if err := n.start(); !errors.As(err, &r) || r.Reason != bundle.ReasonEpoch {
+		t.Errorf("the epoch before, after a new start: %v", err)
+	}
+	n.put("void-of-2", "void-of-2")
+	if err := n.start(); err != nil {
+		t.Fatal(err)
+	}
+	n.put("epoch-1", "epoch-1") // whose keys are in force again
+	if changed, err := n.Reread(); !changed || err != nil {
+		t.Error(changed, err)
+	}
+	n.put("epoch-2", "epoch-2")
+	if err := n.start(); !errors.As(err, &r) || r.Reason != bundle.ReasonVoid {
+		t.Errorf("an epoch that is void: %v", err)
+	}
+	// Another fleet has a state of its own, and one that is damaged is no state.
+	n.put("another-fleet", "another-fleet")
+	if err := n.start(); err != nil {
+		t.Error(err)
+	}
+	n.put("epoch-1", "epoch-1")
+	if err := os.WriteFile(filepath.Join(n.state, "backup-2026a.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.start(); !errors.As(err, &r) || r.Reason != device.ReasonState || n.Server != nil {
+		t.Errorf("a damaged state: %v", err)
 	}
 }
 

@@ -163,6 +163,26 @@ func TestTableWithNothingInIt(t *testing.T) {
 }
 
 // A name that fills the line once left its text a column of three letters.
+func TestWhatIsCopiedFromATableStaysWhole(t *testing.T) {
+	name := strings.Repeat("a.long.namespace", 4) + "-0000000000000001.request.json"
+	rows := [][]string{{"1", "2026-11-30T17:22:29Z", "a person; and another digest was submitted for the same epoch", name}}
+	headers := []string{"epoch", "submitted", "waits for", "file"}
+	for _, w := range []int{80, 100, 300} {
+		got := Page{width: w, plain: true}.TableWhole(headers, rows)
+		if !strings.Contains(got, name) {
+			t.Errorf("at %d the name is broken:\n%s", w, got)
+		}
+		if beside := strings.Contains(got, "file"); beside != (w == 300) {
+			t.Errorf("at %d:\n%s", w, got)
+		}
+		for line := range strings.Lines(got) {
+			if width(line) > w && !strings.Contains(line, name) {
+				t.Errorf("at %d: %q", w, line)
+			}
+		}
+	}
+}
+
 func TestALongNameLeavesRoomForWhatIsSaidOfIt(t *testing.T) {
 	p := testOutput(t, Options{Width: 80}).Page
 	long := strings.Repeat("long/", 18)

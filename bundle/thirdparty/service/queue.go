@@ -46,8 +46,9 @@ type Waiting struct {
 	Digest    [32]byte // of the artifact
 	Size      int64
 	Time      time.Time
-	Bare      bool   // an epoch and a digest alone: it waits for its request
-	Fault     string // why it can't be read any more
+	Bare      bool     // an epoch and a digest alone: it waits for its request
+	Against   [32]byte // the digest that also waits for this epoch: one of the two is wrong; zero where none does
+	Fault     string   // why it can't be read any more
 }
 
 const (
@@ -94,6 +95,13 @@ func List(dir string) ([]Waiting, error) {
 			return !r.Bare && r.Namespace == w.Namespace && r.Epoch == w.Epoch && r.Digest == w.Digest
 		})
 	})
+	for i, w := range list {
+		for _, x := range list {
+			if w.Fault == "" && x.Fault == "" && x.Namespace == w.Namespace && x.Epoch == w.Epoch && x.Digest != w.Digest {
+				list[i].Against = x.Digest
+			}
+		}
+	}
 	slices.SortFunc(list, func(a, b Waiting) int { return strings.Compare(a.File, b.File) })
 	return list, nil
 }
@@ -118,7 +126,7 @@ func readWaiting(dir string, e fs.DirEntry) (Waiting, error) {
 // waits says whether a file of the queue's folder is something that waits.
 func waits(e fs.DirEntry) bool {
 	name := e.Name()
-	return e.Type().IsRegular() && !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, queued) || strings.HasSuffix(name, submitted))
+	return e.Type().IsRegular() && (strings.HasSuffix(name, queued) || strings.HasSuffix(name, submitted))
 }
 
 func (w *Waiting) read(data []byte) error {
@@ -143,18 +151,13 @@ var errTaken = errors.New("another request for this epoch was here first")
 // taken is an errTaken that names both digests.
 type taken struct {
 	there Waiting
-	asked string // what comes now: this request, or this digest
-	has   [32]byte
+	has   [32]byte // what comes now
 }
 
 func (e *taken) Is(target error) bool { return target == errTaken }
 
 func (e *taken) Error() string {
-	there := "the request of digest"
-	if e.there.Bare {
-		there = "digest"
-	}
-	return fmt.Sprintf("%s %x was submitted for epoch %d, and %s has %x: one of the two has to be taken out", there, e.there.Digest, e.there.Epoch, e.asked, e.has)
+	return fmt.Sprintf("the request of digest %x was submitted for epoch %d, and this submission has %x: one of the two has to be taken out", e.there.Digest, e.there.Epoch, e.has)
 }
 
 // place is the file of what waits for an epoch. 16 digits are more than an epoch has,
@@ -163,24 +166,20 @@ func (q *Queue) place(namespace string, epoch uint64, suffix string) string {
 	return filepath.Join(q.Dir, fmt.Sprintf("%s-%016d%s", namespace, epoch, suffix))
 }
 
-// other says whether the file of the other kind is there, and about another digest.
-func other(file string, digest [32]byte) (there bool, err error) {
+// other reads what waits under a name; nil where nothing does.
+func other(file string) (*Waiting, error) {
 	data, err := durable.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return nil, nil
 	}
-	w := Waiting{File: file}
+	w := &Waiting{File: file}
 	if err == nil {
 		err = w.read(data)
 	}
-	if err == nil && w.Digest != digest {
-		asked := "this request"
-		if !w.Bare {
-			asked = "this submission"
-		}
-		err = &taken{w, asked, digest}
+	if err != nil {
+		return nil, err
 	}
-	return true, err
+	return w, nil
 }
 
 // parseRequest reads a request, and holds it against the policy.
@@ -193,7 +192,9 @@ func (q *Queue) parseRequest(data []byte) (*bundle.KeySet, error) {
 }
 
 // Put stores a request. Of several for one epoch exactly one is stored, be it
-// by several processes; the same one again is no fault. again says so.
+// by several processes; the same one again is no fault. again says so. A digest
+// that was submitted alone keeps no request out: whoever submits one has shown
+// nothing. Where it is another one, both wait, for a person to see.
 func (q *Queue) Put(data []byte) (again bool, w *Waiting, err error) {
 	set, err := q.parseRequest(data)
 	if err != nil {
@@ -207,8 +208,10 @@ func (q *Queue) put(set *bundle.KeySet, data []byte) (again bool, w *Waiting, er
 	w.File = q.place(set.Namespace, set.Epoch, queued)
 	q.one.Lock()
 	defer q.one.Unlock()
-	if _, err := other(q.place(set.Namespace, set.Epoch, submitted), w.Digest); err != nil {
-		return false, nil, err
+	if x, err := other(q.place(set.Namespace, set.Epoch, submitted)); err != nil {
+		q.Log.Error("what was submitted for the epoch can't be read", "error", err)
+	} else if x != nil && x.Digest != w.Digest {
+		w.Against = x.Digest
 	}
 	again, err = q.store(w.File, queued, data)
 	return again, w, err
@@ -274,7 +277,8 @@ type acceptedJSON struct {
 	Namespace string   `strict:"namespace"`
 	Epoch     uint64   `strict:"epoch"`
 	Digest    [32]byte `strict:"digest,hex"`
-	Request   [32]byte `strict:"request,hex"` // SHA-256 of what was submitted
+	Request   [32]byte `strict:"request,hex"`          // SHA-256 of what was submitted
+	Against   [32]byte `strict:"against,hex,optional"` // another digest that was submitted for the epoch
 	Status    string   `strict:"status"`      // queued, or queued before
 }
 
@@ -345,10 +349,13 @@ func (q *Queue) submit(s *Service, w http.ResponseWriter, r *http.Request) {
 		if again {
 			status, code = "queued before", http.StatusOK
 		}
+		if x.Against != ([32]byte{}) {
+			q.Log.Warn("a request and a digest of one epoch contradict each other", "from", who, "epoch", x.Epoch, "digest", fmt.Sprintf("%x", x.Digest), "submitted", fmt.Sprintf("%x", x.Against))
+		}
 		q.Log.Info(status, "from", who, "file", x.File)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
-		w.Write(strict.EncodeLine(&acceptedJSON{x.Namespace, x.Epoch, x.Digest, sha256.Sum256(data), status}))
+		w.Write(strict.EncodeLine(&acceptedJSON{x.Namespace, x.Epoch, x.Digest, sha256.Sum256(data), x.Against, status}))
 	}
 }
 

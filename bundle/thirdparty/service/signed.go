@@ -43,7 +43,7 @@ func (q *Queue) settle(st *state) {
 // moveSigned moves a file that is about what was signed. One of another digest stays,
 // for a person to see and to reject.
 func (q *Queue) moveSigned(file string, x *bundle.Statement) error {
-	if there, err := other(file, x.Digest); !there || err != nil {
+	if w, err := other(file); err != nil || w == nil || w.Digest != x.Digest {
 		return nil
 	}
 	dir := filepath.Join(q.Dir, signedDir)

@@ -181,8 +181,13 @@ func (q *Queue) wait(x *submission, who string, w http.ResponseWriter) {
 func (q *Queue) keep(x *submission) (request bool, err error) {
 	q.one.Lock()
 	defer q.one.Unlock()
-	if request, err = other(q.place(x.Namespace, x.Epoch, queued), x.Digest); err == nil {
-		_, err = q.store(q.place(x.Namespace, x.Epoch, submitted), submitted, strict.EncodeJSON(x))
+	r, err := other(q.place(x.Namespace, x.Epoch, queued))
+	switch {
+	case err != nil:
+		return false, err
+	case r != nil && r.Digest != x.Digest:
+		return false, &taken{*r, x.Digest}
 	}
-	return request, err
+	_, err = q.store(q.place(x.Namespace, x.Epoch, submitted), submitted, strict.EncodeJSON(x))
+	return r != nil, err
 }

@@ -70,16 +70,26 @@ func TestADigestWaitsForItsRequestAndIsAnsweredOnceThatIsSigned(t *testing.T) {
 	if len(list) != 1 || !list[0].Bare || list[0].Digest != digest || list[0].Epoch != 1 || list[0].Fault != "" {
 		t.Fatalf("%+v", list)
 	}
-	// The other digest, and a request for another artifact, come too late.
+	// The other digest comes too late. A request for another artifact is a request: it
+	// waits beside the digest, and both say so.
 	elsewhere := testfleet.New(t, testfleet.Options{Name: "elsewhere", To: testfleet.ToRequest})
 	if code, body, _ := submitTo(t, good, url, ns, bare(1, [32]byte{1})); code != 409 || !strings.Contains(body, "another digest waits for this epoch") {
 		t.Errorf("%d %s", code, body)
 	}
 	other := elsewhere.Request.Core.KeySet.Digest()
-	want := fmt.Sprintf("digest %x was submitted for epoch 1, and this request has %x: one of the two has to be taken out", digest, other)
-	if code, body := post(t, good, url, bytes.NewReader(elsewhere.Request.Raw())); code != 409 || !strings.Contains(body, want) {
+	if code, body := post(t, good, url, bytes.NewReader(elsewhere.Request.Raw())); code != 201 || !strings.Contains(body, fmt.Sprintf(`"against":"%x"`, digest)) {
 		t.Errorf("%d %s", code, body)
 	}
+	if both := must(List(q.Dir)); len(both) != 2 || both[0].Against != digest || both[0].Digest != other || both[1].Against != other || !both[1].Bare {
+		t.Errorf("%+v", both)
+	}
+	if said := told.String(); !strings.Contains(said, fmt.Sprintf("a request and a digest of one epoch contradict each other\" from=\"CN=operator\" epoch=1 digest=%x submitted=%x", other, digest)) {
+		t.Errorf("the log says %s", said)
+	}
+	if code, body, _ := submitTo(t, good, url, ns, bare(1, digest)); code != 409 || !strings.Contains(body, "another digest waits for this epoch") {
+		t.Errorf("the digest again: %d %s", code, body)
+	}
+	must(0, os.Remove(q.place(ns, 1, queued))) // a person rejects it
 	// Its request comes: now a person is waited for.
 	if code, body := post(t, good, url, bytes.NewReader(f.Request.Raw())); code != 201 {
 		t.Errorf("%d %s", code, body)
@@ -180,7 +190,7 @@ func TestASubmissionIsReadStrictly(t *testing.T) {
 	}
 }
 
-func TestOfARequestAndAnotherDigestForOneEpochOneWins(t *testing.T) {
+func TestADigestAloneKeepsNoRequestOut(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
 	for range 20 {
 		q := queue(t, f)
@@ -189,9 +199,31 @@ func TestOfARequestAndAnotherDigestForOneEpochOneWins(t *testing.T) {
 		wg.Go(func() { _, _, taken[0] = q.Put(f.Request.Raw()) })
 		wg.Go(func() { _, taken[1] = q.keep(&submission{submissionFormat, ns, 1, [32]byte{1}}) })
 		wg.Wait()
-		if list := must(List(q.Dir)); len(list) != 1 || errors.Is(taken[0], errTaken) == errors.Is(taken[1], errTaken) {
+		list := must(List(q.Dir))
+		if taken[0] != nil || errors.Is(taken[1], errTaken) != (len(list) == 1) || len(list) == 2 && list[0].Against != list[1].Digest {
 			t.Fatalf("%v, and %d wait", taken, len(list))
 		}
+	}
+	// Nor does one that can't be read any more.
+	q := queue(t, f)
+	must(0, os.WriteFile(q.place(ns, 1, submitted), []byte("{}"), 0o600))
+	if _, w, err := q.Put(f.Request.Raw()); err != nil || w.Against != [32]byte{} {
+		t.Error(err)
+	}
+}
+
+func TestANamespaceThatBeginsWithADotIsListed(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{To: testfleet.ToRequest})
+	q := queue(t, f)
+	for _, namespace := range []string{".hidden", "..", ".fleetctl-x"} {
+		if _, err := q.keep(&submission{submissionFormat, namespace, 1, [32]byte{1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := must(List(q.Dir))
+	counts(t, q, 0, 3)
+	if len(list) != 3 || list[0].Namespace != ".." || list[2].Namespace != ".hidden" {
+		t.Errorf("%+v", list)
 	}
 }
 

@@ -18,6 +18,7 @@ type serveOptions struct {
 	cli.Server
 	policy cli.DevicePolicy
 	proof  string
+	state  string
 	reread time.Duration
 }
 
@@ -40,7 +41,11 @@ each device checks it. It refuses to hand out what a device would refuse under
 
 A proof gets old while a bundle lives for years: the files are read again every
 --reread, and a newer proof, or a newer epoch, takes the old one's place if
-devices would take it. /healthz fails once they wouldn't.`,
+devices would take it. /healthz fails once they wouldn't.
+
+With --state it remembers what it handed out, in a file a fleet, and once it is
+started again it still hands out nothing that is older, void, or of a fleet that
+is retired.`,
 		`  fleetctl bundle serve bundle.json --policy device.json --listen 127.0.0.1:8080
   fleetctl bundle serve bundle.json --policy policy.yaml --max-age 168h --listen 0.0.0.0:443 --tls-cert node.pem --tls-key node.key`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
@@ -52,6 +57,7 @@ devices would take it. /healthz fails once they wouldn't.`,
 	f := c.Flags()
 	o.policy.Flags(f)
 	f.StringVar(&o.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
+	f.StringVar(&o.state, "state", "", "the `folder` of what was handed out, by fleet (default: it is forgotten at the end)")
 	f.DurationVar(&o.reread, "reread", time.Minute, "how often the files are read again")
 	o.Server.Flags(c, "127.0.0.1:8080")
 	return c
@@ -68,7 +74,7 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	if o.proof == "" {
 		o.proof = file + ".tlog-proof"
 	}
-	s, err := answer.New(file, o.proof, p, a.Now)
+	s, err := answer.New(file, o.proof, o.state, p, a.Now)
 	var r *bundle.Refusal
 	switch {
 	case errors.As(err, &r):

@@ -138,9 +138,9 @@ func beginGuard(a *cli.App, file, guard string, l *thirdparty.Ledger, agree stri
 	}
 	var rows [][]string
 	for _, x := range out.Newest {
-		rows = append(rows, []string{fmt.Sprint(x.Epoch), x.Namespace, x.Time, fmt.Sprintf("%x…", x.Digest[:8])})
+		rows = append(rows, []string{fmt.Sprint(x.Epoch), x.Time, fmt.Sprintf("%x…", x.Digest[:8]), x.Namespace})
 	}
-	table := []string{"newest epoch", "namespace", "signed", "digest"}
+	table := []string{"newest epoch", "signed", "digest", "namespace"}
 	number := fmt.Sprint(len(statements))
 	switch {
 	case agree != "" && agree != number:
@@ -148,7 +148,7 @@ func beginGuard(a *cli.App, file, guard string, l *thirdparty.Ledger, agree stri
 	case agree == "" && !a.UI.Interactive():
 		return cli.Usagef("compare it with what is published, then agree with --agree "+number, "a guard believes the ledger, and there is no terminal to ask at")
 	case agree == "":
-		a.UI.Say(a.UI.Talk.Table(table, rows, ui.Right), "\n")
+		a.UI.Say(a.UI.Talk.TableWhole(table, rows, ui.Right), "\n")
 		if err := a.UI.Consent("Was nothing signed with this key after these?", number+" entries are all"); err != nil {
 			return err
 		}
@@ -156,7 +156,7 @@ func beginGuard(a *cli.App, file, guard string, l *thirdparty.Ledger, agree stri
 	if err := l.BeginGuard(guard); err != nil {
 		return cli.Usage(err)
 	}
-	return a.Emit(out, a.UI.Table(table, rows, ui.Right), "\n", a.UI.Fields([][2]string{{"guard", guard}, {"entries", number}}))
+	return a.Emit(out, a.UI.TableWhole(table, rows, ui.Right), "\n", a.UI.Fields([][2]string{{"guard", guard}, {"entries", number}}))
 }
 
 // gapText is what a ledger's table says of an entry that didn't follow.

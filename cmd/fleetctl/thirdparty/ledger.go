@@ -60,17 +60,17 @@ statements as served, a line each, which fleetctl history checks.`,
 			var rows [][]string
 			for i, s := range l.Statements() {
 				out.Entries = append(out.Entries, ledgerLineJSON{s.Namespace, s.Epoch, s.Digest, strict.FormatTime(s.Time()), gapResult(nil, gaps[i])})
-				rows = append(rows, []string{fmt.Sprint(s.Epoch), s.Namespace, strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8]), gapText(gaps[i])})
+				rows = append(rows, []string{fmt.Sprint(s.Epoch), strict.FormatTime(s.Time()), fmt.Sprintf("%x…", s.Digest[:8]), gapText(gaps[i]), s.Namespace})
 				noted = noted || gaps[i] != nil
 			}
-			head := []string{"epoch", "namespace", "signed", "digest", "gap before it"}
+			head := []string{"epoch", "signed", "digest", "gap before it", "namespace"}
 			if !noted {
-				head = head[:4]
-				for i := range rows {
-					rows[i] = rows[i][:4]
+				for _, row := range append(rows, head) {
+					row[3] = row[4]
 				}
+				head = head[:4]
 			}
-			text := []string{a.UI.Table(head, rows), "\n",
+			text := []string{a.UI.TableWhole(head, rows), "\n",
 				a.UI.Line(words.Count(int64(len(rows)), "entry", "entries") + ": the chain is whole, every signature verifies")}
 			if guarded {
 				text = append(text, a.UI.Line("it has all that its guard "+guard+" has seen"))

@@ -2,6 +2,7 @@ package thirdparty
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -87,7 +88,7 @@ func policyWritten(a *cli.App, file string, text []byte, p *thirdparty.Policy) e
 	}
 	for _, x := range p.Others {
 		out.Confirm = append(out.Confirm, x.Name)
-		people = append(people, []string{x.Name, "third party", fmt.Sprintf("%x", x.Key)})
+		people = append(people, []string{x.Name, "third party", base64.StdEncoding.EncodeToString(x.Key[:])})
 	}
 	refuses := strings.Join(p.Refuses, ", ")
 	if refuses == "" {

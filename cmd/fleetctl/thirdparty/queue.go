@@ -29,7 +29,8 @@ type waitingJSON struct {
 	Size      int64    `strict:"size"`
 	Time      string   `strict:"time"`
 	WaitsFor  string   `strict:"waits_for"`
-	Signed    string   `strict:"signed,optional"` // when
+	Against   [32]byte `strict:"against,hex,optional"` // another digest that waits for the epoch
+	Signed    string   `strict:"signed,optional"`      // when
 	Fault     string   `strict:"fault,optional"`
 }
 
@@ -38,8 +39,10 @@ func queueCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("queue DIR", "List the requests that wait for a person",
 		`Queue lists what was submitted. A request is inspected and signed by its file:
 thirdparty inspect FILE, thirdparty sign FILE. A submission is an epoch and a
-digest alone: nobody signs it, it waits for its request. --reject takes one out,
-so that another for the same epoch can be submitted; the file is kept.
+digest alone: nobody signs it, it waits for its request. Where a request came and
+another digest was submitted for its epoch, both are listed: ask the operator
+which is theirs. --reject takes one out, so that another for the same epoch can
+be submitted; the file is kept.
 
 What the ledger has signed the service moves to DIR/signed when it is next asked
 something, be it its health. With --ledger and --public-key, Queue also says of
@@ -81,18 +84,21 @@ func listQueue(a *cli.App, dir string, signed []*bundle.Statement) error {
 	}
 	out := &queueJSON{Queue: dir, Waiting: []waitingJSON{}, Signed: []waitingJSON{}}
 	var rows, done [][]string
+	var faults []string
 	for _, w := range list {
 		line := waitingLine(w, signed)
 		out.Waiting = append(out.Waiting, line)
-		what := filepath.Base(w.File)
 		if w.Fault != "" {
-			what += ": " + w.Fault
+			faults = append(faults, a.UI.Line(w.Fault))
 		}
 		wants := line.WaitsFor
-		if line.Signed != "" {
+		switch {
+		case line.Signed != "":
 			wants += ": signed " + line.Signed
+		case w.Against != ([32]byte{}):
+			wants += "; another digest was submitted for the epoch too"
 		}
-		rows = append(rows, []string{fmt.Sprint(w.Epoch), line.Time, wants, what})
+		rows = append(rows, []string{fmt.Sprint(w.Epoch), line.Time, wants, filepath.Base(w.File)})
 	}
 	for _, w := range settled {
 		line := waitingLine(w.Waiting, nil)
@@ -102,10 +108,13 @@ func listQueue(a *cli.App, dir string, signed []*bundle.Statement) error {
 	}
 	text := []string{a.UI.Line("nothing waits")}
 	if len(rows) > 0 {
-		text[0] = a.UI.Table([]string{"epoch", "submitted", "waits for", "file"}, rows)
+		text[0] = a.UI.TableWhole([]string{"epoch", "submitted", "waits for", "file"}, rows)
+	}
+	if len(faults) > 0 {
+		text = append(append(text, "\n"), faults...)
 	}
 	if len(done) > 0 {
-		text = append(text, "\n", a.UI.Table([]string{"epoch", "submitted", "signed", "file"}, done))
+		text = append(text, "\n", a.UI.TableWhole([]string{"epoch", "submitted", "signed", "file"}, done))
 	}
 	return a.Emit(out, text...)
 }
@@ -113,7 +122,7 @@ func listQueue(a *cli.App, dir string, signed []*bundle.Statement) error {
 // waitingLine says what a file in the queue waits for: for nothing, where its digest
 // is among what was signed.
 func waitingLine(w service.Waiting, signed []*bundle.Statement) waitingJSON {
-	line := waitingJSON{File: w.File, Namespace: w.Namespace, Epoch: w.Epoch, Digest: w.Digest, Size: w.Size, Time: strict.FormatTime(w.Time), WaitsFor: "a person", Fault: w.Fault}
+	line := waitingJSON{File: w.File, Namespace: w.Namespace, Epoch: w.Epoch, Digest: w.Digest, Size: w.Size, Time: strict.FormatTime(w.Time), WaitsFor: "a person", Against: w.Against, Fault: w.Fault}
 	if w.Bare {
 		line.WaitsFor = "its request"
 	}

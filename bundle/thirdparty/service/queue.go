@@ -279,7 +279,7 @@ type acceptedJSON struct {
 	Digest    [32]byte `strict:"digest,hex"`
 	Request   [32]byte `strict:"request,hex"`          // SHA-256 of what was submitted
 	Against   [32]byte `strict:"against,hex,optional"` // another digest that was submitted for the epoch
-	Status    string   `strict:"status"`      // queued, or queued before
+	Status    string   `strict:"status"`               // queued, or queued before
 }
 
 // Handler takes requests, POST /requests with the request's file as the body, and

@@ -148,8 +148,8 @@ func rejectRequest(dir, file, at string) error {
 		return err
 	}
 	to := filepath.Join(dir, "rejected", at+"-"+name)
-	if _, err := os.Stat(to); err == nil {
-		return cli.Usagef("try again in a second", "%s exists", to)
+	for i := 2; hasFile(to); i++ { // one of the same name was taken out in this second
+		to = filepath.Join(dir, "rejected", fmt.Sprintf("%s-%d-%s", at, i, name))
 	}
 	return cli.Usage(cli.Missing(durable.Move(filepath.Join(dir, name), to)))
 }

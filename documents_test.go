@@ -116,7 +116,7 @@ var tasks = map[string]string{
 	"limit that a third party sets":                          "bundle/thirdparty/policy.go",
 	"what is said after a wrong PIN":                         "internal/signer/pin.go",
 	"global flag, exit code":                                 "internal/cli",
-	"vector for other implementations":                       "attest/evidence/testdata/hostile",
+	"vector for other implementations":                       "testdata/vectors",
 }
 
 func TestTheMapAnswersTenTasks(t *testing.T) {

@@ -32,6 +32,7 @@ var pastTheDoor = map[string]string{
 	"internal/testfleet":              "for tests alone",
 	"internal/testrekor":              "for tests alone",
 	"internal/testtpm":                "for tests alone",
+	"internal/testvectors":            "for tests alone",
 	"internal/testwitness":            "for tests alone",
 	"internal/tpmdevice/device.go":    "OpenFile of a TPM, which is no file",
 	"internal/ui/pin_unix.go":         "OpenFile without blocking, to read a PIN",

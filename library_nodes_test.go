@@ -33,9 +33,9 @@ func fourNodes(t *testing.T, dir string) func() {
 	var met [4]atomic.Int64
 	for i, n := range []struct{ epoch, key string }{{"epoch-2", "backup-2026a/2/hsm-1"}, {"epoch-1", "backup-2026a/1/hsm-1"}, {"epoch-2", "somebody"}, {"retirement", "backup-2026a/2/hsm-2"}} {
 		files := t.TempDir()
-		write(t, filepath.Join(files, "bundle"), string(vector(t, "bundles", n.epoch)))
-		write(t, filepath.Join(files, "proof"), string(vector(t, "proofs", n.epoch)))
-		p, err := device.ParsePolicy("policy", vector(t, "policies", "policy"))
+		write(t, filepath.Join(files, "bundle"), string(sample(t, deviceVectors+n.epoch+".json")))
+		write(t, filepath.Join(files, "proof"), string(sample(t, deviceVectors+n.epoch+".tlog-proof")))
+		p, err := device.ParsePolicy("policy", sample(t, deviceVectors+"policy.policy.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,8 +3,6 @@ package fleetctl_test
 import (
 	"archive/tar"
 	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,21 +21,21 @@ const libraryDoc = "docs/library.md"
 var exampleFiles = map[string]map[string]string{
 	"A device checks a bundle": deviceFiles,
 	"A phone keeps what it has seen": {
-		"device.json": vectors + "policies:policy", "epoch-1.json": vectors + "bundles:epoch-1", "epoch-1.json.tlog-proof": vectors + "proofs:epoch-1",
-		"epoch-2.json": vectors + "bundles:epoch-2", "epoch-2.json.tlog-proof": vectors + "proofs:epoch-2",
+		"device.json": deviceVectors + "policy.policy.json", "epoch-1.json": deviceVectors + "epoch-1.json", "epoch-1.json.tlog-proof": deviceVectors + "epoch-1.tlog-proof",
+		"epoch-2.json": deviceVectors + "epoch-2.json", "epoch-2.json.tlog-proof": deviceVectors + "epoch-2.tlog-proof",
 	},
 	"A client refuses before it opens a session": {
-		"device.json": vectors + "policies:policy", "state": vectors + "states:saw-1-2", "guard": vectors + "guards:saw-1-2",
+		"device.json": deviceVectors + "policy.policy.json", "state": deviceVectors + "saw-1-2.state", "guard": deviceVectors + "saw-1-2.guard",
 	},
 	"An auditor verifies an evidence package": {
-		"policy.yaml":             "attest/evidence/testdata/hostile/honest.yaml",
-		"evidence.tar":            "attest/evidence/testdata/hostile/honest.tar",
-		"evidence.tar.tlog-proof": "attest/evidence/testdata/hostile/honest.tlog-proof",
+		"policy.yaml":             "testdata/vectors/package/honest/policy.yaml",
+		"evidence.tar":            "testdata/vectors/package/honest/evidence.tar",
+		"evidence.tar.tlog-proof": "testdata/vectors/package/honest/evidence.tar.tlog-proof",
 	},
 	"Anyone verifies a log's proof": deviceFiles,
 	"Reading a transcript": {
-		"plan.yaml":        "attest/evidence/testdata/hostile/honest.tar:plan.yaml",
-		"transcript.jsonl": "attest/evidence/testdata/hostile/honest.tar:transcript.jsonl",
+		"plan.yaml":        "testdata/vectors/package/honest/evidence.tar:plan.yaml",
+		"transcript.jsonl": "testdata/vectors/package/honest/evidence.tar:transcript.jsonl",
 	},
 	"A device's attestation": {
 		"key.pem":           "attest/yubihsm/testdata/secsy-31650425-key.pem",
@@ -46,36 +44,13 @@ var exampleFiles = map[string]map[string]string{
 	},
 }
 
-// vectors begins the name of what is in the vectors of a device's check: a list's
-// name follows, and an entry's.
-const vectors = "bundle/device/testdata/vectors.json:"
-
-// vector reads one of them.
-func vector(t *testing.T, list, name string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(strings.TrimSuffix(vectors, ":"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all map[string]json.RawMessage
-	var texts map[string]string
-	if err := errors.Join(json.Unmarshal(data, &all), json.Unmarshal(all[list], &texts)); err != nil || texts[name] == "" {
-		t.Fatalf("no vector %s of %s: %v", name, list, err)
-	}
-	if list != "bundles" {
-		return []byte(texts[name])
-	}
-	raw, err := base64.StdEncoding.DecodeString(texts[name])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
+// deviceVectors is where the files are that the vectors of a device's check share.
+const deviceVectors = "testdata/vectors/device/_files/"
 
 var deviceFiles = map[string]string{
-	"log.policy":             "bundle/testdata/device/log.policy",
-	"bundle.json":            "bundle/testdata/verify/good.json",
-	"bundle.json.tlog-proof": "bundle/testdata/device/good.json.tlog-proof",
+	"log.policy":             "testdata/vectors/bundle/_files/log.policy",
+	"bundle.json":            "testdata/vectors/bundle/good/bundle.json",
+	"bundle.json.tlog-proof": "testdata/vectors/bundle/logged-good/bundle.json.tlog-proof",
 }
 
 type example struct{ heading, program, prints string }
@@ -102,10 +77,6 @@ func fenced(text, language string) string {
 // sample reads a file of testdata, or of an archive there.
 func sample(t *testing.T, name string) []byte {
 	t.Helper()
-	if at, ok := strings.CutPrefix(name, vectors); ok {
-		list, name, _ := strings.Cut(at, ":")
-		return vector(t, list, name)
-	}
 	name, inside, packed := strings.Cut(name, ":")
 	data, err := os.ReadFile(name)
 	if err != nil {

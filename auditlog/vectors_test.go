@@ -1,23 +1,16 @@
 package auditlog
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
-var update = flag.Bool("update", false, "write testdata/vectors anew")
-
-// A vector is a header, an empty line, the policy, a line of dashes, and the
-// proof. The header says what must come of it: `expect: quorum`, `expect: no
-// quorum`, or `expect: refused` with what the message must say. Every vector
+// A vector is what is logged, a log policy and a proof. What must come of it is
+// "quorum", "no quorum", or "refused" with what the message must say. Every vector
 // but the good ones has one failure.
-const vectorRule = "----------\n"
-
 type vector struct {
 	name, expect, says, comment string
 	policy                      string
@@ -82,87 +75,65 @@ func replace(old, new string) func(string) string {
 	return func(s string) string { return strings.Replace(s, old, new, 1) }
 }
 
-func (v vector) render(t *testing.T) string {
+// made are a vector's policy and proof.
+func (v vector) made(t *testing.T) (policy, proof []byte) {
 	p := goodProof(t)
 	if v.change != nil {
 		v.change(p)
 	}
-	text, policy := string(p.Marshal()), testPolicyText
+	text, policyText := string(p.Marshal()), testPolicyText
 	if v.text != nil {
 		text = v.text(text)
 	}
 	if v.policy != "" {
-		policy = v.policy
+		policyText = v.policy
 	}
-	head := "expect: " + v.expect + "\n"
-	if v.says != "" {
-		head += "says: " + v.says + "\n"
-	}
-	if v.comment != "" {
-		head += "comment: " + v.comment + "\n"
-	}
-	return head + "leaf: " + b64(testLeaf(5)) + "\n\n" + policy + vectorRule + text
+	return []byte(policyText), []byte(text)
 }
 
-// TestVectors holds the files on disk to what they say of themselves, and to
-// the code that wrote them.
+// TestVectors holds testdata/vectors to what it says of itself, and to what is made
+// here.
 func TestVectors(t *testing.T) {
-	dir := filepath.Join("testdata", "vectors")
-	if *update {
-		for _, v := range vectors {
-			if err := os.WriteFile(filepath.Join(dir, v.name), []byte(v.render(t)), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) != len(vectors) {
-		t.Errorf("%d files for %d vectors", len(files), len(vectors))
-	}
+	set := testvectors.NewSet("proof")
 	for _, v := range vectors {
-		t.Run(v.name, func(t *testing.T) {
-			data, err := os.ReadFile(filepath.Join(dir, v.name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(data) != v.render(t) {
-				t.Error("is not what the code writes; run go test -update and look at the difference")
-			}
-			runVector(t, data)
-		})
+		policy, proof := v.made(t)
+		got, err := judge(testLeaf(5), policy, proof)
+		if got != v.expect || !strings.Contains(fmt.Sprint(err), v.says) {
+			t.Errorf("%s: expect %q saying %q, got %q: %v", v.name, v.expect, v.says, got, err)
+		}
+		c := testvectors.Case{Name: v.name, What: v.comment, Verdict: testvectors.Accept}
+		if v.comment == "" {
+			c.What = strings.ReplaceAll(v.name, "-", " ")
+		}
+		switch v.expect {
+		case "refused":
+			c.Verdict, c.Reason = testvectors.Reject, v.says
+		case "quorum":
+			c.Claims = map[string]string{"log.included": "proven", "log.witnessed": "proven"}
+		default:
+			c.Claims = map[string]string{"log.included": "proven"}
+		}
+		set.Add(t, c, testvectors.Part{Part: "entry", Name: "entry", Data: testLeaf(5)},
+			testvectors.Part{Part: "log-policy", Name: "log.policy", Data: policy}, testvectors.Part{Part: "proof", Name: "entry.tlog-proof", Data: proof})
 	}
+	set.Check(t)
 }
 
-func runVector(t *testing.T, data []byte) {
-	head, body, _ := bytes.Cut(data, []byte("\n\n"))
-	policyText, proofText, _ := bytes.Cut(body, []byte(vectorRule))
-	fields := map[string]string{}
-	for line := range strings.Lines(string(head)) {
-		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		fields[name] = value
+func judge(leaf, policyText, proofText []byte) (string, error) {
+	policy, err := ParsePolicy("policy", policyText)
+	if err != nil {
+		return "refused", err
 	}
-	got, err := func() (string, error) {
-		policy, err := ParsePolicy("policy", policyText)
-		if err != nil {
-			return "refused", err
-		}
-		proof, err := ParseProof("proof", proofText)
-		if err != nil {
-			return "refused", err
-		}
-		in, err := policy.Verify(testLeaf(5), proof)
-		switch {
-		case err != nil:
-			return "refused", err
-		case in.Quorum:
-			return "quorum", nil
-		}
-		return "no quorum", nil
-	}()
-	if got != fields["expect"] || !strings.Contains(fmt.Sprint(err), fields["says"]) {
-		t.Errorf("expect %q saying %q, got %q: %v", fields["expect"], fields["says"], got, err)
+	proof, err := ParseProof("proof", proofText)
+	if err != nil {
+		return "refused", err
 	}
+	in, err := policy.Verify(leaf, proof)
+	switch {
+	case err != nil:
+		return "refused", err
+	case in.Quorum:
+		return "quorum", nil
+	}
+	return "no quorum", nil
 }

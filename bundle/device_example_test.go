@@ -22,14 +22,14 @@ func ExampleCheck() {
 	trust := &bundle.Trust{Mode: bundle.Production, Namespace: "example.backup.fleet_keys.v1", Needed: 1,
 		ThirdParties: []bundle.ThirdParty{{Name: "tp-1", Key: [32]byte(decode("8pPOb43UUuQ7S9l+9bPbuspXBA80l9GvQloX+61GFQ8="))}},
 		Operators:    []bundle.Operator{{Name: "operator", Key: operator, Form: bundle.FormBound}}}
-	logText, _ := os.ReadFile("testdata/device/log.policy")
+	logText, _ := os.ReadFile("../testdata/vectors/bundle/_files/log.policy")
 	log, err := auditlog.ParsePolicy("log.policy", logText)
 	if err != nil {
 		panic(err)
 	}
 
-	leaf, _ := os.ReadFile("testdata/verify/good.json")
-	proof, _ := os.ReadFile("testdata/device/good.json.tlog-proof")
+	leaf, _ := os.ReadFile("../testdata/vectors/bundle/good/bundle.json")
+	proof, _ := os.ReadFile("../testdata/vectors/bundle/logged-good/bundle.json.tlog-proof")
 	var state *bundle.DeviceState // nil at first contact
 	now := time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)
 	accepted, err := bundle.Check(leaf, proof, trust, log, state, now, 24*time.Hour)

@@ -38,8 +38,8 @@ func Example() {
 	}
 	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 
-	for _, name := range []string{"good", "statement-missing"} {
-		data, err := os.ReadFile("testdata/verify/" + name + ".json")
+	for _, name := range []string{"good", "judged-statement-missing"} {
+		data, err := os.ReadFile("../testdata/vectors/bundle/" + name + "/bundle.json")
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -71,5 +71,5 @@ func Example() {
 	// signed by tp-2 at 2026-11-21T10:30:00Z
 	// signed by tp-1 at 2026-11-21T10:30:00Z
 	// countersigned by operator
-	// more signatures are needed: statement-missing.json: is short: 1 of the 2 pinned third parties needed have signed (outside their key's window 0, by keys not pinned 0)
+	// more signatures are needed: judged-statement-missing.json: is short: 1 of the 2 pinned third parties needed have signed (outside their key's window 0, by keys not pinned 0)
 }

@@ -5,102 +5,61 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
-
-// vector is one file of testdata: exact bytes, and what reading them says
-// ("ok", or the whole error). testdata/README.md describes the folder.
+// vector is a case of testdata/vectors: exact bytes, and what reading them says
+// ("ok", or words of the error).
 type vector struct {
 	name, want string
 	data       []byte
 }
 
-var readers = map[string]func(file string, data []byte) error{
-	"keyset":    func(f string, d []byte) error { _, err := ParseKeySet(f, d); return err },
-	"statement": func(f string, d []byte) error { _, err := ParseStatement(f, d); return err },
-	"bundle":    func(f string, d []byte) error { _, err := ParseBundle(f, d); return err },
-	"core":      func(f string, d []byte) error { _, err := ParseCore(f, d); return err },
-	"request":   func(f string, d []byte) error { _, err := ParseRequest(f, d); return err },
-	"response":  func(f string, d []byte) error { _, err := ParseResponse(f, d); return err },
-	"verify":    func(_ string, d []byte) error { return newWorld().verify(d) },
+// formats are the kinds of vectors here: the part that a file has in a case, its name,
+// what reads it, and the cases.
+var formats = map[string]struct {
+	file string
+	read func(file string, data []byte) error
+	list func(t *testing.T) []vector
+}{
+	"keyset":    {"fleet-keys.json", func(f string, d []byte) error { _, err := ParseKeySet(f, d); return err }, keySetVectors},
+	"statement": {"statement.json", func(f string, d []byte) error { _, err := ParseStatement(f, d); return err }, statementVectors},
+	"core":      {"request-core.json", func(f string, d []byte) error { _, err := ParseCore(f, d); return err }, coreVectors},
+	"request":   {"request.json", func(f string, d []byte) error { _, err := ParseRequest(f, d); return err }, requestVectors},
+	"response":  {"response.json", func(f string, d []byte) error { _, err := ParseResponse(f, d); return err }, responseVectors},
 }
 
-// TestVectors makes every vector anew, compares it with the file, and reads
-// the file: a change of any format, or of any error, shows as a changed file.
+// TestVectors makes every vector anew, reads it, and compares it with what lies in
+// testdata/vectors: a change of any format, or of any error, shows as a changed file.
 func TestVectors(t *testing.T) {
-	total := 0
-	for kind, list := range vectors(t) {
-		dir := filepath.Join("testdata", kind)
-		var roster strings.Builder
-		names := []string{"EXPECT"}
-		for _, v := range list {
-			file := v.name + ".json"
-			names = append(names, file)
-			got := "ok"
-			if err := readers[kind](file, v.data); err != nil {
-				got = strings.ReplaceAll(err.Error(), "\n", " | ")
-			}
-			if v.want == "ok" && got != "ok" || !strings.Contains(got, v.want) {
-				t.Errorf("%s/%s: got %q, expected %q", kind, v.name, got, v.want)
-			}
-			fmt.Fprintf(&roster, "%s\t%s\n", file, got)
-			compare(t, filepath.Join(dir, file), v.data)
-			total++
+	for kind, f := range formats {
+		set := testvectors.NewSet(kind)
+		for _, v := range f.list(t) {
+			set.Add(t, v.asCase(t, f.read(f.file, v.data)), testvectors.Part{Part: kind, Name: f.file, Data: v.data})
 		}
-		compare(t, filepath.Join(dir, "EXPECT"), []byte(roster.String()))
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			if !slices.Contains(names, e.Name()) {
-				t.Errorf("%s/%s is no vector", dir, e.Name())
-			}
-		}
+		set.Check(t)
 	}
-	t.Logf("%d vectors", total)
 }
 
-func compare(t *testing.T, path string, want []byte) {
-	t.Helper()
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
+// asCase is the vector as a case, with what came of reading it.
+func (v vector) asCase(t *testing.T, err error) testvectors.Case {
+	c := testvectors.Case{Name: v.name, What: strings.ReplaceAll(v.name, "-", " "), Verdict: testvectors.Accept}
+	got := "ok"
 	if err != nil {
-		t.Fatal(err)
+		got = strings.ReplaceAll(err.Error(), "\n", " | ")
+		c.Verdict, c.Reason = testvectors.Reject, got
 	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what is made today; `go test ./bundle -run TestVectors -update` writes it, `git diff` shows why", path)
+	if v.want == "ok" && got != "ok" || !strings.Contains(got, v.want) {
+		t.Errorf("%s: got %q, expected %q", v.name, got, v.want)
 	}
-}
-
-func vectors(t *testing.T) map[string][]vector {
-	return map[string][]vector{
-		"keyset":    keySetVectors(t),
-		"statement": statementVectors(t),
-		"bundle":    bundleVectors(t),
-		"verify":    verifyVectors(t),
-		"core":      coreVectors(t),
-		"request":   requestVectors(t),
-		"response":  responseVectors(t),
-	}
+	return c
 }
 
 func keySetVectors(t *testing.T) []vector {
@@ -162,7 +121,7 @@ func keySetVectors(t *testing.T) []vector {
 		vector{"two-line-feeds", "at most one line feed after it", append(good.Encode(), '\n')},
 		vector{"space-before", "at most one line feed after it", append([]byte(" "), good.Encode()...)},
 		vector{"no-line-feed", "ok", bytes.TrimSpace(good.Encode())},
-		vector{"empty", "", nil}, vector{"list", "is not one JSON object", []byte("[]")}, vector{"null", "is not one JSON object", []byte("null\n")})
+		vector{"empty", "ends in the middle", []byte{}}, vector{"list", "is not one JSON object", []byte("[]")}, vector{"null", "is not one JSON object", []byte("null\n")})
 	return list
 }
 

@@ -1,7 +1,6 @@
 package evidence_test
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,51 +11,18 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
-// expectCurrent is what EXPECT has in the place of a type to ask for keys that
-// are current.
+// expectCurrent stands in the place of a type to ask for keys that are current.
 const expectCurrent evidence.Type = "current"
 
-// besideFiles are the names under which what is given beside a vector lies, with
-// its proof: a package, or a bundle.
-func besideFiles(name string) [][2]string {
-	return [][2]string{{name + ".beside.tar", name + ".beside.tlog-proof"}, {name + ".beside.json", name + ".beside.json.tlog-proof"}}
-}
-
-// readBesides are those that lie in the folder of vectors.
-func readBesides(t *testing.T, name string) (list []evidence.Input) {
-	t.Helper()
-	for i, f := range besideFiles(name) {
-		data, err := os.ReadFile(filepath.Join(vectorDir, f[0]))
-		if err != nil {
-			continue
-		}
-		in := evidence.Input{File: f[0], Data: data}
-		if proof, _ := os.ReadFile(filepath.Join(vectorDir, f[1])); i == 0 {
-			in.Logged = proof
-		} else {
-			in.Proof = proof
-		}
-		list = append(list, in)
+// besideFiles are what is given beside a vector, a package or a bundle, with its proof.
+func besideFiles(in *evidence.Input) []testvectors.Part {
+	if evidence.Detect(in.Data) == evidence.TypeEvidence {
+		return []testvectors.Part{{Part: "beside", Name: "beside.tar", Data: in.Data}, {Part: "beside-logged", Name: "beside.tar.tlog-proof", Data: in.Logged}}
 	}
-	return list
-}
-
-// writeBeside adds what is given beside a vector to the files that there are to be.
-func writeBeside(name string, m made, want map[string][]byte) {
-	if m.beside == nil {
-		return
-	}
-	i := 1
-	if m.beside.Logged != nil || evidence.Detect(m.beside.Data) == evidence.TypeEvidence {
-		i = 0
-	}
-	f := besideFiles(name)[i]
-	want[f[0]] = m.beside.Data
-	if proof := append(m.beside.Logged, m.beside.Proof...); len(proof) > 0 {
-		want[f[1]] = proof
-	}
+	return []testvectors.Part{{Part: "beside", Name: "beside.json", Data: in.Data}, {Part: "beside-proof", Name: "beside.json.tlog-proof", Data: in.Proof}}
 }
 
 // endedBy is a ceremony that was aborted, signed by these people.

@@ -66,7 +66,7 @@ var schemaVectors = []vector{
 	{"id-of-another-day", "a ceremony's id of a day a month before it", "its id is of 20261021", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector id"}), ceremony.KindOpen, ".20261121.", ".20261021.")
 	}},
-	{"one-seal-on-two-hsms", "a second HSM under the number of the first one's seal", "the number 4471 is that of the seal of hsm-1", "", func(t *testing.T) made {
+	{"one-seal-on-two-hsms", "the second HSM taken in under the number of the first one's seal: nobody read it", "the number 4471 is that of the seal of hsm-1", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector seal"}), ceremony.KindReading, `"value":"4472"`, `"value":"4471"`)
 	}},
 	{"attribute-of-ones-own", "an attribute read back that PKCS#11 doesn't have", "ATTESTED is not an attribute that is read", "", func(t *testing.T) made {

@@ -1,10 +1,8 @@
 package evidence_test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,14 +10,11 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
-// vectorDir holds packages that verify and packages that must not, each with its
-// policy, for implementations of other makers. The test makes them all anew,
-// compares, and judges what lies there; FLEETCTL_WRITE=1 writes them.
-const vectorDir = "testdata/hostile"
-
-// vector is one of them.
+// vector is a package that verifies or must not, with its policy, for implementations
+// of other makers: a case of testdata/vectors.
 type vector struct {
 	name   string
 	kind   string // what is wrong with it, as SPEC 18.4 has it
@@ -34,23 +29,6 @@ type made struct {
 	logged          []byte // that its end is logged; nil where it isn't
 	now             time.Time
 	beside          *evidence.Input // what is given beside it; nil where nothing is
-}
-
-func (v *vector) question(m made) evidence.Question {
-	return evidence.Question{Now: m.now, Expect: v.expect}
-}
-
-// line is the vector's line in EXPECT.
-func (v *vector) line(m made) string {
-	verdict := "verified"
-	if v.want != "" {
-		verdict = "not verified"
-	}
-	expect := string(v.expect)
-	if expect == "" {
-		expect = "-"
-	}
-	return strings.Join([]string{v.name, strict.FormatTime(m.now), expect, verdict, v.want}, "\t") + "\n"
 }
 
 // says are all words of a report that a reason can be found in.
@@ -70,75 +48,53 @@ func says(r *evidence.Report) string {
 	return b.String()
 }
 
-func TestHostileVectors(t *testing.T) {
-	write := os.Getenv("FLEETCTL_WRITE") == "1"
-	var expect bytes.Buffer
-	want := map[string][]byte{}
-	for _, v := range vectors {
-		m := v.make(t)
-		expect.WriteString(v.line(m))
-		want[v.name+".tar"], want[v.name+".yaml"] = m.archive, m.policy
-		if m.logged != nil {
-			want[v.name+".tlog-proof"] = m.logged
-		}
-		writeBeside(v.name, m, want)
+// asCase is the vector as testdata/vectors has it, with what fleetctl makes of it.
+func (v *vector) asCase(m made) testvectors.Case {
+	c := testvectors.Case{Name: v.name, What: v.kind, With: map[string]string{"time": strict.FormatTime(m.now)},
+		Verdict: testvectors.Accept, Reason: v.want}
+	if v.want != "" {
+		c.Verdict = testvectors.Reject
 	}
-	want["EXPECT"] = expect.Bytes()
-	for name, data := range want {
-		path := filepath.Join(vectorDir, name)
-		if write {
-			if err := os.WriteFile(path, data, 0o644); err != nil {
-				t.Fatal(err)
-			}
+	if v.expect != "" {
+		c.With["expect"] = string(v.expect)
+	}
+	p, err := evidence.ParsePolicy("policy.yaml", m.policy)
+	if err != nil { // a policy that can't be used verifies nothing
+		return c
+	}
+	in := evidence.Input{File: "evidence.tar", Data: m.archive, Logged: m.logged}
+	if m.beside != nil {
+		in.Beside = []evidence.Input{*m.beside}
+	}
+	q := evidence.Question{Now: m.now, Current: v.expect == expectCurrent}
+	if !q.Current {
+		q.Expect = v.expect
+	}
+	c.Claims = map[string]string{}
+	for _, claim := range must(evidence.Verify(in, p, q)).Claims {
+		if claim.Grade != evidence.NotShown {
+			c.Claims[claim.Name] = claim.Grade.String()
 		}
-		if have, err := os.ReadFile(path); err != nil || !bytes.Equal(have, data) {
-			t.Errorf("%s is not what is made today; FLEETCTL_WRITE=1 writes it, git diff shows why (%v)", path, err)
+		if claim.Short() {
+			c.NotShown = append(c.NotShown, claim.Name)
 		}
 	}
-	for _, e := range must(os.ReadDir(vectorDir)) {
-		if want[e.Name()] == nil && e.Name() != "README.md" {
-			t.Errorf("%s/%s belongs to no vector", vectorDir, e.Name())
-		}
-	}
+	return c
 }
 
-// What lies there is judged as EXPECT says, by what lies there alone.
-func TestVectorsAreJudgedAsExpected(t *testing.T) {
-	lines := strings.Split(strings.TrimSuffix(string(must(os.ReadFile(filepath.Join(vectorDir, "EXPECT")))), "\n"), "\n")
-	verified := 0
-	for _, line := range lines {
-		f := strings.Split(line, "\t")
-		if len(f) != 5 {
-			t.Fatalf("EXPECT has the line %q", line)
+// The packages are made anew, and compared with those that lie in testdata/vectors.
+func TestPackageVectors(t *testing.T) {
+	set := testvectors.NewSet("package")
+	for _, v := range vectors {
+		m := v.make(t)
+		files := []testvectors.Part{{Part: "package", Name: "evidence.tar", Data: m.archive}, {Part: "policy", Name: "policy.yaml", Data: m.policy},
+			{Part: "logged", Name: "evidence.tar.tlog-proof", Data: m.logged}}
+		if m.beside != nil {
+			files = append(files, besideFiles(m.beside)...)
 		}
-		path := filepath.Join(vectorDir, f[0])
-		in := evidence.Input{File: f[0] + ".tar", Data: must(os.ReadFile(path + ".tar"))}
-		in.Logged, _ = os.ReadFile(path + ".tlog-proof")
-		in.Beside = readBesides(t, f[0])
-		q := evidence.Question{Now: must(strict.ParseTime(f[1]))}
-		if q.Current = f[2] == string(expectCurrent); f[2] != "-" && !q.Current {
-			q.Expect = evidence.Type(f[2])
-		}
-		p, err := evidence.ParsePolicy(f[0]+".yaml", must(os.ReadFile(path+".yaml")))
-		if err != nil { // a policy that can't be used verifies nothing
-			if f[3] != "not verified" || !strings.Contains(err.Error(), f[4]) {
-				t.Errorf("%s: %v", f[0], err)
-			}
-			continue
-		}
-		r := must(evidence.Verify(in, p, q))
-		switch {
-		case r.Verified != (f[3] == "verified"):
-			t.Errorf("%s: verified is %t\n%s", f[0], r.Verified, says(r))
-		case !r.Verified && !strings.Contains(says(r), f[4]):
-			t.Errorf("%s: want %q in\n%s", f[0], f[4], says(r))
-		case r.Verified:
-			verified++
-		}
+		set.Add(t, v.asCase(m), files...)
 	}
-	if verified == 0 || verified == len(lines) {
-		t.Errorf("%d of %d vectors are verified: nothing is told apart", verified, len(lines))
-	}
+	set.Check(t)
 }
 
 // SPEC's table of hostile packages names the same ones, with what is wrong.

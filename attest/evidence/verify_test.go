@@ -175,25 +175,35 @@ func TestCloseRefusesWhatIsNotPublished(t *testing.T) {
 	}
 }
 
+// zero is the key of 32 zeros.
+const zero = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+// policyFault is a policy with one fault, and what is said of it.
+type policyFault struct{ name, old, new, want string }
+
+// policyFaults are those of a fleet's policy.
+func policyFaults(policy string) []policyFault {
+	third := strings.Split(strings.Split(policy, "auditor.example\n    key: ")[1], "\n")[0]
+	return []policyFault{
+		{"format-of-another-version", "format: fleetctl policy v1", "format: fleetctl policy v9", `format is "fleetctl policy v9", not`},
+		{"mode-unknown", "mode: rehearsal", "mode: both", `mode is "both"`},
+		{"namespace-of-another-mode", "  - " + testfleet.Namespace, "  - production.v1", `namespace "production.v1"`},
+		{"third-party-key-of-small-order", third, zero, "third party \"auditor.example\": key"},
+		{"more-third-parties-needed-than-pinned", "third_parties_needed: 1", "third_parties_needed: 2", "third_parties_needed is 2; with 1 pinned it is from 1 to 1"},
+		{"no-third-party-needed", "third_parties_needed: 1", "third_parties_needed: 0", "third_parties_needed is 0"},
+		{"threshold-more-than-officers", "threshold: 2", "threshold: 4", "threshold 4 with 3 officers"},
+		{"role-unknown", "role: witness", "role: king", `role "king" is none of`},
+		{"form-unknown", "form: bound", "form: loose", `form "loose" is neither`},
+		{"operator-algorithm-of-another-key", "algorithm: ecdsa-p256", "algorithm: ed25519", "the key is ecdsa-p256, the policy says ed25519"},
+		{"grade-unknown", "mode: proven", "mode: perhaps", "claim mode: the least grade is one of"},
+		{"grade-above-the-best", "key.generated: device", "key.generated: proven", "claim key.generated can be device at most"},
+		{"claim-unknown", "key.generated: device", "key.born: device", `claim "key.born" is not known`},
+	}
+}
+
 func TestAPolicysFaultsAreAllNamed(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{HSMs: 1})
-	zero := "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-	third := strings.Split(strings.Split(string(f.Policy), "auditor.example\n    key: ")[1], "\n")[0]
-	for _, c := range []struct{ old, new, want string }{
-		{"format: fleetctl policy v1", "format: fleetctl policy v9", `format is "fleetctl policy v9", not`},
-		{"mode: rehearsal", "mode: both", `mode is "both"`},
-		{"  - " + testfleet.Namespace, "  - production.v1", `namespace "production.v1"`},
-		{third, zero, "third party \"auditor.example\": key"},
-		{"third_parties_needed: 1", "third_parties_needed: 2", "third_parties_needed is 2; with 1 pinned it is from 1 to 1"},
-		{"third_parties_needed: 1", "third_parties_needed: 0", "third_parties_needed is 0"},
-		{"threshold: 2", "threshold: 4", "threshold 4 with 3 officers"},
-		{"role: witness", "role: king", `role "king" is none of`},
-		{"form: bound", "form: loose", `form "loose" is neither`},
-		{"algorithm: ecdsa-p256", "algorithm: ed25519", "the key is ecdsa-p256, the policy says ed25519"},
-		{"mode: proven", "mode: perhaps", "claim mode: the least grade is one of"},
-		{"key.generated: device", "key.generated: proven", "claim key.generated can be device at most"},
-		{"key.generated: device", "key.born: device", `claim "key.born" is not known`},
-	} {
+	for _, c := range policyFaults(string(f.Policy)) {
 		text := strings.Replace(string(f.Policy), c.old, c.new, 1)
 		p, err := evidence.ParsePolicy("policy.yaml", []byte(text))
 		if text == string(f.Policy) || err == nil || p != nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "policy.yaml:") {

@@ -3,8 +3,6 @@ package answer
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +18,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
 var now = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
@@ -28,36 +27,27 @@ var now = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 // device's check.
 type node struct {
 	*Server
-	t       testing.TB
-	dir     string
-	state   string
-	now     time.Time
-	vectors struct{ Bundles, Proofs, Policies map[string]string }
+	t     testing.TB
+	dir   string
+	state string
+	now   time.Time
 }
 
-func newNode(t testing.TB) *node {
-	n := &node{t: t, dir: t.TempDir(), now: now}
-	data, err := os.ReadFile("../device/testdata/vectors.json")
-	if err == nil {
-		err = json.Unmarshal(data, &n.vectors)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
+func newNode(t testing.TB) *node { return &node{t: t, dir: t.TempDir(), now: now} }
+
+// shared is a file that the vectors of a device's check share.
+func shared(t testing.TB, name string) []byte { return testvectors.Data(t, "device", "_files", name) }
 
 func (n *node) put(name, proof string) {
 	n.t.Helper()
-	raw, err := base64.StdEncoding.DecodeString(n.vectors.Bundles[name])
-	err = errors.Join(err, os.WriteFile(filepath.Join(n.dir, "bundle"), raw, 0o600), os.WriteFile(filepath.Join(n.dir, "proof"), []byte(n.vectors.Proofs[proof]), 0o600))
-	if err != nil || len(raw) == 0 || n.vectors.Proofs[proof] == "" {
+	err := errors.Join(os.WriteFile(filepath.Join(n.dir, "bundle"), shared(n.t, name+".json"), 0o600), os.WriteFile(filepath.Join(n.dir, "proof"), shared(n.t, proof+".tlog-proof"), 0o600))
+	if err != nil {
 		n.t.Fatalf("%s, %s: %v", name, proof, err)
 	}
 }
 
 func (n *node) policy() *device.Policy {
-	p, err := device.ParsePolicy("policy", []byte(n.vectors.Policies["policy"]))
+	p, err := device.ParsePolicy("policy", shared(n.t, "policy.policy.json"))
 	if err != nil {
 		n.t.Fatal(err)
 	}

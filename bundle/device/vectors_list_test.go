@@ -10,7 +10,7 @@ import (
 
 // newVectors makes everything that the cases are about.
 func newVectors() *vectors {
-	v := &vectors{Format: "fleetctl device-vectors v1", Bundles: map[string]string{}, Proofs: map[string]string{}, Policies: map[string]string{}, States: map[string]string{}, Guards: map[string]string{}}
+	v := &vectors{Bundles: map[string]string{}, Proofs: map[string]string{}, Policies: map[string]string{}, States: map[string]string{}, Guards: map[string]string{}}
 	one := made{}.bundle()
 	two := made{after: one}.bundle()
 	void3 := made{after: two, notice: bundle.VoidFormat}.bundle()

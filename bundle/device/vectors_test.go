@@ -3,7 +3,6 @@ package device
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,36 +15,25 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
-const vectorsFile = "testdata/vectors.json"
-
-// vectors are for other implementations: README.md beside them says how they are
-// read.
+// vectors are for other implementations: they lie in testdata/vectors, a case each,
+// with what several cases have in common beside them.
 type vectors struct {
-	Format   string            `json:"format"`
-	Bundles  map[string]string `json:"bundles"` // base64
-	Proofs   map[string]string `json:"proofs"`
-	Policies map[string]string `json:"policies"`
-	States   map[string]string `json:"states"`
-	Guards   map[string]string `json:"guards"`
-	Cases    []vector          `json:"cases"`
+	Bundles, Proofs, Policies, States, Guards map[string]string // bundles in base64
+	Cases                                     []vector
 }
 
 type vector struct {
-	Name       string `json:"name"`
-	What       string `json:"what"`
-	Bundle     string `json:"bundle"`
-	Proof      string `json:"proof"`
-	Policy     string `json:"policy"`
-	State      string `json:"state"` // empty: there is none
-	Guard      string `json:"guard"` // empty: there is none
-	Begin      bool   `json:"begin"`
-	Time       string `json:"time"`
-	Verdict    string `json:"verdict"` // accepted, refused, alarm, error
-	Reason     string `json:"reason"`
-	StateAfter string `json:"state_after"`
-	GuardAfter string `json:"guard_after"`
+	Name, What             string
+	Bundle, Proof, Policy  string // by their names
+	State, Guard           string // empty: there is none
+	Begin                  bool
+	Time                   string
+	Verdict                string // accepted, refused, alarm, error
+	Reason                 string
+	StateAfter, GuardAfter string
 }
 
 // memory is a place that a vector's text is in.
@@ -111,9 +99,11 @@ func named(texts map[string]string, text []byte, as string) string {
 	return as
 }
 
+// verdicts are a device's, as testdata/vectors has them.
+var verdicts = map[string]string{"accepted": testvectors.Accept, "refused": testvectors.Reject, "alarm": testvectors.Alarm, "error": testvectors.Error}
+
 // The vectors' verdicts are written down in the tests, by whoever wrote the rules;
-// states and guards are what this implementation leaves. FLEETCTL_WRITE=1 writes
-// the file anew.
+// states and guards are what this implementation leaves.
 func TestVectors(t *testing.T) {
 	v := newVectors()
 	for i := range v.Cases {
@@ -127,54 +117,70 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: what is refused changed the state", c.Name)
 		}
 	}
-	var want bytes.Buffer
-	e := json.NewEncoder(&want)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	if err := e.Encode(v); err != nil {
-		t.Fatal(err)
-	}
-	if os.Getenv("FLEETCTL_WRITE") == "1" {
-		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(vectorsFile, want.Bytes(), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := must(os.ReadFile(vectorsFile)); !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("%s differs: FLEETCTL_WRITE=1 writes it anew", vectorsFile)
-	}
+	v.set(t).Check(t)
 }
 
-// What stands in the file alone has to be enough: it is read again, and judged.
-func TestTheVectorsAreEnough(t *testing.T) {
-	var v vectors
-	d := json.NewDecoder(bytes.NewReader(must(os.ReadFile(vectorsFile))))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&v); err != nil {
-		t.Fatal(err)
+// set are the vectors as files.
+func (v *vectors) set(t *testing.T) *testvectors.Set {
+	set := testvectors.NewSet("device")
+	shared := map[string]string{"": ""}
+	share := func(texts map[string]string, end string, decode func(string) []byte) {
+		for name, text := range texts {
+			shared[name+end] = set.Share(name+end, decode(text))
+		}
 	}
-	text := func(texts map[string]string, name string) string {
+	plain := func(s string) []byte { return []byte(s) }
+	share(v.Bundles, ".json", func(s string) []byte { return must(base64.StdEncoding.DecodeString(s)) })
+	share(v.Proofs, ".tlog-proof", plain)
+	share(v.Policies, ".policy.json", plain)
+	share(v.States, ".state", plain)
+	share(v.Guards, ".guard", plain)
+	at := func(name, end string) string {
 		if name == "" {
 			return ""
 		}
-		return texts[name]
+		return shared[name+end]
 	}
-	reasons := map[string]bool{}
 	for _, c := range v.Cases {
-		verdict, reason, state, guard := v.run(c)
-		if verdict != c.Verdict || reason != c.Reason || string(state) != text(v.States, c.StateAfter) || string(guard) != text(v.Guards, c.GuardAfter) {
-			t.Errorf("%s: %s %s", c.Name, verdict, reason)
+		with := map[string]string{"time": c.Time}
+		if c.Begin {
+			with["begin"] = "true"
 		}
-		reasons[reason] = true
+		after := map[string]string{}
+		for part, at := range map[string]string{"state": at(c.StateAfter, ".state"), "guard": at(c.GuardAfter, ".guard")} {
+			if at != "" {
+				after[part] = set.From(at)
+			}
+		}
+		set.Add(t, testvectors.Case{Name: c.Name, What: c.What, With: with, Verdict: verdicts[c.Verdict], Code: code(c), After: after},
+			testvectors.Part{Part: "bundle", At: at(c.Bundle, ".json")}, testvectors.Part{Part: "proof", At: at(c.Proof, ".tlog-proof")},
+			testvectors.Part{Part: "policy", At: at(c.Policy, ".policy.json")}, testvectors.Part{Part: "state", At: at(c.State, ".state")},
+			testvectors.Part{Part: "guard", At: at(c.Guard, ".guard")})
+	}
+	return set
+}
+
+// code is the reason for which a case isn't accepted.
+func code(c vector) string {
+	if c.Verdict == "error" {
+		return "policy or state"
+	}
+	return c.Reason
+}
+
+// Each reason of section 24.3 has a vector, and each vector a row of section 24.7.
+func TestTheVectorsHaveEveryReason(t *testing.T) {
+	reasons := map[string]bool{}
+	spec := string(must(os.ReadFile("../../docs/SPEC.md")))
+	for _, c := range cases() {
+		reasons[c.Reason] = true
+		if !strings.Contains(spec, "| `"+c.Name+"` |") {
+			t.Errorf("SPEC.md has no row for %s", c.Name)
+		}
 	}
 	for _, r := range []bundle.Reason{bundle.ReasonMalformed, bundle.ReasonLog, bundle.ReasonWitnesses, bundle.ReasonAge, bundle.ReasonNamespace, bundle.ReasonSignatures, bundle.ReasonFleet, bundle.ReasonClock, bundle.ReasonRetired, bundle.ReasonVoid, bundle.ReasonEpoch, bundle.ReasonEquivocation, ReasonPinned, ReasonState} {
 		if !reasons[string(r)] {
 			t.Errorf("no vector is refused for the reason %s", r)
-		}
-	}
-	spec := string(must(os.ReadFile("../../docs/SPEC.md")))
-	for _, c := range v.Cases {
-		if !strings.Contains(spec, "| `"+c.Name+"` |") {
-			t.Errorf("SPEC.md has no row for %s", c.Name)
 		}
 	}
 }

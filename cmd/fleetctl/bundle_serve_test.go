@@ -59,11 +59,13 @@ func fetched(t *testing.T, url string) (int, []byte) {
 // A node hands out the files as they are, takes a newer proof while it runs, tells
 // its operator, and ends when it is told to.
 func TestBundleServeHandsOutWhatItsFilesHave(t *testing.T) {
-	v, err := readDeviceVectors()
+	policy, err := deviceFile("policy.policy.json")
+	check(t, err)
+	newer, err := deviceFile("epoch-1.tlog-proof")
 	check(t, err)
 	dir := t.TempDir()
-	check(t, v.write(dir, "epoch-1", "half-a-day-old"))
-	check(t, os.WriteFile(filepath.Join(dir, "policy"), []byte(v.Policies["policy"]), 0o600))
+	check(t, writeLogged(dir, "epoch-1", "half-a-day-old"))
+	check(t, os.WriteFile(filepath.Join(dir, "policy"), policy, 0o600))
 	file := filepath.Join(dir, "bundle.json")
 	raw, err := os.ReadFile(file)
 	check(t, err)
@@ -80,9 +82,9 @@ func TestBundleServeHandsOutWhatItsFilesHave(t *testing.T) {
 		t.Errorf("%d, %d bytes", code, len(got))
 	}
 	first := index.Proof
-	check(t, v.write(dir, "epoch-1", "epoch-1"))
+	check(t, writeLogged(dir, "epoch-1", "epoch-1"))
 	await.Until(t, "the newer proof is handed out", func() bool { read(); return index.Proof != first })
-	if code, got := fetched(t, s.Listen+"/sha256/"+index.Proof.SHA256); code != 200 || string(got) != v.Proofs["epoch-1"] {
+	if code, got := fetched(t, s.Listen+"/sha256/"+index.Proof.SHA256); code != 200 || !bytes.Equal(got, newer) {
 		t.Errorf("%d: %s", code, got)
 	}
 	if code, got := fetched(t, s.Listen+"/healthz"); code != 200 || string(got) != `{"status":"ok"}` {

@@ -4,85 +4,63 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
-// deviceVectors are those of bundle/device, of which its README says what they are.
-type deviceVectors struct {
-	Bundles, Proofs, Policies, States, Guards map[string]string
-	Cases                                     []struct {
-		Name, Bundle, Proof, Policy, State, Guard, Time, Verdict, Reason string
-		Begin                                                            bool
-		StateAfter                                                       string `json:"state_after"`
-		GuardAfter                                                       string `json:"guard_after"`
-	}
+// deviceFile reads what the vectors of a device's check share.
+func deviceFile(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(testvectors.Dir(), "device", "_files", name))
 }
 
-func readDeviceVectors() (*deviceVectors, error) {
-	data, err := os.ReadFile("../../bundle/device/testdata/vectors.json")
-	if err != nil {
-		return nil, err
-	}
-	v := new(deviceVectors)
-	return v, json.Unmarshal(data, v)
-}
-
-func (v *deviceVectors) write(dir, bundle, proof string) error {
-	raw, err := base64.StdEncoding.DecodeString(v.Bundles[bundle])
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "bundle.json"), raw, 0o600); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "bundle.json.tlog-proof"), []byte(v.Proofs[proof]), 0o600)
+// writeLogged writes a bundle of the device's vectors, with a proof.
+func writeLogged(dir, bundle, proof string) error {
+	b, err := deviceFile(bundle + ".json")
+	p, err2 := deviceFile(proof + ".tlog-proof")
+	return errors.Join(err, err2, os.WriteFile(filepath.Join(dir, "bundle.json"), b, 0o600), os.WriteFile(filepath.Join(dir, "bundle.json.tlog-proof"), p, 0o600))
 }
 
 // cmdVector writes a bundle of the device's vectors with its proof, or a proof of
-// another name, and the policy: vector BUNDLE [PROOF]
+// another name, and the policies: vector BUNDLE [PROOF]
 func cmdVector(ts *testscript.TestScript, _ bool, args []string) {
-	v, err := readDeviceVectors()
+	ts.Check(writeLogged(ts.MkAbs("."), args[0], args[len(args)-1]))
+	policies, err := filepath.Glob(filepath.Join(testvectors.Dir(), "device", "_files", "*.policy.json"))
 	ts.Check(err)
-	proof := args[len(args)-1]
-	if v.Bundles[args[0]] == "" || v.Proofs[proof] == "" {
-		ts.Fatalf("no vector %v", args)
-	}
-	ts.Check(v.write(ts.MkAbs("."), args[0], proof))
-	for name, text := range v.Policies {
-		ts.Check(os.WriteFile(ts.MkAbs("device-"+name+".json"), []byte(text), 0o600))
+	for _, name := range policies {
+		data, err := os.ReadFile(name)
+		ts.Check(errors.Join(err, os.WriteFile(ts.MkAbs("device-"+strings.TrimSuffix(filepath.Base(name), ".policy.json")+".json"), data, 0o600)))
 	}
 }
 
 // The command gives every vector's verdict, by its exit code and as JSON, and
 // leaves its state.
 func TestDeviceCheckGivesEveryVectorsVerdict(t *testing.T) {
-	v, err := readDeviceVectors()
-	if err != nil || len(v.Cases) < 90 {
-		t.Fatal(len(v.Cases), err)
+	list, err := testvectors.All("device")
+	if err != nil || len(list) < 90 {
+		t.Fatal(len(list), err)
 	}
-	codes := map[string]int{"accepted": cli.ExitDone, "refused": cli.ExitWrong, "alarm": cli.ExitAlarm, "error": cli.ExitUsage}
-	for _, c := range v.Cases {
+	codes := map[string]int{testvectors.Accept: cli.ExitDone, testvectors.Reject: cli.ExitWrong, testvectors.Alarm: cli.ExitAlarm, testvectors.Error: cli.ExitUsage}
+	words := map[string]string{testvectors.Accept: "accepted", testvectors.Reject: "refused", testvectors.Alarm: "alarm"}
+	for _, c := range list {
 		dir := t.TempDir()
-		check(t, v.write(dir, c.Bundle, c.Proof))
-		check(t, os.WriteFile(filepath.Join(dir, "policy"), []byte(v.Policies[c.Policy]), 0o600))
-		for name, text := range map[string]struct {
-			texts map[string]string
-			key   string
-		}{"state": {v.States, c.State}, "guard": {v.Guards, c.Guard}} {
-			if text.key != "" {
-				check(t, os.WriteFile(filepath.Join(dir, name), []byte(text.texts[text.key]), 0o600))
+		for part, name := range map[string]string{"bundle": "bundle.json", "proof": "bundle.json.tlog-proof", "policy": "policy", "state": "state", "guard": "guard"} {
+			if data, err := c.File(part); err != nil {
+				t.Fatal(err)
+			} else if c.Files[part] != "" || part == "proof" {
+				check(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
 			}
 		}
-		args := []string{"device", "check", filepath.Join(dir, "bundle.json"), "--policy", filepath.Join(dir, "policy"), "--state", filepath.Join(dir, "state"), "--guard", filepath.Join(dir, "guard"), "--time", c.Time, "--format", "json"}
-		if c.Begin {
+		args := []string{"device", "check", filepath.Join(dir, "bundle.json"), "--policy", filepath.Join(dir, "policy"), "--state", filepath.Join(dir, "state"), "--guard", filepath.Join(dir, "guard"), "--time", c.With["time"], "--format", "json"}
+		if c.With["begin"] == "true" {
 			args = append(args, "--begin")
 		}
 		var out, talk bytes.Buffer
@@ -93,14 +71,19 @@ func TestDeviceCheckGivesEveryVectorsVerdict(t *testing.T) {
 				t.Errorf("%s: %v\n%s%s", c.Name, err, out.String(), talk.String())
 			}
 		} else {
-			got.Verdict = "error"
+			got.Reason = c.Code // nothing is judged: only the words say why
 		}
-		if code != codes[c.Verdict] || got.Verdict != c.Verdict || got.Reason != c.Reason {
-			t.Errorf("%s: exit code %d, %+v, want %s %s\n%s", c.Name, code, got, c.Verdict, c.Reason, talk.String())
+		if code != codes[c.Verdict] || got.Verdict != words[c.Verdict] || got.Reason != c.Code {
+			t.Errorf("%s: exit code %d, %+v, want %s %s\n%s", c.Name, code, got, c.Verdict, c.Code, talk.String())
 		}
-		for name, want := range map[string]string{"state": v.States[c.StateAfter], "guard": v.Guards[c.GuardAfter]} {
-			if got, _ := os.ReadFile(filepath.Join(dir, name)); string(got) != want {
-				t.Errorf("%s: %s is\n%s\nwant\n%s", c.Name, name, got, want)
+		for _, name := range []string{"state", "guard"} {
+			want, have := []byte(nil), []byte(nil)
+			if at := c.After[name]; at != "" {
+				want, err = os.ReadFile(c.Path(at))
+				check(t, err)
+			}
+			if have, _ = os.ReadFile(filepath.Join(dir, name)); !bytes.Equal(have, want) {
+				t.Errorf("%s: %s is\n%s\nwant\n%s", c.Name, name, have, want)
 			}
 		}
 	}

@@ -26,6 +26,7 @@
 //               or null where it was not checked
 //   problems    each {where, what}: wrong whatever is demanded
 //   notChecked  list of sentences: what this verifier leaves to fleetctl
+//   areas       the same, each in a word: the file, the claim, or the part of the question
 //   command     list of words: the fleetctl command that checks all of it
 //   facts       what is in it, for display. Where there are problems it may be empty:
 //               {mode, fleet, namespace, epoch, ceremony, identity, created, keys, records,
@@ -50,14 +51,49 @@
   F.verifyPackage = (tar, question) => F.answerOf("package", tar, question);
   F.verifyBundle = (json, question) => F.answerOf("bundle", json, question);
 
-  F.answerOf = async function (object, bytes, question) {
-    const claims = F.CLAIMS.map(([id]) => ({
-      id, demanded: "", grade: "not checked", ok: null, why: "this verifier doesn't check it yet",
-    }));
-    return {
-      accepted: false, verdict: "nothing was checked here", claims,
-      problems: [{ where: object, what: "this verifier doesn't read it yet" }],
-      notChecked: claims.map((c) => c.id), command: ["fleetctl", "verify", "FILE", "--policy", "POLICY"], facts: {},
-    };
+  // demandsOf is what a policy demands of an object: of an aborted ceremony what such a
+  // package can carry, abort.signed at least attested, and evidence.logged where the
+  // policy pins a log; of all else everything but abort.signed.
+  function demandsOf(object, policy, only) {
+    if (object === "abort") {
+      const carried = F.CLAIMS.filter(([, objects]) => objects.includes("A")).map(([id]) => id);
+      const demands = new Map([...policy.claims].filter(([id]) => carried.includes(id)));
+      if (!demands.has("abort.signed")) demands.set("abort.signed", "attested");
+      if (policy.log && !demands.has("evidence.logged")) demands.set("evidence.logged", "proven");
+      return demands;
+    }
+    const demands = new Map([...policy.claims].filter(([id]) => id !== "abort.signed"));
+    if (only === undefined) return demands;
+    for (const id of only) if (!demands.has(id)) F.fault("question", `asks for ${F.quote(id)} only, which the policy doesn't demand`);
+    return new Map([...demands].filter(([id]) => only.includes(id)));
+  }
+
+  const command = (object, expect) => ["fleetctl", "verify", object === "bundle" ? "bundle.json" : "evidence.tar", "--policy", "policy.yaml", ...(expect ? ["--expect", expect] : [])];
+
+  F.answerOf = async function (object, bytes, { policy: policyBytes, time, proofs = [], expect, only }) {
+    const question = { proofs };
+    let answer = new F.Answer(object, new Map());
+    const failed = () => Object.assign(answer.finish(command(object, expect)), { accepted: false });
+    const ready = await answer.attempt(() => {
+      const now = F.time(String(time), "time");
+      if (proofs.length > 64) F.fault("proofs", "are more than 64");
+      if (expect !== undefined && expect !== "abort") throw new F.NotChecked("question", `${expect} is asked for, which only fleetctl judges`);
+      return { now, policy: F.parsePolicy(typeof policyBytes === "string" ? F.utf8(policyBytes) : policyBytes) };
+    });
+    if (!ready) return failed();
+    const { now, policy } = ready;
+    const opened = object === "package" ? await answer.attempt(() => F.openPackage(bytes)) : {};
+    if (!opened) return failed();
+    const kind = opened.aborted ? "abort" : object;
+    const before = answer;
+    const demands = await answer.attempt(() => demandsOf(kind, policy, only));
+    if (!demands) return failed();
+    answer = new F.Answer(kind, demands);
+    answer.problems.push(...before.problems);
+    answer.unpinned = policy.unpinned;
+    if ((expect === "abort") !== (kind === "abort")) answer.problem("transcript.jsonl", kind === "abort" ? "the ceremony was aborted: it is evidence of no fleet" : "the ceremony was not aborted");
+    if (object === "package") await answer.attempt(() => F.judgePackage(answer, opened, question, policy, now));
+    else await answer.attempt(() => F.judgeBundleAlone(answer, bytes, question, policy, now));
+    return answer.finish(command(object, expect));
   };
 })((globalThis.fleetctlVerify ??= {}));

@@ -47,8 +47,9 @@ type answer struct {
 		ID, Demanded, Grade, Why string
 		OK                       *bool
 	}
-	Problems   []struct{ Where, What string }
-	NotChecked []string
+	Problems          []struct{ Where, What string }
+	NotChecked, Areas []string
+	Milliseconds      float64
 }
 
 func TestWhatIsNoPackageIsNotAccepted(t *testing.T) {

@@ -38,12 +38,16 @@
 
   const interjecting = new Set(["exception", "adjourn", "reconvene", "resume", "refusal"]);
 
+  // sealNumber is how numbers of seals are compared: without spaces, A to Z in lower case.
+  const sealNumber = (text) => text.replace(/ /g, "").replace(/[A-Z]/g, (c) => c.toLowerCase());
+
   class Replay {
     constructor(plan) {
       Object.assign(this, {
         plan, steps: stepsOf(plan), step: 0, pos: 0, head: plan.digest, n: 0, time: -Infinity, fault: null, records: [], times: [], needs: [],
         keys: [], key: null, ids: new Set(), made: new Set(), marks: new Set(), intakes: new Map(), exceptions: [], attestations: [], refusals: [], responses: [],
         answers: [], late: [], lockdowns: 0, stillOpen: [], notRefused: [], opened: false, adjourned: false, exceptional: new Set(),
+        sealsRead: new Set(),
       });
     }
 
@@ -180,6 +184,8 @@
       this.mayType(c.confirmed, bad);
       if (c.by === c.confirmed && c.by !== "machine") bad("was read twice by one person");
       this.mine(c, bad);
+      if (this.sealsRead.has(sealNumber(c.value))) bad("is the number of another HSM's seal");
+      this.sealsRead.add(sealNumber(c.value));
     }
 
     challenge(c, r, bad) {
@@ -236,6 +242,8 @@
 
     seals(c, bad) {
       if (new Set(c.seals.map((s) => s.what)).size !== c.seals.length) bad("has a seal twice");
+      const ofHSMs = c.seals.filter((s) => this.plan.hsms.some((h) => h.name === s.what)).map((s) => sealNumber(s.number));
+      if (new Set(ofHSMs).size !== ofHSMs.length) bad("has one seal's number for two HSMs");
       if (this.plan.mode !== "production") return;
       for (const h of this.plan.hsms) if (!c.seals.some((s) => s.what === h.name)) bad(`has no seal of ${h.name}`);
     }

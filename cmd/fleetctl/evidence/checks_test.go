@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +14,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/report/annotate"
 	"github.com/fleetctl/fleetctl/internal/report/junit"
 	"github.com/fleetctl/fleetctl/internal/report/sarif"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
-
-const hostile = "../../../attest/evidence/testdata/hostile"
 
 // vector is a package with what is expected of it.
 type vector struct {
@@ -31,35 +28,35 @@ type vector struct {
 // vectors verifies the packages that must not verify, and the honest ones beside them.
 func vectors(t *testing.T) (list []vector) {
 	t.Helper()
-	read := func(name string) []byte {
-		data, err := os.ReadFile(filepath.Join(hostile, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
+	cases, err := testvectors.All("package")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(read("EXPECT"))) {
-		cell := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if cell[2] != "-" {
+	for _, c := range cases {
+		if c.With["expect"] != "" {
 			continue
 		}
-		at, err := time.Parse(time.RFC3339, cell[1])
+		at, err := time.Parse(time.RFC3339, c.With["time"])
 		if err != nil {
 			t.Fatal(err)
 		}
-		policy, err := evidence.ParsePolicy(cell[0]+".yaml", read(cell[0]+".yaml"))
+		read := func(part string) []byte {
+			data, err := c.File(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		}
+		policy, err := evidence.ParsePolicy("policy.yaml", read("policy"))
 		if err != nil {
 			continue // the policy itself is what must be refused
 		}
-		in := evidence.Input{File: cell[0] + ".tar", Data: read(cell[0] + ".tar")}
-		if _, err := os.Stat(filepath.Join(hostile, cell[0]+".tlog-proof")); err == nil {
-			in.Logged = read(cell[0] + ".tlog-proof")
-		}
+		in := evidence.Input{File: c.Name + ".tar", Data: read("package"), Logged: read("logged")}
 		r, err := evidence.Verify(in, policy, evidence.Question{Now: at})
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, vector{cell[0], cell[4], cell[3] == "verified", r, in})
+		list = append(list, vector{c.Name, c.Reason, c.Verdict == testvectors.Accept, r, in})
 	}
 	if len(list) < 50 {
 		t.Fatalf("%d vectors", len(list))

@@ -65,7 +65,9 @@ var arrows = map[string][]string{
 	"attest/evidence/planned": {"attest", "attest/evidence", "attest/formats", "auditlog", "bundle", "bundle/device", "ceremony", "leaf"},
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
-	"attest/evidence/page":    {"ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
+	// A folder of web pages for a static host.
+	"attest/evidence/site": {"attest/evidence", "attest/evidence/page", "attest/evidence/planned", "bundle", "ceremony", "ceremony/story", "leaf"},
+	"attest/evidence/page": {"ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
 	// The independent verifier in plain JavaScript: scripts, and the tests that run them.
 	"attest/evidence/site/viewer": {},
 	"attest":                      {"leaf"},
@@ -142,6 +144,8 @@ var arrows = map[string][]string{
 	"internal/testtpm": {"internal/await"},
 	// A witness of other people's: for tests alone.
 	"internal/testwitness": {"internal/await"},
+	// Chromium without a screen: for tests alone.
+	"internal/testbrowser": {},
 	"internal/ui":          {"internal/strict", "internal/words"},
 	// What commands that run until they are stopped have in common.
 	"internal/metrics": {},
@@ -183,7 +187,7 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/answer", "bundle/history/fetch", "bundle/history/follow", "bundle/submit", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testauditor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testvectors", "internal/testwitness", "internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen", "internal/statepage", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/answer", "bundle/history/fetch", "bundle/history/follow", "bundle/submit", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testauditor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testvectors", "internal/testwitness", "internal/testbrowser", "internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen", "internal/statepage", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
 var inner = map[string][]string{"bundle/history/follow": {"bundle/history/fetch"}, "bundle/submit": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}

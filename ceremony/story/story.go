@@ -15,6 +15,7 @@ type Story struct {
 	// Paused is the time between an adjournment or an interruption and the record that
 	// went on.
 	Paused time.Duration
+	Pauses []Pause
 	Events []Event // what went otherwise than planned, in the records' order
 	Logins int     // tries to log in to HSMs, also refused ones
 
@@ -24,6 +25,9 @@ type Story struct {
 	// Accepted are the officers who accepted each exception.
 	Accepted [][]string
 }
+
+// Pause is a standstill: from the last record before it to the one that went on.
+type Pause struct{ From, To *ceremony.Record }
 
 // Event is one thing that went otherwise than planned.
 type Event struct {
@@ -48,6 +52,7 @@ func Tell(a *ceremony.Account, records []*ceremony.Record, signed Signed, pendin
 			s.Began = r.Time
 		} else if goesOn(r) {
 			s.Paused += max(0, r.Time.Sub(s.Last))
+			s.Pauses = append(s.Pauses, Pause{records[i-1], r})
 		}
 		s.Last = r.Time
 		if r.Kind == ceremony.KindUnlock {

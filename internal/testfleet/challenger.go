@@ -59,3 +59,15 @@ func (o Options) tpm() *engine.SiteTPM {
 	}
 	return &engine.SiteTPM{TCTI: "device:/nowhere/tpm", Store: "/nowhere/store"}
 }
+
+func (o Options) site(i int) string {
+	if len(o.Sites) == 0 {
+		return "lab"
+	}
+	return o.Sites[i%len(o.Sites)]
+}
+
+type quiet struct{}
+
+func (quiet) Step(*ceremony.Plan, int, int, ceremony.Step) {}
+func (quiet) Done(string, *ceremony.Record)                {}

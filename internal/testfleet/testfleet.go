@@ -36,6 +36,7 @@ import (
 type Options struct {
 	Name        string // distinguishes fleets: everything that is random follows from it
 	HSMs        int
+	Sites       []string // of the HSMs in turn; all are in the lab where it is empty
 	Roles       []draft.Role
 	Form        string // of the countersignature
 	Ciphersuite uint32
@@ -201,7 +202,7 @@ func New(t testing.TB, o Options) *Fleet {
 	for i := range o.HSMs {
 		tok := newToken(fmt.Sprintf("%s-%d", o.Name, i+1))
 		b.Tokens = append(b.Tokens, tok)
-		hsms = append(hsms, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: "lab", Serial: tok.About.Serial, Agreement: o.Agreement})
+		hsms = append(hsms, ceremony.PlanHSM{Name: fmt.Sprintf("hsm-%d", i+1), Site: o.site(i), Serial: tok.About.Serial, Agreement: o.Agreement})
 		sites = append(sites, engine.SiteHSM{Name: hsms[i].Name, Module: "/nowhere/memory.so", Token: tok.About.Label, PIN: "file:/nowhere/pin", TPM: o.tpm()})
 	}
 	f.Tokens, f.Bench = b.Tokens, b
@@ -345,12 +346,8 @@ func logPolicy(l Log) string {
 	return fmt.Sprintf("log %s\nquorum none\n", l.VKey())
 }
 
-type quiet struct{}
-
-func (quiet) Step(*ceremony.Plan, int, int, ceremony.Step) {}
-func (quiet) Done(string, *ceremony.Record)                {}
-
-// Live takes a fleet that was prepared through its whole life.
+// Live takes a fleet that was prepared through its whole life, or on with the one that
+// an error ended while its ceremony ran.
 func (f *Fleet) Live() error { return f.live(Options{}, Random("lived")) }
 
 // live is a fleet's life, as the commands lead it.
@@ -358,7 +355,11 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 	if o.To < 0 {
 		return nil
 	}
-	if f.Account, err = engine.Run(context.Background(), f.Config(f.Dir, rnd)); err != nil || o.To == ToFleetRun {
+	run := engine.Run
+	if _, err := os.Stat(filepath.Join(f.Dir, ceremony.TranscriptFile)); err == nil {
+		run = engine.Resume
+	}
+	if f.Account, err = run(context.Background(), f.Config(f.Dir, rnd)); err != nil || o.To == ToFleetRun {
 		return err
 	}
 	j, err := engine.OpenJournal(f.Dir, Program, f.clock.now, rnd)

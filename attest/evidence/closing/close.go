@@ -78,7 +78,7 @@ func judgeClose(dir string, files evidence.Files, plan *ceremony.Plan, r *ceremo
 	would := maps.Clone(files)
 	would[ceremony.TranscriptFile] = append(slices.Clone(files[ceremony.TranscriptFile]), r.Line()...)
 	would[evidence.ManifestFile] = would.Manifest()
-	policy, err := planPolicy(plan)
+	policy, err := planned.OwnPolicy(plan, "the plan's own keys: whether the close may be recorded")
 	if err != nil {
 		return err
 	}
@@ -93,21 +93,6 @@ func judgeClose(dir string, files evidence.Files, plan *ceremony.Plan, r *ceremo
 		return err
 	}
 	return refusedClose(dir, report)
-}
-
-// planPolicy is a policy that pins whom a plan names and tolerates what the plan does.
-func planPolicy(plan *ceremony.Plan) (*evidence.Policy, error) {
-	var tolerates []string
-	for _, t := range plan.Tolerates() {
-		if !slices.Contains(tolerates, t.Attempt) {
-			tolerates = append(tolerates, t.Attempt)
-		}
-	}
-	text, err := planned.NewPolicy(plan, "the plan's own keys: whether the close may be recorded", tolerates)
-	if err != nil {
-		return nil, err
-	}
-	return evidence.ParsePolicy("the plan's own policy", text)
 }
 
 // ofClose says whether a claim can be shown before the close is signed off.

@@ -35,6 +35,7 @@ type pageData struct {
 	story    *story.Story
 	told     *explain.Told
 	words    map[string]string // the parts that are a single text
+	whole    bool
 
 	rows // of keys, checks, records and files
 }
@@ -50,7 +51,7 @@ type pageSigner struct {
 type Content struct {
 	Account    *ceremony.Account
 	Transcript *ceremony.Transcript
-	Signed     story.Signed // sign-offs of the close are not asked for
+	Signed     story.Signed // sign-offs of the close are asked for by Fill alone
 	Listed     []File
 }
 
@@ -67,29 +68,58 @@ type File struct {
 // nothing in what the account says of the records before it.
 func Render(w io.Writer, c Content) error {
 	a := c.Account
-	if a.Open == nil {
-		return strict.Errorf(ceremony.TranscriptFile, "has no record")
+	d, err := c.begin(w)
+	if err != nil {
+		return err
 	}
-	d := &pageData{plan: a.Plan, ceremony: a.Open.Ceremony, head: fmt.Sprintf("%x", a.Head),
-		rows: rows{to: w, account: a, records: c.Transcript.Records, listed: c.Listed}}
 	if last := len(d.records) - 1; d.records[last].Kind == ceremony.KindClose {
 		d.head, d.records = fmt.Sprintf("%x", d.records[last].Prev), d.records[:last]
 	}
-	var err error
 	if d.story, err = story.Tell(a, d.records, c.signedBefore); err != nil {
 		return err
 	}
 	before := *a
 	before.Close = nil // whose verdicts aren't told here
 	d.story.Account = &before
+	d.tell(a)
+	return d.fill(pageSource)
+}
+
+// Fill writes markup of the caller's with the parts that the page has where their
+// names stand, in two braces, so that whatever else shows a ceremony tells it in the
+// page's words. Unlike the page it tells the close and its verdicts too.
+func Fill(w io.Writer, c Content, markup string) error {
+	d, err := c.begin(w)
+	if err != nil {
+		return err
+	}
+	if d.story, err = story.Tell(c.Account, d.records, c.Signed); err != nil {
+		return err
+	}
+	d.whole = true
+	d.tell(c.Account)
+	return d.fill(markup)
+}
+
+func (c *Content) begin(w io.Writer) (*pageData, error) {
+	a := c.Account
+	if a.Open == nil {
+		return nil, strict.Errorf(ceremony.TranscriptFile, "has no record")
+	}
+	return &pageData{plan: a.Plan, ceremony: a.Open.Ceremony, head: fmt.Sprintf("%x", a.Head),
+		rows: rows{to: w, account: a, records: c.Transcript.Records, listed: c.Listed}}, nil
+}
+
+// tell puts the story into the words of the page's parts.
+func (d *pageData) tell(a *ceremony.Account) {
 	d.told = explain.TellStory(d.story, true)
 	d.signed(a)
 	d.words = map[string]string{
 		"version": Version, "fleet": d.plan.Fleet, "epoch": strconv.FormatUint(d.plan.Epoch, 10), "mode": d.plan.Mode, "namespace": d.plan.Namespace,
 		"ran": d.told.Ran, "logins": d.logins(), "restricted": explain.Restricted,
 		"ceremony": d.ceremony, "plan": fmt.Sprintf("%x", d.plan.Digest()), "count": strconv.Itoa(len(d.records)), "head": d.head,
+		"fleet check note": d.checkNote(), "device note": deviceNote,
 	}
-	return d.fill(pageSource)
 }
 
 // signedBefore is what people signed before the close, whose sign-offs are over
@@ -135,6 +165,10 @@ func (d *pageData) part(name string) error {
 			return err
 		}
 		return d.devices()
+	case "fleet check rows":
+		return d.checkRows()
+	case "device rows":
+		return d.deviceRows()
 	case "signers":
 		return d.signerRows()
 	case "records":

@@ -3,6 +3,7 @@ package page
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"strconv"
 
@@ -116,7 +117,31 @@ func (r *rows) fleetCheck() error {
 	if c == nil {
 		return nil
 	}
-	r.add("<h2>Fleet check</h2>\n<div class=\"scroll\"><table>\n<tr><th>HSM</th>")
+	if err := r.row("<h2>Fleet check</h2>\n<div class=\"scroll\"><table>\n"); err != nil {
+		return err
+	}
+	if err := r.checkRows(); err != nil {
+		return err
+	}
+	return r.row("</table></div>\n<p>" + r.checkNote() + "</p>\n")
+}
+
+// checkNote says what the fleet check comes to, in characters that need no escape;
+// empty where none was made.
+func (r *rows) checkNote() string {
+	c := r.account.FleetCheck
+	if c == nil {
+		return ""
+	}
+	return fmt.Sprintf("Majority %d of %d. These are the HSMs' own words about themselves, as read and tried in the ceremony.", c.Majority, len(c.Rows))
+}
+
+func (r *rows) checkRows() error {
+	c := r.account.FleetCheck
+	if c == nil {
+		return nil
+	}
+	r.add("<tr><th>HSM</th>")
 	for _, name := range c.Checks {
 		r.add("<th>", name, "</th>")
 	}
@@ -132,8 +157,7 @@ func (r *rows) fleetCheck() error {
 			return err
 		}
 	}
-	return r.row("</table></div>\n<p>Majority ", strconv.Itoa(c.Majority), " of ", strconv.Itoa(len(c.Rows)),
-		". These are the HSMs' own words about themselves, as read and tried in the ceremony.</p>\n")
+	return nil
 }
 
 // recordRows writes a row for each record.

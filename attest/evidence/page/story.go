@@ -37,8 +37,11 @@ func (d *pageData) peopleRows() error {
 				parts = append(parts, `</small> <small class="mono">`, k.Fingerprint())
 			}
 		}
-		err := d.row(append(parts, `</small></td><td class="`, weights[p.Weight], `">`, cmp.Or(p.Release, "not asked"), `</td><td class="wide">`,
-			cmp.Or(p.Approved, "nothing"), "</td></tr>\n")...)
+		parts = append(parts, `</small></td><td class="`, weights[p.Weight], `">`, cmp.Or(p.Release, "not asked"))
+		if d.whole {
+			parts = append(parts, `</td><td class="`, weights[p.Weight], `">`, cmp.Or(p.Close, "not asked"))
+		}
+		err := d.row(append(parts, `</td><td class="wide">`, cmp.Or(p.Approved, "nothing"), "</td></tr>\n")...)
 		if err != nil {
 			return err
 		}

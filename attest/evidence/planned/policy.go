@@ -29,6 +29,22 @@ type policyDraft struct {
 	short     []Outlook // what the ceremony can't reach under the draft itself
 }
 
+// OwnPolicy pins whom a plan names, as confirmed says, and tolerates what the plan does:
+// whoever judges a package by it learns whether it holds together, and not whose it is.
+func OwnPolicy(p *ceremony.Plan, confirmed string) (*evidence.Policy, error) {
+	var tolerates []string
+	for _, t := range p.Tolerates() {
+		if !slices.Contains(tolerates, t.Attempt) {
+			tolerates = append(tolerates, t.Attempt)
+		}
+	}
+	text, err := NewPolicy(p, confirmed, tolerates)
+	if err != nil {
+		return nil, err
+	}
+	return evidence.ParsePolicy("the plan's own policy", text)
+}
+
 // NewPolicy writes a policy that pins a plan's keys and the anchors given. confirmed says
 // how each key was confirmed over another channel. If it is empty, the policy is trust on
 // first use: nothing passes under it unless the caller accepts that.

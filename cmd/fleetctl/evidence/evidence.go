@@ -9,5 +9,5 @@ import (
 
 // Group is fleetctl evidence with its commands.
 func Group(a *cli.App) *cobra.Command {
-	return cli.Group("evidence", "Evidence package: pack", packCmd(a))
+	return cli.Group("evidence", "Evidence package: pack, site", packCmd(a), siteCmd(a))
 }

@@ -1,0 +1,202 @@
+package site
+
+import (
+	"bytes"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+func TestTheSamePackagesGiveTheSameBytes(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Sites: places(2)})
+	g := testfleet.New(t, testfleet.Options{Sites: places(2), After: f, Name: "again"})
+	q := Question{Now: g.Now()}
+	one := must(Build([]evidence.Input{published(f), published(g)}, q))
+	two := must(Build([]evidence.Input{published(g), published(f)}, Question{Now: g.Now().Add(time.Hour)}))
+	if !same(one, two) {
+		t.Error("the order in which packages are given, or the hour, changes the site")
+	}
+	if len(one) != 12 {
+		t.Errorf("%d files: %q", len(one), slices.Sorted(maps.Keys(one)))
+	}
+	if !bytes.Equal(one["epoch-2/evidence.tar"], published(g).Data) {
+		t.Error("the package that is handed out is another")
+	}
+}
+
+// TestTheSiteTellsThePagesStory: what the package's own page says of people, timeline
+// and checks stands on the site word for word.
+func TestTheSiteTellsThePagesStory(t *testing.T) {
+	f := interrupted(t, 3, "the cable was pulled out")
+	site := string(must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))["epoch-1/index.html"])
+	own := string(f.Files[evidence.PageFile])
+	n := 0
+	for _, between := range [][2]string{{"<table class=\"timeline\">\n", "</table>"}, {"<dt>ran</dt>", "</dl>"}, {"<th>possession</th>", "</table>"}, {"<th class=\"num\">n</th>", "</table>"}} {
+		_, rest, ok := strings.Cut(own, between[0])
+		part, _, _ := strings.Cut(rest, between[1])
+		if !ok {
+			t.Errorf("the package's page has no %s", between[0])
+		}
+		for row := range strings.Lines(part) {
+			if n++; !strings.Contains(site, strings.TrimSpace(row)) {
+				t.Errorf("the site doesn't say %s", row)
+			}
+		}
+	}
+	if n < 30 {
+		t.Errorf("%d rows are compared", n)
+	}
+	for _, want := range []string{
+		"45 min of it at a standstill", "<dd><ul class=\"otherwise\"><li>1 exception</li><li>1 interruption</li><li>1 key that failed</li></ul></dd>",
+		`aria-label="The ceremony's time: 1 standstill"`, `class="off"`, `class="event"`, "It stood still from",
+	} {
+		if want = strings.ReplaceAll(want, "'", "&#39;"); !strings.Contains(site, want) {
+			t.Errorf("the site has no %s", want)
+		}
+	}
+}
+
+func TestWhatIsRestrictedIsNotPublished(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	_, err := Build([]evidence.Input{{File: "evidence.tar", Data: f.Archive}}, Question{Now: f.Now()})
+	if err == nil || !strings.Contains(err.Error(), "evidence.tar: says what 3 restricted records say") {
+		t.Errorf("a package with restricted records: %v", err)
+	}
+	for path, data := range must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()})) {
+		if bytes.Contains(data, []byte(`"method":"fd"`)) || bytes.Contains(data, []byte(`\"method\"`)) {
+			t.Errorf("%s says how somebody logged in", path)
+		}
+	}
+}
+
+func TestNothingIsPublishedThatDoesNotHoldTogether(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	g := testfleet.New(t, testfleet.Options{After: f, Name: "again"})
+	other := testfleet.New(t, testfleet.Options{Name: "other"})
+	same := *f.Parties
+	same.Ledger = filepath.Join(t.TempDir(), "ledger.jsonl")
+	sister := testfleet.New(t, testfleet.Options{Name: "sister", Parties: &same})
+	good := published(f)
+	change := func(path string, to []byte) evidence.Input {
+		files := maps.Clone(must(evidence.Unpack("f", good.Data)))
+		if files[path] = to; to == nil {
+			delete(files, path)
+		}
+		return packed("changed.tar", files)
+	}
+	named := func(in evidence.Input, name string) evidence.Input { in.File = name; return in }
+	proof := good
+	proof.Logged = f.Files[ceremony.ProofFile]
+	bundle := must(evidence.Unpack("f", good.Data))[ceremony.BundleFile]
+	for name, c := range map[string]struct {
+		list []evidence.Input
+		want string
+	}{
+		"none":                        {nil, "no package is given"},
+		"no archive":                  {[]evidence.Input{{File: "x.tar", Data: []byte("hello")}}, "x.tar"},
+		"a folder":                    {[]evidence.Input{{File: "dir", Folder: f.Files}}, "dir: is a folder, and an archive is published"},
+		"another page":                {[]evidence.Input{change(evidence.PageFile, []byte("<!doctype html><p>All is well.</p>"))}, "changed.tar: index.html: "},
+		"a bundle with a byte more":   {[]evidence.Input{change(ceremony.BundleFile, append(slices.Clone(bundle), ' '))}, "changed.tar: bundle.json"},
+		"no bundle":                   {[]evidence.Input{change(ceremony.BundleFile, nil)}, "bundle.json"},
+		"a file of nobody's":          {[]evidence.Input{change("more.html", []byte("x"))}, "more.html"},
+		"a proof of something else":   {[]evidence.Input{proof}, "evidence.tar: "},
+		"one twice":                   {[]evidence.Input{good, named(good, "copy.tar")}, "copy.tar: is the ceremony that evidence.tar is"},
+		"two ends of an epoch":        {[]evidence.Input{good, named(published(sister), "sister.tar")}, "both end epoch 1"},
+		"an epoch of another history": {[]evidence.Input{named(published(other), "other.tar"), published(g)}, "as the epoch before it"},
+	} {
+		files, err := Build(c.list, Question{Now: g.Now().Add(time.Hour)})
+		if err == nil || !strings.Contains(err.Error(), c.want) || files != nil {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// TestThePublishersVerdictIsThePublishersWord: with a policy nothing is published that
+// it doesn't verify, and the page calls the verdict what it is; without one it says
+// nothing of a verdict.
+func TestThePublishersVerdictIsThePublishersWord(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	policy := must(evidence.ParsePolicy("policy.yaml", f.Policy))
+	q := Question{Now: f.Now(), Policy: policy}
+	page := string(must(Build([]evidence.Input{published(f)}, q))["epoch-1/index.html"])
+	if !strings.Contains(page, "<strong>The publisher says:</strong> verified by fleetctl as of "+f.Now().UTC().Format(time.RFC3339)+", 13 claims demanded and shown") {
+		t.Error("the page doesn't tell what the publisher says")
+	}
+	if page := string(must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))["epoch-1/index.html"]); strings.Contains(page, "publisher says") || strings.Contains(strings.ToLower(page), "is verified<") {
+		t.Error("without a policy the page tells of a verdict")
+	}
+	stranger := testfleet.New(t, testfleet.Options{Name: "stranger"})
+	q.Policy = must(evidence.ParsePolicy("theirs.yaml", stranger.Policy))
+	if _, err := Build([]evidence.Input{published(f)}, q); err == nil {
+		t.Error("a package is published that the publisher's policy doesn't verify")
+	}
+	q.Policy = must(evidence.ParsePolicy("unconfirmed.yaml", []byte(withoutConfirmed(string(f.Policy)))))
+	if _, err := Build([]evidence.Input{published(f)}, q); err == nil || !strings.Contains(err.Error(), "is not verified by unconfirmed.yaml") {
+		t.Errorf("keys that nobody confirmed: %v", err)
+	}
+	q.TrustOnFirstUse = true
+	must(Build([]evidence.Input{published(f)}, q))
+}
+
+func withoutConfirmed(policy string) string {
+	var b strings.Builder
+	for line := range strings.Lines(policy) {
+		if !strings.Contains(line, "confirmed:") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+func TestEpochsAreComparedWithTheOnesBefore(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{HSMs: 3, Sites: places(2)})
+	g := testfleet.New(t, testfleet.Options{HSMs: 4, Sites: places(2), After: f, Name: "again"})
+	both := must(Build([]evidence.Input{published(f), published(g)}, Question{Now: g.Now()}))
+	alone := must(Build([]evidence.Input{published(g)}, Question{Now: g.Now()}))
+	for _, c := range []struct{ page, want string }{
+		{string(both["epoch-1/index.html"]), "first epoch: every key is new"},
+		{string(both["epoch-2/index.html"]), `<a href="../epoch-1/index.html">epoch 1</a>: 1 key added, 3 keys replaced.`},
+		{string(both["epoch-2/index.html"]), "The majority was 2 of 3 HSMs, and is 3 of 4."},
+		{string(both["index.html"]), "<dd>1 key added, 3 keys replaced</dd>"},
+		{string(alone["epoch-2/index.html"]), "The package of epoch 1 is not on this site."},
+		{string(alone["index.html"]), "<dd>epoch 1 is not on this site</dd>"},
+		{string(both["epoch-2/index.html"]), "4 HSMs stand at 2 sites. A majority is 3. The site with the most, amsterdam, has 2 of them: no site has a majority."},
+		{string(both["epoch-1/index.html"]), "The site with the most, amsterdam, has 2 of them: a majority by itself."},
+	} {
+		if !strings.Contains(c.page, c.want) {
+			t.Errorf("no page says %q", c.want)
+		}
+	}
+	if i, j := bytes.Index(both["index.html"], []byte("epoch-2/")), bytes.Index(both["index.html"], []byte("epoch-1/")); i < 0 || j < i {
+		t.Error("the newest epoch doesn't stand first")
+	}
+}
+
+// TestHostileTextStaysText: what people wrote is shown as they wrote it, names no part
+// of the page, and is no markup.
+func TestHostileTextStaysText(t *testing.T) {
+	const said = `</td><script>alert(1)</script><img src=x onerror=alert(1)> {{records}} "' שלום`
+	f := interrupted(t, 3, said)
+	files := must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))
+	page := string(files["epoch-1/index.html"])
+	if !strings.Contains(page, "&lt;/td&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt; {{records}}") {
+		t.Error("the page doesn't show what was said")
+	}
+	for path, data := range files {
+		if strings.HasSuffix(path, ".html") && (bytes.Contains(data, []byte("<script")) || bytes.Contains(data, []byte("<img")) || bytes.Contains(data, []byte(" style="))) {
+			t.Errorf("%s has an element that the package brought", path)
+		}
+	}
+	var m markup
+	m.add("", "{{records}}<&>\"'")
+	if m.String() != "&#123;&#123;records}}&lt;&amp;&gt;&#34;&#39;" {
+		t.Errorf("a text becomes %s", m.String())
+	}
+}

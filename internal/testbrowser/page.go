@@ -1,0 +1,162 @@
+package testbrowser
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Page is a tab.
+type Page struct {
+	t       testing.TB
+	b       *Browser
+	session string
+	loaded  chan struct{}
+	faults  []string
+	asked   []string
+}
+
+// Open opens an empty page of a size, with a colour scheme: light or dark.
+func (b *Browser) Open(t testing.TB, width, height int, scheme string) *Page {
+	t.Helper()
+	var target struct{ TargetID string }
+	must(t, b.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target))
+	var at struct{ SessionID string }
+	must(t, b.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &at))
+	p := &Page{t: t, b: b, session: at.SessionID, loaded: make(chan struct{}, 16)}
+	b.mu.Lock()
+	b.pages[p.session] = p
+	b.mu.Unlock()
+	for _, domain := range []string{"Page", "Runtime", "Log", "DOM", "Network"} {
+		p.Call(domain+".enable", nil, nil)
+	}
+	p.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+	p.Call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	return p
+}
+
+// heard keeps what a test has to know; the browser's lock is held.
+func (p *Page) heard(e event) {
+	switch e.Method {
+	case "Page.loadEventFired":
+		p.loaded <- struct{}{}
+	case "Runtime.exceptionThrown", "Log.entryAdded":
+		p.faults = append(p.faults, string(e.Params))
+	case "Runtime.consoleAPICalled":
+		p.faults = append(p.faults, string(e.Params))
+	case "Network.requestWillBeSent":
+		var r struct{ Request struct{ URL string } }
+		if json.Unmarshal(e.Params, &r) == nil && !strings.HasPrefix(r.Request.URL, "data:") {
+			p.asked = append(p.asked, r.Request.URL)
+		}
+	}
+}
+
+// Call calls a method of the DevTools protocol, and puts its answer into result where
+// that isn't nil.
+func (p *Page) Call(method string, params, result any) {
+	p.t.Helper()
+	must(p.t, p.b.call(p.session, method, params, result))
+}
+
+// Go loads an address and waits until it is there.
+func (p *Page) Go(url string) {
+	p.t.Helper()
+	var r struct{ ErrorText string }
+	p.Call("Page.navigate", map[string]any{"url": url}, &r)
+	if r.ErrorText != "" {
+		p.t.Fatalf("%s: %s", url, r.ErrorText)
+	}
+	select {
+	case <-p.loaded:
+	case <-time.After(patience):
+		p.t.Fatalf("%s doesn't load", url)
+	}
+}
+
+// Eval evaluates an expression, waits for it where it is a promise, and puts its
+// value into result where that isn't nil.
+func (p *Page) Eval(expression string, result any) {
+	p.t.Helper()
+	var r struct {
+		Result           struct{ Value json.RawMessage }
+		ExceptionDetails *struct {
+			Text      string
+			Exception struct{ Description string }
+		}
+	}
+	p.Call("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &r)
+	if x := r.ExceptionDetails; x != nil {
+		p.t.Fatalf("%.200s: %s %s", expression, x.Text, x.Exception.Description)
+	}
+	if result != nil {
+		must(p.t, json.Unmarshal(r.Result.Value, result))
+	}
+}
+
+// Choose puts files into the file input that a selector finds, as a person would.
+func (p *Page) Choose(selector string, files ...string) {
+	p.t.Helper()
+	var r struct{ Result struct{ ObjectID string } }
+	p.Call("Runtime.evaluate", map[string]any{"expression": fmt.Sprintf("document.querySelector(%q)", selector)}, &r)
+	p.Call("DOM.setFileInputFiles", map[string]any{"files": files, "objectId": r.Result.ObjectID}, nil)
+}
+
+// Drop drops a file at a point of the page.
+func (p *Page) Drop(x, y int, files ...string) {
+	p.t.Helper()
+	data := map[string]any{"items": []any{}, "files": files, "dragOperationsMask": 1}
+	for _, kind := range []string{"dragEnter", "dragOver", "drop"} {
+		p.Call("Input.dispatchDragEvent", map[string]any{"type": kind, "x": x, "y": y, "data": data}, nil)
+	}
+}
+
+// Press presses a key, such as Tab or Enter.
+func (p *Page) Press(key string, code int) {
+	p.t.Helper()
+	for _, kind := range []string{"rawKeyDown", "keyUp"} {
+		p.Call("Input.dispatchKeyEvent", map[string]any{"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "nativeVirtualKeyCode": code}, nil)
+	}
+}
+
+// Faults are the complaints of the browser so far: exceptions, what was written to the
+// console, violations of a content security policy.
+func (p *Page) Faults() []string {
+	p.Eval("0", nil) // what came before has been heard by then
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return append([]string(nil), p.faults...)
+}
+
+// Asked are the addresses that were asked for.
+func (p *Page) Asked() []string {
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return append([]string(nil), p.asked...)
+}
+
+// Picture is the whole page as PNG.
+func (p *Page) Picture() []byte {
+	p.t.Helper()
+	var r struct{ Data []byte }
+	p.Call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true, "clip": p.whole()}, &r)
+	return r.Data
+}
+
+func (p *Page) whole() map[string]any {
+	var m struct {
+		CSSContentSize struct{ Width, Height float64 }
+	}
+	p.Call("Page.getLayoutMetrics", nil, &m)
+	return map[string]any{"x": 0, "y": 0, "width": m.CSSContentSize.Width, "height": min(m.CSSContentSize.Height, 16000), "scale": 1}
+}
+
+// Print is the page on paper, as PDF.
+func (p *Page) Print() []byte {
+	p.t.Helper()
+	var r struct{ Data []byte }
+	p.Call("Page.printToPDF", map[string]any{"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": false}, &r)
+	return r.Data
+}

@@ -47,6 +47,7 @@ has() {
 what() {
   case $1 in
     ca-certificates) echo "Go fetches modules over TLS" ;;
+    chromium) echo "opens the web pages that are published" ;;
     curl) echo "asks servers, as whoever runs them does" ;;
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;

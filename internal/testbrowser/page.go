@@ -113,12 +113,15 @@ func (p *Page) Drop(x, y int, files ...string) {
 	}
 }
 
-// Press presses a key, such as Tab or Enter.
-func (p *Page) Press(key string, code int) {
+// Press presses a key: Tab or Enter.
+func (p *Page) Press(key string) {
 	p.t.Helper()
-	for _, kind := range []string{"rawKeyDown", "keyUp"} {
-		p.Call("Input.dispatchKeyEvent", map[string]any{"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "nativeVirtualKeyCode": code}, nil)
+	down := map[string]any{"type": "rawKeyDown", "key": key, "code": key, "windowsVirtualKeyCode": 9}
+	if key == "Enter" {
+		down["type"], down["text"], down["windowsVirtualKeyCode"] = "keyDown", "\r", 13
 	}
+	p.Call("Input.dispatchKeyEvent", down, nil)
+	p.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": down["windowsVirtualKeyCode"]}, nil)
 }
 
 // Faults are the complaints of the browser so far: exceptions, what was written to the

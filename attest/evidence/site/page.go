@@ -186,7 +186,7 @@ func (e *epoch) downloadTable() string {
 		data := e.files[d.path]
 		m.add("<li><a href=\"", d.path, "\" download>", d.path, "</a> <small>", words.Size(int64(len(data))), "</small><br>", d.what, "\n"+digits("SHA-256", sha256.Sum256(data))+"</li>\n")
 	}
-	m.add("</ul>\n<p class=\"dim\">What restricted records say is left out of the package: it has the same identity with it and without. " + SumsFile + " in the site's first folder lists every file.</p>\n")
+	m.add("</ul>\n<p class=\"dim\">What restricted records say is left out of the package: it has the same identity with it and without. " + sumsFile + " in the site's first folder lists every file.</p>\n")
 	return m.String()
 }
 

@@ -17,11 +17,11 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// SumsFile lists every other file of a folder in the format of sha256sum. Its first
+// sumsFile lists every other file of a folder in the format of sha256sum. Its first
 // line says that the folder was made here.
-const SumsFile = "SHA256SUMS"
+const sumsFile = "SHA256SUMS"
 
-// sumsHead begins SumsFile; to sha256sum it is a comment.
+// sumsHead begins sumsFile; to sha256sum it is a comment.
 const sumsHead = "# fleetctl evidence site v1"
 
 // Files is a folder's content by path.
@@ -74,7 +74,7 @@ func Build(packages []evidence.Input, q Question) (Files, error) {
 		return nil, err
 	}
 	files[pageFile] = index
-	files[SumsFile] = files.sums()
+	files[sumsFile] = files.sums()
 	return files, nil
 }
 
@@ -111,9 +111,9 @@ func chained(list []*epoch) error {
 // sums lists the files, but for the list itself.
 func (f Files) sums() []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s; check with: sha256sum -c %s\n", sumsHead, SumsFile)
+	fmt.Fprintf(&b, "%s; check with: sha256sum -c %s\n", sumsHead, sumsFile)
 	for _, path := range slices.Sorted(maps.Keys(f)) {
-		if path != SumsFile {
+		if path != sumsFile {
 			fmt.Fprintf(&b, "%x  %s\n", sha256.Sum256(f[path]), path)
 		}
 	}

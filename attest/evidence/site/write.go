@@ -28,7 +28,7 @@ func Write(dir string, files Files) error {
 		return err
 	}
 	// Until all is written, both what was there and what comes counts as made here.
-	between, sums := string(files[SumsFile]), filepath.Join(dir, SumsFile)
+	between, sums := string(files[sumsFile]), filepath.Join(dir, sumsFile)
 	for _, p := range slices.Sorted(maps.Keys(made)) {
 		if made[p] != sha256.Sum256(files[p]) {
 			between += hex.EncodeToString(sum(made[p])) + "  " + p + "\n"
@@ -38,7 +38,7 @@ func Write(dir string, files Files) error {
 		return err
 	}
 	for _, p := range slices.Sorted(maps.Keys(files)) {
-		if data := files[p]; p != SumsFile && made[p] != sha256.Sum256(data) {
+		if data := files[p]; p != sumsFile && made[p] != sha256.Sum256(data) {
 			name := filepath.Join(dir, filepath.FromSlash(p))
 			if err := durable.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 				return err
@@ -55,7 +55,7 @@ func Write(dir string, files Files) error {
 			}
 		}
 	}
-	return durable.Replace(sums, files[SumsFile], 0o644)
+	return durable.Replace(sums, files[sumsFile], 0o644)
 }
 
 // remove removes a file of an earlier site, and its folder if nothing is left in it,
@@ -90,7 +90,7 @@ func existing(dir string) (map[string][32]byte, error) {
 		return nil, err
 	}
 	hint := "nothing is overwritten that evidence site didn't make: move it away, or name another folder"
-	list, err := durable.ReadFile(filepath.Join(dir, SumsFile))
+	list, err := durable.ReadFile(filepath.Join(dir, sumsFile))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !strings.HasPrefix(string(list), sumsHead) {
 		return nil, strict.Errorf(dir, "is there, and is no site that was made here").WithHint("%s", hint)
 	} else if err != nil {
@@ -105,7 +105,7 @@ func existing(dir string) (map[string][32]byte, error) {
 	made := map[string][32]byte{}
 	return made, walk(dir, "", func(p string, regular bool) error {
 		name := filepath.Join(dir, filepath.FromSlash(p))
-		if p == SumsFile {
+		if p == sumsFile {
 			return nil
 		}
 		if !regular || listed[p] == nil {

@@ -19,7 +19,7 @@ func pretended(content string, paths ...string) Files {
 	for _, p := range paths {
 		f[p] = []byte(content + " " + p)
 	}
-	f[SumsFile] = f.sums()
+	f[sumsFile] = f.sums()
 	return f
 }
 
@@ -79,9 +79,9 @@ func TestNothingIsOverwrittenThatWasNotMadeHere(t *testing.T) {
 		"a page that somebody edited": {func(d string) error { return os.WriteFile(filepath.Join(d, "index.html"), []byte("edited"), 0o644) }, "index.html: was changed since it was made"},
 		"a link":                      {func(d string) error { return os.Symlink("/etc/passwd", filepath.Join(d, "link")) }, "link: is in the site's folder"},
 		"a list of another's": {func(d string) error {
-			return os.WriteFile(filepath.Join(d, SumsFile), []byte("00  index.html\n"), 0o644)
+			return os.WriteFile(filepath.Join(d, sumsFile), []byte("00  index.html\n"), 0o644)
 		}, "is no site that was made here"},
-		"no list": {func(d string) error { return os.Remove(filepath.Join(d, SumsFile)) }, "is no site that was made here"},
+		"no list": {func(d string) error { return os.Remove(filepath.Join(d, sumsFile)) }, "is no site that was made here"},
 	} {
 		dir := filepath.Join(t.TempDir(), "site")
 		if err := Write(dir, pretended("a", "index.html", "epoch-1/index.html")); err != nil {

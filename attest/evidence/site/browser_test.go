@@ -1,0 +1,188 @@
+package site
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/testbrowser"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+// sample is a site of two epochs, the second of them one that stood still.
+func sample(t testing.TB, hsms int) string {
+	t.Helper()
+	f := testfleet.New(t, testfleet.Options{HSMs: hsms, Sites: places(3 + hsms/15), Attested: hsms < 10})
+	g := testfleet.New(t, testfleet.Options{HSMs: hsms, Sites: places(3 + hsms/15), Attested: hsms < 10, After: f, Name: "again"})
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := Write(dir, must(Build([]evidence.Input{published(f), published(g)}, Question{Now: g.Now()}))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// addresses are where a folder's page is found, from the disk and over HTTP.
+func addresses(t *testing.T, dir, page string) []string {
+	t.Helper()
+	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(server.Close)
+	return []string{(&url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(dir, page))}).String(), server.URL + "/" + strings.TrimSuffix(page, "index.html")}
+}
+
+// looks are the sizes and colours in which pages are looked at.
+var looks = []struct {
+	width  int
+	scheme string
+}{{1280, "light"}, {360, "dark"}}
+
+// TestPagesStandInARealBrowser: from a disk and over HTTP, wide and narrow, light and
+// dark, with few HSMs and many, no page asks for anything, complains, or is wider than
+// its window.
+func TestPagesStandInARealBrowser(t *testing.T) {
+	b := testbrowser.Start(t)
+	for _, hsms := range []int{5, 100} {
+		dir := sample(t, hsms)
+		for _, page := range []string{"index.html", "epoch-2/index.html"} {
+			for i, address := range addresses(t, dir, page) {
+				look := looks[i%2]
+				if hsms == 100 {
+					look = looks[1-i%2]
+				}
+				p := b.Open(t, look.width, 800, look.scheme)
+				p.Go(address)
+				fits(t, p, look.width, fmt.Sprintf("%s, %d HSMs, %d wide", address, hsms, look.width))
+				if asked := p.Asked(); !slices.Equal(asked, []string{address}) && !slices.Equal(asked, []string{address, strings.TrimSuffix(address, strings.TrimSuffix(page, "index.html")) + "favicon.ico"}) {
+					t.Errorf("%s asks for %q", address, asked)
+				}
+			}
+		}
+	}
+}
+
+// TestNobodyIsKeptOutOfAPage: axe-core finds nothing serious, in either scheme of
+// colours; it does find something on a page that keeps people out.
+func TestNobodyIsKeptOutOfAPage(t *testing.T) {
+	axe := testbrowser.Axe(t)
+	b := testbrowser.Start(t)
+	dir := sample(t, 5)
+	for _, page := range []string{"index.html", "epoch-2/index.html"} {
+		for _, look := range looks {
+			p := b.Open(t, look.width, 800, look.scheme)
+			p.Go("file://" + filepath.ToSlash(filepath.Join(dir, page)))
+			for _, x := range p.Barriers(axe) {
+				t.Errorf("%s, %s: %s", page, look.scheme, x)
+			}
+		}
+	}
+	p := b.Open(t, 360, 800, "light")
+	p.Go("file://" + filepath.ToSlash(filepath.Join(dir, "index.html")))
+	p.Eval(`document.body.append(document.createElement("button"))`, nil)
+	if got := p.Barriers(axe); len(got) != 1 || !strings.HasPrefix(got[0], "button-name, critical") {
+		t.Errorf("a button without a name: %q", got)
+	}
+}
+
+// fits says what a page complains of, and what is wider than its window.
+func fits(t *testing.T, p *testbrowser.Page, width int, where string) {
+	t.Helper()
+	var wide struct {
+		Width int
+		What  []string
+	}
+	p.Eval(`({width: document.documentElement.scrollWidth, what: [...document.querySelectorAll("body *")].filter(e =>
+		!e.closest(".scroll, pre") && !e.matches(".skip") && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 120))})`, &wide)
+	if wide.Width > width || len(wide.What) > 0 {
+		t.Errorf("%s: %d wide: %q", where, wide.Width, wide.What)
+	}
+	for _, f := range p.Faults() {
+		if !strings.Contains(f, "favicon.ico") { // which browsers ask a server for by themselves
+			t.Errorf("%s: the browser complains: %s", where, f)
+		}
+	}
+}
+
+// reachable is what a person can act on, in a page's order, and what is known of it
+// once it has the focus.
+const reachable = `[...document.querySelectorAll("a[href], summary, button, input, textarea, select, [tabindex='0']")].filter(e => e.checkVisibility())`
+
+// TestTheKeyboardReachesEverything: Tab leads to every link, fold and table that
+// scrolls, in the page's order, each with a name and a ring around it.
+func TestTheKeyboardReachesEverything(t *testing.T) {
+	b := testbrowser.Start(t)
+	dir := sample(t, 5)
+	for _, page := range []string{"index.html", "epoch-2/index.html"} {
+		p := b.Open(t, 1280, 800, "light")
+		p.Go("file://" + filepath.ToSlash(filepath.Join(dir, page)))
+		tabbed(t, p, page)
+	}
+}
+
+func tabbed(t *testing.T, p *testbrowser.Page, page string) {
+	t.Helper()
+	var n int
+	p.Eval(reachable+".length", &n)
+	if n < 5 {
+		t.Fatalf("%s: %d things to reach", page, n)
+	}
+	for i := range n {
+		p.Press("Tab")
+		var at struct {
+			Index         int
+			What, Name    string
+			Ring, Visible bool
+		}
+		p.Eval(`(() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
+			return {index: `+reachable+`.indexOf(e), what: e.outerHTML.slice(0, 100), name: e.ariaLabel || e.innerText || e.labels?.[0]?.innerText || "",
+				ring: s.outlineStyle != "none" && parseFloat(s.outlineWidth) >= 2, visible: r.bottom > 0 && r.top < innerHeight && r.right > 0} })()`, &at)
+		if at.Index != i || strings.TrimSpace(at.Name) == "" || !at.Ring || !at.Visible {
+			t.Errorf("%s: after %d tabs: %+v", page, i+1, at)
+			return
+		}
+	}
+}
+
+// TestAFoldOpensByTheKeyboard: Enter on a digest shows all of it.
+func TestAFoldOpensByTheKeyboard(t *testing.T) {
+	b := testbrowser.Start(t)
+	p := b.Open(t, 360, 800, "light")
+	p.Go("file://" + filepath.ToSlash(filepath.Join(sample(t, 5), "epoch-2/index.html")))
+	p.Eval(`document.querySelector("details.digest summary").focus()`, nil)
+	p.Press("Enter")
+	var open bool
+	p.Eval(`document.querySelector("details.digest").open`, &open)
+	if !open {
+		t.Error("it stays shut")
+	}
+	p.Eval(`document.querySelectorAll("details").forEach(d => d.open = true)`, nil)
+	fits(t, p, 360, "with everything unfolded")
+}
+
+// TestHostileTextDoesNothingInABrowser: text that would be a script, that turns around
+// or that has no end is shown, and does nothing.
+func TestHostileTextDoesNothingInABrowser(t *testing.T) {
+	b := testbrowser.Start(t)
+	said := `</td></table><script>document.title="owned"</script><img src=x onerror="document.title='owned'"> שלום ` + strings.Repeat("ﷺ", 20) + strings.Repeat("W", 600)
+	f := interrupted(t, 3, said)
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := Write(dir, must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))); err != nil {
+		t.Fatal(err)
+	}
+	p := b.Open(t, 360, 800, "light")
+	p.Go("file://" + filepath.ToSlash(filepath.Join(dir, "epoch-1/index.html")))
+	fits(t, p, 360, "hostile text")
+	var got struct {
+		Title, Text string
+		Scripts     int
+	}
+	p.Eval(`({title: document.title, text: document.querySelector(".timeline").innerText, scripts: document.querySelectorAll("script, img").length})`, &got)
+	if got.Title != "backup-test, epoch 1, rehearsal" || got.Scripts > 0 || !strings.Contains(got.Text, said) {
+		t.Errorf("%+.300v", must(json.Marshal(got)))
+	}
+}

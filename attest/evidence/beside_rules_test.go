@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 )
 
@@ -14,19 +15,22 @@ func TestWhatContradictsWhat(t *testing.T) {
 		p := [32]byte{previous}
 		return bundle.About{Fleet: "f", Namespace: "n", Epoch: epoch, Ceremony: ceremony, Digest: [32]byte{digest}, Previous: p[:]}
 	}
-	keys := func(about bundle.About) *told { return &told{file: "x", about: about} }
-	closed := func(about bundle.About, head byte) *told {
-		return &told{file: "x", about: about, ending: EndingClosed, head: [32]byte{head}}
+	keys := func(about bundle.About) *Told { return &Told{File: "x", About: about} }
+	closed := func(about bundle.About, head byte) *Told {
+		return &Told{File: "x", About: about, Ending: EndingClosed, Head: [32]byte{head}}
 	}
-	aborted := func(ceremony string, head byte) *told {
-		return &told{file: "x", about: bundle.About{Fleet: "f", Namespace: "n", Epoch: 1, Ceremony: ceremony}, ending: EndingAborted, head: [32]byte{head}}
+	aborted := func(ceremony string, head byte) *Told {
+		return &Told{File: "x", About: bundle.About{Fleet: "f", Namespace: "n", Epoch: 1, Ceremony: ceremony}, Ending: EndingAborted, Head: [32]byte{head}}
 	}
-	end := &told{file: "end", about: of(2, "", 2, 1), notice: &bundle.Notice{}}
-	end.about.Retires = true
+	end := &Told{File: "end", About: of(2, "", 2, 1), Notice: &bundle.Notice{}}
+	end.About.Retires = true
+	tree := func(about bundle.About, size uint64, root byte) *Told {
+		return &Told{File: "x", About: about, trees: []*auditlog.Checkpoint{{Origin: "log", Size: size, Root: [32]byte{root}}}}
+	}
 	abroad := of(1, "c1", 9, 0)
 	abroad.Namespace = "m"
 	for name, c := range map[string]struct {
-		a, b *told
+		a, b *Told
 		want string
 	}{
 		"an epoch and the next":              {keys(of(1, "c1", 1, 0)), keys(of(2, "c2", 2, 1)), ""},
@@ -46,11 +50,14 @@ func TestWhatContradictsWhat(t *testing.T) {
 		"after its fleet's end":              {end, keys(of(4, "c4", 4, 3)), "nothing of it may follow"},
 		"before its fleet's end":             {keys(of(1, "c1", 1, 0)), end, ""},
 		"instead of its fleet's end":         {end, keys(of(2, "c2", 3, 1)), "one epoch, two artifacts"},
-		"a notice, whose ceremony is nobody": {end, &told{file: "end2", about: of(5, "", 5, 4), notice: &bundle.Notice{}}, "nothing of it may follow"},
+		"one tree in both proofs":            {tree(of(1, "c1", 1, 0), 5, 1), tree(of(2, "c2", 2, 1), 5, 1), ""},
+		"a tree and a larger one":            {tree(of(1, "c1", 1, 0), 5, 1), tree(of(2, "c2", 2, 1), 6, 2), ""},
+		"two trees of one size":              {tree(of(1, "c1", 1, 0), 5, 1), tree(of(2, "c2", 2, 1), 5, 2), "the log equivocates"},
+		"a notice, whose ceremony is nobody": {end, &Told{File: "end2", About: of(5, "", 5, 4), Notice: &bundle.Notice{}}, "nothing of it may follow"},
 	} {
-		got := contradicts(c.a, c.b)
-		if got == "" {
-			got = contradicts(c.b, c.a)
+		got := ""
+		if x := Contradict(c.a, c.b); x != nil {
+			got = x.What
 		}
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

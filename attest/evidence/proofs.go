@@ -98,13 +98,20 @@ func (v *verifier) unspent() {
 // different roots, each signed by the log, prove that the log equivocates.
 func (v *verifier) oneTree(where string, c *auditlog.Checkpoint) {
 	for _, other := range v.trees {
-		if other.Origin == c.Origin && other.Size == c.Size && other.Root != c.Root {
-			v.problem(where, "keep both: together they are the proof", "%s signed two trees of %d entries, %x… and %x…: the log equivocates",
-				c.Origin, c.Size, other.Root[:8], c.Root[:8])
+		if text := twoTrees(other, c); text != "" {
+			v.problem(where, "keep both: together they are the proof", "%s", text)
 			return
 		}
 	}
 	v.trees = append(v.trees, c)
+}
+
+// twoTrees says that two checkpoints prove that their log equivocates; empty if they don't.
+func twoTrees(a, b *auditlog.Checkpoint) string {
+	if a.Origin != b.Origin || a.Size != b.Size || a.Root == b.Root {
+		return ""
+	}
+	return fmt.Sprintf("%s signed two trees of %d entries, %x… and %x…: the log equivocates", b.Origin, b.Size, a.Root[:8], b.Root[:8])
 }
 
 // ProofBeside is the path of the proof that a package's leaf is logged.

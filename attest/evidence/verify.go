@@ -133,7 +133,7 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	if v.r.Object == TypeBundle && q.Expect == "" && len(q.Only) == 0 {
 		demands = besideDemands(p, TypeBundle) // what it can carry, asked without being told
 	}
-	v.told.file, v.told.object = in.File, v.r.Object
+	v.told.File, v.told.Object, v.told.trees = in.File, v.r.Object, v.trees
 	v.besides(in.Beside, &v.told)
 	v.stand(q)
 	if v.r.Object != TypeAbort && q.Expect != TypeAbort && !slices.Contains(q.Only, ClaimAbortSigned) {
@@ -176,7 +176,7 @@ type verifier struct {
 	now    time.Time
 	expect Type
 	r      *Report
-	told   told                          // what the object says, once it was read
+	told   Told                          // what the object says, once it was read
 	said   map[Problem]bool              // the problems reported so far
 	signed map[string][]ceremony.Signing // by folder
 	sums   map[string][32]byte           // SHA-256 of a package's files, by path

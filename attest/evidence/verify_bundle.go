@@ -106,6 +106,7 @@ func (v *verifier) proof(file string, leaf, proof []byte) (witnessed *time.Time)
 	v.show(ClaimIncluded, Proven, where, "entry %d of %d, %s", in.Index, in.Size, in.Origin)
 	v.witnesses(where, in)
 	v.newest = v.newestIn(where, proof, in)
+	v.told.Logged = &LogEntry{in.Origin, in.Index, in.Size, in.Witnessed()}
 	return in.Witnessed()
 }
 

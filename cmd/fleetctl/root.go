@@ -36,7 +36,8 @@ independent third party, publishes it, and verifies all of it offline.
 Exit codes: 0 done or verified; 1 evidence malformed, wrong or short; 2 usage,
 missing file, bad policy, bad plan; 3 interrupted or pending; 4 the operation
 failed (PIN, HSM, disk, network); 5 diff --exit-code found a change; 6 an alarm:
-of the monitor, or a device that is shown two artifacts of one epoch.`
+of the monitor, of a device that is shown two artifacts of one epoch, or of a
+chain of epochs that contradicts itself.`
 
 // run is the whole program but for its process: a demo and tests run it too.
 func run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int {

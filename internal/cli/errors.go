@@ -21,7 +21,7 @@ const (
 	ExitPending = 3 // interrupted or pending, can be resumed
 	ExitFailed  = 4 // the operation failed: PIN, HSM, disk, network
 	ExitChanged = 5 // diff --exit-code found a change
-	ExitAlarm   = 6 // the monitor raised an alarm
+	ExitAlarm   = 6 // the monitor raised an alarm, or what was given proves one
 )
 
 // exitError is an error that knows its exit code.

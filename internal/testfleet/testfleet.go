@@ -59,6 +59,9 @@ type Options struct {
 	Parties *Parties
 	// After is the fleet of the epoch before.
 	After *Fleet
+	// Notice is the bundle of a notice between that one's epoch and this one's.
+	Notice    []byte
+	Namespace string // empty: Namespace
 	// Tokens lets a test put its hands on the tokens in memory before the run.
 	Tokens func([]*Token)
 	// Start is the first record's time.
@@ -259,10 +262,13 @@ func (o Options) withDefaults() Options {
 	if o.After != nil {
 		o.Parties, o.Start = o.After.Parties, o.After.Now()
 	}
+	if o.Namespace == "" {
+		o.Namespace = Namespace
+	}
 	return o
 }
 
-// Namespace is that of every fleet here.
+// Namespace is that of fleets here, unless they are given another.
 const Namespace = "rehearsal.example.backup.fleet_keys.v1"
 
 // prepare writes plan, site and policy.
@@ -277,7 +283,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 	op := f.Parties.Operator.Public
 	hsms[0].Tolerates = o.Tolerates
 	d := &draft.Plan{
-		Mode: ceremony.Rehearsal, Fleet: "backup-test", Namespace: Namespace, Epoch: 1,
+		Mode: ceremony.Rehearsal, Fleet: "backup-test", Namespace: o.Namespace, Epoch: 1,
 		Majority: o.HSMs/2 + 1, HSMs: hsms, Roles: o.Roles, Threshold: 2,
 		Needed:        o.Needed,
 		Countersigner: &ceremony.Countersigner{Name: "operator-1", Algorithm: op.Algorithm(), Key: op.SPKI(), Form: o.Form},
@@ -290,8 +296,12 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 	for _, p := range f.Parties.Auditors() {
 		d.ThirdParties = append(d.ThirdParties, ceremony.ThirdParty{Name: p.Name, Key: p.Key(), Ciphersuite: o.Ciphersuite})
 	}
-	if o.After != nil {
-		d.Epoch, d.Previous = o.After.Plan.Epoch+1, o.After.Account.Release.Artifact
+	before, err := o.before()
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		d.Epoch, d.Previous = before.Epoch+1, before.Digest
 	}
 	if f.Parties.People == nil {
 		f.Parties.People = map[string]*Person{}
@@ -435,14 +445,9 @@ func (f *Fleet) sign(o Options, j *engine.Journal) (err error) {
 	if _, err = j.Build(context.Background(), Machine{}); err != nil {
 		return err
 	}
-	var predecessor []byte
-	var previous []bundle.Signed
-	if o.After != nil {
-		b, err := o.After.Account.Bundle()
-		if err != nil {
-			return err
-		}
-		predecessor, previous = b.KeySet.Raw(), o.After.Account.Statements()
+	predecessor, previous, err := o.predecessor()
+	if err != nil {
+		return err
 	}
 	if err := f.excuse(j); err != nil {
 		return err
@@ -466,34 +471,4 @@ func (f *Fleet) sign(o Options, j *engine.Journal) (err error) {
 		}
 	}
 	return j.Countersign(context.Background(), f.Approve, f.Parties.Operator.Public, f.Parties.Operator.Sign)
-}
-
-// memoryDisk is a file system in memory, where there is one: what is tested on
-// fleets is not that fsync works, and on a busy disk it takes most of the time.
-func memoryDisk() string {
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-		return "/dev/shm"
-	}
-	return ""
-}
-
-// TempDir is t.TempDir in memory, where that can be had.
-func TempDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp(memoryDisk(), "testfleet-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
-// absent skips for want of something, except in CI, where a skip would hide
-// that nothing was tested.
-func absent(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s, and CI must have it", what)
-	}
-	t.Skip(what)
 }

@@ -3,6 +3,7 @@ package evidence
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +16,7 @@ import (
 
 type verifyOptions struct {
 	policy, expect, plan, logged, rekor, at, explain string
+	from                                             uint64
 	only, statements, proofs, beside                 []string
 	quiet, firstUse                                  bool
 }
@@ -22,7 +24,7 @@ type verifyOptions struct {
 // Verify is fleetctl verify.
 func Verify(a *cli.App) *cobra.Command {
 	var o verifyOptions
-	c := cli.Command("verify FILE|DIR|-", "Verify any of our files, offline, under a policy",
+	c := cli.Command("verify FILE|DIR…|-", "Verify any of our files, offline, under a policy",
 		`Verify finds out what a file is (evidence package, validation bundle, third
 party's statement, transcript) and verifies it, offline, under the keys that
 the policy pins. Each claim is graded: proven, attested, device, not shown. It
@@ -39,30 +41,52 @@ What else you have of the same namespace, --beside has considered: packages,
 bundles, notices, each verified for itself, under the same policy. A second
 ending of a ceremony or a second artifact of an epoch is wrong; a bundle whose
 epoch is retired or void is not verified; of a package, which is history, the
-first line says it. --expect current wants neither, nor a later epoch.`,
+first line says it. --expect current wants neither, nor a later epoch.
+
+Several files, or a folder of them, are a chain: the packages and notices of a
+namespace's epochs from 1 on, each with its proofs beside it. Each is verified
+for itself, and all are held against each other: which epoch is missing, which
+follows which, what was retired or void, whether two contradict each other. A
+line tells of each epoch, and the verdict is about all.`,
 		`  fleetctl verify evidence.tar --policy acme.yaml
   fleetctl verify bundle.json --policy acme.yaml
   fleetctl verify bundle.json --policy acme.yaml --expect current --beside end.json
+  fleetctl verify epochs --policy acme.yaml --expect epochs
   fleetctl verify - --policy acme.yaml --format json < evidence.tar
   fleetctl verify evidence.tar --policy acme.yaml --report sarif=fleetctl.sarif --report junit=fleetctl.xml`,
-		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
+		cobra.MinimumNArgs(1), func(cmd *cobra.Command, args []string) error {
 			if o.policy == "" {
 				return cli.Usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
 			}
-			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit && o.expect != expectCurrent {
-				return cli.Usagef("it is evidence, bundle, notice, statement, transcript, abort, current or split-view", "--expect is %q", o.expect)
+			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit && o.expect != expectCurrent && o.expect != expectEpochs {
+				return cli.Usagef("it is evidence, bundle, notice, statement, transcript, abort, epochs, current or split-view", "--expect is %q", o.expect)
 			}
-			if o.expect == expectCurrent && len(o.beside) == 0 {
+			chain, err := isChain(args, o)
+			if err != nil {
+				return err
+			}
+			if !chain && cmd.Flags().Changed("from") {
+				return cli.Usagef("", "--from goes with a chain of epochs, and this is one object")
+			}
+			if o.expect == expectCurrent && !chain && len(o.beside) == 0 {
 				return cli.Usagef("give the newest bundle or notice there is with --beside", "--expect current: nothing is given that could show whether it is")
 			}
 			if cmd.Flags().Changed("only") && len(o.only) == 0 {
 				return cli.Usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
 			}
-			return verify(a, args[0], o)
+			policy, err := readPolicy(o.policy)
+			if err != nil {
+				return err
+			}
+			if chain {
+				return verifyEpochs(a, cmd, args, policy, o)
+			}
+			return verify(a, args[0], policy, o)
 		})
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "`file` of pinned keys and demanded claims")
-	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, split-view; or current: a bundle or a package of which nothing beside it shows that its keys are retired, void or superseded")
+	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, epochs (a chain of them), split-view; or current: a bundle, a package or a chain of which nothing beside it shows that its keys, of a chain the newest, are retired, void or superseded")
+	f.Uint64Var(&o.from, "from", 1, "a chain's first `epoch`: what was before it is not asked for")
 	f.StringArrayVar(&o.beside, "beside", nil, "a `file` or folder to be considered too: a package, bundle or notice of the same namespace, with its proofs beside it; may be repeated")
 	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
 	f.StringVar(&o.plan, "plan", "", "plan `file` of a transcript (default: plan.yaml beside it)")
@@ -84,15 +108,31 @@ const expectCurrent = "current"
 
 var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeStatement, evidence.TypeTranscript, evidence.TypeAbort}
 
-func verify(a *cli.App, file string, o verifyOptions) error {
-	data, err := cli.ReadFile(o.policy)
+func readPolicy(file string) (*evidence.Policy, error) {
+	data, err := cli.ReadFile(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	policy, err := evidence.ParsePolicy(o.policy, data)
+	policy, err := evidence.ParsePolicy(file, data)
 	if err != nil {
-		return cli.Usage(err)
+		return nil, cli.Usage(err)
 	}
+	return policy, nil
+}
+
+// now is the time that everything is judged at.
+func (o verifyOptions) now(a *cli.App) (time.Time, error) {
+	if o.at == "" {
+		return a.Now(), nil
+	}
+	t, err := strict.ParseTime(o.at)
+	if err != nil {
+		return t, cli.Usagef("", "--time %v", err)
+	}
+	return t, nil
+}
+
+func verify(a *cli.App, file string, policy *evidence.Policy, o verifyOptions) error {
 	in, err := input(a, file, o)
 	if err != nil {
 		return err
@@ -110,14 +150,13 @@ func verify(a *cli.App, file string, o verifyOptions) error {
 	if isSplitView(in.Data) || o.expect == expectSplit {
 		return verifySplit(a, in.File, in.Data, policy, o)
 	}
-	q := evidence.Question{Now: a.Now(), Expect: evidence.Type(o.expect), Only: o.only, TrustOnFirstUse: o.firstUse}
+	now, err := o.now(a)
+	if err != nil {
+		return err
+	}
+	q := evidence.Question{Now: now, Expect: evidence.Type(o.expect), Only: o.only, TrustOnFirstUse: o.firstUse}
 	if o.expect == expectCurrent {
 		q.Expect, q.Current = "", true
-	}
-	if o.at != "" {
-		if q.Now, err = strict.ParseTime(o.at); err != nil {
-			return cli.Usagef("", "--time %v", err)
-		}
 	}
 	r, err := evidence.Verify(in, policy, q)
 	if err != nil {

@@ -6,8 +6,22 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
+
+// judgeSignature judges a person's signature over a message, in a namespace.
+func judgeSignature(c *testvectors.Case) (judged, error) {
+	x, err := inputs(c, "message", "signature")
+	if err != nil {
+		return judged{}, err
+	}
+	s, refused := sshsig.Parse("message.sig", x[1])
+	if refused == nil {
+		refused = s.Verify(c.With["namespace"], x[0])
+	}
+	return refusal(refused), nil
+}
 
 // judgeApprovals judges what people signed in a ceremony that was closed, by the
 // plan's own people: that no file is there that nobody can judge, that enough officers

@@ -37,6 +37,7 @@ var judges = map[string]func(c *testvectors.Case) (judged, error){
 	"proof":      judgeProof,
 	"request":    reads("request", "request.json", bundle.ParseRequest),
 	"response":   reads("response", "response.json", bundle.ParseResponse),
+	"signature":  judgeSignature,
 	"statement":  judgeStatement,
 	"transcript": judgeTranscript,
 	"package":    judgePackage,

@@ -3,26 +3,27 @@ package sshsig_test
 import (
 	"bytes"
 	"encoding/base64"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/fleetctl/fleetctl/internal/sshsig"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
 // FuzzParse: no panic; what parses armors to the same bytes; what verifies, so
 // it does for x/crypto/ssh.
 func FuzzParse(f *testing.F) {
-	files, _ := filepath.Glob("testdata/vectors/*.txt")
-	for _, file := range files {
-		b, err := os.ReadFile(file)
+	list, err := testvectors.All("signature")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, c := range list {
+		armored, err := c.File("signature")
 		if err != nil {
 			f.Fatal(err)
 		}
-		_, armored, _ := bytes.Cut(b, []byte("\n\n"))
 		f.Add(armored, false)
 		lines := strings.Split(string(armored), "\n")
 		if blob, err := base64.StdEncoding.DecodeString(strings.Join(lines[min(1, len(lines)):max(1, len(lines)-2)], "")); err == nil {

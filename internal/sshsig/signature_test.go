@@ -5,8 +5,6 @@ import (
 	"crypto/elliptic"
 	"errors"
 	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,14 +13,16 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/sshsig/sktest"
+	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
-var update = flag.Bool("update", false, "write testdata/vectors anew, with fresh keys")
+var update = flag.Bool("update", false, "write the vectors of signatures anew, with fresh keys")
 
 // Each fault is told apart from others by its message: a refusal for a wrong
 // reason is a test of nothing.
 func TestEachFaultIsRefusedForWhatItIs(t *testing.T) {
-	refused := 0
+	refused, set := 0, testvectors.NewSet("signature")
+	at := set.Share("message", message)
 	for _, v := range cases(t) {
 		if got := judge([]byte(v.armored), plan, message); got != v.expect {
 			t.Errorf("%s: %s\nwant %s", v.name, got, v.expect)
@@ -30,35 +30,21 @@ func TestEachFaultIsRefusedForWhatItIs(t *testing.T) {
 		if v.expect != "ok" {
 			refused++
 		}
-		if *update {
-			write(t, "testdata/vectors", v.name+".txt", []byte("expect: "+v.expect+"\nmade by: "+v.by+"\n\n"+v.armored))
+		what := strings.ReplaceAll(v.name, "-", " ")
+		if v.by != builtHere {
+			what += ", made by " + v.by
 		}
+		c := testvectors.Case{Name: v.name, What: what, With: map[string]string{"namespace": plan}, Verdict: testvectors.Accept}
+		if v.expect != "ok" {
+			c.Verdict, c.Reason = testvectors.Reject, v.expect
+		}
+		set.Add(t, c, testvectors.Part{Part: "message", At: at}, testvectors.Part{Part: "signature", Name: "message.sig", Data: []byte(v.armored)})
 	}
 	if refused < 50 {
 		t.Errorf("only %d refused", refused)
 	}
-}
-
-// The vectors are for other makers too: testdata/README.md says how to read
-// them.
-func TestVectors(t *testing.T) {
-	files, err := filepath.Glob("testdata/vectors/*.txt")
-	if err != nil || len(files) < 60 {
-		t.Fatalf("%d vectors, %v", len(files), err)
-	}
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		header, armored, ok := bytes.Cut(b, []byte("\n\n"))
-		expect, _, ok2 := strings.Cut(strings.TrimPrefix(string(header), "expect: "), "\n")
-		if !ok || !ok2 {
-			t.Fatalf("%s has no header", file)
-		}
-		if got := judge(armored, plan, message); got != expect {
-			t.Errorf("%s: %s\nwant %s", file, got, expect)
-		}
+	if *update {
+		set.Write(t)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,8 @@ type Policy struct {
 	parties   []bundle.ThirdParty
 	needed    int
 	operators []bundle.Operator
+	keepers   []keeper
+	enough    int      // keepers that must have signed
 	unpinned  []string // names of keys that nobody confirmed from another channel
 }
 
@@ -78,6 +81,7 @@ type policyFile struct {
 	Sites        *Sites           `strict:"sites,optional"`
 	Tolerates    []string         `strict:"tolerates,token,optional"`
 	Allows       []allowance      `strict:"allows,optional"`
+	Succession   *succession      `strict:"succession,optional"`
 	Claims       *strict.Node     `strict:"claims"`
 }
 
@@ -86,6 +90,26 @@ type window struct {
 	NotBefore        *time.Time `strict:"not_before,optional"`
 	NotAfter         *time.Time `strict:"not_after,optional"`
 	CompromisedAfter *time.Time `strict:"compromised_after,optional"`
+}
+
+// succession says whose signatures make another policy the one that follows.
+type succession struct {
+	Threshold int            `strict:"threshold"`
+	Keys      []pinnedKeeper `strict:"keys"`
+}
+
+type pinnedKeeper struct {
+	Name      string `strict:"name,token"`
+	Key       string `strict:"key"`
+	Confirmed string `strict:"confirmed,optional"`
+	Window    window `strict:"window,optional"`
+}
+
+// keeper is a pinned keeper whose key was admitted.
+type keeper struct {
+	name   string
+	key    *sshsig.Key
+	window keys.Window
 }
 
 // logWindow is the window of one key of log_policy, which has no place for it.
@@ -177,6 +201,41 @@ func (p *Policy) notPinned(plan *ceremony.Plan) (names []string) {
 		}
 	}
 	return names
+}
+
+// Keepers verifies what keepers signed of a text, as .sig files, and names those whose
+// signatures count at a time, and how many have to. A policy without succession has no
+// keepers: nothing follows it. Nobody has witnessed when they signed, so that a key
+// counts while the time lies inside its window. A signature that doesn't verify, that is
+// nobody's, or a second one of the same keeper is an error.
+func (p *Policy) Keepers(namespace string, text []byte, signatures map[string][]byte, now time.Time) (names []string, enough int, err error) {
+	if err := keys.CheckNow(now); err != nil {
+		return nil, 0, err
+	}
+	if len(p.keepers) == 0 {
+		return nil, 0, strict.Errorf(p.File, "names nobody under succession: no policy follows it by signature").
+			WithHint("take the next policy as you took this one: compare its keys with their owners")
+	}
+	for _, file := range slices.Sorted(maps.Keys(signatures)) {
+		sig, err := sshsig.Parse(file, signatures[file])
+		if err != nil {
+			return nil, 0, err
+		}
+		i := slices.IndexFunc(p.keepers, func(k keeper) bool { return k.key.Equal(sig.Key()) })
+		switch {
+		case i < 0:
+			return nil, 0, strict.Errorf(file, "is by the key %s, which is no keeper's of %s", sig.Key().Fingerprint(), p.File)
+		case slices.Contains(names, p.keepers[i].name):
+			return nil, 0, strict.Errorf(file, "is a second signature of %s", p.keepers[i].name)
+		}
+		if err := sig.Verify(namespace, text); err != nil {
+			return nil, 0, strict.Errorf(file, "%s: %v", p.keepers[i].name, err)
+		}
+		if p.keepers[i].window.Holds(now) {
+			names = append(names, p.keepers[i].name)
+		}
+	}
+	return names, p.enough, nil
 }
 
 // everyone are all pinned people: who does not agree is heard, whatever became

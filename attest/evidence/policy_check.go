@@ -70,6 +70,7 @@ func (c *policyChecker) check() {
 	c.operators()
 	c.log()
 	c.rekor()
+	c.succession()
 	c.orgs()
 	c.attestation()
 	c.claims()
@@ -177,6 +178,36 @@ func (c *policyChecker) operators() {
 			c.failf(c.line("third_parties"), "%v", err)
 		}
 	}
+}
+
+func (c *policyChecker) succession() {
+	s := c.f.Succession
+	if s == nil {
+		return
+	}
+	names := map[string]bool{}
+	for i, k := range s.Keys {
+		at := c.root.LineOf("succession", "keys", i)
+		c.unpinned("keeper", k.Name, k.Confirmed)
+		if k.Key == "" {
+			continue
+		}
+		key, err := sshsig.ParsePublicKey(k.Key)
+		switch {
+		case err != nil:
+			c.failf(at, "keeper %q: key %v", k.Name, err)
+			continue
+		case names[k.Name]:
+			c.failf(at, "keeper %q is there twice: each has one key", k.Name)
+		}
+		names[k.Name] = true
+		c.enter(at, keys.PartKeeper, k.Name, key.Points()...)
+		c.p.keepers = append(c.p.keepers, keeper{k.Name, key, keys.Window(k.Window)})
+	}
+	if n := len(names); s.Threshold < 1 || s.Threshold > n {
+		c.failf(c.root.LineOf("succession", "threshold"), "succession: threshold is %d; with %d keepers it is from 1 to %d", s.Threshold, n, n)
+	}
+	c.p.enough = s.Threshold
 }
 
 func (c *policyChecker) log() {

@@ -37,7 +37,7 @@ type witnessOrg struct {
 // Allows are the exceptions that the policy allows, in the words of reports.
 func (p *Policy) Allows() []string { return append([]string{}, p.allows...) }
 
-var parts = []string{keys.PartPerson, keys.PartThirdParty, keys.PartOperator, keys.PartLog, keys.PartWitness, keys.PartSubmitter, keys.PartFleet}
+var parts = []string{keys.PartPerson, keys.PartThirdParty, keys.PartOperator, keys.PartLog, keys.PartWitness, keys.PartSubmitter, keys.PartKeeper, keys.PartFleet}
 
 // parseHolder reads a part and a name, such as "third party auditor.example".
 func parseHolder(s string) (h keys.Holder, ok bool) {

@@ -30,6 +30,7 @@ const (
 	PartLog        = "log" // a Rekor log too
 	PartWitness    = "witness"
 	PartSubmitter  = "submitter"
+	PartKeeper     = "keeper" // signs the policy that follows a verifier's policy
 	PartFleet      = "fleet key"
 )
 

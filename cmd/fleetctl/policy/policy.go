@@ -9,5 +9,6 @@ import (
 
 // Group is fleetctl policy with its commands.
 func Group(a *cli.App) *cobra.Command {
-	return cli.Group("policy", "A verifier's policy: write, check, as JSON", newCmd(a), checkCmd(a), jsonCmd(a))
+	return cli.Group("policy", "A verifier's policy: write, check, compare, revoke a key, follow the next",
+		newCmd(a), checkCmd(a), diffCmd(a), revokeCmd(a), succeedCmd(a), followCmd(a), jsonCmd(a))
 }

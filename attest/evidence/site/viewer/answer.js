@@ -45,6 +45,12 @@
       }
     }
 
+    // failed is the answer where nothing was judged.
+    failed(command) {
+      const verdict = this.problems.length > 0 ? "NOT ACCEPTED: nothing could be judged" : `nothing is judged here; not checked: ${this.areas.join(", ")}`;
+      return { accepted: false, verdict, claims: [], problems: this.problems, notChecked: this.notChecked, areas: this.areas, command, facts: {} };
+    }
+
     finish(command) {
       const letter = { package: "E", bundle: "B", abort: "A" }[this.object];
       const claims = [];

@@ -62,7 +62,9 @@
       if (policy.log && !demands.has("evidence.logged")) demands.set("evidence.logged", "proven");
       return demands;
     }
-    const demands = new Map([...policy.claims].filter(([id]) => id !== "abort.signed"));
+    // A bundle is asked for what a bundle can carry, as --expect bundle does.
+    const asked = (id) => id !== "abort.signed" && (object === "package" || F.CLAIMS.some(([name, objects]) => name === id && objects.includes("B")));
+    const demands = new Map([...policy.claims].filter(([id]) => asked(id)));
     if (only === undefined) return demands;
     for (const id of only) if (!demands.has(id)) F.fault("question", `asks for ${F.quote(id)} only, which the policy doesn't demand`);
     return new Map([...demands].filter(([id]) => only.includes(id)));
@@ -73,7 +75,7 @@
   F.answerOf = async function (object, bytes, { policy: policyBytes, time, proofs = [], expect, only }) {
     const question = { proofs };
     let answer = new F.Answer(object, new Map());
-    const failed = () => Object.assign(answer.finish(command(object, expect)), { accepted: false });
+    const failed = () => answer.failed(command(object, expect));
     const ready = await answer.attempt(() => {
       const now = F.time(String(time), "time");
       if (proofs.length > 64) F.fault("proofs", "are more than 64");
@@ -92,8 +94,11 @@
     answer.problems.push(...before.problems);
     answer.unpinned = policy.unpinned;
     if ((expect === "abort") !== (kind === "abort")) answer.problem("transcript.jsonl", kind === "abort" ? "the ceremony was aborted: it is evidence of no fleet" : "the ceremony was not aborted");
-    if (object === "package") await answer.attempt(() => F.judgePackage(answer, opened, question, policy, now));
-    else await answer.attempt(() => F.judgeBundleAlone(answer, bytes, question, policy, now));
-    return answer.finish(command(object, expect));
+    const done = await answer.attempt(async () => {
+      if (object === "package") await F.judgePackage(answer, opened, question, policy, now);
+      else await F.judgeBundleAlone(answer, bytes, question, policy, now);
+      return true;
+    });
+    return done ? answer.finish(command(object, expect)) : answer.failed(command(object, expect));
   };
 })((globalThis.fleetctlVerify ??= {}));

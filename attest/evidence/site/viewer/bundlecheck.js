@@ -10,8 +10,14 @@
   F.judgeProofs = async function (answer, entry, proofs, policy, now) {
     const found = { included: false, quorum: undefined, logs: [], checkpoints: [] };
     for (const proof of proofs) {
-      const j = await answer.attempt(() => F.judgeProof(entry, proof, policy, now));
-      if (!j) continue;
+      let j;
+      try {
+        j = await F.judgeProof(entry, proof, policy, now);
+      } catch (e) {
+        if (e instanceof F.NotChecked) throw e; // by when it was seen isn't known, and much rests on that
+        answer.problem(e.where ?? proof.where, e.what ?? `this verifier failed: ${e.message}`);
+        continue;
+      }
       found.checkpoints.push({ ...j, proof });
       found.included ||= j.included;
       found.logs.push(...j.logs);

@@ -62,7 +62,7 @@
       return n;
     }
 
-    function value(depth) {
+    function value(depth) { // depth is how many others a value is in
       if (++count > most) bad(`more than ${most} values`);
       if (depth > 32) bad("more than 32 levels of nesting");
       space();
@@ -112,7 +112,7 @@
       }
     }
 
-    const result = value(1);
+    const result = value(0);
     space();
     if (at < text.length) bad("something after the value");
     return result;

@@ -161,6 +161,9 @@
       const core = await F.parseCore(bytes, "request-core.json");
       if (replay.request_ && F.digest(bytes) !== replay.request_.core) F.fault("request-core.json", "is not the core of the request record");
       if (core.keySet.digest !== replay.release_?.artifact || core.plan !== replay.plan.digest || core.release.head !== replay.release_.hash || core.release.n !== replay.release_.n) F.fault("request-core.json", "asks for something else than was released");
+      const old = new Set((core.before?.keys ?? []).map((k) => k.key.same));
+      const again = core.keySet.keys.find((k) => old.has(k.key.same));
+      if (again) F.fault("request-core.json", `asks for the key of ${again.hsm} ${again.role}, which is one of the epoch before: it was not generated in this ceremony`);
     });
   }
 

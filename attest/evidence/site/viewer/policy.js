@@ -116,7 +116,6 @@
     p.silent = new Set();
     p.log = p.log_policy === undefined ? null : F.parseLogPolicy(p.log_policy, `${where}: log_policy`);
     const keys = p.log ? [...p.log.logs, ...p.log.witnesses.values()] : [];
-    if (keys.some((k) => k.type === 6)) throw new F.NotChecked(where, "has an ML-DSA key in its log_policy, which this verifier doesn't check");
     if (p.log && p.log.logs.length === 0) F.fault(where, "has a log_policy without a log");
     if (!p.log && (p.log_windows || p.log_confirmed || p.log_org || p.witness_orgs)) F.fault(where, "says something of a log, and has no log_policy");
     for (const { key, window } of p.log_windows ?? []) {

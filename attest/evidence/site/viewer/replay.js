@@ -222,6 +222,7 @@
       for (const name of c.absent ?? []) {
         if (!this.plan.people.some((x) => x.name === name && x.role !== "officer")) bad(`says that ${F.quote(name)} is absent, who is no witness or auditor of the plan`);
       }
+      this.oneIsLeft(c, bad);
       once(c.attestations, "an attestation");
       for (const n of c.attestations ?? []) {
         if (!this.attestations.some((a) => a.n === n && a.c.problems.length > 0)) bad(`is about record ${n}, which is no attestation with problems`);
@@ -231,6 +232,16 @@
       if (c.torn !== undefined && !c.clock) bad("tells of a torn line and not of the clock");
       this.program(c, bad);
       this.exceptions.push({ ...c, n: r.n, afterRequest: this.request_ !== undefined });
+    }
+
+    // oneIsLeft: of those whom exceptions of a stage name as absent, not all are of a role.
+    oneIsLeft(c, bad) {
+      const stage = this.exceptions.filter((e) => e.afterRequest === (this.request_ !== undefined));
+      const gone = new Set([...stage, c].flatMap((e) => e.absent ?? []));
+      for (const role of ["witness", "auditor"]) {
+        const all = this.plan.people.filter((x) => x.role === role).map((x) => x.name);
+        if (all.every((n) => gone.has(n)) && all.some((n) => c.absent?.includes(n))) bad(`leaves no ${role}; one has to be there`);
+      }
     }
 
     program(c, bad) {

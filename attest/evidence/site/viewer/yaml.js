@@ -270,7 +270,7 @@
   F.plainScalar = function (text, bad) {
     if (text === "" || text === "null" || text === "~") return null;
     if (text === "true" || text === "false") return text === "true";
-    if (twoMeanings.has(text) || /^[0-9]+:[0-9]/.test(text)) return bad(`${F.quote(text)} means two things: put it in quotes`);
+    if (twoMeanings.has(text) || /^[-+]?[0-9][0-9_]*:[0-9]/.test(text)) return bad(`${F.quote(text)} means two things: put it in quotes`);
     if (/^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}/.test(text)) return F.parseTime(text) === null ? bad(`${F.quote(text)} begins as a day: put it in quotes`) : text;
     if (numbers.some((n) => n.test(text))) {
       const n = Number(text);

@@ -29,7 +29,107 @@ const programs = {
     }
     return answers;
   },
+
+  // Each text is read by the strict reader of its language.
+  json: (texts) => texts.map((t) => outcome(() => F.parseJSON(bytes(t), "f", 65536))),
+  yaml: (texts) => texts.map((t) => outcome(() => F.parseYAML(bytes(t), "f", 524288))),
+
+  // Each case is a key, a message and a signature.
+  async ed25519(cases) {
+    const answers = [];
+    for (const c of cases) answers.push({ admitted: F.ed25519Admitted(bytes(c.key)), verifies: await F.ed25519(bytes(c.key), bytes(c.message), bytes(c.signature)) });
+    return answers;
+  },
+
+  // Each case {kind, files, with} is one of testdata/vectors: what is said of it, which
+  // claims are shown, and what isn't checked.
+  async vectors(cases) {
+    const answers = [];
+    for (const c of cases) answers.push(await vector(c));
+    return answers;
+  },
 };
+
+// vector answers a case by its kind. A kind that isn't listed is outside the scope.
+async function vector({ kind, files, with: given }) {
+  const more = given ?? {};
+  const part = (name) => (files[name] === undefined ? undefined : bytes(files[name]));
+  const reads = {
+    plan: () => F.parsePlan(part("plan")), policy: () => F.parsePolicy(part("policy")), keyset: () => F.parseKeySet(part("keyset"), "f"),
+    core: () => F.parseCore(part("core"), "f"), statement: () => statement(part("statement"), more.key), transcript: () => transcript(part("plan"), part("transcript")),
+    approvals: () => approvals(files), proof: () => proof(part("entry"), part("log-policy"), part("proof")),
+  };
+  if (kind === "package" || (kind === "bundle" && files.policy !== undefined)) {
+    const proofs = [part("logged"), part("proof")].filter((p) => p !== undefined);
+    const question = { policy: part("policy"), time: more.time, proofs, expect: more.expect };
+    const a = kind === "package" ? await F.verifyPackage(part("package"), question) : await F.verifyBundle(part("bundle"), { ...question, expect: undefined, only: undefined });
+    const claims = Object.fromEntries(a.claims.filter((x) => x.grade !== "not shown" && x.grade !== "not checked").map((x) => [x.id, x.grade]));
+    const areas = [...a.areas, ...Object.keys(files).filter((x) => x.startsWith("beside"))];
+    const wrong = a.problems.length > 0 || a.claims.some((x) => x.ok === false);
+    return { verdict: wrong ? "reject" : areas.length > 0 || !a.accepted ? "not checked" : "accept", claims, areas, why: JSON.stringify(a.problems.concat(a.claims.filter((x) => x.ok === false))) };
+  }
+  if (kind === "bundle") reads.bundle = () => F.parseBundle(part("bundle"), "f");
+  if (!reads[kind]) return { verdict: "not checked", areas: [kind], why: "outside the scope" };
+  try {
+    const found = await reads[kind]();
+    return { verdict: "accept", areas: [], claims: kind === "proof" ? found.claims : undefined };
+  } catch (e) {
+    if (e instanceof F.NotChecked) return { verdict: "not checked", areas: [e.where], why: e.what };
+    if (!(e instanceof F.Fault)) throw e;
+    return { verdict: "reject", areas: [], why: `${e.where}: ${e.what}` };
+  }
+}
+
+async function statement(data, key) {
+  const s = F.parseStatement(data, "f");
+  if (key !== undefined && !(await F.statementSigned(s, bytes(key)))) F.fault("f", "doesn't verify");
+  return true;
+}
+
+async function transcript(planBytes, records) {
+  const plan = F.parsePlan(planBytes);
+  const t = F.parseTranscript(records, plan.digest);
+  const replay = await F.replay(t, plan);
+  if (replay.fault) F.fault("transcript", replay.fault);
+  if (t.torn > 0) F.fault("transcript", "is cut off");
+  return replay;
+}
+
+// approvals judges what people signed by the plan's own people.
+async function approvals(parts) {
+  const replay = await transcript(bytes(parts.plan), bytes(parts.transcript));
+  const files = new Map(Object.entries(parts).filter(([p]) => p.includes("/")).map(([p, data]) => [p, bytes(data)]));
+  files.set("plan.yaml", bytes(parts.plan));
+  const found = await F.readSignatureFiles(files, replay, (where, what) => F.fault(where, what));
+  const people = new F.People({ people: replay.plan.people, threshold: replay.plan.threshold }, replay, files, found, 0, () => undefined);
+  const wrong = people.unapproved(false) ?? people.unsigned("release") ?? people.unsigned("close");
+  if (wrong) F.fault("approvals", wrong);
+  return true;
+}
+
+// proof judges a proof by a log policy alone, whatever the time.
+async function proof(entry, policyText, data) {
+  const log = F.parseLogPolicy(F.text(policyText, "f"), "f");
+  const j = await F.judgeProof(entry, F.parseProof(data, "f"), { log, logWindows: new Map(), silent: new Set() }, 253402300799);
+  return { claims: { ...(j.included && { "log.included": "proven" }), ...(j.quorum !== undefined && { "log.witnessed": "proven" }) } };
+}
+
+function outcome(read) {
+  try {
+    return { ok: true, value: tree(read()) };
+  } catch (e) {
+    if (!(e instanceof F.Fault)) throw e;
+    return { ok: false, why: `${e.where}: ${e.what}` };
+  }
+}
+
+// tree keeps a value's kinds and the order of its members.
+function tree(v) {
+  if (v instanceof Map) return ["object", Array.from(v, ([k, x]) => [k, tree(x)])];
+  if (Array.isArray(v)) return ["list", v.map(tree)];
+  if (v === null) return ["null"];
+  return [typeof v, String(v)];
+}
 
 (async () => {
   const output = await programs[process.argv[2]](JSON.parse(fs.readFileSync(0, "utf8")));

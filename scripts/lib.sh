@@ -66,6 +66,7 @@ what() {
     poppler-utils) echo "QR frames on paper are rendered and read back" ;;
     postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;
     softhsm2) echo "HSMs in software" ;;
+    shellcheck) echo "reads the scripts that run in other people's jobs" ;;
     sqlite3) echo "tells another program's witness of a log" ;;
     systemd) echo "checks the units for services" ;;
     time) echo "measures memory of a process" ;;

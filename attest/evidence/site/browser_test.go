@@ -49,7 +49,7 @@ func TestPagesStandInARealBrowser(t *testing.T) {
 	b := testbrowser.Start(t)
 	for _, hsms := range []int{5, 100} {
 		dir := sample(t, hsms)
-		for _, page := range []string{"index.html", "epoch-2/index.html"} {
+		for _, page := range []string{"index.html", "epoch-2/index.html", "verify.html"} {
 			for i, address := range addresses(t, dir, page) {
 				look := looks[i%2]
 				if hsms == 100 {
@@ -72,7 +72,7 @@ func TestNobodyIsKeptOutOfAPage(t *testing.T) {
 	axe := testbrowser.Axe(t)
 	b := testbrowser.Start(t)
 	dir := sample(t, 5)
-	for _, page := range []string{"index.html", "epoch-2/index.html"} {
+	for _, page := range []string{"index.html", "epoch-2/index.html", "verify.html"} {
 		for _, look := range looks {
 			p := b.Open(t, look.width, 800, look.scheme)
 			p.Go("file://" + filepath.ToSlash(filepath.Join(dir, page)))
@@ -80,6 +80,11 @@ func TestNobodyIsKeptOutOfAPage(t *testing.T) {
 				t.Errorf("%s, %s: %s", page, look.scheme, x)
 			}
 		}
+	}
+	v := newVisit(t)
+	v.answered()
+	for _, x := range v.p.Barriers(axe) {
+		t.Errorf("a check's answer: %s", x)
 	}
 	p := b.Open(t, 360, 800, "light")
 	p.Go("file://" + filepath.ToSlash(filepath.Join(dir, "index.html")))
@@ -117,10 +122,20 @@ const reachable = `[...document.querySelectorAll("a[href], summary, button, inpu
 func TestTheKeyboardReachesEverything(t *testing.T) {
 	b := testbrowser.Start(t)
 	dir := sample(t, 5)
-	for _, page := range []string{"index.html", "epoch-2/index.html"} {
+	for _, page := range []string{"index.html", "epoch-2/index.html", "verify.html"} {
 		p := b.Open(t, 1280, 800, "light")
 		p.Go("file://" + filepath.ToSlash(filepath.Join(dir, page)))
 		tabbed(t, p, page)
+	}
+	v := newVisit(t)
+	v.answered()
+	var at string
+	if v.p.Eval(`document.activeElement.id`, &at); at != "result-h" {
+		t.Errorf("after an answer the focus is on %q", at)
+	}
+	v.p.Press("Tab")
+	if v.p.Eval(`document.activeElement.ariaLabel`, &at); at != "What your policy demands" {
+		t.Errorf("Tab leads from an answer's heading to %q", at)
 	}
 }
 

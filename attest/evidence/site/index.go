@@ -16,7 +16,7 @@ func indexPage(list []*epoch) ([]byte, error) {
 	m.head(newest.plan.Namespace)
 	m.add("<main id=\"main\">\n<header>\n<p class=\"mode "+newest.plan.Mode+"\">", newest.plan.Mode, "</p>\n<h1>", newest.plan.Fleet, "</h1>\n<dl>\n<dt>namespace</dt><dd>", newest.plan.Namespace,
 		"</dd>\n<dt>epochs here</dt><dd>", words.Count(int64(len(list)), "ceremony", "ceremonies"), "</dd>\n</dl>\n</header>\n")
-	m.add("<p class=\"note\"><strong>Nothing is verified here.</strong> These pages tell what the packages say that are published beside them. Each says how to verify its package yourself, against keys that you got from their owners. " +
+	m.add("<p class=\"note\"><strong>Nothing is verified here.</strong> These pages tell what the packages say that are published beside them. Each says how to verify its package yourself, against keys that you got from their owners; <a href=\"" + verifyPage + "\">this browser can check much of it</a>. " +
 		"Whether an epoch is missing, or a later one exists that isn't shown, a page can't say: ask the log.</p>\n")
 	b := bytes.NewBufferString(m.String())
 	for i := len(list) - 1; i >= 0; i-- {

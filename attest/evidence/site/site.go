@@ -74,6 +74,9 @@ func Build(packages []evidence.Input, q Question) (Files, error) {
 		return nil, err
 	}
 	files[pageFile] = index
+	if files[verifyPage], err = checkPage(list); err != nil {
+		return nil, err
+	}
 	files[sumsFile] = files.sums()
 	return files, nil
 }

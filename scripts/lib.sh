@@ -17,6 +17,8 @@ usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
 has() {
   case $1 in
     ca-certificates) [[ -n ${SSL_CERT_FILE:-} || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
+    gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
+    libc6-dev-arm64-cross) [[ -e /usr/aarch64-linux-gnu/include/stdlib.h ]] ;;
     libc6-dev) [[ -e /usr/include/stdlib.h ]] ;;
     libnss3) compgen -G '/usr/lib/*/libsoftokn3.so' || compgen -G '/usr/lib/*/nss/libsoftokn3.so' || compgen -G '/usr/lib64/libsoftokn3.so' ;;
     libclang1) compgen -G '/usr/lib/*/libclang-[0-9]*.so*' || compgen -G '/usr/lib/llvm-*/lib/libclang[.-][0-9s]*' ;;
@@ -49,6 +51,9 @@ what() {
     ca-certificates) echo "Go fetches modules over TLS" ;;
     chromium) echo "opens the web pages that are published" ;;
     curl) echo "asks servers, as whoever runs them does" ;;
+    dpkg) echo "makes the Debian package" ;;
+    gcc-aarch64-linux-gnu | libc6-dev-arm64-cross) echo "the program with PKCS#11 for arm64" ;;
+    jq | xxd) echo "say how a release was made" ;;
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;
     libclang1 | libsqlite3-dev | make | perl) echo "kryoptic, a software token, is built with it" ;;

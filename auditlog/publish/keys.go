@@ -11,6 +11,31 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
+// Kind says which entries belong in a log and what each is about. The zero value is a
+// fleet's log, of bundles and of how ceremonies ended.
+type Kind struct {
+	Keys  tiled.Keys
+	Known func(leaf []byte) error // nil for an entry that belongs in the log
+}
+
+func (k Kind) keys() tiled.Keys {
+	if k.Known == nil {
+		return entryKeys
+	}
+	return k.Keys
+}
+
+func (k Kind) known(leaf []byte) error {
+	if k.Known != nil {
+		return k.Known(leaf)
+	}
+	if !known(leaf) {
+		return strict.Errorf("", "what is to be logged is neither a bundle nor how a ceremony ended").
+			WithHint("Of an evidence package not the file is logged but its ending: how the ceremony ended.")
+	}
+	return nil
+}
+
 // entryKeys name what an entry is about, so that the log has one entry of each: an
 // epoch's artifact is logged once, however often it is signed again; a ceremony
 // ends once; and a ceremony that was aborted has released nothing.
@@ -87,8 +112,8 @@ func otherEntry(index uint64, have, leaf []byte) error {
 		return strict.Errorf("", "entry %d of the log is this epoch's artifact in another bundle, with other signatures", index).
 			WithHint("an artifact is logged once: use the bundle that was logged")
 	case old == nil || l == nil:
-		return strict.Errorf("", "entry %d of the log is not the one that was to be logged", index).
-			WithHint("The log's index is wrong: stop, and keep a copy of the log and of its guard.")
+		return strict.Errorf("", "entry %d of the log is about the same, and is not the one that was to be logged", index).
+			WithHint("Where both are of the log's kind, they contradict each other: keep both. Else the log's index is wrong: stop, and keep a copy of the log and of its guard.")
 	case old.Ending == l.Ending && old.Head == l.Head:
 		return strict.Errorf("", "entry %d of the log is this ending of %s, with other signatures", index, l.Ceremony).
 			WithHint("an ending is logged once: use the package that was logged, which holds what had been signed by then")

@@ -22,10 +22,12 @@ type Options struct {
 	// Reading is called with how many entries were read, of how many, while the
 	// log's index is made again. It may be nil.
 	Reading func(done, total uint64)
+	// Kind says which entries belong in the log; the zero value is a fleet's log.
+	Kind Kind
 }
 
 func (o Options) tiled() tiled.Options {
-	return tiled.Options{Guard: o.Guard, Keys: entryKeys, Timeout: o.Timeout, Reading: o.Reading}
+	return tiled.Options{Guard: o.Guard, Keys: o.Kind.keys(), Timeout: o.Timeout, Reading: o.Reading}
 }
 
 // Init makes an empty log whose entries are identified as [Log.Append] does.
@@ -81,9 +83,8 @@ func (e *Entry) VKey() string { return e.log.VKey() }
 // added again. One that is about the same as another entry (the same epoch's
 // artifact, the same ceremony's end) is a [*Refusal].
 func (l *Log) Append(ctx context.Context, s note.Signer, leaf []byte) (*Entry, error) {
-	if !known(leaf) {
-		return nil, &Refusal{strict.Errorf("", "what is to be logged is neither a bundle nor how a ceremony ended").
-			WithHint("Of an evidence package not the file is logged but its ending: how the ceremony ended.")}
+	if err := l.options.Kind.known(leaf); err != nil {
+		return nil, &Refusal{err}
 	}
 	w, err := tiled.Open(l.dir, s, l.options.tiled())
 	if err != nil {
@@ -98,7 +99,7 @@ func (l *Log) Append(ctx context.Context, s note.Signer, leaf []byte) (*Entry, e
 
 // Find gives the leaf's entry, nil where it is not in the log.
 func (l *Log) Find(ctx context.Context, leaf []byte) (*Entry, error) {
-	index, found, err := l.reader.Find(ctx, entryKeys, leaf)
+	index, found, err := l.reader.Find(ctx, l.options.Kind.keys(), leaf)
 	if err != nil && !errors.Is(err, tiled.ErrNoCheckpoint) {
 		return nil, err
 	}

@@ -1,3 +1,5 @@
+//go:build !man
+
 // Command fleetctl runs key ceremonies for fleets of HSMs, has the result
 // signed by an independent third party, publishes it, and verifies all of it
 // offline.

@@ -28,7 +28,7 @@ var formats = []string{
 	"fleetctl fleet-retirement v1", "fleetctl void v1", "fleetctl history-record v1",
 	"fleetctl rekor-entry v1", "fleetctl report v1", "fleetctl attestation v1", "fleetctl anchors v1", "fleetctl attestation-report v1",
 	"fleetctl device-policy v1", "fleetctl device-state v1", "fleetctl device-guard v1", "fleetctl fleet-pins v1", "fleetctl device-verdict v1",
-	"fleetctl fleet-answer v1",
+	"fleetctl fleet-answer v1", "fleetctl policy-succession v1",
 	"c2sp.org/tlog-proof@v1",
 }
 

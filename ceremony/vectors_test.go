@@ -9,25 +9,8 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
-
-// Plans, each with one fault at most, for implementations of other makers.
-func TestPlanVectors(t *testing.T) {
-	f := testfleet.Prepared(t, testfleet.Options{Name: "vector plan"})
-	set, good := testvectors.NewSet("plan"), f.Plan.Raw()
-	set.Add(t, testvectors.Case{Name: "good", What: "nothing", Verdict: testvectors.Accept}, testvectors.Part{Part: "plan", Name: "plan.yaml", Data: good})
-	for _, c := range planFaults(f.Plan) {
-		text := strings.Replace(string(good), c.old, c.new, 1)
-		if _, err := ceremony.ParsePlan("plan.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", c.name, err)
-		}
-		set.Add(t, testvectors.Case{Name: c.name, What: strings.ReplaceAll(c.name, "-", " "), Verdict: testvectors.Reject, Reason: c.want},
-			testvectors.Part{Part: "plan", Name: "plan.yaml", Data: []byte(text)})
-	}
-	set.Check(t)
-}
 
 // Transcripts in which one thing is wrong, and everything else is as it should be and
 // signed by the right keys. Each is cut off after the record that is refused.

@@ -38,6 +38,25 @@ func TestAKeyThatAgreesByItsTPMHasATemplateOfItsOwn(t *testing.T) {
 	}
 }
 
+// tpmFaults are attempts that a TPM decides, or a module.
+var tpmFaults = map[string]struct {
+	plain bool // of an HSM whose module agrees itself
+	edit  func(l []ceremony.Attempt)
+	want  string
+}{
+	"it signs":                     {false, func(l []ceremony.Attempt) { l[6].Code = token.TPMSuccess }, "attempt sign succeeded: the key signs, and it is only for agreement"},
+	"it signs by the module":       {false, func(l []ceremony.Attempt) { l[6].Call, l[6].Code = token.CallSign, "CKR_OK" }, "attempt sign succeeded"},
+	"it takes any point":           {false, func(l []ceremony.Attempt) { l[7].Code = token.TPMSuccess }, "attempt agree-invalid-point succeeded"},
+	"the module alone was asked":   {false, func(l []ceremony.Attempt) { l[6].Call, l[6].Code = token.CallSignInit, "CKR_MECHANISM_INVALID" }, "attempt sign was decided by C_SignInit, and by the plan TPM2_Sign decides it"},
+	"no refusal of a point":        {false, func(l []ceremony.Attempt) { l[7].Code = token.TPMKey }, "attempt agree-invalid-point ended with TPM_RC_KEY, which does not mean a refusal"},
+	"a code of a module by a TPM":  {false, func(l []ceremony.Attempt) { l[6].Code = "CKR_KEY_FUNCTION_NOT_PERMITTED" }, "is no return code of a call"},
+	"a code that a TPM never has":  {false, func(l []ceremony.Attempt) { l[6].Code = "TPM_RC_KEYS" }, "is no return code of a call"},
+	"a TPM where a module agrees":  {true, func(l []ceremony.Attempt) { l[6].Call, l[6].Code = token.CallTPMSign, token.TPMKey }, "attempt sign was decided by TPM2_Sign, and by the plan C_SignInit decides it"},
+	"a code of a TPM by a module":  {true, func(l []ceremony.Attempt) { l[6].Code = token.TPMKey }, "is no return code of a call"},
+	"a TPM asked to export":        {false, func(l []ceremony.Attempt) { l[0].Call = token.CallTPMSign }, "attempt export names the call TPM2_Sign"},
+	"a TPM that was never reached": {false, func(l []ceremony.Attempt) { l[6].Unstaged = true }, "attempt sign could not be made"},
+}
+
 // What a TPM says decides there, and nowhere else.
 func TestWhatIsSaidOfAKeyThatAgreesByItsTPMIsJudged(t *testing.T) {
 	f := byTPM(t, testfleet.Options{})
@@ -45,24 +64,12 @@ func TestWhatIsSaidOfAKeyThatAgreesByItsTPMIsJudged(t *testing.T) {
 		t.Errorf("%+v", k.Attempts)
 	}
 	plain := agreeingOnce(t)
-	for name, c := range map[string]struct {
-		fleet *testfleet.Fleet
-		edit  func(l []ceremony.Attempt)
-		want  string
-	}{
-		"it signs":                     {f, func(l []ceremony.Attempt) { l[6].Code = token.TPMSuccess }, "attempt sign succeeded: the key signs, and it is only for agreement"},
-		"it signs by the module":       {f, func(l []ceremony.Attempt) { l[6].Call, l[6].Code = token.CallSign, "CKR_OK" }, "attempt sign succeeded"},
-		"it takes any point":           {f, func(l []ceremony.Attempt) { l[7].Code = token.TPMSuccess }, "attempt agree-invalid-point succeeded"},
-		"the module alone was asked":   {f, func(l []ceremony.Attempt) { l[6].Call, l[6].Code = token.CallSignInit, "CKR_MECHANISM_INVALID" }, "attempt sign was decided by C_SignInit, and by the plan TPM2_Sign decides it"},
-		"no refusal of a point":        {f, func(l []ceremony.Attempt) { l[7].Code = token.TPMKey }, "attempt agree-invalid-point ended with TPM_RC_KEY, which does not mean a refusal"},
-		"a code of a module by a TPM":  {f, func(l []ceremony.Attempt) { l[6].Code = "CKR_KEY_FUNCTION_NOT_PERMITTED" }, "is no return code of a call"},
-		"a code that a TPM never has":  {f, func(l []ceremony.Attempt) { l[6].Code = "TPM_RC_KEYS" }, "is no return code of a call"},
-		"a TPM where a module agrees":  {plain, func(l []ceremony.Attempt) { l[6].Call, l[6].Code = token.CallTPMSign, token.TPMKey }, "attempt sign was decided by TPM2_Sign, and by the plan C_SignInit decides it"},
-		"a code of a TPM by a module":  {plain, func(l []ceremony.Attempt) { l[6].Code = token.TPMKey }, "is no return code of a call"},
-		"a TPM asked to export":        {f, func(l []ceremony.Attempt) { l[0].Call = token.CallTPMSign }, "attempt export names the call TPM2_Sign"},
-		"a TPM that was never reached": {f, func(l []ceremony.Attempt) { l[6].Unstaged = true }, "attempt sign could not be made"},
-	} {
-		x := newForger(t, c.fleet)
+	for name, c := range tpmFaults {
+		fleet := f
+		if c.plain {
+			fleet = plain
+		}
+		x := newForger(t, fleet)
 		n := x.get(ceremony.KindNegativeTest, 1).content.(*ceremony.NegativeTest)
 		n.Attempts = slices.Clone(n.Attempts)
 		c.edit(n.Attempts)

@@ -181,32 +181,35 @@ func TestEveryFieldIsClosed(t *testing.T) {
 	t.Logf("%d hostile fields", len(hostileForms))
 }
 
+// honestForms are what a good token and good people may say.
+var honestForms = map[string]func(*forger){
+	"a model of none": func(x *forger) {
+		for i := range 2 {
+			change(x.get(ceremony.KindIntake, i), func(c *ceremony.Intake) { c.Model, c.Manufacturer, c.Firmware = "", "", "255.0" })
+		}
+	},
+	"a model in Greek": func(x *forger) {
+		for i := range 2 {
+			change(x.get(ceremony.KindIntake, i), func(c *ceremony.Intake) { c.Model = "Ω 9" })
+		}
+	},
+	"an id of the day before":               openAs(func(c *ceremony.Open) { c.Ceremony = strings.Replace(c.Ceremony, ".20261121.", ".20261120.", 1) }),
+	"a mechanism by its number":             outcome(func(c *ceremony.Outcome) { c.Mechanism = "0x80000001" }),
+	"no mechanism":                          outcome(func(c *ceremony.Outcome) { c.Mechanism = "" }),
+	"an optional one refused by a vendor":   attribute(token.Copyable, "", "CKR_VENDOR_DEFINED_0x80000042"),
+	"an optional one that is unavailable":   attribute(token.Copyable, "", "CK_UNAVAILABLE_INFORMATION"),
+	"a label that is empty":                 readings(func(c *ceremony.Attributes) { c.Public = append(c.Public, ceremony.Attribute{Name: "LABEL"}) }),
+	"no function to copy, which refuses":    attempt(4, "CKR_FUNCTION_NOT_SUPPORTED", false),
+	"a wrapping key that doesn't fit":       attempt(1, "CKR_WRAPPING_KEY_TYPE_INCONSISTENT", true),
+	"a parameter that the token can't take": attempt(2, "CKR_MECHANISM_PARAM_INVALID", true),
+	"an exception and its text":             said(&ceremony.Exception{Number: 1, Expected: "a seal", Happened: "none, « zut »", Decided: "to go on"}),
+	"adjourned and reconvened":              paused([]ceremony.Seal{{What: "bag", Number: "1"}}, []ceremony.Seal{{What: "bag", Number: "1"}}),
+}
+
 // TestHonestFormsPass are the twins: what a good token and good people may say.
 func TestHonestFormsPass(t *testing.T) {
 	f := base(t)
-	for name, edit := range map[string]func(*forger){
-		"a model of none": func(x *forger) {
-			for i := range 2 {
-				change(x.get(ceremony.KindIntake, i), func(c *ceremony.Intake) { c.Model, c.Manufacturer, c.Firmware = "", "", "255.0" })
-			}
-		},
-		"a model in Greek": func(x *forger) {
-			for i := range 2 {
-				change(x.get(ceremony.KindIntake, i), func(c *ceremony.Intake) { c.Model = "Ω 9" })
-			}
-		},
-		"an id of the day before":               openAs(func(c *ceremony.Open) { c.Ceremony = strings.Replace(c.Ceremony, ".20261121.", ".20261120.", 1) }),
-		"a mechanism by its number":             outcome(func(c *ceremony.Outcome) { c.Mechanism = "0x80000001" }),
-		"no mechanism":                          outcome(func(c *ceremony.Outcome) { c.Mechanism = "" }),
-		"an optional one refused by a vendor":   attribute(token.Copyable, "", "CKR_VENDOR_DEFINED_0x80000042"),
-		"an optional one that is unavailable":   attribute(token.Copyable, "", "CK_UNAVAILABLE_INFORMATION"),
-		"a label that is empty":                 readings(func(c *ceremony.Attributes) { c.Public = append(c.Public, ceremony.Attribute{Name: "LABEL"}) }),
-		"no function to copy, which refuses":    attempt(4, "CKR_FUNCTION_NOT_SUPPORTED", false),
-		"a wrapping key that doesn't fit":       attempt(1, "CKR_WRAPPING_KEY_TYPE_INCONSISTENT", true),
-		"a parameter that the token can't take": attempt(2, "CKR_MECHANISM_PARAM_INVALID", true),
-		"an exception and its text":             said(&ceremony.Exception{Number: 1, Expected: "a seal", Happened: "none, « zut »", Decided: "to go on"}),
-		"adjourned and reconvened":              paused([]ceremony.Seal{{What: "bag", Number: "1"}}, []ceremony.Seal{{What: "bag", Number: "1"}}),
-	} {
+	for name, edit := range honestForms {
 		x := newForger(t, f)
 		edit(x)
 		if _, err := x.replay(); err != nil {

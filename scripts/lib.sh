@@ -51,9 +51,10 @@ what() {
     ca-certificates) echo "Go fetches modules over TLS" ;;
     chromium) echo "opens the web pages that are published" ;;
     curl) echo "asks servers, as whoever runs them does" ;;
+    jq) echo "reads what programs say as JSON" ;;
     dpkg) echo "makes the Debian package" ;;
     gcc-aarch64-linux-gnu | libc6-dev-arm64-cross) echo "the program with PKCS#11 for arm64" ;;
-    jq | xxd) echo "say how a release was made" ;;
+    xxd) echo "says how a release was made" ;;
     gcc) echo "PKCS#11 is reached through cgo" ;;
     libc6-dev) echo "headers for cgo" ;;
     libclang1 | libsqlite3-dev | make | perl) echo "kryoptic, a software token, is built with it" ;;

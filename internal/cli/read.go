@@ -10,6 +10,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -111,19 +112,10 @@ func notPrivate(path string, data []byte) error {
 	return strict.Errorf(path, "is a private key: nothing of it was used or shown").WithHint("something public is wanted here; its public half is: %s", where)
 }
 
-// IsPrivate says whether a file begins as private keys do: OpenSSH's, PEM, age's.
+// IsPrivate says whether a file begins as private keys do, in whichever format.
 func IsPrivate(data []byte) bool {
-	head := data[:min(len(data), maxHead)]
-	if bytes.HasPrefix(head, []byte("age-encryption.org/")) || bytes.Contains(head, []byte("AGE-SECRET-KEY-")) {
-		return true
-	}
-	for line := range bytes.Lines(head) {
-		line = bytes.TrimSpace(line)
-		if bytes.HasPrefix(line, []byte("-----BEGIN ")) && (bytes.Contains(line, []byte("PRIVATE KEY")) || bytes.Contains(line, []byte("AGE ENCRYPTED FILE"))) {
-			return true
-		}
-	}
-	return false
+	what, _ := keys.Private(data[:min(len(data), maxHead)])
+	return what != ""
 }
 
 // ReadAll reads a file of a known size, or if size is 0, such as of a pipe, of at most

@@ -50,9 +50,8 @@ func closeNow(j Journal, anyway func(wrong error) error) (*ceremony.Record, erro
 		return nil, err
 	}
 	delete(files, evidence.ManifestFile) // PackFolder makes it
-	if unbound := files.Unbound(); len(unbound) > 0 {
-		return nil, strict.Errorf(filepath.Join(j.Dir(), unbound[0]), "is no file of an evidence package").
-			WithHint("everything in the folder is published: move it away, or into %s", filepath.Join(j.Dir(), ceremony.PrivateDir))
+	if err := publishable(j.Dir(), files); err != nil {
+		return nil, err
 	}
 	if files[evidence.PageFile], err = evidence.Page(files); err != nil {
 		return nil, err
@@ -152,12 +151,44 @@ func PackFolder(dir string, withhold bool) (files evidence.Files, a *ceremony.Ac
 	if err != nil {
 		return nil, nil, err
 	}
+	delete(files, evidence.ManifestFile)
+	if err := publishable(dir, files); err != nil {
+		return nil, nil, err
+	}
+	if err := asClosed(dir, files, a); err != nil {
+		return nil, nil, err
+	}
 	if withhold {
 		if files[ceremony.TranscriptFile], err = ceremony.Withhold(a.Plan, files[ceremony.TranscriptFile]); err != nil {
 			return nil, nil, err
 		}
 	}
-	delete(files, evidence.ManifestFile)
 	files[evidence.ManifestFile] = files.Manifest()
 	return files, a, nil
+}
+
+// asClosed demands the files that the close record lists, and no other but what people
+// signed since: nothing would bind it.
+func asClosed(dir string, files evidence.Files, a *ceremony.Account) error {
+	if a.Close == nil {
+		return nil
+	}
+	var faults strict.Errors
+	listed := map[string][32]byte{}
+	for _, f := range a.Close.Files {
+		listed[f.Path] = f.SHA256
+	}
+	for _, f := range files.Listed() {
+		switch sum, ok := listed[f.Path]; {
+		case !ok:
+			faults.Add(strict.Errorf(filepath.Join(dir, f.Path), "is not in the close record's list: nothing would bind it").WithHint("it came after the close: move it away"))
+		case sum != f.SHA256:
+			faults.Add(strict.Errorf(filepath.Join(dir, f.Path), "is not the file that the close record lists").WithHint("it was changed after the close: take it from another copy of the folder"))
+		}
+		delete(listed, f.Path)
+	}
+	for _, path := range slices.Sorted(maps.Keys(listed)) {
+		faults.Add(strict.Errorf(filepath.Join(dir, path), "is missing, and the close record lists it").WithHint("take it from another copy of the folder"))
+	}
+	return faults.Err()
 }

@@ -2,12 +2,14 @@ package evidence
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/closing"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -20,6 +22,7 @@ type packJSON struct {
 	Identity [32]byte `strict:"identity,hex"`
 	Files    int      `strict:"files"`
 	Size     int      `strict:"size"`
+	Withheld int      `strict:"withheld"` // restricted records
 }
 
 func packCmd(a *cli.App) *cobra.Command {
@@ -27,8 +30,10 @@ func packCmd(a *cli.App) *cobra.Command {
 	var withhold bool
 	c := cli.Command("pack DIR", "Pack a ceremony that has ended into an evidence package",
 		`Pack writes an archive with one form only: the same files give the same bytes.
-What stands in the folder private/ is left out. --withhold leaves out what
-restricted records say; they still count in the chain.
+What stands in the folder private/ is left out. Anything private elsewhere is
+refused, with file and line: private keys in any format, files with a PIN, a
+site file. --withhold leaves out what restricted records say; they still count
+in the chain, and the report says how many were withheld.
 
 What is left to do is to log it, closed or aborted, with log append: the entry
 commits to what people have signed by then, so they sign before it is packed.`,
@@ -41,10 +46,14 @@ commits to what people have signed by then, so they sign before it is packed.`,
 				return cli.Wrong(err)
 			}
 			files, account, err := closing.PackFolder(args[0], withhold)
-			if err != nil {
-				if _, ok := err.(*strict.Error); ok {
-					return cli.Usage(err)
-				}
+			var one *strict.Error
+			var several strict.Errors
+			switch {
+			case errors.As(err, &several):
+				return cli.Wrong(err) // what is in the folder
+			case errors.As(err, &one):
+				return cli.Usage(err) // the state that it is in
+			case err != nil:
 				return err
 			}
 			data, err := evidence.Pack(files)
@@ -58,17 +67,40 @@ commits to what people have signed by then, so they sign before it is packed.`,
 			if account.Abort != nil {
 				expected = " --expect abort"
 			}
-			r := &packJSON{File: out, SHA256: sha256.Sum256(data), Identity: account.Head, Files: len(files), Size: len(data)}
+			n, err := withheld(account.Plan, files)
+			if err != nil {
+				return err
+			}
+			told := "nothing"
+			if n > 0 {
+				told = words.Count(int64(n), "restricted record", "restricted records") + ", counted in the chain"
+			}
+			r := &packJSON{Withheld: n, File: out, SHA256: sha256.Sum256(data), Identity: account.Head, Files: len(files), Size: len(data)}
 			return a.Emit(r, a.UI.Fields([][2]string{
 				{"package", fmt.Sprintf("%s   %s, %s", out, words.Count(int64(r.Files), "file", "files"), words.Size(int64(r.Size)))},
 				{"sha256", fmt.Sprintf("%x", r.SHA256)},
 				{"identity", fmt.Sprintf("%x", r.Identity)},
-				{"next", "log that it ended so, once everyone has signed, then verify it:"},
+				{"withheld", told},
+				{"verify", "fleetctl verify " + out + " --policy POLICY" + expected},
+				{"left to do", "once everyone has signed, log that the ceremony ended so:"},
 				{"", "fleetctl log append " + out + " --log LOG --key KEY"},
-				{"", "fleetctl verify " + out + " --policy POLICY" + expected},
 			}))
 		})
 	c.Flags().StringVar(&out, "out", "", "the archive's new `file`")
 	c.Flags().BoolVar(&withhold, "withhold", false, "leave out the bodies of restricted records")
 	return c
+}
+
+// withheld counts the records of a package whose content was left out.
+func withheld(p *ceremony.Plan, files evidence.Files) (n int, err error) {
+	_, t, err := ceremony.Replay(p, ceremony.TranscriptFile, files[ceremony.TranscriptFile])
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range t.Records {
+		if r.Withheld() {
+			n++
+		}
+	}
+	return n, nil
 }

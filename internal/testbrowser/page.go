@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // Page is a tab.
@@ -18,11 +20,13 @@ type Page struct {
 	asked   []string
 }
 
-// Open opens an empty page of a size, with a colour scheme: light or dark.
+// Open opens an empty page of a size, with a colour scheme, light or dark, until the
+// test ends.
 func (b *Browser) Open(t testing.TB, width, height int, scheme string) *Page {
 	t.Helper()
 	var target struct{ TargetID string }
 	must(t, b.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target))
+	t.Cleanup(func() { _ = b.call("", "Target.closeTarget", map[string]any{"targetId": target.TargetID}, nil) })
 	var at struct{ SessionID string }
 	must(t, b.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &at))
 	p := &Page{t: t, b: b, session: at.SessionID, loaded: make(chan struct{}, 16)}
@@ -71,7 +75,7 @@ func (p *Page) Go(url string) {
 	}
 	select {
 	case <-p.loaded:
-	case <-time.After(patience):
+	case <-time.After(await.Longest):
 		p.t.Fatalf("%s doesn't load", url)
 	}
 }

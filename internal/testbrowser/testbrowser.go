@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // Browser is a running Chromium.
@@ -33,9 +35,13 @@ type answer struct {
 }
 
 // Start starts Chromium and ends it with the test. Where there is none the test is
-// skipped, but in CI.
+// skipped, but in CI. The race detector can't look into it, and go test -short is
+// without what takes seconds.
 func Start(t testing.TB) *Browser {
 	t.Helper()
+	if testing.Short() || await.RaceDetector {
+		t.Skip("a browser is another process, and takes seconds: go test without -race and -short starts it")
+	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -56,14 +62,13 @@ func Start(t testing.TB) *Browser {
 	outRead, outWrite, err := os.Pipe()
 	must(t, err)
 	cmd.ExtraFiles = []*os.File{inRead, outWrite}
-	must(t, cmd.Start())
+	chromium := await.Start(t, cmd)
 	must(t, errors.Join(inRead.Close(), outWrite.Close()))
 	b := &Browser{to: inWrite, waiting: map[int]chan answer{}, pages: map[string]*Page{}, ended: make(chan struct{})}
 	go b.read(outRead)
 	t.Cleanup(func() {
 		_ = inWrite.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		chromium.Kill()
 		<-b.ended
 		_ = outRead.Close()
 	})
@@ -109,9 +114,6 @@ func (b *Browser) read(from io.Reader) {
 	}
 }
 
-// patience is for a browser that hangs.
-const patience = 60 * time.Second
-
 // call asks the browser, and puts its answer into result where that isn't nil.
 func (b *Browser) call(session, method string, params, result any) error {
 	c := make(chan answer, 1)
@@ -145,7 +147,7 @@ func (b *Browser) call(session, method string, params, result any) error {
 		return json.Unmarshal(a.Result, result)
 	case <-b.ended:
 		return errors.New(method + ": the browser has ended")
-	case <-time.After(patience):
+	case <-time.After(await.Longest):
 		return errors.New(method + ": the browser doesn't answer")
 	}
 }

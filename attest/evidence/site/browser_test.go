@@ -16,7 +16,28 @@ import (
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
-// sample is a site of two epochs, the second of them one that stood still.
+// TestInARealBrowser opens the pages in one Chromium: starting it takes longer than
+// most of what is asked of it.
+func TestInARealBrowser(t *testing.T) {
+	b := testbrowser.Start(t)
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, *testbrowser.Browser)
+	}{
+		{"pages stand in a real browser", pagesStandInARealBrowser},
+		{"nobody is kept out of a page", nobodyIsKeptOutOfAPage},
+		{"the keyboard reaches everything", theKeyboardReachesEverything},
+		{"a fold opens by the keyboard", aFoldOpensByTheKeyboard},
+		{"hostile text does nothing in a browser", hostileTextDoesNothingInABrowser},
+		{"a reader checks a package", aReaderChecksAPackage},
+		{"a tampered package is refused by name", aTamperedPackageIsRefusedByName},
+		{"what readers give is text", whatReadersGiveIsText},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, b) })
+	}
+}
+
+// sample is a site of two epochs.
 func sample(t testing.TB, hsms int) string {
 	t.Helper()
 	f := testfleet.New(t, testfleet.Options{HSMs: hsms, Sites: places(3 + hsms/15), Attested: hsms < 10})
@@ -42,11 +63,10 @@ var looks = []struct {
 	scheme string
 }{{1280, "light"}, {360, "dark"}}
 
-// TestPagesStandInARealBrowser: from a disk and over HTTP, wide and narrow, light and
+// pagesStandInARealBrowser: from a disk and over HTTP, wide and narrow, light and
 // dark, with few HSMs and many, no page asks for anything, complains, or is wider than
 // its window.
-func TestPagesStandInARealBrowser(t *testing.T) {
-	b := testbrowser.Start(t)
+func pagesStandInARealBrowser(t *testing.T, b *testbrowser.Browser) {
 	for _, hsms := range []int{5, 100} {
 		dir := sample(t, hsms)
 		for _, page := range []string{"index.html", "epoch-2/index.html", "verify.html"} {
@@ -66,11 +86,10 @@ func TestPagesStandInARealBrowser(t *testing.T) {
 	}
 }
 
-// TestNobodyIsKeptOutOfAPage: axe-core finds nothing serious, in either scheme of
+// nobodyIsKeptOutOfAPage: axe-core finds nothing serious, in either scheme of
 // colours; it does find something on a page that keeps people out.
-func TestNobodyIsKeptOutOfAPage(t *testing.T) {
+func nobodyIsKeptOutOfAPage(t *testing.T, b *testbrowser.Browser) {
 	axe := testbrowser.Axe(t)
-	b := testbrowser.Start(t)
 	dir := sample(t, 5)
 	for _, page := range []string{"index.html", "epoch-2/index.html", "verify.html"} {
 		for _, look := range looks {
@@ -81,7 +100,7 @@ func TestNobodyIsKeptOutOfAPage(t *testing.T) {
 			}
 		}
 	}
-	v := newVisit(t)
+	v := newVisit(t, b)
 	v.answered()
 	for _, x := range v.p.Barriers(axe) {
 		t.Errorf("a check's answer: %s", x)
@@ -117,17 +136,16 @@ func fits(t *testing.T, p *testbrowser.Page, width int, where string) {
 // once it has the focus.
 const reachable = `[...document.querySelectorAll("a[href], summary, button, input, textarea, select, [tabindex='0']")].filter(e => e.checkVisibility())`
 
-// TestTheKeyboardReachesEverything: Tab leads to every link, fold and table that
+// theKeyboardReachesEverything: Tab leads to every link, fold and table that
 // scrolls, in the page's order, each with a name and a ring around it.
-func TestTheKeyboardReachesEverything(t *testing.T) {
-	b := testbrowser.Start(t)
+func theKeyboardReachesEverything(t *testing.T, b *testbrowser.Browser) {
 	dir := sample(t, 5)
 	for _, page := range []string{"index.html", "epoch-2/index.html", "verify.html"} {
 		p := b.Open(t, 1280, 800, "light")
 		p.Go("file://" + filepath.ToSlash(filepath.Join(dir, page)))
 		tabbed(t, p, page)
 	}
-	v := newVisit(t)
+	v := newVisit(t, b)
 	v.answered()
 	var at string
 	if v.p.Eval(`document.activeElement.id`, &at); at != "result-h" {
@@ -163,9 +181,8 @@ func tabbed(t *testing.T, p *testbrowser.Page, page string) {
 	}
 }
 
-// TestAFoldOpensByTheKeyboard: Enter on a digest shows all of it.
-func TestAFoldOpensByTheKeyboard(t *testing.T) {
-	b := testbrowser.Start(t)
+// aFoldOpensByTheKeyboard: Enter on a digest shows all of it.
+func aFoldOpensByTheKeyboard(t *testing.T, b *testbrowser.Browser) {
 	p := b.Open(t, 360, 800, "light")
 	p.Go("file://" + filepath.ToSlash(filepath.Join(sample(t, 5), "epoch-2/index.html")))
 	p.Eval(`document.querySelector("details.digest summary").focus()`, nil)
@@ -179,10 +196,9 @@ func TestAFoldOpensByTheKeyboard(t *testing.T) {
 	fits(t, p, 360, "with everything unfolded")
 }
 
-// TestHostileTextDoesNothingInABrowser: text that would be a script, that turns around
+// hostileTextDoesNothingInABrowser: text that would be a script, that turns around
 // or that has no end is shown, and does nothing.
-func TestHostileTextDoesNothingInABrowser(t *testing.T) {
-	b := testbrowser.Start(t)
+func hostileTextDoesNothingInABrowser(t *testing.T, b *testbrowser.Browser) {
 	said := `</td></table><script>document.title="owned"</script><img src=x onerror="document.title='owned'"> שלום ` + strings.Repeat("ﷺ", 20) + strings.Repeat("W", 600)
 	f := interrupted(t, 3, said)
 	dir := filepath.Join(t.TempDir(), "site")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/testbrowser"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -24,9 +25,8 @@ type visit struct {
 	address []string
 }
 
-func newVisit(t *testing.T) *visit {
+func newVisit(t *testing.T, b *testbrowser.Browser) *visit {
 	t.Helper()
-	b := testbrowser.Start(t)
 	f := testfleet.New(t, testfleet.Options{Sites: places(2)})
 	in := published(f)
 	leaf := must(evidence.PackageLeaf("f", in.Data))
@@ -67,8 +67,8 @@ func (v *visit) until(id, text string) (said string) {
 		const e = document.getElementById(%q), look = () => e.innerText.includes(%q) && done(e.innerText);
 		new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
 		look();
-		setTimeout(() => done("nothing of the kind, but: " + e.innerText), 30000);
-	})`, id, text), &said)
+		setTimeout(() => done("nothing of the kind, but: " + e.innerText), %d);
+	})`, id, text, (await.Longest/2).Milliseconds()), &said)
 	if !strings.Contains(said, text) {
 		v.t.Fatalf("%s doesn't say %q: %s", id, text, said)
 	}
@@ -88,11 +88,11 @@ func (v *visit) answered() {
 	v.until("verdict", "Nothing wrong was found")
 }
 
-// TestAReaderChecksAPackage: from a disk and over HTTP, with files that are chosen;
+// aReaderChecksAPackage: from a disk and over HTTP, with files that are chosen;
 // nothing is called verified before there is a policy, and no answer outlives its
 // question.
-func TestAReaderChecksAPackage(t *testing.T) {
-	v := newVisit(t)
+func aReaderChecksAPackage(t *testing.T, b *testbrowser.Browser) {
+	v := newVisit(t, b)
 	for _, address := range v.address {
 		v.come(address)
 		v.until("verdict", "Nothing is verified here. Give your policy and a package.")
@@ -128,10 +128,10 @@ func TestAReaderChecksAPackage(t *testing.T) {
 	}
 }
 
-// TestATamperedPackageIsRefusedByName: dropped onto the page like a good one, with the
+// aTamperedPackageIsRefusedByName: dropped onto the page like a good one, with the
 // policy dropped too or typed.
-func TestATamperedPackageIsRefusedByName(t *testing.T) {
-	v := newVisit(t)
+func aTamperedPackageIsRefusedByName(t *testing.T, b *testbrowser.Browser) {
+	v := newVisit(t, b)
 	good := must(evidence.Unpack("f", must(os.ReadFile(v.file("evidence.tar", nil)))))
 	forged := func(path string, change func([]byte) []byte) []byte {
 		files := evidence.Files{}
@@ -169,11 +169,11 @@ func TestATamperedPackageIsRefusedByName(t *testing.T) {
 	v.until("verdict", "Nothing wrong was found")
 }
 
-// TestWhatReadersGiveIsText: a policy's text, a file's name and whatever a package makes
+// whatReadersGiveIsText: a policy's text, a file's name and whatever a package makes
 // the verifier say can't become a part of the page, and what isn't the page's own
 // script doesn't run, from a disk neither.
-func TestWhatReadersGiveIsText(t *testing.T) {
-	v := newVisit(t)
+func whatReadersGiveIsText(t *testing.T, b *testbrowser.Browser) {
+	v := newVisit(t, b)
 	const evil = `<img src=x onerror="document.title='owned'">`
 	name := "a\u202egpj" + evil[:10] + ".tar"
 	for _, address := range v.address {

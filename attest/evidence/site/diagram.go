@@ -147,7 +147,8 @@ func (e *epoch) timeBar() string {
 	at := func(n int) string { // a record's place, in thousandths
 		return fmt.Sprintf("%.1f%%", 100*float64(s.Records[n-1].Time.Sub(s.Began))/float64(whole))
 	}
-	var m, said markup
+	var m markup
+	var said []string
 	from := "0.0%"
 	running := func(to string) {
 		m.add("<line class=\"on\" x1=\"" + from + "\" x2=\"" + to + "\" y1=\"12\" y2=\"12\"/>")
@@ -156,7 +157,7 @@ func (e *epoch) timeBar() string {
 		running(at(p.From.N))
 		from = at(p.To.N)
 		m.add("<line class=\"off\" x1=\"" + at(p.From.N) + "\" x2=\"" + from + "\" y1=\"12\" y2=\"12\"/>")
-		said.add("<li>", p.From.Time.UTC().Format(clock)+" to "+p.To.Time.UTC().Format(clock), "</li>\n")
+		said = append(said, "from "+p.From.Time.UTC().Format(clock)+" to "+p.To.Time.UTC().Format(clock))
 	}
 	running("100%")
 	for _, x := range s.Events {
@@ -171,8 +172,8 @@ func (e *epoch) timeBar() string {
 	var bar markup
 	bar.add("<figure class=\"bar\">\n<svg width=\"100%\" height=\"24\" role=\"img\" aria-label=\"", "The ceremony's time: "+label, "\">"+m.String()+"</svg>\n<figcaption><span>",
 		s.Began.UTC().Format(clock), "</span><span>", s.Last.UTC().Format(clock), "</span></figcaption>\n</figure>\n")
-	if said.Len() > 0 {
-		bar.add("<p>", "It stood still from", "</p>\n<ul class=\"still\">\n"+said.String()+"</ul>\n")
+	if len(said) > 0 {
+		bar.add("<p>It stood still ", strings.Join(said, ", "), ".</p>\n")
 	}
 	bar.add("<p class=\"dim\">A thick line is work, a dashed one a standstill, a ring something that went otherwise than planned. All of it is in the table.</p>\n")
 	return bar.String()

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,7 +10,10 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/closing"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -75,4 +79,25 @@ func interrupted(t testing.TB, hsms int, said string) *testfleet.Fleet {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// abortedFirst is the package of a ceremony that people aborted, and the fleet of the
+// same parties whose ceremony came after it.
+func abortedFirst(t testing.TB) (evidence.Input, *testfleet.Fleet) {
+	t.Helper()
+	f := testfleet.New(t, testfleet.Options{Name: "given up", To: testfleet.ToFleetRun})
+	c := f.Config(f.Dir, testfleet.Random("abort"))
+	a := must(engine.Abort(context.Background(), c, "a seal was missing"))
+	people, want := must(ceremony.PeopleOf(f.Plan)), a.AbortApproval()
+	for _, name := range testfleet.Signers {
+		p := f.Parties.People[name]
+		want.Role = p.Role
+		sig := must(p.Sign(want.Namespace(), want.Text()))
+		must(folder.StoreSignature(f.Dir, ceremony.ApprovalsDir, fmt.Sprintf("abort-%d", want.Head.N), people, want.Namespace(), want.Text(), sig))
+	}
+	files, _, err := closing.PackFolder(f.Dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed("aborted.tar", files), testfleet.New(t, testfleet.Options{Name: "after", Parties: f.Parties, Start: f.Now()})
 }

@@ -65,10 +65,18 @@ func (m *markup) sections(list []section) {
 	}
 }
 
-// box is markup that scrolls inside its own box, which the keyboard reaches.
-func box(label, body string) string {
+// manyRows are too many to be read past: a table of so many scrolls downwards too.
+const manyRows = 20
+
+// box is a table of so many rows that scrolls inside its own box, which the keyboard
+// reaches.
+func box(label string, rows int, body string) string {
 	var m markup
-	m.add("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"", label, "\">\n"+body+"</div>\n")
+	class := "scroll"
+	if rows > manyRows {
+		class += " tall"
+	}
+	m.add("<div class=\""+class+"\" role=\"region\" tabindex=\"0\" aria-label=\"", label, "\">\n"+body+"</div>\n")
 	return m.String()
 }
 

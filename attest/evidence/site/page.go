@@ -25,23 +25,23 @@ func (e *epoch) page() ([]byte, error) {
 	}
 	list := []section{
 		{"fleet", "The fleet by site", e.fleet()},
-		{"happened", "What happened", e.timeBar() + box("Timeline", "<table class=\"timeline\">\n<thead><tr><th>time</th><th>what</th><th>more</th></tr></thead>\n<tbody>\n{{timeline}}</tbody></table>\n") +
+		{"happened", "What happened", e.timeBar() + box("Timeline", 0, "<table class=\"timeline\">\n<thead><tr><th>time</th><th>what</th><th>more</th></tr></thead>\n<tbody>\n{{timeline}}</tbody></table>\n") +
 			"<p class=\"dim\">Times are UTC, by the clock of the ceremony's computer.</p>\n"},
-		{"people", "People and verdicts", box("People and verdicts", "<table class=\"people\">\n<thead><tr><th>who</th><th>verdict on the release</th><th>verdict on the close</th><th>approved</th></tr></thead>\n<tbody>\n{{people}}</tbody></table>\n") +
+		{"people", "People and verdicts", box("People and verdicts", len(e.plan.People), "<table class=\"people\">\n<thead><tr><th>who</th><th>verdict on the release</th><th>verdict on the close</th><th>approved</th></tr></thead>\n<tbody>\n{{people}}</tbody></table>\n") +
 			"<p class=\"dim\">The keys are those that the plan names, which is its author's word for whose they are. Your own policy decides.</p>\n"},
 	}
 	if e.set != nil {
 		list = append(list, section{"keys", "Keys, with words to read aloud", keys}, section{"delta", "What changed since the epoch before", e.delta()})
 	}
 	if e.account.FleetCheck != nil {
-		list = append(list, section{"check", "Fleet check", box("Fleet check", "<table>\n{{fleet check rows}}</table>\n") + "<p class=\"dim\">{{fleet check note}}</p>\n"})
+		list = append(list, section{"check", "Fleet check", box("Fleet check", len(e.plan.HSMs), "<table>\n{{fleet check rows}}</table>\n") + "<p class=\"dim\">{{fleet check note}}</p>\n"})
 	}
 	if len(e.account.AttestationSteps()) > 0 {
-		list = append(list, section{"attestations", "Attestations by the devices", box("Attestations", "<table>\n{{device rows}}</table>\n") + "<p class=\"dim\">{{device note}}</p>\n"})
+		list = append(list, section{"attestations", "Attestations by the devices", box("Attestations", len(e.account.AttestationSteps()), "<table>\n{{device rows}}</table>\n") + "<p class=\"dim\">{{device note}}</p>\n"})
 	}
 	list = append(list,
-		section{"signatures", "Signatures", box("Signatures", "<table>\n<thead><tr><th>who</th><th>part</th><th>signed</th></tr></thead>\n<tbody>\n{{signers}}</tbody></table>\n") + "{{logged}}\n"},
-		section{"records", "Transcript", "<details>\n<summary>All {{count}} records</summary>\n" + box("Transcript", "<table>\n<thead><tr><th class=\"num\">n</th><th>time</th><th>kind</th><th>what</th></tr></thead>\n<tbody>\n{{records}}</tbody></table>\n") +
+		section{"signatures", "Signatures", box("Signatures", 0, "<table>\n<thead><tr><th>who</th><th>part</th><th>signed</th></tr></thead>\n<tbody>\n{{signers}}</tbody></table>\n") + "{{logged}}\n"},
+		section{"records", "Transcript", "<details>\n<summary>All {{count}} records</summary>\n" + box("Transcript", e.account.N, "<table>\n<thead><tr><th class=\"num\">n</th><th>time</th><th>kind</th><th>what</th></tr></thead>\n<tbody>\n{{records}}</tbody></table>\n") +
 			"</details>\n<p class=\"dim\"><strong>Who sees what is restricted.</strong> {{restricted}}</p>\n"},
 		section{"files", "Downloads", e.downloadTable()},
 		section{"verify", "Verify it yourself", e.howTo()})
@@ -90,7 +90,7 @@ func (e *epoch) says() string {
 	r := e.report
 	var m markup
 	m.add("<p class=\"note\"><strong>The publisher says:</strong> verified by fleetctl as of ", strict.FormatTime(r.Time), ", ",
-		words.Count(int64(r.Demanded), "claim", "claims")+" demanded and shown, under a policy of the publisher's own. That is the publisher's word, as everything here is.</p>\n"+
+		words.Count(int64(r.Demanded), "claim", "claims"), " demanded and shown, under a policy of the publisher's own. That is the publisher's word, as everything here is.</p>\n"+
 			digits("SHA-256 of that policy", r.Policy.Digest))
 	return m.String()
 }
@@ -117,7 +117,7 @@ func (e *epoch) keyTable() (string, error) {
 		m.add("</tbody>\n")
 	}
 	m.add("</table>\n")
-	return box("Keys", m.String()) +
+	return box("Keys", len(keys), m.String()) +
 		"<p class=\"dim\">The words are the first four of each public key's SHA-256, from the PGP word list: enough to compare by telephone that two people look at one key, not enough against a forger. All of them stand below.</p>\n" +
 		"<details>\n<summary>Digests in full, with all words</summary>\n<dl class=\"digests\">\n" + whole.String() + "</dl>\n</details>\n", nil
 }
@@ -140,7 +140,7 @@ func (e *epoch) delta() string {
 	var rows markup
 	row := func(change string, k bundle.FleetKey, more string) {
 		sum := sha256.Sum256(k.SPKI)
-		rows.add("<tr><td>", change, "</td><td>", k.HSM, "</td><td>", k.Role, "</td><td class=\"words\">", words.Head(sum[:]), "…</td><td class=\"mono\">", words.Short(sum[:]), "</td><td>", more, "</td></tr>\n")
+		rows.add("<tr><td>", change, "</td><td>", k.HSM, "</td><td>", k.Role, "</td><td class=\"words\">", words.Head(sum[:]), "…</td><td class=\"mono\">", words.Short(sum[:]), "</td><td class=\"words\">", more, "</td></tr>\n")
 	}
 	for _, k := range d.Added {
 		row("added", k, "")
@@ -156,7 +156,7 @@ func (e *epoch) delta() string {
 		row("moved", c.New, "was in "+c.Old.HSM+" as "+c.Old.Role)
 	}
 	if rows.Len() > 0 {
-		m.WriteString(box("Changes of keys", "<table>\n<thead><tr><th>change</th><th>HSM</th><th>role</th><th>words</th><th>SHA-256 begins</th><th>before</th></tr></thead>\n<tbody>\n"+rows.String()+"</tbody></table>\n"))
+		m.WriteString(box("Changes of keys", len(d.Added)+len(d.Removed)+len(d.Replaced)+len(d.Moved), "<table>\n<thead><tr><th>change</th><th>HSM</th><th>role</th><th>words</th><th>SHA-256 begins</th><th>before</th></tr></thead>\n<tbody>\n"+rows.String()+"</tbody></table>\n"))
 	}
 	return m.String()
 }

@@ -55,7 +55,7 @@ func TestTheSiteTellsThePagesStory(t *testing.T) {
 	}
 	for _, want := range []string{
 		"45 min of it at a standstill", "<dd><ul class=\"otherwise\"><li>1 exception</li><li>1 interruption</li><li>1 key that failed</li></ul></dd>",
-		`aria-label="The ceremony's time: 1 standstill"`, `class="off"`, `class="event"`, "It stood still from",
+		`aria-label="The ceremony's time: 1 standstill"`, `class="off"`, `class="event"`, "<p>It stood still from 2026-11-21 10:00 to 2026-11-21 10:45.</p>",
 	} {
 		if want = strings.ReplaceAll(want, "'", "&#39;"); !strings.Contains(site, want) {
 			t.Errorf("the site has no %s", want)
@@ -129,6 +129,9 @@ func TestThePublishersVerdictIsThePublishersWord(t *testing.T) {
 	if !strings.Contains(page, "<strong>The publisher says:</strong> verified by fleetctl as of "+f.Now().UTC().Format(time.RFC3339)+", 13 claims demanded and shown") {
 		t.Error("the page doesn't tell what the publisher says")
 	}
+	if strings.Contains(page, "&lt;details") || strings.Contains(page, "&lt;/p&gt;") {
+		t.Error("markup of our own is shown as text")
+	}
 	if page := string(must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))["epoch-1/index.html"]); strings.Contains(page, "publisher says") || strings.Contains(strings.ToLower(page), "is verified<") {
 		t.Error("without a policy the page tells of a verdict")
 	}
@@ -176,6 +179,48 @@ func TestEpochsAreComparedWithTheOnesBefore(t *testing.T) {
 	}
 	if i, j := bytes.Index(both["index.html"], []byte("epoch-2/")), bytes.Index(both["index.html"], []byte("epoch-1/")); i < 0 || j < i {
 		t.Error("the newest epoch doesn't stand first")
+	}
+}
+
+// TestAnAbortedCeremonyIsPublishedAsThat: its page says so first, it has no keys, and
+// it stands beside the ceremony that came after it.
+func TestAnAbortedCeremonyIsPublishedAsThat(t *testing.T) {
+	aborted, f := abortedFirst(t)
+	files := must(Build([]evidence.Input{published(f), aborted}, Question{Now: f.Now()}))
+	var page string
+	for path, data := range files {
+		if strings.HasPrefix(path, "epoch-1-aborted-") && strings.HasSuffix(path, "/index.html") {
+			page = string(data)
+		}
+	}
+	for _, c := range []struct{ page, want string }{
+		{page, "<p class=\"mode rehearsal\">aborted rehearsal</p>"}, {page, "<li>1 abort</li>"}, {page, "--policy your-policy.yaml --expect abort"},
+		{string(files["index.html"]), "none: the ceremony was aborted"}, {string(files["index.html"]), "2 ceremonies"}, {string(files["verify.html"]), "epoch 1, aborted"},
+	} {
+		if !strings.Contains(c.page, c.want) {
+			t.Errorf("no page says %q", c.want)
+		}
+	}
+	if strings.Contains(page, "id=\"keys\"") || strings.Contains(page, "id=\"delta\"") {
+		t.Error("the page of an aborted ceremony has keys")
+	}
+	if _, err := Build([]evidence.Input{aborted, aborted}, Question{Now: f.Now()}); err == nil || !strings.Contains(err.Error(), "is the ceremony that") {
+		t.Errorf("one aborted ceremony twice: %v", err)
+	}
+}
+
+// TestEveryProofIsHandedOut: those that lie beside the package stand beside it on the
+// site, under the names that verify looks for.
+func TestEveryProofIsHandedOut(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	in := published(f)
+	in.Logged = must(f.Parties.Log.Append(must(evidence.PackageLeaf("f", in.Data)).Marshal()))
+	in.Proofs = []evidence.Input{{File: "evidence.tlog-proof-2", Data: in.Logged}}
+	files := must(Build([]evidence.Input{in}, Question{Now: f.Now()}))
+	for _, path := range []string{"epoch-1/evidence.tlog-proof", "epoch-1/evidence.tlog-proof-2"} {
+		if !bytes.Equal(files[path], in.Logged) || !strings.Contains(string(files["epoch-1/index.html"]), "<a href=\""+path[8:]+"\" download>") {
+			t.Errorf("%s is not handed out", path)
+		}
 	}
 }
 

@@ -173,11 +173,11 @@
       this.binary = c.binary;
     }
 
-    reading(c, r, bad) {
+    reading(c, r, bad, where) {
       this.mayType(c.by, bad);
       if (this.now.act === "open") {
         if (c.what !== "clock" || c.hsm !== undefined || c.confirmed !== undefined) bad("is no reading of the clock");
-        if (Math.abs(r.time - F.time(c.value, "clock")) > clockOff) this.fail("the clock on the wall says another time");
+        if (Math.abs(r.time - F.time(c.value, where)) > clockOff) this.fail("the clock on the wall says another time");
         return;
       }
       if (c.what !== "seal" || c.confirmed === undefined) bad("is no reading of a seal");

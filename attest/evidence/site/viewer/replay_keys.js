@@ -34,7 +34,7 @@
         this.keys = this.keys.filter((k) => k !== key);
         return;
       }
-      if (c.reason !== undefined || !c.public_key || !c.mechanism) bad("has a reason, or lacks key or mechanism");
+      if (c.reason !== undefined || !c.public_key) bad("has a reason, or lacks its key");
       key.key = F.admit(c.public_key, key.intent.algorithm, where);
       if (this.made.has(key.key.same)) this.fail(`${key.hsm.name} ${key.role.name} has a key that was made before`);
       this.made.add(key.key.same);
@@ -150,7 +150,16 @@
       this.release_ = { hash: r.hash, n: r.n, time: r.time, artifact: c.artifact };
     },
 
-    request(c, r) { this.request_ = { ...c, n: r.n, exceptions: this.exceptions.length }; },
+    // ofPeople: a list of what people signed so far has no other file.
+    ofPeople(c, bad) {
+      const other = c.files.find((f) => !/^(?:plan-approvals|approvals|signoffs\/release)\/[^\/]+$/.test(f.path));
+      if (other) bad(`lists ${other.path}, which is no file of what people sign until then`);
+    },
+
+    request(c, r, bad) {
+      this.ofPeople(c, bad);
+      this.request_ = { ...c, n: r.n, exceptions: this.exceptions.length };
+    },
 
     // ---- third parties and operator ----
 
@@ -181,6 +190,7 @@
       if (this.answers.length < this.plan.third_parties_needed) bad("comes before enough third parties have answered");
       this.countersigned = F.countersigned(c.form, this.keySet(bad), this.answers.map((x) => ({ key: x.key, signature: x.statement.signature })));
       if (!(await F.signed(want.admitted, this.countersigned, c.signature))) bad("doesn't verify");
+      this.ofPeople(c, bad);
       const listed = new Map(c.files.map((f) => [f.path, f.sha256]));
       for (const f of this.request_.files) if (listed.get(f.path) !== f.sha256) bad(`lacks ${f.path}, which the request lists, or has another digest`);
       this.counter = { ...c, hash: r.hash, n: r.n, time: r.time };

@@ -70,7 +70,7 @@
     const long = F.textOf(4096);
     const list = (shape) => F.list(shape);
     const hex = (n) => F.hexOf(n);
-    const anyDigest = hex32;
+    const anyDigest = hex(32); // of a member that is always there; what may be left out is never zeros
     const code = (v, where) => (F.isCode(string(v, where)) ? v : F.fault(where, `${F.quote(v)} is no return code`));
     const version = (v, where) => (/^(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})$/.test(string(v, where)) && v.split(".").every((n) => n <= 255) ? v : F.fault(where, `${F.quote(v)} is no major.minor`));
     const by = F.oneOf("witness", "auditor", "machine");
@@ -112,7 +112,7 @@
       "attributes": object({ intent: int(1), private: privates, public: list(reading(publicNames)) }),
       "negative-test": object({ intent: int(1), attempts, relaxed: optional(object({ names: list(token), while: privates, attempts, restored: attempts, after: privates })) }),
       "agreement-peer": object({ intent: int(1), peer: hex(), by: F.oneOf("auditor", "machine"), challenger: optional(token) }),
-      "possession": object({ intent: int(1), signature: optional(F.base64Of()), answer: optional(anyDigest) }),
+      "possession": object({ intent: int(1), signature: optional(F.base64Of()), answer: optional(hex32) }),
       "agreement-opened": object({ intent: int(1), scalar: hex() }),
       "found": object({ intent: int(1), public_key: anyDigest, objects: list(thing) }),
       "challenge": object({ what: F.oneOf("plan", "key", "fleet", "key-set", "bundle"), intent: optional(int(1)), subject: anyDigest, positions: list(int(1, 32)), tries: int(1), by }),
@@ -127,11 +127,11 @@
       "lockdown": object({ number: int(1), text: string, reading: optional(long), before: optional(code), code: optional(code), by, confirmed: by }),
       "exception": object({
         number: int(1, 1024), expected: long, happened: long, decided: long, absent: optional(some(token)), attestations: optional(some(int(1))), unreached: optional(some(claim)),
-        clock: optional(object({ since: timeOf, wall: timeOf })), version: optional(text), binary: optional(anyDigest), torn: optional(int(1)),
+        clock: optional(object({ since: timeOf, wall: timeOf })), version: optional(text), binary: optional(hex32), torn: optional(int(1)),
       }),
       "adjourn": object({ reason: long, seals }),
       "reconvene": object({ seals }),
-      "resume": object({ since: timeOf, torn: int(), kept: optional(anyDigest), intent: optional(int(1)), version: optional(text), binary: optional(anyDigest) }),
+      "resume": object({ since: timeOf, torn: int(), kept: optional(hex32), intent: optional(int(1)), version: optional(text), binary: optional(hex32) }),
       "abort": object({ reason: long, keys: list(object({ hsm: token, role: token, cka_id: hex(), state: long })), torn: optional(int(1)) }),
       "close": object({ files }),
     }));
@@ -139,21 +139,28 @@
 
   // ---- return codes (7.4) ----
 
-  const named = new Set(("OK CANCEL HOST_MEMORY SLOT_ID_INVALID GENERAL_ERROR FUNCTION_FAILED ARGUMENTS_BAD NO_EVENT NEED_TO_CREATE_THREADS CANT_LOCK " +
-    "ATTRIBUTE_READ_ONLY ATTRIBUTE_SENSITIVE ATTRIBUTE_TYPE_INVALID ATTRIBUTE_VALUE_INVALID ACTION_PROHIBITED DATA_INVALID DATA_LEN_RANGE DEVICE_ERROR " +
-    "DEVICE_MEMORY DEVICE_REMOVED ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE AEAD_DECRYPT_FAILED FUNCTION_CANCELED FUNCTION_NOT_PARALLEL " +
-    "FUNCTION_NOT_SUPPORTED KEY_HANDLE_INVALID KEY_SIZE_RANGE KEY_TYPE_INCONSISTENT KEY_NOT_NEEDED KEY_CHANGED KEY_NEEDED KEY_INDIGESTIBLE " +
-    "KEY_FUNCTION_NOT_PERMITTED KEY_NOT_WRAPPABLE KEY_UNEXTRACTABLE MECHANISM_INVALID MECHANISM_PARAM_INVALID OBJECT_HANDLE_INVALID OPERATION_ACTIVE " +
-    "OPERATION_NOT_INITIALIZED PIN_INCORRECT PIN_INVALID PIN_LEN_RANGE PIN_EXPIRED PIN_LOCKED SESSION_CLOSED SESSION_COUNT SESSION_HANDLE_INVALID " +
-    "SESSION_PARALLEL_NOT_SUPPORTED SESSION_READ_ONLY SESSION_EXISTS SESSION_READ_ONLY_EXISTS SESSION_READ_WRITE_SO_EXISTS SIGNATURE_INVALID " +
-    "SIGNATURE_LEN_RANGE TEMPLATE_INCOMPLETE TEMPLATE_INCONSISTENT TOKEN_NOT_PRESENT TOKEN_NOT_RECOGNIZED TOKEN_WRITE_PROTECTED " +
-    "UNWRAPPING_KEY_HANDLE_INVALID UNWRAPPING_KEY_SIZE_RANGE UNWRAPPING_KEY_TYPE_INCONSISTENT USER_ALREADY_LOGGED_IN USER_NOT_LOGGED_IN " +
-    "USER_PIN_NOT_INITIALIZED USER_TYPE_INVALID USER_ANOTHER_ALREADY_LOGGED_IN USER_TOO_MANY_TYPES WRAPPED_KEY_INVALID WRAPPED_KEY_LEN_RANGE " +
-    "WRAPPING_KEY_HANDLE_INVALID WRAPPING_KEY_SIZE_RANGE WRAPPING_KEY_TYPE_INCONSISTENT RANDOM_SEED_NOT_SUPPORTED RANDOM_NO_RNG DOMAIN_PARAMS_INVALID " +
-    "CURVE_NOT_SUPPORTED BUFFER_TOO_SMALL SAVED_STATE_INVALID INFORMATION_SENSITIVE STATE_UNSAVEABLE CRYPTOKI_NOT_INITIALIZED " +
-    "CRYPTOKI_ALREADY_INITIALIZED MUTEX_BAD MUTEX_NOT_LOCKED NEW_PIN_MODE NEXT_OTP EXCEEDED_MAX_ITERATIONS FIPS_SELF_TEST_FAILED LIBRARY_LOAD_FAILED " +
-    "PIN_TOO_WEAK PUBLIC_KEY_INVALID FUNCTION_REJECTED TOKEN_RESOURCE_EXCEEDED OPERATION_CANCEL_FAILED KEY_EXHAUSTED PENDING " +
-    "SESSION_ASYNC_NOT_SUPPORTED SEED_RANDOM_REQUIRED OPERATION_NOT_VALIDATED TOKEN_NOT_INITIALIZED PARAMETER_SET_NOT_SUPPORTED").split(" "));
+// Names and numbers of PKCS#11 3.2.
+  const codes = ("OK:0 CANCEL:1 HOST_MEMORY:2 SLOT_ID_INVALID:3 GENERAL_ERROR:5 FUNCTION_FAILED:6 ARGUMENTS_BAD:7 NO_EVENT:8 NEED_TO_CREATE_THREADS:9 " +
+    "CANT_LOCK:A ATTRIBUTE_READ_ONLY:10 ATTRIBUTE_SENSITIVE:11 ATTRIBUTE_TYPE_INVALID:12 ATTRIBUTE_VALUE_INVALID:13 ACTION_PROHIBITED:1B " +
+    "DATA_INVALID:20 DATA_LEN_RANGE:21 DEVICE_ERROR:30 DEVICE_MEMORY:31 DEVICE_REMOVED:32 ENCRYPTED_DATA_INVALID:40 " +
+    "ENCRYPTED_DATA_LEN_RANGE:41 AEAD_DECRYPT_FAILED:42 FUNCTION_CANCELED:50 FUNCTION_NOT_PARALLEL:51 FUNCTION_NOT_SUPPORTED:54 " +
+    "KEY_HANDLE_INVALID:60 KEY_SIZE_RANGE:62 KEY_TYPE_INCONSISTENT:63 KEY_NOT_NEEDED:64 KEY_CHANGED:65 KEY_NEEDED:66 KEY_INDIGESTIBLE:67 " +
+    "KEY_FUNCTION_NOT_PERMITTED:68 KEY_NOT_WRAPPABLE:69 KEY_UNEXTRACTABLE:6A MECHANISM_INVALID:70 MECHANISM_PARAM_INVALID:71 " +
+    "OBJECT_HANDLE_INVALID:82 OPERATION_ACTIVE:90 OPERATION_NOT_INITIALIZED:91 PIN_INCORRECT:A0 PIN_INVALID:A1 PIN_LEN_RANGE:A2 " +
+    "PIN_EXPIRED:A3 PIN_LOCKED:A4 SESSION_CLOSED:B0 SESSION_COUNT:B1 SESSION_HANDLE_INVALID:B3 SESSION_PARALLEL_NOT_SUPPORTED:B4 " +
+    "SESSION_READ_ONLY:B5 SESSION_EXISTS:B6 SESSION_READ_ONLY_EXISTS:B7 SESSION_READ_WRITE_SO_EXISTS:B8 SIGNATURE_INVALID:C0 " +
+    "SIGNATURE_LEN_RANGE:C1 TEMPLATE_INCOMPLETE:D0 TEMPLATE_INCONSISTENT:D1 TOKEN_NOT_PRESENT:E0 TOKEN_NOT_RECOGNIZED:E1 " +
+    "TOKEN_WRITE_PROTECTED:E2 UNWRAPPING_KEY_HANDLE_INVALID:F0 UNWRAPPING_KEY_SIZE_RANGE:F1 UNWRAPPING_KEY_TYPE_INCONSISTENT:F2 " +
+    "USER_ALREADY_LOGGED_IN:100 USER_NOT_LOGGED_IN:101 USER_PIN_NOT_INITIALIZED:102 USER_TYPE_INVALID:103 USER_ANOTHER_ALREADY_LOGGED_IN:104 " +
+    "USER_TOO_MANY_TYPES:105 WRAPPED_KEY_INVALID:110 WRAPPED_KEY_LEN_RANGE:112 WRAPPING_KEY_HANDLE_INVALID:113 WRAPPING_KEY_SIZE_RANGE:114 " +
+    "WRAPPING_KEY_TYPE_INCONSISTENT:115 RANDOM_SEED_NOT_SUPPORTED:120 RANDOM_NO_RNG:121 DOMAIN_PARAMS_INVALID:130 CURVE_NOT_SUPPORTED:140 " +
+    "BUFFER_TOO_SMALL:150 SAVED_STATE_INVALID:160 INFORMATION_SENSITIVE:170 STATE_UNSAVEABLE:180 CRYPTOKI_NOT_INITIALIZED:190 " +
+    "CRYPTOKI_ALREADY_INITIALIZED:191 MUTEX_BAD:1A0 MUTEX_NOT_LOCKED:1A1 NEW_PIN_MODE:1B0 NEXT_OTP:1B1 EXCEEDED_MAX_ITERATIONS:1B5 " +
+    "FIPS_SELF_TEST_FAILED:1B6 LIBRARY_LOAD_FAILED:1B7 PIN_TOO_WEAK:1B8 PUBLIC_KEY_INVALID:1B9 FUNCTION_REJECTED:200 " +
+    "TOKEN_RESOURCE_EXCEEDED:201 OPERATION_CANCEL_FAILED:202 KEY_EXHAUSTED:203 PENDING:204 SESSION_ASYNC_NOT_SUPPORTED:205 " +
+    "SEED_RANDOM_REQUIRED:206 OPERATION_NOT_VALIDATED:207 TOKEN_NOT_INITIALIZED:208 PARAMETER_SET_NOT_SUPPORTED:209").split(" ").map((x) => x.split(":"));
+  const named = new Set(codes.map(([name]) => name));
+  const numbers = new Set(codes.map(([, number]) => number.padStart(8, "0")));
 
   F.TPM_CODES = ["TPM_RC_SUCCESS", "TPM_RC_KEY", "TPM_RC_ATTRIBUTES", "TPM_RC_ECC_POINT"];
 
@@ -161,6 +168,7 @@
     if (text === "no answer" || F.TPM_CODES.includes(text)) return true;
     if (text.startsWith("CKR_") && named.has(text.slice(4))) return true;
     if (/^CKR_VENDOR_DEFINED_0x(?:[89A-F][0-9A-F]{7}|[1-9A-F][0-9A-F]{8,15})$/.test(text)) return true;
-    return /^CKR_UNKNOWN_0x[0-7][0-9A-F]{7}$/.test(text);
+    const m = /^CKR_UNKNOWN_0x([0-7][0-9A-F]{7})$/.exec(text);
+    return m !== null && !numbers.has(m[1]); // a number that has a name is written by it
   };
 })((globalThis.fleetctlVerify ??= {}));

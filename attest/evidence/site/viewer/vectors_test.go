@@ -62,6 +62,8 @@ func TestJavaScriptJudgesEveryVectorOrSaysThatItDoesNot(t *testing.T) {
 		}
 		if os.Getenv("FLEETCTL_WRITE") != "" {
 			write(t, c, got[i].Verdict)
+		} else if got[i].Verdict != c.JavaScript && c.JavaScript == testvectors.NotChecked {
+			t.Logf("%s/%s: JavaScript checks it by now; FLEETCTL_WRITE=1 says so in case.json", c.Kind, c.Name)
 		} else if got[i].Verdict != c.JavaScript {
 			t.Errorf("%s/%s: JavaScript says %q (%s), and case.json has %q", c.Kind, c.Name, got[i].Verdict, got[i].Why, c.JavaScript)
 		}

@@ -41,6 +41,14 @@ const programs = {
     return answers;
   },
 
+  // Each case {plan, transcript} is replayed: the record at which that ended, 0 where it
+  // came to the end, and whether a check had failed by then.
+  async replay(cases) {
+    const answers = [];
+    for (const c of cases) answers.push(await replayed(F.parsePlan(bytes(c.plan)), bytes(c.transcript)));
+    return answers;
+  },
+
   // Each case {kind, files, with} is one of testdata/vectors: what is said of it, which
   // claims are shown, and what isn't checked.
   async vectors(cases) {
@@ -77,6 +85,33 @@ async function vector({ kind, files, with: given }) {
     if (e instanceof F.NotChecked) return { verdict: "not checked", areas: [e.where], why: e.what };
     if (!(e instanceof F.Fault)) throw e;
     return { verdict: "reject", areas: [], why: `${e.where}: ${e.what}` };
+  }
+}
+
+// replayed replays a transcript; what can't be read ends it where the records before it
+// don't.
+async function replayed(plan, data) {
+  const at = (e) => {
+    if (!(e instanceof F.Fault)) throw e;
+    return { at: Number(/record (\d+)/.exec(e.where)?.[1] ?? -1), fault: false, why: `${e.where}: ${e.what}` };
+  };
+  let t;
+  try {
+    t = F.parseTranscript(data, plan.digest);
+  } catch (e) {
+    const end = at(e);
+    let cut = 0;
+    for (let n = 1; n < end.at; n++) cut = data.indexOf(10, cut) + 1;
+    const before = await replayed(plan, data.subarray(0, cut));
+    return before.at !== 0 ? before : end;
+  }
+  const replay = new F.Replay(plan);
+  F.extendReplay();
+  try {
+    for (const r of t.records) await replay.take(r);
+    return { at: 0, fault: replay.fault !== null, why: replay.fault ?? "" };
+  } catch (e) {
+    return at(e);
   }
 }
 

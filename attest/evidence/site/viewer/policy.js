@@ -18,12 +18,16 @@
 
   function attestationShape() {
     const level = F.oneOf("module-claimed", "vendor-signed", "anchored", "fresh");
-    const list = (shape) => F.optional(F.list(shape, 1, 64));
+    const list = (shape, key = String) => F.optional((v, where) => {
+      const found = F.list(shape, 1, 64)(v, where);
+      F.distinct(found, key, where, "the entry");
+      return found;
+    });
     const version = (v, where) => (/^[0-9]+(?:\.[0-9]+)*$/.test(F.string(v, where)) ? v : F.fault(where, "is no version"));
     const text = F.textOf(500);
     return F.object({
       least: level, countersigner: F.optional(level), vendors: list(F.token), models: list(F.textOf(255)),
-      firmware: list(F.object({ model: F.optional(F.textOf(255)), least: version })), fips_boot: F.optional(F.bool), fips_level: F.optional(F.int(1, 4)),
+      firmware: list(F.object({ model: F.optional(F.textOf(255)), least: version }), (x) => x.model ?? ""), fips_boot: F.optional(F.bool), fips_level: F.optional(F.int(1, 4)),
       sign_only: F.optional(F.bool), understood: F.optional(F.bool), tolerates: list(F.token),
       anchors: F.optional(F.list(F.object({
         vendor: F.token, name: text, operator: F.optional(text), formats: F.list(F.token, 1), spki_sha256: F.hex32, certificate: F.optional(F.base64Of()),
@@ -67,7 +71,6 @@
   F.parsePolicy = function (bytes) {
     const where = "policy";
     const p = F.shape("policy", shapes)(F.parseYAML(bytes, where, F.LIMITS.yaml), where);
-    F.distinct(p.namespaces, (n) => n, where, "the namespace");
     for (const n of p.namespaces) F.checkMode(p.mode, n, where);
     p.people ??= [];
     p.operators ??= [];
@@ -75,6 +78,7 @@
     readParties(p, where);
     readLog(p, where);
     readRekor(p, where);
+    F.distinct(p.attestation?.anchors ?? [], (a) => `${a.vendor} ${a.spki_sha256}`, where, "the anchor");
     if (p.sites && Object.keys(p.sites).length === 0) F.fault(where, "demands nothing of sites");
     if (p.sites?.no_vendor_majority && !p.attestation) F.fault(where, "demands no_vendor_majority without attestation");
     F.distinct(p.tolerates ?? [], (t) => t, where, "tolerates");

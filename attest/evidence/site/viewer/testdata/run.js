@@ -65,7 +65,7 @@ async function vector({ kind, files, with: given }) {
   const reads = {
     plan: () => F.parsePlan(part("plan")), policy: () => F.parsePolicy(part("policy")), keyset: () => F.parseKeySet(part("keyset"), "f"),
     core: () => F.parseCore(part("core"), "f"), statement: () => statement(part("statement"), more.key), transcript: () => transcript(part("plan"), part("transcript")),
-    approvals: () => approvals(files), proof: () => proof(part("entry"), part("log-policy"), part("proof")),
+    signature: () => signature(part("message"), part("signature"), more.namespace), approvals: () => approvals(files), proof: () => proof(part("entry"), part("log-policy"), part("proof")),
   };
   if (kind === "package" || (kind === "bundle" && files.policy !== undefined)) {
     const proofs = [part("logged"), part("proof")].filter((p) => p !== undefined);
@@ -128,6 +128,11 @@ async function transcript(planBytes, records) {
   if (replay.fault) F.fault("transcript", replay.fault);
   if (t.torn > 0) F.fault("transcript", "is cut off");
   return replay;
+}
+
+async function signature(message, data, namespace) {
+  const sig = F.sshSignature(data, "f");
+  if (!(await F.sshSigned(sig, message, namespace, "f"))) F.fault("f", "doesn't verify");
 }
 
 // approvals judges what people signed by the plan's own people.

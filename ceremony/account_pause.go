@@ -74,7 +74,7 @@ func (a *Account) takeAdjourn(c *Adjourn) error {
 // production each is under a seal, listed by the HSM's name. Other things may be sealed
 // too.
 func (a *Account) CheckSeals(seals []Seal) error {
-	if err := onOneHSM(a.Plan, seals); err != nil {
+	if err := OnOneHSM(a.Plan, seals); err != nil {
 		return err
 	}
 	if a.Plan.Mode != Production {

@@ -66,11 +66,11 @@ func (a *Account) takeReading(c *Reading, r *Record) error {
 // CheckSeal refuses, for an HSM that is taken in, the number that was read off another
 // HSM's seal: no two are under one seal, so somebody didn't read this one.
 func (a *Account) CheckSeal(hsm, number string) error {
-	return onOneHSM(a.Plan, append(slices.Clone(a.seals), Seal{What: hsm, Number: number}))
+	return OnOneHSM(a.Plan, append(slices.Clone(a.seals), Seal{What: hsm, Number: number}))
 }
 
-// onOneHSM refuses a list of seals in which two of the plan's HSMs have one number.
-func onOneHSM(p *Plan, list []Seal) error {
+// OnOneHSM refuses a list of seals in which two of the plan's HSMs have one number.
+func OnOneHSM(p *Plan, list []Seal) error {
 	on := map[string]string{}
 	for _, s := range list {
 		if p.HSM(s.What) == nil {

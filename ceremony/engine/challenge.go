@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/state"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // challenge has the words of the step's digest read aloud, and those at
@@ -109,6 +110,24 @@ func (p raising) asked(ask func() error) error {
 			return err
 		}
 	}
+}
+
+// pins has whoever is asked for a PIN raise exceptions too.
+type pins struct {
+	Tokens
+	r *runner
+}
+
+func (p pins) PIN(ctx context.Context, site *SiteHSM, about token.Info, failed error) (pin PIN, err error) {
+	err = raising{r: p.r}.asked(func() (err error) {
+		// What was raised a moment ago is newer than the approval of the first login.
+		if err := p.r.mayUnlock(ctx); err != nil {
+			return err
+		}
+		pin, err = p.Tokens.PIN(ctx, site, about, failed)
+		return err
+	})
+	return pin, err
 }
 
 func (p raising) Clock(ctx context.Context, now func() time.Time) (wall time.Time, by string, err error) {

@@ -97,6 +97,9 @@ type Config struct {
 	// ceremony when it begins.
 	PlanApprovals []ceremony.Signing
 	Participants  Participants
+	// Between is called before each step of a run: people may adjourn then, and an error
+	// ends the run. nil: nobody is asked.
+	Between func(*Journal) error
 	// Wall is what people read off another clock, for an abort after this
 	// computer's was set; else nil.
 	Wall *time.Time

@@ -97,7 +97,7 @@ func (c Config) runner(j *Journal) (*runner, error) {
 		return nil, err
 	}
 	r := &runner{Config: c, plan: j.account.Plan, site: site, journal: j, reached: map[string]*openToken{}}
-	r.Participants = raising{c.Participants, r}
+	r.Participants, r.Tokens = raising{c.Participants, r}, pins{c.Tokens, r}
 	return r, nil
 }
 
@@ -128,6 +128,11 @@ func (r *runner) runSteps(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped before %s: %w", s.String(), ctx.Err())
+		}
+		if r.Between != nil {
+			if err := r.Between(r.journal); err != nil {
+				return err
+			}
 		}
 		r.Observer.Step(r.plan, a.StepNumber(), len(a.Steps), s)
 		if err := r.do(ctx, s); err != nil {

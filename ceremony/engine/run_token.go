@@ -51,14 +51,20 @@ func (r *runner) token(ctx context.Context, hsm string) (*openToken, error) {
 	return r.reached[hsm], nil
 }
 
-// unlocked logs in to an HSM's token. The threshold of officers must have approved the
-// first login of a ceremony.
-func (r *runner) unlocked(ctx context.Context, hsm string) (*openToken, error) {
+// mayUnlock demands that the threshold of officers approved the first login of a
+// ceremony, over the record before it.
+func (r *runner) mayUnlock(ctx context.Context) error {
 	a := r.journal.account
-	if !a.Opened() {
-		if err := r.journal.Approved(ctx, a.Wanted(ceremony.ApproveOpen, [32]byte{}), r.Approve); err != nil {
-			return nil, err
-		}
+	if a.Opened() {
+		return nil
+	}
+	return r.journal.Approved(ctx, a.Wanted(ceremony.ApproveOpen, [32]byte{}), r.Approve)
+}
+
+// unlocked logs in to an HSM's token.
+func (r *runner) unlocked(ctx context.Context, hsm string) (*openToken, error) {
+	if err := r.mayUnlock(ctx); err != nil {
+		return nil, err
 	}
 	t, err := r.token(ctx, hsm)
 	if err != nil || t.unlocked {

@@ -113,6 +113,16 @@ func readSignings(dir string, a *ceremony.Account, folder string) (*ceremony.Peo
 
 // MissingSignoff says what a stage's sign-off lacks; nil if it is signed off.
 func MissingSignoff(dir string, a *ceremony.Account, stage string) (*Missing, error) {
+	w, err := SignoffSoFar(dir, a, stage)
+	if err != nil || w.Why == "" {
+		return nil, err
+	}
+	return w, nil
+}
+
+// SignoffSoFar says who has spoken on a stage, and in Why what its sign-off lacks: that
+// is empty once it lacks nothing.
+func SignoffSoFar(dir string, a *ceremony.Account, stage string) (*Missing, error) {
 	want, err := a.WantedSignoff(stage)
 	if err != nil {
 		return nil, err
@@ -133,11 +143,11 @@ func MissingSignoff(dir string, a *ceremony.Account, stage string) (*Missing, er
 	if err != nil {
 		return nil, err
 	}
+	w := &Missing{Pending: Pending{What: stage, Want: a.Plan.Threshold, Against: v.Against}}
 	why := a.SignedOff(stage, v, list, acts, a.Plan.Threshold)
-	if why == nil {
-		return nil, nil
+	if why != nil {
+		w.Why = why.Error()
 	}
-	w := &Missing{Pending: Pending{What: stage, Why: why.Error(), Want: a.Plan.Threshold, Against: v.Against}}
 	var unheard *ceremony.UnheardError
 	if errors.As(why, &unheard) {
 		w.Unheard = unheard.Names

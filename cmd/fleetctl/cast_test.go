@@ -112,7 +112,7 @@ func (c *cast) standsAbove(kind, screen string) {
 		return
 	}
 	new := screen[max(strings.LastIndex(screen, "How it went so far:"), 0):]
-	if strings.Count(new, "Sign: your name") > 1 {
+	if strings.Count(new, "\n   Step ") > 1 {
 		return // what was typed since has moved it
 	}
 	at := strings.Index(new, "by signing")
@@ -136,19 +136,22 @@ func (c *cast) standsAbove(kind, screen string) {
 func question(screen string) string {
 	lines := strings.Split(strings.TrimRight(strings.TrimSuffix(screen, aPrompt), " "), "\n")
 	var list []string
-	for i := len(lines) - 1; i >= 0 && strings.HasPrefix(lines[i], "   ") && len(list) < 3; i-- {
+	for i := len(lines) - 1; i >= 0 && strings.HasPrefix(lines[i], "   ") && len(list) < 4; i-- {
 		list = append([]string{strings.TrimSpace(lines[i])}, list...)
 	}
 	return strings.Join(list, " ")
 }
 
 var (
-	askedWords = regexp.MustCompile(`from your own screen, words (\d+), (\d+) and (\d+):$`)
-	askedPIN   = regexp.MustCompile(`PIN of (?:token )?(\S+):$`)
+	askedWords = regexp.MustCompile(`from your own screen, words (\d+), (\d+) and (\d+) \(or "read"\):$`)
+	askedPIN   = regexp.MustCompile(`Step \d+ of \d+, [^.]+\. PIN of (?:token )?(\S+):$`)
 	askedSeal  = regexp.MustCompile(`number on the seal of hsm-(\d+):$`)
 	askedBag   = regexp.MustCompile(`[Tt]he number (?:of|on) the seal (?:that|of) hsm-(\d+) (?:is under now|as you find it), or Enter (?:for none|where it had none):$`)
 	askedNext  = regexp.MustCompile(`Type "([^"]+)" (?:\(unseen\) )?to `)
-	askedSign  = regexp.MustCompile(`Sign: your name, then "([^"]+)"(?: \(an officer who approves the \S+ too: "([^"]+)"\))?; or where a signature is:$`)
+	askedSign  = regexp.MustCompile(`Step \d+ of \d+\. Sign to [^:]+: your name, then "([^"]+)"; or where a signature is:$`)
+	verdicts   = `your name, then "agree", "agree with exceptions" or "do not agree"(?: \(an officer who approves the \S+ too adds "([^"]+)"\))?; `
+	askedSpeak = regexp.MustCompile(`Step \d+ of \d+\. Your verdict on the \S+: ` + verdicts + `or where a signature is:$`)
+	askedClose = regexp.MustCompile(`Step \d+ of \d+\. Whoever has not spoken on the \S+, speak now: ` + verdicts + `or type "close":$`)
 	isMissing  = regexp.MustCompile(`(?s)(\d+) of (\d+)\s+officers?\.(?:\s+Signed:[^.]*\.)?\s+Not\s+yet:\s+([^.]*)\.`)
 )
 
@@ -173,14 +176,26 @@ func (c *cast) right(q string) (kind string, answer func(screen string) string) 
 	case askedPIN.MatchString(q):
 		return "PIN", says(c.pin(askedPIN.FindStringSubmatch(q)[1]))
 	case askedSign.MatchString(q):
-		consents := askedSign.FindStringSubmatch(q)
-		return "sign " + consents[1], func(screen string) string {
-			name, officer := c.signer(screen)
-			if officer && consents[2] != "" {
-				return name + " " + consents[2]
-			}
-			return name + " " + consents[1]
+		consent := askedSign.FindStringSubmatch(q)[1]
+		return "sign " + consent, func(screen string) string {
+			name, _, _ := c.signer(screen)
+			return name + " " + consent
 		}
+	case askedSpeak.MatchString(q):
+		also := askedSpeak.FindStringSubmatch(q)[1]
+		return "sign agree", func(screen string) string {
+			name, officer, last := c.signer(screen)
+			answer := name + " agree"
+			if officer && also != "" {
+				answer += " " + also
+			}
+			if last {
+				answer += " and close"
+			}
+			return answer
+		}
+	case askedClose.MatchString(q):
+		return "close", says("close")
 	case strings.HasSuffix(q, "or where is one:"):
 		return "response", says("$ third party")
 	case askedNext.MatchString(q):
@@ -191,7 +206,7 @@ func (c *cast) right(q string) (kind string, answer func(screen string) string) 
 		return "exception", says("a seal on the other side")
 	case strings.HasSuffix(q, "Names, or Enter for none:"):
 		return "absent", says("")
-	case strings.HasSuffix(q, "in words that will be published:"):
+	case strings.HasSuffix(q, `in words that will be published; or "back":`):
 		return "reason", says("for the night")
 	}
 	return "", nil
@@ -224,23 +239,28 @@ func (c *cast) words(at []string, screen string) string {
 	return strings.Join(typed, " ")
 }
 
-// signer is the next who can sign, as the screen says who is missing, and whether that
-// is an officer.
-func (c *cast) signer(screen string) (name string, officer bool) {
+// signer is the next who can sign, as the screen says who is missing, whether that is
+// an officer, and whether nobody else is needed after them.
+func (c *cast) signer(screen string) (name string, officer, last bool) {
 	all := isMissing.FindAllStringSubmatch(screen, -1)
 	if len(all) == 0 {
 		c.k.t.Fatalf("the screen doesn't say who is missing\n%s", screen)
 	}
-	last := all[len(all)-1]
-	enough := last[1] >= last[2]
-	for _, who := range strings.Split(strings.Join(strings.Fields(last[3]), " "), "; ") {
-		name, role, stage := strings.Cut(who, ", ")
-		if !stage || role == "officer" != enough {
-			return name, !enough
+	said := all[len(all)-1]
+	enough, needed := said[1] >= said[2], 0
+	for _, who := range strings.Split(strings.Join(strings.Fields(said[3]), " "), "; ") {
+		who, role, stage := strings.Cut(who, ", ")
+		if stage && role == "officer" == enough {
+			continue
+		}
+		if needed++; needed == 1 {
+			name = who
 		}
 	}
-	c.k.t.Fatalf("nobody can sign\n%s", screen)
-	return "", false
+	if name == "" {
+		c.k.t.Fatalf("nobody can sign\n%s", screen)
+	}
+	return name, !enough, enough && needed == 1
 }
 
 // elsewhere is what other people do at other machines.
@@ -252,6 +272,10 @@ func (c *cast) elsewhere(what string) {
 		c.rig.run(c.dir, "thirdparty", "sign", filepath.Join(exchange, "request.json"), "--policy", "thirdparty.yaml", "--ledger", "ledger.jsonl",
 			"--key", v["PARTY"], "--agree", digestOf(filepath.Join(c.dir, "ceremony", "fleet-keys.json")), "--out", "response.json")
 		check(c.k.t, os.Rename(filepath.Join(c.dir, "response.json"), filepath.Join(exchange, "response.json")))
+		return
+	}
+	if kind, ok := strings.CutPrefix(what, "misfit "); ok {
+		c.misfit(kind, exchange)
 		return
 	}
 	// a person signs the newest text with a key of their own, and brings the signature
@@ -270,6 +294,39 @@ func (c *cast) elsewhere(what string) {
 	if err != nil {
 		c.k.t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// misfit brings a file that isn't what is waited for, whole from the first.
+func (c *cast) misfit(kind, exchange string) {
+	c.k.t.Helper()
+	made, name := filepath.Join(c.dir, "misfit"), kind
+	check(c.k.t, os.WriteFile(made, []byte("{}\n"), 0o644))
+	signs := func(who, namespace, text string) {
+		data, err := os.ReadFile(text)
+		check(c.k.t, err)
+		check(c.k.t, os.WriteFile(made, data, 0o644))
+		cmd := exec.Command("ssh-keygen", "-q", "-Y", "sign", "-f", filepath.Join(c.dir, "people", who), "-n", namespace, made)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			c.k.t.Fatalf("%v\n%s", err, out)
+		}
+		made += ".sig"
+	}
+	switch kind {
+	case "namespace":
+		texts, err := filepath.Glob(filepath.Join(exchange, "reconvene-after-*.txt"))
+		check(c.k.t, err)
+		signs("omar", "file", texts[len(texts)-1])
+		name = "omar.sig"
+	case "text":
+		signs("olga", "fleetctl-session-rehearsal", filepath.Join(c.dir, "plan.yaml"))
+		name = "olga.sig"
+	case "name":
+		name = "notes.odt"
+		check(c.k.t, os.WriteFile(made, []byte("who brings what\n"), 0o644))
+	case "answer":
+		name = "response.json"
+	}
+	check(c.k.t, os.Rename(made, filepath.Join(exchange, name)))
 }
 
 // roomWorlds are what rooms begin with, by how many HSMs: an approved plan and a

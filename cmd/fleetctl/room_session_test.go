@@ -25,15 +25,17 @@ var troubles = []struct {
 	ends int
 }{
 	{"the first evening", map[string][]string{
-		"words": {"two words"}, "clock": {"5 o'clock"}, "challenge": {"these are wrong", "=", "exception", "=", "adjourn"},
-		"seal": {"4471", "4417", "=", "=", "4471"}, "sign approve open": {"nobody approve open", "olga agree", "$ omar open-after-*.txt"},
-		"PIN": {"canary-wrong-1"}, "consent": {"try"},
+		"words": {"two words"}, "exception": {"=", "back"}, "reason": {"back"}, "clock": {"5 o'clock"},
+		"challenge": {"these are wrong", "read", "=", "exception", "adjourn", "=", "adjourn"},
+		"seal":      {"4471", "4417", "=", "=", "4471"}, "sign approve open": {"nobody approve open", "olga agree", "$ omar open-after-*.txt"},
+		"PIN": {"exception", "exception", "canary-wrong-1"}, "consent": {"maybe", "=", "try"},
 	}, cli.ExitPending},
 	{"the next morning", map[string][]string{
-		"bag": {"1234"}, "challenge": {"kill"},
+		"bag": {"1234"}, "challenge": {"kill"}, "sign approve reconvene": {"$ misfit namespace", "$ misfit text", "$ misfit name"},
 	}, -1},
 	{"after the power cut", map[string][]string{
-		"sign agree": {"read", "olga agree", "wanda agree and approve request", "=", "=", "ada do not agree", "ada agree with exceptions 7", "ada agree with exceptions"}, "response": {"stop"},
+		"sign agree": {"read", "olga agree", "wanda agree and approve request", "=", "=", "ada do not agree", "ada agree with exceptions 7", "close", "ada agree with exceptions", "ozan agree"},
+		"close": {"ozan do not agree"}, "response": {"$ misfit answer", "stop"},
 	}, cli.ExitPending},
 	{"when the answer has come", nil, cli.ExitDone},
 }
@@ -99,7 +101,7 @@ func steadyRoom(screen string) string {
 		{`(?m)^( *)ran( +)20\d\d-.*\n(?: {10,}.*\n)?`, "${1}ran${2}TIMES\n"},
 		{`(?m)^( {2,})20\d\d-\d\d-\d\d$`, "${1}2026-11-21"},
 		{`(?m)^( {2,})\d\d:\d\d  `, "${1}10:00  "},
-		{`(?m)^( +)That is \d+ lines,`, "${1}That is N lines,"},
+		{`(?m)^( +)That is \d+ lines:`, "${1}That is N lines:"},
 		{`(?m)^ +Enter shows the next lines, of which there are \d+:\s*?\n(?: +> *\n)?`, ""},
 		{`\b[0-9a-f]{64}\b`, "dddddddd"},
 		{`backup\.1\.\d{8}\.[0-9a-f]{8}`, "backup.1.20261121.dddddddd"},

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	asked    = regexp.MustCompile(`from your own screen, words (\d+), (\d+) and (\d+):`)
+	asked    = regexp.MustCompile(`from your own screen, words (\d+), (\d+) and (\d+) \(or "read"\):`)
 	hexRows  = regexp.MustCompile(`(?m)^ +((?:[0-9a-f]{4} ){7}[0-9a-f]{4})\n +((?:[0-9a-f]{4} ){7}[0-9a-f]{4})$`)
 	wordRows = regexp.MustCompile(`(?m)(?:^ {6}(?:[A-Za-z]+ +){3}[A-Za-z]+\n){8}`)
 )
@@ -68,7 +68,7 @@ func quietly(screen string) string {
 	screen = hexRows.ReplaceAllString(screen, "      dddd dddd dddd dddd dddd dddd dddd dddd\n      dddd dddd dddd dddd dddd dddd dddd dddd")
 	screen = wordRows.ReplaceAllString(screen, "      word          word          word          word\n      ⋮\n")
 	for _, c := range []struct{ re, by string }{
-		{`words \d+, \d+ and \d+:`, "words 5, 19 and 26:"},
+		{`words \d+, \d+ and \d+ \(`, "words 5, 19 and 26 ("},
 		{`Word \d+ is not`, "Word 5 is not"},
 		{`(record \d+ ·|its head:) \w+ \w+ \w+ \w+\b`, "$1 word word word word"},
 		{`word word word word ─+`, "word word word word ────"},
@@ -76,7 +76,7 @@ func quietly(screen string) string {
 		{`serial [0-9a-f]{16}`, "serial 5555555555555555"},
 		{`(time on the wall, in UTC, as 14:05:(?:\n   >)?) \d\d:\d\d\n`, "$1 10:00\n"},
 		{`today is \d{4}-\d\d-\d\d`, "today is 2026-11-21"},
-		{`(words 5, 19 and 26:(?:\n   >)?) [A-Za-z]+ [A-Za-z]+ [A-Za-z]+\n`, "$1 three right words\n"},
+		{`(words 5, 19 and 26 \(or "read"\):(?:\n   >)?) [A-Za-z]+ [A-Za-z]+ [A-Za-z]+\n`, "$1 three words\n"},
 	} {
 		screen = regexp.MustCompile(c.re).ReplaceAllString(screen, c.by)
 	}

@@ -32,6 +32,7 @@ type App struct {
 	UI       *ui.Output
 	Header   string // the current step's, shown before each of its questions
 	Question string // the last one asked in the current step
+	At       string // the current step's number and name, for questions without that header
 	Color    string
 	Plain    bool
 	Format   string

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -23,13 +22,15 @@ type waiting struct {
 	wish    folder.Wish // without the verdict
 	account *ceremony.Account
 	people  *ceremony.People
-	missing func(*ceremony.Account) (*folder.Missing, error) // nil: there are enough
+	missing func(*ceremony.Account) (*folder.Missing, error) // nil: there are enough; of a stage see enough
 	now     *folder.Missing
 	// also is an act that an officer can approve in the same answer, by naming it: what
 	// both signatures mean is shown. It is empty where there is none.
 	also string
 	// last shows what else is new, directly above the question; nil: nothing is.
 	last func()
+	// closed says that somebody has closed a stage: who has not spoken is passed over.
+	closed bool
 	// heard says that somebody has signed since it was told who is missing.
 	heard bool
 }
@@ -86,7 +87,7 @@ func (r *Room) accepted() error {
 // approve it in the same answer.
 func (r *Room) signedOff(stage, also string) error {
 	return r.gather(&waiting{wish: folder.Wish{Stage: stage}, also: also, missing: func(a *ceremony.Account) (*folder.Missing, error) {
-		return folder.MissingSignoff(r.Config.Dir, a, stage)
+		return folder.SignoffSoFar(r.Config.Dir, a, stage)
 	}})
 }
 
@@ -106,12 +107,15 @@ func (r *Room) gather(w *waiting) error {
 		if w.now, err = w.missing(w.account); err != nil || w.now == nil {
 			return err
 		}
+		if over := r.closes(w); over {
+			return nil
+		}
 		if shown == "" {
 			if err := r.App.UI.Keep(func() error { return r.offer(w) }); err != nil {
 				return err
 			}
 			if lines, more := r.App.UI.Kept(); more {
-				r.say(fmt.Sprintf("That is %d lines, more than a screen. Type \"read\" at the question to go through them again, a screen at a time.", lines))
+				r.say(fmt.Sprintf("That is %d lines: \"read\" shows them again, a screen at a time.", lines))
 			}
 		}
 		r.watch.drain()
@@ -121,6 +125,7 @@ func (r *Room) gather(w *waiting) error {
 			}
 			continue
 		}
+		r.tellMisfits(r.expectedSignature(w), func(file string, data []byte) string { return r.unfitSignature(w, file, data) })
 		if r.StandIn.Unattended {
 			if err := r.machineSigns(w); err != nil {
 				return err
@@ -140,14 +145,20 @@ func (r *Room) gather(w *waiting) error {
 
 // hear asks whoever can sign, unless a signature comes first.
 func (r *Room) hear(w *waiting) error {
-	r.watch.came = func() bool { return r.bringsSignature(w, r.Exchange) }
+	r.watch.came = func() bool {
+		return r.bringsSignature(w, r.Exchange) || len(r.misfits(func(file string, data []byte) string { return r.unfitSignature(w, file, data) })) > 0
+	}
 	r.App.UI.About("sign "+w.name(), "")
-	answer, err := r.App.UI.AskUnless("Sign: your name, then "+w.consents()+"; or where a signature is:", r.watch)
+	answer, err := r.App.UI.AskUnless(w.question(), r.watch)
 	if errors.Is(err, ui.ErrNews) {
 		return nil
 	}
 	if err != nil || answer == "" {
 		return err
+	}
+	if w.wish.Stage != "" && words.Same(answer, closingWord) {
+		w.closed = true
+		return nil
 	}
 	name, rest, _ := strings.Cut(answer, " ")
 	name = strings.Join(words.Typed(name), "")
@@ -156,7 +167,7 @@ func (r *Room) hear(w *waiting) error {
 		if _, err := os.Stat(answer); err == nil {
 			took, err := r.takeSignatures(w, answer)
 			if err == nil && !took {
-				r.say(whyNot(w, answer))
+				r.say(r.whyNot(w, answer))
 			}
 			return err
 		}
@@ -164,9 +175,9 @@ func (r *Room) hear(w *waiting) error {
 		return nil
 	}
 	p := w.account.Plan.People[at]
-	rest, both := w.both(rest)
+	rest, both, closes := w.adds(rest)
 	wish, ok := w.wanted(rest)
-	if !ok || both && (p.Role != ceremony.Officer || wish.Verdict == ceremony.DoNotAgree) {
+	if !ok || both && (p.Role != ceremony.Officer || wish.Verdict == ceremony.DoNotAgree) || closes && wish.Verdict == ceremony.DoNotAgree {
 		r.say(fmt.Sprintf("%s, type your name and then %s.", session.Capital(p.Name), w.consents()))
 		return nil
 	}
@@ -176,78 +187,10 @@ func (r *Room) hear(w *waiting) error {
 			return err
 		}
 		r.App.UI.Error(err)
+		return nil
 	}
+	w.closed = closes
 	return nil
-}
-
-// name is what a file of answers calls the question.
-func (w *waiting) name() string {
-	if w.wish.Stage != "" {
-		return w.wish.Stage
-	}
-	return w.wish.Act
-}
-
-// consent is what is typed after a name.
-func (w *waiting) consent() string {
-	if w.wish.Stage != "" {
-		return ceremony.Agree
-	}
-	return "approve " + w.wish.Act
-}
-
-// consents are all that can be typed after a name.
-func (w *waiting) consents() string {
-	text := strconv.Quote(w.consent())
-	if w.also != "" {
-		text += fmt.Sprintf(" (an officer who approves the %s too: %q)", w.also, w.consent()+andApprove+w.also)
-	}
-	return text
-}
-
-// andApprove stands before the act that an officer approves with a sign-off.
-const andApprove = " and approve "
-
-// both says whether what was typed names the act beside the stage too, and gives what
-// is said of the stage.
-func (w *waiting) both(typed string) (rest string, also bool) {
-	said, named := words.Typed(typed), words.Typed(andApprove+w.also)
-	at := len(said) - len(named)
-	if w.also == "" || at < 0 || !slices.EqualFunc(said[at:], named, words.Heard) {
-		return typed, false
-	}
-	return strings.Join(said[:at], " "), true
-}
-
-// wanted reads what somebody typed after their name. Whoever agrees with exceptions
-// and names none means all that are on the screen.
-func (w *waiting) wanted(typed string) (folder.Wish, bool) {
-	wish := w.wish
-	if wish.Stage == "" {
-		return wish, words.Same(typed, w.consent())
-	}
-	var said []string
-	for _, word := range words.Typed(strings.ReplaceAll(typed, "-", " ")) {
-		if n, err := strconv.Atoi(word); err == nil {
-			wish.Exceptions = append(wish.Exceptions, n)
-			continue
-		}
-		said = append(said, word)
-	}
-	for _, v := range []string{ceremony.Agree, ceremony.AgreeWithExceptions, ceremony.DoNotAgree} {
-		if words.Same(strings.Join(said, " "), v) {
-			wish.Verdict = v
-		}
-	}
-	if wish.Verdict != ceremony.AgreeWithExceptions {
-		return wish, wish.Verdict != "" && len(wish.Exceptions) == 0
-	}
-	if len(wish.Exceptions) == 0 {
-		if s, err := w.account.WantedSignoff(wish.Stage); err == nil {
-			wish.Exceptions = s.Exceptions
-		}
-	}
-	return wish, true
 }
 
 func (r *Room) say(text string) { r.App.UI.Say(r.App.UI.Talk.Line(text)) }

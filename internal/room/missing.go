@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -14,22 +15,15 @@ import (
 // agree, and who still can sign.
 func (w *waiting) whoIsMissing() string {
 	m, officers := w.now, 0
-	var can, signed []string
+	var signed []string
 	for _, name := range m.Have {
 		if !slices.Contains(m.Against, name) {
 			signed = append(signed, name)
 		}
 	}
 	for _, p := range w.account.Plan.People {
-		switch {
-		case p.Role == ceremony.Officer && slices.Contains(signed, p.Name):
+		if p.Role == ceremony.Officer && slices.Contains(signed, p.Name) {
 			officers++
-		case !slices.Contains(m.Have, p.Name) && (p.Role == ceremony.Officer || w.wish.Stage != ""):
-			name := p.Name
-			if w.wish.Stage != "" {
-				name += ", " + p.Role
-			}
-			can = append(can, name)
 		}
 	}
 	what := w.name()
@@ -40,14 +34,59 @@ func (w *waiting) whoIsMissing() string {
 	if len(signed) > 0 {
 		text += " Signed: " + strings.Join(signed, ", ") + "."
 	}
-	text += " Not yet: " + strings.Join(can, "; ") + "."
+	unheard := w.unheard()
+	if len(unheard) > 0 {
+		text += " Not yet: " + strings.Join(unheard, "; ") + "."
+	}
 	switch {
 	case len(m.Against) > 0:
 		text += " Do not agree: " + strings.Join(m.Against, ", ") + ". " + whileThatStands(w.wish.Stage)
 	case m.Why != "":
 		text += " " + session.Capital(m.Why) + "."
 	}
+	if w.wish.Stage != "" && officers >= m.Want && len(m.Against) == 0 && len(unheard) > 0 {
+		text += fmt.Sprintf(" The last to speak adds %q; who has not spoken by then is passed over.", "and "+closingWord)
+	}
 	return text
+}
+
+// closingWord is what is typed once nobody else wants to speak on a stage.
+const closingWord = "close"
+
+// unheard are those who can sign and have not; on a stage, with what they are.
+func (w *waiting) unheard() (list []string) {
+	for _, p := range w.account.Plan.People {
+		switch {
+		case slices.Contains(w.now.Have, p.Name):
+		case w.wish.Stage != "":
+			list = append(list, p.Name+", "+p.Role)
+		case p.Role == ceremony.Officer:
+			list = append(list, p.Name)
+		}
+	}
+	return list
+}
+
+// enough says that a stage has all the verdicts that it needs.
+func (w *waiting) enough() bool { return w.wish.Stage != "" && w.now.Why == "" }
+
+// closes says whether a stage is over: everybody has spoken, or those who have not were
+// asked and are passed over by a word that somebody typed.
+func (r *Room) closes(w *waiting) bool {
+	unheard := w.unheard()
+	switch {
+	case w.closed && !w.enough():
+		w.closed = false
+		r.say(fmt.Sprintf("The %s is not closed: %s.", w.wish.Stage, w.now.Why))
+		return false
+	case !w.enough():
+		return false
+	case len(unheard) == 0 || r.StandIn.Unattended:
+		return true
+	case w.closed:
+		r.App.UI.Say(r.App.UI.Talk.Step(ui.Noted, fmt.Sprintf("passed over, without a verdict on the %s: %s", w.wish.Stage, strings.Join(unheard, "; ")), ""))
+	}
+	return w.closed
 }
 
 func whileThatStands(stage string) string {

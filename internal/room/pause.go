@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
@@ -63,138 +61,66 @@ func (r *Room) goOnUnder(ctx context.Context, refused error, other *engine.Other
 	return r.accepted()
 }
 
-// text asks for a line that will be published.
-func (r *Room) text(name, question string, may func(string) bool) (string, error) {
+// errBack says that somebody takes back what they called for.
+var errBack = errors.New("it was taken back")
+
+// text asks for a line that will be published, and again while it is unfit.
+func (r *Room) text(name, question string, unfit func(string) error) (string, error) {
+	return r.textFrom("", name, question, unfit)
+}
+
+// textFrom is text of what a screen shows.
+func (r *Room) textFrom(screen, name, question string, unfit func(string) error) (string, error) {
 	for {
-		r.App.UI.About(name, "")
+		r.App.UI.About(name, screen)
 		answer, err := r.App.UI.Ask(question)
-		if err != nil || may(answer) {
-			return answer, err
+		switch {
+		case err != nil:
+			return "", err
+		case words.Same(answer, "back"):
+			return "", errBack
 		}
-		r.say("Something has to be typed here.")
+		wrong := unfit(answer)
+		if wrong == nil {
+			return answer, nil
+		}
+		r.say(session.Capital(wrong.Error()) + ".")
 	}
 }
 
-func something(s string) bool { return s != "" }
+func something(s string) error {
+	if s == "" {
+		return errors.New("something has to be typed here")
+	}
+	return nil
+}
 
-// exception records what went otherwise than planned, and has officers accept it.
-func (r *Room) exception() error {
-	a, err := r.account()
-	if err != nil {
-		return err
-	}
-	if a == nil {
-		r.say("Nothing is on the record yet, so that nothing can have gone otherwise: begin again, or stop.")
-		return nil
-	}
-	e, err := r.raise()
-	if err != nil || e == nil {
-		return err
-	}
-	if e.Absent, err = r.absent(a); err != nil {
-		return err
-	}
-	if e.Attestations, err = r.attestations(a); err != nil {
-		return err
-	}
-	err = session.WithFolder(r.App, r.Config.Dir, func(j *engine.Journal) error {
-		e.Number = len(j.Account().Exceptions) + 1
-		if _, err := j.Append(e); err != nil {
-			return err
+// written shows what will be on the record and asks whether it is to be written: until
+// then everything can be taken back, with errBack.
+func (r *Room) written(name string, rows [][2]string) error {
+	r.App.UI.Say("\n", r.App.UI.Talk.Line("This will be on the record, for good, and is published:"),
+		r.App.UI.Talk.Inset(func(p ui.Page) string { return p.Fields(rows) }), "\n")
+	_, err := r.text(name, "Type \"write\" to put it on the record, or \"back\" to take it back:", func(s string) error {
+		if words.Same(s, "write") {
+			return nil
 		}
-		r.done(j, fmt.Sprintf("exception %d is on the record", e.Number))
-		return nil
+		return fmt.Errorf("%q is neither", s)
 	})
-	if err != nil {
-		var refused *strict.Error
-		if errors.As(err, &refused) && refused.File == r.Config.Dir { // torn, or another process
-			return err
-		}
-		r.App.UI.Error(err)
+	return err
+}
+
+// takenBack goes on where somebody thinks better of what they called for: nothing was
+// written.
+func (r *Room) takenBack(what string, err error) error {
+	switch {
+	case errors.Is(err, errBack):
+		r.say("It was taken back, and nothing was written of it.")
+		return nil
+	case errors.Is(err, ui.ErrException), errors.Is(err, ui.ErrAdjourn):
+		r.say("One thing at a time: the " + what + " was not recorded.")
 		return nil
 	}
-	return r.accepted()
-}
-
-// raise asks what went otherwise than planned; nil where they think better of it.
-func (r *Room) raise() (*ceremony.Exception, error) {
-	r.say("An exception gets a number and is published; officers accept it or not. Nothing that is checked is relaxed by it.")
-	e := &ceremony.Exception{}
-	for _, q := range []struct {
-		name, question string
-		to             *string
-	}{
-		{"exception expected", "What was expected:", &e.Expected},
-		{"exception happened", "What happened:", &e.Happened},
-		{"exception decided", "What was decided:", &e.Decided},
-	} {
-		var err error
-		if *q.to, err = r.text(q.name, q.question, something); errors.Is(err, ui.ErrException) || errors.Is(err, ui.ErrAdjourn) {
-			r.say("One thing at a time: this exception was not recorded.")
-			return nil, nil
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	return e, nil
-}
-
-// absent asks who will give no verdict on the stage that is to be signed off.
-func (r *Room) absent(a *ceremony.Account) ([]string, error) {
-	if s, _ := a.Next(); s.Act != ceremony.ActRequest && s.Act != ceremony.ActClose {
-		return nil, nil
-	}
-	r.App.UI.About("exception absent", "")
-	answer, err := r.App.UI.Ask("Which witnesses and auditors give no verdict on the stage that comes next? Names, or Enter for none:")
-	if err != nil {
-		return nil, err
-	}
-	return words.Typed(answer), nil
-}
-
-// undecided says what the operator's policy didn't find shown of devices, and waits
-// until somebody calls for the exception without which nothing is released.
-func (r *Room) undecided(list []*ceremony.Attested) error {
-	for _, o := range list {
-		for _, problem := range o.Problems {
-			r.say(fmt.Sprintf("Problem: the attestation of record %d, device %s: %s", o.N, o.Identity, problem))
-		}
-	}
-	for {
-		r.App.UI.About("attestation problems", "")
-		if _, err := r.App.UI.Ask("Nothing is released unless officers accept that. Type \"exception\" to say what is decided, or \"stop\":"); err != nil {
-			return err
-		}
-		r.say("That is neither.")
-	}
-}
-
-// attestations asks which attestations an exception is about, where some have
-// problems that none is about yet.
-func (r *Room) attestations(a *ceremony.Account) ([]int, error) {
-	var open []string
-	for _, o := range a.Unexcused() {
-		open = append(open, strconv.Itoa(o.N))
-	}
-	for len(open) > 0 {
-		r.App.UI.About("exception attestations", strings.Join(open, " "))
-		answer, err := r.App.UI.Ask("Is it about attestations with problems, " + strings.Join(open, ", ") + "? Their records' numbers, or Enter for none:")
-		if err != nil {
-			return nil, err
-		}
-		var list []int
-		said := words.Typed(answer)
-		for _, word := range said {
-			if n, err := strconv.Atoi(word); err == nil && slices.Contains(open, word) {
-				list = append(list, n)
-			}
-		}
-		if len(list) == len(said) {
-			return list, nil
-		}
-		r.say(fmt.Sprintf("%q names other records than those.", answer))
-	}
-	return nil, nil
+	return err
 }
 
 // seals asks for the number on each HSM's seal. Where nothing has to be sealed an
@@ -205,8 +131,14 @@ func (r *Room) seals(a *ceremony.Account, question, orNone string) ([]ceremony.S
 		orNone = "" // every HSM is under a seal
 	}
 	for _, h := range a.Plan.HSMs {
-		number, err := r.text("seal "+h.Name, fmt.Sprintf(question, h.Name)+orNone+":", func(s string) bool {
-			return s != "" || a.Plan.Mode != ceremony.Production
+		number, err := r.text("seal "+h.Name, fmt.Sprintf(question, h.Name)+orNone+":", func(s string) error {
+			switch {
+			case s == "" && a.Plan.Mode == ceremony.Production:
+				return something(s)
+			case s == "":
+				return nil
+			}
+			return ceremony.OnOneHSM(a.Plan, append(slices.Clone(list), ceremony.Seal{What: h.Name, Number: s}))
 		})
 		if err != nil {
 			return nil, err
@@ -218,53 +150,52 @@ func (r *Room) seals(a *ceremony.Account, question, orNone string) ([]ceremony.S
 	return list, nil
 }
 
-// adjourn interrupts the ceremony as planned, and ends the process: whoever comes
-// back begins with the same command.
+// adjourn interrupts the ceremony as planned, between two steps.
 func (r *Room) adjourn() error {
 	a, err := r.account()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case a == nil, a.Adjourned:
+		return ui.ErrStop // nothing could be interrupted, or it is
 	}
-	if a == nil {
-		return ui.ErrStop // there is nothing that could be interrupted
-	}
-	if a.Adjourned {
-		return ui.ErrStop // it is
-	}
-	reason, err := r.text("adjourn reason", "It is adjourned. Why, in words that will be published:", something)
+	return session.WithFolder(r.App, r.Config.Dir, r.adjournNow)
+}
+
+// adjournNow asks for what is recorded of an adjournment, and ends the process: whoever
+// comes back begins with the same command. It is nil where nothing was adjourned.
+func (r *Room) adjournNow(j *engine.Journal) error {
+	x, err := r.adjournment(j.Account())
 	if err != nil {
-		return r.notNow(err)
+		return r.takenBack("adjournment", err)
 	}
-	seals, err := r.seals(a, "The number of the seal that %s is under now", ", or Enter for none")
-	if err != nil {
-		return r.notNow(err)
-	}
-	err = session.WithFolder(r.App, r.Config.Dir, func(j *engine.Journal) error {
-		if err := j.Adjourn(&ceremony.Adjourn{Reason: reason, Seals: seals}); err != nil {
+	if err := j.Adjourn(x); err != nil {
+		var other *engine.OtherProgram
+		if errors.As(err, &other) {
 			return err
 		}
-		r.done(j, "adjourned")
-		return nil
-	})
-	var other *engine.OtherProgram
-	if errors.As(err, &other) {
-		return err
-	}
-	if err != nil {
 		r.App.UI.Error(err)
 		return nil
 	}
-	return cli.Exit(cli.ExitPending, strict.Errorf(r.Config.Dir, "the ceremony is adjourned, as planned: %s", reason).
+	r.done(j, "adjourned")
+	return cli.Exit(cli.ExitPending, strict.Errorf(r.Config.Dir, "the ceremony is adjourned, as planned: %s", x.Reason).
 		WithHint("run the same command again to reconvene it"))
 }
 
-// notNow goes on where somebody who called for an adjournment thinks better of it.
-func (r *Room) notNow(err error) error {
-	if errors.Is(err, ui.ErrException) || errors.Is(err, ui.ErrAdjourn) {
-		r.say("One thing at a time: it was not adjourned.")
-		return nil
+func (r *Room) adjournment(a *ceremony.Account) (*ceremony.Adjourn, error) {
+	reason, err := r.text("adjourn reason", "It is to be adjourned. Why, in words that will be published; or \"back\":", something)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	seals, err := r.seals(a, "The number of the seal that %s is under now", ", or Enter for none")
+	if err != nil {
+		return nil, err
+	}
+	rows := [][2]string{{"adjourned", reason}}
+	for _, s := range seals {
+		rows = append(rows, [2]string{s.What, "under seal " + s.Number})
+	}
+	return &ceremony.Adjourn{Reason: reason, Seals: seals}, r.written("adjourn write", rows)
 }
 
 // reconvene goes on after an adjournment, once the seals were read and officers have
@@ -277,7 +208,9 @@ func (r *Room) reconvene(ctx context.Context) error {
 		}
 		session.NewScreen(r.App).Paused(a)
 		seals, err := r.seals(a, "The number on the seal of %s as you find it", ", or Enter where it had none")
-		if err != nil {
+		if errors.Is(err, errBack) {
+			return nil // they are read again from the first
+		} else if err != nil {
 			return err
 		}
 		approve := func(_ context.Context, _ string, people *ceremony.People, want ceremony.Approval, _ []string) error {

@@ -10,7 +10,6 @@ package room
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 
@@ -46,13 +45,14 @@ type Room struct {
 	Log func(ctx context.Context, j *engine.Journal) ([]byte, error)
 
 	watch *watch
+	told  map[[32]byte]bool // files of the exchange that were named as misfits
 	seen  map[[32]byte]bool // files of the exchange that were looked at and are nothing that is waited for
 }
 
 // Walk takes the ceremony to its end, or to where it waits for somebody who isn't
 // here.
 func (r *Room) Walk(ctx context.Context) error {
-	r.seen = map[[32]byte]bool{}
+	r.seen, r.told = map[[32]byte]bool{}, map[[32]byte]bool{}
 	if err := durable.MkdirAll(r.Exchange, 0o755); err != nil {
 		return err
 	}
@@ -126,13 +126,21 @@ func before(act, other ceremony.Act) bool {
 // something within a step is heard: an exception is recorded and the question asked
 // again; an adjournment follows once the step is finished.
 func (r *Room) running(ctx context.Context, run func(context.Context, engine.Config) (*ceremony.Account, error)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	adjourn := false
+	called := false
 	c := r.Config
-	c.Participants = session.CallWithin(c.Participants, &session.Within{Adjourn: func() { adjourn = true; cancel() }, Raise: r.raise})
+	session.CallWithin(&c, &session.Within{Raise: r.raise, Adjourn: func() {
+		called = true
+		r.say("This step is finished first. Then you are asked why and for the seals, and can still take it back.")
+	}})
+	c.Between = func(j *engine.Journal) error {
+		if !called {
+			return nil
+		}
+		called = false
+		return r.adjournNow(j)
+	}
 	_, err := run(ctx, c)
-	if adjourn && (err == nil || errors.Is(err, context.Canceled)) {
+	if called && err == nil {
 		return ui.ErrAdjourn
 	}
 	return err

@@ -1,11 +1,11 @@
 package room
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/attest/evidence/closing"
@@ -24,7 +24,7 @@ import (
 func (r *Room) step(ctx context.Context, j *engine.Journal) error {
 	a := j.Account()
 	s, _ := a.Next()
-	if s.Act != ceremony.ActLockdown { // which shows its own
+	if s.Act != ceremony.ActLockdown && s.Act != ceremony.ActRequest { // which show their own
 		session.NewScreen(r.App).Step(a.Plan, a.StepNumber(), len(a.Steps), s)
 	}
 	switch s.Act {
@@ -78,8 +78,15 @@ func (r *Room) release(ctx context.Context, j *engine.Journal) error {
 	return nil
 }
 
+// showStep shows the header of a step that has an act.
+func (r *Room) showStep(a *ceremony.Account, act ceremony.Act) {
+	i := slices.IndexFunc(a.Steps, func(s ceremony.Step) bool { return s.Act == act })
+	session.NewScreen(r.App).Step(a.Plan, i+1, len(a.Steps), a.Steps[i])
+}
+
 // request waits until the release is signed off, and officers approve what goes out.
 func (r *Room) request(ctx context.Context, j *engine.Journal) error {
+	r.showStep(j.Account(), ceremony.ActRelease)
 	if err := r.accepted(); err != nil {
 		return err
 	}
@@ -92,6 +99,7 @@ func (r *Room) request(ctx context.Context, j *engine.Journal) error {
 	if err := r.signedOff(ceremony.StageRelease, ceremony.ApproveRequest); err != nil {
 		return err
 	}
+	r.showStep(j.Account(), ceremony.ActRequest)
 	req, err := j.Request(ctx, r.Predecessor, r.Previous, r.approve)
 	if err != nil {
 		return err
@@ -119,12 +127,17 @@ func (r *Room) response(j *engine.Journal) error {
 	r.say(fmt.Sprintf("The request is %s. Who signs it, on their own machine:", filepath.Join(r.Exchange, "request.json")))
 	r.App.UI.Say(r.App.UI.Talk.Line("fleetctl thirdparty sign request.json --policy POLICY --ledger LEDGER --key KEY --out response.json"), "\n")
 	for {
-		absent := a.Absent()
-		file, data, err := r.wait("response", fmt.Sprintf("Answers: %d of %d. Not yet: %s. They come into %s; or where is one:", len(a.Responses), a.Plan.Answers(), strings.Join(absent, ", "), r.Exchange),
-			func(file string, data []byte) bool {
+		absent := strings.Join(a.Absent(), ", ")
+		file, data, err := r.wait(awaited{
+			name:     "response",
+			question: fmt.Sprintf("Step %d of %d. Answers: %d of %d. Not yet: %s. They come into %s; or where is one:", a.StepNumber(), len(a.Steps), len(a.Responses), a.Plan.Answers(), absent, r.Exchange),
+			expected: "the answer of " + absent + ", such as response.json",
+			is: func(file string, data []byte) bool {
 				_, err := bundle.ParseAnswer(file, data, a.Plan.PartyKeys())
 				return err == nil
-			})
+			},
+			unfit: func(file string, data []byte) string { return r.unfitAnswer(a, file, data) },
+		})
 		if err != nil {
 			return err
 		}
@@ -183,8 +196,14 @@ func (r *Room) log(ctx context.Context, j *engine.Journal) error {
 		proof, err = r.Log(ctx, j)
 	} else {
 		r.say("The bundle is " + filepath.Join(r.Config.Dir, ceremony.BundleFile) + ". Carry it to the log, and its proof back.")
-		file, proof, err = r.wait("proof", "The log's proof comes into "+r.Exchange+"; or where is it:",
-			func(_ string, data []byte) bool { return bytes.HasPrefix(data, []byte("c2sp.org/tlog-proof@")) })
+		a := j.Account()
+		file, proof, err = r.wait(awaited{
+			name:     "proof",
+			question: fmt.Sprintf("Step %d of %d. The log's proof comes into %s; or where is it:", a.StepNumber(), len(a.Steps), r.Exchange),
+			expected: "the log's proof of the bundle, such as " + ceremony.ProofFile,
+			is:       func(_ string, data []byte) bool { return isProof(data) },
+			unfit:    func(file string, data []byte) string { return r.unfitProof(a, file, data) },
+		})
 	}
 	if err != nil {
 		return err

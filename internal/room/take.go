@@ -160,7 +160,7 @@ func (r *Room) find(w *waiting, path string) (list []found) {
 }
 
 // whyNot says why nothing was taken from where somebody said that a signature is.
-func whyNot(w *waiting, path string) string {
+func (r *Room) whyNot(w *waiting, path string) string {
 	text := "There is no signature for this in " + path
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return text + ": no file " + "*" + ceremony.SigSuffix + " there is one over this text by somebody who has still to sign it."
@@ -173,14 +173,7 @@ func whyNot(w *waiting, path string) string {
 	if err != nil {
 		return text + ": " + strings.TrimPrefix(cli.InWords(err), path+": ") + "."
 	}
-	switch name, _, ok := w.people.RoleOf(sig.Key()); {
-	case !ok:
-		return text + ": the key " + sig.Key().Fingerprint() + " is nobody's in the plan."
-	case slices.Contains(w.now.Have, name):
-		return text + ": " + name + " has signed it already."
-	default:
-		return text + ": it is by " + name + ", and over another text or for another namespace than what is signed now."
-	}
+	return text + ": " + r.otherSignature(w, sig) + "."
 }
 
 // bringsSignature says whether one is there.
@@ -275,15 +268,7 @@ func (r *Room) keyOf(p ceremony.Person) (*signer.Signatory, error) {
 // brought gives the next file of the exchange that is what is waited for, and
 // remembers those that are something else.
 func (r *Room) brought(path string, is func(file string, data []byte) bool) (file string, data []byte, err error) {
-	list := []string{path}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		list, _ = filepath.Glob(filepath.Join(path, "*"))
-		slices.Sort(list)
-	}
-	for _, file := range list {
-		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
-			continue
-		}
+	for _, file := range filesIn(path) {
 		data, err := cli.ReadFile(file)
 		if err != nil {
 			continue

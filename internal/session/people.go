@@ -32,7 +32,7 @@ type atTerminal struct {
 
 // Within has functions for what people may type within a step, which then goes on.
 type Within struct {
-	Adjourn func()                              // adjourns once the step is finished
+	Adjourn func()                              // is told that it is to be adjourned once the step is finished
 	Raise   func() (*ceremony.Exception, error) // asks for an exception; nil if there is none after all
 }
 
@@ -49,35 +49,48 @@ func (r atTerminal) Ask(name, screen, whom, what string) (string, error) {
 	for {
 		r.a.UI.About(name, screen)
 		answer, err := r.a.UI.Ask(whom + ", " + what + ":")
-		switch {
-		case r.within == nil:
-			return answer, err
-		case errors.Is(err, ui.ErrAdjourn):
-			r.within.Adjourn()
-			r.Say("This step is finished first; then it is adjourned.")
-		case errors.Is(err, ui.ErrException):
-			x, err := r.within.Raise()
-			if err != nil {
-				return "", err
-			}
-			if x != nil {
-				return "", &engine.Raised{Exception: *x}
-			}
-		default:
+		if again, err := r.within.called(err); !again {
 			return answer, err
 		}
 	}
 }
 
+// called does what somebody called for instead of answering. again says that they are
+// asked once more.
+func (w *Within) called(err error) (again bool, _ error) {
+	switch {
+	case w == nil:
+		return false, err
+	case errors.Is(err, ui.ErrAdjourn):
+		w.Adjourn()
+		return true, nil
+	case errors.Is(err, ui.ErrException):
+		x, err := w.Raise()
+		if err == nil && x != nil {
+			err = &engine.Raised{Exception: *x}
+		}
+		return err == nil, err
+	}
+	return false, err
+}
+
 // CallWithin makes people at a terminal able to adjourn, and to raise exceptions, within a
-// step.
-func CallWithin(people engine.Participants, w *Within) engine.Participants {
+// step: where they are asked something, and where they are asked for a PIN.
+func CallWithin(c *engine.Config, w *Within) {
+	c.Participants = callWithin(c.Participants, w)
+	if t, ok := c.Tokens.(tokens); ok {
+		t.within = w
+		c.Tokens = t
+	}
+}
+
+func callWithin(people engine.Participants, w *Within) engine.Participants {
 	switch r := people.(type) {
 	case atTerminal:
 		r.within = w
 		return r
 	case fromFolder:
-		r.Participants = CallWithin(r.Participants, w)
+		r.Participants = callWithin(r.Participants, w)
 		return r
 	}
 	return people
@@ -235,14 +248,9 @@ func (r atTerminal) planName() string {
 
 // Challenge has a digest read aloud, and asks the auditor for some of its words.
 func (r atTerminal) Challenge(_ context.Context, q engine.Question) (int, string, error) {
-	p := r.a.UI.Talk
-	what, own := r.readAloud(q)
-	if q.Matrix != nil {
-		r.a.UI.Say("\n", matrix(p, q.Matrix))
+	if err := r.a.UI.Keep(func() error { r.showWords(q); return nil }); err != nil {
+		return 0, "", err
 	}
-	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
-		"\n", p.Line("Auditor, on your own screen: fleetctl screen (its code: type qr), or"), p.Line(own),
-		"\n", p.Line("Administrator, read aloud, all of it:"), "\n", p.Words(q.Subject[:], 4, false))
 	if r.a.Question == "" {
 		r.a.UI.Say("\n") // or else a header comes between
 	}
@@ -257,7 +265,7 @@ func (r atTerminal) Challenge(_ context.Context, q engine.Question) (int, string
 	}
 	for tries := 1; ; tries++ {
 		answer, err := r.askBeside(q.State, name, strings.Join(right, " "), "Auditor",
-			fmt.Sprintf("from your own screen, words %d, %d and %d", q.Positions[0], q.Positions[1], q.Positions[2]))
+			fmt.Sprintf("from your own screen, words %d, %d and %d (or \"read\")", q.Positions[0], q.Positions[1], q.Positions[2]))
 		if err != nil {
 			return tries, "", err
 		}
@@ -267,6 +275,18 @@ func (r atTerminal) Challenge(_ context.Context, q engine.Question) (int, string
 		}
 		r.Say(wrong)
 	}
+}
+
+// showWords shows a digest, and the words in which it is read aloud.
+func (r atTerminal) showWords(q engine.Question) {
+	p := r.a.UI.Talk
+	what, own := r.readAloud(q)
+	if q.Matrix != nil {
+		r.a.UI.Say("\n", matrix(p, q.Matrix))
+	}
+	r.a.UI.Say("\n", p.Line(what+", SHA-256:"), p.Hex(q.Subject[:]),
+		"\n", p.Line("Auditor, on your own screen: fleetctl screen (its code: type qr), or"), p.Line(own),
+		"\n", p.Line("Administrator, read aloud, all of it (\"read\" shows it again):"), "\n", p.Words(q.Subject[:], 4, false))
 }
 
 // wrongWord says which word is not the one at its position.

@@ -34,7 +34,7 @@ func (s *Screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 		s.a.UI.Say("\n", p.Footer(s.last))
 	}
 	s.a.Header = p.Header(plan.Fleet+" · "+strings.TrimSuffix(where, " · ")+" · "+string(step.Act), strings.ToUpper(plan.Mode))
-	s.a.Question = ""
+	s.begins(n, of, step)
 	s.a.UI.Say("\n", p.Header(plan.Fleet, strings.ToUpper(plan.Mode)),
 		p.Line(fmt.Sprintf("%s%s · about %d min", where, step.Act, says.Minutes)))
 	if h := plan.HSM(step.HSM); h != nil {
@@ -56,6 +56,17 @@ func (s *Screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 	if step.Act == ceremony.ActOpen && s.binary != [32]byte{} {
 		s.a.UI.Say("\n", p.Line("This program, SHA-256. Auditor: is it that of your own copy?"), p.Hex(s.binary[:]), "\n")
 	}
+}
+
+// begins has every question that follows say which step it belongs to.
+func (s *Screen) begins(n, of int, step ceremony.Step) {
+	s.a.Question, s.a.At = "", StepName(n, of, step)
+	s.a.UI.Forget()
+}
+
+// StepName is a step with its number, as it begins a question.
+func StepName(n, of int, step ceremony.Step) string {
+	return fmt.Sprintf("Step %d of %d, %s", n, of, strings.ReplaceAll(step.Title(), " · ", " "))
 }
 
 // deviceOf is the device that a step of attestation is about, as the plan names it.
@@ -80,7 +91,8 @@ func (s *Screen) Paused(c *ceremony.Account) {
 func (s *Screen) Interrupted(c *ceremony.Account) {
 	p, mode := s.a.UI.Talk, strings.ToUpper(c.Plan.Mode)
 	s.a.Header = p.Header(c.Plan.Fleet+" · resume", mode)
-	s.a.Question = ""
+	step, _ := c.Next()
+	s.begins(c.StepNumber(), len(c.Steps), step)
 	s.a.UI.Say("\n", p.Header(c.Plan.Fleet, mode),
 		p.Line(fmt.Sprintf("The ceremony was interrupted. It stands after record %d, and goes on once officers approve that.", c.N)),
 		p.Line(Capital(strings.TrimSpace(strings.ReplaceAll(lost(c), "\n", " ")))), "\n")

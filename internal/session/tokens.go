@@ -14,10 +14,13 @@ import (
 
 // tokens reaches the tokens that the site file names. It is where the ceremony,
 // which knows no PKCS#11, meets the package that does.
-type tokens struct{ a *cli.App }
+type tokens struct {
+	a      *cli.App
+	within *Within // nil: adjourning or raising an exception ends the step
+}
 
 // newTokens reaches them with the flags and the terminal of a run.
-func newTokens(a *cli.App) tokens { return tokens{a} }
+func newTokens(a *cli.App) tokens { return tokens{a: a} }
 
 // Open opens an HSM's token.
 func (b tokens) Open(ctx context.Context, site *engine.SiteHSM, serial string) (engine.Token, engine.Module, error) {
@@ -35,7 +38,12 @@ func (b tokens) Open(ctx context.Context, site *engine.SiteHSM, serial string) (
 
 // PIN asks for the PIN of an HSM's token.
 func (b tokens) PIN(_ context.Context, site *engine.SiteHSM, about token.Info, failed error) (engine.PIN, error) {
-	return signer.PINFor(b.a, site.PIN, site.Name, about, failed)
+	for {
+		pin, err := signer.PINFor(b.a, site.PIN, site.Name, about, failed)
+		if again, err := b.within.called(err); !again {
+			return pin, err
+		}
+	}
 }
 
 // Probe looks at the token from a new process.

@@ -31,7 +31,11 @@ func secret(a *cli.App, source, what string) (pin []byte, method string, err err
 	case engine.PINFD:
 		pin, err = ui.PINFromFD(s.FD)
 	default:
-		pin, err = a.UI.ReadPIN(strings.ToUpper(what[:1]) + what[1:] + ":")
+		question := strings.ToUpper(what[:1]) + what[1:] + ":"
+		if a.At != "" {
+			question = a.At + ". " + question
+		}
+		pin, err = a.UI.ReadPIN(question)
 	}
 	return pin, string(s.Kind), err
 }

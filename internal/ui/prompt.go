@@ -85,7 +85,11 @@ func (o *Output) Consent(question, want string) error {
 	}
 	o.Say(o.Talk.Line(question))
 	for try := 0; o.again(try); try++ {
-		answer, err := o.Ask(fmt.Sprintf("Type %q to agree, or %q:", want, "stop"))
+		again := ""
+		if o.kept.Len() > 0 {
+			again = `; "read" shows all of it again`
+		}
+		answer, err := o.Ask(fmt.Sprintf("Type %q to agree, or %q%s:", want, "stop", again))
 		if err != nil {
 			return err
 		}

@@ -126,6 +126,9 @@ func (o *Output) Keep(do func() error) error {
 	return do()
 }
 
+// Forget ends what Again shows: something else has begun.
+func (o *Output) Forget() { o.kept.Reset() }
+
 // Kept is how many lines that were, and whether they are more than the terminal shows
 // at once with a question below them.
 func (o *Output) Kept() (lines int, more bool) {
@@ -152,6 +155,10 @@ func (o *Output) rows() int {
 
 // Again shows what was kept once more, a screen at a time.
 func (o *Output) Again() error {
+	if o.kept.Len() == 0 {
+		o.Say(o.Talk.Line("Nothing stands above this question that would be shown again."))
+		return nil
+	}
 	lines := strings.SplitAfter(o.kept.String(), "\n")
 	for len(lines) > 0 {
 		n := len(lines)

@@ -88,11 +88,14 @@ func signWithKey(a *cli.App, dir string, c *ceremony.Account, o signOptions) err
 	if err != nil {
 		return cli.Usage(err)
 	}
-	if err := session.ShowHistory(a, dir); err != nil {
-		return cli.Wrong(err)
-	}
-	a.ShowText(t.Text)
-	if err := session.ShowSigning(a, c, o.wish(), t, nil); err != nil {
+	err = a.UI.Keep(func() error {
+		if err := session.ShowHistory(a, dir); err != nil {
+			return cli.Wrong(err)
+		}
+		a.ShowText(t.Text)
+		return session.ShowSigning(a, c, o.wish(), t, nil)
+	})
+	if err != nil {
 		return err
 	}
 	consent := o.verdict

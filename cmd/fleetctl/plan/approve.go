@@ -41,7 +41,7 @@ plan.yaml, then --signature plan.yaml.sig.`,
 				return err
 			}
 			defer v.Done()
-			if err := showPlan(a, args[0], root, plan, people, v, since); err != nil {
+			if err := a.UI.Keep(func() error { return showPlan(a, args[0], root, plan, people, v, since) }); err != nil {
 				return err
 			}
 			namespace := ceremony.SignNamespace(ceremony.NamespacePlan, plan.Mode)

@@ -55,8 +55,14 @@ func signRequest(a *cli.App, file string, o options, p *thirdparty.Policy, in *t
 	set := in.Request.Core.KeySet
 	if agree == "" && a.UI.Interactive() {
 		digest := set.Digest()
-		a.UI.Say(delta(a, in), "\n", cli.StoryText(a.UI.Talk, toldTo(in), false), "\n",
-			a.UI.Talk.Line("To be signed is the key set. The words of its SHA-256:"), a.UI.Talk.Words(digest[:], 4, true), "\n")
+		shown := a.UI.Keep(func() error {
+			a.UI.Say(delta(a, in), "\n", cli.StoryText(a.UI.Talk, toldTo(in), false), "\n",
+				a.UI.Talk.Line("To be signed is the key set. The words of its SHA-256:"), a.UI.Talk.Words(digest[:], 4, true), "\n")
+			return nil
+		})
+		if shown != nil {
+			return shown
+		}
 	}
 	if err := agreeTo(a, file, set.Epoch, set.Namespace, set.Digest(), agree); err != nil {
 		return err

@@ -60,12 +60,12 @@ func (s *Screen) Step(plan *ceremony.Plan, n, of int, step ceremony.Step) {
 
 // begins has every question that follows say which step it belongs to.
 func (s *Screen) begins(n, of int, step ceremony.Step) {
-	s.a.Question, s.a.At = "", StepName(n, of, step)
+	s.a.Question, s.a.At = "", stepName(n, of, step)
 	s.a.UI.Forget()
 }
 
-// StepName is a step with its number, as it begins a question.
-func StepName(n, of int, step ceremony.Step) string {
+// stepName is a step with its number, as it begins a question.
+func stepName(n, of int, step ceremony.Step) string {
 	return fmt.Sprintf("Step %d of %d, %s", n, of, strings.ReplaceAll(step.Title(), " · ", " "))
 }
 

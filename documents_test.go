@@ -199,3 +199,19 @@ func TestTheWayOfTheDataNamesCallsThatThereAre(t *testing.T) {
 		t.Errorf("%d calls were found in the table", n)
 	}
 }
+
+// TestBothHandbooksHaveOneRuleForWords: who reads aloud, and who follows.
+func TestBothHandbooksHaveOneRuleForWords(t *testing.T) {
+	rule := regexp.MustCompile(`(?s)Words have one rule everywhere: .*?another\.`)
+	var said []string
+	for _, file := range []string{"docs/ceremony-handbook.md", "docs/third-party-handbook.md"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said = append(said, strings.Join(strings.Fields(rule.FindString(string(data))), " "))
+	}
+	if said[0] == "" || said[0] != said[1] {
+		t.Errorf("the ceremony's handbook has %q, the third party's %q", said[0], said[1])
+	}
+}

@@ -8,9 +8,38 @@ import (
 
 // The commands that people type during a ceremony are written here and nowhere else, so
 // that screens and the printed script say the same. dir is the ceremony's folder as it
-// is typed; on paper it is DIR.
+// is typed; on paper it is DIR. The script is that of the room; the other commands do a
+// step each, for scripts and for whoever comes to the machine only to sign.
 
 const onPaper = "DIR"
+
+// Room is the command that takes a ceremony to its close from wherever it stands.
+func Room(dir string) string { return "fleetctl ceremony room PLAN --site SITE --dir " + dir }
+
+// Consent is what an officer types after their name, in a room, to approve an act.
+func Consent(act string) string { return "approve " + act }
+
+// The words of the room that the printed script names; the room itself has them from here.
+const (
+	Close     = "close"     // of a stage, once nobody else wants to speak
+	exception = "exception" // at any question
+	adjourn   = "adjourn"
+)
+
+// approves tells officers to approve an act in the room.
+func approves(p *ceremony.Plan, act string) Part {
+	return Part{ceremony.Officer, fmt.Sprintf("%d officers read what the screen says and approve it: each types their name and \"%s\".", p.Threshold, Consent(act))}
+}
+
+// speaks has everybody give a verdict on a stage in the room.
+func speaks(p *ceremony.Plan, stage, more string) []Part {
+	return []Part{
+		{ceremony.Officer, fmt.Sprintf("Each gives a verdict on the %s: name, then \"agree\", \"agree with exceptions\" or \"do not agree\". %d must agree.%s", stage, p.Threshold, more)},
+		{ceremony.Witness, "Each gives a verdict in the same way."},
+		{ceremony.Auditor, fmt.Sprintf("Each gives a verdict in the same way. Who isn't there is named in an exception before: the word %s.", exception)},
+		{Administrator, fmt.Sprintf("Asks each of the plan's people in the room who has not spoken. Once nobody else wants to: the word %s.", Close)},
+	}
+}
 
 // stepCommand is the command for a step that has its own; empty for a step of the run.
 // For an act with two commands it is the one that writes the record leaves.
@@ -86,13 +115,9 @@ func Pack(dir string) string { return "fleetctl evidence pack " + dir + " --out 
 func Sign(dir, what string) string {
 	switch what {
 	case ceremony.StageRelease, ceremony.StageClose:
-		return signOff(dir, what, ceremony.Agree)
+		return fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict %s --key KEY", dir, what, ceremony.Agree)
 	}
 	return fmt.Sprintf("fleetctl ceremony sign %s --approve %s --key KEY", dir, what)
-}
-
-func signOff(dir, stage, verdict string) string {
-	return fmt.Sprintf("fleetctl ceremony sign %s --signoff %s --verdict %s --key KEY", dir, stage, verdict)
 }
 
 // excuse is the command that records an exception about attestations with problems.
@@ -103,6 +128,3 @@ func excuse(dir string, open []*ceremony.Attested) string {
 	}
 	return c + " --expected … --happened … --decided …"
 }
-
-// nameAbsent is the command that records that people will give no verdict.
-func nameAbsent(dir string) string { return "fleetctl ceremony exception " + dir + " --absent NAME" }

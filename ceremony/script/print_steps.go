@@ -63,7 +63,7 @@ const exceptionSheets = 4
 // sheets are the pages that people fill in when something happens, and sign at the end.
 func (s *printed) sheets() {
 	s.doc.Add(paper.Page{}, paper.Heading("Exceptions"),
-		paper.Para("One for each thing that went otherwise than the script says. Record it with fleetctl ceremony exception; officers accept it with fleetctl ceremony sign --approve exception."))
+		paper.Para("One for each thing that went otherwise than the script says. Type the word exception at any question; what will be written is shown first, and back takes it back. Officers accept it before the release: name, then \""+Consent(ceremony.ApproveException)+"\"."))
 	for n := range exceptionSheets {
 		s.doc.Add(paper.Keep{
 			paper.Lines{Label: fmt.Sprintf("Exception %d: what was expected, what happened, what was decided", n+1), N: 3},
@@ -74,7 +74,7 @@ func (s *printed) sheets() {
 	s.doc.Add(paper.Page{}, paper.Heading("Adjourned and reconvened"),
 		paper.Table{Head: []string{"what", "seal when adjourned", "kept by", "seal when reconvened", "time"}, Share: []int{30, 30, 25, 30, 20}, Rows: emptyRows(6, 5), Tall: true},
 		paper.Heading("I do not agree"),
-		paper.Para("Fill this in, sign it, hand it to the auditor, and sign do-not-agree with your key. It ends the ceremony; the record is published with it."),
+		paper.Para("Fill this in, sign it, hand it to the auditor, and type your name and \"do not agree\". It ends the ceremony; the record is published with it."),
 		paper.Choice{"I do not agree to the release", "I do not agree to the close"},
 		paper.Lines{Label: "Because", N: 5},
 		paper.Blanks{"Name", "Role", "Signature", "Time (UTC)"},

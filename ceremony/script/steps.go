@@ -85,7 +85,7 @@ func scriptOpen(p *ceremony.Plan, _ ceremony.Step) Instructions {
 		Do: []Part{
 			{Administrator, "Calls the roll: each says name and role, and shows the key's fingerprint against the page of people."},
 			{ceremony.Auditor, "Runs sha256sum on the plan on their own laptop and compares it with the title page, all 64 characters."},
-			{Administrator, "Starts fleetctl ceremony room with this plan, its site file and the policy."},
+			{Administrator, "Starts the room with this plan, its site file and the policy: " + Room(onPaper) + " --policy POLICY. It goes through every step; whatever ends it, the same command goes on."},
 			{ceremony.Witness, "Types three words of their own choosing, just now."},
 			{ceremony.Witness, "Reads the clock on the wall and types it, in UTC."},
 			{ceremony.Auditor, "Starts fleetctl screen on their own laptop, with their own copy of the plan, whose words it shows; then types the three words that the room's screen asks for."},
@@ -128,7 +128,7 @@ func scriptUnlock(p *ceremony.Plan, s ceremony.Step) Instructions {
 	if s.HSM == p.HSMs[0].Name {
 		// The threshold of officers approve the first login.
 		t.Minutes += 4
-		t.Do = append([]Part{{ceremony.Officer, fmt.Sprintf("%d officers sign the act open: %s.", p.Threshold, Sign(onPaper, ceremony.ApproveOpen))}}, t.Do...)
+		t.Do = append([]Part{approves(p, ceremony.ApproveOpen)}, t.Do...)
 		t.Say = []Part{{ceremony.Officer, "I approve that the HSMs are unlocked."}}
 		t.Leaves = []string{fmt.Sprintf("%d officers' signatures on open", p.Threshold)}
 	}

@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -9,18 +10,14 @@ import (
 
 // The steps after the fleet check.
 
-func scriptRelease(p *ceremony.Plan, s ceremony.Step) Instructions {
+func scriptRelease(p *ceremony.Plan, _ ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Release the key set", Minutes: 12, Initial: everyone,
-		Do: []Part{
-			{Administrator, "Runs " + stepCommand(s, ceremony.KindRelease, onPaper) + ". The digest of fleet-keys.json is on the screen."},
-			{ceremony.Auditor, "Types the three words of it that the room's screen asks for, from their own: fleetctl screen, or fleetctl words and the digest."},
+		Do: append([]Part{
+			{ceremony.Auditor, "Types the three words of fleet-keys.json that the room's screen asks for, from their own: fleetctl screen, or fleetctl words and the digest."},
 			{ceremony.Auditor, "Checks on their own laptop what changed since the last epoch: fleetctl bundle diff."},
-			{Administrator, "Reads the exceptions made so far aloud, by number."},
-			{ceremony.Officer, fmt.Sprintf("%d officers sign: %s.", p.Threshold, signOff(onPaper, ceremony.StageRelease, "VERDICT"))},
-			{ceremony.Witness, "Signs in the same way, each of them."},
-			{ceremony.Auditor, "Signs in the same way, each of them. Who isn't there is named in an exception before: " + nameAbsent(onPaper) + "."},
-		},
+			{Administrator, "Reads the exceptions made so far aloud, by number. Each that officers have not accepted, they accept first: name, then \"" + Consent(ceremony.ApproveException) + "\"."},
+		}, speaks(p, ceremony.StageRelease, " An officer who approves the request too adds \"and "+Consent(ceremony.ApproveRequest)+"\".")...),
 		Say: []Part{
 			{Administrator, "(reads the 32 words of fleet-keys.json aloud)"},
 			{Administrator, "Who does not agree, say so now."},
@@ -32,13 +29,12 @@ func scriptRelease(p *ceremony.Plan, s ceremony.Step) Instructions {
 	}
 }
 
-func scriptRequest(p *ceremony.Plan, s ceremony.Step) Instructions {
+func scriptRequest(p *ceremony.Plan, _ ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Ask " + partyNames(p), Minutes: 6, Initial: []string{ceremony.Officer, ceremony.Witness},
 		Do: []Part{
-			{Administrator, "Runs " + stepCommand(s, ceremony.KindRequest, onPaper) + "."},
-			{ceremony.Officer, fmt.Sprintf("%d officers sign the act request: %s.", p.Threshold, Sign(onPaper, ceremony.ApproveRequest))},
-			{Administrator, "Runs the command again and carries request.json out, on a medium of the inventory."},
+			approves(p, ceremony.ApproveRequest),
+			{Administrator, "Carries request.json out of the exchange folder, on a medium of the inventory."},
 		},
 		Say:     []Part{{ceremony.Officer, "I approve that exactly this request goes out."}},
 		Confirm: []Part{{ceremony.Witness, "Nothing but request.json is on the medium."}},
@@ -58,23 +54,23 @@ func scriptResponse(p *ceremony.Plan, s ceremony.Step) Instructions {
 	return Instructions{
 		Title: title, Minutes: 20,
 		Do: []Part{
-			{ceremony.Auditor, "Telephones the third party, who reads the words of the key set aloud before signing."},
-			{Administrator, "Runs " + stepCommand(s, ceremony.KindResponse, onPaper) + ". It is verified before it is kept."},
-			{Administrator, "If it takes days: fleetctl ceremony adjourn DIR, and reconvene later, with seals."},
+			{ceremony.Auditor, "Is telephoned by the third party before it signs, at a number that it had before, and reads it the 32 words of the key set from their own screen. The third party follows them on its own."},
+			{Administrator, "Puts the answer into the exchange folder. The room verifies it before it keeps it, and goes on."},
+			{Administrator, fmt.Sprintf("If it takes days: the word %s, with seals; the same command reconvenes later.", adjourn)},
 		},
-		Say:     []Part{{ceremony.Auditor, "(follows the third party's words on the sheet of the release)"}},
+		Say:     []Part{{ceremony.Auditor, "(reads the 32 words of the key set aloud to the third party, from their own screen)"}},
 		Confirm: []Part{{ceremony.Auditor, "The statement verifies under the key in the plan."}},
 		Leaves:  []string{"the third party's statement"},
 		Blanks:  []string{"Who was on the telephone, when", "Time in the statement"},
 	}
 }
 
-func scriptCountersign(p *ceremony.Plan, s ceremony.Step) Instructions {
+func scriptCountersign(p *ceremony.Plan, _ ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Countersign with " + p.Countersigner.Name, Minutes: 6, Initial: []string{ceremony.Officer, ceremony.Witness, ceremony.Auditor},
 		Do: []Part{
-			{ceremony.Officer, fmt.Sprintf("%d officers sign the act countersign: %s.", p.Threshold, Sign(onPaper, ceremony.ApproveCountersign))},
-			{Administrator, "Runs " + stepCommand(s, ceremony.KindCountersignature, onPaper) + "."},
+			approves(p, ceremony.ApproveCountersign),
+			{ceremony.Officer, "Enters the PIN of the operator's HSM unseen."},
 		},
 		Say:     []Part{{ceremony.Officer, "I approve exactly the text on the screen."}},
 		Confirm: []Part{{ceremony.Auditor, "The text on the screen names this epoch and this digest."}},
@@ -83,13 +79,12 @@ func scriptCountersign(p *ceremony.Plan, s ceremony.Step) Instructions {
 	}
 }
 
-func scriptLog(_ *ceremony.Plan, s ceremony.Step) Instructions {
+func scriptLog(*ceremony.Plan, ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Log the bundle", Minutes: 6,
 		Do: []Part{
-			{Administrator, "Runs " + stepCommand(s, ceremony.KindChallenge, onPaper) + ". The digest of bundle.json is on the screen."},
-			{ceremony.Auditor, "Types the three words of it that the room's screen asks for, from their own: fleetctl screen, or fleetctl words and the digest."},
-			{Administrator, "Runs " + stepCommand(s, ceremony.KindLogProof, onPaper) + ", or carries bundle.json to the log and its proof back."},
+			{ceremony.Auditor, "Types the three words of bundle.json that the room's screen asks for, from their own: fleetctl screen, or fleetctl words and the digest."},
+			{Administrator, "Waits while the room logs it, or carries bundle.json to the log and its proof back into the exchange folder."},
 			{ceremony.Auditor, "Verifies bundle.json and its proof on their own laptop: fleetctl verify bundle.json --policy POLICY."},
 		},
 		Say:     []Part{{Administrator, "(reads the 32 words of bundle.json aloud)"}},
@@ -105,7 +100,7 @@ func scriptLockdown(p *ceremony.Plan, s ceremony.Step) Instructions {
 		return Instructions{
 			Title: "Prove that " + s.HSM + " lets nobody in", Minutes: 10,
 			Do: []Part{
-				{Administrator, fmt.Sprintf("Runs %s. It logs in to %s with its PIN, and waits.", stepCommand(s, ceremony.KindLockdown, onPaper), s.HSM)},
+				{ceremony.Officer, fmt.Sprintf("Enters the PIN of %s unseen. The room logs in with it, and waits.", s.HSM)},
 				{Administrator, fmt.Sprintf("Locks %s down as its vendor's manual says. Nobody stops fleetctl.", s.HSM)},
 				{ceremony.Witness, "Types that it is locked down; fleetctl tries the same PIN again."},
 				{ceremony.Auditor, "Types it too."},
@@ -119,7 +114,6 @@ func scriptLockdown(p *ceremony.Plan, s ceremony.Step) Instructions {
 		Title: fmt.Sprintf("Lock down, %d of %d", s.Item, len(p.Lockdown)), Minutes: 10, Initial: everyone,
 		Do: []Part{
 			{Administrator, strings.TrimRight(text, ".") + "."},
-			{Administrator, "Runs " + stepCommand(s, ceremony.KindLockdown, onPaper) + "."},
 			{ceremony.Witness, "Types what is read off: serials, digests, bag numbers."},
 			{ceremony.Auditor, "Reads it off again and types it too."},
 		},
@@ -129,19 +123,17 @@ func scriptLockdown(p *ceremony.Plan, s ceremony.Step) Instructions {
 	}
 }
 
-func scriptClose(p *ceremony.Plan, s ceremony.Step) Instructions {
+func scriptClose(p *ceremony.Plan, _ ceremony.Step) Instructions {
 	return Instructions{
 		Title: "Close", Minutes: 12, Initial: everyone,
-		Do: []Part{
-			{ceremony.Auditor, "Asks whether every witness and auditor will sign. Who won't be there is named first: " + nameAbsent(onPaper) + "."},
-			{Administrator, "Runs " + stepCommand(s, ceremony.KindClose, onPaper) + ". The last record lists every file's digest."},
-			{ceremony.Auditor, "Copies the folder to their own laptop and runs fleetctl verify there. The close sign-offs are what it still lacks."},
-			{ceremony.Officer, fmt.Sprintf("%d officers sign: %s.", p.Threshold, signOff(onPaper, ceremony.StageClose, "VERDICT"))},
-			{ceremony.Witness, "Signs in the same way, each of them."},
-			{ceremony.Auditor, "Signs in the same way, each of them."},
+		Do: slices.Concat([]Part{
+			{ceremony.Auditor, fmt.Sprintf("Asks, before the last step ends, whether every witness and auditor will give a verdict. Who won't be there is named first: the word %s.", exception)},
+			{Administrator, "Waits while the room closes it. The last record lists every file's digest."},
+			{ceremony.Auditor, "Copies the folder to their own laptop and runs fleetctl verify there. The verdicts on the close are what it still lacks."},
+		}, speaks(p, ceremony.StageClose, ""), []Part{
 			{Administrator, "Runs fleetctl ceremony receipt DIR --out receipts, and hands one to each."},
 			{Administrator, "When everyone has signed: " + Pack(onPaper) + ", and fleetctl log append evidence.tar."},
-		},
+		}),
 		Say: []Part{
 			{Administrator, "(reads the 32 words of the close head aloud)"},
 			{ceremony.Officer, "I agree. / I agree with exceptions … / I do not agree."},

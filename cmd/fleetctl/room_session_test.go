@@ -35,7 +35,7 @@ var troubles = []struct {
 	}, -1},
 	{"after the power cut", map[string][]string{
 		"sign agree": {"read", "olga agree", "wanda agree and approve request", "=", "=", "ada do not agree", "ada agree with exceptions 7", "close", "ada agree with exceptions", "ozan agree"},
-		"close": {"ozan do not agree"}, "response": {"$ misfit answer", "stop"},
+		"close":      {"ozan do not agree"}, "response": {"$ misfit answer", "stop"},
 	}, cli.ExitPending},
 	{"when the answer has come", nil, cli.ExitDone},
 }

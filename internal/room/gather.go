@@ -11,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -156,7 +157,7 @@ func (r *Room) hear(w *waiting) error {
 	if err != nil || answer == "" {
 		return err
 	}
-	if w.wish.Stage != "" && words.Same(answer, closingWord) {
+	if w.wish.Stage != "" && words.Same(answer, script.Close) {
 		w.closed = true
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -45,13 +46,10 @@ func (w *waiting) whoIsMissing() string {
 		text += " " + session.Capital(m.Why) + "."
 	}
 	if w.wish.Stage != "" && officers >= m.Want && len(m.Against) == 0 && len(unheard) > 0 {
-		text += fmt.Sprintf(" The last to speak adds %q; who has not spoken by then is passed over.", "and "+closingWord)
+		text += fmt.Sprintf(" The last to speak adds %q; who has not spoken by then is passed over.", "and "+script.Close)
 	}
 	return text
 }
-
-// closingWord is what is typed once nobody else wants to speak on a stage.
-const closingWord = "close"
 
 // unheard are those who can sign and have not; on a stage, with what they are.
 func (w *waiting) unheard() (list []string) {

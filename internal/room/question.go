@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
+	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -23,7 +24,7 @@ func (w *waiting) question() string {
 	case w.wish.Stage == "":
 		return at + fmt.Sprintf("Sign %s: your name, then %s; or where a signature is:", w.purpose(), w.consents())
 	case w.enough():
-		return at + fmt.Sprintf("Whoever has not spoken on the %s, speak now: your name, then %s; or type %q:", w.wish.Stage, w.consents(), closingWord)
+		return at + fmt.Sprintf("Whoever has not spoken on the %s, speak now: your name, then %s; or type %q:", w.wish.Stage, w.consents(), script.Close)
 	}
 	return at + fmt.Sprintf("Your verdict on the %s: your name, then %s; or where a signature is:", w.wish.Stage, w.consents())
 }
@@ -57,7 +58,7 @@ func (w *waiting) consent() string {
 	if w.wish.Stage != "" {
 		return ceremony.Agree
 	}
-	return "approve " + w.wish.Act
+	return script.Consent(w.wish.Act)
 }
 
 // consents are all that can be typed after a name: of a verdict each is as good as the
@@ -68,7 +69,7 @@ func (w *waiting) consents() string {
 	}
 	text := fmt.Sprintf("%q, %q or %q", ceremony.Agree, "agree with exceptions", "do not agree")
 	if w.also != "" {
-		text += fmt.Sprintf(" (an officer who approves the %s too adds %q)", w.also, "and approve "+w.also)
+		text += fmt.Sprintf(" (an officer who approves the %s too adds %q)", w.also, "and "+script.Consent(w.also))
 	}
 	return text
 }
@@ -80,9 +81,9 @@ func (w *waiting) adds(typed string) (rest string, also, closes bool) {
 		switch said := words.Typed(typed); {
 		case w.wish.Stage == "":
 			return typed, false, false
-		case !closes && endsWith(said, "and "+closingWord):
+		case !closes && endsWith(said, "and "+script.Close):
 			closes, typed = true, strings.Join(said[:len(said)-2], " ")
-		case !also && w.also != "" && endsWith(said, "and approve "+w.also):
+		case !also && w.also != "" && endsWith(said, "and "+script.Consent(w.also)):
 			also, typed = true, strings.Join(said[:len(said)-3], " ")
 		default:
 			return typed, also, closes

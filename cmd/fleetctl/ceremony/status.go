@@ -74,8 +74,15 @@ func tellStatus(a *cli.App, dir string, c *ceremony.Account) error {
 	rows = append(rows, more...)
 	out.Attestations, more = attestations(c)
 	rows = append(rows, more...)
+	label := "next"
+	if c.Abort == nil && (c.Close == nil || len(out.Waits) > 0) {
+		rows, label = append(rows, [2]string{label, script.Room(words.ShellWord(dir))}), "or alone"
+	}
 	if cmd := script.Continue(c, words.ShellWord(dir)); cmd != "" {
-		rows = append(rows, [2]string{"next", cmd})
+		if c.Close != nil && label != "next" {
+			label = "then"
+		}
+		rows = append(rows, [2]string{label, cmd})
 	}
 	return a.Emit(out, a.UI.Fields(rows))
 }
@@ -86,7 +93,7 @@ func statusCmd(a *cli.App) *cobra.Command {
 	var since int
 	c := cli.Command("status DIR", "Where a ceremony stands and what comes next",
 		`Status says where a ceremony stands, whose signatures are missing and what
-comes next. For a second screen (fleetctl screen), --qr draws the code of
+comes next: the room, which goes on from there, or that step's own command. For a second screen (fleetctl screen), --qr draws the code of
 where it stands, and --frames writes that and the chain of its records as
 pictures: those after record --since, where the screen has seen the others.`,
 		"  fleetctl ceremony status ceremony\n  fleetctl ceremony status ceremony --qr\n  fleetctl ceremony status ceremony --frames frames --since 40", cobra.ExactArgs(1),

@@ -56,8 +56,10 @@ func signRequest(a *cli.App, file string, o options, p *thirdparty.Policy, in *t
 	if agree == "" && a.UI.Interactive() {
 		digest := set.Digest()
 		shown := a.UI.Keep(func() error {
+			p := a.UI.Talk
 			a.UI.Say(delta(a, in), "\n", cli.StoryText(a.UI.Talk, toldTo(in), false), "\n",
-				a.UI.Talk.Line("To be signed is the key set. The words of its SHA-256:"), a.UI.Talk.Words(digest[:], 4, true), "\n")
+				p.Line("To be signed is the key set. Telephone the ceremony's auditor, at a number that you had before. They read the words of its SHA-256 from their own screen; follow them here, all of them:"),
+				p.Words(digest[:], 4, true), "\n")
 			return nil
 		})
 		if shown != nil {

@@ -132,7 +132,7 @@ func (p *Policy) backed(list []*Inclusion, later []*Request, now time.Time) ([]b
 // quorum of keys that count now stands behind the checkpoint, so that
 // cosignatures by older keys count too.
 func (p *Policy) weigh(c *Cosigning, now time.Time, backed bool) *Cosigning {
-	out := &Cosigning{Demanded: c.Demanded, Missing: slices.Clone(c.Missing), Uncounted: slices.Clone(c.Uncounted)}
+	out := &Cosigning{Demanded: c.Demanded, Missing: slices.Clone(c.Missing), Uncounted: slices.Clone(c.Uncounted), OtherKeys: c.OtherKeys}
 	times := make([]time.Time, 2*len(p.witnesses))
 	live, all := times[:len(p.witnesses)], times[len(p.witnesses):]
 	var old []Cosigned

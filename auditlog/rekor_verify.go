@@ -125,7 +125,7 @@ func (p *Policy) cosigners(c *Checkpoint) (*Cosigning, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.cosigning(signed), nil
+	return p.cosigning(c, signed), nil
 }
 
 // VerifySplit is nil if the two checkpoints prove that the log signed two

@@ -1,6 +1,7 @@
 package auditlog
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/transparency-dev/merkle/proof"
@@ -20,6 +21,7 @@ type Cosigning struct {
 	Witnesses []Cosigned // verified, in the policy's order
 	Missing   []string   // witnesses of the policy without a cosignature that counts
 	Uncounted []string   // why cosignatures that verify don't count; see [Policy.VerifyAt]
+	OtherKeys []string   // of Missing, in whose name another key signed than the pinned one: which two; nothing by it was verified
 
 	Demanded bool // the policy names a quorum
 	Quorum   bool // it is met; false where none is demanded
@@ -80,7 +82,7 @@ func (p *Policy) Verify(leaf []byte, pr *Proof) (*Inclusion, error) {
 	}
 	return &Inclusion{
 		Origin: c.Origin, Index: pr.Index, Size: c.Size, Root: c.Root,
-		Cosigning: *p.cosigning(signed), logs: p.signers(signed, c.Origin),
+		Cosigning: *p.cosigning(c, signed), logs: p.signers(signed, c.Origin),
 	}, nil
 }
 
@@ -98,7 +100,7 @@ func (p *Policy) VerifyCheckpoint(c *Checkpoint) (*Cosigning, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.cosigning(signed), nil
+	return p.cosigning(c, signed), nil
 }
 
 func (p *Policy) verifyCheckpoint(c *Checkpoint) ([]verified, error) {
@@ -107,6 +109,12 @@ func (p *Policy) verifyCheckpoint(c *Checkpoint) ([]verified, error) {
 		return nil, err
 	}
 	if len(p.signers(signed, c.Origin)) == 0 {
+		for _, l := range p.logs {
+			if other := p.otherKey(c, l.Key); other != "" && l.Key.name == c.Origin {
+				return nil, strict.Errorf(c.file, "no log of the policy signed it: %s", other).
+					WithHint("Either the log has a new key, or somebody poses as the log. Ask its operator, over another channel, before a policy pins another key.")
+			}
+		}
 		return nil, strict.Errorf(c.file, "no log of the policy signed it: its origin is %q", strict.Clip(c.Origin)).
 			WithHint("The policy lists %d logs; one of them must have this origin as its key's name.", len(p.logs))
 	}
@@ -158,6 +166,18 @@ func (p *Policy) signers(signed []verified, origin string) (list []*Verifier) {
 	return list
 }
 
+// otherKey says that a checkpoint has a signature in the name of a pinned key, by
+// another key than any that is pinned under this name; empty where it has none. Only
+// the hash beside the name tells: nothing was verified.
+func (p *Policy) otherKey(c *Checkpoint, v *Verifier) string {
+	for _, s := range c.Signatures {
+		if s.Name == v.name && p.known(func(o *Verifier) bool { return o.name == s.Name && o.hash == s.KeyHash }) == nil {
+			return fmt.Sprintf("%s signed with the key %08x, and the policy pins its key %08x", v.name, s.KeyHash, v.hash)
+		}
+	}
+	return ""
+}
+
 // impossibleOrigin can't be the origin of a checkpoint, because that is one line.
 const impossibleOrigin = "\n"
 
@@ -178,7 +198,7 @@ func (p *Policy) control(c *Checkpoint, signed []verified) error {
 	return nil
 }
 
-func (p *Policy) cosigning(signed []verified) *Cosigning {
+func (p *Policy) cosigning(from *Checkpoint, signed []verified) *Cosigning {
 	c := &Cosigning{Demanded: p.quorum != 0}
 	times := make([]time.Time, len(p.witnesses))
 	for i, w := range p.witnesses {
@@ -197,6 +217,9 @@ func (p *Policy) cosigning(signed []verified) *Cosigning {
 		// quorum, whose times decide when something existed.
 		if times[i].IsZero() {
 			c.Missing = append(c.Missing, w.Name)
+			if other := p.otherKey(from, w.Key); other != "" {
+				c.OtherKeys = append(c.OtherKeys, other)
+			}
 			continue
 		}
 		c.Witnesses = append(c.Witnesses, Cosigned{w.Name, times[i]})

@@ -2,7 +2,9 @@ package auditlog
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +86,25 @@ func TestUnknownSignaturesAreIgnored(t *testing.T) {
 	in, err := testPolicy(t, testPolicyText).Verify(testLeaf(5), p)
 	if err != nil || !in.Quorum {
 		t.Errorf("got %+v, %v", in, err)
+	}
+}
+
+// Somebody with another key under a pinned name is not told as an absence: whoever
+// pins the old key of a witness, or is lied to, would look for the wrong fault.
+func TestAPinnedNameWithAnotherKeyIsSaidToBeThat(t *testing.T) {
+	p := goodProof(t)
+	policy := testPolicy(t, testPolicyText)
+	sigs := p.Checkpoint.Signatures
+	p.Checkpoint.Signatures = append(sigs[:1:1], Signature{Name: "w1.example", KeyHash: 0x01020304, Raw: []byte("junk")})
+	in, err := policy.VerifyAt(testLeaf(5), time.Unix(1<<31, 0), []*Proof{p})
+	want := fmt.Sprintf("w1.example signed with the key 01020304, and the policy pins its key %08x", w1.hash())
+	if err != nil || in.Quorum || len(in.OtherKeys) != 1 || in.OtherKeys[0] != want {
+		t.Errorf("%+v, %v", in, err)
+	}
+	p.Checkpoint.Signatures[0].KeyHash = 0x05060708
+	_, err = policy.Verify(testLeaf(5), p)
+	if want := fmt.Sprintf("no log of the policy signed it: %s signed with the key 05060708, and the policy pins its key %08x", testOrigin, logKey.hash()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Error(err)
 	}
 }
 

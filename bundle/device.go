@@ -99,6 +99,31 @@ func (e *Refusal) Unwrap() error { return e.Err }
 // Alarm says that the signers equivocate: whoever sees it keeps both bundles.
 func (e *Refusal) Alarm() bool { return e.Reason == ReasonEquivocation }
 
+// Named is the refusal with the names that the caller has for the two files, which
+// [Check] calls bundle.json and bundle.json.tlog-proof.
+func (e *Refusal) Named(bundleFile, proofFile string) *Refusal {
+	rename := func(file string) string {
+		for _, name := range [][2]string{{proofName, proofFile}, {bundleName, bundleFile}} {
+			if rest, ok := strings.CutPrefix(file, name[0]); ok && (rest == "" || rest[0] == ' ') {
+				return name[1] + rest // " artifact", " statements[0]"
+			}
+		}
+		return file
+	}
+	if short := (*Short)(nil); errors.As(e.Err, &short) {
+		named := *short
+		named.File = rename(short.File)
+		return &Refusal{e.Reason, &named}
+	}
+	return &Refusal{e.Reason, strict.Renamed(e.Err, rename)}
+}
+
+// What the two files are called where nobody names them otherwise.
+const (
+	bundleName = "bundle.json"
+	proofName  = bundleName + ".tlog-proof"
+)
+
 func refused(why Reason, err error) error { return &Refusal{why, err} }
 
 // Check is a device's whole check. It verifies the bundle's form and signatures,
@@ -110,7 +135,6 @@ func refused(why Reason, err error) error { return &Refusal{why, err} }
 // The error is an ErrTrust where nothing can be judged by what is pinned or
 // remembered, otherwise a *Refusal.
 func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *DeviceState, now time.Time, maxAge time.Duration) (*Accepted, error) {
-	const file = "bundle.json"
 	switch {
 	case log == nil:
 		return nil, fmt.Errorf("%w: no log is pinned", ErrTrust)
@@ -121,11 +145,11 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *Devi
 			return nil, fmt.Errorf("%w: what this device remembers of its fleet %s; at first contact there is no state at all", ErrTrust, fault)
 		}
 	}
-	b, err := ParseAny(file, bundle)
+	b, err := ParseAny(bundleName, bundle)
 	if err != nil {
 		return nil, refused(ReasonMalformed, err)
 	}
-	in, err := witnessed(file+".tlog-proof", bundle, proof, log, now, maxAge)
+	in, err := witnessed(proofName, bundle, proof, log, now, maxAge)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +163,7 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *Devi
 	case err != nil:
 		return nil, refused(ReasonSignatures, err)
 	}
-	next, err := state.after(file, b, now)
+	next, err := state.after(bundleName, b, now)
 	if err != nil {
 		return nil, err
 	}
@@ -168,11 +192,14 @@ func witnessed(file string, bundle, proof []byte, log *auditlog.Policy, now time
 		if len(in.Uncounted) > 0 {
 			err = strict.Errorf(file, "lacks a quorum of pinned witnesses; not counted: %s", strings.Join(in.Uncounted, "; ")).
 				WithHint("Set this device's clock and try again, if it is wrong.")
+		} else if len(in.OtherKeys) > 0 {
+			err = strict.Errorf(file, "lacks a quorum of pinned witnesses: %d cosigned, missing are %q; %s", len(in.Witnesses), in.Missing, strings.Join(in.OtherKeys, "; ")).
+				WithHint("Either a witness has a new key, or somebody poses as it: the app's policy needs an update, or the proof is forged.")
 		}
 		return nil, refused(ReasonWitnesses, err)
 	}
 	if age := now.Sub(in.NewestQuorumTime); age > maxAge {
-		return nil, refused(ReasonAge, strict.Errorf(file, "was last witnessed %s ago; at most %s is allowed", age.Round(time.Second), maxAge).
+		return nil, refused(ReasonAge, strict.Errorf(file, "was last witnessed %s ago; at most %s is allowed", strict.FormatDuration(age.Round(time.Second)), strict.FormatDuration(maxAge)).
 			WithHint("Fetch a newer proof of the same bundle."))
 	}
 	return in, nil

@@ -123,7 +123,7 @@ func TestDeviceRefuses(t *testing.T) {
 		"proof of another":    {leaf, logged(leaf[1:], hour(0), hour(0)), both, seen, "does not show that these"},
 		"one witness":         {leaf, logged(leaf, hour(0), time.Time{}), both, seen, `lacks a quorum of pinned witnesses: 1 cosigned, missing are ["two"]`},
 		"no quorum demanded":  {leaf, logged(leaf, hour(0), hour(0)), "quorum none\n", seen, "lacks a quorum"},
-		"old, one witness is": {leaf, logged(leaf, hour(-25), hour(0)), both, seen, "was last witnessed 25h0m0s ago; at most 24h0m0s is allowed"},
+		"old, one witness is": {leaf, logged(leaf, hour(-25), hour(0)), both, seen, "was last witnessed 1 day 1 hour ago; at most 1 day is allowed"},
 		"from the future":     {leaf, logged(leaf, hour(1), hour(1)), both, seen, "which is after 2026-11-22T00:00:00Z"},
 		"not signed":          {w.assemble(nil), logged(w.assemble(nil), hour(0), hour(0)), both, seen, "is short"},
 		"another fleet":       {leaf, logged(leaf, hour(0), hour(0)), both, change(func(s *DeviceState) { s.Fleet = "other" }), "is of fleet backup-2026a, this device's is other"},

@@ -146,12 +146,16 @@ func (v *verifier) witnesses(where string, in *auditlog.Inclusion) {
 	}
 }
 
-// notWeighed says which cosignatures verify and don't count.
-func notWeighed(in *auditlog.Inclusion) string {
-	if len(in.Uncounted) == 0 {
-		return ""
+// notWeighed says which cosignatures verify and don't count, and which are by other
+// keys than the pinned ones.
+func notWeighed(in *auditlog.Inclusion) (text string) {
+	if len(in.Uncounted) > 0 {
+		text = "; not counted: " + strings.Join(in.Uncounted, "; ")
 	}
-	return "; not counted: " + strings.Join(in.Uncounted, "; ")
+	for _, other := range in.OtherKeys {
+		text += "; " + other
+	}
+	return text
 }
 
 // statement verifies a third party's statement alone, as served or as a

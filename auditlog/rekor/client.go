@@ -61,7 +61,7 @@ func New(log *auditlog.RekorLog, o Options) (*Client, error) {
 		c.timeout = DefaultTimeout
 	}
 	if c.timeout < LeastTimeout {
-		return nil, strict.Errorf("", "the deadline is %s; it is at least %s", c.timeout, LeastTimeout).
+		return nil, strict.Errorf("", "the deadline is %s; it is at least %s", strict.FormatDuration(c.timeout), strict.FormatDuration(LeastTimeout)).
 			WithHint("A log of version 2 answers once a checkpoint covers the entry, which takes up to its checkpoint interval.")
 	}
 	var err error

@@ -76,7 +76,7 @@ func (c *Client) transport(ctx context.Context, err error) *serverError {
 	case errors.Is(err, context.Canceled) && ctx.Err() == context.Canceled:
 		return &serverError{context.Canceled, strict.Errorf(c.base.Redacted(), "interrupted").WithHint("%s", againHint)}
 	case errors.Is(err, context.DeadlineExceeded), timeout:
-		return c.fail(errTimeout, againHint, "%s", c.timeout)
+		return c.fail(errTimeout, againHint, "%s", strict.FormatDuration(c.timeout))
 	case errors.As(err, &cert), errors.As(err, &unknown):
 		return c.fail(errDown, "Its certificate is not trusted here. To trust further roots, name their file in SSL_CERT_FILE.", "%v", cause(err))
 	case errors.As(err, &dns), errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &op) && op.Op == "dial":

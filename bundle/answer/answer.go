@@ -180,6 +180,9 @@ func (s *Server) read() (*answer, error) {
 	case s.seen[v.State.Fleet] != nil:
 		v, err = device.Judge(b, p, s.policy, s.seen[v.State.Fleet], s.now())
 	}
+	if r := (*bundle.Refusal)(nil); errors.As(err, &r) && r.Reason != device.ReasonState {
+		err = r.Named(s.bundle, s.proof)
+	}
 	if err != nil {
 		return nil, err
 	}

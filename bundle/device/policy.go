@@ -231,7 +231,7 @@ func NewPolicy(trust *bundle.Trust, log *auditlog.Policy, age time.Duration, pin
 	case pins.namespace != "" && (pins.namespace != trust.Namespace || pins.mode != trust.Mode):
 		return nil, fmt.Errorf("%s has keys of the namespace %s, %s, and the policy is for %s, %s", pins.file, pins.namespace, pins.mode, trust.Namespace, trust.Mode)
 	case age < time.Second || age%time.Second != 0:
-		return nil, fmt.Errorf("the greatest age is %s; it is whole seconds, at least one", age)
+		return nil, fmt.Errorf("the greatest age is %s; it is whole seconds, at least one", strict.FormatDuration(age))
 	}
 	f := &policyFile{
 		Format: PolicyFormat, Mode: trust.Mode, Namespace: trust.Namespace, MaxAge: int(age / time.Second), Needed: trust.Needed,

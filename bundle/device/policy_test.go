@@ -14,6 +14,13 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
+func TestAWitnessWithAnotherKeyIsNamedAsThat(t *testing.T) {
+	b := made{}.bundle()
+	other := bytes.ReplaceAll(fresh(b), []byte(witness2.name+" "+b64(witness2.hash())[:4]), []byte(witness2.name+" AAAA"))
+	_, err := Judge(b.Raw(), other, policy(Pins{}), nil, now)
+	wantError(t, err, "lacks a quorum of pinned witnesses: 1 cosigned, missing are [\"two\"]; w2.example signed with the key 000000")
+}
+
 func TestAPolicyIsWrittenAsItIsRead(t *testing.T) {
 	tr := trust()
 	tr.ThirdParties[0].Window.NotAfter = new(hour(24))
@@ -52,13 +59,13 @@ func TestADeviceTakesNoPolicyThatItCannotHold(t *testing.T) {
 		log   *auditlog.Policy
 		age   time.Duration
 	}{
-		"no log is pinned":                    {trust(), nil, time.Hour},
-		"one key is allowed to be":            {shared, logPolicy(), time.Hour},
-		"one: it is of tp-1":                  {trust(), discounted, time.Hour},
-		"tp-1 and one have the same key":      {trust(), witnessOfTheParty, time.Hour},
-		"the greatest age is 0s":              {trust(), logPolicy(), 0},
-		"the greatest age is 1.5s":            {trust(), logPolicy(), 1500 * time.Millisecond},
-		"max_age is 631152000; it is in seco": {trust(), logPolicy(), 631152000 * time.Second},
+		"no log is pinned":                              {trust(), nil, time.Hour},
+		"one key is allowed to be":                      {shared, logPolicy(), time.Hour},
+		"one: it is of tp-1":                            {trust(), discounted, time.Hour},
+		"tp-1 and one have the same key":                {trust(), witnessOfTheParty, time.Hour},
+		"the greatest age is 0 seconds":                 {trust(), logPolicy(), 0},
+		"the greatest age is 1 second 500 milliseconds": {trust(), logPolicy(), 1500 * time.Millisecond},
+		"max_age is 631152000; it is in seco":           {trust(), logPolicy(), 631152000 * time.Second},
 	} {
 		p, err := NewPolicy(c.trust, c.log, c.age, Pins{}, nil)
 		if wantError(t, err, want); p != nil {

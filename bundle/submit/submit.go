@@ -91,7 +91,7 @@ func (s *Submission) Run(ctx context.Context) (*bundle.Response, error) {
 		if try == tries-1 {
 			break
 		}
-		s.tell(fmt.Sprintf("no answer, asking again in %s: %v", wait, last))
+		s.tell(fmt.Sprintf("no answer, asking again in %s: %v", strict.FormatDuration(wait), last))
 		if err := s.Client.Wait(ctx, wait); err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func (s *Submission) Await(ctx context.Context, p *Pending, most time.Duration) 
 	}
 	defer unlock()
 	for left := most; left >= p.After; left -= p.After {
-		s.tell(fmt.Sprintf("not signed yet, asking again in %s", p.After))
+		s.tell(fmt.Sprintf("not signed yet, asking again in %s", strict.FormatDuration(p.After)))
 		if err := s.Client.Wait(ctx, p.After); err != nil {
 			return nil, err
 		}

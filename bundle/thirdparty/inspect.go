@@ -25,6 +25,7 @@ type Inspection struct {
 
 	policy *Policy
 	agreed *Gap
+	file   string
 }
 
 // AgreeToGap is a person's consent to the gap that Inspect found.
@@ -34,6 +35,20 @@ func (in *Inspection) AgreeToGap() { in.agreed = in.Gap }
 // it: the plan is the one the artifact names, and the transcript, replayed,
 // gives this artifact, byte for byte.
 func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection, error) {
+	in, err := Examine(file, r, p)
+	if err == nil {
+		err = in.Follow(l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// Examine is Inspect without the ledger, for which the key has to be known: nobody
+// types a passphrase for a request that the policy refuses. Nothing is signed by
+// it: [Inspection.Follow] has to come after it.
+func Examine(file string, r *bundle.Request, p *Policy) (*Inspection, error) {
 	set := r.Core.KeySet
 	if err := p.Allows(file, set); err != nil {
 		return nil, err
@@ -67,25 +82,29 @@ func Inspect(file string, r *bundle.Request, p *Policy, l *Ledger) (*Inspection,
 	if err != nil {
 		return nil, err
 	}
-	in := &Inspection{Request: r, Account: account, Story: told, Devices: devices, policy: p}
-	for i := range account.Plan.ThirdParties {
-		if account.Plan.ThirdParties[i].Key == l.Key() {
-			in.Party = &account.Plan.ThirdParties[i]
-		}
-	}
-	if in.Party == nil {
-		return nil, strict.Errorf(file, "its plan does not name the ledger's key as a third party")
-	}
-	if err := l.Meet(r.Core.Previous); err != nil {
-		return nil, err
-	}
-	if in.Again, in.Gap, err = l.check(in.wanted(file), p.others); err != nil {
-		return nil, err
-	}
+	in := &Inspection{Request: r, Account: account, Story: told, Devices: devices, policy: p, file: file}
 	if r.Core.Predecessor != nil {
 		in.Delta = bundle.Diff(r.Core.Predecessor, set)
 	}
 	return in, nil
+}
+
+// Follow holds a request that was examined against the ledger.
+func (in *Inspection) Follow(l *Ledger) (err error) {
+	plan := in.Account.Plan
+	for i := range plan.ThirdParties {
+		if plan.ThirdParties[i].Key == l.Key() {
+			in.Party = &plan.ThirdParties[i]
+		}
+	}
+	if in.Party == nil {
+		return strict.Errorf(in.file, "its plan does not name the ledger's key as a third party")
+	}
+	if err := l.Meet(in.Request.Core.Previous); err != nil {
+		return err
+	}
+	in.Again, in.Gap, err = l.check(in.wanted(in.file), in.policy.others)
+	return err
 }
 
 func (in *Inspection) wanted(file string) *wanted {

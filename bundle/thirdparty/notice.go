@@ -40,6 +40,15 @@ type NoticeInspection struct {
 // policy pins approved its exact bytes. There is no ceremony behind it that
 // could be replayed.
 func InspectNotice(file string, n *bundle.Notice, approvals []ceremony.Signing, p *Policy, l *Ledger) (*NoticeInspection, error) {
+	in, err := ExamineNotice(file, n, approvals, p)
+	if err == nil {
+		err = in.Follow(l)
+	}
+	return in, err
+}
+
+// ExamineNotice is InspectNotice without the ledger, as [Examine] is Inspect.
+func ExamineNotice(file string, n *bundle.Notice, approvals []ceremony.Signing, p *Policy) (*NoticeInspection, error) {
 	switch {
 	case n.Mode != p.Mode:
 		return nil, strict.Errorf(file, "is of a %s, the policy signs for %s only", n.Mode, p.Mode)
@@ -54,9 +63,13 @@ func InspectNotice(file string, n *bundle.Notice, approvals []ceremony.Signing, 
 		return nil, strict.Errorf(file, "%d of %d officers whom the policy pins approved it", len(officers), p.Threshold).
 			WithHint("%s", fmt.Sprintf("each officer signs it with\nssh-keygen -Y sign -n %s -f KEY %s", NoticeNamespace(n), file))
 	}
-	in := &NoticeInspection{Notice: n, Officers: officers, policy: p, file: file}
-	in.Again, _, err = l.check(wantNotice(file, n), p.others)
-	return in, err
+	return &NoticeInspection{Notice: n, Officers: officers, policy: p, file: file}, nil
+}
+
+// Follow holds a notice that was examined against the ledger.
+func (in *NoticeInspection) Follow(l *Ledger) (err error) {
+	in.Again, _, err = l.check(wantNotice(in.file, in.Notice), in.policy.others)
+	return err
 }
 
 func wantNotice(file string, n *bundle.Notice) *wanted {

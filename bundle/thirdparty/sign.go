@@ -12,6 +12,9 @@ import (
 // Sign answers an inspected request. The signature is in the ledger, on the
 // disk, before it is returned; the same request gets the same answer.
 func Sign(in *Inspection, l *Ledger, now time.Time, sign func(message []byte) ([]byte, error)) (*bundle.Response, error) {
+	if in.Party == nil {
+		return nil, strict.Errorf(in.file, "was not held against the ledger, and nothing is signed before that")
+	}
 	w := in.wanted("request")
 	w.after, w.agreed = in.Account.ReleaseTime, in.agreed
 	return l.sign(w, in.policy.others, in.Party.Ciphersuite, in.policy.clockBound(), now, sign)

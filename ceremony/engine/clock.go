@@ -36,11 +36,19 @@ func (j *Journal) stamp(content any) (time.Time, error) {
 	case at.Before(last):
 		return at, j.clockFault("this computer's clock says %s, which is before that of record %d, %s", strict.FormatTime(at), j.account.N, strict.FormatTime(last))
 	case ahead.Abs() > j.watch.slack(now):
-		return at, j.clockFault("this computer's clock was set by %s since fleetctl last looked at it: it says %s", ahead.Round(time.Second), strict.FormatTime(at))
+		return at, j.clockFault("this computer's clock was set %s by %s since fleetctl last looked at it: it says %s", forward(ahead), strict.FormatDuration(ahead.Abs().Round(time.Second)), strict.FormatTime(at))
 	case !j.watch.known && at.Sub(last) > longSilence:
 		return at, j.clockFault("this computer's clock says %s, %d days after record %d", strict.FormatTime(at), int(at.Sub(last).Hours()/24), j.account.N)
 	}
 	return at, nil
+}
+
+// forward says which way a clock was set.
+func forward(ahead time.Duration) string {
+	if ahead < 0 {
+		return "back"
+	}
+	return "forward"
 }
 
 func (j *Journal) clockFault(format string, args ...any) error {

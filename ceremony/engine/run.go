@@ -178,7 +178,7 @@ func (r *runner) record(done string, content any) error {
 		return fmt.Errorf("%s", fault)
 	}
 	if slept := r.journal.watch.slept(r.Now()); slept > 0 {
-		done += fmt.Sprintf("; before that this computer slept for %s", slept.Round(time.Second))
+		done += fmt.Sprintf("; before that this computer slept for %s", strict.FormatDuration(slept.Round(time.Second)))
 	}
 	if done != "" {
 		r.Observer.Done(done, rec)

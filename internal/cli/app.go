@@ -120,7 +120,7 @@ func (a *App) Flags(f *pflag.FlagSet) {
 	f.BoolVar(&a.Plain, "plain", false, "words only: no lines, no colour, nothing rewritten")
 	f.StringVar(&a.Format, "format", "text", "form of the result on standard output: text, json, sarif, junit or github (the last three where something is checked)")
 	f.StringVar(&a.debug, "debug", "", "append a trace of every PKCS#11 call to this `file`, without PINs and values")
-	f.DurationVar(&a.Patience, "hsm-timeout", 2*time.Minute, "how long a PKCS#11 call may take; making a key ten times that")
+	Duration(f, &a.Patience, "hsm-timeout", 2*time.Minute, "how long a PKCS#11 call may take; making a key ten times that")
 }
 
 // Emit writes a command's result to standard output: as text, or with --format json as

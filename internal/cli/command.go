@@ -2,9 +2,12 @@ package cli
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -35,6 +38,14 @@ func Group(use, short string, children ...*cobra.Command) *cobra.Command {
 	}
 	c.AddCommand(children...)
 	return c
+}
+
+// Duration adds a flag that takes a duration. Its help says the default in words.
+func Duration(f *pflag.FlagSet, to *time.Duration, name string, standard time.Duration, usage string) {
+	f.DurationVar(to, name, standard, usage)
+	if standard != 0 { // which the help leaves out
+		f.Lookup(name).DefValue = strict.FormatDuration(standard)
+	}
 }
 
 // Required returns an error if one of the flags was not given.

@@ -25,7 +25,7 @@ type DevicePolicy struct {
 // Flags adds them to a command's.
 func (o *DevicePolicy) Flags(f *pflag.FlagSet) {
 	f.StringVar(&o.file, "policy", "", "what the device pins: a `file` that device policy wrote, or a verifier's policy")
-	f.DurationVar(&o.age, "max-age", 0, "with a verifier's policy, how long ago witnesses may have seen the log, such as 168h")
+	Duration(f, &o.age, "max-age", 0, "with a verifier's policy, how long ago witnesses may have seen the log, such as 168h")
 	f.StringVar(&o.namespace, "namespace", "", "with a verifier's policy of several namespaces, the one of the device")
 	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "with a verifier's policy, take keys that nobody compared with their owners")
 }

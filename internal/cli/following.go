@@ -53,8 +53,8 @@ type Raised struct {
 // Flags adds the flags to a command.
 func (o *Following) Flags(c *cobra.Command) {
 	f := c.Flags()
-	f.DurationVar(&o.every, "every", 5*time.Minute, "`time` between two passes")
-	f.DurationVar(&o.lasting, "for", 0, "end after this `time`, such as 168h (default: until it is stopped)")
+	Duration(f, &o.every, "every", 5*time.Minute, "`time` between two passes")
+	Duration(f, &o.lasting, "for", 0, "end after this `time`, such as 168h (default: until it is stopped)")
 	f.BoolVar(&o.once, "once", false, "one pass only")
 	f.StringVar(&o.onAlarm, "on-alarm", "", "shell `command` to run for each alarm, with its JSON on standard input")
 	o.Service.Flags(c, false)
@@ -184,7 +184,7 @@ func (o *Following) healthy() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if since := o.now().Sub(o.good); since > staleAfter*o.every {
-		return errors.New("nothing could be looked at for " + since.Truncate(time.Second).String())
+		return errors.New("nothing could be looked at for " + strict.FormatDuration(since.Truncate(time.Second)))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func DrawFrames(dir, name, mode, file string, data []byte, again bool) (int, err
 
 // framesDoc has a frame on each page, with its number and what to do with it.
 func framesDoc(name, mode string, sum [32]byte, frames []string) *paper.Doc {
-	d := &paper.Doc{Title: "QR frames · " + name, Mark: strings.ToUpper(mode), Foot: fmt.Sprintf("%s · %s", name, paper.Short(sum[:]))}
+	d := &paper.Doc{Title: "QR frames · " + name, Mark: strings.ToUpper(mode), Foot: fmt.Sprintf("%s · %x", name, sum)}
 	for i, text := range frames {
 		d.Add(paper.Page{}, paper.Heading(fmt.Sprintf("Frame %d of %d", i+1, len(frames))),
 			paper.Para("Photograph every frame, in any order, and hand the images to fleetctl. The SHA-256 below has to be the same on every sheet."),

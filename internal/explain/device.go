@@ -21,7 +21,7 @@ func DevicePolicy(file string, data []byte, s *Shown) error {
 	s.Next = "fleetctl device check BUNDLE --policy " + words.ShellWord(file) + " --state STATE"
 	s.Fact("mode", strings.ToUpper(p.Trust.Mode))
 	s.Fact("namespace", p.Trust.Namespace)
-	s.Fact("witnessed", fmt.Sprintf("at most %s ago", p.MaxAge))
+	s.Fact("witnessed", fmt.Sprintf("at most %s ago", strict.FormatDuration(p.MaxAge)))
 	s.Fact("third parties", fmt.Sprintf("%d of %s have to sign", p.Trust.Needed, strings.Join(p.Trust.Parties(), ", ")))
 	for _, o := range p.Trust.Operators {
 		s.Fact("countersigner", fmt.Sprintf("%s, %s, form %s", o.Name, o.Key.Algorithm(), o.Form))

@@ -126,3 +126,17 @@ func checkpointFacts(c *auditlog.Checkpoint, s *Shown) {
 	s.Fact("root", fmt.Sprintf("%x", c.Root))
 	signatureTable(s.Table("signature lines", "key hash", "bytes", "name"), c.Signatures)
 }
+
+// LogGuard explains up to where the key of a log has signed.
+func LogGuard(file string, data []byte, s *Shown) error {
+	s.Next = "fleetctl log audit LOG --policy POLICY"
+	lines := strict.NewLines(file, data)
+	lines.Literal("fleetctl log guard v1")
+	s.Fact("log", lines.After("log "))
+	for lines.More() {
+		size, root := lines.Uint("size "), lines.Base64("root ")
+		s.Fact("size", fmt.Sprintf("%d, root %s", size, words.Hex(root)))
+	}
+	s.Fact("it says", "which trees the log's key has signed last, the newest below: a log that has fewer entries is an older copy, and signs nothing")
+	return lines.Done()
+}

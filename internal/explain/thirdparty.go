@@ -61,6 +61,26 @@ func Ledger(file string, data []byte, s *Shown) error {
 	return nil
 }
 
+// LedgerGuard explains how far a ledger had come when a signature left last. The reader of
+// package thirdparty needs the key.
+func LedgerGuard(file string, data []byte, s *Shown) error {
+	s.Next = "fleetctl thirdparty ledger LEDGER --public-key KEY --guard " + words.ShellWord(file)
+	lines := strict.NewLines(file, data)
+	lines.Literal("fleetctl third-party-guard v1")
+	key := lines.Base64("key ")
+	entries, head := lines.Uint("entries "), lines.Hash("head ")
+	if err := lines.Done(); err != nil {
+		return err
+	}
+	if len(key) != 32 {
+		return strict.At(file, 2, "the key has %d bytes, an Ed25519 key has 32", len(key))
+	}
+	s.Fact("ledger of key", base64.StdEncoding.EncodeToString(key))
+	s.Fact("at least", words.Count(int64(entries), "entry", "entries")+": so many the ledger had when a signature left last. One that has fewer is an older copy, and signs nothing")
+	s.Fact("head", words.Hex(head[:]))
+	return nil
+}
+
 // PartyPolicy explains a third party's policy.
 func PartyPolicy(file string, data []byte, s *Shown) error {
 	p, err := thirdparty.ParsePolicy(file, data)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -52,7 +53,7 @@ func ask[T any](c *calls, deadline time.Duration, function string, on subject, a
 		// call may enter the module.
 		c.lib.hung.Store(true)
 		c.trace.line(function, on, about, noAnswer, took)
-		return nothing, fmt.Errorf("%w within %s", &Error{Call: function, Code: noAnswer}, deadline)
+		return nothing, fmt.Errorf("%w within %s", &Error{Call: function, Code: noAnswer}, strict.FormatDuration(deadline))
 	}
 	c.trace.line(function, on, about, token.CodeName(uint64(rv)), took)
 	return v, failed(function, rv)

@@ -98,7 +98,7 @@ func (p *Part) run(ctx context.Context, log *slog.Logger) error {
 	}
 	err := <-stopped
 	if errors.Is(err, context.DeadlineExceeded) {
-		log.Warn("answers that were begun were cut off", "address", p.Listener.Addr().String(), "after", ending.String())
+		log.Warn("answers that were begun were cut off", "address", p.Listener.Addr().String(), "after", strict.FormatDuration(ending))
 		return s.Close()
 	}
 	return err

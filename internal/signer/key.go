@@ -100,7 +100,8 @@ func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
 
 // openKeyFile reads a PKCS#8 PEM file (RFC 5208, RFC 7468) with a key of this kind, Ed25519
 // or ECDSA P-256, plain or encrypted by age with a passphrase. The source of the passphrase
-// may follow the path as in a PKCS#11 URI: key.age?pin-source=file:/absolute/path.
+// may follow the path as in a PKCS#11 URI: key.age?pin-source=file:PATH, a relative one from the folder in
+// which the command runs.
 func openKeyFile(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
 	path, source, _ := strings.Cut(ref, "?pin-source=")
 	info, err := os.Stat(path)

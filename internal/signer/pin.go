@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony/engine"
@@ -40,11 +42,24 @@ func secret(a *cli.App, source, what string) (pin []byte, method string, err err
 	return pin, string(s.Kind), err
 }
 
-// PINSource parses a PIN source. Its error doesn't repeat the text, which may be a PIN.
+// PINSource parses a PIN source. A relative path of a file is taken from the folder in
+// which the command runs. Its error doesn't repeat the text, which may be a PIN.
 func PINSource(source, what string) (engine.PINSource, error) {
+	if path, ok := strings.CutPrefix(source, "file:"); ok && path != "" && !filepath.IsAbs(path) {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return engine.PINSource{}, err
+		}
+		if _, err := os.Stat(abs); err != nil {
+			here := strings.TrimSuffix(abs, path)
+			return engine.PINSource{}, cli.Usagef("a relative path is one from the folder in which the command runs; a PIN itself is never taken from the command line",
+				"the source of the %s: there is no such file in %s", what, here)
+		}
+		source = "file:" + abs
+	}
 	s, err := engine.ParsePINSource(source)
 	if err != nil {
-		return s, cli.Usagef("it is terminal, protected, fd:N (3 or above) or file:/absolute/path; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
+		return s, cli.Usagef("it is terminal, protected, fd:N (3 or above) or file:PATH, from the folder in which the command runs where it isn't absolute; a PIN itself is never taken from the command line", "the source of the %s: %v", what, err)
 	}
 	return s, nil
 }

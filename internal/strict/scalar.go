@@ -93,6 +93,30 @@ func ParseBase64(s string) ([]byte, error) {
 	return b, nil
 }
 
+// FormatDuration writes a duration as people say it, exactly: 30 days; 1 hour 5
+// seconds. Below a second it is in milliseconds, and what is less is left out.
+func FormatDuration(d time.Duration) string {
+	if d < 0 {
+		return "minus " + FormatDuration(d.Abs())
+	}
+	var parts []string
+	for _, u := range []struct {
+		name string
+		d    time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}, {"millisecond", time.Millisecond}} {
+		n := d / u.d
+		d -= n * u.d
+		if n == 0 && (u.d != time.Second || len(parts) > 0 || d >= time.Millisecond) {
+			continue
+		}
+		if n != 1 {
+			u.name += "s"
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, u.name))
+	}
+	return strings.Join(parts, " ")
+}
+
 // timeLayout is RFC 3339 in UTC with whole seconds.
 const timeLayout = "2006-01-02T15:04:05Z"
 

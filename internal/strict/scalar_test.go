@@ -6,6 +6,18 @@ import (
 	"time"
 )
 
+func TestADurationIsWrittenInWordsAndExactly(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 seconds", time.Second: "1 second", 720 * time.Hour: "30 days", 25*time.Hour + 5*time.Second: "1 day 1 hour 5 seconds",
+		90 * time.Minute: "1 hour 30 minutes", 250 * time.Millisecond: "250 milliseconds", 1001 * time.Millisecond: "1 second 1 millisecond",
+		-10 * time.Minute: "minus 10 minutes", 10 * time.Microsecond: "0 seconds",
+	} {
+		if got := FormatDuration(d); got != want {
+			t.Errorf("%v is %q, not %q", d, got, want)
+		}
+	}
+}
+
 func TestScalarRefusals(t *testing.T) {
 	uint := func(s string) error { _, err := ParseUint(s); return err }
 	hex2 := func(s string) error { _, err := ParseHex(s, 2); return err }

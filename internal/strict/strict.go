@@ -66,6 +66,26 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return e
 }
 
+// Renamed is an error of this package with its files named otherwise: as rename names
+// them. Another error is left as it is.
+func Renamed(err error, rename func(file string) string) error {
+	switch e := err.(type) {
+	case *Error:
+		renamed := *e
+		renamed.File = rename(e.File)
+		return &renamed
+	case Errors:
+		list := make(Errors, len(e))
+		for i, one := range e {
+			renamed := *one
+			renamed.File = rename(one.File)
+			list[i] = &renamed
+		}
+		return list
+	}
+	return err
+}
+
 // Errors is every fault found in one file, in the file's order.
 type Errors []*Error
 

@@ -67,7 +67,7 @@ func pace(done, total, before int64, since time.Duration) string {
 	parts = append(parts, perSecond(rate))
 	if total > done {
 		left := time.Duration(math.Ceil(float64(total-done)/rate)) * time.Second
-		parts = append(parts, left.String()+" left")
+		parts = append(parts, short(left)+" left")
 	}
 	return strings.Join(parts, "   ")
 }
@@ -95,5 +95,17 @@ func (o *Output) clearLine() {
 	if o.pending {
 		_, _ = io.WriteString(o.err, eraseLine)
 		o.pending = false
+	}
+}
+
+// short is a duration in the little room of a line: 30 s, 5 min, 2 h 5 min.
+func short(d time.Duration) string {
+	switch h, m := int(d/time.Hour), int(d/time.Minute)%60; {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case h == 0:
+		return fmt.Sprintf("%d min", m)
+	default:
+		return fmt.Sprintf("%d h %d min", h, m)
 	}
 }

@@ -38,7 +38,7 @@ func TestProgress(t *testing.T) {
 	p = o.Progress("audit")
 	p.now, p.start = func() time.Time { return now }, now
 	p.From(600_000)
-	if got, want := step(10*time.Second, 700_000, 1_000_000), "\r\x1b[K  audit   700,000 of 1,000,000   70 %   10 k/s   30s left"; got != want {
+	if got, want := step(10*time.Second, 700_000, 1_000_000), "\r\x1b[K  audit   700,000 of 1,000,000   70 %   10 k/s   30 s left"; got != want {
 		t.Errorf("resumed: %q, not %q", got, want)
 	}
 	screen.Reset()

@@ -57,7 +57,7 @@ func (o *auditor) client(a *cli.App, namespace string) (*fetch.Client, error) {
 	}
 	c.Identify(cert, pool)
 	c.Again = func(err error, in time.Duration) {
-		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("no answer, asking again in %s: %v", in, err)))
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("no answer, asking again in %s: %v", strict.FormatDuration(in), err)))
 	}
 	return c, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/serve"
+	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 type serveOptions struct {
@@ -58,7 +59,7 @@ is retired.`,
 	o.policy.Flags(f)
 	f.StringVar(&o.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
 	f.StringVar(&o.state, "state", "", "the `folder` of what was handed out, by fleet (default: it is forgotten at the end)")
-	f.DurationVar(&o.reread, "reread", time.Minute, "how often the files are read again")
+	cli.Duration(f, &o.reread, "reread", time.Minute, "how often the files are read again")
 	o.Server.Flags(c, "127.0.0.1:8080")
 	return c
 }
@@ -69,7 +70,7 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 		return err
 	}
 	if o.reread < time.Second {
-		return cli.Usagef("", "--reread is %s; it is at least one second", o.reread)
+		return cli.Usagef("", "--reread is %s; it is at least one second", strict.FormatDuration(o.reread))
 	}
 	if o.proof == "" {
 		o.proof = file + ".tlog-proof"

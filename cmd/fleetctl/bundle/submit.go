@@ -56,7 +56,7 @@ waits for the request, which goes to it in another way.`,
 		})
 	o.flags(c, "the `address` of the third party's live service")
 	c.Flags().StringVar(&o.party, "party", "", "the third party's `name` in the plan, where it has several")
-	c.Flags().DurationVar(&o.wait, "wait", 0, "ask again for this `long` where it isn't signed yet, such as 2h")
+	cli.Duration(c.Flags(), &o.wait, "wait", 0, "ask again for this `long` where it isn't signed yet, such as 2h")
 	return c
 }
 
@@ -78,7 +78,7 @@ func submitEpoch(ctx context.Context, a *cli.App, dir string, o *submitOptions) 
 	switch {
 	case errors.As(err, &pending):
 		return cli.Exit(cli.ExitPending, strict.Errorf(o.url, "%v", err).
-			WithHint("run the same command again, in %s or later: it asks for the statement first", pending.After))
+			WithHint("run the same command again, in %s or later: it asks for the statement first", strict.FormatDuration(pending.After)))
 	case err != nil:
 		return refused(err)
 	}

@@ -65,7 +65,7 @@ func (o *checkOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	var r *bundle.Refusal
 	switch {
 	case errors.As(err, &r):
-		return refused(a, r, file, q.Bundle, q.Policy, q.Now)
+		return refused(a, o.named(r, file), file, q.Bundle, q.Policy, q.Now)
 	case errors.Is(err, bundle.ErrTrust):
 		return cli.Usage(err)
 	case err != nil:

@@ -1,9 +1,12 @@
 package device
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/cli"
 )
@@ -18,6 +21,11 @@ func (g *given) flags(f *pflag.FlagSet) {
 	g.policy.Flags(f)
 	f.StringVar(&g.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
 	f.StringVar(&g.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
+}
+
+// named is a refusal with the files' names as they were given.
+func (g *given) named(r *bundle.Refusal, file string) *bundle.Refusal {
+	return r.Named(file, cmp.Or(g.proof, file+".tlog-proof"))
 }
 
 // read gives the question of a device that remembers nothing.

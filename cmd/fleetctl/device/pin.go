@@ -60,7 +60,7 @@ func (o *pinOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	var r *bundle.Refusal
 	switch {
 	case errors.As(err, &r):
-		return cli.Wrong(err)
+		return cli.Wrong(o.named(r, file))
 	case err != nil:
 		return cli.Usage(err)
 	}

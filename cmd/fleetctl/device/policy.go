@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -98,7 +99,7 @@ func wrote(a *cli.App, file string, p *device.Policy) error {
 	rows := [][2]string{
 		{"device policy", file}, {"sha256", words.Hex(p.Digest[:])}, {"namespace", out.Namespace},
 		{"signed by", fmt.Sprintf("%d of %s, and an operator", out.Needed, words.Count(int64(len(out.ThirdParties)), "third party", "third parties"))},
-		{"witnessed", fmt.Sprintf("at most %s ago", p.MaxAge)},
+		{"witnessed", fmt.Sprintf("at most %s ago", strict.FormatDuration(p.MaxAge))},
 		{"accepts", accepts(p)},
 	}
 	return a.Emit(out, a.UI.Fields(append(rows, unpinned(p)...)))

@@ -155,7 +155,7 @@ func screen(a *cli.App, out *verdictJSON, p *device.Policy, v *device.Verdict) [
 		{"epoch", fmt.Sprintf("%d: %s", x.Epoch, brings(v))},
 		{"artifact", words.Hex(x.Artifact[:])},
 		{"signed by", strings.Join(x.ThirdParties, ", ") + "; countersigned by " + strings.Join(x.Operators, ", ")},
-		{"logged", fmt.Sprintf("entry %d of %s, seen by a quorum of witnesses %s ago", x.Index, x.Log, time.Duration(x.Age)*time.Second)},
+		{"logged", fmt.Sprintf("entry %d of %s, seen by a quorum of witnesses %s ago", x.Index, x.Log, strict.FormatDuration(time.Duration(x.Age)*time.Second))},
 		{"in force", inForce(v, out.Time)},
 		{"policy", fmt.Sprintf("%s (%s)", out.Policy.File, words.Short(out.Policy.SHA256[:]))},
 	}

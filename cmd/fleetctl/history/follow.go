@@ -69,7 +69,7 @@ Exit code 6 if an alarm was raised, 0 if none was. A week's watch: --for 168h.`,
 	o.asking(f)
 	f.StringVar(&o.state, "state", "", "`directory` of what was seen; made with --first")
 	f.BoolVar(&o.first, "first", false, "this namespace was never followed with this state; said once")
-	f.DurationVar(&o.silence, "silence", 0, "an alarm when there was no new epoch for this `time`")
+	cli.Duration(f, &o.silence, "silence", 0, "an alarm when there was no new epoch for this `time`")
 	o.Following.Flags(c)
 	return c
 }

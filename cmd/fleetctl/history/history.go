@@ -253,7 +253,7 @@ func fetchHistory(a *cli.App, cmd *cobra.Command, o *historyOptions) (*history.A
 	c.Random = a.Random
 	p := a.UI.Progress("saving " + o.namespace)
 	c.Again = func(err error, in time.Duration) {
-		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("no answer, asking again in %s: %v", in, err)))
+		a.UI.Say(a.UI.Talk.Line(fmt.Sprintf("no answer, asking again in %s: %v", strict.FormatDuration(in), err)))
 	}
 	s, err := c.Save(cmd.Context(), o.save, fetch.Options{From: o.from, All: o.again, Tell: p.Set})
 	p.Stop()

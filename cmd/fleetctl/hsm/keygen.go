@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/hex"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -83,8 +82,8 @@ func keygen(a *cli.App, module, initArgs, label, pinFrom string, id []byte, alg 
 		return err
 	}
 	u := uri.URI{Token: info.Label, Serial: info.Serial, ID: id, Type: "private", ModulePath: module}
-	if strings.HasPrefix(pinFrom, "file:") {
-		u.PINSource = pinFrom
+	if source, err := signer.PINSource(pinFrom, "PIN of "+label); err == nil && source.Path != "" {
+		u.PINSource = "file:" + source.Path
 	}
 	k := keyJSON{URI: u.String(), Algorithm: alg, SPKI: made.SPKI}
 	rows := [][2]string{{"key", k.URI}, {"algorithm", string(alg)}, {"public key", base64.StdEncoding.EncodeToString(made.SPKI)}}

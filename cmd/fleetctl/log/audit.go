@@ -50,7 +50,7 @@ func (o *watchOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "verifier's policy `file`, with the log under log_policy:")
 	f.StringSliceVar(&o.fleets, "fleet", nil, "a `fleet` that is known; once given, others are reported")
-	f.DurationVar(&o.evidence, "evidence-within", 0, "report epochs whose evidence isn't logged within this `time` of their being seen")
+	cli.Duration(f, &o.evidence, "evidence-within", 0, "report epochs whose evidence isn't logged within this `time` of their being seen")
 	f.IntVar(&o.workers, "workers", 0, "bundles read at once (default: one a core)")
 }
 
@@ -179,7 +179,7 @@ func auditResult(a *cli.App, ref string, policy *evidence.Policy, r *monitor.Rep
 	rows := [][2]string{
 		{"log", r.Origin},
 		{"policy", fmt.Sprintf("%s · %s · %s", policy.File, words.Short(policy.Digest[:]), policy.TellPinned())},
-		{"entries", fmt.Sprintf("%s of %s, %s, in %s", words.Number(int64(r.Entries)), words.Number(int64(r.Size)), words.Size(int64(r.Bytes)), r.Took.Round(time.Millisecond))},
+		{"entries", fmt.Sprintf("%s of %s, %s, in %s", words.Number(int64(r.Entries)), words.Number(int64(r.Size)), words.Size(int64(r.Bytes)), strict.FormatDuration(r.Took.Round(time.Millisecond)))},
 		{"tiles", words.Number(int64(r.Tiles)) + " computed again"},
 		{"root", fmt.Sprintf("%x", r.Root)},
 	}

@@ -93,7 +93,7 @@ command for each, with its JSON on standard input.`,
 	f := c.Flags()
 	f.StringVar(&o.state, "state", "", "`directory` of what was seen; made with --first")
 	f.BoolVar(&o.first, "first", false, "this log was never followed with this state; said once")
-	f.DurationVar(&o.silence, "silence", 0, "an alarm when the log has not grown for this `time`")
+	cli.Duration(f, &o.silence, "silence", 0, "an alarm when the log has not grown for this `time`")
 	f.BoolVar(&o.unwitnessed, "witnessed", false, "an alarm when the checkpoint lacks the policy's quorum")
 	o.Following.Flags(c)
 	return c

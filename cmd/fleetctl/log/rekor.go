@@ -46,7 +46,7 @@ func (r *rekorFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.origin, "rekor-origin", "", "the `name` that the Rekor log's checkpoints are signed as (default: the URL's host, or the vkey's name)")
 	f.StringVar(&r.tiles, "rekor-tiles", "", "`URL` of a version 2 log's checkpoint and tiles (default: below the server's)")
 	f.StringVar(&r.submitter, "submitter-key", "", "the submitter's ECDSA P-256 "+signer.Help)
-	f.DurationVar(&r.timeout, "timeout", rekor.DefaultTimeout, "how long the Rekor server may take in all, at least "+rekor.LeastTimeout.String())
+	cli.Duration(f, &r.timeout, "timeout", rekor.DefaultTimeout, "how long the Rekor server may take in all, at least "+strict.FormatDuration(rekor.LeastTimeout))
 }
 
 // given says whether Rekor is asked for; a part of it without the server's

@@ -30,7 +30,7 @@ func (o *witnessOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.guard, "guard", "", guardHelp)
 	f.StringVar(&o.policy, "policy", "", "log policy `file` (C2SP tlog-policy): which witnesses to ask, and how many must cosign")
 	f.StringSliceVar(&o.cosigned, "cosigned", nil, "checkpoint `file` that a witness has cosigned by file; may be repeated")
-	f.DurationVar(&o.timeout, "witness-timeout", witnessTimeout, "how long to wait for a witness")
+	cli.Duration(f, &o.timeout, "witness-timeout", witnessTimeout, "how long to wait for a witness")
 }
 
 func (o *witnessOptions) options() publish.Options {

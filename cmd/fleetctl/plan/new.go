@@ -243,8 +243,12 @@ func siteFile(o newOptions, hsms []ceremony.PlanHSM, labels []string) ([]byte, e
 	s := &engine.Site{}
 	for i, h := range hsms {
 		pin := strings.ReplaceAll(o.pin, "%s", labels[i])
-		if _, err := signer.PINSource(pin, "PIN of "+h.Name); err != nil {
+		source, err := signer.PINSource(pin, "PIN of "+h.Name)
+		if err != nil {
 			return nil, err
+		}
+		if source.Kind == engine.PINFile {
+			pin = "file:" + source.Path // the site file is read from other folders too
 		}
 		s.HSMs = append(s.HSMs, engine.SiteHSM{Name: h.Name, Module: o.module, Token: labels[i], PIN: pin, InitArgs: o.initArgs})
 	}

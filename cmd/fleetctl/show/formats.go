@@ -35,6 +35,8 @@ var recognised = []struct {
 	{"private key", "PEM", begins("-----BEGIN "), explain.PEM},
 	{"transcript", "fleetctl record v1", lineWith(`"prev":`, `"commit":`), explain.Transcript},
 	{"third party's ledger", "fleetctl third-party-ledger v1", lineWith(`"prev":`, `"core":`), explain.Ledger},
+	{"guard of a third party's ledger", "fleetctl third-party-guard v1", begins("fleetctl third-party-guard v1\n"), explain.LedgerGuard},
+	{"guard of a log", "fleetctl log guard v1", begins("fleetctl log guard v1\n"), explain.LogGuard},
 	{"plan", "fleetctl plan v1", named, explain.Plan},
 	{"site file", "fleetctl site v1", named, explainSite},
 	{"verifier's policy", "fleetctl policy v1", named, explainPolicy},

@@ -20,8 +20,8 @@ func Command(a *cli.App) *cobra.Command {
 		`Show finds out what a file is and says in words what it holds: plans, site
 files, policies, transcripts, key sets, retirements and voids, statements,
 requests, responses, bundles, log proofs, checkpoints, requests to witnesses,
-split views, Rekor entries, ledgers, evidence packages, SSH signatures, and the
-folder of a ceremony. It verifies nothing: a forged file looks the same.`,
+split views, Rekor entries, ledgers, guards, evidence packages, SSH signatures,
+and the folder of a ceremony. It verifies nothing: a forged file looks the same.`,
 		"  fleetctl show evidence.tar\n  fleetctl show ceremony", cobra.ExactArgs(1),
 		func(_ *cobra.Command, args []string) error { return show(a, args[0]) })
 }

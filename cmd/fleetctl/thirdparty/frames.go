@@ -51,7 +51,8 @@ func inspectFrames(a *cli.App, cmd *cobra.Command, o options) error {
 	if err != nil {
 		return cli.Wrong(err)
 	}
-	return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer.Key) error {
+	allowed := func(p *thirdparty.Policy) error { return cli.Wrong(p.Allows("core", core.KeySet)) }
+	return atLedger(a, cmd, o, allowed, func(p *thirdparty.Policy, l *thirdparty.Ledger, _ *signer.Key) error {
 		gap, err := thirdparty.InspectCore("core", core, p, l)
 		if err != nil {
 			return cli.Wrong(err)

@@ -105,7 +105,8 @@ evidence would show is not: for signing the file is needed.`,
 }
 
 func withRequest(a *cli.App, cmd *cobra.Command, file string, o options, do func(*thirdparty.Policy, *thirdparty.Inspection, *thirdparty.Ledger, *signer.Key) error) error {
-	return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer.Key) error {
+	var in *thirdparty.Inspection
+	examine := func(p *thirdparty.Policy) error {
 		data, err := cli.ReadFile(file)
 		if err != nil {
 			return err
@@ -117,16 +118,20 @@ func withRequest(a *cli.App, cmd *cobra.Command, file string, o options, do func
 		if err := sameCore(file, request, o.frames); err != nil {
 			return err
 		}
-		in, err := thirdparty.Inspect(file, request, p, l)
-		if err != nil {
+		in, err = thirdparty.Examine(file, request, p)
+		return cli.Wrong(err)
+	}
+	return atLedger(a, cmd, o, examine, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer.Key) error {
+		if err := in.Follow(l); err != nil {
 			return cli.Wrong(err)
 		}
 		return do(p, in, l, s)
 	})
 }
 
-// atLedger opens what the third party judges by: its policy, key and ledger.
-func atLedger(a *cli.App, cmd *cobra.Command, o options, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer.Key) error) error {
+// atLedger opens what the third party judges by: its policy, key and ledger. What can
+// be examined by the policy alone is examined before anybody is asked for a passphrase.
+func atLedger(a *cli.App, cmd *cobra.Command, o options, examine func(*thirdparty.Policy) error, do func(*thirdparty.Policy, *thirdparty.Ledger, *signer.Key) error) error {
 	if err := o.required(cmd); err != nil {
 		return err
 	}
@@ -137,6 +142,9 @@ func atLedger(a *cli.App, cmd *cobra.Command, o options, do func(*thirdparty.Pol
 	policy, err := thirdparty.ParsePolicy(o.policy, data)
 	if err != nil {
 		return cli.Usage(err)
+	}
+	if err := examine(policy); err != nil {
+		return err
 	}
 	s, raw, err := o.open(a)
 	if err != nil {

@@ -28,9 +28,13 @@ the ledger has signed.`,
 			if err != nil {
 				return err
 			}
-			return atLedger(a, cmd, o, func(p *thirdparty.Policy, l *thirdparty.Ledger, s *signer.Key) error {
-				in, err := thirdparty.InspectNotice(args[0], n, list, p, l)
-				if err != nil {
+			var in *thirdparty.NoticeInspection
+			examine := func(p *thirdparty.Policy) (err error) {
+				in, err = thirdparty.ExamineNotice(args[0], n, list, p)
+				return cli.Wrong(err)
+			}
+			return atLedger(a, cmd, o, examine, func(_ *thirdparty.Policy, l *thirdparty.Ledger, s *signer.Key) error {
+				if err := in.Follow(l); err != nil {
 					return cli.Wrong(err)
 				}
 				a.UI.Say(cli.NoticeText(a, args[0], n, in.Officers, "", ""))

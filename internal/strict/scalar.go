@@ -112,7 +112,7 @@ func FormatDuration(d time.Duration) string {
 		if n != 1 {
 			u.name += "s"
 		}
-		parts = append(parts, fmt.Sprintf("%d %s", n, u.name))
+		parts = append(parts, fmt.Sprintf("%d %s", int64(n), u.name))
 	}
 	return strings.Join(parts, " ")
 }

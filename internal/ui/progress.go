@@ -102,7 +102,7 @@ func (o *Output) clearLine() {
 func short(d time.Duration) string {
 	switch h, m := int(d/time.Hour), int(d/time.Minute)%60; {
 	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
+		return fmt.Sprintf("%d s", int64(d/time.Second))
 	case h == 0:
 		return fmt.Sprintf("%d min", m)
 	default:

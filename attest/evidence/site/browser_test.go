@@ -1,6 +1,7 @@
 package site
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -27,6 +28,7 @@ func TestInARealBrowser(t *testing.T) {
 		{"pages stand in a real browser", pagesStandInARealBrowser},
 		{"nobody is kept out of a page", nobodyIsKeptOutOfAPage},
 		{"the keyboard reaches everything", theKeyboardReachesEverything},
+		{"on paper nothing is cut off", onPaperNothingIsCutOff},
 		{"a fold opens by the keyboard", aFoldOpensByTheKeyboard},
 		{"hostile text does nothing in a browser", hostileTextDoesNothingInABrowser},
 		{"a reader checks a package", aReaderChecksAPackage},
@@ -110,6 +112,28 @@ func nobodyIsKeptOutOfAPage(t *testing.T, b *testbrowser.Browser) {
 	p.Eval(`document.body.append(document.createElement("button"))`, nil)
 	if got := p.Barriers(axe); len(got) != 1 || !strings.HasPrefix(got[0], "button-name, critical") {
 		t.Errorf("a button without a name: %q", got)
+	}
+}
+
+// onPaperNothingIsCutOff: as wide as a sheet, no table needs to be scrolled, and a
+// digest stands there whole.
+func onPaperNothingIsCutOff(t *testing.T, b *testbrowser.Browser) {
+	dir := sample(t, 5)
+	p := b.Open(t, 720, 1000, "dark")
+	p.Go("file://" + filepath.ToSlash(filepath.Join(dir, "epoch-2/index.html")))
+	p.Call("Emulation.setEmulatedMedia", map[string]any{"media": "print"}, nil)
+	var got struct {
+		Cut, Digests int
+		Background   string
+	}
+	p.Eval(`({cut: [...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1).length,
+		digests: [...document.querySelectorAll(".digest .whole")].filter(e => e.checkVisibility({contentVisibilityAuto: true}) && e.getBoundingClientRect().height > 0).length,
+		background: getComputedStyle(document.body).backgroundColor})`, &got)
+	if got.Cut > 0 || got.Digests < 5 || got.Background != "rgb(255, 255, 255)" {
+		t.Errorf("%+v", got)
+	}
+	if pdf := p.Print(); !bytes.HasPrefix(pdf, []byte("%PDF-")) {
+		t.Error("it isn't printed")
 	}
 }
 

@@ -53,6 +53,7 @@ func (c cleanUp) Run() int {
 func TestScripts(t *testing.T) {
 	needSoftHSM(t)
 	stand := &standIns{t: t, of: map[string]map[string]*tpmtest.Device{}}
+	everySchemaIsSeen(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -62,7 +63,7 @@ func TestScripts(t *testing.T) {
 			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip,
 			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "rekor": cmdRekor, "spki": cmdSPKI, "partypolicy": cmdPartyPolicy,
 			"devices": stand.devices, "attests": stand.attests, "pins": stand.pins,
-			"listening": cmdListening, "vector": cmdVector, "down": cmdDown, "logpolicy": cmdLogPolicy, "auditor": cmdAuditor, "sarif": cmdSARIF,
+			"listening": cmdListening, "vector": cmdVector, "down": cmdDown, "logpolicy": cmdLogPolicy, "auditor": cmdAuditor, "sarif": cmdSARIF, "schema": cmdSchema,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "rekor" {
@@ -156,6 +157,9 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 		code = exit.ExitCode()
 	} else if err != nil {
 		ts.Fatalf("%v", err)
+	}
+	if args[1] == "fleetctl" {
+		ts.Check(printedBySchema(ts.ReadFile("stdout")))
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s\nstdout: %s\nstderr: %s", code, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))

@@ -62,7 +62,15 @@ func started(t *testing.T, args ...string) *daemon {
 		close(s.log)
 	}()
 	if args[1] != "monitor" && args[1] != "follow" { // which have nothing else that answers
-		if err := json.NewDecoder(out).Decode(s); err != nil {
+		var said json.RawMessage
+		err := json.NewDecoder(out).Decode(&said)
+		if err == nil {
+			err = printedBySchema(string(said))
+		}
+		if err == nil {
+			err = json.Unmarshal(said, s)
+		}
+		if err != nil {
 			t.Errorf("%q: %v", args, err)
 		}
 	}

@@ -123,11 +123,28 @@ func (a *App) Flags(f *pflag.FlagSet) {
 	Duration(f, &a.Patience, "hsm-timeout", 2*time.Minute, "how long a PKCS#11 call may take; making a key ten times that")
 }
 
+// Result is what a command prints as JSON: it says which format that is, with its
+// version. docs/schemas has the schema of each.
+type Result interface{ Format() string }
+
+// JSON is a result as it is printed: its format, and then its own members.
+func JSON(r Result) []byte {
+	head, body := strict.EncodeJSON(&named{r.Format()}), strict.EncodeJSON(r)
+	if string(body) == "{}\n" {
+		return head
+	}
+	return append(append(head[:len(head)-len("\n}\n")], ','), body[1:]...)
+}
+
+type named struct {
+	Format string `strict:"format"`
+}
+
 // Emit writes a command's result to standard output: as text, or with --format json as
 // JSON.
-func (a *App) Emit(result any, text ...string) error {
+func (a *App) Emit(r Result, text ...string) error {
 	if a.Format == "json" {
-		return a.UI.Print(string(strict.EncodeJSON(result)))
+		return a.UI.Print(string(JSON(r)))
 	}
 	return a.UI.Print(text...)
 }

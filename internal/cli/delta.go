@@ -20,6 +20,9 @@ type DiffJSON struct {
 	MajorityAfter  int       `strict:"majority_after"`
 }
 
+// Format is what the JSON says that it is.
+func (*DiffJSON) Format() string { return "fleetctl bundle diff result v1" }
+
 type rowJSON struct {
 	Change    string   `strict:"change"` // added, removed, replaced, moved
 	HSM       string   `strict:"hsm"`

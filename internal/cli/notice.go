@@ -11,7 +11,7 @@ import (
 
 type noticeJSON struct {
 	File      string   `strict:"file"`
-	Format    string   `strict:"format"`
+	Kind      string   `strict:"notice"` // the notice's own format
 	Fleet     string   `strict:"fleet"`
 	Mode      string   `strict:"mode"`
 	Namespace string   `strict:"namespace"`
@@ -21,10 +21,13 @@ type noticeJSON struct {
 	Output    string   `strict:"output,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*noticeJSON) Format() string { return "fleetctl notice result v1" }
+
 // Noticed emits a notice as a command's result. next is the command that comes next.
 func Noticed(a *App, file string, n *bundle.Notice, officers []string, output, next string) error {
 	digest := n.Digest()
-	out := &noticeJSON{File: file, Format: n.Format, Fleet: n.Fleet, Mode: n.Mode, Namespace: n.Namespace, Epoch: n.Epoch,
+	out := &noticeJSON{File: file, Kind: n.Format, Fleet: n.Fleet, Mode: n.Mode, Namespace: n.Namespace, Epoch: n.Epoch,
 		Digest: digest, Officers: officers, Output: output}
 	return a.Emit(out, NoticeText(a, file, n, officers, output, next))
 }

@@ -65,7 +65,7 @@ func (s *Server) Given() bool { return s.listen != "" }
 
 // Serve answers until it is stopped. said makes what is said of the addresses, of which
 // that of metrics may be empty.
-func (s *Server) Serve(a *App, ctx context.Context, w *serve.Watched, h http.Handler, said func(address, metrics string) (any, [][2]string)) error {
+func (s *Server) Serve(a *App, ctx context.Context, w *serve.Watched, h http.Handler, said func(address, metrics string) (Result, [][2]string)) error {
 	part := serve.Part{Handler: w.Handler(h)}
 	scheme := "http://"
 	switch {
@@ -107,7 +107,7 @@ func (s *Service) Operator(ctx context.Context, w *serve.Watched) (parts []serve
 
 // Serve says where the service answers, once everything listens, and serves until it is
 // stopped. What it says goes to standard output, what it logs to standard error.
-func (a *App) Serve(ctx context.Context, w *serve.Watched, said any, text string, parts ...serve.Part) error {
+func (a *App) Serve(ctx context.Context, w *serve.Watched, said Result, text string, parts ...serve.Part) error {
 	if err := a.Emit(said, text); err != nil {
 		for _, p := range parts {
 			p.Listener.Close()

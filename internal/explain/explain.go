@@ -7,19 +7,19 @@ import (
 )
 
 // Shown is what a file says, in words. The function for its format makes it; commands show
-// it as text or as JSON.
+// it.
 type Shown struct {
-	Kind   string  `strict:"kind"`
-	Format string  `strict:"format"` // the file's own name for its format, or the specification's
-	File   string  `strict:"file"`
-	Size   int     `strict:"size"`
-	SHA256 string  `strict:"sha256,optional"` // not for a folder
-	Mode   string  `strict:"mode,optional"`
-	Facts  []Fact  `strict:"facts"`
-	Tables []Table `strict:"tables"`
-	Next   string  `strict:"next"`
+	Kind   string
+	Format string // the file's own name for its format, or the specification's
+	File   string
+	Size   int
+	SHA256 string // not for a folder
+	Mode   string
+	Facts  []Fact
+	Tables []Table
+	Next   string
 	// Verified is always false, for programs that read only this field.
-	Verified bool `strict:"verified"`
+	Verified bool
 
 	Title string
 }

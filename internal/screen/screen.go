@@ -162,6 +162,9 @@ type summaryJSON struct {
 	Keys   []keyJSON     `strict:"keys,optional"` // that agree, where this screen challenged
 }
 
+// Format is what the JSON says that it is.
+func (*summaryJSON) Format() string { return "fleetctl screen result v1" }
+
 type keyJSON struct {
 	HSM    string `strict:"hsm"`
 	Role   string `strict:"role"`

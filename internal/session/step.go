@@ -19,6 +19,9 @@ type stepJSON struct {
 	Next   string   `strict:"next,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*stepJSON) Format() string { return "fleetctl ceremony step result v1" }
+
 // TellStep says what a step left behind, and what comes next: the ceremony's next
 // command, unless a row says who is to do something first.
 func TellStep(a *cli.App, j *engine.Journal, file string, data []byte, rows ...[2]string) error {

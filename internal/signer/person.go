@@ -99,6 +99,9 @@ type SignedJSON struct {
 	Replaces string `strict:"replaces,optional"` // the new path of the signature that was replaced
 }
 
+// Format is what the JSON says that it is.
+func (*SignedJSON) Format() string { return "fleetctl signature result v1" }
+
 // TellSigned shows what was signed and where it is kept.
 func TellSigned(a *cli.App, what string, k *folder.Stored, folder string) error {
 	rows := [][2]string{{"signed", what}, {"by", k.Name}, {"kept in", folder}}

@@ -14,6 +14,9 @@ type anchorsJSON struct {
 	Anchors int    `strict:"anchors"`
 }
 
+// Format is what the JSON says that it is.
+func (*anchorsJSON) Format() string { return "fleetctl attestation anchors result v1" }
+
 func anchorsCmd(a *cli.App) *cobra.Command {
 	var out string
 	c := cli.Command("anchors", "Write the vendors' roots that come with fleetctl, to choose from",

@@ -23,6 +23,9 @@ type formatsJSON struct {
 	Formats []formatJSON `strict:"formats"`
 }
 
+// Format is what the JSON says that it is.
+func (*formatsJSON) Format() string { return "fleetctl attestation formats result v1" }
+
 func formatsCmd(a *cli.App) *cobra.Command {
 	return cli.Command("formats", "List the formats that are understood, and their parts", "",
 		"  fleetctl attestation formats", cobra.NoArgs, func(*cobra.Command, []string) error {

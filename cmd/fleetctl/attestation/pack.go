@@ -16,6 +16,9 @@ type packJSON struct {
 	Parts  int      `strict:"parts"`
 }
 
+// Format is what the JSON says that it is.
+func (*packJSON) Format() string { return "fleetctl attestation pack result v1" }
+
 func packCmd(a *cli.App) *cobra.Command {
 	var device, out string
 	c := cli.Command("pack PART=FILE...", "Put the parts of an attestation into one file",

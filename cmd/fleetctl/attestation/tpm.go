@@ -34,6 +34,9 @@ type enrolmentJSON struct {
 	Maker    string `strict:"maker,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*enrolmentJSON) Format() string { return "fleetctl attestation tpm enrolment result v1" }
+
 func tpmRequestCmd(a *cli.App) *cobra.Command {
 	var tcti, above, out string
 	c := cli.Command("request", "On the TPM's machine: ask an authority to certify its attestation key",

@@ -86,6 +86,9 @@ type authorityJSON struct {
 	Anchor      string   `strict:"anchor"`
 }
 
+// Format is what the JSON says that it is.
+func (*authorityJSON) Format() string { return "fleetctl attestation tpm authority result v1" }
+
 func tpmAuthorityCmd(a *cli.App) *cobra.Command {
 	var key, operator, out string
 	var days int

@@ -31,6 +31,9 @@ type servedJSON struct {
 	Artifact [32]byte `strict:"artifact,hex"`
 }
 
+// Format is what the JSON says that it is.
+func (*servedJSON) Format() string { return "fleetctl bundle serve result v1" }
+
 func serveCmd(a *cli.App) *cobra.Command {
 	o := &serveOptions{}
 	c := cli.Command("serve BUNDLE", "Hand a fleet's bundle and its proof to devices over HTTP",
@@ -92,7 +95,7 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
 	go o.again(ctx, w, s)
-	return o.Serve(a, ctx, w, s, func(address, metrics string) (any, [][2]string) {
+	return o.Serve(a, ctx, w, s, func(address, metrics string) (cli.Result, [][2]string) {
 		x := s.Current()
 		return &servedJSON{address, metrics, x.Fleet, x.Epoch, x.Digest},
 			[][2]string{{"bundle", file}, {"fleet", x.Fleet}, {"listening", address + answer.WellKnown}}

@@ -30,6 +30,9 @@ type codeJSON struct {
 	Code  string `strict:"code"`
 }
 
+// Format is what the JSON says that it is.
+func (*codeJSON) Format() string { return "fleetctl ceremony agreement code result v1" }
+
 // tellCode shows a code that goes to the ceremony's machine.
 func tellCode(a *cli.App, kept, image string, what challenge.What, data []byte, rows ...[2]string) error {
 	code := challenge.Code(what, data)
@@ -130,6 +133,9 @@ type keptJSON struct {
 	Keys  []keptKeyJSON `strict:"keys"`
 	Wrong int           `strict:"wrong"`
 }
+
+// Format is what the JSON says that it is.
+func (*keptJSON) Format() string { return "fleetctl ceremony agreement result v1" }
 
 type keptKeyJSON struct {
 	HSM    string `strict:"hsm"`

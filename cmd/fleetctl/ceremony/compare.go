@@ -56,6 +56,9 @@ type compareJSON struct {
 	Missing   []string          `strict:"people_not_rehearsed"`
 }
 
+// Format is what the JSON says that it is.
+func (*compareJSON) Format() string { return "fleetctl ceremony compare result v1" }
+
 func compareCmd(a *cli.App) *cobra.Command {
 	return cli.Command("compare REHEARSAL_DIR DIR", "Hold what was rehearsed against what was run",
 		`Compare goes through two ceremonies' folders, step by step: which steps were

@@ -20,6 +20,9 @@ type receiptJSON struct {
 	Files    []string `strict:"files"`
 }
 
+// Format is what the JSON says that it is.
+func (*receiptJSON) Format() string { return "fleetctl ceremony receipt result v1" }
+
 func receiptCmd(a *cli.App) *cobra.Command {
 	var out string
 	c := cli.Command("receipt DIR", "Print a receipt for each participant: the last head, their verdict",

@@ -36,6 +36,9 @@ type statusJSON struct {
 	Attestations []attestationJSON `strict:"attestations,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*statusJSON) Format() string { return "fleetctl ceremony status result v1" }
+
 func tellStatus(a *cli.App, dir string, c *ceremony.Account) error {
 	out := &statusJSON{Dir: dir, Records: c.N, Head: c.Head, Step: c.StepNumber(), Steps: len(c.Steps), State: "running", Mode: c.Plan.Mode, Fleet: c.Plan.Fleet, Epoch: c.Plan.Epoch}
 	if c.Open != nil {
@@ -143,6 +146,9 @@ type stateJSON struct {
 	Record int    `strict:"record"`
 	Frames int    `strict:"frames"`
 }
+
+// Format is what the JSON says that it is.
+func (*stateJSON) Format() string { return "fleetctl ceremony state result v1" }
 
 // drawChain writes the chain of a transcript's records as frames.
 func drawChain(dir string, c *ceremony.Account, t *ceremony.Transcript, since int) (int, error) {

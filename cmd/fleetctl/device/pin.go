@@ -51,6 +51,9 @@ type pinResultJSON struct {
 	Unpinned []string `strict:"unpinned"`
 }
 
+// Format is what the JSON says that it is.
+func (*pinResultJSON) Format() string { return "fleetctl device pin result v1" }
+
 func (o *pinOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	q, err := o.read(a, cmd, file)
 	if err != nil {

@@ -26,6 +26,9 @@ type pinnedJSON struct {
 	Unpinned     []string `strict:"unpinned"`
 }
 
+// Format is what the JSON says that it is.
+func (*pinnedJSON) Format() string { return "fleetctl device policy result v1" }
+
 func policyCmd(a *cli.App) *cobra.Command {
 	var o cli.DevicePolicy
 	var artifacts, keys []string

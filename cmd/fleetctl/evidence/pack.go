@@ -25,6 +25,9 @@ type packJSON struct {
 	Withheld int      `strict:"withheld"` // restricted records
 }
 
+// Format is what the JSON says that it is.
+func (*packJSON) Format() string { return "fleetctl evidence pack result v1" }
+
 func packCmd(a *cli.App) *cobra.Command {
 	var out string
 	var withhold bool

@@ -21,6 +21,9 @@ type siteJSON struct {
 	Size     int    `strict:"size"`
 }
 
+// Format is what the JSON says that it is.
+func (*siteJSON) Format() string { return "fleetctl evidence site result v1" }
+
 func siteCmd(a *cli.App) *cobra.Command {
 	var out, policy, at string
 	var firstUse bool

@@ -155,7 +155,7 @@ func historyDone(a *cli.App, o *historyOptions, opts *history.Options, record *s
 	result := historyResult(r, kept)
 	result.Unpinned = o.unpinned
 	result.Good = r.Good() && (o.unpinned == "" || o.firstUse)
-	if err := a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(result) }, Text: func() string { return historyText(a, r, opts, kept, result) },
+	if err := a.Tell(cli.Judged{JSON: func() []byte { return cli.JSON(result) }, Text: func() string { return historyText(a, r, opts, kept, result) },
 		Run: func() *report.Run { return historyChecks(o, result, a.Now()) }}); err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ type historyJSON struct {
 	PassedOver []passedOverJSON       `strict:"passed_over"`
 }
 
+// Format is what the JSON says that it is.
+func (*historyJSON) Format() string { return "fleetctl history result v1" }
+
 type passedOverJSON struct {
 	Namespace string `strict:"namespace,empty"`
 	Files     int64  `strict:"files"`

@@ -19,6 +19,9 @@ type checkJSON struct {
 	HSMs []stateJSON `strict:"hsms"`
 }
 
+// Format is what the JSON says that it is.
+func (*checkJSON) Format() string { return "fleetctl hsm check result v1" }
+
 type stateJSON struct {
 	HSM     string       `strict:"hsm"`
 	OK      bool         `strict:"ok"`

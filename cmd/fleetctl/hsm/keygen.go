@@ -23,6 +23,9 @@ type keyJSON struct {
 	Raw       []byte         `strict:"raw,base64,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*keyJSON) Format() string { return "fleetctl hsm keygen result v1" }
+
 func keygenCmd(a *cli.App) *cobra.Command {
 	var module, initArgs, label, id, pin, algorithm, out string
 	c := cli.Command("keygen", "Generate a signing key in a token: a countersigner's, a third party's, a log's",

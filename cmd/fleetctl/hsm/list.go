@@ -31,6 +31,9 @@ type tokensJSON struct {
 	Tokens []tokenJSON `strict:"tokens"`
 }
 
+// Format is what the JSON says that it is.
+func (*tokensJSON) Format() string { return "fleetctl hsm tokens result v1" }
+
 func listCmd(a *cli.App) *cobra.Command {
 	var module, initArgs string
 	c := cli.Command("list", "List the tokens of a PKCS#11 module",

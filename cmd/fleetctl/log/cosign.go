@@ -106,6 +106,9 @@ type cosignJSON struct {
 	Cosigned string    `strict:"cosigned"`
 }
 
+// Format is what the JSON says that it is.
+func (*cosignJSON) Format() string { return "fleetctl log cosign result v1" }
+
 func cosignCmd(a *cli.App) *cobra.Command {
 	var w witnessFlags
 	var out string
@@ -173,6 +176,9 @@ type witnessKeyJSON struct {
 	Metrics string `strict:"metrics,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*witnessKeyJSON) Format() string { return "fleetctl log witness result v1" }
+
 func witnessCmd(a *cli.App) *cobra.Command {
 	var w witnessFlags
 	var o cli.Server
@@ -210,7 +216,7 @@ origin>/checkpoint, GET /healthz.`,
 			}
 			measureWitness(watched, wit)
 			failed := func(err error) { watched.Log.Error("the witness can't sign", "error", err) }
-			return o.Serve(a, cmd.Context(), watched, wit.Handler(failed), func(address, metrics string) (any, [][2]string) {
+			return o.Serve(a, cmd.Context(), watched, wit.Handler(failed), func(address, metrics string) (cli.Result, [][2]string) {
 				return &witnessKeyJSON{w.name, s.Key.String(), address, metrics}, [][2]string{{"witness", s.Key.String()}, {"listening", address}}
 			})
 		})

@@ -23,6 +23,9 @@ type logJSON struct {
 	VKey string `strict:"vkey"`
 }
 
+// Format is what the JSON says that it is.
+func (*logJSON) Format() string { return "fleetctl log init result v1" }
+
 func initCmd(a *cli.App) *cobra.Command {
 	var origin, key, policy, guard string
 	c := cli.Command("init LOG", "Make a transparency log in a new directory",

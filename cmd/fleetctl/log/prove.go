@@ -28,6 +28,9 @@ type proofJSON struct {
 	Proof     string        `strict:"proof,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*proofJSON) Format() string { return "fleetctl log proof result v1" }
+
 func proveCmd(a *cli.App) *cobra.Command {
 	var out, consistency string
 	var refresh bool
@@ -180,6 +183,9 @@ type requestJSON struct {
 	Size    uint64 `strict:"size"`
 	Request string `strict:"request"`
 }
+
+// Format is what the JSON says that it is.
+func (*requestJSON) Format() string { return "fleetctl log request result v1" }
 
 // witnessRequest writes an add-checkpoint request (C2SP tlog-witness).
 func witnessRequest(a *cli.App, cmd *cobra.Command, dir, size, out string) error {

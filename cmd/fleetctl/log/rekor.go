@@ -71,6 +71,9 @@ type rekorJSON struct {
 	Entry     string `strict:"entry"`
 }
 
+// Format is what the JSON says that it is.
+func (*rekorJSON) Format() string { return "fleetctl log rekor result v1" }
+
 func appendRekor(a *cli.App, cmd *cobra.Command, target, out string, r *rekorFlags) error {
 	if err := cli.Required(cmd, "rekor", "submitter-key"); err != nil {
 		return err

@@ -19,6 +19,9 @@ type serveJSON struct {
 	Metrics string `strict:"metrics,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*serveJSON) Format() string { return "fleetctl log serve result v1" }
+
 func serveCmd(a *cli.App) *cobra.Command {
 	var o cli.Server
 	c := cli.Command("serve LOG", "Serve a log's directory over HTTP, to monitors and verifiers",
@@ -42,7 +45,7 @@ no key and writes nothing; any static file server can do the same.`,
 			}
 			w.Route = route
 			measureLog(w, h)
-			return o.Serve(a, cmd.Context(), w, h, func(address, metrics string) (any, [][2]string) {
+			return o.Serve(a, cmd.Context(), w, h, func(address, metrics string) (cli.Result, [][2]string) {
 				return &serveJSON{args[0], address, metrics}, [][2]string{{"log", args[0]}, {"listening", address}}
 			})
 		})

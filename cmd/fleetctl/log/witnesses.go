@@ -93,6 +93,9 @@ type pendingJSON struct {
 	Witnesses []witnessJSON `strict:"witnesses"`
 }
 
+// Format is what the JSON says that it is.
+func (*pendingJSON) Format() string { return "fleetctl log pending result v1" }
+
 // logFault gives what came of a log its exit code, and shows which witnesses
 // are missing.
 func logFault(a *cli.App, err error) error {

@@ -17,7 +17,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/session"
-	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -36,6 +35,9 @@ type checkJSON struct {
 	Tolerated []toleratedJSON `strict:"tolerated,optional"`
 	Forecast  []cli.Outlook   `strict:"forecast,optional"` // of a policy's demands
 }
+
+// Format is what the JSON says that it is.
+func (*checkJSON) Format() string { return "fleetctl plan check result v1" }
 
 type toleratedJSON struct {
 	HSM     string `strict:"hsm"`
@@ -105,7 +107,7 @@ each that it can't what is missing and what to do: exit code 1 then.`,
 				OK: len(short) == 0, Tolerated: tolerated, Forecast: cli.Outlooks(forecast), SHA256: p.Digest(), Mode: p.Mode, Fleet: p.Fleet, Namespace: p.Namespace, Epoch: p.Epoch, HSMs: len(p.HSMs),
 				Roles: len(p.Roles), Majority: p.Majority, Steps: len(p.Steps()), MaxBundle: p.MaxBundle(),
 			}
-			err = a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(out) }, Text: func() string { return a.UI.Fields(rows) + text },
+			err = a.Tell(cli.Judged{JSON: func() []byte { return cli.JSON(out) }, Text: func() string { return a.UI.Fields(rows) + text },
 				Run: func() *report.Run { return checks(args[0], policy, forecast, a.Now()) }})
 			if err == nil && len(short) > 0 {
 				err = cli.Wrong(engine.Unreachable(short))

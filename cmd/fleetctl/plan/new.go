@@ -93,6 +93,9 @@ type newJSON struct {
 	HSMs   int      `strict:"hsms"`
 }
 
+// Format is what the JSON says that it is.
+func (*newJSON) Format() string { return "fleetctl plan new result v1" }
+
 func draftPlan(a *cli.App, o newOptions) error {
 	d := &draft.Plan{Mode: o.mode, Fleet: o.fleet, Namespace: o.namespace, Epoch: o.epoch, Majority: o.majority, Threshold: o.threshold, Needed: o.needed, Lockdown: o.lockdown}
 	var labels []string

@@ -22,6 +22,9 @@ type printJSON struct {
 	Minutes int      `strict:"minutes"`
 }
 
+// Format is what the JSON says that it is.
+func (*printJSON) Format() string { return "fleetctl plan print result v1" }
+
 func printCmd(a *cli.App) *cobra.Command {
 	var out, text, role string
 	c := cli.Command("print PLAN", "Print the script and worksheet of a plan, as PDF and plain text",

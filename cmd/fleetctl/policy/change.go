@@ -24,6 +24,9 @@ type changesJSON struct {
 	Changes []changeJSON `strict:"changes"`
 }
 
+// Format is what the JSON says that it is.
+func (*changesJSON) Format() string { return "fleetctl policy changes result v1" }
+
 func diffCmd(a *cli.App) *cobra.Command {
 	var code bool
 	c := cli.Command("diff OLD NEW", "What changes from one policy to the next",

@@ -12,7 +12,6 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/report"
-	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
 type policyJSON struct {
@@ -27,6 +26,9 @@ type policyJSON struct {
 	// Short are the demands that the plan's ceremony can't reach under it.
 	Short []cli.Outlook `strict:"out_of_reach,optional"`
 }
+
+// Format is what the JSON says that it is.
+func (*policyJSON) Format() string { return "fleetctl policy check result v1" }
 
 type demandJSON struct {
 	Name  string `strict:"name"`
@@ -126,7 +128,7 @@ func policyResult(a *cli.App, p *evidence.Policy, short []planned.Outlook) error
 	if len(short) > 0 {
 		a.UI.Say("\n", cli.Forecast(a, short))
 	}
-	return a.Tell(cli.Judged{JSON: func() []byte { return strict.EncodeJSON(&out) }, Run: func() *report.Run { return checks(p, a.Now()) },
+	return a.Tell(cli.Judged{JSON: func() []byte { return cli.JSON(&out) }, Run: func() *report.Run { return checks(p, a.Now()) },
 		Text: func() string {
 			return a.UI.Fields(rows) + "\n" + a.UI.Table([]string{"claim demanded", "at least"}, claims)
 		}})

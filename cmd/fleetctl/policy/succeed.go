@@ -20,6 +20,9 @@ type successionJSON struct {
 	Reason string   `strict:"reason"`
 }
 
+// Format is what the JSON says that it is.
+func (*successionJSON) Format() string { return "fleetctl policy succession result v1" }
+
 func succeedCmd(a *cli.App) *cobra.Command {
 	var reason, out string
 	c := cli.Command("succeed OLD NEW", "Say that one policy follows another, for its keepers to sign",
@@ -72,6 +75,9 @@ type followJSON struct {
 	Taken   bool         `strict:"taken"`
 	Changes []changeJSON `strict:"changes"`
 }
+
+// Format is what the JSON says that it is.
+func (*followJSON) Format() string { return "fleetctl policy follow result v1" }
 
 func followCmd(a *cli.App) *cobra.Command {
 	var text, accept string

@@ -42,8 +42,26 @@ func show(a *cli.App, path string) error {
 	if err != nil {
 		return cli.Wrong(err)
 	}
-	return a.Emit(s, shownText(a, s))
+	return a.Emit(&shownJSON{s.Kind, s.Format, s.File, s.Size, s.SHA256, s.Mode, s.Facts, s.Tables, s.Next, s.Verified}, shownText(a, s))
 }
+
+// shownJSON is what a file says, for programs.
+type shownJSON struct {
+	Kind   string          `strict:"kind"`
+	Of     string          `strict:"file_format"`
+	File   string          `strict:"file"`
+	Size   int             `strict:"size"`
+	SHA256 string          `strict:"sha256,optional"` // not for a folder
+	Mode   string          `strict:"mode,optional"`
+	Facts  []explain.Fact  `strict:"facts"`
+	Tables []explain.Table `strict:"tables"`
+	Next   string          `strict:"next"`
+	// Verified is always false, for programs that read only this field.
+	Verified bool `strict:"verified"`
+}
+
+// Format is what the JSON says that it is.
+func (*shownJSON) Format() string { return "fleetctl show result v1" }
 
 func shownText(a *cli.App, s *explain.Shown) string {
 	var b strings.Builder

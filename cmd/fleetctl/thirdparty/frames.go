@@ -40,6 +40,9 @@ type coreJSON struct {
 	NotShown  []string `strict:"not_shown"`
 }
 
+// Format is what the JSON says that it is.
+func (*coreJSON) Format() string { return "fleetctl thirdparty core result v1" }
+
 // inspectFrames shows a core that came as QR frames alone. What lies in the
 // request's file isn't here, so it ends as something that can be gone on with.
 func inspectFrames(a *cli.App, cmd *cobra.Command, o options) error {

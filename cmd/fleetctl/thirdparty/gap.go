@@ -92,6 +92,9 @@ type guardJSON struct {
 	Newest  []ledgerLineJSON `strict:"newest"`
 }
 
+// Format is what the JSON says that it is.
+func (*guardJSON) Format() string { return "fleetctl thirdparty guard result v1" }
+
 func guardCmd(a *cli.App) *cobra.Command {
 	var key, guard, yes string
 	c := cli.Command("guard LEDGER", "Begin the guard of a ledger that has none",

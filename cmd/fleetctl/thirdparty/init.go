@@ -20,6 +20,9 @@ type initJSON struct {
 	Key    [32]byte `strict:"key,base64"`
 }
 
+// Format is what the JSON says that it is.
+func (*initJSON) Format() string { return "fleetctl thirdparty init result v1" }
+
 func initCmd(a *cli.App) *cobra.Command {
 	var key, guard string
 	c := cli.Command("init LEDGER", "Begin the ledger of a new key, and its guard",

@@ -61,6 +61,9 @@ type inspectJSON struct {
 	Frames    int           `strict:"frames_compared,optional"` // images of QR frames that gave the same core
 }
 
+// Format is what the JSON says that it is.
+func (*inspectJSON) Format() string { return "fleetctl thirdparty inspect result v1" }
+
 type troubleJSON struct {
 	What  string `strict:"what"`
 	Count int    `strict:"count"`

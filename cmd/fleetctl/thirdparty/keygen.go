@@ -17,6 +17,9 @@ type keygenJSON struct {
 	Out       string `strict:"out,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*keygenJSON) Format() string { return "fleetctl thirdparty keygen result v1" }
+
 func keygenCmd(a *cli.App) *cobra.Command {
 	var key, pin, out string
 	c := cli.Command("keygen", "Make a signing key in a file that a passphrase encrypts, for small third parties",

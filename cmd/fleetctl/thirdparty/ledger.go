@@ -20,6 +20,9 @@ type ledgerJSON struct {
 	Export  string           `strict:"export,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*ledgerJSON) Format() string { return "fleetctl thirdparty ledger result v1" }
+
 type ledgerLineJSON struct {
 	Namespace string   `strict:"namespace"`
 	Epoch     uint64   `strict:"epoch"`

@@ -23,6 +23,9 @@ type policyJSON struct {
 	Confirm []string `strict:"to_be_confirmed"` // whose keys
 }
 
+// Format is what the JSON says that it is.
+func (*policyJSON) Format() string { return "fleetctl thirdparty policy result v1" }
+
 func policyCmd(a *cli.App) *cobra.Command {
 	return cli.Group("policy", "What a third party signs at all: new", policyNewCmd(a))
 }

@@ -21,6 +21,9 @@ type queueJSON struct {
 	Signed  []waitingJSON `strict:"signed"` // and out of the queue
 }
 
+// Format is what the JSON says that it is.
+func (*queueJSON) Format() string { return "fleetctl thirdparty queue result v1" }
+
 type waitingJSON struct {
 	File      string   `strict:"file"`
 	Namespace string   `strict:"namespace,empty"`

@@ -30,6 +30,9 @@ type servingJSON struct {
 	Metrics string `strict:"metrics,optional"`
 }
 
+// Format is what the JSON says that it is.
+func (*servingJSON) Format() string { return "fleetctl thirdparty serve result v1" }
+
 func serveCmd(a *cli.App) *cobra.Command {
 	var o serveOptions
 	c := cli.Command("serve", "Let others read the ledger, with the API of Cloudflare's auditor",

@@ -20,6 +20,9 @@ type versionJSON struct {
 	Formats []string `strict:"formats"`
 }
 
+// Format is what the JSON says that it is.
+func (*versionJSON) Format() string { return "fleetctl version result v1" }
+
 // formats are those that this version reads and writes.
 var formats = []string{
 	"fleetctl plan v1", "fleetctl site v1", "fleetctl policy v1", "fleetctl third-party-policy v1",

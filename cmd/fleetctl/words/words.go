@@ -17,6 +17,9 @@ type wordsJSON struct {
 	Words  []string `strict:"words"`
 }
 
+// Format is what the JSON says that it is.
+func (*wordsJSON) Format() string { return "fleetctl words result v1" }
+
 // Command is fleetctl words.
 func Command(a *cli.App) *cobra.Command {
 	var asFile bool

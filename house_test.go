@@ -70,6 +70,8 @@ var arrows = map[string][]string{
 	"attest/evidence/site":       {"attest/evidence", "attest/evidence/page", "attest/evidence/planned", "bundle", "ceremony", "ceremony/story", "leaf"},
 	"attest/evidence/page":       {"ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
 	"attest/evidence/succession": {"attest/evidence", "leaf"}, // from one policy to the next
+	// What a claim rests on, down to bytes, and scripts that check it without fleetctl.
+	"attest/evidence/byhand": {"attest/evidence", "auditlog", "bundle", "ceremony", "leaf"},
 	// The independent verifier in plain JavaScript: scripts, and the tests that run them.
 	"attest/evidence/site/viewer": {},
 	"attest":                      {"leaf"},
@@ -196,7 +198,7 @@ var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/
 var inner = map[string][]string{"bundle/history/follow": {"bundle/history/fetch"}, "bundle/submit": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/testbrowser": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
-var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/entries", "attest/evidence/epochs", "attest/evidence/page", "attest/evidence/succession", "attest", "ceremony", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "auditlog/tile",
+var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/byhand", "attest/evidence/entries", "attest/evidence/epochs", "attest/evidence/page", "attest/evidence/succession", "attest", "ceremony", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "auditlog/tile",
 	"ceremony/draft", "ceremony/folder", "ceremony/state", "ceremony/story", "bundle/history", "internal/explain", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.

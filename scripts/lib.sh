@@ -69,6 +69,7 @@ what() {
     openssh-client) echo "ssh-keygen makes and checks people's keys" ;;
     libxml2-utils) echo "xmllint holds JUnit files to Jenkins' schema" ;;
     openssl) echo "a second opinion on signatures" ;;
+    jq | xxd) echo "evidence is checked by hand" ;;
     poppler-utils) echo "QR frames on paper are rendered and read back" ;;
     postgresql) echo "Trillian, under Rekor v1, keeps its tree there" ;;
     softhsm2) echo "HSMs in software" ;;

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/byhand"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/explain"
 	"github.com/fleetctl/fleetctl/internal/ui"
@@ -224,7 +225,46 @@ func next(s string) []string {
 	return []string{"next: " + s}
 }
 
-func explainClaim(a *cli.App, r *evidence.Report, name string) error {
+// printScript writes the script that checks a claim without fleetctl.
+func printScript(a *cli.App, file string, o verifyOptions) error {
+	var at time.Time // zero: the script's own clock
+	policy, err := cli.ReadFile(o.policy)
+	if err == nil && o.at != "" {
+		at, err = o.now(a)
+	}
+	if err != nil {
+		return err
+	}
+	script, err := byhand.Script(o.explain, file, policy, at)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	return a.UI.Print(string(script))
+}
+
+// explainParts shows what a claim rests on, down to bytes. What can't be read, the
+// report has told.
+func explainParts(a *cli.App, r *evidence.Report, in evidence.Input, o verifyOptions) error {
+	policy, err := cli.ReadFile(o.policy)
+	if err != nil {
+		return err
+	}
+	parts, err := byhand.Explain(in, r.Policy, policy, o.explain)
+	if err != nil || len(parts) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	for _, part := range parts {
+		b.WriteString("\n" + a.UI.Style(ui.Heading, part.Title) + "\n" + a.UI.Fields(part.Rows))
+		for _, c := range part.Commands {
+			b.WriteString("  $ " + words.Clean(c) + "\n")
+		}
+	}
+	return a.UI.Print(b.String())
+}
+
+func explainClaim(a *cli.App, r *evidence.Report, in evidence.Input, o verifyOptions) error {
+	name := o.explain
 	c := r.Claim(name)
 	if c == nil {
 		return cli.Usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "there is no claim %q", name)
@@ -245,5 +285,8 @@ func explainClaim(a *cli.App, r *evidence.Report, name string) error {
 	if keys := r.Policy.TellUnpinned(); keys != "" {
 		rows = append(rows, [2]string{"keys", keys})
 	}
-	return a.UI.Print(a.UI.Fields(rows))
+	if err := a.UI.Print(a.UI.Fields(rows)); err != nil {
+		return err
+	}
+	return explainParts(a, r, in, o)
 }

@@ -18,7 +18,7 @@ type verifyOptions struct {
 	policy, expect, plan, logged, rekor, at, explain string
 	from                                             uint64
 	only, statements, proofs, beside                 []string
-	quiet, firstUse                                  bool
+	quiet, firstUse, script                          bool
 }
 
 // Verify is fleetctl verify.
@@ -74,6 +74,9 @@ line tells of each epoch, and the verdict is about all.`,
 			if cmd.Flags().Changed("only") && len(o.only) == 0 {
 				return cli.Usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--only names no claim")
 			}
+			if o.script && o.explain == "" {
+				return cli.Usagef("the claims are "+strings.Join(evidence.ClaimNames(), ", "), "--script wants --explain CLAIM")
+			}
 			policy, err := readPolicy(o.policy)
 			if err != nil {
 				return err
@@ -95,7 +98,8 @@ line tells of each epoch, and the verdict is about all.`,
 	f.StringVar(&o.rekor, "rekor", "", "Rekor entry `file` of a bundle (default: FILE.rekor.json beside it)")
 	f.StringArrayVar(&o.statements, "statement", nil, "a late third party's statement `file`, or its response, beside a bundle or a package")
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
-	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`")
+	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`: attributes, attempts, signatures with their places in the files, and the commands of other programs that check them, in the folder that the package was unpacked to")
+	f.BoolVar(&o.script, "script", false, "with --explain: write a script that checks the claim without fleetctl; its --help is its head")
 	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "take keys that nobody compared with their owners, those without confirmed: in the policy")
 	a.Reports(c)
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing, only set the exit code")
@@ -167,9 +171,13 @@ func verify(a *cli.App, file string, policy *evidence.Policy, o verifyOptions) e
 	}
 	explained := o.explain != "" && a.Format == "text" && !o.quiet
 	err = a.Tell(cli.Judged{JSON: r.JSON, Run: func() *report.Run { return checksOf(r, &in) },
-		Text: func() string { return reportText(a, r, o.at != "") }, Quiet: o.quiet || explained})
-	if err == nil && explained {
-		err = explainClaim(a, r, o.explain)
+		Text: func() string { return reportText(a, r, o.at != "") }, Quiet: o.quiet || explained || o.script})
+	switch {
+	case err != nil:
+	case o.script:
+		err = printScript(a, file, o)
+	case explained:
+		err = explainClaim(a, r, in, o)
 	}
 	if err == nil && !r.Verified {
 		err = cli.Wrong(cli.ErrQuiet)

@@ -1,0 +1,54 @@
+# Sourced by scripts/verify-by-hand: what binds a package's files to its end (SPEC 7.3, 17).
+
+claim_evidence_bound() {
+  local close path last= listed=" " f
+  need signoffs.close
+  packaged || return 0
+  close=${LAST[close]:-0}
+  into ../close jq -r '.files[] | "\(.sha256)  \(.path)"' "../r/$close.json"
+  digests ../close "the close record"
+  while read -r _ path; do
+    [[ $path > $last ]] || fail "the close record's files are not sorted and distinct"
+    last=$path listed+="$path "
+  done <../close
+  for f in **; do
+    [[ -f $f && $f != transcript.jsonl && $f != MANIFEST && $f != signoffs/close/* ]] || continue
+    [[ $listed == *" $f "* ]] || fail "$f is unbound: the close record does not list it"
+  done
+  [[ -n ${failed[$at]:-} ]] || pass "and no file is there that it doesn't list"
+}
+
+claim_page() {
+  need evidence.bound
+  packaged || return 0
+  open "that index.html says what the data says: it has the digest that the signed close record lists"
+}
+
+claim_lockdown() {
+  local n
+  need signoffs.close
+  packaged || return 0
+  n=$(jq -rs 'map(select(.kind == "lockdown")) | length' ../bodies.jsonl)
+  if ((n)); then pass "$n records of a lock-down, signed off with the close: people's word"; else none "no record tells of a lock-down"; return 0; fi
+  skip "that these are the entries of the plan's list, and what a login's codes show (SPEC 6.2.1)"
+}
+
+claim_evidence_logged() {
+  local text f sums
+  need signatures
+  packaged || return 0
+  [[ -f ../ending.tlog-proof ]] || { none "there is no proof beside the package"; return 0; }
+  [[ -s ../log_policy ]] || { none "the policy pins no log"; return 0; }
+  for f in signoffs/close/*; do sha256sum "$f"; done | sort -k 2 >../closing
+  printf -v text 'fleetctl evidence v2\n%s\n%s\n%s\nceremony %s\nending closed\nhead %s\nsignatures %s\n' "$(get 1 .mode)" "$(get 1 .namespace)" "$(get 1 .epoch)" "$ceremony" "${HASH[$records]}" "$(sum ../closing)"
+  put ../leaf "$text"
+  need log.included
+  log=
+  proof ../leaf ../ending.tlog-proof
+  if [[ -n $log && $(cat plan.yaml) == *"$log"* ]]; then pass "and it is a log that the plan names"; elif [[ -n $log ]]; then fail "the plan names another log"; fi
+  local -a mine theirs
+  mapfile -t mine <<<"$checkpoint"
+  mapfile -t theirs <<<"${seen_checkpoint:-}"
+  if [[ ${mine[0]} == "${theirs[0]}" && ${mine[1]} == "${theirs[1]}" && ${mine[2]} != "${theirs[2]}" ]]; then fail "the log signed two trees of ${mine[1]} entries"; fi
+  [[ $quorum == none ]] || witnessed "$records"
+}

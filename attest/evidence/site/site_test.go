@@ -3,7 +3,9 @@ package site
 import (
 	"bytes"
 	"maps"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -206,6 +208,33 @@ func TestAnAbortedCeremonyIsPublishedAsThat(t *testing.T) {
 	}
 	if _, err := Build([]evidence.Input{aborted, aborted}, Question{Now: f.Now()}); err == nil || !strings.Contains(err.Error(), "is the ceremony that") {
 		t.Errorf("one aborted ceremony twice: %v", err)
+	}
+}
+
+// TestEveryLinkLeadsSomewhere: to a file of the site, or to a place on the page, and
+// never out of it.
+func TestEveryLinkLeadsSomewhere(t *testing.T) {
+	aborted, f := abortedFirst(t)
+	g := testfleet.New(t, testfleet.Options{After: f, Name: "again"})
+	files := must(Build([]evidence.Input{aborted, published(f), published(g)}, Question{Now: g.Now()}))
+	links := 0
+	for at, data := range files {
+		for _, m := range regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllSubmatch(data, -1) {
+			if !strings.HasSuffix(at, ".html") {
+				continue
+			}
+			links++
+			to, place, _ := strings.Cut(string(m[1]), "#")
+			if to = path.Join(path.Dir(at), to); strings.HasSuffix(string(m[1]), "#"+place) && string(m[1])[0] == '#' {
+				to = at
+			}
+			if files[to] == nil || place != "" && !bytes.Contains(files[to], []byte(`id="`+place+`"`)) {
+				t.Errorf("%s leads to %s", at, m[1])
+			}
+		}
+	}
+	if links < 60 {
+		t.Errorf("%d links", links)
 	}
 }
 

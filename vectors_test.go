@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
@@ -109,7 +110,9 @@ func judgeStatement(c *testvectors.Case) (judged, error) {
 		if err != nil || len(raw) != 32 {
 			return judged{}, fmt.Errorf("its key is no 32 bytes: %v", err)
 		}
-		refused = s.Verify([32]byte(raw))
+		if refused = keys.AdmitEd25519(raw); refused == nil {
+			refused = s.Verify([32]byte(raw))
+		}
 	}
 	return refusal(refused), nil
 }

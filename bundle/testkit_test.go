@@ -29,11 +29,10 @@ var formats = map[string]struct {
 	read func(file string, data []byte) error
 	list func(t *testing.T) []vector
 }{
-	"keyset":    {"fleet-keys.json", func(f string, d []byte) error { _, err := ParseKeySet(f, d); return err }, keySetVectors},
-	"statement": {"statement.json", func(f string, d []byte) error { _, err := ParseStatement(f, d); return err }, statementVectors},
-	"core":      {"request-core.json", func(f string, d []byte) error { _, err := ParseCore(f, d); return err }, coreVectors},
-	"request":   {"request.json", func(f string, d []byte) error { _, err := ParseRequest(f, d); return err }, requestVectors},
-	"response":  {"response.json", func(f string, d []byte) error { _, err := ParseResponse(f, d); return err }, responseVectors},
+	"keyset":   {"fleet-keys.json", func(f string, d []byte) error { _, err := ParseKeySet(f, d); return err }, keySetVectors},
+	"core":     {"request-core.json", func(f string, d []byte) error { _, err := ParseCore(f, d); return err }, coreVectors},
+	"request":  {"request.json", func(f string, d []byte) error { _, err := ParseRequest(f, d); return err }, requestVectors},
+	"response": {"response.json", func(f string, d []byte) error { _, err := ParseResponse(f, d); return err }, responseVectors},
 }
 
 // TestVectors makes every vector anew, reads it, and compares it with what lies in
@@ -46,6 +45,7 @@ func TestVectors(t *testing.T) {
 		}
 		set.Check(t)
 	}
+	statements(t)
 }
 
 // asCase is the vector as a case, with what came of reading it.
@@ -131,10 +131,15 @@ var smallOrder = must(hex.DecodeString("ecffffffffffffffffffffffffffffffffffffff
 
 var mixedOrder = func() []byte {
 	key := edRaw("tp-1")
+	return plusTorsion(key[:])
+}()
+
+// plusTorsion adds the point of order 2.
+func plusTorsion(point []byte) []byte {
 	out := make([]byte, 32)
 	borrow := 0
 	for i := range out { // p - y, little-endian; the top bit is x's sign, which turns around
-		p, y := int(smallOrder[i]), int(key[i])
+		p, y := int(smallOrder[i]), int(point[i])
 		if i == 0 {
 			p++ // smallOrder is p-1
 		}
@@ -148,25 +153,57 @@ var mixedOrder = func() []byte {
 		}
 		out[i] = byte(v)
 	}
-	out[31] |= ^key[31] & 0x80
+	out[31] |= ^point[31] & 0x80
 	return out
-}()
+}
 
 func withPoint(spki, raw []byte) []byte { return append(bytes.Clone(spki[:len(spki)-32]), raw...) }
 
 func statementVectors(t *testing.T) []vector {
 	good := signed("tp-1", newWorld().set).Statement.Raw()
 	suite2 := must(NewStatement(Bincode, "example.ns", statementAt, 3, [32]byte(seed("digest"))))
+	key := edRaw("tp-1")
 	return []vector{
 		{"good", "ok", good},
 		{"good-bincode", "ok", suite2.Encode([64]byte(ed25519.Sign(edKey("tp-1"), suite2.Message())))},
+		{"good-without-message", "ok", swap(t, good, `,"serialized_message":"`+hex.EncodeToString(signed("tp-1", newWorld().set).Statement.Message())+`"`, "")},
+		{"good-message-null", "ok", swap(t, good, `"serialized_message":"`+hex.EncodeToString(signed("tp-1", newWorld().set).Statement.Message())+`"`, `"serialized_message":null`)},
+		{"good-without-a-hint", "ok", swap(t, good, fmt.Sprintf(`"key_id":%d,`, key[31]), "")},
+		{"good-ciphersuite-alone", "ok", swap(t, good, `"version":1,`, "")},
+		{"good-white-space", "ok", swap(t, good, `"version":1,`, "\"version\" : 1 ,\n")},
 		{"message-of-another-epoch", "serialized_message is not what the other fields give", swap(t, good, `"epoch":1`, `"epoch":2`)},
 		{"neither-version-nor-ciphersuite", "both missing", swap(t, good, `"version":1,"ciphersuite":1,`, "")},
 		{"version-disagrees", "version is 2 but ciphersuite is 1", swap(t, good, `"version":1`, `"version":2`)},
+		{"ciphersuite-3", "ciphersuite", swap(t, good, `"version":1,"ciphersuite":1,`, `"version":3,"ciphersuite":3,`)},
 		{"trailing", "has more after its end", append(bytes.Clone(good), "{}"...)},
 		{"epoch-twice", `has "epoch" twice`, swap(t, good, `"epoch":1`, `"epoch":1,"epoch":1`)},
+		{"epoch-0", "epoch", swap(t, good, `"epoch":1`, `"epoch":0`)},
+		{"epoch-of-54-bits", "epoch", swap(t, good, `"epoch":1`, `"epoch":9007199254740992`)},
+		{"epoch-as-a-float", "epoch", swap(t, good, `"epoch":1`, `"epoch":1.0`)},
+		{"timestamp-of-54-bits", "timestamp", swap(t, good, fmt.Sprintf(`"timestamp":%d`, uint64(statementAt)), `"timestamp":9007199254740992`)},
+		{"namespace-no-token", "namespace", swap(t, good, `"namespace":"example.backup`, `"namespace":"example backup`)},
+		{"member-unknown", "is not a field of this format", swap(t, good, `"version":1`, `"note":"x","version":1`)},
+		{"member-in-another-case", "Epoch", swap(t, good, `"epoch":1`, `"Epoch":1`)},
+		{"digest-in-upper-case", "digest", upper(t, good, "digest")},
+		{"signature-of-63-bytes", "signature", shorter(t, good, "signature")},
+		{"key-id-256", "key_id", swap(t, good, fmt.Sprintf(`"key_id":%d`, key[31]), `"key_id":256`)},
+		{"half-a-surrogate", "surrogate", swap(t, good, `"namespace":"`, `"namespace":"\ud800`)},
+		{"byte-order-mark", "", append([]byte("\xef\xbb\xbf"), good...)},
 		{"too-large", "4097 bytes", append(bytes.Clone(good), bytes.Repeat([]byte(" "), MaxStatement+1-len(good))...)},
 	}
+}
+
+// shorter leaves the first byte of a member's hex out.
+func shorter(t *testing.T, data []byte, member string) []byte {
+	_, rest, _ := strings.Cut(string(data), `"`+member+`":"`)
+	return swap(t, data, `"`+member+`":"`+rest[:2], `"`+member+`":"`)
+}
+
+// upper writes the hex of a member in upper case.
+func upper(t *testing.T, data []byte, member string) []byte {
+	_, rest, _ := strings.Cut(string(data), `"`+member+`":"`)
+	value, _, _ := strings.Cut(rest, `"`)
+	return swap(t, data, `"`+member+`":"`+value, `"`+member+`":"`+strings.ToUpper(value))
 }
 
 func bundleVectors(t *testing.T) []vector {

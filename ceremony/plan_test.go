@@ -2,7 +2,6 @@ package ceremony_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -124,13 +123,7 @@ func TestAllFaultsOfAPlanAreNamedAtOnce(t *testing.T) {
 
 func TestAPlanThatCantFitIsRefused(t *testing.T) {
 	f := testfleet.Prepared(t, testfleet.Options{})
-	var hsms strings.Builder
-	for i := range 500 {
-		fmt.Fprintf(&hsms, "  - {name: hsm-%d, site: lab, serial: \"%d\"}\n", i, i)
-	}
-	good := string(f.Plan.Raw())
-	from, to := strings.Index(good, "  - name: hsm-1"), strings.Index(good, "\n# Every HSM gets")
-	text := strings.Replace(good[:from]+hsms.String()+good[to:], "majority: 2", "majority: 251", 1)
+	text := ofManyHSMs(string(f.Plan.Raw()))
 	_, err := ceremony.ParsePlan("plan.yaml", []byte(text))
 	wantError(t, err, "the validation bundle could have")
 	if f.Plan.MaxBundle() < len(testfleet.New(t, testfleet.Options{}).Files[ceremony.BundleFile]) {

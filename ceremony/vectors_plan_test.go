@@ -2,6 +2,7 @@ package ceremony_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -121,5 +122,16 @@ func TestPlanVectors(t *testing.T) {
 		}
 		add(c.name, c.want, text)
 	}
+	add("too-large-a-bundle", "the validation bundle could have", ofManyHSMs(good))
 	set.Check(t)
+}
+
+// ofManyHSMs is a plan whose bundle could be too large.
+func ofManyHSMs(good string) string {
+	var hsms strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&hsms, "  - {name: hsm-%d, site: lab, serial: \"%d\"}\n", i, i)
+	}
+	from, to := strings.Index(good, "  - name: hsm-1"), strings.Index(good, "\n# Every HSM gets")
+	return strings.Replace(good[:from]+hsms.String()+good[to:], "majority: 2", "majority: 251", 1)
 }

@@ -94,6 +94,14 @@ func TestTranscriptVectors(t *testing.T) {
 	for _, c := range hostileAttestations {
 		v.forged("attested", "attestation: "+c.name, c.want, d, c.edit)
 	}
+	r := answered(t)
+	v.add("answered", "good: three third parties of whom one is late", "", r, r.Transcript())
+	for _, name := range slices.Sorted(maps.Keys(answerFaults)) {
+		v.forged("answered", "answers: "+name, answerFaults[name].want, r, func(x *forger) {
+			asAnswered(x)
+			answerFaults[name].edit(x)
+		})
+	}
 	v.set.Check(t)
 }
 

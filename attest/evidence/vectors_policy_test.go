@@ -38,6 +38,13 @@ func policyEdits(t *testing.T, f *testfleet.Fleet) []policyEdit {
 	tp, op, log := line("auditor.example\n    key: ", "\n"), line("ecdsa-p256\n    key: ", "\n"), line("  log ", "\n")
 	other, submitter, rekor := formsOf(keys.Ed25519, "another party").raw, formsOf(keys.P256, "submitter").spki, formsOf(keys.P256, "rekor log").spki
 	otherLog := formsOf(keys.Ed25519, "another log").log
+	keeper := func(name string) string {
+		return "{name: " + name + ", key: " + formsOf(keys.Ed25519, "keeper "+name).ssh["ssh-ed25519"] + ", confirmed: x}"
+	}
+	one, two := keeper("kim"), keeper("kai")
+	followed := func(threshold, keepers string) []string {
+		return []string{"log_confirmed:", "succession: {threshold: " + threshold + ", keys: [" + keepers + "]}\nlog_confirmed:"}
+	}
 	return []policyEdit{
 		{"good-with-windows", "", []string{"    key: " + tp + "\n", "    key: " + tp + "\n    window: {not_before: 2026-01-01T00:00:00Z, not_after: 2030-01-01T00:00:00Z}\n", "log_confirmed:", "log_windows: [{key: " + log + ", window: {compromised_after: 2030-01-01T00:00:00Z}}]\nlog_confirmed:"}},
 		{"good-window-of-the-year-1", "", []string{"    key: " + tp + "\n", "    key: " + tp + "\n    window: {compromised_after: 0001-01-01T00:00:00Z}\n"}},
@@ -92,6 +99,11 @@ func policyEdits(t *testing.T, f *testfleet.Fleet) []policyEdit {
 		{"claims-without-attestation", "claim key.attested is demanded", []string{"  mode: proven\n", "  mode: proven\n  key.attested: attested\n"}},
 		{"claims-without-rekor", "claim rekor.included is demanded", []string{"  mode: proven\n", "  mode: proven\n  rekor.included: proven\n"}},
 		{"claim-twice", "has \"mode\" twice", []string{"  mode: proven\n", "  mode: proven\n  mode: proven\n"}},
+		{"good-succession", "", followed("2", one+", "+two)},
+		{"succession-threshold-0", "threshold", followed("0", one)},
+		{"succession-threshold-more-than-keepers", "threshold", followed("3", one+", "+two)},
+		{"succession-of-nobody", "succession", followed("1", "")},
+		{"succession-name-twice", "kim", followed("1", one+", "+strings.Replace(two, "kai", "kim", 1))},
 		{"member-unknown", "trust_everything is not a field of this format", []string{"log_confirmed:", "trust_everything: true\nlog_confirmed:"}},
 		{"window-of-a-key-that-is-not-pinned", "is no key of the policy", []string{"log_confirmed:", "log_windows: [{key: " + otherLog + ", window: {not_after: 2030-01-01T00:00:00Z}}]\nlog_confirmed:"}},
 		{"quorum-that-needs-the-third-partys-witness", "the quorum can't be met by strangers", []string{"  quorum none", "  witness w1 w1.example+ea67f28c+BE1caVIv5Y+Pgq1DglLYEsNuKF1BQ+iUtq9MhmmWMIvJ\n  quorum w1", "log_confirmed:", "witness_orgs: [{name: w1, org: auditor.example}]\nlog_confirmed:"}},

@@ -63,8 +63,8 @@ func Dir() string {
 	return filepath.Join(filepath.Dir(here), "..", "..", "testdata", "vectors")
 }
 
-// read reads a case.
-func read(kind, name string) (*Case, error) {
+// Read reads a case.
+func Read(kind, name string) (*Case, error) {
 	path := filepath.Join(Dir(), kind, name, "case.json")
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -89,7 +89,7 @@ func Kinds() ([]string, error) { return folders(Dir()) }
 func All(kind string) (list []*Case, err error) {
 	names, err := folders(filepath.Join(Dir(), kind))
 	for _, name := range names {
-		c, err := read(kind, name)
+		c, err := Read(kind, name)
 		if err != nil {
 			return nil, err
 		}

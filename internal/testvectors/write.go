@@ -77,7 +77,7 @@ func (s *Set) Add(t testing.TB, c Case, files ...Part) {
 		s.seen[digest], s.files[at], c.Files[f.Part] = at, f.Data, f.Name
 	}
 	c.Shell, c.JavaScript = NotChecked, NotChecked
-	if old, err := read(s.kind, c.Name); err == nil { // what the others must say is written by hand
+	if old, err := Read(s.kind, c.Name); err == nil { // what the others must say is written by hand
 		c.Shell, c.JavaScript = old.Shell, old.JavaScript
 	}
 	var out bytes.Buffer

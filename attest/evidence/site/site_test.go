@@ -2,6 +2,7 @@ package site
 
 import (
 	"bytes"
+	"encoding/base64"
 	"maps"
 	"path"
 	"path/filepath"
@@ -272,5 +273,32 @@ func TestHostileTextStaysText(t *testing.T) {
 	m.add("", "{{records}}<&>\"'")
 	if m.String() != "&#123;&#123;records}}&lt;&amp;&gt;&#34;&#39;" {
 		t.Errorf("a text becomes %s", m.String())
+	}
+}
+
+// TestEveryPageSaysHowToVerify: with fleetctl, by hand and in the browser, and that
+// nothing is verified on it; and the page on which packages are checked knows no key.
+func TestEveryPageSaysHowToVerify(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	files := must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))
+	for page, says := range map[string][]string{
+		"index.html":         {"<strong>Nothing is verified here.</strong>", "verify.html", "This is a viewer"},
+		"epoch-1/index.html": {"<strong>Nothing is verified here.</strong>", "fleetctl verify evidence.tar --policy your-policy.yaml", "scripts/verify-by-hand evidence.tar your-policy.json", "../verify.html", "This is a viewer", "over another channel"},
+		"verify.html":        {"<strong>Nothing is verified here.</strong>", "fleetctl verify evidence.tar --policy your-policy.yaml", "scripts/verify-by-hand evidence.tar your-policy.json", "This is a viewer"},
+	} {
+		for _, want := range says {
+			if !strings.Contains(string(files[page]), want) {
+				t.Errorf("%s doesn't say %q", page, want)
+			}
+		}
+	}
+	keys := []string{base64.StdEncoding.EncodeToString(f.Plan.ThirdParties[0].Key[:])}
+	for _, p := range f.Plan.People {
+		keys = append(keys, strings.Fields(p.Key)[1])
+	}
+	for _, key := range keys {
+		if !bytes.Contains(files["epoch-1/plan.yaml"], []byte(key)) || bytes.Contains(files["verify.html"], []byte(key)) {
+			t.Errorf("the page on which packages are checked holds the key %s, or the plan doesn't", key)
+		}
 	}
 }

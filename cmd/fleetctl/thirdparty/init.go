@@ -69,7 +69,7 @@ lost.`,
 			return a.Emit(&initJSON{args[0], guard, raw}, a.UI.Fields([][2]string{
 				{"ledger", args[0]}, {"guard", guard}, {"key", base64.StdEncoding.EncodeToString(raw[:])},
 				{"keep", "both, for as long as the key is used: it signs with this ledger and with no other"},
-				{"next", next + " --public-key " + words.ShellWord(key)},
+				{"next", "with a request:"}, {"", next + " --public-key " + words.ShellWord(key)},
 			}))
 		})
 	c.Flags().StringVar(&key, "public-key", "", "the ledger's `key`: base64, a file of it, or an OpenSSH .pub file")

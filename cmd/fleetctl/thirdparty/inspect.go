@@ -272,7 +272,7 @@ func inspected(a *cli.App, file string, o options, p *thirdparty.Policy, in *thi
 		rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + ", as the plan and this policy say"})
 	}
 	if response != "" {
-		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs fleetctl bundle import DIR " + words.ShellWord(response)})
+		rows = append(rows, [2]string{"response", response}, [2]string{"next", "give it to the operator, who runs"}, [2]string{"", "fleetctl bundle import DIR " + words.ShellWord(response)})
 	}
 	return a.Emit(inspection(file, o, p, in, response), delta(a, in), "\n", cli.StoryText(a.UI.Page, toldTo(in), false), "\n", a.UI.Words(digest[:], 4, true), "\n", a.UI.Fields(rows))
 }

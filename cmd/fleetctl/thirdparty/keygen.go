@@ -47,7 +47,7 @@ with openssl genpkey -algorithm ed25519 | age -p is as good.`,
 			raw, _ := public.Ed25519()
 			rows := [][2]string{{"key", key}, {"public key", text}, {"raw", base64.StdEncoding.EncodeToString(raw)}}
 			if out != "" {
-				rows = append(rows, [2]string{"written to", out}, [2]string{"next", "give it to the operator, and read it out: fleetctl words " + words.ShellWord(out)})
+				rows = append(rows, [2]string{"written to", out}, [2]string{"next", "give it to the operator, and read it out:"}, [2]string{"", "fleetctl words " + words.ShellWord(out)})
 			}
 			return a.Emit(&keygenJSON{key, public.SPKI(), raw, out}, a.UI.Fields(rows))
 		})

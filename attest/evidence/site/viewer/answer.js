@@ -65,10 +65,10 @@
       }
       const demanded = claims.filter((c) => c.demanded !== "");
       const shown = demanded.filter((c) => c.ok === true);
-      if (demanded.length === 0) this.problem("policy", "demands nothing that is judged here");
       const accepted = this.problems.length === 0 && this.unpinned.length === 0 && demanded.every((c) => c.ok !== false) && shown.length > 0;
       const left = this.notChecked.length > 0 ? `; not checked: ${[...new Set(this.areas)].join(", ")}` : "";
-      const verdict = accepted
+      const none = this.problems.length === 0 && this.unpinned.length === 0 && shown.length === 0 && demanded.every((c) => c.ok === null);
+      const verdict = none ? `nothing that is demanded is checked here${left}` : accepted
         ? `checked here: ${shown.length} of ${demanded.length} demanded claims${left}`
         : `NOT ACCEPTED: ${this.problems.length} problems, ${demanded.filter((c) => c.ok === false).length} of ${demanded.length} demanded claims are not shown` +
           (this.unpinned.length > 0 ? `, ${this.unpinned.length} keys of the policy were confirmed by nobody` : "") + left;

@@ -78,6 +78,7 @@
     const failed = () => answer.failed(command(object, expect));
     const ready = await answer.attempt(() => {
       const now = F.time(String(time), "time");
+      if (time === "0001-01-01T00:00:00Z") F.fault("time", "is the first second of the year 1, which is no time to judge at");
       if (proofs.length > 64) F.fault("proofs", "are more than 64");
       if (expect !== undefined && expect !== "abort") throw new F.NotChecked("question", `${expect} is asked for, which only fleetctl judges`);
       return { now, policy: F.parsePolicy(typeof policyBytes === "string" ? F.utf8(policyBytes) : policyBytes) };

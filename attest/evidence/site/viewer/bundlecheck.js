@@ -31,7 +31,6 @@
     const where = "bundle.json";
     const { keySet } = bundle;
     const before = answer.problems.length;
-    if (keySet.mode !== policy.mode || !policy.namespaces.includes(keySet.namespace)) answer.problem(where, `is of ${keySet.mode} and ${keySet.namespace}, which the policy doesn't take`);
     const parties = new Set();
     const signed = [];
     const outside = [];
@@ -111,7 +110,6 @@
   F.judgeBundleAlone = async function (answer, bytes, question, policy, now) {
     const bundle = await answer.attempt(() => F.parseBundle(bytes, "bundle.json"));
     if (!bundle) return;
-    if (policy.operators.length === 0) F.fault("policy", "pins no operator, so no bundle is judged by it");
     const proofs = [];
     for (const [i, p] of question.proofs.entries()) {
       const proof = await answer.attempt(() => F.readGivenProof(p, i));
@@ -119,7 +117,12 @@
     }
     const found = policy.log ? await F.judgeProofs(answer, bytes, proofs, policy, now) : { included: false };
     F.checkVoices(answer, null, policy, bundle.keySet);
-    await F.judgeBundle(answer, bundle, [], policy, now, found.quorum);
+    const { mode, namespace } = bundle.keySet;
+    if (mode !== policy.mode || !policy.namespaces.includes(namespace)) {
+      answer.problem("bundle.json", `is of ${mode} and ${namespace}, which the policy doesn't take`);
+      return;
+    }
+    if (policy.operators.length > 0) await F.judgeBundle(answer, bundle, [], policy, now, found.quorum); // without any no bundle is judged
     F.claimLog(answer, found, proofs.length > 0);
     F.checkSplit(answer, found.checkpoints ?? []);
     answer.claim("rekor.included", "not checked", "Rekor's entries are left to fleetctl");

@@ -28,7 +28,8 @@
     const replay = transcript && (await answer.attempt(() => F.replay(transcript, plan)));
     const s = { answer, files, aborted, policy, now, plan, replay };
     if (transcript?.torn > 0) answer.problem("transcript.jsonl", `is cut off: ${transcript.torn} bytes are behind its last record`);
-    if (plan && (plan.mode !== policy.mode || !policy.namespaces.includes(plan.namespace))) answer.problem("plan.yaml", `is of ${plan.mode} and ${plan.namespace}, which the policy doesn't take`);
+    s.taken = plan === undefined || (plan.mode === policy.mode && policy.namespaces.includes(plan.namespace));
+    if (!s.taken) answer.problem("plan.yaml", `is of ${plan.mode} and ${plan.namespace}, which the policy doesn't take`);
     if (replay) {
       if (replay.fault && !aborted) answer.problem("transcript.jsonl", replay.fault);
       if (aborted !== (replay.abort_ !== undefined) || (!aborted && !replay.close_)) answer.problem("transcript.jsonl", "the ceremony was not closed");
@@ -66,7 +67,7 @@
     const named = new Set((s.plan?.log.logs ?? []).map((k) => k.same));
     s.endByPlansLog = s.end.logs.some((k) => named.has(k.same));
     if (!s.endByPlansLog) s.end.quorum = undefined;
-    s.logged = policy.log && bundleBytes && !aborted ? await F.judgeProofs(answer, bundleBytes, s.bundleProofs, policy, now) : none;
+    s.logged = policy.log && bundleBytes && !aborted && s.taken ? await F.judgeProofs(answer, bundleBytes, s.bundleProofs, policy, now) : none;
     F.checkSplit(answer, [...s.end.checkpoints, ...s.logged.checkpoints]);
     for (const { proof } of s.end.checkpoints) {
       if (s.own && proof.checkpoint.origin === s.own.checkpoint.origin && proof.index < s.own.checkpoint.size) answer.problem(proof.where, "is of an end that is an entry of the tree of the package's own proof, which it commits to");
@@ -179,10 +180,9 @@
   async function judgeClosed(s) {
     const { answer, files, replay, policy, plan, now } = s;
     const bundle = await answer.attempt(() => F.parseBundle(needed(files, "bundle.json"), "bundle.json"));
-    if (policy.operators.length === 0) answer.problem("policy", "pins no operator, so no bundle is judged by it");
     const late = (replay?.late ?? []).map((a) => ({ ...a.statement, key: a.key }));
-    const judged = bundle && (await F.judgeBundle(answer, bundle, late, policy, now, s.logged.quorum, s.end.quorum));
-    F.claimLog(answer, s.logged, s.bundleProofs.length > 0);
+    const judged = bundle && s.taken && policy.operators.length > 0 && (await F.judgeBundle(answer, bundle, late, policy, now, s.logged.quorum, s.end.quorum));
+    if (s.taken) F.claimLog(answer, s.logged, s.bundleProofs.length > 0);
     F.checkVoices(answer, plan, policy, bundle?.keySet);
     s.passive = await answer.attempt(() => F.checkPage(needed(files, "index.html")) !== null);
     if (!replay) return;
@@ -196,7 +196,7 @@
       if (own?.cosigned.some((c) => c.time > replay.logProof.time + skew)) answer.problem("bundle.json.tlog-proof", "has a cosignature after the log-proof record, which had it");
     }
     const people = await judgeSignatures(s);
-    if (people && bundle && judged) claimClosed(s, people, judged, bundle);
+    if (people && bundle) claimClosed(s, people, judged || { enough: false }, bundle);
   }
 
   function claimClosed(s, people, judged, bundle) {
@@ -204,8 +204,8 @@
     const say = (id, grade, why) => answer.claim(id, grade, why);
     const shownIf = (id, wrong, why, grade = "proven") => say(id, wrong === null ? grade : "not shown", wrong ?? why);
     const wrongIn = (pattern) => (answer.problems.some((p) => pattern.test(p.where)) ? "a file of its folder is a problem" : null);
-    const release = wrongIn(/^signoffs\/release/) ?? people.unsigned("release");
-    const close = wrongIn(/^signoffs\/close/) ?? people.unsigned("close");
+    const release = wrongIn(/^(?:signoffs\/release|approvals)/) ?? people.unsigned("release");
+    const close = wrongIn(/^(?:signoffs\/close|approvals)/) ?? people.unsigned("close");
     const total = replay.keys.length;
     shownIf("plan.approved", wrongIn(ofApprovals) ?? people.unapproved(false), "the plan, and each act that needs approval");
     shownIf("signoffs.release", release, "signed off");
@@ -220,7 +220,7 @@
     const follows = judged.enough && bundle.keySet.ceremony.transcript === replay.checked?.hash;
     s.possession = { wrong: signing.length === 0 ? "the plan has no key that signs" : null, follows, count: signing.length };
     if (agreeing.length === 0) say("key.agreement", "not shown", "the plan has no key that agrees");
-    else say("key.agreement", people.challenged(agreeing) ? "attested" : "device", `${agreeing.length} keys answered`);
+    else say("key.agreement", wrongIn(/^signoffs\/release/) === null && people.challenged(agreeing) ? "attested" : "device", `${agreeing.length} keys answered`);
     const sites = F.sitesWrong(policy, plan);
     const checked = taken ?? sites;
     s.fleet = { wrong: checked, follows: judged.enough && release === null };
@@ -263,7 +263,7 @@
     judgeEvidence(s);
     judgeTimes(s);
     const people = await judgeSignatures(s);
-    if (!people || !replay.abort_) return;
+    if (!people || !replay.abort_ || !s.taken) return;
     const wrong = answer.problems.some((p) => ofApprovals.test(p.where)) ? "a file of its folder is a problem" : people.unapproved(true);
     answer.claim("plan.approved", wrong === null ? "proven" : "not shown", wrong ?? "the plan, and each act that needs approval");
     answer.claim("mode", wrong === null ? "proven" : "not shown", `${plan.mode}, by the plan`);

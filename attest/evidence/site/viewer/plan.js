@@ -43,7 +43,7 @@
     const list = (shape, least = 1) => F.list(shape, least, 1024);
     const lockdown = (v, where) => (F.isText(F.string(v, where), 300) && v.trim() === v ? v : F.fault(where, "is no text of at most 300 bytes without space around it"));
     return F.object({
-      format: F.oneOf("fleetctl plan v1"), mode: F.oneOf(...F.MODES), rehearses: F.optional(F.hex32), fleet: F.token, namespace: F.token, epoch: F.int(1),
+      format: F.string, mode: F.oneOf(...F.MODES), rehearses: F.optional(F.hex32), fleet: F.token, namespace: F.token, epoch: F.int(1),
       previous: F.mayBeEmpty(F.hex32), majority: F.int(1),
       hsms: list(F.object({
         name: F.token, site: F.token, serial: F.textOf(64), attestation: F.optional(device), agreement: F.optional(F.oneOf("tpm2-ecdh-zgen")),
@@ -62,7 +62,7 @@
 
   F.parsePlan = function (bytes) {
     const where = "plan.yaml";
-    const p = F.shape("plan", shapes)(F.parseYAML(bytes, where, F.LIMITS.yaml), where);
+    const p = F.shape("plan", shapes)(F.parseYAMLFile(bytes, where, "fleetctl plan v1"), where);
     F.checkMode(p.mode, p.namespace, where);
     F.checkEpoch(p.epoch, p.previous, where);
     if (p.mode === "production" && p.rehearses !== undefined) F.fault(where, "rehearses another, and is of a production");

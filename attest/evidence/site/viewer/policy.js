@@ -51,7 +51,7 @@
       return v;
     };
     return F.object({
-      format: F.oneOf("fleetctl policy v1"), mode: F.oneOf(...F.MODES), namespaces: list(F.token), threshold: F.optional(F.int(1)),
+      format: F.string, mode: F.oneOf(...F.MODES), namespaces: list(F.token), threshold: F.optional(F.int(1)),
       people: F.optional(list(F.object({ name: F.token, role: F.oneOf("officer", "witness", "auditor"), key: F.string, confirmed, window, org }))),
       third_parties: list(F.object({ name: F.token, key: F.base64Of(32), confirmed, window, org })), third_parties_needed: F.int(1),
       operators: F.optional(list(F.object({ name: F.token, algorithm: F.oneOf(...F.ALGORITHMS), key: F.base64Of(), form: F.oneOf("bound", "signature"), confirmed, window, org }))),
@@ -70,7 +70,7 @@
 
   F.parsePolicy = function (bytes) {
     const where = "policy";
-    const p = F.shape("policy", shapes)(F.parseYAML(bytes, where, F.LIMITS.yaml), where);
+    const p = F.shape("policy", shapes)(F.parseYAMLFile(bytes, where, "fleetctl policy v1"), where);
     for (const n of p.namespaces) F.checkMode(p.mode, n, where);
     p.people ??= [];
     p.operators ??= [];
@@ -166,6 +166,7 @@
     for (const a of p.allows ?? []) {
       const pair = (a.one_key ?? a.one_org)?.map(said);
       if (!pair || (a.one_key && a.one_org) || pair.length !== 2) F.fault(where, "allows something else than one_key or one_org of two");
+      if (a.one_org && !(pair.some((x) => x.part === "witness") && pair.some((x) => x.part === "third party" || x.part === "operator"))) F.fault(where, "allows one_org of others than a witness and a third party or an operator");
       p.allowed.push({ kind: a.one_key ? "one_key" : "one_org", pair, used: false });
     }
     const seen = new Map();

@@ -49,14 +49,16 @@ func node(t *testing.T, program string, input, output any) {
 	}
 }
 
+type claim struct {
+	ID, Demanded, Grade, Why string
+	OK                       *bool
+}
+
 // answer is what the verifier in JavaScript says, as api.js has it.
 type answer struct {
-	Accepted bool
-	Verdict  string
-	Claims   []struct {
-		ID, Demanded, Grade, Why string
-		OK                       *bool
-	}
+	Accepted          bool
+	Verdict           string
+	Claims            []claim
 	Problems          []struct{ Where, What string }
 	NotChecked, Areas []string
 	Milliseconds      float64

@@ -266,6 +266,13 @@
     return found;
   };
 
+  // parseYAMLFile reads a file that people write: its first member names its format.
+  F.parseYAMLFile = function (bytes, where, format) {
+    const found = F.parseYAML(bytes, where, F.LIMITS.yaml);
+    if (found.keys().next().value !== "format" || found.get("format") !== format) F.fault(where, `its first member is not format: ${format}`);
+    return found;
+  };
+
   // plainScalar says what a scalar without quotes is.
   F.plainScalar = function (text, bad) {
     if (text === "" || text === "null" || text === "~") return null;

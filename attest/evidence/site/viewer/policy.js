@@ -63,6 +63,7 @@
       log_org: org, witness_orgs: F.optional(list(F.object({ name: F.token, org: F.token }))),
       allows: F.optional(list(F.object({ one_key: F.optional(list(F.string)), one_org: F.optional(list(F.string)) }))),
       tolerates: F.optional(list(F.oneOf(...F.RELAXING))), attestation: F.optional(F.shape("attestation", attestationShape)),
+      succession: F.optional(F.object({ threshold: F.int(1), keys: list(F.object({ name: F.token, key: F.string, confirmed, window })) })),
       sites: F.optional(F.object({ least: F.optional(F.int(1, 1024)), no_site_majority: F.optional(F.bool), no_vendor_majority: F.optional(F.bool) })),
       claims,
     });
@@ -78,6 +79,7 @@
     readParties(p, where);
     readLog(p, where);
     readRekor(p, where);
+    readKeepers(p, where);
     F.distinct(p.attestation?.anchors ?? [], (a) => `${a.vendor} ${a.spki_sha256}`, where, "the anchor");
     if (p.sites && Object.keys(p.sites).length === 0) F.fault(where, "demands nothing of sites");
     if (p.sites?.no_vendor_majority && !p.attestation) F.fault(where, "demands no_vendor_majority without attestation");
@@ -143,6 +145,14 @@
     F.distinct(p.rekor?.logs ?? [], (l) => `${l.version} ${l.same}`, where, "the log's key");
   }
 
+  // readKeepers reads who signs which policy follows. That isn't judged here.
+  function readKeepers(p, where) {
+    const keepers = p.succession?.keys ?? [];
+    for (const k of keepers) k.ssh = F.sshKey(k.key, `${where}: key of ${k.name}`);
+    F.distinct(keepers, (k) => k.name, where, "the keeper");
+    if (p.succession && p.succession.threshold > keepers.length) F.fault(where, `has a threshold of ${p.succession.threshold} of ${keepers.length} keepers`);
+  }
+
   // holdersOfPolicy are the keys that it pins.
   F.holdersOfPolicy = function* (p) {
     for (const x of p.people) yield { part: "person", name: x.name, same: x.ssh.same };
@@ -152,9 +162,10 @@
     for (const [name, k] of p.log?.witnesses ?? []) yield { part: "witness", name, same: k.same };
     for (const l of p.rekor?.logs ?? []) yield { part: "log", name: l.name, same: l.same };
     for (const s of p.rekor?.submitters ?? []) yield { part: "submitter", name: s.name, same: s.same };
+    for (const k of p.succession?.keys ?? []) yield { part: "keeper", name: k.name, same: k.ssh.same };
   };
 
-  const parts = ["person", "third party", "operator", "log", "witness", "submitter", "fleet key"];
+  const parts = ["person", "third party", "operator", "log", "witness", "submitter", "keeper", "fleet key"];
 
   // readAllowed reads allows, and holds that no two holders have one key else.
   function readAllowed(p, where) {
@@ -229,7 +240,7 @@
 
   function unpinned(p) {
     const names = [];
-    for (const x of [...p.people, ...p.third_parties, ...p.operators, ...(p.rekor?.logs ?? []), ...(p.rekor?.submitters ?? []), ...(p.attestation?.anchors ?? [])]) {
+    for (const x of [...p.people, ...p.third_parties, ...p.operators, ...(p.rekor?.logs ?? []), ...(p.rekor?.submitters ?? []), ...(p.succession?.keys ?? []), ...(p.attestation?.anchors ?? [])]) {
       if (blank(x.confirmed)) names.push(x.name);
     }
     if (p.log && blank(p.log_confirmed)) names.push("log_policy");

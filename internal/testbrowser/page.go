@@ -15,7 +15,8 @@ type Page struct {
 	t       testing.TB
 	b       *Browser
 	session string
-	loaded  chan struct{}
+	loaded  map[string]bool // by the loader of a page: it is there
+	changed chan struct{}   // something was loaded
 	faults  []string
 	asked   []string
 }
@@ -29,13 +30,14 @@ func (b *Browser) Open(t testing.TB, width, height int, scheme string) *Page {
 	t.Cleanup(func() { _ = b.call("", "Target.closeTarget", map[string]any{"targetId": target.TargetID}, nil) })
 	var at struct{ SessionID string }
 	must(t, b.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &at))
-	p := &Page{t: t, b: b, session: at.SessionID, loaded: make(chan struct{}, 16)}
+	p := &Page{t: t, b: b, session: at.SessionID, loaded: map[string]bool{}, changed: make(chan struct{}, 1)}
 	b.mu.Lock()
 	b.pages[p.session] = p
 	b.mu.Unlock()
 	for _, domain := range []string{"Page", "Runtime", "Log", "DOM", "Network"} {
 		p.Call(domain+".enable", nil, nil)
 	}
+	p.Call("Page.setLifecycleEventsEnabled", map[string]any{"enabled": true}, nil)
 	p.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
 	p.Call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 	return p
@@ -44,8 +46,15 @@ func (b *Browser) Open(t testing.TB, width, height int, scheme string) *Page {
 // heard keeps what a test has to know; the browser's lock is held.
 func (p *Page) heard(e event) {
 	switch e.Method {
-	case "Page.loadEventFired":
-		p.loaded <- struct{}{}
+	case "Page.lifecycleEvent":
+		var l struct{ LoaderID, Name string }
+		if json.Unmarshal(e.Params, &l) == nil && l.Name == "load" {
+			p.loaded[l.LoaderID] = true
+			select {
+			case p.changed <- struct{}{}:
+			default: // it is known already that something was
+			}
+		}
 	case "Runtime.exceptionThrown", "Log.entryAdded":
 		p.faults = append(p.faults, string(e.Params))
 	case "Runtime.consoleAPICalled":
@@ -68,15 +77,23 @@ func (p *Page) Call(method string, params, result any) {
 // Go loads an address and waits until it is there.
 func (p *Page) Go(url string) {
 	p.t.Helper()
-	var r struct{ ErrorText string }
+	var r struct{ ErrorText, LoaderID string }
 	p.Call("Page.navigate", map[string]any{"url": url}, &r)
 	if r.ErrorText != "" {
 		p.t.Fatalf("%s: %s", url, r.ErrorText)
 	}
-	select {
-	case <-p.loaded:
-	case <-time.After(await.Longest):
-		p.t.Fatalf("%s doesn't load", url)
+	for late := time.After(await.Longest); ; {
+		p.b.mu.Lock()
+		there := p.loaded[r.LoaderID]
+		p.b.mu.Unlock()
+		if there {
+			return
+		}
+		select {
+		case <-p.changed:
+		case <-late:
+			p.t.Fatalf("%s doesn't load", url)
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ func TestInARealBrowser(t *testing.T) {
 		{"a reader checks a package", aReaderChecksAPackage},
 		{"a tampered package is refused by name", aTamperedPackageIsRefusedByName},
 		{"what readers give is text", whatReadersGiveIsText},
+		{"every vector is judged alike in a browser", everyVectorIsJudgedAlikeInABrowser},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, b) })
 	}

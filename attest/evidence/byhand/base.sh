@@ -7,7 +7,7 @@ export LC_ALL=C
 die() { printf '%s\n' "$*" >&2; exit 2; }
 for tool in sha256sum openssl ssh-keygen jq base64 xxd tar; do command -v "$tool" >/dev/null || die "$tool is not installed"; done
 
-declare -A failed=() undecided=() rests=() notes=() passed=() judged=() HASH=() KIND=() PREV=() LATEST=() SIGNER=() PIN=() LAST=() FILES=() LISTED=() absent=()
+declare -A failed=() undecided=() notes=() passed=() judged=() HASH=() KIND=() PREV=() LATEST=() SIGNER=() PIN=() LAST=() FILES=() LISTED=() absent=()
 at=package work=$(mktemp -d) records=0
 ended() { local code=$?; rm -rf "$work"; ((finished)) || { printf 'FAILED       %s: it could not be judged to the end\n' "$at"; code=1; }; exit "$code"; }
 finished=0

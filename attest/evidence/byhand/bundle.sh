@@ -2,8 +2,8 @@
 # operator's countersignature (SPEC 14), by the policy's keys alone.
 
 # claim_statement_signed: third parties' statements about the artifact (SPEC 12).
-varint() { local v=$1 out= b; while ((v > 127)); do printf -v b %02x $((v % 128 + 128)); out+=$b v=$((v / 128)); done; printf '%s%02x' "$out" "$v"; }
-little() { local v=$1 out= b i; for ((i = 0; i < $2; i++)); do printf -v b %02x $((v % 256)); out+=$b v=$((v / 256)); done; printf %s "$out"; }
+varint() { local v=$1 out='' b; while ((v > 127)); do printf -v b %02x $((v % 128 + 128)); out+=$b v=$((v / 128)); done; printf '%s%02x' "$out" "$v"; }
+little() { local v=$1 out='' b i; for ((i = 0; i < $2; i++)); do printf -v b %02x $((v % 256)); out+=$b v=$((v / 256)); done; printf %s "$out"; }
 claim_statement_signed() {
   local n=0 key json who names=() aside=0
   need package
@@ -50,7 +50,7 @@ claim_mode() {
 }
 
 claim_countersigned() {
-  local key form sig who n=0 text line have=0 aside=0
+  local key key_ form sig who n=0 text line have=0 aside=0 of
   need package
   [[ -z ${failed[package]:-} ]] || return 0
   while IFS=$'\t' read -r key form sig; do
@@ -68,12 +68,12 @@ claim_countersigned() {
       *) fail "countersignature $n is of no form"; continue ;;
     esac
     [[ -n $who ]] || continue
-    set -- ${who% *}
-    [[ $form == "$3" ]] && spki "$2" "$(printf %s "$key" | base64 -d | hex)" || { fail "countersignature $n, by $1, is not of the form that the policy pins"; continue; }
+    read -r -a of <<<"${who% *}" # name, algorithm, form
+    [[ $form == "${of[2]}" ]] && spki "${of[1]}" "$(printf %s "$key" | base64 -d | hex)" || { fail "countersignature $n, by ${of[0]}, is not of the form that the policy pins"; continue; }
     put64 ../operator-"$n".der "$key"
     put64 ../operator-"$n".sig "$sig"
-    if ! verify "$2" ../operator-"$n".der ../countersigned-text ../operator-"$n".sig; then fail "the countersignature of $1 does not verify"; continue; fi
-    if inside "${who##* }"; then have=1; pass "countersigned by $1, in the form $form"; else aside=1; fi
+    if ! verify "${of[1]}" ../operator-"$n".der ../countersigned-text ../operator-"$n".sig; then fail "the countersignature of ${of[0]} does not verify"; continue; fi
+    if inside "${who##* }"; then have=1; pass "countersigned by ${of[0]}, in the form $form"; else aside=1; fi
   done < <(jq -r '.countersignatures[] | [.key, .form, .signature] | @tsv' bundle.json)
   if ((have)); then return 0; fi
   if ((aside)); then open "the operator's key's window is over, and when it signed (SPEC 17.3.8) isn't told here"; else fail "no operator whom the policy pins countersigned"; fi

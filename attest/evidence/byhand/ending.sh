@@ -1,7 +1,7 @@
 # Sourced by scripts/verify-by-hand: what binds a package's files to its end (SPEC 7.3, 17).
 
 claim_evidence_bound() {
-  local close path last= listed=" " f
+  local close path last='' listed=" " f
   need signoffs.close
   packaged || return 0
   close=${LAST[close]:-0}
@@ -34,7 +34,7 @@ claim_lockdown() {
 }
 
 claim_evidence_logged() {
-  local text f sums
+  local text f
   need signatures
   packaged || return 0
   [[ -f ../ending.tlog-proof ]] || { none "there is no proof beside the package"; return 0; }

@@ -18,10 +18,10 @@ fleet() {
 
 # serial writes an HSM's serial as section 8 has it.
 serial() {
-  local h out= c i
+  local h out='' c i
   h=$(printf %s "$1" | base64 -d | hex)
   for ((i = 0; i < ${#h}; i += 2)); do
-    printf -v c "\\x${h:i:2}"
+    printf -v c %b "\\x${h:i:2}"
     if [[ $c =~ ^[A-Za-z0-9._-]$ ]]; then out+=$c; else out+=%${h:i:2}; [[ $c =~ ^[A-Za-z0-9._-]$ ]] || out=${out%??}$(tr a-f A-F <<<"${h:i:2}"); fi
   done
   printf %s "$out"

@@ -36,11 +36,12 @@ log_policy() {
 }
 met() { # a witness counts, or enough members of a group do
   local want members x n=0
+  local -a list
   [[ -n ${GROUP[$1]:-} ]] || { [[ ${COUNTED[$1]:-} == yes ]]; return; }
   read -r want members <<<"${GROUP[$1]}"
-  set -- $members
-  case $want in all) want=$# ;; any) want=1 ;; esac
-  for x; do if met "$x"; then n=$((n + 1)); fi; done
+  read -r -a list <<<"$members"
+  case $want in all) want=${#list[@]} ;; any) want=1 ;; esac
+  for x in "${list[@]}"; do if met "$x"; then n=$((n + 1)); fi; done
   ((n >= want))
 }
 

@@ -4,7 +4,7 @@
 declare -A PLANNED=() HEARD=() KEY=() PINNED=() NAMED=() # whom the plan names, by key; whom a signature is by, as the plan names them
 # The plan's people, by its own keys: they are heard, and count only if the policy pins them.
 planned() {
-  local line who name= role= in=0
+  local line who name='' role='' in=0
   plan_least=0
   : >../planned
   while IFS= read -r line; do
@@ -114,7 +114,7 @@ enough() {
 claim_plan_approved() {
   need signatures
   packaged || return 0
-  local n opened= subject
+  local n opened='' subject
   enough officer "$m" "officers approved the plan" plan-approvals/*.sig
   for ((n = 1; n <= records; n++)); do
     case ${KIND[$n]} in

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -202,4 +203,23 @@ func TestByHandKeepsToTheVectors(t *testing.T) {
 		}
 	}
 	t.Logf("packages: %v", counts)
+}
+
+// The parts together, as a script has them, are what shellcheck takes.
+func TestTheScriptsAreTakenByShellcheck(t *testing.T) {
+	if _, err := exec.LookPath("shellcheck"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("shellcheck is missing, and CI must have it")
+		}
+		t.Skip("shellcheck is missing (apt-get install shellcheck)")
+	}
+	v := named(t, "honest")
+	for _, claim := range []string{evidence.ClaimFleetChecked, evidence.ClaimLogged} {
+		path := filepath.Join(t.TempDir(), "check.sh")
+		check(t, os.WriteFile(path, must(byhand.Script(claim, "evidence.tar", v.policy, time.Time{})), 0o600))
+		// Programs of jq stand in single quotes; a && b || c is meant where b can't fail.
+		if out, err := exec.Command("shellcheck", "-e", "SC2016,SC2015,SC2034,SC2317", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %s", claim, out)
+		}
+	}
 }

@@ -3,7 +3,6 @@ package words
 
 import (
 	"encoding/hex"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -41,8 +40,8 @@ you are. Fewer digits, or digits that fit two files, are an error.`,
 			}
 			digits := hex.EncodeToString(d.Sum[:])
 			about := ""
-			if d.What != digits {
-				about = a.UI.Fields([][2]string{{d.What, fmt.Sprintf("%x", d.Sum)}})
+			if d.What != digits { // a line of its own for each: a name may be long, and a digest isn't broken
+				about = a.UI.Fields([][2]string{{"of", d.What}, {"sha256", digits}})
 			}
 			return a.Emit(&wordsJSON{d.What, digits, words.Encode(d.Sum[:])},
 				about, a.UI.Hex(d.Sum[:]), "\n", a.UI.Words(d.Sum[:], 4, true))

@@ -59,6 +59,8 @@ type Account struct {
 	N     int      // number of records
 	Time  time.Time
 	Fault string // the check that failed
+	// Resumed is how often the ceremony went on after an interruption.
+	Resumed int
 
 	// Needs are the acts done so far that the threshold of officers must have approved.
 	Needs []Approval

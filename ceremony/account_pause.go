@@ -181,7 +181,11 @@ func (a *Account) takeResume(c *Resume) error {
 	case c.Intent != open:
 		return fmt.Errorf("it is about intent %d, the open one is %d", c.Intent, open)
 	}
-	return a.takeProgram(Program{c.Version, c.Binary})
+	if err := a.takeProgram(Program{c.Version, c.Binary}); err != nil {
+		return err
+	}
+	a.Resumed++
+	return nil
 }
 
 // takeProgram takes the program that a record says goes on; none if it is empty.

@@ -126,7 +126,20 @@ func (c *Chain) end(file string) error {
 	if (kind == ceremony.KindClose) != (c.State.Wants == Closed) || (kind == ceremony.KindAbort) != (c.State.Wants == Aborted) {
 		return strict.Errorf(file, "ends with the record %s, and with a state that doesn't follow it", kind)
 	}
+	if n := min(c.resumes(0), maxResumed); c.State.Resumed < n || c.After == 0 && c.State.Resumed > n {
+		return strict.Errorf(file, "ends with a state that tells of %d resumes, and has %d", c.State.Resumed, n)
+	}
 	return nil
+}
+
+// resumes is how many resumes there are from a link on.
+func (c *Chain) resumes(from int) (n int) {
+	for _, l := range c.Links[from:] {
+		if l.Kind == ceremony.KindResume {
+			n++
+		}
+	}
+	return n
 }
 
 func parseLink(line string) (k Link, err error) {

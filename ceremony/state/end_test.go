@@ -43,8 +43,10 @@ func TestAChainAndTheEndThatItsStateClaimsGoTogether(t *testing.T) {
 		"it says that it is aborted, and has no abort": func(c *state.Chain) {
 			c.State.Wants, c.State.Subject = state.Aborted, [32]byte{}
 		},
-		"it has a close, and says that it goes on": func(c *state.Chain) { c.Links[5].Kind = ceremony.KindClose },
-		"it goes on after an abort":                func(c *state.Chain) { c.Links[2].Kind = ceremony.KindAbort },
+		"it has a close, and says that it goes on":   func(c *state.Chain) { c.Links[5].Kind = ceremony.KindClose },
+		"it has a resume, and its end tells of none": func(c *state.Chain) { c.Links[3].Kind = ceremony.KindResume },
+		"it has no resume, and its end tells of one": func(c *state.Chain) { c.State.Resumed = 1 },
+		"it goes on after an abort":                  func(c *state.Chain) { c.Links[2].Kind = ceremony.KindAbort },
 	} {
 		c := x.chain(t, 0, 6)
 		change(c)
@@ -86,4 +88,44 @@ func TestWhatAMachineSaysAtLengthDoesNotLoseWhatAScreenHasSeen(t *testing.T) {
 	if _, err := state.ParseSeen("seen", s.Encode(), x.plan); err != nil {
 		t.Errorf("%d bytes are kept: %.200v", len(s.Encode()), err)
 	}
+}
+
+// TestAResumeIsToldByTheStateAlone: without its records too, and it is never taken back.
+func TestAResumeIsToldByTheStateAlone(t *testing.T) {
+	x := ceremonyOf(t, prepared(t, "ends"), "run")
+	a, _, err := ceremony.Replay(x.plan, "t", x.transcript(12))
+	if err != nil {
+		t.Fatal(err)
+	}
+	intent := 0
+	if k := a.OpenIntent(); k != nil {
+		intent = k.N
+	}
+	r, err := a.NewRecord(a.Time, bytes.NewReader(make([]byte, 32)), &ceremony.Resume{Since: a.Time, Intent: intent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Apply(r); err != nil {
+		t.Fatal(err)
+	}
+	resumed := must(state.Of(a))
+	if before := x.states[12]; before.Resumed != 0 || resumed.Resumed != 1 {
+		t.Fatalf("%d and then %d resumes", before.Resumed, resumed.Resumed)
+	}
+	s := state.NewSeen(x.plan)
+	for _, at := range []state.State{x.states[5], resumed} {
+		if err := s.Claim(x.plan, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := x.states[14]
+	refusedAs(t, s.Claim(x.plan, later), state.OtherState)
+	// A chain from a state that was seen has as many resumes as its end tells more.
+	chained := state.NewSeen(x.plan)
+	if err := chained.Link(x.plan, x.chain(t, 0, 6)); err != nil {
+		t.Fatal(err)
+	}
+	c := x.chain(t, 6, 14)
+	c.State.Resumed = 1
+	refusedAs(t, chained.Link(x.plan, c), state.OtherState)
 }

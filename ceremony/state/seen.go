@@ -30,6 +30,8 @@ type Seen struct {
 	Plan   [32]byte `strict:"plan,hex"`
 	Points []Point  `strict:"points"`
 	Alarms []Alarm  `strict:"alarms"`
+	// Ceremony is the id of the ceremony that is followed, once records were shown.
+	Ceremony string `strict:"ceremony,optional"`
 }
 
 // Point is a state that was seen.
@@ -61,6 +63,9 @@ func ParseSeen(file string, data []byte, p *ceremony.Plan) (*Seen, error) {
 	}
 	if s.Plan != p.Digest() {
 		return nil, strict.Errorf(file, "is of a ceremony by another plan, %x…", s.Plan[:8]).WithHint("each ceremony has a folder of its own: --dir names another")
+	}
+	if err := strict.CheckToken(s.Ceremony); s.Ceremony != "" && err != nil {
+		return nil, strict.At(file, n.LineOf("ceremony"), "ceremony: %v", err)
 	}
 	last := -1
 	for i := range s.Points {
@@ -140,6 +145,8 @@ func (s *Seen) newer(x State) error {
 		return refused(OtherState, "the ceremony was shown here as ended with record %d, and record %d is shown now", last.Record, x.Record)
 	case x.Record > last.Record && x.Step < last.Step:
 		return refused(OtherState, "record %d is at step %d, and record %d was shown here at step %d: no step comes again", x.Record, x.Step, last.Record, last.Step)
+	case x.Record > last.Record && x.Resumed < last.Resumed:
+		return refused(OtherState, "record %d was shown here after %d resumes, and record %d is shown after %d", last.Record, last.Resumed, x.Record, x.Resumed)
 	case x.Record > last.Record:
 		return nil
 	}
@@ -148,7 +155,7 @@ func (s *Seen) newer(x State) error {
 	case at >= 0 && s.Points[at].s.Head != x.Head:
 		return refused(AnotherHead, "record %d had the head %x… when it was seen here, and has %x… now", x.Record, s.Points[at].s.Head[:8], x.Head[:8])
 	case at >= 0 && s.Points[at].s != x:
-		return refused(OtherState, "record %d is shown again with its head, and with another step or other words", x.Record)
+		return refused(OtherState, "record %d is shown again with its head, and with another step, other words or another number of resumes", x.Record)
 	case x == last:
 		return nil
 	}
@@ -197,6 +204,8 @@ func (s *Seen) link(p *ceremony.Plan, c *Chain) error {
 	for _, at := range s.Points {
 		if i := at.s.Record - c.After; i >= 0 && i < len(heads) && heads[i] != at.s.Head {
 			return refused(AnotherHead, "record %d had the head %x… when it was seen here, and has %x… in the chain", at.s.Record, at.s.Head[:8], heads[i][:8])
+		} else if i >= 0 && i < len(heads) && min(at.s.Resumed+c.resumes(i), maxResumed) != c.State.Resumed {
+			return refused(OtherState, "record %d was shown here after %d resumes, and by the chain record %d comes after %d", at.s.Record, at.s.Resumed, c.State.Record, c.State.Resumed)
 		}
 	}
 	err := s.newer(c.State)
@@ -271,6 +280,9 @@ func (s *Seen) replay(p *ceremony.Plan, file string, data []byte) (*ceremony.Acc
 	}
 	for i := range s.Points {
 		s.Points[i].How = Replayed
+	}
+	if a.Open != nil {
+		s.Ceremony = a.Open.Ceremony
 	}
 	s.add(is, Replayed)
 	return a, nil

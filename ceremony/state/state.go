@@ -38,8 +38,11 @@ const Prefix = "FLEETCTL-S1:"
 
 const (
 	planBytes    = 16
-	shortBytes   = 1 + 2 + 2 + planBytes + 32
+	shortBytes   = 1 + 2 + 2 + 1 + planBytes + 32
 	subjectBytes = shortBytes + 32
+
+	// maxResumed is how many resumes a state can tell: those beyond it are not counted.
+	maxResumed = 255
 )
 
 // State is where a ceremony stands after a record. Whoever has the plan and the records
@@ -49,6 +52,7 @@ type State struct {
 	Record  int             // number of the last record; 0 before the first
 	Head    [32]byte        // its hash; the plan's SHA-256 before the first
 	Step    int             // the step that the next record belongs to, from 1
+	Resumed int             // how often it went on after an interruption
 	Wants   Wants
 	Subject [32]byte // of Words and Scalar; zeros otherwise
 }
@@ -56,7 +60,7 @@ type State struct {
 // Of is where an account stands.
 func Of(a *ceremony.Account) (State, error) {
 	digest := a.Plan.Digest()
-	s := State{Plan: [planBytes]byte(digest[:planBytes]), Record: a.N, Head: a.Head, Step: a.StepNumber()}
+	s := State{Plan: [planBytes]byte(digest[:planBytes]), Record: a.N, Head: a.Head, Step: a.StepNumber(), Resumed: min(a.Resumed, maxResumed)}
 	switch {
 	case a.Abort != nil:
 		s.Wants = Aborted
@@ -94,13 +98,14 @@ func (s State) hasSubject() bool { return s.Wants == Words || s.Wants == Scalar 
 // spelling is base32 as QR frames have it: its characters are packed best by a QR code.
 var spelling = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// String is the state's text: at most 148 characters of QR's alphanumeric set, so that
+// String is the state's text: at most 150 characters of QR's alphanumeric set, so that
 // its code fits a screen of 24 lines.
 func (s State) String() string {
 	b := make([]byte, 0, subjectBytes)
 	b = append(b, byte(s.Wants))
 	b = binary.BigEndian.AppendUint16(b, uint16(s.Step))
 	b = binary.BigEndian.AppendUint16(b, uint16(s.Record))
+	b = append(b, byte(s.Resumed))
 	b = append(append(b, s.Plan[:]...), s.Head[:]...)
 	if s.hasSubject() {
 		b = append(b, s.Subject[:]...)
@@ -124,9 +129,9 @@ func Parse(text string) (State, error) {
 	if len(b) != shortBytes && len(b) != subjectBytes {
 		return State{}, fmt.Errorf("is no whole state of a ceremony: it has %d bytes, not %d or %d", len(b), shortBytes, subjectBytes)
 	}
-	s := State{Wants: Wants(b[0]), Step: int(binary.BigEndian.Uint16(b[1:])), Record: int(binary.BigEndian.Uint16(b[3:]))}
-	copy(s.Plan[:], b[5:])
-	copy(s.Head[:], b[5+planBytes:])
+	s := State{Wants: Wants(b[0]), Step: int(binary.BigEndian.Uint16(b[1:])), Record: int(binary.BigEndian.Uint16(b[3:])), Resumed: int(b[5])}
+	copy(s.Plan[:], b[6:])
+	copy(s.Head[:], b[6+planBytes:])
 	if s.hasSubject() == (len(b) == shortBytes) {
 		return State{}, fmt.Errorf("is no state of a ceremony: what it waits for and its length don't go together")
 	}
@@ -134,6 +139,8 @@ func Parse(text string) (State, error) {
 	switch zero := [32]byte{}; {
 	case s.Wants >= wantsEnd:
 		return State{}, fmt.Errorf("is no state of a ceremony: it waits for something unknown, %d", s.Wants)
+	case s.Resumed > 0 && s.Resumed >= s.Record:
+		return State{}, fmt.Errorf("is no state of a ceremony: it was resumed %d times in %d records", s.Resumed, s.Record)
 	case s.Step < 1, s.Record > ceremony.MaxRecords, s.Head == zero, s.hasSubject() && s.Subject == zero:
 		return State{}, fmt.Errorf("is no state of a ceremony: its step, record, head or subject is none")
 	}

@@ -220,8 +220,17 @@ var known = map[string]string{
 // refusedLoudly shows a refusal so that nobody misses it.
 func (s *Screen) refusedLoudly(where string, err error) {
 	p := s.App.UI.Talk
-	s.App.UI.Say("\n", p.Header("ALARM · "+strings.ToUpper(nameOf(err)), s.tag()))
+	s.App.UI.Say("\n", p.Header("ALARM · "+strings.ToUpper(nameOf(err)), s.tag()), p.Line(s.followed()))
 	s.App.UI.Error(strict.Errorf(where, "%v", err).WithHint("%s", s.hintOf(err)))
+}
+
+// followed names the ceremony that this screen follows, so that people can say which
+// one the alarm is about.
+func (s *Screen) followed() string {
+	if s.seen.Ceremony == "" {
+		return fmt.Sprintf("This screen follows a ceremony of %s, epoch %d, whose id was not shown yet: only codes were.", s.Plan.Fleet, s.Plan.Epoch)
+	}
+	return "This screen follows the ceremony " + s.seen.Ceremony + "."
 }
 
 func nameOf(err error) string {
@@ -242,7 +251,11 @@ func (s *Screen) hintOf(err error) string {
 	hint := r.Hint()
 	if s.goesOn && (r.Name == state.AnotherHead || r.Name == state.OtherState || r.Name == state.OlderState) {
 		last, _, _ := s.seen.Last()
-		hint += fmt.Sprintf(";\nor %s is from another ceremony, which was seen up to record %d:\n--dir names another folder", s.Dir, last.Record)
+		which := "another ceremony"
+		if s.seen.Ceremony != "" {
+			which += ", " + s.seen.Ceremony
+		}
+		hint += fmt.Sprintf(";\nor %s is from %s, which was seen up to record %d:\n--dir names another folder", s.Dir, which, last.Record)
 	}
 	return hint
 }

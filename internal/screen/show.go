@@ -31,7 +31,11 @@ func (s *Screen) begin() {
 		s.say(fmt.Sprintf("REFUSED after record %d: %s: %s", x.After, x.Name, x.Text))
 	}
 	if last, _, ok := s.seen.Last(); ok {
-		s.say("This screen goes on after " + recordWords(last) + ".")
+		text := "This screen goes on after " + recordWords(last)
+		if s.seen.Ceremony != "" {
+			text += ", of the ceremony " + s.seen.Ceremony
+		}
+		s.say(text + ".")
 	}
 }
 
@@ -48,6 +52,7 @@ func (s *Screen) show() {
 		s.compared(at)
 		return
 	}
+	resumed := at.Resumed - s.shown.Resumed
 	s.shown, s.shownAs = at, how
 	p := s.App.UI.Talk
 	s.App.UI.Say("\n", p.Header(s.Plan.Fleet, s.tag()))
@@ -71,6 +76,9 @@ func (s *Screen) show() {
 		s.say(s.where(at, step) + verdicts)
 	}
 	s.say(recordWords(at) + " …: " + known[how] + ".")
+	if resumed > 0 {
+		s.say("The ceremony was interrupted, and goes on: officers have approved a resume. So far that was " + words.Count(int64(at.Resumed), "time", "times") + ". If nobody said why, ask.")
+	}
 	s.warn()
 	if is && at.Wants != state.Closed && at.Wants != state.Aborted {
 		s.checklist(step)

@@ -71,6 +71,39 @@ func TestAnAlarmInAFolderThatWasUsedBeforeNamesTheFolder(t *testing.T) {
 	wants(t, text, "the machine shows two pasts; or "+s.dir+" is from another ceremony, which was seen up to record ")
 }
 
+func TestAResumeIsToldOnTheSecondScreen(t *testing.T) {
+	x := held(t, "resumed", "run", keys.Ed25519)
+	first := x.states[5]
+	again := x.states[9]
+	again.Resumed = 1
+	text, _, _ := auditor(t).types(t, x, first.String(), again.String())
+	if strings.Count(text, "was interrupted") != 1 {
+		t.Errorf("a resume is told otherwise than once\n%s", text)
+	}
+	wants(t, strings.Join(strings.Fields(text), " "), "The ceremony was interrupted, and goes on: officers have approved a resume. So far that was 1 time.")
+}
+
+func TestAnAlarmNamesTheCeremonyOnceItsRecordsWereShown(t *testing.T) {
+	x, other := held(t, "named", "run", keys.Ed25519), held(t, "named", "another", keys.Ed25519)
+	id := x.records[0].Content.(*ceremony.Open).Ceremony
+	n := len(x.states) - 1
+	file := filepath.Join(t.TempDir(), "transcript.jsonl")
+	check(t, os.WriteFile(file, x.transcript(n), 0o600))
+	for _, shown := range []string{x.states[n].String(), file} {
+		s := auditor(t)
+		text, _, _ := s.types(t, x, shown, other.states[n].String())
+		text = strings.Join(strings.Fields(text), " ")
+		if want := "This screen follows the ceremony " + id; strings.Contains(text, want) != (shown == file) {
+			t.Errorf("%.20s: %q is said: %t\n%s", shown, want, shown != file, text)
+		}
+		if shown != file {
+			continue
+		}
+		text, _, _ = s.types(t, x, other.states[n].String())
+		wants(t, strings.Join(strings.Fields(text), " "), "is from another ceremony, "+id)
+	}
+}
+
 // enters presses Enter, and does something before each time.
 type enters struct{ before []func() }
 

@@ -9,8 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,8 +42,10 @@ type page struct {
 	err        error // why it can't be read
 }
 
-// Handler serves the ceremony of a plan in a folder, which it may not have yet.
-func Handler(dir string, plan *ceremony.Plan) http.Handler {
+// Handler serves the ceremony of a plan in a folder, which it may not have yet. It
+// answers whoever asks for the address that it is reached at, or for one of the names:
+// another site's page that has its own name lead here is refused.
+func Handler(dir string, plan *ceremony.Plan, names ...string) http.Handler {
 	p := &page{dir: dir, plan: plan, size: -1}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -49,6 +55,10 @@ func Handler(dir string, plan *ceremony.Plan) http.Handler {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "this page can only be read", http.StatusMethodNotAllowed)
+			return
+		}
+		if !asksHere(r, names) {
+			http.Error(w, "this page is asked for by the address that it is served at", http.StatusMisdirectedRequest)
 			return
 		}
 		text, transcript, err := p.read()
@@ -63,7 +73,7 @@ func Handler(dir string, plan *ceremony.Plan) http.Handler {
 		case TranscriptPath:
 			kind, body = "application/jsonl", transcript
 		case "/":
-			body = fmt.Appendf(nil, "Where the ceremony of %s stands, for second screens:\n\n   fleetctl screen PLAN --role auditor --dir screen --from http://%s\n\n%s\n", p.plan.Fleet, p.asked(r), text)
+			body = fmt.Appendf(nil, "Where the ceremony of %s stands, for second screens:\n\n   fleetctl screen PLAN --role auditor --dir screen --from http://%s\n\n%s\n", p.plan.Fleet, r.Host, text)
 		default:
 			http.NotFound(w, r)
 			return
@@ -73,14 +83,24 @@ func Handler(dir string, plan *ceremony.Plan) http.Handler {
 	})
 }
 
-// asked is the address that somebody came by, where it is one.
-func (p *page) asked(r *http.Request) string {
-	for _, c := range r.Host {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '.' && c != ':' && c != '-' && c != '[' && c != ']' {
-			return "THIS-ADDRESS"
-		}
+// asksHere says whether a request names the address or a name of this page. A browser
+// that was led here by another site's name says that name.
+func asksHere(r *http.Request, names []string) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return false
 	}
-	return r.Host
+	host, port, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host, port = strings.Trim(r.Host, "[]"), "80"
+	}
+	if port != strconv.Itoa(local.Port) {
+		return false
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.Equal(local.IP)
+	}
+	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, host) })
 }
 
 // read gives the state and the whole records, read anew where the file has changed. One

@@ -2,8 +2,10 @@ package statepage_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,10 +29,15 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// at is a request that has come to port 8080 of an address.
+func at(ip string, r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080}))
+}
+
 // asks gives what the page answers.
 func asks(h http.Handler, method, path string) (int, http.Header, string) {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(method, "http://192.0.2.7:8080"+path, strings.NewReader("x")))
+	h.ServeHTTP(w, at("192.0.2.7", httptest.NewRequest(method, "http://192.0.2.7:8080"+path, strings.NewReader("x"))))
 	return w.Code, w.Header(), w.Body.String()
 }
 
@@ -112,12 +119,37 @@ func TestThePageCanOnlyBeRead(t *testing.T) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
+}
+
+// TestThePageIsAskedForByItsAddress: a browser that was led here by another site's name
+// gives that name, and is shown nothing.
+func TestThePageIsAskedForByItsAddress(t *testing.T) {
+	f := testfleet.Prepared(t, testfleet.Options{Name: "page"})
+	h := statepage.Handler(t.TempDir(), f.Config(f.Dir, testfleet.Random("x")).Plan, "room.local")
+	for host, want := range map[string]int{
+		"192.0.2.7:8080": 200, "room.local:8080": 200, "ROOM.local:8080": 200,
+		"192.0.2.8:8080": 421, "192.0.2.7:80": 421, "192.0.2.7": 421, "attacker.example:8080": 421, "room.local.attacker.example:8080": 421,
+		"localhost:8080": 421, "": 421, "x\"><script>": 421, "[::1]:8080": 421,
+	} {
+		for _, path := range []string{"/", statepage.StatePath, statepage.TranscriptPath} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, at("192.0.2.7", r))
+			if body := string(must(io.ReadAll(w.Result().Body))); w.Code != want || want == 421 && (strings.Contains(body, state.Prefix) || strings.Contains(body, "script")) {
+				t.Errorf("%q %s: %d %s", host, path, w.Code, body)
+			}
+		}
+	}
 	r := httptest.NewRequest("GET", "/", nil)
-	r.Host = "x\"><script>"
+	r.Host = "[2001:db8::7]:8080"
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if body := string(must(io.ReadAll(w.Result().Body))); strings.Contains(body, "script") || !strings.Contains(body, "THIS-ADDRESS") {
-		t.Errorf("it repeats what it is told: %s", body)
+	if h.ServeHTTP(w, at("2001:db8::7", r)); w.Code != 200 {
+		t.Errorf("an IPv6 address: %d", w.Code)
+	}
+	w = httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != 421 { // nothing says where it has come to
+		t.Errorf("without an address of its own: %d", w.Code)
 	}
 }
 

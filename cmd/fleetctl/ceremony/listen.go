@@ -3,6 +3,7 @@ package ceremony
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -26,11 +27,15 @@ func (o *runOptions) serves(ctx context.Context, a *cli.App, plan *ceremony.Plan
 	if err != nil {
 		return nil, cli.Usage(strict.Errorf("", "%v", err).WithHint("give an address of this machine and a free port, or port 0 for any"))
 	}
+	names := []string{}
+	if host, _, err := net.SplitHostPort(o.listen); err == nil && net.ParseIP(host) == nil && host != "" {
+		names = append(names, host)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := serve.Run(ctx, slog.New(slog.DiscardHandler), serve.Part{Listener: l, Handler: statepage.Handler(o.dir, plan), Slowest: slowestScreen}); err != nil {
+		if err := serve.Run(ctx, slog.New(slog.DiscardHandler), serve.Part{Listener: l, Handler: statepage.Handler(o.dir, plan, names...), Slowest: slowestScreen}); err != nil {
 			a.UI.Error(strict.Errorf("", "the page for second screens has ended: %v", err).WithHint("the ceremony goes on; type qr where words are asked for"))
 		}
 	}()

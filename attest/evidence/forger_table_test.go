@@ -160,7 +160,7 @@ func TestWhoCanLieAboutWhat(t *testing.T) {
 	start := await.Processor()
 	var table strings.Builder
 	table.WriteString("# What comes of a lie, by who tells it: one field is changed, and everything else made to fit that they can make fit.\n" +
-		"# TestWhoCanLieAboutWhat writes this file, and has a reason for each lie that is VERIFIED. SECURITY.md says who is who.\n")
+		"# TestWhoCanLieAboutWhat writes this file, and has a reason for each lie that is VERIFIED. docs/threat-model.md says who is who.\n")
 	used := make([]bool, len(reasons))
 	count, taken := 0, 0
 	write := func(heading string, list []verdicts) {

@@ -34,7 +34,7 @@ type hands struct {
 
 var all = []string{"olga", "omar", "ozan", "wanda", "ada"}
 
-// attackers are those of SECURITY.md, each alone, and the largest conspiracies. What everyone together gets past
+// attackers are those of docs/threat-model.md, each alone, and the largest conspiracies. What everyone together gets past
 // a verifier is what somebody says and nobody else could know.
 var attackers = []hands{ // the first ones together, the others alone
 	{name: "everyone", people: all, party: true, second: true, operator: true, log: true, witnesses: 3, everyone: true},

@@ -67,7 +67,7 @@ var arrows = map[string][]string{
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
 	"attest/evidence/epochs":  {"attest/evidence", "bundle", "ceremony", "leaf"},
 	// A folder of web pages for a static host.
-	"attest/evidence/site":       {"attest/evidence", "attest/evidence/page", "attest/evidence/planned", "bundle", "ceremony", "ceremony/story", "leaf"},
+	"attest/evidence/site":       {"attest/evidence", "attest/evidence/page", "attest/evidence/planned", "bundle", "ceremony", "ceremony/story", "internal/explain", "leaf"},
 	"attest/evidence/page":       {"ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
 	"attest/evidence/succession": {"attest/evidence", "leaf"}, // from one policy to the next
 	// What a claim rests on, down to bytes, and scripts that check it without fleetctl.

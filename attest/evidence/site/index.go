@@ -9,8 +9,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// indexPage lists the epochs, the newest first.
-func indexPage(list []*epoch) ([]byte, error) {
+// indexPage lists the notices and the epochs, the newest first.
+func indexPage(list []*epoch, notices []*notice) ([]byte, error) {
 	newest := list[len(list)-1]
 	var m markup
 	m.head(newest.plan.Namespace)
@@ -18,6 +18,9 @@ func indexPage(list []*epoch) ([]byte, error) {
 		"</dd>\n<dt>epochs here</dt><dd>", words.Count(int64(len(list)), "ceremony", "ceremonies"), "</dd>\n</dl>\n</header>\n")
 	m.add("<p class=\"note\"><strong>Nothing is verified here.</strong> These pages tell what the packages say that are published beside them. Each says how to verify its package yourself, against keys that you got from their owners; <a href=\"" + verifyPage + "\">this browser can check much of it</a>. " +
 		"Whether an epoch is missing, or a later one exists that isn't shown, a page can't say: ask the log.</p>\n")
+	for _, n := range notices {
+		m.WriteString(n.card())
+	}
 	b := bytes.NewBufferString(m.String())
 	for i := len(list) - 1; i >= 0; i-- {
 		if err := page.Fill(b, list[i].content(), list[i].card()); err != nil {
@@ -31,7 +34,7 @@ func indexPage(list []*epoch) ([]byte, error) {
 // card tells an epoch on the index.
 func (e *epoch) card() string {
 	var m markup
-	m.add("<article class=\"card\">\n<h2><a href=\""+e.dir+"/"+pageFile+"\">Epoch {{epoch}}</a> <small>", e.ending(), "</small></h2>\n<dl>\n<dt>fleet</dt><dd>{{fleet}}</dd>\n<dt>ran</dt><dd>{{ran}}</dd>\n"+
+	m.add("<article class=\"card\">\n<h2><a href=\""+e.dir+"/"+pageFile+"\">Epoch {{epoch}}</a> <small>", e.ending(), "</small></h2>\n"+e.standing()+"<dl>\n<dt>fleet</dt><dd>{{fleet}}</dd>\n<dt>ran</dt><dd>{{ran}}</dd>\n"+
 		"<dt>went otherwise than planned</dt><dd>{{otherwise}}</dd>\n")
 	if e.set != nil {
 		names, _ := e.sites()

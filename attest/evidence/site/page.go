@@ -50,7 +50,7 @@ func (e *epoch) page() ([]byte, error) {
 	m.head(title)
 	m.add("<nav aria-label=\"Site\" class=\"site\"><a href=\"../" + pageFile + "\">All epochs</a></nav>\n<main id=\"main\">\n<header>\n")
 	m.WriteString(e.masthead())
-	m.add("</header>\n" + unverified)
+	m.add("</header>\n" + e.standing() + unverified)
 	m.WriteString(e.says())
 	m.sections(list)
 	m.add("</main>\n" + footer + "</body>\n</html>\n")

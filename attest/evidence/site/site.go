@@ -35,6 +35,9 @@ type Question struct {
 	Policy *evidence.Policy
 	// TrustOnFirstUse is evidence.Question's.
 	TrustOnFirstUse bool
+	// Beside are retirements and voids of the packages' namespace, which say what became
+	// of their keys. Every package is judged with them.
+	Beside []evidence.Input
 }
 
 // Build makes the files of a site of packages, each with the proofs beside it. The
@@ -44,8 +47,13 @@ func Build(packages []evidence.Input, q Question) (Files, error) {
 	if len(packages) == 0 {
 		return nil, strict.Errorf("", "no package is given to be published")
 	}
+	notices, err := readNotices(q.Beside)
+	if err != nil {
+		return nil, err
+	}
 	var list []*epoch
 	for _, in := range packages {
+		in.Beside = q.Beside
 		e, err := read(in, q)
 		if err != nil {
 			return nil, err
@@ -59,6 +67,9 @@ func Build(packages []evidence.Input, q Question) (Files, error) {
 		return nil, err
 	}
 	files := Files{}
+	for _, n := range notices {
+		maps.Copy(files, n.files)
+	}
 	for _, e := range list {
 		for path, data := range e.files {
 			files[e.dir+"/"+path] = data
@@ -69,7 +80,7 @@ func Build(packages []evidence.Input, q Question) (Files, error) {
 		}
 		files[e.dir+"/"+pageFile] = page
 	}
-	index, err := indexPage(list)
+	index, err := indexPage(list, notices)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -97,7 +98,7 @@ func TestNothingIsPublishedThatDoesNotHoldTogether(t *testing.T) {
 	named := func(in evidence.Input, name string) evidence.Input { in.File = name; return in }
 	proof := good
 	proof.Logged = f.Files[ceremony.ProofFile]
-	bundle := must(evidence.Unpack("f", good.Data))[ceremony.BundleFile]
+	whole := must(evidence.Unpack("f", good.Data))[ceremony.BundleFile]
 	for name, c := range map[string]struct {
 		list []evidence.Input
 		want string
@@ -106,7 +107,7 @@ func TestNothingIsPublishedThatDoesNotHoldTogether(t *testing.T) {
 		"no archive":                  {[]evidence.Input{{File: "x.tar", Data: []byte("hello")}}, "x.tar"},
 		"a folder":                    {[]evidence.Input{{File: "dir", Folder: f.Files}}, "dir: is a folder, and an archive is published"},
 		"another page":                {[]evidence.Input{change(evidence.PageFile, []byte("<!doctype html><p>All is well.</p>"))}, "changed.tar: index.html: "},
-		"a bundle with a byte more":   {[]evidence.Input{change(ceremony.BundleFile, append(slices.Clone(bundle), ' '))}, "changed.tar: bundle.json"},
+		"a bundle with a byte more":   {[]evidence.Input{change(ceremony.BundleFile, append(slices.Clone(whole), ' '))}, "changed.tar: bundle.json"},
 		"no bundle":                   {[]evidence.Input{change(ceremony.BundleFile, nil)}, "bundle.json"},
 		"a file of nobody's":          {[]evidence.Input{change("more.html", []byte("x"))}, "more.html"},
 		"a proof of something else":   {[]evidence.Input{proof}, "evidence.tar: "},
@@ -209,6 +210,49 @@ func TestAnAbortedCeremonyIsPublishedAsThat(t *testing.T) {
 	}
 	if _, err := Build([]evidence.Input{aborted, aborted}, Question{Now: f.Now()}); err == nil || !strings.Contains(err.Error(), "is the ceremony that") {
 		t.Errorf("one aborted ceremony twice: %v", err)
+	}
+}
+
+// TestARetirementStandsAboveTheEpochsItEnds: on the index and on their pages, with its
+// files; one that isn't verified, or is no notice, is not published.
+func TestARetirementStandsAboveTheEpochsItEnds(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{})
+	said := f.NoticeOf(bundle.RetirementFormat, 2, f.Account.Release.Artifact, func(n *bundle.Notice) { n.Reason = "the HSMs were <shredded>" })
+	end := evidence.Input{File: "/home/publisher-7/end.json", Data: f.Noticed(said, f.Parties.ThirdParty, f.Parties.Operator, bundle.FormBound)}
+	end.Proof = must(f.Parties.Log.Append(end.Data))
+	q := Question{Now: f.Now().Add(48 * time.Hour), Beside: []evidence.Input{end}}
+	files := must(Build([]evidence.Input{published(f)}, q))
+	for _, c := range []struct{ page, want string }{
+		{"index.html", "<h2>Epoch 2 <small>retirement</small></h2>"}, {"index.html", "<strong>Retired</strong> since "},
+		{"epoch-1/index.html", "<strong>Retired</strong> since "}, {"epoch-1/index.html", ", by epoch 2: the HSMs were &lt;shredded&gt;</p>"},
+		{"index.html", "fleetctl verify notices/epoch-2.json --policy your-policy.yaml --expect notice"}, {"SHA256SUMS", "  notices/epoch-2.json.tlog-proof\n"},
+	} {
+		if !bytes.Contains(files[c.page], []byte(c.want)) {
+			t.Errorf("%s doesn't say %q", c.page, c.want)
+		}
+	}
+	for path, data := range files {
+		if bytes.Contains(data, []byte("publisher-7")) {
+			t.Errorf("%s tells where the publisher keeps files", path)
+		}
+	}
+	stranger := testfleet.New(t, testfleet.Options{Name: "stranger"})
+	for name, c := range map[string]struct {
+		beside evidence.Input
+		want   string
+	}{
+		"a package":         {published(f), "is no notice"},
+		"a stranger's":      {evidence.Input{File: "end.json", Data: f.Noticed(said, stranger.Parties.ThirdParty, f.Parties.Operator, bundle.FormBound), Proof: end.Proof}, "end.json: was given beside this, and is not verified"},
+		"without its proof": {evidence.Input{File: "end.json", Data: end.Data}, "end.json: was given beside this, and is not verified"},
+	} {
+		q.Beside = []evidence.Input{c.beside}
+		if _, err := Build([]evidence.Input{published(f)}, q); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s beside it: %v", name, err)
+		}
+	}
+	q.Beside = []evidence.Input{end, end}
+	if _, err := Build([]evidence.Input{published(f)}, q); err == nil || !strings.Contains(err.Error(), "a second notice of epoch 2") {
+		t.Errorf("one twice: %v", err)
 	}
 }
 

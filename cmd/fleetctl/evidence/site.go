@@ -26,6 +26,7 @@ func (*siteJSON) Format() string { return "fleetctl evidence site result v1" }
 
 func siteCmd(a *cli.App) *cobra.Command {
 	var out, policy, at string
+	var beside []string
 	var firstUse bool
 	c := cli.Command("site PACKAGE...", "Make a folder of web pages that publish evidence packages",
 		`Site makes a folder for a static web host: a page for each package that tells
@@ -37,7 +38,7 @@ package, against keys of their own. What is published is judged first: every
 package has to hold together, and with --policy to be verified, which the pages
 then show as the publisher's word. Packages are of one namespace and say nothing
 that is restricted (evidence pack --withhold). Log proofs beside a package are
-published with it.
+published with it, and so is a retirement or a void that is given --beside.
 
 An earlier site in the folder is replaced. What was not made by this command,
 or was changed since, is never overwritten.`,
@@ -65,11 +66,17 @@ or was changed since, is never overwritten.`,
 			} else if firstUse {
 				return cli.Usagef("", "--trust-on-first-use is about the keys of a policy: it goes with --policy")
 			}
+			var notices evidence.Input
+			if err := besides(a, &notices, beside); err != nil {
+				return err
+			}
+			q.Beside = notices.Beside
 			return makeSite(a, args, out, q)
 		})
 	f := c.Flags()
 	f.StringVar(&out, "out", "", "the site's `folder`")
 	f.StringVar(&policy, "policy", "", "publish only what this policy `file` verifies, and say so as the publisher's word")
+	f.StringArrayVar(&beside, "beside", nil, "a retirement's or void's bundle `file`, with its proofs beside it, by which the pages say what became of an epoch; may be repeated")
 	f.StringVar(&at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.BoolVar(&firstUse, "trust-on-first-use", false, "take keys of the policy that nobody compared with their owners")
 	return c

@@ -58,10 +58,11 @@ func list(t *testing.T, env []string, args ...string) map[string]*pkg {
 var arrows = map[string][]string{
 	"cmd/fleetctl":             {"*"},
 	"cmd/fleetctl/attestation": {"attest", "attest/formats", "internal/cli", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
-	"internal/testfleet":       {"*"}, // runs whole fleets for tests; only tests import it
-	"attest/evidence":          {"attest/evidence/page", "attest/require", "ceremony", "ceremony/story", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
+	"internal/testfleet":       {"*"},    // runs whole fleets for tests; only tests import it
+	"attest/evidence/media":    {"leaf"}, // the index of a ceremony's recordings
+	"attest/evidence":          {"attest/evidence/media", "attest/evidence/page", "attest/require", "ceremony", "ceremony/story", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
 	// The operator's side: what closes a ceremony, and the policy of a plan.
-	"attest/evidence/closing": {"attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "auditlog", "leaf"},
+	"attest/evidence/closing": {"attest/evidence", "attest/evidence/media", "attest/evidence/planned", "ceremony", "ceremony/folder", "auditlog", "leaf"},
 	"attest/evidence/planned": {"attest", "attest/evidence", "attest/formats", "auditlog", "bundle", "bundle/device", "ceremony", "leaf"},
 	// What a log's entries mean, judged by a verifier's policy; the page for people.
 	"attest/evidence/entries": {"attest/evidence", "bundle", "auditlog", "leaf"},
@@ -156,7 +157,7 @@ var arrows = map[string][]string{
 	"internal/metrics": {},
 	"internal/serve":   {"internal/metrics", "internal/strict"},
 	// What commands share: for commands alone.
-	"internal/cli":     {"attest/evidence", "attest/evidence/planned", "bundle", "bundle/device", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/state", "ceremony/story", "internal/explain", "internal/hsm", "internal/metrics", "internal/paper", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/serve", "internal/ui", "leaf"},
+	"internal/cli":     {"attest/evidence", "attest/evidence/media", "attest/evidence/planned", "bundle", "bundle/device", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/state", "ceremony/story", "internal/explain", "internal/hsm", "internal/metrics", "internal/paper", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/serve", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
 	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/challenge", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/state", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/qr", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	"internal/room":    {"attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},
@@ -198,7 +199,7 @@ var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/
 var inner = map[string][]string{"bundle/history/follow": {"bundle/history/fetch"}, "bundle/submit": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/testbrowser": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
-var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/byhand", "attest/evidence/entries", "attest/evidence/epochs", "attest/evidence/page", "attest/evidence/succession", "attest", "ceremony", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "auditlog/tile",
+var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/byhand", "attest/evidence/entries", "attest/evidence/epochs", "attest/evidence/media", "attest/evidence/page", "attest/evidence/succession", "attest", "ceremony", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "auditlog/tile",
 	"ceremony/draft", "ceremony/folder", "ceremony/state", "ceremony/story", "bundle/history", "internal/explain", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/attest/evidence/media"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -51,7 +52,7 @@ func (f Files) Size() int {
 
 // single are the files that a package may have; in folders it may have any number.
 var (
-	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, RekorFile, PageFile, ManifestFile}
+	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, RekorFile, media.File, PageFile, ManifestFile}
 	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", ceremony.AttestationsDir + "/", closeSignoffs}
 )
 

@@ -28,6 +28,8 @@ type Report struct {
 	Besides   []Beside   // given beside it and verified
 	Standing  []Standing // what those show of its keys
 
+	Media []Recording // named by a package's index, whose places agree with its records' times
+
 	// Story is how the ceremony went, by its records and the plan's keys: not a
 	// claim, and not judged. Nil where nothing that was verified tells it.
 	Story *story.Story
@@ -47,6 +49,16 @@ type Report struct {
 	NotAsked []string
 	FirstUse bool // the question takes keys that were never confirmed
 	Verified bool
+}
+
+// Recording is a recording that a package's index names: it is in no package.
+type Recording struct {
+	File     string    `strict:"file"`
+	SHA256   [32]byte  `strict:"sha256,hex"`
+	Size     uint64    `strict:"size"`
+	Start    time.Time `strict:"start"`
+	Places   int       `strict:"places"`   // in the transcript
+	Compared bool      `strict:"compared"` // the recording itself was given
 }
 
 // Claim is one claim and how it is shown.
@@ -147,6 +159,7 @@ type reportJSON struct {
 	Notice    *noticeJSON   `strict:"notice,optional"`
 	Besides   []Beside      `strict:"beside,optional"`
 	Standing  []Standing    `strict:"standing,optional"`
+	Media     []Recording   `strict:"media,optional"`
 	Policy    policyJSON    `strict:"policy"`
 	Time      time.Time     `strict:"time"`
 	Claims    []claimJSON   `strict:"claims"`
@@ -217,7 +230,7 @@ func (r *Report) toJSON() *reportJSON {
 		Files: r.Files, Size: r.Size, Mode: r.Mode, Fleet: r.Fleet, Namespace: r.Namespace, Epoch: r.Epoch,
 		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified, Others: r.Others,
 		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned(), FirstUse: r.FirstUse, Allows: r.Policy.Allows()},
-		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing, NotPinned: r.NotPinned,
+		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing, Media: r.Media, NotPinned: r.NotPinned,
 	}
 	rest := r.Rest()
 	j.NotAsked, j.Beyond, j.Silent, j.OwnWord = r.NotAsked, rest.Undemanded, rest.Silent, rest.OwnWord

@@ -51,6 +51,15 @@ var schemaVectors = []vector{
 		}})
 		return resealed(f, ceremony.KindIntake, `"model":"M 9","hardware":"1.0","firmware":"1.2"`, `"model":"M","hardware":"1.0","firmware":"9 1.2"`)
 	}},
+	{"recorded", "nothing: a package with an index of recordings", "", "", func(t *testing.T) made {
+		return plainly(t, filmed(t, "vector recorded", "at 00:00:00 record 1\nat 00:00:05 record 2\n"), nil)
+	}},
+	{"recorded-at-another-time", "an index of recordings, a place of which is an hour from its record", "which is more than 00:00:02 apart", "", func(t *testing.T) made {
+		return plainly(t, filmed(t, "vector another time", "at 00:00:00 record 1\nat 01:00:05 record 2\n"), nil)
+	}},
+	{"recorded-before-a-record", "an index of recordings with a record that there isn't", "there is no record 999", "", func(t *testing.T) made {
+		return plainly(t, filmed(t, "vector no record", "at 00:00:00 record 1\nat 00:00:05 record 999\n"), nil)
+	}},
 	{"call-of-another-attempt", "an export that is said to have been decided by a call that exports nothing", "attempt export names the call C_GetTokenInfo", "", func(t *testing.T) made {
 		return resealed(testfleet.New(t, testfleet.Options{Name: "vector call"}), ceremony.KindNegativeTest, `"call":"C_GetAttributeValue"`, `"call":"C_GetTokenInfo"`)
 	}},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleetctl/fleetctl/attest/evidence/media"
 	"github.com/fleetctl/fleetctl/attest/require"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -34,6 +35,10 @@ type Input struct {
 	// Statements are statements that came after the countersignature, for a bundle or a
 	// package: as served, or as responses.
 	Statements []Input
+
+	// Media reads a package's recording, by the name that its index has; nil if nobody asks
+	// for them to be compared.
+	Media func(name string) (media.Seen, error)
 
 	// Beside are packages, bundles and notices, each with the files beside it, that may
 	// say something about this object: another ending, or a later epoch.

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/fleetctl/fleetctl/attest/evidence/media"
 	"github.com/fleetctl/fleetctl/attest/evidence/page"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -78,6 +80,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.agree(files, a)
 	v.folders(files, a)
 	v.times(a)
+	v.recordings(files, t, in.Media)
 	v.voices(files, a)
 	v.bound(files, a, t)
 	v.attested(files, a)
@@ -85,6 +88,38 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
 		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)
+	}
+}
+
+// recordings judges the index of the ceremony's recordings, and compares those that
+// somebody has with it.
+func (v *verifier) recordings(files Files, t *ceremony.Transcript, get func(string) (media.Seen, error)) {
+	data, ok := files[media.File]
+	if !ok {
+		if get != nil {
+			v.problem(media.File, "", "is missing: no recording can be compared with it")
+		}
+		return
+	}
+	x, err := media.Parse(media.File, data)
+	if err != nil {
+		v.fault(media.File, err)
+		return
+	}
+	var made []time.Time
+	for _, r := range t.Records {
+		made = append(made, r.Time)
+	}
+	if err := x.Check(media.File, made); err != nil {
+		v.fault(media.File, err)
+	}
+	if get != nil {
+		if err := x.Compare(media.File, get); err != nil {
+			v.fault(media.File, err)
+		}
+	}
+	for _, m := range x.Media {
+		v.r.Media = append(v.r.Media, Recording{m.Name, m.SHA256, m.Size, m.Start, len(m.Places), get != nil})
 	}
 }
 

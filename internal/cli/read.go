@@ -2,12 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/media"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -116,6 +118,27 @@ func notPrivate(path string, data []byte) error {
 func IsPrivate(data []byte) bool {
 	what, _ := keys.Private(data[:min(len(data), maxHead)])
 	return what != ""
+}
+
+// ReadMedium reads a recording, of any size, and gives its digest.
+func ReadMedium(path string) (s media.Seen, err error) {
+	info, err := os.Stat(path) // opening a pipe would wait for its writer
+	switch {
+	case err != nil:
+		return s, err
+	case !info.Mode().IsRegular():
+		return s, strict.Errorf(path, "is no regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return s, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	s.Size = uint64(n)
+	h.Sum(s.SHA256[:0])
+	return s, err
 }
 
 // ReadAll reads a file of a known size, or if size is 0, such as of a pipe, of at most

@@ -54,6 +54,9 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 	if n := len(r.Besides); n > 0 {
 		rows = append(rows, [2]string{"beside", words.Count(int64(n), "object", "objects") + ", verified for themselves"})
 	}
+	if len(r.Media) > 0 {
+		rows = append(rows, [2]string{"recordings", recordingsText(r.Media)})
+	}
 	b.WriteString(p.Fields(append(rows, [][2]string{
 		{"policy", fmt.Sprintf("%s · %s · %s", r.Policy.File, words.Short(r.Policy.Digest[:]), r.Policy.TellPinned())},
 		{"time", r.Time.Format(time.RFC3339) + clock},
@@ -68,6 +71,19 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 	b.WriteString(storyText(p, r))
 	b.WriteString(verdict(a, r))
 	return b.String()
+}
+
+// recordingsText says how many recordings the package names, and whether they were seen.
+func recordingsText(list []evidence.Recording) string {
+	places := 0
+	for _, m := range list {
+		places += m.Places
+	}
+	compared := "not compared: they are in no package, and --media DIR compares them"
+	if list[0].Compared {
+		compared = "each was read and compared"
+	}
+	return fmt.Sprintf("%s with %s in the transcript; %s", words.Count(int64(len(list)), "recording", "recordings"), words.Count(int64(places), "place", "places"), compared)
 }
 
 // storyText is how the ceremony went. It is no claim: of a package that isn't

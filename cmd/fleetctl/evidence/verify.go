@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/attest/evidence/media"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -15,10 +17,10 @@ import (
 )
 
 type verifyOptions struct {
-	policy, expect, plan, logged, rekor, at, explain string
-	from                                             uint64
-	only, statements, proofs, beside                 []string
-	quiet, firstUse, script                          bool
+	policy, expect, plan, logged, rekor, at, explain, media string
+	from                                                    uint64
+	only, statements, proofs, beside                        []string
+	quiet, firstUse, script                                 bool
 }
 
 // Verify is fleetctl verify.
@@ -97,6 +99,7 @@ line tells of each epoch, and the verdict is about all.`,
 	f.StringVar(&o.logged, "evidence-proof", "", "log proof `file` of how a package's ceremony ended (default: evidence.tlog-proof beside evidence.tar)")
 	f.StringVar(&o.rekor, "rekor", "", "Rekor entry `file` of a bundle (default: FILE.rekor.json beside it)")
 	f.StringArrayVar(&o.statements, "statement", nil, "a late third party's statement `file`, or its response, beside a bundle or a package")
+	f.StringVar(&o.media, "media", "", "a `folder` with a package's recordings: each that the package names is compared with it")
 	f.StringVar(&o.at, "time", "", "judge as of this `time`, such as 2026-11-21T10:00:00Z (default: the clock)")
 	f.StringVar(&o.explain, "explain", "", "say all there is to say about one `claim`: attributes, attempts, signatures with their places in the files, and the commands of other programs that check them, in the folder that the package was unpacked to")
 	f.BoolVar(&o.script, "script", false, "with --explain: write a script that checks the claim without fleetctl; its --help is its head")
@@ -140,6 +143,9 @@ func verify(a *cli.App, file string, policy *evidence.Policy, o verifyOptions) e
 	in, err := input(a, file, o)
 	if err != nil {
 		return err
+	}
+	if o.media != "" {
+		in.Media = func(name string) (media.Seen, error) { return cli.ReadMedium(filepath.Join(o.media, name)) }
 	}
 	for _, path := range o.statements {
 		text, err := cli.ReadNamed(path, cli.MaxBeside)

@@ -69,7 +69,7 @@ func isChain(args []string, o verifyOptions) (bool, error) {
 }
 
 // forOne are the flags that go with one object alone.
-var forOne = []string{"only", "plan", "proof", "evidence-proof", "rekor", "statement", "explain", "beside"}
+var forOne = []string{"only", "plan", "proof", "evidence-proof", "rekor", "statement", "explain", "script", "media", "beside"}
 
 func verifyEpochs(a *cli.App, cmd *cobra.Command, args []string, policy *evidence.Policy, o verifyOptions) error {
 	for _, name := range forOne {

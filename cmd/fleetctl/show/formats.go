@@ -33,6 +33,7 @@ var recognised = []struct {
 	{"approval", "fleetctl approval v1", begins("fleetctl approval v1\n"), explain.Approval},
 	{"sign-off", "fleetctl signoff v1", begins("fleetctl signoff v1\n"), explain.Signoff},
 	{"private key", "PEM", begins("-----BEGIN "), explain.PEM},
+	{"index of recordings", "fleetctl media v1", begins("fleetctl media v1\n"), explainMedia},
 	{"transcript", "fleetctl record v1", lineWith(`"prev":`, `"commit":`), explain.Transcript},
 	{"third party's ledger", "fleetctl third-party-ledger v1", lineWith(`"prev":`, `"core":`), explain.Ledger},
 	{"guard of a third party's ledger", "fleetctl third-party-guard v1", begins("fleetctl third-party-guard v1\n"), explain.LedgerGuard},

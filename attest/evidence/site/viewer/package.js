@@ -3,7 +3,7 @@
   "use strict";
 
   const skew = 300;
-  const singles = ["plan.yaml", "transcript.jsonl", "fleet-keys.json", "request-core.json", "bundle.json", "bundle.json.tlog-proof", "bundle.json.rekor.json", "index.html", "MANIFEST"];
+  const singles = ["plan.yaml", "transcript.jsonl", "fleet-keys.json", "request-core.json", "bundle.json", "bundle.json.tlog-proof", "bundle.json.rekor.json", "media.txt", "index.html", "MANIFEST"];
   const folders = /^(?:plan-approvals|approvals|attestations)\/[^\/]+$|^signoffs\/(?:release|close)\/[^\/]+$/;
   const ofAbort = /^(?:plan\.yaml|transcript\.jsonl|fleet-keys\.json|request-core\.json|MANIFEST|(?:plan-approvals|approvals|attestations)\/[^\/]+|signoffs\/release\/[^\/]+)$/;
 
@@ -283,6 +283,7 @@
   function leave(s) {
     const { answer, files, plan, policy, aborted } = s;
     if (plan?.attested || plan?.countersigner.attestation || [...files.keys()].some((p) => p.startsWith("attestations/"))) answer.leave("attestations/", "devices' evidence in attestations/");
+    if (files.has("media.txt")) answer.leave("media.txt", "the index of recordings");
     if (files.has("bundle.json.rekor.json")) answer.leave("bundle.json.rekor.json", "the entry of Rekor's log");
     if (aborted) return;
     for (const id of ["key.attested", "countersigner.attested"]) {

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/pem"
@@ -19,6 +20,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/hsm/uri"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -130,6 +132,9 @@ func (d *demo) plan() error {
 	}
 	origin, _, _ := strings.Cut(get(r, "vkey"), "+")
 	d.done("an empty log, %s, and beside it the guard of its key", origin)
+	if err := d.witness(); err != nil {
+		return err
+	}
 	args := []string{"plan", "new", "--mode", "rehearsal", "--fleet", Fleet, "--namespace", Namespace,
 		"--from-tokens", "--module", d.module, "--label-prefix", "fleet-", "--hsms", fmt.Sprint(d.hsms),
 		"--pin", "file:" + filepath.Join(d.dir, "pins", "%s")}
@@ -164,6 +169,29 @@ func (d *demo) plan() error {
 	}
 	return err
 }
+
+// witness makes the key of a witness, of whom the log's policy then demands that it has
+// seen what devices take.
+func (d *demo) witness() error {
+	r, err := d.do("log", "witness", "--witness-key", "witness.pem", "--name", witnessName)
+	if err != nil {
+		return err
+	}
+	vkey := get(r, "vkey")
+	d.say(d.a.UI.Style(ui.Where, "   $ sed -i 's#^quorum none#witness w "+vkey+"\\nquorum w#' log.policy"), "\n")
+	policy, err := os.ReadFile("log.policy")
+	if err != nil {
+		return err
+	}
+	policy = bytes.Replace(policy, []byte("quorum none\n"), fmt.Appendf(nil, "witness w %s\nquorum w\n", vkey), 1)
+	if err := durable.Replace("log.policy", policy, 0o644); err != nil {
+		return err
+	}
+	d.done("a witness of the log; log.policy demands its cosignature")
+	return nil
+}
+
+const witnessName = "witness.example/w"
 
 // Officers are as many officers as have to agree.
 var Officers = []string{"people/olga", "people/omar"}
@@ -275,9 +303,38 @@ func (d *demo) countersign() error {
 
 func (d *demo) log() error {
 	d.chapter("the bundle is logged")
-	_, err := d.do("log", "append", "ceremony", "--log", "log", "--key", "log.pem")
+	add := []string{"log", "append", "ceremony", "--log", "log", "--key", "log.pem"}
+	if err := d.pending(add...); err != nil {
+		return err
+	}
+	d.done("it is in the log, and its witness has to see that: by file, from a machine without a network")
+	if _, err := d.do("log", "prove", "--consistency", "0", "--log", "log", "--policy", "log.policy", "--out", "to-witness"); err != nil {
+		return err
+	}
+	if _, err := d.do("log", "cosign", "to-witness", "--witness-key", "witness.pem", "--name", witnessName,
+		"--state", "witnessed", "--policy", "log.policy", "--first", "--out", "by-witness"); err != nil {
+		return err
+	}
+	_, err := d.do(append(add, "--policy", "log.policy", "--cosigned", "by-witness")...)
 	if err == nil {
 		d.done("bundle.json.tlog-proof, on the transcript too")
+	}
+	return err
+}
+
+// bundleFile is what an HSM hands to a device, its proof beside it.
+const bundleFile = "ceremony/bundle.json"
+
+// device checks the bundle as a phone does, and leaves what the phone remembers.
+func (d *demo) device() error {
+	d.chapter("a phone checks the fleet's bundle, offline")
+	if _, err := d.do("device", "policy", "--policy", "policy.yaml", "--max-age", "8760h", "--out", "device.json"); err != nil {
+		return err
+	}
+	d.done("device.json is what the app has compiled in")
+	r, err := d.do("device", "check", bundleFile, "--policy", "device.json", "--state", "phone", "--begin")
+	if err == nil {
+		d.done("%s; phone and phone.guard are what it remembers", get(r, "verdict"))
 	}
 	return err
 }

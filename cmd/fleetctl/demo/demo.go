@@ -90,7 +90,7 @@ func (d *demo) run() error {
 	if err := d.prepare(); err != nil {
 		return err
 	}
-	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.lockdown, d.evidence, d.verify} {
+	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.lockdown, d.evidence, d.device, d.verify} {
 		if err := chapter(); err != nil {
 			return err
 		}
@@ -105,6 +105,7 @@ func (d *demo) run() error {
 		commandLine("cd " + words.ShellWord(d.dir) + " && export SOFTHSM2_CONF=$PWD/softhsm2.conf"),
 		commandLine("fleetctl show ceremony"),
 		commandLine("fleetctl verify evidence.tar --policy policy.yaml --explain key.possession"),
+		commandLine("fleetctl device check " + bundleFile + " --policy device.json --state phone"),
 		commandLine("printf X | dd of=evidence.tar bs=1 seek=20000 conv=notrunc   # then verify again"),
 	}
 	if d.a.Format == "json" { // the verifier's report is the result, and all of it
@@ -153,6 +154,16 @@ func (d *demo) show(args []string) {
 		line += " " + word
 	}
 	d.say(d.a.UI.Style(ui.Where, line), "\n")
+}
+
+// pending is quietly for a command that ends with something that has to come yet.
+func (d *demo) pending(args ...string) error {
+	d.show(args)
+	var out, talk bytes.Buffer
+	if code := d.program(context.Background(), strings.NewReader(""), &out, &talk, append(args, "--format", "json", "--plain")); code != cli.ExitPending {
+		return cli.Exit(code, strict.Errorf("", "the demo's command did not wait: fleetctl %s", strings.Join(args, " ")).WithHint("%s", strings.TrimSpace(talk.String())))
+	}
+	return nil
 }
 
 // quietly runs a command without showing it; its result is JSON.

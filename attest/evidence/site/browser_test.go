@@ -29,6 +29,7 @@ func TestInARealBrowser(t *testing.T) {
 		{"nobody is kept out of a page", nobodyIsKeptOutOfAPage},
 		{"the keyboard reaches everything", theKeyboardReachesEverything},
 		{"on paper nothing is cut off", onPaperNothingIsCutOff},
+		{"a diagram is drawn in its own size", aDiagramIsDrawnInItsOwnSize},
 		{"a fold opens by the keyboard", aFoldOpensByTheKeyboard},
 		{"hostile text does nothing in a browser", hostileTextDoesNothingInABrowser},
 		{"a reader checks a package", aReaderChecksAPackage},
@@ -202,6 +203,25 @@ func tabbed(t *testing.T, p *testbrowser.Page, page string) {
 		if at.Index != i || strings.TrimSpace(at.Name) == "" || !at.Ring || !at.Visible {
 			t.Errorf("%s: after %d tabs: %+v", page, i+1, at)
 			return
+		}
+	}
+}
+
+// aDiagramIsDrawnInItsOwnSize: one of a single site isn't blown up to the page's width,
+// and one of many sites fits a phone.
+func aDiagramIsDrawnInItsOwnSize(t *testing.T, b *testbrowser.Browser) {
+	for _, c := range []struct{ sites, width, columns int }{{1, 1280, 1}, {2, 1280, 2}, {5, 1280, 3}, {5, 360, 1}} {
+		f := testfleet.New(t, testfleet.Options{HSMs: 5, Sites: places(c.sites)})
+		dir := filepath.Join(t.TempDir(), "site")
+		if err := Write(dir, must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))); err != nil {
+			t.Fatal(err)
+		}
+		p := b.Open(t, c.width, 800, "light")
+		p.Go("file://" + filepath.ToSlash(filepath.Join(dir, "epoch-1/index.html")))
+		var wide []float64
+		p.Eval(`[...document.querySelectorAll(".diagram svg")].filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect().width)`, &wide)
+		if want := float64(c.columns*(plateWide+gutter) + 1); len(wide) != 1 || wide[0] != want {
+			t.Errorf("%d sites on %d pixels: %v wide, want %v", c.sites, c.width, wide, want)
 		}
 	}
 }

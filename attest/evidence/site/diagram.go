@@ -98,7 +98,8 @@ func (d *diagram) draw(columns int) string {
 		lines += fmt.Sprintf("<path class=\"line\" d=\"M%d 44V%d\"/>", c*(plateWide+gutter)+8, bottom)
 	}
 	var svg markup
-	svg.add(fmt.Sprintf("<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", columns*(plateWide+gutter)+1, y), d.inWords(), "\">\n"+lines+"\n"+
+	wide := columns*(plateWide+gutter) + 1
+	svg.add(fmt.Sprintf("<svg width=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", wide, wide, y), d.inWords(), "\">\n"+lines+"\n"+
 		"<circle class=\"hub\" cx=\"8\" cy=\"20\" r=\"7\"/><path class=\"line\" d=\"M8 27V44\"/>\n<text class=\"strong\" x=\"26\" y=\"25\">", clip(d.plan.Fleet, 26), "</text>\n"+
 		m.String()+"</svg>\n")
 	return svg.String()

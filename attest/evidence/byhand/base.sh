@@ -31,14 +31,14 @@ fail() { failed[$at]=1; clean "$*"; printf 'FAILED       %s: %s\n' "$at" "$said"
 skip() { notes[$at]+="${notes[$at]:+; }$*"; printf 'not checked  %s: %s\n' "$at" "$*"; }
 open() { undecided[$at]=1; skip "$@"; } # without it the claim isn't decided
 none() { undecided[$at]=1 absent[$at]=1 notes[$at]=$*; printf 'not shown    %s: %s\n' "$at" "$*"; } # there is nothing to check
-same() { if [[ -n $2 && $2 == "$3" ]]; then pass "$1"; else fail "$1: one is ${2:-absent}, the other ${3:-absent}"; fi; }
+same() { if [[ -n $2 && $2 == "$3" ]]; then pass "$1"; else fail "it is not so that $1: one is ${2:-absent}, the other ${3:-absent}"; fi; }
 hex() { xxd -p -c 100000 | tr -d '\n'; }
 need() { # another claim that this one rests on
   local outer=$at
   at=$1
   if [[ -z ${judged[$1]:-} ]]; then judged[$1]=1; printf -- '-- %s\n' "$1"; "claim_${1//./_}"; fi
   at=$outer
-  [[ -z ${failed[$1]:-} ]] || fail "$1 fails, and this rests on it"
+  [[ -z ${failed[$1]:-} || $outer == "$1" ]] || fail "$1 fails, and this rests on it"
   [[ -z ${undecided[$1]:-} || $outer == "$1" ]] || undecided[$at]=1
   if [[ -z ${passed[$1]:-} && -z ${failed[$1]:-} ]]; then undecided[$at]=1; fi
 }
@@ -171,10 +171,27 @@ seconds() { [[ $1 =~ $rfc ]] && date -u -d "$1" +%s; }
 before() { if (($(seconds "$2") <= $(seconds "$3") + 300)); then pass "$1 is not after $3"; else fail "$1 is of $2, after $3"; fi; }
 get() { jq -r "$2" "../r/$1.json"; }
 
+# voices: no key of the fleet is one that the policy pins for anybody, in whatever form.
+voices() {
+  local key all=' ' point
+  if jq -e '[.allows // [] | .[].one_key // [] | .[]] | any(startswith("fleet key"))' ../policy.json >/dev/null; then skip "whether a key of the fleet is somebody's: the policy allows it for one"; return; fi
+  jq -r '(.third_parties[], (.operators // [] | .[]) | .key), (.people // [] | .[].key | split(" ")[1]), ((.log_policy // "") | split("[ \t\n]+"; "")[] | select(test("^[^+]+[+][0-9a-f]{8}[+]")) | sub("^[^+]+[+][0-9a-f]{8}[+]"; ""))' ../policy.json >../policykeys
+  while read -r key; do all+="$(printf %s "$key" | base64 -d | hex) "; done <../policykeys
+  jq -r '.keys[].public_key' fleet-keys.json >../fresh
+  while read -r key; do
+    isn "$key" "$b64" "a key of the fleet" || continue
+    point=$(printf %s "$key" | base64 -d | hex)
+    case ${#point} in 88) point=${point:24} ;; 182) point=${point:54} ;; 240) point=${point:48} ;; esac
+    [[ $all != *"$point"* ]] || fail "a key of the fleet is one that the policy pins for somebody else"
+  done <../fresh
+  [[ -n ${failed[$at]:-} ]] || pass "no key of the fleet is one that the policy pins"
+}
+
 # claim_package: the files are those that the records tell of.
 claim_package() {
   unpack "$package" || return 0
   artifact=$(sum fleet-keys.json)
+  voices
   [[ $object == evidence ]] || { pass "the artifact has the digest $artifact"; return 0; }
   chain || return 0
   local counter proof close name line
@@ -196,7 +213,6 @@ claim_package() {
   into ../wanted jq -r 'select(.kind == "request" or .kind == "countersignature") | .b.files[] | "\(.sha256)  \(.path)"' ../bodies.jsonl
   before "the last record" "${LATEST[$records]}" "$now"
   into ../predecessor jq -r 'if .predecessor == "" then empty else .predecessor | @base64d | fromjson | .keys[].public_key end' request-core.json
-  jq -r '.keys[].public_key' fleet-keys.json >../fresh
   if [[ -n $(sort ../predecessor ../fresh | uniq -d) ]]; then fail "a key is one of the epoch before: it was not generated in this ceremony"; else pass "no key is one of the epoch before"; fi
   digests ../wanted "request or countersignature"
   jq -r 'select(.kind == "attestation") | "attestations/\(.b.intent // "countersigner").json"' ../bodies.jsonl >../attested

@@ -31,6 +31,7 @@ type explainer struct {
 	people  []pinned
 	a       *ceremony.Account // nil of a bundle
 	lines   []span            // of the records, by number from 1
+	named   []string          // "n hash" of the records that the parts rest on
 	hashes  [][32]byte
 	b       *bundle.Bundle // nil where there is none, or none that can be read
 	parts   []Part
@@ -77,6 +78,7 @@ func Explain(in evidence.Input, p *evidence.Policy, policy []byte, claim string)
 	}
 	x.read()
 	x.explain(claim)
+	x.chain()
 	return x.parts, nil
 }
 
@@ -169,6 +171,24 @@ func (x *explainer) explain(claim string) {
 	}
 }
 
+// chained prints number and hash of every record, as long as each names the one before.
+const chained = `last=$(sha256sum < plan.yaml | cut -c1-64); jq -r '[.n, .time, .kind, .prev, .commit] | @tsv' transcript.jsonl | while IFS=$'\t' read -r n time kind prev commit; do test "$prev" = "$last" || exit 1; last=$(printf 'fleetctl record v1\n%s\n%s\n%s\n%s\n%s\n' "$n" "$time" "$kind" "$prev" "$commit" | sha256sum | cut -c1-64); echo "$n $last"; done > ../chain`
+
+// chain shows that the records that the parts name stand in the plan's chain.
+func (x *explainer) chain() {
+	if x.a == nil || len(x.named) == 0 {
+		return
+	}
+	slices.Sort(x.named)
+	plan := x.a.Plan.Digest()
+	commands := []string{chained}
+	for _, n := range slices.Compact(x.named) {
+		commands = append(commands, fmt.Sprintf("grep -qx '%s' ../chain", n))
+	}
+	x.add(Part{Title: "the chain that these records stand in (SPEC 6)", Rows: [][2]string{{"begins", fmt.Sprintf("at plan.yaml, sha256 %x", plan)},
+		{"ends", fmt.Sprintf("with record %d, hash %x", x.a.N, x.a.Head)}}, Commands: commands})
+}
+
 func (x *explainer) add(p Part) { x.parts = append(x.parts, p) }
 
 // file shows a file of the package by its digest.
@@ -205,7 +225,7 @@ func (x *explainer) committed() {
 		return
 	}
 	x.add(Part{Title: "what third parties signed names these records", Rows: [][2]string{
-		{"fleet-keys.json", "its ceremony.transcript is the hash of record " + fmt.Sprint(x.a.FleetCheckN)}},
+		{"fleet-keys.json", fmt.Sprintf("its ceremony.transcript is the hash of record %d, which the chain below leads to", x.a.FleetCheckN)}},
 		Commands: []string{fmt.Sprintf("test \"$(jq -r .ceremony.transcript fleet-keys.json)\" = %x", x.a.FleetCheckHash)}})
 	x.record(x.a.FleetCheckN, "the fleet check")
 	if x.b != nil {

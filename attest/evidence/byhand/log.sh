@@ -163,4 +163,7 @@ claim_log_witnessed() {
   checkpoint=$seen_checkpoint COSIGNED=("${seen_cosigned[@]}")
   witnessed "${LAST[countersignature]:-0}"
 }
-claim_rekor_included() { need package; open "Rekor's entry (SPEC 16.4)"; }
+claim_rekor_included() {
+  need package
+  if [[ -f bundle.json.rekor.json ]]; then open "Rekor's entry (SPEC 16.4)"; else none "there is no entry of a Rekor log in the package"; fi
+}

@@ -33,6 +33,7 @@ func (x *explainer) record(n int, what string, more ...[2]string) {
 	commands = append(commands,
 		fmt.Sprintf("test \"$(jq -r '\"\\(.n) \\(.time) \\(.kind) \\(.prev) \\(.commit)\"' ../record)\" = '%d %s %s %s %s'", n, r.Time, r.Kind, r.Prev, r.Commit),
 		fmt.Sprintf("test \"$(%s | sha256sum)\" = '%x  -'", printf(head), x.hashes[n]))
+	x.named = append(x.named, fmt.Sprintf("%d %x", n, x.hashes[n]))
 	x.add(Part{Title: what, Rows: append(rows, more...), Commands: commands})
 }
 
@@ -233,6 +234,11 @@ func (x *explainer) signed(dir string) {
 			{"signature", span{File: sigFile, Length: len(s.Signature)}.String() + " (SSHSIG)"}}
 		if dir != ceremony.PlanApprovalsDir {
 			rows = append(rows, lines(string(signedText))...)
+			for line := range strings.Lines(string(signedText)) {
+				if f := strings.Fields(line); len(f) == 3 && f[0] == "head" {
+					x.named = append(x.named, f[2]+" "+f[1])
+				}
+			}
 		}
 		title, name := who+" signed "+textFile, strings.ReplaceAll(who, "/", ".")
 		if who == "" {

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command releases appends the list of a release (SHA256SUMS) to a transparency log
 // and writes its proof beside it: a log of one list for each version, kept as a fleet's
 // log is. fleetctl log init makes the log, and its witnesses are those of the policy.

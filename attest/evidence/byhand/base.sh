@@ -116,7 +116,7 @@ unpack() {
   while IFS= read -r name; do
     FILES["$name"]=1
     case $name in
-      plan.yaml | transcript.jsonl | fleet-keys.json | request-core.json | bundle.json | bundle.json.tlog-proof | bundle.json.rekor.json | index.html | MANIFEST) continue ;;
+      plan.yaml | transcript.jsonl | fleet-keys.json | request-core.json | bundle.json | bundle.json.tlog-proof | bundle.json.rekor.json | media.txt | index.html | MANIFEST) continue ;;
       plan-approvals/* | approvals/* | signoffs/release/* | signoffs/close/* | attestations/*) line=${name##*/} ;;
       *) line= ;;
     esac

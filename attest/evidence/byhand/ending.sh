@@ -22,6 +22,7 @@ claim_page() {
   need evidence.bound
   packaged || return 0
   open "that index.html says what the data says: it has the digest that the signed close record lists"
+  [[ ! -f media.txt ]] || open "that the places in media.txt agree with the records' times (SPEC 17.7): it has the digest that the signed close record lists"
 }
 
 claim_lockdown() {

@@ -166,7 +166,7 @@ func TestByHandKeepsToTheVectors(t *testing.T) {
 		if _, err := evidence.ParsePolicy("p", v.policy); err != nil {
 			continue // no policy that can be used, or put into JSON
 		}
-		if !sampled(v.Name, 26) {
+		if !sampled(v.Name, 26) && v.Name != "recorded" {
 			counts["not run"]++
 			continue
 		}

@@ -72,6 +72,7 @@ type Account struct {
 	openHash       [32]byte    // of the first record
 	opened         bool        // the first login was made
 	adjourn        *Adjourn    // the last one
+	reconvenedN    int         // number of the record that reconvened it last
 	exceptionsThen int         // how many exceptions there were at the last adjournment
 	// exceptionsAsked is how many exceptions there were at the request.
 	exceptionsAsked int

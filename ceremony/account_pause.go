@@ -96,9 +96,13 @@ func (a *Account) takeReconvene(c *Reconvene) error {
 	if err := a.CheckReconvene(c); err != nil {
 		return err
 	}
-	a.Adjourned = false
+	a.Adjourned, a.reconvenedN = false, a.N+1
 	return nil
 }
+
+// Reconvened says that the last record reconvened the ceremony: what goes on with the
+// HSMs then was adjourned as planned, and not interrupted.
+func (a *Account) Reconvened() bool { return a.N > 0 && a.reconvenedN == a.N }
 
 // CheckReconvene demands that the seals are those of the adjournment. If one was
 // broken, people record an exception first, and officers accept it.

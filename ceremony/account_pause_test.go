@@ -41,3 +41,18 @@ func TestEveryHSMIsAdjournedUnderASeal(t *testing.T) {
 		held("reconvene", err, !a.Adjourned)
 	}
 }
+
+// TestWhatGoesOnAfterAnAdjournmentWasNotInterrupted, until another record follows.
+func TestWhatGoesOnAfterAnAdjournmentWasNotInterrupted(t *testing.T) {
+	a := &Account{Plan: &Plan{Mode: Rehearsal}, N: 7, Adjourned: true, adjourn: &Adjourn{Seals: []Seal{}}}
+	if err := a.takeReconvene(&Reconvene{Seals: []Seal{}}); err != nil || a.Reconvened() {
+		t.Fatalf("before its record counts: %t, %v", a.Reconvened(), err)
+	}
+	a.N++
+	if !a.Reconvened() {
+		t.Error("it is called interrupted")
+	}
+	if a.N++; a.Reconvened() || (&Account{}).Reconvened() {
+		t.Error("it goes on being called adjourned")
+	}
+}

@@ -151,7 +151,7 @@ var (
 	askedSign  = regexp.MustCompile(`Step \d+ of \d+\. Sign to [^:]+: your name, then "([^"]+)"; or where a signature is:$`)
 	verdicts   = `your name, then "agree", "agree with exceptions" or "do not agree"(?: \(an officer who approves the \S+ too adds "([^"]+)"\))?; `
 	askedSpeak = regexp.MustCompile(`Step \d+ of \d+\. Your verdict on the \S+: ` + verdicts + `or where a signature is:$`)
-	askedClose = regexp.MustCompile(`Step \d+ of \d+\. Whoever has not spoken on the \S+, speak now: ` + verdicts + `or type "close":$`)
+	askedClose = regexp.MustCompile(`Step \d+ of \d+\. Not heard on the \S+: [^.]+\. Speak now: ` + verdicts + `or type "close":$`)
 	isMissing  = regexp.MustCompile(`(?s)(\d+) of (\d+)\s+officers?\.(?:\s+Signed:[^.]*\.)?\s+Not\s+yet:\s+([^.]*)\.`)
 )
 

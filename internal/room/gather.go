@@ -30,6 +30,8 @@ type waiting struct {
 	also string
 	// last shows what else is new, directly above the question; nil: nothing is.
 	last func()
+	// reconvened is the room's.
+	reconvened bool
 	// closed says that somebody has closed a stage: who has not spoken is passed over.
 	closed bool
 	// heard says that somebody has signed since it was told who is missing.
@@ -43,7 +45,7 @@ func (r *Room) approve(_ context.Context, _ string, people *ceremony.People, wan
 
 // approved waits for officers, who are shown last what else is new.
 func (r *Room) approved(people *ceremony.People, want ceremony.Approval, last func()) error {
-	w := waiting{wish: folder.Wish{Act: want.Act}, people: people, last: last}
+	w := waiting{wish: folder.Wish{Act: want.Act}, people: people, last: last, reconvened: r.reconvened}
 	w.missing = func(*ceremony.Account) (*folder.Missing, error) {
 		list, err := folder.ReadSignings(r.Config.Dir, ceremony.ApprovalsDir)
 		if err != nil {

@@ -24,7 +24,7 @@ func (w *waiting) question() string {
 	case w.wish.Stage == "":
 		return at + fmt.Sprintf("Sign %s: your name, then %s; or where a signature is:", w.purpose(), w.consents())
 	case w.enough():
-		return at + fmt.Sprintf("Whoever has not spoken on the %s, speak now: your name, then %s; or type %q:", w.wish.Stage, w.consents(), script.Close)
+		return at + fmt.Sprintf("Not heard on the %s: %s. Speak now: your name, then %s; or type %q:", w.wish.Stage, strings.Join(w.unheard(), "; "), w.consents(), script.Close)
 	}
 	return at + fmt.Sprintf("Your verdict on the %s: your name, then %s; or where a signature is:", w.wish.Stage, w.consents())
 }
@@ -33,6 +33,9 @@ func (w *waiting) question() string {
 func (w *waiting) purpose() string {
 	if w.now.Exception > 0 {
 		return fmt.Sprintf("to accept exception %d", w.now.Exception)
+	}
+	if w.wish.Act == ceremony.ApproveResume && w.reconvened {
+		return "to let the work on the HSMs go on after the adjournment"
 	}
 	return purposes[w.wish.Act]
 }

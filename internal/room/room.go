@@ -45,8 +45,10 @@ type Room struct {
 	Log func(ctx context.Context, j *engine.Journal) ([]byte, error)
 
 	watch *watch
-	told  map[[32]byte]bool // files of the exchange that were named as misfits
-	seen  map[[32]byte]bool // files of the exchange that were looked at and are nothing that is waited for
+	// reconvened says that what goes on was adjourned as planned, and not interrupted.
+	reconvened bool
+	told       map[[32]byte]bool // files of the exchange that were named as misfits
+	seen       map[[32]byte]bool // files of the exchange that were looked at and are nothing that is waited for
 }
 
 // Walk takes the ceremony to its end, or to where it waits for somebody who isn't
@@ -90,7 +92,8 @@ func (r *Room) next(ctx context.Context) (over bool, err error) {
 	}
 	_, torn := folder.Read(r.Config.Dir)
 	if s, _ := a.Next(); torn != nil || before(s.Act, ceremony.ActRelease) {
-		session.NewScreen(r.App).Interrupted(a)
+		r.reconvened = a.Reconvened()
+		session.NewScreen(r.App).GoesOn(a)
 		return false, r.running(ctx, engine.Resume)
 	}
 	return false, session.WithFolder(r.App, r.Config.Dir, func(j *engine.Journal) error { return r.step(ctx, j) })

@@ -77,7 +77,7 @@ func (s *Screen) show() {
 	}
 	s.say(recordWords(at) + " …: " + known[how] + ".")
 	if resumed > 0 {
-		s.say("The ceremony was interrupted, and goes on: officers have approved a resume. So far that was " + words.Count(int64(at.Resumed), "time", "times") + ". If nobody said why, ask.")
+		s.say("The ceremony goes on after a stop: officers have approved a resume, " + words.Count(int64(at.Resumed), "time", "times") + " so far. Unless it had been adjourned, it was interrupted: ask why.")
 	}
 	s.warn()
 	if is && at.Wants != state.Closed && at.Wants != state.Aborted {

@@ -77,10 +77,10 @@ func TestAResumeIsToldOnTheSecondScreen(t *testing.T) {
 	again := x.states[9]
 	again.Resumed = 1
 	text, _, _ := auditor(t).types(t, x, first.String(), again.String())
-	if strings.Count(text, "was interrupted") != 1 {
+	if strings.Count(text, "goes on after a stop") != 1 {
 		t.Errorf("a resume is told otherwise than once\n%s", text)
 	}
-	wants(t, strings.Join(strings.Fields(text), " "), "The ceremony was interrupted, and goes on: officers have approved a resume. So far that was 1 time.")
+	wants(t, strings.Join(strings.Fields(text), " "), "The ceremony goes on after a stop: officers have approved a resume, 1 time so far. Unless it had been adjourned, it was interrupted: ask why.")
 }
 
 func TestAnAlarmNamesTheCeremonyOnceItsRecordsWereShown(t *testing.T) {

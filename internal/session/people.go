@@ -207,7 +207,7 @@ func (r atTerminal) Seal(_ context.Context, hsm string, wrong func(string) error
 			return "", "", "", err
 		}
 		if err := wrong(first); err != nil {
-			r.Say(Capital(err.Error()) + ". Read it off " + hsm + " again.")
+			r.Say(Capital(err.Error()) + ". Read it off " + hsm + " again; if it does say so, stop.")
 			continue
 		}
 		second, err := r.Ask("intake "+hsm+" auditor", "", "Auditor", "the same number, read again")

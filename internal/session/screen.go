@@ -86,15 +86,19 @@ func (s *Screen) Paused(c *ceremony.Account) {
 		p.Line("The head that it follows: "+RecordWords(c.N, c.Head)), "\n")
 }
 
-// Interrupted shows the header of a ceremony that ended without a word, with what going
-// on costs.
-func (s *Screen) Interrupted(c *ceremony.Account) {
+// GoesOn shows the header of a ceremony whose HSMs are to be worked on once more: it was
+// interrupted, or reconvened a moment ago. It says what that costs.
+func (s *Screen) GoesOn(c *ceremony.Account) {
 	p, mode := s.a.UI.Talk, strings.ToUpper(c.Plan.Mode)
 	s.a.Header = p.Header(c.Plan.Fleet+" · resume", mode)
+	why := "The ceremony was interrupted."
+	if c.Reconvened() {
+		why = "The ceremony was adjourned as planned, and HSMs are still to be worked on."
+	}
 	step, _ := c.Next()
 	s.begins(c.StepNumber(), len(c.Steps), step)
 	s.a.UI.Say("\n", p.Header(c.Plan.Fleet, mode),
-		p.Line(fmt.Sprintf("The ceremony was interrupted. It stands after record %d, and goes on once officers approve that.", c.N)),
+		p.Line(fmt.Sprintf("%s It stands after record %d, and goes on once officers approve that.", why, c.N)),
 		p.Line(Capital(strings.TrimSpace(strings.ReplaceAll(lost(c), "\n", " ")))), "\n")
 }
 

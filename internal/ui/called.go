@@ -54,7 +54,7 @@ func startsLikeStop(line []byte) bool {
 
 func (o *Output) help() error {
 	o.Say(o.Talk.Line("At every question: stop · exception · adjourn · read · qr"),
-		o.Talk.Line("stop ends it for now, and it goes on with the same command; exception records what went otherwise than planned; adjourn interrupts as planned;"),
+		o.Talk.Line("stop ends it for now, and it goes on with the same command; exception records what went otherwise than planned; adjourn interrupts as planned: both are shown before they are written, and back takes them back;"),
 		o.Talk.Line("read shows the text above once more, a screen at a time; qr draws the code for a second screen, where one has to do with the question."))
 	return nil
 }

@@ -105,7 +105,7 @@ func signedNow(a *cli.App, file string, o options, p *thirdparty.Policy, in *thi
 	}
 	return a.Emit(inspection(file, o, p, in, o.out), a.UI.Fields([][2]string{
 		{"signed", signed}, {"time", strict.FormatTime(r.Statement.Time())}, {"ledger", fmt.Sprintf("%s, entry %d", o.ledger, entry)},
-		{"response", o.out}, {"next", "give it to the operator, who runs"},
+		{"response", o.out}, {"next", "give it to the operator, who puts it into the room's exchange folder, or runs"},
 	}), "fleetctl bundle import DIR "+words.ShellWord(o.out)+"\n")
 }
 

@@ -2,9 +2,11 @@ package epochs_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/epochs"
@@ -87,4 +89,28 @@ func FuzzChain(f *testing.F) {
 			t.Fatalf("verified with what is not good: %s", tells(r))
 		}
 	})
+}
+
+// TestAChainHasABoundedNumberOfObjects: what is read and compared is bounded, and so is
+// what is reported of it.
+func TestAChainHasABoundedNumberOfObjects(t *testing.T) {
+	policy := must(evidence.ParsePolicy("policy.yaml", must(os.ReadFile(hostileDir+"/policy.yaml"))))
+	c := must(epochs.New(policy, epochs.Question{Now: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}))
+	for i := range 256 {
+		if err := c.Take(evidence.Input{File: fmt.Sprint(i), Data: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Take(evidence.Input{File: "one more", Data: []byte("{}")}); err == nil || !strings.Contains(err.Error(), "more than 256 objects") {
+		t.Errorf("the 257th object: %v", err)
+	}
+	for i := range 2000 {
+		c.Stray(fmt.Sprint(i, ".tlog-proof"), true)
+	}
+	if r := c.Conclude(); r.Verified || len(r.Problems) != 1000 || len(r.Problems)+r.Others < 2256 {
+		t.Errorf("%d problems and %d others", len(r.Problems), r.Others)
+	}
+	if _, err := epochs.New(policy, epochs.Question{}); err == nil {
+		t.Error("a chain is judged at no time")
+	}
 }

@@ -161,6 +161,8 @@ func (s *KeySet) checkHeader(d *document) {
 		d.failf(d.at("previous"), "previous is given, but nothing comes before epoch 1")
 	case s.Epoch > 1 && len(s.Previous) != sha256.Size:
 		d.failf(d.at("previous"), "previous has %d bytes; the digest of epoch %d's artifact has %d", len(s.Previous), s.Epoch-1, sha256.Size)
+	case s.Epoch > 1 && [sha256.Size]byte(s.Previous) == [sha256.Size]byte{}:
+		d.failf(d.at("previous"), "previous is 32 zero bytes, which is no digest")
 	}
 }
 

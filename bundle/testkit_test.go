@@ -115,6 +115,7 @@ func keySetVectors(t *testing.T) []vector {
 	text("format-other", `format is "fleetctl fleet-keys v2", not "fleetctl fleet-keys v1"`, "fleet-keys v1", "fleet-keys v2")
 	text("format-not-first", `does not begin with the field "format"`, "{\n  \"format\": \"fleetctl fleet-keys v1\",\n  \"mode\": \"production\",", "{\n  \"mode\": \"production\",\n  \"format\": \"fleetctl fleet-keys v1\",")
 	text("previous-zeros", "nothing comes before epoch 1", `"previous": ""`, `"previous": "`+strings.Repeat("0", 64)+`"`)
+	with("previous-zeros-later", "32 zero bytes", func(s *KeySet) { s.Epoch, s.Previous = 2, make([]byte, 32) })
 	text("created-with-offset", "created", "10:00:00Z", "10:00:00+00:00")
 	text("plan-upper-case", "ceremony.plan", `"plan": "`, `"plan": "A`)
 	list = append(list,

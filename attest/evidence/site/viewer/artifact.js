@@ -25,7 +25,7 @@
       format: F.string, mode: F.oneOf(...F.MODES), fleet: F.token, namespace: F.token, epoch: F.int(1), previous: F.mayBeEmpty(F.hex32),
       created: F.timeOf, majority: F.int(1),
       keys: F.list(F.object({ hsm: F.token, role: F.token, use: F.oneOf("sign", "agree"), algorithm: F.oneOf(...F.ALGORITHMS), public_key: F.base64Of() }), 1, 512),
-      ceremony: F.object({ id: F.token, plan: F.hex32, transcript: F.hex32 }),
+      ceremony: F.object({ id: F.token, plan: F.hexOf(32), transcript: F.hexOf(32) }),
     }));
     const map = F.parseFile(bytes, where, 49152);
     if (map.keys().next().value !== "format" || map.get("format") !== "fleetctl fleet-keys v1") {
@@ -153,7 +153,7 @@
     const shape = F.shape("core", () => F.object({
       format: F.string, artifact: F.base64Of(), predecessor: F.mayBeEmpty(F.base64Of()),
       previous_statements: F.list(F.object({ key: F.base64Of(32), json: F.base64Of() })),
-      plan: F.hex32, release: F.object({ head: F.hex32, n: F.int(1) }),
+      plan: F.hexOf(32), release: F.object({ head: F.hexOf(32), n: F.int(1) }),
     }));
     const c = shape(F.parseFile(bytes, where, 65535, "fleetctl request-core v1"), where);
     const keySet = F.parseKeySet(c.artifact, `${where}: artifact`);

@@ -29,6 +29,9 @@
     return { ...key, same: F.rawKey("ed25519", raw, where).same };
   };
 
+  // isURL: an absolute URL without a user's name. It is never used when verifying.
+  const isURL = (text) => /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[\/?](?:[A-Za-z0-9._~!$&'()*+,;=:@\/?-]|%[0-9A-Fa-f]{2})*)?$/.test(text);
+
   // parseLogPolicy reads C2SP's tlog-policy.
   F.parseLogPolicy = function (text, where) {
     if (F.size(text) > F.LIMITS.proof) F.fault(where, "is too large");
@@ -45,12 +48,15 @@
       if (p.witnesses.size + p.groups.size >= 128) F.fault(line, "is one witness or group too many: 128 are allowed");
       return name;
     };
+    if (!text.endsWith("\n")) F.fault(where, "has a last line without a line feed");
     text.split("\n").forEach((raw, i) => {
       const line = `${where}: line ${i + 1}`;
       if (/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/.test(raw)) F.fault(line, "has a control character");
       const f = raw.split(/[ \t]+/).filter((s) => s !== "");
       if (f.length === 0 || f[0].startsWith("#")) return;
       if (f.some((s) => s.startsWith("#"))) F.fault(line, "has a comment behind something else");
+      const url = f[0] === "log" ? f[2] : f[0] === "witness" ? f[3] : undefined;
+      if (url !== undefined && !isURL(url)) F.fault(line, `${F.quote(url)} is no absolute URL without a user's name`);
       if (f[0] === "log" && (f.length === 2 || f.length === 3)) {
         if (p.logs.length >= 128) F.fault(line, "is one log too many: 128 are allowed");
         p.logs.push(once(F.vkey(f[1], [1, 2, 6], line), line));

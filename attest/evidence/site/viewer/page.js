@@ -64,9 +64,9 @@
 
   function checkStyle(style, where) {
     if (style.includes("\\")) F.fault(where, "has a \\ in its style");
-    for (const m of style.matchAll(/@([A-Za-z-]*)/g)) if (m[1].toLowerCase() !== "media") F.fault(where, `has @${m[1]} in its style`);
+    for (const m of style.matchAll(/@([A-Za-z-]*)/g)) if (m[1] !== "media") F.fault(where, `has @${m[1]} in its style`);
     for (const m of style.matchAll(/([^\s(){}:;,+*\/]*)\(/g)) {
-      if (m[1] !== "" && !functions.has(m[1].toLowerCase())) F.fault(where, `has ${F.quote(m[1] + "(")} in its style`);
+      if (m[1] !== "" && !functions.has(m[1])) F.fault(where, `has ${F.quote(m[1] + "(")} in its style`);
     }
   }
 })((globalThis.fleetctlVerify ??= {}));

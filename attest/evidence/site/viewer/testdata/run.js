@@ -14,6 +14,13 @@ for (const name of fs.readdirSync(folder).filter((n) => n.endsWith(".js")).sort(
 const F = globalThis.fleetctlVerify;
 const bytes = (text) => new Uint8Array(Buffer.from(text ?? "", "base64"));
 
+const readers = {
+  keyset: (d) => F.parseKeySet(d, "f"), bundle: (d) => F.parseBundle(d, "f"), core: (d) => F.parseCore(d, "f"), statement: (d) => F.parseStatement(d, "f"),
+  served: (d) => F.parseStatement(d, "f", true), proof: (d) => F.parseProof(d, "f"), logpolicy: (d) => F.parseLogPolicy(F.text(d, "f"), "f"),
+  plan: (d) => F.parsePlan(d), policy: (d) => F.parsePolicy(d), page: (d) => F.checkPage(d), sshkey: (d) => F.sshKey(F.text(d, "f").replace(/\n$/, ""), "f"),
+  sshsig: (d) => F.sshSignature(d, "f"),
+};
+
 const programs = {
   // Each case {object, data, policy, time, proofs, expect} is judged.
   async verify(cases) {
@@ -50,6 +57,21 @@ const programs = {
       } catch (e) {
         if (!(e instanceof F.Fault)) throw e;
         answers.push(false);
+      }
+    }
+    return answers;
+  },
+
+  // Each case {what, data} is a file of a format.
+  async parse(cases) {
+    const answers = [];
+    for (const c of cases) {
+      try {
+        await readers[c.what](bytes(c.data));
+        answers.push({ ok: true });
+      } catch (e) {
+        if (!(e instanceof F.Fault || e instanceof F.NotChecked)) throw e;
+        answers.push({ ok: false, why: `${e.where}: ${e.what}` });
       }
     }
     return answers;

@@ -15,6 +15,7 @@ claim_evidence_bound() {
     [[ -f $f && $f != transcript.jsonl && $f != MANIFEST && $f != signoffs/close/* ]] || continue
     [[ $listed == *" $f "* ]] || fail "$f is unbound: the close record does not list it"
   done
+  [[ $(tr -d '\0' <index.html) == *'content="fleetctl page v4"'* ]] || open "what index.html may do: it is a page of another version (SPEC 17.6)"
   [[ -n ${failed[$at]:-} ]] || pass "and no file is there that it doesn't list"
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -50,11 +51,12 @@ type runner struct {
 	log, summary        string
 	output              map[string]string
 	program, programSum string
+	bin                 string // before all else on the PATH
 }
 
 // newRunner has the examples in its workspace, and fleetctl beside it.
 func newRunner(t *testing.T) *runner {
-	r := &runner{t: t, dir: t.TempDir(), work: t.TempDir()}
+	r := &runner{t: t, dir: t.TempDir(), work: t.TempDir(), bin: t.TempDir()}
 	for example, vector := range map[string]string{"passing": "attested", "failing": "attested-as-exportable"} {
 		check(t, os.CopyFS(filepath.Join(r.dir, example), os.DirFS("../../testdata/vectors/package/"+vector)))
 	}
@@ -77,7 +79,7 @@ func (r *runner) run(inputs map[string]string) {
 	check(r.t, err)
 	given := map[string]string{"sha256": r.programSum, "binary": r.program}
 	maps.Copy(given, inputs)
-	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.work, "CI=true", "GITHUB_ACTIONS=true", "GITHUB_ACTION_PATH=" + root, "GITHUB_WORKSPACE=" + r.dir, "RUNNER_TEMP=" + r.work,
+	env := []string{"PATH=" + r.bin + ":" + os.Getenv("PATH"), "HOME=" + r.work, "CI=true", "GITHUB_ACTIONS=true", "GITHUB_ACTION_PATH=" + root, "GITHUB_WORKSPACE=" + r.dir, "RUNNER_TEMP=" + r.work,
 		"RUNNER_OS=Linux", "RUNNER_ARCH=X64", "GITHUB_OUTPUT=" + filepath.Join(r.work, "output"), "GITHUB_STEP_SUMMARY=" + filepath.Join(r.work, "summary")}
 	for name, value := range a.Runs.Steps[0].Env {
 		input := strings.TrimSuffix(strings.TrimPrefix(value, "${{ inputs."), " }}")
@@ -194,9 +196,36 @@ func TestTheActionRunsNoProgramOfAnotherDigest(t *testing.T) {
 	}
 }
 
+// A release is taken over HTTPS alone, by the name that scripts/release gives it; in place of
+// curl stands a program that hands over what there is.
+func TestTheActionTakesAReleaseByItsName(t *testing.T) {
+	r := newRunner(t)
+	asked := filepath.Join(r.work, "asked")
+	curl := "#!/bin/bash\nprintf '%s\\n' \"$@\" >" + asked + "\nwhile [[ $1 != --output ]]; do shift; done\ncp " + r.program + " \"$2\"\n"
+	check(t, os.WriteFile(filepath.Join(r.bin, "curl"), []byte(curl), 0o700))
+	r.run(map[string]string{"files": "passing/evidence.tar", "policy": "passing/policy.yaml", "binary": "", "version": "1.2.0"})
+	want := fmt.Sprintf("https://github.com/fleetctl/fleetctl/releases/download/v1.2.0/fleetctl_1.2.0_%s_%s", runtime.GOOS, runtime.GOARCH)
+	args := strings.Split(strings.TrimSpace(readText(t, asked)), "\n")
+	if r.code != 0 || args[len(args)-1] != want || !slices.Contains(args, "=https") {
+		t.Errorf("exit code %d, curl was given %q\n%s", r.code, args, r.log)
+	}
+	if release := readText(t, "../../scripts/release"); !strings.Contains(release, "fleetctl_${version}_") {
+		t.Error("scripts/release names programs otherwise now: scripts/ci/fetch asks for " + want)
+	}
+	for _, bad := range []string{"latest", "1.0", "1.0.0/../..", "v1.0.0"} {
+		r.run(map[string]string{"files": "passing/evidence.tar", "policy": "passing/policy.yaml", "binary": "", "version": bad})
+		if r.code != 2 || !strings.Contains(r.log, "version is none") {
+			t.Errorf("%s: exit code %d\n%s", bad, r.code, r.log)
+		}
+	}
+}
+
 // Each of these would be an answer of yes, or a command, if an input were trusted too far.
 func TestTheActionStopsAtInputsThatItCannotUse(t *testing.T) {
 	r := newRunner(t)
+	const agrees = "#!/bin/sh\n" // a program that verifies whatever it is given
+	check(t, os.WriteFile(r.program, []byte(agrees), 0o700))
+	r.programSum = fmt.Sprintf("%x", sha256.Sum256([]byte(agrees)))
 	good := map[string]string{"files": "passing/evidence.tar", "policy": "passing/policy.yaml"}
 	for name, c := range map[string]struct{ input, value, want string }{
 		"no file":                 {"files", "\n\n", "nothing is named that could be verified"},
@@ -222,6 +251,9 @@ func TestTheActionStopsAtInputsThatItCannotUse(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(r.dir, "injected")); err == nil {
 			t.Fatalf("%s: an input was run", name)
 		}
+	}
+	if r.run(good); r.code != 0 {
+		t.Errorf("exit code %d of what it can use\n%s", r.code, r.log)
 	}
 }
 

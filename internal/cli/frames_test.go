@@ -209,3 +209,13 @@ func hintOf(err error) string {
 	}
 	return ""
 }
+
+// The hash by which sheets are told apart, and compared with what was approved, stands
+// whole in each caption and at the foot.
+func TestTheHashOnSheetsOfFramesIsNotCut(t *testing.T) {
+	sum := sha256.Sum256([]byte("a file"))
+	text := string(framesDoc("request-core", "rehearsal", sum, []string{"FLEETCTL-QR1:1:2:A:B", "FLEETCTL-QR1:2:2:A:C"}).Text())
+	if n := strings.Count(text, fmt.Sprintf("%x", sum)); n < 3 {
+		t.Errorf("the hash stands on two sheets %d times:\n%s", n, text)
+	}
+}

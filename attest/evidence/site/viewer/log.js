@@ -209,7 +209,7 @@
     for (const t of counted.map((c) => c.time).sort((a, b) => a - b)) {
       if (quorum === undefined && F.meets(policy.log, new Set(counted.filter((c) => c.time <= t).map((c) => c.witness)))) quorum = t;
     }
-    const counting = logs.filter((key) => F.inside(windowOf(key), now) || (quorum !== undefined && F.inside(windowOf(key), quorum)));
+    const counting = logs.filter((key) => F.counts(windowOf(key), now, quorum));
     const included = counting.length > 0;
     return { included, quorum: included ? quorum : undefined, cosigned, logs: counting, checkpoint };
   };

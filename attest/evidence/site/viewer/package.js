@@ -137,6 +137,11 @@
       answer.problem(path, "is not as the close record lists it");
       s.bound = false;
     }
+    const paths = (replay.close_?.files ?? []).map((f) => f.path);
+    if (paths.some((p, i) => i > 0 && F.byBytes(paths[i - 1], p) >= 0)) {
+      answer.problem("transcript.jsonl", "the close record's files are not sorted and distinct");
+      s.bound = false;
+    }
     for (const path of listed.keys()) {
       if (files.has(path) && path !== "transcript.jsonl" && path !== "MANIFEST" && !path.startsWith("signoffs/close/")) continue;
       answer.problem(path, "is listed by the close record, and isn't there");

@@ -261,7 +261,7 @@ func TestBothReplaysEndAtTheSameRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, seed := sample(100, 5000), uint64(7)
+	n, seed := sample(100, 2500), uint64(7)
 	if full {
 		seed = rand.Uint64()
 	}

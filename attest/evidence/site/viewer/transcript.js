@@ -133,7 +133,7 @@
       "reconvene": object({ seals }),
       "resume": object({ since: timeOf, torn: int(), kept: optional(hex32), intent: optional(int(1)), version: optional(text), binary: optional(hex32) }),
       "abort": object({ reason: long, keys: list(object({ hsm: token, role: token, cka_id: hex(), state: long })), torn: optional(int(1)) }),
-      "close": object({ files }),
+      "close": object({ files: list(object({ path: string, sha256: anyDigest })) }), // judged with the package
     }));
   }
 

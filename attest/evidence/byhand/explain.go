@@ -79,6 +79,9 @@ func Explain(in evidence.Input, p *evidence.Policy, policy []byte, claim string)
 	x.read()
 	x.explain(claim)
 	x.chain()
+	if len(x.parts) > 0 && beyond[claim] != "" {
+		x.add(Part{Title: "what these commands do not check", Rows: [][2]string{{"not checked", beyond[claim]}}})
+	}
 	return x.parts, nil
 }
 
@@ -169,6 +172,29 @@ func (x *explainer) explain(claim string) {
 	case evidence.ClaimAbortSigned:
 		x.signed(ceremony.ApprovalsDir)
 	}
+}
+
+const rules = "that every record follows the rules of a ceremony (SPEC 6, 7, 9)"
+
+// beyond says of a claim what its commands leave open, and fleetctl judges.
+var beyond = map[string]string{
+	evidence.ClaimMode:           "that so many different third parties signed as the policy wants, each inside its key's window",
+	evidence.ClaimPlanApproved:   "that so many different officers signed each act as plan and policy want, in time and inside their keys' windows (SPEC 7.2)",
+	evidence.ClaimGenerated:      rules + "; that an HSM made the keys: it says so itself",
+	evidence.ClaimNonexportable:  rules + "; that the HSMs tell the truth: they say so themselves",
+	evidence.ClaimPossession:     rules + "; that so many third parties signed as the policy wants",
+	evidence.ClaimAgreement:      rules + ", and what each answer follows from",
+	evidence.ClaimFleetChecked:   rules + ", and that these results follow from them (SPEC 7.1)",
+	evidence.ClaimReleaseSignoff: "that so many different people agree as plan and policy want, and of whom there is no verdict (SPEC 7.3)",
+	evidence.ClaimCloseSignoff:   "that so many different people agree as plan and policy want, and of whom there is no verdict (SPEC 7.3)",
+	evidence.ClaimStatement:      "that so many different third parties signed as the policy wants, each inside its key's window",
+	evidence.ClaimCountersigned:  "that the operator's key is inside its window",
+	evidence.ClaimWitnessed:      "that these witnesses make the quorum that the policy wants, at times that count (SPEC 16.2)",
+	evidence.ClaimRekor:          "the entry: fleetctl verify does",
+	evidence.ClaimLockdown:       "that these are the entries of the plan's list, in order",
+	evidence.ClaimBound:          "that there is no file beside those listed, and that enough people signed the close off",
+	evidence.ClaimPage:           "that the page says what the data says: fleetctl renders it again and compares",
+	evidence.ClaimAbortSigned:    "that these are enough people (SPEC 18.2)",
 }
 
 // chained prints number and hash of every record, as long as each names the one before.

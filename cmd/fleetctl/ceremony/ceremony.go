@@ -11,7 +11,7 @@ import (
 // Group is fleetctl ceremony with its commands. appendTo appends to a log, which is
 // another noun's.
 func Group(a *cli.App, appendTo room.AppendTo) *cobra.Command {
-	return cli.Group("ceremony", "Ceremonies: room, run, sign, resume, adjourn, exception, abort, lock down, media, close",
+	return cli.Group("ceremony", "Ceremonies: room, run, sign, resume, adjourn, exception, abort, media, close",
 		roomCmd(a, appendTo), runCmd(a), signCmd(a), resumeCmd(a), adjournCmd(a), reconveneCmd(a),
 		exceptionCmd(a), abortCmd(a), statusCmd(a), lockdownCmd(a), mediaCmd(a), closeCmd(a), receiptCmd(a), compareCmd(a), agreementCmd(a))
 }

@@ -96,9 +96,10 @@ func statusCmd(a *cli.App) *cobra.Command {
 	var since int
 	c := cli.Command("status DIR", "Where a ceremony stands and what comes next",
 		`Status says where a ceremony stands, whose signatures are missing and what
-comes next: the room, which goes on from there, or that step's own command. For a second screen (fleetctl screen), --qr draws the code of
-where it stands, and --frames writes that and the chain of its records as
-pictures: those after record --since, where the screen has seen the others.`,
+comes next: the room, which goes on from there, or that step's own command. For
+a second screen (fleetctl screen), --qr draws the code of where it stands, and
+--frames writes that and the chain of its records as pictures: those after
+record --since, where the screen has seen the others.`,
 		"  fleetctl ceremony status ceremony\n  fleetctl ceremony status ceremony --qr\n  fleetctl ceremony status ceremony --frames frames --since 40", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("since") && frames == "" {

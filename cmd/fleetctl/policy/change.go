@@ -30,10 +30,10 @@ func (*changesJSON) Format() string { return "fleetctl policy changes result v1"
 func diffCmd(a *cli.App) *cobra.Command {
 	var code bool
 	c := cli.Command("diff OLD NEW", "What changes from one policy to the next",
-		`Diff compares what two policies say, and says of each change which way it goes:
-looser, where something passes that didn't; stricter, where something that passed
-doesn't; other, where that depends, as with a log's policy. Comments, order and
-spelling are no change. The older policy comes first.
+		`Diff compares what two policies say, and says of each change which way it
+goes: looser, where something passes that didn't; stricter, where something that
+passed doesn't; other, where that depends, as with a log's policy. Comments,
+order and spelling are no change. The older policy comes first.
 
 With --exit-code it exits with 5 where anything changes, and with 0 where not.`,
 		"  fleetctl policy diff policy.yaml next.yaml",
@@ -63,13 +63,13 @@ func revokeCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("revoke POLICY", "Write a policy in which a key no longer counts",
 		`Revoke writes a policy in which the window of one key ends, and nothing else
 changes. --compromised-after is for a key that somebody else may have: nothing
-that it signed counts but what witnesses saw before that time. --not-after is for
-a key that was given up in its owner's hands.
+that it signed counts but what witnesses saw before that time. --not-after is
+for a key that was given up in its owner's hands.
 
-Whose key it is says a part and a name as the policy has them: person olga, third
-party auditor.example, operator operator-1, log log.example/fleet, witness w1,
-submitter ci, keeper kim. Those who verify with the policy get the new one as they
-got the old one, or by fleetctl policy succeed.`,
+Whose key it is says a part and a name as the policy has them: person olga,
+third party auditor.example, operator operator-1, log log.example/fleet, witness
+w1, submitter ci, keeper kim. Those who verify with the policy get the new one
+as they got the old one, or by fleetctl policy succeed.`,
 		`  fleetctl policy revoke policy.yaml --key "person olga" --compromised-after 2026-11-30T10:00:00Z --out next.yaml`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := cli.Required(cmd, "key", "out"); err != nil {

@@ -26,9 +26,9 @@ func (*successionJSON) Format() string { return "fleetctl policy succession resu
 func succeedCmd(a *cli.App) *cobra.Command {
 	var reason, out string
 	c := cli.Command("succeed OLD NEW", "Say that one policy follows another, for its keepers to sign",
-		`Succeed writes the text by which the new policy follows the old one: the SHA-256 of
-both, the time and a reason. Those whom the old policy names under succession sign
-it, each with
+		`Succeed writes the text by which the new policy follows the old one: the
+SHA-256 of both, the time and a reason. Those whom the old policy names under
+succession sign it, each with
 
   ssh-keygen -Y sign -n fleetctl-policy-succession -f KEY FILE
 
@@ -84,14 +84,14 @@ func followCmd(a *cli.App) *cobra.Command {
 	var signatures []string
 	var replace bool
 	c := cli.Command("follow POLICY NEXT", "Move to the policy that follows the one that you hold",
-		`Follow verifies that the next policy follows yours: the succession is of exactly
-these two files, and enough of those whom yours names under succession signed it. It
-says who did, why, and what changes. Then nothing has happened yet.
+		`Follow verifies that the next policy follows yours: the succession is of
+exactly these two files, and enough of those whom yours names under succession
+signed it. It says who did, why, and what changes. Nothing has happened then.
 
-With --replace your policy's file becomes the next one, and the one that it was is
-kept beside it, under its SHA-256's first digits. At a terminal it asks; elsewhere
-it wants the next policy's SHA-256, or its first 16 digits, by --accept: nobody
-moves to rules that nobody looked at.`,
+With --replace your policy's file becomes the next one, and the one that it was
+is kept beside it, under its SHA-256's first digits. At a terminal it asks;
+elsewhere it wants the next policy's SHA-256, or its first 16 digits, by
+--accept: nobody moves to rules that nobody looked at.`,
 		`  fleetctl policy follow policy.yaml next.yaml --succession succession --signature kim.sig --signature lee.sig
   fleetctl policy follow policy.yaml next.yaml --succession succession --signature kim.sig --replace --accept 6f1b0c9d4e5a7788`,
 		cobra.ExactArgs(2), func(cmd *cobra.Command, args []string) error {

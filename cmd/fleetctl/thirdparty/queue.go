@@ -42,10 +42,10 @@ func queueCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("queue DIR", "List the requests that wait for a person",
 		`Queue lists what was submitted. A request is inspected and signed by its file:
 thirdparty inspect FILE, thirdparty sign FILE. A submission is an epoch and a
-digest alone: nobody signs it, it waits for its request. Where a request came and
-another digest was submitted for its epoch, both are listed: ask the operator
-which is theirs. --reject takes one out, so that another for the same epoch can
-be submitted; the file is kept.
+digest alone: nobody signs it, it waits for its request. Where a request came
+and another digest was submitted for its epoch, both are listed: ask the
+operator which is theirs. --reject takes one out, so that another for the same
+epoch can be submitted; the file is kept.
 
 What the ledger has signed the service moves to DIR/signed when it is next asked
 something, be it its health. With --ledger and --public-key, Queue also says of

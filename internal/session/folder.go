@@ -43,6 +43,9 @@ func WithFolder(a *cli.App, dir string, do func(*engine.Journal) error, acts ...
 	if err := InTurn(j, acts); err != nil {
 		return cli.Usage(err)
 	}
+	if s, ok := j.Account().Next(); ok { // a command of its own has no header above its PINs
+		a.At = stepName(j.Account().StepNumber(), len(j.Account().Steps), s)
+	}
 	return do(j)
 }
 

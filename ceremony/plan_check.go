@@ -300,6 +300,8 @@ func (c *planChecker) signers() {
 	switch {
 	case err != nil:
 		c.failf(c.root.LineOf("countersigner", "key"), "", "countersigner %q: key %v", cs.Name, err)
+	case k.Algorithm() == cs.Algorithm && !cs.Algorithm.CanSign():
+		c.failf(c.root.LineOf("countersigner", "algorithm"), "", "countersigner %q: a key of kind %s can't sign", cs.Name, cs.Algorithm)
 	case k.Algorithm() != cs.Algorithm || !cs.Algorithm.CanSign():
 		c.failf(c.root.LineOf("countersigner", "algorithm"), "", "countersigner %q: the key is %s, the plan says %s", cs.Name, k.Algorithm(), cs.Algorithm)
 	}

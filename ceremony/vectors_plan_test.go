@@ -57,7 +57,7 @@ func planEdits(p *ceremony.Plan) []planEdit {
 		{"one-key-for-two-third-parties", "has the key of \"auditor.example\"", []string{"    ciphersuite: 1\n", "    ciphersuite: 1\n  - name: another.example\n    key: " + key + "\n    ciphersuite: 1\n"}},
 		{"officers-key-for-a-third-party", "has the key of", []string{key, b64(person[len(person)-32:])}},
 		{"log-key-for-a-third-party", "has the key of", []string{key, b64(log)}},
-		{"countersigner-agrees", "countersigner \"operator-1\": the key", []string{"algorithm: ecdsa-p256", "algorithm: x25519", "  key: MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYqkH/UfdsxIAaX8eeC9Cw3aNYEyxw9zF9eBpI1Z7m22LRGuw3St+QdZB7Dh2e1yGLu6h7YQrUtDCvluY/xx2sQ==", "  key: MCowBQYDK2VuAyEACQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}},
+		{"countersigner-agrees", "countersigner \"operator-1\": a key of kind x25519 can't sign", []string{"algorithm: ecdsa-p256", "algorithm: x25519", "  key: MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYqkH/UfdsxIAaX8eeC9Cw3aNYEyxw9zF9eBpI1Z7m22LRGuw3St+QdZB7Dh2e1yGLu6h7YQrUtDCvluY/xx2sQ==", "  key: MCowBQYDK2VuAyEACQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}},
 		{"form-signature-of-two-third-parties", "form signature covers one statement", []string{"form: bound", "form: signature", "    ciphersuite: 1\n", "    ciphersuite: 1\n  - name: another.example\n    key: Gn1wg7ZkrEOGWn2XAs8ncqzc8eNGQU3YnyRxlZh5/FQ=\n    ciphersuite: 1\n"}},
 		{"lockdown-blank", "lockdown entry 1 is empty", []string{"  quorum none\n", "  quorum none\nlockdown: [\" \"]\n"}},
 		{"lockdown-with-space-around", "lockdown entry 1 is empty, or has space", []string{"  quorum none\n", "  quorum none\nlockdown: [\"lock it \"]\n"}},

@@ -59,7 +59,7 @@ var (
 		"operators":                 who("name", "key", "form"),
 		"log_policy":                {identity: itself, label: brief, more: always(Other), less: always(Other)},
 		"log_confirmed":             {weigh: confirmed},
-		"log_windows":               {identity: named("key"), label: named("key"), more: always(Stricter), less: always(Looser)},
+		"log_windows":               {identity: named("key"), label: keyName, more: always(Stricter), less: always(Looser)},
 		"witness_orgs":              {identity: itself, label: brief, more: always(Other), less: always(Other)},
 		"rekor.logs":                who("name", "version", "origin", "key"),
 		"rekor.submitters":          who("name", "key"),
@@ -125,6 +125,16 @@ func named(fields ...string) func(*strict.Node) string {
 		}
 		return strings.Join(parts, " ")
 	}
+}
+
+// keyName is a vkey's name and key ID. They say which key it is among a policy's; the key
+// itself stands in what the change tells, and made a path of more than a line.
+func keyName(n *strict.Node) string {
+	key := named("key")(n)
+	if parts := strings.SplitN(key, "+", 3); len(parts) == 3 {
+		return parts[0] + "+" + parts[1]
+	}
+	return key
 }
 
 // ordered are values of which a later one demands more; without one nothing is demanded.

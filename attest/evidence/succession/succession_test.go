@@ -3,6 +3,7 @@ package succession
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -124,6 +125,7 @@ func TestAPolicyThatDoesNotFollowIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	keeperless := must(Parse("", []byte(strings.Replace(string(text.Raw()), fmt.Sprintf("%x", text.From), fmt.Sprintf("%x", sha256.Sum256(w.f.Policy)), 1))))
 	for name, c := range map[string]struct {
 		older, newer []byte
 		text         *Text
@@ -142,7 +144,7 @@ func TestAPolicyThatDoesNotFollowIsRefused(t *testing.T) {
 		"to another policy":        {w.policy, w.with(t, "threshold: 2\n  keys", "threshold: 3\n  keys"), text, both, now, "what was signed is"},
 		"to one with a comment":    {w.policy, append(slices.Clone(next), "# more\n"...), text, both, now, "what was signed is"},
 		"made in the future":       {w.policy, next, text, both, now.Add(-time.Hour), "yet to come"},
-		"from one without keepers": {w.f.Policy, next, must(New(w.f.Policy, next, now, "x")), both, now, "names nobody under succession"},
+		"from one without keepers": {w.f.Policy, next, keeperless, both, now, "names nobody under succession"},
 		"without a time":           {w.policy, next, text, both, time.Time{}, "yet to come"},
 	} {
 		if _, err := Verify("policy.yaml", c.older, c.newer, c.text, c.signed, c.now); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -151,6 +153,9 @@ func TestAPolicyThatDoesNotFollowIsRefused(t *testing.T) {
 	}
 	if _, err := New(w.policy, w.policy, now, "nothing"); err == nil || !strings.Contains(err.Error(), "doesn't follow itself") {
 		t.Errorf("to itself: %v", err)
+	}
+	if _, err := New(w.f.Policy, next, now, "for nobody to sign"); err == nil || !strings.Contains(err.Error(), "names nobody under succession") {
+		t.Errorf("without keepers: %v", err)
 	}
 	if _, err := New(w.policy, next, now, "two\nlines"); err == nil {
 		t.Error("a reason of two lines was taken")

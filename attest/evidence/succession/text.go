@@ -39,10 +39,16 @@ func New(older, newer []byte, now time.Time, reason string) (*Text, error) {
 	if err := keys.CheckNow(now); err != nil {
 		return nil, err
 	}
-	for i, data := range [][]byte{older, newer} {
-		if _, err := evidence.ParsePolicy([]string{"the older policy", "the newer policy"}[i], data); err != nil {
-			return nil, err
-		}
+	held, err := evidence.ParsePolicy("the older policy", older)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := evidence.ParsePolicy("the newer policy", newer); err != nil {
+		return nil, err
+	}
+	// A text that nobody can sign would be found out by those who hold the policy.
+	if _, _, err := held.Keepers(Namespace, nil, nil, now); err != nil {
+		return nil, err
 	}
 	from, to := sha256.Sum256(older), sha256.Sum256(newer)
 	return Parse("", fmt.Appendf(nil, "%s\nfrom %x\nto %x\ntime %s\nreason %s\n", format, from, to, strict.FormatTime(now), reason))

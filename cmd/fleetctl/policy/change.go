@@ -101,7 +101,8 @@ as they got the old one, or by fleetctl policy succeed.`,
 			if err != nil {
 				return err
 			}
-			return a.Emit(changesResult(args[0], out, changes), changesText(a, changes))
+			return a.Emit(changesResult(args[0], out, changes), changesText(a, changes)+a.UI.Fields([][2]string{
+				{"written", out}, {"next", afterRevoking(a, args[0], data, out, next)}}))
 		})
 	f := c.Flags()
 	f.StringVar(&key, "key", "", "whose key: a `part and name`, such as \"person olga\"")
@@ -109,6 +110,15 @@ as they got the old one, or by fleetctl policy succeed.`,
 	f.StringVar(&over, "not-after", "", "the `time` at which it was given up")
 	f.StringVar(&out, "out", "", "the policy's new `file`")
 	return c
+}
+
+// afterRevoking says how the new policy gets to those who hold the old one, which goes on
+// taking the key.
+func afterRevoking(a *cli.App, file string, older []byte, next string, newer []byte) string {
+	if _, err := succession.New(older, newer, a.Now(), "asked whether it has keepers"); err == nil {
+		return "fleetctl policy succeed " + file + " " + next + " --reason TEXT --out FILE"
+	}
+	return "give " + next + " to all who hold " + file
 }
 
 func readTwo(one, two string) (a, b []byte, err error) {

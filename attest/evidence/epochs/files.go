@@ -17,16 +17,26 @@ type Group struct {
 }
 
 // Sort finds the objects of a chain among the paths of a folder's files: packages
-// (NAME.tar, or a folder with a plan or a transcript), bundles and notices (NAME.json). It
+// (NAME.tar, or a folder with a transcript, or with a plan and no NAME.tar), bundles and notices (NAME.json). It
 // gives too the files of ours that belong to none, and those that are nothing of ours.
 func Sort(paths []string) (groups []Group, ours, others []string) {
 	paths = slices.Clone(paths)
 	slices.Sort(paths)
 	paths = slices.Compact(paths)
-	folders := map[string]bool{}
+	folders, transcripts, archives := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, p := range paths {
-		if name := path.Base(p); name == ceremony.PlanFile || name == ceremony.TranscriptFile {
+		switch name := path.Base(p); {
+		case name == ceremony.PlanFile:
 			folders[path.Dir(p)] = true
+		case name == ceremony.TranscriptFile:
+			folders[path.Dir(p)], transcripts[path.Dir(p)] = true, true
+		case isArchive(p):
+			archives[path.Dir(p)] = true
+		}
+	}
+	for d := range archives { // a plan beside a package is its copy, as a site has it
+		if !transcripts[d] {
+			delete(folders, d)
 		}
 	}
 	// The outermost one: what lies in a package's folder is the package's.

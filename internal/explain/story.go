@@ -212,6 +212,9 @@ func span(d time.Duration) string {
 	}
 }
 
+// leftOut is told of logins in a row in one line: each by itself would say no more.
+const leftOut = "what the HSM answered is left out of this copy"
+
 func timeline(s *story.Story, public bool) (list []Event) {
 	records := NewRecords()
 	events := map[*ceremony.Record][]story.Event{}
@@ -220,6 +223,7 @@ func timeline(s *story.Story, public bool) (list []Event) {
 			events[e.Record] = append(events[e.Record], e)
 		}
 	}
+	var withheld int // how many of the last line's logins
 	for _, r := range s.Records {
 		records.follow(r)
 		line := Event{Name: milestones[r.Kind], Record: r.N}
@@ -244,6 +248,14 @@ func timeline(s *story.Story, public bool) (list []Event) {
 		}
 		if exception {
 			line.Name, line.Text = fmt.Sprintf("exception %d", x.Number), acceptance(s, x, text)
+		}
+		if !r.Withheld() {
+			withheld = 0
+		} else if withheld++; withheld > 1 {
+			list[len(list)-1].Text = fmt.Sprintf("%d of them, the last at %s: %s", withheld, line.At, leftOut)
+			continue
+		} else {
+			line.Text = leftOut
 		}
 		list = append(list, line)
 	}

@@ -59,6 +59,24 @@ func TestAPublicStoryIsTheSameWithheld(t *testing.T) {
 	}
 }
 
+// TestWithheldLoginsInARowAreOneLine: a package of a hundred HSMs with its restricted
+// records left out isn't told in a hundred lines that say the same.
+func TestWithheldLoginsInARowAreOneLine(t *testing.T) {
+	withheld := func() *ceremony.Record { return &ceremony.Record{Kind: ceremony.KindUnlock} }
+	var texts []string
+	for _, e := range told(t, false, withheld(), withheld(), withheld(), unlock("CKR_PIN_INCORRECT"), withheld()).Timeline {
+		texts = append(texts, e.At+" "+e.Name+": "+e.Text)
+	}
+	want := []string{
+		"2026-11-21 10:00 login withheld: 3 of them, the last at 2026-11-21 12:00: what the HSM answered is left out of this copy",
+		"2026-11-21 13:00 wrong PIN: ",
+		"2026-11-21 14:00 login withheld: what the HSM answered is left out of this copy",
+	}
+	if len(texts) != len(want) || texts[0] != want[0] || !strings.HasPrefix(texts[1], want[1]) || texts[2] != want[2] {
+		t.Errorf("%q", texts)
+	}
+}
+
 // TestAPlannedAdjournmentIsNotCalledUnplanned where the program is started again
 // after it; a crash is.
 func TestAPlannedAdjournmentIsNotCalledUnplanned(t *testing.T) {

@@ -30,6 +30,7 @@ func TestInARealBrowser(t *testing.T) {
 		{"the keyboard reaches everything", theKeyboardReachesEverything},
 		{"on paper nothing is cut off", onPaperNothingIsCutOff},
 		{"a diagram is drawn in its own size", aDiagramIsDrawnInItsOwnSize},
+		{"words to read aloud stay whole", wordsToReadAloudStayWhole},
 		{"a fold opens by the keyboard", aFoldOpensByTheKeyboard},
 		{"hostile text does nothing in a browser", hostileTextDoesNothingInABrowser},
 		{"a reader checks a package", aReaderChecksAPackage},
@@ -223,6 +224,27 @@ func aDiagramIsDrawnInItsOwnSize(t *testing.T, b *testbrowser.Browser) {
 		if want := float64(c.columns*(plateWide+gutter) + 1); len(wide) != 1 || wide[0] != want {
 			t.Errorf("%d sites on %d pixels: %v wide, want %v", c.sites, c.width, wide, want)
 		}
+	}
+}
+
+// wordsToReadAloudStayWhole: a line ends between two words, on a phone too.
+func wordsToReadAloudStayWhole(t *testing.T, b *testbrowser.Browser) {
+	p := b.Open(t, 360, 800, "light")
+	p.Go("file://" + filepath.ToSlash(filepath.Join(sample(t, 5), "epoch-2/index.html")))
+	var got struct {
+		Words  int      `json:"words"`
+		Broken []string `json:"broken"`
+	}
+	p.Eval(`(() => { const got = {words: 0, broken: []};
+		for (const text of [...document.querySelectorAll("td.words")].map(e => e.firstChild))
+			for (const m of text.data.matchAll(/[A-Za-z]+/g)) {
+				const r = document.createRange();
+				r.setStart(text, m.index), r.setEnd(text, m.index + m[0].length);
+				if (got.words++, r.getClientRects().length !== 1) got.broken.push(m[0]);
+			}
+		return got; })()`, &got)
+	if got.Words < 20 || len(got.Broken) > 0 {
+		t.Errorf("of %d words these are broken: %q", got.Words, got.Broken)
 	}
 }
 

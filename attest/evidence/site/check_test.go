@@ -150,6 +150,8 @@ func aTamperedPackageIsRefusedByName(t *testing.T, b *testbrowser.Browser) {
 			return bytes.Replace(b, []byte(`\"majority\":2`), []byte(`\"majority\":1`), 1)
 		}), v.fleet.Policy},
 		{"bundle", "bundle.json", forged(ceremony.BundleFile, func(b []byte) []byte { return append(b, ' ') }), v.fleet.Policy},
+		{"a file, and not its line in the list", "transcript.jsonl is not listed with what it has",
+			bytes.Replace(packed("f", good).Data, []byte(`\"majority\":2`), []byte(`\"majority\":1`), 1), v.fleet.Policy},
 		{"archive", "", append(bytes.Clone(packed("f", good).Data), 0), v.fleet.Policy},
 		{"stranger's keys", "plan.approved\tFALLS SHORT\tnot shown\tproven\t0 of 2 officers signed the plan", packed("f", good).Data, stranger.Policy},
 	} {
@@ -161,6 +163,10 @@ func aTamperedPackageIsRefusedByName(t *testing.T, b *testbrowser.Browser) {
 		v.check()
 		v.until("verdict", "Refused. NOT ACCEPTED: ")
 		v.until("outcome", c.wrong)
+		var tables int
+		if v.p.Eval(`[...document.querySelectorAll("#outcome table")].filter(e => !e.querySelector("td")).length`, &tables); tables > 0 {
+			t.Errorf("%s: a table says nothing", c.name)
+		}
 	}
 	v.come(v.address[0])
 	v.p.Drop(600, 300, v.file("evidence.tar", packed("f", good).Data), v.file("policy.yaml", nil))

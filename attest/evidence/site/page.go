@@ -201,6 +201,6 @@ func (e *epoch) howTo() string {
 		"<li>Get fleetctl from where you trust it, and run\n<pre tabindex=\"0\"><code>fleetctl verify " + packageFile + " --policy your-policy.yaml" + expect + "</code></pre></li>\n" +
 		"</ol>\n<p>It reaches no network. It exits 0 and says VERIFIED only if every claim that your policy demands is shown.</p>\n" +
 		"<p>Why a claim is shown, with the bytes it rests on and the commands of other programs that check them, says <code>--explain CLAIM</code> behind it. " +
-		"Without fleetctl, <code>scripts/verify-by-hand " + packageFile + " your-policy.json</code> from its source checks the cryptography with sha256sum, openssl and ssh-keygen alone, and prints each command before it runs it.</p>\n" +
+		"With other programs, <code>scripts/verify-by-hand " + packageFile + " your-policy.json</code> from its source, under what <code>fleetctl policy json your-policy.yaml</code> prints, checks the cryptography with sha256sum, openssl and ssh-keygen alone, and prints each command before it runs it.</p>\n" +
 		"<p>Before you install anything, <a href=\"../" + verifyPage + "\">check it in this browser</a>: a second implementation, which says what it leaves out.</p>\n"
 }

@@ -327,8 +327,8 @@ func TestEveryPageSaysHowToVerify(t *testing.T) {
 	files := must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))
 	for page, says := range map[string][]string{
 		"index.html":         {"<strong>Nothing is verified here.</strong>", "verify.html", "This is a viewer"},
-		"epoch-1/index.html": {"<strong>Nothing is verified here.</strong>", "fleetctl verify evidence.tar --policy your-policy.yaml", "scripts/verify-by-hand evidence.tar your-policy.json", "../verify.html", "This is a viewer", "over another channel"},
-		"verify.html":        {"<strong>Nothing is verified here.</strong>", "fleetctl verify evidence.tar --policy your-policy.yaml", "scripts/verify-by-hand evidence.tar your-policy.json", "This is a viewer"},
+		"epoch-1/index.html": {"<strong>Nothing is verified here.</strong>", "fleetctl verify evidence.tar --policy your-policy.yaml", "scripts/verify-by-hand evidence.tar your-policy.json", "fleetctl policy json your-policy.yaml", "../verify.html", "This is a viewer", "over another channel"},
+		"verify.html":        {"<strong>Nothing is verified here.</strong>", "fleetctl verify evidence.tar --policy your-policy.yaml", "fleetctl policy json your-policy.yaml &gt; your-policy.json\nscripts/verify-by-hand evidence.tar your-policy.json", "This is a viewer"},
 	} {
 		for _, want := range says {
 			if !strings.Contains(string(files[page]), want) {

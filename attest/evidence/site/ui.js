@@ -127,7 +127,8 @@
         answer.problems.slice(0, 100).map((p) => make("tr", { class: "grave" }, wide(p.where, "wide what"), wide(p.what)))));
     }
     const demanded = answer.claims.filter((c) => c.demanded !== "");
-    parts.push(make("h3", {}, "What your policy demands"), table("What your policy demands", ["claim", "here", "grade", "demanded", "because"],
+    // Where nothing could be judged there are no claims, and a table of none would look like one of good ones.
+    if (demanded.length > 0) parts.push(make("h3", {}, "What your policy demands"), table("What your policy demands", ["claim", "here", "grade", "demanded", "because"],
       demanded.map((c) => make("tr", { class: c.ok === false ? "grave" : "planned" }, make("th", { scope: "row" }, c.id),
         wide(words[c.ok], c.ok === false ? "grave" : "state"), wide(c.grade, "state"), wide(c.demanded, "state"), wide(c.why)))));
     if (answer.notChecked.length > 0) {

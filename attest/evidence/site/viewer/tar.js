@@ -70,6 +70,9 @@
     if (!manifest) F.fault("MANIFEST", "is missing");
     if (manifest.length > F.LIMITS.manifest) F.fault("MANIFEST", "is too large");
     const want = F.sums(files, [...files.keys()].filter((p) => p !== "MANIFEST"));
-    if (!F.equal(manifest, F.utf8(want))) F.fault("MANIFEST", "is not the list of the archive's files with their digests");
+    if (F.equal(manifest, F.utf8(want))) return;
+    const listed = new Set(new TextDecoder().decode(manifest).split("\n"));
+    const first = want.split("\n").find((line) => !listed.has(line));
+    F.fault("MANIFEST", "is not the list of the archive's files with their digests" + (first ? `: ${first.slice(66)} is not listed with what it has` : ""));
   };
 })((globalThis.fleetctlVerify ??= {}));

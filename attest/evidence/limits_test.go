@@ -59,6 +59,15 @@ func TestABundleIsJudgedAsOneWithoutBeingTold(t *testing.T) {
 	if r := judge(in, few, evidence.Question{}); !r.Verified || r.Claim(evidence.ClaimStatement).Least != evidence.Proven || r.Claim(evidence.ClaimCountersigned).Least != evidence.Proven {
 		t.Errorf("statement and countersignature are not demanded of a bundle: %s", says(r))
 	}
+	// Nor is it taken where a package was asked for by its name.
+	instead := in
+	instead.File = "epochs/7/EVIDENCE.tar"
+	if r := judge(instead, policy, evidence.Question{}); r.Verified || len(r.Problems) != 1 || !strings.Contains(r.Problems[0].What, "has the name of an evidence package") {
+		t.Errorf("a bundle in the place of a package: %s", says(r))
+	}
+	if r := judge(instead, policy, evidence.Question{Expect: evidence.TypeBundle}); !r.Verified {
+		t.Errorf("a bundle under that name, asked for: %s", says(r))
+	}
 	in.Proof = nil
 	if r := judge(in, policy, evidence.Question{}); r.Verified {
 		t.Error("verified without the log's proof, which the policy demands and a bundle can show")

@@ -159,6 +159,9 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	switch {
 	case q.Expect != "" && v.r.Object != q.Expect:
 		v.problem(in.File, "", "is %s, and %s was expected", v.r.Object.Noun(), q.Expect.Noun())
+	case q.Expect == "" && v.r.Object == TypeBundle && strings.HasSuffix(strings.ToLower(in.File), ".tar"):
+		// Whoever asks for a package by its name must not be answered about less.
+		v.problem(in.File, "--expect bundle, if that is what is asked for", "has the name of an evidence package, and is a bundle alone")
 	case q.Expect == "" && v.r.Object == TypeNotice:
 		// A caller that names no type takes what verifies for keys.
 		v.problem(in.File, "--expect notice, if that is what is asked for", "is a notice, a %s: it brings no keys", v.r.Notice.Format)

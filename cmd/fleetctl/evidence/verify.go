@@ -36,7 +36,8 @@ how it was compared with its owner. A policy made from the very file that it
 judges would pass anything: --trust-on-first-use takes it all the same.
 
 A bundle is asked what a bundle can show, and the report names what it was not
-asked: where nothing less than a package will do, say --expect evidence. What a
+asked: where nothing less than a package will do, say --expect evidence. Under
+a name that ends in .tar a bundle is refused, unless one is expected. What a
 verdict does not say, and what nobody could check, stands below it.
 
 What else you have of the same namespace, --beside has considered: packages,

@@ -23,11 +23,12 @@ jq() { quoted jq "$@"; printf '%s\n' "$said" >&3; command jq "$@"; }
 sum() { printf '+ sha256sum < %s\n' "$1" >&3; local s; s=$(sha256sum <"$1"); printf %s "${s%% *}"; }
 sumtext() { printf '+ printf %%s %s | sha256sum\n' "${1@Q}" >&3; local s; s=$(printf %s "$1" | sha256sum); printf %s "${s%% *}"; }
 put() { printf '%s' "$2" >"$1"; clean "${2%$'\n'}"; printf "+ cat > %s <<'END'\n%s\nEND\n" "$1" "$said"; } # a text, which ends with LF
-puthex() { printf '+ printf %%s %s | xxd -r -p > %s\n' "$2" "$1"; printf %s "$2" | xxd -r -p >"$1"; }
-put64() { printf '+ printf %%s %s | base64 -d > %s\n' "$2" "$1"; printf %s "$2" | base64 -d >"$1"; }
+puthex() { quoted "$2"; printf '+ printf %%s %s | xxd -r -p > %s\n' "${said#+ }" "$1"; printf %s "$2" | xxd -r -p >"$1"; }
+put64() { quoted "$2"; printf '+ printf %%s %s | base64 -d > %s\n' "${said#+ }" "$1"; printf %s "$2" | base64 -d >"$1"; }
 clean() { said=${1//[^[:print:]$'\n']/?}; } # what a file says is not for the terminal to obey
-pass() { passed[$at]=1; clean "$*"; printf 'ok           %s: %s\n' "$at" "$said"; }
-fail() { failed[$at]=1; clean "$*"; printf 'FAILED       %s: %s\n' "$at" "$said"; }
+line() { clean "${*//$'\n'/ }"; } # nor has it a line of its own
+pass() { passed[$at]=1; line "$*"; printf 'ok           %s: %s\n' "$at" "$said"; }
+fail() { failed[$at]=1; line "$*"; printf 'FAILED       %s: %s\n' "$at" "$said"; }
 skip() { notes[$at]+="${notes[$at]:+; }$*"; printf 'not checked  %s: %s\n' "$at" "$*"; }
 open() { undecided[$at]=1; skip "$@"; } # without it the claim isn't decided
 none() { undecided[$at]=1 absent[$at]=1 notes[$at]=$*; printf 'not shown    %s: %s\n' "$at" "$*"; } # there is nothing to check
@@ -44,8 +45,12 @@ need() { # another claim that this one rests on
 }
 # digests LIST WHAT: a list of sha256sum's lines about files of the package, from a record.
 digests() {
-  local path
-  while read -r _ path; do [[ -n ${FILES["$path"]:-} ]] || { fail "$2 lists a file that isn't there: $path"; return 0; }; done <"$1"
+  local sum path
+  while read -r sum path; do
+    # sha256sum passes over a line that begins with #, and what it names would go unchecked.
+    isn "$sum" "$hash" "a digest that $2 lists" || return 0
+    [[ -n ${FILES["$path"]:-} ]] || { fail "$2 lists a file that isn't there: $path"; return 0; }
+  done <"$1"
   if run sha256sum --quiet --strict -c "$1"; then pass "every file that $2 lists has its digest"; else fail "a file is not the one that $2 lists"; fi
 }
 token='^[A-Za-z0-9._-]{1,128}$' hash='^[0-9a-f]{64}$' b64='^[A-Za-z0-9+/]+={0,2}$' int='^(0|[1-9][0-9]{0,15})$' rfc='^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$'

@@ -41,6 +41,8 @@ met() { # a witness counts, or enough members of a group do
   read -r want members <<<"${GROUP[$1]}"
   read -r -a list <<<"$members"
   case $want in all) want=${#list[@]} ;; any) want=1 ;; esac
+  # Bash runs commands that stand in what it takes for a number.
+  [[ $want =~ ^[1-9][0-9]{0,3}$ ]] || { fail "the group $1 in the policy has no number of members"; return 1; }
   for x in "${list[@]}"; do if met "$x"; then n=$((n + 1)); fi; done
   ((n >= want))
 }
@@ -106,11 +108,11 @@ logged() { # "TYPE KEY VKEY" SIGNATURE, over ../treehead
 
 # earliest RECORD TIME: no record that a quorum has seen is after the time by which it had.
 earliest() {
-  local t who
+  local t who stamp # a name within (( )) is expanded again by bash before 5.2
   local -A all=()
   for who in "${!COUNTED[@]}"; do all[$who]=${COUNTED[$who]}; done
   for t in $(printf '%s\n' "${STAMP[@]}" | sort -n); do
-    for who in "${!STAMP[@]}"; do if ((STAMP[$who] <= t)) && [[ ${all[$who]} == yes ]]; then COUNTED[$who]=yes; else COUNTED[$who]=later; fi; done
+    for who in "${!STAMP[@]}"; do stamp=${STAMP[$who]}; if ((stamp <= t)) && [[ ${all[$who]} == yes ]]; then COUNTED[$who]=yes; else COUNTED[$who]=later; fi; done
     if met "$quorum"; then [[ -z $2 ]] || before "record $1, or one before it," "$2" "$(date -u -d "@$t" +%Y-%m-%dT%H:%M:%SZ)"; return; fi
   done
 }

@@ -15,7 +15,8 @@ main() {
   claim_package
   for c in "${CLAIMS[@]}"; do at=$c; need "$c"; done
   finished=1
-  printf '\n%s\n' "What the commands above show of $(basename -- "$package"), at $now:"
+  line "$(basename -- "$package")"
+  printf '\n%s\n' "What the commands above show of $said, at $now:"
   ((${#failed[@]} == 0)) || echo "Something FAILED. Nothing of this file is to be relied on, what holds by itself neither."
   for c in package "${CLAIMS[@]}"; do
     word=checked said=${notes[$c]:-}

@@ -8,7 +8,7 @@ planned() {
   plan_least=0
   : >../planned
   while IFS= read -r line; do
-    [[ $line =~ ^threshold:\ ([0-9]+)$ ]] && plan_least=${BASH_REMATCH[1]}
+    [[ $line =~ ^threshold:\ ([1-9][0-9]{0,3})$ ]] && plan_least=${BASH_REMATCH[1]}
     [[ $line =~ ^[a-z] ]] && { in=0; [[ $line != people: ]] || in=1; }
     ((in)) || continue
     [[ $line =~ ^\ \ -\ name:\ ([A-Za-z0-9._-]+)$ ]] && name=${BASH_REMATCH[1]} role=
@@ -148,6 +148,7 @@ signoff() {
     read -r part who <<<"${SIGNER[$f]:-- -}"
     if [[ $part != - && ${lines[7]} != "role ${who%%/*}" ]]; then fail "$f: $who signs in another part than theirs"; fi
     last=0
+    [[ ${lines[8]} =~ ^verdict\ [a-z-]+(\ [0-9,]+)?$ ]] || { fail "$f is no verdict"; continue; } # nor a pattern of names
     for number in $([[ ${lines[8]} != *exceptions* ]] || tr , ' ' <<<"${lines[8]##* }"); do
       if [[ ! $number =~ $int ]] || ((number <= last || number > most)); then fail "$f agrees to exceptions that this stage doesn't have"; fi
       last=$number

@@ -70,6 +70,9 @@ func Start(t testing.TB) *Browser {
 		chromium.Kill()
 		<-b.ended
 		_ = outRead.Close()
+		// Its children end after it, and write to the profile until then: a file that
+		// comes while the test's folder is removed would fail the test.
+		await.Until(t, "Chromium's children have left its profile", func() bool { return os.RemoveAll(home) == nil })
 	})
 	return b
 }

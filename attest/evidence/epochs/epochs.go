@@ -69,7 +69,7 @@ func (c *Chain) Take(in evidence.Input) error {
 		o.fill(told)
 		c.told = append(c.told, told)
 	case r.Object == "":
-		c.r.problem(Problem{Kind: KindUnknown, Where: in.File, What: "is nothing that a chain of epochs is made of", Next: "take it out of the folder, or see\nfleetctl show " + in.File})
+		c.r.problem(Problem{Kind: KindUnknown, Where: in.File, What: "is nothing that a chain of epochs is made of", Next: "take it out of the folder, or see what it is: fleetctl show " + in.File})
 	case !o.relates():
 		c.r.problem(Problem{Kind: KindUnknown, Where: in.File, What: "is " + r.Object.Noun() + "; a chain is made of packages, bundles and notices", Next: "verify it by itself"})
 	default:

@@ -167,7 +167,11 @@ func chainText(a *cli.App, r *epochs.Report, given bool) string {
 		}
 		lines = append(lines, l)
 	}
-	for _, u := range r.Unknown {
+	for i, u := range r.Unknown {
+		if i == shownUnknown && len(r.Unknown) > shownUnknown+1 {
+			lines = append(lines, ui.ClaimLine{Name: "not looked at", Detail: fmt.Sprintf("%d others; --format json lists all", len(r.Unknown)-i)})
+			break
+		}
 		lines = append(lines, ui.ClaimLine{Name: "not looked at", Detail: u + ": no file of a chain of epochs"})
 	}
 	b.WriteString(p.Claims(lines))
@@ -175,6 +179,9 @@ func chainText(a *cli.App, r *epochs.Report, given bool) string {
 	b.WriteString(chainVerdict(a, r))
 	return b.String()
 }
+
+// shownUnknown is how many files that a chain has no use for people are told by name.
+const shownUnknown = 8
 
 func objectText(o *epochs.Object) string {
 	text := o.File + ": " + string(o.Type)

@@ -23,12 +23,12 @@ func TestEveryFileOfAFolderIsAnObjectOrBesideOneOrNamed(t *testing.T) {
 		"a site, with copies beside each package": {"index.html epoch-1/index.html epoch-1/evidence.tar epoch-1/plan.yaml epoch-1/bundle.json epoch-1/bundle.json.tlog-proof",
 			"epoch-1/bundle.json[epoch-1/bundle.json.tlog-proof] epoch-1/evidence.tar[]", "", "epoch-1/index.html epoch-1/plan.yaml index.html"},
 		"an unpacked package with an archive in it": {"e1/plan.yaml e1/transcript.jsonl e1/evidence.tar", "e1/[]", "", ""},
-		"a proof of nothing":                                    {"1.tar 2.tlog-proof", "1.tar[]", "2.tlog-proof", ""},
-		"a proof out of its row":                                {"1.tar 1.tlog-proof-2", "1.tar[]", "1.tlog-proof-2", ""},
-		"an entry of nothing":                                   {"1.tar 1.tar.rekor.json", "1.tar[]", "1.tar.rekor.json", ""},
-		"others":                                                {"README.txt 1.tar 1.tar.sha256 policy.yaml", "1.tar[]", "", "1.tar.sha256 README.txt policy.yaml"},
-		"named like a proof, and none":                          {"1.tar 1.tlog-proofs", "1.tar[]", "", "1.tlog-proofs"},
-		"nothing":                                               {"", "", "", ""},
+		"a proof of nothing":                        {"1.tar 2.tlog-proof", "1.tar[]", "2.tlog-proof", ""},
+		"a proof out of its row":                    {"1.tar 1.tlog-proof-2", "1.tar[]", "1.tlog-proof-2", ""},
+		"an entry of nothing":                       {"1.tar 1.tar.rekor.json", "1.tar[]", "1.tar.rekor.json", ""},
+		"others":                                    {"README.txt 1.tar 1.tar.sha256 policy.yaml", "1.tar[]", "", "1.tar.sha256 README.txt policy.yaml"},
+		"named like a proof, and none":              {"1.tar 1.tlog-proofs", "1.tar[]", "", "1.tlog-proofs"},
+		"nothing":                                   {"", "", "", ""},
 	} {
 		groups, ours, others := epochs.Sort(strings.Fields(c.paths))
 		var list []string

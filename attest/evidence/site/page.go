@@ -196,7 +196,7 @@ func (e *epoch) howTo() string {
 	if e.account.Abort != nil {
 		expect = " --expect abort"
 	}
-	return "<ol>\n<li>Download the package and the proof beside it into one folder.</li>\n" +
+	return "<ol>\n<li>Download the package, and each proof that stands beside it, into one folder.</li>\n" +
 		"<li>Write a policy that pins the keys of the people, the third party and the log. Get each key, or compare it, with its owner over another channel: by telephone, in print, in person. Take none from this site or from the package: a forger would have put theirs there.</li>\n" +
 		"<li>Get fleetctl from where you trust it, and run\n<pre tabindex=\"0\"><code>fleetctl verify " + packageFile + " --policy your-policy.yaml" + expect + "</code></pre></li>\n" +
 		"</ol>\n<p>It reaches no network. It exits 0 and says VERIFIED only if every claim that your policy demands is shown.</p>\n" +

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -143,7 +144,13 @@ func changesText(a *cli.App, changes []succession.Change) string {
 	}
 	var rows [][]string
 	count := map[string]int{}
-	for _, c := range changes {
+	// What lets more pass stands first: it is what somebody has to weigh.
+	order := []string{succession.Looser, succession.Other, succession.Stricter}
+	sorted := slices.Clone(changes)
+	slices.SortStableFunc(sorted, func(a, b succession.Change) int {
+		return slices.Index(order, a.Effect) - slices.Index(order, b.Effect)
+	})
+	for _, c := range sorted {
 		rows = append(rows, []string{c.Effect, strings.TrimSpace(c.Path), c.Text})
 		count[c.Effect]++
 	}

@@ -3,6 +3,7 @@ package succession
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,10 +28,13 @@ type Change struct {
 // Diff lists what differs between two policies without fault, in the order of the
 // newer one. Comments, order and spelling of YAML are no difference.
 func Diff(fileA string, older []byte, fileB string, newer []byte) ([]Change, error) {
-	for i, data := range [][]byte{older, newer} {
-		if _, err := evidence.ParsePolicy([]string{fileA, fileB}[i], data); err != nil {
-			return nil, err
-		}
+	was, err := evidence.ParsePolicy(fileA, older)
+	if err != nil {
+		return nil, err
+	}
+	is, err := evidence.ParsePolicy(fileB, newer)
+	if err != nil {
+		return nil, err
 	}
 	a, err := strict.ParseYAML(fileA, older, strict.MaxYAML)
 	if err != nil {
@@ -42,6 +46,7 @@ func Diff(fileA string, older []byte, fileB string, newer []byte) ([]Change, err
 	}
 	d := &differ{}
 	d.object("", a, b)
+	d.witnesses(was, is)
 	if len(d.list) == 0 && sha256.Sum256(older) != sha256.Sum256(newer) {
 		d.add("", Other, "the files differ in comments or spelling alone")
 	}
@@ -85,6 +90,37 @@ func (d *differ) member(path string, a, b *strict.Node) {
 	}
 }
 
+// witnesses tells whose cosignatures begin to count, or cease to, since a third party or
+// an operator of the same organisation went or came.
+func (d *differ) witnesses(a, b *evidence.Policy) {
+	before, now := counting(a), counting(b)
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		was, known := before[name]
+		switch is := now[name]; {
+		case known && is && !was:
+			d.add("log_policy[witness "+name+"]", Looser, "counts for a quorum now: no third party and no operator is of its organisation any more")
+		case known && was && !is:
+			d.add("log_policy[witness "+name+"]", Stricter, "counts for no quorum any more: a third party or an operator is of its organisation")
+		}
+	}
+}
+
+// counting says of each witness whether its cosignatures count.
+func counting(p *evidence.Policy) map[string]bool {
+	list := map[string]bool{}
+	if p.Log == nil {
+		return list
+	}
+	for _, w := range p.Log.Witnesses() {
+		list[w.Name] = true
+	}
+	for _, text := range p.Log.Discounted() {
+		name, _, _ := strings.Cut(text, ": ") // no name has a space
+		list[name] = false
+	}
+	return list
+}
+
 // elements compares lists whose elements are known by their identity.
 func (d *differ) elements(path string, r rule, a, b *strict.Node) {
 	was, is := byIdentity(r, a), byIdentity(r, b)
@@ -126,13 +162,14 @@ func byIdentity(r rule, n *strict.Node) (list []element) {
 	return list
 }
 
-// itemsOf are a list's elements, or a text's lines that are no comments: a log policy's.
+// itemsOf are a list's elements, or a text's lines that are no comments: a log policy's,
+// whose words have spaces and tabs between them and nothing else.
 func itemsOf(n *strict.Node) (list []*strict.Node) {
 	if n.Kind != strict.String {
 		return n.Items
 	}
 	for line := range strings.Lines(n.Text) {
-		if text := strings.Join(strings.Fields(line), " "); text != "" && !strings.HasPrefix(text, "#") {
+		if text := strings.Join(strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n", r) }), " "); text != "" && !strings.HasPrefix(text, "#") {
 			list = append(list, &strict.Node{Kind: strict.String, Text: text})
 		}
 	}

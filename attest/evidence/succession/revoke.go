@@ -137,7 +137,7 @@ func (e *editor) logKey(root *strict.Node, part, name string) error {
 	var vkey string
 	if p := root.Get("log_policy"); p != nil {
 		for _, line := range itemsOf(p) {
-			f := strings.Fields(line.Text)
+			f := strings.Split(line.Text, " ")
 			key := f[1]
 			if part == "witness" && len(f) > 2 {
 				key = f[2]

@@ -175,6 +175,19 @@ func TestTheActionVerifiesEveryFileAndEndsWithTheWorst(t *testing.T) {
 	}
 }
 
+// A name with a line end in it is one file: what its two halves name is not verified in
+// its place.
+func TestTheActionTakesNoNameForTwo(t *testing.T) {
+	r := newRunner(t)
+	check(t, os.Rename(filepath.Join(r.dir, "failing"), filepath.Join(r.dir, "a\nb")))
+	check(t, os.CopyFS(filepath.Join(r.dir, "b"), os.DirFS(filepath.Join(r.dir, "passing"))))
+	check(t, os.WriteFile(filepath.Join(r.dir, "a"), []byte(readText(t, filepath.Join(r.dir, "passing/evidence.tar"))), 0o600))
+	r.run(map[string]string{"files": "*/evidence.tar", "policy": "passing/policy.yaml"})
+	if r.code != 2 || r.output["verdict"] != "no-verdict" || !strings.Contains(r.log, "which has a control character") {
+		t.Errorf("exit code %d, %v\n%s", r.code, r.output, r.log)
+	}
+}
+
 func TestTheActionRunsNoProgramOfAnotherDigest(t *testing.T) {
 	r := newRunner(t)
 	ran := filepath.Join(r.work, "ran")

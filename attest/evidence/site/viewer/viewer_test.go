@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -69,6 +70,18 @@ func TestWhatIsNoPackageIsNotAccepted(t *testing.T) {
 	node(t, "verify", []map[string]any{{"object": "package", "data": []byte("no tar"), "policy": []byte("no policy"), "time": "2026-11-21T10:00:00Z"}}, &got)
 	if len(got) != 1 || got[0].Accepted || len(got[0].Problems) == 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A line of 400 kB is read in milliseconds; an expression that tries each way to split it
+// takes minutes.
+func TestALongScalarIsReadOnce(t *testing.T) {
+	for _, long := range []string{strings.Repeat("1", 400_000) + "x", "a" + strings.Repeat(" ", 400_000) + "b"} {
+		var got []answer
+		node(t, "verify", []map[string]any{{"object": "package", "data": []byte("no tar"), "policy": []byte("format: " + long + "\n"), "time": "2026-11-21T10:00:00Z"}}, &got)
+		if len(got) != 1 || got[0].Accepted || got[0].Milliseconds > 10_000 {
+			t.Errorf("%.10s: %.300v", long, got)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@
 
   // What any YAML resolves to a number, and a little more.
   const numbers = [/^[-+]?[0-9][0-9_]*$/, /^[-+]?0[bB][01_]+$/, /^[-+]?0[oO][0-7_]+$/, /^[-+]?0[xX][0-9a-fA-F_]+$/,
-    /^[-+]?(?:[0-9][0-9_]*)?\.?[0-9_]*(?:[eE][-+]?[0-9_]+)?$/, /^[-+]?\.(?:inf|Inf|INF)$/, /^\.(?:nan|NaN|NAN)$/];
+    /^[-+]?(?:[0-9_]*|(?:[0-9][0-9_]*)?\.[0-9_]*)(?:[eE][-+]?[0-9_]+)?$/, /^[-+]?\.(?:inf|Inf|INF)$/, /^\.(?:nan|NaN|NAN)$/];
 
   const mostEntries = 1024;
 
@@ -144,7 +144,10 @@
     }
 
     function plainLine(rest) {
-      const text = rest.replace(/ #.*$/, "").replace(/ +$/, "");
+      let text = rest.replace(/ #.*$/, "");
+      let end = text.length;
+      while (text[end - 1] === " ") end--; // an expression would try each space
+      text = text.slice(0, end);
       if (/^[,[\]{}#&*!|>'"%@`]|^[-?:](?: |$)/.test(text)) bad(`a value that begins with ${F.quote(text[0])}: put it in quotes`);
       if (/: |:$|\t/.test(text)) bad("a colon or a TAB in a value: put it in quotes");
       return F.plainScalar(text, bad);

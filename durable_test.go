@@ -30,6 +30,7 @@ var pastTheDoor = map[string]string{
 	"scripts":                         "what developers run on the sources",
 	"internal/testauditor":            "for tests alone",
 	"internal/testfleet":              "for tests alone",
+	"internal/testbrowser":            "for tests alone",
 	"internal/testrekor":              "for tests alone",
 	"internal/testtpm":                "for tests alone",
 	"internal/testvectors":            "for tests alone",

@@ -272,6 +272,9 @@ func valueSchema(t *testing.T, where string, typ types.Type, options []string) m
 // TestEveryJSONHasItsSchema: what commands print has a schema that says exactly which
 // members there are, and there is no other schema.
 func TestEveryJSONHasItsSchema(t *testing.T) {
+	if os.Getenv("CGO_ENABLED") == "0" {
+		t.Skip("without cgo the commands for HSMs and logs are left out, whose schemas are there")
+	}
 	p := loadPrinted(t)
 	for name := range p.seen {
 		known := slices.ContainsFunc(slices.Collect(maps.Values(p.types)), func(n *types.Named) bool { return short(n) == name })

@@ -159,7 +159,7 @@ func TestAFolderIsVerifiedAsItsArchive(t *testing.T) {
 
 func TestCloseRefusesWhatIsNotPublished(t *testing.T) {
 	f := testfleet.New(t, testfleet.Options{To: testfleet.ToLogged})
-	must(0, os.WriteFile(filepath.Join(f.Dir, "site.yaml"), []byte("secret"), 0o600))
+	must(0, os.WriteFile(filepath.Join(f.Dir, "site.yaml"), []byte("where the HSMs are\n"), 0o600))
 	j := must(engine.OpenJournal(f.Dir, testfleet.Program, f.Now, testfleet.Random("close")))
 	defer j.Close()
 	if _, err := closing.Close(j, nil); err == nil || !strings.Contains(err.Error(), "is no file of an evidence package") {

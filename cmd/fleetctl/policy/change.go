@@ -1,15 +1,16 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/attest/evidence/succession"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -142,7 +143,7 @@ func changesText(a *cli.App, changes []succession.Change) string {
 	if len(changes) == 0 {
 		return "nothing changes\n"
 	}
-	var rows [][]string
+	var lines []ui.ClaimLine
 	count := map[string]int{}
 	// What lets more pass stands first: it is what somebody has to weigh.
 	order := []string{succession.Looser, succession.Other, succession.Stricter}
@@ -151,9 +152,9 @@ func changesText(a *cli.App, changes []succession.Change) string {
 		return slices.Index(order, a.Effect) - slices.Index(order, b.Effect)
 	})
 	for _, c := range sorted {
-		rows = append(rows, []string{c.Effect, strings.TrimSpace(c.Path), c.Text})
+		lines = append(lines, ui.ClaimLine{Name: c.Effect, Detail: cmp.Or(c.Path, "the file"), More: []string{c.Text}, Wrong: c.Effect == succession.Looser})
 		count[c.Effect]++
 	}
-	return a.UI.Table([]string{"", "member", "what changes"}, rows) + fmt.Sprintf("\n%s: %d looser, %d stricter, %d other\n",
+	return a.UI.Claims(lines) + fmt.Sprintf("\n%s: %d looser, %d stricter, %d other\n",
 		words.Count(int64(len(changes)), "change", "changes"), count[succession.Looser], count[succession.Stricter], count[succession.Other])
 }

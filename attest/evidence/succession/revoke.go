@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
@@ -97,9 +98,9 @@ func (e *editor) revoke(root *strict.Node, who string) error {
 }
 
 var (
-	blockItem = regexp.MustCompile(`^(\s*- +)[A-Za-z_]+:`)
-	flowItem  = regexp.MustCompile(`^\s*- +\{`)
-	flowEnds  = regexp.MustCompile(`window: *\{([^{}]*)\}`)
+	blockItem = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\s*- +)[A-Za-z_]+:`) })
+	flowItem  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*- +\{`) })
+	flowEnds  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`window: *\{([^{}]*)\}`) })
 )
 
 // window ends the window of an element.
@@ -107,7 +108,7 @@ func (e *editor) window(item *strict.Node) error {
 	line := &e.lines[item.Line-1]
 	if w := item.Get("window"); w != nil {
 		at := &e.lines[w.Line-1]
-		m := flowEnds.FindStringSubmatchIndex(*at)
+		m := flowEnds().FindStringSubmatchIndex(*at)
 		if m == nil || strings.Count(*at, "window:") != 1 {
 			return e.byHand(w.Line, "the key has a window already, and it doesn't stand in one line")
 		}
@@ -121,11 +122,11 @@ func (e *editor) window(item *strict.Node) error {
 		return nil
 	}
 	text := fmt.Sprintf("window: {%s: %s}", e.end, e.at)
-	if m := blockItem.FindStringSubmatch(*line); m != nil {
+	if m := blockItem().FindStringSubmatch(*line); m != nil {
 		*line = strings.TrimSuffix(*line, "\n") + "\n" + strings.Repeat(" ", len(m[1])) + text + "\n"
 		return nil
 	}
-	if flowItem.MatchString(*line) {
+	if flowItem().MatchString(*line) {
 		*line = strings.Replace(*line, "{", "{"+text+", ", 1)
 		return nil
 	}
@@ -170,7 +171,7 @@ func (e *editor) logKey(root *strict.Node, part, name string) error {
 		}
 	}
 	first := list.Items[0].Line - 1
-	m := blockItem.FindStringSubmatch(e.lines[first])
+	m := blockItem().FindStringSubmatch(e.lines[first])
 	if m == nil {
 		return e.byHand(list.Line, "log_windows is written in a way in which none can be put by itself")
 	}

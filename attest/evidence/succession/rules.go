@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
@@ -22,11 +23,11 @@ type rule struct {
 	more, less      func(a, b *strict.Node) string
 }
 
-var inBrackets = regexp.MustCompile(`\[[^\]]*\]`)
+var inBrackets = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\[[^\]]*\]`) })
 
 // ruleOf finds a member's rule: by its path, else by its name.
 func ruleOf(path string) rule {
-	path = inBrackets.ReplaceAllString(path, "")
+	path = inBrackets().ReplaceAllString(path, "")
 	if r, ok := rules[path]; ok {
 		return r
 	}

@@ -73,6 +73,9 @@ func releaseFaults(changes, dir string) (faults []string) {
 			faults = append(faults, v.Name()+": "+err.Error())
 			continue
 		}
+		if !strings.HasPrefix(string(want), first+"\nverified ") {
+			faults = append(faults, v.Name()+": expect says no verdict")
+		}
 		got, err := expectation(place, now)
 		if err != nil {
 			faults = append(faults, v.Name()+": "+err.Error())
@@ -126,6 +129,10 @@ func TestAReleasedPackageThatIsJudgedOtherwiseIsFound(t *testing.T) {
 	write("expect", []byte(strings.Replace(want, "key.possession proven", "key.possession attested", 1)))
 	if faults := releaseFaults("", dir); !slices.Equal(faults, []string{"1.0.0: no longer key.possession attested"}) {
 		t.Errorf("%q", faults)
+	}
+	write("expect", []byte(now.UTC().Format(time.RFC3339)+"\n"))
+	if faults := releaseFaults("", dir); !slices.Equal(faults, []string{"1.0.0: expect says no verdict"}) {
+		t.Errorf("nothing was expected: %q", faults)
 	}
 	write("expect", []byte(want))
 	write("evidence.tar", f.Archive[:len(f.Archive)-1])

@@ -212,9 +212,7 @@ func TestEachChangeSaysWhichWayItGoes(t *testing.T) {
 	}
 }
 
-// TestEveryMemberHasARule: a member of a policy whose change can't be judged is one that
-// this test names.
-func TestEveryMemberHasARule(t *testing.T) {
+func TestEveryRuleIsWhole(t *testing.T) {
 	for _, path := range slices.Sorted(maps.Keys(rules)) {
 		r := rules[path]
 		if (r.weigh == nil) == (r.identity == nil) || r.identity != nil && (r.more == nil || r.less == nil || r.label == nil) {

@@ -45,10 +45,24 @@ func cases(t testing.TB) (list []vector) {
 			"ssh-keygen -Y sign", keygenSign(t, private, plan+"-rehearsal", message))
 		add(name+"-other-message", doesNotVerify, "ssh-keygen -Y sign", keygenSign(t, private, plan, []byte("another plan\n")))
 	}
-	add("rsa", "its key is of type ssh-rsa; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384 and the FIDO2 types sk-ssh-ed25519, sk-ecdsa",
+	add("rsa", "its key is of type ssh-rsa; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ssh-mldsa44-ed25519@openssh.com and the FIDO2 types sk-ssh-ed25519, sk-ecdsa",
 		"ssh-keygen -Y sign", keygenSign(t, keygen(t, t.TempDir(), "key", "-t", "rsa", "-b", "2048"), plan, message))
-	add("ecdsa-521", "its key is of type ecdsa-sha2-nistp521; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384 and the FIDO2 types sk-ssh-ed25519, sk-ecdsa",
+	add("ecdsa-521", "its key is of type ecdsa-sha2-nistp521; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ssh-mldsa44-ed25519@openssh.com and the FIDO2 types sk-ssh-ed25519, sk-ecdsa",
 		"ssh-keygen -Y sign", keygenSign(t, keygen(t, t.TempDir(), "key", "-t", "ecdsa", "-b", "521"), plan, message))
+	const byOpenSSH = "the ssh-keygen of OpenSSH's source (testdata/openssh)"
+	for name, want := range map[string]string{
+		"one": "ok", "one-sha256": "ok", "two": "ok", "one-other-message": pqHalf,
+		"one-other-namespace": `the signature is for "fleetctl-plan-rehearsal", not for "fleetctl-plan"; sign again with ssh-keygen -Y sign -n fleetctl-plan`,
+	} {
+		add("mldsa44-ed25519-"+name, want, byOpenSSH, openssh(t, name+".sig"))
+	}
+	sig := func(change func(sig []byte)) []byte {
+		e := opened(t, "one.sig")
+		change(e.Sig)
+		return e.armor()
+	}
+	add("mldsa44-ed25519-half", pqHalf, builtHere, sig(func(s []byte) { s[100] ^= 1 }))
+	add("mldsa44-ed25519-other-half", edHalf, builtHere, sig(func(s []byte) { s[len(s)-40] ^= 1 }))
 	for name, typ := range map[string]string{"sk-ed25519": sktest.Ed25519, "sk-ecdsa": sktest.P256} {
 		d := device(t, typ, "ssh:")
 		k := &soft{d.Blob(), d.SignBytes}

@@ -58,6 +58,9 @@ func theirs(t *testing.T, s *sshsig.Signature, armored []byte) {
 	}
 	var e envelope
 	var sig ssh.Signature
+	if s.Key().Type() == hybrid {
+		return // which x/crypto/ssh doesn't know
+	}
 	key, err := ssh.ParsePublicKey(s.Key().Blob())
 	if err != nil || ssh.Unmarshal(blob, &e) != nil || ssh.Unmarshal(e.Sig, &sig) != nil || key.Verify(e.signed(message), &sig) != nil {
 		t.Fatalf("x/crypto/ssh doesn't verify %q", armored)
@@ -84,6 +87,9 @@ func FuzzParsePublicKey(f *testing.F) {
 		again, err := sshsig.ParsePublicKey(k.String())
 		if err != nil || !again.Equal(k) || !strings.HasPrefix(line, k.String()) {
 			t.Fatalf("%q reads back as %q: %v", line, k, err)
+		}
+		if k.Type() == hybrid {
+			return // which x/crypto/ssh doesn't know
 		}
 		theirs, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
 		if err != nil || len(options) > 0 || ssh.FingerprintSHA256(theirs) != k.Fingerprint() || theirs.Type() != k.Type() {

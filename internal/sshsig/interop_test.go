@@ -153,6 +153,9 @@ func TestSSHKeygenTakesTheStandInForADevice(t *testing.T) {
 func TestSSHKeygenTakesWhatWeTake(t *testing.T) {
 	taken := 0
 	for _, v := range cases(t) {
+		if strings.HasPrefix(v.name, "mldsa44-") {
+			continue // of a newer OpenSSH than the one that is asked here
+		}
 		cmd := exec.Command(tool(t, "ssh-keygen"), "-Y", "check-novalidate", "-n", plan, "-s", write(t, t.TempDir(), "sig", []byte(v.armored)))
 		cmd.Stdin = bytes.NewReader(message)
 		err := cmd.Run()

@@ -20,6 +20,8 @@ import (
 	"slices"
 	"strings"
 
+	"filippo.io/mldsa"
+
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -29,6 +31,7 @@ type kind struct {
 	curve  elliptic.Curve // nil for Ed25519
 	name   string         // of the curve, as the key repeats it
 	device bool           // FIDO2: the key has an application, the signature flags and counter
+	hybrid bool           // ML-DSA-44 and Ed25519 in one: see hybrid.go
 }
 
 // kinds are the key types people may sign with. Certificates would let someone
@@ -39,6 +42,7 @@ var kinds = map[string]kind{
 	"ecdsa-sha2-nistp384":                {curve: elliptic.P384(), name: "nistp384"},
 	"sk-ssh-ed25519@openssh.com":         {device: true},
 	"sk-ecdsa-sha2-nistp256@openssh.com": {curve: elliptic.P256(), name: "nistp256", device: true},
+	hybridType:                           {hybrid: true},
 }
 
 // Key is an admitted OpenSSH public key.
@@ -48,13 +52,14 @@ type Key struct {
 	blob []byte
 	ed   []byte           // an Ed25519 key's 32 bytes
 	ec   *ecdsa.PublicKey // an ECDSA key
+	pq   *mldsa.PublicKey // the other half of a hybrid key, beside ed
 	app  string           // a FIDO2 key's application
 
-	point keys.Point
+	points []keys.Point
 }
 
-// maxInput bounds lines and files: the largest key is about 600 bytes, the
-// largest signature about 1,700, each with the longest names.
+// maxInput bounds lines and files: the largest key, a hybrid one, is about 2,200
+// bytes, the largest signature about 5,700, each with the longest names.
 const maxInput = 8192
 
 // ParsePublicKey reads one line of a .pub file: type, base64, comment.
@@ -100,7 +105,7 @@ func typeError(typ string) error {
 	if strings.Contains(typ, "-cert-v") {
 		return errors.New("is a certificate, by which somebody else says whose it is; give the key itself")
 	}
-	return fmt.Errorf("is of type %s; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384 and the FIDO2 types sk-ssh-ed25519, sk-ecdsa", typ)
+	return fmt.Errorf("is of type %s; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, %s and the FIDO2 types sk-ssh-ed25519, sk-ecdsa", typ, hybridType)
 }
 
 // ParseBlob admits a key from its wire encoding, which a .pub file has in
@@ -139,10 +144,13 @@ func ParseBlob(blob []byte) (*Key, error) {
 }
 
 func (k *Key) admit(point []byte) (err error) {
+	if k.kind.hybrid {
+		return k.admitHybrid(point)
+	}
 	if k.kind.curve == nil {
 		k.ed = point
 		if err = keys.AdmitEd25519(point); err == nil {
-			k.point = keys.Ed25519Point([32]byte(point))
+			k.points = []keys.Point{keys.Ed25519Point([32]byte(point))}
 		}
 		return err
 	}
@@ -152,14 +160,15 @@ func (k *Key) admit(point []byte) (err error) {
 	}
 	p, err := keys.FromECDSA(k.ec)
 	if err == nil {
-		k.point = p.Point()
+		k.points = []keys.Point{p.Point()}
 	}
 	return err
 }
 
 // Points identify the key whatever its type: an ssh-ed25519 and an sk-ssh-ed25519
-// key with the same point are the same key, in one person's hands.
-func (k *Key) Points() []keys.Point { return []keys.Point{k.point} }
+// key with the same point are the same key, in one person's hands. A hybrid key has
+// two points, and is the same as each key that has one of them.
+func (k *Key) Points() []keys.Point { return slices.Clone(k.points) }
 
 // Type is the key's OpenSSH type.
 func (k *Key) Type() string { return k.typ }
@@ -167,7 +176,7 @@ func (k *Key) Type() string { return k.typ }
 // Ed25519 is the raw key of type ssh-ed25519, whose signatures are Ed25519's
 // over the message itself. A FIDO2 key's are over more than that.
 func (k *Key) Ed25519() ([]byte, bool) {
-	if k.kind.curve != nil || k.kind.device {
+	if k.kind.curve != nil || k.kind.device || k.kind.hybrid {
 		return nil, false
 	}
 	return bytes.Clone(k.ed), true

@@ -31,7 +31,7 @@ func TestAdmittedKeysAreThoseOfTheList(t *testing.T) {
 }
 
 func TestKeysThatAreNotAdmitted(t *testing.T) {
-	const allowed = "; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384 and the FIDO2 types sk-ssh-ed25519, sk-ecdsa"
+	const allowed = "; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ssh-mldsa44-ed25519@openssh.com and the FIDO2 types sk-ssh-ed25519, sk-ecdsa"
 	const none, options = "is no OpenSSH public key; a .pub file has one", "has options before its type; a .pub file has none"
 	ed, p256 := softEd25519(t), softECDSA(t, elliptic.P256(), ssh.KeyAlgoECDSA256)
 	line := func(blob []byte) string { return (&soft{blob: blob}).line() }

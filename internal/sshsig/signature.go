@@ -29,6 +29,7 @@ type Signature struct {
 	blob      []byte // the signature proper, with its type
 
 	ed      []byte   // an Ed25519 signature's 64 bytes
+	pq      []byte   // an ML-DSA-44 signature's bytes, of a hybrid signature beside ed
 	r, s    *big.Int // an ECDSA signature
 	flags   byte     // what a FIDO2 device says of the moment it signed
 	counter uint32
@@ -155,6 +156,9 @@ func (s *Signature) parseNumbers() error {
 	}
 	if err := r.done(); err != nil {
 		return err
+	}
+	if s.key.kind.hybrid {
+		return s.parseHybrid(numbers)
 	}
 	if s.key.kind.curve == nil {
 		if s.ed = numbers; len(s.ed) != 64 {

@@ -33,6 +33,9 @@ func (s *Signature) Verify(namespace string, message []byte) error {
 		}
 		signed = s.deviceSigned(signed)
 	}
+	if s.key.kind.hybrid {
+		return s.verifyHybrid(signed)
+	}
 	if s.key.kind.curve == nil {
 		return keys.VerifyEd25519(s.key.ed, signed, s.ed)
 	}

@@ -88,6 +88,10 @@ func parse(path string, data []byte, passphrase func() ([]byte, error)) (*File, 
 	if strings.HasPrefix(key.Type(), "sk-") {
 		return nil, strict.Errorf(path, "is the handle of a FIDO2 key, which signs through ssh-agent").WithHint("ssh-add %s", path)
 	}
+	if key.Hybrid() {
+		return nil, strict.Errorf(path, "holds a key of type %s, which OpenSSH alone signs with so far", key.Type()).
+			WithHint("sign with ssh-keygen -Y sign, and hand over the .sig file: it is verified here")
+	}
 	raw, err := decrypt(path, data, c.Cipher, passphrase)
 	if err != nil {
 		return nil, err

@@ -144,6 +144,8 @@ var arrows = map[string][]string{
 	"internal/sshsig":    {"internal/keys", "internal/strict"},
 	"internal/hsm":       {"internal/hsm/uri", "internal/token", "internal/keys", "internal/strict"},
 	"internal/hsm/uri":   {"internal/token", "internal/strict"},
+	// The reference fleet: its nodes, its devices and what lies between them.
+	"internal/fleet/session": {"bundle", "bundle/device", "leaf"},
 	// Has TPMs attest keys: in the program that reaches HSMs alone.
 	"internal/tpmdevice": {"attest", "attest/tpm", "internal/hsm", "leaf"},
 	// TPMs in software: for tests alone.

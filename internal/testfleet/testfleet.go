@@ -199,6 +199,9 @@ func New(t testing.TB, o Options) *Fleet {
 		}
 		f.Parties.Log = w
 	}
+	if w, ok := f.Parties.Log.(*Witnesses); ok && o.After != nil { // witnesses have the time of the newest fleet
+		w.At = func(int) time.Time { return f.clock.at }
+	}
 	b := &Bench{}
 	var hsms []ceremony.PlanHSM
 	var sites []engine.SiteHSM

@@ -1,0 +1,132 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fleetctl/fleetctl/bundle"
+)
+
+// Server is a node that devices open sessions with.
+type Server struct {
+	node, role string
+	key        *Key
+	cert       tls.Certificate
+	current    atomic.Pointer[current]
+}
+
+// current is what the node says to a device, now.
+type current struct {
+	frame    []byte
+	artifact [sha256.Size]byte
+}
+
+// NewServer is the node of this name with its HSM's key of the session role. It
+// refuses an answer in which that key isn't this node's.
+func NewServer(node, role string, key *Key, a Answer) (*Server, error) {
+	cert, err := key.certificate(node)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{node: node, role: role, key: key, cert: cert}
+	return s, s.Update(a)
+}
+
+// Update gives the sessions that begin from now on another answer: a fresher proof, or
+// a notice by which the fleet is retired.
+func (s *Server) Update(a Answer) error {
+	b, err := bundle.ParseAny("bundle", a.Bundle)
+	if err != nil {
+		return err
+	}
+	if b.KeySet != nil {
+		if err := named(b.KeySet, s.role, s.node, s.key.SPKI()); err != nil {
+			return fmt.Errorf("node %s has an answer that is not its own: %w", s.node, err)
+		}
+	}
+	frame, err := (&greeting{s.node, a}).encode()
+	if err != nil {
+		return err
+	}
+	s.current.Store(&current{frame, b.About().Digest})
+	return nil
+}
+
+// Open opens a session over a connection that a device has made, which it closes on
+// error.
+func (s *Server) Open(ctx context.Context, conn net.Conn) (_ *Conn, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ctx.Err(), conn.Close())
+		}
+	}()
+	done, err := within(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	cfg := config(DrillProtocol, func(tls.ConnectionState) error { return nil }) // devices show no certificate
+	cfg.Certificates = []tls.Certificate{s.cert}
+	t := tls.Server(conn, cfg)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return nil, shaken(err)
+	}
+	now := s.current.Load()
+	if _, err := t.Write(now.frame); err != nil {
+		return nil, err
+	}
+	c, err := newConn(t, s.node, s.key.SPKI(), now.artifact)
+	if err != nil {
+		return nil, err
+	}
+	if err := done(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// maxSessions is how many devices a node talks to at the same time. More wait.
+const maxSessions = 256
+
+// Serve has handle talk to each device that connects, until ctx ends; then it waits
+// for those that are left. refused, if set, is told of connections that came to no
+// session. handle's session is closed when it returns.
+func (s *Server) Serve(ctx context.Context, l net.Listener, handle func(context.Context, *Conn), refused func(error)) error {
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	room := make(chan struct{}, maxSessions)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		select {
+		case room <- struct{}{}:
+		case <-ctx.Done():
+			return conn.Close()
+		}
+		all.Go(func() {
+			defer func() { <-room }()
+			c, err := s.Open(ctx, conn)
+			if err != nil {
+				if refused != nil && ctx.Err() == nil {
+					refused(err)
+				}
+				return
+			}
+			defer c.Close()
+			// Whoever still waits for a device when the node ends waits no longer.
+			defer context.AfterFunc(ctx, func() { c.Close() })()
+			handle(ctx, c)
+		})
+	}
+}

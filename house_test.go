@@ -158,6 +158,9 @@ var arrows = map[string][]string{
 	// What commands that run until they are stopped have in common.
 	"internal/metrics": {},
 	"internal/serve":   {"internal/metrics", "internal/strict"},
+	// The reference fleet, in the program that reaches HSMs alone.
+	"internal/fleet/anchor": {"leaf"},
+	"internal/fleet/guess":  {},
 	// What commands share: for commands alone.
 	"internal/cli":     {"attest/evidence", "attest/evidence/media", "attest/evidence/planned", "bundle", "bundle/device", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/state", "ceremony/story", "internal/explain", "internal/hsm", "internal/metrics", "internal/paper", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/serve", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},

@@ -186,6 +186,7 @@ var arrows = map[string][]string{
 	"internal/testrekor/front": {},
 	// The reference fleet and its drill: in the program that reaches HSMs alone.
 	"internal/fleet/opaque": {},
+	"internal/fleet/wire":   {},
 }
 
 // leaves may be imported by whoever may import leaves.

@@ -109,6 +109,21 @@ func (n *Node) Ready(ctx context.Context) error {
 	}
 }
 
+// Said is what it said on standard output.
+func (n *Node) Said() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return bytes.Clone(n.out.Bytes())
+}
+
+// Failed is why a process that ended failed; nil where it ended as it should.
+func (n *Node) Failed() error {
+	if n.err == nil {
+		return nil
+	}
+	return n.failure()
+}
+
 // Refused is the node's reason for having ended by itself; nil while it runs, and where
 // it was killed.
 func (n *Node) Refused() error {

@@ -3,7 +3,12 @@ package session
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -53,11 +58,39 @@ func TestADeviceOpensASessionWithEachNodeOfItsFleet(t *testing.T) {
 }
 
 func TestKeysOfEveryKindThatSignsOpenSessions(t *testing.T) {
-	for _, alg := range []keys.Algorithm{keys.P256, keys.P384} { // tokens in memory have no RSA: SoftHSM's test has
+	for _, alg := range []keys.Algorithm{keys.P256, keys.P384} { // tokens in memory have no RSA
 		w := newWorld(t, testfleet.Options{Name: "kind " + string(alg), HSMs: 2, Roles: []draft.Role{{Name: role, Algorithm: alg}}})
 		if m := meet(t, w.device(t), w.server(t, "hsm-2").opener()); m.err != nil || m.nodeErr != nil {
 			t.Errorf("%s: device %v, node %v", alg, m.err, m.nodeErr)
 		}
+	}
+}
+
+func TestAnRSAKeySignsInTLSAsATokenDoes(t *testing.T) {
+	k, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := must(NewKey(must(x509.MarshalPKIXPublicKey(k.Public())), func(message []byte) ([]byte, error) {
+		sum := sha256.Sum256(message)
+		return rsa.SignPSS(rand.Reader, k, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: 32})
+	}))
+	cert := must(key.certificate("hsm-1"))
+	a, b := net.Pipe()
+	defer a.Close()
+	server := config(DrillProtocol, func(tls.ConnectionState) error { return nil })
+	server.Certificates = []tls.Certificate{cert}
+	go func() { _ = tls.Server(b, server).Handshake() }()
+	var got []byte
+	err = tls.Client(a, config(DrillProtocol, func(s tls.ConnectionState) (err error) { got, err = shown(s); return err })).Handshake()
+	if err != nil || !bytes.Equal(got, key.SPKI()) {
+		t.Errorf("key %x: %v", got, err)
+	}
+	if _, err := key.SignMessage(nil, []byte("x"), crypto.SHA512); err == nil {
+		t.Error("it signs over another digest than its token does")
+	}
+	if _, err := key.Sign(nil, make([]byte, 32), crypto.SHA256); err == nil {
+		t.Error("it signs a digest")
 	}
 }
 

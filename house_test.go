@@ -192,6 +192,8 @@ var arrows = map[string][]string{
 	// The reference fleet and its drill: in the program that reaches HSMs alone.
 	"internal/fleet/opaque": {},
 	"internal/fleet/wire":   {},
+	"internal/fleet/vault":  {"internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/wire"},
+	"internal/fleet/client": {"internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/wire"},
 }
 
 // leaves may be imported by whoever may import leaves.

@@ -86,7 +86,7 @@ func TestTheRightPasswordGivesBothTheSameKey(t *testing.T) {
 	if !bytes.Equal(key, session.Key) || !bytes.Equal(export, session.Export) {
 		t.Error("the two sides end with different keys")
 	}
-	if _, err := p.Finish(session.KE3); !errors.Is(err, ErrClient) {
+	if _, err := p.Finish(session.KE3); !errors.Is(err, errClient) {
 		t.Errorf("KE3 is taken a second time: %v", err)
 	}
 }
@@ -158,7 +158,7 @@ func TestEachByteOfALoginCounts(t *testing.T) {
 	session, err := l.Finish(context, ke2)
 	must(t, err)
 	session.KE3[len(session.KE3)-1] ^= 1
-	if _, err := p.Finish(session.KE3); !errors.Is(err, ErrClient) {
+	if _, err := p.Finish(session.KE3); !errors.Is(err, errClient) {
 		t.Errorf("a changed KE3: %v", err)
 	}
 }

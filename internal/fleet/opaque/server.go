@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// ErrClient is where KE3 doesn't prove the password.
-var ErrClient = errors.New("the device doesn't prove that it knows the password or code")
+// errClient is where KE3 doesn't prove the password.
+var errClient = errors.New("the device doesn't prove that it knows the password or code")
 
 // Server is a node's side. All nodes of a fleet have the same key, seed and identity.
 type Server struct {
@@ -174,7 +174,7 @@ func (p *Pending) Finish(ke3 []byte) (session []byte, err error) {
 	expected := p.expected
 	p.expected = nil
 	if expected == nil || !hmac.Equal(expected, ke3) {
-		return nil, ErrClient
+		return nil, errClient
 	}
 	return p.session, nil
 }

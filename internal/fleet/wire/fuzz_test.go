@@ -10,7 +10,7 @@ import (
 // read from a stream as it is from a frame.
 func fuzz(f *testing.F, k kind) {
 	for _, m := range samples() {
-		frame, err := Encode(m)
+		frame, err := encode(m)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -36,7 +36,7 @@ func fuzz(f *testing.F, k kind) {
 			}
 			return
 		}
-		if again, err := Encode(m); err != nil || !bytes.Equal(again, frame) {
+		if again, err := encode(m); err != nil || !bytes.Equal(again, frame) {
 			t.Errorf("it is written as %x, %v", again, err)
 		}
 		if m.kind() != k || len(frame) > MaxFrame {

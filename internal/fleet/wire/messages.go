@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // RegisterStart asks for an account's registration: OPAQUE's request.
 type RegisterStart struct {
@@ -92,6 +95,26 @@ func (r *Refusal) Error() string {
 	return s
 }
 
+// Refuse is a refusal with a detail, of which only what a device may show is sent.
+func Refuse(code Code, detail string) *Refusal {
+	plain := strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, detail)
+	return &Refusal{Code: code, Detail: plain[:min(len(plain), MaxText)]}
+}
+
+// Context is what a login is bound to: this protocol, and the session that it is in by
+// 32 bytes that both of its ends have and nobody else (RFC 8446, section 7.5).
+func Context(exporter []byte) ([]byte, error) {
+	if len(exporter) != 32 || [32]byte(exporter) == [32]byte{} {
+		return nil, fmt.Errorf("a session's exporter has 32 bytes, not all of them zero, and not %d", len(exporter))
+	}
+	return append([]byte("fleetctl-drill/1 login "), exporter...), nil
+}
+
 // Code is why a node refuses.
 type Code uint8
 
@@ -121,7 +144,7 @@ var codes = map[Code]string{
 	CodeNotDrill:   "only accounts named drill.… are kept: this is a reference fleet, not a vault",
 	CodeNotLeader:  "this node doesn't lead: ask the one that does; no guess was used",
 	CodeNoMajority: "no majority of the nodes answers: no guess was used, and none is answered until they do",
-	CodeUncertain:  "a majority didn't say in time whether it was written: send the same message again, which uses no second guess",
+	CodeUncertain:  "a majority didn't say in time whether it was written: log in again with the same KE1, which uses no second guess",
 	CodeWrong:      "the password or code is wrong; the guess is used",
 	CodeLocked:     "no guess is left: the record was destroyed, for good",
 	CodeErased:     "the account's record was erased or retired: register again",

@@ -105,8 +105,8 @@ func (f *field) check() error {
 	return nil
 }
 
-// Encode is a message's frame.
-func Encode(m Message) ([]byte, error) {
+// encode is a message's frame.
+func encode(m Message) ([]byte, error) {
 	var body []byte
 	for _, f := range m.fields() {
 		if err := f.check(); err != nil {
@@ -243,7 +243,7 @@ func Read(r io.Reader) (Message, error) {
 
 // Write writes one message, in one call.
 func Write(w io.Writer, m Message) error {
-	frame, err := Encode(m)
+	frame, err := encode(m)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func TestEachMessageIsReadAsItWasWritten(t *testing.T) {
 
 func TestAFrameThatIsNotExactlyAMessageIsRefused(t *testing.T) {
 	for _, m := range samples() {
-		frame, err := Encode(m)
+		frame, err := encode(m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestAValueOutOfItsBoundsIsNeitherWrittenNorRead(t *testing.T) {
 		{&Refusal{Code: CodeNode, Detail: strings.Repeat("a", 513)}, "513 bytes, of at most 512"},
 		{&Refusal{Code: CodeNode, Detail: "\x1b[31m"}, "no printable ASCII"},
 	} {
-		if _, err := Encode(c.m); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := encode(c.m); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v is written: %v", c.m, err)
 		}
 	}
@@ -143,5 +143,30 @@ func TestEachRefusalHasItsWords(t *testing.T) {
 	}
 	if got := (&Refusal{Code: CodeNotLeader, Leader: "b", Detail: "term 3"}).Error(); !strings.HasSuffix(got, ": b is: term 3") {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestADetailThatCanNotBeShownIsSentInPlainLetters(t *testing.T) {
+	r := Refuse(CodeNode, "a\n\x1b[31m\u00e4 "+strings.Repeat("x", 1000))
+	if !strings.HasPrefix(r.Detail, "a??[31m? xxx") || len(r.Detail) != MaxText {
+		t.Errorf("%q", r.Detail)
+	}
+	if _, err := encode(r); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALoginIsNotBoundToNothing(t *testing.T) {
+	for _, exporter := range [][]byte{nil, make([]byte, 32), bytes.Repeat([]byte{1}, 31), bytes.Repeat([]byte{1}, 33)} {
+		if _, err := Context(exporter); err == nil {
+			t.Errorf("%x is taken for a session's exporter", exporter)
+		}
+	}
+	a, err := Context(bytes.Repeat([]byte{1}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := Context(bytes.Repeat([]byte{2}, 32)); err != nil || bytes.Equal(a, b) {
+		t.Errorf("two sessions have the same context: %v", err)
 	}
 }

@@ -47,5 +47,6 @@ type Answer struct {
 	Record       []byte   // Guess: OPAQUE's record, once it is counted
 	OPRFKey      []byte   // Guess: for the evaluation, once it is counted
 	Envelope     []byte   // Success: the device's key, sealed by the device
-	Destroyed    bool     // a record was destroyed by this command: its files are to be compacted
+	Destroyed    bool     // a record was destroyed by this command: the log up to it is to be compacted
+	Refused      bool     // Register: the record was not taken; it is in the log's entry alone, which is to be compacted
 }

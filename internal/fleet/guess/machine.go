@@ -85,7 +85,9 @@ func (m *Machine) Apply(index uint64, command []byte) Answer {
 	case c.Kind == Retire:
 		return m.retire(c)
 	case c.Kind == Register:
-		return m.register(c)
+		answer := m.register(c)
+		answer.Refused = answer.Status != Registered
+		return answer
 	}
 	a := m.accounts[c.Account]
 	switch {

@@ -79,7 +79,7 @@ func TestTheGuessAfterTheLastOneDestroysTheRecordForGood(t *testing.T) {
 	}
 	// What was counted before helps nobody any more, and neither does registering.
 	for _, c := range []guess.Command{attempt(1), right(1, 3), registration(2, 3), look, {Kind: guess.Erase, Account: alice, Registration: [16]byte{1}}} {
-		if a := l.is(guess.Locked, c); a.Record != nil || a.Envelope != nil || a.Destroyed {
+		if a := l.is(guess.Locked, c); a.Record != nil || a.Envelope != nil || a.Destroyed || a.Refused != (c.Kind == guess.Register) {
 			t.Errorf("%v: %+v", c.Kind, a)
 		}
 	}

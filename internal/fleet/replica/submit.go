@@ -1,0 +1,75 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/fleetctl/fleetctl/internal/fleet/guess"
+)
+
+// NotLeader means that another node leads. The command was not taken.
+type NotLeader struct{ Leader Member }
+
+func (e *NotLeader) Error() string {
+	return fmt.Sprintf("this node doesn't lead: ask %s at %s", e.Leader.Name, e.Leader.Address)
+}
+
+// NoMajority means that no majority of the fleet was found to have the command.
+// Where it is Ambiguous, it may be committed nevertheless, now or later.
+type NoMajority struct {
+	Ambiguous bool
+	Err       error
+}
+
+func (e *NoMajority) Error() string {
+	if e.Ambiguous {
+		return fmt.Sprintf("no majority of the fleet has answered, and whether the command was taken is not known: %v", e.Err)
+	}
+	return fmt.Sprintf("the fleet has no majority that leads; the command was not taken: %v", e.Err)
+}
+
+func (e *NoMajority) Unwrap() error { return e.Err }
+
+// Submit has a command committed by a majority and applied, and gives its answer. Its
+// errors are *NotLeader and *NoMajority.
+func (r *Replica) Submit(ctx context.Context, command []byte) (guess.Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return guess.Answer{}, &NoMajority{Err: err}
+	}
+	if err := r.Err(); err != nil {
+		return guess.Answer{}, &NoMajority{Err: err}
+	}
+	future := r.raft.Apply(command, r.config.Timeout)
+	done := make(chan error, 1)
+	go func() { done <- future.Error() }()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: ctx.Err()}
+	case <-r.failed:
+		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: r.err}
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		if address, id := r.raft.LeaderWithID(); id != "" && id != raft.ServerID(r.self.ID()) {
+			return guess.Answer{}, &NotLeader{memberOf(id, address)}
+		}
+		return guess.Answer{}, &NoMajority{Err: err}
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return guess.Answer{}, &NoMajority{Err: err}
+	default:
+		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: err}
+	}
+	switch answer := future.Response().(type) {
+	case guess.Answer:
+		return answer, nil
+	case error:
+		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: answer}
+	}
+	return guess.Answer{}, &NoMajority{Ambiguous: true, Err: errors.New("the command has no answer")}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testkryoptic"
 )
 
 // Whole ceremonies on other vendors' tokens, by the real program. What can't be
@@ -112,17 +113,7 @@ func (r *rig) which(dir, module string) []string {
 // itself. Debian has no package of it, scripts/kryoptic builds it; another build
 // can be named by FLEETCTL_KRYOPTIC.
 func TestKryoptic(t *testing.T) {
-	module := os.Getenv("FLEETCTL_KRYOPTIC")
-	if module == "" {
-		out, err := exec.Command("../../scripts/kryoptic", "path").Output()
-		module = strings.TrimSpace(string(out))
-		if err != nil {
-			if _, err := exec.LookPath("cargo"); err == nil {
-				absent(t, "kryoptic is not built (scripts/kryoptic build)")
-			}
-			t.Skip("kryoptic is not built, which takes cargo and rustc (https://rustup.rs, then scripts/kryoptic build)")
-		}
-	}
+	module := testkryoptic.Module(t)
 	r := newRig(t)
 	dir := r.world()
 	conf := ""

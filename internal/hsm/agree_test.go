@@ -5,14 +5,13 @@ package hsm
 import (
 	"bytes"
 	"crypto/rand"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/testkryoptic"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -20,15 +19,7 @@ import (
 // none that the device failed.
 func kryoptic(t *testing.T) *Token {
 	t.Helper()
-	path := os.Getenv("FLEETCTL_KRYOPTIC")
-	if path == "" {
-		out, err := exec.Command("../../scripts/kryoptic", "path").Output()
-		if err != nil {
-			t.Skip("kryoptic is not built (scripts/kryoptic build)")
-		}
-		path = strings.TrimSpace(string(out))
-	}
-	m := open(t, path, Options{InitArgs: filepath.Join(t.TempDir(), "kryoptic.sql")})
+	m := open(t, testkryoptic.Module(t), Options{InitArgs: filepath.Join(t.TempDir(), "kryoptic.sql")})
 	label := newLabel(t)
 	_, err := m.InitToken(Init{Label: label, SOPIN: []byte(soPIN), UserPIN: []byte(userPIN)})
 	check(t, err)

@@ -1,0 +1,47 @@
+// Package testkryoptic finds kryoptic, a software token that Debian has no package of:
+// for tests alone.
+package testkryoptic
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Module is the path of kryoptic's module, which scripts/kryoptic builds; another build
+// is named by FLEETCTL_KRYOPTIC. A test is skipped where there is none, except in CI on
+// a machine that could have built it.
+func Module(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("FLEETCTL_KRYOPTIC"); path != "" {
+		return path
+	}
+	out, err := exec.Command(filepath.Join(root(t), "scripts", "kryoptic"), "path").Output()
+	if err == nil {
+		return strings.TrimSpace(string(out))
+	}
+	const what = "kryoptic is not built (cargo and rustc from https://rustup.rs, then scripts/kryoptic build)"
+	if _, err := exec.LookPath("cargo"); err == nil && os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+	return ""
+}
+
+// root is the folder of the module's sources, above that of the test.
+func root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+	}
+	t.Fatal("the test runs outside the module's sources")
+	return ""
+}

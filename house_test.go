@@ -145,6 +145,7 @@ var arrows = map[string][]string{
 	"internal/hsm":       {"internal/hsm/uri", "internal/token", "internal/keys", "internal/strict"},
 	"internal/hsm/uri":   {"internal/token", "internal/strict"},
 	// The reference fleet: its nodes, its devices and what lies between them.
+	"internal/fleet/sealed":  {"bundle", "internal/fleet/opaque", "leaf"},
 	"internal/fleet/session": {"bundle", "bundle/device", "leaf"},
 	"internal/fleet/site":    {"bundle", "ceremony/engine", "leaf"},
 	// A drill of it: the network that it cuts, the processes that it kills, who passes for a node.
@@ -155,6 +156,8 @@ var arrows = map[string][]string{
 	"internal/tpmdevice": {"attest", "attest/tpm", "internal/hsm", "leaf"},
 	// TPMs in software: for tests alone.
 	"internal/testtpm": {"internal/await"},
+	// Where kryoptic's module is: for tests alone.
+	"internal/testkryoptic": {},
 	// A witness of other people's: for tests alone.
 	"internal/testwitness": {"internal/await"},
 	// Chromium without a screen: for tests alone.
@@ -210,7 +213,7 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 
 // doors are imported by commands and what they share alone, and by what runs
 // fleets for tests.
-var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/answer", "bundle/history/fetch", "bundle/history/follow", "bundle/submit", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testauditor", "internal/testfleet", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testvectors", "internal/testwitness", "internal/testbrowser", "internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen", "internal/statepage", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
+var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/answer", "bundle/history/fetch", "bundle/history/follow", "bundle/submit", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testauditor", "internal/testfleet", "internal/testkryoptic", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testvectors", "internal/testwitness", "internal/testbrowser", "internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen", "internal/statepage", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
 var inner = map[string][]string{"scripts/releases": {"auditlog/publish", "auditlog/tiled", "auditlog/witness", "internal/cli", "internal/signer"}, "bundle/history/follow": {"bundle/history/fetch"}, "bundle/submit": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/fleet/site": {"ceremony/engine"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/testbrowser": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}

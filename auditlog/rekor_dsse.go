@@ -75,7 +75,7 @@ func CheckRekorEnvelope(raw, payload []byte, submitter *PublicKey) error {
 }
 
 func (e *envelope) verify(submitter *keys.Public) error {
-	return submitter.Verify(RekorMessage(e.payload), e.signature)
+	return submitter.Verify(keys.ForRekor, RekorMessage(e.payload), e.signature)
 }
 
 // RekorBody is the leaf that a log of the given version stores for an envelope

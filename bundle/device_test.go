@@ -178,7 +178,7 @@ func TestADeviceTakesAKeyForItsUseAlone(t *testing.T) {
 		name := strings.Join([]string{set.Fleet, k.HSM, k.Role}, "/")
 		_, noAgreement := k.Public.ECDH()
 		if k.Use == UseSign {
-			if err := k.Public.Verify([]byte("m"), sign(k.Algorithm, name, []byte("m"))); err != nil || noAgreement == nil {
+			if err := k.Public.Verify(keys.ForTest, []byte("m"), sign(k.Algorithm, name, []byte("m"))); err != nil || noAgreement == nil {
 				t.Errorf("%s %s: its signature %v, an agreement with it %v", k.HSM, k.Role, err, noAgreement)
 			}
 			continue
@@ -187,7 +187,7 @@ func TestADeviceTakesAKeyForItsUseAlone(t *testing.T) {
 			t.Errorf("%s %s: is of use %s: %v", k.HSM, k.Role, k.Use, noAgreement)
 		}
 		if k.Algorithm == keys.ECDHP256 { // what the same private key signs
-			err := k.Public.Verify([]byte("m"), sign(keys.P256, name, []byte("m")))
+			err := k.Public.Verify(keys.ForTest, []byte("m"), sign(keys.P256, name, []byte("m")))
 			if err == nil || err.Error() != "a key of kind ecdh-p256 can't sign" {
 				t.Errorf("%s %s: a signature under a key that agrees: %v", k.HSM, k.Role, err)
 			}

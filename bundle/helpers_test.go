@@ -48,7 +48,12 @@ func signer(alg keys.Algorithm, name string) crypto.Signer {
 	return edKey(name)
 }
 
+func mldsa(alg keys.Algorithm, name string) *keys.MLDSA { return must(keys.NewMLDSA(alg, seed(name))) }
+
 func spki(alg keys.Algorithm, name string) []byte {
+	if alg.IsMLDSA() {
+		return mldsa(alg, name).Public().SPKI()
+	}
 	if alg == keys.X25519 {
 		return must(x509.MarshalPKIXPublicKey(must(ecdh.X25519().NewPrivateKey(seed(name))).Public()))
 	}
@@ -69,8 +74,11 @@ func public(alg keys.Algorithm, name string) *keys.Public {
 	return must(keys.ParseSPKI(spki(alg, name)))
 }
 
-// sign makes a signature as keys.Public.Verify takes it.
+// sign makes a signature as keys.Public.Verify takes it for a countersignature.
 func sign(alg keys.Algorithm, name string, msg []byte) []byte {
+	if alg.IsMLDSA() {
+		return must(mldsa(alg, name).Sign(keys.ForCountersignature, msg))
+	}
 	switch k := signer(alg, name).(type) {
 	case *ecdsa.PrivateKey:
 		opts := crypto.SHA256

@@ -62,7 +62,7 @@ func TestOpenSSLAgreesAboutCountersignatures(t *testing.T) {
 	needOpenSSL(t)
 	w := newWorld()
 	for _, alg := range keys.Algorithms {
-		if !alg.CanSign() {
+		if !alg.CanSign() || alg.IsMLDSA() { // Debian's openssl has no ML-DSA
 			continue
 		}
 		c := countersigned(alg, "operator", FormBound, w.set, w.statements...)

@@ -17,6 +17,9 @@ type (
 	// Use is what a key is for: to sign, or to agree on a secret.
 	Use = keys.Use
 
+	// Context says what a signature is for. One of ML-DSA verifies for its use alone.
+	Context = keys.Context
+
 	// Window is when a pinned key's signatures count. An end that is nil is open.
 	Window = auditlog.Window
 
@@ -30,3 +33,8 @@ const (
 	UseSign  Use = keys.Sign
 	UseAgree Use = keys.Agree
 )
+
+// ForSession is what an HSM signs for when it opens a session with a fleet key, in
+// [PublicKey.Verify]. What else a program has signed gets a context of the program's
+// own, which begins with its domain's name.
+const ForSession Context = keys.ForSession

@@ -41,7 +41,8 @@ func TestMaxSizeIsNeverExceededAndClose(t *testing.T) {
 		{1, 1, []keys.Algorithm{keys.Ed25519}, false, 1},
 		{5, 1, []keys.Algorithm{keys.Ed25519}, false, 7},
 		{7, 2, []keys.Algorithm{keys.Ed25519, keys.P384}, true, strict.MaxInt},
-		{9, 3, keys.Algorithms, true, 2},
+		{9, 3, keys.Algorithms[:6], true, 2},
+		{3, 2, []keys.Algorithm{keys.MLDSA44, keys.MLDSA65, keys.MLDSA87}, true, 2},
 	} {
 		for _, countersigner := range keys.Algorithms {
 			if !countersigner.CanSign() {
@@ -76,7 +77,7 @@ func TestMaxSizeIsNeverExceededAndClose(t *testing.T) {
 
 // What a plan can hold: printed for the manual.
 func TestHowManyHSMsFit(t *testing.T) {
-	for _, alg := range []keys.Algorithm{keys.Ed25519, keys.P384, keys.RSA3072} {
+	for alg, want := range map[keys.Algorithm]int{keys.Ed25519: 50, keys.P384: 50, keys.RSA3072: 50, keys.MLDSA44: 24, keys.MLDSA65: 17, keys.MLDSA87: 13} {
 		n := 0
 		for {
 			s := fleet(2, nil, 0)
@@ -90,7 +91,7 @@ func TestHowManyHSMsFit(t *testing.T) {
 			n++
 		}
 		t.Logf("%d HSMs with one %s key each fit into %d bytes", n, alg, MaxBundle)
-		if n < 50 {
+		if n < want || alg.IsMLDSA() && n != want {
 			t.Errorf("only %d HSMs with one %s key fit", n, alg)
 		}
 	}

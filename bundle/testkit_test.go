@@ -108,6 +108,19 @@ func keySetVectors(t *testing.T) []vector {
 	text("use-empty", "use", `"use": "sign"`, `"use": ""`)
 	with("key-small-order", "small order", func(s *KeySet) { s.Keys[0].SPKI = withPoint(spki(keys.Ed25519, "x"), smallOrder) })
 	with("key-mixed-order", "torsion part", func(s *KeySet) { s.Keys[0].SPKI = withPoint(spki(keys.Ed25519, "x"), mixedOrder) })
+	with("good-ml-dsa", "ok", func(s *KeySet) { // of each parameter set, an HSM each
+		for i, alg := range []keys.Algorithm{keys.MLDSA44, keys.MLDSA65, keys.MLDSA87} {
+			s.Keys[2*i].Algorithm, s.Keys[2*i].SPKI = alg, spki(alg, s.Keys[2*i].HSM)
+		}
+	})
+	with("ml-dsa-key-of-zeros", "is a key of ml-dsa-44 with a t1 of zero: anyone can sign for it", func(s *KeySet) {
+		s.Keys[0].Algorithm, s.Keys[0].SPKI = keys.MLDSA44, spki(keys.MLDSA44, "x")
+		clear(s.Keys[0].SPKI[22+32:])
+	})
+	with("ml-dsa-key-of-another-set", "keys[0].algorithm is ml-dsa-44, but the key is of kind ml-dsa-65", func(s *KeySet) { s.Keys[0].Algorithm, s.Keys[0].SPKI = keys.MLDSA44, spki(keys.MLDSA65, "x") })
+	with("ml-dsa-key-cut", "has 1311 bytes, a key of ml-dsa-44 has 1312", func(s *KeySet) {
+		s.Keys[0].Algorithm, s.Keys[0].SPKI = keys.MLDSA44, spki(keys.MLDSA44, "x")[:1333]
+	})
 	with("key-no-spki", "is no DER public key", func(s *KeySet) { s.Keys[0].SPKI = s.Keys[0].SPKI[1:] })
 	with("x25519-low-order", "low order", func(s *KeySet) { s.Keys[1].SPKI = withPoint(s.Keys[1].SPKI, make([]byte, 32)) })
 	with("hsm-no-token", "keys[0].hsm", func(s *KeySet) { s.Keys[0].HSM = "hsm 1" })

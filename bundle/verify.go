@@ -179,5 +179,5 @@ func (b *Bundle) checkCountersignature(c Countersignature, o *Operator, seen *ke
 	if err != nil {
 		return err
 	}
-	return seen.Verify(o.Key, msg, c.Signature)
+	return seen.Verify(o.Key, keys.ForCountersignature, msg, c.Signature)
 }

@@ -197,7 +197,7 @@ func (a *Account) takePossession(c *Possession) error {
 	if err != nil {
 		return err
 	}
-	if err := pub.Verify(a.PossessionText(a.key), c.Signature); err != nil {
+	if err := pub.Verify(keys.ForPossession, a.PossessionText(a.key), c.Signature); err != nil {
 		a.fail("%s %s: its proof of possession: %v", a.key.HSM, a.key.Role, err)
 	}
 	return nil

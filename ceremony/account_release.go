@@ -203,7 +203,7 @@ func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 	if err != nil {
 		return err
 	}
-	if err := a.seen.Verify(k, text, c.Signature); err != nil {
+	if err := a.seen.Verify(k, keys.ForCountersignature, text, c.Signature); err != nil {
 		return fmt.Errorf("the countersignature of %s: %w", want.Name, err)
 	}
 	if err := checkSigned(c.Files, a.Request.Files); err != nil {

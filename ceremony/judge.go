@@ -44,7 +44,12 @@ func (k *Key) readAs(list []Attribute) error {
 	point, n, e := value("EC_POINT"), value("MODULUS"), value("PUBLIC_EXPONENT")
 	var read *keys.Public
 	var err error
-	switch rsa := k.Intent.Algorithm == keys.RSA3072; {
+	raw, alg := value("VALUE"), k.Intent.Algorithm
+	switch rsa := alg == keys.RSA3072; {
+	case raw != nil && alg.IsMLDSA():
+		read, err = keys.FromMLDSA(alg, raw)
+	case alg.IsMLDSA():
+		return nil
 	case point != nil && !rsa:
 		read, err = keys.FromPoint(k.Intent.Algorithm, point)
 	case n != nil && e != nil && rsa:
@@ -72,7 +77,7 @@ func readable(half string, list []Attribute, alg keys.Algorithm, id []byte) erro
 	for _, e := range []struct {
 		name string
 		want []string
-	}{{"CLASS", []string{halfClass[half]}}, {"KEY_TYPE", keyTypes[alg]}} {
+	}{{"CLASS", []string{halfClass[half]}}, {"KEY_TYPE", keyTypes[alg]}, {"PARAMETER_SET", parameterSets[alg]}} {
 		if r := reading(list, e.name); r != nil && r.Code == "" && !slices.Contains(e.want, r.Value) {
 			return fmt.Errorf("the %s half has %s %q, that of such a key is %q", half, e.name, r.Value, strings.Join(e.want, " or "))
 		}
@@ -80,14 +85,18 @@ func readable(half string, list []Attribute, alg keys.Algorithm, id []byte) erro
 	return nil
 }
 
-// The CKO_ values of the halves and the CKK_ values of the algorithms (PKCS#11 3.0),
-// recorded as a CK_ULONG of 8 bytes in hex.
+// The CKO_ values of the halves, the CKK_ values of the algorithms (PKCS#11 3.0, of
+// ML-DSA 3.2) and the CKP_ values of ML-DSA's parameter sets, recorded as a CK_ULONG of 8 bytes in hex.
 var (
 	halfClass = map[string]string{"private": "0000000000000003", "public": "0000000000000002"}
 	keyTypes  = map[keys.Algorithm][]string{
 		keys.Ed25519: {"0000000000000040"}, keys.P256: {"0000000000000003"}, keys.P384: {"0000000000000003"},
 		keys.RSA3072: {"0000000000000000"}, keys.ECDHP256: {"0000000000000003"},
+		keys.MLDSA44: {"000000000000004a"}, keys.MLDSA65: {"000000000000004a"}, keys.MLDSA87: {"000000000000004a"},
 		keys.X25519: {"0000000000000041", "0000000000000040"}, // SoftHSM generates and reports it as CKK_EC_EDWARDS
+	}
+	parameterSets = map[keys.Algorithm][]string{
+		keys.MLDSA44: {"0000000000000001"}, keys.MLDSA65: {"0000000000000002"}, keys.MLDSA87: {"0000000000000003"},
 	}
 )
 

@@ -41,7 +41,7 @@ func signatures(t testing.TB, f *testfleet.Fleet) (checks []func() error) {
 	}
 	for _, k := range a.Keys {
 		key, message := must(keys.ParseSPKI(k.Outcome.PublicKey)), a.PossessionText(k)
-		checks = append(checks, func() error { return key.Verify(message, k.Possession.Signature) })
+		checks = append(checks, func() error { return key.Verify(keys.ForPossession, message, k.Possession.Signature) })
 	}
 	b := must(bundle.ParseBundle("", f.Files[ceremony.BundleFile]))
 	for _, s := range b.Statements {
@@ -50,7 +50,7 @@ func signatures(t testing.TB, f *testfleet.Fleet) (checks []func() error) {
 	}
 	text := must(a.CountersignText())
 	for _, c := range b.Countersignatures {
-		checks = append(checks, func() error { return c.Key.Verify(text, c.Signature) })
+		checks = append(checks, func() error { return c.Key.Verify(keys.ForCountersignature, text, c.Signature) })
 	}
 	log := must(auditlog.ParsePolicy("", []byte(plan.LogPolicy))).Logs()[0]
 	proof := must(auditlog.ParseProof("", f.Files[ceremony.ProofFile]))

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence/planned"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/state"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -33,7 +34,7 @@ type Token interface {
 	// AttackRelaxed attacks once more a key that Attack could make weaker, by the
 	// attempts named, and sets that back.
 	AttackRelaxed(algorithm string, id []byte, names []string) (token.Relaxed, error)
-	Sign(algorithm string, id, message []byte) ([]byte, error)
+	Sign(algorithm string, id []byte, as keys.Context, message []byte) ([]byte, error)
 	// Agree has a key that agrees do so with a peer, in the encoding of keys.Peer.
 	Agree(algorithm string, id, peer []byte) (secret []byte, err error)
 	Destroy(id []byte) error

@@ -156,7 +156,7 @@ func (r *runner) checkKey(ctx context.Context, s ceremony.Step, n int, alg keys.
 
 // sign has a key that signs show that its HSM has it.
 func (r *runner) sign(t *openToken, s ceremony.Step, k *ceremony.Key) error {
-	sig, err := t.Sign(string(k.Intent.Algorithm), k.Intent.ID, r.journal.account.PossessionText(k))
+	sig, err := t.Sign(string(k.Intent.Algorithm), k.Intent.ID, keys.ForPossession, r.journal.account.PossessionText(k))
 	if err != nil {
 		return fmt.Errorf("%s %s: proving possession: %w", s.HSM, s.Role, err)
 	}

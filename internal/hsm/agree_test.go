@@ -17,9 +17,12 @@ import (
 
 // kryoptic is a third module: it has points of its own kind, and says of one that is
 // none that the device failed.
-func kryoptic(t *testing.T) *Token {
+func kryoptic(t *testing.T) *Token { return kryopticWith(t, Options{}) }
+
+func kryopticWith(t *testing.T, o Options) *Token {
 	t.Helper()
-	m := open(t, testkryoptic.Module(t), Options{InitArgs: filepath.Join(t.TempDir(), "kryoptic.sql")})
+	o.InitArgs = filepath.Join(t.TempDir(), "kryoptic.sql")
+	m := open(t, testkryoptic.Module(t), o)
 	label := newLabel(t)
 	_, err := m.InitToken(Init{Label: label, SOPIN: []byte(soPIN), UserPIN: []byte(userPIN)})
 	check(t, err)
@@ -117,10 +120,10 @@ func TestWhatIsNoPeerNeverReachesTheToken(t *testing.T) {
 			t.Errorf("%s: %x, %v; want %q", name, z, err, c.want)
 		}
 	}
-	if _, err := tok.Sign("ecdh-p256", agree, []byte("m")); err == nil || !strings.Contains(err.Error(), "ecdh-p256 keys can't sign") {
+	if _, err := tok.Sign("ecdh-p256", agree, keys.ForTest, []byte("m")); err == nil || !strings.Contains(err.Error(), "ecdh-p256 keys can't sign") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := tok.Sign("ecdsa-p256", agree, []byte("m")); Code(err) != "CKR_KEY_FUNCTION_NOT_PERMITTED" {
+	if _, err := tok.Sign("ecdsa-p256", agree, keys.ForTest, []byte("m")); Code(err) != "CKR_KEY_FUNCTION_NOT_PERMITTED" {
 		t.Errorf("the token signs with a key that agrees: %v", err)
 	}
 }

@@ -14,8 +14,13 @@ import (
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
-// Constants of PKCS#11 3.0 that miekg/pkcs11 lacks.
+// Constants of PKCS#11 3.0, and 3.2 where it is said, that miekg/pkcs11 lacks.
 const (
+	ckmMLDSAKeyPairGen        = 0x1C  // 3.2
+	ckmMLDSA                  = 0x1D  // 3.2
+	ckkMLDSA                  = 0x4A  // 3.2
+	ckaParameterSet           = 0x61D // 3.2
+	ckaSeed                   = 0x637 // 3.2
 	ckmECEdwardsKeyPairGen    = 0x1055
 	ckmECMontgomeryKeyPairGen = 0x1056
 	ckmEDDSA                  = 0x1057
@@ -31,6 +36,7 @@ const (
 type algorithm struct {
 	ways     []way
 	curves   [][]byte // every CKA_EC_PARAMS that means this curve
+	set      uint     // CKA_PARAMETER_SET of ML-DSA: 1, 2 or 3
 	sign     uint     // mechanism of a key that signs
 	sigBytes int      // length of a signature from C_Sign
 	derive   uint     // mechanism of a key that agrees
@@ -92,6 +98,13 @@ var algorithms = map[keys.Algorithm]algorithm{
 		ways: []way{{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, pkcs11.CKK_RSA, nil}},
 		sign: pkcs11.CKM_RSA_PKCS_PSS, sigBytes: 384,
 	},
+	keys.MLDSA44: mldsa(1, keys.MLDSA44),
+	keys.MLDSA65: mldsa(2, keys.MLDSA65),
+	keys.MLDSA87: mldsa(3, keys.MLDSA87),
+}
+
+func mldsa(set uint, name keys.Algorithm) algorithm {
+	return algorithm{ways: []way{{ckmMLDSAKeyPairGen, ckkMLDSA, nil}}, set: set, sign: ckmMLDSA, sigBytes: name.MaxSignature()}
 }
 
 func known(name string) (keys.Algorithm, algorithm, error) {

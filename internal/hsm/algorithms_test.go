@@ -17,6 +17,10 @@ func TestEveryAlgorithmHasTheMechanismsItNeeds(t *testing.T) {
 		keys.RSA3072: "[[CKM_RSA_PKCS_KEY_PAIR_GEN] [CKM_RSA_PKCS_PSS]]",
 		keys.X25519:  "[[CKM_EC_MONTGOMERY_KEY_PAIR_GEN CKM_EC_EDWARDS_KEY_PAIR_GEN] [CKM_ECDH1_DERIVE]]",
 
+		keys.MLDSA44: "[[CKM_ML_DSA_KEY_PAIR_GEN] [CKM_ML_DSA]]",
+		keys.MLDSA65: "[[CKM_ML_DSA_KEY_PAIR_GEN] [CKM_ML_DSA]]",
+		keys.MLDSA87: "[[CKM_ML_DSA_KEY_PAIR_GEN] [CKM_ML_DSA]]",
+
 		keys.ECDHP256: "[[CKM_EC_KEY_PAIR_GEN] [CKM_ECDH1_DERIVE]]",
 	}
 	for _, alg := range keys.Algorithms {

@@ -208,8 +208,8 @@ func decided(list []token.Attempt) error {
 	return nil
 }
 
-// tryExport asks for the private value, and for an RSA key for each secret part, since
-// each reveals the others.
+// tryExport asks for the private value, for an RSA key for each secret part and for one of
+// ML-DSA for the seed too, since each reveals the others.
 func (t *Token) tryExport(h pkcs11.ObjectHandle, keyType uint) token.Attempt {
 	secret := []uint{pkcs11.CKA_VALUE}
 	if keyType == pkcs11.CKK_RSA {
@@ -217,6 +217,9 @@ func (t *Token) tryExport(h pkcs11.ObjectHandle, keyType uint) token.Attempt {
 			pkcs11.CKA_PRIVATE_EXPONENT, pkcs11.CKA_PRIME_1, pkcs11.CKA_PRIME_2,
 			pkcs11.CKA_EXPONENT_1, pkcs11.CKA_EXPONENT_2, pkcs11.CKA_COEFFICIENT,
 		}
+	}
+	if keyType == ckkMLDSA {
+		secret = append(secret, ckaSeed)
 	}
 	var tries []token.Attempt
 	for _, typ := range secret {

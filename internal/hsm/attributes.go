@@ -54,6 +54,8 @@ var attributeNames = map[uint]string{
 	pkcs11.CKA_EC_POINT:            "EC_POINT",
 	pkcs11.CKA_ALWAYS_AUTHENTICATE: "ALWAYS_AUTHENTICATE",
 	pkcs11.CKA_WRAP_WITH_TRUSTED:   "WRAP_WITH_TRUSTED",
+	ckaParameterSet:                "PARAMETER_SET",
+	ckaSeed:                        "SEED",
 }
 
 // The attributes that are read back from each half, in this order.
@@ -73,6 +75,8 @@ var (
 		pkcs11.CKA_VERIFY, pkcs11.CKA_VERIFY_RECOVER, pkcs11.CKA_ENCRYPT, pkcs11.CKA_WRAP, pkcs11.CKA_DERIVE,
 		pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT, pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT,
 	}
+	// Of ML-DSA keys besides. Of the private half never its VALUE.
+	mldsaReadings = map[string][]uint{privateHalf: {ckaParameterSet}, publicHalf: {ckaParameterSet, pkcs11.CKA_VALUE}}
 )
 
 // Attributes reads the attributes of both halves of a key pair back, each by itself: its
@@ -97,6 +101,13 @@ func (t *Token) readings(half string, id []byte, types []uint) ([]token.Reading,
 	if err != nil {
 		return nil, err
 	}
+	keyType, err := t.number(h, pkcs11.CKA_KEY_TYPE)
+	if err != nil && lost(Code(err)) {
+		return nil, err
+	}
+	if err == nil && keyType == ckkMLDSA {
+		types = slices.Concat(types, mldsaReadings[half])
+	}
 	list := make([]token.Reading, len(types))
 	for i, typ := range types {
 		list[i].Name = attributeNames[typ]
@@ -115,9 +126,9 @@ func (t *Token) readings(half string, id []byte, types []uint) ([]token.Reading,
 
 func reading(typ uint, value []byte) string {
 	switch typ {
-	case pkcs11.CKA_ID, pkcs11.CKA_LABEL, pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT, pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT:
+	case pkcs11.CKA_ID, pkcs11.CKA_LABEL, pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT, pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT, pkcs11.CKA_VALUE:
 		return hex.EncodeToString(value)
-	case pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_KEY_GEN_MECHANISM:
+	case pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_KEY_GEN_MECHANISM, ckaParameterSet:
 		if n, ok := ulong(value); ok {
 			return fmt.Sprintf("%016x", n)
 		}
@@ -226,6 +237,9 @@ func publicTemplate(name keys.Algorithm, w way, spec token.KeySpec) []*pkcs11.At
 	// template that contradicts itself, tpm2-pkcs11 loses memory of the TPM.
 	if name.Use() == keys.Agree && slices.Contains(spec.Attributes, token.Setting{Name: token.Derive, Value: true}) {
 		template = append(template, pkcs11.NewAttribute(pkcs11.CKA_DERIVE, true))
+	}
+	if set := algorithms[name].set; set != 0 {
+		return append(template, pkcs11.NewAttribute(ckaParameterSet, set))
 	}
 	if w.params != nil {
 		return append(template, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, w.params))

@@ -5,6 +5,7 @@ package hsm
 import (
 	"github.com/miekg/pkcs11"
 
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -97,6 +98,11 @@ func (c *calls) sign(h pkcs11.SessionHandle, m *pkcs11.Mechanism, key pkcs11.Obj
 	if err != nil {
 		return nil, err
 	}
+	return c.finish(h, about, data, size)
+}
+
+// finish is C_Sign, after C_SignInit.
+func (c *calls) finish(h pkcs11.SessionHandle, about string, data []byte, size int) ([]byte, error) {
 	return get(c, "C_Sign", session(h), about, func() ([]byte, uint) {
 		sig := make([]byte, size)
 		n, rv := c.lib.own.sign(uint(h), data, sig)
@@ -105,6 +111,17 @@ func (c *calls) sign(h pkcs11.SessionHandle, m *pkcs11.Mechanism, key pkcs11.Obj
 		}
 		return sig[:min(n, uint(size))], rv
 	})
+}
+
+// signFor is sign with ML-DSA, which takes what the signature is for as its context.
+func (c *calls) signFor(h pkcs11.SessionHandle, m uint, as keys.Context, key pkcs11.ObjectHandle, data []byte, size int) ([]byte, error) {
+	err := c.call("C_SignInit", session(h), mechanismName(m), func() uint {
+		return c.lib.own.signInit(uint(h), m, []byte(as.FIPS204()), uint(key))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.finish(h, mechanismName(m), data, size)
 }
 
 // derive has a key agree with a peer and returns the secret. It destroys the secret's

@@ -15,11 +15,12 @@ import (
 
 // Sign signs message with the private key that has this CKA_ID. The signature has the form
 // that internal/keys verifies: Ed25519 in 64 bytes, ECDSA over SHA-256 or SHA-384 in DER
-// with low S, RSA-PSS with SHA-256 and a salt of 32 bytes.
+// with low S, RSA-PSS with SHA-256 and a salt of 32 bytes, ML-DSA with the context of what
+// it is for.
 //
 // The message is hashed here, and the mechanism is CKM_ECDSA, since few tokens have
 // mechanisms that hash. Callers verify the signature: some tokens ignore parameters.
-func (t *Token) Sign(alg string, id, message []byte) ([]byte, error) {
+func (t *Token) Sign(alg string, id []byte, as keys.Context, message []byte) ([]byte, error) {
 	name, a, err := known(alg)
 	if err != nil {
 		return nil, err
@@ -27,15 +28,18 @@ func (t *Token) Sign(alg string, id, message []byte) ([]byte, error) {
 	if a.sign == 0 {
 		return nil, fmt.Errorf("%s keys can't sign", name)
 	}
+	if err := as.Check(); err != nil {
+		return nil, err
+	}
 	if err := t.use(); err != nil {
 		return nil, err
 	}
 	defer t.mu.Unlock()
-	sig, err := t.signWith(name, a, id, message)
+	sig, err := t.signWith(name, a, id, as, message)
 	return sig, t.wrap(err)
 }
 
-func (t *Token) signWith(name keys.Algorithm, a algorithm, id, message []byte) ([]byte, error) {
+func (t *Token) signWith(name keys.Algorithm, a algorithm, id []byte, as keys.Context, message []byte) ([]byte, error) {
 	// Look it up each time: a logout invalidates handles, and there may be a second key
 	// with the same CKA_ID since.
 	h, err := t.half(privateHalf, id)
@@ -55,7 +59,12 @@ func (t *Token) signWith(name keys.Algorithm, a algorithm, id, message []byte) (
 		sum := sha256.Sum256(message)
 		data = sum[:]
 	}
-	raw, err := t.sign(t.session, mech, h, data, a.sigBytes)
+	var raw []byte
+	if a.set != 0 {
+		raw, err = t.signFor(t.session, a.sign, as, h, data, a.sigBytes)
+	} else {
+		raw, err = t.sign(t.session, mech, h, data, a.sigBytes)
+	}
 	if err != nil {
 		return nil, keyErr(err, privateHalf, id)
 	}
@@ -137,9 +146,12 @@ func (t *Token) publicKey(name keys.Algorithm, a algorithm, id []byte) ([]byte, 
 		return nil, keyErr(err, publicHalf, id)
 	}
 	var key *keys.Public
-	if name == keys.RSA3072 {
+	switch {
+	case name == keys.RSA3072:
 		key, err = t.rsaKey(h)
-	} else {
+	case a.set != 0:
+		key, err = t.mldsaKey(h, name)
+	default:
 		key, err = t.curveKey(h, name, a)
 	}
 	if err != nil {
@@ -158,7 +170,15 @@ func (t *Token) checkType(h pkcs11.ObjectHandle, name keys.Algorithm, a algorith
 	if !a.hasType(keyType) {
 		return fmt.Errorf("is no %s key: its CKA_KEY_TYPE is 0x%X", name, keyType)
 	}
-	return nil
+	if a.set == 0 {
+		return nil
+	}
+	// A signature of another parameter set would have another length, at best.
+	set, err := t.number(h, ckaParameterSet)
+	if err == nil && set != a.set {
+		err = fmt.Errorf("is no %s key: its CKA_PARAMETER_SET is %d", name, set)
+	}
+	return err
 }
 
 func (t *Token) rsaKey(h pkcs11.ObjectHandle) (*keys.Public, error) {
@@ -187,4 +207,12 @@ func (t *Token) curveKey(h pkcs11.ObjectHandle, name keys.Algorithm, a algorithm
 		return nil, err
 	}
 	return keys.FromPoint(name, point)
+}
+
+func (t *Token) mldsaKey(h pkcs11.ObjectHandle, name keys.Algorithm) (*keys.Public, error) {
+	raw, err := t.attribute(t.session, h, pkcs11.CKA_VALUE)
+	if err != nil {
+		return nil, err
+	}
+	return keys.FromMLDSA(name, raw)
 }

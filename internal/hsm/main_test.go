@@ -54,6 +54,9 @@ func need(t testing.TB, path string) {
 	t.Skipf("%s is not installed", path)
 }
 
+// softKinds are the kinds of keys that Debian's SoftHSM makes: not ML-DSA.
+var softKinds = []keys.Algorithm{keys.Ed25519, keys.P256, keys.P384, keys.X25519, keys.RSA3072, keys.ECDHP256}
+
 func soft(t testing.TB, opt Options) *Module {
 	t.Helper()
 	need(t, softHSM)

@@ -198,9 +198,9 @@ func TestEightGoroutinesWithSessionsOfTheirOwn(t *testing.T) {
 			group.Go(func() {
 				for i := range 20 {
 					msg := fmt.Appendf(nil, "message %d", i)
-					sig, err := s.Sign("ed25519", id, msg)
+					sig, err := s.Sign("ed25519", id, keys.ForTest, msg)
 					if err == nil {
-						err = pub.Verify(msg, sig)
+						err = pub.Verify(keys.ForTest, msg, sig)
 					}
 					if err != nil {
 						t.Error(err)
@@ -225,7 +225,7 @@ func TestTheTraceHasNoSecrets(t *testing.T) {
 	check(t, tok.Login([]byte(userPIN)))
 	id := newID(t)
 	generate(t, tok, spec("ed25519", id))
-	sig, err := tok.Sign("ed25519", id, []byte("canary-message"))
+	sig, err := tok.Sign("ed25519", id, keys.ForTest, []byte("canary-message"))
 	check(t, err)
 	_, err = tok.Attack("ecdsa-p256", id)
 	check(t, err)

@@ -94,9 +94,9 @@ func TestNSSGeneratesAndSigns(t *testing.T) {
 		}
 		pub, err := keys.ParseSPKI(out.SPKI)
 		check(t, err)
-		sig, err := tok.Sign(string(alg), id, []byte("m"))
+		sig, err := tok.Sign(string(alg), id, keys.ForTest, []byte("m"))
 		check(t, err)
-		check(t, pub.Verify([]byte("m"), sig))
+		check(t, pub.Verify(keys.ForTest, []byte("m"), sig))
 		check(t, tok.Destroy(id))
 	}
 	if _, err := tok.Generate(spec("ed25519", newID(t))); Code(err) != "CKR_MECHANISM_INVALID" || !strings.Contains(err.Error(), "CKM_EC_EDWARDS_KEY_PAIR_GEN") {

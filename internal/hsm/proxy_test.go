@@ -60,9 +60,9 @@ func TestCurvesByName(t *testing.T) {
 	id := newID(t)
 	pub, err := keys.ParseSPKI(generate(t, tok, spec("ed25519", id)).SPKI)
 	check(t, err)
-	sig, err := tok.Sign("ed25519", id, []byte("m"))
+	sig, err := tok.Sign("ed25519", id, keys.ForTest, []byte("m"))
 	check(t, err)
-	check(t, pub.Verify([]byte("m"), sig))
+	check(t, pub.Verify(keys.ForTest, []byte("m"), sig))
 	if _, err := tok.Generate(spec("ecdsa-p256", newID(t))); Code(err) != "CKR_CURVE_NOT_SUPPORTED" {
 		t.Errorf("got %v", err)
 	}
@@ -97,7 +97,7 @@ func TestATokenThatLies(t *testing.T) {
 	id := newID(t)
 	generate(t, tok, spec("ed25519", id))
 	t.Setenv("PROXY_SHORT", "1")
-	if _, err := tok.Sign("ed25519", id, []byte("m")); err == nil || !strings.Contains(err.Error(), "63 bytes") {
+	if _, err := tok.Sign("ed25519", id, keys.ForTest, []byte("m")); err == nil || !strings.Contains(err.Error(), "63 bytes") {
 		t.Errorf("got %v", err)
 	}
 	t.Setenv("PROXY_SHORT", "0")

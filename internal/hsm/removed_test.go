@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
 )
 
@@ -41,9 +42,12 @@ func TestATokenThatIsPulledOutAtAnyCall(t *testing.T) {
 		"Token.PublicObjects": func(k *Token) (bool, error) { l, err := k.PublicObjects(); return l != nil, err },
 		"Token.Random":        func(k *Token) (bool, error) { b, err := k.Random(8); return b != nil, err },
 		"Token.PublicKey":     func(k *Token) (bool, error) { b, err := k.PublicKey("rsa-3072", rsa); return b != nil, err },
-		"Token.Sign":          func(k *Token) (bool, error) { b, err := k.Sign("ecdsa-p256", id, nil); return b != nil, err },
-		"Token.Attributes":    func(k *Token) (bool, error) { a, b, err := k.Attributes(id); return a != nil || b != nil, err },
-		"Token.Attack":        func(k *Token) (bool, error) { l, err := k.Attack("ecdsa-p256", weak); return l != nil, err },
+		"Token.Sign": func(k *Token) (bool, error) {
+			b, err := k.Sign("ecdsa-p256", id, keys.ForTest, nil)
+			return b != nil, err
+		},
+		"Token.Attributes": func(k *Token) (bool, error) { a, b, err := k.Attributes(id); return a != nil || b != nil, err },
+		"Token.Attack":     func(k *Token) (bool, error) { l, err := k.Attack("ecdsa-p256", weak); return l != nil, err },
 		"Token.Generate": func(k *Token) (bool, error) {
 			g, err := k.Generate(spec("ecdsa-p256", newID(t)))
 			return g.SPKI != nil, err

@@ -16,10 +16,13 @@ typedef ck_ulong ck_rv;
 typedef struct { ck_ulong type; void *value; ck_ulong len; } ck_attribute;
 typedef struct { ck_ulong mechanism; void *parameter; ck_ulong len; } ck_mechanism;
 
+// CK_SIGN_ADDITIONAL_CONTEXT of PKCS#11 3.2.
+typedef struct { ck_ulong hedge; ck_byte *context; ck_ulong len; } ck_sign_context;
+
 // CK_FUNCTION_LIST: a version and 68 functions in the order of pkcs11f.h.
 typedef struct { ck_byte version[2]; void *fn[68]; } fleet_functions;
 
-enum { INIT_TOKEN = 9, INIT_PIN = 10, LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, SIGN = 43, WRAP_KEY = 60 };
+enum { INIT_TOKEN = 9, INIT_PIN = 10, LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN = 43, WRAP_KEY = 60 };
 enum { OK = 0, HOST_MEMORY = 2, FUNCTION_NOT_SUPPORTED = 0x54 };
 
 // fleet_load gives the module's functions, or NULL and why. The module stays
@@ -69,6 +72,15 @@ static ck_rv fleet_get(fleet_functions *l, ck_ulong session, ck_ulong object, ck
 	ck_rv rv = f ? f(session, object, &a, 1) : FUNCTION_NOT_SUPPORTED;
 	*len = a.len;
 	return rv;
+}
+
+// A mechanism's parameter points to the context, so both have to be C's memory.
+static ck_rv fleet_sign_init(fleet_functions *l, ck_ulong session, ck_ulong mechanism, ck_byte *context, ck_ulong len, ck_ulong key)
+{
+	ck_rv (*f)(ck_ulong, ck_mechanism *, ck_ulong) = l->fn[SIGN_INIT];
+	ck_sign_context c = {0, context, len}; // 0 is CKH_HEDGE_PREFERRED
+	ck_mechanism m = {mechanism, &c, sizeof c};
+	return f ? f(session, &m, key) : FUNCTION_NOT_SUPPORTED;
 }
 
 static ck_rv fleet_sign(fleet_functions *l, ck_ulong session, ck_byte *data, ck_ulong datalen, ck_byte *sig, ck_ulong *siglen)
@@ -196,6 +208,10 @@ func (f functions) get(session, object, attribute uint) (value []byte, ok bool, 
 		return nil, false, uint(r)
 	}
 	return value[:n], true, uint(r)
+}
+
+func (f functions) signInit(session, mechanism uint, context []byte, key uint) uint {
+	return uint(C.fleet_sign_init(f.list, C.ck_ulong(session), C.ck_ulong(mechanism), pointer(context), C.ck_ulong(len(context)), C.ck_ulong(key)))
 }
 
 func (f functions) sign(session uint, data, sig []byte) (length, rv uint) {

@@ -102,7 +102,7 @@ func (*Token) AttackRelaxed(string, []byte, []string) (token.Relaxed, error) {
 func (*Token) Agree(string, []byte, []byte) ([]byte, error) { return nil, ErrLeftOut }
 
 // Sign: see [Token].
-func (*Token) Sign(string, []byte, []byte) ([]byte, error) { return nil, ErrLeftOut }
+func (*Token) Sign(string, []byte, keys.Context, []byte) ([]byte, error) { return nil, ErrLeftOut }
 
 // Destroy: see [Token].
 func (*Token) Destroy([]byte) error { return ErrLeftOut }

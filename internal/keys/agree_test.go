@@ -46,10 +46,10 @@ func TestAKeyDoesOnlyWhatItsKindIsFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sign.Verify([]byte("m"), sig); err != nil {
+	if err := sign.Verify(ForTest, []byte("m"), sig); err != nil {
 		t.Fatal(err)
 	}
-	if err := agree.Verify([]byte("m"), sig); err == nil || err.Error() != "a key of kind ecdh-p256 can't sign" {
+	if err := agree.Verify(ForTest, []byte("m"), sig); err == nil || err.Error() != "a key of kind ecdh-p256 can't sign" {
 		t.Errorf("a signature under a key that agrees: %v", err)
 	}
 	if _, err := agree.ECDH(); err != nil {

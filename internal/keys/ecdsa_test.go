@@ -87,7 +87,7 @@ func TestECDSASignaturesHaveOneSpelling(t *testing.T) {
 			r, low, high := lowAndHigh(t, k, alg, msg)
 			n, one, zero := k.Params().N, big.NewInt(1), new(big.Int)
 			good := der(t, r, low)
-			if err := p.Verify(msg, good); err != nil {
+			if err := p.Verify(ForTest, msg, good); err != nil {
 				t.Fatal(err)
 			}
 			if len(good) > alg.MaxSignature() {
@@ -130,7 +130,7 @@ func TestECDSASignaturesHaveOneSpelling(t *testing.T) {
 				{"the lowest", ErrSignature.Error(), der(t, one, one)},
 				{"S of half n", ErrSignature.Error(), der(t, r, half)},
 			} {
-				err := p.Verify(msg, c.sig)
+				err := p.Verify(ForTest, msg, c.sig)
 				if checkedByNumbers(alg, c.sig) != (checkECDSA(alg, c.sig) == nil) {
 					t.Errorf("%s: by its numbers it is judged otherwise", c.name)
 				}
@@ -138,10 +138,10 @@ func TestECDSASignaturesHaveOneSpelling(t *testing.T) {
 					t.Errorf("%s: got %v, want %s", c.name, err, c.want)
 				}
 			}
-			if err := p.Verify([]byte("massage"), good); !errors.Is(err, ErrSignature) {
+			if err := p.Verify(ForTest, []byte("massage"), good); !errors.Is(err, ErrSignature) {
 				t.Errorf("another message: %v", err)
 			}
-			if _, other := ecdsaKey(t, alg); !errors.Is(other.Verify(msg, good), ErrSignature) {
+			if _, other := ecdsaKey(t, alg); !errors.Is(other.Verify(ForTest, msg, good), ErrSignature) {
 				t.Error("another key verifies")
 			}
 		})
@@ -160,7 +160,7 @@ func TestSignatureFromRawGivesTheLowerS(t *testing.T) {
 			r, low, high := lowAndHigh(t, k, alg, msg)
 			for _, s := range []*big.Int{low, high} {
 				sig, err := SignatureFromRaw(alg, raw(r, s))
-				if err != nil || !bytes.Equal(sig, der(t, r, low)) || p.Verify(msg, sig) != nil {
+				if err != nil || !bytes.Equal(sig, der(t, r, low)) || p.Verify(ForTest, msg, sig) != nil {
 					t.Fatalf("%s: %x, %v", alg, sig, err)
 				}
 			}

@@ -46,7 +46,7 @@ func FuzzParseSPKI(f *testing.F) {
 		if !bytes.Equal(p.SPKI(), der) || !p.Algorithm().Known() || len(der) > p.Algorithm().MaxSPKI() {
 			t.Fatalf("%x: %s, %x", der, p.Algorithm(), p.SPKI())
 		}
-		_ = p.Verify(der, der)
+		_ = p.Verify(ForTest, der, der)
 	})
 }
 
@@ -91,7 +91,7 @@ func FuzzVerify(f *testing.F) {
 	signRSA, _ := rsa.SignPSS(rand.Reader, rsaKey(), 5, Digest(RSA3072, msg), &rsa.PSSOptions{SaltLength: 32})
 	good := map[*Public][]byte{pubEd: ed25519.Sign(ed, msg), pub256: normalised(f, P256, sign256), pub384: normalised(f, P384, sign384), pubRSA: signRSA}
 	for p, sig := range good {
-		if err := p.Verify(msg, sig); err != nil {
+		if err := p.Verify(ForTest, msg, sig); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(sig)
@@ -101,7 +101,7 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, sig []byte) {
 		for p, want := range good {
-			if p.Verify(msg, sig) == nil && !bytes.Equal(sig, want) {
+			if p.Verify(ForTest, msg, sig) == nil && !bytes.Equal(sig, want) {
 				t.Fatalf("%s: a second signature: %x", p.Algorithm(), sig)
 			}
 		}

@@ -20,7 +20,7 @@ func Ed25519Point(raw [32]byte) Point { return Point(ed25519SPKI) + Point(raw[:]
 
 // MLDSA44Point is the point of a raw ML-DSA-44 key (FIPS 204), which is not
 // admitted here.
-func MLDSA44Point(raw []byte) Point { return "ml-dsa-44 " + Point(raw) }
+func MLDSA44Point(raw []byte) Point { return Point(mldsaSetOf(MLDSA44).spki) + Point(raw) }
 
 // The parts that a key can have.
 const (

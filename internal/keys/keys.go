@@ -32,10 +32,13 @@ const (
 	X25519   Algorithm = "x25519"
 	RSA3072  Algorithm = "rsa-3072"
 	ECDHP256 Algorithm = "ecdh-p256"
+	MLDSA44  Algorithm = "ml-dsa-44"
+	MLDSA65  Algorithm = "ml-dsa-65"
+	MLDSA87  Algorithm = "ml-dsa-87"
 )
 
 // Algorithms are all of them, in the order of preference.
-var Algorithms = []Algorithm{Ed25519, P256, P384, X25519, RSA3072, ECDHP256}
+var Algorithms = []Algorithm{Ed25519, P256, P384, X25519, RSA3072, ECDHP256, MLDSA44, MLDSA65, MLDSA87}
 
 // Use is what a key is for. A key has one use: what it does in the other counts
 // for nothing.
@@ -84,6 +87,9 @@ func (a Algorithm) MaxSPKI() int {
 	case RSA3072:
 		return 422
 	}
+	if s := mldsaSetOf(a); s != nil {
+		return s.maxSPKI()
+	}
 	return 0
 }
 
@@ -99,6 +105,9 @@ func (a Algorithm) MaxSignature() int {
 	case RSA3072:
 		return 384
 	}
+	if s := mldsaSetOf(a); s != nil {
+		return s.params().SignatureSize()
+	}
 	return 0
 }
 
@@ -106,7 +115,7 @@ func (a Algorithm) MaxSignature() int {
 type Public struct {
 	alg  Algorithm
 	spki []byte
-	key  any // ed25519.PublicKey, *ecdsa.PublicKey, *rsa.PublicKey; *ecdh.PublicKey of one that agrees
+	key  any // ed25519.PublicKey, *ecdsa.PublicKey, *rsa.PublicKey, mldsaKey; *ecdh.PublicKey of one that agrees
 }
 
 // Algorithm is the key's kind.
@@ -133,6 +142,9 @@ var ed25519SPKI = []byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0
 func ParseSPKI(der []byte) (*Public, error) {
 	if raw, ok := bytes.CutPrefix(der, ed25519SPKI); ok && len(raw) == ed25519.PublicKeySize {
 		return FromEd25519(raw)
+	}
+	if p, ours, err := parseMLDSA(der); ours {
+		return p, err
 	}
 	if p := parsed.get(der); p != nil {
 		return p, nil
@@ -271,7 +283,7 @@ func unwrapPoint(alg Algorithm, p []byte) ([]byte, bool) {
 }
 
 // Digest is what a token signs for ECDSA and RSA-PSS: the message's SHA-256,
-// SHA-384 for P-384. Ed25519 signs the message itself.
+// SHA-384 for P-384. Ed25519 and ML-DSA sign the message itself.
 func Digest(alg Algorithm, msg []byte) []byte {
 	switch alg {
 	case P256, RSA3072:

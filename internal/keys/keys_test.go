@@ -44,6 +44,9 @@ func oneOfEach(t testing.TB) map[Algorithm][]byte {
 			t.Fatal(err)
 		}
 	}
+	for _, alg := range mldsaAlgorithms {
+		all[alg] = bytes.Clone(mldsaOf(t, alg, "one of each").Public().SPKI())
+	}
 	return all
 }
 
@@ -68,7 +71,7 @@ func TestEachKindOfKeyIsAdmitted(t *testing.T) {
 		t.Error("an unknown algorithm is known")
 	}
 	x, _ := ParseSPKI(oneOfEach(t)[X25519])
-	if err := x.Verify(nil, nil); err == nil || err.Error() != "a key of kind x25519 can't sign" {
+	if err := x.Verify(ForTest, nil, nil); err == nil || err.Error() != "a key of kind x25519 can't sign" {
 		t.Error(err)
 	}
 }
@@ -253,7 +256,7 @@ func TestRSASignaturesArePSSWithSHA256AndASaltOf32(t *testing.T) {
 		return sig
 	}
 	good := pss(32, crypto.SHA256)
-	if err := p.Verify(msg, good); err != nil || len(good) != RSA3072.MaxSignature() {
+	if err := p.Verify(ForTest, msg, good); err != nil || len(good) != RSA3072.MaxSignature() {
 		t.Fatal(err)
 	}
 	pkcs1, err := rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, digest)
@@ -265,7 +268,7 @@ func TestRSASignaturesArePSSWithSHA256AndASaltOf32(t *testing.T) {
 		"SHA-384": pss(32, crypto.SHA384), "SHA-512": pss(32, crypto.SHA512), "PKCS#1 v1.5": pkcs1, "a byte more": append(bytes.Clone(good), 0), "a byte before": append([]byte{0}, good...),
 		"a byte less": good[1:], "nothing": nil, "plus N": new(big.Int).Add(new(big.Int).SetBytes(good), k.N).Bytes(), "zero": make([]byte, 384), "one": append(make([]byte, 383), 1),
 	} {
-		if err := p.Verify(msg, sig); !errors.Is(err, ErrSignature) {
+		if err := p.Verify(ForTest, msg, sig); !errors.Is(err, ErrSignature) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -56,7 +56,7 @@ func TestOpenSSLAgrees(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := p.Verify(msg, normalised(t, alg, b)); err != nil {
+				if err := p.Verify(ForTest, msg, normalised(t, alg, b)); err != nil {
 					t.Errorf("%x: %v", b, err)
 				}
 			}

@@ -109,7 +109,7 @@ func privateDER(data []byte) string {
 	if len(data) < 8 || data[0] != 0x30 {
 		return ""
 	}
-	if _, err := x509.ParsePKCS8PrivateKey(data); err == nil {
+	if _, err := x509.ParsePKCS8PrivateKey(data); err == nil || isMLDSAPrivate(data) {
 		return "a private key in PKCS#8"
 	}
 	if _, err := x509.ParseECPrivateKey(data); err == nil {

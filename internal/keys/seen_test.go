@@ -24,7 +24,7 @@ func TestASignatureThatWasSeenIsKnownByEveryByte(t *testing.T) {
 		t.Errorf("%d signatures are remembered", len(seen.sums))
 	}
 	// That it isn't verified again shows where the verification would refuse.
-	if err := seen.once(key, message, signature, func() error { t.Error("it is verified again"); return nil }); err != nil {
+	if err := seen.once(key, "", message, signature, func() error { t.Error("it is verified again"); return nil }); err != nil {
 		t.Error(err)
 	}
 	other := ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey)

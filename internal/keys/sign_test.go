@@ -31,7 +31,7 @@ func TestSignP256SignsWhatIsVerifiedAndAlwaysTheSame(t *testing.T) {
 		if err != nil || !bytes.Equal(sig, again) {
 			t.Errorf("signed again: %x, then %x: %v", sig, again, err)
 		}
-		if err := public.Verify([]byte("message"), sig); err != nil {
+		if err := public.Verify(ForTest, []byte("message"), sig); err != nil {
 			t.Error(err)
 		}
 	}

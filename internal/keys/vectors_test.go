@@ -21,7 +21,7 @@ func TestVectorsOfRFC8032Verify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Verify(unhex(t, v.msg), unhex(t, v.sig)); err != nil {
+		if err := p.Verify(ForTest, unhex(t, v.msg), unhex(t, v.sig)); err != nil {
 			t.Errorf("%s: %v", v.pub, err)
 		}
 		if raw, ok := p.Ed25519(); !ok || !bytes.Equal(raw, unhex(t, v.pub)) || p.Algorithm() != Ed25519 {

@@ -17,9 +17,13 @@ import (
 // ErrSignature is a well-formed signature that doesn't verify.
 var ErrSignature = errors.New("the signature does not verify")
 
-// Verify checks a signature over msg: Ed25519 pure; ECDSA in DER with low S
-// over Digest(msg); RSA-PSS with SHA-256, MGF1-SHA-256 and a salt of 32 bytes.
-func (p *Public) Verify(msg, sig []byte) error {
+// Verify checks a signature over msg, made for what the context says: Ed25519 pure;
+// ECDSA in DER with low S over Digest(msg); RSA-PSS with SHA-256, MGF1-SHA-256 and a
+// salt of 32 bytes; ML-DSA pure, with the context.
+func (p *Public) Verify(as Context, msg, sig []byte) error {
+	if err := as.Check(); err != nil {
+		return err
+	}
 	switch k := p.key.(type) {
 	case ed25519.PublicKey:
 		return VerifyEd25519(k, msg, sig)
@@ -37,6 +41,8 @@ func (p *Public) Verify(msg, sig []byte) error {
 			return ErrSignature
 		}
 		return nil
+	case mldsaKey:
+		return k.verify(as, msg, sig)
 	}
 	return fmt.Errorf("a key of kind %s can't sign", p.alg)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -177,7 +178,7 @@ func (r *Room) countersign(ctx context.Context, j *engine.Journal) error {
 		return err
 	}
 	defer k.Close()
-	if err := j.Countersign(ctx, nil, k.Public, k.Sign); err != nil {
+	if err := j.Countersign(ctx, nil, k.Public, k.For(keys.ForCountersignature)); err != nil {
 		return err
 	}
 	r.done(j, j.Account().Plan.Countersigner.Name+" has countersigned, and it verifies in software")

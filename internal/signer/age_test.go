@@ -13,6 +13,7 @@ import (
 	"filippo.io/age/armor"
 
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
@@ -53,8 +54,8 @@ func TestAnEncryptedKeySignsAndDamageIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig, err := s.Sign([]byte("message"))
-	if err != nil || made.Verify([]byte("message"), sig) != nil {
+	sig, err := s.Sign(keys.ForTest, []byte("message"))
+	if err != nil || made.Verify(keys.ForTest, []byte("message"), sig) != nil {
 		t.Error(err)
 	}
 	for name, c := range map[string]struct{ ref, want string }{

@@ -49,5 +49,5 @@ func openAgentKey(pub string, kind keys.Algorithm) (*Key, error) {
 		agent.Close()
 		return nil, cli.Usage(strict.Errorf(pub, "%v", err))
 	}
-	return &Key{Public: public, Sign: sign, Close: func() { agent.Close() }}, nil
+	return &Key{Public: public, Sign: always(sign), Close: func() { agent.Close() }}, nil
 }

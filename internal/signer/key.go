@@ -26,8 +26,18 @@ import (
 // Key is a private key, which may be in a token or in ssh-agent.
 type Key struct {
 	Public *keys.Public
-	Sign   func(message []byte) ([]byte, error)
+	Sign   func(as keys.Context, message []byte) ([]byte, error)
 	Close  func()
+}
+
+// For signs for one use.
+func (k *Key) For(as keys.Context) func(message []byte) ([]byte, error) {
+	return func(message []byte) ([]byte, error) { return k.Sign(as, message) }
+}
+
+// always signs whatever it is for, as all kinds of keys but ML-DSA do: the text says it.
+func always(sign func([]byte) ([]byte, error)) func(keys.Context, []byte) ([]byte, error) {
+	return func(_ keys.Context, message []byte) ([]byte, error) { return sign(message) }
 }
 
 // Help is the help of a flag that takes a party's key.
@@ -91,7 +101,7 @@ func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
 		}
 		return &Key{
 			Public: public,
-			Sign:   func(msg []byte) ([]byte, error) { return t.Sign(string(alg), u.ID, msg) },
+			Sign:   func(as keys.Context, msg []byte) ([]byte, error) { return t.Sign(string(alg), u.ID, as, msg) },
 			Close:  func() { t.Close() },
 		}, nil
 	}
@@ -99,7 +109,7 @@ func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
 }
 
 // openKeyFile reads a PKCS#8 PEM file (RFC 5208, RFC 7468) with a key of this kind, Ed25519
-// or ECDSA P-256, plain or encrypted by age with a passphrase. The source of the passphrase
+// ECDSA P-256 or ML-DSA, plain or encrypted by age with a passphrase. The source of the passphrase
 // may follow the path as in a PKCS#11 URI: key.age?pin-source=file:PATH, a relative one from the folder in
 // which the command runs.
 func openKeyFile(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
@@ -137,6 +147,14 @@ func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*Key, error) {
 	if block == nil || block.Type != "PRIVATE KEY" || len(strings.TrimSpace(string(rest))) > 0 {
 		return nil, cli.Usage(strict.Errorf(path, "is no PKCS#8 PEM private key").WithHint("%s", HowToMake(kind, path)))
 	}
+	switch k, ours, err := keys.ParseMLDSA(block.Bytes); {
+	case err != nil:
+		return nil, cli.Usage(strict.Errorf(path, "%v", err).WithHint("%s", HowToMake(kind, path)))
+	case ours && k.Public().Algorithm() == kind:
+		return &Key{Public: k.Public(), Sign: k.Sign, Close: func() {}}, nil
+	case ours:
+		return nil, anotherKind(path, kind)
+	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return nil, cli.Usage(strict.Errorf(path, "is no PKCS#8 private key"))
@@ -151,7 +169,11 @@ func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*Key, error) {
 			return fileSigner(path, k.Public(), func(msg []byte) ([]byte, error) { return keys.SignP256(k, msg) })
 		}
 	}
-	return nil, cli.Usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", HowToMake(kind, path)))
+	return nil, anotherKind(path, kind)
+}
+
+func anotherKind(path string, kind keys.Algorithm) error {
+	return cli.Usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", HowToMake(kind, path)))
 }
 
 // MakeFile makes the key file that a reference names, if it doesn't exist yet. It makes no
@@ -195,13 +217,16 @@ func fileSigner(path string, public crypto.PublicKey, sign func([]byte) ([]byte,
 	if err != nil {
 		return nil, cli.Usage(strict.Errorf(path, "%v", err))
 	}
-	return &Key{Public: admitted, Sign: sign, Close: func() {}}, nil
+	return &Key{Public: admitted, Sign: always(sign), Close: func() {}}, nil
 }
 
 // HowToMake is the hint that says how to make a key file of a kind.
 func HowToMake(kind keys.Algorithm, path string) string {
-	if kind == keys.P256 {
+	switch {
+	case kind == keys.P256:
 		return "make one with\nopenssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out " + path
+	case kind.IsMLDSA():
+		return "make one with OpenSSL 3.5 or newer:\nopenssl genpkey -algorithm " + string(kind) + " -provparam ml-dsa.output_formats=seed-only -out " + path
 	}
 	return "make one with\nopenssl genpkey -algorithm ed25519 -out " + path
 }

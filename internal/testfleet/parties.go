@@ -30,6 +30,14 @@ func softEd25519(name string) ed25519.PrivateKey {
 
 // SoftSigner is a key in memory that follows from its name.
 func SoftSigner(alg keys.Algorithm, name string) Signer {
+	if alg.IsMLDSA() {
+		seed := sha256.Sum256([]byte("testfleet key " + name))
+		k, err := keys.NewMLDSA(alg, seed[:])
+		if err != nil {
+			panic(err)
+		}
+		return Signer{k.Public(), k.Sign}
+	}
 	switch alg {
 	case keys.Ed25519:
 		k := softEd25519(name)
@@ -98,7 +106,7 @@ func signerOf(public any, sign func([]byte) ([]byte, error)) Signer {
 	if err != nil {
 		panic(err)
 	}
-	return Signer{p, sign}
+	return Signer{p, func(_ keys.Context, msg []byte) ([]byte, error) { return sign(msg) }}
 }
 
 // SoftParties are parties whose keys are in memory and follow from the name.

@@ -161,7 +161,7 @@ func (b *softBench) key(label string, alg keys.Algorithm) (Signer, error) {
 		return Signer{}, err
 	}
 	public, err := keys.ParseSPKI(g.SPKI)
-	return Signer{public, func(msg []byte) ([]byte, error) { return t.Sign(string(alg), id, msg) }}, err
+	return Signer{public, func(as keys.Context, msg []byte) ([]byte, error) { return t.Sign(string(alg), id, as, msg) }}, err
 }
 
 func (b *softBench) parties(t testing.TB, prefix string) (*Parties, error) {

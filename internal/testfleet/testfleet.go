@@ -103,7 +103,12 @@ const (
 // Signer is a private key of a party.
 type Signer struct {
 	Public *keys.Public
-	Sign   func(message []byte) ([]byte, error)
+	SignAs func(as keys.Context, message []byte) ([]byte, error)
+}
+
+// Sign signs as the operator does. For an ML-DSA key alone it matters.
+func (s Signer) Sign(message []byte) ([]byte, error) {
+	return s.SignAs(keys.ForCountersignature, message)
 }
 
 // Parties sign a fleet's epochs.

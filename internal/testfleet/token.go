@@ -247,13 +247,13 @@ func (t *Token) AttackRelaxed(_ string, id []byte, names []string) (r token.Rela
 }
 
 // Sign signs as keys.Public verifies.
-func (t *Token) Sign(_ string, id, message []byte) (sig []byte, err error) {
+func (t *Token) Sign(_ string, id []byte, as keys.Context, message []byte) (sig []byte, err error) {
 	err = t.call("Sign", func() error {
 		k, err := t.find(id)
 		if err != nil {
 			return err
 		}
-		if sig, err = k.signer.Sign(message); err == nil && t.OnSign != nil {
+		if sig, err = k.signer.SignAs(as, message); err == nil && t.OnSign != nil {
 			sig = t.OnSign(sig)
 		}
 		return err

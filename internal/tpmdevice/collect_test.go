@@ -154,7 +154,7 @@ func TestEachOfSeveralTPMsInOneProcessAttestsItsOwnKeyFreshly(t *testing.T) {
 			t.Error("the PIN is in the evidence")
 		}
 		// The module goes on signing: nothing was left in the TPM, and nothing taken.
-		if _, err := tok.Sign("ecdsa-p256", q.ID, []byte("a message")); err != nil {
+		if _, err := tok.Sign("ecdsa-p256", q.ID, keys.ForTest, []byte("a message")); err != nil {
 			t.Errorf("TPM %d signs no more: %v", i, err)
 		}
 	}

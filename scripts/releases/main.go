@@ -22,6 +22,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 )
 
@@ -95,5 +96,5 @@ func logSigner(origin string, k *signer.Key) (note.Signer, error) {
 	if !ok {
 		return nil, fmt.Errorf("the log's key is %s; a log signs with ed25519", k.Public.Algorithm())
 	}
-	return tiled.NewSigner(origin, ed25519.PublicKey(pub), k.Sign)
+	return tiled.NewSigner(origin, ed25519.PublicKey(pub), k.For(keys.ForLog))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/tpmdevice"
@@ -192,14 +193,14 @@ type messageSigner struct {
 func (s messageSigner) Public() crypto.PublicKey { return s.public }
 
 func (s messageSigner) SignMessage(_ io.Reader, message []byte, _ crypto.SignerOpts) ([]byte, error) {
-	return s.key.Sign(message)
+	return s.key.Sign(keys.ForCertificate, message)
 }
 
 func (s messageSigner) Sign(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if opts.HashFunc() != 0 {
 		return nil, errors.New("this key signs messages, not digests")
 	}
-	return s.key.Sign(message)
+	return s.key.Sign(keys.ForCertificate, message)
 }
 
 // until is how long a certificate counts.

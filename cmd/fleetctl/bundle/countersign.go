@@ -8,13 +8,14 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/signer"
 )
 
 func countersignCmd(a *cli.App) *cobra.Command {
 	var key string
-	var keys []string
+	var with []string
 	c := cli.Command("countersign DIR", "Countersign the third parties' statements with the operator's HSM key",
 		`Countersign shows the text, waits for m officers' approvals of exactly that, has
 the operator's key sign it, and verifies the signature again in software before
@@ -33,7 +34,7 @@ it is recorded. Nobody is asked for a PIN before the officers have approved.`,
 					return cli.Usage(err)
 				}
 				a.ShowOperatorText(j.Account().Plan.Countersigner.Name, text)
-				if err := j.CountersignApproved(cmd.Context(), signer.Approver(a, keys)); err != nil {
+				if err := j.CountersignApproved(cmd.Context(), signer.Approver(a, with)); err != nil {
 					return session.Pausing(args[0], err)
 				}
 				s, err := signer.Open(a, key)
@@ -41,13 +42,13 @@ it is recorded. Nobody is asked for a PIN before the officers have approved.`,
 					return err
 				}
 				defer s.Close()
-				if err := j.Countersign(cmd.Context(), nil, s.Public, s.Sign); err != nil {
+				if err := j.Countersign(cmd.Context(), nil, s.Public, s.For(keys.ForCountersignature)); err != nil {
 					return session.Pausing(args[0], err)
 				}
 				return session.TellStep(a, j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
 			}, ceremony.ActCountersign)
 		})
 	c.Flags().StringVar(&key, "key", "", signer.Help)
-	session.SignWithFlag(c, &keys)
+	session.SignWithFlag(c, &with)
 	return c
 }

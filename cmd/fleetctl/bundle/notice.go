@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -133,7 +134,7 @@ func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []cerem
 	if err := x.CheckKey(s.Public); err != nil {
 		return cli.Usagef("", "--key is not the plan's for %s", p.Countersigner.Name)
 	}
-	sig, err := s.Sign(x.Text)
+	sig, err := s.Sign(keys.ForCountersignature, x.Text)
 	if err != nil {
 		return err
 	}

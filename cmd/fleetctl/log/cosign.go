@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -53,7 +54,7 @@ func witnessSigner(a *cli.App, w *witnessFlags) (*witness.Signer, func(), error)
 		k.Close()
 		return nil, nil, cli.Usagef("", "the witness's key is %s; a witness cosigns with ed25519", k.Public.Algorithm())
 	}
-	s, err := witness.NewSigner(w.name, pub, k.Sign)
+	s, err := witness.NewSigner(w.name, pub, k.For(keys.ForLog))
 	if err != nil {
 		k.Close()
 		return nil, nil, cli.Usage(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 )
 
@@ -88,7 +89,7 @@ func openLogSigner(a *cli.App, ref, origin string) (close func(), s *logSigner, 
 	vkey, err := tiled.VKey(origin, pub)
 	if err == nil {
 		var n note.Signer
-		n, err = tiled.NewSigner(origin, pub, k.Sign)
+		n, err = tiled.NewSigner(origin, pub, k.For(keys.ForLog))
 		s = &logSigner{n, vkey}
 	}
 	if err != nil {

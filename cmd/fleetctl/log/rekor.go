@@ -180,7 +180,7 @@ func envelope(leaf []byte, pending string, s *signer.Key) ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	signature, err := s.Sign(auditlog.RekorMessage(leaf))
+	signature, err := s.Sign(keys.ForRekor, auditlog.RekorMessage(leaf))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 )
 
@@ -41,7 +42,7 @@ the ledger has signed.`,
 				if err := agreeTo(a, args[0], n.Epoch, n.Namespace, n.Digest(), yes); err != nil {
 					return err
 				}
-				r, err := thirdparty.SignNotice(in, l, a.Now(), s.Sign)
+				r, err := thirdparty.SignNotice(in, l, a.Now(), s.For(keys.ForThirdParty))
 				if err != nil {
 					return err
 				}

@@ -8,6 +8,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -72,7 +73,7 @@ func signRequest(a *cli.App, file string, o options, p *thirdparty.Policy, in *t
 	if err := agreeToGap(a, file, p, in, o.gap); err != nil {
 		return err
 	}
-	r, err := thirdparty.Sign(in, l, a.Now(), s.Sign)
+	r, err := thirdparty.Sign(in, l, a.Now(), s.For(keys.ForThirdParty))
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (w *world) tokenKey(t *testing.T, i int, alg keys.Algorithm, role string) *
 				continue
 			}
 			if spki, err := tok.PublicKey(string(alg), o.ID); err == nil && bytes.Equal(spki, k.SPKI) {
-				return must(NewKey(k.SPKI, func(m []byte) ([]byte, error) { return tok.Sign(string(alg), o.ID, m) }))
+				return must(NewKey(k.SPKI, func(m []byte) ([]byte, error) { return tok.Sign(string(alg), o.ID, keys.ForSession, m) }))
 			}
 		}
 	}

@@ -6,8 +6,10 @@
 
   const algorithms = {
     "ed25519": ["0000000000000040"], "ecdsa-p256": ["0000000000000003"], "ecdsa-p384": ["0000000000000003"], "rsa-3072": ["0000000000000000"],
+    "ml-dsa-44": ["000000000000004a"], "ml-dsa-65": ["000000000000004a"], "ml-dsa-87": ["000000000000004a"],
     "ecdh-p256": ["0000000000000003"], "x25519": ["0000000000000041", "0000000000000040"],
   };
+  const sets = { "ml-dsa-44": ["0000000000000001"], "ml-dsa-65": ["0000000000000002"], "ml-dsa-87": ["0000000000000003"] };
   const classes = { private: "0000000000000003", public: "0000000000000002" };
   const relaxes = { "relax-extractable": "EXTRACTABLE", "relax-sensitive": "SENSITIVE" };
 
@@ -16,7 +18,7 @@
   function half(which, readings, key) {
     if (new Set(readings.map((r) => r.name)).size !== readings.length) return `an attribute of the ${which} half was read twice`;
     if (find(readings, "ID")?.value !== key.intent.cka_id) return `the ${which} half was read back without the CKA_ID of the intent`;
-    for (const [name, want] of [["CLASS", [classes[which]]], ["KEY_TYPE", algorithms[key.intent.algorithm]]]) {
+    for (const [name, want] of [["CLASS", [classes[which]]], ["KEY_TYPE", algorithms[key.intent.algorithm]], ["PARAMETER_SET", sets[key.intent.algorithm] ?? []]]) {
       const r = find(readings, name);
       if (r && r.code === undefined && !want.includes(r.value)) return `the ${which} half has another ${name} than such a key`;
     }
@@ -54,6 +56,10 @@
       const [n, e] = [value("MODULUS"), value("PUBLIC_EXPONENT")];
       if (!n || !e) return null;
       return F.bigEndian(n) === F.bigEndian(key.key.raw) && F.bigEndian(e) === 65537n ? null : other;
+    }
+    if (sets[key.intent.algorithm]) {
+      const raw = value("VALUE");
+      return !raw || F.equal(raw, key.key.raw) ? null : other;
     }
     const point = value("EC_POINT");
     if (!point) return null;

@@ -70,6 +70,13 @@ func (c *calls) copyObject(h pkcs11.SessionHandle, o pkcs11.ObjectHandle, templa
 	})
 }
 
+func (c *calls) createObject(h pkcs11.SessionHandle, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+	return get(c, "C_CreateObject", session(h), "", func() (pkcs11.ObjectHandle, uint) {
+		o, e := c.lib.ctx.CreateObject(h, template)
+		return o, code(e)
+	})
+}
+
 func (c *calls) destroyObject(h pkcs11.SessionHandle, o pkcs11.ObjectHandle) error {
 	return c.call("C_DestroyObject", session(h), "", func() uint { return code(c.lib.ctx.DestroyObject(h, o)) })
 }

@@ -37,6 +37,8 @@ var (
 	ErrManyKeys  = errors.New("more than one such key")
 	ErrKeyExists = errors.New("the key exists already")
 
+	ErrNoData = errors.New("no such data object")
+
 	// ErrNoAnswer is the error of a call that did not return in time. The call can't be
 	// cancelled, and its outcome is unknown.
 	ErrNoAnswer = errors.New("the PKCS#11 module does not answer")

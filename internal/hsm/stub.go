@@ -109,3 +109,21 @@ func (*Token) Destroy([]byte) error { return ErrLeftOut }
 
 // Random: see [Token].
 func (*Token) Random(int) ([]byte, error) { return nil, ErrLeftOut }
+
+// Data: see [Token].
+func (*Token) Data(string) (*Data, error) { return nil, ErrLeftOut }
+
+// CreateData: see [Token].
+func (*Token) CreateData(string, []byte) (*Data, error) { return nil, ErrLeftOut }
+
+// Data is a data object on a token. None can be had here.
+type Data struct{}
+
+// Read fails: see [ErrLeftOut].
+func (*Data) Read() ([]byte, error) { return nil, ErrLeftOut }
+
+// Write fails: see [ErrLeftOut].
+func (*Data) Write([]byte) error { return ErrLeftOut }
+
+// Destroy fails: see [ErrLeftOut].
+func (*Data) Destroy() error { return ErrLeftOut }

@@ -145,9 +145,11 @@ var arrows = map[string][]string{
 	"internal/hsm":       {"internal/hsm/uri", "internal/token", "internal/keys", "internal/strict"},
 	"internal/hsm/uri":   {"internal/token", "internal/strict"},
 	// The reference fleet: its nodes, its devices and what lies between them.
-	"internal/fleet/sealed":  {"bundle", "internal/fleet/opaque", "leaf"},
-	"internal/fleet/session": {"bundle", "bundle/device", "leaf"},
-	"internal/fleet/site":    {"bundle", "ceremony/engine", "leaf"},
+	// Where an anchor is kept that no disk's copy puts back.
+	"internal/fleet/anchorhsm": {"internal/fleet/anchor", "internal/hsm", "internal/tpmdevice"},
+	"internal/fleet/sealed":    {"bundle", "internal/fleet/opaque", "leaf"},
+	"internal/fleet/session":   {"bundle", "bundle/device", "leaf"},
+	"internal/fleet/site":      {"bundle", "ceremony/engine", "leaf"},
 	// A drill of it: the network that it cuts, the processes that it kills, who passes for a node.
 	"internal/fleet/links":     {},
 	"internal/fleet/processes": {"leaf"},
@@ -216,7 +218,7 @@ func isNoun(name string) bool { return strings.HasPrefix(name, "cmd/fleetctl/") 
 var doors = []string{"internal/hsm", "internal/ui", "auditlog/witness", "bundle/answer", "bundle/history/fetch", "bundle/history/follow", "bundle/submit", "bundle/thirdparty/service", "internal/metrics", "internal/serve", "ceremony/engine", "ceremony/script", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/sshsig/sshkey", "auditlog/tiled", "auditlog/publish", "auditlog/rekor", "internal/testauditor", "internal/testfleet", "internal/testkryoptic", "internal/testrekor", "internal/simdisk", "internal/sshsig/sktest", "internal/await", "internal/tpmdevice", "internal/testtpm", "internal/testvectors", "internal/testwitness", "internal/testbrowser", "internal/cli", "internal/signer", "internal/session", "internal/room", "internal/screen", "internal/statepage", "attest/attesttest", "attest/devicecert/certtest", "attest/tpm/tpmtest"}
 
 // inner are the doors that a package behind a door may open.
-var inner = map[string][]string{"scripts/releases": {"auditlog/publish", "auditlog/tiled", "auditlog/witness", "internal/cli", "internal/signer"}, "bundle/history/follow": {"bundle/history/fetch"}, "bundle/submit": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/fleet/site": {"ceremony/engine"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/testbrowser": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
+var inner = map[string][]string{"scripts/releases": {"auditlog/publish", "auditlog/tiled", "auditlog/witness", "internal/cli", "internal/signer"}, "bundle/history/follow": {"bundle/history/fetch"}, "bundle/submit": {"bundle/history/fetch"}, "internal/serve": {"internal/metrics"}, "internal/fleet/site": {"ceremony/engine"}, "internal/testtpm": {"internal/await"}, "internal/testwitness": {"internal/await"}, "internal/testbrowser": {"internal/await"}, "internal/tpmdevice": {"internal/hsm"}, "internal/fleet/anchorhsm": {"internal/hsm", "internal/tpmdevice"}, "attest/attesttest": {"internal/await"}, "attest/tpm/tpmtest": {"attest/attesttest"}, "auditlog/publish": {"auditlog/tiled", "auditlog/witness"}}
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/byhand", "attest/evidence/entries", "attest/evidence/epochs", "attest/evidence/media", "attest/evidence/page", "attest/evidence/succession", "attest", "ceremony", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "auditlog/tile",

@@ -26,20 +26,21 @@ var everyFile = []string{"attest/evidence", "auditlog/monitor", "auditlog/tiled"
 
 // pastTheDoor are the calls that need not go through internal/durable.
 var pastTheDoor = map[string]string{
-	"internal/durable":                "it is the door",
-	"scripts":                         "what developers run on the sources",
-	"internal/testauditor":            "for tests alone",
-	"internal/testfleet":              "for tests alone",
-	"internal/testbrowser":            "for tests alone",
-	"internal/testrekor":              "for tests alone",
-	"internal/testtpm":                "for tests alone",
-	"internal/testvectors":            "for tests alone",
-	"internal/testwitness":            "for tests alone",
-	"internal/tpmdevice/device.go":    "OpenFile of a TPM, which is no file",
-	"internal/ui/pin_unix.go":         "OpenFile without blocking, to read a PIN",
-	"internal/sshsig/sshkey":          "OpenFile without blocking, to read a key",
-	"ceremony/engine/uptime_linux.go": "the kernel's file that names the computer's start",
-	"auditlog/tiled/serve.go":         "os.Root keeps who asks for a file in the log's folder",
+	"internal/durable":                  "it is the door",
+	"scripts":                           "what developers run on the sources",
+	"internal/testauditor":              "for tests alone",
+	"internal/testfleet":                "for tests alone",
+	"internal/testbrowser":              "for tests alone",
+	"internal/testrekor":                "for tests alone",
+	"internal/testtpm":                  "for tests alone",
+	"internal/testvectors":              "for tests alone",
+	"internal/testwitness":              "for tests alone",
+	"internal/tpmdevice/device.go":      "OpenFile of a TPM, which is no file",
+	"internal/ui/pin_unix.go":           "OpenFile without blocking, to read a PIN",
+	"internal/sshsig/sshkey":            "OpenFile without blocking, to read a key",
+	"internal/fleet/passkey/virtual.go": "a browser's profile, which is gone with the browser",
+	"ceremony/engine/uptime_linux.go":   "the kernel's file that names the computer's start",
+	"auditlog/tiled/serve.go":           "os.Root keeps who asks for a file in the log's folder",
 }
 
 // diskFaults are the calls of package os in a file that the house forbids.

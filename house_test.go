@@ -163,8 +163,10 @@ var arrows = map[string][]string{
 	// A witness of other people's: for tests alone.
 	"internal/testwitness": {"internal/await"},
 	// Chromium without a screen: for tests alone.
-	"internal/testbrowser": {"internal/await"},
-	"internal/ui":          {"internal/strict", "internal/words"},
+	"internal/testbrowser": {"internal/await", "internal/browser"},
+	// Drives a Chromium of its own, over a pipe.
+	"internal/browser": {},
+	"internal/ui":      {"internal/strict", "internal/words"},
 	// What commands that run until they are stopped have in common.
 	"internal/metrics": {},
 	"internal/serve":   {"internal/metrics", "internal/strict"},
@@ -197,10 +199,11 @@ var arrows = map[string][]string{
 	"internal/testrekor":       {},
 	"internal/testrekor/front": {},
 	// The reference fleet and its drill: in the program that reaches HSMs alone.
-	"internal/fleet/opaque": {},
-	"internal/fleet/wire":   {},
-	"internal/fleet/vault":  {"internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/wire"},
-	"internal/fleet/client": {"internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/wire"},
+	"internal/fleet/opaque":  {},
+	"internal/fleet/wire":    {},
+	"internal/fleet/vault":   {"internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/wire"},
+	"internal/fleet/client":  {"internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/wire"},
+	"internal/fleet/passkey": {"internal/browser", "internal/fleet/client", "internal/fleet/guess", "leaf"},
 }
 
 // leaves may be imported by whoever may import leaves.

@@ -4,60 +4,50 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
-	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/browser"
 )
 
 // Page is a tab.
 type Page struct {
-	t       testing.TB
-	b       *Browser
-	session string
-	loaded  map[string]bool // by the loader of a page: it is there
-	changed chan struct{}   // something was loaded
-	faults  []string
-	asked   []string
+	t      testing.TB
+	page   *browser.Page
+	mu     sync.Mutex
+	faults []string
+	asked  []string
 }
 
 // Open opens an empty page of a size, with a colour scheme, light or dark, until the
 // test ends.
 func (b *Browser) Open(t testing.TB, width, height int, scheme string) *Page {
 	t.Helper()
-	var target struct{ TargetID string }
-	must(t, b.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target))
-	t.Cleanup(func() { _ = b.call("", "Target.closeTarget", map[string]any{"targetId": target.TargetID}, nil) })
-	var at struct{ SessionID string }
-	must(t, b.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &at))
-	p := &Page{t: t, b: b, session: at.SessionID, loaded: map[string]bool{}, changed: make(chan struct{}, 1)}
-	b.mu.Lock()
-	b.pages[p.session] = p
-	b.mu.Unlock()
-	for _, domain := range []string{"Page", "Runtime", "Log", "DOM", "Network"} {
+	ctx, done := within()
+	defer done()
+	p := &Page{t: t}
+	var err error
+	p.page, err = b.b.Open(ctx, p.heard)
+	must(t, err)
+	t.Cleanup(func() {
+		ctx, done := within()
+		defer done()
+		_ = p.page.Close(ctx)
+	})
+	for _, domain := range []string{"Log", "DOM", "Network"} {
 		p.Call(domain+".enable", nil, nil)
 	}
-	p.Call("Page.setLifecycleEventsEnabled", map[string]any{"enabled": true}, nil)
 	p.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
 	p.Call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 	return p
 }
 
-// heard keeps what a test has to know; the browser's lock is held.
-func (p *Page) heard(e event) {
+// heard keeps what a test has to know.
+func (p *Page) heard(e browser.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch e.Method {
-	case "Page.lifecycleEvent":
-		var l struct{ LoaderID, Name string }
-		if json.Unmarshal(e.Params, &l) == nil && l.Name == "load" {
-			p.loaded[l.LoaderID] = true
-			select {
-			case p.changed <- struct{}{}:
-			default: // it is known already that something was
-			}
-		}
-	case "Runtime.exceptionThrown", "Log.entryAdded":
-		p.faults = append(p.faults, string(e.Params))
-	case "Runtime.consoleAPICalled":
+	case "Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled":
 		p.faults = append(p.faults, string(e.Params))
 	case "Network.requestWillBeSent":
 		var r struct{ Request struct{ URL string } }
@@ -71,50 +61,26 @@ func (p *Page) heard(e event) {
 // that isn't nil.
 func (p *Page) Call(method string, params, result any) {
 	p.t.Helper()
-	must(p.t, p.b.call(p.session, method, params, result))
+	ctx, done := within()
+	defer done()
+	must(p.t, p.page.Call(ctx, method, params, result))
 }
 
 // Go loads an address and waits until it is there.
 func (p *Page) Go(url string) {
 	p.t.Helper()
-	var r struct{ ErrorText, LoaderID string }
-	p.Call("Page.navigate", map[string]any{"url": url}, &r)
-	if r.ErrorText != "" {
-		p.t.Fatalf("%s: %s", url, r.ErrorText)
-	}
-	for late := time.After(await.Longest); ; {
-		p.b.mu.Lock()
-		there := p.loaded[r.LoaderID]
-		p.b.mu.Unlock()
-		if there {
-			return
-		}
-		select {
-		case <-p.changed:
-		case <-late:
-			p.t.Fatalf("%s doesn't load", url)
-		}
-	}
+	ctx, done := within()
+	defer done()
+	must(p.t, p.page.Go(ctx, url))
 }
 
 // Eval evaluates an expression, waits for it where it is a promise, and puts its
 // value into result where that isn't nil.
 func (p *Page) Eval(expression string, result any) {
 	p.t.Helper()
-	var r struct {
-		Result           struct{ Value json.RawMessage }
-		ExceptionDetails *struct {
-			Text      string
-			Exception struct{ Description string }
-		}
-	}
-	p.Call("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &r)
-	if x := r.ExceptionDetails; x != nil {
-		p.t.Fatalf("%.200s: %s %s", expression, x.Text, x.Exception.Description)
-	}
-	if result != nil {
-		must(p.t, json.Unmarshal(r.Result.Value, result))
-	}
+	ctx, done := within()
+	defer done()
+	must(p.t, p.page.Eval(ctx, expression, result))
 }
 
 // Choose puts files into the file input that a selector finds, as a person would.
@@ -149,15 +115,15 @@ func (p *Page) Press(key string) {
 // console, violations of a content security policy.
 func (p *Page) Faults() []string {
 	p.Eval("0", nil) // what came before has been heard by then
-	p.b.mu.Lock()
-	defer p.b.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return append([]string(nil), p.faults...)
 }
 
 // Asked are the addresses that were asked for.
 func (p *Page) Asked() []string {
-	p.b.mu.Lock()
-	defer p.b.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return append([]string(nil), p.asked...)
 }
 

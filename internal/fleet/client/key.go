@@ -11,12 +11,12 @@ import (
 	"io"
 )
 
-// KeySize is the size of the key that encrypts a device's backup.
-const KeySize = 32
+// keySize is the size of the key that encrypts a device's backup.
+const keySize = 32
 
 // NewKey draws a device's key. It never leaves the device but sealed.
 func NewKey(random io.Reader) ([]byte, error) {
-	key := make([]byte, KeySize)
+	key := make([]byte, keySize)
 	if _, err := io.ReadFull(random, key); err != nil {
 		return nil, fmt.Errorf("no randomness: %w", err)
 	}
@@ -27,8 +27,10 @@ func NewKey(random io.Reader) ([]byte, error) {
 const (
 	sealedVersion = 1
 	sealedNonce   = 12
-	sealedSize    = 1 + sealedNonce + KeySize + 16
 )
+
+// SealedSize is the size of what Seal gives.
+const SealedSize = 1 + sealedNonce + keySize + 16
 
 var errSealed = errors.New("the sealed key that the nodes gave isn't the one that was registered for this account and fleet")
 
@@ -36,8 +38,8 @@ var errSealed = errors.New("the sealed key that the nodes gave isn't the one tha
 // OPAQUE's export key, or what a passkey gives. What names purpose, account and fleet;
 // the same ones open it.
 func Seal(random io.Reader, secret, key []byte, what ...string) ([]byte, error) {
-	if len(key) != KeySize {
-		return nil, fmt.Errorf("a device's key has %d bytes, not %d", KeySize, len(key))
+	if len(key) != keySize {
+		return nil, fmt.Errorf("a device's key has %d bytes, not %d", keySize, len(key))
 	}
 	gcm, err := sealing(secret, what)
 	if err != nil {
@@ -53,7 +55,7 @@ func Seal(random io.Reader, secret, key []byte, what ...string) ([]byte, error) 
 
 // Unseal opens what Seal has sealed, or gives nothing.
 func Unseal(secret, sealed []byte, what ...string) ([]byte, error) {
-	if len(sealed) != sealedSize || sealed[0] != sealedVersion {
+	if len(sealed) != SealedSize || sealed[0] != sealedVersion {
 		return nil, errSealed
 	}
 	gcm, err := sealing(secret, what)

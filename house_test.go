@@ -60,7 +60,7 @@ var arrows = map[string][]string{
 	"cmd/fleetctl/attestation": {"attest", "attest/formats", "internal/cli", "internal/hsm", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	"internal/testfleet":       {"*"},    // runs whole fleets for tests; only tests import it
 	"attest/evidence/media":    {"leaf"}, // the index of a ceremony's recordings
-	"attest/evidence":          {"attest/evidence/media", "attest/evidence/page", "attest/require", "ceremony", "ceremony/story", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
+	"attest/evidence":          {"internal/fleet/report", "attest/evidence/media", "attest/evidence/page", "attest/require", "ceremony", "ceremony/story", "attest", "bundle", "auditlog", "internal/ustar", "leaf"},
 	// The operator's side: what closes a ceremony, and the policy of a plan.
 	"attest/evidence/closing": {"attest/evidence", "attest/evidence/media", "attest/evidence/planned", "ceremony", "ceremony/folder", "auditlog", "leaf"},
 	"attest/evidence/planned": {"attest", "attest/evidence", "attest/formats", "auditlog", "bundle", "bundle/device", "ceremony", "leaf"},
@@ -100,7 +100,9 @@ var arrows = map[string][]string{
 	// What a second screen is shown of a ceremony, and what it makes of it.
 	"ceremony/state":  {"ceremony", "leaf"},
 	"ceremony/folder": {"attest", "ceremony", "ceremony/story", "bundle", "leaf"},
-	"ceremony/engine": {"attest", "attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "ceremony/state", "bundle", "auditlog", "leaf"},
+	"ceremony/engine": {"attest", "attest/evidence", "attest/evidence/planned", "ceremony", "ceremony/folder", "ceremony/state", "bundle", "auditlog", "internal/fleet/report", "leaf"},
+	// The report of a drill: read, and held against the ceremony that it is about.
+	"internal/fleet/report": {"ceremony", "leaf"},
 	// How a ceremony went, for whoever shows it or judges by it.
 	"ceremony/story":    {"ceremony", "leaf"},
 	"ceremony/script":   {"ceremony", "ceremony/folder", "internal/paper", "leaf"},
@@ -225,7 +227,7 @@ var inner = map[string][]string{"scripts/releases": {"auditlog/publish", "auditl
 
 // verifiers are the packages with which a stranger verifies.
 var verifiers = []string{"attest/evidence", "attest/formats", "attest/require", "attest/nshield", "attest/tpm", "attest/smartcardhsm", "attest/securosys", "attest/pkixevidence", "attest/devicecert", "attest/luna", "attest/marvell", "attest/yubihsm", "attest/yubikey", "attest/evidence/byhand", "attest/evidence/entries", "attest/evidence/epochs", "attest/evidence/media", "attest/evidence/page", "attest/evidence/succession", "attest", "ceremony", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "auditlog/tile",
-	"ceremony/draft", "ceremony/folder", "ceremony/state", "ceremony/story", "bundle/history", "internal/explain", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
+	"ceremony/draft", "ceremony/folder", "ceremony/state", "ceremony/story", "bundle/history", "internal/explain", "internal/fleet/report", "internal/ustar", "internal/strict", "internal/keys", "internal/token", "internal/words", "internal/durable", "internal/sshsig"}
 
 // arrowFaults are the imports that the house forbids.
 func arrowFaults(all map[string]*pkg) (faults []string) {

@@ -35,6 +35,7 @@ type Account struct {
 	Refusals     []*Refusal
 	Counter      *Countersignature
 	LogProof     *LogProof
+	Drills       []*Drilled
 	Lockdowns    []*Lockdown
 	StillOpen    []int    // records of logins that still worked after a lock-down
 	NotRefused   []string // HSMs for which people recorded that a refusal was not shown
@@ -327,6 +328,10 @@ func (a *Account) advance(r *Record) {
 	switch c := r.Content.(type) {
 	case *Abort:
 		return
+	case *Drill:
+		if c.Outcome == DrillFailed {
+			return // another drill, or why there is none
+		}
 	case *Lockdown:
 		if c.stillOpen() {
 			return
@@ -393,6 +398,8 @@ func (a *Account) take(r *Record) error {
 		return a.takeCountersignature(c, r)
 	case *LogProof:
 		return a.takeLogProof(c, r)
+	case *Drill:
+		return a.takeDrill(c, r)
 	case *Lockdown:
 		return a.takeLockdown(c, r)
 	case *Exception:

@@ -98,6 +98,8 @@ func kindOf(content any) ceremony.Kind {
 		return ceremony.KindUnlock
 	case *ceremony.Response:
 		return ceremony.KindResponse
+	case *ceremony.Drill:
+		return ceremony.KindDrill
 	case *ceremony.Refusal:
 		return ceremony.KindRefusal
 	}

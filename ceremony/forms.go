@@ -48,6 +48,8 @@ func form(content any) error {
 		return c.form()
 	case *Refusal:
 		return text("reason", c.Reason, maxRefusal)
+	case *Drill:
+		return c.form()
 	case *Lockdown:
 		if c.Reading != "" {
 			return text("reading", c.Reading, maxSpoken)

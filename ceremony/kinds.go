@@ -37,6 +37,7 @@ const (
 	KindRefusal          Kind = "refusal"
 	KindCountersignature Kind = "countersignature"
 	KindLogProof         Kind = "log-proof"
+	KindDrill            Kind = "drill"
 	KindLockdown         Kind = "lockdown"
 	KindException        Kind = "exception"
 	KindAdjourn          Kind = "adjourn"
@@ -74,6 +75,7 @@ var kinds = map[Kind]kindInfo{
 	KindRefusal:          {make: func() any { return new(Refusal) }},
 	KindCountersignature: {make: func() any { return new(Countersignature) }},
 	KindLogProof:         {make: func() any { return new(LogProof) }},
+	KindDrill:            {make: func() any { return new(Drill) }},
 	KindLockdown:         {make: func() any { return new(Lockdown) }},
 	KindException:        {make: func() any { return new(Exception) }},
 	KindAdjourn:          {make: func() any { return new(Adjourn) }},

@@ -57,6 +57,7 @@ type Plan struct {
 	ThirdParties  []ThirdParty  `strict:"third_parties"`
 	Countersigner Countersigner `strict:"countersigner"`
 	LogPolicy     string        `strict:"log_policy"`
+	Drill         *PlanDrill    `strict:"drill,optional"` // absent: the fleet is not drilled
 	Lockdown      []string      `strict:"lockdown,optional"`
 
 	raw    []byte

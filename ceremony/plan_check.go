@@ -44,6 +44,7 @@ func (c *planChecker) check() {
 	c.people()
 	c.signers()
 	c.log()
+	c.drill()
 	c.lockdown()
 	if len(*c.faults) == 0 {
 		c.order()

@@ -23,6 +23,7 @@ const (
 	ActResponse    Act = "response"
 	ActCountersign Act = "countersign"
 	ActLog         Act = "log"
+	ActDrill       Act = "drill"
 	ActLockdown    Act = "lock down"
 	ActClose       Act = "close"
 )
@@ -72,6 +73,9 @@ func (p *Plan) Steps() []Step {
 	steps = append(steps,
 		Step{Act: ActCountersign, Leaves: []Kind{KindCountersignature}},
 		Step{Act: ActLog, Leaves: []Kind{KindChallenge, KindLogProof}})
+	if p.Drill != nil {
+		steps = append(steps, Step{Act: ActDrill, Leaves: []Kind{KindDrill}})
+	}
 	for i, text := range p.Lockdown {
 		hsm, _ := loginRefused(text)
 		steps = append(steps, Step{Act: ActLockdown, HSM: hsm, Item: i + 1, Leaves: []Kind{KindLockdown}})
@@ -129,6 +133,8 @@ func (p *Plan) Needs(s Step) []string {
 		return list
 	case ActLog:
 		return []string{factCountersigned}
+	case ActDrill:
+		return []string{factLogged}
 	case ActLockdown:
 		return append(p.lockedBefore(s.Item), p.refusable(s)...)
 	case ActClose:
@@ -139,10 +145,13 @@ func (p *Plan) Needs(s Step) []string {
 
 // lockedBefore is the fact before an entry of lockdown, or before the close.
 func (p *Plan) lockedBefore(item int) []string {
-	if item == 1 {
-		return []string{factLogged}
+	switch {
+	case item > 1:
+		return []string{factLockdown(item - 1)}
+	case p.Drill != nil:
+		return []string{factDrilled}
 	}
-	return []string{factLockdown(item - 1)}
+	return []string{factLogged}
 }
 
 // refusable is the fact before a login that is to be refused: an earlier one worked.
@@ -181,6 +190,8 @@ func (p *Plan) gives(s Step) []string {
 		return []string{factCountersigned}
 	case ActLog:
 		return []string{factLogged}
+	case ActDrill:
+		return []string{factDrilled}
 	case ActLockdown:
 		return []string{factLockdown(s.Item)}
 	}
@@ -195,6 +206,7 @@ const (
 	factCountersigned = "the operator has countersigned"
 	factCountersigner = "the countersigner's HSM has attested its key"
 	factLogged        = "the bundle is in the log"
+	factDrilled       = "the fleet was drilled, or why it was not is on the record"
 )
 
 func factIntake(hsm string) string { return hsm + " is taken in and its seal was read twice" }

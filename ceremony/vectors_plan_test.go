@@ -21,6 +21,17 @@ type planEdit struct {
 	edits      []string
 }
 
+// production makes a plan one of production.
+var production = []string{"mode: rehearsal", "mode: production", "namespace: rehearsal.", "namespace: "}
+
+// drilledPlan gives a plan a role of keys that agree, and a drill.
+func drilledPlan(session, agreement, stages string) []string {
+	return []string{
+		"    algorithm: ed25519\n", "    algorithm: ed25519\n  - name: sealing\n    use: agree\n    algorithm: ecdh-p256\n",
+		"  quorum none\n", fmt.Sprintf("  quorum none\ndrill: {session: %s, agreement: %s, stages: [%s]}\n", session, agreement, stages),
+	}
+}
+
 // planEdits are further ones than planFaults: of each rule of sections 1.2 and 4, and
 // plans that may be so.
 func planEdits(p *ceremony.Plan) []planEdit {
@@ -59,6 +70,20 @@ func planEdits(p *ceremony.Plan) []planEdit {
 		{"log-key-for-a-third-party", "has the key of", []string{key, b64(log)}},
 		{"countersigner-agrees", "countersigner \"operator-1\": a key of kind x25519 can't sign", []string{"algorithm: ecdsa-p256", "algorithm: x25519", "  key: MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYqkH/UfdsxIAaX8eeC9Cw3aNYEyxw9zF9eBpI1Z7m22LRGuw3St+QdZB7Dh2e1yGLu6h7YQrUtDCvluY/xx2sQ==", "  key: MCowBQYDK2VuAyEACQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}},
 		{"form-signature-of-two-third-parties", "form signature covers one statement", []string{"form: bound", "form: signature", "    ciphersuite: 1\n", "    ciphersuite: 1\n  - name: another.example\n    key: Gn1wg7ZkrEOGWn2XAs8ncqzc8eNGQU3YnyRxlZh5/FQ=\n    ciphersuite: 1\n"}},
+		{"good-drilled", "", drilledPlan("session", "sealing", "sessions, logins, faults, lock, rollback, succession, passkey")},
+		{"good-drilled-in-production", "", append(drilledPlan("session", "sealing", "sessions, passkey"), production...)},
+		{"drill-by-keys-that-agree", "drill: session is \"sealing\", and the plan has no such role of keys that sign", drilledPlan("sealing", "sealing", "sessions")},
+		{"drill-by-no-role", "drill: session is \"nobody\"", drilledPlan("nobody", "sealing", "sessions")},
+		{"drill-sealed-to-keys-that-sign", "drill: agreement is \"session\", and the plan has no such role of keys that agree", drilledPlan("session", "session", "sessions")},
+		{"drill-sealed-to-x25519", "drill: the nodes' secrets are sealed to keys of kind ecdh-p256, not x25519", append(drilledPlan("session", "sealing", "sessions"), "algorithm: ecdh-p256", "algorithm: x25519")},
+		{"drill-of-no-such-stage", "drill: there is no stage \"tea\"", drilledPlan("session", "sealing", "sessions, tea")},
+		{"drill-stages-in-another-order", "drill: stage sessions stands behind logins", drilledPlan("session", "sealing", "logins, sessions")},
+		{"drill-stage-twice", "drill: stage sessions stands behind sessions", drilledPlan("session", "sealing", "sessions, sessions")},
+		{"drill-without-sessions", "drill: stages has no sessions", drilledPlan("session", "sealing", "logins, lock")},
+		{"drill-without-stages", "drill: stages has no sessions", drilledPlan("session", "sealing", "")},
+		{"drill-of-a-second-epoch-in-production", "drill: stage succession takes a second epoch", append(drilledPlan("session", "sealing", "sessions, succession"), production...)},
+		{"drill-of-a-greater-majority", "drill: majority 3 of 3 HSMs", append(drilledPlan("session", "sealing", "sessions"), "majority: 2", "majority: 3")},
+		{"drill-of-two-hsms", "drill: with 2 HSMs none may fail", append(drilledPlan("session", "sealing", "sessions"), "  - name: hsm-3\n    site: lab\n    serial: \"ee7783e50b8be5aa\"\n", "")},
 		{"lockdown-blank", "lockdown entry 1 is empty", []string{"  quorum none\n", "  quorum none\nlockdown: [\" \"]\n"}},
 		{"lockdown-with-space-around", "lockdown entry 1 is empty, or has space", []string{"  quorum none\n", "  quorum none\nlockdown: [\"lock it \"]\n"}},
 		{"lockdown-of-301-bytes", "lockdown entry 1 has 301 bytes", []string{"  quorum none\n", "  quorum none\nlockdown: [\"" + strings.Repeat("x", 301) + "\"]\n"}},

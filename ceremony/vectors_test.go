@@ -94,6 +94,13 @@ func TestTranscriptVectors(t *testing.T) {
 	for _, c := range hostileAttestations {
 		v.forged("attested", "attestation: "+c.name, c.want, d, c.edit)
 	}
+	w := drilledOnce(t)
+	for _, name := range slices.Sorted(maps.Keys(drillForms)) {
+		v.forged("drilled", "good: "+name, "", w, drillForms[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(drillFaults)) {
+		v.forged("drilled", "drill: "+name, drillFaults[name].want, w, drillFaults[name].edit)
+	}
 	r := answered(t)
 	v.add("answered", "good: three third parties of whom one is late", "", r, r.Transcript())
 	for _, name := range slices.Sorted(maps.Keys(answerFaults)) {

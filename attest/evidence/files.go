@@ -53,7 +53,7 @@ func (f Files) Size() int {
 // single are the files that a package may have; in folders it may have any number.
 var (
 	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, RekorFile, media.File, PageFile, ManifestFile}
-	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", ceremony.AttestationsDir + "/", closeSignoffs}
+	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", ceremony.AttestationsDir + "/", ceremony.DrillsDir + "/", closeSignoffs}
 )
 
 const closeSignoffs = ceremony.CloseSignoffDir + "/"

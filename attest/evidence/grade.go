@@ -55,6 +55,7 @@ const (
 	ClaimIncluded     = "log.included"
 	ClaimWitnessed    = "log.witnessed"
 	ClaimRekor        = "rekor.included"
+	ClaimDrilled      = "fleet.drilled"
 	ClaimLockdown     = "lockdown"
 	ClaimCloseSignoff = "signoffs.close"
 	ClaimBound        = "evidence.bound"
@@ -88,6 +89,7 @@ var claimInfos = []claimInfo{
 	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
 	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
 	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
+	{ClaimDrilled, Attested, packageOnly},
 	{ClaimLockdown, Attested, packageOnly},
 	{ClaimCloseSignoff, Proven, packageOnly},
 	{ClaimBound, Proven, packageOnly},

@@ -49,6 +49,11 @@ func reseal(files evidence.Files, edit func(*ceremony.Record), keep ...string) e
 		case *ceremony.LogProof:
 			c.Bundle, c.Proof = sha256.Sum256(f[ceremony.BundleFile]), sha256.Sum256(f[ceremony.ProofFile])
 			rewrite(r, c)
+		case *ceremony.Drill:
+			if data, ok := f[ceremony.DrillFile(c.Number)]; ok && c.Outcome != ceremony.DrillNone && !kept[ceremony.TranscriptFile] {
+				c.Report, c.Size = sha256.Sum256(data), len(data)
+				rewrite(r, c)
+			}
 		case *ceremony.Close:
 			f[ceremony.TranscriptFile] = bytes.Clone(out.Bytes())
 			if page, err := evidence.Page(f); err == nil && !kept[evidence.PageFile] {

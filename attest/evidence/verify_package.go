@@ -85,6 +85,7 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 	v.bound(files, a, t)
 	v.attested(files, a)
 	v.keyClaims(a, signed && v.clean())
+	v.drills(files, a)
 	v.lockdown(a)
 	if v.r.Claim(ClaimMode).Grade == Proven && a.Plan.Mode != v.r.Mode {
 		v.problem(ceremony.PlanFile, "", "is of a %s, the artifact of a %s", a.Plan.Mode, v.r.Mode)

@@ -29,6 +29,7 @@ type Plan struct {
 	ThirdParties           []ceremony.ThirdParty
 	Countersigner          *ceremony.Countersigner
 	LogPolicy              string
+	Drill                  *ceremony.PlanDrill
 	Lockdown               []string
 }
 
@@ -46,7 +47,7 @@ type Role struct {
 func Rehearsal(p *ceremony.Plan) *Plan {
 	d := &Plan{
 		Mode: ceremony.Rehearsal, Rehearses: p.Digest(), Fleet: p.Fleet, Namespace: ceremony.RehearsalPrefix + p.Namespace,
-		Epoch: 1, Majority: p.Majority, Threshold: p.Threshold, People: p.People, Needed: p.Needed, Lockdown: p.Lockdown,
+		Epoch: 1, Majority: p.Majority, Threshold: p.Threshold, People: p.People, Needed: p.Needed, Drill: p.Drill, Lockdown: p.Lockdown,
 	}
 	for _, h := range p.HSMs {
 		d.HSMs = append(d.HSMs, ceremony.PlanHSM{Name: h.Name, Site: h.Site, Tolerates: h.Tolerates})
@@ -92,7 +93,7 @@ func (d *Plan) Write() ([]byte, error) {
 		"{{mode}}", d.Mode, "{{rehearses}}", d.rehearses(), "{{fleet}}", d.Fleet, "{{namespace}}", d.Namespace,
 		"{{epoch}}", fmt.Sprint(d.Epoch), "{{previous}}", digestOrNone(d.Previous), "{{majority}}", fmt.Sprint(d.Majority), "{{hsms}}", d.hsms(),
 		"{{roles}}", d.roles(), "{{threshold}}", fmt.Sprint(d.Threshold), "{{people}}", d.people(), "{{needed}}", d.needed(),
-		"{{third_parties}}", d.thirdParties(), "{{countersigner}}", d.countersigner(), "{{log_policy}}", d.logPolicy(), "{{lockdown}}", d.lockdown(),
+		"{{third_parties}}", d.thirdParties(), "{{countersigner}}", d.countersigner(), "{{log_policy}}", d.logPolicy(), "{{drill}}", d.drill(), "{{lockdown}}", d.lockdown(),
 	).Replace(planSource)), nil
 }
 
@@ -200,6 +201,25 @@ func (d *Plan) logPolicy() string {
 		return "# log_policy: |\n#   log example.com/fleet+1234abcd+…\n#   quorum none"
 	}
 	return "log_policy: |\n  " + strings.ReplaceAll(strings.TrimRight(d.LogPolicy, "\n"), "\n", "\n  ")
+}
+
+// drill is the part about a drill, with its comment. A plan without one says nothing of
+// it: not every fleet can be drilled.
+func (d *Plan) drill() string {
+	if d.Drill == nil {
+		return ""
+	}
+	return fmt.Sprintf(`
+# A drill once the bundle is logged: the keys are put to work on a reference
+# fleet, somebody tries to break it, and the report goes on the record. session
+# is the role by which nodes answer, agreement the one to which their secrets are
+# sealed; stages are those that must pass, of
+#   %s
+drill:
+  session: %s
+  agreement: %s
+  stages: [%s]
+`, strings.Join(ceremony.DrillStages(), ", "), d.Drill.Session, d.Drill.Agreement, strings.Join(d.Drill.Stages, ", "))
 }
 
 func (d *Plan) lockdown() string {

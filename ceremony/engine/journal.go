@@ -34,7 +34,7 @@ type Journal struct {
 // watched starts the watch of the clock for an open journal. Before, it sets aside
 // evidence that an interruption left without a record.
 func watched(j *Journal) (*Journal, error) {
-	if err := folder.TidyAttestations(j.dir, j.account); err != nil {
+	if err := folder.TidyRecorded(j.dir, j.account); err != nil {
 		j.Close()
 		return nil, err
 	}

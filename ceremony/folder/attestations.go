@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"maps"
 	"path/filepath"
 
 	"github.com/fleetctl/fleetctl/attest"
@@ -11,22 +12,32 @@ import (
 
 // ReadAttestations reads the devices' evidence, by path.
 func ReadAttestations(root string) (map[string][]byte, error) {
-	entries, err := signedEntries(root, ceremony.AttestationsDir)
+	return readRecorded(root, ceremony.AttestationsDir, "only evidence of devices stands here", attest.MaxEvidenceFile)
+}
+
+// readDrills reads the reports of drills, by path.
+func readDrills(root string) (map[string][]byte, error) {
+	return readRecorded(root, ceremony.DrillsDir, "only reports of drills stand here", ceremony.MaxDrillReport)
+}
+
+// readRecorded reads a folder of files that records name by their digests.
+func readRecorded(root, dir, only string, most int) (map[string][]byte, error) {
+	entries, err := signedEntries(root, dir)
 	if err != nil {
 		return nil, err
 	}
 	files := map[string][]byte{}
 	for _, e := range entries {
-		path := ceremony.AttestationsDir + "/" + e.Name()
+		path := dir + "/" + e.Name()
 		full := filepath.Join(root, path)
 		info, err := durable.Lstat(full)
 		switch {
 		case err != nil:
 			return nil, err
 		case !e.Type().IsRegular():
-			return nil, strict.Errorf(full, "is no regular file").WithHint("only evidence of devices stands here: move it away")
-		case info.Size() > attest.MaxEvidenceFile:
-			return nil, strict.Errorf(full, "has %d bytes; evidence has at most %d", info.Size(), attest.MaxEvidenceFile).WithHint("no record tells of it: move it away")
+			return nil, strict.Errorf(full, "is no regular file").WithHint("%s: move it away", only)
+		case info.Size() > int64(most):
+			return nil, strict.Errorf(full, "has %d bytes; %s, of at most %d", info.Size(), only, most).WithHint("no record tells of it: move it away")
 		}
 		if files[path], err = durable.ReadFile(full); err != nil {
 			return nil, err
@@ -35,9 +46,9 @@ func ReadAttestations(root string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// TidyAttestations sets aside evidence without a record: an interruption came between
-// the file and its record.
-func TidyAttestations(root string, a *ceremony.Account) error {
+// TidyRecorded sets aside evidence and reports of drills without a record: an
+// interruption came between the file and its record.
+func TidyRecorded(root string, a *ceremony.Account) error {
 	files, err := ReadAttestations(root)
 	if err != nil {
 		return err
@@ -45,6 +56,14 @@ func TidyAttestations(root string, a *ceremony.Account) error {
 	for intent := range a.Attestations {
 		delete(files, ceremony.AttestationFile(intent))
 	}
+	drills, err := readDrills(root)
+	if err != nil {
+		return err
+	}
+	for _, d := range a.Drills {
+		delete(drills, ceremony.DrillFile(d.Number))
+	}
+	maps.Copy(files, drills)
 	for path := range files {
 		if _, err := setAside(root, path); err != nil {
 			return err

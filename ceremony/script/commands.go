@@ -58,6 +58,8 @@ func stepCommand(s ceremony.Step, leaves ceremony.Kind, dir string) string {
 			return "fleetctl bundle assemble " + dir
 		}
 		return "fleetctl log append " + dir
+	case ceremony.ActDrill:
+		return "fleetctl ceremony drill " + dir + " --report drill/drill.json"
 	case ceremony.ActLockdown:
 		if s.HSM != "" {
 			return "fleetctl ceremony lockdown " + dir + " --site SITE"

@@ -75,6 +75,7 @@ var scripts = map[ceremony.Act]func(p *ceremony.Plan, s ceremony.Step) Instructi
 	ceremony.ActResponse:    scriptResponse,
 	ceremony.ActCountersign: scriptCountersign,
 	ceremony.ActLog:         scriptLog,
+	ceremony.ActDrill:       scriptDrill,
 	ceremony.ActLockdown:    scriptLockdown,
 	ceremony.ActClose:       scriptClose,
 }

@@ -94,6 +94,22 @@ func scriptLog(*ceremony.Plan, ceremony.Step) Instructions {
 	}
 }
 
+func scriptDrill(p *ceremony.Plan, _ ceremony.Step) Instructions {
+	return Instructions{
+		Title: "Drill the fleet", Minutes: 30, Initial: everyone,
+		Do: []Part{
+			{Administrator, fmt.Sprintf("Has the drill run with the %d HSMs, unlocked as they are. It serves accounts for tests alone; what it opens lies in this computer's memory.", len(p.HSMs))},
+			{ceremony.Officer, "Enters each PIN that it asks for, unseen."},
+			{ceremony.Witness, "Watches every stage until it is over, and reads its result aloud."},
+			{Administrator, "Gives the room the drill's report, drill.json. If it failed, lets it run again, or has witness and auditor type why they go on without."},
+		},
+		Say:     []Part{{Administrator, "This is a reference, not a vault. The stages that must pass are " + strings.Join(p.Drill.Stages, ", ") + "."}},
+		Confirm: []Part{{ceremony.Witness, "I saw the drill run, and its result is the one on the screen."}, {ceremony.Auditor, "I saw it too. Nothing of it is left in an HSM, or the screen names where."}},
+		Leaves:  []string{"the report, in " + ceremony.DrillsDir},
+		Blanks:  []string{"Result of the drill", "Stages that were not run", "HSMs in which something is left"},
+	}
+}
+
 func scriptLockdown(p *ceremony.Plan, s ceremony.Step) Instructions {
 	text := p.Lockdown[s.Item-1]
 	if s.HSM != "" {

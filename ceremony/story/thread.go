@@ -32,6 +32,9 @@ const (
 	Refusals      What = "refused-answers"      // a third party's answer that was not taken
 	LateAnswers   What = "late-answers"         // a third party's, after the countersignature
 	StillOpen     What = "still-open"           // a PIN that got in after a lock-down
+	DrillFailed   What = "drill-failed"         // it did not show what it should
+	NotDrilled    What = "not-drilled"          // the plan has a drill, and people went on without one
+	DrillLeft     What = "drill-left"           // a drill put something into an HSM that is still there
 	NotShown      What = "not-shown"            // a lock-down of which no refusal was shown
 	Aborted       What = "aborted"
 )
@@ -39,7 +42,7 @@ const (
 // Troubles are all kinds of events, in the order in which they are told.
 func Troubles() []What {
 	return []What{Aborted, Disagreements, Reservations, Exceptions, Absent, ClockSet, Interruptions, OtherProgram, OtherSeals, Adjournments, DestroyedKeys, FailedKeys,
-		Unattested, Tolerated, WrongPINs, WithheldPINs, WrongWords, Refusals, LateAnswers, StillOpen, NotShown}
+		Unattested, Tolerated, WrongPINs, WithheldPINs, WrongWords, Refusals, LateAnswers, DrillFailed, NotDrilled, DrillLeft, StillOpen, NotShown}
 }
 
 // Thread follows a transcript's records in order, and says which events each is. Bodies
@@ -132,6 +135,8 @@ func (h *Thread) ofStep(content any) []What {
 		if h.countersign {
 			return []What{LateAnswers}
 		}
+	case *ceremony.Drill:
+		return ofDrill(c)
 	case *ceremony.Lockdown:
 		switch {
 		case c.Code == ceremony.LoginOK:
@@ -141,6 +146,19 @@ func (h *Thread) ofStep(content any) []What {
 		}
 	}
 	return nil
+}
+
+func ofDrill(c *ceremony.Drill) (list []What) {
+	switch c.Outcome {
+	case ceremony.DrillFailed:
+		list = append(list, DrillFailed)
+	case ceremony.DrillNone:
+		list = append(list, NotDrilled)
+	}
+	if len(c.Left) > 0 {
+		list = append(list, DrillLeft)
+	}
+	return list
 }
 
 // Going says after what a resume record goes on.

@@ -309,6 +309,17 @@ func tellAttempts(list []ceremony.Attempt) string {
 	return text
 }
 
+func tellDrill(c *ceremony.Drill) string {
+	text := fmt.Sprintf("drill %d %s, report %s", c.Number, c.Outcome, brief(c.Report))
+	if c.Outcome == ceremony.DrillNone {
+		text = fmt.Sprintf("no drill: %s, by %s", c.Reason, both(c.By, c.Confirmed))
+	}
+	if len(c.Left) > 0 {
+		text += "; not removed from " + strings.Join(c.Left, ", ")
+	}
+	return text
+}
+
 // tellRelease tells the records after the fleet check.
 func tellRelease(content any) string {
 	switch c := content.(type) {
@@ -324,6 +335,8 @@ func tellRelease(content any) string {
 		return fmt.Sprintf("key %x… signed epoch %d", c.Key[:4], st.Epoch)
 	case *ceremony.Countersignature:
 		return fmt.Sprintf("form %s, key %s, after %s", c.Form, brief(sha256.Sum256(c.Key)), words.Count(int64(len(c.Files)), "file that people signed", "files that people signed"))
+	case *ceremony.Drill:
+		return tellDrill(c)
 	case *ceremony.Lockdown:
 		what := "read off: " + c.Reading
 		switch {

@@ -105,13 +105,16 @@ var troubles = map[story.What]struct {
 	story.Refusals:      {"answer refused", "answers refused", Grave, ""},
 	story.LateAnswers:   {"late answer", "late answers", Notable, ""},
 	story.StillOpen:     {"PIN that got in after a lock-down", "PINs that got in after a lock-down", Grave, "still open"},
+	story.DrillFailed:   {"drill that failed", "drills that failed", Grave, "drill failed"},
+	story.NotDrilled:    {"drill given up", "drills given up", Grave, "no drill"},
+	story.DrillLeft:     {"drill that left something in an HSM", "drills that left something in an HSM", Grave, "left in an HSM"},
 	story.NotShown:      {"lock-down not shown", "lock-downs not shown", Grave, "not shown"},
 }
 
 // milestones are the kinds of record by which a ceremony is followed.
 var milestones = map[ceremony.Kind]string{
 	ceremony.KindOpen: "opened", ceremony.KindFleetCheck: "fleet check", ceremony.KindRelease: "release", ceremony.KindRequest: "request",
-	ceremony.KindResponse: "answer", ceremony.KindCountersignature: "countersigned", ceremony.KindLogProof: "logged", ceremony.KindLockdown: "lock-down",
+	ceremony.KindResponse: "answer", ceremony.KindCountersignature: "countersigned", ceremony.KindLogProof: "logged", ceremony.KindDrill: "drill", ceremony.KindLockdown: "lock-down",
 	ceremony.KindReconvene: "reconvened", ceremony.KindResume: "resumed", ceremony.KindAbort: "aborted", ceremony.KindClose: "closed",
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/draft"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
+	"github.com/fleetctl/fleetctl/internal/fleet/report"
 	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
@@ -53,6 +54,10 @@ type Options struct {
 	// sign, but for the Away, who sign nothing and of whom exceptions say so.
 	Onlookers []ceremony.Person
 	Away      []string
+	// Drill names the stages that the plan demands of a drill; empty: the plan has none.
+	// Drilled, if set, changes the report that is recorded.
+	Drill   []string
+	Drilled func(*report.Report)
 	// Lockdown is what is done once the bundle is logged; the machine does it.
 	Lockdown []string
 	// Parties are another fleet's: the same third party, operator, log, people.
@@ -255,6 +260,9 @@ func (o Options) withDefaults() Options {
 	if o.Roles == nil && o.Attested {
 		o.Roles = attestable
 	}
+	if o.Roles == nil && len(o.Drill) > 0 {
+		o.Roles = drillable
+	}
 	if o.Roles == nil {
 		o.Roles = []draft.Role{{Name: "session", Algorithm: keys.Ed25519}}
 	}
@@ -296,6 +304,7 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 		Needed:        o.Needed,
 		Countersigner: &ceremony.Countersigner{Name: "operator-1", Algorithm: op.Algorithm(), Key: op.SPKI(), Form: o.Form},
 		LogPolicy:     logPolicy(f.Parties.Log),
+		Drill:         planDrill(o.Drill),
 		Lockdown:      o.Lockdown,
 	}
 	if f.Attester != nil {
@@ -417,6 +426,9 @@ func (f *Fleet) live(o Options, rnd io.Reader) (err error) {
 
 // End closes what is logged, and packs it.
 func (f *Fleet) End(j *engine.Journal) (err error) {
+	if err := f.drill(j); err != nil {
+		return err
+	}
 	if err := f.lockDown(j); err != nil {
 		return err
 	}

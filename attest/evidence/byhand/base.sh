@@ -223,6 +223,9 @@ claim_package() {
   jq -r 'select(.kind == "attestation") | "attestations/\(.b.intent // "countersigner").json"' ../bodies.jsonl >../attested
   while read -r line; do FILES["$line"]=told; done <../attested
   for name in attestations/*; do [[ ${FILES["$name"]} == told ]] || fail "$name is evidence that no record names"; done
+  jq -r 'select(.kind == "drill" and .b.outcome != "none") | "drills/\(.b.number).json"' ../bodies.jsonl >../drilled
+  while read -r line; do FILES["$line"]=drilled; done <../drilled
+  for name in drills/*; do [[ ${FILES["$name"]} == drilled ]] || fail "$name is the report of a drill that no record names"; done
   for name in request countersignature; do while read -r line; do LISTED["$name $line"]=1; done < <(get "${LAST[$name]}" '.files[].path'); done
   skip "that every record follows the rules (SPEC 6, 7, 9), and that each file is written in its one form (SPEC 1)"
 }

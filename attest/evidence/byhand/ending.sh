@@ -26,6 +26,24 @@ claim_page() {
   [[ ! -f media.txt ]] || open "that the places in media.txt agree with the records' times (SPEC 17.7): it has the digest that the signed close record lists"
 }
 
+claim_fleet_drilled() {
+  local n report
+  need signoffs.close
+  packaged || return 0
+  into ../reports jq -r 'select(.kind == "drill" and .b.outcome != "none") | "\(.b.report)  drills/\(.b.number).json"' ../bodies.jsonl
+  n=$(jq -rs 'map(select(.kind == "drill" and .b.outcome == "passed") | .b.number) | first // empty' ../bodies.jsonl)
+  [[ ! -s ../reports ]] || digests ../reports "a record of a drill"
+  if ! isn "${n:-0}" "$int" "a drill's number" || [[ -z $n ]]; then none "no record tells of a drill that passed"; return 0; fi
+  report=drills/$n.json
+  if jq -e '.outcome == "passed" and .faults == [] and (.counts | .released_after_lock == 0 and .without_majority == 0 and .consumed >= .acknowledged and .consumed <= .acknowledged + .ambiguous)
+    and all(.stages[]; .outcome != "failed") and all(.tests[]; .failed == 0) and all(.histories[]; .result == "linearizable")' "$report" >/dev/null; then pass "$report tells of nothing that failed"; else fail "$report tells of something that failed, and its record says that it passed"; fi
+  same "its nodes answered with this bundle and proof" "$(jq -r '[.bundle, .proof, .ceremony] + (.nodes | map(.proof.bundle // empty)) | unique | join(" ")' "$report")" "$(printf '%s\n' "$(sum bundle.json)" "$(sum bundle.json.tlog-proof)" "$ceremony" | sort | tr '\n' ' ' | sed 's/ $//')"
+  while read -r _ key; do puthex ../spki "$(printf %s "$key" | base64 -d | hex)"; sum ../spki; printf '\n'; done < <(jq -r '.keys[] | "\(.hsm) \(.public_key)"' fleet-keys.json) | sort >../spkis
+  while read -r key; do isn "$key" "$hash" "a key of a node" && grep -qx "$key" ../spkis || fail "a node used a key that the fleet doesn't have: $key"; done < <(jq -r '.nodes[] | .session.spki, .agreement.spki' "$report")
+  same "it has a node for every HSM" "$(jq -r '.nodes[].hsm' "$report" | sort)" "$(jq -r '.keys[].hsm' fleet-keys.json | sort -u)"
+  open "the report's form and each of its rules (SPEC 27); that the drill was run as it says is people's word"
+}
+
 claim_lockdown() {
   local n
   need signoffs.close

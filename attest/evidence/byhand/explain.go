@@ -159,6 +159,9 @@ func (x *explainer) explain(claim string) {
 		x.signed(ceremony.SignoffDir(ceremony.StageRelease))
 	case evidence.ClaimCloseSignoff:
 		x.signed(ceremony.SignoffDir(ceremony.StageClose))
+	case evidence.ClaimDrilled:
+		x.drills()
+		x.signed(ceremony.SignoffDir(ceremony.StageClose))
 	case evidence.ClaimLockdown:
 		x.records("lock-down", ceremony.KindLockdown)
 		x.signed(ceremony.SignoffDir(ceremony.StageClose))
@@ -191,6 +194,7 @@ var beyond = map[string]string{
 	evidence.ClaimCountersigned:  "that the operator's key is inside its window",
 	evidence.ClaimWitnessed:      "that these witnesses make the quorum that the policy wants, at times that count (SPEC 16.2)",
 	evidence.ClaimRekor:          "the entry: fleetctl verify does",
+	evidence.ClaimDrilled:        "that a report is of its one form and contradicts neither itself nor the ceremony (SPEC 27); that the drill was run as it says is the word of those who signed the close",
 	evidence.ClaimLockdown:       "that these are the entries of the plan's list, in order",
 	evidence.ClaimBound:          "that there is no file beside those listed, and that enough people signed the close off",
 	evidence.ClaimPage:           "that the page says what the data says: fleetctl renders it again and compares",

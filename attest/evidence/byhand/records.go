@@ -183,6 +183,23 @@ func (x *explainer) attestations(countersigner bool) {
 	slices.SortFunc(x.parts, func(a, b Part) int { return strings.Compare(a.Title, b.Title) })
 }
 
+// drills shows the records of drills, with the reports' files.
+func (x *explainer) drills() {
+	for _, d := range x.a.Drills {
+		rows := [][2]string{{"outcome", d.Outcome}}
+		if d.Outcome == ceremony.DrillNone {
+			rows = append(rows, [2]string{"why", d.Reason})
+		}
+		if len(d.Left) > 0 {
+			rows = append(rows, [2]string{"left in", strings.Join(d.Left, ", ")})
+		}
+		x.record(d.N, fmt.Sprintf("drill %d", d.Number), rows...)
+		if d.Outcome != ceremony.DrillNone {
+			x.file(fmt.Sprintf("the report of drill %d, whose digest the record names", d.Number), ceremony.DrillFile(d.Number))
+		}
+	}
+}
+
 // matrix shows the fleet check's rows.
 func (x *explainer) matrix() {
 	if x.a.FleetCheck == nil {

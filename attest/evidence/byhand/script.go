@@ -38,6 +38,7 @@ var rests = map[string][]string{
 	evidence.ClaimIncluded:              {"log"},
 	evidence.ClaimWitnessed:             {"log"},
 	evidence.ClaimRekor:                 {"log"},
+	evidence.ClaimDrilled:               {"people", "ending"},
 	evidence.ClaimLockdown:              {"people", "ending"},
 	evidence.ClaimCloseSignoff:          {"people"},
 	evidence.ClaimBound:                 {"people", "ending"},

@@ -97,7 +97,7 @@ func judgeClose(dir string, files evidence.Files, plan *ceremony.Plan, r *ceremo
 // ofClose says whether a claim can be shown before the close is signed off.
 func ofClose(claim string, plan *ceremony.Plan) bool {
 	switch claim {
-	case evidence.ClaimKeyAttested, evidence.ClaimCountersignerAttested, evidence.ClaimLockdown, evidence.ClaimCloseSignoff, evidence.ClaimBound, evidence.ClaimPage, evidence.ClaimLogged, evidence.ClaimAbortSigned, evidence.ClaimRekor:
+	case evidence.ClaimKeyAttested, evidence.ClaimCountersignerAttested, evidence.ClaimDrilled, evidence.ClaimLockdown, evidence.ClaimCloseSignoff, evidence.ClaimBound, evidence.ClaimPage, evidence.ClaimLogged, evidence.ClaimAbortSigned, evidence.ClaimRekor:
 		return false
 	case evidence.ClaimWitnessed:
 		p, err := auditlog.ParsePolicy("log_policy", []byte(plan.LogPolicy))

@@ -40,6 +40,11 @@ func Forecast(plan *ceremony.Plan, policy *evidence.Policy) (list []Outlook) {
 	f.device(evidence.ClaimCountersignerAttested, plan.Countersigner.Attestation != nil, "countersigner")
 	f.fleet()
 	f.reach(evidence.ClaimRekor, evidence.Proven, "", "when the bundle is logged: fleetctl log append BUNDLE --rekor URL")
+	if plan.Drill == nil {
+		f.reach(evidence.ClaimDrilled, evidence.NotShown, "the plan has no drill", "say under drill: in the plan which stages must pass")
+	} else {
+		f.after(evidence.ClaimDrilled, evidence.Attested, evidence.ClaimCloseSignoff)
+	}
 	if len(plan.Lockdown) == 0 {
 		f.reach(evidence.ClaimLockdown, evidence.NotShown, "the plan has no lock-down", "list under lockdown: in the plan what is done once the bundle is logged")
 	} else {

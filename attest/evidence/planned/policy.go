@@ -55,7 +55,7 @@ func OwnPolicy(p *ceremony.Plan, confirmed string) (*evidence.Policy, error) {
 // A rehearsal's policy demands what can be shown with the files of the ceremony's folder
 // and without witnesses. A production policy demands every claim, but for the
 // countersigner's attestation if the plan names none, since not every HSM attests. Neither
-// demands a lock-down if the plan has none, nor claims about keys of a use that the plan
+// demands a lock-down or a drill if the plan has none, nor claims about keys of a use that the plan
 // doesn't have. The policy tolerates attempts only if tolerates lists them, whatever the
 // plan tolerates: that is the verifier's decision. So are anchors: if a needed one is
 // missing, comments in the policy say what can't be reached.
@@ -69,6 +69,8 @@ func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string, anchors .
 			take = false
 		case evidence.ClaimAbortSigned:
 			least = evidence.Attested // of an aborted ceremony, perhaps only two people are left to sign
+		case evidence.ClaimDrilled:
+			take = p.Drill != nil
 		case evidence.ClaimLockdown:
 			take = len(p.Lockdown) > 0
 		case evidence.ClaimPossession:

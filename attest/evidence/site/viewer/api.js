@@ -42,7 +42,7 @@
     ["key.possession", "E"], ["key.agreement", "E"], ["key.attested", "E"], ["fleet.checked", "E"],
     ["signoffs.release", "E"], ["statement.signed", "EB"], ["countersigned", "EB"],
     ["countersigner.attested", "E"], ["log.included", "EB"], ["log.witnessed", "EB"],
-    ["rekor.included", "EB"], ["lockdown", "E"], ["signoffs.close", "E"], ["evidence.bound", "E"],
+    ["rekor.included", "EB"], ["fleet.drilled", "E"], ["lockdown", "E"], ["signoffs.close", "E"], ["evidence.bound", "E"],
     ["page", "E"], ["evidence.logged", "EA"], ["abort.signed", "A"],
   ];
 

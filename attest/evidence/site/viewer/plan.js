@@ -15,6 +15,7 @@
   const demands = ["required true", "required false", "if-supported true", "if-supported false"];
 
   F.DEVICE_FORMATS = ["tpm2-certify", "yubihsm2", "yubikey-piv", "marvell-liquidsecurity", "luna-pkc", "nshield", "pkix-evidence", "securosys-xml", "smartcard-hsm"];
+  F.DRILL_STAGES = ["sessions", "logins", "faults", "lock", "rollback", "succession", "passkey"];
   F.RELAXING = ["relax-extractable", "relax-sensitive"];
 
   // attributesOf is what is demanded of a role's key in an HSM: list of {name, needed, value, template}.
@@ -56,7 +57,7 @@
       third_parties_needed: F.optional(F.int(1)),
       third_parties: list(F.object({ name: F.token, key: F.base64Of(32), ciphersuite: F.int(1, 2) })),
       countersigner: F.object({ name: F.token, algorithm: F.oneOf(...F.ALGORITHMS), key: F.base64Of(), form: F.oneOf("bound", "signature"), attestation: F.optional(device) }),
-      log_policy: F.string, lockdown: F.optional(list(lockdown)),
+      log_policy: F.string, drill: F.optional(F.object({ session: F.token, agreement: F.token, stages: F.list(F.oneOf(...F.DRILL_STAGES), 1, 1024) })), lockdown: F.optional(list(lockdown)),
     });
   }
 
@@ -80,6 +81,7 @@
       if (text.startsWith("login-refused") && !(m && p.hsms.some((h) => h.name === m[1]))) F.fault(where, `has the lock-down ${F.quote(text)} of no HSM of the plan`);
       return { text, hsm: m?.[1] };
     });
+    if (p.drill) checkDrill(p, where);
     p.digest = F.digest(bytes);
     checkLargest(p, where);
     return p;
@@ -109,6 +111,18 @@
     const agreeing = p.roles.filter((r) => r.use === "agree");
     if (p.hsms.some((h) => h.agreement) && (agreeing.length === 0 || agreeing.some((r) => r.algorithm === "x25519"))) F.fault(where, "has agreement: tpm2-ecdh-zgen without a role that agrees so");
     if (p.hsms.length * p.roles.length > 512) F.fault(where, "has more than 512 keys");
+  }
+
+  // checkDrill: the roles that a drill uses, its stages, and a fleet that can lose one.
+  function checkDrill(p, where) {
+    const { session, agreement, stages } = p.drill;
+    const role = (name) => p.roles.find((r) => r.name === name);
+    if (!["ed25519", "ecdsa-p256", "ecdsa-p384", "rsa-3072"].includes(role(session)?.algorithm)) F.fault(where, `has a drill by ${F.quote(session)}, which is no role of keys that TLS answers with`);
+    if (role(agreement)?.algorithm !== "ecdh-p256") F.fault(where, `has a drill sealed to ${F.quote(agreement)}, which is no role of ecdh-p256`);
+    if (p.hsms.length < 3 || p.majority !== Math.floor(p.hsms.length / 2) + 1) F.fault(where, `has a drill of ${p.hsms.length} HSMs with a majority of ${p.majority}`);
+    const order = stages.map((s) => F.DRILL_STAGES.indexOf(s));
+    if (!order.every((n, i) => i === 0 || order[i - 1] < n) || order[0] !== 0) F.fault(where, "has stages of a drill that are not in their order, or without sessions");
+    if (p.mode === "production" && stages.includes("succession")) F.fault(where, "has a drill of a second epoch, in production");
   }
 
   function checkPeople(p, where) {

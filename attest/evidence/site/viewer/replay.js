@@ -31,6 +31,7 @@
     for (let i = 0; i < plan.third_parties_needed; i++) step("response", ["response"]);
     step("countersign", ["countersignature"]);
     step("log", ["challenge", "log-proof"]);
+    if (plan.drill) step("drill", ["drill"]);
     plan.lockdown.forEach((entry, i) => step("lockdown", ["lockdown"], { entry, item: i + 1 }));
     step("close", ["close"]);
     return steps;
@@ -46,7 +47,7 @@
       Object.assign(this, {
         plan, steps: stepsOf(plan), step: 0, pos: 0, head: plan.digest, n: 0, time: -Infinity, fault: null, records: [], times: [], needs: [],
         keys: [], key: null, ids: new Set(), made: new Set(), marks: new Set(), intakes: new Map(), exceptions: [], attestations: [], refusals: [], responses: [],
-        answers: [], late: [], lockdowns: 0, stillOpen: [], notRefused: [], opened: false, adjourned: false, exceptional: new Set(),
+        answers: [], late: [], drills: [], lockdowns: 0, stillOpen: [], notRefused: [], opened: false, adjourned: false, exceptional: new Set(),
         sealsRead: new Set(),
       });
     }
@@ -104,6 +105,7 @@
 
     advance(r) {
       if (this.interjects(r.kind) || r.kind === "abort" || (r.kind === "unlock" && this.wants !== "unlock")) return;
+      if (r.kind === "drill" && r.c.outcome === "failed") return;
       if (r.kind === "lockdown" && r.c.code === "CKR_OK") return;
       if (r.kind === "outcome" && r.c.result !== "generated") {
         Object.assign(this, { pos: 0, key: null });

@@ -213,6 +213,23 @@
       this.logProof = { ...c, n: r.n, time: r.time };
     },
 
+    drill(c, r, bad) {
+      if (c.number !== this.drills.length + 1) bad(`is numbered ${c.number}`);
+      const said = c.reason !== undefined || c.by !== undefined || c.confirmed !== undefined;
+      const reported = c.report !== undefined || c.size !== undefined;
+      if (c.outcome === "none" ? reported || c.reason === undefined || c.by === undefined || c.confirmed === undefined : said || c.report === undefined || c.size === undefined) bad("has a report and why there is none, or neither");
+      if (c.outcome === "none") {
+        this.mayType(c.by, bad);
+        this.mayType(c.confirmed, bad);
+        if (c.by === c.confirmed && c.by !== "machine") bad("was said and confirmed by one person");
+      } else if (this.drills.some((d) => d.report === c.report)) {
+        bad("has the report of an earlier drill");
+      }
+      const left = c.left ?? [];
+      if (new Set(left).size !== left.length || !left.every((name) => this.plan.hsms.some((h) => h.name === name))) bad("says of no HSM of the plan, or twice of one, that something is left in it");
+      this.drills.push({ ...c, n: r.n });
+    },
+
     lockdown(c, r, bad) {
       const { entry, item } = this.now;
       if (c.number !== item || c.text !== entry.text) bad("is not the plan's entry whose turn it is");

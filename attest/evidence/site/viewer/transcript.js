@@ -124,6 +124,7 @@
       "refusal": object({ key: F.base64Of(32), statement: F.base64Of(), reason: F.textOf(500) }),
       "countersignature": object({ key: F.base64Of(), form: F.oneOf("bound", "signature"), signature: F.base64Of(), files }),
       "log-proof": object({ bundle: anyDigest, proof: anyDigest }),
+      "drill": object({ number: int(1, 16), outcome: F.oneOf("passed", "failed", "none"), report: optional(hex32), size: optional(int(1, 1048576)), left: optional(some(token)), reason: optional(long), by: optional(by), confirmed: optional(by) }),
       "lockdown": object({ number: int(1), text: string, reading: optional(long), before: optional(code), code: optional(code), by, confirmed: by }),
       "exception": object({
         number: int(1, 1024), expected: long, happened: long, decided: long, absent: optional(some(token)), attestations: optional(some(int(1))), unreached: optional(some(claim)),

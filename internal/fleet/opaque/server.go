@@ -11,6 +11,7 @@ import (
 var errClient = errors.New("the device doesn't prove that it knows the password or code")
 
 // Server is a node's side. All nodes of a fleet have the same key, seed and identity.
+// Sessions may use it at the same time, as far as its source of randomness may be.
 type Server struct {
 	random                          io.Reader
 	private, public, seed, identity []byte

@@ -118,9 +118,9 @@ func Context(exporter []byte) ([]byte, error) {
 // Code is why a node refuses.
 type Code uint8
 
-// The codes. A refusal of a login says whether a guess was used: one is used with
-// CodeWrong, none with CodeNotLeader, CodeNoMajority, CodeLocked; CodeUncertain is where
-// nobody knows yet, and the same KE1 sent again uses no second one.
+// The codes. With CodeNotLeader, CodeNoMajority and CodeLocked nothing was written for the
+// message that is refused; with CodeUncertain nobody knows yet. A login that is refused by
+// these begins anew with the same KE1, at a node that leads: it stays one guess.
 const (
 	CodeMalformed  Code = 1
 	CodeOrder      Code = 2
@@ -142,8 +142,8 @@ var codes = map[Code]string{
 	CodeMalformed:  "the message isn't one that a device sends",
 	CodeOrder:      "the message comes at the wrong time",
 	CodeNotDrill:   "only accounts named drill.… are kept: this is a reference fleet, not a vault",
-	CodeNotLeader:  "this node doesn't lead: ask the one that does; no guess was used",
-	CodeNoMajority: "no majority of the nodes answers: no guess was used, and none is answered until they do",
+	CodeNotLeader:  "this node doesn't lead, and nothing was written: go to the one that does, with the same KE1",
+	CodeNoMajority: "no majority of the nodes answers: nothing was written, and nothing is answered until they do",
 	CodeUncertain:  "a majority didn't say in time whether it was written: log in again with the same KE1, which uses no second guess",
 	CodeWrong:      "the password or code is wrong; the guess is used",
 	CodeLocked:     "no guess is left: the record was destroyed, for good",

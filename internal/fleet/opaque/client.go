@@ -1,6 +1,7 @@
 package opaque
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/subtle"
@@ -45,6 +46,9 @@ func (c *Client) in() *suite {
 type blinded struct {
 	client *Client
 	state  *oprf.FinalizeData
+	// What was evaluated last, and what came of it: a login that is taken to another node
+	// of the same server stretches once.
+	evaluated, result []byte
 }
 
 func (c *Client) blind(password []byte) (*blinded, []byte, error) {
@@ -66,11 +70,14 @@ func (c *Client) blind(password []byte) (*blinded, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &blinded{c, state}, element, nil
+	return &blinded{client: c, state: state}, element, nil
 }
 
 // randomized is the randomized password: what the rest follows from.
 func (b *blinded) randomized(evaluated []byte) ([]byte, error) {
+	if b.result != nil && bytes.Equal(evaluated, b.evaluated) {
+		return b.result, nil
+	}
 	s := b.client.in()
 	e, err := s.decode("the evaluated element", evaluated)
 	if err != nil {
@@ -80,7 +87,12 @@ func (b *blinded) randomized(evaluated []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hkdf.Extract(s.hash, append(out[0], b.client.Stretch(out[0])...), nil)
+	result, err := hkdf.Extract(s.hash, append(out[0], b.client.Stretch(out[0])...), nil)
+	if err != nil {
+		return nil, err
+	}
+	b.evaluated, b.result = bytes.Clone(evaluated), result
+	return result, nil
 }
 
 // opened is what an envelope holds, made anew from the randomized password.

@@ -129,6 +129,34 @@ func TestALoginIsBoundToItsChannel(t *testing.T) {
 	}
 }
 
+// TestALoginThatIsAnsweredTwiceStretchesOnce: by two nodes with the same key, and not by
+// one with another.
+func TestALoginThatIsAnsweredTwiceStretchesOnce(t *testing.T) {
+	s := newNode(t)
+	c, export := registered(t, s)
+	times := 0
+	client := newClient()
+	client.Stretch = func(output []byte) []byte { times++; return Identity(output) }
+	ke1, l, err := client.Login([]byte(password))
+	must(t, err)
+	for _, context := range []string{"one channel", "another"} {
+		ke2, p, err := s.Answer([]byte(context), c, ke1)
+		must(t, err)
+		session, err := l.Finish([]byte(context), ke2)
+		must(t, err)
+		if key, err := p.Finish(session.KE3); err != nil || !bytes.Equal(key, session.Key) || !bytes.Equal(export, session.Export) || times != 1 {
+			t.Errorf("%s: stretched %d times: %v", context, times, err)
+		}
+	}
+	other, err := s.NewOPRFKey()
+	must(t, err)
+	ke2, _, err := s.Answer(context, Credential{account, c.Record, other}, ke1)
+	must(t, err)
+	if _, err := l.Finish(context, ke2); !errors.Is(err, ErrWrong) || times != 2 {
+		t.Errorf("another OPRF key: stretched %d times: %v", times, err)
+	}
+}
+
 // TestEachByteOfALoginCounts: no byte of KE1, KE2 or KE3 can be changed on the way.
 func TestEachByteOfALoginCounts(t *testing.T) {
 	s := newNode(t)

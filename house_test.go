@@ -156,6 +156,9 @@ var arrows = map[string][]string{
 	"internal/fleet/links":     {},
 	"internal/fleet/processes": {"leaf"},
 	"internal/fleet/imposter":  {"internal/fleet/session"},
+	// A device that finds who leads, and a node of it all.
+	"internal/fleet/phone": {"bundle", "bundle/device", "internal/fleet/client", "internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/session", "internal/fleet/wire"},
+	"internal/fleet/node":  {"bundle", "bundle/device", "internal/fleet/anchor", "internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/replica", "internal/fleet/sealed", "internal/fleet/session", "internal/fleet/site", "internal/fleet/vault", "internal/fleet/wire", "leaf"},
 	// Has TPMs attest keys: in the program that reaches HSMs alone.
 	"internal/tpmdevice": {"attest", "attest/tpm", "internal/hsm", "leaf"},
 	// TPMs in software: for tests alone.

@@ -17,7 +17,7 @@ import (
 // program runs fleetctl as the script would.
 func program(ts *testscript.TestScript, args ...string) *exec.Cmd {
 	cmd := exec.Command("fleetctl", args...)
-	cmd.Dir = ts.Getenv("WORK")
+	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "SOFTHSM2_CONF="+ts.Getenv("SOFTHSM2_CONF"))
 	return cmd
 }

@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "rekor": cmdRekor, "spki": cmdSPKI, "partypolicy": cmdPartyPolicy,
 			"devices": stand.devices, "attests": stand.attests, "pins": stand.pins,
 			"listening": cmdListening, "vector": cmdVector, "down": cmdDown, "logpolicy": cmdLogPolicy, "auditor": cmdAuditor, "sarif": cmdSARIF, "schema": cmdSchema,
+			"fleetsite": fleetSites{t}.write,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "rekor" {

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/demo"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/device"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/evidence"
+	"github.com/fleetctl/fleetctl/cmd/fleetctl/fleet"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/history"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/hsm"
 	"github.com/fleetctl/fleetctl/cmd/fleetctl/log"
@@ -96,6 +97,7 @@ func root(a *cli.App) *cobra.Command {
 		attestation.Group(a),
 		policy.Group(a),
 		device.Group(a),
+		fleet.Group(a),
 		about, session.ProbeCommand(a),
 	)
 	return root

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,26 @@ func Duration(f *pflag.FlagSet, to *time.Duration, name string, standard time.Du
 	if standard != 0 { // which the help leaves out
 		f.Lookup(name).DefValue = strict.FormatDuration(standard)
 	}
+}
+
+// LeftOut makes a command that a build without cgo has instead of one that reaches HSMs
+// or writes logs: whatever is asked of it, it says that. what is "writing logs".
+func LeftOut(use, what string) *cobra.Command {
+	c := Command(use, "Left out of this build", "This build is a verifier (CGO_ENABLED=0, or not for a Unix):\n"+what+" is left out.", "",
+		cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
+			if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
+				return cmd.Help()
+			}
+			return ErrLeftOut(what)
+		})
+	c.DisableFlagParsing = true
+	return c
+}
+
+// ErrLeftOut says that a build without cgo can't do something.
+func ErrLeftOut(what string) error {
+	return strict.Errorf("", "this fleetctl is a verifier: %s is left out of it", what).
+		WithHint("use a build for Linux or macOS made with CGO_ENABLED=1")
 }
 
 // Required returns an error if one of the flags was not given.

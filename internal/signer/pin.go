@@ -42,6 +42,13 @@ func secret(a *cli.App, source, what string) (pin []byte, method string, err err
 	return pin, string(s.Kind), err
 }
 
+// Secret gets what a person has to know, such as a recovery code, from its source. The
+// caller clears it.
+func Secret(a *cli.App, source, what string) ([]byte, error) {
+	text, _, err := secret(a, source, what)
+	return text, err
+}
+
 // PINSource parses a PIN source. A relative path of a file is taken from the folder in
 // which the command runs. Its error doesn't repeat the text, which may be a PIN.
 func PINSource(source, what string) (engine.PINSource, error) {

@@ -138,6 +138,9 @@ func (d *demo) plan() error {
 	args := []string{"plan", "new", "--mode", "rehearsal", "--fleet", Fleet, "--namespace", Namespace,
 		"--from-tokens", "--module", d.module, "--label-prefix", "fleet-", "--hsms", fmt.Sprint(d.hsms),
 		"--pin", "file:" + filepath.Join(d.dir, "pins", "%s")}
+	for _, r := range d.roles() {
+		args = append(args, "--role", r)
+	}
 	for _, p := range People {
 		if err := SSHKey(filepath.Join("people", p.Name)); err != nil {
 			return err
@@ -256,7 +259,11 @@ func (d *demo) thirdParty() error {
 	if _, err := d.do(SignedWith("bundle", "request", "ceremony", "--out", "request.json")...); err != nil {
 		return err
 	}
-	policy := fmt.Sprintf("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256]\nroles: [session]\nleast_hsms: %d\n", Namespace, d.hsms)
+	algorithms, roles := "ed25519, ecdsa-p256", "session"
+	if d.fleet {
+		algorithms, roles = algorithms+", ecdh-p256", roles+", "+sealing
+	}
+	policy := fmt.Sprintf("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [%s]\nroles: [%s]\nleast_hsms: %d\n", Namespace, algorithms, roles, d.hsms)
 	policy += "threshold: 2\npeople:\n"
 	for _, p := range People {
 		line, err := os.ReadFile(filepath.Join("people", p.Name+".pub"))

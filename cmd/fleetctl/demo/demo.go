@@ -30,6 +30,7 @@ type runner func(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer,
 func Command(a *cli.App, run runner) *cobra.Command {
 	var dir, module string
 	var hsms int
+	var fleet bool
 	c := cli.Command("demo", "The whole life of a rehearsal fleet, in one directory",
 		`Demo plays every part on one machine, on SoftHSM tokens: it makes the HSMs,
 writes plan, site and policy, runs the ceremony, has the key set signed and
@@ -43,13 +44,14 @@ is the command that is shown: run them yourself in the directory it leaves.`,
 			if most := MostHSMs(); hsms < 1 || hsms > most {
 				return cli.Usagef("", "--hsms is %d; the demo takes 1 to %d: a bundle of more keys has more than the %s bytes that a log's entry takes", hsms, most, words.Number(bundle.MaxBundle))
 			}
-			d := &demo{a: a, program: run, dir: dir, module: module, hsms: hsms}
+			d := &demo{a: a, program: run, dir: dir, module: module, hsms: hsms, fleet: fleet}
 			return d.run()
 		})
 	f := c.Flags()
 	f.StringVar(&dir, "dir", "", "a new `directory` for everything the demo makes")
 	f.StringVar(&module, "module", "", "SoftHSM's library, an absolute `path` (default: where Debian puts it)")
 	f.IntVar(&hsms, "hsms", 5, "how many HSMs the fleet has, up to what a bundle holds")
+	f.BoolVar(&fleet, "fleet", false, "run the reference fleet on the keys too, and drill it: three HSMs unless --hsms says otherwise")
 	return c
 }
 
@@ -75,11 +77,23 @@ type demo struct {
 	program     runner
 	dir, module string
 	hsms        int
-	n           int // of the chapter
+	fleet       bool // the reference fleet is run, and drilled, too
+	n           int  // of the chapter
 }
 
 // Fleet is the demo's fleet.
 const Fleet = "backup-demo"
+
+// sealing is the role of the keys to which a reference fleet's secrets are sealed.
+const sealing = "sealing"
+
+// roles are those of the plan; none leaves it to plan new.
+func (d *demo) roles() []string {
+	if !d.fleet {
+		return nil
+	}
+	return []string{"session=ed25519", sealing + "=ecdh-p256"}
+}
 
 // Namespace is its namespace.
 const Namespace = "rehearsal.example.backup.fleet_keys.v1"

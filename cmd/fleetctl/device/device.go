@@ -9,5 +9,5 @@ import (
 
 // Group is fleetctl device with its commands.
 func Group(a *cli.App) *cobra.Command {
-	return cli.Group("device", "What a phone does with a fleet's bundle: check, pin", checkCmd(a), policyCmd(a), pinCmd(a))
+	return cli.Group("device", "What a phone does with a fleet's bundle: check, pin; register, recover", checkCmd(a), policyCmd(a), pinCmd(a), registerCmd(a), recoverCmd(a))
 }

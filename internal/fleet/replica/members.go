@@ -108,3 +108,8 @@ func (r *Replica) change(ctx context.Context, future raft.Future) error {
 		return &NoMajority{Ambiguous: true, Err: ctx.Err()}
 	}
 }
+
+// TransferTo has one member lead.
+func (r *Replica) TransferTo(ctx context.Context, m Member) error {
+	return r.change(ctx, r.raft.LeadershipTransferToServer(raft.ServerID(m.ID()), raft.ServerAddress(m.Address)))
+}

@@ -1,0 +1,151 @@
+//go:build cgo && unix
+
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/bundle/device"
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/fleet/anchor"
+	"github.com/fleetctl/fleetctl/internal/fleet/node"
+	"github.com/fleetctl/fleetctl/internal/fleet/sealed"
+	"github.com/fleetctl/fleetctl/internal/fleet/site"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+// notice is on every screen and in every result of these commands.
+const notice = "a reference, not a vault: the nodes' secrets are opened into their computers' memory"
+
+// bundleOptions name a fleet's bundle, and by what it is judged.
+type bundleOptions struct {
+	policy        cli.DevicePolicy
+	proof         string
+	role, sealing string
+}
+
+func (o *bundleOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	o.policy.Flags(f)
+	f.StringVar(&o.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
+	f.StringVar(&o.role, "role", "", "the `role` of the keys that open sessions (default: the only one that signs)")
+	f.StringVar(&o.sealing, "sealing", "", "the `role` of the keys to which secrets are sealed (default: the only one that agrees)")
+}
+
+// answer is a bundle that a device would take, with its proof.
+type answer struct {
+	bundle, proof []byte
+	keys          *bundle.KeySet
+	policy        *device.Policy
+}
+
+// read reads a bundle, and refuses one that a device would refuse.
+func (o *bundleOptions) read(a *cli.App, cmd *cobra.Command, file string) (*answer, error) {
+	p, err := o.policy.Read(cmd, device.Pins{})
+	if err != nil {
+		return nil, err
+	}
+	b, proof, err := cli.ReadAnswer(file, o.proof)
+	if err != nil {
+		return nil, err
+	}
+	k, err := node.Accept(b, proof, p, a.Now())
+	var r *bundle.Refusal
+	switch {
+	case errors.As(err, &r):
+		return nil, cli.Wrong(r.Named(file, file+".tlog-proof"))
+	case err != nil:
+		return nil, cli.Usage(err)
+	}
+	if o.role, o.sealing, err = node.Roles(k, o.role, o.sealing); err != nil {
+		return nil, cli.Usage(strict.Errorf(file, "%v", err))
+	}
+	return &answer{b, proof, k, p}, nil
+}
+
+// nodeOptions name one node of a fleet.
+type nodeOptions struct {
+	bundleOptions
+	site, hsm, secrets string
+}
+
+func (o *nodeOptions) flags(c *cobra.Command) {
+	o.bundleOptions.flags(c)
+	f := c.Flags()
+	f.StringVar(&o.site, "site", "", "the fleet's site `file`: where its nodes are")
+	f.StringVar(&o.hsm, "hsm", "", "the `name` of this node's HSM, as the bundle has it")
+	f.StringVar(&o.secrets, "secrets", "", "the `file` of the fleet's sealed secrets (fleet secrets)")
+}
+
+// here is what a node works with.
+type here struct {
+	*answer
+	site    *site.Site
+	self    *site.Node
+	place   site.Place
+	secrets []byte
+}
+
+func (o *nodeOptions) here(a *cli.App, cmd *cobra.Command, file string) (*here, error) {
+	if err := cli.Required(cmd, "policy", "site", "hsm", "secrets"); err != nil {
+		return nil, err
+	}
+	ans, err := o.read(a, cmd, file)
+	if err != nil {
+		return nil, err
+	}
+	h := &here{answer: ans}
+	if h.site, err = readSite(o.site); err != nil {
+		return nil, err
+	}
+	if err := h.site.Matches(ans.keys); err != nil {
+		return nil, cli.Usage(fmt.Errorf("%s: %w", o.site, err))
+	}
+	if h.self = h.site.Node(o.hsm); h.self == nil {
+		return nil, cli.Usage(strict.Errorf(o.site, "has no node %q", o.hsm))
+	}
+	if err := h.self.Runs(); err != nil {
+		return nil, cli.Usage(fmt.Errorf("%s: %w", o.site, err))
+	}
+	if h.place, err = site.ParsePlace(h.self.Anchor); err != nil {
+		return nil, cli.Usage(err)
+	}
+	if h.secrets, err = cli.ReadNamed(o.secrets, sealed.MaxFile); err != nil {
+		return nil, err
+	}
+	if _, err := sealed.ParseFile(o.secrets, h.secrets); err != nil {
+		return nil, cli.Usage(err)
+	}
+	return h, nil
+}
+
+func readSite(file string) (*site.Site, error) {
+	data, err := cli.ReadNamed(file, site.MaxSite)
+	if err != nil {
+		return nil, err
+	}
+	s, err := site.Parse(file, data)
+	return s, cli.Usage(err)
+}
+
+// keeper is where the node's anchor lives.
+func (h *here) keeper(t *token) (anchor.Keeper, error) {
+	if h.place.Kind == site.Nowhere {
+		return anchor.File(filepath.Join(h.self.Dir, "anchor")), nil
+	}
+	return t.keeper(h.place)
+}
+
+// founderFile is in the folder of the node with which a fleet began.
+const founderFile = "founder"
+
+func (h *here) founder() bool {
+	_, err := durable.Stat(filepath.Join(h.self.Dir, founderFile))
+	return err == nil
+}

@@ -1,0 +1,202 @@
+//go:build cgo && unix
+
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/fleet/node"
+	"github.com/fleetctl/fleetctl/internal/fleet/replica"
+	"github.com/fleetctl/fleetctl/internal/serve"
+	"github.com/fleetctl/fleetctl/internal/strict"
+)
+
+type serveOptions struct {
+	nodeOptions
+	cli.Service
+	limit     uint32
+	timeout   time.Duration
+	reread    time.Duration
+	anchoring string
+}
+
+type servedJSON struct {
+	Notice      string `strict:"notice"`
+	Node        string `strict:"node"`
+	Fleet       string `strict:"fleet"`
+	Epoch       uint64 `strict:"epoch"`
+	Listen      string `strict:"listen"`
+	ListenPeers string `strict:"listen_peers"`
+	Metrics     string `strict:"metrics,optional"`
+	Anchor      string `strict:"anchor"`
+}
+
+// Format is what the JSON says that it is.
+func (*servedJSON) Format() string { return "fleetctl fleet serve result v1" }
+
+func serveCmd(a *cli.App) *cobra.Command {
+	o := &serveOptions{}
+	c := cli.Command("serve BUNDLE", "Run one node of a reference fleet",
+		`Serve runs one node of a reference fleet, on the machine that has its HSM: it
+answers devices with the bundle and its proof in a session by the HSM's key, and
+replicates the count of guesses with the other nodes. Its disk is held against
+the anchor in its HSM first: one that was put back from a copy is refused.
+
+It is a reference, not a vault: in a vault this code runs inside the HSM. Only
+accounts whose names begin with drill. are kept.
+
+Bundle and proof are read again every --reread, for a fresher proof; with
+another key set start it anew. On SIGUSR1 it asks to lead the fleet.`,
+		"  fleetctl fleet serve bundle.json --policy device.json --site fleet.yaml --hsm hsm-1 --secrets secrets.json",
+		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error { return o.run(a, cmd, args[0]) })
+	o.flags(c)
+	o.Service.Flags(c, false)
+	f := c.Flags()
+	f.Uint32Var(&o.limit, "limit", 10, "how many `guesses` an account has: the same for every node")
+	cli.Duration(f, &o.timeout, "election", time.Second, "how long the node that leads may be silent before another one is elected")
+	cli.Duration(f, &o.reread, "reread", time.Minute, "how often bundle and proof are read again")
+	f.StringVar(&o.anchoring, "anchoring", "acknowledgement", "where anchors are written; apply is too late, as a drill shows")
+	cobra.CheckErr(f.MarkHidden("anchoring"))
+	return c
+}
+
+func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
+	h, err := o.here(a, cmd, file)
+	if err != nil {
+		return err
+	}
+	at := replica.AtAcknowledgement
+	switch {
+	case o.anchoring == "apply":
+		at = replica.AtApply
+		a.UI.Say(a.UI.Talk.Line("Anchors are written too late, as a drill shows: this node forgets guesses."))
+	case o.anchoring != "acknowledgement":
+		return cli.Usagef("", "--anchoring is %q", strict.Clip(o.anchoring))
+	}
+	t, err := openToken(cmd.Context(), a, h)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	k, err := h.keeper(t)
+	if err != nil {
+		return err
+	}
+	var n *node.Node
+	w, err := o.Watch(a, "fleet", func() error { return healthy(n) })
+	if err != nil {
+		return err
+	}
+	sign, agree, err := t.atWork(h, o.role, o.sealing)
+	if err != nil {
+		return err
+	}
+	n, err = node.Start(node.Config{
+		Site: h.site, HSM: o.hsm, Bundle: h.bundle, Proof: h.proof, Role: o.role, Sealing: o.sealing, Secrets: h.secrets,
+		Sign: sign, Agree: agree, Keeper: k, Anchoring: at, Founder: h.founder(), Limit: o.limit, Timeout: o.timeout,
+		Version: cli.Version, Log: w.Log, RaftLog: a.Stderr,
+	})
+	if err != nil {
+		return refusedAtStart(err)
+	}
+	devices, nodes := n.Listening()
+	parts, metrics, err := o.Operator(cmd.Context(), w)
+	if err != nil {
+		return err
+	}
+	r := &servedJSON{notice, o.hsm, h.keys.Fleet, h.keys.Epoch, devices, nodes, metrics, h.self.Anchor}
+	rows := [][2]string{{"node", r.Node}, {"fleet", fmt.Sprintf("%s, epoch %d", r.Fleet, r.Epoch)}, {"devices", devices}, {"nodes", nodes}, {"anchor", anchorWords(r.Anchor)}, {"notice", notice}}
+	if err := a.Emit(r, a.UI.Fields(rows)); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	go o.again(ctx, n, w, h, file)
+	go leadWhenAsked(ctx, n)
+	failed := make(chan error, 1)
+	if len(parts) > 0 {
+		go func() { failed <- serve.Run(ctx, w.Log, parts...); stop() }()
+	} else {
+		failed <- nil
+	}
+	err = n.Run(ctx)
+	stop()
+	if errors.Is(err, replica.ErrOtherWay) {
+		return cli.Exit(cli.ExitPending, err)
+	}
+	if err = errors.Join(err, <-failed); err != nil {
+		return cli.Exit(cli.ExitFailed, err)
+	}
+	return nil
+}
+
+// refusedAtStart says what to do with a node whose disk isn't what its anchor says.
+func refusedAtStart(err error) error {
+	var r *replica.Refused
+	switch {
+	case errors.As(err, &r) && r.Reason == replica.NoAnchor:
+		return cli.Usage(strict.Errorf("", "%v", err).WithHint("fleetctl fleet init makes the first node of a fleet, fleetctl fleet join every other"))
+	case errors.As(err, &r):
+		return cli.Exit(cli.ExitWrong, err)
+	}
+	return cli.Exit(cli.ExitFailed, err)
+}
+
+func healthy(n *node.Node) error {
+	if s := n.Status(); s.Leader == "" {
+		return errors.New("no node leads the fleet, as far as this one knows")
+	}
+	return nil
+}
+
+// leadWhenAsked has the node ask to lead on SIGUSR1.
+func leadWhenAsked(ctx context.Context, n *node.Node) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	defer signal.Stop(asked)
+	for {
+		select {
+		case <-asked:
+			within, stop := context.WithTimeout(ctx, time.Minute)
+			_ = n.Lead(within)
+			stop()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// again reads bundle and proof again, until the node ends.
+func (o *serveOptions) again(ctx context.Context, n *node.Node, w *serve.Watched, h *here, file string) {
+	for tick := time.NewTicker(o.reread); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+		b, proof, err := cli.ReadAnswer(file, o.proof)
+		if err == nil && bytes.Equal(b, h.bundle) && bytes.Equal(proof, h.proof) {
+			continue
+		}
+		if err == nil {
+			err = n.Update(b, proof)
+		}
+		if err != nil {
+			w.Log.Warn("the files can't be handed out; what was read before is", "error", err)
+			continue
+		}
+		h.bundle, h.proof = b, proof
+		w.Log.Info("another bundle or proof is handed out")
+	}
+}

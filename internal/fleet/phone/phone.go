@@ -1,0 +1,203 @@
+// Package phone is a device of a fleet: it opens sessions with nodes that it accepts,
+// finds the one that leads, and has one guess be one guess, however many nodes are lost
+// over it.
+package phone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/fleet/client"
+	"github.com/fleetctl/fleetctl/internal/fleet/guess"
+	"github.com/fleetctl/fleetctl/internal/fleet/opaque"
+	"github.com/fleetctl/fleetctl/internal/fleet/session"
+	"github.com/fleetctl/fleetctl/internal/fleet/wire"
+)
+
+// Node is where a device reaches a node.
+type Node struct{ HSM, Address string }
+
+// Phone is a device. It does one thing at a time.
+type Phone struct {
+	Session session.Client
+	Nodes   []Node // asked in this order, and where a node says who leads, there next
+	Account string
+	Random  io.Reader
+	Stretch opaque.Stretch // nil: Argon2id with 2 GiB
+	// Patience is how long one node has for one answer.
+	Patience time.Duration
+	// Seen, if set, is told of each session, before anything is said in it.
+	Seen func(*session.Session)
+}
+
+// Answer is how something ended.
+type Answer struct {
+	Node         string // that answered
+	Key          []byte // recovered
+	Registration client.Registration
+	// Counted says that a node answered the guess; Remaining is what it then said is
+	// left. Uncertain says that a guess may have been used of which nobody answered.
+	Counted, Uncertain bool
+	Remaining          uint32
+}
+
+// pause is how long a device waits before it asks again where nobody leads.
+const pause = 50 * time.Millisecond
+
+// Open opens a session with a node. Everything in it has to be over within the device's
+// patience.
+func (p *Phone) Open(ctx context.Context, n Node) (*session.Session, error) {
+	ctx, stop := context.WithTimeout(ctx, p.Patience)
+	defer stop()
+	s, err := p.Session.Dial(ctx, n.Address)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.SetDeadline(time.Now().Add(p.Patience)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if p.Seen != nil {
+		p.Seen(s)
+	}
+	return s, nil
+}
+
+// Register has the fleet keep a key under a secret. used is how many guesses the device
+// has seen used of this account with an earlier epoch.
+func (p *Phone) Register(ctx context.Context, secret client.Secret, key []byte, used uint32) (*Answer, error) {
+	a := &Answer{}
+	err := p.ask(ctx, func(s *session.Session) error {
+		r, err := p.device(s).Register(s, secret, key, used)
+		if err == nil {
+			a.Node, a.Registration, a.Remaining = s.Node(), *r, r.Remaining
+		}
+		return err
+	})
+	return a, err
+}
+
+// Recover makes one guess. Where its error is a *client.Wrong, the guess was wrong.
+func (p *Phone) Recover(ctx context.Context, secret client.Secret) (*Answer, error) {
+	a := &Answer{}
+	var login *client.Login
+	err := p.ask(ctx, func(s *session.Session) (err error) {
+		if login == nil {
+			if login, err = p.device(s).Login(secret); err != nil {
+				return err
+			}
+		}
+		key, r, err := login.Recover(s, s.Exporter())
+		a.Counted, a.Remaining = login.Counted, login.Remaining
+		a.Uncertain = a.Uncertain || err != nil && maybe(err)
+		if wrong := (*client.Wrong)(nil); err == nil || errors.As(err, &wrong) {
+			a.Node = s.Node()
+		}
+		if err == nil {
+			a.Key, a.Registration = key, *r
+		}
+		return err
+	})
+	a.Uncertain = a.Uncertain && !a.Counted
+	return a, err
+}
+
+// maybe says whether a guess may have been counted of which no answer came.
+func maybe(err error) bool {
+	var wrong *client.Wrong
+	var refusal *wire.Refusal
+	switch {
+	case errors.As(err, &wrong):
+		return false
+	case errors.As(err, &refusal):
+		return refusal.Code == wire.CodeUncertain
+	}
+	return true // the session was lost
+}
+
+func (p *Phone) device(s *session.Session) *client.Device {
+	fleet := s.Accepted().Bundle.KeySet.Digest()
+	return &client.Device{Random: p.Random, Account: p.Account, Fleet: fleet[:], Stretch: p.Stretch}
+}
+
+// ask does something in a session with the node that leads. Where it is lost, or doesn't
+// know whether its answer counts, it is asked again, until ctx ends.
+func (p *Phone) ask(ctx context.Context, do func(*session.Session) error) error {
+	if len(p.Nodes) == 0 {
+		return errors.New("the device was told of no node")
+	}
+	if err := guess.CheckAccount(p.Account); err != nil {
+		return err
+	}
+	at, tried := 0, 0
+	for {
+		s, err := p.Open(ctx, p.Nodes[at])
+		if err == nil {
+			err = do(s)
+			s.Close()
+		}
+		next, again := p.next(err, at)
+		if !again {
+			return err
+		}
+		if tried++; next == at || tried%len(p.Nodes) == 0 {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("nobody answers: %w", err)
+		}
+		at = next
+	}
+}
+
+// next is who is asked next after an error, if anybody is.
+func (p *Phone) next(err error, at int) (next int, again bool) {
+	next = (at + 1) % len(p.Nodes)
+	var refused *bundle.Refusal
+	var wrong *client.Wrong
+	var refusal *wire.Refusal
+	switch {
+	case err == nil, errors.As(err, &refused), errors.As(err, &wrong), errors.Is(err, bundle.ErrTrust):
+		return 0, false
+	case !errors.As(err, &refusal):
+		return next, true // the node is lost
+	}
+	switch refusal.Code {
+	case wire.CodeNotLeader:
+		for i, n := range p.Nodes {
+			if n.HSM == refusal.Leader && i != at {
+				return i, true
+			}
+		}
+		return next, true
+	case wire.CodeNoMajority, wire.CodeUncertain, wire.CodeNode:
+		return next, true
+	}
+	return 0, false
+}
+
+// Status asks one node how it is: its word, and no proof.
+func (p *Phone) Status(ctx context.Context, n Node) (*wire.Status, error) {
+	s, err := p.Open(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return client.Status(s)
+}
+
+// Erase has the fleet destroy a registration's record, and gives how many guesses are
+// used.
+func (p *Phone) Erase(ctx context.Context, number [16]byte) (used uint32, err error) {
+	err = p.ask(ctx, func(s *session.Session) (err error) {
+		used, err = p.device(s).Erase(s, number)
+		return err
+	})
+	return used, err
+}

@@ -28,6 +28,7 @@ type rig struct {
 	binary   string
 	module   string   // that the site names, if not SoftHSM
 	env      []string // of every command
+	operator string   // a key that countersigns in place of the usual one
 }
 
 const rigHSMs = 3
@@ -243,6 +244,9 @@ func (r *rig) live(dir string) {
 		for i, arg := range step.args {
 			if arg == "DIGEST" {
 				step.args[i] = digestOf(filepath.Join(dir, "ceremony", "fleet-keys.json"))
+			}
+			if r.operator != "" && arg == workVars(dir)["OPERATOR"] {
+				step.args[i] = r.operator
 			}
 		}
 		r.run(dir, step.args...)

@@ -43,7 +43,7 @@ generated in a ceremony.`,
 				return cli.Usagef("", "--id is %q; it is 1 to 32 bytes in hex", id)
 			}
 			if !alg.CanSign() {
-				return cli.Usagef("", "--algorithm is %q; it is ed25519, ecdsa-p256, ecdsa-p384 or rsa-3072", algorithm)
+				return cli.Usagef("", "--algorithm is %q; it is ed25519, ecdsa-p256, ecdsa-p384, rsa-3072, ml-dsa-44, ml-dsa-65 or ml-dsa-87", algorithm)
 			}
 			if err := cli.Free(out); err != nil {
 				return err // before there is a key that nobody has the public half of
@@ -54,7 +54,7 @@ generated in a ceremony.`,
 	f := c.Flags()
 	f.StringVar(&label, "token", "", "`label` of the token")
 	f.StringVar(&id, "id", "", "CKA_ID of the key, in `hex`")
-	f.StringVar(&algorithm, "algorithm", "ed25519", "ed25519, ecdsa-p256, ecdsa-p384 or rsa-3072")
+	f.StringVar(&algorithm, "algorithm", "ed25519", "ed25519, ecdsa-p256, ecdsa-p384, rsa-3072, or where the token has them ml-dsa-44, ml-dsa-65, ml-dsa-87")
 	f.StringVar(&pin, "pin", "terminal", "`source` of the PIN: terminal, protected, fd:N or file:/path")
 	f.StringVar(&out, "out", "", "write the public key, base64 of its SubjectPublicKeyInfo, to this new `file`")
 	return c

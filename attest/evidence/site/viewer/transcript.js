@@ -58,9 +58,9 @@
   // What may be read of a key's halves.
   const bothHalves = ["CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM"];
   const privateNames = [...bothHalves, "SENSITIVE", "EXTRACTABLE", "NEVER_EXTRACTABLE", "ALWAYS_SENSITIVE", "LOCAL", "TOKEN", "PRIVATE", "SIGN", "DERIVE",
-    "DECRYPT", "UNWRAP", "MODIFIABLE", "SIGN_RECOVER", "COPYABLE", "DESTROYABLE", "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE"];
+    "DECRYPT", "UNWRAP", "MODIFIABLE", "SIGN_RECOVER", "COPYABLE", "DESTROYABLE", "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE", "PARAMETER_SET"];
   const publicNames = [...bothHalves, "TOKEN", "PRIVATE", "LOCAL", "TRUSTED", "MODIFIABLE", "COPYABLE", "DESTROYABLE", "VERIFY", "VERIFY_RECOVER", "ENCRYPT",
-    "WRAP", "DERIVE", "EC_PARAMS", "EC_POINT", "MODULUS", "PUBLIC_EXPONENT"];
+    "WRAP", "DERIVE", "EC_PARAMS", "EC_POINT", "MODULUS", "PUBLIC_EXPONENT", "PARAMETER_SET", "VALUE"];
 
   function kinds() {
     const object = (members) => F.object(members, { ordered: true });

@@ -251,7 +251,7 @@ func (x *forger) sign(spki, message []byte) []byte {
 	for _, t := range x.fleet.Tokens {
 		for _, o := range must(t.Objects()) {
 			if k := t.Key(o.ID); k != nil && bytes.Equal(k.Public.SPKI(), spki) {
-				return must(k.Sign(message))
+				return must(k.SignAs(keys.ForPossession, message))
 			}
 		}
 	}

@@ -94,10 +94,16 @@ func (k mldsaKey) verify(as Context, msg, sig []byte) error {
 	if err != nil {
 		return err
 	}
-	if mldsa.Verify(pub, msg, sig, &mldsa.Options{Context: as.FIPS204()}) != nil {
-		return ErrSignature
+	if mldsa.Verify(pub, msg, sig, &mldsa.Options{Context: as.FIPS204()}) == nil {
+		return nil
 	}
-	return nil
+	// Whoever took a signature of one use for another is told so.
+	for _, other := range contexts {
+		if other != as && mldsa.Verify(pub, msg, sig, &mldsa.Options{Context: other.FIPS204()}) == nil {
+			return fmt.Errorf("%w for %s: it was made for %s", ErrSignature, as, other)
+		}
+	}
+	return ErrSignature
 }
 
 // MLDSA is a private key that is in memory: those of people's and parties' files.

@@ -140,7 +140,7 @@ func (a Auditor) begin() error {
 
 // ThirdPartyPolicy lets this fleet pass and little else.
 func (f *Fleet) ThirdPartyPolicy() []byte {
-	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256, ecdsa-p384, ecdh-p256, x25519]\nroles: [session, backup, sealing]\nleast_hsms: %d\nthreshold: %d\n",
+	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256, ecdsa-p384, ecdh-p256, x25519, ml-dsa-44, ml-dsa-65, ml-dsa-87]\nroles: [session, backup, sealing, vault]\nleast_hsms: %d\nthreshold: %d\n",
 		f.Plan.Namespace, len(f.Plan.HSMs), f.Plan.Threshold)
 	if list := f.Plan.HSMs[0].Tolerates; len(list) > 0 {
 		text = fmt.Appendf(text, "tolerates: [%s]\n", strings.Join(list, ", "))

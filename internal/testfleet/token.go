@@ -161,6 +161,20 @@ func (k *softKey) private(id []byte) []token.Reading {
 	for _, n := range []string{token.NeverExtractable, token.AlwaysSensitive, token.Local} {
 		list = append(list, token.Reading{Name: n, Value: "true"})
 	}
+	if set := parameterSets[keys.Algorithm(k.spec.Algorithm)]; set != "" {
+		list = append(list, token.Reading{Name: "PARAMETER_SET", Value: set})
+	}
+	return list
+}
+
+// parameterSets are the CKP_ values of ML-DSA's.
+var parameterSets = map[keys.Algorithm]string{keys.MLDSA44: "0000000000000001", keys.MLDSA65: "0000000000000002", keys.MLDSA87: "0000000000000003"}
+
+func (k *softKey) public(id []byte) []token.Reading {
+	list := []token.Reading{{Name: "CLASS", Value: "0000000000000002"}, {Name: "ID", Value: fmt.Sprintf("%x", id)}}
+	if set := parameterSets[keys.Algorithm(k.spec.Algorithm)]; set != "" {
+		list = append(list, token.Reading{Name: "PARAMETER_SET", Value: set}, token.Reading{Name: "VALUE", Value: fmt.Sprintf("%x", k.signer.Public.SPKI()[22:])})
+	}
 	return list
 }
 
@@ -171,8 +185,7 @@ func (t *Token) Attributes(id []byte) (private, public []token.Reading, err erro
 		if err != nil {
 			return err
 		}
-		private = k.private(id)
-		public = append(public, token.Reading{Name: "CLASS", Value: "0000000000000002"}, token.Reading{Name: "ID", Value: fmt.Sprintf("%x", id)})
+		private, public = k.private(id), k.public(id)
 		if t.OnAttributes != nil {
 			private = t.OnAttributes(private)
 		}

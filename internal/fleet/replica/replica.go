@@ -158,7 +158,7 @@ func (r *Replica) start() error {
 		return err
 	}
 	r.anchored = &anchored{keeper: keeper, failed: r.fail, now: *a}
-	r.store = &store{log: log, anchored: r.anchored, failed: r.fail, snapshot: snap}
+	r.store = &store{log: log, anchored: r.anchored, failed: r.fail, stall: &stall{most: c.Timeout}, snapshot: snap}
 	r.fsm.store = r.store
 	if c.Anchoring == AtApply {
 		if err := judgeApplied(c.Dir, c.Keeper, r.store); err != nil {
@@ -173,6 +173,7 @@ func (r *Replica) start() error {
 	if trans == nil {
 		trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: c.Stream, MaxPool: 4, Timeout: 10 * c.Timeout, Logger: r.logger()})
 	}
+	trans = &gate{trans, r.store.stall}
 	r.self.Address = string(trans.LocalAddr())
 	if r.raft, err = raft.NewRaft(r.raftConfig(), r.fsm, r.store, stable, &snapshots{c.Dir, r.store}, trans); err != nil {
 		return err

@@ -16,6 +16,7 @@ type store struct {
 	log      *chain.Log
 	anchored *anchored
 	failed   func(error)
+	stall    *stall
 
 	mu       sync.Mutex // one changes log and snapshot at a time
 	snapshot chain.Point
@@ -60,6 +61,8 @@ func (s *store) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l})
 // StoreLogs adds entries: log, fsync, anchor. When it returns, others are told that
 // this node has them.
 func (s *store) StoreLogs(logs []*raft.Log) error {
+	s.stall.begin()
+	defer s.stall.end()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(logs) == 0 {

@@ -176,10 +176,12 @@ var arrows = map[string][]string{
 	"internal/metrics": {},
 	"internal/serve":   {"internal/metrics", "internal/strict"},
 	// The reference fleet, in the program that reaches HSMs alone.
-	"internal/fleet/anchor":  {"leaf"},
-	"internal/fleet/chain":   {"leaf"},
-	"internal/fleet/guess":   {},
-	"internal/fleet/replica": {"internal/fleet/anchor", "internal/fleet/chain", "internal/fleet/guess", "leaf"},
+	"internal/fleet/anchor": {"leaf"},
+	"internal/fleet/chain":  {"leaf"},
+	"internal/fleet/guess":  {},
+	// The judge of what clients of the counter saw.
+	"internal/fleet/guess/history": {"internal/fleet/guess"},
+	"internal/fleet/replica":       {"internal/fleet/anchor", "internal/fleet/chain", "internal/fleet/guess", "leaf"},
 	// What commands share: for commands alone.
 	"internal/cli":     {"attest/evidence", "attest/evidence/media", "attest/evidence/planned", "bundle", "bundle/device", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/state", "ceremony/story", "internal/explain", "internal/hsm", "internal/metrics", "internal/paper", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/serve", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},

@@ -38,6 +38,8 @@ type node struct {
 	r     *replica.Replica // nil: it doesn't run
 	trans *raft.InmemTransport
 	cut   bool // from the others
+	gone  bool // lost for good, with its HSM
+	joins bool // it is no founder
 }
 
 // fleet is a fleet in this process.
@@ -112,7 +114,11 @@ func (f *fleet) open(n *node) error {
 	if os.Getenv("FLEETCTL_RAFT_LOG") != "" {
 		log = os.Stderr
 	}
-	r, err := replica.Open(replica.Config{Dir: n.l.root, Name: n.member.Name, Fleet: fleetName, Keeper: keeper, Anchoring: f.anchoring, Transport: n.trans, Founders: f.founders, Timeout: timeout, Every: f.every, Trailing: 16, Log: log})
+	founders := f.founders
+	if n.joins {
+		founders = nil
+	}
+	r, err := replica.Open(replica.Config{Dir: n.l.root, Name: n.member.Name, Fleet: fleetName, Keeper: keeper, Anchoring: f.anchoring, Transport: n.trans, Founders: founders, Timeout: timeout, Every: f.every, Trailing: 16, Log: log})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,10 @@ func born(t testing.TB, disk *simdisk.Disk) *life {
 // step is called before everything that a process changes, with what that is: "sync
 // log". It doesn't return to a process that is dead.
 func (l *life) step(what, path string) (within bool) {
-	name := filepath.Base(path)
+	name := ""
+	if path != "" {
+		name = filepath.Base(path)
+	}
 	if strings.HasPrefix(name, "snapshot-") {
 		name = "snapshot"
 	}

@@ -42,6 +42,31 @@ func (g *gate) AppendEntries(id raft.ServerID, to raft.ServerAddress, args *raft
 	return g.Transport.AppendEntries(id, to, args, resp)
 }
 
+// AppendEntriesPipeline is the way on which a leader sends entries, and empty ones in
+// between.
+func (g *gate) AppendEntriesPipeline(id raft.ServerID, to raft.ServerAddress) (raft.AppendPipeline, error) {
+	if g.stall.too() {
+		return nil, errStalled
+	}
+	p, err := g.Transport.AppendEntriesPipeline(id, to)
+	if err != nil {
+		return nil, err
+	}
+	return &gatedPipeline{p, g.stall}, nil
+}
+
+type gatedPipeline struct {
+	raft.AppendPipeline
+	stall *stall
+}
+
+func (p *gatedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	if p.stall.too() {
+		return nil, errStalled
+	}
+	return p.AppendPipeline.AppendEntries(args, resp)
+}
+
 // RequestPreVote asks whether a node would be voted for.
 func (g *gate) RequestPreVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
 	pre, ok := g.Transport.(raft.WithPreVote)

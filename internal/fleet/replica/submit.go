@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -42,16 +43,13 @@ func (r *Replica) Submit(ctx context.Context, command []byte) (guess.Answer, err
 	if err := r.Err(); err != nil {
 		return guess.Answer{}, &NoMajority{Err: err}
 	}
+	if r.store.stall.too() {
+		return guess.Answer{}, &NoMajority{Err: errStalled}
+	}
 	future := r.raft.Apply(command, r.config.Timeout)
-	done := make(chan error, 1)
-	go func() { done <- future.Error() }()
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: ctx.Err()}
-	case <-r.failed:
-		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: r.err}
+	err, known := r.wait(ctx, future)
+	if !known {
+		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: err}
 	}
 	switch {
 	case err == nil:
@@ -72,4 +70,26 @@ func (r *Replica) Submit(ctx context.Context, command []byte) (guess.Answer, err
 		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: answer}
 	}
 	return guess.Answer{}, &NoMajority{Ambiguous: true, Err: errors.New("the command has no answer")}
+}
+
+// wait waits for what becomes of a command; known is false where nobody can say.
+func (r *Replica) wait(ctx context.Context, future raft.Future) (err error, known bool) {
+	done := make(chan error, 1)
+	go func() { done <- future.Error() }()
+	look := time.NewTicker(r.config.Timeout)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err, true
+		case <-ctx.Done():
+			return ctx.Err(), false
+		case <-r.failed:
+			return r.err, false
+		case <-look.C:
+			if r.store.stall.too() {
+				return errStalled, false
+			}
+		}
+	}
 }

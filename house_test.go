@@ -94,7 +94,7 @@ var arrows = map[string][]string{
 	"attest/yubikey":             {"attest", "attest/devicecert"},
 	"ceremony":                   {"attest", "bundle", "auditlog", "leaf"},
 	// What writes a ceremony and what prints it stand beside its rules.
-	"ceremony/draft": {"ceremony", "leaf"},
+	"ceremony/draft": {"bundle", "ceremony", "leaf"},
 	// The auditor's own machine, where keys that agree are challenged.
 	"ceremony/challenge": {"ceremony", "leaf"},
 	// What a second screen is shown of a ceremony, and what it makes of it.

@@ -40,6 +40,8 @@ type Account struct {
 	StillOpen    []int    // records of logins that still worked after a lock-down
 	NotRefused   []string // HSMs for which people recorded that a refusal was not shown
 	Exceptions   []*Exception
+	Retirement   *Retirement // with Doomed of a plan that destroys keys
+	Doomed       []*Doomed
 	Adjourned    bool
 	Abort        *Abort
 	Close        *Close
@@ -83,13 +85,15 @@ type Account struct {
 	asked, counted map[string]bool
 	// fleetConfirmed says that the fleet check's words were read aloud.
 	fleetConfirmed bool
-	seals          []Seal          // read so far, of the HSMs that were taken in
-	peers          [][]byte        // encoded peers that this ceremony's keys agreed with
-	empty          map[string]bool // by HSM: its token held no object before the first key
-	exceptional    map[int]bool    // numbers of the records that are exceptions
-	ids            map[string]int  // by CKA_ID: the number of the intent that used it
-	made           map[string]*Key // by SPKI: every key generated, also destroyed ones
-	people         *People         // the plan's; nil until somebody asks for them
+	seals          []Seal              // read so far, of the HSMs that were taken in
+	peers          [][]byte            // encoded peers that this ceremony's keys agreed with
+	empty          map[string]bool     // by HSM: its token held no object before the first key
+	exceptional    map[int]bool        // numbers of the records that are exceptions
+	ids            map[string]int      // by CKA_ID: the number of the intent that used it
+	made           map[string]*Key     // by SPKI: every key generated, also destroyed ones
+	people         *People             // the plan's; nil until somebody asks for them
+	held           map[string][]Object // by HSM: what its token held before the first key was destroyed
+	doomed         *Doomed             // the one of the open step
 	artifact       *bundle.KeySet
 	bundle         *bundle.Bundle
 	seen           keys.Seen
@@ -121,7 +125,7 @@ type Key struct {
 func NewAccount(p *Plan) *Account {
 	return &Account{
 		Plan: p, Steps: p.Steps(), Head: p.Digest(),
-		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{}, Attestations: map[int]*Attested{}, exceptional: map[int]bool{}, made: map[string]*Key{},
+		Intakes: map[string]*Intake{}, empty: map[string]bool{}, ids: map[string]int{}, Attestations: map[int]*Attested{}, exceptional: map[int]bool{}, made: map[string]*Key{}, held: map[string][]Object{},
 	}
 }
 
@@ -214,7 +218,7 @@ func (a *Account) order(r *Record) error {
 	if a.Adjourned && r.Kind != KindReconvene && r.Kind != KindException {
 		return errAdjourned
 	}
-	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil {
+	if o, ok := r.Content.(*Outcome); ok && o.Result == Destroyed && a.key != nil && a.doomed == nil {
 		return nil // a key may be given up at any point of its step
 	}
 	if ClockOf(r.Content) != nil && a.Open != nil {
@@ -233,6 +237,9 @@ func (a *Account) order(r *Record) error {
 		return a.interjection(r)
 	}
 	s := a.Steps[a.step]
+	if r.Kind == KindTarget && s.Act == ActDestroy && a.pos > 0 {
+		return nil // the step begins again: takeTarget says when
+	}
 	if want := s.Leaves[a.pos]; r.Kind != want {
 		return fmt.Errorf("step %d (%s) wants a record %q here", a.StepNumber(), s.String(), want)
 	}
@@ -344,7 +351,7 @@ func (a *Account) advance(r *Record) {
 	}
 	a.pos++
 	if a.pos == len(a.Steps[a.step].Leaves) {
-		a.step, a.pos, a.key = a.step+1, 0, nil
+		a.step, a.pos, a.key, a.doomed = a.step+1, 0, nil, nil
 	}
 }
 
@@ -402,6 +409,16 @@ func (a *Account) take(r *Record) error {
 		return a.takeDrill(c, r)
 	case *Lockdown:
 		return a.takeLockdown(c, r)
+	case *Retirement:
+		a.Retirement = c
+	case *Target:
+		return a.takeTarget(c, r)
+	case *DestroyIntent:
+		return a.takeDestroyIntent(c, r)
+	case *Destruction:
+		return a.takeDestruction(c)
+	case *Gone:
+		return a.takeGone(c)
 	case *Exception:
 		return a.takeException(c)
 	case *Adjourn:

@@ -158,10 +158,11 @@ const (
 // takeAbort demands that the record says what became of each key: people sign it,
 // and no other record tells of keys that are left.
 func (a *Account) takeAbort(c *Abort) error {
-	if len(c.Keys) != len(a.Keys) {
-		return fmt.Errorf("it says what became of %d keys, and there are %d", len(c.Keys), len(a.Keys))
+	untold := a.untold()
+	if len(c.Keys) != len(untold) {
+		return fmt.Errorf("it says what became of %d keys, and there are %d", len(c.Keys), len(untold))
 	}
-	for i, k := range a.Keys {
+	for i, k := range untold {
 		x := c.Keys[i]
 		if x.HSM != k.HSM || x.Role != k.Role || !bytes.Equal(x.ID, k.Intent.ID) {
 			return fmt.Errorf("it does not say what became of the key of %s %s", k.HSM, k.Role)
@@ -189,6 +190,9 @@ func (a *Account) takeResume(c *Resume) error {
 		return err
 	}
 	a.Resumed++
+	if a.doomed != nil {
+		a.doomed.interrupted = true
+	}
 	return nil
 }
 
@@ -244,10 +248,15 @@ func (a *Account) AbortApproval() Approval {
 // Its exceptions are those that the person may agree to.
 func (a *Account) WantedSignoff(stage string) (Signoff, error) {
 	s := Signoff{Stage: stage, Mode: a.Plan.Mode, Plan: a.Plan.Digest()}
-	if a.Release == nil {
+	switch {
+	case a.Plan.Destroys != nil && stage == StageClose && a.Open != nil:
+		s.Artifact = a.Plan.Destroys.Artifact
+	case a.Release == nil:
 		return s, fmt.Errorf("nothing has been released yet")
+	default:
+		s.Artifact = a.Release.Artifact
 	}
-	s.Ceremony, s.Artifact = a.Open.Ceremony, a.Release.Artifact
+	s.Ceremony = a.Open.Ceremony
 	exceptions := a.Exceptions
 	if stage == StageRelease && a.Request != nil {
 		// The release was signed off before the request, so nobody could agree to
@@ -320,7 +329,7 @@ func (a *Account) DueAct() string {
 		return ApproveRequest
 	case kind == KindCountersignature:
 		return ApproveCountersign
-	case s.Act == ActUnlock || s.Act == ActGenerate || s.Act == ActAttest || s.Act == ActFleetCheck:
+	case s.Act == ActUnlock || s.Act == ActGenerate || s.Act == ActAttest || s.Act == ActFleetCheck || s.Act == ActDestroy || s.Act == ActGone:
 		return ApproveResume
 	}
 	return ""

@@ -130,6 +130,8 @@ func (a *Account) WantedChallenge() (what string, intent int, subject [32]byte, 
 	switch a.Steps[a.step].Act {
 	case ActOpen:
 		return ChallengePlan, 0, a.Plan.Digest(), nil
+	case ActRetirement:
+		return ChallengeKeySet, 0, a.Plan.Destroys.Artifact, nil
 	case ActFleetCheck:
 		return ChallengeFleet, 0, a.FleetCheckHash, nil
 	case ActRelease:

@@ -37,6 +37,10 @@ func form(content any) error {
 		return classes(c.Objects)
 	case *Found:
 		return classes(c.Objects)
+	case *Gone:
+		return classes(c.Objects)
+	case *Destruction:
+		return c.form()
 	case *Outcome:
 		return c.form()
 	case *Attributes:

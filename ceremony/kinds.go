@@ -39,6 +39,11 @@ const (
 	KindLogProof         Kind = "log-proof"
 	KindDrill            Kind = "drill"
 	KindLockdown         Kind = "lockdown"
+	KindRetirement       Kind = "retirement"
+	KindTarget           Kind = "target"
+	KindDestroyIntent    Kind = "destroy-intent"
+	KindDestruction      Kind = "destruction"
+	KindGone             Kind = "gone"
 	KindException        Kind = "exception"
 	KindAdjourn          Kind = "adjourn"
 	KindReconvene        Kind = "reconvene"
@@ -77,6 +82,11 @@ var kinds = map[Kind]kindInfo{
 	KindLogProof:         {make: func() any { return new(LogProof) }},
 	KindDrill:            {make: func() any { return new(Drill) }},
 	KindLockdown:         {make: func() any { return new(Lockdown) }},
+	KindRetirement:       {make: func() any { return new(Retirement) }},
+	KindTarget:           {make: func() any { return new(Target) }},
+	KindDestroyIntent:    {make: func() any { return new(DestroyIntent) }},
+	KindDestruction:      {make: func() any { return new(Destruction) }},
+	KindGone:             {make: func() any { return new(Gone) }},
 	KindException:        {make: func() any { return new(Exception) }},
 	KindAdjourn:          {make: func() any { return new(Adjourn) }},
 	KindReconvene:        {make: func() any { return new(Reconvene) }},
@@ -182,7 +192,8 @@ type Unlock struct {
 	Result string `strict:"result"` // ok, refused, or the return code
 }
 
-// Inventory lists a token's objects before a key is generated: there must be none.
+// Inventory lists a token's objects before a key is generated: there must be none. Where
+// keys are destroyed, it lists what there is before.
 type Inventory struct {
 	HSM     string   `strict:"hsm,token"`
 	Objects []Object `strict:"objects"`

@@ -59,6 +59,7 @@ type Plan struct {
 	LogPolicy     string        `strict:"log_policy"`
 	Drill         *PlanDrill    `strict:"drill,optional"` // absent: the fleet is not drilled
 	Lockdown      []string      `strict:"lockdown,optional"`
+	Destroys      *Destroys     `strict:"destroys,optional"` // nil: the ceremony generates keys
 
 	raw    []byte
 	digest [32]byte

@@ -42,6 +42,12 @@ const (
 	BundleFile     = "bundle.json"
 	ProofFile      = "bundle.json.tlog-proof"
 	PrivateDir     = "private"
+
+	// Of a ceremony that destroys keys: why it may.
+	RetirementFile      = "retirement.json"
+	RetirementProofFile = "retirement.json.tlog-proof"
+	RetiredFile         = "retired-bundle.json" // the bundle of the keys
+	RetiredProofFile    = "retired-bundle.json.tlog-proof"
 )
 
 const saltSize = 32

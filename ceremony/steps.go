@@ -10,7 +10,8 @@ import (
 // Act is what happens in a step.
 type Act string
 
-// The acts of a ceremony in the order of its plan.
+// The acts of a ceremony in the order of its plan; retirement, destroy and look again
+// are those of a plan that destroys keys.
 const (
 	ActOpen        Act = "open"
 	ActIntake      Act = "intake"
@@ -24,6 +25,9 @@ const (
 	ActCountersign Act = "countersign"
 	ActLog         Act = "log"
 	ActDrill       Act = "drill"
+	ActRetirement  Act = "retirement"
+	ActDestroy     Act = "destroy"
+	ActGone        Act = "look again"
 	ActLockdown    Act = "lock down"
 	ActClose       Act = "close"
 )
@@ -52,6 +56,9 @@ var generateLeaves = map[keys.Use][]Kind{
 // Steps are the plan's acts in order. All HSMs are taken in before the first key is
 // generated, so that a wrong HSM stops the ceremony before there is a key to destroy.
 func (p *Plan) Steps() []Step {
+	if p.Destroys != nil {
+		return p.destroySteps()
+	}
 	steps := []Step{{Act: ActOpen, Leaves: []Kind{KindOpen, KindReading, KindChallenge}}}
 	for _, h := range p.HSMs {
 		steps = append(steps, Step{Act: ActIntake, HSM: h.Name, Leaves: []Kind{KindIntake, KindReading}})
@@ -76,6 +83,11 @@ func (p *Plan) Steps() []Step {
 	if p.Drill != nil {
 		steps = append(steps, Step{Act: ActDrill, Leaves: []Kind{KindDrill}})
 	}
+	return append(steps, p.lastSteps()...)
+}
+
+// lastSteps are the entries of lockdown and the close.
+func (p *Plan) lastSteps() (steps []Step) {
 	for i, text := range p.Lockdown {
 		hsm, _ := loginRefused(text)
 		steps = append(steps, Step{Act: ActLockdown, HSM: hsm, Item: i + 1, Leaves: []Kind{KindLockdown}})
@@ -97,12 +109,23 @@ func (p *Plan) Label(s Step) string {
 // "before", and ParsePlan refuses a plan in which a step comes before its facts hold.
 func (p *Plan) Needs(s Step) []string {
 	switch s.Act {
+	case ActRetirement:
+		return []string{factOpen}
 	case ActIntake:
+		if p.Destroys != nil {
+			return []string{factRetired}
+		}
 		return []string{factOpen}
 	case ActUnlock:
 		return []string{factIntake(s.HSM)}
-	case ActGenerate:
-		return []string{factUnlocked(s.HSM)}
+	case ActGenerate, ActDestroy:
+		return []string{p.factUnlocked(s.HSM)}
+	case ActGone:
+		var list []string
+		for _, r := range p.Roles {
+			list = append(list, factDestroyed(s.HSM, r.Name))
+		}
+		return list
 	case ActAttest:
 		if s.HSM == "" {
 			return []string{factOpen}
@@ -150,6 +173,12 @@ func (p *Plan) lockedBefore(item int) []string {
 		return []string{factLockdown(item - 1)}
 	case p.Drill != nil:
 		return []string{factDrilled}
+	case p.Destroys != nil:
+		var list []string
+		for _, h := range p.HSMs {
+			list = append(list, factGone(h.Name))
+		}
+		return list
 	}
 	return []string{factLogged}
 }
@@ -159,7 +188,7 @@ func (p *Plan) refusable(s Step) []string {
 	if s.HSM == "" {
 		return nil
 	}
-	return []string{factUnlocked(s.HSM)}
+	return []string{p.factUnlocked(s.HSM)}
 }
 
 // gives are the facts that hold after a step.
@@ -170,7 +199,13 @@ func (p *Plan) gives(s Step) []string {
 	case ActIntake:
 		return []string{factIntake(s.HSM)}
 	case ActUnlock:
-		return []string{factUnlocked(s.HSM)}
+		return []string{p.factUnlocked(s.HSM)}
+	case ActRetirement:
+		return []string{factRetired}
+	case ActDestroy:
+		return []string{factDestroyed(s.HSM, s.Role)}
+	case ActGone:
+		return []string{factGone(s.HSM)}
 	case ActGenerate:
 		return []string{factKey(s.HSM, s.Role)}
 	case ActAttest:
@@ -207,11 +242,21 @@ const (
 	factCountersigner = "the countersigner's HSM has attested its key"
 	factLogged        = "the bundle is in the log"
 	factDrilled       = "the fleet was drilled, or why it was not is on the record"
+	factRetired       = "the fleet's retirement is signed, logged and in force"
 )
 
 func factIntake(hsm string) string { return hsm + " is taken in and its seal was read twice" }
 
-func factUnlocked(hsm string) string { return hsm + " is unlocked and held nothing" }
+func (p *Plan) factUnlocked(hsm string) string {
+	if p.Destroys != nil {
+		return hsm + " is unlocked and what it holds is listed"
+	}
+	return hsm + " is unlocked and held nothing"
+}
+
+func factDestroyed(hsm, role string) string { return hsm + " holds its " + role + " key no more" }
+
+func factGone(hsm string) string { return "a new process finds no key of " + hsm + " any more" }
 
 func factKey(hsm, role string) string { return hsm + " holds its " + role + " key" }
 

@@ -56,6 +56,8 @@ type Told struct {
 	Logged  *LogEntry // nil where no pinned log shows that the artifact's bundle is logged
 
 	spki  map[string]bool        // the keys
+	of    [32]byte               // of a destruction: the artifact whose keys it destroyed
+	gone  map[string]bool        // of a destruction: the keys, by SPKI, that it shows to be destroyed
 	trees []*auditlog.Checkpoint // those that a pinned log signed
 }
 
@@ -83,6 +85,9 @@ func (v *verifier) tells(b *bundle.Bundle, a *ceremony.Account) {
 		return
 	}
 	v.told.Ending, v.told.Head = EndingClosed, a.Head
+	if a.Plan.Destroys != nil {
+		v.told.Ending, v.told.About.Ceremony = EndingDestroyed, a.Open.Ceremony
+	}
 	if a.Abort != nil {
 		v.told.Ending = EndingAborted
 		v.told.About = bundle.About{Mode: a.Plan.Mode, Fleet: a.Plan.Fleet, Namespace: a.Plan.Namespace, Epoch: a.Plan.Epoch, Ceremony: a.Open.Ceremony}
@@ -149,7 +154,7 @@ func (v *verifier) besideOne(in Input) *Told {
 
 // relates says whether an object of this type can be held against others.
 func (t Type) relates() bool {
-	return t == TypeEvidence || t == TypeAbort || t == TypeBundle || t == TypeNotice
+	return t == TypeEvidence || t == TypeDestruction || t == TypeAbort || t == TypeBundle || t == TypeNotice
 }
 
 // Alone verifies an object by itself, as what it is: an aborted ceremony as an abort, a
@@ -187,6 +192,10 @@ func besideDemands(p *Policy, t Type) []Demand {
 	if t == TypeAbort || !t.relates() {
 		return list
 	}
+	if t == TypeDestruction && !slices.ContainsFunc(p.Demands, func(d Demand) bool { return d.Claim == ClaimDestroyed }) {
+		// Among others it counts for the keys that it shows to be destroyed.
+		list = slices.DeleteFunc(list, func(d Demand) bool { return d.Claim == ClaimDestroyed })
+	}
 	for _, name := range []string{ClaimStatement, ClaimCountersigned} {
 		list = slices.DeleteFunc(list, func(d Demand) bool { return d.Claim == name })
 		list = append(list, Demand{name, Proven})
@@ -208,6 +217,19 @@ func (r *Report) FirstFault() (where, why string) {
 }
 
 func (t *Told) ceremony() bool { return t.About.Ceremony != "" }
+
+// Destroys says how many of an epoch's keys the object shows to be destroyed.
+func (t *Told) Destroys(epoch *Told) (n int) {
+	if t.gone == nil || t.of != epoch.About.Digest {
+		return 0
+	}
+	for _, k := range epoch.Keys {
+		if t.gone[string(k.SPKI)] {
+			n++
+		}
+	}
+	return n
+}
 
 // Aborted says whether the object is the package of an aborted ceremony.
 func (t *Told) Aborted() bool { return t.Ending == EndingAborted }

@@ -52,7 +52,8 @@ func (f Files) Size() int {
 
 // single are the files that a package may have; in folders it may have any number.
 var (
-	single  = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, RekorFile, media.File, PageFile, ManifestFile}
+	single = []string{ceremony.PlanFile, ceremony.TranscriptFile, ceremony.ArtifactFile, ceremony.CoreFile, ceremony.BundleFile, ceremony.ProofFile, RekorFile, media.File, PageFile, ManifestFile,
+		ceremony.RetirementFile, ceremony.RetirementProofFile, ceremony.RetiredFile, ceremony.RetiredProofFile}
 	folders = []string{ceremony.PlanApprovalsDir + "/", ceremony.ApprovalsDir + "/", ceremony.ReleaseSignoffDir + "/", ceremony.AttestationsDir + "/", ceremony.DrillsDir + "/", closeSignoffs}
 )
 

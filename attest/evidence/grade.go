@@ -61,7 +61,8 @@ const (
 	ClaimBound        = "evidence.bound"
 	ClaimPage         = "page"
 	ClaimLogged       = "evidence.logged"
-	ClaimAbortSigned  = "abort.signed" // only for aborted ceremonies
+	ClaimDestroyed    = "keys.destroyed" // only for ceremonies that destroy keys
+	ClaimAbortSigned  = "abort.signed"   // only for aborted ceremonies
 )
 
 // claimInfo says which objects can carry a claim, and its strongest possible grade.
@@ -71,11 +72,14 @@ type claimInfo struct {
 	objects []Type
 }
 
-var packageOnly = []Type{TypeEvidence}
+var (
+	packageOnly = []Type{TypeEvidence}
+	closed      = []Type{TypeEvidence, TypeDestruction}
+)
 
 var claimInfos = []claimInfo{
-	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement, TypeAbort}},
-	{ClaimPlanApproved, Proven, []Type{TypeEvidence, TypeAbort}},
+	{ClaimMode, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement, TypeAbort, TypeDestruction}},
+	{ClaimPlanApproved, Proven, []Type{TypeEvidence, TypeAbort, TypeDestruction}},
 	{ClaimGenerated, Device, []Type{TypeEvidence, TypeTranscript}},
 	{ClaimNonexportable, Device, []Type{TypeEvidence, TypeTranscript}},
 	{ClaimPossession, Proven, []Type{TypeEvidence, TypeTranscript}},
@@ -83,18 +87,19 @@ var claimInfos = []claimInfo{
 	{ClaimKeyAttested, Attested, packageOnly},
 	{ClaimFleetChecked, Attested, []Type{TypeEvidence, TypeTranscript}},
 	{ClaimReleaseSignoff, Proven, packageOnly},
-	{ClaimStatement, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement}},
-	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
+	{ClaimStatement, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeStatement, TypeDestruction}},
+	{ClaimCountersigned, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeDestruction}},
 	{ClaimCountersignerAttested, Attested, packageOnly},
-	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
-	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
+	{ClaimIncluded, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeDestruction}},
+	{ClaimWitnessed, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice, TypeDestruction}},
 	{ClaimRekor, Proven, []Type{TypeEvidence, TypeBundle, TypeNotice}},
 	{ClaimDrilled, Attested, packageOnly},
-	{ClaimLockdown, Attested, packageOnly},
-	{ClaimCloseSignoff, Proven, packageOnly},
-	{ClaimBound, Proven, packageOnly},
-	{ClaimPage, Proven, packageOnly},
-	{ClaimLogged, Proven, []Type{TypeEvidence, TypeAbort}},
+	{ClaimLockdown, Attested, closed},
+	{ClaimCloseSignoff, Proven, closed},
+	{ClaimBound, Proven, closed},
+	{ClaimPage, Proven, closed},
+	{ClaimLogged, Proven, []Type{TypeEvidence, TypeAbort, TypeDestruction}},
+	{ClaimDestroyed, Attested, []Type{TypeDestruction}},
 	{ClaimAbortSigned, Proven, []Type{TypeAbort}},
 }
 
@@ -111,6 +116,12 @@ func ClaimNames() []string {
 func Best(claim string) Grade {
 	c, _ := findClaim(claim)
 	return c.best
+}
+
+// Carries says whether objects of a type can carry a claim.
+func Carries(t Type, claim string) bool {
+	c, ok := findClaim(claim)
+	return ok && c.carries(t)
 }
 
 func findClaim(name string) (claimInfo, bool) {
@@ -134,6 +145,8 @@ const (
 	TypeTranscript Type = "transcript"
 	// TypeAbort is the package of a ceremony that was aborted.
 	TypeAbort Type = "abort"
+	// TypeDestruction is the package of a ceremony that destroyed a retired fleet's keys.
+	TypeDestruction Type = "destruction"
 )
 
 // Noun is the type with its article, for sentences.
@@ -143,6 +156,8 @@ func (t Type) Noun() string {
 		return "an evidence package"
 	case TypeAbort:
 		return "an aborted ceremony"
+	case TypeDestruction:
+		return "a ceremony that destroyed keys"
 	case "":
 		return "nothing that can be verified"
 	}

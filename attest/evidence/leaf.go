@@ -21,6 +21,8 @@ const maxLeaf = 1024
 const (
 	EndingClosed  = "closed"
 	EndingAborted = "aborted"
+	// EndingDestroyed: it destroyed the keys of a fleet that was retired.
+	EndingDestroyed = "destroyed"
 )
 
 // Leaf is the log entry about a package, made when its ceremony has ended: with it nobody
@@ -30,7 +32,7 @@ type Leaf struct {
 	Mode, Namespace string
 	Epoch           uint64
 	Ceremony        string
-	Ending          string   // EndingClosed or EndingAborted
+	Ending          string   // EndingClosed, EndingDestroyed or EndingAborted
 	Head            [32]byte // hash of the close or abort record
 	Signatures      [32]byte // SHA-256 of the list of signature files that no record lists
 }
@@ -53,8 +55,8 @@ func ParseLeaf(file string, data []byte) (*Leaf, error) {
 		r.Failf("mode is %q; it is %s or %s", l.Mode, ceremony.Production, ceremony.Rehearsal)
 	}
 	l.Namespace, l.Epoch, l.Ceremony = r.Token(""), r.Uint(""), r.Token("ceremony ")
-	if l.Ending = r.Token("ending "); l.Ending != EndingClosed && l.Ending != EndingAborted {
-		r.Failf("ending is %q; it is %s or %s", l.Ending, EndingClosed, EndingAborted)
+	if l.Ending = r.Token("ending "); l.Ending != EndingClosed && l.Ending != EndingAborted && l.Ending != EndingDestroyed {
+		r.Failf("ending is %q; it is %s, %s or %s", l.Ending, EndingClosed, EndingAborted, EndingDestroyed)
 	}
 	l.Head, l.Signatures = r.Hash("head "), r.Hash("signatures ")
 	if err := r.Done(); err != nil {
@@ -166,6 +168,9 @@ func leafOf(files Files, a *ceremony.Account) *Leaf {
 		}
 	}
 	ending := EndingClosed
+	if a.Plan.Destroys != nil {
+		ending = EndingDestroyed
+	}
 	if a.Abort != nil {
 		ending = EndingAborted
 	}

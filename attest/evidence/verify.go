@@ -89,15 +89,22 @@ func (q Question) Demands(p *Policy) ([]Demand, error) {
 	return list, nil
 }
 
-// implied are the policy's demands, and for an abort that enough people signed it and
-// that it is logged. Without these an abort shows nothing: the transcript may be that of
+// implied are the policy's demands; for a destruction also that the retirement is signed
+// and what was destroyed; and for an abort that enough people signed it and that it is
+// logged. Without these an abort shows nothing: the transcript may be that of
 // a ceremony that went on, cut off and ended with an abort.
 func (q Question) implied(p *Policy) []Demand {
 	list := slices.Clone(p.Demands)
-	if q.Expect != TypeAbort {
+	var more []Demand
+	switch q.Expect {
+	case TypeAbort:
+		more = []Demand{{ClaimLogged, Proven}, {ClaimAbortSigned, Attested}}
+	case TypeDestruction:
+		more = []Demand{{ClaimStatement, Proven}, {ClaimCountersigned, Proven}, {ClaimCloseSignoff, Proven}, {ClaimDestroyed, Attested}}
+	default:
 		return list
 	}
-	for _, d := range []Demand{{ClaimLogged, Proven}, {ClaimAbortSigned, Attested}} {
+	for _, d := range more {
 		asked := slices.ContainsFunc(list, func(x Demand) bool { return x.Claim == d.Claim })
 		if !asked && (d.Claim != ClaimLogged || p.Log != nil) {
 			list = append(list, d)
@@ -106,7 +113,8 @@ func (q Question) implied(p *Policy) []Demand {
 	return list
 }
 
-func isAbortSigned(d Demand) bool { return d.Claim == ClaimAbortSigned }
+// ownClaims are the claims about one type of object alone.
+var ownClaims = map[Type]string{TypeAbort: ClaimAbortSigned, TypeDestruction: ClaimDestroyed}
 
 func demandNames(list []Demand) []string {
 	names := make([]string, len(list))
@@ -141,12 +149,14 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	v.told.File, v.told.Object, v.told.trees = in.File, v.r.Object, v.trees
 	v.besides(in.Beside, &v.told)
 	v.stand(q)
-	if v.r.Object != TypeAbort && q.Expect != TypeAbort && !slices.Contains(q.Only, ClaimAbortSigned) {
-		// abort.signed is only for aborted ceremonies.
-		v.r.Claims = slices.DeleteFunc(v.r.Claims, func(c Claim) bool { return c.Name == ClaimAbortSigned })
-		demands = slices.DeleteFunc(demands, isAbortSigned)
+	for t, name := range ownClaims { // of other objects they say nothing
+		if v.r.Object != t && q.Expect != t && !slices.Contains(q.Only, name) {
+			v.r.Claims = slices.DeleteFunc(v.r.Claims, func(c Claim) bool { return c.Name == name })
+			demands = slices.DeleteFunc(demands, func(d Demand) bool { return d.Claim == name })
+		}
 	}
-	for i, c := range claimInfos[:len(v.r.Claims)] {
+	for i := range v.r.Claims {
+		c, _ := findClaim(v.r.Claims[i].Name)
 		if v.r.Object == "" {
 			v.r.Claims[i] = Claim{Name: c.name, Detail: "nothing that can be verified was given"}
 			continue
@@ -165,6 +175,8 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 	case q.Expect == "" && v.r.Object == TypeNotice:
 		// A caller that names no type takes what verifies for keys.
 		v.problem(in.File, "--expect notice, if that is what is asked for", "is a notice, a %s: it brings no keys", v.r.Notice.Format)
+	case q.Expect == "" && v.r.Object == TypeDestruction:
+		v.problem(in.File, "--expect destruction, if that is what is asked for", "is of a ceremony that destroyed keys: it brings none")
 	}
 	v.r.conclude(demands, q.TrustOnFirstUse)
 	return v.r, nil

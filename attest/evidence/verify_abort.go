@@ -46,6 +46,9 @@ func ofAbort(path string) bool {
 	case ceremony.PlanFile, ceremony.TranscriptFile, ManifestFile, ceremony.ArtifactFile, ceremony.CoreFile:
 		return true
 	}
+	if slices.Contains(endFiles, path) {
+		return true // leftBehind compares them with the record
+	}
 	return slices.ContainsFunc([]string{ceremony.PlanApprovalsDir, ceremony.ApprovalsDir, ceremony.ReleaseSignoffDir, ceremony.AttestationsDir}, func(dir string) bool {
 		return strings.HasPrefix(path, dir+"/")
 	})
@@ -56,6 +59,12 @@ func ofAbort(path string) bool {
 func (v *verifier) leftBehind(files Files, a *ceremony.Account) {
 	if err := a.CheckAttestations(files); err != nil {
 		v.fault(ceremony.AttestationsDir, err)
+	}
+	v.agreeDestroyed(files, a)
+	for _, path := range endFiles {
+		if a.Retirement == nil && files[path] != nil {
+			v.problem(path, "", "is there, and no record names it")
+		}
 	}
 	set, err := a.Artifact()
 	if _, there := files[ceremony.ArtifactFile]; err == nil && (there || a.Release != nil) {
@@ -99,12 +108,20 @@ func (v *verifier) abortSigned(files Files, a *ceremony.Account, people *ceremon
 	if len(v.opposed) > 0 {
 		short += "; against the release: " + strings.Join(v.opposed, ", ")
 	}
-	v.show(ClaimAbortSigned, grade, where, "%s; signed by %s%s", fate(a.Abort), strings.Join(signed.Names(), ", "), short)
+	v.show(ClaimAbortSigned, grade, where, "%s; signed by %s%s", fate(a), strings.Join(signed.Names(), ", "), short)
 }
 
 // fate says how many keys are gone.
-func fate(c *ceremony.Abort) string {
-	gone := 0
+func fate(a *ceremony.Account) string {
+	c, gone := a.Abort, 0
+	if d := a.Plan.Destroys; d != nil {
+		for _, x := range a.Doomed {
+			if x.Destruction != nil && a.Fault == "" {
+				gone++
+			}
+		}
+		return fmt.Sprintf("aborted with %d of %d keys destroyed by the record", gone, len(d.Keys))
+	}
 	for _, k := range c.Keys {
 		if k.State == ceremony.Destroyed || k.State == ceremony.Absent {
 			gone++

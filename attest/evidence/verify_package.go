@@ -46,6 +46,16 @@ func (v *verifier) evidence(in Input, files Files, sealed bool) {
 		v.aborted(in, files, a)
 		return
 	}
+	if a != nil && a.Plan.Destroys != nil {
+		v.r.Problems = append(v.r.Problems, followed...)
+		v.destroyed(in, files, a, t)
+		return
+	}
+	for _, path := range endFiles {
+		if files[path] != nil {
+			v.problem(path, "", "is of a ceremony that destroys keys, and this plan makes some")
+		}
+	}
 	if a != nil {
 		v.logged(in.File, files, a, in.Logged)
 	}

@@ -31,6 +31,7 @@ type Plan struct {
 	LogPolicy              string
 	Drill                  *ceremony.PlanDrill
 	Lockdown               []string
+	Destroys               *ceremony.Destroys // nil: the plan makes keys
 }
 
 // Role is a role with the usual attributes, changed by Attributes, such as COPYABLE:
@@ -93,7 +94,7 @@ func (d *Plan) Write() ([]byte, error) {
 		"{{mode}}", d.Mode, "{{rehearses}}", d.rehearses(), "{{fleet}}", d.Fleet, "{{namespace}}", d.Namespace,
 		"{{epoch}}", fmt.Sprint(d.Epoch), "{{previous}}", digestOrNone(d.Previous), "{{majority}}", fmt.Sprint(d.Majority), "{{hsms}}", d.hsms(),
 		"{{roles}}", d.roles(), "{{threshold}}", fmt.Sprint(d.Threshold), "{{people}}", d.people(), "{{needed}}", d.needed(),
-		"{{third_parties}}", d.thirdParties(), "{{countersigner}}", d.countersigner(), "{{log_policy}}", d.logPolicy(), "{{drill}}", d.drill(), "{{lockdown}}", d.lockdown(),
+		"{{third_parties}}", d.thirdParties(), "{{countersigner}}", d.countersigner(), "{{log_policy}}", d.logPolicy(), "{{drill}}", d.drill(), "{{lockdown}}", d.lockdown(), "{{destroys}}", d.destroys(),
 	).Replace(planSource)), nil
 }
 
@@ -223,7 +224,12 @@ drill:
 }
 
 func (d *Plan) lockdown() string {
-	if len(d.Lockdown) == 0 {
+	switch {
+	case len(d.Lockdown) == 0 && d.Destroys != nil:
+		return `# lockdown:
+#   - "Destroy the backups of hsm-1: label of each medium, how, photo's SHA-256"
+#   - "Erase the TPM of hsm-2 with tpm2_clear -c platform; read off what it answers"`
+	case len(d.Lockdown) == 0:
 		return `# lockdown:
 #   - "Back hsm-1 up by the vendor's procedure; read off each medium's label and SHA-256"
 #   - "Destroy the administrators' cards: serial of each, how, photo's SHA-256"

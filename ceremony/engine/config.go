@@ -38,6 +38,11 @@ type Token interface {
 	// Agree has a key that agrees do so with a peer, in the encoding of keys.Peer.
 	Agree(algorithm string, id, peer []byte) (secret []byte, err error)
 	Destroy(id []byte) error
+	// PublicKey is the public key under an id, as a SubjectPublicKeyInfo.
+	PublicKey(algorithm string, id []byte) ([]byte, error)
+	// DestroyPair destroys a key pair for good, by its id and its public key, and looks for
+	// it afterwards. Where another key has the id it destroys nothing.
+	DestroyPair(algorithm string, id, spki []byte) (token.Destroyed, error)
 	// DestroyUnnamed destroys the halves of keys that have no CKA_ID and says
 	// how many there were: what a generation that was cut short can leave.
 	DestroyUnnamed() (int, error)
@@ -66,7 +71,8 @@ type Tokens interface {
 	// no person can be asked again, failed comes back as the error.
 	PIN(ctx context.Context, site *SiteHSM, about token.Info, failed error) (PIN, error)
 	// Probe looks at the token from a new process, which knows only where the
-	// token is, the PIN and the key's CKA_ID.
+	// token is, the PIN and the key's CKA_ID; without an algorithm it looks for no key,
+	// and lists the objects.
 	Probe(ctx context.Context, site *SiteHSM, serial string, algorithm string, id, pin []byte) (spki []byte, objects []token.Object, err error)
 	// Code is the token's return code in an error, empty where it has none.
 	Code(error) string
@@ -98,6 +104,8 @@ type Config struct {
 	// ceremony when it begins.
 	PlanApprovals []ceremony.Signing
 	Participants  Participants
+	// Ended shows, where the plan destroys keys, that their fleet is retired.
+	Ended *Ended
 	// Between is called before each step of a run: people may adjourn then, and an error
 	// ends the run. nil: nobody is asked.
 	Between func(*Journal) error

@@ -23,6 +23,9 @@ func (r *runner) foresee(ctx context.Context) error {
 	if r.Policy == nil {
 		return r.noPolicy()
 	}
+	if r.plan.Destroys != nil {
+		return nil // mayDestroy asks for what it needs before any HSM is unlocked
+	}
 	var short []planned.Outlook
 	for _, o := range planned.Short(planned.Forecast(r.plan, r.Policy)) {
 		if !slices.Contains(a.WithoutClaims(), o.Claim) {

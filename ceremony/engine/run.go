@@ -33,6 +33,11 @@ func Run(ctx context.Context, c Config) (*ceremony.Account, error) {
 	if err := j.planApproved(); err != nil {
 		return j.account, err
 	}
+	if r.plan.Destroys != nil && j.account.Retirement == nil {
+		if err := r.mayDestroy(); err != nil {
+			return j.account, err // before people are asked for anything
+		}
+	}
 	return j.account, r.runSteps(ctx)
 }
 
@@ -110,7 +115,8 @@ type runner struct {
 	without *ceremony.Exception // the claims that people go on without; nil once recorded
 }
 
-// runSteps does the steps up to the fleet check.
+// runSteps does the steps up to the fleet check; where keys are destroyed, up to the last
+// look at the tokens.
 func (r *runner) runSteps(ctx context.Context) error {
 	a := r.journal.account
 	if err := r.foresee(ctx); err != nil {
@@ -118,7 +124,7 @@ func (r *runner) runSteps(ctx context.Context) error {
 	}
 	for {
 		s, ok := a.Next()
-		if !ok || s.Act == ceremony.ActRelease {
+		if !ok || s.Act == ceremony.ActRelease || s.Act == ceremony.ActLockdown || s.Act == ceremony.ActClose {
 			return nil
 		}
 		if s.Act != ceremony.ActOpen {
@@ -160,6 +166,12 @@ func (r *runner) do(ctx context.Context, s ceremony.Step) error {
 		return r.attest(ctx, s)
 	case ceremony.ActFleetCheck:
 		return r.fleetCheck(ctx)
+	case ceremony.ActRetirement:
+		return r.retirement(ctx)
+	case ceremony.ActDestroy:
+		return r.destroyKey(ctx, s)
+	case ceremony.ActGone:
+		return r.lookAgain(ctx, s)
 	}
 	return fmt.Errorf("the engine has no act %q", s.Act)
 }

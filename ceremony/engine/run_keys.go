@@ -49,7 +49,11 @@ func (r *runner) recordInventory(ctx context.Context, s ceremony.Step) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.HSM, err)
 	}
-	return r.record("the token is empty", &ceremony.Inventory{HSM: s.HSM, Objects: objectsOf(objects)})
+	done := "the token is empty"
+	if r.plan.Destroys != nil {
+		done = fmt.Sprintf("the token holds %d objects", len(objects))
+	}
+	return r.record(done, &ceremony.Inventory{HSM: s.HSM, Objects: objectsOf(objects)})
 }
 
 func resultOf(b Tokens, err error) string {

@@ -125,8 +125,12 @@ func (t *openToken) holds(id []byte) (halves int, err error) {
 	return halves, nil
 }
 
-// destroyAll destroys every key generated so far, and returns what became of each.
+// destroyAll destroys every key generated so far, and returns what became of each. Of a
+// plan that destroys keys nothing was generated, and it destroys none.
 func (r *runner) destroyAll(ctx context.Context) []ceremony.KeyState {
+	if r.plan.Destroys != nil {
+		return r.left(ctx)
+	}
 	states := []ceremony.KeyState{}
 	for _, k := range r.journal.account.Keys {
 		state, err := r.destroyOne(ctx, k)

@@ -65,7 +65,11 @@ func TextToSign(dir string, c *ceremony.Account, w Wish, role string) (*ToSign, 
 		if _, err = ceremony.ParseSignoff("the sign-off", s.Text()); err != nil {
 			return nil, err
 		}
-		names, err := namedOf(dir, Named{"the key set", ceremony.ArtifactFile, s.Artifact})
+		set := Named{"the key set", ceremony.ArtifactFile, s.Artifact}
+		if c.Plan.Destroys != nil {
+			set = Named{"the key set whose keys were destroyed", "", s.Artifact} // it stands in the bundle that brought them
+		}
+		names, err := namedOf(dir, set)
 		return &ToSign{s.Text(), s.Namespace(), ceremony.SignoffDir(w.Stage), "", names}, err
 	}
 	switch aborted := c.Abort != nil; {

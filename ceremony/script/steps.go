@@ -76,6 +76,9 @@ var scripts = map[ceremony.Act]func(p *ceremony.Plan, s ceremony.Step) Instructi
 	ceremony.ActCountersign: scriptCountersign,
 	ceremony.ActLog:         scriptLog,
 	ceremony.ActDrill:       scriptDrill,
+	ceremony.ActRetirement:  scriptRetirement,
+	ceremony.ActDestroy:     scriptDestroy,
+	ceremony.ActGone:        scriptGone,
 	ceremony.ActLockdown:    scriptLockdown,
 	ceremony.ActClose:       scriptClose,
 }
@@ -125,6 +128,10 @@ func scriptUnlock(p *ceremony.Plan, s ceremony.Step) Instructions {
 		},
 		Confirm: []Part{{ceremony.Witness, "The screen says that the token is empty."}},
 		Blanks:  []string{"Officer who entered the PIN"},
+	}
+	if p.Destroys != nil {
+		t.Do[1].Text = "Waits for the inventory: what the token holds is listed, so that the end shows what was taken away."
+		t.Confirm[0].Text = "The screen says how many objects the token holds."
 	}
 	if s.HSM == p.HSMs[0].Name {
 		// The threshold of officers approve the first login.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
@@ -49,20 +50,24 @@ func Meaning(p *ceremony.Plan) [][2]string {
 		where = append(where, fmt.Sprintf("%d in %s", sites[s], s))
 	}
 	rows = append(rows,
-		[2]string{"keys", fmt.Sprintf("%d are generated: in each HSM %s", len(p.HSMs)*len(p.Roles), strings.Join(keys, ", "))},
+		[2]string{"keys", keysMeant(p, strings.Join(keys, ", "))},
 		[2]string{"HSMs", fmt.Sprintf("%d: %s; a majority is %d", len(p.HSMs), strings.Join(where, ", "), p.Majority)},
-		[2]string{"tolerated", tolerated(p)},
-		[2]string{"attested", attested(p)},
 	)
+	if p.Destroys == nil {
+		rows = append(rows, [2]string{"tolerated", tolerated(p)}, [2]string{"attested", attested(p)})
+	}
 	var parties []string
 	for _, x := range p.ThirdParties {
 		parties = append(parties, x.Name)
 	}
-	rows = append(rows,
-		[2]string{"third parties", fmt.Sprintf("%s; %d must sign before the operator", strings.Join(parties, ", "), p.Answers())},
-		[2]string{"operator", fmt.Sprintf("%s countersigns, %s, form %s", p.Countersigner.Name, p.Countersigner.Algorithm, p.Countersigner.Form)},
-		[2]string{"published", published(p)},
-	)
+	signed := [][2]string{
+		{"third parties", fmt.Sprintf("%s; %d must sign before the operator", strings.Join(parties, ", "), p.Answers())},
+		{"operator", fmt.Sprintf("%s countersigns, %s, form %s", p.Countersigner.Name, p.Countersigner.Algorithm, p.Countersigner.Form)},
+	}
+	if p.Destroys != nil {
+		signed = [][2]string{{"allowed by", fmt.Sprintf("the retirement, epoch %d of %s: %d of %s must have signed it, and %s countersigned it", p.Epoch, p.Namespace, p.Answers(), strings.Join(parties, ", "), p.Countersigner.Name)}}
+	}
+	rows = append(append(rows, signed...), [2]string{"published", published(p)})
 	for i, entry := range p.Lockdown {
 		label := ""
 		if i == 0 {
@@ -74,6 +79,15 @@ func Meaning(p *ceremony.Plan) [][2]string {
 		rows = append(rows, [2]string{"lock-down", "none is planned"})
 	}
 	return rows
+}
+
+// keysMeant says what becomes of keys.
+func keysMeant(p *ceremony.Plan, each string) string {
+	d := p.Destroys
+	if d == nil {
+		return fmt.Sprintf("%d are generated: in each HSM %s", len(p.HSMs)*len(p.Roles), each)
+	}
+	return fmt.Sprintf("%d are DESTROYED for good: in each HSM %s, of the key set %x…, retired from %s on. No other object is touched", len(d.Keys), each, d.Artifact[:8], strict.FormatTime(d.Effective))
 }
 
 func enough(n int, one, many string) string { return words.Count(int64(n), one, many) }
@@ -99,6 +113,9 @@ func attested(p *ceremony.Plan) string {
 }
 
 func published(p *ceremony.Plan) string {
+	if p.Destroys != nil {
+		return "as the evidence of what was destroyed"
+	}
 	text := fmt.Sprintf("as epoch %d of %s", p.Epoch, p.Namespace)
 	if log, err := auditlog.ParsePolicy("log_policy", []byte(p.LogPolicy)); err == nil {
 		var names []string
@@ -142,11 +159,17 @@ var acts = map[string]string{
 // ActMeans says what approving an act means where a ceremony stands; empty if there is
 // no such act.
 func ActMeans(act string, a *ceremony.Account) string {
+	if act == ceremony.ApproveOpen && a.Plan.Destroys != nil {
+		return "you let the HSMs be unlocked, and the keys that the plan names be destroyed in them, for good"
+	}
 	if act != ceremony.ApproveResume {
 		return acts[act]
 	}
 	text := fmt.Sprintf("you let the ceremony go on after record %d. ", a.N)
 	if k := a.OpenIntent(); k != nil {
+		if a.Plan.Destroys != nil {
+			return text + fmt.Sprintf("What the HSM still holds of the key of %s (%s) is found out; if it is there, it shows itself again and is destroyed", k.HSM, k.Role)
+		}
 		return text + fmt.Sprintf("The key of %s (%s), not confirmed, is destroyed and made anew", k.HSM, k.Role)
 	}
 	return text + "No key is lost"

@@ -63,9 +63,17 @@ func Plan(file string, data []byte, s *Shown) error {
 	if byTPM != nil {
 		s.Fact("agreement", strings.Join(byTPM, ", ")+": by its TPM ("+ceremony.AgreementTPM+"); its keys that agree have DERIVE false and DECRYPT true")
 	}
-	t = s.Table("keys that each HSM generates", "role", "algorithm", "demanded of every private key")
-	for _, r := range p.Roles {
-		t.Row(r.Name, string(r.Algorithm), attributePolicy(&r))
+	if d := p.Destroys; d != nil {
+		s.Fact("destroys", fmt.Sprintf("keys of the key set %x, retired from %s on", d.Artifact, strict.FormatTime(d.Effective)))
+		t = s.Table("keys that are destroyed", "HSM", "role", "CKA_ID", "SHA-256 of the public key")
+		for _, k := range d.Keys {
+			t.Row(k.HSM, k.Role, fmt.Sprintf("%x", k.ID), short(k.PublicKey))
+		}
+	} else {
+		t = s.Table("keys that each HSM generates", "role", "algorithm", "demanded of every private key")
+		for _, r := range p.Roles {
+			t.Row(r.Name, string(r.Algorithm), attributePolicy(&r))
+		}
 	}
 	t = s.Table("people", "name", "role", "key")
 	for _, x := range p.People {
@@ -183,6 +191,12 @@ func AccountFacts(a *ceremony.Account, t *ceremony.Transcript, s *Shown) {
 	s.Fact("head", hexWords(a.Head))
 	if n := len(t.Torn); n > 0 {
 		s.Fact("cut off", fmt.Sprintf("%d bytes after record %d are of a record that was never finished", n, a.N))
+	}
+	if len(a.Doomed) > 0 {
+		destroyed := s.Table("keys, by the transcript", "HSM", "role", "SHA-256 of the public key", "became")
+		for _, d := range a.Doomed {
+			destroyed.Row(d.HSM, d.Role, short(d.Outcome.PublicKey), became(d))
+		}
 	}
 	if len(a.Keys) == 0 {
 		return

@@ -69,8 +69,13 @@ func (t *Records) Tell(r *ceremony.Record) string {
 // follow remembers what the words of later records need of this one.
 func (t *Records) follow(r *ceremony.Record) {
 	t.thread.Next(r)
-	if c, ok := r.Content.(*ceremony.Intent); ok {
+	switch c := r.Content.(type) {
+	case *ceremony.Intent:
 		t.keys[r.N] = c.HSM + " " + c.Role
+	case *ceremony.Target:
+		t.keys[r.N] = c.HSM + " " + c.Role
+	case *ceremony.DestroyIntent:
+		t.keys[r.N] = t.keys[c.Target]
 	}
 }
 
@@ -120,6 +125,9 @@ func (t *Records) say(r *ceremony.Record) string {
 		return "closed over " + words.Count(int64(len(c.Files)), "file", "files")
 	}
 	if text := t.tellKey(r.Content); text != "" {
+		return text
+	}
+	if text := t.tellDestruction(r.Content); text != "" {
 		return text
 	}
 	return tellRelease(r.Content)

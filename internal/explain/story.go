@@ -115,6 +115,7 @@ var troubles = map[story.What]struct {
 var milestones = map[ceremony.Kind]string{
 	ceremony.KindOpen: "opened", ceremony.KindFleetCheck: "fleet check", ceremony.KindRelease: "release", ceremony.KindRequest: "request",
 	ceremony.KindResponse: "answer", ceremony.KindCountersignature: "countersigned", ceremony.KindLogProof: "logged", ceremony.KindDrill: "drill", ceremony.KindLockdown: "lock-down",
+	ceremony.KindRetirement: "retirement", ceremony.KindDestruction: "destroyed",
 	ceremony.KindReconvene: "reconvened", ceremony.KindResume: "resumed", ceremony.KindAbort: "aborted", ceremony.KindClose: "closed",
 }
 

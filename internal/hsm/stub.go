@@ -107,6 +107,11 @@ func (*Token) Sign(string, []byte, keys.Context, []byte) ([]byte, error) { retur
 // Destroy: see [Token].
 func (*Token) Destroy([]byte) error { return ErrLeftOut }
 
+// DestroyPair: see [Token].
+func (*Token) DestroyPair(string, []byte, []byte) (token.Destroyed, error) {
+	return token.Destroyed{}, ErrLeftOut
+}
+
 // Random: see [Token].
 func (*Token) Random(int) ([]byte, error) { return nil, ErrLeftOut }
 

@@ -12,6 +12,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -91,7 +92,7 @@ func (r *Room) next(ctx context.Context) (over bool, err error) {
 		return false, r.reconvene(ctx)
 	}
 	_, torn := folder.Read(r.Config.Dir)
-	if s, _ := a.Next(); torn != nil || before(s.Act, ceremony.ActRelease) {
+	if s, _ := a.Next(); torn != nil || ofRun(s.Act) {
 		r.reconvened = a.Reconvened()
 		session.NewScreen(r.App).GoesOn(a)
 		return false, r.running(ctx, engine.Resume)
@@ -112,17 +113,12 @@ func (r *Room) account() (*ceremony.Account, error) {
 	return a, err
 }
 
-// before says whether an act comes before another one in every plan.
-func before(act, other ceremony.Act) bool {
-	for _, a := range []ceremony.Act{ceremony.ActOpen, ceremony.ActIntake, ceremony.ActUnlock, ceremony.ActGenerate, ceremony.ActAttest, ceremony.ActFleetCheck, ceremony.ActRelease} {
-		if a == other {
-			return false
-		}
-		if a == act {
-			return true
-		}
-	}
-	return false
+// ofRun says whether the engine's run does an act.
+func ofRun(act ceremony.Act) bool {
+	return slices.Contains([]ceremony.Act{
+		ceremony.ActOpen, ceremony.ActIntake, ceremony.ActUnlock, ceremony.ActGenerate, ceremony.ActAttest, ceremony.ActFleetCheck,
+		ceremony.ActRetirement, ceremony.ActDestroy, ceremony.ActGone,
+	}, act)
 }
 
 // running has the engine run or resume up to the fleet check. Somebody who calls for

@@ -108,6 +108,8 @@ func subject(s ceremony.Step) string {
 		return "The fleet check's matrix"
 	case ceremony.ActRelease:
 		return "The key set, " + ceremony.ArtifactFile
+	case ceremony.ActRetirement:
+		return "The key set whose keys are destroyed, " + ceremony.ArtifactFile
 	case ceremony.ActLog:
 		return "The bundle, " + ceremony.BundleFile
 	}

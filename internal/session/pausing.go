@@ -98,6 +98,9 @@ func lost(account *ceremony.Account) string {
 	if k == nil {
 		return "nothing is lost. "
 	}
+	if account.Plan.Destroys != nil {
+		return fmt.Sprintf("what the HSM still holds of the key of %s %s is found out then;\nnothing else is lost. ", k.HSM, k.Role)
+	}
 	return fmt.Sprintf("the key of %s %s that was not confirmed will be destroyed and made anew;\nnothing else is lost. ", k.HSM, k.Role)
 }
 

@@ -31,8 +31,8 @@ type probeRequest struct {
 	InitArgs  string `strict:"init_args,optional"`
 	Serial    string `strict:"serial"`
 	Label     string `strict:"label"`
-	Algorithm string `strict:"algorithm"`
-	ID        []byte `strict:"id,hex"`
+	Algorithm string `strict:"algorithm,optional"`
+	ID        []byte `strict:"id,hex,optional"`
 	Protected bool   `strict:"protected"`
 	Patience  string `strict:"patience"`
 }
@@ -118,8 +118,10 @@ func probe(a *cli.App, reply *probeReply) error {
 	if err := t.Login(pin); err != nil {
 		return err
 	}
-	if reply.SPKI, err = t.PublicKey(req.Algorithm, req.ID); err != nil {
-		return err
+	if req.Algorithm != "" {
+		if reply.SPKI, err = t.PublicKey(req.Algorithm, req.ID); err != nil {
+			return err
+		}
 	}
 	objects, err := t.Objects()
 	for _, o := range objects {

@@ -153,6 +153,9 @@ type Fleet struct {
 	// Anyway lets a ceremony be closed whose evidence will not verify.
 	Anyway func(wrong error) error
 
+	// Ended is why its keys may be destroyed, of a fleet that [Fleet.Destroying] made.
+	Ended *engine.Ended
+
 	clock *clock
 	o     Options
 }
@@ -358,7 +361,7 @@ func (f *Fleet) Config(dir string, rnd io.Reader) engine.Config {
 		Dir: dir, Plan: f.Plan, Site: func(*ceremony.Plan) (*engine.Site, error) { return f.Site, nil },
 		Tokens: f.Bench, Observer: quiet{}, Approve: f.Approve, Now: f.clock.now, Random: rnd,
 		Version: Program.Version, Binary: Program.Binary, Participants: f.participants(),
-		PlanApprovals: f.planApprovals(),
+		PlanApprovals: f.planApprovals(), Ended: f.Ended,
 	}
 	if f.Attester != nil {
 		c.Attest, c.Participants = f.Attester, withHand{x: f.Attester}

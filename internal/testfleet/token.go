@@ -1,6 +1,7 @@
 package testfleet
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -37,7 +38,10 @@ type Token struct {
 	// OnRelaxed changes what comes of a key that was made weaker; where it is
 	// set, the token lets that be done.
 	OnRelaxed func(*token.Relaxed)
-	OnProbe   func(spki []byte, objects []token.Object) ([]byte, []token.Object)
+	// OnDestroyPair changes what the token says of a destruction; where it returns true,
+	// the token keeps the key.
+	OnDestroyPair func(*token.Destroyed) bool
+	OnProbe       func(spki []byte, objects []token.Object) ([]byte, []token.Object)
 
 	name  string
 	in    bool
@@ -70,6 +74,17 @@ func (t *Token) Key(id []byte) *Signer {
 	}
 	return nil
 }
+
+// Rekey puts another key under the id of each: the token was swapped, or somebody made new
+// keys.
+func (t *Token) Rekey(name string) {
+	for _, k := range t.keys {
+		k.signer = SoftSigner(k.signer.Public.Algorithm(), name)
+	}
+}
+
+// Empty takes all keys away.
+func (t *Token) Empty() { t.keys, t.order = map[string]*softKey{}, nil }
 
 // Keys is the number of keys on the token.
 func (t *Token) Keys() int { return len(t.keys) }
@@ -305,6 +320,44 @@ func (t *Token) Destroy(id []byte) error {
 	})
 }
 
+// PublicKey is the public key under an id.
+func (t *Token) PublicKey(_ string, id []byte) (spki []byte, err error) {
+	err = t.call("PublicKey", func() error {
+		k, err := t.find(id)
+		if err == nil {
+			spki = k.signer.Public.SPKI()
+		}
+		return err
+	})
+	return spki, err
+}
+
+// DestroyPair takes a key away, and finds nothing of it; unless the token keeps it.
+func (t *Token) DestroyPair(_ string, id, spki []byte) (d token.Destroyed, err error) {
+	d.Found = []int{0, 0, 0}
+	err = t.call("DestroyPair", func() error {
+		k := t.keys[string(id)]
+		if k == nil {
+			return nil // an earlier call took it
+		}
+		if !bytes.Equal(k.signer.Public.SPKI(), spki) {
+			return Coded("CKR_ARGUMENTS_BAD")
+		}
+		d = token.Destroyed{Held: []string{"private", "public"}, Attempts: []token.Attempt{
+			{Name: token.TryDestroy + "private", Call: token.CallDestroy, Code: "CKR_OK"},
+			{Name: token.TryDestroy + "public", Call: token.CallDestroy, Code: "CKR_OK"},
+			{Name: token.TryUse, Call: token.CallSignInit, Code: "CKR_KEY_HANDLE_INVALID"},
+		}, Found: []int{0, 0, 0}}
+		if t.OnDestroyPair != nil && t.OnDestroyPair(&d) {
+			return nil
+		}
+		delete(t.keys, string(id))
+		t.order = slices.DeleteFunc(t.order, func(x string) bool { return x == string(id) })
+		return nil
+	})
+	return d, err
+}
+
 // DestroyUnnamed finds none: no key here is without an id.
 func (t *Token) DestroyUnnamed() (int, error) { return 0, t.call("DestroyUnnamed", nil) }
 
@@ -343,17 +396,20 @@ func (b *Bench) PIN(_ context.Context, site *engine.SiteHSM, _ token.Info, faile
 
 // Probe looks at the token in this very process: there is no other that could
 // see into this one's memory.
-func (b *Bench) Probe(_ context.Context, site *engine.SiteHSM, _, _ string, id, _ []byte) (spki []byte, objects []token.Object, err error) {
+func (b *Bench) Probe(_ context.Context, site *engine.SiteHSM, _, algorithm string, id, _ []byte) (spki []byte, objects []token.Object, err error) {
 	for _, t := range b.Tokens {
 		if t.About.Label != site.Token {
 			continue
 		}
 		err = t.call("Probe", func() error {
-			k, err := t.find(id)
-			if err != nil {
-				return err
+			objects = t.objects()
+			if algorithm != "" {
+				k, err := t.find(id)
+				if err != nil {
+					return err
+				}
+				spki = k.signer.Public.SPKI()
 			}
-			spki, objects = k.signer.Public.SPKI(), t.objects()
 			if t.OnProbe != nil {
 				spki, objects = t.OnProbe(spki, objects)
 			}

@@ -135,6 +135,26 @@ const (
 	TryRelaxSensitive   = "relax-sensitive"
 )
 
+// The attempts of a destruction.
+const (
+	TryDestroy = "destroy-"       // and the half
+	TryUse     = "use-old-handle" // of the private half, once it is destroyed
+)
+
+// The searches for a key that was destroyed.
+const (
+	ByID        = "cka-id"
+	ByClass     = "class" // every key of both classes, each CKA_ID and public key read
+	ByPublicKey = "public-key"
+)
+
+// Destroyed is what came of the destruction of a key pair.
+type Destroyed struct {
+	Held     []string // the halves that were there right before
+	Attempts []Attempt
+	Found    []int // by each of the searches, in their order
+}
+
 // The PKCS#11 functions that decide attempts.
 const (
 	CallGet      = "C_GetAttributeValue"
@@ -144,6 +164,7 @@ const (
 	CallSet      = "C_SetAttributeValue"
 	CallSignInit = "C_SignInit"
 	CallSign     = "C_Sign"
+	CallDestroy  = "C_DestroyObject"
 	CallDerive   = "C_DeriveKey"
 	// Of a key that agrees by the TPM itself, which is asked without its module.
 	CallTPMSign  = "TPM2_Sign"

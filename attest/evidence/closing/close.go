@@ -82,12 +82,16 @@ func judgeClose(dir string, files evidence.Files, plan *ceremony.Plan, r *ceremo
 		return err
 	}
 	var only []string
+	expect := evidence.TypeEvidence
+	if plan.Destroys != nil {
+		expect = evidence.TypeDestruction
+	}
 	for _, d := range policy.Demands {
-		if ofClose(d.Claim, plan) {
+		if ofClose(d.Claim, plan) && evidence.Carries(expect, d.Claim) {
 			only = append(only, d.Claim)
 		}
 	}
-	report, err := evidence.Verify(evidence.Input{File: dir, Folder: would}, policy, evidence.Question{Now: r.Time, Expect: evidence.TypeEvidence, Only: only})
+	report, err := evidence.Verify(evidence.Input{File: dir, Folder: would}, policy, evidence.Question{Now: r.Time, Expect: expect, Only: only})
 	if err != nil || report.Verified {
 		return err
 	}
@@ -97,7 +101,7 @@ func judgeClose(dir string, files evidence.Files, plan *ceremony.Plan, r *ceremo
 // ofClose says whether a claim can be shown before the close is signed off.
 func ofClose(claim string, plan *ceremony.Plan) bool {
 	switch claim {
-	case evidence.ClaimKeyAttested, evidence.ClaimCountersignerAttested, evidence.ClaimDrilled, evidence.ClaimLockdown, evidence.ClaimCloseSignoff, evidence.ClaimBound, evidence.ClaimPage, evidence.ClaimLogged, evidence.ClaimAbortSigned, evidence.ClaimRekor:
+	case evidence.ClaimKeyAttested, evidence.ClaimCountersignerAttested, evidence.ClaimDrilled, evidence.ClaimLockdown, evidence.ClaimCloseSignoff, evidence.ClaimBound, evidence.ClaimPage, evidence.ClaimLogged, evidence.ClaimAbortSigned, evidence.ClaimDestroyed, evidence.ClaimRekor:
 		return false
 	case evidence.ClaimWitnessed:
 		p, err := auditlog.ParsePolicy("log_policy", []byte(plan.LogPolicy))

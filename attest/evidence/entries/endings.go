@@ -72,6 +72,9 @@ func (e *Judge) ending(f *followed, index uint64, x *Entry) (faults []Fault) {
 		if epoch != nil && epoch.Ceremony == l.Ceremony {
 			fault(FaultEndings, "says that it was aborted; the bundle that it released is in entry %d", epoch.Index)
 		}
+	case l.Ending == evidence.EndingDestroyed && (epoch == nil || !epoch.Notice):
+		fault(FaultGap, "says that keys were destroyed, and no retirement of that epoch is before it")
+	case l.Ending == evidence.EndingDestroyed:
 	case epoch == nil:
 		fault(FaultGap, "is there, and no bundle of that epoch is before it")
 	case !made:

@@ -50,9 +50,13 @@ func Forecast(plan *ceremony.Plan, policy *evidence.Policy) (list []Outlook) {
 	} else {
 		f.after(evidence.ClaimLockdown, evidence.Attested, evidence.ClaimCloseSignoff)
 	}
+	f.after(evidence.ClaimDestroyed, evidence.Attested, evidence.ClaimCloseSignoff)
 	for _, d := range policy.Demands {
-		if d.Claim == evidence.ClaimAbortSigned {
-			continue // only for aborted ceremonies
+		if d.Claim == evidence.ClaimAbortSigned || d.Claim == evidence.ClaimDestroyed && plan.Destroys == nil {
+			continue // only for aborted ceremonies, and for those that destroy keys
+		}
+		if plan.Destroys != nil && !evidence.Carries(evidence.TypeDestruction, d.Claim) {
+			continue // --expect destruction doesn't ask for it
 		}
 		o := f.all[d.Claim]
 		o.Claim, o.Least = d.Claim, d.Least

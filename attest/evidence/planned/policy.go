@@ -87,6 +87,11 @@ func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string, anchors .
 		case evidence.ClaimWitnessed, evidence.ClaimLogged:
 			take = production
 		}
+		if p.Destroys != nil {
+			take = take && evidence.Carries(evidence.TypeDestruction, name)
+		} else if name == evidence.ClaimDestroyed {
+			take = false
+		}
 		if take {
 			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: least})
 		}

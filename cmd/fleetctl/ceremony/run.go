@@ -30,7 +30,11 @@ ceremony, on the record; anything else that fails leaves it to be resumed.
 Production takes a policy that pins the people, and people at a terminal. Which
 of that policy's claims this ceremony can't reach is said before the first HSM
 is unlocked; people who go on all the same type it, and it stands on the
-record.`,
+record.
+
+A plan of fleetctl plan destroy makes no key: its ceremony destroys those of a
+retired fleet, each once it has shown itself to be the bundle's, and looks for
+them afterwards. It takes --retirement and --retired.`,
 		`  fleetctl ceremony run plan.yaml --site site.yaml --dir ceremony --policy room.yaml
   fleetctl ceremony run rehearsal.yaml --site site.yaml --dir rehearsal --unattended --sign-with olga --sign-with omar`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
@@ -61,6 +65,7 @@ type runOptions struct {
 	site, dir, policy, approvals string
 	keys                         []string
 	listen                       string
+	retirement, retired          string
 	session.StandIn
 }
 
@@ -72,6 +77,8 @@ func (o *runOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.policy, "policy", "", "`file` that pins the people, third parties and operator; the plan must agree with it")
 	f.StringVar(&o.approvals, "approvals", "", "`folder` that has plan-approvals in it (default: the plan's)")
 	f.StringVar(&o.listen, "listen", "", "serve where the ceremony stands to second screens at this `address`, such as 192.0.2.7:8080; to be read, and nothing else")
+	f.StringVar(&o.retirement, "retirement", "", "of a plan that destroys keys: the bundle `file` of the fleet's retirement, with its proof beside it as FILE.tlog-proof")
+	f.StringVar(&o.retired, "retired", "", "of a plan that destroys keys: the bundle `file` that brought them, with its proof beside it")
 	o.StandIn.Flags(c)
 	o.AttestationsFlag(c)
 }
@@ -121,7 +128,43 @@ func (o *runOptions) config(a *cli.App, p *ceremony.Plan) (c engine.Config, err 
 		return c, cli.Wrong(err)
 	}
 	c.Plan = p
-	return c, nil
+	if c.Ended, err = o.ended(p); err == nil && p.Destroys != nil {
+		err = cli.Wrong(engine.MayDestroy(p, c.Ended, policy, a.Now()))
+	}
+	return c, err
+}
+
+// ended reads why the keys may be destroyed; nil where nothing is given, which the run
+// says if it needs it.
+func (o *runOptions) ended(p *ceremony.Plan) (*engine.Ended, error) {
+	switch given := o.retirement != "" || o.retired != ""; {
+	case given && p.Destroys == nil:
+		return nil, cli.Usagef("", "--retirement and --retired are for plans that destroy keys, and this one makes some")
+	case !given && p.Destroys != nil:
+		return nil, cli.Usagef("name the retirement's bundle with --retirement and the bundle that brought the keys with --retired, each with its proof beside it as FILE.tlog-proof", "the plan destroys keys, and nothing is given that shows that their fleet is retired")
+	case !given:
+		return nil, nil
+	case o.retirement == "" || o.retired == "":
+		return nil, cli.Usagef("", "--retirement and --retired go together")
+	}
+	e := &engine.Ended{}
+	for _, x := range []struct {
+		file        string
+		data, proof *[]byte
+	}{{o.retirement, &e.Retirement, &e.RetirementProof}, {o.retired, &e.Keys, &e.KeysProof}} {
+		var err error
+		if *x.data, err = cli.ReadFile(x.file); err != nil {
+			return nil, err
+		}
+		proof := x.file + ".tlog-proof"
+		if *x.proof, err = cli.ReadBeside(proof); err == nil && *x.proof == nil {
+			err = strict.Errorf(proof, "isn't there, and what isn't logged ends no fleet").WithHint("fleetctl log append %s, or fleetctl log prove", x.file)
+		}
+		if err != nil {
+			return nil, cli.Wrong(err)
+		}
+	}
+	return e, nil
 }
 
 // judgedBy has the ceremony begun and its devices judged under a policy, and says

@@ -67,8 +67,11 @@ commits to what people have signed by then, so they sign before it is packed.`,
 				return err
 			}
 			expected := ""
-			if account.Abort != nil {
+			switch {
+			case account.Abort != nil:
 				expected = " --expect abort"
+			case account.Plan.Destroys != nil:
+				expected = " --expect destruction"
 			}
 			n, err := withheld(account.Plan, files)
 			if err != nil {

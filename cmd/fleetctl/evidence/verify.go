@@ -62,7 +62,7 @@ line tells of each epoch, and the verdict is about all.`,
 				return cli.Usagef("a verdict is worth what its keys are: pin them in a policy of your own, see\nfleetctl policy new --help", "no policy: verify needs --policy FILE")
 			}
 			if !slices.Contains(objectTypes, evidence.Type(o.expect)) && o.expect != expectSplit && o.expect != expectCurrent && o.expect != expectEpochs {
-				return cli.Usagef("it is evidence, bundle, notice, statement, transcript, abort, epochs, current or split-view", "--expect is %q", o.expect)
+				return cli.Usagef("it is evidence, bundle, notice, statement, transcript, abort, destruction, epochs, current or split-view", "--expect is %q", o.expect)
 			}
 			chain, err := isChain(args, o)
 			if err != nil {
@@ -91,7 +91,7 @@ line tells of each epoch, and the verdict is about all.`,
 		})
 	f := c.Flags()
 	f.StringVar(&o.policy, "policy", "", "`file` of pinned keys and demanded claims")
-	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, epochs (a chain of them), split-view; or current: a bundle, a package or a chain of which nothing beside it shows that its keys, of a chain the newest, are retired, void or superseded")
+	f.StringVar(&o.expect, "expect", "", "ask only what this `type` can show, and take no other: evidence, bundle, notice (a retirement or a void), statement, transcript, abort, destruction (of a retired fleet's keys), epochs (a chain of them), split-view; or current: a bundle, a package or a chain of which nothing beside it shows that its keys, of a chain the newest, are retired, void or superseded")
 	f.Uint64Var(&o.from, "from", 1, "a chain's first `epoch`: what was before it is not asked for")
 	f.StringArrayVar(&o.beside, "beside", nil, "a `file` or folder to be considered too: a package, bundle or notice of the same namespace, with its proofs beside it; may be repeated")
 	f.StringSliceVar(&o.only, "only", nil, "ask only these of the policy's `claims`")
@@ -114,7 +114,7 @@ line tells of each epoch, and the verdict is about all.`,
 // keys are current.
 const expectCurrent = "current"
 
-var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeStatement, evidence.TypeTranscript, evidence.TypeAbort}
+var objectTypes = []evidence.Type{"", evidence.TypeEvidence, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeStatement, evidence.TypeTranscript, evidence.TypeAbort, evidence.TypeDestruction}
 
 func readPolicy(file string) (*evidence.Policy, error) {
 	data, err := cli.ReadFile(file)

@@ -9,5 +9,5 @@ import (
 
 // Group is fleetctl plan with its commands.
 func Group(a *cli.App) *cobra.Command {
-	return cli.Group("plan", "Plans: write, check, print, approve, rehearse", newCmd(a), checkCmd(a), printCmd(a), approveCmd(a), rehearseCmd(a))
+	return cli.Group("plan", "Plans: write, check, print, approve, rehearse, destroy what was made", newCmd(a), checkCmd(a), printCmd(a), approveCmd(a), rehearseCmd(a), destroyCmd(a))
 }

@@ -60,9 +60,11 @@ var purpose = map[string]string{
 	ceremony.CoreFile:       "what third parties were asked",
 	ceremony.BundleFile:     "what devices get",
 	ceremony.ProofFile:      "that the bundle is in the log",
-	evidence.RekorFile:      "that the bundle is in a Rekor log",
-	evidence.PageFile:       "all of it as a page",
-	evidence.ManifestFile:   "checksums, for the transport",
+	ceremony.RetirementFile: "the fleet's retirement", ceremony.RetirementProofFile: "that it is in the log",
+	ceremony.RetiredFile: "the bundle of the keys that are destroyed", ceremony.RetiredProofFile: "that it is in the log",
+	evidence.RekorFile:    "that the bundle is in a Rekor log",
+	evidence.PageFile:     "all of it as a page",
+	evidence.ManifestFile: "checksums, for the transport",
 }
 
 var purposeIn = map[string]string{

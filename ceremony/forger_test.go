@@ -102,6 +102,10 @@ func kindOf(content any) ceremony.Kind {
 		return ceremony.KindDrill
 	case *ceremony.Refusal:
 		return ceremony.KindRefusal
+	case *ceremony.Target:
+		return ceremony.KindTarget
+	case *ceremony.Destruction:
+		return ceremony.KindDestruction
 	}
 	panic("no kind")
 }
@@ -152,7 +156,18 @@ func (x *forger) derive(a *ceremony.Account, e *entry) {
 	if len(a.Keys) > 0 {
 		k = a.Keys[len(a.Keys)-1]
 	}
+	if k == nil {
+		k = a.OpenIntent() // of a ceremony that destroys keys
+	}
 	switch c := e.content.(type) {
+	case *ceremony.DestroyIntent:
+		if k != nil {
+			c.Target = k.N
+		}
+	case *ceremony.Destruction:
+		if d := a.OpenDestruction(); d != nil {
+			c.Intent = d.IntentN
+		}
 	case *ceremony.Outcome:
 		if k != nil {
 			c.Intent = k.N

@@ -3,6 +3,7 @@ package ceremony_test
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,8 +138,15 @@ func TestPlanVectors(t *testing.T) {
 	for _, c := range planFaults(f.Plan) {
 		add(c.name, c.want, strings.Replace(good, c.old, c.new, 1))
 	}
-	for _, c := range planEdits(f.Plan) {
+	g := destroying(t)
+	destroys := string(g.Plan.Raw())
+	add("good-destroys", "", destroys)
+	ofDestroys := destroyEdits(g.Plan)
+	for n, c := range slices.Concat(ofDestroys, planEdits(f.Plan)) {
 		text := good
+		if n < len(ofDestroys) {
+			text = destroys
+		}
 		for i := 0; i < len(c.edits); i += 2 {
 			if !strings.Contains(text, c.edits[i]) {
 				t.Errorf("%s: the plan has no %q", c.name, c.edits[i])

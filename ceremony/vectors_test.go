@@ -109,6 +109,14 @@ func TestTranscriptVectors(t *testing.T) {
 			answerFaults[name].edit(x)
 		})
 	}
+	g := destroying(t)
+	v.add("destroying", "good: keys that are destroyed", "", g, g.Transcript())
+	for _, name := range slices.Sorted(maps.Keys(destructionForms)) {
+		v.forged("destroying", "good: "+name, "", g, destructionForms[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(destructionFaults)) {
+		v.forged("destroying", "destruction: "+name, destructionFaults[name].want, g, destructionFaults[name].forge)
+	}
 	v.set.Check(t)
 }
 

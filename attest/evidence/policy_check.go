@@ -286,7 +286,7 @@ func (c *policyChecker) pinnedFor(f strict.Field) {
 		if c.f.Attestation == nil {
 			c.failf(f.Line, "claim %s is demanded, but attestation says nothing of what is required", f.Name)
 		}
-	case ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff, ClaimAbortSigned:
+	case ClaimPlanApproved, ClaimReleaseSignoff, ClaimCloseSignoff, ClaimAbortSigned, ClaimDestroyed:
 		if len(c.f.People) == 0 {
 			c.failf(f.Line, "claim %s is demanded, but people pins no key", f.Name)
 		}

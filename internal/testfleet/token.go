@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/fleetctl/fleetctl/ceremony/engine"
@@ -47,6 +48,9 @@ type Token struct {
 	in    bool
 	order []string
 	keys  map[string]*softKey
+
+	kept      map[string]*softKey
+	keptOrder []string
 }
 
 type softKey struct {
@@ -82,6 +86,12 @@ func (t *Token) Rekey(name string) {
 		k.signer = SoftSigner(k.signer.Public.Algorithm(), name)
 	}
 }
+
+// Remember keeps a copy of every key, which Recall puts back.
+func (t *Token) Remember() { t.kept, t.keptOrder = maps.Clone(t.keys), slices.Clone(t.order) }
+
+// Recall puts back what Remember kept.
+func (t *Token) Recall() { t.keys, t.order, t.in = t.kept, t.keptOrder, true }
 
 // Empty takes all keys away.
 func (t *Token) Empty() { t.keys, t.order = map[string]*softKey{}, nil }

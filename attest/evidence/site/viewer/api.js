@@ -43,7 +43,7 @@
     ["signoffs.release", "E"], ["statement.signed", "EB"], ["countersigned", "EB"],
     ["countersigner.attested", "E"], ["log.included", "EB"], ["log.witnessed", "EB"],
     ["rekor.included", "EB"], ["fleet.drilled", "E"], ["lockdown", "E"], ["signoffs.close", "E"], ["evidence.bound", "E"],
-    ["page", "E"], ["evidence.logged", "EA"], ["abort.signed", "A"],
+    ["page", "E"], ["evidence.logged", "EA"], ["abort.signed", "A"], // keys.destroyed is of packages that are left to fleetctl
   ];
 
   F.GRADES = ["not shown", "device", "attested", "proven"];
@@ -63,7 +63,7 @@
       return demands;
     }
     // A bundle is asked for what a bundle can carry, as --expect bundle does.
-    const asked = (id) => id !== "abort.signed" && (object === "package" || F.CLAIMS.some(([name, objects]) => name === id && objects.includes("B")));
+    const asked = (id) => id !== "abort.signed" && id !== "keys.destroyed" && (object === "package" || F.CLAIMS.some(([name, objects]) => name === id && objects.includes("B")));
     const demands = new Map([...policy.claims].filter(([id]) => asked(id)));
     if (only === undefined) return demands;
     for (const id of only) if (!demands.has(id)) F.fault("question", `asks for ${F.quote(id)} only, which the policy doesn't demand`);

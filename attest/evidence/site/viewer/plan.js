@@ -63,7 +63,9 @@
 
   F.parsePlan = function (bytes) {
     const where = "plan.yaml";
-    const p = F.shape("plan", shapes)(F.parseYAMLFile(bytes, where, "fleetctl plan v1"), where);
+    const read = F.parseYAMLFile(bytes, where, "fleetctl plan v1");
+    if (read.has?.("destroys")) throw new F.NotChecked(where, "is of a ceremony that destroys keys, which is left to fleetctl");
+    const p = F.shape("plan", shapes)(read, where);
     F.checkMode(p.mode, p.namespace, where);
     F.checkEpoch(p.epoch, p.previous, where);
     if (p.mode === "production" && p.rehearses !== undefined) F.fault(where, "rehearses another, and is of a production");

@@ -8,11 +8,11 @@
     "mode": "proven", "plan.approved": "proven", "key.generated": "device", "key.nonexportable": "device", "key.possession": "proven",
     "key.agreement": "attested", "key.attested": "attested", "fleet.checked": "attested", "signoffs.release": "proven", "statement.signed": "proven",
     "countersigned": "proven", "countersigner.attested": "attested", "log.included": "proven", "log.witnessed": "proven", "rekor.included": "proven",
-    "fleet.drilled": "attested", "lockdown": "attested", "signoffs.close": "proven", "evidence.bound": "proven", "page": "proven", "evidence.logged": "proven", "abort.signed": "proven",
+    "fleet.drilled": "attested", "lockdown": "attested", "signoffs.close": "proven", "evidence.bound": "proven", "page": "proven", "evidence.logged": "proven", "abort.signed": "proven", "keys.destroyed": "attested",
   };
   const restsOn = {
     "countersigned": "operators", "log.included": "log_policy", "log.witnessed": "log_policy", "evidence.logged": "log_policy", "plan.approved": "people",
-    "signoffs.release": "people", "signoffs.close": "people", "abort.signed": "people", "key.attested": "attestation", "countersigner.attested": "attestation",
+    "signoffs.release": "people", "signoffs.close": "people", "abort.signed": "people", "keys.destroyed": "people", "key.attested": "attestation", "countersigner.attested": "attestation",
     "rekor.included": "rekor",
   };
 

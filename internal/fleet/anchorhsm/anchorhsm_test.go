@@ -15,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/testkryoptic"
 	"github.com/fleetctl/fleetctl/internal/testtpm"
+	"github.com/fleetctl/fleetctl/internal/tpmdevice"
 )
 
 const pin, soPIN = "pin-of-a-token", "12345678"
@@ -143,12 +144,21 @@ func TestKryopticKeepsAnAnchor(t *testing.T) {
 
 func TestATPMKeepsAnAnchor(t *testing.T) {
 	tcti := testtpm.NewMaker(t, t.TempDir()).Start("anchor").TCTI
-	again := func(fleet [16]byte) (Kept, error) { return OnTPM(t.Context(), tcti, fleet, []byte(pin)) }
+	again := func(of [16]byte) (Kept, error) {
+		index := tpmdevice.FirstNV + 0xf1e
+		if of != fleet {
+			index++
+		}
+		return OnTPM(t.Context(), tcti, index, of, []byte(pin))
+	}
 	keeps(t, must(again(fleet)), again)
-	if _, err := OnTPM(t.Context(), tcti, fleet, []byte("another PIN")); err == nil {
+	if _, err := OnTPM(t.Context(), tcti, tpmdevice.FirstNV+0xf1e, [16]byte{9}, []byte(pin)); err == nil {
+		t.Error("another fleet opens it")
+	}
+	if _, err := OnTPM(t.Context(), tcti, tpmdevice.FirstNV+0xf1e, fleet, []byte("another PIN")); err == nil {
 		t.Error("it is opened with another PIN")
 	}
-	if _, err := OnTPM(t.Context(), tcti, fleet, nil); err == nil {
+	if _, err := OnTPM(t.Context(), tcti, tpmdevice.FirstNV+0xf1e, fleet, nil); err == nil {
 		t.Error("it is opened without a PIN")
 	}
 

@@ -5,7 +5,6 @@ package anchorhsm
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,25 +14,26 @@ import (
 	"github.com/fleetctl/fleetctl/internal/tpmdevice"
 )
 
-// onTPM is an anchor in a TPM's own memory. The index follows from the fleet, so that a
-// TPM has one anchor of it.
+// onTPM is an anchor in a TPM's own memory.
 type onTPM struct {
 	owner
-	ctx  context.Context
-	tcti string
-	auth []byte
+	ctx   context.Context
+	tcti  string
+	index uint32
+	auth  []byte
 	n    *tpmdevice.NV // nil as long as there is none
 }
 
-// OnTPM is the anchor of a fleet in the TPM of a TCTI. It is written and read with what
+// OnTPM is the anchor of a fleet at an index of the TPM of a TCTI, which an owner may
+// define. It is written and read with what
 // follows from the token's PIN, and guesses at that count as the TPM counts all of them.
-func OnTPM(ctx context.Context, tcti string, fleet [16]byte, pin []byte) (Kept, error) {
+func OnTPM(ctx context.Context, tcti string, index uint32, fleet [16]byte, pin []byte) (Kept, error) {
 	if fleet == ([16]byte{}) || len(pin) == 0 {
 		return nil, errors.New("an anchor in a TPM is of a fleet, and needs a PIN")
 	}
-	k := &onTPM{owner: owner{fleet: fleet}, ctx: ctx, tcti: tcti, auth: authOf(fleet, pin)}
+	k := &onTPM{owner: owner{fleet: fleet}, ctx: ctx, tcti: tcti, index: index, auth: authOf(fleet, pin)}
 	var err error
-	k.n, err = tpmdevice.OpenNV(ctx, tcti, indexOf(fleet), anchor.Size, k.auth)
+	k.n, err = tpmdevice.OpenNV(ctx, tcti, index, anchor.Size, k.auth)
 	if errors.Is(err, fs.ErrNotExist) {
 		return k, nil
 	}
@@ -46,12 +46,6 @@ func OnTPM(ctx context.Context, tcti string, fleet [16]byte, pin []byte) (Kept, 
 	}
 	k.incarnation = a.Incarnation
 	return k, nil
-}
-
-// indexOf is the index in the owner's range for a fleet.
-func indexOf(fleet [16]byte) uint32 {
-	sum := sha256.Sum256(append([]byte("fleetctl anchor index v1\n"), fleet[:]...))
-	return tpmdevice.FirstNV + binary.BigEndian.Uint32(sum[:])%(tpmdevice.LastNV-tpmdevice.FirstNV+1)
 }
 
 // authOf is text, since a TPM takes zeros off the end of an authorisation.
@@ -90,7 +84,7 @@ func (k *onTPM) Write(data []byte) error {
 	if k.n != nil {
 		return k.n.Write(data)
 	}
-	if k.n, err = tpmdevice.DefineNV(k.ctx, k.tcti, indexOf(k.fleet), data, k.auth); err == nil {
+	if k.n, err = tpmdevice.DefineNV(k.ctx, k.tcti, k.index, data, k.auth); err == nil {
 		k.incarnation = a.Incarnation
 	}
 	return err
@@ -111,7 +105,7 @@ func (k *onTPM) Remove() error {
 }
 
 // Kind names the index.
-func (k *onTPM) Kind() string { return fmt.Sprintf("NV index %#x of a TPM", indexOf(k.fleet)) }
+func (k *onTPM) Kind() string { return fmt.Sprintf("NV index %#x of a TPM", k.index) }
 
 // Close ends the way to the TPM.
 func (k *onTPM) Close() error {

@@ -28,8 +28,8 @@ func NewKey(spki []byte, sign func(message []byte) ([]byte, error)) (*Key, error
 	if err != nil {
 		return nil, fmt.Errorf("the session key %w", err)
 	}
-	if !p.Algorithm().CanSign() {
-		return nil, fmt.Errorf("the session key is of kind %s, which can't sign", p.Algorithm())
+	if _, ok := schemes[p.Algorithm()]; !ok {
+		return nil, fmt.Errorf("the session key is of kind %s, which signs no TLS handshake", p.Algorithm())
 	}
 	pub, err := x509.ParsePKIXPublicKey(spki)
 	if err != nil {

@@ -61,8 +61,8 @@ func shownBy(c *x509.Certificate) ([]byte, error) {
 	if err != nil {
 		return nil, refuse(ReasonCertificate, "the key of the certificate that the other side shows %w", err)
 	}
-	if !p.Algorithm().CanSign() {
-		return nil, refuse(ReasonCertificate, "the other side shows a certificate with a key of kind %s, which can't sign", p.Algorithm())
+	if _, ok := schemes[p.Algorithm()]; !ok {
+		return nil, refuse(ReasonCertificate, "the other side shows a certificate with a key of kind %s, which signs no TLS handshake", p.Algorithm())
 	}
 	return p.SPKI(), nil
 }

@@ -100,6 +100,7 @@ func root(a *cli.App) *cobra.Command {
 		fleet.Group(a),
 		about, session.ProbeCommand(a),
 	)
+	root.AddCommand(hsmProcess(a)...)
 	return root
 }
 

@@ -33,9 +33,9 @@ type Kept interface {
 	Close() error
 }
 
-// Fit says of a token's module whether its data objects can keep an anchor: nil, or an
+// fit says of a token's module whether its data objects can keep an anchor: nil, or an
 // ErrUnfit with the reason.
-func Fit(m *hsm.Module) error {
+func fit(m *hsm.Module) error {
 	about := m.Description()
 	unfit := func(why string) error {
 		return fmt.Errorf("the token of the module %s %w: %s", about, ErrUnfit, why)
@@ -84,7 +84,7 @@ type onToken struct {
 // OnToken is the anchor of a fleet on a token, to which somebody has logged in. There
 // may be none yet. Its Close leaves the token open.
 func OnToken(m *hsm.Module, t *hsm.Token, fleet [16]byte) (Kept, error) {
-	if err := Fit(m); err != nil {
+	if err := fit(m); err != nil {
 		return nil, err
 	}
 	if fleet == ([16]byte{}) {

@@ -21,7 +21,7 @@ type onTPM struct {
 	tcti  string
 	index uint32
 	auth  []byte
-	n    *tpmdevice.NV // nil as long as there is none
+	n     *tpmdevice.NV // nil as long as there is none
 }
 
 // OnTPM is the anchor of a fleet at an index of the TPM of a TCTI, which an owner may

@@ -66,7 +66,7 @@ func TestAProductionPolicySaysLineByLineWhatItsPlanCannotReach(t *testing.T) {
 
 func TestWithItsAnchorsAProductionPlanReachesEveryClaim(t *testing.T) {
 	f := testfleet.Prepared(t, testfleet.Options{
-		HSMs: 3, Attested: true, Witnesses: 2, Lockdown: []string{"seal the cards"}, Tolerates: []string{"relax-extractable"},
+		HSMs: 3, Attested: true, Witnesses: 2, Lockdown: []string{"seal the cards"}, Drill: []string{"sessions"}, Tolerates: []string{"relax-extractable"},
 		Roles: []draft.Role{{Name: "session", Algorithm: keys.P256}, {Name: "sealing", Algorithm: keys.ECDHP256}},
 	})
 	plan, anchors := production(f), f.Attester.Block.Anchors.All()
@@ -109,8 +109,8 @@ func TestWithItsAnchorsAProductionPlanReachesEveryClaim(t *testing.T) {
 		{"a format that nobody knows", production(f, "tpm2-certify", "abacus"), good, []string{`key.attested: nobody can verify the format "abacus"`, "countersigner.attested:"}},
 		{"keys that a TPM hasn't", production(f, "session\n    algorithm: ecdsa-p256", "session\n    algorithm: ed25519"), good,
 			[]string{"key.attested: hsm-1 session is of ed25519, and tpm2-certify can't attest it: TPMs have no such keys"}},
-		{"keys that a TPM can't agree with", production(f, "algorithm: ecdh-p256", "algorithm: x25519"), good,
-			[]string{"key.attested: hsm-1 sealing is of x25519, and tpm2-certify can't attest it"}},
+		{"keys that a TPM can't agree with", production(f, "algorithm: ecdh-p256", "algorithm: x25519", "drill:\n  session: session\n  agreement: sealing\n  stages: [sessions]\n", ""), good,
+			[]string{"key.attested: hsm-1 sealing is of x25519, and tpm2-certify can't attest it", "fleet.drilled: the plan has no drill"}},
 		{"a format that never shows what is demanded", production(f, "tpm2-certify", "nshield"), change("formats: [tpm2-certify]", "formats: [nshield]"),
 			[]string{"key.attested: hsm-1 session is of ecdsa-p256, and nshield can't attest it: it never shows what a key may do", "countersigner.attested: the key of operator-1 is of"}},
 		{"two sites", plan, sites("{least: 2}"), []string{"fleet.checked: the HSMs stand at 1 sites, and at least 2"}},

@@ -188,7 +188,7 @@ var arrows = map[string][]string{
 	"internal/cli":     {"attest/evidence", "attest/evidence/media", "attest/evidence/planned", "bundle", "bundle/device", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/state", "ceremony/story", "internal/explain", "internal/hsm", "internal/metrics", "internal/paper", "internal/qr", "internal/report", "internal/report/annotate", "internal/report/junit", "internal/report/sarif", "internal/serve", "internal/ui", "leaf"},
 	"internal/signer":  {"ceremony", "ceremony/engine", "ceremony/folder", "internal/cli", "internal/hsm", "internal/hsm/uri", "internal/sshsig/sshkey", "internal/ui", "leaf"},
 	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/challenge", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/state", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/qr", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
-	"internal/room":    {"attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},
+	"internal/room":    {"internal/fleet/report", "attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},
 	// Objects and records in words, for commands and for the page that a verifier compares.
 	"internal/explain": {"ceremony", "ceremony/story", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "leaf"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.

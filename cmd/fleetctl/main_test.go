@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip,
+			"exits": cmdExits, "life": cmdLife, "json": cmdJSON, "hold": cmdHold, "cut": cmdCut, "flip": cmdFlip, "drilled": cmdDrilled,
 			"addfile": cmdAddFile, "sub": cmdSub, "absent": cmdAbsent, "pinfile": cmdPINFile, "sshkey": cmdSSHKey, "rekor": cmdRekor, "spki": cmdSPKI, "partypolicy": cmdPartyPolicy,
 			"devices": stand.devices, "attests": stand.attests, "pins": stand.pins,
 			"listening": cmdListening, "vector": cmdVector, "down": cmdDown, "logpolicy": cmdLogPolicy, "auditor": cmdAuditor, "sarif": cmdSARIF, "schema": cmdSchema,

@@ -39,6 +39,8 @@ func (r *Room) step(ctx context.Context, j *engine.Journal) error {
 		return r.countersign(ctx, j)
 	case ceremony.ActLog:
 		return r.log(ctx, j)
+	case ceremony.ActDrill:
+		return r.drill(j)
 	case ceremony.ActLockdown:
 		l := session.Lockdown{Site: r.Site, StandIn: *r.StandIn}
 		return l.Do(ctx, r.App, j)

@@ -13,5 +13,5 @@ import (
 func Group(a *cli.App, appendTo room.AppendTo) *cobra.Command {
 	return cli.Group("ceremony", "Ceremonies: room, run, sign, resume, adjourn, exception, abort, media, close",
 		roomCmd(a, appendTo), runCmd(a), signCmd(a), resumeCmd(a), adjournCmd(a), reconveneCmd(a),
-		exceptionCmd(a), abortCmd(a), statusCmd(a), lockdownCmd(a), mediaCmd(a), closeCmd(a), receiptCmd(a), compareCmd(a), agreementCmd(a))
+		exceptionCmd(a), abortCmd(a), statusCmd(a), drillCmd(a), lockdownCmd(a), mediaCmd(a), closeCmd(a), receiptCmd(a), compareCmd(a), agreementCmd(a))
 }

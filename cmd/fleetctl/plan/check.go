@@ -84,6 +84,9 @@ each that it can't what is missing and what to do: exit code 1 then.`,
 				}
 				rows = append(rows, [2]string{label, text})
 			}
+			if d := p.Drill; d != nil {
+				rows = append(rows, [2]string{"drill", fmt.Sprintf("by %s keys, secrets sealed to %s keys: %s", d.Session, d.Agreement, strings.Join(d.Stages, ", "))})
+			}
 			if list := p.Tolerates(); len(list) > 0 {
 				rows = append(rows, [2]string{"tolerated", ceremony.TellTolerated(list) + "; only a policy that tolerates it too takes such a key"})
 			}

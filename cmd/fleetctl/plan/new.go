@@ -27,6 +27,7 @@ type newOptions struct {
 	hsms, majority, threshold        int
 	needed                           int // third parties
 	roles, people, parties, lockdown []string
+	drill                            []string
 	countersigner, form, logPolicy   string
 	site                             string
 	out, siteOut                     string
@@ -80,6 +81,7 @@ fleet-10, and a site file says how each is reached.`,
 	f.StringVar(&o.logPolicy, "log-policy", "", "`file` of logs and witnesses (C2SP tlog-policy)")
 	f.StringArrayVar(&o.devices, "device", nil, "an HSM, or the countersigner's, by what its vendor attests: `name=format:identity`; for every HSM or none")
 	f.StringArrayVar(&o.models, "model", nil, "a `model` that HSMs may be of, as their tokens report it (default: all are of one)")
+	f.StringSliceVar(&o.drill, "drill", nil, "drill the fleet once the bundle is logged: the `stages` that must pass, parted by commas; the first role that signs answers devices, the first of ecdh-p256 seals")
 	f.StringArrayVar(&o.lockdown, "lockdown", nil, "what is done once the bundle is logged, in `words`; or login-refused HSM")
 	f.StringVar(&o.out, "out", "", "the plan's new `file`")
 	f.StringVar(&o.siteOut, "site-out", "", "the site's new `file`")
@@ -199,7 +201,34 @@ func (o newOptions) fill(d *draft.Plan, usual keys.Algorithm) error {
 		}
 		d.Previous = bundle.Digest(data)
 	}
+	if err := o.drilled(d); err != nil {
+		return err
+	}
 	return o.keys(d)
+}
+
+// drilled plans a drill, with the roles that the plan has for it.
+func (o newOptions) drilled(d *draft.Plan) error {
+	if len(o.drill) == 0 {
+		return nil
+	}
+	of := func(may func(keys.Algorithm) bool) string {
+		for _, r := range d.Roles {
+			if may(r.Algorithm) {
+				return r.Name
+			}
+		}
+		return ""
+	}
+	d.Drill = &ceremony.PlanDrill{
+		Session:   of(func(alg keys.Algorithm) bool { return alg.Known() && alg.CanSign() }),
+		Agreement: of(func(alg keys.Algorithm) bool { return alg == keys.ECDHP256 }),
+		Stages:    o.drill,
+	}
+	if d.Drill.Session == "" || d.Drill.Agreement == "" {
+		return cli.Usagef("plan both:\n--role session=ed25519 --role sealing=ecdh-p256", "--drill takes a role of keys that sign and one of ecdh-p256")
+	}
+	return nil
 }
 
 // keys reads the keys of those who sign from outside, and the log's policy.

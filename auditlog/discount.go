@@ -1,6 +1,7 @@
 package auditlog
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -33,12 +34,55 @@ func (p *Policy) Discounted() (list []string) {
 	return list
 }
 
+// PostQuantum is the policy with which only witnesses whose keys are post-quantum count
+// for the quorum: what dates a signature has to be as strong as the signature. It is an
+// error if they can't meet the quorum, or if the policy names none.
+func (p *Policy) PostQuantum() (*Policy, error) {
+	strong := *p
+	strong.postQuantum = true
+	switch {
+	case !p.Demanded():
+		return nil, errors.New("it names no quorum of witnesses, and where post-quantum signatures are required a quorum of witnesses with ML-DSA-44 keys has to date them")
+	case !strong.Reachable():
+		return nil, errors.New("its quorum can't be met by witnesses whose keys are ML-DSA-44 (type 0x06), and where post-quantum signatures are required no others count")
+	}
+	return &strong, nil
+}
+
+// Classical are the keys of logs and witnesses that aren't post-quantum.
+func (p *Policy) Classical() (logs, witnesses []string) {
+	for _, l := range p.logs {
+		if !l.Key.postQuantum() {
+			logs = append(logs, l.Key.name)
+		}
+	}
+	for _, w := range p.witnesses {
+		if !w.Key.postQuantum() {
+			witnesses = append(witnesses, w.Name)
+		}
+	}
+	return logs, witnesses
+}
+
+func (v *Verifier) postQuantum() bool { return v.typ == MLDSA44Cosignature }
+
+// uncounted says why a witness's cosignatures count for no quorum; empty where they do.
+func (p *Policy) uncounted(w Witness) string {
+	if why, no := p.discounted[w.Name]; no {
+		return why
+	}
+	if p.postQuantum && !w.Key.postQuantum() {
+		return "its key is classical, and post-quantum signatures are required"
+	}
+	return ""
+}
+
 // Reachable says whether the witnesses that count can meet the quorum. It is false
 // where the policy demands no quorum.
 func (p *Policy) Reachable() bool {
 	times := make([]time.Time, len(p.witnesses))
 	for i, w := range p.witnesses {
-		if _, no := p.discounted[w.Name]; !no {
+		if p.uncounted(w) == "" {
 			times[i] = time.Unix(1, 0)
 		}
 	}

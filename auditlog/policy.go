@@ -39,6 +39,8 @@ type Policy struct {
 	quorum     int    // of nodes, counted from 1; 0 means none
 	windows    map[*Verifier]keys.Window
 	discounted map[string]string // witnesses whose cosignatures count for no quorum, and why
+
+	postQuantum bool // witnesses with classical keys count for no quorum either
 }
 
 // ParsePolicy reads a policy. It is stricter than the specification: the text is

@@ -207,7 +207,7 @@ func (p *Policy) cosigning(from *Checkpoint, signed []verified) *Cosigning {
 				times[i] = s.time
 			}
 		}
-		if why, ok := p.discounted[w.Name]; ok {
+		if why := p.uncounted(w); why != "" {
 			if !times[i].IsZero() {
 				c.Uncounted = append(c.Uncounted, w.Name+": "+why)
 			}

@@ -51,8 +51,9 @@ type bundleFile struct {
 }
 
 type signedFile struct {
-	Key  [32]byte `strict:"key,base64"`
-	JSON []byte   `strict:"json,base64"`
+	Key      [32]byte      `strict:"key,base64"`
+	JSON     []byte        `strict:"json,base64"`
+	Addition *additionFile `strict:"addition,optional"`
 }
 
 type countersignatureFile struct {
@@ -102,6 +103,7 @@ func parseBundle(file string, data []byte, notices bool) (*Bundle, error) {
 			d.failf(d.at("statements", i), "statements[%d] %v", i, err)
 		}
 	}
+	d.additions(b.Statements)
 	b.Countersignatures = d.countersignatures(f.Countersignatures, len(f.Statements))
 	d.transcript(b)
 	if err := d.errs.Err(); err != nil {
@@ -132,7 +134,7 @@ func Assemble(artifact []byte, statements []Signed, countersignatures []Counters
 func encodeBundle(artifact []byte, statements []Signed, countersignatures []Countersignature, transcript *Head) []byte {
 	f := bundleFile{Format: BundleFormat, Artifact: artifact, Transcript: transcript}
 	for _, s := range sorted(statements) {
-		f.Statements = append(f.Statements, signedFile{s.Key, s.Statement.filed()})
+		f.Statements = append(f.Statements, signedFile{s.Key, s.Statement.filed(), s.Addition.file()})
 	}
 	for _, c := range countersignatures {
 		f.Countersignatures = append(f.Countersignatures, countersignatureFile{c.Key.SPKI(), c.Form, c.Signature})
@@ -191,7 +193,7 @@ func (d *document) statements(list []signedFile, path string) []Signed {
 	return out
 }
 
-// parseSigned reads a statement and the key beside it.
+// parseSigned reads a statement, and the key and the addition beside it.
 func parseSigned(file string, f signedFile) (Signed, error) {
 	if err := keys.AdmitEd25519(f.Key[:]); err != nil {
 		return Signed{}, strict.Errorf(file, "key %v", err)
@@ -204,7 +206,26 @@ func parseSigned(file string, f signedFile) (Signed, error) {
 	if err := s.checkKeyID(f.Key); err != nil {
 		return Signed{}, strict.Errorf(file, "%v", err)
 	}
-	return Signed{Key: f.Key, Statement: s}, nil
+	add, err := f.Addition.parse()
+	if err != nil {
+		return Signed{}, strict.Errorf(file, "%v", err)
+	}
+	return Signed{Key: f.Key, Statement: s, Addition: add}, nil
+}
+
+// additions refuses a key that added a signature to two statements: it is one party's.
+func (d *document) additions(list []Signed) {
+	seen := map[string]bool{}
+	for i, s := range list {
+		if s.Addition == nil {
+			continue
+		}
+		spki := string(s.Addition.Key.SPKI())
+		if seen[spki] {
+			d.failf(d.at("statements", i), "statements[%d].addition has the key of another statement's", i)
+		}
+		seen[spki] = true
+	}
 }
 
 func (d *document) countersignatures(list []countersignatureFile, statements int) []Countersignature {

@@ -52,7 +52,7 @@ func (c *Core) encode() []byte {
 		f.Predecessor = c.Notice.Raw()
 	}
 	for _, s := range sorted(c.Previous) {
-		f.Previous = append(f.Previous, signedFile{s.Key, s.Statement.filed()})
+		f.Previous = append(f.Previous, signedFile{Key: s.Key, JSON: s.Statement.filed()})
 	}
 	return strict.EncodeJSON(&f)
 }
@@ -180,6 +180,9 @@ func (c *Core) checkPrevious(s Signed) error {
 	before := c.before()
 	if before == nil {
 		return fmt.Errorf("is given, but nothing comes before epoch 1")
+	}
+	if s.Addition != nil {
+		return fmt.Errorf("has an addition, which a ledger doesn't keep")
 	}
 	if err := isAbout(s.Statement, *before); err != nil {
 		return err

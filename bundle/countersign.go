@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -31,11 +32,13 @@ type Countersignature struct {
 type Signed struct {
 	Key       [32]byte // raw Ed25519 key, admitted
 	Statement *Statement
+	Addition  *Addition // nil where the party added no post-quantum signature
 }
 
 // CountersignText is what a countersignature of form bound signs: lines that each
-// end with LF, with one "signer" line for each statement. The lines are in the
-// bundle's order, whatever the order of statements.
+// end with LF, with one "signer" line for each statement, and behind it an "addition"
+// line where it has one. The lines are in the bundle's order, whatever the order of
+// statements.
 func CountersignText(set *KeySet, statements []Signed) []byte {
 	return countersignText(set.about(), statements)
 }
@@ -49,6 +52,11 @@ func countersignText(a about, statements []Signed) []byte {
 	for _, s := range sorted(statements) {
 		b = base64.StdEncoding.AppendEncode(append(b, "signer "...), s.Key[:])
 		b = append(base64.StdEncoding.AppendEncode(append(b, ' '), s.Statement.Signature[:]), '\n')
+		if a := s.Addition; a != nil {
+			key, sig := sha256.Sum256(a.Key.SPKI()), sha256.Sum256(a.Signature)
+			b = hex.AppendEncode(append(b, "addition "...), key[:])
+			b = append(hex.AppendEncode(append(b, ' '), sig[:]), '\n')
+		}
 	}
 	return b
 }

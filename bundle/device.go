@@ -145,6 +145,13 @@ func Check(bundle, proof []byte, trust *Trust, log *auditlog.Policy, state *Devi
 			return nil, fmt.Errorf("%w: what this device remembers of its fleet %s; at first contact there is no state at all", ErrTrust, fault)
 		}
 	}
+	if trust == nil {
+		return nil, fmt.Errorf("%w: nothing is pinned", ErrTrust)
+	}
+	log, err := trust.dating(log)
+	if err != nil {
+		return nil, err
+	}
 	b, err := ParseAny(bundleName, bundle)
 	if err != nil {
 		return nil, refused(ReasonMalformed, err)

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +29,15 @@ func ReadVectors(t *testing.T) (cases []testvectors.Case, data [][]byte) {
 type Judged struct {
 	Name, What, Want string
 	Bundle, Proof    []byte
-	Log              bool // the policy pins a log
+	Policy           string // which: plain, or one that pins a log, or one that requires both signatures
 }
+
+// The policies under which bundles are judged.
+const (
+	PolicyPlain  = "policy.yaml"
+	PolicyLog    = "policy-with-log.yaml"
+	PolicyHybrid = "policy-hybrid.yaml"
+)
 
 // JudgedVectors are the bundles that are judged.
 func JudgedVectors(t *testing.T) (list []Judged) {
@@ -44,8 +52,9 @@ func JudgedVectors(t *testing.T) (list []Judged) {
 		if want == "" && v.want != "ok" {
 			want = v.want
 		}
-		list = append(list, Judged{Name: "judged-" + v.name, What: strings.ReplaceAll(v.name, "-", " "), Want: want, Bundle: v.data})
+		list = append(list, Judged{Name: "judged-" + v.name, What: strings.ReplaceAll(v.name, "-", " "), Want: want, Bundle: v.data, Policy: PolicyPlain})
 	}
+	list = append(list, hybridVectors()...)
 	leaf := newWorld().bundle.Raw()
 	none, hour := time.Time{}, func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
 	for _, v := range []Judged{
@@ -56,10 +65,54 @@ func JudgedVectors(t *testing.T) (list []Judged) {
 		{Name: "logged-before-it-was-made", What: "witnesses that say to have seen it before it was made", Want: "by when witnesses had seen it", Proof: logged(leaf, hour(-15), hour(-15))},
 		{Name: "logged-without-a-proof", What: "no proof beside it", Want: "log.included: "},
 	} {
-		v.Bundle, v.Log = leaf, true
+		v.Bundle, v.Policy = leaf, PolicyLog
 		list = append(list, v)
 	}
 	return list
+}
+
+// hybridVectors are the forgeries of a hybrid bundle, and what dates one.
+func hybridVectors() (list []Judged) {
+	add := func(name, what, want string, bundle, proof []byte) {
+		list = append(list, Judged{Name: "hybrid-" + name, What: what, Want: want, Bundle: bundle, Proof: proof, Policy: PolicyHybrid})
+	}
+	sound := hybridWorld()
+	leaf := sound.assemble(sound.statements, sound.counter...)
+	classical := logged(leaf, now, now)
+	both := append(append(slices.Clone(classical), strong1.line(classical, now)...), strong2.line(classical, now)...)
+	add("good", "nothing: both signatures of all of whom they are required, and two witnesses with ML-DSA-44 keys", "", leaf, both)
+	add("dated-by-classical-witnesses", "witnesses with Ed25519 keys alone have cosigned", "its key is classical, and post-quantum signatures are required", leaf, classical)
+	old := newWorld()
+	add("classical-bundle", "a bundle without any post-quantum signature", "no post-quantum one that counts", old.bundle.Raw(), nil)
+	for _, c := range forgeries() {
+		if c.want == "" {
+			continue
+		}
+		w := hybridWorld()
+		c.forge(w)
+		leaf := w.assemble(w.statements, w.counter...)
+		classical := logged(leaf, now, now)
+		both := append(append(slices.Clone(classical), strong1.line(classical, now)...), strong2.line(classical, now)...)
+		what := "who has " + c.has + " " + c.does
+		add(slug(what), what, c.want, leaf, both)
+	}
+	return list
+}
+
+// slug is a folder's name made of words.
+func slug(words string) string {
+	words = strings.NewReplacer("who has ", "", "'s", "s", ",", "", ".", "").Replace(words)
+	return strings.ToLower(strings.ReplaceAll(words, " ", "-"))
+}
+
+// HybridPolicy is the hybrid world's trust as a verifier's policy.
+func HybridPolicy() []byte {
+	text := string(TrustPolicy("log " + logKey.vkey() + "\nwitness one " + witness1.vkey() + "\nwitness two " + witness2.vkey() +
+		"\nwitness strong-1 " + strong1.vkey() + "\nwitness strong-2 " + strong2.vkey() + "\ngroup q 2 one two strong-1 strong-2\nquorum q\n"))
+	more := fmt.Sprintf("  - {name: operator, algorithm: ml-dsa-44, key: %q, form: bound, confirmed: made for a test}\nrequire_all: [tp-1, operator]\n"+
+		"additional_keys:\n  - {name: tp-1, algorithm: ml-dsa-44, key: %q, confirmed: made for a test}\nlog_policy:",
+		b64(spki(keys.MLDSA44, "operator pq")), b64(spki(keys.MLDSA44, "tp-1 pq")))
+	return []byte(strings.Replace(text, "log_policy:", more, 1))
 }
 
 func wantVerdict(t *testing.T, v vector) {

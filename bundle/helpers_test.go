@@ -48,11 +48,13 @@ func signer(alg keys.Algorithm, name string) crypto.Signer {
 	return edKey(name)
 }
 
-func mldsa(alg keys.Algorithm, name string) *keys.MLDSA { return must(keys.NewMLDSA(alg, seed(name))) }
+func mldsaKey(alg keys.Algorithm, name string) *keys.MLDSA {
+	return must(keys.NewMLDSA(alg, seed(name)))
+}
 
 func spki(alg keys.Algorithm, name string) []byte {
 	if alg.IsMLDSA() {
-		return mldsa(alg, name).Public().SPKI()
+		return mldsaKey(alg, name).Public().SPKI()
 	}
 	if alg == keys.X25519 {
 		return must(x509.MarshalPKIXPublicKey(must(ecdh.X25519().NewPrivateKey(seed(name))).Public()))
@@ -74,10 +76,11 @@ func public(alg keys.Algorithm, name string) *keys.Public {
 	return must(keys.ParseSPKI(spki(alg, name)))
 }
 
-// sign makes a signature as keys.Public.Verify takes it for a countersignature.
+// sign makes a signature as keys.Public.Verify takes it, for a countersignature where
+// the algorithm has contexts.
 func sign(alg keys.Algorithm, name string, msg []byte) []byte {
 	if alg.IsMLDSA() {
-		return must(mldsa(alg, name).Sign(keys.ForCountersignature, msg))
+		return must(mldsaKey(alg, name).Sign(keys.ForCountersignature, msg))
 	}
 	switch k := signer(alg, name).(type) {
 	case *ecdsa.PrivateKey:
@@ -131,7 +134,7 @@ const statementAt = 1795257000000
 func signed(name string, set *KeySet) Signed {
 	s := must(NewStatement(Protobuf, set.Namespace, statementAt, set.Epoch, set.Digest()))
 	key := edRaw(name)
-	return Signed{key, must(s.Seal(key, ed25519.Sign(edKey(name), s.Message())))}
+	return Signed{Key: key, Statement: must(s.Seal(key, ed25519.Sign(edKey(name), s.Message())))}
 }
 
 func countersigned(alg keys.Algorithm, name, form string, set *KeySet, statements ...Signed) Countersignature {

@@ -164,7 +164,7 @@ func TestEveryFieldCounts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return w.verify(w.assemble([]Signed{{w.statements[0].Key, s}, w.statements[1]}, w.counter...))
+			return w.verify(w.assemble([]Signed{{Key: w.statements[0].Key, Statement: s}, w.statements[1]}, w.counter...))
 		}, []string{"drop .version", "drop .ciphersuite", "drop .key_id", "drop .serialized_message", ".serialized_message := null \"\""}},
 		"core": {w.core.Raw(), func(d []byte) error { _, err := ParseCore("", d); return err },
 			// Whose statements a request needs is for whoever pins keys to say.

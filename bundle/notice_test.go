@@ -21,7 +21,7 @@ func noticed(n *Notice) *Bundle {
 	var st []Signed
 	for _, name := range []string{"tp-1", "tp-2"} {
 		s := must(NewStatement(Protobuf, n.Namespace, statementAt, n.Epoch, n.Digest()))
-		st = append(st, Signed{edRaw(name), must(s.Seal(edRaw(name), sign(keys.Ed25519, name, s.Message())))})
+		st = append(st, Signed{Key: edRaw(name), Statement: must(s.Seal(edRaw(name), sign(keys.Ed25519, name, s.Message())))})
 	}
 	msg := must(CountersignNotice(FormBound, n, st))
 	return must(Assemble(n.Raw(), st, []Countersignature{{public(keys.P256, "operator"), FormBound, sign(keys.P256, "operator", msg)}}, nil))

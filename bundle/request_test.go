@@ -50,7 +50,7 @@ func TestResponseIsCheckedAgainstExactlyItsRequest(t *testing.T) {
 		s := signed("tp-1", set)
 		st := *s.Statement
 		st.raw, st.Signature = nil, [64]byte(ed25519.Sign(edKey(by), st.Message()))
-		return must(NewResponse(Signed{s.Key, &st}))
+		return must(NewResponse(Signed{Key: s.Key, Statement: &st}))
 	}
 	other := parsed(fleet(2, seed("previous"), 5, keys.Ed25519, keys.P256))
 	for name, c := range map[string]struct {
@@ -101,7 +101,7 @@ func TestLongestTokensStillMakeACore(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := must(NewStatement(Bincode, set.Namespace, statementAt, 1, core.KeySet.Digest()))
-	r := must(NewResponse(Signed{edRaw("tp-1"), must(s.Seal(edRaw("tp-1"), ed25519.Sign(edKey("tp-1"), s.Message())))}))
+	r := must(NewResponse(Signed{Key: edRaw("tp-1"), Statement: must(s.Seal(edRaw("tp-1"), ed25519.Sign(edKey("tp-1"), s.Message())))}))
 	if err := r.Check(core, edRaw("tp-1")); err != nil {
 		t.Error(err)
 	}

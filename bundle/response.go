@@ -11,9 +11,9 @@ import (
 // ResponseFormat is the first field of a response.
 const ResponseFormat = "fleetctl response v1"
 
-// maxResponse bounds a response, in bytes: a statement of MaxStatement in
-// base64, and the key.
-const maxResponse = 8 << 10
+// maxResponse bounds a response, in bytes: a statement of MaxStatement and an
+// addition of ML-DSA-87 in base64, and the key.
+const maxResponse = 18 << 10
 
 // Response is a third party's answer to a request.
 type Response struct {
@@ -28,20 +28,22 @@ type responseFile struct {
 	Format    string   `strict:"format"`
 	Key       [32]byte `strict:"key,base64"`
 	Statement []byte   `strict:"statement,base64"` // the JSON as served
+
+	Addition *additionFile `strict:"addition,optional"`
 }
 
 // NewResponse makes a response and reads back what it wrote.
 func NewResponse(s Signed) (*Response, error) {
-	return ParseResponse("", strict.EncodeJSON(&responseFile{ResponseFormat, s.Key, s.Statement.filed()}))
+	return ParseResponse("", strict.EncodeJSON(&responseFile{ResponseFormat, s.Key, s.Statement.filed(), s.Addition.file()}))
 }
 
-// ParseResponse reads a response of at most 8 KiB. It checks no signature.
+// ParseResponse reads a response of at most 18 KiB. It checks no signature.
 func ParseResponse(file string, data []byte) (*Response, error) {
 	var f responseFile
 	if _, err := open(file, data, maxResponse, ResponseFormat, &f); err != nil {
 		return nil, err
 	}
-	s, err := parseSigned(file+" statement", signedFile{f.Key, f.Statement})
+	s, err := parseSigned(file+" statement", signedFile{f.Key, f.Statement, f.Addition})
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func biggest(set *KeySet, thirdParties int, countersigner keys.Algorithm) []byte
 			name = fmt.Sprintf("tp-%d-%d", i, j)
 		}
 		s := must(NewStatement(Bincode, set.Namespace, strict.MaxInt, set.Epoch, set.Digest()))
-		statements = append(statements, Signed{edRaw(name), must(s.Seal(edRaw(name), sign(keys.Ed25519, name, s.Message())))})
+		statements = append(statements, Signed{Key: edRaw(name), Statement: must(s.Seal(edRaw(name), sign(keys.Ed25519, name, s.Message())))})
 	}
 	form := FormBound
 	if thirdParties == 1 {
@@ -64,7 +64,7 @@ func TestMaxSizeIsNeverExceededAndClose(t *testing.T) {
 				planned.Keys[i].SPKI = nil
 			}
 			planned.Previous = nil
-			most := MaxSize(&planned, c.thirdParties, countersigner)
+			most := MaxSize(&planned, make([]keys.Algorithm, c.thirdParties), countersigner)
 			got := len(biggest(parsed(set), c.thirdParties, countersigner))
 			// Free are the DER integers of an ECDSA signature: at most 3 bytes
 			// in 999 of 1000, in base64 one group of 4 or two.
@@ -85,7 +85,7 @@ func TestHowManyHSMsFit(t *testing.T) {
 				s.Keys = append(s.Keys, FleetKey{HSM: fmt.Sprintf("hsm-%03d", i), Role: "session", Algorithm: alg})
 			}
 			s.Majority = n/2 + 1
-			if MaxSize(s, 1, keys.P256) > MaxBundle {
+			if MaxSize(s, make([]keys.Algorithm, 1), keys.P256) > MaxBundle {
 				break
 			}
 			n++

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
+	"fmt"
 	"testing"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -27,7 +28,7 @@ func newRequestWorld() *requestWorld {
 
 func (w *requestWorld) response(name string, timestamp uint64) *Response {
 	s := must(NewStatement(Protobuf, w.next.Namespace, timestamp, w.next.Epoch, w.next.Digest()))
-	return must(NewResponse(Signed{edRaw(name), must(s.Seal(edRaw(name), ed25519.Sign(edKey(name), s.Message())))}))
+	return must(NewResponse(Signed{Key: edRaw(name), Statement: must(s.Seal(edRaw(name), ed25519.Sign(edKey(name), s.Message())))}))
 }
 
 var requestFiles = []File{{"approvals/1", []byte("text\n")}, {"approvals/1.sig", []byte("signature")}, {"empty", nil}, {"plan.yaml", []byte("mode: production\n")}}
@@ -63,11 +64,11 @@ func coreVectors(t *testing.T) []vector {
 	with("previous-at-epoch-1", "previous_statements[0] is given, but nothing comes before epoch 1", func(c *Core) { c.KeySet, c.Predecessor = w.set, nil })
 	with("previous-about-the-new-epoch", "is about epoch 2, the artifact is epoch 1", func(c *Core) { c.Previous = []Signed{signed("tp-1", w.next)} })
 	with("previous-about-another-artifact", "is about digest", func(c *Core) { c.Previous = []Signed{signed("tp-1", parsed(fleet(1, nil, 3, keys.Ed25519)))} })
-	with("previous-not-signed", "previous_statements[0] the signature does not verify", func(c *Core) { c.Previous = []Signed{{edRaw("tp-1"), &forged}} })
+	with("previous-not-signed", "previous_statements[0] the signature does not verify", func(c *Core) { c.Previous = []Signed{{Key: edRaw("tp-1"), Statement: &forged}} })
 	with("previous-by-another-key", "the signature does not verify", func(c *Core) {
 		st := *w.statements[0].Statement
 		st.raw, st.KeyID = nil, nil
-		c.Previous = []Signed{{edRaw("tp-2"), &st}}
+		c.Previous = []Signed{{Key: edRaw("tp-2"), Statement: &st}}
 	})
 	with("previous-twice", "is that of the statement before", func(c *Core) { c.Previous = []Signed{w.statements[0], w.statements[0]} })
 	list = append(list, vector{"head-short", "release.head", swap(t, w.core.Raw(), hex.EncodeToString(seed("release")), "00")},
@@ -106,6 +107,8 @@ func responseVectors(t *testing.T) []vector {
 		{"key-small-order", "small order", swap(t, good, b64(edKey("tp-1")[32:]), b64(smallOrder))},
 		{"key-of-another", "key_id is", swap(t, good, b64(edKey("tp-1")[32:]), b64(edKey("tp-2")[32:]))},
 		{"key-short", "has 31 bytes, not 32", swap(t, good, b64(edKey("tp-1")[32:]), b64(make([]byte, 31)))},
-		{"too-large", "8193 bytes", bytes.Replace(good, []byte("{\n"), append([]byte("{\n"), bytes.Repeat([]byte(" "), maxResponse+1-len(good))...), 1)},
+		{"good-addition", "ok", must(NewResponse(added(w.response("tp-1", statementAt).Signed, mldsaKey(keys.MLDSA44, "tp-1 pq"), keys.ForThirdParty))).Raw()},
+		{"addition-by-a-classical-key", "a third party adds a signature of ML-DSA", bytes.Replace(good, []byte("\n}\n"), fmt.Appendf(nil, ",\n  \"addition\": {\n    \"key\": %q,\n    \"signature\": %q\n  }\n}\n", b64(spki(keys.P256, "x")), b64(make([]byte, 70))), 1)},
+		{"too-large", "18433 bytes", bytes.Replace(good, []byte("{\n"), append([]byte("{\n"), bytes.Repeat([]byte(" "), maxResponse+1-len(good))...), 1)},
 	}
 }

@@ -240,7 +240,7 @@ func bundleVectors(t *testing.T) []vector {
 		change(&s)
 		s.raw = nil
 		x := signed("tp-1", &s)
-		return signedFile{x.Key, x.Statement.Raw()}
+		return signedFile{Key: x.Key, JSON: x.Statement.Raw()}
 	}
 	first := slices.IndexFunc(w.bundle.Statements, func(s Signed) bool { return s.Key == edRaw("tp-1") })
 	raw("unsorted", "statements[1].key comes before", func(f *bundleFile) { slices.Reverse(f.Statements) })
@@ -262,6 +262,18 @@ func bundleVectors(t *testing.T) []vector {
 	raw("countersigner-x25519", "which can't sign", func(f *bundleFile) { f.Countersignatures[0].Key = spki(keys.X25519, "operator") })
 	raw("countersigner-no-key", "countersignatures[0].key is no DER", func(f *bundleFile) { f.Countersignatures[0].Key = []byte("key") })
 	raw("countersignature-too-long", "has 73 bytes", func(f *bundleFile) { f.Countersignatures[0].Signature = make([]byte, 73) })
+	pq := mldsaKey(keys.MLDSA44, "tp-1 pq")
+	with := added(w.statements[0], pq, keys.ForThirdParty).Addition.file()
+	raw("good-addition", "ok", func(f *bundleFile) { f.Statements[0].Addition = with })
+	raw("addition-by-a-classical-key", "a third party adds a signature of ML-DSA", func(f *bundleFile) {
+		f.Statements[0].Addition = &additionFile{spki(keys.P256, "tp-1 pq"), with.Signature}
+	})
+	raw("addition-too-short", "addition's signature has 2419 bytes; one of ml-dsa-44 has 2420", func(f *bundleFile) {
+		f.Statements[0].Addition = &additionFile{with.Key, with.Signature[1:]}
+	})
+	raw("addition-key-twice", "statements[1].addition has the key of another statement's", func(f *bundleFile) {
+		f.Statements[0].Addition, f.Statements[1].Addition = with, with
+	})
 	raw("transcript-missing", "transcript is missing", func(f *bundleFile) { f.Transcript = nil })
 	raw("transcript-record-zero", "transcript names no record", func(f *bundleFile) { f.Transcript = &Head{Hash: aRecord.Hash} })
 	raw("transcript-without-a-hash", "transcript names no record", func(f *bundleFile) { f.Transcript = &Head{N: 1} })
@@ -285,7 +297,7 @@ func verifyVectors(t *testing.T) []vector {
 	forged := func(s Signed) Signed { // signed by somebody else
 		st := *s.Statement
 		st.raw, st.Signature = nil, [64]byte(ed25519.Sign(edKey("forger"), st.Message()))
-		return Signed{s.Key, &st}
+		return Signed{Key: s.Key, Statement: &st}
 	}
 	three := append(slices.Clone(w.statements), signed("tp-3", w.set))
 	bad := []Signed{w.statements[0], forged(w.statements[1])}

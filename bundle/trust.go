@@ -23,6 +23,13 @@ type Trust struct {
 	Needed       int // how many different third parties must sign, from 1
 	Operators    []Operator
 
+	// RequireAll names third parties and operators of whom a classical and a
+	// post-quantum signature must both count: a third party's statement by one of its
+	// keys and an addition by one of Additional, an operator's countersignatures by two
+	// of Operators that have its name. Without it any one key of an operator will do.
+	RequireAll []string
+	Additional []AdditionalKey
+
 	// Shares are pairs of holders, in different parts, who may have the same key. By
 	// default nobody may. A third party and an operator never may.
 	Shares []auditlog.Shared
@@ -40,7 +47,8 @@ type ThirdParty struct {
 	Window Window
 }
 
-// Operator is a pinned countersigner; one of them must countersign.
+// Operator is a pinned countersigner; one of them must countersign. Several keys have
+// one name only where RequireAll has it.
 type Operator struct {
 	Name   string
 	Key    *PublicKey
@@ -55,6 +63,11 @@ func (t *Trust) Check() error { return t.CheckWith(nil) }
 // CheckWith is Check beside a log policy, whose logs and witnesses must not hold
 // any other pinned key.
 func (t *Trust) CheckWith(log *auditlog.Policy) error {
+	if log != nil {
+		if _, err := t.dating(log); err != nil {
+			return err
+		}
+	}
 	if _, err := t.usable(log); err != nil {
 		return err
 	}
@@ -90,7 +103,7 @@ func (t *Trust) usable(log *auditlog.Policy) (*keys.Roster, error) {
 	}
 	for _, o := range t.Operators {
 		switch {
-		case named[o.Name]:
+		case named[o.Name] && !t.RequiresAll(o.Name):
 			return nil, fmt.Errorf("%w: the name %q is pinned twice", ErrTrust, o.Name)
 		case o.Key == nil || !o.Key.Algorithm().CanSign():
 			return nil, fmt.Errorf("%w: operator %s has no key that can sign", ErrTrust, o.Name)
@@ -98,6 +111,14 @@ func (t *Trust) usable(log *auditlog.Policy) (*keys.Roster, error) {
 			return nil, fmt.Errorf("%w: operator %s is pinned with form %q; %s and %s are allowed", ErrTrust, o.Name, o.Form, FormBound, FormSignature)
 		}
 		named[o.Name] = true
+	}
+	for _, p := range t.ThirdParties {
+		if slices.ContainsFunc(t.Operators, func(o Operator) bool { return o.Name == p.Name }) {
+			return nil, fmt.Errorf("%w: the name %q is pinned twice", ErrTrust, p.Name)
+		}
+	}
+	if err := t.hybrid(); err != nil {
+		return nil, err
 	}
 	return t.roster(log)
 }
@@ -120,6 +141,9 @@ func (t *Trust) roster(log *auditlog.Policy) (*keys.Roster, error) {
 	}
 	for _, p := range t.ThirdParties {
 		add(keys.PartThirdParty, p.Name, keys.Ed25519Point(p.Key))
+	}
+	for _, k := range t.Additional {
+		add(keys.PartThirdParty, k.Name, k.Key.Point())
 	}
 	for _, o := range t.Operators {
 		add(keys.PartOperator, o.Name, o.Key.Point())

@@ -18,18 +18,17 @@ func TestBundleVectors(t *testing.T) {
 	}
 	log := bundle.LogPolicy()
 	set.Share("log.policy", []byte(log)) // of the examples
-	plain, withLog := bundle.TrustPolicy(""), bundle.TrustPolicy(log)
-	at := map[bool]string{false: set.Share("policy.yaml", plain), true: set.Share("policy-with-log.yaml", withLog)}
+	policies := map[string][]byte{bundle.PolicyPlain: bundle.TrustPolicy(""), bundle.PolicyLog: bundle.TrustPolicy(log), bundle.PolicyHybrid: bundle.HybridPolicy()}
+	at := map[string]string{}
+	for name, text := range policies {
+		at[name] = set.Share(name, text)
+	}
 	for _, v := range bundle.JudgedVectors(t) {
-		policy := plain
-		if v.Log {
-			policy = withLog
-		}
 		c := testvectors.Case{Name: v.Name, What: v.What, Verdict: testvectors.Accept, Reason: v.Want, With: map[string]string{"time": strict.FormatTime(bundle.JudgedAt)}, Claims: map[string]string{}}
 		if v.Want != "" {
 			c.Verdict = testvectors.Reject
 		}
-		p, err := evidence.ParsePolicy("policy.yaml", policy)
+		p, err := evidence.ParsePolicy("policy.yaml", policies[v.Policy])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +45,7 @@ func TestBundleVectors(t *testing.T) {
 			}
 		}
 		set.Add(t, c, testvectors.Part{Part: "bundle", Name: "bundle.json", Data: v.Bundle},
-			testvectors.Part{Part: "policy", At: at[v.Log]}, testvectors.Part{Part: "proof", Name: "bundle.json.tlog-proof", Data: v.Proof})
+			testvectors.Part{Part: "policy", At: at[v.Policy]}, testvectors.Part{Part: "proof", Name: "bundle.json.tlog-proof", Data: v.Proof})
 	}
 	set.Check(t)
 }

@@ -13,12 +13,13 @@ import (
 
 // Result says who signed a bundle.
 type Result struct {
-	ThirdParties []Signer // whose signatures count, each party once, in the bundle's order
-	Operators    []Signer // whose countersignatures count
-	Expired      []Signer // valid, but by a pinned key outside its window: they don't count
-	Repeated     []Signer // valid, but by another key of a party that counts already
-	Absent       []string // pinned third parties of which no signature counts
-	Ignored      []string // keys that aren't pinned: base64, raw Ed25519 or SPKI; nothing of them was verified
+	ThirdParties []Signer     // whose signatures count, each party once, in the bundle's order
+	Operators    []Signer     // whose countersignatures count: two of an operator in RequireAll
+	Expired      []Signer     // valid, but by a pinned key outside its window: they don't count
+	Repeated     []Signer     // valid, but by another key of a party that counts already
+	Absent       []string     // pinned third parties of which no signature counts
+	Incomplete   []Incomplete // those in Trust.RequireAll of whom a signature counts, and not both
+	Ignored      []string     // keys that aren't pinned: base64, raw Ed25519 or SPKI; nothing of them was verified
 }
 
 // Signer is a pinned key that signed.
@@ -45,6 +46,9 @@ func (e *Short) Error() string {
 	}
 	if !e.Countersigned {
 		lacks = append(lacks, "no pinned operator has countersigned")
+	}
+	for _, i := range e.Result.Incomplete {
+		lacks = append(lacks, i.String())
 	}
 	msg := fmt.Sprintf("is short: %s (outside their key's window %d, by keys not pinned %d)",
 		strings.Join(lacks, "; "), len(e.Result.Expired), len(e.Result.Ignored))
@@ -106,6 +110,9 @@ func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witne
 		p := trust.thirdParty(s.Key)
 		if p == nil {
 			res.Ignored = append(res.Ignored, keyText(s.Key[:]))
+			if _, err := trust.addition(s, "", res, now, witnessed); err != nil {
+				return nil, strict.Errorf(b.file, "statements[%d]: %v", i, err).WithHint(keepHint)
+			}
 			continue
 		}
 		if err := s.Statement.VerifyOnce(s.Key, trust.Seen); err != nil {
@@ -114,12 +121,22 @@ func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witne
 		if err := madeBy(s.Statement.Time(), now, witnessed); err != nil {
 			return nil, strict.Errorf(b.file, "statements[%d] by third party %s was signed at %v", i, p.Name, err)
 		}
+		lacks, err := trust.addition(s, p.Name, res, now, witnessed)
+		switch {
+		case err != nil:
+			return nil, strict.Errorf(b.file, "statements[%d] by third party %s: %v", i, p.Name, err).WithHint(keepHint)
+		case lacks != "" && trust.RequiresAll(p.Name):
+			res.Incomplete = append(res.Incomplete, Incomplete{p.Name, lacks})
+			continue
+		}
 		list := &res.ThirdParties
 		if slices.ContainsFunc(res.ThirdParties, func(x Signer) bool { return x.Name == p.Name }) {
 			list = &res.Repeated
 		}
 		count(list, p.Window, Signer{Name: p.Name, Key: keyText(s.Key[:]), Time: s.Statement.Time()})
 	}
+	var operators []Signer
+	algorithms := map[string]Algorithm{}
 	for i, c := range b.Countersignatures {
 		o := trust.operator(c.Key)
 		if o == nil {
@@ -129,8 +146,11 @@ func (b *Bundle) verify(trust *Trust, log *auditlog.Policy, now time.Time, witne
 		if err := b.checkCountersignature(c, o, trust.Seen); err != nil {
 			return nil, strict.Errorf(b.file, "countersignatures[%d] by operator %s: %v", i, o.Name, err).WithHint(keepHint)
 		}
-		count(&res.Operators, o.Window, Signer{Name: o.Name, Key: keyText(c.Key.SPKI())})
+		one := Signer{Name: o.Name, Key: keyText(c.Key.SPKI())}
+		algorithms[one.Key] = c.Key.Algorithm()
+		count(&operators, o.Window, one)
 	}
+	res.Operators = trust.complete(operators, algorithms, res)
 	for _, name := range trust.Parties() {
 		if !slices.ContainsFunc(res.ThirdParties, func(x Signer) bool { return x.Name == name }) {
 			res.Absent = append(res.Absent, name)

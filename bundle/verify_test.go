@@ -157,7 +157,7 @@ func TestBadSignatureOutsideItsWindowStillRejects(t *testing.T) {
 	w.trust.ThirdParties[1].Window.NotAfter = new(now.Add(-time.Hour))
 	bad := *w.statements[1].Statement
 	bad.raw, bad.Signature[40] = nil, bad.Signature[40]^1
-	statements := []Signed{w.statements[0], {w.statements[1].Key, &bad}}
+	statements := []Signed{w.statements[0], {Key: w.statements[1].Key, Statement: &bad}}
 	err := w.verify(w.assemble(statements, countersigned(keys.P256, "operator", FormBound, w.set, statements...)))
 	wantError(t, err, "by third party tp-2")
 	if errors.As(err, new(*Short)) {
@@ -232,7 +232,7 @@ func TestSmallOrderKeyCannotSignAnything(t *testing.T) {
 	identity := [32]byte{1}
 	st := must(NewStatement(Protobuf, w.set.Namespace, statementAt, 1, w.set.Digest()))
 	st.Signature = [64]byte{1} // R the identity, S zero
-	statements := []Signed{{identity, st}}
+	statements := []Signed{{Key: identity, Statement: st}}
 	w.trust = &Trust{Mode: Production, Namespace: w.set.Namespace, Needed: 1,
 		ThirdParties: []ThirdParty{{Name: "tp", Key: identity}}, Operators: w.trust.Operators}
 	wantError(t, w.verify(w.assemble(statements, countersigned(keys.P256, "operator", FormBound, w.set, statements...))), "small order")

@@ -37,6 +37,9 @@ func (a *Account) takeResponse(c *Response, r *Record) error {
 	if err != nil {
 		return err
 	}
+	if s, err = a.CheckAddition(*s, c.Addition); err != nil {
+		return err
+	}
 	if err := CheckStatementTime(s.Statement, r.Time); err != nil {
 		return err
 	}
@@ -95,6 +98,31 @@ func (a *Account) CheckStatement(key [32]byte, statement []byte) (*bundle.Signed
 		return nil, fmt.Errorf("%s has answered already, and this is a second statement about the epoch", party.Name)
 	}
 	return &bundle.Signed{Key: key, Statement: s}, nil
+}
+
+// ErrNoAddition is the error of an answer that lacks the post-quantum signature for
+// which the plan names a key.
+var ErrNoAddition = errors.New("the plan names a post-quantum key of it, and no signature by that key came beside the statement")
+
+// CheckAddition checks the post-quantum signature beside a statement that was checked:
+// it is there where the plan names a key for it, and only there.
+func (a *Account) CheckAddition(s bundle.Signed, signature []byte) (*bundle.Signed, error) {
+	party := a.ThirdParty(s.Key)
+	k, err := party.PostQuantum.public()
+	switch {
+	case err != nil:
+		return nil, err
+	case k == nil && signature == nil:
+		return &s, nil
+	case k == nil:
+		return nil, fmt.Errorf("the answer of %s has a post-quantum signature, and the plan names no key for one", party.Name)
+	case signature == nil:
+		return nil, fmt.Errorf("%s: %w", party.Name, ErrNoAddition)
+	}
+	if s, err = s.Seal(k, signature); err != nil {
+		return nil, fmt.Errorf("the post-quantum signature of %s: %w", party.Name, err)
+	}
+	return &s, nil
 }
 
 // sameWord says that a verified statement signs the same bytes as the one taken
@@ -206,6 +234,17 @@ func (a *Account) takeCountersignature(c *Countersignature, r *Record) error {
 	if err := a.seen.Verify(k, keys.ForCountersignature, text, c.Signature); err != nil {
 		return fmt.Errorf("the countersignature of %s: %w", want.Name, err)
 	}
+	q, err := want.PostQuantum.public()
+	switch {
+	case err != nil:
+		return err
+	case (q == nil) != (c.PostQuantum == nil):
+		return fmt.Errorf("it has a signature by the post-quantum key of %s, or lacks one, against the plan: both are made, or neither", want.Name)
+	case q != nil:
+		if err := a.seen.Verify(q, keys.ForCountersignature, text, c.PostQuantum); err != nil {
+			return fmt.Errorf("the post-quantum countersignature of %s: %w", want.Name, err)
+		}
+	}
 	if err := checkSigned(c.Files, a.Request.Files); err != nil {
 		return err
 	}
@@ -233,9 +272,15 @@ func (a *Account) Bundle() (*bundle.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.bundle, err = bundle.Assemble(artifact.Raw(), a.answers, []bundle.Countersignature{
-		{Key: key, Form: a.Counter.Form, Signature: a.Counter.Signature},
-	}, &bundle.Head{Hash: a.CounterHead.Hash, N: uint64(a.CounterHead.N)})
+	signatures := []bundle.Countersignature{{Key: key, Form: a.Counter.Form, Signature: a.Counter.Signature}}
+	q, err := a.Plan.Countersigner.PostQuantum.public()
+	if err != nil {
+		return nil, err
+	}
+	if q != nil {
+		signatures = append(signatures, bundle.Countersignature{Key: q, Form: a.Counter.Form, Signature: a.Counter.PostQuantum})
+	}
+	a.bundle, err = bundle.Assemble(artifact.Raw(), a.answers, signatures, &bundle.Head{Hash: a.CounterHead.Hash, N: uint64(a.CounterHead.N)})
 	return a.bundle, err
 }
 
@@ -387,5 +432,15 @@ func (p *Plan) MaxBundle() int {
 			s.Keys = append(s.Keys, bundle.FleetKey{HSM: h.Name, Role: r.Name, Use: r.Use, Algorithm: r.Algorithm})
 		}
 	}
-	return bundle.MaxSize(s, len(p.ThirdParties), p.Countersigner.Algorithm)
+	additions := make([]bundle.Algorithm, len(p.ThirdParties))
+	for i, t := range p.ThirdParties {
+		if t.PostQuantum != nil {
+			additions[i] = t.PostQuantum.Algorithm
+		}
+	}
+	countersigners := []bundle.Algorithm{p.Countersigner.Algorithm}
+	if q := p.Countersigner.PostQuantum; q != nil {
+		countersigners = append(countersigners, q.Algorithm)
+	}
+	return bundle.MaxSize(s, additions, countersigners...)
 }

@@ -323,6 +323,9 @@ type Request struct {
 type Response struct {
 	Key       [32]byte `strict:"key,base64"`
 	Statement []byte   `strict:"statement,base64"`
+	// Addition is its signature by the plan's post-quantum key; absent where the plan
+	// names none.
+	Addition []byte `strict:"addition,base64,optional"`
 }
 
 // Refusal keeps, unchanged, an answer that was refused. If its statement is valid and
@@ -340,7 +343,10 @@ type Countersignature struct {
 	Key       []byte `strict:"key,base64"`
 	Form      string `strict:"form"`
 	Signature []byte `strict:"signature,base64"`
-	Files     []File `strict:"files"`
+	// PostQuantum is the signature by the plan's post-quantum key; absent where the plan
+	// names none.
+	PostQuantum []byte `strict:"post_quantum,base64,optional"`
+	Files       []File `strict:"files"`
 }
 
 // LogProof has the SHA-256 of the bundle and of the proof that it is in the log.

@@ -12,6 +12,7 @@
 package ceremony
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 
@@ -110,6 +111,15 @@ type ThirdParty struct {
 	Name        string   `strict:"name,token"`
 	Key         [32]byte `strict:"key,base64"`
 	Ciphersuite uint32   `strict:"ciphersuite"`
+	// PostQuantum is the key by which it adds a signature to its statement, whose own
+	// is Ed25519's. The ceremony takes no statement of its without that.
+	PostQuantum *PostQuantum `strict:"post_quantum,optional"`
+}
+
+// PostQuantum is a key of ML-DSA that signs beside another key.
+type PostQuantum struct {
+	Algorithm Algorithm `strict:"algorithm"`
+	Key       []byte    `strict:"key,base64"` // SPKI
 }
 
 // Countersigner is the key by which the operator countersigns.
@@ -118,6 +128,9 @@ type Countersigner struct {
 	Algorithm Algorithm `strict:"algorithm"`
 	Key       []byte    `strict:"key,base64"` // SPKI
 	Form      string    `strict:"form"`
+	// PostQuantum countersigns the same text, beside Key: there is no countersignature
+	// by one of them.
+	PostQuantum *PostQuantum `strict:"post_quantum,optional"`
 	// Attestation names the HSM that holds the key.
 	Attestation *Device `strict:"attestation,optional"`
 }
@@ -193,6 +206,34 @@ func ParsePlan(file string, data []byte) (*Plan, error) {
 	return p, nil
 }
 
+// public is the key; nil where there is none.
+func (q *PostQuantum) public() (*keys.Public, error) {
+	if q == nil {
+		return nil, nil
+	}
+	return keys.ParseSPKI(q.Key)
+}
+
+func (q *PostQuantum) spki() []byte {
+	if q == nil {
+		return nil
+	}
+	return q.Key
+}
+
+func (q *PostQuantum) enter(add func(keys.Point)) error {
+	k, err := q.public()
+	if err == nil && k != nil {
+		add(k.Point())
+	}
+	return err
+}
+
+// Is says whether this is the key.
+func (q *PostQuantum) Is(k *bundle.PublicKey) bool {
+	return q != nil && k != nil && bytes.Equal(q.Key, k.SPKI())
+}
+
 // held is a key and its holder.
 type held struct {
 	keys.Holder
@@ -213,12 +254,18 @@ func (p *Plan) holders() (list []held, err error) {
 	}
 	for _, x := range p.ThirdParties {
 		add(keys.PartThirdParty, x.Name, keys.Ed25519Point(x.Key))
+		if err := x.PostQuantum.enter(func(p keys.Point) { add(keys.PartThirdParty, x.Name, p) }); err != nil {
+			return nil, err
+		}
 	}
 	k, err := keys.ParseSPKI(p.Countersigner.Key)
 	if err != nil {
 		return nil, err
 	}
 	add(keys.PartOperator, p.Countersigner.Name, k.Point())
+	if err := p.Countersigner.PostQuantum.enter(func(k keys.Point) { add(keys.PartOperator, p.Countersigner.Name, k) }); err != nil {
+		return nil, err
+	}
 	log, err := auditlog.ParsePolicy("log_policy", []byte(p.LogPolicy))
 	if err != nil {
 		return nil, err
@@ -276,4 +323,36 @@ func (p *Plan) Enter(r *auditlog.Roster) error {
 		}
 	}
 	return nil
+}
+
+// Trust is what the plan names: who is to sign, by which keys. It is no verifier's: a
+// plan says of nobody whose its keys are.
+func (p *Plan) Trust() (*bundle.Trust, error) {
+	t := &bundle.Trust{Mode: p.Mode, Namespace: p.Namespace, Needed: p.Answers()}
+	c := p.Countersigner
+	for i, der := range [][]byte{c.Key, c.PostQuantum.spki()} {
+		if i > 0 && der == nil {
+			break
+		}
+		k, err := keys.ParseSPKI(der)
+		if err != nil {
+			return nil, err
+		}
+		t.Operators = append(t.Operators, bundle.Operator{Name: c.Name, Key: k, Form: c.Form})
+	}
+	for _, x := range p.ThirdParties {
+		t.ThirdParties = append(t.ThirdParties, bundle.ThirdParty{Name: x.Name, Key: x.Key})
+		k, err := x.PostQuantum.public()
+		if err != nil {
+			return nil, err
+		}
+		if k != nil {
+			t.RequireAll = append(t.RequireAll, x.Name)
+			t.Additional = append(t.Additional, bundle.AdditionalKey{Name: x.Name, Key: k})
+		}
+	}
+	if c.PostQuantum != nil {
+		t.RequireAll = append(t.RequireAll, c.Name)
+	}
+	return t, nil
 }

@@ -287,6 +287,7 @@ func (c *planChecker) signers() {
 		if t.Ciphersuite != 1 && t.Ciphersuite != 2 {
 			c.failf(at, "", "third party %q: ciphersuite %d is neither 1 (protobuf) nor 2 (bincode)", t.Name, t.Ciphersuite)
 		}
+		c.postQuantum(at, keys.PartThirdParty, t.Name, t.PostQuantum)
 	}
 	if c.root.Get("third_parties") != nil && len(c.plan.ThirdParties) == 0 {
 		c.failf(c.root.LineOf("third_parties"), "", "the plan has no third party")
@@ -316,6 +317,29 @@ func (c *planChecker) signers() {
 	if cs.Form == bundle.FormSignature && len(c.plan.ThirdParties) > 1 {
 		c.failf(c.root.LineOf("countersigner", "form"), "use form bound", "form signature covers one statement, the plan has %d third parties", len(c.plan.ThirdParties))
 	}
+	if cs.PostQuantum != nil && cs.Algorithm.IsMLDSA() {
+		c.failf(c.root.LineOf("countersigner", "post_quantum"), "leave it out, or name a classical key above", "countersigner %q: both keys are post-quantum", cs.Name)
+	}
+	c.postQuantum(c.root.LineOf("countersigner", "post_quantum"), keys.PartOperator, cs.Name, cs.PostQuantum)
+}
+
+// postQuantum checks the key of a signature that stands beside another one. The
+// countersignature's text names each of them, which that of form signature doesn't.
+func (c *planChecker) postQuantum(at int, part, name string, q *PostQuantum) {
+	if q == nil || len(q.Key) == 0 {
+		return
+	}
+	k, err := q.public()
+	switch {
+	case err != nil:
+		c.failf(at, "", "%s %q: its post_quantum key %v", part, name, err)
+		return
+	case k.Algorithm() != q.Algorithm || !q.Algorithm.IsMLDSA():
+		c.failf(at, "it is one of ml-dsa-44, ml-dsa-65, ml-dsa-87", "%s %q: its post_quantum key is %s, the plan says %s", part, name, k.Algorithm(), q.Algorithm)
+	case c.plan.Countersigner.Form == bundle.FormSignature:
+		c.failf(c.root.LineOf("countersigner", "form"), "use form bound", "form signature covers no post-quantum signature, and %s %q has a post_quantum key", part, name)
+	}
+	c.enter(at, part, name, k.Point())
 }
 
 func (c *planChecker) log() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
@@ -119,6 +120,20 @@ func planEdits(p *ceremony.Plan) []planEdit {
 	}
 }
 
+// hybridEdits are plans with post-quantum keys beside the others.
+func hybridEdits(p *ceremony.Plan) []planEdit {
+	party, operator := b64(p.ThirdParties[0].PostQuantum.Key), b64(p.Countersigner.PostQuantum.Key)
+	return []planEdit{
+		{"good-post-quantum", "", []string{"", ""}},
+		{"post-quantum-key-of-another-kind", "its post_quantum key is ml-dsa-44, the plan says ml-dsa-65", []string{"algorithm: ml-dsa-44", "algorithm: ml-dsa-65"}},
+		{"post-quantum-key-that-is-classical", "its post_quantum key is ecdsa-p256, the plan says ml-dsa-44", []string{party, b64(p.Countersigner.Key)}},
+		{"post-quantum-key-that-is-none", "its post_quantum key is", []string{party, "AAAA"}},
+		{"post-quantum-key-of-two", "has the key of", []string{party, operator}},
+		{"post-quantum-and-form-signature", "form signature covers no post-quantum signature", []string{"form: bound", "form: signature"}},
+		{"two-post-quantum-countersigner-keys", "both keys are post-quantum", []string{"  algorithm: ecdsa-p256\n  key: " + b64(p.Countersigner.Key), "  algorithm: ml-dsa-44\n  key: " + b64(p.ThirdParties[0].PostQuantum.Key)}},
+	}
+}
+
 // Plans, each with one fault at most, for implementations of other makers.
 func TestPlanVectors(t *testing.T) {
 	f := testfleet.Prepared(t, testfleet.Options{Name: "vector plan"})
@@ -152,6 +167,14 @@ func TestPlanVectors(t *testing.T) {
 				t.Errorf("%s: the plan has no %q", c.name, c.edits[i])
 			}
 			text = strings.Replace(text, c.edits[i], c.edits[i+1], 1)
+		}
+		add(c.name, c.want, text)
+	}
+	hybrid := testfleet.Prepared(t, testfleet.Options{Name: "hybrid plan", HSMs: 3, PostQuantum: keys.MLDSA44})
+	for _, c := range hybridEdits(hybrid.Plan) {
+		text := strings.Replace(string(hybrid.Plan.Raw()), c.edits[0], c.edits[1], 1)
+		if text == string(hybrid.Plan.Raw()) && c.name != "good-post-quantum" {
+			t.Errorf("%s: the plan has no %q", c.name, c.edits[0])
 		}
 		add(c.name, c.want, text)
 	}

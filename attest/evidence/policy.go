@@ -49,6 +49,8 @@ type Policy struct {
 	parties   []bundle.ThirdParty
 	needed    int
 	operators []bundle.Operator
+	requires  []string               // of whom both a classical and a post-quantum signature are required
+	added     []bundle.AdditionalKey // third parties' post-quantum keys
 	keepers   []keeper
 	enough    int      // keepers that must have signed
 	unpinned  []string // names of keys that nobody confirmed from another channel
@@ -71,6 +73,8 @@ type policyFile struct {
 	ThirdParties []pinnedParty    `strict:"third_parties"`
 	Needed       int              `strict:"third_parties_needed"`
 	Operators    []pinnedOperator `strict:"operators,optional"`
+	RequireAll   []string         `strict:"require_all,token,optional"`
+	Additional   []pinnedKey      `strict:"additional_keys,optional"`
 	LogPolicy    string           `strict:"log_policy,optional"`
 	LogConfirmed string           `strict:"log_confirmed,optional"`
 	LogWindows   []logWindow      `strict:"log_windows,optional"`
@@ -135,6 +139,15 @@ type pinnedParty struct {
 	Window    window   `strict:"window,optional"`
 }
 
+// pinnedKey is a post-quantum key of a third party, whose statements are Ed25519's.
+type pinnedKey struct {
+	Name      string         `strict:"name,token"`
+	Algorithm keys.Algorithm `strict:"algorithm"`
+	Key       []byte         `strict:"key,base64"`
+	Confirmed string         `strict:"confirmed,optional"`
+	Window    window         `strict:"window,optional"`
+}
+
 type pinnedOperator struct {
 	Name      string         `strict:"name,token"`
 	Algorithm keys.Algorithm `strict:"algorithm"`
@@ -174,6 +187,7 @@ func (p *Policy) Trust(namespace string) *bundle.Trust {
 	return &bundle.Trust{
 		Mode: p.Mode, Namespace: namespace,
 		ThirdParties: p.parties, Needed: p.needed, Operators: p.operators, Shares: p.shares,
+		RequireAll: p.requires, Additional: p.added,
 	}
 }
 
@@ -277,6 +291,9 @@ func (p *Policy) CheckPlan(plan *ceremony.Plan) error {
 		return bytes.Equal(plan.Countersigner.Key, y.Key.SPKI()) && plan.Countersigner.Form == y.Form
 	}) {
 		fail("does not pin the countersigner %q of the plan with that key and form", plan.Countersigner.Name)
+	}
+	for _, lack := range p.Lacks(plan) {
+		fail("%s", lack)
 	}
 	if list := ceremony.Beyond(plan.Tolerates(), p.Tolerates); len(list) > 0 {
 		fail("does not take what the plan tolerates: %s", ceremony.TellTolerated(list))

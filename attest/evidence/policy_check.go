@@ -59,7 +59,7 @@ func (c *policyChecker) check() {
 	if c.root.Get("namespaces") != nil && len(f.Namespaces) == 0 {
 		c.failf(c.line("namespaces"), "the policy pins no namespace")
 	}
-	for _, field := range []string{"people", "operators"} {
+	for _, field := range []string{"people", "operators", "require_all", "additional_keys"} {
 		if n := c.root.Get(field); n != nil && n.Kind == strict.Array && len(n.Items) == 0 {
 			c.failf(n.Line, "%s pins nobody: leave it out if that is meant, or pin somebody", field)
 		}
@@ -67,6 +67,7 @@ func (c *policyChecker) check() {
 	c.allows()
 	c.people()
 	c.parties()
+	c.additional()
 	c.operators()
 	c.log()
 	c.rekor()
@@ -150,6 +151,33 @@ func (c *policyChecker) parties() {
 	}
 }
 
+// additional reads of whom both a classical and a post-quantum signature are required.
+// What package bundle demands of that is checked with the operators.
+func (c *policyChecker) additional() {
+	c.p.requires = c.f.RequireAll
+	if len(c.f.RequireAll)+len(c.f.Additional) > 0 && len(c.f.Operators) == 0 {
+		c.failf(c.line("require_all"), "require_all and additional_keys are about bundles, and without operators the policy judges none")
+	}
+	for i, x := range c.f.Additional {
+		at := c.item("additional_keys", i)
+		c.unpinned("third party", x.Name+" ("+string(x.Algorithm)+")", x.Confirmed)
+		if len(x.Key) == 0 {
+			continue
+		}
+		k, err := keys.ParseSPKI(x.Key)
+		switch {
+		case err != nil:
+			c.failf(at, "the additional key of %q: %v", x.Name, err)
+			continue
+		case k.Algorithm() != x.Algorithm || !k.Algorithm().IsMLDSA():
+			c.failf(at, "the additional key of %q is %s, the policy says %s; it is one of ML-DSA", x.Name, k.Algorithm(), x.Algorithm)
+			continue
+		}
+		c.enter(at, keys.PartThirdParty, x.Name, k.Point())
+		c.p.added = append(c.p.added, bundle.AdditionalKey{Name: x.Name, Key: k, Window: keys.Window(x.Window)})
+	}
+}
+
 func (c *policyChecker) operators() {
 	for i, o := range c.f.Operators {
 		at := c.item("operators", i)
@@ -166,6 +194,11 @@ func (c *policyChecker) operators() {
 			c.failf(at, "operator %q: the key is %s, the policy says %s", o.Name, k.Algorithm(), o.Algorithm)
 		case o.Form != bundle.FormBound && o.Form != bundle.FormSignature:
 			c.failf(at, "operator %q: form %q is neither %q nor %q", o.Name, o.Form, bundle.FormBound, bundle.FormSignature)
+		}
+		for _, other := range c.f.Operators[:i] {
+			if other.Name == o.Name && other.Org != o.Org {
+				c.failf(at, "operator %s is of two organisations", o.Name)
+			}
 		}
 		c.enter(at, keys.PartOperator, o.Name, k.Point())
 		c.p.operators = append(c.p.operators, bundle.Operator{
@@ -212,12 +245,18 @@ func (c *policyChecker) succession() {
 
 func (c *policyChecker) log() {
 	if c.f.LogPolicy == "" {
+		if len(c.f.RequireAll) > 0 {
+			c.failf(c.line("require_all"), "require_all demands post-quantum signatures, and log_policy pins no log whose witnesses date them as strongly")
+		}
 		if len(c.f.LogWindows) > 0 {
 			c.failf(c.line("log_windows"), "log_windows gives keys a window, and log_policy pins none")
 		}
 		return
 	}
 	p, err := auditlog.ParsePolicy("log_policy", []byte(c.f.LogPolicy))
+	if err == nil && len(c.f.RequireAll) > 0 {
+		p, err = p.PostQuantum()
+	}
 	if err != nil {
 		c.failf(c.line("log_policy"), "%v", err)
 		return

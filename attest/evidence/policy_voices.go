@@ -1,13 +1,17 @@
 package evidence
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/sshsig"
 )
 
 // oneKey says what is wrong with a key that two holders have, and how a policy can allow
@@ -202,4 +206,75 @@ func (c *policyChecker) unusedKeys() {
 			c.failf(c.line("allows"), "allows: %s and %s have no key in common; take it out", s.Holder, s.Other)
 		}
 	}
+}
+
+// Lacks says why a plan's ceremony can't give all signatures that the policy requires of
+// somebody, or gives some that the policy wouldn't look at.
+func (p *Policy) Lacks(plan *ceremony.Plan) (faults []string) {
+	for _, name := range p.requires {
+		c := plan.Countersigner
+		if slices.ContainsFunc(p.operators, func(o bundle.Operator) bool { return o.Name == name && bytes.Equal(o.Key.SPKI(), c.Key) }) {
+			if c.PostQuantum == nil || !slices.ContainsFunc(p.operators, func(o bundle.Operator) bool { return o.Name == name && bytes.Equal(o.Key.SPKI(), c.PostQuantum.Key) }) {
+				faults = append(faults, fmt.Sprintf("requires both a classical and a post-quantum countersignature of %s, and the plan's countersigner %q has no post-quantum key that it pins", name, c.Name))
+			}
+		}
+		for _, x := range plan.ThirdParties {
+			if !slices.ContainsFunc(p.parties, func(y bundle.ThirdParty) bool { return y.Name == name && y.Key == x.Key }) {
+				continue
+			}
+			if x.PostQuantum == nil || !slices.ContainsFunc(p.added, func(k bundle.AdditionalKey) bool {
+				return k.Name == name && bytes.Equal(k.Key.SPKI(), x.PostQuantum.Key)
+			}) {
+				faults = append(faults, fmt.Sprintf("requires a post-quantum signature of %s beside its statement, and the plan's third party %q has no post-quantum key that it pins", name, x.Name))
+			}
+		}
+	}
+	return faults
+}
+
+// Hybrid are those of whom both a classical and a post-quantum signature are required.
+func (p *Policy) Hybrid() []string { return slices.Clone(p.requires) }
+
+// Classical names the links of a policy that requires post-quantum signatures which have
+// none: what rests on them alone is as strong as their keys. It is empty for a policy
+// that requires none.
+func (p *Policy) Classical() (list []string) {
+	if len(p.requires) == 0 {
+		return nil
+	}
+	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	logs, witnesses := p.Log.Classical()
+	for _, name := range logs {
+		add("log %s: its own signature", name)
+	}
+	for _, name := range witnesses {
+		add("witness %s, who counts for no quorum", name)
+	}
+	if p.Rekor != nil {
+		add("Rekor's logs and what is submitted to them: Rekor takes no post-quantum signature")
+	}
+	for _, name := range p.Trust(p.Namespaces[0]).Parties() {
+		if !slices.Contains(p.requires, name) {
+			add("third party %s", name)
+		}
+	}
+	for _, o := range p.operators {
+		if !slices.Contains(p.requires, o.Name) && !o.Key.Algorithm().IsMLDSA() {
+			add("operator %s", o.Name)
+		}
+	}
+	for _, x := range p.people {
+		if k, err := sshsig.ParsePublicKey(x.Key); err == nil && !k.Hybrid() {
+			add("%s %s, who signs with %s", x.Role, x.Name, k.Type())
+		}
+	}
+	for _, k := range p.keepers {
+		if !k.key.Hybrid() {
+			add("keeper %s of this policy, who signs with %s", k.name, k.key.Type())
+		}
+	}
+	if p.Attestation != nil {
+		add("what devices attest: by their vendors' keys")
+	}
+	return list
 }

@@ -47,8 +47,11 @@ type Report struct {
 	// NotAsked are demands of the policy that the question left out, or that no bundle
 	// can meet.
 	NotAsked []string
-	FirstUse bool // the question takes keys that were never confirmed
-	Verified bool
+	// Classical are the links of a hybrid policy, and of what it judges, that are not
+	// post-quantum.
+	Classical []string
+	FirstUse  bool // the question takes keys that were never confirmed
+	Verified  bool
 }
 
 // Recording is a recording that a package's index names: it is in no package.
@@ -169,10 +172,11 @@ type reportJSON struct {
 	Others    int           `strict:"other_problems,optional"`
 	Demanded  int           `strict:"demanded"`
 	Shown     int           `strict:"shown"`
-	NotAsked  []string      `strict:"not_asked,optional"`    // demands that the question left out
-	Beyond    []string      `strict:"not_demanded,optional"` // shown, and the verdict doesn't rest on it
-	Silent    []string      `strict:"nothing_said,optional"` // neither demanded nor shown
-	OwnWord   []string      `strict:"unchecked,optional"`    // of grade device: nobody else can check it
+	NotAsked  []string      `strict:"not_asked,optional"`      // demands that the question left out
+	Beyond    []string      `strict:"not_demanded,optional"`   // shown, and the verdict doesn't rest on it
+	Silent    []string      `strict:"nothing_said,optional"`   // neither demanded nor shown
+	OwnWord   []string      `strict:"unchecked,optional"`      // of grade device: nobody else can check it
+	Classical []string      `strict:"classical_only,optional"` // under a policy that requires post-quantum signatures
 	Verified  bool          `strict:"verified"`
 }
 
@@ -230,7 +234,7 @@ func (r *Report) toJSON() *reportJSON {
 		Files: r.Files, Size: r.Size, Mode: r.Mode, Fleet: r.Fleet, Namespace: r.Namespace, Epoch: r.Epoch,
 		Identity: r.Identity, Time: r.Time, Demanded: r.Demanded, Shown: r.Shown, Verified: r.Verified, Others: r.Others,
 		Policy: policyJSON{File: r.Policy.File, SHA256: r.Policy.Digest, Mode: r.Policy.Mode, Unpinned: r.Policy.Unpinned(), FirstUse: r.FirstUse, Allows: r.Policy.Allows()},
-		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing, Media: r.Media, NotPinned: r.NotPinned,
+		Claims: []claimJSON{}, Problems: []problemJSON{}, Besides: r.Besides, Standing: r.Standing, Media: r.Media, NotPinned: r.NotPinned, Classical: r.Classical,
 	}
 	rest := r.Rest()
 	j.NotAsked, j.Beyond, j.Silent, j.OwnWord = r.NotAsked, rest.Undemanded, rest.Silent, rest.OwnWord

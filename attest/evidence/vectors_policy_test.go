@@ -139,5 +139,10 @@ func TestPolicyVectors(t *testing.T) {
 		}
 		add(c.name, c.want, text)
 	}
+	hybrid := testfleet.New(t, testfleet.Options{Name: "hybrid policy", HSMs: 1, PostQuantum: keys.MLDSA44, To: -1})
+	add("good-hybrid", "", string(hybrid.Policy))
+	for _, c := range hybridPolicyFaults(t, hybrid) {
+		add("hybrid-"+c.name, c.want, string(c.text))
+	}
 	set.Check(t)
 }

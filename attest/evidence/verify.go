@@ -185,6 +185,7 @@ func Verify(in Input, p *Policy, q Question) (*Report, error) {
 func newVerifier(in Input, p *Policy, now time.Time, expect Type) *verifier {
 	v := &verifier{policy: p, now: now, expect: expect, proofs: in.Proofs,
 		r: &Report{File: in.File, Policy: p, Time: now.UTC().Truncate(time.Second)}}
+	v.r.Classical = p.Classical()
 	for _, c := range claimInfos {
 		v.r.Claims = append(v.r.Claims, Claim{Name: c.name})
 	}

@@ -2,6 +2,8 @@ package evidence
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +32,7 @@ func (v *verifier) bundleFile(in Input) {
 // signed it, which it returns; nil where that can't be judged.
 func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) *bundle.Result {
 	v.tells(b, nil)
+	v.classicalKeys(b)
 	set := b.About()
 	v.r.Mode, v.r.Fleet, v.r.Namespace, v.r.Epoch = set.Mode, set.Fleet, set.Namespace, set.Epoch
 	if !v.mode(file, set.Mode, set.Namespace) {
@@ -58,9 +61,11 @@ func (v *verifier) bundle(file string, b *bundle.Bundle, proof, rekor []byte) *b
 }
 
 func signerNames(list []bundle.Signer) string {
-	names := make([]string, len(list))
-	for i, s := range list {
-		names[i] = s.Name
+	var names []string
+	for _, s := range list {
+		if !slices.Contains(names, s.Name) { // an operator of whom two are required has two
+			names = append(names, s.Name)
+		}
 	}
 	return strings.Join(names, ", ")
 }
@@ -161,11 +166,12 @@ func notWeighed(in *auditlog.Inclusion) (text string) {
 // statement verifies a third party's statement alone, as served or as a
 // response to us.
 func (v *verifier) statement(in Input) {
-	s, claimed, err := readStatement(in)
+	x, claimed, err := readStatement(in)
 	if err != nil {
 		v.fault(in.File, err)
 		return
 	}
+	s := x.Statement
 	mode := ceremony.Production
 	if strings.HasPrefix(s.Namespace, ceremony.RehearsalPrefix) {
 		mode = ceremony.Rehearsal
@@ -187,6 +193,13 @@ func (v *verifier) statement(in Input) {
 			v.lack(ClaimStatement, in.File, "in a bundle, a witnessed proof can show when it was made", "%s signed it, but its key's window does not cover %s", p.Name, strict.FormatTime(v.r.Time))
 			return
 		}
+		trust := v.policy.Trust(s.Namespace)
+		if lacks, ok := v.adds(trust, in.File, x, p.Name, nil); !ok {
+			return
+		} else if lacks != "" {
+			v.lack(ClaimStatement, in.File, "a response of the third party's has both signatures, a statement as served has one", "%s %s, and the policy requires both", p.Name, lacks)
+			return
+		}
 		if v.policy.needed > 1 {
 			v.lack(ClaimStatement, in.File, "verify the bundle, which has them all", "%s signed it; the policy wants %d third parties, and a statement is one's", p.Name, v.policy.needed)
 			return
@@ -202,14 +215,45 @@ func (v *verifier) statement(in Input) {
 	v.problem(in.File, "", "the statement verifies under none of the %d pinned third parties", len(v.policy.parties))
 }
 
-func readStatement(in Input) (*bundle.Statement, *[32]byte, error) {
+// readStatement reads a statement, with the key of a response; one as served has none.
+func readStatement(in Input) (bundle.Signed, *[32]byte, error) {
 	if format(in.Data) == bundle.ResponseFormat {
 		r, err := bundle.ParseResponse(in.File, in.Data)
 		if err != nil {
-			return nil, nil, err
+			return bundle.Signed{}, nil, err
 		}
-		return r.Statement, &r.Key, nil
+		return r.Signed, &r.Key, nil
 	}
 	s, err := bundle.ParseServed(in.File, in.Data)
-	return s, nil, err
+	return bundle.Signed{Statement: s}, nil, err
+}
+
+// adds says why a statement lacks the post-quantum signature that is required beside it;
+// empty where it doesn't, or none is required. What is wrong is a problem, and not ok.
+func (v *verifier) adds(trust *bundle.Trust, where string, s bundle.Signed, party string, seen *time.Time) (lacks string, ok bool) {
+	_, lacks, err := trust.Adds(s, party, v.now, seen)
+	if err != nil {
+		v.problem(where, "", "the statement of %s: %v", party, err)
+		return "", false
+	}
+	if !trust.RequiresAll(party) {
+		return "", true
+	}
+	return lacks, true
+}
+
+// classicalKeys names the fleet's keys that are not post-quantum, under a policy that
+// requires post-quantum signatures.
+func (v *verifier) classicalKeys(b *bundle.Bundle) {
+	if len(v.policy.requires) == 0 || b.KeySet == nil {
+		return
+	}
+	for _, role := range b.KeySet.Roles() {
+		for _, k := range b.KeySet.Keys {
+			if k.Role == role && !k.Algorithm.IsMLDSA() {
+				v.r.Classical = append(v.r.Classical, fmt.Sprintf("the fleet's keys of the role %s: %s", role, k.Algorithm))
+				break
+			}
+		}
+	}
 }

@@ -28,7 +28,7 @@ type Party struct {
 // latecomer is a statement that isn't in the bundle.
 type latecomer struct {
 	where     string
-	statement *bundle.Statement
+	statement bundle.Signed
 	key       *[32]byte  // the signer's as claimed; nil for a statement as served
 	asked     bool       // the caller gave it, so it must be of a pinned party
 	seen      *time.Time // by when witnesses had seen it; nil if they have not
@@ -51,7 +51,7 @@ func (v *verifier) beside(files []Input) (list []latecomer) {
 // contradicted themselves by an answer that was refused.
 func (v *verifier) recorded(a *ceremony.Account) (list []latecomer) {
 	for _, s := range a.Late() {
-		list = append(list, latecomer{ceremony.TranscriptFile, s.Statement, &s.Key, false, v.closed})
+		list = append(list, latecomer{ceremony.TranscriptFile, s, &s.Key, false, v.closed})
 	}
 	for _, c := range a.Contradictions() {
 		if p := v.party(c.Statement, &c.Key); p != nil {
@@ -84,8 +84,10 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 		taken[s.Key] = s.Statement
 	}
 	set := b.About()
+	trust := v.policy.Trust(set.Namespace)
+	trust.Seen = v.seen
 	for _, x := range list {
-		s := x.statement
+		s := x.statement.Statement
 		p := v.party(s, x.key)
 		switch {
 		case p == nil && (x.asked || v.pins(*x.key)):
@@ -112,6 +114,14 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 			v.notAfter(x.where, p.Name+" says to have signed", s.Time(), *x.seen, "the time by which witnesses had seen it")
 		}
 		taken[p.Key] = s
+		lacks, ok := v.adds(trust, x.where, x.statement, p.Name, x.seen)
+		switch {
+		case !ok:
+			continue
+		case lacks != "":
+			res.Incomplete = append(res.Incomplete, bundle.Incomplete{Name: p.Name, Lacks: lacks})
+			continue
+		}
 		one := bundle.Signer{Name: p.Name, Time: s.Time()}
 		switch {
 		case !p.Window.Counts(v.now, x.seen):
@@ -143,19 +153,31 @@ func (v *verifier) signers(file string, b *bundle.Bundle, res *bundle.Result, la
 	if n := len(res.Expired); n > 0 {
 		ignored = fmt.Sprintf("; %d outside its key's window", n)
 	}
+	for _, i := range res.Incomplete {
+		ignored += "; " + i.String()
+	}
 	signed := len(all) >= needed
 	if signed {
-		v.show(ClaimStatement, Proven, file, "%s, epoch %d, %s%s", v.who(res, late), set.Epoch, strict.FormatTime(all[0].Time), ignored)
+		v.show(ClaimStatement, Proven, file, "%s, epoch %d, %s%s%s", v.who(res, late), set.Epoch, strict.FormatTime(all[0].Time), v.both(all), ignored)
 		v.show(ClaimMode, Proven, file, "%s, in the artifact that %s signed", set.Mode, signerNames(all))
 	} else {
 		v.lack(ClaimStatement, file, "a third party that the policy pins has to sign", "%d of %d pinned third parties signed%s%s", len(all), needed, absent(res.Absent), ignored)
 	}
 	if len(res.Operators) > 0 {
-		v.show(ClaimCountersigned, Proven, file, "%s, %s", signerNames(res.Operators), v.formOf(res.Operators[0].Name, len(b.Statements)))
+		v.show(ClaimCountersigned, Proven, file, "%s, %s%s", signerNames(res.Operators), v.formOf(res.Operators[0].Name, len(b.Statements)), v.both(res.Operators))
 	} else {
 		v.lack(ClaimCountersigned, file, "", "no pinned operator countersigned%s", ignored)
 	}
 	return signed
+}
+
+// both says of whom a classical and a post-quantum signature are required and there.
+func (v *verifier) both(list []bundle.Signer) string {
+	names := slices.DeleteFunc(slices.Clone(list), func(s bundle.Signer) bool { return !slices.Contains(v.policy.requires, s.Name) })
+	if len(names) == 0 {
+		return ""
+	}
+	return "; classical and post-quantum signatures of " + signerNames(names)
 }
 
 // who names the signers, and if several parties are pinned, also the absent ones.

@@ -60,6 +60,8 @@ type policyFile struct {
 	Needed       int            `strict:"third_parties_needed"`
 	ThirdParties []partyFile    `strict:"third_parties"`
 	Operators    []operatorFile `strict:"operators"`
+	Additional   []extraFile    `strict:"additional_keys,optional"`
+	RequireAll   []string       `strict:"require_all,token,optional"`
 	LogPolicy    string         `strict:"log_policy"`
 	LogWindows   []logWindow    `strict:"log_windows,optional"`
 	Artifacts    [][32]byte     `strict:"artifacts,hex,optional"`
@@ -71,6 +73,13 @@ type partyFile struct {
 	Name   string   `strict:"name,token"`
 	Key    [32]byte `strict:"key,base64"`
 	Window *window  `strict:"window,optional"`
+}
+
+// extraFile is a post-quantum key of a third party.
+type extraFile struct {
+	Name   string  `strict:"name,token"`
+	Key    []byte  `strict:"key,base64"` // SPKI
+	Window *window `strict:"window,optional"`
 }
 
 type operatorFile struct {
@@ -142,6 +151,7 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 		}
 		p.Trust.Operators = append(p.Trust.Operators, bundle.Operator{Name: x.Name, Key: k, Form: x.Form, Window: x.Window.keys()})
 	}
+	p.hybrid(f, fail)
 	if err := p.log(f); err != nil {
 		faults.Add(err)
 	}
@@ -154,6 +164,22 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// hybrid reads of whom both a classical and a post-quantum signature are required.
+func (p *Policy) hybrid(f *policyFile, fail func(string, ...any)) {
+	p.Trust.RequireAll = f.RequireAll
+	for _, x := range f.Additional {
+		k, err := keys.ParseSPKI(x.Key)
+		switch {
+		case err != nil:
+			fail("additional key of %s: %v", x.Name, err)
+			continue
+		case x.Window != nil && *x.Window == (window{}):
+			fail("the additional key of %s has a window without an end: leave it out", x.Name)
+		}
+		p.Trust.Additional = append(p.Trust.Additional, bundle.AdditionalKey{Name: x.Name, Key: k, Window: x.Window.keys()})
+	}
 }
 
 func (p *Policy) log(f *policyFile) error {
@@ -185,6 +211,7 @@ func (p *Policy) lists(f *policyFile, fail func(string, ...any)) {
 		given bool
 	}{
 		{"third_parties", len(f.ThirdParties), false}, {"operators", len(f.Operators), false}, {"log_windows", len(f.LogWindows), f.LogWindows != nil},
+		{"additional_keys", len(f.Additional), f.Additional != nil}, {"require_all", len(f.RequireAll), f.RequireAll != nil},
 		{"artifacts", len(f.Artifacts), f.Artifacts != nil}, {"keys", len(f.Keys), f.Keys != nil}, {"unconfirmed", len(f.Unconfirmed), f.Unconfirmed != nil},
 	} {
 		switch {
@@ -242,6 +269,10 @@ func NewPolicy(trust *bundle.Trust, log *auditlog.Policy, age time.Duration, pin
 	}
 	for _, x := range trust.Operators {
 		f.Operators = append(f.Operators, operatorFile{x.Name, x.Key.SPKI(), x.Form, windowFile(x.Window)})
+	}
+	f.RequireAll = trust.RequireAll
+	for _, x := range trust.Additional {
+		f.Additional = append(f.Additional, extraFile{x.Name, x.Key.SPKI(), windowFile(x.Window)})
 	}
 	for _, w := range log.Windows() {
 		f.LogWindows = append(f.LogWindows, logWindow{w.Key, windowFile(w.Window)})

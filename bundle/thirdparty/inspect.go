@@ -26,6 +26,33 @@ type Inspection struct {
 	policy *Policy
 	agreed *Gap
 	file   string
+	adder  *Adder
+}
+
+// Adder makes the post-quantum signature beside a statement.
+type Adder struct {
+	Key  *bundle.PublicKey
+	Sign func(message []byte) ([]byte, error)
+}
+
+// AddBy says by which key a signature is added to the statement. The request's plan
+// names it, or no statement is signed.
+func (in *Inspection) AddBy(a *Adder) { in.adder = a }
+
+// adds checks, before anything is signed, that the plan names the key by which a
+// signature is added, and that one is where it names a key.
+func (in *Inspection) adds() error {
+	switch q := in.Party.PostQuantum; {
+	case q == nil && in.adder != nil:
+		return strict.Errorf(in.file, "its plan names no post-quantum key of %s, and one was given", in.Party.Name).
+			WithHint("leave it out, or ask the operator for a plan that names it")
+	case q != nil && in.adder == nil:
+		return strict.Errorf(in.file, "its plan names a post-quantum key of %s, %s, and the operator takes no statement without a signature by it", in.Party.Name, q.Algorithm).
+			WithHint("give the key: --pq-key KEY")
+	case q != nil && !q.Is(in.adder.Key):
+		return strict.Errorf(in.file, "its plan names another post-quantum key of %s than the one that was given", in.Party.Name)
+	}
+	return nil
 }
 
 // AgreeToGap is a person's consent to the gap that Inspect found.

@@ -34,7 +34,12 @@ type NoticeInspection struct {
 
 	policy *Policy
 	file   string
+	adder  *Adder
 }
+
+// AddBy says by which key a signature is added to the statement. No plan says whether
+// one has to be: the operator takes what the last plan names.
+func (in *NoticeInspection) AddBy(a *Adder) { in.adder = a }
 
 // InspectNotice checks a notice against policy and ledger: m officers whom the
 // policy pins approved its exact bytes. There is no ceremony behind it that
@@ -83,5 +88,7 @@ func SignNotice(in *NoticeInspection, l *Ledger, now time.Time, sign func(messag
 	if last, _ := l.last(in.Notice.Namespace); last != nil {
 		suite = last.Ciphersuite
 	}
-	return l.sign(wantNotice(in.file, in.Notice), in.policy.others, suite, in.policy.clockBound(), now, sign)
+	w := wantNotice(in.file, in.Notice)
+	w.adder = in.adder
+	return l.sign(w, in.policy.others, suite, in.policy.clockBound(), now, sign)
 }

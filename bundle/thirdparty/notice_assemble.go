@@ -40,6 +40,11 @@ func NewNoticeAssembly(file string, n *bundle.Notice, approvals []ceremony.Signi
 		if err := r.Statement.Verify(r.Key); err != nil {
 			return nil, err
 		}
+		if r.Addition != nil {
+			if err := r.VerifyAddition(nil); err != nil {
+				return nil, err
+			}
+		}
 		x.answers = append(x.answers, r.Signed)
 	}
 	if x.Text, err = bundle.CountersignNotice(p.Countersigner.Form, n, x.answers); err != nil {
@@ -48,30 +53,39 @@ func NewNoticeAssembly(file string, n *bundle.Notice, approvals []ceremony.Signi
 	return x, nil
 }
 
-// CheckKey checks that a key is the plan's countersigner's.
-func (x *NoticeAssembly) CheckKey(key *bundle.PublicKey) error {
-	if !bytes.Equal(key.SPKI(), x.plan.Countersigner.Key) {
-		return strict.Errorf("", "the key is not the plan's for %s", x.plan.Countersigner.Name)
+// Form is what the countersignatures are over, as the plan says.
+func (x *NoticeAssembly) Form() string { return x.plan.Countersigner.Form }
+
+// CheckKeys checks that keys are the plan's countersigner's: postQuantum is the one
+// beside the other, nil where the plan names none.
+func (x *NoticeAssembly) CheckKeys(key, postQuantum *bundle.PublicKey) error {
+	switch c := x.plan.Countersigner; {
+	case key == nil || !bytes.Equal(key.SPKI(), c.Key):
+		return strict.Errorf("", "the key is not the plan's for %s", c.Name)
+	case (c.PostQuantum != nil || postQuantum != nil) && !c.PostQuantum.Is(postQuantum):
+		return strict.Errorf("", "the post-quantum key is not the plan's for %s", c.Name)
 	}
 	return nil
 }
 
-// Bundle makes the notice's bundle with the key's signature over Text, and verifies
-// it by what the plan names: its third parties, as many as must sign, and its
-// countersigner.
-func (x *NoticeAssembly) Bundle(key *bundle.PublicKey, signature []byte, now time.Time) (*bundle.Bundle, error) {
-	if err := x.CheckKey(key); err != nil {
+// Bundle makes the notice's bundle with the countersigner's signatures over Text, one
+// or, where the plan names a post-quantum key, two. It verifies it by what the plan
+// names: its third parties, as many as must sign, and its countersigner.
+func (x *NoticeAssembly) Bundle(signatures []bundle.Countersignature, now time.Time) (*bundle.Bundle, error) {
+	var by [2]*bundle.PublicKey
+	for i := range min(len(signatures), len(by)) {
+		by[i] = signatures[i].Key
+	}
+	if err := x.CheckKeys(by[0], by[1]); err != nil {
 		return nil, err
 	}
-	p := x.plan
-	b, err := bundle.Assemble(x.notice.Raw(), x.answers, []bundle.Countersignature{{Key: key, Form: p.Countersigner.Form, Signature: signature}}, nil)
+	trust, err := x.plan.Trust()
 	if err != nil {
 		return nil, err
 	}
-	trust := &bundle.Trust{Mode: p.Mode, Namespace: p.Namespace, Needed: p.Answers(),
-		Operators: []bundle.Operator{{Name: p.Countersigner.Name, Key: key, Form: p.Countersigner.Form}}}
-	for _, t := range p.ThirdParties {
-		trust.ThirdParties = append(trust.ThirdParties, bundle.ThirdParty{Name: t.Name, Key: t.Key})
+	b, err := bundle.Assemble(x.notice.Raw(), x.answers, signatures, nil)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := b.Verify(trust, now, nil); err != nil {
 		return nil, err

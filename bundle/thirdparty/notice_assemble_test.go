@@ -45,16 +45,18 @@ func TestANoticeIsCountersignedOnlyWithApprovalsAndVerifiedAnswers(t *testing.T)
 		t.Error(x.Officers)
 	}
 	op, other := f.Parties.Operator, testfleet.SoftSigner("ecdsa-p256", "another operator")
-	sig := must(op.Sign(x.Text))
-	if _, err := x.Bundle(other.Public, must(other.Sign(x.Text)), f.Now()); err == nil {
+	by1 := func(s testfleet.Signer, text []byte) []bundle.Countersignature {
+		return []bundle.Countersignature{{Key: s.Public, Form: x.Form(), Signature: must(s.Sign(text))}}
+	}
+	if _, err := x.Bundle(by1(other, x.Text), f.Now()); err == nil {
 		t.Error("another operator's key countersigned")
 	} else {
 		wantError(t, err, "the key is not the plan's")
 	}
-	if _, err := x.Bundle(op.Public, must(op.Sign([]byte("another text"))), f.Now()); err == nil {
+	if _, err := x.Bundle(by1(op, []byte("another text")), f.Now()); err == nil {
 		t.Error("a signature over another text became a bundle")
 	}
-	b := must(x.Bundle(op.Public, sig, f.Now()))
+	b := must(x.Bundle(by1(op, x.Text), f.Now()))
 	if !b.Notice.Retires() || b.About().Epoch != 2 {
 		t.Errorf("%+v", b.Notice)
 	}

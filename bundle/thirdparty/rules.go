@@ -22,6 +22,7 @@ type wanted struct {
 	parties   [][32]byte      // third parties of its plan
 	notice    *bundle.Notice  // nil of a key set
 	agreed    *Gap            // to which a person agreed; nil where to none
+	adder     *Adder          // of the post-quantum signature; nil where none is added
 	after     time.Time       // what it asks for existed by then: the release's record
 }
 

@@ -15,8 +15,11 @@ func Sign(in *Inspection, l *Ledger, now time.Time, sign func(message []byte) ([
 	if in.Party == nil {
 		return nil, strict.Errorf(in.file, "was not held against the ledger, and nothing is signed before that")
 	}
+	if err := in.adds(); err != nil {
+		return nil, err
+	}
 	w := in.wanted("request")
-	w.after, w.agreed = in.Account.ReleaseTime, in.agreed
+	w.after, w.agreed, w.adder = in.Account.ReleaseTime, in.agreed, in.adder
 	return l.sign(w, in.policy.others, in.Party.Ciphersuite, in.policy.clockBound(), now, sign)
 }
 
@@ -30,7 +33,7 @@ func (l *Ledger) sign(w *wanted, others *others, suite uint32, bound time.Durati
 		if err := l.advance(); err != nil {
 			return nil, err
 		}
-		return bundle.NewResponse(bundle.Signed{Key: l.key, Statement: s})
+		return l.answer(s, w.adder)
 	}
 	_, gap, err := l.check(w, others)
 	if err != nil {
@@ -63,7 +66,24 @@ func (l *Ledger) sign(w *wanted, others *others, suite uint32, bound time.Durati
 	if err := l.advance(); err != nil {
 		return nil, err
 	}
-	return bundle.NewResponse(bundle.Signed{Key: l.key, Statement: s})
+	return l.answer(s, w.adder)
+}
+
+// answer is the response with a statement of the ledger's. The ledger doesn't keep what
+// is added: it is made again, over the same bytes.
+func (l *Ledger) answer(s *bundle.Statement, by *Adder) (*bundle.Response, error) {
+	signed := bundle.Signed{Key: l.key, Statement: s}
+	if by != nil {
+		sig, err := by.Sign(s.Message())
+		if err == nil {
+			signed, err = signed.Seal(by.Key, sig)
+		}
+		if err != nil {
+			return nil, strict.Errorf(l.path, "the statement of epoch %d stands in it, and the post-quantum signature beside it could not be made: %v", s.Epoch, err).Because(err).
+				WithHint("run the same command again: the statement stays the same")
+		}
+	}
+	return bundle.NewResponse(signed)
 }
 
 func sameGap(a, b *Gap) bool {

@@ -69,7 +69,7 @@ func Rehearsal(p *ceremony.Plan) *Plan {
 func (d *Plan) CheckRehearsal(p *ceremony.Plan) error {
 	for _, t := range d.ThirdParties {
 		for _, real := range p.ThirdParties {
-			if t.Key == real.Key {
+			if t.Key == real.Key || samePostQuantum(t.PostQuantum, real.PostQuantum) {
 				return strict.Errorf("", "third party %q: the rehearsal has the production key", t.Name).WithHint("make a key for rehearsals")
 			}
 		}
@@ -77,12 +77,16 @@ func (d *Plan) CheckRehearsal(p *ceremony.Plan) error {
 	switch {
 	case d.Countersigner == nil:
 		return strict.Errorf("", "the rehearsal has no countersigner").WithHint("make a key for rehearsals")
-	case string(d.Countersigner.Key) == string(p.Countersigner.Key):
+	case string(d.Countersigner.Key) == string(p.Countersigner.Key), samePostQuantum(d.Countersigner.PostQuantum, p.Countersigner.PostQuantum):
 		return strict.Errorf("", "countersigner %q: the rehearsal has the production key", d.Countersigner.Name).WithHint("make a key for rehearsals")
 	case d.LogPolicy == p.LogPolicy:
 		return strict.Errorf("", "the rehearsal has the production log").WithHint("make a log for rehearsals")
 	}
 	return nil
+}
+
+func samePostQuantum(a, b *ceremony.PostQuantum) bool {
+	return a != nil && b != nil && string(a.Key) == string(b.Key)
 }
 
 //go:embed plan.tmpl
@@ -180,7 +184,7 @@ func (d *Plan) thirdParties() string {
 	}
 	var b strings.Builder
 	for _, p := range d.ThirdParties {
-		fmt.Fprintf(&b, "\n  - name: %s\n    key: %s\n    ciphersuite: %d", p.Name, base64.StdEncoding.EncodeToString(p.Key[:]), p.Ciphersuite)
+		fmt.Fprintf(&b, "\n  - name: %s\n    key: %s\n    ciphersuite: %d%s", p.Name, base64.StdEncoding.EncodeToString(p.Key[:]), p.Ciphersuite, postQuantum(p.PostQuantum, "    "))
 	}
 	return b.String()
 }
@@ -191,10 +195,18 @@ func (d *Plan) countersigner() string {
 		return "# countersigner:\n#   name: operator-1\n#   algorithm: ecdsa-p256\n#   key: <base64>\n#   form: bound"
 	}
 	text := fmt.Sprintf("countersigner:\n  name: %s\n  algorithm: %s\n  key: %s\n  form: %s", c.Name, c.Algorithm, base64.StdEncoding.EncodeToString(c.Key), c.Form)
+	text += postQuantum(c.PostQuantum, "  ")
 	if a := c.Attestation; a != nil {
 		text += fmt.Sprintf("\n  attestation:\n    format: %s\n    identity: %s", a.Format, strict.QuoteYAML(a.Identity))
 	}
 	return text
+}
+
+func postQuantum(q *ceremony.PostQuantum, indent string) string {
+	if q == nil {
+		return ""
+	}
+	return fmt.Sprintf("\n%spost_quantum:\n%s  algorithm: %s\n%s  key: %s", indent, indent, q.Algorithm, indent, base64.StdEncoding.EncodeToString(q.Key))
 }
 
 func (d *Plan) logPolicy() string {

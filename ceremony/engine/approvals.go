@@ -139,17 +139,36 @@ func (j *Journal) ImportResponse(r *bundle.Response) (*ceremony.ThirdParty, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := j.judge(r, core); errors.Is(err, ceremony.ErrAnswered) {
+	switch err := j.judge(r, core); {
+	case errors.Is(err, ceremony.ErrNoAddition):
+		return nil, strict.Errorf("", "the answer of %v", err).Because(err).
+			WithHint("a statement as a live service serves it has none: ask the third party for its response, which has both")
+	case errors.Is(err, ceremony.ErrAnswered):
 		return nil, err
-	} else if err != nil {
+	case err != nil:
 		return nil, j.refuse(r, err)
 	}
-	_, err = j.Append(&ceremony.Response{Key: r.Key, Statement: r.Statement.Raw()})
+	c := &ceremony.Response{Key: r.Key, Statement: r.Statement.Raw()}
+	if r.Addition != nil {
+		c.Addition = r.Addition.Signature
+	}
+	_, err = j.Append(c)
 	return a.ThirdParty(r.Key), err
 }
 
 func (j *Journal) judge(r *bundle.Response, core *bundle.Core) error {
-	if _, err := j.account.CheckStatement(r.Key, r.Statement.Raw()); err != nil {
+	s, err := j.account.CheckStatement(r.Key, r.Statement.Raw())
+	if err != nil {
+		return err
+	}
+	var addition []byte
+	if r.Addition != nil {
+		if p := j.account.ThirdParty(r.Key); p.PostQuantum != nil && !p.PostQuantum.Is(r.Addition.Key) {
+			return fmt.Errorf("the post-quantum signature of %s is by another key than the plan's", p.Name)
+		}
+		addition = r.Addition.Signature
+	}
+	if _, err := j.account.CheckAddition(*s, addition); err != nil {
 		return err
 	}
 	if err := ceremony.CheckStatementTime(r.Statement, j.now()); err != nil {

@@ -212,16 +212,31 @@ func (j *Journal) CountersignApproved(ctx context.Context, ask Approver) error {
 	return j.Approved(ctx, j.account.Wanted(ceremony.ApproveCountersign, sha256.Sum256(text)), ask)
 }
 
+// CountersignKey is a key of the operator's beside the first one.
+type CountersignKey struct {
+	Public *keys.Public
+	Sign   func(text []byte) ([]byte, error)
+}
+
 // Countersign has the operator's key sign the account's text, which the threshold of
-// officers must have approved, and records the signature. The rules verify it first.
-func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Public, sign func(text []byte) ([]byte, error)) error {
+// officers must have approved, and records the signature. Where the plan names a
+// post-quantum key too, that one is given beside, and signs the same text: there is a
+// record of both signatures, or none. The rules verify them first.
+func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Public, sign func(text []byte) ([]byte, error), beside ...CountersignKey) error {
 	a := j.account
 	if err := a.Expects(ceremony.KindCountersignature); err != nil {
 		return err
 	}
 	want := a.Plan.Countersigner
-	if !bytes.Equal(public.SPKI(), want.Key) {
+	switch q := want.PostQuantum; {
+	case !bytes.Equal(public.SPKI(), want.Key):
 		return fmt.Errorf("the key given is not the plan's for %s", want.Name)
+	case q == nil && len(beside) > 0:
+		return fmt.Errorf("a post-quantum key is given, and the plan names none for %s", want.Name)
+	case q != nil && len(beside) == 0:
+		return fmt.Errorf("the plan names a post-quantum key for %s too, %s, and none is given", want.Name, q.Algorithm)
+	case q != nil && (len(beside) > 1 || !q.Is(beside[0].Public)):
+		return fmt.Errorf("the post-quantum key given is not the plan's for %s", want.Name)
 	}
 	if err := j.CountersignApproved(ctx, ask); err != nil {
 		return err
@@ -237,11 +252,16 @@ func (j *Journal) Countersign(ctx context.Context, ask Approver, public *keys.Pu
 	if err != nil {
 		return err
 	}
-	sig, err := sign(text)
-	if err != nil {
+	c := &ceremony.Countersignature{Key: want.Key, Form: want.Form, Files: signedOf(files)}
+	if c.Signature, err = sign(text); err != nil {
 		return err
 	}
-	_, err = j.Append(&ceremony.Countersignature{Key: want.Key, Form: want.Form, Signature: sig, Files: signedOf(files)})
+	for _, k := range beside {
+		if c.PostQuantum, err = k.Sign(text); err != nil {
+			return err
+		}
+	}
+	_, err = j.Append(c)
 	return err
 }
 

@@ -86,8 +86,14 @@ func Plan(file string, data []byte, s *Shown) error {
 	t = s.Table("who signs the result", "name", "as", "key")
 	for _, x := range p.ThirdParties {
 		t.Row(x.Name, "third party", base64.StdEncoding.EncodeToString(x.Key[:]))
+		if q := x.PostQuantum; q != nil {
+			t.Row("", "adds to its statement", fmt.Sprintf("%s, SHA-256 %s", q.Algorithm, short(q.Key)))
+		}
 	}
 	t.Row(p.Countersigner.Name, "operator", fmt.Sprintf("%s, form %s, SHA-256 %s", p.Countersigner.Algorithm, p.Countersigner.Form, short(p.Countersigner.Key)))
+	if q := p.Countersigner.PostQuantum; q != nil {
+		t.Row("", "signs beside it", fmt.Sprintf("%s, SHA-256 %s", q.Algorithm, short(q.Key)))
+	}
 	return LogPolicyTable("log_policy", []byte(p.LogPolicy), s)
 }
 

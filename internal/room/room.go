@@ -38,6 +38,8 @@ type Room struct {
 	Keys     []string // files and folders with people's keys, beside ssh-agent's
 	Operator string   // the reference of the operator's key
 
+	OperatorPQ string // of the operator's post-quantum key, where the plan names one
+
 	Predecessor []byte // of the request
 	Previous    []bundle.Signed
 

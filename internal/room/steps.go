@@ -180,7 +180,19 @@ func (r *Room) countersign(ctx context.Context, j *engine.Journal) error {
 		return err
 	}
 	defer k.Close()
-	if err := j.Countersign(ctx, nil, k.Public, k.For(keys.ForCountersignature)); err != nil {
+	var beside []engine.CountersignKey
+	if q := j.Account().Plan.Countersigner.PostQuantum; q != nil {
+		if r.OperatorPQ == "" {
+			return cli.Usagef("go on with the same command and\n--operator-pq 'pkcs11:token=…;id=…?module-path=…'", "the operator's post-quantum key, which the plan names, has not been named")
+		}
+		p, err := signer.OpenPostQuantum(r.App, r.OperatorPQ)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		beside = []engine.CountersignKey{{Public: p.Public, Sign: p.For(keys.ForCountersignature)}}
+	}
+	if err := j.Countersign(ctx, nil, k.Public, k.For(keys.ForCountersignature), beside...); err != nil {
 		return err
 	}
 	r.done(j, j.Account().Plan.Countersigner.Name+" has countersigned, and it verifies in software")

@@ -46,8 +46,32 @@ const Help = "a `key`: pkcs11:token=…;id=%01?module-path=/…&pin-source=file:
 // Open opens the key that a reference names; a file must hold an Ed25519 key.
 func Open(a *cli.App, ref string) (*Key, error) { return OpenOf(a, ref, keys.Ed25519) }
 
+// anyMLDSA is every parameter set, where a file says by itself of which its key is.
+const anyMLDSA keys.Algorithm = "ml-dsa"
+
+// OpenPostQuantum opens the ML-DSA key that a reference names, in a token or in a file.
+func OpenPostQuantum(a *cli.App, ref string) (*Key, error) {
+	k, err := OpenOf(a, ref, anyMLDSA)
+	if err != nil {
+		return nil, err
+	}
+	if !k.Public.Algorithm().IsMLDSA() {
+		k.Close()
+		return nil, cli.Usagef("", "the post-quantum key is %s; it is one of ML-DSA", k.Public.Algorithm())
+	}
+	return k, nil
+}
+
 // isToken says whether a reference names a key in a token.
 func isToken(ref string) bool { return len(ref) >= 7 && strings.EqualFold(ref[:7], "pkcs11:") }
+
+// InToken refuses a reference to an operator's key that isn't in a token.
+func InToken(ref string) error {
+	if !isToken(ref) {
+		return cli.Usagef("give it as pkcs11:token=…;id=…?module-path=…", "the operator's key has to be in an HSM")
+	}
+	return nil
+}
 
 // OpenOf opens the key that a reference names; a file must hold a key of this kind.
 func OpenOf(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
@@ -150,7 +174,7 @@ func parseKeyFile(path string, data []byte, kind keys.Algorithm) (*Key, error) {
 	switch k, ours, err := keys.ParseMLDSA(block.Bytes); {
 	case err != nil:
 		return nil, cli.Usage(strict.Errorf(path, "%v", err).WithHint("%s", HowToMake(kind, path)))
-	case ours && k.Public().Algorithm() == kind:
+	case ours && (k.Public().Algorithm() == kind || kind == anyMLDSA):
 		return &Key{Public: k.Public(), Sign: k.Sign, Close: func() {}}, nil
 	case ours:
 		return nil, anotherKind(path, kind)
@@ -225,6 +249,8 @@ func HowToMake(kind keys.Algorithm, path string) string {
 	switch {
 	case kind == keys.P256:
 		return "make one with\nopenssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out " + path
+	case kind == anyMLDSA:
+		return HowToMake(keys.MLDSA65, path)
 	case kind.IsMLDSA():
 		return "make one with OpenSSL 3.5 or newer:\nopenssl genpkey -algorithm " + string(kind) + " -provparam ml-dsa.output_formats=seed-only -out " + path
 	}

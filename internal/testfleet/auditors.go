@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 // Auditor is a third party.
@@ -89,6 +90,7 @@ func (f *Fleet) AnswerOf(name string, r *bundle.Request, now time.Time) (*bundle
 	if err != nil {
 		return nil, err
 	}
+	in.AddBy(f.adder(name))
 	return thirdparty.Sign(in, l, now, who.Sign)
 }
 
@@ -106,7 +108,27 @@ func (f *Fleet) signUnseen(who Auditor, r *bundle.Request, now time.Time) (*bund
 	if s, err = s.Seal(who.Key(), sig); err != nil {
 		return nil, err
 	}
-	return bundle.NewResponse(bundle.Signed{Key: who.Key(), Statement: s})
+	signed := bundle.Signed{Key: who.Key(), Statement: s}
+	if by := f.adder(who.Name); by != nil {
+		if sig, err = by.Sign(s.Message()); err == nil {
+			signed, err = signed.Seal(by.Key, sig)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return bundle.NewResponse(signed)
+}
+
+// adder is what a third party adds to its statement; nil where the plan names nothing.
+func (f *Fleet) adder(name string) *thirdparty.Adder {
+	for _, p := range f.Plan.ThirdParties {
+		if p.Name == name && p.PostQuantum != nil {
+			s := f.Parties.PostQuantum[name]
+			return &thirdparty.Adder{Key: s.Public, Sign: s.For(keys.ForThirdParty)}
+		}
+	}
+	return nil
 }
 
 // OpenLedger opens the first third party's.

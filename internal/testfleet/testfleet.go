@@ -84,6 +84,10 @@ type Options struct {
 	// where it is empty.
 	Challenger string
 	Agreement  string // the plan's word for how its HSMs' keys agree
+	// PostQuantum is of which kind the keys are by which third parties and operator sign
+	// beside the others; they sign once where it is empty. The witnesses, two unless
+	// Witnesses says how many, have ML-DSA-44 keys then.
+	PostQuantum keys.Algorithm
 	// Unwary third parties sign what they are sent, without a look, and people
 	// close what would not verify.
 	Unwary bool
@@ -119,7 +123,8 @@ func (s Signer) Sign(message []byte) ([]byte, error) {
 // Parties sign a fleet's epochs.
 type Parties struct {
 	ThirdParty, Operator Signer
-	Others               []Auditor // third parties beside the first
+	PostQuantum          map[string]Signer // of third parties and operator, by name, where they have one
+	Others               []Auditor         // third parties beside the first
 	Log                  Log
 	Ledger               string // the third party's
 	// People take part in the ceremonies; nil until the first is prepared.
@@ -205,10 +210,14 @@ func New(t testing.TB, o Options) *Fleet {
 	if f.Parties == nil {
 		f.Parties = SoftParties(o.Name, filepath.Dir(f.Dir))
 	}
-	if o.Witnesses > 0 {
+	if o.PostQuantum != "" && o.Witnesses == 0 {
+		o.Witnesses = 2
+		f.o = o
+	}
+	if o.Witnesses > 0 && (f.Parties.PostQuantum == nil || o.PostQuantum == "") {
 		w := &Witnesses{softLog: f.Parties.Log.(*softLog), At: func(int) time.Time { return f.clock.at }}
 		for i := range o.Witnesses {
-			w.all = append(w.all, newCosigner(fmt.Sprintf("w%d.%s", i+1, strings.ReplaceAll(o.Name, " ", "-"))))
+			w.all = append(w.all, newCosigner(fmt.Sprintf("w%d.%s", i+1, strings.ReplaceAll(o.Name, " ", "-")), o.PostQuantum != ""))
 		}
 		f.Parties.Log = w
 	}
@@ -314,8 +323,9 @@ func (f *Fleet) prepare(o Options, hsms []ceremony.PlanHSM, sites []engine.SiteH
 		d.Countersigner.Attestation = f.Attester.device("")
 	}
 	for _, p := range f.Parties.Auditors() {
-		d.ThirdParties = append(d.ThirdParties, ceremony.ThirdParty{Name: p.Name, Key: p.Key(), Ciphersuite: o.Ciphersuite})
+		d.ThirdParties = append(d.ThirdParties, ceremony.ThirdParty{Name: p.Name, Key: p.Key(), Ciphersuite: o.Ciphersuite, PostQuantum: f.postQuantum(o, p.Name)})
 	}
+	d.Countersigner.PostQuantum = f.postQuantum(o, d.Countersigner.Name)
 	before, err := o.before()
 	if err != nil {
 		return err
@@ -493,5 +503,5 @@ func (f *Fleet) sign(o Options, j *engine.Journal) (err error) {
 			f.Response = r
 		}
 	}
-	return j.Countersign(context.Background(), f.Approve, f.Parties.Operator.Public, f.Parties.Operator.Sign)
+	return j.Countersign(context.Background(), f.Approve, f.Parties.Operator.Public, f.Parties.Operator.Sign, f.Beside()...)
 }

@@ -7,25 +7,37 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"filippo.io/mldsa"
 	"golang.org/x/crypto/ed25519"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
 // cosigner is a witness in memory: it cosigns (C2SP tlog-cosignature, type
-// 0x04) whatever it is given, at whatever time it is told.
+// 0x04, or 0x06 with an ML-DSA-44 key) whatever it is given, at whatever time it is told.
 type cosigner struct {
 	name string
 	key  ed25519.PrivateKey
+	pq   *mldsa.PrivateKey // in the place of key
 	at   time.Time
 }
 
-func newCosigner(name string) *cosigner { return &cosigner{name: name, key: softEd25519(name)} }
+func newCosigner(name string, postQuantum bool) *cosigner {
+	c := &cosigner{name: name, key: softEd25519(name)}
+	if postQuantum {
+		c.pq = must(mldsa.NewPrivateKey(mldsa.MLDSA44(), c.key.Seed()))
+	}
+	return c
+}
 
 func (c *cosigner) public() []byte {
+	if c.pq != nil {
+		return append([]byte{6}, c.pq.PublicKey().Bytes()...)
+	}
 	return append([]byte{4}, c.key.Public().(ed25519.PublicKey)...)
 }
 
@@ -42,7 +54,22 @@ func (c *cosigner) KeyHash() uint32 {
 
 func (c *cosigner) Sign(text []byte) ([]byte, error) {
 	stamp := binary.BigEndian.AppendUint64(nil, uint64(c.at.Unix()))
+	if c.pq != nil {
+		sig, err := c.pq.SignDeterministic(c.subtree(string(text), stamp), nil)
+		return append(stamp, sig...), err
+	}
 	return append(stamp, ed25519.Sign(c.key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", c.at.Unix(), text))...), nil
+}
+
+// subtree is what an ML-DSA-44 witness signs of a checkpoint.
+func (c *cosigner) subtree(text string, stamp []byte) []byte {
+	lines := strings.Split(text, "\n")
+	size := must(strconv.ParseUint(lines[1], 10, 64))
+	m := append([]byte("subtree/v1\n\x00"), byte(len(c.name)))
+	m = append(append(m, c.name...), stamp...)
+	m = append(append(m, byte(len(lines[0]))), lines[0]...)
+	m = binary.BigEndian.AppendUint64(append(m, make([]byte, 8)...), size)
+	return append(m, must(base64.StdEncoding.DecodeString(lines[2]))...)
 }
 
 // Witnesses is a log in memory with witnesses whose clocks and consent are the
@@ -127,7 +154,7 @@ func (w *Witnesses) Copy(size int64) *Witnesses {
 	c := &Witnesses{At: w.At, softLog: &softLog{origin: l.origin, vkey: l.vkey, signer: l.signer, size: size,
 		hashes: slices.Clone(l.hashes[:tlog.StoredHashCount(size)])}}
 	for _, x := range w.all {
-		c.all = append(c.all, &cosigner{name: x.name, key: x.key})
+		c.all = append(c.all, &cosigner{name: x.name, key: x.key, pq: x.pq})
 	}
 	return c
 }

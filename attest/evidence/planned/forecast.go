@@ -140,6 +140,8 @@ func (f *forecast) signers() {
 		missing, do = fmt.Sprintf("the policy is for %s and %s, the plan for %s and %s", f.policy.Mode, strings.Join(f.policy.Namespaces, ", "), f.plan.Mode, f.plan.Namespace), "take the policy of this namespace and mode"
 	case len(names) < t.Needed:
 		missing = fmt.Sprintf("the policy needs %d third parties, and pins %d of the plan's", t.Needed, len(names))
+	case len(f.policy.Lacks(f.plan)) > 0:
+		missing, do = "the policy "+f.policy.Lacks(f.plan)[0], "name the post-quantum keys in the plan, or in the policy: fleetctl plan new --third-party-pq, --countersigner-pq"
 	}
 	f.either(evidence.ClaimStatement, missing, do)
 	f.after(evidence.ClaimMode, evidence.Proven, evidence.ClaimStatement)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -26,6 +27,8 @@ type policyDraft struct {
 	tolerates []string
 	anchors   []attest.Anchor
 	demands   []evidence.Demand
+	hybrid    []string  // of whom both signatures are required
+	weakDate  string    // why of nobody, as a comment, where the plan names post-quantum keys
 	short     []Outlook // what the ceremony can't reach under the draft itself
 }
 
@@ -96,6 +99,9 @@ func NewPolicy(p *ceremony.Plan, confirmed string, tolerates []string, anchors .
 			d.demands = append(d.demands, evidence.Demand{Claim: name, Least: least})
 		}
 	}
+	if err := d.requires(); err != nil {
+		return nil, err
+	}
 	text := d.write()
 	policy, err := evidence.ParsePolicy("the draft", text)
 	if err != nil {
@@ -109,7 +115,7 @@ func (d *policyDraft) write() []byte {
 	p := d.plan
 	return []byte(strings.NewReplacer(
 		"{{mode}}", p.Mode, "{{namespace}}", p.Namespace, "{{threshold}}", fmt.Sprint(p.Threshold), "{{people}}", d.people(),
-		"{{needed}}", fmt.Sprint(p.Answers()), "{{third_parties}}", d.thirdParties(), "{{operators}}", d.operators(),
+		"{{needed}}", fmt.Sprint(p.Answers()), "{{third_parties}}", d.thirdParties(), "{{operators}}", d.operators(), "{{additional}}", d.additional(),
 		"{{log_policy}}", d.logPolicy(), "{{attestation}}", d.attestation(), "{{tolerates}}", d.tolerated(), "{{claims}}", d.claims(),
 	).Replace(policySource))
 }
@@ -138,10 +144,59 @@ func (d *policyDraft) thirdParties() string {
 	return b.String()
 }
 
+// additional are the keys by which third parties add signatures, and of whom both
+// signatures are required: of everybody of whom the plan names a post-quantum key.
+func (d *policyDraft) additional() string {
+	if len(d.hybrid) == 0 {
+		return d.weakDate
+	}
+	var b strings.Builder
+	b.WriteString("\n# Of these both a classical and a post-quantum signature must count.\nrequire_all: [" + strings.Join(d.hybrid, ", ") + "]")
+	begun := false
+	for _, p := range d.plan.ThirdParties {
+		q := p.PostQuantum
+		if q == nil {
+			continue
+		}
+		if !begun {
+			b.WriteString("\nadditional_keys:")
+			begun = true
+		}
+		fmt.Fprintf(&b, "\n  - name: %s\n    algorithm: %s\n    key: %s%s", p.Name, q.Algorithm, base64.StdEncoding.EncodeToString(q.Key), d.pin("    confirmed"))
+	}
+	return b.String()
+}
+
+// requires says of whom both signatures can be required. What dates them has to be as
+// strong: without a quorum of witnesses with post-quantum keys nobody's are.
+func (d *policyDraft) requires() error {
+	t, err := d.plan.Trust()
+	if err != nil || len(t.RequireAll) == 0 {
+		return err
+	}
+	log, err := auditlog.ParsePolicy("log_policy", []byte(d.plan.LogPolicy))
+	if err != nil {
+		return err
+	}
+	if _, err := log.PostQuantum(); err != nil {
+		d.weakDate = "\n# The plan names post-quantum keys, and nothing is required of them: in its log_policy " + comment(err.Error()) + "."
+		return nil
+	}
+	d.hybrid = t.RequireAll
+	return nil
+}
+
 func (d *policyDraft) operators() string {
 	c := d.plan.Countersigner
-	return fmt.Sprintf("\n  - name: %s\n    algorithm: %s\n    key: %s\n    form: %s%s",
-		c.Name, c.Algorithm, base64.StdEncoding.EncodeToString(c.Key), c.Form, d.pin("    confirmed"))
+	one := func(algorithm keys.Algorithm, key []byte) string {
+		return fmt.Sprintf("\n  - name: %s\n    algorithm: %s\n    key: %s\n    form: %s%s",
+			c.Name, algorithm, base64.StdEncoding.EncodeToString(key), c.Form, d.pin("    confirmed"))
+	}
+	text := one(c.Algorithm, c.Key)
+	if q := c.PostQuantum; q != nil && len(d.hybrid) > 0 {
+		text += one(q.Algorithm, q.Key)
+	}
+	return text
 }
 
 func (d *policyDraft) logPolicy() string {

@@ -58,6 +58,8 @@ var (
 		"third_parties":             who("name", "key"),
 		"third_parties_needed":      {weigh: number},
 		"operators":                 who("name", "key", "form"),
+		"require_all":               {identity: itself, label: brief, more: always(Stricter), less: always(Looser)},
+		"additional_keys":           who("name", "key"),
 		"log_policy":                {identity: itself, label: brief, more: always(Other), less: always(Other)},
 		"log_confirmed":             {weigh: confirmed},
 		"log_windows":               {identity: named("key"), label: keyName, more: always(Stricter), less: always(Looser)},

@@ -1,8 +1,6 @@
 package bundle
 
 import (
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/ceremony"
@@ -14,19 +12,21 @@ import (
 )
 
 func countersignCmd(a *cli.App) *cobra.Command {
-	var key string
-	var with []string
+	var key, pqKey string
+	var places []string
 	c := cli.Command("countersign DIR", "Countersign the third parties' statements with the operator's HSM key",
 		`Countersign shows the text, waits for m officers' approvals of exactly that, has
 the operator's key sign it, and verifies the signature again in software before
-it is recorded. Nobody is asked for a PIN before the officers have approved.`,
+it is recorded. Nobody is asked for a PIN before the officers have approved.
+Where the plan names a post-quantum key beside the other, --pq-key signs the
+same text: both signatures are recorded, or none.`,
 		"  fleetctl bundle countersign ceremony --key 'pkcs11:token=operator;id=%01?module-path=/usr/lib/softhsm/libsofthsm2.so'",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := cli.Required(cmd, "key"); err != nil {
 				return err
 			}
-			if len(key) < 7 || !strings.EqualFold(key[:7], "pkcs11:") {
-				return cli.Usagef("give it as pkcs11:token=…;id=…?module-path=…", "the operator's key has to be in an HSM")
+			if err := signer.InToken(key); err != nil {
+				return err
 			}
 			return session.WithFolder(a, args[0], func(j *engine.Journal) error {
 				text, err := j.Account().CountersignText()
@@ -34,7 +34,7 @@ it is recorded. Nobody is asked for a PIN before the officers have approved.`,
 					return cli.Usage(err)
 				}
 				a.ShowOperatorText(j.Account().Plan.Countersigner.Name, text)
-				if err := j.CountersignApproved(cmd.Context(), signer.Approver(a, with)); err != nil {
+				if err := j.CountersignApproved(cmd.Context(), signer.Approver(a, places)); err != nil {
 					return session.Pausing(args[0], err)
 				}
 				s, err := signer.Open(a, key)
@@ -42,13 +42,38 @@ it is recorded. Nobody is asked for a PIN before the officers have approved.`,
 					return err
 				}
 				defer s.Close()
-				if err := j.Countersign(cmd.Context(), nil, s.Public, s.For(keys.ForCountersignature)); err != nil {
+				beside, done, err := besideKey(a, pqKey)
+				if err != nil {
+					return err
+				}
+				defer done()
+				if err := j.Countersign(cmd.Context(), nil, s.Public, s.For(keys.ForCountersignature), beside...); err != nil {
 					return session.Pausing(args[0], err)
 				}
 				return session.TellStep(a, j, ceremony.TranscriptFile, text, [2]string{"countersigned", j.Account().Plan.Countersigner.Name})
 			}, ceremony.ActCountersign)
 		})
 	c.Flags().StringVar(&key, "key", "", signer.Help)
-	session.SignWithFlag(c, &with)
+	pqKeyFlag(c, &pqKey)
+	session.SignWithFlag(c, &places)
 	return c
+}
+
+func pqKeyFlag(c *cobra.Command, ref *string) {
+	c.Flags().StringVar(ref, "pq-key", "", "the operator's ML-DSA `key`, where the plan names one beside the other: as --key, in the same token or another")
+}
+
+// besideKey opens the operator's post-quantum key; none where it isn't given.
+func besideKey(a *cli.App, ref string) ([]engine.CountersignKey, func(), error) {
+	if ref == "" {
+		return nil, func() {}, nil
+	}
+	if err := signer.InToken(ref); err != nil {
+		return nil, nil, err
+	}
+	k, err := signer.OpenPostQuantum(a, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []engine.CountersignKey{{Public: k.Public, Sign: k.For(keys.ForCountersignature)}}, k.Close, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
@@ -74,7 +75,7 @@ func writeNoticeCmd(a *cli.App, use, short, format, long, example string) *cobra
 }
 
 func noticeCmd(a *cli.App) *cobra.Command {
-	var plan, key, out string
+	var plan, key, pqKey, out string
 	var approvals, responses []string
 	c := cli.Command("notice NOTICE", "Countersign a signed retirement or void, and assemble its bundle",
 		`Notice verifies the third parties' responses and the officers' approvals under
@@ -96,18 +97,19 @@ writes the bundle, which is logged as any other.`,
 			if err != nil {
 				return err
 			}
-			return assembleNotice(a, args[0], n, list, p, responses, key, out)
+			return assembleNotice(a, args[0], n, list, p, responses, [2]string{key, pqKey}, out)
 		})
 	f := c.Flags()
 	f.StringVar(&plan, "plan", "", "the plan `file` that names third parties, officers and countersigner")
 	f.StringArrayVar(&responses, "response", nil, "a third party's response `file`, or its statement as it is served")
 	f.StringArrayVar(&approvals, "approval", nil, cli.ApprovalHelp)
 	f.StringVar(&key, "key", "", signer.Help)
+	pqKeyFlag(c, &pqKey)
 	f.StringVar(&out, "out", "", "the bundle's new `file`")
 	return c
 }
 
-func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []ceremony.Signing, p *ceremony.Plan, responses []string, key, out string) error {
+func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []ceremony.Signing, p *ceremony.Plan, responses []string, refs [2]string, out string) error {
 	var answers []*bundle.Response
 	for _, path := range responses {
 		data, err := cli.ReadFile(path)
@@ -126,19 +128,21 @@ func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []cerem
 	}
 	a.UI.Say(cli.NoticeText(a, file, n, x.Officers, "", ""))
 	a.ShowText(x.Text)
-	s, err := signer.Open(a, key)
+	s, err := signer.Open(a, refs[0])
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := x.CheckKey(s.Public); err != nil {
-		return cli.Usagef("", "--key is not the plan's for %s", p.Countersigner.Name)
-	}
-	sig, err := s.Sign(keys.ForCountersignature, x.Text)
+	beside, done, err := besideKey(a, refs[1])
 	if err != nil {
 		return err
 	}
-	b, err := x.Bundle(s.Public, sig, a.Now())
+	defer done()
+	signatures, err := countersigned(x, append([]engine.CountersignKey{{Public: s.Public, Sign: s.For(keys.ForCountersignature)}}, beside...))
+	if err != nil {
+		return err
+	}
+	b, err := x.Bundle(signatures, a.Now())
 	if err != nil {
 		return cli.Wrong(err)
 	}
@@ -146,4 +150,23 @@ func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []cerem
 		return err
 	}
 	return cli.Noticed(a, file, n, x.Officers, out, "")
+}
+
+// countersigned has the operator's keys, which are the plan's, sign the text.
+func countersigned(x *thirdparty.NoticeAssembly, by []engine.CountersignKey) (list []bundle.Countersignature, err error) {
+	var postQuantum *bundle.PublicKey
+	if len(by) > 1 {
+		postQuantum = by[1].Public
+	}
+	if err := x.CheckKeys(by[0].Public, postQuantum); err != nil {
+		return nil, cli.Usagef("", "--key or --pq-key: %v", err)
+	}
+	for _, k := range by {
+		sig, err := k.Sign(x.Text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, bundle.Countersignature{Key: k.Public, Form: x.Form(), Signature: sig})
+	}
+	return list, nil
 }

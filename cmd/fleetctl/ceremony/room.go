@@ -11,11 +11,13 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/room"
 	"github.com/fleetctl/fleetctl/internal/session"
+	"github.com/fleetctl/fleetctl/internal/signer"
 )
 
 type roomOptions struct {
 	runOptions
 	exchange, operator, log, logKey, predecessor string
+	operatorPQ                                   string
 	places, previous                             []string
 }
 
@@ -62,6 +64,7 @@ Each step is that of a command of its own, which can be used instead.`,
 	f.StringVar(&o.exchange, "exchange", "", "the `folder` for what comes and goes: signatures, request, response, proof (default: DIR-exchange)")
 	f.StringArrayVar(&o.places, "keys", nil, "a `folder` or file with people's OpenSSH keys, beside those in ssh-agent; may be repeated")
 	f.StringVar(&o.operator, "operator", "", "the operator's "+strings.TrimPrefix(pkcs11Help, "a "))
+	f.StringVar(&o.operatorPQ, "operator-pq", "", "the operator's ML-DSA `key`, where the plan names one beside the other: as --operator")
 	f.StringVar(&o.log, "log", "", "the `directory` of the log that the bundle is appended to (default: its proof comes through the exchange)")
 	f.StringVar(&o.logKey, "log-key", "", "the log's `key`, as fleetctl log append takes it")
 	f.StringVar(&o.predecessor, "predecessor", "", "the `file` of the epoch before: its bundle, its fleet-keys.json, or its ceremony's folder")
@@ -80,7 +83,7 @@ func (o *roomOptions) room(a *cli.App, plan string, appendTo room.AppendTo) (*ro
 	switch {
 	case (o.log == "") != (o.logKey == ""):
 		return nil, cli.Usagef("", "--log and --log-key go together")
-	case o.operator != "" && !strings.HasPrefix(strings.ToLower(o.operator), "pkcs11:"):
+	case o.operator != "" && signer.InToken(o.operator) != nil, o.operatorPQ != "" && signer.InToken(o.operatorPQ) != nil:
 		return nil, cli.Usagef("give it as pkcs11:token=…;id=…?module-path=…", "the operator's key has to be in an HSM")
 	case o.exchange == "":
 		o.exchange = strings.TrimRight(o.dir, "/") + "-exchange"
@@ -90,7 +93,7 @@ func (o *roomOptions) room(a *cli.App, plan string, appendTo room.AppendTo) (*ro
 		return nil, err
 	}
 	r := &room.Room{
-		App: a, Config: config, StandIn: &o.StandIn, Site: o.site, Exchange: o.exchange, Keys: o.places, Operator: o.operator,
+		App: a, Config: config, StandIn: &o.StandIn, Site: o.site, Exchange: o.exchange, Keys: o.places, Operator: o.operator, OperatorPQ: o.operatorPQ,
 	}
 	if r.Predecessor, r.Previous, err = session.ReadPredecessor(o.predecessor, o.previous, p); err != nil {
 		return nil, err

@@ -48,6 +48,13 @@ func reportText(a *cli.App, r *evidence.Report, given bool) string {
 	for _, a := range r.Policy.Allows() {
 		rows = append(rows, [2]string{"allowed", a})
 	}
+	for i, link := range r.Classical {
+		label := ""
+		if i == 0 {
+			label = "classical only"
+		}
+		rows = append(rows, [2]string{label, link})
+	}
 	if r.Notice != nil {
 		rows = append(rows, explain.NoticeFacts(r.Notice)...)
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,8 @@ type newOptions struct {
 	needed                           int // third parties
 	roles, people, parties, lockdown []string
 	drill                            []string
+	partiesPQ                        []string
+	countersignerPQ                  string
 	countersigner, form, logPolicy   string
 	site                             string
 	out, siteOut                     string
@@ -75,8 +78,10 @@ fleet-10, and a site file says how each is reached.`,
 	f.IntVar(&o.threshold, "threshold", 0, "how many officers must agree (default: just more than half)")
 	f.StringArrayVar(&o.people, "person", nil, "`role:name=file` of an OpenSSH public key; role is officer, witness or auditor")
 	f.StringArrayVar(&o.parties, "third-party", nil, "`name=key`: base64 of the raw Ed25519 key, or a file of it or of its SubjectPublicKeyInfo")
+	f.StringArrayVar(&o.partiesPQ, "third-party-pq", nil, "`name=key` of a third party's ML-DSA key, which adds a signature to its statement: base64 of the SubjectPublicKeyInfo, or a file of it")
 	f.IntVar(&o.needed, "third-parties-needed", 0, "how many third parties must have signed before the operator countersigns (default: all)")
 	f.StringVar(&o.countersigner, "countersigner", "", "`name=key`: base64 of the SubjectPublicKeyInfo, or a file of it")
+	f.StringVar(&o.countersignerPQ, "countersigner-pq", "", "`key` of the countersigner's, ML-DSA, which signs beside the other: base64 of the SubjectPublicKeyInfo, or a file of it")
 	f.StringVar(&o.form, "form", bundle.FormBound, "what the countersignature is over: bound or signature")
 	f.StringVar(&o.logPolicy, "log-policy", "", "`file` of logs and witnesses (C2SP tlog-policy)")
 	f.StringArrayVar(&o.devices, "device", nil, "an HSM, or the countersigner's, by what its vendor attests: `name=format:identity`; for every HSM or none")
@@ -255,6 +260,9 @@ func (o newOptions) keys(d *draft.Plan) error {
 		}
 		d.Countersigner = &ceremony.Countersigner{Name: name, Algorithm: k.Algorithm(), Key: der, Form: o.form}
 	}
+	if err := o.postQuantum(d); err != nil {
+		return err
+	}
 	if o.logPolicy != "" {
 		data, err := cli.ReadFile(o.logPolicy)
 		if err != nil {
@@ -267,6 +275,42 @@ func (o newOptions) keys(d *draft.Plan) error {
 		d.LogPolicy = string(data)
 	}
 	return nil
+}
+
+// postQuantum reads the keys that sign beside others.
+func (o newOptions) postQuantum(d *draft.Plan) error {
+	read := func(flag, name, value string) (*ceremony.PostQuantum, error) {
+		_, der, err := signer.KeyFlag(flag, name+"="+value)
+		if err != nil {
+			return nil, err
+		}
+		k, err := keys.ParseSPKI(der)
+		if err != nil {
+			return nil, cli.Usagef("", "--%s %s: the key %v", flag, name, err)
+		}
+		return &ceremony.PostQuantum{Algorithm: k.Algorithm(), Key: der}, nil
+	}
+	for _, p := range o.partiesPQ {
+		name, value, _ := strings.Cut(p, "=")
+		i := slices.IndexFunc(d.ThirdParties, func(x ceremony.ThirdParty) bool { return x.Name == name })
+		if i < 0 {
+			return cli.Usagef("", "--third-party-pq names %q, and no --third-party has this name", name)
+		}
+		k, err := read("third-party-pq", name, value)
+		if err != nil {
+			return err
+		}
+		d.ThirdParties[i].PostQuantum = k
+	}
+	if o.countersignerPQ == "" {
+		return nil
+	}
+	if d.Countersigner == nil {
+		return cli.Usagef("", "--countersigner-pq is given, and no --countersigner")
+	}
+	k, err := read("countersigner-pq", d.Countersigner.Name, o.countersignerPQ)
+	d.Countersigner.PostQuantum = k
+	return err
 }
 
 // siteFile is the site file of these HSMs. A PIN that was given for its source

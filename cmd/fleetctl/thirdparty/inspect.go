@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/explain"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -23,6 +24,7 @@ import (
 
 type options struct {
 	policy, ledger, key, out string
+	pqKey                    string // of what is added to the statement
 	publicKey                string // in the key's place, where nothing is signed
 	guard                    string
 	gap                      uint64   // to which one agrees: the epoch before
@@ -31,8 +33,24 @@ type options struct {
 	afterLedger, afterKey    string   // of the key that this one takes over from
 }
 
+// adder opens the post-quantum key; nil where none is given.
+func (o *options) adder(a *cli.App) (*thirdparty.Adder, func(), error) {
+	if o.pqKey == "" {
+		return nil, func() {}, nil
+	}
+	k, err := signer.OpenPostQuantum(a, o.pqKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &thirdparty.Adder{Key: k.Public, Sign: k.For(keys.ForThirdParty)}, k.Close, nil
+}
+
 func (o *options) framesFlag(c *cobra.Command) {
 	c.Flags().StringArrayVar(&o.frames, "qr", nil, "images of the core's QR frames: a `file` or a folder of them")
+}
+
+func (o *options) pqFlag(c *cobra.Command) {
+	c.Flags().StringVar(&o.pqKey, "pq-key", "", "the ML-DSA `key` that adds a signature to the statement, where the plan names one: as --key")
 }
 
 func (o *options) flags(c *cobra.Command) {

@@ -42,6 +42,12 @@ the ledger has signed.`,
 				if err := agreeTo(a, args[0], n.Epoch, n.Namespace, n.Digest(), yes); err != nil {
 					return err
 				}
+				adder, done, err := o.adder(a)
+				if err != nil {
+					return err
+				}
+				defer done()
+				in.AddBy(adder)
 				r, err := thirdparty.SignNotice(in, l, a.Now(), s.For(keys.ForThirdParty))
 				if err != nil {
 					return err
@@ -54,6 +60,7 @@ the ledger has signed.`,
 		})
 	c.Aliases = []string{"void", "retire"}
 	o.flags(c)
+	o.pqFlag(c)
 	c.Flags().StringVar(&o.out, "out", "", "the response's new `file`")
 	c.Flags().StringVar(&yes, "agree", "", "`digest` of the notice that is agreed to, in hex")
 	c.Flags().StringArrayVar(&approvals, "approval", nil, cli.ApprovalHelp)

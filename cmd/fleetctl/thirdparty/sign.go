@@ -22,7 +22,9 @@ func signCmd(a *cli.App) *cobra.Command {
 digest in words, asks for consent, typed: "sign epoch 1". It signs the
 statement as Cloudflare's auditor does, and writes it to the ledger before it
 leaves. The same request always gets the same answer. Where there is no
-terminal, --agree SHA256 is the consent: the digest of the artifact.
+terminal, --agree SHA256 is the consent: the digest of the artifact. Where the
+plan names a post-quantum key of the party's, --pq-key adds its signature over
+the same bytes: the statement's own format has Ed25519 alone.
 
 A request that doesn't follow from the ledger is refused, but for a gap: one
 joins a namespace after its first epoch, passes over epochs that one was absent
@@ -44,6 +46,7 @@ there is no gap.`,
 			})
 		})
 	o.flags(c)
+	o.pqFlag(c)
 	c.Flags().StringVar(&o.out, "out", "", "the response's new `file`")
 	c.Flags().StringVar(&yes, "agree", "", "`digest` of the artifact that is agreed to, in hex")
 	c.Flags().Uint64Var(&o.gap, "gap", 0, "the `epoch` before the one asked for, where one agrees to the gap that ends there")
@@ -73,6 +76,12 @@ func signRequest(a *cli.App, file string, o options, p *thirdparty.Policy, in *t
 	if err := agreeToGap(a, file, p, in, o.gap); err != nil {
 		return err
 	}
+	adder, done, err := o.adder(a)
+	if err != nil {
+		return err
+	}
+	defer done()
+	in.AddBy(adder)
 	r, err := thirdparty.Sign(in, l, a.Now(), s.For(keys.ForThirdParty))
 	if err != nil {
 		return err

@@ -104,7 +104,7 @@
   // each about what about says.
   function readStatements(list, about, where) {
     let last = null;
-    return list.map(({ key, json }) => {
+    return list.map(({ key, json, addition }) => {
       const at = `${where}: statement of ${F.base64(key)}`;
       F.rawKey("ed25519", key, at);
       if (last !== null && F.compare(last, key) >= 0) F.fault(where, "has statements that aren't sorted by key");
@@ -112,16 +112,29 @@
       const s = F.parseStatement(json, at);
       if (s.key_id !== undefined && s.key_id !== key[31]) F.fault(at, "has another key_id than its key's last byte");
       if (s.namespace !== about.namespace || s.epoch !== about.epoch || s.digest !== about.digest) F.fault(at, "is about something else");
-      return { ...s, key };
+      return { ...s, key, addition };
     });
   }
 
   // ---- bundle ----
 
+  // checkAdditions holds the form of what third parties added to their statements:
+  // post-quantum signatures, which this verifier doesn't check. Where a policy requires
+  // them it judges nothing; the countersignature's text names each of them in any case.
+  function checkAdditions(statements, where) {
+    const added = statements.filter((s) => s.addition);
+    for (const { addition: a } of added) {
+      const key = F.admitSigner(a.key, `${where}: addition`);
+      if (key.kind !== "mldsa" || a.signature.length !== F.longestSignature(key.algorithm)) F.fault(where, "has an addition that is no signature of ML-DSA");
+      a.same = key.same;
+    }
+    F.distinct(added, (s) => s.addition.same, where, "an addition by");
+  }
+
   F.parseBundle = function (bytes, where) {
     const shape = F.shape("bundle", () => F.object({
       format: F.string, artifact: F.base64Of(),
-      statements: F.list(F.object({ key: F.base64Of(32), json: F.base64Of() })),
+      statements: F.list(F.object({ key: F.base64Of(32), json: F.base64Of(), addition: F.optional(F.object({ key: F.base64Of(), signature: F.base64Of() })) })),
       countersignatures: F.list(F.object({ key: F.base64Of(), form: F.oneOf("bound", "signature"), signature: F.base64Of() })),
       transcript: F.optional(F.object({ head: F.hex32, n: F.int(1) })),
     }));
@@ -129,6 +142,7 @@
     const keySet = F.parseKeySet(b.artifact, `${where}: artifact`);
     if (!b.transcript) F.fault(where, "lacks the member \"transcript\"");
     const statements = readStatements(b.statements, keySet, where);
+    checkAdditions(statements, where);
     const countersignatures = b.countersignatures.map((c) => {
       const key = F.admitSigner(c.key, `${where}: countersignature`);
       if (c.signature.length > F.longestSignature(key.algorithm)) F.fault(where, "has a countersignature that is too long");
@@ -144,7 +158,8 @@
     if (form === "signature") return F.fromHex(statements[0].signature, "signature");
     const sorted = [...statements].sort((a, b) => F.compare(a.key, b.key));
     return F.utf8(`fleetctl countersignature v1\n${keySet.mode}\n${keySet.namespace}\n${keySet.epoch}\n${keySet.digest}\n` +
-      sorted.map((s) => `signer ${F.base64(s.key)} ${F.base64(F.fromHex(s.signature, "signature"))}\n`).join(""));
+      sorted.map((s) => `signer ${F.base64(s.key)} ${F.base64(F.fromHex(s.signature, "signature"))}\n` +
+        (s.addition ? `addition ${F.digest(s.addition.key)} ${F.digest(s.addition.signature)}\n` : "")).join(""));
   };
 
   // ---- request core ----

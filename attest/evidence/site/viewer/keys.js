@@ -27,6 +27,7 @@
 
   F.ALGORITHMS = Object.keys(algorithms);
   F.useOf = (algorithm) => algorithms[algorithm].use;
+  F.sizeOfSPKI = (algorithm) => { const { prefix, rest, tail } = algorithms[algorithm].form; return prefix.length + rest + tail.length; };
   F.longestSignature = (algorithm) => algorithms[algorithm].longest;
 
   const admits = {

@@ -41,6 +41,7 @@
 
   function shapes() {
     const device = F.object({ format: F.oneOf(...F.DEVICE_FORMATS), identity: F.textOf(255) });
+    const postQuantum = F.optional(F.object({ algorithm: F.oneOf(...F.ALGORITHMS), key: F.base64Of() }));
     const list = (shape, least = 1) => F.list(shape, least, 1024);
     const lockdown = (v, where) => (F.isText(F.string(v, where), 300) && v.trim() === v ? v : F.fault(where, "is no text of at most 300 bytes without space around it"));
     return F.object({
@@ -55,8 +56,8 @@
       threshold: F.int(1),
       people: list(F.object({ name: F.token, role: F.oneOf("officer", "witness", "auditor"), key: F.string })),
       third_parties_needed: F.optional(F.int(1)),
-      third_parties: list(F.object({ name: F.token, key: F.base64Of(32), ciphersuite: F.int(1, 2) })),
-      countersigner: F.object({ name: F.token, algorithm: F.oneOf(...F.ALGORITHMS), key: F.base64Of(), form: F.oneOf("bound", "signature"), attestation: F.optional(device) }),
+      third_parties: list(F.object({ name: F.token, key: F.base64Of(32), ciphersuite: F.int(1, 2), post_quantum: postQuantum })),
+      countersigner: F.object({ name: F.token, algorithm: F.oneOf(...F.ALGORITHMS), key: F.base64Of(), form: F.oneOf("bound", "signature"), post_quantum: postQuantum, attestation: F.optional(device) }),
       log_policy: F.string, drill: F.optional(F.object({ session: F.token, agreement: F.token, stages: F.list(F.oneOf(...F.DRILL_STAGES), 1, 1024) })), lockdown: F.optional(list(lockdown)),
     });
   }
@@ -66,6 +67,7 @@
     const read = F.parseYAMLFile(bytes, where, "fleetctl plan v1");
     if (read.has?.("destroys")) throw new F.NotChecked(where, "is of a ceremony that destroys keys, which is left to fleetctl");
     const p = F.shape("plan", shapes)(read, where);
+    if ([p.countersigner, ...p.third_parties].some((x) => x.post_quantum)) throw new F.NotChecked(where, "names post-quantum keys, whose signatures this verifier doesn't check: its ceremony is left to fleetctl");
     F.checkMode(p.mode, p.namespace, where);
     F.checkEpoch(p.epoch, p.previous, where);
     if (p.mode === "production" && p.rehearses !== undefined) F.fault(where, "rehearses another, and is of a production");
@@ -151,11 +153,10 @@
 
   // checkLargest computes the largest bundle that could come of a plan.
   function checkLargest(p, where) {
-    const spki = { "ed25519": 44, "ecdsa-p256": 91, "ecdsa-p384": 120, "x25519": 44, "rsa-3072": 422, "ecdh-p256": 91 };
     const base64 = (n) => "A".repeat(4 * Math.ceil(n / 3));
     const hex = "f".repeat(64);
     const time = "2026-11-21T10:00:00Z";
-    const keys = p.hsms.flatMap((h) => p.roles.map((r) => new Map([["hsm", h.name], ["role", r.name], ["use", r.use], ["algorithm", r.algorithm], ["public_key", base64(spki[r.algorithm])]])));
+    const keys = p.hsms.flatMap((h) => p.roles.map((r) => new Map([["hsm", h.name], ["role", r.name], ["use", r.use], ["algorithm", r.algorithm], ["public_key", base64(F.sizeOfSPKI(r.algorithm))]])));
     const artifact = F.indented(new Map([["format", "fleetctl fleet-keys v1"], ["mode", p.mode], ["fleet", p.fleet], ["namespace", p.namespace], ["epoch", p.epoch],
       ["previous", p.previous], ["created", time], ["majority", p.majority], ["keys", keys],
       ["ceremony", new Map([["id", `${p.fleet.slice(0, 80)}.${p.epoch}.20261121.00000000`], ["plan", hex], ["transcript", hex]])]]));
@@ -164,7 +165,7 @@
       ["digest", hex], ["signature", hex + hex], ["key_id", 255], ["serialized_message", F.hex(message)]]));
     const bundle = F.indented(new Map([["format", "fleetctl validation-bundle v1"], ["artifact", base64(artifact.length)],
       ["statements", p.third_parties.map(() => new Map([["key", base64(32)], ["json", base64(json.length)]]))],
-      ["countersignatures", [new Map([["key", base64(spki[p.countersigner.algorithm])], ["form", p.countersigner.form], ["signature", base64(F.longestSignature(p.countersigner.algorithm))]])]],
+      ["countersignatures", [new Map([["key", base64(F.sizeOfSPKI(p.countersigner.algorithm))], ["form", p.countersigner.form], ["signature", base64(F.longestSignature(p.countersigner.algorithm))]])]],
       ["transcript", new Map([["head", hex], ["n", 8192]])]]));
     if (bundle.length > F.LIMITS.bundle) F.fault(where, `may give a bundle of ${bundle.length} bytes; ${F.LIMITS.bundle} are allowed`);
   }

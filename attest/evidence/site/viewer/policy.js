@@ -55,6 +55,7 @@
       people: F.optional(list(F.object({ name: F.token, role: F.oneOf("officer", "witness", "auditor"), key: F.string, confirmed, window, org }))),
       third_parties: list(F.object({ name: F.token, key: F.base64Of(32), confirmed, window, org })), third_parties_needed: F.int(1),
       operators: F.optional(list(F.object({ name: F.token, algorithm: F.oneOf(...F.ALGORITHMS), key: F.base64Of(), form: F.oneOf("bound", "signature"), confirmed, window, org }))),
+      require_all: F.optional(list(F.token)), additional_keys: F.optional(list(F.object({ name: F.token, algorithm: F.oneOf(...F.ALGORITHMS), key: F.base64Of(), confirmed, window }))),
       log_policy: F.optional(F.string), log_windows: F.optional(list(F.object({ key: F.string, window: F.window }))), log_confirmed: confirmed,
       rekor: F.optional(F.object({
         logs: list(F.object({ name: F.token, version: F.int(1, 2), origin: F.string, key: F.string, confirmed, org })),
@@ -72,6 +73,7 @@
   F.parsePolicy = function (bytes) {
     const where = "policy";
     const p = F.shape("policy", shapes)(F.parseYAMLFile(bytes, where, "fleetctl policy v1"), where);
+    if (p.require_all || p.additional_keys) throw new F.NotChecked(where, "requires post-quantum signatures, which this verifier doesn't check: it judges nothing under such a policy");
     for (const n of p.namespaces) F.checkMode(p.mode, n, where);
     p.people ??= [];
     p.operators ??= [];

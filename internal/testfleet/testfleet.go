@@ -379,13 +379,6 @@ func (f *Fleet) Config(dir string, rnd io.Reader) engine.Config {
 	return c
 }
 
-func logPolicy(l Log) string {
-	if w, ok := l.(*Witnesses); ok {
-		return w.policy()
-	}
-	return fmt.Sprintf("log %s\nquorum none\n", l.VKey())
-}
-
 // Live takes a fleet that was prepared through its whole life, or on with the one that
 // an error ended while its ceremony ran.
 func (f *Fleet) Live() error { return f.live(Options{}, Random("lived")) }

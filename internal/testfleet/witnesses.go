@@ -101,6 +101,13 @@ func (w *Witnesses) policy() string {
 	return b.String() + "group both all" + names.String() + "\nquorum both\n"
 }
 
+func logPolicy(l Log) string {
+	if w, ok := l.(*Witnesses); ok {
+		return w.policy()
+	}
+	return fmt.Sprintf("log %s\nquorum none\n", l.VKey())
+}
+
 func (w *Witnesses) cosign() []note.Signer {
 	var list []note.Signer
 	for i, c := range w.all {

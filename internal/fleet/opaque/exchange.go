@@ -48,8 +48,8 @@ func (x groupExchange) shared(private, public []byte) ([]byte, error) {
 		return nil, err
 	}
 	k := x.oprf.Group().NewScalar()
-	if err := k.UnmarshalBinary(private); err != nil || k.IsZero() {
-		return nil, fmt.Errorf("a private key of %d bytes is no scalar of the group other than zero", len(private))
+	if err := k.UnmarshalBinary(private); err != nil { // not zero: derived, or admitted by public
+		return nil, err
 	}
 	return x.oprf.Group().NewElement().Mul(e, k).MarshalBinaryCompress()
 }

@@ -89,6 +89,9 @@ func TestTheRightPasswordGivesBothTheSameKey(t *testing.T) {
 	if _, err := p.Finish(session.KE3); !errors.Is(err, errClient) {
 		t.Errorf("KE3 is taken a second time: %v", err)
 	}
+	if _, err := p.Finish(nil); !errors.Is(err, errClient) {
+		t.Errorf("nothing is taken for KE3 the second time: %v", err)
+	}
 }
 
 func TestALoginThatDiffersFromTheRegistrationFails(t *testing.T) {
@@ -257,6 +260,19 @@ func TestWhatIsNoPointOrNoScalarIsRefused(t *testing.T) {
 	}
 }
 
+// TestAScalarIsNeverZero: a source of randomness that gives zeros is found out, and one
+// zero among others is drawn again.
+func TestAScalarIsNeverZero(t *testing.T) {
+	if _, err := ristretto.scalar(bytes.NewReader(make([]byte, 32*256))); err == nil || !strings.Contains(err.Error(), "is broken") {
+		t.Errorf("zeros alone: %v", err)
+	}
+	k, err := ristretto.scalar(bytes.NewReader(append([]byte{32: 1}, make([]byte, 31)...)))
+	must(t, err)
+	if k.IsZero() {
+		t.Error("zero is drawn")
+	}
+}
+
 func second[A any](_ A, err error) error        { return err }
 func third[A, B any](_ A, _ B, err error) error { return err }
 
@@ -286,6 +302,7 @@ func TestWhatHasAnotherLengthIsRefused(t *testing.T) {
 		"empty KE3":            second((&Pending{p.expected, p.session}).Finish(nil)),
 		"empty password":       third(newClient().Login(nil)),
 		"password of 64 KiB":   third(newClient().Register(make([]byte, 1<<16))),
+		"a server's context":   third(s.Answer(make([]byte, 1<<16), c, ke1)),
 		"context of 64 KiB":    second(l.Finish(make([]byte, 1<<16), ke2)),
 		"no stretching":        third((&Client{Random: rand.Reader}).Login([]byte(password))),
 		"no randomness":        third((&Client{Stretch: Identity}).Login([]byte(password))),

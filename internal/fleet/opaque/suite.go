@@ -98,8 +98,8 @@ func (s *suite) digest(parts ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-// decode reads a group element as a peer sent it: one encoding a point, and never the
-// identity, with which every key gives the same answer.
+// decode reads a group element as a peer sent it: in its one encoding (CIRCL takes no
+// other), and never the identity, with which every key gives the same answer.
 func (s *suite) decode(what string, data []byte) (group.Element, error) {
 	return decodeElement(s.oprf.Group(), what, data)
 }
@@ -114,10 +114,6 @@ func decodeElement(g group.Group, what string, data []byte) (group.Element, erro
 	}
 	if e.IsIdentity() {
 		return nil, fmt.Errorf("%s is the group's identity", what)
-	}
-	again, err := e.MarshalBinaryCompress()
-	if err != nil || string(again) != string(data) {
-		return nil, fmt.Errorf("%s is not in the canonical encoding", what)
 	}
 	return e, nil
 }

@@ -232,3 +232,16 @@ func TestTheVectorsOfRFC9497(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatEncodesNoElementByRFC9496IsRefused(t *testing.T) {
+	var invalid []string
+	read(t, "testdata/rfc9496.json", &invalid)
+	if len(invalid) != 29 {
+		t.Fatalf("%d invalid encodings, 29 were expected", len(invalid))
+	}
+	for _, text := range invalid {
+		if _, err := ristretto.decode("x", hexes{"x": text}.bytes(t, "x")); err == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}

@@ -71,9 +71,11 @@ func TestOnlyWhoWasShownTheAddressGetsAnywhere(t *testing.T) {
 }
 
 func TestAStepThatWasNotAskedForIsRefused(t *testing.T) {
-	for _, name := range []string{"create", "get"} {
+	for _, name := range []string{"create", "get", "begin get"} {
 		_, err := Create(t.Context(), rand.Reader, "drill.a", make([]byte, 32), func(_ context.Context, url string) error {
-			asked(t, "POST", url+name, "{}", nil)
+			for _, step := range strings.Fields(name) {
+				asked(t, "POST", url+step, "{}", nil)
+			}
 			return nil
 		})
 		if err == nil || !strings.Contains(err.Error(), "wasn't asked for") {

@@ -30,9 +30,8 @@ type registering struct {
 type loggingIn struct {
 	account      string
 	attempt      [32]byte
-	registration [16]byte
+	registration [16]byte // zero of an unknown account, of which no success can be written
 	pending      *opaque.Pending
-	unknown      bool
 }
 
 // Serve answers a device until it closes its session. The exporter is the session's,
@@ -172,7 +171,6 @@ func (c *conversation) loginStart(ctx context.Context, m *wire.LoginStart) (wire
 	case guess.Counted, guess.Again:
 		record, key, l.registration = a.Record, a.OPRFKey, a.Registration
 	case guess.Unknown:
-		l.unknown = true
 		var locked bool
 		if remaining, locked = c.v.unknown.guess(l.account, l.attempt); locked {
 			return nil, wire.Refuse(wire.CodeLocked, "")
@@ -199,7 +197,7 @@ func (c *conversation) loginFinish(ctx context.Context, m *wire.LoginFinish) (wi
 	if l == nil {
 		return nil, wire.Refuse(wire.CodeOrder, "no login was begun")
 	}
-	if _, err := l.pending.Finish(m.KE3[:]); err != nil || l.unknown {
+	if _, err := l.pending.Finish(m.KE3[:]); err != nil {
 		return nil, wire.Refuse(wire.CodeWrong, "")
 	}
 	a, err := c.v.submit(ctx, &guess.Command{Kind: guess.Success, Account: l.account, Registration: l.registration, Attempt: l.attempt})
@@ -208,8 +206,8 @@ func (c *conversation) loginFinish(ctx context.Context, m *wire.LoginFinish) (wi
 		return nil, err
 	case a.Status == guess.Erased || a.Status == guess.Unknown:
 		return nil, wire.Refuse(wire.CodeErased, "")
-	case a.Status != guess.Right || len(a.Envelope) == 0:
-		return nil, fmt.Errorf("a login that succeeded is answered %v with %d bytes", a.Status, len(a.Envelope))
+	case a.Status != guess.Right:
+		return nil, fmt.Errorf("a login that succeeded is answered %v", a.Status)
 	}
 	return &wire.Recovered{Registration: l.registration, Epoch: a.Epoch, Remaining: a.Remaining, Limit: a.Limit, Envelope: a.Envelope}, nil
 }

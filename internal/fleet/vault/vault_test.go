@@ -325,6 +325,36 @@ func TestARegistrationWhoseAnswerWasLostIsWrittenOnce(t *testing.T) {
 	d.refused(finish, wire.CodeOrder)
 }
 
+func TestARegistrationThatCanNotBeUsedIsRefused(t *testing.T) {
+	v, m := newVault(t)
+	before := len(m.written)
+	request, _, err := newClient(account).Register([]byte(secret))
+	must(t, err)
+	start := &wire.RegisterStart{Account: account, Request: [32]byte(request)}
+	good := &wire.RegisterFinish{Record: someRecord(t, v), Envelope: []byte("sealed")}
+	for what, spoil := range map[string]func(*wire.RegisterFinish){"key": func(f *wire.RegisterFinish) { clear(f.Record[:32]) }, "guesses used": func(f *wire.RegisterFinish) { f.Used = 101 }} {
+		d := open(t, v, exporter)
+		d.say(start)
+		bad := *good
+		spoil(&bad)
+		if r, ok := d.say(&bad).(*wire.Refusal); !ok || r.Code != wire.CodeMalformed || !strings.Contains(r.Detail, what) {
+			t.Errorf("%s: %+v", what, r)
+		}
+	}
+	// A second beginning ends the first, whatever becomes of it.
+	d := open(t, v, exporter)
+	d.say(start)
+	d.refused(&wire.RegisterStart{Account: "alice"}, wire.CodeNotDrill)
+	d.refused(good, wire.CodeOrder)
+	d = open(t, v, exporter)
+	newTry(t, d, account, secret).ke2()
+	d.refused(&wire.LoginStart{Account: "alice"}, wire.CodeNotDrill)
+	d.refused(&wire.LoginFinish{}, wire.CodeOrder)
+	if n := len(m.written) - before; n != 1 {
+		t.Errorf("%d commands were written, want the guess alone", n)
+	}
+}
+
 func TestAMessageAtTheWrongTimeEndsTheSession(t *testing.T) {
 	v, m := newVault(t)
 	register(t, v, "sealed")

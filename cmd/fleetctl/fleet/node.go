@@ -72,7 +72,7 @@ func (o *bundleOptions) read(a *cli.App, cmd *cobra.Command, file string) (*answ
 // nodeOptions name one node of a fleet.
 type nodeOptions struct {
 	bundleOptions
-	site, hsm, secrets string
+	site, hsm, secrets, socket string
 }
 
 func (o *nodeOptions) flags(c *cobra.Command) {
@@ -81,6 +81,8 @@ func (o *nodeOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.site, "site", "", "the fleet's site `file`: where its nodes are")
 	f.StringVar(&o.hsm, "hsm", "", "the `name` of this node's HSM, as the bundle has it")
 	f.StringVar(&o.secrets, "secrets", "", "the `file` of the fleet's sealed secrets (fleet secrets)")
+	f.StringVar(&o.socket, "hsm-socket", "", "the `socket` of the HSM's process, where another program has started it")
+	cobra.CheckErr(f.MarkHidden("hsm-socket"))
 }
 
 // here is what a node works with.
@@ -90,6 +92,7 @@ type here struct {
 	self    *site.Node
 	place   site.Place
 	secrets []byte
+	socket  string // of the HSM's process; empty: it is started here
 }
 
 func (o *nodeOptions) here(a *cli.App, cmd *cobra.Command, file string) (*here, error) {
@@ -100,7 +103,7 @@ func (o *nodeOptions) here(a *cli.App, cmd *cobra.Command, file string) (*here, 
 	if err != nil {
 		return nil, err
 	}
-	h := &here{answer: ans}
+	h := &here{answer: ans, socket: o.socket}
 	if h.site, err = readSite(o.site); err != nil {
 		return nil, err
 	}
@@ -139,7 +142,7 @@ func (h *here) keeper(t *token) (anchor.Keeper, error) {
 	if h.place.Kind == site.Nowhere {
 		return anchor.File(filepath.Join(h.self.Dir, "anchor")), nil
 	}
-	return t.keeper(h.place)
+	return t.Anchor(), nil
 }
 
 // founderFile is in the folder of the node with which a fleet began.

@@ -3,26 +3,65 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
+	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/cli"
-	"github.com/fleetctl/fleetctl/internal/fleet/anchor"
+	"github.com/fleetctl/fleetctl/internal/fleet/hsmhost"
 	"github.com/fleetctl/fleetctl/internal/fleet/node"
 	"github.com/fleetctl/fleetctl/internal/fleet/sealed"
-	"github.com/fleetctl/fleetctl/internal/fleet/site"
 	"github.com/fleetctl/fleetctl/internal/hsm"
-	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 )
 
-// token is a node's HSM.
-type token struct{ t *hsm.Token }
+// token is a node's HSM, whose PKCS#11 module runs in a process of its own.
+type token struct {
+	*hsmhost.Client
+	p *hsmhost.Process // nil where another program has started it
+}
 
-func openToken(_ context.Context, a *cli.App, h *here) (*token, error) {
+// openToken connects with the HSM's process, which it starts where nobody else has.
+func openToken(ctx context.Context, a *cli.App, h *here) (*token, error) {
+	t, socket := &token{}, h.socket
+	if socket == "" {
+		pin, err := pinOf(a, h)
+		if err != nil {
+			return nil, err
+		}
+		t.p, err = hsmhost.Start("", h.hsmConfig(a, pin), pin)
+		clear(pin)
+		if err != nil {
+			return nil, err
+		}
+		socket = t.p.Socket()
+	}
+	within, stop := context.WithTimeout(ctx, connecting)
+	defer stop()
+	var err error
+	if t.Client, err = hsmhost.Dial(within, socket); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+// connecting is how long an HSM's process may be with a node that was there before.
+const connecting = 20 * time.Second
+
+func (h *here) hsmConfig(a *cli.App, pin []byte) *hsmhost.Config {
+	c := &hsmhost.Config{
+		Module: h.self.Module, InitArgs: h.self.InitArgs, Label: h.self.Token, Keypad: pin == nil,
+		Fleet: node.Fleet(h.keys), AnchorIndex: uint64(h.place.Index), Patience: uint64(a.Patience.Milliseconds()),
+	}
+	if h.self.TPM != nil {
+		c.TPM = &hsmhost.TPM{TCTI: h.self.TPM.TCTI, Store: h.self.TPM.Store}
+	}
+	return c
+}
+
+// pinOf looks at the token without a login, and asks for its PIN.
+func pinOf(a *cli.App, h *here) ([]byte, error) {
 	m, err := signer.OpenModule(a, h.self.Module, h.self.InitArgs)
 	if err != nil {
 		return nil, err
@@ -32,30 +71,25 @@ func openToken(_ context.Context, a *cli.App, h *here) (*token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := signer.Unlock(a, t, h.self.PIN, h.self.HSM); err != nil {
-		return nil, errors.Join(err, t.Close())
-	}
-	return &token{t}, nil
-}
-
-func (t *token) Close() error { return t.t.Close() }
-
-func (t *token) keeper(p site.Place) (anchor.Keeper, error) {
-	return nil, fmt.Errorf("%s: no anchor there yet", p)
-}
-
-// find gives the id of the bundle's key in the token.
-func (t *token) find(k *bundle.FleetKey) ([]byte, error) {
-	objects, err := t.t.Objects()
+	defer t.Close()
+	about, err := t.Info()
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range objects {
-		if spki, err := t.t.PublicKey(string(k.Algorithm), o.ID); err == nil && bytes.Equal(spki, k.SPKI) {
-			return o.ID, nil
-		}
+	p, err := signer.PINFor(a, h.self.PIN, h.self.HSM, about, nil)
+	return p.Secret, err
+}
+
+// Close lets another node have the HSM, and ends the process that was started here.
+func (t *token) Close() error {
+	var err error
+	if t.Client != nil {
+		err = t.Client.Close()
 	}
-	return nil, fmt.Errorf("the token has no key that is the bundle's of hsm %s, role %s: it is another token, or another epoch's", k.HSM, k.Role)
+	if t.p != nil {
+		err = errors.Join(err, t.p.Stop())
+	}
+	return err
 }
 
 // atWork are the HSM's keys of two roles.
@@ -68,16 +102,7 @@ func (t *token) atWork(h *here, role, sealing string) (sign, agree func([]byte) 
 	if err != nil {
 		return nil, nil, err
 	}
-	signID, err := t.find(s)
-	if err != nil {
-		return nil, nil, err
-	}
-	agreeID, err := t.find(g)
-	if err != nil {
-		return nil, nil, err
-	}
-	return func(m []byte) ([]byte, error) { return t.t.Sign(string(s.Algorithm), signID, keys.ForSession, m) },
-		func(peer []byte) ([]byte, error) { return t.t.Agree(string(g.Algorithm), agreeID, peer) }, nil
+	return func(m []byte) ([]byte, error) { return t.Sign(s.SPKI, m) }, func(peer []byte) ([]byte, error) { return t.Agree(g.SPKI, peer) }, nil
 }
 
 // canOpen has the token open the sealed secrets, before anything is made.

@@ -23,6 +23,8 @@ type Config struct {
 	AnchorIndex uint64 `strict:"anchor_index,optional"`
 	// Patience is how many milliseconds a call to the module may take; zero is no limit.
 	Patience uint64 `strict:"patience_ms,optional"`
+	// Own is the folder of the socket, which goes with the process; Start sets it.
+	Own string `strict:"own_folder,optional"`
 }
 
 // TPM is where a token of tpm2-pkcs11 has its TPM, by which its keys agree.

@@ -10,7 +10,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/fleet/anchor"
 	"github.com/fleetctl/fleetctl/internal/fleet/anchorhsm"
 	"github.com/fleetctl/fleetctl/internal/hsm"
@@ -53,6 +55,12 @@ func Main(in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer clear(pin)
+	if c.Own != "" { // whoever started this process may be gone
+		defer func() {
+			_ = durable.Remove(filepath.Join(c.Own, socketName))
+			_ = durable.Remove(c.Own)
+		}()
+	}
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	h, err := open(ctx, c, pin)

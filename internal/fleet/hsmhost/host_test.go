@@ -303,7 +303,11 @@ func TestANodeAsksNothingMoreOfAnHSMThatIsGone(t *testing.T) {
 
 func TestAnHSMsProcessEndsWithWhoeverStartedIt(t *testing.T) {
 	c, _, _ := kryoptic(t)
-	p := start(t, c, folder(t))
+	p := start(t, c, "") // in a folder that goes with it
+	dir := filepath.Dir(p.Socket())
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Fatalf("its folder: %v, %v", info, err)
+	}
 	n := dial(t, p)
 	defer n.Close()
 	p.pipe.Close() // as the kernel does when this process is killed
@@ -311,6 +315,9 @@ func TestAnHSMsProcessEndsWithWhoeverStartedIt(t *testing.T) {
 		t.Errorf("it ends with %v", err)
 	}
 	p.ended <- nil
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its folder is left: %v", err)
+	}
 	if _, err := n.Anchor().Read(); err == nil {
 		t.Error("it answers after its end")
 	}

@@ -4,6 +4,7 @@ package hsmhost
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ import (
 // Command is the hidden subcommand that runs [Main].
 const Command = "hsm-process"
 
+const socketName = "hsm.socket"
+
 // inherited is the file descriptor of the socket on which the process listens.
 const inherited = 3
 
@@ -33,13 +36,27 @@ type Process struct {
 }
 
 // Start starts this very program as an HSM's process, with its socket in a folder that
-// is nobody else's. The PIN goes over a pipe; the caller clears it.
-func Start(folder string, c *Config, pin []byte) (*Process, error) {
+// is nobody else's; where none is named, in a new one that goes with the process. The
+// PIN goes over a pipe; the caller clears it.
+func Start(folder string, c *Config, pin []byte) (_ *Process, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{socket: filepath.Join(folder, "hsm.socket"), cmd: exec.Command(self, Command), ended: make(chan error, 1)}
+	if folder == "" {
+		own := *c
+		folder = filepath.Join(os.TempDir(), "fleetctl-hsm-"+rand.Text()[:10])
+		if err := durable.Mkdir(folder, 0o700); err != nil {
+			return nil, err
+		}
+		own.Own, c = folder, &own
+		defer func() {
+			if err != nil {
+				_ = durable.Remove(folder) // the process may have done it
+			}
+		}()
+	}
+	p := &Process{socket: filepath.Join(folder, socketName), cmd: exec.Command(self, Command), ended: make(chan error, 1)}
 	l, err := listen(folder, p.socket)
 	if err != nil {
 		return nil, err

@@ -177,9 +177,10 @@ var steps = []struct {
 }
 
 // follower is a node that runs and doesn't lead.
-func (c *chaos) follower() *node {
-	lead := c.leader()
-	for _, n := range c.running() {
+func (f *fleet) follower() *node {
+	f.Helper()
+	lead := f.leader()
+	for _, n := range f.running() {
 		if n != lead {
 			return n
 		}

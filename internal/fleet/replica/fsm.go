@@ -92,14 +92,11 @@ func (s *state) Persist(to raft.SnapshotSink) error {
 	}
 	at, ok := s.store.log.At(k.snapshot.at.Index)
 	if !ok {
-		return errors.Join(fmt.Errorf("entry %d isn't in the log any more", k.snapshot.at.Index), k.Cancel())
+		return fmt.Errorf("entry %d isn't in the log any more", k.snapshot.at.Index)
 	}
 	k.own = true
 	_, err := k.Write(append(at.Head[:], s.write()...))
-	if err != nil {
-		return errors.Join(err, k.Cancel())
-	}
-	return k.Close()
+	return err // raft closes what was written, and cancels what wasn't
 }
 
 func (s *state) Release() {}

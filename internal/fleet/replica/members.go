@@ -95,17 +95,14 @@ func (r *Replica) Transfer(ctx context.Context) error {
 
 // change waits for a change of members; its errors are Submit's.
 func (r *Replica) change(ctx context.Context, future raft.Future) error {
-	done := make(chan error, 1)
-	go func() { done <- future.Error() }()
-	select {
-	case err := <-done:
-		if errors.Is(err, raft.ErrNotLeader) {
-			address, id := r.raft.LeaderWithID()
-			return &NotLeader{memberOf(id, address)}
-		}
+	switch err, known := r.wait(ctx, future); {
+	case !known:
+		return &NoMajority{Ambiguous: true, Err: err}
+	case errors.Is(err, raft.ErrNotLeader):
+		address, id := r.raft.LeaderWithID()
+		return &NotLeader{memberOf(id, address)}
+	default:
 		return err
-	case <-ctx.Done():
-		return &NoMajority{Ambiguous: true, Err: ctx.Err()}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 )
 
 func TestAFleetCountsOnceWhoeverLeads(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 3, 1).run()
 	f.begin()
 	f.is(guess.Registered, register(alice, 1, 5))
@@ -41,6 +42,7 @@ func TestAFleetCountsOnceWhoeverLeads(t *testing.T) {
 }
 
 func TestWithoutAMajorityNothingIsAnswered(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 3, 2).run()
 	f.begin()
 	f.is(guess.Registered, register(alice, 1, 5))

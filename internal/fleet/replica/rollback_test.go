@@ -219,6 +219,7 @@ func (f *fleet) vote(n *node, candidate replica.Member, term uint64) bool {
 
 // A node that forgot its vote would elect two leaders in one term.
 func TestAVoteIsGivenOnceWhateverTheDiskSays(t *testing.T) {
+	t.Parallel()
 	for _, off := range []bool{false, true} {
 		f := newFleet(t, 3, 8)
 		f.noAnchor = off
@@ -244,6 +245,7 @@ func TestAVoteIsGivenOnceWhateverTheDiskSays(t *testing.T) {
 }
 
 func TestADiskThatDoesNotFitItsAnchorIsRefusedByName(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 3, 9)
 	f.every = 8
 	f.run()

@@ -43,6 +43,11 @@ func (r *Replica) Submit(ctx context.Context, command []byte) (guess.Answer, err
 	if err := r.Err(); err != nil {
 		return guess.Answer{}, &NoMajority{Err: err}
 	}
+	select {
+	case <-r.closed:
+		return guess.Answer{}, &NoMajority{Err: raft.ErrRaftShutdown}
+	default:
+	}
 	if r.store.stall.too() {
 		return guess.Answer{}, &NoMajority{Err: errStalled}
 	}
@@ -86,6 +91,8 @@ func (r *Replica) wait(ctx context.Context, future raft.Future) (err error, know
 			return ctx.Err(), false
 		case <-r.failed:
 			return r.err, false
+		case <-r.closed: // raft may have taken it and answer no more
+			return raft.ErrRaftShutdown, false
 		case <-look.C:
 			if r.store.stall.too() {
 				return errStalled, false

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/pem"
@@ -344,6 +345,26 @@ func (d *demo) device() error {
 		d.done("%s; phone and phone.guard are what it remembers", get(r, "verdict"))
 	}
 	return err
+}
+
+// drill runs the reference fleet on the keys, and tries to break it.
+func (d *demo) drill() error {
+	if !d.fleet {
+		return nil
+	}
+	d.chapter("the fleet runs, as a reference, and is drilled")
+	args := []string{"fleet", "drill", "ceremony", "--site", "site.yaml", "--policy", "device.json", "--out", "drill", "--logins", "40"}
+	d.show(args)
+	args = append(args, "--color", d.a.Color, fmt.Sprintf("--plain=%t", d.a.Plain))
+	out := d.a.Stdout
+	if d.a.Format == "json" { // the verifier's report is the result, and all of it
+		out = d.a.Stderr
+	}
+	if code := d.program(context.Background(), strings.NewReader(""), out, d.a.Stderr, args); code != cli.ExitDone {
+		return cli.Exit(code, cli.ErrQuiet)
+	}
+	d.done("drill/drill.json is the report, drill/logs what the nodes say")
+	return nil
 }
 
 // demoLockdown is the one thing that is done by hand in the demo's plan.

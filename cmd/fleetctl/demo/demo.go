@@ -44,6 +44,9 @@ is the command that is shown: run them yourself in the directory it leaves.`,
 			if most := MostHSMs(); hsms < 1 || hsms > most {
 				return cli.Usagef("", "--hsms is %d; the demo takes 1 to %d: a bundle of more keys has more than the %s bytes that a log's entry takes", hsms, most, words.Number(bundle.MaxBundle))
 			}
+			if fleet && !cmd.Flags().Changed("hsms") {
+				hsms = 3
+			}
 			d := &demo{a: a, program: run, dir: dir, module: module, hsms: hsms, fleet: fleet}
 			return d.run()
 		})
@@ -104,7 +107,7 @@ func (d *demo) run() error {
 	if err := d.prepare(); err != nil {
 		return err
 	}
-	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.lockdown, d.evidence, d.device, d.verify} {
+	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.lockdown, d.evidence, d.device, d.drill, d.verify} {
 		if err := chapter(); err != nil {
 			return err
 		}

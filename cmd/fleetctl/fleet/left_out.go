@@ -20,3 +20,5 @@ func joinCmd(*cli.App) *cobra.Command { return cli.LeftOut("join", leftOut) }
 func serveCmd(*cli.App) *cobra.Command { return cli.LeftOut("serve", leftOut) }
 
 func statusCmd(*cli.App) *cobra.Command { return cli.LeftOut("status", leftOut) }
+
+func drillCmd(*cli.App) *cobra.Command { return cli.LeftOut("drill", leftOut) }

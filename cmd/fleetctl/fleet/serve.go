@@ -28,6 +28,7 @@ type serveOptions struct {
 	timeout   time.Duration
 	reread    time.Duration
 	anchoring string
+	ahead     time.Duration
 }
 
 type servedJSON struct {
@@ -66,11 +67,15 @@ another key set start it anew. On SIGUSR1 it asks to lead the fleet.`,
 	cli.Duration(f, &o.timeout, "election", time.Second, "how long the node that leads may be silent before another one is elected")
 	cli.Duration(f, &o.reread, "reread", time.Minute, "how often bundle and proof are read again")
 	f.StringVar(&o.anchoring, "anchoring", "acknowledgement", "where anchors are written; apply is too late, as a drill shows")
-	cobra.CheckErr(f.MarkHidden("anchoring"))
+	f.DurationVar(&o.ahead, "clock-ahead", 0, "how far this node's clock is ahead, in a drill")
+	cobra.CheckErr(errors.Join(f.MarkHidden("anchoring"), f.MarkHidden("clock-ahead")))
 	return c
 }
 
 func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
+	if now := a.Now; o.ahead != 0 {
+		a.Now = func() time.Time { return now().Add(o.ahead) }
+	}
 	h, err := o.here(a, cmd, file)
 	if err != nil {
 		return err

@@ -30,8 +30,9 @@ type Phone struct {
 	Stretch opaque.Stretch // nil: Argon2id with 2 GiB
 	// Patience is how long one node has for one answer.
 	Patience time.Duration
-	// Seen, if set, is told of each session, before anything is said in it.
-	Seen func(*session.Session)
+	// Over, if set, is told of each session before anything is said in it, and gives what
+	// is spoken over: it can listen.
+	Over func(*session.Session) io.ReadWriter
 }
 
 // Answer is how something ended.
@@ -60,9 +61,6 @@ func (p *Phone) Open(ctx context.Context, n Node) (*session.Session, error) {
 	if err := s.SetDeadline(time.Now().Add(p.Patience)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if p.Seen != nil {
-		p.Seen(s)
-	}
 	return s, nil
 }
 
@@ -70,8 +68,8 @@ func (p *Phone) Open(ctx context.Context, n Node) (*session.Session, error) {
 // has seen used of this account with an earlier epoch.
 func (p *Phone) Register(ctx context.Context, secret client.Secret, key []byte, used uint32) (*Answer, error) {
 	a := &Answer{}
-	err := p.ask(ctx, func(s *session.Session) error {
-		r, err := p.device(s).Register(s, secret, key, used)
+	err := p.ask(ctx, func(s *session.Session, over io.ReadWriter) error {
+		r, err := p.device(s).Register(over, secret, key, used)
 		if err == nil {
 			a.Node, a.Registration, a.Remaining = s.Node(), *r, r.Remaining
 		}
@@ -84,13 +82,13 @@ func (p *Phone) Register(ctx context.Context, secret client.Secret, key []byte, 
 func (p *Phone) Recover(ctx context.Context, secret client.Secret) (*Answer, error) {
 	a := &Answer{}
 	var login *client.Login
-	err := p.ask(ctx, func(s *session.Session) (err error) {
+	err := p.ask(ctx, func(s *session.Session, over io.ReadWriter) (err error) {
 		if login == nil {
 			if login, err = p.device(s).Login(secret); err != nil {
 				return err
 			}
 		}
-		key, r, err := login.Recover(s, s.Exporter())
+		key, r, err := login.Recover(over, s.Exporter())
 		a.Counted, a.Remaining = login.Counted, login.Remaining
 		a.Uncertain = a.Uncertain || err != nil && maybe(err)
 		if wrong := (*client.Wrong)(nil); err == nil || errors.As(err, &wrong) {
@@ -125,7 +123,7 @@ func (p *Phone) device(s *session.Session) *client.Device {
 
 // ask does something in a session with the node that leads. Where it is lost, or doesn't
 // know whether its answer counts, it is asked again, until ctx ends.
-func (p *Phone) ask(ctx context.Context, do func(*session.Session) error) error {
+func (p *Phone) ask(ctx context.Context, do func(*session.Session, io.ReadWriter) error) error {
 	if len(p.Nodes) == 0 {
 		return errors.New("the device was told of no node")
 	}
@@ -136,7 +134,11 @@ func (p *Phone) ask(ctx context.Context, do func(*session.Session) error) error 
 	for {
 		s, err := p.Open(ctx, p.Nodes[at])
 		if err == nil {
-			err = do(s)
+			over := io.ReadWriter(s)
+			if p.Over != nil {
+				over = p.Over(s)
+			}
+			err = do(s, over)
 			s.Close()
 		}
 		next, again := p.next(err, at)
@@ -195,8 +197,8 @@ func (p *Phone) Status(ctx context.Context, n Node) (*wire.Status, error) {
 // Erase has the fleet destroy a registration's record, and gives how many guesses are
 // used.
 func (p *Phone) Erase(ctx context.Context, number [16]byte) (used uint32, err error) {
-	err = p.ask(ctx, func(s *session.Session) (err error) {
-		used, err = p.device(s).Erase(s, number)
+	err = p.ask(ctx, func(s *session.Session, over io.ReadWriter) (err error) {
+		used, err = p.device(s).Erase(over, number)
 		return err
 	})
 	return used, err

@@ -162,6 +162,9 @@ func (n *Node) Gone(ctx context.Context) error {
 	}
 }
 
+// Signal sends a signal to the process.
+func (n *Node) Signal(s os.Signal) error { return n.cmd.Process.Signal(s) }
+
 // Kill ends the process as kill -9 does, and waits until it is gone.
 func (n *Node) Kill() {
 	_ = n.cmd.Process.Kill()

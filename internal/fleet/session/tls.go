@@ -100,3 +100,6 @@ func (c *Conn) Artifact() [sha256.Size]byte { return c.artifact }
 // 8446, section 7.5), of the node and the artifact too. What is bound to them can't be
 // carried into another session.
 func (c *Conn) Exporter() []byte { return append([]byte{}, c.exporter...) }
+
+// Group is the key exchange that both sides have used.
+func (c *Conn) Group() string { return c.tls.ConnectionState().CurveID.String() }

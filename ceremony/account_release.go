@@ -444,3 +444,20 @@ func (p *Plan) MaxBundle() int {
 	}
 	return bundle.MaxSize(s, additions, countersigners...)
 }
+
+// Room is how many HSMs a bundle has room for, with this plan's roles and parties and
+// with names as long as that of the plan's last HSM.
+func (p *Plan) Room() int {
+	full := *p
+	full.HSMs = slices.Clone(p.HSMs)
+	for len(full.HSMs) > 0 && full.MaxBundle() > bundle.MaxBundle {
+		full.HSMs = full.HSMs[:len(full.HSMs)-1]
+	}
+	for len(full.HSMs) > 0 && (len(full.HSMs)+1)*len(full.Roles) <= maxKeys {
+		full.HSMs = append(full.HSMs, full.HSMs[len(full.HSMs)-1])
+		if full.MaxBundle() > bundle.MaxBundle {
+			return len(full.HSMs) - 1
+		}
+	}
+	return len(full.HSMs)
+}

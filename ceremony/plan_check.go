@@ -403,6 +403,6 @@ func (p *Plan) orderFaults(steps []Step) (faults []string) {
 func (c *planChecker) size() {
 	if n := c.plan.MaxBundle(); n > bundle.MaxBundle {
 		c.failf(c.root.LineOf("hsms"), "plan fewer HSMs or roles, shorter names, or smaller keys",
-			"the validation bundle could have %d bytes; a log entry holds at most %d", n, bundle.MaxBundle)
+			"the validation bundle could have %d bytes; a log entry holds at most %d, which of these roles is enough for %d of the %d HSMs", n, bundle.MaxBundle, c.plan.Room(), len(c.plan.HSMs))
 	}
 }

@@ -65,7 +65,7 @@ each that it can't what is missing and what to do: exit code 1 then.`,
 				{"keys", fmt.Sprintf("%d, %s", len(p.HSMs)*len(p.Roles), roleList(p))},
 				{"officers", fmt.Sprintf("%d must agree", p.Threshold)},
 				{"steps", fmt.Sprint(len(p.Steps()))},
-				{"bundle", fmt.Sprintf("at most %s bytes, a log entry takes %s", words.Number(int64(p.MaxBundle())), words.Number(bundle.MaxBundle))},
+				{"bundle", fmt.Sprintf("at most %s bytes, a log entry takes %s", words.Number(int64(p.MaxBundle())), words.Number(bundle.MaxBundle)) + room(p)},
 			}
 			if err := session.KnowsFormats(p); err != nil {
 				return err
@@ -137,6 +137,16 @@ func checks(file, policy string, forecast []planned.Outlook, now time.Time) *rep
 		run.Checks = append(run.Checks, c)
 	}
 	return run
+}
+
+// room tells how many HSMs fit into a bundle, where the keys are so large that it matters.
+func room(p *ceremony.Plan) string {
+	for _, r := range p.Roles {
+		if r.Algorithm.IsMLDSA() {
+			return ": enough for " + words.Count(int64(p.Room()), "HSM", "HSMs") + " with these roles"
+		}
+	}
+	return ""
 }
 
 // agreements tells how keys agree that a PKCS#11 module doesn't agree by itself.

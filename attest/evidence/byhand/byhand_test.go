@@ -232,3 +232,29 @@ func TestAnExplanationGoesDownToBytes(t *testing.T) {
 		}
 	}
 }
+
+// openssl 3.0 has no ML-DSA: signature and text are shown, and not called checked.
+func TestWhatMLDSASignedIsShownAndNotChecked(t *testing.T) {
+	v := named(t, "post-quantum")
+	for claim, want := range map[string]int{evidence.ClaimPossession: 2, evidence.ClaimCountersigned: 1} {
+		n := 0
+		for _, p := range v.explain(t, claim) {
+			for _, r := range p.Rows {
+				if r[0] == "not checked" && strings.HasSuffix(r[1], ": openssl 3.0 has no ML-DSA") {
+					n++
+					if strings.Contains(strings.Join(p.Commands, "\n"), "openssl") {
+						t.Errorf("%s: %s is not checked, and openssl is called", claim, p.Title)
+					}
+				}
+			}
+		}
+		if n != want {
+			t.Errorf("%s: %d signatures are called not checked, want %d", claim, n, want)
+		}
+	}
+	needTools(t)
+	code, said, out := byHand(t, v)
+	if code != 0 || said[evidence.ClaimPossession] != "not checked" || said[evidence.ClaimCountersigned] != "not checked" {
+		t.Errorf("exit code %d, %v\n%s", code, said, out)
+	}
+}

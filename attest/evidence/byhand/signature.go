@@ -73,6 +73,10 @@ func (x *explainer) show(s signature) {
 		[2]string{"signed", s.origin},
 		[2]string{"", fmt.Sprintf("%s, sha256 %x", words.Count(int64(len(s.text)), "byte", "bytes"), sha256.Sum256(s.text))},
 		[2]string{"signature", s.at.String()})
+	if s.key.Algorithm().IsMLDSA() {
+		x.add(Part{Title: s.title, Rows: append(rows, [2]string{"not checked", string(s.key.Algorithm()) + ": openssl 3.0 has no ML-DSA"}), Commands: []string{s.write}})
+		return
+	}
 	commands := []string{hexed(s.key.SPKI(), "../key.der"), s.write}
 	commands = append(append(commands, s.before...), s.at.cut("../sig"))
 	if s.after != "" {

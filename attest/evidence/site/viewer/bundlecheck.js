@@ -62,7 +62,7 @@
       const o = owners.get(c.key.same);
       if (!o) continue;
       const message = F.countersigned(c.form, keySet, bundle.statements);
-      if (c.form !== o.form || !(await F.signed(o.admitted, message, c.signature))) answer.problem(`${where}: countersignature of ${o.name}`, "doesn't verify, or is of another form than the pinned one");
+      if (c.form !== o.form || !(await F.signed(o.admitted, F.FOR_COUNTERSIGNATURE, message, c.signature))) answer.problem(`${where}: countersignature of ${o.name}`, "doesn't verify, or is of another form than the pinned one");
       else if (F.counts(o.window, now, quorum)) operators.add(o.name);
       else outside.push(o.name);
     }

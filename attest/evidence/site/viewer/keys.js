@@ -111,9 +111,10 @@
     },
   };
 
-  // signed says whether a signature by an admitted key verifies. What agrees signs nothing.
-  F.signed = async function (key, message, sig) {
-    if (key.kind === "mldsa") throw new F.NotChecked(key.algorithm, "has made a signature that this verifier doesn't check");
+  // signed says whether a signature by an admitted key, made for a context, verifies. What
+  // agrees signs nothing.
+  F.signed = async function (key, context, message, sig) {
+    if (key.kind === "mldsa") return F.mldsa(key.algorithm, key.raw, context, message, sig);
     const verify = verifiers[key.algorithm];
     try {
       return verify ? await verify(key, message, sig) : false;
@@ -122,6 +123,10 @@
       return false; // WebCrypto imports no such key, an RSA modulus that is even for one
     }
   };
+
+  // What an ML-DSA signature is for (SPEC section 2).
+  F.FOR_POSSESSION = "fleetctl/possession/v1";
+  F.FOR_COUNTERSIGNATURE = "fleetctl/countersignature/v1";
 
   // ---- windows ----
 

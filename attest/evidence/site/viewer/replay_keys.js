@@ -75,7 +75,7 @@
       }
       if (c.signature === undefined || c.answer !== undefined) bad("has an answer where the key signs, or no signature");
       const text = F.possessionText(key, this.plan, this.open_.ceremony);
-      if (!(await F.signed(key.key, text, c.signature))) this.fail(`${key.hsm.name} ${key.role.name}: its proof of possession doesn't verify`);
+      if (!(await F.signed(key.key, F.FOR_POSSESSION, text, c.signature))) this.fail(`${key.hsm.name} ${key.role.name}: its proof of possession doesn't verify`);
       key.shown = true;
     },
 
@@ -189,7 +189,7 @@
       if (!F.equal(c.key, want.key) || c.form !== want.form) bad("has another key or form than the plan's");
       if (this.answers.length < this.plan.third_parties_needed) bad("comes before enough third parties have answered");
       this.countersigned = F.countersigned(c.form, this.keySet(bad), this.answers.map((x) => ({ key: x.key, signature: x.statement.signature })));
-      if (!(await F.signed(want.admitted, this.countersigned, c.signature))) bad("doesn't verify");
+      if (!(await F.signed(want.admitted, F.FOR_COUNTERSIGNATURE, this.countersigned, c.signature))) bad("doesn't verify");
       this.ofPeople(c, bad);
       const listed = new Map(c.files.map((f) => [f.path, f.sha256]));
       for (const f of this.request_.files) if (listed.get(f.path) !== f.sha256) bad(`lacks ${f.path}, which the request lists, or has another digest`);

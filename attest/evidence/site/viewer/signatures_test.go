@@ -21,6 +21,7 @@ type signedCase struct {
 	Key       []byte         `json:"key"`
 	Message   []byte         `json:"message"`
 	Signature []byte         `json:"signature"`
+	Context   string         `json:"context,omitempty"`
 }
 
 // spelt are spellings of an ECDSA signature, the right one first, and other numbers.
@@ -43,15 +44,15 @@ func TestJavaScriptTakesTheECDSAAndRSASignaturesThatGoTakes(t *testing.T) {
 	var list []signedCase
 	add := func(alg keys.Algorithm, spki []byte, sigs ...[]byte) {
 		for _, s := range sigs {
-			list = append(list, signedCase{alg, spki, message, s}, signedCase{alg, spki, message[1:], s})
+			list = append(list, signedCase{Algorithm: alg, Key: spki, Message: message, Signature: s}, signedCase{Algorithm: alg, Key: spki, Message: message[1:], Signature: s})
 		}
 		for _, other := range []keys.Algorithm{keys.Ed25519, keys.P256, keys.P384, keys.RSA3072, keys.ECDHP256, keys.X25519} {
-			list = append(list, signedCase{other, spki, message, sigs[0]})
+			list = append(list, signedCase{Algorithm: other, Key: spki, Message: message, Signature: sigs[0]})
 		}
 		for _, at := range []int{0, 3, 5, 12, 22, len(spki) - 1, len(spki) - 20, len(spki) / 2} {
-			list = append(list, signedCase{alg, flipped(spki, at), message, sigs[0]})
+			list = append(list, signedCase{Algorithm: alg, Key: flipped(spki, at), Message: message, Signature: sigs[0]})
 		}
-		list = append(list, signedCase{alg, spki[:len(spki)-1], message, sigs[0]}, signedCase{alg, append(bytes.Clone(spki), 0), message, sigs[0]})
+		list = append(list, signedCase{Algorithm: alg, Key: spki[:len(spki)-1], Message: message, Signature: sigs[0]}, signedCase{Algorithm: alg, Key: append(bytes.Clone(spki), 0), Message: message, Signature: sigs[0]})
 	}
 	for alg, curve := range map[keys.Algorithm]elliptic.Curve{keys.P256: elliptic.P256(), keys.P384: elliptic.P384()} {
 		for range 4 {

@@ -53,7 +53,7 @@ const programs = {
     const answers = [];
     for (const c of cases) {
       try {
-        answers.push(await F.signed(F.admit(bytes(c.key), c.algorithm, "f"), bytes(c.message), bytes(c.signature)));
+        answers.push(await F.signed(F.admit(bytes(c.key), c.algorithm, "f"), c.context ?? "", bytes(c.message), bytes(c.signature)));
       } catch (e) {
         if (!(e instanceof F.Fault)) throw e;
         answers.push(false);

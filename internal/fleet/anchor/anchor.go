@@ -71,15 +71,23 @@ func Parse(data []byte) (*Anchor, error) {
 	number(&a.LastTerm)
 	take(a.Head[:])
 	take(a.Snapshot[:])
-	switch {
-	case a.Fleet == [16]byte{} || a.Incarnation == [16]byte{}:
-		return nil, errors.New("the anchor is of no fleet or no incarnation")
-	case a.LastTerm > a.Term || (a.LastIndex == 0) != (a.LastTerm == 0) || (a.LastIndex == 0) != (a.Head == [32]byte{}):
-		return nil, errors.New("the anchor ends at an entry that no log has")
-	case a.LastIndex == 0 && a.Snapshot != [24]byte{}:
-		return nil, errors.New("the anchor has a snapshot of no entry")
+	if err := a.Check(); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+// Check says what is wrong with an anchor: no node writes such a one.
+func (a *Anchor) Check() error {
+	switch {
+	case a.Fleet == [16]byte{} || a.Incarnation == [16]byte{}:
+		return errors.New("the anchor is of no fleet or no incarnation")
+	case a.LastTerm > a.Term || (a.LastIndex == 0) != (a.LastTerm == 0) || (a.LastIndex == 0) != (a.Head == [32]byte{}):
+		return errors.New("the anchor ends at an entry that no log has")
+	case a.LastIndex == 0 && a.Snapshot != [24]byte{}:
+		return errors.New("the anchor has a snapshot of no entry")
+	}
+	return nil
 }
 
 // ErrNone means that a keeper has no anchor: nobody has begun one there.
@@ -117,7 +125,7 @@ func Begin(k Keeper, fleet [16]byte, random io.Reader) (*Anchor, error) {
 	if _, err := io.ReadFull(random, a.Incarnation[:]); err != nil {
 		return nil, fmt.Errorf("drawing an incarnation: %w", err)
 	}
-	if _, err := Parse(a.Encode()); err != nil {
+	if err := a.Check(); err != nil {
 		return nil, err
 	}
 	return a, k.Write(a.Encode())

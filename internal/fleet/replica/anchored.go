@@ -34,10 +34,9 @@ func (k *anchored) change(with func(*anchor.Anchor)) error {
 	if next == k.now {
 		return nil
 	}
-	data := next.Encode()
-	if _, err := anchor.Parse(data); err != nil {
+	if err := next.Check(); err != nil {
 		k.err = fmt.Errorf("an anchor that can't be: %w", err)
-	} else if err := k.keeper.Write(data); err != nil {
+	} else if err := k.keeper.Write(next.Encode()); err != nil {
 		k.err = fmt.Errorf("writing the anchor: %w", err)
 	}
 	if k.err != nil {

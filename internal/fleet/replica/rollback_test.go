@@ -244,6 +244,57 @@ func TestAVoteIsGivenOnceWhateverTheDiskSays(t *testing.T) {
 	}
 }
 
+// Wherever a node is killed while it votes: it votes for nobody else in that term.
+func TestANodeThatIsKilledWhileItVotesKeepsToIt(t *testing.T) {
+	t.Parallel()
+	for _, killed := range []string{"anchor", "anchored"} {
+		f := newFleet(t, 3, 10)
+		n, b, c := f.nodes[0], f.nodes[1].member, f.nodes[2].member
+		f.start(n)
+		steps := 0 // the term is the first, the vote the second
+		n.l.set(func(s string) (bool, bool) {
+			if s == killed {
+				steps++
+			}
+			return steps == 2, false
+		}, nil)
+		if f.vote(n, b, 100) {
+			t.Errorf("killed at %q it has voted", killed)
+		}
+		f.kill(n, true)
+		f.start(n)
+		if other := f.vote(n, c, 100); other != (killed == "anchor") {
+			t.Errorf("killed at %q: another is voted for: %t", killed, other)
+		}
+	}
+}
+
+// Raft panics where it can't keep a term. A node whose HSM is away stops instead.
+func TestANodeWhoseHSMIsAwayVotesForNobodyAndStops(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3, 11)
+	n := f.nodes[0]
+	f.start(n)
+	away := errors.New("the HSM is away")
+	n.memory.Fail(away)
+	if f.vote(n, f.nodes[1].member, 100) {
+		t.Error("it has voted")
+	}
+	await.Until(t, "it has stopped", func() bool { return n.r.Err() != nil })
+	if err := n.r.Err(); !errors.Is(err, away) {
+		t.Errorf("%v", err)
+	}
+	var none *replica.NoMajority
+	if _, err := f.submit(n, guessing(alice, 1)); !errors.As(err, &none) || none.Ambiguous {
+		t.Errorf("%v", err)
+	}
+	if err := n.r.Close(); err != nil {
+		t.Error(err)
+	}
+	n.memory.Fail(nil)
+	f.start(n)
+}
+
 func TestADiskThatDoesNotFitItsAnchorIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, 9)

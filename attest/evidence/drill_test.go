@@ -189,3 +189,20 @@ func TestAReportThatContradictsThePackageIsAProblem(t *testing.T) {
 		}
 	}
 }
+
+// drilledTwice is a fleet whose first drill failed.
+func drilledTwice(t *testing.T) *testfleet.Fleet {
+	f := drilled(t, testfleet.Options{Name: "vector drilled", To: testfleet.ToLogged})
+	j := must(f.Journal())
+	defer j.Close()
+	f.Wait(10 * time.Minute)
+	r := testfleet.DrillReport(j.Account(), f.Now().Add(-time.Hour))
+	failedDrill(r)
+	if _, _, err := j.Drilled(must(r.Encode())); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.End(j); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}

@@ -125,7 +125,7 @@ unpack() {
     FILES["$name"]=1
     case $name in
       plan.yaml | transcript.jsonl | fleet-keys.json | request-core.json | bundle.json | bundle.json.tlog-proof | bundle.json.rekor.json | media.txt | index.html | MANIFEST) continue ;;
-      plan-approvals/* | approvals/* | signoffs/release/* | signoffs/close/* | attestations/*) line=${name##*/} ;;
+      plan-approvals/* | approvals/* | signoffs/release/* | signoffs/close/* | attestations/* | drills/*) line=${name##*/} ;;
       *) line= ;;
     esac
         [[ $line =~ $token && $line != . && $line != .. && ${name#*/} =~ ^((release|close)/)?[^/]+$ && ${#name} -le 100 ]] ||

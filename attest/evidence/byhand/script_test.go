@@ -166,7 +166,7 @@ func TestByHandKeepsToTheVectors(t *testing.T) {
 		if _, err := evidence.ParsePolicy("p", v.policy); err != nil {
 			continue // no policy that can be used, or put into JSON
 		}
-		if !sampled(v.Name, 26) && v.Name != "recorded" {
+		if !sampled(v.Name, 26) && v.Name != "recorded" && v.Name != "drilled" {
 			counts["not run"]++
 			continue
 		}
@@ -203,6 +203,19 @@ func TestByHandKeepsToTheVectors(t *testing.T) {
 		}
 	}
 	t.Logf("packages: %v", counts)
+}
+
+// What a drill's report says is held against record, artifact and bundle by hand too.
+func TestADrillsReportIsHeldByHand(t *testing.T) {
+	needTools(t)
+	for name, want := range map[string]string{
+		"drilled-with-another-key":   "FAILED       fleet.drilled: a node used a key that the fleet doesn't have",
+		"drilled-key-after-the-lock": "FAILED       fleet.drilled: drills/1.json tells of something that failed",
+	} {
+		if code, _, out := byHand(t, named(t, name)); code != 1 || !strings.Contains(out, want) {
+			t.Errorf("%s: exit code %d, want %q:\n%s", name, code, want, out)
+		}
+	}
 }
 
 // The parts together, as a script has them, are what shellcheck takes.

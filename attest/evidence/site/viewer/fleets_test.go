@@ -61,6 +61,7 @@ func TestJavaScriptAcceptsHonestFleetsOfEveryKind(t *testing.T) {
 	add("form signature, ciphersuite 2", testfleet.Options{Name: "form", HSMs: 2, Form: "signature", Ciphersuite: 2})
 	add("some third parties", testfleet.Options{Name: "some", HSMs: 2, Others: 2, Needed: 1, Late: []string{"auditor-2.example"}, Absent: []string{"auditor-3.example"}})
 	add("a lock-down", testfleet.Options{Name: "locked", HSMs: 2, Lockdown: []string{"Destroy the cards", "Bag the HSMs"}})
+	add("a drill", testfleet.Options{Name: "drilled", Drill: []string{"sessions", "rollback"}})
 	add("witnesses", testfleet.Options{Name: "seen", HSMs: 2, Witnesses: 2})
 	add("onlookers", testfleet.Options{Name: "heard", HSMs: 2, Onlookers: []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}, Away: []string{"wim"}})
 	add("what was tolerated", testfleet.Options{Name: "tolerated", HSMs: 1, Tolerates: []string{token.TryRelaxExtractable, token.TryRelaxSensitive},

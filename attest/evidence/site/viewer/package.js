@@ -160,13 +160,14 @@
     for (const path of files.keys()) if (path.startsWith("attestations/") && !want.has(path)) answer.problem(path, "is evidence that no record tells of");
   }
 
-  // judgeDrills is the same of the drills' reports.
-  function judgeDrills({ answer, files, replay }) {
+  // judgeDrills is the same of the drills' reports, each held against the ceremony.
+  async function judgeDrills({ answer, files, replay }) {
     const want = new Map(replay.drills.filter((d) => d.outcome !== "none").map((d) => [`drills/${d.number}.json`, d]));
     for (const [path, d] of want) {
       const bytes = files.get(path);
       if (!bytes) answer.problem(path, "is missing: a record tells of it");
       else if (F.digest(bytes) !== d.report || bytes.length !== d.size) answer.problem(path, "is not the report of its record");
+      else await answer.attempt(() => F.checkDrill(F.parseDrill(bytes, path), d, replay, path));
     }
     for (const path of files.keys()) if (path.startsWith("drills/") && !want.has(path)) answer.problem(path, "is the report of a drill that no record tells of");
   }
@@ -206,7 +207,7 @@
     await judgeFiles(s);
     await judgeRefusals(s);
     judgeEvidence(s);
-    judgeDrills(s);
+    await judgeDrills(s);
     judgeTimes(s);
     if (s.own && replay.logProof && policy.log) {
       const own = s.logged.checkpoints.find((c) => c.proof === s.own);
@@ -241,7 +242,8 @@
     const sites = F.sitesWrong(policy, plan);
     const checked = taken ?? sites;
     s.fleet = { wrong: checked, follows: judged.enough && release === null };
-    s.drilled = !plan.drill ? "the plan has no drill" : !replay.drills.some((d) => d.outcome === "passed") ? "no drill passed" : close && `the close is not signed off: ${close}`;
+    const drilled = !plan.drill ? "the plan has no drill" : !replay.drills.some((d) => d.outcome === "passed") ? "no drill passed" : close && `the close is not signed off: ${close}`;
+    shownIf("fleet.drilled", drilled ?? wrongIn(/^drills\//), "a drill passed on a reference fleet, no vault, by the word of those who signed the close", "attested");
     const undone = plan.lockdown.length === 0 ? "the plan has no lock-down" : replay.notRefused.length > 0 ? `no refusal could be shown of ${replay.notRefused.join(", ")}` : null;
     shownIf("lockdown", undone ?? (close && `the close is not signed off: ${close}`), `${plan.lockdown.length} entries; still got in at records ${replay.stillOpen.join(", ") || "none"}`, "attested");
     const bound = s.bound ? close && `the close is not signed off: ${close}` : "a file is not as the close record lists it";
@@ -301,7 +303,6 @@
   function leave(s) {
     const { answer, files, plan, policy, aborted } = s;
     if (plan?.attested || plan?.countersigner.attestation || [...files.keys()].some((p) => p.startsWith("attestations/"))) answer.leave("attestations/", "devices' evidence in attestations/");
-    if ([...files.keys()].some((p) => p.startsWith("drills/"))) answer.leave("drills/", "the reports of drills");
     if (files.has("media.txt")) answer.leave("media.txt", "the index of recordings");
     if (files.has("bundle.json.rekor.json")) answer.leave("bundle.json.rekor.json", "the entry of Rekor's log");
     if (aborted) return;
@@ -310,8 +311,6 @@
       if (has) answer.claim(id, "not checked", "devices' evidence is left to fleetctl");
       else answer.claim(id, "not shown", "the plan names no attestation");
     }
-    if (s.drilled === null) answer.claim("fleet.drilled", "not checked", "the reports of drills are left to fleetctl");
-    else if (s.drilled) answer.claim("fleet.drilled", "not shown", s.drilled);
     if (files.has("bundle.json.rekor.json") && policy.rekor) answer.claim("rekor.included", "not checked", "Rekor's entries are left to fleetctl");
     answer.leave("index.html", "whether index.html is the page that fleetctl renders from the rest");
     if (!s.possession) return;

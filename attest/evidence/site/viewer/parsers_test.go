@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/fleet/report"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/testvectors"
@@ -36,11 +37,12 @@ var parsers = map[string]func([]byte) error{
 	"policy":    func(b []byte) error { _, err := evidence.ParsePolicy("f", b); return err },
 	"sshsig":    func(b []byte) error { _, err := sshsig.Parse("f", b); return err },
 	"sshkey":    func(b []byte) error { _, err := sshsig.ParsePublicKey(strings.TrimSuffix(string(b), "\n")); return err },
+	"drill":     func(b []byte) error { _, err := report.Parse("f", b); return err },
 	"page":      func(b []byte) error { _, err := page.Passive(b); return err },
 }
 
 // whole are the kinds that JavaScript reads wholly: it refuses nothing that Go takes.
-var whole = []string{"keyset", "bundle", "core", "statement", "served", "proof", "sshkey"}
+var whole = []string{"keyset", "bundle", "core", "statement", "served", "proof", "sshkey", "drill"}
 
 // other changes one member of a file of JSON or YAML.
 func (c *changer) other(what string, data []byte) []byte {
@@ -58,6 +60,9 @@ func (c *changer) other(what string, data []byte) []byte {
 	m := n
 	for range 1 + c.IntN(2) {
 		m = c.change(m, "")
+	}
+	if what == "drill" { // which has one form alone
+		return strict.EncodeNode(m)
 	}
 	if !yaml {
 		return []byte(line(m))
@@ -107,6 +112,12 @@ func TestJavaScriptReadsTheFilesThatGoReads(t *testing.T) {
 	for _, p := range must(ceremony.ParsePlan("f", honest[ceremony.PlanFile])).People {
 		add("sshkey", []byte(p.Key+"\n"))
 	}
+	drilled := must(evidence.Unpack("f", testvectors.Data(t, "package", "drilled", "evidence.tar")))
+	for _, path := range []string{ceremony.DrillFile(1), ceremony.DrillFile(2)} {
+		add("drill", drilled[path])
+		n := must(strict.ParseJSON("f", drilled[path], ceremony.MaxDrillReport))
+		c.know(n, "")
+	}
 	var list []parsed
 	for _, what := range slices.Sorted(mapsKeys(parsers)) {
 		if len(bases[what]) == 0 {
@@ -114,7 +125,7 @@ func TestJavaScriptReadsTheFilesThatGoReads(t *testing.T) {
 		}
 		for i := range sample(40, 400) {
 			data := bases[what][c.IntN(len(bases[what]))]
-			structured := slices.Contains([]string{"keyset", "bundle", "core", "statement", "served", "plan", "policy"}, what)
+			structured := slices.Contains([]string{"keyset", "bundle", "core", "statement", "served", "plan", "policy", "drill"}, what)
 			if structured && i%5 > 0 {
 				data = c.other(what, data)
 			} else {

@@ -227,7 +227,8 @@
       }
       const left = c.left ?? [];
       if (new Set(left).size !== left.length || !left.every((name) => this.plan.hsms.some((h) => h.name === name))) bad("says of no HSM of the plan, or twice of one, that something is left in it");
-      this.drills.push({ ...c, n: r.n });
+      const since = Math.min(this.logProof.time, ...this.times.slice(this.logProof.n - 1));
+      this.drills.push({ ...c, n: r.n, time: r.time, since });
     },
 
     lockdown(c, r, bad) {

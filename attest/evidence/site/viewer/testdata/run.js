@@ -17,7 +17,7 @@ const bytes = (text) => new Uint8Array(Buffer.from(text ?? "", "base64"));
 const readers = {
   keyset: (d) => F.parseKeySet(d, "f"), bundle: (d) => F.parseBundle(d, "f"), core: (d) => F.parseCore(d, "f"), statement: (d) => F.parseStatement(d, "f"),
   served: (d) => F.parseStatement(d, "f", true), proof: (d) => F.parseProof(d, "f"), logpolicy: (d) => F.parseLogPolicy(F.text(d, "f"), "f"),
-  plan: (d) => F.parsePlan(d), policy: (d) => F.parsePolicy(d), page: (d) => F.checkPage(d), sshkey: (d) => F.sshKey(F.text(d, "f").replace(/\n$/, ""), "f"),
+  plan: (d) => F.parsePlan(d), policy: (d) => F.parsePolicy(d), page: (d) => F.checkPage(d), drill: (d) => F.parseDrill(d, "f"), sshkey: (d) => F.sshKey(F.text(d, "f").replace(/\n$/, ""), "f"),
   sshsig: (d) => F.sshSignature(d, "f"),
 };
 

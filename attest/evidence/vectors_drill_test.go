@@ -1,0 +1,46 @@
+package evidence_test
+
+import (
+	"testing"
+
+	"github.com/fleetctl/fleetctl/attest/evidence"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
+)
+
+func init() { vectors = append(vectors, drillVectors...) }
+
+// drillVectors have the report of a drill that is what it says, or isn't: whoever runs
+// the ceremony's machine has made everything fit that needs no key.
+var drillVectors = []vector{
+	{"drilled", "nothing: a fleet that was drilled, at the second time with success", "", "", func(t *testing.T) made {
+		return plainly(t, drilledTwice(t), nil)
+	}},
+	forgedDrill("drilled-as-another-fleet", "the report of a drill of another fleet", "another fleet"),
+	forgedDrill("drilled-with-another-key", "a report by which a node used a key that is none of the ceremony's", "another key"),
+	forgedDrill("drilled-without-a-node", "a report that has a node for two of the three HSMs", "a node taken out"),
+	forgedDrill("drilled-key-after-the-lock", "a report that says that the drill passed, and that a key was released after a lock", "a key after the lock"),
+	forgedDrill("drilled-and-failed", "a report of a drill that failed, where its record says that it passed", "failed, recorded as fine"),
+	forgedDrill("drilled-before-it-was-logged", "a drill that began a day before there was a bundle to answer with", "before the bundle"),
+	forgedDrill("drill-report-left-out", "the report of a drill is left out of the package", "no report"),
+	forgedDrill("drill-report-of-no-record", "a second report, of a drill that no record tells of", "a report of no drill"),
+}
+
+// forgedDrill is one of the drill's forgeries as a vector.
+func forgedDrill(name, kind, forgery string) vector {
+	v := vector{name: name, kind: kind}
+	v.want = drillWants[forgery]
+	v.make = func(t *testing.T) made {
+		f := drilled(t, testfleet.Options{Name: "vector " + name})
+		files := with(drillForgeries(f)[forgery].files, evidence.ManifestFile, nil)
+		return made{archive: must(sealed(files)), policy: f.Policy, now: f.Now()}
+	}
+	return v
+}
+
+// drillWants are what a verifier says of the drill's forgeries.
+var drillWants = map[string]string{
+	"another fleet": "is of the fleet other-fleet", "another key": "used a sealing key that is not the ceremony's", "a node taken out": "has 2 nodes, the plan has 3 HSMs",
+	"a key after the lock":     "says that the drill passed, and it did not: 1 keys were released after a lock",
+	"failed, recorded as fine": "does not say what record", "before the bundle": "had nothing to answer with",
+	"no report": "is missing: record", "a report of no drill": "is the report of a drill that no record names",
+}

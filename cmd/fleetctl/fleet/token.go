@@ -5,10 +5,12 @@ package fleet
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/fleet/hsmhost"
 	"github.com/fleetctl/fleetctl/internal/fleet/node"
 	"github.com/fleetctl/fleetctl/internal/fleet/sealed"
@@ -53,6 +55,9 @@ func (h *here) hsmConfig(a *cli.App, pin []byte) *hsmhost.Config {
 	c := &hsmhost.Config{
 		Module: h.self.Module, InitArgs: h.self.InitArgs, Label: h.self.Token, Keypad: pin == nil,
 		Fleet: node.Fleet(h.keys), AnchorIndex: uint64(h.place.Index), Patience: uint64(a.Patience.Milliseconds()),
+	}
+	if _, err := durable.Stat(h.self.Dir); err == nil {
+		c.Lock = filepath.Clean(h.self.Dir) + ".hsm-lock"
 	}
 	if h.self.TPM != nil {
 		c.TPM = &hsmhost.TPM{TCTI: h.self.TPM.TCTI, Store: h.self.TPM.Store}

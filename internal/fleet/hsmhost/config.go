@@ -23,6 +23,9 @@ type Config struct {
 	AnchorIndex uint64 `strict:"anchor_index,optional"`
 	// Patience is how many milliseconds a call to the module may take; zero is no limit.
 	Patience uint64 `strict:"patience_ms,optional"`
+	// Lock is a file, beside the node's folder, by which the process waits until the one
+	// before it is gone: a node that was killed leaves one that finishes its last write.
+	Lock string `strict:"lock,optional"`
 	// Own is the folder of the socket, which goes with the process; Start sets it.
 	Own string `strict:"own_folder,optional"`
 }

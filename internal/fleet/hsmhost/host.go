@@ -61,6 +61,13 @@ func Main(in io.Reader, out io.Writer) error {
 			_ = durable.Remove(c.Own)
 		}()
 	}
+	if c.Lock != "" {
+		unlock, err := durable.Hold(c.Lock)
+		if err != nil {
+			return errors.Join(err, send(out, []byte(err.Error())))
+		}
+		defer unlock()
+	}
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	h, err := open(ctx, c, pin)

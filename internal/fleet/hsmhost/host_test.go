@@ -322,3 +322,35 @@ func TestAnHSMsProcessEndsWithWhoeverStartedIt(t *testing.T) {
 		t.Error("it answers after its end")
 	}
 }
+
+func TestAnHSMsProcessWaitsForTheOneBeforeIt(t *testing.T) {
+	c, _, _ := kryoptic(t)
+	c.Lock = filepath.Join(t.TempDir(), "lock")
+	one := start(t, c, "")
+	began := make(chan *Process, 1)
+	go func() {
+		p, err := Start("", c, []byte(pin))
+		if err != nil {
+			t.Error(err)
+		}
+		began <- p
+	}()
+	n := dial(t, one)
+	a := must(anchor.Begin(n.Anchor(), fleet, rand.Reader))
+	select {
+	case <-began:
+		t.Fatal("two processes have one token")
+	default:
+	}
+	n.Close()
+	if err := one.Stop(); err != nil {
+		t.Error(err)
+	}
+	two := <-began
+	defer two.Stop()
+	m := dial(t, two)
+	defer m.Close()
+	if got := must(anchor.Load(m.Anchor())); *got != *a {
+		t.Errorf("the next one has %+v", got)
+	}
+}

@@ -15,7 +15,7 @@ import (
 // proved to the TPM and never sent. The owner alone defines and removes indices; an
 // owner's password is not taken.
 //
-// Real TPMs bear some 100,000 writes of an index.
+// Real TPMs bear a limited number of writes: see the maker's data sheet.
 type NV struct {
 	d     *device
 	index tpm2.TPMHandle

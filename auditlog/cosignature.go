@@ -86,24 +86,59 @@ func (c *Checkpoint) cosignedText(stamp uint64) []byte {
 	return c.text(append(strconv.AppendUint(b, stamp, 10), '\n'))
 }
 
-// Cosign makes a witness's signature line of type 0x04: sign gives the 64
-// bytes of a pure Ed25519 signature by key's private half, which are verified
-// before they are used.
+// Cosign makes a witness's signature line of type 0x04 or 0x06: sign gives a pure
+// Ed25519 signature by key's private half, or one of ML-DSA-44 with an empty context,
+// which is verified before it is used.
 func (c *Checkpoint) Cosign(key *Verifier, now time.Time, sign func(msg []byte) ([]byte, error)) (Signature, error) {
-	if key.typ != Ed25519Cosignature {
-		return Signature{}, fmt.Errorf("the witness's key has type 0x%02x; only 0x04 can sign here", byte(key.typ))
+	if key.typ != Ed25519Cosignature && key.typ != MLDSA44Cosignature {
+		return Signature{}, fmt.Errorf("the witness's key has type 0x%02x; 0x04 and 0x06 can sign here", byte(key.typ))
 	}
 	if now.Unix() <= 0 || now.Unix() > maxTimestamp {
 		return Signature{}, fmt.Errorf("the time %v can't be stated in a cosignature", now)
 	}
-	stamp := uint64(now.Unix())
-	sig, err := sign(c.cosignedText(stamp))
+	raw, err := c.stamped(key, uint64(now.Unix()), sign)
 	if err != nil {
-		return Signature{}, fmt.Errorf("signing with the key of witness %s: %w", key.name, err)
+		return Signature{}, fmt.Errorf("witness %s: %w", key.name, err)
+	}
+	return Signature{Name: key.name, KeyHash: key.hash, Raw: raw}, nil
+}
+
+// SignAsLog makes what follows the key hash in a log's own signature line, of type 0x01
+// or 0x06. One of type 0x06 states no time: a log says what its tree is, and not when.
+func (c *Checkpoint) SignAsLog(key *Verifier, sign func(msg []byte) ([]byte, error)) ([]byte, error) {
+	switch key.typ {
+	case Ed25519:
+		sig, err := sign([]byte(c.Text()))
+		if err != nil {
+			return nil, fmt.Errorf("signing with the key of log %s: %w", key.name, err)
+		}
+		if _, err := key.verify(c, sig); err != nil {
+			return nil, fmt.Errorf("the key of log %s gave a wrong signature: %w", key.name, err)
+		}
+		return sig, nil
+	case MLDSA44Cosignature:
+		raw, err := c.stamped(key, 0, sign)
+		if err != nil {
+			return nil, fmt.Errorf("log %s: %w", key.name, err)
+		}
+		return raw, nil
+	}
+	return nil, fmt.Errorf("the key of log %s has type 0x%02x; 0x01 and 0x06 can sign here", key.name, byte(key.typ))
+}
+
+// stamped is a cosignature: its time, and the signature proper, which is verified.
+func (c *Checkpoint) stamped(key *Verifier, stamp uint64, sign func(msg []byte) ([]byte, error)) ([]byte, error) {
+	msg := c.cosignedText(stamp)
+	if key.typ == MLDSA44Cosignature {
+		msg = cosignedMessage(key.name, stamp, c)
+	}
+	sig, err := sign(msg)
+	if err != nil {
+		return nil, fmt.Errorf("signing with its key: %w", err)
 	}
 	raw := append(binary.BigEndian.AppendUint64(nil, stamp), sig...)
 	if _, err := key.verify(c, raw); err != nil {
-		return Signature{}, fmt.Errorf("the key of witness %s gave a wrong signature: %w", key.name, err)
+		return nil, fmt.Errorf("its key gave a wrong signature: %w", err)
 	}
-	return Signature{Name: key.name, KeyHash: key.hash, Raw: raw}, nil
+	return raw, nil
 }

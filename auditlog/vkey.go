@@ -63,6 +63,21 @@ func NewVerifier(name string, typ KeyType, key []byte) (*Verifier, error) {
 	return v, nil
 }
 
+// VerifierOf makes the verifier of a key by which a log signs, or a witness cosigns: of
+// Ed25519, or of ML-DSA-44, which for both is a cosignature's type.
+func VerifierOf(name string, key *PublicKey, witness bool) (*Verifier, error) {
+	if raw, ok := key.Ed25519(); ok {
+		if witness {
+			return NewVerifier(name, Ed25519Cosignature, raw)
+		}
+		return NewVerifier(name, Ed25519, raw)
+	}
+	if key.Algorithm() != keys.MLDSA44 {
+		return nil, fmt.Errorf("the key is %s; logs and witnesses sign with %s or %s", key.Algorithm(), keys.Ed25519, keys.MLDSA44)
+	}
+	return NewVerifier(name, MLDSA44Cosignature, key.Raw())
+}
+
 func parseVKey(s string) (*Verifier, error) {
 	name, rest, ok1 := strings.Cut(s, "+")
 	hash, b64, ok2 := strings.Cut(rest, "+") // base64 may have more of them

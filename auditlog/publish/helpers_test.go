@@ -21,6 +21,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog/witness"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -87,7 +88,7 @@ type testWitness struct {
 
 func newWitness(tb testing.TB, l *Log, name string) *testWitness {
 	tb.Helper()
-	s := must(witness.NewSigner(name, publicOf(name), signWith(keyOf(name))))(tb)
+	s := must(witness.NewSigner(name, must(keys.FromEd25519(publicOf(name)))(tb), signWith(keyOf(name))))(tb)
 	w := &testWitness{name: name, key: s.Key, now: time.Unix(1_700_000_000, 0)}
 	logKey := must(auditlog.ParseVKey(l.VKey()))(tb)
 	w.Witness = must(witness.Open(s, witness.Options{

@@ -61,7 +61,8 @@ const (
 )
 
 // Init makes a log's directory and its guard; neither may exist. The key is
-// Ed25519 (type 0x01), as the witnesses of the public network demand, and its name
+// Ed25519 (type 0x01), as the witnesses of the public network demand, or ML-DSA-44
+// (type 0x06), and its name
 // is the log's origin. Only this log may use the key, and the key must never have
 // signed for another log of that name.
 func Init(dir, vkey string, o Options) error {
@@ -70,8 +71,8 @@ func Init(dir, vkey string, o Options) error {
 	if err != nil {
 		return err
 	}
-	if key.Type() != auditlog.Ed25519 {
-		return strict.Errorf("", "the log's key has type 0x%02x; the embedded log signs with Ed25519 (0x01)", byte(key.Type()))
+	if key.Type() != auditlog.Ed25519 && key.Type() != auditlog.MLDSA44Cosignature {
+		return strict.Errorf("", "the log's key has type 0x%02x; the embedded log signs with Ed25519 (0x01) or ML-DSA-44 (0x06)", byte(key.Type()))
 	}
 	for _, d := range []string{dir, o.Guard} {
 		if _, err := durable.Lstat(d); !errors.Is(err, fs.ErrNotExist) {

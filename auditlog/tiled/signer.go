@@ -4,14 +4,10 @@ package tiled
 
 import (
 	"crypto/ed25519"
-	"fmt"
-	"strconv"
-	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/fleetctl/fleetctl/auditlog"
-	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 // VKey writes the verifier key (C2SP signed-note, type 0x01) of a log with
@@ -27,39 +23,37 @@ func VKey(origin string, pub ed25519.PublicKey) (string, error) {
 	return vkey, nil
 }
 
-// NewSigner makes a log's signer of any Ed25519 key, in a file or in an HSM: sign
-// gives the 64 bytes of a pure signature over exactly msg. Each signature is
-// verified before it is used, so that a faulty one is never published: hardware
-// fails, and sessions get mixed up.
+// NewSigner is [SignerOf] of an Ed25519 key: sign gives the 64 bytes of a pure
+// signature over exactly msg.
 func NewSigner(origin string, pub ed25519.PublicKey, sign func(msg []byte) ([]byte, error)) (note.Signer, error) {
-	vkey, err := VKey(origin, pub)
+	key, err := auditlog.NewVerifier(origin, auditlog.Ed25519, pub)
 	if err != nil {
 		return nil, err
 	}
-	hash, err := strconv.ParseUint(strings.Split(vkey, "+")[1], 16, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &signer{origin, uint32(hash), pub, sign}, nil
+	return SignerOf(key, sign), nil
+}
+
+// SignerOf makes a log's signer of its key, in a file or in an HSM: sign gives a
+// signature over exactly msg, pure Ed25519 or ML-DSA-44 with an empty context. Each is
+// verified before it is used, so that a faulty one is never published: hardware fails,
+// and sessions get mixed up.
+func SignerOf(key *auditlog.Verifier, sign func(msg []byte) ([]byte, error)) note.Signer {
+	return &signer{key, sign}
 }
 
 type signer struct {
-	name string
-	hash uint32
-	pub  ed25519.PublicKey
+	key  *auditlog.Verifier
 	sign func(msg []byte) ([]byte, error)
 }
 
-func (s *signer) Name() string    { return s.name }
-func (s *signer) KeyHash() uint32 { return s.hash }
+func (s *signer) Name() string    { return s.key.Name() }
+func (s *signer) KeyHash() uint32 { return s.key.KeyHash() }
 
+// Sign signs a checkpoint's text. An ML-DSA-44 signature is over the tree that it says.
 func (s *signer) Sign(msg []byte) ([]byte, error) {
-	sig, err := s.sign(msg)
+	c, err := auditlog.ParseTreeHead("the checkpoint", msg)
 	if err != nil {
-		return nil, fmt.Errorf("signing with the key of log %s: %w", s.name, err)
+		return nil, err
 	}
-	if err := keys.VerifyEd25519(s.pub, msg, sig); err != nil {
-		return nil, fmt.Errorf("the key of log %s gave a wrong signature: %w", s.name, err)
-	}
-	return sig, nil
+	return c.SignAsLog(s.key, s.sign)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 const origin = "log.example/fleet"
@@ -92,7 +93,7 @@ func (l *testLog) key(tb testing.TB) *auditlog.Verifier {
 
 func signer(name string) *witness.Signer {
 	k := key(name)
-	return must(witness.NewSigner(name, k.Public().(ed25519.PublicKey), func(msg []byte) ([]byte, error) { return ed25519.Sign(k, msg), nil }))
+	return must(witness.NewSigner(name, must(keys.FromEd25519(k.Public().(ed25519.PublicKey))), func(msg []byte) ([]byte, error) { return ed25519.Sign(k, msg), nil }))
 }
 
 // ours is a witness of ours for the log, and where it serves.

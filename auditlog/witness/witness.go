@@ -1,7 +1,6 @@
 package witness
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,17 +15,17 @@ import (
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
-// Signer is a witness's key: an Ed25519 key, in a file or in an HSM, that signs
-// nothing but cosignatures.
+// Signer is a witness's key: an Ed25519 or ML-DSA-44 key, in a file or in an HSM, that
+// signs nothing but cosignatures.
 type Signer struct {
-	Key  *auditlog.Verifier // type 0x04
+	Key  *auditlog.Verifier // type 0x04 or 0x06
 	Sign func(msg []byte) ([]byte, error)
 }
 
 // NewSigner makes a witness's signer of its name, its public key, and a function
 // that signs.
-func NewSigner(name string, pub ed25519.PublicKey, sign func(msg []byte) ([]byte, error)) (*Signer, error) {
-	key, err := auditlog.NewVerifier(name, auditlog.Ed25519Cosignature, pub)
+func NewSigner(name string, public *auditlog.PublicKey, sign func(msg []byte) ([]byte, error)) (*Signer, error) {
+	key, err := auditlog.VerifierOf(name, public, true)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 func wantStatus(tb testing.TB, err error, status int, says string) *witness.Refusal {
@@ -111,7 +112,7 @@ func TestRecordIsDurableBeforeTheSignature(t *testing.T) {
 	k := key("w.example/1")
 	state := filepath.Join(t.TempDir(), "seen")
 	asked := 0
-	s := must(witness.NewSigner("w.example/1", k.Public().(ed25519.PublicKey), func(msg []byte) ([]byte, error) {
+	s := must(witness.NewSigner("w.example/1", must(keys.FromEd25519(k.Public().(ed25519.PublicKey))), func(msg []byte) ([]byte, error) {
 		asked++
 		data, err := os.ReadFile(filepath.Join(state, witness.OriginID(origin)))
 		if err != nil || !bytes.Contains(data, []byte("\nsize 2\n")) {

@@ -86,6 +86,12 @@ func FromMLDSA(alg Algorithm, raw []byte) (*Public, error) {
 	return &Public{alg: alg, spki: spki, key: mldsaKey{s, spki[len(s.spki):]}}, nil
 }
 
+// Raw is an ML-DSA key's raw bytes; nil of another kind. They are not to be written to.
+func (p *Public) Raw() []byte {
+	k, _ := p.key.(mldsaKey)
+	return k.raw
+}
+
 func (k mldsaKey) verify(as Context, msg, sig []byte) error {
 	if want := k.set.params().SignatureSize(); len(sig) != want {
 		return fmt.Errorf("the signature has %d bytes, one of %s has %d", len(sig), k.set.alg, want)

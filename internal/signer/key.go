@@ -9,10 +9,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ed25519"
 
 	"github.com/fleetctl/fleetctl/internal/cli"
@@ -200,9 +202,22 @@ func anotherKind(path string, kind keys.Algorithm) error {
 	return cli.Usage(strict.Errorf(path, "is no %s key; a file's key is of that kind here, other kinds are taken from HSMs", kind).WithHint("%s", HowToMake(kind, path)))
 }
 
-// MakeFile makes the key file that a reference names, if it doesn't exist yet. It makes no
-// encrypted file: thirdparty keygen does, which asks for the passphrase twice.
-func MakeFile(a *cli.App, ref string) error {
+// KeyTypeFlag is the flag that says of which kind a log's or a witness's key file is.
+func KeyTypeFlag(c *cobra.Command, kind *string) {
+	c.Flags().StringVar(kind, "key-type", string(keys.Ed25519), "of which `kind` a key in a file is: ed25519, or ml-dsa-44, which signs post-quantum; a token says it itself")
+}
+
+// LogKeyKind is the kind that a --key-type names.
+func LogKeyKind(name string) (keys.Algorithm, error) {
+	if kind := keys.Algorithm(name); kind == keys.Ed25519 || kind == keys.MLDSA44 {
+		return kind, nil
+	}
+	return "", cli.Usagef("", "--key-type is %q; logs and witnesses sign with ed25519 or ml-dsa-44", name)
+}
+
+// MakeFile makes the key file of a kind that a reference names, if it doesn't exist yet. It
+// makes no encrypted file: thirdparty keygen does, which asks for the passphrase twice.
+func MakeFile(a *cli.App, ref string, kind keys.Algorithm) error {
 	if isToken(ref) {
 		return nil
 	}
@@ -213,22 +228,39 @@ func MakeFile(a *cli.App, ref string) error {
 	if encrypted {
 		return cli.Usage(strict.Errorf(path, "no such file or directory").WithHint("an encrypted key is made with\nfleetctl thirdparty keygen --key %s", path))
 	}
-	return newKeyFile(a, path)
+	return newKeyFile(a, path, kind)
 }
 
-// newKeyFile generates an Ed25519 key and writes it to a file that only its owner can read.
-func newKeyFile(a *cli.App, path string) error {
-	_, key, err := ed25519.GenerateKey(a.Random)
-	if err != nil {
-		return err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+// newKeyFile generates a key and writes it to a file that only its owner can read.
+func newKeyFile(a *cli.App, path string, kind keys.Algorithm) error {
+	der, err := generate(a, kind)
 	if err != nil {
 		return err
 	}
 	err = durable.Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), fs.FileMode(0o600))
 	clear(der)
 	return cli.Exists(err, path)
+}
+
+// generate makes an Ed25519 or an ML-DSA key, as PKCS#8.
+func generate(a *cli.App, kind keys.Algorithm) ([]byte, error) {
+	if !kind.IsMLDSA() {
+		_, key, err := ed25519.GenerateKey(a.Random)
+		if err != nil {
+			return nil, err
+		}
+		return x509.MarshalPKCS8PrivateKey(key)
+	}
+	seed := make([]byte, 32)
+	defer clear(seed)
+	if _, err := io.ReadFull(a.Random, seed); err != nil {
+		return nil, err
+	}
+	key, err := keys.NewMLDSA(kind, seed)
+	if err != nil {
+		return nil, err
+	}
+	return key.PKCS8(), nil
 }
 
 // fileSigner makes a Key, whose public half must be admitted like every other key.

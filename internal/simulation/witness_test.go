@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/simdisk"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -37,7 +38,11 @@ func newWitness(t testing.TB, d *simdisk.Disk) follower {
 	}
 	seed := sha256.Sum256([]byte("the key of a witness"))
 	priv := ed25519.NewKeyFromSeed(seed[:])
-	w.signer, err = witness.NewSigner("witness.example", priv.Public().(ed25519.PublicKey), func(msg []byte) ([]byte, error) {
+	public, err := keys.FromEd25519(priv.Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.signer, err = witness.NewSigner("witness.example", public, func(msg []byte) ([]byte, error) {
 		return ed25519.Sign(priv, msg), nil
 	})
 	if err != nil {

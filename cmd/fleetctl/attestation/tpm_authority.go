@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/tpmdevice"
@@ -112,7 +113,7 @@ operator's name. A key file that doesn't exist is made.`,
 			if err != nil {
 				return err
 			}
-			if err := signer.MakeFile(a, key); err != nil {
+			if err := signer.MakeFile(a, key, keys.Ed25519); err != nil {
 				return err
 			}
 			s, err := openAuthority(a, key)

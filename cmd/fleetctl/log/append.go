@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/session"
 	"github.com/fleetctl/fleetctl/internal/signer"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -180,7 +181,11 @@ func appendLeaf(a *cli.App, ctx context.Context, key string, leaf []byte, o witn
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
-	done, s, err := openLogSigner(a, key, l.Origin())
+	kind := keys.Ed25519
+	if v, err := auditlog.ParseVKey(l.VKey()); err == nil && v.Type() == auditlog.MLDSA44Cosignature {
+		kind = keys.MLDSA44
+	}
+	done, s, err := openLogSigner(a, key, l.Origin(), kind)
 	if err != nil {
 		return nil, err
 	}

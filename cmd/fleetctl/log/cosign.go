@@ -29,14 +29,16 @@ func readLogPolicy(path string) (*auditlog.Policy, error) {
 
 // witnessFlags say who the witness is and what it watches.
 type witnessFlags struct {
-	key, name, state, policy string
-	logKeys                  []string
-	first                    bool
+	key, kind           string
+	name, state, policy string
+	logKeys             []string
+	first               bool
 }
 
 func (w *witnessFlags) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&w.key, "witness-key", "", signer.Help)
+	signer.KeyTypeFlag(c, &w.kind)
 	f.StringVar(&w.name, "name", "", "the witness's `name`, such as witness.example/w1")
 	f.StringVar(&w.state, "state", "", "`directory` of what this witness has cosigned; keep it with the key")
 	f.StringVar(&w.policy, "policy", "", "log policy `file` whose logs are watched")
@@ -45,16 +47,15 @@ func (w *witnessFlags) flags(c *cobra.Command) {
 }
 
 func witnessSigner(a *cli.App, w *witnessFlags) (*witness.Signer, func(), error) {
-	k, err := signer.Open(a, w.key)
+	kind, err := signer.LogKeyKind(w.kind)
 	if err != nil {
 		return nil, nil, err
 	}
-	pub, ok := k.Public.Ed25519()
-	if !ok {
-		k.Close()
-		return nil, nil, cli.Usagef("", "the witness's key is %s; a witness cosigns with ed25519", k.Public.Algorithm())
+	k, err := signer.OpenOf(a, w.key, kind)
+	if err != nil {
+		return nil, nil, err
 	}
-	s, err := witness.NewSigner(w.name, pub, k.For(keys.ForLog))
+	s, err := witness.NewSigner(w.name, k.Public, k.For(keys.ForLog))
 	if err != nil {
 		k.Close()
 		return nil, nil, cli.Usage(err)
@@ -185,7 +186,8 @@ func witnessCmd(a *cli.App) *cobra.Command {
 	var o cli.Server
 	c := cli.Command("witness", "Say a witness's key, or serve as a witness",
 		`Without --listen it says the witness's verifier key, for a policy's witness
-line; a key file that doesn't exist is made. With --listen it serves C2SP
+line; a key file that doesn't exist is made: with --key-type ml-dsa-44 one that
+cosigns post-quantum, as policies with require_all demand. With --listen it serves C2SP
 tlog-witness, with the same record and the same rules as fleetctl log cosign,
 until it is interrupted: POST /add-checkpoint, GET /<hex SHA-256 of
 origin>/checkpoint, GET /healthz.`,
@@ -196,7 +198,11 @@ origin>/checkpoint, GET /healthz.`,
 				return err
 			}
 			if !o.Given() {
-				if err := signer.MakeFile(a, w.key); err != nil {
+				kind, err := signer.LogKeyKind(w.kind)
+				if err != nil {
+					return err
+				}
+				if err := signer.MakeFile(a, w.key, kind); err != nil {
 					return err
 				}
 				s, done, err := witnessSigner(a, &w)

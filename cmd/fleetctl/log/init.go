@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/internal/cli"
@@ -28,12 +29,13 @@ type logJSON struct {
 func (*logJSON) Format() string { return "fleetctl log init result v1" }
 
 func initCmd(a *cli.App) *cobra.Command {
-	var origin, key, policy, guard string
+	var origin, key, kind, policy, guard string
 	c := cli.Command("init LOG", "Make a transparency log in a new directory",
 		`Init makes an empty log (C2SP tlog-tiles) and, beside it, its guard: the last
 checkpoint that the log's key signed, against which everything is checked
 before it signs again. Keep the guard on other media than the log's backups. A
-key file that doesn't exist is made.`,
+key file that doesn't exist is made. With --key-type ml-dsa-44 the log signs
+post-quantum (C2SP's type 0x06).`,
 		"  fleetctl log init log --origin log.acme.example/fleet --key log.pem --policy-out log.policy",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if err := cli.Required(cmd, "origin", "key"); err != nil {
@@ -42,10 +44,14 @@ key file that doesn't exist is made.`,
 			if err := cli.Free(policy); err != nil {
 				return err
 			}
-			if err := signer.MakeFile(a, key); err != nil {
+			of, err := signer.LogKeyKind(kind)
+			if err != nil {
 				return err
 			}
-			s, vkey, err := openLogSigner(a, key, origin)
+			if err := signer.MakeFile(a, key, of); err != nil {
+				return err
+			}
+			s, vkey, err := openLogSigner(a, key, origin, of)
 			if err != nil {
 				return err
 			}
@@ -66,6 +72,7 @@ key file that doesn't exist is made.`,
 	f := c.Flags()
 	f.StringVar(&origin, "origin", "", "the log's `name`, such as log.acme.example/fleet")
 	f.StringVar(&key, "key", "", signer.Help)
+	signer.KeyTypeFlag(c, &kind)
 	f.StringVar(&guard, "guard", "", guardHelp)
 	f.StringVar(&policy, "policy-out", "", "write the log's policy, without witnesses, to this new `file`")
 	return c
@@ -76,25 +83,16 @@ type logSigner struct {
 	vkey string
 }
 
-func openLogSigner(a *cli.App, ref, origin string) (close func(), s *logSigner, err error) {
-	k, err := signer.Open(a, ref)
+// openLogSigner opens a log's key; one in a file is of this kind.
+func openLogSigner(a *cli.App, ref, origin string, kind keys.Algorithm) (close func(), s *logSigner, err error) {
+	k, err := signer.OpenOf(a, ref, kind)
 	if err != nil {
 		return nil, nil, err
 	}
-	pub, ok := k.Public.Ed25519()
-	if !ok {
-		k.Close()
-		return nil, nil, cli.Usagef("", "the log's key is %s; a log signs with ed25519", k.Public.Algorithm())
-	}
-	vkey, err := tiled.VKey(origin, pub)
-	if err == nil {
-		var n note.Signer
-		n, err = tiled.NewSigner(origin, pub, k.For(keys.ForLog))
-		s = &logSigner{n, vkey}
-	}
+	key, err := auditlog.VerifierOf(origin, k.Public, false)
 	if err != nil {
 		k.Close()
-		return nil, nil, err
+		return nil, nil, cli.Usage(err)
 	}
-	return k.Close, s, nil
+	return k.Close, &logSigner{tiled.SignerOf(key, k.For(keys.ForLog)), key.String()}, nil
 }

@@ -48,6 +48,7 @@ type fleet struct {
 	anchoring replica.Anchoring
 	seed      uint64
 	every     uint64
+	timeout   time.Duration // Raft's
 	founders  []replica.Member
 	noAnchor  bool // anchors are in files on the nodes' disks
 
@@ -56,7 +57,7 @@ type fleet struct {
 }
 
 func newFleet(t testing.TB, n int, seed uint64) *fleet {
-	f := &fleet{TB: t, seed: seed, every: 64}
+	f := &fleet{TB: t, seed: seed, every: 64, timeout: timeout}
 	for i := range n {
 		f.founders = append(f.founders, f.add(string(rune('a'+i))).member)
 	}
@@ -95,7 +96,7 @@ func (f *fleet) add(name string) *node {
 // open starts a node, or says why it is refused.
 func (f *fleet) open(n *node) error {
 	n.l = born(f, n.disk)
-	_, n.trans = raft.NewInmemTransportWithTimeout(raft.ServerAddress(n.member.Address), 10*timeout)
+	_, n.trans = raft.NewInmemTransportWithTimeout(raft.ServerAddress(n.member.Address), 10*f.timeout)
 	keeper := anchor.Keeper(hsm{n.memory, n.l})
 	if f.noAnchor {
 		file := anchor.File(n.l.root + "/anchor")
@@ -118,7 +119,7 @@ func (f *fleet) open(n *node) error {
 	if n.joins {
 		founders = nil
 	}
-	r, err := replica.Open(replica.Config{Dir: n.l.root, Name: n.member.Name, Fleet: fleetName, Keeper: keeper, Anchoring: f.anchoring, Transport: n.trans, Founders: founders, Timeout: timeout, Every: f.every, Trailing: 16, Log: log})
+	r, err := replica.Open(replica.Config{Dir: n.l.root, Name: n.member.Name, Fleet: fleetName, Keeper: keeper, Anchoring: f.anchoring, Transport: n.trans, Founders: founders, Timeout: f.timeout, Every: f.every, Trailing: 16, Log: log})
 	if err != nil {
 		return err
 	}

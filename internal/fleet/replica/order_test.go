@@ -68,21 +68,25 @@ func TestAnEntryIsOnTheDiskThenInTheAnchorThenAnswered(t *testing.T) {
 
 // isolated has the leader take an entry that nobody else gets, and the others go on
 // without it for so many entries.
-func isolated(f *fleet, entries int) (alone *node, after uint64) {
+func isolated(f *fleet, entries int) (alone *node) {
 	f.Helper()
 	f.settled()
-	alone = f.leader()
-	alone.cut = true
-	f.wire()
-	var none *replica.NoMajority
-	if _, err := f.submit(alone, guessing(alice, 1000)); !errors.As(err, &none) || !none.Ambiguous {
-		f.Fatalf("%v", err)
-	}
-	last := alone.r.Status().Last
+	await.Until(f, "a leader that is cut off takes an entry", func() bool {
+		alone = f.leader()
+		alone.cut = true
+		f.wire()
+		var none *replica.NoMajority
+		if _, err := f.submit(alone, guessing(alice, 1000)); errors.As(err, &none) && none.Ambiguous {
+			return true
+		}
+		alone.cut = false
+		f.wire()
+		return false
+	})
 	for i := range entries {
 		f.is(guess.Unknown, guessing(alice, uint64(i)))
 	}
-	return alone, last
+	return alone
 }
 
 func TestTheAnchorGoesBackBeforeTheLogIsCutOff(t *testing.T) {
@@ -93,7 +97,7 @@ func TestTheAnchorGoesBackBeforeTheLogIsCutOff(t *testing.T) {
 			f.every = 1 << 20
 			f.run()
 			f.begin()
-			alone, _ := isolated(f, 3)
+			alone := isolated(f, 3)
 			trace := traced(alone)
 			if killed != "" {
 				alone.l.set(func(s string) (bool, bool) { return s == killed, false }, nil)

@@ -8,6 +8,7 @@ claim_statement_signed() {
   local n=0 key json who names=() aside=0
   need package
   [[ -z ${failed[package]:-} ]] || return 0
+  hybrid
   into ../statements.tsv jq -r '.statements[] | [.key, .json] | @tsv' bundle.json
   if [[ $object == evidence ]]; then jq -r --argjson n "${LAST[countersignature]:-0}" 'select(.kind == "response" and .n > $n) | [.b.key, .b.statement] | @tsv' ../bodies.jsonl >>../statements.tsv; fi
   while IFS=$'\t' read -r key json; do
@@ -43,6 +44,9 @@ statement() { # NUMBER KEY: the message is made again from the statement's field
   verify ed25519 ../statement-"$1".der ../statement-"$1".msg ../statement-"$1".sig
 }
 
+# hybrid: a classical signature alone is not what a policy asks for that requires both.
+hybrid() { if jq -e '.require_all' ../policy.json >/dev/null; then open "the post-quantum signatures that the policy requires beside these: openssl 3.0 has no ML-DSA"; fi; }
+
 claim_mode() {
   need statement.signed
   same "the artifact is of the policy's mode" "$mode" "$(jq -r .mode fleet-keys.json)"
@@ -50,9 +54,10 @@ claim_mode() {
 }
 
 claim_countersigned() {
-  local key key_ form sig who n=0 text line have=0 aside=0 left='' of
+  local key key_ form sig who n=0 text line have=0 aside=0 left='' of add_key add_sig
   need package
   [[ -z ${failed[package]:-} ]] || return 0
+  hybrid
   while IFS=$'\t' read -r key form sig; do
     n=$((n + 1))
     isn "$key" "$b64" "a countersigner's key" && isn "$sig" "$b64" "a countersignature" || continue
@@ -61,9 +66,15 @@ claim_countersigned() {
       signature) jq -r '.statements[0].json' bundle.json | base64 -d | jq -r .signature >../line; puthex ../countersigned-text "$(cat ../line)" ;;
       bound)
         printf -v text 'fleetctl countersignature v1\n%s\n%s\n%s\n%s\n' "$(jq -r .mode fleet-keys.json)" "$(jq -r .namespace fleet-keys.json)" "$(jq -r .epoch fleet-keys.json)" "$artifact"
-        jq -r '.statements[] | "\(.key) \(.json | @base64d | fromjson | .signature)"' bundle.json >../signers
-        while read -r key_ line; do printf '%s %s %s\n' "$(printf %s "$key_" | base64 -d | hex)" "$key_" "$(printf %s "$line" | xxd -r -p | base64 -w 0)"; done <../signers | sort | cut -d' ' -f2- >../sorted
-        while read -r line; do text+="signer $line"$'\n'; done <../sorted
+        jq -r '.statements[] | "\(.key) \(.json | @base64d | fromjson | .signature) \(.addition.key // "-") \(.addition.signature // "-")"' bundle.json >../signers
+        while read -r key_ line add_key add_sig; do
+          [[ $add_key == - ]] || add_key=$(printf %s "$add_key" | base64 -d | sha256sum) add_sig=$(printf %s "$add_sig" | base64 -d | sha256sum)
+          printf '%s %s %s %s %s\n' "$(printf %s "$key_" | base64 -d | hex)" "$key_" "$(printf %s "$line" | xxd -r -p | base64 -w 0)" "${add_key%% *}" "${add_sig%% *}"
+        done <../signers | sort | cut -d' ' -f2- >../sorted
+        while read -r key_ line add_key add_sig; do
+          text+="signer $key_ $line"$'\n'
+          [[ $add_key == - ]] || text+="addition $add_key $add_sig"$'\n'
+        done <../sorted
         put ../countersigned-text "$text" ;;
       *) fail "countersignature $n is of no form"; continue ;;
     esac

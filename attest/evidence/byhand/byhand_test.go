@@ -16,7 +16,9 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/attest/evidence/byhand"
 	"github.com/fleetctl/fleetctl/internal/await"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
@@ -256,5 +258,22 @@ func TestWhatMLDSASignedIsShownAndNotChecked(t *testing.T) {
 	code, said, out := byHand(t, v)
 	if code != 0 || said[evidence.ClaimPossession] != "not checked" || said[evidence.ClaimCountersigned] != "not checked" {
 		t.Errorf("exit code %d, %v\n%s", code, said, out)
+	}
+}
+
+// A policy that requires both signatures is not met by the classical ones: what by hand
+// can't check is not called checked, and what it can is not called wrong.
+func TestAHybridPackageIsNotCalledCheckedByHand(t *testing.T) {
+	needTools(t)
+	f := testfleet.New(t, testfleet.Options{Name: "hybrid by hand", HSMs: 3, PostQuantum: keys.MLDSA44})
+	v := vector{Case: &testvectors.Case{With: map[string]string{"time": strict.FormatTime(f.Now())}}, archive: f.Archive, policy: f.Policy}
+	code, said, out := byHand(t, v)
+	for _, claim := range []string{evidence.ClaimStatement, evidence.ClaimCountersigned, evidence.ClaimWitnessed} {
+		if said[claim] != "not checked" {
+			t.Errorf("%s is %q", claim, said[claim])
+		}
+	}
+	if code != 0 || strings.Contains(out, "FAILED") || !strings.Contains(out, "countersigned by operator-1, in the form bound") {
+		t.Errorf("exit code %d\n%s", code, out)
 	}
 }

@@ -162,6 +162,7 @@ claim_log_included() {
 claim_log_witnessed() {
   need log.included
   [[ -z ${failed[log.included]:-} && -n ${checkpoint:-} ]] || return 0
+  hybrid # only witnesses with ML-DSA-44 keys count then
   checkpoint=$seen_checkpoint COSIGNED=("${seen_cosigned[@]}")
   witnessed "${LAST[countersignature]:-0}"
 }

@@ -283,7 +283,8 @@ func TestBothReplaysEndAtTheSameRecord(t *testing.T) {
 			c.know(r.body, "")
 		}
 		c.all = append(c.all, list...)
-		if _, err := ceremony.ParsePlan("plan.yaml", plan); err == nil && len(list) > 20 {
+		// A ceremony that destroys keys JavaScript leaves to fleetctl.
+		if p, err := ceremony.ParsePlan("plan.yaml", plan); err == nil && p.Destroys == nil && len(list) > 20 {
 			bases = append(bases, base{plan, list})
 		}
 	}

@@ -129,6 +129,8 @@ func value(t reflect.Type, v reflect.Value, name string, at func(reflect.Value) 
 		x := v.Interface().([32]byte)
 		x[31] ^= 1
 		to("another digest", x)
+	case t.Kind() == reflect.Struct:
+		walk(t, v, name, at, yield)
 	case t.Kind() == reflect.Pointer:
 		if v.IsNil() {
 			yield(name, "one that wasn't there", func(root reflect.Value) { at(root).Set(reflect.New(t.Elem())) })

@@ -47,6 +47,7 @@ var reasons = []struct{ field, who, why string }{
 	{`(adjourn\.reason|exception(\(clock\))?\.(expected|happened|decided|clock|torn)|lockdown\.(reading|by|confirmed)|refusal\.(key|reason)|abort\.(reason|torn|keys\[0\]\.state))`, `everyone|all but the third parties`,
 		"what people say happened: officers accepted or signed it"},
 	{`attestation\.(level|anchor|firmware|by)`, `everyone`, "what the people in the room made of a device's evidence: whoever verifies judges the evidence itself"},
+	{`drills/1\.json (counts\.consumed|figures\[0\]\.value|histories\[0\]\.sha256)`, `everyone|all but the third parties`, "what a drill did and measured nobody can see again: the word of those who were there and signed the close"},
 	{`plan\.yaml (a comment|fleet|hsms\.name|roles\.name|hsms\.(site|serial)|people\.name|third_parties\.name|countersigner\.name)`, `everyone`, "a name by which nobody is told from another: the policy pins keys, and a serial is the device's word too"},
 	{`plan\.yaml third_parties\.key`, `everyone`, "the plan's second third party, whom the policy pins, signed too, and the policy wants one"},
 	{`plan\.yaml (threshold|log_policy)`, `everyone`, "a plan may ask for less than the policy: the policy's number of officers and its quorum hold"},
@@ -198,6 +199,8 @@ func TestWhoCanLieAboutWhat(t *testing.T) {
 	write("a closed ceremony: the log's proofs", judgeAll(b, b.proofLies()))
 	b = deviceFleet(t)
 	write("a closed ceremony whose devices attest", judgeAll(b, b.deviceLies()))
+	b = drilledFleet(t)
+	write("a closed ceremony whose fleet was drilled", judgeAll(b, b.drillLies()))
 	b = ended(t)
 	of := func(list []lie, prefix string) []lie {
 		return slices.DeleteFunc(list, func(l lie) bool { return !strings.HasPrefix(l.field, prefix) })

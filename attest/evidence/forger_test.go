@@ -262,6 +262,8 @@ func (g *forgery) derive(r *ceremony.Record) {
 		g.countersign(c)
 	case *ceremony.LogProof:
 		g.logProof(c)
+	case *ceremony.Drill:
+		g.drill(c, r)
 	case *ceremony.Abort:
 		g.signOff(ceremony.StageRelease)
 	case *ceremony.Close:
@@ -419,6 +421,9 @@ func newBase(t testing.TB, f *testfleet.Fleet, records []*ceremony.Record, expec
 	b := &base{fleet: f, records: records, files: evidence.Files{}, log: w, before: decoyed, expect: expect,
 		stranger: testfleet.SoftSigner(keys.Ed25519, "an attacker"), operator: testfleet.SoftSigner(keys.P256, "an attacker"), person: testfleet.NewPerson("an attacker", "")}
 	b.logged, b.closed = f.Last(), f.Last()
+	if f.Plan.Drill != nil { // which takes minutes, after the log
+		b.logged = f.Account.LogProofTime
+	}
 	text := string(f.Policy) + "  log.witnessed: proven\n  evidence.logged: proven\n"
 	b.policy = must(evidence.ParsePolicy("policy.yaml", []byte(text)))
 	b.attack = b.closed.AddDate(0, 1, 0)

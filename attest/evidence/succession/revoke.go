@@ -25,6 +25,7 @@ var places = []struct {
 }{
 	{"person", []any{"people"}},
 	{"third party", []any{"third_parties"}},
+	{"additional key", []any{"additional_keys"}},
 	{"operator", []any{"operators"}},
 	{"submitter", []any{"rekor", "submitters"}},
 	{"keeper", []any{"succession", "keys"}},

@@ -56,7 +56,7 @@ func pinnedTable(root *strict.Node, s *explain.Shown) {
 		n  *strict.Node
 		as string
 	}{
-		{root.Get("people"), ""}, {root.Get("third_parties"), "third party"}, {root.Get("operators"), "operator"},
+		{root.Get("people"), ""}, {root.Get("third_parties"), "third party"}, {root.Get("additional_keys"), "third party, beside its statement"}, {root.Get("operators"), "operator"},
 		{rekor.Get("logs"), "Rekor log"}, {rekor.Get("submitters"), "submitter to Rekor"},
 	} {
 		n := list.n

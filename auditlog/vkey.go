@@ -138,6 +138,9 @@ func (v *Verifier) admit() error {
 		if err != nil {
 			return fmt.Errorf("has %d bytes of key, ML-DSA-44 has %d", len(v.key), mldsa.MLDSA44PublicKeySize)
 		}
+		if _, err := keys.FromMLDSA(keys.MLDSA44, v.key); err != nil {
+			return fmt.Errorf("the key %w", err)
+		}
 		v.point = keys.MLDSA44Point(v.key)
 		v.verify = verifyMLDSACosignature(pub, v.name)
 	default:

@@ -99,6 +99,7 @@ func TestParseVKeyRefuses(t *testing.T) {
 		"small order, zero":   {vkeyOf("a", Ed25519, make([]byte, 32)), "small order"},
 		"small order, 8":      {vkeyOf("a", Ed25519, order8), "small order"},
 		"torsion":             {vkeyOf("a", Ed25519, torsion), "torsion part"},
+		"ML-DSA of zeros":     {vkeyOf("a", MLDSA44Cosignature, append([]byte(strings.Repeat("x", 32)), make([]byte, 1280)...)), "anyone can sign for it"},
 		"ML-DSA too short":    {vkeyOf("a", MLDSA44Cosignature, w3.public()[1:]), "ML-DSA-44 has 1312"},
 		"ECDSA is Ed25519":    {vkeyOf("a", ECDSA, edDER), "no ECDSA key"},
 		"ECDSA is X25519":     {vkeyOf("a", ECDSA, x25519DER), "no ECDSA key"},

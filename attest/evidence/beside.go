@@ -218,13 +218,10 @@ func (r *Report) FirstFault() (where, why string) {
 
 func (t *Told) ceremony() bool { return t.About.Ceremony != "" }
 
-// Destroys says how many of an epoch's keys the object shows to be destroyed.
-func (t *Told) Destroys(epoch *Told) (n int) {
-	if t.gone == nil || t.of != epoch.About.Digest {
-		return 0
-	}
+// Gone says how many of an epoch's keys the other objects show to be destroyed.
+func Gone(epoch *Told, others []*Told) (n int) {
 	for _, k := range epoch.Keys {
-		if t.gone[string(k.SPKI)] {
+		if slices.ContainsFunc(others, func(o *Told) bool { return o.of == epoch.About.Digest && o.gone[string(k.SPKI)] }) {
 			n++
 		}
 	}

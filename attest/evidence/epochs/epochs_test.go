@@ -103,6 +103,12 @@ func newPool(t testing.TB) *pool {
 	p.objects["statement.json"] = evidence.Input{Data: one.Response.Raw()}
 
 	p.now, p.ends = five.Now(), five.Now().Add(48*time.Hour)
+	// What destroyed them was begun with the same notice, and logged again.
+	gone := five.Destroying(t, nil)
+	if err := gone.Destroy("chain destroyed"); err != nil {
+		t.Fatal(err)
+	}
+	p.pkg("destroyed.tar", gone)
 	text := string(one.Policy)
 	p.policies["policy.yaml"] = []byte(strings.Replace(text, "  - "+testfleet.Namespace+"\n", "  - "+testfleet.Namespace+"\n  - "+namespace2+"\n", 1))
 	_, claims, _ := strings.Cut(text, "\nclaims:")

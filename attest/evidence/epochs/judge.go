@@ -116,7 +116,7 @@ func (c *Chain) evidenced() {
 	ofBundles, _ := evidence.Question{Expect: evidence.TypeBundle}.Demands(c.policy) // the error says that there is none
 	var lacks []string
 	for _, d := range c.policy.Demands {
-		if d.Claim != evidence.ClaimAbortSigned && !slices.Contains(ofBundles, d) {
+		if evidence.Carries(evidence.TypeEvidence, d.Claim) && !slices.Contains(ofBundles, d) {
 			lacks = append(lacks, d.Claim)
 		}
 	}
@@ -212,6 +212,9 @@ func (c *Chain) standings() {
 				e.State, e.Stands = what, &list[s]
 				break
 			}
+		}
+		if e.State == evidence.StandingRetired {
+			e.Destroyed = &Destroyed{evidence.Gone(c.told[i], others), len(c.told[i].Keys)}
 		}
 		inForce = inForce || !slices.ContainsFunc(list, func(s evidence.Standing) bool { return s.InForce })
 	}

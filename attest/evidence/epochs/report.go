@@ -53,10 +53,29 @@ type Epoch struct {
 	Digest string `strict:"digest,optional"` // of the artifact, hex
 	Reason string `strict:"reason,optional"` // of a notice
 	// State is what became of its keys: StateInForce or a value of evidence.Standing.What.
-	State   string             `strict:"state,optional"`
-	Stands  *evidence.Standing `strict:"standing,optional"`
-	Missing string             `strict:"missing,optional"` // what it means that it isn't here
-	Objects []*Object          `strict:"objects,optional"`
+	State  string             `strict:"state,optional"`
+	Stands *evidence.Standing `strict:"standing,optional"`
+	// Destroyed is, of keys that are retired, what is shown of their destruction.
+	Destroyed *Destroyed `strict:"destroyed,optional"`
+	Missing   string     `strict:"missing,optional"` // what it means that it isn't here
+	Objects   []*Object  `strict:"objects,optional"`
+}
+
+// Destroyed says how many of an epoch's keys are shown to be destroyed.
+type Destroyed struct {
+	Keys int `strict:"keys"`
+	Of   int `strict:"of"`
+}
+
+// Text is that in words.
+func (d *Destroyed) Text() string {
+	switch d.Keys {
+	case 0:
+		return "destruction not shown"
+	case d.Of:
+		return "keys destroyed"
+	}
+	return fmt.Sprintf("%d of %d keys destroyed", d.Keys, d.Of)
 }
 
 // The values of Epoch.What.
@@ -106,7 +125,7 @@ func (o *Object) fill(t *evidence.Told) {
 
 // relates says whether it is of a type that chains are made of.
 func (o *Object) relates() bool {
-	return slices.Contains([]evidence.Type{evidence.TypeEvidence, evidence.TypeAbort, evidence.TypeBundle, evidence.TypeNotice}, o.Type)
+	return slices.Contains([]evidence.Type{evidence.TypeEvidence, evidence.TypeAbort, evidence.TypeBundle, evidence.TypeNotice, evidence.TypeDestruction}, o.Type)
 }
 
 // unverified says whether an object of the epoch is here that isn't verified.
@@ -140,6 +159,9 @@ func (e *Epoch) Text() string {
 		text += ", in force by what is here"
 	case e.Stands != nil:
 		text += ", " + e.State + " " + e.Stands.Text()
+	}
+	if e.Destroyed != nil {
+		text += "; " + e.Destroyed.Text()
 	}
 	if e.Reason != "" {
 		text += ": " + e.Reason

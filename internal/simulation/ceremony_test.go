@@ -95,6 +95,7 @@ func TestACeremonyOutlivesAFaultAtEveryCall(t *testing.T) {
 	for name, c := range map[string]struct{ kind, some kind }{
 		"one ceremony": {0, 12},
 		"the next epoch, with three third parties":   {threeParties | twice, 40},
+		"the destruction of what it made":            {destroys, 40},
 		"an abort since the second HSM stays locked": {twoHSMs | abortsLocked, 40},
 		"an abort once the key set is released":      {abortsBuilt, 40},
 		"an abort of what was cut off":               {abortsCut, 20},

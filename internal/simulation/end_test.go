@@ -166,7 +166,7 @@ func (l *life) end() error {
 	if l.kind&(abortsLocked|abortsBuilt) != 0 && list[0].f.Account.Abort == nil {
 		return errors.New("nobody aborted it")
 	}
-	if l.kind&twice != 0 && (len(list) != 2 || l.f.Account.Close == nil) {
+	if l.kind&(twice|destroys) != 0 && (len(list) != 2 || l.f.Account.Close == nil) {
 		return errors.New("there was no second ceremony")
 	}
 	return l.ledgers(list)
@@ -197,7 +197,7 @@ func (l *life) kept() (in evidence.Input, err error) {
 	}
 	l.f.Account = a
 	want := len(l.f.Plan.Roles)
-	if a.Abort != nil {
+	if a.Abort != nil || l.kind&destroys != 0 {
 		want = 0
 	}
 	for _, tok := range l.f.Tokens {
@@ -218,6 +218,9 @@ func (l *life) verifies(in evidence.Input, beside []evidence.Input) error {
 	q := evidence.Question{Now: l.at.Add(time.Hour), Expect: evidence.TypeEvidence}
 	if l.f.Account.Abort != nil {
 		q.Expect = evidence.TypeAbort
+	}
+	if l.f.Plan.Destroys != nil {
+		q.Expect = evidence.TypeDestruction
 	}
 	in.Beside = beside
 	r, err := evidence.Verify(in, p, q)

@@ -14,6 +14,7 @@ const (
 	abortsLocked                  // nobody types the PIN of the last HSM, and people abort
 	abortsBuilt                   // people abort what was released in the room before anybody was asked to sign it
 	abortsCut                     // people abort what was cut off, instead of going on with it
+	destroys                      // once it has ended, another ceremony, which destroys its keys
 )
 
 // kinds are those of which seeds are led.

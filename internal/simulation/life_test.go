@@ -96,7 +96,14 @@ func (l *life) begin() {
 			o.After = before.f
 		}
 	}
-	l.held = &held{f: testfleet.Prepared(l.t, o), began: l.calls(), answers: map[string]*bundle.Response{}}
+	var f *testfleet.Fleet
+	if before := l.held; before != nil && l.kind&destroys != 0 {
+		f = before.f.Destroying(l.t, nil)
+		l.at = f.Last()
+	} else {
+		f = testfleet.Prepared(l.t, o)
+	}
+	l.held = &held{f: f, began: l.calls(), answers: map[string]*bundle.Response{}}
 	n := len(l.past) + 1
 	l.f.Dir = l.op.Path(strings.TrimSuffix(fmt.Sprintf("ceremony-%d", n), "-1"))
 	l.archive = l.op.Path("published", strings.TrimSuffix(fmt.Sprintf("evidence-%d", n), "-1")+".tar")
@@ -189,7 +196,7 @@ func (l *life) live() error {
 		if err != nil {
 			return fmt.Errorf("nobody can go on: %w", err)
 		}
-		if p == nil && l.kind&twice != 0 && len(l.past) == 0 {
+		if p == nil && l.kind&(twice|destroys) != 0 && len(l.past) == 0 {
 			if l.f.Account, err = folder.Read(l.f.Dir); err != nil {
 				return fmt.Errorf("nobody can begin the next ceremony: %w", err)
 			}

@@ -39,10 +39,10 @@ func (f *Fleet) Destroying(t testing.TB, change func(*draft.Plan), without ...st
 	f.must(t, err)
 	g.Policy, err = planned.NewPolicy(g.Plan, "made by the test", nil)
 	f.must(t, err)
-	keys := f.Files[ceremony.BundleFile]
+	keys := must(f.Account.Bundle()).Raw()
 	g.Ended = &engine.Ended{
 		Retirement: retirement, RetirementProof: must(f.Parties.Log.Append(retirement)),
-		Keys: keys, KeysProof: f.Files[ceremony.ProofFile],
+		Keys: keys, KeysProof: must(f.Parties.Log.Append(keys)),
 	}
 	return g
 }

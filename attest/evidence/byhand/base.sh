@@ -126,6 +126,8 @@ unpack() {
     case $name in
       plan.yaml | transcript.jsonl | fleet-keys.json | request-core.json | bundle.json | bundle.json.tlog-proof | bundle.json.rekor.json | media.txt | index.html | MANIFEST) continue ;;
       plan-approvals/* | approvals/* | signoffs/release/* | signoffs/close/* | attestations/* | drills/*) line=${name##*/} ;;
+      retirement.json | retirement.json.tlog-proof | retired-bundle.json | retired-bundle.json.tlog-proof)
+        fail "it is of a ceremony that destroyed keys, and evidence of no fleet: fleetctl verify --expect destruction judges it"; return 1 ;;
       *) line= ;;
     esac
         [[ $line =~ $token && $line != . && $line != .. && ${name#*/} =~ ^((release|close)/)?[^/]+$ && ${#name} -le 100 ]] ||

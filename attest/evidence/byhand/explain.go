@@ -172,6 +172,9 @@ func (x *explainer) explain(claim string) {
 		x.file("the page, whose digest the close record lists", evidence.PageFile)
 	case evidence.ClaimLogged:
 		x.ending()
+	case evidence.ClaimDestroyed:
+		x.destroyed()
+		x.signed(ceremony.SignoffDir(ceremony.StageClose))
 	case evidence.ClaimAbortSigned:
 		x.signed(ceremony.ApprovalsDir)
 	}
@@ -198,6 +201,7 @@ var beyond = map[string]string{
 	evidence.ClaimLockdown:       "that these are the entries of the plan's list, in order",
 	evidence.ClaimBound:          "that there is no file beside those listed, and that enough people signed the close off",
 	evidence.ClaimPage:           "that the page says what the data says: fleetctl renders it again and compares",
+	evidence.ClaimDestroyed:      rules + "; that the retirement and the bundle of the keys are signed and logged; that the HSMs tell the truth: they say so themselves; that there is no backup, copy or clone",
 	evidence.ClaimAbortSigned:    "that these are enough people (SPEC 18.2)",
 }
 

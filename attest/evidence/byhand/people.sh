@@ -172,4 +172,5 @@ signoff() {
   done <../planned
 }
 
+claim_keys_destroyed() { need package; open "what was destroyed is judged by fleetctl verify --expect destruction"; }
 claim_abort_signed() { need package; open "an aborted ceremony is judged by fleetctl verify --expect abort"; }

@@ -49,7 +49,7 @@ func (x *explainer) followers(intent int) map[ceremony.Kind]int {
 	}
 	for _, r := range t.Records[intent:] {
 		switch r.Kind {
-		case ceremony.KindIntent, ceremony.KindFleetCheck:
+		case ceremony.KindIntent, ceremony.KindFleetCheck, ceremony.KindTarget, ceremony.KindGone:
 			return found
 		}
 		if _, ok := found[r.Kind]; !ok {
@@ -126,23 +126,28 @@ func attempts(k *ceremony.Key) (rows [][2]string) {
 // possessions shows each key's answer to its nonce.
 func (x *explainer) possessions() {
 	for _, k := range x.a.KeysOf(keys.Sign) {
-		key, err := keys.ParseSPKI(k.Outcome.PublicKey)
-		n := x.followers(k.N)[ceremony.KindPossession]
-		if err != nil || n == 0 {
-			continue
-		}
-		at, ok := x.find(ceremony.TranscriptFile, x.files[ceremony.TranscriptFile], x.lines[n].Offset, base64.StdEncoding.EncodeToString(k.Possession.Signature), "base64")
-		if !ok {
-			continue
-		}
-		message := x.a.PossessionText(k)
-		nonce := k.Nonce()
-		x.record(k.N, name(k)+": its intent, whose hash the nonce is made of", [2]string{"nonce", fmt.Sprintf("%x", nonce)})
-		last := &x.parts[len(x.parts)-1]
-		last.Commands = append(last.Commands, fmt.Sprintf("test \"$(printf 'fleetctl nonce v1\\n%x\\n' | sha256sum)\" = '%x  -'", x.hashes[k.N], nonce))
-		x.show(signature{title: name(k) + ": its answer, record " + fmt.Sprint(n), key: key, text: message, at: at, write: printf(string(message)) + " > ../text",
-			origin: "eight lines, made again from plan, records and key (SPEC 8)"})
+		x.possession(k)
 	}
+}
+
+// possession shows by which signature a key showed itself.
+func (x *explainer) possession(k *ceremony.Key) {
+	key, err := keys.ParseSPKI(k.Outcome.PublicKey)
+	n := x.followers(k.N)[ceremony.KindPossession]
+	if err != nil || n == 0 {
+		return
+	}
+	at, ok := x.find(ceremony.TranscriptFile, x.files[ceremony.TranscriptFile], x.lines[n].Offset, base64.StdEncoding.EncodeToString(k.Possession.Signature), "base64")
+	if !ok {
+		return
+	}
+	message := x.a.PossessionText(k)
+	nonce := k.Nonce()
+	x.record(k.N, name(k)+": its intent, whose hash the nonce is made of", [2]string{"nonce", fmt.Sprintf("%x", nonce)})
+	last := &x.parts[len(x.parts)-1]
+	last.Commands = append(last.Commands, fmt.Sprintf("test \"$(printf 'fleetctl nonce v1\\n%x\\n' | sha256sum)\" = '%x  -'", x.hashes[k.N], nonce))
+	x.show(signature{title: name(k) + ": its answer, record " + fmt.Sprint(n), key: key, text: message, at: at, write: printf(string(message)) + " > ../text",
+		origin: "eight lines, made again from plan, records and key (SPEC 8)"})
 }
 
 // agreements shows the records of keys that agree. What an answer follows from, openssl
@@ -265,4 +270,26 @@ func (x *explainer) signed(dir string) {
 			fmt.Sprintf("echo '%s %s' > ../allowed", name, key),
 			fmt.Sprintf("ssh-keygen -Y verify -f ../allowed -I %s -n %s -s %s < %s", name, sig.Namespace(), sigFile, textFile)}})
 	}
+}
+
+// destroyed shows of each key how it showed itself, and what came of its destruction.
+func (x *explainer) destroyed() {
+	for _, d := range x.a.Doomed {
+		at := x.followers(d.N)
+		x.record(d.N, name(d.Key)+": as its token held it", [2]string{"public key", fmt.Sprintf("SHA-256 of its SubjectPublicKeyInfo %x", d.Target.PublicKey)})
+		if d.Possession != nil && d.Possession.Signature != nil {
+			x.possession(d.Key)
+		}
+		if n := at[ceremony.KindDestruction]; n != 0 {
+			rows := [][2]string{{"held before", strings.Join(d.Destruction.Held, ", ")}}
+			for _, t := range d.Destruction.Attempts {
+				rows = append(rows, [2]string{t.Name, t.Call + ": " + t.Code})
+			}
+			for _, s := range d.Destruction.Searches {
+				rows = append(rows, [2]string{"search", fmt.Sprintf("by %s: %d found", s.By, s.Found)})
+			}
+			x.record(n, name(d.Key)+": what came of it", rows...)
+		}
+	}
+	x.records("what a new process found", ceremony.KindGone)
 }

@@ -45,6 +45,7 @@ var rests = map[string][]string{
 	evidence.ClaimPage:                  {"people", "ending"},
 	evidence.ClaimLogged:                {"people", "log", "ending"},
 	evidence.ClaimAbortSigned:           {"people"},
+	evidence.ClaimDestroyed:             {"people"},
 }
 
 // order is how the parts follow each other.

@@ -201,7 +201,7 @@ func AccountFacts(a *ceremony.Account, t *ceremony.Transcript, s *Shown) {
 	if len(a.Doomed) > 0 {
 		destroyed := s.Table("keys, by the transcript", "HSM", "role", "SHA-256 of the public key", "became")
 		for _, d := range a.Doomed {
-			destroyed.Row(d.HSM, d.Role, short(d.Outcome.PublicKey), became(d))
+			destroyed.Row(d.HSM, d.Role, short(d.Outcome.PublicKey), Became(d))
 		}
 	}
 	if len(a.Keys) == 0 {

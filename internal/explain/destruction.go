@@ -9,8 +9,8 @@ import (
 	"github.com/fleetctl/fleetctl/internal/words"
 )
 
-// became says what became of a key that was to be destroyed.
-func became(d *ceremony.Doomed) string {
+// Became says what became of a key that was to be destroyed.
+func Became(d *ceremony.Doomed) string {
 	switch {
 	case d.Destruction != nil && d.Gone:
 		return "destroyed, and found by nobody"

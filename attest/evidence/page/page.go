@@ -161,6 +161,9 @@ func (d *pageData) part(name string) error {
 	case "digests":
 		return d.digestRows()
 	case "fleet check":
+		if d.plan.Destroys != nil {
+			return d.destroyed()
+		}
 		if err := d.fleetCheck(); err != nil {
 			return err
 		}
@@ -217,6 +220,13 @@ func (s *samePage) Write(p []byte) (int, error) {
 }
 
 func (d *pageData) signed(a *ceremony.Account) {
+	if a.Plan.Destroys != nil {
+		for _, p := range a.Plan.ThirdParties {
+			d.signers = append(d.signers, pageSigner{p.Name, "third party", "the retirement, where retirement.json has it"})
+		}
+		d.signers = append(d.signers, pageSigner{a.Plan.Countersigner.Name, "operator", "the retirement, where retirement.json has it"})
+		return
+	}
 	for _, p := range a.Plan.ThirdParties {
 		s := pageSigner{Name: p.Name, Part: "third party"}
 		for _, r := range a.Responses {

@@ -74,7 +74,7 @@ func (r *rows) row(parts ...string) error {
 
 // keyRows writes a row for each key.
 func (r *rows) keyRows() error {
-	for _, k := range r.account.Keys {
+	for _, k := range r.keys() {
 		if k.Outcome == nil {
 			continue
 		}
@@ -94,7 +94,7 @@ func (r *rows) keyRows() error {
 
 // digestRows writes the digests of the keys in full: who compares one unfolds them.
 func (r *rows) digestRows() error {
-	for _, k := range r.account.Keys {
+	for _, k := range r.keys() {
 		if k.Outcome == nil {
 			continue
 		}
@@ -104,6 +104,31 @@ func (r *rows) digestRows() error {
 		}
 	}
 	return nil
+}
+
+// keys are those that the ceremony made, or destroyed.
+func (r *rows) keys() []*ceremony.Key {
+	if r.account.Plan.Destroys == nil {
+		return r.account.Keys
+	}
+	var list []*ceremony.Key
+	for _, d := range r.account.Doomed {
+		list = append(list, d.Key)
+	}
+	return list
+}
+
+// destroyed writes what became of each key, and what no record can show.
+func (r *rows) destroyed() error {
+	if err := r.row("<h2>Destroyed</h2>\n<div class=\"scroll\"><table>\n<tr><th>HSM</th><th>role</th><th>became</th></tr>\n"); err != nil {
+		return err
+	}
+	for _, d := range r.account.Doomed {
+		if err := r.row("<tr><td>", d.HSM, "</td><td>", d.Role, `</td><td class="wide">`, explain.Became(d), "</td></tr>\n"); err != nil {
+			return err
+		}
+	}
+	return r.row("</table></div>\n<p>Each showed itself to be the key of retired-bundle.json before. That it is gone is the HSMs' own word, which the people in the room sign. It does not show that there is no backup, copy or clone.</p>\n")
 }
 
 // short groups the first eight bytes of a hex digest.

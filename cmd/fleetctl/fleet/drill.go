@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/fleet/report"
 	"github.com/fleetctl/fleetctl/internal/fleet/site"
 	"github.com/fleetctl/fleetctl/internal/session"
-	"github.com/fleetctl/fleetctl/internal/signer"
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -31,6 +32,8 @@ type drillOptions struct {
 	site, out  string
 	logins     int
 	unanchored bool
+	stages     []string
+	tpmAnchor  string
 }
 
 func drillCmd(a *cli.App) *cobra.Command {
@@ -61,6 +64,8 @@ Exit codes: 0 the drill passed; 1 it failed; 4 it could not be run.`,
 	f.StringVar(&o.out, "out", "", "a new `folder` for the report and all that the nodes leave")
 	f.IntVar(&o.logins, "logins", 300, "how many logins there are while leaders are killed")
 	f.BoolVar(&o.unanchored, "rollback-unanchored", false, "put disks back from copies on HSMs that keep no anchor too, where the drill has to fail")
+	f.StringVar(&o.tpmAnchor, "tpm-anchor", "tpm:0x01800f1e", "the `place` of the anchor in the TPM of an HSM whose keys are in one")
+	f.StringSliceVar(&o.stages, "stages", nil, "only these `stages`, by their names (default: all that can be run)")
 	return c
 }
 
@@ -88,6 +93,11 @@ func (o *drillOptions) run(a *cli.App, cmd *cobra.Command, dir string) error {
 	if err := cli.Required(cmd, "policy", "site", "out"); err != nil {
 		return err
 	}
+	for _, s := range o.stages {
+		if !slices.Contains(ceremony.DrillStages(), s) {
+			return cli.Usagef("", "--stages has %q; there are %s", strict.Clip(s), strings.Join(ceremony.DrillStages(), ", "))
+		}
+	}
 	account, err := folder.Read(dir)
 	if err != nil {
 		return cli.Usage(cli.Missing(err))
@@ -101,9 +111,6 @@ func (o *drillOptions) run(a *cli.App, cmd *cobra.Command, dir string) error {
 	c, err := o.config(a, cmd, dir, account)
 	if err != nil {
 		return err
-	}
-	for _, pin := range c.PINs {
-		defer clear(pin)
 	}
 	a.UI.Say(a.UI.Talk.Header("drill of "+account.Plan.Fleet, strings.ToUpper(account.Plan.Mode)), a.UI.Talk.Line("A reference, not a vault: the nodes' secrets are opened into this computer's memory."))
 	r, err := drill.Run(cmd.Context(), c)
@@ -161,19 +168,22 @@ func (o *drillOptions) config(a *cli.App, cmd *cobra.Command, dir string, accoun
 	}
 	c := &drill.Config{
 		Account: account, BundleFile: file, ProofFile: file + ".tlog-proof", Bundle: ans.bundle, Proof: ans.proof, Policy: ans.policy, PolicyFile: policy,
-		Role: o.role, Sealing: o.sealing, PINs: map[string][]byte{}, Program: program, Version: cli.Version, Out: out,
-		Screen: &drillScreen{a: a}, Now: a.Now, Logins: o.logins, Unanchored: o.unanchored,
+		Role: o.role, Sealing: o.sealing, Program: program, Version: cli.Version, Out: out,
+		Screen: &drillScreen{a: a}, Now: a.Now, Logins: o.logins, Unanchored: o.unanchored, Stages: o.stages,
 	}
 	for _, p := range account.Plan.HSMs {
 		h := s.HSM(p.Name)
-		n := site.Node{HSM: h.Name, Module: h.Module, Token: h.Token, PIN: h.PIN, InitArgs: h.InitArgs, TPM: h.TPM, Anchor: site.Nowhere}
-		if !strings.HasPrefix(h.PIN, "file:") {
-			if c.PINs[h.Name], err = signer.Secret(a, h.PIN, "PIN of "+h.Name); err != nil {
-				return nil, err
-			}
+		n := site.Node{HSM: h.Name, Module: h.Module, Token: h.Token, PIN: h.PIN, InitArgs: h.InitArgs, TPM: h.TPM, Anchor: site.InToken}
+		if h.TPM != nil {
+			n.Anchor = o.tpmAnchor
+		}
+		if _, err := site.ParsePlace(n.Anchor); err != nil {
+			return nil, cli.Usage(err)
 		}
 		c.Nodes = append(c.Nodes, n)
 	}
+	hosts := &drillHosts{a: a, nodes: c.Nodes, keys: ans.keys, pins: map[string][]byte{}}
+	c.Open = hosts.open
 	return c, nil
 }
 

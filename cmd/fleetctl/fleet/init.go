@@ -85,7 +85,7 @@ func (o *nodeOptions) begin(a *cli.App, cmd *cobra.Command, file string, founder
 			return err
 		}
 	}
-	at, err := anchor.Begin(k, node.Fleet(h.keys), a.Random)
+	at, err := anchor.Begin(k, node.Fleet(h.keys, o.beside), a.Random)
 	if err != nil {
 		return cli.Exit(cli.ExitFailed, fmt.Errorf("node %s: %w", o.hsm, err))
 	}

@@ -73,6 +73,7 @@ func (o *bundleOptions) read(a *cli.App, cmd *cobra.Command, file string) (*answ
 type nodeOptions struct {
 	bundleOptions
 	site, hsm, secrets, socket string
+	beside                     bool
 }
 
 func (o *nodeOptions) flags(c *cobra.Command) {
@@ -82,7 +83,8 @@ func (o *nodeOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.hsm, "hsm", "", "the `name` of this node's HSM, as the bundle has it")
 	f.StringVar(&o.secrets, "secrets", "", "the `file` of the fleet's sealed secrets (fleet secrets)")
 	f.StringVar(&o.socket, "hsm-socket", "", "the `socket` of the HSM's process, where another program has started it")
-	cobra.CheckErr(f.MarkHidden("hsm-socket"))
+	f.BoolVar(&o.beside, "beside", false, "the node is of a fleet that a drill runs beside the one that it is about")
+	cobra.CheckErr(errors.Join(f.MarkHidden("hsm-socket"), f.MarkHidden("beside")))
 }
 
 // here is what a node works with.
@@ -92,6 +94,7 @@ type here struct {
 	self    *site.Node
 	place   site.Place
 	secrets []byte
+	beside  bool
 	socket  string // of the HSM's process; empty: it is started here
 }
 
@@ -103,7 +106,7 @@ func (o *nodeOptions) here(a *cli.App, cmd *cobra.Command, file string) (*here, 
 	if err != nil {
 		return nil, err
 	}
-	h := &here{answer: ans, socket: o.socket}
+	h := &here{answer: ans, socket: o.socket, beside: o.beside}
 	if h.site, err = readSite(o.site); err != nil {
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	}
 	n, err = node.Start(node.Config{
 		Site: h.site, HSM: o.hsm, Bundle: h.bundle, Proof: h.proof, Role: o.role, Sealing: o.sealing, Secrets: h.secrets,
-		Sign: sign, Agree: agree, Keeper: k, Anchoring: at, Founder: h.founder(), Limit: o.limit, Timeout: o.timeout,
+		Sign: sign, Agree: agree, Keeper: k, Anchoring: at, Founder: h.founder(), Beside: o.beside, Limit: o.limit, Timeout: o.timeout,
 		Version: cli.Version, Log: w.Log, RaftLog: a.Stderr,
 	})
 	if err != nil {

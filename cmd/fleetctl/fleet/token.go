@@ -52,9 +52,14 @@ func openToken(ctx context.Context, a *cli.App, h *here) (*token, error) {
 const connecting = 20 * time.Second
 
 func (h *here) hsmConfig(a *cli.App, pin []byte) *hsmhost.Config {
+	return h.hostConfig(a, node.Fleet(h.keys, h.beside), pin)
+}
+
+// hostConfig is of the node's token, with the anchor of some fleet.
+func (h *here) hostConfig(a *cli.App, fleet [16]byte, pin []byte) *hsmhost.Config {
 	c := &hsmhost.Config{
 		Module: h.self.Module, InitArgs: h.self.InitArgs, Label: h.self.Token, Keypad: pin == nil,
-		Fleet: node.Fleet(h.keys), AnchorIndex: uint64(h.place.Index), Patience: uint64(a.Patience.Milliseconds()),
+		Fleet: fleet, AnchorIndex: uint64(h.place.Index), Patience: uint64(a.Patience.Milliseconds()),
 	}
 	if _, err := durable.Stat(h.self.Dir); err == nil {
 		c.Lock = filepath.Clean(h.self.Dir) + ".hsm-lock"

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -38,13 +39,17 @@ type Config struct {
 	Role       string // of the keys that open sessions
 	Sealing    string // of those to which secrets are sealed
 	Nodes      []site.Node
-	PINs       map[string][]byte // by HSM, where they can't be read from a file
-	Program    string            // this program
-	Version    string
-	Out        string // a new folder
-	Screen     Screen
-	Now        func() time.Time
-	Logins     int // how many are made under faults, in all
+	Program    string // this program
+	// Open starts an HSM's process. aside is one with an anchor beside the fleet's: of a
+	// fleet that has to go wrong.
+	Open    func(hsm string, aside bool) (Host, error)
+	Version string
+	Out     string // a new folder
+	Screen  Screen
+	Now     func() time.Time
+	Logins  int // how many are made under faults, in all
+	// Stages are those that are run; none is all of them.
+	Stages []string
 	// Unanchored has stage 5 run on HSMs that keep no anchor, where it has to fail.
 	Unanchored bool
 }
@@ -59,6 +64,9 @@ type drill struct {
 	*world
 	keys    *bundle.KeySet
 	history history
+	hosts   []Host
+	extra   []string // flags of each node beside the usual
+	beside  bool     // this is a fleet beside the one that the drill is about
 	devices int
 	fell    time.Time // when a leader was killed last
 }
@@ -77,10 +85,14 @@ func Run(ctx context.Context, c *Config) (*report.Report, error) {
 		Majority: len(c.Nodes)/2 + 1, Faults: []string{}, Tests: []report.Test{}, Histories: []report.History{}, Figures: []report.Figure{},
 		Versions: []report.Version{{Name: "fleetctl", Version: c.Version}, {Name: "go", Version: runtime.Version()}},
 	}}
+	defer func() { d.shut() }()
+	if err := d.open(); err != nil {
+		return nil, err
+	}
 	if err := d.prepare(b); err != nil {
 		return nil, err
 	}
-	defer d.close()
+	defer func() { d.close() }()
 	if err := d.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -88,6 +100,8 @@ func Run(ctx context.Context, c *Config) (*report.Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	d.close()
+	d.shut()
 	d.ended()
 	return d.r, nil
 }
@@ -104,7 +118,6 @@ func (d *drill) prepare(b *bundle.Bundle) error {
 			return err
 		}
 		d.r.Nodes = append(d.r.Nodes, node)
-		d.r.Anchors = append(d.r.Anchors, report.Anchor{HSM: n.HSM, Where: report.NoAnchor, Reason: "the drill was told to keep none"})
 	}
 	s, err := sealed.New(rand.Reader)
 	if err != nil {
@@ -115,11 +128,14 @@ func (d *drill) prepare(b *bundle.Bundle) error {
 	if err != nil {
 		return err
 	}
-	if d.world, err = newWorld(d.Program, d.Out, d.Nodes, d.PINs); err != nil {
+	if d.world, err = newWorld(d.Program, d.Out, d.Nodes, d.hosts); err != nil {
 		return err
 	}
 	secrets := filepath.Join(d.Out, "secrets.json")
 	d.serve = []string{d.BundleFile, "--proof", d.ProofFile, "--policy", d.PolicyFile, "--role", d.Role, "--sealing", d.Sealing, "--secrets", secrets}
+	if d.beside {
+		d.serve = append(d.serve, "--beside")
+	}
 	return durable.Create(secrets, file, 0o644)
 }
 
@@ -151,7 +167,7 @@ func (d *drill) begin(ctx context.Context) error {
 }
 
 func (d *drill) flags() []string {
-	return []string{"--limit", fmt.Sprint(limit), "--election", d.election().String()}
+	return append([]string{"--limit", fmt.Sprint(limit), "--election", d.election().String()}, d.extra...)
 }
 
 // election is how long a leader may be silent: on few processors many nodes wait for
@@ -166,6 +182,10 @@ func (d *drill) stages(ctx context.Context) {
 	for i, name := range ceremony.DrillStages() {
 		d.notes.begin(i+1, len(all), name)
 		began := time.Now()
+		if len(d.Stages) > 0 && !slices.Contains(d.Stages, name) {
+			d.notRun("it was left out")
+			continue
+		}
 		if ctx.Err() == nil {
 			if err := all[i](ctx); err != nil {
 				d.tried("stage", "", "the stage is done", err)
@@ -187,7 +207,7 @@ func (d *drill) ended() {
 	if err := durable.Create(filepath.Join(d.Out, "history.txt"), d.history.file(), 0o644); err != nil {
 		d.fault(err.Error())
 	}
-	d.r.Ended = d.Now().UTC().Truncate(time.Second)
+	d.r.Ended = d.second()
 	d.r.Outcome = report.Passed
 	for _, f := range d.r.Failures() {
 		if !bytes.Contains([]byte(fmt.Sprint(d.r.Faults)), []byte(f)) {

@@ -4,13 +4,9 @@ import "context"
 
 // rollback puts disks back from copies, which only nodes with an anchor notice.
 func (d *drill) rollback(ctx context.Context) error {
-	if !d.Unanchored {
-		for _, m := range d.members {
-			if m.Anchor == "none" {
-				d.notRun("not shown: the HSM of " + m.HSM + " keeps no anchor, so that its node doesn't notice a disk that is put back")
-				return nil
-			}
-		}
+	if !d.Unanchored && !d.anchored() {
+		d.notRun("not shown: not every HSM keeps an anchor, so that a node doesn't notice a disk that is put back (" + d.r.Anchors[0].Reason + ")")
+		return nil
 	}
 	return d.putBack(ctx)
 }

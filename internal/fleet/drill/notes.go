@@ -1,7 +1,9 @@
 package drill
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +53,7 @@ func (n *notes) tried(name, node, what string, err error) {
 	t := &n.r.Tests[i]
 	t.Runs++
 	if err != nil {
+		err = errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 		t.Failed++
 		n.failed(what + ": " + err.Error())
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
+	"github.com/fleetctl/fleetctl/internal/fleet/site"
 )
 
 // putBack puts the disks of one, two and all nodes back to where guesses were left that
@@ -17,10 +18,16 @@ func (d *drill) putBack(ctx context.Context) error {
 	for _, c := range []struct {
 		name string
 		n    int
-	}{{"one-disk", 1}, {"two-disks", 2}, {"all-disks", len(d.members)}} {
+	}{{"all-disks", len(d.members)}, {"two-disks", 2}, {"one-disk", 1}} {
 		what := fmt.Sprintf("the disks of %d of %d nodes are put back from copies: each is refused by name", c.n, len(d.members))
 		d.tried(c.name, "", what, d.putBackSome(ctx, c.n))
+		if d.Unanchored {
+			return nil // that it fails is what this shows
+		}
 	}
+	d.tried("hsm-blocked", "", "an HSM hangs without which there is no majority: nothing is answered", d.blocked(ctx))
+	d.tried("no-anchor-fails", "", "the same without anchors: disks that are put back give guesses back, so that the test can fail", d.aside(ctx, "no-anchor", site.Nowhere, forgets))
+	d.tried("anchor-on-apply-fails", "", "the same with anchors written as entries are applied: one HSM that hangs and one disk give guesses back", d.aside(ctx, "anchor-on-apply", d.Nodes[0].Anchor, forgetsOne, "--anchoring", "apply"))
 	return nil
 }
 
@@ -62,6 +69,9 @@ func (d *drill) putBackSome(ctx context.Context, n int) error {
 		}
 	}
 	refused := d.refusedByName(ctx, old)
+	if refused != nil { // what it costs
+		refused = errors.Join(refused, h.locked(ctx))
+	}
 	for _, m := range old { // the disks as they were
 		m.proc.Stop(stopPatience)
 		refused = errors.Join(refused, durable.RemoveAll(m.Dir), durable.Rename(m.Dir+".now", m.Dir))

@@ -29,24 +29,21 @@ type member struct {
 	site.Node
 	address  string // where devices reach it: a line
 	siteFile string
-	secret   []byte // its PIN, where it comes by a descriptor
+	host     Host
 	proc     *processes.Node
 }
 
 // newWorld lays the lines between the nodes and writes a site file for each: it sees the
 // others through its own lines.
-func newWorld(program, dir string, nodes []site.Node, pins map[string][]byte) (*world, error) {
+func newWorld(program, dir string, nodes []site.Node, hosts []Host) (*world, error) {
 	w := &world{program: program, dir: dir, net: links.New()}
 	for _, sub := range []string{"logs", "nodes", "devices", "sites"} {
 		if err := durable.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
 		}
 	}
-	for _, n := range nodes {
-		m := &member{Node: n, siteFile: filepath.Join(dir, "sites", n.HSM+".yaml")}
-		if pin, ok := pins[n.HSM]; ok {
-			m.secret, m.PIN = pin, "fd:3"
-		}
+	for i, n := range nodes {
+		m := &member{Node: n, host: hosts[i], siteFile: filepath.Join(dir, "sites", n.HSM+".yaml")}
 		m.Dir = filepath.Join(dir, "nodes", n.HSM)
 		m.Listen, m.ListenPeers = "127.0.0.1:0", "127.0.0.1:0"
 		var err error
@@ -98,8 +95,8 @@ func (w *world) run(ctx context.Context, m *member, verb string, args ...string)
 }
 
 func (w *world) process(m *member, verb string, args ...string) (*processes.Node, error) {
-	all := slices.Concat([]string{"fleet", verb, "--site", m.siteFile, "--hsm", m.HSM, "--format", "json", "--plain"}, w.serve, args)
-	return processes.Start(m.HSM, w.program, all, filepath.Join(w.dir, "logs", m.HSM+".log"), m.secret)
+	all := slices.Concat([]string{"fleet", verb, "--site", m.siteFile, "--hsm", m.HSM, "--hsm-socket", m.host.Socket(), "--format", "json", "--plain"}, w.serve, args)
+	return processes.Start(m.HSM, w.program, all, filepath.Join(w.dir, "logs", m.HSM+".log"))
 }
 
 // start starts a node and waits until it serves, and has the lines lead there.
@@ -162,10 +159,12 @@ func (w *world) stop() {
 	}
 }
 
-// close ends everything.
+// close ends everything; it can be called again.
 func (w *world) close() {
-	w.stop()
-	w.net.Close()
+	if w != nil {
+		w.stop()
+		w.net.Close()
+	}
 }
 
 // member finds a node by its HSM.

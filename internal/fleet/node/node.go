@@ -47,6 +47,7 @@ type Config struct {
 
 	Keeper    anchor.Keeper
 	Anchoring replica.Anchoring
+	Beside    bool // it is of a fleet beside the one that a drill is about
 	Founder   bool // the fleet begins with this node
 	Limit     uint32
 	Timeout   time.Duration // without a word from the leader, until another is elected
@@ -92,9 +93,14 @@ func Accept(b, proof []byte, p *device.Policy, now time.Time) (*bundle.KeySet, e
 	return v.Bundle.KeySet, nil
 }
 
-// Fleet begins the digest that names a fleet, over all its epochs.
-func Fleet(k *bundle.KeySet) (id [16]byte) {
-	sum := sha256.Sum256([]byte(strings.Join([]string{"fleetctl fleet 1", k.Mode, k.Namespace, k.Fleet}, "\n")))
+// Fleet begins the digest that names a fleet, over all its epochs. beside is one that a
+// drill runs on the same keys beside it, which has to go wrong.
+func Fleet(k *bundle.KeySet, beside bool) (id [16]byte) {
+	what := "fleetctl fleet 1"
+	if beside {
+		what = "beside fleetctl fleet 1"
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{what, k.Mode, k.Namespace, k.Fleet}, "\n")))
 	copy(id[:], sum[:])
 	return id
 }
@@ -225,7 +231,7 @@ func (n *Node) listen(self *site.Node) error {
 // replicate starts the node's share of the log, or refuses to.
 func (n *Node) replicate(self *site.Node) (err error) {
 	c := replica.Config{
-		Dir: filepath.Join(self.Dir, "log"), Name: n.c.HSM, Fleet: Fleet(n.keys), Keeper: n.c.Keeper, Anchoring: n.c.Anchoring,
+		Dir: filepath.Join(self.Dir, "log"), Name: n.c.HSM, Fleet: Fleet(n.keys, n.c.Beside), Keeper: n.c.Keeper, Anchoring: n.c.Anchoring,
 		Stream: n.peers, Timeout: n.c.Timeout, Log: n.c.RaftLog,
 	}
 	if n.c.Founder {

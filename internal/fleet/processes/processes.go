@@ -32,9 +32,8 @@ type Node struct {
 	log tail
 }
 
-// Start runs a program under a name. What it logs is appended to a file. The secret, if
-// there is one, reaches it through file descriptor 3, which nobody else reads.
-func Start(name, program string, args []string, logFile string, secret []byte) (*Node, error) {
+// Start runs a program under a name. What it logs is appended to a file.
+func Start(name, program string, args []string, logFile string) (*Node, error) {
 	f, err := durable.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -43,41 +42,15 @@ func Start(name, program string, args []string, logFile string, secret []byte) (
 	n.cmd.Stdout, n.cmd.Stderr = said{n}, io.MultiWriter(f, &n.log)
 	// Whatever a process inherits of an interrupt at the terminal, the drill decides.
 	apart(n.cmd)
-	var give func() error
-	if secret != nil {
-		if give, err = n.hand(secret); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
 	if err := n.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("node %s can't be started: %w", name, err), f.Close())
-	}
-	if give != nil {
-		err = give()
 	}
 	go func() {
 		n.err = n.cmd.Wait()
 		f.Close()
 		close(n.ended)
 	}()
-	if err != nil {
-		n.Kill()
-		return nil, err
-	}
 	return n, nil
-}
-
-// hand opens a pipe to the process that will be started.
-func (n *Node) hand(secret []byte) (give func() error, err error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	n.cmd.ExtraFiles = []*os.File{r}
-	return func() error {
-		_, err := w.Write(append(secret[:len(secret):len(secret)], '\n'))
-		return errors.Join(err, w.Close(), r.Close())
-	}, nil
 }
 
 // said notes that the process is ready: it prints its result once it is, as JSON.

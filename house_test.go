@@ -191,7 +191,7 @@ var arrows = map[string][]string{
 	"internal/session": {"attest/evidence/planned", "attest/tpm", "attest", "attest/formats", "attest/require", "bundle", "ceremony", "ceremony/challenge", "ceremony/engine", "ceremony/folder", "ceremony/script", "ceremony/state", "ceremony/story", "internal/cli", "internal/explain", "internal/hsm", "internal/qr", "internal/signer", "internal/tpmdevice", "internal/ui", "leaf"},
 	"internal/room":    {"internal/fleet/report", "attest/evidence/closing", "bundle", "ceremony", "ceremony/engine", "ceremony/folder", "ceremony/script", "internal/cli", "internal/session", "internal/signer", "internal/ui", "leaf"},
 	// Objects and records in words, for commands and for the page that a verifier compares.
-	"internal/explain": {"ceremony", "ceremony/story", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "leaf"},
+	"internal/explain": {"internal/fleet/report", "ceremony", "ceremony/story", "bundle", "bundle/device", "bundle/thirdparty", "auditlog", "leaf"},
 	// Opens people's key files and talks to ssh-agent: for commands alone.
 	"internal/sshsig/sshkey": {"internal/sshsig", "internal/keys", "internal/strict"},
 	// A device in software, for tests alone.

@@ -9,6 +9,7 @@ import (
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/device"
 	"github.com/fleetctl/fleetctl/internal/explain"
+	"github.com/fleetctl/fleetctl/internal/fleet/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -53,6 +54,7 @@ var recognised = []struct {
 	{"device's state", "fleetctl device-state v1", named, explain.DeviceState},
 	{"guard of a device's state", "fleetctl device-guard v1", begins("fleetctl device-guard v1\n"), explain.DeviceGuard},
 	{"fleet's keys for an app", "fleetctl fleet-pins v1", named, explain.FleetPins},
+	{"report of a drill", report.Format, named, explain.Drill},
 	{"verification report", "fleetctl report v1", named, explainReport},
 	{"third party's statement", "as Cloudflare's auditor serves it", lineWith(`"namespace"`, `"signature"`, `"digest"`), explain.Statement},
 	{"log policy", "C2SP tlog-policy", explain.IsLogPolicy, explain.LogPolicy},

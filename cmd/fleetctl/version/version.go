@@ -28,7 +28,7 @@ var formats = []string{
 	"fleetctl plan v1", "fleetctl site v1", "fleetctl policy v1", "fleetctl third-party-policy v1",
 	"fleetctl record v1", "fleetctl fleet-keys v1", "fleetctl countersignature v1", "fleetctl validation-bundle v1",
 	"fleetctl request-core v1", "fleetctl request v1", "fleetctl response v1", "fleetctl third-party-ledger v1", "fleetctl third-party-guard v1",
-	"fleetctl media v1", "fleetctl chain report v1", "fleetctl fleet-retirement v1", "fleetctl void v1", "fleetctl history-record v1",
+	"fleetctl media v1", "fleetctl drill v1", "fleetctl chain report v1", "fleetctl fleet-retirement v1", "fleetctl void v1", "fleetctl history-record v1",
 	"fleetctl rekor-entry v1", "fleetctl report v1", "fleetctl attestation v1", "fleetctl anchors v1", "fleetctl attestation-report v1",
 	"fleetctl device-policy v1", "fleetctl device-state v1", "fleetctl device-guard v1", "fleetctl fleet-pins v1", "fleetctl device-verdict v1",
 	"fleetctl fleet-answer v1", "fleetctl policy-succession v1",

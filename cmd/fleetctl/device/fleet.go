@@ -148,6 +148,7 @@ type loginJSON struct {
 	Key          [32]byte `strict:"key_sha256,hex"`
 	KeyFile      string   `strict:"key_file,optional"`
 	CodeFile     string   `strict:"code_file,optional"`
+	PasskeyFile  string   `strict:"passkey_file,optional"`
 }
 
 // Format is what the JSON says that it is.
@@ -165,7 +166,7 @@ func told(a *cli.App, r *loginJSON, done string, d *phone.Answer) error {
 		{"registration", r.Registration},
 		{"key", "SHA-256 " + hex.EncodeToString(r.Key[:])},
 	}
-	for _, x := range [][2]string{{"key file", r.KeyFile}, {"code file", r.CodeFile}} {
+	for _, x := range [][2]string{{"key file", r.KeyFile}, {"code file", r.CodeFile}, {"passkey file", r.PasskeyFile}} {
 		if x[1] != "" {
 			rows = append(rows, x)
 		}

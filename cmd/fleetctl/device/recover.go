@@ -15,7 +15,7 @@ import (
 
 type recoverOptions struct {
 	fleetOptions
-	code, keyOut string
+	code, passkey, keyOut string
 }
 
 func recoverCmd(a *cli.App) *cobra.Command {
@@ -29,17 +29,26 @@ destroyed.
 
 A slip in a recovery code is found before anything is sent, and uses no guess.
 
+With --passkey no fleet is asked, and no guess is made: the key was sealed under a
+passkey too (register --passkey-out), and is opened by it in a browser on this
+computer, at an address of localhost that is shown. Where the passkey is lost, the
+recovery code is the way back.
+
 Exit codes: 0 the key is back; 1 the guess was wrong, the record is gone, or the
 node or its bundle is refused; 4 no node answers.`,
-		"  fleetctl device recover --policy device.json --state phone --site fleet.yaml \\\n      --account drill.alice --code file:code --key-out key-again",
+		"  fleetctl device recover --policy device.json --state phone --site fleet.yaml \\\n      --account drill.alice --code file:code --key-out key-again\n  fleetctl device recover --passkey passkey.json --key-out key-again",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return o.run(a, cmd) })
 	o.flags(c)
 	c.Flags().StringVar(&o.code, "code", "terminal", "the `source` of the recovery code: terminal, fd:N or file:PATH")
+	c.Flags().StringVar(&o.passkey, "passkey", "", "instead of a fleet, the `file` of a passkey's record, which register --passkey-out has written")
 	c.Flags().StringVar(&o.keyOut, "key-out", "", "the new private `file` of the key (hex)")
 	return c
 }
 
 func (o *recoverOptions) run(a *cli.App, cmd *cobra.Command) error {
+	if o.passkey != "" {
+		return o.runPasskey(a, cmd)
+	}
 	if o.password != "" && cmd.Flags().Changed("code") {
 		return cli.Usagef("", "--code and --password are two ways; give one")
 	}

@@ -15,8 +15,8 @@ import (
 
 type registerOptions struct {
 	fleetOptions
-	codeOut, keyOut string
-	used            uint32
+	codeOut, keyOut, passkeyOut string
+	used                        uint32
 }
 
 func registerCmd(a *cli.App) *cobra.Command {
@@ -28,6 +28,10 @@ of 256 bits, and has the fleet keep it, sealed by OPAQUE under a recovery code o
 64 digits that it draws too. The fleet learns neither. With --password a person's
 own words take the code's place.
 
+With --passkey-out the same key is sealed under a new passkey too, first: a browser
+on this computer makes it, at an address of localhost that is shown. It takes a
+browser and an authenticator that have WebAuthn's PRF.
+
 It speaks with a reference fleet (fleet serve), which is no vault: only accounts
 whose names begin with drill. are kept.
 
@@ -37,6 +41,7 @@ Exit codes: 0 registered; 1 the node or its bundle is refused; 4 no node answers
 	o.flags(c)
 	c.Flags().StringVar(&o.codeOut, "code-out", "", "the new private `file` of the recovery code, for its owner to write down")
 	c.Flags().StringVar(&o.keyOut, "key-out", "", "the new private `file` of the key (hex)")
+	c.Flags().StringVar(&o.passkeyOut, "passkey-out", "", "seal the key under a new passkey too: the new `file` of its record, which opens nothing without it")
 	c.Flags().Uint32Var(&o.used, "used", 0, "how many guesses of this account the device has seen used with an earlier epoch")
 	return c
 }
@@ -48,7 +53,7 @@ func (o *registerOptions) run(a *cli.App, cmd *cobra.Command) error {
 	if err := cli.Required(cmd, "key-out"); err != nil {
 		return err
 	}
-	if err := cli.Free(o.codeOut, o.keyOut); err != nil {
+	if err := cli.Free(o.codeOut, o.keyOut, o.passkeyOut); err != nil {
 		return err
 	}
 	p, err := o.phone(a, cmd, o.codeOut != "")
@@ -76,11 +81,16 @@ func (o *registerOptions) run(a *cli.App, cmd *cobra.Command) error {
 	}
 	ctx, stop := o.timed(cmd.Context())
 	defer stop()
+	if o.passkeyOut != "" {
+		if err := o.keepUnderPasskey(ctx, a, key); err != nil {
+			return err
+		}
+	}
 	d, err := p.Register(ctx, secret, key, o.used)
 	if err != nil {
 		return refusedBy(err)
 	}
-	r := &loginJSON{Account: o.account, Key: sha256.Sum256(key), KeyFile: o.keyOut, CodeFile: o.codeOut}
+	r := &loginJSON{Account: o.account, Key: sha256.Sum256(key), KeyFile: o.keyOut, CodeFile: o.codeOut, PasskeyFile: o.passkeyOut}
 	return told(a, r, "registered", d)
 }
 

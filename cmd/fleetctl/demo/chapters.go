@@ -139,8 +139,11 @@ func (d *demo) plan() error {
 	args := []string{"plan", "new", "--mode", "rehearsal", "--fleet", Fleet, "--namespace", Namespace,
 		"--from-tokens", "--module", d.module, "--label-prefix", "fleet-", "--hsms", fmt.Sprint(d.hsms),
 		"--pin", "file:" + filepath.Join(d.dir, "pins", "%s")}
-	for _, r := range d.roles() {
-		args = append(args, "--role", r)
+	if d.fleet {
+		for _, r := range d.roles() {
+			args = append(args, "--role", r)
+		}
+		args = append(args, "--drill", "sessions,logins,faults,lock")
 	}
 	for _, p := range People {
 		if err := SSHKey(filepath.Join("people", p.Name)); err != nil {
@@ -353,7 +356,7 @@ func (d *demo) drill() error {
 		return nil
 	}
 	d.chapter("the fleet runs, as a reference, and is drilled")
-	args := []string{"fleet", "drill", "ceremony", "--site", "site.yaml", "--policy", "device.json", "--out", "drill", "--logins", "40"}
+	args := []string{"fleet", "drill", "ceremony", "--site", "site.yaml", "--policy", "policy.yaml", "--max-age", "8760h", "--out", "drill", "--logins", "40"}
 	d.show(args)
 	args = append(args, "--color", d.a.Color, fmt.Sprintf("--plain=%t", d.a.Plain))
 	out := d.a.Stdout
@@ -363,7 +366,7 @@ func (d *demo) drill() error {
 	if code := d.program(context.Background(), strings.NewReader(""), out, d.a.Stderr, args); code != cli.ExitDone {
 		return cli.Exit(code, cli.ErrQuiet)
 	}
-	d.done("drill/drill.json is the report, drill/logs what the nodes say")
+	d.done("drill/drill.json is the report, and on the record; drill/logs is what the nodes say")
 	return nil
 }
 

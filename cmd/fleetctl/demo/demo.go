@@ -107,7 +107,7 @@ func (d *demo) run() error {
 	if err := d.prepare(); err != nil {
 		return err
 	}
-	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.lockdown, d.evidence, d.device, d.drill, d.verify} {
+	for _, chapter := range []func() error{d.tokens, d.plan, d.ceremony, d.thirdParty, d.countersign, d.log, d.drill, d.lockdown, d.evidence, d.device, d.verify} {
 		if err := chapter(); err != nil {
 			return err
 		}

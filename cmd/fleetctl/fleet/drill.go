@@ -34,6 +34,7 @@ type drillOptions struct {
 	unanchored bool
 	stages     []string
 	tpmAnchor  string
+	unrecorded bool
 }
 
 func drillCmd(a *cli.App) *cobra.Command {
@@ -64,6 +65,7 @@ Exit codes: 0 the drill passed; 1 it failed; 4 it could not be run.`,
 	f.StringVar(&o.out, "out", "", "a new `folder` for the report and all that the nodes leave")
 	f.IntVar(&o.logins, "logins", 300, "how many logins there are while leaders are killed")
 	f.BoolVar(&o.unanchored, "rollback-unanchored", false, "put disks back from copies on HSMs that keep no anchor too, where the drill has to fail")
+	f.BoolVar(&o.unrecorded, "unrecorded", false, "keep the report off the ceremony's record, which may be closed")
 	f.StringVar(&o.tpmAnchor, "tpm-anchor", "tpm:0x01800f1e", "the `place` of the anchor in the TPM of an HSM whose keys are in one")
 	f.StringSliceVar(&o.stages, "stages", nil, "only these `stages`, by their names (default: all that can be run)")
 	return c
@@ -104,10 +106,11 @@ func (o *drillOptions) run(a *cli.App, cmd *cobra.Command, dir string) error {
 	}
 	if account.Plan.Drill != nil {
 		o.role, o.sealing = account.Plan.Drill.Session, account.Plan.Drill.Agreement
-		if err := account.Expects(ceremony.KindDrill); err != nil {
+		if err := account.Expects(ceremony.KindDrill); err != nil && !o.unrecorded {
 			return cli.Usage(err)
 		}
 	}
+	record := account.Plan.Drill != nil && !o.unrecorded
 	c, err := o.config(a, cmd, dir, account)
 	if err != nil {
 		return err
@@ -125,7 +128,7 @@ func (o *drillOptions) run(a *cli.App, cmd *cobra.Command, dir string) error {
 	if err := cli.WriteNew(file, data); err != nil {
 		return err
 	}
-	if account.Plan.Drill != nil {
+	if record {
 		if err := session.WithFolder(a, dir, func(j *engine.Journal) error {
 			_, _, err := j.Drilled(data)
 			return err
@@ -133,7 +136,7 @@ func (o *drillOptions) run(a *cli.App, cmd *cobra.Command, dir string) error {
 			return err
 		}
 	}
-	return drillTold(a, r, file, data, account.Plan.Drill != nil)
+	return drillTold(a, r, file, data, record)
 }
 
 // config is what is drilled: the ceremony's own files, its HSMs where the site file says

@@ -110,6 +110,10 @@ func (e *epoch) judge(in evidence.Input, q Question) (err error) {
 			return err
 		}
 	}
+	if e.account.Plan.Destroys != nil {
+		return strict.Errorf(in.File, "is of a ceremony that destroyed keys, and a site tells of ceremonies that made some").
+			WithHint("give its retirement with --beside, and publish this package as it is: its own index.html tells it")
+	}
 	ask := evidence.Question{Now: q.Now, Expect: evidence.TypeEvidence, TrustOnFirstUse: q.TrustOnFirstUse}
 	if e.account.Abort != nil {
 		ask.Expect = evidence.TypeAbort

@@ -167,7 +167,7 @@ func (d *drill) begin(ctx context.Context) error {
 }
 
 func (d *drill) flags() []string {
-	return append([]string{"--limit", fmt.Sprint(limit), "--election", d.election().String()}, d.extra...)
+	return append([]string{"--limit", fmt.Sprint(limit), "--election", fmt.Sprintf("%dms", d.election().Milliseconds())}, d.extra...)
 }
 
 // election is how long a leader may be silent: on few processors many nodes wait for

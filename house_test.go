@@ -158,7 +158,7 @@ var arrows = map[string][]string{
 	"internal/fleet/links":     {},
 	"internal/fleet/processes": {"leaf"},
 	"internal/fleet/imposter":  {"internal/fleet/session"},
-	"internal/fleet/drill":     {"bundle", "bundle/device", "ceremony", "internal/fleet/anchorhsm", "internal/fleet/client", "internal/fleet/imposter", "internal/fleet/links", "internal/fleet/opaque", "internal/fleet/phone", "internal/fleet/processes", "internal/fleet/report", "internal/fleet/sealed", "internal/fleet/session", "internal/fleet/site", "internal/fleet/wire", "leaf"},
+	"internal/fleet/drill":     {"bundle", "bundle/device", "ceremony", "internal/fleet/anchorhsm", "internal/fleet/client", "internal/fleet/imposter", "internal/fleet/links", "internal/fleet/opaque", "internal/fleet/passkey", "internal/fleet/phone", "internal/fleet/processes", "internal/fleet/report", "internal/fleet/sealed", "internal/fleet/session", "internal/fleet/site", "internal/fleet/wire", "leaf"},
 	// A device that finds who leads, and a node of it all.
 	"internal/fleet/phone": {"bundle", "bundle/device", "internal/fleet/client", "internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/session", "internal/fleet/wire"},
 	"internal/fleet/node":  {"bundle", "bundle/device", "internal/fleet/anchor", "internal/fleet/guess", "internal/fleet/opaque", "internal/fleet/replica", "internal/fleet/sealed", "internal/fleet/session", "internal/fleet/site", "internal/fleet/vault", "internal/fleet/wire", "leaf"},

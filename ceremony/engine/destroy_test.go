@@ -33,7 +33,7 @@ func verdict(t *testing.T, g *testfleet.Fleet) *evidence.Report {
 }
 
 func TestAFleetsKeysAreDestroyedOnceItIsRetired(t *testing.T) {
-	f := testfleet.New(t, testfleet.Options{HSMs: 2, Roles: []draft.Role{{Name: "session", Algorithm: keys.P256}, {Name: "sealing", Algorithm: keys.X25519}}})
+	f := testfleet.New(t, testfleet.Options{HSMs: 2, Roles: []draft.Role{{Name: "session", Algorithm: keys.P256}, {Name: "sealing", Algorithm: keys.X25519}, {Name: "vault", Algorithm: keys.MLDSA44}}})
 	foreign := token.Object{Class: "data", ID: []byte("another's")}
 	f.Tokens[0].Foreign = append(f.Tokens[0].Foreign, foreign)
 	g := f.Destroying(t, nil)

@@ -40,6 +40,10 @@ func (t *Token) DestroyPair(alg string, id, spki []byte) (token.Destroyed, error
 }
 
 func (t *Token) destroyPair(name keys.Algorithm, a algorithm, id, spki []byte) (d token.Destroyed, err error) {
+	// What could not be looked for afterwards is not destroyed.
+	if _, _, err := storedForms(name, spki); err != nil {
+		return d, err
+	}
 	found := map[string]pkcs11.ObjectHandle{}
 	for _, half := range []string{privateHalf, publicHalf} {
 		list, err := t.halves(half, id)
@@ -90,11 +94,17 @@ func (t *Token) useOld(name keys.Algorithm, a algorithm, old pkcs11.ObjectHandle
 		}
 		return attempt(token.TryUse, token.CallDerive, err)
 	}
-	mech, data := pkcs11.NewMechanism(a.sign, nil), make([]byte, 32)
-	if name == keys.RSA3072 {
-		mech = pkcs11.NewMechanism(a.sign, pssParameters)
+	data := make([]byte, 32)
+	var sig []byte
+	var err error
+	switch {
+	case a.set != 0:
+		sig, err = t.signFor(t.session, a.sign, keys.ForTest, old, data, a.sigBytes)
+	case name == keys.RSA3072:
+		sig, err = t.sign(t.session, pkcs11.NewMechanism(a.sign, pssParameters), old, data, a.sigBytes)
+	default:
+		sig, err = t.sign(t.session, pkcs11.NewMechanism(a.sign, nil), old, data, a.sigBytes)
 	}
-	sig, err := t.sign(t.session, mech, old, data, a.sigBytes)
 	clear(sig)
 	return attempt(token.TryUse, token.CallSign, err)
 }
@@ -153,21 +163,12 @@ func (t *Token) searchClasses(name keys.Algorithm, a algorithm, id, spki []byte)
 // hasKey says whether a public key on the token is this one. Of one that can't be read as
 // a key of this kind it says no: it is of another.
 func (t *Token) hasKey(h pkcs11.ObjectHandle, name keys.Algorithm, a algorithm, spki []byte) bool {
-	if t.checkType(h, name, a) != nil {
-		return false
-	}
-	var k *keys.Public
-	var err error
-	if name == keys.RSA3072 {
-		k, err = t.rsaKey(h)
-	} else {
-		k, err = t.curveKey(h, name, a)
-	}
+	k, err := t.readKey(h, name, a)
 	return err == nil && bytes.Equal(k.SPKI(), spki)
 }
 
 // searchKey searches for the public key's own attribute, on objects of every class:
-// CKA_MODULUS, or CKA_EC_POINT in the two forms that modules have it in.
+// CKA_MODULUS, CKA_EC_POINT in each form that modules have it in, or ML-DSA's CKA_VALUE.
 func (t *Token) searchKey(name keys.Algorithm, spki []byte) (n int, err error) {
 	typ, forms, err := storedForms(name, spki)
 	if err != nil {
@@ -190,11 +191,15 @@ func (t *Token) searchKey(name keys.Algorithm, spki []byte) (n int, err error) {
 	return n, nil
 }
 
-// storedForms are the values of CKA_MODULUS or CKA_EC_POINT by which modules keep a public
-// key: of a point as it is, and as an OCTET STRING or a BIT STRING.
+// storedForms are the values of CKA_MODULUS, CKA_EC_POINT or CKA_VALUE by which modules
+// keep a public key: of a point as it is, and as an OCTET STRING or a BIT STRING.
 func storedForms(name keys.Algorithm, spki []byte) (typ uint, forms [][]byte, err error) {
-	if _, err := keys.ParseAs(name, spki); err != nil {
+	p, err := keys.ParseAs(name, spki)
+	if err != nil {
 		return 0, nil, err
+	}
+	if name.IsMLDSA() {
+		return pkcs11.CKA_VALUE, [][]byte{p.Raw()}, nil
 	}
 	if name == keys.RSA3072 {
 		k, err := x509.ParsePKIXPublicKey(spki)

@@ -12,8 +12,16 @@ import (
 )
 
 func TestAPairIsDestroyedAndNothingElse(t *testing.T) {
-	tok := fresh(t, soft(t, Options{}))
-	for _, alg := range keys.Algorithms {
+	destroyPairs(t, fresh(t, soft(t, Options{})), softKinds)
+}
+
+func TestAnMLDSAPairIsDestroyedAndNothingElse(t *testing.T) {
+	destroyPairs(t, kryoptic(t), mldsaKinds)
+}
+
+func destroyPairs(t *testing.T, tok *Token, kinds []keys.Algorithm) {
+	t.Helper()
+	for _, alg := range kinds {
 		t.Run(string(alg), func(t *testing.T) {
 			stays, goes := newID(t), newID(t)
 			kept := generate(t, tok, spec(string(alg), stays))
@@ -42,8 +50,14 @@ func TestAPairIsDestroyedAndNothingElse(t *testing.T) {
 }
 
 func TestTheSearchesFindAKeyThatIsThere(t *testing.T) {
-	tok := fresh(t, soft(t, Options{}))
-	for _, alg := range keys.Algorithms {
+	searches(t, fresh(t, soft(t, Options{})), softKinds)
+}
+
+func TestTheSearchesFindAnMLDSAKeyThatIsThere(t *testing.T) { searches(t, kryoptic(t), mldsaKinds) }
+
+func searches(t *testing.T, tok *Token, kinds []keys.Algorithm) {
+	t.Helper()
+	for _, alg := range kinds {
 		id := newID(t)
 		made := generate(t, tok, spec(string(alg), id))
 		check(t, tok.use())

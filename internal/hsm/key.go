@@ -142,22 +142,25 @@ func (t *Token) publicKey(name keys.Algorithm, a algorithm, id []byte) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	if err := t.checkType(h, name, a); err != nil {
-		return nil, keyErr(err, publicHalf, id)
-	}
-	var key *keys.Public
-	switch {
-	case name == keys.RSA3072:
-		key, err = t.rsaKey(h)
-	case a.set != 0:
-		key, err = t.mldsaKey(h, name)
-	default:
-		key, err = t.curveKey(h, name, a)
-	}
+	key, err := t.readKey(h, name, a)
 	if err != nil {
 		return nil, keyErr(err, publicHalf, id)
 	}
 	return key.SPKI(), nil
+}
+
+// readKey reads a public half as a key of this kind.
+func (t *Token) readKey(h pkcs11.ObjectHandle, name keys.Algorithm, a algorithm) (*keys.Public, error) {
+	if err := t.checkType(h, name, a); err != nil {
+		return nil, err
+	}
+	switch {
+	case name == keys.RSA3072:
+		return t.rsaKey(h)
+	case a.set != 0:
+		return t.mldsaKey(h, name)
+	}
+	return t.curveKey(h, name, a)
 }
 
 // checkType checks CKA_KEY_TYPE before a key is used: SoftHSM begins to sign with a key of

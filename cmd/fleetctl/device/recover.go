@@ -29,10 +29,10 @@ destroyed.
 
 A slip in a recovery code is found before anything is sent, and uses no guess.
 
-With --passkey no fleet is asked, and no guess is made: the key was sealed under a
-passkey too (register --passkey-out), and is opened by it in a browser on this
-computer, at an address of localhost that is shown. Where the passkey is lost, the
-recovery code is the way back.
+With --passkey no fleet is asked, and no guess is made: the key was sealed under
+a passkey too (register --passkey-out), and is opened by it in a browser on this
+computer, at an address of localhost that is shown. Where the passkey is lost,
+the recovery code is the way back.
 
 Exit codes: 0 the key is back; 1 the guess was wrong, the record is gone, or the
 node or its bundle is refused; 4 no node answers.`,

@@ -24,18 +24,19 @@ func registerCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("register", "Have a reference fleet keep a new key under a recovery code",
 		`Register does what a phone does when a backup is set up: it opens a session with
 a node, judges the bundle that it answers with as device check does, draws a key
-of 256 bits, and has the fleet keep it, sealed by OPAQUE under a recovery code of
-64 digits that it draws too. The fleet learns neither. With --password a person's
-own words take the code's place.
+of 256 bits, and has the fleet keep it, sealed by OPAQUE under a recovery code
+of 64 digits that it draws too. The fleet learns neither. With --password a
+person's own words take the code's place.
 
-With --passkey-out the same key is sealed under a new passkey too, first: a browser
-on this computer makes it, at an address of localhost that is shown. It takes a
-browser and an authenticator that have WebAuthn's PRF.
+With --passkey-out the same key is sealed under a new passkey too, first: a
+browser on this computer makes it, at an address of localhost that is shown. It
+takes a browser and an authenticator that have WebAuthn's PRF.
 
 It speaks with a reference fleet (fleet serve), which is no vault: only accounts
 whose names begin with drill. are kept.
 
-Exit codes: 0 registered; 1 the node or its bundle is refused; 4 no node answers.`,
+Exit codes: 0 registered; 1 the node or its bundle is refused; 4 no node
+answers.`,
 		"  fleetctl device register --policy device.json --state phone --begin --site fleet.yaml \\\n      --account drill.alice --code-out code --key-out key",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return o.run(a, cmd) })
 	o.flags(c)

@@ -40,19 +40,19 @@ type drillOptions struct {
 func drillCmd(a *cli.App) *cobra.Command {
 	o := &drillOptions{}
 	c := cli.Command("drill CEREMONY", "Run a reference fleet on a ceremony's keys, and try to break it",
-		`Drill runs one node for each HSM of a ceremony on this machine, each a process of
-its own as fleet serve runs it, with a proxy on every line between them and to
-the devices, and tries to break what they serve, in seven stages: sessions,
+		`Drill runs one node for each HSM of a ceremony on this machine, each a process
+of its own as fleet serve runs it, with a proxy on every line between them and
+to the devices, and tries to break what they serve, in seven stages: sessions,
 logins, faults, lock, rollback, succession, passkey. Nodes are killed as a power
 cut would, sites are cut off, the last guess is made. Everything that devices
 saw is held against a model of a guess counter.
 
-It is a reference, not a vault: what it shows is that these keys, this bundle and
-these devices work together, and that the count of guesses holds. What could not
-be tried is listed as not run, with the reason.
+It is a reference, not a vault: what it shows is that these keys, this bundle
+and these devices work together, and that the count of guesses holds. What could
+not be tried is listed as not run, with the reason.
 
-The report is OUT/drill.json; the nodes' logs are in OUT/logs. Where the plan asks
-for a drill the report goes on the ceremony's record.
+The report is OUT/drill.json; the nodes' logs are in OUT/logs. Where the plan
+asks for a drill the report goes on the ceremony's record.
 
 Exit codes: 0 the drill passed; 1 it failed; 4 it could not be run.`,
 		"  fleetctl fleet drill ceremony --site site.yaml --policy device.json --out drill",

@@ -50,9 +50,9 @@ func joinCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("join BUNDLE", "Make another node of a reference fleet, or a new one in a lost one's place",
 		`Join makes a node that takes part in a fleet that is there: its folder, and in
 its HSM an anchor with a random incarnation. Once it serves, the node that leads
-takes it in: without a vote until it has caught up. An earlier incarnation of the
-same HSM is removed then. So a node whose disk was lost, or put back from a copy,
-is replaced; it is never repaired.`,
+takes it in: without a vote until it has caught up. An earlier incarnation of
+the same HSM is removed then. So a node whose disk was lost, or put back from a
+copy, is replaced; it is never repaired.`,
 		"  fleetctl fleet join bundle.json --policy device.json --site fleet.yaml --hsm hsm-2 --secrets secrets.json",
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error { return o.begin(a, cmd, args[0], false) })
 	o.flags(c)

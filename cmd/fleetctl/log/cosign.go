@@ -187,9 +187,9 @@ func witnessCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("witness", "Say a witness's key, or serve as a witness",
 		`Without --listen it says the witness's verifier key, for a policy's witness
 line; a key file that doesn't exist is made: with --key-type ml-dsa-44 one that
-cosigns post-quantum, as policies with require_all demand. With --listen it serves C2SP
-tlog-witness, with the same record and the same rules as fleetctl log cosign,
-until it is interrupted: POST /add-checkpoint, GET /<hex SHA-256 of
+cosigns post-quantum, as policies with require_all demand. With --listen it
+serves C2SP tlog-witness, with the same record and the same rules as fleetctl
+log cosign, until it is interrupted: POST /add-checkpoint, GET /<hex SHA-256 of
 origin>/checkpoint, GET /healthz.`,
 		`  fleetctl log witness --witness-key w.pem --name witness.example/b
   fleetctl log witness --witness-key w.pem --name witness.example/b --state seen --policy log.policy --listen 127.0.0.1:7380`,

@@ -110,7 +110,7 @@ func forgeries() []forgery {
 			w.statements[0].Addition = nil
 			w.counter = []Countersignature{countersigned(keys.P256, "operator", FormBound, w.set, w.statements...)}
 		}},
-		{p256, "countersigns what it stripped, and leaves the other countersignature there", "countersignatures[1] by operator operator: the signature does not verify", func(w *world) {
+		{p256, "countersigns what it stripped, and leaves the other", "countersignatures[1] by operator operator: the signature does not verify", func(w *world) {
 			w.statements[0].Addition = nil
 			w.counter[0] = countersigned(keys.P256, "operator", FormBound, w.set, w.statements...)
 		}},

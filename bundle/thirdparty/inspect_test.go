@@ -144,8 +144,8 @@ func TestThePolicyBoundsWhatIsSigned(t *testing.T) {
 	l := ledger(t, f)
 	for _, c := range []struct{ old, new, want string }{
 		{"least_hsms: 3", "least_hsms: 4", "has 3 HSMs, the policy wants at least 4"},
-		{"[session, backup, sealing]", "[backup]", `a key of the role "session", which the policy does not allow`},
-		{"[ed25519, ecdsa-p256, ecdsa-p384, ecdh-p256, x25519]", "[ecdsa-p256]", "is a key of ed25519, which the policy does not allow"},
+		{"[session, backup, sealing, vault]", "[backup]", `a key of the role "session", which the policy does not allow`},
+		{"[ed25519, ecdsa-p256, ecdsa-p384, ecdh-p256, x25519, ml-dsa-44, ml-dsa-65, ml-dsa-87]", "[ecdsa-p256]", "is a key of ed25519, which the policy does not allow"},
 		{testfleet.Namespace, "rehearsal.other.v1", "which the policy does not sign for"},
 		{"mode: rehearsal\nnamespaces: [rehearsal.", "mode: production\nnamespaces: [", "is of a rehearsal, the policy signs for production only"},
 	} {
@@ -170,7 +170,7 @@ func TestAPolicysFaultsAreAllNamed(t *testing.T) {
 		{"[rehearsal.", "[", "tp.yaml:3: namespace"},
 		{"[" + testfleet.Namespace + "]", "[]", "tp.yaml:3: namespaces allows nothing"},
 		{"ed25519,", "ed448,", `tp.yaml:4: algorithm "ed448" is not known`},
-		{"[session, backup, sealing]", "[]", "tp.yaml:5: roles allows nothing"},
+		{"[session, backup, sealing, vault]", "[]", "tp.yaml:5: roles allows nothing"},
 		{"least_hsms: 3", "least_hsms: 0", "tp.yaml:6: least_hsms is 0"},
 		{"threshold: 2", "threshold: 0", "tp.yaml:7: threshold 0 with 3 officers"},
 		{"threshold: 2", "threshold: 4", "tp.yaml:7: threshold 4 with 3 officers"},

@@ -44,8 +44,8 @@ func TestRefusedByName(t *testing.T) {
 	}{
 		"epoch signed already, another artifact": {four, "", "", "one epoch has one digest"},
 		"wrong namespace":                        {three, testfleet.Namespace, "rehearsal.other", "which the policy does not sign for"},
-		"algorithm that isn't allowed":           {three, "algorithms: [ed25519, ecdsa-p256, ecdsa-p384, ecdh-p256, x25519]", "algorithms: [ecdsa-p384]", "which the policy does not allow"},
-		"role that isn't allowed":                {three, "roles: [session, backup, sealing]", "roles: [backup]", "which the policy does not allow"},
+		"algorithm that isn't allowed":           {three, "algorithms: [ed25519, ecdsa-p256, ecdsa-p384, ecdh-p256, x25519, ml-dsa-44, ml-dsa-65, ml-dsa-87]", "algorithms: [ecdsa-p384]", "which the policy does not allow"},
+		"role that isn't allowed":                {three, "roles: [session, backup, sealing, vault]", "roles: [backup]", "which the policy does not allow"},
 		"too few HSMs":                           {three, "least_hsms: 3", "least_hsms: 4", "the policy wants at least 4"},
 		"more approvals wanted":                  {three, "threshold: 2", "threshold: 3", "2 of 3 officers"},
 	} {

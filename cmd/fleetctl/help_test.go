@@ -136,7 +136,7 @@ func TestCompletionOfValues(t *testing.T) {
 		"ceremony sign --signoff":   "close release",
 		"ceremony sign --verdict":   "agree agree-with-exceptions do-not-agree",
 		"ceremony sign --role":      "auditor officer witness",
-		"hsm keygen --algorithm":    "ecdsa-p256 ecdsa-p384 ed25519 rsa-3072",
+		"hsm keygen --algorithm":    "ecdsa-p256 ecdsa-p384 ed25519 ml-dsa-44 ml-dsa-65 ml-dsa-87 rsa-3072",
 		"attestation check --least": "anchored fresh module-claimed vendor-signed",
 		"plan new --form":           "bound signature",
 		"ceremony sign --key":       "", // a file

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
 func TestWithoutCgoEverythingSaysSo(t *testing.T) {

@@ -54,7 +54,7 @@ generated in a ceremony.`,
 	f := c.Flags()
 	f.StringVar(&label, "token", "", "`label` of the token")
 	f.StringVar(&id, "id", "", "CKA_ID of the key, in `hex`")
-	f.StringVar(&algorithm, "algorithm", "ed25519", "ed25519, ecdsa-p256, ecdsa-p384, rsa-3072, or where the token has them ml-dsa-44, ml-dsa-65, ml-dsa-87")
+	f.StringVar(&algorithm, "algorithm", "ed25519", "ml-dsa where the token has it: ed25519, ecdsa-p256, ecdsa-p384, rsa-3072, ml-dsa-44, ml-dsa-65 or ml-dsa-87")
 	f.StringVar(&pin, "pin", "terminal", "`source` of the PIN: terminal, protected, fd:N or file:/path")
 	f.StringVar(&out, "out", "", "write the public key, base64 of its SubjectPublicKeyInfo, to this new `file`")
 	return c

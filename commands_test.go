@@ -26,7 +26,6 @@ var mayJudge = map[string]string{
 	"cmd/fleetctl/evidence: l.VerifySplit":     "the same, of a Rekor log",
 	"cmd/fleetctl/attestation: attest.Judge":   "the verdict about a device's attestation",
 	"cmd/fleetctl/policy: succession.Verify":   "the verdict about a policy that follows another",
-	"cmd/fleetctl: evidence.Verify":            "makes the command verify",
 	// What is checked before it is used: nothing is shown as verified by it.
 	"cmd/fleetctl/log: auditlog.CheckRekorEnvelope": "an envelope that an earlier run left, or a token has just signed, before it is sent",
 	"cmd/fleetctl/history: keys.AdmitEd25519":       "a key on the command line, before a history is checked with it",

@@ -172,3 +172,19 @@ func TestWhoeverAsksForTheVersionOrForHelpGetsIt(t *testing.T) {
 		t.Errorf("bundle diff --help doesn't say what its signs mean:\n%s", out)
 	}
 }
+
+// TestTheCommandThatIsAskedForIsMadeAlone: the others would only take time.
+func TestTheCommandThatIsAskedForIsMadeAlone(t *testing.T) {
+	for name := range nouns() {
+		made := rootFor(cli.New(nil, nil, nil), []string{name, "--help"}).Commands()
+		if len(made) != 1 || made[0].Name() != name {
+			t.Errorf("%s: %d commands, the first is %s", name, len(made), made[0].Name())
+		}
+	}
+	all := len(root(cli.New(nil, nil, nil)).Commands())
+	for _, args := range [][]string{nil, {"help", "verify"}, {"--format", "json", "verify"}, {"__complete", "verify"}, {"no-such-noun"}} {
+		if n := len(rootFor(cli.New(nil, nil, nil), args).Commands()); n != all || n <= len(nouns()) {
+			t.Errorf("%q: %d commands of %d", args, n, all)
+		}
+	}
+}

@@ -43,14 +43,56 @@ chain of epochs that contradicts itself.`
 // run is the whole program but for its process: a demo and tests run it too.
 func run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer, args []string) int {
 	a := cli.New(stdin, stdout, stderr)
-	top := root(a)
+	top := rootFor(a, args)
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) { // with descriptions or without
 		completeFlags(top)
 	}
 	return a.Run(ctx, top, args)
 }
 
-func root(a *cli.App) *cobra.Command {
+// nouns are the commands below fleetctl, each made when it is asked for: to make all
+// of them takes longer than to verify a bundle.
+func nouns() map[string]func(*cli.App) *cobra.Command {
+	return map[string]func(*cli.App) *cobra.Command{
+		"verify": evidence.Verify, "history": history.Command, "show": show.Command, "screen": screen.Command, "words": words.Command,
+		"demo":        func(a *cli.App) *cobra.Command { return demo.Command(a, run) },
+		"hsm":         hsm.Group,
+		"plan":        plan.Group,
+		"ceremony":    func(a *cli.App) *cobra.Command { return ceremony.Group(a, log.AppendCeremony) },
+		"bundle":      bundle.Group,
+		"thirdparty":  thirdparty.Group,
+		"log":         log.Group,
+		"evidence":    evidence.Group,
+		"attestation": attestation.Group,
+		"policy":      policy.Group,
+		"device":      device.Group,
+		"fleet":       fleet.Group,
+		"version":     version.Command,
+	}
+}
+
+// root is the program with all of its commands.
+func root(a *cli.App) *cobra.Command { return rootFor(a, nil) }
+
+// rootFor is the program with the one command that the arguments begin with, or with
+// all where they begin otherwise.
+func rootFor(a *cli.App, args []string) *cobra.Command {
+	root := bare(a)
+	all := nouns()
+	if len(args) > 0 && all[args[0]] != nil {
+		root.AddCommand(all[args[0]](a))
+		return root
+	}
+	for _, noun := range all {
+		root.AddCommand(noun(a))
+	}
+	root.AddCommand(session.ProbeCommand(a))
+	root.AddCommand(hsmProcess(a)...)
+	return root
+}
+
+// bare is the program without a command.
+func bare(a *cli.App) *cobra.Command {
 	root := &cobra.Command{
 		Use: "fleetctl", Short: "Key ceremonies for HSM fleets", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true,
@@ -59,7 +101,7 @@ func root(a *cli.App) *cobra.Command {
 	a.Flags(root.PersistentFlags())
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) {
 		if given := c.Flags().Args(); c.HasSubCommands() && len(given) > 0 {
-			a.HelpErr = noCommand(root, c, given[0])
+			a.HelpErr = noCommand(c, given[0])
 			return
 		}
 		fmt.Fprint(c.OutOrStdout(), helpText(c))
@@ -74,43 +116,28 @@ func root(a *cli.App) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetHelpCommand(helpCmd(root))
 	root.Args = cobra.ArbitraryArgs
-	about := version.Command(a)
 	asked := root.Flags().Bool("version", false, "what fleetctl version says")
 	root.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) > 0:
-			return noCommand(root, root, args[0])
+			return noCommand(root, args[0])
 		case *asked:
+			about := version.Command(a)
 			return about.RunE(about, nil)
 		}
 		return cmd.Help()
 	}
-	root.AddCommand(
-		evidence.Verify(a), history.Command(a), show.Command(a), screen.Command(a), words.Command(a), demo.Command(a, run),
-		hsm.Group(a),
-		plan.Group(a),
-		ceremony.Group(a, log.AppendCeremony),
-		bundle.Group(a),
-		thirdparty.Group(a),
-		log.Group(a),
-		evidence.Group(a),
-		attestation.Group(a),
-		policy.Group(a),
-		device.Group(a),
-		fleet.Group(a),
-		about, session.ProbeCommand(a),
-	)
-	root.AddCommand(hsmProcess(a)...)
 	return root
 }
 
 // noCommand says that there is no such command below parent, and where there is one
 // of that name.
-func noCommand(root, parent *cobra.Command, name string) error {
+func noCommand(parent *cobra.Command, name string) error {
 	hint := "see " + parent.CommandPath() + " --help"
-	for _, group := range root.Commands() {
+	all := root(cli.New(nil, io.Discard, io.Discard))
+	for _, group := range all.Commands() {
 		for _, c := range group.Commands() {
-			if c.Name() == name && c.IsAvailableCommand() && group != parent {
+			if c.Name() == name && c.IsAvailableCommand() && group.CommandPath() != parent.CommandPath() {
 				hint += "\nor did you mean\n" + c.CommandPath()
 			}
 		}
@@ -146,7 +173,7 @@ func helpCmd(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{Use: "help [COMMAND]", Short: "Help about a command", Hidden: true, RunE: func(_ *cobra.Command, args []string) error {
 		c, rest, err := root.Find(args)
 		if err != nil || len(rest) > 0 {
-			return noCommand(root, root, strings.Join(args, " "))
+			return noCommand(root, strings.Join(args, " "))
 		}
 		return c.Help()
 	}}

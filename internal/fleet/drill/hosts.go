@@ -30,17 +30,17 @@ func (d *drill) open() error {
 		if err != nil {
 			return fmt.Errorf("hsm %s: %w", n.HSM, err)
 		}
-		d.hosts = append(d.hosts, h)
 		a := report.Anchor{HSM: n.HSM, Where: n.Anchor}
 		switch err := h.Keeps(); {
 		case errors.Is(err, anchorhsm.ErrUnfit):
 			n.Anchor = site.Nowhere
 			a.Where, a.Reason = report.NoAnchor, clip(err.Error())
-		case err != nil:
-			return fmt.Errorf("hsm %s: %w", n.HSM, err)
+		case err != nil: // its anchor is another one's: it stays
+			return errors.Join(fmt.Errorf("hsm %s: %w", n.HSM, err), h.Stop())
 		default:
 			a.Created = d.second()
 		}
+		d.hosts = append(d.hosts, h)
 		d.r.Anchors = append(d.r.Anchors, a)
 	}
 	return nil

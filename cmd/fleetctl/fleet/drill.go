@@ -4,8 +4,11 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,6 +121,13 @@ func (o *drillOptions) run(a *cli.App, cmd *cobra.Command, dir string) error {
 	a.UI.Say(a.UI.Talk.Header("drill of "+account.Plan.Fleet, strings.ToUpper(account.Plan.Mode)), a.UI.Talk.Line("A reference, not a vault: the nodes' secrets are opened into this computer's memory."))
 	r, err := drill.Run(cmd.Context(), c)
 	if err != nil {
+		// Where no node was made, as after a wrong PIN, the command can be given again.
+		if _, made := durable.Stat(filepath.Join(c.Out, "nodes")); errors.Is(made, fs.ErrNotExist) {
+			err = errors.Join(err, durable.Remove(c.PolicyFile), durable.Remove(c.Out))
+		}
+		if errors.Is(err, context.Canceled) {
+			return cli.Exit(cli.ExitPending, strict.Errorf("", "the drill was interrupted; its nodes are ended, and nothing is recorded").WithHint("to run it again name another folder in --out"))
+		}
 		return cli.Exit(cli.ExitFailed, err)
 	}
 	data, err := r.Encode()
@@ -162,13 +172,7 @@ func (o *drillOptions) config(a *cli.App, cmd *cobra.Command, dir string, accoun
 	if file, err = filepath.Abs(file); err != nil {
 		return nil, err
 	}
-	if err := durable.Mkdir(out, 0o700); err != nil {
-		return nil, cli.Exists(err, o.out)
-	}
 	policy := filepath.Join(out, "device.json")
-	if err := cli.WriteNew(policy, ans.policy.Raw()); err != nil {
-		return nil, err
-	}
 	c := &drill.Config{
 		Account: account, BundleFile: file, ProofFile: file + ".tlog-proof", Bundle: ans.bundle, Proof: ans.proof, Policy: ans.policy, PolicyFile: policy,
 		Role: o.role, Sealing: o.sealing, Program: program, Version: cli.Version, Out: out,
@@ -187,7 +191,10 @@ func (o *drillOptions) config(a *cli.App, cmd *cobra.Command, dir string, accoun
 	}
 	hosts := &drillHosts{a: a, nodes: c.Nodes, keys: ans.keys, pins: map[string][]byte{}}
 	c.Open = hosts.open
-	return c, nil
+	if err := durable.Mkdir(out, 0o700); err != nil {
+		return nil, cli.Exists(err, o.out)
+	}
+	return c, cli.WriteNew(policy, ans.policy.Raw())
 }
 
 // drillScreen tells of a drill as it goes on, on standard error.

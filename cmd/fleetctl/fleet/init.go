@@ -4,6 +4,7 @@ package fleet
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/fleet/anchor"
+	"github.com/fleetctl/fleetctl/internal/fleet/anchorhsm"
 	"github.com/fleetctl/fleetctl/internal/fleet/node"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -87,11 +89,24 @@ func (o *nodeOptions) begin(a *cli.App, cmd *cobra.Command, file string, founder
 	}
 	at, err := anchor.Begin(k, node.Fleet(h.keys, o.beside), a.Random)
 	if err != nil {
-		return cli.Exit(cli.ExitFailed, fmt.Errorf("node %s: %w", o.hsm, err))
+		return o.notBegun(h, k, founder, err)
 	}
 	r := &initJSON{notice, o.hsm, h.keys.Fleet, h.keys.Epoch, h.self.Dir, h.self.Anchor, hex.EncodeToString(at.Incarnation[:]), founder}
 	rows := [][2]string{{"node", r.Node}, {"fleet", fmt.Sprintf("%s, epoch %d", r.Fleet, r.Epoch)}, {"folder", r.Dir}, {"anchor", anchorWords(r.Anchor)}, {"incarnation", r.Incarnation}, {"notice", notice}}
 	return a.Emit(r, a.UI.Fields(rows))
+}
+
+// notBegun says why a node has no anchor, and leaves its folder as it was, unless the HSM
+// may have one all the same.
+func (o *nodeOptions) notBegun(h *here, k anchor.Keeper, founder bool, why error) error {
+	err := strict.Errorf("", "node %s: %v", o.hsm, why)
+	if errors.Is(why, anchorhsm.ErrUnfit) {
+		err = err.WithHint("anchor: none in the site file has the node run without")
+	}
+	if _, none := k.Read(); founder && (errors.Is(why, anchorhsm.ErrUnfit) || errors.Is(why, anchor.ErrBegun) || errors.Is(none, anchor.ErrNone)) {
+		return cli.Exit(cli.ExitFailed, errors.Join(err, durable.Remove(filepath.Join(h.self.Dir, founderFile))))
+	}
+	return cli.Exit(cli.ExitFailed, err)
 }
 
 // anchorWords says of a node without an anchor what that means.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/fleet/guess"
 	"github.com/fleetctl/fleetctl/internal/fleet/node"
 	"github.com/fleetctl/fleetctl/internal/fleet/replica"
 	"github.com/fleetctl/fleetctl/internal/serve"
@@ -72,7 +73,26 @@ another key set start it anew. On SIGUSR1 it asks to lead the fleet.`,
 	return c
 }
 
+// check refuses what no node can run with, before anything is opened.
+func (o *serveOptions) check() error {
+	switch {
+	case o.limit == 0 || o.limit > guess.MostLimit:
+		return cli.Usagef("", "--limit is %d; an account has 1 to %d guesses", o.limit, guess.MostLimit)
+	case o.timeout < leastTimeout:
+		return cli.Usagef("", "--election is %s; at least %s are taken", strict.FormatDuration(o.timeout), strict.FormatDuration(leastTimeout))
+	case o.reread <= 0:
+		return cli.Usagef("", "--reread is %s; it is more than nothing", strict.FormatDuration(o.reread))
+	}
+	return nil
+}
+
+// leastTimeout is what Raft takes: a word to another node needs some of it.
+const leastTimeout = 10 * time.Millisecond
+
 func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	if now := a.Now; o.ahead != 0 {
 		a.Now = func() time.Time { return now().Add(o.ahead) }
 	}

@@ -93,6 +93,9 @@ func (a *Anchor) Check() error {
 // ErrNone means that a keeper has no anchor: nobody has begun one there.
 var ErrNone = errors.New("there is no anchor")
 
+// ErrBegun means that a keeper has an anchor already.
+var ErrBegun = errors.New("there is an anchor already: it is of a member that has begun; to give it up, remove that member from the fleet and the anchor from the HSM")
+
 // Keeper keeps one anchor as bytes: an HSM, outside what a disk's copy puts back.
 type Keeper interface {
 	// Read gives what was written last, or ErrNone.
@@ -117,7 +120,7 @@ func Load(k Keeper) (*Anchor, error) {
 func Begin(k Keeper, fleet [16]byte, random io.Reader) (*Anchor, error) {
 	switch _, err := k.Read(); {
 	case err == nil:
-		return nil, errors.New("there is an anchor already: it is of a member that has begun; to give it up, remove that member from the fleet and the anchor from the HSM")
+		return nil, ErrBegun
 	case !errors.Is(err, ErrNone):
 		return nil, err
 	}

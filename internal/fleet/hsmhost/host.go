@@ -11,12 +11,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/fleet/anchor"
 	"github.com/fleetctl/fleetctl/internal/fleet/anchorhsm"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/tpmdevice"
 )
 
@@ -62,7 +64,7 @@ func Main(in io.Reader, out io.Writer) error {
 		}()
 	}
 	if c.Lock != "" {
-		unlock, err := durable.Hold(c.Lock)
+		unlock, err := held(c.Lock, leaves)
 		if err != nil {
 			return errors.Join(err, send(out, []byte(err.Error())))
 		}
@@ -82,6 +84,21 @@ func Main(in io.Reader, out io.Writer) error {
 		end()
 	}()
 	return errors.Join(h.serve(l), h.close())
+}
+
+// leaves is how long the process before has for its last write, once its node is gone.
+const leaves = 20 * time.Second
+
+// held takes the lock, which another process may have, though not for long.
+func held(file string, patience time.Duration) (unlock func(), err error) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if unlock, err = durable.Lock(file); !errors.Is(err, durable.ErrLocked) {
+			return unlock, err
+		}
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("another process has this node's HSM, and did not leave it within %s; is the node running already? (%w)", strict.FormatDuration(patience), err)
+		}
+	}
 }
 
 func open(ctx context.Context, c *Config, pin []byte) (_ *host, err error) {

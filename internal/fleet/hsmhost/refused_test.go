@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/fleet/anchorhsm"
 )
 
@@ -135,4 +137,21 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("read as %+v, then as %+v: %v", c, again, err)
 		}
 	})
+}
+
+func TestAnHSMsProcessGivesUpWhereAnotherOneStays(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lock")
+	unlock, err := held(file, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held(file, time.Millisecond); !errors.Is(err, durable.ErrLocked) || !strings.Contains(err.Error(), "is the node running already?") {
+		t.Errorf("it gets the lock that another one has: %v", err)
+	}
+	unlock()
+	again, err := held(file, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
 }

@@ -146,7 +146,7 @@ func replicated(b *testing.B, keep func(testing.TB) anchor.Keeper) func([]byte) 
 	connect(ts)
 	var rs []*replica.Replica
 	for i, m := range founders {
-		r, err := replica.Open(replica.Config{Dir: b.TempDir(), Name: m.Name, Fleet: fleet, Keeper: ks[i], Transport: ts[i], Founders: founders, Timeout: election})
+		r, err := replica.Open(replica.Config{Dir: b.TempDir(), Name: m.Name, Fleet: fleet, Keeper: ks[i], Transport: ts[i], Founders: founders, Majority: len(founders)/2 + 1, Timeout: election})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -27,8 +27,12 @@ func (l committed) Submit(ctx context.Context, command []byte) (guess.Answer, er
 	return a, err
 }
 
-// look is how often a node looks whether it leads, or is a member.
-const look = 20 * time.Millisecond
+// look is how often a node looks whether it leads, or is a member; what others refuse, or
+// don't answer, it tries again after more and more of it, up to seldom.
+const (
+	look   = 20 * time.Millisecond
+	seldom = time.Second
+)
 
 // tick waits; false once ctx has ended.
 func tick(ctx context.Context, d time.Duration) bool {
@@ -43,6 +47,7 @@ func tick(ctx context.Context, d time.Duration) bool {
 // lead has the log begin, or move to this bundle's epoch, whenever this node leads. What
 // the log is of must be what this node is of.
 func (n *Node) lead(ctx context.Context) {
+	waits := false
 	for tick(ctx, look) {
 		s := n.replica.Status()
 		switch {
@@ -53,6 +58,12 @@ func (n *Node) lead(ctx context.Context) {
 			n.fail(errors.New("the fleet's log is of other secrets than this node has: give it the file that the fleet began with"))
 			return
 		case s.Epoch == n.keys.Epoch || !s.Leads:
+			continue
+		case len(s.Members)/2+1 < n.keys.Majority:
+			if !waits {
+				n.c.Log.Info("nothing is answered until more nodes have joined", "vote", len(s.Members), "nodes", len(n.c.Site.Nodes))
+			}
+			waits = true
 			continue
 		}
 		kind := guess.Begin
@@ -66,13 +77,14 @@ func (n *Node) lead(ctx context.Context) {
 		}
 		if _, err := n.replica.Submit(ctx, command); err != nil && ctx.Err() == nil {
 			n.c.Log.Info("the log doesn't begin yet", "error", err)
+			tick(ctx, seldom)
 		}
 	}
 }
 
 // join has this incarnation become a member, where it isn't one.
 func (n *Node) join(ctx context.Context) {
-	for tick(ctx, look) {
+	for wait := look; tick(ctx, wait); wait = min(2*wait, seldom) {
 		s := n.replica.Status()
 		if isMember(s.Members, s.Self) {
 			return

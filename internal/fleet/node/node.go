@@ -232,7 +232,7 @@ func (n *Node) listen(self *site.Node) error {
 func (n *Node) replicate(self *site.Node) (err error) {
 	c := replica.Config{
 		Dir: filepath.Join(self.Dir, "log"), Name: n.c.HSM, Fleet: Fleet(n.keys, n.c.Beside), Keeper: n.c.Keeper, Anchoring: n.c.Anchoring,
-		Stream: n.peers, Timeout: n.c.Timeout, Log: n.c.RaftLog,
+		Stream: n.peers, Timeout: n.c.Timeout, Log: n.c.RaftLog, Majority: n.keys.Majority,
 	}
 	if n.c.Founder {
 		a, err := anchor.Load(n.c.Keeper)

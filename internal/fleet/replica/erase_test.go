@@ -143,7 +143,7 @@ func TestAFleetOnTheComputersOwnDisksAndTCP(t *testing.T) {
 	}
 	var nodes []*replica.Replica
 	for i := range members {
-		c := replica.Config{Dir: dirs[i], Name: members[i].Name, Fleet: fleetName, Keeper: keepers[i], Stream: streams[i], Founders: members, Timeout: timeout}
+		c := replica.Config{Dir: dirs[i], Name: members[i].Name, Fleet: fleetName, Keeper: keepers[i], Stream: streams[i], Founders: members, Majority: 2, Timeout: timeout}
 		r, err := replica.Open(c)
 		if err != nil {
 			t.Fatal(err)

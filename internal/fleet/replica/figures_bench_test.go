@@ -64,7 +64,7 @@ func anchoredFleet(b *testing.B, n int) *measured {
 		founders = append(founders, replica.Member{Name: fmt.Sprint("node-", i), Incarnation: a.Incarnation, Address: string(ts[i].LocalAddr())})
 	}
 	for i := range n {
-		r, err := replica.Open(replica.Config{Dir: b.TempDir(), Name: founders[i].Name, Fleet: fleetName, Keeper: keepers[i], Transport: ts[i], Founders: founders, Timeout: timeout, Every: 1 << 40})
+		r, err := replica.Open(replica.Config{Dir: b.TempDir(), Name: founders[i].Name, Fleet: fleetName, Keeper: keepers[i], Transport: ts[i], Founders: founders, Majority: n/2 + 1, Timeout: timeout, Every: 1 << 40})
 		if err != nil {
 			b.Fatal(err)
 		}

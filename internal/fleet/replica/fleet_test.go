@@ -50,6 +50,7 @@ type fleet struct {
 	every     uint64
 	timeout   time.Duration // Raft's
 	founders  []replica.Member
+	majority  int
 	noAnchor  bool // anchors are in files on the nodes' disks
 
 	mu    sync.Mutex
@@ -57,7 +58,7 @@ type fleet struct {
 }
 
 func newFleet(t testing.TB, n int, seed uint64) *fleet {
-	f := &fleet{TB: t, seed: seed, every: 64, timeout: timeout}
+	f := &fleet{TB: t, seed: seed, every: 64, timeout: timeout, majority: n/2 + 1}
 	for i := range n {
 		f.founders = append(f.founders, f.add(string(rune('a'+i))).member)
 	}
@@ -119,7 +120,7 @@ func (f *fleet) open(n *node) error {
 	if n.joins {
 		founders = nil
 	}
-	r, err := replica.Open(replica.Config{Dir: n.l.root, Name: n.member.Name, Fleet: fleetName, Keeper: keeper, Anchoring: f.anchoring, Transport: n.trans, Founders: founders, Timeout: f.timeout, Every: f.every, Trailing: 16, Log: log})
+	r, err := replica.Open(replica.Config{Dir: n.l.root, Name: n.member.Name, Fleet: fleetName, Keeper: keeper, Anchoring: f.anchoring, Transport: n.trans, Founders: founders, Majority: f.majority, Timeout: f.timeout, Every: f.every, Trailing: 16, Log: log})
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,9 @@ type Config struct {
 	// Founders are the members that the fleet begins with, the same for each of them;
 	// empty for one that joins later.
 	Founders []Member
+	// Majority is with how many members a command is committed at least: the bundle's.
+	// While fewer vote, such as the first one alone, nothing is taken.
+	Majority int
 
 	Timeout  time.Duration // without a word from the leader, until another is elected; 0: a second
 	Every    uint64        // entries from one snapshot to the next; 0: 8192
@@ -119,6 +122,9 @@ func Open(c Config) (*Replica, error) {
 	}
 	if c.Name == "" || strings.Contains(c.Name, "/") || c.Keeper == nil || (c.Stream == nil) == (c.Transport == nil) {
 		return nil, errors.New("a replica takes a name without a slash, a keeper, and either a stream layer or a transport")
+	}
+	if c.Majority < 1 {
+		return nil, errors.New("a replica takes the fleet's majority, of at least one")
 	}
 	if err := durable.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, err

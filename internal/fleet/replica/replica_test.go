@@ -43,6 +43,45 @@ func TestAFleetCountsOnceWhoeverLeads(t *testing.T) {
 	})
 }
 
+func TestTheFirstMemberAnswersNothingUntilAMajorityOfTheFleetVotes(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, 3)
+	f.majority = 2
+	f.run()
+	first := f.nodes[0]
+	await.Until(t, "it leads, alone", func() bool { return first.r.Status().Leads })
+	before := first.r.Status().Last
+	var none *replica.NoMajority
+	if a, err := f.submit(first, guess.Command{Kind: guess.Begin, Epoch: 1, Secrets: [32]byte{1}}); !errors.As(err, &none) || none.Ambiguous || a.Status != 0 {
+		t.Fatalf("alone it answers %+v, %v", a, err)
+	}
+	if last := first.r.Status().Last; last != before {
+		t.Errorf("it has written entry %d", last)
+	}
+	second := f.add("b")
+	second.joins = true
+	f.start(second)
+	if err := first.r.Join(t.Context(), second.member); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.submit(first, guessing(alice, 1)); !errors.As(err, &none) {
+		t.Fatalf("with one that has no vote yet it answers: %v", err)
+	}
+	await.Until(t, "the second one votes", func() bool {
+		return first.r.Promote(t.Context(), second.member, second.r.Status().Applied) == nil
+	})
+	f.begin()
+	f.is(guess.Registered, register(alice, 1, 5))
+	// Removed again, it takes the majority with it.
+	await.Until(t, "the second one is removed", func() bool {
+		return len(second.r.Status().Members) == 1 || f.leader().r.Remove(t.Context(), first.member) == nil
+	})
+	await.Until(t, "the other one leads, alone", func() bool { return second.r.Status().Leads && len(second.r.Status().Members) == 1 })
+	if a, err := f.submit(second, guessing(alice, 1)); !errors.As(err, &none) || a.Status != 0 {
+		t.Fatalf("it answers a guess alone: %+v, %v", a, err)
+	}
+}
+
 func TestWithoutAMajorityNothingIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, 2).run()

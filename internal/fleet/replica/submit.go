@@ -51,6 +51,11 @@ func (r *Replica) Submit(ctx context.Context, command []byte) (guess.Answer, err
 	if r.store.stall.too() {
 		return guess.Answer{}, &NoMajority{Err: errStalled}
 	}
+	if r.raft.State() == raft.Leader {
+		if err := r.enough(); err != nil {
+			return guess.Answer{}, &NoMajority{Err: err}
+		}
+	}
 	future := r.raft.Apply(command, r.config.Timeout)
 	err, known := r.wait(ctx, future)
 	if !known {
@@ -68,6 +73,9 @@ func (r *Replica) Submit(ctx context.Context, command []byte) (guess.Answer, err
 	default:
 		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: err}
 	}
+	if err := r.enough(); err != nil { // a member was removed meanwhile
+		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: err}
+	}
 	switch answer := future.Response().(type) {
 	case guess.Answer:
 		return answer, nil
@@ -75,6 +83,25 @@ func (r *Replica) Submit(ctx context.Context, command []byte) (guess.Answer, err
 		return guess.Answer{}, &NoMajority{Ambiguous: true, Err: answer}
 	}
 	return guess.Answer{}, &NoMajority{Ambiguous: true, Err: errors.New("the command has no answer")}
+}
+
+// enough says whether what the members that vote commit has the fleet's majority. Raft
+// is content with more than half of those that it knows: of the first one, with itself.
+func (r *Replica) enough() error {
+	f := r.raft.GetConfiguration()
+	if err := f.Error(); err != nil {
+		return err
+	}
+	voters := 0
+	for _, s := range f.Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			voters++
+		}
+	}
+	if commit := voters/2 + 1; commit < r.config.Majority {
+		return fmt.Errorf("%d members vote, who would commit with %d; the fleet's majority is %d: others have to join first", voters, commit, r.config.Majority)
+	}
+	return nil
 }
 
 // wait waits for what becomes of a command; known is false where nobody can say.

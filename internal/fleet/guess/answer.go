@@ -25,9 +25,10 @@ const (
 	NoRegistration                   // Erase: of a registration that there isn't
 	Erased                           // the record was destroyed; a new one can be registered
 	Locked                           // the record was destroyed for good
+	Full                             // Register: there are as many accounts as there can be
 )
 
-var statusNames = []string{"no status", "malformed", "no drill account", "not begun", "conflict", "done", "unknown", "present", "registered", "erase first", "wrong epoch", "retired", "counted", "again", "right", "no attempt", "no registration", "erased", "locked"}
+var statusNames = []string{"no status", "malformed", "no drill account", "not begun", "conflict", "done", "unknown", "present", "registered", "erase first", "wrong epoch", "retired", "counted", "again", "right", "no attempt", "no registration", "erased", "locked", "full"}
 
 func (s Status) String() string {
 	if int(s) < len(statusNames) {

@@ -40,6 +40,10 @@ const (
 	MostLimit    = 100
 )
 
+// MostAccounts is for how many accounts there is a count. None is ever forgotten, and
+// anybody registers: without a bound the nodes' memory would end first.
+const MostAccounts = 1 << 16
+
 // Prefix begins the name of every account that is served: this is a reference
 // fleet, and no vault.
 const Prefix = "drill."

@@ -160,6 +160,8 @@ func (m *Machine) register(c *Command) Answer {
 		return a.answer(Registered) // once more: its answer was lost
 	case a != nil && a.epoch != 0 && a.epoch < c.Epoch:
 		return a.answer(EraseFirst)
+	case a == nil && len(m.accounts) >= MostAccounts:
+		return Answer{Status: Full}
 	}
 	if a == nil {
 		a = &account{limit: c.Limit}

@@ -279,3 +279,26 @@ func TestARestoredMachineGoesOnAsTheOther(t *testing.T) {
 		}
 	}
 }
+
+func TestThereIsACountForSoManyAccountsAndNoneIsForgotten(t *testing.T) {
+	l := begun(t)
+	c := registration(1, 5)
+	for n := range guess.MostAccounts {
+		c.Account = fmt.Sprintf("drill.%d", n)
+		l.is(guess.Registered, c)
+	}
+	if a := l.is(guess.Full, registration(1, 5)); !a.Refused || a.Destroyed {
+		t.Errorf("%+v", a)
+	}
+	l.is(guess.Unknown, attempt(1))
+	c.Account, c.Registration = "drill.7", [16]byte{2}
+	l.is(guess.Registered, c)
+	full := l.m.Snapshot()
+	if _, err := guess.Restore(full); err != nil {
+		t.Error(err)
+	}
+	full[len("fleetctl guess snapshot 1\n")+3*8+32+3]++ // the lowest byte of the number of accounts
+	if _, err := guess.Restore(full); err == nil || !strings.Contains(err.Error(), "65537 accounts, of at most 65536") {
+		t.Errorf("a snapshot of more is restored: %v", err)
+	}
+}

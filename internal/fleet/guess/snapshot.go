@@ -114,6 +114,9 @@ func Restore(data []byte) (*Machine, error) {
 	r.fixed(m.secrets[:], true)
 	var n uint32
 	r.u32(&n, true)
+	if n > MostAccounts {
+		return nil, fmt.Errorf("snapshot of the guess counter: %d accounts, of at most %d", n, MostAccounts)
+	}
 	last := ""
 	for range n {
 		var name string

@@ -132,6 +132,8 @@ func refusedBy(a guess.Answer) error {
 		return wire.Refuse(wire.CodeRetired, "")
 	case guess.NoAttempt, guess.NoRegistration:
 		return wire.Refuse(wire.CodeNumber, "")
+	case guess.Full:
+		return wire.Refuse(wire.CodeFull, "")
 	}
 	return nil
 }

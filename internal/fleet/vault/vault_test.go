@@ -423,3 +423,21 @@ func TestAVaultWantsAllOfItsParts(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestAFullFleetRegistersNoNewAccount(t *testing.T) {
+	v, m := newVault(t)
+	c := guess.Command{Kind: guess.Register, Registration: [16]byte{1}, Epoch: 1, Limit: limit, Record: []byte("r"), OPRFKey: []byte("k"), Envelope: []byte("e")}
+	for n := range guess.MostAccounts {
+		c.Account = fmt.Sprintf("drill.%d", n)
+		data, err := c.Encode()
+		must(t, err)
+		_, err = m.Submit(t.Context(), data)
+		must(t, err)
+	}
+	d := open(t, v, exporter)
+	y := newTry(t, d, account, secret)
+	if r, ok := d.say(&wire.RegisterStart{Account: account, Request: [32]byte(y.start.KE1[:32])}).(*wire.RegisterAnswer); !ok {
+		t.Fatalf("%+v", r)
+	}
+	d.refused(&wire.RegisterFinish{Record: someRecord(t, v), Envelope: []byte("x")}, wire.CodeFull)
+}

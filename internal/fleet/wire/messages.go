@@ -135,6 +135,7 @@ const (
 	CodeRetired    Code = 11
 	CodeNumber     Code = 12
 	CodeNode       Code = 13
+	CodeFull       Code = 14
 )
 
 // codes are the refusals in words.
@@ -152,6 +153,7 @@ var codes = map[Code]string{
 	CodeRetired:    "the fleet's epoch is over: take its next bundle",
 	CodeNumber:     "there is no registration with this number: it was erased or replaced",
 	CodeNode:       "the node can't answer",
+	CodeFull:       "the fleet has as many accounts as it keeps, and forgets none: only those that it has are registered anew",
 }
 
 // messages make an empty message of each kind.

@@ -136,7 +136,7 @@ func TestTheLengthsAreThoseOfWhatIsSent(t *testing.T) {
 }
 
 func TestEachRefusalHasItsWords(t *testing.T) {
-	for code := CodeMalformed; code <= CodeNode; code++ {
+	for code := CodeMalformed; code <= CodeFull; code++ {
 		if codes[code] == "" {
 			t.Errorf("code %d has no words", code)
 		}

@@ -4,6 +4,7 @@
 package phone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,6 +132,7 @@ func (p *Phone) ask(ctx context.Context, do func(*session.Session, io.ReadWriter
 		return err
 	}
 	at, tried := 0, 0
+	var none error // a node's word that there is no majority: it says more than that others aren't reached
 	for {
 		s, err := p.Open(ctx, p.Nodes[at])
 		if err == nil {
@@ -145,6 +147,9 @@ func (p *Phone) ask(ctx context.Context, do func(*session.Session, io.ReadWriter
 		if !again {
 			return err
 		}
+		if refusal := (*wire.Refusal)(nil); errors.As(err, &refusal) && refusal.Code == wire.CodeNoMajority {
+			none = err
+		}
 		if tried++; next == at || tried%len(p.Nodes) == 0 {
 			select {
 			case <-time.After(pause):
@@ -152,7 +157,7 @@ func (p *Phone) ask(ctx context.Context, do func(*session.Session, io.ReadWriter
 			}
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("nobody answers: %w", err)
+			return fmt.Errorf("nobody answers: %w", cmp.Or(none, err))
 		}
 		at = next
 	}

@@ -146,7 +146,24 @@ func (o *drillOptions) run(a *cli.App, cmd *cobra.Command, dir string) error {
 			return err
 		}
 	}
-	return drillTold(a, r, file, data, record)
+	var demands *ceremony.Plan // unless it is recorded, the plan demands nothing of it
+	if record {
+		demands = account.Plan
+	}
+	return drillTold(a, r, demands, file, data)
+}
+
+// judged is how a drill ended, as its record has it, and what is wrong: a drill that lacks
+// a stage that the plan demands has failed for the record, whatever its report says.
+func judged(r *report.Report, demands *ceremony.Plan) (outcome string, faults []string) {
+	faults = append([]string{}, r.Failures()...)
+	if demands != nil {
+		faults = append(faults, r.Lacks(demands)...)
+	}
+	if len(faults) > 0 {
+		return report.Failed, faults
+	}
+	return r.Outcome, faults
 }
 
 // config is what is drilled: the ceremony's own files, its HSMs where the site file says
@@ -236,11 +253,9 @@ func (s *drillScreen) Doing(what string, done, total int) {
 	s.p.Set(int64(done), int64(total))
 }
 
-func drillTold(a *cli.App, r *report.Report, file string, data []byte, recorded bool) error {
-	j := &drillJSON{Notice: r.Notice, Report: file, SHA256: sha256.Sum256(data), Outcome: r.Outcome, Recorded: recorded, Stages: []drillStage{}, Faults: r.Failures()}
-	if j.Faults == nil {
-		j.Faults = []string{}
-	}
+func drillTold(a *cli.App, r *report.Report, demands *ceremony.Plan, file string, data []byte) error {
+	j := &drillJSON{Notice: r.Notice, Report: file, SHA256: sha256.Sum256(data), Recorded: demands != nil, Stages: []drillStage{}}
+	j.Outcome, j.Faults = judged(r, demands)
 	rows := [][]string{}
 	var why bytes.Buffer
 	for _, s := range r.Stages {
@@ -268,7 +283,7 @@ func drillTold(a *cli.App, r *report.Report, file string, data []byte, recorded 
 	for _, h := range r.Histories {
 		fields = append([][2]string{{"history", fmt.Sprintf("%s operations, %s", words.Number(int64(h.Operations)), h.Result)}}, fields...)
 	}
-	passed := r.Outcome == report.Passed
+	passed := j.Outcome == report.Passed
 	verdict := p.Style(ui.Proven, "THE DRILL PASSED")
 	if !passed {
 		verdict = p.Style(ui.Wrong, "THE DRILL FAILED")

@@ -20,7 +20,7 @@ func (d *drill) rollback(ctx context.Context) error {
 
 // succession takes a second epoch of the fleet.
 func (d *drill) succession(context.Context) error {
-	d.notRun("it takes the bundle of a second epoch, and none was given")
+	d.notRun("it takes the bundle of a second epoch, with which fleet drill does not run it yet")
 	return nil
 }
 

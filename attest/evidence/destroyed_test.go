@@ -98,3 +98,39 @@ func flipped(data []byte) []byte {
 	out[len(out)/2] ^= 1
 	return out
 }
+
+func TestWitnessesOfTheRetirementDateNothingOfTheDestruction(t *testing.T) {
+	g := destroyedBy(t, testfleet.Options{HSMs: 1, Witnesses: 2})
+	r := judgeDestroyed(t, g, maps.Clone(g.Files), evidence.Question{Expect: evidence.TypeDestruction})
+	if !r.Verified || r.Claim(evidence.ClaimWitnessed).Grade != evidence.Proven {
+		t.Fatalf("%s", r.JSON())
+	}
+	if detail := r.Claim(evidence.ClaimPlanApproved).Detail; strings.Contains(detail, "at the latest") {
+		t.Errorf("the plan was approved after the fleet was retired, and the report says: %s", detail)
+	}
+}
+
+func TestAnEndBeforeTheRetirementThatItCommitsToShowsALogThatWasWrittenAnew(t *testing.T) {
+	g := destroyedBy(t, testfleet.Options{HSMs: 1, Witnesses: 2})
+	p, err := evidence.ParsePolicy("policy.yaml", g.Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := must(evidence.PackageLeaf("evidence.tar", g.Archive)).Marshal()
+	log := g.Parties.Log.(*testfleet.Witnesses)
+	for name, c := range map[string]struct {
+		proof []byte
+		anew  bool
+	}{
+		"the log goes on":          {must(log.Copy(log.Size()).Append(leaf)), false},
+		"its end was written anew": {must(log.Copy(1).Append(leaf)), true},
+	} {
+		r, err := evidence.Verify(evidence.Input{File: "evidence.tar", Data: g.Archive, Logged: c.proof}, p, evidence.Question{Now: g.Now(), Expect: evidence.TypeDestruction})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verified == c.anew || strings.Contains(string(r.JSON()), "the log was written anew") != c.anew {
+			t.Errorf("%s: verified %v, %+v", name, r.Verified, r.Problems)
+		}
+	}
+}

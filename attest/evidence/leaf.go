@@ -198,11 +198,13 @@ func (v *verifier) logged(file string, files Files, a *ceremony.Account, proof [
 		v.lack(ClaimLogged, where, "", "the proof beside it is not that %s is logged as %s with exactly these signatures", leaf.Ceremony, leaf.Ending)
 		return
 	}
-	// The end commits to the bundle's proof. So this entry can't be in the tree of that
-	// proof's checkpoint.
-	if before, err := auditlog.ParseProof(ceremony.ProofFile, files[ceremony.ProofFile]); err == nil && before.Checkpoint.Origin == in.Origin && in.Index < before.Checkpoint.Size {
-		v.problem(where, "keep both proofs: together they show that the log was written anew", "the end is entry %d of %s, and commits to a proof of a tree of %d entries: it can't be among them",
-			in.Index, in.Origin, before.Checkpoint.Size)
+	// The end commits to the bundle's proof, or to the two that a destruction rests on. So
+	// this entry can't be in the tree of such a proof's checkpoint.
+	for _, path := range []string{ceremony.ProofFile, ceremony.RetirementProofFile, ceremony.RetiredProofFile} {
+		if before, err := auditlog.ParseProof(path, files[path]); err == nil && before.Checkpoint.Origin == in.Origin && in.Index < before.Checkpoint.Size {
+			v.problem(where, "keep both proofs: together they show that the log was written anew", "the end is entry %d of %s, and commits to a proof of a tree of %d entries, %s: it can't be among them",
+				in.Index, in.Origin, before.Checkpoint.Size, path)
+		}
 	}
 	// It must be a log of the plan: another log of the policy may not hold another ending
 	// of this ceremony.

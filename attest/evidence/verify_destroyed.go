@@ -22,6 +22,7 @@ func (v *verifier) destroyed(in Input, files Files, a *ceremony.Account, t *cere
 		}
 	}
 	retirement := v.retirement(files)
+	v.witnessed = nil // by then witnesses had seen the retirement, and nothing of this ceremony
 	brought := v.retired(files)
 	v.identify(a)
 	v.ended(a)

@@ -113,9 +113,13 @@ func keySetVectors(t *testing.T) []vector {
 			s.Keys[2*i].Algorithm, s.Keys[2*i].SPKI = alg, spki(alg, s.Keys[2*i].HSM)
 		}
 	})
-	with("ml-dsa-key-of-zeros", "is a key of ml-dsa-44 with a t1 of zero: anyone can sign for it", func(s *KeySet) {
+	with("ml-dsa-key-of-zeros", "is a key of ml-dsa-44 with a t1 of small numbers: anyone can sign for it", func(s *KeySet) {
 		s.Keys[0].Algorithm, s.Keys[0].SPKI = keys.MLDSA44, spki(keys.MLDSA44, "x")
 		clear(s.Keys[0].SPKI[22+32:])
+	})
+	with("ml-dsa-key-of-ones", "is a key of ml-dsa-44 with a t1 of small numbers: anyone can sign for it", func(s *KeySet) {
+		s.Keys[0].Algorithm, s.Keys[0].SPKI = keys.MLDSA44, spki(keys.MLDSA44, "x")
+		copy(s.Keys[0].SPKI[22:], bytes.Repeat([]byte{0xff}, 1312)) // 1023 everywhere, which is -1
 	})
 	with("ml-dsa-key-of-another-set", "keys[0].algorithm is ml-dsa-44, but the key is of kind ml-dsa-65", func(s *KeySet) { s.Keys[0].Algorithm, s.Keys[0].SPKI = keys.MLDSA44, spki(keys.MLDSA65, "x") })
 	with("ml-dsa-key-cut", "has 1311 bytes, a key of ml-dsa-44 has 1312", func(s *KeySet) {

@@ -69,8 +69,7 @@ func parseMLDSA(der []byte) (p *Public, ours bool, err error) {
 }
 
 // FromMLDSA admits an ML-DSA key from its raw bytes. All bytes of the right number
-// are some key; of those with a t1 of zero anybody can make signatures, because what
-// depends on the private half drops out of the equation.
+// are some key, and of some anybody can make signatures: see weakT1.
 func FromMLDSA(alg Algorithm, raw []byte) (*Public, error) {
 	s := mldsaSetOf(alg)
 	if s == nil {
@@ -79,11 +78,27 @@ func FromMLDSA(alg Algorithm, raw []byte) (*Public, error) {
 	if want := s.params().PublicKeySize(); len(raw) != want {
 		return nil, fmt.Errorf("has %d bytes, a key of %s has %d", len(raw), alg, want)
 	}
-	if len(bytes.TrimLeft(raw[mldsaRho:], "\x00")) == 0 {
-		return nil, fmt.Errorf("is a key of %s with a t1 of zero: anyone can sign for it", alg)
+	if weakT1(raw[mldsaRho:]) {
+		return nil, fmt.Errorf("is a key of %s with a t1 of small numbers: anyone can sign for it", alg)
 	}
 	spki := append(bytes.Clone(s.spki), raw...)
 	return &Public{alg: alg, spki: spki, key: mldsaKey{s, spki[len(s.spki):]}}, nil
+}
+
+// weakT1 says whether more than half of the numbers of t1, of 10 bits each, are within 16
+// of 0 modulo 1024. Of a key that was generated one in 31 is. The private half enters what
+// is verified through c·t1·2^13, and of small numbers that is so little, modulo q, that
+// hints take it back: 1023 is as small as 1, because 1023·2^13 is −1.
+func weakT1(t1 []byte) bool {
+	numbers, small := len(t1)*8/10, 0
+	for i := range numbers {
+		at := 10 * i
+		n := (uint(t1[at/8]) | uint(t1[at/8+1])<<8) >> (at % 8) & 1023
+		if (n+16)&1023 <= 32 {
+			small++
+		}
+	}
+	return 2*small > numbers
 }
 
 // Raw is an ML-DSA key's raw bytes; nil of another kind. They are not to be written to.

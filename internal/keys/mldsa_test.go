@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"filippo.io/mldsa"
 	mldsax509 "filippo.io/mldsa/x509"
 )
 
@@ -37,14 +38,14 @@ func unbase64(t testing.TB, text string) []byte {
 	return b
 }
 
-// The cases of other people, of which those under a key of zero verify by FIPS 204:
-// such a key isn't admitted.
+// The cases of other people. Those under a key of small numbers are what FIPS 204 says
+// too, and such a key isn't admitted.
 func TestMLDSAIsVerifiedAsWycheproofHasIt(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("testdata", "wycheproof-mldsa.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var key *Public
+	var key mldsaKey
 	var keyErr error
 	count := map[string]int{}
 	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
@@ -53,7 +54,8 @@ func TestMLDSAIsVerifiedAsWycheproofHasIt(t *testing.T) {
 		}
 		if rest, ok := strings.CutPrefix(line, "key "); ok {
 			f := strings.Fields(rest)
-			key, keyErr = FromMLDSA(Algorithm(f[0]), unbase64(t, f[1]))
+			key = mldsaKey{mldsaSetOf(Algorithm(f[0])), unbase64(t, f[1])}
+			_, keyErr = FromMLDSA(Algorithm(f[0]), key.raw)
 			continue
 		}
 		f := strings.SplitN(line, " ", 6)
@@ -61,23 +63,83 @@ func TestMLDSAIsVerifiedAsWycheproofHasIt(t *testing.T) {
 		if context == "" {
 			context = ForLog // which signs without one
 		}
-		if keyErr != nil {
-			kind := "length"
-			if strings.Contains(keyErr.Error(), "anyone can sign") {
-				kind = "zero key"
-			} else if f[1] != "invalid" {
-				t.Errorf("%s: %v", name, keyErr)
-			}
-			count[kind]++
+		kind := f[1]
+		switch {
+		case keyErr == nil:
+		case strings.Contains(keyErr.Error(), "anyone can sign"):
+			kind = "weak key"
+		case f[1] != "invalid":
+			t.Errorf("%s: %v", name, keyErr)
+			fallthrough
+		default:
+			count["length"]++
 			continue
 		}
-		if err := key.Verify(context, msg, sig); (err == nil) != (f[1] == "valid") {
-			t.Errorf("%s %s is %s: %v", key.Algorithm(), name, f[1], err)
+		if err := key.verify(context, msg, sig); (err == nil) != (f[1] == "valid") {
+			t.Errorf("%s %s is %s: %v", key.set.alg, name, f[1], err)
 		}
-		count[f[1]]++
+		count[kind]++
 	}
-	if count["valid"] != 12 || count["invalid"] != 17 || count["zero key"] != 7 || count["length"] != 3 {
+	if count["valid"] != 11 || count["invalid"] != 16 || count["weak key"] != 9 || count["length"] != 3 {
 		t.Errorf("%v", count)
+	}
+}
+
+// By FIPS 204 these signatures verify, and nobody has a private key for them.
+func TestAnMLDSAKeyUnderWhichAnyoneCanSignIsRefused(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "mldsa-anyone.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		if line[0] == '#' {
+			continue
+		}
+		n++
+		f := strings.Fields(line)
+		raw, sig := unbase64(t, f[1]), unbase64(t, f[2])
+		pub, err := mldsa.NewPublicKey(mldsa.MLDSA44(), raw)
+		if err != nil || mldsa.Verify(pub, []byte("x"), sig, nil) != nil {
+			t.Errorf("%s: it doesn't verify: %v", f[0], err)
+		}
+		if _, err := FromMLDSA(MLDSA44, raw); err == nil || !strings.Contains(err.Error(), "anyone can sign for it") {
+			t.Errorf("%s: %v", f[0], err)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d keys", n)
+	}
+}
+
+// ofNumbers is a raw key whose t1 has small numbers first, and then others.
+func ofNumbers(alg Algorithm, small int, value uint) []byte {
+	raw := make([]byte, mldsaSetOf(alg).params().PublicKeySize())
+	for i := range (len(raw) - mldsaRho) * 8 / 10 {
+		n := value
+		if i >= small {
+			n = 512
+		}
+		for bit := range 10 {
+			at := 10*i + bit
+			raw[mldsaRho+at/8] |= byte(n>>bit&1) << (at % 8)
+		}
+	}
+	return raw
+}
+
+func TestAnMLDSAKeyIsRefusedIfMoreThanHalfOfItsNumbersAreSmall(t *testing.T) {
+	for i, alg := range mldsaAlgorithms {
+		half := []int{1024, 1536, 2048}[i] / 2
+		for _, c := range []struct {
+			small int
+			value uint
+			weak  bool
+		}{{half, 16, false}, {half + 1, 16, true}, {half, 1008, false}, {half + 1, 1008, true}, {2 * half, 17, false}, {2 * half, 1007, false}, {2 * half, 0, true}} {
+			if _, err := FromMLDSA(alg, ofNumbers(alg, c.small, c.value)); (err != nil) != c.weak {
+				t.Errorf("%s, %d numbers of %d: %v", alg, c.small, c.value, err)
+			}
+		}
 	}
 }
 
@@ -185,9 +247,9 @@ func TestAnMLDSAKeyThatAnyoneCanSignForIsRefused(t *testing.T) {
 		if p, err := FromMLDSA(alg, raw); err == nil || p != nil || !strings.HasSuffix(err.Error(), "anyone can sign for it") {
 			t.Errorf("%s: %v", alg, err)
 		}
-		raw[len(raw)-1] = 1
-		if _, err := FromMLDSA(alg, raw); err != nil {
-			t.Errorf("%s: %v", alg, err)
+		raw[len(raw)-1] = 1 // one number that isn't small changes nothing
+		if _, err := FromMLDSA(alg, raw); err == nil {
+			t.Errorf("%s: of all numbers one isn't zero, and it is admitted", alg)
 		}
 		if _, err := FromMLDSA(alg, raw[1:]); err == nil {
 			t.Errorf("%s: too short", alg)

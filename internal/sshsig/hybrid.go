@@ -31,6 +31,9 @@ func (k *Key) admitHybrid(raw []byte) (err error) {
 	if k.pq, err = mldsa.NewPublicKey(mldsa.MLDSA44(), raw[:size]); err != nil {
 		return fmt.Errorf("has a half that is no ML-DSA-44 key: %w", err)
 	}
+	if _, err := keys.FromMLDSA(keys.MLDSA44, raw[:size]); err != nil {
+		return fmt.Errorf("has a half that %w", err)
+	}
 	k.ed = raw[size:]
 	if err := keys.AdmitEd25519(k.ed); err != nil {
 		return fmt.Errorf("has a half that %w", err)

@@ -178,6 +178,7 @@ func TestHybridKeysThatAreNotAdmitted(t *testing.T) {
 		"a byte less":         {typed(hybrid, raw[1:]), "has 1343 bytes, a key of type " + hybrid + " has 1344"},
 		"ML-DSA alone":        {typed(hybrid, raw[:len(raw)-32]), "has 1312 bytes, a key of type " + hybrid + " has 1344"},
 		"a point of no order": {typed(hybrid, append(bytes.Clone(raw[:len(raw)-32]), append([]byte{1}, make([]byte, 31)...)...)), "has a half that is an Ed25519 key of small order: anyone can sign for it"},
+		"ML-DSA for anyone":   {typed(hybrid, slices.Concat(raw[:32], make([]byte, mldsa.MLDSA44PublicKeySize-32), raw[len(raw)-32:])), "has a half that is a key of ml-dsa-44 with a t1 of small numbers: anyone can sign for it"},
 		"without the domain":  {typed("ssh-mldsa44-ed25519", raw), "is of type ssh-mldsa44-ed25519; allowed are ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, " + hybrid + " and the FIDO2 types sk-ssh-ed25519, sk-ecdsa"},
 		"a certificate":       {typed("ssh-mldsa44-ed25519-cert-v01@openssh.com", raw), "is a certificate, by which somebody else says whose it is; give the key itself"},
 	} {

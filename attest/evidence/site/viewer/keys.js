@@ -30,13 +30,26 @@
   F.sizeOfSPKI = (algorithm) => { const { prefix, rest, tail } = algorithms[algorithm].form; return prefix.length + rest + tail.length; };
   F.longestSignature = (algorithm) => algorithms[algorithm].longest;
 
+  // smallT1 says whether more than half of an ML-DSA key's numbers, of 10 bits, are within
+  // 16 of 0 modulo 1024: then anyone can sign.
+  function smallT1(t1) {
+    const count = (t1.length * 8) / 10;
+    let small = 0;
+    for (let i = 0; i < count; i++) {
+      const at = 10 * i;
+      const n = ((t1[at >> 3] | (t1[(at >> 3) + 1] << 8)) >> (at & 7)) & 1023;
+      if (((n + 16) & 1023) <= 32) small++;
+    }
+    return 2 * small > count;
+  }
+
   const admits = {
     "ed25519": (raw) => F.ed25519Admitted(raw),
     "x25519": (raw) => F.x25519Admitted(raw),
     "P-256": (raw) => F.isPoint("P-256", raw),
     "P-384": (raw) => F.isPoint("P-384", raw),
     "rsa": (raw) => raw[0] >= 0x80,
-    "mldsa": (raw) => raw.subarray(32).some((b) => b !== 0), // under a t1 of zero anyone can sign
+    "mldsa": (raw) => !smallT1(raw.subarray(32)),
   };
 
   // rawKey is a key in the form in which it is computed with: {kind, raw}; same says

@@ -64,6 +64,8 @@ const keepHint = "Somebody has changed this bundle, or its signer signs wrongly:
 // now is the verifier's time. witnessed is the earliest time by which a quorum
 // of witnesses had seen the bundle, nil if none has. A signature that existed by
 // then counts even if its key expired or was compromised since ([Window]).
+// Where trust has RequireAll these witnesses' keys have to be post-quantum too
+// ([auditlog.Policy.PostQuantum]), as [Check] sees to by itself.
 //
 // The error is a *Short if only signatures are missing, and an ErrTrust if what is
 // pinned can't be used; otherwise the bundle is wrong. With an error the result is

@@ -3,6 +3,7 @@ package history
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -221,7 +222,7 @@ func (w *worker) bundle(it Item) {
 	var witnessed *time.Time
 	if it.Proof != nil && w.c.o.Log != nil {
 		w.checked[LogInclusion]++
-		if in, err := verifyProof(w.c.o.Log, it); err != nil {
+		if in, err := verifyProof(w.c.o.Log, it, w.c.o.Now); err != nil {
 			w.fail(LogInclusion, a.namespace, a.epoch, "its proof does not show it in the log: %v", err)
 		} else if p.logged = true; in.Quorum {
 			p.witnessed, witnessed = in.QuorumTime.Unix(), in.Witnessed()
@@ -257,12 +258,18 @@ func (w *worker) bundle(it Item) {
 	w.bundles = append(w.bundles, p)
 }
 
-func verifyProof(log *auditlog.Policy, it Item) (*auditlog.Inclusion, error) {
+// verifyProof counts what the windows of the log's and the witnesses' keys let count now:
+// whoever has a witness's stolen key chooses the time.
+func verifyProof(log *auditlog.Policy, it Item, now time.Time) (*auditlog.Inclusion, error) {
 	p, err := auditlog.ParseProof("proof", it.Proof)
 	if err != nil {
 		return nil, err
 	}
-	return log.Verify(it.Data, p)
+	in, err := log.VerifyAt(it.Data, now, []*auditlog.Proof{p})
+	if err == nil && in.LogOutside != "" {
+		err = errors.New(in.LogOutside)
+	}
+	return in, err
 }
 
 // number gives a namespace its number.

@@ -95,7 +95,7 @@ func (e *editor) revoke(root *strict.Node, who string) error {
 		return e.byHand(found[1].Line, "%s has %d keys, and it isn't said which", who, len(found))
 	}
 	return strict.Errorf("", "%q says no part and name", strict.Said(who)).
-		WithHint("a part is one of person, third party, operator, submitter, keeper, log, witness: person olga")
+		WithHint("a part is one of person, third party, additional key, operator, submitter, keeper, log, witness: person olga")
 }
 
 var (

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -159,7 +160,8 @@ func countersigned(x *thirdparty.NoticeAssembly, by []engine.CountersignKey) (li
 		postQuantum = by[1].Public
 	}
 	if err := x.CheckKeys(by[0].Public, postQuantum); err != nil {
-		return nil, cli.Usagef("", "--key or --pq-key: %v", err)
+		flags := strings.NewReplacer("the post-quantum key is", "--pq-key is", "the key is", "--key is")
+		return nil, cli.Usagef("", "%s", flags.Replace(err.Error()))
 	}
 	for _, k := range by {
 		sig, err := k.Sign(x.Text)

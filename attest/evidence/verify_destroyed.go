@@ -58,7 +58,7 @@ func ofDestruction(path string) bool {
 	return !strings.HasPrefix(path, ceremony.ReleaseSignoffDir+"/") && !strings.HasPrefix(path, ceremony.AttestationsDir+"/") && !strings.HasPrefix(path, ceremony.DrillsDir+"/")
 }
 
-// ended are the files that show why the keys of a fleet may be destroyed.
+// endFiles are those that show why the keys of a fleet may be destroyed.
 var endFiles = []string{ceremony.RetirementFile, ceremony.RetirementProofFile, ceremony.RetiredFile, ceremony.RetiredProofFile}
 
 // retirement grades the bundle of the retirement; nil where it can't be read.

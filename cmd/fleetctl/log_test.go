@@ -35,7 +35,10 @@ func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 		Listen string `json:"listen"`
 		Submit string `json:"submit"`
 	}
-	ts.Check(json.NewDecoder(out).Decode(&said))
+	var raw json.RawMessage
+	ts.Check(json.NewDecoder(out).Decode(&raw))
+	ts.Check(printedBySchema(string(raw)))
+	ts.Check(json.Unmarshal(raw, &said))
 	ts.Setenv(args[0], said.Listen)
 	ts.Setenv(args[0]+"_SUBMIT", said.Submit)
 	ts.Setenv(args[0]+"_PID", fmt.Sprint(cmd.Process.Pid))

@@ -6,6 +6,10 @@ import (
 	"sync"
 )
 
+// Bounded is a listener as every service of the program has it: of at most maxOpen
+// connections at once, and for each client a quarter of them.
+func Bounded(l net.Listener) net.Listener { return limit(l, maxOpen) }
+
 // limit lets at most n connections be open at once, and of them each client hold at
 // most a quarter: the others wait, and slow clients take up no more than that. What
 // comes from this machine itself is a proxy's as a rule, which stands for all its

@@ -44,7 +44,7 @@ func Listen(ctx context.Context, flag, address string, anywhere bool) (net.Liste
 	if err != nil {
 		return nil, strict.Errorf("", "--%s %s: %v", flag, address, err)
 	}
-	return limit(l, maxOpen), nil
+	return Bounded(l), nil
 }
 
 // loopback says whether an address is reachable from this machine only.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/serve"
 )
 
 // Server is a node that devices open sessions with.
@@ -90,15 +91,13 @@ func (s *Server) Open(ctx context.Context, conn net.Conn) (_ *Conn, err error) {
 	return c, nil
 }
 
-// maxSessions is how many devices a node talks to at the same time. More wait.
-const maxSessions = 256
-
 // Serve has handle talk to each device that connects, until ctx ends; then it waits
-// for those that are left. refused, if set, is told of connections that came to no
+// for those that are left. It talks to no more at once than serve.Bounded lets in, so
+// that one client leaves room for the others. refused, if set, is told of connections that came to no
 // session. handle's session is closed when it returns.
 func (s *Server) Serve(ctx context.Context, l net.Listener, handle func(context.Context, *Conn), refused func(error)) error {
+	l = serve.Bounded(l)
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	room := make(chan struct{}, maxSessions)
 	var all sync.WaitGroup
 	defer all.Wait()
 	for {
@@ -109,13 +108,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, handle func(context.
 			}
 			return err
 		}
-		select {
-		case room <- struct{}{}:
-		case <-ctx.Done():
-			return conn.Close()
-		}
 		all.Go(func() {
-			defer func() { <-room }()
 			c, err := s.Open(ctx, conn)
 			if err != nil {
 				if refused != nil && ctx.Err() == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
 
@@ -64,7 +65,7 @@ func NewStream(l net.Listener, p Peer) (*Stream, error) {
 		return nil, err
 	}
 	s := &Stream{
-		l: l, node: p.Node, cert: cert, role: p.Role, set: b.KeySet, digest: sha256.Sum256(p.Bundle),
+		l: serve.Bounded(l), node: p.Node, cert: cert, role: p.Role, set: b.KeySet, digest: sha256.Sum256(p.Bundle),
 		advertise: p.Advertise, refused: p.Refused, ready: make(chan *Conn),
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
@@ -72,26 +73,14 @@ func NewStream(l net.Listener, p Peer) (*Stream, error) {
 	return s, nil
 }
 
-// maxPeers is how many connections may be in their handshake at the same time: others
-// wait, so that whoever connects and says nothing holds nobody up for long.
-const maxPeers = 64
-
 func (s *Stream) take() {
-	room := make(chan struct{}, maxPeers)
 	for {
 		conn, err := s.l.Accept()
 		if err != nil {
 			s.end() // closed, or broken: Accept says so
 			return
 		}
-		select {
-		case room <- struct{}{}:
-		case <-s.ctx.Done():
-			conn.Close()
-			return
-		}
 		s.all.Go(func() {
-			defer func() { <-room }()
 			c, err := s.open(s.ctx, conn, tls.Server)
 			if err != nil {
 				if s.refused != nil && s.ctx.Err() == nil {

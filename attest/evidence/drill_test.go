@@ -50,6 +50,13 @@ func TestADrillIsAttestedByTheClose(t *testing.T) {
 	}
 }
 
+func TestADrillTellsOfTheEpochThatWentLive(t *testing.T) {
+	f := drilledAndFollowed(t)
+	if r, c := drillJudged(t, f, f.Files); !r.Verified || c.Grade != evidence.Attested || !strings.Contains(c.Detail, "rollback, succession; ") {
+		t.Errorf("verified %t, %s: %s\n%v", r.Verified, c.Grade, c.Detail, r.Problems)
+	}
+}
+
 func TestADrillIsDemandedOnlyWhereThePlanHasOne(t *testing.T) {
 	demands := func(f *testfleet.Fleet) bool {
 		for _, d := range must(evidence.ParsePolicy("policy.yaml", f.Policy)).Demands {
@@ -138,6 +145,7 @@ func drillForgeries(f *testfleet.Fleet) map[string]struct {
 	sum := sha256.Sum256([]byte("other"))
 	return map[string]forgery{
 		"another fleet":             {edited(func(r *report.Report) { r.Fleet = "other-fleet" }), "is of the fleet other-fleet"},
+		"another epoch before":      {edited(func(r *report.Report) { testfleet.Succeed(r, sum) }), "its next epoch follows the artifact"},
 		"another ceremony":          {edited(func(r *report.Report) { r.Ceremony = "other" }), "is of the ceremony other"},
 		"another epoch":             {edited(func(r *report.Report) { r.Epoch = 7 }), "is of epoch 7"},
 		"another key":               {edited(func(r *report.Report) { r.Nodes[0].Agreement.SPKI = sum }), "used a sealing key that is not the ceremony's"},
@@ -192,12 +200,23 @@ func TestAReportThatContradictsThePackageIsAProblem(t *testing.T) {
 
 // drilledTwice is a fleet whose first drill failed.
 func drilledTwice(t *testing.T) *testfleet.Fleet {
-	f := drilled(t, testfleet.Options{Name: "vector drilled", To: testfleet.ToLogged})
+	return drilledFirst(t, "vector drilled", func(r *report.Report, _ *ceremony.Account) { failedDrill(r) })
+}
+
+// drilledAndFollowed is a fleet whose next epoch went live in its drill.
+func drilledAndFollowed(t *testing.T) *testfleet.Fleet {
+	return drilledFirst(t, "vector followed", func(r *report.Report, a *ceremony.Account) { testfleet.Succeed(r, a.Release.Artifact) })
+}
+
+// drilledFirst is a fleet whose first drill's report is changed. Where it failed, another
+// one passes.
+func drilledFirst(t *testing.T, name string, change func(*report.Report, *ceremony.Account)) *testfleet.Fleet {
+	f := drilled(t, testfleet.Options{Name: name, To: testfleet.ToLogged})
 	j := must(f.Journal())
 	defer j.Close()
 	f.Wait(10 * time.Minute)
 	r := testfleet.DrillReport(j.Account(), f.Now().Add(-time.Hour))
-	failedDrill(r)
+	change(r, j.Account())
 	if _, _, err := j.Drilled(must(r.Encode())); err != nil {
 		t.Fatal(err)
 	}

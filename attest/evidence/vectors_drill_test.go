@@ -15,6 +15,10 @@ var drillVectors = []vector{
 	{"drilled", "nothing: a fleet that was drilled, at the second time with success", "", "", func(t *testing.T) made {
 		return plainly(t, drilledTwice(t), nil)
 	}},
+	{"drilled-with-the-next-epoch", "nothing: a fleet whose next epoch went live in the drill", "", "", func(t *testing.T) made {
+		return plainly(t, drilledAndFollowed(t), nil)
+	}},
+	forgedDrill("drilled-before-another-epoch", "the report of a drill whose next epoch follows another artifact than this ceremony's", "another epoch before"),
 	forgedDrill("drilled-as-another-fleet", "the report of a drill of another fleet", "another fleet"),
 	forgedDrill("drilled-with-another-key", "a report by which a node used a key that is none of the ceremony's", "another key"),
 	forgedDrill("drilled-without-a-node", "a report that has a node for two of the three HSMs", "a node taken out"),
@@ -39,7 +43,8 @@ func forgedDrill(name, kind, forgery string) vector {
 
 // drillWants are what a verifier says of the drill's forgeries.
 var drillWants = map[string]string{
-	"another fleet": "is of the fleet other-fleet", "another key": "used a sealing key that is not the ceremony's", "a node taken out": "has 2 nodes, the plan has 3 HSMs",
+	"another epoch before": "its next epoch follows the artifact",
+	"another fleet":        "is of the fleet other-fleet", "another key": "used a sealing key that is not the ceremony's", "a node taken out": "has 2 nodes, the plan has 3 HSMs",
 	"a key after the lock":     "says that the drill passed, and it did not: 1 keys were released after a lock",
 	"failed, recorded as fine": "does not say what record", "before the bundle": "had nothing to answer with",
 	"no report": "is missing: record", "a report of no drill": "is the report of a drill that no record names",

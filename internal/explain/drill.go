@@ -26,6 +26,9 @@ func Drill(file string, data []byte, s *Shown) error {
 	for _, why := range r.Failures() {
 		s.Fact("failed", why)
 	}
+	if x := r.Next; x != nil {
+		s.Fact("next", fmt.Sprintf("epoch %d of ceremony %s, artifact %x, after %x; retired by a notice whose bundle is %x", x.Epoch, x.Ceremony, x.Artifact, x.Previous, x.Retirement))
+	}
 	if left := r.Left(); len(left) > 0 {
 		s.Fact("left in", strings.Join(left, ", "))
 	}

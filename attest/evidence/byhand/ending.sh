@@ -39,6 +39,7 @@ claim_fleet_drilled() {
   if jq -e '.outcome == "passed" and .faults == [] and (.counts | .released_after_lock == 0 and .without_majority == 0 and .consumed >= .acknowledged and .consumed <= .acknowledged + .ambiguous)
     and all(.stages[]; .outcome != "failed") and all(.tests[]; .failed == 0) and all(.histories[]; .result == "linearizable")' "$report" >/dev/null; then pass "$report tells of nothing that failed"; else fail "$report tells of something that failed, and its record says that it passed"; fi
   same "its nodes answered with this bundle and proof" "$(jq -r '[.bundle, .proof, .ceremony] + (.nodes | map(.proof.bundle // empty)) | unique | join(" ")' "$report")" "$(printf '%s\n' "$(sum bundle.json)" "$(sum bundle.json.tlog-proof)" "$ceremony" | sort | tr '\n' ' ' | sed 's/ $//')"
+  if jq -e 'has("next")' "$report" >/dev/null; then same "its next epoch follows this one's key set" "$(jq -r .next.previous "$report")" "$(sum fleet-keys.json)"; fi
   while read -r _ key; do puthex ../spki "$(printf %s "$key" | base64 -d | hex)"; sum ../spki; printf '\n'; done < <(jq -r '.keys[] | "\(.hsm) \(.public_key)"' fleet-keys.json) | sort >../spkis
   while read -r key; do isn "$key" "$hash" "a key of a node" && grep -qx "$key" ../spkis || fail "a node used a key that the fleet doesn't have: $key"; done < <(jq -r '.nodes[] | .session.spki, .agreement.spki' "$report")
   same "it has a node for every HSM" "$(jq -r '.nodes[].hsm' "$report" | sort)" "$(jq -r '.keys[].hsm' fleet-keys.json | sort -u)"

@@ -209,8 +209,9 @@ func TestByHandKeepsToTheVectors(t *testing.T) {
 func TestADrillsReportIsHeldByHand(t *testing.T) {
 	needTools(t)
 	for name, want := range map[string]string{
-		"drilled-with-another-key":   "FAILED       fleet.drilled: a node used a key that the fleet doesn't have",
-		"drilled-key-after-the-lock": "FAILED       fleet.drilled: drills/1.json tells of something that failed",
+		"drilled-with-another-key":     "FAILED       fleet.drilled: a node used a key that the fleet doesn't have",
+		"drilled-before-another-epoch": "FAILED       fleet.drilled: it is not so that its next epoch follows this one's key set",
+		"drilled-key-after-the-lock":   "FAILED       fleet.drilled: drills/1.json tells of something that failed",
 	} {
 		if code, _, out := byHand(t, named(t, name)); code != 1 || !strings.Contains(out, want) {
 			t.Errorf("%s: exit code %d, want %q:\n%s", name, code, want, out)

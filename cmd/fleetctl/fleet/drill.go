@@ -38,6 +38,7 @@ type drillOptions struct {
 	stages     []string
 	tpmAnchor  string
 	unrecorded bool
+	next       nextOptions
 }
 
 func drillCmd(a *cli.App) *cobra.Command {
@@ -53,6 +54,11 @@ saw is held against a model of a guess counter.
 It is a reference, not a vault: what it shows is that these keys, this bundle
 and these devices work together, and that the count of guesses holds. What could
 not be tried is listed as not run, with the reason.
+
+Stage succession takes a second epoch, which a rehearsal alone has: --next is
+its ceremony, of HSMs of the same names, --next-site where those are, and
+--retirement the bundle of the notice that retires the fleet after it. The nodes
+move to it on a log of their own, without anchors.
 
 The report is OUT/drill.json; the nodes' logs are in OUT/logs. Where the plan
 asks for a drill the report goes on the ceremony's record.
@@ -70,6 +76,7 @@ Exit codes: 0 the drill passed; 1 it failed; 4 it could not be run.`,
 	f.BoolVar(&o.unanchored, "rollback-unanchored", false, "put disks back from copies on HSMs that keep no anchor too, where the drill has to fail")
 	f.BoolVar(&o.unrecorded, "unrecorded", false, "keep the report off the ceremony's record, which may be closed")
 	f.StringVar(&o.tpmAnchor, "tpm-anchor", "tpm:0x01800f1e", "the `place` of the anchor in the TPM of an HSM whose keys are in one")
+	o.next.flags(f)
 	f.StringSliceVar(&o.stages, "stages", nil, "only these `stages`, by their names (default: all that can be run)")
 	return c
 }
@@ -189,22 +196,30 @@ func (o *drillOptions) config(a *cli.App, cmd *cobra.Command, dir string, accoun
 	if file, err = filepath.Abs(file); err != nil {
 		return nil, err
 	}
+	next, err := o.next.read(a, account)
+	if err != nil {
+		return nil, err
+	}
 	policy := filepath.Join(out, "device.json")
 	c := &drill.Config{
 		Account: account, BundleFile: file, ProofFile: file + ".tlog-proof", Bundle: ans.bundle, Proof: ans.proof, Policy: ans.policy, PolicyFile: policy,
 		Role: o.role, Sealing: o.sealing, Program: program, Version: cli.Version, Out: out,
-		Screen: &drillScreen{a: a}, Now: a.Now, Logins: o.logins, Unanchored: o.unanchored, Stages: o.stages,
+		Screen: &drillScreen{a: a}, Now: a.Now, Logins: o.logins, Unanchored: o.unanchored, Stages: o.stages, Next: next,
 	}
-	for _, p := range account.Plan.HSMs {
-		h := s.HSM(p.Name)
-		n := site.Node{HSM: h.Name, Module: h.Module, Token: h.Token, PIN: h.PIN, InitArgs: h.InitArgs, TPM: h.TPM, Anchor: site.InToken}
-		if h.TPM != nil {
+	for _, n := range drilledNodes(s, account.Plan, site.InToken) {
+		if n.TPM != nil {
 			n.Anchor = o.tpmAnchor
 		}
 		if _, err := site.ParsePlace(n.Anchor); err != nil {
 			return nil, cli.Usage(err)
 		}
 		c.Nodes = append(c.Nodes, n)
+	}
+	if err := c.Follows(); err != nil {
+		return nil, cli.Usage(err)
+	}
+	if err := o.next.ask(next); err != nil {
+		return nil, err
 	}
 	hosts := &drillHosts{a: a, nodes: c.Nodes, keys: ans.keys, pins: map[string][]byte{}}
 	c.Open = hosts.open

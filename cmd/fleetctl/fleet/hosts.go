@@ -24,7 +24,8 @@ type drillHosts struct {
 	pins  map[string][]byte
 }
 
-func (d *drillHosts) open(name string, aside bool) (drill.Host, error) {
+// ask finds the node of an HSM, and asks for its PIN.
+func (d *drillHosts) ask(name string) (*here, []byte, error) {
 	h := &here{}
 	for i := range d.nodes {
 		if d.nodes[i].HSM == name {
@@ -32,15 +33,23 @@ func (d *drillHosts) open(name string, aside bool) (drill.Host, error) {
 		}
 	}
 	if h.self == nil {
-		return nil, fmt.Errorf("there is no node %q", name)
+		return nil, nil, fmt.Errorf("there is no node %q", name)
 	}
 	pin, asked := d.pins[name]
 	if !asked {
 		var err error
 		if pin, err = pinOf(d.a, h); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		d.pins[name] = pin
+	}
+	return h, pin, nil
+}
+
+func (d *drillHosts) open(name string, aside bool) (drill.Host, error) {
+	h, pin, err := d.ask(name)
+	if err != nil {
+		return nil, err
 	}
 	c := h.hostConfig(d.a, node.Fleet(d.keys, aside), pin)
 	if place, err := site.ParsePlace(h.self.Anchor); err == nil {

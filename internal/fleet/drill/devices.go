@@ -71,7 +71,8 @@ func (d *drill) addresses() (list []phone.Node) {
 
 func (h *handset) over(s *session.Session) io.ReadWriter {
 	h.node = s.Node()
-	return &tap{ReadWriter: s, h: &h.d.history, client: h.client, account: h.Account, seen: h.seen, record: func(m *wire.RegisterFinish) { h.record = m }}
+	epoch := int(s.Accepted().Bundle.KeySet.Epoch)
+	return &tap{ReadWriter: s, h: &h.d.history, client: h.client, account: h.Account, epoch: epoch, seen: h.seen, record: func(m *wire.RegisterFinish) { h.record = m }}
 }
 
 // register has the fleet keep the device's key.

@@ -50,6 +50,8 @@ type Config struct {
 	Logins  int // how many are made under faults, in all
 	// Stages are those that are run; none is all of them.
 	Stages []string
+	// Next is the epoch that follows, of a rehearsal; nil: stage succession isn't run.
+	Next *Next
 	// Unanchored has stage 5 run on HSMs that keep no anchor, where it has to fail.
 	Unanchored bool
 }
@@ -76,6 +78,9 @@ type drill struct {
 func Run(ctx context.Context, c *Config) (*report.Report, error) {
 	b, err := bundle.ParseBundle(c.BundleFile, c.Bundle)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.Follows(); err != nil {
 		return nil, err
 	}
 	d := &drill{Config: c, keys: b.KeySet}
@@ -119,24 +124,30 @@ func (d *drill) prepare(b *bundle.Bundle) error {
 		}
 		d.r.Nodes = append(d.r.Nodes, node)
 	}
+	var err error
+	if d.world, err = newWorld(d.Program, d.Out, d.Nodes, d.hosts); err != nil {
+		return err
+	}
+	return d.answers(b, d.BundleFile, d.ProofFile, filepath.Join(d.Out, "secrets.json"))
+}
+
+// answers draws the secrets of a bundle's fleet, and has nodes that are started from now
+// on answer with that bundle.
+func (d *drill) answers(b *bundle.Bundle, file, proof, secrets string) error {
 	s, err := sealed.New(rand.Reader)
 	if err != nil {
 		return err
 	}
 	defer s.Clear()
-	file, err := sealed.Seal(b, d.Sealing, s)
+	sealedTo, err := sealed.Seal(b, d.Sealing, s)
 	if err != nil {
 		return err
 	}
-	if d.world, err = newWorld(d.Program, d.Out, d.Nodes, d.hosts); err != nil {
-		return err
-	}
-	secrets := filepath.Join(d.Out, "secrets.json")
-	d.serve = []string{d.BundleFile, "--proof", d.ProofFile, "--policy", d.PolicyFile, "--role", d.Role, "--sealing", d.Sealing, "--secrets", secrets}
+	d.serve = []string{file, "--proof", proof, "--policy", d.PolicyFile, "--role", d.Role, "--sealing", d.Sealing, "--secrets", secrets}
 	if d.beside {
 		d.serve = append(d.serve, "--beside")
 	}
-	return durable.Create(secrets, file, 0o644)
+	return durable.Create(secrets, sealedTo, 0o644)
 }
 
 // key is a key of the ceremony, as its records have it.

@@ -23,6 +23,7 @@ const (
 	didRegister = "register"
 	didGuess    = "guess"   // KE1
 	didSucceed  = "succeed" // KE3
+	didErase    = "erase"   // the registration's record
 )
 
 // asked is an operation of a history.
@@ -31,12 +32,13 @@ type asked struct {
 	What    string   `strict:"what"`
 	Attempt [32]byte `strict:"attempt,hex,optional"` // SHA-256 of KE1
 	Used    int      `strict:"used,optional"`
+	Epoch   int      `strict:"epoch,optional"` // of the fleet that is registered with
 }
 
 // told is its answer.
 type told struct {
 	Lost   bool   `strict:"lost,optional"` // none came: it may have been done, or be done later
-	Code   string `strict:"code,optional"` // the refusal: locked, other
+	Code   string `strict:"code,optional"` // the refusal: locked, erased, erase-first, other
 	Left   int    `strict:"left"`
 	Limit  int    `strict:"limit,optional"`
 	Secret bool   `strict:"secret,optional"` // a sealed key came with it
@@ -70,6 +72,8 @@ func (h *history) end(client int, in asked, began int64, out told) {
 // counter is the model of one account: written after the rules, not after the code.
 type counter struct {
 	registered, locked bool
+	erased             bool // the record; the count stays
+	epoch              int  // of the record
 	limit, used        int
 	open, before       string // attempts: 32 bytes, what was left, whether it was right
 }
@@ -91,14 +95,24 @@ func (c counter) step(in asked) (counter, told) {
 	if c.locked {
 		return next, told{Code: "locked"}
 	}
-	switch in.What {
-	case didRegister:
+	switch {
+	case in.What == didRegister:
+		if c.registered && !c.erased && c.epoch < in.Epoch {
+			return next, told{Code: "erase-first"}
+		}
 		if !c.registered {
 			next.used = in.Used
 		}
-		next.registered, next.open, next.before = true, "", ""
+		next.registered, next.erased, next.epoch, next.open, next.before = true, false, in.Epoch, "", ""
 		return next, told{Left: next.limit - next.used, Limit: next.limit}
-	case didGuess:
+	case in.What == didErase && c.registered:
+		next.erased, next.open, next.before = true, "", ""
+		return next, told{Left: c.limit - c.used, Limit: c.limit}
+	case c.erased:
+		return next, told{Code: "erased"}
+	case in.What == didErase:
+		return next, told{Code: "other"}
+	case in.What == didGuess:
 		for _, list := range []string{c.open, c.before} {
 			if at := find(list, in.Attempt); at >= 0 {
 				return next, told{Left: int(list[at+32])}
@@ -195,6 +209,7 @@ type tap struct {
 	h       *history
 	client  int
 	account string
+	epoch   int             // of the fleet
 	seen    func(at moment) // nil, or told of each moment of a login
 	record  func(*wire.RegisterFinish)
 
@@ -233,7 +248,9 @@ func (t *tap) Write(b []byte) (int, error) {
 		if t.record != nil {
 			t.record(m)
 		}
-		t.begin(asked{Account: t.account, What: didRegister, Used: int(m.Used)})
+		t.begin(asked{Account: t.account, What: didRegister, Used: int(m.Used), Epoch: t.epoch})
+	case *wire.Erase:
+		t.begin(asked{Account: t.account, What: didErase})
 	case *wire.LoginStart:
 		t.at(beforeKE1)
 		t.attempt = sha256.Sum256(m.KE1[:])
@@ -293,6 +310,8 @@ func (t *tap) heard(m wire.Message) {
 	switch m := m.(type) {
 	case *wire.Registered:
 		out = told{Left: int(m.Remaining), Limit: int(m.Limit)}
+	case *wire.Erased:
+		out = told{Left: int(m.Limit) - int(m.Used), Limit: int(m.Limit)}
 	case *wire.LoginAnswer:
 		out, after = told{Left: int(m.Remaining)}, afterKE2
 	case *wire.Recovered:
@@ -301,6 +320,10 @@ func (t *tap) heard(m wire.Message) {
 		switch m.Code {
 		case wire.CodeLocked:
 			out.Code = "locked"
+		case wire.CodeErased:
+			out.Code = "erased"
+		case wire.CodeEraseFirst:
+			out.Code = "erase-first"
 		case wire.CodeNotLeader, wire.CodeNoMajority:
 			t.began = 0 // nothing was written
 			return

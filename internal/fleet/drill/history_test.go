@@ -20,8 +20,9 @@ func seen(list ...any) *history {
 func guess(n byte) asked { return asked{Account: "drill.a", What: didGuess, Attempt: [32]byte{n}} }
 
 func TestAHistoryIsWhatOneGuessCounterWouldHaveAnswered(t *testing.T) {
-	registered := []any{asked{Account: "drill.a", What: didRegister}, told{Left: 2, Limit: 2}}
+	registered := []any{asked{Account: "drill.a", What: didRegister, Epoch: 1}, told{Left: 2, Limit: 2}}
 	right := func(n byte) asked { return asked{Account: "drill.a", What: didSucceed, Attempt: [32]byte{n}} }
+	erase, next := asked{Account: "drill.a", What: didErase}, asked{Account: "drill.a", What: didRegister, Epoch: 2}
 	for _, c := range []struct {
 		name string
 		list []any
@@ -36,6 +37,11 @@ func TestAHistoryIsWhatOneGuessCounterWouldHaveAnswered(t *testing.T) {
 		{"a key after the lock", []any{guess(1), told{Left: 1}, guess(2), told{Left: 0}, guess(3), told{Code: "locked"}, right(2), told{Left: 2, Limit: 2, Secret: true}}, false},
 		{"a key without a guess", []any{right(1), told{Left: 2, Limit: 2, Secret: true}}, false},
 		{"two counted as one", []any{guess(1), told{Left: 1}, guess(2), told{Left: 0}, guess(3), told{Left: 0}}, false},
+		{"an earlier epoch's record, erased, and the next epoch", []any{
+			guess(1), told{Left: 1}, next, told{Code: "erase-first"}, erase, told{Left: 1, Limit: 2}, guess(2), told{Code: "erased"}, next, told{Left: 1, Limit: 2}, guess(3), told{Left: 0}}, true},
+		{"the next epoch with the earlier one's record", []any{next, told{Left: 2, Limit: 2}}, false},
+		{"a guess given back with the next epoch", []any{guess(1), told{Left: 1}, erase, told{Left: 1, Limit: 2}, next, told{Left: 2, Limit: 2}}, false},
+		{"an answer of an erased record", []any{erase, told{Left: 2, Limit: 2}, guess(1), told{Left: 1}}, false},
 		{"a lock too early", []any{guess(1), told{Left: 1}, guess(2), told{Code: "locked"}}, false},
 	} {
 		want := report.NotLinearizable

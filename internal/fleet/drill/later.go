@@ -18,12 +18,6 @@ func (d *drill) rollback(ctx context.Context) error {
 	return d.putBack(ctx)
 }
 
-// succession takes a second epoch of the fleet.
-func (d *drill) succession(context.Context) error {
-	d.notRun("it takes the bundle of a second epoch, with which fleet drill does not run it yet")
-	return nil
-}
-
 // passkey seals a device's key under a passkey besides, loses the passkey, and goes back
 // to the recovery code.
 func (d *drill) passkey(ctx context.Context) error {

@@ -48,12 +48,18 @@ func (d *drill) sessions(ctx context.Context) error {
 	return nil
 }
 
-// proves opens a session with a node, and gives what it showed.
+// proves has a new device open a session with a node, and gives what it showed.
 func (d *drill) proves(ctx context.Context, m *member) (*report.Session, error) {
 	h, err := d.device("drill.proof." + m.HSM)
 	if err != nil {
 		return nil, err
 	}
+	return h.shown(ctx, m)
+}
+
+// shown opens a session with a node, and gives what it showed.
+func (h *handset) shown(ctx context.Context, m *member) (*report.Session, error) {
+	d := h.d
 	s, err := h.Open(ctx, phone.Node{HSM: m.HSM, Address: m.address})
 	if err != nil {
 		return nil, err
@@ -69,13 +75,18 @@ func (d *drill) proves(ctx context.Context, m *member) (*report.Session, error) 
 	return &report.Session{Bundle: d.r.Bundle, Proof: d.r.Proof, Peer: sha256.Sum256(s.Key()), Protocol: report.Protocol, Group: s.Group(), Verdict: report.Accepted}, nil
 }
 
-// refuses demands that a new device refuses an imposter, and says nothing to it.
+// refuses demands that a new device refuses an imposter.
 func (d *drill) refuses(ctx context.Context, said *imposter.Said, why ...bundle.Reason) error {
-	i, err := imposter.Serve(said)
+	h, err := d.device("drill.imposter")
 	if err != nil {
 		return err
 	}
-	h, err := d.device("drill.imposter")
+	return h.refuses(ctx, said, why...)
+}
+
+// refuses demands that the device refuses an imposter, and says nothing to it.
+func (h *handset) refuses(ctx context.Context, said *imposter.Said, why ...bundle.Reason) error {
+	i, err := imposter.Serve(said)
 	if err != nil {
 		return err
 	}
@@ -83,15 +94,21 @@ func (d *drill) refuses(ctx context.Context, said *imposter.Said, why ...bundle.
 	if s != nil {
 		s.Close()
 	}
-	heard := i.Close()
+	if heard := i.Close(); err != nil && heard != 0 {
+		return errAmiss("the device had sent it %d bytes", heard)
+	}
+	return refusedFor(err, why...)
+}
+
+// refusedFor demands that a device refused what it was answered, for one of these
+// reasons; none is any.
+func refusedFor(err error, why ...bundle.Reason) error {
 	var r *bundle.Refusal
 	switch {
 	case err == nil:
 		return errAmiss("the device accepts it")
 	case !errors.As(err, &r):
 		return errAmiss("the device doesn't refuse it: %v", err)
-	case heard != 0:
-		return errAmiss("the device had sent it %d bytes", heard)
 	}
 	for _, w := range why {
 		if r.Reason == w {

@@ -83,6 +83,9 @@ func (h *holder) about() {
 	case h.Proof != h.a.LogProof.Proof:
 		h.failf("its nodes answered with the proof %x…, the ceremony's is %x…", h.Proof[:8], h.a.LogProof.Proof[:8])
 	}
+	if r := h.a.Release; h.Next != nil && (r == nil || h.Next.Previous != r.Artifact) {
+		h.failf("its next epoch follows the artifact %x…, which is not this ceremony's", h.Next.Previous[:8])
+	}
 	if s := h.Stage(ceremony.StageSuccession); p.Mode == ceremony.Production && s != nil && s.Outcome != NotRun {
 		h.failf("tells of stage %s, which takes a second epoch; a production ceremony has one, and lists the stage as not run", ceremony.StageSuccession)
 	}

@@ -61,6 +61,8 @@ type Report struct {
 	Histories []History `strict:"histories"`
 	Anchors   []Anchor  `strict:"anchors"` // one for each HSM, in the plan's order
 	Figures   []Figure  `strict:"figures"`
+	// Next is the epoch that went live in stage succession; absent where none did.
+	Next *Next `strict:"next,optional"`
 }
 
 // The values of Report.Outcome and of Stage.Outcome.

@@ -243,10 +243,7 @@ func TestAProductionDrillRunsNoSecondEpoch(t *testing.T) {
 	plan.Mode, a.Plan = ceremony.Production, &plan
 	r := drilled(t, func(r *report.Report) {
 		r.Mode = ceremony.Production
-		*r.Stage("succession") = report.Stage{Name: "succession", Outcome: report.Passed}
-		for _, name := range report.Required("succession") {
-			r.Tests = append(r.Tests, report.Test{Stage: "succession", Name: name, Runs: 1})
-		}
+		testfleet.Succeed(r, a.Release.Artifact)
 	})
 	_, _, err := report.Of("drill.json", strict.EncodeJSON(r), &a, 1, a.DrillSince(), logged(t).Now())
 	wantError(t, "a second epoch in production", err, "lists the stage as not run")
@@ -256,9 +253,52 @@ func TestAProductionDrillRunsNoSecondEpoch(t *testing.T) {
 	}
 }
 
+// TestANextEpochFollowsTheOneThatWasDrilled holds what a report says of its second epoch
+// against itself and the ceremony.
+func TestANextEpochFollowsTheOneThatWasDrilled(t *testing.T) {
+	a := logged(t).Account
+	of := func(change func(*report.Report)) error {
+		r := drilled(t, func(r *report.Report) { testfleet.Succeed(r, a.Release.Artifact) }, change)
+		_, _, err := report.Of("drill.json", strict.EncodeJSON(r), a, 1, a.DrillSince(), logged(t).Now())
+		return err
+	}
+	if err := of(func(*report.Report) {}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*report.Report)
+		says   string
+	}{
+		"of another artifact":     {func(r *report.Report) { r.Next.Previous[0]++ }, "which is not this ceremony's"},
+		"none":                    {func(r *report.Report) { r.Next = nil }, "tells of a next epoch: false"},
+		"the same epoch":          {func(r *report.Report) { r.Next.Epoch = r.Epoch }, "the next epoch is 1, after 1"},
+		"its own predecessor":     {func(r *report.Report) { r.Next.Artifact = r.Next.Previous }, "artifact, bundle or proof of another"},
+		"the same ceremony":       {func(r *report.Report) { r.Next.Ceremony = r.Ceremony }, "of another"},
+		"the same bundle":         {func(r *report.Report) { r.Next.Bundle = r.Bundle }, "of another"},
+		"retired by its own keys": {func(r *report.Report) { r.Next.Retirement = r.Next.Bundle }, "of another"},
+		"a node too few":          {func(r *report.Report) { r.Next.Nodes = r.Next.Nodes[:2] }, "has 2 nodes, and this one 3"},
+		"nodes swapped":           {func(r *report.Report) { r.Next.Nodes[0], r.Next.Nodes[1] = r.Next.Nodes[1], r.Next.Nodes[0] }, "at the place of"},
+		"a key of before":         {func(r *report.Report) { r.Next.Nodes[1].Session = r.Nodes[0].Session.SPKI }, "a key that another node has"},
+		"one key twice":           {func(r *report.Report) { r.Next.Nodes[1].Session = r.Next.Nodes[0].Session }, "a key that another node has"},
+		"a node that is mute":     {func(r *report.Report) { r.Next.Nodes[2].Proof = nil }, "answered no device"},
+		"another key in TLS":      {func(r *report.Report) { r.Next.Nodes[2].Proof.Peer[0]++ }, "or proved another key"},
+		"the older bundle":        {func(r *report.Report) { r.Next.Nodes[2].Proof.Bundle = r.Bundle }, "another bundle or proof"},
+		"another protocol":        {func(r *report.Report) { r.Next.Nodes[2].Proof.Protocol = "h2" }, "it must be"},
+		"a text on two lines":     {func(r *report.Report) { r.Next.Nodes[2].Proof.Group = "a\nb" }, "has the text"},
+		"no history":              {func(r *report.Report) { r.Histories = r.Histories[:1] }, "there is no history of it"},
+		"where none went live": {func(r *report.Report) {
+			*r.Stage("succession") = report.Stage{Name: "succession", Outcome: report.NotRun, Reason: "no time"}
+			r.Tests = r.Tests[:len(r.Tests)-5]
+		}, "tells of a next epoch: true"},
+	} {
+		wantError(t, name, of(c.change), c.says)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(strict.EncodeJSON(drilled(f)))
 	f.Add(strict.EncodeJSON(drilled(f, func(r *report.Report) { r.Outcome, r.Faults = report.Failed, []string{"it hung"} })))
+	f.Add(strict.EncodeJSON(drilled(f, func(r *report.Report) { testfleet.Succeed(r, [32]byte{1}) })))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := report.Parse("drill.json", data)
 		if (r == nil) == (err == nil) {

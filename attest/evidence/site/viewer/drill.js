@@ -23,13 +23,14 @@
     const text = F.textOf(500);
     const hash = F.hexOf(32);
     const key = object({ cka_id: F.hexOf(), spki: hash });
+    const session = object({ bundle: hash, proof: hash, peer: hash, protocol: F.oneOf("fleetctl-drill/1"), group: text, verdict: F.oneOf("accepted") });
     return object({
       format: F.oneOf("fleetctl drill v1"), notice: F.oneOf(notice), mode: F.oneOf(...F.MODES), fleet: token, namespace: token, epoch: F.int(1), ceremony: token,
       bundle: hash, proof: hash, started: timeOf, ended: timeOf, majority: int, outcome: F.oneOf("passed", "failed"), faults: F.list(text, 0, 64),
       versions: F.list(object({ name: text, version: text }), 1, 64),
       nodes: F.list(object({
         hsm: token, session: key, agreement: key,
-        proof: optional(object({ bundle: hash, proof: hash, peer: hash, protocol: F.oneOf("fleetctl-drill/1"), group: text, verdict: F.oneOf("accepted") })),
+        proof: optional(session),
         attempts: int, acknowledged: int, ambiguous: int, led: int,
       }), 1, 128),
       stages: F.list(object({ name: token, outcome: F.oneOf("passed", "failed", "not-run"), reason: optional(text) }), 7, 7),
@@ -38,6 +39,10 @@
       histories: F.list(object({ name: token, operations: F.int(1), sha256: hash, result: F.oneOf("linearizable", "not-linearizable", "undecided") }), 0, 256),
       anchors: F.list(object({ hsm: token, where: text, created: optional(timeOf), removed: optional(timeOf), reason: optional(text) }), 0, 128),
       figures: F.list(object({ name: token, value: int, unit: token }), 0, 256),
+      next: optional(object({
+        epoch: F.int(1), ceremony: token, artifact: hash, previous: hash, bundle: hash, proof: hash, retirement: hash,
+        nodes: F.list(object({ hsm: token, session: hash, proof: optional(session) }), 1, 128),
+      })),
     });
   }
 
@@ -53,6 +58,7 @@
     checkNodes(r, where, bad);
     checkStages(r, where, bad);
     checkAnchors(r, bad);
+    checkNext(r, bad);
     const why = failures(r);
     if ((r.outcome === "failed") !== (why.length > 0)) bad(r.outcome === "failed" ? "says that the drill failed, and nothing in it did" : `says that the drill passed, and it did not: ${why[0]}`);
     return r;
@@ -100,6 +106,23 @@
     });
   }
 
+  // checkNext demands the epoch that went live exactly where stage succession was run.
+  function checkNext(r, bad) {
+    const { next, stages: { 5: { outcome } } } = r;
+    if ((next === undefined) !== (outcome === "not-run")) bad("tells of a next epoch where none went live, or of none where one did");
+    if (next === undefined) return;
+    if (next.epoch <= r.epoch || next.ceremony === r.ceremony || next.artifact === next.previous || next.bundle === r.bundle || next.proof === r.proof || [r.bundle, next.bundle].includes(next.retirement)) bad("has a next epoch that is another's");
+    if (next.nodes.length !== r.nodes.length) bad("has another number of nodes in its next epoch");
+    const seen = new Set(r.nodes.flatMap((n) => [n.session.spki, n.agreement.spki]));
+    next.nodes.forEach((n, i) => {
+      if (n.hsm !== r.nodes[i].hsm || seen.has(n.session)) bad(`has a node ${n.hsm} of its next epoch at another's place, or with another's key`);
+      if (outcome === "passed" && !n.proof) bad(`has a node ${n.hsm} of its next epoch that answered no device, and succession passed`);
+      if (n.proof && (n.proof.bundle !== next.bundle || n.proof.proof !== next.proof || n.proof.peer !== n.session)) bad(`has another bundle, proof or key in the session of ${n.hsm} in its next epoch`);
+      seen.add(n.session);
+    });
+    if (outcome === "passed" && !r.histories.some((h) => h.name === "succession")) bad("has no history of succession, which passed");
+  }
+
   function failures(r) {
     const { counts: c } = r;
     const why = [...r.faults];
@@ -119,6 +142,7 @@
     if (r.mode !== plan.mode || r.fleet !== plan.fleet || r.namespace !== plan.namespace || r.epoch !== plan.epoch || r.majority !== plan.majority || r.ceremony !== replay.open_.ceremony) bad("is of another fleet, epoch or ceremony");
     if (r.bundle !== replay.logProof.bundle || r.proof !== replay.logProof.proof) bad("is of another bundle or proof");
     if (r.started < d.since - skew || r.ended > d.time + skew) bad("is of a drill before the bundle was logged, or after its record");
+    if (r.next !== undefined && r.next.previous !== replay.release_?.artifact) bad("has a next epoch that follows another artifact");
     if (plan.mode === "production" && r.stages[5].outcome !== "not-run") bad("tells of a second epoch, in production");
     if (r.nodes.length !== plan.hsms.length || !r.nodes.every((n, i) => n.hsm === plan.hsms[i].name)) bad("doesn't have the plan's HSMs for nodes, all of them, in their order");
     for (const n of r.nodes) {

@@ -74,7 +74,8 @@ func (c *Config) Follows() error {
 	case about.Fleet != now.Fleet || !bytes.Equal(about.Previous, digest[:]):
 		return fmt.Errorf("the notice doesn't retire %s after epoch %d: its previous is %x, and that epoch's artifact is %x", now.Fleet, then.Epoch, about.Previous, digest)
 	}
-	return nil
+	_, err = n.told(c.Role)
+	return err
 }
 
 // judged is the check of a device of the drill at first contact.

@@ -18,6 +18,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/fleet/anchorhsm"
 	"github.com/fleetctl/fleetctl/internal/hsm"
 	"github.com/fleetctl/fleetctl/internal/keys"
+	"github.com/fleetctl/fleetctl/internal/serve"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/tpmdevice"
 )
@@ -134,7 +135,7 @@ func (h *host) close() error {
 func (h *host) serve(l net.Listener) error {
 	defer context.AfterFunc(h.ctx, func() { l.Close() })()
 	for {
-		conn, err := l.Accept()
+		conn, err := serve.Accept(h.ctx, l, nil)
 		if err != nil {
 			if h.ctx.Err() != nil {
 				return nil

@@ -4,10 +4,13 @@ package hsmhost
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -154,4 +157,37 @@ func TestAnHSMsProcessGivesUpWhereAnotherOneStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	again()
+}
+
+// tired is a listener that has no file descriptor left at first.
+type tired struct {
+	net.Listener
+	times int
+}
+
+func (l *tired) Accept() (net.Conn, error) {
+	if l.times--; l.times >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+func TestAnHSMsProcessOutlivesThatItHasNoFileDescriptorNow(t *testing.T) {
+	socket := filepath.Join(folder(t), socketName)
+	l := must(net.Listen("unix", socket))
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- (&host{c: &Config{}, ctx: ctx}).serve(&tired{l, 2}) }()
+	c := must(net.Dial("unix", socket))
+	if err := send(c, []byte{99}); err != nil { // no question, so that it says so and hangs up
+		t.Error(err)
+	}
+	if _, err := receive(c, maxMessage); err != nil {
+		t.Errorf("it doesn't answer: %v", err)
+	}
+	c.Close()
+	end()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

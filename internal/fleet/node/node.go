@@ -215,7 +215,7 @@ func (n *Node) listen(self *site.Node) error {
 	}
 	stream, err := session.NewStream(n.nodes, session.Peer{
 		Node: n.c.HSM, Role: n.c.Role, Key: key, Bundle: n.c.Bundle, Advertise: n.c.HSM,
-		Refused: func(err error) { n.c.Log.Warn("a connection is refused", "error", err) },
+		Refused: func(err error) { n.c.Log.Warn("a connection is refused", "error", err) }, Broken: n.fail,
 	})
 	if err != nil {
 		return err

@@ -94,19 +94,20 @@ func (s *Server) Open(ctx context.Context, conn net.Conn) (_ *Conn, err error) {
 // Serve has handle talk to each device that connects, until ctx ends; then it waits
 // for those that are left. It talks to no more at once than serve.Bounded lets in, so
 // that one client leaves room for the others. refused, if set, is told of connections that came to no
-// session. handle's session is closed when it returns.
+// session, and of errors of the listener that pass: only one that takes no connections any
+// more ends it. handle's session is closed when it returns.
 func (s *Server) Serve(ctx context.Context, l net.Listener, handle func(context.Context, *Conn), refused func(error)) error {
 	l = serve.Bounded(l)
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	var all sync.WaitGroup
 	defer all.Wait()
 	for {
-		conn, err := l.Accept()
+		conn, err := serve.Accept(ctx, l, refused)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
-			return err
+			return fmt.Errorf("devices can't connect any more: %w", err)
 		}
 		all.Go(func() {
 			c, err := s.Open(ctx, conn)

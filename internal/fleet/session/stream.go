@@ -30,6 +30,7 @@ type Stream struct {
 	digest    [sha256.Size]byte
 	advertise string
 	refused   func(error)
+	broken    func(error)
 
 	ctx   context.Context
 	end   context.CancelFunc
@@ -47,8 +48,12 @@ type Peer struct {
 	// Advertise is the address at which the others reach this node, where it isn't
 	// the listener's.
 	Advertise string
-	// Refused, if set, is told of connections that are refused.
+	// Refused, if set, is told of connections that are refused, and of errors of the
+	// listener that pass.
 	Refused func(error)
+	// Broken, if set, is told why the stream takes no connections any more, though nobody
+	// closed it: its node has to end, since the others don't reach it.
+	Broken func(error)
 }
 
 // NewStream begins to take connections from a listener, which it closes at its end.
@@ -66,7 +71,7 @@ func NewStream(l net.Listener, p Peer) (*Stream, error) {
 	}
 	s := &Stream{
 		l: serve.Bounded(l), node: p.Node, cert: cert, role: p.Role, set: b.KeySet, digest: sha256.Sum256(p.Bundle),
-		advertise: p.Advertise, refused: p.Refused, ready: make(chan *Conn),
+		advertise: p.Advertise, refused: p.Refused, broken: p.Broken, ready: make(chan *Conn),
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.all.Go(s.take)
@@ -75,9 +80,12 @@ func NewStream(l net.Listener, p Peer) (*Stream, error) {
 
 func (s *Stream) take() {
 	for {
-		conn, err := s.l.Accept()
+		conn, err := serve.Accept(s.ctx, s.l, s.refused)
 		if err != nil {
-			s.end() // closed, or broken: Accept says so
+			if s.broken != nil && s.ctx.Err() == nil {
+				s.broken(fmt.Errorf("the other nodes can't connect to node %s any more: %w", s.node, err))
+			}
+			s.end() // Accept says so
 			return
 		}
 		s.all.Go(func() {

@@ -119,16 +119,15 @@
   // ---- bundle ----
 
   // checkAdditions holds the form of what third parties added to their statements:
-  // post-quantum signatures, which this verifier doesn't check. Where a policy requires
-  // them it judges nothing; the countersignature's text names each of them in any case.
+  // post-quantum signatures, each of which the countersignature's text names.
   function checkAdditions(statements, where) {
     const added = statements.filter((s) => s.addition);
     for (const { addition: a } of added) {
       const key = F.admitSigner(a.key, `${where}: addition`);
       if (key.kind !== "mldsa" || a.signature.length !== F.longestSignature(key.algorithm)) F.fault(where, "has an addition that is no signature of ML-DSA");
-      a.same = key.same;
+      a.admitted = key;
     }
-    F.distinct(added, (s) => s.addition.same, where, "an addition by");
+    F.distinct(added, (s) => s.addition.admitted.same, where, "an addition by");
   }
 
   F.parseBundle = function (bytes, where) {

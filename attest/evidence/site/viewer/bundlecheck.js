@@ -26,6 +26,17 @@
     return found;
   };
 
+  // lacking says why a statement has no post-quantum signature beside it that counts, null
+  // where it has. What is wrong with one by a pinned key is thrown.
+  async function lacking(s, party, at, policy, now, witnessed) {
+    if (!s.addition) return "gave no post-quantum signature beside its statement";
+    const k = policy.additional_keys.find((x) => x.admitted.same === s.addition.admitted.same);
+    if (!k) return "has a post-quantum signature beside its statement by a key that isn't pinned";
+    if (k.name !== party) F.fault(at, `has a post-quantum signature beside it by a key of ${k.name}`);
+    if (!(await F.signed(k.admitted, F.FOR_THIRD_PARTY, s.message, s.addition.signature))) F.fault(at, "has a post-quantum signature beside it that doesn't verify");
+    return F.counts(k.window, now, witnessed) ? null : "added a post-quantum signature by a key outside its window";
+  }
+
   // judgeBundle verifies every part by a pinned key, and counts whose signatures count.
   F.judgeBundle = async function (answer, bundle, late, policy, now, quorum, lateQuorum) {
     const where = "bundle.json";
@@ -34,6 +45,7 @@
     const parties = new Set();
     const signed = [];
     const outside = [];
+    const incomplete = new Set();
     const pinned = new Map(policy.third_parties.map((t) => [F.hex(t.key), t]));
     const inBundle = new Map(bundle.statements.map((s) => [F.hex(s.key), s]));
     const check = async (s, witnessed, isLate) => {
@@ -41,35 +53,42 @@
       const at = `${where}: statement of ${t?.name ?? F.base64(s.key)}`;
       const first = isLate ? inBundle.get(F.hex(s.key)) : undefined;
       if (t && !(await F.statementSigned(s, s.key))) return answer.problem(at, "doesn't verify");
-      if (t && first && !F.equal(first.message, s.message)) return answer.problem(at, "is a second one about this epoch");
+      if (t && first) return F.equal(first.message, s.message) ? undefined : answer.problem(at, "is a second one about this epoch");
       if (s.seconds > now + skew) answer.problem(at, "is dated after the time it is judged at");
       if (quorum !== undefined && !isLate && s.seconds > quorum + skew) answer.problem(at, "is dated after the time by when witnesses had seen it");
+      if (!t && isLate) return undefined;
+      const lacks = await lacking(s, t?.name, at, policy, now, witnessed);
       if (!t) return undefined;
+      if (lacks !== null && policy.requires.has(t.name)) return incomplete.add(`${t.name} ${lacks}`);
       if (F.counts(t.window, now, witnessed)) parties.add(t.name);
       else outside.push(t.name);
       signed.push({ name: t.name, time: s.timestamp, late: isLate });
       return undefined;
     };
-    for (const s of bundle.statements) await check(s, quorum, false);
-    for (const s of late) await check(s, lateQuorum, true);
+    for (const s of bundle.statements) await answer.attempt(() => check(s, quorum, false));
+    for (const s of late) await answer.attempt(() => check(s, lateQuorum, true));
     if (keySet.created > now + skew) answer.problem(where, "has an artifact dated after the time it is judged at");
     if (quorum !== undefined && keySet.created > quorum + skew) answer.problem(where, "has an artifact dated after the time by when witnesses had seen it");
     const own = new Set([...policy.third_parties.map((t) => t.same), ...policy.operators.map((o) => o.admitted.same)]);
     for (const k of keySet.keys) if (own.has(k.key.same)) answer.problem(where, `has a key of ${k.hsm} ${k.role} that is a pinned third party's or operator's`);
-    const operators = new Set();
+    const countersigned = [];
     const owners = new Map(policy.operators.map((o) => [o.admitted.same, o]));
     for (const c of bundle.countersignatures) {
       const o = owners.get(c.key.same);
       if (!o) continue;
       const message = F.countersigned(c.form, keySet, bundle.statements);
       if (c.form !== o.form || !(await F.signed(o.admitted, F.FOR_COUNTERSIGNATURE, message, c.signature))) answer.problem(`${where}: countersignature of ${o.name}`, "doesn't verify, or is of another form than the pinned one");
-      else if (F.counts(o.window, now, quorum)) operators.add(o.name);
+      else if (F.counts(o.window, now, quorum)) countersigned.push(o);
       else outside.push(o.name);
     }
+    // Of those of whom both are required only such count as gave both.
+    const both = (o) => countersigned.some((x) => x.name === o.name && F.groupOf(x.admitted) !== F.groupOf(o.admitted));
+    const operators = new Set(countersigned.filter((o) => !policy.requires.has(o.name) || both(o)).map((o) => o.name));
+    for (const o of countersigned) if (!operators.has(o.name)) incomplete.add(`${o.name} gave its ${F.groupOf(o.admitted)} countersignature, and not the other`);
     answer.facts.signed = signed;
     if (answer.problems.length > before) return { enough: false }; // wrong, however many others are good
     const enough = parties.size >= policy.third_parties_needed;
-    const note = outside.length > 0 ? `; outside their key's window: ${outside.join(", ")}` : "";
+    const note = (outside.length > 0 ? `; outside their key's window: ${outside.join(", ")}` : "") + [...incomplete].map((x) => `; ${x}`).join("");
     answer.claim("statement.signed", enough ? "proven" : "not shown", `${parties.size} of ${policy.third_parties_needed} third parties needed: ${[...parties].join(", ") || "none"}${note}`);
     answer.claim("mode", enough ? "proven" : "not shown", `${keySet.mode}, by the artifact`);
     answer.claim("countersigned", operators.size > 0 ? "proven" : "not shown", operators.size > 0 ? `by ${[...operators].join(", ")}` : `by no pinned operator that counts${note}`);
@@ -94,9 +113,9 @@
       const namesake = pinned.find((x) => x.part === h.part && x.name === h.name && x.same !== h.same);
       if (namesake && other && other.name !== h.name) answer.problem("policy", `pins another key for ${h.name}, and the plan's key under ${other.name}: one of them would have two voices`);
     }
-    const roles = new Map(policy.people.map((x) => [x.ssh.same, x]));
+    const roles = new Map(policy.people.flatMap((x) => x.ssh.sames.map((same) => [same, x])));
     for (const x of plan?.people ?? []) {
-      const other = roles.get(x.ssh.same);
+      const other = x.ssh.sames.map((same) => roles.get(same)).find((y) => y);
       if (other && other.role !== x.role) answer.problem("policy", `has ${other.name} as ${other.role}, who is ${x.role} in the plan`);
     }
     const everybody = new Map([...planned, ...pinned].map((h) => [h.same, h]));
@@ -125,7 +144,8 @@
     if (policy.operators.length > 0) await F.judgeBundle(answer, bundle, [], policy, now, found.quorum); // without any no bundle is judged
     F.claimLog(answer, found, proofs.length > 0);
     F.checkSplit(answer, found.checkpoints ?? []);
-    answer.claim("rekor.included", "not checked", "Rekor's entries are left to fleetctl");
+    if (policy.rekor) answer.claim("rekor.included", "not checked", "Rekor's entries are left to fleetctl");
+    else answer.claim("rekor.included", "not shown", "the policy pins no log of Rekor's");
     Object.assign(answer.facts, F.factsOf(bundle.keySet));
   };
 

@@ -66,6 +66,7 @@ func TestJavaScriptAcceptsHonestFleetsOfEveryKind(t *testing.T) {
 	add("onlookers", testfleet.Options{Name: "heard", HSMs: 2, Onlookers: []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}, Away: []string{"wim"}})
 	add("what was tolerated", testfleet.Options{Name: "tolerated", HSMs: 1, Tolerates: []string{token.TryRelaxExtractable, token.TryRelaxSensitive},
 		Tokens: func(l []*testfleet.Token) { l[0].OnRelaxed = func(*token.Relaxed) {} }})
+	add("both signatures of everybody", testfleet.Options{Name: "hybrid", HSMs: 2, PostQuantum: keys.MLDSA44, Others: 1})
 	add("a live service's statement", testfleet.Options{Name: "served", HSMs: 1, Served: func(b []byte) []byte { return append([]byte(" "), b...) }})
 	n, got := ask(t, list)
 	for i, q := range list {
@@ -73,8 +74,8 @@ func TestJavaScriptAcceptsHonestFleetsOfEveryKind(t *testing.T) {
 			t.Errorf("%s: %s %v", q.Name, got[i].Verdict, got[i].Problems)
 		}
 	}
-	t.Logf("%d packages, %s; five HSMs: %.0f ms, then %.0f ms of processor", len(list), n, got[0].Milliseconds, got[1].Milliseconds)
-	if ms := min(got[0].Milliseconds, got[1].Milliseconds); ms > 1000 {
+	t.Logf("%d packages, %s; five HSMs: %.0f ms of processor", len(list), n, got[0].Milliseconds)
+	if ms := got[0].Milliseconds; ms > 1000 { // of the second one its signatures are known
 		t.Errorf("a package of five HSMs takes %.0f ms of processor; 1000 are allowed", ms)
 	}
 }

@@ -140,6 +140,16 @@
   // What an ML-DSA signature is for (SPEC section 2).
   F.FOR_POSSESSION = "fleetctl/possession/v1";
   F.FOR_COUNTERSIGNATURE = "fleetctl/countersignature/v1";
+  F.FOR_THIRD_PARTY = "fleetctl/third-party/v1";
+
+  // groupOf is the part that a key's signature has where both are required.
+  F.groupOf = (key) => (key.kind === "mldsa" ? "post-quantum" : "classical");
+
+  // admitMLDSA reads an SPKI of ML-DSA, of a key that signs beside another one.
+  F.admitMLDSA = function (der, algorithm, where) {
+    const key = F.admit(der, algorithm, where);
+    return key.kind === "mldsa" ? key : F.fault(where, `is of ${algorithm}, and ML-DSA signs beside another key`);
+  };
 
   // ---- windows ----
 

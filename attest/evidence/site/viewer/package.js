@@ -197,7 +197,7 @@
   async function judgeClosed(s) {
     const { answer, files, replay, policy, plan, now } = s;
     const bundle = await answer.attempt(() => F.parseBundle(needed(files, "bundle.json"), "bundle.json"));
-    const late = (replay?.late ?? []).map((a) => ({ ...a.statement, key: a.key }));
+    const late = (replay?.late ?? []).map((a) => ({ ...a.statement, key: a.key, addition: a.addition }));
     const judged = bundle && s.taken && policy.operators.length > 0 && (await F.judgeBundle(answer, bundle, late, policy, now, s.logged.quorum, s.end.quorum));
     if (s.taken) F.claimLog(answer, s.logged, s.bundleProofs.length > 0);
     F.checkVoices(answer, plan, policy, bundle?.keySet);

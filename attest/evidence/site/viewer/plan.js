@@ -67,7 +67,6 @@
     const read = F.parseYAMLFile(bytes, where, "fleetctl plan v1");
     if (read.has?.("destroys")) throw new F.NotChecked(where, "is of a ceremony that destroys keys, which is left to fleetctl");
     const p = F.shape("plan", shapes)(read, where);
-    if ([p.countersigner, ...p.third_parties].some((x) => x.post_quantum)) throw new F.NotChecked(where, "names post-quantum keys, whose signatures this verifier doesn't check: its ceremony is left to fleetctl");
     F.checkMode(p.mode, p.namespace, where);
     F.checkEpoch(p.epoch, p.previous, where);
     if (p.mode === "production" && p.rehearses !== undefined) F.fault(where, "rehearses another, and is of a production");
@@ -78,6 +77,12 @@
     if (F.useOf(c.algorithm) !== "sign") F.fault(where, "has a countersigner whose key doesn't sign");
     c.admitted = F.admit(c.key, c.algorithm, `${where}: countersigner`);
     if (c.form === "signature" && p.third_parties.length !== 1) F.fault(where, "has the form signature and more than one third party");
+    if (c.post_quantum && F.groupOf(c.admitted) === "post-quantum") F.fault(where, "has a countersigner both of whose keys are post-quantum");
+    for (const x of [c, ...p.third_parties]) {
+      if (!x.post_quantum) continue;
+      x.post_quantum.admitted = F.admitMLDSA(x.post_quantum.key, x.post_quantum.algorithm, `${where}: post_quantum key of ${x.name}`);
+      if (c.form === "signature") F.fault(where, "has the form signature, which covers no post-quantum signature");
+    }
     p.log = F.parseLogPolicy(p.log_policy, `${where}: log_policy`);
     F.distinct([...F.holdersOfPlan(p)], (h) => h.same, where, "the key");
     p.lockdown = (p.lockdown ?? []).map((text) => {
@@ -144,9 +149,12 @@
 
   // holdersOfPlan are the keys that a plan names: part, name, what makes them the same.
   F.holdersOfPlan = function* (p) {
-    for (const x of p.people) yield { part: "person", name: x.name, same: x.ssh.same };
+    for (const x of p.people) for (const same of x.ssh.sames) yield { part: "person", name: x.name, same };
     for (const t of p.third_parties) yield { part: "third party", name: t.name, same: t.same };
     yield { part: "operator", name: p.countersigner.name, same: p.countersigner.admitted.same };
+    for (const x of p.third_parties) if (x.post_quantum) yield { part: "third party", name: x.name, same: x.post_quantum.admitted.same };
+    const { post_quantum: beside, name } = p.countersigner;
+    if (beside) yield { part: "operator", name, same: beside.admitted.same };
     for (const k of p.log.logs) yield { part: "log", name: k.name, same: k.same };
     for (const [name, k] of p.log.witnesses) yield { part: "witness", name, same: k.same };
   };
@@ -155,6 +163,7 @@
   function checkLargest(p, where) {
     const base64 = (n) => "A".repeat(4 * Math.ceil(n / 3));
     const hex = "f".repeat(64);
+    const signature = (x) => [["key", base64(F.sizeOfSPKI(x.algorithm))], ["signature", base64(F.longestSignature(x.algorithm))]];
     const time = "2026-11-21T10:00:00Z";
     const keys = p.hsms.flatMap((h) => p.roles.map((r) => new Map([["hsm", h.name], ["role", r.name], ["use", r.use], ["algorithm", r.algorithm], ["public_key", base64(F.sizeOfSPKI(r.algorithm))]])));
     const artifact = F.indented(new Map([["format", "fleetctl fleet-keys v1"], ["mode", p.mode], ["fleet", p.fleet], ["namespace", p.namespace], ["epoch", p.epoch],
@@ -164,8 +173,8 @@
     const json = F.canonical(new Map([["version", 2], ["ciphersuite", 2], ["namespace", p.namespace], ["timestamp", Number.MAX_SAFE_INTEGER], ["epoch", p.epoch],
       ["digest", hex], ["signature", hex + hex], ["key_id", 255], ["serialized_message", F.hex(message)]]));
     const bundle = F.indented(new Map([["format", "fleetctl validation-bundle v1"], ["artifact", base64(artifact.length)],
-      ["statements", p.third_parties.map(() => new Map([["key", base64(32)], ["json", base64(json.length)]]))],
-      ["countersignatures", [new Map([["key", base64(F.sizeOfSPKI(p.countersigner.algorithm))], ["form", p.countersigner.form], ["signature", base64(F.longestSignature(p.countersigner.algorithm))]])]],
+      ["statements", p.third_parties.map((t) => new Map([["key", base64(32)], ["json", base64(json.length)], ...(t.post_quantum ? [["addition", new Map(signature(t.post_quantum))]] : [])]))],
+      ["countersignatures", [p.countersigner, p.countersigner.post_quantum].filter((x) => x).map((x) => { const [key, signed] = signature(x); return new Map([key, ["form", "signature"], signed]); })],
       ["transcript", new Map([["head", hex], ["n", 8192]])]]));
     if (bundle.length > F.LIMITS.bundle) F.fault(where, `may give a bundle of ${bundle.length} bytes; ${F.LIMITS.bundle} are allowed`);
   }

@@ -73,12 +73,13 @@
   F.parsePolicy = function (bytes) {
     const where = "policy";
     const p = F.shape("policy", shapes)(F.parseYAMLFile(bytes, where, "fleetctl policy v1"), where);
-    if (p.require_all || p.additional_keys) throw new F.NotChecked(where, "requires post-quantum signatures, which this verifier doesn't check: it judges nothing under such a policy");
     for (const n of p.namespaces) F.checkMode(p.mode, n, where);
     p.people ??= [];
     p.operators ??= [];
+    p.additional_keys ??= [];
     readPeople(p, where);
     readParties(p, where);
+    readRequired(p, where);
     readLog(p, where);
     readRekor(p, where);
     readKeepers(p, where);
@@ -119,6 +120,25 @@
     }
   }
 
+  // readRequired: of whom a classical and a post-quantum signature must both count.
+  function readRequired(p, where) {
+    p.requires = new Set(p.require_all ?? []);
+    F.distinct(p.require_all ?? [], (name) => name, where, "in require_all");
+    if (p.requires.size + p.additional_keys.length > 0 && p.operators.length === 0) F.fault(where, "requires both signatures of somebody, and without operators it judges no bundle");
+    for (const k of p.additional_keys) {
+      k.admitted = F.admitMLDSA(k.key, k.algorithm, `${where}: additional key of ${k.name}`);
+      if (!p.third_parties.some((t) => t.name === k.name)) F.fault(where, `has an additional key of ${F.quote(k.name)}, which is no third party`);
+      if (!p.requires.has(k.name)) F.fault(where, `has an additional key of ${k.name}, and requires nothing of it`);
+    }
+    F.distinct(p.operators.filter((o) => !p.requires.has(o.name)), (o) => o.name, where, "the operator");
+    for (const name of p.requires) {
+      const operators = p.operators.filter((o) => o.name === name);
+      if (operators.some((o) => o.form !== "bound")) F.fault(where, `requires both signatures of ${name} in the form signature, which leaves out what third parties added`);
+      const kinds = [...p.third_parties.filter((t) => t.name === name).map(() => "classical"), ...[...operators, ...p.additional_keys.filter((k) => k.name === name)].map((x) => F.groupOf(x.admitted))];
+      if (new Set(kinds).size < 2) F.fault(where, `requires both signatures of ${F.quote(name)}, of whom it doesn't have both a classical and a post-quantum key`);
+    }
+  }
+
   function readLog(p, where) {
     p.logWindows = new Map();
     p.silent = new Set();
@@ -131,8 +151,15 @@
       if (p.logWindows.has(key)) F.fault(where, `has two windows of ${F.quote(key)}`);
       p.logWindows.set(key, window);
     }
+    if (p.requires.size > 0) { // what dates signatures is as strong as they are
+      if (!p.log || p.log.quorum === "none") F.fault(where, "requires post-quantum signatures, and names no quorum of witnesses to date them");
+      for (const [name, key] of p.log.witnesses) if (key.type !== 6) p.silent.add(name);
+      if (!reachable(p)) F.fault(where, "requires post-quantum signatures, and has a quorum that witnesses with ML-DSA-44 keys can't meet");
+    }
     if (p.claims.has("log.witnessed") && p.log && p.log.quorum === "none") F.fault(where, "demands log.witnessed, and its quorum is none");
   }
+
+  const reachable = (p) => F.meets(p.log, new Set([...p.log.witnesses.keys()].filter((n) => !p.silent.has(n))));
 
   // spkiText reads an SPKI in base64 or PEM.
   function spkiText(text, where) {
@@ -157,14 +184,15 @@
 
   // holdersOfPolicy are the keys that it pins.
   F.holdersOfPolicy = function* (p) {
-    for (const x of p.people) yield { part: "person", name: x.name, same: x.ssh.same };
+    for (const x of p.people) for (const same of x.ssh.sames) yield { part: "person", name: x.name, same };
     for (const t of p.third_parties) yield { part: "third party", name: t.name, same: t.same };
+    for (const k of p.additional_keys) yield { part: "third party", name: k.name, same: k.admitted.same };
     for (const o of p.operators) yield { part: "operator", name: o.name, same: o.admitted.same };
     for (const k of p.log?.logs ?? []) yield { part: "log", name: k.name, same: k.same };
     for (const [name, k] of p.log?.witnesses ?? []) yield { part: "witness", name, same: k.same };
     for (const l of p.rekor?.logs ?? []) yield { part: "log", name: l.name, same: l.same };
     for (const s of p.rekor?.submitters ?? []) yield { part: "submitter", name: s.name, same: s.same };
-    for (const k of p.succession?.keys ?? []) yield { part: "keeper", name: k.name, same: k.ssh.same };
+    for (const k of p.succession?.keys ?? []) for (const same of k.ssh.sames) yield { part: "keeper", name: k.name, same };
   };
 
   const parts = ["person", "third party", "operator", "log", "witness", "submitter", "keeper", "fleet key"];
@@ -232,7 +260,7 @@
         if ((said.get(name) ?? name) === org && !allowed(p, "one_org", `witness ${name}`, party)) p.silent.add(name);
       }
     }
-    if (p.log && p.log.quorum !== "none" && !F.meets(p.log, new Set([...p.log.witnesses.keys()].filter((n) => !p.silent.has(n))))) F.fault(where, "has a quorum that can't be met without a witness who is a party's own");
+    if (p.log && p.log.quorum !== "none" && !reachable(p)) F.fault(where, "has a quorum that can't be met without a witness who is a party's own");
     for (const a of p.allowed) {
       if (!a.used && !a.pair.some((x) => x.part === "fleet key")) F.fault(where, `allows ${a.kind} of ${a.pair[0].text} and ${a.pair[1].text}, and it isn't so`);
     }
@@ -242,7 +270,7 @@
 
   function unpinned(p) {
     const names = [];
-    for (const x of [...p.people, ...p.third_parties, ...p.operators, ...(p.rekor?.logs ?? []), ...(p.rekor?.submitters ?? []), ...(p.succession?.keys ?? []), ...(p.attestation?.anchors ?? [])]) {
+    for (const x of [...p.people, ...p.third_parties, ...p.additional_keys, ...p.operators, ...(p.rekor?.logs ?? []), ...(p.rekor?.submitters ?? []), ...(p.succession?.keys ?? []), ...(p.attestation?.anchors ?? [])]) {
       if (blank(x.confirmed)) names.push(x.name);
     }
     if (p.log && blank(p.log_confirmed)) names.push("log_policy");

@@ -172,7 +172,11 @@
       if (!(await F.statementSigned(s, c.key))) bad(`is not signed by ${party.name}`);
       if (s.suite !== party.ciphersuite || s.namespace !== this.plan.namespace || s.epoch !== this.plan.epoch || s.digest !== this.release_.artifact) bad("is about something else than was asked");
       if (s.seconds < this.release_.time - F.CLOCK_SKEW || s.seconds > r.time + F.CLOCK_SKEW) bad("was signed before the release, or after its record");
-      const answer = { party, key: c.key, statement: s, raw: c.statement, n: r.n };
+      const beside = party.post_quantum;
+      if ((c.addition === undefined) !== (beside === undefined)) bad("has a post-quantum signature beside the statement, or none, against the plan");
+      if (beside && !(await F.signed(beside.admitted, F.FOR_THIRD_PARTY, s.message, c.addition))) bad(`has a post-quantum signature of ${party.name} that doesn't verify`);
+      const addition = beside && { key: beside.key, signature: c.addition, admitted: beside.admitted };
+      const answer = { party, key: c.key, statement: s, addition, raw: c.statement, n: r.n };
       this.responses.push(answer);
       (this.counter ? this.late : this.answers).push(answer);
     },
@@ -188,8 +192,11 @@
       const want = this.plan.countersigner;
       if (!F.equal(c.key, want.key) || c.form !== want.form) bad("has another key or form than the plan's");
       if (this.answers.length < this.plan.third_parties_needed) bad("comes before enough third parties have answered");
-      this.countersigned = F.countersigned(c.form, this.keySet(bad), this.answers.map((x) => ({ key: x.key, signature: x.statement.signature })));
+      this.countersigned = F.countersigned(c.form, this.keySet(bad), this.answers.map((x) => ({ key: x.key, signature: x.statement.signature, addition: x.addition })));
       if (!(await F.signed(want.admitted, F.FOR_COUNTERSIGNATURE, this.countersigned, c.signature))) bad("doesn't verify");
+      const beside = want.post_quantum;
+      if ((c.post_quantum === undefined) !== (beside === undefined)) bad("has a post-quantum signature, or none, against the plan");
+      if (beside && !(await F.signed(beside.admitted, F.FOR_COUNTERSIGNATURE, this.countersigned, c.post_quantum))) bad("has a post-quantum signature that doesn't verify");
       this.ofPeople(c, bad);
       const listed = new Map(c.files.map((f) => [f.path, f.sha256]));
       for (const f of this.request_.files) if (listed.get(f.path) !== f.sha256) bad(`lacks ${f.path}, which the request lists, or has another digest`);
@@ -202,9 +209,12 @@
       if (!this.counter) bad("comes before the countersignature");
       const sorted = [...this.answers].sort((a, b) => F.compare(a.key, b.key));
       const object = (list) => new Map(list);
+      const signature = (key, bytes) => object([["key", F.base64(key)], ["form", this.counter.form], ["signature", F.base64(bytes)]]);
+      const added = ({ addition: a }) => (a ? [["addition", object([["key", F.base64(a.key)], ["signature", F.base64(a.signature)]])]] : []);
+      const { post_quantum: beside } = this.plan.countersigner;
       return (this.bundle_ = F.utf8(F.indented(object([["format", "fleetctl validation-bundle v1"], ["artifact", F.base64(this.keySet(bad).bytes)],
-        ["statements", sorted.map((x) => object([["key", F.base64(x.key)], ["json", F.base64(statementFile(x))]]))],
-        ["countersignatures", [object([["key", F.base64(this.counter.key)], ["form", this.counter.form], ["signature", F.base64(this.counter.signature)]])]],
+        ["statements", sorted.map((x) => object([["key", F.base64(x.key)], ["json", F.base64(statementFile(x))], ...added(x)]))],
+        ["countersignatures", [signature(this.counter.key, this.counter.signature), ...(beside ? [signature(beside.key, this.counter.post_quantum)] : [])]],
         ["transcript", object([["head", this.counter.hash], ["n", this.counter.n]])]]))));
     },
 

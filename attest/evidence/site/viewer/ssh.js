@@ -7,15 +7,17 @@
 
   const types = {
     "ssh-ed25519": { kind: "ed25519" },
+    "ssh-mldsa44-ed25519@openssh.com": { hybrid: true },
     "ecdsa-sha2-nistp256": { kind: "P-256", curve: "nistp256", hash: "SHA-256" },
     "ecdsa-sha2-nistp384": { kind: "P-384", curve: "nistp384", hash: "SHA-384" },
     "sk-ssh-ed25519@openssh.com": { kind: "ed25519", token: true },
     "sk-ecdsa-sha2-nistp256@openssh.com": { kind: "P-256", curve: "nistp256", hash: "SHA-256", token: true },
   };
 
-  // Hybrid keys, of ML-DSA-44 and Ed25519 in one. One half alone says nothing, and
-  // ML-DSA isn't computed here.
-  const hybrid = "ssh-mldsa44-ed25519@openssh.com";
+  // Hybrid keys, of ML-DSA-44 and Ed25519 in one: both halves sign.
+  const label = "COMPSIG-MLDSA44-Ed25519-SHA512";
+  const pqKey = 1312;
+  const pqSignature = 2420;
 
   // reader takes length-prefixed fields off bytes.
   function reader(bytes, where) {
@@ -38,15 +40,19 @@
   function keyBlob(blob, where) {
     const r = reader(blob, where);
     const type = r.text();
-    if (type === hybrid) throw new F.NotChecked(where, `is of type ${hybrid}, whose ML-DSA-44 half this verifier can't check: left to fleetctl`);
     if (!Object.hasOwn(types, type)) F.fault(where, `is of type ${F.quote(type)}, which isn't taken`);
-    const { kind, curve, token } = types[type];
+    const { kind, curve, token, hybrid } = types[type];
     if (curve && r.text() !== curve) F.fault(where, "names another curve than its type");
-    const key = F.rawKey(kind, r.string(), where);
+    const raw = r.string();
+    if (hybrid && raw.length !== pqKey + 32) F.fault(where, `has ${raw.length} bytes; a hybrid key has ${pqKey + 32}`);
+    const key = F.rawKey(hybrid ? "ed25519" : kind, hybrid ? raw.subarray(pqKey) : raw, where);
+    const pq = hybrid && F.rawKey("mldsa", raw.subarray(0, pqKey), where);
     const application = token ? r.text() : undefined;
     if (token && !application.startsWith("ssh:")) F.fault(where, "is of an application that doesn't begin with ssh:");
     r.end();
-    return { ...key, type, application, blob, print: F.base64(F.sha256(blob)) };
+    // What makes keys the same: of a hybrid one each half.
+    const sames = pq ? [pq.same, key.same] : [key.same];
+    return { ...key, pq: pq?.raw, sames, type, application, blob, print: F.base64(F.sha256(blob)) };
   }
 
   // sshKey reads a key's line: type, base64, and a comment that means nothing.
@@ -88,7 +94,7 @@
     }
     inner.end();
     if (types[key.type].curve) mpints(signature, where);
-    else if (signature.length !== 64) F.fault(where, `has ${signature.length} bytes where 64 are wanted`);
+    else if (signature.length !== (key.pq ? pqSignature + 64 : 64)) F.fault(where, `has a signature of ${signature.length} bytes, which is none of its key's type`);
     return { key, namespace, hash, signature, flags, counter };
   };
 
@@ -111,6 +117,10 @@
     let signed = F.concat(F.utf8("SSHSIG"), field(F.utf8(namespace)), field(new Uint8Array(0)), field(F.utf8(sig.hash)), field(digest));
     const { curve, hash, token } = types[sig.key.type];
     if (token) signed = F.concat(F.sha256(F.utf8(sig.key.application)), Uint8Array.of(sig.flags), sig.counter, F.sha256(signed));
+    if (sig.key.pq) {
+      const text = F.concat(F.utf8(`CompositeAlgorithmSignatures2025${label}\0`), await F.sha512(signed));
+      return F.mldsa("ml-dsa-44", sig.key.pq, label, text, sig.signature.subarray(0, pqSignature)) && F.ed25519(sig.key.raw, text, sig.signature.subarray(pqSignature));
+    }
     if (!curve) return F.ed25519(sig.key.raw, signed, sig.signature);
     return F.ecdsaNumbers(sig.key.kind, sig.key.raw, hash, signed, mpints(sig.signature, where), true);
   };

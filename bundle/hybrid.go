@@ -92,7 +92,9 @@ func groupOf(a Algorithm) string {
 
 // RequiresAll says whether both a classical and a post-quantum signature are required of
 // somebody.
-func (t *Trust) RequiresAll(name string) bool { return slices.Contains(t.RequireAll, name) }
+func (t *Trust) RequiresAll(name string) bool {
+	return t != nil && slices.Contains(t.RequireAll, name)
+}
 
 // dating is the log policy by which witnesses date a bundle. Where post-quantum
 // signatures are required, only witnesses with such keys count: whoever breaks the

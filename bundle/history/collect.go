@@ -35,7 +35,10 @@ type collector struct {
 }
 
 // conflict is two different statements by one key for one epoch.
-type conflict struct{ a, b entry }
+type conflict struct {
+	a, b entry
+	base uint32 // where a is in what earlier runs saw, while files are read
+}
 
 func newCollector(a Archive, o Options) *collector {
 	return &collector{archive: a, o: o, byName: map[string]uint16{}, live: map[uint16]bool{}, checked: map[string]int64{}, passed: map[string]int64{}}
@@ -219,6 +222,10 @@ func (w *worker) bundle(it Item) {
 		return
 	}
 	p := published{epoch: a.epoch, ref: w.ref, digest: a.digest, ns: w.c.number(a.namespace)}
+	var trust *bundle.Trust
+	if w.c.o.Trust != nil {
+		trust = w.c.o.Trust(a.namespace)
+	}
 	var witnessed *time.Time
 	if it.Proof != nil && w.c.o.Log != nil {
 		w.checked[LogInclusion]++
@@ -239,15 +246,20 @@ func (w *worker) bundle(it Item) {
 				continue
 			}
 			w.entry(s.Statement, uint16(i), true)
+			e := &w.entries[len(w.entries)-1]
 			if witnessed != nil && k.Window.Counts(w.c.o.Now, witnessed) {
-				w.entries[len(w.entries)-1].late = false
+				e.late = false
+			}
+			if trust.RequiresAll(k.Name) {
+				_, lacks, err := trust.Adds(s, k.Name, w.c.o.Now, witnessed)
+				e.added = lacks == "" && err == nil
 			}
 			p.signers++
 		}
 	}
-	if w.c.o.Trust != nil {
+	if trust != nil {
 		w.checked[Countersign]++
-		_, err := b.Verify(w.c.o.Trust(a.namespace), w.c.o.Now, witnessed)
+		_, err := b.Verify(trust, w.c.o.Now, witnessed)
 		if p.counter = err == nil; err != nil {
 			w.fail(Countersign, a.namespace, a.epoch, "%v", err)
 		}
@@ -341,13 +353,14 @@ func (c *collector) known(e *entry) bool {
 			b.seen = true
 			b.operator = b.operator || e.operator
 			b.late = b.late && e.late
+			b.added = b.added || e.added
 			return true
 		}
 	}
 	if len(places) == 0 {
 		return false
 	}
-	c.conflicts = append(c.conflicts, conflict{*c.base.at(places[0]), *e})
+	c.conflicts = append(c.conflicts, conflict{*c.base.at(places[0]), *e, places[0]})
 	return true // the recorded statement stands
 }
 

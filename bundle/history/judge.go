@@ -33,6 +33,9 @@ func (c *collector) where(ref uint64) string {
 // judge judges everything that was collected.
 func (c *collector) judge() (*Report, error) {
 	r := &Report{Files: c.files, names: c.names, keys: c.o.Keys}
+	for i, p := range c.conflicts { // another file may have had the rest of it
+		c.conflicts[i].a.added = c.base.at(p.base).added
+	}
 	for i := range c.base.len() {
 		c.table.add(*c.base.at(uint32(i)))
 	}
@@ -55,7 +58,7 @@ func (c *collector) judge() (*Report, error) {
 	for _, p := range c.conflicts {
 		if p.b.operator {
 			c.fail(OperatorCopy, p.b.ns, p.b.epoch, []uint64{p.a.ref, p.b.ref}, "the operator's copy of the statement of %s differs in %s%s",
-				c.o.Keys[p.b.key].Name, c.differs(&p.a, &p.b), equivocates(&p.a, &p.b))
+				c.o.Keys[p.b.key].Name, c.differs(&p.a, &p.b), c.equivocates(&p.a, &p.b))
 			continue
 		}
 		c.fail(Unchanged, p.b.ns, p.b.epoch, []uint64{p.b.ref}, "the statement of %s is rewritten: an earlier run saw digest %x at %s, now it is %x at %s",
@@ -162,6 +165,11 @@ func (c *collector) whyNot(name string) string {
 func (c *collector) onePlace(list []uint32) (pairs []conflict) {
 	first := c.table.at(list[0])
 	for _, i := range list[1:] {
+		if e := c.table.at(i); first.same(e) {
+			first.added = first.added || e.added
+		}
+	}
+	for _, i := range list[1:] {
 		e := c.table.at(i)
 		if first.operator != e.operator || first.ref&recorded != 0 && e.operator {
 			c.checked[OperatorCopy]++
@@ -170,23 +178,37 @@ func (c *collector) onePlace(list []uint32) (pairs []conflict) {
 			first.late = first.late && e.late // a proof beside one copy holds for both
 			continue
 		}
-		pairs = append(pairs, conflict{*first, *e})
+		pairs = append(pairs, conflict{a: *first, b: *e})
 		if !e.operator {
 			c.fail(OneDigest, e.ns, e.epoch, []uint64{first.ref, e.ref}, "%s signed two statements: digest %x at %s and digest %x at %s%s",
-				c.o.Keys[e.key].Name, first.digest, when(first.time), e.digest, when(e.time), equivocates(first, e))
+				c.o.Keys[e.key].Name, first.digest, when(first.time), e.digest, when(e.time), c.equivocates(first, e))
 			continue
 		}
 		c.fail(OperatorCopy, e.ns, e.epoch, []uint64{first.ref, e.ref}, "the operator's copy of the statement of %s differs in %s%s",
-			c.o.Keys[e.key].Name, c.differs(first, e), equivocates(first, e))
+			c.o.Keys[e.key].Name, c.differs(first, e), c.equivocates(first, e))
 	}
 	return pairs
 }
 
-func equivocates(a, b *entry) string {
-	if a.digest != b.digest {
+// equivocates says whether two statements of one key are a party's two words. Where
+// both a classical and a post-quantum signature of the party are required, a statement
+// that has the classical one alone is nobody's word: it takes less than the party to
+// sign it.
+func (c *collector) equivocates(a, b *entry) string {
+	name := c.o.Keys[a.key].Name
+	switch {
+	case a.digest == b.digest:
+		return ""
+	case a.added && b.added || c.o.Trust == nil || !c.o.Trust(c.names[a.ns]).RequiresAll(name):
 		return ": equivocation"
 	}
-	return ""
+	which := "either"
+	if a.added {
+		which = "the second"
+	} else if b.added {
+		which = "the first"
+	}
+	return fmt.Sprintf(": not shown to be equivocation, because both signatures of %s are required and no post-quantum one that counts is beside %s: whoever has its Ed25519 key alone can have signed that", name, which)
 }
 
 // differs reads both statements again and names the fields that differ.

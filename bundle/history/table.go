@@ -25,6 +25,7 @@ type entry struct {
 	ns, key     uint16
 	suite       uint8
 	operator    bool // the operator's copy
+	added       bool // a post-quantum signature of the same party is beside it and counts
 	late        bool // now outside its key's window
 	seen        bool // of a recorded statement: this run has found it again
 }

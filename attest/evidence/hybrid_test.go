@@ -194,3 +194,25 @@ func TestHowManyKeysFitIntoAHybridBundle(t *testing.T) {
 		}
 	}
 }
+
+// A second statement that has the classical signature alone may be that of whoever broke
+// the key: it is kept, and a problem, and the party is not accused. With both it is.
+func TestASecondStatementByTheClassicalKeyAloneIsNotCalledEquivocation(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "hybrid twice", HSMs: 1, PostQuantum: keys.MLDSA44})
+	half := resigned(t, f, firstParty, 1, [32]byte{1}, f.Now())
+	s := must(bundle.ParseResponse("second.json", half)).Signed
+	pq := f.Parties.PostQuantum[firstParty]
+	both := must(bundle.NewResponse(must(s.Seal(pq.Public, must(pq.SignAs(keys.ForThirdParty, s.Statement.Message()))))))
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"the classical one": {half, "not shown to be equivocation: the policy requires both signatures of auditor.example"},
+		"both":              {both.Raw(), ": equivocation"},
+	} {
+		r := judged(t, f, evidence.Input{File: "evidence.tar", Data: f.Archive, Statements: []evidence.Input{{File: "second.json", Data: c.data}}})
+		if r.Verified || len(r.Problems) != 1 || !strings.Contains(r.Problems[0].What, c.want) {
+			t.Errorf("%s: verified is %t: %+v", name, r.Verified, r.Problems)
+		}
+	}
+}

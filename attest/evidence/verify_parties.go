@@ -56,8 +56,8 @@ func (v *verifier) recorded(a *ceremony.Account) (list []latecomer) {
 	for _, c := range a.Contradictions() {
 		if p := v.party(c.Statement, &c.Key); p != nil {
 			v.problem(ceremony.TranscriptFile, "keep the package: it has the proof, and ask "+p.Name,
-				"%s signed epoch %d with digest %x… at %s, which was refused: one epoch has one statement of each, and this is equivocation",
-				p.Name, c.Statement.Epoch, c.Statement.Digest[:8], strict.FormatTime(c.Statement.Time()))
+				"%s signed epoch %d with digest %x… at %s, which was refused: one epoch has one statement of each, and this is %s",
+				p.Name, c.Statement.Epoch, c.Statement.Digest[:8], strict.FormatTime(c.Statement.Time()), v.contradiction(c, p.Name))
 		}
 	}
 	return list
@@ -99,7 +99,7 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 			v.problem(x.where, "", "%s signed %s, epoch %d; the bundle is %s, epoch %d", p.Name, s.Namespace, s.Epoch, set.Namespace, set.Epoch)
 			continue
 		case s.Digest != set.Digest:
-			v.problem(x.where, "keep both: together they are the proof", "%s signed digest %x… for epoch %d, the bundle has %x…: equivocation", p.Name, s.Digest[:8], s.Epoch, set.Digest[:8])
+			v.problem(x.where, "keep both: together they are the proof", "%s signed digest %x… for epoch %d, the bundle has %x…: %s", p.Name, s.Digest[:8], s.Epoch, set.Digest[:8], v.contradiction(x.statement, p.Name))
 			continue
 		}
 		if before := taken[p.Key]; before != nil {
@@ -134,6 +134,20 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 		}
 	}
 	return signers
+}
+
+// contradiction names what a second statement by a pinned Ed25519 key is. Where both
+// signatures of the party are required and that is the only one, whoever stole or broke
+// the key can have made it: the party is not accused of it.
+func (v *verifier) contradiction(s bundle.Signed, party string) string {
+	trust := v.policy.Trust(s.Statement.Namespace)
+	if !trust.RequiresAll(party) {
+		return "equivocation"
+	}
+	if _, lacks, err := trust.Adds(s, party, v.now, nil); lacks == "" && err == nil {
+		return "equivocation"
+	}
+	return "not shown to be equivocation: the policy requires both signatures of " + party + ", and no post-quantum one that counts is beside this, so that whoever has its Ed25519 key alone can have signed it"
 }
 
 func (v *verifier) pins(key [32]byte) bool {

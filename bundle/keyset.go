@@ -136,6 +136,31 @@ func (s *KeySet) Roles() []string {
 	return s.names(func(k FleetKey) string { return k.Role })
 }
 
+// PostQuantumRoles are the roles whose keys are all of ML-DSA, and those of which only some
+// are. Where there are any, each node signs its sessions with a key of such a role too:
+// SPEC section 28.
+func (s *KeySet) PostQuantumRoles() (all, mixed []string) {
+	for _, role := range s.Roles() {
+		keys, strong := 0, 0
+		for _, k := range s.Keys {
+			if k.Role != role {
+				continue
+			}
+			if keys++; k.Algorithm.IsMLDSA() {
+				strong++
+			}
+		}
+		switch strong {
+		case 0:
+		case keys:
+			all = append(all, role)
+		default:
+			mixed = append(mixed, role)
+		}
+	}
+	return all, mixed
+}
+
 func (s *KeySet) names(of func(FleetKey) string) []string {
 	var names []string
 	seen := map[string]bool{}

@@ -53,7 +53,7 @@ func FuzzPolicy(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := NewPolicy(p.Trust, p.Log, p.MaxAge, Pins{Artifacts: p.Artifacts, Keys: p.Keys}, p.Unconfirmed)
+		again, err := NewPolicy(p.Trust, p.Log, p.MaxAge, Pins{Artifacts: p.Artifacts, Keys: p.Keys, SessionPostQuantum: p.SessionPostQuantum}, p.Unconfirmed)
 		if err != nil {
 			t.Fatalf("what was read can't be written: %v", err)
 		}

@@ -68,6 +68,12 @@ func (p *Policy) pinned(b *bundle.Bundle) error {
 	if len(p.Artifacts) > 0 && !slices.Contains(p.Artifacts, b.KeySet.Digest()) {
 		return strict.Errorf("bundle.json", "has the artifact %x, which is none of the %d that %s pins", b.KeySet.Digest(), len(p.Artifacts), p.File).WithHint(hint)
 	}
+	if role := p.SessionPostQuantum; role != "" {
+		if all, _ := b.KeySet.PostQuantumRoles(); !slices.Contains(all, role) {
+			return strict.Errorf("bundle.json", "has no role %s whose keys are of ML-DSA, and %s has every session signed by one: its roles are %v", role, p.File, b.KeySet.Roles()).
+				WithHint("A fleet without post-quantum session keys is not taken in the place of one that has them.")
+		}
+	}
 	if len(p.Keys) == 0 {
 		return nil
 	}

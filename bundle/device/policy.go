@@ -40,6 +40,11 @@ type Policy struct {
 	Artifacts [][32]byte
 	Keys      [][]byte
 
+	// SessionPostQuantum narrows it too: a role whose keys are of ML-DSA. A key set without
+	// it is refused, and so is a node that doesn't sign each session with its key of it.
+	// Where it is empty the key set alone says whether there is such a role.
+	SessionPostQuantum string
+
 	// Unconfirmed are the keys that were taken on first use when the policy was made,
 	// and never compared with their owners.
 	Unconfirmed []string
@@ -66,6 +71,7 @@ type policyFile struct {
 	LogWindows   []logWindow    `strict:"log_windows,optional"`
 	Artifacts    [][32]byte     `strict:"artifacts,hex,optional"`
 	Keys         [][]byte       `strict:"keys,base64,optional"` // SPKI
+	SessionPQ    string         `strict:"session_post_quantum,token,optional"`
 	Unconfirmed  []string       `strict:"unconfirmed,optional"`
 }
 
@@ -123,7 +129,7 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 	if err := decode(file, data, MaxPolicy, PolicyFormat, f); err != nil {
 		return nil, err
 	}
-	p := &Policy{File: file, Digest: sha256.Sum256(data), raw: append([]byte{}, data...), Unconfirmed: f.Unconfirmed, MaxAge: time.Duration(f.MaxAge) * time.Second}
+	p := &Policy{File: file, Digest: sha256.Sum256(data), raw: append([]byte{}, data...), Unconfirmed: f.Unconfirmed, SessionPostQuantum: f.SessionPQ, MaxAge: time.Duration(f.MaxAge) * time.Second}
 	var faults strict.Errors
 	fail := func(format string, args ...any) { faults.Add(strict.Errorf(file, format, args...)) }
 	if f.MaxAge < 1 || f.MaxAge > int(maxAge/time.Second) {
@@ -262,7 +268,7 @@ func NewPolicy(trust *bundle.Trust, log *auditlog.Policy, age time.Duration, pin
 	}
 	f := &policyFile{
 		Format: PolicyFormat, Mode: trust.Mode, Namespace: trust.Namespace, MaxAge: int(age / time.Second), Needed: trust.Needed,
-		LogPolicy: log.Text(), Artifacts: pins.Artifacts, Keys: pins.Keys, Unconfirmed: unconfirmed,
+		LogPolicy: log.Text(), Artifacts: pins.Artifacts, Keys: pins.Keys, SessionPQ: pins.SessionPostQuantum, Unconfirmed: unconfirmed,
 	}
 	for _, x := range trust.ThirdParties {
 		f.ThirdParties = append(f.ThirdParties, partyFile{x.Name, x.Key, windowFile(x.Window)})
@@ -283,10 +289,10 @@ func NewPolicy(trust *bundle.Trust, log *auditlog.Policy, age time.Duration, pin
 // Narrowed is the policy with pins, of which it has none yet.
 func (p *Policy) Narrowed(pins Pins) (*Policy, error) {
 	switch {
-	case len(pins.Artifacts)+len(pins.Keys) == 0:
+	case len(pins.Artifacts)+len(pins.Keys)+len(pins.SessionPostQuantum) == 0:
 		return p, nil
-	case len(p.Artifacts)+len(p.Keys) > 0:
-		return nil, strict.Errorf(p.File, "pins artifacts or keys already, and others would widen it").
+	case len(p.Artifacts)+len(p.Keys)+len(p.SessionPostQuantum) > 0:
+		return nil, strict.Errorf(p.File, "pins artifacts, keys or a role of sessions already, and others would widen it").
 			WithHint("Pin all of them at once, in a policy that pins none.")
 	}
 	return NewPolicy(p.Trust, p.Log, p.MaxAge, pins, p.Unconfirmed)
@@ -296,6 +302,8 @@ func (p *Policy) Narrowed(pins Pins) (*Policy, error) {
 type Pins struct {
 	Artifacts [][32]byte
 	Keys      [][]byte // SPKI
+	// SessionPostQuantum is a role of ML-DSA keys that sign sessions.
+	SessionPostQuantum string
 
 	file, mode, namespace string // of the keys' file; empty where there was none
 }

@@ -176,5 +176,14 @@ func TestAPolicyIsNarrowedOnce(t *testing.T) {
 		t.Errorf("%s", n.Raw())
 	}
 	_, err := n.Narrowed(pins)
-	wantError(t, err, "pins artifacts or keys already")
+	wantError(t, err, "pins artifacts, keys or a role of sessions already")
+	// What pins a role of sessions alone isn't widened either.
+	n = must(p.Narrowed(Pins{SessionPostQuantum: "session-pq"}))
+	if n.SessionPostQuantum != "session-pq" || must(ParsePolicy("again", n.Raw())).SessionPostQuantum != "session-pq" {
+		t.Errorf("%s", n.Raw())
+	}
+	_, err = n.Narrowed(pins)
+	wantError(t, err, "pins artifacts, keys or a role of sessions already")
+	_, err = ParsePolicy("policy", bytes.Replace(n.Raw(), []byte(`"session-pq"`), []byte(`""`), 1))
+	wantError(t, err, "session_post_quantum")
 }

@@ -109,6 +109,9 @@ func cases() []vector {
 		a("artifact-not-pinned", "the next epoch, which the policy doesn't pin", "epoch-2", "saw-1").policy("pins-artifact-of-epoch-1").no(ReasonPinned),
 		a("keys-not-pinned", "the next epoch, whose keys the policy doesn't pin", "epoch-2", "saw-1").policy("pins-keys-of-epoch-1").no(ReasonPinned),
 		first("one-key-not-pinned", "one key of three isn't pinned", "epoch-1").policy("pins-two-of-three-keys").no(ReasonPinned),
+		first("post-quantum-sessions", "nothing is wrong: the role that signs sessions has ML-DSA keys, as the policy demands", "post-quantum-sessions").policy("sessions-post-quantum"),
+		first("no-post-quantum-sessions", "a key set without the role of ML-DSA keys that the policy demands", "epoch-1").policy("sessions-post-quantum").no(ReasonPinned),
+		first("some-post-quantum-sessions", "a role in which one HSM of three has no ML-DSA key", "some-post-quantum-sessions").policy("sessions-post-quantum").no(ReasonPinned),
 		first("pinned-and-unsigned", "a pinned artifact that too few signed", "one-signer").policy("pins-artifact-of-epoch-1").no(bundle.ReasonSignatures),
 	}
 	return append(list, stateCases()...)

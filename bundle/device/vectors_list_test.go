@@ -27,6 +27,7 @@ func newVectors() *vectors {
 		"one-signer":     made{signers: []string{"tp-1"}}.bundle(),
 		"strangers-sign": made{signers: []string{"tp-1", "tp-9"}}.bundle(),
 		"bad-signature":  made{spoil: true}.bundle(), "another-countersigner": made{by: "somebody"}.bundle(),
+		"post-quantum-sessions": made{postQuantum: []string{"hsm-1", "hsm-2", "hsm-3"}}.bundle(), "some-post-quantum-sessions": made{postQuantum: []string{"hsm-1", "hsm-2"}}.bundle(),
 		"signed-again": made{signers: []string{"tp-1", "tp-2", "tp-3"}}.bundle(),
 	}
 	for name, b := range bundles {
@@ -70,6 +71,7 @@ func (v *vectors) policies(one, two *bundle.Bundle) {
 	}
 	v.Policies["pins-keys-of-epoch-1"] = string(policy(Pins{Keys: keys}).Raw())
 	v.Policies["pins-two-of-three-keys"] = string(policy(Pins{Keys: keys[:2]}).Raw())
+	v.Policies["sessions-post-quantum"] = string(policy(Pins{SessionPostQuantum: "session-pq"}).Raw())
 	window := "\n      \"window\": {\n        \"compromised_after\": \"2026-11-21T11:00:00Z\"\n      }"
 	key := "\"key\": \"" + b64(seedKey("tp-1")) + "\""
 	v.Policies["third-party-compromised"] = swap(good, key, key+","+window)

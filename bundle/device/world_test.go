@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,7 @@ type made struct {
 	after                  *bundle.Bundle // the epoch before
 	keys                   string         // begins the names of its keys, where they are others
 	backup                 bool           // its HSMs have a second role
+	postQuantum            []string       // HSMs whose second role is of ML-DSA keys; those of the others are Ed25519 keys
 	notice                 string         // the format of one
 	signers                []string       // third parties; tp-1 and tp-2
 	by                     string         // the countersigner's key; operator
@@ -122,6 +124,13 @@ func (m made) artifact(previous []byte) ([]byte, func([]bundle.Signed) []byte) {
 		set.Keys = append(set.Keys, bundle.FleetKey{HSM: hsm, Role: "session", Algorithm: keys.Ed25519, SPKI: edSPKI(fmt.Sprintf("%s%s/%d/%s", m.keys, m.fleet, m.epoch, hsm))})
 		if m.backup {
 			set.Keys = append(set.Keys, bundle.FleetKey{HSM: hsm, Role: "backup", Algorithm: keys.Ed25519, SPKI: edSPKI("backup/" + hsm)})
+		}
+		switch {
+		case slices.Contains(m.postQuantum, hsm):
+			k := must(keys.NewMLDSA(keys.MLDSA44, seed("session-pq/"+hsm)))
+			set.Keys = append(set.Keys, bundle.FleetKey{HSM: hsm, Role: "session-pq", Algorithm: keys.MLDSA44, SPKI: k.Public().SPKI()})
+		case len(m.postQuantum) > 0:
+			set.Keys = append(set.Keys, bundle.FleetKey{HSM: hsm, Role: "session-pq", Algorithm: keys.Ed25519, SPKI: edSPKI("session-pq/" + hsm)})
 		}
 	}
 	set = must(bundle.ParseKeySet("fleet-keys.json", set.Encode()))

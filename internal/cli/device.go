@@ -30,6 +30,11 @@ func (o *DevicePolicy) Flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "with a verifier's policy, take keys that nobody compared with their owners")
 }
 
+// RolePQ adds the flag that names the role whose ML-DSA keys sign sessions.
+func RolePQ(f *pflag.FlagSet, role *string) {
+	f.StringVar(role, "role-pq", "", "the `role` of the ML-DSA keys that sign each session too (default: the policy's, or the bundle's only one of such keys)")
+}
+
 // Read reads the policy.
 func (o *DevicePolicy) Read(cmd *cobra.Command, pins device.Pins) (*device.Policy, error) {
 	if err := Required(cmd, "policy"); err != nil {

@@ -28,7 +28,8 @@ import (
 // fleetOptions are what a device has that speaks with a fleet.
 type fleetOptions struct {
 	policy               cli.DevicePolicy
-	state, guard, role   string
+	state, guard         string
+	role, rolePQ         string
 	begin, small         bool
 	site, account        string
 	nodes                []string
@@ -43,6 +44,7 @@ func (o *fleetOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.guard, "guard", "", "the `file` that says which state that is (default: STATE.guard)")
 	f.BoolVar(&o.begin, "begin", false, "begin a state where there is neither state nor guard")
 	f.StringVar(&o.role, "role", "session", "the `role` of the keys that open sessions")
+	cli.RolePQ(f, &o.rolePQ)
 	f.StringArrayVar(&o.nodes, "node", nil, "`name=address` of a node, such as hsm-1=127.0.0.1:7101; once a node")
 	f.StringVar(&o.site, "site", "", "instead of --node, a fleet's site `file`")
 	f.StringVar(&o.account, "account", "", "the account's `name`, which begins with drill.")
@@ -79,7 +81,7 @@ func (o *fleetOptions) phone(a *cli.App, cmd *cobra.Command, code bool) (*phone.
 		stretch = opaque.Argon2idSmall
 	}
 	return &phone.Phone{
-		Session: session.Client{Policy: p, State: device.File(o.state), Guard: device.File(o.guard), Begin: o.begin, Role: o.role, Now: a.Now},
+		Session: session.Client{Policy: p, State: device.File(o.state), Guard: device.File(o.guard), Begin: o.begin, Role: o.role, PostQuantumRole: o.rolePQ, Now: a.Now},
 		Nodes:   nodes, Account: o.account, Random: a.Random, Stretch: stretch, Patience: o.patience,
 	}, nil
 }

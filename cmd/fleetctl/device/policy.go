@@ -23,6 +23,7 @@ type pinnedJSON struct {
 	Needed       int      `strict:"third_parties_needed"`
 	Artifacts    int      `strict:"artifacts"`
 	Keys         int      `strict:"keys"`
+	SessionPQ    string   `strict:"session_post_quantum,optional"`
 	Unpinned     []string `strict:"unpinned"`
 }
 
@@ -32,7 +33,7 @@ func (*pinnedJSON) Format() string { return "fleetctl device policy result v1" }
 func policyCmd(a *cli.App) *cobra.Command {
 	var o cli.DevicePolicy
 	var artifacts, keys []string
-	var out string
+	var out, rolePQ string
 	c := cli.Command("policy", "Write what an app pins, from a verifier's policy",
 		`Policy takes from a verifier's policy what a device needs of it (third parties,
 operator, log and witnesses) and writes it as one JSON file, which an app
@@ -41,7 +42,11 @@ compiles in. --max-age says how long ago witnesses may have seen the log.
 By default keys come over the air: every epoch that these people sign and these
 witnesses see is accepted. --artifact and --keys narrow that to what is pinned,
 as an app does that has its fleet's keys compiled in: a new epoch then needs a
-new app. Neither takes the place of signatures or log.`,
+new app. Neither takes the place of signatures or log.
+
+A fleet whose bundle has ML-DSA keys signs each session with one, and devices
+demand it. --role-pq has them refuse bundles without such keys too, as at first
+contact, where nothing else tells an older one of the fleet.`,
 		`  fleetctl device policy --policy policy.yaml --max-age 168h --out device.json
   fleetctl device policy --policy policy.yaml --max-age 168h --artifact $(sha256sum < fleet-keys.json | cut -c1-64) --out device.json
   fleetctl device policy --policy policy.yaml --max-age 168h --keys pins.json --out device.json`,
@@ -53,6 +58,7 @@ new app. Neither takes the place of signatures or log.`,
 			if err != nil {
 				return err
 			}
+			pins.SessionPostQuantum = rolePQ
 			p, err := o.Read(cmd, pins)
 			if err != nil {
 				return err
@@ -66,6 +72,7 @@ new app. Neither takes the place of signatures or log.`,
 	o.Flags(f)
 	f.StringArrayVar(&artifacts, "artifact", nil, "accept this artifact alone: the SHA-256 of its key set, in `hex`; may be repeated")
 	f.StringArrayVar(&keys, "keys", nil, "accept these keys alone: a `file` that device pin wrote; may be repeated")
+	f.StringVar(&rolePQ, "role-pq", "", "accept a key set alone that has ML-DSA keys in this `role`, and nodes alone that sign each session with them")
 	f.StringVar(&out, "out", "", "the policy's new `file`")
 	return c
 }
@@ -97,13 +104,16 @@ func readPins(artifacts, keys []string) (pins device.Pins, err error) {
 func wrote(a *cli.App, file string, p *device.Policy) error {
 	out := &pinnedJSON{
 		File: file, SHA256: p.Digest, Mode: p.Trust.Mode, Namespace: p.Trust.Namespace, MaxAge: uint64(p.MaxAge / time.Second), ThirdParties: p.Trust.Parties(), Needed: p.Trust.Needed,
-		Artifacts: len(p.Artifacts), Keys: len(p.Keys), Unpinned: append([]string{}, p.Unconfirmed...),
+		Artifacts: len(p.Artifacts), Keys: len(p.Keys), SessionPQ: p.SessionPostQuantum, Unpinned: append([]string{}, p.Unconfirmed...),
 	}
 	rows := [][2]string{
 		{"device policy", file}, {"sha256", words.Hex(p.Digest[:])}, {"namespace", out.Namespace},
 		{"signed by", fmt.Sprintf("%d of %s, and an operator", out.Needed, words.Count(int64(len(out.ThirdParties)), "third party", "third parties"))},
 		{"witnessed", fmt.Sprintf("at most %s ago", strict.FormatDuration(p.MaxAge))},
 		{"accepts", accepts(p)},
+	}
+	if p.SessionPostQuantum != "" {
+		rows = append(rows, [2]string{"sessions", "signed by ML-DSA keys of role " + p.SessionPostQuantum + " too"})
 	}
 	return a.Emit(out, a.UI.Fields(append(rows, unpinned(p)...)))
 }

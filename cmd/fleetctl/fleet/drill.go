@@ -68,8 +68,9 @@ Exit codes: 0 the drill passed; 1 it failed; 4 it could not be run.`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error { return o.run(a, cmd, args[0]) })
 	f := c.Flags()
 	o.policy.Flags(f)
-	f.StringVar(&o.role, "role", "", "the `role` of the keys that open sessions (default: the plan's, or the only one that signs)")
-	f.StringVar(&o.sealing, "sealing", "", "the `role` of the keys to which secrets are sealed (default: the plan's, or the only one that agrees)")
+	f.StringVar(&o.roles.Session, "role", "", "the `role` of the keys that open sessions (default: the plan's, or the only one that signs in TLS)")
+	cli.RolePQ(f, &o.roles.PostQuantum)
+	f.StringVar(&o.roles.Sealing, "sealing", "", "the `role` of the keys to which secrets are sealed (default: the plan's, or the only one that agrees)")
 	f.StringVar(&o.site, "site", "", "the ceremony's site `file`: where its HSMs are")
 	f.StringVar(&o.out, "out", "", "a new `folder` for the report and all that the nodes leave")
 	f.IntVar(&o.logins, "logins", 300, "how many logins there are while leaders are killed")
@@ -115,7 +116,7 @@ func (o *drillOptions) run(a *cli.App, cmd *cobra.Command, dir string) error {
 		return cli.Usage(cli.Missing(err))
 	}
 	if account.Plan.Drill != nil {
-		o.role, o.sealing = account.Plan.Drill.Session, account.Plan.Drill.Agreement
+		o.roles.Session, o.roles.Sealing = account.Plan.Drill.Session, account.Plan.Drill.Agreement
 		if err := account.Expects(ceremony.KindDrill); err != nil && !o.unrecorded {
 			return cli.Usage(err)
 		}
@@ -203,7 +204,7 @@ func (o *drillOptions) config(a *cli.App, cmd *cobra.Command, dir string, accoun
 	policy := filepath.Join(out, "device.json")
 	c := &drill.Config{
 		Account: account, BundleFile: file, ProofFile: file + ".tlog-proof", Bundle: ans.bundle, Proof: ans.proof, Policy: ans.policy, PolicyFile: policy,
-		Role: o.role, Sealing: o.sealing, Program: program, Version: cli.Version, Out: out,
+		Role: o.roles.Session, PostQuantum: o.roles.PostQuantum, Sealing: o.roles.Sealing, Program: program, Version: cli.Version, Out: out,
 		Screen: &drillScreen{a: a}, Now: a.Now, Logins: o.logins, Unanchored: o.unanchored, Stages: o.stages, Next: next,
 	}
 	for _, n := range drilledNodes(s, account.Plan, site.InToken) {

@@ -25,17 +25,18 @@ const notice = "a reference, not a vault: the nodes' secrets are opened into the
 
 // bundleOptions name a fleet's bundle, and by what it is judged.
 type bundleOptions struct {
-	policy        cli.DevicePolicy
-	proof         string
-	role, sealing string
+	policy cli.DevicePolicy
+	proof  string
+	roles  node.Roles
 }
 
 func (o *bundleOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	o.policy.Flags(f)
 	f.StringVar(&o.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
-	f.StringVar(&o.role, "role", "", "the `role` of the keys that open sessions (default: the only one that signs)")
-	f.StringVar(&o.sealing, "sealing", "", "the `role` of the keys to which secrets are sealed (default: the only one that agrees)")
+	f.StringVar(&o.roles.Session, "role", "", "the `role` of the keys that open sessions (default: the only one that signs in TLS)")
+	cli.RolePQ(f, &o.roles.PostQuantum)
+	f.StringVar(&o.roles.Sealing, "sealing", "", "the `role` of the keys to which secrets are sealed (default: the only one that agrees)")
 }
 
 // answer is a bundle that a device would take, with its proof.
@@ -63,7 +64,10 @@ func (o *bundleOptions) read(a *cli.App, cmd *cobra.Command, file string) (*answ
 	case err != nil:
 		return nil, cli.Usage(err)
 	}
-	if o.role, o.sealing, err = node.Roles(k, o.role, o.sealing); err != nil {
+	if o.roles.PostQuantum == "" {
+		o.roles.PostQuantum = p.SessionPostQuantum
+	}
+	if err := o.roles.Find(k); err != nil {
 		return nil, cli.Usage(strict.Errorf(file, "%v", err))
 	}
 	return &answer{b, proof, k, p}, nil

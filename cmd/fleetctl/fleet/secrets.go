@@ -51,7 +51,7 @@ is needed to make it. A new epoch has secrets of its own.`,
 				return err
 			}
 			defer s.Clear()
-			file, err := sealed.Seal(b, o.sealing, s)
+			file, err := sealed.Seal(b, o.roles.Sealing, s)
 			if err != nil {
 				return cli.Usage(err)
 			}

@@ -122,13 +122,21 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	sign, agree, err := t.atWork(h, o.role, o.sealing)
+	sign, err := t.signs(h, o.roles.Session)
+	if err != nil {
+		return err
+	}
+	signPQ, err := t.signs(h, o.roles.PostQuantum)
+	if err != nil {
+		return err
+	}
+	agree, err := t.agrees(h, o.roles.Sealing)
 	if err != nil {
 		return err
 	}
 	n, err = node.Start(node.Config{
-		Site: h.site, HSM: o.hsm, Bundle: h.bundle, Proof: h.proof, Role: o.role, Sealing: o.sealing, Secrets: h.secrets,
-		Sign: sign, Agree: agree, Keeper: k, Anchoring: at, Founder: h.founder(), Beside: o.beside, Limit: o.limit, Timeout: o.timeout,
+		Site: h.site, HSM: o.hsm, Bundle: h.bundle, Proof: h.proof, Role: o.roles.Session, PostQuantum: o.roles.PostQuantum, Sealing: o.roles.Sealing, Secrets: h.secrets,
+		Sign: sign, SignPostQuantum: signPQ, Agree: agree, Keeper: k, Anchoring: at, Founder: h.founder(), Beside: o.beside, Limit: o.limit, Timeout: o.timeout,
 		Version: cli.Version, Log: w.Log, RaftLog: a.Stderr,
 	})
 	if err != nil {

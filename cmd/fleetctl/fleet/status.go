@@ -39,7 +39,7 @@ func (*statusJSON) Format() string { return "fleetctl fleet status result v1" }
 
 func statusCmd(a *cli.App) *cobra.Command {
 	var policy cli.DevicePolicy
-	var siteFile, role string
+	var siteFile, role, rolePQ string
 	var patience time.Duration
 	c := cli.Command("status", "Ask every node of a reference fleet how it is",
 		`Status opens a session with every node, as a device does that has never seen the
@@ -65,7 +65,7 @@ Exit codes: 0 every node answers, and they agree on who leads; 1 not so.`,
 			for _, n := range s.Nodes {
 				x := statusNode{Node: n.HSM, Address: n.Address}
 				d := phone.Phone{
-					Session:  session.Client{Policy: p, State: phone.Memory("state"), Guard: phone.Memory("guard"), Begin: true, Role: role, Now: a.Now},
+					Session:  session.Client{Policy: p, State: phone.Memory("state"), Guard: phone.Memory("guard"), Begin: true, Role: role, PostQuantumRole: rolePQ, Now: a.Now},
 					Patience: patience,
 				}
 				st, err := d.Status(cmd.Context(), phone.Node{HSM: n.HSM, Address: n.Address})
@@ -82,6 +82,7 @@ Exit codes: 0 every node answers, and they agree on who leads; 1 not so.`,
 	policy.Flags(f)
 	f.StringVar(&siteFile, "site", "", "the fleet's site `file`")
 	f.StringVar(&role, "role", "session", "the `role` of the keys that open sessions")
+	cli.RolePQ(f, &rolePQ)
 	cli.Duration(f, &patience, "patience", 10*time.Second, "how long a node has for its answer")
 	return c
 }

@@ -102,22 +102,30 @@ func (t *token) Close() error {
 	return err
 }
 
-// atWork are the HSM's keys of two roles.
-func (t *token) atWork(h *here, role, sealing string) (sign, agree func([]byte) ([]byte, error), err error) {
-	s, err := node.Key(h.keys, h.self.HSM, role)
-	if err != nil {
-		return nil, nil, err
+// signs is the HSM's key of a role, which signs; nil where no role is named.
+func (t *token) signs(h *here, role string) (func([]byte) ([]byte, error), error) {
+	if role == "" {
+		return nil, nil
 	}
-	g, err := node.Key(h.keys, h.self.HSM, sealing)
+	k, err := node.Key(h.keys, h.self.HSM, role)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return func(m []byte) ([]byte, error) { return t.Sign(s.SPKI, m) }, func(peer []byte) ([]byte, error) { return t.Agree(g.SPKI, peer) }, nil
+	return func(m []byte) ([]byte, error) { return t.Sign(k.SPKI, m) }, nil
+}
+
+// agrees is the HSM's key of a role, which agrees.
+func (t *token) agrees(h *here, role string) (func([]byte) ([]byte, error), error) {
+	k, err := node.Key(h.keys, h.self.HSM, role)
+	if err != nil {
+		return nil, err
+	}
+	return func(peer []byte) ([]byte, error) { return t.Agree(k.SPKI, peer) }, nil
 }
 
 // canOpen has the token open the sealed secrets, before anything is made.
 func (h *here) canOpen(o *nodeOptions, t *token) error {
-	_, agree, err := t.atWork(h, o.role, o.sealing)
+	agree, err := t.agrees(h, o.roles.Sealing)
 	if err != nil {
 		return err
 	}
@@ -129,7 +137,7 @@ func (h *here) canOpen(o *nodeOptions, t *token) error {
 	if err != nil {
 		return err
 	}
-	s, err := f.Open(b, o.sealing, o.hsm, agree)
+	s, err := f.Open(b, o.roles.Sealing, o.hsm, agree)
 	if err == nil {
 		s.Clear()
 	}

@@ -86,7 +86,7 @@ fleet-10, and a site file says how each is reached.`,
 	f.StringVar(&o.logPolicy, "log-policy", "", "`file` of logs and witnesses (C2SP tlog-policy)")
 	f.StringArrayVar(&o.devices, "device", nil, "an HSM, or the countersigner's, by what its vendor attests: `name=format:identity`; for every HSM or none")
 	f.StringArrayVar(&o.models, "model", nil, "a `model` that HSMs may be of, as their tokens report it (default: all are of one)")
-	f.StringSliceVar(&o.drill, "drill", nil, "drill the fleet once the bundle is logged: the `stages` that must pass, parted by commas; the first role that signs answers devices, the first of ecdh-p256 seals")
+	f.StringSliceVar(&o.drill, "drill", nil, "drill the fleet once the bundle is logged: the `stages` that must pass, parted by commas; the first role that signs in TLS answers devices, the first of ecdh-p256 seals")
 	f.StringArrayVar(&o.lockdown, "lockdown", nil, "what is done once the bundle is logged, in `words`; or login-refused HSM")
 	f.StringVar(&o.out, "out", "", "the plan's new `file`")
 	f.StringVar(&o.siteOut, "site-out", "", "the site's new `file`")
@@ -226,12 +226,12 @@ func (o newOptions) drilled(d *draft.Plan) error {
 		return ""
 	}
 	d.Drill = &ceremony.PlanDrill{
-		Session:   of(func(alg keys.Algorithm) bool { return alg.Known() && alg.CanSign() }),
+		Session:   of(func(alg keys.Algorithm) bool { return alg.CanSign() && !alg.IsMLDSA() }),
 		Agreement: of(func(alg keys.Algorithm) bool { return alg == keys.ECDHP256 }),
 		Stages:    o.drill,
 	}
 	if d.Drill.Session == "" || d.Drill.Agreement == "" {
-		return cli.Usagef("plan both:\n--role session=ed25519 --role sealing=ecdh-p256", "--drill takes a role of keys that sign and one of ecdh-p256")
+		return cli.Usagef("plan both:\n--role session=ed25519 --role sealing=ecdh-p256", "--drill takes a role of keys that sign in TLS, which has no ML-DSA, and one of ecdh-p256")
 	}
 	return nil
 }

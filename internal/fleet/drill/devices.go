@@ -56,7 +56,7 @@ func (d *drill) device(account string) (*handset, error) {
 	h := &handset{d: d, client: n, code: code, key: key}
 	file := filepath.Join(d.Out, "devices", fmt.Sprintf("%s-%d", account, n))
 	h.Phone = &phone.Phone{
-		Session: session.Client{Policy: d.Policy, State: device.File(file), Guard: device.File(file + ".guard"), Begin: true, Role: d.Role, Now: d.Now},
+		Session: session.Client{Policy: d.Policy, State: device.File(file), Guard: device.File(file + ".guard"), Begin: true, Role: d.Role, PostQuantumRole: d.PostQuantum, Now: d.Now},
 		Nodes:   d.addresses(), Account: account, Random: rand.Reader, Stretch: opaque.Identity, Patience: within / 3, Over: h.over,
 	}
 	return h, nil
@@ -176,7 +176,7 @@ func (d *drill) states(ctx context.Context) []*wire.Status {
 			continue
 		}
 		p := phone.Phone{
-			Session:  session.Client{Policy: d.Policy, State: phone.Memory("state"), Guard: phone.Memory("guard"), Begin: true, Role: d.Role, Now: d.Now},
+			Session:  session.Client{Policy: d.Policy, State: phone.Memory("state"), Guard: phone.Memory("guard"), Begin: true, Role: d.Role, PostQuantumRole: d.PostQuantum, Now: d.Now},
 			Patience: 2 * time.Second,
 		}
 		list[i], _ = p.Status(ctx, phone.Node{HSM: m.HSM, Address: m.address})

@@ -37,9 +37,12 @@ type Config struct {
 	Policy     *device.Policy
 	PolicyFile string
 	Role       string // of the keys that open sessions
-	Sealing    string // of those to which secrets are sealed
-	Nodes      []site.Node
-	Program    string // this program
+	// PostQuantum is the role of the ML-DSA keys that sign sessions too; empty where the
+	// bundle has none.
+	PostQuantum string
+	Sealing     string // of those to which secrets are sealed
+	Nodes       []site.Node
+	Program     string // this program
 	// Open starts an HSM's process. aside is one with an anchor beside the fleet's: of a
 	// fleet that has to go wrong.
 	Open    func(hsm string, aside bool) (Host, error)
@@ -144,6 +147,9 @@ func (d *drill) answers(b *bundle.Bundle, file, proof, secrets string) error {
 		return err
 	}
 	d.serve = []string{file, "--proof", proof, "--policy", d.PolicyFile, "--role", d.Role, "--sealing", d.Sealing, "--secrets", secrets}
+	if d.PostQuantum != "" {
+		d.serve = append(d.serve, "--role-pq", d.PostQuantum)
+	}
 	if d.beside {
 		d.serve = append(d.serve, "--beside")
 	}

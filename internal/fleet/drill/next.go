@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/fleet/report"
+	"github.com/fleetctl/fleetctl/internal/fleet/session"
 	"github.com/fleetctl/fleetctl/internal/fleet/site"
 )
 
@@ -73,6 +74,9 @@ func (c *Config) Follows() error {
 		return errors.New("the notice retires no fleet: name the bundle of a retirement (fleetctl bundle notice)")
 	case about.Fleet != now.Fleet || !bytes.Equal(about.Previous, digest[:]):
 		return fmt.Errorf("the notice doesn't retire %s after epoch %d: its previous is %x, and that epoch's artifact is %x", now.Fleet, then.Epoch, about.Previous, digest)
+	}
+	if _, err := session.PostQuantumRole(then, c.PostQuantum); err != nil {
+		return fmt.Errorf("the next epoch: %w", err)
 	}
 	_, err = n.told(c.Role)
 	return err

@@ -57,15 +57,16 @@ func TestADrillTakesOnlyTheEpochThatFollows(t *testing.T) {
 		"more HSMs": {func(c *Config) {
 			c.Bundle, c.Proof, c.Next = two.Files[ceremony.BundleFile], two.Files[ceremony.ProofFile], next(more)
 		}, "nodes take the place of nodes with the same names"},
-		"no proof":        {func(c *Config) { c.Next.Proof = one.Files[ceremony.ProofFile] }, "the next epoch is refused by devices of this drill"},
-		"a retirement":    {func(c *Config) { c.Next.Bundle, c.Next.Proof = c.Next.Notice, c.Next.NoticeProof }, "brings no keys"},
-		"no retirement":   {func(c *Config) { c.Next.Notice, c.Next.NoticeProof = c.Next.Bundle, c.Next.Proof }, "the notice retires no fleet"},
-		"a void":          {func(c *Config) { c.Next.Notice, c.Next.NoticeProof = notice(two, bundle.VoidFormat) }, "the notice retires no fleet"},
-		"an early end":    {func(c *Config) { c.Next.Notice, c.Next.NoticeProof = notice(one, bundle.RetirementFormat) }, "doesn't retire"},
-		"an unproven end": {func(c *Config) { c.Next.NoticeProof = c.Next.Proof }, "the notice is refused by devices of this drill"},
-		"no such role":    {func(c *Config) { c.Role = "other" }, "no key of hsm hsm-1 for role other"},
-		"nodes swapped":   {func(c *Config) { c.Next.Nodes[0], c.Next.Nodes[1] = c.Next.Nodes[1], c.Next.Nodes[0] }, "in another order"},
-		"a node too few":  {func(c *Config) { c.Next.Nodes = c.Next.Nodes[:2] }, "in another order"},
+		"no post-quantum keys": {func(c *Config) { c.PostQuantum = "session-pq" }, `an ML-DSA key of role "session-pq", and the fleet's bundle has no such role`},
+		"no proof":             {func(c *Config) { c.Next.Proof = one.Files[ceremony.ProofFile] }, "the next epoch is refused by devices of this drill"},
+		"a retirement":         {func(c *Config) { c.Next.Bundle, c.Next.Proof = c.Next.Notice, c.Next.NoticeProof }, "brings no keys"},
+		"no retirement":        {func(c *Config) { c.Next.Notice, c.Next.NoticeProof = c.Next.Bundle, c.Next.Proof }, "the notice retires no fleet"},
+		"a void":               {func(c *Config) { c.Next.Notice, c.Next.NoticeProof = notice(two, bundle.VoidFormat) }, "the notice retires no fleet"},
+		"an early end":         {func(c *Config) { c.Next.Notice, c.Next.NoticeProof = notice(one, bundle.RetirementFormat) }, "doesn't retire"},
+		"an unproven end":      {func(c *Config) { c.Next.NoticeProof = c.Next.Proof }, "the notice is refused by devices of this drill"},
+		"no such role":         {func(c *Config) { c.Role = "other" }, "no key of hsm hsm-1 for role other"},
+		"nodes swapped":        {func(c *Config) { c.Next.Nodes[0], c.Next.Nodes[1] = c.Next.Nodes[1], c.Next.Nodes[0] }, "in another order"},
+		"a node too few":       {func(c *Config) { c.Next.Nodes = c.Next.Nodes[:2] }, "in another order"},
 		"another's artifact": {func(c *Config) {
 			c.Bundle, c.Proof = two.Files[ceremony.BundleFile], two.Files[ceremony.ProofFile]
 		}, "which is not after epoch 2"},

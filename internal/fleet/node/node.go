@@ -33,17 +33,21 @@ import (
 
 // Config is what a node runs with.
 type Config struct {
-	Site    *site.Site
-	HSM     string
-	Bundle  []byte // that its operator has verified
-	Proof   []byte
-	Role    string // of the keys that open sessions
-	Sealing string // of the keys to which the secrets are sealed
-	Secrets []byte // the file of sealed secrets
+	Site   *site.Site
+	HSM    string
+	Bundle []byte // that its operator has verified
+	Proof  []byte
+	Role   string // of the keys that open sessions
+	// PostQuantum is the role of the ML-DSA keys that sign sessions too: see
+	// session.PostQuantumRole. Empty where the bundle has none.
+	PostQuantum string
+	Sealing     string // of the keys to which the secrets are sealed
+	Secrets     []byte // the file of sealed secrets
 
 	// The HSM's keys of these roles, at work.
-	Sign  func(message []byte) ([]byte, error)
-	Agree func(peer []byte) ([]byte, error)
+	Sign            func(message []byte) ([]byte, error)
+	SignPostQuantum func(message []byte) ([]byte, error)
+	Agree           func(peer []byte) ([]byte, error)
 
 	Keeper    anchor.Keeper
 	Anchoring replica.Anchoring
@@ -105,30 +109,38 @@ func Fleet(k *bundle.KeySet, beside bool) (id [16]byte) {
 	return id
 }
 
-// Roles finds the fleet's role that opens sessions and the one that secrets are sealed
-// to, where they aren't named: the only one of its use.
-func Roles(k *bundle.KeySet, session, sealing string) (string, string, error) {
-	find := func(given string, use bundle.Use, what, flag string) (string, error) {
-		if given != "" {
-			return given, nil
+// Roles are those of a fleet's keys that its nodes work with.
+type Roles struct {
+	Session     string // opens sessions
+	PostQuantum string // signs them inside TLS: of ML-DSA keys; empty in a fleet that has none
+	Sealing     string // secrets are sealed to it
+}
+
+// Find names the roles that aren't named: the only one that signs as TLS does, the only one
+// of ML-DSA keys, the only one that agrees.
+func (r *Roles) Find(k *bundle.KeySet) (err error) {
+	find := func(given *string, use bundle.Use, what, flag string) error {
+		if *given != "" {
+			return nil
 		}
 		found := map[string]bool{}
 		for _, x := range k.Keys {
-			if x.Use == use {
-				found[x.Role], given = true, x.Role
+			if x.Use == use && !x.Algorithm.IsMLDSA() {
+				found[x.Role], *given = true, x.Role
 			}
 		}
 		if len(found) != 1 {
-			return "", fmt.Errorf("the fleet has %d roles whose keys %s: name the one that is meant (%s)", len(found), what, flag)
+			return fmt.Errorf("the fleet has %d roles whose keys %s: name the one that is meant (%s)", len(found), what, flag)
 		}
-		return given, nil
+		return nil
 	}
-	session, err := find(session, bundle.UseSign, "sign", "--role")
-	if err != nil {
-		return "", "", err
+	if r.PostQuantum, err = session.PostQuantumRole(k, r.PostQuantum); err != nil {
+		return fmt.Errorf("%w (--role-pq)", err)
 	}
-	sealing, err = find(sealing, bundle.UseAgree, "agree", "--sealing")
-	return session, sealing, err
+	if err := find(&r.Session, bundle.UseSign, "sign in TLS", "--role"); err != nil {
+		return err
+	}
+	return find(&r.Sealing, bundle.UseAgree, "agree", "--sealing")
 }
 
 // Key is an HSM's key of a role in the bundle.
@@ -203,7 +215,11 @@ func (n *Node) listen(self *site.Node) error {
 	if err != nil {
 		return err
 	}
-	if n.server, err = session.NewServer(n.c.HSM, n.c.Role, key, session.Answer{Bundle: n.c.Bundle, Proof: n.c.Proof}); err != nil {
+	second, err := n.postQuantum()
+	if err != nil {
+		return err
+	}
+	if n.server, err = session.NewServer(n.c.HSM, n.c.Role, key, second, session.Answer{Bundle: n.c.Bundle, Proof: n.c.Proof}); err != nil {
 		return err
 	}
 	devices, nodes := self.ListenAt()
@@ -214,7 +230,7 @@ func (n *Node) listen(self *site.Node) error {
 		return err
 	}
 	stream, err := session.NewStream(n.nodes, session.Peer{
-		Node: n.c.HSM, Role: n.c.Role, Key: key, Bundle: n.c.Bundle, Advertise: n.c.HSM,
+		Node: n.c.HSM, Role: n.c.Role, Key: key, Second: second, Bundle: n.c.Bundle, Advertise: n.c.HSM,
 		Refused: func(err error) { n.c.Log.Warn("a connection is refused", "error", err) }, Broken: n.fail,
 	})
 	if err != nil {
@@ -226,6 +242,19 @@ func (n *Node) listen(self *site.Node) error {
 	}
 	n.peers = newPeers(stream, at, n.asked)
 	return nil
+}
+
+// postQuantum is the HSM's key that signs sessions inside TLS, once it has shown that it
+// does; nil in a fleet that has none.
+func (n *Node) postQuantum() (*session.PostQuantum, error) {
+	if n.c.PostQuantum == "" {
+		return nil, nil // where the bundle demands one, no session is served without
+	}
+	k, err := Key(n.keys, n.c.HSM, n.c.PostQuantum)
+	if err != nil {
+		return nil, err
+	}
+	return session.NewPostQuantum(n.c.PostQuantum, k.SPKI, n.c.SignPostQuantum)
 }
 
 // replicate starts the node's share of the log, or refuses to.

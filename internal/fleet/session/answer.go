@@ -25,11 +25,12 @@ const (
 //	node     uint8 length, name
 //	bundle   uint32 length, bytes
 //	proof    uint32 length, bytes
-//	more     uint8, how many signatures over the exporter follow as frames of
-//	         their own; 0 in this version
+//	more     uint8, how many signatures of this connection follow, each a frame of
+//	         its own: 1 where the bundle demands it, else 0
 type greeting struct {
 	node string
 	Answer
+	signs bool
 }
 
 func (g *greeting) encode() ([]byte, error) {
@@ -41,12 +42,18 @@ func (g *greeting) encode() ([]byte, error) {
 	case len(g.Proof) == 0 || len(g.Proof) > maxProof:
 		return nil, fmt.Errorf("the proof has %d bytes; 1 to %d are allowed", len(g.Proof), maxProof)
 	}
-	n := 1 + len(g.node) + 4 + len(g.Bundle) + 4 + len(g.Proof) + 1
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+n), uint32(n))
-	b = append(append(b, byte(len(g.node))), g.node...)
+	b := append([]byte{byte(len(g.node))}, g.node...)
 	b = append(binary.BigEndian.AppendUint32(b, uint32(len(g.Bundle))), g.Bundle...)
 	b = append(binary.BigEndian.AppendUint32(b, uint32(len(g.Proof))), g.Proof...)
-	return append(b, 0), nil
+	if g.signs {
+		return framed(append(b, 1)), nil
+	}
+	return framed(append(b, 0)), nil
+}
+
+// framed is a frame: its length, as uint32, before it.
+func framed(body []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body))), body...)
 }
 
 // readGreeting reads the first frame, and nothing after it.
@@ -58,19 +65,20 @@ func readGreeting(r io.Reader) (*greeting, error) {
 	return parseGreeting(body)
 }
 
-// readFrame reads a frame of at most so many bytes.
+// readFrame reads a frame of at most so many bytes, one of those before anything else is
+// said.
 func readFrame(r io.Reader, most uint32) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("the first frame doesn't come: %w", err)
+		return nil, fmt.Errorf("the node's frame doesn't come: %w", err)
 	}
 	n := binary.BigEndian.Uint32(head[:])
 	if n > most {
-		return nil, refuse(ReasonAnswer, "the first frame says that it has %d bytes; at most %d are read", n, most)
+		return nil, refuse(ReasonAnswer, "the node's frame says that it has %d bytes; at most %d are read", n, most)
 	}
 	body := make([]byte, n)
 	if _, err := io.ReadFull(r, body); err != nil {
-		return nil, fmt.Errorf("the first frame ends early: %w", err)
+		return nil, fmt.Errorf("the node's frame ends early: %w", err)
 	}
 	return body, nil
 }
@@ -121,10 +129,11 @@ func parseGreeting(b []byte) (*greeting, error) {
 	switch {
 	case !ok:
 		return nil, refuse(ReasonAnswer, "the node's first frame ends where the number of signatures should be")
-	case more[0] != 0:
-		return nil, refuse(ReasonAnswer, "the node signs inside the session too, %d times, which this version can't check: use a newer fleetctl", more[0])
+	case more[0] > 1:
+		return nil, refuse(ReasonAnswer, "the node signs the session %d times, of which this version can check one: use a newer fleetctl", more[0])
 	case len(b) != 0:
 		return nil, refuse(ReasonAnswer, "the node's first frame has %d bytes too many", len(b))
 	}
+	g.signs = more[0] == 1
 	return g, nil
 }

@@ -8,16 +8,16 @@ import (
 	"testing"
 
 	"github.com/fleetctl/fleetctl/bundle"
+	"github.com/fleetctl/fleetctl/internal/keys"
 )
 
-func framed(body []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
-}
-
 func TestAFirstFrameThatIsNotOneIsRefused(t *testing.T) {
-	good := must((&greeting{"hsm-1", Answer{[]byte("bundle"), []byte("proof")}}).encode())
+	good := must((&greeting{"hsm-1", Answer{[]byte("bundle"), []byte("proof")}, false}).encode())
 	if g, err := readGreeting(bytes.NewReader(good)); err != nil || g.node != "hsm-1" || string(g.Bundle) != "bundle" || string(g.Proof) != "proof" {
 		t.Fatalf("what is good is read as %+v: %v", g, err)
+	}
+	if g, err := readGreeting(bytes.NewReader(must((&greeting{"hsm-1", Answer{[]byte("bundle"), []byte("proof")}, true}).encode()))); err != nil || !g.signs {
+		t.Fatalf("a node that signs is read as %+v: %v", g, err)
 	}
 	for i := 4; i < len(good); i++ { // of every length but its own
 		if _, err := parseGreeting(good[4:i]); err == nil {
@@ -31,7 +31,7 @@ func TestAFirstFrameThatIsNotOneIsRefused(t *testing.T) {
 	}{
 		"too long":              {binary.BigEndian.AppendUint32(nil, maxAnswer+1), "at most"},
 		"a byte too many":       {framed(append(bytes.Clone(good[4:]), 0)), "1 bytes too many"},
-		"signatures inside":     {framed(append(bytes.Clone(good[4:len(good)-1]), 2)), "newer fleetctl"},
+		"two signatures":        {framed(append(bytes.Clone(good[4:len(good)-1]), 2)), "newer fleetctl"},
 		"no name":               {framed(append([]byte{0}, good[10:]...)), "is empty"},
 		"a name that is none":   {framed(append([]byte{5}, append([]byte("hsm 1"), good[10:]...)...)), "allowed are"},
 		"an empty bundle":       {framed(append(bytes.Clone(name), framed(nil)...)), "a bundle of 0 bytes"},
@@ -46,9 +46,9 @@ func TestAFirstFrameThatIsNotOneIsRefused(t *testing.T) {
 		}
 	}
 	for what, g := range map[string]*greeting{
-		"no bundle": {"hsm-1", Answer{nil, []byte("p")}}, "no proof": {"hsm-1", Answer{[]byte("b"), nil}}, "no name": {"", Answer{[]byte("b"), []byte("p")}},
-		"a long name":  {strings.Repeat("a", 129), Answer{[]byte("b"), []byte("p")}},
-		"a long proof": {"a", Answer{[]byte("b"), make([]byte, maxProof+1)}}, "a long bundle": {"a", Answer{make([]byte, bundle.MaxBundle+1), []byte("p")}},
+		"no bundle": {"hsm-1", Answer{nil, []byte("p")}, false}, "no proof": {"hsm-1", Answer{[]byte("b"), nil}, false}, "no name": {"", Answer{[]byte("b"), []byte("p")}, false},
+		"a long name":  {strings.Repeat("a", 129), Answer{[]byte("b"), []byte("p")}, false},
+		"a long proof": {"a", Answer{[]byte("b"), make([]byte, maxProof+1)}, false}, "a long bundle": {"a", Answer{make([]byte, bundle.MaxBundle+1), []byte("p")}, false},
 	} {
 		if _, err := g.encode(); err == nil {
 			t.Errorf("a first frame with %s is written", what)
@@ -57,7 +57,8 @@ func TestAFirstFrameThatIsNotOneIsRefused(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	f.Add(must((&greeting{"hsm-1", Answer{[]byte("bundle"), []byte("proof")}}).encode()))
+	f.Add(must((&greeting{"hsm-1", Answer{[]byte("bundle"), []byte("proof")}, false}).encode()))
+	f.Add(must((&greeting{"hsm-1", Answer{[]byte("bundle"), []byte("proof")}, true}).encode()))
 	f.Add(framed([]byte{5}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -69,6 +70,23 @@ func FuzzAnswer(f *testing.F) {
 		again, err := g.encode()
 		if err != nil || !bytes.Equal(again, data[:len(data)-r.Len()]) {
 			t.Errorf("what was read is written otherwise: %v", err)
+		}
+	})
+}
+
+func FuzzSigned(f *testing.F) {
+	f.Add((&signed{"session-pq", make([]byte, keys.MLDSA44.MaxSignature())}).encode())
+	f.Add((&signed{"s", make([]byte, keys.MLDSA87.MaxSignature())}).encode())
+	f.Add(framed([]byte{5}))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := bytes.NewReader(data)
+		s, err := readSigned(r)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(s.encode(), data[:len(data)-r.Len()]) {
+			t.Error("what was read is written otherwise")
 		}
 	})
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -21,7 +22,11 @@ type Client struct {
 	// Role is the plan's name of the session role. A fleet may have several roles
 	// that sign, so that it can't be guessed.
 	Role string
-	Now  func() time.Time
+	// PostQuantumRole is the plan's name of the role whose ML-DSA keys sign each session
+	// inside TLS. Where it is empty the policy says it, or else the bundle, whose only such
+	// role it is.
+	PostQuantumRole string
+	Now             func() time.Time
 }
 
 // Session is a device's session, and what it has accepted of the node.
@@ -77,6 +82,9 @@ func (c *Client) Open(ctx context.Context, conn net.Conn) (_ *Session, err error
 	if err != nil {
 		return nil, err
 	}
+	if err := c.signed(t, g, v.Bundle.KeySet, key); err != nil {
+		return nil, err
+	}
 	n, err := newConn(t, g.node, key, v.Bundle.KeySet.Digest())
 	if err != nil {
 		return nil, err
@@ -103,6 +111,29 @@ func (c *Client) judge(g *greeting, key []byte) (*device.Verdict, error) {
 		return nil, refuse(why, "fleet %s is %s by its epoch %d, so that no node of it is spoken to", about.Fleet, how, about.Epoch)
 	}
 	return v, named(v.Bundle.KeySet, c.Role, g.node, key)
+}
+
+// signed demands that the node signs the session with its ML-DSA key, where the bundle, or
+// what the device pins, says that its nodes do.
+func (c *Client) signed(t *tls.Conn, g *greeting, set *bundle.KeySet, key []byte) error {
+	given := c.PostQuantumRole
+	if pinned := c.Policy.SessionPostQuantum; pinned != "" && given != "" && pinned != given {
+		return fmt.Errorf("%w: the device's policy has sessions signed by keys of role %s, and it is told of role %s", bundle.ErrTrust, pinned, given)
+	} else if given == "" {
+		given = pinned
+	}
+	role, err := PostQuantumRole(set, given)
+	switch {
+	case err != nil:
+		return err
+	case role == "" && g.signs:
+		return refuse(ReasonPostQuantum, "node %s signs the session inside TLS, and its bundle has no key by which it could", g.node)
+	case role == "":
+		return nil
+	case !g.signs:
+		return refuse(ReasonPostQuantum, "node %s doesn't sign the session with its ML-DSA key of role %s, as the fleet's bundle demands: whoever has broken its classical key could say the same", g.node, role)
+	}
+	return (&channel{protocol: DrillProtocol, set: set, bundle: sha256.Sum256(g.Bundle), side: server, node: g.node, role: role, tls: c.Role, shown: key}).verify(t)
 }
 
 // within bounds a connection's handshake and first frame: by patience, and by ctx.

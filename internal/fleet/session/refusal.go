@@ -16,6 +16,9 @@ const (
 	ReasonCertificate bundle.Reason = "certificate" // it shows a certificate without having its key, or one that shows no key
 	ReasonAnswer      bundle.Reason = "answer"      // the node's first frame can't be read
 	ReasonNode        bundle.Reason = "node"        // its key is not the bundle's key of this node in the session role
+	// ReasonPostQuantum: the session isn't signed by the node's ML-DSA key, as its bundle
+	// or the device's policy demands, or by whom and for what isn't certain.
+	ReasonPostQuantum bundle.Reason = "post-quantum"
 )
 
 func refuse(why bundle.Reason, format string, args ...any) error {

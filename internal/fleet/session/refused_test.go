@@ -35,7 +35,7 @@ func shows(cert tls.Certificate, frame []byte, change func(*tls.Config)) opener 
 // says is a node that has its HSM's key and an answer of its own.
 func (w *world) says(t *testing.T, node, hsm, role string, a Answer) opener {
 	t.Helper()
-	return shows(must(w.key(t, hsm, role).certificate(node)), must((&greeting{node, a}).encode()), nil)
+	return shows(must(w.key(t, hsm, role).certificate(node)), must((&greeting{node, a, false}).encode()), nil)
 }
 
 func TestADeviceRefusesATamperedBundle(t *testing.T) {
@@ -60,7 +60,7 @@ func TestADeviceRefusesWhoeverIsNotTheNodeThatItSays(t *testing.T) {
 	w := fleetOf(t)
 	stranger := testfleet.SoftSigner(keys.Ed25519, "a stranger")
 	unlisted := must(must(NewKey(stranger.Public.SPKI(), stranger.Sign)).certificate("hsm-1"))
-	frame := must((&greeting{"hsm-1", w.Answer}).encode())
+	frame := must((&greeting{"hsm-1", w.Answer, false}).encode())
 	for name, o := range map[string]opener{
 		"an unlisted node with the true bundle":   shows(unlisted, frame, nil),
 		"a node that says that it is another":     w.says(t, "hsm-1", "hsm-2", role, w.Answer),
@@ -88,13 +88,13 @@ func TestADeviceRefusesAReplayedCertificate(t *testing.T) {
 	stranger := testfleet.SoftSigner(keys.Ed25519, "a stranger")
 	// The certificate is the node's own, taken from a session; the key isn't.
 	replayed := tls.Certificate{Certificate: true1.Certificate, PrivateKey: must(NewKey(stranger.Public.SPKI(), stranger.Sign)), SupportedSignatureAlgorithms: []tls.SignatureScheme{tls.Ed25519}}
-	meet(t, w.device(t), shows(replayed, must((&greeting{"hsm-1", w.Answer}).encode()), nil)).wantRefusal(t, ReasonCertificate)
+	meet(t, w.device(t), shows(replayed, must((&greeting{"hsm-1", w.Answer, false}).encode()), nil)).wantRefusal(t, ReasonCertificate)
 }
 
 func TestADeviceRefusesAnotherProtocolAndAnOlderTLS(t *testing.T) {
 	w := fleetOf(t)
 	cert := must(w.key(t, "hsm-1", role).certificate("hsm-1"))
-	frame := must((&greeting{"hsm-1", w.Answer}).encode())
+	frame := must((&greeting{"hsm-1", w.Answer, false}).encode())
 	for _, c := range []struct {
 		name   string
 		change func(*tls.Config)
@@ -215,9 +215,9 @@ func TestADeviceWithoutStateRefusesUntilItSaysThatItBegins(t *testing.T) {
 func TestANodeIsNotMadeOfAnAnswerThatIsNotItsOwn(t *testing.T) {
 	w := fleetOf(t)
 	for name, err := range map[string]error{
-		"another node's key": second(NewServer("hsm-1", role, w.key(t, "hsm-2", role), w.Answer)),
-		"another role's key": second(NewServer("hsm-1", role, w.key(t, "hsm-1", "backup"), w.Answer)),
-		"no such role":       second(NewServer("hsm-1", "sessions", w.key(t, "hsm-1", role), w.Answer)),
+		"another node's key": second(NewServer("hsm-1", role, w.key(t, "hsm-2", role), nil, w.Answer)),
+		"another role's key": second(NewServer("hsm-1", role, w.key(t, "hsm-1", "backup"), nil, w.Answer)),
+		"no such role":       second(NewServer("hsm-1", "sessions", w.key(t, "hsm-1", role), nil, w.Answer)),
 	} {
 		var r *bundle.Refusal
 		if !errors.As(err, &r) || r.Reason != ReasonNode {
@@ -226,7 +226,7 @@ func TestANodeIsNotMadeOfAnAnswerThatIsNotItsOwn(t *testing.T) {
 	}
 	// A token that says it signs, and signs with something else, gives no certificate.
 	stranger := testfleet.SoftSigner(keys.Ed25519, "a stranger")
-	if _, err := NewServer("hsm-1", role, must(NewKey(w.key(t, "hsm-1", role).SPKI(), stranger.Sign)), w.Answer); err == nil {
+	if _, err := NewServer("hsm-1", role, must(NewKey(w.key(t, "hsm-1", role).SPKI(), stranger.Sign)), nil, w.Answer); err == nil {
 		t.Error("a node starts whose token doesn't have its key")
 	}
 	agrees := must(keys.ParseAs(keys.ECDHP256, w.key(t, "hsm-1", "backup").SPKI()))

@@ -18,6 +18,7 @@ import (
 type Server struct {
 	node, role string
 	key        *Key
+	second     *PostQuantum // nil where no bundle demands one
 	cert       tls.Certificate
 	current    atomic.Pointer[current]
 }
@@ -26,16 +27,18 @@ type Server struct {
 type current struct {
 	frame    []byte
 	artifact [sha256.Size]byte
+	signs    *channel // what is signed of each session; nil where nothing is
 }
 
 // NewServer is the node of this name with its HSM's key of the session role. It
-// refuses an answer in which that key isn't this node's.
-func NewServer(node, role string, key *Key, a Answer) (*Server, error) {
+// refuses an answer in which that key isn't this node's. second is its ML-DSA key, without
+// which it refuses a bundle that demands one; else it is nil.
+func NewServer(node, role string, key *Key, second *PostQuantum, a Answer) (*Server, error) {
 	cert, err := key.certificate(node)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{node: node, role: role, key: key, cert: cert}
+	s := &Server{node: node, role: role, key: key, second: second, cert: cert}
 	return s, s.Update(a)
 }
 
@@ -46,16 +49,24 @@ func (s *Server) Update(a Answer) error {
 	if err != nil {
 		return err
 	}
-	if b.KeySet != nil {
-		if err := named(b.KeySet, s.role, s.node, s.key.SPKI()); err != nil {
+	now := &current{artifact: b.About().Digest}
+	if b.KeySet != nil { // devices refuse every other one before it could be signed
+		err := named(b.KeySet, s.role, s.node, s.key.SPKI())
+		signs := false
+		if err == nil {
+			signs, err = s.second.serves(b.KeySet, s.node)
+		}
+		if err != nil {
 			return fmt.Errorf("node %s has an answer that is not its own: %w", s.node, err)
 		}
+		if signs {
+			now.signs = &channel{protocol: DrillProtocol, set: b.KeySet, bundle: sha256.Sum256(a.Bundle), side: server, node: s.node, role: s.second.role, tls: s.role, shown: s.key.SPKI()}
+		}
 	}
-	frame, err := (&greeting{s.node, a}).encode()
-	if err != nil {
+	if now.frame, err = (&greeting{s.node, a, now.signs != nil}).encode(); err != nil {
 		return err
 	}
-	s.current.Store(&current{frame, b.About().Digest})
+	s.current.Store(now)
 	return nil
 }
 
@@ -80,6 +91,12 @@ func (s *Server) Open(ctx context.Context, conn net.Conn) (_ *Conn, err error) {
 	now := s.current.Load()
 	if _, err := t.Write(now.frame); err != nil {
 		return nil, err
+	}
+	if now.signs != nil {
+		this := *now.signs
+		if err := this.sign(t, s.second); err != nil {
+			return nil, err
+		}
 	}
 	c, err := newConn(t, s.node, s.key.SPKI(), now.artifact)
 	if err != nil {

@@ -101,7 +101,7 @@ func TestASessionIsNeverResumed(t *testing.T) {
 	k := w.key(t, "hsm-1", role)
 	sign := k.sign
 	k.sign = func(m []byte) ([]byte, error) { signed++; return sign(m) }
-	s, err := NewServer("hsm-1", role, k, w.Answer)
+	s, err := NewServer("hsm-1", role, k, nil, w.Answer)
 	if err != nil {
 		t.Fatal(err)
 	}

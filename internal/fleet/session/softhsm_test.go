@@ -65,7 +65,7 @@ func TestSessionsAreOpenedByKeysInRealTokens(t *testing.T) {
 	w := livedIn(t, testfleet.SoftHSM(t, testfleet.Options{Name: "real", HSMs: 2, Roles: kinds, Parties: parties, Namespace: "rehearsal.example.tokens.fleet_keys.v1"}))
 	for _, r := range kinds {
 		k := w.tokenKey(t, 1, r.Algorithm, r.Name)
-		s, err := NewServer("hsm-2", r.Name, k, w.Answer)
+		s, err := NewServer("hsm-2", r.Name, k, nil, w.Answer)
 		if err != nil {
 			t.Fatalf("%s: %v", r.Name, err)
 		}

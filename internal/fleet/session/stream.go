@@ -26,6 +26,8 @@ type Stream struct {
 	node      string
 	cert      tls.Certificate
 	role      string
+	key       *Key
+	second    *PostQuantum // nil where the bundle demands none
 	set       *bundle.KeySet
 	digest    [sha256.Size]byte
 	advertise string
@@ -44,7 +46,8 @@ var _ raft.StreamLayer = (*Stream)(nil)
 type Peer struct {
 	Node, Role string
 	Key        *Key
-	Bundle     []byte // that the node's operator has verified
+	Second     *PostQuantum // without which a bundle that demands one is refused; else nil
+	Bundle     []byte       // that the node's operator has verified
 	// Advertise is the address at which the others reach this node, where it isn't
 	// the listener's.
 	Advertise string
@@ -65,6 +68,10 @@ func NewStream(l net.Listener, p Peer) (*Stream, error) {
 	if err := named(b.KeySet, p.Role, p.Node, p.Key.SPKI()); err != nil {
 		return nil, fmt.Errorf("node %s: %w", p.Node, err)
 	}
+	signs, err := p.Second.serves(b.KeySet, p.Node)
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", p.Node, err)
+	}
 	cert, err := p.Key.certificate(p.Node)
 	if err != nil {
 		return nil, err
@@ -72,6 +79,9 @@ func NewStream(l net.Listener, p Peer) (*Stream, error) {
 	s := &Stream{
 		l: serve.Bounded(l), node: p.Node, cert: cert, role: p.Role, set: b.KeySet, digest: sha256.Sum256(p.Bundle),
 		advertise: p.Advertise, refused: p.Refused, broken: p.Broken, ready: make(chan *Conn),
+	}
+	if s.key = p.Key; signs {
+		s.second = p.Second
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.all.Go(s.take)
@@ -89,7 +99,7 @@ func (s *Stream) take() {
 			return
 		}
 		s.all.Go(func() {
-			c, err := s.open(s.ctx, conn, tls.Server)
+			c, err := s.open(s.ctx, conn, server)
 			if err != nil {
 				if s.refused != nil && s.ctx.Err() == nil {
 					s.refused(fmt.Errorf("node %s refuses a connection: %w", s.node, err))
@@ -127,7 +137,7 @@ func (s *Stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.open(ctx, conn, tls.Client)
+	c, err := s.open(ctx, conn, client)
 	if err != nil {
 		return nil, fmt.Errorf("node %s refuses %s: %w", s.node, address, err)
 	}
@@ -135,7 +145,7 @@ func (s *Stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 }
 
 // open does the handshake of either side, and closes the connection on error.
-func (s *Stream) open(ctx context.Context, conn net.Conn, side func(net.Conn, *tls.Config) *tls.Conn) (_ *Conn, err error) {
+func (s *Stream) open(ctx context.Context, conn net.Conn, side string) (_ *Conn, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, ctx.Err(), conn.Close())
@@ -155,11 +165,17 @@ func (s *Stream) open(ctx context.Context, conn net.Conn, side func(net.Conn, *t
 	})
 	cfg.Certificates, cfg.ClientAuth = []tls.Certificate{s.cert}, tls.RequireAnyClientCert
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &s.cert, nil }
-	t := side(conn, cfg)
+	t := tls.Server(conn, cfg)
+	if side == client {
+		t = tls.Client(conn, cfg)
+	}
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, shaken(err)
 	}
 	if err := s.agree(t, peer); err != nil {
+		return nil, err
+	}
+	if err := s.sign(t, side, peer, key); err != nil {
 		return nil, err
 	}
 	c, err := newConn(t, peer, key, s.digest)
@@ -193,6 +209,24 @@ func (s *Stream) agree(t *tls.Conn, peer string) error {
 		return refuse(ReasonNode, "node %s is of the bundle %x, and %s of %x: nodes replicate within one bundle", peer, digest, s.node, s.digest)
 	}
 	return nil
+}
+
+// sign has both sides sign the connection with their ML-DSA keys, where the bundle, which
+// is one and the same, demands it.
+func (s *Stream) sign(t *tls.Conn, side, peer string, key []byte) error {
+	if s.second == nil {
+		return nil
+	}
+	mine := &channel{protocol: RaftProtocol, set: s.set, bundle: s.digest, side: side, node: s.node, role: s.second.role, tls: s.role, shown: s.key.SPKI()}
+	if err := mine.sign(t, s.second); err != nil {
+		return err
+	}
+	theirs := *mine
+	theirs.side, theirs.node, theirs.shown = server, peer, key
+	if side == server {
+		theirs.side = client
+	}
+	return theirs.verify(t)
 }
 
 // Close ends the stream; connections that were handed out go on.

@@ -30,7 +30,7 @@ func (w *world) peer(t *testing.T, hsm string) *peer {
 		t.Fatal(err)
 	}
 	p := &peer{refusals: make(chan error, 16)}
-	p.Stream, err = NewStream(l, Peer{Node: hsm, Role: role, Key: w.key(t, hsm, role), Bundle: w.Bundle, Refused: func(err error) { p.refusals <- err }})
+	p.Stream, err = NewStream(l, Peer{Node: hsm, Role: role, Key: w.key(t, hsm, role), Second: w.second(t, hsm, rolePQ), Bundle: w.Bundle, Refused: func(err error) { p.refusals <- err }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestAStreamRefusesWhoeverIsNoNodeOfItsBundle(t *testing.T) {
 
 // clone is a stream that dials as another does, and can be changed.
 func clone(s *Stream) Stream {
-	return Stream{node: s.node, cert: s.cert, role: s.role, set: s.set, digest: s.digest, ctx: s.ctx}
+	return Stream{node: s.node, cert: s.cert, role: s.role, key: s.key, second: s.second, set: s.set, digest: s.digest, ctx: s.ctx}
 }
 
 func stranger(t *testing.T) tls.Certificate {

@@ -24,6 +24,11 @@ import (
 // role is the session role of the fleets here, which have another one that signs.
 const role = "session"
 
+// rolePQ is that of the ML-DSA keys in fleets that have some. Test fleets' third parties know it.
+const rolePQ = "vault"
+
+var hybridRoles = []draft.Role{{Name: role, Algorithm: keys.P256}, {Name: rolePQ, Algorithm: keys.MLDSA44}}
+
 var roles = []draft.Role{{Name: role, Algorithm: keys.Ed25519}, {Name: "backup", Algorithm: keys.P256}}
 
 // world is a fleet whose bundle is logged and witnessed.
@@ -63,20 +68,39 @@ func livedIn(t testing.TB, f *testfleet.Fleet) *world {
 	return w
 }
 
-var usual = sync.OnceValue(func() func(testing.TB) *world {
+// shared makes a fleet once.
+func shared(o testfleet.Options) func(testing.TB) *world {
 	var once sync.Once
 	var w *world
 	return func(t testing.TB) *world {
-		once.Do(func() { w = newWorld(t, testfleet.Options{Name: "sessions"}) })
+		once.Do(func() { w = newWorld(t, o) })
 		return w
 	}
-})
+}
+
+var usual, hybrid = shared(testfleet.Options{Name: "sessions"}), shared(testfleet.Options{Name: "hybrid sessions", Roles: hybridRoles})
 
 // fleetOf is the fleet that most tests share.
-func fleetOf(t testing.TB) *world { return usual()(t) }
+func fleetOf(t testing.TB) *world { return usual(t) }
 
 // key is a node's key of a role, which the test's tokens have.
 func (w *world) key(t testing.TB, hsm, role string) *Key {
+	t.Helper()
+	s := w.signer(t, hsm, role)
+	return must(NewKey(s.Public.SPKI(), s.Sign))
+}
+
+// second is a node's ML-DSA key of a role; nil in a fleet that has none.
+func (w *world) second(t testing.TB, hsm, role string) *PostQuantum {
+	t.Helper()
+	if all, _ := w.set.PostQuantumRoles(); len(all) == 0 {
+		return nil
+	}
+	s := w.signer(t, hsm, role)
+	return must(NewPostQuantum(role, s.Public.SPKI(), s.For(keys.ForSession)))
+}
+
+func (w *world) signer(t testing.TB, hsm, role string) *testfleet.Signer {
 	t.Helper()
 	for _, k := range w.set.Keys {
 		if k.HSM != hsm || k.Role != role {
@@ -86,7 +110,7 @@ func (w *world) key(t testing.TB, hsm, role string) *Key {
 			objects, _ := tok.Objects()
 			for _, o := range objects {
 				if s := tok.Key(o.ID); s != nil && bytes.Equal(s.Public.SPKI(), k.SPKI) {
-					return must(NewKey(k.SPKI, s.Sign))
+					return s
 				}
 			}
 		}
@@ -104,7 +128,7 @@ func must[T any](v T, err error) T {
 
 func (w *world) server(t testing.TB, hsm string) *Server {
 	t.Helper()
-	s, err := NewServer(hsm, role, w.key(t, hsm, role), w.Answer)
+	s, err := NewServer(hsm, role, w.key(t, hsm, role), w.second(t, hsm, rolePQ), w.Answer)
 	if err != nil {
 		t.Fatal(err)
 	}

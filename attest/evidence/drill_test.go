@@ -144,20 +144,23 @@ func drillForgeries(f *testfleet.Fleet) map[string]struct {
 	delete(without, path)
 	sum := sha256.Sum256([]byte("other"))
 	return map[string]forgery{
-		"another fleet":             {edited(func(r *report.Report) { r.Fleet = "other-fleet" }), "is of the fleet other-fleet"},
-		"another epoch before":      {edited(func(r *report.Report) { testfleet.Succeed(r, sum) }), "its next epoch follows the artifact"},
-		"another ceremony":          {edited(func(r *report.Report) { r.Ceremony = "other" }), "is of the ceremony other"},
-		"another epoch":             {edited(func(r *report.Report) { r.Epoch = 7 }), "is of epoch 7"},
-		"another key":               {edited(func(r *report.Report) { r.Nodes[0].Agreement.SPKI = sum }), "used a sealing key that is not the ceremony's"},
-		"before the bundle":         {edited(func(r *report.Report) { r.Started = r.Started.Add(-24 * time.Hour) }), "had nothing to answer with"},
-		"ends after its record":     {edited(func(r *report.Report) { r.Ended = r.Ended.Add(time.Hour) }), "that is in the future"},
-		"a key after the lock":      {edited(func(r *report.Report) { r.Counts.ReleasedAfterLock = 1 }), "says that the drill passed, and it did not: 1 keys were released after a lock"},
-		"a test taken out":          {edited(func(r *report.Report) { r.Tests = r.Tests[1:] }), "passed without the test tampered-bundle"},
-		"failed, recorded as fine":  {edited(failedDrill), "does not say what record"},
-		"a demanded stage not run":  {edited(leaveOutLogins), "does not say what record"},
-		"a left anchor kept silent": {edited(leftAnchor), "does not say what record"},
+		"another fleet":              {edited(func(r *report.Report) { r.Fleet = "other-fleet" }), "is of the fleet other-fleet"},
+		"another epoch before":       {edited(func(r *report.Report) { testfleet.Succeed(r, sum) }), "its next epoch follows the artifact"},
+		"another ceremony":           {edited(func(r *report.Report) { r.Ceremony = "other" }), "is of the ceremony other"},
+		"another epoch":              {edited(func(r *report.Report) { r.Epoch = 7 }), "is of epoch 7"},
+		"another key":                {edited(func(r *report.Report) { r.Nodes[0].Agreement.SPKI = sum }), "used a sealing key that is not the ceremony's"},
+		"before the bundle":          {edited(func(r *report.Report) { r.Started = r.Started.Add(-24 * time.Hour) }), "had nothing to answer with"},
+		"ends after its record":      {edited(func(r *report.Report) { r.Ended = r.Ended.Add(time.Hour) }), "that is in the future"},
+		"a key after the lock":       {edited(func(r *report.Report) { r.Counts.ReleasedAfterLock = 1 }), "says that the drill passed, and it did not: 1 keys were released after a lock"},
+		"nothing happened":           {edited(testfleet.DeniedDrills()["nothing happened"].Change), "stage logins passed without a login or without a history"},
+		"a node that never led":      {edited(testfleet.DeniedDrills()["a node that never led"].Change), "node hsm-3 never led"},
+		"no leader after the killed": {edited(testfleet.DeniedDrills()["no leader after the killed"].Change), "and tests that passed killed 3 leaders"},
+		"a test taken out":           {edited(func(r *report.Report) { r.Tests = r.Tests[1:] }), "passed without the test tampered-bundle"},
+		"failed, recorded as fine":   {edited(failedDrill), "does not say what record"},
+		"a demanded stage not run":   {edited(leaveOutLogins), "does not say what record"},
+		"a left anchor kept silent":  {edited(leftAnchor), "does not say what record"},
 		"a node taken out": {edited(func(r *report.Report) {
-			r.Nodes, r.Anchors, r.Counts = r.Nodes[:2], r.Anchors[:2], report.Counts{Logins: 1, Attempts: 1, Acknowledged: 1, Consumed: 1}
+			r.Nodes, r.Anchors, r.Counts = r.Nodes[:2], r.Anchors[:2], report.Counts{Logins: 40, Attempts: 64, Acknowledged: 60, Consumed: 60, Leaders: 6}
 		}), "has 2 nodes, the plan has 3 HSMs"},
 		"no report":             {reseal(without, nil, ceremony.TranscriptFile), "is missing: record"},
 		"another size":          {recorded(func(c *ceremony.Drill) { c.Size++ }), "does not say what record"},

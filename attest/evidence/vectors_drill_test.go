@@ -23,6 +23,9 @@ var drillVectors = []vector{
 	forgedDrill("drilled-with-another-key", "a report by which a node used a key that is none of the ceremony's", "another key"),
 	forgedDrill("drilled-without-a-node", "a report that has a node for two of the three HSMs", "a node taken out"),
 	forgedDrill("drilled-key-after-the-lock", "a report that says that the drill passed, and that a key was released after a lock", "a key after the lock"),
+	forgedDrill("drilled-without-a-guess", "a report whose stages passed, and by whose counts no guess was sent and no node led", "nothing happened"),
+	forgedDrill("drilled-while-a-node-never-led", "a report by which every node led, and one node led in no term", "a node that never led"),
+	forgedDrill("drilled-without-another-leader", "a report by which three leaders were killed, and two nodes led once each", "no leader after the killed"),
 	forgedDrill("drilled-and-failed", "a report of a drill that failed, where its record says that it passed", "failed, recorded as fine"),
 	forgedDrill("drilled-before-it-was-logged", "a drill that began a day before there was a bundle to answer with", "before the bundle"),
 	forgedDrill("drill-report-left-out", "the report of a drill is left out of the package", "no report"),
@@ -45,7 +48,9 @@ func forgedDrill(name, kind, forgery string) vector {
 var drillWants = map[string]string{
 	"another epoch before": "its next epoch follows the artifact",
 	"another fleet":        "is of the fleet other-fleet", "another key": "used a sealing key that is not the ceremony's", "a node taken out": "has 2 nodes, the plan has 3 HSMs",
-	"a key after the lock":     "says that the drill passed, and it did not: 1 keys were released after a lock",
-	"failed, recorded as fine": "does not say what record", "before the bundle": "had nothing to answer with",
+	"a key after the lock": "says that the drill passed, and it did not: 1 keys were released after a lock",
+	"nothing happened":     "stage logins passed without a login or without a history", "a node that never led": "node hsm-3 never led",
+	"no leader after the killed": "and tests that passed killed 3 leaders",
+	"failed, recorded as fine":   "does not say what record", "before the bundle": "had nothing to answer with",
 	"no report": "is missing: record", "a report of no drill": "is the report of a drill that no record names",
 }

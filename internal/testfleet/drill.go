@@ -68,12 +68,12 @@ func DrillReport(a *ceremony.Account, ended time.Time) *report.Report {
 		Ceremony: a.Open.Ceremony, Bundle: a.LogProof.Bundle, Proof: a.LogProof.Proof,
 		Started: began.UTC().Truncate(time.Second), Ended: ended.UTC().Truncate(time.Second), Majority: p.Majority, Outcome: report.Passed,
 		Faults: []string{}, Versions: []report.Version{{Name: "fleetctl", Version: "test"}},
-		Counts:    report.Counts{Logins: 20 * len(p.HSMs), Attempts: 32 * len(p.HSMs), Acknowledged: 30 * len(p.HSMs), Ambiguous: len(p.HSMs), Consumed: 30*len(p.HSMs) + 1, Leaders: 4},
-		Histories: []report.History{{Name: "logins", Operations: 90, SHA256: sha256.Sum256([]byte("logins")), Result: report.Linearizable}},
+		Counts:    report.Counts{Logins: 20 * len(p.HSMs), Attempts: 32 * len(p.HSMs), Acknowledged: 30 * len(p.HSMs), Ambiguous: len(p.HSMs), Consumed: 30*len(p.HSMs) + 1, Leaders: 3 * len(p.HSMs)},
+		Histories: []report.History{{Name: "logins", Operations: 60 * len(p.HSMs), SHA256: sha256.Sum256([]byte("logins")), Result: report.Linearizable}},
 		Figures:   []report.Figure{{Name: "guess-median", Value: 4500, Unit: "us"}},
 	}
 	for i, h := range p.HSMs {
-		n := report.Node{HSM: h.Name, Attempts: 32, Acknowledged: 30, Ambiguous: 1, Led: 1}
+		n := report.Node{HSM: h.Name, Attempts: 32, Acknowledged: 30, Ambiguous: 1, Led: 3}
 		for _, k := range a.Keys {
 			used := report.Key{ID: slices.Clone(k.Intent.ID), SPKI: sha256.Sum256(k.Outcome.PublicKey)}
 			switch {

@@ -211,6 +211,7 @@ func TestADrillsReportIsHeldByHand(t *testing.T) {
 	for name, want := range map[string]string{
 		"drilled-with-another-key":     "FAILED       fleet.drilled: a node used a key that the fleet doesn't have",
 		"drilled-before-another-epoch": "FAILED       fleet.drilled: it is not so that its next epoch follows this one's key set",
+		"drilled-without-a-guess":      "FAILED       fleet.drilled: drills/1.json tells of something that failed",
 		"drilled-key-after-the-lock":   "FAILED       fleet.drilled: drills/1.json tells of something that failed",
 	} {
 		if code, _, out := byHand(t, named(t, name)); code != 1 || !strings.Contains(out, want) {

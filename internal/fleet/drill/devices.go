@@ -180,8 +180,34 @@ func (d *drill) states(ctx context.Context) []*wire.Status {
 			Patience: 2 * time.Second,
 		}
 		list[i], _ = p.Status(ctx, phone.Node{HSM: m.HSM, Address: m.address})
+		if s := list[i]; s != nil && s.State == leads {
+			d.led(i, s.Term)
+		}
 	}
 	return list
+}
+
+// leads is the state of a node that leads.
+const leads = "leads"
+
+// reign is a node's time as the leader.
+type reign struct {
+	node int
+	term uint64
+}
+
+// led notes that a node was seen to lead in a term.
+func (d *drill) led(node int, term uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r := (reign{node, term}); !d.reigns[r] {
+		if d.reigns == nil {
+			d.reigns = map[reign]bool{}
+		}
+		d.reigns[r] = true
+		d.r.Nodes[node].Led++
+		d.r.Counts.Leaders++
+	}
 }
 
 // until asks every node until they stand as is wanted.
@@ -217,7 +243,7 @@ func (d *drill) leader(ctx context.Context) (*member, error) {
 	var found *member
 	err := d.until(ctx, "a node leads", func(list []*wire.Status) bool {
 		for i, s := range list {
-			if s != nil && s.State == "leads" {
+			if s != nil && s.State == leads {
 				found = d.members[i]
 				return true
 			}
@@ -240,7 +266,7 @@ func (d *drill) lead(ctx context.Context, m *member) error {
 	var told time.Time
 	var failed error
 	err := d.until(ctx, m.HSM+" leads", func(list []*wire.Status) bool {
-		if list[i] != nil && list[i].State == "leads" {
+		if list[i] != nil && list[i].State == leads {
 			return true
 		}
 		if time.Since(told) > again {
@@ -248,9 +274,5 @@ func (d *drill) lead(ctx context.Context, m *member) error {
 		}
 		return failed != nil
 	})
-	d.mu.Lock()
-	d.r.Nodes[i].Led++
-	d.r.Counts.Leaders++
-	d.mu.Unlock()
 	return errors.Join(err, failed)
 }

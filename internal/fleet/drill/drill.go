@@ -73,7 +73,8 @@ type drill struct {
 	extra   []string // flags of each node beside the usual
 	beside  bool     // this is a fleet beside the one that the drill is about
 	devices int
-	fell    time.Time // when a leader was killed last
+	fell    time.Time      // when a leader was killed last
+	reigns  map[reign]bool // that were seen
 }
 
 // Run runs a drill. Its report is there even if the drill failed: the error is of what

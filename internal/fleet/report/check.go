@@ -182,15 +182,17 @@ func (c *checker) tests() {
 
 func (c *checker) counts() {
 	n := c.Counts
-	attempts, acknowledged := 0, 0
+	attempts, acknowledged, ambiguous, led := 0, 0, 0, 0
 	for _, node := range c.Nodes {
-		attempts, acknowledged = attempts+node.Attempts, acknowledged+node.Acknowledged
+		attempts, acknowledged, ambiguous, led = attempts+node.Attempts, acknowledged+node.Acknowledged, ambiguous+node.Ambiguous, led+node.Led
 	}
 	switch {
 	case n.Acknowledged+n.Ambiguous > n.Attempts:
 		c.failf("counts: %d guesses answered and %d without an answer, of %d", n.Acknowledged, n.Ambiguous, n.Attempts)
-	case n.Attempts > attempts || n.Acknowledged > acknowledged:
-		c.failf("counts: %d guesses, %d of them answered, and the nodes had %d and %d", n.Attempts, n.Acknowledged, attempts, acknowledged)
+	case n.Attempts > attempts || n.Acknowledged > acknowledged || n.Ambiguous > ambiguous:
+		c.failf("counts: %d guesses, %d of them answered and %d without an answer, and the nodes had %d, %d and %d", n.Attempts, n.Acknowledged, n.Ambiguous, attempts, acknowledged, ambiguous)
+	case n.Leaders != led:
+		c.failf("counts: %d times a node became the leader, and the nodes %d times", n.Leaders, led)
 	case n.Logins > n.Acknowledged:
 		c.failf("counts: %d logins by %d guesses that were answered", n.Logins, n.Acknowledged)
 	}

@@ -49,6 +49,9 @@ func (c *checker) next() {
 	if (n == nil) != (s.Outcome == NotRun) {
 		c.failf("stage %s: outcome %s, and the report tells of a next epoch: %t; it does exactly where the stage was run", s.Name, s.Outcome, n != nil)
 	}
+	if s.Outcome == NotRun && c.followed() {
+		c.failf("stage %s was not run, and there is a history of it", s.Name)
+	}
 	if n == nil {
 		return
 	}
@@ -85,9 +88,14 @@ func (c *checker) nextNodes(passed bool) {
 		}
 		seen[n.Session] = true
 	}
-	if passed && !slices.ContainsFunc(c.Histories, func(h History) bool { return h.Name == ceremony.StageSuccession }) {
+	if passed && !c.followed() {
 		c.failf("stage %s passed, and there is no history of it", ceremony.StageSuccession)
 	}
+}
+
+// followed says that there is a history of the epoch that went live.
+func (c *checker) followed() bool {
+	return slices.ContainsFunc(c.Histories, func(h History) bool { return h.Name == ceremony.StageSuccession })
 }
 
 // spoken holds the words of a session.

@@ -89,7 +89,7 @@ type Node struct {
 	Attempts     int `strict:"attempts"`
 	Acknowledged int `strict:"acknowledged"`
 	Ambiguous    int `strict:"ambiguous"`
-	Led          int `strict:"led"` // how often it became the leader
+	Led          int `strict:"led"` // terms in which it was seen to lead
 }
 
 // Key is a key of the ceremony that a node used.
@@ -139,7 +139,7 @@ type Counts struct {
 	Acknowledged int `strict:"acknowledged"`
 	Ambiguous    int `strict:"ambiguous"` // guesses of which no answer came
 	Consumed     int `strict:"consumed"`  // guesses that the nodes counted
-	Leaders      int `strict:"leaders"`   // how often another node became the leader
+	Leaders      int `strict:"leaders"`   // the sum of what the nodes led
 	// What must never happen.
 	ReleasedAfterLock int `strict:"released_after_lock"` // keys
 	WithoutMajority   int `strict:"without_majority"`    // guesses answered or spent

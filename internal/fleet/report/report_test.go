@@ -133,6 +133,44 @@ func TestAReportThatContradictsItselfIsRefused(t *testing.T) {
 	}
 }
 
+// TestWhatPassedIsCounted: a report isn't read whose counts deny what it says has passed.
+func TestWhatPassedIsCounted(t *testing.T) {
+	for name, c := range testfleet.DeniedDrills() {
+		_, err := report.Parse("drill.json", strict.EncodeJSON(drilled(t, c.Change)))
+		wantError(t, name, err, c.Says)
+		if _, err := drilled(t, c.Change).Encode(); err == nil {
+			t.Errorf("%s: it was written", name)
+		}
+	}
+}
+
+// TestRunsAreAddedUpWithoutAnEnd: a sum beyond what a number holds is more than any count.
+func TestRunsAreAddedUpWithoutAnEnd(t *testing.T) {
+	r := drilled(t)
+	for range 1030 {
+		r.Tests = append(r.Tests, report.Test{Stage: "logins", Name: "right-code", Runs: 1<<53 - 1})
+	}
+	if why := strings.Join(r.Failures(), "; "); !strings.Contains(why, "60 logins, and tests that passed gave 9007199254740995 keys back") {
+		t.Error(why)
+	}
+}
+
+// TestWhatPassedAloneIsNoContradiction: of a stage that wasn't run no count is demanded.
+func TestWhatPassedAloneIsNoContradiction(t *testing.T) {
+	for _, name := range []string{"sessions", "lock", "passkey"} {
+		r := drilled(t, func(r *report.Report) {
+			testfleet.DrilledAlone(r, name)
+			r.Counts.Leaders, r.Nodes[0].Led, r.Nodes[1].Led, r.Nodes[2].Led = 1, 1, 0, 0
+			if name == "sessions" {
+				r.Counts, r.Histories = report.Counts{Leaders: 1}, []report.History{}
+			}
+		})
+		if _, err := r.Encode(); err != nil {
+			t.Errorf("%s alone: %v", name, err)
+		}
+	}
+}
+
 func TestOnlyTheOneFormOfAReportIsRead(t *testing.T) {
 	good := string(strict.EncodeJSON(drilled(t)))
 	for name, data := range map[string]string{
@@ -190,7 +228,7 @@ func TestAReportIsHeldAgainstItsCeremony(t *testing.T) {
 		"in the future": {func(r *report.Report) { r.Ended = now.Add(keys.ClockTolerance + time.Second) }, "in the future"},
 		"a node too few": {func(r *report.Report) {
 			r.Nodes, r.Anchors = r.Nodes[:2], r.Anchors[:2]
-			r.Counts = report.Counts{Logins: 1, Attempts: 1, Acknowledged: 1, Consumed: 1}
+			r.Counts = report.Counts{Logins: 40, Attempts: 64, Acknowledged: 60, Consumed: 60, Leaders: 6}
 		}, "has 2 nodes, the plan has 3 HSMs"},
 		"an HSM of another name": {func(r *report.Report) {
 			r.Nodes[2].HSM, r.Anchors[2].HSM = "hsm-9", "hsm-9"

@@ -72,7 +72,7 @@
     }
     const { counts: c } = r;
     const sum = (of) => r.nodes.reduce((n, x) => n + BigInt(x[of]), 0n);
-    if (BigInt(c.acknowledged) + BigInt(c.ambiguous) > BigInt(c.attempts) || BigInt(c.attempts) > sum("attempts") || BigInt(c.acknowledged) > sum("acknowledged") || c.logins > c.acknowledged) bad("has counts that are not those of its nodes");
+    if (BigInt(c.acknowledged) + BigInt(c.ambiguous) > BigInt(c.attempts) || BigInt(c.attempts) > sum("attempts") || BigInt(c.acknowledged) > sum("acknowledged") || BigInt(c.ambiguous) > sum("ambiguous") || BigInt(c.leaders) !== sum("led") || c.logins > c.acknowledged) bad("has counts that are not those of its nodes");
     F.distinct(r.histories, (h) => h.name, where, "the history");
   }
 
@@ -110,6 +110,7 @@
   function checkNext(r, bad) {
     const { next, stages: { 5: { outcome } } } = r;
     if ((next === undefined) !== (outcome === "not-run")) bad("tells of a next epoch where none went live, or of none where one did");
+    if (outcome === "not-run" && r.histories.some((h) => h.name === "succession")) bad("has a history of succession, which was not run");
     if (next === undefined) return;
     if (next.epoch <= r.epoch || next.ceremony === r.ceremony || next.artifact === next.previous || next.bundle === r.bundle || next.proof === r.proof || [r.bundle, next.bundle].includes(next.retirement)) bad("has a next epoch that is another's");
     if (next.nodes.length !== r.nodes.length) bad("has another number of nodes in its next epoch");
@@ -130,7 +131,30 @@
     if (r.histories.some((h) => h.result !== "linearizable")) why.push("a history is not linearizable");
     if (c.released_after_lock > 0 || c.without_majority > 0) why.push("a key was released after a lock, or a guess answered without a majority");
     if (c.consumed < c.acknowledged || BigInt(c.consumed) > BigInt(c.acknowledged) + BigInt(c.ambiguous)) why.push("other guesses were counted than answered");
-    if (r.stages[1].outcome === "passed" && (c.logins === 0 || r.histories.length === 0)) why.push("logins passed without a login or a history");
+    return why.concat(denied(r));
+  }
+
+  // denied are the stages and tests that passed, by what is said of them, and of which the
+  // counts say that they can't have been run.
+  function denied(r) {
+    const { counts: c, stages } = r;
+    const why = [];
+    const total = (list, of) => list.reduce((n, x) => n + BigInt(of(x)), 0n);
+    const well = (name, node) => total(r.tests.filter((t) => t.name === name && (node === undefined || t.node === node)), (t) => Math.max(t.runs - t.failed, 0));
+    if (stages.every((s) => s.outcome === "not-run")) why.push("no stage was run");
+    if (stages.some((s, i) => i > 0 && s.outcome === "passed") && (c.logins === 0 || r.histories.length === 0)) why.push("a stage passed without a login or a history");
+    for (const [have, least, what] of [
+      [c.logins, well("right-code") + well("last-guess") + well("lost-passkey-then-code"), "logins"],
+      [c.acknowledged, BigInt(c.logins) + well("wrong-code"), "guesses that were answered"],
+      [c.attempts, BigInt(c.acknowledged) + well("right-code-after-lock"), "guesses"],
+      [c.leaders, well("leader-killed"), "leaders"],
+      [total(r.histories, (h) => h.operations), BigInt(c.acknowledged) + BigInt(c.logins), "operations in its histories"],
+    ]) if (BigInt(have) < least) why.push(`has fewer ${what} than by its tests and counts there were`);
+    const each = stages[1].outcome === "passed";
+    for (const n of r.nodes) {
+      if (n.led === 0 && (each || well("each-node-led", n.hsm) > 0n)) why.push(`node ${n.hsm} never led, and did by a test`);
+      if ((n.acknowledged === 0 && each) || BigInt(n.acknowledged) < well("right-code", n.hsm)) why.push(`node ${n.hsm} answered fewer guesses than by its tests`);
+    }
     return why;
   }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/fleet/report"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
@@ -152,6 +153,33 @@ func TestJavaScriptReadsTheFilesThatGoReads(t *testing.T) {
 	t.Logf("seed %d: %d files, %d read by both", seed, len(list), taken)
 	if taken < len(list)/50 {
 		t.Errorf("only %d of %d are read: nothing is told apart", taken, len(list))
+	}
+}
+
+// A report of a drill whose counts deny what it says has passed is refused in JavaScript
+// as in Go; so that the table is known to test, the report as it was is read.
+func TestJavaScriptRefusesADrillThatContradictsItself(t *testing.T) {
+	data := must(evidence.Unpack("f", testvectors.Data(t, "package", "drilled", "evidence.tar")))[ceremony.DrillFile(2)]
+	list := []parsed{{"drill", data}}
+	table := testfleet.DeniedDrills()
+	names := slices.Sorted(mapsKeys(table))
+	for _, name := range names {
+		r := must(report.Parse("f", data))
+		table[name].Change(r)
+		list = append(list, parsed{"drill", strict.EncodeJSON(r)})
+	}
+	var got []struct {
+		OK  bool
+		Why string
+	}
+	node(t, "parse", list, &got)
+	if !got[0].OK {
+		t.Error(got[0].Why)
+	}
+	for i, name := range names {
+		if got[i+1].OK {
+			t.Errorf("%s: it is read", name)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
 # has says whether what a package is needed for is there, wherever it came from.
 has() {
   case $1 in
+    cargo-web | rustc-web) rust_since 1.85 "${1%-web}" ;;
     ca-certificates) [[ -n ${SSL_CERT_FILE:-} || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
     gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
     libc6-dev-arm64-cross) [[ -e /usr/aarch64-linux-gnu/include/stdlib.h ]] ;;
@@ -49,6 +50,7 @@ has() {
 what() {
   case $1 in
     ca-certificates) echo "Go fetches modules over TLS" ;;
+    cargo-web | rustc-web) echo "Rust 1.85 or newer, as Debian has it for its browsers" ;;
     chromium) echo "opens the web pages that are published" ;;
     curl) echo "asks servers, as whoever runs them does" ;;
     jq) echo "reads what programs say as JSON" ;;
@@ -114,6 +116,19 @@ need() {
   rm -f "$log"
   for package in "${missing[@]}"; do has "$package" || die "$package is installed, but what it is needed for is not where it should be"; done
   say "    installed"
+}
+
+# rust_since says whether cargo or rustc is of this version or newer.
+rust_since() {
+  local have
+  have=$("$2" --version | cut -d' ' -f2) && [[ $(printf '%s\n' "$1" "$have" | sort -V | head -n 1) == "$1" ]]
+}
+
+# need_rust finds cargo and rustc, rustup's or another's. Debian 12's own are too old;
+# those that it builds its browsers with are not, and are installed where there is no Rust.
+need_rust() {
+  command -v cargo >/dev/null || [[ ! -x $HOME/.cargo/bin/cargo ]] || PATH=$PATH:$HOME/.cargo/bin
+  need cargo-web rustc-web
 }
 
 # need_go finds Go, which Debian 12 has only in an older version.

@@ -26,9 +26,11 @@ type rig struct {
 	t        testing.TB
 	template string
 	binary   string
-	module   string   // that the site names, if not SoftHSM
-	env      []string // of every command
-	operator string   // a key that countersigns in place of the usual one
+	module   string                      // that the site names, if not SoftHSM
+	env      []string                    // of every command
+	operator string                      // a key that countersigns in place of the usual one
+	more     map[string][]string         // flags that commands have beside the usual ones
+	before   map[string]func(dir string) // what is done before a command of a life
 }
 
 const rigHSMs = 3
@@ -249,7 +251,11 @@ func (r *rig) live(dir string) {
 				step.args[i] = r.operator
 			}
 		}
-		r.run(dir, step.args...)
+		command := strings.Join(step.args[:2], " ")
+		if f := r.before[command]; f != nil {
+			f(dir)
+		}
+		r.run(dir, append(step.args, r.more[command]...)...)
 	}
 	r.run(dir, "verify", "evidence.tar", "--policy", "policy.yaml")
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/strict"
-	"github.com/fleetctl/fleetctl/internal/testkryoptic"
 )
 
 // Whole ceremonies on other vendors' tokens, by the real program. What can't be
@@ -64,6 +63,7 @@ func (r *rig) planned(dir, module string, hsms int, pin, soPIN string, role ...s
 	for _, name := range role {
 		args = append(args, "--role", name)
 	}
+	args = append(args, r.more["plan new"]...)
 	for _, p := range demo.People {
 		args = append(args, "--person", fmt.Sprintf("%s:%s=people/%s.pub", p.Role, p.Name, p.Name))
 	}
@@ -106,78 +106,6 @@ func (r *rig) which(dir, module string) []string {
 		}
 	}
 	return []string{"--erase", tokens[0].Get("serial").Text}
-}
-
-// TestKryoptic runs on the Rust software token, PKCS#11 3.2: Ed25519, points
-// without their OCTET STRING, 150 objects by which an empty token describes
-// itself, and ML-DSA: a second role of five HSMs, and the countersigner. Debian has no package of it, scripts/kryoptic builds it; another build
-// can be named by FLEETCTL_KRYOPTIC.
-func TestKryoptic(t *testing.T) {
-	module := testkryoptic.Module(t)
-	r := newRig(t)
-	dir := r.world()
-	conf := ""
-	const hsms = 5
-	for i := range hsms + 1 {
-		conf += fmt.Sprintf("[[slots]]\nslot = %d\ndbtype = \"sqlite\"\ndbargs = \"%s/kryoptic-%d.sql\"\n", i+1, dir, i+1)
-	}
-	check(t, os.WriteFile(filepath.Join(dir, "kryoptic.conf"), []byte(conf), 0o600))
-	r.env = append(r.env, "KRYOPTIC_CONF="+filepath.Join(dir, "kryoptic.conf"))
-	r.planned(dir, module, hsms, "pin-of-vendor", "12345678")
-	plan, err := os.ReadFile(filepath.Join(dir, "plan.yaml"))
-	check(t, err)
-	if !bytes.Contains(plan, []byte("algorithm: ed25519")) {
-		t.Errorf("no Ed25519 on kryoptic:\n%s", plan)
-	}
-	r.postQuantum(dir, module)
-	if out := r.run(dir, "hsm", "check", "plan.yaml", "--site", "site.yaml"); !bytes.Contains(out, []byte("5 HSMs ready for this plan")) {
-		t.Errorf("hsm check says\n%s", out)
-	}
-	r.approved(dir)
-	if out, err := r.start(dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	r.live(dir)
-	out := r.run(dir, "verify", "evidence.tar", "--policy", "policy.yaml")
-	if !bytes.Contains(out, []byte("VERIFIED")) {
-		t.Errorf("verify says\n%s", out)
-	}
-	set, err := os.ReadFile(filepath.Join(dir, "ceremony", "fleet-keys.json"))
-	check(t, err)
-	if n := bytes.Count(set, []byte(`"algorithm": "ml-dsa-44"`)); n != hsms {
-		t.Errorf("%d ML-DSA keys of %d HSMs", n, hsms)
-	}
-}
-
-// postQuantum gives a plan a second role, of ML-DSA-44, and a countersigner whose
-// key is ML-DSA-65 in a token of the same module; the third party takes both.
-func (r *rig) postQuantum(dir, module string) {
-	r.t.Helper()
-	pin, so := "file:"+filepath.Join(dir, "pins", "vendor-1"), "file:"+filepath.Join(dir, "pins", "vendor-so")
-	r.run(dir, append([]string{"hsm", "init", "--module", module, "--label", "pq-operator", "--pin", pin, "--so-pin", so}, r.which(dir, module)...)...)
-	r.run(dir, "hsm", "keygen", "--module", module, "--token", "pq-operator", "--id", "01", "--algorithm", "ml-dsa-65", "--pin", pin, "--out", "pq-operator.pub")
-	r.operator = fmt.Sprintf("pkcs11:token=pq-operator;id=%%01?module-path=%s&pin-source=%s", module, pin)
-	key, err := os.ReadFile(filepath.Join(dir, "pq-operator.pub"))
-	check(r.t, err)
-	classical, err := os.ReadFile(filepath.Join(dir, "operator.pub"))
-	check(r.t, err)
-	for file, changes := range map[string][]string{
-		"plan.yaml": {
-			strings.TrimSpace(string(classical)), strings.TrimSpace(string(key)), "algorithm: ecdsa-p256", "algorithm: ml-dsa-65",
-			"  - name: session\n    algorithm: ed25519\n", "  - name: session\n    algorithm: ed25519\n  - name: vault\n    algorithm: ml-dsa-44\n",
-		},
-		"thirdparty.yaml": {"algorithms: [ed25519, ecdsa-p256]", "algorithms: [ed25519, ml-dsa-44]", "roles: [session]", "roles: [session, vault]"},
-	} {
-		path := filepath.Join(dir, file)
-		data, err := os.ReadFile(path)
-		check(r.t, err)
-		for i := 0; i < len(changes); i += 2 {
-			if bytes.Count(data, []byte(changes[i])) != 1 {
-				r.t.Fatalf("%s has not one %q:\n%s", file, changes[i], data)
-			}
-		}
-		check(r.t, os.WriteFile(path, []byte(strings.NewReplacer(changes...).Replace(string(data))), 0o644))
-	}
 }
 
 // swtpm starts a TPM in software and its resource manager, for a token of

@@ -185,7 +185,7 @@ func (r *Room) countersign(ctx context.Context, j *engine.Journal) error {
 		if r.OperatorPQ == "" {
 			return cli.Usagef("go on with the same command and\n--operator-pq 'pkcs11:token=…;id=…?module-path=…'", "the operator's post-quantum key, which the plan names, has not been named")
 		}
-		p, err := signer.OpenPostQuantum(r.App, r.OperatorPQ)
+		p, err := signer.OpenPostQuantum(r.App, r.OperatorPQ, k)
 		if err != nil {
 			return err
 		}

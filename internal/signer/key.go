@@ -30,6 +30,8 @@ type Key struct {
 	Public *keys.Public
 	Sign   func(as keys.Context, message []byte) ([]byte, error)
 	Close  func()
+
+	token *hsm.Token // where it is, if in one; logged in
 }
 
 // For signs for one use.
@@ -51,9 +53,11 @@ func Open(a *cli.App, ref string) (*Key, error) { return OpenOf(a, ref, keys.Ed2
 // anyMLDSA is every parameter set, where a file says by itself of which its key is.
 const anyMLDSA keys.Algorithm = "ml-dsa"
 
-// OpenPostQuantum opens the ML-DSA key that a reference names, in a token or in a file.
-func OpenPostQuantum(a *cli.App, ref string) (*Key, error) {
-	k, err := OpenOf(a, ref, anyMLDSA)
+// OpenPostQuantum opens the ML-DSA key that a reference names, in a token or in a file,
+// beside another key, which stays open. In the same token it is one login for both: a
+// token logs a program in, not a key.
+func OpenPostQuantum(a *cli.App, ref string, beside *Key) (*Key, error) {
+	k, err := openBeside(a, ref, anyMLDSA, beside)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +81,12 @@ func InToken(ref string) error {
 
 // OpenOf opens the key that a reference names; a file must hold a key of this kind.
 func OpenOf(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
+	return openBeside(a, ref, kind, nil)
+}
+
+func openBeside(a *cli.App, ref string, kind keys.Algorithm, beside *Key) (*Key, error) {
 	if isToken(ref) {
-		return openTokenKey(a, ref)
+		return openTokenKey(a, ref, beside)
 	}
 	if pub, ok := strings.CutPrefix(ref, agentRef); ok {
 		return openAgentKey(pub, kind)
@@ -86,7 +94,7 @@ func OpenOf(a *cli.App, ref string, kind keys.Algorithm) (*Key, error) {
 	return openKeyFile(a, ref, kind)
 }
 
-func openTokenKey(a *cli.App, ref string) (*Key, error) {
+func openTokenKey(a *cli.App, ref string, beside *Key) (*Key, error) {
 	u, err := uri.Parse(ref)
 	if err != nil {
 		return nil, cli.Usage(err)
@@ -103,18 +111,41 @@ func openTokenKey(a *cli.App, ref string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := login(a, t, u)
-	if err != nil {
+	open, err := beside.in(t)
+	if err != nil || open {
 		t.Close()
+	}
+	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	if open {
+		return tokenKey(beside.token, u, func() {})
+	}
+	if err = Unlock(a, t, uriSource(u.PINSource), "token "+u.Token+u.Serial); err == nil {
+		var k *Key
+		if k, err = tokenKey(t, u, func() { t.Close() }); err == nil {
+			return k, nil
+		}
+	}
+	t.Close()
+	return nil, err
 }
 
-func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
-	if err := Unlock(a, t, uriSource(u.PINSource), "token "+u.Token+u.Serial); err != nil {
-		return nil, err
+// in says whether a key is in a token, and has it unlocked.
+func (k *Key) in(t *hsm.Token) (bool, error) {
+	if k == nil || k.token == nil {
+		return false, nil
 	}
+	mine, err := k.token.Info()
+	if err != nil {
+		return false, err
+	}
+	other, err := t.Info()
+	return mine.Module == other.Module && mine.Slot == other.Slot, err
+}
+
+// tokenKey is the key of a token that is logged in.
+func tokenKey(t *hsm.Token, u *uri.URI, done func()) (*Key, error) {
 	// The URI doesn't say which kind of key it is, so try each.
 	for _, alg := range keys.Algorithms {
 		spki, err := t.PublicKey(string(alg), u.ID)
@@ -128,7 +159,8 @@ func login(a *cli.App, t *hsm.Token, u *uri.URI) (*Key, error) {
 		return &Key{
 			Public: public,
 			Sign:   func(as keys.Context, msg []byte) ([]byte, error) { return t.Sign(string(alg), u.ID, as, msg) },
-			Close:  func() { t.Close() },
+			Close:  done,
+			token:  t,
 		}, nil
 	}
 	return nil, strict.Errorf("", "the token has no key of a kind we use under id %x", u.ID)

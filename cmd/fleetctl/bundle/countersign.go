@@ -42,7 +42,7 @@ same text: both signatures are recorded, or none.`,
 					return err
 				}
 				defer s.Close()
-				beside, done, err := besideKey(a, pqKey)
+				beside, done, err := besideKey(a, pqKey, s)
 				if err != nil {
 					return err
 				}
@@ -63,15 +63,16 @@ func pqKeyFlag(c *cobra.Command, ref *string) {
 	c.Flags().StringVar(ref, "pq-key", "", "the operator's ML-DSA `key`, where the plan names one beside the other: as --key, in the same token or another")
 }
 
-// besideKey opens the operator's post-quantum key; none where it isn't given.
-func besideKey(a *cli.App, ref string) ([]engine.CountersignKey, func(), error) {
+// besideKey opens the operator's post-quantum key beside the other; none where it isn't
+// given.
+func besideKey(a *cli.App, ref string, other *signer.Key) ([]engine.CountersignKey, func(), error) {
 	if ref == "" {
 		return nil, func() {}, nil
 	}
 	if err := signer.InToken(ref); err != nil {
 		return nil, nil, err
 	}
-	k, err := signer.OpenPostQuantum(a, ref)
+	k, err := signer.OpenPostQuantum(a, ref, other)
 	if err != nil {
 		return nil, nil, err
 	}

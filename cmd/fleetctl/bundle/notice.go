@@ -134,7 +134,7 @@ func assembleNotice(a *cli.App, file string, n *bundle.Notice, approvals []cerem
 		return err
 	}
 	defer s.Close()
-	beside, done, err := besideKey(a, refs[1])
+	beside, done, err := besideKey(a, refs[1], s)
 	if err != nil {
 		return err
 	}

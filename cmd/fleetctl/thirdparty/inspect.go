@@ -33,12 +33,12 @@ type options struct {
 	afterLedger, afterKey    string   // of the key that this one takes over from
 }
 
-// adder opens the post-quantum key; nil where none is given.
-func (o *options) adder(a *cli.App) (*thirdparty.Adder, func(), error) {
+// adder opens the post-quantum key beside the other; nil where none is given.
+func (o *options) adder(a *cli.App, other *signer.Key) (*thirdparty.Adder, func(), error) {
 	if o.pqKey == "" {
 		return nil, func() {}, nil
 	}
-	k, err := signer.OpenPostQuantum(a, o.pqKey)
+	k, err := signer.OpenPostQuantum(a, o.pqKey, other)
 	if err != nil {
 		return nil, nil, err
 	}

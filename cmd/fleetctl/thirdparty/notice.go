@@ -42,7 +42,7 @@ the ledger has signed.`,
 				if err := agreeTo(a, args[0], n.Epoch, n.Namespace, n.Digest(), yes); err != nil {
 					return err
 				}
-				adder, done, err := o.adder(a)
+				adder, done, err := o.adder(a, s)
 				if err != nil {
 					return err
 				}

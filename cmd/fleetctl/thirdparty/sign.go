@@ -76,7 +76,7 @@ func signRequest(a *cli.App, file string, o options, p *thirdparty.Policy, in *t
 	if err := agreeToGap(a, file, p, in, o.gap); err != nil {
 		return err
 	}
-	adder, done, err := o.adder(a)
+	adder, done, err := o.adder(a, s)
 	if err != nil {
 		return err
 	}

@@ -52,11 +52,11 @@
     }
 
     finish(command) {
-      const letter = { package: "E", bundle: "B", abort: "A" }[this.object];
+      const letter = { package: "E", bundle: "B", abort: "A", destruction: "D" }[this.object];
       const claims = [];
       for (const [id, objects] of F.CLAIMS) {
         const demanded = this.demands.get(id) ?? "";
-        if (id === "abort.signed" && letter !== "A" && !demanded) continue;
+        if (F.OWN_CLAIMS.has(id) && !objects.includes(letter) && !demanded) continue;
         const carried = objects.includes(letter);
         const { grade, why } = this.shown.get(id) ?? { grade: "not shown", why: carried ? "it could not be judged" : "such an object can't carry it" };
         if (grade === "not checked") this.leave(id, `${id}: ${why}`);

@@ -50,6 +50,17 @@
     return { ...s, bytes, digest: F.digest(bytes) };
   };
 
+  // parseRetirement reads the notice that ends a fleet (spec-exchange.md). It brings no keys.
+  F.parseRetirement = function (bytes, where) {
+    const shape = F.shape("retirement", () => F.object({
+      format: F.string, mode: F.oneOf(...F.MODES), fleet: F.token, namespace: F.token, epoch: F.int(2), previous: F.hex32, created: F.timeOf, effective: F.timeOf,
+      reason: (v, at) => (F.size(F.string(v, at)) <= 1000 && !/[\u0000-\u001f\u007f]/.test(v) ? v : F.fault(at, "is no line of at most 1000 bytes")),
+    }));
+    const n = shape(F.parseFile(bytes, where, 4096, "fleetctl fleet-retirement v1"), where);
+    F.checkMode(n.mode, n.namespace, where);
+    return { ...n, keys: [], bytes, digest: F.digest(bytes) };
+  };
+
   // ---- statements (section 12) ----
 
   const statementMembers = ["version", "ciphersuite", "namespace", "timestamp", "epoch", "digest", "signature", "key_id", "serialized_message"];
@@ -130,7 +141,8 @@
     F.distinct(added, (s) => s.addition.admitted.same, where, "an addition by");
   }
 
-  F.parseBundle = function (bytes, where) {
+  // parseBundle reads a bundle of a fleet's keys, or of a retirement where that is asked for.
+  F.parseBundle = function (bytes, where, retirement = false) {
     const shape = F.shape("bundle", () => F.object({
       format: F.string, artifact: F.base64Of(),
       statements: F.list(F.object({ key: F.base64Of(32), json: F.base64Of(), addition: F.optional(F.object({ key: F.base64Of(), signature: F.base64Of() })) })),
@@ -138,8 +150,8 @@
       transcript: F.optional(F.object({ head: F.hex32, n: F.int(1) })),
     }));
     const b = shape(F.parseFile(bytes, where, F.LIMITS.bundle, "fleetctl validation-bundle v1"), where);
-    const keySet = F.parseKeySet(b.artifact, `${where}: artifact`);
-    if (!b.transcript) F.fault(where, "lacks the member \"transcript\"");
+    const keySet = (retirement ? F.parseRetirement : F.parseKeySet)(b.artifact, `${where}: artifact`);
+    if ((b.transcript === undefined) !== retirement) F.fault(where, "names a record of a transcript, or none, against what its artifact is");
     const statements = readStatements(b.statements, keySet, where);
     checkAdditions(statements, where);
     const countersignatures = b.countersignatures.map((c) => {

@@ -38,8 +38,7 @@
   }
 
   // judgeBundle verifies every part by a pinned key, and counts whose signatures count.
-  F.judgeBundle = async function (answer, bundle, late, policy, now, quorum, lateQuorum) {
-    const where = "bundle.json";
+  F.judgeBundle = async function (answer, bundle, late, policy, now, quorum, lateQuorum, where = "bundle.json") {
     const { keySet } = bundle;
     const before = answer.problems.length;
     const parties = new Set();

@@ -5,7 +5,7 @@
   const skew = 300;
   const singles = ["plan.yaml", "transcript.jsonl", "fleet-keys.json", "request-core.json", "bundle.json", "bundle.json.tlog-proof", "bundle.json.rekor.json", "media.txt", "index.html", "MANIFEST"];
   const folders = /^(?:plan-approvals|approvals|attestations|drills)\/[^\/]+$|^signoffs\/(?:release|close)\/[^\/]+$/;
-  const ofAbort = /^(?:plan\.yaml|transcript\.jsonl|fleet-keys\.json|request-core\.json|MANIFEST|(?:plan-approvals|approvals|attestations)\/[^\/]+|signoffs\/release\/[^\/]+)$/;
+  const ofAbort = /^(?:plan\.yaml|retire(?:ment|d-bundle)\.json(?:\.tlog-proof)?|transcript\.jsonl|fleet-keys\.json|request-core\.json|MANIFEST|(?:plan-approvals|approvals|attestations)\/[^\/]+|signoffs\/release\/[^\/]+)$/;
 
   const ofApprovals = /^(?:plan-)?approvals\//;
 
@@ -15,18 +15,22 @@
   F.openPackage = function (bytes) {
     const files = F.readTar(bytes);
     F.checkManifest(files);
-    for (const path of files.keys()) if (!singles.includes(path) && !folders.test(path)) F.fault(path, "is no file of a package");
+    for (const path of files.keys()) if (!singles.includes(path) && !F.RETIRED_FILES.includes(path) && !folders.test(path)) F.fault(path, "is no file of a package");
     const transcript = needed(files, "transcript.jsonl");
     const last = F.text(transcript, "transcript.jsonl").trimEnd().split("\n").pop();
     const aborted = /^\{"n":[0-9]+,"time":"[^"]*","kind":"abort",/.test(last);
-    return { files, aborted };
+    try {
+      return { files, aborted, plan: F.parsePlan(needed(files, "plan.yaml")) };
+    } catch (planFault) {
+      return { files, aborted, planFault };
+    }
   };
 
-  F.judgePackage = async function (answer, { files, aborted }, question, policy, now) {
-    const plan = await answer.attempt(() => F.parsePlan(needed(files, "plan.yaml")));
+  F.judgePackage = async function (answer, { files, aborted, plan, planFault }, question, policy, now) {
+    if (planFault) await answer.attempt(() => { throw planFault; });
     const transcript = plan && (await answer.attempt(() => F.parseTranscript(files.get("transcript.jsonl"), plan.digest)));
     const replay = transcript && (await answer.attempt(() => F.replay(transcript, plan)));
-    const s = { answer, files, aborted, policy, now, plan, replay };
+    const s = { answer, files, aborted, destroyed: !aborted && plan?.destroys !== undefined, policy, now, plan, replay };
     if (transcript?.torn > 0) answer.problem("transcript.jsonl", `is cut off: ${transcript.torn} bytes are behind its last record`);
     s.taken = plan === undefined || (plan.mode === policy.mode && policy.namespaces.includes(plan.namespace));
     if (!s.taken) answer.problem("plan.yaml", `is of ${plan.mode} and ${plan.namespace}, which the policy doesn't take`);
@@ -36,6 +40,7 @@
     }
     await judgeOthersProofs(s, question);
     if (aborted) await judgeAborted(s);
+    else if (s.destroyed) await F.judgeDestroyed(s);
     else await judgeClosed(s);
     leave(s);
   };
@@ -45,13 +50,16 @@
   async function judgeOthersProofs(s, question) {
     const { answer, files, aborted, policy, now, replay } = s;
     s.leaf = replay?.open_ && (replay.close_ || replay.abort_) ? leafOf(s) : undefined;
-    const bundleBytes = files.get("bundle.json");
+    const signed = s.destroyed ? "retirement.json" : "bundle.json";
+    const bundleBytes = files.get(signed);
     s.bundleProofs = [];
     const ends = [];
     if (!aborted) {
-      const own = await answer.attempt(() => F.parseProof(needed(files, "bundle.json.tlog-proof"), "bundle.json.tlog-proof"));
+      const own = await answer.attempt(() => F.parseProof(needed(files, `${signed}.tlog-proof`), `${signed}.tlog-proof`));
       if (own) s.bundleProofs.push(own);
       s.own = own;
+      s.before = own ? [own] : [];
+      if (s.destroyed) await answer.attempt(() => { s.before.push(F.parseProof(needed(files, F.RETIRED_FILES[3]), F.RETIRED_FILES[3])); });
     }
     for (const [i, bytes] of question.proofs.entries()) {
       await answer.attempt(() => {
@@ -70,7 +78,7 @@
     s.logged = policy.log && bundleBytes && !aborted && s.taken ? await F.judgeProofs(answer, bundleBytes, s.bundleProofs, policy, now) : none;
     F.checkSplit(answer, [...s.end.checkpoints, ...s.logged.checkpoints]);
     for (const { proof } of s.end.checkpoints) {
-      if (s.own && proof.checkpoint.origin === s.own.checkpoint.origin && proof.index < s.own.checkpoint.size) answer.problem(proof.where, "is of an end that is an entry of the tree of the package's own proof, which it commits to");
+      if (s.before?.some((own) => proof.checkpoint.origin === own.checkpoint.origin && proof.index < own.checkpoint.size)) answer.problem(proof.where, "is of an end that is an entry of the tree of the package's own proof, which it commits to");
     }
   }
 
@@ -81,10 +89,10 @@
     const wanted = aborted ? /^(?:plan-approvals|approvals|signoffs\/release)\// : /^signoffs\/close\//;
     const sums = F.digest(F.sums(files, [...files.keys()].filter((p) => wanted.test(p))));
     const { plan } = replay;
-    return F.utf8(`fleetctl evidence v2\n${plan.mode}\n${plan.namespace}\n${plan.epoch}\nceremony ${replay.open_.ceremony}\nending ${aborted ? "aborted" : "closed"}\nhead ${at.hash}\nsignatures ${sums}\n`);
+    return F.utf8(`fleetctl evidence v2\n${plan.mode}\n${plan.namespace}\n${plan.epoch}\nceremony ${replay.open_.ceremony}\nending ${aborted ? "aborted" : plan.destroys ? "destroyed" : "closed"}\nhead ${at.hash}\nsignatures ${sums}\n`);
   }
 
-  async function judgeSignatures(s) {
+  F.judgeSignatures = async function (s) {
     const { answer, files, replay, policy, now } = s;
     const found = await answer.attempt(() => F.readSignatureFiles(files, replay, (where, what) => answer.problem(where, what)));
     if (!found) return undefined;
@@ -104,7 +112,7 @@
   }
 
   // judgeTimes: what can't have been made when it says (17.3.9).
-  function judgeTimes({ answer, replay, now, logged, end, aborted }) {
+  F.judgeTimes = function ({ answer, replay, now, logged, end, aborted }) {
     const first = (list, limit, what) => {
       const r = list.find((x) => x.time > limit + skew);
       if (r) answer.problem(`transcript.jsonl: record ${r.n}`, `is dated after ${what}`);
@@ -129,6 +137,12 @@
     same("bundle.json", replay.logProof?.bundle, "the bundle of the log-proof record");
     same("bundle.json.tlog-proof", replay.logProof?.proof, "the proof of the log-proof record");
     await judgeCore(s);
+    F.judgeListed(s);
+  }
+
+  // judgeListed holds the files against the close record's list (17.3.5).
+  F.judgeListed = function (s) {
+    const { answer, files, replay } = s;
     const listed = new Map((replay.close_?.files ?? []).map((f) => [f.path, f.sha256]));
     s.bound = replay.close_ !== undefined && s.passive === true;
     for (const path of files.keys()) {
@@ -147,7 +161,7 @@
       answer.problem(path, "is listed by the close record, and isn't there");
       s.bound = false;
     }
-  }
+  };
 
   // judgeEvidence holds that each attestation record's file is there with its digest, and
   // no other. What it says is left to fleetctl.
@@ -208,14 +222,34 @@
     await judgeRefusals(s);
     judgeEvidence(s);
     await judgeDrills(s);
-    judgeTimes(s);
+    F.judgeTimes(s);
+    for (const path of F.RETIRED_FILES) if (files.has(path)) answer.problem(path, "is of a ceremony that destroys keys, and this one made some");
     if (s.own && replay.logProof && policy.log) {
       const own = s.logged.checkpoints.find((c) => c.proof === s.own);
       if (own?.cosigned.some((c) => c.time > replay.logProof.time + skew)) answer.problem("bundle.json.tlog-proof", "has a cosignature after the log-proof record, which had it");
     }
-    const people = await judgeSignatures(s);
+    const people = await F.judgeSignatures(s);
     if (people && bundle) claimClosed(s, people, judged || { enough: false }, bundle);
   }
+
+  // claimEnding claims what every closed ceremony shows, and says what keeps its close from
+  // being signed off.
+  F.claimEnding = function (s, people) {
+    const { answer, replay, plan } = s;
+    const shownIf = (id, wrong, why, grade = "proven") => answer.claim(id, wrong === null ? grade : "not shown", wrong ?? why);
+    const wrongIn = (pattern) => (answer.problems.some((p) => pattern.test(p.where)) ? "a file of its folder is a problem" : null);
+    const close = wrongIn(/^(?:signoffs\/close|approvals)/) ?? people.unsigned("close");
+    const unsigned = close && `the close is not signed off: ${close}`;
+    shownIf("plan.approved", wrongIn(ofApprovals) ?? people.unapproved(false), "the plan, and each act that needs approval");
+    shownIf("signoffs.close", close, "signed off");
+    const undone = plan.lockdown.length === 0 ? "the plan has no lock-down" : replay.lockdowns < plan.lockdown.length ? "not every entry of the plan is on the record"
+      : replay.notRefused.length > 0 ? `no refusal could be shown of ${replay.notRefused.join(", ")}` : null;
+    shownIf("lockdown", undone ?? unsigned, `${plan.lockdown.length} entries; still got in at records ${replay.stillOpen.join(", ") || "none"}`, "attested");
+    shownIf("evidence.bound", s.bound ? unsigned : "a file is not as the close record lists it", "every file is as the close record lists it");
+    claimLogged(s);
+    answer.claim("page", "not checked", "whether index.html is the page that fleetctl renders is left to fleetctl");
+    return close;
+  };
 
   function claimClosed(s, people, judged, bundle) {
     const { answer, replay, policy, plan } = s;
@@ -223,11 +257,9 @@
     const shownIf = (id, wrong, why, grade = "proven") => say(id, wrong === null ? grade : "not shown", wrong ?? why);
     const wrongIn = (pattern) => (answer.problems.some((p) => pattern.test(p.where)) ? "a file of its folder is a problem" : null);
     const release = wrongIn(/^(?:signoffs\/release|approvals)/) ?? people.unsigned("release");
-    const close = wrongIn(/^(?:signoffs\/close|approvals)/) ?? people.unsigned("close");
+    const close = F.claimEnding(s, people);
     const total = replay.keys.length;
-    shownIf("plan.approved", wrongIn(ofApprovals) ?? people.unapproved(false), "the plan, and each act that needs approval");
     shownIf("signoffs.release", release, "signed off");
-    shownIf("signoffs.close", close, "signed off");
     say("key.generated", "device", `${total} keys`);
     const tolerated = [...new Set(replay.keys.flatMap((k) => k.tolerated ?? []))];
     const untaken = tolerated.filter((t) => !(policy.tolerates ?? []).includes(t));
@@ -244,14 +276,8 @@
     s.fleet = { wrong: checked, follows: judged.enough && release === null };
     const drilled = !plan.drill ? "the plan has no drill" : !replay.drills.some((d) => d.outcome === "passed") ? "no drill passed" : close && `the close is not signed off: ${close}`;
     shownIf("fleet.drilled", drilled ?? wrongIn(/^drills\//), "a drill passed on a reference fleet, no vault, by the word of those who signed the close", "attested");
-    const undone = plan.lockdown.length === 0 ? "the plan has no lock-down" : replay.notRefused.length > 0 ? `no refusal could be shown of ${replay.notRefused.join(", ")}` : null;
-    shownIf("lockdown", undone ?? (close && `the close is not signed off: ${close}`), `${plan.lockdown.length} entries; still got in at records ${replay.stillOpen.join(", ") || "none"}`, "attested");
-    const bound = s.bound ? close && `the close is not signed off: ${close}` : "a file is not as the close record lists it";
-    shownIf("evidence.bound", bound, "every file is as the close record lists it");
-    claimLogged(s);
-    say("page", "not checked", "whether index.html is the page that fleetctl renders is left to fleetctl");
     Object.assign(answer.facts, F.factsOf(bundle.keySet), { identity: replay.close_?.hash });
-    describe(s);
+    F.describe(s);
   }
 
   // sitesWrong: HSMs stand apart as the policy demands.
@@ -280,9 +306,10 @@
       if (want) F.checkVoices(answer, null, policy, want);
     }
     if (files.has("request-core.json")) await judgeCore(s);
+    F.judgeRetiredFiles(s);
     judgeEvidence(s);
-    judgeTimes(s);
-    const people = await judgeSignatures(s);
+    F.judgeTimes(s);
+    const people = await F.judgeSignatures(s);
     if (!people || !replay.abort_ || !s.taken) return;
     const wrong = answer.problems.some((p) => ofApprovals.test(p.where)) ? "a file of its folder is a problem" : people.unapproved(true);
     answer.claim("plan.approved", wrong === null ? "proven" : "not shown", wrong ?? "the plan, and each act that needs approval");
@@ -290,10 +317,10 @@
     answer.claim("abort.signed", ...people.abort());
     claimLogged(s);
     Object.assign(answer.facts, { mode: plan.mode, fleet: plan.fleet, namespace: plan.namespace, epoch: plan.epoch, ceremony: replay.open_.ceremony, identity: replay.abort_.hash, against: people.against("release") });
-    describe(s);
+    F.describe(s);
   }
 
-  function describe({ answer, replay, plan, policy }) {
+  F.describe = function ({ answer, replay, plan, policy }) {
     answer.facts.records = replay.records.map((r) => ({ n: r.n, time: r.at, kind: r.kind, hash: r.hash, body: r.body }));
     answer.facts.people = plan.people.map((x) => ({ name: x.name, role: x.role, fingerprint: "SHA256:" + x.ssh.print.replace(/=+$/, ""), pinned: policy.people.some((y) => y.ssh.print === x.ssh.print && y.role === x.role) }));
     answer.facts.unconfirmed = policy.unpinned;
@@ -306,6 +333,11 @@
     if (files.has("media.txt")) answer.leave("media.txt", "the index of recordings");
     if (files.has("bundle.json.rekor.json")) answer.leave("bundle.json.rekor.json", "the entry of Rekor's log");
     if (aborted) return;
+    if (s.destroyed) {
+      answer.leave("index.html", "whether index.html is the page that fleetctl renders from the rest");
+      s.claimDestroyed?.();
+      return;
+    }
     for (const id of ["key.attested", "countersigner.attested"]) {
       const has = id === "key.attested" ? plan?.attested : plan?.countersigner.attestation;
       if (has) answer.claim(id, "not checked", "devices' evidence is left to fleetctl");

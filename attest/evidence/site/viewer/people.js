@@ -85,9 +85,10 @@
     const m = signoffForm.exec(text);
     if (!m || m[1] !== stage) F.fault(path, "is no sign-off of this stage");
     const at = stage === "release" ? replay.release_ : replay.close_;
-    if (!at || !replay.release_) F.fault(path, "signs off a stage that the ceremony didn't come to");
+    const artifact = replay.plan.destroys && stage === "close" ? replay.plan.destroys.artifact : replay.release_?.artifact;
+    if (!at || artifact === undefined) F.fault(path, "signs off a stage that the ceremony didn't come to");
     const record = about(path, replay, m.slice(2, 7));
-    if (record.n !== at.n || m[7] !== replay.release_.artifact) F.fault(path, "signs off another record or artifact");
+    if (record.n !== at.n || m[7] !== artifact) F.fault(path, "signs off another record or artifact");
     const exceptions = (m[10] ?? "").split(",").filter((s) => s !== "").map(Number);
     const most = stage === "release" && replay.request_ ? replay.request_.exceptions : replay.exceptions.length;
     if (m[10] !== undefined && (exceptions.join(",") !== m[10] || exceptions.some((x, i) => x < 1 || x > most || (i > 0 && x <= exceptions[i - 1])))) {

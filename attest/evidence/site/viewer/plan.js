@@ -58,14 +58,13 @@
       third_parties_needed: F.optional(F.int(1)),
       third_parties: list(F.object({ name: F.token, key: F.base64Of(32), ciphersuite: F.int(1, 2), post_quantum: postQuantum })),
       countersigner: F.object({ name: F.token, algorithm: F.oneOf(...F.ALGORITHMS), key: F.base64Of(), form: F.oneOf("bound", "signature"), post_quantum: postQuantum, attestation: F.optional(device) }),
-      log_policy: F.string, drill: F.optional(F.object({ session: F.token, agreement: F.token, stages: F.list(F.oneOf(...F.DRILL_STAGES), 1, 1024) })), lockdown: F.optional(list(lockdown)),
+      log_policy: F.string, drill: F.optional(F.object({ session: F.token, agreement: F.token, stages: F.list(F.oneOf(...F.DRILL_STAGES), 1, 1024) })), lockdown: F.optional(list(lockdown)), destroys: F.optional(F.destroysShape()),
     });
   }
 
   F.parsePlan = function (bytes) {
     const where = "plan.yaml";
     const read = F.parseYAMLFile(bytes, where, "fleetctl plan v1");
-    if (read.has?.("destroys")) throw new F.NotChecked(where, "is of a ceremony that destroys keys, which is left to fleetctl");
     const p = F.shape("plan", shapes)(read, where);
     F.checkMode(p.mode, p.namespace, where);
     F.checkEpoch(p.epoch, p.previous, where);
@@ -91,6 +90,7 @@
       return { text, hsm: m?.[1] };
     });
     if (p.drill) checkDrill(p, where);
+    if (p.destroys) F.checkDestroys(p, where);
     p.digest = F.digest(bytes);
     checkLargest(p, where);
     return p;
@@ -98,7 +98,7 @@
 
   function checkHSMs(p, where) {
     F.distinct(p.hsms, (h) => h.name, where, "the HSM");
-    F.distinct(p.hsms.filter((h) => !h.attestation), (h) => h.serial, where, "the serial");
+    F.distinct(p.hsms.filter((h) => !h.attestation && !p.destroys), (h) => h.serial, where, "the serial");
     const devices = p.hsms.filter((h) => h.attestation).map((h) => h.attestation);
     if (devices.length !== 0 && devices.length !== p.hsms.length) F.fault(where, "has HSMs with attestation and without");
     if (p.countersigner.attestation) devices.push(p.countersigner.attestation);

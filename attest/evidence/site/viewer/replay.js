@@ -13,7 +13,16 @@
     const step = (act, kinds, more = {}) => steps.push({ act, kinds, ...more });
     const making = (role) => ["intent", "outcome", "attributes", "negative-test",
       ...(role.use === "agree" ? ["agreement-peer", "possession", "agreement-opened"] : ["possession"]), "found", "challenge"];
+    const end = () => {
+      plan.lockdown.forEach((entry, i) => step("lockdown", ["lockdown"], { entry, item: i + 1 }));
+      step("close", ["close"]);
+      return steps;
+    };
     step("open", ["open", "reading", "challenge"]);
+    if (plan.destroys) {
+      F.stepsOfDestruction(plan, step);
+      return end();
+    }
     for (const hsm of plan.hsms) step("intake", ["intake", "reading"], { hsm });
     for (const hsm of plan.hsms) {
       step("unlock", ["unlock", "inventory"], { hsm });
@@ -32,9 +41,7 @@
     step("countersign", ["countersignature"]);
     step("log", ["challenge", "log-proof"]);
     if (plan.drill) step("drill", ["drill"]);
-    plan.lockdown.forEach((entry, i) => step("lockdown", ["lockdown"], { entry, item: i + 1 }));
-    step("close", ["close"]);
-    return steps;
+    return end();
   }
 
   const interjecting = new Set(["exception", "adjourn", "reconvene", "resume", "refusal"]);
@@ -48,7 +55,7 @@
         plan, steps: stepsOf(plan), step: 0, pos: 0, head: plan.digest, n: 0, time: -Infinity, fault: null, records: [], times: [], needs: [],
         keys: [], key: null, ids: new Set(), made: new Set(), marks: new Set(), intakes: new Map(), exceptions: [], attestations: [], refusals: [], responses: [],
         answers: [], late: [], drills: [], lockdowns: 0, stillOpen: [], notRefused: [], opened: false, adjourned: false, exceptional: new Set(),
-        sealsRead: new Set(),
+        sealsRead: new Set(), held: new Map(), doomed: [], doom: null,
       });
     }
 
@@ -89,7 +96,7 @@
       }
       if (r.kind === "unlock" && this.opened) return;
       if (this.adjourned && r.kind !== "reconvene" && r.kind !== "exception") bad("comes while the ceremony is adjourned");
-      if (r.kind === "outcome" && r.c.result === "destroyed" && this.key) return;
+      if (r.kind === "outcome" && r.c.result === "destroyed" && this.key && !this.doom) return;
       if (r.kind === "exception" && r.c.clock && this.open_) return;
       if (r.kind === "exception" && r.c.binary && this.fault) return;
       if (this.fault) bad(`comes after a failed check (${this.fault}), after which only destruction and abort may follow`);
@@ -100,6 +107,7 @@
         if (r.kind === "adjourn" && this.pos > 0) bad("adjourns within a step");
         return;
       }
+      if (r.kind === "target" && this.now?.act === "destroy" && this.pos > 0) return; // the step begins again
       if (r.kind !== this.wants) bad(`comes where ${this.wants} is wanted`);
     }
 
@@ -111,7 +119,7 @@
         Object.assign(this, { pos: 0, key: null });
         return;
       }
-      if (++this.pos === this.now.kinds.length) Object.assign(this, { step: this.step + 1, pos: 0, key: null });
+      if (++this.pos === this.now.kinds.length) Object.assign(this, { step: this.step + 1, pos: 0, key: null, doom: null });
     }
 
     // noteNeed notes what officers have to approve, and over which head.
@@ -194,7 +202,7 @@
       this.mayType(c.by, bad);
       if (c.positions.length !== 3 || !(c.positions[0] < c.positions[1] && c.positions[1] < c.positions[2])) bad("doesn't have 3 different positions, rising");
       const want = {
-        "open": () => ["plan", this.plan.digest], "generate": () => ["key", F.digest(this.key.key.der)], "fleet-check": () => ["fleet", this.checked.hash],
+        "open": () => ["plan", this.plan.digest], "retirement": () => ["key-set", this.plan.destroys.artifact], "generate": () => ["key", F.digest(this.key.key.der)], "fleet-check": () => ["fleet", this.checked.hash],
         "release": () => ["key-set", this.keySet(bad).digest], "log": () => ["bundle", F.digest(this.bundle(bad))],
       }[this.now.act]();
       if (c.what !== want[0] || c.subject !== want[1] || c.intent !== (want[0] === "key" ? this.key.n : undefined)) bad(`is not about the step's ${want[0]}`);
@@ -212,7 +220,8 @@
 
     inventory(c, r, bad) {
       this.mine(c, bad);
-      if (c.objects.length > 0) this.fail(`the token of ${c.hsm} is not empty`);
+      this.held.set(c.hsm, c.objects);
+      if (c.objects.length > 0 && !this.plan.destroys) this.fail(`the token of ${c.hsm} is not empty`);
     }
 
     // ---- what people record in between ----
@@ -278,10 +287,13 @@
       if ((c.torn === 0) !== (c.kept === undefined)) bad("has one of torn and kept");
       if (c.intent !== this.key?.n) bad("is about another intent than the open one");
       this.program(c, bad);
+      if (this.doom) this.doom.interrupted = true;
     }
 
     abort(c, r, bad) {
-      const same = c.keys.length === this.keys.length && c.keys.every((k, i) => k.hsm === this.keys[i].hsm.name && k.role === this.keys[i].role.name && k.cka_id === this.keys[i].intent.cka_id);
+      const begun = this.doom?.intent !== undefined && !this.doom.attempts; // it may be destroyed or not
+      const stand = begun ? [this.doom.key] : this.keys;
+      const same = c.keys.length === stand.length && c.keys.every((k, i) => k.hsm === stand[i].hsm.name && k.role === stand[i].role.name && k.cka_id === stand[i].intent.cka_id);
       if (!same) bad("doesn't say what became of each key that stands");
       for (const k of c.keys) if (!/^(?:destroyed|absent|not destroyed: .+)$/s.test(k.state)) bad(`has the state ${F.quote(k.state)}`);
       this.abort_ = { ...c, hash: r.hash, n: r.n };

@@ -278,5 +278,5 @@
   }
 
   // extendReplay puts these beside the rules of replay.js, whichever file came first.
-  F.extendReplay = () => Object.assign(F.Replay.prototype, methods);
+  F.extendReplay = () => Object.assign(F.Replay.prototype, methods, F.destroyMethods);
 })((globalThis.fleetctlVerify ??= {}));

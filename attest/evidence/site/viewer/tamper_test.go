@@ -21,14 +21,11 @@ func tampered(t *testing.T, q question, how string, files evidence.Files) questi
 	return q
 }
 
-// Every file of an honest package is changed, cut off, left out, or another's: none is
-// accepted, and no claim is shown that the library doesn't show.
-func TestJavaScriptNoticesWhatIsChangedInAPackage(t *testing.T) {
-	all := packages(t)
-	honest := all[slices.IndexFunc(all, func(q question) bool { return q.Name == "honest" })]
+// changes are a package's files, each changed, cut off, left out, or another's; of is how
+// many of them one is taken of.
+func changes(t *testing.T, r *rand.Rand, honest question, of int) (list []question) {
+	t.Helper()
 	good := must(evidence.Unpack("evidence.tar", honest.Data))
-	r := rand.New(rand.NewPCG(13, 17))
-	var list []question
 	paths := good.Paths()
 	for i, path := range paths {
 		data := good[path]
@@ -42,15 +39,31 @@ func TestJavaScriptNoticesWhatIsChangedInAPackage(t *testing.T) {
 			func() []byte { return nil }, // left out
 			func() []byte { return []byte{} },
 		} {
-			if path == evidence.ManifestFile || !full && (i+k)%4 != 0 {
+			if path == evidence.ManifestFile || !full && (i+k)%of != 0 {
 				continue
 			}
 			files := maps.Clone(good)
 			if files[path] = change(); files[path] == nil {
 				delete(files, path)
 			}
-			list = append(list, tampered(t, honest, fmt.Sprintf("%s, change %d", path, k), files))
+			list = append(list, tampered(t, honest, fmt.Sprintf("%s: %s, change %d", honest.Name, path, k), files))
 		}
+	}
+	return list
+}
+
+// Every file of an honest package is changed, cut off, left out, or another's: none is
+// accepted, and no claim is shown that the library doesn't show.
+func TestJavaScriptNoticesWhatIsChangedInAPackage(t *testing.T) {
+	all := packages(t)
+	named := func(name string) question {
+		return all[slices.IndexFunc(all, func(q question) bool { return q.Name == name })]
+	}
+	honest := named("honest")
+	r := rand.New(rand.NewPCG(13, 17))
+	list := changes(t, r, honest, 4)
+	for _, name := range []string{"destroyed", "hybrid"} {
+		list = append(list, changes(t, r, named(name), 8)...)
 	}
 	for range sample(25, 400) {
 		q, at := honest, r.IntN(len(honest.Data))
@@ -65,7 +78,7 @@ func TestJavaScriptNoticesWhatIsChangedInAPackage(t *testing.T) {
 	n, got := ask(t, list)
 	for i, q := range list {
 		// A sign-off of the close that isn't needed may be left out: no record lists it.
-		if got[i].Accepted && !strings.HasPrefix(q.Name, "signoffs/close/") {
+		if got[i].Accepted && !strings.HasPrefix(q.Name, "honest: signoffs/close/") && !strings.HasPrefix(q.Name, "hybrid: signoffs/close/") {
 			t.Errorf("%s: accepted: %s", q.Name, got[i].Verdict)
 		}
 	}

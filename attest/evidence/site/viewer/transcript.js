@@ -126,6 +126,11 @@
       "log-proof": object({ bundle: anyDigest, proof: anyDigest }),
       "drill": object({ number: int(1, 16), outcome: F.oneOf("passed", "failed", "none"), report: optional(hex32), size: optional(int(1, 1048576)), left: optional(some(token)), reason: optional(long), by: optional(by), confirmed: optional(by) }),
       "lockdown": object({ number: int(1), text: string, reading: optional(long), before: optional(code), code: optional(code), by, confirmed: by }),
+      "retirement": object({ bundle: anyDigest, proof: anyDigest, keys: anyDigest, keys_proof: anyDigest }),
+      "target": object({ hsm: token, role: token, cka_id: hex(), public_key: anyDigest, halves: list(token) }),
+      "destroy-intent": object({ target: int(1), cka_id: hex() }),
+      "destruction": object({ intent: int(1), held: list(token), attempts, searches: list(object({ by: token, found: int() })) }),
+      "gone": object({ hsm: token, objects: list(thing) }),
       "exception": object({
         number: int(1, 1024), expected: long, happened: long, decided: long, absent: optional(some(token)), attestations: optional(some(int(1))), unreached: optional(some(claim)),
         clock: optional(object({ since: timeOf, wall: timeOf })), version: optional(text), binary: optional(hex32), torn: optional(int(1)),

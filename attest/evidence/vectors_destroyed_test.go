@@ -182,7 +182,7 @@ func init() {
 		})
 		return made{archive: must(sealed(files)), policy: g.Policy, now: g.Now()}
 	})
-	add("destroyed-in-a-log-written-anew", "an end that is an entry of the tree by which the retirement was logged before it", "the log was written anew", func(t *testing.T) made {
+	add("destroyed-in-a-log-written-anew", "an end that is an entry of the tree by which the retirement was logged before it", "it can't be among them", func(t *testing.T) made {
 		g := destroyedFleet(t)
 		m := plainly(t, g, nil)
 		m.logged = must(g.Parties.Log.(*testfleet.Witnesses).Copy(1).Append(must(evidence.PackageLeaf("evidence.tar", m.archive)).Marshal()))

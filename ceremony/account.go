@@ -171,7 +171,7 @@ func (a *Account) Apply(r *Record) error {
 	switch {
 	case a.Ended():
 		return fmt.Errorf("the ceremony ended with record %d", a.N)
-	case r.Withheld() && !kinds[r.Kind].restricted:
+	case r.Withheld() && !kinds()[r.Kind].restricted:
 		return fmt.Errorf("it is withheld, and only restricted kinds may be")
 	case a.N >= MaxRecords:
 		return fmt.Errorf("a ceremony has at most %d records", MaxRecords)

@@ -29,7 +29,7 @@ func Rules(use keys.Use, tpm bool) (list []Rule) {
 // EmptyRecords are a body of each kind.
 func EmptyRecords() map[Kind]any {
 	list := map[Kind]any{}
-	for k, info := range kinds {
+	for k, info := range kinds() {
 		list[k] = info.make()
 	}
 	return list

@@ -235,7 +235,7 @@ func (c *NegativeTest) form() error {
 // decide it, and has a return code.
 func attemptForms(list []Attempt) error {
 	for _, t := range list {
-		rules := rulesOf[t.Name]
+		rules := rulesOf()[t.Name]
 		if len(rules) == 0 {
 			return fmt.Errorf("attempt %q is not known", t.Name)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/token"
@@ -92,13 +93,13 @@ var (
 
 // rulesOf has the rules of each attempt by its name: two if either a module or a TPM
 // decides it.
-var rulesOf = func() map[string][]attemptRule {
+var rulesOf = sync.OnceValue(func() map[string][]attemptRule {
 	m := map[string][]attemptRule{}
 	for _, r := range slices.Concat(takesOut, misuses, misusesOfTPM, relaxing) {
 		m[r.name] = append(m[r.name], r)
 	}
 	return m
-}()
+})
 
 // decides says whether an attempt's call may have decided it: the rule's own call, or
 // for an attempt to wrap the generation of the wrapping key, and for one to sign the

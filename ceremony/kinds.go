@@ -4,6 +4,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/internal/token"
@@ -57,50 +58,52 @@ type kindInfo struct {
 	make       func() any
 }
 
-var kinds = map[Kind]kindInfo{
-	KindOpen:             {make: func() any { return new(Open) }},
-	KindReading:          {make: func() any { return new(Reading) }},
-	KindChallenge:        {make: func() any { return new(Challenge) }},
-	KindIntake:           {make: func() any { return new(Intake) }},
-	KindUnlock:           {make: func() any { return new(Unlock) }, restricted: true},
-	KindInventory:        {make: func() any { return new(Inventory) }},
-	KindIntent:           {make: func() any { return new(Intent) }},
-	KindOutcome:          {make: func() any { return new(Outcome) }},
-	KindAttributes:       {make: func() any { return new(Attributes) }},
-	KindNegativeTest:     {make: func() any { return new(NegativeTest) }},
-	KindPossession:       {make: func() any { return new(Possession) }},
-	KindAgreementPeer:    {make: func() any { return new(AgreementPeer) }},
-	KindAgreementOpened:  {make: func() any { return new(AgreementOpened) }},
-	KindFound:            {make: func() any { return new(Found) }},
-	KindAttestation:      {make: func() any { return new(Attestation) }},
-	KindFleetCheck:       {make: func() any { return new(FleetCheck) }},
-	KindRelease:          {make: func() any { return new(Release) }},
-	KindRequest:          {make: func() any { return new(Request) }},
-	KindResponse:         {make: func() any { return new(Response) }},
-	KindRefusal:          {make: func() any { return new(Refusal) }},
-	KindCountersignature: {make: func() any { return new(Countersignature) }},
-	KindLogProof:         {make: func() any { return new(LogProof) }},
-	KindDrill:            {make: func() any { return new(Drill) }},
-	KindLockdown:         {make: func() any { return new(Lockdown) }},
-	KindRetirement:       {make: func() any { return new(Retirement) }},
-	KindTarget:           {make: func() any { return new(Target) }},
-	KindDestroyIntent:    {make: func() any { return new(DestroyIntent) }},
-	KindDestruction:      {make: func() any { return new(Destruction) }},
-	KindGone:             {make: func() any { return new(Gone) }},
-	KindException:        {make: func() any { return new(Exception) }},
-	KindAdjourn:          {make: func() any { return new(Adjourn) }},
-	KindReconvene:        {make: func() any { return new(Reconvene) }},
-	KindResume:           {make: func() any { return new(Resume) }},
-	KindAbort:            {make: func() any { return new(Abort) }},
-	KindClose:            {make: func() any { return new(Close) }},
-}
+var kinds = sync.OnceValue(func() map[Kind]kindInfo {
+	return map[Kind]kindInfo{
+		KindOpen:             {make: func() any { return new(Open) }},
+		KindReading:          {make: func() any { return new(Reading) }},
+		KindChallenge:        {make: func() any { return new(Challenge) }},
+		KindIntake:           {make: func() any { return new(Intake) }},
+		KindUnlock:           {make: func() any { return new(Unlock) }, restricted: true},
+		KindInventory:        {make: func() any { return new(Inventory) }},
+		KindIntent:           {make: func() any { return new(Intent) }},
+		KindOutcome:          {make: func() any { return new(Outcome) }},
+		KindAttributes:       {make: func() any { return new(Attributes) }},
+		KindNegativeTest:     {make: func() any { return new(NegativeTest) }},
+		KindPossession:       {make: func() any { return new(Possession) }},
+		KindAgreementPeer:    {make: func() any { return new(AgreementPeer) }},
+		KindAgreementOpened:  {make: func() any { return new(AgreementOpened) }},
+		KindFound:            {make: func() any { return new(Found) }},
+		KindAttestation:      {make: func() any { return new(Attestation) }},
+		KindFleetCheck:       {make: func() any { return new(FleetCheck) }},
+		KindRelease:          {make: func() any { return new(Release) }},
+		KindRequest:          {make: func() any { return new(Request) }},
+		KindResponse:         {make: func() any { return new(Response) }},
+		KindRefusal:          {make: func() any { return new(Refusal) }},
+		KindCountersignature: {make: func() any { return new(Countersignature) }},
+		KindLogProof:         {make: func() any { return new(LogProof) }},
+		KindDrill:            {make: func() any { return new(Drill) }},
+		KindLockdown:         {make: func() any { return new(Lockdown) }},
+		KindRetirement:       {make: func() any { return new(Retirement) }},
+		KindTarget:           {make: func() any { return new(Target) }},
+		KindDestroyIntent:    {make: func() any { return new(DestroyIntent) }},
+		KindDestruction:      {make: func() any { return new(Destruction) }},
+		KindGone:             {make: func() any { return new(Gone) }},
+		KindException:        {make: func() any { return new(Exception) }},
+		KindAdjourn:          {make: func() any { return new(Adjourn) }},
+		KindReconvene:        {make: func() any { return new(Reconvene) }},
+		KindResume:           {make: func() any { return new(Resume) }},
+		KindAbort:            {make: func() any { return new(Abort) }},
+		KindClose:            {make: func() any { return new(Close) }},
+	}
+})
 
 // Kinds are all kinds of records, in the order of their names.
-func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
+func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds())) }
 
 // Content returns an empty content of the kind; nil if there is no such kind.
 func (k Kind) Content() any {
-	if info, ok := kinds[k]; ok {
+	if info, ok := kinds()[k]; ok {
 		return info.make()
 	}
 	return nil
@@ -108,18 +111,18 @@ func (k Kind) Content() any {
 
 // Restricted says whether a record of the kind may be published without its body.
 // What is shown of it to everybody must be the same with the body and without it.
-func (k Kind) Restricted() bool { return kinds[k].restricted }
+func (k Kind) Restricted() bool { return kinds()[k].restricted }
 
-var kindByType = func() map[reflect.Type]Kind {
+var kindByType = sync.OnceValue(func() map[reflect.Type]Kind {
 	m := map[reflect.Type]Kind{}
-	for k, info := range kinds {
+	for k, info := range kinds() {
 		m[reflect.TypeOf(info.make())] = k
 	}
 	return m
-}()
+})
 
 func kindOf(content any) (Kind, bool) {
-	k, ok := kindByType[reflect.TypeOf(content)]
+	k, ok := kindByType()[reflect.TypeOf(content)]
 	return k, ok
 }
 

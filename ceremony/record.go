@@ -126,7 +126,7 @@ func parseRecord(file string, n int, line string) (*Record, error) {
 			return nil, strict.At(file, n, "record %d is not in its one canonical form", n)
 		}
 	}
-	info, ok := kinds[r.Kind]
+	info, ok := kinds()[r.Kind]
 	switch {
 	case r.N != n:
 		return nil, strict.At(file, n, "record %d says that it is record %d", n, r.N)
@@ -222,7 +222,7 @@ func Withhold(p *Plan, data []byte) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	for _, r := range t.Records {
-		if kinds[r.Kind].restricted {
+		if kinds()[r.Kind].restricted {
 			r.Salt, r.Body = nil, ""
 		}
 		b.Write(r.Line())

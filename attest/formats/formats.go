@@ -39,16 +39,19 @@ func All() *attest.Registry {
 	return r
 }
 
-// kinds are keys of which a format has no evidence.
-var kinds = map[string]struct {
+type lack struct {
+	format  string
 	without []keys.Algorithm
 	why     string
-}{
-	tpm.Format:          {[]keys.Algorithm{keys.Ed25519, keys.X25519}, "TPMs have no such keys"},
-	marvell.Format:      {[]keys.Algorithm{keys.Ed25519, keys.X25519}, "it has RSA keys and keys on NIST's curves alone"},
-	nshield.Format:      {[]keys.Algorithm{keys.Ed25519, keys.X25519, keys.P384, keys.ECDHP256}, "its evidence is read of RSA keys, and of keys on P-256 that sign"},
-	smartcardhsm.Format: {[]keys.Algorithm{keys.Ed25519, keys.X25519}, "the card has RSA keys and keys on NIST's and Brainpool's curves alone"},
-	securosys.Format:    {[]keys.Algorithm{keys.X25519}, "its evidence is read of keys that sign, and of P-256"},
+}
+
+// lacks are keys of which a format has no evidence.
+var lacks = []lack{
+	{tpm.Format, []keys.Algorithm{keys.Ed25519, keys.X25519}, "TPMs have no such keys"},
+	{marvell.Format, []keys.Algorithm{keys.Ed25519, keys.X25519}, "it has RSA keys and keys on NIST's curves alone"},
+	{nshield.Format, []keys.Algorithm{keys.Ed25519, keys.X25519, keys.P384, keys.ECDHP256}, "its evidence is read of RSA keys, and of keys on P-256 that sign"},
+	{smartcardhsm.Format, []keys.Algorithm{keys.Ed25519, keys.X25519}, "the card has RSA keys and keys on NIST's and Brainpool's curves alone"},
+	{securosys.Format, []keys.Algorithm{keys.X25519}, "its evidence is read of keys that sign, and of P-256"},
 }
 
 // NoEvidence says why there is no evidence of a format about a key of an algorithm, so that
@@ -57,8 +60,10 @@ func NoEvidence(format, algorithm string) string {
 	if keys.Algorithm(algorithm).IsMLDSA() {
 		return "no evidence about ML-DSA keys is read yet, of any format"
 	}
-	if k := kinds[format]; slices.Contains(k.without, keys.Algorithm(algorithm)) {
-		return k.why
+	for _, l := range lacks {
+		if l.format == format && slices.Contains(l.without, keys.Algorithm(algorithm)) {
+			return l.why
+		}
 	}
 	return ""
 }

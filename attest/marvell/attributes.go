@@ -90,7 +90,9 @@ func (o object) answer(kind uint32) (attest.Answer, error) {
 }
 
 // curves are the curves that a ceremony's keys can have, by OpenSSL's numbers.
-var curves = map[uint64]elliptic.Curve{0x19f: elliptic.P256(), 0x2cb: elliptic.P384(), 0x2cc: elliptic.P521()}
+func curves() map[uint64]elliptic.Curve {
+	return map[uint64]elliptic.Curve{0x19f: elliptic.P256(), 0x2cb: elliptic.P384(), 0x2cc: elliptic.P521()}
+}
 
 // spki builds the public key that the object's attributes describe.
 func (o object) spki() ([]byte, error) {
@@ -104,7 +106,7 @@ func (o object) spki() ([]byte, error) {
 	}
 	switch kind {
 	case typeEC:
-		curve, ok := curves[bits.Uint64()]
+		curve, ok := curves()[bits.Uint64()]
 		if !ok {
 			return nil, fmt.Errorf("the curve %#x isn't known", bits)
 		}

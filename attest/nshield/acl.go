@@ -69,7 +69,9 @@ const (
 
 // forbidden are operations that let a key protect other keys, or its application
 // data be set. Entrust says that a signing key has none of them.
-var forbidden = map[uint32]string{0x10: "SetAppData", 0x400: "UseAsBlobKey", 0x800: "UseAsKM", 0x4000: "UseAsLoaderKey"}
+func forbidden() map[uint32]string {
+	return map[uint32]string{0x10: "SetAppData", 0x400: "UseAsBlobKey", 0x800: "UseAsKM", 0x4000: "UseAsLoaderKey"}
+}
 
 func (r *reader) acl() *acl {
 	a := &acl{}
@@ -226,7 +228,7 @@ func (j *judgement) action(a action, s *state, w *world) error {
 			return fmt.Errorf("allows the operations %X, which aren't understood", a.perms&^permsKnown)
 		}
 		var names []string
-		for bit, name := range forbidden {
+		for bit, name := range forbidden() {
 			if a.perms&bit != 0 {
 				names = append(names, name)
 			}

@@ -2,7 +2,6 @@ package nshield
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,11 +16,7 @@ type state struct {
 }
 
 // wellKnown is the module key that every module has and everybody knows.
-var wellKnown = func() (h hash) {
-	b, _ := hex.DecodeString("c2be99fe1c77f1b75d48e2fd2df8dffc0c969bcb")
-	copy(h[:], b)
-	return h
-}()
+var wellKnown = hash{0xc2, 0xbe, 0x99, 0xfe, 0x1c, 0x77, 0xf1, 0xb7, 0x5d, 0x48, 0xe2, 0xfd, 0x2d, 0xf8, 0xdf, 0xfc, 0x0c, 0x96, 0x9b, 0xcb}
 
 // The types of what a module signs, and the attributes of its state.
 const (

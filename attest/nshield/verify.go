@@ -46,10 +46,12 @@ type bundle struct {
 }
 
 // The members of a bundle, and which of them it must have.
-var members = map[string]bool{
-	"pubkeydata": true, "kcmsg": true, "kcsig": true, "modstatemsg": true, "modstatesig": true, "warrant": true,
-	"knsopub": false, "hkm": false, "hkmc": false, "hkfips": false, "hkre": false, "hkra": false,
-	"CertKMaKMCbKNSO": false, "CertKMaKMCaKFIPSbKNSO": false, "CertKREaKRAbKNSO": false,
+func members() map[string]bool {
+	return map[string]bool{
+		"pubkeydata": true, "kcmsg": true, "kcsig": true, "modstatemsg": true, "modstatesig": true, "warrant": true,
+		"knsopub": false, "hkm": false, "hkmc": false, "hkfips": false, "hkre": false, "hkra": false,
+		"CertKMaKMCbKNSO": false, "CertKMaKMCaKFIPSbKNSO": false, "CertKREaKRAbKNSO": false,
+	}
 }
 
 func parseBundle(in []byte) (*bundle, error) {
@@ -62,7 +64,7 @@ func parseBundle(in []byte) (*bundle, error) {
 	}
 	b := &bundle{data: map[string][]byte{}}
 	for _, f := range n.Fields {
-		_, known := members[f.Name]
+		_, known := members()[f.Name]
 		switch {
 		case !known && f.Name != "root" && f.Name != "ciphersuite":
 			b.unknown = append(b.unknown, strict.Said(f.Name))
@@ -82,7 +84,7 @@ func parseBundle(in []byte) (*bundle, error) {
 			b.data[f.Name] = data
 		}
 	}
-	for name, must := range members {
+	for name, must := range members() {
 		if must && b.data[name] == nil {
 			return nil, fmt.Errorf("%s is missing", name)
 		}

@@ -11,7 +11,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/fleetctl/fleetctl/attest"
 	"github.com/fleetctl/fleetctl/internal/strict"
@@ -102,11 +101,13 @@ func follow(links []link, key *ecdsa.PublicKey, first bool) (*warrant, error) {
 	return nil, errors.New("warrant: no certificates")
 }
 
-var mechanism = []any{symbol("ECDSA"), []any{symbol("EMSA1"), symbol("SHA512")}}
+func mechanism() []any {
+	return []any{symbol("ECDSA"), []any{symbol("EMSA1"), symbol("SHA512")}}
+}
 
 // key reads a certificate's key and its mechanism.
 func (l *link) key(at, name, mech string) (*publicKey, error) {
-	if !reflect.DeepEqual(l.body[mech], any(mechanism)) {
+	if !reflect.DeepEqual(l.body[mech], any(mechanism())) {
 		return nil, fmt.Errorf("%s: its key signs by another mechanism than ECDSA over SHA-512", at)
 	}
 	list, _ := l.body[name].([]any)
@@ -157,8 +158,8 @@ func (l *link) module(at string) (*warrant, error) {
 
 // kwarn1 is Entrust's root KWARN-1. It is not trusted because it stands here: only
 // anchors are trusted.
-var kwarn1 = sync.OnceValue(func() *ecdsa.PublicKey {
+func kwarn1() *ecdsa.PublicKey {
 	x, _ := new(big.Int).SetString("1d21dfde6d7e001c5a4f78ae8d2f799e0caf79c60d673d0da88b206a3ba52f20dce0956ce02f01af32736767c8b9feff398c29e0208527371856aa2f40fcae61d96", 16)
 	y, _ := new(big.Int).SetString("1641ca5472f06257de815ae06b33e1b868c149645f55fb7c91738014d3d235e7b247649cc2f7d1075e9b4d4388661e754a7fc386913c33ddd60208bded5301a1b77", 16)
 	return &ecdsa.PublicKey{Curve: elliptic.P521(), X: x, Y: y}
-})
+}

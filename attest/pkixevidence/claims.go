@@ -92,35 +92,37 @@ func counted(name string) func(*attest.Claims, uint64) {
 }
 
 // known are the draft's claims, by the kind of their element and their number.
-var known = map[[2]int]value{
-	{transaction, 0}: octets(func(c *attest.Claims, b []byte) { c.Nonce = b }),
-	{transaction, 1}: moment(func(c *attest.Claims, t time.Time) { c.Made = t }),
+func known() map[[2]int]value {
+	return map[[2]int]value{
+		{transaction, 0}: octets(func(c *attest.Claims, b []byte) { c.Nonce = b }),
+		{transaction, 1}: moment(func(c *attest.Claims, t time.Time) { c.Made = t }),
 
-	{platform, 0}:  text(func(c *attest.Claims, s string) { c.Platform.Vendor = s }),
-	{platform, 1}:  octets(func(c *attest.Claims, b []byte) { detail("oemid")(c, hex.EncodeToString(b)) }),
-	{platform, 2}:  octets(func(c *attest.Claims, b []byte) { c.Platform.Model = strict.Said(string(b)) }),
-	{platform, 3}:  text(detail("hwversion")),
-	{platform, 4}:  text(func(c *attest.Claims, s string) { c.Platform.Serial, c.Platform.Identity = s, s }),
-	{platform, 5}:  text(detail("swname")),
-	{platform, 6}:  text(func(c *attest.Claims, s string) { c.Platform.Firmware = s }),
-	{platform, 7}:  number(counted("debugstat")),
-	{platform, 8}:  number(counted("uptime")),
-	{platform, 9}:  number(counted("bootcount")),
-	{platform, 10}: truth(func(c *attest.Claims) *attest.Answer { return &c.Platform.FIPSBoot }),
-	{platform, 11}: text(detail("fipsver")),
-	{platform, 12}: func(c *attest.Claims, in cryptobyte.String) bool {
-		return number(func(c *attest.Claims, n uint64) { c.Platform.FIPSLevel = n })(c, in) && c.Platform.FIPSLevel >= 1 && c.Platform.FIPSLevel <= 4
-	},
-	{platform, 13}: text(detail("fipsmodule")),
+		{platform, 0}:  text(func(c *attest.Claims, s string) { c.Platform.Vendor = s }),
+		{platform, 1}:  octets(func(c *attest.Claims, b []byte) { detail("oemid")(c, hex.EncodeToString(b)) }),
+		{platform, 2}:  octets(func(c *attest.Claims, b []byte) { c.Platform.Model = strict.Said(string(b)) }),
+		{platform, 3}:  text(detail("hwversion")),
+		{platform, 4}:  text(func(c *attest.Claims, s string) { c.Platform.Serial, c.Platform.Identity = s, s }),
+		{platform, 5}:  text(detail("swname")),
+		{platform, 6}:  text(func(c *attest.Claims, s string) { c.Platform.Firmware = s }),
+		{platform, 7}:  number(counted("debugstat")),
+		{platform, 8}:  number(counted("uptime")),
+		{platform, 9}:  number(counted("bootcount")),
+		{platform, 10}: truth(func(c *attest.Claims) *attest.Answer { return &c.Platform.FIPSBoot }),
+		{platform, 11}: text(detail("fipsver")),
+		{platform, 12}: func(c *attest.Claims, in cryptobyte.String) bool {
+			return number(func(c *attest.Claims, n uint64) { c.Platform.FIPSLevel = n })(c, in) && c.Platform.FIPSLevel >= 1 && c.Platform.FIPSLevel <= 4
+		},
+		{platform, 13}: text(detail("fipsmodule")),
 
-	{key, 1}: func(c *attest.Claims, in cryptobyte.String) bool {
-		return octets(func(c *attest.Claims, b []byte) { c.Key.SPKI = b })(c, in) && isSPKI(c.Key.SPKI)
-	},
-	{key, 2}: truth(func(c *attest.Claims) *attest.Answer { return &c.Key.Extractable }),
-	{key, 3}: truth(func(c *attest.Claims) *attest.Answer { return &c.Key.Sensitive }),
-	{key, 4}: truth(func(c *attest.Claims) *attest.Answer { return &c.Key.NeverExtractable }),
-	{key, 5}: truth(func(c *attest.Claims) *attest.Answer { return &c.Key.Local }),
-	{key, 6}: moment(func(c *attest.Claims, t time.Time) { c.Key.Expires = t }),
+		{key, 1}: func(c *attest.Claims, in cryptobyte.String) bool {
+			return octets(func(c *attest.Claims, b []byte) { c.Key.SPKI = b })(c, in) && isSPKI(c.Key.SPKI)
+		},
+		{key, 2}: truth(func(c *attest.Claims) *attest.Answer { return &c.Key.Extractable }),
+		{key, 3}: truth(func(c *attest.Claims) *attest.Answer { return &c.Key.Sensitive }),
+		{key, 4}: truth(func(c *attest.Claims) *attest.Answer { return &c.Key.NeverExtractable }),
+		{key, 5}: truth(func(c *attest.Claims) *attest.Answer { return &c.Key.Local }),
+		{key, 6}: moment(func(c *attest.Claims, t time.Time) { c.Key.Expires = t }),
+	}
 }
 
 // The claims that may be repeated in an element.
@@ -178,7 +180,7 @@ func (v Verifier) read(e element, kind int, c *attest.Claims) (signers [][]byte,
 		case claimPurpose:
 			ok = v.purposes(c, claim.Value)
 		default:
-			read := known[id]
+			read := known()[id]
 			if read == nil {
 				c.Unknown = append(c.Unknown, attest.Unknown{Where: where, What: "claim " + claim.Type.String()})
 				continue

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest"
@@ -35,10 +34,8 @@ type Verdict struct {
 	Problems []attest.Problem // empty if all demands are met
 }
 
-var registry = sync.OnceValue(formats.All)
-
 // Formats are the names of the formats that can be judged.
-func Formats() []string { return registry().Formats() }
+func Formats() []string { return formats.All().Formats() }
 
 // check says what evidence shows under these anchors. It returns an error for evidence
 // that is wrong whatever a policy demands: malformed, badly signed, stale, about another
@@ -52,7 +49,7 @@ func check(e *attest.Evidence, anchors *attest.Anchors, q Question) (*attest.Cla
 	case e.Format != q.Format:
 		return nil, fmt.Errorf("the evidence is of the format %q, and the plan names %q", strict.Clip(e.Format), strict.Clip(q.Format))
 	}
-	c, err := registry().Check(attest.Input{Evidence: e, Anchors: anchors, At: q.At, Nonce: q.Nonce[:]})
+	c, err := formats.All().Check(attest.Input{Evidence: e, Anchors: anchors, At: q.At, Nonce: q.Nonce[:]})
 	switch {
 	case err != nil:
 		return nil, err

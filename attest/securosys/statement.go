@@ -52,7 +52,7 @@ func parseStatement(in []byte) (*statement, error) {
 			return nil, fmt.Errorf("<%s> stands there twice", e.name)
 		}
 		fields[e.name] = e
-		switch text, isText := texts[e.name]; {
+		switch text, isText := texts()[e.name]; {
 		case !isText && e.name != "attributes":
 			s.Unknown = append(s.Unknown, e.name)
 		case len(e.attributes) > 0, isText == (len(e.children) > 0):
@@ -61,7 +61,7 @@ func parseStatement(in []byte) (*statement, error) {
 			return nil, fmt.Errorf("<%s> is empty", e.name)
 		}
 	}
-	for name, must := range texts {
+	for name, must := range texts() {
 		if must && fields[name] == nil {
 			return nil, fmt.Errorf("<%s> is missing", name)
 		}
@@ -85,8 +85,10 @@ func parseStatement(in []byte) (*statement, error) {
 
 // texts are the elements with text, and whether a statement must have them. An RSA
 // key has a size and no curve, a key on a curve has a curve and no size.
-var texts = map[string]bool{"label": true, "create_time": true, "attest_time": true, "algorithm": true, "algorithm_oid": true,
-	"public_key": true, "key_use_count": false, "key_size": false, "curve_oid": false}
+func texts() map[string]bool {
+	return map[string]bool{"label": true, "create_time": true, "attest_time": true, "algorithm": true, "algorithm_oid": true,
+		"public_key": true, "key_use_count": false, "key_size": false, "curve_oid": false}
+}
 
 // consistent refuses attributes that can't be true together.
 func (s *statement) consistent() error {

@@ -3,7 +3,6 @@ package smartcardhsm
 import (
 	"encoding/asn1"
 	"math/big"
-	"sync"
 )
 
 // curve is a short Weierstrass curve y² = x³ + ax + b over a prime field, with
@@ -34,7 +33,7 @@ func newCurve(name string, oid asn1.ObjectIdentifier, p, a, b, gx, gy, n string)
 
 // curves are the curves that a request's key may have. The first is that of the keys
 // with which CardContact certifies its devices: RFC 5639, section 3.4.
-var curves = sync.OnceValue(func() []*curve {
+func curves() []*curve {
 	return []*curve{
 		newCurve("brainpoolP256r1", asn1.ObjectIdentifier{1, 3, 36, 3, 3, 2, 8, 1, 1, 7},
 			"a9fb57dba1eea9bc3e660a909d838d726e3bf623d52620282013481d1f6e5377",
@@ -65,7 +64,7 @@ var curves = sync.OnceValue(func() []*curve {
 			"483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8",
 			"fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"),
 	}
-})
+}
 
 // point reads an uncompressed point. It gives nil if the point isn't on the curve.
 func (c *curve) point(b []byte) (x, y *big.Int) {

@@ -31,9 +31,11 @@ var idTA = []byte{0x04, 0x00, 0x7f, 0x00, 0x07, 0x02, 0x02, 0x02}
 
 // schemes are the algorithms that this package verifies, by the last two numbers of
 // their object identifiers.
-var schemes = map[[2]byte]crypto.Hash{
-	{1, 2}: crypto.SHA256,                                               // RSA, PKCS #1 v1.5
-	{2, 3}: crypto.SHA256, {2, 4}: crypto.SHA384, {2, 5}: crypto.SHA512, // ECDSA
+func schemes() map[[2]byte]crypto.Hash {
+	return map[[2]byte]crypto.Hash{
+		{1, 2}: crypto.SHA256,                                               // RSA, PKCS #1 v1.5
+		{2, 3}: crypto.SHA256, {2, 4}: crypto.SHA384, {2, 5}: crypto.SHA512, // ECDSA
+	}
 }
 
 const (
@@ -62,7 +64,7 @@ func parseKey(in []byte, inherited *curve, what string) (*key, error) {
 	if oid.tag != 6 || len(end) != 2 || len(oid.value) != len(idTA)+2 {
 		return nil, fmt.Errorf("%s: its algorithm %X is not one of TR-03110's", what, oid.value)
 	}
-	k := &key{digest: schemes[[2]byte{end[0], end[1]}]}
+	k := &key{digest: schemes()[[2]byte{end[0], end[1]}]}
 	if k.digest == 0 {
 		return nil, fmt.Errorf("%s: algorithm id-TA %d.%d isn't one that this program verifies", what, end[0], end[1])
 	}

@@ -15,7 +15,7 @@ type signer struct {
 
 func newSigner(c *curve, seed string) *signer {
 	h := sha256.Sum256([]byte(seed))
-	s := &signer{key: key{curve: c, digest: schemes[[2]byte{2, 3}]}, d: new(big.Int).SetBytes(h[:31])}
+	s := &signer{key: key{curve: c, digest: schemes()[[2]byte{2, 3}]}, d: new(big.Int).SetBytes(h[:31])}
 	s.x, s.y = c.sum(s.d, new(big.Int), c.gx, c.gy)
 	s.point = append([]byte{4}, append(s.x.FillBytes(make([]byte, c.size)), s.y.FillBytes(make([]byte, c.size))...)...)
 	return s

@@ -31,9 +31,23 @@ const (
 	algECC    = 0x0023
 )
 
-var hashes = map[uint16]crypto.Hash{algSHA1: crypto.SHA1, algSHA256: crypto.SHA256, algSHA384: crypto.SHA384, algSHA512: crypto.SHA512}
+func hashes(alg uint16) crypto.Hash {
+	switch alg {
+	case algSHA1:
+		return crypto.SHA1
+	case algSHA256:
+		return crypto.SHA256
+	case algSHA384:
+		return crypto.SHA384
+	case algSHA512:
+		return crypto.SHA512
+	}
+	return 0
+}
 
-var curves = map[uint16]elliptic.Curve{3: elliptic.P256(), 4: elliptic.P384(), 5: elliptic.P521()}
+func curves() map[uint16]elliptic.Curve {
+	return map[uint16]elliptic.Curve{3: elliptic.P256(), 4: elliptic.P384(), 5: elliptic.P521()}
+}
 
 // The bits of TPMA_OBJECT (TPM 2.0 Library, Part 2, 8.3).
 const (
@@ -74,7 +88,7 @@ func parsePublic(what string, data []byte) (*public, error) {
 	w := &wire{rest: data}
 	p := &public{}
 	kind, nameAlg := w.u16(), w.u16()
-	if h := hashes[nameAlg]; h == 0 || h == crypto.SHA1 {
+	if h := hashes(nameAlg); h == 0 || h == crypto.SHA1 {
 		w.fail("the algorithm %#04x of its name is not taken", nameAlg)
 	}
 	if p.attrs = w.u32(); p.attrs&^attributes != 0 {
@@ -100,7 +114,7 @@ func parsePublic(what string, data []byte) (*public, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := hashes[nameAlg].New()
+	h := hashes(nameAlg).New()
 	h.Write(data)
 	p.spki, p.name = spki, h.Sum(binary.BigEndian.AppendUint16(nil, nameAlg))
 	return p, nil
@@ -111,7 +125,7 @@ func (w *wire) scheme() {
 	switch alg := w.u16(); alg {
 	case algNull, algRSAES:
 	case algRSASSA, algRSAPSS, algOAEP, algECDSA, algECDH:
-		if h := w.u16(); hashes[h] == 0 {
+		if h := w.u16(); hashes(h) == 0 {
 			w.fail("the hash %#04x of its scheme is not taken", h)
 		}
 	default:
@@ -121,7 +135,7 @@ func (w *wire) scheme() {
 
 func (w *wire) point() crypto.PublicKey {
 	id := w.u16()
-	curve := curves[id]
+	curve := curves()[id]
 	if curve == nil {
 		w.fail("the curve %#04x is not taken", id)
 	}

@@ -62,7 +62,7 @@ func (w *wire) qualifiedName(what string) []byte {
 	if w.err != nil {
 		return nil
 	}
-	if len(b) < 2 || hashes[binary.BigEndian.Uint16(b)] == 0 || len(b) != 2+hashes[binary.BigEndian.Uint16(b)].Size() {
+	if len(b) < 2 || hashes(binary.BigEndian.Uint16(b)) == 0 || len(b) != 2+hashes(binary.BigEndian.Uint16(b)).Size() {
 		w.fail("%s is no algorithm and digest", what)
 	}
 	return b
@@ -71,7 +71,7 @@ func (w *wire) qualifiedName(what string) []byte {
 // primaryOf is the qualified name of a hierarchy's primary key.
 func primaryOf(hierarchy uint32, name []byte) []byte {
 	alg := binary.BigEndian.Uint16(name)
-	h := hashes[alg].New()
+	h := hashes(alg).New()
 	h.Write(binary.BigEndian.AppendUint32(nil, hierarchy))
 	h.Write(name)
 	return h.Sum(binary.BigEndian.AppendUint16(nil, alg))
@@ -82,7 +82,7 @@ func primaryOf(hierarchy uint32, name []byte) []byte {
 func verifySignature(key crypto.PublicKey, attest, sig []byte) (weak bool, err error) {
 	w := &wire{rest: sig}
 	alg, id := w.u16(), w.u16()
-	h := hashes[id]
+	h := hashes(id)
 	if h == 0 {
 		w.fail("the hash %#04x is not taken", id)
 	}

@@ -24,7 +24,8 @@ const (
 )
 
 // capabilityNames are Yubico's, by bit.
-var capabilityNames = strings.Fields(`
+func capabilityNames() []string {
+	return strings.Fields(`
 get-opaque put-opaque put-authentication-key put-asymmetric-key generate-asymmetric-key sign-pkcs sign-pss sign-ecdsa
 sign-eddsa decrypt-pkcs decrypt-oaep derive-ecdh export-wrapped import-wrapped put-wrap-key generate-wrap-key
 exportable-under-wrap set-option get-option get-pseudo-random put-mac-key generate-hmac-key sign-hmac verify-hmac
@@ -34,6 +35,7 @@ wrap-data unwrap-data delete-opaque
 delete-authentication-key delete-asymmetric-key delete-wrap-key delete-hmac-key delete-template delete-otp-aead-key
 change-authentication-key put-symmetric-key
 generate-symmetric-key delete-symmetric-key decrypt-ecb encrypt-ecb decrypt-cbc encrypt-cbc`)
+}
 
 func (k *attestedKey) may(bit int) bool { return k.Capabilities>>bit&1 == 1 }
 
@@ -67,9 +69,10 @@ func (k *attestedKey) purpose() attest.Purpose {
 
 func (k *attestedKey) capabilities() string {
 	var list []string
+	names := capabilityNames()
 	for n := k.Capabilities; n != 0; n &= n - 1 {
-		if bit := bits.TrailingZeros64(n); bit < len(capabilityNames) {
-			list = append(list, capabilityNames[bit])
+		if bit := bits.TrailingZeros64(n); bit < len(names) {
+			list = append(list, names[bit])
 		}
 	}
 	return strings.Join(list, ", ")

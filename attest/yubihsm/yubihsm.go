@@ -206,7 +206,7 @@ func (k *attestedKey) claims(c *x509.Certificate) *attest.Claims {
 		claims.Unknown = append(claims.Unknown, attest.Unknown{Where: "the attestation certificate", What: fmt.Sprintf("origin %#02x", k.Origin), Matters: true})
 	}
 	for n := k.Capabilities; n != 0; n &= n - 1 {
-		if bit := bits.TrailingZeros64(n); bit >= len(capabilityNames) {
+		if bit := bits.TrailingZeros64(n); bit >= len(capabilityNames()) {
 			claims.Unknown = append(claims.Unknown, attest.Unknown{Where: "the attestation certificate", What: fmt.Sprintf("capability bit %d", bit), Matters: true})
 		}
 	}

@@ -43,7 +43,7 @@ func FuzzRekorAnswer(f *testing.F) {
 			}
 		}
 		if hashes, body, err := r.left(ctx, index); err == nil {
-			if _, err := ranges.NewRange(0, index, hashes); err != nil || len(body) == 0 {
+			if _, err := ranges().NewRange(0, index, hashes); err != nil || len(body) == 0 {
 				t.Errorf("%d hashes before entry %d: %v", len(hashes), index, err)
 			}
 		}

@@ -259,7 +259,9 @@ func (r *rekorV1) grow(ctx context.Context, s *state, from, size uint64, w *walk
 	return g, nil
 }
 
-var ranges = &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+func ranges() *compact.RangeFactory {
+	return &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+}
 
 // start is the tree up to where reading begins. If nothing was read before, the
 // log itself says what the tree before the entry from is. In the end the root that
@@ -270,13 +272,13 @@ func (r *rekorV1) start(ctx context.Context, s *state, from uint64) (*compact.Ra
 		for i, h := range s.Range {
 			hashes[i] = h[:]
 		}
-		return ranges.NewRange(0, s.Size, hashes)
+		return ranges().NewRange(0, s.Size, hashes)
 	}
 	hashes, body, err := r.left(ctx, from-1)
 	if err != nil {
 		return nil, err
 	}
-	tree, err := ranges.NewRange(0, from-1, hashes)
+	tree, err := ranges().NewRange(0, from-1, hashes)
 	if err != nil {
 		return nil, err
 	}
@@ -335,7 +337,7 @@ func (r *rekorV1) rootAt(ctx context.Context, earlier, size uint64) (root [32]by
 	if err != nil {
 		return root, nil, err
 	}
-	tree, err := ranges.NewRange(0, earlier, hashes)
+	tree, err := ranges().NewRange(0, earlier, hashes)
 	if err != nil {
 		return root, nil, err
 	}

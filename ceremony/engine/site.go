@@ -183,7 +183,5 @@ func ParsePINSource(s string) (PINSource, error) {
 		}
 	}
 	// What stands here may be a PIN by mistake: it is not repeated.
-	return PINSource{}, errPINSource
+	return PINSource{}, strict.Errorf("", "is no source of a PIN")
 }
-
-var errPINSource = strict.Errorf("", "is no source of a PIN")

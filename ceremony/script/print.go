@@ -186,15 +186,17 @@ func (s *printed) part() {
 			rows = append(rows, []string{fmt.Sprint(i + 1), clock(before[i]), t.Title, strings.Join(mine, " ")})
 		}
 	}
-	s.doc.Add(paper.Page{}, paper.Heading("Your part: "+s.role), paper.Para(bring[s.role]),
+	s.doc.Add(paper.Page{}, paper.Heading("Your part: "+s.role), paper.Para(bring()[s.role]),
 		paper.Table{Head: []string{"step", "at", "", "you"}, Rows: rows, Share: []int{9, 11, 40, 80}})
 }
 
-var bring = map[string]string{
-	ceremony.Officer: "Bring: your SSH key (a file, or a FIDO2 token), your PIN or card, this copy. You approved this plan; nothing may go otherwise without you.",
-	ceremony.Witness: "Bring: a watch that you trust, a pen, this copy. You look at things, read them aloud and type what you read. Say stop whenever you want to.",
-	ceremony.Auditor: "Bring: your own laptop with fleetctl and the plan on it, your SSH key, this copy. You believe no screen but your own.",
-	Administrator:    "Bring: the machine, the site file, the media of the inventory, this copy. You type commands and read aloud; you decide nothing alone.",
+func bring() map[string]string {
+	return map[string]string{
+		ceremony.Officer: "Bring: your SSH key (a file, or a FIDO2 token), your PIN or card, this copy. You approved this plan; nothing may go otherwise without you.",
+		ceremony.Witness: "Bring: a watch that you trust, a pen, this copy. You look at things, read them aloud and type what you read. Say stop whenever you want to.",
+		ceremony.Auditor: "Bring: your own laptop with fleetctl and the plan on it, your SSH key, this copy. You believe no screen but your own.",
+		Administrator:    "Bring: the machine, the site file, the media of the inventory, this copy. You type commands and read aloud; you decide nothing alone.",
+	}
 }
 
 func clock(minutes int) string { return fmt.Sprintf("+%d:%02d", minutes/60, minutes%60) }

@@ -34,7 +34,7 @@ var everyone = []string{ceremony.Officer, ceremony.Witness, ceremony.Auditor, Ad
 
 // InstructionsFor are the instructions for one of the plan's steps.
 func InstructionsFor(p *ceremony.Plan, s ceremony.Step) Instructions {
-	t := scripts[s.Act](p, s)
+	t := scripts()[s.Act](p, s)
 	t.Before = p.Needs(s)
 	if s.Act == ceremony.ActOpen {
 		t.Before = []string{fmt.Sprintf("%d officers have approved exactly this plan", p.Threshold)}
@@ -63,24 +63,26 @@ func Minutes(p *ceremony.Plan) (total int, before []int) {
 	return total, before
 }
 
-var scripts = map[ceremony.Act]func(p *ceremony.Plan, s ceremony.Step) Instructions{
-	ceremony.ActOpen:        scriptOpen,
-	ceremony.ActIntake:      scriptIntake,
-	ceremony.ActUnlock:      scriptUnlock,
-	ceremony.ActGenerate:    scriptGenerate,
-	ceremony.ActAttest:      scriptAttest,
-	ceremony.ActFleetCheck:  scriptFleetCheck,
-	ceremony.ActRelease:     scriptRelease,
-	ceremony.ActRequest:     scriptRequest,
-	ceremony.ActResponse:    scriptResponse,
-	ceremony.ActCountersign: scriptCountersign,
-	ceremony.ActLog:         scriptLog,
-	ceremony.ActDrill:       scriptDrill,
-	ceremony.ActRetirement:  scriptRetirement,
-	ceremony.ActDestroy:     scriptDestroy,
-	ceremony.ActGone:        scriptGone,
-	ceremony.ActLockdown:    scriptLockdown,
-	ceremony.ActClose:       scriptClose,
+func scripts() map[ceremony.Act]func(p *ceremony.Plan, s ceremony.Step) Instructions {
+	return map[ceremony.Act]func(p *ceremony.Plan, s ceremony.Step) Instructions{
+		ceremony.ActOpen:        scriptOpen,
+		ceremony.ActIntake:      scriptIntake,
+		ceremony.ActUnlock:      scriptUnlock,
+		ceremony.ActGenerate:    scriptGenerate,
+		ceremony.ActAttest:      scriptAttest,
+		ceremony.ActFleetCheck:  scriptFleetCheck,
+		ceremony.ActRelease:     scriptRelease,
+		ceremony.ActRequest:     scriptRequest,
+		ceremony.ActResponse:    scriptResponse,
+		ceremony.ActCountersign: scriptCountersign,
+		ceremony.ActLog:         scriptLog,
+		ceremony.ActDrill:       scriptDrill,
+		ceremony.ActRetirement:  scriptRetirement,
+		ceremony.ActDestroy:     scriptDestroy,
+		ceremony.ActGone:        scriptGone,
+		ceremony.ActLockdown:    scriptLockdown,
+		ceremony.ActClose:       scriptClose,
+	}
 }
 
 func scriptOpen(p *ceremony.Plan, _ ceremony.Step) Instructions {

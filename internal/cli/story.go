@@ -8,7 +8,7 @@ import (
 )
 
 // weightStyles are the styles of events that should catch the eye.
-var weightStyles = map[explain.Weight]ui.Style{explain.Notable: ui.Device, explain.Grave: ui.Wrong}
+var weightStyles = [...]ui.Style{explain.Notable: ui.Device, explain.Grave: ui.Wrong}
 
 // StoryText tells how a ceremony went: what went otherwise than planned, and who signed
 // what. With whole, it also has the milestones.

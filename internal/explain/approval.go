@@ -147,13 +147,15 @@ func HSMTable(p *ceremony.Plan) (columns []string, rows [][]string) {
 }
 
 // acts say what approving each act means, but for a resume.
-var acts = map[string]string{
-	ceremony.ApproveOpen:        "you let the HSMs be unlocked, and keys be generated in them",
-	ceremony.ApproveReconvene:   "you let the ceremony go on after its adjournment, with the seals as they were found",
-	ceremony.ApproveException:   "you accept that this went otherwise than planned. It is published, and relaxes nothing that is checked",
-	ceremony.ApproveRequest:     "you let the key set leave the room: third parties are asked to sign exactly this one. After that the ceremony can't be aborted",
-	ceremony.ApproveCountersign: "you let the operator's HSM sign over what the third parties signed: with that, devices take these keys",
-	ceremony.ApproveAbort:       "you say that you saw the ceremony end so, and what became of each key",
+func acts() map[string]string {
+	return map[string]string{
+		ceremony.ApproveOpen:        "you let the HSMs be unlocked, and keys be generated in them",
+		ceremony.ApproveReconvene:   "you let the ceremony go on after its adjournment, with the seals as they were found",
+		ceremony.ApproveException:   "you accept that this went otherwise than planned. It is published, and relaxes nothing that is checked",
+		ceremony.ApproveRequest:     "you let the key set leave the room: third parties are asked to sign exactly this one. After that the ceremony can't be aborted",
+		ceremony.ApproveCountersign: "you let the operator's HSM sign over what the third parties signed: with that, devices take these keys",
+		ceremony.ApproveAbort:       "you say that you saw the ceremony end so, and what became of each key",
+	}
 }
 
 // ActMeans says what approving an act means where a ceremony stands; empty if there is
@@ -163,7 +165,7 @@ func ActMeans(act string, a *ceremony.Account) string {
 		return "you let the HSMs be unlocked, and the keys that the plan names be destroyed in them, for good"
 	}
 	if act != ceremony.ApproveResume {
-		return acts[act]
+		return acts()[act]
 	}
 	text := fmt.Sprintf("you let the ceremony go on after record %d. ", a.N)
 	if k := a.OpenIntent(); k != nil {

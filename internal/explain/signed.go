@@ -12,10 +12,12 @@ import (
 )
 
 // sshActs say what a signature in each SSHSIG namespace does (docs/SPEC.md).
-var sshActs = map[string]string{
-	"fleetctl-plan": "approves a plan", "fleetctl-session": "opens, resumes, reconvenes or aborts a session",
-	"fleetctl-exception": "accepts an exception", "fleetctl-request": "lets a request leave the room",
-	"fleetctl-countersign": "releases a countersignature", "fleetctl-signoff": "signs off",
+func sshActs() map[string]string {
+	return map[string]string{
+		"fleetctl-plan": "approves a plan", "fleetctl-session": "opens, resumes, reconvenes or aborts a session",
+		"fleetctl-exception": "accepts an exception", "fleetctl-request": "lets a request leave the room",
+		"fleetctl-countersign": "releases a countersignature", "fleetctl-signoff": "signs off",
+	}
 }
 
 // SSHSignature explains a person's signature.
@@ -26,7 +28,7 @@ func SSHSignature(file string, data []byte, s *Shown) error {
 	}
 	namespace := sig.Namespace()
 	act, rehearsal := strings.CutSuffix(namespace, "-rehearsal")
-	what, known := sshActs[act]
+	what, known := sshActs()[act]
 	switch {
 	case !known:
 		what = "no act of ours"

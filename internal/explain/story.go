@@ -79,44 +79,56 @@ func (t *Told) PeopleTable() (columns []string, rows [][]string) {
 	return pick(all), rows
 }
 
-// troubles are the words for what can go otherwise than planned.
-var troubles = map[story.What]struct {
+type trouble struct {
+	what      story.What
 	one, many string
 	weight    Weight
 	label     string // in the timeline, where one would be too long
-}{
-	story.Aborted:       {"abort", "aborts", Grave, ""},
-	story.Disagreements: {"verdict against it", "verdicts against it", Grave, "does not agree"},
-	story.Reservations:  {"verdict with exceptions", "verdicts with exceptions", Notable, "with exceptions"},
-	story.Exceptions:    {"exception", "exceptions", Notable, ""},
-	story.Absent:        {"absence excused", "absences excused", Notable, ""},
-	story.ClockSet:      {"clock set", "times that the clock was set", Notable, ""},
-	story.Interruptions: {"interruption", "interruptions", Grave, ""},
-	story.OtherProgram:  {"change of the program", "changes of the program", Grave, "other program"},
-	story.OtherSeals:    {"reconvening with other seals", "reconvenings with other seals", Grave, "other seals"},
-	story.Adjournments:  {"planned adjournment", "planned adjournments", Notable, "adjournment"},
-	story.DestroyedKeys: {"key destroyed", "keys destroyed", Grave, ""},
-	story.FailedKeys:    {"key that failed", "keys that failed", Grave, ""},
-	story.Unattested:    {"attestation with problems", "attestations with problems", Grave, "attestation"},
-	story.Tolerated:     {"key made weaker and set back", "keys made weaker and set back", Notable, "tolerated"},
-	story.WrongPINs:     {"wrong PIN", "wrong PINs", Grave, ""},
-	story.WithheldPINs:  {"login whose answer is withheld", "logins whose answers are withheld", Notable, "login withheld"},
-	story.WrongWords:    {"word challenge repeated", "word challenges repeated", Notable, "words again"},
-	story.Refusals:      {"answer refused", "answers refused", Grave, ""},
-	story.LateAnswers:   {"late answer", "late answers", Notable, ""},
-	story.StillOpen:     {"PIN that got in after a lock-down", "PINs that got in after a lock-down", Grave, "still open"},
-	story.DrillFailed:   {"drill that failed", "drills that failed", Grave, "drill failed"},
-	story.NotDrilled:    {"drill given up", "drills given up", Grave, "no drill"},
-	story.DrillLeft:     {"drill that left something in an HSM", "drills that left something in an HSM", Grave, "left in an HSM"},
-	story.NotShown:      {"lock-down not shown", "lock-downs not shown", Grave, "not shown"},
+}
+
+// troubles are the words for what can go otherwise than planned.
+var troubles = []trouble{
+	{story.Aborted, "abort", "aborts", Grave, ""},
+	{story.Disagreements, "verdict against it", "verdicts against it", Grave, "does not agree"},
+	{story.Reservations, "verdict with exceptions", "verdicts with exceptions", Notable, "with exceptions"},
+	{story.Exceptions, "exception", "exceptions", Notable, ""},
+	{story.Absent, "absence excused", "absences excused", Notable, ""},
+	{story.ClockSet, "clock set", "times that the clock was set", Notable, ""},
+	{story.Interruptions, "interruption", "interruptions", Grave, ""},
+	{story.OtherProgram, "change of the program", "changes of the program", Grave, "other program"},
+	{story.OtherSeals, "reconvening with other seals", "reconvenings with other seals", Grave, "other seals"},
+	{story.Adjournments, "planned adjournment", "planned adjournments", Notable, "adjournment"},
+	{story.DestroyedKeys, "key destroyed", "keys destroyed", Grave, ""},
+	{story.FailedKeys, "key that failed", "keys that failed", Grave, ""},
+	{story.Unattested, "attestation with problems", "attestations with problems", Grave, "attestation"},
+	{story.Tolerated, "key made weaker and set back", "keys made weaker and set back", Notable, "tolerated"},
+	{story.WrongPINs, "wrong PIN", "wrong PINs", Grave, ""},
+	{story.WithheldPINs, "login whose answer is withheld", "logins whose answers are withheld", Notable, "login withheld"},
+	{story.WrongWords, "word challenge repeated", "word challenges repeated", Notable, "words again"},
+	{story.Refusals, "answer refused", "answers refused", Grave, ""},
+	{story.LateAnswers, "late answer", "late answers", Notable, ""},
+	{story.StillOpen, "PIN that got in after a lock-down", "PINs that got in after a lock-down", Grave, "still open"},
+	{story.DrillFailed, "drill that failed", "drills that failed", Grave, "drill failed"},
+	{story.NotDrilled, "drill given up", "drills given up", Grave, "no drill"},
+	{story.DrillLeft, "drill that left something in an HSM", "drills that left something in an HSM", Grave, "left in an HSM"},
+	{story.NotShown, "lock-down not shown", "lock-downs not shown", Grave, "not shown"},
+}
+
+func troubleOf(w story.What) (t trouble) {
+	if i := slices.IndexFunc(troubles, func(t trouble) bool { return t.what == w }); i >= 0 {
+		t = troubles[i]
+	}
+	return t
 }
 
 // milestones are the kinds of record by which a ceremony is followed.
-var milestones = map[ceremony.Kind]string{
-	ceremony.KindOpen: "opened", ceremony.KindFleetCheck: "fleet check", ceremony.KindRelease: "release", ceremony.KindRequest: "request",
-	ceremony.KindResponse: "answer", ceremony.KindCountersignature: "countersigned", ceremony.KindLogProof: "logged", ceremony.KindDrill: "drill", ceremony.KindLockdown: "lock-down",
-	ceremony.KindRetirement: "retirement", ceremony.KindDestruction: "destroyed",
-	ceremony.KindReconvene: "reconvened", ceremony.KindResume: "resumed", ceremony.KindAbort: "aborted", ceremony.KindClose: "closed",
+func milestones() map[ceremony.Kind]string {
+	return map[ceremony.Kind]string{
+		ceremony.KindOpen: "opened", ceremony.KindFleetCheck: "fleet check", ceremony.KindRelease: "release", ceremony.KindRequest: "request",
+		ceremony.KindResponse: "answer", ceremony.KindCountersignature: "countersigned", ceremony.KindLogProof: "logged", ceremony.KindDrill: "drill", ceremony.KindLockdown: "lock-down",
+		ceremony.KindRetirement: "retirement", ceremony.KindDestruction: "destroyed",
+		ceremony.KindReconvene: "reconvened", ceremony.KindResume: "resumed", ceremony.KindAbort: "aborted", ceremony.KindClose: "closed",
+	}
 }
 
 // challenged leaves the words' positions out, which say nothing afterwards.
@@ -155,7 +167,7 @@ func milestone(p *ceremony.Plan, content any) string {
 }
 
 // Counted is what a number of a sort counts.
-func Counted(w story.What) string { return troubles[w].many }
+func Counted(w story.What) string { return troubleOf(w).many }
 
 // TellStory puts a story into words. What a restricted record says is left out of
 // a public one, so that it is the same whether the record is withheld or not.
@@ -163,7 +175,7 @@ func TellStory(s *story.Story, public bool) *Told {
 	told := &Told{Ran: ran(s)}
 	for _, w := range story.Troubles() {
 		if n := s.Count(w); n > 0 && !(public && restricted(w)) {
-			told.Otherwise = append(told.Otherwise, words.Count(int64(n), troubles[w].one, troubles[w].many))
+			told.Otherwise = append(told.Otherwise, words.Count(int64(n), troubleOf(w).one, troubleOf(w).many))
 		}
 	}
 	told.Timeline = timeline(s, public)
@@ -220,7 +232,7 @@ func span(d time.Duration) string {
 const leftOut = "what the HSM answered is left out of this copy"
 
 func timeline(s *story.Story, public bool) (list []Event) {
-	records := NewRecords()
+	records, milestones := NewRecords(), milestones()
 	events := map[*ceremony.Record][]story.Event{}
 	for _, e := range s.Events {
 		if e.Record != nil {
@@ -235,7 +247,7 @@ func timeline(s *story.Story, public bool) (list []Event) {
 			if public && restricted(of[0].What) {
 				continue
 			}
-			t := troubles[of[0].What]
+			t := troubleOf(of[0].What)
 			line.Name, line.Weight = cmp.Or(t.label, t.one), t.weight
 		}
 		x, exception := r.Content.(*ceremony.Exception)
@@ -265,7 +277,7 @@ func timeline(s *story.Story, public bool) (list []Event) {
 	}
 	for _, e := range s.Events {
 		if e.Record == nil {
-			t := troubles[e.What]
+			t := troubleOf(e.What)
 			list = append(list, Event{Name: t.label, Text: e.Who, Weight: t.weight})
 		}
 	}

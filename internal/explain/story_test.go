@@ -13,7 +13,7 @@ import (
 
 func TestEveryTroubleHasWords(t *testing.T) {
 	for _, w := range story.Troubles() {
-		if x := troubles[w]; x.one == "" || x.many == "" || x.weight == Planned {
+		if x := troubleOf(w); x.one == "" || x.many == "" || x.weight == Planned {
 			t.Errorf("%s: %+v", w, x)
 		}
 	}

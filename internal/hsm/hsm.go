@@ -83,7 +83,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Call + ": " + e.Code }
 
 // Is lets errors.Is find the sentinel that stands for the return code.
-func (e *Error) Is(target error) bool { return target != nil && sentinels[e.Code] == target }
+func (e *Error) Is(target error) bool { return target != nil && sentinels()[e.Code] == target }
 
 // The errors that a caller can act upon. ErrPINLength and ErrPINLocked come from the
 // token, or from what it reports about itself, before a try is wasted.
@@ -116,14 +116,16 @@ var (
 	ErrLeftOut = errors.New("this fleetctl was built without PKCS#11 (CGO_ENABLED=0, or not for a Unix): use a build for Linux or macOS made with CGO_ENABLED=1 and a C compiler")
 )
 
-var sentinels = map[string]error{
-	"CKR_PIN_INCORRECT":          ErrPINIncorrect,
-	"CKR_PIN_LOCKED":             ErrPINLocked,
-	"CKR_PIN_LEN_RANGE":          ErrPINLength,
-	"CKR_PIN_EXPIRED":            ErrPINExpired,
-	"CKR_USER_ALREADY_LOGGED_IN": ErrAlreadyLoggedIn,
-	"CKR_USER_NOT_LOGGED_IN":     ErrNotLoggedIn,
-	noAnswer:                     ErrNoAnswer,
+func sentinels() map[string]error {
+	return map[string]error{
+		"CKR_PIN_INCORRECT":          ErrPINIncorrect,
+		"CKR_PIN_LOCKED":             ErrPINLocked,
+		"CKR_PIN_LEN_RANGE":          ErrPINLength,
+		"CKR_PIN_EXPIRED":            ErrPINExpired,
+		"CKR_USER_ALREADY_LOGGED_IN": ErrAlreadyLoggedIn,
+		"CKR_USER_NOT_LOGGED_IN":     ErrNotLoggedIn,
+		noAnswer:                     ErrNoAnswer,
+	}
 }
 
 const noAnswer = token.NoAnswer

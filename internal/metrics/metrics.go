@@ -135,7 +135,7 @@ func (s *Set) Write(out io.Writer) error {
 		if len(f.series) == 0 {
 			continue
 		}
-		w.put("# HELP ", f.name, " ", escapeHelp.Replace(f.help), "\n# TYPE ", f.name, " ", f.kind, "\n")
+		w.put("# HELP ", f.name, " ", escapeHelp(f.help), "\n# TYPE ", f.name, " ", f.kind, "\n")
 		sorted := slices.SortedFunc(slices.Values(f.series), func(a, b *series) int { return slices.Compare(a.values, b.values) })
 		for _, x := range sorted {
 			w.series(f, x)
@@ -144,10 +144,11 @@ func (s *Set) Write(out io.Writer) error {
 	return w.Flush()
 }
 
-var (
-	escapeHelp  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
-	escapeValue = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-)
+func escapeHelp(s string) string { return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(s) }
+
+func escapeValue(s string) string {
+	return strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`).Replace(s)
+}
 
 // writer leaves errors to the flush.
 type writer struct{ *bufio.Writer }
@@ -189,7 +190,7 @@ func (w *writer) sample(name string, labels, values []string, n float64) {
 		if i < len(values) {
 			value = values[i]
 		}
-		w.put(open, label, `="`, escapeValue.Replace(value), `"`)
+		w.put(open, label, `="`, escapeValue(value), `"`)
 	}
 	if len(labels) > 0 {
 		w.put("}")

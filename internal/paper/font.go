@@ -19,7 +19,8 @@ type font struct {
 	used    map[uint16]rune
 }
 
-var u16, u32 = binary.BigEndian.Uint16, binary.BigEndian.Uint32
+func u16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
+func u32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
 
 func parseFont(name string, ttf []byte) *font {
 	f := &font{name: name, tables: map[string][]byte{}, used: map[uint16]rune{}}

@@ -9,11 +9,9 @@ import (
 	"strings"
 
 	"github.com/fleetctl/fleetctl/ceremony"
-	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/ceremony/script"
 	"github.com/fleetctl/fleetctl/internal/session"
-	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/ui"
 	"github.com/fleetctl/fleetctl/internal/words"
 )
@@ -219,8 +217,4 @@ func (r *Room) agreeing(w *waiting) folder.Wish {
 	return wish
 }
 
-var (
-	errNoKey = strict.Errorf("", "the key is not at hand")
-
-	_ engine.Approver = (*Room)(nil).approve
-)
+var errNoKey = errors.New("the key is not at hand")

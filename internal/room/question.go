@@ -37,15 +37,17 @@ func (w *waiting) purpose() string {
 	if w.wish.Act == ceremony.ApproveResume && w.reconvened {
 		return "to let the work on the HSMs go on after the adjournment"
 	}
-	return purposes[w.wish.Act]
+	return purposes()[w.wish.Act]
 }
 
-var purposes = map[string]string{
-	ceremony.ApproveOpen:        "to let the HSMs be unlocked",
-	ceremony.ApproveResume:      "to let the ceremony go on after its interruption",
-	ceremony.ApproveReconvene:   "to let the ceremony go on after its adjournment",
-	ceremony.ApproveRequest:     "to let the request go out",
-	ceremony.ApproveCountersign: "to let the operator's HSM sign",
+func purposes() map[string]string {
+	return map[string]string{
+		ceremony.ApproveOpen:        "to let the HSMs be unlocked",
+		ceremony.ApproveResume:      "to let the ceremony go on after its interruption",
+		ceremony.ApproveReconvene:   "to let the ceremony go on after its adjournment",
+		ceremony.ApproveRequest:     "to let the request go out",
+		ceremony.ApproveCountersign: "to let the operator's HSM sign",
+	}
 }
 
 // name is what a file of answers calls the question.

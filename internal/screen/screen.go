@@ -178,7 +178,7 @@ func (s *Screen) end() error {
 	rows := [][2]string{{"seen", "nothing of a ceremony"}}
 	if last, how, ok := s.seen.Last(); ok {
 		out.Record, out.Head, out.Known = last.Record, last.Head, how
-		rows = [][2]string{{"seen", recordWords(last)}, {"known", known[how]}}
+		rows = [][2]string{{"seen", recordWords(last)}, {"known", known()[how]}}
 	}
 	rows = append(rows, [2]string{"kept in", s.Dir})
 	for _, x := range s.seen.Alarms {
@@ -211,10 +211,12 @@ func (s *Screen) end() error {
 }
 
 // known says what a way of knowing is worth.
-var known = map[string]string{
-	state.Claimed:  "the room's machine says so, and showed no records",
-	state.Chained:  "its chain of records was checked; what they say was not shown",
-	state.Replayed: "every record up to it was read and judged here",
+func known() map[string]string {
+	return map[string]string{
+		state.Claimed:  "the room's machine says so, and showed no records",
+		state.Chained:  "its chain of records was checked; what they say was not shown",
+		state.Replayed: "every record up to it was read and judged here",
+	}
 }
 
 // refusedLoudly shows a refusal so that nobody misses it.

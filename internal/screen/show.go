@@ -48,7 +48,7 @@ func (s *Screen) show() {
 		return
 	case at == s.shown:
 		s.shownAs = how
-		s.say(recordWords(at) + " …: " + known[how] + ".")
+		s.say(recordWords(at) + " …: " + known()[how] + ".")
 		s.compared(at)
 		return
 	}
@@ -75,7 +75,7 @@ func (s *Screen) show() {
 	case is:
 		s.say(s.where(at, step) + verdicts)
 	}
-	s.say(recordWords(at) + " …: " + known[how] + ".")
+	s.say(recordWords(at) + " …: " + known()[how] + ".")
 	if resumed > 0 {
 		s.say("The ceremony goes on after a stop: officers have approved a resume, " + words.Count(int64(at.Resumed), "time", "times") + " so far. Unless it had been adjourned, it was interrupted: ask why.")
 	}

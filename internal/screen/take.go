@@ -272,12 +272,14 @@ func (s *Screen) lookAgain(ctx context.Context) error {
 	return nil
 }
 
-var client = &http.Client{
-	Timeout:   20 * time.Second,
-	Transport: &http.Transport{Proxy: nil, MaxIdleConns: 2, MaxResponseHeaderBytes: 16 << 10, ResponseHeaderTimeout: 10 * time.Second},
-	CheckRedirect: func(*http.Request, []*http.Request) error {
-		return errors.New("it sends elsewhere, where nobody was sent")
-	},
+func client() *http.Client {
+	return &http.Client{
+		Timeout:   20 * time.Second,
+		Transport: &http.Transport{Proxy: nil, MaxIdleConns: 2, MaxResponseHeaderBytes: 16 << 10, ResponseHeaderTimeout: 10 * time.Second},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return errors.New("it sends elsewhere, where nobody was sent")
+		},
+	}
 }
 
 func fetch(ctx context.Context, address string, limit int) ([]byte, error) {
@@ -285,7 +287,7 @@ func fetch(ctx context.Context, address string, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := client.Do(req)
+	resp, err := client().Do(req)
 	var u *url.Error
 	if errors.As(err, &u) {
 		return nil, u.Err // the address is said by whoever tells it

@@ -186,24 +186,29 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 	return n, nil
 }
 
-// What YAML 1.1 makes of a plain scalar that is a string here: a boolean, nothing,
-// a number to the base of 60, a day.
+// What YAML 1.1 makes of a plain scalar that is a string here: a number to the base of
+// 60, a day.
 var (
-	yaml11Word = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^(y|Y|yes|Yes|YES|n|N|no|No|NO|True|TRUE|False|FALSE|on|On|ON|off|Off|OFF|Null|NULL|=)$`)
-	})
 	yaml11Base = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`) })
 	yaml11Day  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$`) })
 )
 
-// elsewhere says whether YAML 1.1 reads a plain scalar differently. A time in
-// timeLayout is the same time in both.
+// elsewhere says whether YAML 1.1 reads a plain scalar differently: as a boolean, as
+// nothing, or as above. A time in timeLayout is the same time in both.
 func elsewhere(s string) bool {
+	switch s {
+	case "y", "Y", "yes", "Yes", "YES", "n", "N", "no", "No", "NO", "True", "TRUE", "False", "FALSE",
+		"on", "On", "ON", "off", "Off", "OFF", "Null", "NULL", "=":
+		return true
+	}
+	if s[0] > '9' { // numbers and days begin with a digit or a sign: most texts need no more than this
+		return false
+	}
 	if yaml11Day().MatchString(s) {
 		_, err := ParseTime(s)
 		return err != nil
 	}
-	return yaml11Word().MatchString(s) || yaml11Base().MatchString(s)
+	return yaml11Base().MatchString(s)
 }
 
 func (r *yamlReader) object(y *yaml.Node, n *Node, depth int) error {

@@ -114,13 +114,21 @@ type ClaimLine struct {
 	More   []string // where it is, what to do next: below the detail
 }
 
-// gradeStyles gives each grade of a claim its look.
-var gradeStyles = map[string]Style{
-	"proven":    Proven,
-	"attested":  Attested,
-	"device":    Device,
-	"not shown": NotShown,
-	"wrong":     Wrong,
+// gradeStyle is the look of a claim's grade.
+func gradeStyle(grade string) Style {
+	switch grade {
+	case "proven":
+		return Proven
+	case "attested":
+		return Attested
+	case "device":
+		return Device
+	case "not shown":
+		return NotShown
+	case "wrong":
+		return Wrong
+	}
+	return Text
 }
 
 // Claims is the block of claims: how each is known, its name, what was seen.
@@ -138,14 +146,14 @@ func (p Page) Claims(claims []ClaimLine) string {
 	var b strings.Builder
 	for i, c := range claims {
 		grade, detail := words.Clean(c.Grade), words.Clean(c.Detail)
-		gradeStyle, nameStyle := gradeStyles[grade], Text
+		look, nameStyle := gradeStyle(grade), Text
 		if c.Wrong {
-			gradeStyle, nameStyle = Wrong, Wrong
+			look, nameStyle = Wrong, Wrong
 			if grade != "" { // among others that don't, the words must say so
 				detail = "falls short: " + detail
 			}
 		}
-		before := "  " + p.paint(gradeStyle, grade) + spaces(grades-width(grade))
+		before := "  " + p.paint(look, grade) + spaces(grades-width(grade))
 		lead := p.lead(&b, before, p.paint(nameStyle, names[i]), col, gap)
 		p.hang(&b, lead, detail, Text)
 		for _, m := range c.More {

@@ -84,16 +84,25 @@ const (
 	Heading               // what follows is about this
 )
 
-// The colours are the terminal's own sixteen, so that they suit its theme.
-var styles = [...]lipgloss.Style{
-	Proven:   lipgloss.NewStyle().Foreground(lipgloss.Green),
-	Attested: lipgloss.NewStyle().Foreground(lipgloss.Cyan),
-	Device:   lipgloss.NewStyle().Foreground(lipgloss.Yellow),
-	NotShown: lipgloss.NewStyle().Faint(true),
-	Wrong:    lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red),
-	Where:    lipgloss.NewStyle().Faint(true),
-	Name:     lipgloss.NewStyle().Bold(true),
-	Heading:  lipgloss.NewStyle().Bold(true),
+// look is a meaning's look. The colours are the terminal's own sixteen, so that they suit
+// its theme.
+func (s Style) look() lipgloss.Style {
+	l := lipgloss.NewStyle().Inline(true)
+	switch s {
+	case Proven:
+		return l.Foreground(lipgloss.Green)
+	case Attested:
+		return l.Foreground(lipgloss.Cyan)
+	case Device:
+		return l.Foreground(lipgloss.Yellow)
+	case Wrong:
+		return l.Bold(true).Foreground(lipgloss.Red)
+	case Name, Heading:
+		return l.Bold(true)
+	case NotShown, Where:
+		return l.Faint(true)
+	}
+	return l
 }
 
 // Style gives the text its meaning's look.
@@ -101,14 +110,29 @@ func (p Page) Style(s Style, text string) string { return p.paint(s, words.Clean
 
 // paint is Style for text that has been cleaned.
 func (p Page) paint(s Style, text string) string {
-	if !p.color || text == "" || s <= Text || int(s) >= len(styles) {
+	if !p.color || text == "" || s <= Text || s > Heading {
 		return text
 	}
-	return styles[s].Inline(true).Render(text)
+	return s.look().Render(text)
 }
 
 // width counts columns, in which a wide character takes two.
-func width(s string) int { return lipgloss.Width(s) }
+func width(s string) int {
+	if plainASCII(s) {
+		return len(s)
+	}
+	return lipgloss.Width(s)
+}
+
+// plainASCII says whether each byte takes a column, as in most texts.
+func plainASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
 
 // pad fills up to n columns.
 func pad(s string, n int) string { return s + spaces(n-width(s)) }

@@ -23,13 +23,25 @@ const (
 	Failed State = "failed"
 )
 
-var stateStyles = map[State]Style{Done: Proven, Now: Name, Noted: Device, Failed: Wrong}
+func (s State) style() Style {
+	switch s {
+	case Done:
+		return Proven
+	case Now:
+		return Name
+	case Noted:
+		return Device
+	case Failed:
+		return Wrong
+	}
+	return Text
+}
 
 // Step is one line of what was done, with a note such as the record's number
 // at the right.
 func (p Page) Step(state State, text, note string) string {
 	note = words.Clean(note)
-	lead := margin + p.paint(stateStyles[state], string(state)) + spaces(8-len(state))
+	lead := margin + p.paint(state.style(), string(state)) + spaces(8-len(state))
 	right := p.lineWidth() - len(margin) // below the end of the header's tag
 	indent := width(lead)
 	var b strings.Builder
@@ -148,18 +160,25 @@ func (p Page) Code(modules [][]bool, text string) string {
 		line := ""
 		for x := range side + 2*codeMargin {
 			// The last half line lies below the margin, and belongs to it.
-			line += halves[dark(x, y) == p.color][dark(x, y+1) == p.color]
+			line += half(dark(x, y) == p.color, dark(x, y+1) == p.color)
 		}
 		if p.color {
-			line = printed.Render(line)
+			line = lipgloss.NewStyle().Inline(true).Foreground(lipgloss.Black).Background(lipgloss.BrightWhite).Render(line)
 		}
 		b.WriteString(margin + line + "\n")
 	}
 	return b.String()
 }
 
-var (
-	// halves are the characters whose upper and lower half are drawn.
-	halves  = map[bool]map[bool]string{true: {true: "█", false: "▀"}, false: {true: "▄", false: " "}}
-	printed = lipgloss.NewStyle().Inline(true).Foreground(lipgloss.Black).Background(lipgloss.BrightWhite)
-)
+// half is the character whose upper and lower half are drawn so.
+func half(upper, lower bool) string {
+	switch {
+	case upper && lower:
+		return "█"
+	case upper:
+		return "▀"
+	case lower:
+		return "▄"
+	}
+	return " "
+}

@@ -1,13 +1,16 @@
 package words
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // The PGP word list, by Patrick Juola and Philip Zimmermann (1995). The n-th
 // word of a list stands for the byte n; words of both lists differ in sound
 // from one another and, by their syllables, tell which list they are of.
 var (
-	even = strings.Fields(evenWords)
-	odd  = strings.Fields(oddWords)
+	even = sync.OnceValue(func() []string { return strings.Fields(evenWords) })
+	odd  = sync.OnceValue(func() []string { return strings.Fields(oddWords) })
 )
 
 // Words of two syllables, for the bytes at even positions.

@@ -26,7 +26,7 @@ func Head(digest []byte) string {
 // list gives the words for the byte at position i, counted from 0.
 func list(i int) []string {
 	if i%2 == 0 {
-		return even
+		return even()
 	}
-	return odd
+	return odd()
 }

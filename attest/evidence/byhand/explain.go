@@ -46,7 +46,7 @@ type pinned struct {
 // Explain says what a claim of a package or a bundle rests on. What can't be read is left
 // out: the report says what is wrong with it. policy is the policy's file.
 func Explain(in evidence.Input, p *evidence.Policy, policy []byte, claim string) ([]Part, error) {
-	if _, ok := rests[claim]; !ok {
+	if _, ok := rests()[claim]; !ok {
 		return nil, fmt.Errorf("there is no claim %q", claim)
 	}
 	x := &explainer{files: in.Folder, logged: in.Logged, policy: p}
@@ -79,8 +79,8 @@ func Explain(in evidence.Input, p *evidence.Policy, policy []byte, claim string)
 	x.read()
 	x.explain(claim)
 	x.chain()
-	if len(x.parts) > 0 && beyond[claim] != "" {
-		x.add(Part{Title: "what these commands do not check", Rows: [][2]string{{"not checked", beyond[claim]}}})
+	if len(x.parts) > 0 && beyond()[claim] != "" {
+		x.add(Part{Title: "what these commands do not check", Rows: [][2]string{{"not checked", beyond()[claim]}}})
 	}
 	return x.parts, nil
 }
@@ -183,26 +183,28 @@ func (x *explainer) explain(claim string) {
 const rules = "that every record follows the rules of a ceremony (SPEC 6, 7, 9)"
 
 // beyond says of a claim what its commands leave open, and fleetctl judges.
-var beyond = map[string]string{
-	evidence.ClaimMode:           "that so many different third parties signed as the policy wants, each inside its key's window",
-	evidence.ClaimPlanApproved:   "that so many different officers signed each act as plan and policy want, in time and inside their keys' windows (SPEC 7.2)",
-	evidence.ClaimGenerated:      rules + "; that an HSM made the keys: it says so itself",
-	evidence.ClaimNonexportable:  rules + "; that the HSMs tell the truth: they say so themselves",
-	evidence.ClaimPossession:     rules + "; that so many third parties signed as the policy wants",
-	evidence.ClaimAgreement:      rules + ", and what each answer follows from",
-	evidence.ClaimFleetChecked:   rules + ", and that these results follow from them (SPEC 7.1)",
-	evidence.ClaimReleaseSignoff: "that so many different people agree as plan and policy want, and of whom there is no verdict (SPEC 7.3)",
-	evidence.ClaimCloseSignoff:   "that so many different people agree as plan and policy want, and of whom there is no verdict (SPEC 7.3)",
-	evidence.ClaimStatement:      "that so many different third parties signed as the policy wants, each inside its key's window",
-	evidence.ClaimCountersigned:  "that the operator's key is inside its window",
-	evidence.ClaimWitnessed:      "that these witnesses make the quorum that the policy wants, at times that count (SPEC 16.2)",
-	evidence.ClaimRekor:          "the entry: fleetctl verify does",
-	evidence.ClaimDrilled:        "that a report is of its one form and contradicts neither itself nor the ceremony (SPEC 27); that the drill was run as it says is the word of those who signed the close",
-	evidence.ClaimLockdown:       "that these are the entries of the plan's list, in order",
-	evidence.ClaimBound:          "that there is no file beside those listed, and that enough people signed the close off",
-	evidence.ClaimPage:           "that the page says what the data says: fleetctl renders it again and compares",
-	evidence.ClaimDestroyed:      rules + "; that the retirement and the bundle of the keys are signed and logged; that the HSMs tell the truth: they say so themselves; that there is no backup, copy or clone",
-	evidence.ClaimAbortSigned:    "that these are enough people (SPEC 18.2)",
+func beyond() map[string]string {
+	return map[string]string{
+		evidence.ClaimMode:           "that so many different third parties signed as the policy wants, each inside its key's window",
+		evidence.ClaimPlanApproved:   "that so many different officers signed each act as plan and policy want, in time and inside their keys' windows (SPEC 7.2)",
+		evidence.ClaimGenerated:      rules + "; that an HSM made the keys: it says so itself",
+		evidence.ClaimNonexportable:  rules + "; that the HSMs tell the truth: they say so themselves",
+		evidence.ClaimPossession:     rules + "; that so many third parties signed as the policy wants",
+		evidence.ClaimAgreement:      rules + ", and what each answer follows from",
+		evidence.ClaimFleetChecked:   rules + ", and that these results follow from them (SPEC 7.1)",
+		evidence.ClaimReleaseSignoff: "that so many different people agree as plan and policy want, and of whom there is no verdict (SPEC 7.3)",
+		evidence.ClaimCloseSignoff:   "that so many different people agree as plan and policy want, and of whom there is no verdict (SPEC 7.3)",
+		evidence.ClaimStatement:      "that so many different third parties signed as the policy wants, each inside its key's window",
+		evidence.ClaimCountersigned:  "that the operator's key is inside its window",
+		evidence.ClaimWitnessed:      "that these witnesses make the quorum that the policy wants, at times that count (SPEC 16.2)",
+		evidence.ClaimRekor:          "the entry: fleetctl verify does",
+		evidence.ClaimDrilled:        "that a report is of its one form and contradicts neither itself nor the ceremony (SPEC 27); that the drill was run as it says is the word of those who signed the close",
+		evidence.ClaimLockdown:       "that these are the entries of the plan's list, in order",
+		evidence.ClaimBound:          "that there is no file beside those listed, and that enough people signed the close off",
+		evidence.ClaimPage:           "that the page says what the data says: fleetctl renders it again and compares",
+		evidence.ClaimDestroyed:      rules + "; that the retirement and the bundle of the keys are signed and logged; that the HSMs tell the truth: they say so themselves; that there is no backup, copy or clone",
+		evidence.ClaimAbortSigned:    "that these are enough people (SPEC 18.2)",
+	}
 }
 
 // chained prints number and hash of every record, as long as each names the one before.

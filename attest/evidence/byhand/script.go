@@ -22,30 +22,32 @@ import (
 var parts embed.FS
 
 // rests names the parts that a claim's functions are in, besides base, bundle and main.
-var rests = map[string][]string{
-	evidence.ClaimMode:                  nil,
-	evidence.ClaimPlanApproved:          {"people"},
-	evidence.ClaimGenerated:             {"keys"},
-	evidence.ClaimNonexportable:         {"keys"},
-	evidence.ClaimPossession:            {"keys"},
-	evidence.ClaimAgreement:             {"keys"},
-	evidence.ClaimKeyAttested:           {"keys"},
-	evidence.ClaimFleetChecked:          {"people", "keys"},
-	evidence.ClaimReleaseSignoff:        {"people"},
-	evidence.ClaimStatement:             nil,
-	evidence.ClaimCountersigned:         nil,
-	evidence.ClaimCountersignerAttested: {"keys"},
-	evidence.ClaimIncluded:              {"log"},
-	evidence.ClaimWitnessed:             {"log"},
-	evidence.ClaimRekor:                 {"log"},
-	evidence.ClaimDrilled:               {"people", "ending"},
-	evidence.ClaimLockdown:              {"people", "ending"},
-	evidence.ClaimCloseSignoff:          {"people"},
-	evidence.ClaimBound:                 {"people", "ending"},
-	evidence.ClaimPage:                  {"people", "ending"},
-	evidence.ClaimLogged:                {"people", "log", "ending"},
-	evidence.ClaimAbortSigned:           {"people"},
-	evidence.ClaimDestroyed:             {"people"},
+func rests() map[string][]string {
+	return map[string][]string{
+		evidence.ClaimMode:                  nil,
+		evidence.ClaimPlanApproved:          {"people"},
+		evidence.ClaimGenerated:             {"keys"},
+		evidence.ClaimNonexportable:         {"keys"},
+		evidence.ClaimPossession:            {"keys"},
+		evidence.ClaimAgreement:             {"keys"},
+		evidence.ClaimKeyAttested:           {"keys"},
+		evidence.ClaimFleetChecked:          {"people", "keys"},
+		evidence.ClaimReleaseSignoff:        {"people"},
+		evidence.ClaimStatement:             nil,
+		evidence.ClaimCountersigned:         nil,
+		evidence.ClaimCountersignerAttested: {"keys"},
+		evidence.ClaimIncluded:              {"log"},
+		evidence.ClaimWitnessed:             {"log"},
+		evidence.ClaimRekor:                 {"log"},
+		evidence.ClaimDrilled:               {"people", "ending"},
+		evidence.ClaimLockdown:              {"people", "ending"},
+		evidence.ClaimCloseSignoff:          {"people"},
+		evidence.ClaimBound:                 {"people", "ending"},
+		evidence.ClaimPage:                  {"people", "ending"},
+		evidence.ClaimLogged:                {"people", "log", "ending"},
+		evidence.ClaimAbortSigned:           {"people"},
+		evidence.ClaimDestroyed:             {"people"},
+	}
 }
 
 // order is how the parts follow each other.
@@ -67,7 +69,7 @@ const scriptHead = `#!/usr/bin/env bash
 // a policy, which is written into it. It judges as of a time; as of its own clock where
 // that is zero.
 func Script(claim, file string, policy []byte, at time.Time) ([]byte, error) {
-	needs, ok := rests[claim]
+	needs, ok := rests()[claim]
 	if !ok {
 		return nil, strict.Errorf("", "there is no claim %q", claim).WithHint("the claims are %s", strings.Join(evidence.ClaimNames(), ", "))
 	}

@@ -39,10 +39,12 @@ func publishable(dir string, files evidence.Files) error {
 
 // privateFormats are our own files that name modules, tokens and PIN sources, or hold
 // secrets.
-var privateFormats = map[string]string{
-	"fleetctl site v1":       "a site file, which names modules, tokens and PIN sources",
-	"fleetctl answers v1":    "an answers file, with what people typed",
-	"fleetctl challenges v1": "an auditor's challenges, which nobody sees before they are answered",
+func privateFormats() map[string]string {
+	return map[string]string{
+		"fleetctl site v1":       "a site file, which names modules, tokens and PIN sources",
+		"fleetctl answers v1":    "an answers file, with what people typed",
+		"fleetctl challenges v1": "an auditor's challenges, which nobody sees before they are answered",
+	}
 }
 
 // privatePart says what of a file is private, and in which line; empty if nothing is.
@@ -54,7 +56,7 @@ func privatePart(name string, data []byte) (what string, line int) {
 		return fmt.Sprintf("it lies in a folder named %s", ceremony.PrivateDir), 0
 	}
 	head, _, _ := bytes.Cut(data, []byte("\n"))
-	for format, what := range privateFormats {
+	for format, what := range privateFormats() {
 		if bytes.Contains(data[:min(len(data), 4096)], []byte(format)) && !packed(name) {
 			return what, 1
 		}

@@ -16,22 +16,33 @@ import (
 
 // shown are the elements that a page may have. None of them runs, loads or leads
 // anywhere, and none but style and title changes how what is in it is read.
-var shown = set(`html head meta title style body header footer main section article div span p
-	h1 h2 h3 h4 h5 h6 dl dt dd ul ol li table caption colgroup col thead tbody tfoot tr th td
-	code pre em strong b i small sub sup br hr details summary time abbr blockquote`)
+func shown(element string) bool {
+	switch element {
+	case "html", "head", "meta", "title", "style", "body", "header", "footer", "main", "section", "article",
+		"div", "span", "p", "h1", "h2", "h3", "h4", "h5", "h6", "dl", "dt", "dd", "ul", "ol", "li", "table",
+		"caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "th", "td", "code", "pre", "em", "strong",
+		"b", "i", "small", "sub", "sup", "br", "hr", "details", "summary", "time", "abbr", "blockquote":
+		return true
+	}
+	return false
+}
 
 // plainAttributes are those that any of them may have.
-var plainAttributes = set(`class id lang dir title colspan rowspan scope span datetime open`)
+func plainAttributes(key string) bool {
+	switch key {
+	case "class", "id", "lang", "dir", "title", "colspan", "rowspan", "scope", "span", "datetime", "open":
+		return true
+	}
+	return false
+}
 
 // metaNames are those of a meta element that tell something of the page.
-var metaNames = set(`generator viewport color-scheme description author`)
-
-func set(words string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range strings.Fields(words) {
-		m[w] = true
+func metaNames(name string) bool {
+	switch name {
+	case "generator", "viewport", "color-scheme", "description", "author":
+		return true
 	}
-	return m
+	return false
 }
 
 // maxStrange bounds a page that is read by this grammar, in bytes.
@@ -116,7 +127,7 @@ func (p *pageReader) tag() error {
 	switch {
 	case name == "":
 		return fmt.Errorf("has a < that begins no tag")
-	case !shown[name]:
+	case !shown(name):
 		return fmt.Errorf("has the element %.20q, which does more than show text or is not known", name)
 	}
 	given, err := p.given()
@@ -171,7 +182,7 @@ func (p *pageReader) attributes(name string, given map[string]string) error {
 		return p.meta(given)
 	}
 	for key := range given {
-		if !plainAttributes[key] {
+		if !plainAttributes(key) {
 			return fmt.Errorf("has an attribute at %q that does more than show text or is not known", name)
 		}
 	}
@@ -187,7 +198,7 @@ func (p *pageReader) meta(given map[string]string) error {
 	switch {
 	case isCharset && len(given) == 1 && strings.EqualFold(charset, "utf-8"):
 	case isPolicy && hasContent && len(given) == 2 && strings.EqualFold(policy, "Content-Security-Policy"):
-	case isName && hasContent && len(given) == 2 && metaNames[strings.ToLower(about)]:
+	case isName && hasContent && len(given) == 2 && metaNames(strings.ToLower(about)):
 		if strings.ToLower(about) != "generator" {
 			return nil
 		}
@@ -222,26 +233,38 @@ func (p *pageReader) inside(name string) error {
 	return nil
 }
 
-var (
-	styleAt   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`@([A-Za-z-]*)`) })
-	styleCall = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([A-Za-z_-][A-Za-z0-9_-]*)\(`) })
-	// What calculates a colour or a length. url, src, image-set, attr and whatever
-	// comes yet are not among them.
-	styleCalls = set(`var calc min max clamp minmax repeat rgb rgba hsl hsla not and or`)
-)
+// styleRules finds the rules and the calls of a style.
+var styleRules struct {
+	once     sync.Once
+	at, call *regexp.Regexp
+}
+
+// styleCalls are what calculates a colour or a length. url, src, image-set, attr and
+// whatever comes yet are not among them.
+func styleCalls(function string) bool {
+	switch function {
+	case "var", "calc", "min", "max", "clamp", "minmax", "repeat", "rgb", "rgba", "hsl", "hsla", "not", "and",
+		"or":
+		return true
+	}
+	return false
+}
 
 // passiveStyle refuses rules that load something.
 func passiveStyle(css string) error {
 	if strings.ContainsAny(css, `\`) {
 		return fmt.Errorf("has a style with an escape in it")
 	}
-	for _, m := range styleAt().FindAllStringSubmatch(css, -1) {
+	styleRules.once.Do(func() {
+		styleRules.at, styleRules.call = regexp.MustCompile(`@([A-Za-z-]*)`), regexp.MustCompile(`([A-Za-z_-][A-Za-z0-9_-]*)\(`)
+	})
+	for _, m := range styleRules.at.FindAllStringSubmatch(css, -1) {
 		if m[1] != "media" {
 			return fmt.Errorf("has a style with the rule @%.20s", m[1])
 		}
 	}
-	for _, m := range styleCall().FindAllStringSubmatch(css, -1) {
-		if !styleCalls[strings.ToLower(m[1])] {
+	for _, m := range styleRules.call.FindAllStringSubmatch(css, -1) {
+		if !styleCalls(strings.ToLower(m[1])) {
 			return fmt.Errorf("has a style that calls %.20s()", m[1])
 		}
 	}

@@ -50,7 +50,7 @@ func (d *pageData) peopleRows() error {
 }
 
 // weights are the classes of what should catch the eye, and of the rest.
-var weights = map[explain.Weight]string{explain.Planned: "planned", explain.Notable: "notable", explain.Grave: "grave"}
+var weights = [...]string{explain.Planned: "planned", explain.Notable: "notable", explain.Grave: "grave"}
 
 // timelineRows writes the ceremony's milestones and what went otherwise. A day
 // stands once, in the first of its rows.

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
@@ -98,11 +97,9 @@ func (e *editor) revoke(root *strict.Node, who string) error {
 		WithHint("a part is one of person, third party, additional key, operator, submitter, keeper, log, witness: person olga")
 }
 
-var (
-	blockItem = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\s*- +)[A-Za-z_]+:`) })
-	flowItem  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*- +\{`) })
-	flowEnds  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`window: *\{([^{}]*)\}`) })
-)
+func blockItem() *regexp.Regexp { return regexp.MustCompile(`^(\s*- +)[A-Za-z_]+:`) }
+func flowItem() *regexp.Regexp  { return regexp.MustCompile(`^\s*- +\{`) }
+func flowEnds() *regexp.Regexp  { return regexp.MustCompile(`window: *\{([^{}]*)\}`) }
 
 // window ends the window of an element.
 func (e *editor) window(item *strict.Node) error {

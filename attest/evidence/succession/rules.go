@@ -1,11 +1,9 @@
 package succession
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
@@ -23,11 +21,23 @@ type rule struct {
 	more, less      func(a, b *strict.Node) string
 }
 
-var inBrackets = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\[[^\]]*\]`) })
+// withoutBrackets leaves out which elements of lists a path goes through.
+func withoutBrackets(path string) string {
+	var b strings.Builder
+	for {
+		before, rest, opens := strings.Cut(path, "[")
+		_, after, closes := strings.Cut(rest, "]")
+		if !opens || !closes {
+			return b.String() + path
+		}
+		b.WriteString(before)
+		path = after
+	}
+}
 
 // ruleOf finds a member's rule: by its path, else by its name.
 func ruleOf(path string) rule {
-	path = inBrackets().ReplaceAllString(path, "")
+	path, rules := withoutBrackets(path), rules()
 	if r, ok := rules[path]; ok {
 		return r
 	}
@@ -40,18 +50,19 @@ func ruleOf(path string) rule {
 	return rule{}
 }
 
-var (
+// rules are the rules of a policy's members, by path or name.
+func rules() map[string]rule {
 	// who adds someone whose word counts.
-	who = func(fields ...string) rule {
+	who := func(fields ...string) rule {
 		called := slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return f == "key" })
 		return rule{identity: named(fields...), label: named(called...), more: always(Looser), less: always(Stricter)}
 	}
 	// only is a list of which one has to hold: without any everything does.
-	only = rule{identity: itself, label: brief, more: unlessNew(Looser, Stricter), less: unlessGone(Stricter, Looser)}
+	only := rule{identity: itself, label: brief, more: unlessNew(Looser, Stricter), less: unlessGone(Stricter, Looser)}
 	// taken is a list of what is taken all the same.
-	taken = rule{identity: itself, label: brief, more: always(Looser), less: always(Stricter)}
+	taken := rule{identity: itself, label: brief, more: always(Looser), less: always(Stricter)}
 
-	rules = map[string]rule{
+	return map[string]rule{
 		"namespaces":                taken,
 		"threshold":                 {weigh: unlessAbsent(number)},
 		"people":                    who("role", "name", "key"),
@@ -86,7 +97,7 @@ var (
 		"window":                    {weigh: window},
 		"confirmed":                 {weigh: confirmed},
 	}
-)
+}
 
 func always(effect string) func(a, b *strict.Node) string {
 	return func(_, _ *strict.Node) string { return effect }

@@ -213,8 +213,8 @@ func TestEachChangeSaysWhichWayItGoes(t *testing.T) {
 }
 
 func TestEveryRuleIsWhole(t *testing.T) {
-	for _, path := range slices.Sorted(maps.Keys(rules)) {
-		r := rules[path]
+	for _, path := range slices.Sorted(maps.Keys(rules())) {
+		r := rules()[path]
 		if (r.weigh == nil) == (r.identity == nil) || r.identity != nil && (r.more == nil || r.less == nil || r.label == nil) {
 			t.Errorf("%s: the rule is not whole", path)
 		}

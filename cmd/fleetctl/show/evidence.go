@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -53,31 +52,35 @@ func explainArchive(file string, data []byte, s *explain.Shown) error {
 }
 
 // purpose says what each file of a package is there for.
-var purpose = map[string]string{
-	ceremony.PlanFile:       "the plan that was followed",
-	ceremony.TranscriptFile: "what happened, by record",
-	ceremony.ArtifactFile:   "the fleet's public keys",
-	ceremony.CoreFile:       "what third parties were asked",
-	ceremony.BundleFile:     "what devices get",
-	ceremony.ProofFile:      "that the bundle is in the log",
-	ceremony.RetirementFile: "the fleet's retirement", ceremony.RetirementProofFile: "that it is in the log",
-	ceremony.RetiredFile: "the bundle of the keys that are destroyed", ceremony.RetiredProofFile: "that it is in the log",
-	evidence.RekorFile:    "that the bundle is in a Rekor log",
-	evidence.PageFile:     "all of it as a page",
-	evidence.ManifestFile: "checksums, for the transport",
+func purpose() map[string]string {
+	return map[string]string{
+		ceremony.PlanFile:       "the plan that was followed",
+		ceremony.TranscriptFile: "what happened, by record",
+		ceremony.ArtifactFile:   "the fleet's public keys",
+		ceremony.CoreFile:       "what third parties were asked",
+		ceremony.BundleFile:     "what devices get",
+		ceremony.ProofFile:      "that the bundle is in the log",
+		ceremony.RetirementFile: "the fleet's retirement", ceremony.RetirementProofFile: "that it is in the log",
+		ceremony.RetiredFile: "the bundle of the keys that are destroyed", ceremony.RetiredProofFile: "that it is in the log",
+		evidence.RekorFile:    "that the bundle is in a Rekor log",
+		evidence.PageFile:     "all of it as a page",
+		evidence.ManifestFile: "checksums, for the transport",
+	}
 }
 
-var purposeIn = map[string]string{
-	ceremony.PlanApprovalsDir: "approval of the plan", ceremony.ApprovalsDir: "approval of an act",
-	ceremony.ReleaseSignoffDir: "sign-off of the release", ceremony.CloseSignoffDir: "sign-off of the close",
+func purposeIn() map[string]string {
+	return map[string]string{
+		ceremony.PlanApprovalsDir: "approval of the plan", ceremony.ApprovalsDir: "approval of an act",
+		ceremony.ReleaseSignoffDir: "sign-off of the release", ceremony.CloseSignoffDir: "sign-off of the close",
+	}
 }
 
 func filesTable(files evidence.Files, s *explain.Shown) {
 	t := s.Table("files", "bytes", "path", "what it is")
 	for _, path := range files.Paths() {
-		what := purpose[path]
+		what := purpose()[path]
 		if what == "" {
-			what = purposeIn[filepath.ToSlash(filepath.Dir(path))]
+			what = purposeIn()[filepath.ToSlash(filepath.Dir(path))]
 			switch {
 			case what == "":
 				what = "no file of a package"
@@ -90,9 +93,7 @@ func filesTable(files evidence.Files, s *explain.Shown) {
 	s.Fact("files", fmt.Sprintf("%d", len(files)))
 }
 
-var checksum = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}  \S`) })
-
-func isChecksums(data []byte) bool { return checksum().Match(data) }
+func isChecksums(data []byte) bool { return regexp.MustCompile(`^[0-9a-f]{64}  \S`).Match(data) }
 
 func explainChecksums(file string, data []byte, s *explain.Shown) error {
 	s.Next = "sha256sum -c " + words.ShellWord(file)

@@ -62,7 +62,7 @@ func (u *URI) attributes(list, separator, chars string, set func(name string, va
 		if !ok {
 			return uriErr("has an attribute without name=value") // not shown: it may be a PIN
 		}
-		if why, refused := refusedAttributes[name]; refused {
+		if why, refused := refusedAttributes()[name]; refused {
 			return uriErr("has the attribute %s", name).WithHint("%s", why)
 		}
 		if seen[name] {
@@ -84,12 +84,14 @@ func (u *URI) attributes(list, separator, chars string, set func(name string, va
 }
 
 // Why each of these is refused, rather than ignored.
-var refusedAttributes = map[string]string{
-	"slot-id":           "slot numbers change when a module is loaded again; name the token by serial or token",
-	"slot-manufacturer": "slots are places, not tokens; name the token by serial or token",
-	"slot-description":  "slots are places, not tokens; name the token by serial or token",
-	"module-name":       "a name is looked up in places that may hold another file; give the file itself: module-path=/…",
-	"pin-value":         "a PIN in a URI ends up in shell histories, process lists and logs; leave it out and type it, or name its source: pin-source=…",
+func refusedAttributes() map[string]string {
+	return map[string]string{
+		"slot-id":           "slot numbers change when a module is loaded again; name the token by serial or token",
+		"slot-manufacturer": "slots are places, not tokens; name the token by serial or token",
+		"slot-description":  "slots are places, not tokens; name the token by serial or token",
+		"module-name":       "a name is looked up in places that may hold another file; give the file itself: module-path=/…",
+		"pin-value":         "a PIN in a URI ends up in shell histories, process lists and logs; leave it out and type it, or name its source: pin-source=…",
+	}
 }
 
 func (u *URI) pathAttribute(name string, value []byte) error {

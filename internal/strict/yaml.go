@@ -196,19 +196,16 @@ var (
 // elsewhere says whether YAML 1.1 reads a plain scalar differently: as a boolean, as
 // nothing, or as above. A time in timeLayout is the same time in both.
 func elsewhere(s string) bool {
-	switch s {
+	switch s { // no pattern is compiled before a text may fit it: few do
 	case "y", "Y", "yes", "Yes", "YES", "n", "N", "no", "No", "NO", "True", "TRUE", "False", "FALSE",
 		"on", "On", "ON", "off", "Off", "OFF", "Null", "NULL", "=":
 		return true
 	}
-	if s[0] > '9' { // numbers and days begin with a digit or a sign: most texts need no more than this
+	if s[0] > '9' { // numbers and days begin with a digit or a sign
 		return false
 	}
-	if yaml11Day().MatchString(s) {
-		_, err := ParseTime(s)
-		return err != nil
-	}
-	return yaml11Base().MatchString(s)
+	_, err := ParseTime(s)
+	return err != nil && (yaml11Day().MatchString(s) || yaml11Base().MatchString(s))
 }
 
 func (r *yamlReader) object(y *yaml.Node, n *Node, depth int) error {

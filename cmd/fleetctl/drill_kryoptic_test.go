@@ -14,7 +14,7 @@ import (
 
 // TestADrillOnHSMsThatKeepAnchorsIsWhole runs the demo's drill on kryoptic, whose tokens
 // keep anchors: disks that are put back are refused by name, and the two fleets that have
-// to go wrong do.
+// to go wrong do. Its sessions are signed by ML-DSA keys too.
 func TestADrillOnHSMsThatKeepAnchorsIsWhole(t *testing.T) {
 	if os.Getenv("FLEETCTL_FULL") != "1" {
 		t.Skip("a minute: scripts/test --full")
@@ -27,9 +27,14 @@ func TestADrillOnHSMsThatKeepAnchorsIsWhole(t *testing.T) {
 	}
 	check(t, os.WriteFile(filepath.Join(dir, "kryoptic.conf"), []byte(conf), 0o600))
 	r.env = append(r.env, "KRYOPTIC_CONF="+filepath.Join(dir, "kryoptic.conf"))
-	out, err := r.command(dir, "demo", "--dir", "demo", "--fleet", "--module", module).CombinedOutput()
+	out, err := r.command(dir, "demo", "--dir", "demo", "--fleet", "--hybrid", "--module", module).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "rollback     passed") || !strings.Contains(string(out), "THE DRILL PASSED") {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	set, err := os.ReadFile(filepath.Join(dir, "demo", "ceremony", "fleet-keys.json"))
+	check(t, err)
+	if n := strings.Count(string(set), `"algorithm": "ml-dsa-44"`); n != 3 {
+		t.Errorf("%d HSMs have ML-DSA keys", n)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "demo", "drill", "drill.json"))
 	check(t, err)

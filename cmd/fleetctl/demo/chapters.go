@@ -267,6 +267,9 @@ func (d *demo) thirdParty() error {
 	if d.fleet {
 		algorithms, roles = algorithms+", ecdh-p256", roles+", "+sealing
 	}
+	if d.hybrid {
+		algorithms, roles = algorithms+", ml-dsa-44", roles+", "+sessionPQ
+	}
 	policy := fmt.Sprintf("format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [%s]\nroles: [%s]\nleast_hsms: %d\n", Namespace, algorithms, roles, d.hsms)
 	policy += "threshold: 2\npeople:\n"
 	for _, p := range People {

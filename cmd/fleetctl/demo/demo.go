@@ -30,7 +30,7 @@ type runner func(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer,
 func Command(a *cli.App, run runner) *cobra.Command {
 	var dir, module string
 	var hsms int
-	var fleet bool
+	var fleet, hybrid bool
 	c := cli.Command("demo", "The whole life of a rehearsal fleet, in one directory",
 		`Demo plays every part on one machine, on SoftHSM tokens: it makes the HSMs,
 writes plan, site and policy, runs the ceremony, has the key set signed and
@@ -47,7 +47,10 @@ is the command that is shown: run them yourself in the directory it leaves.`,
 			if fleet && !cmd.Flags().Changed("hsms") {
 				hsms = 3
 			}
-			d := &demo{a: a, program: run, dir: dir, module: module, hsms: hsms, fleet: fleet}
+			if hybrid && !fleet {
+				return cli.Usagef("add --fleet", "--hybrid is about the sessions of a reference fleet, and --fleet is missing")
+			}
+			d := &demo{a: a, program: run, dir: dir, module: module, hsms: hsms, fleet: fleet, hybrid: hybrid}
 			return d.run()
 		})
 	f := c.Flags()
@@ -55,6 +58,7 @@ is the command that is shown: run them yourself in the directory it leaves.`,
 	f.StringVar(&module, "module", "", "SoftHSM's library, an absolute `path` (default: where Debian puts it)")
 	f.IntVar(&hsms, "hsms", 5, "how many HSMs the fleet has, up to what a bundle holds")
 	f.BoolVar(&fleet, "fleet", false, "run the reference fleet on the keys too, and drill it: three HSMs unless --hsms says otherwise")
+	f.BoolVar(&hybrid, "hybrid", false, "with --fleet, have ML-DSA keys sign its sessions too, on a module that has them, such as kryoptic")
 	return c
 }
 
@@ -81,6 +85,7 @@ type demo struct {
 	dir, module string
 	hsms        int
 	fleet       bool // the reference fleet is run, and drilled, too
+	hybrid      bool // its sessions are signed by ML-DSA keys too
 	n           int  // of the chapter
 }
 
@@ -90,12 +95,19 @@ const Fleet = "backup-demo"
 // sealing is the role of the keys to which a reference fleet's secrets are sealed.
 const sealing = "sealing"
 
+// sessionPQ is the role of the ML-DSA keys that sign its sessions too.
+const sessionPQ = "session-pq"
+
 // roles are those of the plan; none leaves it to plan new.
 func (d *demo) roles() []string {
 	if !d.fleet {
 		return nil
 	}
-	return []string{"session=ed25519", sealing + "=ecdh-p256"}
+	roles := []string{"session=ed25519", sealing + "=ecdh-p256"}
+	if d.hybrid {
+		roles = append(roles, sessionPQ+"=ml-dsa-44")
+	}
+	return roles
 }
 
 // Namespace is its namespace.

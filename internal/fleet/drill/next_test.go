@@ -57,7 +57,7 @@ func TestADrillTakesOnlyTheEpochThatFollows(t *testing.T) {
 		"more HSMs": {func(c *Config) {
 			c.Bundle, c.Proof, c.Next = two.Files[ceremony.BundleFile], two.Files[ceremony.ProofFile], next(more)
 		}, "nodes take the place of nodes with the same names"},
-		"no post-quantum keys": {func(c *Config) { c.PostQuantum = "session-pq" }, `an ML-DSA key of role "session-pq", and the fleet's bundle has no such role`},
+		"no post-quantum keys": {func(c *Config) { c.PostQuantum = "session-pq" }, `an ML-DSA key of role "session-pq", and the fleet's bundle has none`},
 		"no proof":             {func(c *Config) { c.Next.Proof = one.Files[ceremony.ProofFile] }, "the next epoch is refused by devices of this drill"},
 		"a retirement":         {func(c *Config) { c.Next.Bundle, c.Next.Proof = c.Next.Notice, c.Next.NoticeProof }, "brings no keys"},
 		"no retirement":        {func(c *Config) { c.Next.Notice, c.Next.NoticeProof = c.Next.Bundle, c.Next.Proof }, "the notice retires no fleet"},

@@ -87,8 +87,16 @@ func kryoptic(t testing.TB) (c *Config, sign, agree *keys.Public) {
 	return c, sign, agree
 }
 
-// made makes the token of a configuration, in this process.
+// made makes the token of a configuration, in this process, with a key that signs and one
+// that agrees.
 func made(t testing.TB, c *Config) (sign, agree *keys.Public) {
+	t.Helper()
+	list := tokenOf(t, c, keys.P256, keys.ECDHP256)
+	return list[0], list[1]
+}
+
+// tokenOf makes the token of a configuration, in this process, with these keys.
+func tokenOf(t testing.TB, c *Config, algorithms ...keys.Algorithm) (list []*keys.Public) {
 	t.Helper()
 	m, err := hsm.Open(c.Module, hsm.Options{InitArgs: c.InitArgs})
 	if err != nil {
@@ -101,21 +109,16 @@ func made(t testing.TB, c *Config) (sign, agree *keys.Public) {
 	if err := tok.Login([]byte(pin)); err != nil {
 		t.Fatal(err)
 	}
-	for _, alg := range []keys.Algorithm{keys.P256, keys.ECDHP256} {
+	for _, alg := range algorithms {
 		id := make([]byte, 16)
 		_, _ = rand.Read(id) // never fails
 		g := must(tok.Generate(token.KeySpec{Algorithm: string(alg), ID: id, Label: string(alg), Attributes: []token.Setting{
 			{Name: token.Token, Value: true}, {Name: token.Private, Value: true}, {Name: token.Sensitive, Value: true}, {Name: token.Extractable, Value: false},
 			{Name: token.Sign, Value: alg.CanSign()}, {Name: token.Derive, Value: !alg.CanSign()},
 		}}))
-		k := must(keys.ParseAs(alg, g.SPKI))
-		if sign == nil {
-			sign = k
-		} else {
-			agree = k
-		}
+		list = append(list, must(keys.ParseAs(alg, g.SPKI)))
 	}
-	return sign, agree
+	return list
 }
 
 // folder is short: a socket's path has at most 108 bytes.

@@ -27,7 +27,7 @@ func PostQuantumRole(set *bundle.KeySet, given string) (string, error) {
 	case len(mixed) > 0:
 		return "", refuse(ReasonPostQuantum, "in the fleet's bundle some keys of role %s are of ML-DSA and some aren't, so that not every node could sign a session with one", mixed[0])
 	case given != "" && !slices.Contains(all, given):
-		return "", refuse(ReasonPostQuantum, "each session has to be signed by an ML-DSA key of role %q, and the fleet's bundle has no such role: it has %v", given, set.Roles())
+		return "", refuse(ReasonPostQuantum, "each session has to be signed by an ML-DSA key of role %q, and the fleet's bundle has none: its roles are %v", given, set.Roles())
 	case given != "":
 		return given, nil
 	case len(all) > 1:

@@ -11,6 +11,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/await"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -27,6 +28,9 @@ func processorTime(t *testing.T) time.Duration {
 // verified, and each of its HSMs takes no more of the processor than each of a
 // small fleet's: nothing is done for every HSM once more for each other one.
 func TestTheLargestFleetLivesAndEachHSMTakesNoMoreThanInASmallOne(t *testing.T) {
+	if await.RaceDetector {
+		t.Skip("it measures, and the race detector is slow: go test without -race has it")
+	}
 	life := func(n int) (*testfleet.Fleet, time.Duration) {
 		before := processorTime(t)
 		f := testfleet.New(t, testfleet.Options{HSMs: n})

@@ -87,8 +87,8 @@ func (c *tally) judge(w *world, m mutant) {
 	}
 }
 
-// raceBudget is enough for what the race detector shows: the structural changes
-// run beside each other too. What is refused is shown without it, many times as
+// raceBudget is enough for what the race detector shows, as is one of twenty of the
+// structural changes, which run beside each other too. What is refused is shown without it, many times as
 // fast.
 const raceBudget = 4 * time.Second
 
@@ -107,14 +107,14 @@ func (w *world) run(t *testing.T, budget time.Duration, structural []mutants, sa
 			}
 		})
 	}
-	if await.RaceDetector && budget > raceBudget {
-		budget = raceBudget
-	}
-	end := await.Processor() + budget
 	n, every := 0, 2
 	if testing.Short() {
 		every = 7
 	}
+	if await.RaceDetector {
+		budget, every = min(budget, raceBudget), 20
+	}
+	end := await.Processor() + budget
 	for _, g := range structural {
 		g(func(m mutant) bool {
 			// Without full a sample of these too, but all that are named.

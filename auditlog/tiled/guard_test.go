@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // TestAGuardCutOffInItsLastHead cuts the guard at each byte of its newest tree
@@ -55,6 +57,9 @@ func TestAGuardCutOffInItsLastHead(t *testing.T) {
 
 // TestTheGuardStaysSmall: it is written anew before it grows large.
 func TestTheGuardStaysSmall(t *testing.T) {
+	if await.RaceDetector {
+		t.Skip("one goroutine, and 3,000 heads: go test without -race signs them")
+	}
 	dir, l := newTestLog(t)
 	mustAppend(t, l, "a:1")
 	path := l.guardPath()

@@ -9,6 +9,7 @@ for tool in sha256sum openssl ssh-keygen jq base64 xxd tar; do command -v "$tool
 
 declare -A failed=() undecided=() notes=() passed=() judged=() HASH=() KIND=() PREV=() LATEST=() SIGNER=() PIN=() LAST=() FILES=() LISTED=() absent=()
 at=package work=$(mktemp -d) records=0
+bundle=bundle.json keys=fleet-keys.json keyset=fleet-keys.json retired='' destroyed='' # what is judged; of a destruction the retirement's
 ended() { local code=$?; rm -rf "$work"; ((finished)) || { printf 'FAILED       %s: it could not be judged to the end\n' "$at"; code=1; }; exit "$code"; }
 finished=0
 trap ended EXIT
@@ -126,8 +127,7 @@ unpack() {
     case $name in
       plan.yaml | transcript.jsonl | fleet-keys.json | request-core.json | bundle.json | bundle.json.tlog-proof | bundle.json.rekor.json | media.txt | index.html | MANIFEST) continue ;;
       plan-approvals/* | approvals/* | signoffs/release/* | signoffs/close/* | attestations/* | drills/*) line=${name##*/} ;;
-      retirement.json | retirement.json.tlog-proof | retired-bundle.json | retired-bundle.json.tlog-proof)
-        fail "it is of a ceremony that destroyed keys, and evidence of no fleet: fleetctl verify --expect destruction judges it"; return 1 ;;
+      retirement.json | retirement.json.tlog-proof | retired-bundle.json | retired-bundle.json.tlog-proof) continue ;;
       *) line= ;;
     esac
         [[ $line =~ $token && $line != . && $line != .. && ${name#*/} =~ ^((release|close)/)?[^/]+$ && ${#name} -le 100 ]] ||
@@ -137,7 +137,12 @@ unpack() {
   ((${#failed[@]} == 0)) || return 1
   run tar -xf given -C pkg --no-same-owner --no-same-permissions
   cd pkg
-  for name in plan.yaml transcript.jsonl fleet-keys.json MANIFEST; do [[ -f $name ]] || { fail "$name is missing"; return 1; }; done
+  local -a wanted=(fleet-keys.json)
+  if grep -q '^destroys:' plan.yaml 2>/dev/null; then
+    destroyed=1 wanted=(retirement.json retirement.json.tlog-proof retired-bundle.json retired-bundle.json.tlog-proof)
+    bundle=retirement.json keys=../retirement-notice.json keyset=../retired.json
+  fi
+  for name in plan.yaml transcript.jsonl MANIFEST "${wanted[@]}"; do [[ -f $name ]] || { fail "$name is missing"; return 1; }; done
   printf '+ tar -cf - -b 1 --format=ustar --mode=0644 --owner=0 --group=0 --numeric-owner --mtime=@0 --no-recursion -T ../names | sha256sum\n'
   same "the archive has its one form" "$(sum ../given)" "$(tar -cf - -b 1 --format=ustar --mode=0644 --owner=0 --group=0 --numeric-owner --mtime=@0 --no-recursion -T ../names | sha256sum | cut -c1-64)"
   printf '+ sha256sum **\n'
@@ -187,7 +192,7 @@ voices() {
   if jq -e '[.allows // [] | .[].one_key // [] | .[]] | any(startswith("fleet key"))' ../policy.json >/dev/null; then skip "whether a key of the fleet is somebody's: the policy allows it for one"; return; fi
   jq -r '(.third_parties[], (.operators // [] | .[]) | .key), (.people // [] | .[].key | split(" ")[1]), ((.log_policy // "") | split("[ \t\n]+"; "")[] | select(test("^[^+]+[+][0-9a-f]{8}[+]")) | sub("^[^+]+[+][0-9a-f]{8}[+]"; ""))' ../policy.json >../policykeys
   while read -r key; do all+="$(printf %s "$key" | base64 -d | hex) "; done <../policykeys
-  jq -r '.keys[].public_key' fleet-keys.json >../fresh
+  jq -r '.keys[].public_key' "$keyset" >../fresh
   while read -r key; do
     isn "$key" "$b64" "a key of the fleet" || continue
     point=$(printf %s "$key" | base64 -d | hex)
@@ -197,16 +202,44 @@ voices() {
   [[ -n ${failed[$at]:-} ]] || pass "no key of the fleet is one that the policy pins"
 }
 
+# destruction: the files of a ceremony that destroyed keys are those that its records tell of.
+destruction() {
+  local n=${LAST[retirement]:-0} name time
+  ((n && ${LAST[close]:-0} == records)) || { fail "the ceremony was not closed"; return 0; }
+  ceremony=$(get 1 .ceremony) plan=$(sum plan.yaml)
+  isn "$ceremony" "$token" "the ceremony's id" || return 0
+  for name in "${!FILES[@]}"; do
+    [[ $name != @(fleet-keys.json|request-core.json|bundle.json*|signoffs/release/*|attestations/*|drills/*) ]] || fail "$name has no place in the package of a ceremony that destroyed keys"
+  done
+  get "$n" '"\(.bundle)  retirement.json", "\(.proof)  retirement.json.tlog-proof", "\(.keys)  retired-bundle.json", "\(.keys_proof)  retired-bundle.json.tlog-proof"' >../ends
+  digests ../ends "the record of the retirement"
+  same "the retirement is one" "$(jq -r .format "$keys")" "fleetctl fleet-retirement v1"
+  same "its mode, fleet, namespace and epoch are the ceremony's" "$(jq -r '"\(.mode) \(.fleet) \(.namespace) \(.epoch)"' "$keys")" "$(get 1 '"\(.mode) \(.fleet) \(.namespace) \(.epoch)"')"
+  same "the keys are of that fleet" "$(jq -r '"\(.mode) \(.fleet) \(.namespace)"' "$keyset")" "$(get 1 '"\(.mode) \(.fleet) \(.namespace)"')"
+  if (($(jq -r '.epoch' "$keyset") < $(jq -r '.epoch' "$keys"))); then pass "they are of an epoch before the retirement"; else fail "the keys are of no epoch before the retirement"; fi
+  same "their key set is the one whose words were read aloud" "$retired" "$(jq -r 'select(.kind == "challenge" and .b.what == "key-set") | .b.subject' ../bodies.jsonl)"
+  time=$(jq -rs 'map(select(.kind == "destroy-intent")) | first | .time // ""' transcript.jsonl)
+  if [[ -n $time && ! $(jq -r .effective "$keys") > $time ]]; then pass "no key was destroyed before the retirement took effect"; else fail "a key was destroyed before the retirement took effect, or none was"; fi
+  before "the last record" "${LATEST[$records]}" "$now"
+  skip "that plan.yaml names this retirement and these keys, and that every record follows the rules (SPEC 6.4, 7)"
+}
 # claim_package: the files are those that the records tell of.
 claim_package() {
   unpack "$package" || return 0
-  artifact=$(sum fleet-keys.json)
+  if [[ -n $destroyed ]]; then
+    jq -j .artifact retirement.json | base64 -d >"$keys"
+    jq -j .artifact retired-bundle.json | base64 -d >"$keyset"
+    retired=$(sum "$keyset")
+  fi
+  artifact=$(sum "$keys")
   voices
   [[ $object == evidence ]] || { pass "the artifact has the digest $artifact"; return 0; }
   chain || return 0
   local counter proof close name line
   release=${LAST[release]:-0} request=${LAST[request]:-0} counter=${LAST[countersignature]:-0} proof=${LAST[log-proof]:-0} close=${LAST[close]:-0}
   if ((${LAST[abort]:-0})); then fail "the ceremony was aborted: this is evidence of no fleet"; return 0; fi
+  if [[ -n $destroyed ]]; then destruction; return 0; fi
+  for name in "${!FILES[@]}"; do [[ $name != retire[md]*.json* ]] || fail "$name is of a ceremony that destroys keys"; done
   ((release && request && counter && proof && close == records)) || { fail "the ceremony was not closed"; return 0; }
   ceremony=$(get 1 .ceremony) plan=$(sum plan.yaml)
   isn "$ceremony" "$token" "the ceremony's id" || return 0

@@ -9,7 +9,7 @@ claim_statement_signed() {
   need package
   [[ -z ${failed[package]:-} ]] || return 0
   hybrid
-  into ../statements.tsv jq -r '.statements[] | [.key, .json] | @tsv' bundle.json
+  into ../statements.tsv jq -r '.statements[] | [.key, .json] | @tsv' "$bundle"
   if [[ $object == evidence ]]; then jq -r --argjson n "${LAST[countersignature]:-0}" 'select(.kind == "response" and .n > $n) | [.b.key, .b.statement] | @tsv' ../bodies.jsonl >>../statements.tsv; fi
   while IFS=$'\t' read -r key json; do
     n=$((n + 1))
@@ -30,7 +30,7 @@ statement() { # NUMBER KEY: the message is made again from the statement's field
   jq -r '[(.ciphersuite // .version), .namespace, .timestamp, .epoch, .digest, .signature, (.version // .ciphersuite)] | map(tostring) | @tsv' ../statement-"$1".json >../fields
   IFS=$'\t' read -r suite space time epoch digest sig msg <../fields
   [[ $suite == "$msg" && $space =~ $token && $time =~ $int && $epoch =~ $int && $digest == "$artifact" && $sig =~ ^[0-9a-f]{128}$ ]] || return 1
-  [[ "$space $epoch" == "$(jq -r '"\(.namespace) \(.epoch)"' fleet-keys.json)" ]] || return 1
+  [[ "$space $epoch" == "$(jq -r '"\(.namespace) \(.epoch)"' "$keys")" ]] || return 1
   case $suite in
     1) msg=$(varint "$epoch") msg=080112$(varint ${#space})$(printf %s "$space" | hex)18$(varint "$time")22$(varint $((${#msg} / 2 + 1)))08${msg}2a20$digest ;;
     2) msg=02000000$(little ${#space} 8)$(printf %s "$space" | hex)$(little "$time" 8)$(little "$epoch" 8)2000000000000000$digest ;;
@@ -49,8 +49,8 @@ hybrid() { if jq -e '.require_all' ../policy.json >/dev/null; then open "the pos
 
 claim_mode() {
   need statement.signed
-  same "the artifact is of the policy's mode" "$mode" "$(jq -r .mode fleet-keys.json)"
-  if jq -e --arg n "$(jq -r .namespace fleet-keys.json)" 'any(.namespaces[]; . == $n)' ../policy.json >/dev/null; then pass "and of a namespace that the policy pins"; else fail "the policy pins another namespace"; fi
+  same "the artifact is of the policy's mode" "$mode" "$(jq -r .mode "$keys")"
+  if jq -e --arg n "$(jq -r .namespace "$keys")" 'any(.namespaces[]; . == $n)' ../policy.json >/dev/null; then pass "and of a namespace that the policy pins"; else fail "the policy pins another namespace"; fi
 }
 
 claim_countersigned() {
@@ -63,10 +63,10 @@ claim_countersigned() {
     isn "$key" "$b64" "a countersigner's key" && isn "$sig" "$b64" "a countersignature" || continue
     who=${PIN[operator $key]:-}
     case $form in
-      signature) jq -r '.statements[0].json' bundle.json | base64 -d | jq -r .signature >../line; puthex ../countersigned-text "$(cat ../line)" ;;
+      signature) jq -r '.statements[0].json' "$bundle" | base64 -d | jq -r .signature >../line; puthex ../countersigned-text "$(cat ../line)" ;;
       bound)
-        printf -v text 'fleetctl countersignature v1\n%s\n%s\n%s\n%s\n' "$(jq -r .mode fleet-keys.json)" "$(jq -r .namespace fleet-keys.json)" "$(jq -r .epoch fleet-keys.json)" "$artifact"
-        jq -r '.statements[] | "\(.key) \(.json | @base64d | fromjson | .signature) \(.addition.key // "-") \(.addition.signature // "-")"' bundle.json >../signers
+        printf -v text 'fleetctl countersignature v1\n%s\n%s\n%s\n%s\n' "$(jq -r .mode "$keys")" "$(jq -r .namespace "$keys")" "$(jq -r .epoch "$keys")" "$artifact"
+        jq -r '.statements[] | "\(.key) \(.json | @base64d | fromjson | .signature) \(.addition.key // "-") \(.addition.signature // "-")"' "$bundle" >../signers
         while read -r key_ line add_key add_sig; do
           [[ $add_key == - ]] || add_key=$(printf %s "$add_key" | base64 -d | sha256sum) add_sig=$(printf %s "$add_sig" | base64 -d | sha256sum)
           printf '%s %s %s %s %s\n' "$(printf %s "$key_" | base64 -d | hex)" "$key_" "$(printf %s "$line" | xxd -r -p | base64 -w 0)" "${add_key%% *}" "${add_sig%% *}"
@@ -86,7 +86,7 @@ claim_countersigned() {
     put64 ../operator-"$n".sig "$sig"
     if ! verify "${of[1]}" ../operator-"$n".der ../countersigned-text ../operator-"$n".sig; then fail "the countersignature of ${of[0]} does not verify"; continue; fi
     if inside "${who##* }"; then have=1; pass "countersigned by ${of[0]}, in the form $form"; else aside=1; fi
-  done < <(jq -r '.countersignatures[] | [.key, .form, .signature] | @tsv' bundle.json)
+  done < <(jq -r '.countersignatures[] | [.key, .form, .signature] | @tsv' "$bundle")
   if ((have)); then return 0; fi
   if [[ -n $left ]]; then open "$left"; return 0; fi
   if ((aside)); then open "the operator's key's window is over, and when it signed (SPEC 17.3.8) isn't told here"; else fail "no operator whom the policy pins countersigned"; fi

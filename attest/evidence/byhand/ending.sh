@@ -66,7 +66,7 @@ claim_evidence_logged() {
   [[ -f ../ending.tlog-proof ]] || { none "there is no proof beside the package"; return 0; }
   [[ -s ../log_policy ]] || { none "the policy pins no log"; return 0; }
   for f in signoffs/close/*; do sha256sum "$f"; done | sort -k 2 >../closing
-  printf -v text 'fleetctl evidence v2\n%s\n%s\n%s\nceremony %s\nending closed\nhead %s\nsignatures %s\n' "$(get 1 .mode)" "$(get 1 .namespace)" "$(get 1 .epoch)" "$ceremony" "${HASH[$records]}" "$(sum ../closing)"
+  printf -v text 'fleetctl evidence v2\n%s\n%s\n%s\nceremony %s\nending %s\nhead %s\nsignatures %s\n' "$(get 1 .mode)" "$(get 1 .namespace)" "$(get 1 .epoch)" "$ceremony" "$(if [[ -n $destroyed ]]; then echo destroyed; else echo closed; fi)" "${HASH[$records]}" "$(sum ../closing)"
   put ../leaf "$text"
   need log.included
   log=

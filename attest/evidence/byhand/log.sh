@@ -155,8 +155,8 @@ claim_log_included() {
   need package
   [[ -z ${failed[package]:-} ]] || return 0
   [[ -s ../log_policy ]] || { none "the policy pins no log"; return 0; }
-  [[ -f bundle.json.tlog-proof ]] || { fail "there is no proof beside the bundle"; return 0; }
-  proof bundle.json bundle.json.tlog-proof
+  [[ -f "$bundle.tlog-proof" ]] || { fail "there is no proof beside the bundle"; return 0; }
+  proof "$bundle" "$bundle.tlog-proof"
   seen_checkpoint=${checkpoint:-} seen_cosigned=("${COSIGNED[@]}")
 }
 claim_log_witnessed() {

@@ -13,6 +13,10 @@ main() {
   echo "-- package"
   judged[package]=1
   claim_package
+  if [[ -n $destroyed ]]; then
+    ((${#CLAIMS[@]} == 1)) || CLAIMS=(mode plan.approved statement.signed countersigned log.included log.witnessed lockdown signoffs.close evidence.bound page evidence.logged keys.destroyed)
+    echo "It is of a ceremony that destroyed keys, and evidence of no fleet."
+  fi
   for c in "${CLAIMS[@]}"; do at=$c; need "$c"; done
   finished=1
   line "$(basename -- "$package")"

@@ -78,7 +78,7 @@ claim_signatures() {
     else
       act=${f#signoffs/} act=${act%/*} n=${LAST[$act]:-0} text=fleetctl-signoff
       [[ ${lines[8]:-} =~ ^verdict\ (agree|agree-with-exceptions\ [0-9,]+|do-not-agree)$ && ${lines[7]} =~ ^role\ (officer|witness|auditor)$ ]] || { fail "$f is no verdict"; continue; }
-      printf -v want 'fleetctl signoff v1\nstage %s\n%s\n%s\nplan %s\nhead %s %s\nartifact %s\n%s\n%s\n' "$act" "$mode" "$ceremony" "$plan" "${HASH[$n]}" "$n" "$artifact" "${lines[7]}" "${lines[8]}"
+      printf -v want 'fleetctl signoff v1\nstage %s\n%s\n%s\nplan %s\nhead %s %s\nartifact %s\n%s\n%s\n' "$act" "$mode" "$ceremony" "$plan" "${HASH[$n]}" "$n" "${retired:-$artifact}" "${lines[7]}" "${lines[8]}"
     fi
     [[ $kind == "$(sumtext "$want")" ]] || { fail "$f is not about this ceremony and its records"; continue; }
     signature "$f" "$f.sig" "$text" || fail "$f.sig is no signature over $f"
@@ -101,6 +101,7 @@ counts() {
     *) before=request ;;
   esac
   [[ $1 != approvals/exception-* ]] || ((n > ${LAST[request]:-0})) || before=request
+  ((${LAST[request]:-0})) || before='' # keys that are destroyed are asked of nobody
   [[ -z $before || -n ${LISTED["$before $1"]:-} ]] || return 1
   counted=${who#*/}
 }
@@ -163,7 +164,7 @@ signoff() {
   enough officer "$m" "officers agree with the $1" "${agree[@]}"
   enough witness 1 "a witness agrees with the $1" "${agree[@]}"
   enough auditor 1 "an auditor agrees with the $1" "${agree[@]}"
-  while read -r line; do excused+="$line "; done < <(jq -r --arg s "$1" --argjson r "${LAST[request]:-0}" 'select(.kind == "exception" and ((.n < $r) == ($s == "release"))) | .b.absent // [] | .[]' ../bodies.jsonl)
+  while read -r line; do excused+="$line "; done < <(jq -r --arg s "$1" --argjson r "${LAST[request]:-0}" 'select(.kind == "exception" and $r > 0 and ((.n < $r) == ($s == "release"))) | .b.absent // [] | .[]' ../bodies.jsonl)
   [[ $excused == " " ]] || need plan.approved # an exception excuses only if officers accepted it
   while read -r who _; do
     [[ $who == officer/* || $excused == *" ${who#*/} "* ]] && continue
@@ -172,5 +173,4 @@ signoff() {
   done <../planned
 }
 
-claim_keys_destroyed() { need package; open "what was destroyed is judged by fleetctl verify --expect destruction"; }
 claim_abort_signed() { need package; open "an aborted ceremony is judged by fleetctl verify --expect abort"; }

@@ -46,12 +46,12 @@ func rests() map[string][]string {
 		evidence.ClaimPage:                  {"people", "ending"},
 		evidence.ClaimLogged:                {"people", "log", "ending"},
 		evidence.ClaimAbortSigned:           {"people"},
-		evidence.ClaimDestroyed:             {"people"},
+		evidence.ClaimDestroyed:             {"people", "bundle", "keys", "log", "destroyed"},
 	}
 }
 
 // order is how the parts follow each other.
-var order = []string{"base", "people", "bundle", "keys", "log", "ending", "main"}
+var order = []string{"base", "people", "bundle", "keys", "log", "ending", "destroyed", "main"}
 
 const scriptHead = `#!/usr/bin/env bash
 # Checks %s of %s without fleetctl, under the policy written below:

@@ -220,6 +220,25 @@ func TestADrillsReportIsHeldByHand(t *testing.T) {
 	}
 }
 
+// A ceremony that destroyed keys is checked by hand but for what no tool shows; a key that
+// nobody destroyed doesn't hold.
+func TestDestroyedKeysAreHeldByHand(t *testing.T) {
+	needTools(t)
+	code, said, out := byHand(t, named(t, "destroyed"))
+	for claim, want := range map[string]string{evidence.ClaimStatement: "checked", evidence.ClaimCountersigned: "checked", evidence.ClaimWitnessed: "checked", evidence.ClaimPlanApproved: "checked",
+		evidence.ClaimCloseSignoff: "checked", evidence.ClaimBound: "checked", evidence.ClaimLogged: "checked", evidence.ClaimDestroyed: "not checked"} {
+		if said[claim] != want {
+			t.Errorf("%s is %q, not %q", claim, said[claim], want)
+		}
+	}
+	if code != 0 || strings.Count(out, "answered its nonce before") != 2 || !strings.Contains(out, "evidence of no fleet") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if code, _, out := byHand(t, named(t, "destroyed-but-for-one")); code != 1 || !strings.Contains(out, "FAILED       keys.destroyed: no record tells of the key of hsm-2 session") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
 // The parts together, as a script has them, are what shellcheck takes.
 func TestTheScriptsAreTakenByShellcheck(t *testing.T) {
 	if _, err := exec.LookPath("shellcheck"); err != nil {

@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,7 @@ func drillForgeries(f *testfleet.Fleet) map[string]struct {
 		"nothing happened":           {edited(testfleet.DeniedDrills()["nothing happened"].Change), "stage logins passed without a login or without a history"},
 		"a node that never led":      {edited(testfleet.DeniedDrills()["a node that never led"].Change), "node hsm-3 never led"},
 		"no leader after the killed": {edited(testfleet.DeniedDrills()["no leader after the killed"].Change), "and tests that passed killed 3 leaders"},
+		"a figure taken out":         {edited(func(r *report.Report) { r.Figures = r.Figures[1:] }), "stage sessions passed without the figure session-median"},
 		"a test taken out":           {edited(func(r *report.Report) { r.Tests = r.Tests[1:] }), "passed without the test tampered-bundle"},
 		"failed, recorded as fine":   {edited(failedDrill), "does not say what record"},
 		"a demanded stage not run":   {edited(leaveOutLogins), "does not say what record"},
@@ -181,6 +183,9 @@ func leaveOutLogins(r *report.Report) {
 		}
 	}
 	r.Tests = tests
+	r.Figures = slices.DeleteFunc(r.Figures, func(f report.Figure) bool {
+		return slices.Contains(report.Measured("logins"), f.Name)
+	})
 }
 
 func leftAnchor(r *report.Report) {

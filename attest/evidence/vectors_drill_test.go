@@ -22,6 +22,7 @@ var drillVectors = []vector{
 	forgedDrill("drilled-as-another-fleet", "the report of a drill of another fleet", "another fleet"),
 	forgedDrill("drilled-with-another-key", "a report by which a node used a key that is none of the ceremony's", "another key"),
 	forgedDrill("drilled-without-a-node", "a report that has a node for two of the three HSMs", "a node taken out"),
+	forgedDrill("drilled-without-a-figure", "a report by which devices opened sessions, and that doesn't say how long one took", "a figure taken out"),
 	forgedDrill("drilled-key-after-the-lock", "a report that says that the drill passed, and that a key was released after a lock", "a key after the lock"),
 	forgedDrill("drilled-without-a-guess", "a report whose stages passed, and by whose counts no guess was sent and no node led", "nothing happened"),
 	forgedDrill("drilled-while-a-node-never-led", "a report by which every node led, and one node led in no term", "a node that never led"),
@@ -52,5 +53,6 @@ var drillWants = map[string]string{
 	"nothing happened":     "stage logins passed without a login or without a history", "a node that never led": "node hsm-3 never led",
 	"no leader after the killed": "and tests that passed killed 3 leaders",
 	"failed, recorded as fine":   "does not say what record", "before the bundle": "had nothing to answer with",
-	"no report": "is missing: record", "a report of no drill": "is the report of a drill that no record names",
+	"a figure taken out": "stage sessions passed without the figure session-median",
+	"no report":          "is missing: record", "a report of no drill": "is the report of a drill that no record names",
 }

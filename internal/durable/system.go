@@ -58,7 +58,7 @@ type Unnamed interface {
 var ErrLocked = errors.New("is in use by another process")
 
 // mounts are the systems that tests put in the place of the computer's own; in
-// the program there are none.
+// the program there is none but that of Slow.
 var mounts struct {
 	sync.Mutex
 	byRoot atomic.Pointer[map[string]System]

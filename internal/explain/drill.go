@@ -44,9 +44,10 @@ func Drill(file string, data []byte, s *Shown) error {
 	for _, x := range r.Tests {
 		t.Row(x.Stage, x.Name, x.Node, fmt.Sprint(x.Runs), fmt.Sprint(x.Failed))
 	}
-	t = s.Table("figures", "figure", "value", "unit")
+	t = s.Table("figures", "figure", "value", "measured")
 	for _, x := range r.Figures {
-		t.Row(x.Name, fmt.Sprint(x.Value), x.Unit)
+		what, amount := x.Words()
+		t.Row(what, amount, fmt.Sprint(x.Samples))
 	}
 	return nil
 }

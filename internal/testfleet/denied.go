@@ -73,6 +73,14 @@ func DeniedDrills() map[string]DeniedDrill {
 // DrilledAlone has a report tell of these stages, and of no other.
 func DrilledAlone(r *report.Report, stages ...string) {
 	r.Tests = []report.Test{}
+	measured := []string{report.AnchorMedian}
+	for _, name := range stages {
+		measured = append(measured, report.Measured(name)...)
+		if r.Stage(name).Outcome == report.NotRun {
+			r.Figures = append(r.Figures, took(name))
+		}
+	}
+	r.Figures = slices.DeleteFunc(r.Figures, func(f report.Figure) bool { return !slices.Contains(measured, f.Name) })
 	for i, s := range r.Stages {
 		r.Stages[i] = report.Stage{Name: s.Name, Outcome: report.NotRun, Reason: "left out"}
 		if slices.Contains(stages, s.Name) {

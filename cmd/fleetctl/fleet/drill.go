@@ -90,6 +90,8 @@ type drillJSON struct {
 	Recorded bool         `strict:"recorded"`
 	Stages   []drillStage `strict:"stages"`
 	Faults   []string     `strict:"faults"`
+	// Figures are the report's.
+	Figures []report.Figure `strict:"figures"`
 }
 
 type drillStage struct {
@@ -270,7 +272,7 @@ func (s *drillScreen) Doing(what string, done, total int) {
 }
 
 func drillTold(a *cli.App, r *report.Report, demands *ceremony.Plan, file string, data []byte) error {
-	j := &drillJSON{Notice: r.Notice, Report: file, SHA256: sha256.Sum256(data), Recorded: demands != nil, Stages: []drillStage{}}
+	j := &drillJSON{Notice: r.Notice, Report: file, SHA256: sha256.Sum256(data), Recorded: demands != nil, Stages: []drillStage{}, Figures: r.Figures}
 	j.Outcome, j.Faults = judged(r, demands)
 	rows := [][]string{}
 	var why bytes.Buffer
@@ -291,6 +293,14 @@ func drillTold(a *cli.App, r *report.Report, demands *ceremony.Plan, file string
 	for _, f := range j.Faults {
 		why.WriteString(p.Line(f))
 	}
+	measured := [][]string{}
+	for _, f := range r.Figures {
+		if strings.HasPrefix(f.Name, report.StageTook("")) {
+			continue
+		}
+		what, amount := f.Words()
+		measured = append(measured, []string{what, amount, words.Number(int64(f.Samples))})
+	}
 	c := r.Counts
 	fields := [][2]string{
 		{"guesses", fmt.Sprintf("%s sent, %s answered, %s unanswered; %s keys came back", words.Number(int64(c.Attempts)), words.Number(int64(c.Acknowledged)), words.Number(int64(c.Ambiguous)), words.Number(int64(c.Logins)))},
@@ -304,7 +314,7 @@ func drillTold(a *cli.App, r *report.Report, demands *ceremony.Plan, file string
 	if !passed {
 		verdict = p.Style(ui.Wrong, "THE DRILL FAILED")
 	}
-	if err := a.Emit(j, "\n", p.Table([]string{"stage", "outcome", "tries"}, rows, ui.Left, ui.Left, ui.Right), "\n", why.String(), "\n", p.Fields(fields), "\n", verdict, "\n"); err != nil {
+	if err := a.Emit(j, "\n", p.Table([]string{"stage", "outcome", "tries"}, rows, ui.Left, ui.Left, ui.Right), "\n", why.String(), "\n", p.Table([]string{"measured on this computer", "", "of"}, measured, ui.Left, ui.Right, ui.Right), "\n", p.Fields(fields), "\n", verdict, "\n"); err != nil {
 		return err
 	}
 	if !passed {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/cli"
@@ -90,6 +91,26 @@ func (h *drillHost) Keeps() error {
 		}
 		return errors.New("has an anchor of this fleet already, which a drill leaves alone: it is of a node that runs, or of a drill that was interrupted")
 	})
+}
+
+// Rewrite has the HSM write its anchor again, through its process and its socket, as a
+// node has it written.
+func (h *drillHost) Rewrite(n int) (list []time.Duration, err error) {
+	err = h.with(func(a *hsmhost.Anchor) error {
+		now, err := a.Read()
+		if err != nil {
+			return err
+		}
+		for range n {
+			began := time.Now()
+			if err := a.Write(now); err != nil {
+				return err
+			}
+			list = append(list, time.Since(began))
+		}
+		return nil
+	})
+	return list, err
 }
 
 // Remove takes the anchor out of the HSM.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/internal/cli"
+	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/fleet/guess"
 	"github.com/fleetctl/fleetctl/internal/fleet/node"
 	"github.com/fleetctl/fleetctl/internal/fleet/replica"
@@ -30,6 +31,7 @@ type serveOptions struct {
 	reread    time.Duration
 	anchoring string
 	ahead     time.Duration
+	diskDelay time.Duration
 }
 
 type servedJSON struct {
@@ -69,7 +71,8 @@ another key set start it anew. On SIGUSR1 it asks to lead the fleet.`,
 	cli.Duration(f, &o.reread, "reread", time.Minute, "how often bundle and proof are read again")
 	f.StringVar(&o.anchoring, "anchoring", "acknowledgement", "where anchors are written; apply is too late, as a drill shows")
 	f.DurationVar(&o.ahead, "clock-ahead", 0, "how far this node's clock is ahead, in a drill")
-	cobra.CheckErr(errors.Join(f.MarkHidden("anchoring"), f.MarkHidden("clock-ahead")))
+	f.DurationVar(&o.diskDelay, "disk-delay", 0, "how much longer each sync of this node's disk takes, in a drill")
+	cobra.CheckErr(errors.Join(f.MarkHidden("anchoring"), f.MarkHidden("clock-ahead"), f.MarkHidden("disk-delay")))
 	return c
 }
 
@@ -107,6 +110,9 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 		a.UI.Say(a.UI.Talk.Line("Anchors are written too late, as a drill shows: this node forgets guesses."))
 	case o.anchoring != "acknowledgement":
 		return cli.Usagef("", "--anchoring is %q", strict.Clip(o.anchoring))
+	}
+	if o.diskDelay > 0 {
+		defer durable.Slow(h.self.Dir, o.diskDelay)()
 	}
 	t, err := openToken(cmd.Context(), a, h)
 	if err != nil {

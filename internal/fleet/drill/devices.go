@@ -72,7 +72,7 @@ func (d *drill) addresses() (list []phone.Node) {
 func (h *handset) over(s *session.Session) io.ReadWriter {
 	h.node = s.Node()
 	epoch := int(s.Accepted().Bundle.KeySet.Epoch)
-	return &tap{ReadWriter: s, h: &h.d.history, client: h.client, account: h.Account, epoch: epoch, seen: h.seen, record: func(m *wire.RegisterFinish) { h.record = m }}
+	return &tap{ReadWriter: s, h: &h.d.history, client: h.client, account: h.Account, epoch: epoch, seen: h.seen, record: func(m *wire.RegisterFinish) { h.record = m }, answered: func(sent time.Time) { h.d.meter.answered(h.node, sent) }}
 }
 
 // register has the fleet keep the device's key.

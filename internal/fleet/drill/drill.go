@@ -73,8 +73,8 @@ type drill struct {
 	extra   []string // flags of each node beside the usual
 	beside  bool     // this is a fleet beside the one that the drill is about
 	devices int
-	fell    time.Time      // when a leader was killed last
 	reigns  map[reign]bool // that were seen
+	meter   meter
 }
 
 // Run runs a drill. Its report is there even if the drill failed: the error is of what
@@ -110,6 +110,7 @@ func Run(ctx context.Context, c *Config) (*report.Report, error) {
 		return nil, err
 	}
 	d.close()
+	d.anchorsTook()
 	d.shut()
 	d.ended()
 	return d.r, nil
@@ -209,7 +210,7 @@ func (d *drill) stages(ctx context.Context) {
 				d.tried("stage", "", "the stage is done", err)
 			}
 		}
-		d.figure("stage-"+name, time.Since(began))
+		d.stageTook(began)
 	}
 }
 

@@ -212,10 +212,13 @@ type tap struct {
 	epoch   int             // of the fleet
 	seen    func(at moment) // nil, or told of each moment of a login
 	record  func(*wire.RegisterFinish)
+	// answered is told when a guess that was answered had been sent.
+	answered func(sent time.Time)
 
 	attempt [32]byte
 	in      asked
 	began   int64 // 0: nothing is under way
+	sent    time.Time
 	read    []byte
 }
 
@@ -255,6 +258,7 @@ func (t *tap) Write(b []byte) (int, error) {
 		t.at(beforeKE1)
 		t.attempt = sha256.Sum256(m.KE1[:])
 		t.begin(asked{Account: t.account, What: didGuess, Attempt: t.attempt})
+		t.sent = time.Now()
 		after = afterKE1
 	case *wire.LoginFinish:
 		t.at(beforeKE3)
@@ -314,6 +318,9 @@ func (t *tap) heard(m wire.Message) {
 		out = told{Left: int(m.Limit) - int(m.Used), Limit: int(m.Limit)}
 	case *wire.LoginAnswer:
 		out, after = told{Left: int(m.Remaining)}, afterKE2
+		if t.answered != nil {
+			t.answered(t.sent)
+		}
 	case *wire.Recovered:
 		out, after = told{Left: int(m.Remaining), Limit: int(m.Limit), Secret: true}, afterKey
 	case *wire.Refusal:

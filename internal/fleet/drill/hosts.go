@@ -18,6 +18,9 @@ type Host interface {
 	// Keeps says whether the HSM can keep an anchor, and has none: an error that is
 	// anchorhsm.ErrUnfit where it can't.
 	Keeps() error
+	// Rewrite has the HSM write its anchor again n times, as it is, and says how long each
+	// took.
+	Rewrite(n int) ([]time.Duration, error)
 	Remove() error // the anchor
 	Stop() error
 }

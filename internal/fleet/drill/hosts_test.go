@@ -21,8 +21,11 @@ type hostOf struct {
 func (h *hostOf) Socket() string { return "" }
 func (h *hostOf) PID() int       { return 0 }
 func (h *hostOf) Keeps() error   { return h.keeps }
-func (h *hostOf) Remove() error  { h.removed = true; return nil }
-func (h *hostOf) Stop() error    { h.stopped = true; return nil }
+func (h *hostOf) Rewrite(n int) ([]time.Duration, error) {
+	return make([]time.Duration, n), nil
+}
+func (h *hostOf) Remove() error { h.removed = true; return nil }
+func (h *hostOf) Stop() error   { h.stopped = true; return nil }
 
 func TestADrillLeavesATokenAloneThatHasAnAnchorAlready(t *testing.T) {
 	for at, hosts := range [][]*hostOf{

@@ -82,10 +82,12 @@ func (d *drill) killSome(ctx context.Context, done <-chan struct{}, left *atomic
 		if err != nil {
 			return err
 		}
+		d.meter.fall(m.HSM)
 		d.kill(m)
 		if err := d.start(ctx, m, d.flags()...); err != nil {
 			return err
 		}
+		d.meter.back()
 	}
 	return nil
 }

@@ -41,7 +41,8 @@ func (d *drill) logins(ctx context.Context) error {
 		}
 		d.tried("count-seen-is-committed", m.HSM, m.HSM+" leads: the count goes down by one each, and a right code starts it anew", err)
 	}
-	return nil
+	d.stretchTook()
+	return d.guessesTook(ctx)
 }
 
 // lock makes the last guess, and the one after it.

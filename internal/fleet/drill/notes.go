@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/fleetctl/fleetctl/internal/fleet/report"
 )
@@ -101,11 +100,4 @@ func clip(s string) string {
 		}
 	}
 	return string(out)
-}
-
-// figure notes something measured, in microseconds.
-func (n *notes) figure(name string, d time.Duration) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.r.Figures = append(n.r.Figures, report.Figure{Name: name, Value: int(d.Microseconds()), Unit: "us"})
 }

@@ -45,7 +45,7 @@ func (d *drill) sessions(ctx context.Context) error {
 		d.tried(c.name, "", c.what, d.refuses(ctx, c.said, c.why...))
 	}
 	d.tried("older-epoch", "", "an epoch older than the device has seen is refused", d.refusesOlder(ctx))
-	return nil
+	return d.sessionsTook(ctx)
 }
 
 // proves has a new device open a session with a node, and gives what it showed.

@@ -52,6 +52,7 @@ func (r *Report) check(file string) error {
 		c.tests()
 		c.counts()
 		c.anchors()
+		c.figures()
 		c.next()
 		c.outcome()
 	}

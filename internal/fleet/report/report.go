@@ -184,13 +184,6 @@ func (r *Report) Left() (list []string) {
 
 func (a *Anchor) left() bool { return a.Where != NoAnchor && a.Removed.IsZero() }
 
-// Figure is something measured, in whole units, such as a median in us.
-type Figure struct {
-	Name  string `strict:"name,token"`
-	Value int    `strict:"value"`
-	Unit  string `strict:"unit,token"`
-}
-
 // Stage finds a stage by its name; nil if the report has none.
 func (r *Report) Stage(name string) *Stage {
 	i := slices.IndexFunc(r.Stages, func(s Stage) bool { return s.Name == name })

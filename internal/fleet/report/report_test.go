@@ -250,6 +250,7 @@ func TestADrillThatLacksWhatThePlanDemandsHasFailed(t *testing.T) {
 	leftOut := drilled(t, func(r *report.Report) {
 		*r.Stage("rollback") = report.Stage{Name: "rollback", Outcome: report.NotRun, Reason: "SoftHSM keeps no anchor"}
 		r.Tests = r.Tests[:len(r.Tests)-4]
+		withoutFigure(r, "stage-rollback")
 		r.Anchors[1].Removed, r.Anchors[1].Reason = time.Time{}, "the token was pulled out"
 	})
 	r, c, err := report.Of("drill.json", strict.EncodeJSON(leftOut), a, 1, a.DrillSince(), logged(t).Now())
@@ -327,6 +328,7 @@ func TestANextEpochFollowsTheOneThatWasDrilled(t *testing.T) {
 		"where none went live": {func(r *report.Report) {
 			*r.Stage("succession") = report.Stage{Name: "succession", Outcome: report.NotRun, Reason: "no time"}
 			r.Tests = r.Tests[:len(r.Tests)-5]
+			withoutFigure(r, "stage-succession")
 		}, "tells of a next epoch: true"},
 	} {
 		wantError(t, name, of(c.change), c.says)

@@ -16,6 +16,19 @@
     "passkey": ["passkey-unwraps", "lost-passkey-then-code"],
   };
 
+  // What is measured: unit, stage, and the figure of the same samples that is at most this.
+  const measures = {
+    "session-median": ["us", "sessions"],
+    "guess-median": ["us", "logins"],
+    "guess-p99": ["us", "logins", "guess-median"],
+    "guesses-per-second": ["per-second", "logins"],
+    "argon2id-64-mib-median": ["us", "logins"],
+    "fail-over-median": ["us", "faults"],
+    "fail-over-worst": ["us", "faults", "fail-over-median"],
+    "anchor-write-median": ["us"],
+    ...Object.fromEntries(Object.keys(required).map((stage) => [`stage-${stage}`, ["us", stage]])),
+  };
+
   function shapes() {
     const object = (members) => F.object(members, { ordered: true });
     const { token, optional, timeOf } = F;
@@ -38,7 +51,7 @@
       counts: object({ logins: int, attempts: int, acknowledged: int, ambiguous: int, consumed: int, leaders: int, released_after_lock: int, without_majority: int }),
       histories: F.list(object({ name: token, operations: F.int(1), sha256: hash, result: F.oneOf("linearizable", "not-linearizable", "undecided") }), 0, 256),
       anchors: F.list(object({ hsm: token, where: text, created: optional(timeOf), removed: optional(timeOf), reason: optional(text) }), 0, 128),
-      figures: F.list(object({ name: token, value: int, unit: token }), 0, 256),
+      figures: F.list(object({ name: token, node: optional(token), value: int, unit: token, samples: F.int(1) }), 0, 256),
       next: optional(object({
         epoch: F.int(1), ceremony: token, artifact: hash, previous: hash, bundle: hash, proof: hash, retirement: hash,
         nodes: F.list(object({ hsm: token, session: hash, proof: optional(session) }), 1, 128),
@@ -58,6 +71,7 @@
     checkNodes(r, where, bad);
     checkStages(r, where, bad);
     checkAnchors(r, bad);
+    checkFigures(r, where, bad);
     checkNext(r, bad);
     const why = failures(r);
     if ((r.outcome === "failed") !== (why.length > 0)) bad(r.outcome === "failed" ? "says that the drill failed, and nothing in it did" : `says that the drill passed, and it did not: ${why[0]}`);
@@ -104,6 +118,28 @@
       if (none ? a.created !== undefined || a.removed !== undefined : a.created === undefined || a.created < r.started || a.created > until || until > r.ended) bad(`has an anchor of ${a.hsm} that was not made and removed during the drill`);
       if ((none || isLeft(a)) !== (a.reason !== undefined)) bad(`gives a reason for the anchor of ${a.hsm}, and it was removed, or none`);
     });
+  }
+
+  // checkFigures demands that each figure is one that there is, and that a stage that passed
+  // has its own.
+  function checkFigures(r, where, bad) {
+    F.distinct(r.figures, (f) => `${f.name} ${f.node ?? ""}`, where, "the figure");
+    for (const f of r.figures) {
+      if (!Object.hasOwn(measures, f.name) || measures[f.name][0] !== f.unit) bad(`has a figure ${F.quote(f.name)} that there is not, or in another unit`);
+      if ((f.name === "anchor-write-median") !== (f.node !== undefined)) bad(`has the figure ${f.name} of a node, or of none`);
+      if (f.node !== undefined && !r.anchors.some((a) => a.hsm === f.node && a.where !== "none")) bad(`has the figure ${f.name} of an HSM without anchor`);
+    }
+    const find = (name) => r.figures.find((f) => f.name === name);
+    for (const [name, [, stage, least]] of Object.entries(measures)) {
+      if (!stage) continue;
+      const f = find(name);
+      const { outcome } = r.stages.find((s) => s.name === stage);
+      if (f ? outcome === "not-run" : outcome === "passed") bad(`has no figure ${name} of ${stage}, which passed, or has one, and it was not run`);
+      if (f && least) {
+        const o = find(least);
+        if (!o || o.value > f.value || o.samples !== f.samples) bad(`has a figure ${name} that doesn't fit to ${least}`);
+      }
+    }
   }
 
   // checkNext demands the epoch that went live exactly where stage succession was run.

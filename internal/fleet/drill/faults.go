@@ -253,7 +253,7 @@ func (d *drill) slow(ctx context.Context) error {
 	}
 	late := d.others(leader)[0]
 	d.kill(late)
-	if err := d.start(ctx, late, append(d.flags(), "--disk-delay", diskDelay.String())...); err != nil {
+	if err := d.start(ctx, late, append(d.flags(), "--disk-delay", fmt.Sprintf("%dms", diskDelay.Milliseconds()))...); err != nil {
 		return err
 	}
 	if err := d.whole(ctx); err != nil {
@@ -273,7 +273,7 @@ func (d *drill) slow(ctx context.Context) error {
 	}
 	// The guess and the success: a leader stores an entry before it sends it on.
 	if took := time.Since(began); h.node == late.HSM && took < 2*diskDelay {
-		return errAmiss("the disk was not slow: a login took %s", took)
+		return errAmiss("the disk was not slow: a login took %d ms", took.Milliseconds())
 	}
 	if err := late.proc.Signal(syscall.SIGSTOP); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
 
@@ -54,6 +55,23 @@ func (g *forgery) respond(c *ceremony.Response) {
 	if made := g.state(c.Key, who, old.Timestamp, g.a.Plan.Namespace, g.a.Plan.Epoch, g.a.Release.Artifact); made != nil {
 		c.Statement = made
 	}
+	g.add(c)
+}
+
+// add has the third party's ML-DSA key sign the statement, if it is there and the plan
+// names it; what was honestly signed stays where it is.
+func (g *forgery) add(c *ceremony.Response) {
+	party := g.a.ThirdParty(c.Key)
+	s, err := bundle.ParseStatement("", c.Statement)
+	switch {
+	case err != nil || party == nil:
+	case party.PostQuantum == nil:
+		c.Addition = nil
+	case bytes.Equal(party.PostQuantum.Key, g.adds.Public.SPKI()):
+		c.Addition = must(g.adds.SignAs(keys.ForThirdParty, s.Message()))
+	case g.who.partyPQ:
+		c.Addition = must(g.fleet.Parties.PostQuantum[party.Name].SignAs(keys.ForThirdParty, s.Message()))
+	}
 }
 
 // state is a third party's statement; nil where the attacker hasn't got its key.
@@ -77,6 +95,14 @@ func (g *forgery) countersign(c *ceremony.Countersignature) {
 			c.Key, c.Signature = own, must(g.operator.Sign(text))
 		} else if g.who.operator {
 			c.Signature = must(g.fleet.Parties.Operator.Sign(text))
+		}
+		switch q := g.a.Plan.Countersigner.PostQuantum; {
+		case q == nil:
+			c.PostQuantum = nil
+		case bytes.Equal(q.Key, g.adds.Public.SPKI()):
+			c.PostQuantum = must(g.adds.Sign(text))
+		case g.who.operatorPQ:
+			c.PostQuantum = must(g.fleet.Parties.PostQuantum[g.a.Plan.Countersigner.Name].Sign(text))
 		}
 	}
 	c.Files = g.signed()

@@ -123,6 +123,7 @@ func ended(t testing.TB) *base {
 // verdicts are what a lie comes to in the mouth of each attacker.
 type verdicts struct {
 	lie      lie
+	by       []hands
 	texts    []string
 	accepted []bool
 }
@@ -134,8 +135,8 @@ func judgeAll(b *base, lies []lie) []verdicts {
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for i := range work {
-				v := verdicts{lie: lies[i]}
-				for _, who := range attackers {
+				v := verdicts{lie: lies[i], by: b.by}
+				for _, who := range b.by {
 					text, ok := b.judge(who, lies[i])
 					v.texts, v.accepted = append(v.texts, text), append(v.accepted, ok)
 				}
@@ -229,14 +230,14 @@ func (v *verdicts) lines() (list []string) {
 		if who[text] == nil {
 			order = append(order, text)
 		}
-		who[text] = append(who[text], attackers[i].name)
+		who[text] = append(who[text], v.by[i].name)
 	}
 	for _, text := range order {
 		names := strings.Join(who[text], "; ")
 		switch len(who[text]) {
-		case len(attackers):
+		case len(v.by):
 			names = "all"
-		case len(attackers) - 1:
+		case len(v.by) - 1:
 			if order[0] != text && len(order) == 2 {
 				names = "each alone"
 			}

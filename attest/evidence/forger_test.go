@@ -21,15 +21,16 @@ import (
 // their own, can log what they like in the honest log, and have its honest
 // witnesses cosign that, at the time of the attack.
 type hands struct {
-	name      string
-	people    []string
-	party     bool // the third party's key
-	operator  bool // the countersigner's key, and the tokens with the fleet's
-	log       bool // the log's key
-	witnesses int  // so many witnesses, the first ones
-	thief     bool // the verifier knows that the officers' keys were stolen
-	everyone  bool // from the beginning: the log and its witnesses with them
-	second    bool // and the second third party
+	name                string
+	people              []string
+	party               bool // the third party's key
+	operator            bool // the countersigner's key, and the tokens with the fleet's
+	log                 bool // the log's key
+	witnesses           int  // so many witnesses, the first ones
+	thief               bool // the verifier knows that the officers' keys were stolen
+	everyone            bool // from the beginning: the log and its witnesses with them
+	second              bool // and the second third party
+	partyPQ, operatorPQ bool // their ML-DSA keys, where they have such
 }
 
 var all = []string{"olga", "omar", "ozan", "wanda", "ada"}
@@ -67,8 +68,10 @@ type base struct {
 	robbed   *evidence.Policy // of a verifier who knows of the theft
 	stranger testfleet.Signer // the attacker's own key, and others of theirs
 	operator testfleet.Signer
+	adds     testfleet.Signer
 	person   *testfleet.Person
 	expect   evidence.Type
+	by       []hands // who tells the lies
 }
 
 // lie is one field that is changed.
@@ -419,7 +422,7 @@ func newBase(t testing.TB, f *testfleet.Fleet, records []*ceremony.Record, expec
 	t.Helper()
 	w := f.Parties.Log.(*testfleet.Witnesses)
 	b := &base{fleet: f, records: records, files: evidence.Files{}, log: w, before: decoyed, expect: expect,
-		stranger: testfleet.SoftSigner(keys.Ed25519, "an attacker"), operator: testfleet.SoftSigner(keys.P256, "an attacker"), person: testfleet.NewPerson("an attacker", "")}
+		stranger: testfleet.SoftSigner(keys.Ed25519, "an attacker"), operator: testfleet.SoftSigner(keys.P256, "an attacker"), adds: testfleet.SoftSigner(keys.MLDSA44, "an attacker"), by: attackers, person: testfleet.NewPerson("an attacker", "")}
 	b.logged, b.closed = f.Last(), f.Last()
 	if f.Plan.Drill != nil { // which takes minutes, after the log
 		b.logged = f.Account.LogProofTime

@@ -3,8 +3,6 @@
 package publish
 
 import (
-	"fmt"
-
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog/tiled"
 	"github.com/fleetctl/fleetctl/bundle"
@@ -42,7 +40,7 @@ func (k Kind) known(leaf []byte) error {
 var entryKeys = tiled.Keys{Scheme: "fleetctl-2", Of: func(leaf []byte) []string {
 	if b, err := bundle.ParseAny("", leaf); err == nil {
 		a := b.About()
-		keys := []string{fmt.Sprintf("bundle %s %d %x", a.Namespace, a.Epoch, a.Digest)}
+		keys := []string{bundleKey(a.Namespace, a.Epoch, a.Digest[:])}
 		if a.Ceremony != "" {
 			keys = append(keys, "released "+a.Ceremony)
 		}

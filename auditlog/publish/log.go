@@ -24,6 +24,8 @@ type Options struct {
 	Reading func(done, total uint64)
 	// Kind says which entries belong in the log; the zero value is a fleet's log.
 	Kind Kind
+	// Signers say whose signatures a bundle must have; see [Log.Append]. They may be nil.
+	Signers *Signers
 }
 
 func (o Options) tiled() tiled.Options {
@@ -81,9 +83,14 @@ func (e *Entry) VKey() string { return e.log.VKey() }
 // Append adds a leaf, a bundle's bytes or an ending's (see [Leaf]), and waits
 // until a signed checkpoint covers it. A leaf that is in the log already is not
 // added again. One that is about the same as another entry (the same epoch's
-// artifact, the same ceremony's end) is a [*Refusal].
+// artifact, the same ceremony's end) is a [*Refusal]. So is a bundle that lacks a
+// signature by Options.Signers, and one with post-quantum signatures, or after such a
+// one, where they are nil.
 func (l *Log) Append(ctx context.Context, s note.Signer, leaf []byte) (*Entry, error) {
 	if err := l.options.Kind.known(leaf); err != nil {
+		return nil, &Refusal{err}
+	}
+	if err := l.signed(ctx, leaf); err != nil {
 		return nil, &Refusal{err}
 	}
 	w, err := tiled.Open(l.dir, s, l.options.tiled())

@@ -71,6 +71,7 @@ func TestKryoptic(t *testing.T) {
 	if bytes.Contains(out, []byte("the role vault:")) {
 		t.Errorf("keys of ML-DSA are called classical:\n%s", out)
 	}
+	r.logsWhole(dir)
 	r.refusesPackage(dir, r.classical(r.read(dir, "operator.pub")), "the classical ceremony", "auditor.example gave no post-quantum signature beside its statement",
 		"operator-1 gave its classical countersignature, and no post-quantum one that counts")
 	for _, c := range lessThanBoth(adds) {
@@ -128,6 +129,23 @@ func (r *rig) hybrid(dir, module string) *keys.MLDSA {
 		}
 	}
 	return adds
+}
+
+// logsWhole has the bundle's file logged elsewhere: not before a policy says whose
+// signatures it must have.
+func (r *rig) logsWhole(dir string) {
+	r.t.Helper()
+	r.run(dir, "log", "init", "elsewhere", "--origin", "log.example/fleet", "--key", "log.pem")
+	add := []string{"log", "append", "ceremony/bundle.json", "--log", "elsewhere", "--key", "log.pem", "--out", "elsewhere.proof"}
+	cmd := r.command(dir, append(add, "--policy", "log.policy")...)
+	out, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != cli.ExitWrong || !bytes.Contains(flat(out), []byte("nothing says whose signatures this bundle must have")) {
+		r.t.Errorf("without a verifier's policy: %v\n%s", err, out)
+	}
+	cmd = r.command(dir, append(add, "--policy", "policy.yaml")...)
+	if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() != cli.ExitPending { // its witnesses aren't asked here
+		r.t.Errorf("with one: %v\n%s", err, out)
+	}
 }
 
 func (r *rig) read(dir, file string) string {

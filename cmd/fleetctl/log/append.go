@@ -13,6 +13,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/publish"
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/cli"
@@ -40,6 +41,11 @@ or aborted, with which head, and a digest of what people signed last, so that
 they sign first; the proof is evidence.tlog-proof beside it. What is in the log
 already is not added again, and a second ending of a ceremony is refused.
 
+A ceremony's bundle is logged with every signature that its plan wants. A bundle
+in a file is judged by --policy where that is a verifier's policy, which must be
+given for a bundle with post-quantum signatures, and for one that follows such a
+bundle in the log: an incomplete one could not be completed any more.
+
 Where the policy demands a quorum of witnesses and too few have cosigned, the
 entry is logged, no proof is kept, and the exit code is 3: the same command, run
 later, finishes it. Witnesses without a network take part by file, see
@@ -52,6 +58,7 @@ and before the close. --policy is then a verifier's, that pins both.`,
 		`  fleetctl log append ceremony --log log --key log.pem
   fleetctl log append bundle.json --log log --key log.pem --policy log.policy
   fleetctl log append evidence.tar --log log --key log.pem --policy log.policy
+  fleetctl log append end.json --log log --key log.pem --policy policy.yaml
   fleetctl log append bundle.json --rekor https://rekor.example --rekor-key rekor.pem --submitter-key submitter.pem`,
 		cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 			if r.given(cmd) {
@@ -80,11 +87,11 @@ and before the close. --policy is then a verifier's, that pins both.`,
 			if _, err := os.Lstat(out); err == nil {
 				return cli.Exists(os.ErrExist, out)
 			}
-			policy, err := o.read()
+			policy, signers, err := o.readSigners(a)
 			if err != nil {
 				return err
 			}
-			e, err := appendLeaf(a, cmd.Context(), key, leaf, o)
+			e, err := appendLeaf(a, cmd.Context(), key, leaf, signers, o)
 			if err != nil {
 				return err
 			}
@@ -139,7 +146,9 @@ func proofOf(a *cli.App, ctx context.Context, j *engine.Journal, key string, o w
 	if policy == nil {
 		policy = planned
 	}
-	e, err := appendLeaf(a, ctx, key, b.Raw(), o)
+	plan := j.Account().Plan
+	signers := &publish.Signers{Now: a.Now(), Trust: func(string) (*bundle.Trust, error) { return plan.Trust() }}
+	e, err := appendLeaf(a, ctx, key, b.Raw(), signers, o)
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +183,9 @@ func readLeaf(path string) (leaf []byte, proof string, err error) {
 	return leaf, proof, nil
 }
 
-func appendLeaf(a *cli.App, ctx context.Context, key string, leaf []byte, o witnessOptions) (*publish.Entry, error) {
+func appendLeaf(a *cli.App, ctx context.Context, key string, leaf []byte, signers *publish.Signers, o witnessOptions) (*publish.Entry, error) {
 	options, p := o.options(), a.UI.Progress("the log's index is made again")
+	options.Signers = signers
 	options.Reading = func(done, total uint64) { p.Set(int64(done), int64(total)) }
 	l, err := publish.Open(o.dir, options)
 	if err != nil {

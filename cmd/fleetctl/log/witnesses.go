@@ -3,6 +3,7 @@
 package log
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -10,9 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/auditlog"
 	"github.com/fleetctl/fleetctl/auditlog/publish"
 	"github.com/fleetctl/fleetctl/auditlog/witness"
+	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -46,6 +49,36 @@ func (o *witnessOptions) read() (*auditlog.Policy, error) {
 		return nil, nil
 	}
 	return readLogPolicy(o.policy)
+}
+
+// readSigners reads the policy of whoever appends. A verifier's policy pins whose signatures
+// a bundle must have, too.
+func (o *witnessOptions) readSigners(a *cli.App) (*auditlog.Policy, *publish.Signers, error) {
+	if o.policy == "" {
+		p, err := o.read()
+		return p, nil, err
+	}
+	data, err := cli.ReadWhole(o.policy)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !bytes.HasPrefix(data, []byte("format:")) && !bytes.Contains(data, []byte("\nformat:")) { // a line of no log policy
+		p, err := o.read()
+		return p, nil, err
+	}
+	p, err := evidence.ParsePolicy(o.policy, data)
+	if err != nil {
+		return nil, nil, cli.Usage(err)
+	}
+	if p.Log == nil && len(o.cosigned) > 0 {
+		return nil, nil, cli.Usage(strict.Errorf(o.policy, "pins no log, and cosignatures count by the keys that it pins").WithHint("pin the log and its witnesses under log_policy:"))
+	}
+	return p.Log, &publish.Signers{Now: a.Now(), Trust: func(ns string) (*bundle.Trust, error) {
+		if !p.Pins(ns) {
+			return nil, strict.Errorf(o.policy, "pins no namespace %s", ns)
+		}
+		return p.Trust(ns), nil
+	}}, nil
 }
 
 // witnessing has what a proof of the entry needs of witnesses: whom to ask, and

@@ -24,7 +24,7 @@ func program(ts *testscript.TestScript, args ...string) *exec.Cmd {
 
 // listening VARIABLE ARG… starts a fleetctl that serves, until the script ends
 // or `down VARIABLE`, and puts its address into the variable, and where it takes
-// submissions into VARIABLE_SUBMIT.
+// submissions into VARIABLE_SUBMIT, its metrics and health into VARIABLE_HEALTH.
 func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := program(ts, append(args[1:], "--format", "json")...)
 	out, err := cmd.StdoutPipe()
@@ -34,6 +34,7 @@ func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 	var said struct {
 		Listen string `json:"listen"`
 		Submit string `json:"submit"`
+		Health string `json:"metrics"`
 	}
 	var raw json.RawMessage
 	ts.Check(json.NewDecoder(out).Decode(&raw))
@@ -41,6 +42,7 @@ func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(json.Unmarshal(raw, &said))
 	ts.Setenv(args[0], said.Listen)
 	ts.Setenv(args[0]+"_SUBMIT", said.Submit)
+	ts.Setenv(args[0]+"_HEALTH", said.Health)
 	ts.Setenv(args[0]+"_PID", fmt.Sprint(cmd.Process.Pid))
 	s := &served{cmd: cmd}
 	listeners.Store(cmd.Process.Pid, s)

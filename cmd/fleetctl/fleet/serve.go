@@ -124,7 +124,7 @@ func (o *serveOptions) run(a *cli.App, cmd *cobra.Command, file string) error {
 		return err
 	}
 	var n *node.Node
-	w, err := o.Watch(a, "fleet", func() error { return healthy(n) })
+	w, err := o.Watch(a, "fleet", func() error { return n.Well() })
 	if err != nil {
 		return err
 	}
@@ -189,13 +189,6 @@ func refusedAtStart(err error) error {
 		return cli.Exit(cli.ExitWrong, err)
 	}
 	return cli.Exit(cli.ExitFailed, err)
-}
-
-func healthy(n *node.Node) error {
-	if s := n.Status(); s.Leader == "" {
-		return errors.New("no node leads the fleet, as far as this one knows")
-	}
-	return nil
 }
 
 // leadWhenAsked has the node ask to lead on SIGUSR1.

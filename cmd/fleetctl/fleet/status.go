@@ -31,7 +31,11 @@ type statusNode struct {
 	Applied uint64 `strict:"applied,optional"`
 	Anchor  string `strict:"anchor,optional"`
 	Voters  string `strict:"voters,optional"`
-	Version string `strict:"version,optional"`
+	// How many accounts it has, and how many of them are locked: no names. Absent where
+	// it doesn't answer, so that none is not nothing.
+	Accounts *uint32 `strict:"accounts,optional"`
+	Locked   *uint32 `strict:"locked,optional"`
+	Version  string  `strict:"version,optional"`
 }
 
 // Format is what the JSON says that it is.
@@ -43,8 +47,8 @@ func statusCmd(a *cli.App) *cobra.Command {
 	var patience time.Duration
 	c := cli.Command("status", "Ask every node of a reference fleet how it is",
 		`Status opens a session with every node, as a device does that has never seen the
-fleet, and asks how it is: whether it leads or follows, its term and log, its
-anchor. What a node says is its word, and no proof; that it is the bundle's node
+fleet, and asks how it is: whether it leads or follows, its term and log, how
+many accounts it has and how many of them are locked, its anchor. What a node says is its word, and no proof; that it is the bundle's node
 is proven by the session.
 
 Exit codes: 0 every node answers, and they agree on who leads; 1 not so.`,
@@ -73,6 +77,7 @@ Exit codes: 0 every node answers, and they agree on who leads; 1 not so.`,
 					x.Error = err.Error()
 				} else {
 					x.State, x.Leader, x.Epoch, x.Term, x.Last, x.Applied, x.Anchor, x.Voters, x.Version = st.State, st.Leader, st.Epoch, st.Term, st.Last, st.Applied, st.Anchor, st.Voters, st.Version
+					x.Accounts, x.Locked = &st.Accounts, &st.Locked
 				}
 				r.Nodes = append(r.Nodes, x)
 			}
@@ -93,15 +98,15 @@ func statusTold(a *cli.App, r *statusJSON) error {
 	said := ""
 	for _, n := range r.Nodes {
 		if n.Error != "" {
-			rows = append(rows, []string{n.Node, "no answer", "", "", "", ""})
+			rows = append(rows, []string{n.Node, "no answer", "", "", "", "", ""})
 			said += a.UI.Line(n.Node + ": " + n.Error)
 			well = false
 			continue
 		}
-		rows = append(rows, []string{n.Node, n.State, fmt.Sprint(n.Term), fmt.Sprintf("%d of %d", n.Applied, n.Last), fmt.Sprint(n.Epoch), n.Anchor})
+		rows = append(rows, []string{n.Node, n.State, fmt.Sprint(n.Term), fmt.Sprintf("%d of %d", n.Applied, n.Last), fmt.Sprint(n.Epoch), fmt.Sprintf("%d, %d locked", *n.Accounts, *n.Locked), n.Anchor})
 		well = well && n.Leader == leader && leader != ""
 	}
-	if err := a.Emit(r, a.UI.Table([]string{"node", "state", "term", "applied", "epoch", "anchor"}, rows), said, a.UI.Fields([][2]string{{"notice", notice}})); err != nil {
+	if err := a.Emit(r, a.UI.Table([]string{"node", "state", "term", "applied", "epoch", "accounts", "anchor"}, rows), said, a.UI.Fields([][2]string{{"notice", notice}})); err != nil {
 		return err
 	}
 	if !well {

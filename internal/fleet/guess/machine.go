@@ -25,6 +25,7 @@ type Machine struct {
 	retired  uint64 // epochs up to this one are over
 	secrets  [32]byte
 	accounts map[string]*account
+	locked   int // of the accounts
 }
 
 // account is never forgotten: its count outlives its records.
@@ -62,6 +63,10 @@ func (m *Machine) Secrets() [32]byte { return m.secrets }
 // Index is the log's index of the last command that was applied.
 func (m *Machine) Index() uint64 { return m.index }
 
+// Count says how many accounts there are, those without a record too, and how many of
+// them are locked.
+func (m *Machine) Count() (accounts, locked int) { return len(m.accounts), m.locked }
+
 // Apply applies the log's next command. It never fails: every node answers the
 // same, also to what is no command. An index that isn't above the last one
 // changes nothing.
@@ -98,7 +103,11 @@ func (m *Machine) Apply(index uint64, command []byte) Answer {
 	case a.epoch == 0:
 		return a.answer(Erased)
 	case c.Kind == Guess:
-		return a.guess(c)
+		answer := a.guess(c)
+		if a.locked { // it wasn't, above
+			m.locked++
+		}
+		return answer
 	case c.Kind == Success:
 		return a.success(c)
 	case c.Kind == Erase:

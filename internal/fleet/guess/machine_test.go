@@ -280,6 +280,39 @@ func TestARestoredMachineGoesOnAsTheOther(t *testing.T) {
 	}
 }
 
+func TestAccountsAndThoseThatAreLockedAreCounted(t *testing.T) {
+	l := begun(t)
+	want := func(accounts, locked int) {
+		t.Helper()
+		restored, err := guess.Restore(l.m.Snapshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, m := range map[string]*guess.Machine{"the machine": l.m, "restored": restored} {
+			if a, n := m.Count(); a != accounts || n != locked {
+				t.Errorf("%s has %d accounts, %d locked; want %d and %d", what, a, n, accounts, locked)
+			}
+		}
+	}
+	want(0, 0)
+	l.is(guess.Unknown, attempt(1)) // a guess makes no account
+	want(0, 0)
+	bob := registration(2, 1)
+	bob.Account = "drill.bob"
+	l.is(guess.Registered, bob)
+	l.is(guess.Registered, registration(1, 1))
+	l.is(guess.Counted, attempt(1))
+	want(2, 0)
+	l.is(guess.Locked, attempt(2))
+	l.is(guess.Locked, attempt(3)) // it is locked once
+	l.is(guess.Locked, registration(3, 1))
+	want(2, 1)
+	l.is(guess.Erased, guess.Command{Kind: guess.Erase, Account: "drill.bob", Registration: [16]byte{2}})
+	want(2, 1)
+	l.is(guess.Done, guess.Command{Kind: guess.Retire, Epoch: 1})
+	want(2, 1)
+}
+
 func TestThereIsACountForSoManyAccountsAndNoneIsForgotten(t *testing.T) {
 	l := begun(t)
 	c := registration(1, 5)

@@ -169,5 +169,8 @@ func (m *Machine) admit(name string, a *account) error {
 		a.attempts, a.before, a.record, a.oprfKey, a.envelope = nil, nil, nil, nil, nil
 	}
 	m.accounts[name] = a
+	if a.locked {
+		m.locked++
+	}
 	return nil
 }

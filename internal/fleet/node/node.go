@@ -346,6 +346,28 @@ func (n *Node) close() (err error) {
 	return err
 }
 
+// Well says why the node can neither answer a device nor send it to one that can. It
+// asks nobody: a leader without a majority knows it within the time of an election. Whoever
+// asks for a service's health reads the text, so it names no paths.
+func (n *Node) Well() error {
+	s := n.replica.Status()
+	switch vote := len(s.Members); {
+	case s.Err != nil:
+		return errors.New("this node has stopped by itself: see its log")
+	case s.Stalled:
+		return errors.New("this node waits for its disk or its HSM, and answers nothing as long as it does")
+	case !isMember(s.Members, s.Self):
+		return errors.New("this node has no vote: it has not joined yet, or another incarnation has taken its place")
+	case s.Leader.Name == "":
+		return errors.New("no node leads the fleet, as far as this one knows: it reaches no majority, or one is being elected")
+	case vote/2+1 < n.keys.Majority:
+		return fmt.Errorf("%d of the fleet's %d nodes have a vote, and its majority is %d: nothing is answered until more have joined", vote, len(n.c.Site.Nodes), n.keys.Majority)
+	case s.Epoch != n.keys.Epoch:
+		return fmt.Errorf("the fleet's log is at epoch %d, and this node has the bundle of epoch %d", s.Epoch, n.keys.Epoch)
+	}
+	return nil
+}
+
 // Status is the node's word about itself.
 func (n *Node) Status() wire.Status {
 	s := n.replica.Status()
@@ -365,5 +387,6 @@ func (n *Node) Status() wire.Status {
 	return wire.Status{
 		Node: n.c.HSM, Leader: s.Leader.Name, State: state, Anchor: n.c.Site.Node(n.c.HSM).Anchor, Voters: strings.Join(voters, " "), Version: n.c.Version,
 		Epoch: s.Epoch, Term: s.Term, Last: s.Last, Applied: s.Applied,
+		Accounts: uint32(s.Accounts), Locked: uint32(s.Locked),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fleetctl/fleetctl/internal/fleet/anchor"
 	"github.com/fleetctl/fleetctl/internal/fleet/chain"
@@ -18,6 +19,14 @@ type anchored struct {
 	mu  sync.Mutex
 	now anchor.Anchor
 	err error
+
+	term atomic.Uint64 // now's, for whoever may not wait for the HSM
+}
+
+func newAnchored(k anchor.Keeper, failed func(error), now anchor.Anchor) *anchored {
+	a := &anchored{keeper: k, failed: failed, now: now}
+	a.term.Store(now.Term)
+	return a
 }
 
 // change writes the anchor with what it is given to change; where that is nothing,
@@ -44,6 +53,7 @@ func (k *anchored) change(with func(*anchor.Anchor)) error {
 		return k.err
 	}
 	k.now = next
+	k.term.Store(next.Term)
 	return nil
 }
 

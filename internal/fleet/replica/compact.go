@@ -37,7 +37,7 @@ func (r *Replica) compact() bool {
 	if r.store.compacted(to) {
 		return true
 	}
-	if r.store.snapshotted() < to+1 {
+	if r.store.snapshotted.Load() < to+1 {
 		if err := r.raft.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
 			return false
 		}
@@ -49,12 +49,6 @@ func (f *fsm) toCompact() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.compact
-}
-
-func (s *store) snapshotted() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.snapshot.Index
 }
 
 // compacted says that the log has none of the entries up to an index.

@@ -21,14 +21,18 @@ type Status struct {
 	Joining  []Member // those that don't yet
 	Epoch    uint64
 	Secrets  [32]byte // digest of the secrets that the log begins with
+	// Accounts is how many accounts there are, those whose record was erased too, Locked
+	// how many of them are locked.
+	Accounts, Locked int
 	// Erasing says that a record was destroyed that is still in this node's files.
 	Erasing bool
+	Stalled bool  // it waits for its disk or its HSM, and takes no command
 	Err     error // why the node has stopped by itself
 }
 
-// Status says how this node stands.
+// Status says how this node stands. It waits for neither disk nor HSM, which may hang.
 func (r *Replica) Status() Status {
-	s := Status{Self: r.self, Term: r.anchored.get().Term, Last: r.raft.LastIndex(), Applied: r.raft.AppliedIndex(), Snapshot: r.store.snapshotted(), Leads: r.raft.State() == raft.Leader, Err: r.Err()}
+	s := Status{Self: r.self, Term: r.anchored.term.Load(), Last: r.raft.LastIndex(), Applied: r.raft.AppliedIndex(), Snapshot: r.store.snapshotted.Load(), Leads: r.raft.State() == raft.Leader, Stalled: r.store.stall.too(), Err: r.Err()}
 	if address, id := r.raft.LeaderWithID(); id != "" {
 		s.Leader = memberOf(id, address)
 	}
@@ -44,6 +48,7 @@ func (r *Replica) Status() Status {
 	r.fsm.mu.Lock()
 	defer r.fsm.mu.Unlock()
 	s.Epoch, s.Secrets = r.fsm.machine.Epoch(), r.fsm.machine.Secrets()
+	s.Accounts, s.Locked = r.fsm.machine.Count()
 	s.Erasing = !r.store.compacted(r.fsm.compact)
 	return s
 }

@@ -163,8 +163,9 @@ func (r *Replica) start() error {
 	if err != nil {
 		return err
 	}
-	r.anchored = &anchored{keeper: keeper, failed: r.fail, now: *a}
+	r.anchored = newAnchored(keeper, r.fail, *a)
 	r.store = &store{log: log, anchored: r.anchored, failed: r.fail, stall: &stall{most: c.Timeout}, snapshot: snap}
+	r.store.snapshotted.Store(snap.Index)
 	r.fsm.store = r.store
 	if c.Anchoring == AtApply {
 		if err := judgeApplied(c.Dir, c.Keeper, r.store); err != nil {

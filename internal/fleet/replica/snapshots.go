@@ -149,6 +149,7 @@ func (k *sink) Close() error {
 		return err
 	}
 	s.snapshot, s.installed = *at, !k.own && chained
+	s.snapshotted.Store(at.Index)
 	if before.Index > 0 && before != *at {
 		if err := remove(k.of.dir, snapshotName(before)); err != nil {
 			return s.check(err)

@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -20,6 +21,8 @@ type store struct {
 
 	mu       sync.Mutex // one changes log and snapshot at a time
 	snapshot chain.Point
+	// snapshotted is its index, for whoever may not wait for the disk or the HSM.
+	snapshotted atomic.Uint64
 	// Another node's snapshot was installed that lies on this log's chain, and raft is
 	// about to remove the log.
 	installed bool

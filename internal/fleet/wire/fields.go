@@ -49,7 +49,7 @@ func (m *StatusRequest) fields() []field { return nil }
 
 func (m *Status) fields() []field {
 	return []field{said("node", &m.Node), said("leader", &m.Leader), said("state", &m.State), said("anchor", &m.Anchor), said("voters", &m.Voters), said("version", &m.Version),
-		long("epoch", &m.Epoch), long("term", &m.Term), long("last", &m.Last), long("applied", &m.Applied)}
+		long("epoch", &m.Epoch), long("term", &m.Term), long("last", &m.Last), long("applied", &m.Applied), number("accounts", &m.Accounts), number("locked", &m.Locked)}
 }
 
 func (m *Refusal) fields() []field {

@@ -72,6 +72,7 @@ type StatusRequest struct{}
 type Status struct {
 	Node, Leader, State, Anchor, Voters, Version string
 	Epoch, Term, Last, Applied                   uint64
+	Accounts, Locked                             uint32 // how many there are, and how many of them are locked
 }
 
 // Refusal says why there is no other answer.

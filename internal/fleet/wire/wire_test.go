@@ -25,7 +25,7 @@ func samples() []Message {
 		&Erase{Account: "drill.c", Registration: [16]byte{17}},
 		&Erased{Used: 18, Limit: 19},
 		&StatusRequest{},
-		&Status{Node: "a", Leader: "b", State: "leads", Anchor: "kryoptic", Voters: "a b c", Version: "v1", Epoch: 20, Term: 21, Last: 22, Applied: 23},
+		&Status{Node: "a", Leader: "b", State: "leads", Anchor: "kryoptic", Voters: "a b c", Version: "v1", Epoch: 20, Term: 21, Last: 22, Applied: 23, Accounts: 24, Locked: 25},
 		&Refusal{Code: CodeNotLeader, Leader: "b", Detail: "at term 3"},
 	}
 }

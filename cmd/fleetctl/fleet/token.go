@@ -61,6 +61,9 @@ func (h *here) hostConfig(a *cli.App, fleet [16]byte, pin []byte) *hsmhost.Confi
 		Module: h.self.Module, InitArgs: h.self.InitArgs, Label: h.self.Token, Keypad: pin == nil,
 		Fleet: fleet, AnchorIndex: uint64(h.place.Index), Patience: uint64(a.Patience.Milliseconds()),
 	}
+	if a.Trace != nil {
+		c.Trace = a.Trace.Name()
+	}
 	if _, err := durable.Stat(h.self.Dir); err == nil {
 		c.Lock = filepath.Clean(h.self.Dir) + ".hsm-lock"
 	}

@@ -23,6 +23,8 @@ type Config struct {
 	AnchorIndex uint64 `strict:"anchor_index,optional"`
 	// Patience is how many milliseconds a call to the module may take; zero is no limit.
 	Patience uint64 `strict:"patience_ms,optional"`
+	// Trace is a file to which a line for each call to the module is appended.
+	Trace string `strict:"trace,optional"`
 	// Lock is a file, beside the node's folder, by which the process waits until the one
 	// before it is gone: a node that was killed leaves one that finishes its last write.
 	Lock string `strict:"lock,optional"`

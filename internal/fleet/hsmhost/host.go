@@ -32,8 +32,9 @@ type host struct {
 	by  agreer
 	ctx context.Context
 
-	kept anchorhsm.Kept // nil until it is asked for
-	ids  map[string][]byte
+	trace durable.File   // nil: nobody wants one
+	kept  anchorhsm.Kept // nil until it is asked for
+	ids   map[string][]byte
 }
 
 type agreer interface {
@@ -104,11 +105,18 @@ func held(file string, patience time.Duration) (unlock func(), err error) {
 
 func open(ctx context.Context, c *Config, pin []byte) (_ *host, err error) {
 	h := &host{c: c, pin: pin, ctx: ctx, ids: map[string][]byte{}}
-	if h.m, err = hsm.Open(c.Module, hsm.Options{InitArgs: c.InitArgs, Deadline: c.deadline()}); err != nil {
-		return nil, err
+	o := hsm.Options{InitArgs: c.InitArgs, Deadline: c.deadline()}
+	if c.Trace != "" {
+		if h.trace, err = durable.OpenFile(c.Trace, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+			return nil, err
+		}
+		o.Trace = h.trace
+	}
+	if h.m, err = hsm.Open(c.Module, o); err != nil {
+		return nil, errors.Join(err, h.close())
 	}
 	if h.t, err = h.m.Token(hsm.Selector{Label: c.Label, Serial: c.Serial}); err != nil {
-		return nil, errors.Join(err, h.m.Close())
+		return nil, errors.Join(err, h.close())
 	}
 	h.by = h.t
 	if c.TPM != nil {
@@ -128,7 +136,16 @@ func (h *host) close() error {
 	if h.kept != nil {
 		err = h.kept.Close()
 	}
-	return errors.Join(err, h.t.Close(), h.m.Close())
+	if h.t != nil {
+		err = errors.Join(err, h.t.Close())
+	}
+	if h.m != nil {
+		err = errors.Join(err, h.m.Close())
+	}
+	if h.trace != nil {
+		err = errors.Join(err, h.trace.Close())
+	}
+	return err
 }
 
 // serve talks to one node after the other.

@@ -148,6 +148,35 @@ func dial(t testing.TB, p *Process) *Client {
 	return c
 }
 
+func TestAnHSMsProcessAppendsToTheTraceOfWhoeverStartedIt(t *testing.T) {
+	c, sign, _ := kryoptic(t)
+	c.Trace = filepath.Join(t.TempDir(), "trace")
+	if err := os.WriteFile(c.Trace, []byte("what was there\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, c, folder(t))
+	n := dial(t, p)
+	must(n.Sign(sign.SPKI(), []byte("a handshake")))
+	if err := errors.Join(n.Close(), p.Stop()); err != nil {
+		t.Error(err)
+	}
+	trace := string(must(os.ReadFile(c.Trace)))
+	for _, want := range []string{"what was there\n", "C_Login ", "C_Sign ", "C_Finalize "} {
+		if !strings.Contains(trace, want) {
+			t.Errorf("the trace lacks %q:\n%s", want, trace)
+		}
+	}
+	for _, secret := range []string{pin, "a handshake"} {
+		if strings.Contains(trace, secret) {
+			t.Errorf("the trace has %q", secret)
+		}
+	}
+	c.Trace = t.TempDir() // where nothing can be written
+	if p, err := Start(folder(t), c, []byte(pin)); err == nil {
+		t.Errorf("it begins without the trace that was asked for; stopped: %v", p.Stop())
+	}
+}
+
 func TestAnHSMsProcessSignsAgreesAndKeepsTheAnchor(t *testing.T) {
 	c, sign, agree := kryoptic(t)
 	p := start(t, c, folder(t))

@@ -42,7 +42,7 @@ func cmdListening(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(json.Unmarshal(raw, &said))
 	ts.Setenv(args[0], said.Listen)
 	ts.Setenv(args[0]+"_SUBMIT", said.Submit)
-	ts.Setenv(args[0]+"_HEALTH", said.Health)
+	ts.Setenv(args[0]+"_HEALTH", strings.TrimSuffix(said.Health, "/metrics"))
 	ts.Setenv(args[0]+"_PID", fmt.Sprint(cmd.Process.Pid))
 	s := &served{cmd: cmd}
 	listeners.Store(cmd.Process.Pid, s)

@@ -128,6 +128,8 @@ func refusedBy(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &r) && r.Alarm():
+		return cli.Exit(cli.ExitAlarm, err)
 	case errors.As(err, &r), errors.As(err, &wrong):
 		return cli.Wrong(err)
 	case errors.Is(err, bundle.ErrTrust):
@@ -136,6 +138,30 @@ func refusedBy(err error) error {
 		return cli.Wrong(err)
 	}
 	return cli.Exit(cli.ExitFailed, err)
+}
+
+// finished gives what a device did its exit code, and says which nodes it refused on the
+// way, if another one has answered.
+func finished(a *cli.App, d *phone.Answer, err error) error {
+	if nobody := (*phone.Nobody)(nil); !errors.As(err, &nobody) { // which names them
+		for _, r := range d.Refused {
+			line := r.String()
+			if r.Alarm() {
+				line = "ALARM: " + line
+			}
+			a.UI.Say(a.UI.Talk.Line(line))
+		}
+	}
+	return refusedBy(err)
+}
+
+// refusedJSON is a node to which the device said nothing.
+type refusedJSON struct {
+	Node    string `strict:"node"`
+	Address string `strict:"address"`
+	Reason  string `strict:"reason"`
+	Detail  string `strict:"detail"`
+	Alarm   bool   `strict:"alarm"` // it is of an older epoch than the device has seen
 }
 
 // loginJSON is what came of it.
@@ -151,6 +177,8 @@ type loginJSON struct {
 	KeyFile      string   `strict:"key_file,optional"`
 	CodeFile     string   `strict:"code_file,optional"`
 	PasskeyFile  string   `strict:"passkey_file,optional"`
+	// Refused are the nodes that the device refused before one answered.
+	Refused []refusedJSON `strict:"refused,optional"`
 }
 
 // Format is what the JSON says that it is.
@@ -162,6 +190,9 @@ const notice = "a reference, not a vault: the nodes' secrets are in their comput
 func told(a *cli.App, r *loginJSON, done string, d *phone.Answer) error {
 	r.Notice, r.Node, r.Epoch, r.Remaining, r.Limit = notice, d.Node, d.Registration.Epoch, d.Registration.Remaining, d.Registration.Limit
 	r.Registration = hex.EncodeToString(d.Registration.Number[:])
+	for _, n := range d.Refused {
+		r.Refused = append(r.Refused, refusedJSON{n.HSM, n.Address, string(n.Why.Reason), n.Why.Error(), n.Alarm()})
+	}
 	rows := [][2]string{
 		{done, fmt.Sprintf("%s, epoch %d, by node %s", r.Account, r.Epoch, r.Node)},
 		{"guesses", fmt.Sprintf("%d of %d left", r.Remaining, r.Limit)},

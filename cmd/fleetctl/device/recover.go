@@ -34,8 +34,13 @@ a passkey too (register --passkey-out), and is opened by it in a browser on this
 computer, at an address of localhost that is shown. Where the passkey is lost,
 the recovery code is the way back.
 
-Exit codes: 0 the key is back; 1 the guess was wrong, the record is gone, or the
-node or its bundle is refused; 4 no node answers.`,
+A node that is refused, such as one whose proof is too old, is told nothing; the
+others are asked, by the same guess, and which were refused is said. One of an
+older epoch than the device has seen is an alarm, though another one answers.
+
+Exit codes: 0 the key is back; 1 the guess was wrong, the record is gone, or
+every node, or the fleet, is refused; 4 no node answers; 6 the fleet's signers
+equivocate. An error says where a guess was used, or may have been.`,
 		"  fleetctl device recover --policy device.json --state phone --site fleet.yaml \\\n      --account drill.alice --code file:code --key-out key-again\n  fleetctl device recover --passkey passkey.json --key-out key-again",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return o.run(a, cmd) })
 	o.flags(c)
@@ -69,8 +74,8 @@ func (o *recoverOptions) run(a *cli.App, cmd *cobra.Command) error {
 	ctx, stop := o.timed(cmd.Context())
 	defer stop()
 	d, err := p.Recover(ctx, secret)
-	if err != nil {
-		return refusedBy(err)
+	if err := finished(a, d, err); err != nil {
+		return err
 	}
 	defer clear(d.Key)
 	if err := cli.WritePrivate(o.keyOut, []byte(hex.EncodeToString(d.Key)+"\n")); err != nil {

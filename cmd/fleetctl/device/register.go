@@ -35,8 +35,12 @@ takes a browser and an authenticator that have WebAuthn's PRF.
 It speaks with a reference fleet (fleet serve), which is no vault: only accounts
 whose names begin with drill. are kept.
 
-Exit codes: 0 registered; 1 the node or its bundle is refused; 4 no node
-answers.`,
+A node that is refused, such as one whose proof is too old, is told nothing; the
+others are asked, and which were refused is said. One of an older epoch than the
+device has seen is an alarm, though another one answers.
+
+Exit codes: 0 registered; 1 every node, or the fleet, is refused; 4 no node
+answers; 6 the fleet's signers equivocate.`,
 		"  fleetctl device register --policy device.json --state phone --begin --site fleet.yaml \\\n      --account drill.alice --code-out code --key-out key",
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return o.run(a, cmd) })
 	o.flags(c)
@@ -88,8 +92,8 @@ func (o *registerOptions) run(a *cli.App, cmd *cobra.Command) error {
 		}
 	}
 	d, err := p.Register(ctx, secret, key, o.used)
-	if err != nil {
-		return refusedBy(err)
+	if err := finished(a, d, err); err != nil {
+		return err
 	}
 	r := &loginJSON{Account: o.account, Key: sha256.Sum256(key), KeyFile: o.keyOut, CodeFile: o.codeOut, PasskeyFile: o.passkeyOut}
 	return told(a, r, "registered", d)

@@ -1,6 +1,6 @@
 // Package phone is a device of a fleet: it opens sessions with nodes that it accepts,
 // finds the one that leads, and has one guess be one guess, however many nodes are lost
-// over it.
+// over it, or refused.
 package phone
 
 import (
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -45,12 +46,13 @@ type Answer struct {
 	// left. Uncertain says that a guess may have been used of which nobody answered.
 	Counted, Uncertain bool
 	Remaining          uint32
+	Refused            []Refused // nodes that were refused on the way, whatever came of it
 }
 
 // pause is how long a device waits before it asks again where nobody leads.
 const pause = 50 * time.Millisecond
 
-// Open opens a session with a node. Everything in it has to be over within the device's
+// Open opens a session with a node, and with no other one. Everything in it has to be over within the device's
 // patience.
 func (p *Phone) Open(ctx context.Context, n Node) (*session.Session, error) {
 	ctx, stop := context.WithTimeout(ctx, p.Patience)
@@ -58,6 +60,10 @@ func (p *Phone) Open(ctx context.Context, n Node) (*session.Session, error) {
 	s, err := p.Session.Dial(ctx, n.Address)
 	if err != nil {
 		return nil, err
+	}
+	if s.Node() != n.HSM {
+		err := &bundle.Refusal{Reason: session.ReasonNode, Err: fmt.Errorf("node %s: %s answers in the place of %s", n.Address, s.Node(), n.HSM)}
+		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.SetDeadline(time.Now().Add(p.Patience)); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -69,7 +75,8 @@ func (p *Phone) Open(ctx context.Context, n Node) (*session.Session, error) {
 // has seen used of this account with an earlier epoch.
 func (p *Phone) Register(ctx context.Context, secret client.Secret, key []byte, used uint32) (*Answer, error) {
 	a := &Answer{}
-	err := p.ask(ctx, func(s *session.Session, over io.ReadWriter) error {
+	var err error
+	a.Refused, err = p.ask(ctx, func(s *session.Session, over io.ReadWriter) error {
 		r, err := p.device(s).Register(over, secret, key, used)
 		if err == nil {
 			a.Node, a.Registration, a.Remaining = s.Node(), *r, r.Remaining
@@ -83,7 +90,10 @@ func (p *Phone) Register(ctx context.Context, secret client.Secret, key []byte, 
 func (p *Phone) Recover(ctx context.Context, secret client.Secret) (*Answer, error) {
 	a := &Answer{}
 	var login *client.Login
-	err := p.ask(ctx, func(s *session.Session, over io.ReadWriter) (err error) {
+	var err error
+	// The same login goes from node to node, so that no node, and nobody between, can have
+	// one try use two guesses: what is counted is its KE1.
+	a.Refused, err = p.ask(ctx, func(s *session.Session, over io.ReadWriter) (err error) {
 		if login == nil {
 			if login, err = p.device(s).Login(secret); err != nil {
 				return err
@@ -101,6 +111,13 @@ func (p *Phone) Recover(ctx context.Context, secret client.Secret) (*Answer, err
 		return err
 	})
 	a.Uncertain = a.Uncertain && !a.Counted
+	switch wrong := (*client.Wrong)(nil); {
+	case err == nil, errors.As(err, &wrong): // which says what is left
+	case a.Counted:
+		err = fmt.Errorf("%w; a guess was used, and another try uses another one", err)
+	case a.Uncertain:
+		err = fmt.Errorf("%w; whether a guess was used is not known, and another try may use another one", err)
+	}
 	return a, err
 }
 
@@ -123,18 +140,28 @@ func (p *Phone) device(s *session.Session) *client.Device {
 }
 
 // ask does something in a session with the node that leads. Where it is lost, or doesn't
-// know whether its answer counts, it is asked again, until ctx ends.
-func (p *Phone) ask(ctx context.Context, do func(*session.Session, io.ReadWriter) error) error {
+// know whether its answer counts, it is asked again, until ctx ends. A node that is refused
+// for what it alone has said is asked no more; the others are.
+func (p *Phone) ask(ctx context.Context, do func(*session.Session, io.ReadWriter) error) (refused []Refused, err error) {
 	if len(p.Nodes) == 0 {
-		return errors.New("the device was told of no node")
+		return nil, errors.New("the device was told of no node")
 	}
 	if err := guess.CheckAccount(p.Account); err != nil {
-		return err
+		return nil, err
 	}
+	left := slices.Clone(p.Nodes)
 	at, tried := 0, 0
 	var none error // a node's word that there is no majority: it says more than that others aren't reached
 	for {
-		s, err := p.Open(ctx, p.Nodes[at])
+		s, err := p.Open(ctx, left[at])
+		if r := (*bundle.Refusal)(nil); errors.As(err, &r) && alone(r) {
+			refused = append(refused, Refused{left[at], r})
+			if left = slices.Delete(left, at, at+1); len(left) == 0 {
+				return refused, &Nobody{Refused: refused}
+			}
+			at %= len(left)
+			continue
+		}
 		if err == nil {
 			over := io.ReadWriter(s)
 			if p.Over != nil {
@@ -143,29 +170,29 @@ func (p *Phone) ask(ctx context.Context, do func(*session.Session, io.ReadWriter
 			err = do(s, over)
 			s.Close()
 		}
-		next, again := p.next(err, at)
+		next, again := next(err, left, at)
 		if !again {
-			return err
+			return refused, err
 		}
 		if refusal := (*wire.Refusal)(nil); errors.As(err, &refusal) && refusal.Code == wire.CodeNoMajority {
 			none = err
 		}
-		if tried++; next == at || tried%len(p.Nodes) == 0 {
+		if tried++; next == at || tried%len(left) == 0 {
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
 			}
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("nobody answers: %w", cmp.Or(none, err))
+			return refused, &Nobody{Refused: refused, Err: cmp.Or(none, err)}
 		}
 		at = next
 	}
 }
 
 // next is who is asked next after an error, if anybody is.
-func (p *Phone) next(err error, at int) (next int, again bool) {
-	next = (at + 1) % len(p.Nodes)
+func next(err error, nodes []Node, at int) (next int, again bool) {
+	next = (at + 1) % len(nodes)
 	var refused *bundle.Refusal
 	var wrong *client.Wrong
 	var refusal *wire.Refusal
@@ -177,7 +204,7 @@ func (p *Phone) next(err error, at int) (next int, again bool) {
 	}
 	switch refusal.Code {
 	case wire.CodeNotLeader:
-		for i, n := range p.Nodes {
+		for i, n := range nodes {
 			if n.HSM == refusal.Leader && i != at {
 				return i, true
 			}
@@ -202,7 +229,7 @@ func (p *Phone) Status(ctx context.Context, n Node) (*wire.Status, error) {
 // Erase has the fleet destroy a registration's record, and gives how many guesses are
 // used.
 func (p *Phone) Erase(ctx context.Context, number [16]byte) (used uint32, err error) {
-	err = p.ask(ctx, func(s *session.Session, over io.ReadWriter) (err error) {
+	_, err = p.ask(ctx, func(s *session.Session, over io.ReadWriter) (err error) {
 		used, err = p.device(s).Erase(over, number)
 		return err
 	})

@@ -32,7 +32,7 @@ func alone(r *bundle.Refusal) bool {
 	return slices.Contains([]bundle.Reason{
 		bundle.ReasonMalformed, bundle.ReasonLog, bundle.ReasonWitnesses, bundle.ReasonAge, bundle.ReasonNamespace, bundle.ReasonSignatures,
 		bundle.ReasonFleet, bundle.ReasonVoid, bundle.ReasonEpoch, device.ReasonPinned,
-		session.ReasonTLS, session.ReasonALPN, session.ReasonCertificate, session.ReasonAnswer, session.ReasonNode,
+		session.ReasonTLS, session.ReasonALPN, session.ReasonCertificate, session.ReasonAnswer, session.ReasonNode, session.ReasonPostQuantum,
 	}, r.Reason)
 }
 

@@ -120,7 +120,7 @@ func (w *world) node(hsm string) phone.Node {
 			}
 		}
 	}
-	s := must(session.NewServer(hsm, "session", key, w.answer))
+	s := must(session.NewServer(hsm, "session", key, nil, w.answer))
 	v := must(vault.New(vault.Config{
 		Log: log{w, hsm}, Server: w.opaque, Random: rand.Reader, Epoch: w.set.Epoch, Limit: 3,
 		Status: func() wire.Status { return wire.Status{Node: hsm} },

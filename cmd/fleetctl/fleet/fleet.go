@@ -10,5 +10,5 @@ import (
 // Group is fleetctl fleet with its commands.
 func Group(a *cli.App) *cobra.Command {
 	return cli.Group("fleet", "Run a reference fleet on a ceremony's keys, and drill it",
-		secretsCmd(a), initCmd(a), joinCmd(a), serveCmd(a), statusCmd(a), drillCmd(a))
+		secretsCmd(a), initCmd(a), joinCmd(a), serveCmd(a), statusCmd(a), leaveCmd(a), drillCmd(a))
 }

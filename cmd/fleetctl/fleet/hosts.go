@@ -89,7 +89,7 @@ func (h *drillHost) Keeps() error {
 		case err != nil:
 			return err
 		}
-		return errors.New("has an anchor of this fleet already, which a drill leaves alone: it is of a node that runs, or of a drill that was interrupted")
+		return errors.New("has an anchor of this fleet already, which a drill leaves alone: it is of a node that runs, or of a drill that was interrupted (fleetctl fleet leave takes it out)")
 	})
 }
 

@@ -100,7 +100,10 @@ func (o *nodeOptions) begin(a *cli.App, cmd *cobra.Command, file string, founder
 // may have one all the same.
 func (o *nodeOptions) notBegun(h *here, k anchor.Keeper, founder bool, why error) error {
 	err := strict.Errorf("", "node %s: %v", o.hsm, why)
-	if errors.Is(why, anchorhsm.ErrUnfit) {
+	switch {
+	case errors.Is(why, anchor.ErrBegun):
+		err = err.WithHint("fleetctl fleet leave shows it, and takes it out once that is agreed to")
+	case errors.Is(why, anchorhsm.ErrUnfit):
 		err = err.WithHint("anchor: none in the site file has the node run without")
 	}
 	if _, none := k.Read(); founder && (errors.Is(why, anchorhsm.ErrUnfit) || errors.Is(why, anchor.ErrBegun) || errors.Is(none, anchor.ErrNone)) {

@@ -21,4 +21,6 @@ func serveCmd(*cli.App) *cobra.Command { return cli.LeftOut("serve", leftOut) }
 
 func statusCmd(*cli.App) *cobra.Command { return cli.LeftOut("status", leftOut) }
 
+func leaveCmd(*cli.App) *cobra.Command { return cli.LeftOut("leave", leftOut) }
+
 func drillCmd(*cli.App) *cobra.Command { return cli.LeftOut("drill", leftOut) }

@@ -99,6 +99,7 @@ type here struct {
 	place   site.Place
 	secrets []byte
 	beside  bool
+	leaves  bool   // its folder may be moved away already
 	socket  string // of the HSM's process; empty: it is started here
 }
 

@@ -186,7 +186,8 @@ func refusedAtStart(err error) error {
 	case errors.As(err, &r) && r.Reason == replica.NoAnchor:
 		return cli.Usage(strict.Errorf("", "%v", err).WithHint("fleetctl fleet init makes the first node of a fleet, fleetctl fleet join every other"))
 	case errors.As(err, &r):
-		return cli.Exit(cli.ExitWrong, err)
+		return cli.Exit(cli.ExitWrong, strict.Errorf("", "%v", err).Because(err).
+			WithHint("the node is replaced, never repaired: fleetctl fleet leave takes its anchor out of its HSM, fleetctl fleet join makes it anew in an empty folder"))
 	}
 	return cli.Exit(cli.ExitFailed, err)
 }

@@ -64,14 +64,21 @@ func (h *here) hostConfig(a *cli.App, fleet [16]byte, pin []byte) *hsmhost.Confi
 	if a.Trace != nil {
 		c.Trace = a.Trace.Name()
 	}
-	if _, err := durable.Stat(h.self.Dir); err == nil {
-		c.Lock = filepath.Clean(h.self.Dir) + ".hsm-lock"
+	of := h.self.Dir
+	if h.leaves {
+		of = filepath.Dir(filepath.Clean(of))
+	}
+	if _, err := durable.Stat(of); err == nil {
+		c.Lock = h.lock()
 	}
 	if h.self.TPM != nil {
 		c.TPM = &hsmhost.TPM{TCTI: h.self.TPM.TCTI, Store: h.self.TPM.Store}
 	}
 	return c
 }
+
+// lock is the file by which one process at a time has the node's HSM.
+func (h *here) lock() string { return filepath.Clean(h.self.Dir) + ".hsm-lock" }
 
 // pinOf looks at the token without a login, and asks for its PIN.
 func pinOf(a *cli.App, h *here) ([]byte, error) {

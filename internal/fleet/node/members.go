@@ -82,11 +82,22 @@ func (n *Node) lead(ctx context.Context) {
 	}
 }
 
-// join has this incarnation become a member, where it isn't one.
+// join has this incarnation become a member, where it isn't one. What keeps it from that is
+// told once, until it changes.
 func (n *Node) join(ctx context.Context) {
+	told := map[string]string{}
+	tell := func(node, what string) {
+		if told[node] != what {
+			n.c.Log.Info("this node has no vote yet", "asked", node, "answer", what)
+		}
+		told[node] = what
+	}
 	for wait := look; tick(ctx, wait); wait = min(2*wait, seldom) {
 		s := n.replica.Status()
 		if isMember(s.Members, s.Self) {
+			if len(told) > 0 {
+				n.c.Log.Info("this node has joined, and has a vote")
+			}
 			return
 		}
 		for _, o := range n.c.Site.Nodes {
@@ -96,9 +107,9 @@ func (n *Node) join(ctx context.Context) {
 			r, err := n.peers.ask(o.HSM, &question{Ask: askJoin, Incarnation: s.Self.Incarnation, Applied: n.replica.Status().Applied})
 			switch {
 			case err != nil:
-				n.c.Log.Info("a node isn't reached", "node", o.HSM, "error", err)
+				tell(o.HSM, err.Error())
 			case r.Error != "":
-				n.c.Log.Info("a node doesn't take this one in yet", "node", o.HSM, "reason", r.Error)
+				tell(o.HSM, r.Error)
 			}
 		}
 	}

@@ -2,6 +2,8 @@ package evidence_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -213,6 +215,50 @@ func TestASecondStatementByTheClassicalKeyAloneIsNotCalledEquivocation(t *testin
 		r := judged(t, f, evidence.Input{File: "evidence.tar", Data: f.Archive, Statements: []evidence.Input{{File: "second.json", Data: c.data}}})
 		if r.Verified || len(r.Problems) != 1 || !strings.Contains(r.Problems[0].What, c.want) {
 			t.Errorf("%s: verified is %t: %+v", name, r.Verified, r.Problems)
+		}
+	}
+}
+
+// hybridPerson is an OpenSSH key of these two halves.
+func hybridPerson(pq, ed []byte) string {
+	const typ = "ssh-mldsa44-ed25519@openssh.com"
+	blob := append(binary.BigEndian.AppendUint32(nil, uint32(len(typ))), typ...)
+	blob = binary.BigEndian.AppendUint32(blob, uint32(len(pq)+len(ed)))
+	return typ + " " + b64(append(append(blob, pq...), ed...))
+}
+
+// Whoever has a half of a person's hybrid key would have two voices with it: as another
+// person, as the operator, as a third party or as a witness.
+func TestAPersonsHybridKeyIsEachOfItsHalves(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "hybrid person", HSMs: 1, PostQuantum: keys.MLDSA44, To: -1})
+	own := testfleet.SoftSigner(keys.MLDSA44, "olga's own").Public.Raw()
+	ownEd, _ := testfleet.SoftSigner(keys.Ed25519, "olga's own").Public.Ed25519()
+	omar, ok := f.Parties.People["omar"].Key().Ed25519()
+	if !ok {
+		t.Fatal("omar's key is of another kind")
+	}
+	party := f.Plan.ThirdParties[0].Key
+	vkey := strings.SplitN(f.Parties.Log.(*testfleet.Witnesses).VKeys()[0], "+", 3)[2]
+	witness := must(base64.StdEncoding.DecodeString(vkey))[1:]
+	olga := f.Parties.People["olga"].Key().String()
+	for name, key := range map[string]string{
+		"of nobody else":                hybridPerson(own, ownEd),
+		"omar's":                        hybridPerson(own, omar),
+		"the operator's":                hybridPerson(f.Parties.PostQuantum["operator-1"].Public.Raw(), ownEd),
+		"the third party's Ed25519 key": hybridPerson(own, party[:]),
+		"the third party's ML-DSA key":  hybridPerson(f.Parties.PostQuantum[firstParty].Public.Raw(), ownEd),
+		"a witness's":                   hybridPerson(witness, ownEd),
+	} {
+		_, inPolicy := evidence.ParsePolicy("policy.yaml", changed(t, f.Policy, olga, key))
+		_, inPlan := ceremony.ParsePlan("plan.yaml", changed(t, f.Plan.Raw(), olga, key))
+		for file, err := range map[string]error{"policy": inPolicy, "plan": inPlan} {
+			if name == "of nobody else" {
+				if err != nil {
+					t.Errorf("the %s refuses a hybrid key: %v", file, err)
+				}
+			} else if err == nil || !strings.Contains(err.Error(), "has the key of") {
+				t.Errorf("a half that is %s, in the %s: %v", name, file, err)
+			}
 		}
 	}
 }

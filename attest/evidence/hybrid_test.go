@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -259,6 +260,31 @@ func TestAPersonsHybridKeyIsEachOfItsHalves(t *testing.T) {
 			} else if err == nil || !strings.Contains(err.Error(), "has the key of") {
 				t.Errorf("a half that is %s, in the %s: %v", name, file, err)
 			}
+		}
+	}
+}
+
+// Who may stand in for a hybrid party with a classical signature makes the other's
+// post-quantum one worthless: the report says so.
+func TestAClassicalAlternativeToAHybridPartyIsNamed(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "hybrid alternative", HSMs: 1, PostQuantum: keys.MLDSA44, Others: 1, Needed: 1, To: -1})
+	text := string(f.Policy)
+	at := strings.Index(text, "additional_keys:")
+	second := at + strings.Index(text[at:], "  - name: "+secondParty)
+	rest := text[second+1:]
+	end := strings.Index(rest, "\n  - ")
+	if i := strings.Index(rest, "\n\n"); end < 0 || i >= 0 && i < end {
+		end = i
+	}
+	text = text[:second] + rest[end+1:]
+	text = strings.Replace(text, ", "+secondParty, "", 1)
+	for needed, want := range map[string]string{"1": "third party auditor-2.example, enough without any post-quantum signature", "2": "third party auditor-2.example"} {
+		p, err := evidence.ParsePolicy("policy.yaml", changed(t, []byte(text), "third_parties_needed: 1", "third_parties_needed: "+needed))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if list := p.Classical(); !slices.Contains(list, want) {
+			t.Errorf("%s needed: %q", needed, list)
 		}
 	}
 }

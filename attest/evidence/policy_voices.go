@@ -253,14 +253,18 @@ func (p *Policy) Classical() (list []string) {
 	if p.Rekor != nil {
 		add("Rekor's logs and what is submitted to them: Rekor takes no post-quantum signature")
 	}
-	for _, name := range p.Trust(p.Namespaces[0]).Parties() {
-		if !slices.Contains(p.requires, name) {
-			add("third party %s", name)
+	// Of third parties some are enough, of operators one: where those who give one
+	// signature are, a post-quantum one is of no use.
+	parties := slices.DeleteFunc(p.Trust(p.Namespaces[0]).Parties(), func(name string) bool { return slices.Contains(p.requires, name) })
+	for _, name := range parties {
+		if len(parties) >= p.needed {
+			name += ", enough without any post-quantum signature"
 		}
+		add("third party %s", name)
 	}
 	for _, o := range p.operators {
 		if !slices.Contains(p.requires, o.Name) && !o.Key.Algorithm().IsMLDSA() {
-			add("operator %s", o.Name)
+			add("operator %s, enough without any post-quantum signature", o.Name)
 		}
 	}
 	for _, x := range p.people {

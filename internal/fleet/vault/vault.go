@@ -24,8 +24,8 @@
 //
 // What isn't kept from anyone who asks: whether an account is registered. A single login
 // of an unknown account is answered in the same form, by the same calls, after the same
-// commit, and counts down to the same lock. But that count is this node's alone, and is
-// forgotten with it or after many others; a locked or erased account is told so, and
+// commit, with the same fake at each node, and counts down to the same lock. But that count
+// is this node's alone, and is forgotten with it or after many others; a locked or erased account is told so, and
 // registration says what it says (RFC 9807, 10.9). Anybody may register any account, or
 // register it anew, which destroys the record before: who a person is, a real vault learns
 // from its messenger.

@@ -33,6 +33,7 @@ type handset struct {
 	seen   func(moment)
 	record *wire.RegisterFinish // that it registered with
 	node   string               // that it speaks with
+	streak *streak              // of a crowd's account
 }
 
 // device is a new device of an account, with a state of its own on the disk.

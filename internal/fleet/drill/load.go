@@ -33,6 +33,8 @@ func (d *drill) underLoad(ctx context.Context) error {
 			return err
 		}
 		twin.code, twin.key = h.code, h.key
+		h.streak = &streak{}
+		twin.streak = h.streak
 		all = append(all, h, twin)
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -92,14 +94,33 @@ func (d *drill) killSome(ctx context.Context, done <-chan struct{}, left *atomic
 	return nil
 }
 
+// streak is how many wrong codes an account of a crowd was given since the last right one.
+// Without an end to it a drill of many logins locks an account by chance.
+type streak struct{ wrong atomic.Int32 }
+
+// next says whether the next code is wrong: one of three, and half of an account's guesses
+// in a row at the most. The other half is for what its devices have under way.
+func (s *streak) next() (wrong bool) {
+	if rand.IntN(3) != 0 || s.wrong.Load() >= limit/2 {
+		return false
+	}
+	s.wrong.Add(1)
+	return true
+}
+
+// right says that the count was started anew.
+func (s *streak) right() { s.wrong.Store(0) }
+
 // some is a login of a crowd: right two times of three. Two devices of one account are at
 // work, so that what is left is for the model to say.
 func (h *handset) some(ctx context.Context) error {
-	if rand.IntN(3) == 0 {
-		err := h.wrong(ctx, -1)
-		return err
+	if h.streak.next() {
+		return h.wrong(ctx, -1)
 	}
 	_, err := h.right(ctx)
+	if err == nil {
+		h.streak.right()
+	}
 	var wrong *client.Wrong
 	var refusal *wire.Refusal
 	switch {

@@ -51,6 +51,25 @@ func TestAHybridCeremonyVerifiesAndItsClassicalLinksAreNamed(t *testing.T) {
 	}
 }
 
+// The page of a hybrid fleet names both keys of who signed, and what is classical only; that
+// of another fleet says nothing of it.
+func TestThePageOfAHybridFleetNamesBothKeysAndWhatIsClassical(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "hybrid page", HSMs: 1, PostQuantum: keys.MLDSA65})
+	page := string(f.Files[evidence.PageFile])
+	for _, want := range []string{", with both keys: ed25519 and ml-dsa-65", "over that statement, with both keys: ecdsa-p256 and ml-dsa-65", "Classical only", "<li>the fleet&#39;s keys of the role session: ed25519</li>",
+		"<li>officer olga, who signs with ssh-ed25519</li>", "<li>log log.example/fleet: its own signature</li>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "<li>witness w1") {
+		t.Error("a witness with an ML-DSA-44 key is called classical")
+	}
+	if other := testfleet.New(t, testfleet.Options{Name: "classical page", HSMs: 1}); strings.Contains(string(other.Files[evidence.PageFile]), "Classical only") {
+		t.Error("the page of a fleet without post-quantum keys has a list of what is classical")
+	}
+}
+
 // A policy that requires both takes no ceremony of which one signature is missing,
 // whatever its plan says.
 func TestAHybridPolicyRefusesAClassicalCeremony(t *testing.T) {

@@ -179,10 +179,10 @@ func (d *pageData) part(name string) error {
 	case "files":
 		return d.fileRows()
 	case "logged":
-		if d.account.LogProof == nil {
-			return nil
+		if d.account.LogProof != nil {
+			d.add("<p>bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof.</p>")
 		}
-		return d.row("<p>bundle.json is in the log that the plan names; the proof is bundle.json.tlog-proof.</p>")
+		return d.classicalOnly()
 	}
 	text, known := d.words[name]
 	if !known {
@@ -234,7 +234,7 @@ func (d *pageData) signed(a *ceremony.Account) {
 				continue
 			}
 			if st, err := bundle.ParseServed(ceremony.BundleFile, r.Statement); err == nil {
-				s.Time = strict.FormatTime(st.Time())
+				s.Time = strict.FormatTime(st.Time()) + both("ed25519", p.PostQuantum, r.Addition)
 			}
 		}
 		switch {
@@ -247,7 +247,7 @@ func (d *pageData) signed(a *ceremony.Account) {
 	}
 	c := pageSigner{Name: a.Plan.Countersigner.Name, Part: "operator"}
 	if a.Counter != nil {
-		c.Time = "over that statement"
+		c.Time = "over that statement" + both(a.Plan.Countersigner.Algorithm, a.Plan.Countersigner.PostQuantum, a.Counter.PostQuantum)
 	}
 	d.signers = append(d.signers, c)
 }

@@ -36,6 +36,7 @@ func TestInARealBrowser(t *testing.T) {
 		{"a reader checks a package", aReaderChecksAPackage},
 		{"a tampered package is refused by name", aTamperedPackageIsRefusedByName},
 		{"what readers give is text", whatReadersGiveIsText},
+		{"the page of destroyed keys stands in a real browser", thePageOfDestroyedKeysStandsInARealBrowser},
 		{"every vector is judged alike in a browser", everyVectorIsJudgedAlikeInABrowser},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, b) })
@@ -88,6 +89,21 @@ func pagesStandInARealBrowser(t *testing.T, b *testbrowser.Browser) {
 				}
 			}
 		}
+	}
+}
+
+// thePageOfDestroyedKeysStandsInARealBrowser: it is no wider than a phone, and keeps nobody out.
+func thePageOfDestroyedKeysStandsInARealBrowser(t *testing.T, b *testbrowser.Browser) {
+	files, folder := destroyedSite(t)
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := Write(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	p := b.Open(t, 360, 800, "dark")
+	p.Go("file://" + filepath.ToSlash(filepath.Join(dir, folder, pageFile)))
+	fits(t, p, 360, "the page of destroyed keys")
+	if found := p.Barriers(testbrowser.Axe(t)); len(found) > 0 {
+		t.Errorf("%q", found)
 	}
 }
 

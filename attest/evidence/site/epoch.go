@@ -27,7 +27,8 @@ type epoch struct {
 	transcript *ceremony.Transcript
 	packed     evidence.Files
 	story      *story.Story
-	set        *bundle.KeySet // nil if the ceremony was aborted
+	set        *bundle.KeySet // nil if the ceremony brings no keys: it was aborted, or destroyed some
+	ended      *destruction   // of a ceremony that destroyed keys; else nil
 	before     *epoch         // the epoch before, if it is on the site
 	files      Files          // that are handed out
 	report     *evidence.Report
@@ -64,8 +65,13 @@ func read(in evidence.Input, q Question) (*epoch, error) {
 		return nil, err
 	}
 	e.dir = fmt.Sprintf("epoch-%d", e.plan.Epoch)
+	if e.ended, err = e.destroys(); err != nil {
+		return nil, err
+	}
 	if e.account.Abort != nil {
 		e.dir += fmt.Sprintf("-aborted-%x", e.account.Head[:4])
+	} else if e.ended != nil {
+		e.dir += fmt.Sprintf("-destroyed-%x", e.account.Head[:4])
 	} else if e.set, err = e.account.Artifact(); err != nil {
 		return nil, err
 	}
@@ -110,13 +116,11 @@ func (e *epoch) judge(in evidence.Input, q Question) (err error) {
 			return err
 		}
 	}
-	if e.account.Plan.Destroys != nil {
-		return strict.Errorf(in.File, "is of a ceremony that destroyed keys, and a site tells of ceremonies that made some").
-			WithHint("give its retirement with --beside, and publish this package as it is: its own index.html tells it")
-	}
 	ask := evidence.Question{Now: q.Now, Expect: evidence.TypeEvidence, TrustOnFirstUse: q.TrustOnFirstUse}
 	if e.account.Abort != nil {
 		ask.Expect = evidence.TypeAbort
+	} else if e.plan.Destroys != nil {
+		ask.Expect = evidence.TypeDestruction
 	}
 	if e.report, err = evidence.Verify(in, policy, ask); err != nil {
 		return err
@@ -157,9 +161,13 @@ func (e *epoch) downloads() (list []download) {
 		ceremony.ProofFile:                "proof that the bundle is in the log",
 		evidence.RekorFile:                "the bundle's entry in a Rekor log",
 		ceremony.PlanFile:                 "the plan that the officers approved",
+		ceremony.RetirementFile:           "the retirement, with everybody's signatures",
+		ceremony.RetirementProofFile:      "proof that the retirement is in the log",
+		ceremony.RetiredFile:              "the validation bundle that brought the keys",
+		ceremony.RetiredProofFile:         "proof that this bundle is in the log",
 		evidence.ProofBeside(packageFile): "proof that the log knows how the ceremony ended",
 	}
-	order := []string{packageFile, evidence.ProofBeside(packageFile), ceremony.BundleFile, ceremony.ProofFile, evidence.RekorFile, ceremony.PlanFile}
+	order := []string{packageFile, evidence.ProofBeside(packageFile), ceremony.BundleFile, ceremony.ProofFile, evidence.RekorFile, ceremony.RetirementFile, ceremony.RetirementProofFile, ceremony.RetiredFile, ceremony.RetiredProofFile, ceremony.PlanFile}
 	for _, path := range order {
 		if e.files[path] != nil {
 			list = append(list, download{path, what[path]})
@@ -176,7 +184,7 @@ func (e *epoch) downloads() (list []download) {
 // collect takes the files that are handed out.
 func (e *epoch) collect(in evidence.Input) {
 	e.files = Files{packageFile: in.Data}
-	for _, path := range []string{ceremony.PlanFile, ceremony.BundleFile, ceremony.ProofFile, evidence.RekorFile} {
+	for _, path := range []string{ceremony.PlanFile, ceremony.BundleFile, ceremony.ProofFile, evidence.RekorFile, ceremony.RetirementFile, ceremony.RetirementProofFile, ceremony.RetiredFile, ceremony.RetiredProofFile} {
 		if data := e.packed[path]; data != nil {
 			e.files[path] = data
 		}

@@ -40,6 +40,9 @@ func (e *epoch) card() string {
 		names, _ := e.sites()
 		m.add("<dt>keys</dt><dd>", fmt.Sprintf("%s in %s at %s; a majority is %d HSMs", words.Count(int64(len(e.set.Keys)), "key", "keys"), words.Count(int64(len(e.plan.HSMs)), "HSM", "HSMs"),
 			words.Count(int64(len(names)), "site", "sites"), e.set.Majority), "</dd>\n<dt>since the epoch before</dt><dd>", e.since(), "</dd>\n<dt>key set</dt><dd>"+digits("SHA-256", e.set.Digest())+"</dd>\n")
+	} else if e.ended != nil {
+		set := e.ended.brought.KeySet
+		m.add("<dt>keys</dt><dd>", fmt.Sprintf("%d of the %s of epoch %d were destroyed, by the HSMs' own word", e.gone(), words.Count(int64(len(set.Keys)), "key", "keys"), set.Epoch), "</dd>\n")
 	} else {
 		m.add("<dt>keys</dt><dd>none: the ceremony was aborted</dd>\n")
 	}

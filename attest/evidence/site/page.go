@@ -23,13 +23,19 @@ func (e *epoch) page() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []section{
+	var list []section
+	signatures := box("Signatures", 0, "<table>\n<thead><tr><th>who</th><th>part</th><th>signed</th></tr></thead>\n<tbody>\n{{signers}}</tbody></table>\n") + "{{logged}}\n"
+	if e.ended != nil {
+		list = []section{{"destroyed", "What was destroyed", e.destroyedKeys()}}
+		signatures = e.retirementSigned()
+	}
+	list = append(list, []section{
 		{"fleet", "The fleet by site", e.fleet()},
 		{"happened", "What happened", e.timeBar() + box("Timeline", 0, "<table class=\"timeline\">\n<thead><tr><th>time</th><th>what</th><th>more</th></tr></thead>\n<tbody>\n{{timeline}}</tbody></table>\n") +
 			"<p class=\"dim\">Times are UTC, by the clock of the ceremony's computer.</p>\n"},
 		{"people", "People and verdicts", box("People and verdicts", len(e.plan.People), "<table class=\"people\">\n<thead><tr><th>who</th><th>verdict on the release</th><th>verdict on the close</th><th>approved</th></tr></thead>\n<tbody>\n{{people}}</tbody></table>\n") +
 			"<p class=\"dim\">The keys are those that the plan names, which is its author's word for whose they are. Your own policy decides.</p>\n"},
-	}
+	}...)
 	if e.set != nil {
 		list = append(list, section{"keys", "Keys, with words to read aloud", keys}, section{"delta", "What changed since the epoch before", e.delta()})
 	}
@@ -40,7 +46,7 @@ func (e *epoch) page() ([]byte, error) {
 		list = append(list, section{"attestations", "Attestations by the devices", box("Attestations", len(e.account.AttestationSteps()), "<table>\n{{device rows}}</table>\n") + "<p class=\"dim\">{{device note}}</p>\n"})
 	}
 	list = append(list,
-		section{"signatures", "Signatures", box("Signatures", 0, "<table>\n<thead><tr><th>who</th><th>part</th><th>signed</th></tr></thead>\n<tbody>\n{{signers}}</tbody></table>\n") + "{{logged}}\n"},
+		section{"signatures", "Signatures", signatures},
 		section{"records", "Transcript", "<details>\n<summary>All {{count}} records</summary>\n" + box("Transcript", e.account.N, "<table>\n<thead><tr><th class=\"num\">n</th><th>time</th><th>kind</th><th>what</th></tr></thead>\n<tbody>\n{{records}}</tbody></table>\n") +
 			"</details>\n<p class=\"dim\"><strong>Who sees what is restricted.</strong> {{restricted}}</p>\n"},
 		section{"files", "Downloads", e.downloadTable()},
@@ -66,6 +72,9 @@ func (e *epoch) ending() string {
 	if e.account.Abort != nil {
 		return "aborted " + e.plan.Mode
 	}
+	if e.ended != nil {
+		return e.plan.Mode + ", keys destroyed"
+	}
 	return e.plan.Mode
 }
 
@@ -77,6 +86,9 @@ func (e *epoch) masthead() string {
 	size := words.Count(int64(len(e.plan.HSMs)), "HSM", "HSMs") + " at " + words.Count(int64(len(names)), "site", "sites")
 	if e.set != nil {
 		size = words.Count(int64(len(e.set.Keys)), "key", "keys") + " in " + size
+	}
+	if e.ended != nil {
+		size = words.Count(int64(e.gone()), "key", "keys") + " destroyed in " + size
 	}
 	m.add("<dt>fleet</dt><dd>", size, "</dd>\n<dt>identity</dt><dd>"+digits("of the last record", e.account.Head)+"</dd>\n</dl>\n")
 	return m.String()
@@ -195,6 +207,8 @@ func (e *epoch) howTo() string {
 	expect := ""
 	if e.account.Abort != nil {
 		expect = " --expect abort"
+	} else if e.ended != nil {
+		expect = " --expect destruction"
 	}
 	return "<ol>\n<li>Download the package, and each proof that stands beside it, into one folder.</li>\n" +
 		"<li>Write a policy that pins the keys of the people, the third party and the log. Get each key, or compare it, with its owner over another channel: by telephone, in print, in person. Take none from this site or from the package: a forger would have put theirs there.</li>\n" +

@@ -3,6 +3,7 @@ package site
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"path"
 	"path/filepath"
@@ -210,6 +211,33 @@ func TestAnAbortedCeremonyIsPublishedAsThat(t *testing.T) {
 	}
 	if _, err := Build([]evidence.Input{aborted, aborted}, Question{Now: f.Now()}); err == nil || !strings.Contains(err.Error(), "is the ceremony that") {
 		t.Errorf("one aborted ceremony twice: %v", err)
+	}
+}
+
+// destroyedSite is a site of a ceremony that destroyed the keys of two HSMs of three, and the
+// folder of its page.
+func destroyedSite(t *testing.T) (files Files, dir string) {
+	t.Helper()
+	g := testfleet.New(t, testfleet.Options{Name: "ended", HSMs: 3, Sites: places(3), Witnesses: 2}).Destroying(t, nil, "hsm-3")
+	if err := g.Destroy("ended"); err != nil {
+		t.Fatal(err)
+	}
+	return must(Build([]evidence.Input{published(g)}, Question{Now: g.Now()})), fmt.Sprintf("epoch-2-destroyed-%x", g.Account.Head[:4])
+}
+
+// The page of a ceremony that destroyed keys says which, when and under which retirement,
+// which are left, and what it can't show.
+func TestDestroyedKeysArePublishedAsThat(t *testing.T) {
+	files, dir := destroyedSite(t)
+	page := string(files[dir+"/index.html"])
+	for _, want := range []string{"2 of the 3 keys of", "They had been retired, from", "Nothing here shows that the key of hsm-3 session is destroyed", "no backup, copy or clone", "--expect destruction",
+		"<td>auditor.example</td><td>third party</td>", "<td>operator-1</td><td>operator</td>", "destroyed, and found by nobody", "href=\"retirement.json\" download"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q isn't on the page", want)
+		}
+	}
+	if !strings.Contains(string(files["index.html"]), "2 of the 3 keys of epoch 1 were destroyed") || files[dir+"/retired-bundle.json.tlog-proof"] == nil {
+		t.Error("the index doesn't tell it, or a file isn't handed out")
 	}
 }
 

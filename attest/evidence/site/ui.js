@@ -149,6 +149,7 @@
     await new Promise((done) => setTimeout(done, 20)); // so that this is seen
     const question = { policy: given.policy, proofs: given.proofs, time: $("time").value.trim() };
     if ($("aborted").checked) question.expect = "abort";
+    else if ($("destroyed").checked) question.expect = "destruction";
     try {
       const answer = await F.verifyPackage(given.package, question);
       if (mine === asked) show(answer);
@@ -173,7 +174,7 @@
     chosen("proof-files", "proofs", someProofs);
     $("policy-text").addEventListener("input", (e) => take("policy", async () => e.target.value.trim() !== "" ? aPolicy(new TextEncoder().encode(e.target.value), "The text above") : undefined));
     $("time").addEventListener("input", () => nothing(missing()));
-    $("aborted").addEventListener("change", () => nothing(missing()));
+    for (const id of ["aborted", "destroyed"]) $(id).addEventListener("change", () => nothing(missing()));
     $("check").addEventListener("click", check);
     document.addEventListener("dragover", (e) => e.preventDefault());
     document.addEventListener("drop", (e) => {

@@ -60,6 +60,8 @@ func checkPage(list []*epoch) ([]byte, error) {
 		sum, name := sha256.Sum256(e.files[packageFile]), fmt.Sprintf("epoch %d", e.plan.Epoch)
 		if e.account.Abort != nil {
 			name += ", aborted"
+		} else if e.ended != nil {
+			name += ", keys destroyed"
 		}
 		m.add("<li data-sha256=\"", fmt.Sprintf("%x", sum), "\" data-name=\"", name, "\"><a href=\""+e.dir+"/"+packageFile+"\" download>", name, "</a>\n"+digits("SHA-256", sum)+"</li>\n")
 	}

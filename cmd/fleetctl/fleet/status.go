@@ -48,8 +48,9 @@ func statusCmd(a *cli.App) *cobra.Command {
 	c := cli.Command("status", "Ask every node of a reference fleet how it is",
 		`Status opens a session with every node, as a device does that has never seen the
 fleet, and asks how it is: whether it leads or follows, its term and log, how
-many accounts it has and how many of them are locked, its anchor. What a node says is its word, and no proof; that it is the bundle's node
-is proven by the session.
+many accounts it has and how many of them are locked, its anchor. What a node
+says is its word, and no proof; that it is the bundle's node is proven by the
+session.
 
 Exit codes: 0 every node answers, and they agree on who leads; 1 not so.`,
 		"  fleetctl fleet status --site fleet.yaml --policy device.json", cobra.NoArgs,

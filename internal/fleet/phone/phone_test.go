@@ -29,7 +29,7 @@ func reasons(list []phone.Refused) (all []string) {
 }
 
 func TestADeviceGoesOnToTheNodesThatItDoesNotRefuse(t *testing.T) {
-	w := newWorld(t, testfleet.Options{Name: t.Name(), HSMs: 5})
+	w := worldOf(t, fleetOf(t, testfleet.Options{Name: t.Name(), HSMs: 5}))
 	good := w.node("hsm-5")
 	d := w.device(w.dead("hsm-1"), w.imposter("hsm-2", good, (*imposter.Said).Unwitnessed), w.imposter("hsm-3", good, (*imposter.Said).Tampered), w.imposter("hsm-4", good, same), good)
 	want := []string{"hsm-2 witnesses", "hsm-3 malformed", "hsm-4 node"}
@@ -55,7 +55,7 @@ func TestADeviceGoesOnToTheNodesThatItDoesNotRefuse(t *testing.T) {
 }
 
 func TestADeviceFailsWhereEveryNodeIsRefused(t *testing.T) {
-	w := newWorld(t, testfleet.Options{Name: t.Name()})
+	w := newWorld(t)
 	good := w.node("hsm-1")
 	c := w.registered(good)
 	d := w.device(w.imposter("hsm-1", good, same), w.imposter("hsm-2", good, (*imposter.Said).Unwitnessed))
@@ -72,7 +72,7 @@ func TestADeviceFailsWhereEveryNodeIsRefused(t *testing.T) {
 }
 
 func TestADeviceThatNobodyAnswersSaysWhomItHasRefused(t *testing.T) {
-	w := newWorld(t, testfleet.Options{Name: t.Name()})
+	w := newWorld(t)
 	good := w.node("hsm-1")
 	ctx, giveUp := context.WithCancel(t.Context())
 	d := w.device(w.imposter("hsm-1", good, same), w.dead("hsm-2"))
@@ -88,8 +88,8 @@ func TestADeviceThatNobodyAnswersSaysWhomItHasRefused(t *testing.T) {
 }
 
 func TestAnOlderEpochIsAnAlarmThoughAnotherNodeAnswers(t *testing.T) {
-	old := newWorld(t, testfleet.Options{Name: t.Name()})
-	w := newWorld(t, testfleet.Options{Name: t.Name() + " 2", After: old.f})
+	old := worldOf(t, fleetOf(t, testfleet.Options{Name: t.Name()}))
+	w := worldOf(t, fleetOf(t, testfleet.Options{Name: t.Name() + " 2", After: old.f}))
 	behind, good := old.node("hsm-1"), w.node("hsm-2")
 	d := w.device(good)
 	must(d.Register(t.Context(), code(), must(client.NewKey(d.Random)), 0)) // it has seen epoch 2
@@ -107,7 +107,7 @@ func TestAnOlderEpochIsAnAlarmThoughAnotherNodeAnswers(t *testing.T) {
 }
 
 func TestAStateThatIsLostIsLostAtEveryNode(t *testing.T) {
-	w := newWorld(t, testfleet.Options{Name: t.Name()})
+	w := newWorld(t)
 	d := w.device(w.node("hsm-1"), w.node("hsm-2"))
 	must(d.Register(t.Context(), code(), must(client.NewKey(d.Random)), 0))
 	d.Session.State = phone.Memory("state")
@@ -118,7 +118,7 @@ func TestAStateThatIsLostIsLostAtEveryNode(t *testing.T) {
 }
 
 func TestANodeThatAnswersInAnothersPlaceIsRefused(t *testing.T) {
-	w := newWorld(t, testfleet.Options{Name: t.Name()})
+	w := newWorld(t)
 	one := w.node("hsm-1")
 	s, err := w.device().Open(t.Context(), phone.Node{HSM: "hsm-2", Address: one.Address})
 	if r := (*bundle.Refusal)(nil); s != nil || !errors.As(err, &r) || r.Reason != session.ReasonNode || !strings.Contains(err.Error(), "hsm-1 answers in the place of hsm-2") {
@@ -149,7 +149,7 @@ func TestNobodyCanHaveOneTryUseTwoGuesses(t *testing.T) {
 			}
 		},
 	} {
-		w := newWorld(t, testfleet.Options{Name: t.Name() + what})
+		w := newWorld(t)
 		one, three := w.node("hsm-1"), w.node("hsm-3")
 		w.registered(three)
 		d := w.device(one, w.imposter("hsm-2", one, same), w.dead("hsm-4"), three)
@@ -165,7 +165,7 @@ func TestNobodyCanHaveOneTryUseTwoGuesses(t *testing.T) {
 }
 
 func TestAGuessThatMayBeUsedIsSaidWhereEveryOtherNodeIsRefused(t *testing.T) {
-	w := newWorld(t, testfleet.Options{Name: t.Name()})
+	w := newWorld(t)
 	one := w.node("hsm-1")
 	c := w.registered(one)
 	ctx, giveUp := context.WithCancel(t.Context())

@@ -54,13 +54,29 @@ type world struct {
 	after func(node string, kind guess.Kind) error
 }
 
-func newWorld(t *testing.T, o testfleet.Options) *world {
+// usual is the fleet of most tests, each of which has a log of its own for it.
+var usual struct {
+	once sync.Once
+	f    *testfleet.Fleet
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	usual.once.Do(func() { usual.f = fleetOf(t, testfleet.Options{Name: "phones"}) })
+	return worldOf(t, usual.f)
+}
+
+func fleetOf(t *testing.T, o testfleet.Options) *testfleet.Fleet {
 	t.Helper()
 	o.Roles = []draft.Role{{Name: "session", Algorithm: keys.Ed25519}}
 	if o.After == nil {
 		o.Witnesses = 1
 	}
-	f := testfleet.New(t, o)
+	return testfleet.New(t, o)
+}
+
+func worldOf(t *testing.T, f *testfleet.Fleet) *world {
+	t.Helper()
 	w := &world{T: t, f: f, machine: guess.New(), answer: session.Answer{Bundle: f.Files[ceremony.BundleFile], Proof: f.Files[ceremony.ProofFile]}}
 	w.set = must(bundle.ParseBundle("bundle", w.answer.Bundle)).KeySet
 	w.policy = must(planned.DevicePolicy(must(evidence.ParsePolicy("policy.yaml", f.Policy)), "", 24*time.Hour, device.Pins{}, true))

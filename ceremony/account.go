@@ -87,6 +87,7 @@ type Account struct {
 	fleetConfirmed bool
 	seals          []Seal              // read so far, of the HSMs that were taken in
 	peers          [][]byte            // encoded peers that this ceremony's keys agreed with
+	scalars        [][]byte            // those that were opened
 	empty          map[string]bool     // by HSM: its token held no object before the first key
 	exceptional    map[int]bool        // numbers of the records that are exceptions
 	ids            map[string]int      // by CKA_ID: the number of the intent that used it

@@ -248,10 +248,12 @@ func (a *Account) JudgeInventory(hsm string, objects []Object) error {
 	return nil
 }
 
-// A key that agrees (ECDH, X25519) can't sign a nonce. Its HSM proves that it holds
-// the key by agreeing with a peer: a fresh key pair that somebody draws for it. Only
-// the private half of the key or of the peer gives the shared secret. The answer is
-// thus a proof to whoever drew the peer and kept its private half, and to nobody else.
+// A key that agrees (ECDH, X25519, ML-KEM) can't sign a nonce. Its HSM proves that it
+// holds the key by agreeing with a peer: a fresh key pair that somebody draws for it, of
+// ML-KEM a ciphertext that is made for it from fresh random bytes. Only the private half
+// of the key or of the peer gives the shared secret. The answer is thus a proof to whoever
+// drew the peer and kept its private half, and to nobody else. Decapsulation never fails:
+// another key gives another secret, and only the comparison finds it.
 
 // AgreementPeer puts the peer's public half on the record before the key answers.
 type AgreementPeer struct {
@@ -311,17 +313,39 @@ func (p *Plan) isAuditor(name string) bool {
 
 // CheckScalar checks that a scalar is the private half of the open key's peer.
 func (a *Account) CheckScalar(scalar []byte) error {
-	_, err := a.key.scalar(scalar)
+	_, err := a.scalar(scalar)
 	return err
 }
 
-func (k *Key) scalar(data []byte) (*keys.Scalar, error) {
+// PeerOf is the peer of a scalar for this key.
+func (k *Key) PeerOf(s *keys.Scalar) ([]byte, error) {
+	public, err := keys.ParseAs(k.Intent.Algorithm, k.Outcome.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := s.Peer(public)
+	if err != nil {
+		return nil, err
+	}
+	return peer.Encode(), nil
+}
+
+func (a *Account) scalar(data []byte) (*keys.Scalar, error) {
+	k := a.key
 	s, err := keys.ParseScalar(k.Intent.Algorithm, data)
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(s.Peer().Encode(), k.Peer.Peer) {
+	peer, err := k.PeerOf(s)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(peer, k.Peer.Peer) {
 		return nil, fmt.Errorf("is not the private half of the peer that the key agreed with")
+	}
+	// From one scalar two keys of ML-KEM get two ciphertexts, so CheckPeer doesn't see it.
+	if slices.ContainsFunc(a.scalars, func(used []byte) bool { return bytes.Equal(used, data) }) {
+		return nil, fmt.Errorf("was opened for another key of this ceremony already")
 	}
 	return s, nil
 }
@@ -330,11 +354,11 @@ func (a *Account) takeAgreementOpened(c *AgreementOpened) error {
 	if err := a.at(c.Intent); err != nil {
 		return err
 	}
-	s, err := a.key.scalar(c.Scalar)
+	s, err := a.scalar(c.Scalar)
 	if err != nil {
 		return fmt.Errorf("its scalar %w", err)
 	}
-	a.key.Opened = c
+	a.key.Opened, a.scalars = c, append(a.scalars, c.Scalar)
 	want, err := a.agreementAnswer(a.key, s)
 	if err != nil {
 		return err
@@ -355,7 +379,11 @@ func (a *Account) agreementAnswer(k *Key, s *keys.Scalar) (answer [32]byte, err 
 		return answer, err
 	}
 	defer clear(secret)
-	return keys.AgreementAnswer(p, s.Peer(), secret, a.PossessionText(k))
+	peer, err := s.Peer(p)
+	if err != nil {
+		return answer, err
+	}
+	return keys.AgreementAnswer(p, peer, secret, a.PossessionText(k))
 }
 
 // AnswerWith is the open key's answer, computed from the secret that its HSM agreed

@@ -171,10 +171,10 @@ func (c *Outcome) form() error {
 var halfReadings = map[string][]string{
 	"private": {"CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM", token.Token, token.Private, token.Sensitive, token.Extractable,
 		token.NeverExtractable, token.AlwaysSensitive, token.Local, token.Modifiable, token.Copyable, token.Destroyable,
-		token.Sign, token.SignRecover, token.Decrypt, token.Unwrap, token.Derive, "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE", "PARAMETER_SET"},
+		token.Sign, token.SignRecover, token.Decrypt, token.Unwrap, token.Derive, "WRAP_WITH_TRUSTED", "ALWAYS_AUTHENTICATE", "PARAMETER_SET", token.Decapsulate},
 	"public": {"CLASS", "KEY_TYPE", "ID", "LABEL", "KEY_GEN_MECHANISM", token.Token, token.Private, token.Local, "TRUSTED",
 		token.Modifiable, token.Copyable, token.Destroyable, "VERIFY", "VERIFY_RECOVER", "ENCRYPT", "WRAP", token.Derive,
-		"EC_PARAMS", "EC_POINT", "MODULUS", "PUBLIC_EXPONENT", "PARAMETER_SET", "VALUE"},
+		"EC_PARAMS", "EC_POINT", "MODULUS", "PUBLIC_EXPONENT", "PARAMETER_SET", "ENCAPSULATE", "VALUE"},
 }
 
 // isValue says whether s is true, false or bytes in lowercase hex. It is written

@@ -49,7 +49,9 @@ func (k *Key) readAs(list []Attribute) error {
 	switch rsa := alg == keys.RSA3072; {
 	case raw != nil && alg.IsMLDSA():
 		read, err = keys.FromMLDSA(alg, raw)
-	case alg.IsMLDSA():
+	case raw != nil && alg.IsMLKEM():
+		read, err = keys.FromMLKEM(raw)
+	case alg.IsMLDSA() || alg.IsMLKEM():
 		return nil
 	case point != nil && !rsa:
 		read, err = keys.FromPoint(k.Intent.Algorithm, point)
@@ -87,17 +89,17 @@ func readable(half string, list []Attribute, alg keys.Algorithm, id []byte) erro
 }
 
 // The CKO_ values of the halves, the CKK_ values of the algorithms (PKCS#11 3.0, of
-// ML-DSA 3.2) and the CKP_ values of ML-DSA's parameter sets, recorded as a CK_ULONG of 8 bytes in hex.
+// ML-DSA and ML-KEM 3.2) and the CKP_ values of their parameter sets, recorded as a CK_ULONG of 8 bytes in hex.
 var (
 	halfClass = map[string]string{"private": "0000000000000003", "public": "0000000000000002"}
 	keyTypes  = map[keys.Algorithm][]string{
 		keys.Ed25519: {"0000000000000040"}, keys.P256: {"0000000000000003"}, keys.P384: {"0000000000000003"},
 		keys.RSA3072: {"0000000000000000"}, keys.ECDHP256: {"0000000000000003"},
-		keys.MLDSA44: {"000000000000004a"}, keys.MLDSA65: {"000000000000004a"}, keys.MLDSA87: {"000000000000004a"},
+		keys.MLDSA44: {"000000000000004a"}, keys.MLDSA65: {"000000000000004a"}, keys.MLDSA87: {"000000000000004a"}, keys.MLKEM768: {"0000000000000049"},
 		keys.X25519: {"0000000000000041", "0000000000000040"}, // SoftHSM generates and reports it as CKK_EC_EDWARDS
 	}
 	parameterSets = map[keys.Algorithm][]string{
-		keys.MLDSA44: {"0000000000000001"}, keys.MLDSA65: {"0000000000000002"}, keys.MLDSA87: {"0000000000000003"},
+		keys.MLDSA44: {"0000000000000001"}, keys.MLDSA65: {"0000000000000002"}, keys.MLDSA87: {"0000000000000003"}, keys.MLKEM768: {"0000000000000002"},
 	}
 )
 
@@ -229,7 +231,7 @@ var fixed = map[keys.Use]map[string]bool{
 	keys.Sign: {token.Token: true, token.Private: true, token.Sign: true, token.Derive: true},
 	keys.Agree: {
 		token.Token: true, token.Private: true, token.Sign: true, token.Derive: true,
-		token.Decrypt: true, token.Unwrap: true, token.SignRecover: true,
+		token.Decrypt: true, token.Unwrap: true, token.SignRecover: true, token.Decapsulate: true,
 	},
 }
 
@@ -252,6 +254,17 @@ func usual(use keys.Use) []Expect {
 		{token.Copyable, false, false},
 		{token.Destroyable, true, false},
 	}
+}
+
+// throughKEM is the policy of a key that agrees by ML-KEM: it decapsulates, and derives
+// nothing.
+func throughKEM(list []Expect) []Expect {
+	for i := range list {
+		if list[i].Name == token.Derive {
+			list[i].Want = false
+		}
+	}
+	return append(list, Expect{token.Decapsulate, true, true})
 }
 
 // Expect is the role's attribute policy: the usual attributes changed by the plan's
@@ -281,6 +294,9 @@ func (r *Role) Template() (settings []Setting, optional []string) {
 // false`, into the usual ones.
 func (r *Role) readAttributes(file string, attributes *strict.Node, faults *strict.Errors) {
 	r.expect = append(append([]Expect(nil), always...), usual(r.Use)...)
+	if r.Algorithm.IsMLKEM() {
+		r.expect = throughKEM(r.expect)
+	}
 	if attributes == nil {
 		return
 	}

@@ -31,6 +31,10 @@ var (
 		"CKR_MECHANISM_PARAM_INVALID", "CKR_PUBLIC_KEY_INVALID", "CKR_DOMAIN_PARAMS_INVALID", "CKR_DATA_INVALID", "CKR_ARGUMENTS_BAD",
 		"CKR_KEY_SIZE_RANGE", "CKR_KEY_INDIGESTIBLE", "CKR_FUNCTION_FAILED", "CKR_GENERAL_ERROR", "CKR_DEVICE_ERROR",
 	}
+	refusesCiphertext = []string{
+		"CKR_ENCRYPTED_DATA_LEN_RANGE", "CKR_ENCRYPTED_DATA_INVALID", "CKR_WRAPPED_KEY_LEN_RANGE", "CKR_WRAPPED_KEY_INVALID", "CKR_DATA_LEN_RANGE",
+		"CKR_DATA_INVALID", "CKR_ARGUMENTS_BAD", "CKR_FUNCTION_FAILED", "CKR_GENERAL_ERROR", "CKR_DEVICE_ERROR",
+	}
 	refusesChange = []string{
 		"CKR_ACTION_PROHIBITED", "CKR_ATTRIBUTE_READ_ONLY", "CKR_TEMPLATE_INCONSISTENT",
 		"CKR_FUNCTION_NOT_SUPPORTED", "CKR_ATTRIBUTE_SENSITIVE", "CKR_KEY_UNEXTRACTABLE",
@@ -58,6 +62,8 @@ func (r *Role) madeAgain() []attemptRule {
 	switch {
 	case r.Use == keys.Sign:
 		return takesOut
+	case r.Algorithm.IsMLKEM():
+		return slices.Concat(takesOut, misusesOfKEM)
 	case r.tpm:
 		return slices.Concat(takesOut, misusesOfTPM)
 	}
@@ -79,6 +85,10 @@ var (
 		{token.TrySign, token.CallSignInit, refusesSign, "the key signs, and it is only for agreement"},
 		{token.TryAgreeInvalid, token.CallDerive, refusesPoint, "the secrets that it gives for such points reveal the key"},
 	}
+	misusesOfKEM = []attemptRule{
+		misuses[0],
+		{token.TryDecapsulateInvalid, token.CallDecapsulate, refusesCiphertext, "the HSM takes what is no ciphertext for one, against FIPS 203"},
+	}
 	// For a key that agrees by the TPM, the module only reports that something failed. So
 	// the TPM itself is asked.
 	misusesOfTPM = []attemptRule{
@@ -95,7 +105,7 @@ var (
 // decides it.
 var rulesOf = sync.OnceValue(func() map[string][]attemptRule {
 	m := map[string][]attemptRule{}
-	for _, r := range slices.Concat(takesOut, misuses, misusesOfTPM, relaxing) {
+	for _, r := range slices.Concat(takesOut, misuses, misusesOfKEM[1:], misusesOfTPM, relaxing) {
 		m[r.name] = append(m[r.name], r)
 	}
 	return m

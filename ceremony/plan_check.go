@@ -165,8 +165,8 @@ func (c *planChecker) agreements() {
 		agree := false
 		for _, r := range c.plan.Roles {
 			agree = agree || r.Algorithm.Use() == keys.Agree
-			if r.Algorithm == keys.X25519 {
-				c.failf(at, "use ecdh-p256", "hsm %q agrees by %s, and no TPM has x25519, role %q", h.Name, AgreementTPM, r.Name)
+			if r.Algorithm == keys.X25519 || r.Algorithm.IsMLKEM() {
+				c.failf(at, "use ecdh-p256", "hsm %q agrees by %s, and no TPM has %s, role %q", h.Name, AgreementTPM, r.Algorithm, r.Name)
 			}
 		}
 		if !agree {

@@ -57,8 +57,8 @@ var lacks = []lack{
 // NoEvidence says why there is no evidence of a format about a key of an algorithm, so that
 // no ceremony can have the key attested; empty where there can be.
 func NoEvidence(format, algorithm string) string {
-	if keys.Algorithm(algorithm).IsMLDSA() {
-		return "no evidence about ML-DSA keys is read yet, of any format"
+	if alg := keys.Algorithm(algorithm); alg.IsMLDSA() || alg.IsMLKEM() {
+		return "no evidence about ML-DSA or ML-KEM keys is read yet, of any format"
 	}
 	for _, l := range lacks {
 		if l.format == format && slices.Contains(l.without, keys.Algorithm(algorithm)) {

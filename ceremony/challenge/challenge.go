@@ -53,6 +53,10 @@ func Code(what What, data []byte) string {
 	return b.String()
 }
 
+// longest is the most bytes that a code is for: a ciphertext of ML-KEM-768, which a picture
+// carries.
+const longest = 1088
+
 // ParseCode reads a code as it was typed, in either case and with any spaces.
 func ParseCode(what What, typed string) ([]byte, error) {
 	digits := strings.ToLower(strings.Map(func(r rune) rune {
@@ -61,7 +65,7 @@ func ParseCode(what What, typed string) ([]byte, error) {
 		}
 		return r
 	}, typed))
-	if len(digits) > 2*(128+checkBytes) {
+	if len(digits) > 2*(longest+checkBytes) {
 		return nil, fmt.Errorf("is longer than every code of the %s", what)
 	}
 	all, err := hex.DecodeString(digits)
@@ -77,8 +81,9 @@ func ParseCode(what What, typed string) ([]byte, error) {
 
 const keptFormat = "fleetctl challenges v1"
 
-// maxKept is the largest file in bytes: room for the 768 keys that a ceremony has at most.
-const maxKept = 1 << 18
+// maxKept is the largest file in bytes: room for the 768 keys that a ceremony has at most,
+// each of ML-KEM.
+const maxKept = 1 << 22
 
 // Kept is the file that the auditor's machine keeps. It is secret: until a challenge is
 // opened, whoever reads its scalar can answer it without the HSM.
@@ -91,6 +96,8 @@ type Kept struct {
 type One struct {
 	Algorithm ceremony.Algorithm `strict:"algorithm"`
 	Scalar    []byte             `strict:"scalar,hex"`
+	// PublicKey is the key that a challenge of ML-KEM is for. One of ECDH is for any key.
+	PublicKey []byte `strict:"public_key,base64,optional"`
 	// Answer was typed before the challenge was opened; zero if it isn't open.
 	Answer [32]byte `strict:"answer,hex,optional"`
 }
@@ -112,6 +119,9 @@ func Parse(file string, data []byte) (*Kept, error) {
 		if _, err := keys.ParseScalar(c.Algorithm, c.Scalar); err != nil {
 			return nil, strict.At(file, n.LineOf("challenges", i), "challenge %d: its scalar %v", i+1, err)
 		}
+		if _, err := c.peer(); err != nil {
+			return nil, strict.At(file, n.LineOf("challenges", i), "challenge %d: the key that it is for %v", i+1, err)
+		}
 	}
 	return k, nil
 }
@@ -126,14 +136,53 @@ func (k *Kept) Encode() []byte {
 	return strict.EncodeJSON(&out)
 }
 
-// Draw draws a challenge and returns its peer.
-func (k *Kept) Draw(alg ceremony.Algorithm, random io.Reader) (peer []byte, err error) {
+// Draw draws a challenge and returns its peer. spki is the key that it is for: of ML-KEM
+// the ciphertext is made with it, of ECDH it isn't looked at.
+func (k *Kept) Draw(alg ceremony.Algorithm, spki []byte, random io.Reader) (peer []byte, err error) {
 	s, err := keys.DrawScalar(alg, random)
 	if err != nil {
 		return nil, err
 	}
-	k.Challenges = append(k.Challenges, One{Algorithm: alg, Scalar: s.Encode()})
-	return s.Peer().Encode(), nil
+	c := One{Algorithm: alg, Scalar: s.Encode()}
+	if alg.IsMLKEM() {
+		c.PublicKey = spki
+	}
+	p, err := c.peer()
+	if err != nil {
+		return nil, fmt.Errorf("the key that the challenge is for %w", err)
+	}
+	k.Challenges = append(k.Challenges, c)
+	return p.Encode(), nil
+}
+
+// Last is the peer of the challenge that was drawn last.
+func (k *Kept) Last() ([]byte, error) {
+	if len(k.Challenges) == 0 {
+		return nil, fmt.Errorf("no challenge was drawn")
+	}
+	p, err := k.Challenges[len(k.Challenges)-1].peer()
+	if err != nil {
+		return nil, err
+	}
+	return p.Encode(), nil
+}
+
+func (c *One) peer() (*keys.Peer, error) {
+	s, err := keys.ParseScalar(c.Algorithm, c.Scalar)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Algorithm.IsMLKEM() {
+		if c.PublicKey != nil {
+			return nil, fmt.Errorf("is named, and a challenge of %s is for any key", c.Algorithm)
+		}
+		return s.Peer(nil)
+	}
+	p, err := keys.ParseAs(c.Algorithm, c.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return s.Peer(p)
 }
 
 // Open takes the answer to the challenge that was drawn last, and returns its scalar. It
@@ -178,8 +227,8 @@ func (k *Kept) fault(key *ceremony.Key) string {
 		return "it has not answered, or its peer is not opened"
 	}
 	for _, c := range k.Challenges {
-		s, err := keys.ParseScalar(c.Algorithm, c.Scalar)
-		if err != nil || c.Algorithm != key.Intent.Algorithm || !bytes.Equal(s.Peer().Encode(), key.Peer.Peer) {
+		p, err := c.peer()
+		if err != nil || c.Algorithm != key.Intent.Algorithm || !bytes.Equal(p.Encode(), key.Peer.Peer) {
 			continue
 		}
 		switch {

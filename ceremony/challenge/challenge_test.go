@@ -49,7 +49,7 @@ func TestAChallengeIsOpenedForOneAnswer(t *testing.T) {
 	if _, err := k.Open(bytes.Repeat([]byte{1}, 32)); err == nil || !strings.Contains(err.Error(), "no challenge was drawn") {
 		t.Error(err)
 	}
-	peer, err := k.Draw(keys.ECDHP256, rand.Reader)
+	peer, err := k.Draw(keys.ECDHP256, nil, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,10 @@ func TestAChallengeIsOpenedForOneAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := keys.ParseScalar(keys.ECDHP256, scalar)
-	if err != nil || !bytes.Equal(s.Peer().Encode(), peer) {
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.Peer(nil); err != nil || !bytes.Equal(again.Encode(), peer) {
 		t.Errorf("it is not the scalar of the peer: %v", err)
 	}
 	if again, err := k.Open(bytes.Repeat([]byte{1}, 32)); err != nil || !bytes.Equal(again, scalar) {
@@ -72,10 +75,10 @@ func TestAChallengeIsOpenedForOneAnswer(t *testing.T) {
 	if _, err := k.Open(bytes.Repeat([]byte{2}, 32)); err == nil || !strings.Contains(err.Error(), "is open, to another answer") {
 		t.Errorf("a second answer: %v", err)
 	}
-	if _, err := k.Draw(keys.Ed25519, rand.Reader); err == nil || len(k.Challenges) != 1 {
+	if _, err := k.Draw(keys.Ed25519, nil, rand.Reader); err == nil || len(k.Challenges) != 1 {
 		t.Errorf("a key that signs is challenged: %v", err)
 	}
-	other, err := k.Draw(keys.X25519, rand.Reader)
+	other, err := k.Draw(keys.X25519, nil, rand.Reader)
 	if err != nil || bytes.Equal(other, peer) {
 		t.Error(err)
 	}
@@ -87,7 +90,7 @@ func TestAChallengeIsOpenedForOneAnswer(t *testing.T) {
 
 func TestWhatWasNotKeptHereIsRefused(t *testing.T) {
 	k := &challenge.Kept{}
-	if _, err := k.Draw(keys.ECDHP256, bytes.NewReader(bytes.Repeat([]byte{7}, 32))); err != nil {
+	if _, err := k.Draw(keys.ECDHP256, nil, bytes.NewReader(bytes.Repeat([]byte{7}, 32))); err != nil {
 		t.Fatal(err)
 	}
 	good := string(k.Encode())
@@ -111,7 +114,7 @@ func TestWhatWasNotKeptHereIsRefused(t *testing.T) {
 func FuzzKept(f *testing.F) {
 	k := &challenge.Kept{}
 	f.Add(k.Encode(), "")
-	if _, err := k.Draw(keys.X25519, rand.Reader); err != nil {
+	if _, err := k.Draw(keys.X25519, nil, rand.Reader); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(k.Encode(), challenge.Code(challenge.Answer, make([]byte, 32)))

@@ -157,6 +157,7 @@ type AgreementQuestion struct {
 	Plan      *ceremony.Plan
 	Step      ceremony.Step
 	Algorithm ceremony.Algorithm
+	PublicKey []byte // for which a challenge of ML-KEM is made
 	// Peer and Scalar say what is wrong with one that was typed.
 	Peer, Scalar func([]byte) error
 	// State is where the ceremony stands, for a second screen.

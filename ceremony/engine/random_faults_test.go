@@ -177,7 +177,11 @@ func (p participants) Peer(_ context.Context, q engine.AgreementQuestion) ([]byt
 		return nil, "", "", err
 	}
 	p.d.scalar = s.Encode()
-	peer := s.Peer().Encode()
+	drawn, err := s.Peer(nil)
+	if err != nil {
+		return nil, "", "", err
+	}
+	peer := drawn.Encode()
 	if p.d.one(20) {
 		peer[p.d.IntN(len(peer))] ^= 1
 	}

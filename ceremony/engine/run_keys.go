@@ -172,7 +172,7 @@ func (r *runner) sign(t *openToken, s ceremony.Step, k *ceremony.Key) error {
 // Where no auditor does, the machine draws it, and shows that to nobody but itself.
 func (r *runner) agree(ctx context.Context, t *openToken, s ceremony.Step, k *ceremony.Key) error {
 	a, alg := r.journal.account, k.Intent.Algorithm
-	q := AgreementQuestion{Plan: r.plan, Step: s, Algorithm: alg, Peer: a.CheckPeer, Scalar: a.CheckScalar, State: func() (state.State, error) { return state.Of(a) }}
+	q := AgreementQuestion{Plan: r.plan, Step: s, Algorithm: alg, PublicKey: k.Outcome.PublicKey, Peer: a.CheckPeer, Scalar: a.CheckScalar, State: func() (state.State, error) { return state.Of(a) }}
 	peer, challenger, by, err := r.Participants.Peer(ctx, q)
 	if err != nil {
 		return err
@@ -183,7 +183,10 @@ func (r *runner) agree(ctx context.Context, t *openToken, s ceremony.Step, k *ce
 		if own, err = keys.DrawScalar(alg, r.Random); err != nil {
 			return err
 		}
-		peer, challenger, by, drawn = own.Peer().Encode(), "", ceremony.Machine, "the machine drew a peer: nobody challenges this key"
+		if peer, err = k.PeerOf(own); err != nil {
+			return err
+		}
+		challenger, by, drawn = "", ceremony.Machine, "the machine drew a peer: nobody challenges this key"
 	} else if by == ceremony.Machine {
 		challenger, drawn = "", "a peer from a file is on the record: nobody challenges this key"
 	}

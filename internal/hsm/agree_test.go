@@ -38,7 +38,9 @@ func agrees(t *testing.T, tok *Token, alg keys.Algorithm, id []byte) {
 	check(t, err)
 	s, err := keys.DrawScalar(alg, rand.Reader)
 	check(t, err)
-	got, err := tok.Agree(string(alg), id, s.Peer().Encode())
+	peer, err := s.Peer(public)
+	check(t, err)
+	got, err := tok.Agree(string(alg), id, peer.Encode())
 	check(t, err)
 	want, err := s.Secret(public)
 	check(t, err)
@@ -101,7 +103,9 @@ func TestWhatIsNoPeerNeverReachesTheToken(t *testing.T) {
 	generate(t, tok, spec("ecdsa-p256", sign))
 	s, err := keys.DrawScalar(keys.ECDHP256, rand.Reader)
 	check(t, err)
-	peer := s.Peer().Encode()
+	p, err := s.Peer(nil)
+	check(t, err)
+	peer := p.Encode()
 	for name, c := range map[string]struct {
 		alg  string
 		id   []byte

@@ -4,6 +4,7 @@ package hsm
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,11 @@ import (
 
 // Constants of PKCS#11 3.0, and 3.2 where it is said, that miekg/pkcs11 lacks.
 const (
+	ckmMLKEMKeyPairGen        = 0xF   // 3.2
+	ckmMLKEM                  = 0x17  // 3.2
+	ckkMLKEM                  = 0x49  // 3.2
+	ckaEncapsulate            = 0x633 // 3.2
+	ckaDecapsulate            = 0x634 // 3.2
 	ckmMLDSAKeyPairGen        = 0x1C  // 3.2
 	ckmMLDSA                  = 0x1D  // 3.2
 	ckkMLDSA                  = 0x4A  // 3.2
@@ -36,10 +42,11 @@ const (
 type algorithm struct {
 	ways     []way
 	curves   [][]byte // every CKA_EC_PARAMS that means this curve
-	set      uint     // CKA_PARAMETER_SET of ML-DSA: 1, 2 or 3
+	set      uint     // CKA_PARAMETER_SET of ML-DSA: 1, 2 or 3; of ML-KEM-768: 2
 	sign     uint     // mechanism of a key that signs
 	sigBytes int      // length of a signature from C_Sign
-	derive   uint     // mechanism of a key that agrees
+	derive   uint     // mechanism of a key that agrees by ECDH
+	opens    uint     // mechanism of a key that agrees by taking a secret out of a ciphertext
 }
 
 // way is one form of the request to generate a key; modules differ in which they accept.
@@ -101,6 +108,11 @@ var algorithms = map[keys.Algorithm]algorithm{
 	keys.MLDSA44: mldsa(1, keys.MLDSA44),
 	keys.MLDSA65: mldsa(2, keys.MLDSA65),
 	keys.MLDSA87: mldsa(3, keys.MLDSA87),
+	keys.MLKEM768: {
+		ways:  []way{{ckmMLKEMKeyPairGen, ckkMLKEM, nil}},
+		set:   2,
+		opens: ckmMLKEM,
+	},
 }
 
 func mldsa(set uint, name keys.Algorithm) algorithm {
@@ -133,17 +145,15 @@ func (a algorithm) needs() [][]uint {
 			generate = append(generate, w.mechanism)
 		}
 	}
-	if a.sign == 0 {
-		return [][]uint{generate, {a.derive}}
-	}
-	return [][]uint{generate, {a.sign}}
+	return [][]uint{generate, {cmp.Or(a.sign, a.derive, a.opens)}}
 }
 
 // IsTPM2 says whether the module is tpm2-pkcs11. It has no ECDH, so its keys agree by the
 // TPM itself.
 func (m *Module) IsTPM2() bool { return strings.Contains(m.Description(), "TPM2.0 Cryptoki") }
 
-// Lacks names the mechanisms that a key of this kind needs and the token doesn't list.
+// Lacks names the mechanisms that a key of this kind needs and the token doesn't list, and
+// the function where the module lacks it.
 func (m *Module) Lacks(sel Selector, alg keys.Algorithm) ([]string, error) {
 	_, a, err := known(string(alg))
 	if err != nil {
@@ -165,6 +175,9 @@ func (m *Module) Lacks(sel Selector, alg keys.Algorithm) ([]string, error) {
 		}) {
 			missing = append(missing, mechanismName(any[0]))
 		}
+	}
+	if a.opens != 0 && !m.lib.own.opens() {
+		missing = append(missing, token.CallDecapsulate+" of PKCS#11 3.2 (by C_GetInterface)")
 	}
 	return missing, nil
 }

@@ -22,6 +22,7 @@ func TestEveryAlgorithmHasTheMechanismsItNeeds(t *testing.T) {
 		keys.MLDSA87: "[[CKM_ML_DSA_KEY_PAIR_GEN] [CKM_ML_DSA]]",
 
 		keys.ECDHP256: "[[CKM_EC_KEY_PAIR_GEN] [CKM_ECDH1_DERIVE]]",
+		keys.MLKEM768: "[[CKM_ML_KEM_KEY_PAIR_GEN] [CKM_ML_KEM]]",
 	}
 	for _, alg := range keys.Algorithms {
 		var names [][]string

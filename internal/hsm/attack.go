@@ -4,6 +4,7 @@ package hsm
 
 import (
 	"bytes"
+	"crypto/mlkem"
 	"errors"
 	"fmt"
 	"slices"
@@ -156,12 +157,16 @@ func (t *Token) takeOut(h, instead pkcs11.ObjectHandle, name keys.Algorithm, key
 	return append(list, t.trySign(h, name), invalid), err
 }
 
-// trySign asks for a signature by a key that agrees, with each mechanism of its curve.
+// trySign asks for a signature by a key that agrees, with each mechanism of its curve, of
+// ML-KEM with that of ML-DSA.
 // Modules refuse at C_SignInit or at C_Sign.
 func (t *Token) trySign(h pkcs11.ObjectHandle, name keys.Algorithm) token.Attempt {
 	mechanisms := []uint{pkcs11.CKM_ECDSA}
-	if name == keys.X25519 {
+	switch name {
+	case keys.X25519:
 		mechanisms = []uint{ckmEDDSA, ckmXEDDSA, pkcs11.CKM_ECDSA}
+	case keys.MLKEM768:
+		mechanisms = []uint{ckmMLDSA}
 	}
 	var tries []token.Attempt
 	for _, m := range mechanisms {
@@ -174,22 +179,36 @@ func (t *Token) trySign(h pkcs11.ObjectHandle, name keys.Algorithm) token.Attemp
 
 // invalidPoints are peers that a key must refuse to agree with: for P-256 a point that is
 // not on the curve, since secrets with such points reveal the key piece by piece; for
-// X25519 a point of low order, with which every secret is zero.
+// X25519 a point of low order, with which every secret is zero; for ML-KEM a ciphertext that
+// is cut (FIPS 203, section 7.3).
 var invalidPoints = map[keys.Algorithm][]byte{
 	keys.ECDHP256: append([]byte{4}, bytes.Repeat([]byte{1}, 64)...),
 	keys.X25519:   make([]byte, 32),
+	keys.MLKEM768: make([]byte, mlkem.CiphertextSize768-1),
+}
+
+// callOf is the function by which a key agrees.
+func callOf(a algorithm) string {
+	if a.opens != 0 {
+		return token.CallDecapsulate
+	}
+	return token.CallDerive
 }
 
 // tryInvalidPoint asks a key to agree with an invalid point. It destroys the secret, if
 // there is one, without reading it.
 func (t *Token) tryInvalidPoint(h pkcs11.ObjectHandle, name keys.Algorithm) (token.Attempt, error) {
-	o, err := t.deriveObject(t.session, algorithms[name].derive, h, invalidPoints[name])
+	try, a := token.TryAgreeInvalid, algorithms[name]
+	if name.IsMLKEM() {
+		try = token.TryDecapsulateInvalid
+	}
+	o, err := t.secretObject(t.session, a, h, invalidPoints[name])
 	if err == nil {
 		if err := t.destroyObject(t.session, o); err != nil {
-			return token.Attempt{}, fmt.Errorf("%s gave a secret that can't be destroyed; close the session: %w", token.TryAgreeInvalid, err)
+			return token.Attempt{}, fmt.Errorf("%s gave a secret that can't be destroyed; close the session: %w", try, err)
 		}
 	}
-	return attempt(token.TryAgreeInvalid, token.CallDerive, err), nil
+	return attempt(try, callOf(a), err), nil
 }
 
 // decided demands that the token answered every attempt, unless one succeeded: then it
@@ -199,9 +218,10 @@ func decided(list []token.Attempt) error {
 		return nil
 	}
 	for _, a := range list {
-		// Some tokens report CKR_DEVICE_ERROR for an invalid point. The agreement that
+		// Some tokens report CKR_DEVICE_ERROR for an invalid peer. The agreement that
 		// follows shows that the token works.
-		if lost(a.Code) && !(a.Name == token.TryAgreeInvalid && a.Code == "CKR_DEVICE_ERROR") {
+		invalid := a.Name == token.TryAgreeInvalid || a.Name == token.TryDecapsulateInvalid
+		if lost(a.Code) && !(invalid && a.Code == "CKR_DEVICE_ERROR") {
 			return fmt.Errorf("%s: %w", a.Name, &Error{Call: a.Call, Code: a.Code})
 		}
 	}
@@ -209,7 +229,7 @@ func decided(list []token.Attempt) error {
 }
 
 // tryExport asks for the private value, for an RSA key for each secret part and for one of
-// ML-DSA for the seed too, since each reveals the others.
+// ML-DSA or ML-KEM for the seed too, since each reveals the others.
 func (t *Token) tryExport(h pkcs11.ObjectHandle, keyType uint) token.Attempt {
 	secret := []uint{pkcs11.CKA_VALUE}
 	if keyType == pkcs11.CKK_RSA {
@@ -218,7 +238,7 @@ func (t *Token) tryExport(h pkcs11.ObjectHandle, keyType uint) token.Attempt {
 			pkcs11.CKA_EXPONENT_1, pkcs11.CKA_EXPONENT_2, pkcs11.CKA_COEFFICIENT,
 		}
 	}
-	if keyType == ckkMLDSA {
+	if keyType == ckkMLDSA || keyType == ckkMLKEM {
 		secret = append(secret, ckaSeed)
 	}
 	var tries []token.Attempt

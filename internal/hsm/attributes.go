@@ -56,6 +56,8 @@ var attributeNames = map[uint]string{
 	pkcs11.CKA_WRAP_WITH_TRUSTED:   "WRAP_WITH_TRUSTED",
 	ckaParameterSet:                "PARAMETER_SET",
 	ckaSeed:                        "SEED",
+	ckaEncapsulate:                 "ENCAPSULATE",
+	ckaDecapsulate:                 token.Decapsulate,
 }
 
 // The attributes that are read back from each half, in this order.
@@ -75,8 +77,11 @@ var (
 		pkcs11.CKA_VERIFY, pkcs11.CKA_VERIFY_RECOVER, pkcs11.CKA_ENCRYPT, pkcs11.CKA_WRAP, pkcs11.CKA_DERIVE,
 		pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT, pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT,
 	}
-	// Of ML-DSA keys besides. Of the private half never its VALUE.
-	mldsaReadings = map[string][]uint{privateHalf: {ckaParameterSet}, publicHalf: {ckaParameterSet, pkcs11.CKA_VALUE}}
+	// Of ML-DSA and ML-KEM keys besides. Of the private half never its VALUE.
+	moreReadings = map[uint]map[string][]uint{
+		ckkMLDSA: {privateHalf: {ckaParameterSet}, publicHalf: {ckaParameterSet, pkcs11.CKA_VALUE}},
+		ckkMLKEM: {privateHalf: {ckaParameterSet, ckaDecapsulate}, publicHalf: {ckaParameterSet, ckaEncapsulate, pkcs11.CKA_VALUE}},
+	}
 )
 
 // Attributes reads the attributes of both halves of a key pair back, each by itself: its
@@ -105,8 +110,8 @@ func (t *Token) readings(half string, id []byte, types []uint) ([]token.Reading,
 	if err != nil && lost(Code(err)) {
 		return nil, err
 	}
-	if err == nil && keyType == ckkMLDSA {
-		types = slices.Concat(types, mldsaReadings[half])
+	if err == nil {
+		types = slices.Concat(types, moreReadings[keyType][half])
 	}
 	list := make([]token.Reading, len(types))
 	for i, typ := range types {
@@ -159,6 +164,7 @@ var settable = map[string]uint{
 	token.Decrypt:         pkcs11.CKA_DECRYPT,
 	token.Unwrap:          pkcs11.CKA_UNWRAP,
 	token.Derive:          pkcs11.CKA_DERIVE,
+	token.Decapsulate:     ckaDecapsulate,
 	"WRAP_WITH_TRUSTED":   pkcs11.CKA_WRAP_WITH_TRUSTED,
 	"ALWAYS_AUTHENTICATE": pkcs11.CKA_ALWAYS_AUTHENTICATE,
 }
@@ -237,6 +243,9 @@ func publicTemplate(name keys.Algorithm, w way, spec token.KeySpec) []*pkcs11.At
 	// template that contradicts itself, tpm2-pkcs11 loses memory of the TPM.
 	if name.Use() == keys.Agree && slices.Contains(spec.Attributes, token.Setting{Name: token.Derive, Value: true}) {
 		template = append(template, pkcs11.NewAttribute(pkcs11.CKA_DERIVE, true))
+	}
+	if name.IsMLKEM() {
+		template = append(template, pkcs11.NewAttribute(ckaEncapsulate, true))
 	}
 	if set := algorithms[name].set; set != 0 {
 		return append(template, pkcs11.NewAttribute(ckaParameterSet, set))

@@ -131,10 +131,10 @@ func (c *calls) signFor(h pkcs11.SessionHandle, m uint, as keys.Context, key pkc
 	return c.finish(h, mechanismName(m), data, size)
 }
 
-// derive has a key agree with a peer and returns the secret. It destroys the secret's
+// agree has a key agree with a peer and returns the secret. It destroys the secret's
 // object, which is one of the session.
-func (c *calls) derive(h pkcs11.SessionHandle, m uint, key pkcs11.ObjectHandle, point []byte) ([]byte, error) {
-	o, err := c.deriveObject(h, m, key, point)
+func (c *calls) agree(h pkcs11.SessionHandle, a algorithm, key pkcs11.ObjectHandle, point []byte) ([]byte, error) {
+	o, err := c.secretObject(h, a, key, point)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,15 @@ func (c *calls) derive(h pkcs11.SessionHandle, m uint, key pkcs11.ObjectHandle, 
 	return secret, err
 }
 
-func (c *calls) deriveObject(h pkcs11.SessionHandle, m uint, key pkcs11.ObjectHandle, point []byte) (pkcs11.ObjectHandle, error) {
+// secretObject is what a key agrees on with a peer, as an object of the session.
+func (c *calls) secretObject(h pkcs11.SessionHandle, a algorithm, key pkcs11.ObjectHandle, point []byte) (pkcs11.ObjectHandle, error) {
+	if m := a.opens; m != 0 {
+		return get(c, token.CallDecapsulate, session(h), mechanismName(m), func() (pkcs11.ObjectHandle, uint) {
+			o, rv := c.lib.own.decapsulate(uint(h), m, uint(key), point)
+			return pkcs11.ObjectHandle(o), rv
+		})
+	}
+	m := a.derive
 	return get(c, token.CallDerive, session(h), mechanismName(m), func() (pkcs11.ObjectHandle, uint) {
 		how := pkcs11.NewMechanism(m, pkcs11.NewECDH1DeriveParams(pkcs11.CKD_NULL, nil, point))
 		o, e := c.lib.ctx.DeriveKey(h, []*pkcs11.Mechanism{how}, key, []*pkcs11.Attribute{

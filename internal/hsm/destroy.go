@@ -4,6 +4,7 @@ package hsm
 
 import (
 	"bytes"
+	"crypto/mlkem"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -88,11 +89,11 @@ func (t *Token) destroyPair(name keys.Algorithm, a algorithm, id, spki []byte) (
 // useOld uses the handle of a private key that was destroyed.
 func (t *Token) useOld(name keys.Algorithm, a algorithm, old pkcs11.ObjectHandle) token.Attempt {
 	if a.sign == 0 {
-		o, err := t.deriveObject(t.session, a.derive, old, validPoints[name])
+		o, err := t.secretObject(t.session, a, old, validPoints[name])
 		if err == nil {
 			_ = t.destroyObject(t.session, o) // it ends with the session anyway
 		}
-		return attempt(token.TryUse, token.CallDerive, err)
+		return attempt(token.TryUse, callOf(a), err)
 	}
 	data := make([]byte, 32)
 	var sig []byte
@@ -109,9 +110,11 @@ func (t *Token) useOld(name keys.Algorithm, a algorithm, old pkcs11.ObjectHandle
 	return attempt(token.TryUse, token.CallSign, err)
 }
 
-// validPoints are the curves' base points, with which every key agrees.
+// validPoints are peers with which every key agrees: the curves' base points, and of ML-KEM
+// any ciphertext of the right length.
 var validPoints = map[keys.Algorithm][]byte{
-	keys.X25519: append([]byte{9}, make([]byte, 31)...),
+	keys.MLKEM768: make([]byte, mlkem.CiphertextSize768),
+	keys.X25519:   append([]byte{9}, make([]byte, 31)...),
 	keys.ECDHP256: {
 		0x04,
 		0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2,
@@ -168,7 +171,7 @@ func (t *Token) hasKey(h pkcs11.ObjectHandle, name keys.Algorithm, a algorithm, 
 }
 
 // searchKey searches for the public key's own attribute, on objects of every class:
-// CKA_MODULUS, CKA_EC_POINT in each form that modules have it in, or ML-DSA's CKA_VALUE.
+// CKA_MODULUS, CKA_EC_POINT in each form that modules have it in, or the CKA_VALUE of ML-DSA and ML-KEM.
 func (t *Token) searchKey(name keys.Algorithm, spki []byte) (n int, err error) {
 	typ, forms, err := storedForms(name, spki)
 	if err != nil {
@@ -198,7 +201,7 @@ func storedForms(name keys.Algorithm, spki []byte) (typ uint, forms [][]byte, er
 	if err != nil {
 		return 0, nil, err
 	}
-	if name.IsMLDSA() {
+	if name.IsMLDSA() || name.IsMLKEM() {
 		return pkcs11.CKA_VALUE, [][]byte{p.Raw()}, nil
 	}
 	if name == keys.RSA3072 {

@@ -15,8 +15,8 @@ func TestAPairIsDestroyedAndNothingElse(t *testing.T) {
 	destroyPairs(t, fresh(t, soft(t, Options{})), softKinds)
 }
 
-func TestAnMLDSAPairIsDestroyedAndNothingElse(t *testing.T) {
-	destroyPairs(t, kryoptic(t), mldsaKinds)
+func TestAPostQuantumPairIsDestroyedAndNothingElse(t *testing.T) {
+	destroyPairs(t, kryoptic(t), append(mldsaKinds, keys.MLKEM768))
 }
 
 func destroyPairs(t *testing.T, tok *Token, kinds []keys.Algorithm) {
@@ -53,7 +53,9 @@ func TestTheSearchesFindAKeyThatIsThere(t *testing.T) {
 	searches(t, fresh(t, soft(t, Options{})), softKinds)
 }
 
-func TestTheSearchesFindAnMLDSAKeyThatIsThere(t *testing.T) { searches(t, kryoptic(t), mldsaKinds) }
+func TestTheSearchesFindAPostQuantumKeyThatIsThere(t *testing.T) {
+	searches(t, kryoptic(t), append(mldsaKinds, keys.MLKEM768))
+}
 
 func searches(t *testing.T, tok *Token, kinds []keys.Algorithm) {
 	t.Helper()

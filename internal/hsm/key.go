@@ -85,7 +85,7 @@ func (t *Token) Agree(alg string, id, peer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.derive == 0 {
+	if name.Use() != keys.Agree {
 		return nil, fmt.Errorf("%s keys can't agree on a secret", name)
 	}
 	p, err := keys.ParsePeer(name, peer)
@@ -108,7 +108,7 @@ func (t *Token) agreeWith(name keys.Algorithm, a algorithm, id, point []byte) ([
 	if err := t.checkType(h, name, a); err != nil {
 		return nil, keyErr(err, privateHalf, id)
 	}
-	secret, err := t.derive(t.session, a.derive, h, point)
+	secret, err := t.agree(t.session, a, h, point)
 	switch {
 	case err != nil:
 		return nil, keyErr(err, privateHalf, id)
@@ -158,7 +158,7 @@ func (t *Token) readKey(h pkcs11.ObjectHandle, name keys.Algorithm, a algorithm)
 	case name == keys.RSA3072:
 		return t.rsaKey(h)
 	case a.set != 0:
-		return t.mldsaKey(h, name)
+		return t.latticeKey(h, name)
 	}
 	return t.curveKey(h, name, a)
 }
@@ -212,10 +212,14 @@ func (t *Token) curveKey(h pkcs11.ObjectHandle, name keys.Algorithm, a algorithm
 	return keys.FromPoint(name, point)
 }
 
-func (t *Token) mldsaKey(h pkcs11.ObjectHandle, name keys.Algorithm) (*keys.Public, error) {
+// latticeKey reads a key of ML-DSA or ML-KEM.
+func (t *Token) latticeKey(h pkcs11.ObjectHandle, name keys.Algorithm) (*keys.Public, error) {
 	raw, err := t.attribute(t.session, h, pkcs11.CKA_VALUE)
 	if err != nil {
 		return nil, err
+	}
+	if name.IsMLKEM() {
+		return keys.FromMLKEM(raw)
 	}
 	return keys.FromMLDSA(name, raw)
 }

@@ -132,6 +132,10 @@ func spec(alg string, id []byte) token.KeySpec {
 		},
 		Optional: []string{token.Copyable, token.Destroyable, token.SignRecover},
 	}
+	if k := keys.Algorithm(alg); k.IsMLKEM() {
+		s = with(s, token.Derive, false)
+		s.Attributes = append(s.Attributes, token.Setting{Name: token.Decapsulate, Value: true})
+	}
 	return s
 }
 

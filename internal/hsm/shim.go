@@ -25,6 +25,13 @@ typedef struct { ck_byte version[2]; void *fn[68]; } fleet_functions;
 enum { INIT_TOKEN = 9, INIT_PIN = 10, LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, SIGN_INIT = 42, SIGN = 43, WRAP_KEY = 60 };
 enum { OK = 0, HOST_MEMORY = 2, FUNCTION_NOT_SUPPORTED = 0x54 };
 
+// CK_INTERFACE, and CK_FUNCTION_LIST_3_2: the 68 functions, 24 of 3.0, and then those of
+// 3.2, of which C_EncapsulateKey is the first.
+typedef struct { const char *name; void *list; ck_ulong flags; } fleet_interface;
+typedef struct { ck_byte version[2]; void *fn[94]; } fleet_functions_3_2;
+
+enum { DECAPSULATE_KEY = 93 };
+
 // fleet_load gives the module's functions, or NULL and why. The module stays
 // loaded: unloading crashes some of them.
 static fleet_functions *fleet_load(const char *path, const char **why)
@@ -45,6 +52,41 @@ static fleet_functions *fleet_load(const char *path, const char **why)
 		return NULL;
 	}
 	return list;
+}
+
+// fleet_load_3_2 gives the functions of PKCS#11 3.2, or NULL of a module that has none. It
+// is the library that fleet_load loaded, so sessions and objects are the same.
+static fleet_functions_3_2 *fleet_load_3_2(const char *path)
+{
+	void *module = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+	if (module == NULL) {
+		return NULL;
+	}
+	ck_rv (*get)(const char *, ck_byte *, fleet_interface **, ck_ulong) =
+		(ck_rv (*)(const char *, ck_byte *, fleet_interface **, ck_ulong)) dlsym(module, "C_GetInterface");
+	ck_byte version[2] = {3, 2};
+	fleet_interface *i = NULL;
+	if (get == NULL || get("PKCS 11", version, &i, 0) != OK || i == NULL || i->list == NULL) {
+		return NULL;
+	}
+	fleet_functions_3_2 *list = i->list;
+	// A module that has another version gives a shorter list, perhaps.
+	return list->version[0] == 3 && list->version[1] >= 2 ? list : NULL;
+}
+
+// fleet_decapsulate has a key take the secret out of a ciphertext, as an object of the
+// session that can be read.
+static ck_rv fleet_decapsulate(fleet_functions_3_2 *l, ck_ulong session, ck_ulong mechanism, ck_ulong key, ck_byte *ciphertext, ck_ulong len, ck_ulong *secret)
+{
+	ck_rv (*f)(ck_ulong, ck_mechanism *, ck_ulong, ck_attribute *, ck_ulong, ck_byte *, ck_ulong, ck_ulong *) = l ? l->fn[DECAPSULATE_KEY] : NULL;
+	ck_ulong class = 4, type = 0x10, size = 32; // CKO_SECRET_KEY, CKK_GENERIC_SECRET
+	ck_byte yes = 1, no = 0;
+	ck_attribute template[] = {
+		{0x0, &class, sizeof class}, {0x100, &type, sizeof type}, {0x161, &size, sizeof size}, // CLASS, KEY_TYPE, VALUE_LEN
+		{0x1, &no, 1}, {0x103, &no, 1}, {0x162, &yes, 1},                                     // TOKEN, SENSITIVE, EXTRACTABLE
+	};
+	ck_mechanism m = {mechanism, NULL, 0};
+	return f ? f(session, &m, key, template, sizeof template / sizeof *template, ciphertext, len, secret) : FUNCTION_NOT_SUPPORTED;
 }
 
 static ck_rv fleet_init_token(fleet_functions *l, ck_ulong slot, ck_byte *pin, ck_ulong pinlen, ck_byte *label)
@@ -154,7 +196,12 @@ import (
 // miekg/pkcs11: PINs stay in the caller's memory (miekg/pkcs11 copies each PIN into C and
 // leaves it there), a signature takes one call instead of two, each attribute is read by a
 // call of its own, and a key that an attempt takes out is overwritten in C.
-type functions struct{ list *C.fleet_functions }
+//
+// later are those of PKCS#11 3.2, which miekg/pkcs11 doesn't know; nil of a module without.
+type functions struct {
+	list  *C.fleet_functions
+	later *C.fleet_functions_3_2
+}
 
 func loadFunctions(path string) (functions, error) {
 	p := newCString(path)
@@ -164,7 +211,7 @@ func loadFunctions(path string) (functions, error) {
 	if list == nil {
 		return functions{}, errors.New(C.GoString(why))
 	}
-	return functions{list}, nil
+	return functions{list, C.fleet_load_3_2(p.p)}, nil
 }
 
 // cString is a string of C's, for as long as C needs it.
@@ -222,6 +269,15 @@ func (f functions) sign(session uint, data, sig []byte) (length, rv uint) {
 	n := C.ck_ulong(len(sig))
 	r := C.fleet_sign(f.list, C.ck_ulong(session), p, C.ck_ulong(len(data)), pointer(sig), &n)
 	return uint(n), uint(r)
+}
+
+// opens says whether the module has C_DecapsulateKey.
+func (f functions) opens() bool { return f.later != nil && f.later.fn[C.DECAPSULATE_KEY] != nil }
+
+func (f functions) decapsulate(session, mechanism, key uint, ciphertext []byte) (secret, rv uint) {
+	var o C.ck_ulong
+	r := C.fleet_decapsulate(f.later, C.ck_ulong(session), C.ck_ulong(mechanism), C.ck_ulong(key), pointer(ciphertext), C.ck_ulong(len(ciphertext)), &o)
+	return uint(o), uint(r)
 }
 
 func (f functions) tryExport(session, object, attribute uint) uint {

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/mlkem"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -44,24 +45,28 @@ func (p *Public) ECDH() (*ecdh.PublicKey, error) {
 	if k, ok := p.key.(*ecdh.PublicKey); ok && p.alg.Use() == Agree {
 		return k, nil
 	}
-	return nil, fmt.Errorf("a key of kind %s can't agree on a secret", p.alg)
+	return nil, fmt.Errorf("a key of kind %s can't agree on a secret by ECDH", p.alg)
 }
 
 // Peer is what another party of a key agreement sends: the public half of a key
-// that it drew for this once.
+// that it drew for this once, or of ML-KEM the ciphertext.
 type Peer struct {
-	alg Algorithm
-	key *ecdh.PublicKey
+	alg        Algorithm
+	key        *ecdh.PublicKey
+	ciphertext []byte
 }
 
 // peerSize is the size of a peer's one encoding: of P-256 the compressed point (SEC
-// 1, 2.3.3), of X25519 the coordinate (RFC 7748, section 5).
+// 1, 2.3.3), of X25519 the coordinate (RFC 7748, section 5), of ML-KEM-768 the
+// ciphertext (FIPS 203, section 8).
 func peerSize(alg Algorithm) int {
 	switch alg {
 	case ECDHP256:
 		return 33
 	case X25519:
 		return 32
+	case MLKEM768:
+		return mlkem.CiphertextSize768
 	}
 	return 0
 }
@@ -71,17 +76,21 @@ const scalarSize = 32
 
 // ParsePeer reads a peer. What is no point of the curve, of X25519 what isn't
 // canonical or of low order, is refused: with such a one a secret is no secret, or
-// the other side's key leaks.
+// the other side's key leaks. Of a ciphertext of ML-KEM only the length can be
+// checked: all bytes of the right number give some secret.
 func ParsePeer(alg Algorithm, data []byte) (*Peer, error) {
 	if len(data) != peerSize(alg) || len(data) == 0 {
 		return nil, fmt.Errorf("has %d bytes, one for %s has %d", len(data), alg, peerSize(alg))
 	}
-	if alg == X25519 {
+	switch alg {
+	case MLKEM768:
+		return &Peer{alg: alg, ciphertext: bytes.Clone(data)}, nil
+	case X25519:
 		if err := admitX25519(data); err != nil {
 			return nil, err
 		}
 		k, err := ecdh.X25519().NewPublicKey(data)
-		return &Peer{alg, k}, err
+		return &Peer{alg: alg, key: k}, err
 	}
 	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), data)
 	if x == nil {
@@ -92,26 +101,34 @@ func ParsePeer(alg Algorithm, data []byte) (*Peer, error) {
 	x.FillBytes(raw[1:33])
 	y.FillBytes(raw[33:])
 	k, err := ecdh.P256().NewPublicKey(raw)
-	return &Peer{alg, k}, err
+	return &Peer{alg: alg, key: k}, err
 }
 
 // Encode is the peer in its one encoding.
 func (p *Peer) Encode() []byte {
-	raw := p.key.Bytes()
-	if p.alg == X25519 {
+	raw := p.Point()
+	if p.alg != ECDHP256 {
 		return raw
 	}
 	return append([]byte{2 + raw[len(raw)-1]&1}, raw[1:33]...)
 }
 
-// Point is the peer as a token takes it: of P-256 the uncompressed point.
-func (p *Peer) Point() []byte { return p.key.Bytes() }
+// Point is the peer as a token takes it: of P-256 the uncompressed point, of ML-KEM
+// the ciphertext.
+func (p *Peer) Point() []byte {
+	if p.alg == MLKEM768 {
+		return bytes.Clone(p.ciphertext)
+	}
+	return p.key.Bytes()
+}
 
 // Scalar is the private half of a peer: whoever knows it can answer for the other
-// side, whose key isn't needed for that.
+// side, whose key isn't needed for that. Of ML-KEM it is the 32 random bytes from which,
+// with the other side's public key, ciphertext and secret follow.
 type Scalar struct {
-	alg Algorithm
-	key *ecdh.PrivateKey
+	alg    Algorithm
+	key    *ecdh.PrivateKey
+	random []byte
 }
 
 func curveOf(alg Algorithm) (ecdh.Curve, error) {
@@ -126,6 +143,12 @@ func curveOf(alg Algorithm) (ecdh.Curve, error) {
 
 // ParseScalar reads one; of P-256 it is a number from 1 to n − 1.
 func ParseScalar(alg Algorithm, data []byte) (*Scalar, error) {
+	if alg == MLKEM768 {
+		if len(data) != scalarSize {
+			return nil, fmt.Errorf("has %d bytes, what a ciphertext of %s is made from has %d", len(data), alg, scalarSize)
+		}
+		return &Scalar{alg: alg, random: bytes.Clone(data)}, nil
+	}
 	c, err := curveOf(alg)
 	if err != nil {
 		return nil, err
@@ -134,7 +157,7 @@ func ParseScalar(alg Algorithm, data []byte) (*Scalar, error) {
 	if err != nil {
 		return nil, fmt.Errorf("is no private half of a peer for %s", alg)
 	}
-	return &Scalar{alg, k}, nil
+	return &Scalar{alg: alg, key: k}, nil
 }
 
 // DrawScalar draws one. It takes bytes until they are a number in range, so that
@@ -154,19 +177,39 @@ func DrawScalar(alg Algorithm, random io.Reader) (*Scalar, error) {
 }
 
 // Encode is the scalar's 32 bytes.
-func (s *Scalar) Encode() []byte { return s.key.Bytes() }
+func (s *Scalar) Encode() []byte {
+	if s.alg == MLKEM768 {
+		return bytes.Clone(s.random)
+	}
+	return s.key.Bytes()
+}
 
-// Peer is its public half.
-func (s *Scalar) Peer() *Peer { return &Peer{s.alg, s.key.PublicKey()} }
-
-// Secret is what the key and the scalar's peer agree on.
-func (s *Scalar) Secret(p *Public) ([]byte, error) {
-	k, err := p.ECDH()
+// Peer is its public half. A ciphertext of ML-KEM is made for the key p; the peer of an
+// ECDH is the same for every key, and p may be nil.
+func (s *Scalar) Peer(p *Public) (*Peer, error) {
+	if s.alg != MLKEM768 {
+		return &Peer{alg: s.alg, key: s.key.PublicKey()}, nil
+	}
+	secret, ciphertext, err := encapsulate(p, s.random)
+	clear(secret)
 	if err != nil {
 		return nil, err
 	}
+	return &Peer{alg: s.alg, ciphertext: ciphertext}, nil
+}
+
+// Secret is what the key and the scalar's peer agree on.
+func (s *Scalar) Secret(p *Public) ([]byte, error) {
 	if p.alg != s.alg {
 		return nil, fmt.Errorf("a key of kind %s and a peer of %s agree on nothing", p.alg, s.alg)
+	}
+	if s.alg == MLKEM768 {
+		secret, _, err := encapsulate(p, s.random)
+		return secret, err
+	}
+	k, err := p.ECDH()
+	if err != nil {
+		return nil, err
 	}
 	return s.key.ECDH(k) // of X25519 fails where the secret is all zero
 }

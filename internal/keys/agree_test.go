@@ -27,6 +27,15 @@ func agreementKey(t testing.TB, alg Algorithm) (*Public, *ecdh.PrivateKey) {
 	return p, k
 }
 
+func peerOf(t testing.TB, s *Scalar, p *Public) *Peer {
+	t.Helper()
+	peer, err := s.Peer(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return peer
+}
+
 func TestAKeyDoesOnlyWhatItsKindIsFor(t *testing.T) {
 	all := oneOfEach(t)
 	priv, pub := ecdsaKey(t, P256)
@@ -80,8 +89,8 @@ func TestBothSidesComeToOneAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := ParsePeer(alg, s.Peer().Encode())
-		if err != nil || !bytes.Equal(again.Point(), s.Peer().Point()) || len(again.Encode()) != peerSize(alg) {
+		again, err := ParsePeer(alg, peerOf(t, s, nil).Encode())
+		if err != nil || !bytes.Equal(again.Point(), peerOf(t, s, nil).Point()) || len(again.Encode()) != peerSize(alg) {
 			t.Fatalf("%s: the peer isn't read as it was written: %v", alg, err)
 		}
 		z, err := k.ECDH(again.key)
@@ -93,7 +102,7 @@ func TestBothSidesComeToOneAnswer(t *testing.T) {
 			t.Fatalf("%s: %x, %x, %v", alg, z, mine, err)
 		}
 		a, err1 := AgreementAnswer(p, again, z, []byte("text"))
-		b, err2 := AgreementAnswer(p, s.Peer(), mine, []byte("text"))
+		b, err2 := AgreementAnswer(p, peerOf(t, s, nil), mine, []byte("text"))
 		if err1 != nil || err2 != nil || a != b || a == [32]byte{} {
 			t.Errorf("%s: %x, %x: %v, %v", alg, a, b, err1, err2)
 		}
@@ -101,7 +110,7 @@ func TestBothSidesComeToOneAnswer(t *testing.T) {
 			t.Error("the answer doesn't depend on the text")
 		}
 		other, _ := DrawScalar(alg, rand.Reader)
-		if c, _ := AgreementAnswer(p, other.Peer(), z, []byte("text")); c == a {
+		if c, _ := AgreementAnswer(p, peerOf(t, other, nil), z, []byte("text")); c == a {
 			t.Error("the answer doesn't depend on the peer")
 		}
 		q, _ := agreementKey(t, alg)
@@ -138,14 +147,14 @@ func TestAnotherProgramComesToTheSameAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := s.Peer().Encode(); hex.EncodeToString(got) != v.peer {
+		if got := peerOf(t, s, nil).Encode(); hex.EncodeToString(got) != v.peer {
 			t.Errorf("%s: peer %x", alg, got)
 		}
 		z, err := s.Secret(p)
 		if err != nil || hex.EncodeToString(z) != v.secret {
 			t.Errorf("%s: secret %x, %v", alg, z, err)
 		}
-		a, err := AgreementAnswer(p, s.Peer(), z, []byte("text"))
+		a, err := AgreementAnswer(p, peerOf(t, s, nil), z, []byte("text"))
 		if err != nil || hex.EncodeToString(a[:]) != v.answer {
 			t.Errorf("%s: answer %x, %v", alg, a, err)
 		}
@@ -215,11 +224,11 @@ func TestASecretOfNobodyGivesNoAnswer(t *testing.T) {
 		secret []byte
 		want   string
 	}{
-		"all zero":            {p, s.Peer(), make([]byte, 32), "all zero"},
-		"short":               {p, s.Peer(), z[:31], "has 31 bytes"},
-		"none":                {p, s.Peer(), nil, "has 0 bytes"},
-		"another curve":       {p, e.Peer(), z, "agree on nothing"},
-		"of a key that signs": {sign, s.Peer(), z, "agree on nothing"},
+		"all zero":            {p, peerOf(t, s, nil), make([]byte, 32), "all zero"},
+		"short":               {p, peerOf(t, s, nil), z[:31], "has 31 bytes"},
+		"none":                {p, peerOf(t, s, nil), nil, "has 0 bytes"},
+		"another curve":       {p, peerOf(t, e, nil), z, "agree on nothing"},
+		"of a key that signs": {sign, peerOf(t, s, nil), z, "agree on nothing"},
 	} {
 		if _, err := AgreementAnswer(c.p, c.peer, c.secret, []byte("text")); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -240,11 +249,16 @@ func FuzzAgreement(f *testing.F) {
 		f.Add(string(alg), unhex(f, v.peer))
 		f.Add(string(alg), bytes.Repeat([]byte{9}, 32))
 	}
+	f.Add(string(MLKEM768), make([]byte, 1088))
+	f.Add(string(MLKEM768), make([]byte, 32))
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
 		alg := Algorithm(name)
 		if p, err := ParsePeer(alg, data); err == nil {
 			if !bytes.Equal(p.Encode(), data) {
 				t.Fatalf("%s: %x is written as %x", alg, data, p.Encode())
+			}
+			if alg.IsMLKEM() {
+				return // any bytes of the right length are a ciphertext
 			}
 			_, k := agreementKey(t, alg)
 			if z, err := k.ECDH(p.key); err != nil || bytes.Equal(z, make([]byte, 32)) {
@@ -255,7 +269,11 @@ func FuzzAgreement(f *testing.F) {
 			if !bytes.Equal(s.Encode(), data) {
 				t.Fatalf("%s: %x is written as %x", alg, data, s.Encode())
 			}
-			if _, err := ParsePeer(alg, s.Peer().Encode()); err != nil {
+			var p *Public
+			if alg.IsMLKEM() {
+				p, _ = mlkemKey(t)
+			}
+			if _, err := ParsePeer(alg, peerOf(t, s, p).Encode()); err != nil {
 				t.Fatalf("%s: the peer of %x: %v", alg, data, err)
 			}
 		}

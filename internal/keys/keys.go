@@ -8,6 +8,7 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/mlkem"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -35,10 +36,11 @@ const (
 	MLDSA44  Algorithm = "ml-dsa-44"
 	MLDSA65  Algorithm = "ml-dsa-65"
 	MLDSA87  Algorithm = "ml-dsa-87"
+	MLKEM768 Algorithm = "ml-kem-768"
 )
 
 // Algorithms are all of them, in the order of preference.
-var Algorithms = []Algorithm{Ed25519, P256, P384, X25519, RSA3072, ECDHP256, MLDSA44, MLDSA65, MLDSA87}
+var Algorithms = []Algorithm{Ed25519, P256, P384, X25519, RSA3072, ECDHP256, MLDSA44, MLDSA65, MLDSA87, MLKEM768}
 
 // Use is what a key is for. A key has one use: what it does in the other counts
 // for nothing.
@@ -53,7 +55,7 @@ const (
 // Use is what keys of this kind are for; empty of a kind that isn't known.
 func (a Algorithm) Use() Use {
 	switch {
-	case a == X25519 || a == ECDHP256:
+	case a == X25519 || a == ECDHP256 || a == MLKEM768:
 		return Agree
 	case a.Known():
 		return Sign
@@ -86,6 +88,8 @@ func (a Algorithm) MaxSPKI() int {
 		return 120
 	case RSA3072:
 		return 422
+	case MLKEM768:
+		return len(mlkemSPKI) + mlkem.EncapsulationKeySize768
 	}
 	if s := mldsaSetOf(a); s != nil {
 		return s.maxSPKI()
@@ -115,7 +119,7 @@ func (a Algorithm) MaxSignature() int {
 type Public struct {
 	alg  Algorithm
 	spki []byte
-	key  any // ed25519.PublicKey, *ecdsa.PublicKey, *rsa.PublicKey, mldsaKey; *ecdh.PublicKey of one that agrees
+	key  any // ed25519.PublicKey, *ecdsa.PublicKey, *rsa.PublicKey, mldsaKey; *ecdh.PublicKey or *mlkem.EncapsulationKey768 of one that agrees
 }
 
 // Algorithm is the key's kind.
@@ -145,6 +149,9 @@ func ParseSPKI(der []byte) (*Public, error) {
 	}
 	if p, ours, err := parseMLDSA(der); ours {
 		return p, err
+	}
+	if raw, ok := bytes.CutPrefix(der, mlkemSPKI); ok {
+		return FromMLKEM(raw)
 	}
 	if p := parsed.get(der); p != nil {
 		return p, nil

@@ -47,6 +47,8 @@ func oneOfEach(t testing.TB) map[Algorithm][]byte {
 	for _, alg := range mldsaAlgorithms {
 		all[alg] = bytes.Clone(mldsaOf(t, alg, "one of each").Public().SPKI())
 	}
+	kem, _ := mlkemKey(t)
+	all[MLKEM768] = bytes.Clone(kem.SPKI())
 	return all
 }
 
@@ -63,7 +65,7 @@ func TestEachKindOfKeyIsAdmitted(t *testing.T) {
 		if _, ok := p.Ed25519(); ok != (alg == Ed25519) {
 			t.Errorf("%s: Ed25519 says %t", alg, ok)
 		}
-		if alg.CanSign() == (alg == X25519) || alg.CanSign() != (alg.MaxSignature() > 0) && alg != X25519 {
+		if agrees := alg == X25519 || alg == MLKEM768; alg.CanSign() == agrees || alg.CanSign() != (alg.MaxSignature() > 0) && !agrees {
 			t.Errorf("%s: CanSign %t, MaxSignature %d", alg, alg.CanSign(), alg.MaxSignature())
 		}
 	}

@@ -101,8 +101,12 @@ func weakT1(t1 []byte) bool {
 	return 2*small > numbers
 }
 
-// Raw is an ML-DSA key's raw bytes; nil of another kind. They are not to be written to.
+// Raw is an ML-DSA or ML-KEM key's raw bytes; nil of another kind. They are not to be
+// written to.
 func (p *Public) Raw() []byte {
+	if p.alg.IsMLKEM() {
+		return p.spki[len(mlkemSPKI):]
+	}
 	k, _ := p.key.(mldsaKey)
 	return k.raw
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony/state"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/durable"
-	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/qr"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/words"
@@ -101,7 +100,14 @@ func (s *Screen) peer() error {
 		return nil
 	}
 	if s.drawn != at.Record {
-		if _, err := s.kept.Draw(at.Algorithm(s.Plan), s.App.Random); err != nil {
+		alg, spki := at.Algorithm(s.Plan), []byte(nil)
+		if alg.IsMLKEM() {
+			if spki = s.keyAt(at); spki == nil {
+				s.say("A challenge of " + string(alg) + " is made for the key itself. Have the records so far shown here first: the folder's " + ceremony.TranscriptFile + ", as a file.")
+				return nil
+			}
+		}
+		if _, err := s.kept.Draw(alg, spki, s.App.Random); err != nil {
 			return err
 		}
 		if err := s.keepChallenges(); err != nil {
@@ -109,21 +115,23 @@ func (s *Screen) peer() error {
 		}
 		s.drawn = at.Record
 	}
-	peer, err := s.lastPeer()
+	peer, err := s.kept.Last()
 	if err != nil {
 		return err
 	}
 	return s.carry(challenge.Peer, peer, "The peer. Have its code read, or its picture carried, where the room's screen asks for it:")
 }
 
-// lastPeer is the public half of the challenge that was drawn last.
-func (s *Screen) lastPeer() ([]byte, error) {
-	last := s.kept.Challenges[len(s.kept.Challenges)-1]
-	scalar, err := keys.ParseScalar(last.Algorithm, last.Scalar)
-	if err != nil {
-		return nil, err
+// keyAt is the public key that waits for its challenge, where records were shown up to
+// there; nil else.
+func (s *Screen) keyAt(at state.State) []byte {
+	if s.account == nil || s.account.N != at.Record {
+		return nil
 	}
-	return scalar.Peer().Encode(), nil
+	if k := s.account.OpenIntent(); k != nil && k.Outcome != nil {
+		return k.Outcome.PublicKey
+	}
+	return nil
 }
 
 // open takes the key's answer, keeps it, and gives the private half.
@@ -167,7 +175,7 @@ func (s *Screen) notMine(at state.State) (string, error) {
 	if k == nil || k.Peer == nil {
 		return "no key waits for the private half on the record", nil
 	}
-	peer, err := s.lastPeer()
+	peer, err := s.kept.Last()
 	if err != nil {
 		return "", err
 	}

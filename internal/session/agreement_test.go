@@ -32,7 +32,7 @@ func typed(t *testing.T, said *bytes.Buffer, lines ...string) atTerminal {
 
 func TestAnAuditorTypesWhatTheirOwnScreenShows(t *testing.T) {
 	kept := &challenge.Kept{}
-	peer, err := kept.Draw(keys.ECDHP256, bytes.NewReader(bytes.Repeat([]byte{7}, 32)))
+	peer, err := kept.Draw(keys.ECDHP256, nil, bytes.NewReader(bytes.Repeat([]byte{7}, 32)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestAnAuditorTypesWhatTheirOwnScreenShows(t *testing.T) {
 // stands goes to it as a code: nobody types hex.
 func TestAPeerIsCarriedAsAPictureAndTheStateAsACode(t *testing.T) {
 	kept := &challenge.Kept{}
-	peer, err := kept.Draw(keys.ECDHP256, bytes.NewReader(bytes.Repeat([]byte{7}, 32)))
+	peer, err := kept.Draw(keys.ECDHP256, nil, bytes.NewReader(bytes.Repeat([]byte{7}, 32)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ type Challenger struct {
 
 // Peer is drawn anew for each key, and follows from the step.
 func (p *Challenger) Peer(_ context.Context, q engine.AgreementQuestion) ([]byte, string, string, error) {
-	peer, err := p.Kept.Draw(q.Algorithm, Random(p.Name+" challenges "+q.Step.Title()))
+	peer, err := p.Kept.Draw(q.Algorithm, q.PublicKey, Random(p.Name+" challenges "+q.Step.Title()))
 	if err == nil {
 		err = q.Peer(peer)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/mlkem"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
@@ -62,6 +63,11 @@ func SoftSigner(alg keys.Algorithm, name string) Signer {
 
 // softAgreer is a key in memory that agrees.
 func softAgreer(alg keys.Algorithm, name string) (*keys.Public, func(*keys.Peer) ([]byte, error)) {
+	if alg.IsMLKEM() {
+		seed := sha512.Sum512([]byte("testfleet key " + name))
+		k := must(mlkem.NewDecapsulationKey768(seed[:]))
+		return must(keys.FromMLKEM(k.EncapsulationKey().Bytes())), func(p *keys.Peer) ([]byte, error) { return k.Decapsulate(p.Encode()) }
+	}
 	curve := ecdh.P256()
 	if alg == keys.X25519 {
 		curve = ecdh.X25519()

@@ -192,8 +192,8 @@ func (k *softKey) private(id []byte) []token.Reading {
 	return list
 }
 
-// parameterSets are the CKP_ values of ML-DSA's.
-var parameterSets = map[keys.Algorithm]string{keys.MLDSA44: "0000000000000001", keys.MLDSA65: "0000000000000002", keys.MLDSA87: "0000000000000003"}
+// parameterSets are the CKP_ values of ML-DSA's and ML-KEM's.
+var parameterSets = map[keys.Algorithm]string{keys.MLDSA44: "0000000000000001", keys.MLDSA65: "0000000000000002", keys.MLDSA87: "0000000000000003", keys.MLKEM768: "0000000000000002"}
 
 func (k *softKey) public(id []byte) []token.Reading {
 	list := []token.Reading{{Name: "CLASS", Value: "0000000000000002"}, {Name: "ID", Value: fmt.Sprintf("%x", id)}}
@@ -255,6 +255,9 @@ func (t *Token) takeOut(cbc string, id []byte) []token.Attempt {
 	case k.agreed != nil && slices.Contains(k.spec.Attributes, token.Setting{Name: token.Decrypt, Value: true}):
 		list = append(list, token.Attempt{Name: token.TrySign, Call: token.CallTPMSign, Code: token.TPMKey},
 			token.Attempt{Name: token.TryAgreeInvalid, Call: token.CallTPMAgree, Code: token.TPMPoint})
+	case k.agreed != nil && k.signer.Public.Algorithm().IsMLKEM():
+		list = append(list, token.Attempt{Name: token.TrySign, Call: "C_SignInit", Code: "CKR_KEY_TYPE_INCONSISTENT"},
+			token.Attempt{Name: token.TryDecapsulateInvalid, Call: "C_DecapsulateKey", Code: "CKR_ENCRYPTED_DATA_LEN_RANGE"})
 	case k.agreed != nil:
 		list = append(list, token.Attempt{Name: token.TrySign, Call: "C_SignInit", Code: "CKR_KEY_FUNCTION_NOT_PERMITTED"},
 			token.Attempt{Name: token.TryAgreeInvalid, Call: "C_DeriveKey", Code: "CKR_MECHANISM_PARAM_INVALID"})

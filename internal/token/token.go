@@ -31,7 +31,7 @@ type Info struct {
 }
 
 // Key algorithms are named as in internal/keys: ed25519, ecdsa-p256,
-// ecdsa-p384, x25519, rsa-3072, ecdh-p256.
+// ecdsa-p384, x25519, rsa-3072, ecdh-p256, ml-dsa-44, ml-kem-768.
 
 // Attribute names are those of PKCS#11 without their CKA_ prefix.
 const (
@@ -50,6 +50,7 @@ const (
 	Decrypt          = "DECRYPT"
 	Unwrap           = "UNWRAP"
 	Derive           = "DERIVE"
+	Decapsulate      = "DECAPSULATE" // of a key that agrees by ML-KEM (PKCS#11 3.2)
 )
 
 // KeySpec is a key pair to be generated.
@@ -130,9 +131,13 @@ const (
 	TryCopyExtractable  = "copy-extractable"
 	TryCopyInsensitive  = "copy-insensitive"
 	TrySign             = "sign"                // of a key that agrees
-	TryAgreeInvalid     = "agree-invalid-point" // of a key that agrees
+	TryAgreeInvalid     = "agree-invalid-point" // of a key that agrees by ECDH
 	TryRelaxExtractable = "relax-extractable"
 	TryRelaxSensitive   = "relax-sensitive"
+
+	// TryDecapsulateInvalid is of a key that agrees by ML-KEM, in place of TryAgreeInvalid:
+	// with a ciphertext that is too short.
+	TryDecapsulateInvalid = "decapsulate-invalid-ciphertext"
 )
 
 // The attempts of a destruction.
@@ -166,6 +171,8 @@ const (
 	CallSign     = "C_Sign"
 	CallDestroy  = "C_DestroyObject"
 	CallDerive   = "C_DeriveKey"
+	// Of a key that agrees by ML-KEM.
+	CallDecapsulate = "C_DecapsulateKey"
 	// Of a key that agrees by the TPM itself, which is asked without its module.
 	CallTPMSign  = "TPM2_Sign"
 	CallTPMAgree = "TPM2_ECDH_ZGen"

@@ -220,7 +220,9 @@ func (f *fleet) agreement() {
 	tok.pin = secret // logged in already
 	s, err := keys.DrawScalar(keys.ECDHP256, rand.Reader)
 	f.check(err)
-	peer := s.Peer().Encode()
+	drawn, err := s.Peer(nil)
+	f.check(err)
+	peer := drawn.Encode()
 	public, err := keys.ParseAs(keys.ECDHP256, q.SPKI)
 	f.check(err)
 	want, err := s.Secret(public)

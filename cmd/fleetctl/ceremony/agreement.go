@@ -49,21 +49,26 @@ func tellCode(a *cli.App, kept, image string, what challenge.What, data []byte, 
 }
 
 func challengeCmd(a *cli.App) *cobra.Command {
-	var algorithm, image string
+	var algorithm, image, records string
 	c := cli.Command("challenge KEPT", "Draw a challenge for the next key that agrees",
 		`Challenge draws a key pair for one key of a ceremony, keeps its private half in
 the file KEPT, and prints the public half, the peer, as a code that is typed on
 the ceremony's machine. Whoever reads KEPT before the key has answered can
 answer without an HSM: run this on a machine of your own, that nobody else
-sees.`,
-		"  fleetctl ceremony agreement challenge kept.json --algorithm ecdh-p256", cobra.ExactArgs(1),
+sees.
+
+For a key of ml-kem-768 the peer is a ciphertext that is made for this one key:
+--records is your own copy of the ceremony's folder, in which it is the key that
+waits. Its code has 2184 digits, so it is carried as a picture (--qr).`,
+		`  fleetctl ceremony agreement challenge kept.json --algorithm ecdh-p256
+  fleetctl ceremony agreement challenge kept.json --algorithm ml-kem-768 --records copy --qr peer.png`, cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			if err := cli.Required(cmd, "algorithm"); err != nil {
 				return err
 			}
 			alg := keys.Algorithm(algorithm)
 			if alg.Use() != keys.Agree {
-				return cli.Usagef("ecdh-p256 or x25519, as the ceremony's screen says", "--algorithm %q is none of a key that agrees", algorithm)
+				return cli.Usagef("ecdh-p256, x25519 or ml-kem-768, as the ceremony's screen says", "--algorithm %q is none of a key that agrees", algorithm)
 			}
 			kept, err := readKept(args[0])
 			if errors.Is(err, fs.ErrNotExist) {
@@ -72,7 +77,11 @@ sees.`,
 			if err != nil {
 				return err
 			}
-			peer, err := kept.Draw(alg, a.Random)
+			key, err := waiting(alg, records)
+			if err != nil {
+				return err
+			}
+			peer, err := kept.Draw(alg, key, a.Random)
 			if err != nil {
 				return err
 			}
@@ -81,9 +90,33 @@ sees.`,
 			}
 			return tellCode(a, args[0], image, challenge.Peer, peer, [2]string{"then", "fleetctl ceremony agreement open " + args[0] + " ANSWER"})
 		})
-	c.Flags().StringVar(&algorithm, "algorithm", "", "the key's: ecdh-p256 or x25519")
+	c.Flags().StringVar(&algorithm, "algorithm", "", "the key's: ecdh-p256, x25519 or ml-kem-768")
+	c.Flags().StringVar(&records, "records", "", "with ml-kem-768: your copy of the ceremony's `folder`, with the key that waits")
 	c.Flags().StringVar(&image, "qr", "", "write the code as a QR image to this new `file`, too")
 	return c
+}
+
+// waiting is the key of ML-KEM that waits for a challenge by the records in a folder; of
+// another algorithm a challenge is for any key, and it is nil.
+func waiting(alg keys.Algorithm, records string) ([]byte, error) {
+	switch {
+	case !alg.IsMLKEM() && records != "":
+		return nil, cli.Usagef("leave --records out", "a challenge of %s is for any key", alg)
+	case !alg.IsMLKEM():
+		return nil, nil
+	case records == "":
+		return nil, cli.Usagef("give your copy of the ceremony's folder with --records", "a challenge of %s is made for the key itself", alg)
+	}
+	account, err := folder.ReadToLastRecord(records)
+	if err != nil {
+		return nil, cli.Wrong(err)
+	}
+	k := account.OpenIntent()
+	if k == nil || k.Intent.Algorithm != alg || k.Outcome == nil || k.Peer != nil {
+		return nil, cli.Wrong(strict.Errorf(records, "no key of %s waits for a challenge at its last record", alg).
+			WithHint("copy the folder again once the ceremony's screen asks for the peer"))
+	}
+	return k.Outcome.PublicKey, nil
 }
 
 func readKept(file string) (*challenge.Kept, error) {

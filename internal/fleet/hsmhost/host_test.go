@@ -191,7 +191,7 @@ func TestAnHSMsProcessSignsAgreesAndKeepsTheAnchor(t *testing.T) {
 		}
 	}
 	s := must(keys.DrawScalar(keys.ECDHP256, rand.Reader))
-	if got := must(n.Agree(agree.SPKI(), s.Peer().Encode())); !bytes.Equal(got, must(s.Secret(agree))) {
+	if got := must(n.Agree(agree.SPKI(), must(s.Peer(nil)).Encode())); !bytes.Equal(got, must(s.Secret(agree))) {
 		t.Errorf("agreed on %x", got)
 	}
 	k := n.Anchor()
@@ -207,7 +207,7 @@ func TestAnHSMsProcessSignsAgreesAndKeepsTheAnchor(t *testing.T) {
 	}
 	for what, err := range map[string]error{
 		"a peer that is none":         second(n.Agree(agree.SPKI(), []byte{1})),
-		"a key that signs agrees":     second(n.Agree(sign.SPKI(), s.Peer().Encode())),
+		"a key that signs agrees":     second(n.Agree(sign.SPKI(), must(s.Peer(nil)).Encode())),
 		"a key of nobody's":           second(n.Sign([]byte("key"), message)),
 		"a message that is too large": second(n.Sign(sign.SPKI(), make([]byte, maxPayload+1))),
 	} {

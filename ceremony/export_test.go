@@ -19,8 +19,13 @@ type Rule struct {
 
 // Rules are those of all attempts on keys of a use, in their order: as modules decide
 // them, or of keys that agree by a TPM.
-func Rules(use keys.Use, tpm bool) (list []Rule) {
-	for _, r := range (&Role{Use: use, tpm: tpm}).attempts() {
+func Rules(use keys.Use, tpm bool) []Rule { return rulesFor(&Role{Use: use, tpm: tpm}) }
+
+// RulesOf are those of all attempts on keys of an algorithm.
+func RulesOf(alg keys.Algorithm) []Rule { return rulesFor(&Role{Use: alg.Use(), Algorithm: alg}) }
+
+func rulesFor(role *Role) (list []Rule) {
+	for _, r := range role.attempts() {
 		list = append(list, Rule{r.name, r.call, r.refused})
 	}
 	return list

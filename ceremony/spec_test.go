@@ -87,7 +87,7 @@ func TestTheSpecListsTheAttributePolicyOfTheCode(t *testing.T) {
 func TestTheSpecListsTheAttemptsOfTheCode(t *testing.T) {
 	text := section(t, "## 9 Negative tests")
 	accepted := map[string][]string{}
-	for _, kind := range []string{"read", "wrap", "sign", "point", "change"} {
+	for _, kind := range []string{"read", "wrap", "sign", "point", "ciphertext", "change"} {
 		_, rest, ok := strings.Cut(text, "\n- "+kind+": ")
 		if !ok {
 			t.Fatalf("no list of %s", kind)
@@ -123,6 +123,11 @@ func TestTheSpecListsTheAttemptsOfTheCode(t *testing.T) {
 	for i, r := range rows(section(t, "### 8.2 Of a key that agrees by its TPM"))[1:] {
 		same(t, "attempt "+r[0]+" by a TPM", append([]string{strings.Trim(r[0], "`"), r[1]}, names(r[3], "")...), append([]string{ofTPM[6+i].Name, ofTPM[6+i].Call}, ofTPM[6+i].Refused...))
 	}
+	kem, spec := ceremony.RulesOf(keys.MLKEM768)[7], regexp.MustCompile("has `([a-z-]+)`: (C_[A-Za-z]+) ").FindStringSubmatch(text)
+	if spec == nil {
+		t.Fatal("docs/SPEC.md doesn't say what is tried on a key of ML-KEM")
+	}
+	same(t, "attempt on a key of ML-KEM", append(spec[1:], accepted["ciphertext"]...), append([]string{kem.Name, kem.Call}, kem.Refused...))
 	for _, r := range unstaged {
 		call := names(r[0], "")[0]
 		same(t, "unstaged by "+call, names(r[1], "CKR_"), ceremony.CantStage[call])

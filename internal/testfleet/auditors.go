@@ -1,15 +1,18 @@
 package testfleet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/bundle/thirdparty"
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/ceremony/engine"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/keys"
@@ -164,6 +167,9 @@ func (a Auditor) begin() error {
 func (f *Fleet) ThirdPartyPolicy() []byte {
 	text := fmt.Appendf(nil, "format: fleetctl third-party-policy v1\nmode: rehearsal\nnamespaces: [%s]\nalgorithms: [ed25519, ecdsa-p256, ecdsa-p384, ecdh-p256, x25519, ml-dsa-44, ml-dsa-65, ml-dsa-87]\nroles: [session, backup, sealing, vault]\nleast_hsms: %d\nthreshold: %d\n",
 		f.Plan.Namespace, len(f.Plan.HSMs), f.Plan.Threshold)
+	if slices.ContainsFunc(f.Plan.Roles, func(r ceremony.Role) bool { return r.Algorithm.IsMLKEM() }) {
+		text = bytes.Replace(text, []byte("ml-dsa-87]"), []byte("ml-dsa-87, ml-kem-768]"), 1)
+	}
 	if list := f.Plan.HSMs[0].Tolerates; len(list) > 0 {
 		text = fmt.Appendf(text, "tolerates: [%s]\n", strings.Join(list, ", "))
 	}

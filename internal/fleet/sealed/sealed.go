@@ -100,7 +100,7 @@ func agreement(set *bundle.KeySet, role, hsm string) (*bundle.FleetKey, *ecdh.Pu
 		}
 		pub, err := k.Public.ECDH()
 		if err != nil {
-			return nil, nil, fmt.Errorf("hsm %s, role %s: %w; secrets are sealed to keys that agree: the bundle has the roles %v", hsm, role, err, set.Roles())
+			return nil, nil, fmt.Errorf("hsm %s, role %s: %w; secrets are sealed to keys that agree so: the bundle has the roles %v", hsm, role, err, set.Roles())
 		}
 		return &set.Keys[i], pub, nil
 	}

@@ -58,6 +58,7 @@ func TestJavaScriptAcceptsHonestFleetsOfEveryKind(t *testing.T) {
 	first := add("five HSMs", testfleet.Options{HSMs: 5})
 	add("the next epoch", testfleet.Options{HSMs: 3, After: first, Name: "next"})
 	add("every algorithm", testfleet.Options{Name: "all", HSMs: 1, Roles: role(keys.P384, keys.P256, keys.X25519), Challenger: "ada"})
+	add("ML-KEM", testfleet.Options{Name: "kem", HSMs: 2, Roles: role(keys.Ed25519, keys.MLKEM768), Challenger: "ada"})
 	add("form signature, ciphersuite 2", testfleet.Options{Name: "form", HSMs: 2, Form: "signature", Ciphersuite: 2})
 	add("some third parties", testfleet.Options{Name: "some", HSMs: 2, Others: 2, Needed: 1, Late: []string{"auditor-2.example"}, Absent: []string{"auditor-3.example"}})
 	add("a lock-down", testfleet.Options{Name: "locked", HSMs: 2, Lockdown: []string{"Destroy the cards", "Bag the HSMs"}})

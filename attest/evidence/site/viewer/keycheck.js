@@ -8,8 +8,9 @@
     "ed25519": ["0000000000000040"], "ecdsa-p256": ["0000000000000003"], "ecdsa-p384": ["0000000000000003"], "rsa-3072": ["0000000000000000"],
     "ml-dsa-44": ["000000000000004a"], "ml-dsa-65": ["000000000000004a"], "ml-dsa-87": ["000000000000004a"],
     "ecdh-p256": ["0000000000000003"], "x25519": ["0000000000000041", "0000000000000040"],
+    "ml-kem-768": ["0000000000000049"],
   };
-  const sets = { "ml-dsa-44": ["0000000000000001"], "ml-dsa-65": ["0000000000000002"], "ml-dsa-87": ["0000000000000003"] };
+  const sets = { "ml-dsa-44": ["0000000000000001"], "ml-dsa-65": ["0000000000000002"], "ml-dsa-87": ["0000000000000003"], "ml-kem-768": ["0000000000000002"] };
   const classes = { private: "0000000000000003", public: "0000000000000002" };
   const relaxes = { "relax-extractable": "EXTRACTABLE", "relax-sensitive": "SENSITIVE" };
 
@@ -75,17 +76,19 @@
     wrap: "KEY_UNEXTRACTABLE KEY_NOT_WRAPPABLE KEY_FUNCTION_NOT_PERMITTED FUNCTION_NOT_SUPPORTED MECHANISM_INVALID ATTRIBUTE_SENSITIVE ACTION_PROHIBITED",
     sign: "KEY_FUNCTION_NOT_PERMITTED KEY_TYPE_INCONSISTENT MECHANISM_INVALID FUNCTION_NOT_SUPPORTED",
     point: "MECHANISM_PARAM_INVALID PUBLIC_KEY_INVALID DOMAIN_PARAMS_INVALID DATA_INVALID ARGUMENTS_BAD KEY_SIZE_RANGE KEY_INDIGESTIBLE FUNCTION_FAILED GENERAL_ERROR DEVICE_ERROR",
+    ciphertext: "ENCRYPTED_DATA_LEN_RANGE ENCRYPTED_DATA_INVALID WRAPPED_KEY_LEN_RANGE WRAPPED_KEY_INVALID DATA_LEN_RANGE DATA_INVALID ARGUMENTS_BAD FUNCTION_FAILED GENERAL_ERROR DEVICE_ERROR",
     change: "ACTION_PROHIBITED ATTRIBUTE_READ_ONLY TEMPLATE_INCONSISTENT FUNCTION_NOT_SUPPORTED ATTRIBUTE_SENSITIVE KEY_UNEXTRACTABLE KEY_FUNCTION_NOT_PERMITTED",
     C_GenerateKey: "MECHANISM_INVALID FUNCTION_NOT_SUPPORTED ATTRIBUTE_TYPE_INVALID TEMPLATE_INCONSISTENT ATTRIBUTE_VALUE_INVALID KEY_SIZE_RANGE SESSION_READ_ONLY KEY_FUNCTION_NOT_PERMITTED",
     C_WrapKey: "FUNCTION_NOT_SUPPORTED MECHANISM_INVALID MECHANISM_PARAM_INVALID WRAPPING_KEY_HANDLE_INVALID WRAPPING_KEY_SIZE_RANGE WRAPPING_KEY_TYPE_INCONSISTENT",
   };
   const has = (list, code) => codes[list].split(" ").some((c) => "CKR_" + c === code);
 
-  // Name, calls, accepted codes, whether it is of keys that agree alone.
+  // Name, calls, accepted codes, of which keys alone: of all that agree, of ECDH, of ML-KEM.
   const table = [
     ["export", ["C_GetAttributeValue"], "read"], ["wrap-aes-kw", ["C_WrapKey"], "wrap"], ["wrap-aes-kwp", ["C_WrapKey"], "wrap"],
     ["wrap-aes-cbc-pad", ["C_WrapKey"], "wrap"], ["copy-extractable", ["C_CopyObject"], "change"], ["copy-insensitive", ["C_CopyObject"], "change"],
-    ["sign", ["C_SignInit", "C_Sign"], "sign", "agree"], ["agree-invalid-point", ["C_DeriveKey"], "point", "agree"],
+    ["sign", ["C_SignInit", "C_Sign"], "sign", "agree"], ["agree-invalid-point", ["C_DeriveKey"], "point", "ecdh"],
+    ["decapsulate-invalid-ciphertext", ["C_DecapsulateKey"], "ciphertext", "mlkem"],
     ["relax-extractable", ["C_SetAttributeValue"], "change"], ["relax-sensitive", ["C_SetAttributeValue"], "change"],
   ];
   const byTPM = {
@@ -144,7 +147,8 @@
     for (const [i, a] of (relaxed?.restored ?? []).entries()) {
       if (!relaxes[a.name] || a.call !== "C_SetAttributeValue" || F.TPM_CODES.includes(a.code) || i >= 1024) F.fault(where, "has a setting back that is none");
     }
-    const rows = table.filter((r) => !r[3] || r[3] === key.role.use);
+    const of = key.role.use === "agree" ? ["agree", key.key.kind === "mlkem" ? "mlkem" : "ecdh"] : [];
+    const rows = table.filter((r) => !r[3] || of.includes(r[3]));
     const tolerated = key.hsm.tolerates ?? [];
     const wrong = judgeAttempts(c.attempts, rows, key, tolerated);
     if (wrong) return wrong;
@@ -182,10 +186,13 @@
     return F.utf8(`fleetctl proof-of-possession v1\n${plan.mode}\n${ceremony}\n${plan.digest}\n${percent(key.hsm.serial)}\n${key.role.name}\n${F.digest(key.key.der)}\n${nonce}\n`);
   };
 
-  // readPeer reads a peer: a point for ecdh-p256, a coordinate for x25519. mark is what
-  // two peers of one x have in common.
+  // readPeer reads a peer: a point for ecdh-p256, a coordinate for x25519, a ciphertext for
+  // ml-kem-768. mark is what two peers of one x have in common.
   F.readPeer = function (hex, algorithm, where) {
     const bytes = F.fromHex(hex, where);
+    if (algorithm === "ml-kem-768") {
+      return bytes.length === 1088 ? { bytes, mark: hex } : F.fault(where, "is no ciphertext of ML-KEM-768");
+    }
     if (algorithm === "x25519") {
       return F.x25519Admitted(bytes) ? { bytes, mark: hex } : F.fault(where, "is no coordinate that is admitted");
     }
@@ -198,7 +205,11 @@
     const scalar = F.fromHex(scalarHex, where);
     if (scalar.length !== 32) F.fault(where, "has a scalar that isn't 32 bytes");
     let secret;
-    if (key.intent.algorithm === "x25519") {
+    if (key.key.kind === "mlkem") {
+      const own = F.encapsulated(key.key.raw, scalar);
+      if (!F.equal(own.ciphertext, key.peer.bytes)) F.fault(where, "is not the private half of the peer that the key agreed with");
+      secret = own.secret;
+    } else if (key.intent.algorithm === "x25519") {
       const base = new Uint8Array(32);
       base[0] = 9;
       if (!F.equal(F.x25519(scalar, base), key.peer.bytes)) F.fault(where, "is not the private half of the peer that the key agreed with");

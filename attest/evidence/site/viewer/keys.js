@@ -23,6 +23,7 @@
     "ml-dsa-44": { use: "sign", form: spki("30820532300b06096086480165030403110382052100", 1312), kind: "mldsa", longest: 2420 },
     "ml-dsa-65": { use: "sign", form: spki("308207b2300b0609608648016503040312038207a100", 1952), kind: "mldsa", longest: 3309 },
     "ml-dsa-87": { use: "sign", form: spki("30820a32300b060960864801650304031303820a2100", 2592), kind: "mldsa", longest: 4627 },
+    "ml-kem-768": { use: "agree", form: spki("308204b2300b0609608648016503040402038204a100", 1184), kind: "mlkem", longest: 0 },
   };
 
   F.ALGORITHMS = Object.keys(algorithms);
@@ -49,6 +50,7 @@
     "P-256": (raw) => F.isPoint("P-256", raw),
     "P-384": (raw) => F.isPoint("P-384", raw),
     "rsa": (raw) => raw[0] >= 0x80,
+    "mlkem": (raw) => F.mlkemAdmitted(raw),
     "mldsa": (raw) => !smallT1(raw.subarray(32)),
   };
 

@@ -53,10 +53,11 @@
     }
   }
 
-  // shake gives a function that squeezes one byte after the other; rate is 168 of
-  // SHAKE128, 136 of SHAKE256.
-  function shake(rate, ...parts) {
-    const input = F.concat(...parts, new Uint8Array([0x1f]));
+  // sponge gives a function that squeezes one byte after the other; rate is 168 of
+  // SHAKE128, 136 of SHAKE256 and SHA3-256, 72 of SHA3-512. suffix is 0x1f of SHAKE and
+  // 0x06 of SHA-3.
+  function sponge(rate, suffix, ...parts) {
+    const input = F.concat(...parts, new Uint8Array([suffix]));
     const [low, high] = [new Uint32Array(25), new Uint32Array(25)];
     const mix = (at, b) => { (at & 4 ? high : low)[at >> 3] ^= b << (8 * (at & 3)); };
     for (let i = 0; i < input.length; i++) {
@@ -73,6 +74,7 @@
     };
   }
 
+  const shake = (rate, ...parts) => sponge(rate, 0x1f, ...parts);
   const take = (next, n) => Uint8Array.from({ length: n }, next);
   const shake256 = (n, ...parts) => take(shake(136, ...parts), n);
 
@@ -190,7 +192,7 @@
     return r0 > 0 ? (r1 + 1) % m : (r1 + m - 1) % m;
   }
 
-  // packed writes numbers of so many bits, 4 or 6.
+  // packed writes numbers of so many bits.
   function packed(list, bits) {
     const out = new Uint8Array((list.length * bits) / 8);
     list.forEach((n, i) => {
@@ -198,6 +200,9 @@
     });
     return out;
   }
+
+  // What ML-KEM takes too.
+  F.lattice = { sponge, take, numbers, packed };
 
   // mldsa says whether a signature over a message for a context verifies under a raw key.
   F.mldsa = function (algorithm, raw, context, message, sig) {

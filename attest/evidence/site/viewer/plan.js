@@ -21,19 +21,21 @@
   // attributesOf is what is demanded of a role's key in an HSM: list of {name, needed, value, template}.
   F.attributesOf = function (role, hsm) {
     const agrees = F.useOf(role.algorithm) === "agree";
-    return attributes.map(([name, signs, agreeing, template]) => {
-      let demand = role.attributes?.get(name) ?? ((agrees && agreeing) || signs);
+    const kem = role.algorithm === "ml-kem-768";
+    const list = attributes.map(([name, signs, agreeing, template]) => {
+      let demand = role.attributes?.get(name) ?? (kem && name === "DERIVE" ? "required false" : (agrees && agreeing) || signs);
       if (agrees && hsm.agreement) demand = name === "DERIVE" ? "required false" : name === "DECRYPT" ? "required true" : demand;
       return { name, needed: demand.startsWith("required"), value: demand.endsWith("true"), template };
     });
+    return kem ? [...list, { name: "DECAPSULATE", needed: true, value: true, template: true }] : list;
   };
 
-  function readAttributes(v, where, agrees) {
+  function readAttributes(v, where, agrees, kem) {
     if (!(v instanceof Map) || v.size === 0) F.fault(where, "is no mapping of attributes");
     for (const [name, demand] of v) {
-      const known = attributes.find((a) => a[0] === name);
+      const known = kem && name === "DECAPSULATE" ? [name, "required true", null, true, "no"] : attributes.find((a) => a[0] === name);
       if (!known || !demands.includes(demand)) F.fault(where, `has ${F.quote(name)}: ${F.quote(demand)}, which it can't have`);
-      const usual = (agrees && known[2]) || known[1];
+      const usual = kem && name === "DERIVE" ? "required false" : (agrees && known[2]) || known[1];
       if (demand !== usual && !(known[4] === "yes" || (known[4] === "sign" && !agrees))) F.fault(where, `changes ${name}, which no plan may`);
     }
     return v;
@@ -115,10 +117,10 @@
       const use = F.useOf(r.algorithm);
       if ((r.use ?? "sign") !== use) F.fault(where, `has the role ${r.name} for another use than ${r.algorithm} has`);
       r.use = use;
-      if (r.attributes !== undefined) readAttributes(r.attributes, `${where}: role ${r.name}: attributes`, use === "agree");
+      if (r.attributes !== undefined) readAttributes(r.attributes, `${where}: role ${r.name}: attributes`, use === "agree", r.algorithm === "ml-kem-768");
     }
     const agreeing = p.roles.filter((r) => r.use === "agree");
-    if (p.hsms.some((h) => h.agreement) && (agreeing.length === 0 || agreeing.some((r) => r.algorithm === "x25519"))) F.fault(where, "has agreement: tpm2-ecdh-zgen without a role that agrees so");
+    if (p.hsms.some((h) => h.agreement) && (agreeing.length === 0 || agreeing.some((r) => r.algorithm !== "ecdh-p256"))) F.fault(where, "has agreement: tpm2-ecdh-zgen without a role that agrees so");
     if (p.hsms.length * p.roles.length > 512) F.fault(where, "has more than 512 keys");
   }
 

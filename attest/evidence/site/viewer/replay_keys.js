@@ -82,7 +82,11 @@
     "agreement-opened"(c, r, bad, where) {
       const key = this.ofKey(c, bad);
       const text = F.possessionText(key, this.plan, this.open_.ceremony);
-      if (!F.opened(key, c.scalar, text, where)) this.fail(`${key.hsm.name} ${key.role.name}: the answer is not the key's`);
+      const shown = F.opened(key, c.scalar, text, where);
+      // From one scalar two keys of ML-KEM get two ciphertexts.
+      if (this.marks.has(`scalar ${c.scalar}`)) bad("has a scalar that was opened for another key of this ceremony already");
+      this.marks.add(`scalar ${c.scalar}`);
+      if (!shown) this.fail(`${key.hsm.name} ${key.role.name}: the answer is not the key's`);
       key.shown = true;
     },
 

@@ -211,8 +211,9 @@ type (
 	// PublicKey is an admitted public key: ParsePublicKey gives one.
 	PublicKey = keys.Public
 
-	// Algorithm names a key's kind and with it how it signs: "ed25519",
-	// "ecdsa-p256", "ecdsa-p384", "x25519", "rsa-3072", "ecdh-p256".
+	// Algorithm names a key's kind and with it how it signs or agrees: "ed25519",
+	// "ecdsa-p256", "ecdsa-p384", "x25519", "rsa-3072", "ecdh-p256", "ml-dsa-44",
+	// "ml-dsa-65", "ml-dsa-87", "ml-kem-768".
 	Algorithm = keys.Algorithm
 
 	// Window is when a pinned key's signatures count. An end that is nil is open.

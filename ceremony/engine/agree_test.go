@@ -38,7 +38,7 @@ func agreeing(t *testing.T, alg keys.Algorithm) *testfleet.Fleet {
 }
 
 func TestAKeyThatAgreesAnswersTheAuditorsOwnScreen(t *testing.T) {
-	for _, alg := range []keys.Algorithm{keys.ECDHP256, keys.X25519} {
+	for _, alg := range []keys.Algorithm{keys.ECDHP256, keys.X25519, keys.MLKEM768} {
 		f, who := agreeing(t, alg), newAda()
 		c := f.Config(filepath.Join(testfleet.TempDir(t), "c"), testfleet.Random("run"))
 		c.Participants = who

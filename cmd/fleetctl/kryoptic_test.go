@@ -17,15 +17,18 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence"
 	"github.com/fleetctl/fleetctl/bundle"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/ceremony/folder"
 	"github.com/fleetctl/fleetctl/internal/cli"
 	"github.com/fleetctl/fleetctl/internal/keys"
 	"github.com/fleetctl/fleetctl/internal/strict"
 	"github.com/fleetctl/fleetctl/internal/testkryoptic"
+	"github.com/fleetctl/fleetctl/internal/token"
 )
 
 // TestKryoptic is a hybrid ceremony of five HSMs on the Rust software token, which has
 // PKCS#11 3.2: Ed25519, points without their OCTET STRING, 150 objects by which an empty
-// token describes itself, and ML-DSA. Keys of one role are ML-DSA-44; the operator
+// token describes itself, ML-DSA and ML-KEM. Keys of one role are ML-DSA-44, those of
+// another agree by ML-KEM-768, through the interface of 3.2; the operator
 // countersigns with a P-256 and an ML-DSA-65 key, both in a token; the third party adds
 // an ML-DSA-44 signature to its statement; witnesses with ML-DSA-44 keys date all of it.
 // Debian has no package of it: scripts/kryoptic builds it.
@@ -48,7 +51,7 @@ func TestKryoptic(t *testing.T) {
 	if !strings.Contains(plan, role) {
 		t.Fatalf("no Ed25519 on kryoptic:\n%s", plan)
 	}
-	plan = strings.Replace(plan, role, role+"  - name: vault\n    algorithm: ml-dsa-44\n", 1)
+	plan = strings.Replace(plan, role, role+"  - name: vault\n    algorithm: ml-dsa-44\n  - name: sealing\n    use: agree\n    algorithm: ml-kem-768\n", 1)
 	check(t, os.WriteFile(filepath.Join(dir, "plan.yaml"), []byte(plan), 0o644))
 	if out := r.run(dir, "hsm", "check", "plan.yaml", "--site", "site.yaml"); !bytes.Contains(out, []byte("5 HSMs ready for this plan")) {
 		t.Errorf("hsm check says\n%s", out)
@@ -63,19 +66,41 @@ func TestKryoptic(t *testing.T) {
 	}
 	out := flat(r.run(dir, "verify", "evidence.tar", "--policy", "policy.yaml"))
 	for _, want := range []string{"VERIFIED", "classical and post-quantum signatures of auditor.example", "classical and post-quantum signatures of operator-1",
-		"2 of 2 witnesses", "log log.example/fleet: its own signature", "officer olga, who signs with ssh-ed25519", "the fleet's keys of the role session: ed25519"} {
+		"2 of 2 witnesses", "log log.example/fleet: its own signature", "officer olga, who signs with ssh-ed25519", "the fleet's keys of the role session: ed25519", "5 of 5 keys answered; nobody challenged"} {
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("verify doesn't say %q:\n%s", want, out)
 		}
 	}
-	if bytes.Contains(out, []byte("the role vault:")) {
-		t.Errorf("keys of ML-DSA are called classical:\n%s", out)
+	for _, role := range []string{"vault", "sealing"} {
+		if bytes.Contains(out, []byte("the role "+role+":")) {
+			t.Errorf("post-quantum keys are called classical:\n%s", out)
+		}
 	}
 	r.logsWhole(dir)
+	r.agreedByMLKEM(dir, hsms)
 	r.refusesPackage(dir, r.classical(r.read(dir, "operator.pub")), "the classical ceremony", "auditor.example gave no post-quantum signature beside its statement",
 		"operator-1 gave its classical countersignature, and no post-quantum one that counts")
 	for _, c := range lessThanBoth(adds) {
 		r.refusesPackage(dir, relinked(t, filepath.Join(dir, "evidence.tar"), c.edit), c.name, c.want)
+	}
+}
+
+// agreedByMLKEM holds what the token said of each key of ML-KEM to the record.
+func (r *rig) agreedByMLKEM(dir string, hsms int) {
+	r.t.Helper()
+	a, err := folder.Read(filepath.Join(dir, "ceremony"))
+	check(r.t, err)
+	list := a.KeysOf(keys.Agree)
+	if len(list) != hsms {
+		r.t.Errorf("%d keys of ML-KEM in %d HSMs", len(list), hsms)
+	}
+	for _, k := range list {
+		if got := k.Attempts[6:8]; got[0].Code != "CKR_KEY_TYPE_INCONSISTENT" || got[1] != (ceremony.Attempt{Name: token.TryDecapsulateInvalid, Call: token.CallDecapsulate, Code: "CKR_DEVICE_ERROR"}) {
+			r.t.Errorf("%s: %+v", k.HSM, got)
+		}
+		if k.Intent.Algorithm != keys.MLKEM768 || len(k.Peer.Peer) != 1088 || k.Opened == nil {
+			r.t.Errorf("%s: %s, %+v", k.HSM, k.Intent.Algorithm, k.Peer)
+		}
 	}
 }
 
@@ -103,7 +128,7 @@ func (r *rig) hybrid(dir, module string) *keys.MLDSA {
 	r.more["thirdparty sign"] = []string{"--pq-key", "adds.pem"}
 	r.more["plan new"] = []string{"--third-party-pq", "auditor.example=" + base64.StdEncoding.EncodeToString(adds.Public().SPKI()), "--countersigner-pq", "operator-pq.pub"}
 	path := filepath.Join(dir, "thirdparty.yaml")
-	text := strings.NewReplacer("[ed25519, ecdsa-p256]", "[ed25519, ml-dsa-44]", "[session]", "[session, vault]").Replace(r.read(dir, "thirdparty.yaml"))
+	text := strings.NewReplacer("[ed25519, ecdsa-p256]", "[ed25519, ml-dsa-44, ml-kem-768]", "[session]", "[session, vault, sealing]").Replace(r.read(dir, "thirdparty.yaml"))
 	check(r.t, os.WriteFile(path, []byte(text), 0o600))
 
 	// Two witnesses cosign by file, as those do who have no network.

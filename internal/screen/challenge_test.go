@@ -28,6 +28,8 @@ type ada struct {
 	x    *room
 	seat *seat
 	said string // what her screen said last
+	// records are shown before a challenge is asked for; empty: none are.
+	records string
 	// tampered is the answer that the room shows her in the key's place; nil: the key's.
 	tampered func(*state.State)
 }
@@ -37,7 +39,15 @@ func (p *ada) reads(what challenge.What, q engine.AgreementQuestion, word string
 	if p.tampered != nil && at.Wants == state.Scalar {
 		p.tampered(&at)
 	}
-	p.said, _, _ = p.seat.types(p.t, p.x, at.String(), word)
+	shown := []string{at.String(), word}
+	if p.records != "" && what == challenge.Peer {
+		// Without the key there is no ciphertext.
+		if said, _, _ := p.seat.types(p.t, p.x, shown...); !strings.Contains(strings.Join(strings.Fields(said), " "), "Have the records so far shown here first") {
+			p.t.Errorf("a challenge is drawn for no key:\n%s", said)
+		}
+		shown = []string{p.records, word}
+	}
+	p.said, _, _ = p.seat.types(p.t, p.x, shown...)
 	picture, err := os.ReadFile(filepath.Join(p.seat.dir, string(what)+".png"))
 	if err != nil {
 		return nil, err
@@ -70,8 +80,11 @@ func agreeing(t *testing.T, alg keys.Algorithm) (*ada, engine.Config) {
 }
 
 func TestAChallengeIsDrawnAndOpenedOnTheSecondScreen(t *testing.T) {
-	for _, alg := range []keys.Algorithm{keys.ECDHP256, keys.X25519} {
+	for _, alg := range []keys.Algorithm{keys.ECDHP256, keys.X25519, keys.MLKEM768} {
 		who, c := agreeing(t, alg)
+		if alg.IsMLKEM() {
+			who.records = filepath.Join(c.Dir, ceremony.TranscriptFile)
+		}
 		a := must(engine.Run(t.Context(), c))
 		kept := must(challenge.Parse("kept", must(os.ReadFile(filepath.Join(who.seat.dir, screen.ChallengesFile)))))
 		for _, k := range kept.Compare(a) {

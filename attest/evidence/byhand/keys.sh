@@ -33,7 +33,7 @@ claim_key_possession() {
   packaged || return 0
   fleet
   while IFS=$'\t' read -r n hsm role algorithm key sig numbered; do
-    [[ $algorithm != x25519 && $algorithm != ecdh-p256 ]] || continue
+    [[ $algorithm != x25519 && $algorithm != ecdh-p256 && $algorithm != ml-kem-768 ]] || continue
     count=$((count + 1))
     isn "$n" "$int" "an intent" && isn "$key" "$b64" "a key" && isn "$sig" "$b64" "the signature of $hsm $role" || continue
     spki "$algorithm" "$(printf %s "$key" | base64 -d | hex)" || { fail "$hsm $role: the key is not of its algorithm"; continue; }
@@ -79,7 +79,7 @@ claim_key_nonexportable() {
 
 claim_key_agreement() {
   recorded || return 0
-  if [[ $(cut -f 4 ../keys.tsv) == *x25519* || $(cut -f 4 ../keys.tsv) == *ecdh* ]]; then open "the answers of keys that agree (SPEC 8.1)"; else none "the plan has no key that agrees"; fi
+  if [[ $(cut -f 4 ../keys.tsv) == *x25519* || $(cut -f 4 ../keys.tsv) == *ecdh* || $(cut -f 4 ../keys.tsv) == *ml-kem* ]]; then open "the answers of keys that agree (SPEC 8.1)"; else none "the plan has no key that agrees"; fi
 }
 
 # evidence holds the files of devices' attestations to their records.

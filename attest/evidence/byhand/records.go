@@ -164,7 +164,7 @@ func (x *explainer) agreements() {
 		}
 		x.record(at[ceremony.KindAgreementPeer], name(k)+": the peer that it was challenged with", [2]string{"drawn by", by}, [2]string{"peer", fmt.Sprintf("%x", k.Peer.Peer)})
 		x.record(at[ceremony.KindPossession], name(k)+": its answer", [2]string{"answer", fmt.Sprintf("%x", k.Possession.Answer)},
-			[2]string{"not checked", "that it follows from key and scalar: X25519 or ECDH, HKDF and HMAC (SPEC 8.1)"})
+			[2]string{"not checked", "that it follows from key and scalar: X25519, ECDH or ML-KEM, HKDF and HMAC (SPEC 8.1)"})
 	}
 	if len(x.a.KeysOf(keys.Agree)) > 0 {
 		x.committed()

@@ -250,7 +250,7 @@ func (v *verifier) classicalKeys(b *bundle.Bundle) {
 	}
 	for _, role := range b.KeySet.Roles() {
 		for _, k := range b.KeySet.Keys {
-			if k.Role == role && !k.Algorithm.IsMLDSA() {
+			if k.Role == role && !k.Algorithm.IsMLDSA() && !k.Algorithm.IsMLKEM() {
 				v.r.Classical = append(v.r.Classical, fmt.Sprintf("the fleet's keys of the role %s: %s", role, k.Algorithm))
 				break
 			}

@@ -142,7 +142,7 @@ func checks(file, policy string, forecast []planned.Outlook, now time.Time) *rep
 // room tells how many HSMs fit into a bundle, where the keys are so large that it matters.
 func room(p *ceremony.Plan) string {
 	for _, r := range p.Roles {
-		if r.Algorithm.IsMLDSA() {
+		if r.Algorithm.IsMLDSA() || r.Algorithm.IsMLKEM() {
 			return ": enough for " + words.Count(int64(p.Room()), "HSM", "HSMs") + " with these roles"
 		}
 	}

@@ -35,14 +35,6 @@ func FromMLKEM(raw []byte) (*Public, error) {
 	return &Public{alg: MLKEM768, spki: spki, key: k}, nil
 }
 
-// MLKEM is the key for an encapsulation (ML-KEM-768); an error of any other kind.
-func (p *Public) MLKEM() (*mlkem.EncapsulationKey768, error) {
-	if k, ok := p.key.(*mlkem.EncapsulationKey768); ok {
-		return k, nil
-	}
-	return nil, fmt.Errorf("nothing can be encapsulated to a key of kind %s", p.alg)
-}
-
 // encapsulate makes the ciphertext and the secret that follow from a key and 32 bytes: the
 // function ML-KEM.Encaps_internal of FIPS 203, section 6.2. FIPS 203 has the bytes drawn
 // inside; here whoever challenges draws them, so that once they are told, anybody can make
@@ -51,9 +43,9 @@ func encapsulate(p *Public, random []byte) (secret, ciphertext []byte, err error
 	if p == nil {
 		return nil, nil, errors.New("a ciphertext is for one key, and none was given")
 	}
-	k, err := p.MLKEM()
-	if err != nil {
-		return nil, nil, err
+	k, ok := p.key.(*mlkem.EncapsulationKey768)
+	if !ok {
+		return nil, nil, fmt.Errorf("nothing can be encapsulated to a key of kind %s", p.alg)
 	}
 	return mlkemtest.Encapsulate768(k, random)
 }

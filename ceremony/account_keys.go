@@ -317,8 +317,12 @@ func (a *Account) CheckScalar(scalar []byte) error {
 	return err
 }
 
-// PeerOf is the peer of a scalar for this key.
-func (k *Key) PeerOf(s *keys.Scalar) ([]byte, error) {
+// PeerOf is the peer of a scalar, each in its one encoding, for this key.
+func (k *Key) PeerOf(scalar []byte) ([]byte, error) {
+	s, err := keys.ParseScalar(k.Intent.Algorithm, scalar)
+	if err != nil {
+		return nil, err
+	}
 	public, err := keys.ParseAs(k.Intent.Algorithm, k.Outcome.PublicKey)
 	if err != nil {
 		return nil, err
@@ -336,7 +340,7 @@ func (a *Account) scalar(data []byte) (*keys.Scalar, error) {
 	if err != nil {
 		return nil, err
 	}
-	peer, err := k.PeerOf(s)
+	peer, err := k.PeerOf(data)
 	if err != nil {
 		return nil, err
 	}

@@ -183,7 +183,7 @@ func (r *runner) agree(ctx context.Context, t *openToken, s ceremony.Step, k *ce
 		if own, err = keys.DrawScalar(alg, r.Random); err != nil {
 			return err
 		}
-		if peer, err = k.PeerOf(own); err != nil {
+		if peer, err = k.PeerOf(own.Encode()); err != nil {
 			return err
 		}
 		challenger, by, drawn = "", ceremony.Machine, "the machine drew a peer: nobody challenges this key"

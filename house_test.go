@@ -69,7 +69,7 @@ var arrows = map[string][]string{
 	"attest/evidence/epochs":  {"attest/evidence", "bundle", "ceremony", "leaf"},
 	// A folder of web pages for a static host.
 	"attest/evidence/site":       {"attest/evidence", "attest/evidence/page", "attest/evidence/planned", "bundle", "ceremony", "ceremony/story", "internal/explain", "leaf"},
-	"attest/evidence/page":       {"auditlog", "ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
+	"attest/evidence/page":       {"internal/fleet/report", "auditlog", "ceremony", "ceremony/story", "bundle", "internal/explain", "leaf"},
 	"attest/evidence/succession": {"attest/evidence", "leaf"}, // from one policy to the next
 	// What a claim rests on, down to bytes, and scripts that check it without fleetctl.
 	"attest/evidence/byhand": {"attest/evidence", "auditlog", "bundle", "ceremony", "leaf"},

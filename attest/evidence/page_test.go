@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fleetctl/fleetctl/attest/evidence"
+	evidencepage "github.com/fleetctl/fleetctl/attest/evidence/page"
 	"github.com/fleetctl/fleetctl/ceremony"
+	"github.com/fleetctl/fleetctl/internal/fleet/report"
 	"github.com/fleetctl/fleetctl/internal/sshsig"
 	"github.com/fleetctl/fleetctl/internal/testfleet"
 )
@@ -125,5 +128,54 @@ func TestThePageTellsWhatDevicesAttested(t *testing.T) {
 	}
 	if r := must(evidence.Verify(evidence.Input{File: "f", Data: f.Archive}, must(evidence.ParsePolicy("p", f.Policy)), evidence.Question{Now: f.Now()})); r.Claim(evidence.ClaimPage).Grade != evidence.Proven {
 		t.Errorf("%+v", r.Claim(evidence.ClaimPage))
+	}
+}
+
+// The page tells each drill, as its report has it, and whose word that is.
+func TestThePageTellsWhatDrillsCameTo(t *testing.T) {
+	f := drilledTwice(t)
+	page := string(f.Files[evidence.PageFile])
+	for _, want := range []string{
+		"<h2>Drill of a reference fleet</h2>", "A reference, not a vault.", "the word of whoever ran it. Who signs the close attests to it: verify names them.",
+		`<h2 class="grave"><span class="what">Drill 1 failed</span></h2>`, "<li>node hsm-2 hung</li>", `<h2 class="planned"><span class="what">Drill 2 passed</span></h2>`, "<dd>96 sent: 90 answered, 3 without an answer; the nodes counted 91</dd>",
+		"<dd>60 keys came back</dd>", "<dd>0 keys released after a lock; 0 guesses answered or spent without a majority</dd>", "<dd>logins: 180 operations of devices, linearizable</dd>",
+		`<td class="planned">passed</td><td class="wide">leader-killed 3, site-cut-off 3,`, `<td class="notable">not run</td><td class="wide">left out</td>`,
+		`<td class="what">hsm-2 <small>led 3 times; 32 guesses, 30 answered</small></td><td class="wide planned">TPM NV index, removed at 2026-`,
+		"<dt>a guess answered, median</dt><dd>4.5 ms, of ",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page doesn't say %q", want)
+		}
+	}
+	if r, _ := drillJudged(t, f, f.Files); r.Claim(evidence.ClaimPage).Grade != evidence.Proven {
+		t.Errorf("%+v", r.Claim(evidence.ClaimPage))
+	}
+	if strings.Contains(string(testfleet.New(t, testfleet.Options{HSMs: 2}).Files[evidence.PageFile]), "<h2>Drill") {
+		t.Error("a drill stands on the page of a plan that has none")
+	}
+}
+
+// What a report's texts say is text on the page, and an HSM in which something was left
+// catches the eye.
+func TestTextsOfADrillStayText(t *testing.T) {
+	const said = `</td></table><script>alert(1)</script><img src=x onerror=alert(1)> {{records}} "' &amp;`
+	f := drilledFirst(t, "hostile drill", func(r *report.Report, a *ceremony.Account) {
+		testfleet.Succeed(r, a.Release.Artifact)
+		r.Outcome, r.Faults = report.Failed, []string{said}
+		r.Stage("passkey").Reason, r.Versions[0].Name = said, said
+		r.Anchors[0].Where, r.Anchors[0].Removed, r.Anchors[0].Reason = said, time.Time{}, said
+	})
+	page := f.Files[evidence.PageFile]
+	escaped := "&lt;/td&gt;&lt;/table&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt; {{records}} &#34;&#39; &amp;amp;"
+	for _, want := range []string{
+		"<li>" + escaped + "</li>", `<td class="wide">` + escaped + "</td>", "<dd>" + escaped + " test</dd>",
+		`<td class="wide grave">` + escaped + ", left: " + escaped + "</td>", `<dt>left in</dt><dd class="grave"><span class="what">hsm-1</span></dd>`, "<dd>epoch 2 of ceremony backup-test.",
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page doesn't say %q", want)
+		}
+	}
+	if _, err := evidencepage.Passive(page); err != nil || bytes.Contains(page, []byte("<script")) || bytes.Contains(page, []byte("<img")) {
+		t.Errorf("the page has an element that the report brought, or isn't mere text: %v", err)
 	}
 }

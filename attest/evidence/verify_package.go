@@ -328,6 +328,8 @@ func pageFiles(files Files, sums map[string][32]byte) (list []page.File) {
 	return list
 }
 
+func (f Files) file(path string) []byte { return f[path] }
+
 // Page renders the page of a package that has none yet.
 func Page(files Files) ([]byte, error) {
 	plan, err := ceremony.ParsePlan(ceremony.PlanFile, files[ceremony.PlanFile])
@@ -339,7 +341,7 @@ func Page(files Files) ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	err = page.Render(&b, page.Content{Account: a, Transcript: t, Signed: files.signed, Listed: pageFiles(files, files.sums())})
+	err = page.Render(&b, page.Content{Account: a, Transcript: t, Signed: files.signed, Listed: pageFiles(files, files.sums()), File: files.file})
 	return b.Bytes(), err
 }
 
@@ -353,7 +355,7 @@ func (v *verifier) samePage(files Files, a *ceremony.Account, t *ceremony.Transc
 	}
 	if page.IsCurrent(have) {
 		signed := func(dir string) ([]ceremony.Signing, error) { return v.signings(files, dir) }
-		same, err := page.Same(have, page.Content{Account: a, Transcript: t, Signed: signed, Listed: pageFiles(files, v.sums)})
+		same, err := page.Same(have, page.Content{Account: a, Transcript: t, Signed: signed, Listed: pageFiles(files, v.sums), File: files.file})
 		switch {
 		case err != nil: // what people signed can't be read, and that is told already
 			v.lack(ClaimPage, PageFile, "", "can't be rendered from this data: %v", err)

@@ -4,9 +4,20 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/fleet/report"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
+
+// DrillStage says what a stage of a drill tries.
+func DrillStage(name string) string {
+	return map[string]string{
+		ceremony.StageSessions: "every node proves its key and answers with the bundle; what isn't it is refused", ceremony.StageLogins: "right and wrong codes, with every node as the leader",
+		ceremony.StageFaults: "leaders killed, a site cut off, the majority lost, a slow disk, clocks apart", ceremony.StageLock: "the last guess, and the right code after it",
+		ceremony.StageRollback: "disks put back from copies, and an HSM that hangs", ceremony.StageSuccession: "the next epoch, its retirement, devices that pin keys",
+		ceremony.StagePasskey: "a passkey, and the recovery code once it is lost",
+	}[name]
+}
 
 // Drill explains the report of a drill.
 func Drill(file string, data []byte, s *Shown) error {

@@ -53,6 +53,7 @@ type Content struct {
 	Transcript *ceremony.Transcript
 	Signed     story.Signed // sign-offs of the close are asked for by Fill alone
 	Listed     []File
+	File       func(path string) []byte // the package's; nil for one that isn't there
 }
 
 // File is one that the close record can list.
@@ -107,7 +108,7 @@ func (c *Content) begin(w io.Writer) (*pageData, error) {
 		return nil, strict.Errorf(ceremony.TranscriptFile, "has no record")
 	}
 	return &pageData{plan: a.Plan, ceremony: a.Open.Ceremony, head: fmt.Sprintf("%x", a.Head),
-		rows: rows{to: w, account: a, records: c.Transcript.Records, listed: c.Listed}}, nil
+		rows: rows{to: w, account: a, records: c.Transcript.Records, listed: c.Listed, file: c.File}}, nil
 }
 
 // tell puts the story into the words of the page's parts.
@@ -168,6 +169,10 @@ func (d *pageData) part(name string) error {
 			return err
 		}
 		return d.devices()
+	case "drill":
+		return d.drill()
+	case "drills":
+		return d.drills()
 	case "fleet check rows":
 		return d.checkRows()
 	case "device rows":

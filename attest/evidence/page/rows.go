@@ -20,6 +20,7 @@ type rows struct {
 	account *ceremony.Account
 	records []*ceremony.Record // but for the close
 	listed  []File
+	file    func(path string) []byte
 	b       []byte
 }
 

@@ -88,7 +88,7 @@ func (e *epoch) signed(dir string) ([]ceremony.Signing, error) {
 
 // content is what the package's page is rendered from.
 func (e *epoch) content() page.Content {
-	return page.Content{Account: e.account, Transcript: e.transcript, Signed: e.signed}
+	return page.Content{Account: e.account, Transcript: e.transcript, Signed: e.signed, File: func(path string) []byte { return e.packed[path] }}
 }
 
 // withheld refuses a package that says what restricted records say: whoever reads a

@@ -45,6 +45,9 @@ func (e *epoch) page() ([]byte, error) {
 	if len(e.account.AttestationSteps()) > 0 {
 		list = append(list, section{"attestations", "Attestations by the devices", box("Attestations", len(e.account.AttestationSteps()), "<table>\n{{device rows}}</table>\n") + "<p class=\"dim\">{{device note}}</p>\n"})
 	}
+	if e.plan.Drill != nil {
+		list = append(list, section{"drill", "Drill of a reference fleet", "{{drills}}"})
+	}
 	list = append(list,
 		section{"signatures", "Signatures", signatures},
 		section{"records", "Transcript", "<details>\n<summary>All {{count}} records</summary>\n" + box("Transcript", e.account.N, "<table>\n<thead><tr><th class=\"num\">n</th><th>time</th><th>kind</th><th>what</th></tr></thead>\n<tbody>\n{{records}}</tbody></table>\n") +

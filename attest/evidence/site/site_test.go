@@ -374,3 +374,21 @@ func TestEveryPageSaysHowToVerify(t *testing.T) {
 		}
 	}
 }
+
+// TestTheSiteTellsADrill: as the package's page does, and by whom it is attested, which
+// that page can't have.
+func TestTheSiteTellsADrill(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Drill: []string{"sessions", "logins"}})
+	page := string(must(Build([]evidence.Input{published(f)}, Question{Now: f.Now()}))["epoch-1/index.html"])
+	for _, want := range []string{
+		`<h2 id="drill">Drill of a reference fleet</h2>`, "A reference, not a vault.", "the word of whoever ran it. With the close it is attested by ", " (witness)",
+		`<h3 class="planned"><span class="what">Drill 1 passed</span></h3>`, `aria-label="Drill: Nodes"`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page doesn't say %q", want)
+		}
+	}
+	if strings.Contains(page, "verify names them") {
+		t.Error("it leaves to verify what it says itself")
+	}
+}

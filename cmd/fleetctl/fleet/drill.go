@@ -276,6 +276,7 @@ func drillTold(a *cli.App, r *report.Report, demands *ceremony.Plan, file string
 	j.Outcome, j.Faults = judged(r, demands)
 	rows := [][]string{}
 	var why bytes.Buffer
+	var left []string
 	for _, s := range r.Stages {
 		n := 0
 		for _, t := range r.Tests {
@@ -285,9 +286,15 @@ func drillTold(a *cli.App, r *report.Report, demands *ceremony.Plan, file string
 		}
 		j.Stages = append(j.Stages, drillStage{s.Name, s.Outcome, n, s.Reason})
 		rows = append(rows, []string{s.Name, strings.ReplaceAll(s.Outcome, "-", " "), fmt.Sprint(n)})
-		if s.Outcome == report.NotRun {
+		switch {
+		case s.Outcome == report.NotRun && s.Reason == drill.LeftOut:
+			left = append(left, s.Name)
+		case s.Outcome == report.NotRun:
 			why.WriteString(a.UI.Line(s.Name + " was not run: " + s.Reason))
 		}
+	}
+	if len(left) > 0 {
+		why.WriteString(a.UI.Line("left out by --stages: " + strings.Join(left, ", ")))
 	}
 	p := a.UI.Page
 	for _, f := range j.Faults {

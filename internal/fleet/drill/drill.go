@@ -59,6 +59,9 @@ type Config struct {
 	Unanchored bool
 }
 
+// LeftOut is the reason of a stage that nobody asked for. The screen is not told of it.
+const LeftOut = "it was left out"
+
 // limit is how many guesses an account has in a drill.
 const limit = 10
 
@@ -199,12 +202,12 @@ func (d *drill) election() time.Duration {
 func (d *drill) stages(ctx context.Context) {
 	all := []func(context.Context) error{d.sessions, d.logins, d.faults, d.lock, d.rollback, d.succession, d.passkey}
 	for i, name := range ceremony.DrillStages() {
-		d.notes.begin(i+1, len(all), name)
-		began := time.Now()
 		if len(d.Stages) > 0 && !slices.Contains(d.Stages, name) {
-			d.notRun("it was left out")
+			d.r.Stages = append(d.r.Stages, report.Stage{Name: name, Outcome: report.NotRun, Reason: LeftOut})
 			continue
 		}
+		d.notes.begin(i+1, len(all), name)
+		began := time.Now()
 		if ctx.Err() == nil {
 			if err := all[i](ctx); err != nil {
 				d.tried("stage", "", "the stage is done", err)

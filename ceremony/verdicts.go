@@ -68,7 +68,8 @@ func (c *Exception) AbsentText() string {
 
 // excused are the people named as absent by exceptions that m officers accepted. For
 // the release only exceptions before the request count, for the close only those after
-// it: somebody absent at one stage may be present at the other.
+// it: somebody absent at one stage may be present at the other. A ceremony that destroys
+// keys has no release, and all of its exceptions are the close's.
 func (a *Account) excused(stage string, acts *GivenApprovals, m int) (names []string) {
 	request := a.N + 1
 	number := 0
@@ -84,7 +85,8 @@ func (a *Account) excused(stage string, acts *GivenApprovals, m int) (names []st
 		}
 	}
 	for i, need := range mine {
-		if (need.Head.N < request) == (stage == StageRelease) && len(acts.Officers(need)) >= m {
+		release := need.Head.N < request && a.Plan.Destroys == nil
+		if release == (stage == StageRelease) && len(acts.Officers(need)) >= m {
 			names = append(names, absent[i]...)
 		}
 	}

@@ -45,6 +45,15 @@ func TestADestructionIsEvidenceOfNothingElse(t *testing.T) {
 	}
 }
 
+// TestWhoeverIsAbsentIsExcusedFromADestruction: its ceremony has no release, so that every
+// exception of it is one of the close.
+func TestWhoeverIsAbsentIsExcusedFromADestruction(t *testing.T) {
+	g := destroyedBy(t, testfleet.Options{HSMs: 1, Onlookers: []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}, Away: []string{"wim"}})
+	if r := judgeDestroyed(t, g, maps.Clone(g.Files), evidence.Question{Expect: evidence.TypeDestruction}); !r.Verified {
+		t.Errorf("%s", r.JSON())
+	}
+}
+
 func TestKeysOfAnHSMThatWasLeftOutAreNotShownToBeDestroyed(t *testing.T) {
 	g := destroyedBy(t, testfleet.Options{HSMs: 3}, "hsm-2")
 	r := judgeDestroyed(t, g, maps.Clone(g.Files), evidence.Question{Expect: evidence.TypeDestruction})

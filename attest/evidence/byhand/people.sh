@@ -164,7 +164,7 @@ signoff() {
   enough officer "$m" "officers agree with the $1" "${agree[@]}"
   enough witness 1 "a witness agrees with the $1" "${agree[@]}"
   enough auditor 1 "an auditor agrees with the $1" "${agree[@]}"
-  while read -r line; do excused+="$line "; done < <(jq -r --arg s "$1" --argjson r "${LAST[request]:-0}" 'select(.kind == "exception" and $r > 0 and ((.n < $r) == ($s == "release"))) | .b.absent // [] | .[]' ../bodies.jsonl)
+  while read -r line; do excused+="$line "; done < <(jq -r --arg s "$1" --arg d "$destroyed" --argjson r "${LAST[request]:-0}" 'select(.kind == "exception" and ($r > 0 or $d == "1") and ((.n < $r) == ($s == "release"))) | .b.absent // [] | .[]' ../bodies.jsonl)
   [[ $excused == " " ]] || need plan.approved # an exception excuses only if officers accepted it
   while read -r who _; do
     [[ $who == officer/* || $excused == *" ${who#*/} "* ]] && continue

@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/attest/evidence/byhand"
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/strict"
+	"github.com/fleetctl/fleetctl/internal/testfleet"
 	"github.com/fleetctl/fleetctl/internal/testvectors"
 )
 
@@ -235,6 +236,17 @@ func TestDestroyedKeysAreHeldByHand(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	if code, _, out := byHand(t, named(t, "destroyed-but-for-one")); code != 1 || !strings.Contains(out, "FAILED       keys.destroyed: no record tells of the key of hsm-2 session") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
+// Whoever is absent from the close of a destruction is excused by an exception of it.
+func TestWhoeverIsAbsentIsExcusedFromADestruction(t *testing.T) {
+	needTools(t)
+	g := testfleet.New(t, testfleet.Options{HSMs: 1, Onlookers: []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}, Away: []string{"wim"}}).Destroying(t, nil)
+	check(t, g.Destroy("destroyed"))
+	v := vector{Case: &testvectors.Case{With: map[string]string{"time": strict.FormatTime(g.Now())}}, archive: g.Archive, policy: g.Policy}
+	if code, said, out := byHand(t, v); code != 0 || said[evidence.ClaimCloseSignoff] != "checked" {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 }

@@ -69,7 +69,8 @@ func TestJavaScriptAcceptsHonestFleetsOfEveryKind(t *testing.T) {
 		Tokens: func(l []*testfleet.Token) { l[0].OnRelaxed = func(*token.Relaxed) {} }})
 	add("both signatures of everybody", testfleet.Options{Name: "hybrid", HSMs: 2, PostQuantum: keys.MLDSA44, Others: 1})
 	add("a live service's statement", testfleet.Options{Name: "served", HSMs: 1, Served: func(b []byte) []byte { return append([]byte(" "), b...) }})
-	gone := testfleet.New(t, testfleet.Options{Name: "destroyed", HSMs: 2, Roles: role(keys.Ed25519, keys.P256, keys.X25519), Challenger: "ada"}).Destroying(t, nil)
+	gone := testfleet.New(t, testfleet.Options{Name: "destroyed", HSMs: 2, Roles: role(keys.Ed25519, keys.P256, keys.X25519), Challenger: "ada",
+		Onlookers: []ceremony.Person{{Name: "wim", Role: ceremony.Witness}}, Away: []string{"wim"}}).Destroying(t, nil)
 	if err := gone.Destroy("destroyed"); err != nil {
 		t.Fatal(err)
 	}

@@ -196,10 +196,11 @@
     }
 
     // absent are those whom an exception names that officers accepted: one before the
-    // request for the release, one after it for the close.
+    // request for the release, one after it for the close; where keys are destroyed each
+    // for the close, which is all that is signed there.
     absent(stage) {
       const needs = this.exceptionNeeds();
-      const list = this.replay.exceptions.filter((e, i) => e.absent && e.afterRequest === (stage === "close") && this.names(this.approvalsOf(needs[i]), "officer").size >= this.threshold);
+      const list = this.replay.exceptions.filter((e, i) => e.absent && (e.afterRequest || this.replay.plan.destroys !== undefined) === (stage === "close") && this.names(this.approvalsOf(needs[i]), "officer").size >= this.threshold);
       return new Set(list.flatMap((e) => e.absent));
     }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/spf13/cobra"
 
 	"github.com/fleetctl/fleetctl/bundle"
@@ -166,11 +167,21 @@ func TestAnAnchorIsTakenOutOnceItsIncarnationIsAgreedTo(t *testing.T) {
 		}
 		return nil
 	})
-	// And the HSM takes the next one.
-	r.with(func(k *hsmhost.Anchor) error {
-		_, err := anchor.Begin(k, r.config.Fleet, rand.Reader)
+	// And the HSM takes the next one, which is taken out for a program.
+	r.with(func(k *hsmhost.Anchor) (err error) {
+		a, err = anchor.Begin(k, r.config.Fleet, rand.Reader)
 		return err
 	})
+	schema := must(jsonschema.NewCompiler().Compile("../../../docs/schemas/fleet-leave-result-v1.json"))
+	var said string
+	out, err := r.leave("--agree", hex.EncodeToString(a.Incarnation[:]), "--format", "json")
+	if err == nil {
+		said = out[strings.Index(out, "{") : strings.LastIndex(out, "}")+1]
+		err = schema.Validate(must(jsonschema.UnmarshalJSON(strings.NewReader(said))))
+	}
+	if err != nil || !strings.Contains(said, hex.EncodeToString(a.Incarnation[:])) {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 func TestANodeWithoutAnAnchorInItsHSMHasNothingToTakeOut(t *testing.T) {

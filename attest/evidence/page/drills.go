@@ -148,7 +148,7 @@ func (d *pageData) drillStages(r *report.Report) error {
 		if s.Reason != "" && len(tests) > 0 {
 			text += "; tried: " + strings.Join(tests, ", ")
 		}
-		class, outcome := drillWeights[s.Outcome], strings.ReplaceAll(s.Outcome, "-", " ")
+		class, outcome := drillWeight(s.Outcome), strings.ReplaceAll(s.Outcome, "-", " ")
 		err := d.row(`<tr class="`, class, `"><td class="what">`, s.Name, " <small>", explain.DrillStage(s.Name), `</small></td><td class="`, class, `">`, outcome, `</td><td class="wide">`, text, "</td></tr>\n")
 		if err != nil {
 			return err
@@ -157,8 +157,16 @@ func (d *pageData) drillStages(r *report.Report) error {
 	return d.endTable()
 }
 
-// drillWeights are the classes of a stage's outcomes.
-var drillWeights = map[string]string{report.Passed: "planned", report.NotRun: "notable", report.Failed: "grave"}
+// drillWeight is the class of a stage's outcome, which a report has one of three of.
+func drillWeight(outcome string) string {
+	switch outcome {
+	case report.Passed:
+		return "planned"
+	case report.NotRun:
+		return "notable"
+	}
+	return "grave"
+}
 
 // drillNodes is a table of the nodes, with what was left in their HSMs.
 func (d *pageData) drillNodes(r *report.Report) error {

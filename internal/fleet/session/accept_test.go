@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/fleetctl/fleetctl/internal/await"
 )
 
 // tired is a listener whose Accept fails by these errors, in turn, before it works.
@@ -70,6 +73,45 @@ func TestANodeWhoseListenerIsBrokenEnds(t *testing.T) {
 	if !errors.Is(err, syscall.EBADF) {
 		t.Errorf("it ends with %v", err)
 	}
+}
+
+// One that is in a session with a device doesn't wait until that device goes: it takes no
+// other any more.
+func TestANodeWhoseListenerIsBrokenEndsItsSessions(t *testing.T) {
+	w := fleetOf(t)
+	l := &breaking{Listener: tiredOf(t), broken: make(chan struct{})}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- w.server(t, "hsm-1").Serve(t.Context(), l, func(_ context.Context, c *Conn) { _, _ = io.Copy(c, c) }, nil)
+	}()
+	s, err := w.device(t).Dial(t.Context(), l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	close(l.broken)
+	if !await.Happens(func() bool { return len(ended) == 1 }) {
+		t.Fatal("it goes on, and takes no device")
+	}
+	if err := <-ended; !errors.Is(err, syscall.EBADF) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// breaking is a listener that takes one connection, and is broken once it is told.
+type breaking struct {
+	net.Listener
+	taken  bool
+	broken chan struct{}
+}
+
+func (l *breaking) Accept() (net.Conn, error) {
+	if !l.taken {
+		l.taken = true
+		return l.Listener.Accept()
+	}
+	<-l.broken
+	return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EBADF)}
 }
 
 func TestAStreamOutlivesThatItCannotTakeAConnectionNow(t *testing.T) {

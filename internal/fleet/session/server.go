@@ -108,16 +108,18 @@ func (s *Server) Open(ctx context.Context, conn net.Conn) (_ *Conn, err error) {
 	return c, nil
 }
 
-// Serve has handle talk to each device that connects, until ctx ends; then it waits
-// for those that are left. It talks to no more at once than serve.Bounded lets in, so
+// Serve has handle talk to each device that connects, until ctx ends; then it ends the
+// sessions that are left, and waits for handle. It talks to no more at once than serve.Bounded lets in, so
 // that one client leaves room for the others. refused, if set, is told of connections that came to no
 // session, and of errors of the listener that pass: only one that takes no connections any
-// more ends it. handle's session is closed when it returns.
+// more ends it, and every session with it. handle's session is closed when it returns.
 func (s *Server) Serve(ctx context.Context, l net.Listener, handle func(context.Context, *Conn), refused func(error)) error {
+	ctx, end := context.WithCancel(ctx)
 	l = serve.Bounded(l)
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	var all sync.WaitGroup
 	defer all.Wait()
+	defer end() // a device that stays would keep up a node that no other one reaches
 	for {
 		conn, err := serve.Accept(ctx, l, refused)
 		if err != nil {

@@ -239,6 +239,24 @@ func TestASecondStatementByTheClassicalKeyAloneIsNotCalledEquivocation(t *testin
 	}
 }
 
+// Nor is the party accused where the bundle has the statement by the Ed25519 key alone,
+// and what comes beside it is the party's own word.
+func TestABundleOfTheClassicalKeyAloneDoesNotMakeThePartysWordEquivocation(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "hybrid twice", HSMs: 1, PostQuantum: keys.MLDSA44})
+	classical := testfleet.New(t, testfleet.Options{Name: "hybrid twice", HSMs: 1, Witnesses: 2})
+	s := must(bundle.ParseResponse("own.json", resigned(t, f, firstParty, 1, [32]byte{1}, f.Now()))).Signed
+	pq := f.Parties.PostQuantum[firstParty]
+	own := must(bundle.NewResponse(must(s.Seal(pq.Public, must(pq.SignAs(keys.ForThirdParty, s.Statement.Message()))))))
+	r := judged(t, f, evidence.Input{File: "evidence.tar", Data: classical.Archive, Statements: []evidence.Input{{File: "own.json", Data: own.Raw()}}})
+	said := ""
+	for _, p := range r.Problems {
+		said += p.What + "\n"
+	}
+	if r.Verified || strings.Contains(said, ": equivocation") || !strings.Contains(said, "not shown to be equivocation") {
+		t.Errorf("verified is %t:\n%s", r.Verified, said)
+	}
+}
+
 // hybridPerson is an OpenSSH key of these two halves.
 func hybridPerson(pq, ed []byte) string {
 	const typ = "ssh-mldsa44-ed25519@openssh.com"

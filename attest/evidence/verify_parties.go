@@ -57,7 +57,7 @@ func (v *verifier) recorded(a *ceremony.Account) (list []latecomer) {
 		if p := v.party(c.Statement, &c.Key); p != nil {
 			v.problem(ceremony.TranscriptFile, "keep the package: it has the proof, and ask "+p.Name,
 				"%s signed epoch %d with digest %x… at %s, which was refused: one epoch has one statement of each, and this is %s",
-				p.Name, c.Statement.Epoch, c.Statement.Digest[:8], strict.FormatTime(c.Statement.Time()), v.contradiction(c, p.Name))
+				p.Name, c.Statement.Epoch, c.Statement.Digest[:8], strict.FormatTime(c.Statement.Time()), v.contradiction(p.Name, said{c, "this"}))
 		}
 	}
 	return list
@@ -99,7 +99,13 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 			v.problem(x.where, "", "%s signed %s, epoch %d; the bundle is %s, epoch %d", p.Name, s.Namespace, s.Epoch, set.Namespace, set.Epoch)
 			continue
 		case s.Digest != set.Digest:
-			v.problem(x.where, "keep both: together they are the proof", "%s signed digest %x… for epoch %d, the bundle has %x…: %s", p.Name, s.Digest[:8], s.Epoch, set.Digest[:8], v.contradiction(x.statement, p.Name))
+			both := []said{{x.statement, "this"}}
+			for _, own := range b.Statements {
+				if own.Key == p.Key {
+					both = append(both, said{own, "the one in the bundle"})
+				}
+			}
+			v.problem(x.where, "keep both: together they are the proof", "%s signed digest %x… for epoch %d, the bundle has %x…: %s", p.Name, s.Digest[:8], s.Epoch, set.Digest[:8], v.contradiction(p.Name, both...))
 			continue
 		}
 		if before := taken[p.Key]; before != nil {
@@ -136,18 +142,27 @@ func (v *verifier) late(b *bundle.Bundle, res *bundle.Result, list []latecomer) 
 	return signers
 }
 
-// contradiction names what a second statement by a pinned Ed25519 key is. Where both
-// signatures of the party are required and that is the only one, whoever stole or broke
-// the key can have made it: the party is not accused of it.
-func (v *verifier) contradiction(s bundle.Signed, party string) string {
-	trust := v.policy.Trust(s.Statement.Namespace)
-	if !trust.RequiresAll(party) {
-		return "equivocation"
+// said is a statement, and what a problem calls it.
+type said struct {
+	bundle.Signed
+	called string
+}
+
+// contradiction names what two statements by a pinned Ed25519 key are, of which it is given
+// those whose additions are known. Where both signatures of the party are required, and one
+// of the two has that one alone, whoever stole or broke the key can have made it: the party
+// is not accused.
+func (v *verifier) contradiction(party string, statements ...said) string {
+	for _, s := range statements {
+		trust := v.policy.Trust(s.Statement.Namespace)
+		if !trust.RequiresAll(party) {
+			break
+		}
+		if _, lacks, err := trust.Adds(s.Signed, party, v.now, nil); lacks != "" || err != nil {
+			return "not shown to be equivocation: the policy requires both signatures of " + party + ", and no post-quantum one that counts is beside " + s.called + ", so that whoever has its Ed25519 key alone can have signed it"
+		}
 	}
-	if _, lacks, err := trust.Adds(s, party, v.now, nil); lacks == "" && err == nil {
-		return "equivocation"
-	}
-	return "not shown to be equivocation: the policy requires both signatures of " + party + ", and no post-quantum one that counts is beside this, so that whoever has its Ed25519 key alone can have signed it"
+	return "equivocation"
 }
 
 func (v *verifier) pins(key [32]byte) bool {

@@ -81,3 +81,17 @@ func TestADrillTakesOnlyTheEpochThatFollows(t *testing.T) {
 		}
 	}
 }
+
+// A hybrid fleet's devices may pin the role that signs their sessions: one that pins the
+// keys of an epoch besides keeps that.
+func TestADeviceThatPinsAnEpochsKeysStillPinsTheRoleThatSignsSessions(t *testing.T) {
+	f := testfleet.New(t, testfleet.Options{Name: "pinned", HSMs: 1, Witnesses: 1})
+	policy := must(planned.DevicePolicy(must(evidence.ParsePolicy("policy.yaml", f.Policy)), "", 24*time.Hour, device.Pins{}, true))
+	set := must(bundle.ParseBundle("bundle", f.Files[ceremony.BundleFile])).KeySet
+	for _, role := range []string{"", "session-pq"} {
+		d := &drill{Config: &Config{Policy: must(policy.Narrowed(device.Pins{SessionPostQuantum: role}))}, keys: set}
+		if p, err := d.pinned(); err != nil || p.SessionPostQuantum != role || len(p.Keys) != len(set.Keys) {
+			t.Errorf("with role %q pinned: %v", role, err)
+		}
+	}
+}

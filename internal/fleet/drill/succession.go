@@ -76,15 +76,23 @@ func (d *drill) heirs(ctx context.Context) (*heirs, error) {
 	if e.pins, err = d.device("drill.next.pins"); err != nil {
 		return nil, err
 	}
-	var pins device.Pins
-	for _, k := range d.keys.Keys {
-		pins.Keys = append(pins.Keys, k.SPKI)
-	}
-	if e.pins.Session.Policy, err = d.Policy.Narrowed(pins); err != nil {
+	if e.pins.Session.Policy, err = d.pinned(); err != nil {
 		return nil, err
 	}
 	_, err = e.pins.shown(ctx, d.members[0])
 	return e, err
+}
+
+// pinned is the drill's policy, of a device that pins this epoch's keys besides. Whether
+// sessions have to be signed by a role's ML-DSA keys it says as before. A policy that pins
+// keys or artifacts itself takes no next epoch, so that none comes here.
+func (d *drill) pinned() (*device.Policy, error) {
+	p := d.Policy
+	pins := device.Pins{SessionPostQuantum: p.SessionPostQuantum}
+	for _, k := range d.keys.Keys {
+		pins.Keys = append(pins.Keys, k.SPKI)
+	}
+	return device.NewPolicy(p.Trust, p.Log, p.MaxAge, pins, p.Unconfirmed)
 }
 
 // enrol registers, with so many guesses used elsewhere, after which so many are left.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,10 +31,31 @@ func (o *DevicePolicy) Flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.firstUse, "trust-on-first-use", false, "with a verifier's policy, take keys that nobody compared with their owners")
 }
 
-// RolePQ adds the flag that names the role whose ML-DSA keys sign sessions.
-func RolePQ(f *pflag.FlagSet, role *string) {
-	f.StringVar(role, "role-pq", "", "the `role` of the ML-DSA keys that sign each session too (default: the policy's, or the bundle's only one of such keys)")
+// RolePQ adds the flag that names the role whose ML-DSA keys sign sessions. Without a usage
+// it is that of whoever opens them, or of their nodes.
+func RolePQ(f *pflag.FlagSet, role *string, usage string) {
+	if usage == "" {
+		usage = "the `role` of the ML-DSA keys that sign each session too (default: the policy's, or the bundle's only one of such keys)"
+	}
+	f.Var((*given)(role), "role-pq", usage)
 }
+
+// given is the text of a flag that demands something. It isn't empty where the flag is
+// given, as by a shell's variable that nobody set: nothing would be demanded then.
+type given string
+
+func (g *given) Set(s string) error {
+	if s == "" {
+		return errors.New("it is empty: name something, or leave the flag out")
+	}
+	*g = given(s)
+	return nil
+}
+
+func (g *given) String() string { return string(*g) }
+
+// Type is what pflag's own texts have.
+func (*given) Type() string { return "string" }
 
 // Read reads the policy.
 func (o *DevicePolicy) Read(cmd *cobra.Command, pins device.Pins) (*device.Policy, error) {

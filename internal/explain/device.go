@@ -38,6 +38,9 @@ func DevicePolicy(file string, data []byte, s *Shown) error {
 	if n := len(p.Keys); n > 0 {
 		s.Fact("these keys alone", words.Count(int64(n), "key", "keys"))
 	}
+	if role := p.SessionPostQuantum; role != "" {
+		s.Fact("sessions", "signed by ML-DSA keys of role "+role+" too")
+	}
 	for _, name := range p.Unconfirmed {
 		s.Fact("UNPINNED", name)
 	}

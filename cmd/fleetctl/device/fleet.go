@@ -44,7 +44,7 @@ func (o *fleetOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.guard, "guard", "", "the `file` that says which state that is (default: STATE.guard)")
 	f.BoolVar(&o.begin, "begin", false, "begin a state where there is neither state nor guard")
 	f.StringVar(&o.role, "role", "session", "the `role` of the keys that open sessions")
-	cli.RolePQ(f, &o.rolePQ)
+	cli.RolePQ(f, &o.rolePQ, "")
 	f.StringArrayVar(&o.nodes, "node", nil, "`name=address` of a node, such as hsm-1=127.0.0.1:7101; once a node")
 	f.StringVar(&o.site, "site", "", "instead of --node, a fleet's site `file`")
 	f.StringVar(&o.account, "account", "", "the account's `name`, which begins with drill.")

@@ -72,7 +72,7 @@ contact, where nothing else tells an older one of the fleet.`,
 	o.Flags(f)
 	f.StringArrayVar(&artifacts, "artifact", nil, "accept this artifact alone: the SHA-256 of its key set, in `hex`; may be repeated")
 	f.StringArrayVar(&keys, "keys", nil, "accept these keys alone: a `file` that device pin wrote; may be repeated")
-	f.StringVar(&rolePQ, "role-pq", "", "accept a key set alone that has ML-DSA keys in this `role`, and nodes alone that sign each session with them")
+	cli.RolePQ(f, &rolePQ, "accept a key set alone that has ML-DSA keys in this `role`, and nodes alone that sign each session with them")
 	f.StringVar(&out, "out", "", "the policy's new `file`")
 	return c
 }
@@ -138,6 +138,9 @@ func accepts(p *device.Policy) string {
 		return words.Count(int64(len(p.Artifacts)), "artifact", "artifacts") + " alone"
 	case len(p.Keys) > 0:
 		return words.Count(int64(len(p.Keys)), "key", "keys") + " alone"
+	}
+	if role := p.SessionPostQuantum; role != "" {
+		return "every epoch that they sign and that has role " + role
 	}
 	return "every epoch that they sign"
 }

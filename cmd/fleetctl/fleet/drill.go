@@ -69,7 +69,7 @@ Exit codes: 0 the drill passed; 1 it failed; 4 it could not be run.`,
 	f := c.Flags()
 	o.policy.Flags(f)
 	f.StringVar(&o.roles.Session, "role", "", "the `role` of the keys that open sessions (default: the plan's, or the only one that signs in TLS)")
-	cli.RolePQ(f, &o.roles.PostQuantum)
+	cli.RolePQ(f, &o.roles.PostQuantum, "")
 	f.StringVar(&o.roles.Sealing, "sealing", "", "the `role` of the keys to which secrets are sealed (default: the plan's, or the only one that agrees)")
 	f.StringVar(&o.site, "site", "", "the ceremony's site `file`: where its HSMs are")
 	f.StringVar(&o.out, "out", "", "a new `folder` for the report and all that the nodes leave")

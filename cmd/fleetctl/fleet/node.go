@@ -16,6 +16,7 @@ import (
 	"github.com/fleetctl/fleetctl/internal/fleet/anchor"
 	"github.com/fleetctl/fleetctl/internal/fleet/node"
 	"github.com/fleetctl/fleetctl/internal/fleet/sealed"
+	"github.com/fleetctl/fleetctl/internal/fleet/session"
 	"github.com/fleetctl/fleetctl/internal/fleet/site"
 	"github.com/fleetctl/fleetctl/internal/strict"
 )
@@ -35,7 +36,7 @@ func (o *bundleOptions) flags(c *cobra.Command) {
 	o.policy.Flags(f)
 	f.StringVar(&o.proof, "proof", "", "the log proof `file` (default: BUNDLE.tlog-proof)")
 	f.StringVar(&o.roles.Session, "role", "", "the `role` of the keys that open sessions (default: the only one that signs in TLS)")
-	cli.RolePQ(f, &o.roles.PostQuantum)
+	cli.RolePQ(f, &o.roles.PostQuantum, "")
 	f.StringVar(&o.roles.Sealing, "sealing", "", "the `role` of the keys to which secrets are sealed (default: the only one that agrees)")
 }
 
@@ -64,8 +65,8 @@ func (o *bundleOptions) read(a *cli.App, cmd *cobra.Command, file string) (*answ
 	case err != nil:
 		return nil, cli.Usage(err)
 	}
-	if o.roles.PostQuantum == "" {
-		o.roles.PostQuantum = p.SessionPostQuantum
+	if o.roles.PostQuantum, err = session.Pinned(p, o.roles.PostQuantum); err != nil {
+		return nil, cli.Usage(err)
 	}
 	if err := o.roles.Find(k); err != nil {
 		return nil, cli.Usage(strict.Errorf(file, "%v", err))

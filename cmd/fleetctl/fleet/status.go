@@ -88,7 +88,7 @@ Exit codes: 0 every node answers, and they agree on who leads; 1 not so.`,
 	policy.Flags(f)
 	f.StringVar(&siteFile, "site", "", "the fleet's site `file`")
 	f.StringVar(&role, "role", "session", "the `role` of the keys that open sessions")
-	cli.RolePQ(f, &rolePQ)
+	cli.RolePQ(f, &rolePQ, "")
 	cli.Duration(f, &patience, "patience", 10*time.Second, "how long a node has for its answer")
 	return c
 }

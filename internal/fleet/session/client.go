@@ -113,14 +113,26 @@ func (c *Client) judge(g *greeting, key []byte) (*device.Verdict, error) {
 	return v, named(v.Bundle.KeySet, c.Role, g.node, key)
 }
 
+// Pinned is the role of ML-DSA keys that a device's policy pins, or the one that is given
+// where it pins none; empty where neither names one. Two that differ are refused: no node
+// serves both.
+func Pinned(p *device.Policy, given string) (string, error) {
+	switch pinned := p.SessionPostQuantum; {
+	case pinned == "" || pinned == given:
+		return given, nil
+	case given == "":
+		return pinned, nil
+	default:
+		return "", fmt.Errorf("%w: the device's policy has sessions signed by keys of role %s, and role %s is named (--role-pq)", bundle.ErrTrust, pinned, given)
+	}
+}
+
 // signed demands that the node signs the session with its ML-DSA key, where the bundle, or
 // what the device pins, says that its nodes do.
 func (c *Client) signed(t *tls.Conn, g *greeting, set *bundle.KeySet, key []byte) error {
-	given := c.PostQuantumRole
-	if pinned := c.Policy.SessionPostQuantum; pinned != "" && given != "" && pinned != given {
-		return fmt.Errorf("%w: the device's policy has sessions signed by keys of role %s, and it is told of role %s", bundle.ErrTrust, pinned, given)
-	} else if given == "" {
-		given = pinned
+	given, err := Pinned(c.Policy, c.PostQuantumRole)
+	if err != nil {
+		return err
 	}
 	role, err := PostQuantumRole(set, given)
 	switch {

@@ -283,6 +283,22 @@ func TestAnOlderBundleThatDemandsNoSignatureIsNoWayBack(t *testing.T) {
 	meet(t, fresh, one.server(t, "hsm-1").opener()).wantRefusal(t, ReasonPostQuantum)
 }
 
+func TestARoleOfPostQuantumKeysOtherThanThePinnedOneIsRefused(t *testing.T) {
+	p := usual(t).policy
+	pins := must(p.Narrowed(device.Pins{SessionPostQuantum: rolePQ}))
+	for _, c := range []struct {
+		policy      *device.Policy
+		given, want string
+	}{{p, "", ""}, {p, "backup", "backup"}, {pins, "", rolePQ}, {pins, rolePQ, rolePQ}} {
+		if got, err := Pinned(c.policy, c.given); got != c.want || err != nil {
+			t.Errorf("%q pinned, %q given: %q, %v", c.policy.SessionPostQuantum, c.given, got, err)
+		}
+	}
+	if got, err := Pinned(pins, "backup"); got != "" || !errors.Is(err, bundle.ErrTrust) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestANodeIsNotMadeWithoutTheKeyThatItsBundleDemands(t *testing.T) {
 	w := hybrid(t)
 	k := w.key(t, "hsm-1", role)

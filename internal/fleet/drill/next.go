@@ -2,6 +2,7 @@ package drill
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/fleetctl/fleetctl/ceremony"
 	"github.com/fleetctl/fleetctl/internal/durable"
 	"github.com/fleetctl/fleetctl/internal/fleet/report"
+	"github.com/fleetctl/fleetctl/internal/fleet/sealed"
 	"github.com/fleetctl/fleetctl/internal/fleet/session"
 	"github.com/fleetctl/fleetctl/internal/fleet/site"
 )
@@ -78,8 +80,18 @@ func (c *Config) Follows() error {
 	if _, err := session.PostQuantumRole(then, c.PostQuantum); err != nil {
 		return fmt.Errorf("the next epoch: %w", err)
 	}
-	_, err = n.told(c.Role)
-	return err
+	if _, err := n.told(c.Role); err != nil {
+		return err
+	}
+	secrets, err := sealed.New(rand.Reader)
+	if err != nil {
+		return err
+	}
+	defer secrets.Clear()
+	if _, err := sealed.Seal(n.bundle, c.Sealing, secrets); err != nil { // as its nodes will have them
+		return fmt.Errorf("the next epoch: %w", err)
+	}
+	return nil
 }
 
 // judged is the check of a device of the drill at first contact.

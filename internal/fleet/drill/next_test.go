@@ -65,13 +65,15 @@ func TestADrillTakesOnlyTheEpochThatFollows(t *testing.T) {
 		"an early end":         {func(c *Config) { c.Next.Notice, c.Next.NoticeProof = notice(one, bundle.RetirementFormat) }, "doesn't retire"},
 		"an unproven end":      {func(c *Config) { c.Next.NoticeProof = c.Next.Proof }, "the notice is refused by devices of this drill"},
 		"no such role":         {func(c *Config) { c.Role = "other" }, "no key of hsm hsm-1 for role other"},
+		"no sealing role":      {func(c *Config) { c.Sealing = "other" }, "the next epoch: the bundle has no key of hsm hsm-1 for role other"},
+		"no keys that agree":   {func(c *Config) { c.Sealing = c.Role }, "secrets are sealed to keys that agree so"},
 		"nodes swapped":        {func(c *Config) { c.Next.Nodes[0], c.Next.Nodes[1] = c.Next.Nodes[1], c.Next.Nodes[0] }, "in another order"},
 		"a node too few":       {func(c *Config) { c.Next.Nodes = c.Next.Nodes[:2] }, "in another order"},
 		"another's artifact": {func(c *Config) {
 			c.Bundle, c.Proof = two.Files[ceremony.BundleFile], two.Files[ceremony.ProofFile]
 		}, "which is not after epoch 2"},
 	} {
-		config := &Config{BundleFile: "bundle.json", Bundle: one.Files[ceremony.BundleFile], Proof: one.Files[ceremony.ProofFile], Policy: policy, Role: one.Plan.Drill.Session, Nodes: nodes(one), Next: next(two), Now: more.Now}
+		config := &Config{BundleFile: "bundle.json", Bundle: one.Files[ceremony.BundleFile], Proof: one.Files[ceremony.ProofFile], Policy: policy, Role: one.Plan.Drill.Session, Sealing: one.Plan.Drill.Agreement, Nodes: nodes(one), Next: next(two), Now: more.Now}
 		c.change(config)
 		switch err := config.Follows(); {
 		case c.says == "" && err != nil:

@@ -68,6 +68,7 @@ func TestAStatementByTheClassicalKeyAloneIsNotCalledEquivocation(t *testing.T) {
 		"the second by one key":                {bothTrust, memory{{Data: full, Operator: true}, {Data: second(false), Operator: true}}, nil, "no post-quantum one that counts is beside the ", false, OperatorCopy},
 		"one served, and its bundle read last": {bothTrust, memory{{Data: half}, {Data: second(true), Operator: true}, {Data: full, Operator: true}}, nil, ": equivocation", true, OperatorCopy},
 		"both as they are served":              {bothTrust, memory{{Data: half}, {Data: plain(1)}}, nil, "no post-quantum one that counts is beside either", false, OneDigest},
+		"the first is on the record alone":     {bothTrust, memory{{Data: second(true), Operator: true}}, [][]byte{full}, "what an earlier run saw beside the first is not in its record", false, OperatorCopy},
 		"the first is on the record":           {bothTrust, memory{{Data: second(true), Operator: true}, {Data: full, Operator: true}}, [][]byte{half}, ": equivocation", true, OperatorCopy},
 	} {
 		o := options()

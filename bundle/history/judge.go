@@ -208,7 +208,11 @@ func (c *collector) equivocates(a, b *entry) string {
 	} else if b.added {
 		which = "the first"
 	}
-	return fmt.Sprintf(": not shown to be equivocation, because both signatures of %s are required and no post-quantum one that counts is beside %s: whoever has its Ed25519 key alone can have signed that", name, which)
+	why := fmt.Sprintf(": not shown to be equivocation, because both signatures of %s are required and no post-quantum one that counts is beside %s: whoever has its Ed25519 key alone can have signed that", name, which)
+	if a.ref&recorded != 0 && !a.added { // a record has statements alone
+		why += "; what an earlier run saw beside the first is not in its record: look for its bundle in a copy"
+	}
+	return why
 }
 
 // differs reads both statements again and names the fields that differ.

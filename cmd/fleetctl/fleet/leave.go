@@ -77,20 +77,8 @@ func (o *leaveOptions) here(file string) (*here, error) {
 		return nil, cli.Wrong(err)
 	}
 	h := &here{answer: &answer{keys: b.KeySet}, leaves: true}
-	if h.site, err = readSite(o.site); err != nil {
+	if err := h.locate(o.site, o.hsm); err != nil {
 		return nil, err
-	}
-	if err := h.site.Matches(h.keys); err != nil {
-		return nil, cli.Usage(fmt.Errorf("%s: %w", o.site, err))
-	}
-	if h.self = h.site.Node(o.hsm); h.self == nil {
-		return nil, cli.Usage(strict.Errorf(o.site, "has no node %q", o.hsm))
-	}
-	if err := h.self.Runs(); err != nil {
-		return nil, cli.Usage(fmt.Errorf("%s: %w", o.site, err))
-	}
-	if h.place, err = site.ParsePlace(h.self.Anchor); err != nil {
-		return nil, cli.Usage(err)
 	}
 	if h.place.Kind == site.Nowhere {
 		return nil, cli.Usage(strict.Errorf(o.site, "node %s has its anchor nowhere but in its folder", o.hsm).WithHint("move %s away: the node is gone with it", h.self.Dir))

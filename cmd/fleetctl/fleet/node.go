@@ -113,20 +113,8 @@ func (o *nodeOptions) here(a *cli.App, cmd *cobra.Command, file string) (*here, 
 		return nil, err
 	}
 	h := &here{answer: ans, socket: o.socket, beside: o.beside}
-	if h.site, err = readSite(o.site); err != nil {
+	if err := h.locate(o.site, o.hsm); err != nil {
 		return nil, err
-	}
-	if err := h.site.Matches(ans.keys); err != nil {
-		return nil, cli.Usage(fmt.Errorf("%s: %w", o.site, err))
-	}
-	if h.self = h.site.Node(o.hsm); h.self == nil {
-		return nil, cli.Usage(strict.Errorf(o.site, "has no node %q", o.hsm))
-	}
-	if err := h.self.Runs(); err != nil {
-		return nil, cli.Usage(fmt.Errorf("%s: %w", o.site, err))
-	}
-	if h.place, err = site.ParsePlace(h.self.Anchor); err != nil {
-		return nil, cli.Usage(err)
 	}
 	if h.secrets, err = cli.ReadNamed(o.secrets, sealed.MaxFile); err != nil {
 		return nil, err
@@ -135,6 +123,24 @@ func (o *nodeOptions) here(a *cli.App, cmd *cobra.Command, file string) (*here, 
 		return nil, cli.Usage(err)
 	}
 	return h, nil
+}
+
+// locate finds the node of an HSM in the site file, which has to be of this fleet.
+func (h *here) locate(file, hsm string) (err error) {
+	if h.site, err = readSite(file); err != nil {
+		return err
+	}
+	if err := h.site.Matches(h.keys); err != nil {
+		return cli.Usage(fmt.Errorf("%s: %w", file, err))
+	}
+	if h.self = h.site.Node(hsm); h.self == nil {
+		return cli.Usage(strict.Errorf(file, "has no node %q", hsm))
+	}
+	if err := h.self.Runs(); err != nil {
+		return cli.Usage(fmt.Errorf("%s: %w", file, err))
+	}
+	h.place, err = site.ParsePlace(h.self.Anchor)
+	return cli.Usage(err)
 }
 
 func readSite(file string) (*site.Site, error) {
